@@ -1,0 +1,1 @@
+"""The recipes that come with tlmed, one file each. None imports another."""

@@ -1,0 +1,51 @@
+"""Small images that a network can learn from, and a run that many tests look at."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tlmed.quiet import import_tensorflow
+
+import_tensorflow()
+
+CLASSES = ("benign", "malignant", "normal")
+
+
+def draw(label: int, i: int, size: int = 40) -> np.ndarray:
+    """Return a noisy square of a class's own colour and coarseness, uint8 [size, size, 3]."""
+    random = np.random.RandomState(1000 * label + i)
+    cells = random.randint(0, 120, (size // (2 + 3 * label) + 1,) * 2 + (3,))
+    image = np.kron(cells, np.ones((2 + 3 * label, 2 + 3 * label, 1)))[:size, :size]
+    image[..., label] += random.randint(20, 120)
+    return image.clip(0, 255).astype("uint8")
+
+
+def write_images(folder, per_class: int, classes=CLASSES):
+    """Write a folder of class folders."""
+    for label, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for i in range(per_class):
+            Image.fromarray(draw(label, i)).save(folder / name / f"{name} ({i}).png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory):
+    """Give a folder of three classes with 20 images each."""
+    return write_images(tmp_path_factory.mktemp("data") / "images", 20)
+
+
+# VGG16 has few operations, which makes it the quickest to build and trace; MobileNet has BatchNorm.
+SMALL = ("backbone=VGG16", "weights=none", "data.image_size=32,32", "data.batch_size=16", "phases.epochs=2")
+WITH_BATCH_NORM = ("backbone=MobileNet", "baselines=true")
+
+
+@pytest.fixture(scope="session")
+def finished(images, tmp_path_factory):
+    """Give a finished run of `fine_tuning` on small images, with random weights."""
+    import tlmed
+    from tlmed.recipe import find_recipe, override
+
+    recipe = override(tlmed.load_recipe("fine_tuning"), [*SMALL, *WITH_BATCH_NORM])
+    out = tmp_path_factory.mktemp("runs") / "finished"
+    return tlmed.train(recipe, out, images, recipe_file=find_recipe("fine_tuning"))

@@ -1,0 +1,80 @@
+import keras
+import numpy as np
+import pytest
+
+from tlmed.backbones import BACKBONES
+from tlmed.blocks import count_parameters, partition
+
+VGG = [f"block{i}_pool" for i in range(1, 6)]
+RESNET50 = ["pool1_pool", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"]
+MOBILENET_V2 = ["expanded_conv_project_BN", "block_2_add", "block_5_add", "block_12_add", "out_relu"]
+DENSENET121 = ["pool1", "pool2_pool", "pool3_pool", "pool4_pool", "relu"]
+ENDS = {"VGG16": VGG, "VGG19": VGG, "ResNet50": RESNET50, "MobileNetV2": MOBILENET_V2, "DenseNet121": DENSENET121}
+COUNTS = {"MobileNetV3Small": 5, "EfficientNetB0": 5, "NASNetMobile": 2}
+MORE = {"InceptionV3": 5, "Xception": 5, "EfficientNetV2B0": 5, "ConvNeXtTiny": 4, "ResNet50V2": 5}
+LARGE = [name for name in BACKBONES if name not in {*ENDS, *COUNTS}]
+
+
+def build(name, size=96):
+    keras.backend.clear_session()
+    return BACKBONES[name].builder(weights=None, include_top=False, input_shape=(size, size, 3))
+
+
+def check_partition(net):
+    """Every weight in exactly one block; a cut at any block gives the same features to the bit."""
+    blocks = partition(net)
+    images = np.random.RandomState(0).uniform(0, 255, (1, *net.input_shape[1:])).astype("float32")
+    of_blocks = [id(weight) for block in blocks for layer in block.layers for weight in layer.weights]
+    assert sorted(of_blocks) == sorted({id(weight) for weight in net.weights})
+    assert [block.name for block in blocks] == [f"block{i + 1}" for i in range(len(blocks))]
+    cut = blocks[len(blocks) // 2 - 1].output
+    halves = keras.Model(cut, net.outputs[0])(keras.Model(net.inputs[0], cut)(images, training=False), training=False)
+    np.testing.assert_array_equal(halves, net(images, training=False))
+    return blocks
+
+
+@pytest.mark.parametrize("name", list(ENDS))
+def test_blocks_are_the_stages_of_the_paper(name):
+    assert [block.layers[-1].name for block in check_partition(build(name))] == ENDS[name]
+
+
+@pytest.mark.parametrize("name", list(COUNTS))
+def test_other_families_have_their_number_of_blocks(name):
+    assert len(check_partition(build(name))) == COUNTS[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_every_application_can_be_partitioned(name):
+    blocks = check_partition(build(name))
+    assert len(blocks) == MORE.get(name, len(blocks))
+    assert len(blocks) >= 2
+
+
+def test_a_cut_is_made_where_least_has_to_be_kept():
+    assert tuple(partition(build("MobileNetV2"))[3].output.shape[1:]) == (6, 6, 96)
+
+
+@pytest.mark.parametrize("size", [32, 75, 100])
+def test_blocks_do_not_depend_on_the_image_size(size):
+    assert [block.layers[-1].name for block in partition(build("MobileNetV2", size))] == MOBILENET_V2
+
+
+def test_a_head_is_in_no_block():
+    net = keras.applications.VGG16(weights=None, input_shape=(32, 32, 3), classes=5)
+    layers = [layer.name for block in partition(net) for layer in block.layers]
+    assert layers[-1] == "block5_pool"
+    assert "fc1" not in layers
+
+
+def test_parameters_are_those_that_keras_counts():
+    net = build("MobileNetV2", 32)
+    assert count_parameters(net.layers) == net.count_params()
+
+
+def test_a_network_that_cannot_be_partitioned_says_so():
+    dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match="feature map"):
+        partition(dense)
+    with pytest.raises(ValueError, match="one input"):
+        partition(keras.Sequential([keras.layers.Dense(2)]))

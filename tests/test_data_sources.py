@@ -1,0 +1,404 @@
+"""Every form of `--data` must name the same images, and say clearly what is wrong with it."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tlmed.data import load, open_source
+from tlmed.errors import InputError
+
+tfds = pytest.importorskip("tensorflow_datasets")
+
+
+def png(value=0, size=(6, 8)):
+    stream = io.BytesIO()
+    Image.fromarray(np.full((*size, 3), value, np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def write(root, *paths):
+    """Write a different small image at every path."""
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(png(len(list(root.rglob("*"))) % 256))
+    return root
+
+
+def faults(source):
+    with pytest.raises(InputError) as error:
+        open_source(source)
+    for fault in error.value.faults:
+        assert "Received: " in fault
+        assert fault.endswith((".", "...")), fault
+        assert "\n" not in fault
+    return error.value.faults
+
+
+# Folders
+
+
+def test_class_folders(tmp_path):
+    write(tmp_path, "b b/x (1).PNG", "a/z.jpeg", "a/y.tif", "b b/.hidden.png", ".git/c/x.png")
+    (tmp_path / "a" / "notes.txt").write_text("x")
+    table = open_source(tmp_path)
+    assert table.paths == ("a/y.tif", "a/z.jpeg", "b b/x (1).PNG")
+    assert table.classes == ("a", "b b")
+    assert table.labels.tolist() == [0, 0, 1]
+    assert table.labels.dtype == np.int64
+    assert (table.groups, table.splits, table.skipped) == (None, None, 1)
+    assert table.read(2) == (tmp_path / "b b/x (1).PNG").read_bytes()
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "Val"])
+def test_split_folders(tmp_path, val):
+    write(tmp_path, "train/a/1.png", "train/b/2.png", f"{val}/a/1.png", "test/b/1.png")
+    table = open_source(str(tmp_path))
+    assert table.paths == tuple(sorted(["test/b/1.png", "train/a/1.png", "train/b/2.png", f"{val}/a/1.png"]))
+    assert dict(zip(table.paths, table.splits, strict=True))[f"{val}/a/1.png"] == "val"
+    assert table.classes == ("a", "b")
+
+
+def test_split_folders_without_val(tmp_path):
+    folders = [f"{split}/{name}" for split in ("train", "test") for name in "ab"]
+    write(tmp_path, *(f"{folder}/{n}.png" for folder in folders for n in range(8)))
+    images = load(tmp_path, (4, 4))
+    assert images.split_made
+    assert len(images.indices("test")) == 16
+    assert len(images.indices("val")) in (2, 3, 4)
+    assert any("of train became val" in sentence for sentence in images.warnings)
+
+
+def test_links_are_followed(tmp_path):
+    write(tmp_path / "real", "a/1.png", "b/1.png")
+    (tmp_path / "data" / "a").mkdir(parents=True)
+    (tmp_path / "data" / "a" / "link.png").symlink_to(tmp_path / "real/a/1.png")
+    (tmp_path / "data" / "b").symlink_to(tmp_path / "real/b")
+    table = open_source(tmp_path / "data")
+    assert table.paths == ("a/link.png", "b/1.png")
+    assert table.read(0) == (tmp_path / "real/a/1.png").read_bytes()
+
+
+def test_images_beside_class_folders_are_told(tmp_path):
+    write(tmp_path, "a/1.png", "b/1.png", "stray.png")
+    table = open_source(tmp_path)
+    assert len(table) == 2
+    assert table.notes == ("1 image (stray.png) lies in no class folder and will not be used.",)
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        ([], ["must hold images (.png, "]),
+        (["1.png", "2.png"], ["one folder per class", "2 images (1.png, 2.png) lie"]),
+        (["a/1.png"], ["two classes or more", "only the class 'a' (1 image)"]),
+        (
+            ["a/1.png", "b/1.txt"],
+            ["Every class folder must hold images", "'b' with no image and 1 other file"],
+        ),
+        (["a/p1/1.png", "b/2.png"], ["must hold its images directly", "'a/p1/1.png'", "path,label,group"]),
+        (["Training/a/1.png", "Testing/a/1.png"], ["called train, val and test", "'Training/a/1.png'"]),
+        (["train/a/1.png", "train/b/1.png", "val/a/1.png"], ["a folder 'test'", "train, val."]),
+        (["test/a/1.png", "test/b/1.png"], ["a folder 'train'"]),
+        (["train/a/1.png", "test/b/1.png", "extra/c/1.png"], ["no other folder", "extra."]),
+        (["train/a/1.png", "test/b/1.png", "val/c/1.png", "valid/c/1.png"], ["all mean 'val'", "val, valid"]),
+        (
+            ["train/a/1.png", "train/a/x/1.png", "test/b/1.txt"],
+            ["'train/a/x/1.png'", "'test/b' with no image"],
+        ),
+    ],
+)
+def test_faulty_folders(tmp_path, paths, expected):
+    write(tmp_path, *paths)
+    text = " ".join(faults(tmp_path))
+    assert all(words in text for words in expected), text
+
+
+def test_wrong_paths_suggest_the_nearest_name(tmp_path):
+    write(tmp_path, "images/a/1.png", "archive.zip")
+    assert "Did you mean 'images'?" in faults(tmp_path / "imagse")[0]
+    assert "Did you mean 'images'?" in faults(tmp_path / "imagse" / "a")[0]
+    assert ".csv" in faults(tmp_path / "archive.zip")[0]
+
+
+# CSV
+
+
+def listing(root, text, name="list.csv"):
+    (root / name).write_text(text, encoding="utf-8")
+    return root / name
+
+
+def test_listing(tmp_path):
+    write(tmp_path, "x/1.png", "x/2.png", "3, left.png")
+    rows = 'p2,x/2.png,b,61\np1,./x/1.png, a,\np1,"3, left.png",b,4\np1,n.txt,a,1\n'
+    file = listing(tmp_path, "\ufeffgroup, path ,label,age\n" + rows)
+    table = open_source(file)
+    assert table.paths == ("3, left.png", "x/1.png", "x/2.png")
+    assert [table.classes[label] for label in table.labels] == ["b", "a", "b"]
+    assert table.groups == ("p1", "p1", "p2")
+    assert table.splits is None
+    assert table.skipped == 1
+    assert table.read(1) == (tmp_path / "x/1.png").read_bytes()
+
+
+def test_listing_with_splits(tmp_path):
+    write(tmp_path, *(f"{n}.png" for n in range(4)))
+    rows = "0.png,a,train\n1.png,b,Train\n2.png,a,validation\n3.png,b,test\n"
+    assert open_source(listing(tmp_path, "path,label,split\n" + rows)).splits == (
+        "train",
+        "train",
+        "val",
+        "test",
+    )
+
+
+def test_every_fault_of_a_listing_is_reported_at_once_with_its_line(tmp_path):
+    write(tmp_path, "1.png", "2.png", "3.png", "4.png")
+    write(tmp_path.parent, "outside.png")
+    text = (
+        "path,label,group,split\n1.png,a,p,train\n2.png,,p,train\nmissing.png,a,p,train\n../outside.png,a,p,train\n"
+        f"{tmp_path}/1.png,a,p,train\n3.png,zebra,p,test\n4.png,a,,holdout\n1.png,b,p,train\n,a,p,train\n"
+        "C:\\x.png,a,p,train\n2.png,a,p,train,surplus\n"
+    )
+    found = " | ".join(faults(listing(tmp_path, text)))
+    for words in (
+        "A label must not be empty. Received: label='' (line 3).",
+        "'missing.png' (line 4)",
+        "inside it. Received: '../outside.png' (line 5), ",
+        "1.png' (line 6), 'C:\\x.png' (line 11).",
+        "A label of 'test' must occur in 'train' too. Received: 'zebra' (line 7).",
+        "must name its group. Received: group='' (line 8).",
+        "'train', 'val' or 'test'. Received: 'holdout' (line 8).",
+        "'1.png' (lines 2, 9)",
+        "path='' (line 10)",
+        "more fields (line 12)",
+    ):
+        assert words in found, f"{words!r} not in {found}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("path,lable\n1.png,a\n", ["the column 'label'", "Did you mean 'lable'?", "with path, lable."]),
+        ("file,class\n1.png,a\n", ["the column 'path'", "the column 'label'"]),
+        ("path;label\n1.png;a\n", ["separated by commas"]),
+        ("", ["with none"]),
+        ("path,label,label\n", ["may stand once"]),
+        ("path,label\n", ["holds no image"]),
+        ("path,label\n1.png,a\n", ["only the class 'a'"]),
+        ("path,label,split\n1.png,a,train\n2.png,b,val\n2.png,b,train\n", ["rows of 'test'", "(lines 3, 4)"]),
+    ],
+)
+def test_faulty_listings(tmp_path, text, expected):
+    write(tmp_path, "1.png", "2.png")
+    found = " ".join(faults(listing(tmp_path, text)))
+    assert all(words in found for words in expected), found
+
+
+def test_a_listing_in_another_encoding_is_refused(tmp_path):
+    (tmp_path / "list.csv").write_bytes("path,label\nmäßig.png,a\n".encode("latin-1"))
+    assert "CSV file in UTF-8" in faults(tmp_path / "list.csv")[0]
+
+
+def test_many_faults_of_one_kind_stay_readable(tmp_path):
+    text = "path,label\n" + "".join(f"{n}.png,a\n" for n in range(1000))
+    (fault,) = faults(listing(tmp_path, text))
+    assert fault.endswith("and 980 more.")
+
+
+# MedMNIST
+
+
+def archive(root, channels=(), **changes):
+    random = np.random.RandomState(0)
+    arrays = {}
+    for split, n in (("train", 12), ("val", 3), ("test", 4)):
+        arrays[f"{split}_images"] = random.randint(0, 256, (n, 28, 28, *channels)).astype(np.uint8)
+        arrays[f"{split}_labels"] = (np.arange(n) % 2)[:, None]
+    arrays |= changes
+    np.savez(root / "mnist.npz", **{name: array for name, array in arrays.items() if array is not None})
+    return root / "mnist.npz", arrays
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_archive(tmp_path, channels):
+    file, arrays = archive(tmp_path, channels)
+    table = open_source(file)
+    assert len(table) == 19
+    assert table.paths == tuple(sorted(table.paths))
+    assert table.classes == ("0", "1")
+    row = table.paths.index("train/11")
+    assert (table.splits[row], table.labels[row]) == ("train", 1)
+    np.testing.assert_array_equal(table.read(row), arrays["train_images"][11])
+    images = load(file, (28, 28))
+    expected = arrays["train_images"][11].reshape(28, 28, -1) * np.ones(3, np.uint8)
+    np.testing.assert_array_equal(images.pixels.take(np.array([row]))[0], expected)
+    assert not images.split_made
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"test_images": None}, ["without test_images"]),
+        ({"train_labels": np.zeros((12, 14), int)}, ["one class per image", "[12, 14]"]),
+        ({"train_labels": np.zeros((11, 1), int)}, ["the same length"]),
+        (
+            {"train_labels": np.zeros((12, 1)), "val_images": np.zeros((3, 8, 8, 8), np.uint8)},
+            ["integers", "2D images"],
+        ),
+        ({"train_labels": np.array([["a"]] * 12, object)}, ["without Python objects"]),
+    ],
+)
+def test_faulty_archives(tmp_path, changes, expected):
+    text = " ".join(faults(archive(tmp_path, **changes)[0]))
+    assert all(words in text for words in expected), text
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path):
+    (tmp_path / "x.npz").write_text("x")
+    assert "readable .npz" in faults(tmp_path / "x.npz")[0]
+
+
+# TensorFlow Datasets
+
+
+def small_builder(splits, features=None, **extra):
+    """Make a builder of small images whose grey level tells split and index."""
+
+    class Small(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        name = "small"
+        VERSION = tfds.core.Version("1.0.0")
+        pkg_dir_path = None
+        code_path = None  # where TFDS would look for checksums
+
+        def _info(self):
+            shape = {
+                "image": tfds.features.Image(),
+                "label": tfds.features.ClassLabel(names=["mole", "melanoma"]),
+            }
+            return tfds.core.DatasetInfo(
+                builder=self, features=tfds.features.FeaturesDict(features or shape | extra)
+            )
+
+        def _split_generators(self, dl_manager):
+            return {split: self._generate_examples(start, n) for split, (start, n) in splits.items()}
+
+        def _generate_examples(self, start, n):
+            for index in range(n):
+                image = np.full((6, 5, 3), start + index, np.uint8)
+                values = {
+                    "image": image,
+                    "label": index % 2,
+                    "patient": f"p{index // 2}",
+                    "patient_id": index // 2,
+                }
+                yield index, {key: value for key, value in values.items() if key in self.info.features}
+
+    return Small
+
+
+BUILDERS = {
+    "given": {"splits": {"train": (0, 20), "validation": (40, 4), "test": (60, 6)}},
+    "given_without_val": {"splits": {"train": (0, 20), "test": (60, 6), "unsupervised": (80, 2)}},
+    "single": {"splits": {"everything": (0, 24)}, "patient": tfds.features.Text()},
+    "numbered": {"splits": {"train": (0, 24)}, "patient_id": tfds.features.Scalar(np.int64)},
+    "no_test": {"splits": {"train": (0, 20), "validation": (40, 4)}},
+    "no_label": {"splits": {"train": (0, 2)}, "features": {"image": tfds.features.Image()}},
+}
+
+
+@pytest.fixture
+def open_tfds(tmp_path, monkeypatch):
+    """Open one of the builders above as if TFDS knew it by name."""
+    from tlmed.data import builders
+
+    def open_builder(name):
+        made = small_builder(**BUILDERS[name])(data_dir=tmp_path)
+        monkeypatch.setattr(builders, "_find", lambda _: made)
+        return open_source(f"tfds:{name}")
+
+    return open_builder
+
+
+def check_rows(table, starts):
+    from tlmed.data import decode
+
+    for row, path in enumerate(table.paths):
+        split, _ = path.split("/")
+        grey = decode(table.read(row))[0, 0, 0] - starts[split]
+        assert table.classes[table.labels[row]] == ["mole", "melanoma"][grey % 2]
+        if table.groups:
+            assert table.groups[row] in (f"p{grey // 2}", f"{grey // 2}")
+
+
+def test_tfds_with_given_splits(open_tfds):
+    table = open_tfds("given")
+    assert len(table) == 30
+    assert table.classes == ("melanoma", "mole")
+    assert {path.split("/")[0]: split for path, split in zip(table.paths, table.splits, strict=True)} == {
+        "train": "train",
+        "validation": "val",
+        "test": "test",
+    }
+    assert table.groups is None
+    check_rows(table, {"train": 0, "validation": 40, "test": 60})
+
+
+def test_tfds_without_val_tells_what_is_not_used(open_tfds):
+    table = open_tfds("given_without_val")
+    assert set(table.splits) == {"train", "test"}
+    assert table.notes == ("The splits unsupervised of tfds:given_without_val are not used.",)
+
+
+@pytest.mark.parametrize("name", ["single", "numbered"])
+def test_tfds_with_a_single_split_and_groups(open_tfds, name):
+    table = open_tfds(name)
+    assert table.splits is None
+    assert len(set(table.groups)) == 12
+    check_rows(table, {"everything": 0, "train": 0})
+
+
+def test_tfds_trains(open_tfds):
+    open_tfds("given")
+    images = load("tfds:given", (3, 3))
+    pixels, labels = next(iter(images.batches(images.indices("val"), 8)))
+    grey = pixels.numpy()[:, 0, 0, 0].tolist()
+    assert sorted(grey) == [40, 41, 42, 43]
+    assert [images.table.classes[label] for label in labels] == [["mole", "melanoma"][g % 2] for g in grey]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("no_test", "'train' and 'test', or one split only"), ("no_label", "class labels")]
+)
+def test_tfds_that_is_no_image_classification(open_tfds, name, words):
+    with pytest.raises(InputError, match=words):
+        open_tfds(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("tlmed_phantom", "Did you mean 'tlmed_phantoms'?"),
+        ("mnits", "Did you mean 'mnist'?"),
+        ("mnist:9.0.0", "cannot be loaded at version 9.0.0"),
+        ("", "must name a data set"),
+    ],
+)
+def test_unknown_tfds_names(name, words):
+    text = " ".join(faults(f"tfds:{name}"))
+    assert words in text, text
+
+
+def test_tfds_whose_download_fails(tmp_path, monkeypatch):
+    from tlmed.data import builders
+
+    class Remote(small_builder({"train": (0, 2)}), skip_registration=True):
+        def _split_generators(self, dl_manager):
+            raise tfds.download.DownloadError("Failed to get url https://example.invalid/x.zip.")
+
+    monkeypatch.setattr(builders, "_find", lambda _: Remote(data_dir=tmp_path))
+    text = " ".join(faults("tfds:remote"))
+    assert "DownloadError: Failed to get url" in text
+    assert str(tmp_path) in text

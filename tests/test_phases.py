@@ -1,0 +1,231 @@
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from tlmed.backbones import build
+from tlmed.blocks import partition
+from tlmed.errors import InputError
+from tlmed.heads import attach_head, augmentation
+from tlmed.phases import Classifier, Frozen, reestimate_statistics, thaw
+from tlmed.recipe import Phase
+
+SIZE = (32, 32)
+IMAGES = np.random.RandomState(0).randint(0, 256, (6, *SIZE, 3)).astype("uint8")
+LABELS = np.arange(6) % 3
+
+
+def small_backbone():
+    """Three blocks, each with what must not move when frozen: BatchNorm statistics and dropout."""
+    inputs = keras.Input((*SIZE, 3), name="images")
+    x = keras.layers.Rescaling(1 / 127.5, -1)(inputs)
+    for i in range(1, 4):
+        x = keras.layers.Conv2D(8 * i, 3, strides=2, padding="same", name=f"conv{i}")(x)
+        x = keras.layers.BatchNormalization(name=f"norm{i}")(x)
+        x = keras.layers.Dropout(0.2, seed=i, name=f"drop{i}")(keras.layers.ReLU()(x))
+    return keras.Model(inputs, x)
+
+
+def make(name=None, **options):
+    backbone = build(name, "none", SIZE).model if name else small_backbone()
+    reestimate_statistics(backbone, [IMAGES])
+    return attach_head(backbone, 3, seed=1, **options)
+
+
+def phase(thaw=0, batch_norm="frozen", **fields):
+    return Phase("p", thaw=thaw, epochs=1, learning_rate=1e-2, batch_norm=batch_norm, **fields)
+
+
+def weights(layers):
+    return {(layer.name, i): weight.numpy().copy() for layer in layers for i, weight in enumerate(layer.weights)}
+
+
+def moved(before, layers):
+    after = weights(layers)
+    return {key for key in before if not np.array_equal(before[key], after[key])}
+
+
+def fit(model, steps=1):
+    model.run_eagerly = True  # one or two steps are not worth a trace
+    for _ in range(steps):
+        model.train_on_batch(IMAGES, LABELS)
+
+
+# EfficientNetB0 has stochastic depth, which is what `prefix(x, training=False)` in a functional model fails on.
+@pytest.mark.parametrize(("name", "count"), [(None, 0), (None, 2), ("EfficientNetB0", 2)])
+def test_frozen_blocks_do_not_move_and_thawed_ones_do(name, count):
+    model = make(name)
+    thaw(model, phase(count))
+    blocks = partition(model)
+    kept, open_ = blocks[: len(blocks) - count], blocks[len(blocks) - count :]
+    before = weights(model.layers)
+    fit(model)
+    changed = {layer for layer, _ in moved(before, model.layers)}
+    assert not changed & {layer.name for block in kept for layer in block.layers}
+    assert all(changed & {layer.name for layer in block.layers} for block in open_)
+    assert "probabilities" in changed
+
+
+def test_the_frozen_prefix_is_bitwise_the_same_in_training_and_inference():
+    thawed = thaw(make("EfficientNetB0"), phase(1))
+    prefix = thawed.route.frozen
+    for _ in range(3):
+        np.testing.assert_array_equal(prefix(IMAGES, training=True), prefix.net(IMAGES, training=False))
+    suffix = thawed.route.suffix
+    features = prefix(IMAGES)
+    assert not np.array_equal(suffix(features, training=True), suffix(features, training=False))
+
+
+def test_frozen_ignores_the_training_argument_of_a_model_around_it():
+    net = build("EfficientNetB0", "none", SIZE).model
+    reestimate_statistics(net, [IMAGES])
+    inputs = keras.Input((*SIZE, 3))
+    around = keras.Model(inputs, Frozen(net)(inputs))
+    before = weights(net.layers)
+    np.testing.assert_array_equal(around(IMAGES, training=True), net(IMAGES, training=False))
+    assert not moved(before, net.layers)
+
+
+@pytest.mark.parametrize(
+    ("policy", "scale_moves", "statistics_move"),
+    [("frozen", False, False), ("affine", True, False), ("update", True, True)],
+)
+def test_batch_norm_of_thawed_blocks_follows_the_policy(policy, scale_moves, statistics_move):
+    model = thaw(make(), phase(1, policy))
+    norms = [layer for layer in partition(model)[-1].layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert norms
+    before = weights(norms)
+    fit(model, 2)
+    indices = {index for _, index in moved(before, norms)}
+    assert bool(indices & {0, 1}) == scale_moves
+    assert bool(indices & {2, 3}) == statistics_move
+
+
+def test_statistics_stay_means_that_training_uses_them():
+    backbone = keras.Model(*(lambda net: (net.inputs[0], net.get_layer("norm3").output))(small_backbone()))
+    model = attach_head(backbone, 3)
+    for layer in model.layers:
+        layer.rate = 0  # no dropout: what differs is BatchNorm's doing
+    thaw(model, phase("all", "affine"))
+    np.testing.assert_allclose(model(IMAGES, training=True), model(IMAGES, training=False), atol=1e-6)
+    thaw(model, phase("all", "update"))
+    assert not np.allclose(model(IMAGES, training=True), model(IMAGES, training=False), atol=1e-3)
+
+
+def test_the_optimizer_is_fresh_and_each_phase_trains_what_it_thaws():
+    model = make()
+    counts = []
+    for count in (0, 1, "all", 0):
+        thaw(model, phase(count, "affine"))
+        assert int(model.optimizer.iterations) == 0
+        fit(model)
+        counts.append(len(model.trainable_variables))
+    assert counts[0] == counts[3] == 2
+    assert counts[0] < counts[1] < counts[2]
+
+
+def test_thaw_returns_the_model_itself():
+    model = make()
+    assert thaw(model, phase(1)) is model
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [(phase(4), "from 0 to 3"), (phase(-1), "thaw=-1"), (Phase("p", 0, 1, 1e-3, batch_norm="no"), "batch_norm='no'")],
+)
+def test_a_phase_that_cannot_be_is_an_input_error(wrong, words):
+    with pytest.raises(InputError, match="Received") as caught:
+        thaw(make(), wrong)
+    assert words in str(caught.value)
+
+
+def test_a_plain_model_is_refused():
+    with pytest.raises(TypeError, match="Classifier"):
+        thaw(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), phase())
+
+
+def test_dropout_and_augmentation_are_the_same_again_for_the_same_phase_and_seed():
+    model = make(dropout=0.5, augment=augmentation("both", 0.2, 0.2, 0.2))
+
+    def draw(name, seed=1):
+        model.seed = seed
+        thaw(model, Phase(name, 0, 1, 1e-3))
+        return model(IMAGES, training=True).numpy()
+
+    first = draw("a")
+    np.testing.assert_array_equal(draw("a"), first)
+    assert not np.allclose(draw("b"), first)
+    assert not np.allclose(draw("a", seed=2), first)
+
+
+@pytest.mark.parametrize("option", ["flip", "rotation", "zoom", "contrast"])
+def test_augmentation_changes_training_images_only(option):
+    layer = augmentation(**{option: "horizontal" if option == "flip" else 0.4})
+    model = make(augment=layer)
+    thaw(model, phase())
+    still = model(IMAGES, training=False).numpy()
+    assert not np.allclose(model(IMAGES, training=True), still, atol=1e-6)
+    np.testing.assert_allclose(model.plain()(IMAGES.astype("float32")), still, atol=1e-6)
+    changed = layer(IMAGES.astype("float32"), training=True).numpy()
+    assert changed.shape == IMAGES.shape
+    assert changed.min() >= 0
+    assert changed.max() <= 255.001
+
+
+def test_no_augmentation_is_no_layer():
+    assert augmentation() is None
+
+
+def test_a_saved_classifier_loads_in_plain_keras_without_tlmed(tmp_path):
+    model = thaw(make(dropout=0.2, units=(8,)), phase("all", "affine"))
+    fit(model)
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "images.npy", IMAGES)
+    code = (
+        "import sys, keras, numpy as np; sys.modules['tlmed'] = None;"
+        "m = keras.saving.load_model(sys.argv[1] + '/model.keras', safe_mode=True);"
+        "np.save(sys.argv[1] + '/out.npy', m.predict(np.load(sys.argv[1] + '/images.npy'), verbose=0))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True)
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), model.predict(IMAGES, verbose=0), atol=1e-6)
+
+
+def test_random_weights_are_dead_until_their_statistics_are_reestimated():
+    net = build("MobileNetV2", "none", SIZE).model
+    images = np.random.RandomState(1).randint(0, 256, (64, *SIZE, 3)).astype("uint8")
+    spread = net(images, training=False).numpy().std(axis=0).mean()
+    assert reestimate_statistics(net, [images[:32], images[32:]]) == 64
+    assert spread < 1e-6
+    assert net(images, training=False).numpy().std(axis=0).mean() > 0.05
+
+
+def test_reestimated_statistics_are_those_of_all_images():
+    inputs = keras.Input((4, 4, 3))
+    net = keras.Model(inputs, keras.layers.BatchNormalization(momentum=0.9)(inputs))
+    images = np.random.RandomState(2).uniform(0, 255, (10, 4, 4, 3)).astype("float32")
+    reestimate_statistics(net, [images[:7], images[7:]])
+    norm = net.layers[-1]
+    np.testing.assert_allclose(norm.moving_mean, images.mean((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, images.var((0, 1, 2)), rtol=1e-4)
+    assert norm.momentum == 0.9
+
+
+def test_a_network_without_batch_norm_has_nothing_to_reestimate():
+    assert reestimate_statistics(build("VGG16", "none", SIZE).model, iter(())) == 0
+
+
+def test_the_head_is_decided_by_the_seed():
+    backbone = small_backbone()
+    kernels = [attach_head(backbone, 3, seed=seed).get_layer("probabilities").kernel.numpy() for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert not np.array_equal(kernels[0], kernels[2])
+
+
+def test_a_classifier_keeps_the_plain_layers():
+    model = thaw(make(), phase(2))
+    assert isinstance(model, Classifier)
+    assert [layer.name for layer in model.layers][-2:] == ["pool", "probabilities"]
+    assert model.get_layer("conv2").output.shape == (None, 8, 8, 16)
+    assert not any(isinstance(layer, Frozen) for layer in model.layers)

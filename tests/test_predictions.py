@@ -1,0 +1,143 @@
+"""A table of predictions survives the disk bit for bit, and a broken one is refused with all its faults."""
+
+import csv
+import re
+
+import numpy as np
+import pytest
+
+from tlmed.errors import InputError
+from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
+
+CLASSES = ("benign", 'a "hard", class', "näive")
+
+
+def make_predictions(dtype=np.float64, n=40):
+    rng = np.random.default_rng(0)
+    scores = rng.dirichlet(np.ones(3), n).astype(dtype)
+    return Predictions(
+        tuple(f"folder {i}/image,{i}.png" for i in range(n)),
+        ("val",) * 10 + ("test",) * (n - 10),
+        rng.integers(3, size=n),
+        scores,
+        rng.integers(3, size=n),
+        CLASSES,
+        tuple(f"patient {i // 2}" for i in range(n)),
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_was_written_is_read_bit_for_bit(tmp_path, dtype):
+    before = make_predictions(dtype)
+    write_predictions(tmp_path / "predictions.csv", before)
+    after = read_predictions(tmp_path / "predictions.csv")
+    assert (after.paths, after.splits, after.classes, after.groups) == (before.paths, before.splits, CLASSES, None)
+    for name in ("labels", "scores", "predictions"):
+        np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+    assert after.labels.dtype.kind == after.predictions.dtype.kind == "i"
+    assert [file.name for file in tmp_path.iterdir()] == ["predictions.csv"]
+
+
+def test_the_columns_are_the_contracts(tmp_path):
+    write_predictions(tmp_path / "predictions.csv", make_predictions())
+    with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        header, first, *_ = csv.reader(file)
+    assert header == ["path", "split", "label", "prediction", *(f"score_{name}" for name in CLASSES)]
+    assert first[:2] == ["folder 0/image,0.png", "val"]
+    assert {first[2], first[3]} <= set(CLASSES)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    write_predictions(tmp_path / "predictions.csv", make_predictions())
+    old = (tmp_path / "predictions.csv").read_bytes()
+    broken = make_predictions()
+    broken = Predictions(broken.paths[:-1], *(getattr(broken, n) for n in list(vars(broken))[1:]))
+    with pytest.raises(ValueError, match="zip"):
+        write_predictions(tmp_path / "predictions.csv", broken)
+    assert (tmp_path / "predictions.csv").read_bytes() == old
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_one_split_is_picked_with_its_groups():
+    test = make_predictions().of("test")
+    assert set(test.splits) == {"test"}
+    assert (len(test.paths), len(test.labels), len(test.scores), len(test.groups)) == (30, 30, 30, 30)
+    assert test.paths[0] == "folder 10/image,10.png"
+    assert len(test.of("train").paths) == 0
+
+
+@pytest.mark.parametrize(
+    ("positive", "threshold", "expected"),
+    [(1, 0.3, [1, 1, 1]), (1, 0.30001, [0, 1, 1]), (0, 0.6, [0, 1, 1]), (0, 0.5, [0, 0, 1]), (None, None, [0, 0, 1])],
+)
+def test_two_classes_are_told_apart_by_the_threshold(positive, threshold, expected):
+    scores = np.array([[0.7, 0.3], [0.5, 0.5], [0.2, 0.8]])
+    assert predict_classes(scores, positive, threshold).tolist() == expected
+
+
+def test_more_classes_are_told_apart_by_the_highest_score():
+    assert predict_classes(np.array([[0.4, 0.3, 0.3], [0.1, 0.2, 0.7]]), None, None).tolist() == [0, 2]
+
+
+def test_a_foreign_file_needs_only_path_label_and_scores(tmp_path):
+    file = tmp_path / "theirs.csv"
+    file.write_text(
+        "\ufeffscore_b,age,path,label,score_a,calibrated_a\r\n0.7,61,x.png,a,0.3,.4\r\n\r\n1e-4,5,y.png,b,0.9999,1\r\n"
+    )
+    read = read_predictions(file)
+    assert (read.paths, read.splits, read.classes) == (("x.png", "y.png"), ("test", "test"), ("b", "a"))
+    assert read.labels.tolist() == [1, 0]
+    assert read.predictions.tolist() == [0, 1]
+    assert read.scores.tolist() == [[0.7, 0.3], [1e-4, 0.9999]]
+
+
+HEADER = "path,split,label,prediction,score_a,score_b"
+
+
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        ("", ["the column `path`", "the column `label`", "`score_<class>` for each of two", "one row or more"]),
+        (HEADER, ["one row or more"]),
+        ("path,label,score_a\nx,a,1", ["`score_<class>` for each of two"]),
+        ("path,label,score_a,score_b,path\nx,a,1,0,y", ["each column once"]),
+        (f"{HEADER}\nx,test,a,a,1", ["have 6 fields.*line 2"]),
+        (f"{HEADER}\nx,test,a,a,nan,1\ny,test,a,a,inf,0\nz,test,a,a,?,1", ["finite probabilities.*lines 2, 3, 4"]),
+        (f"{HEADER}\nx,test,a,a,0.5,0.502", ["must sum to 1.*line 2"]),
+        (f"{HEADER}\nx,test,a,a,3,-2", ["finite probabilities"]),
+        (f"{HEADER}\nx,test,a,a,1,0\nx,val,a,a,1,0\n,test,a,b,0,1", ["`path` must not be empty", "another one.*2, 3"]),
+        (
+            f"{HEADER}\nx,test,c,,0.5,0.5",
+            [r"`label` must be a class with scores \(a, b\).*'c'", "`prediction` must be"],
+        ),
+        (
+            f"{HEADER}\nx,test,c,a,2,0\nx,test,a,d,0.9,0.9",
+            ["finite probabilities", "must sum to 1", "another one in every row", "`label`", "`prediction`"],
+        ),
+    ],
+)
+def test_every_fault_of_a_file_is_named_at_once(tmp_path, text, rules):
+    file = tmp_path / "theirs.csv"
+    file.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_predictions(file)
+    assert len(caught.value.faults) == len(rules), caught.value.faults
+    for fault, rule in zip(caught.value.faults, rules, strict=True):
+        assert re.search(rule, fault)
+        assert f"Received: {file}" in fault
+
+
+@pytest.mark.parametrize("content", [None, b"path,label\n\xff\xfe", b'path,label\n"x'])
+def test_what_is_no_csv_in_utf8_is_refused(tmp_path, content):
+    file = tmp_path / "theirs.csv"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(InputError, match=r"must be a CSV file in UTF-8\. Received: .*theirs\.csv"):
+        read_predictions(file)
+
+
+def test_many_faulty_rows_are_counted_not_listed(tmp_path):
+    file = tmp_path / "theirs.csv"
+    file.write_text(HEADER + "".join(f"\n{i},test,a,a,0.9,0.9" for i in range(1000)))
+    with pytest.raises(InputError, match="lines 2, 3, 4 and 997 more"):
+        read_predictions(file)

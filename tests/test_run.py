@@ -1,0 +1,315 @@
+import csv
+import dataclasses
+import errno
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tlmed
+from tests.conftest import SMALL, WITH_BATCH_NORM, draw, write_images
+from tlmed import phases, run, seeds
+from tlmed.backbones import build
+from tlmed.data import epoch_order, load
+from tlmed.errors import CheckFailed, InputError, RunFailed
+from tlmed.recipe import load_recipe, override
+from tlmed.rundir import FILES, HISTORY, RunDir
+
+
+def small(*settings, name="feature_extractor"):
+    return override(load_recipe(name), [*SMALL, *settings])
+
+
+def read(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_directory_holds_what_the_contract_names(finished):
+    files = {path.name for path in finished.path.iterdir()}
+    assert files == set(FILES)
+    folder = RunDir(finished.path)
+    assert folder.complete
+    assert list(folder.json("recipe.json")["data"]["image_size"]) == [32, 32]
+    assert {"versions", "devices", "threads", "seed", "git_commit", "weights"} <= set(folder.json("environment.json"))
+    assert (finished.path / "recipe.py").read_text() == (run.find_recipe("fine_tuning")).read_text()
+
+
+def test_splits_csv_lists_every_image_with_its_hash(finished, images):
+    rows = read(finished.path / "splits.csv")
+    assert list(rows[0]) == ["path", "label", "group", "split", "sha256"]
+    assert len(rows) == 60
+    assert {row["split"] for row in rows} == {"train", "val", "test"}
+    first = (images / rows[0]["path"]).read_bytes()
+    assert rows[0]["sha256"] == __import__("hashlib").sha256(first).hexdigest()
+
+
+def test_history_has_a_line_for_every_epoch(finished):
+    rows = read(finished.path / "history.csv")
+    assert list(rows[0]) == list(HISTORY)
+    assert [(row["phase"], row["epoch"]) for row in rows] == [("head", "1"), ("head", "2"), ("top", "1"), ("top", "2")]
+    assert all(float(row[name]) >= 0 for row in rows for name in HISTORY[2:])
+
+
+def test_plan_json_says_what_each_phase_trained(finished):
+    head, top = RunDir(finished.path).json("plan.json")["phases"]
+    assert (head["blocks"], top["blocks"]) == ([], ["block4", "block5"])
+    assert head["layers"] == ["probabilities"]
+    assert head["trainable_parameters"] == 1024 * 3 + 3
+    assert head["fine_tuning_ratio"] == 0
+    assert 0 < top["fine_tuning_ratio"] < 1
+    total = head["trainable_parameters"] + head["frozen_parameters"]
+    assert top["trainable_parameters"] + top["frozen_parameters"] == total == finished.model().count_params()
+
+
+def test_the_plan_counts_what_keras_trains(finished):
+    recipe = small(*WITH_BATCH_NORM, name="fine_tuning")
+    model = recipe.build(3)
+    for phase, planned in zip(recipe.phases, RunDir(finished.path).json("plan.json")["phases"], strict=True):
+        phases.thaw(model, phase)
+        assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == planned["trainable_parameters"]
+
+
+def test_predictions_are_what_the_saved_model_gives_on_raw_images(finished, images):
+    rows = read(finished.path / "predictions.csv")
+    assert {row["split"] for row in rows} == {"val", "test"}
+    row = rows[0]
+    image = keras.utils.img_to_array(keras.utils.load_img(images / row["path"]))
+    resized = tlmed.data.resize(image.astype("uint8"), (32, 32))
+    scores = finished.model().predict(resized[None], verbose=0)[0]
+    given = [float(row[f"score_{name}"]) for name in ("benign", "malignant", "normal")]
+    np.testing.assert_allclose(scores, given, atol=1e-5)
+    assert row["prediction"] == ["benign", "malignant", "normal"][int(np.argmax(given))]
+
+
+def test_metrics_follow_the_contract_and_name_what_was_kept(finished):
+    result = finished.metrics
+    assert result["split"] == "test"
+    assert result["classes"] == ["benign", "malignant", "normal"]
+    assert result["positive"] is None
+    assert set(result["metrics"]) >= {"accuracy", "auc", "sensitivity", "specificity"}
+    for metric in result["metrics"].values():
+        assert metric["low"] <= metric["value"] <= metric["high"]
+    assert result["kept"]["name"] in ("head", "top")
+    assert set(result["baselines"]) == {"random_weights", "majority_class"}
+
+
+def test_the_kept_phase_has_the_best_validation_score(finished):
+    best = {}
+    for row in read(finished.path / "history.csv"):
+        best[row["phase"]] = max(best.get(row["phase"], 0), float(row["val_auc"]))
+    kept = finished.metrics["kept"]
+    assert kept["score"] == max(best.values())
+    assert kept["name"] == max(best, key=best.get)
+
+
+def test_timing_counts_every_stage(finished):
+    timing = RunDir(finished.path).json("timing.json")
+    assert 0 < timing["training_seconds"] < timing["total_seconds"]
+    assert {"read images", "phase head", "phase top", "evaluate"} <= {stage["name"] for stage in timing["stages"]}
+    assert timing["images_per_second"] > 0
+    assert timing["peak_memory_mb"] > 100
+
+
+def test_two_runs_of_one_seed_are_equal_and_of_two_seeds_are_not(images, tmp_path):
+    def train(name, *settings):
+        return tlmed.train(small("phases.epochs=1", *settings), tmp_path / name, images).path
+
+    same = [(train(name) / "predictions.csv").read_bytes() for name in ("a", "b")]
+    assert same[0] == same[1]
+    assert (train("c", "seed=1") / "predictions.csv").read_bytes() != same[0]
+
+
+def test_ten_lines_of_keras_end_where_train_ends(images, tmp_path):
+    # Live weights from a file: random ones, with statistics of the images.
+    backbone = build("MobileNet", "none", (32, 32)).model
+    everything = load(images, (32, 32))
+    phases.reestimate_statistics(backbone, [everything.pixels.take(np.arange(60))])
+    twin = keras.applications.MobileNet(weights=None, include_top=False, input_shape=(32, 32, 3))
+    twin.set_weights(backbone.get_weights())
+    twin.save_weights(tmp_path / "live.weights.h5")
+    live = ["backbone=MobileNet", f"weights={tmp_path / 'live.weights.h5'}"]
+    recipe = small(*live, "keep=last", "monitor=val_loss", name="fine_tuning")
+    trained = tlmed.train(recipe, tmp_path / "run", images).model()
+
+    x, y = everything.pixels.take(np.arange(60)), everything.table.labels
+    train, val = everything.indices("train"), everything.indices("val")
+    validation = tf.data.Dataset.from_tensor_slices((x[val], y[val])).batch(16)
+    model = recipe.build(num_classes=3)
+    start = model.get_weights()
+    for phase in recipe.phases:
+        phases.thaw(model, phase)
+        seed = seeds.derive(recipe.seed, "phase", phase.name)
+        orders = [train[epoch_order(len(train), seed, epoch)] for epoch in range(phase.epochs)]
+        epochs = [tf.data.Dataset.from_tensor_slices((x[order], y[order])).batch(16) for order in orders]
+        batches = epochs[0].concatenate(epochs[1])
+        best = keras.callbacks.EarlyStopping("val_loss", patience=9, restore_best_weights=True)
+        steps = len(epochs[0])
+        model.fit(batches, epochs=2, steps_per_epoch=steps, validation_data=validation, callbacks=[best], verbose=0, shuffle=False)
+
+    moved = max(np.abs(a - b).max() for a, b in zip(start, model.get_weights(), strict=True))
+    apart = max(np.abs(a - b).max() for a, b in zip(trained.get_weights(), model.get_weights(), strict=True))
+    assert apart < 1e-5
+    assert moved > 1e-3
+
+
+class Interrupt(keras.callbacks.Callback):
+    def __init__(self, phase):
+        super().__init__()
+        self.phase = phase
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.phase == "top":
+            raise KeyboardInterrupt
+
+
+def test_a_stopped_run_is_marked_and_continues_to_the_same_result(finished, images, tmp_path):
+    import contextlib
+
+    recipe = small(*WITH_BATCH_NORM, name="fine_tuning")
+    voice = run.Voice(progress=lambda phase, epochs, steps: contextlib.nullcontext(Interrupt(phase)))
+    with pytest.raises(KeyboardInterrupt, match="--out"):
+        tlmed.train(recipe, tmp_path / "run", images, voice=voice)
+    folder = RunDir(tmp_path / "run")
+    assert not folder.complete
+    assert "Ctrl-C" in folder.marker.read_text()
+    said = []
+    tlmed.train(recipe, tmp_path / "run", images, voice=run.Voice(say=said.append))
+    assert "Continuing behind phase 'head'." in said
+    assert folder.complete
+    assert {path.name for path in folder.path.iterdir()} == set(FILES)
+    for name in ("predictions.csv", "metrics.json"):
+        left, right = (path / name for path in (folder.path, finished.path))
+        if name == "predictions.csv":
+            assert left.read_bytes() == right.read_bytes()
+    rows = [[row[name] for name in HISTORY[:-1]] for row in read(folder / "history.csv")]
+    assert rows == [[row[name] for name in HISTORY[:-1]] for row in read(finished.path / "history.csv")]
+
+
+def test_a_complete_run_is_returned_as_it_is(finished, images):
+    before = (finished.path / "model.keras").stat().st_mtime_ns
+    recipe = small(*WITH_BATCH_NORM, name="fine_tuning")
+    assert tlmed.train(recipe, finished.path, images).path == finished.path
+    assert (finished.path / "model.keras").stat().st_mtime_ns == before
+
+
+def test_another_recipe_does_not_write_over_a_run(finished, images):
+    with pytest.raises(InputError, match=r"seed=0 there, 5 here"):
+        tlmed.train(small("seed=5", *WITH_BATCH_NORM, name="fine_tuning"), finished.path, images)
+
+
+def test_a_folder_that_is_not_a_run_is_not_written_to(images, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="new or empty"):
+        tlmed.train(small("phases.epochs=1"), tmp_path, images)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_planning_reports_the_faults_of_backbone_and_data_at_once(tmp_path):
+    recipe = small("backbone=MobilNetV2", "phases.thaw=9")
+    with pytest.raises(InputError) as caught:
+        tlmed.train(recipe, tmp_path / "run", tmp_path / "nowhere")
+    assert "Did you mean 'MobileNetV2'" in str(caught.value)
+    assert "nowhere" in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_thawing_more_than_there_is_is_found_before_training(images, tmp_path):
+    with pytest.raises(InputError, match="from 0 to 5"):
+        tlmed.train(small("phases.thaw=9"), tmp_path / "run", images)
+    with pytest.raises(InputError, match="from 0 to 5"):
+        small("phases.thaw=9").build(3)
+    assert not (tmp_path / "run").exists()
+
+
+def test_nan_ends_the_run_and_says_so(images, tmp_path):
+    recipe = small("phases.learning_rate=3e38", "phases.optimizer=sgd", "weights=none", "phases.epochs=3")
+    with pytest.raises(RunFailed, match="learning_rate") as caught:
+        tlmed.train(recipe, tmp_path / "run", images)
+    assert caught.value.exit_status == 3
+    assert "loss" in (tmp_path / "run" / "UNFINISHED").read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"), "data.batch_size"),
+        (MemoryError(), "data.batch_size"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk"),
+        (RuntimeError("Unable to flush file (errno = 28, error message = 'No space left on device')"), "disk"),
+    ],
+)
+def test_no_memory_and_no_disk_end_in_one_line(error, words, images, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(run, "fit_phase", fail)
+    with pytest.raises(RunFailed, match=words) as caught:
+        tlmed.train(small(), tmp_path / "run", images)
+    assert "\n" not in str(caught.value)
+    assert words in (tmp_path / "run" / "UNFINISHED").read_text()
+
+
+def test_strict_refuses_one_image_under_two_labels(images, tmp_path):
+    folder = write_images(tmp_path / "data", 8)
+    (folder / "benign" / "copy.png").write_bytes((folder / "normal" / "normal (0).png").read_bytes())
+    with pytest.raises(CheckFailed, match=r"copy\.png") as caught:
+        tlmed.train(small("phases.epochs=1"), tmp_path / "run", folder, strict=True)
+    assert caught.value.exit_status == 1
+    assert not (tmp_path / "run").exists()
+    warned = []
+    done = tlmed.train(small("phases.epochs=1"), tmp_path / "run", folder, voice=run.Voice(warn=warned.append))
+    assert any("copy.png" in sentence for sentence in warned)
+    assert warned == RunDir(done.path).json("environment.json")["warnings"]
+
+
+def test_broken_images_stop_the_run_or_are_listed(tmp_path):
+    folder = write_images(tmp_path / "data", 8)
+    (folder / "benign" / "text.png").write_text("not an image")
+    with pytest.raises(InputError, match=r"text\.png"):
+        tlmed.train(small("phases.epochs=1"), tmp_path / "run", folder)
+    assert not (tmp_path / "run").exists()
+    done = tlmed.train(small("phases.epochs=1"), tmp_path / "run", folder, skip_bad=True)
+    left_out = RunDir(done.path).json("environment.json")["data"]["left_out"]
+    assert [entry["path"] for entry in left_out] == ["benign/text.png"]
+
+
+def test_two_classes_have_a_positive_one(tmp_path):
+    folder = write_images(tmp_path / "data", 12, ("ill", "well"))
+    recipe = small("phases.epochs=1", "data.positive=ill")
+    done = tlmed.train(recipe, tmp_path / "run", folder)
+    assert done.metrics["positive"] == "ill"
+    assert done.metrics["threshold"] == 0.5
+    for row in read(done.path / "predictions.csv"):
+        assert (row["prediction"] == "ill") == (float(row["score_ill"]) >= 0.5)
+    with pytest.raises(InputError, match="positive"):
+        tlmed.train(small("data.positive=sick"), tmp_path / "other", folder)
+
+
+def test_class_weights_balance_the_loss(tmp_path, monkeypatch):
+    folder = write_images(tmp_path / "data", 12, ("ill", "well"))
+    for i in range(12, 24):
+        from PIL import Image
+
+        Image.fromarray(draw(1, i)).save(folder / "well" / f"more {i}.png")
+    seen = {}
+    original = run.fit_phase
+    monkeypatch.setattr(run, "fit_phase", lambda *a, **k: seen.update(k) or original(*a, **k))
+    tlmed.train(small("phases.epochs=1", "class_weight=balanced"), tmp_path / "run", folder)
+    assert seen["class_weight"][0] == pytest.approx(2 * seen["class_weight"][1], rel=0.15)
+
+
+def test_num_classes_is_checked():
+    for wrong in (1, "3", None):
+        with pytest.raises(InputError, match="num_classes"):
+            small().build(wrong)
+
+
+def test_a_recipe_made_in_memory_is_kept_as_code(images, tmp_path):
+    recipe = dataclasses.replace(small("phases.epochs=1"), seed=3)
+    done = tlmed.train(recipe, tmp_path / "run", images)
+    kept = load_recipe(done.path / "recipe.py")
+    assert kept.seed == 3
+    assert json.loads((done.path / "recipe.json").read_text())["seed"] == 3

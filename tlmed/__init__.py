@@ -1,0 +1,23 @@
+"""Transfer learning for medical image classification, in Keras 3 on TensorFlow."""
+
+import importlib
+
+__version__ = "0.1.0"
+
+# Where each public name lives. They are imported when first used: `import tlmed` loads no TensorFlow.
+_HOMES = {
+    "BACKBONES": "tlmed.backbones",
+    "load_recipe": "tlmed.recipe",
+    "train": "tlmed.run",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tlmed' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__():
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,213 @@
+"""Every builder of `keras.applications`, found by introspection, and the graphs they draw."""
+
+import collections
+import contextlib
+import functools
+import inspect
+import re
+import sys
+import types
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import keras
+from keras.src.backend.common import global_state
+from keras.src.utils import file_utils, naming
+
+from tlmed.backbones import preprocessing
+from tlmed.errors import InputError, did_you_mean
+
+INPUT_NAME = "images"
+
+
+@dataclass(frozen=True)
+class Application:
+    """A backbone of `keras.applications`.
+
+    Args:
+        name: Its public name, for example "VGG16".
+        builder: The function that draws it.
+        preprocess_input: The function beside the builder that turns RGB images in 0..255 into its input.
+    """
+
+    name: str
+    builder: Callable[..., keras.Model]
+    preprocess_input: Callable
+
+    @functools.cached_property
+    def preprocessing(self) -> preprocessing.Affine:
+        """The affine map that `preprocess_input` computes."""
+        return preprocessing.infer(self.preprocess_input)
+
+
+@dataclass(frozen=True)
+class KerasFile:
+    """The weight file that a builder asks Keras for.
+
+    Args:
+        name: File name in the cache.
+        origin: Address to download it from.
+        subfolder: Folder below the Keras home.
+        hash: MD5 or SHA-256 that Keras expects, None where Keras names none.
+    """
+
+    name: str
+    origin: str
+    subfolder: str
+    hash: str | None
+
+
+def _applications() -> dict[str, Application]:
+    def is_builder(member):
+        return inspect.isfunction(member) and {"include_top", "weights"} <= inspect.signature(member).parameters.keys()
+
+    builders = sorted(inspect.getmembers(keras.applications, is_builder))
+    modules = {name: sys.modules[builder.__module__] for name, builder in builders}
+    return {name: Application(name, builder, modules[name].preprocess_input) for name, builder in builders}
+
+
+BACKBONES: Mapping[str, Application] = types.MappingProxyType(_applications())
+
+
+def find(name: str) -> Application:
+    """Return the backbone of that name.
+
+    Raises:
+        InputError: There is none; the nearest name is suggested.
+
+    >>> find("VGG16").name
+    'VGG16'
+    >>> find("VGG")
+    Traceback (most recent call last):
+    tlmed.errors.InputError: ... Did you mean 'VGG19'? Received: backbone='VGG'.
+    """
+    if name not in BACKBONES:
+        raise InputError(
+            "`backbone` must be a builder of keras.applications."
+            f"{did_you_mean(name, BACKBONES)} Received: backbone={name!r}."
+        )
+    return BACKBONES[name]
+
+
+def draw(
+    application: Application,
+    image_size: tuple[int, int],
+    imagenet: bool,
+    affine: preprocessing.Affine | None = None,
+) -> keras.Model:
+    """Draw a backbone with random weights behind its preprocessing, as one flat functional model.
+
+    Args:
+        application: The backbone.
+        image_size: Height and width in pixels.
+        imagenet: Draw the graph that belongs to Keras's ImageNet weights. It is the graph of `weights=None`
+            for all families but EfficientNet V1, which has one more `Rescaling` then.
+        affine: Preprocessing; by default the application's own.
+
+    Returns:
+        A model from "images", raw RGB in 0..255 of shape (batch, height, width, 3), to the feature map
+        (batch, rows, columns, channels).
+
+    Raises:
+        InputError: The backbone refuses the image size.
+    """
+    with _observed_files():
+        return _draw(application, image_size, "imagenet" if imagenet else None, affine)
+
+
+@functools.lru_cache(maxsize=128)
+def keras_file(application: Application, image_size: tuple[int, int]) -> KerasFile:
+    """Return the ImageNet weight file that the builder would use, without downloading or allocating anything.
+
+    Args:
+        application: The backbone.
+        image_size: Height and width in pixels; MobileNet and MobileNetV2 have a file per size.
+
+    Raises:
+        InputError: The backbone refuses the image size.
+
+    >>> keras_file(find("VGG16"), (224, 224)).name
+    'vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5'
+    """
+    with _observed_files() as files, unallocated():
+        _draw(application, image_size, "imagenet", None)
+    return files[0]
+
+
+def _draw(application, image_size, weights, affine):
+    shape = (*image_size, 3)
+    with fresh_names(), warnings.catch_warnings():
+        # MobileNets warn that they load the weights of 224 x 224 for a size that has none of its own: they
+        # are fully convolutional, so these are the right ones.
+        warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
+        images = keras.Input(shape, name=INPUT_NAME)
+        inputs = preprocessing.apply(affine or application.preprocessing, images)
+        try:
+            net = application.builder(
+                include_top=False, weights=weights, input_tensor=inputs, input_shape=shape, pooling=None
+            )
+        except ValueError as error:
+            raise InputError(_refused_size(application.name, image_size, str(error))) from error
+    return keras.Model(images, net.output, name=net.name)
+
+
+def _refused_size(name, image_size, reason):
+    received = f"Received: data.image_size={image_size[0]},{image_size[1]}."
+    if least := re.search(r"at least (\d+)\s*x\s*(\d+)", reason):
+        return f"`data.image_size` must be at least {least[1]},{least[2]} for {name}. {received}"
+    reason = reason.strip().splitlines()[0].rstrip(".")
+    return f"`data.image_size` must be one that {name} can process; Keras says: {reason}. {received}"
+
+
+@contextlib.contextmanager
+def _observed_files() -> Iterator[list[KerasFile]]:
+    """Note the files that builders ask for instead of fetching and loading them.
+
+    Which file belongs to a backbone (and to an image size) is known to its builder alone: it calls
+    `file_utils.get_file` and then `load_weights`, after the graph is drawn. Listening there costs two
+    replaced functions for the moment of the call and saves a hand-written table of 40 names; it also keeps
+    a refused image size (an error of the builder) apart from a bad file (an error of the loader).
+    """
+    files = []
+
+    def get_file(fname, origin, *, cache_subdir, file_hash=None):
+        files.append(KerasFile(fname, origin, cache_subdir, file_hash))
+
+    originals = file_utils.get_file, keras.Model.load_weights
+    file_utils.get_file, keras.Model.load_weights = get_file, lambda model, path: None
+    try:
+        yield files
+    finally:
+        file_utils.get_file, keras.Model.load_weights = originals
+
+
+@contextlib.contextmanager
+def unallocated() -> Iterator[None]:
+    """Draw graphs without allocating or initialising their weights: ten times faster, and no memory."""
+    key = "uninitialized_variables"
+    waiting = global_state.get_global_attribute(key)
+    global_state.set_global_attribute(key, [])
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        # Otherwise the next stateless scope of anyone would allocate them after all.
+        global_state.set_global_attribute(key, waiting)
+
+
+@contextlib.contextmanager
+def fresh_names() -> Iterator[None]:
+    """Number automatic layer names from the start: a backbone's names do not depend on earlier models.
+
+    `conv2d_17` of an InceptionV3 is then the same layer in every process, in every run directory. Afterwards
+    the counters stand at the higher of both, so that layers added later get no name that is taken.
+    """
+    before = dict(global_state.get_global_attribute("object_name_uids") or {})
+    naming.reset_uids()
+    try:
+        yield
+    finally:
+        after = global_state.get_global_attribute("object_name_uids") or {}
+        highest = {name: max(before.get(name, 0), after.get(name, 0)) for name in before.keys() | after.keys()}
+        global_state.set_global_attribute("object_name_uids", collections.defaultdict(int, highest))

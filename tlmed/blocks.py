@@ -1,0 +1,200 @@
+"""Cut any functional backbone into ordered blocks, so that "thaw the last k" means the same for all of them.
+
+In a topological order, an operation lies on every path from input to output exactly when no edge jumps over it:
+it is a cut vertex of the graph. The network can be split there into a prefix and a suffix that share its weights.
+Cut vertices between which the resolution drops bound the blocks, which gives the stages that papers name:
+VGG16's block1 to block5, the five stages of ResNet, Inception and MobileNet.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run of layers between two cut vertices.
+
+    Attributes:
+        name: `block1` (at the input), `block2`, ...
+        layers: The layers of the block, in topological order.
+        output: The symbolic tensor that the block ends in; `keras.Model(block.output, model.output)` is the
+            suffix that follows it, with shared weights.
+    """
+
+    name: str
+    layers: tuple[keras.layers.Layer, ...]
+    output: keras.KerasTensor
+
+
+@dataclass(frozen=True)
+class _Vertex:
+    """One use of an operation in the graph, with what the cut needs to know of it."""
+
+    operation: object
+    outputs: tuple
+    parents: tuple[int, ...]
+    stride: int
+    is_cut: bool = False
+
+    @property
+    def weighted(self) -> bool:
+        # The mean and variance of a Normalization describe the images: part of the input, not of a block.
+        return bool(getattr(self.operation, "weights", ())) and not isinstance(
+            self.operation, keras.layers.Normalization
+        )
+
+    @property
+    def width(self) -> float:
+        """Values per input pixel of the output: what has to be kept if the graph is cut here."""
+        return self.outputs[0].shape[-1] / self.stride**2
+
+    @property
+    def cuttable(self) -> bool:
+        # Behind a padding the tensor is the same but for its zeros: never a place to cut.
+        return self.is_cut and len(self.outputs[0].shape) == 4 and not _is_padding(self.operation)
+
+
+def _is_padding(operation) -> bool:
+    return isinstance(operation, keras.layers.ZeroPadding2D)
+
+
+def partition(model: keras.Model) -> tuple[Block, ...]:
+    """Return the blocks of a functional model, from input to output.
+
+    Every weight up to the last feature map (the last cut vertex with height, width and channels) falls in exactly
+    one block; what follows it, pooling and dense layers, is head and in none. The result depends on the graph
+    alone, not on the image size.
+
+    Args:
+        model: A functional Keras model that takes images [batch, height, width, channels].
+
+    Returns:
+        One block per resolution that has weights. NASNet has two: its cells read two earlier cells, so that
+        few operations lie on every path.
+
+    Raises:
+        ValueError: If the model is not functional, or has no feature map to cut at.
+
+    >>> net = keras.applications.VGG16(weights=None, include_top=False)
+    >>> [block.layers[-1].name for block in partition(net)]
+    ['block1_pool', 'block2_pool', 'block3_pool', 'block4_pool', 'block5_pool']
+    """
+    vertices = _mark_cuts(_read_graph(model))
+    last = max((i for i, vertex in enumerate(vertices) if vertex.cuttable), default=None)
+    if last is None:
+        raise ValueError(f"`model` must end its backbone in a feature map of rank 4. Received: model={model.name!r}.")
+    ends = [*_find_boundaries(vertices, last), last]
+    spans = [vertices[start + 1 : end + 1] for start, end in zip([-1, *ends], ends, strict=False)]
+    return tuple(
+        Block(f"block{i}", _unique_layers(span), span[-1].outputs[0])
+        for i, span in enumerate(_merge_weightless(spans), 1)
+    )
+
+
+def _read_graph(model) -> list[_Vertex]:
+    """List the model's operations in topological order, with parents by index and strides accumulated."""
+    if len(getattr(model, "inputs", None) or ()) != 1:
+        raise ValueError(f"`model` must be a functional model with one input. Received: model={model!r}.")
+    vertices, index = [], {}
+    stack = [(tensor, False) for tensor in reversed(model.outputs)]
+    while stack:  # depth first, without recursion: NASNet is deeper than Python's stack
+        tensor, ready = stack.pop()
+        operation, node_index, _ = tensor._keras_history
+        key = (id(operation), node_index)
+        if key in index:
+            continue
+        node = operation._inbound_nodes[node_index]
+        at_input = any(tensor is start for start in model.inputs) or not node.input_tensors
+        inputs = [] if at_input else node.input_tensors
+        if not ready:
+            stack.append((tensor, True))
+            stack.extend((parent, False) for parent in reversed(inputs))
+            continue
+        histories = [parent._keras_history for parent in inputs]
+        parents = tuple(sorted({index[id(history.operation), history.node_index] for history in histories}))
+        stride = max((vertices[i].stride for i in parents), default=1) * _stride_of(operation)
+        index[key] = len(vertices)
+        vertices.append(_Vertex(operation, tuple(node.output_tensors), parents, stride))
+    return vertices
+
+
+def _stride_of(operation) -> int:
+    if isinstance(operation, keras.Model):
+        return max(vertex.stride for vertex in _read_graph(operation))
+    strides = getattr(operation, "strides", 1)
+    return max(strides) if isinstance(strides, Sequence) else strides or 1
+
+
+def _mark_cuts(vertices) -> list[_Vertex]:
+    """Mark every vertex that no edge jumps over: one pass over the edges."""
+    jumps = [0] * (len(vertices) + 1)  # jumps[i]: edges that open minus edges that close above vertex i
+    for i, vertex in enumerate(vertices):
+        for parent in vertex.parents:
+            jumps[parent + 1] += 1
+            jumps[i] -= 1
+    above, marked = 0, []
+    for vertex, change in zip(vertices, jumps, strict=False):
+        above += change
+        cut = above == 0 and len(vertex.outputs) == 1
+        marked.append(_Vertex(vertex.operation, vertex.outputs, vertex.parents, vertex.stride, cut))
+    return marked
+
+
+def _find_boundaries(vertices, last) -> list[int]:
+    """Return, for each drop of the resolution, the cut vertex at which the block before it ends."""
+    cuts = [i for i, vertex in enumerate(vertices[: last + 1]) if vertex.cuttable]
+    first_weight = next((i for i, vertex in enumerate(vertices) if vertex.weighted), last)
+    boundaries = []
+    for before, after in itertools.pairwise(cuts):
+        if vertices[after].stride > vertices[before].stride:
+            candidates = [i for i in _candidates(vertices, cuts, before) if i >= first_weight]
+            # Among equally narrow ones the last: a ReLU belongs to the convolution before it.
+            boundaries += sorted(candidates, key=lambda i: (vertices[i].width, -i))[:1]
+    return sorted(set(boundaries))
+
+
+def _candidates(vertices, cuts, before) -> list[int]:
+    """List the cut vertices between two strides: those that can end a block without sharing its last branch.
+
+    Backwards from the drop, as long as each vertex follows the one before it directly (nothing runs beside it) and
+    has the same stride; forwards, as long as no weights come with the new stride (pooling belongs to the block
+    that it ends).
+    """
+    stride = vertices[before].stride
+    found, i = [], before
+    while i >= 0 and vertices[i].is_cut and vertices[i].stride == stride:
+        found += [i] if i in cuts else []
+        i -= 1
+    i = before + 1
+    while i <= cuts[-1] and not vertices[i].weighted:
+        found += [i] if i in cuts and vertices[i].stride > stride else []
+        i += 1
+    return found
+
+
+def _merge_weightless(spans):
+    """Join spans without weights to a neighbour: an input to what follows it, a last pooling to what it follows."""
+    merged, pending = [], []
+    for span in spans:
+        pending = pending + span
+        if any(vertex.weighted for vertex in span):
+            merged.append(pending)
+            pending = []
+    if pending:
+        merged = [*merged[:-1], merged[-1] + pending] if merged else [pending]
+    return merged
+
+
+def _unique_layers(span) -> tuple[keras.layers.Layer, ...]:
+    layers = (vertex.operation for vertex in span if isinstance(vertex.operation, keras.layers.Layer))
+    return tuple(dict.fromkeys(layers))
+
+
+def count_parameters(layers) -> int:
+    """Return how many numbers the weights of some layers hold, BatchNorm statistics included."""
+    variables = {id(variable): variable for layer in layers for variable in layer.weights}
+    return sum(math.prod(variable.shape) for variable in variables.values())

@@ -1,0 +1,234 @@
+"""The command line: each command a few lines, TensorFlow only where a command needs it."""
+
+import csv
+import io
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from tlmed import __version__
+from tlmed.errors import InputError, Terminated, TlmedError
+from tlmed.recipe import find_recipe, load_recipe, override, shipped_recipes, summary
+
+STOPPED = 130
+UNFINISHED = 3
+
+
+def main() -> None:
+    """Run the command line; whatever goes wrong is one line that starts with `Error:`, and an exit status."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        cli(standalone_mode=False, prog_name="tlmed")
+    except click.Abort as error:
+        _fail(str(error.__cause__ or "") or "Stopped by Ctrl-C.", STOPPED)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code)
+    except TlmedError as error:
+        _fail(str(error), error.exit_status)
+    except BrokenPipeError:
+        sys.stderr.close()  # `tlmed ... | head`: the reader has gone, which is no fault
+    except Exception as error:  # the outermost line of defence: a person gets a sentence, not a traceback
+        _fail(f"Something unforeseen: {type(error).__name__}: {error} (--debug shows where).", UNFINISHED)
+
+
+def _terminate(number, frame):
+    raise Terminated("Stopped by SIGTERM.")
+
+
+def _fail(message: str, status: int):
+    if "--debug" in sys.argv:
+        raise  # the exception that is being handled
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(status)
+
+
+def _debug(command):
+    return click.option(
+        "--debug", is_flag=True, expose_value=False, help="Show a traceback where something goes wrong."
+    )(command)
+
+
+def _recipe_options(command):
+    """Add the argument and the options of every command that takes a recipe."""
+    for decorate in (
+        click.option("--seed", type=int, help="The same as --set seed=..."),
+        click.option("--positive", metavar="CLASS", help="The positive one of two classes."),
+        click.option(
+            "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a field: --set phases.0.epochs=3"
+        ),
+        click.option("--data", metavar="SOURCE", help="A folder, a .csv, a MedMNIST .npz, or tfds:NAME."),
+        click.argument("recipe"),
+    ):
+        command = decorate(command)
+    return _debug(command)
+
+
+def _load(recipe, data, settings, positive, seed):
+    """Return the recipe's file and the recipe, with what the options replace."""
+    file = find_recipe(recipe)
+    pairs = {"data.source": data, "data.positive": positive, "seed": seed}
+    given = [f"{key}={value}" for key, value in pairs.items() if value is not None]
+    return file, override(load_recipe(file), [*settings, *given])
+
+
+def _warn(sentence: str) -> None:
+    click.echo(f"Warning: {sentence}", err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="tlmed")
+def cli():
+    """Transfer learning for medical image classification.
+
+    Begin with `tlmed train quickstart`, then `tlmed train feature_extractor --data FOLDER`.
+    A recipe is Python code, and loading it runs it; data and weights never are. Not a medical device.
+    """
+
+
+@cli.command()
+@_recipe_options
+@click.option("--out", type=click.Path(path_type=Path), help="The run directory; the same again: continue.")
+@click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and list them.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if images leak between splits.")
+@click.option("--fresh", is_flag=True, help="Start over where a run is already.")
+def train(recipe, data, settings, positive, seed, out, skip_bad, strict, fresh):
+    """Train RECIPE (a file or a shipped recipe's name) and evaluate the result."""
+    file, recipe = _load(recipe, data, settings, positive, seed)
+    from tlmed.quiet import import_tensorflow
+
+    import_tensorflow()
+    from tlmed import run
+    from tlmed.training import show_phase
+
+    voice = run.Voice(say=click.echo, warn=_warn, progress=show_phase)
+    done = run.train(recipe, out, skip_bad=skip_bad, strict=strict, fresh=fresh, recipe_file=file, voice=voice)
+    click.echo(f"Run: {done.path}\nReport: {done.path / 'report.html'}")
+
+
+@cli.command()
+@_recipe_options
+def plan(recipe, data, settings, positive, seed):
+    """Show what RECIPE would train, phase by phase, without training."""
+    _, recipe = _load(recipe, data, settings, positive, seed)
+    from tlmed.quiet import import_tensorflow
+
+    import_tensorflow()
+    from tlmed.plan import describe_blocks, describe_phases
+    from tlmed.run import preview
+
+    words, content = preview(recipe)
+    for line in (*words, "", *describe_blocks(content), "", *describe_phases(content)):
+        click.echo(line)
+
+
+@cli.command()
+@click.argument("run", required=False)
+@click.option("--data", metavar="SOURCE", help="Score all images of another source, of the same classes.")
+@click.option("--predictions", type=click.Path(path_type=Path), help="Score a CSV of predictions; needs no RUN.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write metrics.json (and predictions.csv) here.")
+@click.option("--positive", metavar="CLASS", help="The positive one of two classes, with --predictions.")
+@click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and list them.")
+@_debug
+def evaluate(run, data, predictions, out, positive, skip_bad):
+    """Score RUN on its test images again, or on other data, or score a file of predictions."""
+    if (run is None) == (predictions is None):
+        raise click.UsageError("Give a RUN or --predictions FILE, one of the two.")
+    from tlmed.rundir import find_run
+
+    run = find_run(run) if run is not None else None
+    from tlmed.quiet import import_tensorflow
+
+    import_tensorflow()
+    from tlmed import inference
+
+    made, result = inference.evaluate(run, data, predictions, positive, skip_bad)
+    if out is not None:
+        inference.write_evaluation(out, made, result)
+    for line in inference.describe_metrics(result):
+        click.echo(line)
+
+
+@cli.command()
+@click.argument("run")
+@click.argument("paths", nargs=-1, required=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Write the CSV here; by default it is printed.")
+@click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and name them.")
+@_debug
+def predict(run, paths, out, skip_bad):
+    """Predict the class of images: a CSV with one row per image of PATHS, files or folders."""
+    from tlmed.rundir import find_run, write_csv
+
+    run = find_run(run)
+    from tlmed.quiet import import_tensorflow
+
+    import_tensorflow()
+    from tlmed import inference
+
+    header, rows, broken = inference.predict(run, paths, skip_bad)
+    for path, reason in broken:
+        _warn(f"{path} left out: {reason}")
+    if out is not None:
+        write_csv(out, header, rows)
+        return
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    click.echo(text.getvalue(), nl=False)
+
+
+@cli.group()
+def recipes():
+    """List, show and copy the recipes that come with tlmed."""
+
+
+@recipes.command("list")
+@_debug
+def list_recipes():
+    """List the shipped recipes."""
+    for name, file in shipped_recipes().items():
+        click.echo(f"{name:<28} {summary(file)}")
+
+
+@recipes.command()
+@click.argument("recipe")
+@_debug
+def show(recipe):
+    """Print RECIPE as it is written."""
+    click.echo(find_recipe(recipe).read_text(encoding="utf-8"), nl=False)
+
+
+@recipes.command()
+@click.argument("recipe")
+@click.argument("to", required=False, type=click.Path(path_type=Path))
+@_debug
+def copy(recipe, to):
+    """Copy RECIPE to a file of your own, to edit and run: by default RECIPE.py here."""
+    file = find_recipe(recipe)
+    target = to / file.name if to is not None and to.is_dir() else to or Path(file.name)
+    if target.exists():
+        raise InputError(f"TO must be a new file: nothing is written over. Received: {target}.")
+    if not target.parent.is_dir():
+        raise InputError(f"TO must lie in a folder that exists. Received: {target}.")
+    shutil.copyfile(file, target)
+    click.echo(f"{target}: edit it, then: tlmed train {target}")
+
+
+@cli.command()
+@click.argument("name", required=False)
+@_debug
+def backbones(name):
+    """List the backbones, or show the blocks, layers and parameters of NAME."""
+    from tlmed.quiet import import_tensorflow
+
+    import_tensorflow()
+    from tlmed.backbones import BACKBONES, build
+
+    if name is None:
+        click.echo("\n".join(BACKBONES))
+        return
+    from tlmed.plan import describe_backbone
+
+    for line in describe_backbone(name, build(name, "none").model):
+        click.echo(line)

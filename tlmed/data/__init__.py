@@ -1,0 +1,18 @@
+"""Data: any source to a table of images, leak-free splits, and `tf.data` batches of uint8 pixels."""
+
+from tlmed.data.images import decode, resize
+from tlmed.data.pipeline import ImageSet, epoch_order, load, read_files
+from tlmed.data.sources import open_source
+from tlmed.data.table import EXTENSIONS, Table
+
+__all__ = [
+    "EXTENSIONS",
+    "ImageSet",
+    "Table",
+    "decode",
+    "epoch_order",
+    "load",
+    "open_source",
+    "read_files",
+    "resize",
+]

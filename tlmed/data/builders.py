@@ -1,0 +1,211 @@
+"""A TensorFlow Datasets (TFDS) builder as a table; its records are read one at a time, still encoded.
+
+TFDS reads its default format, TFRecord, only in sequence; an index of where each record starts makes any
+order cheap. TFRecord frames a record as its length (8 bytes, little endian), a checksum (4), the record and
+its checksum (4):
+https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
+"""
+
+import contextlib
+import io
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+import tlmed.data.phantoms  # noqa: F401  registers the builder tlmed_phantoms
+from tlmed.data.table import SPLIT_NAMES, Table, listed, make_table
+from tlmed.errors import InputError, did_you_mean
+
+GROUP_FEATURES = ("group", "patient", "patient_id")
+_DOWNLOAD_ERRORS = (
+    *(OSError, AssertionError, ImportError, ValueError, tf.errors.OpError),
+    *(tfds.core.download.util.DownloadError, tfds.core.download.extractor.ExtractError),
+    tfds.core.download.download_manager.NonMatchingChecksumError,
+)
+
+
+class _TFRecords(Sequence):
+    """Give the records of TFRecord files by number.
+
+    Args:
+        files: The files, in order.
+    """
+
+    def __init__(self, files: Sequence[Path]):
+        places = [(number, *place) for number, file in enumerate(files) for place in _index(file)]
+        self._files = tuple(files)
+        self._places = np.array(places, np.int64).reshape(-1, 3)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, row: int) -> bytes:
+        file, start, length = self._places[row].tolist()
+        with self._files[file].open("rb") as stream:
+            stream.seek(start)
+            return stream.read(length)
+
+
+def _index(file: Path):
+    """Yield start and length of every record of a TFRecord file."""
+    with file.open("rb") as stream:
+        start = 0
+        while header := stream.read(8):
+            (length,) = struct.unpack("<Q", header)
+            yield start + 12, length
+            start += length + 16
+            stream.seek(start)
+
+
+def open_builder(name: str) -> Table:
+    """Read a TFDS data set, prepared before where it is not; paths are `split/index`.
+
+    The splits of a builder that has train and test are given; a single split is left for tlmed to divide.
+    The group is a feature called group, patient or patient_id.
+
+    Args:
+        name: What `tfds.builder` takes, such as `tlmed_phantoms` or `colorectal_histology:2.0.0`.
+
+    Returns:
+        The table.
+
+    Raises:
+        InputError: There is no such data set, it can't be had, or it is no image classification.
+    """
+    builder = _prepare(_find(name), name)
+    image, label, group = _features(builder.info, name)
+    given, single = _splits(builder.info, name)
+    records = {split: _records(builder, split, name) for split in given}
+    places = [(split, index) for split in given for index in range(len(records[split]))]
+    found = [_fields(records[split][index], label, group) for split, index in places]
+    _check_labels(name, found)
+    classes = builder.info.features[label].names
+    others = sorted(set(builder.info.splits) - set(given))
+    return make_table(
+        f"tfds:{name}",
+        [f"{split}/{index}" for split, index in places],
+        [classes[number] for number, _ in found],
+        lambda row: _feature(records[places[row][0]][places[row][1]], image).bytes_list.value[0],
+        groups=None if group is None else [value for _, value in found],
+        splits=None if single else [given[split] for split, _ in places],
+        notes=(f"The splits {listed(others)} of tfds:{name} are not used.",) if others else (),
+    )
+
+
+def _find(name: str) -> tfds.core.DatasetBuilder:
+    """Return the builder, without asking any server for it."""
+    try:
+        return tfds.builder(name, try_gcs=False)
+    except tfds.core.registered.DatasetNotFoundError as error:
+        known = tfds.list_builders(with_community_datasets=False)
+        raise InputError(
+            "`tfds:NAME` must name a data set that TensorFlow Datasets knows."
+            f"{did_you_mean(name.split('/')[0].split(':')[0], known)} Received: data=tfds:{name}."
+        ) from error
+    except (ValueError, TypeError, AssertionError, ImportError) as error:
+        raise InputError(
+            "`tfds:NAME` must name a data set, its config and its version as TensorFlow Datasets knows them. "
+            f"Received: data=tfds:{name}: {_first_line(error)}"
+        ) from error
+
+
+def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> tfds.core.DatasetBuilder:
+    """Generate the data set where that has not been done; public buckets are never asked."""
+    tfds.disable_progress_bar()
+    config = tfds.download.DownloadConfig(try_download_gcs=False)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads where it only draws
+            builder.download_and_prepare(download_config=config)
+    except _DOWNLOAD_ERRORS as error:
+        raise InputError(
+            "A TensorFlow Datasets data set must be prepared, or allow its download; prepare it where there "
+            f"is a network and copy it to {builder.data_dir}. "
+            f"Received: data=tfds:{name}: {type(error).__name__}: {_first_line(error)}"
+        ) from error
+    return builder
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _features(info: tfds.core.DatasetInfo, name: str) -> tuple[str, str, str | None]:
+    """Return the names of the image, label and group features."""
+    features = dict(info.features) if isinstance(info.features, tfds.features.FeaturesDict) else {}
+    image = _the_one(features, "image", tfds.features.Image)
+    label = _the_one(features, "label", tfds.features.ClassLabel)
+    faults = []
+    if image is None or features[image].np_dtype not in (np.uint8, np.uint16):
+        faults.append(
+            "A data set must have one feature of 8-bit or 16-bit images, or one called 'image'. "
+            f"Received: data=tfds:{name} with {_named(features)}."
+        )
+    if label is None:
+        faults.append(
+            "A data set must have one feature of class labels, or one called 'label'. "
+            f"Received: data=tfds:{name} with {_named(features)}."
+        )
+    if faults:
+        raise InputError(faults)
+    return image, label, next((feature for feature in GROUP_FEATURES if feature in features), None)
+
+
+def _the_one(features: dict, usual: str, kind: type) -> str | None:
+    """Return the feature of a kind: the only one, or the one with the usual name among several."""
+    names = [name for name, feature in features.items() if isinstance(feature, kind)]
+    return usual if usual in names else names[0] if len(names) == 1 else None
+
+
+def _named(features: dict) -> str:
+    return listed(f"{name} ({type(feature).__name__})" for name, feature in features.items()) or "no features"
+
+
+def _splits(info: tfds.core.DatasetInfo, name: str) -> tuple[dict[str, str], bool]:
+    """Return the splits to use, by their own name, and whether there is only one."""
+    names = [split for split, about in info.splits.items() if about.num_examples]
+    given = {split: SPLIT_NAMES[split] for split in names if split in SPLIT_NAMES}
+    if len(names) == 1:
+        return {names[0]: "train"}, True
+    if not {"train", "test"} <= set(given.values()):
+        raise InputError(
+            "A data set must have the splits 'train' and 'test', or one split only. "
+            f"Received: data=tfds:{name} with {listed(names) or 'none'}."
+        )
+    return given, False
+
+
+def _records(builder: tfds.core.DatasetBuilder, split: str, name: str) -> Sequence[bytes]:
+    """Return the serialized examples of a split, by number."""
+    form = builder.info.file_format.value
+    if form != "tfrecord":
+        raise InputError(
+            f"A data set must be stored as TFRecord. Received: data=tfds:{name} stored as {form}."
+        )
+    return _TFRecords(builder.info.splits[split].filepaths)
+
+
+def _feature(record: bytes, name: str) -> tf.train.Feature:
+    return tf.train.Example.FromString(record).features.feature[name]
+
+
+def _fields(record: bytes, label: str, group: str | None) -> tuple[int, str | None]:
+    """Return the label's number and the group of a record."""
+    feature = tf.train.Example.FromString(record).features.feature
+    number = feature[label].int64_list.value[0]
+    if group is None:
+        return number, None
+    value = getattr(feature[group], feature[group].WhichOneof("kind")).value[0]
+    return number, value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _check_labels(name: str, found: list[tuple[int, str | None]]) -> None:
+    unlabelled = sum(number < 0 for number, _ in found)
+    if unlabelled:
+        raise InputError(
+            "Every image must have a label. "
+            f"Received: data=tfds:{name}, where {unlabelled} of {len(found)} have none."
+        )

@@ -1,0 +1,162 @@
+"""Class folders, and train/val/test folders of class folders, as a table."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tlmed.data.table import SPLIT_NAMES, Table, count, extensions, is_image, listed, make_table
+from tlmed.errors import InputError
+
+
+@dataclass
+class _Listing:
+    """Gather rows and faults while folders are read."""
+
+    paths: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+    skipped: int = 0
+    astray: list[str] = field(default_factory=list)  # images that lie in no class folder
+    faults: list[str] = field(default_factory=list)
+
+
+def open_folder(root: Path) -> Table:
+    """Read a folder of class folders, or one of train/val/test folders of class folders.
+
+    Images lie directly in their class folder. Hidden files and folders are ignored; links are followed.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        The table; `splits` is None for plain class folders.
+
+    Raises:
+        InputError: Every fault of the folder at once.
+    """
+    found = _Listing()
+    folders = {entry.name: entry for entry in _visible(root) if entry.is_dir()}
+    _note_files(found, root, "")
+    given = {name: folder for name, folder in folders.items() if name.lower() in SPLIT_NAMES}
+    if given:
+        _read_splits(found, root, folders, given)
+    else:
+        _check_class_folders(found, root, folders)
+        for name, folder in folders.items():
+            _read_class(found, folder, name, name, None)
+    if found.faults:
+        raise InputError(found.faults)
+    notes = (f"{_lie(found.astray)} in no class folder and will not be used.",) if found.astray else ()
+    return make_table(
+        str(root),
+        found.paths,
+        found.names,
+        _reader(root, found.paths),
+        splits=found.splits if given else None,
+        skipped=found.skipped,
+        notes=notes,
+    )
+
+
+def visible_files(root: Path) -> Iterator[Path]:
+    """Yield every file below a folder that is not hidden, sorted, links to files included.
+
+    Args:
+        root: The folder. Links to folders below it are not followed, so that no loop can be.
+    """
+    for entry in sorted(_visible(root)):
+        if not entry.is_dir():
+            yield entry
+        elif not entry.is_symlink():
+            yield from visible_files(entry)
+
+
+def _visible(folder: Path) -> list[Path]:
+    return [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+
+
+def _reader(root: Path, paths: list[str]):
+    return lambda row: (root / paths[row]).read_bytes()
+
+
+def _lie(paths: list[str]) -> str:
+    return f"{count(len(paths), 'image')} ({listed(sorted(paths), 3)}) {'lies' if len(paths) == 1 else 'lie'}"
+
+
+def _note_files(found: _Listing, folder: Path, prefix: str) -> None:
+    """Note the files of a folder that should hold folders only."""
+    for entry in _visible(folder):
+        if not entry.is_dir():
+            if is_image(entry.name):
+                found.astray.append(prefix + entry.name)
+            else:
+                found.skipped += 1
+
+
+def _check_class_folders(found: _Listing, root: Path, folders: dict[str, Path]) -> None:
+    """Say so where the images of a folder are not sorted into classes."""
+    if found.astray and not folders:
+        found.faults.append(
+            "The data's folder must hold one folder per class with its images inside. "
+            f"Received: data={root}, where {_lie(found.astray)} in no class folder."
+        )
+
+
+def _read_splits(found: _Listing, root: Path, folders: dict[str, Path], given: dict[str, Path]) -> None:
+    """Read train, val and test folders; `val` may be missing."""
+    spelled: dict[str, list[str]] = {}
+    for name in sorted(given):
+        spelled.setdefault(SPLIT_NAMES[name.lower()], []).append(name)
+    others = sorted(set(folders) - set(given))
+    for split in ("train", "test"):
+        if split not in spelled:
+            found.faults.append(
+                f"A folder of given splits must hold a folder '{split}' (only 'val' may be missing). "
+                f"Received: data={root} with the folders {listed(sorted(folders))}."
+            )
+    for split, names in spelled.items():
+        if len(names) > 1:
+            found.faults.append(
+                f"A split must be one folder. Received: {listed(names)}, which all mean '{split}'."
+            )
+    if others:
+        found.faults.append(
+            "Beside the folders train, val and test no other folder may stand. "
+            f"Received: data={root} with {listed(others)}."
+        )
+    for name, folder in given.items():
+        _note_files(found, folder, f"{name}/")
+        for entry in _visible(folder):
+            if entry.is_dir():
+                _read_class(found, entry, f"{name}/{entry.name}", entry.name, SPLIT_NAMES[name.lower()])
+
+
+def _read_class(found: _Listing, folder: Path, prefix: str, name: str, split: str | None) -> None:
+    """Read the images of one class folder."""
+    before, others = len(found.paths), 0
+    for entry in _visible(folder):
+        if entry.is_dir():
+            _check_nested(found, entry, f"{prefix}/{entry.name}")
+        elif is_image(entry.name):
+            found.paths.append(f"{prefix}/{entry.name}")
+            found.names.append(name)
+            found.splits.append(split)
+        else:
+            others += 1
+    found.skipped += others
+    if len(found.paths) == before:
+        found.faults.append(
+            f"Every class folder must hold images ({extensions()}). "
+            f"Received: '{prefix}' with no image and {count(others, 'other file')}."
+        )
+
+
+def _check_nested(found: _Listing, folder: Path, path: str) -> None:
+    """Refuse images further down: is their folder a patient, a mask or a split? That is not ours to guess."""
+    inside = next((file for file in visible_files(folder) if is_image(file.name)), None)
+    if inside is not None:
+        found.faults.append(
+            "A class folder must hold its images directly (folders of given splits are called train, val and "
+            "test; for folders of patients use a .csv with the columns path,label,group). "
+            f"Received: '{path}/{inside.relative_to(folder).as_posix()}'."
+        )

@@ -1,0 +1,156 @@
+"""Encoded image to RGB pixels, and RGB pixels to the size a model takes: one rule for each, used everywhere.
+
+Everything is unsigned 8 bit, from the file to the model's input; nothing here makes floats.
+"""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF")
+# What Pillow raises for content that is not, or no longer, an image of its format. Warnings are among them
+# only where the caller made warnings errors.
+_PILLOW_ERRORS = (
+    *(OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, OverflowError),
+    *(ZeroDivisionError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError, Warning),
+)
+
+
+def decode(content: bytes | np.ndarray) -> np.ndarray:
+    """Decode an image to RGB by one rule for every format.
+
+    Grayscale is repeated to three channels and palettes are looked up. Transparency is composited over
+    black. Samples of 16 bit keep their high byte (`value // 256`), whatever range they use; 1 bit becomes
+    0 and 255. CMYK is converted. The orientation that EXIF records is applied. Of several frames or pages
+    the first counts. Samples without a defined range (32-bit integers, floats) are refused.
+
+    Args:
+        content: The content of a PNG, JPEG, BMP, GIF or TIFF file; or pixels that are decoded already, uint8
+            or uint16, [height, width], [height, width, 1] or [height, width, 3].
+
+    Returns:
+        uint8 [height, width, 3], 0..255.
+
+    Raises:
+        ValueError: The content is no such image, or a damaged one; the message is a short reason.
+
+    >>> decode(np.array([[0, 255, 65535]], np.uint16)).tolist()
+    [[[0, 0, 0], [0, 0, 0], [255, 255, 255]]]
+    """
+    if isinstance(content, np.ndarray):
+        return _repeat(content)
+    return _repeat(np.array(_open(content)))
+
+
+def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize an image by antialiased bilinear interpolation, rounded to 8 bit.
+
+    A triangle filter, widened by the scale where the image shrinks, is applied in each direction
+    (Pillow's BILINEAR; `tf.image.resize(antialias=True)` agrees within 1). The aspect ratio is not kept.
+    This is the one rule for training, evaluation and prediction: another one moves a model's features by
+    several percent.
+
+    Args:
+        image: uint8 [height, width, 3].
+        size: Height and width in pixels.
+
+    Returns:
+        uint8 [*size, 3].
+
+    >>> resize(np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8), (1, 1)).tolist()
+    [[[128, 128, 128]]]
+    """
+    return np.array(_resize(Image.fromarray(image), size))
+
+
+def decode_resized(content: bytes | np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return `resize(decode(content), size)`, without the copies in between.
+
+    Args:
+        content: As for `decode`.
+        size: Height and width in pixels.
+
+    Returns:
+        uint8 [*size, 3].
+
+    Raises:
+        ValueError: As for `decode`.
+    """
+    if isinstance(content, np.ndarray):
+        return resize(decode(content), size)
+    return _repeat(np.asarray(_resize(_open(content), size)))
+
+
+def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    height, width = size
+    if image.size == (width, height):
+        return image
+    return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _repeat(pixels: np.ndarray) -> np.ndarray:
+    """Return decoded pixels as uint8 RGB."""
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    if pixels.dtype != np.uint8:
+        raise ValueError(f"pixels of type {pixels.dtype} have no defined range")
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:
+        raise ValueError(f"pixels of shape {list(pixels.shape)} are neither grayscale nor RGB")
+    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+
+
+def _open(content: bytes) -> Image.Image:
+    """Decode to a Pillow image in mode L or RGB; any fault of the content becomes a ValueError."""
+    if not content:
+        raise ValueError("the file is empty")
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image.load()
+        # TIFF is turned while it loads, and its own header then no longer asks for it.
+        ImageOps.exif_transpose(image, in_place=True)
+        return _to_8_bit(image)
+    except Image.UnidentifiedImageError:
+        raise ValueError("it is no readable PNG, JPEG, BMP, GIF or TIFF image") from None
+    except _PILLOW_ERRORS as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Bring any mode with a defined range to L or RGB. Grayscale stays L, which is a third of the work."""
+    if image.mode in ("I", "F"):
+        raise ValueError(
+            "32-bit or signed samples have no defined range; save it with 8 or 16 bits, unsigned"
+        )
+    if image.mode.startswith("I;16"):
+        return _high_byte(image)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        opaque = Image.new("RGB", image.size)
+        opaque.paste(image, mask=image.getchannel("A"))
+        return opaque
+    return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _high_byte(image: Image.Image) -> Image.Image:
+    """Keep the high byte of 16-bit grayscale, which is what Pillow itself does for 16-bit RGB."""
+    samples = np.asarray(image)
+    transparent = image.info.get("transparency")
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        samples = _tiff_samples(image, samples)
+    pixels = (samples >> 8).astype(np.uint8)
+    if transparent is not None:
+        pixels[samples == transparent] = 0
+    return Image.fromarray(pixels)
+
+
+def _tiff_samples(image: TiffImagePlugin.TiffImageFile, samples: np.ndarray) -> np.ndarray:
+    """Undo two TIFF encodings that Pillow leaves in grayscale of more than 8 bits."""
+    bits = image.tag_v2.get(ExifTags.Base.BitsPerSample, (16,))[0]
+    samples = samples.astype(np.uint16) << (16 - bits)  # 12-bit samples lie in the low bits
+    white_is_zero = image.tag_v2.get(ExifTags.Base.PhotometricInterpretation) == 0
+    return 65535 - samples if white_is_zero else samples

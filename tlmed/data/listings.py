@@ -1,0 +1,145 @@
+"""A `.csv` with the columns path,label and optionally group,split as a table."""
+
+import csv
+import os
+import posixpath
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+
+from tlmed.data.table import SPLIT_NAMES, Table, is_image, listed, make_table
+from tlmed.errors import InputError, did_you_mean
+
+REQUIRED, OPTIONAL = ("path", "label"), ("group", "split")
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    path: str
+    label: str
+    group: str | None
+    split: str | None
+    too_long: bool
+
+
+def open_listing(file: Path) -> Table:
+    """Read a CSV file whose paths are relative to the file's own folder.
+
+    Args:
+        file: The CSV file, UTF-8, with a header.
+
+    Returns:
+        The table.
+
+    Raises:
+        InputError: Every fault of the file at once, with line numbers.
+    """
+    rows = _read_rows(file)
+    images = [row for row in rows if is_image(row.path) or not row.path]
+    faults = _faults(file, images)
+    if faults:
+        raise InputError(faults)
+    paths = [posixpath.normpath(row.path) for row in images]
+    has = {"group": images and images[0].group is not None, "split": images and images[0].split is not None}
+    return make_table(
+        str(file),
+        paths,
+        [row.label for row in images],
+        lambda row: (file.parent / paths[row]).read_bytes(),
+        groups=[row.group for row in images] if has["group"] else None,
+        splits=[SPLIT_NAMES[row.split.lower()] for row in images] if has["split"] else None,
+        skipped=len(rows) - len(images),
+    )
+
+
+def _read_rows(file: Path) -> list[_Row]:
+    """Read the rows; a file that is no CSV with the required columns is refused here."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            columns = [(name or "").strip() for name in reader.fieldnames or ()]
+            _check_columns(file, columns)
+            reader.fieldnames = columns
+            return [_row(reader.line_num, fields) for fields in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"A listing must be a CSV file in UTF-8. Received: data={file}: {error}.") from error
+
+
+def _check_columns(file: Path, columns: list[str]) -> None:
+    missing = [name for name in REQUIRED if name not in columns]
+    twice = sorted({name for name in (*REQUIRED, *OPTIONAL) if columns.count(name) > 1})
+    faults = [
+        f"A listing must have the column '{name}' ({','.join(REQUIRED)} and optionally {','.join(OPTIONAL)}, "
+        f"separated by commas).{did_you_mean(name, columns)} "
+        f"Received: data={file} with {listed(columns) or 'none'}."
+        for name in missing
+    ]
+    faults += [f"A column may stand once. Received: '{name}' twice in data={file}." for name in twice]
+    if faults:
+        raise InputError(faults)
+
+
+def _row(line: int, fields: dict) -> _Row:
+    value = {
+        name: (fields[name] or "").strip() if name in fields else None for name in (*REQUIRED, *OPTIONAL)
+    }
+    return _Row(line, value["path"], value["label"], value["group"], value["split"], None in fields)
+
+
+def _faults(file: Path, rows: list[_Row]) -> list[str]:
+    """Return one sentence for every kind of fault, each with the lines that have it."""
+    bad: dict[str, list[str]] = defaultdict(list)
+    lines: dict[str, list[int]] = defaultdict(list)
+    train = {row.label for row in rows if _split(row) == "train"}
+    for row in rows:
+        for rule, received in _row_faults(file.parent, row, train):
+            bad[rule].append(f"{received} (line {row.line})")
+        if row.path:
+            lines[posixpath.normpath(row.path)].append(row.line)
+    twice = [f"'{path}' (lines {listed(where)})" for path, where in lines.items() if len(where) > 1]
+    if twice:
+        bad["A path must stand once."] = twice
+    if rows and rows[0].split is not None:
+        for split in {"train", "test"} - {_split(row) for row in rows}:
+            bad[f"The column 'split' must name rows of '{split}' (only 'val' may be missing)."] = ["none"]
+    return [f"{rule} Received: {listed(received)}." for rule, received in sorted(bad.items())]
+
+
+def _row_faults(folder: Path, row: _Row, train: set[str]):
+    """Yield rule and received value for every fault of one row."""
+    if row.too_long:
+        yield (
+            "A row must have no more fields than the header (a comma inside a value needs quotes).",
+            "more fields",
+        )
+    if not row.path:
+        yield "A path must not be empty.", "path=''"
+    elif _escapes(row.path):
+        yield "A path must be relative to the CSV's folder and stay inside it.", f"'{row.path}'"
+    elif not os.path.isfile(folder / row.path):
+        yield f"A path must name a file that exists, relative to {folder}.", f"'{row.path}'"
+    if not row.label:
+        yield "A label must not be empty.", "label=''"
+    if row.group == "":
+        yield "Where there is a column 'group', every row must name its group.", "group=''"
+    if row.split is None:
+        return
+    if _split(row) is None:
+        yield "A split must be 'train', 'val' or 'test'.", f"'{row.split}'"
+    elif row.label and train and row.label not in train:
+        yield f"A label of '{_split(row)}' must occur in 'train' too.", f"'{row.label}'"
+
+
+def _split(row: _Row) -> str | None:
+    return SPLIT_NAMES.get((row.split or "").lower())
+
+
+def _escapes(path: str) -> bool:
+    """Tell a path that is absolute, on Windows or elsewhere, or leads out of its folder.
+
+    >>> [_escapes(path) for path in ("a/../b.png", "../b.png", "/b.png", "C:/b.png")]
+    [False, True, True, True]
+    """
+    absolute = posixpath.isabs(path) or bool(PureWindowsPath(path).anchor)
+    return absolute or posixpath.normpath(path).split("/")[0] == ".."

@@ -1,0 +1,234 @@
+"""From a source to batches: read every image once, split, feed uint8 pixels to training and evaluation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tlmed.data.folders import visible_files
+from tlmed.data.reading import Pixels, check_broken, read_all
+from tlmed.data.sources import check_exists, open_source
+from tlmed.data.splits import assign_splits, describe, find_leaks
+from tlmed.data.table import Table, count, extensions, is_image, listed
+from tlmed.errors import InputError
+from tlmed.seeds import derive
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Hold what a run trains and is evaluated on: usable images in canonical order, with their splits.
+
+    Args:
+        table: The usable images, sorted by path.
+        splits: "train", "val" or "test" for every image.
+        sha256: The digest of every image's content (of its pixels for `.npz`).
+        image_size: Height and width in pixels.
+        broken: Path and reason of every image that was left out.
+        warnings: Sentences to print.
+        leaks: Sentences that name identical images and groups in several splits, and images under several
+            labels.
+        split_made: Whether tlmed decided the splits, or split `val` off a given `train`.
+        pixels: Where the pixels come from.
+    """
+
+    table: Table
+    splits: np.ndarray
+    sha256: tuple[str, ...]
+    image_size: tuple[int, int]
+    broken: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
+    leaks: tuple[str, ...]
+    split_made: bool
+    pixels: Pixels = field(repr=False)
+
+    def indices(self, split: str) -> np.ndarray:
+        """Return the row numbers of a split, int64, ascending."""
+        return np.flatnonzero(self.splits == split)
+
+    def batches(self, indices: Sequence[int], batch_size: int) -> tf.data.Dataset:
+        """Return batches in the order of `indices`, once; the last one may be smaller.
+
+        Args:
+            indices: Row numbers.
+            batch_size: Images per batch.
+
+        Returns:
+            A data set of uint8 [b, height, width, 3] and int64 [b].
+        """
+        rows = tf.data.Dataset.from_tensor_slices(np.asarray(indices, np.int64)).batch(batch_size)
+        return self.pixels.batches(rows, self.table.labels)
+
+    def training_batches(
+        self, indices: Sequence[int], batch_size: int, seed: int, first_epoch: int = 0
+    ) -> tf.data.Dataset:
+        """Return the batches of one epoch after the other, without end.
+
+        Epoch e visits `indices[epoch_order(len(indices), seed, e)]`. A batch never mixes epochs: the last one
+        of each may be smaller.
+
+        Args:
+            indices: Row numbers.
+            batch_size: Images per batch.
+            seed: The run's seed.
+            first_epoch: The epoch to begin with; a resumed run goes on in the order of an uninterrupted one.
+
+        Returns:
+            An endless data set of uint8 [b, height, width, 3] and int64 [b].
+        """
+        indices = np.asarray(indices, np.int64)
+
+        def ordered(epoch: tf.Tensor) -> tf.data.Dataset:
+            rows = tf.numpy_function(
+                lambda number: indices[epoch_order(len(indices), seed, int(number))],
+                *([epoch], tf.int64),
+                stateful=False,
+            )
+            return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(rows, [len(indices)])).batch(batch_size)
+
+        epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(ordered)
+        endless = self.pixels.batches(epochs, self.table.labels)
+        return endless.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+
+@dataclass(frozen=True, eq=False)
+class FileImages:
+    """Hold images without labels, as `predict` takes them.
+
+    Args:
+        pixels: Where the pixels come from.
+        rows: Row numbers of the usable ones, int64.
+    """
+
+    pixels: Pixels = field(repr=False)
+    rows: np.ndarray
+
+    def batches(self, batch_size: int) -> tf.data.Dataset:
+        """Return uint8 [b, height, width, 3] in order, once; the last batch may be smaller."""
+        return self.pixels.batches(tf.data.Dataset.from_tensor_slices(self.rows).batch(batch_size))
+
+
+def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
+    """Return the order in which an epoch visits its images.
+
+    Args:
+        n: The number of images.
+        seed: The run's seed.
+        epoch: The epoch, 0 or more.
+
+    Returns:
+        int64 [n], a permutation that depends on nothing else.
+
+    >>> epoch_order(4, seed=0, epoch=0).tolist() == epoch_order(4, seed=0, epoch=0).tolist()
+    True
+    """
+    return np.random.RandomState(derive(seed, "order", epoch)).permutation(n)
+
+
+def load(
+    source: str | Path,
+    image_size: tuple[int, int],
+    fractions: Sequence[float] = (0.70, 0.15, 0.15),
+    seed: int = 0,
+    skip_bad: bool = False,
+    memory_bytes: int = 2**30,
+) -> ImageSet:
+    """Open a source, read every image once, and split what is usable.
+
+    Args:
+        source: Any form that `open_source` takes.
+        image_size: Height and width in pixels.
+        fractions: The parts of train, val and test for splits that tlmed makes; they add up to 1.
+        seed: The run's seed; it decides the splits.
+        skip_bad: Leave broken images out and list them, instead of refusing the data.
+        memory_bytes: Resized pixels are kept in memory if they take no more than this; otherwise every epoch
+            decodes them again. Batches are the same either way.
+
+    Returns:
+        The images.
+
+    Raises:
+        InputError: The data cannot be used; all faults of a kind at once.
+    """
+    table = open_source(source)
+    digests, broken, kept = read_all(table, tuple(image_size), memory_bytes)
+    check_broken(table, broken, skip_bad)
+    usable = [row for row in range(len(table)) if row not in broken]
+    faulty = tuple((table.paths[row], reason) for row, reason in broken.items())
+    table = table.take(usable)
+    digests = tuple(digests[row] for row in usable)
+    splits, made = assign_splits(table, digests, fractions, seed)
+    warnings = (*_describe_files(table, faulty), *describe(table, digests, splits, made))
+    leaks = find_leaks(table, digests, splits)
+    pixels = Pixels(table.read, tuple(image_size), kept)
+    return ImageSet(table, splits, digests, tuple(image_size), faulty, warnings, leaks, made, pixels)
+
+
+def read_files(
+    paths: Sequence[str | Path],
+    image_size: tuple[int, int],
+    skip_bad: bool = False,
+    memory_bytes: int = 2**30,
+) -> tuple[list[str], FileImages, list[tuple[str, str]]]:
+    """Read images without labels: files, and folders with everything below them.
+
+    Args:
+        paths: Files and folders. In folders, files that are not images by their extension are passed over.
+        image_size: Height and width in pixels.
+        skip_bad: Leave broken images out and list them, instead of refusing all.
+        memory_bytes: As for `load`.
+
+    Returns:
+        The paths of the usable images (as given, joined with what lies below a folder), sorted within each
+        folder and each once; their batches; path and reason of the broken ones.
+
+    Raises:
+        InputError: A path does not exist or is no image, there are no images, or some are broken.
+    """
+    names = _find_files(paths)
+    table = Table("paths", names, np.zeros(len(names), np.int64), (), None, None, _read_path(names), 0)
+    _, broken, kept = read_all(table, tuple(image_size), memory_bytes)
+    check_broken(table, broken, skip_bad)
+    usable = table.take([row for row in range(len(table)) if row not in broken])
+    pixels = Pixels(usable.read, tuple(image_size), kept)
+    faulty = [(names[row], reason) for row, reason in broken.items()]
+    return list(usable.paths), FileImages(pixels, np.arange(len(usable))), faulty
+
+
+def _read_path(names: Sequence[str]):
+    return lambda row: Path(names[row]).read_bytes()
+
+
+def _find_files(paths: Sequence[str | Path]) -> tuple[str, ...]:
+    """Return the image files that paths name, each once; every path that names none is a fault."""
+    found: dict[str, None] = {}
+    faults = []
+    for path in map(Path, paths):
+        try:
+            check_exists(path, "path", "an image file or a folder")
+        except InputError as error:
+            faults += error.faults
+            continue
+        files = [file for file in visible_files(path) if is_image(file.name)] if path.is_dir() else [path]
+        found |= dict.fromkeys(file.as_posix() for file in files)
+        if not files:
+            faults.append(
+                f"A folder must hold images ({extensions()}). Received: path={path}, where none is."
+            )
+        elif not is_image(files[0].name):
+            faults.append(f"An image's name must end in one of {extensions()}. Received: path={path}.")
+    if faults:
+        raise InputError(faults)
+    return tuple(found)
+
+
+def _describe_files(table: Table, broken: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Return what a user should know of the source's files."""
+    sentences = list(table.notes)
+    if table.skipped:
+        sentences.append(f"{count(table.skipped, 'file')} skipped: not images by their extension.")
+    if broken:
+        named = listed(f"'{path}' ({reason})" for path, reason in broken)
+        sentences.append(f"{count(len(broken), 'image')} left out, as they cannot be read: {named}.")
+    return tuple(sentences)

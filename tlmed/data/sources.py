@@ -1,0 +1,60 @@
+"""One entrance for every form of `--data`."""
+
+from pathlib import Path
+
+from tlmed.data.archives import open_archive
+from tlmed.data.folders import open_folder
+from tlmed.data.listings import open_listing
+from tlmed.data.table import Table
+from tlmed.errors import InputError, did_you_mean
+
+FORMS = "a folder, a .csv, a MedMNIST .npz or tfds:NAME"
+
+
+def open_source(source: str | Path) -> Table:
+    """Read what a source says about its images: paths, labels, groups and given splits. No image is decoded.
+
+    Args:
+        source: A folder of class folders; a folder of train, val and test folders of class folders; a `.csv`
+            with the columns path,label and optionally group,split; a MedMNIST `.npz`; or `tfds:NAME`.
+
+    Returns:
+        The table, in canonical order (sorted by path).
+
+    Raises:
+        InputError: The source cannot be used; all of its faults at once.
+    """
+    text = str(source)
+    if text.startswith("tfds:"):
+        from tlmed.data.builders import open_builder  # seconds of import that no other form needs
+
+        return open_builder(text.removeprefix("tfds:"))
+    path = Path(text).expanduser()
+    check_exists(path)
+    if path.is_dir():
+        return open_folder(path)
+    if path.suffix.lower() == ".csv":
+        return open_listing(path)
+    if path.suffix.lower() == ".npz":
+        return open_archive(path)
+    raise InputError(f"The data must be {FORMS}. Received: data={text}.")
+
+
+def check_exists(path: Path, name: str = "data", forms: str = FORMS) -> None:
+    """Refuse a path that does not exist, and suggest the nearest name beside it.
+
+    Args:
+        path: The path.
+        name: What the path was given as.
+        forms: What it may be.
+
+    Raises:
+        InputError: There is no such file or folder.
+    """
+    if path.exists():
+        return
+    parent, missing = path.parent, path
+    while not parent.is_dir() and parent != parent.parent:
+        parent, missing = parent.parent, parent
+    near = did_you_mean(missing.name, (entry.name for entry in parent.iterdir())) if parent.is_dir() else ""
+    raise InputError(f"`{name}` must be {forms}, and exist.{near} Received: {name}={path}.")

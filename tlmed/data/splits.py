@@ -1,0 +1,269 @@
+"""Leak-free splits: groups and identical files stay whole, classes are stratified, the seed alone decides."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from tlmed.data.table import SPLITS, Table, count, listed
+from tlmed.errors import InputError
+from tlmed.seeds import derive
+
+
+def assign_splits(
+    table: Table, sha256: Sequence[str], fractions: Sequence[float], seed: int
+) -> tuple[np.ndarray, bool]:
+    """Return the split of every image: the given one, or one of ours.
+
+    Where the source gives splits they stay as they are; only `val`, where missing, is split off `train`.
+
+    Args:
+        table: Usable images only, in canonical order.
+        sha256: The digest of every image's content.
+        fractions: The parts of train, val and test, 0..1; they add up to 1.
+        seed: The run's seed.
+
+    Returns:
+        An array of "train", "val" and "test"; and whether any of it was decided here.
+
+    Raises:
+        InputError: A class has too few images, or the given splits cannot be used.
+    """
+    units = join_units(table.groups, sha256)
+    if table.splits is None:
+        return _made(table, units, dict(zip(SPLITS, fractions, strict=True)), seed), True
+    given = np.array(table.splits)
+    _check_given(table, given)
+    if "val" in given:
+        return given, False
+    rows = np.flatnonzero(given == "train")
+    parts = {"train": fractions[0], "val": fractions[1]}
+    given[rows] = _made(table.take(rows), units[rows], parts, seed)
+    return given, True
+
+
+def join_units(groups: Sequence[str] | None, sha256: Sequence[str]) -> np.ndarray:
+    """Number the units that must stay together: images joined by group or identical content, at any remove.
+
+    Args:
+        groups: The group of every image, or None.
+        sha256: The digest of every image's content.
+
+    Returns:
+        int64, the unit of every image; units are numbered by their first image.
+
+    >>> join_units(["a", "a", "b", "c"], ["1", "2", "2", "3"]).tolist()
+    [0, 0, 0, 1]
+    """
+    parent = list(range(len(sha256)))
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = node = parent[parent[node]]
+        return node
+
+    for keys in (sha256, groups or ()):
+        first: dict[str, int] = {}
+        for node, key in enumerate(keys):
+            one, other = root(first.setdefault(key, node)), root(node)
+            parent[max(one, other)] = min(one, other)
+    number: dict[int, int] = {}
+    return np.array([number.setdefault(root(node), len(number)) for node in range(len(parent))], np.int64)
+
+
+def split_units(
+    labels: np.ndarray, units: np.ndarray, fractions: Sequence[float], seed: int, classes: int
+) -> np.ndarray:
+    """Divide units so that every class comes near to its fractions.
+
+    Units go one by one, larger ones first and otherwise in an order drawn from the seed, to the part that
+    lacks most of their classes. As soon as a class has only as many units left as there are parts without it,
+    they go there, so that no part lacks a class that has enough units. Single images end within 1 of the
+    fractions of their class, except for a class of 3 images: 1, 1 and 1 of 0.70, 0.15 and 0.15.
+
+    Args:
+        labels: int, the class of every image.
+        units: int, the unit of every image, numbered from 0.
+        fractions: The parts' sizes; a part of size 0 gets nothing.
+        seed: The run's seed.
+        classes: The number of classes.
+
+    Returns:
+        int64, the part of every image.
+
+    >>> split_units(np.zeros(4, int), np.arange(4), (0.5, 0.5), seed=0, classes=1).tolist()
+    [0, 0, 1, 1]
+    """
+    holdings = _holdings(labels, units)
+    order = np.random.RandomState(derive(seed, "split")).permutation(len(holdings)).tolist()
+    order.sort(key=lambda unit: -sum(holdings[unit].values()))
+    sizes = np.bincount(labels, minlength=classes).tolist()
+    lacks = [[size * fraction for fraction in fractions] for size in sizes]
+    lacks_all = [len(labels) * fraction for fraction in fractions]
+    empty = [{part for part, fraction in enumerate(fractions) if fraction > 0} for _ in sizes]
+    left = [0] * classes
+    for held in holdings:
+        for label in held:
+            left[label] += 1
+    part_of = [0] * len(holdings)
+    for unit in order:
+        held = holdings[unit]
+        part = _choose(held, lacks, lacks_all, empty, left, sizes, fractions)
+        part_of[unit] = part
+        for label, images in held.items():
+            lacks[label][part] -= images
+            lacks_all[part] -= images
+            empty[label].discard(part)
+            left[label] -= 1
+    return np.array(part_of, np.int64)[units]
+
+
+def _holdings(labels: np.ndarray, units: np.ndarray) -> list[dict[int, int]]:
+    """Return for every unit how many images of which class it holds."""
+    holdings: list[dict[int, int]] = [{} for _ in range(int(units.max(initial=-1)) + 1)]
+    for label, unit in zip(labels.tolist(), units.tolist(), strict=True):
+        holdings[unit][label] = holdings[unit].get(label, 0) + 1
+    return holdings
+
+
+def _choose(held, lacks, lacks_all, empty, left, sizes, fractions) -> int:
+    """Return the part for one unit.
+
+    The gain is how much the squared distance from the targets shrinks, each class counted by its size (the
+    term that does not depend on the part is left out). Ties go to the part that lacks most images in all.
+    """
+    urgent = [label for label in held if empty[label] and left[label] <= len(empty[label])]
+    allowed = set().union(*(empty[label] for label in urgent)) if urgent else range(len(fractions))
+    return max(
+        (part for part in allowed if fractions[part] > 0),
+        key=lambda part: (
+            sum(part in empty[label] for label in urgent),
+            sum(images * lacks[label][part] / sizes[label] for label, images in held.items()),
+            lacks_all[part],
+            -part,
+        ),
+    )
+
+
+def _made(table: Table, units: np.ndarray, parts: dict[str, float], seed: int) -> np.ndarray:
+    """Split the table's rows into named parts and refuse a class that some part lacks."""
+    total = sum(parts.values())
+    fractions = [fraction / total for fraction in parts.values()]
+    units = np.unique(units, return_inverse=True)[1]  # numbered from 0 without gaps, in the same order
+    chosen = split_units(table.labels, units, fractions, seed, len(table.classes))
+    splits = np.array(list(parts))[chosen]
+    _check_made(table, units, splits, [name for name, fraction in parts.items() if fraction > 0])
+    return splits
+
+
+def _check_made(table: Table, units: np.ndarray, splits: np.ndarray, needed: list[str]) -> None:
+    faults = []
+    for label, name in enumerate(table.classes):
+        rows = table.labels == label
+        absent = [split for split in needed if split not in splits[rows]]
+        if absent:
+            kind = "separate groups" if table.groups else "different images"
+            faults.append(
+                f"A class must have images in each of {', '.join(needed)}: {len(needed)} {kind} or more. "
+                f"Received: class '{name}' with {count(int(rows.sum()), 'image')} in "
+                f"{len(np.unique(units[rows]))} of them, none for {' and '.join(absent)}."
+            )
+    if faults:
+        raise InputError(faults)
+
+
+def _check_given(table: Table, given: np.ndarray) -> None:
+    """Refuse given splits in which train lacks a class, or without images in train or test."""
+    faults = [
+        f"The given split '{split}' must hold images. Received: data={table.source} with none."
+        for split in ("train", "test")
+        if split not in given
+    ]
+    known = set(table.labels[given == "train"].tolist())
+    for label, name in enumerate(table.classes):
+        if known and label not in known:
+            where = sorted(set(given[table.labels == label].tolist()))
+            faults.append(
+                f"Every class of val and test must occur in train. Received: class '{name}' in "
+                f"{' and '.join(where) or 'no split'} only."
+            )
+    if faults:
+        raise InputError(faults)
+
+
+def find_leaks(table: Table, sha256: Sequence[str], splits: np.ndarray) -> tuple[str, ...]:
+    """Name what would flatter or confuse: content or groups in several splits, content under several labels.
+
+    Args:
+        table: Usable images only.
+        sha256: The digest of every image's content.
+        splits: The split of every image.
+
+    Returns:
+        A sentence for every set of identical images and every group concerned.
+    """
+    leaks = []
+    for rows in _repeated(sha256):
+        names = listed(f"'{table.paths[row]}'" for row in rows)
+        labels = sorted({table.classes[table.labels[row]] for row in rows})
+        if len(labels) > 1:
+            leaks.append(f"The same image is stored under the labels {listed(labels)}: {names}.")
+        where = _in_order(splits[rows])
+        if len(where) > 1:
+            leaks.append(f"The same image is in {' and '.join(where)}: {names}.")
+    return (*leaks, *_group_leaks(table, splits))
+
+
+def _group_leaks(table: Table, splits: np.ndarray) -> list[str]:
+    leaks = []
+    for rows in _repeated(table.groups or ()):
+        where = _in_order(splits[rows])
+        if len(where) > 1:
+            names = listed((f"'{table.paths[row]}'" for row in rows), 4)
+            leaks.append(f"The group '{table.groups[rows[0]]}' is in {' and '.join(where)}: {names}.")
+    return leaks
+
+
+def _repeated(keys: Sequence[str]) -> list[list[int]]:
+    """Return the rows of every key that occurs more than once."""
+    rows = defaultdict(list)
+    for row, key in enumerate(keys):
+        rows[key].append(row)
+    return [same for same in rows.values() if len(same) > 1]
+
+
+def _in_order(splits: np.ndarray) -> list[str]:
+    present = set(splits.tolist())
+    return [split for split in SPLITS if split in present]
+
+
+def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: bool) -> tuple[str, ...]:
+    """Return what a user should know of the splits besides leaks.
+
+    Args:
+        table: Usable images only.
+        sha256: The digest of every image's content.
+        splits: The split of every image.
+        made: Whether any of them was decided by us.
+
+    Returns:
+        Sentences to print.
+    """
+    sentences = []
+    if made and table.splits is not None:
+        sentences.append(
+            f"The data gives no val: {count(int((splits == 'val').sum()), 'image')} of train became val."
+        )
+    copies = sum(len(rows) - 1 for rows in _repeated(sha256))
+    if copies and made:
+        sentences.append(
+            f"{count(copies, 'image')} of the data repeat another one byte for byte; copies share a split."
+        )
+    for split in _in_order(splits):
+        present = set(table.labels[splits == split].tolist())
+        absent = [name for label, name in enumerate(table.classes) if label not in present]
+        if absent:
+            sentences.append(
+                f"The given split '{split}' has no image of {listed(absent)}; what needs one is not measured."
+            )
+    return tuple(sentences)

@@ -1,0 +1,148 @@
+"""The table that every form of `--data` becomes: one row per image, nothing decoded yet."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from tlmed.errors import InputError
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")
+SPLITS = ("train", "val", "test")
+SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+NAMED = 20  # so many names stand in one message; the rest is a count
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Hold what a source says about its images, one row per image, and how to read one.
+
+    Args:
+        source: The source as it was given.
+        paths: Posix paths relative to the data's root; `split/index` for TFDS and `.npz`.
+        labels: int64, an index into `classes` for every image.
+        classes: The class names, sorted.
+        groups: The group (patient) of every image, or None where the source names none.
+        splits: The given split of every image ("train", "val" or "test"), or None.
+        read: Row number to the encoded file content, or to the decoded array for `.npz`.
+        skipped: How many files were not images by their extension.
+        notes: Sentences about the source that a user should see.
+    """
+
+    source: str
+    paths: tuple[str, ...]
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    groups: tuple[str, ...] | None
+    splits: tuple[str, ...] | None
+    read: Callable[[int], bytes | np.ndarray]
+    skipped: int
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.paths)
+
+    def take(self, rows: Sequence[int]) -> "Table":
+        """Return the table of these rows, in this order.
+
+        Args:
+            rows: Row numbers of this table.
+
+        Returns:
+            A table over the same source whose row i is this table's row `rows[i]`.
+        """
+        rows = np.asarray(rows, np.int64)
+        read = self.read
+        return replace(
+            self,
+            paths=tuple(self.paths[row] for row in rows),
+            labels=self.labels[rows],
+            groups=None if self.groups is None else tuple(self.groups[row] for row in rows),
+            splits=None if self.splits is None else tuple(self.splits[row] for row in rows),
+            read=lambda row: read(int(rows[row])),
+        )
+
+
+def make_table(source: str, paths: Sequence[str], names: Sequence[str], read, **columns) -> Table:
+    """Build a table in canonical order (sorted by path) from class names per image.
+
+    Args:
+        source: The source as it was given.
+        paths: The path of every image.
+        names: The class name of every image.
+        read: Row number, counted in the given order, to content.
+        **columns: `groups`, `splits`, `skipped` and `notes` of the table, in the given order.
+
+    Returns:
+        The table.
+
+    Raises:
+        InputError: There are no images, or images of one class only.
+    """
+    classes = tuple(sorted(set(names)))
+    number = {name: index for index, name in enumerate(classes)}
+    columns = {"groups": None, "splits": None, "skipped": 0, **columns}
+    labels = np.array([number[name] for name in names], np.int64)
+    table = Table(str(source), tuple(paths), labels, classes, read=read, **columns)
+    check_classes(table)
+    return table.take(sorted(range(len(paths)), key=table.paths.__getitem__))
+
+
+def check_classes(table: Table) -> None:
+    """Refuse a table without images, or with images of one class only.
+
+    Args:
+        table: Any table.
+
+    Raises:
+        InputError: One sentence that says what was found.
+    """
+    if not len(table):
+        raise InputError(
+            f"The data must hold images ({extensions()}). "
+            f"Received: data={table.source}, which holds no image and {count(table.skipped, 'other file')}."
+        )
+    if len(table.classes) < 2:
+        raise InputError(
+            "The data must hold images of two classes or more. "
+            f"Received: data={table.source}, where only the class '{table.classes[0]}' "
+            f"({count(len(table), 'image')}) was found."
+        )
+
+
+def is_image(path: str) -> bool:
+    """Tell an image by its extension, in any case.
+
+    >>> is_image("scan 01.TIFF"), is_image("notes.txt")
+    (True, False)
+    """
+    return PurePosixPath(path).suffix.lower() in EXTENSIONS
+
+
+def extensions() -> str:
+    """Return the extensions of images, to be read by a person."""
+    return ", ".join(EXTENSIONS)
+
+
+def count(number: int, noun: str) -> str:
+    """Return the number with its noun.
+
+    >>> count(1, "image"), count(0, "class")
+    ('1 image', '0 classes')
+    """
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def listed(names: Iterable[object], limit: int = NAMED) -> str:
+    """Return the first names with commas between, and the count of the rest.
+
+    >>> listed(["a", "b", "c"], limit=2)
+    'a, b and 1 more'
+    """
+    names = [str(name) for name in names]
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")

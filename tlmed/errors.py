@@ -1,0 +1,57 @@
+"""The errors that end a command with one clear line, and the exit status that each stands for."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class TlmedError(Exception):
+    """Report one or more faults: the first is the message, the others stand indented below it.
+
+    Args:
+        faults: One sentence or several. Each says what is wrong, what would be right and what was received.
+
+    >>> print(InputError(["`seed` must be 0 or more. Received: seed=-1.", "`keep` must be 'best' or 'last'."]))
+    `seed` must be 0 or more. Received: seed=-1.
+      `keep` must be 'best' or 'last'.
+    """
+
+    exit_status = 3
+
+    def __init__(self, faults: str | Sequence[str]):
+        self.faults = (faults,) if isinstance(faults, str) else tuple(faults)
+        super().__init__("\n  ".join(self.faults))
+
+
+class CheckFailed(TlmedError):
+    """A check said no: a leak between splits, a result that moved."""
+
+    exit_status = 1
+
+
+class InputError(TlmedError, ValueError):
+    """What was given (recipe, data, weights, options) cannot be used."""
+
+    exit_status = 2
+
+
+class RunFailed(TlmedError):
+    """A run could not finish: NaN, disk, memory."""
+
+    exit_status = 3
+
+
+class Terminated(TlmedError):
+    """The run was asked to stop by SIGTERM."""
+
+    exit_status = 75
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """Return ' Did you mean ...?' for the nearest of `choices`, or '' where none is near.
+
+    >>> did_you_mean("VGG61", ["ResNet50", "VGG16"])
+    " Did you mean 'VGG16'?"
+    """
+    choices = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(str(name).lower(), choices, n=1)
+    return f" Did you mean '{choices[near[0]]}'?" if near else ""

@@ -1,0 +1,180 @@
+"""Pictures of a run, in colours that the colour-blind can tell apart.
+
+Each function makes a `matplotlib.figure.Figure` of its own; pyplot, with its hidden state, is not used.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from tlmed.evaluation.predictions import Predictions
+from tlmed.metrics import binary_auc, positive_index, roc_curve
+
+# Okabe & Ito, Color Universal Design, 2008; yellow left out: it vanishes on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINES = ("-", "--", ":", "-.")
+BLUES = LinearSegmentedColormap.from_list("blues", ["#FFFFFF", COLOURS[0]])
+_CURVES = {"loss": ("loss", "val_loss"), "accuracy and AUC": ("accuracy", "val_accuracy", "val_auc")}
+_NAMES = {
+    "loss": "training",
+    "val_loss": "validation",
+    "accuracy": "training accuracy",
+    "val_accuracy": "validation accuracy",
+    "val_auc": "validation AUC",
+}
+_LARGEST_WRITTEN = 20  # classes of a confusion matrix whose numbers can still be read
+
+
+def learning_curves(history: Sequence[Mapping]) -> Figure:
+    """Draw loss, accuracy and AUC per epoch, phase after phase.
+
+    Args:
+        history: One row per epoch, as in `history.csv`: `phase`, `epoch` (from 1 in each phase) and any of
+            `loss`, `accuracy`, `val_loss`, `val_accuracy`, `val_auc`; a value may be None.
+
+    >>> rows = [{"phase": "head", "epoch": 1, "loss": 0.7}, {"phase": "head", "epoch": 2, "loss": 0.5}]
+    >>> [axes.get_ylabel() for axes in learning_curves(rows).axes]
+    ['loss', 'accuracy and AUC']
+    """
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    panels = figure.subplots(1, 2, sharex=True)
+    phases = [row["phase"] for row in history]
+    for axes, (title, names) in zip(panels, _CURVES.items(), strict=True):
+        for name, colour, line in zip(names, COLOURS, ("-", "--", "-."), strict=False):
+            _draw_curve(axes, history, name, colour, line)
+        _tidy(axes, xlabel="epoch", ylabel=title)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_xlim(0.5, max(len(phases), 1) + 0.5)
+        _mark_phases(axes, phases)
+        if axes.lines:
+            axes.legend(frameon=False, fontsize="small")
+    return figure
+
+
+def roc_curves(predictions: Predictions, split: str = "test", positive: str | None = None) -> Figure:
+    """Draw the ROC curve of a split: of the positive class of two, else of each class against the rest.
+
+    Args:
+        predictions: Scored images.
+        split: The split to draw.
+        positive: The positive of two classes, by default the second in sorted order.
+    """
+    chosen = predictions.of(split)
+    main = positive_index(chosen.classes, positive)
+    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
+    styles = itertools.cycle(itertools.product(LINES, COLOURS))
+    for column in range(len(chosen.classes)) if main is None else [main]:
+        line, colour = next(styles)
+        truth, scores = chosen.labels == column, chosen.scores[:, column]
+        area = binary_auc(truth, scores)
+        if area is None:  # one class only: there is no curve
+            continue
+        label = f"AUC {area:.3f}  {_literal(chosen.classes[column])}"
+        axes.plot(*roc_curve(truth, scores), color=colour, linestyle=line, linewidth=1.8, label=label)
+    _tidy(axes, xlabel="1 - specificity", ylabel="sensitivity")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize="small", loc="lower right")
+    else:
+        axes.text(0.5, 0.5, "no curve: one class only", ha="center", va="center", backgroundcolor="white")
+    return figure
+
+
+def confusion_matrix(evaluation: Mapping) -> Figure:
+    """Draw how the images of each class were predicted.
+
+    Args:
+        evaluation: What `tlmed.metrics.evaluate` returns; `classes` and `confusion` are used.
+
+    >>> confusion_matrix({"classes": ["a", "b"], "confusion": [[3, 1], [0, 4]]}).axes[0].get_ylabel()
+    'true class'
+    """
+    counts = np.array(evaluation["confusion"])
+    names = [_literal(name) for name in evaluation["classes"]]
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = min(2.4 + 0.75 * len(names), 14)
+    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap=BLUES, vmin=0, vmax=1)
+    small = len(names) <= _LARGEST_WRITTEN
+    ticks = range(len(names))
+    axes.set_xticks(ticks, names, rotation=0 if max(map(len, names)) <= 9 and len(names) < 6 else 90)
+    axes.set_yticks(ticks, names)
+    axes.tick_params(length=0, labelsize="medium" if small else "x-small")
+    axes.set(xlabel="predicted class", ylabel="true class")
+    axes.spines[:].set_visible(False)
+    for (row, column), count in np.ndenumerate(counts) if small else ():
+        colour = "white" if shares[row, column] > 0.55 else "black"
+        text = f"{count}\n{shares[row, column]:.0%}"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize="small")
+    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8, format="{x:.0%}")
+    return figure
+
+
+def example_grid(images: np.ndarray, captions: Sequence[str]) -> Figure:
+    """Draw images in rows, each with a caption.
+
+    Args:
+        images: RGB, uint8 [n, height, width, 3], n of 1 or more.
+        captions: One text per image.
+    """
+    if len(images) != len(captions) or not len(images):
+        raise ValueError(f"One caption per image, one or more. Received: {len(images)} and {len(captions)}.")
+    across = min(len(images), max(3, math.ceil(math.sqrt(len(images)))))
+    down = math.ceil(len(images) / across)
+    height, width = images.shape[1:3]
+    figure = Figure(figsize=(2.0 * across, down * (2.0 * height / width + 0.35)), layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False).ravel()
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, image, caption in zip(panels, images, captions, strict=False):
+        axes.imshow(image, interpolation="antialiased")
+        axes.set_title(_literal(caption), fontsize="small")
+    return figure
+
+
+def _draw_curve(axes, history, name, colour, line):
+    points = [(i, row[name]) for i, row in enumerate(history, 1) if row.get(name) not in (None, "")]
+    points = [(i, float(value)) for i, value in points]
+    if points:
+        marker = "o" if len(points) <= 30 else None
+        axes.plot(*zip(*points, strict=True), line, color=colour, marker=marker, markersize=3, label=_NAMES[name])
+
+
+def _mark_phases(axes, phases):
+    """Draw a line where a new phase begins, and name the phases above."""
+    starts = [i for i, phase in enumerate(phases) if i == 0 or phase != phases[i - 1]]
+    for number, (start, end) in enumerate(itertools.pairwise([*starts, len(phases)])):
+        if number:
+            axes.axvline(start + 0.5, color="#999999", linewidth=1, linestyle=":")
+        middle, short = (start + end + 1) / 2, len(starts) > 3
+        axes.text(
+            middle,
+            1.01,
+            _literal(phases[start]),
+            transform=axes.get_xaxis_transform(),
+            ha="left" if short else "center",
+            va="bottom",
+            rotation=35 if short else 0,
+            fontsize="small",
+            color="#555555",
+        )
+
+
+def _tidy(axes, **labels):
+    axes.set(**labels)
+    axes.grid(color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _literal(text: str) -> str:
+    """Return text that matplotlib shows as it is: dollar signs would begin a formula."""
+    return str(text).replace("$", r"\$")

@@ -1,0 +1,190 @@
+"""The predictions of a run as one table: what `predictions.csv` holds."""
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tlmed import rundir
+from tlmed.errors import InputError
+
+SCORE = "score_"
+_NAMED = 3  # faulty rows that an error names; the others it counts
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a network said about n images, and what they are.
+
+    Attributes:
+        paths: Where each image lies, relative to the root of the data; n texts, all different.
+        splits: The split of each image, "val" or "test" as a rule; n texts.
+        labels: True classes, int [n], 0..k-1.
+        scores: Uncalibrated probabilities, one column per class, float [n, k].
+        predictions: Predicted classes, int [n], 0..k-1.
+        classes: The k names, in the order of the columns of `scores`.
+        groups: Who each image belongs to, n texts, or None. Not in the file.
+    """
+
+    paths: tuple[str, ...]
+    splits: tuple[str, ...]
+    labels: np.ndarray
+    scores: np.ndarray
+    predictions: np.ndarray
+    classes: tuple[str, ...]
+    groups: tuple[str, ...] | None = None
+
+    def of(self, split: str) -> "Predictions":
+        """Return the predictions of one split."""
+        rows = np.flatnonzero(np.array(self.splits, dtype=object) == split)
+
+        def pick(texts):
+            return tuple(texts[row] for row in rows)
+
+        return Predictions(
+            pick(self.paths),
+            pick(self.splits),
+            self.labels[rows],
+            self.scores[rows],
+            self.predictions[rows],
+            self.classes,
+            None if self.groups is None else pick(self.groups),
+        )
+
+
+def predict_classes(scores: np.ndarray, positive_index: int | None, threshold: float | None) -> np.ndarray:
+    """Turn scores into classes: by the threshold for two classes, else the highest score.
+
+    Args:
+        scores: One column per class, float [n, k].
+        positive_index: Which of two classes is the positive one, 0 or 1; None for more.
+        threshold: A case is positive where its score reaches this; None: the highest score decides.
+
+    Returns:
+        Predicted classes, int [n].
+
+    >>> predict_classes(np.array([[0.7, 0.3], [0.2, 0.8]]), positive_index=1, threshold=0.25).tolist()
+    [1, 1]
+    """
+    scores = np.asarray(scores)
+    if threshold is None or positive_index is None or scores.shape[1] != 2:
+        return scores.argmax(axis=1)
+    return np.where(scores[:, positive_index] >= threshold, positive_index, 1 - positive_index)
+
+
+def write_predictions(path: str | Path, predictions: Predictions) -> None:
+    """Write `predictions.csv`, whole or not at all; scores keep every bit."""
+    names = predictions.classes
+    labels = (names[label] for label in predictions.labels)
+    guesses = (names[guess] for guess in predictions.predictions)
+    # As Python floats: their text reads back as the same number, whatever the precision it began with.
+    scores = np.asarray(predictions.scores, dtype=float).tolist()
+    columns = zip(predictions.paths, predictions.splits, labels, guesses, scores, strict=True)
+    header = ("path", "split", "label", "prediction", *(SCORE + name for name in names))
+    rundir.write_csv(path, header, ((*start, *map(repr, row)) for *start, row in columns))
+
+
+def read_predictions(path: str | Path) -> Predictions:
+    """Read predictions from any CSV with the columns `path`, `label` and `score_<class>` for every class.
+
+    The columns `split` and `prediction` may be missing: then every row belongs to "test", and the class with
+    the highest score is the prediction. Other columns are ignored.
+
+    Args:
+        path: The file, UTF-8, with or without a byte order mark.
+
+    Raises:
+        InputError: With every fault of the file: columns or classes that are missing, rows of another length,
+            scores that are no probabilities or do not sum to 1 (within 1e-3), paths that occur twice.
+    """
+    header, rows = _read_rows(Path(path))
+    classes = tuple(name.removeprefix(SCORE) for name in header if name.startswith(SCORE))
+    _raise(path, _find_header_faults(header, rows, classes))
+    columns = dict(zip(header, zip(*rows.values(), strict=True), strict=True))
+    scores = np.array([[_to_number(text) for text in columns[SCORE + name]] for name in classes]).T
+    _raise(path, _find_faults(list(rows), columns, classes, scores))
+    numbers = {name: number for number, name in enumerate(classes)}
+    guesses = columns.get("prediction")
+    return Predictions(
+        columns["path"],
+        columns.get("split", ("test",) * len(rows)),
+        np.array([numbers[name] for name in columns["label"]]),
+        scores,
+        scores.argmax(axis=1) if guesses is None else np.array([numbers[name] for name in guesses]),
+        classes,
+    )
+
+
+def _read_rows(path: Path) -> tuple[list[str], dict[int, list[str]]]:
+    """Return the header, and line number to fields."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            return header, dict((reader.line_num, row) for row in reader if row)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"Predictions must be a CSV file in UTF-8. Received: {path}: {error}.") from error
+
+
+def _raise(path, faults: Sequence[tuple[str, str]]) -> None:
+    """Raise all faults at once; each is a rule and what of the file breaks it."""
+    if faults:
+        raise InputError([f"{rule}. Received: {path}{', ' * bool(what)}{what}." for rule, what in faults])
+
+
+def _find_header_faults(header, rows, classes) -> list[tuple[str, str]]:
+    columns = f"columns {', '.join(header) or 'none'}"
+    faults = [(f"The file must have the column `{name}`", columns) for name in ("path", "label") if name not in header]
+    if len(classes) < 2:
+        faults.append((f"The file must have a column `{SCORE}<class>` for each of two classes or more", columns))
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    faults += [("The file must have each column once", f"column {name} more than once") for name in twice]
+    if not rows:
+        faults.append(("The file must have one row or more below its header", "no row"))
+    ragged = [line for line, row in rows.items() if len(row) != len(header)]
+    return faults + _name_lines(f"Every row must have {len(header)} fields, as the header has", ragged)
+
+
+def _find_faults(lines, columns, classes, scores) -> list[tuple[str, str]]:
+    outside = ~((scores >= -1e-3) & (scores <= 1 + 1e-3)).all(axis=1)  # true of NaN too
+    uneven = ~outside & (np.abs(scores.sum(axis=1) - 1) > 1e-3)
+    seen = Counter(columns["path"])
+    faults = [
+        *_name_lines("Scores must be finite probabilities, 0 to 1", _pick(lines, outside)),
+        *_name_lines("The scores of a row must sum to 1, within 0.001", _pick(lines, uneven)),
+        *_name_lines("`path` must not be empty", _pick(lines, [not name for name in columns["path"]])),
+        *_name_lines(
+            "`path` must be another one in every row",
+            _pick(lines, [seen[name] > 1 for name in columns["path"]]),
+        ),
+    ]
+    for column in [name for name in ("label", "prediction") if name in columns]:
+        unknown = [name not in classes for name in columns[column]]
+        names = ", ".join(map(repr, sorted(set(columns[column]) - set(classes))[:_NAMED]))
+        rule = f"`{column}` must be a class with scores ({', '.join(classes)})"
+        faults += [(rule, f"{where}: {names}") for rule, where in _name_lines(rule, _pick(lines, unknown))]
+    return faults
+
+
+def _pick(lines, chosen) -> list[int]:
+    return [line for line, bad in zip(lines, chosen, strict=True) if bad]
+
+
+def _name_lines(rule, lines) -> list[tuple[str, str]]:
+    """Return the fault of breaking `rule` in `lines`, with the first of them, or nothing."""
+    if not lines:
+        return []
+    more = f" and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
+    return [(rule, f"line{'s' * (len(lines) > 1)} {', '.join(map(str, lines[:_NAMED]))}{more}")]
+
+
+def _to_number(text: str) -> float:
+    """Return the number that `text` is; NaN, which no score may be, for any other text."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

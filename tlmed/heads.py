@@ -1,0 +1,69 @@
+"""What sits on top of a backbone: pooling, and a classifier of class probabilities."""
+
+import keras
+
+from tlmed.phases import Classifier, Route
+from tlmed.seeds import derive
+
+POOLING_LAYERS = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
+
+
+def attach_head(
+    backbone: keras.Model,
+    num_classes: int,
+    dropout: float = 0.0,
+    pooling: str = "avg",
+    units: tuple[int, ...] = (),
+    augment: keras.layers.Layer | None = None,
+    seed: int = 0,
+) -> Classifier:
+    """Return a classifier on a backbone's feature map; the backbone's layers are shared, not copied.
+
+    Args:
+        backbone: A functional model from raw images to a feature map [batch, height, width, channels].
+        num_classes: How many probabilities the softmax gives.
+        dropout: Fraction of inputs dropped before the last layer while training.
+        pooling: `"avg"` or `"max"`, over height and width.
+        units: Widths of hidden ReLU layers.
+        augment: A layer that is applied to training images only.
+        seed: Decides the initial weights of the head, and later its dropout.
+    """
+
+    def dense(width, activation, name):
+        start = keras.initializers.GlorotUniform(seed=derive(seed, "head", name))
+        return keras.layers.Dense(width, activation=activation, kernel_initializer=start, name=name)
+
+    x = POOLING_LAYERS[pooling](name="pool")(backbone.outputs[0])
+    for i, width in enumerate(units, 1):
+        x = dense(width, "relu", f"hidden{i}")(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout, seed=0, name="dropout")(x)
+    outputs = dense(num_classes, "softmax", "probabilities")(x)
+    if augment is not None:
+        augment.build(backbone.input_shape)  # building draws random numbers: before `thaw` sets the seeds
+    model = Classifier(backbone.inputs[0], outputs, name="classifier")
+    model.route, model.seed = Route(augment), seed
+    return model
+
+
+def augmentation(
+    flip: str = "none", rotation: float = 0.0, zoom: float = 0.0, contrast: float = 0.0
+) -> keras.layers.Layer | None:
+    """Return a layer that changes training images at random, or None if all is off.
+
+    Args:
+        flip: `"none"`, `"horizontal"`, `"vertical"` or `"both"`.
+        rotation: Largest rotation, as a fraction of a full turn.
+        zoom: Largest change of scale, as a fraction.
+        contrast: Largest change of contrast, as a fraction; results are clipped to 0..255.
+    """
+    layers = []
+    if flip != "none":
+        layers.append(keras.layers.RandomFlip("horizontal_and_vertical" if flip == "both" else flip, seed=0))
+    if rotation:
+        layers.append(keras.layers.RandomRotation(rotation, seed=0))
+    if zoom:
+        layers.append(keras.layers.RandomZoom(zoom, seed=0))
+    if contrast:
+        layers.append(keras.layers.RandomContrast(contrast, value_range=(0, 255), seed=0))
+    return keras.Sequential(layers, name="augmentation") if layers else None

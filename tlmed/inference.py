@@ -1,0 +1,164 @@
+"""Score images with a trained network: those of a run, another data set, or loose files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tlmed import metrics
+from tlmed.data import ImageSet, load, read_files
+from tlmed.errors import InputError
+from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
+from tlmed.rundir import RunDir, write_json
+
+BATCH_SIZE = 32
+
+
+def make_predictions(
+    images: ImageSet, rows: np.ndarray, scores: np.ndarray, positive: str | None, threshold: float | None
+) -> Predictions:
+    """Return the predictions for some rows of an image set.
+
+    Args:
+        images: The images.
+        rows: Which of them were scored [n].
+        scores: Class probabilities [n, classes].
+        positive: The positive one of two classes.
+        threshold: Its score from which on it is predicted.
+    """
+    table = images.table
+    index = metrics.positive_index(table.classes, positive)
+    return Predictions(
+        paths=tuple(table.paths[row] for row in rows),
+        splits=tuple(str(images.splits[row]) for row in rows),
+        labels=table.labels[rows],
+        scores=np.asarray(scores, "float64"),
+        predictions=predict_classes(scores, index, threshold if index is not None else None),
+        classes=table.classes,
+        groups=tuple(table.groups[row] for row in rows) if table.groups else None,
+    )
+
+
+def score(predictions: Predictions, split: str, positive: str | None, seed: int) -> dict:
+    """Return the content of `metrics.json` for one split of some predictions."""
+    chosen = np.flatnonzero(np.asarray(predictions.splits) == split)
+    if not len(chosen):
+        raise InputError(f"`split` must have predictions. Received: split={split!r}, with none.")
+    return metrics.evaluate(
+        predictions.labels[chosen],
+        predictions.scores[chosen],
+        predictions.predictions[chosen],
+        predictions.classes,
+        positive,
+        [predictions.groups[row] for row in chosen] if predictions.groups else None,
+        split,
+        seed=seed,
+    )
+
+
+def evaluate(
+    run: RunDir | None,
+    source: str | None = None,
+    file: Path | None = None,
+    positive: str | None = None,
+    skip_bad: bool = False,
+) -> tuple[Predictions, dict]:
+    """Score a run on its own test images, or on all images of another source, or score a file of predictions.
+
+    Args:
+        run: A complete run, or None with `file`.
+        source: Another source; its classes must be the run's, by name.
+        file: A CSV of predictions, ours or not; its test rows are scored, or all rows if none is called test.
+        positive: The positive one of two classes of `file`.
+        skip_bad: Leave out images that cannot be read.
+
+    Returns:
+        The predictions, and the content of `metrics.json`.
+
+    Raises:
+        InputError: If something cannot be read, or the classes differ.
+    """
+    if run is None:
+        predictions = read_predictions(file)
+        split = "test" if "test" in set(predictions.splits) else predictions.splits[0]
+        return predictions, score(predictions, split, positive, seed=0)
+    recipe, settings = run.json("recipe.json"), run.json("recipe.json")["data"]
+    fractions = None if source else settings["split"]
+    images = load(source or settings["source"], settings["image_size"], fractions, recipe["seed"], skip_bad)
+    rows = np.flatnonzero(images.splits != "train")
+    old = run.json("metrics.json")
+    if list(images.table.classes) != old["classes"]:
+        raise InputError(
+            f"The images must have the run's classes: {', '.join(old['classes'])}. "
+            f"Received: classes={', '.join(images.table.classes)}."
+        )
+    scores = load_model(run).predict(images.batches(rows, BATCH_SIZE), verbose=0)
+    predictions = make_predictions(images, rows, scores, old["positive"], old["threshold"])
+    return predictions, score(predictions, "test", old["positive"], recipe["seed"])
+
+
+def write_evaluation(folder: Path, predictions: Predictions, result: dict) -> None:
+    """Write `metrics.json` and `predictions.csv` into a folder, which is made if it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"`--out` must be a folder that can be made. Received: {folder}: {error}.") from error
+    write_predictions(folder / "predictions.csv", predictions)
+    write_json(folder / "metrics.json", result)
+
+
+def load_model(run: RunDir) -> keras.Model:
+    """Load a run's network; a file that would run code is refused by Keras's safe mode."""
+    try:
+        return keras.saving.load_model(run / "model.keras", safe_mode=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"`model.keras` must be a Keras model. Received: {run / 'model.keras'}: {error}") from error
+
+
+def predict(
+    run: RunDir, paths: Sequence[str | Path], skip_bad: bool = False
+) -> tuple[list[str], list[tuple], list[tuple[str, str]]]:
+    """Predict the class of images: files, and folders with everything below them.
+
+    Args:
+        run: A complete run.
+        paths: Files and folders.
+        skip_bad: Leave out images that cannot be read, instead of refusing all.
+
+    Returns:
+        The columns `path`, `prediction` and `score_<class>`; one row per image; path and reason of what was left out.
+
+    Raises:
+        InputError: If a path is missing or an image cannot be read.
+    """
+    old, settings = run.json("metrics.json"), run.json("recipe.json")["data"]
+    classes = old["classes"]
+    names, files, broken = read_files(paths, settings["image_size"], skip_bad)
+    scores = load_model(run).predict(files.batches(BATCH_SIZE), verbose=0)
+    index = metrics.positive_index(classes, old["positive"])
+    chosen = predict_classes(scores, index, old["threshold"])
+    rows = [
+        (name, classes[choice], *(float(value) for value in row))
+        for name, choice, row in zip(names, chosen, scores, strict=True)
+    ]
+    return ["path", "prediction", *(f"score_{name}" for name in classes)], rows, broken
+
+
+def describe_metrics(result: dict) -> list[str]:
+    """Return the metrics as lines for a person, each with its interval."""
+    n = f"{result['n']} images" + (f" of {result['groups']} groups" if result.get("groups") else "")
+    lines = [f"{result['split'].capitalize()} ({n}), with 95 % intervals:"]
+    for name, metric in result["metrics"].items():
+        lines.append(f"  {name:<18} {_describe_metric(metric)}")
+    for name, baseline in result.get("baselines", {}).items():
+        lines.append(f"  baseline {name:<24} auc {_describe_metric(baseline['auc'])}")
+    return lines
+
+
+def _describe_metric(metric) -> str:
+    if metric["value"] is None:
+        return f"undefined: {metric['reason']}"
+    if metric["low"] is None:
+        return f"{metric['value']:.3f}"
+    return f"{metric['value']:.3f}  ({metric['low']:.3f} to {metric['high']:.3f})"

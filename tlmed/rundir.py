@@ -1,0 +1,178 @@
+"""Every path in a run directory, and writing to it in whole files or not at all."""
+
+import contextlib
+import csv
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlmed.errors import InputError
+
+FILES = (
+    "recipe.py",
+    "recipe.json",
+    "environment.json",
+    "splits.csv",
+    "plan.json",
+    "history.csv",
+    "model.keras",
+    "predictions.csv",
+    "metrics.json",
+    "timing.json",
+    "report.html",
+)
+HISTORY = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_auc", "seconds")
+
+
+@contextlib.contextmanager
+def atomic(path: str | Path):
+    """Give a temporary path beside `path` to write to; it takes the name when the block ends well.
+
+    Whatever goes wrong, a full disk or Ctrl-C, `path` is as it was before and nothing else stays.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic(Path(folder) / "note.txt") as part:
+    ...         _ = part.write_text("done")
+    ...     os.listdir(folder)
+    ['note.txt']
+    """
+    path = Path(path)
+    # In a folder of its own, so that the suffix stays: Keras chooses the format by it.
+    folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+    try:
+        part = folder / path.name
+        yield part
+        os.replace(part, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with atomic(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, content) -> None:
+    """Write JSON with two spaces of indentation; NaN is an error, for other programs could not read it."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_csv(path: str | Path, header: Iterable[str], rows: Iterable[Iterable]) -> None:
+    """Write a table, whole or not at all."""
+    with atomic(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def read_csv(path: str | Path) -> list[dict[str, str]]:
+    """Read a table as one dictionary a row."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The files of one run. A run is complete exactly when the marker `UNFINISHED` is gone.
+
+    Attributes:
+        path: The directory.
+    """
+
+    path: Path
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @property
+    def marker(self) -> Path:
+        """Say in words, while the run is not complete, how far it got."""
+        return self / "UNFINISHED"
+
+    @property
+    def progress(self) -> Path:
+        """Hold what a stopped run continues from: weights and scores of the finished phases."""
+        return self / "progress"
+
+    @property
+    def exists(self) -> bool:
+        """Tell whether a run was started here."""
+        return self.marker.exists() or (self / "recipe.json").exists()
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether a run was finished here."""
+        return (self / "metrics.json").exists() and not self.marker.exists()
+
+    def json(self, name: str) -> dict:
+        """Read one of the run's JSON files."""
+        return json.loads((self / name).read_text(encoding="utf-8"))
+
+    def start(self) -> None:
+        """Make the directory and mark the run as unfinished.
+
+        Raises:
+            InputError: If the directory cannot be made, or holds files that are not a run's.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"`--out` must be a directory that can be made. Received: {self.path}: {error}."
+            ) from error
+        if not self.exists and any(self.path.iterdir()):
+            raise InputError(f"`--out` must be a new or empty directory, or a run's. Received: {self.path}.")
+        self.mark("Started.")
+        self.progress.mkdir(exist_ok=True)
+
+    def mark(self, words: str) -> None:
+        """Note how far the run got."""
+        write_text(self.marker, words + "\n")
+
+    def finish(self) -> None:
+        """Declare the run complete: the last step of a run."""
+        shutil.rmtree(self.progress, ignore_errors=True)
+        self.marker.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove what a run wrote here, and nothing else."""
+        for name in FILES:
+            (self / name).unlink(missing_ok=True)
+        shutil.rmtree(self.progress, ignore_errors=True)
+        self.marker.unlink(missing_ok=True)
+
+    def append_history(self, row: Mapping[str, object]) -> None:
+        """Add one epoch to `history.csv`, which begins with its header."""
+        path = self / "history.csv"
+        new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, HISTORY, lineterminator="\n")
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+
+    def keep_history(self, phases: Iterable[str]) -> None:
+        """Drop the epochs of phases that will be trained again."""
+        path, phases = self / "history.csv", set(phases)
+        if path.exists():
+            rows = [row for row in read_csv(path) if row["phase"] in phases]
+            write_csv(path, HISTORY, ([row[name] for name in HISTORY] for row in rows))
+
+
+def find_run(path: str | Path) -> RunDir:
+    """Return the directory of a complete run.
+
+    Raises:
+        InputError: If there is none at `path`, or it is unfinished.
+    """
+    run = RunDir(Path(path))
+    if not run.exists:
+        raise InputError(f"RUN must be the directory of a run, as `tlmed train` makes it. Received: {str(path)!r}.")
+    if not run.complete:
+        raise InputError(f"RUN must be complete; the same `tlmed train` command continues it. Received: {str(path)!r}.")
+    return run
