@@ -29,9 +29,7 @@ def draw_all(images: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray,
     started = time.perf_counter()
     views = list(enrol(images, seed))
     pixels = np.stack([draw(view.label, seed, view.patient, view.image, size) for view in views])
-    print(
-        f"drawn: {images} images of {size} px, {1e3 * (time.perf_counter() - started) / images:.1f} ms each"
-    )
+    print(f"drawn: {images} images of {size} px, {1e3 * (time.perf_counter() - started) / images:.1f} ms each")
     labels = np.array([LABELS.index(view.label) for view in views])
     return pixels, labels, np.array([view.patient for view in views])
 
@@ -64,10 +62,7 @@ def random_backbone(pixels: np.ndarray, seed: int) -> keras.Model:
 
 def histograms(pixels: np.ndarray) -> np.ndarray:
     """Return each image's grey-level histogram [n, 32], in fractions of its pixels."""
-    return (
-        np.stack([np.histogram(one[..., 0], bins=32, range=(0, 256))[0] for one in pixels])
-        / pixels[0, ..., 0].size
-    )
+    return np.stack([np.histogram(one[..., 0], bins=32, range=(0, 256))[0] for one in pixels]) / pixels[0, ..., 0].size
 
 
 def split(labels: np.ndarray, patients: np.ndarray, seed: int) -> np.ndarray:
@@ -85,9 +80,7 @@ def split(labels: np.ndarray, patients: np.ndarray, seed: int) -> np.ndarray:
 def probe(features: np.ndarray, labels: np.ndarray, parts: np.ndarray) -> tuple[float, np.ndarray]:
     """Return the macro one-vs-rest test AUC of a logistic regression, and the AUC of each class."""
     train, test = parts == 0, parts == 2
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(
-        features[train], labels[train]
-    )
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(features[train], labels[train])
     scores = model.predict_proba(features[test])
     each = np.array([roc_auc_score(labels[test] == index, scores[:, index]) for index in range(len(LABELS))])
     return float(each.mean()), each
@@ -95,9 +88,7 @@ def probe(features: np.ndarray, labels: np.ndarray, parts: np.ndarray) -> tuple[
 
 def main() -> None:
     """Draw, extract, probe, print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=600)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0, help="the phantoms' seed")
@@ -121,9 +112,7 @@ def main() -> None:
     print(f"{'mean':>5}" + "".join(f"{auc:>12.3f}" for auc in np.mean(rows, axis=0)))
     for index, label in enumerate(LABELS):
         means = np.mean(classes, axis=0)[:, index]
-        print(
-            f"{label:>12}: " + ", ".join(f"{name} {auc:.3f}" for name, auc in zip(sets, means, strict=True))
-        )
+        print(f"{label:>12}: " + ", ".join(f"{name} {auc:.3f}" for name, auc in zip(sets, means, strict=True)))
 
 
 if __name__ == "__main__":

@@ -34,12 +34,7 @@ def encode_png16(samples, colour_type):
     height, width = samples.shape[:2]
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
     head = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def tiff16(samples, photometric, bits=16):
@@ -116,9 +111,7 @@ def test_exif_orientation_is_applied():
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise to see it upright
     for form in ("PNG", "TIFF"):
-        np.testing.assert_array_equal(
-            decode(encode(COLOUR, form, exif=exif)), np.rot90(COLOUR, -1), err_msg=form
-        )
+        np.testing.assert_array_equal(decode(encode(COLOUR, form, exif=exif)), np.rot90(COLOUR, -1), err_msg=form)
 
 
 @pytest.mark.parametrize("form", ["GIF", "TIFF", "PNG"])

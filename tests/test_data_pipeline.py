@@ -26,9 +26,7 @@ def folder(tmp_path):
         for index in range(number):
             shape = (random.randint(8, 20), random.randint(8, 20)) + ((3,) if index % 2 else ())
             pixels = random.randint(0, 256, shape).astype(np.uint8)
-            Image.fromarray(pixels).save(
-                tmp_path / name / f"{name} ({index}).{('png', 'bmp', 'tiff')[index % 3]}"
-            )
+            Image.fromarray(pixels).save(tmp_path / name / f"{name} ({index}).{('png', 'bmp', 'tiff')[index % 3]}")
     return tmp_path
 
 
@@ -43,9 +41,7 @@ def test_batches_are_the_resized_files_in_the_order_asked_for(folder):
     assert [len(labels) for _, labels in batches] == [2, 2, 1]
     expected = [resize(decode((folder / images.table.paths[row]).read_bytes()), SIZE) for row in rows]
     np.testing.assert_array_equal(np.concatenate([pixels for pixels, _ in batches]), expected)
-    np.testing.assert_array_equal(
-        np.concatenate([labels for _, labels in batches]), images.table.labels[rows]
-    )
+    np.testing.assert_array_equal(np.concatenate([labels for _, labels in batches]), images.table.labels[rows])
     assert batches[0][0].dtype == np.uint8
     assert batches[0][1].dtype == np.int64
 

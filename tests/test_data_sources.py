@@ -278,9 +278,7 @@ def small_builder(splits, features=None, **extra):
                 "image": tfds.features.Image(),
                 "label": tfds.features.ClassLabel(names=["mole", "melanoma"]),
             }
-            return tfds.core.DatasetInfo(
-                builder=self, features=tfds.features.FeaturesDict(features or shape | extra)
-            )
+            return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features or shape | extra))
 
         def _split_generators(self, dl_manager):
             return {split: self._generate_examples(start, n) for split, (start, n) in splits.items()}

@@ -26,10 +26,7 @@ def digests(n):
 
 
 def counts(labels, splits):
-    return {
-        split: np.bincount(labels[splits == split], minlength=labels.max() + 1)
-        for split in sorted(set(splits))
-    }
+    return {split: np.bincount(labels[splits == split], minlength=labels.max() + 1) for split in sorted(set(splits))}
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -108,9 +108,7 @@ def test_patients_have_one_class_two_to_four_images_and_classes_are_balanced():
 
 def test_size_and_echo_level_of_a_lesion_do_not_depend_on_its_class():
     for patient in range(50):
-        benign, malignant = (
-            phantoms._draw_lesion(np.random.RandomState(patient), label) for label in LABELS[:2]
-        )
+        benign, malignant = (phantoms._draw_lesion(np.random.RandomState(patient), label) for label in LABELS[:2])
         assert (benign.radius, benign.level) == (malignant.radius, malignant.level)
         assert benign.aspect < malignant.aspect
         assert benign.posterior > malignant.posterior
@@ -122,9 +120,7 @@ def test_brightness_does_not_give_the_class_away():
     views = list(enrol(400, seed=0))
     images = np.stack([draw(view.label, 0, view.patient, view.image, 32)[..., 0] for view in views]) / 255
     flat = images.reshape(len(images), -1)
-    features = np.column_stack(
-        [flat.mean(axis=1), flat.std(axis=1), np.quantile(flat, (0.05, 0.5, 0.95), axis=1).T]
-    )
+    features = np.column_stack([flat.mean(axis=1), flat.std(axis=1), np.quantile(flat, (0.05, 0.5, 0.95), axis=1).T])
     features = (features - features.mean(axis=0)) / features.std(axis=0)
     labels = [view.label for view in views]
     # The cut is where a patient begins, or the probe would have seen a test patient.
@@ -139,9 +135,7 @@ def test_a_set_holds_the_drawn_images_in_order_and_says_that_it_is_synthetic(tmp
     views = list(enrol(7, seed=5))
     found = records(builder)
     assert [record["image_id"].decode() for record in found] == [view.name for view in views]
-    assert [record["patient"].decode() for record in found] == [
-        f"synthetic_{view.patient:06d}" for view in views
-    ]
+    assert [record["patient"].decode() for record in found] == [f"synthetic_{view.patient:06d}" for view in views]
     assert [LABELS[record["label"]] for record in found] == [view.label for view in views]
     for record, view in zip(found, views, strict=True):
         assert (record["image"] == draw(view.label, 5, view.patient, view.image, 16)).all()

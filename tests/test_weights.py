@@ -1,9 +1,11 @@
 """Weight sources: the order in which they are tried, the files that are refused, what the messages say."""
 
 import dataclasses
+import errno
 import json
 import os
 import pickle
+import shutil
 import sys
 import types
 import urllib.error
@@ -16,7 +18,7 @@ from keras.src.utils import file_utils
 
 from tests.golden.images import picture
 from tlmed import backbones
-from tlmed.backbones import applications, packages, torch_checkpoint, weights
+from tlmed.backbones import applications, packages, torch_checkpoint
 from tlmed.errors import InputError
 
 SMALL, SIZE = "MobileNetV3Small", (32, 32)
@@ -168,6 +170,15 @@ def test_a_download_with_another_hash_is_refused(monkeypatch):
         backbones.build("VGG16", "imagenet", SIZE)
 
 
+def test_a_full_disk_during_a_download_is_not_blamed_on_the_weights(no_packages, monkeypatch):
+    def fill(url, path, hook):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(file_utils, "urlretrieve", fill)
+    with pytest.raises(OSError, match="No space left"):
+        backbones.build("MobileNetV2", "imagenet", (96, 96))
+
+
 def test_ctrl_c_during_a_download_stays_ctrl_c(no_packages, monkeypatch):
     def interrupt(url, path, hook):
         raise KeyboardInterrupt
@@ -214,18 +225,23 @@ def test_a_file_that_does_not_fit_is_refused_in_one_line(suffix, content, tmp_pa
 # Runs
 
 
-@pytest.fixture
-def run(tmp_path):
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory):
     """A finished run directory: a backbone with a head."""
     backbone = backbones.build(SMALL, "none", SIZE, seed=1)
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(backbone.model.output)
     scores = keras.layers.Dense(2, activation="softmax", name="probabilities")(pooled)
-    folder = tmp_path / "run"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("finished")
     keras.Model(backbone.model.input, scores).save(folder / "model.keras")
     (folder / "recipe.json").write_text(json.dumps({"backbone": SMALL}))
     (folder / "environment.json").write_text(json.dumps({"weights": dataclasses.asdict(backbone.source)}))
     return folder
+
+
+@pytest.fixture
+def run(finished_run, tmp_path):
+    """A copy of it that a test may change."""
+    return shutil.copytree(finished_run, tmp_path / "run")
 
 
 def test_a_finished_run_hands_its_weights_on_at_another_size(run):
@@ -240,20 +256,19 @@ def test_a_finished_run_hands_its_weights_on_at_another_size(run):
 
 def test_a_run_keeps_the_graph_of_its_own_weights(run):
     # EfficientNet V1 is scaled differently for ImageNet weights: a later run must not lose that.
-    model = backbones.build("EfficientNetB0", "none", SIZE).model
-    names = {
-        graph: [layer.name for layer in draw(backbones.BACKBONES["EfficientNetB0"], SIZE).layers]
-        for graph, draw in weights.GRAPHS.items()
-        if graph.startswith("keras")
-    }
-    assert names["keras"] != names["keras-imagenet"]
+    application = backbones.BACKBONES["EfficientNetB0"]
+    model = applications.draw(application, SIZE, imagenet=True)
     model.save(run / "model.keras")
     (run / "recipe.json").write_text(json.dumps({"backbone": "EfficientNetB0"}))
-    for graph, expected in names.items():
-        (run / "environment.json").write_text(json.dumps({"weights": {"graph": graph}}))
-        rebuilt = backbones.build("EfficientNetB0", str(run), SIZE)
-        assert [layer.name for layer in rebuilt.model.layers] == expected
-        assert rebuilt.source.graph == graph
+    (run / "environment.json").write_text(json.dumps({"weights": {"graph": "keras-imagenet"}}))
+    rebuilt = backbones.build("EfficientNetB0", str(run), SIZE)
+    names = [layer.name for layer in rebuilt.model.layers]
+    assert names == [layer.name for layer in model.layers]
+    assert rebuilt.source.graph == "keras-imagenet"
+    pixels = picture(*SIZE)[None]
+    np.testing.assert_array_equal(rebuilt.model(pixels), model(pixels))
+    with applications.unallocated():
+        assert names != [layer.name for layer in applications.draw(application, SIZE, imagenet=False).layers]
 
 
 def _remove(name):

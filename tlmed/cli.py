@@ -3,27 +3,23 @@
 import csv
 import io
 import shutil
-import signal
 import sys
 from pathlib import Path
 
 import click
 
-from tlmed import __version__
-from tlmed.errors import InputError, Terminated, TlmedError
+from tlmed import __version__, stopping
+from tlmed.errors import InputError, TlmedError
 from tlmed.recipe import find_recipe, load_recipe, override, shipped_recipes, summary
 
-STOPPED = 130
 UNFINISHED = 3
 
 
 def main() -> None:
     """Run the command line; whatever goes wrong is one line that starts with `Error:`, and an exit status."""
-    signal.signal(signal.SIGTERM, _terminate)
+    stopping.listen()
     try:
         cli(standalone_mode=False, prog_name="tlmed")
-    except click.Abort as error:
-        _fail(str(error.__cause__ or "") or "Stopped by Ctrl-C.", STOPPED)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except TlmedError as error:
@@ -31,11 +27,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # `tlmed ... | head`: the reader has gone, which is no fault
     except Exception as error:  # the outermost line of defence: a person gets a sentence, not a traceback
+        if stop := stopping.requested():
+            _fail(str(stop), stop.exit_status)
         _fail(f"Something unforeseen: {type(error).__name__}: {error} (--debug shows where).", UNFINISHED)
-
-
-def _terminate(number, frame):
-    raise Terminated("Stopped by SIGTERM.")
 
 
 def _fail(message: str, status: int):

@@ -40,8 +40,14 @@ class RunFailed(TlmedError):
     exit_status = 3
 
 
+class Interrupted(TlmedError):
+    """The user pressed Ctrl-C."""
+
+    exit_status = 130
+
+
 class Terminated(TlmedError):
-    """The run was asked to stop by SIGTERM."""
+    """The system asked the process to end, by SIGTERM."""
 
     exit_status = 75
 

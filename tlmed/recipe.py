@@ -219,7 +219,8 @@ def find_faults(part, path: str = "") -> list[str]:
     """
     specs = {spec.name: spec for spec in dataclasses.fields(part)}
     faults = [
-        f"`{path}{name}` is not a field of {type(part).__name__}.{did_you_mean(name, specs)} Received: {name}={value!r}."
+        f"`{path}{name}` is not a field of {type(part).__name__}.{did_you_mean(name, specs)} "
+        f"Received: {name}={value!r}."
         for name, value in part._unknown.items()
     ]
     hints = typing.get_type_hints(type(part))

@@ -14,11 +14,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tlmed import backbones, metrics
+from tlmed import backbones, metrics, stopping
 from tlmed.blocks import partition
 from tlmed.data import ImageSet, load, open_source
 from tlmed.environment import describe_environment, peak_memory_mb
-from tlmed.errors import CheckFailed, InputError, RunFailed, Terminated
+from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.evaluation.baselines import linear_probe, majority_class
 from tlmed.evaluation.predictions import write_predictions
 from tlmed.heads import POOLING_LAYERS, attach_head, augmentation
@@ -32,6 +32,7 @@ from tlmed.seeds import derive
 from tlmed.training import PhaseResult, class_weights, fit_phase
 
 THRESHOLD = 0.5
+MOST_WARNINGS = 10  # on screen; all are in the run
 STATISTICS_IMAGES = 512  # as many as BatchNorm statistics are re-estimated on
 
 
@@ -282,8 +283,11 @@ def _describe_images(recipe, images) -> str:
 def _check_leaks(images: ImageSet, strict: bool, voice: Voice) -> None:
     if strict and images.leaks:
         raise CheckFailed(images.leaks)
-    for sentence in (*images.warnings, *images.leaks):
+    found = [*images.warnings, *images.leaks]
+    for sentence in found[:MOST_WARNINGS]:
         voice.warn(sentence)
+    if len(found) > MOST_WARNINGS:
+        voice.warn(f"{len(found) - MOST_WARNINGS} more like these are listed in the run's environment.json.")
 
 
 def _open(run, recipe, recipe_file, images, fresh) -> None:
@@ -455,39 +459,40 @@ def _write_timing(run, clock, trained, results, earlier, images) -> None:
 @contextlib.contextmanager
 def _explained(recipe: Recipe, run: RunDir) -> Iterator[None]:
     """Turn what can stop a run into one clear line, and note in the run how far it got."""
-    again = f"The same command with `--out {run.path}` continues behind the last finished phase."
     try:
         yield
-    except (KeyboardInterrupt, Terminated) as error:
-        signal = "SIGTERM" if isinstance(error, Terminated) else "Ctrl-C"
-        message = f"Stopped by {signal}. " + (again if run.marker.exists() else "Nothing was written.")
-        _note(run, message)
-        raise type(error)(message) from error
-    except RunFailed as error:
-        _note(run, f"{error} {again}")
-        raise
-    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        size = recipe.data.batch_size
-        message = (
-            f"The run must fit into memory: a smaller `data.batch_size` or `data.image_size` needs less. "
-            f"Received: data.batch_size={size}, data.image_size={recipe.data.image_size}."
-        )
-        _note(run, f"{message} {again}")
-        raise RunFailed(message) from error
-    except (OSError, RuntimeError) as error:  # h5py reports a full disk as either
-        if not _is_full_disk(error):
+    except (Exception, KeyboardInterrupt) as error:
+        explained = _explain(error, recipe, run)
+        if explained is None:
             raise
-        message = f"The disk must have room for the run. Received: no space left for {run.path}."
-        _note(run, f"{message} {again}")
-        raise RunFailed(message) from error
+        again = f"The same command with `--out {run.path}` continues behind the last finished phase."
+        message = f"{explained} {again}" if run.marker.exists() else str(explained)
+        if run.marker.exists():
+            with contextlib.suppress(OSError):  # no room even for a note: the marker says "unfinished" without it
+                run.mark(message)
+        raise type(explained)(message) from error
+
+
+def _explain(error, recipe, run) -> BaseException | None:
+    """Return the error that a user should see instead of `error`; None for what is unforeseen or clear already."""
+    if stop := stopping.requested():
+        return stop
+    if isinstance(error, KeyboardInterrupt):
+        return KeyboardInterrupt("Stopped by Ctrl-C.")
+    if isinstance(error, RunFailed):
+        return error
+    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
+        return RunFailed(
+            f"The run must fit into memory: a smaller `data.batch_size` or `data.image_size` needs less. "
+            f"Received: data.batch_size={recipe.data.batch_size}, data.image_size={recipe.data.image_size}."
+        )
+    if _is_full_disk(error):
+        return RunFailed(f"The disk must have room for the run. Received: no space left for {run.path}.")
+    return None
 
 
 def _is_full_disk(error) -> bool:
+    # h5py reports a full disk as an OSError or a RuntimeError, with or without the number.
     full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return getattr(error, "errno", None) in full or os.strerror(errno.ENOSPC) in str(error)
-
-
-def _note(run, words) -> None:
-    if run.marker.exists():
-        with contextlib.suppress(OSError):  # no room even for the note: "unfinished" stands there already
-            run.mark(words)
+    named = isinstance(error, OSError | RuntimeError) and any(os.strerror(number) in str(error) for number in full)
+    return named or getattr(error, "errno", None) in full

@@ -1,6 +1,7 @@
 """Keras's own weight files: in its cache, or downloaded into it."""
 
 import contextlib
+import errno
 import http.client
 import os
 import socket
@@ -42,7 +43,8 @@ def download(file: KerasFile) -> Path:
     """Download a file as keras.applications does, its hash checked by Keras.
 
     Raises:
-        DownloadFailed: No network, no such file, another file than expected, or no room for it.
+        DownloadFailed: No network, no such file, or another file than expected.
+        OSError: The disk is full.
     """
     with _narrow_errors(), contextlib.redirect_stdout(sys.stderr):
         try:
@@ -65,6 +67,8 @@ def _narrow_errors() -> Iterator[None]:
         try:
             return retrieve(url, *args)
         except (OSError, http.client.HTTPException) as error:
+            if getattr(error, "errno", None) == errno.ENOSPC:
+                raise  # a full disk is no fault of what the user asked for
             raise DownloadFailed(f"{url}: {getattr(error, 'reason', None) or error}") from error
 
     file_utils.urlretrieve = urlretrieve

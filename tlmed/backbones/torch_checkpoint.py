@@ -8,6 +8,7 @@ A pickle can name any function and have it called. This reader knows four names 
 
 import collections
 import math
+import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,10 +111,11 @@ def _read_storage(file, storage):
     count = int.from_bytes(file.read(8), "little")
     if count != storage.count:
         raise ValueError(f"a storage should hold {storage.count} numbers and says {count}")
-    numbers = np.frombuffer(file.read(count * storage.dtype.itemsize), storage.dtype)
-    if numbers.size != count:
+    size = count * storage.dtype.itemsize
+    # Before reading, so that a made-up count asks for no memory.
+    if size > os.fstat(file.fileno()).st_size - file.tell():
         raise ValueError("it ends too early")
-    return numbers
+    return np.frombuffer(file.read(size), storage.dtype)
 
 
 def _view(tensor, numbers):

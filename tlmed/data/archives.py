@@ -75,9 +75,7 @@ def _faults(split: str, arrays: dict[str, np.ndarray]) -> list[str]:
             f"Received: shape {list(labels.shape)}."
         )
     elif labels.dtype.kind not in "iu" or labels.ndim not in (1, 2) or labels.size != len(labels):
-        faults.append(
-            f"`{split}_labels` must be integers [n, 1]. Received: {labels.dtype} {list(labels.shape)}."
-        )
+        faults.append(f"`{split}_labels` must be integers [n, 1]. Received: {labels.dtype} {list(labels.shape)}.")
     if images.shape[:1] != labels.shape[:1]:
         faults.append(
             f"`{split}_images` and `{split}_labels` must have the same length. "

@@ -182,9 +182,7 @@ def _records(builder: tfds.core.DatasetBuilder, split: str, name: str) -> Sequen
     """Return the serialized examples of a split, by number."""
     form = builder.info.file_format.value
     if form != "tfrecord":
-        raise InputError(
-            f"A data set must be stored as TFRecord. Received: data=tfds:{name} stored as {form}."
-        )
+        raise InputError(f"A data set must be stored as TFRecord. Received: data=tfds:{name} stored as {form}.")
     return _TFRecords(builder.info.splits[split].filepaths)
 
 
@@ -206,6 +204,5 @@ def _check_labels(name: str, found: list[tuple[int, str | None]]) -> None:
     unlabelled = sum(number < 0 for number, _ in found)
     if unlabelled:
         raise InputError(
-            "Every image must have a label. "
-            f"Received: data=tfds:{name}, where {unlabelled} of {len(found)} have none."
+            f"Every image must have a label. Received: data=tfds:{name}, where {unlabelled} of {len(found)} have none."
         )

@@ -116,9 +116,7 @@ def _read_splits(found: _Listing, root: Path, folders: dict[str, Path], given: d
             )
     for split, names in spelled.items():
         if len(names) > 1:
-            found.faults.append(
-                f"A split must be one folder. Received: {listed(names)}, which all mean '{split}'."
-            )
+            found.faults.append(f"A split must be one folder. Received: {listed(names)}, which all mean '{split}'.")
     if others:
         found.faults.append(
             "Beside the folders train, val and test no other folder may stand. "

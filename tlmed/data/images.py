@@ -123,9 +123,7 @@ def _open(content: bytes) -> Image.Image:
 def _to_8_bit(image: Image.Image) -> Image.Image:
     """Bring any mode with a defined range to L or RGB. Grayscale stays L, which is a third of the work."""
     if image.mode in ("I", "F"):
-        raise ValueError(
-            "32-bit or signed samples have no defined range; save it with 8 or 16 bits, unsigned"
-        )
+        raise ValueError("32-bit or signed samples have no defined range; save it with 8 or 16 bits, unsigned")
     if image.mode.startswith("I;16"):
         return _high_byte(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:

@@ -81,9 +81,7 @@ def _check_columns(file: Path, columns: list[str]) -> None:
 
 
 def _row(line: int, fields: dict) -> _Row:
-    value = {
-        name: (fields[name] or "").strip() if name in fields else None for name in (*REQUIRED, *OPTIONAL)
-    }
+    value = {name: (fields[name] or "").strip() if name in fields else None for name in (*REQUIRED, *OPTIONAL)}
     return _Row(line, value["path"], value["label"], value["group"], value["split"], None in fields)
 
 

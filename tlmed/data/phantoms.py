@@ -243,9 +243,7 @@ def _lesion_levels(random: np.random.RandomState, lesion: Lesion, breast: Breast
     margin = np.exp(-(((outside - 0.5 * lesion.blur) / (0.08 + lesion.blur)) ** 2))
     behind = np.cumsum(inside, axis=0) / (side * 2 * tall)
     texture = 1.2 * _field(random, 14, 14, side)
-    return (
-        (lesion.level + texture) * inside + lesion.rim * margin + lesion.posterior * np.minimum(behind, 1.2)
-    )
+    return (lesion.level + texture) * inside + lesion.rim * margin + lesion.posterior * np.minimum(behind, 1.2)
 
 
 def _outline(random: np.random.RandomState, lesion: Lesion) -> np.ndarray:
@@ -372,9 +370,7 @@ class TlmedPhantoms(tfds.core.GeneratorBasedBuilder):
     # would find it out by importing importlib_resources, which it does not install.
     code_path = None
 
-    def __init__(
-        self, *, images: int = IMAGES, size: int = SIZE, seed: int = 0, config: None = None, **where: object
-    ):
+    def __init__(self, *, images: int = IMAGES, size: int = SIZE, seed: int = 0, config: None = None, **where: object):
         """Check the arguments and name the folder that holds this set, and no other."""
         if config is not None:
             raise ValueError(

@@ -1,5 +1,6 @@
 """From a source to batches: read every image once, split, feed uint8 pixels to training and evaluation."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,7 +130,7 @@ def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
 def load(
     source: str | Path,
     image_size: tuple[int, int],
-    fractions: Sequence[float] = (0.70, 0.15, 0.15),
+    fractions: Sequence[float] | None = (0.70, 0.15, 0.15),
     seed: int = 0,
     skip_bad: bool = False,
     memory_bytes: int = 2**30,
@@ -139,7 +140,8 @@ def load(
     Args:
         source: Any form that `open_source` takes.
         image_size: Height and width in pixels.
-        fractions: The parts of train, val and test for splits that tlmed makes; they add up to 1.
+        fractions: The parts of train, val and test for splits that tlmed makes; they add up to 1. None makes every
+            image a test image, whatever split it is given in: an external set.
         seed: The run's seed; it decides the splits.
         skip_bad: Leave broken images out and list them, instead of refusing the data.
         memory_bytes: Resized pixels are kept in memory if they take no more than this; otherwise every epoch
@@ -158,7 +160,11 @@ def load(
     faulty = tuple((table.paths[row], reason) for row, reason in broken.items())
     table = table.take(usable)
     digests = tuple(digests[row] for row in usable)
-    splits, made = assign_splits(table, digests, fractions, seed)
+    if fractions is None:
+        table = dataclasses.replace(table, splits=("test",) * len(table))
+        splits, made = np.array(table.splits), False
+    else:
+        splits, made = assign_splits(table, digests, fractions, seed)
     warnings = (*_describe_files(table, faulty), *describe(table, digests, splits, made))
     leaks = find_leaks(table, digests, splits)
     pixels = Pixels(table.read, tuple(image_size), kept)
@@ -213,9 +219,7 @@ def _find_files(paths: Sequence[str | Path]) -> tuple[str, ...]:
         files = [file for file in visible_files(path) if is_image(file.name)] if path.is_dir() else [path]
         found |= dict.fromkeys(file.as_posix() for file in files)
         if not files:
-            faults.append(
-                f"A folder must hold images ({extensions()}). Received: path={path}, where none is."
-            )
+            faults.append(f"A folder must hold images ({extensions()}). Received: path={path}, where none is.")
         elif not is_image(files[0].name):
             faults.append(f"An image's name must end in one of {extensions()}. Received: path={path}.")
     if faults:

@@ -251,9 +251,7 @@ def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: bool
     """
     sentences = []
     if made and table.splits is not None:
-        sentences.append(
-            f"The data gives no val: {count(int((splits == 'val').sum()), 'image')} of train became val."
-        )
+        sentences.append(f"The data gives no val: {count(int((splits == 'val').sum()), 'image')} of train became val.")
     copies = sum(len(rows) - 1 for rows in _repeated(sha256))
     if copies and made:
         sentences.append(

@@ -1,0 +1,239 @@
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SMALL, write_images
+from tlmed.recipe import shipped_recipes
+from tlmed.rundir import read_csv
+
+COMMANDS = ["", "train", "plan", "evaluate", "predict", "recipes", "recipes list", "recipes show", "recipes copy"]
+
+
+def start(*words, **options):
+    # Not `-m tlmed.cli`: the console script's own way in.
+    command = [sys.executable, "-c", "from tlmed.cli import main; main()", *map(str, words)]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def tlmed(*words, cwd=None):
+    process = start(*words, cwd=cwd)
+    out, err = process.communicate(timeout=200)
+    return process.returncode, out, err
+
+
+def small():
+    return [word for setting in (*SMALL, "phases.epochs=1") for word in ("--set", setting)]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "backbones"])
+def test_help_answers_without_tensorflow(command):
+    code = (
+        "import sys, tlmed.cli; sys.argv = ['tlmed', *sys.argv[1:]];"
+        "import atexit; atexit.register(lambda: print('heavy' if {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
+        " else 'light'));"
+        "tlmed.cli.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command.split(), "--help"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("Usage: tlmed")
+    assert done.stdout.endswith("light\n")
+    assert done.stderr == ""
+
+
+def test_recipes_are_listed_shown_and_copied(tmp_path):
+    status, out, _ = tlmed("recipes", "list")
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(shipped_recipes())
+    assert tlmed("recipes", "show", "fine_tuning")[1] == shipped_recipes()["fine_tuning"].read_text()
+    assert tlmed("recipes", "copy", "fine_tuning", "mine.py", cwd=tmp_path)[0] == 0
+    assert (tmp_path / "mine.py").read_text() == shipped_recipes()["fine_tuning"].read_text()
+    (tmp_path / "mine.py").write_text("edited")
+    status, _, err = tlmed("recipes", "copy", "fine_tuning", "mine.py", cwd=tmp_path)
+    assert (status, (tmp_path / "mine.py").read_text()) == (2, "edited")
+    assert "new file" in err
+
+
+def test_a_whole_session(images, tmp_path):
+    run = tmp_path / "run"
+    status, out, err = tlmed("train", "feature_extractor", "--data", images, "--out", run, *small())
+    assert (status, err) == (0, "")
+    assert "head  epoch 1/1" in out
+    assert f"Report: {run / 'report.html'}" in out
+    assert "auc" in out
+
+    status, out, err = tlmed("train", "feature_extractor", "--data", images, "--out", run, *small())
+    assert status == 0
+    assert "complete already" in out
+
+    status, out, err = tlmed("evaluate", run, "--out", tmp_path / "again")
+    assert (status, err) == (0, "")
+    for name in ("metrics", "per_class"):
+        old, new = (json.loads((folder / "metrics.json").read_text())[name] for folder in (run, tmp_path / "again"))
+        assert old == new
+
+    status, _, err = tlmed("evaluate", "--predictions", run / "predictions.csv", "--out", tmp_path / "file")
+    assert (status, err) == (0, "")
+    assert json.loads((tmp_path / "file" / "metrics.json").read_text())["metrics"] == old_metrics(run)
+
+    status, out, err = tlmed("evaluate", run, "--data", images)
+    assert (status, err) == (0, "")
+    assert "Test (60 images)" in out
+
+    rows = predict(run, images, tmp_path)
+    given = {row["path"]: row for row in read_csv(run / "predictions.csv")}
+    for row in rows:
+        path = Path(row["path"]).relative_to(images).as_posix()
+        if path in given:
+            assert row["prediction"] == given[path]["prediction"]
+            assert float(row["score_benign"]) == pytest.approx(float(given[path]["score_benign"]), abs=1e-6)
+
+    other = write_images(tmp_path / "other", 4, ("benign", "malignant", "cyst"))
+    status, _, err = tlmed("evaluate", run, "--data", other)
+    assert status == 2
+    assert err.startswith("Error: The images must have the run's classes")
+
+
+def old_metrics(run):
+    return json.loads((run / "metrics.json").read_text())["metrics"]
+
+
+def predict(run, images, tmp_path):
+    """Predict a folder, to a file, and single files with a broken one among them, to the terminal."""
+    status, out, err = tlmed("predict", run, images, "--out", tmp_path / "all.csv")
+    assert (status, out, err) == (0, "", "")
+    rows = read_csv(tmp_path / "all.csv")
+    assert len(rows) == 60
+    good, bad = images / "benign" / "benign (0).png", tmp_path / "bad.png"
+    bad.write_text("text")
+    status, out, err = tlmed("predict", run, good, bad)
+    assert (status, out) == (2, "")
+    assert "bad.png" in err
+    status, out, err = tlmed("predict", run, good, bad, "--skip-bad")
+    assert status == 0
+    assert [line.split(",")[0] for line in out.splitlines()] == ["path", str(good)]
+    assert err.startswith("Warning:")
+    return rows
+
+
+WRONG = [
+    (["train"], "Missing argument"),
+    (["train", "fine_tunning"], "Did you mean 'fine_tuning'?"),
+    (["train", "feature_extractor", "--sed", "1"], "--seed"),
+    (["train", "feature_extractor", "--set", "sed=1"], "Did you mean 'seed'?"),
+    (["train", "feature_extractor", "--seed", "-1"], "seed=-1"),
+    (["recipes", "show", "x"], "RECIPE"),
+    (["evaluate"], "RUN or --predictions"),
+    (["evaluate", "nowhere"], "nowhere"),
+    (["predict", "nowhere", "x.png"], "nowhere"),
+    (["frobnicate"], "frobnicate"),
+]
+
+
+@pytest.mark.parametrize(("words", "part"), WRONG)
+def test_bad_usage_is_one_line_and_exit_status_2(words, part, tmp_path):
+    status, out, err = tlmed(*words, cwd=tmp_path)
+    assert (status, out) == (2, "")
+    assert err.startswith("Error: ")
+    assert part in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_where(tmp_path):
+    status, _, err = tlmed("train", "fine_tunning", "--debug", cwd=tmp_path)
+    assert status == 1
+    assert "Traceback" in err
+
+
+def test_all_faults_of_planning_stand_below_one_another(tmp_path):
+    (tmp_path / "empty").mkdir()
+    words = ["--data", "empty", "--set", "backbone=VGG61", "--positive", "x"]
+    status, out, err = tlmed("plan", "feature_extractor", *words, cwd=tmp_path)
+    first, *more = err.splitlines()
+    assert (status, out) == (2, "")
+    assert first.startswith("Error: ")
+    assert more
+    assert all(line.startswith("  ") for line in more)
+
+
+def test_plan_shows_phases_without_training(images, tmp_path):
+    words = ["--data", images, "--set", "backbone=VGG16", "--set", "weights=none"]
+    status, out, err = tlmed("plan", "fine_tuning", *words, cwd=tmp_path)
+    assert (status, err) == (0, "")
+    assert "block5_pool" in out
+    assert "block4 block5 head" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_backbones_are_listed_and_described():
+    status, out, err = tlmed("backbones")
+    assert (status, err) == (0, "")
+    assert {"VGG16", "ResNet50", "MobileNetV2", "EfficientNetB0"} <= set(out.split())
+    status, out, err = tlmed("backbones", "VGG16")
+    assert (status, err) == (0, "")
+    assert "VGG16: 5 blocks, 13 weighted layers, 14,714,688 parameters" in out
+    assert "Did you mean 'ResNet50'?" in tlmed("backbones", "RezNet50")[2]
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "word"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 75, "SIGTERM")]
+)
+def test_a_stopped_run_says_how_to_continue(number, status, word, images, tmp_path):
+    words = ["--data", images, "--out", "run", *small(), "--set", "phases.epochs=500"]
+    process = start("train", "feature_extractor", *words, cwd=tmp_path)
+    with contextlib.suppress(StopIteration):
+        next(line for line in process.stdout if "epoch 2/500" in line)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == status
+    assert err.startswith(f"Error: Stopped by {word}.")
+    assert "--out run" in err
+    assert word in (tmp_path / "run" / "UNFINISHED").read_text()
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    assert tlmed("predict", tmp_path / "run", images)[0] == 2
+
+
+def test_a_full_disk_ends_the_run_in_one_line(images, tmp_path):
+    # A limit on the size of a file, below that of the weights, stands in for a full disk.
+    code = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6)); from tlmed.cli import main; main()"
+    )
+    words = ["train", "feature_extractor", "--data", images, "--out", tmp_path / "run", *small()]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True)
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert [line for line in done.stderr.splitlines() if line.startswith("Error: The disk must have room")]
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert "UNFINISHED" in left
+    assert not {"model.keras", "metrics.json"} & left
+    assert not [name for name in left if name.startswith(".writing")]
+
+
+def test_start_up_noise_never_reaches_the_user():
+    code = "from tlmed.quiet import import_tensorflow; import_tensorflow(); import tensorflow as tf; tf.zeros(1) + 1"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_fault_inside_the_quiet_block_is_shown():
+    code = "from tlmed.quiet import quiet_stderr\nwith quiet_stderr():\n    import os; os.write(2, b'held'); 1 / 0"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "held" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+
+
+@pytest.mark.slow
+def test_help_answers_in_half_a_second():
+    start_time = time.perf_counter()
+    tlmed("train", "--help")
+    assert time.perf_counter() - start_time < 0.5
