@@ -10,14 +10,17 @@ _HOMES = {
     "load_recipe": "tlmed.recipe",
     "train": "tlmed.run",
 }
+_MODULES = ("backbones", "blocks", "data", "evaluation", "heads", "metrics", "phases", "recipe", "training")
 __all__ = sorted(_HOMES)
 
 
 def __getattr__(name):
+    if name in _MODULES:
+        return importlib.import_module(f"tlmed.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'tlmed' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__():
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_HOMES, *_MODULES])

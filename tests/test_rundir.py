@@ -1,0 +1,82 @@
+import json
+import os
+
+import pytest
+
+from tlmed.errors import InputError
+from tlmed.rundir import RunDir, atomic, find_run, read_csv, write_csv, write_json, write_text
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), atomic(path) as part:
+        part.write_text("half of the n")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_nothing_stays_of_a_first_write_that_fails(tmp_path):
+    with pytest.raises(KeyboardInterrupt), atomic(tmp_path / "file.txt") as part:
+        part.write_text("half")
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == []
+
+
+def test_json_never_holds_nan(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "x.json", {"value": float("nan")})
+    assert os.listdir(tmp_path) == []
+    write_json(tmp_path / "x.json", {"value": 0.1})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"value": 0.1}
+
+
+def test_tables_survive_commas_quotes_and_line_breaks(tmp_path):
+    rows = [("a,b", 'say "x"'), ("two\nlines", "ü")]
+    write_csv(tmp_path / "t.csv", ("one", "two"), rows)
+    assert [tuple(row.values()) for row in read_csv(tmp_path / "t.csv")] == rows
+
+
+def test_a_run_is_complete_when_its_marker_is_gone(tmp_path):
+    run = RunDir(tmp_path / "run")
+    assert not run.exists
+    run.start()
+    assert run.exists
+    assert not run.complete
+    write_json(run / "metrics.json", {})
+    assert not run.complete
+    with pytest.raises(InputError, match="must be complete"):
+        find_run(run.path)
+    run.finish()
+    assert run.complete
+
+
+def test_only_a_runs_own_files_are_removed(tmp_path):
+    run = RunDir(tmp_path)
+    run.start()
+    (tmp_path / "notes.md").write_text("mine")
+    write_json(run / "metrics.json", {})
+    run.clear()
+    assert os.listdir(tmp_path) == ["notes.md"]
+
+
+def test_history_grows_by_a_line_and_forgets_what_is_trained_again(tmp_path):
+    run = RunDir(tmp_path)
+    row = dict.fromkeys(("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_auc", "seconds"), 1)
+    for phase in ("head", "head", "top"):
+        run.append_history({"phase": phase, **row})
+    assert len(read_csv(run / "history.csv")) == 3
+    run.keep_history(["head"])
+    assert [line["phase"] for line in read_csv(run / "history.csv")] == ["head", "head"]
+
+
+def test_a_directory_that_cannot_be_made_is_an_input_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="can be made"):
+        RunDir(tmp_path / "file" / "run").start()
+
+
+def test_no_run_is_an_input_error(tmp_path):
+    with pytest.raises(InputError, match="directory of a run"):
+        find_run(tmp_path)

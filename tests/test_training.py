@@ -1,0 +1,98 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tlmed import metrics
+from tlmed.errors import RunFailed
+from tlmed.heads import attach_head
+from tlmed.phases import thaw
+from tlmed.recipe import Phase
+from tlmed.training import class_weights, fit_phase
+from tlmed.training.progress import Bar, Lines, show_phase
+
+RANDOM = np.random.RandomState(0)
+LABELS = np.arange(24) % 3
+IMAGES = (RANDOM.uniform(0, 120, (24, 8, 8, 3)) + 60 * np.eye(3)[LABELS][:, None, None]).astype("float32")
+VALIDATION = tf.data.Dataset.from_tensor_slices((IMAGES[:12], LABELS[:12])).batch(5)
+
+
+def make(phase):
+    inputs = keras.Input((8, 8, 3), name="images")
+    features = keras.layers.Conv2D(4, 3, strides=2)(keras.layers.Rescaling(1 / 255)(inputs))
+    return thaw(attach_head(keras.Model(inputs, features), 3), phase)
+
+
+def fit(phase, model=None, **options):
+    rows = []
+    batches = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(8).repeat()
+    model = model or make(phase)
+    result = fit_phase(model, phase, batches, 3, VALIDATION, LABELS[:12], record=rows.append, **options)
+    return model, result, rows
+
+
+def phase(**fields):
+    return Phase(**{"name": "p", "thaw": "all", "epochs": 4, "learning_rate": 0.05, **fields})
+
+
+def test_validation_scores_are_exact():
+    model, _, rows = fit(phase(epochs=1))
+    scores = model.predict(IMAGES[:12], verbose=0)
+    chosen = scores[np.arange(12), LABELS[:12]]
+    assert rows[0]["val_auc"] == pytest.approx(metrics.macro_auc(LABELS[:12], scores), abs=1e-6)
+    assert rows[0]["val_accuracy"] == pytest.approx((scores.argmax(1) == LABELS[:12]).mean())
+    assert rows[0]["val_loss"] == pytest.approx(-np.log(chosen).mean(), abs=1e-5)
+    assert (rows[0]["phase"], rows[0]["epoch"]) == ("p", 1)
+
+
+@pytest.mark.parametrize(("monitor", "best"), [("val_loss", min), ("val_auc", max), ("val_accuracy", max)])
+def test_the_weights_of_the_best_epoch_stay(monitor, best):
+    model, result, rows = fit(phase(epochs=6, learning_rate=0.5), monitor=monitor)
+    scores = [row[monitor] for row in rows]
+    assert result.score == pytest.approx(best(scores))
+    assert result.best_epoch == scores.index(best(scores)) + 1
+    again = model.predict(IMAGES[:12], verbose=0)
+    row = rows[result.best_epoch - 1]
+    assert row["val_auc"] == pytest.approx(metrics.macro_auc(LABELS[:12], again), abs=1e-6)
+
+
+def test_patience_ends_a_phase_early_and_none_does_not():
+    still = dict(learning_rate=1e-12, epochs=6)
+    assert fit(phase(**still, patience=2))[1].epochs == 3
+    assert fit(phase(**still))[1].epochs == 6
+
+
+def test_a_loss_that_is_not_finite_ends_the_phase():
+    with pytest.raises(RunFailed, match="learning_rate"):
+        fit(phase(learning_rate=3e38, optimizer="sgd"))
+
+
+def test_class_weights_are_those_of_scikit_learn():
+    from sklearn.utils.class_weight import compute_class_weight
+
+    labels = np.array([0] * 7 + [1] * 2 + [2] * 5)
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    np.testing.assert_allclose(list(class_weights(labels).values()), expected)
+
+
+def test_progress_is_a_line_an_epoch_where_there_is_no_terminal(capsys):
+    with show_phase("head", 2, 3) as lines:
+        assert isinstance(lines, Lines)
+        fit(phase(epochs=2), callbacks=[lines])
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[:2] for line in printed] == [["head", "epoch 1/2"], ["head", "epoch 2/2"]]
+    assert "val_auc" in printed[0]
+
+
+def test_progress_is_one_bar_on_a_terminal():
+    class Counter:
+        moved = 0
+
+        def update(self, steps, words):
+            self.moved += steps
+            self.words = words
+
+    bar = Counter()
+    fit(phase(epochs=2), callbacks=[Bar(bar, 2)])
+    assert bar.moved == 6
+    assert "epoch 2/2  loss" in bar.words
