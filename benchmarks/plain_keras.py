@@ -10,6 +10,7 @@ which holds the tracing, and the ratio of the medians of every pair; scores stan
 """
 
 import argparse
+import itertools
 import json
 import shutil
 import statistics
@@ -44,7 +45,7 @@ def train_plain(folder: Path, weights: Path, epochs: int, thaw: str) -> dict:
     marks = [time.perf_counter()]
     clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: marks.append(time.perf_counter()))
     history = model.fit(parts["train"], validation_data=parts["val"], epochs=epochs, verbose=0, callbacks=[clock])
-    seconds = [after - before for before, after in zip(marks, marks[1:], strict=False)]
+    seconds = [after - before for before, after in itertools.pairwise(marks)]
     return {"seconds": seconds, "val_accuracy": history.history["val_accuracy"][-1]}
 
 

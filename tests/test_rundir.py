@@ -7,20 +7,24 @@ from tlmed.errors import InputError
 from tlmed.rundir import RunDir, atomic, find_run, read_csv, write_csv, write_json, write_text
 
 
+def fail_half_way(path, error):
+    with atomic(path) as part:
+        part.write_text("half of the n")
+        raise error
+
+
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "file.txt"
     write_text(path, "old")
-    with pytest.raises(RuntimeError), atomic(path) as part:
-        part.write_text("half of the n")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        fail_half_way(path, RuntimeError)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["file.txt"]
 
 
 def test_nothing_stays_of_a_first_write_that_fails(tmp_path):
-    with pytest.raises(KeyboardInterrupt), atomic(tmp_path / "file.txt") as part:
-        part.write_text("half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        fail_half_way(tmp_path / "file.txt", KeyboardInterrupt)
     assert os.listdir(tmp_path) == []
 
 

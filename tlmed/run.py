@@ -2,9 +2,7 @@
 
 import contextlib
 import dataclasses
-import errno
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,13 +12,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tlmed import backbones, metrics, stopping
+from tlmed import backbones, metrics
 from tlmed.blocks import partition
 from tlmed.data import ImageSet, load, open_source
 from tlmed.environment import describe_environment, peak_memory_mb
-from tlmed.errors import CheckFailed, InputError, RunFailed
+from tlmed.errors import CheckFailed, InputError
 from tlmed.evaluation.baselines import linear_probe, majority_class
 from tlmed.evaluation.predictions import write_predictions
+from tlmed.failures import explained
 from tlmed.heads import POOLING_LAYERS, attach_head, augmentation
 from tlmed.inference import describe_metrics, make_predictions, score
 from tlmed.phases import Classifier, reestimate_statistics, thaw
@@ -161,7 +160,7 @@ def train(
     keras.utils.set_random_seed(recipe.seed)
     tf.config.experimental.enable_op_determinism()
     clock = Clock()
-    with _explained(recipe, run):
+    with explained(run, recipe.data.batch_size, recipe.data.image_size):
         images, backbone, model, plan = _prepare(recipe, skip_bad, clock, voice)
         _check_leaks(images, strict, voice)
         _open(run, recipe, recipe_file, images, fresh)
@@ -454,45 +453,3 @@ def _write_timing(run, clock, trained, results, earlier, images) -> None:
             "stages": clock.stages,
         },
     )
-
-
-@contextlib.contextmanager
-def _explained(recipe: Recipe, run: RunDir) -> Iterator[None]:
-    """Turn what can stop a run into one clear line, and note in the run how far it got."""
-    try:
-        yield
-    except (Exception, KeyboardInterrupt) as error:
-        explained = _explain(error, recipe, run)
-        if explained is None:
-            raise
-        again = f"The same command with `--out {run.path}` continues behind the last finished phase."
-        message = f"{explained} {again}" if run.marker.exists() else str(explained)
-        if run.marker.exists():
-            with contextlib.suppress(OSError):  # no room even for a note: the marker says "unfinished" without it
-                run.mark(message)
-        raise type(explained)(message) from error
-
-
-def _explain(error, recipe, run) -> BaseException | None:
-    """Return the error that a user should see instead of `error`; None for what is unforeseen or clear already."""
-    if stop := stopping.requested():
-        return stop
-    if isinstance(error, KeyboardInterrupt):
-        return KeyboardInterrupt("Stopped by Ctrl-C.")
-    if isinstance(error, RunFailed):
-        return error
-    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
-        return RunFailed(
-            f"The run must fit into memory: a smaller `data.batch_size` or `data.image_size` needs less. "
-            f"Received: data.batch_size={recipe.data.batch_size}, data.image_size={recipe.data.image_size}."
-        )
-    if _is_full_disk(error):
-        return RunFailed(f"The disk must have room for the run. Received: no space left for {run.path}.")
-    return None
-
-
-def _is_full_disk(error) -> bool:
-    # h5py reports a full disk as an OSError or a RuntimeError, with or without the number.
-    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    named = isinstance(error, OSError | RuntimeError) and any(os.strerror(number) in str(error) for number in full)
-    return named or getattr(error, "errno", None) in full

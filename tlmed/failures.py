@@ -1,0 +1,65 @@
+"""Turn what can stop a run into one clear line, and note in the run how far it got."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from tlmed import stopping
+from tlmed.errors import RunFailed
+from tlmed.rundir import RunDir
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextlib.contextmanager
+def explained(run: RunDir, batch_size: int, image_size: tuple[int, int]) -> Iterator[None]:
+    """Explain how the block ends, where it does not end well.
+
+    Args:
+        run: Where to leave a note, if the run has begun.
+        batch_size: What to lower where memory is short.
+        image_size: The same.
+
+    Raises:
+        Interrupted, Terminated, KeyboardInterrupt: If the user or the system asked to stop.
+        RunFailed: If the loss is no longer finite, or memory or disk are full.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        clear = _explain(error, run, batch_size, image_size)
+        if clear is None:
+            raise
+        message = str(clear)
+        if run.marker.exists():
+            message += f" The same command with `--out {run.path}` continues behind the last finished phase."
+            with contextlib.suppress(OSError):  # no room even for a note: the marker says "unfinished" without it
+                run.mark(message)
+        raise type(clear)(message) from error
+
+
+def _explain(error, run, batch_size, image_size) -> BaseException | None:
+    """Return the error that a user should see instead of `error`; None for what is unforeseen or clear already."""
+    if stop := stopping.requested():
+        return stop
+    if isinstance(error, KeyboardInterrupt):
+        return KeyboardInterrupt("Stopped by Ctrl-C.")
+    if isinstance(error, RunFailed):
+        return error
+    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
+        return RunFailed(
+            f"The run must fit into memory: a smaller `data.batch_size` or `data.image_size` needs less. "
+            f"Received: data.batch_size={batch_size}, data.image_size={image_size}."
+        )
+    if _is_full_disk(error):
+        return RunFailed(f"The disk must have room for the run. Received: no space left for {run.path}.")
+    return None
+
+
+def _is_full_disk(error) -> bool:
+    # h5py reports a full disk as an OSError or a RuntimeError, with or without the number.
+    named = isinstance(error, OSError | RuntimeError) and any(os.strerror(n) in str(error) for n in FULL_DISK)
+    return named or getattr(error, "errno", None) in FULL_DISK
