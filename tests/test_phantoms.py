@@ -186,6 +186,18 @@ def test_records_beyond_the_memory_buffer_keep_their_order(tmp_path, monkeypatch
     assert found == [view.name for view in enrol(40, seed=0)]
 
 
+def test_two_processes_may_draw_the_same_set_at_once(tmp_path, monkeypatch):
+    def draw_while_another_finishes(*case):
+        monkeypatch.setattr(phantoms, "draw", draw)
+        prepare("images=6,size=16", tmp_path)
+        return draw(*case)
+
+    monkeypatch.setattr(phantoms, "draw", draw_while_another_finishes)
+    found = records(prepare("images=6,size=16", tmp_path))
+    assert [record["image_id"].decode() for record in found] == [view.name for view in enrol(6, seed=0)]
+    assert not list(tmp_path.rglob("incomplete*"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "received"),
     [

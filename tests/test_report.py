@@ -266,6 +266,15 @@ def test_an_undefined_metric_shows_its_reason(tmp_path):
     assert "None" not in text
 
 
+def test_notes_stand_below_their_table(tmp_path):
+    folder = write_run(tmp_path / "run")
+    edit(folder / "metrics.json", lambda content: content["metrics"]["auc"].update(note="No width."))
+    edit(folder / "metrics.json", lambda content: content["per_class"]["normal"]["auc"].update(note="Two left out."))
+    text = Reader(write_report(folder).read_text()).text
+    assert "AUC: No width." in text
+    assert "normal, AUC: Two left out." in text
+
+
 def test_every_missing_file_is_named(tmp_path):
     with pytest.raises(InputError) as caught:
         write_report(tmp_path)

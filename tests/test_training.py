@@ -1,3 +1,5 @@
+import io
+
 import keras
 import numpy as np
 import pytest
@@ -84,15 +86,18 @@ def test_progress_is_a_line_an_epoch_where_there_is_no_terminal(capsys):
     assert "val_auc" in printed[0]
 
 
-def test_progress_is_one_bar_on_a_terminal():
-    class Counter:
-        moved = 0
+def test_progress_is_one_bar_on_a_terminal(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
 
-        def update(self, steps, words):
-            self.moved += steps
-            self.words = words
-
-    bar = Counter()
-    fit(phase(epochs=2), callbacks=[Bar(bar, 2)])
-    assert bar.moved == 6
-    assert "epoch 2/2  loss" in bar.words
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    with show_phase("head", 2, 3) as bar:
+        assert isinstance(bar, Bar)
+        fit(phase(epochs=2), callbacks=[bar])
+    last = terminal.getvalue().rstrip().split("\r")[-1]
+    assert "head  [####" in last
+    assert "100%" in last
+    assert "epoch 2/2  loss" in last
+    assert terminal.getvalue().count("\n") == 1

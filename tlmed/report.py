@@ -134,9 +134,8 @@ def _show_headline(metrics) -> str:
     cards = []
     for name in ("auc", "accuracy", "sensitivity", "specificity"):
         if entry := metrics["metrics"].get(name):
-            cards.append(
-                f"<div>{_name(name)}<b>{_number(entry['value'])}</b><small>{_interval(entry) or '&nbsp;'}</small></div>"
-            )
+            beside = f"95 %: {_interval(entry)}" if _interval(entry) else "&nbsp;"
+            cards.append(f"<div>{_name(name)}<b>{_number(entry['value'])}</b><small>{beside}</small></div>")
     return f'<div class="headline">{"".join(cards)}</div>'
 
 
@@ -160,7 +159,9 @@ def _tell_story(content) -> str:
         + (f"Training took {_duration(timing['training_seconds'])}." if "training_seconds" in timing else "")
     )
     auc = metrics["metrics"]["auc"]
-    area = f"the AUC is {_number(auc['value'])}" + (f" ({_interval(auc)})" if auc["low"] is not None else "")
+    area = f"the AUC is {_number(auc['value'])}" + (
+        f" (95 % interval {_interval(auc)})" if auc["low"] is not None else ""
+    )
     found = f"<b>Found:</b> on {_count(metrics['n'], 'image')} of the {text(metrics['split'])} split {area}."
     return f"<p>{asked}</p><p>{done}</p><p>{found}</p>"
 
@@ -175,11 +176,9 @@ def _show_scores(content) -> str:
     )
     if metrics.get("groups") is not None:
         meaning += f" The images come from {_count(metrics['groups'], 'group')}."
-    rows = [
-        (_name(name), _value(entry), _interval(entry), bar(entry), text(entry["method"]))
-        for name, entry in metrics["metrics"].items()
-    ]
-    notes = [f"{_name(name)}: {text(entry['note'])}" for name, entry in metrics["metrics"].items() if "note" in entry]
+    rows = [(_name(name), _value(entry), _interval(entry), bar(entry)) for name, entry in metrics["metrics"].items()]
+    noted = {name: entry["note"] for name, entry in metrics["metrics"].items() if "note" in entry}
+    notes = [f"{_name(name)}: {text(note)}" for name, note in noted.items()]
     alt = f"ROC curve of the {split} split; AUC {_number(metrics['metrics']['auc']['value'])}"
     confusion = f"Confusion matrix of the {split} split: " + "; ".join(
         f"{name}: {', '.join(map(str, row))}"
@@ -187,12 +186,21 @@ def _show_scores(content) -> str:
     )
     pictures = picture(plots.roc_curves(content.predictions, split, positive), alt, "ROC")
     pictures += picture(plots.confusion_matrix(metrics), confusion, "Confusion matrix: rows sum to 100 %")
-    head = ("Metric", "Value", "95 % interval", "0 to 1", "Interval by")
+    head = ("Metric", "Value", "95 % interval", "0 to 1")
     return (
-        f"<p>{meaning}</p>{table(head, rows, texts=(3, 4))}{bullets(notes)}{_show_baselines(metrics)}"
+        f"<p>{meaning}</p>{table(head, rows, texts=(3,))}{_name_methods(metrics)}{bullets(notes)}"
+        f"{_show_baselines(metrics)}"
         f"<h3>Each class against the rest</h3>{_show_classes(metrics)}"
         f'<div class="pair">{pictures}</div>'
     )
+
+
+def _name_methods(metrics) -> str:
+    methods = {}
+    for name, entry in metrics["metrics"].items():
+        methods.setdefault(entry["method"], []).append(name)
+    said = [f"{text(method)} ({', '.join(map(_name, names))})" for method, names in methods.items() if method]
+    return f"<p><small>Intervals: {'; '.join(said)}.</small></p>" if said else ""
 
 
 def _show_baselines(metrics) -> str:
@@ -224,7 +232,13 @@ def _show_classes(metrics) -> str:
         )
         for label, entry in metrics["per_class"].items()
     ]
-    return table(("Class", "Images", *map(_name, shown)), rows)
+    notes = [
+        f"{text(label)}, {_name(c)}: {text(entry[c]['note'])}"
+        for label, entry in metrics["per_class"].items()
+        for c in shown
+        if "note" in entry[c]
+    ]
+    return table(("Class", "Images", *map(_name, shown)), rows) + bullets(notes)
 
 
 def _show_data(content) -> str:
@@ -261,7 +275,7 @@ def _show_phases(content) -> str:
             text(" ".join([*phase.get("blocks", []), "head"])),
             f"{phase['trainable_parameters']:,}",
             f"{phase['frozen_parameters']:,}",
-            _number(phase.get("fine_tuning_ratio"), 2),
+            f"{phase['fine_tuning_ratio']:.2f}" if "fine_tuning_ratio" in phase else "",
             text(phase.get("batch_norm")),
             f"{ran[phase['name']]} of {text(phase.get('epochs', '?'))}",
             f"{phase['learning_rate']:g}" if "learning_rate" in phase else "",

@@ -169,19 +169,21 @@ def _draw_lesion(random: np.random.RandomState, label: str) -> Lesion | None:
 
 @functools.lru_cache(maxsize=64)
 def _bumps(nodes: int, side: int) -> np.ndarray:
-    """Return [side, nodes] weights that turn independent normal numbers into a smooth curve of variance 1."""
+    """Return [nodes, side] weights that turn independent normal numbers into a smooth curve of variance 1."""
     position = (np.arange(side) + 0.5) / side * nodes
-    weight = np.exp(-0.5 * ((position[:, np.newaxis] - np.arange(nodes) - 0.5) / 0.6) ** 2)
-    return weight / np.sqrt((weight**2).sum(axis=1, keepdims=True))
+    weight = np.exp(-0.5 * ((position - np.arange(nodes)[:, np.newaxis] - 0.5) / 0.6) ** 2)
+    return weight / np.sqrt((weight**2).sum(axis=0))
 
 
 def _field(random: np.random.RandomState, rows: int, columns: int, side: int) -> np.ndarray:
     """Return a smooth random field [side, side] of variance 1 with about rows x columns patches."""
-    return _bumps(rows, side) @ random.standard_normal((rows, columns)) @ _bumps(columns, side).T
+    # Not by `@`: BLAS may start threads for these thin matrices, and rounds differently on another machine.
+    down = np.einsum("ri,rc->ic", _bumps(rows, side), random.standard_normal((rows, columns)))
+    return np.einsum("ic,cj->ij", down, _bumps(columns, side))
 
 
 def _curve(random: np.random.RandomState, nodes: int, side: int) -> np.ndarray:
-    return _bumps(nodes, side) @ random.standard_normal(nodes)
+    return np.einsum("ni,n->i", _bumps(nodes, side), random.standard_normal(nodes))
 
 
 def _axes(side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -384,6 +386,16 @@ class TlmedPhantoms(tfds.core.GeneratorBasedBuilder):
         super().__init__(config=config, **where)
         # What pickling hands to this method again.
         self._original_state = {"images": images, "size": size, "seed": seed, **where}
+
+    def download_and_prepare(self, **options: object) -> None:
+        """Draw the set, unless its folder is there; where another process was faster, take that one's."""
+        try:
+            super().download_and_prepare(**options)
+        except OSError:
+            # Moving a finished folder into place fails where one is already; nothing else leaves it there.
+            if not self.is_prepared():
+                raise
+            self.info.read_from_directory(self.data_dir)
 
     def _info(self) -> tfds.core.DatasetInfo:
         side = self.builder_config.size

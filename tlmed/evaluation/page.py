@@ -20,7 +20,9 @@ h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; }
 h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; padding-top: .6rem; border-top: 1px solid var(--line); }
 h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
 p { margin: .5rem 0; max-width: 46rem; }
-.soft, figcaption, small { color: var(--soft); }
+.soft, figcaption, small { color: var(--soft); font-weight: normal; }
+td small { white-space: nowrap; }
+td:first-child small { white-space: normal; }
 .notice { border-left: 4px solid var(--warn); background: var(--card); padding: .5rem .9rem; margin: .8rem 0; }
 .headline { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0; }
 .headline div { flex: 1 1 9rem; background: var(--card); border-radius: .5rem; padding: .7rem .9rem; }
@@ -28,7 +30,8 @@ p { margin: .5rem 0; max-width: 46rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .93rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; }
+  vertical-align: top; white-space: nowrap; }
+th:first-child, td:first-child, .text { white-space: normal; }
 th { color: var(--soft); font-weight: 600; }
 th:first-child, td:first-child, .text { text-align: left; }
 td:first-child { font-weight: 600; }

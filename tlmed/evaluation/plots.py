@@ -111,7 +111,7 @@ def confusion_matrix(evaluation: Mapping) -> Figure:
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.spines[:].set_visible(False)
     for (row, column), count in np.ndenumerate(counts) if small else ():
-        colour = "white" if shares[row, column] > 0.55 else "black"
+        colour = "white" if shares[row, column] > 0.9 else "black"
         text = f"{count}\n{shares[row, column]:.0%}"
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize="small")
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8, format="{x:.0%}")
@@ -154,9 +154,9 @@ def _mark_phases(axes, phases):
     for number, (start, end) in enumerate(itertools.pairwise([*starts, len(phases)])):
         if number:
             axes.axvline(start + 0.5, color="#999999", linewidth=1, linestyle=":")
-        middle, short = (start + end + 1) / 2, len(starts) > 3
+        short = len(starts) > 3
         axes.text(
-            middle,
+            start + 0.5 if short else (start + end + 1) / 2,
             1.01,
             _literal(phases[start]),
             transform=axes.get_xaxis_transform(),

@@ -36,16 +36,16 @@ class Bar(keras.callbacks.Callback):
 
     def __init__(self, bar, epochs: int):
         super().__init__()
-        self.bar, self.epochs, self.words = bar, epochs, None
+        self.bar, self.epochs = bar, epochs
 
     def on_train_batch_end(self, batch, logs=None):
         """Move on by one batch."""
-        self.bar.update(1, self.words)
+        self.bar.update(1, self.bar.current_item)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Show the epoch's scores."""
-        self.words = f"epoch {epoch + 1}/{self.epochs}  {describe(logs)}"
-        self.bar.update(0, self.words)
+        """Show the epoch's scores, also where the bar is full."""
+        self.bar.current_item = f"epoch {epoch + 1}/{self.epochs}  {describe(logs)}"
+        self.bar.render_progress()
 
 
 @contextlib.contextmanager
