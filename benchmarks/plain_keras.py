@@ -90,6 +90,9 @@ def main() -> None:
         print(json.dumps(train_plain(*given.plain, given.epochs, given.thaw)))
         return
 
+    from tlmed.quiet import import_tensorflow
+
+    import_tensorflow()
     from tlmed.backbones import build
 
     with tempfile.TemporaryDirectory() as scratch:

@@ -252,6 +252,17 @@ def test_no_memory_and_no_disk_end_in_one_line(error, words, images, tmp_path, m
     assert words in (tmp_path / "run" / "UNFINISHED").read_text()
 
 
+def test_a_batch_beyond_all_memory_is_refused_before_anything_is_written(images, tmp_path, monkeypatch):
+    recipe = small("data.batch_size=16", "phases.thaw=all")
+    # VGG16 at 32 px, 16 images: the inputs of its 13 convolutions hold 185,344 numbers an image.
+    needed = run.memory_needed(recipe.build(3), recipe.phases, 16)
+    assert needed == 4 * 16 * 185_344
+    monkeypatch.setattr(run, "memory_limit", lambda: needed - 1)
+    with pytest.raises(RunFailed, match=r"data\.batch_size=16"):
+        tlmed.train(recipe, tmp_path / "run", images)
+    assert not (tmp_path / "run").exists()
+
+
 def test_strict_refuses_one_image_under_two_labels(images, tmp_path):
     folder = write_images(tmp_path / "data", 8)
     (folder / "benign" / "copy.png").write_bytes((folder / "normal" / "normal (0).png").read_bytes())

@@ -1,6 +1,7 @@
 """What a run ran on: versions, devices, threads, the state of the code."""
 
 import importlib.metadata
+import math
 import os
 import platform
 import resource
@@ -43,6 +44,18 @@ def git_commit(folder: Path) -> str | None:
         return commit + ("+changes" if git("status", "--porcelain", "--untracked-files=no", ".") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def memory_limit() -> float:
+    """Return the bytes that this process can hold: infinite on a GPU, whose allocator reports by itself what it lacks.
+
+    On a CPU TensorFlow crashes where an allocation fails, so that what cannot work must be known before.
+    """
+    if tf.config.list_physical_devices("GPU"):
+        return math.inf
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return physical if limit == resource.RLIM_INFINITY else min(limit, physical)
 
 
 def peak_memory_mb() -> int:

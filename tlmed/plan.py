@@ -37,6 +37,30 @@ def make_plan(model: keras.Model, phases: Sequence[Phase], **facts) -> dict:
     }
 
 
+def memory_needed(model: keras.Model, phases: Sequence[Phase], batch_size: int) -> int:
+    """Return the bytes that training needs at the very least: less memory than that cannot do.
+
+    One batch of the largest float32 activation has to be held in any case, and where layers are trained, what goes
+    into each of them, for its gradient.
+
+    Args:
+        model: A classifier.
+        phases: The schedule.
+        batch_size: Images per step.
+    """
+    blocks = partition(model)
+    largest = max(_values(layer.output) for layer in model.layers)
+    kept = [
+        sum(_values(layer.input) for block in split_blocks(blocks, phase)[1] for layer in _weighted(block.layers))
+        for phase in phases
+    ]
+    return 4 * batch_size * max(largest, *kept)
+
+
+def _values(tensor) -> int:
+    return math.prod(tensor.shape[1:])
+
+
 def _describe_block(block: Block) -> dict:
     return {
         "name": block.name,

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tlmed import backbones, metrics
 from tlmed.blocks import partition
 from tlmed.data import ImageSet, load, open_source
-from tlmed.environment import describe_environment, peak_memory_mb
+from tlmed.environment import describe_environment, memory_limit, peak_memory_mb
 from tlmed.errors import CheckFailed, InputError
 from tlmed.evaluation.baselines import linear_probe, majority_class
 from tlmed.evaluation.predictions import write_predictions
@@ -23,7 +23,7 @@ from tlmed.failures import explained
 from tlmed.heads import POOLING_LAYERS, attach_head, augmentation
 from tlmed.inference import describe_metrics, make_predictions, score
 from tlmed.phases import Classifier, reestimate_statistics, thaw
-from tlmed.plan import find_thaw_faults, make_plan
+from tlmed.plan import find_thaw_faults, make_plan, memory_needed
 from tlmed.recipe import MONITORS, Recipe, find_recipe, load_recipe, to_source
 from tlmed.report import write_report
 from tlmed.rundir import RunDir, atomic, write_csv, write_json, write_text
@@ -259,6 +259,8 @@ def _prepare(recipe, skip_bad, clock, voice):
     with clock.stage("plan"):
         model = assemble(recipe, backbone.model, len(images.table.classes))
         plan = make_plan(model, recipe.phases, backbone=recipe.backbone, weights=backbone.source.name)
+        if memory_needed(model, recipe.phases, min(recipe.data.batch_size, len(images.splits))) > memory_limit():
+            raise MemoryError
     return images, backbone, model, plan
 
 
