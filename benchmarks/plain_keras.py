@@ -4,7 +4,7 @@
     python benchmarks/plain_keras.py --data busi/ --epochs 3 --thaw all
 
 Plain Keras is what a tutorial does: `image_dataset_from_directory` for the same training and validation images,
-a frozen backbone (or a thawed one, BatchNorm in inference mode), `fit`. Both sides take turns in processes of
+a frozen backbone (or a thawed one, BatchNorm frozen on both sides), `fit`. Both sides take turns in processes of
 their own, so that a change of the machine's speed meets both. Prints the seconds of each epoch but the first,
 which holds the tracing, and the ratio of the medians of every pair; scores stand beside the times.
 """
@@ -36,6 +36,8 @@ def train_plain(folder: Path, weights: Path, epochs: int, thaw: str) -> dict:
     }
     features = keras.saving.load_model(weights)
     features.trainable = thaw == "all"
+    for layer in features.layers:  # `training=False` below does not survive `fit`; this does
+        layer.trainable &= not isinstance(layer, keras.layers.BatchNormalization)
     inputs = keras.Input((*SIZE, 3))
     x = keras.layers.GlobalAveragePooling2D()(features(inputs, training=False))
     outputs = keras.layers.Dense(3, activation="softmax")(keras.layers.Dropout(0.2)(x))
@@ -54,7 +56,7 @@ def train_tlmed(source: Path, out: Path, epochs: int, thaw: str) -> dict:
     from tlmed.rundir import read_csv
 
     recipe = "fine_tuning_from_scratch" if thaw == "all" else "feature_extractor"
-    settings = [f"phases.epochs={epochs}", "phases.patience=none"]
+    settings = [f"phases.epochs={epochs}", "phases.patience=none", "phases.batch_norm=frozen"]
     words = [word for setting in settings for word in ("--set", setting)]
     command = "from tlmed.cli import main; main()"
     subprocess.run(
