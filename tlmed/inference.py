@@ -42,16 +42,16 @@ def make_predictions(
 
 def score(predictions: Predictions, split: str, positive: str | None, seed: int) -> dict:
     """Return the content of `metrics.json` for one split of some predictions."""
-    chosen = np.flatnonzero(np.asarray(predictions.splits) == split)
-    if not len(chosen):
+    chosen = predictions.of(split)
+    if not chosen.paths:
         raise InputError(f"`split` must have predictions. Received: split={split!r}, with none.")
     return metrics.evaluate(
-        predictions.labels[chosen],
-        predictions.scores[chosen],
-        predictions.predictions[chosen],
-        predictions.classes,
+        chosen.labels,
+        chosen.scores,
+        chosen.predictions,
+        chosen.classes,
         positive,
-        [predictions.groups[row] for row in chosen] if predictions.groups else None,
+        chosen.groups,
         split,
         seed=seed,
     )
@@ -83,7 +83,8 @@ def evaluate(
         predictions = read_predictions(file)
         split = "test" if "test" in set(predictions.splits) else predictions.splits[0]
         return predictions, score(predictions, split, positive, seed=0)
-    recipe, settings = run.json("recipe.json"), run.json("recipe.json")["data"]
+    recipe = run.json("recipe.json")
+    settings = recipe["data"]
     fractions = None if source else settings["split"]
     images = load(source or settings["source"], settings["image_size"], fractions, recipe["seed"], skip_bad)
     rows = np.flatnonzero(images.splits != "train")

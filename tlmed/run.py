@@ -21,7 +21,7 @@ from tlmed.evaluation.baselines import linear_probe, majority_class
 from tlmed.evaluation.predictions import write_predictions
 from tlmed.failures import explained
 from tlmed.heads import POOLING_LAYERS, attach_head, augmentation
-from tlmed.inference import describe_metrics, make_predictions, score
+from tlmed.inference import describe_metrics, load_model, make_predictions, score
 from tlmed.phases import Classifier, reestimate_statistics, thaw
 from tlmed.plan import find_thaw_faults, make_plan, memory_needed
 from tlmed.recipe import MONITORS, Recipe, find_recipe, load_recipe, to_source
@@ -52,7 +52,7 @@ class Run:
 
     def model(self) -> keras.Model:
         """Load the trained network: raw RGB images, 0..255, in; one probability per class out."""
-        return keras.saving.load_model(RunDir(self.path) / "model.keras", safe_mode=True)
+        return load_model(RunDir(self.path))
 
 
 @dataclass(frozen=True)
