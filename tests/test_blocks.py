@@ -2,8 +2,10 @@ import keras
 import numpy as np
 import pytest
 
+from tlmed import backbones
 from tlmed.backbones import BACKBONES
 from tlmed.blocks import count_parameters, partition
+from tlmed.heads import attach_head
 
 VGG = [f"block{i}_pool" for i in range(1, 6)]
 RESNET50 = ["pool1_pool", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"]
@@ -41,6 +43,47 @@ def test_blocks_are_the_stages_of_the_paper(name):
 @pytest.mark.parametrize("name", list(COUNTS))
 def test_other_families_have_their_number_of_blocks(name):
     assert len(check_partition(build(name))) == COUNTS[name]
+
+
+@pytest.mark.parametrize(("name", "count"), {"VGG16": 13, "ResNet50": 17, "DenseNet121": 62, "NASNetMobile": 2}.items())
+def test_layers_are_the_weighted_ones_that_follow_each_other(name, count):
+    net = build(name)
+    layers = partition(net, "layer")
+    assert len(layers) == count
+    assert [layer.name for layer in layers] == [f"layer{i + 1}" for i in range(count)]
+    weights = [id(weight) for block in layers for layer in block.layers for weight in layer.weights]
+    assert sorted(weights) == sorted(id(weight) for weight in net.weights)
+
+
+def test_batch_norm_and_relu_belong_to_the_convolution_before_them():
+    ends = [layer.layers[-1].name for layer in partition(build("MobileNetV2"), "layer")]
+    assert ends[:3] == ["Conv1_relu", "expanded_conv_depthwise_relu", "expanded_conv_project_BN"]
+
+
+def test_an_unknown_unit_is_refused():
+    with pytest.raises(ValueError, match="unit='stage'"):
+        partition(build("MobileNetV2", 32), "stage")
+
+
+def test_backbones_side_by_side_are_cut_each_by_itself():
+    net = backbones.build(("VGG16", "NASNetMobile"), "none", (32, 32)).model
+    blocks = partition(net)
+    assert [block.name for block in blocks] == [f"block{i}" for i in range(1, 6)]
+    assert [layer.name for layer in blocks[4].layers[:2]] == ["branch1_block5_conv1", "branch1_block5_conv2"]
+    # NASNet has two blocks: at the third from the output nothing of it is thawed any more but its entrance.
+    assert [tuple(tensor.shape[1:]) for tensor in blocks[2].output] == [(4, 4, 256), (32, 32, 3)]
+    assert not [layer.name for layer in blocks[2].layers if layer.name.startswith("branch2")]
+    weights = [id(weight) for block in blocks for layer in block.layers for weight in layer.weights]
+    assert sorted(weights) == sorted(id(weight) for weight in net.weights)
+
+
+def test_a_saved_network_of_two_backbones_is_cut_as_before(tmp_path):
+    net = backbones.build(("VGG16", "MobileNet"), "none", (32, 32)).model
+    model = attach_head(net, 3)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    before, after = ([[layer.name for layer in block.layers] for block in partition(each)] for each in (net, loaded))
+    assert after == before
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from tlmed.backbones import build
 from tlmed.blocks import partition
 from tlmed.errors import InputError
 from tlmed.heads import attach_head, augmentation
-from tlmed.phases import Classifier, Frozen, reestimate_statistics, thaw
+from tlmed.phases import Classifier, Frozen, learning_rates, recalibrate, reestimate_statistics, thaw
 from tlmed.recipe import Phase
 
 SIZE = (32, 32)
@@ -90,7 +90,7 @@ def test_frozen_ignores_the_training_argument_of_a_model_around_it():
 
 @pytest.mark.parametrize(
     ("policy", "scale_moves", "statistics_move"),
-    [("frozen", False, False), ("affine", True, False), ("update", True, True)],
+    [("frozen", False, False), ("affine", True, False), ("recalibrate", True, False), ("update", True, True)],
 )
 def test_batch_norm_of_thawed_blocks_follows_the_policy(policy, scale_moves, statistics_move):
     model = thaw(make(), phase(1, policy))
@@ -229,3 +229,90 @@ def test_a_classifier_keeps_the_plain_layers():
     assert [layer.name for layer in model.layers][-2:] == ["pool", "probabilities"]
     assert model.get_layer("conv2").output.shape == (None, 8, 8, 16)
     assert not any(isinstance(layer, Frozen) for layer in model.layers)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "nadam"])
+def test_each_block_has_its_own_learning_rate_from_the_head_towards_the_input(optimizer):
+    model = thaw(make(), phase("all", "affine", block_decay=0.4, optimizer=optimizer))
+    rates = learning_rates(partition(model), model.phase)
+    assert rates == pytest.approx({"head": 1e-2, "block3": 4e-3, "block2": 1.6e-3, "block1": 6.4e-4})
+    blocks = {block.name: block.layers for block in partition(model)} | {"head": model.head}
+    trained = {name: [w for layer in layers for w in layer.trainable_weights] for name, layers in blocks.items()}
+    before = {name: [weight.numpy() for weight in weights] for name, weights in trained.items()}
+    fit(model)
+    for name, weights in trained.items():
+        steps = [
+            np.abs(w.numpy() - b) / (1 + (optimizer == "adamw") * 0.004 * np.abs(b))
+            for w, b in zip(weights, before[name], strict=True)
+        ]
+        # Adam's first step is the rate itself, whatever the gradient; Nadam's is 1.06 of it.
+        assert max(step.max() for step in steps) == pytest.approx(
+            rates[name] * (1.0628 if optimizer == "nadam" else 1), rel=0.01
+        )
+
+
+def test_scaled_gradients_would_not_do_what_rates_do():
+    model = thaw(make(), phase("all", block_decay=0.1, optimizer="sgd"))
+    assert type(model.optimizer).__mro__[1] is keras.optimizers.SGD
+    assert type(thaw(model, phase("all")).optimizer) is keras.optimizers.Adam
+
+
+def test_layers_are_thawed_one_at_a_time():
+    model = thaw(make("VGG16"), phase(2, unit="layer"))
+    assert [layer.name for layer in model.layers if layer.trainable and layer.weights] == [
+        *("block5_conv2", "block5_conv3"),
+        "probabilities",
+    ]
+
+
+def test_a_phase_from_the_pretrained_weights_has_them_again_and_the_trained_head():
+    model = make()
+    model.remember()
+    start = model.parts.backbone.get_weights()
+    thaw(model, phase(0))
+    fit(model)
+    head = model.get_layer("probabilities").get_weights()
+    for name in ("a", "b"):
+        thaw(model, Phase(name, "all", 1, 1e-2, batch_norm="update", start="pretrained"))
+        for now, then in zip(model.parts.backbone.get_weights(), start, strict=True):
+            np.testing.assert_array_equal(now, then)
+        for now, then in zip(model.get_layer("probabilities").get_weights(), head, strict=True):
+            np.testing.assert_array_equal(now, then)
+        fit(model)
+        assert not np.array_equal(model.get_layer("conv1").get_weights()[0], start[0])
+
+
+def test_a_network_that_remembers_nothing_cannot_go_back():
+    with pytest.raises(InputError, match="remember"):
+        thaw(make(), Phase("p", 1, 1, 1e-2, start="pretrained"))
+
+
+def test_recalibration_brings_new_statistics_to_what_moved():
+    model = thaw(make(), phase("all", "recalibrate"))
+    fit(model, 3)
+    recalibrate(model, [IMAGES[:4], IMAGES[4:]])
+    norm = model.get_layer("norm1")
+    inputs = keras.Model(model.inputs[0], norm.input)(IMAGES.astype("float32")).numpy()
+    np.testing.assert_allclose(norm.moving_mean, inputs.mean((0, 1, 2)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, inputs.var((0, 1, 2)), rtol=1e-3)
+
+
+class Tokens(keras.Model):
+    """A subclassed backbone, which has no graph to cut."""
+
+    def __init__(self):
+        super().__init__(name="tokens")
+        self.embed = keras.layers.Dense(4, name="embed")
+
+    def call(self, images):
+        return self.embed(keras.ops.reshape(images, (-1, 16, 4 * SIZE[0] * SIZE[1] * 3 // 64)))
+
+
+def test_what_cannot_be_cut_is_thawed_as_a_whole_or_not_at_all():
+    images = keras.Input((*SIZE, 3))
+    model = attach_head(keras.Model(images, Tokens()(images), name="mine"), 3)
+    with pytest.raises(InputError, match="'all' for mine, which cannot be cut"):
+        thaw(model, phase(1))
+    assert len(thaw(model, phase(0)).trainable_variables) == 2
+    assert len(thaw(model, phase("all")).trainable_variables) == 4
+    fit(model)

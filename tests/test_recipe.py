@@ -1,3 +1,5 @@
+import dataclasses
+import math
 import subprocess
 import sys
 
@@ -6,7 +8,9 @@ import pytest
 from tlmed.errors import InputError
 from tlmed.recipe import (
     Augment,
+    Degrees,
     Dense,
+    Hybrid,
     Images,
     Phase,
     Recipe,
@@ -27,6 +31,14 @@ def make(**fields):
         **fields,
     }
     return Recipe(**fields)
+
+
+def hybrid(**fields):
+    return {"head": Hybrid(**fields), "phases": ()}
+
+
+def degrees(**fields):
+    return Degrees(**{"epochs": 4, "learning_rate": 1e-4, **fields})
 
 
 def phase(**fields):
@@ -64,6 +76,45 @@ FAULTS = [
     ({"head": Dense(units=(0,))}, "`head.units`", "units=(0,)"),
     ({"augment": Augment(flip="diagonal")}, "`augment.flip`", "flip='diagonal'"),
     ({"augment": Augment(rotation=2)}, "`augment.rotation`", "rotation=2"),
+    ({"phases": (phase(unit="blocks"),)}, "`phases.0.unit`", "unit='blocks'"),
+    ({"phases": (phase(start="scratch"),)}, "`phases.0.start`", "start='scratch'"),
+    ({"phases": (phase(block_decay=0),)}, "`phases.0.block_decay`", "block_decay=0"),
+    ({"phases": (phase(block_decay=1.1),)}, "`phases.0.block_decay`", "block_decay=1.1"),
+    ({"phases": (phase(), degrees())}, "`phases`", "one Phase(...) or more in a tuple, or a Degrees(...)"),
+    ({"phases": degrees(epochs=0)}, "`phases.epochs`", "epochs=0"),
+    ({"phases": degrees(falloff=0.0)}, "`phases.falloff`", "falloff=0.0"),
+    ({"phases": degrees(falloff=2)}, "above 0 and up to 1", "falloff=2"),
+    ({"phases": degrees(head_learning_rate=0)}, "`phases.head_learning_rate`", "head_learning_rate=0"),
+    ({"phases": degrees(unit="stage")}, "'block', 'layer'", "unit='stage'"),
+    ({"phases": degrees(thaw=2)}, "`phases.thaw` is not a field of Degrees", "thaw=2"),
+    ({"backbone": ("VGG16",)}, "`backbone`", "two names or more"),
+    ({"backbone": ("VGG16", "")}, "`backbone`", "backbone=('VGG16', '')"),
+    (
+        {"weights": ("none", "none")},
+        "`weights` must be one for all backbones or one for each",
+        "backbone='MobileNetV2'",
+    ),
+    ({"backbone": ("VGG16", "VGG19"), "weights": ("none",) * 3}, "one for each of them (2)", "'none', 'none', 'none'"),
+    ({"phase_patience": 0}, "`phase_patience`", "phase_patience=0"),
+    ({"phase_patience": 2, "keep": "last"}, "`phase_patience` must be None unless keep='best'", "phase_patience=2"),
+    ({"head": Hybrid()}, "`phases` must be empty for a Hybrid", "Phase(name='head'"),
+    ({"head": Hybrid(), "phases": degrees()}, "`phases` must be empty for a Hybrid", "Degrees(epochs=4"),
+    ({**hybrid(), "augment": Augment(zoom=0.1)}, "`augment` must be off for a Hybrid", "zoom=0.1"),
+    ({**hybrid(), "phase_patience": 1}, "`phase_patience` must be None for a Hybrid", "phase_patience=1"),
+    (hybrid(classifier=""), "`head.classifier`", "classifier=''"),
+    (hybrid(classifier="svm.SVC"), "`head.classifier`", "classifier='svm.SVC'"),
+    (hybrid(grid={"C": [1, 2]}), "`head.grid` must be a dictionary", "grid={'C': [1, 2]}"),
+    (hybrid(grid={"C": ()}), "`head.grid`", "grid={'C': ()}"),
+    (hybrid(grid={1: (1,)}), "`head.grid`", "grid={1: (1,)}"),
+    (hybrid(grid={"C": (math,)}), "`head.grid`", "module 'math'"),
+    (hybrid(scale="yes"), "`head.scale`", "scale='yes'"),
+    (hybrid(pca=0), "`head.pca`", "pca=0"),
+    (hybrid(pca=1.0), "`head.pca`", "pca=1.0"),
+    (hybrid(folds=1), "`head.folds`", "folds=1"),
+    (hybrid(tap=""), "`head.tap`", "tap=''"),
+    (hybrid(pooling="mean"), "`head.pooling`", "pooling='mean'"),
+    (hybrid(dropout=0.5), "`head.dropout` is not a field of Hybrid", "dropout=0.5"),
+    ({"head": "SVC"}, "`head` must be a Dense(...) or a Hybrid(...)", "head='SVC'"),
     ({"data": Images("x", batchsize=3)}, "Did you mean 'batch_size'?", "batchsize=3"),
     ({"sed": 3}, "Did you mean 'seed'?", "sed=3"),
 ]
@@ -83,6 +134,26 @@ def test_all_faults_are_reported_at_once():
         Recipe(data=Images("x", batch_size=0), keep="first", phases=(phase(epochs=0), Phase("b", 0, epoch=1)))
     fields = ["data.batch_size", "backbone", "keep", "phases.0.epochs", "phases.1.epoch", "phases.1.learning_rate"]
     assert all(f"`{field}`" in str(caught.value) for field in fields)
+
+
+def test_faults_of_fields_and_of_fields_together_are_reported_at_once():
+    with pytest.raises(InputError) as caught:
+        make(
+            head=Hybrid(folds=0), augment=Augment(flip="both"), weights=("none", "none"), keep="last", phase_patience=1
+        )
+    parts = ["head.folds", "augment", "weights", "phases", "phase_patience"]
+    assert all(f"`{part}`" in str(caught.value) for part in parts)
+
+
+def test_degrees_are_the_head_and_one_block_more_each():
+    fields = {"patience": 2, "batch_norm": "affine", "optimizer": "sgd", "unit": "layer"}
+    head, *phases = degrees(falloff=0.3, head_learning_rate=0.01, start="pretrained", **fields).expand(["a", "b", "c"])
+    assert head == Phase("head", thaw=0, epochs=4, learning_rate=0.01, **fields)
+    assert [(p.name, p.thaw, p.learning_rate) for p in phases] == [("c", 1, 1e-4), ("b", 2, 3e-5), ("a", 3, 9e-6)]
+    assert all(
+        p == dataclasses.replace(phases[0], name=p.name, thaw=p.thaw, learning_rate=p.learning_rate) for p in phases
+    )
+    assert phases[0] == Phase("c", thaw=1, epochs=4, learning_rate=1e-4, start="pretrained", **fields)
 
 
 def test_a_recipe_is_frozen_and_equal_to_its_twin():
@@ -129,6 +200,76 @@ def test_set_gives_a_field_a_value_of_its_type(setting, read, value):
     assert before == load_recipe("fine_tuning")
 
 
+HYBRID = "feature_extractor_hybrid"
+OVERRIDES_ELSEWHERE = [
+    ("blockwise", "phases.epochs=1", lambda r: r.phases.epochs, 1),
+    ("blockwise", "phases.patience=none", lambda r: r.phases.patience, None),
+    ("blockwise", "phases.unit=layer", lambda r: r.phases.unit, "layer"),
+    ("blockwise", "phases.start=previous", lambda r: r.phases.start, "previous"),
+    ("blockwise", "phases.falloff=0.5", lambda r: r.phases.falloff, 0.5),
+    ("incremental", "phase_patience=2", lambda r: r.phase_patience, 2),
+    ("incremental", "phase_patience=none", lambda r: r.phase_patience, None),
+    ("discriminative_rates", "phases.1.block_decay=0.5", lambda r: r.phases[1].block_decay, 0.5),
+    ("fine_tuning", "phases.1.unit=layer", lambda r: r.phases[1].unit, "layer"),
+    ("fine_tuning", "backbone=LeNet5,MobileNetV2", lambda r: r.backbone, ("LeNet5", "MobileNetV2")),
+    ("two_backbones", "backbone=VGG16", lambda r: r.backbone, "VGG16"),
+    ("two_backbones", "weights=imagenet,digits", lambda r: r.weights, ("imagenet", "digits")),
+    ("two_backbones", "weights=none", lambda r: r.weights, "none"),
+    (HYBRID, "head.classifier=RandomForestClassifier", lambda r: r.head.classifier, "RandomForestClassifier"),
+    (HYBRID, "head.grid.C=0.1,1,10", lambda r: r.head.grid, {"C": (0.1, 1, 10)}),
+    (HYBRID, "head.grid.gamma=scale,0.01", lambda r: r.head.grid, {"gamma": ("scale", 0.01)}),
+    (HYBRID, "head.grid.max_depth=none,3", lambda r: r.head.grid, {"max_depth": (None, 3)}),
+    (HYBRID, "head.grid.shrinking=true,false", lambda r: r.head.grid, {"shrinking": (True, False)}),
+    (HYBRID, "head.pca=0.95", lambda r: r.head.pca, 0.95),
+    (HYBRID, "head.pca=50", lambda r: r.head.pca, 50),
+    (HYBRID, "head.pca=none", lambda r: r.head.pca, None),
+    (HYBRID, "head.scale=false", lambda r: r.head.scale, False),
+    (HYBRID, "head.tap=block3", lambda r: r.head.tap, "block3"),
+]
+
+
+@pytest.mark.parametrize(("name", "setting", "read", "value"), OVERRIDES_ELSEWHERE)
+def test_set_works_on_degrees_hybrids_and_several_backbones(name, setting, read, value):
+    result = read(override(load_recipe(name), [setting]))
+    assert (result, type(result)) == (value, type(value))
+
+
+def test_set_adds_to_a_grid_and_replaces_in_it():
+    recipe = override(load_recipe(HYBRID), ["head.grid.C=1", "head.grid.gamma=0.1,1", "head.grid.C=2,3"])
+    assert recipe.head.grid == {"C": (2, 3), "gamma": (0.1, 1)}
+    assert load_recipe(HYBRID).head.grid == {}
+
+
+def test_all_phases_can_be_set_where_there_are_none():
+    assert override(load_recipe(HYBRID), ["phases.epochs=1", "phases.patience=none"]) == load_recipe(HYBRID)
+
+
+BAD_SETTINGS_ELSEWHERE = [
+    ("blockwise", "phases.0.epochs=3", "tlmed plan --write"),
+    ("blockwise", "phases.0.epochs=3", "set `phases.epochs`"),
+    ("blockwise", "phases=3", "set one of them"),
+    ("blockwise", "phases.epoch=3", "Did you mean 'epochs'?"),
+    (HYBRID, "phases.0.epochs=3", "`phases` must not be empty"),
+    (HYBRID, "phases.epoch=3", "Did you mean 'epochs'?"),
+    (HYBRID, "head=Dense", "set one of them"),
+    (HYBRID, "head.grid=1", "set one of them"),
+    (HYBRID, "head.grid.C=", "`head.grid`"),
+    (HYBRID, "head.pca=many", "pca='many'"),
+    (HYBRID, "head.dropout=0.5", "is not a field of Hybrid (classifier, "),
+    (HYBRID, "augment.zoom=0.1", "`augment` must be off"),
+    ("two_backbones", "weights=none,none,none", "one for each of them (2)"),
+    ("fine_tuning", "weights=none,none", "one for each of them (1)"),
+    ("fine_tuning", "phases.thaw=most", "thaw='most'"),
+]
+
+
+@pytest.mark.parametrize(("name", "setting", "words"), BAD_SETTINGS_ELSEWHERE)
+def test_a_bad_setting_of_degrees_or_hybrids_is_an_error_too(name, setting, words):
+    with pytest.raises(InputError, match="Received") as caught:
+        override(load_recipe(name), [setting])
+    assert words in str(caught.value)
+
+
 BAD_SETTINGS = [
     ("sed=1", "Did you mean 'seed'?"),
     ("data.image=1,2", "Did you mean 'image_size'?"),
@@ -157,7 +298,11 @@ def test_all_bad_settings_are_reported_at_once():
 
 
 def test_the_table_of_shipped_recipes_is_not_empty():
-    assert {"quickstart", "feature_extractor", "fine_tuning", "fine_tuning_from_scratch"} <= set(shipped_recipes())
+    assert {
+        *("quickstart", "feature_extractor", "feature_extractor_hybrid", "fine_tuning", "fine_tuning_from_scratch"),
+        *("random_initialisation", "vgg16_blockwise", "layerwise", "blockwise", "incremental", "two_backbones"),
+        *("discriminative_rates", "multi_stage"),
+    } == set(shipped_recipes())
 
 
 @pytest.mark.parametrize("name", list(shipped_recipes()))
@@ -169,10 +314,70 @@ def test_a_shipped_recipe_loads_is_described_and_stands_alone(name):
     assert "tlmed.recipes" not in text
 
 
+def expand(recipe, *names):
+    phases = recipe.phases.expand(names) if isinstance(recipe.phases, Degrees) else recipe.phases
+    return dataclasses.replace(recipe, phases=phases)
+
+
 @pytest.mark.parametrize("name", list(shipped_recipes()))
 def test_source_made_from_a_recipe_makes_that_recipe(name, tmp_path):
-    (tmp_path / "again.py").write_text(to_source(load_recipe(name)))
-    assert load_recipe(tmp_path / "again.py") == load_recipe(name)
+    for recipe in (load_recipe(name), expand(load_recipe(name), "block1", "block2")):
+        (tmp_path / "again.py").write_text(to_source(recipe, summary(find_recipe(name))))
+        assert load_recipe(tmp_path / "again.py") == recipe
+        assert summary(tmp_path / "again.py") == summary(find_recipe(name))
+
+
+UNUSUAL = {
+    "quotes": make(data=Images('it\'s "x"\\n\n\udcff.csv', positive='"')),
+    "numbers": make(phases=(phase(learning_rate=1.25e-7), phase(name="b", learning_rate=1 / 300, block_decay=1 / 2.6))),
+    "grid": make(**hybrid(grid={"C": (1e-5, math.inf, -0.0), "a" * 130: (None, True, "x", (32,), (64, 2.5), -1e-4)})),
+    "hidden layers": make(head=Dense(units=(64,))),
+    "two": make(backbone=("VGG16", "VGG19"), weights=("none", "imagenet")),
+    "everything": override(
+        load_recipe("fine_tuning"),
+        ["data.batch_size=7", "data.split=0.5,0.25,0.25", "augment.flip=both", "class_weight=balanced", "keep=last"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_source_says_unusual_values_exactly(name, tmp_path):
+    (tmp_path / "again.py").write_text(to_source(UNUSUAL[name], 'Says """ and \\ and ends in "'), encoding="utf-8")
+    assert load_recipe(tmp_path / "again.py") == UNUSUAL[name]
+
+
+def test_source_reads_as_a_person_would_write_it():
+    recipe = override(load_recipe("incremental"), ["data.image_size=64,64", "seed=3"])
+    assert to_source(expand(recipe, "block1", "block2"), "Mine.\n\ntlmed train mine.py") == (
+        '''"""Mine.
+
+tlmed train mine.py
+"""
+
+from tlmed.recipe import Dense, Images, Phase, Recipe
+
+recipe = Recipe(
+    data=Images("tfds:tlmed_phantoms", image_size=(64, 64)),
+    backbone="MobileNetV2",
+    phases=(
+        Phase("head", thaw=0, epochs=20, learning_rate=1e-3, patience=6),
+        Phase("block2", thaw=1, epochs=20, learning_rate=1e-4, patience=6),
+        Phase("block1", thaw=2, epochs=20, learning_rate=5e-5, patience=6),
+    ),
+    head=Dense(dropout=0.2),
+    seed=3,
+    phase_patience=1,
+)
+'''
+    )
+
+
+def test_a_section_too_long_for_a_line_has_a_field_a_line():
+    grid = {"C": tuple(range(24)), "gamma": ("scale", 0.01)}
+    text = to_source(make(**hybrid(classifier="NuSVC", grid=grid, tap="block3")))
+    assert max(map(len, text.splitlines())) <= 120
+    assert 'head=Hybrid(\n        classifier="NuSVC",\n        grid={\n            "C": (0, 1, 2, ' in text
+    assert text.endswith('            "gamma": ("scale", 0.01),\n        },\n        tap="block3",\n    ),\n)\n')
 
 
 BAD_FILES = [

@@ -134,6 +134,62 @@ def write_run(folder, classes=("benign", "malignant", "normal"), source="/data/b
     return folder
 
 
+def write_degrees(folder, count=6, unit="block", start="previous", kept=2, **empty):
+    """Write `degrees.csv`: scores rise to the kept degree and fall behind it."""
+    rows = []
+    for i in range(count):
+        score = 0.95 - 0.01 * abs(i - kept)
+        row = {
+            "phase": f"{unit}{count - i}" if i else "head",
+            "start": start if i else "previous",
+            "unit": unit,
+            "blocks": i,
+            "layers": i if unit == "layer" else 4 * i,
+            "trainable_parameters": 3_843 + 500_000 * i,
+            "fine_tuning_ratio": round(i / (count - 1), 4),
+            "epochs": 15,
+            "best_epoch": 7,
+            "val_loss": 1 - score,
+            "val_accuracy": score - 0.1,
+            "val_auc": score,
+            "test_accuracy": score - 0.15,
+            "test_auc": score - 0.05,
+            "seconds": 61.0 + i,
+            "kept": "yes" if i == kept else "no",
+        }
+        rows.append({**row, **empty})
+    rundir.write_csv(folder / "degrees.csv", rundir.DEGREES, [[row[name] for name in rundir.DEGREES] for row in rows])
+    return rundir.read_csv(folder / "degrees.csv")
+
+
+def write_certificate(folder):
+    phases = [
+        {
+            "phase": name,
+            "frozen": {f"w{i}": "ab" * 32 for i in range(262 - moved)},
+            "moved": {f"m{i}": ["00" * 32, "ff" * 32] for i in range(moved)},
+            "blocks": {"block4": "frozen", "block5": "thawed" if moved > 2 else "frozen", "head": "thawed"},
+        }
+        for name, moved in (("head", 2), ("top", 61))
+    ]
+    rundir.write_json(folder / "freeze.json", {"algorithm": "sha256", "seconds": 0.376, "phases": phases})
+
+
+def make_hybrid(folder, points=3):
+    """Turn a run into that of a hybrid: no phases, no history, a classifier."""
+    (folder / "history.csv").unlink()
+    head = {"classifier": "SVC", "grid": {}, "scale": True, "pca": None, "folds": 5, "tap": "last", "pooling": "avg"}
+    edit(folder / "recipe.json", lambda content: content.update(phases=[], head=head))
+    planned = {"name": "SVC", "grid": {"C": [1, 10]}, "tap": "block4", "pca": None}
+    edit(folder / "plan.json", lambda content: content.update(phases=[], classifier=planned))
+    found = {"name": "SVC", "parameters": {"C": 10, "gamma": "scale"}, "cv_score": 0.9132, "scoring": "macro_auc"}
+    found |= {"folds": 5, "features": 1280}
+    edit(folder / "metrics.json", lambda content: (content.pop("kept"), content.update(classifier=found)))
+    search = [[i + 1, 0.9132 - 0.01 * i, 0.012, 10.0**-i] for i in range(points)]
+    rundir.write_csv(folder / "search.csv", ("rank", "mean_score", "std_score", "C"), search)
+    return folder
+
+
 def edit(file, change):
     content = json.loads(file.read_text())
     change(content)
@@ -240,9 +296,16 @@ def test_nothing_from_outside_becomes_markup(tmp_path):
     edit(folder / "plan.json", lambda content: content["phases"][0].update(name=evil, layers=[evil]))
     edit(folder / "metrics.json", lambda content: content["metrics"]["auc"].update(note=evil, method=evil))
     edit(folder / "timing.json", lambda content: content["stages"][0].update(name=evil))
+    write_degrees(folder, phase=evil, start=evil, unit=evil, layers=1)
+    write_certificate(folder)
+    edit(folder / "freeze.json", lambda content: content["phases"][0].update(phase=evil))
+    found = {"name": evil, "parameters": {evil: evil}, "cv_score": 0.9, "scoring": evil, "folds": 5, "features": 9}
+    edit(folder / "metrics.json", lambda content: content.update(classifier=found))
+    edit(folder / "plan.json", lambda content: content.update(classifier={evil: evil}))
+    rundir.write_csv(folder / "search.csv", ("rank", "mean_score", "std_score", evil), [[1, 0.9, 0.1, evil]])
     page = write_report(folder).read_text()
     assert "<script" not in page
-    assert Reader(page).text.count(evil) >= 8
+    assert Reader(page).text.count(evil) >= 30
 
 
 def test_optional_keys_and_files_may_be_missing(tmp_path):
@@ -255,6 +318,148 @@ def test_optional_keys_and_files_may_be_missing(tmp_path):
     text = Reader(write_report(folder).read_text()).text
     assert "Learning curves" not in text
     assert "Confusion matrix" in text
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        ("previous", "Each degree behind the first started from the best epoch of the one before it."),
+        ("pretrained", "Each degree behind the first started anew from the pretrained weights, with the trained head."),
+    ],
+)
+def test_degrees_say_how_they_were_chosen_and_how_they_began(tmp_path, start, words):
+    folder = write_run(tmp_path / "run")
+    write_degrees(folder, start=start)
+    reader = Reader(write_report(folder).read_text())
+    assert "chosen by validation AUC, on validation data alone (ties go to fewer thawed blocks)" in reader.text
+    assert words in reader.text
+    assert "block4kept2 blocks8 layers, 40%1,003,8437 of 150.0500.8500.9500.8000.9001 min 3 s" in reader.text
+    assert reader.text.count("kept2 blocks") == 1
+    alts = [attributes["alt"] for tag, attributes in reader.tags if tag == "img"]
+    assert "validation AUC and test AUC of 6 degrees of fine-tuning" in " ".join(alts)
+    assert "kept: block4" in " ".join(alts)
+
+
+def test_degrees_by_layer_count_the_weighted_layers(tmp_path):
+    folder = write_run(tmp_path / "run")
+    write_degrees(folder, unit="layer", layers=9)
+    assert "layer4kept9 layers40%1,003,843" in Reader(write_report(folder).read_text()).text
+
+
+def test_degrees_that_began_in_different_ways_are_told_apart(tmp_path):
+    folder = write_run(tmp_path / "run")
+    write_degrees(folder, count=3)
+    file = folder / "degrees.csv"
+    file.write_text(file.read_text().replace("block1,previous", "block1,pretrained"))
+    text = Reader(write_report(folder).read_text()).text
+    assert "block2 from the best epoch of the one before it; block1 anew from the pretrained weights" in text
+
+
+def test_the_last_degree_is_not_called_chosen(tmp_path):
+    folder = write_run(tmp_path / "run")
+    write_degrees(folder, count=2, kept=1)
+    edit(folder / "recipe.json", lambda content: content.update(keep="last"))
+    text = Reader(write_report(folder).read_text()).text
+    assert "The last degree is the result, as the recipe says; no score had a part in it." in text
+
+
+def test_degrees_without_every_score_are_shown(tmp_path):
+    folder = write_run(tmp_path / "run")
+    write_degrees(folder, val_auc="", test_auc="")
+    text = Reader(write_report(folder).read_text()).text
+    assert "7 of 150.0500.8500.8001 min 3 s" in text
+
+
+def test_a_hybrid_shows_its_classifier_instead_of_phases(tmp_path):
+    folder = make_hybrid(write_run(tmp_path / "run"))
+    page = write_report(folder).read_text()
+    text = Reader(page).text
+    for words in (
+        "on 224 x 224 pixels, and SVC as the classifier of the features. Seed 0.",
+        "Fitted: SVC.",
+        "C = 10, gamma = scale",
+        "0.913 (macro_auc, mean of 5 folds)",
+        "1,280",
+        "Search over 3 grid points",
+        "20.9030.0120.1",
+        "tapblock4",
+        "Blocks of MobileNetV2",
+    ):
+        assert words in text, words
+    assert "<h2>Phases" not in page
+    assert "Learning curves" not in text
+    assert "Kept:" not in text
+
+
+@pytest.mark.parametrize(("points", "folded"), [(12, False), (13, True)])
+def test_a_long_search_is_folded(tmp_path, points, folded):
+    page = write_report(make_hybrid(write_run(tmp_path / "run"), points)).read_text()
+    assert (f"<summary>Search over {points} grid points</summary>" in page) == folded
+    assert f"Search over {points} grid points" in page
+
+
+def test_the_certificate_counts_what_stayed_and_what_moved(tmp_path):
+    folder = write_run(tmp_path / "run")
+    write_certificate(folder)
+    text = Reader(write_report(folder).read_text()).text
+    assert "hashed (SHA-256) before and after each phase" in text
+    assert "Hashing took 0.4 s, 0.50% of the training time." in text
+    assert "head260221top2016112" in text
+
+
+def test_several_backbones_are_named_together(tmp_path):
+    folder = write_run(tmp_path / "run")
+    both = {"backbone": ["MobileNetV2", "LeNet5"], "weights": ["imagenet", "digits"]}
+    edit(folder / "recipe.json", lambda content: content.update(both))
+    edit(folder / "plan.json", lambda content: content.update(both))
+    edit(folder / "plan.json", lambda content: content["blocks"][0].update(shape=[[7, 7, 1280], [5, 5, 16]]))
+    sources = [{"name": name, "sha256": sha * 32} for name, sha in (("imagenet/keras", "ab"), ("digits", "cd"))]
+    edit(folder / "environment.json", lambda content: content.update(weights=sources))
+    text = Reader(write_report(folder).read_text()).text
+    for words in (
+        "MobileNetV2 + LeNet5: run",
+        "with MobileNetV2 + LeNet5 starting from imagenet + digits weights",
+        "Blocks of MobileNetV2 + LeNet5",
+        "7 x 7 x 1280 + 5 x 5 x 16",
+        "weights.1.namedigits",
+        "cd" * 32,
+    ):
+        assert words in text, words
+
+
+def test_degrees_in_the_recipe_are_phases_in_the_plan(tmp_path):
+    folder = write_run(tmp_path / "run")
+    degrees = {"epochs": 15, "learning_rate": 1e-4, "unit": "layer", "start": "pretrained"}
+    edit(folder / "recipe.json", lambda content: content.update(phases=degrees))
+    names = [f"conv{i}" for i in range(1, 13)]
+    more = {"unit": "layer", "start": "pretrained", "blocks": names, "weighted_layers": 20}
+    edit(folder / "plan.json", lambda content: content["phases"][1].update(more))
+    text = Reader(write_report(folder).read_text()).text
+    assert "in 2 phases that thaw one layer more each; the best phase by validation AUC is the result" in text
+    assert "topfrom the pretrained weightsconv1 .. conv12 (20 layers) head" in text
+
+
+def test_phases_behind_the_last_that_helped_were_not_tried(tmp_path):
+    folder = write_run(tmp_path / "run")
+    rows = [row for row in make_history() if row[0] == "head"]
+    rundir.write_csv(folder / "history.csv", rundir.HISTORY, rows)
+    assert "0.44frozennot tried1e-05" in Reader(write_report(folder).read_text()).text
+
+
+def test_rates_that_differ_by_block_are_listed(tmp_path):
+    folder = write_run(tmp_path / "run")
+    rates = {"head": 1e-3, "block5": 5e-4, "block4": 2.5e-4}
+    edit(folder / "plan.json", lambda content: content["phases"][1].update(learning_rates=rates))
+    edit(folder / "plan.json", lambda content: content["phases"][0].update(learning_rates={"head": 1e-3}))
+    text = Reader(write_report(folder).read_text()).text
+    assert "0.00025 to 0.001" in text
+    assert "top: head 0.001, block5 0.0005, block4 0.00025" in text
+    assert "head: head" not in text
+
+
+def test_runs_from_before_the_new_files_have_none_of_their_sections(page):
+    for head in ("Degrees of fine-tuning", "Classifier", "Freeze certificate"):
+        assert f"<h2>{head}" not in page
 
 
 def test_an_undefined_metric_shows_its_reason(tmp_path):
@@ -308,6 +513,46 @@ def test_learning_curves_leave_out_what_was_not_measured():
     loss, scores = plots.learning_curves(rows).axes
     assert [line.get_label() for line in loss.lines] == ["training"]
     assert not scores.lines
+
+
+@pytest.mark.parametrize(("count", "unit"), [(2, "block"), (30, "layer"), (63, "layer")])
+def test_scores_by_degree_show_every_degree_and_mark_the_kept_one(tmp_path, count, unit):
+    rows = write_degrees(tmp_path, count, unit, kept=1)
+    (axes,) = plots.score_by_degree(rows, "val_auc").axes
+    lines = {line.get_label(): line for line in axes.lines}
+    for label, column in (("validation AUC", "val_auc"), ("test AUC", "test_auc")):
+        assert lines[label].get_xdata().tolist() == list(range(count))
+        assert lines[label].get_ydata().tolist() == [float(row[column]) for row in rows]
+    assert lines["kept"].get_xydata().tolist() == [[1, float(rows[1]["val_auc"])], [1, float(rows[1]["test_auc"])]]
+    styles = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in lines.values()}
+    assert len(styles) == len(axes.lines)
+    assert [text.get_text() for text in axes.texts] == [f"kept: {rows[1]['phase']}"]
+    assert axes.get_xlabel() == f"{unit}s thawed\nfine-tuning ratio"
+    assert axes.get_xticklabels()[0].get_text() == "0\n0.00"
+    assert len(axes.get_xticks()) <= 14
+
+
+@pytest.mark.parametrize(
+    ("monitor", "labels"),
+    [("val_accuracy", ["validation accuracy and test AUC"]), ("val_loss", ["validation loss", "test AUC"])],
+)
+def test_scores_by_degree_show_what_chose(tmp_path, monitor, labels):
+    figure = plots.score_by_degree(write_degrees(tmp_path), monitor)
+    assert [axes.get_ylabel() for axes in figure.axes] == labels
+
+
+def test_degrees_that_do_not_grow_stand_in_their_order(tmp_path):
+    rows = write_degrees(tmp_path, 3)
+    rows[2]["blocks"] = "1"
+    axes = plots.score_by_degree(rows, "val_auc").axes[0]
+    assert axes.lines[0].get_xdata().tolist() == [0, 1, 2]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0\n0.00", "1\n0.50", "1\n1.00"]
+
+
+def test_learning_curves_of_many_phases_name_some_of_them():
+    rows = [{"phase": f"layer{i}", "epoch": 1, "loss": 0.5} for i in range(53)]
+    loss, _ = plots.learning_curves(rows).axes
+    assert [text.get_text() for text in loss.texts] == [f"layer{i}" for i in range(0, 53, 4)]
 
 
 @pytest.mark.parametrize(("k", "curves"), [(2, 1), (3, 3), (30, 30)])

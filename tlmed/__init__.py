@@ -7,10 +7,11 @@ __version__ = "0.1.0"
 # Where each public name lives. They are imported when first used: `import tlmed` loads no TensorFlow.
 _HOMES = {
     "BACKBONES": "tlmed.backbones",
+    "FeatureExtractor": "tlmed.features.extractor",
     "load_recipe": "tlmed.recipe",
     "train": "tlmed.run",
 }
-_MODULES = ("backbones", "blocks", "data", "evaluation", "heads", "metrics", "phases", "recipe", "training")
+_MODULES = ("backbones", "blocks", "data", "evaluation", "features", "heads", "metrics", "phases", "recipe", "training")
 __all__ = sorted(_HOMES)
 
 

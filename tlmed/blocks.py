@@ -13,21 +13,29 @@ from dataclasses import dataclass
 
 import keras
 
+UNITS = ("block", "layer")
+NORMALISATIONS = (
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.Normalization,
+)
+
 
 @dataclass(frozen=True)
 class Block:
-    """A run of layers between two cut vertices.
+    """A run of layers between two cut vertices; with several backbones side by side, one such run of each.
 
     Attributes:
-        name: `block1` (at the input), `block2`, ...
+        name: `block1` (at the input), `block2`, ...; `layer1`, `layer2`, ... if cut by layers.
         layers: The layers of the block, in topological order.
-        output: The symbolic tensor that the block ends in; `keras.Model(block.output, model.output)` is the
-            suffix that follows it, with shared weights.
+        output: The symbolic tensor that the block ends in, or a tuple of them, one per backbone;
+            `keras.Model(block.output, model.output)` is the suffix that follows it, with shared weights.
     """
 
     name: str
     layers: tuple[keras.layers.Layer, ...]
-    output: keras.KerasTensor
+    output: keras.KerasTensor | tuple[keras.KerasTensor, ...]
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,11 @@ class _Vertex:
         )
 
     @property
+    def counted(self) -> bool:
+        """Whether it is a layer that papers count: with weights, and no normalisation."""
+        return self.weighted and not isinstance(self.operation, NORMALISATIONS)
+
+    @property
     def width(self) -> float:
         """Values per input pixel of the output: what has to be kept if the graph is cut here."""
         return self.outputs[0].shape[-1] / self.stride**2
@@ -62,19 +75,24 @@ def _is_padding(operation) -> bool:
     return isinstance(operation, keras.layers.ZeroPadding2D)
 
 
-def partition(model: keras.Model) -> tuple[Block, ...]:
+def partition(model: keras.Model, unit: str = "block") -> tuple[Block, ...]:
     """Return the blocks of a functional model, from input to output.
 
     Every weight up to the last feature map (the last cut vertex with height, width and channels) falls in exactly
     one block; what follows it, pooling and dense layers, is head and in none. The result depends on the graph
     alone, not on the image size.
 
+    Backbones that stand side by side on the same images are cut each by itself, and counted from the output: the
+    last block holds the last block of each. Where one of them has fewer, the first blocks hold nothing of it.
+
     Args:
         model: A functional Keras model that takes images [batch, height, width, channels].
+        unit: `"block"`: one per resolution that has weights; `"layer"`: one per weighted layer (normalisation
+            apart), or per residual or dense block, whose layers lie side by side.
 
     Returns:
-        One block per resolution that has weights. NASNet has two: its cells read two earlier cells, so that
-        few operations lie on every path.
+        VGG16 has 5 blocks or 13 layers, ResNet50 5 or 17, DenseNet121 5 or 62. NASNet has two blocks: its cells
+        read two earlier cells, so that few operations lie on every path.
 
     Raises:
         ValueError: If the model is not functional, or has no feature map to cut at.
@@ -83,24 +101,73 @@ def partition(model: keras.Model) -> tuple[Block, ...]:
     >>> [block.layers[-1].name for block in partition(net)]
     ['block1_pool', 'block2_pool', 'block3_pool', 'block4_pool', 'block5_pool']
     """
-    vertices = _mark_cuts(_read_graph(model))
+    if unit not in UNITS:
+        raise ValueError(f"`unit` must be 'block' or 'layer'. Received: unit={unit!r}.")
+    if len(getattr(model, "inputs", None) or ()) != 1:
+        raise ValueError(f"`model` must be a functional model with one input. Received: model={model!r}.")
+    graphs = [_mark_cuts(_read_graph(model, branch)) for branch in _find_branches(model)]
+    parts = [_cut(vertices, unit, model) for vertices in graphs]
+    return parts[0] if len(parts) == 1 else _stand_side_by_side(graphs, parts, unit)
+
+
+def _cut(vertices, unit, model) -> tuple[Block, ...]:
     last = max((i for i, vertex in enumerate(vertices) if vertex.cuttable), default=None)
-    if last is None:
-        raise ValueError(f"`model` must end its backbone in a feature map of rank 4. Received: model={model.name!r}.")
-    ends = [*_find_boundaries(vertices, last), last]
+    if last is None or not any(vertex.weighted for vertex in vertices[: last + 1]):
+        raise ValueError(
+            "`model` must lead through a feature map of rank 4 behind its first weights. "
+            f"Received: model={model.name!r}."
+        )
+    find = _find_boundaries if unit == "block" else _find_layer_ends
+    ends = [*find(vertices, last), last]
     spans = [vertices[start + 1 : end + 1] for start, end in zip([-1, *ends], ends, strict=False)]
     return tuple(
-        Block(f"block{i}", _unique_layers(span), span[-1].outputs[0])
+        Block(f"{unit}{i}", _unique_layers(span), span[-1].outputs[0])
         for i, span in enumerate(_merge_weightless(spans), 1)
     )
 
 
-def _read_graph(model) -> list[_Vertex]:
-    """List the model's operations in topological order, with parents by index and strides accumulated."""
-    if len(getattr(model, "inputs", None) or ()) != 1:
-        raise ValueError(f"`model` must be a functional model with one input. Received: model={model!r}.")
+def _find_branches(model) -> list[list[keras.KerasTensor]]:
+    """Return the outputs of the backbones that stand side by side: mostly one list, all outputs of the model.
+
+    They are told by the graph: several outputs, or pooled features that are concatenated before anything else lies
+    on every path.
+    """
+    if len(model.outputs) > 1:
+        return [[output] for output in model.outputs]
+    vertices = _mark_cuts(_read_graph(model, model.outputs))
+    first = next((vertex for vertex in vertices[1:] if vertex.is_cut), None)
+    if first is None or len(first.parents) < 2 or len(first.outputs[0].shape) != 2:
+        return [model.outputs]
+    return [[vertices[i].outputs[0]] for i in first.parents]
+
+
+def _stand_side_by_side(graphs, parts, unit) -> tuple[Block, ...]:
+    """Join the blocks of several backbones, counted from their outputs; one that is used up waits at its entrance."""
+    depth = max(map(len, parts))
+    entrances = [_find_entrance(vertices) for vertices in graphs]
+    padded = [(*[None] * (depth - len(blocks)), *blocks) for blocks in parts]
+    return tuple(
+        Block(
+            f"{unit}{i}",
+            tuple(layer for block in row if block for layer in block.layers),
+            tuple(block.output if block else entrance for block, entrance in zip(row, entrances, strict=True)),
+        )
+        for i, row in enumerate(zip(*padded, strict=True), 1)
+    )
+
+
+def _find_entrance(vertices) -> keras.KerasTensor:
+    # Not the images themselves: a model that starts from an input and from what follows it would rewire the input.
+    first = vertices[1]
+    if not first.is_cut or first.weighted:
+        raise ValueError("Backbones that stand side by side must each begin with one layer without weights.")
+    return first.outputs[0]
+
+
+def _read_graph(model, outputs) -> list[_Vertex]:
+    """List the operations before some outputs in topological order, with parents by index and strides accumulated."""
     vertices, index = [], {}
-    stack = [(tensor, False) for tensor in reversed(model.outputs)]
+    stack = [(tensor, False) for tensor in reversed(outputs)]
     while stack:  # depth first, without recursion: NASNet is deeper than Python's stack
         tensor, ready = stack.pop()
         operation, node_index, _ = tensor._keras_history
@@ -123,8 +190,8 @@ def _read_graph(model) -> list[_Vertex]:
 
 
 def _stride_of(operation) -> int:
-    if isinstance(operation, keras.Model):
-        return max(vertex.stride for vertex in _read_graph(operation))
+    if isinstance(operation, keras.Model) and getattr(operation, "outputs", None):
+        return max(vertex.stride for vertex in _read_graph(operation, operation.outputs))
     strides = getattr(operation, "strides", 1)
     return max(strides) if isinstance(strides, Sequence) else strides or 1
 
@@ -155,6 +222,14 @@ def _find_boundaries(vertices, last) -> list[int]:
             # Among equally narrow ones the last: a ReLU belongs to the convolution before it.
             boundaries += sorted(candidates, key=lambda i: (vertices[i].width, -i))[:1]
     return sorted(set(boundaries))
+
+
+def _find_layer_ends(vertices, last) -> list[int]:
+    """Return the cut vertices before each weighted layer but the first; what has no weights follows what has."""
+    cuts = [i for i, vertex in enumerate(vertices[: last + 1]) if vertex.cuttable]
+    spans = zip([-1, *cuts], cuts, strict=False)
+    starts = [start for start, end in spans if any(vertex.counted for vertex in vertices[start + 1 : end + 1])]
+    return starts[1:]
 
 
 def _candidates(vertices, cuts, before) -> list[int]:

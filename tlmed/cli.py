@@ -1,7 +1,9 @@
 """The command line: each command a few lines, TensorFlow only where a command needs it."""
 
 import csv
+import dataclasses
 import io
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -10,7 +12,8 @@ import click
 
 from tlmed import __version__, stopping
 from tlmed.errors import InputError, TlmedError
-from tlmed.recipe import find_recipe, load_recipe, override, shipped_recipes, summary
+from tlmed.recipe import find_recipe, load_recipe, override, shipped_recipes, summary, to_source
+from tlmed.rundir import write_text
 
 UNFINISHED = 3
 
@@ -104,18 +107,37 @@ def train(recipe, data, settings, positive, seed, out, skip_bad, strict, fresh):
 
 @cli.command()
 @_recipe_options
-def plan(recipe, data, settings, positive, seed):
+@click.option("--write", type=click.Path(path_type=Path), help="Write the expanded recipe here, to edit and run.")
+def plan(recipe, data, settings, positive, seed, write):
     """Show what RECIPE would train, phase by phase, without training."""
-    _, recipe = _load(recipe, data, settings, positive, seed)
+    file, recipe = _load(recipe, data, settings, positive, seed)
+    target = _new_recipe(write, file.name, "--write") if write is not None else None
     from tlmed.quiet import import_tensorflow
 
     import_tensorflow()
     from tlmed.plan import describe_blocks, describe_phases
     from tlmed.run import preview
 
-    words, content = preview(recipe)
+    words, content, phases = preview(recipe)
     for line in (*words, "", *describe_blocks(content), "", *describe_phases(content)):
         click.echo(line)
+    if target is not None:
+        docstring = f"{summary(file)}\n\ntlmed train {shlex.quote(str(target))}"
+        write_text(target, to_source(dataclasses.replace(recipe, phases=phases), docstring))
+        click.echo(f"\n{target}: edit it, then: tlmed train {target}")
+
+
+def _new_recipe(path: Path, name: str, option: str) -> Path:
+    """Return where to write a recipe: a file of that path, or of a name in that folder; nothing is written over."""
+    target = path / name if path.is_dir() else path
+    rules = {
+        "be a new file: nothing is written over": not target.exists(),
+        "lie in a folder that exists": target.parent.is_dir(),
+        "end in .py, as recipes do": target.suffix == ".py",
+    }
+    if faults := [f"{option} must {rule}. Received: {target}." for rule, kept in rules.items() if not kept]:
+        raise InputError(faults)
+    return target
 
 
 @cli.command()
@@ -200,23 +222,27 @@ def show(recipe):
 def copy(recipe, to):
     """Copy RECIPE to a file of your own, to edit and run: by default RECIPE.py here."""
     file = find_recipe(recipe)
-    target = to / file.name if to is not None and to.is_dir() else to or Path(file.name)
-    if target.exists():
-        raise InputError(f"TO must be a new file: nothing is written over. Received: {target}.")
-    if not target.parent.is_dir():
-        raise InputError(f"TO must lie in a folder that exists. Received: {target}.")
+    target = _new_recipe(to or Path(file.name), file.name, "TO")
     shutil.copyfile(file, target)
     click.echo(f"{target}: edit it, then: tlmed train {target}")
 
 
 @cli.command()
 @click.argument("name", required=False)
+@click.option("--table", is_flag=True, help="Print table 1 of the review beside our own counts.")
 @_debug
-def backbones(name):
+def backbones(name, table):
     """List the backbones, or show the blocks, layers and parameters of NAME."""
+    if name is not None and table:
+        raise click.UsageError("Give a NAME or --table, one of the two.")
     from tlmed.quiet import import_tensorflow
 
     import_tensorflow()
+    if table:
+        from tlmed.backbones.table import describe_table
+
+        click.echo("\n".join(describe_table()))
+        return
     from tlmed.backbones import BACKBONES, build
 
     if name is None:

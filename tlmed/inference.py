@@ -1,12 +1,14 @@
 """Score images with a trained network: those of a run, another data set, or loose files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tlmed import metrics
+from tlmed.backbones.own import register_layers
 from tlmed.data import ImageSet, load, read_files
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
@@ -94,7 +96,7 @@ def evaluate(
             f"The images must have the run's classes: {', '.join(old['classes'])}. "
             f"Received: classes={', '.join(images.table.classes)}."
         )
-    scores = load_model(run).predict(images.batches(rows, BATCH_SIZE), verbose=0)
+    scores = load_scorer(run)(images.batches(rows, BATCH_SIZE))
     predictions = make_predictions(images, rows, scores, old["positive"], old["threshold"])
     return predictions, score(predictions, "test", old["positive"], recipe["seed"])
 
@@ -111,10 +113,23 @@ def write_evaluation(folder: Path, predictions: Predictions, result: dict) -> No
 
 def load_model(run: RunDir) -> keras.Model:
     """Load a run's network; a file that would run code is refused by Keras's safe mode."""
+    register_layers(run.json("recipe.json")["backbone"])
     try:
         return keras.saving.load_model(run / "model.keras", safe_mode=True)
     except (OSError, ValueError) as error:
         raise InputError(f"`model.keras` must be a Keras model. Received: {run / 'model.keras'}: {error}") from error
+
+
+def load_scorer(run: RunDir) -> Callable[[tf.data.Dataset], np.ndarray]:
+    """Load what turns batches of raw images into class probabilities [n, classes]: a network, or with a classifier."""
+    network = load_model(run)
+    if "classifier" not in run.json("metrics.json"):
+        return lambda batches: network.predict(batches, verbose=0)
+    from tlmed.heads.hybrid import predict_probabilities
+    from tlmed.heads.skops_files import load_classifier
+
+    classifier, classes = load_classifier(run / "classifier.skops"), len(run.json("metrics.json")["classes"])
+    return lambda batches: predict_probabilities(classifier, network.predict(batches, verbose=0), classes)
 
 
 def predict(
@@ -136,7 +151,7 @@ def predict(
     old, settings = run.json("metrics.json"), run.json("recipe.json")["data"]
     classes = old["classes"]
     names, files, broken = read_files(paths, settings["image_size"], skip_bad)
-    scores = load_model(run).predict(files.batches(BATCH_SIZE), verbose=0)
+    scores = load_scorer(run)(files.batches(BATCH_SIZE))
     index = metrics.positive_index(classes, old["positive"])
     chosen = predict_classes(scores, index, old["threshold"])
     rows = [

@@ -5,15 +5,15 @@ frozen blocks stays active and BatchNorm statistics move, even where `training=F
 that chain. It exists only while training: a saved model is the plain graph over the same layers.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tlmed.blocks import Block, partition
 from tlmed.errors import InputError
+from tlmed.optimizers import make_optimizer
 from tlmed.recipe import Phase, find_faults
 from tlmed.seeds import derive
 
@@ -35,31 +35,71 @@ class Frozen(keras.layers.Layer):
         """Return `net(inputs)` with BatchNorm on its moving statistics and dropout off."""
         return self.net(inputs, training=False)
 
+    def compute_output_spec(self, inputs, mask=None):
+        """Return what the network itself says; Keras would try it, and take some tensors for sparse ones."""
+        return self.net.compute_output_spec(inputs)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a classifier is put together from, besides its head.
+
+    A dataclass, so that Keras does not count the parts as layers of the model: they share the model's own.
+
+    Attributes:
+        backbone: The functional model from raw images to a feature map, or to several.
+        augment: A layer that changes training images.
+    """
+
+    backbone: keras.Model | None = None
+    augment: keras.layers.Layer | None = None
+
 
 @dataclass(frozen=True)
 class Route:
     """How images travel while training: augmented, through the frozen prefix, then through what is thawed.
 
-    A dataclass, so that Keras does not count its parts as layers of the model: they share the model's own.
+    Attributes:
+        frozen: What runs in inference mode.
+        suffix: What is trained.
     """
 
-    augment: keras.layers.Layer | None = None
     frozen: Frozen | None = None
     suffix: keras.Model | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights that phases with `start="pretrained"` go back to.
+
+    Attributes:
+        backbone: As they were before the first phase.
+        head: As they were behind the last phase that thawed nothing; those of the beginning if there was none.
+    """
+
+    backbone: list[np.ndarray]
+    head: list[np.ndarray]
 
 
 class Classifier(keras.Model):
     """A functional image classifier whose first blocks can be frozen for a phase.
 
-    It is made like any functional model, `Classifier(inputs, outputs)`. Its layers are those of the plain graph, and
-    so is what it computes at inference; while training it follows the route that `thaw` has laid.
+    It is made like any functional model, `Classifier(inputs, outputs)`; `parts.backbone` tells where the head begins.
+    Its layers are those of the plain graph, and so is what it computes at inference; while training it follows the
+    route that `thaw` has laid.
 
     Attributes:
+        parts: The backbone, and augmentation.
         route: What `thaw` prepared.
+        start: What `remember` noted.
+        phase: The phase that it is compiled for.
         seed: Seeds dropout and augmentation, afresh for each phase.
     """
 
+    parts = Parts()
     route = Route()
+    start: Start | None = None
+    phase: Phase | None = None
     seed = 0
 
     def call(self, inputs, training=None, mask=None):
@@ -67,13 +107,27 @@ class Classifier(keras.Model):
         if not training:
             return super().call(inputs, training=False, mask=mask)
         images = keras.ops.cast(inputs, "float32")
-        if self.route.augment is not None:
-            images = self.route.augment(images, training=True)
+        if self.parts.augment is not None:
+            images = self.parts.augment(images, training=True)
         if self.route.frozen is not None:
             images = self.route.frozen(images)
         if self.route.suffix is None:
             return super().call(images, training=True, mask=mask)
         return self.route.suffix(images, training=True)
+
+    @property
+    def head(self) -> list[keras.layers.Layer]:
+        """The layers behind the backbone."""
+        inside = {id(layer) for layer in self.parts.backbone.layers}
+        return [layer for layer in self.layers if id(layer) not in inside]
+
+    def remember(self) -> None:
+        """Note the weights that phases with `start="pretrained"` go back to: before the first phase."""
+        self.start = Start(self.parts.backbone.get_weights(), _weights_of(self.head))
+
+    def remember_head(self) -> None:
+        """Note the head's weights: behind a phase that thawed nothing."""
+        self.start = Start(self.start.backbone, _weights_of(self.head))
 
     def plain(self) -> keras.Model:
         """Return the plain functional graph over the same layers: standard Keras, nothing of tlmed in it."""
@@ -88,7 +142,9 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
     """Prepare a network for a phase and compile it, with a fresh optimizer.
 
     The last `phase.thaw` blocks and the head become trainable, with BatchNorm as `phase.batch_norm` says; the blocks
-    before them run in inference mode. Dropout and augmentation start again from seeds of the phase's own.
+    before them run in inference mode. Dropout and augmentation start again from seeds of the phase's own. A phase
+    that starts from the pretrained weights gets them back, with the head that the last phase without thawed blocks
+    has trained. Behind a phase with `batch_norm="recalibrate"`, call `recalibrate`.
 
     Args:
         model: A network from `Recipe.build`.
@@ -98,44 +154,103 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
         The same `model`, changed in place and compiled.
 
     Raises:
-        InputError: If the phase has faults or thaws more blocks than the network has.
+        InputError: If the phase has faults, thaws more blocks than the network has, or cannot start as it says.
     """
     if not isinstance(model, Classifier):
         raise TypeError(f"`model` must be a tlmed.phases.Classifier. Received: model of type {type(model).__name__}.")
     if faults := find_faults(phase):
         raise InputError(faults)
-    blocks = partition(model)
-    frozen, thawed = split_blocks(blocks, phase)
+    backbone = model.parts.backbone
+    frozen, thawed = split_blocks(backbone, phase)
+    _go_back(model, phase)
     _set_trainable(model, frozen, thawed, phase.batch_norm)
     _reseed(model, phase.name)
-    prefix = keras.Model(model.inputs[0], frozen[-1].output) if frozen else None
-    suffix = keras.Model(frozen[-1].output if frozen else model.inputs[0], model.outputs[0])
-    if thawed and phase.batch_norm == "affine":
+    images = model.inputs[0]
+    prefix = keras.Model(images, frozen[-1].output) if frozen else None
+    suffix = keras.Model(frozen[-1].output if frozen else images, model.outputs[0])
+    if thawed and phase.batch_norm in ("affine", "recalibrate"):
         suffix = _freeze_statistics(suffix)
-    model.route = Route(model.route.augment, Frozen(prefix) if frozen else None, suffix)
+    model.route, model.phase = Route(Frozen(prefix) if frozen else None, suffix), phase
     model.compile(
-        optimizer=keras.optimizers.deserialize(
-            {"class_name": phase.optimizer, "config": {"learning_rate": phase.learning_rate}}
-        ),
+        optimizer=make_optimizer(phase.optimizer, phase.learning_rate, _rate_factors(thawed, phase)),
         loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
+    # All variables exist beforehand, those of the metric too (as it is no mere name), so that TensorFlow traces a step
+    # once and not twice.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
-def split_blocks(blocks: tuple[Block, ...], phase: Phase) -> tuple[tuple[Block, ...], tuple[Block, ...]]:
-    """Return the blocks that a phase keeps frozen and those that it thaws.
+def split_blocks(backbone: keras.Model, phase: Phase) -> tuple[tuple[Block, ...], tuple[Block, ...]]:
+    """Return the blocks of a backbone that a phase keeps frozen and those that it thaws.
+
+    A backbone that cannot be cut is one block, which is thawed as a whole or not at all.
 
     Raises:
-        InputError: If the phase thaws more blocks than there are.
+        InputError: If the phase thaws more blocks than there are, or some of a backbone that cannot be cut.
     """
+    try:
+        blocks = partition(backbone, phase.unit)
+    except ValueError as error:
+        blocks = (whole(backbone),)
+        if phase.thaw not in (0, "all"):
+            raise InputError(
+                f"`thaw` must be 0 or 'all' for {backbone.name}, which cannot be cut into blocks ({error}). "
+                f"Received: thaw={phase.thaw} in phase {phase.name!r}."
+            ) from error
     count = len(blocks) if phase.thaw == "all" else phase.thaw
     if count > len(blocks):
         raise InputError(
-            f"`thaw` must be from 0 to {len(blocks)} (the backbone's blocks) or 'all'. "
+            f"`thaw` must be from 0 to {len(blocks)} (the backbone's {phase.unit}s) or 'all'. "
             f"Received: thaw={phase.thaw} in phase {phase.name!r}."
         )
     return blocks[: len(blocks) - count], blocks[len(blocks) - count :]
+
+
+def whole(backbone: keras.Model) -> Block:
+    """Return a backbone as a single block."""
+    outputs = tuple(backbone.outputs)
+    return Block("backbone", tuple(backbone.layers), outputs if len(outputs) > 1 else outputs[0])
+
+
+def learning_rates(thawed: Sequence[Block], phase: Phase) -> dict[str, float]:
+    """Return the learning rate of the head and of each thawed block, by name: it falls towards the input."""
+    steps = enumerate(reversed(thawed), 1)
+    return {"head": phase.learning_rate} | {
+        block.name: phase.learning_rate * phase.block_decay**step for step, block in steps
+    }
+
+
+def _rate_factors(thawed, phase) -> dict[int, float]:
+    rates = learning_rates(thawed, phase)
+    return {
+        id(variable): rates[block.name] / phase.learning_rate
+        for block in thawed
+        for layer in block.layers
+        for variable in layer.trainable_variables
+    }
+
+
+def _go_back(model, phase):
+    """Restore what `start="pretrained"` asks for, and note the head behind a phase that thawed nothing."""
+    if model.start is not None and model.phase is not None and model.phase.thaw == 0:
+        model.remember_head()
+    if phase.start == "previous":
+        return
+    if model.start is None:
+        raise InputError(
+            f"`start` must be 'previous' for a network that does not know its pretrained weights; call `remember()` "
+            f"before the first phase. Received: start={phase.start!r} in phase {phase.name!r}."
+        )
+    model.parts.backbone.set_weights(model.start.backbone)
+    weights = iter(model.start.head)
+    for layer in model.head:
+        layer.set_weights([next(weights) for _ in layer.weights])
+
+
+def _weights_of(layers) -> list[np.ndarray]:
+    return [value for layer in layers for value in layer.get_weights()]
 
 
 def leaves(layers: Iterable[keras.layers.Layer]) -> list[keras.layers.Layer]:
@@ -144,18 +259,29 @@ def leaves(layers: Iterable[keras.layers.Layer]) -> list[keras.layers.Layer]:
     return [part for part in flat if not list(part._flatten_layers(include_self=False))]
 
 
+def batch_norms(blocks: Iterable[Block]) -> list[keras.layers.BatchNormalization]:
+    """Return the BatchNorm layers of some blocks, however deep they are nested."""
+    return [layer for block in blocks for layer in leaves(block.layers) if _is_batch_norm(layer)]
+
+
 def _set_trainable(model, frozen, thawed, batch_norm):
     # On leaves only: a parent's flag would hide a thawed child, and setting it sets every child's.
     still = {id(layer) for block in frozen for layer in leaves(block.layers)}
     if batch_norm == "frozen":
-        norms = (layer for block in thawed for layer in leaves(block.layers) if _is_batch_norm(layer))
-        still |= {id(layer) for layer in norms}
+        still |= {id(layer) for layer in batch_norms(thawed)}
     for layer in leaves(model.layers):
         layer.trainable = id(layer) not in still
 
 
 def _is_batch_norm(layer) -> bool:
     return isinstance(layer, keras.layers.BatchNormalization)
+
+
+def _freeze_all_but(chosen: set[int], operation):
+    """Return a layer in inference mode unless it is chosen or holds what is; operations of Keras have no modes."""
+    if not isinstance(operation, keras.layers.Layer) or chosen & {id(leaf) for leaf in leaves([operation])}:
+        return operation
+    return Frozen(operation)
 
 
 def _freeze_statistics(suffix) -> keras.Model:
@@ -166,7 +292,7 @@ def _freeze_statistics(suffix) -> keras.Model:
 
 
 def _reseed(model, phase_name):
-    augment = [model.route.augment] if model.route.augment is not None else []
+    augment = [model.parts.augment] if model.parts.augment is not None else []
     for i, layer in enumerate(leaves([*model.layers, *augment])):
         # Dropout calls it `seed_generator`, the augmentation layers `generator`.
         generator = getattr(layer, "seed_generator", None) or getattr(layer, "generator", None)
@@ -174,7 +300,28 @@ def _reseed(model, phase_name):
             generator.state.assign([derive(model.seed, "layer", phase_name, i), 0])
 
 
-def reestimate_statistics(model: keras.Model, batches: Iterable[np.ndarray]) -> int:
+def recalibrate(model: Classifier, batches: Iterable[np.ndarray]) -> int:
+    """Set the BatchNorm statistics of the thawed blocks to those of some images, for `batch_norm="recalibrate"`.
+
+    While the weights before it train, a BatchNorm with its old statistics no longer brings its inputs to mean 0 and
+    variance 1. Frozen blocks are left alone.
+
+    Args:
+        model: A network behind its phase.
+        batches: Training images [batch, height, width, 3], RGB 0..255.
+
+    Returns:
+        How many images were used.
+    """
+    _, thawed = split_blocks(model.parts.backbone, model.phase)
+    return reestimate_statistics(model.parts.backbone, batches, batch_norms(thawed))
+
+
+def reestimate_statistics(
+    backbone: keras.Model,
+    batches: Iterable[np.ndarray],
+    norms: Sequence[keras.layers.BatchNormalization] | None = None,
+) -> int:
     """Set the BatchNorm statistics of a network to those of some images.
 
     Random weights with the statistics that Keras starts from (mean 0, variance 1) are dead: activations shrink
@@ -182,27 +329,25 @@ def reestimate_statistics(model: keras.Model, batches: Iterable[np.ndarray]) -> 
     on the statistics of its batch; mean and variance are then pooled over the batches by the law of total variance.
 
     Args:
-        model: A functional network on raw images; its statistics are changed in place.
+        backbone: A functional network on raw images; its statistics are changed in place.
         batches: Images [batch, height, width, 3], RGB 0..255.
+        norms: The layers to change; by default every BatchNorm.
 
     Returns:
-        How many images were used; 0, and nothing read, for a network without BatchNorm.
+        How many images were used; 0, and nothing read, where there is no BatchNorm.
     """
-    norms = [layer for layer in leaves(model.layers) if _is_batch_norm(layer)]
+    norms = batch_norms([whole(backbone)]) if norms is None else list(norms)
     if not norms:
         return 0
+    chosen = {id(norm) for norm in norms}
     before = [(norm.trainable, norm.momentum) for norm in norms]
     # Dropout and stochastic depth would add noise that inference does not have.
-    steady = keras.models.clone_model(
-        keras.Model(model.inputs[0], partition(model)[-1].output),
-        clone_function=lambda layer: layer if _holds_batch_norm(layer) else Frozen(layer),
-    )
+    steady = keras.models.clone_model(backbone, clone_function=lambda layer: _freeze_all_but(chosen, layer))
     for norm in norms:
         norm.trainable, norm.momentum = True, 0.0  # the moving statistics become the batch's own
-    step = tf.function(lambda images: steady(images, training=True))
     counts, means, variances = [], [], []
     for images in batches:
-        step(tf.cast(images, "float32"))
+        steady(keras.ops.cast(images, "float32"), training=True)  # a dozen batches are not worth a trace
         counts.append(len(images))
         means.append([norm.moving_mean.numpy() for norm in norms])
         variances.append([norm.moving_variance.numpy() for norm in norms])
@@ -214,7 +359,3 @@ def reestimate_statistics(model: keras.Model, batches: Iterable[np.ndarray]) -> 
         norm.moving_variance.assign(spread + sum(share * row[i] for share, row in zip(shares, variances, strict=True)))
         norm.trainable, norm.momentum = trainable, momentum
     return sum(counts)
-
-
-def _holds_batch_norm(layer) -> bool:
-    return any(_is_batch_norm(leaf) for leaf in leaves([layer]))

@@ -18,12 +18,20 @@ FILES = (
     "environment.json",
     "splits.csv",
     "plan.json",
+    "freeze.json",
+    "degrees.csv",
     "history.csv",
+    "search.csv",
     "model.keras",
+    "classifier.skops",
     "predictions.csv",
     "metrics.json",
     "timing.json",
     "report.html",
+)
+DEGREES = (
+    *("phase", "start", "unit", "blocks", "layers", "trainable_parameters", "fine_tuning_ratio"),
+    *("epochs", "best_epoch", "val_loss", "val_accuracy", "val_auc", "test_accuracy", "test_auc", "seconds", "kept"),
 )
 HISTORY = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_auc", "seconds")
 

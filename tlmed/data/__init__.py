@@ -3,6 +3,7 @@
 from tlmed.data.images import decode, resize
 from tlmed.data.pipeline import ImageSet, epoch_order, load, read_files
 from tlmed.data.sources import open_source
+from tlmed.data.splits import join_units
 from tlmed.data.table import EXTENSIONS, Table
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Table",
     "decode",
     "epoch_order",
+    "join_units",
     "load",
     "open_source",
     "read_files",

@@ -27,6 +27,11 @@ _NAMES = {
     "val_accuracy": "validation accuracy",
     "val_auc": "validation AUC",
 }
+_DEGREE_NAMES = {**_NAMES, "val_loss": "validation loss", "test_auc": "test AUC"}
+# Colour, line and marker: told apart in grey too.
+_VALIDATION_STYLE = (COLOURS[0], "-", "o")
+_TEST_STYLE = (COLOURS[1], "--", "s")
+_MOST_TICKS = 14  # that stand beside each other without touching
 _LARGEST_WRITTEN = 20  # classes of a confusion matrix whose numbers can still be read
 
 
@@ -51,8 +56,37 @@ def learning_curves(history: Sequence[Mapping]) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlim(0.5, max(len(phases), 1) + 0.5)
         _mark_phases(axes, phases)
-        if axes.lines:
-            axes.legend(frameon=False, fontsize="small")
+        _add_legend(axes)
+    return figure
+
+
+def score_by_degree(degrees: Sequence[Mapping], monitor: str = "val_auc") -> Figure:
+    """Draw the validation score and the test AUC against the degree of fine-tuning, and mark the kept degree.
+
+    A monitored loss gets a panel of its own, for its scale is another.
+
+    Args:
+        degrees: One row per degree, as in `degrees.csv`; an empty score is left out.
+        monitor: The validation score that chose: `val_auc`, `val_accuracy` or `val_loss`.
+
+    >>> row = {"phase": "head", "unit": "block", "blocks": "0", "layers": "0", "fine_tuning_ratio": "0", "kept": "yes"}
+    >>> score_by_degree([{**row, "val_auc": "0.9", "test_auc": "0.8"}]).axes[0].get_legend_handles_labels()[1]
+    ['validation AUC', 'test AUC', 'kept']
+    """
+    panels = (("val_loss",), ("test_auc",)) if monitor == "val_loss" else ((monitor, "test_auc"),)
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    unit = "block" if all(row["unit"] == "block" for row in degrees) else "layer"
+    places = _place_degrees([int(row[f"{unit}s"]) for row in degrees])
+    labels = [f"{row[f'{unit}s']}\n{float(row['fine_tuning_ratio']):.2f}" for row in degrees]
+    step = math.ceil(len(degrees) * len(panels) / _MOST_TICKS)
+    for axes, names in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        _draw_scores(axes, places, degrees, names)
+        _mark_kept(axes, places, degrees, names)
+        ylabel = " and ".join(_DEGREE_NAMES[name] for name in names)
+        _tidy(axes, xlabel=f"{unit}s thawed\nfine-tuning ratio", ylabel=ylabel)
+        axes.set_xticks(places[::step], labels[::step])
+        axes.margins(x=0.06, y=0.12)
+        _add_legend(axes, labelspacing=0.9)  # the ring is larger than a line of text
     return figure
 
 
@@ -80,9 +114,7 @@ def roc_curves(predictions: Predictions, split: str = "test", positive: str | No
         axes.plot(*roc_curve(truth, scores), color=colour, linestyle=line, linewidth=1.8, label=label)
     _tidy(axes, xlabel="1 - specificity", ylabel="sensitivity")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize="small", loc="lower right")
-    else:
+    if not _add_legend(axes, loc="lower right"):
         axes.text(0.5, 0.5, "no curve: one class only", ha="center", va="center", backgroundcolor="white")
     return figure
 
@@ -141,20 +173,62 @@ def example_grid(images: np.ndarray, captions: Sequence[str]) -> Figure:
 
 
 def _draw_curve(axes, history, name, colour, line):
-    points = [(i, row[name]) for i, row in enumerate(history, 1) if row.get(name) not in (None, "")]
-    points = [(i, float(value)) for i, value in points]
+    points = _numbers(enumerate(history, 1), name)
     if points:
         marker = "o" if len(points) <= 30 else None
         axes.plot(*zip(*points, strict=True), line, color=colour, marker=marker, markersize=3, label=_NAMES[name])
 
 
+def _numbers(placed_rows, name) -> list[tuple[float, float]]:
+    """Return place and value of a column where it has a value."""
+    return [(place, float(row[name])) for place, row in placed_rows if row.get(name) not in (None, "")]
+
+
+def _place_degrees(thawed: Sequence[int]) -> list[int]:
+    """Return where degrees stand: at what they thaw, or in their order where that does not grow."""
+    growing = all(before < after for before, after in itertools.pairwise(thawed))
+    return list(thawed) if growing else list(range(len(thawed)))
+
+
+def _draw_scores(axes, places, degrees, names):
+    for name in names:
+        colour, line, marker = _TEST_STYLE if name == "test_auc" else _VALIDATION_STYLE
+        if points := _numbers(zip(places, degrees, strict=True), name):
+            label = _DEGREE_NAMES[name]
+            axes.plot(*zip(*points, strict=True), line, color=colour, marker=marker, markersize=5, label=label)
+
+
+def _mark_kept(axes, places, degrees, names):
+    """Ring the scores of the kept degree, and name it above."""
+    kept = [(place, row) for place, row in zip(places, degrees, strict=True) if row["kept"] == "yes"]
+    rings = [point for name in names for point in _numbers(kept, name)]
+    if rings:
+        style = {"markeredgecolor": "#000000", "markerfacecolor": "none", "markersize": 13, "markeredgewidth": 1.6}
+        axes.plot(*zip(*rings, strict=True), "o", label="kept", **style)
+    for place, row in kept:
+        axes.axvline(place, color="#999999", linewidth=1, linestyle=":", zorder=0)
+        right = place > (places[0] + places[-1]) / 2
+        axes.text(
+            place,
+            1.01,
+            f"kept: {_literal(row['phase'])}",
+            transform=axes.get_xaxis_transform(),
+            ha="right" if right else "left",
+            va="bottom",
+            fontsize="small",
+        )
+
+
 def _mark_phases(axes, phases):
     """Draw a line where a new phase begins, and name the phases above."""
     starts = [i for i, phase in enumerate(phases) if i == 0 or phase != phases[i - 1]]
+    step = math.ceil(len(starts) / _MOST_TICKS)
     for number, (start, end) in enumerate(itertools.pairwise([*starts, len(phases)])):
         if number:
             axes.axvline(start + 0.5, color="#999999", linewidth=1, linestyle=":")
         short = len(starts) > 3
+        if number % step:  # of many phases only some can be named
+            continue
         axes.text(
             start + 0.5 if short else (start + end + 1) / 2,
             1.01,
@@ -166,6 +240,14 @@ def _mark_phases(axes, phases):
             fontsize="small",
             color="#555555",
         )
+
+
+def _add_legend(axes, **options) -> bool:
+    """Add a legend and say so; matplotlib warns where there is nothing to name."""
+    named = bool(axes.get_legend_handles_labels()[0])
+    if named:
+        axes.legend(frameon=False, fontsize="small", **options)
+    return named
 
 
 def _tidy(axes, **labels):

@@ -52,10 +52,25 @@ class Validation(keras.callbacks.Callback):
                 f"The loss must stay finite; a lower `learning_rate` often helps. "
                 f"Received: loss={logs['loss']} in epoch {epoch + 1}."
             )
-        chosen = np.clip(scores[np.arange(len(scores)), self.labels].astype("float64"), 1e-7, 1)
-        logs["val_loss"] = float(-np.log(chosen).mean())
-        logs["val_accuracy"] = float((scores.argmax(axis=1) == self.labels).mean())
-        logs["val_auc"] = metrics.macro_auc(self.labels, scores)
+        logs.update({f"val_{name}": value for name, value in measure(scores, self.labels).items()})
+
+
+def measure(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Return the scores that training is steered by: `loss` (cross-entropy), `accuracy`, and `auc` (macro).
+
+    Args:
+        scores: Class probabilities [n, classes].
+        labels: True classes [n].
+
+    >>> measure(np.array([[0.75, 0.25], [0.5, 0.5]]), np.array([0, 1]))["auc"]
+    1.0
+    """
+    chosen = np.clip(scores[np.arange(len(scores)), labels].astype("float64"), 1e-7, 1)
+    return {
+        "loss": float(-np.log(chosen).mean()),
+        "accuracy": float((scores.argmax(axis=1) == labels).mean()),
+        "auc": metrics.macro_auc(labels, scores),
+    }
 
 
 class EpochLog(keras.callbacks.Callback):

@@ -2,7 +2,8 @@
 
 import keras
 
-from tlmed.phases import Classifier, Route
+from tlmed.features import pool
+from tlmed.phases import Classifier, Parts
 from tlmed.seeds import derive
 
 POOLING_LAYERS = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
@@ -17,10 +18,11 @@ def attach_head(
     augment: keras.layers.Layer | None = None,
     seed: int = 0,
 ) -> Classifier:
-    """Return a classifier on a backbone's feature map; the backbone's layers are shared, not copied.
+    """Return a classifier on a backbone's features; the backbone's layers are shared, not copied.
 
     Args:
-        backbone: A functional model from raw images to a feature map [batch, height, width, channels].
+        backbone: A functional model from raw images to a feature map [batch, height, width, channels], to tokens or
+            a vector, or to several of them.
         num_classes: How many probabilities the softmax gives.
         dropout: Fraction of inputs dropped before the last layer while training.
         pooling: `"avg"` or `"max"`, over height and width.
@@ -33,7 +35,7 @@ def attach_head(
         start = keras.initializers.GlorotUniform(seed=derive(seed, "head", name))
         return keras.layers.Dense(width, activation=activation, kernel_initializer=start, name=name)
 
-    x = POOLING_LAYERS[pooling](name="pool")(backbone.outputs[0])
+    x = pool(backbone.outputs, pooling)
     for i, width in enumerate(units, 1):
         x = dense(width, "relu", f"hidden{i}")(x)
     if dropout:
@@ -42,7 +44,7 @@ def attach_head(
     if augment is not None:
         augment.build(backbone.input_shape)  # building draws random numbers: before `thaw` sets the seeds
     model = Classifier(backbone.inputs[0], outputs, name="classifier")
-    model.route, model.seed = Route(augment), seed
+    model.parts, model.seed = Parts(backbone, augment), seed
     return model
 
 

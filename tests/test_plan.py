@@ -1,0 +1,325 @@
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tests.conftest import SMALL
+from tlmed import backbones
+from tlmed.cli import cli
+from tlmed.errors import InputError
+from tlmed.heads import attach_head
+from tlmed.phases import thaw
+from tlmed.plan import (
+    describe_backbone,
+    describe_blocks,
+    describe_classifier,
+    describe_phases,
+    expand,
+    find_schedule_faults,
+    make_plan,
+    memory_needed,
+)
+from tlmed.recipe import Degrees, Hybrid, Phase, load_recipe, override, shipped_recipes
+
+
+@pytest.fixture(scope="module")
+def vgg16():
+    return backbones.build("VGG16", "none", (32, 32)).model
+
+
+@pytest.fixture(scope="module")
+def mobilenet():
+    return backbones.build("MobileNet", "none", (32, 32)).model
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return backbones.build(("LeNet5", "MobileNet"), "none", (32, 32)).model
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    images = keras.Input((32, 32, 3))
+    return keras.Model(images, keras.layers.Dense(4)(keras.layers.Flatten()(images)), name="tokens")
+
+
+def phase(name, thaw, **fields):
+    return Phase(name, thaw=thaw, **{"epochs": 1, "learning_rate": 1e-3, **fields})
+
+
+def independent(name, thaw, **fields):
+    return phase(name, thaw, start="pretrained", **fields)
+
+
+DEGREES = Degrees(epochs=2, learning_rate=1e-4, falloff=0.5)
+HEAD, TWO, ALL = phase("head", 0), phase("two", 2), phase("all", "all")
+
+
+def test_a_list_of_phases_stays_as_it_is(vgg16):
+    assert expand((HEAD, TWO), vgg16) == (HEAD, TWO)
+
+
+def test_degrees_become_as_many_phases_as_the_backbone_has_blocks_or_layers(vgg16, mobilenet, pair):
+    names = [phase.name for phase in expand(DEGREES, vgg16)]
+    assert names == ["head", "block5", "block4", "block3", "block2", "block1"]
+    assert [phase.learning_rate for phase in expand(DEGREES, vgg16)[1:4]] == [1e-4, 5e-5, 2.5e-5]
+    layers = expand(Degrees(epochs=1, learning_rate=1e-4, unit="layer"), vgg16)
+    assert [phase.thaw for phase in layers] == list(range(14))
+    assert (layers[1].name, layers[-1].name) == ("layer13", "layer1")
+    assert len(expand(DEGREES, pair)) == 1 + max(2, 5)
+    for network in (vgg16, mobilenet, pair):
+        for unit in ("block", "layer"):
+            schedule = Degrees(epochs=1, learning_rate=1e-4, unit=unit, start="pretrained")
+            assert find_schedule_faults(network, expand(schedule, network)) == []
+
+
+def test_what_cannot_be_cut_offers_the_head_or_all(tokens):
+    with pytest.raises(InputError, match="thaw=0 or thaw='all' for tokens, which cannot be cut into blocks"):
+        expand(DEGREES, tokens)
+    assert find_schedule_faults(tokens, (HEAD, ALL)) == []
+    (fault,) = find_schedule_faults(tokens, (HEAD, phase("top", 1)))
+    assert "0 or 'all'" in fault
+    model = attach_head(tokens, 2)
+    assert [entry["fine_tuning_ratio"] for entry in make_plan(model, (HEAD, ALL))["phases"]] == [0, 1]
+
+
+RIGHT = {
+    "from the head to everything": (HEAD, TWO, ALL),
+    "one phase": (ALL,),
+    "degrees that start afresh behind a phase that thaws all": (HEAD, ALL, independent("one", 1), TWO),
+    "the same blocks, first progressive, then from the pretrained weights": (HEAD, TWO, independent("again", 2)),
+    "the head once more": (HEAD, TWO, phase("head2", 0), phase("four", 4)),
+    "layers inside a block": (HEAD, phase("a", 1, unit="layer"), phase("b", 1)),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_schedule_with_a_purpose_has_no_faults(name, vgg16):
+    assert find_schedule_faults(vgg16, RIGHT[name]) == []
+
+
+WRONG = {
+    "more blocks than there are": (
+        (HEAD, phase("top", 6)),
+        ["from 0 to 5 (the backbone's blocks) or 'all'. Received: thaw=6 in phase 'top'"],
+    ),
+    "more layers than there are": (
+        (HEAD, phase("top", 14, unit="layer")),
+        ["from 0 to 13 (the backbone's layers) or 'all'. Received: thaw=14 in phase 'top'"],
+    ),
+    "nothing new": ((HEAD, TWO, phase("twice", 2)), ["something new: 'twice' thaws what 'two' does"]),
+    "the head twice": ((HEAD, phase("head2", 0)), ["something new: 'head2' thaws what 'head' does"]),
+    "all twice, by name and by number": ((ALL, phase("five", 5)), ["something new: 'five' thaws what 'all' does"]),
+    "a block, then its layers": (
+        (HEAD, phase("block", 1), phase("layers", 3, unit="layer")),
+        ["'layers' thaws what 'block' does", "thaw=1 (unit='block') in phase 'block', thaw=3 (unit='layer')"],
+    ),
+    "a degree twice": (
+        (HEAD, independent("one", 1), independent("two", 2), independent("again", 1)),
+        ["something new: 'again' thaws what 'one' does"],
+    ),
+    "the head alone, from the pretrained weights": (
+        (HEAD, TWO, independent("again", 0)),
+        ["something new: 'again' thaws what 'head' does"],
+    ),
+    "behind everything": (
+        (HEAD, ALL, TWO),
+        ["behind 'all' nothing is left to thaw, so 'two' can never be reached", "Received: thaw='all'"],
+    ),
+    "behind everything, once more": ((ALL, TWO, HEAD), ["'two' can never be reached", "'head' can never be reached"]),
+    "everything, in layers": (
+        (phase("layers", 13, unit="layer"), phase("four", 4)),
+        ["behind 'layers' nothing is left to thaw"],
+    ),
+    "all kinds together": (
+        (phase("six", 6), HEAD, ALL, phase("again", 5), phase("one", 1), independent("big", 9)),
+        ["thaw=6", "'again' thaws what 'all' does", "'one' can never be reached", "thaw=9"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_every_fault_of_a_schedule_is_reported_in_one_sentence(name, vgg16):
+    phases, words = WRONG[name]
+    faults = find_schedule_faults(vgg16, phases)
+    assert all(word in " ".join(faults) for word in words)
+    assert len(faults) == len([word for word in words if "thaw=1 (unit" not in word and "thaw='all'" not in word])
+    assert all("Received: " in fault for fault in faults)
+    with pytest.raises(InputError) as caught:
+        make_plan(attach_head(vgg16, 2), phases)
+    assert list(caught.value.faults) == faults
+
+
+def test_thawing_batch_norm_too_is_something_new(mobilenet):
+    steps = [phase(mode, "all", batch_norm=mode) for mode in ("frozen", "affine", "update")]
+    assert find_schedule_faults(mobilenet, steps) == []
+    (fault,) = find_schedule_faults(mobilenet, [*steps, phase("recalibrate", "all", batch_norm="recalibrate")])
+    assert "'recalibrate' thaws what 'update' does" in fault
+    (fault,) = find_schedule_faults(mobilenet, steps[::-1][:2])
+    assert "'affine' can never be reached" in fault
+
+
+@pytest.mark.slow
+def test_nasnet_has_two_blocks():
+    nasnet = backbones.build("NASNetMobile", "none", (32, 32)).model
+    (fault,) = find_schedule_faults(nasnet, (HEAD, TWO, phase("three", 3)))
+    assert "from 0 to 2 (the backbone's blocks) or 'all'. Received: thaw=3 in phase 'three'" in fault
+
+
+def test_the_plan_says_all_of_each_phase(mobilenet):
+    fields = {"patience": 3, "batch_norm": "affine", "optimizer": "sgd", "start": "pretrained", "block_decay": 0.5}
+    schedule = (HEAD, phase("top", 2, **fields))
+    plan = make_plan(attach_head(mobilenet, 3), schedule, backbone="MobileNet")
+    assert plan["backbone"] == "MobileNet"
+    assert plan == json.loads(json.dumps(plan, allow_nan=False))
+    head, top = plan["phases"]
+    assert {name: top[name] for name in fields} == fields
+    assert top["unit"] == "block"
+    assert top["blocks"] == ["block4", "block5"]
+    assert top["learning_rates"] == {"head": 1e-3, "block5": 5e-4, "block4": 2.5e-4}
+    assert head["learning_rates"] == {"head": 1e-3}
+    assert (head["fine_tuning_ratio"], head["weighted_layers"]) == (0, 0)
+    assert top["weighted_layers"] == sum(block["layers"] for block in plan["blocks"][-2:])
+    assert top["fine_tuning_ratio"] == round(top["weighted_layers"] / 27, 4)
+    assert top["trainable_parameters"] + top["frozen_parameters"] == plan["parameters"]
+
+
+SCHEDULES = [
+    *(("mobilenet", phase("p", thaw, batch_norm=mode)) for thaw in (0, 2, "all") for mode in ("frozen", "affine")),
+    ("mobilenet", phase("p", 3, batch_norm="update")),
+    ("mobilenet", phase("p", 3, batch_norm="recalibrate")),
+    ("mobilenet", phase("p", 3, unit="layer")),
+    ("vgg16", phase("p", 4, unit="layer")),
+    ("pair", phase("p", 1)),
+    ("pair", phase("p", 4, batch_norm="affine")),
+    ("pair", phase("p", "all", unit="layer")),
+]
+
+
+@pytest.mark.parametrize(("network", "step"), SCHEDULES)
+def test_the_plan_counts_what_keras_trains(network, step, request):
+    model = attach_head(request.getfixturevalue(network), 2, units=(8,))
+    for layer in model.layers:
+        layer.trainable = True  # another test's phase may have frozen it
+    (planned,) = make_plan(model, (step,))["phases"]
+    thaw(model, step)
+    assert planned["trainable_parameters"] == sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    moving = {layer.name for layer in model._flatten_layers() if layer.trainable_weights and layer.built}
+    assert set(planned["layers"]) <= moving
+
+
+def test_several_backbones_have_a_shape_each(pair):
+    plan = make_plan(attach_head(pair, 2), (HEAD, phase("one", 1)))
+    last = plan["blocks"][-1]
+    assert last["shape"] == [list(output.shape[1:]) for output in pair.outputs]
+    assert last["name"] in plan["phases"][1]["blocks"]
+    shown = " + ".join(" x ".join(map(str, shape)) for shape in last["shape"])
+    assert shown in describe_blocks(plan)[-1]
+
+
+def test_what_training_keeps_counts_as_memory(vgg16, pair):
+    model = attach_head(vgg16, 2)
+    block1 = 32 * 32 * 64
+    assert memory_needed(model, (HEAD,), 10) == 4 * 10 * block1
+    # Into block5 goes what block4 gives, 2 x 2 x 512, and that size again into its other two convolutions.
+    assert memory_needed(model, (phase("one", 1),), 10) == 4 * 10 * block1
+    everything = memory_needed(model, (HEAD, ALL), 10)
+    assert everything == memory_needed(model, (phase("layers", 13, unit="layer"),), 10)
+    assert everything > 2 * memory_needed(model, (HEAD,), 10)
+    assert memory_needed(model, (), 10) == memory_needed(model, (HEAD,), 10)
+    assert memory_needed(model, (ALL,), 20) == 2 * everything
+    both = attach_head(pair, 2)
+    assert memory_needed(both, (ALL,), 1) >= memory_needed(both, (HEAD,), 1) > 0
+
+
+def test_a_hybrid_shows_its_classifier_instead_of_phases(vgg16):
+    head = Hybrid(classifier="SVC", pca=0.95, folds=3, tap="block3")
+    classifier = describe_classifier(head, {"C": (0.1, 1), "gamma": ("scale", 0.1, 1)})
+    assert classifier["name"] == "SVC"
+    assert classifier["points"] == 6
+    plan = make_plan(vgg16, (), classifier=classifier)
+    assert plan == json.loads(json.dumps(plan))
+    assert plan["phases"] == []
+    text = "\n".join(describe_phases(plan))
+    for words in ("SVC", "of block3, avg pooling", "0.95", "0.1, 1", "scale, 0.1, 1", "6 grid points", "3 folds"):
+        assert words in text
+    assert describe_classifier(Hybrid(), {})["points"] == 1
+
+
+def test_the_table_of_phases_is_aligned_and_short(vgg16):
+    model = attach_head(vgg16, 2)
+    schedule = (HEAD, phase("two", 2, block_decay=0.1), independent("deep", 13, unit="layer"))
+    head, *lines = describe_phases(make_plan(model, schedule))
+    assert [line.split()[0] for line in lines] == ["head", "two", "deep"]
+    assert "block4 block5 head" in lines[1]
+    assert "0.001 .. 1e-05" in lines[1]
+    assert "layer1 .. layer13 (13) head" in lines[2]
+    assert lines[2].endswith("pretrained")
+    assert all(line[head.index("start") :] in ("previous", "pretrained") for line in lines)
+
+
+def test_a_backbone_is_described_with_its_blocks(vgg16):
+    first, head, *blocks = describe_backbone("VGG16", vgg16)
+    assert first.startswith("VGG16: 5 blocks, 13 weighted layers, 14,714,688 parameters without a head")
+    assert head.split()[:4] == ["block", "layers", "parameters", "output"]
+    assert len(blocks) == 5
+
+
+def small(images, *settings):
+    values = (*SMALL, f"data.source={images}", *settings)
+    return [word for setting in values for word in ("--set", setting)]
+
+
+def run_plan(*words):
+    return CliRunner().invoke(cli, ["plan", *map(str, words)])
+
+
+def test_plan_writes_the_expanded_recipe(images, tmp_path):
+    target = tmp_path / "mine.py"
+    done = run_plan("incremental", *small(images, "seed=5"), "--write", target)
+    assert done.exit_code == 0, done.output
+    assert f"tlmed train {target}" in done.output
+    assert target.read_text().startswith('"""Incremental fine-tuning: ')
+    written, given = (
+        load_recipe(target),
+        override(load_recipe("incremental"), [*SMALL, f"data.source={images}", "seed=5"]),
+    )
+    assert [phase.name for phase in written.phases] == ["head", "block5", "block4", "block3", "block2", "block1"]
+    assert override(written, []) == written
+    for name in ("data", "backbone", "weights", "head", "keep", "seed", "phase_patience"):
+        assert getattr(written, name) == getattr(given, name)
+    again = run_plan(target, "--write", tmp_path / "again.py")
+    assert again.exit_code == 0
+    assert load_recipe(tmp_path / "again.py") == written
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert run_plan("fine_tuning", *small(images), "--write", folder).exit_code == 0
+    assert load_recipe(folder / "fine_tuning.py").data.source == str(images)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("there.py", "new file"), ("nowhere/x.py", "folder that exists"), ("x.txt", "end in .py")],
+)
+def test_plan_writes_over_nothing_and_into_no_folder_that_is_missing(path, words, tmp_path, images):
+    (tmp_path / "there.py").write_text("mine")
+    done = run_plan("fine_tuning", *small(images), "--write", tmp_path / path)
+    assert isinstance(done.exception, InputError)
+    assert f"--write must {'be a ' if 'new' in words else ''}{'lie in a ' if 'folder' in words else ''}{words}" in str(
+        done.exception
+    )
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("there.py", "mine")]
+
+
+@pytest.mark.parametrize("name", list(shipped_recipes()))
+def test_every_shipped_recipe_can_be_planned_and_written(name, images, tmp_path, vgg16):
+    stand_in = ("backbone=VGG16,LeNet5",) if name == "two_backbones" else ()
+    settings = (*SMALL, f"data.source={images}", *stand_in)
+    done = run_plan(name, *small(images, *stand_in), "--write", tmp_path / "mine.py")
+    assert done.exit_code == 0, done.output
+    assert "block5" in done.output
+    given = override(load_recipe(name), settings)
+    assert load_recipe(tmp_path / "mine.py") == dataclasses.replace(given, phases=expand(given.phases, vgg16))

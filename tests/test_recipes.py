@@ -1,0 +1,128 @@
+"""Every shipped recipe, trained for an epoch a phase on small phantoms."""
+
+import keras
+import numpy as np
+import pytest
+
+import tlmed
+from tlmed.blocks import partition
+from tlmed.recipe import Degrees, Hybrid, find_recipe, load_recipe, override, shipped_recipes
+from tlmed.run.networks import build_backbone
+from tlmed.rundir import DEGREES, RunDir, read_csv
+
+PHANTOMS = "data.source=tfds:tlmed_phantoms/images=60,size=64,seed=1"
+SMALL = (PHANTOMS, "data.image_size=64,64", "data.batch_size=16", "phases.epochs=1")
+# Where the study does not fix the backbone, LeNet5 with its digits stands in: live weights, and quick.
+LENET5 = ("backbone=LeNet5", "weights=digits")
+STAND_INS = {
+    "vgg16_blockwise": ("weights=none",),
+    "two_backbones": ("backbone=LeNet5,MobileNet", "weights=digits,none"),
+    "random_initialisation": ("backbone=LeNet5",),
+    "feature_extractor_hybrid": (*LENET5, "head.folds=3"),
+}
+NAMES = sorted(shipped_recipes())
+
+
+def small(name, *settings):
+    return override(load_recipe(name), [*SMALL, *STAND_INS.get(name, LENET5), *settings])
+
+
+def train(name, out, *settings):
+    return tlmed.train(small(name, *settings), out, recipe_file=find_recipe(name))
+
+
+def test_the_table_holds_every_approach():
+    assert len(NAMES) >= 13
+    assert {
+        *("feature_extractor", "feature_extractor_hybrid", "fine_tuning", "fine_tuning_from_scratch"),
+        *("random_initialisation", "vgg16_blockwise", "layerwise", "blockwise", "incremental", "two_backbones"),
+        *("discriminative_rates", "multi_stage", "quickstart"),
+    } <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_trains_and_moves_exactly_what_it_thaws(name, tmp_path):
+    run = RunDir(train(name, tmp_path / "run").path)
+    assert run.complete
+    assert (run / "report.html").stat().st_size > 10_000
+    recipe = small(name)
+    before = {weight.path: weight.numpy() for weight in build_backbone(recipe).model.weights}
+    after = {weight.path: weight.numpy() for weight in keras.saving.load_model(run / "model.keras").weights}
+    changed = {path for path in before if path in after and not np.array_equal(before[path], after[path])}
+    if isinstance(recipe.head, Hybrid):
+        assert not changed
+        assert (run / "classifier.skops").exists()
+        return
+    certificate, history = run.json("freeze.json")["phases"], read_csv(run / "history.csv")
+    trained = list(dict.fromkeys(row["phase"] for row in history))
+    assert [entry["phase"] for entry in certificate] == trained
+    names = trained[: trained.index(run.json("metrics.json")["kept"]["name"]) + 1]
+    # The kept network holds what its own phase moved, and where phases follow each other, what those before it did.
+    plans = {plan["name"]: plan for plan in run.json("plan.json")["phases"]}
+    chain = names if plans[names[-1]]["start"] == "previous" else names[-1:]
+    moved = {weight for entry in certificate if entry["phase"] in chain for weight in entry["moved"]}
+    fixed = set.intersection(*(set(entry["frozen"]) for entry in certificate if entry["phase"] in chain))
+    if recipe.weights != "none":
+        random = {path for path in before if path.startswith("branch2")}  # their statistics are re-estimated
+        assert changed - random <= moved
+        assert not fixed - random & changed
+    if plans[names[-1]]["thaw"]:
+        assert changed & moved
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "vgg16_blockwise"])
+def test_every_recipe_with_more_than_one_phase_writes_its_degrees(name):
+    recipe = small(name)
+    assert isinstance(recipe.phases, Degrees) or len(recipe.phases) <= 2
+
+
+def test_degrees_tell_what_each_is_worth(tmp_path):
+    run = RunDir(train("blockwise", tmp_path / "run").path)
+    rows = read_csv(run / "degrees.csv")
+    assert list(rows[0]) == list(DEGREES)
+    count = len(partition(build_backbone(small("blockwise")).model))
+    assert [int(row["blocks"]) for row in rows] == list(range(count + 1))
+    sizes = [int(row["trainable_parameters"]) for row in rows]
+    assert sizes == sorted(set(sizes))
+    assert [float(row["fine_tuning_ratio"]) for row in rows][0::count] == [0, 1]
+    assert all(0 <= float(row[name]) <= 1 for row in rows for name in ("val_auc", "test_auc", "val_accuracy"))
+    assert [row["kept"] for row in rows].count("yes") == 1
+    best = max(rows, key=lambda row: (float(row["val_auc"]), -int(row["blocks"])))
+    assert best["kept"] == "yes"
+    assert best["phase"] == run.json("metrics.json")["kept"]["name"]
+    phases = run.json("plan.json")["phases"]
+    assert [row["fine_tuning_ratio"] for row in rows] == [str(phase["fine_tuning_ratio"]) for phase in phases]
+
+
+def test_independent_degrees_start_from_the_pretrained_weights(tmp_path):
+    run = RunDir(train("blockwise", tmp_path / "run", "phases.start=pretrained").path)
+    certificate = run.json("freeze.json")["phases"]
+    first = {
+        entry["phase"]: {**entry["frozen"], **{k: v[0] for k, v in entry["moved"].items()}} for entry in certificate
+    }
+    head, *degrees = first
+    kernel = "c1/kernel"
+    assert len({first[name][kernel] for name in first}) == 1
+    trained = certificate[0]["moved"]["probabilities/kernel"][1]
+    assert all(first[name]["probabilities/kernel"] == trained for name in degrees)
+    assert first[head]["probabilities/kernel"] != trained
+
+
+def test_progressive_degrees_start_from_the_one_before(tmp_path):
+    run = RunDir(train("blockwise", tmp_path / "run", "phases.start=previous").path)
+    certificate = run.json("freeze.json")["phases"]
+    for before, after in zip(certificate, certificate[1:], strict=False):
+        moved = {name: hashes[1] for name, hashes in before["moved"].items()}
+        begin = {**after["frozen"], **{name: hashes[0] for name, hashes in after["moved"].items()}}
+        assert all(begin[name] == value for name, value in moved.items() if name in begin)
+
+
+def test_a_second_stage_starts_from_the_weights_of_the_first(tmp_path):
+    first = train("multi_stage", tmp_path / "first").path
+    second = RunDir(train("multi_stage", tmp_path / "second", f"weights={first}", "seed=1").path)
+    assert second.json("environment.json")["weights"]["name"] == f"run:{first}"
+    learned = keras.saving.load_model(first / "model.keras")
+    built = build_backbone(small("multi_stage", f"weights={first}")).model
+    for layer in built.layers:
+        for new, old in zip(layer.get_weights(), learned.get_layer(layer.name).get_weights(), strict=True):
+            np.testing.assert_array_equal(new, old)

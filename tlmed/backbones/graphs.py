@@ -1,0 +1,98 @@
+"""Draw the graph of a functional model once more, with layers of its own, on another tensor."""
+
+from collections.abc import Callable, Iterable
+
+import keras
+
+
+class CannotCopy(Exception):
+    """A layer cannot be made again from its own configuration; the message names it."""
+
+
+def redraw(
+    model: keras.Model,
+    tensor: keras.KerasTensor,
+    rename: Callable[[str], str] = str,
+    taken: Iterable[str] = (),
+    with_weights: bool = True,
+) -> keras.KerasTensor:
+    """Draw a functional model again, flat, so that the original stays as it is.
+
+    `keras.models.clone_model` starts from inputs only; this starts from any tensor. Functional models inside the model
+    are dissolved into their layers, so that a cut can be made between them.
+
+    Args:
+        model: A functional model with one input and one output.
+        tensor: What it is drawn on.
+        rename: Gives a layer's new name, from the old one.
+        taken: Names to avoid; a number is appended where a name is taken, here or by another layer.
+        with_weights: Whether to copy the weights; else they are drawn anew.
+
+    Returns:
+        The output.
+
+    Raises:
+        CannotCopy: A layer cannot be made again from its configuration.
+        ValueError: A layer refuses the tensor.
+
+    >>> net = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3, name="conv")])
+    >>> images = keras.Input((16, 16, 3))
+    >>> keras.Model(images, redraw(net, images, rename="my_{}".format)).layers[-1].name
+    'my_conv'
+    """
+    copies, names = {}, set(taken)
+
+    def copy(operation):
+        if is_nested(operation):
+            return operation
+        if id(operation) not in copies:
+            name = _free_name(rename(operation.name), names)
+            copies[id(operation)] = operation, _copy(operation, name)
+        return copies[id(operation)][1]
+
+    def call(operation, *args, **kwargs):
+        if is_nested(operation):
+            return _run(operation, args[0], copy, call)
+        return operation(*args, **kwargs)
+
+    output = _run(model, tensor, copy, call)
+    if with_weights:
+        for old, new in copies.values():
+            if getattr(old, "weights", ()):
+                new.set_weights(old.get_weights())
+    return output
+
+
+def is_functional(model) -> bool:
+    """Return whether a model is a graph of layers, drawn already: functional, or sequential with a known input."""
+    return isinstance(model, keras.Model) and bool(getattr(model, "inputs", None)) and bool(model.outputs)
+
+
+def is_nested(operation) -> bool:
+    """Return whether an operation is a functional model that can be dissolved: one way in, one out, called once."""
+    return (
+        is_functional(operation)
+        and len(operation.inputs) == len(operation.outputs) == 1
+        and len(operation._inbound_nodes) == 1
+    )
+
+
+def _run(model, tensor, copy, call):
+    plain = keras.Model(model.inputs[0], model.outputs[0])
+    return plain._run_through_graph(tensor, operation_fn=copy, call_fn=call)
+
+
+def _copy(operation, name: str):
+    try:
+        return type(operation).from_config({**operation.get_config(), "name": name})
+    except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
+        raise CannotCopy(f"{type(operation).__name__} {operation.name!r}") from error
+
+
+def _free_name(name: str, names: set[str]) -> str:
+    free, count = name, 0
+    while free in names:
+        count += 1
+        free = f"{name}_{count}"
+    names.add(free)
+    return free

@@ -1,0 +1,303 @@
+"""Backbones that a user brings: a `keras.Model`, or a preset of keras-hub (`hub:PRESET`).
+
+Such a backbone comes with its weights, which are called "own"; "none" draws them anew. A `keras.Model` takes raw RGB
+images in 0..255, so that whatever preprocessing it needs is its own first layers.
+"""
+
+import hashlib
+import importlib.util
+import types
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tlmed.backbones import graphs, preprocessing
+from tlmed.backbones.applications import INPUT_NAME, fresh_names, unallocated
+from tlmed.backbones.weights import Origin, WeightSource, describe, resolve_run
+from tlmed.errors import InputError
+
+PREFIX = "hub:"
+WEIGHTS = ("own", "none")
+GRAPH = "own"  # what a run records: the graph is the backbone's, and no variant that tlmed draws
+# What a head adds behind a backbone: layers of a user's that have these names get a number.
+HEAD_NAMES = (
+    *(INPUT_NAME, preprocessing.LAYER_NAME, "pool", "dropout", "features", "probabilities"),
+    *(f"hidden{i}" for i in range(1, 10)),
+)
+
+
+def is_own(backbone) -> bool:
+    """Return whether a backbone is a user's, and no name in `BACKBONES`.
+
+    >>> is_own("hub:vit_base_patch16_224_imagenet"), is_own("VGG16")
+    (True, False)
+    """
+    return isinstance(backbone, keras.Model) or (isinstance(backbone, str) and backbone.startswith(PREFIX))
+
+
+def build(
+    backbone: keras.Model | str,
+    weights: str = "own",
+    image_size: tuple[int, int] = (224, 224),
+    branch: int | None = None,
+) -> tuple[keras.Model, WeightSource]:
+    """Build a feature extractor of a user's model or of a keras-hub preset.
+
+    Args:
+        backbone: A model on raw RGB images, or `hub:` and a preset of keras-hub: a name or a folder.
+        weights: "own", "none" (random), or for a preset a finished run of it.
+        image_size: Height and width in pixels.
+        branch: Which of several backbones it is, from 0; None for a single one.
+
+    Returns:
+        A model as `wrap` gives it, and the record of its weights. The SHA-256 of "own" is that of the numbers.
+
+    Raises:
+        InputError: It cannot be had or used.
+    """
+    origin = _resolve(backbone, weights, branch)
+    affine = preprocessing.IDENTITY
+    from_hub = isinstance(backbone, str)
+    with fresh_names():
+        if from_hub:
+            backbone, affine = read_preset(backbone.removeprefix(PREFIX), origin.name == "own")
+        # A preset without weights is random already.
+        model = wrap(backbone, image_size, affine, with_weights=origin.name == "own" or from_hub)
+    if origin.load is not None:
+        origin.load(model, origin.path)
+    source = describe(origin)
+    return model, replace(source, sha256=digest(model)) if origin.name == "own" else source
+
+
+def locate(backbone: keras.Model | str, weights: str = "own", branch: int | None = None) -> str:
+    """Say where the weights of a user's backbone would come from, without reading or downloading anything.
+
+    Args:
+        backbone: As in `build`.
+        weights: As in `build`.
+        branch: As in `build`.
+
+    Raises:
+        InputError: There is no such source, or keras-hub is missing.
+
+    >>> net = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3)])
+    >>> locate(net)
+    'own, as the model has them'
+    """
+    origin = _resolve(backbone, weights, branch)
+    return f"{origin.name}, {origin.state}"
+
+
+def _resolve(backbone, weights, branch) -> Origin:
+    folder = Path(weights.removeprefix("run:")).expanduser().absolute()
+    is_run = isinstance(backbone, str) and weights not in WEIGHTS and folder.is_dir()
+    if weights not in WEIGHTS and not is_run:
+        raise InputError(
+            "`weights` must be 'own' (those that the backbone comes with), 'none' or, for a preset, a finished run of "
+            f"it, with a backbone of your own or of keras-hub. Received: weights={weights!r}."
+        )
+    if isinstance(backbone, str):
+        _import_hub(backbone)
+    if is_run:
+        return resolve_run(backbone, folder, branch, graphs=(GRAPH,))
+    if weights == "none":
+        return Origin("none", GRAPH, "random, decided by the seed")
+    if not isinstance(backbone, str):
+        return Origin("own", GRAPH, "as the model has them")
+    found = Path(backbone.removeprefix(PREFIX)).expanduser().is_dir()
+    return Origin("own", GRAPH, "found" if found else "from the cache of keras-hub or to be downloaded")
+
+
+def wrap(
+    model: keras.Model,
+    image_size: tuple[int, int],
+    affine: preprocessing.Affine = preprocessing.IDENTITY,
+    with_weights: bool = True,
+) -> keras.Model:
+    """Make a feature extractor on raw images of any image backbone.
+
+    A functional model is drawn again, flat, with layers of its own: it can be cut into blocks, and the original stays
+    as it is whatever is trained. Any other is called once, as one layer, which is the user's own object: a subclassed
+    model, and a functional one with a layer that its own configuration cannot make again (some of keras-hub's).
+
+    Args:
+        model: A model with one image input [batch, height, width, 3] and one output: a feature map of rank 4, tokens
+            of rank 3 or a vector of rank 2.
+        image_size: Height and width in pixels.
+        affine: Preprocessing to put before it.
+        with_weights: Whether the weights are copied; else they are drawn anew.
+
+    Returns:
+        A functional model from "images", raw RGB in 0..255 of shape (batch, height, width, 3).
+
+    Raises:
+        InputError: The model is no such model, or does not take images of that size.
+
+    >>> net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(2, 3)])
+    >>> wrap(net, (32, 48)).output_shape
+    (None, 30, 46, 2)
+    """
+    if not isinstance(model, keras.Model):
+        raise InputError(f"`backbone` must be a keras.Model. Received: {type(model).__name__}.")
+    if graphs.is_functional(model):
+        _check_ends(model, image_size)
+    images = keras.Input((*image_size, 3), name=INPUT_NAME)
+    inputs = preprocessing.apply(affine, images)
+    try:
+        output = _draw(model, inputs, with_weights)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"`backbone` must be a model that takes RGB images of `data.image_size`; Keras says: {_reason(error)}. "
+            f"Received: model={model.name!r} at {image_size[0]},{image_size[1]}."
+        ) from error
+    if not isinstance(output, keras.KerasTensor) or len(output.shape) not in (2, 3, 4):
+        given = f"shape {output.shape}" if isinstance(output, keras.KerasTensor) else type(output).__name__
+        raise InputError(
+            "`backbone` must give one output: a feature map (rank 4), tokens (rank 3) or a vector (rank 2). "
+            f"Received: model={model.name!r} with {given}."
+        )
+    return keras.Model(images, output, name=model.name)
+
+
+def check_reloads(model: keras.Model) -> None:
+    """Make sure, before anything is trained, that a model will be saved so that it can be loaded again.
+
+    Args:
+        model: From `wrap`, or a classifier on top of it.
+
+    Raises:
+        InputError: Keras cannot make it again in safe mode from what it saves.
+
+    >>> check_reloads(wrap(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3)]), (8, 8)))
+    """
+    try:
+        with unallocated(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model), safe_mode=True)
+    except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
+        raise InputError(
+            "`backbone` must be a model that Keras can save and load again in safe mode: no Lambda layers, and classes "
+            "of your own with `get_config`, registered by keras.saving.register_keras_serializable; Keras says: "
+            f"{_reason(error)}. Received: model={model.name!r}."
+        ) from error
+
+
+def _draw(model, inputs, with_weights):
+    reason = "a subclassed model"
+    if graphs.is_functional(model):
+        dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
+        inputs = inputs if dtype.startswith("float") else keras.ops.cast(inputs, dtype)
+        try:
+            return graphs.redraw(model, inputs, taken=HEAD_NAMES, with_weights=with_weights)
+        except graphs.CannotCopy as error:
+            reason = f"a model with the layer {error}"
+    if not with_weights:
+        raise InputError(
+            f"`weights` must be 'own' for {reason}, which cannot be drawn again. Received: model={model.name!r}."
+        )
+    return model(inputs)
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().strip("'\"").splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(".:")
+
+
+def _check_ends(model, image_size):
+    shapes = [tuple(tensor.shape) for tensor in model.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][-1] not in (3, None):
+        raise InputError(
+            "`backbone` must have one input, RGB images [batch, height, width, 3]; of a model of images and text "
+            f"take the image encoder. Received: model={model.name!r} with inputs {shapes}."
+        )
+    if len(model.outputs) != 1:
+        raise InputError(
+            f"`backbone` must give one output; cut it with keras.Model(model.input, ...). Received: "
+            f"model={model.name!r} with {len(model.outputs)} outputs."
+        )
+    height, width = shapes[0][1:3]
+    if height not in (None, image_size[0]) or width not in (None, image_size[1]):
+        raise InputError(
+            f"`data.image_size` must be {height or 'any'},{width or 'any'} for the backbone {model.name!r}. "
+            f"Received: data.image_size={image_size[0]},{image_size[1]}."
+        )
+
+
+def register_layers(names: str | Sequence[str]) -> None:
+    """Make the layers of keras-hub known to Keras where a backbone is one of its presets, so that it can be loaded.
+
+    Args:
+        names: A recipe's backbone, or several.
+
+    Raises:
+        InputError: keras-hub is needed and missing.
+
+    >>> register_layers("MobileNetV2")
+    """
+    for name in [names] if isinstance(names, str) else names:
+        if name.startswith(PREFIX):
+            _import_hub(name)
+
+
+def read_preset(preset: str, with_weights: bool = True) -> tuple[keras.Model, preprocessing.Affine]:
+    """Read a backbone of keras-hub and the preprocessing that its preset states.
+
+    Presets are read by keras-hub in Keras's safe mode: code in them is refused. What the preset's image converter does
+    to the values of pixels is found by probing it. A preset without one gets raw pixels in 0..255, which is right for
+    backbones that rescale within.
+
+    Args:
+        preset: A name that keras-hub knows, or a folder that `save_to_preset` wrote.
+        with_weights: Whether to read the weights too.
+
+    Returns:
+        The backbone and its preprocessing.
+
+    Raises:
+        InputError: keras-hub is missing, or there is no such preset of an image backbone.
+    """
+    hub = _import_hub(preset)
+    preset = str(folder) if (folder := Path(preset).expanduser()).is_dir() else preset
+    try:
+        model = hub.models.Backbone.from_preset(preset, load_weights=with_weights)
+    except (ValueError, TypeError, OSError, KeyError, ImportError) as error:
+        raise InputError(
+            f"`backbone` must be a preset that keras-hub can read: a name or a folder; it says: {_reason(error)}. "
+            f"Received: backbone='{PREFIX}{preset}'."
+        ) from error
+    return model, _preprocessing_of(hub, preset)
+
+
+def _preprocessing_of(hub, preset) -> preprocessing.Affine:
+    try:
+        converter = hub.layers.ImageConverter.from_preset(preset, image_size=None)
+    except (FileNotFoundError, ValueError):  # no file of one, or no kind of one for this backbone
+        return preprocessing.IDENTITY
+    return preprocessing.infer(
+        lambda images, data_format: np.asarray(converter(images.astype("float32"))), tolerance=1e-4
+    )
+
+
+def _import_hub(preset: str) -> types.ModuleType:
+    if importlib.util.find_spec("keras_hub") is None:
+        raise InputError(
+            "`backbone` of the form hub:PRESET must find keras-hub installed: `pip install keras-hub`. "
+            f"Received: backbone='{PREFIX}{preset.removeprefix(PREFIX)}'."
+        )
+    import keras_hub
+
+    return keras_hub
+
+
+def digest(model: keras.Model) -> str:
+    """Return the SHA-256 of a model's weights themselves, in their order: what says which numbers they are."""
+    found = hashlib.sha256()
+    for value in model.get_weights():
+        found.update(np.ascontiguousarray(value).tobytes())
+    return found.hexdigest()

@@ -1,0 +1,125 @@
+"""Prove that a phase trained what it thawed, and nothing else, by the hash of every weight before and after it."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import keras
+
+from tlmed.blocks import Block
+from tlmed.errors import RunFailed
+from tlmed.phases import Classifier, batch_norms, split_blocks
+
+ALGORITHM = "sha256"
+# The parts of a BatchNorm that each policy leaves as they are, in thawed blocks.
+STILL_IN_BATCH_NORM = {
+    "frozen": ("gamma", "beta", "moving_mean", "moving_variance"),
+    "affine": ("moving_mean", "moving_variance"),
+    "recalibrate": (),
+    "update": (),
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a phase says of its weights.
+
+    Attributes:
+        frozen: Names of the weights that it must not move.
+        free: Names of those that it may move, by part of the network: each thawed block, and `"head"`. Something
+            must move in each.
+        still: The names of the frozen blocks.
+    """
+
+    frozen: frozenset[str]
+    free: Mapping[str, tuple[str, ...]]
+    still: tuple[str, ...]
+
+
+def fingerprint(model: keras.Model) -> dict[str, str]:
+    """Return the SHA-256 of every weight, BatchNorm statistics included, by the weight's path.
+
+    Seeds of dropout and augmentation are no weights: they move lawfully.
+
+    >>> net = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="out")])
+    >>> list(fingerprint(net))
+    ['out/kernel', 'out/bias']
+    """
+    return {name: _digest(weight) for name, weight in _named(model).items()}
+
+
+def _digest(weight) -> str:
+    return hashlib.new(ALGORITHM, weight.numpy().tobytes()).hexdigest()
+
+
+def _named(model) -> dict[str, keras.Variable]:
+    """Return the weights by path; a path that occurs again gets a number."""
+    named = {}
+    for weight in model.weights:
+        name, number = weight.path, 2
+        while name in named:
+            name, number = f"{weight.path}#{number}", number + 1
+        named[name] = weight
+    return named
+
+
+def make_claim(model: Classifier) -> Claim:
+    """Return what the phase that a network was thawed for may move: by its blocks, not by Keras's `trainable`."""
+    phase = model.phase
+    frozen, thawed = split_blocks(model.parts.backbone, phase)
+    names = {id(weight): name for name, weight in _named(model).items()}
+    fixed = {names[id(weight)] for block in frozen for weight in _weights(block)}
+    fixed |= {names[id(weight)] for weight in _still(thawed, STILL_IN_BATCH_NORM[phase.batch_norm])}
+    parts = {block.name: tuple(names[id(weight)] for weight in _weights(block)) for block in thawed}
+    parts["head"] = tuple(names[id(weight)] for layer in model.head for weight in layer.weights)
+    free = {part: tuple(name for name in inside if name not in fixed) for part, inside in parts.items()}
+    return Claim(
+        frozenset(fixed), {part: inside for part, inside in free.items() if inside}, tuple(b.name for b in frozen)
+    )
+
+
+def _weights(block: Block) -> list[keras.Variable]:
+    return [weight for layer in block.layers for weight in layer.weights]
+
+
+def _still(thawed: Iterable[Block], parts: Iterable[str]) -> list[keras.Variable]:
+    weights = [getattr(norm, part, None) for norm in batch_norms(thawed) for part in parts]
+    return [weight for weight in weights if weight is not None]
+
+
+def certify(phase: str, claim: Claim, before: Mapping[str, str], after: Mapping[str, str]) -> dict:
+    """Return a phase's entry of `freeze.json`.
+
+    Args:
+        phase: The phase's name.
+        claim: From `make_claim`.
+        before: The `fingerprint` before the phase.
+        after: The one behind it.
+
+    Returns:
+        `frozen`: hash by weight of all that had to stay; `moved`: both hashes of all that moved; `blocks`: "frozen"
+        or "thawed" by block.
+
+    Raises:
+        RunFailed: If a frozen weight moved, or a thawed part did not; all are named.
+    """
+    moved = {name: [before[name], after[name]] for name in before if before[name] != after[name]}
+    faults = [
+        f"A frozen weight must not move. Received: {name}, changed in phase {phase!r}."
+        for name in moved
+        if name in claim.frozen
+    ]
+    faults += [
+        f"Something must move in every thawed part; a higher `learning_rate` may help. "
+        f"Received: {part}, of which no weight changed in phase {phase!r}."
+        for part, names in claim.free.items()
+        if not any(name in moved for name in names)
+    ]
+    if faults:
+        raise RunFailed(faults)
+    return {
+        "phase": phase,
+        "blocks": {**dict.fromkeys(claim.still, "frozen"), **dict.fromkeys(claim.free, "thawed")},
+        "frozen": {name: before[name] for name in before if name in claim.frozen},
+        "moved": moved,
+    }

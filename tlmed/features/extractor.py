@@ -1,0 +1,244 @@
+"""A network's features as a scikit-learn transformer."""
+
+import functools
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from tlmed import backbones
+from tlmed.backbones import own
+from tlmed.errors import InputError, did_you_mean
+from tlmed.features.images import batches, open_images
+from tlmed.features.taps import POOLINGS, feature_model, random_norms
+from tlmed.phases import leaves, reestimate_statistics
+from tlmed.seeds import derive
+
+STATISTICS_IMAGES = 512  # as many as BatchNorm statistics are re-estimated on
+NETWORKS = 4  # so many are kept built
+
+# Clones share a network and each brings its statistics along: one at a time.
+_LOCK = threading.RLock()
+
+
+class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Turn images into the features of a pretrained network, as a step of a scikit-learn `Pipeline`.
+
+    The network is no part of the object: it is built when it is first needed, once for all clones with equal
+    parameters, so that cloning costs nothing and a pickle is small. Batches are always full (the last one is padded),
+    so that what comes out for an image does not depend on how many others are asked for.
+
+    Random weights (`weights="none"`) get BatchNorm statistics of the images that `fit` is given, or of a sample of
+    them; else `fit` learns nothing.
+
+    Args:
+        backbone: A name in `tlmed.BACKBONES`; a tuple of names, whose features follow one another; a preset of
+            keras-hub, "hub:<name>"; or a `keras.Model` on raw RGB images. A pickle holds the latter as a `.keras` file,
+            which is read in Keras's safe mode: classes of one's own must be registered with Keras, and code in `Lambda`
+            layers is refused.
+        weights: As for `tlmed.backbones.build`; "own" for a `keras.Model` and for keras-hub.
+        image_size: Height and width in pixels that images are resized to.
+        tap: The block whose output is taken, "block1", "block2", ..., or "last" for what the backbone gives.
+        pooling: "avg" or "max", over height and width.
+        batch_size: Images that pass through the network at a time.
+        seed: Decides random weights, and the images whose statistics they get.
+
+    Attributes:
+        n_features_out_: How many features there are.
+        statistics_: Mean and variance of each BatchNorm with random weights, in the order of the layers.
+        sources_: Name and SHA-256 of the weights. `transform` uses no others: not where "imagenet" means another file,
+            and not after a `keras.Model` was trained further.
+
+    >>> images = np.random.RandomState(0).randint(0, 256, (4, 40, 50, 3), "uint8")
+    >>> extractor = FeatureExtractor("VGG16", weights="none", image_size=(32, 32), tap="block2", batch_size=4)
+    >>> features = extractor.fit_transform(images)
+    >>> features.shape, bool((extractor.transform(images[2:]) == features[2:]).all())
+    ((4, 128), True)
+    """
+
+    def __init__(
+        self,
+        backbone="MobileNetV2",
+        weights="imagenet",
+        image_size=(224, 224),
+        tap="last",
+        pooling="avg",
+        batch_size=32,
+        seed=0,
+    ):
+        self.backbone = backbone
+        self.weights = weights
+        self.image_size = image_size
+        self.tap = tap
+        self.pooling = pooling
+        self.batch_size = batch_size
+        self.seed = seed
+
+    def fit(self, X, y=None):
+        """Check the parameters and build the network; give random weights the statistics of the images.
+
+        Args:
+            X: Images, as for `transform`.
+            y: Ignored.
+
+        Raises:
+            InputError: If the parameters or the images cannot be used.
+        """
+        if faults := _find_faults(self):
+            raise InputError(faults)
+        items = open_images(X)
+        network, norms, sources = self._build()
+        with _LOCK:
+            if norms:
+                order = np.random.RandomState(derive(self.seed, "statistics")).permutation(len(items))
+                chosen = [items[i] for i in order[:STATISTICS_IMAGES]]
+                reestimate_statistics(network, batches(chosen, self.image_size, self.batch_size), norms)
+            self.statistics_ = [(norm.moving_mean.numpy(), norm.moving_variance.numpy()) for norm in norms]
+        self.sources_ = sources
+        self.n_features_out_ = int(network.output_shape[-1])
+        return self
+
+    def transform(self, X):
+        """Return the features of images, float32 [n, d].
+
+        Args:
+            X: uint8 images [n, height, width, 3] of any size; a list of such images of different sizes; or a list of
+                paths to PNG, JPEG, BMP, GIF or TIFF files. Other numbers are taken too if they are from 0 to 255.
+
+        Raises:
+            InputError: If the images cannot be used; all faults are named.
+            sklearn.exceptions.NotFittedError: Before `fit`.
+        """
+        check_is_fitted(self, "n_features_out_")
+        items = open_images(X)
+        network, norms, sources = self._build()
+        if sources != self.sources_:
+            raise InputError(
+                f"The weights must be those that the extractor was fitted with, {_names(self.sources_)}; or fit it "
+                f"anew. Received: {_names(sources)}."
+            )
+        rows = []
+        with _LOCK:
+            for norm, (mean, variance) in zip(norms, self.statistics_, strict=True):
+                norm.moving_mean.assign(mean)
+                norm.moving_variance.assign(variance)
+            for images in batches(items, self.image_size, self.batch_size):
+                padding = np.zeros((self.batch_size - len(images), *images.shape[1:]), images.dtype)
+                features = network.predict_on_batch(np.concatenate([images, padding]))
+                rows.append(np.asarray(features, "float32")[: len(images)])
+        return np.concatenate(rows)
+
+    def _build(self):
+        backbone = tuple(self.backbone) if isinstance(self.backbone, list) else self.backbone
+        weights = tuple(self.weights) if isinstance(self.weights, list) else self.weights
+        state = _state_of(backbone, weights)
+        return _build(backbone, weights, tuple(self.image_size), self.tap, self.pooling, self.seed, state)
+
+    @property
+    def _n_features_out(self):
+        return self.n_features_out_
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.string = False, True
+        return tags
+
+    def __sklearn_clone__(self):
+        # scikit-learn would copy a `keras.Model` with all its weights, for each point of a grid and each fold.
+        copy = type(self)(**self.get_params(deep=False))
+        copy._sklearn_output_config = dict(getattr(self, "_sklearn_output_config", {}))
+        return copy
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if isinstance(self.backbone, keras.Model):
+            state = {**state, "backbone": _to_bytes(self.backbone)}
+        return state
+
+    def __setstate__(self, state):
+        if isinstance(state["backbone"], bytes):
+            state = {**state, "backbone": _from_bytes(state["backbone"])}
+        super().__setstate__(state)
+
+
+@functools.lru_cache(maxsize=NETWORKS)
+def _build(backbone, weights, image_size, tap, pooling, seed, state):
+    """Return a feature model, its BatchNorm layers with random weights, and the names and SHA-256 of its weights.
+
+    `state` only tells builds apart.
+    """
+    built = backbones.build(backbone, weights, image_size, derive(seed, "backbone"))
+    network = feature_model(built.model, tap, pooling)
+    used = {id(layer) for layer in leaves(network.layers)}
+    norms = [norm for norm in random_norms(built) if id(norm) in used]
+    return network, norms, [(source.name, source.sha256) for source in built.sources]
+
+
+def _state_of(backbone, weights):
+    """Return what changes when a user's model is trained on, or the file that holds the weights is written anew."""
+    words = [weights] if isinstance(weights, str) else weights
+    files = [path for word in words for path in (Path(word), Path(word) / "model.keras") if path.is_file()]
+    stamps = tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in files)
+    return stamps, own.digest(backbone) if isinstance(backbone, keras.Model) else None
+
+
+def _names(sources) -> str:
+    return ", ".join(f"{name} (SHA-256 {digest[:12]}...)" if digest else name for name, digest in sources)
+
+
+def _to_bytes(model) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "backbone.keras"
+        model.save(path)
+        return path.read_bytes()
+
+
+def _from_bytes(content) -> keras.Model:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "backbone.keras"
+        path.write_bytes(content)
+        try:
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+        except (OSError, ValueError, TypeError) as error:
+            reason = str(error).strip().split("\n")[0]
+            raise InputError(
+                "A pickled `backbone` must be a keras.Model that Keras loads in safe mode, classes of your own "
+                f"registered by keras.saving.register_keras_serializable. Received: {reason}"
+            ) from error
+
+
+def _find_faults(extractor) -> list[str]:
+    faults = []
+
+    def is_whole(value, least):
+        return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
+
+    def is_words(value):
+        return isinstance(value, str) or (
+            isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(word, str) for word in value)
+        )
+
+    if not (is_words(extractor.backbone) or isinstance(extractor.backbone, keras.Model)):
+        faults.append(
+            f"`backbone` must be a name, a tuple of names or a keras.Model. Received: backbone={extractor.backbone!r}."
+        )
+    if not is_words(extractor.weights):
+        faults.append(f"`weights` must be a word, or a tuple of words. Received: weights={extractor.weights!r}.")
+    if not isinstance(extractor.tap, str):
+        faults.append(f"`tap` must be a block's name, or 'last'. Received: tap={extractor.tap!r}.")
+    size = extractor.image_size
+    if not (isinstance(size, Sequence) and len(size) == 2 and all(is_whole(side, 1) for side in size)):
+        faults.append(f"`image_size` must be height and width in pixels, (224, 224). Received: image_size={size!r}.")
+    for name, least in {"batch_size": 1, "seed": 0}.items():
+        value = getattr(extractor, name)
+        if not is_whole(value, least):
+            faults.append(f"`{name}` must be a whole number of {least} or more. Received: {name}={value!r}.")
+    if extractor.pooling not in POOLINGS:
+        near = did_you_mean(extractor.pooling, POOLINGS)
+        faults.append(f"`pooling` must be 'avg' or 'max'.{near} Received: pooling={extractor.pooling!r}.")
+    return faults

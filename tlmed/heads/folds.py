@@ -1,0 +1,92 @@
+"""Folds of a cross-validation within the training images."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tlmed.data.splits import split_units
+from tlmed.data.table import count
+from tlmed.seeds import derive
+
+
+def make_folds(
+    labels: np.ndarray, groups: Sequence[str] | None, folds: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Divide images into folds: groups stay whole, every class is spread evenly.
+
+    They are made as the splits of a run are, which gives a class to every fold if it has groups enough, and does not
+    depend on the version of scikit-learn.
+
+    Args:
+        labels: Classes [n].
+        groups: As in `fit_classifier`.
+        folds: 2 or more.
+        seed: Decides the order.
+
+    Returns:
+        For each fold the rows to fit on and the rows to score.
+
+    >>> [rows.tolist() for _, rows in make_folds([0, 0, 0, 1, 1], ["a", "a", "b", "c", "d"], folds=2, seed=0)]
+    [[0, 1, 4], [2, 3]]
+    """
+    labels = np.asarray(labels)
+    part = split_units(labels, _units(groups, len(labels)), [1 / folds] * folds, derive(seed, "folds"), max(labels) + 1)
+    return [(np.flatnonzero(part != fold), np.flatnonzero(part == fold)) for fold in range(folds)]
+
+
+def _units(groups, n) -> np.ndarray:
+    """Number the groups from 0 in order of appearance; an empty name is a group of its own."""
+    names = list(range(n)) if groups is None else [group or i for i, group in enumerate(groups)]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names], np.int64)
+
+
+def find_fold_faults(
+    labels: np.ndarray,
+    groups: Sequence[str] | None,
+    folds: int,
+    class_names: Sequence[str],
+    pca: int | float | None = None,
+    width: int | None = None,
+    seed: int = 0,
+) -> list[str]:
+    """Return what keeps images from being divided into folds, a sentence each; arguments as in `find_hybrid_faults`."""
+    if not isinstance(folds, int) or isinstance(folds, bool) or folds < 2:
+        return [f"`folds` must be a whole number of 2 or more. Received: folds={folds!r}."]
+    units, kind = _units(groups, len(labels)), "group" if groups is not None and any(groups) else "image"
+    faults = []
+    for label, class_name in enumerate(class_names):
+        held = len(np.unique(units[labels == label]))
+        if held < 2:
+            faults.append(
+                f"A class must have 2 training {kind}s or more to be held out in turn. "
+                f"Received: class {class_name!r} with {count(held, kind)}."
+            )
+        elif held < folds:
+            faults.append(
+                f"`folds` must be at most {held}: class {class_name!r} has {held} training {kind}s. "
+                f"Received: folds={folds}."
+            )
+    if faults:
+        return faults
+    splits = make_folds(labels, groups, folds, seed)
+    for fold, (_, held_out) in enumerate(splits, 1):
+        absent = [class_name for label, class_name in enumerate(class_names) if label not in labels[held_out]]
+        if absent:
+            faults.append(
+                f"Every fold must hold every class: fewer `folds`, or another `seed`, may do. "
+                f"Received: fold {fold} of {folds} without {', '.join(map(repr, absent))}."
+            )
+    return faults + _find_pca_faults(pca, width, min(len(rows) for rows, _ in splits))
+
+
+def _find_pca_faults(pca, width, images) -> list[str]:
+    if pca is None or (isinstance(pca, float) and 0 < pca < 1):
+        return []
+    most = images if width is None else min(images, width)
+    if isinstance(pca, int) and not isinstance(pca, bool) and 1 <= pca <= most:
+        return []
+    return [
+        f"`pca` must be from 1 to {most} (a fold's training images, and features), a fraction between 0 and 1, or None."
+        f" Received: pca={pca!r}."
+    ]

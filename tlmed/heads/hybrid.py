@@ -1,0 +1,220 @@
+"""The hybrid's head: a scikit-learn classifier on a network's features, after the review's figure 2a.
+
+Scaler, principal components and classifier are one `Pipeline`, so that nothing of a held-out fold is seen before it is
+scored. Its hyper-parameters are chosen by cross-validation within the training images, groups kept together and classes
+spread evenly over the folds. What the chosen pipeline then says of images that it was not fitted on, in the same folds,
+teaches one sigmoid per class (Platt, Advances in Large Margin Classifiers, 1999, pages 61-74), which turns its decision
+values into probabilities; the pipeline itself is fitted once more, on all training images.
+
+Nothing here knows of images: features, labels and groups in, probabilities out.
+"""
+
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.model_selection import GridSearchCV
+from threadpoolctl import threadpool_limits
+
+from tlmed.errors import InputError
+from tlmed.heads.classifiers import FIT_ERRORS, cannot_learn, find_classifier, find_classifier_faults
+from tlmed.heads.folds import find_fold_faults, make_folds
+from tlmed.heads.pipelines import GRIDS, SCORINGS, make_pipeline, prefix
+from tlmed.metrics import macro_auc
+
+__all__ = [
+    "GRIDS",
+    "FittedClassifier",
+    "find_classifier_faults",
+    "find_hybrid_faults",
+    "fit_classifier",
+    "make_folds",
+    "predict_probabilities",
+]
+
+
+# Sums are formed in one order, whatever the number of cores; features are too few for threads to gain much.
+ONE_THREAD = 1
+
+
+@dataclass(frozen=True)
+class FittedClassifier:
+    """A classifier with the hyper-parameters that cross-validation chose, fitted and calibrated on all training images.
+
+    Attributes:
+        classifier: Gives probabilities; `predict_probabilities` and `save_classifier` take it.
+        parameters: The point of the grid that was chosen.
+        score: Its mean score over the folds.
+        scoring: What the score is: "macro_auc", "accuracy" or "neg_log_loss"; of each, more is better.
+        rows: One per point of the grid, best first: `rank`, `mean_score`, `std_score` and its parameters.
+        notes: What scikit-learn warned of while fitting, once each; nothing for the shipped grids on common data.
+    """
+
+    classifier: CalibratedClassifierCV
+    parameters: dict
+    score: float
+    scoring: str
+    rows: tuple[dict, ...]
+    notes: tuple[str, ...] = ()
+
+
+def fit_classifier(
+    features: np.ndarray,
+    labels: np.ndarray,
+    groups: Sequence[str] | None = None,
+    name: str = "SVC",
+    grid: Mapping[str, Sequence] | None = None,
+    scale: bool = True,
+    pca: int | float | None = None,
+    folds: int = 5,
+    monitor: str = "val_auc",
+    class_weight: str = "none",
+    seed: int = 0,
+) -> FittedClassifier:
+    """Choose a classifier's hyper-parameters by cross-validation, fit it to all features, calibrate its probabilities.
+
+    The same arguments give the same bits, on any number of cores. What is scored and calibrated are the classifier's
+    own probabilities, or its decision values if it has none, like an SVC. Warnings of scikit-learn become `notes`.
+
+    Args:
+        features: Of the training images [n, d].
+        labels: Their classes [n], 0..k-1.
+        groups: Who each image belongs to [n], an empty name for an image on its own; identical images must share a
+            group. No group is divided between folds.
+        name: A classifier of scikit-learn, with or without "Classifier" at the end.
+        grid: Parameter to the values to try; empty means the entry of `GRIDS`, or the classifier as it is.
+        scale: Bring each feature to mean 0 and variance 1 first.
+        pca: Then keep so many principal components, or as many as explain this fraction of the variance.
+        folds: Of the cross-validation, and of the calibration.
+        monitor: `"val_auc"` (macro one-vs-rest), `"val_accuracy"` or `"val_loss"` decides between the grid's points.
+        class_weight: `"balanced"` lets the classes weigh the same in fitting; probabilities are still calibrated to
+            how often they occur.
+        seed: Decides the folds, and what the classifier draws.
+
+    Raises:
+        InputError: If `find_hybrid_faults` finds any, or the classifier cannot learn these features.
+
+    >>> features = np.repeat(np.eye(3), 8, axis=0) + np.random.RandomState(0).normal(0, 0.1, (24, 3))
+    >>> fitted = fit_classifier(features, np.repeat(np.arange(3), 8), name="LinearSVC", folds=4)
+    >>> fitted.score, len(fitted.rows), predict_probabilities(fitted.classifier, np.eye(3), 3).argmax(axis=1).tolist()
+    (1.0, 5, [0, 1, 2])
+    """
+    features, labels = np.asarray(features, "float64"), np.asarray(labels)
+    names = [str(label) for label in range(int(labels.max(initial=0)) + 1)]
+    width = features.shape[1]
+    if faults := find_hybrid_faults(
+        name, grid, labels, groups, folds, names, pca, width, scale, monitor, class_weight, seed
+    ):
+        raise InputError(faults)
+    kind = find_classifier(name)
+    splits = make_folds(labels, groups, folds, seed)
+    scoring = _score_auc if monitor == "val_auc" else SCORINGS[monitor]
+    with warnings.catch_warnings(record=True) as caught, threadpool_limits(ONE_THREAD):
+        warnings.simplefilter("always")
+        try:
+            pipeline = make_pipeline(kind, scale, pca, class_weight, seed)
+            own = prefix(pipeline)
+            points = {own + key: list(values) for key, values in (grid or GRIDS.get(kind.__name__, {})).items()}
+            search = GridSearchCV(pipeline, points, scoring=scoring, cv=splits, refit=False, error_score="raise")
+            search.fit(features, labels)
+            best = clone(pipeline).set_params(**search.best_params_)
+            classifier = CalibratedClassifierCV(best, method="sigmoid", ensemble=False, cv=splits)
+            classifier.fit(features, labels)
+        except FIT_ERRORS as error:
+            raise InputError(cannot_learn(kind, error)) from error
+    classifier.set_params(cv=None)  # which images were in which fold is nothing that a model should carry about
+    rows = _tabulate(search.cv_results_, own)
+    parameters = _unprefixed(search.best_params_, own)
+    return FittedClassifier(classifier, parameters, float(search.best_score_), SCORINGS[monitor], rows, _note(caught))
+
+
+def find_hybrid_faults(
+    name: str,
+    grid: Mapping[str, Sequence] | None,
+    labels: np.ndarray,
+    groups: Sequence[str] | None,
+    folds: int,
+    class_names: Sequence[str],
+    pca: int | float | None = None,
+    width: int | None = None,
+    scale: bool = True,
+    monitor: str = "val_auc",
+    class_weight: str = "none",
+    seed: int = 0,
+) -> list[str]:
+    """Return what keeps a hybrid from being fitted, a sentence each; nothing is fitted to the images for that.
+
+    Args:
+        name: As in `fit_classifier`, like all that is not listed here.
+        grid: Parameter to values.
+        labels: Classes of the training images [n].
+        groups: Of the training images [n], or None.
+        folds: Of the cross-validation.
+        class_names: In the order of the labels.
+        pca: Principal components.
+        width: How many features there are, where that is known.
+        scale: Whether features are scaled.
+        monitor: What decides.
+        class_weight: "none" or "balanced".
+        seed: The run's seed.
+
+    >>> find_hybrid_faults("SVC", {}, np.repeat([0, 1], 4), None, 5, ["benign", "malignant"])[0]
+    "`folds` must be at most 4: class 'benign' has 4 training images. Received: folds=5."
+    """
+    faults = find_classifier_faults(name, grid, scale, class_weight, monitor)
+    return faults + find_fold_faults(np.asarray(labels), groups, folds, class_names, pca, width, seed)
+
+
+def predict_probabilities(classifier: CalibratedClassifierCV, features: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return class probabilities, float [n, num_classes]; rows sum to 1.
+
+    Args:
+        classifier: From `fit_classifier` or `load_classifier`.
+        features: From the same tap as those it was fitted on [n, d].
+        num_classes: Columns of the result, in the order of the labels; a class that it was not shown gets 0.
+
+    Raises:
+        InputError: If the features are not as many as it was fitted on.
+    """
+    try:
+        with threadpool_limits(ONE_THREAD):
+            given = classifier.predict_proba(np.asarray(features, "float64"))
+    except FIT_ERRORS as error:
+        raise InputError(f"The features must be such as the classifier was fitted on. Received: {error}") from error
+    probabilities = np.zeros((len(features), num_classes))
+    probabilities[:, classifier.classes_] = given
+    return probabilities / probabilities.sum(axis=1, keepdims=True)
+
+
+def _score_auc(model, features, labels) -> float:
+    """Score a fitted pipeline by macro one-vs-rest AUC, of what will be calibrated."""
+    decide = model.decision_function if hasattr(model, "decision_function") else model.predict_proba
+    values = decide(features)
+    if values.ndim == 1:
+        values = np.stack([-values, values], axis=1)
+    score = macro_auc(np.searchsorted(model.classes_, labels), values)
+    if score is None:
+        raise ValueError("its scores are not finite")
+    return score
+
+
+def _tabulate(results, own) -> tuple[dict, ...]:
+    columns = (results[key].tolist() for key in ("rank_test_score", "mean_test_score", "std_test_score"))
+    rows = [
+        {"rank": rank, "mean_score": mean, "std_score": std, **_unprefixed(point, own)}
+        for rank, mean, std, point in zip(*columns, results["params"], strict=True)
+    ]
+    return tuple(sorted(rows, key=lambda row: row["rank"]))
+
+
+def _unprefixed(point, own) -> dict:
+    return {key.removeprefix(own): value for key, value in point.items()}
+
+
+def _note(caught) -> tuple[str, ...]:
+    counts = Counter((warning.category.__name__, str(warning.message).split("\n")[0]) for warning in caught)
+    return tuple(f"scikit-learn, {count} times: {kind}: {text}" for (kind, text), count in counts.items())

@@ -1,0 +1,16 @@
+"""What a schedule means for a network: which blocks and layers each phase trains, and how many parameters."""
+
+from tlmed.plan.content import describe_classifier, make_plan, memory_needed
+from tlmed.plan.schedule import expand, find_schedule_faults
+from tlmed.plan.tables import describe_backbone, describe_blocks, describe_phases
+
+__all__ = [
+    "describe_backbone",
+    "describe_blocks",
+    "describe_classifier",
+    "describe_phases",
+    "expand",
+    "find_schedule_faults",
+    "make_plan",
+    "memory_needed",
+]

@@ -1,0 +1,133 @@
+"""The content of `plan.json`: what each phase trains, what the classifier is, and the memory that it takes."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import keras
+
+from tlmed.blocks import NORMALISATIONS, Block, count_parameters, partition
+from tlmed.errors import InputError
+from tlmed.phases import Classifier, batch_norms, learning_rates, leaves, split_blocks, whole
+from tlmed.plan.schedule import find_schedule_faults
+from tlmed.recipe import Hybrid, Phase
+
+
+def make_plan(model: keras.Model, phases: Sequence[Phase], **facts) -> dict:
+    """Return the content of `plan.json`.
+
+    Args:
+        model: A classifier, every layer of it still trainable; without phases, a network from images to features.
+        phases: The schedule, expanded.
+        facts: More to note, such as the backbone's name, or a hybrid's `classifier`.
+
+    Returns:
+        `parameters`, `blocks` and `phases`. A phase's `fine_tuning_ratio` is the share of the backbone's weighted
+        layers (normalisation apart) that it thaws: 0 for a feature extractor, 1 for fine-tuning from scratch. Its
+        `learning_rates` are those of the head and of each thawed block.
+
+    Raises:
+        InputError: With every fault of the schedule.
+    """
+    backbone = model.parts.backbone if isinstance(model, Classifier) else model
+    if faults := find_schedule_faults(backbone, phases):
+        raise InputError(faults)
+    return {
+        **facts,
+        "parameters": count_parameters(model.layers),
+        "blocks": [describe_block(block) for block in cut(backbone)],
+        "phases": [_describe_phase(model, phase) for phase in phases],
+    }
+
+
+def describe_classifier(head: Hybrid, grid: Mapping[str, Sequence]) -> dict:
+    """Return what `plan.json` says of a hybrid's classifier.
+
+    Args:
+        head: The recipe's head.
+        grid: Its grid, or the one that stands in where it is empty.
+
+    >>> describe_classifier(Hybrid(), {"C": (0.1, 1, 10), "gamma": ("scale", 0.01)})["points"]
+    6
+    """
+    words = {spec.name: getattr(head, spec.name) for spec in dataclasses.fields(head)}
+    grid = {name: list(values) for name, values in grid.items()}
+    return {
+        "name": words.pop("classifier"),
+        **words,
+        "grid": grid,
+        "points": math.prod(map(len, grid.values())),
+    }
+
+
+def memory_needed(model: Classifier, phases: Sequence[Phase], batch_size: int) -> int:
+    """Return the bytes that training needs at the very least: less memory than that cannot do.
+
+    One batch of the largest float32 activation has to be held in any case, and where layers are trained, what goes
+    into each of them, for its gradient.
+
+    Args:
+        model: A classifier.
+        phases: The schedule, expanded.
+        batch_size: Images per step.
+    """
+    backbone = model.parts.backbone
+    largest = max(_values(layer, "output") for layer in model.layers)
+    kept = [
+        sum(_values(layer, "input") for block in split_blocks(backbone, phase)[1] for layer in _weighted(block.layers))
+        for phase in phases
+    ]
+    return 4 * batch_size * max([largest, *kept])
+
+
+def _values(layer, side) -> int:
+    """Return how many values an image has where a layer begins or ends; 0 for one that only code calls."""
+    tensors = keras.tree.flatten(getattr(layer, side)) if layer._inbound_nodes else ()
+    return sum(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors)
+
+
+def cut(backbone: keras.Model) -> tuple[Block, ...]:
+    """Return a backbone's blocks, or all of it as one block where it cannot be cut."""
+    try:
+        return partition(backbone)
+    except ValueError:
+        return (whole(backbone),)
+
+
+def describe_block(block: Block) -> dict:
+    """Return what `plan.json` says of a block; with several backbones, `shape` holds one for each."""
+    several = isinstance(block.output, tuple)
+    shapes = [list(output.shape[1:]) for output in (block.output if several else (block.output,))]
+    return {
+        "name": block.name,
+        "layers": len(_weighted(block.layers)),
+        "parameters": count_parameters(block.layers),
+        "first": block.layers[0].name,
+        "last": block.layers[-1].name,
+        "shape": shapes if several else shapes[0],
+    }
+
+
+def _describe_phase(model: Classifier, phase: Phase) -> dict:
+    frozen, thawed = split_blocks(model.parts.backbone, phase)
+    layers = [layer for block in thawed for layer in block.layers]
+    still = {id(norm) for norm in batch_norms(thawed)} if phase.batch_norm == "frozen" else set()
+    trained = [layer for layer in leaves([*layers, *model.head]) if layer.weights and id(layer) not in still]
+    variables = {id(variable): variable for layer in trained for variable in layer.trainable_variables}
+    trainable = sum(math.prod(variable.shape) for variable in variables.values())
+    weighted = len(_weighted(layers))
+    return {
+        **{spec.name: getattr(phase, spec.name) for spec in dataclasses.fields(phase)},
+        "blocks": [block.name for block in thawed],
+        "layers": [layer.name for layer in trained],
+        "weighted_layers": weighted,
+        "trainable_parameters": trainable,
+        "frozen_parameters": count_parameters(model.layers) - trainable,
+        "fine_tuning_ratio": round(weighted / (weighted + sum(len(_weighted(block.layers)) for block in frozen)), 4),
+        "learning_rates": learning_rates(thawed, phase),
+    }
+
+
+def _weighted(layers) -> list[keras.layers.Layer]:
+    """Return the layers that papers count: those with weights, normalisation apart."""
+    return [leaf for leaf in leaves(layers) if leaf.weights and not isinstance(leaf, NORMALISATIONS)]

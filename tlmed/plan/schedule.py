@@ -1,0 +1,112 @@
+"""From a recipe's schedule to phases that fit a network, and what is wrong with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+
+from tlmed.blocks import partition
+from tlmed.errors import InputError
+from tlmed.phases import batch_norms, split_blocks
+from tlmed.recipe import Degrees, Phase
+
+
+def expand(phases: tuple[Phase, ...] | Degrees, backbone: keras.Model) -> tuple[Phase, ...]:
+    """Return the phases of a schedule for a backbone; a list of phases stays as it is.
+
+    Args:
+        phases: What a recipe has for `phases`.
+        backbone: A functional model on raw images.
+
+    Raises:
+        InputError: If the schedule goes by the backbone's blocks and it cannot be cut.
+
+    >>> backbone = keras.applications.VGG16(weights=None, include_top=False)
+    >>> [phase.name for phase in expand(Degrees(epochs=1, learning_rate=1e-4), backbone)]
+    ['head', 'block5', 'block4', 'block3', 'block2', 'block1']
+    """
+    if not isinstance(phases, Degrees):
+        return phases
+    try:
+        return phases.expand([block.name for block in partition(backbone, phases.unit)])
+    except ValueError as error:
+        raise InputError(
+            f"`phases` must be a tuple of Phase(...) with thaw=0 or thaw='all' for {backbone.name}, which cannot be "
+            f"cut into {phases.unit}s ({error}). Received: phases={phases!r}."
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A phase, and the identities of the weights that may move in its blocks."""
+
+    phase: Phase
+    moves: frozenset[int]
+    thaws_all: bool
+
+
+def find_schedule_faults(backbone: keras.Model, phases: Sequence[Phase]) -> list[str]:
+    """Return one sentence for each phase that thaws more than there is, nothing new, or could never be reached.
+
+    Phases may count in different units, so it is their weights that are compared: those of the thawed layers, with
+    BatchNorm's only where the phase lets them move.
+
+    Args:
+        backbone: A functional model on raw images.
+        phases: The schedule, expanded.
+
+    >>> backbone = keras.applications.VGG16(weights=None, include_top=False)
+    >>> find_schedule_faults(backbone, [Phase("top", thaw=6, epochs=1, learning_rate=1e-4)])
+    ["`thaw` must be from 0 to 5 (the backbone's blocks) or 'all'. Received: thaw=6 in phase 'top'."]
+    """
+    faults, chain, anchored = [], [], []
+    for phase in phases:
+        try:
+            frozen, thawed = split_blocks(backbone, phase)
+        except InputError as error:
+            faults += error.faults
+            continue
+        step = _Step(phase, _find_moves(thawed, phase.batch_norm), not frozen)
+        if phase.start == "pretrained":
+            faults += _find_repetition(step, anchored)
+            chain = []
+        else:
+            faults += _find_repetition(step, chain[-1:]) or _find_dead_end(step, chain)
+        chain.append(step)
+        # Each of these starts from weights that later phases go back to: the same set again would repeat it.
+        if phase.start == "pretrained" or phase.thaw == 0:
+            anchored.append(step)
+    return faults
+
+
+def _find_moves(thawed, batch_norm) -> frozenset[int]:
+    norms = batch_norms(thawed)
+    still = {id(weight) for norm in norms for weight in norm.weights} if batch_norm == "frozen" else set()
+    if batch_norm == "affine":
+        still = {id(weight) for norm in norms for weight in (norm.moving_mean, norm.moving_variance)}
+    return frozenset(id(weight) for block in thawed for layer in block.layers for weight in layer.weights) - still
+
+
+def _find_repetition(step, earlier) -> list[str]:
+    twin = next((other.phase for other in earlier if other.moves == step.moves), None)
+    if twin is None:
+        return []
+    return [
+        f"Each phase must thaw something new: {step.phase.name!r} thaws what {twin.name!r} does; thaw more in it, or "
+        f"leave one of the two out. Received: {_name_thaw(twin)}, {_name_thaw(step.phase)}."
+    ]
+
+
+def _find_dead_end(step, chain) -> list[str]:
+    last = next((other.phase for other in chain if other.thaws_all and step.moves <= other.moves), None)
+    if last is None:
+        return []
+    return [
+        f"A phase that thaws everything must come last: behind {last.name!r} nothing is left to thaw, so "
+        f"{step.phase.name!r} can never be reached. Put it before {last.name!r}, or let it start='pretrained'. "
+        f"Received: {_name_thaw(last)}, {_name_thaw(step.phase)}."
+    ]
+
+
+def _name_thaw(phase) -> str:
+    return f"thaw={phase.thaw!r} (unit={phase.unit!r}) in phase {phase.name!r}"

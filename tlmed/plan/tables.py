@@ -1,0 +1,97 @@
+"""Plans as lines of text, for the command line."""
+
+import keras
+
+from tlmed.plan.content import cut, describe_block
+
+_MOST_NAMES = 4  # blocks that a line of the table names one by one
+
+
+def describe_backbone(name: str, model: keras.Model) -> list[str]:
+    """Return a backbone's blocks, layers and parameters as lines."""
+    blocks = [describe_block(block) for block in cut(model)]
+    layers, parameters = (sum(block[key] for block in blocks) for key in ("layers", "parameters"))
+    height, width = model.input_shape[1:3]
+    first = (
+        f"{name}: {len(blocks)} blocks, {layers} weighted layers, {parameters:,} parameters without a head "
+        f"(shapes at {height} x {width})"
+    )
+    return [first, *describe_blocks({"blocks": blocks})]
+
+
+def describe_blocks(plan: dict) -> list[str]:
+    """Return the plan's blocks as lines of a table."""
+    rows = [
+        (
+            block["name"],
+            str(block["layers"]),
+            f"{block['parameters']:,}",
+            _name_shape(block["shape"]),
+            _name_ends(block),
+        )
+        for block in plan["blocks"]
+    ]
+    return _table(("block", "layers", "parameters", "output", "from .. to"), rows, right=(1, 2))
+
+
+def _name_shape(shape) -> str:
+    if shape and isinstance(shape[0], list):
+        return " + ".join(map(_name_shape, shape))
+    return " x ".join(map(str, shape))
+
+
+def _name_ends(block) -> str:
+    return f"{block['first']} .. {block['last']}"
+
+
+def describe_phases(plan: dict) -> list[str]:
+    """Return the plan's phases as lines of a table, or its classifier as a list of settings."""
+    if "classifier" in plan:
+        return _describe_settings(plan["classifier"])
+    rows = [
+        (
+            *(phase["name"], str(phase["thaw"]), _name_blocks(phase), f"{phase['trainable_parameters']:,}"),
+            *(f"{phase['frozen_parameters']:,}", f"{phase['fine_tuning_ratio']:.2f}", phase["batch_norm"]),
+            *(str(phase["epochs"]), _name_rates(phase["learning_rates"]), phase["start"]),
+        )
+        for phase in plan["phases"]
+    ]
+    head = ("phase", "thaw", "trains", "trainable", "frozen", "ratio", "BatchNorm", "epochs", "rate", "start")
+    return _table(head, rows, right=(1, 3, 4, 5, 7))
+
+
+def _name_blocks(phase) -> str:
+    names = phase["blocks"]
+    if len(names) > _MOST_NAMES:
+        return f"{names[0]} .. {names[-1]} ({len(names)}) head"
+    return " ".join([*names, "head"])
+
+
+def _name_rates(rates) -> str:
+    """Name the learning rate, or the head's and the first block's where it falls from one to the other."""
+    high, low = rates["head"], min(rates.values())
+    return f"{high:.3g}" if high == low else f"{high:.3g} .. {low:.3g}"
+
+
+def _describe_settings(classifier) -> list[str]:
+    words = {
+        "classifier": classifier["name"],
+        "features": f"of {classifier['tap']}, {classifier['pooling']} pooling",
+        "scaled": "yes" if classifier["scale"] else "no",
+        "PCA": "no" if classifier["pca"] is None else str(classifier["pca"]),
+        **{f"grid {name}": ", ".join(map(str, values)) for name, values in classifier["grid"].items()},
+        "search": f"{classifier['points']} grid points, each in {classifier['folds']} folds of the training images",
+    }
+    return _table(("setting", "value"), list(words.items()))
+
+
+def _table(head, rows, right=()) -> list[str]:
+    """Lay rows of text out in columns as wide as they need, some of them to the right."""
+    lines = [head, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    return [
+        "  ".join(
+            cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(line)
+        ).rstrip()
+        for line in lines
+    ]

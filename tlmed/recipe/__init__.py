@@ -1,0 +1,47 @@
+"""What a run is: frozen data, read top to bottom, checked in full before anything starts.
+
+A recipe is Python code: loading a recipe file runs it, so load only files that you would run.
+This package imports neither Keras nor TensorFlow; loading a recipe takes milliseconds.
+"""
+
+from tlmed.recipe.files import find_recipe, load_recipe, shipped_recipes, summary
+from tlmed.recipe.recipe import MONITORS, Recipe, find_faults
+from tlmed.recipe.sections import (
+    BATCH_NORM,
+    OPTIMIZERS,
+    POOLING,
+    STARTS,
+    UNITS,
+    Augment,
+    Degrees,
+    Dense,
+    Hybrid,
+    Images,
+    Phase,
+)
+from tlmed.recipe.settings import override, parse
+from tlmed.recipe.source import to_source
+
+__all__ = [
+    "BATCH_NORM",
+    "MONITORS",
+    "OPTIMIZERS",
+    "POOLING",
+    "STARTS",
+    "UNITS",
+    "Augment",
+    "Degrees",
+    "Dense",
+    "Hybrid",
+    "Images",
+    "Phase",
+    "Recipe",
+    "find_faults",
+    "find_recipe",
+    "load_recipe",
+    "override",
+    "parse",
+    "shipped_recipes",
+    "summary",
+    "to_source",
+]

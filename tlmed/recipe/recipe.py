@@ -1,0 +1,142 @@
+"""The recipe itself: its sections together, and what they must be to one another."""
+
+from tlmed.errors import InputError
+from tlmed.recipe.rules import find_field_faults, must, one_of, optional_count, section
+from tlmed.recipe.sections import Augment, Degrees, Dense, Hybrid, Images, Phase
+
+CLASS_WEIGHTS = ("none", "balanced")
+KEEP = ("best", "last")
+MONITORS = {"val_auc": "max", "val_accuracy": "max", "val_loss": "min"}
+
+
+def _one_name_or_several(value) -> bool:
+    return bool(value) and (isinstance(value, str) or (len(value) > 1 and all(value)))
+
+
+@section
+class Recipe:
+    """Everything that decides a run.
+
+    Attributes:
+        data: The images.
+        backbone: A name from `tlmed backbones`, or several, whose features are concatenated.
+        phases: What is trained, in order, or the `Degrees` that make as many phases as the backbone has blocks.
+        weights: Where the backbone's weights come from: `"imagenet"`, `"bsds500"`, `"none"` (random), a weight
+            file, or the directory of a finished run. Several backbones: one for all, or one for each.
+        head: The classifier on top: a Keras head, or a scikit-learn classifier on the features.
+        augment: Random changes to training images.
+        class_weight: `"balanced"` weighs each class by the inverse of its share of the training images.
+        keep: Which phase is the result: the one with the `"best"` validation score (ties go to the earlier one), or
+            the `"last"`.
+        monitor: The validation score that picks the best epoch of a phase, and the best phase.
+        seed: Decides splits, initial weights, order, dropout, augmentation and resampling.
+        baselines: Also score a linear classifier on the features of randomly initialised weights.
+        phase_patience: Phases without improvement of `monitor` after which no later phase is tried; None: all are.
+
+    Raises:
+        InputError: With every fault of the recipe.
+    """
+
+    data: Images = must("an Images(...)", lambda _: True)
+    backbone: str | tuple[str, ...] = must(
+        "the name of a backbone (see `tlmed backbones`), or two names or more in a tuple", _one_name_or_several
+    )
+    phases: tuple[Phase, ...] | Degrees = must(
+        "one Phase(...) or more in a tuple, or a Degrees(...)", lambda _: True, default=()
+    )
+    weights: str | tuple[str, ...] = must(
+        "'imagenet', 'none', another source's name or a path, or one for each of several backbones in a tuple",
+        _one_name_or_several,
+        default="imagenet",
+    )
+    head: Dense | Hybrid = must("a Dense(...) or a Hybrid(...)", lambda _: True, default=Dense())
+    augment: Augment = must("an Augment(...)", lambda _: True, default=Augment())
+    class_weight: str = one_of(CLASS_WEIGHTS, default="none")
+    keep: str = one_of(KEEP, default="best")
+    monitor: str = one_of(tuple(MONITORS), default="val_auc")
+    seed: int = must("a whole number from 0 to 2**32 - 1", lambda seed: 0 <= seed < 2**32, default=0)
+    baselines: bool = must("True or False", lambda _: True, default=False)
+    phase_patience: int | None = optional_count(default=None)
+
+    def __post_init__(self):
+        if faults := find_faults(self):
+            raise InputError(faults)
+
+    def build(self, num_classes: int, backbone=None):
+        """Build the network and compile it for the first phase.
+
+        Args:
+            num_classes: How many classes the head tells apart, 2 or more.
+            backbone: A `keras.Model` of your own from raw RGB images, 0..255, to a feature map or to features,
+                instead of the recipe's backbone and weights.
+
+        Returns:
+            A compiled `keras.Model` that takes raw RGB images, 0..255, at the recipe's size and gives one
+            probability per class. `tlmed.phases.thaw` prepares it for the phases that follow. For a `Hybrid` the
+            frozen network from images to pooled features.
+        """
+        from tlmed.run import build  # the one exception to "imports go left": building needs Keras
+
+        return build(self, num_classes, backbone)
+
+
+def find_faults(part, path: str = "") -> list[str]:
+    """Return one sentence for each fault of a recipe, or of one of its parts.
+
+    >>> find_faults(Phase("head", thaw=-1, epochs=2, learning_rate=1e-3))
+    ["`thaw` must be a whole number of blocks, 0 or more, or 'all'. Received: thaw=-1."]
+    """
+    faults = find_field_faults(part, path)
+    if isinstance(part, Recipe):
+        for find in (_find_name_faults, _find_head_faults, _find_backbone_faults, _find_patience_faults):
+            faults += find(part)
+    return faults
+
+
+def _find_name_faults(recipe) -> list[str]:
+    phases = recipe.phases if isinstance(recipe.phases, tuple) else ()
+    names = [phase.name for phase in phases if isinstance(phase, Phase) and isinstance(phase.name, str)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    return [f"`phases` must have names of their own. Received: {name!r} more than once." for name in twice]
+
+
+def _find_head_faults(recipe) -> list[str]:
+    """Check what the kind of head asks of phases and augmentation."""
+    if isinstance(recipe.head, Dense) and recipe.phases == ():
+        return [
+            "`phases` must hold one Phase(...) or more for a Dense(...), or be a Degrees(...). Received: phases=()."
+        ]
+    if not isinstance(recipe.head, Hybrid):
+        return []
+    rules = (
+        ("phases", (), "be empty for a Hybrid(...), whose backbone stays frozen"),
+        ("augment", Augment(), "be off for a Hybrid(...), which sees each image once"),
+        ("phase_patience", None, "be None for a Hybrid(...), which has no phases"),
+    )
+    return [
+        f"`{name}` must {rule}. Received: {name}={getattr(recipe, name)!r}."
+        for name, right, rule in rules
+        if getattr(recipe, name) != right
+    ]
+
+
+def _find_backbone_faults(recipe) -> list[str]:
+    names, weights = recipe.backbone, recipe.weights
+    if not isinstance(weights, tuple) or not isinstance(names, (str, tuple)):
+        return []
+    wanted = len(names) if isinstance(names, tuple) else 1
+    if len(weights) == wanted:
+        return []
+    return [
+        f"`weights` must be one for all backbones or one for each of them ({wanted}). "
+        f"Received: weights={weights!r} with backbone={names!r}."
+    ]
+
+
+def _find_patience_faults(recipe) -> list[str]:
+    if recipe.keep == "last" and recipe.phase_patience is not None:
+        return [
+            "`phase_patience` must be None unless keep='best': it ends a run at the phase that is kept. "
+            f"Received: phase_patience={recipe.phase_patience!r} with keep='last'."
+        ]
+    return []

@@ -1,0 +1,115 @@
+"""Fields that carry their rules, and the check that names every fault of a section at once."""
+
+import dataclasses
+import math
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tlmed.errors import did_you_mean
+
+
+class Missing:
+    """Stand for a required field that was not given, until the recipe reports it with all other faults."""
+
+    def __repr__(self):
+        return "nothing"
+
+
+def must(text, test, **options):
+    """Declare a field with its rule: what it must be, in words, and a test of a value of the right type."""
+    return field(metadata={"must": text, "test": test}, **options)
+
+
+def one_of(choices, **options):
+    """Declare a field that takes one of a few words."""
+    return must("one of " + ", ".join(map(repr, choices)), lambda value: value in choices, **options)
+
+
+def count(what="", **options):
+    """Declare a field that takes a whole number of 1 or more, of something."""
+    return must(f"a whole number{what} of 1 or more", lambda value: value >= 1, **options)
+
+
+def optional_count(**options):
+    """Declare a field that takes a whole number of 1 or more, or None."""
+    return must("a whole number of 1 or more, or None", lambda value: value is None or value >= 1, **options)
+
+
+def share(**options):
+    """Declare a field that takes a number above 0 and up to 1."""
+    return must("a number above 0 and up to 1", lambda value: 0 < value <= 1, **options)
+
+
+def positive(value) -> bool:
+    """Tell whether a number is finite and above 0."""
+    return math.isfinite(value) and value > 0
+
+
+def section(cls):
+    """Make a frozen dataclass that leaves unknown and missing arguments for the recipe to report.
+
+    A plain dataclass raises a TypeError at the first wrong keyword; a recipe names all its faults at once.
+    """
+    cls = dataclass(frozen=True)(cls)
+    plain_init = cls.__init__
+    names = [spec.name for spec in dataclasses.fields(cls)]
+
+    def __init__(self, *args, **kwargs):
+        given = dict(zip(names, args, strict=False))
+        unknown = {name: kwargs[name] for name in kwargs if name not in names or name in given}
+        unknown.update({f"argument {i + 1}": value for i, value in enumerate(args[len(names) :], len(names))})
+        given.update({name: value for name, value in kwargs.items() if name not in unknown})
+        for spec in dataclasses.fields(cls):
+            if spec.default is spec.default_factory is dataclasses.MISSING:
+                given.setdefault(spec.name, Missing())
+        object.__setattr__(self, "_unknown", unknown)
+        plain_init(self, **given)
+
+    __init__.__wrapped__ = plain_init  # help() and inspect.signature() show the fields
+    cls.__init__ = __init__
+    return cls
+
+
+def find_field_faults(part, path: str = "") -> list[str]:
+    """Return one sentence for each fault of a section's fields, and of the sections that they hold."""
+    specs = {spec.name: spec for spec in dataclasses.fields(part)}
+    faults = [
+        f"`{path}{name}` is not a field of {type(part).__name__}.{did_you_mean(name, specs)} "
+        f"Received: {name}={value!r}."
+        for name, value in part._unknown.items()
+    ]
+    hints = typing.get_type_hints(type(part))
+    for name, spec in specs.items():
+        value = getattr(part, name)
+        if not fits(value, hints[name]) or not spec.metadata["test"](value):
+            faults.append(f"`{path}{name}` must be {spec.metadata['must']}. Received: {name}={value!r}.")
+            continue
+        items = enumerate(value) if isinstance(value, tuple) else ()
+        inside = {f"{path}{name}.{i}.": item for i, item in items} or {f"{path}{name}.": value}
+        for inner, item in inside.items():
+            if dataclasses.is_dataclass(item):
+                faults += find_field_faults(item, inner)
+    return faults
+
+
+def fits(value, hint) -> bool:
+    """Tell whether a value is of the type that a field declares.
+
+    >>> fits((64, 64), tuple[int, int]), fits(True, int), fits(1, float), fits({"C": (1,)}, dict[str, tuple[int, ...]])
+    (True, False, True, True)
+    """
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return any(fits(value, option) for option in args)
+    if origin is Literal:
+        return value in args
+    if origin is tuple:
+        items = args[:1] * len(value) if isinstance(value, tuple) and args[-1] is ... else args
+        return isinstance(value, tuple) and len(value) == len(items) and all(map(fits, value, items))
+    if origin is dict:
+        return isinstance(value, dict) and all(fits(key, args[0]) and fits(value[key], args[1]) for key in value)
+    if isinstance(value, bool):
+        return hint is bool
+    return isinstance(value, (int, float) if hint is float else hint)

@@ -1,0 +1,131 @@
+"""Replace fields of a recipe by text, as `--set KEY=VALUE` does."""
+
+import dataclasses
+import types
+import typing
+
+from tlmed.errors import InputError, did_you_mean
+from tlmed.recipe.recipe import Recipe, find_faults
+from tlmed.recipe.rules import fits
+from tlmed.recipe.sections import Degrees, Phase, Plain
+
+
+def override(recipe: Recipe, settings) -> Recipe:
+    """Return the recipe with some fields replaced, as `--set KEY=VALUE` does.
+
+    Args:
+        recipe: The recipe to start from; it stays as it is.
+        settings: Texts `KEY=VALUE`. KEY is dotted (`data.batch_size`; `phases.0.epochs` for one phase,
+            `phases.epochs` for all; `head.grid.C` for one parameter of a grid). VALUE gets the field's type; tuples
+            are written with commas.
+
+    Raises:
+        InputError: With every unknown key and every value that breaks a rule.
+
+    >>> from tlmed.recipes.feature_extractor import recipe
+    >>> override(recipe, ["data.image_size=64,64", "phases.epochs=1"]).data.image_size
+    (64, 64)
+    """
+    faults = []
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            faults.append(f"`--set` takes KEY=VALUE. Received: --set {setting}.")
+            continue
+        try:
+            recipe = _replace(recipe, key.strip().split("."), text.strip(), "")
+        except InputError as error:
+            faults += error.faults
+    faults += find_faults(recipe)
+    if faults:
+        raise InputError(faults)
+    return recipe
+
+
+def _replace(part, keys, text, path):
+    """Return `part` with one field replaced, unchecked: `override` checks the whole once all are set."""
+    received = f"Received: --set {path}{'.'.join(keys)}={text}."
+    if isinstance(part, tuple):
+        return _replace_phase(part, keys, text, path, received)
+    if isinstance(part, dict):
+        return {**part, ".".join(keys): parse(text, tuple[Plain, ...])}
+    specs = {spec.name: spec for spec in dataclasses.fields(part)}
+    name, rest = keys[0], keys[1:]
+    if isinstance(part, Degrees) and name.isdigit():
+        raise InputError(
+            f"`phases` must be a list for one of them to be set; a Degrees(...) makes its phases once the backbone is "
+            f"known: set `{path}{'.'.join(rest)}` for all of them, or write the list with `tlmed plan --write FILE`, "
+            f"edit it and run it. {received}"
+        )
+    if name not in specs:
+        known = ", ".join(specs)
+        raise InputError(
+            f"`{path}{name}` is not a field of {type(part).__name__} ({known}).{did_you_mean(name, specs)} {received}"
+        )
+    value = getattr(part, name)
+    nested = dataclasses.is_dataclass(value) or isinstance(value, dict) or name == "phases"
+    if nested != bool(rest):
+        fault = "holds fields of its own: set one of them" if nested else "holds no fields"
+        raise InputError(f"`{path}{name}` {fault}. {received}")
+    hint = typing.get_type_hints(type(part))[name]
+    return _with(part, name, _replace(value, rest, text, f"{path}{name}.") if nested else parse(text, hint))
+
+
+def _with(part, name, value):
+    copy = object.__new__(type(part))
+    for spec in dataclasses.fields(part):
+        object.__setattr__(copy, spec.name, value if spec.name == name else getattr(part, spec.name))
+    object.__setattr__(copy, "_unknown", part._unknown)
+    return copy
+
+
+def _replace_phase(phases, keys, text, path, received):
+    if not keys[0].lstrip("-").isdigit():
+        # No phases, nothing to change: one command serves recipes with and without. A wrong name is still a fault.
+        known = [spec.name for spec in dataclasses.fields(Phase)]
+        if not phases and keys[0] not in known:
+            raise InputError(f"`{path}{keys[0]}` is not a field of Phase.{did_you_mean(keys[0], known)} {received}")
+        return tuple(_replace(phase, keys, text, path) for phase in phases)
+    if not phases:
+        raise InputError(f"`phases` must not be empty for one of them to be set. {received}")
+    index = int(keys[0])
+    if not 0 <= index < len(phases) or len(keys) == 1:
+        raise InputError(f"`phases` takes a number from 0 to {len(phases) - 1} and a field. {received}")
+    changed = _replace(phases[index], keys[1:], text, f"{path}{index}.")
+    return (*phases[:index], changed, *phases[index + 1 :])
+
+
+def parse(text: str, hint):
+    """Read `text` as a value of the type `hint`; text that cannot be read so is returned as it is.
+
+    >>> parse("64,64", tuple[int, int]), parse("none", int | None), parse("0.5", int | float | None)
+    ((64, 64), None, 0.5)
+    >>> parse("VGG16", str | tuple[str, ...]), parse("LeNet5,VGG16", str | tuple[str, ...])
+    ('VGG16', ('LeNet5', 'VGG16'))
+    """
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return _parse_union(text, args)
+    if origin is tuple:
+        items = [item.strip() for item in text.strip("()").split(",") if item.strip()]
+        return tuple(parse(item, args[0]) for item in items)
+    if hint is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    try:
+        return hint(text) if hint in (int, float) else text
+    except ValueError:
+        return text
+
+
+def _parse_union(text, options):
+    """Read text as the narrowest of some types: None, a tuple where there are commas, numbers, and text at last."""
+    if type(None) in options and text.lower() == "none":
+        return None
+    order = sorted(options, key=lambda option: (typing.get_origin(option) is not tuple, option is str))
+    for option in order:
+        if typing.get_origin(option) is tuple and "," not in text:
+            continue
+        value = parse(text, option)
+        if option is not type(None) and fits(value, option):
+            return value
+    return text

@@ -1,0 +1,93 @@
+"""The files of a run, read."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlmed import rundir
+from tlmed.errors import InputError
+from tlmed.evaluation.predictions import Predictions, read_predictions
+
+REQUIRED = (
+    "recipe.json",
+    "environment.json",
+    "splits.csv",
+    "plan.json",
+    "predictions.csv",
+    "metrics.json",
+    "timing.json",
+)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a report tells.
+
+    Attributes:
+        name: The run directory's name.
+        recipe: `recipe.json`.
+        source: `recipe.py`, or "".
+        environment: `environment.json`.
+        splits: The rows of `splits.csv`.
+        plan: `plan.json`.
+        history: The rows of `history.csv`; empty where nothing was trained epoch by epoch.
+        degrees: The rows of `degrees.csv`; empty where there was one phase or none.
+        search: The rows of `search.csv`; empty where no classifier was searched for.
+        freeze: `freeze.json`, or empty.
+        predictions: `predictions.csv`.
+        metrics: `metrics.json`.
+        timing: `timing.json`.
+    """
+
+    name: str
+    recipe: Mapping
+    source: str
+    environment: Mapping
+    splits: Sequence[Mapping]
+    plan: Mapping
+    history: Sequence[Mapping]
+    degrees: Sequence[Mapping]
+    search: Sequence[Mapping]
+    freeze: Mapping
+    predictions: Predictions
+    metrics: Mapping
+    timing: Mapping
+
+
+def read_content(run: Path) -> Content:
+    """Read what a report tells from a run directory.
+
+    Raises:
+        InputError: With every required file that is missing, or the first that cannot be read.
+    """
+    missing = [name for name in REQUIRED if not (run / name).is_file()]
+    if missing:
+        raise InputError([f"A report needs `{name}` in the run directory. Received: {run}." for name in missing])
+    source = run / "recipe.py"
+    return Content(
+        name=run.resolve().name,
+        recipe=_read_json(run / "recipe.json"),
+        source=source.read_text(encoding="utf-8") if source.is_file() else "",
+        environment=_read_json(run / "environment.json"),
+        splits=rundir.read_csv(run / "splits.csv"),
+        plan=_read_json(run / "plan.json"),
+        history=_read_table(run / "history.csv"),
+        degrees=_read_table(run / "degrees.csv"),
+        search=_read_table(run / "search.csv"),
+        freeze=_read_json(run / "freeze.json") if (run / "freeze.json").is_file() else {},
+        predictions=read_predictions(run / "predictions.csv"),
+        metrics=_read_json(run / "metrics.json"),
+        timing=_read_json(run / "timing.json"),
+    )
+
+
+def _read_table(path: Path) -> list[dict[str, str]]:
+    return rundir.read_csv(path) if path.is_file() else []
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"`{path.name}` must be JSON in UTF-8. Received: {path}: {error}.") from error

@@ -1,0 +1,82 @@
+"""Degrees of fine-tuning: how the scores change with the number of thawed blocks."""
+
+from collections.abc import Mapping, Sequence
+
+from tlmed.evaluation import plots
+from tlmed.evaluation.page import picture, table, text
+from tlmed.report.content import Content
+from tlmed.report.words import count, duration, enumerate_names, name_metric
+
+_SCORES = ("val_loss", "val_accuracy", "val_auc", "test_accuracy", "test_auc")
+_STARTS = {
+    "previous": "from the best epoch of the one before it",
+    "pretrained": "anew from the pretrained weights, with the trained head",
+}
+
+
+def show_degrees(content: Content) -> str:
+    """Return score against degree, as a picture and a table of HTML; nothing where there is one phase or none."""
+    rows = content.degrees
+    if not rows:
+        return ""
+    monitor = content.recipe.get("monitor", "val_auc")
+    kept = ", ".join(row["phase"] for row in rows if row["kept"] == "yes")
+    alt = (
+        f"{name_metric(monitor)} and test AUC of {count(len(rows), 'degree')} of fine-tuning, "
+        f"from {_name_thawed(rows[0])} thawed to {_name_thawed(rows[-1])}; kept: {kept}"
+    )
+    drawn = picture(plots.score_by_degree(rows, monitor), alt, "Score against degree of fine-tuning")
+    choice = f"<p>{_say_choice(content.recipe, monitor)} {_say_starts(rows)}</p>"
+    return choice + drawn + _tabulate(rows)
+
+
+def _say_choice(recipe, monitor) -> str:
+    if recipe.get("keep", "best") == "best":
+        return (
+            f"The kept degree was chosen by {name_metric(monitor)}, on validation data alone (ties go to fewer thawed "
+            "blocks); the test scores had no part in it."
+        )
+    return "The last degree is the result, as the recipe says; no score had a part in it."
+
+
+def _say_starts(rows: Sequence[Mapping]) -> str:
+    """Say how the degrees behind the first one began."""
+    begun = {}
+    for row in rows[1:]:
+        begun.setdefault(row["start"], []).append(row["phase"])
+    if len(begun) == 1:
+        return f"Each degree behind the first started {text(_describe_start(*begun))}."
+    parts = [f"{enumerate_names(names)} {text(_describe_start(start))}" for start, names in begun.items()]
+    return f"The degrees behind the first started: {'; '.join(parts)}." if parts else ""
+
+
+def _describe_start(start) -> str:
+    return _STARTS.get(start, f"from {start}")
+
+
+def _tabulate(rows) -> str:
+    cells = [
+        (
+            text(row["phase"]) + ("<br><small>kept</small>" if row["kept"] == "yes" else ""),
+            f"{text(_name_thawed(row))}<br><small>{_describe_share(row)}</small>",
+            f"{int(row['trainable_parameters']):,}",
+            f"{text(row['best_epoch'])} of {text(row['epochs'])}",
+            *(f"{float(row[name]):.3f}" if row[name] else "" for name in _SCORES),
+            duration(float(row["seconds"])),
+        )
+        for row in rows
+    ]
+    scores = ("Val loss", "Val acc.", "Val AUC", "Test acc.", "Test AUC")
+    head = ("Degree", "Thawed", "Trainable", "Best epoch", *scores, "Time")
+    meaning = "<p><small>Percentages: the fine-tuning ratio, the share of the backbone's weighted layers.</small></p>"
+    return table(head, cells) + meaning
+
+
+def _name_thawed(row) -> str:
+    """Return how much is thawed; a unit of the kind "layer" may hold several weighted layers, which are counted."""
+    return count(int(row["layers" if row["unit"] == "layer" else "blocks"]), row["unit"])
+
+
+def _describe_share(row) -> str:
+    share = f"{float(row['fine_tuning_ratio']):.0%}"
+    return share if row["unit"] == "layer" else f"{count(int(row['layers']), 'layer')}, {share}"

@@ -1,0 +1,57 @@
+"""What was asked, what was done and what was found, in three sentences."""
+
+from collections import Counter
+
+from tlmed.evaluation.page import text
+from tlmed.report.content import Content
+from tlmed.report.words import count, duration, enumerate_names, interval_of, join, name_metric, number
+
+
+def tell_story(content: Content) -> str:
+    """Return the run in three paragraphs of HTML."""
+    return f"<p>{_ask(content)}</p><p>{_do(content)}</p><p>{_find(content.metrics)}</p>"
+
+
+def _ask(content) -> str:
+    recipe = content.recipe
+    data = recipe.get("data", {})
+    size = text(" x ".join(map(str, data.get("image_size", ["?", "?"]))))
+    return (
+        f"<b>Asked:</b> tell {enumerate_names(content.metrics['classes'])} apart in images from "
+        f"<code>{text(data.get('source'))}</code>, with {text(join(recipe.get('backbone')))} starting from "
+        f"<code>{text(join(recipe.get('weights')))}</code> weights, on {size} pixels, {_name_training(content)}. "
+        f"Seed {text(recipe.get('seed'))}."
+    )
+
+
+def _name_training(content) -> str:
+    recipe, phases = content.recipe, content.recipe.get("phases", [])
+    if classifier := recipe.get("head", {}).get("classifier"):
+        return f"and {text(classifier)} as the classifier of the features"
+    steps = count(len(content.plan.get("phases", [])), "phase")
+    if isinstance(phases, dict):  # degrees of fine-tuning
+        in_phases = f"in {steps} that thaw one {text(phases.get('unit', 'block'))} more each"
+    else:
+        in_phases = f"in {count(len(phases), 'phase')}"
+    return f"{in_phases}; the {text(recipe.get('keep'))} phase by {name_metric(recipe.get('monitor'))} is the result"
+
+
+def _do(content) -> str:
+    timing, kept = content.timing, content.metrics.get("kept") or {}
+    classifier = content.metrics.get("classifier")
+    epochs = Counter(row["phase"] for row in content.history)
+    ran = "; ".join(f"{text(phase)} {count(number, 'epoch')}" for phase, number in epochs.items())
+    return (
+        f"<b>Done:</b> weights <code>{text(join(content.plan.get('weights')))}</code>. "
+        + (f"Trained: {ran}. " if ran else "")
+        + (f"Kept: phase {text(kept['name'])}, epoch {text(kept.get('best_epoch'))}. " if "name" in kept else "")
+        + (f"Fitted: {text(classifier['name'])}. " if classifier else "")
+        + (f"Training took {duration(timing['training_seconds'])}." if "training_seconds" in timing else "")
+    )
+
+
+def _find(metrics) -> str:
+    auc = metrics["metrics"]["auc"]
+    beside = f" (95 % interval {interval_of(auc)})" if auc["low"] is not None else ""
+    where = f"on {count(metrics['n'], 'image')} of the {text(metrics['split'])} split"
+    return f"<b>Found:</b> {where} the AUC is {number(auc['value'])}{beside}."

@@ -1,0 +1,94 @@
+"""Numbers, names and lists as a report says them; what returns HTML is escaped already."""
+
+from collections.abc import Iterable, Mapping
+
+from tlmed.evaluation.page import text
+
+_NAMES = {
+    "auc": "AUC",
+    "f1": "F1",
+    "balanced_accuracy": "Balanced accuracy",
+    "val_auc": "validation AUC",
+    "val_accuracy": "validation accuracy",
+    "val_loss": "validation loss",
+}
+
+
+def name_metric(metric: str) -> str:
+    """Return a metric's name as HTML."""
+    return text(_NAMES.get(metric, str(metric).replace("_", " ").capitalize()))
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a number with as many decimals, or "undefined" for None.
+
+    >>> number(0.81249), number(None)
+    ('0.812', 'undefined')
+    """
+    return "undefined" if value is None else f"{value:.{digits}f}"
+
+
+def value_of(entry: Mapping) -> str:
+    """Return a metric's value as HTML, with the reason where there is none."""
+    reason = f"<br><small>{text(entry['reason'])}</small>" if "reason" in entry else ""
+    return number(entry["value"]) + reason
+
+
+def interval_of(entry: Mapping) -> str:
+    """Return a metric's interval, or nothing where there is none."""
+    return "" if entry["low"] is None else f"{number(entry['low'])} to {number(entry['high'])}"
+
+
+def count(amount: int, noun: str) -> str:
+    """Return an amount of things.
+
+    >>> count(1, "image"), count(1200, "image")
+    ('1 image', '1,200 images')
+    """
+    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
+
+
+def join(parts: object) -> str:
+    """Return what a field holds, one thing or several, as plain text.
+
+    >>> join("VGG16"), join(["MobileNetV2", "LeNet5"])
+    ('VGG16', 'MobileNetV2 + LeNet5')
+    """
+    return " + ".join(map(str, parts)) if isinstance(parts, list) else "" if parts is None else str(parts)
+
+
+def enumerate_names(names: Iterable[object]) -> str:
+    """Return names as a sentence lists them, as HTML.
+
+    >>> enumerate_names(["benign", "malignant", "normal"])
+    'benign, malignant and normal'
+    """
+    *most, last = map(text, names)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them.
+
+    >>> duration(3.25), duration(75), duration(7380)
+    ('3.2 s', '1 min 15 s', '2 h 3 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def flatten(content: Mapping, path: str = "") -> Iterable[tuple[str, object]]:
+    """Yield nested content as dotted keys with plain values.
+
+    >>> dict(flatten({"weights": [{"name": "a"}, {"name": "b"}], "seeds": [1, 2]}))
+    {'weights.0.name': 'a', 'weights.1.name': 'b', 'seeds': '1, 2'}
+    """
+    for key, value in content.items():
+        if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+            value = dict(enumerate(value))
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", ", ".join(map(str, value)) if isinstance(value, list) else value

@@ -1,0 +1,8 @@
+"""A run: a recipe and images in, a run directory out. `story` tells it from top to bottom."""
+
+from tlmed.run.networks import build
+from tlmed.run.preparation import preview
+from tlmed.run.story import Run, train
+from tlmed.run.telling import Voice
+
+__all__ = ["Run", "Voice", "build", "preview", "train"]

@@ -1,0 +1,67 @@
+"""Train a scikit-learn classifier on a frozen backbone's features."""
+
+import time
+
+import numpy as np
+
+from tlmed.heads.hybrid import fit_classifier, predict_probabilities
+from tlmed.heads.skops_files import save_classifier
+from tlmed.recipe import Recipe
+from tlmed.run.networks import wake
+from tlmed.run.outcome import Outcome
+from tlmed.run.preparation import Prepared, find_units
+from tlmed.run.telling import Clock, Voice
+from tlmed.rundir import RunDir, atomic, write_csv
+
+
+def train_classifier(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, voice: Voice) -> Outcome:
+    """Extract the features of every image once, choose and fit a classifier on the training ones, and save both."""
+    images, head, start = prepared.images, recipe.head, time.perf_counter()
+    run.mark("Extracting features.")
+    with clock.stage("re-estimate statistics"):
+        wake(recipe, prepared.backbone, images)
+    with clock.stage("extract features"):
+        parts = {split: _extract(recipe, prepared, split) for split in ("train", "val", "test")}
+    run.mark("Fitting the classifier.")
+    train = images.indices("train")
+    with clock.stage("fit classifier"):
+        fitted = fit_classifier(
+            parts["train"],
+            images.table.labels[train],
+            find_units(images, train),
+            name=head.classifier,
+            grid=head.grid,
+            scale=head.scale,
+            pca=head.pca,
+            folds=head.folds,
+            monitor=recipe.monitor,
+            class_weight=recipe.class_weight,
+            seed=recipe.seed,
+        )
+    for note in fitted.notes:
+        voice.warn(note)
+    scores = predict_probabilities(
+        fitted.classifier, np.concatenate([parts["val"], parts["test"]]), len(images.table.classes)
+    )
+    seconds = time.perf_counter() - start
+    with atomic(run / "model.keras") as part:
+        prepared.network.save(part)
+    with atomic(run / "classifier.skops") as part:
+        save_classifier(fitted.classifier, part)
+    write_csv(run / "search.csv", fitted.rows[0], (row.values() for row in fitted.rows))
+    chosen = ", ".join(f"{name}={value}" for name, value in fitted.parameters.items()) or "its defaults"
+    voice.say(f"Chosen: {head.classifier} with {chosen}; {fitted.scoring} {fitted.score:.4f} in {head.folds} folds")
+    notes = {
+        "name": head.classifier,
+        "parameters": fitted.parameters,
+        "cv_score": fitted.score,
+        "scoring": fitted.scoring,
+        "folds": head.folds,
+        "features": parts["train"].shape[1],
+    }
+    return Outcome(scores, {"classifier": notes}, len(images.splits), seconds)
+
+
+def _extract(recipe, prepared, split) -> np.ndarray:
+    rows = prepared.images.indices(split)
+    return prepared.network.predict(prepared.images.batches(rows, recipe.data.batch_size), verbose=0)

@@ -1,0 +1,202 @@
+"""Before anything is trained: build, read, plan, and name every fault that planning can see, at once."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from tlmed import backbones, metrics
+from tlmed.backbones import Backbone
+from tlmed.data import ImageSet, join_units, load, open_source
+from tlmed.environment import memory_limit
+from tlmed.errors import CheckFailed, InputError
+from tlmed.features import feature_model
+from tlmed.heads.classifiers import find_classifier, find_classifier_faults
+from tlmed.heads.hybrid import find_hybrid_faults
+from tlmed.heads.pipelines import GRIDS
+from tlmed.phases import Classifier
+from tlmed.plan import describe_classifier, expand, find_schedule_faults, make_plan, memory_needed
+from tlmed.recipe import Hybrid, Phase, Recipe
+from tlmed.run.networks import assemble, build_backbone
+from tlmed.run.telling import Clock, Voice
+
+MOST_WARNINGS = 10  # on screen; all are in the run
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that training needs.
+
+    Attributes:
+        images: The images, split.
+        backbone: The backbone, with its weights.
+        network: A classifier for phases, or a network from images to features for a hybrid.
+        phases: The schedule, expanded; none for a hybrid.
+        plan: The content of `plan.json`.
+    """
+
+    images: ImageSet
+    backbone: Backbone
+    network: Classifier | keras.Model
+    phases: tuple[Phase, ...]
+    plan: dict
+
+
+def prepare(recipe: Recipe, own: keras.Model | None, skip_bad: bool, clock: Clock, voice: Voice) -> Prepared:
+    """Build the network, read the images, make the plan.
+
+    Raises:
+        InputError: With every fault of backbone, weights, image size, schedule, classifier and data.
+    """
+    faults, backbone, images = [], None, None
+    with clock.stage("build network"), _collected(faults):
+        backbone = build_backbone(recipe, own=own)
+        faults += _find_network_faults(recipe, backbone.model)
+        voice.say(f"Backbone: {_listed(recipe.backbone)}, weights {backbone.name}")
+    clock.reading = time.perf_counter()
+    with clock.stage("read images"), _collected(faults):
+        settings = recipe.data
+        images = load(settings.source, settings.image_size, settings.split, recipe.seed, skip_bad)
+        faults += _find_label_faults(recipe, images)
+    if faults:
+        raise InputError(faults)
+    voice.say(_describe_images(recipe, images))
+    with clock.stage("plan"):
+        return _plan(recipe, backbone, images)
+
+
+def preview(recipe: Recipe) -> tuple[list[str], dict, tuple[Phase, ...]]:
+    """Return what a recipe would do, without training.
+
+    Returns:
+        Some sentences, the content of `plan.json`, and the schedule, expanded.
+
+    Raises:
+        InputError: With every fault of backbone, weights, image size, schedule, classifier and data.
+    """
+    faults, network, table = [], None, None
+    size = recipe.data.image_size
+    with _collected(faults):
+        network = backbones.build(recipe.backbone, "none", size).model
+        faults += _find_network_faults(recipe, network)
+        weights = backbones.locate(recipe.backbone, recipe.weights, size)
+    with _collected(faults):
+        table = open_source(recipe.data.source)
+        metrics.positive_index(table.classes, recipe.data.positive)
+    if isinstance(recipe.head, Hybrid):
+        head = recipe.head
+        faults += find_classifier_faults(head.classifier, head.grid, head.scale, recipe.class_weight, recipe.monitor)
+    if faults:
+        raise InputError(faults)
+    phases = expand(recipe.phases, network)
+    plan = _make_plan(recipe, _assemble(recipe, network, len(table.classes)), phases)
+    words = [
+        f"Backbone: {_listed(recipe.backbone)}, {plan['parameters']:,} parameters{' with the head' if phases else ''}",
+        f"Weights: {weights}",
+        f"Images: {len(table.paths)} of {recipe.data.source}; classes: {', '.join(table.classes)}",
+    ]
+    return words, plan, phases
+
+
+def check_leaks(images: ImageSet, strict: bool, voice: Voice) -> None:
+    """Warn of leaks between splits, or refuse them if asked to be strict."""
+    if strict and images.leaks:
+        raise CheckFailed(images.leaks)
+    found = [*images.warnings, *images.leaks]
+    for sentence in found[:MOST_WARNINGS]:
+        voice.warn(sentence)
+    if len(found) > MOST_WARNINGS:
+        voice.warn(f"{len(found) - MOST_WARNINGS} more like these are listed in the run's environment.json.")
+
+
+def find_units(images: ImageSet, rows: np.ndarray) -> tuple[str, ...]:
+    """Return for some images which ones must stay together in a fold: groups and byte-identical images."""
+    table = images.table
+    groups = [table.groups[row] for row in rows] if table.groups else None
+    return tuple(map(str, join_units(groups, [images.sha256[row] for row in rows])))
+
+
+@contextlib.contextmanager
+def _collected(faults: list[str]) -> Iterator[None]:
+    """Add the faults of an InputError to a list, to be reported with others."""
+    try:
+        yield
+    except InputError as error:
+        faults += error.faults
+
+
+def _find_network_faults(recipe, network) -> list[str]:
+    faults, head = [], recipe.head
+    with _collected(faults):
+        if isinstance(head, Hybrid):
+            feature_model(network, head.tap, head.pooling)
+        else:
+            faults += find_schedule_faults(network, expand(recipe.phases, network))
+    return faults
+
+
+def _find_label_faults(recipe, images) -> list[str]:
+    faults = []
+    with _collected(faults):
+        metrics.positive_index(images.table.classes, recipe.data.positive)
+    if len(set(images.table.labels[images.indices("val")])) < 2 and recipe.monitor == "val_auc":
+        faults.append("`monitor` must be 'val_loss' where val holds one class only. Received: monitor='val_auc'.")
+    if isinstance(recipe.head, Hybrid):
+        faults += _find_hybrid_faults(recipe, images)
+    return faults
+
+
+def _find_hybrid_faults(recipe, images) -> list[str]:
+    head, train = recipe.head, images.indices("train")
+    return find_hybrid_faults(
+        head.classifier,
+        head.grid,
+        images.table.labels[train],
+        find_units(images, train),
+        head.folds,
+        images.table.classes,
+        pca=head.pca,
+        scale=head.scale,
+        monitor=recipe.monitor,
+        class_weight=recipe.class_weight,
+        seed=recipe.seed,
+    )
+
+
+def _plan(recipe, backbone, images) -> Prepared:
+    phases = expand(recipe.phases, backbone.model)
+    network = _assemble(recipe, backbone.model, len(images.table.classes))
+    plan = _make_plan(recipe, network, phases, weights=backbone.name)
+    if phases and memory_needed(network, phases, min(recipe.data.batch_size, len(images.splits))) > memory_limit():
+        raise MemoryError
+    return Prepared(images, backbone, network, phases, plan)
+
+
+def _assemble(recipe, backbone, num_classes) -> keras.Model:
+    if isinstance(recipe.head, Hybrid):
+        return feature_model(backbone, recipe.head.tap, recipe.head.pooling)
+    return assemble(recipe, backbone, num_classes)
+
+
+def _make_plan(recipe, network, phases, **facts) -> dict:
+    if isinstance(recipe.head, Hybrid):
+        head = recipe.head
+        facts["classifier"] = describe_classifier(
+            head, head.grid or GRIDS.get(find_classifier(head.classifier).__name__, {})
+        )
+    return make_plan(network, phases, backbone=recipe.backbone, **facts)
+
+
+def _listed(names) -> str:
+    return names if isinstance(names, str) else " + ".join(names)
+
+
+def _describe_images(recipe, images) -> str:
+    counts = ", ".join(f"{split} {len(images.indices(split))}" for split in ("train", "val", "test"))
+    classes = ", ".join(images.table.classes)
+    positive = metrics.positive_index(images.table.classes, recipe.data.positive)
+    marked = f"; positive: {images.table.classes[positive]}" if positive is not None else ""
+    return f"Images: {len(images.splits)} from {recipe.data.source} ({counts}); classes: {classes}{marked}"

@@ -1,0 +1,210 @@
+"""Train phase after phase, score each, certify what moved, and keep one."""
+
+import contextlib
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tlmed.certificate import ALGORITHM, certify, fingerprint, make_claim
+from tlmed.features import random_norms
+from tlmed.phases import thaw
+from tlmed.recipe import MONITORS, Phase, Recipe
+from tlmed.run.networks import settle, wake
+from tlmed.run.outcome import Outcome
+from tlmed.run.preparation import Prepared
+from tlmed.run.telling import Clock, Voice
+from tlmed.rundir import DEGREES, RunDir, atomic, write_csv, write_json
+from tlmed.seeds import derive
+from tlmed.training import PhaseResult, class_weights, fit_phase, measure
+
+
+@dataclass(frozen=True)
+class Degree:
+    """How a phase ended, and what it is worth.
+
+    Attributes:
+        result: The phase's end; its score is that of the network behind the phase, statistics re-estimated if asked.
+        val: `loss`, `accuracy` and `auc` on the validation images.
+        test: The same on the test images; nothing is chosen by them.
+    """
+
+    result: PhaseResult
+    val: dict
+    test: dict
+
+
+def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, voice: Voice) -> Outcome:
+    """Train a recipe's phases, each from the best epoch of the one before or from the pretrained weights.
+
+    A finished phase of an earlier, stopped command is not repeated. The weights of the phase that is kept are saved.
+    """
+    model, phases = prepared.network, prepared.phases
+    degrees = _continue(recipe, run, prepared, clock, voice)
+    earlier = sum(degree.result.seconds for degree in degrees)
+    for phase in phases[len(degrees) :]:
+        if _has_stopped_improving(recipe, degrees):
+            voice.say(f"Not tried: {phase.name!r} and what follows, for {recipe.monitor} no longer improved.")
+            break
+        run.mark(f"Training phase {phase.name!r}.")
+        with clock.stage(f"phase {phase.name}"):
+            degrees.append(_train_phase(recipe, run, prepared, phase, voice))
+        with atomic(_weights_file(run, phase)) as part:
+            model.plain().save_weights(part)
+        write_json(run.progress / "phases.json", [dataclasses.asdict(degree) for degree in degrees])
+    results = [degree.result for degree in degrees]
+    kept = choose(results, prepared.plan["phases"], recipe.keep, recipe.monitor)
+    _save(run, model, phases[kept])
+    _write_degrees(run, prepared, degrees, kept)
+    best = results[kept]
+    voice.say(f"Kept: phase {best.name!r}, epoch {best.best_epoch}, {recipe.monitor} {best.score:.4f}")
+    return Outcome(
+        np.load(_scores_file(run, phases[kept])),
+        {"kept": dataclasses.asdict(best)},
+        len(prepared.images.indices("train")) * sum(result.epochs for result in results),
+        sum(result.seconds for result in results),
+        earlier,
+    )
+
+
+def choose(results: Sequence[PhaseResult], plans: Sequence[dict], keep: str, monitor: str) -> int:
+    """Return which phase is kept: the last, or the best by validation; of equal ones the one that thaws least.
+
+    Args:
+        results: How the phases ended.
+        plans: Their entries in `plan.json`.
+        keep: `"best"` or `"last"`.
+        monitor: The validation score that decides.
+    """
+    if keep == "last":
+        return len(results) - 1
+    sign = 1 if MONITORS[monitor] == "max" else -1
+    return max(range(len(results)), key=lambda i: (sign * results[i].score, -plans[i]["fine_tuning_ratio"], -i))
+
+
+def _has_stopped_improving(recipe, degrees) -> bool:
+    if recipe.phase_patience is None or len(degrees) <= recipe.phase_patience:
+        return False
+    sign = 1 if MONITORS[recipe.monitor] == "max" else -1
+    scores = [sign * degree.result.score for degree in degrees]
+    return max(scores[-recipe.phase_patience :]) <= max(scores[: -recipe.phase_patience])
+
+
+def _continue(recipe, run, prepared, clock, voice) -> list[Degree]:
+    """Bring the network to where an earlier command stopped, or to its beginning."""
+    model, phases, notes = prepared.network, prepared.phases, run.progress / "phases.json"
+    rows = json.loads(notes.read_text()) if notes.exists() else []
+    degrees = [Degree(PhaseResult(**row["result"]), row["val"], row["test"]) for row in rows]
+    done = phases[: len(degrees)]
+    run.keep_history([phase.name for phase in done])
+    returns = any(phase.start == "pretrained" for phase in phases)
+    if random_norms(prepared.backbone) and (returns or not done):
+        with clock.stage("re-estimate statistics"):
+            wake(recipe, prepared.backbone, prepared.images)
+    if returns:
+        model.remember()
+    if done:
+        heads = [phase for phase in done if phase.thaw == 0]
+        if returns and heads:
+            model.plain().load_weights(_weights_file(run, heads[-1]))
+            model.remember_head()
+        model.plain().load_weights(_weights_file(run, done[-1]))
+        voice.say(f"Continuing behind phase {done[-1].name!r}.")
+    return degrees
+
+
+def _weights_file(run, phase: Phase) -> Path:
+    return run.progress / f"{phase.name}.weights.h5"
+
+
+def _scores_file(run, phase: Phase) -> Path:
+    return run.progress / f"{phase.name}.npy"
+
+
+def _train_phase(recipe, run, prepared, phase, voice) -> Degree:
+    """Train one phase, with a certificate of what moved, and score it on validation and test images."""
+    start = time.perf_counter()
+    model, images = thaw(prepared.network, phase), prepared.images
+    with _certified(run, model, prepared.phases):
+        result = _fit(recipe, run, model, phase, images, voice)
+        if phase.batch_norm == "recalibrate":
+            settle(recipe, model, images)
+    parts = [_predict(recipe, model, images, split) for split in ("val", "test")]
+    with atomic(_scores_file(run, phase)) as part:
+        np.save(part, np.concatenate([scores for scores, _ in parts]))
+    val, test = (measure(scores, labels) for scores, labels in parts)
+    score, seconds = val[recipe.monitor.removeprefix("val_")], time.perf_counter() - start
+    return Degree(dataclasses.replace(result, score=score, seconds=seconds), val, test)
+
+
+def _fit(recipe, run, model, phase, images, voice) -> PhaseResult:
+    train, val, size = images.indices("train"), images.indices("val"), recipe.data.batch_size
+    steps = -(-len(train) // size)
+    labels = images.table.labels
+    weights = class_weights(labels[train]) if recipe.class_weight == "balanced" else None
+    shown = voice.progress(phase.name, phase.epochs, steps) if voice.progress else contextlib.nullcontext()
+    with shown as callback:
+        return fit_phase(
+            model,
+            phase,
+            images.training_batches(train, size, derive(recipe.seed, "phase", phase.name)),
+            steps,
+            images.batches(val, size),
+            labels[val],
+            monitor=recipe.monitor,
+            class_weight=weights,
+            record=run.append_history,
+            callbacks=[callback] if callback else [],
+        )
+
+
+def _predict(recipe, model, images, split):
+    rows = images.indices(split)
+    return model.predict(images.batches(rows, recipe.data.batch_size), verbose=0), images.table.labels[rows]
+
+
+@contextlib.contextmanager
+def _certified(run, model, phases):
+    """Hash every weight before and after the block, and add the phase's entry to `freeze.json`."""
+    begin = time.perf_counter()
+    claim, before = make_claim(model), fingerprint(model)
+    seconds = time.perf_counter() - begin
+    yield
+    begin = time.perf_counter()
+    entry = certify(model.phase.name, claim, before, fingerprint(model))
+    old = run.json("freeze.json") if (run / "freeze.json").exists() else {"seconds": 0, "phases": []}
+    names = [phase.name for phase in phases]
+    kept = [row for row in old["phases"] if row["phase"] in names[: names.index(model.phase.name)]]
+    seconds += time.perf_counter() - begin + old["seconds"]
+    content = {"algorithm": ALGORITHM, "seconds": round(seconds, 4), "phases": [*kept, entry]}
+    write_json(run / "freeze.json", content)
+
+
+def _save(run, model, phase) -> None:
+    """Give the network the weights of the phase that is kept, and save it."""
+    model.plain().load_weights(_weights_file(run, phase))
+    with atomic(run / "model.keras") as part:
+        model.save(part)
+
+
+def _write_degrees(run, prepared, degrees, kept) -> None:
+    """Write a line for each phase, where there is more than one to compare."""
+    if len(prepared.phases) < 2:
+        return
+    rows = []
+    for i, (degree, plan) in enumerate(zip(degrees, prepared.plan["phases"], strict=False)):
+        result = degree.result
+        rows.append(
+            (
+                *(plan["name"], plan["start"], plan["unit"], len(plan["blocks"]), plan["weighted_layers"]),
+                *(plan["trainable_parameters"], plan["fine_tuning_ratio"], result.epochs, result.best_epoch),
+                *(degree.val["loss"], degree.val["accuracy"], degree.val["auc"]),
+                *(degree.test["accuracy"], degree.test["auc"], round(result.seconds, 3)),
+                "yes" if i == kept else "no",
+            )
+        )
+    write_csv(run / "degrees.csv", DEGREES, rows)

@@ -1,0 +1,106 @@
+"""The story of one run, readable from top to bottom: prepare, train, keep, evaluate, report."""
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from tlmed.failures import explained
+from tlmed.inference import load_model
+from tlmed.recipe import Hybrid, Recipe, find_recipe, load_recipe
+from tlmed.report import write_report
+from tlmed.run.classifying import train_classifier
+from tlmed.run.preparation import check_leaks, prepare
+from tlmed.run.records import describe_run, holds_same_recipe, open_run, write_timing
+from tlmed.run.schedule import train_phases
+from tlmed.run.scoring import evaluate_run
+from tlmed.run.telling import Clock, Voice
+from tlmed.rundir import RunDir, write_json
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        path: Its directory.
+    """
+
+    path: Path
+
+    @property
+    def metrics(self) -> dict:
+        """Return the content of `metrics.json`."""
+        return RunDir(self.path).json("metrics.json")
+
+    def model(self) -> keras.Model:
+        """Load the trained network: raw RGB images, 0..255, in; one probability per class out, of a hybrid features."""
+        return load_model(RunDir(self.path))
+
+
+def train(
+    recipe: Recipe | str | Path,
+    out: str | Path | None = None,
+    data: str | Path | None = None,
+    *,
+    backbone: keras.Model | None = None,
+    skip_bad: bool = False,
+    strict: bool = False,
+    fresh: bool = False,
+    recipe_file: Path | None = None,
+    voice: Voice = Voice(),
+) -> Run:
+    """Train a recipe and evaluate the result.
+
+    A run that was stopped continues behind its last finished phase; a complete one is returned as it is.
+
+    Args:
+        recipe: A recipe, its file, or a shipped recipe's name.
+        out: The run directory; by default `runs/<recipe>-<time>`.
+        data: Where the images come from, instead of the recipe's own source.
+        backbone: A network of your own instead of the recipe's: raw RGB images, 0..255, at the recipe's size, to a
+            feature map, tokens or a vector.
+        skip_bad: Leave out images that cannot be read, and list them in the run.
+        strict: Refuse data with leaks between splits or with one image under two labels.
+        fresh: Start over where a run is already.
+        recipe_file: The file that `recipe` was loaded from; the run keeps a copy.
+        voice: Where to tell what happens.
+
+    Raises:
+        InputError: If the recipe, the data or the weights cannot be used (all faults are named).
+        CheckFailed: If `strict` is set and the data has leaks.
+        RunFailed: If the loss is no longer finite, a frozen weight moved, or memory or disk run out.
+    """
+    if not isinstance(recipe, Recipe):
+        recipe_file = find_recipe(recipe)
+        recipe = load_recipe(recipe_file)
+    if data is not None:
+        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, source=str(data)))
+    if backbone is not None:
+        recipe = dataclasses.replace(recipe, backbone=f"own:{backbone.name}", weights="own")
+    name = recipe_file.stem if recipe_file else "recipe"
+    run = RunDir(Path(out or f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}"))
+    if not fresh and run.exists and holds_same_recipe(run, recipe) and run.complete:
+        voice.say(f"{run.path} is complete already; --fresh trains it again.")
+        return Run(run.path)
+
+    keras.utils.set_random_seed(recipe.seed)
+    tf.config.experimental.enable_op_determinism()
+    clock = Clock()
+    with explained(run, recipe.data.batch_size, recipe.data.image_size):
+        prepared = prepare(recipe, backbone, skip_bad, clock, voice)
+        check_leaks(prepared.images, strict, voice)
+        open_run(run, recipe, recipe_file, prepared.images, fresh)
+        write_json(run / "plan.json", prepared.plan)
+        write_json(run / "environment.json", describe_run(recipe, prepared.backbone, prepared.images))
+        train_head = train_classifier if isinstance(recipe.head, Hybrid) else train_phases
+        outcome = train_head(recipe, run, prepared, clock, voice)
+        trained = time.perf_counter()
+        evaluate_run(recipe, run, prepared.images, outcome, clock, voice)
+        write_timing(run, clock, trained, outcome)
+        write_report(run.path)
+        run.finish()
+    return Run(run.path)

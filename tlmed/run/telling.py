@@ -1,0 +1,39 @@
+"""What a run says while it works, and how long each of its stages takes."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import keras
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What a run says while it works; silent by default.
+
+    Attributes:
+        say: Takes a line for the user.
+        warn: Takes a warning.
+        progress: Makes a Keras callback that shows a phase, given its name, epochs and steps per epoch.
+    """
+
+    say: Callable[[str], None] = lambda line: None
+    warn: Callable[[str], None] = lambda line: None
+    progress: Callable[[str, int, int], keras.callbacks.Callback] | None = None
+
+
+@dataclass
+class Clock:
+    """Seconds of each stage, and of the whole from when the first image is read."""
+
+    begin: float = field(default_factory=time.perf_counter)
+    reading: float = 0.0
+    stages: list[dict] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time the block as one stage."""
+        start = time.perf_counter()
+        yield
+        self.stages.append({"name": name, "seconds": round(time.perf_counter() - start, 3)})
