@@ -210,6 +210,22 @@ def test_code_in_a_pickled_model_is_not_run(tmp_path):
         joblib.load(tmp_path / "own.joblib")
 
 
+def test_several_backbones_follow_one_another():
+    pair = FeatureExtractor(("VGG16", "MobileNet"), **SMALL).fit(IMAGES)
+    features = pair.transform(IMAGES)
+    assert features.shape == (21, 512 + 1024)
+    assert len(pair.statistics_) == 27
+    assert features[:, 512:].std(axis=0).mean() > 0.01
+    assert clone(pair).set_params(tap="block2").fit_transform(IMAGES).shape[0] == 21
+
+
+def test_skops_and_the_classifiers_are_loaded_by_those_who_need_them():
+    # scikit-learn itself comes with Keras, which looks for it.
+    late = ["skops", "tlmed.heads.hybrid", "tlmed.features.extractor"]
+    code = f"import sys, tlmed.heads, tlmed.features; sys.exit(any(name in sys.modules for name in {late}))"
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
 def test_few_networks_are_kept():
     assert _build.cache_info().maxsize <= 4
 

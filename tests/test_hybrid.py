@@ -493,6 +493,14 @@ def test_a_damaged_file_is_an_input_error(fitted, tmp_path, damage):
         load_classifier(path)
 
 
+def test_a_classifier_without_its_parts_is_an_input_error(tmp_path):
+    whole = wrapped(LogisticRegression())
+    del whole.calibrated_classifiers_[0].estimator.steps
+    skops.io.dump(whole, tmp_path / "classifier.skops")
+    with pytest.raises(InputError, match="must be a whole skops file"):
+        load_classifier(tmp_path / "classifier.skops")
+
+
 def wrapped(classifier):
     pipeline = Pipeline([("classifier", classifier)])
     return CalibratedClassifierCV(pipeline, ensemble=False, cv=3).fit(FEATURES, LABELS)

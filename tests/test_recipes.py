@@ -1,5 +1,8 @@
 """Every shipped recipe, trained for an epoch a phase on small phantoms."""
 
+import functools
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -31,6 +34,13 @@ def train(name, out, *settings):
     return tlmed.train(small(name, *settings), out, recipe_file=find_recipe(name))
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Give a function that trains a recipe, once however many tests look at the run."""
+    folder = tmp_path_factory.mktemp("recipes")
+    return functools.cache(lambda name: RunDir(train(name, folder / name).path))
+
+
 def test_the_table_holds_every_approach():
     assert len(NAMES) >= 13
     assert {
@@ -41,8 +51,8 @@ def test_the_table_holds_every_approach():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_recipe_trains_and_moves_exactly_what_it_thaws(name, tmp_path):
-    run = RunDir(train(name, tmp_path / "run").path)
+def test_every_recipe_trains_and_moves_exactly_what_it_thaws(name, trained):
+    run = trained(name)
     assert run.complete
     assert (run / "report.html").stat().st_size > 10_000
     recipe = small(name)
@@ -76,8 +86,8 @@ def test_every_recipe_with_more_than_one_phase_writes_its_degrees(name):
     assert isinstance(recipe.phases, Degrees) or len(recipe.phases) <= 2
 
 
-def test_degrees_tell_what_each_is_worth(tmp_path):
-    run = RunDir(train("blockwise", tmp_path / "run").path)
+def test_degrees_tell_what_each_is_worth(trained):
+    run = trained("blockwise")
     rows = read_csv(run / "degrees.csv")
     assert list(rows[0]) == list(DEGREES)
     count = len(partition(build_backbone(small("blockwise")).model))
@@ -94,9 +104,8 @@ def test_degrees_tell_what_each_is_worth(tmp_path):
     assert [row["fine_tuning_ratio"] for row in rows] == [str(phase["fine_tuning_ratio"]) for phase in phases]
 
 
-def test_independent_degrees_start_from_the_pretrained_weights(tmp_path):
-    run = RunDir(train("blockwise", tmp_path / "run", "phases.start=pretrained").path)
-    certificate = run.json("freeze.json")["phases"]
+def test_independent_degrees_start_from_the_pretrained_weights(trained):
+    certificate = trained("blockwise").json("freeze.json")["phases"]
     first = {
         entry["phase"]: {**entry["frozen"], **{k: v[0] for k, v in entry["moved"].items()}} for entry in certificate
     }
@@ -108,17 +117,15 @@ def test_independent_degrees_start_from_the_pretrained_weights(tmp_path):
     assert first[head]["probabilities/kernel"] != trained
 
 
-def test_progressive_degrees_start_from_the_one_before(tmp_path):
-    run = RunDir(train("blockwise", tmp_path / "run", "phases.start=previous").path)
-    certificate = run.json("freeze.json")["phases"]
-    for before, after in zip(certificate, certificate[1:], strict=False):
+def test_progressive_degrees_start_from_the_one_before(trained):
+    for before, after in itertools.pairwise(trained("vgg16_blockwise").json("freeze.json")["phases"]):
         moved = {name: hashes[1] for name, hashes in before["moved"].items()}
         begin = {**after["frozen"], **{name: hashes[0] for name, hashes in after["moved"].items()}}
         assert all(begin[name] == value for name, value in moved.items() if name in begin)
 
 
-def test_a_second_stage_starts_from_the_weights_of_the_first(tmp_path):
-    first = train("multi_stage", tmp_path / "first").path
+def test_a_second_stage_starts_from_the_weights_of_the_first(trained, tmp_path):
+    first = trained("multi_stage").path
     second = RunDir(train("multi_stage", tmp_path / "second", f"weights={first}", "seed=1").path)
     assert second.json("environment.json")["weights"]["name"] == f"run:{first}"
     learned = keras.saving.load_model(first / "model.keras")

@@ -41,8 +41,8 @@ def fingerprint(model: keras.Model) -> dict[str, str]:
 
     Seeds of dropout and augmentation are no weights: they move lawfully.
 
-    >>> net = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="out")])
-    >>> list(fingerprint(net))
+    >>> inputs = keras.Input((2,))
+    >>> list(fingerprint(keras.Model(inputs, keras.layers.Dense(1, name="out")(inputs))))
     ['out/kernel', 'out/bias']
     """
     return {name: _digest(weight) for name, weight in _named(model).items()}

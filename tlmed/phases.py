@@ -5,6 +5,7 @@ frozen blocks stays active and BatchNorm statistics move, even where `training=F
 that chain. It exists only while training: a saved model is the plain graph over the same layers.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -130,7 +131,14 @@ class Classifier(keras.Model):
         self.start = Start(self.start.backbone, _weights_of(self.head))
 
     def plain(self) -> keras.Model:
-        """Return the plain functional graph over the same layers: standard Keras, nothing of tlmed in it."""
+        """Return the plain functional graph over the same layers: standard Keras, nothing of tlmed in it.
+
+        It is always the same model and never compiled, so that its `predict` is traced once for all phases.
+        """
+        return self._plain
+
+    @functools.cached_property
+    def _plain(self) -> keras.Model:
         return keras.Model(self.inputs[0], self.outputs[0], name=self.name)
 
     def save(self, filepath, overwrite=True, **options):

@@ -1,7 +1,7 @@
 """Features: what a network knows of an image, pooled to one vector.
 
 `taps` makes the models that give them; `extractor` is the scikit-learn transformer, `tlmed.FeatureExtractor`. It is
-imported where it is used, so that a run without it does not load scikit-learn.
+imported where it is used.
 """
 
 from tlmed.features.taps import POOLINGS, feature_model, pool, random_norms

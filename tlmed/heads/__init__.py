@@ -1,7 +1,8 @@
 """Heads: what turns a backbone's features into class probabilities.
 
-`dense` is the Keras head, `hybrid` the scikit-learn classifiers, `skops_files` how those are saved. The latter two are
-imported where they are used, so that a run without them does not load scikit-learn.
+`dense` is the Keras head. `hybrid` fits a scikit-learn classifier instead: `classifiers` finds and checks it,
+`pipelines` puts scaler and components before it, `folds` divides the training images, `skops_files` saves the result.
+These are imported where they are used, so that a run without them does not load them.
 """
 
 from tlmed.heads.dense import POOLING_LAYERS, attach_head, augmentation

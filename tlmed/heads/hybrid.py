@@ -101,7 +101,7 @@ def fit_classifier(
     >>> features = np.repeat(np.eye(3), 8, axis=0) + np.random.RandomState(0).normal(0, 0.1, (24, 3))
     >>> fitted = fit_classifier(features, np.repeat(np.arange(3), 8), name="LinearSVC", folds=4)
     >>> fitted.score, len(fitted.rows), predict_probabilities(fitted.classifier, np.eye(3), 3).argmax(axis=1).tolist()
-    (1.0, 5, [0, 1, 2])
+    (1.0, 4, [0, 1, 2])
     """
     features, labels = np.asarray(features, "float64"), np.asarray(labels)
     names = [str(label) for label in range(int(labels.max(initial=0)) + 1)]

@@ -32,7 +32,7 @@ GRIDS: dict[str, dict[str, tuple]] = {
     "HistGradientBoostingClassifier": {"max_leaf_nodes": (3, 15)},
     "KNeighborsClassifier": {"n_neighbors": (9, 5, 3, 1), "weights": ("uniform", "distance")},
     "LinearDiscriminantAnalysis": {"shrinkage": (0.9, 0.5, "auto", 0.1)},
-    "LinearSVC": {"C": (1e-5, 1e-4, 1e-3, 1e-2, 0.1)},
+    "LinearSVC": {"C": (1e-5, 1e-4, 1e-3, 1e-2)},
     "LogisticRegression": {"C": (1e-3, 1e-2, 0.1, 1.0, 10.0)},
     "MLPClassifier": {"hidden_layer_sizes": ((32,), (128,)), "alpha": (1.0, 1e-2)},
     "NearestCentroid": {"shrink_threshold": (2.0, 1.0, 0.5, None)},

@@ -106,12 +106,13 @@ def load_classifier(path: str | Path) -> CalibratedClassifierCV:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # what scikit-learn will drop was noted when it was fitted
             classifier = skops.io.load(path, trusted=list(ALLOWED))
+        fault = _find_fault(classifier)
     except InputError:
         raise
     except _READ_ERRORS as error:
         reason = str(error) or type(error).__name__
         raise InputError(f"`{path.name}` must be a whole skops file. Received: {path}: {reason}") from error
-    if fault := _find_fault(classifier):
+    if fault:
         raise InputError(f"`{path.name}` must hold a classifier that tlmed has fitted. Received: {path}, {fault}.")
     return classifier
 

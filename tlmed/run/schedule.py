@@ -159,12 +159,13 @@ def _fit(recipe, run, model, phase, images, voice) -> PhaseResult:
             class_weight=weights,
             record=run.append_history,
             callbacks=[callback] if callback else [],
+            predictor=model.plain(),
         )
 
 
 def _predict(recipe, model, images, split):
     rows = images.indices(split)
-    return model.predict(images.batches(rows, recipe.data.batch_size), verbose=0), images.table.labels[rows]
+    return model.plain().predict(images.batches(rows, recipe.data.batch_size), verbose=0), images.table.labels[rows]
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from tlmed.run.preparation import check_leaks, prepare
 from tlmed.run.records import describe_run, holds_same_recipe, open_run, write_timing
 from tlmed.run.schedule import train_phases
 from tlmed.run.scoring import evaluate_run
-from tlmed.run.telling import Clock, Voice
+from tlmed.run.telling import SILENT, Clock, Voice
 from tlmed.rundir import RunDir, write_json
 
 
@@ -51,7 +51,7 @@ def train(
     strict: bool = False,
     fresh: bool = False,
     recipe_file: Path | None = None,
-    voice: Voice = Voice(),
+    voice: Voice = SILENT,
 ) -> Run:
     """Train a recipe and evaluate the result.
 

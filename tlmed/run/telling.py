@@ -23,6 +23,9 @@ class Voice:
     progress: Callable[[str, int, int], keras.callbacks.Callback] | None = None
 
 
+SILENT = Voice()
+
+
 @dataclass
 class Clock:
     """Seconds of each stage, and of the whole from when the first image is read."""

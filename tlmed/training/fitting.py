@@ -40,13 +40,13 @@ class Validation(keras.callbacks.Callback):
     It comes before callbacks that read `val_...` from the logs.
     """
 
-    def __init__(self, batches: tf.data.Dataset, labels: np.ndarray):
+    def __init__(self, batches: tf.data.Dataset, labels: np.ndarray, predictor: keras.Model | None = None):
         super().__init__()
-        self.batches, self.labels = batches, labels
+        self.batches, self.labels, self.predictor = batches, labels, predictor
 
     def on_epoch_end(self, epoch, logs=None):
         """Add `val_loss`, `val_accuracy` and `val_auc` to the logs."""
-        scores = self.model.predict(self.batches, verbose=0)
+        scores = (self.predictor or self.model).predict(self.batches, verbose=0)
         if not (np.isfinite(scores).all() and math.isfinite(logs["loss"])):
             raise RunFailed(
                 f"The loss must stay finite; a lower `learning_rate` often helps. "
@@ -101,6 +101,7 @@ def fit_phase(
     class_weight: dict[int, float] | None = None,
     record: Callable[[dict], None] = lambda row: None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    predictor: keras.Model | None = None,
 ) -> PhaseResult:
     """Train a compiled network for one phase and leave it with the weights of its best epoch.
 
@@ -115,6 +116,8 @@ def fit_phase(
         class_weight: Factor of each class in the loss.
         record: Called with every epoch's scores.
         callbacks: More Keras callbacks, such as a progress bar.
+        predictor: A model over the same layers that scores the validation images. One that is not compiled anew for
+            each phase, such as `model.plain()`, is traced only once.
 
     Raises:
         RunFailed: If the loss or a score is no longer finite.
@@ -126,7 +129,7 @@ def fit_phase(
         patience=phase.patience or phase.epochs,
         restore_best_weights=True,
     )
-    own = [Validation(validation, validation_labels), best, EpochLog(phase.name, record)]
+    own = [Validation(validation, validation_labels, predictor), best, EpochLog(phase.name, record)]
     history = model.fit(
         train,
         steps_per_epoch=steps,
