@@ -6,19 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import keras
-import numpy as np
 
 from tlmed import backbones, metrics
 from tlmed.backbones import Backbone
-from tlmed.data import ImageSet, join_units, load, open_source
+from tlmed.data import ImageSet, load, open_source
 from tlmed.environment import memory_limit
 from tlmed.errors import CheckFailed, InputError
 from tlmed.features import feature_model
-from tlmed.heads.classifiers import find_classifier, find_classifier_faults
-from tlmed.heads.hybrid import find_hybrid_faults
-from tlmed.heads.pipelines import GRIDS
 from tlmed.phases import Classifier
-from tlmed.plan import describe_classifier, expand, find_schedule_faults, make_plan, memory_needed
+from tlmed.plan import expand, find_schedule_faults, make_plan, memory_needed
 from tlmed.recipe import Hybrid, Phase, Recipe
 from tlmed.run.networks import assemble, build_backbone
 from tlmed.run.telling import Clock, Voice
@@ -87,8 +83,7 @@ def preview(recipe: Recipe) -> tuple[list[str], dict, tuple[Phase, ...]]:
         table = open_source(recipe.data.source)
         metrics.positive_index(table.classes, recipe.data.positive)
     if isinstance(recipe.head, Hybrid):
-        head = recipe.head
-        faults += find_classifier_faults(head.classifier, head.grid, head.scale, recipe.class_weight, recipe.monitor)
+        faults += _hybrids().find_classifier_faults(recipe)
     if faults:
         raise InputError(faults)
     phases = expand(recipe.phases, network)
@@ -110,13 +105,6 @@ def check_leaks(images: ImageSet, strict: bool, voice: Voice) -> None:
         voice.warn(sentence)
     if len(found) > MOST_WARNINGS:
         voice.warn(f"{len(found) - MOST_WARNINGS} more like these are listed in the run's environment.json.")
-
-
-def find_units(images: ImageSet, rows: np.ndarray) -> tuple[str, ...]:
-    """Return for some images which ones must stay together in a fold: groups and byte-identical images."""
-    table = images.table
-    groups = [table.groups[row] for row in rows] if table.groups else None
-    return tuple(map(str, join_units(groups, [images.sha256[row] for row in rows])))
 
 
 @contextlib.contextmanager
@@ -145,25 +133,8 @@ def _find_label_faults(recipe, images) -> list[str]:
     if len(set(images.table.labels[images.indices("val")])) < 2 and recipe.monitor == "val_auc":
         faults.append("`monitor` must be 'val_loss' where val holds one class only. Received: monitor='val_auc'.")
     if isinstance(recipe.head, Hybrid):
-        faults += _find_hybrid_faults(recipe, images)
+        faults += _hybrids().find_hybrid_faults(recipe, images)
     return faults
-
-
-def _find_hybrid_faults(recipe, images) -> list[str]:
-    head, train = recipe.head, images.indices("train")
-    return find_hybrid_faults(
-        head.classifier,
-        head.grid,
-        images.table.labels[train],
-        find_units(images, train),
-        head.folds,
-        images.table.classes,
-        pca=head.pca,
-        scale=head.scale,
-        monitor=recipe.monitor,
-        class_weight=recipe.class_weight,
-        seed=recipe.seed,
-    )
 
 
 def _plan(recipe, backbone, images) -> Prepared:
@@ -183,10 +154,7 @@ def _assemble(recipe, backbone, num_classes) -> keras.Model:
 
 def _make_plan(recipe, network, phases, **facts) -> dict:
     if isinstance(recipe.head, Hybrid):
-        head = recipe.head
-        facts["classifier"] = describe_classifier(
-            head, head.grid or GRIDS.get(find_classifier(head.classifier).__name__, {})
-        )
+        facts["classifier"] = _hybrids().describe(recipe.head)
     return make_plan(network, phases, backbone=recipe.backbone, **facts)
 
 
@@ -200,3 +168,9 @@ def _describe_images(recipe, images) -> str:
     positive = metrics.positive_index(images.table.classes, recipe.data.positive)
     marked = f"; positive: {images.table.classes[positive]}" if positive is not None else ""
     return f"Images: {len(images.splits)} from {recipe.data.source} ({counts}); classes: {classes}{marked}"
+
+
+def _hybrids():
+    from tlmed.run import hybrids  # scikit-learn's classifiers and skops take seconds to import
+
+    return hybrids

@@ -12,7 +12,7 @@ from tlmed.failures import explained
 from tlmed.inference import load_model
 from tlmed.recipe import Hybrid, Recipe, find_recipe, load_recipe
 from tlmed.report import write_report
-from tlmed.run.classifying import train_classifier
+from tlmed.run.outcome import Outcome
 from tlmed.run.preparation import check_leaks, prepare
 from tlmed.run.records import describe_run, holds_same_recipe, open_run, write_timing
 from tlmed.run.schedule import train_phases
@@ -96,11 +96,18 @@ def train(
         open_run(run, recipe, recipe_file, prepared.images, fresh)
         write_json(run / "plan.json", prepared.plan)
         write_json(run / "environment.json", describe_run(recipe, prepared.backbone, prepared.images))
-        train_head = train_classifier if isinstance(recipe.head, Hybrid) else train_phases
-        outcome = train_head(recipe, run, prepared, clock, voice)
+        outcome = _train(recipe, run, prepared, clock, voice)
         trained = time.perf_counter()
         evaluate_run(recipe, run, prepared.images, outcome, clock, voice)
         write_timing(run, clock, trained, outcome)
         write_report(run.path)
         run.finish()
     return Run(run.path)
+
+
+def _train(recipe, run, prepared, clock, voice) -> Outcome:
+    if not isinstance(recipe.head, Hybrid):
+        return train_phases(recipe, run, prepared, clock, voice)
+    from tlmed.run.hybrids import train_classifier  # scikit-learn's classifiers and skops take seconds to import
+
+    return train_classifier(recipe, run, prepared, clock, voice)

@@ -1,15 +1,19 @@
-"""Train a scikit-learn classifier on a frozen backbone's features."""
+"""Plan and train a scikit-learn classifier on a frozen backbone's features."""
 
 import time
 
 import numpy as np
 
+from tlmed.data import ImageSet, join_units
+from tlmed.heads import classifiers, hybrid
 from tlmed.heads.hybrid import fit_classifier, predict_probabilities
+from tlmed.heads.pipelines import GRIDS
 from tlmed.heads.skops_files import save_classifier
-from tlmed.recipe import Recipe
+from tlmed.plan import describe_classifier
+from tlmed.recipe import Hybrid, Recipe
 from tlmed.run.networks import wake
 from tlmed.run.outcome import Outcome
-from tlmed.run.preparation import Prepared, find_units
+from tlmed.run.preparation import Prepared
 from tlmed.run.telling import Clock, Voice
 from tlmed.rundir import RunDir, atomic, write_csv
 
@@ -65,3 +69,41 @@ def train_classifier(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clo
 def _extract(recipe, prepared, split) -> np.ndarray:
     rows = prepared.images.indices(split)
     return prepared.network.predict(prepared.images.batches(rows, recipe.data.batch_size), verbose=0)
+
+
+def describe(head: Hybrid) -> dict:
+    """Return what `plan.json` says of the classifier, with the grid that is tried where the recipe leaves it empty."""
+    return describe_classifier(head, head.grid or GRIDS.get(classifiers.find_classifier(head.classifier).__name__, {}))
+
+
+def find_classifier_faults(recipe: Recipe) -> list[str]:
+    """Return what is wrong with a recipe's classifier, whatever the images."""
+    head = recipe.head
+    return classifiers.find_classifier_faults(
+        head.classifier, head.grid, head.scale, recipe.class_weight, recipe.monitor
+    )
+
+
+def find_hybrid_faults(recipe: Recipe, images: ImageSet) -> list[str]:
+    """Return what keeps a recipe's classifier from being fitted to the training images."""
+    head, train = recipe.head, images.indices("train")
+    return hybrid.find_hybrid_faults(
+        head.classifier,
+        head.grid,
+        images.table.labels[train],
+        find_units(images, train),
+        head.folds,
+        images.table.classes,
+        pca=head.pca,
+        scale=head.scale,
+        monitor=recipe.monitor,
+        class_weight=recipe.class_weight,
+        seed=recipe.seed,
+    )
+
+
+def find_units(images: ImageSet, rows: np.ndarray) -> tuple[str, ...]:
+    """Return for some images which ones must stay together in a fold: groups and byte-identical images."""
+    table = images.table
+    groups = [table.groups[row] for row in rows] if table.groups else None
+    return tuple(map(str, join_units(groups, [images.sha256[row] for row in rows])))
