@@ -1,6 +1,6 @@
 """Multi-stage transfer: natural images, then a larger medical set, then the target (after Samala et al. 2018).
 
-tlmed train multi_stage --data larger/ --out runs/larger
+tlmed train multi_stage --data larger/ --out runs/larger --set keep=last
 tlmed train multi_stage --data target/ --set weights=runs/larger
 """
 
@@ -9,8 +9,8 @@ from tlmed.recipe import Dense, Images, Phase, Recipe
 recipe = Recipe(
     data=Images("tfds:tlmed_phantoms", image_size=(224, 224), split=(0.70, 0.15, 0.15), batch_size=32),
     backbone="MobileNetV2",
-    # Each stage is this recipe again, with the run of the stage before it as its weights. The head is always new: the
-    # classes of another data set are others.
+    # Each stage is this recipe again, with the run of the stage before it as its weights; that one keeps its last phase,
+    # for the best could be the one that left the backbone alone. The head is always new: other data, other classes.
     weights="imagenet",
     head=Dense(dropout=0.2),
     phases=(

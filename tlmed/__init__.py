@@ -11,7 +11,10 @@ _HOMES = {
     "load_recipe": "tlmed.recipe",
     "train": "tlmed.run",
 }
-_MODULES = ("backbones", "blocks", "data", "evaluation", "features", "heads", "metrics", "phases", "recipe", "training")
+_MODULES = (
+    *("backbones", "blocks", "certificate", "data", "evaluation", "features", "heads", "metrics", "phases", "plan"),
+    *("recipe", "training"),
+)
 __all__ = sorted(_HOMES)
 
 
