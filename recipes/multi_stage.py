@@ -9,7 +9,7 @@ from tlmed.recipe import Dense, Images, Phase, Recipe
 recipe = Recipe(
     data=Images("tfds:tlmed_phantoms", image_size=(224, 224), split=(0.70, 0.15, 0.15), batch_size=32),
     backbone="MobileNetV2",
-    # Each stage is this recipe again, with the run of the stage before it as its weights; that one keeps its last phase,
+    # Each stage is this recipe again, its weights the run of the stage before it; that one keeps its last phase,
     # for the best could be the one that left the backbone alone. The head is always new: other data, other classes.
     weights="imagenet",
     head=Dense(dropout=0.2),

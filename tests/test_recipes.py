@@ -1,5 +1,6 @@
 """Every shipped recipe, trained for an epoch a phase on small phantoms."""
 
+import contextlib
 import functools
 import itertools
 
@@ -8,7 +9,11 @@ import numpy as np
 import pytest
 
 import tlmed
+from tests.test_certificate import FAMILIES
 from tlmed.blocks import partition
+from tlmed.certificate import certify, fingerprint, make_claim
+from tlmed.phases import reestimate_statistics, thaw
+from tlmed.plan import expand
 from tlmed.recipe import Degrees, Hybrid, find_recipe, load_recipe, override, shipped_recipes
 from tlmed.run.networks import build_backbone
 from tlmed.rundir import DEGREES, RunDir, read_csv
@@ -124,6 +129,30 @@ def test_progressive_degrees_start_from_the_one_before(trained):
         assert all(begin[name] == value for name, value in moved.items() if name in begin)
 
 
+class StopBefore(keras.callbacks.Callback):
+    def __init__(self, phase, last):
+        super().__init__()
+        self.stops = phase == last
+
+    def on_train_begin(self, logs=None):
+        if self.stops:
+            raise KeyboardInterrupt
+
+
+def test_a_stopped_comparison_of_degrees_continues_to_the_same_result(trained, tmp_path):
+    whole, recipe = trained("blockwise"), small("blockwise")
+    voice = tlmed.run.Voice(progress=lambda phase, *_: contextlib.nullcontext(StopBefore(phase, "block1")))
+    with pytest.raises(KeyboardInterrupt):
+        tlmed.train(recipe, tmp_path / "run", voice=voice)
+    run = RunDir(tmp_path / "run")
+    assert [entry["phase"] for entry in run.json("freeze.json")["phases"]] == ["head", "block2"]
+    tlmed.train(recipe, run.path)
+    assert (run / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
+    assert run.json("freeze.json")["phases"] == whole.json("freeze.json")["phases"]
+    rows, others = ([{**row, "seconds": 0} for row in read_csv(each / "degrees.csv")] for each in (run, whole))
+    assert rows == others
+
+
 def test_a_second_stage_starts_from_the_weights_of_the_first(trained, tmp_path):
     first = trained("multi_stage").path
     second = RunDir(train("multi_stage", tmp_path / "second", f"weights={first}", "seed=1").path)
@@ -133,3 +162,36 @@ def test_a_second_stage_starts_from_the_weights_of_the_first(trained, tmp_path):
     for layer in built.layers:
         for new, old in zip(layer.get_weights(), learned.get_layer(layer.name).get_weights(), strict=True):
             np.testing.assert_array_equal(new, old)
+
+
+@pytest.mark.slow
+def test_two_backbones_train_at_full_size(tmp_path):
+    recipe = override(load_recipe("two_backbones"), [*SMALL, "weights=none"])
+    run = RunDir(tlmed.train(recipe, tmp_path / "run").path)
+    assert [phase["blocks"] for phase in run.json("plan.json")["phases"]] == [[], ["block5"]]
+    moved = {name.split("_")[0] for name in run.json("freeze.json")["phases"][1]["moved"]}
+    assert {"branch1", "branch2"} <= moved
+
+
+MATRIX = [name for name in NAMES if name not in ("vgg16_blockwise", "two_backbones", "feature_extractor_hybrid")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", FAMILIES)
+@pytest.mark.parametrize("name", MATRIX)
+def test_every_recipe_fits_every_family(name, backbone):
+    keras.backend.clear_session()
+    size = FAMILIES[backbone]
+    words = [f"backbone={backbone}", "weights=none", f"data.image_size={size},{size}"]
+    recipe = override(load_recipe(name), words)
+    model = recipe.build(3)
+    images = np.random.RandomState(0).randint(0, 256, (2, size, size, 3)).astype("uint8")
+    reestimate_statistics(model.parts.backbone, [images])
+    model.remember()
+    phases = expand(recipe.phases, model.parts.backbone)
+    for phase in (phases[0], phases[-1]):
+        thaw(model, phase)
+        claim, before = make_claim(model), fingerprint(model)
+        model.run_eagerly = True
+        model.train_on_batch(images, np.arange(2))
+        certify(phase.name, claim, before, fingerprint(model))

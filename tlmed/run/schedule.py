@@ -56,6 +56,7 @@ def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, 
         with atomic(_weights_file(run, phase)) as part:
             model.plain().save_weights(part)
         write_json(run.progress / "phases.json", [dataclasses.asdict(degree) for degree in degrees])
+        _drop_weights(recipe, run, prepared, degrees)
     results = [degree.result for degree in degrees]
     kept = choose(results, prepared.plan["phases"], recipe.keep, recipe.monitor)
     _save(run, model, phases[kept])
@@ -115,6 +116,16 @@ def _continue(recipe, run, prepared, clock, voice) -> list[Degree]:
         model.plain().load_weights(_weights_file(run, done[-1]))
         voice.say(f"Continuing behind phase {done[-1].name!r}.")
     return degrees
+
+
+def _drop_weights(recipe, run, prepared, degrees) -> None:
+    """Delete the weights that nothing can go back to: all but the best, the last, and those with the trained head."""
+    done = prepared.phases[: len(degrees)]
+    best = choose([degree.result for degree in degrees], prepared.plan["phases"], recipe.keep, recipe.monitor)
+    needed = {done[best].name, done[-1].name, *(phase.name for phase in done if phase.thaw == 0)}
+    for phase in done:
+        if phase.name not in needed:
+            _weights_file(run, phase).unlink(missing_ok=True)
 
 
 def _weights_file(run, phase: Phase) -> Path:
