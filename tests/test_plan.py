@@ -104,11 +104,11 @@ def test_a_schedule_with_a_purpose_has_no_faults(name, vgg16):
 WRONG = {
     "more blocks than there are": (
         (HEAD, phase("top", 6)),
-        ["from 0 to 5 (the backbone's blocks) or 'all'. Received: thaw=6 in phase 'top'"],
+        ["from 0 to 5 (blocks of vgg16) or 'all'. Received: thaw=6 in phase 'top'"],
     ),
     "more layers than there are": (
         (HEAD, phase("top", 14, unit="layer")),
-        ["from 0 to 13 (the backbone's layers) or 'all'. Received: thaw=14 in phase 'top'"],
+        ["from 0 to 13 (layers of vgg16) or 'all'. Received: thaw=14 in phase 'top'"],
     ),
     "nothing new": ((HEAD, TWO, phase("twice", 2)), ["something new: 'twice' thaws what 'two' does"]),
     "the head twice": ((HEAD, phase("head2", 0)), ["something new: 'head2' thaws what 'head' does"]),
@@ -166,7 +166,7 @@ def test_thawing_batch_norm_too_is_something_new(mobilenet):
 def test_nasnet_has_two_blocks():
     nasnet = backbones.build("NASNetMobile", "none", (32, 32)).model
     (fault,) = find_schedule_faults(nasnet, (HEAD, TWO, phase("three", 3)))
-    assert "from 0 to 2 (the backbone's blocks) or 'all'. Received: thaw=3 in phase 'three'" in fault
+    assert "from 0 to 2 (blocks of nasnet_mobile) or 'all'. Received: thaw=3 in phase 'three'" in fault
 
 
 def test_the_plan_says_all_of_each_phase(mobilenet):

@@ -210,7 +210,7 @@ def split_blocks(backbone: keras.Model, phase: Phase) -> tuple[tuple[Block, ...]
     count = len(blocks) if phase.thaw == "all" else phase.thaw
     if count > len(blocks):
         raise InputError(
-            f"`thaw` must be from 0 to {len(blocks)} (the backbone's {phase.unit}s) or 'all'. "
+            f"`thaw` must be from 0 to {len(blocks)} ({phase.unit}s of {backbone.name}) or 'all'. "
             f"Received: thaw={phase.thaw} in phase {phase.name!r}."
         )
     return blocks[: len(blocks) - count], blocks[len(blocks) - count :]

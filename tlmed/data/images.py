@@ -58,7 +58,7 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         size: Height and width in pixels.
 
     Returns:
-        uint8 [*size, 3].
+        uint8 [size[0], size[1], 3].
 
     >>> resize(np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8), (1, 1)).tolist()
     [[[128, 128, 128]]]
@@ -74,7 +74,7 @@ def decode_resized(content: bytes | np.ndarray, size: tuple[int, int]) -> np.nda
         size: Height and width in pixels.
 
     Returns:
-        uint8 [*size, 3].
+        uint8 [size[0], size[1], 3].
 
     Raises:
         ValueError: As for `decode`.

@@ -57,7 +57,7 @@ def find_schedule_faults(backbone: keras.Model, phases: Sequence[Phase]) -> list
 
     >>> backbone = keras.applications.VGG16(weights=None, include_top=False)
     >>> find_schedule_faults(backbone, [Phase("top", thaw=6, epochs=1, learning_rate=1e-4)])
-    ["`thaw` must be from 0 to 5 (the backbone's blocks) or 'all'. Received: thaw=6 in phase 'top'."]
+    ["`thaw` must be from 0 to 5 (blocks of vgg16) or 'all'. Received: thaw=6 in phase 'top'."]
     """
     faults, chain, anchored = [], [], []
     for phase in phases:
