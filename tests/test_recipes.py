@@ -11,7 +11,7 @@ import pytest
 import tlmed
 from tests.test_certificate import FAMILIES
 from tlmed.blocks import partition
-from tlmed.certificate import certify, fingerprint, make_claim
+from tlmed.certificate import fingerprint, make_claim
 from tlmed.phases import reestimate_statistics, thaw
 from tlmed.plan import expand
 from tlmed.recipe import Degrees, Hybrid, find_recipe, load_recipe, override, shipped_recipes
@@ -189,9 +189,13 @@ def test_every_recipe_fits_every_family(name, backbone):
     reestimate_statistics(model.parts.backbone, [images])
     model.remember()
     phases = expand(recipe.phases, model.parts.backbone)
-    for phase in (phases[0], phases[-1]):
+    for phase in dict.fromkeys((phases[0], phases[-1])):
         thaw(model, phase)
         claim, before = make_claim(model), fingerprint(model)
         model.run_eagerly = True
         model.train_on_batch(images, np.arange(2))
-        certify(phase.name, claim, before, fingerprint(model))
+        after = fingerprint(model)
+        moved = {name for name in before if before[name] != after[name]}
+        # One step through random weights need not reach every block: gradients vanish, and stochastic depth skips some.
+        assert moved
+        assert not moved & claim.frozen
