@@ -13,13 +13,9 @@ from dataclasses import dataclass
 
 import keras
 
+from tlmed.backbones.graphs import is_counted, is_functional
+
 UNITS = ("block", "layer")
-NORMALISATIONS = (
-    keras.layers.BatchNormalization,
-    keras.layers.GroupNormalization,
-    keras.layers.LayerNormalization,
-    keras.layers.Normalization,
-)
 
 
 @dataclass(frozen=True)
@@ -54,11 +50,6 @@ class _Vertex:
         return bool(getattr(self.operation, "weights", ())) and not isinstance(
             self.operation, keras.layers.Normalization
         )
-
-    @property
-    def counted(self) -> bool:
-        """Whether it is a layer that papers count: with weights, and no normalisation."""
-        return self.weighted and not isinstance(self.operation, NORMALISATIONS)
 
     @property
     def width(self) -> float:
@@ -190,7 +181,7 @@ def _read_graph(model, outputs) -> list[_Vertex]:
 
 
 def _stride_of(operation) -> int:
-    if isinstance(operation, keras.Model) and getattr(operation, "outputs", None):
+    if is_functional(operation):
         return max(vertex.stride for vertex in _read_graph(operation, operation.outputs))
     strides = getattr(operation, "strides", 1)
     return max(strides) if isinstance(strides, Sequence) else strides or 1
@@ -228,7 +219,9 @@ def _find_layer_ends(vertices, last) -> list[int]:
     """Return the cut vertices before each weighted layer but the first; what has no weights follows what has."""
     cuts = [i for i, vertex in enumerate(vertices[: last + 1]) if vertex.cuttable]
     spans = zip([-1, *cuts], cuts, strict=False)
-    starts = [start for start, end in spans if any(vertex.counted for vertex in vertices[start + 1 : end + 1])]
+    starts = [
+        start for start, end in spans if any(is_counted(vertex.operation) for vertex in vertices[start + 1 : end + 1])
+    ]
     return starts[1:]
 
 

@@ -18,6 +18,8 @@ from tlmed.optimizers import make_optimizer
 from tlmed.recipe import Phase, find_faults
 from tlmed.seeds import derive
 
+STATISTICS_IMAGES = 512  # as many as BatchNorm statistics are re-estimated on
+
 
 class Frozen(keras.layers.Layer):
     """Run a network in inference mode always.

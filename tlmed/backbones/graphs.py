@@ -4,6 +4,13 @@ from collections.abc import Callable, Iterable
 
 import keras
 
+NORMALISATIONS = (
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.Normalization,
+)
+
 
 class CannotCopy(Exception):
     """A layer cannot be made again from its own configuration; the message names it."""
@@ -63,6 +70,11 @@ def redraw(
     return output
 
 
+def is_counted(operation) -> bool:
+    """Return whether an operation is a layer that papers count: with weights, and no normalisation."""
+    return bool(getattr(operation, "weights", ())) and not isinstance(operation, NORMALISATIONS)
+
+
 def is_functional(model) -> bool:
     """Return whether a model is a graph of layers, drawn already: functional, or sequential with a known input."""
     return isinstance(model, keras.Model) and bool(getattr(model, "inputs", None)) and bool(model.outputs)
@@ -85,6 +97,7 @@ def _run(model, tensor, copy, call):
 def _copy(operation, name: str):
     try:
         return type(operation).from_config({**operation.get_config(), "name": name})
+    # What a user's `get_config`, or a constructor that does not take what it gave, raises.
     except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
         raise CannotCopy(f"{type(operation).__name__} {operation.name!r}") from error
 

@@ -149,6 +149,7 @@ def wrap(
     inputs = preprocessing.apply(affine, images)
     try:
         output = _draw(model, inputs, with_weights)
+    # What Keras, or the user's own `call`, raises at a tensor of the wrong shape.
     except (ValueError, TypeError, NotImplementedError) as error:
         if isinstance(error, InputError):
             raise
@@ -180,6 +181,7 @@ def check_reloads(model: keras.Model) -> None:
         with unallocated(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model), safe_mode=True)
+    # What Keras raises at unknown classes and Lambda layers, and a user's `get_config` and constructor at one another.
     except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
         raise InputError(
             "`backbone` must be a model that Keras can save and load again in safe mode: no Lambda layers, and classes "

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import keras
 
-from tlmed.backbones import applications
-
-NORMALISATIONS = (keras.layers.BatchNormalization, keras.layers.LayerNormalization, keras.layers.Normalization)
+from tlmed.backbones import applications, graphs
 
 
 @dataclass(frozen=True)
@@ -95,12 +93,8 @@ def depth(model: keras.Model) -> int:
     for operation in model.operations:  # in topological order
         parents = [tensor._keras_history.operation for tensor in operation._inbound_nodes[0].input_tensors]
         before = max((longest[id(parent)] for parent in parents), default=0)
-        longest[id(operation)] = before + _is_counted(operation)
+        longest[id(operation)] = before + graphs.is_counted(operation)
     return max(longest.values())
-
-
-def _is_counted(operation) -> bool:
-    return bool(getattr(operation, "weights", ())) and not isinstance(operation, NORMALISATIONS)
 
 
 def _size(weights: Sequence) -> int:

@@ -16,10 +16,9 @@ from tlmed.backbones import own
 from tlmed.errors import InputError, did_you_mean
 from tlmed.features.images import batches, open_images
 from tlmed.features.taps import POOLINGS, feature_model, random_norms
-from tlmed.phases import leaves, reestimate_statistics
+from tlmed.phases import STATISTICS_IMAGES, leaves, reestimate_statistics
 from tlmed.seeds import derive
 
-STATISTICS_IMAGES = 512  # as many as BatchNorm statistics are re-estimated on
 NETWORKS = 4  # so many are kept built
 
 # Clones share a network and each brings its statistics along: one at a time.

@@ -6,8 +6,6 @@ from tlmed.features import pool
 from tlmed.phases import Classifier, Parts
 from tlmed.seeds import derive
 
-POOLING_LAYERS = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
-
 
 def attach_head(
     backbone: keras.Model,

@@ -45,7 +45,8 @@ ALLOWED = (
     "sklearn.utils._bunch.Bunch",
 )
 
-# What reading a file can raise that is damaged, or no skops file at all.
+# What reading a file can raise that is damaged, or no skops file at all: skops follows its JSON without checking it, so
+# that a missing key, a wrong type or a name that is not there comes up as whatever Python says of it.
 _READ_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, OSError, EOFError, json.JSONDecodeError, UnicodeDecodeError),
     *(KeyError, IndexError, ValueError, TypeError, AttributeError, ImportError, NotImplementedError, RecursionError),

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
-from tlmed.blocks import NORMALISATIONS, Block, count_parameters, partition
+from tlmed.backbones.graphs import is_counted
+from tlmed.blocks import Block, count_parameters, partition
 from tlmed.errors import InputError
 from tlmed.phases import Classifier, batch_norms, learning_rates, leaves, split_blocks, whole
 from tlmed.plan.schedule import find_schedule_faults
@@ -130,4 +131,4 @@ def _describe_phase(model: Classifier, phase: Phase) -> dict:
 
 def _weighted(layers) -> list[keras.layers.Layer]:
     """Return the layers that papers count: those with weights, normalisation apart."""
-    return [leaf for leaf in leaves(layers) if leaf.weights and not isinstance(leaf, NORMALISATIONS)]
+    return [leaf for leaf in leaves(layers) if is_counted(leaf)]

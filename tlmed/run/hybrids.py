@@ -11,7 +11,7 @@ from tlmed.heads.pipelines import GRIDS
 from tlmed.heads.skops_files import save_classifier
 from tlmed.plan import describe_classifier
 from tlmed.recipe import Hybrid, Recipe
-from tlmed.run.networks import wake
+from tlmed.run.networks import predict_rows, wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.preparation import Prepared
 from tlmed.run.telling import Clock, Voice
@@ -25,7 +25,10 @@ def train_classifier(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clo
     with clock.stage("re-estimate statistics"):
         wake(recipe, prepared.backbone, images)
     with clock.stage("extract features"):
-        parts = {split: _extract(recipe, prepared, split) for split in ("train", "val", "test")}
+        parts = {
+            split: predict_rows(recipe, prepared.network, images, images.indices(split))
+            for split in ("train", "val", "test")
+        }
     run.mark("Fitting the classifier.")
     train = images.indices("train")
     with clock.stage("fit classifier"):
@@ -64,11 +67,6 @@ def train_classifier(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clo
         "features": parts["train"].shape[1],
     }
     return Outcome(scores, {"classifier": notes}, len(images.splits), seconds)
-
-
-def _extract(recipe, prepared, split) -> np.ndarray:
-    rows = prepared.images.indices(split)
-    return prepared.network.predict(prepared.images.batches(rows, recipe.data.batch_size), verbose=0)
 
 
 def describe(head: Hybrid) -> dict:

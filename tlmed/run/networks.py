@@ -10,12 +10,10 @@ from tlmed.data import ImageSet
 from tlmed.errors import InputError
 from tlmed.features import feature_model, random_norms
 from tlmed.heads import attach_head, augmentation
-from tlmed.phases import Classifier, recalibrate, reestimate_statistics, thaw
+from tlmed.phases import STATISTICS_IMAGES, Classifier, recalibrate, reestimate_statistics, thaw
 from tlmed.plan import expand, find_schedule_faults
 from tlmed.recipe import Hybrid, Recipe
 from tlmed.seeds import derive
-
-STATISTICS_IMAGES = 512  # as many as BatchNorm statistics are re-estimated on
 
 
 def build(recipe: Recipe, num_classes: int, backbone: keras.Model | None = None) -> keras.Model:
@@ -73,3 +71,8 @@ def _pixels(recipe, images):
     chosen = np.random.RandomState(derive(recipe.seed, "statistics")).permutation(images.indices("train"))
     batches = images.batches(chosen[:STATISTICS_IMAGES], recipe.data.batch_size)
     return (pixels for pixels, _ in batches)
+
+
+def predict_rows(recipe: Recipe, network: keras.Model, images: ImageSet, rows: np.ndarray) -> np.ndarray:
+    """Return what a network gives for some images, in the recipe's batches: float32 [n, outputs]."""
+    return network.predict(images.batches(rows, recipe.data.batch_size), verbose=0)

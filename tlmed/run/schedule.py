@@ -14,7 +14,7 @@ from tlmed.certificate import ALGORITHM, certify, fingerprint, make_claim
 from tlmed.features import random_norms
 from tlmed.phases import thaw
 from tlmed.recipe import MONITORS, Phase, Recipe
-from tlmed.run.networks import settle, wake
+from tlmed.run.networks import predict_rows, settle, wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.preparation import Prepared
 from tlmed.run.telling import Clock, Voice
@@ -176,7 +176,7 @@ def _fit(recipe, run, model, phase, images, voice) -> PhaseResult:
 
 def _predict(recipe, model, images, split):
     rows = images.indices(split)
-    return model.plain().predict(images.batches(rows, recipe.data.batch_size), verbose=0), images.table.labels[rows]
+    return predict_rows(recipe, model.plain(), images, rows), images.table.labels[rows]
 
 
 @contextlib.contextmanager

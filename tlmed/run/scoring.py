@@ -1,6 +1,5 @@
 """Score a trained run, beside what needs no transfer, and write it down."""
 
-import keras
 import numpy as np
 
 from tlmed.data import ImageSet
@@ -9,7 +8,7 @@ from tlmed.evaluation.predictions import write_predictions
 from tlmed.features import feature_model
 from tlmed.inference import describe_metrics, make_predictions, score
 from tlmed.recipe import Recipe
-from tlmed.run.networks import build_backbone, wake
+from tlmed.run.networks import build_backbone, predict_rows, wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.telling import Clock, Voice
 from tlmed.rundir import RunDir, write_json
@@ -41,7 +40,7 @@ def _score_baselines(recipe, images) -> dict:
     random = build_backbone(recipe, "none")
     wake(recipe, random, images)
     pooled = feature_model(random.model, pooling=recipe.head.pooling)
-    features = _extract(recipe, pooled, images, np.concatenate([train, test]))
+    features = predict_rows(recipe, pooled, images, np.concatenate([train, test]))
     classes = len(table.classes)
     probe = linear_probe(features[: len(train)], table.labels[train], features[len(train) :], classes)
     majority = majority_class(table.labels[train], len(test), classes)
@@ -53,10 +52,6 @@ def _score_baselines(recipe, images) -> dict:
         name: {"description": words, **_score_baseline(recipe, images, test, scores)}
         for name, (words, scores) in described.items()
     }
-
-
-def _extract(recipe, network: keras.Model, images, rows) -> np.ndarray:
-    return network.predict(images.batches(rows, recipe.data.batch_size), verbose=0)
 
 
 def _score_baseline(recipe, images, test, scores) -> dict:
