@@ -12,8 +12,10 @@ VGG16 (`pip install tlmed[offline]`).
 import argparse
 import dataclasses
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -138,8 +140,12 @@ def run_job(job: Job) -> int:
     job.out.parent.mkdir(parents=True, exist_ok=True)
     log = job.out.with_name(f"{job.out.name}.log")
     begin = time.perf_counter()
-    with log.open("w", encoding="utf-8") as file:
-        status = subprocess.run([*command, "--out", str(job.out)], stdout=file, stderr=file, check=False).returncode
+    # An empty cache for each: what a run costs must not depend on those before it.
+    with log.open("w", encoding="utf-8") as file, tempfile.TemporaryDirectory() as cache:
+        environment = {**os.environ, "TLMED_CACHE_DIR": cache}
+        status = subprocess.run(
+            [*command, "--out", str(job.out)], stdout=file, stderr=file, env=environment, check=False
+        ).returncode
     if status:
         said = [line for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("Error:")]
         print(f"{job.out.name}: exit status {status}; {said[-1] if said else f'see {log}'}", flush=True)

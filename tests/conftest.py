@@ -8,6 +8,16 @@ from tlmed.quiet import import_tensorflow
 
 import_tensorflow()
 
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Give the tests a cache of their own."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TLMED_CACHE_DIR", str(folder))
+        yield folder
+
+
 CLASSES = ("benign", "malignant", "normal")
 
 

@@ -6,9 +6,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ORDER = (
-    *("errors", "seeds", "quiet", "stopping", "recipe", "rundir", "failures", "data", "metrics", "backbones", "blocks"),
-    *("optimizers", "phases", "certificate", "plan", "features", "heads", "training", "evaluation", "environment"),
-    *("inference", "report", "run", "cli"),
+    *("errors", "seeds", "quiet", "stopping", "cachedir", "recipe", "rundir", "failures", "data", "metrics"),
+    *("backbones", "blocks", "optimizers", "phases", "certificate", "plan", "features", "heads", "training"),
+    *("evaluation", "environment", "inference", "report", "run", "cli"),
 )
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "tlmed").rglob("*.py"))
 

@@ -29,7 +29,11 @@ def fit(phase, model=None, **options):
     rows = []
     batches = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(8).repeat()
     model = model or make(phase)
-    result = fit_phase(model, phase, batches, 3, VALIDATION, LABELS[:12], record=rows.append, **options)
+    result = fit_phase(
+        *(model, phase, batches, 3, lambda: model.predict(VALIDATION, verbose=0), LABELS[:12]),
+        record=rows.append,
+        **options,
+    )
     return model, result, rows
 
 

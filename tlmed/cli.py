@@ -6,6 +6,7 @@ import io
 import shlex
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -115,11 +116,11 @@ def plan(recipe, data, settings, positive, seed, write):
     from tlmed.quiet import import_tensorflow
 
     import_tensorflow()
-    from tlmed.plan import describe_blocks, describe_phases
+    from tlmed.plan import describe_blocks, describe_caching, describe_phases
     from tlmed.run import preview
 
     words, content, phases = preview(recipe)
-    for line in (*words, "", *describe_blocks(content), "", *describe_phases(content)):
+    for line in (*words, "", *describe_blocks(content), "", *describe_phases(content), "", *describe_caching(content)):
         click.echo(line)
     if target is not None:
         docstring = f"{summary(file)}\n\ntlmed train {shlex.quote(str(target))}"
@@ -225,6 +226,58 @@ def copy(recipe, to):
     target = _new_recipe(to or Path(file.name), file.name, "TO")
     shutil.copyfile(file, target)
     click.echo(f"{target}: edit it, then: tlmed train {target}")
+
+
+@cli.group()
+def cache():
+    """List, check and delete the features that are kept for later runs.
+
+    They lie in TLMED_CACHE_DIR, by default the user's cache directory, and take at most TLMED_CACHE_LIMIT, by default
+    20GB; what was not used for longest goes first.
+    """
+
+
+def _store():
+    from tlmed.cachedir import cache_folder, cache_limit
+    from tlmed.features.store import Store
+
+    return Store(cache_folder(), cache_limit())
+
+
+@cache.command("list")
+@_debug
+def list_cache():
+    """List what is kept, the last used first."""
+    from tlmed.cachedir import show_size
+
+    store = _store()
+    entries = store.entries()
+    for entry in entries:
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
+        engine = f"{entry.about['engine']} {entry.about['engine_precision']}"
+        click.echo(f"{used}  {show_size(entry.size):>9}  {entry.count:>7} images  {entry.about['name']}  ({engine})")
+    total = show_size(sum(entry.size for entry in entries))
+    click.echo(f"{store.folder}: {len(entries)} files, {total} of {show_size(store.limit)}")
+
+
+@cache.command()
+@_debug
+def verify():
+    """Check every file, and delete what is damaged."""
+    sound, damaged = _store().verify()
+    for path, reason in damaged:
+        _warn(f"deleted, for {reason}: {path}")
+    click.echo(f"{sound} sound, {len(damaged)} damaged")
+
+
+@cache.command()
+@_debug
+def clear():
+    """Delete everything that is kept; it is computed again when it is needed."""
+    from tlmed.cachedir import show_size
+
+    files, size = _store().clear()
+    click.echo(f"{files} files deleted, {show_size(size)}")
 
 
 @cli.command()

@@ -51,10 +51,12 @@ class Parts:
 
     Attributes:
         backbone: The functional model from raw images to a feature map, or to several.
+        features: What comes out of the backbone, pooled: a symbolic tensor [batch, d].
         augment: A layer that changes training images.
     """
 
     backbone: keras.Model | None = None
+    features: keras.KerasTensor | None = None
     augment: keras.layers.Layer | None = None
 
 
@@ -176,20 +178,43 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
     _set_trainable(model, frozen, thawed, phase.batch_norm)
     _reseed(model, phase.name)
     images = model.inputs[0]
-    prefix = keras.Model(images, frozen[-1].output) if frozen else None
-    suffix = keras.Model(frozen[-1].output if frozen else images, model.outputs[0])
+    # Pooling has nothing to train: where all blocks are frozen, it is frozen with them.
+    border = (frozen[-1].output if thawed else model.parts.features) if frozen else images
+    prefix = keras.Model(images, border) if frozen else None
+    suffix = keras.Model(border, model.outputs[0])
     if thawed and phase.batch_norm in ("affine", "recalibrate"):
         suffix = _freeze_statistics(suffix)
     model.route, model.phase = Route(Frozen(prefix) if frozen else None, suffix), phase
-    model.compile(
-        optimizer=make_optimizer(phase.optimizer, phase.learning_rate, _rate_factors(thawed, phase)),
-        loss="sparse_categorical_crossentropy",
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-    )
-    # All variables exist beforehand, those of the metric too (as it is no mere name), so that TensorFlow traces a step
-    # once and not twice.
+    _compile(model, make_optimizer(phase.optimizer, phase.learning_rate, _rate_factors(thawed, phase)))
+    # All variables exist beforehand, so that TensorFlow traces a step once and not twice.
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def trainer(model: Classifier, steps_per_execution: int = 1) -> keras.Model:
+    """Return the model that trains a network's phase on what its frozen prefix gives, instead of on images.
+
+    Args:
+        model: A network that `thaw` has prepared for a phase with frozen blocks.
+        steps_per_execution: As in `keras.Model.compile`.
+
+    Returns:
+        The thawed blocks and the head, compiled with the phase's optimizer; weights are shared. It takes the outputs
+        of `model.route.frozen.net`.
+    """
+    suffix = model.route.suffix
+    _compile(suffix, model.optimizer, steps_per_execution)
+    return suffix
+
+
+def _compile(model, optimizer, steps_per_execution=1) -> None:
+    model.compile(
+        optimizer=optimizer,
+        loss="sparse_categorical_crossentropy",
+        # No mere name: the metric's variables exist before the first step.
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        steps_per_execution=steps_per_execution,
+    )
 
 
 def split_blocks(backbone: keras.Model, phase: Phase) -> tuple[tuple[Block, ...], tuple[Block, ...]]:

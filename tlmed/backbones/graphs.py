@@ -10,6 +10,7 @@ NORMALISATIONS = (
     keras.layers.LayerNormalization,
     keras.layers.Normalization,
 )
+_KNOWN_CODE = ("keras", "keras_hub")
 
 
 class CannotCopy(Exception):
@@ -73,6 +74,17 @@ def redraw(
 def is_counted(operation) -> bool:
     """Return whether an operation is a layer that papers count: with weights, and no normalisation."""
     return bool(getattr(operation, "weights", ())) and not isinstance(operation, NORMALISATIONS)
+
+
+def find_unknown_code(model: keras.Model) -> str | None:
+    """Return the class of a layer whose code is neither Keras's nor keras-hub's; None if there is none.
+
+    >>> find_unknown_code(keras.Sequential([keras.layers.Dense(1)])) is None
+    True
+    """
+    layers = [part for layer in model.layers for part in layer._flatten_layers()]
+    own = [type(layer) for layer in layers if type(layer).__module__.split(".")[0] not in _KNOWN_CODE]
+    return own[0].__name__ if own else None
 
 
 def is_functional(model) -> bool:

@@ -1,6 +1,7 @@
 """Data: any source to a table of images, leak-free splits, and `tf.data` batches of uint8 pixels."""
 
 from tlmed.data.images import decode, resize
+from tlmed.data.known import KnownPixels
 from tlmed.data.pipeline import ImageSet, epoch_order, load, read_files
 from tlmed.data.sources import open_source
 from tlmed.data.splits import join_units
@@ -9,6 +10,7 @@ from tlmed.data.table import EXTENSIONS, Table
 __all__ = [
     "EXTENSIONS",
     "ImageSet",
+    "KnownPixels",
     "Table",
     "decode",
     "epoch_order",

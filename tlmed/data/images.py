@@ -11,6 +11,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF")
+RULE = "rgb-bilinear-1"  # names what `decode_resized` does; another number for every change that moves a pixel
 # What Pillow raises for content that is not, or no longer, an image of its format. Warnings are among them
 # only where the caller made warnings errors.
 _PILLOW_ERRORS = (

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed.data.folders import visible_files
+from tlmed.data.known import KnownPixels
 from tlmed.data.reading import Pixels, check_broken, read_all
 from tlmed.data.sources import check_exists, open_source
 from tlmed.data.splits import assign_splits, describe, find_leaks
@@ -134,6 +135,7 @@ def load(
     seed: int = 0,
     skip_bad: bool = False,
     memory_bytes: int = 2**30,
+    known: KnownPixels | None = None,
 ) -> ImageSet:
     """Open a source, read every image once, and split what is usable.
 
@@ -146,6 +148,7 @@ def load(
         skip_bad: Leave broken images out and list them, instead of refusing the data.
         memory_bytes: Resized pixels are kept in memory if they take no more than this; otherwise every epoch
             decodes them again. Batches are the same either way.
+        known: What is known of files that were decoded before; with it, pixels have digests.
 
     Returns:
         The images.
@@ -154,7 +157,7 @@ def load(
         InputError: The data cannot be used; all faults of a kind at once.
     """
     table = open_source(source)
-    digests, broken, kept = read_all(table, tuple(image_size), memory_bytes)
+    digests, broken, pixels = read_all(table, tuple(image_size), memory_bytes, known)
     check_broken(table, broken, skip_bad)
     usable = [row for row in range(len(table)) if row not in broken]
     faulty = tuple((table.paths[row], reason) for row, reason in broken.items())
@@ -167,7 +170,6 @@ def load(
         splits, made = assign_splits(table, digests, fractions, seed)
     warnings = (*_describe_files(table, faulty), *describe(table, digests, splits, made))
     leaks = find_leaks(table, digests, splits)
-    pixels = Pixels(table.read, tuple(image_size), kept)
     return ImageSet(table, splits, digests, tuple(image_size), faulty, warnings, leaks, made, pixels)
 
 
@@ -194,10 +196,9 @@ def read_files(
     """
     names = _find_files(paths)
     table = Table("paths", names, np.zeros(len(names), np.int64), (), None, None, _read_path(names), 0)
-    _, broken, kept = read_all(table, tuple(image_size), memory_bytes)
+    _, broken, pixels = read_all(table, tuple(image_size), memory_bytes)
     check_broken(table, broken, skip_bad)
     usable = table.take([row for row in range(len(table)) if row not in broken])
-    pixels = Pixels(usable.read, tuple(image_size), kept)
     faulty = [(names[row], reason) for row, reason in broken.items()]
     return list(usable.paths), FileImages(pixels, np.arange(len(usable))), faulty
 

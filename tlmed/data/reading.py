@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed.data.images import decode, decode_resized
+from tlmed.data.known import KnownPixels
 from tlmed.data.table import Table, count, listed
 from tlmed.errors import InputError
 
@@ -20,26 +21,33 @@ READ_ERRORS = (OSError, ValueError)
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Give the resized images of a source as uint8, by row: from memory, or decoded from the source again.
+    """Give the resized images of a source as uint8, by row: from memory, or decoded from the source.
 
     Args:
         read: Row number to encoded content or decoded array.
         image_size: Height and width in pixels.
-        kept: uint8 [n, height, width, 3] with every row, or None to decode each time.
+        kept: uint8 [n, height, width, 3], or None to decode each time.
+        ready: bool [n], which rows of `kept` are filled; the others are decoded when they are first asked for.
+        digests: The SHA-256 of each row's pixels, or None where nobody asked for them.
     """
 
     read: Callable[[int], bytes | np.ndarray]
     image_size: tuple[int, int]
     kept: np.ndarray | None = None
+    ready: np.ndarray | None = None
+    digests: tuple[bytes, ...] | None = None
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Return uint8 [len(rows), height, width, 3] in the order of `rows`."""
-        if self.kept is not None:
-            return self.kept.take(rows, axis=0)
-        images = np.empty((len(rows), *self.image_size, 3), np.uint8)
-        for place, row in enumerate(rows.tolist()):
-            images[place] = decode_resized(self.read(row), self.image_size)
-        return images
+        if self.kept is None:
+            images = np.empty((len(rows), *self.image_size, 3), np.uint8)
+            for place, row in enumerate(rows.tolist()):
+                images[place] = decode_resized(self.read(row), self.image_size)
+            return images
+        for row in rows[~self.ready[rows]].tolist():
+            self.kept[row] = decode_resized(self.read(row), self.image_size)
+            self.ready[row] = True
+        return self.kept.take(rows, axis=0)
 
     def batches(self, rows: tf.data.Dataset, labels: np.ndarray | None = None) -> tf.data.Dataset:
         """Map batches of row numbers to images, in parallel and in order.
@@ -62,62 +70,86 @@ class Pixels:
 
 
 def read_all(
-    table: Table, image_size: tuple[int, int], memory_bytes: int
-) -> tuple[list[str], dict[int, str], np.ndarray | None]:
+    table: Table, image_size: tuple[int, int], memory_bytes: int, known: KnownPixels | None = None
+) -> tuple[list[str], dict[int, str], Pixels]:
     """Read every image once, in parallel.
 
     Args:
         table: The images.
         image_size: Height and width in pixels.
         memory_bytes: The most that kept pixels may take.
+        known: What is known of files that were decoded before: those are sound, and not decoded before their pixels
+            are needed. What is new is added. None: every image is decoded now, and pixels have no digests.
 
     Returns:
-        The digest of every row; the reason of every broken row; and the pixels of all the other rows, in
-        order, or None where they would take more than `memory_bytes`.
+        The digest of every row's content; the reason of every broken row; and the pixels of all the other rows, in
+        order.
     """
     fits = len(table) * image_size[0] * image_size[1] * 3 <= memory_bytes
     kept = np.empty((len(table), *image_size, 3), np.uint8) if fits else None
-    digests: list[str] = []
-    broken: dict[int, str] = {}
-    for chunk in _read_chunks(table, kept):
-        for digest, reason in zip(*chunk, strict=True):
-            if reason:
-                broken[len(digests)] = reason.decode()
-            digests.append(digest.decode())
-    return digests, broken, None if kept is None else _close_gaps(kept, broken)
+    ready = np.zeros(len(table), bool)
+    contents, pixels, reasons = (
+        [value for chunk in column for value in chunk]
+        for column in zip(*_read_chunks(table, image_size, kept, ready, known), strict=True)
+    )
+    broken = {row: reason.decode() for row, reason in enumerate(reasons) if reason}
+    usable = [row for row in range(len(table)) if row not in broken]
+    if known is not None:
+        known.save()
+    if kept is not None and broken:
+        kept, ready = _close_gaps(kept, usable), ready[usable]
+    digests = tuple(pixels[row] for row in usable) if known is not None else None
+    source = Pixels(table.take(usable).read, tuple(image_size), kept, ready, digests)
+    return [content.decode() for content in contents], broken, source
 
 
-def _read_chunks(table: Table, kept: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield digests and reasons (empty for sound images) of a few rows at a time, in order; fill `kept`."""
+def _read_chunks(table, image_size, kept, ready, known) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield digests of contents and of pixels, and reasons (empty for sound images), a few rows at a time, in order."""
 
-    def read_one(row: int) -> tuple[bytes, bytes]:
+    def read_one(row: int) -> tuple[bytes, bytes, bytes]:
         try:
             content = table.read(row)
-            if kept is None:
-                decode(content)
-            else:
-                kept[row] = decode_resized(content, kept.shape[1:3])
+            raw = np.ascontiguousarray(content) if isinstance(content, np.ndarray) else content
+            digest = hashlib.sha256(raw).hexdigest()
+            pixels = known.get(_name(content, digest)) if known is not None else None
+            if pixels is None:
+                pixels = _decode(content, row)
+                if known is not None:
+                    known.add(_name(content, digest), pixels)
         except READ_ERRORS as error:
-            return b"", _reason(error).encode(errors="replace")
-        content = np.ascontiguousarray(content) if isinstance(content, np.ndarray) else content
-        return hashlib.sha256(content).hexdigest().encode(), b""
+            return b"", b"", _reason(error).encode(errors="replace")
+        return digest.encode(), pixels, b""
 
-    def read_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        digests, reasons = zip(*map(read_one, rows.tolist()), strict=True)
-        return np.array(digests, object), np.array(reasons, object)
+    def _decode(content, row) -> bytes:
+        if kept is None and known is None:
+            decode(content)
+            return b""
+        image = decode_resized(content, image_size)
+        if kept is not None:
+            kept[row], ready[row] = image, True
+        return hashlib.sha256(image).digest() if known is not None else b""
+
+    def read_rows(rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(np.array(column, object) for column in zip(*map(read_one, rows.tolist()), strict=True))
 
     rows = tf.data.Dataset.range(len(table)).batch(CHUNK)
     read = rows.map(
-        lambda batch: tf.numpy_function(read_rows, [batch], (tf.string, tf.string), stateful=False),
+        lambda batch: tf.numpy_function(read_rows, [batch], (tf.string,) * 3, stateful=False),
         PARALLEL,
         deterministic=True,
     )
     return read.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
 
 
-def _close_gaps(kept: np.ndarray, broken: dict[int, str]) -> np.ndarray:
+def _name(content, digest: str) -> str:
+    """Return what tells one content from all others: of an array, its shape and type too."""
+    if isinstance(content, np.ndarray):
+        return hashlib.sha256(f"{digest} {content.shape} {content.dtype}".encode()).hexdigest()
+    return digest
+
+
+def _close_gaps(kept: np.ndarray, usable: list[int]) -> np.ndarray:
     """Move pixels up over the rows of broken images, in place: a copy would take the memory twice."""
-    usable = [row for row in range(len(kept)) if row not in broken]
     for place, row in enumerate(usable):
         if place != row:
             kept[place] = kept[row]

@@ -33,7 +33,7 @@ def attach_head(
         start = keras.initializers.GlorotUniform(seed=derive(seed, "head", name))
         return keras.layers.Dense(width, activation=activation, kernel_initializer=start, name=name)
 
-    x = pool(backbone.outputs, pooling)
+    x = features = pool(backbone.outputs, pooling)
     for i, width in enumerate(units, 1):
         x = dense(width, "relu", f"hidden{i}")(x)
     if dropout:
@@ -42,7 +42,7 @@ def attach_head(
     if augment is not None:
         augment.build(backbone.input_shape)  # building draws random numbers: before `thaw` sets the seeds
     model = Classifier(backbone.inputs[0], outputs, name="classifier")
-    model.parts, model.seed = Parts(backbone, augment), seed
+    model.parts, model.seed = Parts(backbone, features, augment), seed
     return model
 
 

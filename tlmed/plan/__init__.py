@@ -1,12 +1,15 @@
 """What a schedule means for a network: which blocks and layers each phase trains, and how many parameters."""
 
 from tlmed.plan.content import describe_classifier, make_plan, memory_needed
+from tlmed.plan.costs import Terms
 from tlmed.plan.schedule import expand, find_schedule_faults
-from tlmed.plan.tables import describe_backbone, describe_blocks, describe_phases
+from tlmed.plan.tables import describe_backbone, describe_blocks, describe_caching, describe_phases
 
 __all__ = [
+    "Terms",
     "describe_backbone",
     "describe_blocks",
+    "describe_caching",
     "describe_classifier",
     "describe_phases",
     "expand",

@@ -10,22 +10,24 @@ from tlmed.backbones.graphs import is_counted
 from tlmed.blocks import Block, count_parameters, partition
 from tlmed.errors import InputError
 from tlmed.phases import Classifier, batch_norms, learning_rates, leaves, split_blocks, whole
+from tlmed.plan.costs import Terms, choose_cache
 from tlmed.plan.schedule import find_schedule_faults
 from tlmed.recipe import Hybrid, Phase
 
 
-def make_plan(model: keras.Model, phases: Sequence[Phase], **facts) -> dict:
+def make_plan(model: keras.Model, phases: Sequence[Phase], terms: Terms | None = None, **facts) -> dict:
     """Return the content of `plan.json`.
 
     Args:
         model: A classifier, every layer of it still trainable; without phases, a network from images to features.
         phases: The schedule, expanded.
+        terms: What decides, besides, whether a phase keeps what its frozen blocks give; None: not to be decided.
         facts: More to note, such as the backbone's name, or a hybrid's `classifier`.
 
     Returns:
         `parameters`, `blocks` and `phases`. A phase's `fine_tuning_ratio` is the share of the backbone's weighted
         layers (normalisation apart) that it thaws: 0 for a feature extractor, 1 for fine-tuning from scratch. Its
-        `learning_rates` are those of the head and of each thawed block.
+        `learning_rates` are those of the head and of each thawed block. Its `cache`, with `terms`, is a `Choice`.
 
     Raises:
         InputError: With every fault of the schedule.
@@ -37,7 +39,11 @@ def make_plan(model: keras.Model, phases: Sequence[Phase], **facts) -> dict:
         **facts,
         "parameters": count_parameters(model.layers),
         "blocks": [describe_block(block) for block in cut(backbone)],
-        "phases": [_describe_phase(model, phase) for phase in phases],
+        "phases": [
+            _describe_phase(model, phase)
+            | ({"cache": dataclasses.asdict(choose_cache(model, phase, terms))} if terms else {})
+            for phase in phases
+        ],
     }
 
 

@@ -2,6 +2,7 @@
 
 import keras
 
+from tlmed.cachedir import show_size
 from tlmed.plan.content import cut, describe_block
 
 _MOST_NAMES = 4  # blocks that a line of the table names one by one
@@ -58,6 +59,21 @@ def describe_phases(plan: dict) -> list[str]:
     ]
     head = ("phase", "thaw", "trains", "trainable", "frozen", "ratio", "BatchNorm", "epochs", "rate", "start")
     return _table(head, rows, right=(1, 3, 4, 5, 7))
+
+
+def describe_caching(plan: dict) -> list[str]:
+    """Return for each of the plan's phases whether what its frozen blocks give is kept, and why."""
+    rows = [
+        (
+            *(phase["name"], "kept" if phase["cache"]["on"] else "run in every epoch"),
+            *(f"{phase['cache']['flops'] / 1e9:.2f}", show_size(phase["cache"]["bytes_per_image"])),
+            phase["cache"]["reason"],
+        )
+        for phase in plan["phases"]
+        if phase["blocks"] != [block["name"] for block in plan["blocks"]]
+    ]
+    head = ("frozen blocks", "are", "GFLOP/image", "features/image", "because")
+    return _table(head, rows, right=(2, 3)) if rows else []
 
 
 def _name_blocks(phase) -> str:

@@ -2,7 +2,18 @@
 
 from tlmed.errors import InputError
 from tlmed.recipe.rules import find_field_faults, must, one_of, optional_count, section
-from tlmed.recipe.sections import Augment, Degrees, Dense, Hybrid, Images, Phase
+from tlmed.recipe.sections import (
+    CACHE,
+    CACHE_DTYPES,
+    ENGINE_PRECISIONS,
+    ENGINES,
+    Augment,
+    Degrees,
+    Dense,
+    Hybrid,
+    Images,
+    Phase,
+)
 
 CLASS_WEIGHTS = ("none", "balanced")
 KEEP = ("best", "last")
@@ -31,6 +42,12 @@ class Recipe:
         monitor: The validation score that picks the best epoch of a phase, and the best phase.
         seed: Decides splits, initial weights, order, dropout, augmentation and resampling.
         baselines: Also score a linear classifier on the features of randomly initialised weights.
+        cache: Whether what frozen blocks give is computed once per image and kept for all epochs and later runs:
+            `"auto"`, where that is cheaper and training images do not change; `"on"`; or `"off"`.
+        cache_dtype: In which numbers it is kept; `"float16"` takes half the room.
+        engine: What runs frozen blocks then: `"tensorflow"`, `"openvino"`, or `"auto"`, which is OpenVINO on a CPU
+            where it is installed.
+        engine_precision: In which numbers OpenVINO computes.
         phase_patience: Phases without improvement of `monitor` after which no later phase is tried; None: all are.
 
     Raises:
@@ -57,6 +74,10 @@ class Recipe:
     seed: int = must("a whole number from 0 to 2**32 - 1", lambda seed: 0 <= seed < 2**32, default=0)
     baselines: bool = must("True or False", lambda _: True, default=False)
     phase_patience: int | None = optional_count(default=None)
+    cache: str = one_of(CACHE, default="auto")
+    cache_dtype: str = one_of(CACHE_DTYPES, default="float32")
+    engine: str = one_of(ENGINES, default="auto")
+    engine_precision: str = one_of(ENGINE_PRECISIONS, default="float32")
 
     def __post_init__(self):
         if faults := find_faults(self):
@@ -88,7 +109,13 @@ def find_faults(part, path: str = "") -> list[str]:
     """
     faults = find_field_faults(part, path)
     if isinstance(part, Recipe):
-        for find in (_find_name_faults, _find_head_faults, _find_backbone_faults, _find_patience_faults):
+        for find in (
+            _find_name_faults,
+            _find_head_faults,
+            _find_backbone_faults,
+            _find_patience_faults,
+            _find_cache_faults,
+        ):
             faults += find(part)
     return faults
 
@@ -138,5 +165,14 @@ def _find_patience_faults(recipe) -> list[str]:
         return [
             "`phase_patience` must be None unless keep='best': it ends a run at the phase that is kept. "
             f"Received: phase_patience={recipe.phase_patience!r} with keep='last'."
+        ]
+    return []
+
+
+def _find_cache_faults(recipe) -> list[str]:
+    if recipe.cache == "on" and recipe.augment != Augment():
+        return [
+            "`cache` must be 'auto' or 'off' with random augmentation, which shows every epoch other images. "
+            f"Received: cache='on' with augment={recipe.augment!r}."
         ]
     return []

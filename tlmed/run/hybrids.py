@@ -11,8 +11,9 @@ from tlmed.heads.pipelines import GRIDS
 from tlmed.heads.skops_files import save_classifier
 from tlmed.plan import describe_classifier
 from tlmed.recipe import Hybrid, Recipe
-from tlmed.run.networks import predict_rows, wake
+from tlmed.run.networks import wake
 from tlmed.run.outcome import Outcome
+from tlmed.run.prefixes import features_of
 from tlmed.run.preparation import Prepared
 from tlmed.run.telling import Clock, Voice
 from tlmed.rundir import RunDir, atomic, write_csv
@@ -25,15 +26,12 @@ def train_classifier(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clo
     with clock.stage("re-estimate statistics"):
         wake(recipe, prepared.backbone, images)
     with clock.stage("extract features"):
-        parts = {
-            split: predict_rows(recipe, prepared.network, images, images.indices(split))
-            for split in ("train", "val", "test")
-        }
+        features = features_of(recipe, prepared.network, images, "hybrid", clock, voice)
     run.mark("Fitting the classifier.")
     train = images.indices("train")
     with clock.stage("fit classifier"):
         fitted = fit_classifier(
-            parts["train"],
+            features[train],
             images.table.labels[train],
             find_units(images, train),
             name=head.classifier,
@@ -45,11 +43,11 @@ def train_classifier(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clo
             class_weight=recipe.class_weight,
             seed=recipe.seed,
         )
+    clock.trained = time.perf_counter()
     for note in fitted.notes:
         voice.warn(note)
-    scores = predict_probabilities(
-        fitted.classifier, np.concatenate([parts["val"], parts["test"]]), len(images.table.classes)
-    )
+    rows = np.concatenate([images.indices("val"), images.indices("test")])
+    scores = predict_probabilities(fitted.classifier, features[rows], len(images.table.classes))
     seconds = time.perf_counter() - start
     with atomic(run / "model.keras") as part:
         prepared.network.save(part)
@@ -64,7 +62,7 @@ def train_classifier(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clo
         "cv_score": fitted.score,
         "scoring": fitted.scoring,
         "folds": head.folds,
-        "features": parts["train"].shape[1],
+        "features": features.shape[1],
     }
     return Outcome(scores, {"classifier": notes}, len(images.splits), seconds)
 

@@ -9,13 +9,15 @@ import keras
 
 from tlmed import backbones, metrics
 from tlmed.backbones import Backbone
-from tlmed.data import ImageSet, load, open_source
+from tlmed.cachedir import cache_folder, cache_room
+from tlmed.data import ImageSet, KnownPixels, load, open_source
 from tlmed.environment import memory_limit
 from tlmed.errors import CheckFailed, InputError
 from tlmed.features import feature_model
+from tlmed.features.engines import choose_engine
 from tlmed.phases import Classifier
-from tlmed.plan import expand, find_schedule_faults, make_plan, memory_needed
-from tlmed.recipe import Hybrid, Phase, Recipe
+from tlmed.plan import Terms, expand, find_schedule_faults, make_plan, memory_needed
+from tlmed.recipe import Augment, Hybrid, Phase, Recipe
 from tlmed.run.networks import assemble, build_backbone
 from tlmed.run.telling import Clock, Voice
 
@@ -55,7 +57,8 @@ def prepare(recipe: Recipe, own: keras.Model | None, skip_bad: bool, clock: Cloc
     clock.reading = time.perf_counter()
     with clock.stage("read images"), _collected(faults):
         settings = recipe.data
-        images = load(settings.source, settings.image_size, settings.split, recipe.seed, skip_bad)
+        known = KnownPixels(cache_folder(), settings.image_size) if recipe.cache != "off" else None
+        images = load(settings.source, settings.image_size, settings.split, recipe.seed, skip_bad, known=known)
         faults += _find_label_faults(recipe, images)
     if faults:
         raise InputError(faults)
@@ -87,7 +90,7 @@ def preview(recipe: Recipe) -> tuple[list[str], dict, tuple[Phase, ...]]:
     if faults:
         raise InputError(faults)
     phases = expand(recipe.phases, network)
-    plan = _make_plan(recipe, _assemble(recipe, network, len(table.classes)), phases)
+    plan = _make_plan(recipe, _assemble(recipe, network, len(table.classes)), phases, len(table))
     words = [
         f"Backbone: {_listed(recipe.backbone)}, {plan['parameters']:,} parameters{' with the head' if phases else ''}",
         f"Weights: {weights}",
@@ -123,6 +126,7 @@ def _find_network_faults(recipe, network) -> list[str]:
             feature_model(network, head.tap, head.pooling)
         else:
             faults += find_schedule_faults(network, expand(recipe.phases, network))
+        choose_engine(recipe.engine, recipe.engine_precision)
     return faults
 
 
@@ -140,7 +144,7 @@ def _find_label_faults(recipe, images) -> list[str]:
 def _plan(recipe, backbone, images) -> Prepared:
     phases = expand(recipe.phases, backbone.model)
     network = _assemble(recipe, backbone.model, len(images.table.classes))
-    plan = _make_plan(recipe, network, phases, weights=backbone.name)
+    plan = _make_plan(recipe, network, phases, len(images.splits), weights=backbone.name)
     if phases and memory_needed(network, phases, min(recipe.data.batch_size, len(images.splits))) > memory_limit():
         raise MemoryError
     return Prepared(images, backbone, network, phases, plan)
@@ -152,10 +156,11 @@ def _assemble(recipe, backbone, num_classes) -> keras.Model:
     return assemble(recipe, backbone, num_classes)
 
 
-def _make_plan(recipe, network, phases, **facts) -> dict:
+def _make_plan(recipe, network, phases, images, **facts) -> dict:
     if isinstance(recipe.head, Hybrid):
         facts["classifier"] = _hybrids().describe(recipe.head)
-    return make_plan(network, phases, backbone=recipe.backbone, **facts)
+    terms = Terms(recipe.cache, recipe.cache_dtype, recipe.augment != Augment(), images, cache_room())
+    return make_plan(network, phases, terms, backbone=recipe.backbone, **facts)
 
 
 def _listed(names) -> str:

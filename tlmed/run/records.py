@@ -84,23 +84,23 @@ def describe_run(recipe: Recipe, backbone: Backbone, images: ImageSet) -> dict:
     }
 
 
-def write_timing(run: RunDir, clock: Clock, trained: float, outcome: Outcome) -> None:
+def write_timing(run: RunDir, clock: Clock, outcome: Outcome) -> None:
     """Write `timing.json`.
 
     Args:
         run: The run.
         clock: Of this command.
-        trained: When the last weight was updated, on the clock of `time.perf_counter`.
         outcome: What training was.
     """
     now = time.perf_counter()
     write_json(
         run / "timing.json",
         {
-            "training_seconds": round(trained - clock.reading + outcome.earlier, 3),
+            "training_seconds": round(max(clock.trained - clock.reading, 0) + outcome.earlier, 3),
             "total_seconds": round(now - clock.begin + outcome.earlier, 3),
             "images_per_second": round(outcome.images / outcome.seconds, 2),
             "peak_memory_mb": peak_memory_mb(),
             "stages": clock.stages,
+            "extractions": clock.extractions,
         },
     )

@@ -16,6 +16,7 @@ from tlmed.phases import thaw
 from tlmed.recipe import MONITORS, Phase, Recipe
 from tlmed.run.networks import predict_rows, settle, wake
 from tlmed.run.outcome import Outcome
+from tlmed.run.prefixes import look
 from tlmed.run.preparation import Prepared
 from tlmed.run.telling import Clock, Voice
 from tlmed.rundir import DEGREES, RunDir, atomic, write_csv, write_json
@@ -52,7 +53,7 @@ def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, 
             break
         run.mark(f"Training phase {phase.name!r}.")
         with clock.stage(f"phase {phase.name}"):
-            degrees.append(_train_phase(recipe, run, prepared, phase, voice))
+            degrees.append(_train_phase(recipe, run, prepared, phase, clock, voice))
         with atomic(_weights_file(run, phase)) as part:
             model.plain().save_weights(part)
         write_json(run.progress / "phases.json", [dataclasses.asdict(degree) for degree in degrees])
@@ -61,10 +62,15 @@ def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, 
     kept = choose(results, prepared.plan["phases"], recipe.keep, recipe.monitor)
     _save(run, model, phases[kept])
     _write_degrees(run, prepared, degrees, kept)
+    scores = np.load(_scores_file(run, phases[kept]))
+    if _is_rounded(recipe, prepared.plan["phases"][kept]):
+        # What is written down is what `model.keras` gives, which rounds nothing.
+        rows = np.concatenate([prepared.images.indices(split) for split in ("val", "test")])
+        scores = predict_rows(recipe, model.plain(), prepared.images, rows)
     best = results[kept]
     voice.say(f"Kept: phase {best.name!r}, epoch {best.best_epoch}, {recipe.monitor} {best.score:.4f}")
     return Outcome(
-        np.load(_scores_file(run, phases[kept])),
+        scores,
         {"kept": dataclasses.asdict(best)},
         len(prepared.images.indices("train")) * sum(result.epochs for result in results),
         sum(result.seconds for result in results),
@@ -136,15 +142,24 @@ def _scores_file(run, phase: Phase) -> Path:
     return run.progress / f"{phase.name}.npy"
 
 
-def _train_phase(recipe, run, prepared, phase, voice) -> Degree:
+def _is_rounded(recipe, plan) -> bool:
+    return plan["cache"]["on"] and (recipe.engine_precision, recipe.cache_dtype) != ("float32", "float32")
+
+
+def _train_phase(recipe, run, prepared, phase, clock, voice) -> Degree:
     """Train one phase, with a certificate of what moved, and score it on validation and test images."""
     start = time.perf_counter()
     model, images = thaw(prepared.network, phase), prepared.images
+    choice = prepared.plan["phases"][prepared.phases.index(phase)]["cache"]
+    sight = look(recipe, model, images, choice, clock, voice)
     with _certified(run, model, prepared.phases):
-        result = _fit(recipe, run, model, phase, images, voice)
+        result = _fit(recipe, run, sight, phase, voice)
         if phase.batch_norm == "recalibrate":
             settle(recipe, model, images)
-    parts = [_predict(recipe, model, images, split) for split in ("val", "test")]
+    clock.trained = time.perf_counter()
+    parts = [
+        (sight.predict(images.indices(split)), images.table.labels[images.indices(split)]) for split in ("val", "test")
+    ]
     with atomic(_scores_file(run, phase)) as part:
         np.save(part, np.concatenate([scores for scores, _ in parts]))
     val, test = (measure(scores, labels) for scores, labels in parts)
@@ -152,31 +167,26 @@ def _train_phase(recipe, run, prepared, phase, voice) -> Degree:
     return Degree(dataclasses.replace(result, score=score, seconds=seconds), val, test)
 
 
-def _fit(recipe, run, model, phase, images, voice) -> PhaseResult:
-    train, val, size = images.indices("train"), images.indices("val"), recipe.data.batch_size
+def _fit(recipe, run, sight, phase, voice) -> PhaseResult:
+    images, size = sight.images, recipe.data.batch_size
+    train, val = images.indices("train"), images.indices("val")
     steps = -(-len(train) // size)
     labels = images.table.labels
     weights = class_weights(labels[train]) if recipe.class_weight == "balanced" else None
     shown = voice.progress(phase.name, phase.epochs, steps) if voice.progress else contextlib.nullcontext()
     with shown as callback:
         return fit_phase(
-            model,
+            sight.trainer,
             phase,
             images.training_batches(train, size, derive(recipe.seed, "phase", phase.name)),
             steps,
-            images.batches(val, size),
+            lambda: sight.predict(val),
             labels[val],
             monitor=recipe.monitor,
             class_weight=weights,
             record=run.append_history,
             callbacks=[callback] if callback else [],
-            predictor=model.plain(),
         )
-
-
-def _predict(recipe, model, images, split):
-    rows = images.indices(split)
-    return predict_rows(recipe, model.plain(), images, rows), images.table.labels[rows]
 
 
 @contextlib.contextmanager

@@ -8,8 +8,9 @@ from tlmed.evaluation.predictions import write_predictions
 from tlmed.features import feature_model
 from tlmed.inference import describe_metrics, make_predictions, score
 from tlmed.recipe import Recipe
-from tlmed.run.networks import build_backbone, predict_rows, wake
+from tlmed.run.networks import build_backbone, wake
 from tlmed.run.outcome import Outcome
+from tlmed.run.prefixes import features_of
 from tlmed.run.telling import Clock, Voice
 from tlmed.rundir import RunDir, write_json
 
@@ -28,22 +29,21 @@ def evaluate_run(recipe: Recipe, run: RunDir, images: ImageSet, outcome: Outcome
     result |= outcome.notes
     if recipe.baselines:
         with clock.stage("baselines"):
-            result["baselines"] = _score_baselines(recipe, images)
+            result["baselines"] = _score_baselines(recipe, images, clock, voice)
     write_json(run / "metrics.json", result)
     for line in describe_metrics(result):
         voice.say(line)
 
 
-def _score_baselines(recipe, images) -> dict:
+def _score_baselines(recipe, images, clock, voice) -> dict:
     """Score what needs no transfer on the test images: random weights below a linear classifier, and no network."""
     table, train, test = images.table, images.indices("train"), images.indices("test")
     random = build_backbone(recipe, "none")
     wake(recipe, random, images)
     pooled = feature_model(random.model, pooling=recipe.head.pooling)
-    features = predict_rows(recipe, pooled, images, np.concatenate([train, test]))
-    classes = len(table.classes)
-    probe = linear_probe(features[: len(train)], table.labels[train], features[len(train) :], classes)
-    majority = majority_class(table.labels[train], len(test), classes)
+    features = features_of(recipe, pooled, images, "baseline", clock, voice)
+    probe = linear_probe(features[train], table.labels[train], features[test], len(table.classes))
+    majority = majority_class(table.labels[train], len(test), len(table.classes))
     described = {
         "random_weights": ("A linear classifier on the features of randomly initialised weights.", probe),
         "majority_class": ("The shares of the classes among the training images, for every image.", majority),

@@ -28,11 +28,21 @@ SILENT = Voice()
 
 @dataclass
 class Clock:
-    """Seconds of each stage, and of the whole from when the first image is read."""
+    """Seconds of each stage, and of the whole from when the first image is read to when the last weight is updated.
+
+    Attributes:
+        begin: When the command began, as all three on the clock of `time.perf_counter`.
+        reading: When the first image was read.
+        trained: When the last weight was updated.
+        stages: Name and seconds of each stage.
+        extractions: How features were had: computed, or found in the cache.
+    """
 
     begin: float = field(default_factory=time.perf_counter)
     reading: float = 0.0
+    trained: float = 0.0
     stages: list[dict] = field(default_factory=list)
+    extractions: list[dict] = field(default_factory=list)
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:

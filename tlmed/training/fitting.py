@@ -40,13 +40,13 @@ class Validation(keras.callbacks.Callback):
     It comes before callbacks that read `val_...` from the logs.
     """
 
-    def __init__(self, batches: tf.data.Dataset, labels: np.ndarray, predictor: keras.Model | None = None):
+    def __init__(self, predict: Callable[[], np.ndarray], labels: np.ndarray):
         super().__init__()
-        self.batches, self.labels, self.predictor = batches, labels, predictor
+        self.predict, self.labels = predict, labels
 
     def on_epoch_end(self, epoch, logs=None):
         """Add `val_loss`, `val_accuracy` and `val_auc` to the logs."""
-        scores = (self.predictor or self.model).predict(self.batches, verbose=0)
+        scores = self.predict()
         if not (np.isfinite(scores).all() and math.isfinite(logs["loss"])):
             raise RunFailed(
                 f"The loss must stay finite; a lower `learning_rate` often helps. "
@@ -95,29 +95,26 @@ def fit_phase(
     phase: Phase,
     train: tf.data.Dataset,
     steps: int,
-    validation: tf.data.Dataset,
+    validate: Callable[[], np.ndarray],
     validation_labels: np.ndarray,
     monitor: str = "val_auc",
     class_weight: dict[int, float] | None = None,
     record: Callable[[dict], None] = lambda row: None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    predictor: keras.Model | None = None,
 ) -> PhaseResult:
     """Train a compiled network for one phase and leave it with the weights of its best epoch.
 
     Args:
-        model: As `tlmed.phases.thaw` left it.
+        model: As `tlmed.phases.thaw` left it, or the `tlmed.phases.trainer` of that.
         phase: Epochs and patience.
-        train: Batches (images, labels) without end; an epoch is the next `steps` of them.
+        train: Batches of what the model takes and labels, without end; an epoch is the next `steps` of them.
         steps: Batches per epoch.
-        validation: Batches (images, labels), once and in order.
+        validate: Gives class probabilities [n, classes] of the validation images by the weights of the moment.
         validation_labels: Their labels [n].
         monitor: The score that decides; of equal ones the earlier epoch stays.
         class_weight: Factor of each class in the loss.
         record: Called with every epoch's scores.
         callbacks: More Keras callbacks, such as a progress bar.
-        predictor: A model over the same layers that scores the validation images. One that is not compiled anew for
-            each phase, such as `model.plain()`, is traced only once.
 
     Raises:
         RunFailed: If the loss or a score is no longer finite.
@@ -129,7 +126,7 @@ def fit_phase(
         patience=phase.patience or phase.epochs,
         restore_best_weights=True,
     )
-    own = [Validation(validation, validation_labels, predictor), best, EpochLog(phase.name, record)]
+    own = [Validation(validate, validation_labels), best, EpochLog(phase.name, record)]
     history = model.fit(
         train,
         steps_per_epoch=steps,

@@ -1,0 +1,316 @@
+"""Runs whose frozen blocks are computed once: the same numbers as without, and nothing computed twice."""
+
+import contextlib
+import dataclasses
+import errno
+import os
+
+import keras
+import numpy as np
+import pytest
+
+import tlmed
+from tests.conftest import write_images
+from tlmed import run
+from tlmed.errors import InputError
+from tlmed.features import store as stores
+from tlmed.features.engines import CannotConvert, OpenVino, choose_engine, make_engine
+from tlmed.plan import Terms
+from tlmed.plan.costs import choose_cache, count_flops, weigh
+from tlmed.recipe import Augment, load_recipe, override
+from tlmed.rundir import RunDir, read_csv
+
+SMALL = ("data.image_size=32,32", "data.batch_size=16", "phases.epochs=3", "weights=none", "engine=tensorflow")
+
+
+@pytest.fixture
+def empty_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TLMED_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def small(*settings, name="fine_tuning"):
+    return override(load_recipe(name), [*SMALL, *settings])
+
+
+def train(images, out, *settings, name="fine_tuning", **options):
+    return RunDir(tlmed.train(small(*settings, name=name), out, images, **options).path)
+
+
+def extractions(folder):
+    return folder.json("timing.json")["extractions"]
+
+
+def numbers(folder, name="history.csv"):
+    rows = read_csv(folder / name)
+    return np.array([[float(value) for key, value in row.items() if key not in TEXT] for row in rows])
+
+
+TEXT = ("phase", "seconds", "path", "split", "label", "prediction")
+
+
+def noisy():
+    """Return a small backbone with BatchNorm, and with stochastic depth as EfficientNet has it."""
+    inputs = keras.Input((32, 32, 3), name="pictures")
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    for i, width in enumerate((8, 12, 16), 1):
+        x = keras.layers.Conv2D(width, 3, strides=2, padding="same", name=f"down{i}")(x)
+        x = keras.layers.BatchNormalization(name=f"norm{i}")(x)
+        branch = keras.layers.Conv2D(width, 3, padding="same", activation="relu", name=f"branch{i}")(x)
+        branch = keras.layers.Dropout(0.3, noise_shape=(None, 1, 1, 1), seed=i, name=f"drop{i}")(branch)
+        x = keras.layers.Add(name=f"add{i}")([x, branch])
+    return keras.Model(inputs, x, name="noisy")
+
+
+# EfficientNet has stochastic depth, and all three have BatchNorm.
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("MobileNet", "EfficientNetB0")]
+
+
+@pytest.mark.parametrize("backbone", ["noisy", *SLOW])
+def test_histories_are_those_without_the_cache(backbone, images, empty_cache, tmp_path):
+    words = (f"backbone={backbone}", "head.dropout=0.3", "phases.1.batch_norm=affine")
+    options = {"backbone": noisy()} if backbone == "noisy" else {}
+    kept, plain = (train(images, tmp_path / mode, *words, f"cache={mode}", **options) for mode in ("on", "off"))
+    assert [entry["computed"] for entry in extractions(kept)] == [60, 60]
+    assert extractions(plain) == []
+    np.testing.assert_allclose(numbers(kept), numbers(plain), atol=1e-4)
+    np.testing.assert_allclose(numbers(kept, "predictions.csv"), numbers(plain, "predictions.csv"), atol=1e-4)
+    weights = [keras.saving.load_model(each / "model.keras").get_weights() for each in (kept, plain)]
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_the_saved_model_gives_on_raw_images_what_cached_training_saw(images, empty_cache, tmp_path):
+    folder = train(images, tmp_path / "run", "backbone=MobileNet", "cache=on")
+    model = keras.saving.load_model(folder / "model.keras")
+    for row in read_csv(folder / "predictions.csv"):
+        image = keras.utils.img_to_array(keras.utils.load_img(images / row["path"], target_size=None))
+        image = tlmed.data.resize(image.astype("uint8"), (32, 32))
+        scores = model.predict(image[None], verbose=0)[0]
+        assert [float(row[f"score_{name}"]) for name in ("benign", "malignant", "normal")] == pytest.approx(
+            scores.tolist(), abs=1e-5
+        )
+
+
+def test_a_second_run_computes_nothing(images, empty_cache, tmp_path):
+    words = ("backbone=VGG16", "cache=on", "phases.epochs=1")
+    first, second = (train(images, tmp_path / name, *words) for name in ("first", "second"))
+    assert [(entry["images"], entry["computed"], entry["batches"]) for entry in extractions(first)] == [(60, 60, 4)] * 2
+    assert [(entry["images"], entry["computed"], entry["batches"]) for entry in extractions(second)] == [(60, 0, 0)] * 2
+    assert (first / "predictions.csv").read_bytes() == (second / "predictions.csv").read_bytes()
+
+
+def test_other_heads_classifiers_and_splits_share_the_features(images, empty_cache, tmp_path):
+    weights = tmp_path / "vgg.weights.h5"
+    keras.applications.VGG16(weights=None, include_top=False, input_shape=(32, 32, 3)).save_weights(weights)
+    words = ("backbone=VGG16", f"weights={weights}", "cache=on")
+    train(images, tmp_path / "first", *words, "phases.epochs=1", name="feature_extractor")
+    others = {
+        "seed": ("feature_extractor", "seed=7", "phases.epochs=1"),
+        "head": ("feature_extractor", "head.units=8", "phases.epochs=1"),
+        "svc": ("feature_extractor_hybrid", "head.folds=2", "head.classifier=KNeighborsClassifier"),
+    }
+    for out, (name, *settings) in others.items():
+        recipe = override(load_recipe(name), [*(w for w in SMALL if "phases" not in w), *words, *settings])
+        done = RunDir(tlmed.train(recipe, tmp_path / out, images).path)
+        assert [(entry["computed"], entry["batches"]) for entry in extractions(done)] == [(0, 0)], out
+
+
+def test_new_images_are_added_to_those_that_are_there(images, empty_cache, tmp_path):
+    more = write_images(tmp_path / "more", 22)
+    words = ("backbone=LeNet5", "weights=digits", "cache=on", "phases.epochs=1")
+    train(images, tmp_path / "first", *words, name="feature_extractor")
+    second = train(more, tmp_path / "second", *words, name="feature_extractor")
+    alone = train(more, tmp_path / "alone", *words, "cache=off", name="feature_extractor")
+    assert [entry["computed"] for entry in extractions(second)] == [6]
+    np.testing.assert_allclose(numbers(second, "predictions.csv"), numbers(alone, "predictions.csv"), atol=1e-5)
+
+
+def _fill_disk(folder, monkeypatch):
+    def refuse(file):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(stores.os, "fsync", refuse)
+
+
+def _block(folder, monkeypatch):
+    folder.write_text("in the way")
+
+
+def _tighten(folder, monkeypatch):
+    monkeypatch.setenv("TLMED_CACHE_LIMIT", "1KB")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"), [(_fill_disk, "No space left"), (_block, "ot a directory"), (_tighten, "limit")]
+)
+def test_a_run_goes_on_without_a_cache_that_cannot_be_used(trouble, words, images, empty_cache, tmp_path, monkeypatch):
+    trouble(empty_cache, monkeypatch)
+    said = []
+    voice = run.Voice(warn=said.append)
+    settings = ("backbone=LeNet5", "weights=digits", "cache=on", "phases.epochs=1")
+    folder = train(images, tmp_path / "run", *settings, name="feature_extractor", voice=voice)
+    plain = train(images, tmp_path / "plain", *settings, "cache=off", name="feature_extractor")
+    assert any("cache cannot be used" in line and words in line for line in said)
+    assert extractions(folder) == []
+    assert (folder / "predictions.csv").read_bytes() == (plain / "predictions.csv").read_bytes()
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_damaged_features_are_computed_again_and_the_run_says_so(images, empty_cache, tmp_path):
+    settings = ("backbone=LeNet5", "weights=digits", "cache=on", "phases.epochs=1")
+    first = train(images, tmp_path / "first", *settings, name="feature_extractor")
+    (entry,) = empty_cache.rglob("*.rows")
+    content = bytearray(entry.read_bytes())
+    content[5] ^= 1
+    entry.write_bytes(content)
+    said = []
+    second = train(images, tmp_path / "second", *settings, name="feature_extractor", voice=run.Voice(warn=said.append))
+    assert any("damaged" in line for line in said)
+    assert [entry["computed"] for entry in extractions(second)] == [60]
+    assert (first / "predictions.csv").read_bytes() == (second / "predictions.csv").read_bytes()
+
+
+def test_a_prefix_that_an_engine_cannot_run_falls_back_to_tensorflow(images, empty_cache, tmp_path, monkeypatch):
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+
+    def refuse(self):
+        raise CannotConvert("an operation is missing")
+
+    monkeypatch.setattr(OpenVino, "_compile", refuse)
+    said = []
+    settings = ("backbone=LeNet5", "weights=digits", "cache=on", "phases.epochs=1", "engine=openvino")
+    folder = train(images, tmp_path / "run", *settings, name="feature_extractor", voice=run.Voice(warn=said.append))
+    assert any("an operation is missing" in line and "TensorFlow" in line for line in said)
+    assert [(entry["engine"], entry["computed"]) for entry in extractions(folder)] == [("tensorflow", 60)]
+
+
+def lenet():
+    return small("backbone=LeNet5", "weights=digits").build(3)
+
+
+PIXELS = np.random.RandomState(0).randint(0, 256, (5, 32, 32, 3)).astype("uint8")
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "tolerance"),
+    [("tensorflow", "float32", 1e-6), ("openvino", "float32", 1e-5), ("openvino", "bfloat16", 0.05)],
+)
+def test_an_engine_gives_what_keras_gives_and_each_row_by_itself(name, precision, tolerance):
+    if name == "openvino":
+        pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    model = lenet()
+    prefix = keras.Model(model.inputs[0], [model.parts.features, model.parts.backbone.outputs[0]])
+    engine = make_engine(name, prefix, 4, precision)
+    rows = engine(PIXELS[:4])
+    vector, maps = (part.numpy() for part in prefix(PIXELS[:4].astype("float32"), training=False))
+    wanted = np.concatenate([vector, maps.reshape(4, -1)], axis=1)
+    assert np.abs(rows - wanted).max() <= tolerance * np.abs(wanted).max()
+    np.testing.assert_array_equal(engine(PIXELS[2:3])[0], rows[2])
+    assert (engine.name, engine.precision, engine.calls) == (name, precision, 2)
+
+
+def test_the_engine_is_chosen_by_what_is_installed(monkeypatch):
+    from tlmed.features import engines
+
+    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: object())
+    assert choose_engine("auto", "float32") == choose_engine("auto", "bfloat16") == "openvino"
+    assert choose_engine("tensorflow", "float32") == "tensorflow"
+    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
+    assert choose_engine("auto", "float32") == "tensorflow"
+    with pytest.raises(InputError, match=r"pip install 'tlmed\[fast\]'.*engine='openvino'"):
+        choose_engine("openvino", "float32")
+    with pytest.raises(InputError, match=r"`engine_precision` must be 'float32'.*'bfloat16'"):
+        choose_engine("auto", "bfloat16")
+
+
+def terms(**fields):
+    return Terms(**{"wanted": "auto", "dtype": "float32", "augmented": False, "images": 780, "room": 10**10, **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "on", "reason"),
+    [
+        ({"wanted": "off"}, False, "the recipe says so"),
+        ({"wanted": "on", "images": 3}, True, "the recipe says so"),
+        ({"augmented": True}, False, "augmentation"),
+        ({"images": 3}, False, "as much"),
+        ({"room": 10**5, "images": 10**6}, False, "do not fit"),
+        ({"images": 10**6}, True, "saved"),
+    ],
+)
+def test_the_plan_says_whether_features_are_kept_and_why(fields, on, reason):
+    model, phase = lenet(), small().phases[0]
+    choice = choose_cache(model, phase, terms(**fields))
+    assert choice.on is on
+    assert reason in choice.reason
+
+
+def test_a_phase_that_freezes_nothing_keeps_nothing():
+    phase = dataclasses.replace(small().phases[0], thaw="all")
+    assert choose_cache(lenet(), phase, terms(wanted="on")).reason == "nothing is frozen"
+
+
+def test_half_precision_takes_half_the_room(images, empty_cache, tmp_path):
+    sizes = [weigh(10**9, 1000, dtype, 780, 10, 10**9).bytes_per_image for dtype in ("float32", "float16")]
+    assert sizes == [4000, 2000]
+    settings = ("backbone=LeNet5", "weights=digits", "cache=on", "phases.epochs=1", "cache_dtype=float16")
+    folder = train(images, tmp_path / "run", *settings, name="feature_extractor")
+    (entry,) = stores.Store(empty_cache, 10**9).entries()
+    assert entry.dtype == np.float16
+    # What is written down is what the saved model gives, which rounds nothing.
+    model = keras.saving.load_model(folder / "model.keras")
+    row = read_csv(folder / "predictions.csv")[0]
+    image = tlmed.data.resize(tlmed.data.decode((images / row["path"]).read_bytes()), (32, 32))
+    assert float(row["score_benign"]) == pytest.approx(float(model.predict(image[None], verbose=0)[0, 0]), abs=1e-6)
+
+
+def test_layers_of_code_of_ones_own_are_not_kept(images, empty_cache, tmp_path):
+    @keras.saving.register_keras_serializable("tests")
+    class Halve(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs / 2
+
+    inputs = keras.Input((32, 32, 3))
+    model = keras.Model(inputs, keras.layers.Conv2D(4, 3, strides=4)(Halve()(inputs)), name="mine")
+    folder = train(images, tmp_path / "run", "cache=on", "phases.epochs=1", name="feature_extractor", backbone=model)
+    assert extractions(folder) == []
+    assert "Halve" in folder.json("plan.json")["phases"][0]["cache"]["reason"]
+
+
+def test_random_augmentation_and_a_forced_cache_contradict_each_other():
+    with pytest.raises(InputError, match="`cache` must be 'auto' or 'off' with random"):
+        dataclasses.replace(small(), cache="on", augment=Augment(flip="horizontal"))
+
+
+def test_operations_are_counted_as_papers_count_them():
+    # MobileNetV2 (Sandler et al. 2018): 300 million multiply-adds at 224 x 224, with its classifier of 1.28 million.
+    model = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(224, 224, 3))
+    assert count_flops(model.layers) / 2 == pytest.approx(300e6, rel=0.02)
+
+
+def test_a_stopped_run_finds_its_features_again(images, empty_cache, tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            raise KeyboardInterrupt
+
+    settings = ("backbone=LeNet5", "weights=digits", "cache=on", "phases.epochs=2")
+    whole = train(images, tmp_path / "whole", *settings, name="feature_extractor")
+    voice = run.Voice(progress=lambda *_: contextlib.nullcontext(Stop()))
+    with pytest.raises(KeyboardInterrupt):
+        train(images, tmp_path / "run", *settings, name="feature_extractor", voice=voice)
+    again = train(images, tmp_path / "run", *settings, name="feature_extractor")
+    assert [entry["computed"] for entry in extractions(again)] == [0]
+    assert (again / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
+
+
+def test_plan_json_holds_the_choice(images, empty_cache, tmp_path):
+    folder = train(images, tmp_path / "run", "backbone=LeNet5", "weights=digits", "phases.epochs=1")
+    head, top = (phase["cache"] for phase in folder.json("plan.json")["phases"])
+    assert head == {
+        "on": False,
+        "reason": "one epoch passes over the images once in any case",
+        "flops": count_flops(lenet().parts.backbone.layers),
+        "bytes_per_image": 4 * 16,
+    }
+    assert top["reason"] == "nothing is frozen"

@@ -1,0 +1,60 @@
+"""Where tlmed keeps what it may compute again: the user's cache directory, and how much may lie there."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import platformdirs
+
+from tlmed.errors import InputError
+
+FOLDER, LIMIT = "TLMED_CACHE_DIR", "TLMED_CACHE_LIMIT"
+DEFAULT_LIMIT = "20GB"
+_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def cache_folder() -> Path:
+    """Return the folder: `TLMED_CACHE_DIR`, or `tlmed` in the user's cache directory. It need not exist."""
+    return Path(os.environ.get(FOLDER) or platformdirs.user_cache_dir("tlmed")).expanduser()
+
+
+def cache_limit() -> int:
+    """Return how many bytes the store of features may take: `TLMED_CACHE_LIMIT`, such as "5GB", or 20 GB.
+
+    Raises:
+        InputError: If the variable is no size.
+    """
+    return parse_size(os.environ.get(LIMIT) or DEFAULT_LIMIT)
+
+
+def cache_room() -> int:
+    """Return how many bytes features may take now: the limit, or half of what the disk has left if that is less."""
+    folder = cache_folder()
+    there = next((place for place in (folder, *folder.parents) if place.exists()), None)
+    return min(cache_limit(), shutil.disk_usage(there).free // 2) if there else cache_limit()
+
+
+def parse_size(text: str) -> int:
+    """Return a size in bytes.
+
+    >>> parse_size("1.5 GB"), parse_size("200")
+    (1500000000, 200)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?B?)", text.strip().upper())
+    unit = found and (found[2] if found[2] in _UNITS else f"{found[2]}B")
+    if not found or unit not in {*_UNITS, "B"}:
+        raise InputError(f"`{LIMIT}` must be a size such as '20GB' or '500MB'. Received: {LIMIT}={text!r}.")
+    return int(float(found[1]) * _UNITS.get(unit, 1))
+
+
+def show_size(size: int) -> str:
+    """Return a size for people.
+
+    >>> show_size(3_996_000), show_size(12)
+    ('4.0 MB', '12 B')
+    """
+    for unit in ("TB", "GB", "MB", "KB"):
+        if size >= _UNITS[unit]:
+            return f"{size / _UNITS[unit]:.1f} {unit}"
+    return f"{size} B"

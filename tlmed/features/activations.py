@@ -1,0 +1,133 @@
+"""What a frozen prefix makes of images: computed once, kept in the store, read back as batches."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tlmed.data.reading import PARALLEL, Pixels
+from tlmed.features.engines import Engine
+from tlmed.features.keys import address, describe
+from tlmed.features.store import Entry, Store, StoreError
+
+
+@dataclass(frozen=True, eq=False)
+class Activations:
+    """Give the activations of images by row, as `Pixels` gives their pixels.
+
+    Attributes:
+        shapes: Of each output of the prefix, for one image.
+        sources: Arrays [n, values], mapped into memory.
+        places: int64 [rows, 2]: of each row, which source holds it and where.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    sources: tuple[np.ndarray, ...] = field(repr=False)
+    places: np.ndarray = field(repr=False)
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Return float32 [len(rows), values] in the order of `rows`."""
+        which, where = self.places[rows].T
+        if len(self.sources) == 1:
+            return self.sources[0][where].astype("float32", copy=False)
+        taken = np.empty((len(rows), sum(map(math.prod, self.shapes))), "float32")
+        for number, source in enumerate(self.sources):
+            chosen = which == number
+            taken[chosen] = source[where[chosen]]
+        return taken
+
+    def split(self, values: tf.Tensor):
+        """Return rows as what the suffix takes: one tensor, or one for each output."""
+        sizes = [math.prod(shape) for shape in self.shapes]
+        parts = tf.split(values, sizes, axis=1) if len(sizes) > 1 else [values]
+        shaped = [tf.reshape(part, (-1, *shape)) for part, shape in zip(parts, self.shapes, strict=True)]
+        return shaped if len(shaped) > 1 else shaped[0]
+
+    def batches(self, rows: tf.data.Dataset, labels: np.ndarray | None = None) -> tf.data.Dataset:
+        """Map batches of row numbers to activations, in parallel and in order; see `Pixels.batches`."""
+        values = sum(map(math.prod, self.shapes))
+
+        def look_up(batch: tf.Tensor):
+            found = tf.numpy_function(self.take, [batch], tf.float32, stateful=False)
+            found = self.split(tf.ensure_shape(found, [None, values]))
+            return found if labels is None else (found, tf.gather(labels, batch))
+
+        return rows.map(look_up, PARALLEL, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """How activations were had.
+
+    Attributes:
+        key: Their address in the store.
+        images: How many images there are.
+        computed: How many of them the prefix ran over; the others were in the store.
+        batches: How often it ran.
+        notes: Sentences for the user.
+    """
+
+    key: str
+    images: int
+    computed: int
+    batches: int
+    notes: tuple[str, ...] = ()
+
+
+def extract(
+    prefix: keras.Model,
+    engine: Engine,
+    pixels: Pixels,
+    store: Store,
+    name: str,
+    dtype: str = "float32",
+    tick: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Activations, Extraction]:
+    """Return what a network makes of all images: from the store where it is there, else computed and put there.
+
+    Args:
+        prefix: From raw images to one output or several.
+        engine: What runs it.
+        pixels: The images, with digests.
+        store: Where rows are looked up and kept.
+        name: What the store's list calls them.
+        dtype: In which numbers they are kept, "float32" or "float16".
+        tick: Told of every batch: images done, images in all.
+
+    Raises:
+        StoreError: If the store cannot be used.
+        CannotConvert: If the engine cannot run the network.
+    """
+    description = describe(prefix, engine, dtype)
+    key, digests = address(description), pixels.digests
+    entries, notes = store.open(key)
+    held = {digest for entry in entries for digest in entry.digests()}
+    missing = np.array([row for row, digest in enumerate(digests) if digest not in held], np.int64)
+    shapes = tuple(tuple(output.shape[1:]) for output in keras.tree.flatten(prefix.outputs))
+    before = engine.calls
+    if len(missing):
+        engine.prepare()
+        shape = (sum(map(math.prod, shapes)),)
+        with store.create(
+            key, {"name": name, **description}, shape, dtype, [digests[row] for row in missing]
+        ) as append:
+            for start in range(0, len(missing), engine.batch_size):
+                append(engine(pixels.take(missing[start : start + engine.batch_size])))
+                tick(min(start + engine.batch_size, len(missing)), len(missing))
+        entries, more = store.open(key)
+        notes += more
+        if more:
+            raise StoreError(f"what was written cannot be read back: {store.folder / key}")
+    done = Extraction(key, len(digests), len(missing), engine.calls - before, tuple(notes))
+    return Activations(shapes, *_locate(entries, digests)), done
+
+
+def _locate(entries: Sequence[Entry], digests: Sequence[bytes]) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """Return the arrays that hold some images' rows, and where each row is."""
+    where = {
+        digest: (number, row) for number, entry in enumerate(entries) for row, digest in enumerate(entry.digests())
+    }
+    return tuple(entry.rows() for entry in entries), np.array([where[digest] for digest in digests], np.int64)

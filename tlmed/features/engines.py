@@ -1,0 +1,153 @@
+"""What runs a frozen network over images: TensorFlow, or OpenVINO, which is faster on a CPU."""
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tlmed.errors import InputError
+
+ENGINES = ("tensorflow", "openvino")
+PRECISIONS = ("float32", "bfloat16")
+_OPENVINO_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+
+
+class CannotConvert(Exception):
+    """An engine cannot run a network; the message says why."""
+
+
+class Engine:
+    """Run a network over batches of images of one size, always as many: rows do not depend on their neighbours.
+
+    Args:
+        prefix: A functional network on raw images; it is read when the engine is first called, and not before.
+        batch_size: Images per call.
+
+    Attributes:
+        name: Of the engine.
+        version: Of the library.
+        precision: Of the arithmetic, "float32" or "bfloat16".
+        calls: How often the network ran.
+    """
+
+    name = ""
+    version = ""
+    precision = "float32"
+
+    def __init__(self, prefix: keras.Model, batch_size: int):
+        self.prefix, self.batch_size, self.calls = prefix, batch_size, 0
+        self._run: Callable[[np.ndarray], list[np.ndarray]] | None = None
+
+    def prepare(self) -> None:
+        """Convert or compile the network, which takes seconds; the first call does it otherwise.
+
+        Raises:
+            CannotConvert: If the engine cannot run it.
+        """
+        if self._run is None:
+            self._run = self._compile()
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Return the features of some images, each as one row; several outputs lie one after the other in it.
+
+        Args:
+            images: uint8 [b, height, width, 3], b no more than the batch size.
+
+        Returns:
+            float32 [b, values].
+        """
+        self.prepare()
+        self.calls += 1
+        missing = self.batch_size - len(images)
+        padded = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)]) if missing else images
+        outputs = [np.asarray(output).reshape(self.batch_size, -1) for output in self._run(padded)]
+        joined = np.concatenate(outputs, axis=1) if len(outputs) > 1 else outputs[0]
+        return joined[: len(images)].astype("float32", copy=False)
+
+    def _compile(self):
+        raise NotImplementedError
+
+
+class TensorFlow(Engine):
+    """Run the network as Keras does."""
+
+    name, version = "tensorflow", tf.__version__
+
+    def _compile(self):
+        prefix, dtype = self.prefix, self.prefix.inputs[0].dtype
+        spec = tf.TensorSpec((self.batch_size, *prefix.input_shape[1:]), tf.uint8)
+        run = tf.function(lambda images: prefix(tf.cast(images, dtype), training=False), input_signature=[spec])
+        return lambda images: [output.numpy() for output in tf.nest.flatten(run(images))]
+
+
+class OpenVino(Engine):
+    """Run the network in OpenVINO on the CPU.
+
+    Args:
+        prefix: As for `Engine`.
+        batch_size: As for `Engine`.
+        precision: "float32", or "bfloat16", which is fast on processors with AMX.
+    """
+
+    name = "openvino"
+
+    def __init__(self, prefix: keras.Model, batch_size: int, precision: str = "float32"):
+        super().__init__(prefix, batch_size)
+        self.precision, self.version = precision, importlib.metadata.version("openvino")
+
+    def _compile(self):
+        import openvino
+
+        prefix, dtype = self.prefix, self.prefix.inputs[0].dtype
+        spec = tf.TensorSpec((self.batch_size, *prefix.input_shape[1:]), tf.uint8)
+        run = tf.function(
+            lambda images: tf.nest.flatten(prefix(tf.cast(images, dtype), training=False)), input_signature=[spec]
+        )
+        try:
+            converted = openvino.convert_model(run.get_concrete_function())
+            settings = {
+                "INFERENCE_PRECISION_HINT": _OPENVINO_PRECISIONS[self.precision],
+                "PERFORMANCE_HINT": "LATENCY",  # one batch at a time, on all cores
+            }
+            compiled = openvino.Core().compile_model(converted, "CPU", settings)
+        # Its frontend and its CPU plugin raise RuntimeError with their own reports, whatever they lack.
+        except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
+            raise CannotConvert(str(error).strip().split("\n")[0]) from error
+        shapes = [tuple(output.shape[1:]) for output in keras.tree.flatten(prefix.outputs)]
+        found = [tuple(output.get_partial_shape().to_shape())[1:] for output in compiled.outputs]
+        if found != shapes:
+            raise CannotConvert(f"outputs {found} instead of {shapes}")
+        return lambda images: [np.array(output) for output in compiled(images).values()]
+
+
+def choose_engine(wanted: str, precision: str) -> str:
+    """Return the engine that a recipe gets here, by static facts alone, so that another day brings the same.
+
+    Args:
+        wanted: "auto", or an engine's name. "auto" is TensorFlow on a GPU, on a CPU OpenVINO if it is installed.
+        precision: "float32" or "bfloat16"; the latter is OpenVINO's.
+
+    Raises:
+        InputError: If the engine is not installed, or knows no such precision.
+    """
+    installed = importlib.util.find_spec("openvino") is not None
+    if wanted == "openvino" and not installed:
+        raise InputError(
+            "`engine` must be installed: pip install 'tlmed[fast]' brings OpenVINO. Received: engine='openvino'."
+        )
+    fast = installed and not tf.config.list_physical_devices("GPU")
+    chosen = ("openvino" if fast else "tensorflow") if wanted == "auto" else wanted
+    if chosen == "tensorflow" and precision != "float32":
+        raise InputError(
+            "`engine_precision` must be 'float32' for TensorFlow; bfloat16 needs OpenVINO (pip install 'tlmed[fast]'). "
+            f"Received: engine_precision={precision!r} with engine={wanted!r}."
+        )
+    return chosen
+
+
+def make_engine(name: str, prefix: keras.Model, batch_size: int, precision: str = "float32") -> Engine:
+    """Return an engine for a network."""
+    return TensorFlow(prefix, batch_size) if name == "tensorflow" else OpenVino(prefix, batch_size, precision)

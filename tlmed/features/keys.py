@@ -1,0 +1,86 @@
+"""The address of feature rows: a digest of everything that decides the numbers, except the image itself."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tlmed.features.engines import Engine
+from tlmed.features.store import FORMAT
+
+# What a layer's configuration says of training alone. Initial values are drawn anew for every seed, while the weights
+# themselves are part of the address.
+_OF_TRAINING = ("trainable", "seed")
+_ENDINGS_OF_TRAINING = ("_initializer", "_regularizer", "_constraint")
+
+
+def describe(prefix: keras.Model, engine: Engine, dtype: str) -> dict:
+    """Return what decides the features of a network: two that differ in anything here are not the same.
+
+    Args:
+        prefix: From raw images to features; what counts is the values of its weights now.
+        engine: What runs it.
+        dtype: Of the stored numbers.
+    """
+    return {
+        "format": FORMAT,
+        "graph": digest_graph(prefix),
+        "weights": digest_weights(prefix),
+        "input": list(prefix.input_shape[1:]),
+        "dtype": dtype,
+        "engine": engine.name,
+        "engine_version": engine.version,
+        "engine_precision": engine.precision,
+        "batch_size": engine.batch_size,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "device": "gpu" if tf.config.list_logical_devices("GPU") else "cpu",
+        "machine": platform.machine(),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+        "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
+    }
+
+
+def address(description: Mapping) -> str:
+    """Return the key of a description, 64 hexadecimal digits.
+
+    >>> address({"a": 1, "b": 2}) == address({"b": 2, "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+
+
+def digest_weights(model: keras.Model) -> str:
+    """Return the SHA-256 of the values of all weights, statistics included, with their shapes and types."""
+    found = hashlib.sha256()
+    for weight in model.weights:
+        value = np.ascontiguousarray(weight.numpy())
+        found.update(f"{value.dtype}{value.shape}".encode())
+        found.update(value.tobytes())
+    return found.hexdigest()
+
+
+def digest_graph(model: keras.Model) -> str:
+    """Return the SHA-256 of what a functional model computes: its layers, their settings and how they are joined.
+
+    The model's own name and what concerns training alone do not count.
+    """
+    config = keras.saving.serialize_keras_object(model)["config"]
+    return hashlib.sha256(json.dumps({**_bare(config), "name": None}, sort_keys=True).encode()).hexdigest()
+
+
+def _bare(config):
+    if isinstance(config, dict):
+        return {
+            name: _bare(value)
+            for name, value in config.items()
+            if name not in _OF_TRAINING and not str(name).endswith(_ENDINGS_OF_TRAINING)
+        }
+    if isinstance(config, list | tuple):
+        return [_bare(value) for value in config]
+    return config

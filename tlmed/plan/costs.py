@@ -1,0 +1,125 @@
+"""What it costs to run frozen blocks in every epoch, and to keep what they give: estimates, for a choice."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import keras
+
+from tlmed.backbones.graphs import find_unknown_code
+from tlmed.cachedir import show_size
+from tlmed.phases import Classifier, leaves, split_blocks
+from tlmed.recipe import Phase
+
+# Round figures for two cores of today, to weigh computing against reading and writing: factors matter, not digits.
+FLOPS_PER_SECOND = 50e9
+BYTES_PER_SECOND = 1e9
+ENGINE_SECONDS = 2.0  # conversion, checksums, tracing of another graph
+DTYPES = {"float32": 4, "float16": 2}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Whether a phase keeps what its frozen blocks give, and why.
+
+    Attributes:
+        on: Whether it does.
+        reason: A clause for the user.
+        flops: Estimated operations of the frozen blocks for one image, a multiplication and an addition each.
+        bytes_per_image: What is kept of an image.
+    """
+
+    on: bool
+    reason: str
+    flops: int = 0
+    bytes_per_image: int = 0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the choice depends on besides the network and the phase.
+
+    Attributes:
+        wanted: "auto", "on" or "off".
+        dtype: In which numbers activations are kept.
+        augmented: Whether training images change at random.
+        images: How many there are, all splits together.
+        room: Bytes that the store may take.
+    """
+
+    wanted: str
+    dtype: str
+    augmented: bool
+    images: int
+    room: int
+
+
+def choose_cache(model: Classifier, phase: Phase, terms: Terms) -> Choice:
+    """Say whether a phase should keep what its frozen blocks give."""
+    frozen, thawed = split_blocks(model.parts.backbone, phase)
+    flops = count_flops(layer for block in frozen for layer in block.layers)
+    if not frozen:
+        return Choice(False, "nothing is frozen")
+    border = frozen[-1].output if thawed else model.parts.features  # as `phases.thaw` lays it
+    values = sum(math.prod(tensor.shape[1:]) for tensor in keras.tree.flatten(border))
+    size = values * DTYPES[terms.dtype]
+    if terms.wanted == "off":
+        return Choice(False, "the recipe says so", flops, size)
+    if terms.augmented:
+        return Choice(False, "augmentation shows every epoch other images", flops, size)
+    if name := find_unknown_code(model.parts.backbone):
+        return Choice(False, f"{name} is code of your own, which no address can cover", flops, size)
+    if terms.wanted == "on":
+        return Choice(True, "the recipe says so", flops, size)
+    return weigh(flops, values, terms.dtype, terms.images, phase.epochs, terms.room)
+
+
+def count_flops(layers: Iterable[keras.layers.Layer]) -> int:
+    """Return the estimated operations of some layers for one image.
+
+    Each weight of a kernel is multiplied and added once for every position of the layer's output. Products of
+    activations with each other (attention) and everything without a kernel are left out.
+
+    >>> inputs = keras.Input((8, 8, 3))
+    >>> layer = keras.layers.Conv2D(4, 3, padding="same", use_bias=False)
+    >>> model = keras.Model(inputs, layer(inputs))
+    >>> count_flops(model.layers) == 2 * 3 * 3 * 3 * 4 * 8 * 8
+    True
+    """
+    return sum(_count(leaf) for leaf in leaves(layers) if leaf._inbound_nodes)
+
+
+def _count(layer) -> int:
+    kernels = sum(math.prod(weight.shape) for weight in layer.weights if len(weight.shape) > 1)
+    positions = max(math.prod(size or 1 for size in output.shape[1:-1]) for output in keras.tree.flatten(layer.output))
+    return 2 * kernels * positions
+
+
+def weigh(flops: int, values: int, dtype: str, images: int, epochs: int, room: int) -> Choice:
+    """Say whether keeping the activations of a frozen prefix costs less than computing them in every epoch.
+
+    Args:
+        flops: Of the prefix for one image.
+        values: Numbers that it gives for an image.
+        dtype: In which they are kept.
+        images: How many there are.
+        epochs: Passes over them, at most.
+        room: Bytes that the store may take.
+
+    >>> weigh(10**9, 1280, "float32", images=780, epochs=10, room=10**9).on
+    True
+    >>> weigh(10**9, 1280, "float32", images=780, epochs=1, room=10**9).reason
+    'one epoch passes over the images once in any case'
+    """
+    size = values * DTYPES[dtype]
+    saved = flops * images * (epochs - 1) / FLOPS_PER_SECOND
+    spent = size * images * (epochs + 2) / BYTES_PER_SECOND + ENGINE_SECONDS  # written, checked, read
+    if epochs < 2:
+        return Choice(False, "one epoch passes over the images once in any case", flops, size)
+    if size * images > room:
+        reason = f"{show_size(size * images)} of activations do not fit into the {show_size(room)} that they may take"
+        return Choice(False, reason, flops, size)
+    if saved <= spent:
+        reason = f"reading them would cost about as much as computing them ({spent:.1f} s against {saved:.1f} s)"
+        return Choice(False, reason, flops, size)
+    return Choice(True, f"about {saved:.0f} s of computing are saved, and {spent:.0f} s spent", flops, size)

@@ -1,0 +1,128 @@
+"""Run what a phase keeps frozen once over all images, or leave it in the network: by what the plan says is cheaper."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tlmed.backbones.graphs import find_unknown_code
+from tlmed.cachedir import cache_folder, cache_limit
+from tlmed.data import ImageSet
+from tlmed.features.activations import Activations, extract
+from tlmed.features.engines import CannotConvert, choose_engine, make_engine
+from tlmed.features.store import Store, StoreError
+from tlmed.phases import Classifier, trainer
+from tlmed.recipe import Recipe
+from tlmed.run.networks import predict_rows
+from tlmed.run.telling import Clock, Voice
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a phase sees of the images, what it trains on that, and how the network is scored meanwhile.
+
+    Attributes:
+        images: The images, or in place of their pixels what the frozen prefix made of them.
+        trainer: What is fitted to their batches.
+        predict: Row numbers to class probabilities [n, classes], by the weights of the moment.
+    """
+
+    images: ImageSet
+    trainer: keras.Model
+    predict: Callable[[np.ndarray], np.ndarray]
+
+
+def look(recipe: Recipe, model: Classifier, images: ImageSet, choice: dict, clock: Clock, voice: Voice) -> Sight:
+    """Return what a phase trains on.
+
+    Args:
+        recipe: The recipe.
+        model: Its network, thawed for the phase.
+        images: The images.
+        choice: `cache` of the phase in `plan.json`.
+        clock: Takes a note of the extraction.
+        voice: Where to tell of it.
+    """
+    if choice["on"]:
+        activations = _extract(recipe, model.route.frozen.net, images, model.phase.name, clock, voice)
+        if activations is not None:
+            steps = -(-len(images.indices("train")) // recipe.data.batch_size) if model.phase.thaw == 0 else 1
+            suffix = trainer(model, steps_per_execution=steps)  # the head alone is quicker than Python between steps
+            return Sight(
+                dataclasses.replace(images, pixels=activations),
+                suffix,
+                _predictor(suffix, activations, recipe.data.batch_size),
+            )
+    return Sight(images, model, lambda rows: predict_rows(recipe, model.plain(), images, rows))
+
+
+def features_of(
+    recipe: Recipe, network: keras.Model, images: ImageSet, name: str, clock: Clock, voice: Voice
+) -> np.ndarray:
+    """Return what a frozen network from images to features gives for every image: float32 [n, d].
+
+    Args:
+        recipe: The recipe; with `cache="off"` nothing is looked up or kept.
+        network: The network.
+        images: The images.
+        name: What the features are for.
+        clock: Takes a note of the extraction.
+        voice: Where to tell of it.
+    """
+    rows = np.arange(len(images.splits))
+    kept = recipe.cache != "off" and find_unknown_code(network) is None
+    activations = _extract(recipe, network, images, name, clock, voice) if kept else None
+    return predict_rows(recipe, network, images, rows) if activations is None else activations.take(rows)
+
+
+def _extract(recipe, prefix, images, name, clock, voice) -> Activations | None:
+    start, size = time.perf_counter(), recipe.data.batch_size
+    engine = make_engine(choose_engine(recipe.engine, recipe.engine_precision), prefix, size, recipe.engine_precision)
+    store = Store(cache_folder(), cache_limit())
+    shown = f"{recipe.backbone if isinstance(recipe.backbone, str) else ' + '.join(recipe.backbone)}, {name}"
+    try:
+        try:
+            activations, done = extract(prefix, engine, images.pixels, store, shown, recipe.cache_dtype)
+        except CannotConvert as reason:
+            voice.warn(f"{engine.name} cannot run the frozen blocks ({reason}); TensorFlow does, in float32.")
+            engine = make_engine("tensorflow", prefix, size)
+            activations, done = extract(prefix, engine, images.pixels, store, shown, recipe.cache_dtype)
+    except StoreError as reason:
+        voice.warn(f"The cache cannot be used, and frozen blocks run as often as they are needed: {reason}.")
+        return None
+    for note in done.notes:
+        voice.warn(note)
+    seconds = round(time.perf_counter() - start, 3)
+    clock.extractions.append(
+        {
+            "name": name,
+            "images": done.images,
+            "computed": done.computed,
+            "batches": done.batches,
+            "engine": engine.name,
+            "engine_precision": engine.precision,
+            "key": done.key,
+            "seconds": seconds,
+        }
+    )
+    voice.say(f"Features ({name}): {done.computed} of {done.images} computed by {engine.name}, {seconds:.1f} s")
+    return activations
+
+
+def _predictor(suffix, activations, batch_size) -> Callable[[np.ndarray], np.ndarray]:
+    values = sum(int(np.prod(shape)) for shape in activations.shapes)
+    # `Model.predict` takes longer to begin than a head takes to compute.
+    run = tf.function(
+        lambda batch: suffix(activations.split(batch), training=False),
+        input_signature=[tf.TensorSpec((None, values), tf.float32)],
+    )
+
+    def predict(rows: np.ndarray) -> np.ndarray:
+        starts = range(0, len(rows), batch_size)
+        return np.concatenate([run(activations.take(rows[start : start + batch_size])).numpy() for start in starts])
+
+    return predict
