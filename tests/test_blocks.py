@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ MORE = {"InceptionV3": 5, "Xception": 5, "EfficientNetV2B0": 5, "ConvNeXtTiny": 
 LARGE = [name for name in BACKBONES if name not in {*ENDS, *COUNTS}]
 
 
+@functools.cache  # building takes longer than what is tested
 def build(name, size=96):
     keras.backend.clear_session()
     return BACKBONES[name].builder(weights=None, include_top=False, input_shape=(size, size, 3))

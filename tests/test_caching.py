@@ -12,8 +12,8 @@ import pytest
 import tlmed
 from tests.conftest import write_images
 from tlmed import run
+from tlmed.cache import store as stores
 from tlmed.errors import InputError
-from tlmed.features import store as stores
 from tlmed.features.engines import CannotConvert, OpenVino, choose_engine, make_engine
 from tlmed.plan import Terms
 from tlmed.plan.costs import choose_cache, count_flops, weigh
@@ -93,7 +93,7 @@ def test_the_saved_model_gives_on_raw_images_what_cached_training_saw(images, em
 
 
 def test_a_second_run_computes_nothing(images, empty_cache, tmp_path):
-    words = ("backbone=VGG16", "cache=on", "phases.epochs=1")
+    words = ("backbone=CifarNet", "cache=on", "phases.epochs=1")
     first, second = (train(images, tmp_path / name, *words) for name in ("first", "second"))
     assert [(entry["images"], entry["computed"], entry["batches"]) for entry in extractions(first)] == [(60, 60, 4)] * 2
     assert [(entry["images"], entry["computed"], entry["batches"]) for entry in extractions(second)] == [(60, 0, 0)] * 2
@@ -101,9 +101,7 @@ def test_a_second_run_computes_nothing(images, empty_cache, tmp_path):
 
 
 def test_other_heads_classifiers_and_splits_share_the_features(images, empty_cache, tmp_path):
-    weights = tmp_path / "vgg.weights.h5"
-    keras.applications.VGG16(weights=None, include_top=False, input_shape=(32, 32, 3)).save_weights(weights)
-    words = ("backbone=VGG16", f"weights={weights}", "cache=on")
+    words = ("backbone=LeNet5", "weights=digits", "cache=on")
     train(images, tmp_path / "first", *words, "phases.epochs=1", name="feature_extractor")
     others = {
         "seed": ("feature_extractor", "seed=7", "phases.epochs=1"),
@@ -265,17 +263,32 @@ def test_half_precision_takes_half_the_room(images, empty_cache, tmp_path):
     assert float(row["score_benign"]) == pytest.approx(float(model.predict(image[None], verbose=0)[0, 0]), abs=1e-6)
 
 
-def test_layers_of_code_of_ones_own_are_not_kept(images, empty_cache, tmp_path):
-    @keras.saving.register_keras_serializable("tests")
-    class Halve(keras.layers.Layer):
-        def call(self, inputs):
-            return inputs / 2
+@keras.saving.register_keras_serializable("tests")
+class Halve(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs / 2
 
+
+@keras.saving.register_keras_serializable("tests")
+def halve(inputs):
+    return inputs / 2
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [
+        (Halve, "Halve"),
+        (lambda: keras.layers.Activation(halve), "tests>halve"),
+        (lambda: keras.Sequential([keras.layers.Conv2D(3, 1, activation=halve)]), "tests>halve"),
+    ],
+    ids=["layer", "function", "nested"],
+)
+def test_code_of_ones_own_is_not_kept(layer, name, images, empty_cache, tmp_path):
     inputs = keras.Input((32, 32, 3))
-    model = keras.Model(inputs, keras.layers.Conv2D(4, 3, strides=4)(Halve()(inputs)), name="mine")
+    model = keras.Model(inputs, keras.layers.Conv2D(4, 3, strides=4)(layer()(inputs)), name="mine")
     folder = train(images, tmp_path / "run", "cache=on", "phases.epochs=1", name="feature_extractor", backbone=model)
     assert extractions(folder) == []
-    assert "Halve" in folder.json("plan.json")["phases"][0]["cache"]["reason"]
+    assert folder.json("plan.json")["phases"][0]["cache"]["reason"].startswith(name)
 
 
 def test_random_augmentation_and_a_forced_cache_contradict_each_other():

@@ -9,14 +9,17 @@ import time
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 
 from tests.conftest import SMALL, write_images
+from tlmed.cache import Store
 from tlmed.cli import main
 from tlmed.recipe import shipped_recipes
 from tlmed.rundir import read_csv
 
 COMMANDS = ["", "train", "plan", "evaluate", "predict", "recipes", "recipes list", "recipes show", "recipes copy"]
+COMMANDS += ["cache", "cache list", "cache verify", "cache clear"]
 
 
 def start(*words, **options):
@@ -224,7 +227,7 @@ def test_a_full_disk_ends_the_run_in_one_line(images, tmp_path):
     # A limit on the size of a file, below that of the weights, stands in for a full disk.
     code = (
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6)); from tlmed.cli import main; main()"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2 * 10**5, 2 * 10**5)); from tlmed.cli import main; main()"
     )
     words = ["train", "feature_extractor", "--data", images, "--out", tmp_path / "run", *small()]
     done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True)
@@ -235,6 +238,45 @@ def test_a_full_disk_ends_the_run_in_one_line(images, tmp_path):
     assert "UNFINISHED" in left
     assert not {"model.keras", "metrics.json"} & left
     assert not [name for name in left if name.startswith(".writing")]
+
+
+def test_the_cache_is_listed_checked_and_cleared(tmp_path, monkeypatch):
+    monkeypatch.setenv("TLMED_CACHE_DIR", str(tmp_path))
+    rows = np.ones((3, 1000), "float32")
+    about = {"name": "VGG16, head", "engine": "tensorflow", "engine_precision": "float32"}
+    for key in ("a", "b"):
+        with Store(tmp_path, 10**9).create(key, about, (1000,), "float32", [bytes([i]) * 32 for i in range(3)]) as add:
+            add(rows)
+    status, out, err = here("cache", "list")
+    assert (status, err) == (0, "")
+    assert out.count("12.4 KB        3 images  VGG16, head  (tensorflow float32)") == 2
+    assert "2 files, 24.9 KB of 20.0 GB" in out
+    damaged = next(tmp_path.rglob("*.rows"))
+    damaged.write_bytes(b"nonsense")
+    status, out, err = here("cache", "verify")
+    assert (status, out) == (0, "1 sound, 1 damaged\n")
+    assert err.startswith("Warning: deleted, ")
+    assert str(damaged) in err
+    assert here("cache", "clear")[1] == "1 files deleted, 12.4 KB\n"
+    assert "0 files" in here("cache", "list")[1]
+
+
+def test_what_is_wrong_with_the_cache_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("TLMED_CACHE_LIMIT", "plenty")
+    status, out, err = here("cache", "list")
+    assert (status, out) == (2, "")
+    assert err.startswith("Error: ")
+    assert "TLMED_CACHE_LIMIT='plenty'" in err
+    monkeypatch.delenv("TLMED_CACHE_LIMIT")
+    monkeypatch.setenv("TLMED_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("shutil.rmtree", mock.Mock(side_effect=PermissionError(13, "Permission denied")))
+    (tmp_path / "features-1").mkdir()
+    status, out, err = here("cache", "clear")
+    assert (status, out) == (3, "")
+    assert (
+        err
+        == f"Error: The cache must be a folder that can be read and written. Received: Permission denied: {tmp_path}.\n"
+    )
 
 
 def test_start_up_noise_never_reaches_the_user():

@@ -6,9 +6,8 @@ import pytest
 import tlmed
 
 
-@pytest.mark.parametrize("use", ["tlmed.blocks.partition", "tlmed.FeatureExtractor", "tlmed.train"])
-def test_public_names_are_there_after_import_tlmed_alone(use):
-    code = f"import tlmed; {use}"
+def test_public_names_are_there_after_import_tlmed_alone():
+    code = "import tlmed; tlmed.blocks.partition; tlmed.FeatureExtractor; tlmed.train"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -19,7 +19,7 @@ TINY = ("data.image_size=32,32", "data.batch_size=16")
 
 
 def hybrid(*settings):
-    words = ("backbone=VGG16", "weights=none", "head.folds=3", *TINY, *settings)
+    words = ("backbone=CifarNet", "weights=none", "head.folds=3", *TINY, *settings)
     return override(load_recipe("feature_extractor_hybrid"), words)
 
 
@@ -98,10 +98,10 @@ def test_two_hybrid_runs_of_one_seed_are_equal(finished, images, tmp_path):
 
 
 def test_a_block_can_be_tapped_and_build_gives_the_features(images, tmp_path):
-    recipe = hybrid("head.tap=block3", "head.classifier=LogisticRegression", "head.grid.C=0.1")
-    assert recipe.build(3).output_shape == (None, 256)
+    recipe = hybrid("head.tap=block2", "head.classifier=LogisticRegression", "head.grid.C=0.1")
+    assert recipe.build(3).output_shape == (None, 32)
     run = tlmed.train(recipe, tmp_path / "run", images)
-    assert run.metrics["classifier"]["features"] == 256
+    assert run.metrics["classifier"]["features"] == 32
     assert run.metrics["classifier"]["parameters"] == {"C": 0.1}
 
 
@@ -143,7 +143,7 @@ def test_test_labels_do_not_decide_what_is_kept(tmp_path):
             csv.writer(target).writerows(
                 [["path", "label", "split"], *([row[0], name, row[2]] for row, name in zip(rows, names, strict=True))]
             )
-        recipe = override(load_recipe("fine_tuning"), ["backbone=LeNet5", "weights=digits", "phases.epochs=1", *TINY])
+        recipe = override(load_recipe("fine_tuning"), ["backbone=CifarNet", "weights=none", "phases.epochs=1", *TINY])
         runs.append(RunDir(tlmed.train(recipe, tmp_path / f"run{turn}", file).path))
     one, other = (read_csv(run / "degrees.csv") for run in runs)
     for column in ("phase", "val_loss", "val_auc", "val_accuracy", "best_epoch", "kept"):

@@ -1,5 +1,6 @@
 """The command line: each command a few lines, TensorFlow only where a command needs it."""
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -12,7 +13,7 @@ from pathlib import Path
 import click
 
 from tlmed import __version__, stopping
-from tlmed.errors import InputError, TlmedError
+from tlmed.errors import InputError, RunFailed, TlmedError
 from tlmed.recipe import find_recipe, load_recipe, override, shipped_recipes, summary, to_source
 from tlmed.rundir import write_text
 
@@ -99,9 +100,9 @@ def train(recipe, data, settings, positive, seed, out, skip_bad, strict, fresh):
 
     import_tensorflow()
     from tlmed import run
-    from tlmed.training import show_phase
+    from tlmed.training import show_features, show_phase
 
-    voice = run.Voice(say=click.echo, warn=_warn, progress=show_phase)
+    voice = run.Voice(say=click.echo, warn=_warn, progress=show_phase, features=show_features)
     done = run.train(recipe, out, skip_bad=skip_bad, strict=strict, fresh=fresh, recipe_file=file, voice=voice)
     click.echo(f"Run: {done.path}\nReport: {done.path / 'report.html'}")
 
@@ -237,21 +238,24 @@ def cache():
     """
 
 
-def _store():
-    from tlmed.cachedir import cache_folder, cache_limit
-    from tlmed.features.store import Store
+@contextlib.contextmanager
+def _open_store():
+    from tlmed.cache import Store, StoreError, cache_folder, cache_limit
 
-    return Store(cache_folder(), cache_limit())
+    try:
+        yield Store(cache_folder(), cache_limit())
+    except StoreError as error:
+        raise RunFailed(f"The cache must be a folder that can be read and written. Received: {error}.") from error
 
 
 @cache.command("list")
 @_debug
 def list_cache():
     """List what is kept, the last used first."""
-    from tlmed.cachedir import show_size
+    from tlmed.cache import show_size
 
-    store = _store()
-    entries = store.entries()
+    with _open_store() as store:
+        entries = store.entries()
     for entry in entries:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
         engine = f"{entry.about['engine']} {entry.about['engine_precision']}"
@@ -264,7 +268,8 @@ def list_cache():
 @_debug
 def verify():
     """Check every file, and delete what is damaged."""
-    sound, damaged = _store().verify()
+    with _open_store() as store:
+        sound, damaged = store.verify()
     for path, reason in damaged:
         _warn(f"deleted, for {reason}: {path}")
     click.echo(f"{sound} sound, {len(damaged)} damaged")
@@ -273,10 +278,11 @@ def verify():
 @cache.command()
 @_debug
 def clear():
-    """Delete everything that is kept; it is computed again when it is needed."""
-    from tlmed.cachedir import show_size
+    """Delete all that is kept; it is computed again when it is needed."""
+    from tlmed.cache import show_size
 
-    files, size = _store().clear()
+    with _open_store() as store:
+        files, size = store.clear()
     click.echo(f"{files} files deleted, {show_size(size)}")
 
 

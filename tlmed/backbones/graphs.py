@@ -77,14 +77,35 @@ def is_counted(operation) -> bool:
 
 
 def find_unknown_code(model: keras.Model) -> str | None:
-    """Return the class of a layer whose code is neither Keras's nor keras-hub's; None if there is none.
+    """Return the name of a layer, function or class that is neither Keras's nor keras-hub's; None if there is none.
 
-    >>> find_unknown_code(keras.Sequential([keras.layers.Dense(1)])) is None
+    What a network computes is then more than its configuration says.
+
+    >>> find_unknown_code(keras.Sequential([keras.layers.Dense(1, activation="relu")])) is None
     True
     """
     layers = [part for layer in model.layers for part in layer._flatten_layers()]
-    own = [type(layer) for layer in layers if type(layer).__module__.split(".")[0] not in _KNOWN_CODE]
-    return own[0].__name__ if own else None
+    own = [type(layer).__name__ for layer in layers if not _is_known(type(layer).__module__)]
+    found = own or list(_find_foreign(keras.saving.serialize_keras_object(model)))
+    return found[0] if found else None
+
+
+def _find_foreign(config):
+    """Yield the names of functions and classes in a configuration whose code is not Keras's."""
+    if isinstance(config, list | tuple):
+        for part in config:
+            yield from _find_foreign(part)
+    elif isinstance(config, dict):
+        kind = config.get("class_name")
+        if kind in ("function", "__lambda__"):
+            yield config["config"] if kind == "function" else "a lambda"
+        elif kind and not _is_known(config.get("module") or "keras"):
+            yield kind
+        yield from _find_foreign(list(config.values()))
+
+
+def _is_known(module: str) -> bool:
+    return module.split(".")[0] in _KNOWN_CODE
 
 
 def is_functional(model) -> bool:

@@ -1,17 +1,19 @@
 """What a frozen prefix makes of images: computed once, kept in the store, read back as batches."""
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tlmed.cache.store import Rows, Store, StoreError
 from tlmed.data.reading import PARALLEL, Pixels
 from tlmed.features.engines import Engine
 from tlmed.features.keys import address, describe
-from tlmed.features.store import Entry, Store, StoreError
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +86,7 @@ def extract(
     store: Store,
     name: str,
     dtype: str = "float32",
-    tick: Callable[[int, int], None] = lambda done, total: None,
+    watch: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] | None = None,
 ) -> tuple[Activations, Extraction]:
     """Return what a network makes of all images: from the store where it is there, else computed and put there.
 
@@ -95,7 +97,7 @@ def extract(
         store: Where rows are looked up and kept.
         name: What the store's list calls them.
         dtype: In which numbers they are kept, "float32" or "float16".
-        tick: Told of every batch: images done, images in all.
+        watch: Makes a function that is told of how many more images rows were computed, given `name` and the number.
 
     Raises:
         StoreError: If the store cannot be used.
@@ -103,31 +105,31 @@ def extract(
     """
     description = describe(prefix, engine, dtype)
     key, digests = address(description), pixels.digests
-    entries, notes = store.open(key)
-    held = {digest for entry in entries for digest in entry.digests()}
+    found, notes = store.open(key)
+    held = {digest for rows in found for digest in rows.digests}
     missing = np.array([row for row, digest in enumerate(digests) if digest not in held], np.int64)
     shapes = tuple(tuple(output.shape[1:]) for output in keras.tree.flatten(prefix.outputs))
     before = engine.calls
     if len(missing):
         engine.prepare()
         shape = (sum(map(math.prod, shapes)),)
-        with store.create(
-            key, {"name": name, **description}, shape, dtype, [digests[row] for row in missing]
-        ) as append:
+        with (
+            store.create(key, {"name": name, **description}, shape, dtype, [digests[row] for row in missing]) as append,
+            watch(name, len(missing)) if watch else contextlib.nullcontext(lambda count: None) as tell,
+        ):
             for start in range(0, len(missing), engine.batch_size):
-                append(engine(pixels.take(missing[start : start + engine.batch_size])))
-                tick(min(start + engine.batch_size, len(missing)), len(missing))
-        entries, more = store.open(key)
+                rows = missing[start : start + engine.batch_size]
+                append(engine(pixels.take(rows)))
+                tell(len(rows))
+        found, more = store.open(key)
         notes += more
-        if more:
-            raise StoreError(f"what was written cannot be read back: {store.folder / key}")
     done = Extraction(key, len(digests), len(missing), engine.calls - before, tuple(notes))
-    return Activations(shapes, *_locate(entries, digests)), done
+    return Activations(shapes, *_locate(found, digests)), done
 
 
-def _locate(entries: Sequence[Entry], digests: Sequence[bytes]) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+def _locate(found: Sequence[Rows], digests: Sequence[bytes]) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
     """Return the arrays that hold some images' rows, and where each row is."""
-    where = {
-        digest: (number, row) for number, entry in enumerate(entries) for row, digest in enumerate(entry.digests())
-    }
-    return tuple(entry.rows() for entry in entries), np.array([where[digest] for digest in digests], np.int64)
+    where = {digest: (number, row) for number, rows in enumerate(found) for row, digest in enumerate(rows.digests)}
+    if any(digest not in where for digest in digests):
+        raise StoreError("what was written is no longer there, or no longer what it was")
+    return tuple(rows.values for rows in found), np.array([where[digest] for digest in digests], np.int64)

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tlmed.cache.store import FORMAT
 from tlmed.features.engines import Engine
-from tlmed.features.store import FORMAT
 
 # What a layer's configuration says of training alone. Initial values are drawn anew for every seed, while the weights
 # themselves are part of the address.

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import keras
 
-from tlmed.backbones.graphs import find_unknown_code
-from tlmed.cachedir import show_size
+from tlmed.cache import show_size
 from tlmed.phases import Classifier, leaves, split_blocks
 from tlmed.recipe import Phase
 
@@ -45,6 +44,7 @@ class Terms:
         augmented: Whether training images change at random.
         images: How many there are, all splits together.
         room: Bytes that the store may take.
+        foreign: A layer or function of the backbone whose code is the user's own, if there is one.
     """
 
     wanted: str
@@ -52,6 +52,7 @@ class Terms:
     augmented: bool
     images: int
     room: int
+    foreign: str | None = None
 
 
 def choose_cache(model: Classifier, phase: Phase, terms: Terms) -> Choice:
@@ -67,8 +68,8 @@ def choose_cache(model: Classifier, phase: Phase, terms: Terms) -> Choice:
         return Choice(False, "the recipe says so", flops, size)
     if terms.augmented:
         return Choice(False, "augmentation shows every epoch other images", flops, size)
-    if name := find_unknown_code(model.parts.backbone):
-        return Choice(False, f"{name} is code of your own, which no address can cover", flops, size)
+    if terms.foreign is not None:
+        return Choice(False, f"{terms.foreign} is code of your own, which no address can cover", flops, size)
     if terms.wanted == "on":
         return Choice(True, "the recipe says so", flops, size)
     return weigh(flops, values, terms.dtype, terms.images, phase.epochs, terms.room)

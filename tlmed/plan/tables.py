@@ -2,7 +2,7 @@
 
 import keras
 
-from tlmed.cachedir import show_size
+from tlmed.cache import show_size
 from tlmed.plan.content import cut, describe_block
 
 _MOST_NAMES = 4  # blocks that a line of the table names one by one

@@ -10,11 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed.backbones.graphs import find_unknown_code
-from tlmed.cachedir import cache_folder, cache_limit
+from tlmed.cache import Store, StoreError, cache_folder, cache_limit
 from tlmed.data import ImageSet
 from tlmed.features.activations import Activations, extract
 from tlmed.features.engines import CannotConvert, choose_engine, make_engine
-from tlmed.features.store import Store, StoreError
 from tlmed.phases import Classifier, trainer
 from tlmed.recipe import Recipe
 from tlmed.run.networks import predict_rows
@@ -84,13 +83,14 @@ def _extract(recipe, prefix, images, name, clock, voice) -> Activations | None:
     engine = make_engine(choose_engine(recipe.engine, recipe.engine_precision), prefix, size, recipe.engine_precision)
     store = Store(cache_folder(), cache_limit())
     shown = f"{recipe.backbone if isinstance(recipe.backbone, str) else ' + '.join(recipe.backbone)}, {name}"
+    what = (images.pixels, store, shown, recipe.cache_dtype, voice.features)
     try:
         try:
-            activations, done = extract(prefix, engine, images.pixels, store, shown, recipe.cache_dtype)
+            activations, done = extract(prefix, engine, *what)
         except CannotConvert as reason:
             voice.warn(f"{engine.name} cannot run the frozen blocks ({reason}); TensorFlow does, in float32.")
             engine = make_engine("tensorflow", prefix, size)
-            activations, done = extract(prefix, engine, images.pixels, store, shown, recipe.cache_dtype)
+            activations, done = extract(prefix, engine, *what)
     except StoreError as reason:
         voice.warn(f"The cache cannot be used, and frozen blocks run as often as they are needed: {reason}.")
         return None

@@ -9,7 +9,8 @@ import keras
 
 from tlmed import backbones, metrics
 from tlmed.backbones import Backbone
-from tlmed.cachedir import cache_folder, cache_room
+from tlmed.backbones.graphs import find_unknown_code
+from tlmed.cache import cache_folder, cache_room
 from tlmed.data import ImageSet, KnownPixels, load, open_source
 from tlmed.environment import memory_limit
 from tlmed.errors import CheckFailed, InputError
@@ -159,7 +160,8 @@ def _assemble(recipe, backbone, num_classes) -> keras.Model:
 def _make_plan(recipe, network, phases, images, **facts) -> dict:
     if isinstance(recipe.head, Hybrid):
         facts["classifier"] = _hybrids().describe(recipe.head)
-    terms = Terms(recipe.cache, recipe.cache_dtype, recipe.augment != Augment(), images, cache_room())
+    foreign = find_unknown_code(network.parts.backbone) if phases else None
+    terms = Terms(recipe.cache, recipe.cache_dtype, recipe.augment != Augment(), images, cache_room(), foreign)
     return make_plan(network, phases, terms, backbone=recipe.backbone, **facts)
 
 

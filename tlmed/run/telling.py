@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import keras
@@ -16,11 +17,14 @@ class Voice:
         say: Takes a line for the user.
         warn: Takes a warning.
         progress: Makes a Keras callback that shows a phase, given its name, epochs and steps per epoch.
+        features: Makes a function that is told of how many more images features were computed, given what they are for
+            and the number of images.
     """
 
     say: Callable[[str], None] = lambda line: None
     warn: Callable[[str], None] = lambda line: None
-    progress: Callable[[str, int, int], keras.callbacks.Callback] | None = None
+    progress: Callable[[str, int, int], AbstractContextManager[keras.callbacks.Callback]] | None = None
+    features: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] | None = None
 
 
 SILENT = Voice()

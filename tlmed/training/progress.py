@@ -1,8 +1,8 @@
-"""Show a phase as it trains: one bar on a terminal, a line an epoch elsewhere."""
+"""Show a phase as it trains: one bar on a terminal, a line an epoch elsewhere; features too, in a bar."""
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import click
 import keras
@@ -36,11 +36,16 @@ class Bar(keras.callbacks.Callback):
 
     def __init__(self, bar, epochs: int):
         super().__init__()
-        self.bar, self.epochs = bar, epochs
+        self.bar, self.epochs, self.done = bar, epochs, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Count the epoch's batches from the first."""
+        self.done = 0
 
     def on_train_batch_end(self, batch, logs=None):
-        """Move on by one batch."""
-        self.bar.update(1, self.bar.current_item)
+        """Move on to a batch, counted from 0; several may have run at once."""
+        self.bar.update(batch + 1 - self.done, self.bar.current_item)
+        self.done = batch + 1
 
     def on_epoch_end(self, epoch, logs=None):
         """Show the epoch's scores, also where the bar is full."""
@@ -56,3 +61,13 @@ def show_phase(phase: str, epochs: int, steps: int) -> Iterator[keras.callbacks.
         return
     with click.progressbar(length=epochs * steps, label=phase, item_show_func=lambda words: words) as bar:
         yield Bar(bar, epochs)
+
+
+@contextlib.contextmanager
+def show_features(name: str, images: int) -> Iterator[Callable[[int], None]]:
+    """Give a function that is told how many more images have features: a bar on a terminal, nothing elsewhere."""
+    if not sys.stdout.isatty():
+        yield lambda count: None
+        return
+    with click.progressbar(length=images, label=f"Features ({name})") as bar:
+        yield bar.update

@@ -11,12 +11,12 @@ from tlmed.errors import InputError
 
 FOLDER, LIMIT = "TLMED_CACHE_DIR", "TLMED_CACHE_LIMIT"
 DEFAULT_LIMIT = "20GB"
-_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def cache_folder() -> Path:
     """Return the folder: `TLMED_CACHE_DIR`, or `tlmed` in the user's cache directory. It need not exist."""
-    return Path(os.environ.get(FOLDER) or platformdirs.user_cache_dir("tlmed")).expanduser()
+    return Path(os.path.expanduser(os.environ.get(FOLDER) or platformdirs.user_cache_dir("tlmed")))
 
 
 def cache_limit() -> int:
@@ -31,7 +31,7 @@ def cache_limit() -> int:
 def cache_room() -> int:
     """Return how many bytes features may take now: the limit, or half of what the disk has left if that is less."""
     folder = cache_folder()
-    there = next((place for place in (folder, *folder.parents) if place.exists()), None)
+    there = next((place for place in (folder, *folder.parents) if os.path.exists(place)), None)
     return min(cache_limit(), shutil.disk_usage(there).free // 2) if there else cache_limit()
 
 
@@ -41,11 +41,10 @@ def parse_size(text: str) -> int:
     >>> parse_size("1.5 GB"), parse_size("200")
     (1500000000, 200)
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?B?)", text.strip().upper())
-    unit = found and (found[2] if found[2] in _UNITS else f"{found[2]}B")
-    if not found or unit not in {*_UNITS, "B"}:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip().upper())
+    if not found:
         raise InputError(f"`{LIMIT}` must be a size such as '20GB' or '500MB'. Received: {LIMIT}={text!r}.")
-    return int(float(found[1]) * _UNITS.get(unit, 1))
+    return int(float(found[1]) * _UNITS[f"{found[2]}B"])
 
 
 def show_size(size: int) -> str:

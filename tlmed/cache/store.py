@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -27,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed.cachedir import show_size
+from tlmed.cache.folder import show_size
 
 FORMAT = 1
 SHELF = f"features-{FORMAT}"
@@ -72,16 +73,20 @@ class Entry:
     used: float
     sha256: str
 
-    def rows(self) -> np.ndarray:
-        """Return the rows, [count, *shape], mapped into memory and not read before they are used."""
-        return np.memmap(self.path, self.dtype, "r", shape=(self.count, *self.shape))
 
-    def digests(self) -> list[bytes]:
-        """Return the digest of each row's image."""
-        with self.path.open("rb") as file:
-            file.seek(self.count * _row_bytes(self.shape, self.dtype))
-            packed = file.read(self.count * DIGEST)
-        return [packed[i : i + DIGEST] for i in range(0, len(packed), DIGEST)]
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of an entry. They can be read even when their file has been deleted meanwhile.
+
+    Attributes:
+        entry: What the file says of itself.
+        values: [count, *shape], mapped into memory and not read before they are used.
+        digests: The SHA-256 of each row's image.
+    """
+
+    entry: Entry
+    values: np.ndarray
+    digests: tuple[bytes, ...]
 
 
 class Store:
@@ -96,28 +101,26 @@ class Store:
         self.folder, self.limit = Path(folder) / SHELF, limit
         self._kept: set[Path] = set()  # what this process reads from is not deleted to make room
 
-    def open(self, key: str) -> tuple[list[Entry], list[str]]:
-        """Return the sound entries of a key, and a sentence for each that was damaged and is deleted now.
+    def open(self, key: str) -> tuple[list[Rows], list[str]]:
+        """Return the sound rows of a key, and a sentence for each file that was damaged and is deleted now.
 
         Raises:
             StoreError: If the folder cannot be read.
         """
-        entries, notes = [], []
+        found, notes = [], []
         with _explained(self.folder):
             for path in sorted((self.folder / key).glob(f"*{SUFFIX}")):
                 try:
-                    entry = _read(path, check=True)
-                    if entry.key != key:
-                        raise Damaged("it was made in another way than its folder says")
+                    rows = _open(path)
                 except FileNotFoundError:  # another process has just deleted it
                     continue
                 except Damaged as reason:
-                    path.unlink(missing_ok=True)
+                    _delete(path)
                     notes.append(f"Stored features were damaged and are computed again ({reason}): {path}")
                     continue
                 self._use(path)
-                entries.append(entry)
-        return entries, notes
+                found.append(rows)
+        return found, notes
 
     @contextlib.contextmanager
     def create(
@@ -136,103 +139,133 @@ class Store:
             StoreError: If the rows cannot be written; nothing of them stays.
         """
         shape, dtype = tuple(shape), np.dtype(dtype)
-        need = len(digests) * (_row_bytes(shape, dtype) + DIGEST)
-        shelf, name = self.folder / key, hashlib.sha256(b"".join(digests)).hexdigest()[:32]
+        packed = b"".join(digests)
+        size = len(digests) * _row_bytes(shape, dtype)
+        words = {"format": FORMAT, "key": key, "about": dict(about), "shape": shape, "dtype": dtype.name}
+        words |= {"count": len(digests), "sha256": "0" * 2 * DIGEST}
+        need = size + len(packed) + len(json.dumps(words)) + _TAIL.size
+        shelf, name = self.folder / key, hashlib.sha256(packed).hexdigest()[:32]
         part = self.folder / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.part"
         with _explained(self.folder):
             shelf.mkdir(parents=True, exist_ok=True)
             self._sweep()
             self._make_room(need)
             file = part.open("xb")
-        try:
-            found = hashlib.sha256()
+        found = hashlib.sha256()
 
-            def append(rows: np.ndarray) -> None:
-                data = np.ascontiguousarray(rows, dtype).tobytes()
-                found.update(data)
-                with _explained(self.folder):
-                    file.write(data)
-
-            with file:
-                yield append
-                with _explained(self.folder):
-                    if file.tell() != len(digests) * _row_bytes(shape, dtype):
-                        raise ValueError("`digests` must be one for each row.")
-                    packed = b"".join(digests)
-                    found.update(packed)
-                    words = {"format": FORMAT, "key": key, "about": dict(about), "shape": shape, "dtype": dtype.name}
-                    words |= {"count": len(digests), "sha256": found.hexdigest()}
-                    text = json.dumps(words).encode()
-                    file.write(packed + text + _TAIL.pack(len(text), hashlib.sha256(text).digest(), _MAGIC))
-                    file.flush()
-                    os.fsync(file.fileno())
+        def append(rows: np.ndarray) -> None:
+            data = np.ascontiguousarray(rows, dtype).tobytes()
+            found.update(data)
             with _explained(self.folder):
+                file.write(data)
+
+        try:
+            yield append
+            with _explained(self.folder):
+                if file.tell() != size:
+                    raise ValueError("`digests` must be one for each row.")
+                found.update(packed)
+                text = json.dumps({**words, "sha256": found.hexdigest()}).encode()
+                file.write(packed + text + _TAIL.pack(len(text), hashlib.sha256(text).digest(), _MAGIC))
+                file.flush()
+                os.fsync(file.fileno())
+                file.close()
                 os.replace(part, shelf / f"{name}{SUFFIX}")
                 self._use(shelf / f"{name}{SUFFIX}")
         finally:
+            with contextlib.suppress(OSError):  # what could not be written cannot be flushed either
+                file.close()
             part.unlink(missing_ok=True)
 
     def entries(self) -> list[Entry]:
         """Return all entries, the last used one first; what cannot be read is passed over (`verify` names it)."""
         entries = []
         for path in self._files():
-            with contextlib.suppress(Damaged, FileNotFoundError):
-                entries.append(_read(path, check=False))
+            with contextlib.suppress(Damaged, FileNotFoundError), _explained(self.folder), path.open("rb") as file:
+                entries.append(_read(path, file))
         return sorted(entries, key=lambda entry: -entry.used)
 
     def verify(self) -> tuple[int, list[tuple[Path, str]]]:
-        """Read every file, delete what is damaged, and return how many are sound and what is wrong with the others."""
+        """Read every file, delete what is damaged, and return how many are sound and what is wrong with the others.
+
+        Raises:
+            StoreError: If files cannot be read or deleted.
+        """
         sound, damaged = 0, []
-        for path in self._files():
-            try:
-                _read(path, check=True)
-                sound += 1
-            except FileNotFoundError:
-                continue
-            except Damaged as reason:
-                path.unlink(missing_ok=True)
-                damaged.append((path, str(reason)))
+        with _explained(self.folder):
+            for path in self._files():
+                try:
+                    _open(path)
+                    sound += 1
+                except FileNotFoundError:
+                    continue
+                except Damaged as reason:
+                    _delete(path)
+                    damaged.append((path, str(reason)))
         return sound, damaged
 
     def clear(self) -> tuple[int, int]:
-        """Delete everything, of older formats too, and return how many files and bytes that was."""
-        files = [path for shelf in self.folder.parent.glob("features-*") for path in shelf.rglob("*") if path.is_file()]
-        size = sum(path.stat().st_size for path in files)
-        for shelf in self.folder.parent.glob("features-*"):
-            shutil.rmtree(shelf)
+        """Delete everything, of older formats and what is known of pixels too; return how many files and bytes.
+
+        Raises:
+            StoreError: If something cannot be deleted.
+        """
+        shelves = [shelf for pattern in ("features-*", "pixels-*") for shelf in self.folder.parent.glob(pattern)]
+        with _explained(self.folder.parent):
+            files = [path for shelf in shelves for path in shelf.rglob("*") if path.is_file()]
+            size = sum(path.stat().st_size for path in files)
+            for shelf in shelves:
+                shutil.rmtree(shelf)
         return len(files), size
 
     def _files(self) -> list[Path]:
-        return sorted(self.folder.glob(f"*/*{SUFFIX}"))
+        return sorted(path for path in self.folder.glob(f"*/*{SUFFIX}") if path.is_file())
+
+    def _stats(self) -> list[tuple[float, int, Path]]:
+        """Return when each file was last used, its size and its path, the longest unused first."""
+        found = []
+        for path in self._files():
+            with contextlib.suppress(FileNotFoundError):
+                stat = path.stat()
+                found.append((stat.st_mtime, stat.st_size, path))
+        return sorted(found)
 
     def _use(self, path: Path) -> None:
         """Note that a file is used now: later than all others, whatever the clock says."""
         self._kept.add(path)
-        latest = max((other.stat().st_mtime for other in _existing(self._files())), default=0.0)
+        latest = max((used for used, _, _ in self._stats()), default=0.0)
         stamp = max(time.time(), latest + 0.001)
         with contextlib.suppress(FileNotFoundError):
             os.utime(path, (stamp, stamp))
 
     def _make_room(self, need: int) -> None:
-        if need > self.limit:
+        files = self._stats()
+        total = sum(size for _, size, _ in files) + need
+        possible = total - sum(size for _, size, path in files if path not in self._kept)
+        if possible > self.limit:
             raise StoreError(
                 f"the features take {show_size(need)}, and the limit of the cache is {show_size(self.limit)}"
             )
-        files = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in _existing(self._files()))
-        total = sum(size for _, size, _ in files)
         for _, size, path in files:
-            if total + need <= self.limit:
+            if total <= self.limit:
                 return
             if path not in self._kept:
-                path.unlink(missing_ok=True)
+                _delete(path)
                 total -= size
 
     def _sweep(self) -> None:
         """Delete what killed processes of this machine left half-written."""
-        host = socket.gethostname()
-        for part in self.folder.glob(f"{host}-*.part"):
-            if not _is_alive(int(part.name.removeprefix(f"{host}-").split("-")[0])):
+        own = re.compile(rf"{re.escape(socket.gethostname())}-(\d+)-[0-9a-f]{{8}}\.part")
+        for part in self.folder.glob("*.part"):
+            if (found := own.fullmatch(part.name)) and not _is_alive(int(found[1])):
                 part.unlink(missing_ok=True)
+
+
+def _delete(path: Path) -> None:
+    """Delete a file, and its folder if that is empty now."""
+    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        path.parent.rmdir()
 
 
 def _is_alive(process: int) -> bool:
@@ -243,10 +276,6 @@ def _is_alive(process: int) -> bool:
     except PermissionError:
         pass  # another user's
     return True
-
-
-def _existing(paths) -> list[Path]:
-    return [path for path in paths if path.exists()]
 
 
 @contextlib.contextmanager
@@ -261,27 +290,39 @@ def _row_bytes(shape, dtype) -> int:
     return int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
 
 
-def _read(path: Path, check: bool) -> Entry:
-    """Return what a file says of itself, once that is true: with `check`, of every byte."""
+def _open(path: Path) -> Rows:
+    """Return a file's rows, once every byte of it is what was written."""
     with path.open("rb") as file:
-        stat = os.fstat(file.fileno())
-        if stat.st_size < _TAIL.size:
-            raise Damaged("it is too short")
-        file.seek(-_TAIL.size, os.SEEK_END)
-        length, digest, magic = _TAIL.unpack(file.read(_TAIL.size))
-        if magic != _MAGIC or length > stat.st_size - _TAIL.size:
-            raise Damaged("its end is not that of such a file")
-        body = stat.st_size - _TAIL.size - length
-        file.seek(body)
-        text = file.read(length)
-        if hashlib.sha256(text).digest() != digest:
-            raise Damaged("its description is not what was written")
-        words = json.loads(text)
-        shape, dtype, count = tuple(words["shape"]), np.dtype(words["dtype"]), words["count"]
-        if words["format"] != FORMAT or body != count * (_row_bytes(shape, dtype) + DIGEST):
-            raise Damaged("its length is not what it says")
-        if check and _digest(file, body) != words["sha256"]:
+        entry = _read(path, file)
+        size = entry.count * _row_bytes(entry.shape, entry.dtype)
+        if _digest(file, size + entry.count * DIGEST) != entry.sha256:
             raise Damaged("its numbers are not what was written")
+        if entry.key != path.parent.name:
+            raise Damaged("it was made in another way than its folder says")
+        file.seek(size)
+        packed = file.read(entry.count * DIGEST)
+        values = np.memmap(file, entry.dtype, "r", shape=(entry.count, *entry.shape))
+    return Rows(entry, values, tuple(packed[i : i + DIGEST] for i in range(0, len(packed), DIGEST)))
+
+
+def _read(path: Path, file) -> Entry:
+    """Return what an open file says of itself, without looking at its numbers."""
+    stat = os.fstat(file.fileno())
+    if stat.st_size < _TAIL.size:
+        raise Damaged("it is too short")
+    file.seek(-_TAIL.size, os.SEEK_END)
+    length, digest, magic = _TAIL.unpack(file.read(_TAIL.size))
+    if magic != _MAGIC or length > stat.st_size - _TAIL.size:
+        raise Damaged("its end is not that of such a file")
+    body = stat.st_size - _TAIL.size - length
+    file.seek(body)
+    text = file.read(length)
+    if hashlib.sha256(text).digest() != digest:
+        raise Damaged("its description is not what was written")
+    words = json.loads(text)
+    shape, dtype, count = tuple(words["shape"]), np.dtype(words["dtype"]), words["count"]
+    if words["format"] != FORMAT or body != count * (_row_bytes(shape, dtype) + DIGEST):
+        raise Damaged("its length is not what it says")
     return Entry(
         *(path, words["key"], words["about"], shape, dtype, count, stat.st_size, stat.st_mtime, words["sha256"])
     )
