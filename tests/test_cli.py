@@ -250,7 +250,7 @@ def test_the_cache_is_listed_checked_and_cleared(tmp_path, monkeypatch):
     status, out, err = here("cache", "list")
     assert (status, err) == (0, "")
     assert out.count("12.4 KB        3 images  VGG16, head  (tensorflow float32)") == 2
-    assert "2 files, 24.9 KB of 20.0 GB" in out
+    assert "2 files, 24.8 KB of 20.0 GB" in out
     damaged = next(tmp_path.rglob("*.rows"))
     damaged.write_bytes(b"nonsense")
     status, out, err = here("cache", "verify")
