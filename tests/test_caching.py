@@ -249,6 +249,17 @@ def test_a_phase_that_freezes_nothing_keeps_nothing():
     assert choose_cache(lenet(), phase, terms(wanted="on")).reason == "nothing is frozen"
 
 
+@pytest.mark.parametrize("cache", ["on", "off"])
+def test_a_run_in_half_precision_writes_down_what_the_saved_model_gives(cache, images, empty_cache, tmp_path):
+    settings = ("backbone=LeNet5", "weights=digits", f"cache={cache}", "phases.epochs=1", "precision=bfloat16")
+    folder = train(images, tmp_path / "run", *settings)
+    model = keras.saving.load_model(folder / "model.keras")
+    assert "bfloat16" not in str(model.get_config())
+    row = read_csv(folder / "predictions.csv")[0]
+    image = tlmed.data.resize(tlmed.data.decode((images / row["path"]).read_bytes()), (32, 32))
+    assert float(row["score_benign"]) == pytest.approx(float(model.predict(image[None], verbose=0)[0, 0]), abs=1e-6)
+
+
 def test_half_precision_takes_half_the_room(images, empty_cache, tmp_path):
     sizes = [weigh(10**9, 1000, dtype, 780, 10, 10**9).bytes_per_image for dtype in ("float32", "float16")]
     assert sizes == [4000, 2000]

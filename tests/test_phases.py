@@ -9,7 +9,16 @@ from tlmed.backbones import build
 from tlmed.blocks import partition
 from tlmed.errors import InputError
 from tlmed.heads import attach_head, augmentation
-from tlmed.phases import Classifier, Frozen, learning_rates, recalibrate, reestimate_statistics, thaw
+from tlmed.phases import (
+    Classifier,
+    Frozen,
+    computing,
+    learning_rates,
+    leaves,
+    recalibrate,
+    reestimate_statistics,
+    thaw,
+)
 from tlmed.recipe import Phase
 
 SIZE = (32, 32)
@@ -316,3 +325,27 @@ def test_what_cannot_be_cut_is_thawed_as_a_whole_or_not_at_all():
     assert len(thaw(model, phase(0)).trainable_variables) == 2
     assert len(thaw(model, phase("all")).trainable_variables) == 4
     fit(model)
+
+
+def test_a_backbone_computes_in_half_precision_inside_the_block_only():
+    model = thaw(make(), phase("all"))
+    whole = model.plain().predict(IMAGES, verbose=0)
+    with computing(model, "bfloat16"):
+        rounded = model.plain().predict(IMAGES, verbose=0)
+        assert {str(layer.compute_dtype) for layer in model.head if layer.weights} == {"float32"}
+        assert {layer.compute_dtype for layer in leaves(model.parts.backbone.layers) if layer.weights} == {"bfloat16"}
+        fit(model)
+    assert rounded.dtype == np.float32
+    assert 1e-5 < np.abs(rounded - whole).max() < 0.05
+    assert {str(weight.dtype) for weight in model.weights} == {"float32"}
+    assert {layer.compute_dtype for layer in leaves(model.layers)} == {"float32"}
+    after = model.plain().predict(IMAGES, verbose=0)
+    np.testing.assert_allclose(after, model(IMAGES, training=False), atol=1e-6)
+    assert "bfloat16" not in str(model.plain().get_config())
+
+
+def test_half_precision_ends_with_an_error_inside_the_block():
+    model = thaw(make(), phase("all"))
+    with pytest.raises(KeyboardInterrupt), computing(model, "bfloat16"):
+        raise KeyboardInterrupt
+    assert {layer.compute_dtype for layer in leaves(model.layers)} == {"float32"}

@@ -5,8 +5,9 @@ frozen blocks stays active and BatchNorm statistics move, even where `training=F
 that chain. It exists only while training: a saved model is the plain graph over the same layers.
 """
 
+import contextlib
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -205,6 +206,32 @@ def trainer(model: Classifier, steps_per_execution: int = 1) -> keras.Model:
     suffix = model.route.suffix
     _compile(suffix, model.optimizer, steps_per_execution)
     return suffix
+
+
+@contextlib.contextmanager
+def computing(model: Classifier, precision: str) -> Iterator[None]:
+    """Compute in another precision inside the block: the backbone's layers, not the head, the loss or the metrics.
+
+    Weights and their updates stay float32 throughout, and so does what is saved behind the block.
+
+    Args:
+        model: A network that `thaw` has prepared, before anything of the phase was traced.
+        precision: "float32", or "bfloat16", which is quick on processors and GPUs that know it.
+    """
+    if precision == "float32":
+        yield
+        return
+    layers = [leaf for leaf in leaves(model.parts.backbone.layers) if leaf.weights]
+    before = [layer.dtype_policy for layer in layers]
+    model.plain().predict_function = None  # was traced, or will be, in another precision
+    try:
+        for layer in layers:
+            layer.dtype_policy = f"mixed_{precision}"
+        yield
+    finally:
+        for layer, policy in zip(layers, before, strict=True):
+            layer.dtype_policy = policy
+        model.plain().predict_function = None
 
 
 def _compile(model, optimizer, steps_per_execution=1) -> None:

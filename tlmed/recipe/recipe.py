@@ -5,8 +5,8 @@ from tlmed.recipe.rules import find_field_faults, must, one_of, optional_count, 
 from tlmed.recipe.sections import (
     CACHE,
     CACHE_DTYPES,
-    ENGINE_PRECISIONS,
     ENGINES,
+    PRECISIONS,
     Augment,
     Degrees,
     Dense,
@@ -48,6 +48,8 @@ class Recipe:
         engine: What runs frozen blocks then: `"tensorflow"`, `"openvino"`, or `"auto"`, which is OpenVINO on a CPU
             where it is installed.
         engine_precision: In which numbers OpenVINO computes.
+        precision: In which numbers the backbone computes while it trains; its weights, the head, the loss and the saved
+            network are `"float32"` in any case.
         phase_patience: Phases without improvement of `monitor` after which no later phase is tried; None: all are.
 
     Raises:
@@ -77,7 +79,8 @@ class Recipe:
     cache: str = one_of(CACHE, default="auto")
     cache_dtype: str = one_of(CACHE_DTYPES, default="float32")
     engine: str = one_of(ENGINES, default="auto")
-    engine_precision: str = one_of(ENGINE_PRECISIONS, default="float32")
+    engine_precision: str = one_of(PRECISIONS, default="float32")
+    precision: str = one_of(PRECISIONS, default="float32")
 
     def __post_init__(self):
         if faults := find_faults(self):

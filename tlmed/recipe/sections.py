@@ -8,7 +8,7 @@ from tlmed.recipe.rules import count, must, one_of, optional_count, positive, se
 CACHE = ("auto", "on", "off")
 CACHE_DTYPES = ("float32", "float16")
 ENGINES = ("auto", "tensorflow", "openvino")
-ENGINE_PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16")
 BATCH_NORM = ("frozen", "affine", "update", "recalibrate")
 FLIPS = ("none", "horizontal", "vertical", "both")
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")

@@ -11,9 +11,9 @@ from tlmed.heads.pipelines import GRIDS
 from tlmed.heads.skops_files import save_classifier
 from tlmed.plan import describe_classifier
 from tlmed.recipe import Hybrid, Recipe
-from tlmed.run.networks import wake
+from tlmed.run.networks import predict_rows, wake
 from tlmed.run.outcome import Outcome
-from tlmed.run.prefixes import features_of
+from tlmed.run.prefixes import features_of, is_rounded
 from tlmed.run.preparation import Prepared
 from tlmed.run.telling import Clock, Voice
 from tlmed.rundir import RunDir, atomic, write_csv
@@ -47,7 +47,8 @@ def train_classifier(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clo
     for note in fitted.notes:
         voice.warn(note)
     rows = np.concatenate([images.indices("val"), images.indices("test")])
-    scores = predict_probabilities(fitted.classifier, features[rows], len(images.table.classes))
+    seen = predict_rows(recipe, prepared.network, images, rows) if is_rounded(recipe) else features[rows]
+    scores = predict_probabilities(fitted.classifier, seen, len(images.table.classes))
     seconds = time.perf_counter() - start
     with atomic(run / "model.keras") as part:
         prepared.network.save(part)

@@ -59,6 +59,11 @@ def look(recipe: Recipe, model: Classifier, images: ImageSet, choice: dict, cloc
     return Sight(images, model, lambda rows: predict_rows(recipe, model.plain(), images, rows))
 
 
+def is_rounded(recipe: Recipe) -> bool:
+    """Tell whether scores of a phase can differ from those of the saved network, which computes in float32."""
+    return {recipe.engine_precision, recipe.cache_dtype, recipe.precision} != {"float32"}
+
+
 def features_of(
     recipe: Recipe, network: keras.Model, images: ImageSet, name: str, clock: Clock, voice: Voice
 ) -> np.ndarray:

@@ -12,11 +12,11 @@ import numpy as np
 
 from tlmed.certificate import ALGORITHM, certify, fingerprint, make_claim
 from tlmed.features import random_norms
-from tlmed.phases import thaw
+from tlmed.phases import computing, thaw
 from tlmed.recipe import MONITORS, Phase, Recipe
 from tlmed.run.networks import predict_rows, settle, wake
 from tlmed.run.outcome import Outcome
-from tlmed.run.prefixes import look
+from tlmed.run.prefixes import is_rounded, look
 from tlmed.run.preparation import Prepared
 from tlmed.run.telling import Clock, Voice
 from tlmed.rundir import DEGREES, RunDir, atomic, write_csv, write_json
@@ -63,7 +63,7 @@ def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, 
     _save(run, model, phases[kept])
     _write_degrees(run, prepared, degrees, kept)
     scores = np.load(_scores_file(run, phases[kept]))
-    if _is_rounded(recipe, prepared.plan["phases"][kept]):
+    if is_rounded(recipe):
         # What is written down is what `model.keras` gives, which rounds nothing.
         rows = np.concatenate([prepared.images.indices(split) for split in ("val", "test")])
         scores = predict_rows(recipe, model.plain(), prepared.images, rows)
@@ -142,10 +142,6 @@ def _scores_file(run, phase: Phase) -> Path:
     return run.progress / f"{phase.name}.npy"
 
 
-def _is_rounded(recipe, plan) -> bool:
-    return plan["cache"]["on"] and (recipe.engine_precision, recipe.cache_dtype) != ("float32", "float32")
-
-
 def _train_phase(recipe, run, prepared, phase, clock, voice) -> Degree:
     """Train one phase, with a certificate of what moved, and score it on validation and test images."""
     start = time.perf_counter()
@@ -153,13 +149,16 @@ def _train_phase(recipe, run, prepared, phase, clock, voice) -> Degree:
     choice = prepared.plan["phases"][prepared.phases.index(phase)]["cache"]
     sight = look(recipe, model, images, choice, clock, voice)
     with _certified(run, model, prepared.phases):
-        result = _fit(recipe, run, sight, phase, voice)
+        with computing(model, recipe.precision):
+            result = _fit(recipe, run, sight, phase, voice)
         if phase.batch_norm == "recalibrate":
             settle(recipe, model, images)
     clock.trained = time.perf_counter()
-    parts = [
-        (sight.predict(images.indices(split)), images.table.labels[images.indices(split)]) for split in ("val", "test")
-    ]
+    with computing(model, recipe.precision):  # as in the history, that degrees can be compared with it
+        parts = [
+            (sight.predict(images.indices(split)), images.table.labels[images.indices(split)])
+            for split in ("val", "test")
+        ]
     with atomic(_scores_file(run, phase)) as part:
         np.save(part, np.concatenate([scores for scores, _ in parts]))
     val, test = (measure(scores, labels) for scores, labels in parts)
