@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -69,6 +70,7 @@ class Extraction:
         images: How many images there are.
         computed: How many of them the prefix ran over; the others were in the store.
         batches: How often it ran.
+        preparation: Seconds that the engine took to compile or convert the prefix.
         notes: Sentences for the user.
     """
 
@@ -76,6 +78,7 @@ class Extraction:
     images: int
     computed: int
     batches: int
+    preparation: float = 0.0
     notes: tuple[str, ...] = ()
 
 
@@ -109,9 +112,11 @@ def extract(
     held = {digest for rows in found for digest in rows.digests}
     missing = np.array([row for row, digest in enumerate(digests) if digest not in held], np.int64)
     shapes = tuple(tuple(output.shape[1:]) for output in keras.tree.flatten(prefix.outputs))
-    before = engine.calls
+    before, start = engine.calls, time.perf_counter()
+    preparation = 0.0
     if len(missing):
         engine.prepare()
+        preparation = time.perf_counter() - start
         shape = (sum(map(math.prod, shapes)),)
         with (
             store.create(key, {"name": name, **description}, shape, dtype, [digests[row] for row in missing]) as append,
@@ -123,7 +128,7 @@ def extract(
                 tell(len(rows))
         found, more = store.open(key)
         notes += more
-    done = Extraction(key, len(digests), len(missing), engine.calls - before, tuple(notes))
+    done = Extraction(key, len(digests), len(missing), engine.calls - before, preparation, tuple(notes))
     return Activations(shapes, *_locate(found, digests)), done
 
 

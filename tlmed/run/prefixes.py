@@ -112,6 +112,7 @@ def _extract(recipe, prefix, images, name, clock, voice) -> Activations | None:
             "engine_precision": engine.precision,
             "key": done.key,
             "seconds": seconds,
+            "preparation_seconds": round(done.preparation, 3),
         }
     )
     voice.say(f"Features ({name}): {done.computed} of {done.images} computed by {engine.name}, {seconds:.1f} s")

