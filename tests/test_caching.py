@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import errno
+import itertools
 import os
 
 import keras
@@ -11,10 +12,12 @@ import pytest
 
 import tlmed
 from tests.conftest import write_images
-from tlmed import run
+from tlmed import data, run
 from tlmed.cache import store as stores
 from tlmed.errors import InputError
 from tlmed.features.engines import CannotConvert, OpenVino, choose_engine, make_engine
+from tlmed.features.views import Views
+from tlmed.heads import augmentation
 from tlmed.plan import Terms
 from tlmed.plan.costs import choose_cache, count_flops, weigh
 from tlmed.recipe import Augment, load_recipe, override
@@ -302,8 +305,60 @@ def test_code_of_ones_own_is_not_kept(layer, name, images, empty_cache, tmp_path
     assert folder.json("plan.json")["phases"][0]["cache"]["reason"].startswith(name)
 
 
+AUGMENT = ("augment.flip=both", "augment.rotation=0.1", "augment.contrast=0.3")
+
+
+def test_versions_of_training_images_are_made_once_and_take_turns(images, empty_cache, tmp_path):
+    settings = ("backbone=LeNet5", "weights=digits", "cache=on", "phases.epochs=5", *AUGMENT, "augment.views=2")
+    first, second = (
+        train(images, tmp_path / name, *settings, name="feature_extractor") for name in ("first", "second")
+    )
+    train_images = len([row for row in read_csv(first / "splits.csv") if row["split"] == "train"])
+    assert [entry["computed"] for entry in extractions(first)] == [60 + 2 * train_images]
+    assert [entry["computed"] for entry in extractions(second)] == [0]
+    assert (first / "predictions.csv").read_bytes() == (second / "predictions.csv").read_bytes()
+    other = train(images, tmp_path / "other", *settings, "augment.rotation=0.2", name="feature_extractor")
+    assert [entry["computed"] for entry in extractions(other)] == [2 * train_images]
+    plain = train(images, tmp_path / "plain", *settings[:4], name="feature_extractor")
+    assert numbers(plain)[0, 1] != numbers(first)[0, 1]
+
+
+def test_a_version_depends_on_its_image_its_number_and_the_seed(images):
+    everything = data.load(images, (32, 32), known=data.KnownPixels(images / "nowhere", (32, 32)))
+    layer = augmentation("both", 0.1, 0.2, 0.3)
+    layer.build((None, 32, 32, 3))
+    chosen = everything.indices("train")
+    views = Views(everything.pixels, chosen, layer, 3, seed=1)
+    rows = np.arange(60, 60 + 3 * len(chosen))
+    made = views.take(rows).reshape(3, len(chosen), 32, 32, 3)
+    np.testing.assert_array_equal(views.take(np.arange(60)), everything.pixels.take(np.arange(60)))
+    assert len(views.digests) == 60 + 3 * len(chosen) == len(set(views.digests))
+    originals = everything.pixels.take(chosen)
+    assert all((one != other).any() for one, other in itertools.combinations([originals, *made], 2))
+    np.testing.assert_array_equal(views.take(rows[::-1])[::-1], made.reshape(-1, 32, 32, 3))
+    assert (Views(everything.pixels, chosen, layer, 3, seed=2).take(rows[:4]) != made[0, :4]).any()
+    assert not set(Views(everything.pixels, chosen, layer, 3, seed=2).digests[60:]) & set(views.digests)
+    kept = data.reading.Pixels(None, (32, 32), views.take(np.arange(60 + len(rows))), np.ones(60 + len(rows), bool))
+    # Version 1 of the training images is what epochs 1 and 4 visit, each image with its own label.
+    rounds = dataclasses.replace(everything, pixels=kept, views=3).training_batches(chosen, 16, seed=5)
+    steps = -(-len(chosen) // 16)
+    seen = list(rounds.take(5 * steps).as_numpy_iterator())
+    for epoch in (1, 4):
+        pixels, labels = (np.concatenate(part) for part in zip(*seen[epoch * steps : (epoch + 1) * steps], strict=True))
+        order = data.epoch_order(len(chosen), 5, epoch)
+        np.testing.assert_array_equal(pixels, made[1][order])
+        np.testing.assert_array_equal(labels, everything.table.labels[chosen][order])
+
+
+def test_versions_need_augmentation_and_a_cache():
+    with pytest.raises(InputError, match=r"`augment\.views` must be 0 where augmentation is off"):
+        small("augment.views=2")
+    with pytest.raises(InputError, match=r"`augment\.views` must be 0 with cache='off'"):
+        small("augment.views=2", "augment.flip=both", "cache=off")
+
+
 def test_random_augmentation_and_a_forced_cache_contradict_each_other():
-    with pytest.raises(InputError, match="`cache` must be 'auto' or 'off' with random"):
+    with pytest.raises(InputError, match="`cache` must be 'auto' or 'off' with augmentation"):
         dataclasses.replace(small(), cache="on", augment=Augment(flip="horizontal"))
 
 

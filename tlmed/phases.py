@@ -355,11 +355,19 @@ def _freeze_statistics(suffix) -> keras.Model:
 
 def _reseed(model, phase_name):
     augment = [model.parts.augment] if model.parts.augment is not None else []
-    for i, layer in enumerate(leaves([*model.layers, *augment])):
+    for i, generator in seed_generators([*model.layers, *augment]):
+        generator.state.assign([derive(model.seed, "layer", phase_name, i), 0])
+
+
+def seed_generators(layers: Iterable[keras.layers.Layer]) -> list[tuple[int, keras.random.SeedGenerator]]:
+    """Return what draws random numbers in some layers, each with its layer's number among the leaves."""
+    found = []
+    for i, layer in enumerate(leaves(layers)):
         # Dropout calls it `seed_generator`, the augmentation layers `generator`.
         generator = getattr(layer, "seed_generator", None) or getattr(layer, "generator", None)
         if isinstance(generator, keras.random.SeedGenerator):
-            generator.state.assign([derive(model.seed, "layer", phase_name, i), 0])
+            found.append((i, generator))
+    return found
 
 
 def recalibrate(model: Classifier, batches: Iterable[np.ndarray]) -> int:

@@ -33,6 +33,7 @@ class ImageSet:
             labels.
         split_made: Whether tlmed decided the splits, or split `val` off a given `train`.
         pixels: Where the pixels come from.
+        views: Versions of each training image that `pixels` holds behind its rows; epochs take turns with them.
     """
 
     table: Table
@@ -44,6 +45,7 @@ class ImageSet:
     leaks: tuple[str, ...]
     split_made: bool
     pixels: Pixels = field(repr=False)
+    views: int = 0
 
     def indices(self, split: str) -> np.ndarray:
         """Return the row numbers of a split, int64, ascending."""
@@ -67,8 +69,8 @@ class ImageSet:
     ) -> tf.data.Dataset:
         """Return the batches of one epoch after the other, without end.
 
-        Epoch e visits `indices[epoch_order(len(indices), seed, e)]`. A batch never mixes epochs: the last one
-        of each may be smaller.
+        Epoch e visits `indices[epoch_order(len(indices), seed, e)]`, in their version `e % views` if there are any. A
+        batch never mixes epochs: the last one of each may be smaller.
 
         Args:
             indices: Row numbers.
@@ -79,18 +81,20 @@ class ImageSet:
         Returns:
             An endless data set of uint8 [b, height, width, 3] and int64 [b].
         """
-        indices = np.asarray(indices, np.int64)
+        indices, labels = np.asarray(indices, np.int64), self.table.labels
+        if self.views:
+            labels = np.concatenate([labels, np.tile(labels[indices], self.views)])
+
+        def visit(epoch: np.ndarray) -> np.ndarray:
+            order = epoch_order(len(indices), seed, int(epoch))
+            return len(self.splits) + int(epoch) % self.views * len(indices) + order if self.views else indices[order]
 
         def ordered(epoch: tf.Tensor) -> tf.data.Dataset:
-            rows = tf.numpy_function(
-                lambda number: indices[epoch_order(len(indices), seed, int(number))],
-                *([epoch], tf.int64),
-                stateful=False,
-            )
+            rows = tf.numpy_function(visit, [epoch], tf.int64, stateful=False)
             return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(rows, [len(indices)])).batch(batch_size)
 
         epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(ordered)
-        endless = self.pixels.batches(epochs, self.table.labels)
+        endless = self.pixels.batches(epochs, labels)
         return endless.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
 

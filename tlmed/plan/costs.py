@@ -41,8 +41,8 @@ class Terms:
     Attributes:
         wanted: "auto", "on" or "off".
         dtype: In which numbers activations are kept.
-        augmented: Whether training images change at random.
-        images: How many there are, all splits together.
+        augmented: Whether training images are others in every epoch.
+        images: How many there are, all splits together, with kept versions of the training images.
         room: Bytes that the store may take.
         foreign: A layer or function of the backbone whose code is the user's own, if there is one.
     """

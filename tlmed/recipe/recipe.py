@@ -1,5 +1,7 @@
 """The recipe itself: its sections together, and what they must be to one another."""
 
+import dataclasses
+
 from tlmed.errors import InputError
 from tlmed.recipe.rules import find_field_faults, must, one_of, optional_count, section
 from tlmed.recipe.sections import (
@@ -173,9 +175,17 @@ def _find_patience_faults(recipe) -> list[str]:
 
 
 def _find_cache_faults(recipe) -> list[str]:
-    if recipe.cache == "on" and recipe.augment != Augment():
-        return [
-            "`cache` must be 'auto' or 'off' with random augmentation, which shows every epoch other images. "
-            f"Received: cache='on' with augment={recipe.augment!r}."
-        ]
-    return []
+    augment, faults = recipe.augment, []
+    if not isinstance(augment, Augment):
+        return faults
+    changes = dataclasses.replace(augment, views=0) != Augment()
+    if recipe.cache == "on" and changes and not augment.views:
+        faults.append(
+            "`cache` must be 'auto' or 'off' with augmentation that shows every epoch other images; `augment.views` "
+            f"makes so many versions once. Received: cache='on' with augment={augment!r}."
+        )
+    if augment.views and not changes:
+        faults.append(f"`augment.views` must be 0 where augmentation is off. Received: views={augment.views!r}.")
+    if augment.views and recipe.cache == "off":
+        faults.append(f"`augment.views` must be 0 with cache='off'. Received: views={augment.views!r}.")
+    return faults

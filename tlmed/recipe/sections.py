@@ -56,12 +56,15 @@ class Augment:
         rotation: Largest rotation, as a fraction of a full turn, in both directions (0.1: up to 36 degrees).
         zoom: Largest change of scale, as a fraction, in both directions.
         contrast: Largest change of contrast, as a fraction, in both directions.
+        views: Versions of each training image that are made once and take turns over the epochs, so that what frozen
+            blocks give for them can be kept; 0: every epoch makes new ones. Phases that freeze nothing make new ones.
     """
 
     flip: str = one_of(FLIPS, default="none")
     rotation: float = must("a fraction of a turn from 0 to 0.5", lambda v: 0 <= v <= 0.5, default=0.0)
     zoom: float = must("a fraction from 0 to below 1", lambda v: 0 <= v < 1, default=0.0)
     contrast: float = must("a fraction from 0 to below 1", lambda v: 0 <= v < 1, default=0.0)
+    views: int = must("a whole number, 0 or more", lambda n: n >= 0, default=0)
 
 
 @section

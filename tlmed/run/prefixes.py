@@ -14,6 +14,7 @@ from tlmed.cache import Store, StoreError, cache_folder, cache_limit
 from tlmed.data import ImageSet
 from tlmed.features.activations import Activations, extract
 from tlmed.features.engines import CannotConvert, choose_engine, make_engine
+from tlmed.features.views import Views
 from tlmed.phases import Classifier, trainer
 from tlmed.recipe import Recipe
 from tlmed.run.networks import predict_rows
@@ -47,12 +48,14 @@ def look(recipe: Recipe, model: Classifier, images: ImageSet, choice: dict, cloc
         voice: Where to tell of it.
     """
     if choice["on"]:
-        activations = _extract(recipe, model.route.frozen.net, images, model.phase.name, clock, voice)
+        train, views = images.indices("train"), recipe.augment.views
+        pixels = Views(images.pixels, train, model.parts.augment, views, recipe.seed) if views else images.pixels
+        activations = _extract(recipe, model.route.frozen.net, pixels, model.phase.name, clock, voice)
         if activations is not None:
-            steps = -(-len(images.indices("train")) // recipe.data.batch_size) if model.phase.thaw == 0 else 1
+            steps = -(-len(train) // recipe.data.batch_size) if model.phase.thaw == 0 else 1
             suffix = trainer(model, steps_per_execution=steps)  # the head alone is quicker than Python between steps
             return Sight(
-                dataclasses.replace(images, pixels=activations),
+                dataclasses.replace(images, pixels=activations, views=views),
                 suffix,
                 _predictor(suffix, activations, recipe.data.batch_size),
             )
@@ -79,16 +82,16 @@ def features_of(
     """
     rows = np.arange(len(images.splits))
     kept = recipe.cache != "off" and find_unknown_code(network) is None
-    activations = _extract(recipe, network, images, name, clock, voice) if kept else None
+    activations = _extract(recipe, network, images.pixels, name, clock, voice) if kept else None
     return predict_rows(recipe, network, images, rows) if activations is None else activations.take(rows)
 
 
-def _extract(recipe, prefix, images, name, clock, voice) -> Activations | None:
+def _extract(recipe, prefix, pixels, name, clock, voice) -> Activations | None:
     start, size = time.perf_counter(), recipe.data.batch_size
     engine = make_engine(choose_engine(recipe.engine, recipe.engine_precision), prefix, size, recipe.engine_precision)
     store = Store(cache_folder(), cache_limit())
     shown = f"{recipe.backbone if isinstance(recipe.backbone, str) else ' + '.join(recipe.backbone)}, {name}"
-    what = (images.pixels, store, shown, recipe.cache_dtype, voice.features)
+    what = (pixels, store, shown, recipe.cache_dtype, voice.features)
     try:
         try:
             activations, done = extract(prefix, engine, *what)

@@ -161,7 +161,10 @@ def _make_plan(recipe, network, phases, images, **facts) -> dict:
     if isinstance(recipe.head, Hybrid):
         facts["classifier"] = _hybrids().describe(recipe.head)
     foreign = find_unknown_code(network.parts.backbone) if phases else None
-    terms = Terms(recipe.cache, recipe.cache_dtype, recipe.augment != Augment(), images, cache_room(), foreign)
+    augment = recipe.augment
+    images *= 1 + augment.views  # at most: only training images have versions
+    new = augment != Augment() and not augment.views
+    terms = Terms(recipe.cache, recipe.cache_dtype, new, images, cache_room(), foreign)
     return make_plan(network, phases, terms, backbone=recipe.backbone, **facts)
 
 

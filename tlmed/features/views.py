@@ -1,0 +1,58 @@
+"""Augmented versions of training images, each made once, so that what frozen blocks give for them can be kept."""
+
+import functools
+import hashlib
+import json
+
+import keras
+import numpy as np
+
+from tlmed.data.reading import Pixels
+from tlmed.phases import leaves, seed_generators
+from tlmed.seeds import derive
+
+
+class Views:
+    """Give images by row, and behind them so many augmented versions of the training images.
+
+    Row `len(pixels.digests) + view * len(train) + i` is version `view` of image `train[i]`. It depends on the image,
+    the version's number, the layer's settings and the seed alone.
+
+    Args:
+        pixels: The images, with digests.
+        train: Row numbers of the training images.
+        augment: Changes images at random.
+        count: Versions of each image.
+        seed: The run's seed.
+    """
+
+    def __init__(self, pixels: Pixels, train: np.ndarray, augment: keras.layers.Layer, count: int, seed: int):
+        self.pixels, self.train, self.augment, self.count, self.seed = pixels, train, augment, count, seed
+
+    @functools.cached_property
+    def digests(self) -> tuple[bytes, ...]:
+        """What each row is: of images the SHA-256 of the pixels, of versions that of what they are made of."""
+        layers = [layer for layer in leaves([self.augment]) if not isinstance(layer, keras.layers.InputLayer)]
+        settings = [[type(layer).__name__, {**layer.get_config(), "name": None}] for layer in layers]
+        made = hashlib.sha256(json.dumps([settings, self.seed], sort_keys=True).encode()).digest()
+        versions = [
+            hashlib.sha256(made + self.pixels.digests[row] + view.to_bytes(4, "big")).digest()
+            for view in range(self.count)
+            for row in self.train
+        ]
+        return (*self.pixels.digests, *versions)
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Return uint8 [len(rows), height, width, 3] in the order of `rows`; versions are rounded like images."""
+        first = len(self.pixels.digests)
+        places = (rows - first) % len(self.train)
+        images = self.pixels.take(np.where(rows < first, rows, self.train[places]))
+        for i in np.flatnonzero(rows >= first):
+            images[i] = self._change(images[i], self.digests[rows[i]])
+        return images
+
+    def _change(self, image: np.ndarray, name: bytes) -> np.ndarray:
+        for i, generator in seed_generators([self.augment]):
+            generator.state.assign([derive(self.seed, "view", i, name.hex()), 0])
+        changed = self.augment(image[None].astype("float32"), training=True)
+        return np.rint(keras.ops.convert_to_numpy(changed)[0]).clip(0, 255).astype("uint8")
