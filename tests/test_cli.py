@@ -2,6 +2,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -193,6 +194,20 @@ def test_plan_shows_phases_without_training(images, tmp_path):
     assert "block5_pool" in out
     assert "block4 block5 head" in out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_plan_measures_a_step_in_each_precision(images, tmp_path):
+    words = ["--data", images, *small(), "--measure"]
+    status, out, err = here("plan", "fine_tuning", *words, cwd=tmp_path)
+    assert (status, err) == (0, "")
+    found = re.search(r"A training step takes (\S+) s in float32 and (\S+) s in bfloat16: (.+) here\.", out)
+    seconds = [float(found[i]) for i in (1, 2)]
+    assert ("precision=bfloat16 is" in found[3]) == (seconds[0] > 1.1 * seconds[1])
+    status, out, err = here("plan", "feature_extractor_hybrid", "--measure", cwd=tmp_path)
+    assert (status, err.splitlines()) == (
+        2,
+        ["Error: --measure needs a recipe that trains a network. Received: a Hybrid(...) as `head`."],
+    )
 
 
 def test_backbones_are_listed_and_described():

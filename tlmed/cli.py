@@ -110,7 +110,8 @@ def train(recipe, data, settings, positive, seed, out, skip_bad, strict, fresh):
 @cli.command()
 @_recipe_options
 @click.option("--write", type=click.Path(path_type=Path), help="Write the expanded recipe here, to edit and run.")
-def plan(recipe, data, settings, positive, seed, write):
+@click.option("--measure", is_flag=True, help="Time a training step on this machine in each precision.")
+def plan(recipe, data, settings, positive, seed, write, measure):
     """Show what RECIPE would train, phase by phase, without training."""
     file, recipe = _load(recipe, data, settings, positive, seed)
     target = _new_recipe(write, file.name, "--write") if write is not None else None
@@ -123,6 +124,10 @@ def plan(recipe, data, settings, positive, seed, write):
     words, content, phases = preview(recipe)
     for line in (*words, "", *describe_blocks(content), "", *describe_phases(content), "", *describe_caching(content)):
         click.echo(line)
+    if measure:
+        from tlmed.run.measuring import measure_precisions, recommend
+
+        click.echo(f"\n{recommend(measure_precisions(recipe))}")
     if target is not None:
         docstring = f"{summary(file)}\n\ntlmed train {shlex.quote(str(target))}"
         write_text(target, to_source(dataclasses.replace(recipe, phases=phases), docstring))
