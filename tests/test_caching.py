@@ -263,6 +263,15 @@ def test_a_run_in_half_precision_writes_down_what_the_saved_model_gives(cache, i
     assert float(row["score_benign"]) == pytest.approx(float(model.predict(image[None], verbose=0)[0, 0]), abs=1e-6)
 
 
+def test_steps_that_run_together_give_the_same_history(images, empty_cache, tmp_path):
+    settings = ("backbone=LeNet5", "weights=digits", "cache=off", "phases.epochs=2")
+    one, several = (
+        train(images, tmp_path / str(steps), *settings, f"steps_per_execution={steps}", name="feature_extractor")
+        for steps in (1, 2)
+    )
+    np.testing.assert_allclose(numbers(several), numbers(one), atol=1e-6)
+
+
 def test_half_precision_takes_half_the_room(images, empty_cache, tmp_path):
     sizes = [weigh(10**9, 1000, dtype, 780, 10, 10**9).bytes_per_image for dtype in ("float32", "float16")]
     assert sizes == [4000, 2000]

@@ -151,7 +151,7 @@ class Classifier(keras.Model):
         self.plain().save(filepath, overwrite=overwrite, **options)
 
 
-def thaw(model: Classifier, phase: Phase) -> Classifier:
+def thaw(model: Classifier, phase: Phase, *, steps_per_execution: int = 1) -> Classifier:
     """Prepare a network for a phase and compile it, with a fresh optimizer.
 
     The last `phase.thaw` blocks and the head become trainable, with BatchNorm as `phase.batch_norm` says; the blocks
@@ -162,6 +162,7 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
     Args:
         model: A network from `Recipe.build`.
         phase: What to thaw, and how to train it.
+        steps_per_execution: As in `keras.Model.compile`.
 
     Returns:
         The same `model`, changed in place and compiled.
@@ -186,13 +187,14 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
     if thawed and phase.batch_norm in ("affine", "recalibrate"):
         suffix = _freeze_statistics(suffix)
     model.route, model.phase = Route(Frozen(prefix) if frozen else None, suffix), phase
-    _compile(model, make_optimizer(phase.optimizer, phase.learning_rate, _rate_factors(thawed, phase)))
+    optimizer = make_optimizer(phase.optimizer, phase.learning_rate, _rate_factors(thawed, phase))
+    _compile(model, optimizer, steps_per_execution)
     # All variables exist beforehand, so that TensorFlow traces a step once and not twice.
     model.optimizer.build(model.trainable_variables)
     return model
 
 
-def trainer(model: Classifier, steps_per_execution: int = 1) -> keras.Model:
+def trainer(model: Classifier, *, steps_per_execution: int = 1) -> keras.Model:
     """Return the model that trains a network's phase on what its frozen prefix gives, instead of on images.
 
     Args:
@@ -234,7 +236,7 @@ def computing(model: Classifier, precision: str) -> Iterator[None]:
         model.plain().predict_function = None
 
 
-def _compile(model, optimizer, steps_per_execution=1) -> None:
+def _compile(model, optimizer, steps_per_execution) -> None:
     model.compile(
         optimizer=optimizer,
         loss="sparse_categorical_crossentropy",

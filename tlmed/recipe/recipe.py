@@ -50,6 +50,8 @@ class Recipe:
         engine: What runs frozen blocks then: `"tensorflow"`, `"openvino"`, or `"auto"`, which is OpenVINO on a CPU
             where it is installed.
         engine_precision: In which numbers OpenVINO computes.
+        steps_per_execution: Training steps that TensorFlow runs before Python looks again; None: a whole epoch where
+            only a head trains on kept features, which is quicker than Python between steps, and else one.
         precision: In which numbers the backbone computes while it trains; its weights, the head, the loss and the saved
             network are `"float32"` in any case.
         phase_patience: Phases without improvement of `monitor` after which no later phase is tried; None: all are.
@@ -83,6 +85,7 @@ class Recipe:
     engine: str = one_of(ENGINES, default="auto")
     engine_precision: str = one_of(PRECISIONS, default="float32")
     precision: str = one_of(PRECISIONS, default="float32")
+    steps_per_execution: int | None = optional_count(default=None)
 
     def __post_init__(self):
         if faults := find_faults(self):

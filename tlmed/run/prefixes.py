@@ -52,8 +52,9 @@ def look(recipe: Recipe, model: Classifier, images: ImageSet, choice: dict, cloc
         pixels = Views(images.pixels, train, model.parts.augment, views, recipe.seed) if views else images.pixels
         activations = _extract(recipe, model.route.frozen.net, pixels, model.phase.name, clock, voice)
         if activations is not None:
-            steps = -(-len(train) // recipe.data.batch_size) if model.phase.thaw == 0 else 1
-            suffix = trainer(model, steps_per_execution=steps)  # the head alone is quicker than Python between steps
+            epoch = -(-len(train) // recipe.data.batch_size)
+            steps = recipe.steps_per_execution or (epoch if model.phase.thaw == 0 else 1)
+            suffix = trainer(model, steps_per_execution=steps)
             return Sight(
                 dataclasses.replace(images, pixels=activations, views=views),
                 suffix,

@@ -145,7 +145,8 @@ def _scores_file(run, phase: Phase) -> Path:
 def _train_phase(recipe, run, prepared, phase, clock, voice) -> Degree:
     """Train one phase, with a certificate of what moved, and score it on validation and test images."""
     start = time.perf_counter()
-    model, images = thaw(prepared.network, phase), prepared.images
+    steps = recipe.steps_per_execution or 1
+    model, images = thaw(prepared.network, phase, steps_per_execution=steps), prepared.images
     choice = prepared.plan["phases"][prepared.phases.index(phase)]["cache"]
     sight = look(recipe, model, images, choice, clock, voice)
     with _certified(run, model, prepared.phases):
