@@ -267,9 +267,11 @@ def test_steps_that_run_together_give_the_same_history(images, empty_cache, tmp_
     settings = ("backbone=LeNet5", "weights=digits", "cache=off", "phases.epochs=2")
     one, several = (
         train(images, tmp_path / str(steps), *settings, f"steps_per_execution={steps}", name="feature_extractor")
-        for steps in (1, 2)
+        for steps in (1, 3)
     )
     np.testing.assert_allclose(numbers(several), numbers(one), atol=1e-6)
+    with pytest.raises(InputError, match=r"must divide the steps of an epoch \(3\), or be None. Received: .*=2"):
+        train(images, tmp_path / "uneven", *settings, "steps_per_execution=2", name="feature_extractor")
 
 
 def test_half_precision_takes_half_the_room(images, empty_cache, tmp_path):

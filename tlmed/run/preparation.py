@@ -61,6 +61,7 @@ def prepare(recipe: Recipe, own: keras.Model | None, skip_bad: bool, clock: Cloc
         known = KnownPixels(cache_folder(), settings.image_size) if recipe.cache != "off" else None
         images = load(settings.source, settings.image_size, settings.split, recipe.seed, skip_bad, known=known)
         faults += _find_label_faults(recipe, images)
+        faults += _find_step_faults(recipe, images)
     if faults:
         raise InputError(faults)
     voice.say(_describe_images(recipe, images))
@@ -140,6 +141,17 @@ def _find_label_faults(recipe, images) -> list[str]:
     if isinstance(recipe.head, Hybrid):
         faults += _hybrids().find_hybrid_faults(recipe, images)
     return faults
+
+
+def _find_step_faults(recipe, images) -> list[str]:
+    steps, together = -(-len(images.indices("train")) // recipe.data.batch_size), recipe.steps_per_execution
+    if together is None or steps % together == 0:
+        return []
+    # Keras would go on into the next epoch.
+    return [
+        f"`steps_per_execution` must divide the steps of an epoch ({steps}), or be None. "
+        f"Received: steps_per_execution={together}."
+    ]
 
 
 def _plan(recipe, backbone, images) -> Prepared:
