@@ -83,6 +83,15 @@ def test_histories_are_those_without_the_cache(backbone, images, empty_cache, tm
         np.testing.assert_allclose(one, other, atol=1e-3)
 
 
+def test_several_backbones_are_kept_side_by_side(images, empty_cache, tmp_path):
+    words = ("backbone=LeNet5,CifarNet", "weights=digits,none", "phases.thaw=1")
+    kept, plain = (
+        train(images, tmp_path / mode, *words, f"cache={mode}", name="feature_extractor") for mode in ("on", "off")
+    )
+    assert [entry["computed"] for entry in extractions(kept)] == [60]
+    np.testing.assert_allclose(numbers(kept), numbers(plain), atol=1e-4)
+
+
 def test_the_saved_model_gives_on_raw_images_what_cached_training_saw(images, empty_cache, tmp_path):
     folder = train(images, tmp_path / "run", "backbone=MobileNet", "cache=on")
     model = keras.saving.load_model(folder / "model.keras")

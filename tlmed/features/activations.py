@@ -43,10 +43,10 @@ class Activations:
         return taken
 
     def split(self, values: tf.Tensor):
-        """Return rows as what the suffix takes: one tensor, or one for each output."""
+        """Return rows as what the suffix takes: one tensor, or a tuple of one for each output."""
         sizes = [math.prod(shape) for shape in self.shapes]
         parts = tf.split(values, sizes, axis=1) if len(sizes) > 1 else [values]
-        shaped = [tf.reshape(part, (-1, *shape)) for part, shape in zip(parts, self.shapes, strict=True)]
+        shaped = tuple(tf.reshape(part, (-1, *shape)) for part, shape in zip(parts, self.shapes, strict=True))
         return shaped if len(shaped) > 1 else shaped[0]
 
     def batches(self, rows: tf.data.Dataset, labels: np.ndarray | None = None) -> tf.data.Dataset:
