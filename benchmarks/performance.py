@@ -97,22 +97,39 @@ class Comparison:
     margin: float = 0.03
 
 
-def train(place: Place, recipe: str, *settings: str, cache: Path | None = None) -> Side:
-    """Train through tlmed's command line, with an empty cache unless one is given."""
+def run_tlmed(place: Place, recipe: str, *settings: str, cache: Path | None = None) -> Path:
+    """Train through tlmed's command line, with an empty cache unless one is given, and return the run directory."""
     out = Path(tempfile.mkdtemp(dir=place.scratch)) / "run"
     words = [word for setting in settings for word in ("--set", setting)]
     command = [sys.executable, "-c", "from tlmed.cli import main; main()", "train", recipe, *words]
-    environment = {**os.environ, "TLMED_CACHE_DIR": str(cache or out.parent / "cache")}
-    subprocess.run(
-        [*command, "--data", str(place.data), "--out", str(out)], check=True, capture_output=True, env=environment
+    call([*command, "--data", place.data, "--out", out], TLMED_CACHE_DIR=str(cache or out.parent / "cache"))
+    return out
+
+
+def call(command: list, **environment: str) -> str:
+    """Run a command and return what it printed; where it fails, say what it said."""
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, env={**os.environ, **environment}
     )
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def read_auc(run: Path) -> float:
+    """Return a run's test AUC."""
+    return json.loads((run / "metrics.json").read_text())["metrics"]["auc"]["value"]
+
+
+def train(place: Place, recipe: str, *settings: str, cache: Path | None = None) -> Side:
+    """Train through tlmed, and return the time, the score and the stages of the run."""
+    out = run_tlmed(place, recipe, *settings, cache=cache)
     timing = json.loads((out / "timing.json").read_text())
-    auc = json.loads((out / "metrics.json").read_text())["metrics"]["auc"]["value"]
     stages = {stage["name"]: stage["seconds"] for stage in timing["stages"]}
     for entry in timing["extractions"]:
         stages[f"features for {entry['name']}"] = entry["seconds"]
         stages[f"preparing the engine for {entry['name']}"] = entry["preparation_seconds"]
-    return Side(timing["training_seconds"], auc, stages)
+    return Side(timing["training_seconds"], read_auc(out), stages)
 
 
 def extractor(epochs: int, *settings: str) -> Callable[[Place], Side]:
@@ -143,14 +160,12 @@ def blockwise(place: Place) -> Side:
 
 
 def classifiers(shared: bool) -> Callable[[Place], Side]:
-    """Return five hybrids, which share a cache or extract each time."""
+    """Return five hybrids, which share a cache or begin with an empty one each time."""
 
     def run(place: Place) -> Side:
-        cache = Path(tempfile.mkdtemp(dir=place.scratch))
-        settings = () if shared else ("cache=off",)
+        cache = Path(tempfile.mkdtemp(dir=place.scratch)) if shared else None
         sides = [
-            train(place, "feature_extractor_hybrid", f"head.classifier={name}", *settings, cache=cache)
-            for name in CLASSIFIERS
+            train(place, "feature_extractor_hybrid", f"head.classifier={name}", cache=cache) for name in CLASSIFIERS
         ]
         return Side(sum(side.seconds for side in sides), statistics.fmean(side.score for side in sides))
 
@@ -161,18 +176,13 @@ def fine_tuning(backbone: str, *settings: str) -> Callable[[Place], Side]:
     """Return full fine-tuning; the time is that of an epoch behind the first."""
 
     def run(place: Place) -> Side:
-        out = Path(tempfile.mkdtemp(dir=place.scratch)) / "run"
         height, width = SIZES[backbone]
         words = (f"backbone={backbone}", f"data.image_size={height},{width}", "phases.epochs=4", *settings)
-        words += ("phases.patience=none", "phases.batch_norm=frozen")
-        options = [word for setting in words for word in ("--set", setting)]
-        command = [sys.executable, "-c", "from tlmed.cli import main; main()", "train", "fine_tuning_from_scratch"]
-        subprocess.run(
-            [*command, *options, "--data", str(place.data), "--out", str(out)], check=True, capture_output=True
+        out = run_tlmed(
+            *(place, "fine_tuning_from_scratch", *words), "phases.patience=none", "phases.batch_norm=frozen"
         )
         rows = (out / "history.csv").read_text().splitlines()[2:]
-        auc = json.loads((out / "metrics.json").read_text())["metrics"]["auc"]["value"]
-        return Side(statistics.median(float(row.split(",")[-1]) for row in rows), auc)
+        return Side(statistics.median(float(row.split(",")[-1]) for row in rows), read_auc(out))
 
     return run
 
@@ -181,9 +191,8 @@ def plain(task: str, backbone: str = "MobileNetV2", epochs: int = 0) -> Callable
     """Return a task in plain Keras, in a process of its own."""
 
     def run(place: Place) -> Side:
-        command = [sys.executable, __file__, "--plain", task, backbone, str(epochs), str(place.scratch)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        return Side(**json.loads(done.stdout.splitlines()[-1]))
+        printed = call([sys.executable, __file__, "--plain", task, backbone, epochs, place.scratch])
+        return Side(**json.loads(printed.splitlines()[-1]))
 
     return run
 
@@ -217,7 +226,7 @@ COMPARISONS = (
         *(blockwise, plain("blockwise", "VGG16", 10)),
     ),
     Comparison(
-        *("hybrid", "hybrid, five classifiers with their grids", "extraction each time", 4),
+        *("hybrid", "hybrid, five classifiers with their grids", "an empty cache each time", 4),
         *(classifiers(shared=True), classifiers(shared=False)),
     ),
     Comparison(
@@ -229,7 +238,7 @@ COMPARISONS = (
         *(fine_tuning("VGG16", "weights=bsds500", "precision=bfloat16"), plain("fine_tune", "VGG16", 4)),
     ),
     Comparison(
-        *("pipeline", "reading all training images once", "`image_dataset_from_directory`", 1),
+        *("pipeline", "decoding all images, once", "`image_dataset_from_directory`", 1),
         *(plain("read_tlmed"), plain("read")),
     ),
 )
@@ -262,19 +271,18 @@ def run_plain(task: str, backbone: str, epochs: int, scratch: Path) -> Side:
         from tlmed.data import load
 
         images = load(scratch / "images", size)
-        for _ in images.batches(images.indices("train"), BATCH):
-            pass
+        for split in ("train", "val", "test"):
+            for _ in images.batches(images.indices(split), BATCH):
+                pass
         return Side(time.perf_counter() - begin)
     if task == "read":
-        for split in ("train", "val", "test"):  # tlmed's first pass reads all three
-            for _ in read(split, cached=False):
+        for split in ("train", "val", "test"):
+            for _ in read(split, cached=False).prefetch(2):
                 pass
-        for _ in read("train", cached=False):
-            pass
         return Side(time.perf_counter() - begin)
     if task == "predict":
-        for split in ("train", "val", "test"):
-            features.predict(read(split, cached=False).prefetch(2), verbose=0)
+        train, val, test = (read(split, cached=False) for split in ("train", "val", "test"))
+        features.predict(train.concatenate(val).concatenate(test).prefetch(2), verbose=0)
         return Side(time.perf_counter() - begin)
 
     train, val = read("train"), read("val")

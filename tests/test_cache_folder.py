@@ -1,13 +1,11 @@
 """Where the cache lies and how large it may be, by the user's word before all others."""
 
-import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import platformdirs
 import pytest
 
-from tlmed.cache.folder import FOLDER, LIMIT, cache_folder, cache_limit, cache_room, parse_size, show_size
+from tlmed.cache.folder import FOLDER, LIMIT, cache_folder, cache_limit, parse_size, show_size
 from tlmed.errors import InputError
 
 
@@ -56,24 +54,3 @@ def test_a_tilde_is_the_users_home(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv(FOLDER, "~/features")
     assert cache_folder() == tmp_path / "features"
-
-
-@pytest.mark.parametrize(("free", "room"), [(1000, 500), (6 * 10**9, 3 * 10**9), (7 * 10**9, 3 * 10**9)])
-def test_room_is_the_limit_but_never_more_than_half_of_what_is_free(monkeypatch, tmp_path, free, room):
-    asked = []
-
-    def usage(path):
-        asked.append(Path(path))
-        return SimpleNamespace(total=10**13, used=0, free=free)
-
-    monkeypatch.setenv(FOLDER, str(tmp_path / "not" / "there"))
-    monkeypatch.setenv(LIMIT, "3GB")
-    monkeypatch.setattr(shutil, "disk_usage", usage)
-    assert cache_room() == room
-    assert asked == [tmp_path]
-
-
-def test_asking_for_room_makes_no_folder(monkeypatch, tmp_path):
-    monkeypatch.setenv(FOLDER, str(tmp_path / "not" / "there"))
-    assert cache_room() > 0
-    assert list(tmp_path.iterdir()) == []

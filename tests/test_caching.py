@@ -5,6 +5,8 @@ import dataclasses
 import errno
 import itertools
 import os
+import shutil
+import sys
 
 import keras
 import numpy as np
@@ -13,8 +15,9 @@ import pytest
 import tlmed
 from tests.conftest import write_images
 from tlmed import data, run
+from tlmed.backbones import build
 from tlmed.cache import store as stores
-from tlmed.errors import InputError
+from tlmed.errors import InputError, RunFailed
 from tlmed.features.engines import CannotConvert, OpenVino, choose_engine, make_engine
 from tlmed.features.views import Views
 from tlmed.heads import augmentation
@@ -84,7 +87,7 @@ def test_histories_are_those_without_the_cache(backbone, images, empty_cache, tm
 
 
 def test_several_backbones_are_kept_side_by_side(images, empty_cache, tmp_path):
-    words = ("backbone=LeNet5,CifarNet", "weights=digits,none", "phases.thaw=1")
+    words = ("backbone=CifarNet,CifarNet", "phases.thaw=1")
     kept, plain = (
         train(images, tmp_path / mode, *words, f"cache={mode}", name="feature_extractor") for mode in ("on", "off")
     )
@@ -93,7 +96,7 @@ def test_several_backbones_are_kept_side_by_side(images, empty_cache, tmp_path):
 
 
 def test_the_saved_model_gives_on_raw_images_what_cached_training_saw(images, empty_cache, tmp_path):
-    folder = train(images, tmp_path / "run", "backbone=MobileNet", "cache=on")
+    folder = train(images, tmp_path / "run", "cache=on", backbone=noisy())
     model = keras.saving.load_model(folder / "model.keras")
     for row in read_csv(folder / "predictions.csv"):
         image = keras.utils.img_to_array(keras.utils.load_img(images / row["path"], target_size=None))
@@ -128,7 +131,7 @@ def test_other_heads_classifiers_and_splits_share_the_features(images, empty_cac
 
 def test_new_images_are_added_to_those_that_are_there(images, empty_cache, tmp_path):
     more = write_images(tmp_path / "more", 22)
-    words = ("backbone=LeNet5", "weights=digits", "cache=on", "phases.epochs=1")
+    words = ("backbone=CifarNet", "cache=on", "phases.epochs=1")
     train(images, tmp_path / "first", *words, name="feature_extractor")
     second = train(more, tmp_path / "second", *words, name="feature_extractor")
     alone = train(more, tmp_path / "alone", *words, "cache=off", name="feature_extractor")
@@ -158,7 +161,7 @@ def test_a_run_goes_on_without_a_cache_that_cannot_be_used(trouble, words, image
     trouble(empty_cache, monkeypatch)
     said = []
     voice = run.Voice(warn=said.append)
-    settings = ("backbone=LeNet5", "weights=digits", "cache=on", "phases.epochs=1")
+    settings = ("backbone=CifarNet", "cache=on", "phases.epochs=1")
     folder = train(images, tmp_path / "run", *settings, name="feature_extractor", voice=voice)
     plain = train(images, tmp_path / "plain", *settings, "cache=off", name="feature_extractor")
     assert any("cache cannot be used" in line and words in line for line in said)
@@ -168,7 +171,7 @@ def test_a_run_goes_on_without_a_cache_that_cannot_be_used(trouble, words, image
 
 
 def test_damaged_features_are_computed_again_and_the_run_says_so(images, empty_cache, tmp_path):
-    settings = ("backbone=LeNet5", "weights=digits", "cache=on", "phases.epochs=1")
+    settings = ("backbone=CifarNet", "cache=on", "phases.epochs=1")
     first = train(images, tmp_path / "first", *settings, name="feature_extractor")
     (entry,) = empty_cache.rglob("*.rows")
     content = bytearray(entry.read_bytes())
@@ -189,7 +192,7 @@ def test_a_prefix_that_an_engine_cannot_run_falls_back_to_tensorflow(images, emp
 
     monkeypatch.setattr(OpenVino, "_compile", refuse)
     said = []
-    settings = ("backbone=LeNet5", "weights=digits", "cache=on", "phases.epochs=1", "engine=openvino")
+    settings = ("backbone=CifarNet", "cache=on", "phases.epochs=1", "engine=openvino")
     folder = train(images, tmp_path / "run", *settings, name="feature_extractor", voice=run.Voice(warn=said.append))
     assert any("an operation is missing" in line and "TensorFlow" in line for line in said)
     assert [(entry["engine"], entry["computed"]) for entry in extractions(folder)] == [("tensorflow", 60)]
@@ -220,11 +223,34 @@ def test_an_engine_gives_what_keras_gives_and_each_row_by_itself(name, precision
     assert (engine.name, engine.precision, engine.calls) == (name, precision, 2)
 
 
+def test_ctrl_c_while_an_engine_converts_is_no_failure_of_the_engine(monkeypatch):
+    openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed")
+
+    def stop(model):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise RuntimeError("Check 'false' failed") from error
+
+    monkeypatch.setattr(openvino, "convert_model", stop)
+    with pytest.raises(KeyboardInterrupt):
+        make_engine("openvino", lenet().parts.backbone, 2).prepare()
+
+
+def test_an_openvino_without_its_libraries_cannot_convert(monkeypatch):
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(CannotConvert, match="openvino"):
+        make_engine("openvino", lenet().parts.backbone, 2).prepare()
+
+
 def test_the_engine_is_chosen_by_what_is_installed(monkeypatch):
     from tlmed.features import engines
 
     monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: object())
     assert choose_engine("auto", "float32") == choose_engine("auto", "bfloat16") == "openvino"
+    assert choose_engine("auto", "float32", trained_on=True) == "tensorflow"
+    assert choose_engine("auto", "bfloat16", trained_on=True) == "openvino"
     assert choose_engine("tensorflow", "float32") == "tensorflow"
     monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
     assert choose_engine("auto", "float32") == "tensorflow"
@@ -261,9 +287,28 @@ def test_a_phase_that_freezes_nothing_keeps_nothing():
     assert choose_cache(lenet(), phase, terms(wanted="on")).reason == "nothing is frozen"
 
 
+def test_a_continued_run_keeps_its_choices_and_its_record(images, empty_cache, tmp_path, monkeypatch):
+    class Stop(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            raise KeyboardInterrupt
+
+    settings = ("backbone=CifarNet", "phases.epochs=2", "phases.0.epochs=300", "phases.0.patience=1")
+    voice = run.Voice(
+        progress=lambda phase, *_: contextlib.nullcontext(Stop() if phase == "top" else keras.callbacks.Callback())
+    )
+    with pytest.raises(KeyboardInterrupt):
+        train(images, tmp_path / "run", *settings, voice=voice)
+    begun = RunDir(tmp_path / "run").json("plan.json")["phases"]
+    assert begun[0]["cache"]["on"]
+    monkeypatch.setenv("TLMED_CACHE_LIMIT", "1KB")
+    folder = train(images, tmp_path / "run", *settings)
+    assert folder.json("plan.json")["phases"] == begun
+    assert [entry["name"] for entry in extractions(folder)] == ["head"]
+
+
 @pytest.mark.parametrize("cache", ["on", "off"])
 def test_a_run_in_half_precision_writes_down_what_the_saved_model_gives(cache, images, empty_cache, tmp_path):
-    settings = ("backbone=LeNet5", "weights=digits", f"cache={cache}", "phases.epochs=1", "precision=bfloat16")
+    settings = ("backbone=CifarNet", f"cache={cache}", "phases.epochs=1", "precision=bfloat16")
     folder = train(images, tmp_path / "run", *settings)
     model = keras.saving.load_model(folder / "model.keras")
     assert "bfloat16" not in str(model.get_config())
@@ -273,7 +318,7 @@ def test_a_run_in_half_precision_writes_down_what_the_saved_model_gives(cache, i
 
 
 def test_steps_that_run_together_give_the_same_history(images, empty_cache, tmp_path):
-    settings = ("backbone=LeNet5", "weights=digits", "cache=off", "phases.epochs=2")
+    settings = ("backbone=CifarNet", "cache=off", "phases.epochs=2")
     one, several = (
         train(images, tmp_path / str(steps), *settings, f"steps_per_execution={steps}", name="feature_extractor")
         for steps in (1, 3)
@@ -286,7 +331,7 @@ def test_steps_that_run_together_give_the_same_history(images, empty_cache, tmp_
 def test_half_precision_takes_half_the_room(images, empty_cache, tmp_path):
     sizes = [weigh(10**9, 1000, dtype, 780, 10, 10**9).bytes_per_image for dtype in ("float32", "float16")]
     assert sizes == [4000, 2000]
-    settings = ("backbone=LeNet5", "weights=digits", "cache=on", "phases.epochs=1", "cache_dtype=float16")
+    settings = ("backbone=CifarNet", "cache=on", "phases.epochs=1", "cache_dtype=float16")
     folder = train(images, tmp_path / "run", *settings, name="feature_extractor")
     (entry,) = stores.Store(empty_cache, 10**9).entries()
     assert entry.dtype == np.float16
@@ -304,6 +349,19 @@ class Halve(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tests")
+class Half:
+    def __call__(self, inputs):
+        return inputs / 2
+
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls()
+
+
+@keras.saving.register_keras_serializable("tests")
 def halve(inputs):
     return inputs / 2
 
@@ -314,8 +372,9 @@ def halve(inputs):
         (Halve, "Halve"),
         (lambda: keras.layers.Activation(halve), "tests>halve"),
         (lambda: keras.Sequential([keras.layers.Conv2D(3, 1, activation=halve)]), "tests>halve"),
+        (lambda: keras.layers.Activation(Half()), "Half"),
     ],
-    ids=["layer", "function", "nested"],
+    ids=["layer", "function", "nested", "callable"],
 )
 def test_code_of_ones_own_is_not_kept(layer, name, images, empty_cache, tmp_path):
     inputs = keras.Input((32, 32, 3))
@@ -329,7 +388,7 @@ AUGMENT = ("augment.flip=both", "augment.rotation=0.1", "augment.contrast=0.3")
 
 
 def test_versions_of_training_images_are_made_once_and_take_turns(images, empty_cache, tmp_path):
-    settings = ("backbone=LeNet5", "weights=digits", "cache=on", "phases.epochs=5", *AUGMENT, "augment.views=2")
+    settings = ("backbone=CifarNet", "cache=on", "phases.epochs=5", *AUGMENT, "augment.views=2")
     first, second = (
         train(images, tmp_path / name, *settings, name="feature_extractor") for name in ("first", "second")
     )
@@ -339,12 +398,12 @@ def test_versions_of_training_images_are_made_once_and_take_turns(images, empty_
     assert (first / "predictions.csv").read_bytes() == (second / "predictions.csv").read_bytes()
     other = train(images, tmp_path / "other", *settings, "augment.rotation=0.2", name="feature_extractor")
     assert [entry["computed"] for entry in extractions(other)] == [2 * train_images]
-    plain = train(images, tmp_path / "plain", *settings[:4], name="feature_extractor")
+    plain = train(images, tmp_path / "plain", *settings[:3], name="feature_extractor")
     assert numbers(plain)[0, 1] != numbers(first)[0, 1]
 
 
-def test_a_version_depends_on_its_image_its_number_and_the_seed(images):
-    everything = data.load(images, (32, 32), known=data.KnownPixels(images / "nowhere", (32, 32)))
+def test_a_version_depends_on_its_image_its_number_and_the_seed(images, tmp_path):
+    everything = data.load(images, (32, 32), known=data.KnownPixels(tmp_path, (32, 32)))
     layer = augmentation("both", 0.1, 0.2, 0.3)
     layer.build((None, 32, 32, 3))
     chosen = everything.indices("train")
@@ -370,6 +429,27 @@ def test_a_version_depends_on_its_image_its_number_and_the_seed(images):
         np.testing.assert_array_equal(labels, everything.table.labels[chosen][order])
 
 
+def test_versions_end_the_run_where_the_cache_cannot_be_used(images, empty_cache, tmp_path):
+    empty_cache.write_text("in the way")
+    settings = ("backbone=CifarNet", "phases.epochs=1", *AUGMENT, "augment.views=2")
+    with pytest.raises(RunFailed, match=r"`augment\.views` must be 0 where the cache cannot be used"):
+        train(images, tmp_path / "run", *settings, name="feature_extractor")
+
+
+def test_an_image_that_changes_while_a_run_reads_it_ends_the_run(images, empty_cache, tmp_path):
+    folder = shutil.copytree(images, tmp_path / "images")
+    known = data.KnownPixels(empty_cache, (32, 32))
+    data.load(folder, (32, 32), known=known)
+    again = data.load(folder, (32, 32), known=data.KnownPixels(empty_cache, (32, 32)))
+    victim = folder / again.table.paths[3]
+    shutil.copyfile(folder / again.table.paths[4], victim)
+    np.testing.assert_array_equal(
+        again.pixels.take(np.arange(3)), data.load(images, (32, 32)).pixels.take(np.arange(3))
+    )
+    with pytest.raises(RunFailed, match=r"An image must not change while a run reads it\. Received: row 4"):
+        again.pixels.take(np.arange(12))
+
+
 def test_versions_need_augmentation_and_a_cache():
     with pytest.raises(InputError, match=r"`augment\.views` must be 0 where augmentation is off"):
         small("augment.views=2")
@@ -393,7 +473,7 @@ def test_a_stopped_run_finds_its_features_again(images, empty_cache, tmp_path):
         def on_train_begin(self, logs=None):
             raise KeyboardInterrupt
 
-    settings = ("backbone=LeNet5", "weights=digits", "cache=on", "phases.epochs=2")
+    settings = ("backbone=CifarNet", "cache=on", "phases.epochs=2")
     whole = train(images, tmp_path / "whole", *settings, name="feature_extractor")
     voice = run.Voice(progress=lambda *_: contextlib.nullcontext(Stop()))
     with pytest.raises(KeyboardInterrupt):
@@ -404,12 +484,12 @@ def test_a_stopped_run_finds_its_features_again(images, empty_cache, tmp_path):
 
 
 def test_plan_json_holds_the_choice(images, empty_cache, tmp_path):
-    folder = train(images, tmp_path / "run", "backbone=LeNet5", "weights=digits", "phases.epochs=1")
+    folder = train(images, tmp_path / "run", "backbone=CifarNet", "phases.epochs=1")
     head, top = (phase["cache"] for phase in folder.json("plan.json")["phases"])
     assert head == {
         "on": False,
         "reason": "one epoch passes over the images once in any case",
-        "flops": count_flops(lenet().parts.backbone.layers),
-        "bytes_per_image": 4 * 16,
+        "flops": count_flops(build("CifarNet", "none", (32, 32)).model.layers),
+        "bytes_per_image": 4 * 64,
     }
-    assert top["reason"] == "nothing is frozen"
+    assert top["on"] is False

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from tlmed.features import keys
 from tlmed.features.engines import TensorFlow
 from tlmed.features.keys import address, describe
 
@@ -118,12 +119,16 @@ def test_onednn_switched_off_changes_the_address(monkeypatch):
     assert key() != before
 
 
-def test_a_gpu_changes_the_address(monkeypatch):
-    addresses = set()
-    for found in ([], ["a GPU"]):
-        monkeypatch.setattr("tensorflow.config.list_logical_devices", lambda kind, found=found: found)
+def test_another_processor_or_gpu_changes_the_address(monkeypatch):
+    addresses = {key()}
+    monkeypatch.setattr(keys, "_name_processor", lambda: "another one")
+    addresses.add(key())
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: ["a GPU"])
+    for name in ("small", "large"):
+        details = {"device_name": name}
+        monkeypatch.setattr("tensorflow.config.experimental.get_device_details", lambda gpu, found=details: found)
         addresses.add(key())
-    assert len(addresses) == 2
+    assert len(addresses) == 4
 
 
 def test_an_address_is_the_name_of_a_folder():

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -359,3 +361,49 @@ def test_deleting_a_file_harms_nobody_who_reads_it(store):
     mapped = store.open("key")[0][0].values
     assert Store(store.folder.parent, PLENTY).clear()[0] == 1
     np.testing.assert_array_equal(mapped, rows)
+
+
+def test_half_of_the_free_disk_is_left(tmp_path, size, monkeypatch):
+    fill(tmp_path, "a", "b")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2 * size - 100))
+    write(Store(tmp_path, PLENTY), "c")
+    assert keys(tmp_path) == ["c", "b"]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
+    reader = Store(tmp_path, PLENTY)
+    reader.open("b"), reader.open("c")
+    with pytest.raises(StoreError, match="half of what the disk has left is 5 B"):
+        write(reader, "d")
+    assert keys(tmp_path) == ["c", "b"]
+
+
+def test_files_of_other_images_are_neither_read_nor_kept(tmp_path, size):
+    store = Store(tmp_path, PLENTY)
+    write(store)
+    write(store, rows=ROWS[:5] + 1, batch="later ")
+    reader = Store(tmp_path, 2 * size + 100)
+    (found,), _ = reader.open("key", set(digests(ROWS[:5], "later ")))
+    np.testing.assert_array_equal(found.values, ROWS[:5] + 1)
+    write(reader, "other")
+    assert {entry.count for entry in reader.entries() if entry.key == "key"} == {5}
+
+
+def test_numbers_beyond_half_precision_are_refused(store):
+    with pytest.raises(StoreError, match="features up to 7e\\+04 do not fit into float16"):
+        write(store, rows=ROWS + 70000, dtype="float16")
+    assert files(store) == []
+
+
+def test_a_folder_that_another_process_emptied_is_made_again(store):
+    with store.create("key", {}, ROWS.shape[1:], "float32", digests(ROWS)) as append:
+        append(ROWS)
+        (store.folder / "key").rmdir()
+    assert len(store.open("key")[0]) == 1
+
+
+def test_what_another_host_left_half_written_goes_after_a_day(store):
+    store.folder.mkdir(parents=True)
+    for name, age in {"old-1-0123abcd.part": 25 * 3600, "new-1-0123abcd.part": 3600}.items():
+        (store.folder / name).touch()
+        os.utime(store.folder / name, (time.time() - age,) * 2)
+    write(store)
+    assert [path.name for path in store.folder.glob("*.part")] == ["new-1-0123abcd.part"]

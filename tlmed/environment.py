@@ -12,6 +12,7 @@ from pathlib import Path
 import tensorflow as tf
 
 PACKAGES = ("tlmed", "tensorflow", "keras", "numpy", "scikit-learn", "tensorflow-datasets", "pillow", "h5py")
+EXTRAS = ("openvino",)
 
 
 def describe_environment() -> dict:
@@ -19,7 +20,7 @@ def describe_environment() -> dict:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": {name: version for name in PACKAGES + EXTRAS if (version := _find_version(name))},
         "devices": [f"{device.device_type}: {device.name}" for device in tf.config.list_physical_devices()],
         "cpus": os.cpu_count(),
         # 0 means: as many as there are cores
@@ -30,6 +31,13 @@ def describe_environment() -> dict:
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
         "git_commit": git_commit(Path(__file__).parent),
     }
+
+
+def _find_version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # an extra
+        return None
 
 
 def git_commit(folder: Path) -> str | None:

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable, Sequence
 
+CHANGED = "An image must not change while a run reads it."
+
 
 class TlmedError(Exception):
     """Report one or more faults: the first is the message, the others stand indented below it.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from tlmed import stopping
-from tlmed.errors import RunFailed
+from tlmed.errors import CHANGED, RunFailed
 from tlmed.rundir import RunDir
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -54,6 +54,8 @@ def _explain(error, run, batch_size, image_size) -> BaseException | None:
             f"The run must fit into memory: a smaller `data.batch_size` or `data.image_size` needs less. "
             f"Received: data.batch_size={batch_size}, data.image_size={image_size}."
         )
+    if isinstance(error, tf.errors.OpError) and CHANGED in str(error):  # raised inside a `tf.data` pipeline
+        return RunFailed(f"{CHANGED} Received: one that is no longer as it was when the run began.")
     if _is_full_disk(error):
         return RunFailed(f"The disk must have room for the run. Received: no space left for {run.path}.")
     return None

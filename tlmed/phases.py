@@ -52,13 +52,19 @@ class Parts:
 
     Attributes:
         backbone: The functional model from raw images to a feature map, or to several.
-        features: What comes out of the backbone, pooled: a symbolic tensor [batch, d].
         augment: A layer that changes training images.
+        features: What the head begins with, such as pooled features [batch, d]: a symbolic tensor, behind which
+            something is trained. None: what the backbone gives.
     """
 
     backbone: keras.Model | None = None
-    features: keras.KerasTensor | None = None
     augment: keras.layers.Layer | None = None
+    features: keras.KerasTensor | None = None
+
+    @property
+    def border(self):
+        """The symbolic tensors between what can be frozen and what cannot."""
+        return self.backbone.outputs if self.features is None else self.features
 
 
 @dataclass(frozen=True)
@@ -181,7 +187,7 @@ def thaw(model: Classifier, phase: Phase, *, steps_per_execution: int = 1) -> Cl
     _reseed(model, phase.name)
     images = model.inputs[0]
     # Pooling has nothing to train: where all blocks are frozen, it is frozen with them.
-    border = (frozen[-1].output if thawed else model.parts.features) if frozen else images
+    border = (frozen[-1].output if thawed else model.parts.border) if frozen else images
     prefix = keras.Model(images, border) if frozen else None
     suffix = keras.Model(border, model.outputs[0])
     if thawed and phase.batch_norm in ("affine", "recalibrate"):

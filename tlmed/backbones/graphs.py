@@ -99,7 +99,8 @@ def _find_foreign(config):
         kind = config.get("class_name")
         if kind in ("function", "__lambda__"):
             yield config["config"] if kind == "function" else "a lambda"
-        elif kind and not _is_known(config.get("module") or "keras"):
+        # Keras leaves the module out for what is registered by a user, and for its own marks such as `__tuple__`.
+        elif kind and not kind.startswith("__") and not _is_known(config.get("module") or ""):
             yield kind
         yield from _find_foreign(list(config.values()))
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from pathlib import Path
 
 import platformdirs
@@ -26,13 +25,6 @@ def cache_limit() -> int:
         InputError: If the variable is no size.
     """
     return parse_size(os.environ.get(LIMIT) or DEFAULT_LIMIT)
-
-
-def cache_room() -> int:
-    """Return how many bytes features may take now: the limit, or half of what the disk has left if that is less."""
-    folder = cache_folder()
-    there = next((place for place in (folder, *folder.parents) if os.path.exists(place)), None)
-    return min(cache_limit(), shutil.disk_usage(there).free // 2) if there else cache_limit()
 
 
 def parse_size(text: str) -> int:

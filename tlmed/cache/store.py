@@ -22,7 +22,7 @@ import shutil
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,7 @@ DIGEST = 32  # bytes of a SHA-256
 _MAGIC = b"tlmed-rows\x00" + bytes([FORMAT])
 _TAIL = struct.Struct(f"<Q{DIGEST}s{len(_MAGIC)}s")
 _CHUNK = 1 << 24
+_OLD = 24 * 3600  # seconds
 
 
 class StoreError(Exception):
@@ -101,8 +102,12 @@ class Store:
         self.folder, self.limit = Path(folder) / SHELF, limit
         self._kept: set[Path] = set()  # what this process reads from is not deleted to make room
 
-    def open(self, key: str) -> tuple[list[Rows], list[str]]:
+    def open(self, key: str, wanted: Collection[bytes] | None = None) -> tuple[list[Rows], list[str]]:
         """Return the sound rows of a key, and a sentence for each file that was damaged and is deleted now.
+
+        Args:
+            key: What the rows are made of.
+            wanted: Digests of images; files that hold none of them are not read. None: all files are.
 
         Raises:
             StoreError: If the folder cannot be read.
@@ -111,15 +116,16 @@ class Store:
         with _explained(self.folder):
             for path in sorted((self.folder / key).glob(f"*{SUFFIX}")):
                 try:
-                    rows = _open(path)
+                    rows = _open(path, wanted)
                 except FileNotFoundError:  # another process has just deleted it
                     continue
                 except Damaged as reason:
                     _delete(path)
                     notes.append(f"Stored features were damaged and are computed again ({reason}): {path}")
                     continue
-                self._use(path)
-                found.append(rows)
+                if rows is not None:
+                    self._use(path)
+                    found.append(rows)
         return found, notes
 
     @contextlib.contextmanager
@@ -154,7 +160,11 @@ class Store:
         found = hashlib.sha256()
 
         def append(rows: np.ndarray) -> None:
-            data = np.ascontiguousarray(rows, dtype).tobytes()
+            with np.errstate(over="ignore"):
+                cast = np.ascontiguousarray(rows, dtype)
+            if (np.isinf(cast) & np.isfinite(rows)).any():
+                raise StoreError(f"features up to {np.abs(rows).max():.3g} do not fit into {dtype.name}")
+            data = cast.tobytes()
             found.update(data)
             with _explained(self.folder):
                 file.write(data)
@@ -170,6 +180,7 @@ class Store:
                 file.flush()
                 os.fsync(file.fileno())
                 file.close()
+                shelf.mkdir(exist_ok=True)  # another process may have emptied and removed it
                 os.replace(part, shelf / f"{name}{SUFFIX}")
                 self._use(shelf / f"{name}{SUFFIX}")
         finally:
@@ -235,30 +246,37 @@ class Store:
         self._kept.add(path)
         latest = max((used for used, _, _ in self._stats()), default=0.0)
         stamp = max(time.time(), latest + 0.001)
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # deleted meanwhile, or a cache that can only be read
             os.utime(path, (stamp, stamp))
 
     def _make_room(self, need: int) -> None:
+        """Delete the longest unused until so many bytes fit into the limit, and into half of the free disk."""
         files = self._stats()
-        total = sum(size for _, size, _ in files) + need
-        possible = total - sum(size for _, size, path in files if path not in self._kept)
-        if possible > self.limit:
-            raise StoreError(
-                f"the features take {show_size(need)}, and the limit of the cache is {show_size(self.limit)}"
-            )
-        for _, size, path in files:
-            if total <= self.limit:
+        others = [(size, path) for _, size, path in files if path not in self._kept]
+        stay = sum(size for _, size, _ in files) - sum(size for size, _ in others)
+        free = shutil.disk_usage(self.folder).free
+        for what, allowed in {
+            f"the limit of the cache is {show_size(self.limit)}": self.limit - stay,
+            f"half of what the disk has left is {show_size(free // 2)}": (free + sum(size for size, _ in others)) // 2,
+        }.items():
+            if need > allowed:
+                raise StoreError(f"the features take {show_size(need)}, and {what}")
+        total = stay + sum(size for size, _ in others) + need
+        for size, path in others:
+            if total <= self.limit and need <= free // 2:
                 return
-            if path not in self._kept:
-                _delete(path)
-                total -= size
+            _delete(path)
+            total, free = total - size, free + size
 
     def _sweep(self) -> None:
-        """Delete what killed processes of this machine left half-written."""
+        """Delete what killed processes left half-written."""
         own = re.compile(rf"{re.escape(socket.gethostname())}-(\d+)-[0-9a-f]{{8}}\.part")
         for part in self.folder.glob("*.part"):
-            if (found := own.fullmatch(part.name)) and not _is_alive(int(found[1])):
-                part.unlink(missing_ok=True)
+            found = own.fullmatch(part.name)
+            with contextlib.suppress(FileNotFoundError):
+                # Of processes elsewhere only the age is known: a container never comes back under its name.
+                if not _is_alive(int(found[1])) if found else time.time() - part.stat().st_mtime > _OLD:
+                    part.unlink()
 
 
 def _delete(path: Path) -> None:
@@ -290,19 +308,22 @@ def _row_bytes(shape, dtype) -> int:
     return int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
 
 
-def _open(path: Path) -> Rows:
-    """Return a file's rows, once every byte of it is what was written."""
+def _open(path: Path, wanted: Collection[bytes] | None = None) -> Rows | None:
+    """Return a file's rows, once every byte of it is what was written; None if it holds nothing that is wanted."""
     with path.open("rb") as file:
         entry = _read(path, file)
         size = entry.count * _row_bytes(entry.shape, entry.dtype)
+        file.seek(size)
+        packed = file.read(entry.count * DIGEST)
+        digests = tuple(packed[i : i + DIGEST] for i in range(0, len(packed), DIGEST))
+        if wanted is not None and not any(digest in wanted for digest in digests):
+            return None
         if _digest(file, size + entry.count * DIGEST) != entry.sha256:
             raise Damaged("its numbers are not what was written")
         if entry.key != path.parent.name:
             raise Damaged("it was made in another way than its folder says")
-        file.seek(size)
-        packed = file.read(entry.count * DIGEST)
         values = np.memmap(file, entry.dtype, "r", shape=(entry.count, *entry.shape))
-    return Rows(entry, values, tuple(packed[i : i + DIGEST] for i in range(0, len(packed), DIGEST)))
+    return Rows(entry, values, digests)
 
 
 def _read(path: Path, file) -> Entry:

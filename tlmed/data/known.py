@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import PIL
+from PIL import features
 
 from tlmed.data.images import RULE
 
@@ -14,8 +15,8 @@ FORMAT = 1
 class KnownPixels:
     """A table from the SHA-256 of a file's content to that of its resized pixels, kept in a file.
 
-    It holds for one image size, one version of Pillow and one rule of decoding and resizing. Every line has a checksum
-    of its own: lines that were cut short, or that another process is writing, are not read.
+    It holds for one image size, one rule of decoding and resizing, one version of Pillow and of its JPEG library. Every
+    line has a checksum of its own: lines that were cut short, or that another process is writing, are not read.
 
     Args:
         folder: The cache directory. If it cannot be read or written, nothing is known, and every image is decoded.
@@ -24,7 +25,8 @@ class KnownPixels:
 
     def __init__(self, folder: Path, image_size: tuple[int, int]):
         height, width = image_size
-        self.path = Path(folder) / f"pixels-{FORMAT}" / f"{height}x{width}-{RULE}-pillow-{PIL.__version__}.txt"
+        versions = f"pillow-{PIL.__version__}-jpeg-{features.version('libjpeg_turbo') or features.version('jpg')}"
+        self.path = Path(folder) / f"pixels-{FORMAT}" / f"{height}x{width}-{RULE}-{versions}.txt"
         self._lock, self._new = threading.Lock(), []
         self._known = self._read()
 

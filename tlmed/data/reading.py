@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ import tensorflow as tf
 from tlmed.data.images import decode, decode_resized
 from tlmed.data.known import KnownPixels
 from tlmed.data.table import Table, count, listed
-from tlmed.errors import InputError
+from tlmed.errors import CHANGED, InputError, RunFailed
 
 CHUNK = 8  # images that one call into Python reads in the first pass
 # AUTOTUNE begins with one call at a time, and a small data set is over before it finds a better number.
@@ -38,16 +39,29 @@ class Pixels:
     digests: tuple[bytes, ...] | None = None
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """Return uint8 [len(rows), height, width, 3] in the order of `rows`."""
+        """Return uint8 [len(rows), height, width, 3] in the order of `rows`.
+
+        Raises:
+            RunFailed: If an image is no longer the one that was read first.
+        """
         if self.kept is None:
-            images = np.empty((len(rows), *self.image_size, 3), np.uint8)
-            for place, row in enumerate(rows.tolist()):
-                images[place] = decode_resized(self.read(row), self.image_size)
-            return images
-        for row in rows[~self.ready[rows]].tolist():
-            self.kept[row] = decode_resized(self.read(row), self.image_size)
-            self.ready[row] = True
+            return np.array(self._decode(rows.tolist())).reshape(-1, *self.image_size, 3)
+        missing = rows[~self.ready[rows]].tolist()
+        for row, image in zip(missing, self._decode(missing), strict=True):
+            self.kept[row], self.ready[row] = image, True
         return self.kept.take(rows, axis=0)
+
+    def _decode(self, rows: list[int]) -> list[np.ndarray]:
+        if len(rows) <= CHUNK:
+            return [self._decode_one(row) for row in rows]
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            return list(pool.map(self._decode_one, rows))
+
+    def _decode_one(self, row: int) -> np.ndarray:
+        image = decode_resized(self.read(row), self.image_size)
+        if self.digests is not None and hashlib.sha256(image).digest() != self.digests[row]:
+            raise RunFailed(f"{CHANGED} Received: row {row + 1} of splits.csv.")
+        return image
 
     def batches(self, rows: tf.data.Dataset, labels: np.ndarray | None = None) -> tf.data.Dataset:
         """Map batches of row numbers to images, in parallel and in order.

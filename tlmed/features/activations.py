@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -15,6 +15,8 @@ from tlmed.cache.store import Rows, Store, StoreError
 from tlmed.data.reading import PARALLEL, Pixels
 from tlmed.features.engines import Engine
 from tlmed.features.keys import address, describe
+
+TURN = 256  # images that are decoded before they are computed
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +110,8 @@ def extract(
     """
     description = describe(prefix, engine, dtype)
     key, digests = address(description), pixels.digests
-    found, notes = store.open(key)
+    wanted = set(digests)
+    found, notes = store.open(key, wanted)
     held = {digest for rows in found for digest in rows.digests}
     missing = np.array([row for row, digest in enumerate(digests) if digest not in held], np.int64)
     shapes = tuple(tuple(output.shape[1:]) for output in keras.tree.flatten(prefix.outputs))
@@ -122,14 +125,19 @@ def extract(
             store.create(key, {"name": name, **description}, shape, dtype, [digests[row] for row in missing]) as append,
             watch(name, len(missing)) if watch else contextlib.nullcontext(lambda count: None) as tell,
         ):
-            for start in range(0, len(missing), engine.batch_size):
-                rows = missing[start : start + engine.batch_size]
-                append(engine(pixels.take(rows)))
-                tell(len(rows))
-        found, more = store.open(key)
+            # Decoding and computing take turns: side by side they fight for the same cores.
+            for rows in _split(missing, engine.batch_size * max(1, TURN // engine.batch_size)):
+                for images in _split(pixels.take(rows), engine.batch_size):
+                    append(engine(images))
+                    tell(len(images))
+        found, more = store.open(key, wanted)
         notes += more
     done = Extraction(key, len(digests), len(missing), engine.calls - before, preparation, tuple(notes))
     return Activations(shapes, *_locate(found, digests)), done
+
+
+def _split(values: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    return (values[start : start + size] for start in range(0, len(values), size))
 
 
 def _locate(found: Sequence[Rows], digests: Sequence[bytes]) -> tuple[tuple[np.ndarray, ...], np.ndarray]:

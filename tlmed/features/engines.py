@@ -8,10 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tlmed import stopping
 from tlmed.errors import InputError
 
-ENGINES = ("tensorflow", "openvino")
-PRECISIONS = ("float32", "bfloat16")
 _OPENVINO_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -80,7 +79,8 @@ class TensorFlow(Engine):
         prefix, dtype = self.prefix, self.prefix.inputs[0].dtype
         spec = tf.TensorSpec((self.batch_size, *prefix.input_shape[1:]), tf.uint8)
         run = tf.function(lambda images: prefix(tf.cast(images, dtype), training=False), input_signature=[spec])
-        return lambda images: [output.numpy() for output in tf.nest.flatten(run(images))]
+        concrete = run.get_concrete_function()  # traced here, as preparation
+        return lambda images: [output.numpy() for output in tf.nest.flatten(concrete(tf.constant(images)))]
 
 
 class OpenVino(Engine):
@@ -96,26 +96,33 @@ class OpenVino(Engine):
 
     def __init__(self, prefix: keras.Model, batch_size: int, precision: str = "float32"):
         super().__init__(prefix, batch_size)
-        self.precision, self.version = precision, importlib.metadata.version("openvino")
+        self.precision = precision
+        try:
+            self.version = importlib.metadata.version("openvino")
+        except importlib.metadata.PackageNotFoundError as error:
+            raise CannotConvert("it is installed without its version") from error
 
     def _compile(self):
-        import openvino
-
         prefix, dtype = self.prefix, self.prefix.inputs[0].dtype
         spec = tf.TensorSpec((self.batch_size, *prefix.input_shape[1:]), tf.uint8)
         run = tf.function(
             lambda images: tf.nest.flatten(prefix(tf.cast(images, dtype), training=False)), input_signature=[spec]
         )
         try:
+            import openvino
+
             converted = openvino.convert_model(run.get_concrete_function())
             settings = {
                 "INFERENCE_PRECISION_HINT": _OPENVINO_PRECISIONS[self.precision],
                 "PERFORMANCE_HINT": "LATENCY",  # one batch at a time, on all cores
             }
             compiled = openvino.Core().compile_model(converted, "CPU", settings)
-        # Its frontend and its CPU plugin raise RuntimeError with their own reports, whatever they lack.
-        except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
-            raise CannotConvert(str(error).strip().split("\n")[0]) from error
+            compiled(np.zeros(spec.shape, "uint8"))
+        # Its frontend and its CPU plugin raise RuntimeError with their own reports, whatever they lack; an installation
+        # without its libraries, or an old one, is found out here too.
+        except (RuntimeError, ValueError, TypeError, NotImplementedError, ImportError, AttributeError) as error:
+            _raise_stop(error)
+            raise CannotConvert(str(error).strip().split("\n")[-1] or type(error).__name__) from error
         shapes = [tuple(output.shape[1:]) for output in keras.tree.flatten(prefix.outputs)]
         found = [tuple(output.get_partial_shape().to_shape())[1:] for output in compiled.outputs]
         if found != shapes:
@@ -123,12 +130,26 @@ class OpenVino(Engine):
         return lambda images: [np.array(output) for output in compiled(images).values()]
 
 
-def choose_engine(wanted: str, precision: str) -> str:
+def _raise_stop(error: BaseException) -> None:
+    """Raise the wish to stop that another library took for a failure of its own, if there was one."""
+    if stop := stopping.requested():
+        raise stop from error
+    seen = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        seen = seen.__cause__ or seen.__context__
+
+
+def choose_engine(wanted: str, precision: str, trained_on: bool = False) -> str:
     """Return the engine that a recipe gets here, by static facts alone, so that another day brings the same.
 
     Args:
-        wanted: "auto", or an engine's name. "auto" is TensorFlow on a GPU, on a CPU OpenVINO if it is installed.
+        wanted: "auto", or an engine's name. "auto" is TensorFlow on a GPU; on a CPU OpenVINO, if it is installed, for
+            features that only a head or a classifier sees.
         precision: "float32" or "bfloat16"; the latter is OpenVINO's.
+        trained_on: Whether blocks are trained on the features. There "auto" is OpenVINO for bfloat16 only: training
+            many layers amplifies the last digits, and the history would no longer be that without a cache.
 
     Raises:
         InputError: If the engine is not installed, or knows no such precision.
@@ -138,7 +159,7 @@ def choose_engine(wanted: str, precision: str) -> str:
         raise InputError(
             "`engine` must be installed: pip install 'tlmed[fast]' brings OpenVINO. Received: engine='openvino'."
         )
-    fast = installed and not tf.config.list_physical_devices("GPU")
+    fast = installed and not tf.config.list_physical_devices("GPU") and not (trained_on and precision == "float32")
     chosen = ("openvino" if fast else "tensorflow") if wanted == "auto" else wanted
     if chosen == "tensorflow" and precision != "float32":
         raise InputError(

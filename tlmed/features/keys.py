@@ -1,10 +1,12 @@
 """The address of feature rows: a digest of everything that decides the numbers, except the image itself."""
 
+import functools
 import hashlib
 import json
 import os
 import platform
 from collections.abc import Mapping
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -39,11 +41,28 @@ def describe(prefix: keras.Model, engine: Engine, dtype: str) -> dict:
         "batch_size": engine.batch_size,
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
-        "device": "gpu" if tf.config.list_logical_devices("GPU") else "cpu",
-        "machine": platform.machine(),
+        "device": _name_device(),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
         "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
     }
+
+
+def _name_device() -> str:
+    """Name the kind of GPU, or of processor, that the numbers come from."""
+    if gpus := tf.config.list_physical_devices("GPU"):
+        return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
+    return f"{platform.machine()} {_name_processor()}"
+
+
+@functools.cache
+def _name_processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
 
 
 def address(description: Mapping) -> str:

@@ -6,10 +6,13 @@ import json
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tlmed.data.reading import Pixels
 from tlmed.phases import leaves, seed_generators
 from tlmed.seeds import derive
+
+FORMAT = 1  # another number for every change of how a version is made
 
 
 class Views:
@@ -34,7 +37,7 @@ class Views:
         """What each row is: of images the SHA-256 of the pixels, of versions that of what they are made of."""
         layers = [layer for layer in leaves([self.augment]) if not isinstance(layer, keras.layers.InputLayer)]
         settings = [[type(layer).__name__, {**layer.get_config(), "name": None}] for layer in layers]
-        made = hashlib.sha256(json.dumps([settings, self.seed], sort_keys=True).encode()).digest()
+        made = hashlib.sha256(json.dumps([FORMAT, settings, self.seed], sort_keys=True).encode()).digest()
         versions = [
             hashlib.sha256(made + self.pixels.digests[row] + view.to_bytes(4, "big")).digest()
             for view in range(self.count)
@@ -54,5 +57,8 @@ class Views:
     def _change(self, image: np.ndarray, name: bytes) -> np.ndarray:
         for i, generator in seed_generators([self.augment]):
             generator.state.assign([derive(self.seed, "view", i, name.hex()), 0])
-        changed = self.augment(image[None].astype("float32"), training=True)
-        return np.rint(keras.ops.convert_to_numpy(changed)[0]).clip(0, 255).astype("uint8")
+        return np.rint(self._run(image[None].astype("float32")).numpy()[0]).clip(0, 255).astype("uint8")
+
+    @functools.cached_property
+    def _run(self):
+        return tf.function(lambda image: self.augment(image, training=True), reduce_retracing=True)

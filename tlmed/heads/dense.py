@@ -42,7 +42,7 @@ def attach_head(
     if augment is not None:
         augment.build(backbone.input_shape)  # building draws random numbers: before `thaw` sets the seeds
     model = Classifier(backbone.inputs[0], outputs, name="classifier")
-    model.parts, model.seed = Parts(backbone, features, augment), seed
+    model.parts, model.seed = Parts(backbone, augment, features), seed
     return model
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import keras
 
+from tlmed.backbones.graphs import is_functional
 from tlmed.cache import show_size
-from tlmed.phases import Classifier, leaves, split_blocks
+from tlmed.errors import InputError
+from tlmed.phases import Classifier, split_blocks
 from tlmed.recipe import Phase
 
 # Round figures for two cores of today, to weigh computing against reading and writing: factors matter, not digits.
@@ -42,8 +44,9 @@ class Terms:
         wanted: "auto", "on" or "off".
         dtype: In which numbers activations are kept.
         augmented: Whether training images are others in every epoch.
-        images: How many there are, all splits together, with kept versions of the training images.
+        images: How many there are, all splits together.
         room: Bytes that the store may take.
+        views: Versions of each training image that take turns over the epochs.
         foreign: A layer or function of the backbone whose code is the user's own, if there is one.
     """
 
@@ -52,6 +55,7 @@ class Terms:
     augmented: bool
     images: int
     room: int
+    views: int = 0
     foreign: str | None = None
 
 
@@ -61,16 +65,21 @@ def choose_cache(model: Classifier, phase: Phase, terms: Terms) -> Choice:
     flops = count_flops(layer for block in frozen for layer in block.layers)
     if not frozen:
         return Choice(False, "nothing is frozen")
-    border = frozen[-1].output if thawed else model.parts.features  # as `phases.thaw` lays it
+    border = frozen[-1].output if thawed else model.parts.border  # as `phases.thaw` lays it
     values = sum(math.prod(tensor.shape[1:]) for tensor in keras.tree.flatten(border))
     size = values * DTYPES[terms.dtype]
     if terms.wanted == "off":
         return Choice(False, "the recipe says so", flops, size)
     if terms.augmented:
         return Choice(False, "augmentation shows every epoch other images", flops, size)
+    if terms.foreign is not None and terms.views:
+        raise InputError(
+            f"`augment.views` must be 0 for a backbone with code of your own. "
+            f"Received: views={terms.views} with {terms.foreign}."
+        )
     if terms.foreign is not None:
         return Choice(False, f"{terms.foreign} is code of your own, which no address can cover", flops, size)
-    if terms.wanted == "on":
+    if terms.wanted == "on" or terms.views:
         return Choice(True, "the recipe says so", flops, size)
     return weigh(flops, values, terms.dtype, terms.images, phase.epochs, terms.room)
 
@@ -87,11 +96,15 @@ def count_flops(layers: Iterable[keras.layers.Layer]) -> int:
     >>> count_flops(model.layers) == 2 * 3 * 3 * 3 * 4 * 8 * 8
     True
     """
-    return sum(_count(leaf) for leaf in leaves(layers) if leaf._inbound_nodes)
+    return sum(_count(layer) for layer in layers)
 
 
 def _count(layer) -> int:
+    if is_functional(layer):
+        return count_flops(layer.layers)
     kernels = sum(math.prod(weight.shape) for weight in layer.weights if len(weight.shape) > 1)
+    if not kernels:
+        return 0
     positions = max(math.prod(size or 1 for size in output.shape[1:-1]) for output in keras.tree.flatten(layer.output))
     return 2 * kernels * positions
 

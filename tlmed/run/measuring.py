@@ -1,5 +1,6 @@
 """Time a training step on this machine in each precision, before a run is begun."""
 
+import dataclasses
 import statistics
 import time
 
@@ -29,7 +30,8 @@ def measure_precisions(recipe: Recipe) -> dict[str, float]:
         raise InputError("--measure needs a recipe that trains a network. Received: a Hybrid(...) as `head`.")
     network = backbones.build(recipe.backbone, "none", recipe.data.image_size).model
     phases = expand(recipe.phases, network)
-    phase = max(phases, key=lambda each: float("inf") if each.thaw == "all" else each.thaw)
+    most = max(phases, key=lambda each: float("inf") if each.thaw == "all" else each.thaw)
+    phase = dataclasses.replace(most, start="previous")
     model = assemble(recipe, network, CLASSES)
     random = np.random.RandomState(0)
     images = random.randint(0, 256, (recipe.data.batch_size, *recipe.data.image_size, 3)).astype("uint8")

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.cache import Store, StoreError, cache_folder, cache_limit
 from tlmed.data import ImageSet
+from tlmed.errors import RunFailed
 from tlmed.features.activations import Activations, extract
 from tlmed.features.engines import CannotConvert, choose_engine, make_engine
 from tlmed.features.views import Views
@@ -22,21 +23,23 @@ from tlmed.run.telling import Clock, Voice
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What a phase sees of the images, what it trains on that, and how the network is scored meanwhile.
+class Feed:
+    """What a phase is fed with, what is trained on that, and how the network is scored meanwhile.
 
     Attributes:
         images: The images, or in place of their pixels what the frozen prefix made of them.
         trainer: What is fitted to their batches.
         predict: Row numbers to class probabilities [n, classes], by the weights of the moment.
+        extraction: For `timing.json`, how features were had; None where the images themselves are fed.
     """
 
     images: ImageSet
     trainer: keras.Model
     predict: Callable[[np.ndarray], np.ndarray]
+    extraction: dict | None = None
 
 
-def look(recipe: Recipe, model: Classifier, images: ImageSet, choice: dict, clock: Clock, voice: Voice) -> Sight:
+def feed(recipe: Recipe, model: Classifier, images: ImageSet, choice: dict, voice: Voice) -> Feed:
     """Return what a phase trains on.
 
     Args:
@@ -44,28 +47,39 @@ def look(recipe: Recipe, model: Classifier, images: ImageSet, choice: dict, cloc
         model: Its network, thawed for the phase.
         images: The images.
         choice: `cache` of the phase in `plan.json`.
-        clock: Takes a note of the extraction.
-        voice: Where to tell of it.
+        voice: Where to tell of features.
+
+    Raises:
+        RunFailed: If the recipe asks for versions of training images, and the cache cannot be used.
     """
     if choice["on"]:
         train, views = images.indices("train"), recipe.augment.views
         pixels = Views(images.pixels, train, model.parts.augment, views, recipe.seed) if views else images.pixels
-        activations = _extract(recipe, model.route.frozen.net, pixels, model.phase.name, clock, voice)
-        if activations is not None:
+        name, trained_on = model.phase.name, model.phase.thaw != 0
+        found = _extract(recipe, model.route.frozen.net, pixels, name, voice, trained_on)
+        if found is None and views:
+            raise RunFailed(
+                "`augment.views` must be 0 where the cache cannot be used, for without it the network would be trained "
+                f"on other images. Received: views={views}."
+            )
+        if found is not None:
+            activations, extraction = found
             epoch = -(-len(train) // recipe.data.batch_size)
             steps = recipe.steps_per_execution or (epoch if model.phase.thaw == 0 else 1)
             suffix = trainer(model, steps_per_execution=steps)
-            return Sight(
+            return Feed(
                 dataclasses.replace(images, pixels=activations, views=views),
                 suffix,
                 _predictor(suffix, activations, recipe.data.batch_size),
+                extraction,
             )
-    return Sight(images, model, lambda rows: predict_rows(recipe, model.plain(), images, rows))
+    return Feed(images, model, lambda rows: predict_rows(recipe, model.plain(), images, rows))
 
 
 def is_rounded(recipe: Recipe) -> bool:
     """Tell whether scores of a phase can differ from those of the saved network, which computes in float32."""
-    return {recipe.engine_precision, recipe.cache_dtype, recipe.precision} != {"float32"}
+    precisions = {recipe.engine_precision, recipe.cache_dtype, recipe.precision}
+    return precisions != {"float32"} or recipe.engine == "openvino"
 
 
 def features_of(
@@ -83,44 +97,52 @@ def features_of(
     """
     rows = np.arange(len(images.splits))
     kept = recipe.cache != "off" and find_unknown_code(network) is None
-    activations = _extract(recipe, network, images.pixels, name, clock, voice) if kept else None
-    return predict_rows(recipe, network, images, rows) if activations is None else activations.take(rows)
+    found = _extract(recipe, network, images.pixels, name, voice) if kept else None
+    if found is None:
+        return predict_rows(recipe, network, images, rows)
+    activations, extraction = found
+    clock.extractions.append(extraction)
+    return activations.take(rows)
 
 
-def _extract(recipe, prefix, pixels, name, clock, voice) -> Activations | None:
-    start, size = time.perf_counter(), recipe.data.batch_size
-    engine = make_engine(choose_engine(recipe.engine, recipe.engine_precision), prefix, size, recipe.engine_precision)
+def _extract(recipe, prefix, pixels, name, voice, trained_on=False) -> tuple[Activations, dict] | None:
+    start = time.perf_counter()
     store = Store(cache_folder(), cache_limit())
-    shown = f"{recipe.backbone if isinstance(recipe.backbone, str) else ' + '.join(recipe.backbone)}, {name}"
-    what = (pixels, store, shown, recipe.cache_dtype, voice.features)
+    backbone = recipe.backbone if isinstance(recipe.backbone, str) else " + ".join(recipe.backbone)
+    chosen = choose_engine(recipe.engine, recipe.engine_precision, trained_on)
+
+    def run(engine):
+        return engine, *extract(
+            prefix, engine, pixels, store, f"{backbone}, {name}", recipe.cache_dtype, voice.features
+        )
+
     try:
         try:
-            activations, done = extract(prefix, engine, *what)
+            engine, activations, done = run(
+                make_engine(chosen, prefix, recipe.data.batch_size, recipe.engine_precision)
+            )
         except CannotConvert as reason:
-            voice.warn(f"{engine.name} cannot run the frozen blocks ({reason}); TensorFlow does, in float32.")
-            engine = make_engine("tensorflow", prefix, size)
-            activations, done = extract(prefix, engine, *what)
+            voice.warn(f"{chosen} cannot run the frozen blocks ({reason}); TensorFlow does, in float32.")
+            engine, activations, done = run(make_engine("tensorflow", prefix, recipe.data.batch_size))
     except StoreError as reason:
         voice.warn(f"The cache cannot be used, and frozen blocks run as often as they are needed: {reason}.")
         return None
     for note in done.notes:
         voice.warn(note)
     seconds = round(time.perf_counter() - start, 3)
-    clock.extractions.append(
-        {
-            "name": name,
-            "images": done.images,
-            "computed": done.computed,
-            "batches": done.batches,
-            "engine": engine.name,
-            "engine_precision": engine.precision,
-            "key": done.key,
-            "seconds": seconds,
-            "preparation_seconds": round(done.preparation, 3),
-        }
-    )
     voice.say(f"Features ({name}): {done.computed} of {done.images} computed by {engine.name}, {seconds:.1f} s")
-    return activations
+    return activations, {
+        "name": name,
+        "images": done.images,
+        "computed": done.computed,
+        "batches": done.batches,
+        "engine": engine.name,
+        "engine_version": engine.version,
+        "engine_precision": engine.precision,
+        "key": done.key,
+        "seconds": seconds,
+        "preparation_seconds": round(done.preparation, 3),
+    }
 
 
 def _predictor(suffix, activations, batch_size) -> Callable[[np.ndarray], np.ndarray]:

@@ -10,7 +10,7 @@ import keras
 from tlmed import backbones, metrics
 from tlmed.backbones import Backbone
 from tlmed.backbones.graphs import find_unknown_code
-from tlmed.cache import cache_folder, cache_room
+from tlmed.cache import cache_folder, cache_limit
 from tlmed.data import ImageSet, KnownPixels, load, open_source
 from tlmed.environment import memory_limit
 from tlmed.errors import CheckFailed, InputError
@@ -123,12 +123,16 @@ def _collected(faults: list[str]) -> Iterator[None]:
 
 def _find_network_faults(recipe, network) -> list[str]:
     faults, head = [], recipe.head
+    if recipe.cache != "off":
+        with _collected(faults):
+            choose_engine(recipe.engine, recipe.engine_precision)
+        with _collected(faults):
+            cache_limit()
     with _collected(faults):
         if isinstance(head, Hybrid):
             feature_model(network, head.tap, head.pooling)
         else:
             faults += find_schedule_faults(network, expand(recipe.phases, network))
-        choose_engine(recipe.engine, recipe.engine_precision)
     return faults
 
 
@@ -172,12 +176,27 @@ def _assemble(recipe, backbone, num_classes) -> keras.Model:
 def _make_plan(recipe, network, phases, images, **facts) -> dict:
     if isinstance(recipe.head, Hybrid):
         facts["classifier"] = _hybrids().describe(recipe.head)
-    foreign = find_unknown_code(network.parts.backbone) if phases else None
+        facts["classifier"]["cache"] = _describe_hybrid_cache(recipe, network)
+        return make_plan(network, phases, backbone=recipe.backbone, **facts)
     augment = recipe.augment
-    images *= 1 + augment.views  # at most: only training images have versions
-    new = augment != Augment() and not augment.views
-    terms = Terms(recipe.cache, recipe.cache_dtype, new, images, cache_room(), foreign)
+    terms = Terms(
+        recipe.cache,
+        recipe.cache_dtype,
+        augmented=augment != Augment() and not augment.views,
+        images=images,
+        room=cache_limit() if recipe.cache != "off" else 0,
+        views=augment.views,
+        foreign=find_unknown_code(network.parts.backbone),
+    )
     return make_plan(network, phases, terms, backbone=recipe.backbone, **facts)
+
+
+def _describe_hybrid_cache(recipe, network) -> dict:
+    if recipe.cache == "off":
+        return {"on": False, "reason": "the recipe says so"}
+    if foreign := find_unknown_code(network):
+        return {"on": False, "reason": f"{foreign} is code of your own, which no address can cover"}
+    return {"on": True, "reason": "other classifiers and runs see the same features"}
 
 
 def _listed(names) -> str:

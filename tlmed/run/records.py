@@ -66,6 +66,14 @@ def open_run(run: RunDir, recipe: Recipe, recipe_file, images: ImageSet, fresh: 
     write_text(run / "recipe.py", recipe_file.read_text("utf-8") if recipe_file else to_source(recipe))
 
 
+def keep_choices(run: RunDir, plan: dict) -> None:
+    """Go on by the choices that a run began with: whether each phase keeps what its frozen blocks give."""
+    if (run / "plan.json").exists():
+        before = {phase["name"]: phase["cache"] for phase in run.json("plan.json")["phases"]}
+        for phase in plan["phases"]:
+            phase["cache"] = before[phase["name"]]
+
+
 def describe_run(recipe: Recipe, backbone: Backbone, images: ImageSet) -> dict:
     """Return the content of `environment.json`."""
     sources = [dataclasses.asdict(source) for source in backbone.sources]

@@ -16,7 +16,7 @@ from tlmed.phases import computing, thaw
 from tlmed.recipe import MONITORS, Phase, Recipe
 from tlmed.run.networks import predict_rows, settle, wake
 from tlmed.run.outcome import Outcome
-from tlmed.run.prefixes import is_rounded, look
+from tlmed.run.prefixes import feed, is_rounded
 from tlmed.run.preparation import Prepared
 from tlmed.run.telling import Clock, Voice
 from tlmed.rundir import DEGREES, RunDir, atomic, write_csv, write_json
@@ -32,11 +32,13 @@ class Degree:
         result: The phase's end; its score is that of the network behind the phase, statistics re-estimated if asked.
         val: `loss`, `accuracy` and `auc` on the validation images.
         test: The same on the test images; nothing is chosen by them.
+        extraction: For `timing.json`, how the features of its frozen blocks were had, if they were kept.
     """
 
     result: PhaseResult
     val: dict
     test: dict
+    extraction: dict | None = None
 
 
 def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, voice: Voice) -> Outcome:
@@ -58,6 +60,7 @@ def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, 
             model.plain().save_weights(part)
         write_json(run.progress / "phases.json", [dataclasses.asdict(degree) for degree in degrees])
         _drop_weights(recipe, run, prepared, degrees)
+    clock.extractions += [degree.extraction for degree in degrees if degree.extraction]
     results = [degree.result for degree in degrees]
     kept = choose(results, prepared.plan["phases"], recipe.keep, recipe.monitor)
     _save(run, model, phases[kept])
@@ -105,7 +108,7 @@ def _continue(recipe, run, prepared, clock, voice) -> list[Degree]:
     """Bring the network to where an earlier command stopped, or to its beginning."""
     model, phases, notes = prepared.network, prepared.phases, run.progress / "phases.json"
     rows = json.loads(notes.read_text()) if notes.exists() else []
-    degrees = [Degree(PhaseResult(**row["result"]), row["val"], row["test"]) for row in rows]
+    degrees = [Degree(**{**row, "result": PhaseResult(**row["result"])}) for row in rows]
     done = phases[: len(degrees)]
     run.keep_history([phase.name for phase in done])
     returns = any(phase.start == "pretrained" for phase in phases)
@@ -148,27 +151,27 @@ def _train_phase(recipe, run, prepared, phase, clock, voice) -> Degree:
     steps = recipe.steps_per_execution or 1
     model, images = thaw(prepared.network, phase, steps_per_execution=steps), prepared.images
     choice = prepared.plan["phases"][prepared.phases.index(phase)]["cache"]
-    sight = look(recipe, model, images, choice, clock, voice)
+    fed = feed(recipe, model, images, choice, voice)
     with _certified(run, model, prepared.phases):
         with computing(model, recipe.precision):
-            result = _fit(recipe, run, sight, phase, voice)
+            result = _fit(recipe, run, fed, phase, voice)
         if phase.batch_norm == "recalibrate":
             settle(recipe, model, images)
     clock.trained = time.perf_counter()
     with computing(model, recipe.precision):  # as in the history, that degrees can be compared with it
         parts = [
-            (sight.predict(images.indices(split)), images.table.labels[images.indices(split)])
+            (fed.predict(images.indices(split)), images.table.labels[images.indices(split)])
             for split in ("val", "test")
         ]
     with atomic(_scores_file(run, phase)) as part:
         np.save(part, np.concatenate([scores for scores, _ in parts]))
     val, test = (measure(scores, labels) for scores, labels in parts)
     score, seconds = val[recipe.monitor.removeprefix("val_")], time.perf_counter() - start
-    return Degree(dataclasses.replace(result, score=score, seconds=seconds), val, test)
+    return Degree(dataclasses.replace(result, score=score, seconds=seconds), val, test, fed.extraction)
 
 
-def _fit(recipe, run, sight, phase, voice) -> PhaseResult:
-    images, size = sight.images, recipe.data.batch_size
+def _fit(recipe, run, fed, phase, voice) -> PhaseResult:
+    images, size = fed.images, recipe.data.batch_size
     train, val = images.indices("train"), images.indices("val")
     steps = -(-len(train) // size)
     labels = images.table.labels
@@ -176,11 +179,11 @@ def _fit(recipe, run, sight, phase, voice) -> PhaseResult:
     shown = voice.progress(phase.name, phase.epochs, steps) if voice.progress else contextlib.nullcontext()
     with shown as callback:
         return fit_phase(
-            sight.trainer,
+            fed.trainer,
             phase,
             images.training_batches(train, size, derive(recipe.seed, "phase", phase.name)),
             steps,
-            lambda: sight.predict(val),
+            lambda: fed.predict(val),
             labels[val],
             monitor=recipe.monitor,
             class_weight=weights,

@@ -14,7 +14,7 @@ from tlmed.recipe import Hybrid, Recipe, find_recipe, load_recipe
 from tlmed.report import write_report
 from tlmed.run.outcome import Outcome
 from tlmed.run.preparation import check_leaks, prepare
-from tlmed.run.records import describe_run, holds_same_recipe, open_run, write_timing
+from tlmed.run.records import describe_run, holds_same_recipe, keep_choices, open_run, write_timing
 from tlmed.run.schedule import train_phases
 from tlmed.run.scoring import evaluate_run
 from tlmed.run.telling import SILENT, Clock, Voice
@@ -94,6 +94,7 @@ def train(
         prepared = prepare(recipe, backbone, skip_bad, clock, voice)
         check_leaks(prepared.images, strict, voice)
         open_run(run, recipe, recipe_file, prepared.images, fresh)
+        keep_choices(run, prepared.plan)
         write_json(run / "plan.json", prepared.plan)
         write_json(run / "environment.json", describe_run(recipe, prepared.backbone, prepared.images))
         outcome = _train(recipe, run, prepared, clock, voice)
