@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.conftest import SMALL
+from tests import conftest
 from tlmed import backbones
 from tlmed.cli import cli
 from tlmed.errors import InputError
@@ -266,6 +266,9 @@ def test_a_backbone_is_described_with_its_blocks(vgg16):
     assert first.startswith("VGG16: 5 blocks, 13 weighted layers, 14,714,688 parameters without a head")
     assert head.split()[:4] == ["block", "layers", "parameters", "output"]
     assert len(blocks) == 5
+
+
+SMALL = (*conftest.SMALL, "backbone=VGG16")
 
 
 def small(images, *settings):

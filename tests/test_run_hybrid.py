@@ -44,7 +44,7 @@ def test_metrics_say_which_classifier_was_chosen(finished):
     best = max(float(row["mean_score"]) for row in read_csv(finished / "search.csv"))
     assert notes["cv_score"] == pytest.approx(best)
     assert notes["scoring"] == "macro_auc"
-    assert (notes["name"], notes["folds"], notes["features"]) == ("SVC", 3, 512)
+    assert (notes["name"], notes["folds"], notes["features"]) == ("SVC", 3, 64)
     assert notes["parameters"]["C"] in finished.json("plan.json")["classifier"]["grid"]["C"]
     assert set(content["baselines"]) == {"random_weights", "majority_class"}
 
