@@ -69,19 +69,19 @@ def test_an_unknown_unit_is_refused():
 
 
 def test_backbones_side_by_side_are_cut_each_by_itself():
-    net = backbones.build(("VGG16", "NASNetMobile"), "none", (32, 32)).model
+    net = backbones.build(("VGG16", "CifarNet"), "none", (32, 32)).model
     blocks = partition(net)
     assert [block.name for block in blocks] == [f"block{i}" for i in range(1, 6)]
     assert [layer.name for layer in blocks[4].layers[:2]] == ["branch1_block5_conv1", "branch1_block5_conv2"]
-    # NASNet has two blocks: at the third from the output nothing of it is thawed any more but its entrance.
-    assert [tuple(tensor.shape[1:]) for tensor in blocks[2].output] == [(4, 4, 256), (32, 32, 3)]
-    assert not [layer.name for layer in blocks[2].layers if layer.name.startswith("branch2")]
+    # CifarNet has three blocks: at the fourth from the output nothing of it is thawed any more but its entrance.
+    assert [tuple(tensor.shape[1:]) for tensor in blocks[1].output] == [(8, 8, 128), (32, 32, 3)]
+    assert not [layer.name for layer in blocks[1].layers if layer.name.startswith("branch2")]
     weights = [id(weight) for block in blocks for layer in block.layers for weight in layer.weights]
     assert sorted(weights) == sorted(id(weight) for weight in net.weights)
 
 
 def test_a_saved_network_of_two_backbones_is_cut_as_before(tmp_path):
-    net = backbones.build(("VGG16", "MobileNet"), "none", (32, 32)).model
+    net = backbones.build(("VGG16", "CifarNet"), "none", (32, 32)).model
     model = attach_head(net, 3)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
