@@ -26,10 +26,11 @@ from tlmed.errors import InputError
 GOLDEN = Path(__file__).parent / "golden"
 INSTALLED = {package.source for package in PACKAGES if package.path()}
 RESERVED = {"pool", "dropout", "probabilities"}
-FAST = ("EfficientNetB0", "MobileNet", "MobileNetV2", "MobileNetV3Small", "VGG16")
+FAST = ("MobileNet", "MobileNetV2", "MobileNetV3Small", "VGG16")
 SLOW_FAMILIES = (
     "ConvNeXtTiny",
     "DenseNet121",
+    "EfficientNetB0",
     "EfficientNetV2B0",
     "InceptionResNetV2",
     "InceptionV3",
@@ -164,7 +165,7 @@ GRAPHS = {
 @pytest.mark.parametrize(
     "names",
     [
-        ("MobileNetV2 as in PyTorch", "VGG16 of edge detection"),
+        pytest.param(("MobileNetV2 as in PyTorch", "VGG16 of edge detection"), marks=pytest.mark.slow),
         pytest.param(FAST, marks=pytest.mark.slow),
         pytest.param(SLOW_FAMILIES, marks=pytest.mark.slow),
     ],

@@ -86,6 +86,7 @@ def test_histories_are_those_without_the_cache(backbone, images, empty_cache, tm
         np.testing.assert_allclose(one, other, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_several_backbones_are_kept_side_by_side(images, empty_cache, tmp_path):
     words = ("backbone=CifarNet,CifarNet", "phases.thaw=1")
     kept, plain = (
@@ -317,6 +318,7 @@ def test_a_run_in_half_precision_writes_down_what_the_saved_model_gives(cache, i
     assert float(row["score_benign"]) == pytest.approx(float(model.predict(image[None], verbose=0)[0, 0]), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_steps_that_run_together_give_the_same_history(images, empty_cache, tmp_path):
     settings = ("backbone=CifarNet", "cache=off", "phases.epochs=2")
     one, several = (
@@ -387,6 +389,7 @@ def test_code_of_ones_own_is_not_kept(layer, name, images, empty_cache, tmp_path
 AUGMENT = ("augment.flip=both", "augment.rotation=0.1", "augment.contrast=0.3")
 
 
+@pytest.mark.slow
 def test_versions_of_training_images_are_made_once_and_take_turns(images, empty_cache, tmp_path):
     settings = ("backbone=CifarNet", "cache=on", "phases.epochs=5", *AUGMENT, "augment.views=2")
     first, second = (

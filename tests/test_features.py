@@ -151,6 +151,7 @@ def test_it_is_cloned_and_has_parameters_like_any_estimator(fitted):
     assert fitted.n_features_out_ == len(fitted.get_feature_names_out()) == 1024
 
 
+@pytest.mark.slow
 def test_a_pickle_is_small_and_gives_the_same_rows_in_a_new_process(fitted, tmp_path):
     joblib.dump(fitted, tmp_path / "extractor.joblib")
     assert (tmp_path / "extractor.joblib").stat().st_size < 200_000

@@ -63,7 +63,9 @@ def fit(model, steps=1):
 
 
 # EfficientNetB0 has stochastic depth, which is what `prefix(x, training=False)` in a functional model fails on.
-@pytest.mark.parametrize(("name", "count"), [(None, 0), (None, 2), ("EfficientNetB0", 2)])
+@pytest.mark.parametrize(
+    ("name", "count"), [(None, 0), (None, 2), pytest.param("EfficientNetB0", 2, marks=pytest.mark.slow)]
+)
 def test_frozen_blocks_do_not_move_and_thawed_ones_do(name, count):
     model = make(name)
     thaw(model, phase(count))

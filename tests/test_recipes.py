@@ -139,6 +139,7 @@ class StopBefore(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_stopped_comparison_of_degrees_continues_to_the_same_result(trained, tmp_path):
     whole, recipe = trained("blockwise"), small("blockwise")
     voice = tlmed.run.Voice(progress=lambda phase, *_: contextlib.nullcontext(StopBefore(phase, "block1")))
@@ -153,6 +154,7 @@ def test_a_stopped_comparison_of_degrees_continues_to_the_same_result(trained, t
     assert rows == others
 
 
+@pytest.mark.slow
 def test_a_second_stage_starts_from_the_weights_of_the_first(trained, tmp_path):
     first = trained("multi_stage").path
     second = RunDir(train("multi_stage", tmp_path / "second", f"weights={first}", "seed=1").path)
