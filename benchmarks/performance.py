@@ -26,6 +26,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from result_tables import replace_block
+
 BATCH = 32
 SIZES = {"MobileNetV2": (224, 224), "VGG16": (128, 128)}
 BEGIN, END = "<!-- performance: begin -->", "<!-- performance: end -->"
@@ -371,10 +373,10 @@ def make_table(results: dict[str, list[tuple[Side, Side]]]) -> str:
 
 def write(out: Path, table: str) -> None:
     """Replace what stands between the two marks of a document."""
-    text = out.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    out.write_text(f"{before}{BEGIN}\n\n{describe_machine()}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+    from tlmed.rundir import write_text
+
+    block = f"{describe_machine()}\n\n{table}"
+    write_text(out, replace_block(out.read_text(encoding="utf-8"), block, BEGIN, END))
 
 
 def main() -> None:

@@ -228,14 +228,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def replace_block(document: str, block: str) -> str:
-    """Return a document with what stands between its marks replaced.
+def replace_block(document: str, block: str, first: str = BEGIN, last: str = END) -> str:
+    """Return a document with what stands between two marks replaced.
 
     Raises:
         ValueError: If it has not one of each mark, in order.
     """
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after:
-        raise ValueError(f"The document must have the lines {BEGIN} and {END}, once each, in this order.")
-    return f"{before}{BEGIN}\n\n{block}\n\n{END}{after}"
+    before, begin, rest = document.partition(first)
+    _, end, after = rest.partition(last)
+    if not begin or not end or first in rest or last in after:
+        raise ValueError(f"The document must have the lines {first} and {last}, once each, in this order.")
+    return f"{before}{first}\n\n{block}\n\n{last}{after}"

@@ -124,8 +124,8 @@ class Store:
                     notes.append(f"Stored features were damaged and are computed again ({reason}): {path}")
                     continue
                 if rows is not None:
-                    self._use(path)
                     found.append(rows)
+            self._use(*(rows.entry.path for rows in found))
         return found, notes
 
     @contextlib.contextmanager
@@ -241,13 +241,14 @@ class Store:
                 found.append((stat.st_mtime, stat.st_size, path))
         return sorted(found)
 
-    def _use(self, path: Path) -> None:
-        """Note that a file is used now: later than all others, whatever the clock says."""
-        self._kept.add(path)
+    def _use(self, *paths: Path) -> None:
+        """Note that files are used now: each later than all others, whatever the clock says."""
+        self._kept.update(paths)
         latest = max((used for used, _, _ in self._stats()), default=0.0)
-        stamp = max(time.time(), latest + 0.001)
-        with contextlib.suppress(OSError):  # deleted meanwhile, or a cache that can only be read
-            os.utime(path, (stamp, stamp))
+        for path in paths:
+            latest = max(time.time(), latest + 0.001)
+            with contextlib.suppress(OSError):  # deleted meanwhile, or a cache that can only be read
+                os.utime(path, (latest, latest))
 
     def _make_room(self, need: int) -> None:
         """Delete the longest unused until so many bytes fit into the limit, and into half of the free disk."""

@@ -73,14 +73,36 @@ class Pixels:
         Returns:
             uint8 [b, height, width, 3], with int64 [b] where there are labels.
         """
+        return map_rows(rows, self.take, tf.TensorSpec([None, *self.image_size, 3], tf.uint8), labels)
 
-        def look_up(batch: tf.Tensor):
-            # Without `stateful=False` op determinism would let only one call run at a time.
-            images = tf.numpy_function(self.take, [batch], tf.uint8, stateful=False)
-            images.set_shape([None, *self.image_size, 3])
-            return images if labels is None else (images, tf.gather(labels, batch))
 
-        return rows.map(look_up, PARALLEL, deterministic=True).prefetch(tf.data.AUTOTUNE)
+def map_rows(
+    rows: tf.data.Dataset,
+    take: Callable[[np.ndarray], np.ndarray],
+    spec: tf.TensorSpec,
+    labels: np.ndarray | None = None,
+    finish: Callable[[tf.Tensor], object] = lambda taken: taken,
+) -> tf.data.Dataset:
+    """Map batches of row numbers to what a function gives for them, in parallel and in order.
+
+    Args:
+        rows: int64 [b] each.
+        take: Row numbers to an array [b, ...].
+        spec: Shape and type of that array.
+        labels: int64, the label of every row, or None.
+        finish: What is made of the array, in TensorFlow.
+
+    Returns:
+        What `finish` gives, with int64 [b] where there are labels.
+    """
+
+    def look_up(batch: tf.Tensor):
+        # Without `stateful=False` op determinism would let only one call run at a time.
+        taken = tf.numpy_function(take, [batch], spec.dtype, stateful=False)
+        made = finish(tf.ensure_shape(taken, spec.shape))
+        return made if labels is None else (made, tf.gather(labels, batch))
+
+    return rows.map(look_up, PARALLEL, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
 def read_all(

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed.cache.store import Rows, Store, StoreError
-from tlmed.data.reading import PARALLEL, Pixels
+from tlmed.data.reading import Pixels, map_rows
 from tlmed.features.engines import Engine
 from tlmed.features.keys import address, describe
 
@@ -33,12 +33,17 @@ class Activations:
     sources: tuple[np.ndarray, ...] = field(repr=False)
     places: np.ndarray = field(repr=False)
 
+    @property
+    def spec(self) -> tf.TensorSpec:
+        """Shape and type of a batch of rows: float32 [None, values]."""
+        return tf.TensorSpec([None, sum(map(math.prod, self.shapes))], tf.float32)
+
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Return float32 [len(rows), values] in the order of `rows`."""
         which, where = self.places[rows].T
         if len(self.sources) == 1:
             return self.sources[0][where].astype("float32", copy=False)
-        taken = np.empty((len(rows), sum(map(math.prod, self.shapes))), "float32")
+        taken = np.empty((len(rows), self.spec.shape[1]), "float32")
         for number, source in enumerate(self.sources):
             chosen = which == number
             taken[chosen] = source[where[chosen]]
@@ -53,14 +58,7 @@ class Activations:
 
     def batches(self, rows: tf.data.Dataset, labels: np.ndarray | None = None) -> tf.data.Dataset:
         """Map batches of row numbers to activations, in parallel and in order; see `Pixels.batches`."""
-        values = sum(map(math.prod, self.shapes))
-
-        def look_up(batch: tf.Tensor):
-            found = tf.numpy_function(self.take, [batch], tf.float32, stateful=False)
-            found = self.split(tf.ensure_shape(found, [None, values]))
-            return found if labels is None else (found, tf.gather(labels, batch))
-
-        return rows.map(look_up, PARALLEL, deterministic=True).prefetch(tf.data.AUTOTUNE)
+        return map_rows(rows, self.take, self.spec, labels, self.split)
 
 
 @dataclass(frozen=True)

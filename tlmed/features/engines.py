@@ -1,5 +1,6 @@
 """What runs a frozen network over images: TensorFlow, or OpenVINO, which is faster on a CPU."""
 
+import abc
 import importlib.metadata
 import importlib.util
 from collections.abc import Callable
@@ -18,7 +19,7 @@ class CannotConvert(Exception):
     """An engine cannot run a network; the message says why."""
 
 
-class Engine:
+class Engine(abc.ABC):
     """Run a network over batches of images of one size, always as many: rows do not depend on their neighbours.
 
     Args:
@@ -66,8 +67,18 @@ class Engine:
         joined = np.concatenate(outputs, axis=1) if len(outputs) > 1 else outputs[0]
         return joined[: len(images)].astype("float32", copy=False)
 
-    def _compile(self):
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _compile(self) -> Callable[[np.ndarray], list[np.ndarray]]:
+        """Return what runs a full batch of images, uint8, and gives the network's outputs, one array each."""
+
+    def _trace(self):
+        """Return the network as TensorFlow's function of a full batch of images, uint8; its outputs are a flat list."""
+        prefix, dtype = self.prefix, self.prefix.inputs[0].dtype
+        spec = tf.TensorSpec((self.batch_size, *prefix.input_shape[1:]), tf.uint8)
+        run = tf.function(
+            lambda images: tf.nest.flatten(prefix(tf.cast(images, dtype), training=False)), input_signature=[spec]
+        )
+        return run.get_concrete_function()
 
 
 class TensorFlow(Engine):
@@ -76,11 +87,8 @@ class TensorFlow(Engine):
     name, version = "tensorflow", tf.__version__
 
     def _compile(self):
-        prefix, dtype = self.prefix, self.prefix.inputs[0].dtype
-        spec = tf.TensorSpec((self.batch_size, *prefix.input_shape[1:]), tf.uint8)
-        run = tf.function(lambda images: prefix(tf.cast(images, dtype), training=False), input_signature=[spec])
-        concrete = run.get_concrete_function()  # traced here, as preparation
-        return lambda images: [output.numpy() for output in tf.nest.flatten(concrete(tf.constant(images)))]
+        run = self._trace()
+        return lambda images: [output.numpy() for output in run(tf.constant(images))]
 
 
 class OpenVino(Engine):
@@ -103,27 +111,22 @@ class OpenVino(Engine):
             raise CannotConvert("it is installed without its version") from error
 
     def _compile(self):
-        prefix, dtype = self.prefix, self.prefix.inputs[0].dtype
-        spec = tf.TensorSpec((self.batch_size, *prefix.input_shape[1:]), tf.uint8)
-        run = tf.function(
-            lambda images: tf.nest.flatten(prefix(tf.cast(images, dtype), training=False)), input_signature=[spec]
-        )
         try:
             import openvino
 
-            converted = openvino.convert_model(run.get_concrete_function())
+            converted = openvino.convert_model(self._trace())
             settings = {
                 "INFERENCE_PRECISION_HINT": _OPENVINO_PRECISIONS[self.precision],
                 "PERFORMANCE_HINT": "LATENCY",  # one batch at a time, on all cores
             }
             compiled = openvino.Core().compile_model(converted, "CPU", settings)
-            compiled(np.zeros(spec.shape, "uint8"))
+            compiled(np.zeros((self.batch_size, *self.prefix.input_shape[1:]), "uint8"))
         # Its frontend and its CPU plugin raise RuntimeError with their own reports, whatever they lack; an installation
         # without its libraries, or an old one, is found out here too.
         except (RuntimeError, ValueError, TypeError, NotImplementedError, ImportError, AttributeError) as error:
             _raise_stop(error)
             raise CannotConvert(str(error).strip().split("\n")[-1] or type(error).__name__) from error
-        shapes = [tuple(output.shape[1:]) for output in keras.tree.flatten(prefix.outputs)]
+        shapes = [tuple(output.shape[1:]) for output in keras.tree.flatten(self.prefix.outputs)]
         found = [tuple(output.get_partial_shape().to_shape())[1:] for output in compiled.outputs]
         if found != shapes:
             raise CannotConvert(f"outputs {found} instead of {shapes}")

@@ -1,7 +1,7 @@
 """What a schedule means for a network: which blocks and layers each phase trains, and how many parameters."""
 
 from tlmed.plan.content import describe_classifier, make_plan, memory_needed
-from tlmed.plan.costs import Terms
+from tlmed.plan.costs import Terms, describe_foreign
 from tlmed.plan.schedule import expand, find_schedule_faults
 from tlmed.plan.tables import describe_backbone, describe_blocks, describe_caching, describe_phases
 
@@ -11,6 +11,7 @@ __all__ = [
     "describe_blocks",
     "describe_caching",
     "describe_classifier",
+    "describe_foreign",
     "describe_phases",
     "expand",
     "find_schedule_faults",

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
 from tlmed.backbones.graphs import is_functional
 from tlmed.cache import show_size
@@ -16,7 +17,6 @@ from tlmed.recipe import Phase
 FLOPS_PER_SECOND = 50e9
 BYTES_PER_SECOND = 1e9
 ENGINE_SECONDS = 2.0  # conversion, checksums, tracing of another graph
-DTYPES = {"float32": 4, "float16": 2}
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class Terms:
 def choose_cache(model: Classifier, phase: Phase, terms: Terms) -> Choice:
     """Say whether a phase should keep what its frozen blocks give."""
     frozen, thawed = split_blocks(model.parts.backbone, phase)
-    flops = count_flops(layer for block in frozen for layer in block.layers)
     if not frozen:
         return Choice(False, "nothing is frozen")
+    flops = count_flops(layer for block in frozen for layer in block.layers)
     border = frozen[-1].output if thawed else model.parts.border  # as `phases.thaw` lays it
     values = sum(math.prod(tensor.shape[1:]) for tensor in keras.tree.flatten(border))
-    size = values * DTYPES[terms.dtype]
+    size = values * np.dtype(terms.dtype).itemsize
     if terms.wanted == "off":
         return Choice(False, "the recipe says so", flops, size)
     if terms.augmented:
@@ -78,10 +78,15 @@ def choose_cache(model: Classifier, phase: Phase, terms: Terms) -> Choice:
             f"Received: views={terms.views} with {terms.foreign}."
         )
     if terms.foreign is not None:
-        return Choice(False, f"{terms.foreign} is code of your own, which no address can cover", flops, size)
+        return Choice(False, describe_foreign(terms.foreign), flops, size)
     if terms.wanted == "on" or terms.views:
         return Choice(True, "the recipe says so", flops, size)
     return weigh(flops, values, terms.dtype, terms.images, phase.epochs, terms.room)
+
+
+def describe_foreign(name: str) -> str:
+    """Say why features are not kept behind code of the user's own."""
+    return f"{name} is code of your own, which no address can cover"
 
 
 def count_flops(layers: Iterable[keras.layers.Layer]) -> int:
@@ -125,7 +130,7 @@ def weigh(flops: int, values: int, dtype: str, images: int, epochs: int, room: i
     >>> weigh(10**9, 1280, "float32", images=780, epochs=1, room=10**9).reason
     'one epoch passes over the images once in any case'
     """
-    size = values * DTYPES[dtype]
+    size = values * np.dtype(dtype).itemsize
     saved = flops * images * (epochs - 1) / FLOPS_PER_SECOND
     spent = size * images * (epochs + 2) / BYTES_PER_SECOND + ENGINE_SECONDS  # written, checked, read
     if epochs < 2:

@@ -17,6 +17,7 @@ from tlmed.features.activations import Activations, extract
 from tlmed.features.engines import CannotConvert, choose_engine, make_engine
 from tlmed.features.views import Views
 from tlmed.phases import Classifier, trainer
+from tlmed.plan import describe_foreign
 from tlmed.recipe import Recipe
 from tlmed.run.networks import predict_rows
 from tlmed.run.telling import Clock, Voice
@@ -82,6 +83,15 @@ def is_rounded(recipe: Recipe) -> bool:
     return precisions != {"float32"} or recipe.engine == "openvino"
 
 
+def choose_features(recipe: Recipe, network: keras.Model) -> dict:
+    """Return for `plan.json` whether the features of a frozen network are kept, and why."""
+    if recipe.cache == "off":
+        return {"on": False, "reason": "the recipe says so"}
+    if foreign := find_unknown_code(network):
+        return {"on": False, "reason": describe_foreign(foreign)}
+    return {"on": True, "reason": "other classifiers and runs see the same features"}
+
+
 def features_of(
     recipe: Recipe, network: keras.Model, images: ImageSet, name: str, clock: Clock, voice: Voice
 ) -> np.ndarray:
@@ -96,7 +106,7 @@ def features_of(
         voice: Where to tell of it.
     """
     rows = np.arange(len(images.splits))
-    kept = recipe.cache != "off" and find_unknown_code(network) is None
+    kept = choose_features(recipe, network)["on"]
     found = _extract(recipe, network, images.pixels, name, voice) if kept else None
     if found is None:
         return predict_rows(recipe, network, images, rows)
@@ -146,11 +156,10 @@ def _extract(recipe, prefix, pixels, name, voice, trained_on=False) -> tuple[Act
 
 
 def _predictor(suffix, activations, batch_size) -> Callable[[np.ndarray], np.ndarray]:
-    values = sum(int(np.prod(shape)) for shape in activations.shapes)
     # `Model.predict` takes longer to begin than a head takes to compute.
     run = tf.function(
         lambda batch: suffix(activations.split(batch), training=False),
-        input_signature=[tf.TensorSpec((None, values), tf.float32)],
+        input_signature=[activations.spec],
     )
 
     def predict(rows: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from tlmed.phases import Classifier
 from tlmed.plan import Terms, expand, find_schedule_faults, make_plan, memory_needed
 from tlmed.recipe import Augment, Hybrid, Phase, Recipe
 from tlmed.run.networks import assemble, build_backbone
+from tlmed.run.prefixes import choose_features
 from tlmed.run.telling import Clock, Voice
 
 MOST_WARNINGS = 10  # on screen; all are in the run
@@ -176,7 +177,7 @@ def _assemble(recipe, backbone, num_classes) -> keras.Model:
 def _make_plan(recipe, network, phases, images, **facts) -> dict:
     if isinstance(recipe.head, Hybrid):
         facts["classifier"] = _hybrids().describe(recipe.head)
-        facts["classifier"]["cache"] = _describe_hybrid_cache(recipe, network)
+        facts["classifier"]["cache"] = choose_features(recipe, network)
         return make_plan(network, phases, backbone=recipe.backbone, **facts)
     augment = recipe.augment
     terms = Terms(
@@ -189,14 +190,6 @@ def _make_plan(recipe, network, phases, images, **facts) -> dict:
         foreign=find_unknown_code(network.parts.backbone),
     )
     return make_plan(network, phases, terms, backbone=recipe.backbone, **facts)
-
-
-def _describe_hybrid_cache(recipe, network) -> dict:
-    if recipe.cache == "off":
-        return {"on": False, "reason": "the recipe says so"}
-    if foreign := find_unknown_code(network):
-        return {"on": False, "reason": f"{foreign} is code of your own, which no address can cover"}
-    return {"on": True, "reason": "other classifiers and runs see the same features"}
 
 
 def _listed(names) -> str:
