@@ -1,16 +1,25 @@
 """Small images that a network can learn from, and a run that many tests look at."""
 
+import gc
+import os
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from tlmed.quiet import import_tensorflow
 
+# One worker for each core, one thread for each worker, and for the processes that it starts.
+for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 import_tensorflow()
 import tensorflow as tf  # noqa: E402
 
 # The networks here run for a few steps: rewriting their graphs takes longer than it saves.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+# Tracing makes so many objects that looking for garbage as often as usual takes a tenth of the time.
+gc.set_threshold(100_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,6 +29,14 @@ def cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TLMED_CACHE_DIR", str(folder))
         yield folder
+
+
+@pytest.fixture(params=["memory", "disk", "neither"])
+def memory_bytes(request, monkeypatch):
+    """Give what decoded pixels may take in memory: enough, or nothing, and then with and without room on the disk."""
+    if request.param == "neither":
+        monkeypatch.setattr("tlmed.data.room.shutil.disk_usage", lambda folder: SimpleNamespace(free=0))
+    return 2**30 if request.param == "memory" else 0
 
 
 CLASSES = ("benign", "malignant", "normal")

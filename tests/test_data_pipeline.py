@@ -1,9 +1,11 @@
 """From a folder to batches: what is trained on must be the images, in an order that the seed decides."""
 
 import hashlib
+import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -52,10 +54,8 @@ def test_batches_have_a_static_shape_and_a_known_number(folder):
     assert batches.cardinality() == 6
 
 
-def test_memory_and_files_give_identical_batches(folder):
-    kept, read = load(folder, SIZE), load(folder, SIZE, memory_bytes=0)
-    assert kept.pixels.kept is not None
-    assert read.pixels.kept is None
+def test_memory_and_disk_and_files_give_identical_batches(folder, memory_bytes):
+    kept, read = load(folder, SIZE), load(folder, SIZE, memory_bytes=memory_bytes)
     assert (kept.sha256, kept.table.paths) == (read.sha256, read.table.paths)
     for one, other in zip(
         collect(kept.training_batches(np.arange(21), 4, seed=1).take(14)),
@@ -64,6 +64,30 @@ def test_memory_and_files_give_identical_batches(folder):
     ):
         np.testing.assert_array_equal(one[0], other[0])
         np.testing.assert_array_equal(one[1], other[1])
+
+
+def test_pixels_beyond_the_memory_go_to_a_file_that_no_crash_leaves_behind(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TLMED_CACHE_DIR", str(tmp_path / "cache"))
+    size = 21 * math.prod(SIZE) * 3
+    assert load(folder, SIZE, memory_bytes=size).pixels.kept.base is None
+    assert not (tmp_path / "cache").exists()
+    on_disk = load(folder, SIZE, memory_bytes=size - 1).pixels.kept
+    assert isinstance(on_disk.base, np.memmap)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("free", [0, 2 * 21 * math.prod(SIZE) * 3 - 1])
+def test_pixels_leave_half_of_the_disk_free(folder, monkeypatch, free):
+    monkeypatch.setattr("tlmed.data.room.shutil.disk_usage", lambda folder: SimpleNamespace(free=free))
+    assert load(folder, SIZE, memory_bytes=0).pixels.kept is None
+
+
+def test_pixels_are_decoded_each_time_where_the_cache_cannot_be_written(folder, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TLMED_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    images = load(folder, SIZE, memory_bytes=0)
+    assert images.pixels.kept is None
+    assert images.pixels.take(np.arange(3)).shape == (3, *SIZE, 3)
 
 
 def test_training_batches_follow_the_epochs_order_and_never_mix_epochs(folder):
@@ -124,7 +148,6 @@ def test_broken_images_are_all_named_and_nothing_starts(folder):
     assert "\n" not in text
 
 
-@pytest.mark.parametrize("memory_bytes", [0, 2**30])
 def test_skip_bad_leaves_broken_images_out_and_changes_nothing_else(folder, memory_bytes):
     before = load(folder, SIZE, memory_bytes=memory_bytes)
     (folder / "benign" / "a first.png").write_bytes(b"")

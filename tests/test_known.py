@@ -65,7 +65,6 @@ def check(source, images):
     assert images.pixels.digests == tuple(hashlib.sha256(image).digest() for image in pixels)
 
 
-@pytest.mark.parametrize("memory_bytes", [0, 2**30])
 def test_known_files_are_not_decoded_and_give_the_same_pixels(folder, cache, decoded, memory_bytes):
     first = look(folder, cache, memory_bytes=memory_bytes)
     assert len(decoded) == NUMBER
@@ -189,7 +188,6 @@ def test_what_two_runs_add_at_once_is_known_afterwards(folder, cache, decoded, t
         check(source, images)
 
 
-@pytest.mark.parametrize("memory_bytes", [0, 2**30])
 def test_broken_images_are_found_every_time(folder, cache, decoded, memory_bytes):
     options = {"skip_bad": True, "memory_bytes": memory_bytes}
     look(folder, cache)

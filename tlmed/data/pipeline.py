@@ -150,8 +150,8 @@ def load(
             image a test image, whatever split it is given in: an external set.
         seed: The run's seed; it decides the splits.
         skip_bad: Leave broken images out and list them, instead of refusing the data.
-        memory_bytes: Resized pixels are kept in memory if they take no more than this; otherwise every epoch
-            decodes them again. Batches are the same either way.
+        memory_bytes: Resized pixels are kept in memory if they take no more than this; otherwise in a nameless file in
+            the cache directory; where that has no room, every epoch decodes them again. Batches are the same.
         known: What is known of files that were decoded before; with it, pixels have digests.
 
     Returns:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tlmed.data.images import decode, decode_resized
 from tlmed.data.known import KnownPixels
+from tlmed.data.room import make_room
 from tlmed.data.table import Table, count, listed
 from tlmed.errors import CHANGED, InputError, RunFailed
 
@@ -22,7 +23,7 @@ READ_ERRORS = (OSError, ValueError)
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Give the resized images of a source as uint8, by row: from memory, or decoded from the source.
+    """Give the resized images of a source as uint8, by row: as they were kept, or decoded from the source.
 
     Args:
         read: Row number to encoded content or decoded array.
@@ -113,7 +114,7 @@ def read_all(
     Args:
         table: The images.
         image_size: Height and width in pixels.
-        memory_bytes: The most that kept pixels may take.
+        memory_bytes: The most that kept pixels may take in memory; see `make_room`.
         known: What is known of files that were decoded before: those are sound, and not decoded before their pixels
             are needed. What is new is added. None: every image is decoded now, and pixels have no digests.
 
@@ -121,8 +122,7 @@ def read_all(
         The digest of every row's content; the reason of every broken row; and the pixels of all the other rows, in
         order.
     """
-    fits = len(table) * image_size[0] * image_size[1] * 3 <= memory_bytes
-    kept = np.empty((len(table), *image_size, 3), np.uint8) if fits else None
+    kept = make_room((len(table), *image_size, 3), memory_bytes)
     ready = np.zeros(len(table), bool)
     contents, pixels, reasons = (
         [value for chunk in column for value in chunk]

@@ -1,0 +1,38 @@
+"""Room for decoded pixels: in memory, or on disk where they are too many for that."""
+
+import math
+import os
+import shutil
+import tempfile
+
+import numpy as np
+
+from tlmed.cache import cache_folder
+
+
+def make_room(shape: tuple[int, ...], memory_bytes: int) -> np.ndarray | None:
+    """Return an array for decoded pixels, in memory or in a file of the cache directory, or None.
+
+    The file has no name: it goes with the array, even where the process is killed. All of it is reserved at once, for
+    a disk that fills up later would end the process. It takes no more than half of what is free.
+
+    Args:
+        shape: Of the array, which is uint8.
+        memory_bytes: The most that it may take in memory.
+
+    Returns:
+        The array, its values arbitrary; None where neither memory nor disk have room.
+    """
+    size = math.prod(shape)
+    if size <= memory_bytes:
+        return np.empty(shape, np.uint8)
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if size > shutil.disk_usage(folder).free // 2 or not hasattr(os, "posix_fallocate"):
+            return None
+        with tempfile.TemporaryFile(dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+            return np.asarray(np.memmap(file, np.uint8, "r+", shape=shape))
+    except OSError:
+        return None  # a cache directory that cannot be written: images are decoded whenever they are needed
