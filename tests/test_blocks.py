@@ -43,12 +43,20 @@ def test_blocks_are_the_stages_of_the_paper(name):
     assert [block.layers[-1].name for block in check_partition(build(name))] == ENDS[name]
 
 
-@pytest.mark.parametrize("name", list(COUNTS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "NASNetMobile" else ()) for name in COUNTS]
+)
 def test_other_families_have_their_number_of_blocks(name):
     assert len(check_partition(build(name))) == COUNTS[name]
 
 
-@pytest.mark.parametrize(("name", "count"), {"VGG16": 13, "ResNet50": 17, "DenseNet121": 62, "NASNetMobile": 2}.items())
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        *{"VGG16": 13, "ResNet50": 17, "DenseNet121": 62}.items(),
+        pytest.param("NASNetMobile", 2, marks=pytest.mark.slow),
+    ],
+)
 def test_layers_are_the_weighted_ones_that_follow_each_other(name, count):
     net = build(name)
     layers = partition(net, "layer")

@@ -2,8 +2,7 @@
 
 import hashlib
 import math
-import subprocess
-import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +13,7 @@ from PIL import Image
 
 import tlmed.data
 from tlmed.data import decode, epoch_order, folders, load, read_files, resize
+from tlmed.data.reading import Pixels
 from tlmed.errors import InputError
 
 SIZE = (12, 10)
@@ -207,25 +207,18 @@ def test_a_class_with_too_few_images_is_named(folder):
         load(folder, SIZE)
 
 
-def test_op_determinism_leaves_reading_parallel(folder):
-    # Two images wait for each other: read one at a time they would never be done.
-    script = """
-import sys, threading
-import numpy as np, tensorflow as tf
-from tlmed.data.reading import Pixels
-tf.config.experimental.enable_op_determinism()
-meeting = threading.Barrier(2)
-def read(row):
-    meeting.wait(timeout=20)
-    return np.zeros((4, 4), np.uint8)
-rows = tf.data.Dataset.range(4).batch(1)
-options = tf.data.Options()
-options.threading.private_threadpool_size = 4
-batches = Pixels(read, (4, 4)).batches(rows.with_options(options))
-print(sum(1 for _ in batches))
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100)
-    assert done.stdout.strip() == "4", done.stderr[-2000:]
+def test_op_determinism_leaves_reading_parallel():
+    tf.config.experimental.enable_op_determinism()  # as every run does
+    meeting = threading.Barrier(2)
+
+    def read(row):
+        meeting.wait(timeout=20)  # two images wait for each other: read one at a time they would never be done
+        return np.zeros((4, 4), np.uint8)
+
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 4
+    rows = tf.data.Dataset.range(4).batch(1).with_options(options)
+    assert sum(1 for _ in Pixels(read, (4, 4)).batches(rows)) == 4
 
 
 def test_read_files_takes_folders_and_files(folder):

@@ -220,13 +220,6 @@ def test_several_backbones_follow_one_another():
     assert clone(pair).set_params(tap="block2").fit_transform(IMAGES).shape[0] == 21
 
 
-def test_skops_and_the_classifiers_are_loaded_by_those_who_need_them():
-    # scikit-learn itself comes with Keras, which looks for it.
-    late = ["skops", "tlmed.heads.hybrid", "tlmed.features.extractor"]
-    code = f"import sys, tlmed.heads, tlmed.features; sys.exit(any(name in sys.modules for name in {late}))"
-    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
-
-
 def test_few_networks_are_kept():
     assert _build.cache_info().maxsize <= 4
 

@@ -6,8 +6,13 @@ import pytest
 import tlmed
 
 
-def test_public_names_are_there_after_import_tlmed_alone():
-    code = "import tlmed; tlmed.blocks.partition; tlmed.FeatureExtractor; tlmed.train"
+def test_what_is_public_is_there_after_import_tlmed_alone_and_what_is_heavy_waits_until_it_is_needed():
+    # scikit-learn itself comes with Keras, which looks for it.
+    code = (
+        "import sys, tlmed; tlmed.blocks.partition; import tlmed.heads, tlmed.features;"
+        "late = {'skops', 'tlmed.heads.hybrid', 'tlmed.features.extractor'} & set(sys.modules);"
+        "tlmed.FeatureExtractor; tlmed.train; sys.exit(str(late) if late else 0)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
