@@ -125,6 +125,17 @@ def test_statistics_stay_means_that_training_uses_them():
     assert not np.allclose(model(IMAGES, training=True), model(IMAGES, training=False), atol=1e-3)
 
 
+def test_moving_statistics_follow_within_the_epochs_of_a_small_data_set():
+    model = make()
+    norm = model.get_layer("norm1")
+    norm.momentum = 0.999  # as in MobileNetV2: made for millions of steps
+    batch_mean = norm.moving_mean.numpy()
+    norm.moving_mean.assign(batch_mean + 10)
+    thaw(model, Phase("p", "all", 1, 1e-9, batch_norm="update"))
+    fit(model, 60)
+    np.testing.assert_allclose(norm.moving_mean, batch_mean, atol=0.05)
+
+
 def test_the_optimizer_is_fresh_and_each_phase_trains_what_it_thaws():
     model = make()
     counts = []

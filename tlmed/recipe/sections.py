@@ -126,7 +126,8 @@ class Phase:
         learning_rate: Step size of the optimizer.
         patience: Epochs without improvement of the recipe's `monitor` before the phase ends; None: never.
         batch_norm: What BatchNorm does in thawed blocks. `"frozen"`: nothing moves; `"affine"`: gamma and beta
-            train, statistics stay; `"update"`: everything trains, on the statistics of each batch;
+            train, statistics stay; `"update"`: everything trains, on the statistics of each batch, and the moving
+            ones follow with a momentum of 0.9 at most, however slowly the backbone's own would;
             `"recalibrate"`: as `"affine"`, then the statistics are estimated again on training images.
         optimizer: A Keras optimizer, made afresh for the phase.
         unit: What `thaw` counts: blocks (one per resolution) or weighted layers.
