@@ -244,6 +244,18 @@ def test_ctrl_c_while_an_engine_converts_is_no_failure_of_the_engine(monkeypatch
         make_engine("openvino", lenet().parts.backbone, 2).prepare()
 
 
+@pytest.mark.parametrize(("pixels", "share"), [(1, 1), (32 * 32 * 2, 2), (32 * 32 * 5, 3), (10**9, 6)])
+def test_openvino_computes_a_batch_in_equal_shares_and_keeps_their_order(pixels, share, monkeypatch):
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    monkeypatch.setattr("tlmed.features.engines.SHARE_PIXELS", pixels)
+    engine = make_engine("openvino", lenet().parts.backbone, 6)
+    assert engine.share == share
+    expected = make_engine("tensorflow", lenet().parts.backbone, 6)(PIXELS)
+    assert len(np.unique(expected, axis=0)) == len(PIXELS)
+    np.testing.assert_allclose(engine(PIXELS), expected, rtol=1e-4, atol=1e-5)
+    assert engine.calls == 1
+
+
 def test_an_openvino_without_its_libraries_cannot_convert(monkeypatch):
     pytest.importorskip("openvino", reason="OpenVINO is not installed")
     monkeypatch.setitem(sys.modules, "openvino", None)

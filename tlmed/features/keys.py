@@ -39,6 +39,7 @@ def describe(prefix: keras.Model, engine: Engine, dtype: str) -> dict:
         "engine_version": engine.version,
         "engine_precision": engine.precision,
         "batch_size": engine.batch_size,
+        "share": engine.share,
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "device": _name_device(),
