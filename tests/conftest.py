@@ -1,5 +1,6 @@
 """Small images that a network can learn from, and a run that many tests look at."""
 
+import base64
 import gc
 import os
 from types import SimpleNamespace
@@ -19,7 +20,13 @@ import tensorflow as tf  # noqa: E402
 # The networks here run for a few steps: rewriting their graphs takes longer than it saves.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 # Tracing makes so many objects that looking for garbage as often as usual takes a tenth of the time.
+gc.freeze()
 gc.set_threshold(100_000, 20, 20)
+
+
+BLANK = base64.b64decode(  # a PNG of one pixel
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTjb+QAAAABJRU5ErkJggg=="
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,6 +36,15 @@ def cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TLMED_CACHE_DIR", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def pictures(monkeypatch):
+    """Leave the pictures in reports blank: drawing them takes longer than the small runs here.
+
+    Where a test looks at reports, its module has a fixture of this name that lets them be drawn.
+    """
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, file, **options: file.write(BLANK))
 
 
 @pytest.fixture(params=["memory", "disk", "neither"])

@@ -38,7 +38,9 @@ def check_partition(net):
     return blocks
 
 
-@pytest.mark.parametrize("name", list(ENDS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "DenseNet121" else ()) for name in ENDS]
+)
 def test_blocks_are_the_stages_of_the_paper(name):
     assert [block.layers[-1].name for block in check_partition(build(name))] == ENDS[name]
 
@@ -53,8 +55,8 @@ def test_other_families_have_their_number_of_blocks(name):
 @pytest.mark.parametrize(
     ("name", "count"),
     [
-        *{"VGG16": 13, "ResNet50": 17, "DenseNet121": 62}.items(),
-        pytest.param("NASNetMobile", 2, marks=pytest.mark.slow),
+        *{"VGG16": 13, "ResNet50": 17}.items(),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in {"DenseNet121": 62, "NASNetMobile": 2}.items()),
     ],
 )
 def test_layers_are_the_weighted_ones_that_follow_each_other(name, count):

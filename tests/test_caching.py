@@ -29,12 +29,6 @@ from tlmed.rundir import RunDir, read_csv
 SMALL = ("data.image_size=32,32", "data.batch_size=16", "phases.epochs=3", "weights=none", "engine=tensorflow")
 
 
-@pytest.fixture(autouse=True)
-def no_report(monkeypatch):
-    """Leave the reports out: no test looks at one here, and drawing takes a fifth of the time."""
-    monkeypatch.setattr("tlmed.run.story.write_report", lambda folder: None)
-
-
 @pytest.fixture
 def empty_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("TLMED_CACHE_DIR", str(tmp_path / "cache"))

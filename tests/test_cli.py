@@ -224,7 +224,8 @@ def test_backbones_are_listed_and_described():
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "word"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 75, "SIGTERM")]
+    ("number", "status", "word"),
+    [(signal.SIGINT, 130, "Ctrl-C"), pytest.param(signal.SIGTERM, 75, "SIGTERM", marks=pytest.mark.slow)],
 )
 def test_a_stopped_run_says_how_to_continue(number, status, word, images, tmp_path):
     words = ["--data", images, "--out", "run", *small(), "--set", "phases.epochs=500"]

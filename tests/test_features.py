@@ -168,6 +168,7 @@ def test_a_pickle_is_small_and_gives_the_same_rows_in_a_new_process(fitted, tmp_
     assert again._build()[0] is fitted._build()[0]
 
 
+@pytest.mark.slow
 def test_a_grid_is_searched_over_tap_and_classifier_in_two_processes():
     pipeline = Pipeline([("features", FeatureExtractor("VGG16", **SMALL)), ("classifier", LogisticRegression())])
     grid = {"features__tap": ["block1", "block2"], "classifier__C": [0.1, 10.0]}

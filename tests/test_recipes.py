@@ -39,6 +39,11 @@ def train(name, out, *settings):
     return tlmed.train(small(name, *settings), out, recipe_file=find_recipe(name))
 
 
+@pytest.fixture(autouse=True)
+def pictures():
+    """Draw the pictures."""
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Give a function that trains a recipe, once however many tests look at the run."""

@@ -222,6 +222,11 @@ class Reader(html.parser.HTMLParser):
         self.text += data
 
 
+@pytest.fixture(autouse=True)
+def pictures():
+    """Draw the pictures."""
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     folder = write_run(tmp_path_factory.mktemp("report") / "busi-fine_tuning")

@@ -255,6 +255,7 @@ def test_a_finished_run_hands_its_weights_on_at_another_size(run):
     assert backbones.locate(SMALL, source.name) == f"run:{run}, a finished run"
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_graph_of_its_own_weights(run):
     # EfficientNet V1 is scaled differently for ImageNet weights: a later run must not lose that.
     application = backbones.BACKBONES["EfficientNetB0"]
