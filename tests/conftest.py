@@ -20,7 +20,6 @@ import tensorflow as tf  # noqa: E402
 # The networks here run for a few steps: rewriting their graphs takes longer than it saves.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 # Tracing makes so many objects that looking for garbage as often as usual takes a tenth of the time.
-gc.freeze()
 gc.set_threshold(100_000, 20, 20)
 
 
