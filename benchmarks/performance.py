@@ -26,7 +26,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from result_tables import replace_block
+from result_tables import replace_block, table
+
+from tlmed.rundir import write_json, write_text
 
 BATCH = 32
 SIZES = {"MobileNetV2": (224, 224), "VGG16": (128, 128)}
@@ -53,11 +55,11 @@ class Place:
     """Where a comparison finds its images and leaves its files.
 
     Attributes:
-        data: A folder of class folders; None where recipes name their source.
+        data: A folder of class folders, or any other source that `tlmed train --data` takes.
         scratch: A folder of our own, with `images` (train, val and test as folders) and the backbones.
     """
 
-    data: Path | None
+    data: Path | str
     scratch: Path
 
 
@@ -104,8 +106,7 @@ def run_tlmed(place: Place, recipe: str, *settings: str, cache: Path | None = No
     out = Path(tempfile.mkdtemp(dir=place.scratch)) / "run"
     words = [word for setting in settings for word in ("--set", setting)]
     command = [sys.executable, "-c", "from tlmed.cli import main; main()", "train", recipe, *words]
-    data = [] if place.data is None else ["--data", place.data]
-    call([*command, *data, "--out", out], TLMED_CACHE_DIR=str(cache or out.parent / "cache"))
+    call([*command, "--data", place.data, "--out", out], TLMED_CACHE_DIR=str(cache or out.parent / "cache"))
     return out
 
 
@@ -353,11 +354,8 @@ def show(value: float | None) -> str:
 
 def make_table(results: dict[str, list[tuple[Side, Side]]]) -> str:
     """Return the ratios and the stages of all comparisons as Markdown."""
-    lines = [
-        "| job | against | ratio: median (min to max) | wanted | pairs | seconds, tlmed | other | AUC, tlmed | other |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    stages = []
+    head = ("job", "against", "ratio: median (min to max)", "wanted", "pairs")
+    rows, stages = [], []
     for comparison in COMPARISONS:
         pairs = results.get(comparison.name)
         if not pairs:
@@ -365,21 +363,20 @@ def make_table(results: dict[str, list[tuple[Side, Side]]]) -> str:
         ratios = [theirs.seconds / ours.seconds for ours, theirs in pairs]
         ours, theirs = (statistics.median(pair[side].seconds for pair in pairs) for side in (0, 1))
         middle = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        scores = " | ".join(show(side.score) for side in pairs[-1])
-        times = f"{comparison.wanted:.3g} | {len(pairs)} | {ours:.2f} | {theirs:.2f}"
-        lines.append(f"| {comparison.job} | {comparison.against} | {middle} | {times} | {scores} |")
+        scores = (show(side.score) for side in pairs[-1])
+        counts = (f"{comparison.wanted:.3g}", str(len(pairs)))
+        rows.append((comparison.job, comparison.against, middle, *counts, f"{ours:.2f}", f"{theirs:.2f}", *scores))
         if found := pairs[-1][0].stages:
             words = ", ".join(f"{name} {seconds:.2f}" for name, seconds in found.items())
             stages.append(f"- {comparison.job}: {words}.")
-    return "\n".join([*lines, "", "Seconds of tlmed's stages, in the last pair:", "", *stages])
+    measured = table((*head, "seconds, tlmed", "other", "AUC, tlmed", "other"), rows)
+    return "\n".join([measured, "", "Seconds of tlmed's stages, in the last pair:", "", *stages])
 
 
-def write(out: Path, table: str) -> None:
-    """Replace what stands between the two marks of a document."""
-    from tlmed.rundir import write_text
-
-    block = f"{describe_machine()}\n\n{table}"
-    write_text(out, replace_block(out.read_text(encoding="utf-8"), block, BEGIN, END))
+def write(out: Path, tables: str, first: str = BEGIN, last: str = END) -> None:
+    """Replace what stands between two marks of a document by the machine's description and what was measured on it."""
+    block = f"{describe_machine()}\n\n{tables}"
+    write_text(out, replace_block(out.read_text(encoding="utf-8"), block, first, last))
 
 
 def read_results(path: Path) -> dict[str, list[tuple[Side, Side]]]:
@@ -392,8 +389,6 @@ def read_results(path: Path) -> dict[str, list[tuple[Side, Side]]]:
 
 def keep_results(path: Path, results: dict[str, list[tuple[Side, Side]]]) -> None:
     """Write all pairs into a file."""
-    from tlmed.rundir import write_json
-
     write_json(path, {name: [[vars(side) for side in pair] for pair in pairs] for name, pairs in results.items()})
 
 
@@ -414,8 +409,9 @@ def run_round(
     failed = False
     for comparison in chosen:
         ours = comparison.ours(place)
-        theirs = others.get(comparison.theirs) or comparison.theirs(place)
-        others[comparison.theirs] = theirs
+        if comparison.theirs not in others:
+            others[comparison.theirs] = comparison.theirs(place)
+        theirs = others[comparison.theirs]
         keep(comparison, (ours, theirs))
         print(
             f"{comparison.name}: {ours.seconds:.2f} s against {theirs.seconds:.2f} s, ratio "

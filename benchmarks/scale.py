@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from performance import Place, describe_machine, read_auc, run_tlmed
-from result_tables import replace_block, table
+from performance import Place, read_auc, run_tlmed, write
+from result_tables import table
 
 NUMBERS, SIZE, EPOCHS = (1_000, 10_000, 100_000), 32, 10
 BEGIN, END = "<!-- scale: begin -->", "<!-- scale: end -->"
@@ -45,8 +45,8 @@ def measure(images: int, scratch: Path) -> Row:
 
     source = f"tfds:tlmed_phantoms/images={images},size={SIZE},seed=0"
     open_source(source)
-    settings = (f"data.source={source}", f"data.image_size={SIZE},{SIZE}", f"phases.epochs={EPOCHS}")
-    out = run_tlmed(Place(None, scratch), "feature_extractor", *settings, "phases.patience=none")
+    settings = (f"data.image_size={SIZE},{SIZE}", f"phases.epochs={EPOCHS}", "phases.patience=none")
+    out = run_tlmed(Place(source, scratch), "feature_extractor", *settings)
     timing = json.loads((out / "timing.json").read_text())
     return Row(images, timing["training_seconds"], timing["peak_memory_mb"], read_auc(out))
 
@@ -86,10 +86,7 @@ def main() -> None:
             print(rows[-1], flush=True)
     print(make_table(rows))
     if options.out:
-        from tlmed.rundir import write_text
-
-        block = f"{describe_machine()}\n\n{make_table(rows)}"
-        write_text(options.out, replace_block(options.out.read_text(encoding="utf-8"), block, BEGIN, END))
+        write(options.out, make_table(rows), BEGIN, END)
 
 
 if __name__ == "__main__":
