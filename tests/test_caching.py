@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import itertools
 import os
+import re
 import shutil
 import sys
 
@@ -14,10 +15,13 @@ import pytest
 
 import tlmed
 from tests.conftest import write_images
-from tlmed import data, run
+from tlmed import data, inference, run
 from tlmed.backbones import build
 from tlmed.cache import store as stores
+from tlmed.data.reading import Pixels
 from tlmed.errors import InputError, RunFailed
+from tlmed.evaluation.predictions import read_predictions
+from tlmed.features.activations import extract
 from tlmed.features.engines import CannotConvert, OpenVino, choose_engine, make_engine
 from tlmed.features.views import Views
 from tlmed.heads import augmentation
@@ -25,6 +29,7 @@ from tlmed.plan import Terms
 from tlmed.plan.costs import choose_cache, count_flops, weigh
 from tlmed.recipe import Augment, load_recipe, override
 from tlmed.rundir import RunDir, read_csv
+from tlmed.voice import Voice
 
 SMALL = ("data.image_size=32,32", "data.batch_size=16", "phases.epochs=3", "weights=none", "engine=tensorflow")
 
@@ -128,6 +133,69 @@ def test_other_heads_classifiers_and_splits_share_the_features(images, empty_cac
         recipe = override(load_recipe(name), [*(w for w in SMALL if "phases" not in w), *words, *settings])
         done = RunDir(tlmed.train(recipe, tmp_path / out, images).path)
         assert [(entry["computed"], entry["batches"]) for entry in extractions(done)] == [(0, 0)], out
+
+
+def evaluate(folder, source=None):
+    """Evaluate a run, and return its scores by path, with how many of how many features were computed."""
+    said = []
+    predictions, _ = inference.evaluate(folder, source, voice=Voice(say=said.append))
+    counts = [re.match(r"Features \(evaluation\): (\d+) of (\d+)", line).groups() for line in said]
+    return by_path(predictions), [tuple(map(int, pair)) for pair in counts]
+
+
+def by_path(predictions):
+    return dict(zip(predictions.paths, predictions.scores.tolist(), strict=True))
+
+
+def test_evaluation_finds_the_features_that_training_has_put_there(images, empty_cache, tmp_path):
+    words = ("backbone=CifarNet", "cache=on", "phases.epochs=1", "head.units=8", "head.dropout=0.3")
+    folder = train(images, tmp_path / "run", *words, name="feature_extractor")
+    again, counts = evaluate(folder)
+    assert counts == [(0, len(again))]
+    assert again == by_path(read_predictions(folder / "predictions.csv"))
+
+
+def test_classifiers_are_evaluated_on_other_images_with_one_extraction(images, empty_cache, tmp_path):
+    words = [w for w in SMALL if "phases" not in w] + ["backbone=LeNet5", "weights=digits", "head.folds=2"]
+    other = write_images(tmp_path / "other", 23)  # three more of each class than there are for training
+    found = []
+    for name in ("SVC", "KNeighborsClassifier", "GaussianNB"):
+        recipe = override(load_recipe("feature_extractor_hybrid"), [*words, f"head.classifier={name}"])
+        folder = RunDir(tlmed.train(recipe, tmp_path / name, images).path)
+        found += evaluate(folder, str(other))[1]
+    assert found == [(9, 69), (0, 69), (0, 69)]
+
+
+@pytest.mark.parametrize("setting", ["cache=on", "cache=off", "cache_dtype=float16"])
+def test_evaluation_gives_the_same_with_the_store_without_it_and_for_thawed_blocks(
+    setting, images, empty_cache, tmp_path
+):
+    folder = train(images, tmp_path / "run", setting, "phases.epochs=1", backbone=noisy())
+    shutil.rmtree(empty_cache, ignore_errors=True)
+    again, counts = evaluate(folder)
+    assert counts == ([] if setting == "cache=off" else [(len(again), len(again))])
+    for path, scores in by_path(read_predictions(folder / "predictions.csv")).items():
+        assert again[path] == pytest.approx(scores, abs=1e-6)
+
+
+def test_only_the_images_that_are_needed_are_computed_and_others_cannot_be_taken(empty_cache):
+    prefix, digests = noisy(), tuple(bytes([number]) * 32 for number in range(4))
+    pictures = np.random.RandomState(0).randint(0, 256, (4, 32, 32, 3)).astype("uint8")
+    pixels = Pixels(None, (32, 32), pictures, np.ones(4, bool), digests)
+    found, done = extract(
+        prefix,
+        make_engine("tensorflow", prefix, 2),
+        pixels,
+        stores.Store(empty_cache, 10**9),
+        "x",
+        rows=np.array([3, 1]),
+    )
+    assert (done.images, done.computed) == (2, 2)
+    np.testing.assert_allclose(
+        found.take(np.array([3])), prefix.predict(pictures[3:], verbose=0).reshape(1, -1), rtol=1e-4, atol=1e-5
+    )
+    with pytest.raises(IndexError, match=r"Received: \[0\]"):
+        found.take(np.array([1, 0]))
 
 
 def test_new_images_are_added_to_those_that_are_there(images, empty_cache, tmp_path):

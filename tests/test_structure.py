@@ -6,7 +6,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ORDER = (
-    *("errors", "seeds", "quiet", "stopping", "cache", "recipe", "rundir", "failures", "data", "metrics"),
+    *("errors", "seeds", "quiet", "voice", "stopping", "cache", "recipe", "rundir", "failures", "data", "metrics"),
     *("backbones", "blocks", "optimizers", "phases", "certificate", "plan", "features", "heads", "training"),
     *("evaluation", "environment", "inference", "report", "run", "cli"),
 )

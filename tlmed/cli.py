@@ -16,6 +16,7 @@ from tlmed import __version__, stopping
 from tlmed.errors import InputError, RunFailed, TlmedError
 from tlmed.recipe import find_recipe, load_recipe, override, shipped_recipes, summary, to_source
 from tlmed.rundir import write_text
+from tlmed.voice import Voice
 
 UNFINISHED = 3
 
@@ -102,7 +103,7 @@ def train(recipe, data, settings, positive, seed, out, skip_bad, strict, fresh):
     from tlmed import run
     from tlmed.training import show_features, show_phase
 
-    voice = run.Voice(say=click.echo, warn=_warn, progress=show_phase, features=show_features)
+    voice = Voice(say=click.echo, warn=_warn, progress=show_phase, features=show_features)
     done = run.train(recipe, out, skip_bad=skip_bad, strict=strict, fresh=fresh, recipe_file=file, voice=voice)
     click.echo(f"Run: {done.path}\nReport: {done.path / 'report.html'}")
 
@@ -166,8 +167,10 @@ def evaluate(run, data, predictions, out, positive, skip_bad):
 
     import_tensorflow()
     from tlmed import inference
+    from tlmed.training import show_features
 
-    made, result = inference.evaluate(run, data, predictions, positive, skip_bad)
+    voice = Voice(say=click.echo, warn=_warn, features=show_features)
+    made, result = inference.evaluate(run, data, predictions, positive, skip_bad, voice)
     if out is not None:
         inference.write_evaluation(out, made, result)
     for line in inference.describe_metrics(result):

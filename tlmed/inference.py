@@ -1,6 +1,7 @@
 """Score images with a trained network: those of a run, another data set, or loose files."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -8,11 +9,16 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed import metrics
+from tlmed.backbones.graphs import find_unknown_code
 from tlmed.backbones.own import register_layers
-from tlmed.data import ImageSet, load, read_files
+from tlmed.cache import cache_folder
+from tlmed.data import ImageSet, KnownPixels, load, read_files
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
+from tlmed.features.kept import keep_features, rounds
+from tlmed.heads import split_head
 from tlmed.rundir import RunDir, write_json
+from tlmed.voice import SILENT, Voice
 
 BATCH_SIZE = 32
 
@@ -65,6 +71,7 @@ def evaluate(
     file: Path | None = None,
     positive: str | None = None,
     skip_bad: bool = False,
+    voice: Voice = SILENT,
 ) -> tuple[Predictions, dict]:
     """Score a run on its own test images, or on all images of another source, or score a file of predictions.
 
@@ -74,6 +81,7 @@ def evaluate(
         file: A CSV of predictions, ours or not; its test rows are scored, or all rows if none is called test.
         positive: The positive one of two classes of `file`.
         skip_bad: Leave out images that cannot be read.
+        voice: Where to tell of features; those of a frozen network come from the store where another run has put them.
 
     Returns:
         The predictions, and the content of `metrics.json`.
@@ -85,20 +93,46 @@ def evaluate(
         predictions = read_predictions(file)
         split = "test" if "test" in set(predictions.splits) else predictions.splits[0]
         return predictions, score(predictions, split, positive, seed=0)
-    recipe = run.json("recipe.json")
-    settings = recipe["data"]
-    fractions = None if source else settings["split"]
-    images = load(source or settings["source"], settings["image_size"], fractions, recipe["seed"], skip_bad)
+    recipe, old = run.json("recipe.json"), run.json("metrics.json")
+    settings, cached = recipe["data"], recipe["cache"] != "off"
+    known = KnownPixels(cache_folder(), settings["image_size"]) if cached else None
+    images = load(
+        source or settings["source"],
+        settings["image_size"],
+        None if source else settings["split"],
+        recipe["seed"],
+        skip_bad,
+        known=known,
+    )
     rows = np.flatnonzero(images.splits != "train")
-    old = run.json("metrics.json")
     if list(images.table.classes) != old["classes"]:
         raise InputError(
             f"The images must have the run's classes: {', '.join(old['classes'])}. "
             f"Received: classes={', '.join(images.table.classes)}."
         )
-    scores = load_scorer(run)(images.batches(rows, BATCH_SIZE))
+    scorer = load_scorer(run)
+    found = _look_up(run, scorer, images, rows, voice) if cached else None
+    scores = scorer(images.batches(rows, settings["batch_size"])) if found is None else scorer.finish(found)
     predictions = make_predictions(images, rows, scores, old["positive"], old["threshold"])
     return predictions, score(predictions, "test", old["positive"], recipe["seed"])
+
+
+def _look_up(run, scorer, images, rows, voice) -> np.ndarray | None:
+    """Return features from the store, computed as the run did where they are not there; None if it cannot be used."""
+    if find_unknown_code(scorer.features):
+        return None
+    recipe, old = run.json("recipe.json"), run.json("metrics.json")
+    thawed = {phase["name"]: phase["thaw"] != 0 for phase in run.json("plan.json")["phases"]}
+    rounded = rounds(recipe["engine"], *(recipe[name] for name in ("engine_precision", "cache_dtype", "precision")))
+    kept = keep_features(
+        *(scorer.features, images.pixels, "evaluation", voice),
+        backbone=recipe["backbone"] if isinstance(recipe["backbone"], str) else " + ".join(recipe["backbone"]),
+        engine="tensorflow" if rounded else recipe["engine"],  # where it rounds, the run too was scored by its network
+        batch_size=recipe["data"]["batch_size"],
+        trained_on="kept" in old and thawed[old["kept"]["name"]],
+        rows=rows,
+    )
+    return None if kept is None else kept[0].take(rows)
 
 
 def write_evaluation(folder: Path, predictions: Predictions, result: dict) -> None:
@@ -120,16 +154,34 @@ def load_model(run: RunDir) -> keras.Model:
         raise InputError(f"`model.keras` must be a Keras model. Received: {run / 'model.keras'}: {error}") from error
 
 
-def load_scorer(run: RunDir) -> Callable[[tf.data.Dataset], np.ndarray]:
-    """Load what turns batches of raw images into class probabilities [n, classes]: a network, or with a classifier."""
+@dataclass(frozen=True)
+class Scorer:
+    """What turns raw images into class probabilities.
+
+    Attributes:
+        features: A network from images [batch, height, width, 3], RGB 0..255, to features [batch, d].
+        finish: Features [n, d] to class probabilities [n, classes].
+    """
+
+    features: keras.Model
+    finish: Callable[[np.ndarray], np.ndarray]
+
+    def __call__(self, batches: tf.data.Dataset) -> np.ndarray:
+        """Return class probabilities [n, classes] for batches of raw images."""
+        return self.finish(self.features.predict(batches, verbose=0))
+
+
+def load_scorer(run: RunDir) -> Scorer:
+    """Load a run's network, with its head or with its classifier."""
     network = load_model(run)
     if "classifier" not in run.json("metrics.json"):
-        return lambda batches: network.predict(batches, verbose=0)
+        features, head = split_head(network)
+        return Scorer(features, lambda found: head.predict(found, batch_size=BATCH_SIZE, verbose=0))
     from tlmed.heads.hybrid import predict_probabilities
     from tlmed.heads.skops_files import load_classifier
 
     classifier, classes = load_classifier(run / "classifier.skops"), len(run.json("metrics.json")["classes"])
-    return lambda batches: predict_probabilities(classifier, network.predict(batches, verbose=0), classes)
+    return Scorer(network, lambda found: predict_probabilities(classifier, found, classes))
 
 
 def predict(

@@ -15,7 +15,7 @@ from tlmed.data.room import make_room
 from tlmed.data.table import Table, count, listed
 from tlmed.errors import CHANGED, InputError, RunFailed
 
-CHUNK = 8  # images that one call into Python reads in the first pass
+CHUNK = 8  # images that a thread reads at a time
 # AUTOTUNE begins with one call at a time, and a small data set is over before it finds a better number.
 PARALLEL = min(os.cpu_count() or 1, 16)
 READ_ERRORS = (OSError, ValueError)
@@ -124,11 +124,8 @@ def read_all(
     """
     kept = make_room((len(table), *image_size, 3), memory_bytes)
     ready = np.zeros(len(table), bool)
-    contents, pixels, reasons = (
-        [value for chunk in column for value in chunk]
-        for column in zip(*_read_chunks(table, image_size, kept, ready, known), strict=True)
-    )
-    broken = {row: reason.decode() for row, reason in enumerate(reasons) if reason}
+    contents, pixels, reasons = zip(*_read_rows(table, image_size, kept, ready, known), strict=True)
+    broken = {row: reason for row, reason in enumerate(reasons) if reason}
     usable = [row for row in range(len(table)) if row not in broken]
     if known is not None:
         known.save()
@@ -136,13 +133,13 @@ def read_all(
         kept, ready = _close_gaps(kept, usable), ready[usable]
     digests = tuple(pixels[row] for row in usable) if known is not None else None
     source = Pixels(table.take(usable).read, tuple(image_size), kept, ready, digests)
-    return [content.decode() for content in contents], broken, source
+    return list(contents), broken, source
 
 
-def _read_chunks(table, image_size, kept, ready, known) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield digests of contents and of pixels, and reasons (empty for sound images), a few rows at a time, in order."""
+def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, bytes, str]]:
+    """Yield the digest of every row's content, that of its pixels, and a reason (empty for sound images), in order."""
 
-    def read_one(row: int) -> tuple[bytes, bytes, bytes]:
+    def read_one(row: int) -> tuple[str, bytes, str]:
         try:
             content = table.read(row)
             raw = np.ascontiguousarray(content) if isinstance(content, np.ndarray) else content
@@ -153,8 +150,8 @@ def _read_chunks(table, image_size, kept, ready, known) -> Iterator[tuple[np.nda
                 if known is not None:
                     known.add(_name(content, digest), pixels)
         except READ_ERRORS as error:
-            return b"", b"", _reason(error).encode(errors="replace")
-        return digest.encode(), pixels, b""
+            return "", b"", _reason(error)
+        return digest, pixels, ""
 
     def _decode(content, row) -> bytes:
         if kept is None and known is None:
@@ -165,16 +162,15 @@ def _read_chunks(table, image_size, kept, ready, known) -> Iterator[tuple[np.nda
             kept[row], ready[row] = image, True
         return hashlib.sha256(image).digest() if known is not None else b""
 
-    def read_rows(rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        return tuple(np.array(column, object) for column in zip(*map(read_one, rows.tolist()), strict=True))
+    def read_rows(start: int) -> list[tuple[str, bytes, str]]:
+        return [read_one(row) for row in range(start, min(start + CHUNK, len(table)))]
 
-    rows = tf.data.Dataset.range(len(table)).batch(CHUNK)
-    read = rows.map(
-        lambda batch: tf.numpy_function(read_rows, [batch], (tf.string,) * 3, stateful=False),
-        PARALLEL,
-        deterministic=True,
-    )
-    return read.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+    pool = ThreadPoolExecutor(PARALLEL)
+    try:
+        for chunk in pool.map(read_rows, range(0, len(table), CHUNK)):
+            yield from chunk
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _name(content, digest: str) -> str:

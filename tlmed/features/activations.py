@@ -26,7 +26,7 @@ class Activations:
     Attributes:
         shapes: Of each output of the prefix, for one image.
         sources: Arrays [n, values], mapped into memory.
-        places: int64 [rows, 2]: of each row, which source holds it and where.
+        places: int64 [rows, 2]: of each row, which source holds it and where; -1 for images that nobody needs.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -39,8 +39,14 @@ class Activations:
         return tf.TensorSpec([None, sum(map(math.prod, self.shapes))], tf.float32)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """Return float32 [len(rows), values] in the order of `rows`."""
+        """Return float32 [len(rows), values] in the order of `rows`.
+
+        Raises:
+            IndexError: If an image is not among those whose activations are here.
+        """
         which, where = self.places[rows].T
+        if (which < 0).any():
+            raise IndexError(f"`rows` must be among those that were extracted. Received: {rows[which < 0].tolist()}.")
         if len(self.sources) == 1:
             return self.sources[0][where].astype("float32", copy=False)
         taken = np.empty((len(rows), self.spec.shape[1]), "float32")
@@ -90,8 +96,9 @@ def extract(
     name: str,
     dtype: str = "float32",
     watch: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] | None = None,
+    rows: np.ndarray | None = None,
 ) -> tuple[Activations, Extraction]:
-    """Return what a network makes of all images: from the store where it is there, else computed and put there.
+    """Return what a network makes of images: from the store where it is there, else computed and put there.
 
     Args:
         prefix: From raw images to one output or several.
@@ -101,6 +108,7 @@ def extract(
         name: What the store's list calls them.
         dtype: In which numbers they are kept, "float32" or "float16".
         watch: Makes a function that is told of how many more images rows were computed, given `name` and the number.
+        rows: The images that are needed; None: all. Only their activations can be taken.
 
     Raises:
         StoreError: If the store cannot be used.
@@ -108,10 +116,11 @@ def extract(
     """
     description = describe(prefix, engine, dtype)
     key, digests = address(description), pixels.digests
-    wanted = set(digests)
+    rows = np.arange(len(digests)) if rows is None else rows
+    wanted = {digests[row] for row in rows}
     found, notes = store.open(key, wanted)
     held = {digest for rows in found for digest in rows.digests}
-    missing = np.array([row for row, digest in enumerate(digests) if digest not in held], np.int64)
+    missing = np.array([row for row in rows if digests[row] not in held], np.int64)
     shapes = tuple(tuple(output.shape[1:]) for output in keras.tree.flatten(prefix.outputs))
     before, start = engine.calls, time.perf_counter()
     preparation = 0.0
@@ -124,23 +133,27 @@ def extract(
             watch(name, len(missing)) if watch else contextlib.nullcontext(lambda count: None) as tell,
         ):
             # Decoding and computing take turns: side by side they fight for the same cores.
-            for rows in _split(missing, engine.batch_size * max(1, TURN // engine.batch_size)):
-                for images in _split(pixels.take(rows), engine.batch_size):
+            for turn in _split(missing, engine.batch_size * max(1, TURN // engine.batch_size)):
+                for images in _split(pixels.take(turn), engine.batch_size):
                     append(engine(images))
                     tell(len(images))
         found, more = store.open(key, wanted)
         notes += more
-    done = Extraction(key, len(digests), len(missing), engine.calls - before, preparation, tuple(notes))
-    return Activations(shapes, *_locate(found, digests)), done
+    done = Extraction(key, len(rows), len(missing), engine.calls - before, preparation, tuple(notes))
+    return Activations(shapes, *_locate(found, digests, rows)), done
 
 
 def _split(values: np.ndarray, size: int) -> Iterator[np.ndarray]:
     return (values[start : start + size] for start in range(0, len(values), size))
 
 
-def _locate(found: Sequence[Rows], digests: Sequence[bytes]) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """Return the arrays that hold some images' rows, and where each row is."""
-    where = {digest: (number, row) for number, rows in enumerate(found) for row, digest in enumerate(rows.digests)}
-    if any(digest not in where for digest in digests):
+def _locate(
+    found: Sequence[Rows], digests: Sequence[bytes], rows: np.ndarray
+) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """Return the arrays that hold some images' rows, and where each row is; -1 for images that are not among them."""
+    where = {digest: (number, row) for number, held in enumerate(found) for row, digest in enumerate(held.digests)}
+    if any(digests[row] not in where for row in rows):
         raise StoreError("what was written is no longer there, or no longer what it was")
-    return tuple(rows.values for rows in found), np.array([where[digest] for digest in digests], np.int64)
+    places = np.full((len(digests), 2), -1, np.int64)
+    places[rows] = [where[digests[row]] for row in rows]
+    return tuple(held.values for held in found), places

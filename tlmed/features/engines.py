@@ -83,6 +83,12 @@ class Engine(abc.ABC):
         )
         return run.get_concrete_function()
 
+    def _trace_fixed(self, images: int):
+        """Return the same function with the weights' values of now, which are quicker to convert than variables."""
+        values = [(weight, tf.constant(weight.numpy())) for weight in self.prefix.variables]
+        with keras.StatelessScope(state_mapping=values):
+            return self._trace(images)
+
 
 class TensorFlow(Engine):
     """Run the network as Keras does."""
@@ -123,7 +129,7 @@ class OpenVino(Engine):
         try:
             import openvino
 
-            converted = openvino.convert_model(self._trace(self.share))
+            converted = openvino.convert_model(self._trace_fixed(self.share))
             settings = {
                 "INFERENCE_PRECISION_HINT": _OPENVINO_PRECISIONS[self.precision],
                 "PERFORMANCE_HINT": "THROUGHPUT",  # each core computes a share of its own

@@ -5,6 +5,6 @@
 These are imported where they are used, so that a run without them does not load them.
 """
 
-from tlmed.heads.dense import attach_head, augmentation
+from tlmed.heads.dense import attach_head, augmentation, split_head
 
-__all__ = ["attach_head", "augmentation"]
+__all__ = ["attach_head", "augmentation", "split_head"]

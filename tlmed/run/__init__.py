@@ -3,6 +3,6 @@
 from tlmed.run.networks import build
 from tlmed.run.preparation import preview
 from tlmed.run.story import Run, train
-from tlmed.run.telling import Voice
+from tlmed.voice import Voice
 
 __all__ = ["Run", "Voice", "build", "preview", "train"]

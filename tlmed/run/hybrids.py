@@ -11,12 +11,13 @@ from tlmed.heads.pipelines import GRIDS
 from tlmed.heads.skops_files import save_classifier
 from tlmed.plan import describe_classifier
 from tlmed.recipe import Hybrid, Recipe
+from tlmed.run.clock import Clock
 from tlmed.run.networks import predict_rows, wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import features_of, is_rounded
 from tlmed.run.preparation import Prepared
-from tlmed.run.telling import Clock, Voice
 from tlmed.rundir import RunDir, atomic, write_csv
+from tlmed.voice import Voice
 
 
 def train_classifier(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, voice: Voice) -> Outcome:

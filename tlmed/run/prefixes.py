@@ -1,7 +1,6 @@
 """Run what a phase keeps frozen once over all images, or leave it in the network: by what the plan says is cheaper."""
 
 import dataclasses
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,17 +9,17 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed.backbones.graphs import find_unknown_code
-from tlmed.cache import Store, StoreError, cache_folder, cache_limit
 from tlmed.data import ImageSet
 from tlmed.errors import RunFailed
-from tlmed.features.activations import Activations, extract
-from tlmed.features.engines import CannotConvert, choose_engine, make_engine
+from tlmed.features.activations import Activations
+from tlmed.features.kept import keep_features, rounds
 from tlmed.features.views import Views
 from tlmed.phases import Classifier, trainer
 from tlmed.plan import describe_foreign
 from tlmed.recipe import Recipe
+from tlmed.run.clock import Clock
 from tlmed.run.networks import predict_rows
-from tlmed.run.telling import Clock, Voice
+from tlmed.voice import Voice
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def feed(recipe: Recipe, model: Classifier, images: ImageSet, choice: dict, voic
         train, views = images.indices("train"), recipe.augment.views
         pixels = Views(images.pixels, train, model.parts.augment, views, recipe.seed) if views else images.pixels
         name, trained_on = model.phase.name, model.phase.thaw != 0
-        found = _extract(recipe, model.route.frozen.net, pixels, name, voice, trained_on)
+        found = _keep(recipe, model.route.frozen.net, pixels, name, voice, trained_on)
         if found is None and views:
             raise RunFailed(
                 "`augment.views` must be 0 where the cache cannot be used, for without it the network would be trained "
@@ -79,8 +78,7 @@ def feed(recipe: Recipe, model: Classifier, images: ImageSet, choice: dict, voic
 
 def is_rounded(recipe: Recipe) -> bool:
     """Tell whether scores of a phase can differ from those of the saved network, which computes in float32."""
-    precisions = {recipe.engine_precision, recipe.cache_dtype, recipe.precision}
-    return precisions != {"float32"} or recipe.engine == "openvino"
+    return rounds(recipe.engine, recipe.engine_precision, recipe.cache_dtype, recipe.precision)
 
 
 def choose_features(recipe: Recipe, network: keras.Model) -> dict:
@@ -107,7 +105,7 @@ def features_of(
     """
     rows = np.arange(len(images.splits))
     kept = choose_features(recipe, network)["on"]
-    found = _extract(recipe, network, images.pixels, name, voice) if kept else None
+    found = _keep(recipe, network, images.pixels, name, voice) if kept else None
     if found is None:
         return predict_rows(recipe, network, images, rows)
     activations, extraction = found
@@ -115,44 +113,16 @@ def features_of(
     return activations.take(rows)
 
 
-def _extract(recipe, prefix, pixels, name, voice, trained_on=False) -> tuple[Activations, dict] | None:
-    start = time.perf_counter()
-    store = Store(cache_folder(), cache_limit())
-    backbone = recipe.backbone if isinstance(recipe.backbone, str) else " + ".join(recipe.backbone)
-    chosen = choose_engine(recipe.engine, recipe.engine_precision, trained_on)
-
-    def run(engine):
-        return engine, *extract(
-            prefix, engine, pixels, store, f"{backbone}, {name}", recipe.cache_dtype, voice.features
-        )
-
-    try:
-        try:
-            engine, activations, done = run(
-                make_engine(chosen, prefix, recipe.data.batch_size, recipe.engine_precision)
-            )
-        except CannotConvert as reason:
-            voice.warn(f"{chosen} cannot run the frozen blocks ({reason}); TensorFlow does, in float32.")
-            engine, activations, done = run(make_engine("tensorflow", prefix, recipe.data.batch_size))
-    except StoreError as reason:
-        voice.warn(f"The cache cannot be used, and frozen blocks run as often as they are needed: {reason}.")
-        return None
-    for note in done.notes:
-        voice.warn(note)
-    seconds = round(time.perf_counter() - start, 3)
-    voice.say(f"Features ({name}): {done.computed} of {done.images} computed by {engine.name}, {seconds:.1f} s")
-    return activations, {
-        "name": name,
-        "images": done.images,
-        "computed": done.computed,
-        "batches": done.batches,
-        "engine": engine.name,
-        "engine_version": engine.version,
-        "engine_precision": engine.precision,
-        "key": done.key,
-        "seconds": seconds,
-        "preparation_seconds": round(done.preparation, 3),
-    }
+def _keep(recipe, prefix, pixels, name, voice, trained_on=False) -> tuple[Activations, dict] | None:
+    return keep_features(
+        *(prefix, pixels, name, voice),
+        backbone=recipe.backbone if isinstance(recipe.backbone, str) else " + ".join(recipe.backbone),
+        engine=recipe.engine,
+        batch_size=recipe.data.batch_size,
+        precision=recipe.engine_precision,
+        dtype=recipe.cache_dtype,
+        trained_on=trained_on,
+    )
 
 
 def _predictor(suffix, activations, batch_size) -> Callable[[np.ndarray], np.ndarray]:

@@ -19,9 +19,10 @@ from tlmed.features.engines import choose_engine
 from tlmed.phases import Classifier
 from tlmed.plan import Terms, expand, find_schedule_faults, make_plan, memory_needed
 from tlmed.recipe import Augment, Hybrid, Phase, Recipe
+from tlmed.run.clock import Clock
 from tlmed.run.networks import assemble, build_backbone
 from tlmed.run.prefixes import choose_features
-from tlmed.run.telling import Clock, Voice
+from tlmed.voice import Voice
 
 MOST_WARNINGS = 10  # on screen; all are in the run
 
@@ -52,6 +53,8 @@ def prepare(recipe: Recipe, own: keras.Model | None, skip_bad: bool, clock: Cloc
         InputError: With every fault of backbone, weights, image size, schedule, classifier and data.
     """
     faults, backbone, images = [], None, None
+    if isinstance(recipe.head, Hybrid):
+        _hybrids()  # is imported before the clock of training starts
     with clock.stage("build network"), _collected(faults):
         backbone = build_backbone(recipe, own=own)
         faults += _find_network_faults(recipe, backbone.model)

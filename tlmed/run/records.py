@@ -9,8 +9,8 @@ from tlmed.data import ImageSet
 from tlmed.environment import describe_environment, peak_memory_mb
 from tlmed.errors import InputError
 from tlmed.recipe import Recipe, to_source
+from tlmed.run.clock import Clock
 from tlmed.run.outcome import Outcome
-from tlmed.run.telling import Clock
 from tlmed.rundir import RunDir, atomic, write_csv, write_json, write_text
 
 

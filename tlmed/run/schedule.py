@@ -14,14 +14,15 @@ from tlmed.certificate import ALGORITHM, certify, fingerprint, make_claim
 from tlmed.features import random_norms
 from tlmed.phases import computing, thaw
 from tlmed.recipe import MONITORS, Phase, Recipe
+from tlmed.run.clock import Clock
 from tlmed.run.networks import predict_rows, settle, wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import feed, is_rounded
 from tlmed.run.preparation import Prepared
-from tlmed.run.telling import Clock, Voice
 from tlmed.rundir import DEGREES, RunDir, atomic, write_csv, write_json
 from tlmed.seeds import derive
 from tlmed.training import PhaseResult, class_weights, fit_phase, measure
+from tlmed.voice import Voice
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from tlmed.evaluation.predictions import write_predictions
 from tlmed.features import feature_model
 from tlmed.inference import describe_metrics, make_predictions, score
 from tlmed.recipe import Recipe
+from tlmed.run.clock import Clock
 from tlmed.run.networks import build_backbone, wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import features_of
-from tlmed.run.telling import Clock, Voice
 from tlmed.rundir import RunDir, write_json
+from tlmed.voice import Voice
 
 THRESHOLD = 0.5
 

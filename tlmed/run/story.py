@@ -12,13 +12,14 @@ from tlmed.failures import explained
 from tlmed.inference import load_model
 from tlmed.recipe import Hybrid, Recipe, find_recipe, load_recipe
 from tlmed.report import write_report
+from tlmed.run.clock import Clock
 from tlmed.run.outcome import Outcome
 from tlmed.run.preparation import check_leaks, prepare
 from tlmed.run.records import describe_run, holds_same_recipe, keep_choices, open_run, write_timing
 from tlmed.run.schedule import train_phases
 from tlmed.run.scoring import evaluate_run
-from tlmed.run.telling import SILENT, Clock, Voice
 from tlmed.rundir import RunDir, write_json
+from tlmed.voice import SILENT, Voice
 
 
 @dataclass(frozen=True)

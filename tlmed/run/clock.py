@@ -1,33 +1,9 @@
-"""What a run says while it works, and how long each of its stages takes."""
+"""How long each stage of a run takes."""
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-
-import keras
-
-
-@dataclass(frozen=True)
-class Voice:
-    """What a run says while it works; silent by default.
-
-    Attributes:
-        say: Takes a line for the user.
-        warn: Takes a warning.
-        progress: Makes a Keras callback that shows a phase, given its name, epochs and steps per epoch.
-        features: Makes a function that is told of how many more images features were computed, given what they are for
-            and the number of images.
-    """
-
-    say: Callable[[str], None] = lambda line: None
-    warn: Callable[[str], None] = lambda line: None
-    progress: Callable[[str, int, int], AbstractContextManager[keras.callbacks.Callback]] | None = None
-    features: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] | None = None
-
-
-SILENT = Voice()
 
 
 @dataclass

@@ -1,0 +1,87 @@
+"""Have the features of images: from the store where they are there, else computed by the engine that is chosen."""
+
+import time
+
+import keras
+import numpy as np
+
+from tlmed.cache import Store, StoreError, cache_folder, cache_limit
+from tlmed.data.reading import Pixels
+from tlmed.features.activations import Activations, extract
+from tlmed.features.engines import CannotConvert, choose_engine, make_engine
+from tlmed.voice import Voice
+
+
+def rounds(engine: str, *precisions: str) -> bool:
+    """Tell whether features can differ from those of Keras in float32, by an engine's name and all precisions in use.
+
+    >>> rounds("auto", "float32", "float32"), rounds("auto", "float32", "float16")
+    (False, True)
+    """
+    return set(precisions) != {"float32"} or engine == "openvino"
+
+
+def keep_features(
+    network: keras.Model,
+    pixels: Pixels,
+    name: str,
+    voice: Voice,
+    *,
+    backbone: str,
+    engine: str,
+    batch_size: int,
+    precision: str = "float32",
+    dtype: str = "float32",
+    trained_on: bool = False,
+    rows: np.ndarray | None = None,
+) -> tuple[Activations, dict] | None:
+    """Return what a frozen network makes of images, and how it was had, for `timing.json`.
+
+    Args:
+        network: From raw images to one output or several.
+        pixels: The images, with digests.
+        name: What the features are for.
+        voice: Where to tell of it.
+        backbone: What the store's list calls the network.
+        engine: As `choose_engine` takes it, with `precision` and `trained_on`.
+        batch_size: Images per call of the engine.
+        precision: Of the engine's arithmetic.
+        dtype: In which numbers features are kept, "float32" or "float16".
+        trained_on: Whether blocks are trained on the features.
+        rows: The images that are needed; None: all.
+
+    Returns:
+        None where the store cannot be used, which the user is told.
+    """
+    start = time.perf_counter()
+    store = Store(cache_folder(), cache_limit())
+    chosen = choose_engine(engine, precision, trained_on)
+
+    def run(made):
+        return made, *extract(network, made, pixels, store, f"{backbone}, {name}", dtype, voice.features, rows)
+
+    try:
+        try:
+            used, activations, done = run(make_engine(chosen, network, batch_size, precision))
+        except CannotConvert as reason:
+            voice.warn(f"{chosen} cannot run the frozen blocks ({reason}); TensorFlow does, in float32.")
+            used, activations, done = run(make_engine("tensorflow", network, batch_size))
+    except StoreError as reason:
+        voice.warn(f"The cache cannot be used, and frozen blocks run as often as they are needed: {reason}.")
+        return None
+    for note in done.notes:
+        voice.warn(note)
+    seconds = round(time.perf_counter() - start, 3)
+    voice.say(f"Features ({name}): {done.computed} of {done.images} computed by {used.name}, {seconds:.1f} s")
+    return activations, {
+        "name": name,
+        "images": done.images,
+        "computed": done.computed,
+        "batches": done.batches,
+        "engine": used.name,
+        "engine_version": used.version,
+        "engine_precision": used.precision,
+        "key": done.key,
+        "seconds": seconds,
+        "preparation_seconds": round(done.preparation, 3),
+    }
