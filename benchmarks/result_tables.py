@@ -181,9 +181,9 @@ def tabulate_runs(results: Sequence[Result]) -> str:
 def describe_own(result: Result) -> str:
     """Say how a run outside the common table was made."""
     plan = result.plan
-    epochs = " or ".join(map(str, sorted({phase["epochs"] for phase in plan["phases"]})))
+    epochs = ", ".join(str(phase["epochs"]) for phase in plan["phases"])
     return (
-        f"{plan['backbone']} with `{plan['weights']}` weights, {len(plan['phases'])} phases of {epochs} epochs: "
+        f"{plan['backbone']} with `{plan['weights']}` weights, {len(plan['phases'])} phases ({epochs} epochs): "
         "another backbone and another schedule than above, to show the degrees, not to be compared."
     )
 

@@ -11,14 +11,15 @@ recipe = Recipe(
     backbone="VGG16",
     weights="imagenet",
     head=Dense(dropout=0.5),
-    # Each phase thaws one more block, counted from the output, at a lower rate.
+    # Each phase thaws one more block, counted from the output, at a lower rate. It goes on from the phase before, so that
+    # a deeper one, of which an epoch costs more, needs fewer.
     phases=(
         Phase("head", thaw=0, epochs=20, learning_rate=1e-3),
-        Phase("block5", thaw=1, epochs=20, learning_rate=1e-4),
-        Phase("block4", thaw=2, epochs=20, learning_rate=3e-5),
-        Phase("block3", thaw=3, epochs=20, learning_rate=1e-5),
-        Phase("block2", thaw=4, epochs=20, learning_rate=1e-5),
-        Phase("block1", thaw=5, epochs=20, learning_rate=1e-5),
+        Phase("block5", thaw=1, epochs=8, learning_rate=1e-4),
+        Phase("block4", thaw=2, epochs=4, learning_rate=3e-5),
+        Phase("block3", thaw=3, epochs=3, learning_rate=1e-5),
+        Phase("block2", thaw=4, epochs=2, learning_rate=1e-5),
+        Phase("block1", thaw=5, epochs=2, learning_rate=1e-5),
     ),
     keep="best",  # the phase with the best validation score is the result
     monitor="val_auc",

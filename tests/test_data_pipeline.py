@@ -207,6 +207,12 @@ def test_a_class_with_too_few_images_is_named(folder):
         load(folder, SIZE)
 
 
+def test_nothing_tunes_the_pipeline_where_its_end_would_wait_for_that(folder):
+    images = load(folder, (8, 8))
+    for dataset in (images.batches([0], 1), images.training_batches([0, 1], 1, seed=0)):
+        assert dataset.options().autotune.enabled is False
+
+
 def test_op_determinism_leaves_reading_parallel():
     tf.config.experimental.enable_op_determinism()  # as every run does
     meeting = threading.Barrier(2)

@@ -28,7 +28,7 @@ def write_run(folder, auc=0.9, kept="top", classifier=None, splits=0, seconds=60
     metrics = {"metrics": dict.fromkeys(("auc", "accuracy", "sensitivity", "specificity"), entry)}
     metrics |= {"classifier": classifier} if classifier else {"kept": {"name": kept, "best_epoch": 7}}
     phases = [{"name": "head", "trainable_parameters": 3_843, "epochs": 4}]
-    phases.append({"name": "top", "trainable_parameters": 1_009_843, "epochs": 4})
+    phases.append({"name": "top", "trainable_parameters": 1_009_843, "epochs": 3})
     files = {
         "metrics.json": metrics,
         "plan.json": {"backbone": "VGG16", "weights": "bsds500", "phases": [] if classifier else phases},
@@ -115,7 +115,7 @@ def test_vgg16_has_a_table_of_its_own_with_every_degree(results, tmp_path):
     text = write_document(results, tmp_path)[1]
     common, own = text.split("## vgg16_blockwise")
     assert "vgg16_blockwise" not in common
-    assert "VGG16 with `bsds500` weights, 2 phases of 4 epochs" in own
+    assert "VGG16 with `bsds500` weights, 2 phases (4, 3 epochs)" in own
     assert lines_of(own, "head") == ["| head | 0 | 0.00 | 1 | 0.912 | undefined | 61 |"]
     assert lines_of(own, "block5 (kept)") == ["| block5 (kept) | 1 | 0.23 | 1,009,843 | 0.912 | undefined | 61 |"]
 

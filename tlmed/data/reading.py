@@ -16,8 +16,8 @@ from tlmed.data.table import Table, count, listed
 from tlmed.errors import CHANGED, InputError, RunFailed
 
 CHUNK = 8  # images that a thread reads at a time
-# AUTOTUNE begins with one call at a time, and a small data set is over before it finds a better number.
 PARALLEL = min(os.cpu_count() or 1, 16)
+AHEAD = 2  # batches that wait for their turn
 READ_ERRORS = (OSError, ValueError)
 
 
@@ -103,7 +103,11 @@ def map_rows(
         made = finish(tf.ensure_shape(taken, spec.shape))
         return made if labels is None else (made, tf.gather(labels, batch))
 
-    return rows.map(look_up, PARALLEL, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    # TensorFlow would otherwise tune these numbers, too late for a small data set, in a thread that sleeps for up to a
+    # minute, longer and longer: TensorFlow 2.21 does not wake it where the data end, but waits for it.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return rows.map(look_up, PARALLEL, deterministic=True).prefetch(AHEAD).with_options(options)
 
 
 def read_all(
