@@ -11,8 +11,8 @@ recipe = Recipe(
     backbone="VGG16",
     weights="imagenet",
     head=Dense(dropout=0.5),
-    # Each phase thaws one more block, counted from the output, at a lower rate. It goes on from the phase before, so that
-    # a deeper one, of which an epoch costs more, needs fewer.
+    # Each phase thaws one more block, counted from the output, at a lower rate. It goes on from the phase before, so a
+    # deeper one, of which an epoch costs more, needs fewer of them.
     phases=(
         Phase("head", thaw=0, epochs=20, learning_rate=1e-3),
         Phase("block5", thaw=1, epochs=8, learning_rate=1e-4),
