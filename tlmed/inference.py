@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed import metrics
+from tlmed.backbones import name_all
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.backbones.own import register_layers
 from tlmed.cache import cache_folder
@@ -126,7 +127,7 @@ def _look_up(run, scorer, images, rows, voice) -> np.ndarray | None:
     rounded = rounds(recipe["engine"], *(recipe[name] for name in ("engine_precision", "cache_dtype", "precision")))
     kept = keep_features(
         *(scorer.features, images.pixels, "evaluation", voice),
-        backbone=recipe["backbone"] if isinstance(recipe["backbone"], str) else " + ".join(recipe["backbone"]),
+        backbone=name_all(recipe["backbone"]),
         engine="tensorflow" if rounded else recipe["engine"],  # where it rounds, the run too was scored by its network
         batch_size=recipe["data"]["batch_size"],
         trained_on="kept" in old and thawed[old["kept"]["name"]],

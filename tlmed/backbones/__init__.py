@@ -20,7 +20,7 @@ from tlmed.backbones.weights import GRAPHS, WeightSource, branch_prefix, describ
 from tlmed.errors import InputError
 from tlmed.seeds import derive
 
-__all__ = ["BACKBONES", "Application", "Backbone", "WeightSource", "build", "locate"]
+__all__ = ["BACKBONES", "Application", "Backbone", "WeightSource", "build", "locate", "name_all"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,15 @@ class Backbone:
     def name(self) -> str:
         """The full name of the weights; of several, joined by a plus."""
         return "+".join(source.name for source in self.sources)
+
+
+def name_all(backbone: str | Sequence[str]) -> str:
+    """Return a recipe's backbone, or several, in words.
+
+    >>> name_all(("CifarNet", "LeNet5"))
+    'CifarNet + LeNet5'
+    """
+    return backbone if isinstance(backbone, str) else " + ".join(backbone)
 
 
 def build(

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tlmed.backbones import name_all
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.data import ImageSet
 from tlmed.errors import RunFailed
@@ -116,7 +117,7 @@ def features_of(
 def _keep(recipe, prefix, pixels, name, voice, trained_on=False) -> tuple[Activations, dict] | None:
     return keep_features(
         *(prefix, pixels, name, voice),
-        backbone=recipe.backbone if isinstance(recipe.backbone, str) else " + ".join(recipe.backbone),
+        backbone=name_all(recipe.backbone),
         engine=recipe.engine,
         batch_size=recipe.data.batch_size,
         precision=recipe.engine_precision,

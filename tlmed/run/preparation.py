@@ -58,7 +58,7 @@ def prepare(recipe: Recipe, own: keras.Model | None, skip_bad: bool, clock: Cloc
     with clock.stage("build network"), _collected(faults):
         backbone = build_backbone(recipe, own=own)
         faults += _find_network_faults(recipe, backbone.model)
-        voice.say(f"Backbone: {_listed(recipe.backbone)}, weights {backbone.name}")
+        voice.say(f"Backbone: {backbones.name_all(recipe.backbone)}, weights {backbone.name}")
     clock.reading = time.perf_counter()
     with clock.stage("read images"), _collected(faults):
         settings = recipe.data
@@ -97,8 +97,9 @@ def preview(recipe: Recipe) -> tuple[list[str], dict, tuple[Phase, ...]]:
         raise InputError(faults)
     phases = expand(recipe.phases, network)
     plan = _make_plan(recipe, _assemble(recipe, network, len(table.classes)), phases, len(table))
+    parameters = f"{plan['parameters']:,} parameters{' with the head' if phases else ''}"
     words = [
-        f"Backbone: {_listed(recipe.backbone)}, {plan['parameters']:,} parameters{' with the head' if phases else ''}",
+        f"Backbone: {backbones.name_all(recipe.backbone)}, {parameters}",
         f"Weights: {weights}",
         f"Images: {len(table.paths)} of {recipe.data.source}; classes: {', '.join(table.classes)}",
     ]
@@ -193,10 +194,6 @@ def _make_plan(recipe, network, phases, images, **facts) -> dict:
         foreign=find_unknown_code(network.parts.backbone),
     )
     return make_plan(network, phases, terms, backbone=recipe.backbone, **facts)
-
-
-def _listed(names) -> str:
-    return names if isinstance(names, str) else " + ".join(names)
 
 
 def _describe_images(recipe, images) -> str:
