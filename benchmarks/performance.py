@@ -222,16 +222,23 @@ COMPARISONS = (
         *(blockwise, plain("blockwise", "VGG16", 10)),
     ),
     Comparison(
-        *("hybrid", "hybrid, five classifiers with their grids", "`predict` of Keras for each, the same grids", 4),
+        *(
+            "hybrid",
+            "hybrid, five classifiers with their grids",
+            "`predict` of Keras and scikit-learn for each",
+            4,
+        ),
         *(hybrids, plain("hybrids")),
     ),
     Comparison(
         *("fine_tuning", "fine-tuning from scratch, MobileNetV2, an epoch", "plain Keras", 1 / 1.03),
         *(fine_tuning("MobileNetV2"), plain("fine_tune", "MobileNetV2", 4)),
+        margin=0.1,  # four epochs: from one to the next the score still jumps by as much
     ),
     Comparison(
         *("fine_tuning_vgg16", "fine-tuning from scratch, VGG16, bfloat16, an epoch", "plain Keras in float32", 2.5),
         *(fine_tuning("VGG16", "weights=bsds500", "precision=bfloat16"), plain("fine_tune", "VGG16", 4)),
+        margin=0.1,
     ),
     Comparison(
         *("pipeline", "feeding ten epochs, decoding included", "`image_dataset_from_directory`", 1),
@@ -310,12 +317,16 @@ def run_plain(task: str, backbone: str, epochs: int, scratch: Path) -> Side:
 
 
 def fit_hybrids(features, read: Callable) -> Side:
-    """Compute all features anew for each classifier, and choose and fit it as tlmed does."""
+    """Compute all features anew for each classifier, and choose it from the same grid, one fit after the other.
+
+    That is what scikit-learn does where it is not told otherwise.
+    """
     import numpy as np
     from sklearn.metrics import roc_auc_score
 
-    from tlmed.heads.hybrid import fit_classifier, predict_probabilities
+    from tlmed.heads import hybrid
 
+    hybrid.SIDE_BY_SIDE = ()
     seconds, scores = 0.0, []
     for name in CLASSIFIERS:
         begin = time.perf_counter()
@@ -324,10 +335,11 @@ def fit_hybrids(features, read: Callable) -> Side:
             images = read(split, cached=False)
             labels = np.array([images.class_names.index(Path(path).parent.name) for path in images.file_paths])
             found[split] = features.predict(images.prefetch(2), verbose=0), labels
-        classifier = fit_classifier(*found["train"], name=name).classifier
+        classifier = hybrid.fit_classifier(*found["train"], name=name).classifier
         seconds += time.perf_counter() - begin
         values, labels = found["test"]
-        scores.append(roc_auc_score(labels, predict_probabilities(classifier, values, 3), multi_class="ovr"))
+        probabilities = hybrid.predict_probabilities(classifier, values, 3)
+        scores.append(roc_auc_score(labels, probabilities, multi_class="ovr"))
     return Side(seconds, float(statistics.fmean(scores)))
 
 

@@ -1,6 +1,7 @@
 """Before anything is trained: build, read, plan, and name every fault that planning can see, at once."""
 
 import contextlib
+import importlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from tlmed.data import ImageSet, KnownPixels, load, open_source
 from tlmed.environment import memory_limit
 from tlmed.errors import CheckFailed, InputError
 from tlmed.features import feature_model
-from tlmed.features.engines import choose_engine
+from tlmed.features.engines import OpenVino, choose_engine
 from tlmed.phases import Classifier
 from tlmed.plan import Terms, expand, find_schedule_faults, make_plan, memory_needed
 from tlmed.recipe import Augment, Hybrid, Phase, Recipe
@@ -53,12 +54,12 @@ def prepare(recipe: Recipe, own: keras.Model | None, skip_bad: bool, clock: Cloc
         InputError: With every fault of backbone, weights, image size, schedule, classifier and data.
     """
     faults, backbone, images = [], None, None
-    if isinstance(recipe.head, Hybrid):
-        _hybrids()  # is imported before the clock of training starts
     with clock.stage("build network"), _collected(faults):
         backbone = build_backbone(recipe, own=own)
         faults += _find_network_faults(recipe, backbone.model)
         voice.say(f"Backbone: {backbones.name_all(recipe.backbone)}, weights {backbone.name}")
+    if not faults:
+        _import(recipe)
     clock.reading = time.perf_counter()
     with clock.stage("read images"), _collected(faults):
         settings = recipe.data
@@ -71,6 +72,15 @@ def prepare(recipe: Recipe, own: keras.Model | None, skip_bad: bool, clock: Cloc
     voice.say(_describe_images(recipe, images))
     with clock.stage("plan"):
         return _plan(recipe, backbone, images)
+
+
+def _import(recipe) -> None:
+    """Import what takes long before the clock of training starts, as TensorFlow is."""
+    if isinstance(recipe.head, Hybrid):
+        _hybrids()
+    if recipe.cache != "off" and choose_engine(recipe.engine, recipe.engine_precision) == OpenVino.name:
+        with contextlib.suppress(ImportError):  # what is wrong with it is said where it is needed
+            importlib.import_module(OpenVino.name)
 
 
 def preview(recipe: Recipe) -> tuple[list[str], dict, tuple[Phase, ...]]:
