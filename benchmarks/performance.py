@@ -222,12 +222,7 @@ COMPARISONS = (
         *(blockwise, plain("blockwise", "VGG16", 10)),
     ),
     Comparison(
-        *(
-            "hybrid",
-            "hybrid, five classifiers with their grids",
-            "`predict` of Keras and scikit-learn for each",
-            4,
-        ),
+        *("hybrid", "hybrid, five classifiers with their grids", "`predict` of Keras and scikit-learn for each", 4),
         *(hybrids, plain("hybrids")),
     ),
     Comparison(

@@ -325,6 +325,17 @@ def test_an_openvino_without_its_libraries_cannot_convert(monkeypatch):
         make_engine("openvino", lenet().parts.backbone, 2).prepare()
 
 
+def test_an_openvino_that_breaks_at_its_import_is_told_of_where_it_is_needed(tmp_path, monkeypatch):
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    (tmp_path / "openvino").mkdir()
+    (tmp_path / "openvino" / "__init__.py").write_text("raise RuntimeError('a library is too old')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "openvino")
+    OpenVino.load()
+    with pytest.raises(CannotConvert, match="too old"):
+        make_engine("openvino", lenet().parts.backbone, 2).prepare()
+
+
 def test_the_engine_is_chosen_by_what_is_installed(monkeypatch):
     from tlmed.features import engines
 

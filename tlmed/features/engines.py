@@ -14,6 +14,9 @@ from tlmed import stopping
 from tlmed.errors import InputError
 
 SHARE_PIXELS = 224 * 224  # of the images that one core computes at a time
+# Its frontend and its CPU plugin raise RuntimeError with their own reports, whatever they lack; an installation without
+# its libraries, or an old one, is found out by the others.
+_OPENVINO_ERRORS = (RuntimeError, ValueError, TypeError, NotImplementedError, ImportError, AttributeError)
 _OPENVINO_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -83,12 +86,6 @@ class Engine(abc.ABC):
         )
         return run.get_concrete_function()
 
-    def _trace_fixed(self, images: int):
-        """Return the same function with the weights' values of now, which are quicker to convert than variables."""
-        values = [(weight, tf.constant(weight.numpy())) for weight in self.prefix.variables]
-        with keras.StatelessScope(state_mapping=values):
-            return self._trace(images)
-
 
 class TensorFlow(Engine):
     """Run the network as Keras does."""
@@ -125,6 +122,14 @@ class OpenVino(Engine):
         except importlib.metadata.PackageNotFoundError as error:
             raise CannotConvert("it is installed without its version") from error
 
+    @staticmethod
+    def load() -> None:
+        """Import the library, which takes a while; what is wrong with it is said where it is needed."""
+        try:
+            import openvino  # noqa: F401
+        except _OPENVINO_ERRORS as error:
+            _raise_stop(error)
+
     def _compile(self):
         try:
             import openvino
@@ -137,9 +142,7 @@ class OpenVino(Engine):
             compiled = openvino.Core().compile_model(converted, "CPU", settings)
             queue = openvino.AsyncInferQueue(compiled)
             compiled(np.zeros((self.share, *self.prefix.input_shape[1:]), "uint8"))
-        # Its frontend and its CPU plugin raise RuntimeError with their own reports, whatever they lack; an installation
-        # without its libraries, or an old one, is found out here too.
-        except (RuntimeError, ValueError, TypeError, NotImplementedError, ImportError, AttributeError) as error:
+        except _OPENVINO_ERRORS as error:
             _raise_stop(error)
             raise CannotConvert(str(error).strip().split("\n")[-1] or type(error).__name__) from error
         shapes = [tuple(output.shape[1:]) for output in keras.tree.flatten(self.prefix.outputs)]
@@ -147,6 +150,12 @@ class OpenVino(Engine):
         if found != shapes:
             raise CannotConvert(f"outputs {found} instead of {shapes}")
         return lambda images: self._run_shares(queue, images, shapes)
+
+    def _trace_fixed(self, images: int):
+        """Return the same function with the weights' values of now, which are quicker to convert than variables."""
+        values = [(weight, tf.constant(weight.numpy())) for weight in self.prefix.variables]
+        with keras.StatelessScope(state_mapping=values):
+            return self._trace(images)
 
     def _run_shares(self, queue, images, shapes) -> list[np.ndarray]:
         """Run a full batch, share by share, on all cores at once."""

@@ -118,8 +118,12 @@ def fit_classifier(
     kind = find_classifier(name)
     splits = make_folds(labels, groups, folds, seed)
     scoring = _score_auc if monitor == "val_auc" else SCORINGS[monitor]
-    cores = parallel_config("threading", n_jobs=-1 if kind.__name__ in SIDE_BY_SIDE else 1)
-    with warnings.catch_warnings(record=True) as caught, threadpool_limits(ONE_THREAD), cores:
+    cores = -1 if kind.__name__ in SIDE_BY_SIDE else 1
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        threadpool_limits(ONE_THREAD),
+        parallel_config("threading", n_jobs=cores),
+    ):
         warnings.simplefilter("always")
         try:
             pipeline = make_pipeline(kind, scale, pca, class_weight, seed)

@@ -1,7 +1,6 @@
 """Before anything is trained: build, read, plan, and name every fault that planning can see, at once."""
 
 import contextlib
-import importlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -79,8 +78,7 @@ def _import(recipe) -> None:
     if isinstance(recipe.head, Hybrid):
         _hybrids()
     if recipe.cache != "off" and choose_engine(recipe.engine, recipe.engine_precision) == OpenVino.name:
-        with contextlib.suppress(ImportError):  # what is wrong with it is said where it is needed
-            importlib.import_module(OpenVino.name)
+        OpenVino.load()
 
 
 def preview(recipe: Recipe) -> tuple[list[str], dict, tuple[Phase, ...]]:
