@@ -236,9 +236,15 @@ def test_nan_ends_the_run_and_says_so(images, tmp_path):
         (MemoryError(), "data.batch_size"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk"),
         (RuntimeError("Unable to flush file (errno = 28, error message = 'No space left on device')"), "disk"),
+        (
+            tf.errors.UnimplementedError(
+                None, None, "Graph execution error:\n\nA deterministic GPU implementation of SomeOp is not available."
+            ),
+            "SomeOp",
+        ),
     ],
 )
-def test_no_memory_and_no_disk_end_in_one_line(error, words, images, tmp_path, monkeypatch):
+def test_no_memory_no_disk_and_no_deterministic_kernel_end_in_one_line(error, words, images, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise error
 
@@ -301,8 +307,8 @@ def test_class_weights_balance_the_loss(tmp_path, monkeypatch):
     for i in range(12, 24):
         Image.fromarray(draw(1, i)).save(folder / "well" / f"more {i}.png")
     seen = {}
-    original = schedule.fit_phase
-    monkeypatch.setattr(schedule, "fit_phase", lambda *a, **k: seen.update(k) or original(*a, **k))
+    original = schedule.Loop
+    monkeypatch.setattr(schedule, "Loop", lambda *a, **k: seen.update(k) or original(*a, **k))
     tlmed.train(small("phases.epochs=1", "class_weight=balanced"), tmp_path / "run", folder)
     assert seen["class_weight"][0] == pytest.approx(2 * seen["class_weight"][1], rel=0.15)
 

@@ -45,40 +45,65 @@ def test_tables_survive_commas_quotes_and_line_breaks(tmp_path):
 def test_a_run_is_complete_when_its_marker_is_gone(tmp_path):
     run = RunDir(tmp_path / "run")
     assert not run.exists
-    run.start()
-    assert run.exists
-    assert not run.complete
-    write_json(run / "metrics.json", {})
-    assert not run.complete
-    with pytest.raises(InputError, match="must be complete"):
-        find_run(run.path)
-    run.finish()
+    with run.open():
+        run.mark("Started.")
+        assert run.exists
+        assert not run.complete
+        write_json(run / "metrics.json", {})
+        assert not run.complete
+        with pytest.raises(InputError, match="must be complete"):
+            find_run(run.path)
+        run.finish()
     assert run.complete
 
 
-def test_only_a_runs_own_files_are_removed(tmp_path):
+def test_starting_over_removes_only_a_runs_own_files(tmp_path):
     run = RunDir(tmp_path)
-    run.start()
+    with run.open():
+        run.mark("Started.")
+        (run.progress / "checkpoints").mkdir()
+        (run.progress / "head.phase").write_text("")
     (tmp_path / "notes.md").write_text("mine")
     write_json(run / "metrics.json", {})
-    run.clear()
-    assert os.listdir(tmp_path) == ["notes.md"]
+    with run.open(fresh=True):
+        assert sorted(os.listdir(tmp_path)) == ["notes.md", "progress"]
+        assert os.listdir(run.progress) == ["lock"]
 
 
-def test_history_grows_by_a_line_and_forgets_what_is_trained_again(tmp_path):
+def test_what_a_killed_process_left_half_written_is_swept(tmp_path):
+    run = RunDir(tmp_path / "run")
+    with run.open():
+        run.mark("Started.")
+        for folder in (run.path, run.progress):
+            (folder / ".writing-abc").mkdir()
+            (folder / ".writing-abc" / "model.keras").write_text("half")
+    with run.open():
+        assert not list(run.path.rglob(".writing-*"))
+
+
+def test_history_grows_by_a_line_and_is_written_anew(tmp_path):
     run = RunDir(tmp_path)
     row = dict.fromkeys(("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_auc", "seconds"), 1)
     for phase in ("head", "head", "top"):
         run.append_history({"phase": phase, **row})
     assert len(read_csv(run / "history.csv")) == 3
-    run.keep_history(["head"])
+    run.write_history([{"phase": "head", **row}] * 2)
     assert [line["phase"] for line in read_csv(run / "history.csv")] == ["head", "head"]
+    run.write_history([])
+    assert not (run / "history.csv").exists()
 
 
 def test_a_directory_that_cannot_be_made_is_an_input_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="can be made"):
-        RunDir(tmp_path / "file" / "run").start()
+    with pytest.raises(InputError, match="can be made"), RunDir(tmp_path / "file" / "run").open():
+        pass
+
+
+def test_a_folder_with_files_of_others_is_no_run_directory(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(InputError, match="new or empty"), RunDir(tmp_path).open():
+        pass
+    assert os.listdir(tmp_path) == ["thesis.tex"]
 
 
 def test_no_run_is_an_input_error(tmp_path):

@@ -6,9 +6,20 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ORDER = (
-    *("errors", "seeds", "quiet", "voice", "stopping", "cache", "recipe", "rundir", "failures", "data", "metrics"),
-    *("backbones", "blocks", "optimizers", "phases", "certificate", "plan", "features", "heads", "training"),
-    *("evaluation", "environment", "inference", "report", "run", "cli"),
+    *("errors", "seeds", "quiet", "voice", "stopping", "cluster", "launch", "cache", "recipe", "rundir", "sealed"),
+    *(
+        "status",
+        "failures",
+        "data",
+        "metrics",
+        "backbones",
+        "blocks",
+        "optimizers",
+        "replicas",
+        "phases",
+        "certificate",
+    ),
+    *("plan", "features", "heads", "training", "evaluation", "environment", "inference", "report", "run", "cli"),
 )
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "tlmed").rglob("*.py"))
 

@@ -10,7 +10,7 @@ from tlmed.errors import RunFailed
 from tlmed.heads import attach_head
 from tlmed.phases import thaw
 from tlmed.recipe import Phase
-from tlmed.training import class_weights, fit_phase
+from tlmed.training import Loop, class_weights, fit_phase
 from tlmed.training.progress import Bar, Lines, show_phase
 
 RANDOM = np.random.RandomState(0)
@@ -25,12 +25,17 @@ def make(phase):
     return thaw(attach_head(keras.Model(inputs, features), 3), phase)
 
 
-def fit(phase, model=None, **options):
+def batches(begin=(0, 0), share=None):
+    epochs = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(8).repeat()
+    return epochs.skip(3 * begin[0] + begin[1])
+
+
+def fit(phase, model=None, class_weight=None, **options):
     rows = []
-    batches = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(8).repeat()
     model = model or make(phase)
     result = fit_phase(
-        *(model, phase, batches, 3, lambda: model.predict(VALIDATION, verbose=0), LABELS[:12]),
+        *(Loop(model, batches, 3, class_weight=class_weight), phase),
+        *(lambda: model.predict(VALIDATION, verbose=0), LABELS[:12]),
         record=rows.append,
         **options,
     )

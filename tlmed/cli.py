@@ -14,8 +14,8 @@ import click
 
 from tlmed import __version__, stopping
 from tlmed.errors import InputError, RunFailed, TlmedError
-from tlmed.recipe import find_recipe, load_recipe, override, shipped_recipes, summary, to_source
-from tlmed.rundir import write_text
+from tlmed.recipe import STRATEGIES, find_recipe, load_recipe, override, shipped_recipes, summary, to_source
+from tlmed.rundir import RunDir, write_text
 from tlmed.voice import Voice
 
 UNFINISHED = 3
@@ -55,6 +55,7 @@ def _recipe_options(command):
     """Add the argument and the options of every command that takes a recipe."""
     for decorate in (
         click.option("--seed", type=int, help="The same as --set seed=..."),
+        click.option("--strategy", type=click.Choice(STRATEGIES), help="What trains together: --set distribute=..."),
         click.option("--positive", metavar="CLASS", help="The positive one of two classes."),
         click.option(
             "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a field: --set phases.0.epochs=3"
@@ -66,10 +67,10 @@ def _recipe_options(command):
     return _debug(command)
 
 
-def _load(recipe, data, settings, positive, seed):
+def _load(recipe, data, settings, positive, strategy, seed):
     """Return the recipe's file and the recipe, with what the options replace."""
     file = find_recipe(recipe)
-    pairs = {"data.source": data, "data.positive": positive, "seed": seed}
+    pairs = {"data.source": data, "data.positive": positive, "distribute": strategy, "seed": seed}
     given = [f"{key}={value}" for key, value in pairs.items() if value is not None]
     return file, override(load_recipe(file), [*settings, *given])
 
@@ -94,9 +95,9 @@ def cli():
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and list them.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if images leak between splits.")
 @click.option("--fresh", is_flag=True, help="Start over where a run is already.")
-def train(recipe, data, settings, positive, seed, out, skip_bad, strict, fresh):
+def train(recipe, data, settings, positive, strategy, seed, out, skip_bad, strict, fresh):
     """Train RECIPE (a file or a shipped recipe's name) and evaluate the result."""
-    file, recipe = _load(recipe, data, settings, positive, seed)
+    file, recipe = _load(recipe, data, settings, positive, strategy, seed)
     from tlmed.quiet import import_tensorflow
 
     import_tensorflow()
@@ -104,17 +105,16 @@ def train(recipe, data, settings, positive, seed, out, skip_bad, strict, fresh):
     from tlmed.training import show_features, show_phase
 
     voice = Voice(say=click.echo, warn=_warn, progress=show_phase, features=show_features)
-    done = run.train(recipe, out, skip_bad=skip_bad, strict=strict, fresh=fresh, recipe_file=file, voice=voice)
-    click.echo(f"Run: {done.path}\nReport: {done.path / 'report.html'}")
+    run.train(recipe, out, skip_bad=skip_bad, strict=strict, fresh=fresh, recipe_file=file, voice=voice)
 
 
 @cli.command()
 @_recipe_options
 @click.option("--write", type=click.Path(path_type=Path), help="Write the expanded recipe here, to edit and run.")
 @click.option("--measure", is_flag=True, help="Time a training step on this machine in each precision.")
-def plan(recipe, data, settings, positive, seed, write, measure):
+def plan(recipe, data, settings, positive, strategy, seed, write, measure):
     """Show what RECIPE would train, phase by phase, without training."""
-    file, recipe = _load(recipe, data, settings, positive, seed)
+    file, recipe = _load(recipe, data, settings, positive, strategy, seed)
     target = _new_recipe(write, file.name, "--write") if write is not None else None
     from tlmed.quiet import import_tensorflow
 
@@ -202,6 +202,33 @@ def predict(run, paths, out, skip_bad):
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     click.echo(text.getvalue(), nl=False)
+
+
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@_debug
+def status(run):
+    """Show how far RUN is, while it trains or after it was stopped."""
+    from tlmed.status import describe_status
+
+    for line in describe_status(RunDir(run)):
+        click.echo(line)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.option("--workers", type=int, required=True, help="How many processes.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@_debug
+def launch(workers, command):
+    """Run COMMAND, such as `train RECIPE --out DIR`, in several local processes that train together.
+
+    What they print begins with their number. Ctrl-C and SIGTERM reach all of them, and when one fails all end.
+    On several machines start the command itself on each, with TF_CONFIG set or under Slurm.
+    """
+    from tlmed.launch import launch
+
+    if failed := launch(workers, command):
+        sys.exit(failed)
 
 
 @cli.group()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from tlmed import stopping
-from tlmed.errors import CHANGED, RunFailed
+from tlmed.errors import CHANGED, Interrupted, RunFailed, Terminated
 from tlmed.rundir import RunDir
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -25,7 +25,7 @@ def explained(run: RunDir, batch_size: int, image_size: tuple[int, int]) -> Iter
 
     Raises:
         Interrupted, Terminated, KeyboardInterrupt: If the user or the system asked to stop.
-        RunFailed: If the loss is no longer finite, or memory or disk are full.
+        RunFailed: If the loss is no longer finite, memory or disk are full, or an operation is not deterministic.
     """
     try:
         yield
@@ -35,7 +35,7 @@ def explained(run: RunDir, batch_size: int, image_size: tuple[int, int]) -> Iter
             raise
         message = str(clear)
         if run.marker.exists():
-            message += f" The same command with `--out {run.path}` continues behind the last finished phase."
+            message += f" The same command with `--out {run.path}` continues."
             with contextlib.suppress(OSError):  # no room even for a note: the marker says "unfinished" without it
                 run.mark(message)
         raise type(clear)(message) from error
@@ -47,7 +47,7 @@ def _explain(error, run, batch_size, image_size) -> BaseException | None:
         return stop
     if isinstance(error, KeyboardInterrupt):
         return KeyboardInterrupt("Stopped by Ctrl-C.")
-    if isinstance(error, RunFailed):
+    if isinstance(error, RunFailed | Interrupted | Terminated):
         return error
     if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
         return RunFailed(
@@ -56,9 +56,20 @@ def _explain(error, run, batch_size, image_size) -> BaseException | None:
         )
     if isinstance(error, tf.errors.OpError) and CHANGED in str(error):  # raised inside a `tf.data` pipeline
         return RunFailed(f"{CHANGED} Received: one that is no longer as it was when the run began.")
+    if isinstance(error, tf.errors.UnimplementedError) and "determinis" in str(error).lower():
+        return RunFailed(
+            "Every operation must have a deterministic kernel on the device, or runs could not be repeated. "
+            f"Received: {_first_line(error)}"
+        )
     if _is_full_disk(error):
         return RunFailed(f"The disk must have room for the run. Received: no space left for {run.path}.")
     return None
+
+
+def _first_line(error) -> str:
+    """Return the line of TensorFlow's message that names the operation."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in lines if "determinis" in line.lower()), lines[0])
 
 
 def _is_full_disk(error) -> bool:

@@ -17,6 +17,7 @@ from tlmed.blocks import Block, partition
 from tlmed.errors import InputError
 from tlmed.optimizers import make_optimizer
 from tlmed.recipe import Phase, find_faults
+from tlmed.replicas import assign_each, replicas
 from tlmed.seeds import derive
 
 STATISTICS_IMAGES = 512  # as many as BatchNorm statistics are re-estimated on
@@ -160,7 +161,7 @@ class Classifier(keras.Model):
         self.plain().save(filepath, overwrite=overwrite, **options)
 
 
-def thaw(model: Classifier, phase: Phase, *, steps_per_execution: int = 1) -> Classifier:
+def thaw(model: Classifier, phase: Phase) -> Classifier:
     """Prepare a network for a phase and compile it, with a fresh optimizer.
 
     The last `phase.thaw` blocks and the head become trainable, with BatchNorm as `phase.batch_norm` says; the blocks
@@ -171,7 +172,6 @@ def thaw(model: Classifier, phase: Phase, *, steps_per_execution: int = 1) -> Cl
     Args:
         model: A network from `Recipe.build`.
         phase: What to thaw, and how to train it.
-        steps_per_execution: As in `keras.Model.compile`.
 
     Returns:
         The same `model`, changed in place and compiled.
@@ -187,9 +187,10 @@ def thaw(model: Classifier, phase: Phase, *, steps_per_execution: int = 1) -> Cl
     frozen, thawed = split_blocks(backbone, phase)
     _go_back(model, phase)
     _set_trainable(model, frozen, thawed, phase.batch_norm)
-    if phase.batch_norm == "update":
-        for norm in batch_norms(thawed):
+    for norm in batch_norms(thawed):
+        if phase.batch_norm == "update":
             norm.momentum = min(norm.momentum, MOMENTUM)
+        norm.synchronized = phase.batch_norm == "update" and replicas() > 1
     _reseed(model, phase.name)
     images = model.inputs[0]
     # Pooling has nothing to train: where all blocks are frozen, it is frozen with them.
@@ -200,26 +201,31 @@ def thaw(model: Classifier, phase: Phase, *, steps_per_execution: int = 1) -> Cl
         suffix = _freeze_statistics(suffix)
     model.route, model.phase = Route(Frozen(prefix) if frozen else None, suffix), phase
     optimizer = make_optimizer(phase.optimizer, phase.learning_rate, _rate_factors(thawed, phase))
-    _compile(model, optimizer, steps_per_execution)
+    _compile(model, optimizer)
     # All variables exist beforehand, so that TensorFlow traces a step once and not twice.
     model.optimizer.build(model.trainable_variables)
     return model
 
 
-def trainer(model: Classifier, *, steps_per_execution: int = 1) -> keras.Model:
+def trainer(model: Classifier) -> keras.Model:
     """Return the model that trains a network's phase on what its frozen prefix gives, instead of on images.
 
     Args:
         model: A network that `thaw` has prepared for a phase with frozen blocks.
-        steps_per_execution: As in `keras.Model.compile`.
 
     Returns:
         The thawed blocks and the head, compiled with the phase's optimizer; weights are shared. It takes the outputs
         of `model.route.frozen.net`.
     """
     suffix = model.route.suffix
-    _compile(suffix, model.optimizer, steps_per_execution)
+    _compile(suffix, model.optimizer)
     return suffix
+
+
+def moving(model: Classifier) -> list[keras.Variable]:
+    """Return the variables that a network's phase can change: of what is thawed, of dropout and of augmentation."""
+    augment = [model.parts.augment] if model.parts.augment is not None else []
+    return [*model.route.suffix.variables, *(generator.state for _, generator in seed_generators(augment))]
 
 
 @contextlib.contextmanager
@@ -248,13 +254,12 @@ def computing(model: Classifier, precision: str) -> Iterator[None]:
         model.plain().predict_function = None
 
 
-def _compile(model, optimizer, steps_per_execution) -> None:
+def _compile(model, optimizer) -> None:
     model.compile(
         optimizer=optimizer,
         loss="sparse_categorical_crossentropy",
         # No mere name: the metric's variables exist before the first step.
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        steps_per_execution=steps_per_execution,
     )
 
 
@@ -370,7 +375,10 @@ def _freeze_statistics(suffix) -> keras.Model:
 def _reseed(model, phase_name):
     augment = [model.parts.augment] if model.parts.augment is not None else []
     for i, generator in seed_generators([*model.layers, *augment]):
-        generator.state.assign([derive(model.seed, "layer", phase_name, i), 0])
+        # A stream for each replica: with one for all, the first images of all replicas would be dropped alike.
+        streams = [("layer", phase_name, i, *((number,) if number else ())) for number in range(replicas())]
+        states = np.array([(derive(model.seed, *stream), 0) for stream in streams])
+        assign_each([generator.state], [states.astype(generator.state.dtype)])
 
 
 def seed_generators(layers: Iterable[keras.layers.Layer]) -> list[tuple[int, keras.random.SeedGenerator]]:

@@ -2,11 +2,12 @@
 
 import contextlib
 import csv
+import fcntl
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +105,7 @@ class RunDir:
 
     @property
     def progress(self) -> Path:
-        """Hold what a stopped run continues from: weights and scores of the finished phases."""
+        """Hold what a stopped run continues from: finished phases, and checkpoints of the one that was running."""
         return self / "progress"
 
     @property
@@ -121,11 +122,17 @@ class RunDir:
         """Read one of the run's JSON files."""
         return json.loads((self / name).read_text(encoding="utf-8"))
 
-    def start(self) -> None:
-        """Make the directory and mark the run as unfinished.
+    @contextlib.contextmanager
+    def open(self, fresh: bool = False) -> Iterator[None]:
+        """Make the directory, and keep other processes from writing to it inside the block.
+
+        What an earlier process was just writing when it was killed is removed.
+
+        Args:
+            fresh: Remove what a run wrote here before.
 
         Raises:
-            InputError: If the directory cannot be made, or holds files that are not a run's.
+            InputError: If the directory cannot be made, holds files that are not a run's, or has another writer.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -133,10 +140,39 @@ class RunDir:
             raise InputError(
                 f"`--out` must be a directory that can be made. Received: {self.path}: {error}."
             ) from error
-        if not self.exists and any(self.path.iterdir()):
+        if not self.exists and {path.name for path in self.path.iterdir()} - {self.progress.name}:
             raise InputError(f"`--out` must be a new or empty directory, or a run's. Received: {self.path}.")
-        self.mark("Started.")
         self.progress.mkdir(exist_ok=True)
+        with self.lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(
+                    f"`--out` must be a directory that no other process writes to. Received: {self.path}, where one is "
+                    "training."
+                ) from error
+            for part in self.path.rglob(".writing-*"):
+                shutil.rmtree(part)
+            if fresh:
+                self._clear()
+            yield
+
+    @property
+    def lock(self) -> Path:
+        """Be locked by the process that writes here; the system unlocks it when the process ends, however it ends."""
+        return self.progress / "lock"
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether a process writes here."""
+        if not self.lock.exists():
+            return False
+        with self.lock.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
     def mark(self, words: str) -> None:
         """Note how far the run got."""
@@ -147,11 +183,16 @@ class RunDir:
         shutil.rmtree(self.progress, ignore_errors=True)
         self.marker.unlink(missing_ok=True)
 
-    def clear(self) -> None:
+    def _clear(self) -> None:
         """Remove what a run wrote here, and nothing else."""
         for name in FILES:
             (self / name).unlink(missing_ok=True)
-        shutil.rmtree(self.progress, ignore_errors=True)
+        shutil.rmtree(self / "tensorboard", ignore_errors=True)
+        for path in self.progress.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path != self.lock:
+                path.unlink()
         self.marker.unlink(missing_ok=True)
 
     def append_history(self, row: Mapping[str, object]) -> None:
@@ -164,12 +205,13 @@ class RunDir:
                 writer.writeheader()
             writer.writerow(row)
 
-    def keep_history(self, phases: Iterable[str]) -> None:
-        """Drop the epochs of phases that will be trained again."""
-        path, phases = self / "history.csv", set(phases)
-        if path.exists():
-            rows = [row for row in read_csv(path) if row["phase"] in phases]
-            write_csv(path, HISTORY, ([row[name] for name in HISTORY] for row in rows))
+    def write_history(self, rows: Iterable[Mapping[str, object]]) -> None:
+        """Write `history.csv` anew, with the epochs that a run goes on behind; without any there is no such file."""
+        rows = [[row[name] for name in HISTORY] for row in rows]
+        if rows:
+            write_csv(self / "history.csv", HISTORY, rows)
+        else:
+            (self / "history.csv").unlink(missing_ok=True)
 
 
 def find_run(path: str | Path) -> RunDir:

@@ -2,7 +2,7 @@
 
 from tlmed.data.images import decode, resize
 from tlmed.data.known import KnownPixels
-from tlmed.data.pipeline import ImageSet, epoch_order, load, read_files
+from tlmed.data.pipeline import ImageSet, Share, epoch_order, load, read_files
 from tlmed.data.sources import open_source
 from tlmed.data.splits import join_units
 from tlmed.data.table import EXTENSIONS, Table
@@ -11,6 +11,7 @@ __all__ = [
     "EXTENSIONS",
     "ImageSet",
     "KnownPixels",
+    "Share",
     "Table",
     "decode",
     "epoch_order",

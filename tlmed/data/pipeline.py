@@ -18,6 +18,44 @@ from tlmed.errors import InputError
 from tlmed.seeds import derive
 
 
+@dataclass(frozen=True)
+class Share:
+    """The replicas that one process feeds: each gets a run of a batch's images, as many as any other or one less.
+
+    Attributes:
+        replicas: How many replicas there are in all.
+        first: The number of this process's first one.
+        count: How many of them are this process's.
+    """
+
+    replicas: int = 1
+    first: int = 0
+    count: int = 1
+
+    def split(self, rows: tf.data.Dataset) -> tf.data.Dataset:
+        """Return, of each batch of row numbers, the part of each of this process's replicas, one after the other.
+
+        >>> rows = tf.data.Dataset.from_tensor_slices([5, 6, 7, 8, 9]).batch(5)
+        >>> [part.tolist() for part in Share(replicas=3, first=1, count=2).split(rows).as_numpy_iterator()]
+        [[7, 8], [9]]
+        """
+        if self.replicas == 1:
+            return rows
+        own = tf.data.Dataset.range(self.first, self.first + self.count)
+
+        def cut(batch: tf.Tensor) -> tf.data.Dataset:
+            small, more = tf.size(batch) // self.replicas, tf.size(batch) % self.replicas
+
+            def take(number: tf.Tensor) -> tf.Tensor:
+                number = tf.cast(number, tf.int32)
+                start = number * small + tf.minimum(number, more)
+                return batch[start : start + small + tf.cast(number < more, tf.int32)]
+
+            return own.map(take)
+
+        return rows.flat_map(cut)
+
+
 @dataclass(frozen=True, eq=False)
 class ImageSet:
     """Hold what a run trains and is evaluated on: usable images in canonical order, with their splits.
@@ -65,7 +103,12 @@ class ImageSet:
         return self.pixels.batches(rows, self.table.labels)
 
     def training_batches(
-        self, indices: Sequence[int], batch_size: int, seed: int, first_epoch: int = 0
+        self,
+        indices: Sequence[int],
+        batch_size: int,
+        seed: int,
+        begin: tuple[int, int] = (0, 0),
+        share: Share = Share(),
     ) -> tf.data.Dataset:
         """Return the batches of one epoch after the other, without end.
 
@@ -74,9 +117,10 @@ class ImageSet:
 
         Args:
             indices: Row numbers.
-            batch_size: Images per batch.
+            batch_size: Images per batch, of all replicas together.
             seed: The run's seed.
-            first_epoch: The epoch to begin with; a resumed run goes on in the order of an uninterrupted one.
+            begin: The epoch and the step to begin with; a resumed run goes on in the order of an uninterrupted one.
+            share: The replicas whose parts of each batch are wanted, one element for each.
 
         Returns:
             An endless data set of uint8 [b, height, width, 3] and int64 [b].
@@ -91,10 +135,11 @@ class ImageSet:
 
         def ordered(epoch: tf.Tensor) -> tf.data.Dataset:
             rows = tf.numpy_function(visit, [epoch], tf.int64, stateful=False)
-            return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(rows, [len(indices)])).batch(batch_size)
+            batches = tf.data.Dataset.from_tensor_slices(tf.ensure_shape(rows, [len(indices)])).batch(batch_size)
+            return batches.skip(tf.where(epoch == begin[0], tf.constant(begin[1], tf.int64), 0))
 
-        epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(ordered)
-        endless = self.pixels.batches(epochs, labels)
+        epochs = tf.data.Dataset.range(begin[0], np.iinfo(np.int64).max).flat_map(ordered)
+        endless = self.pixels.batches(share.split(epochs), labels)
         return endless.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
 

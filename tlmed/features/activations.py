@@ -17,6 +17,8 @@ from tlmed.features.engines import Engine
 from tlmed.features.keys import address, describe
 
 TURN = 256  # images that are decoded before they are computed
+PORTION = 1024  # images at least in a file of the store
+PORTION_SECONDS = 120.0  # for which a file is written, about, where it holds more
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,19 +130,29 @@ def extract(
         engine.prepare()
         preparation = time.perf_counter() - start
         shape = (sum(map(math.prod, shapes)),)
-        with (
-            store.create(key, {"name": name, **description}, shape, dtype, [digests[row] for row in missing]) as append,
-            watch(name, len(missing)) if watch else contextlib.nullcontext(lambda count: None) as tell,
-        ):
-            # Decoding and computing take turns: side by side they fight for the same cores.
-            for turn in _split(missing, engine.batch_size * max(1, TURN // engine.batch_size)):
-                for images in _split(pixels.take(turn), engine.batch_size):
-                    append(engine(images))
-                    tell(len(images))
+        about = {"name": name, **description}
+        with watch(name, len(missing)) if watch else contextlib.nullcontext(lambda count: None) as tell:
+            for part in _portions(missing):
+                with store.create(key, about, shape, dtype, [digests[row] for row in part]) as append:
+                    # Decoding and computing take turns: side by side they fight for the same cores.
+                    for turn in _split(part, engine.batch_size * max(1, TURN // engine.batch_size)):
+                        for images in _split(pixels.take(turn), engine.batch_size):
+                            append(engine(images))
+                            tell(len(images))
         found, more = store.open(key, wanted)
         notes += more
     done = Extraction(key, len(rows), len(missing), engine.calls - before, preparation, tuple(notes))
     return Activations(shapes, *_locate(found, digests, rows)), done
+
+
+def _portions(rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield rows in portions, each for a file of its own, of which a process that is killed loses the last at most."""
+    start, size = 0, PORTION
+    while start < len(rows):
+        begin = time.perf_counter()
+        yield rows[start : start + size]
+        start += size
+        size = max(PORTION, int(size * PORTION_SECONDS / (time.perf_counter() - begin)))
 
 
 def _split(values: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -9,6 +9,7 @@ from tlmed.recipe.sections import (
     CACHE_DTYPES,
     ENGINES,
     PRECISIONS,
+    STRATEGIES,
     Augment,
     Degrees,
     Dense,
@@ -54,6 +55,11 @@ class Recipe:
             only a head trains on kept features, which is quicker than Python between steps, and else one.
         precision: In which numbers the backbone computes while it trains; its weights, the head, the loss and the saved
             network are `"float32"` in any case.
+        distribute: What trains together: `"one"` device, all GPUs of a machine (`"mirrored"`), several machines
+            (`"multi-worker"`), or `"auto"`, what is there. `data.batch_size` is that of all replicas together.
+        scale_learning_rate: Multiply every learning rate by the number of replicas (Goyal et al. 2017), for a
+            `data.batch_size` that was raised with them.
+        tensorboard: Write event files for TensorBoard into the run.
         phase_patience: Phases without improvement of `monitor` after which no later phase is tried; None: all are.
 
     Raises:
@@ -86,6 +92,9 @@ class Recipe:
     engine_precision: str = one_of(PRECISIONS, default="float32")
     precision: str = one_of(PRECISIONS, default="float32")
     steps_per_execution: int | None = optional_count(default=None)
+    distribute: str = one_of(STRATEGIES, default="auto")
+    scale_learning_rate: bool = must("True or False", lambda _: True, default=False)
+    tensorboard: bool = must("True or False", lambda _: True, default=False)
 
     def __post_init__(self):
         if faults := find_faults(self):

@@ -13,6 +13,7 @@ BATCH_NORM = ("frozen", "affine", "update", "recalibrate")
 FLIPS = ("none", "horizontal", "vertical", "both")
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
 POOLING = ("avg", "max")
+STRATEGIES = ("auto", "one", "mirrored", "multi-worker")
 STARTS = ("previous", "pretrained")
 UNITS = ("block", "layer")
 

@@ -1,9 +1,12 @@
 """From a recipe to a network: its backbone, its head, and statistics for random weights."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
+import tensorflow as tf
 
-from tlmed import backbones
+from tlmed import backbones, stopping
 from tlmed.backbones import Backbone
 from tlmed.backbones.own import GRAPH, check_reloads
 from tlmed.data import ImageSet
@@ -13,6 +16,7 @@ from tlmed.heads import attach_head, augmentation
 from tlmed.phases import STATISTICS_IMAGES, Classifier, recalibrate, reestimate_statistics, thaw
 from tlmed.plan import expand, find_schedule_faults
 from tlmed.recipe import Hybrid, Recipe
+from tlmed.replicas import make_predictor, replicas
 from tlmed.seeds import derive
 
 
@@ -75,4 +79,17 @@ def _pixels(recipe, images):
 
 def predict_rows(recipe: Recipe, network: keras.Model, images: ImageSet, rows: np.ndarray) -> np.ndarray:
     """Return what a network gives for some images, in the recipe's batches: float32 [n, outputs]."""
-    return network.predict(images.batches(rows, recipe.data.batch_size), verbose=0)
+    if replicas() > 1:
+        return image_predictor(recipe, network, images)(rows)
+    look = keras.callbacks.LambdaCallback(on_predict_batch_end=lambda batch, logs: stopping.check())
+    return network.predict(images.batches(rows, recipe.data.batch_size), verbose=0, callbacks=[look])
+
+
+def image_predictor(recipe: Recipe, network: keras.Model, images: ImageSet) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function from row numbers to what a network gives for those images, traced once for all calls."""
+    if replicas() == 1:
+        return lambda rows: predict_rows(recipe, network, images, rows)
+    spec = tf.TensorSpec([None, *images.image_size, 3], tf.uint8)
+    return make_predictor(
+        lambda pixels: network(pixels, training=False), images.pixels.take, spec, recipe.data.batch_size
+    )

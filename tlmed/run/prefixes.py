@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tlmed.backbones import name_all
 from tlmed.backbones.graphs import find_unknown_code
@@ -18,8 +17,9 @@ from tlmed.features.views import Views
 from tlmed.phases import Classifier, trainer
 from tlmed.plan import describe_foreign
 from tlmed.recipe import Recipe
+from tlmed.replicas import all_agree, make_predictor, workers
 from tlmed.run.clock import Clock
-from tlmed.run.networks import predict_rows
+from tlmed.run.networks import image_predictor, predict_rows
 from tlmed.voice import Voice
 
 
@@ -31,12 +31,14 @@ class Feed:
         images: The images, or in place of their pixels what the frozen prefix made of them.
         trainer: What is fitted to their batches.
         predict: Row numbers to class probabilities [n, classes], by the weights of the moment.
+        together: Training steps that TensorFlow runs before Python looks again.
         extraction: For `timing.json`, how features were had; None where the images themselves are fed.
     """
 
     images: ImageSet
     trainer: keras.Model
     predict: Callable[[np.ndarray], np.ndarray]
+    together: int = 1
     extraction: dict | None = None
 
 
@@ -66,15 +68,20 @@ def feed(recipe: Recipe, model: Classifier, images: ImageSet, choice: dict, voic
         if found is not None:
             activations, extraction = found
             epoch = -(-len(train) // recipe.data.batch_size)
-            steps = recipe.steps_per_execution or (epoch if model.phase.thaw == 0 else 1)
-            suffix = trainer(model, steps_per_execution=steps)
+            suffix = trainer(model)
             return Feed(
                 dataclasses.replace(images, pixels=activations, views=views),
                 suffix,
-                _predictor(suffix, activations, recipe.data.batch_size),
+                # `Model.predict` takes longer to begin than a head takes to compute.
+                make_predictor(
+                    lambda batch: suffix(activations.split(batch), training=False),
+                    *(activations.take, activations.spec, recipe.data.batch_size),
+                ),
+                recipe.steps_per_execution or (epoch if model.phase.thaw == 0 else 1),
                 extraction,
             )
-    return Feed(images, model, lambda rows: predict_rows(recipe, model.plain(), images, rows))
+    together = recipe.steps_per_execution or 1
+    return Feed(images, model, image_predictor(recipe, model.plain(), images), together)
 
 
 def is_rounded(recipe: Recipe) -> bool:
@@ -115,26 +122,28 @@ def features_of(
 
 
 def _keep(recipe, prefix, pixels, name, voice, trained_on=False) -> tuple[Activations, dict] | None:
-    return keep_features(
-        *(prefix, pixels, name, voice),
-        backbone=name_all(recipe.backbone),
-        engine=recipe.engine,
-        batch_size=recipe.data.batch_size,
-        precision=recipe.engine_precision,
-        dtype=recipe.cache_dtype,
-        trained_on=trained_on,
-    )
+    """Have the features of all images; of several workers each computes its share first, and then finds the others'.
 
+    Where workers share no store, each goes on to compute what it did not find.
+    """
 
-def _predictor(suffix, activations, batch_size) -> Callable[[np.ndarray], np.ndarray]:
-    # `Model.predict` takes longer to begin than a head takes to compute.
-    run = tf.function(
-        lambda batch: suffix(activations.split(batch), training=False),
-        input_signature=[activations.spec],
-    )
+    def keep(rows: np.ndarray | None):
+        return keep_features(
+            *(prefix, pixels, name, voice),
+            backbone=name_all(recipe.backbone),
+            engine=recipe.engine,
+            batch_size=recipe.data.batch_size,
+            precision=recipe.engine_precision,
+            dtype=recipe.cache_dtype,
+            trained_on=trained_on,
+            rows=rows,
+        )
 
-    def predict(rows: np.ndarray) -> np.ndarray:
-        starts = range(0, len(rows), batch_size)
-        return np.concatenate([run(activations.take(rows[start : start + batch_size])).numpy() for start in starts])
-
-    return predict
+    number, count = workers()
+    if count == 1:
+        return keep(None)
+    part = np.array_split(np.arange(len(pixels.digests)), count)[number]
+    if not all_agree(keep(part) is not None):
+        return None
+    found = keep(None)
+    return found if all_agree(found is not None) else None

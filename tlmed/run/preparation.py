@@ -1,6 +1,7 @@
 """Before anything is trained: build, read, plan, and name every fault that planning can see, at once."""
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from tlmed.features.engines import OpenVino, choose_engine
 from tlmed.phases import Classifier
 from tlmed.plan import Terms, expand, find_schedule_faults, make_plan, memory_needed
 from tlmed.recipe import Augment, Hybrid, Phase, Recipe
+from tlmed.replicas import replicas
 from tlmed.run.clock import Clock
 from tlmed.run.networks import assemble, build_backbone
 from tlmed.run.prefixes import choose_features
@@ -161,23 +163,37 @@ def _find_label_faults(recipe, images) -> list[str]:
 
 
 def _find_step_faults(recipe, images) -> list[str]:
-    steps, together = -(-len(images.indices("train")) // recipe.data.batch_size), recipe.steps_per_execution
-    if together is None or steps % together == 0:
-        return []
-    # Keras would go on into the next epoch.
-    return [
-        f"`steps_per_execution` must divide the steps of an epoch ({steps}), or be None. "
-        f"Received: steps_per_execution={together}."
-    ]
+    count, faults = len(images.indices("train")), []
+    steps, together = -(-count // recipe.data.batch_size), recipe.steps_per_execution
+    if together is not None and steps % together:
+        # It would go on into the next epoch.
+        faults.append(
+            f"`steps_per_execution` must divide the steps of an epoch ({steps}), or be None. "
+            f"Received: steps_per_execution={together}."
+        )
+    last = count - (steps - 1) * recipe.data.batch_size
+    phases = recipe.phases if isinstance(recipe.phases, tuple) else (recipe.phases,)
+    if last < replicas() and any(phase.batch_norm == "update" for phase in phases):
+        faults.append(
+            f"`data.batch_size` must leave an image for each of {replicas()} replicas in an epoch's last batch where "
+            f"batch_norm='update'. Received: data.batch_size={recipe.data.batch_size}, which leaves {last} of {count}."
+        )
+    return faults
 
 
 def _plan(recipe, backbone, images) -> Prepared:
-    phases = expand(recipe.phases, backbone.model)
+    phases = _schedule(recipe, backbone.model)
     network = _assemble(recipe, backbone.model, len(images.table.classes))
     plan = _make_plan(recipe, network, phases, len(images.splits), weights=backbone.name)
     if phases and memory_needed(network, phases, min(recipe.data.batch_size, len(images.splits))) > memory_limit():
         raise MemoryError
     return Prepared(images, backbone, network, phases, plan)
+
+
+def _schedule(recipe, backbone) -> tuple[Phase, ...]:
+    factor = replicas() if recipe.scale_learning_rate else 1
+    phases = expand(recipe.phases, backbone)
+    return tuple(dataclasses.replace(phase, learning_rate=phase.learning_rate * factor) for phase in phases)
 
 
 def _assemble(recipe, backbone, num_classes) -> keras.Model:

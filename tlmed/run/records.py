@@ -1,17 +1,24 @@
 """What a run writes down of itself: recipe, splits, environment, timing; and what it compares when it goes on."""
 
+import contextlib
 import dataclasses
 import json
 import time
+from collections.abc import Iterator, Sequence
 
-from tlmed.backbones import Backbone
 from tlmed.data import ImageSet
+from tlmed.data.table import listed
 from tlmed.environment import describe_environment, peak_memory_mb
 from tlmed.errors import InputError
 from tlmed.recipe import Recipe, to_source
+from tlmed.replicas import describe_strategy
 from tlmed.run.clock import Clock
 from tlmed.run.outcome import Outcome
-from tlmed.rundir import RunDir, atomic, write_csv, write_json, write_text
+from tlmed.run.preparation import Prepared
+from tlmed.run.workers import Workers
+from tlmed.rundir import RunDir, read_csv, write_csv, write_json, write_text
+
+SPLITS = ("path", "label", "group", "split", "sha256")
 
 
 def holds_same_recipe(run: RunDir, recipe: Recipe) -> bool:
@@ -30,6 +37,11 @@ def holds_same_recipe(run: RunDir, recipe: Recipe) -> bool:
     return True
 
 
+def flat_fields(recipe: Recipe) -> dict[str, str]:
+    """Return every field of a recipe as text, by its dotted name."""
+    return {name: repr(value) for name, value in _flatten(_to_json(recipe)).items()}
+
+
 def _to_json(recipe) -> dict:
     return json.loads(json.dumps(dataclasses.asdict(recipe)))
 
@@ -44,26 +56,50 @@ def _flatten(content, path="") -> dict:
     return {path.rstrip("."): content}
 
 
-def open_run(run: RunDir, recipe: Recipe, recipe_file, images: ImageSet, fresh: bool) -> None:
-    """Make the run directory, or go on in it: only with the recipe and the images that it began with."""
-    if fresh:
-        run.clear()
-    run.start()
+@contextlib.contextmanager
+def open_run(workers: Workers, recipe: Recipe, recipe_file, images: ImageSet, fresh: bool) -> Iterator[None]:
+    """Make the run directory, or go on in it, as its only writer: with the recipe and the images that it began with."""
+    run = workers.run
+    with run.open(fresh):
+        rows = _rows(images)
+        if (run / "splits.csv").exists():
+            _check_images(run, rows)
+        workers.follow()
+        run.mark("Started.")
+        write_csv(run / "splits.csv", SPLITS, rows)
+        write_json(run / "recipe.json", _to_json(recipe))
+        write_text(run / "recipe.py", recipe_file.read_text("utf-8") if recipe_file else to_source(recipe))
+        yield
+
+
+def describe_rows(images: ImageSet) -> dict[str, str]:
+    """Return for every image, by its path, what must be the same in all workers."""
+    return {path: " ".join((*facts, sha256[:16])) for path, *facts, sha256 in _rows(images)}
+
+
+def _rows(images) -> list[tuple[str, ...]]:
     table = images.table
     groups = table.groups or [""] * len(table.paths)
     names = (table.classes[label] for label in table.labels)
-    rows = list(zip(table.paths, names, groups, images.splits, images.sha256, strict=True))
-    with atomic(run.progress / "splits.csv") as part:
-        write_csv(part, ("path", "label", "group", "split", "sha256"), rows)
-        new = part.read_bytes()
-    if (run / "splits.csv").exists() and (run / "splits.csv").read_bytes() != new:
+    return list(zip(table.paths, names, groups, map(str, images.splits), images.sha256, strict=True))
+
+
+def _check_images(run, rows) -> None:
+    """Refuse images that are not those that the run began with, and name them."""
+    old = {row["path"]: tuple(row[name] for name in SPLITS) for row in read_csv(run / "splits.csv")}
+    new = {row[0]: tuple(row) for row in rows}
+    changed = [
+        f"{path} ({', '.join(name for name, a, b in zip(SPLITS, old[path], new[path], strict=True) if a != b)})"
+        for path in new
+        if path in old and old[path] != new[path]
+    ]
+    kinds = {"new": [*new.keys() - old.keys()], "gone": [*old.keys() - new.keys()], "changed": changed}
+    found = [f"{len(paths)} {kind}: {listed(sorted(paths))}" for kind, paths in kinds.items() if paths]
+    if found:
         raise InputError(
             f"A run continues with the images that it began with; --fresh starts over. "
-            f"Received: {run.path}, whose splits.csv differs."
+            f"Received: {run.path}: {'; '.join(found)}."
         )
-    (run.progress / "splits.csv").replace(run / "splits.csv")
-    write_json(run / "recipe.json", _to_json(recipe))
-    write_text(run / "recipe.py", recipe_file.read_text("utf-8") if recipe_file else to_source(recipe))
 
 
 def keep_choices(run: RunDir, plan: dict) -> None:
@@ -74,11 +110,13 @@ def keep_choices(run: RunDir, plan: dict) -> None:
             phase["cache"] = before[phase["name"]]
 
 
-def describe_run(recipe: Recipe, backbone: Backbone, images: ImageSet) -> dict:
-    """Return the content of `environment.json`."""
-    sources = [dataclasses.asdict(source) for source in backbone.sources]
+def describe_run(recipe: Recipe, prepared: Prepared, addresses: Sequence[str]) -> dict:
+    """Return the content of `environment.json`; `addresses` are the workers', where there are several."""
+    images = prepared.images
+    sources = [dataclasses.asdict(source) for source in prepared.backbone.sources]
     return {
         **describe_environment(),
+        "strategy": describe_strategy(addresses),
         "seed": recipe.seed,
         "weights": sources[0] if len(sources) == 1 else sources,
         "data": {

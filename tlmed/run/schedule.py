@@ -2,44 +2,26 @@
 
 import contextlib
 import dataclasses
-import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from tlmed.certificate import ALGORITHM, certify, fingerprint, make_claim
 from tlmed.features import random_norms
-from tlmed.phases import computing, thaw
-from tlmed.recipe import MONITORS, Phase, Recipe
+from tlmed.phases import computing, moving, thaw
+from tlmed.recipe import MONITORS, Recipe
 from tlmed.run.clock import Clock
+from tlmed.run.finished import Degree, Finished
 from tlmed.run.networks import predict_rows, settle, wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import feed, is_rounded
 from tlmed.run.preparation import Prepared
+from tlmed.run.watching import watchers
 from tlmed.rundir import DEGREES, RunDir, atomic, write_csv, write_json
 from tlmed.seeds import derive
-from tlmed.training import PhaseResult, class_weights, fit_phase, measure
+from tlmed.training import Checkpoints, Loop, PhaseResult, class_weights, fit_phase, measure
 from tlmed.voice import Voice
-
-
-@dataclass(frozen=True)
-class Degree:
-    """How a phase ended, and what it is worth.
-
-    Attributes:
-        result: The phase's end; its score is that of the network behind the phase, statistics re-estimated if asked.
-        val: `loss`, `accuracy` and `auc` on the validation images.
-        test: The same on the test images; nothing is chosen by them.
-        extraction: For `timing.json`, how the features of its frozen blocks were had, if they were kept.
-    """
-
-    result: PhaseResult
-    val: dict
-    test: dict
-    extraction: dict | None = None
 
 
 def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, voice: Voice) -> Outcome:
@@ -48,7 +30,13 @@ def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, 
     A finished phase of an earlier, stopped command is not repeated. The weights of the phase that is kept are saved.
     """
     model, phases = prepared.network, prepared.phases
-    degrees = _continue(recipe, run, prepared, clock, voice)
+
+    def best(degrees: Sequence[Degree]) -> int:
+        return choose([degree.result for degree in degrees], prepared.plan["phases"], recipe.keep, recipe.monitor)
+
+    finished = Finished(run.progress, phases, best, voice.warn)
+    degrees = finished.read()
+    _continue(recipe, run, prepared, degrees, finished, clock, voice)
     earlier = sum(degree.result.seconds for degree in degrees)
     for phase in phases[len(degrees) :]:
         if _has_stopped_improving(recipe, degrees):
@@ -57,25 +45,25 @@ def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, 
         run.mark(f"Training phase {phase.name!r}.")
         with clock.stage(f"phase {phase.name}"):
             degrees.append(_train_phase(recipe, run, prepared, phase, clock, voice))
-        with atomic(_weights_file(run, phase)) as part:
-            model.plain().save_weights(part)
-        write_json(run.progress / "phases.json", [dataclasses.asdict(degree) for degree in degrees])
-        _drop_weights(recipe, run, prepared, degrees)
+        finished.write(degrees, model.plain().get_weights())
+        earlier += degrees[-1].result.earlier
     clock.extractions += [degree.extraction for degree in degrees if degree.extraction]
     results = [degree.result for degree in degrees]
-    kept = choose(results, prepared.plan["phases"], recipe.keep, recipe.monitor)
-    _save(run, model, phases[kept])
+    kept = best(degrees)
+    model.plain().set_weights(finished.weights(phases[kept]))
+    with atomic(run / "model.keras") as part:
+        model.save(part)
     _write_degrees(run, prepared, degrees, kept)
-    scores = np.load(_scores_file(run, phases[kept]))
+    scores = degrees[kept].scores
     if is_rounded(recipe):
         # What is written down is what `model.keras` gives, which rounds nothing.
         rows = np.concatenate([prepared.images.indices(split) for split in ("val", "test")])
         scores = predict_rows(recipe, model.plain(), prepared.images, rows)
-    best = results[kept]
-    voice.say(f"Kept: phase {best.name!r}, epoch {best.best_epoch}, {recipe.monitor} {best.score:.4f}")
+    chosen = results[kept]
+    voice.say(f"Kept: phase {chosen.name!r}, epoch {chosen.best_epoch}, {recipe.monitor} {chosen.score:.4f}")
     return Outcome(
         scores,
-        {"kept": dataclasses.asdict(best)},
+        {"kept": dataclasses.asdict(chosen)},
         len(prepared.images.indices("train")) * sum(result.epochs for result in results),
         sum(result.seconds for result in results),
         earlier,
@@ -105,13 +93,11 @@ def _has_stopped_improving(recipe, degrees) -> bool:
     return max(scores[-recipe.phase_patience :]) <= max(scores[: -recipe.phase_patience])
 
 
-def _continue(recipe, run, prepared, clock, voice) -> list[Degree]:
+def _continue(recipe, run, prepared, degrees, finished, clock, voice) -> None:
     """Bring the network to where an earlier command stopped, or to its beginning."""
-    model, phases, notes = prepared.network, prepared.phases, run.progress / "phases.json"
-    rows = json.loads(notes.read_text()) if notes.exists() else []
-    degrees = [Degree(**{**row, "result": PhaseResult(**row["result"])}) for row in rows]
+    model, phases = prepared.network, prepared.phases
     done = phases[: len(degrees)]
-    run.keep_history([phase.name for phase in done])
+    run.write_history(row for degree in degrees for row in degree.history)
     returns = any(phase.start == "pretrained" for phase in phases)
     if random_norms(prepared.backbone) and (returns or not done):
         with clock.stage("re-estimate statistics"):
@@ -121,41 +107,21 @@ def _continue(recipe, run, prepared, clock, voice) -> list[Degree]:
     if done:
         heads = [phase for phase in done if phase.thaw == 0]
         if returns and heads:
-            model.plain().load_weights(_weights_file(run, heads[-1]))
+            model.plain().set_weights(finished.weights(heads[-1]))
             model.remember_head()
-        model.plain().load_weights(_weights_file(run, done[-1]))
+        model.plain().set_weights(finished.weights(done[-1]))
         voice.say(f"Continuing behind phase {done[-1].name!r}.")
-    return degrees
-
-
-def _drop_weights(recipe, run, prepared, degrees) -> None:
-    """Delete the weights that nothing can go back to: all but the best, the last, and those with the trained head."""
-    done = prepared.phases[: len(degrees)]
-    best = choose([degree.result for degree in degrees], prepared.plan["phases"], recipe.keep, recipe.monitor)
-    needed = {done[best].name, done[-1].name, *(phase.name for phase in done if phase.thaw == 0)}
-    for phase in done:
-        if phase.name not in needed:
-            _weights_file(run, phase).unlink(missing_ok=True)
-
-
-def _weights_file(run, phase: Phase) -> Path:
-    return run.progress / f"{phase.name}.weights.h5"
-
-
-def _scores_file(run, phase: Phase) -> Path:
-    return run.progress / f"{phase.name}.npy"
 
 
 def _train_phase(recipe, run, prepared, phase, clock, voice) -> Degree:
     """Train one phase, with a certificate of what moved, and score it on validation and test images."""
     start = time.perf_counter()
-    steps = recipe.steps_per_execution or 1
-    model, images = thaw(prepared.network, phase, steps_per_execution=steps), prepared.images
+    model, images = thaw(prepared.network, phase), prepared.images
     choice = prepared.plan["phases"][prepared.phases.index(phase)]["cache"]
     fed = feed(recipe, model, images, choice, voice)
     with _certified(run, model, prepared.phases):
         with computing(model, recipe.precision):
-            result = _fit(recipe, run, fed, phase, voice)
+            result, history = _fit(recipe, run, prepared.phases, model, fed, voice)
         if phase.batch_norm == "recalibrate":
             settle(recipe, model, images)
     clock.trained = time.perf_counter()
@@ -164,33 +130,43 @@ def _train_phase(recipe, run, prepared, phase, clock, voice) -> Degree:
             (fed.predict(images.indices(split)), images.table.labels[images.indices(split)])
             for split in ("val", "test")
         ]
-    with atomic(_scores_file(run, phase)) as part:
-        np.save(part, np.concatenate([scores for scores, _ in parts]))
     val, test = (measure(scores, labels) for scores, labels in parts)
     score, seconds = val[recipe.monitor.removeprefix("val_")], time.perf_counter() - start
-    return Degree(dataclasses.replace(result, score=score, seconds=seconds), val, test, fed.extraction)
+    result = dataclasses.replace(result, score=score, seconds=seconds + result.earlier)
+    return Degree(result, val, test, history, np.concatenate([scores for scores, _ in parts]), fed.extraction)
 
 
-def _fit(recipe, run, fed, phase, voice) -> PhaseResult:
-    images, size = fed.images, recipe.data.batch_size
+def _fit(recipe, run, phases, model, fed, voice) -> tuple[PhaseResult, list[dict]]:
+    phase, images, size = model.phase, fed.images, recipe.data.batch_size
     train, val = images.indices("train"), images.indices("val")
-    steps = -(-len(train) // size)
-    labels = images.table.labels
-    weights = class_weights(labels[train]) if recipe.class_weight == "balanced" else None
+    steps, seed = -(-len(train) // size), derive(recipe.seed, "phase", phase.name)
+    labels, history = images.table.labels, []
+    loop = Loop(
+        fed.trainer,
+        lambda begin, share: images.training_batches(train, size, seed, begin, share),
+        steps,
+        fed.together,
+        class_weight=class_weights(labels[train]) if recipe.class_weight == "balanced" else None,
+    )
+
+    def record(row: dict) -> None:
+        history.append(row)
+        run.append_history(row)
+
     shown = voice.progress(phase.name, phase.epochs, steps) if voice.progress else contextlib.nullcontext()
     with shown as callback:
-        return fit_phase(
-            fed.trainer,
+        result = fit_phase(
+            loop,
             phase,
-            images.training_batches(train, size, derive(recipe.seed, "phase", phase.name)),
-            steps,
             lambda: fed.predict(val),
             labels[val],
             monitor=recipe.monitor,
-            class_weight=weights,
-            record=run.append_history,
-            callbacks=[callback] if callback else [],
+            record=record,
+            callbacks=[*watchers(recipe, run, phases, phase, len(train)), *([callback] if callback else [])],
+            moving=moving(model),
+            checkpoints=Checkpoints(run.progress / "checkpoints", warn=voice.warn, say=voice.say),
         )
+    return result, history
 
 
 @contextlib.contextmanager
@@ -208,13 +184,6 @@ def _certified(run, model, phases):
     seconds += time.perf_counter() - begin + old["seconds"]
     content = {"algorithm": ALGORITHM, "seconds": round(seconds, 4), "phases": [*kept, entry]}
     write_json(run / "freeze.json", content)
-
-
-def _save(run, model, phase) -> None:
-    """Give the network the weights of the phase that is kept, and save it."""
-    model.plain().load_weights(_weights_file(run, phase))
-    with atomic(run / "model.keras") as part:
-        model.save(part)
 
 
 def _write_degrees(run, prepared, degrees, kept) -> None:

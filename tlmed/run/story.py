@@ -11,13 +11,23 @@ import tensorflow as tf
 from tlmed.failures import explained
 from tlmed.inference import load_model
 from tlmed.recipe import Hybrid, Recipe, find_recipe, load_recipe
+from tlmed.replicas import choose_strategy, grow_memory
 from tlmed.report import write_report
 from tlmed.run.clock import Clock
 from tlmed.run.outcome import Outcome
 from tlmed.run.preparation import check_leaks, prepare
-from tlmed.run.records import describe_run, holds_same_recipe, keep_choices, open_run, write_timing
+from tlmed.run.records import (
+    describe_rows,
+    describe_run,
+    flat_fields,
+    holds_same_recipe,
+    keep_choices,
+    open_run,
+    write_timing,
+)
 from tlmed.run.schedule import train_phases
 from tlmed.run.scoring import evaluate_run
+from tlmed.run.workers import working_together
 from tlmed.rundir import RunDir, write_json
 from tlmed.voice import SILENT, Voice
 
@@ -56,7 +66,7 @@ def train(
 ) -> Run:
     """Train a recipe and evaluate the result.
 
-    A run that was stopped continues behind its last finished phase; a complete one is returned as it is.
+    A run that was stopped continues behind the last step that was saved; a complete one is returned as it is.
 
     Args:
         recipe: A recipe, its file, or a shipped recipe's name.
@@ -73,7 +83,7 @@ def train(
     Raises:
         InputError: If the recipe, the data or the weights cannot be used (all faults are named).
         CheckFailed: If `strict` is set and the data has leaks.
-        RunFailed: If the loss is no longer finite, a frozen weight moved, or memory or disk run out.
+        RunFailed: If the loss is no longer finite, a frozen weight moved, memory or disk run out, or a worker is lost.
     """
     if not isinstance(recipe, Recipe):
         recipe_file = find_recipe(recipe)
@@ -83,27 +93,37 @@ def train(
     if backbone is not None:
         recipe = dataclasses.replace(recipe, backbone=f"own:{backbone.name}", weights="own")
     name = recipe_file.stem if recipe_file else "recipe"
-    run = RunDir(Path(out or f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}"))
-    if not fresh and run.exists and holds_same_recipe(run, recipe) and run.complete:
-        voice.say(f"{run.path} is complete already; --fresh trains it again.")
-        return Run(run.path)
-
-    keras.utils.set_random_seed(recipe.seed)
-    tf.config.experimental.enable_op_determinism()
-    clock = Clock()
-    with explained(run, recipe.data.batch_size, recipe.data.image_size):
-        prepared = prepare(recipe, backbone, skip_bad, clock, voice)
-        check_leaks(prepared.images, strict, voice)
-        open_run(run, recipe, recipe_file, prepared.images, fresh)
-        keep_choices(run, prepared.plan)
-        write_json(run / "plan.json", prepared.plan)
-        write_json(run / "environment.json", describe_run(recipe, prepared.backbone, prepared.images))
-        outcome = _train(recipe, run, prepared, clock, voice)
-        evaluate_run(recipe, run, prepared.images, outcome, clock, voice)
-        write_timing(run, clock, outcome)
-        write_report(run.path)
-        run.finish()
-    return Run(run.path)
+    out = Path(out or f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    fields = {
+        name: value for name, value in flat_fields(recipe).items() if name != "data.source"
+    }  # images are compared
+    with working_together(fields, out) as workers:
+        run, voice = workers.run, voice if workers.is_chief else SILENT
+        if workers.decide(lambda: not fresh and run.exists and holds_same_recipe(run, recipe) and run.complete):
+            voice.say(f"{out} is complete already; --fresh trains it again.\nReport: {out / 'report.html'}")
+            return Run(out)
+        grow_memory()
+        strategy = choose_strategy(recipe.distribute, max(1, len(workers.addresses)), recipe.data.batch_size)
+        keras.utils.set_random_seed(recipe.seed)
+        tf.config.experimental.enable_op_determinism()
+        clock = Clock()
+        with strategy.scope(), explained(run, recipe.data.batch_size, recipe.data.image_size):
+            prepared = prepare(recipe, backbone, skip_bad, clock, voice)
+            check_leaks(prepared.images, strict, voice)
+            workers.compare("images", describe_rows(prepared.images))
+            with open_run(workers, recipe, recipe_file, prepared.images, fresh):
+                keep_choices(run, prepared.plan)
+                write_json(run / "plan.json", prepared.plan)
+                write_json(run / "environment.json", describe_run(recipe, prepared, workers.addresses))
+                outcome = _train(recipe, run, prepared, clock, voice)
+                evaluate_run(recipe, run, prepared.images, outcome, clock, voice)
+                if workers.is_chief:
+                    write_timing(run, clock, outcome)
+                    write_report(run.path)
+                    run.finish()
+                workers.wait()
+        voice.say(f"Run: {out}\nReport: {out / 'report.html'}")
+    return Run(out)
 
 
 def _train(recipe, run, prepared, clock, voice) -> Outcome:

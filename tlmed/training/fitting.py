@@ -1,4 +1,4 @@
-"""`keras.Model.fit` with validation by exact scores, early stopping, and an end to NaN."""
+"""Train a phase with validation by exact scores, early stopping, checkpoints, and an end to NaN."""
 
 import math
 import time
@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from tlmed import metrics
-from tlmed.errors import RunFailed
+from tlmed import metrics, stopping
+from tlmed.errors import RunFailed, Terminated
 from tlmed.recipe import MONITORS, Phase
+from tlmed.replicas import assign_each, read_each, workers
+from tlmed.training.checkpoints import Checkpoints
+from tlmed.training.loop import Loop
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class PhaseResult:
         best_epoch: The epoch that gave it, counted from 1; the network holds that epoch's weights.
         epochs: Epochs trained.
         seconds: What the phase took, tracing and validation included.
+        earlier: Seconds of it that an earlier, stopped command had spent.
     """
 
     name: str
@@ -31,6 +34,7 @@ class PhaseResult:
     best_epoch: int
     epochs: int
     seconds: float
+    earlier: float = 0.0
 
 
 class Validation(keras.callbacks.Callback):
@@ -74,71 +78,181 @@ def measure(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 class EpochLog(keras.callbacks.Callback):
-    """Hand every epoch's scores, with its number and seconds, to a function."""
+    """Hand every epoch's scores, with its number and seconds, to a function, and remember them.
+
+    Attributes:
+        rows: Of the epochs so far.
+        before: Seconds that an earlier, stopped command had spent on the phase, and of these on the epoch it was in.
+    """
 
     def __init__(self, phase: str, record: Callable[[dict], None]):
         super().__init__()
-        self.phase, self.record = phase, record
+        self.phase, self.record, self.rows, self.before = phase, record, [], (0.0, 0.0)
+        self.start = self.epoch_start = time.perf_counter()
+
+    @property
+    def phase_seconds(self) -> float:
+        """What the phase has taken."""
+        return time.perf_counter() - self.start + self.before[0]
+
+    @property
+    def epoch_seconds(self) -> float:
+        """What the epoch has taken."""
+        return time.perf_counter() - self.epoch_start + self.before[1]
+
+    def resume(self, rows: list[dict], before: tuple[float, float]) -> None:
+        """Go on behind some epochs."""
+        self.rows, self.before = rows, before
+        for row in rows:
+            self.record(row)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Start the clock."""
-        self.start = time.perf_counter()
+        self.epoch_start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
         """Record the epoch."""
-        seconds = round(time.perf_counter() - self.start, 3)
-        self.record({"phase": self.phase, "epoch": epoch + 1, **logs, "seconds": seconds})
+        row = {"phase": self.phase, "epoch": epoch + 1, **logs, "seconds": round(self.epoch_seconds, 3)}
+        self.before = (self.before[0], 0.0)
+        self.rows.append(row)
+        self.record(row)
+
+
+@dataclass(frozen=True)
+class State:
+    """All that the next step of a phase depends on, besides the images and their order, which the seed decides.
+
+    Attributes:
+        loop: Where training stands, its metrics and the optimizer.
+        best: Early stopping, with the weights of the best epoch.
+        log: The epochs so far.
+        moving: The network's variables that the phase can change, the states of dropout and augmentation among them.
+    """
+
+    loop: Loop
+    best: keras.callbacks.EarlyStopping
+    log: EpochLog
+    moving: Sequence[keras.Variable]
+
+    @property
+    def _shared(self) -> dict[str, keras.Variable]:
+        """What all replicas have in common."""
+        local = {id(variable) for variable in self._local}
+        parts = {
+            "weight": [variable for variable in self.moving if id(variable) not in local],
+            "optimizer": self.loop.model.optimizer.variables,
+        }
+        return {f"{name} {i}": variable for name, part in parts.items() for i, variable in enumerate(part)}
+
+    @property
+    def _local(self) -> list[keras.Variable]:
+        """What each replica has by itself: random states, and what it has seen of the epoch."""
+        weights = {id(weight) for weight in self.loop.model.weights}
+        states = [variable for variable in self.moving if id(variable) not in weights]
+        return [*states, *(variable for metric in self.loop.metrics for variable in metric.variables)]
+
+    @property
+    def _places(self) -> list[int]:
+        """Where among the network's weights are those that the phase can change."""
+        moving = {id(variable) for variable in self.moving}
+        return [i for i, weight in enumerate(self.loop.model.weights) if id(weight) in moving]
+
+    def take(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """Return facts and arrays that `put` brings everything back from."""
+        best, loop = self.best, self.loop
+        arrays = {name: np.array(variable.numpy()) for name, variable in self._shared.items()}
+        arrays |= {f"local {i}": values for i, values in enumerate(read_each(self._local))}
+        if best.best_weights is not None:
+            arrays |= {f"best {i}": np.array(best.best_weights[i]) for i in self._places}
+        about = {
+            "phase": self.log.phase,
+            "epoch": loop.epoch,
+            "step": loop.step,
+            "stopped": bool(loop.model.stop_training),
+            "best": None if best.best is None else float(best.best),
+            "best_epoch": best.best_epoch,
+            "wait": best.wait,
+            "rows": self.log.rows,
+            "seconds": [self.log.phase_seconds, self.log.epoch_seconds if loop.step else 0.0],
+        }
+        return about, arrays
+
+    def put(self, about: dict, arrays: dict[str, np.ndarray]) -> None:
+        """Bring everything to where `take` saw it."""
+        best, loop = self.best, self.loop
+        for name, variable in self._shared.items():
+            variable.assign(arrays[name])
+        assign_each(self._local, [arrays[f"local {i}"] for i in range(len(self._local))])
+        best.best, best.best_epoch, best.wait = about["best"], about["best_epoch"], about["wait"]
+        if about["best"] is not None:
+            weights = loop.model.get_weights()
+            for i in self._places:
+                weights[i] = arrays[f"best {i}"]
+            best.best_weights = weights
+        loop.epoch, loop.step, loop.model.stop_training = about["epoch"], about["step"], about["stopped"]
+        self.log.resume(about["rows"], tuple(about["seconds"]))
 
 
 def fit_phase(
-    model: keras.Model,
+    loop: Loop,
     phase: Phase,
-    train: tf.data.Dataset,
-    steps: int,
     validate: Callable[[], np.ndarray],
     validation_labels: np.ndarray,
     monitor: str = "val_auc",
-    class_weight: dict[int, float] | None = None,
     record: Callable[[dict], None] = lambda row: None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    moving: Sequence[keras.Variable] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> PhaseResult:
     """Train a compiled network for one phase and leave it with the weights of its best epoch.
 
     Args:
-        model: As `tlmed.phases.thaw` left it, or the `tlmed.phases.trainer` of that.
+        loop: Over the network, as `tlmed.phases.thaw` left it or the `tlmed.phases.trainer` of that.
         phase: Epochs and patience.
-        train: Batches of what the model takes and labels, without end; an epoch is the next `steps` of them.
-        steps: Batches per epoch.
         validate: Gives class probabilities [n, classes] of the validation images by the weights of the moment.
         validation_labels: Their labels [n].
         monitor: The score that decides; of equal ones the earlier epoch stays.
-        class_weight: Factor of each class in the loss.
-        record: Called with every epoch's scores.
+        record: Called with every epoch's scores; of a phase that goes on, first with those of the epochs before.
         callbacks: More Keras callbacks, such as a progress bar.
+        moving: The variables that the phase can change, by default all of the network's.
+        checkpoints: Where the phase is saved meanwhile, and goes on from; a request to stop is saved, too.
 
     Raises:
         RunFailed: If the loss or a score is no longer finite.
+        Interrupted, Terminated: If a request to stop came, behind the next step, saved.
     """
-    start = time.perf_counter()
     best = keras.callbacks.EarlyStopping(
         monitor=monitor,
         mode=MONITORS[monitor],
         patience=phase.patience or phase.epochs,
         restore_best_weights=True,
     )
-    own = [Validation(validate, validation_labels), best, EpochLog(phase.name, record)]
-    history = model.fit(
-        train,
-        steps_per_epoch=steps,
-        epochs=phase.epochs,
-        class_weight=class_weight,
-        callbacks=[*own, *callbacks],
-        shuffle=False,  # the batches come shuffled
-        verbose=0,
-    )
-    return PhaseResult(
-        phase.name, float(best.best), best.best_epoch + 1, len(history.epoch), time.perf_counter() - start
-    )
+    log = EpochLog(phase.name, record)
+    state = State(loop, best, log, loop.model.variables if moving is None else moving)
+
+    def save() -> None:
+        if checkpoints is not None:
+            checkpoints.save(*state.take())
+
+    def wishes() -> tuple[bool, bool]:
+        return stopping.requested() is not None, checkpoints is not None and checkpoints.due
+
+    def look(stop: bool, due: bool) -> None:
+        if stop or due:
+            save()
+        if stop:
+            raise stopping.requested() or Terminated("Stopped: another worker was asked to.")
+
+    def begin() -> None:
+        if checkpoints is not None and (found := checkpoints.newest(phase.name)):
+            state.put(*found)
+
+    # Of several workers none can stop by itself.
+    with stopping.saving(save if workers()[1] == 1 else None):
+        listeners = [Validation(validate, validation_labels), best, log, *callbacks]
+        loop.run(phase.epochs, listeners, wishes, look, begin)
+    seconds, earlier = log.phase_seconds, log.before[0]
+    return PhaseResult(phase.name, float(best.best), best.best_epoch + 1, len(log.rows), seconds, earlier)
 
 
 def class_weights(labels: np.ndarray) -> dict[int, float]:

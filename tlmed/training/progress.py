@@ -34,18 +34,17 @@ class Lines(keras.callbacks.Callback):
 class Bar(keras.callbacks.Callback):
     """Move a progress bar along by batches, with the scores of the last epoch beside it."""
 
-    def __init__(self, bar, epochs: int):
+    def __init__(self, bar, epochs: int, steps: int):
         super().__init__()
-        self.bar, self.epochs, self.done = bar, epochs, 0
+        self.bar, self.epochs, self.steps, self.epoch = bar, epochs, steps, 0
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Count the epoch's batches from the first."""
-        self.done = 0
+        """Note the epoch, counted from 0."""
+        self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        """Move on to a batch, counted from 0; several may have run at once."""
-        self.bar.update(batch + 1 - self.done, self.bar.current_item)
-        self.done = batch + 1
+        """Move on to a batch, counted from 0; several may have run at once, and some in an earlier, stopped command."""
+        self.bar.update(self.epoch * self.steps + batch + 1 - self.bar.pos, self.bar.current_item)
 
     def on_epoch_end(self, epoch, logs=None):
         """Show the epoch's scores, also where the bar is full."""
@@ -60,7 +59,7 @@ def show_phase(phase: str, epochs: int, steps: int) -> Iterator[keras.callbacks.
         yield Lines(phase, epochs)
         return
     with click.progressbar(length=epochs * steps, label=phase, item_show_func=lambda words: words) as bar:
-        yield Bar(bar, epochs)
+        yield Bar(bar, epochs, steps)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,102 @@
+"""The phases that are finished: what a stopped run continues behind."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tlmed.recipe import Phase
+from tlmed.sealed import DamagedFile, seal, unseal
+from tlmed.training import PhaseResult
+
+
+@dataclass(frozen=True)
+class Degree:
+    """How a phase ended, and what it is worth.
+
+    Attributes:
+        result: The phase's end; its score is that of the network behind the phase, statistics re-estimated if asked.
+        val: `loss`, `accuracy` and `auc` on the validation images.
+        test: The same on the test images; nothing is chosen by them.
+        history: A row for each epoch.
+        scores: Class probabilities [n, classes] of the validation images, then of the test images.
+        extraction: For `timing.json`, how the features of its frozen blocks were had, if they were kept.
+    """
+
+    result: PhaseResult
+    val: dict
+    test: dict
+    history: list[dict]
+    scores: np.ndarray = field(repr=False)
+    extraction: dict | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Keep how phases ended, and the weights of those that a run can go back to.
+
+    Attributes:
+        folder: Where their files lie.
+        phases: The schedule.
+        best: Tells which of some phases would be kept.
+        warn: Takes a sentence about a file that is damaged.
+    """
+
+    folder: Path
+    phases: Sequence[Phase]
+    best: Callable[[Sequence[Degree]], int]
+    warn: Callable[[str], None]
+
+    def read(self) -> list[Degree]:
+        """Return the phases that are finished, up to one of which something is missing or damaged."""
+        degrees = []
+        for phase in self.phases:
+            found = self._try(phase, self._read)
+            if found is None:
+                break
+            degrees.append(found)
+        while degrees and any(self._try(phase, self.weights) is None for phase in self._needed(degrees)):
+            degrees.pop()
+        return degrees
+
+    def write(self, degrees: Sequence[Degree], weights: Sequence[np.ndarray]) -> None:
+        """Keep the last of some phases, and delete the weights that nothing can go back to any more."""
+        phase, degree = self.phases[len(degrees) - 1], degrees[-1]
+        seal(self._weights_file(phase), {}, {str(i): value for i, value in enumerate(weights)})
+        facts = {name: value for name, value in dataclasses.asdict(degree).items() if name != "scores"}
+        seal(self._file(phase), facts, {"scores": degree.scores})
+        needed = self._needed(degrees)
+        for phase in self.phases[: len(degrees)]:
+            if phase not in needed:
+                self._weights_file(phase).unlink(missing_ok=True)
+
+    def weights(self, phase: Phase) -> list[np.ndarray]:
+        """Return the network's weights behind a phase."""
+        _, arrays = unseal(self._weights_file(phase))
+        return [arrays[str(i)] for i in range(len(arrays))]
+
+    def _read(self, phase: Phase) -> Degree:
+        facts, arrays = unseal(self._file(phase))
+        return Degree(**{**facts, **arrays, "result": PhaseResult(**facts["result"])})
+
+    def _try(self, phase: Phase, read: Callable[[Phase], object]):
+        try:
+            return read(phase)
+        except FileNotFoundError:
+            return None
+        except DamagedFile as error:
+            self.warn(f"What was saved behind phase {phase.name!r} is damaged ({error}); what was before it is used.")
+            return None
+
+    def _needed(self, degrees: Sequence[Degree]) -> list[Phase]:
+        """Return the phases that a run can go back to: the best, the last, and those with the trained head."""
+        done = self.phases[: len(degrees)]
+        return [done[self.best(degrees)], done[-1], *(phase for phase in done if phase.thaw == 0)]
+
+    def _file(self, phase: Phase) -> Path:
+        return self.folder / f"{phase.name}.phase"
+
+    def _weights_file(self, phase: Phase) -> Path:
+        return self.folder / f"{phase.name}.weights"

@@ -1,0 +1,144 @@
+"""The processes that train a run together: the first, the chief, decides and writes, and the others follow it."""
+
+import contextlib
+import importlib.metadata
+import io
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import tensorflow as tf
+
+from tlmed.cluster import Link, end_process, find_cluster, join
+from tlmed.errors import InputError, RunFailed
+from tlmed.rundir import FILES, RunDir
+
+COMPARED = ("tlmed", "tensorflow", "keras", "numpy", "openvino")
+WAIT = "TLMED_WORKERS_TIMEOUT"
+DEFAULT_WAIT = "600"
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The processes of a run.
+
+    Attributes:
+        link: Between them; None for a process by itself.
+        run: Where this process writes: at the chief the run directory, elsewhere one that goes when the run ends.
+    """
+
+    run: RunDir
+    link: Link | None = None
+
+    @property
+    def is_chief(self) -> bool:
+        """Tell whether this process decides and writes."""
+        return self.link is None or self.link.cluster.is_chief
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return where the processes are; nothing for one by itself."""
+        return self.link.cluster.workers if self.link is not None else ()
+
+    def decide(self, question: Callable[[], bool]) -> bool:
+        """Ask the chief, and do as it says."""
+        if self.link is None:
+            return question()
+        return self.link.share(bytes([question()]) if self.is_chief else None) == b"\1"
+
+    def compare(self, what: str, facts: dict[str, str]) -> None:
+        """Refuse to go on where the processes differ.
+
+        Raises:
+            InputError: In all of them, with what differs.
+        """
+        if self.link is not None:
+            self.link.compare(what, facts)
+
+    def follow(self) -> None:
+        """Bring to every process what the run directory holds, which the others go on from just as the chief does."""
+        if self.link is None:
+            return
+        content = self.link.share(_pack(self.run) if self.is_chief else None)
+        if not self.is_chief:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                archive.extractall(self.run.path)
+
+    def wait(self) -> None:
+        """Wait for the others."""
+        if self.link is not None:
+            self.link.barrier()
+
+
+def _pack(run) -> bytes:
+    """Return the small files of a run and what it goes on from."""
+    content = io.BytesIO()
+    names = [name for name in FILES if name.endswith((".json", ".csv"))]
+    files = [run / name for name in names if (run / name).exists()]
+    files += [path for path in run.progress.rglob("*") if path.is_file() and path != run.lock]
+    with zipfile.ZipFile(content, "w") as archive:
+        for file in files:
+            archive.write(file, file.relative_to(run.path))
+    return content.getvalue()
+
+
+@contextlib.contextmanager
+def working_together(fields: dict[str, str], out: Path) -> Iterator[Workers]:
+    """Find the processes that the environment names, and wait until all are there and mean the same run.
+
+    Args:
+        fields: Those of the recipe, which must be the same in all.
+        out: The run directory.
+
+    Raises:
+        InputError: If the environment cannot be used, or the processes differ.
+        RunFailed: If one does not come, or is lost.
+    """
+    cluster = find_cluster(os.environ)
+    if cluster is None:
+        yield Workers(RunDir(out))
+        return
+    os.environ["TF_CONFIG"] = cluster.tf_config()
+    with contextlib.ExitStack() as stack:
+        run = RunDir(out)
+        if not cluster.is_chief:
+            run = RunDir(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tlmed-worker-"))))
+
+        def end(message: str) -> None:
+            with contextlib.suppress(OSError):
+                if not cluster.is_chief:
+                    shutil.rmtree(run.path)
+                elif run.marker.exists():
+                    run.mark(message)
+            end_process(message)
+
+        link = stack.enter_context(join(cluster, {**fields, **_versions()}, _timeout(), end))
+        try:
+            yield Workers(run, link)
+        except tf.errors.OpError as error:
+            if cause := link.cause():  # TensorFlow can notice sooner that a worker is lost, and says it worse
+                raise RunFailed(cause) from error
+            raise
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in COMPARED:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def _timeout() -> float:
+    text = os.environ.get(WAIT, DEFAULT_WAIT)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise InputError(f"`{WAIT}` must be the seconds to wait for other workers, above 0. Received: {text!r}.")
+    return seconds

@@ -1,0 +1,81 @@
+"""Checkpoints of a phase: everything that its next step depends on, two deep, each verified when it is read."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tlmed.sealed import DamagedFile, seal, unseal
+
+SECONDS = 30.0  # the least between two checkpoints
+COST = 20  # and so many times what one takes, so that they never take more than a twentieth of the time
+DEPTH = 2
+
+
+@dataclass
+class Checkpoints:
+    """The checkpoints of a run, in a folder of its own.
+
+    Attributes:
+        folder: Where they lie.
+        seconds: The least time between two of them.
+        say: Takes a sentence about where training goes on.
+        warn: Takes a sentence about a checkpoint that is damaged.
+    """
+
+    folder: Path
+    seconds: float = SECONDS
+    say: Callable[[str], None] = lambda sentence: None
+    warn: Callable[[str], None] = lambda sentence: None
+    _next: float = field(init=False)
+
+    def __post_init__(self):
+        self._next = time.monotonic() + self.seconds
+
+    @property
+    def due(self) -> bool:
+        """Tell whether it is time for another."""
+        return time.monotonic() >= self._next
+
+    def save(self, about: dict, arrays: dict[str, np.ndarray]) -> None:
+        """Write a checkpoint, and delete all but it and the one before.
+
+        Args:
+            about: Facts; `phase` names the phase.
+            arrays: The state, by name.
+        """
+        start = time.monotonic()
+        files = self._files()
+        number = _number(files[-1]) + 1 if files else 1
+        self.folder.mkdir(parents=True, exist_ok=True)
+        seal(self.folder / f"{number:06}.checkpoint", about, arrays)
+        for file in files[: len(files) + 1 - DEPTH]:
+            file.unlink()
+        took = time.monotonic() - start
+        self._next = time.monotonic() + max(self.seconds, COST * took)
+
+    def newest(self, phase: str) -> tuple[dict, dict[str, np.ndarray]] | None:
+        """Return the last checkpoint of a phase that is as it was written; None where there is none.
+
+        Damaged ones are told of and deleted.
+        """
+        for file in reversed(self._files()):
+            try:
+                about, arrays = unseal(file)
+            except DamagedFile as error:
+                self.warn(f"A checkpoint is damaged ({error}); the one before it is used. Deleted: {file}.")
+                file.unlink()
+                continue
+            if about["phase"] == phase:
+                self.say(f"Continuing in phase {phase!r}, behind epoch {about['epoch']}, step {about['step']}.")
+                return about, arrays
+        return None
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob("*.checkpoint"), key=_number)
+
+
+def _number(file: Path) -> int:
+    return int(file.stem)

@@ -1,0 +1,145 @@
+"""The training loop: what `keras.Model.fit` does, on any number of replicas, and from any step on.
+
+`fit` runs on one replica and under `MirroredStrategy`, but not under `MultiWorkerMirroredStrategy` (Keras issue 20585),
+weighs a replica's images by how many it has, and can begin with an epoch only. One loop for all cases is what makes a
+run with two replicas, or one that was stopped, give what an uninterrupted one on one replica gives.
+"""
+
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tlmed.data import Share
+from tlmed.replicas import workers
+
+Batches = Callable[[tuple[int, int], Share], tf.data.Dataset]
+
+
+class Loop:
+    """Train a compiled network step by step, and know where it stands.
+
+    Make and run it in the scope of the strategy that the network was made in.
+
+    Args:
+        model: The network, with its optimizer; the loss is the cross-entropy of the class probabilities that it gives.
+        batches: Makes an endless data set that begins at an epoch and step and holds a share of each batch, as
+            `ImageSet.training_batches` does: inputs [b, ...] and labels [b].
+        steps: Batches per epoch.
+        together: Steps that TensorFlow runs before Python looks again; it divides `steps`.
+        class_weight: Factor of each class in the loss.
+
+    Attributes:
+        epoch: Epochs done.
+        step: Steps done of the next.
+        metrics: `loss` and `accuracy` of those steps.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        batches: Batches,
+        steps: int,
+        together: int = 1,
+        class_weight: dict[int, float] | None = None,
+    ):
+        self.model, self.batches, self.steps, self.together = model, batches, steps, together
+        self.epoch, self.step = 0, 0
+        self.metrics = (keras.metrics.Mean(name="loss"), keras.metrics.Mean(name="accuracy"))
+        factors = None if class_weight is None else [class_weight[label] for label in sorted(class_weight)]
+        self._take_steps = _compile(model, self.metrics, together, factors)
+
+    def run(
+        self,
+        epochs: int,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        wishes: Callable[[], tuple[bool, bool]] = lambda: (False, False),
+        at_boundary: Callable[[bool, bool], None] = lambda stop, save: None,
+        begin: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Train up to an epoch, from where the loop stands.
+
+        Args:
+            epochs: Epochs in all.
+            callbacks: Of Keras; one that sets `model.stop_training` ends training behind its epoch.
+            wishes: Tells whether to stop, and whether to save.
+            at_boundary: Called between steps and behind each epoch, where the state is whole, with what is wished. Of
+                several workers all do what one of them wishes, and at the same step.
+            begin: Called when the callbacks have begun, to bring everything to where an earlier loop stood.
+        """
+        model, listeners = self.model, keras.callbacks.CallbackList(callbacks, model=self.model)
+        model.stop_training, alone = False, workers()[1] == 1
+        listeners.on_train_begin()
+        begin()
+        batches = iter(tf.distribute.get_strategy().distribute_datasets_from_function(self._share))
+        while self.epoch < epochs and not model.stop_training:
+            listeners.on_epoch_begin(self.epoch)
+            while self.step < self.steps:
+                listeners.on_train_batch_begin(self.step)
+                agreed = self._take_steps(batches, np.array(wishes(), "float32"))
+                self.step += self.together
+                listeners.on_train_batch_end(self.step - 1)
+                at_boundary(*(wishes() if alone else np.array(agreed) > 0))
+            listeners.on_epoch_end(self.epoch, {metric.name: float(metric.result()) for metric in self.metrics})
+            self.epoch, self.step = self.epoch + 1, 0
+            for metric in self.metrics:
+                metric.reset_state()
+            at_boundary(*(wishes() if alone else (False, False)))
+        listeners.on_train_end()
+
+    def _share(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
+        count = context.num_replicas_in_sync // context.num_input_pipelines
+        share = Share(context.num_replicas_in_sync, context.input_pipeline_id * count, count)
+        return self.batches((self.epoch, self.step), share)
+
+
+def _compile(model, metrics, together, factors) -> Callable:
+    """Return a function of TensorFlow that takes so many steps on all replicas, given an iterator over batches."""
+    strategy, (loss_metric, accuracy) = tf.distribute.get_strategy(), metrics
+
+    def step(batch, wishes):
+        inputs, labels = batch
+        count = tf.cast(tf.shape(labels)[:1], tf.float32)
+        if strategy.num_replicas_in_sync > 1:
+            inputs, labels = _fill_empty((inputs, labels))
+        counted = tf.cast(tf.range(tf.shape(labels)[0]) < tf.cast(count, tf.int32), tf.float32)
+        # A replica may have an image less than another, so that the mean over the batch is nobody's to take alone.
+        sums = tf.distribute.get_replica_context().all_reduce(
+            tf.distribute.ReduceOp.SUM, tf.concat([count, wishes], axis=0)
+        )
+        with tf.GradientTape() as tape:
+            scores = model(inputs, training=True)
+            losses = counted * keras.losses.sparse_categorical_crossentropy(labels, scores)
+            if factors is not None:
+                losses *= tf.gather(tf.constant(factors, losses.dtype), labels)
+            penalty = tf.add_n(model.losses) if model.losses else tf.constant(0.0)
+            loss = tf.reduce_sum(losses) / sums[0] + penalty / strategy.num_replicas_in_sync
+        weights = model.trainable_weights
+        # The optimizer adds up the gradients of all replicas.
+        model.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        loss_metric.update_state(losses + penalty, counted)
+        accuracy.update_state(keras.metrics.sparse_categorical_accuracy(labels, scores), counted)
+        return sums[1:]
+
+    def take_step(batches, wishes):
+        agreed = strategy.run(step, args=(next(batches), wishes))
+        return strategy.experimental_local_results(agreed)[0]
+
+    def take_steps(batches, wishes):
+        agreed = wishes
+        for _ in tf.range(together):
+            agreed = take_step(batches, wishes)
+        return agreed
+
+    return tf.function(take_step if together == 1 else take_steps)
+
+
+def _fill_empty(batch):
+    """Return a batch with one blank image if it has none: few operations of TensorFlow can do without."""
+    blank = tf.cast(tf.equal(tf.shape(batch[1])[0], 0), tf.int32)
+
+    def fill(values: tf.Tensor) -> tf.Tensor:
+        return tf.concat([values, tf.zeros(tf.concat([[blank], tf.shape(values)[1:]], 0), values.dtype)], axis=0)
+
+    return keras.tree.map_structure(fill, batch)
