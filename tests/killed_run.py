@@ -25,7 +25,7 @@ from tlmed.rundir import RunDir  # noqa: E402
 from tlmed.training import fitting, loop  # noqa: E402
 from tlmed.training.checkpoints import Checkpoints  # noqa: E402
 
-SETTINGS = ("head.dropout=0.5", "phases.1.batch_norm=update", "engine=tensorflow")
+SETTINGS = ("head.dropout=0.5", "phases.1.batch_norm=update", "engine=tensorflow", "cache=on")
 Checkpoints.due = property(lambda self: True)  # else nothing here would last until the first
 
 
