@@ -31,11 +31,16 @@ def batches(begin, share):
     return rows.map(lambda part: (tf.gather(IMAGES, part), tf.gather(LABELS, part)))
 
 
-def main(wanted: str) -> None:
-    """Take the step."""
+def open_devices(wanted: str) -> None:
+    """Make two devices of the processor for two replicas."""
     if wanted == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+def main(wanted: str) -> None:
+    """Take the step."""
+    open_devices(wanted)
     cluster = find_cluster(os.environ)
     strategy = choose_strategy(wanted, cluster.size if cluster else 1, 9)
     keras.utils.set_random_seed(0)

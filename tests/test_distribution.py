@@ -180,6 +180,19 @@ def test_batch_norm_that_updates_has_the_same_statistics_in_all_processes(capsys
     check_statistics([one.stdout, capsys.readouterr().out])
 
 
+def test_a_phase_goes_on_with_another_number_of_replicas(tmp_path):
+    """What two replicas have seen of an epoch is counted; the epochs are those of one."""
+    losses = {}
+    for name, strategies in {"one": ["one"], "two then one": ["mirrored", "one"]}.items():
+        for strategy in strategies:
+            done = call(
+                "-m", "tests.resized_run", strategy, tmp_path / name, "stop" if strategy == "mirrored" else "go"
+            )
+            assert done.returncode == 0, done.stderr[-3000:]
+        losses[name] = json.loads(done.stdout.splitlines()[-1])
+    np.testing.assert_allclose(losses["two then one"], losses["one"], atol=TOLERANCE)
+
+
 GPUS = len(tf.config.list_physical_devices("GPU"))
 
 
@@ -230,7 +243,7 @@ def test_auto_takes_what_is_there(monkeypatch):
 
 
 LAUNCH = (sys.executable, "-c", "from tlmed.cli import main; main()", "launch")
-LONG = (*LENET, *SAME, "data.batch_size=11", "phases.0.epochs=2", "phases.1.epochs=400", "phases.patience=none")
+LONG = (*LENET, *SAME, "data.batch_size=11", "phases.0.epochs=2", "phases.1.epochs=150", "phases.patience=none")
 
 
 def start(folder, data, workers, settings):

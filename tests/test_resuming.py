@@ -1,5 +1,6 @@
 """A run that was stopped, at whatever moment, ends where an uninterrupted one ends."""
 
+import errno
 import json
 import os
 import signal
@@ -14,11 +15,11 @@ import tensorflow as tf
 
 import tlmed
 from tlmed import stopping
-from tlmed.errors import InputError, Interrupted
+from tlmed.errors import InputError, Interrupted, RunFailed
 from tlmed.heads import attach_head, augmentation
 from tlmed.phases import moving, thaw
 from tlmed.recipe import Phase, override
-from tlmed.rundir import RunDir, read_csv
+from tlmed.rundir import RunDir, atomic, read_csv
 from tlmed.sealed import DamagedFile, seal, unseal
 from tlmed.training import Checkpoints, Loop, fit_phase
 
@@ -276,6 +277,47 @@ def test_a_run_directory_has_one_writer(images, tmp_path):
             train(images, tmp_path / "run")
     assert not run.is_running
     train(images, tmp_path / "run")
+
+
+def test_a_run_that_goes_on_in_another_environment_says_so(images, tmp_path, monkeypatch):
+    monkeypatch.setattr("tlmed.run.story.evaluate_run", lambda *_: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        train(images, tmp_path / "run")
+    monkeypatch.undo()
+    file = tmp_path / "run" / "environment.json"
+    file.write_text(file.read_text().replace(f'"keras": "{keras.__version__}"', '"keras": "3.0.0"'))
+    said = []
+    train(images, tmp_path / "run", voice=tlmed.voice.Voice(warn=said.append))
+    [sentence] = [sentence for sentence in said if "another environment" in sentence]
+    assert f"versions.keras: 3.0.0 before, {keras.__version__} now" in sentence
+    assert "another environment" in json.loads(file.read_text())["warnings"][-1]
+
+
+def test_a_full_disk_ends_the_run_and_it_goes_on_when_there_is_room(images, tmp_path, monkeypatch):
+    whole = train(images, tmp_path / "whole")
+    monkeypatch.setattr("tlmed.training.checkpoints.Checkpoints.due", True)
+    monkeypatch.setattr("tlmed.training.checkpoints.seal", fill_at(3))
+    with pytest.raises(RunFailed, match="disk must have room"):
+        train(images, tmp_path / "run")
+    assert not list((tmp_path / "run").rglob(".writing-*"))
+    assert len(list((tmp_path / "run").rglob("*.checkpoint"))) == 2
+    monkeypatch.undo()
+    check_equal(whole.path, train(images, tmp_path / "run").path)
+
+
+def fill_at(number):
+    """Return what seals files until the disk is full, in the midst of the `number`th."""
+    calls = []
+
+    def write(path, about, arrays):
+        calls.append(1)
+        if len(calls) < number:
+            return seal(path, about, arrays)
+        with atomic(path) as part:
+            part.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    return write
 
 
 def test_the_images_that_changed_are_named(images, tmp_path, monkeypatch):

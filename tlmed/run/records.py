@@ -17,6 +17,7 @@ from tlmed.run.outcome import Outcome
 from tlmed.run.preparation import Prepared
 from tlmed.run.workers import Workers
 from tlmed.rundir import RunDir, read_csv, write_csv, write_json, write_text
+from tlmed.voice import Voice
 
 SPLITS = ("path", "label", "group", "split", "sha256")
 
@@ -108,6 +109,23 @@ def keep_choices(run: RunDir, plan: dict) -> None:
         before = {phase["name"]: phase["cache"] for phase in run.json("plan.json")["phases"]}
         for phase in plan["phases"]:
             phase["cache"] = before[phase["name"]]
+
+
+def warn_of_changes(run: RunDir, environment: dict, voice: Voice) -> None:
+    """Warn where a run goes on in another environment than it began in, and note it in `environment`."""
+    if not (run / "environment.json").exists():
+        return
+    before = run.json("environment.json")
+    parts = {"versions", "devices", "threads", "strategy"}
+    old, new = (_flatten({name: content[name] for name in parts}) for content in (before, environment))
+    changed = [
+        f"{name}: {old.get(name)} before, {new.get(name)} now"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
+    if changed:
+        environment["warnings"].append(f"The run goes on in another environment than it began in: {listed(changed)}.")
+        voice.warn(environment["warnings"][-1] + " Its numbers may not be those of an uninterrupted run.")
 
 
 def describe_run(recipe: Recipe, prepared: Prepared, addresses: Sequence[str]) -> dict:

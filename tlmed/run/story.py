@@ -23,6 +23,7 @@ from tlmed.run.records import (
     holds_same_recipe,
     keep_choices,
     open_run,
+    warn_of_changes,
     write_timing,
 )
 from tlmed.run.schedule import train_phases
@@ -114,7 +115,9 @@ def train(
             with open_run(workers, recipe, recipe_file, prepared.images, fresh):
                 keep_choices(run, prepared.plan)
                 write_json(run / "plan.json", prepared.plan)
-                write_json(run / "environment.json", describe_run(recipe, prepared, workers.addresses))
+                environment = describe_run(recipe, prepared, workers.addresses)
+                warn_of_changes(run, environment, voice)
+                write_json(run / "environment.json", environment)
                 outcome = _train(recipe, run, prepared, clock, voice)
                 evaluate_run(recipe, run, prepared.images, outcome, clock, voice)
                 if workers.is_chief:

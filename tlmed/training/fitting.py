@@ -11,7 +11,7 @@ import numpy as np
 from tlmed import metrics, stopping
 from tlmed.errors import RunFailed, Terminated
 from tlmed.recipe import MONITORS, Phase
-from tlmed.replicas import assign_each, read_each, workers
+from tlmed.replicas import assign_each, read_each, replicas, workers
 from tlmed.training.checkpoints import Checkpoints
 from tlmed.training.loop import Loop
 
@@ -147,9 +147,16 @@ class State:
     @property
     def _local(self) -> list[keras.Variable]:
         """What each replica has by itself: random states, and what it has seen of the epoch."""
+        return [*self._states, *self._seen]
+
+    @property
+    def _states(self) -> list[keras.Variable]:
         weights = {id(weight) for weight in self.loop.model.weights}
-        states = [variable for variable in self.moving if id(variable) not in weights]
-        return [*states, *(variable for metric in self.loop.metrics for variable in metric.variables)]
+        return [variable for variable in self.moving if id(variable) not in weights]
+
+    @property
+    def _seen(self) -> list[keras.Variable]:
+        return [variable for metric in self.loop.metrics for variable in metric.variables]
 
     @property
     def _places(self) -> list[int]:
@@ -161,11 +168,13 @@ class State:
         """Return facts and arrays that `put` brings everything back from."""
         best, loop = self.best, self.loop
         arrays = {name: np.array(variable.numpy()) for name, variable in self._shared.items()}
-        arrays |= {f"local {i}": values for i, values in enumerate(read_each(self._local))}
+        arrays |= {f"state {i}": values for i, values in enumerate(read_each(self._states))}
+        arrays |= {f"seen {i}": values for i, values in enumerate(read_each(self._seen))}
         if best.best_weights is not None:
             arrays |= {f"best {i}": np.array(best.best_weights[i]) for i in self._places}
         about = {
             "phase": self.log.phase,
+            "replicas": replicas(),
             "epoch": loop.epoch,
             "step": loop.step,
             "stopped": bool(loop.model.stop_training),
@@ -178,11 +187,16 @@ class State:
         return about, arrays
 
     def put(self, about: dict, arrays: dict[str, np.ndarray]) -> None:
-        """Bring everything to where `take` saw it."""
+        """Bring everything to where `take` saw it; on another number of replicas random states begin anew."""
         best, loop = self.best, self.loop
         for name, variable in self._shared.items():
             variable.assign(arrays[name])
-        assign_each(self._local, [arrays[f"local {i}"] for i in range(len(self._local))])
+        seen = [arrays[f"seen {i}"] for i in range(len(self._seen))]
+        if about["replicas"] == replicas():
+            assign_each(self._states, [arrays[f"state {i}"] for i in range(len(self._states))])
+        else:
+            seen = [np.stack([rows.sum(axis=0), *[np.zeros_like(rows[0])] * (replicas() - 1)]) for rows in seen]
+        assign_each(self._seen, seen)
         best.best, best.best_epoch, best.wait = about["best"], about["best_epoch"], about["wait"]
         if about["best"] is not None:
             weights = loop.model.get_weights()
