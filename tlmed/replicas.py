@@ -36,6 +36,7 @@ def choose_strategy(wanted: str, workers: int, batch_size: int) -> tf.distribute
     if name == "one":
         return tf.distribute.get_strategy()
     strategy = tf.distribute.MultiWorkerMirroredStrategy() if name == "multi-worker" else _mirror()
+    stopping.listen_again()  # TensorFlow's cluster takes SIGTERM for itself
     _check_batch(strategy, batch_size)
     return strategy
 

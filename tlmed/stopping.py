@@ -12,8 +12,26 @@ _savers: list[Callable[[], None] | None] = []
 
 def listen() -> None:
     """Turn SIGINT and SIGTERM into exceptions in the main thread."""
-    signal.signal(signal.SIGINT, lambda number, frame: _stop(Interrupted("Stopped by Ctrl-C.")))
-    signal.signal(signal.SIGTERM, lambda number, frame: _stop(Terminated("Stopped by SIGTERM.")))
+    for number, handle in _HANDLERS.items():
+        signal.signal(number, handle)
+
+
+def listen_again() -> None:
+    """Take signals back from whoever has taken them without asking Python, if they were listened to."""
+    for number, handle in _HANDLERS.items():
+        if signal.getsignal(number) is handle:
+            signal.signal(number, handle)
+
+
+def _interrupt(number, frame):
+    _stop(Interrupted("Stopped by Ctrl-C."))
+
+
+def _terminate(number, frame):
+    _stop(Terminated("Stopped by SIGTERM."))
+
+
+_HANDLERS = {signal.SIGINT: _interrupt, signal.SIGTERM: _terminate}
 
 
 def _stop(error: TlmedError):

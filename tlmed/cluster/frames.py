@@ -32,7 +32,8 @@ class FrameError(ValueError):
 def send_frame(connection: socket.socket, kind: Kind, payload: bytes = b"") -> None:
     """Send a frame; the caller sees to it that no other thread sends at the same time."""
     connection.sendall(_head(kind, payload))
-    connection.sendall(payload)
+    if payload:  # whoever has the head of an empty frame has all of it, and may be gone
+        connection.sendall(payload)
 
 
 def pack_frame(kind: Kind, payload: bytes) -> bytes:

@@ -117,7 +117,8 @@ def warn_of_changes(run: RunDir, environment: dict, voice: Voice) -> None:
         return
     before = run.json("environment.json")
     parts = {"versions", "devices", "threads", "strategy"}
-    old, new = (_flatten({name: content[name] for name in parts}) for content in (before, environment))
+    old, new = (_flatten({name: content.get(name) for name in parts}) for content in (before, environment))
+    old["strategy.workers"] = new["strategy.workers"]  # their addresses decide nothing
     changed = [
         f"{name}: {old.get(name)} before, {new.get(name)} now"
         for name in sorted({*old, *new})
