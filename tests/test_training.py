@@ -46,6 +46,46 @@ def phase(**fields):
     return Phase(**{"name": "p", "thaw": "all", "epochs": 4, "learning_rate": 0.05, **fields})
 
 
+class Losses(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.rows = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.rows.append([logs["loss"], logs["accuracy"]])
+
+
+@pytest.mark.parametrize("together", [1, 3])
+@pytest.mark.parametrize("class_weight", [None, {0: 0.5, 1: 1.0, 2: 3.0}])
+def test_the_loop_does_what_fit_does(together, class_weight):
+    looped, fitted = make(phase(optimizer="adam")), make(phase(optimizer="adam"))
+    fitted.set_weights(looped.get_weights())
+    ours, theirs = Losses(), Losses()
+    uneven = tf.data.Dataset.from_tensor_slices((IMAGES[:22], LABELS[:22])).batch(8).repeat()
+    Loop(looped, lambda begin, share: uneven, 3, together, class_weight).run(4, [ours])
+    fitted.fit(
+        uneven, steps_per_epoch=3, epochs=4, class_weight=class_weight, callbacks=[theirs], shuffle=False, verbose=0
+    )
+    np.testing.assert_allclose(ours.rows, theirs.rows, atol=1e-6)
+    for one, other in zip(looped.weights, fitted.weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_penalties_of_a_network_count_as_in_fit():
+    def make_penalised():
+        inputs = keras.Input((8, 8, 3), name="images")
+        scaled = keras.layers.Rescaling(1 / 255)(inputs)
+        layer = keras.layers.Conv2D(4, 3, strides=2, kernel_regularizer=keras.regularizers.L2(0.1))
+        return thaw(attach_head(keras.Model(inputs, layer(scaled)), 3), phase())
+
+    looped, fitted = make_penalised(), make_penalised()
+    fitted.set_weights(looped.get_weights())
+    ours, theirs = Losses(), Losses()
+    Loop(looped, batches, 3).run(2, [ours])
+    fitted.fit(batches(), steps_per_epoch=3, epochs=2, callbacks=[theirs], shuffle=False, verbose=0)
+    np.testing.assert_allclose(ours.rows, theirs.rows, atol=1e-6)
+
+
 def test_validation_scores_are_exact():
     model, _, rows = fit(phase(epochs=1))
     scores = model.predict(IMAGES[:12], verbose=0)
