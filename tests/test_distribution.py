@@ -168,6 +168,7 @@ def check_statistics(printed):
             assert np.abs(mean).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_batch_norm_that_updates_has_the_same_statistics_on_all_devices():
     done = [call("-m", "tests.synchronized_run", strategy) for strategy in ("one", "mirrored")]
     assert [it.returncode for it in done] == [0, 0], done[1].stderr[-3000:]
@@ -182,6 +183,7 @@ def test_batch_norm_that_updates_has_the_same_statistics_in_all_processes(capsys
     check_statistics([one.stdout, capsys.readouterr().out])
 
 
+@pytest.mark.slow
 def test_a_phase_goes_on_with_another_number_of_replicas(tmp_path):
     """What two replicas have seen of an epoch is counted; the epochs are those of one."""
     losses = {}

@@ -1,6 +1,7 @@
 """A run can be watched while it trains."""
 
 import json
+import sys
 
 import keras
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 
 import tlmed
 from tlmed.cli import cli
+from tlmed.errors import InputError
 from tlmed.recipe import override
 from tlmed.rundir import read_csv
 from tlmed.status import describe_seconds
@@ -96,6 +98,13 @@ def test_tensorboard_gets_the_scores_of_every_epoch(images, tmp_path):
                 if value.tag == "epoch_loss"
             ]
             assert values == pytest.approx([float(row[column]) for row in rows], rel=1e-6)
+
+
+def test_tensorboard_that_is_not_installed_is_said_before_training(images, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(InputError, match=r"pip install 'tlmed\[tensorboard\]'"):
+        train(images, tmp_path / "run", "tensorboard=true", "cache=off")
+    assert not (tmp_path / "run").exists()
 
 
 def test_nothing_is_written_for_tensorboard_unless_asked(finished):

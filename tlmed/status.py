@@ -19,7 +19,7 @@ def describe_status(run: RunDir) -> list[str]:
         raise InputError(f"RUN must be the directory of a run, as `tlmed train` makes it. Received: {str(run.path)!r}.")
     if run.complete:
         return [f"{run.path}: complete."]
-    words = run.marker.read_text(encoding="utf-8").strip()
+    words = run.marker.read_text(encoding="utf-8").strip().split(" The same command")[0]
     if not run.is_running:
         return [f"{run.path}: stopped; the same `tlmed train` command continues it.", words, *_describe_step(run)]
     return [f"{run.path}: running.", words, *_describe_step(run)]

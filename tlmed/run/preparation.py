@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib.util
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -138,6 +139,10 @@ def _collected(faults: list[str]) -> Iterator[None]:
 
 def _find_network_faults(recipe, network) -> list[str]:
     faults, head = [], recipe.head
+    if recipe.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        faults.append(
+            "`tensorboard` must be installed: pip install 'tlmed[tensorboard]' brings it. Received: tensorboard=True."
+        )
     if recipe.cache != "off":
         with _collected(faults):
             choose_engine(recipe.engine, recipe.engine_precision)
