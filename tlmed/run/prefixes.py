@@ -142,8 +142,11 @@ def _keep(recipe, prefix, pixels, name, voice, trained_on=False) -> tuple[Activa
     number, count = workers()
     if count == 1:
         return keep(None)
-    part = np.array_split(np.arange(len(pixels.digests)), count)[number]
-    if not all_agree(keep(part) is not None):
+    own = keep(np.array_split(np.arange(len(pixels.digests)), count)[number])
+    if not all_agree(own is not None):
         return None
     found = keep(None)
-    return found if all_agree(found is not None) else None
+    if not all_agree(found is not None):
+        return None
+    sums = {name: own[1][name] + found[1][name] for name in ("computed", "batches", "seconds", "preparation_seconds")}
+    return found[0], {**found[1], **sums}

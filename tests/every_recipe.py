@@ -1,0 +1,28 @@
+"""Train shipped recipes, made small, under a strategy: each in a process of its own, forked from one.
+
+python -m tests.every_recipe mirrored|multi-worker FOLDER NAME ...
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from tests.synchronized_run import open_devices
+from tests.test_recipes import train
+
+
+def main(strategy: str, folder: str, *names: str) -> None:
+    """Train one after the other; a worker, which cannot fork behind its strategy, just one."""
+    for name in names:
+        child = os.fork() if strategy == "mirrored" else 0
+        if child == 0:
+            open_devices(strategy)
+            train(name, Path(folder) / name, f"distribute={strategy}")
+            if strategy == "mirrored":
+                os._exit(0)
+        elif status := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+            sys.exit(f"{name} ended with {status}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
