@@ -61,7 +61,7 @@ def make(backbone: str, size: str, blocks) -> tuple[keras.Model, tf.data.Dataset
 
 @click.command()
 @click.option("--epochs", default=5, help="Of each, in each round.")
-@click.option("--rounds", default=5)
+@click.option("--rounds", default=5, help="Turns.")
 def main(epochs, rounds):
     """Print, for each case, the ratio and what it is made of."""
     tf.config.experimental.enable_op_determinism()

@@ -22,11 +22,10 @@ from tlmed.features.engines import Engine  # noqa: E402
 from tlmed.recipe import override  # noqa: E402
 from tlmed.run import finished, schedule, scoring, story  # noqa: E402
 from tlmed.rundir import RunDir  # noqa: E402
-from tlmed.training import fitting, loop  # noqa: E402
+from tlmed.training import fitting  # noqa: E402
 from tlmed.training.checkpoints import Checkpoints  # noqa: E402
 
 SETTINGS = ("head.dropout=0.5", "phases.1.batch_norm=update", "engine=tensorflow", "cache=on")
-Checkpoints.due = property(lambda self: True)  # else nothing here would last until the first
 
 
 def kill() -> None:
@@ -101,6 +100,7 @@ def run(images: str, out: Path, moment=None) -> int:
     child = os.fork()
     if child == 0:
         os.environ["TLMED_CACHE_DIR"] = str(out.parent / f"cache-{out.name}")
+        Checkpoints.due = property(lambda self: True)  # else nothing here would last until the first
         if moment:
             MOMENTS[moment[0]](moment[1])
         tlmed.train(override(tlmed.load_recipe("fine_tuning"), [*SMALL, *SETTINGS]), out, images)
@@ -110,7 +110,6 @@ def run(images: str, out: Path, moment=None) -> int:
 
 def main(images: str, folder: str, moments: str) -> None:
     """Train once undisturbed, then once for each moment."""
-    assert loop  # the modules above are imported once, for all processes
     if status := run(images, Path(folder) / "whole"):
         sys.exit(f"the run that is left alone ended with {status}")
     ended = []

@@ -23,7 +23,9 @@ SMALL = (PHANTOMS, "data.image_size=64,64", "data.batch_size=16", "phases.epochs
 # Where the study does not fix the backbone, LeNet5 with its digits stands in: live weights, and quick.
 LENET5 = ("backbone=LeNet5", "weights=digits")
 STAND_INS = {
-    "vgg16_blockwise": ("weights=none", "data.source=tfds:tlmed_phantoms/images=24,size=64,seed=1"),
+    "vgg16_blockwise": (
+        *("weights=none", "data.source=tfds:tlmed_phantoms/images=24,size=64,seed=1", "data.image_size=32,32"),
+    ),
     "two_backbones": ("backbone=LeNet5,CifarNet", "weights=digits,none"),
     "random_initialisation": ("backbone=LeNet5",),
     "feature_extractor_hybrid": (*LENET5, "head.folds=3"),

@@ -1,4 +1,3 @@
-import contextlib
 import dataclasses
 import errno
 import hashlib
@@ -155,34 +154,6 @@ def test_ten_lines_of_keras_end_where_train_ends(images, tmp_path):
     apart = max(np.abs(a - b).max() for a, b in zip(trained.get_weights(), model.get_weights(), strict=True))
     assert apart < 1e-5
     assert moved > 1e-3
-
-
-class Interrupt(keras.callbacks.Callback):
-    def __init__(self, phase):
-        super().__init__()
-        self.phase = phase
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if self.phase == "top":
-            raise KeyboardInterrupt
-
-
-def test_a_stopped_run_is_marked_and_continues_to_the_same_result(finished, images, tmp_path):
-    recipe = small(*WITH_BATCH_NORM, name="fine_tuning")
-    voice = run.Voice(progress=lambda phase, epochs, steps: contextlib.nullcontext(Interrupt(phase)))
-    with pytest.raises(KeyboardInterrupt, match="--out"):
-        tlmed.train(recipe, tmp_path / "run", images, voice=voice)
-    folder = RunDir(tmp_path / "run")
-    assert not folder.complete
-    assert "Ctrl-C" in folder.marker.read_text()
-    said = []
-    tlmed.train(recipe, tmp_path / "run", images, voice=run.Voice(say=said.append))
-    assert "Continuing behind phase 'head'." in said
-    assert folder.complete
-    assert {path.name for path in folder.path.iterdir()} == set(FILES) - HYBRID_ONLY
-    assert (folder / "predictions.csv").read_bytes() == (finished.path / "predictions.csv").read_bytes()
-    rows = [[row[name] for name in HISTORY[:-1]] for row in read_csv(folder / "history.csv")]
-    assert rows == [[row[name] for name in HISTORY[:-1]] for row in read_csv(finished.path / "history.csv")]
 
 
 def test_a_complete_run_is_returned_as_it_is(finished, images):

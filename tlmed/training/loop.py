@@ -69,7 +69,7 @@ class Loop:
             begin: Called when the callbacks have begun, to bring everything to where an earlier loop stood.
         """
         model, listeners = self.model, keras.callbacks.CallbackList(callbacks, model=self.model)
-        model.stop_training, alone = False, workers()[1] == 1
+        model.stop_training, alone, nothing = False, workers()[1] == 1, tf.zeros(2)
         listeners.on_train_begin()
         begin()
         batches = iter(tf.distribute.get_strategy().distribute_datasets_from_function(self._share))
@@ -77,7 +77,7 @@ class Loop:
             listeners.on_epoch_begin(self.epoch)
             while self.step < self.steps:
                 listeners.on_train_batch_begin(self.step)
-                agreed = self._take_steps(batches, np.array(wishes(), "float32"))
+                agreed = self._take_steps(batches, nothing if alone else tf.constant(wishes(), tf.float32))
                 self.step += self.together
                 listeners.on_train_batch_end(self.step - 1)
                 at_boundary(*(wishes() if alone else np.array(agreed) > 0))
