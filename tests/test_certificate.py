@@ -59,7 +59,13 @@ def check_one_step(name, size):
     assert {"frozen", "thawed"} == set(entry["blocks"].values())
 
 
-@pytest.mark.parametrize(("name", "size"), FAMILIES.items())
+SLOW = ("ConvNeXtTiny", "DenseNet121", "EfficientNetV2B0", "InceptionV3", "NASNetMobile", "Xception")
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [pytest.param(*pair, marks=pytest.mark.slow if pair[0] in SLOW else ()) for pair in FAMILIES.items()],
+)
 def test_what_is_frozen_stays_and_what_is_thawed_moves_to_the_bit_in_every_family(name, size):
     check_one_step(name, size)
 

@@ -106,7 +106,8 @@ UNEVEN = (*LENET, *SAME, "cache=on", "data.batch_size=11")  # the last batch has
 @pytest.fixture(scope="module")
 def alone(phantoms, tmp_path_factory):
     """Give a run of LeNet5 on one replica."""
-    return run_strategies(tmp_path_factory.mktemp("runs"), phantoms, ["one"], UNEVEN)[0]
+    out = tmp_path_factory.mktemp("runs") / "one"
+    return tlmed.train(override(tlmed.load_recipe("fine_tuning"), UNEVEN), out, phantoms).path
 
 
 @pytest.mark.slow

@@ -62,7 +62,10 @@ def test_the_table_holds_every_approach():
     } <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+SLOW = ("layerwise", "vgg16_blockwise")  # they differ from `blockwise` by a unit and a backbone
+
+
+@pytest.mark.parametrize("name", [pytest.param(it, marks=pytest.mark.slow if it in SLOW else ()) for it in NAMES])
 def test_every_recipe_trains_and_moves_exactly_what_it_thaws(name, trained):
     run = trained(name)
     assert run.complete

@@ -183,8 +183,8 @@ def make_predictor(
         batch_size: Rows per batch, of all replicas together.
     """
     strategy, count = tf.distribute.get_strategy(), replicas()
-    alone = tf.function(network, input_signature=[spec])
-    run = tf.function(lambda batch: strategy.run(network, args=(batch,)), reduce_retracing=True)
+    alone = tf.function(network, input_signature=[spec], autograph=False)
+    run = tf.function(lambda batch: strategy.run(network, args=(batch,)), reduce_retracing=True, autograph=False)
 
     def compute(rows: np.ndarray) -> np.ndarray:
         if count == 1:

@@ -98,6 +98,7 @@ def _compile(model, metrics, together, factors) -> Callable:
     """Return a function of TensorFlow that takes so many steps on all replicas, given an iterator over batches."""
     strategy, (loss_metric, accuracy) = tf.distribute.get_strategy(), metrics
 
+    @tf.autograph.experimental.do_not_convert  # a network is made of graph operations already
     def step(batch, wishes):
         inputs, labels = batch
         count = tf.cast(tf.shape(labels)[:1], tf.float32)
@@ -122,6 +123,7 @@ def _compile(model, metrics, together, factors) -> Callable:
         accuracy.update_state(keras.metrics.sparse_categorical_accuracy(labels, scores), counted)
         return sums[1:]
 
+    @tf.autograph.experimental.do_not_convert
     def take_step(batches, wishes):
         agreed = strategy.run(step, args=(next(batches), wishes))
         return strategy.experimental_local_results(agreed)[0]
