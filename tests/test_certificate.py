@@ -59,7 +59,7 @@ def check_one_step(name, size):
     assert {"frozen", "thawed"} == set(entry["blocks"].values())
 
 
-SLOW = ("ConvNeXtTiny", "DenseNet121", "EfficientNetV2B0", "InceptionV3", "NASNetMobile", "Xception")
+SLOW = ("ConvNeXtTiny", "DenseNet121", "EfficientNetV2B0", "InceptionV3", "NASNetMobile", "ResNet50V2", "Xception")
 
 
 @pytest.mark.parametrize(

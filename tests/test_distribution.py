@@ -241,6 +241,7 @@ def test_recipes_run_in_two_processes(name, tmp_path):
     assert RunDir(tmp_path / name).json("environment.json")["strategy"]["name"] == "multi-worker"
 
 
+@pytest.mark.slow
 def test_learning_rates_are_scaled_only_where_that_is_asked_for(alone, phantoms, tmp_path, monkeypatch):
     assert RunDir(alone).json("plan.json")["phases"][0]["learning_rates"]["head"] == pytest.approx(0.1)
     monkeypatch.setattr("tlmed.run.preparation.replicas", lambda: 4)

@@ -125,6 +125,7 @@ def test_statistics_stay_means_that_training_uses_them():
     assert not np.allclose(model(IMAGES, training=True), model(IMAGES, training=False), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_moving_statistics_follow_within_the_epochs_of_a_small_data_set():
     model = make()
     norm = model.get_layer("norm1")
