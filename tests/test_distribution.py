@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -271,6 +272,14 @@ def test_replicas_share_a_batch_evenly_and_lose_nothing(count, images):
 def test_a_strategy_that_is_not_there_is_refused(wanted, workers, words):
     with pytest.raises(InputError, match=words):
         replicas.choose_strategy(wanted, workers, 32)
+
+
+def test_a_batch_smaller_than_the_replicas_is_refused(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * 4)
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda: SimpleNamespace(num_replicas_in_sync=4))
+    assert replicas.choose_strategy("mirrored", 1, 4).num_replicas_in_sync == 4
+    with pytest.raises(InputError, match=r"must be the number of replicas \(4\) or more. Received: data.batch_size=3"):
+        replicas.choose_strategy("mirrored", 1, 3)
 
 
 def test_auto_takes_what_is_there(monkeypatch):
