@@ -14,9 +14,8 @@ from tlmed.quiet import import_tensorflow
 
 import_tensorflow()
 
-import tensorflow as tf  # noqa: E402
-
 import tlmed  # noqa: E402
+from tests.synchronized_run import open_devices  # noqa: E402
 from tlmed.recipe import override  # noqa: E402
 
 
@@ -25,9 +24,7 @@ def run(strategy: str, out: Path, images: str, recipe: str, settings: list[str])
     child = os.fork()
     if child == 0:
         os.environ["TLMED_CACHE_DIR"] = str(out.parent / f"cache-{strategy}")
-        if strategy == "mirrored":
-            cpu = tf.config.list_physical_devices("CPU")[0]
-            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        open_devices(strategy)
         tlmed.train(override(tlmed.load_recipe(recipe), [*settings, f"distribute={strategy}"]), out, images)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

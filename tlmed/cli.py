@@ -15,7 +15,7 @@ import click
 from tlmed import __version__, stopping
 from tlmed.errors import InputError, RunFailed, TlmedError
 from tlmed.recipe import STRATEGIES, find_recipe, load_recipe, override, shipped_recipes, summary, to_source
-from tlmed.rundir import RunDir, write_text
+from tlmed.rundir import write_text
 from tlmed.voice import Voice
 
 UNFINISHED = 3
@@ -209,9 +209,10 @@ def predict(run, paths, out, skip_bad):
 @_debug
 def status(run):
     """Show how far RUN is, while it trains or after it was stopped."""
+    from tlmed.rundir import find_run
     from tlmed.status import describe_status
 
-    for line in describe_status(RunDir(run)):
+    for line in describe_status(find_run(run, complete=False)):
         click.echo(line)
 
 

@@ -214,15 +214,19 @@ class RunDir:
             (self / "history.csv").unlink(missing_ok=True)
 
 
-def find_run(path: str | Path) -> RunDir:
-    """Return the directory of a complete run.
+def find_run(path: str | Path, complete: bool = True) -> RunDir:
+    """Return the directory of a run.
+
+    Args:
+        path: Where it is.
+        complete: Whether it has to be complete.
 
     Raises:
-        InputError: If there is none at `path`, or it is unfinished.
+        InputError: If there is none at `path`, or it is unfinished and should not be.
     """
     run = RunDir(Path(path))
     if not run.exists:
         raise InputError(f"RUN must be the directory of a run, as `tlmed train` makes it. Received: {str(path)!r}.")
-    if not run.complete:
+    if complete and not run.complete:
         raise InputError(f"RUN must be complete; the same `tlmed train` command continues it. Received: {str(path)!r}.")
     return run

@@ -3,20 +3,13 @@
 import json
 import time
 
-from tlmed.errors import InputError
 from tlmed.rundir import RunDir
 
 STATUS = "status.json"  # in the run's folder of progress
 
 
 def describe_status(run: RunDir) -> list[str]:
-    """Return in a few lines whether a run is training, stopped or complete, and how far it is.
-
-    Raises:
-        InputError: If there is no run.
-    """
-    if not run.exists:
-        raise InputError(f"RUN must be the directory of a run, as `tlmed train` makes it. Received: {str(run.path)!r}.")
+    """Return in a few lines whether a run is training, stopped or complete, and how far it is."""
     if run.complete:
         return [f"{run.path}: complete."]
     words = run.marker.read_text(encoding="utf-8").strip().split(" The same command")[0]

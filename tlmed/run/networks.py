@@ -79,17 +79,14 @@ def _pixels(recipe, images):
 
 def predict_rows(recipe: Recipe, network: keras.Model, images: ImageSet, rows: np.ndarray) -> np.ndarray:
     """Return what a network gives for some images, in the recipe's batches: float32 [n, outputs]."""
-    if replicas() > 1:
-        return image_predictor(recipe, network, images)(rows)
-    look = keras.callbacks.LambdaCallback(on_predict_batch_end=lambda batch, logs: stopping.check())
-    return network.predict(images.batches(rows, recipe.data.batch_size), verbose=0, callbacks=[look])
+    return image_predictor(recipe, network, images)(rows)
 
 
 def image_predictor(recipe: Recipe, network: keras.Model, images: ImageSet) -> Callable[[np.ndarray], np.ndarray]:
     """Return a function from row numbers to what a network gives for those images, traced once for all calls."""
-    if replicas() == 1:
-        return lambda rows: predict_rows(recipe, network, images, rows)
-    spec = tf.TensorSpec([None, *images.image_size, 3], tf.uint8)
-    return make_predictor(
-        lambda pixels: network(pixels, training=False), images.pixels.take, spec, recipe.data.batch_size
-    )
+    size = recipe.data.batch_size
+    if replicas() > 1:
+        spec = tf.TensorSpec([None, *images.image_size, 3], tf.uint8)
+        return make_predictor(lambda pixels: network(pixels, training=False), images.pixels.take, spec, size)
+    look = keras.callbacks.LambdaCallback(on_predict_batch_end=lambda batch, logs: stopping.check())
+    return lambda rows: network.predict(images.batches(rows, size), verbose=0, callbacks=[look])

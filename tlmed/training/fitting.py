@@ -137,7 +137,7 @@ class State:
     @property
     def _shared(self) -> dict[str, keras.Variable]:
         """What all replicas have in common."""
-        local = {id(variable) for variable in self._local}
+        local = {id(variable) for variable in self._states}
         parts = {
             "weight": [variable for variable in self.moving if id(variable) not in local],
             "optimizer": self.loop.model.optimizer.variables,
@@ -145,17 +145,14 @@ class State:
         return {f"{name} {i}": variable for name, part in parts.items() for i, variable in enumerate(part)}
 
     @property
-    def _local(self) -> list[keras.Variable]:
-        """What each replica has by itself: random states, and what it has seen of the epoch."""
-        return [*self._states, *self._seen]
-
-    @property
     def _states(self) -> list[keras.Variable]:
+        """The random states, which each replica has by itself."""
         weights = {id(weight) for weight in self.loop.model.weights}
         return [variable for variable in self.moving if id(variable) not in weights]
 
     @property
     def _seen(self) -> list[keras.Variable]:
+        """What each replica has seen of the epoch."""
         return [variable for metric in self.loop.metrics for variable in metric.variables]
 
     @property
