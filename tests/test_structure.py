@@ -19,7 +19,8 @@ ORDER = (
         "phases",
         "certificate",
     ),
-    *("plan", "features", "heads", "training", "evaluation", "environment", "inference", "report", "run", "cli"),
+    *("plan", "features", "heads", "training", "evaluation", "environment", "inference", "lock", "report"),
+    *("run", "reproduce", "export", "cli", "pytest_locks"),
 )
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "tlmed").rglob("*.py"))
 

@@ -205,6 +205,67 @@ def predict(run, paths, out, skip_bad):
 
 
 @cli.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.option("--why", is_flag=True, help="Say why two runs differ: the cause, then all that is not the same.")
+@_debug
+def compare(runs, why):
+    """Show the metrics of several runs side by side, or why two of them differ."""
+    if len(runs) < 2 or (why and len(runs) != 2):
+        raise click.UsageError("Give two runs with --why, else two or more.")
+    from tlmed.rundir import find_run
+
+    found = [find_run(run) for run in runs]
+    from tlmed.quiet import import_tensorflow
+
+    import_tensorflow()
+    if why:
+        from tlmed.lock import explain
+
+        lines = explain(*found)
+    else:
+        from tlmed.inference import compare_metrics
+
+        lines = compare_metrics(found)
+    for line in lines:
+        click.echo(line)
+
+
+@cli.command()
+@click.argument("lock", metavar="RUN|LOCK", type=click.Path(path_type=Path))
+@click.option("--check", is_flag=True, help="Compare inputs and environment only, without training.")
+@click.option("--quick", is_flag=True, help="Repeat the first epochs only, and compare them with the locked history.")
+@click.option("--level", type=click.Choice(("bits", "predictions", "metrics")), help="By default the strongest.")
+@click.option("--tolerance", type=float, help="Absolute: 0.001 for scores, 0.005 for metrics by default.")
+@click.option("--data", metavar="SOURCE", help="Where the images lie here.")
+@click.option("--weights", multiple=True, metavar="PATH", help="Where the weights lie here; for each backbone.")
+@click.option(
+    "--recipe", type=click.Path(path_type=Path), help="A recipe to compare with the locked one; runs its code."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The fresh directory; by default one in runs/.")
+@click.option("--junit", type=click.Path(path_type=Path), help="Write the comparison as JUnit XML.")
+@click.option("--summary", type=click.Path(path_type=Path), help="Write the comparison as Markdown.")
+@click.option("--trust-mtime", is_flag=True, help="Read no image again whose size and time of change are known.")
+@_debug
+def reproduce(lock, check, quick, level, tolerance, data, weights, recipe, out, junit, summary, trust_mtime):
+    """Train again what RUN or LOCK (a lock.json) holds, and compare; exit 1 where a result moved.
+
+    Nothing is read back from the run that is checked, and nothing is written into it.
+    """
+    if check and quick:
+        raise click.UsageError("Give --check or --quick, one of the two.")
+    from tlmed.quiet import import_tensorflow
+
+    import_tensorflow()
+    from tlmed.reproduce import Request, reproduce_and_report
+    from tlmed.training import show_features, show_phase
+
+    mode = "check" if check else "quick" if quick else "train"
+    request = Request(lock, mode, level, tolerance, data, weights, recipe, out, trust_mtime)
+    voice = Voice(say=click.echo, warn=_warn, progress=show_phase, features=show_features)
+    reproduce_and_report(request, junit, summary, voice)
+
+
+@cli.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @_debug
 def status(run):

@@ -58,7 +58,8 @@ def _explain(error, run, batch_size, image_size) -> BaseException | None:
         return RunFailed(f"{CHANGED} Received: one that is no longer as it was when the run began.")
     if isinstance(error, tf.errors.UnimplementedError) and "determinis" in str(error).lower():
         return RunFailed(
-            "Every operation must have a deterministic kernel on the device, or runs could not be repeated. "
+            "Every operation must have a deterministic kernel on the device, or runs could not be repeated; "
+            "`deterministic=False` does without. "
             f"Received: {_first_line(error)}"
         )
     if _is_full_disk(error):

@@ -225,6 +225,26 @@ def describe_metrics(result: dict) -> list[str]:
     return lines
 
 
+def compare_metrics(runs: Sequence[RunDir]) -> list[str]:
+    """Return the test metrics of several runs side by side, each with its interval.
+
+    Raises:
+        InputError: If they are of other classes: metrics of another question cannot be compared.
+    """
+    results = [run.json("metrics.json") for run in runs]
+    if len({(*result["classes"], result["positive"]) for result in results}) > 1:
+        classes = "; ".join(f"{run.path}: {', '.join(it['classes'])}" for run, it in zip(runs, results, strict=True))
+        raise InputError(f"Runs must be of the same classes to be compared. Received: {classes}.")
+    names = list(dict.fromkeys(name for result in results for name in result["metrics"]))
+    rows = [["", *(str(run.path) for run in runs)], ["images", *(str(result["n"]) for result in results)]]
+    rows += [
+        [name, *(_describe_metric(result["metrics"][name]) if name in result["metrics"] else "-" for result in results)]
+        for name in names
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
 def _describe_metric(metric) -> str:
     if metric["value"] is None:
         return f"undefined: {metric['reason']}"

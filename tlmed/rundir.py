@@ -29,6 +29,7 @@ FILES = (
     "metrics.json",
     "timing.json",
     "report.html",
+    "lock.json",
 )
 DEGREES = (
     *("phase", "start", "unit", "blocks", "layers", "trainable_parameters", "fine_tuning_ratio"),
@@ -143,7 +144,7 @@ class RunDir:
         if not self.exists and {path.name for path in self.path.iterdir()} - {self.progress.name}:
             raise InputError(f"`--out` must be a new or empty directory, or a run's. Received: {self.path}.")
         self.progress.mkdir(exist_ok=True)
-        with self.lock.open("w") as file:
+        with self.guard.open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -158,16 +159,16 @@ class RunDir:
             yield
 
     @property
-    def lock(self) -> Path:
+    def guard(self) -> Path:
         """Be locked by the process that writes here; the system unlocks it when the process ends, however it ends."""
         return self.progress / "lock"
 
     @property
     def is_running(self) -> bool:
         """Tell whether a process writes here."""
-        if not self.lock.exists():
+        if not self.guard.exists():
             return False
-        with self.lock.open("rb") as file:
+        with self.guard.open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -191,7 +192,7 @@ class RunDir:
         for path in self.progress.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-            elif path != self.lock:
+            elif path != self.guard:
                 path.unlink()
         self.marker.unlink(missing_ok=True)
 

@@ -20,7 +20,7 @@ from tlmed.backbones.weights import GRAPHS, WeightSource, branch_prefix, describ
 from tlmed.errors import InputError
 from tlmed.seeds import derive
 
-__all__ = ["BACKBONES", "Application", "Backbone", "WeightSource", "build", "locate", "name_all"]
+__all__ = ["BACKBONES", "Application", "Backbone", "WeightSource", "build", "identify", "locate", "name_all"]
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,39 @@ def locate(
         return _locate_one(name, weights, tuple(image_size))
     pairs = enumerate(_pair(name, weights))
     return "; ".join(_locate_one(each, words, tuple(image_size), i) for i, (each, words) in pairs)
+
+
+def identify(
+    name: str | Sequence[str], weights: str | Sequence[str], image_size: tuple[int, int]
+) -> tuple[WeightSource | None, ...]:
+    """Return what the weights of a backbone would be, for each of several, without building it.
+
+    A file that is not here is downloaded. Of a backbone of your own, or of keras-hub, nothing is known before it is
+    built: None.
+
+    Args:
+        name: As in `build`.
+        weights: As in `build`.
+        image_size: Height and width in pixels.
+
+    Raises:
+        InputError: The weights cannot be had; of several backbones all faults are named.
+    """
+    single = isinstance(name, str)
+    pairs, faults, found = [(name, weights)] if single else _pair(name, weights), [], []
+    for i, (each, words) in enumerate(pairs):
+        if own.is_own(each):
+            found.append(None)
+            continue
+        application = find(each)
+        try:
+            origin = resolve(application, words, tuple(image_size), None if single else i)
+            found.append(describe(fetch(application, origin, words)))
+        except InputError as error:
+            faults += error.faults
+    if faults:
+        raise InputError(faults)
+    return tuple(found)
 
 
 def _locate_one(name, weights, image_size, branch=None) -> str:

@@ -1,6 +1,6 @@
 """What tlmed may compute again and therefore keeps: where it lies, how much of it, and the store of feature rows."""
 
-from tlmed.cache.folder import cache_folder, cache_limit, show_size
+from tlmed.cache.folder import FOLDER, cache_folder, cache_limit, show_size
 from tlmed.cache.store import Store, StoreError
 
-__all__ = ["Store", "StoreError", "cache_folder", "cache_limit", "show_size"]
+__all__ = ["FOLDER", "Store", "StoreError", "cache_folder", "cache_limit", "show_size"]

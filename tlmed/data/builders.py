@@ -93,6 +93,8 @@ def open_builder(name: str) -> Table:
         groups=None if group is None else [value for _, value in found],
         splits=None if single else [given[split] for split, _ in places],
         notes=(f"The splits {listed(others)} of tfds:{name} are not used.",) if others else (),
+        encoded_here=True,
+        licence=builder.info.as_proto.redistribution_info.license or None,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tlmed.data.table import SPLIT_NAMES, Table, count, extensions, is_image, listed, make_table
+from tlmed.data.table import SPLIT_NAMES, Table, count, extensions, find_licence, is_image, listed, make_table
 from tlmed.errors import InputError
 
 
@@ -55,6 +55,7 @@ def open_folder(root: Path) -> Table:
         splits=found.splits if given else None,
         skipped=found.skipped,
         notes=notes,
+        licence=find_licence(root),
     )
 
 

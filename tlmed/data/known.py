@@ -49,7 +49,7 @@ class KnownPixels:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="ascii") as file:  # begins with a line's end: the last may be cut short
-                file.write("\n" + "".join(f"{line} {_check(line)}\n" for line in lines))
+                file.write("\n" + "".join(f"{line} {checksum(line)}\n" for line in lines))
         except OSError:
             return  # the same files are decoded again next time; the store of features tells of a folder like that
 
@@ -61,11 +61,12 @@ class KnownPixels:
         found = {}
         for line in text.splitlines():
             words, _, check = line.rpartition(" ")
-            if check and _check(words) == check:
+            if check and checksum(words) == check:
                 content, _, pixels = words.partition(" ")
                 found[content] = bytes.fromhex(pixels)
         return found
 
 
-def _check(line: str) -> str:
+def checksum(line: str) -> str:
+    """Return a short checksum of a line: of a kept table, those that are whole are read."""
     return hashlib.sha256(line.encode(errors="replace")).hexdigest()[:8]

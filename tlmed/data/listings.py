@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
-from tlmed.data.table import SPLIT_NAMES, Table, is_image, listed, make_table
+from tlmed.data.table import SPLIT_NAMES, Table, find_licence, is_image, listed, make_table
 from tlmed.errors import InputError, did_you_mean
 
 REQUIRED, OPTIONAL = ("path", "label"), ("group", "split")
@@ -50,6 +50,7 @@ def open_listing(file: Path) -> Table:
         groups=[row.group for row in images] if has["group"] else None,
         splits=[SPLIT_NAMES[row.split.lower()] for row in images] if has["split"] else None,
         skipped=len(rows) - len(images),
+        licence=find_licence(file.parent),
     )
 
 

@@ -123,8 +123,8 @@ def read_all(
             are needed. What is new is added. None: every image is decoded now, and pixels have no digests.
 
     Returns:
-        The digest of every row's content; the reason of every broken row; and the pixels of all the other rows, in
-        order.
+        The digest of every row's content, of its pixels where they were encoded here; the reason of every broken row;
+        and the pixels of all the other rows, in order.
     """
     kept = make_room((len(table), *image_size, 3), memory_bytes)
     ready = np.zeros(len(table), bool)
@@ -146,13 +146,14 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
     def read_one(row: int) -> tuple[str, bytes, str]:
         try:
             content = table.read(row)
-            raw = np.ascontiguousarray(content) if isinstance(content, np.ndarray) else content
-            digest = hashlib.sha256(raw).hexdigest()
+            digest = _digest(content)
             pixels = known.get(_name(content, digest)) if known is not None else None
             if pixels is None:
                 pixels = _decode(content, row)
                 if known is not None:
                     known.add(_name(content, digest), pixels)
+            if table.encoded_here:
+                digest = _digest_decoded(content, digest, known)
         except READ_ERRORS as error:
             return "", b"", _reason(error)
         return digest, pixels, ""
@@ -175,6 +176,40 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
             yield from chunk
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def read_digests(table: Table) -> list[str]:
+    """Return the digest of every row's content, as `read_all` does, without decoding what need not be.
+
+    Args:
+        table: The images.
+
+    Raises:
+        OSError, ValueError: If one cannot be read.
+    """
+
+    def read_one(row: int) -> str:
+        content = table.read(row)
+        digest = _digest(content)
+        return _digest_decoded(content, digest, None) if table.encoded_here else digest
+
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        return list(pool.map(read_one, range(len(table))))
+
+
+def _digest(content: bytes | np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(content) if isinstance(content, np.ndarray) else content).hexdigest()
+
+
+def _digest_decoded(content: bytes, digest: str, known: KnownPixels | None) -> str:
+    """Return the digest of an image's pixels, at their own size."""
+    name = hashlib.sha256(f"{digest} decoded".encode()).hexdigest()
+    found = known.get(name) if known is not None else None
+    if found is None:
+        found = hashlib.sha256(decode(content)).digest()
+        if known is not None:
+            known.add(name, found)
+    return found.hex()
 
 
 def _name(content, digest: str) -> str:

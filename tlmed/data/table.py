@@ -1,8 +1,9 @@
 """The table that every form of `--data` becomes: one row per image, nothing decoded yet."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -28,6 +29,9 @@ class Table:
         read: Row number to the encoded file content, or to the decoded array for `.npz`.
         skipped: How many files were not images by their extension.
         notes: Sentences about the source that a user should see.
+        encoded_here: Whether this machine encoded the images, as TFDS does: their pixels then say which image it is,
+            for another machine's encoder may write the same pixels as other bytes.
+        licence: Of the images, as the source states it; None where it states none.
     """
 
     source: str
@@ -39,6 +43,8 @@ class Table:
     read: Callable[[int], bytes | np.ndarray]
     skipped: int
     notes: tuple[str, ...] = ()
+    encoded_here: bool = False
+    licence: str | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -73,7 +79,7 @@ def make_table(source: str, paths: Sequence[str], names: Sequence[str], read, **
         paths: The path of every image.
         names: The class name of every image.
         read: Row number, counted in the given order, to content.
-        **columns: `groups`, `splits`, `skipped` and `notes` of the table, in the given order.
+        **columns: Further attributes of the table; `groups` and `splits` in the given order.
 
     Returns:
         The table.
@@ -110,6 +116,16 @@ def check_classes(table: Table) -> None:
             f"Received: data={table.source}, where only the class '{table.classes[0]}' "
             f"({count(len(table), 'image')}) was found."
         )
+
+
+def find_licence(folder: Path) -> str | None:
+    """Return where a folder says under which licence its files are, None where it does not.
+
+    Args:
+        folder: The folder.
+    """
+    names = sorted(path.name for path in folder.iterdir() if re.match("licen[cs]e", path.name, re.IGNORECASE))
+    return f"see {names[0]}, beside the images" if names else None
 
 
 def is_image(path: str) -> bool:

@@ -5,7 +5,9 @@ This package imports neither Keras nor TensorFlow; loading a recipe takes millis
 """
 
 from tlmed.recipe.files import find_recipe, load_recipe, shipped_recipes, summary
+from tlmed.recipe.modules import changed_modules, digest_modules
 from tlmed.recipe.recipe import MONITORS, Recipe, find_faults
+from tlmed.recipe.resolved import digest, flatten, from_json, name_differences, to_json
 from tlmed.recipe.sections import (
     BATCH_NORM,
     OPTIMIZERS,
@@ -40,12 +42,19 @@ __all__ = [
     "Images",
     "Phase",
     "Recipe",
+    "changed_modules",
+    "digest",
+    "digest_modules",
     "find_faults",
     "find_recipe",
+    "flatten",
+    "from_json",
     "load_recipe",
+    "name_differences",
     "override",
     "parse",
     "shipped_recipes",
     "summary",
+    "to_json",
     "to_source",
 ]

@@ -43,6 +43,8 @@ class Recipe:
         keep: Which phase is the result: the one with the `"best"` validation score (ties go to the earlier one), or
             the `"last"`.
         monitor: The validation score that picks the best epoch of a phase, and the best phase.
+        deterministic: Let TensorFlow use only operations that give the same bits each time. False is quicker, and two
+            runs differ in their last digits; in a process that has trained deterministically it changes nothing.
         seed: Decides splits, initial weights, order, dropout, augmentation and resampling.
         baselines: Also score a linear classifier on the features of randomly initialised weights.
         cache: Whether what frozen blocks give is computed once per image and kept for all epochs and later runs:
@@ -84,6 +86,7 @@ class Recipe:
     keep: str = one_of(KEEP, default="best")
     monitor: str = one_of(tuple(MONITORS), default="val_auc")
     seed: int = must("a whole number from 0 to 2**32 - 1", lambda seed: 0 <= seed < 2**32, default=0)
+    deterministic: bool = must("True or False", lambda _: True, default=True)
     baselines: bool = must("True or False", lambda _: True, default=False)
     phase_patience: int | None = optional_count(default=None)
     cache: str = one_of(CACHE, default="auto")

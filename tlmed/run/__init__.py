@@ -2,7 +2,7 @@
 
 from tlmed.run.networks import build
 from tlmed.run.preparation import preview
-from tlmed.run.story import Run, train
+from tlmed.run.story import Run, rehearse, train
 from tlmed.voice import Voice
 
-__all__ = ["Run", "Voice", "build", "preview", "train"]
+__all__ = ["Run", "Voice", "build", "preview", "rehearse", "train"]

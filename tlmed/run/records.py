@@ -2,15 +2,25 @@
 
 import contextlib
 import dataclasses
-import json
+import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from tlmed.data import ImageSet
 from tlmed.data.table import listed
-from tlmed.environment import describe_environment, peak_memory_mb
+from tlmed.environment import describe_code, describe_environment, peak_memory_mb
 from tlmed.errors import InputError
-from tlmed.recipe import Recipe, to_source
+from tlmed.recipe import (
+    Recipe,
+    digest_modules,
+    flatten,
+    load_recipe,
+    name_differences,
+    shipped_recipes,
+    to_json,
+    to_source,
+)
 from tlmed.replicas import describe_strategy
 from tlmed.run.clock import Clock
 from tlmed.run.outcome import Outcome
@@ -24,37 +34,20 @@ SPLITS = ("path", "label", "group", "split", "sha256")
 
 def holds_same_recipe(run: RunDir, recipe: Recipe) -> bool:
     """Tell whether a run directory holds this recipe; another one is an error that names the fields."""
-    old = _flatten(run.json("recipe.json")) if (run / "recipe.json").exists() else None
-    if old is None:
+    if not (run / "recipe.json").exists():
         return False
-    new = _flatten(_to_json(recipe))
-    if old != new:
-        keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-        differ = [f"{key}={old.get(key)!r} there, {new.get(key)!r} here" for key in keys]
+    if differ := name_differences(run.json("recipe.json"), to_json(recipe)):
+        words = [f"{key}={old!r} there, {new!r} here" for key, old, new in differ]
         raise InputError(
             f"`--out` holds a run of another recipe; choose another directory, or --fresh to start over. "
-            f"Received: {run.path}: {'; '.join(differ)}."
+            f"Received: {run.path}: {'; '.join(words)}."
         )
     return True
 
 
 def flat_fields(recipe: Recipe) -> dict[str, str]:
     """Return every field of a recipe as text, by its dotted name."""
-    return {name: repr(value) for name, value in _flatten(_to_json(recipe)).items()}
-
-
-def _to_json(recipe) -> dict:
-    return json.loads(json.dumps(dataclasses.asdict(recipe)))
-
-
-def _flatten(content, path="") -> dict:
-    """Return nested dictionaries and lists as one dictionary with dotted keys."""
-    if isinstance(content, dict):
-        parts = (_flatten(part, f"{path}{name}.") for name, part in content.items())
-        return {key: value for part in parts for key, value in part.items()}
-    if isinstance(content, list) and content and isinstance(content[0], dict):
-        return _flatten(dict(enumerate(content)), path)
-    return {path.rstrip("."): content}
+    return {name: repr(value) for name, value in flatten(to_json(recipe)).items()}
 
 
 @contextlib.contextmanager
@@ -68,7 +61,7 @@ def open_run(workers: Workers, recipe: Recipe, recipe_file, images: ImageSet, fr
         workers.follow()
         run.mark("Started.")
         write_csv(run / "splits.csv", SPLITS, rows)
-        write_json(run / "recipe.json", _to_json(recipe))
+        write_json(run / "recipe.json", to_json(recipe))
         write_text(run / "recipe.py", recipe_file.read_text("utf-8") if recipe_file else to_source(recipe))
         yield
 
@@ -103,12 +96,18 @@ def _check_images(run, rows) -> None:
         )
 
 
-def keep_choices(run: RunDir, plan: dict) -> None:
-    """Go on by the choices that a run began with: whether each phase keeps what its frozen blocks give."""
+def keep_choices(run: RunDir, plan: dict, choices: Mapping[str, dict]) -> None:
+    """Go on by the choices that a run began with: whether each phase keeps what its frozen blocks give.
+
+    Args:
+        run: The run; it may have begun.
+        plan: Its plan, which is changed.
+        choices: What another run chose, by phase, for one that repeats it.
+    """
     if (run / "plan.json").exists():
-        before = {phase["name"]: phase["cache"] for phase in run.json("plan.json")["phases"]}
-        for phase in plan["phases"]:
-            phase["cache"] = before[phase["name"]]
+        choices = {phase["name"]: phase["cache"] for phase in run.json("plan.json")["phases"]}
+    for phase in plan["phases"]:
+        phase["cache"] = choices.get(phase["name"], phase["cache"])
 
 
 def warn_of_changes(run: RunDir, environment: dict, voice: Voice) -> None:
@@ -117,7 +116,7 @@ def warn_of_changes(run: RunDir, environment: dict, voice: Voice) -> None:
         return
     before = run.json("environment.json")
     parts = {"versions", "devices", "threads", "strategy"}
-    old, new = (_flatten({name: content.get(name) for name in parts}) for content in (before, environment))
+    old, new = (flatten({name: content.get(name) for name in parts}) for content in (before, environment))
     old["strategy.workers"] = new["strategy.workers"]  # their addresses decide nothing
     changed = [
         f"{name}: {old.get(name)} before, {new.get(name)} now"
@@ -129,23 +128,40 @@ def warn_of_changes(run: RunDir, environment: dict, voice: Voice) -> None:
         voice.warn(environment["warnings"][-1] + " Its numbers may not be those of an uninterrupted run.")
 
 
-def describe_run(recipe: Recipe, prepared: Prepared, addresses: Sequence[str]) -> dict:
+def describe_run(recipe: Recipe, recipe_file: Path | None, prepared: Prepared, addresses: Sequence[str]) -> dict:
     """Return the content of `environment.json`; `addresses` are the workers', where there are several."""
-    images = prepared.images
+    images, environment, code = prepared.images, describe_environment(), describe_code()
     sources = [dataclasses.asdict(source) for source in prepared.backbone.sources]
     return {
-        **describe_environment(),
+        **environment,
+        "git_commit": code["git_commit"],
+        "code_sha256": code["sha256"],
         "strategy": describe_strategy(addresses),
         "seed": recipe.seed,
+        "recipe": _describe_recipe(recipe, recipe_file),
         "weights": sources[0] if len(sources) == 1 else sources,
         "data": {
             "source": recipe.data.source,
             "images": len(images.splits),
             "classes": list(images.table.classes),
             "split": "made" if images.split_made else "given",
+            "licence": images.table.licence,
             "left_out": [{"path": path, "reason": reason} for path, reason in images.broken],
         },
         "warnings": [*images.warnings, *images.leaks],
+    }
+
+
+def _describe_recipe(recipe, file) -> dict:
+    """Return where a recipe is from: its file, which of its fields were set to something else, and its modules."""
+    if file is None:
+        return {"name": None, "shipped": False, "file_sha256": None, "set": [], "modules": {}}
+    return {
+        "name": file.stem,
+        "shipped": shipped_recipes().get(file.stem) == file,
+        "file_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "set": [name for name, _, _ in name_differences(to_json(load_recipe(file)), to_json(recipe))],
+        "modules": digest_modules(file),
     }
 
 

@@ -1,7 +1,9 @@
 """The story of one run, readable from top to bottom: prepare, train, keep, evaluate, report."""
 
+import contextlib
 import dataclasses
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +12,13 @@ import tensorflow as tf
 
 from tlmed.failures import explained
 from tlmed.inference import load_model
+from tlmed.lock import write_lock
 from tlmed.recipe import Hybrid, Recipe, find_recipe, load_recipe
 from tlmed.replicas import choose_strategy, grow_memory
 from tlmed.report import write_report
 from tlmed.run.clock import Clock
 from tlmed.run.outcome import Outcome
-from tlmed.run.preparation import check_leaks, prepare
+from tlmed.run.preparation import Prepared, check_leaks, prepare
 from tlmed.run.records import (
     describe_rows,
     describe_run,
@@ -28,7 +31,7 @@ from tlmed.run.records import (
 )
 from tlmed.run.schedule import train_phases
 from tlmed.run.scoring import evaluate_run
-from tlmed.run.workers import working_together
+from tlmed.run.workers import Workers, working_together
 from tlmed.rundir import RunDir, write_json
 from tlmed.voice import SILENT, Voice
 
@@ -63,6 +66,7 @@ def train(
     strict: bool = False,
     fresh: bool = False,
     recipe_file: Path | None = None,
+    choices: Mapping[str, dict] | None = None,
     voice: Voice = SILENT,
 ) -> Run:
     """Train a recipe and evaluate the result.
@@ -79,6 +83,8 @@ def train(
         strict: Refuse data with leaks between splits or with one image under two labels.
         fresh: Start over where a run is already.
         recipe_file: The file that `recipe` was loaded from; the run keeps a copy.
+        choices: Whether each phase keeps what its frozen blocks give, for a run that repeats another: `cache` of that
+            one's plan, by phase. None: as this machine's memory and disk suggest.
         voice: Where to tell what happens.
 
     Raises:
@@ -103,30 +109,78 @@ def train(
         if workers.decide(lambda: not fresh and run.exists and holds_same_recipe(run, recipe) and run.complete):
             voice.say(f"{out} is complete already; --fresh trains it again.\nReport: {out / 'report.html'}")
             return Run(out)
-        grow_memory()
-        strategy = choose_strategy(recipe.distribute, max(1, len(workers.addresses)), recipe.data.batch_size)
-        keras.utils.set_random_seed(recipe.seed)
-        tf.config.experimental.enable_op_determinism()
         clock = Clock()
-        with strategy.scope(), explained(run, recipe.data.batch_size, recipe.data.image_size):
-            prepared = prepare(recipe, backbone, skip_bad, clock, voice)
-            check_leaks(prepared.images, strict, voice)
-            workers.compare("images", describe_rows(prepared.images))
-            with open_run(workers, recipe, recipe_file, prepared.images, fresh):
-                keep_choices(run, prepared.plan)
-                write_json(run / "plan.json", prepared.plan)
-                environment = describe_run(recipe, prepared, workers.addresses)
-                warn_of_changes(run, environment, voice)
-                write_json(run / "environment.json", environment)
-                outcome = _train(recipe, run, prepared, clock, voice)
-                evaluate_run(recipe, run, prepared.images, outcome, clock, voice)
-                if workers.is_chief:
-                    write_timing(run, clock, outcome)
-                    write_report(run.path)
-                    run.finish()
-                workers.wait()
+        with (
+            _prepared(recipe, workers, backbone, skip_bad, strict, clock, voice) as prepared,
+            open_run(workers, recipe, recipe_file, prepared.images, fresh),
+        ):
+            _write_plan(recipe, recipe_file, workers, prepared, choices or {}, voice)
+            outcome = _train(recipe, run, prepared, clock, voice)
+            evaluate_run(recipe, run, prepared.images, outcome, clock, voice)
+            if workers.is_chief:
+                write_timing(run, clock, outcome)
+                write_lock(run)
+                write_report(run.path)
+                run.finish()
+            workers.wait()
         voice.say(f"Run: {out}\nReport: {out / 'report.html'}")
     return Run(out)
+
+
+def rehearse(
+    recipe: Recipe,
+    out: Path,
+    epochs: int,
+    *,
+    skip_bad: bool = False,
+    choices: Mapping[str, dict] | None = None,
+    voice: Voice = SILENT,
+) -> None:
+    """Train the first epochs of a recipe's first phase, for the `history.csv` that they give; the run stays unfinished.
+
+    Args:
+        recipe: A recipe with phases.
+        out: A new directory.
+        epochs: How many, if the phase has as many.
+        skip_bad: As for `train`.
+        choices: As for `train`.
+        voice: As for `train`.
+
+    Raises:
+        InputError, RunFailed: As `train`.
+    """
+    workers, clock = Workers(RunDir(out)), Clock()
+    with (
+        _prepared(recipe, workers, None, skip_bad, False, clock, voice) as prepared,
+        open_run(workers, recipe, None, prepared.images, fresh=False),
+    ):
+        _write_plan(recipe, None, workers, prepared, choices or {}, voice)
+        first = dataclasses.replace(prepared.phases[0], epochs=min(epochs, prepared.phases[0].epochs))
+        train_phases(recipe, workers.run, dataclasses.replace(prepared, phases=(first,)), clock, voice)
+
+
+@contextlib.contextmanager
+def _prepared(recipe, workers, backbone, skip_bad, strict, clock, voice) -> Iterator[Prepared]:
+    """Choose devices, seed what draws by itself, build, read and plan; what goes wrong in the block is explained."""
+    grow_memory()
+    strategy = choose_strategy(recipe.distribute, max(1, len(workers.addresses)), recipe.data.batch_size)
+    keras.utils.set_random_seed(recipe.seed)
+    if recipe.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    with strategy.scope(), explained(workers.run, recipe.data.batch_size, recipe.data.image_size):
+        prepared = prepare(recipe, backbone, skip_bad, clock, voice)
+        check_leaks(prepared.images, strict, voice)
+        workers.compare("images", describe_rows(prepared.images))
+        yield prepared
+
+
+def _write_plan(recipe, recipe_file, workers, prepared, choices, voice) -> None:
+    run = workers.run
+    keep_choices(run, prepared.plan, choices)
+    write_json(run / "plan.json", prepared.plan)
+    environment = describe_run(recipe, recipe_file, prepared, workers.addresses)
+    warn_of_changes(run, environment, voice)
+    write_json(run / "environment.json", environment)
 
 
 def _train(recipe, run, prepared, clock, voice) -> Outcome:

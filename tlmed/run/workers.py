@@ -79,7 +79,7 @@ def _pack(run) -> bytes:
     content = io.BytesIO()
     names = [name for name in FILES if name.endswith((".json", ".csv"))]
     files = [run / name for name in names if (run / name).exists()]
-    files += [path for path in run.progress.rglob("*") if path.is_file() and path != run.lock]
+    files += [path for path in run.progress.rglob("*") if path.is_file() and path != run.guard]
     with zipfile.ZipFile(content, "w") as archive:
         for file in files:
             archive.write(file, file.relative_to(run.path))

@@ -1,0 +1,103 @@
+"""What a run ran on: versions, processor, devices, threads, the state of the code."""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import tensorflow as tf
+import threadpoolctl
+
+from tlmed.environment.packages import describe_packages
+from tlmed.environment.processor import describe_processor
+
+# The libraries that compute: another version of one of them may give other numbers.
+COMPUTING = (
+    *("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "tensorflow-datasets", "pillow", "h5py"),
+    *("openvino", "joblib"),
+)
+# What the environment can say of threads and of the code that is chosen, for TensorFlow, oneDNN, OpenMP and BLAS.
+VARIABLES = (
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+    *("MKL_NUM_THREADS", "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "OPENBLAS_CORETYPE"),
+    *("TF_DETERMINISTIC_OPS", "NVIDIA_TF32_OVERRIDE"),
+)
+
+
+def describe_environment() -> dict:
+    """Return what may change a result: versions, processor, devices, threads, and the git commit of the code."""
+    found = describe_packages()
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": {name: found["packages"][name] for name in ("tlmed", *COMPUTING) if name in found["packages"]},
+        "processor": describe_processor(),
+        "devices": [f"{device.device_type}: {device.name}" for device in tf.config.list_physical_devices()],
+        "gpus": _describe_gpus(),
+        "cpus": count_cores(),
+        "threads": {
+            "intra_op": _count_threads(
+                tf.config.threading.get_intra_op_parallelism_threads(), "TF_NUM_INTRAOP_THREADS"
+            ),
+            "inter_op": _count_threads(
+                tf.config.threading.get_inter_op_parallelism_threads(), "TF_NUM_INTEROP_THREADS"
+            ),
+        },
+        "libraries": _describe_libraries(),
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+        "packages": found["packages"],
+        "package_hashes": found["hashes"],
+    }
+
+
+def describe_code() -> dict:
+    """Return tlmed's version, the git commit that it is at (None outside git), and the SHA-256 of all its code."""
+    folder, found = Path(__file__).parent.parent, hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        found.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
+    version = importlib.metadata.version("tlmed")
+    return {"version": version, "git_commit": git_commit(folder), "sha256": found.hexdigest()}
+
+
+def count_cores() -> int:
+    """Return how many cores this process may use, which is what TensorFlow makes as many threads as."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _count_threads(set_in_code: int, variable: str) -> int:
+    """Return how many threads TensorFlow takes: as set in code, else as the variable says, else one for each core."""
+    said = os.environ.get(variable, "")
+    return set_in_code or (int(said) if said.isdigit() else 0) or count_cores()
+
+
+def _describe_gpus() -> list[dict]:
+    gpus = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    build = {name: tf.sysconfig.get_build_info().get(name) for name in ("cuda_version", "cudnn_version")}
+    return [{"name": gpu.get("device_name"), **build} for gpu in gpus]
+
+
+def _describe_libraries() -> dict[str, str]:
+    """Return the libraries for linear algebra and threads that are loaded: version, code chosen, and threads."""
+    found = {}
+    for library in threadpoolctl.threadpool_info():
+        name = f"{library['prefix']} {library.get('version') or ''}".strip()
+        found[name] = f"{library.get('architecture') or ''} {library['num_threads']} threads".strip()
+    return dict(sorted(found.items()))
+
+
+def git_commit(folder: Path) -> str | None:
+    """Return the commit that `folder` is at, with "+changes" behind it if files differ; None outside git."""
+
+    def git(*words):
+        command = ["git", "-C", str(folder), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return commit + ("+changes" if git("status", "--porcelain", "--untracked-files=no", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

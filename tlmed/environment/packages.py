@@ -1,0 +1,67 @@
+"""The installed packages that tlmed needs, directly or through others: what an exact copy of an environment pins."""
+
+import importlib.metadata
+import json
+from collections.abc import Iterator
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = "tlmed"
+# What develops tlmed, and is no part of a run.
+DEVELOPMENT = ("docs", "test")
+
+
+def describe_packages() -> dict[str, dict[str, str]]:
+    """Return what tlmed needs and is installed: its requirements, theirs and so on, those of its extras included.
+
+    Returns:
+        `packages`, from name to version, tlmed among them; and `hashes`, from name to "sha256:...", of those that were
+        installed from one file (PEP 610). Of what came from an index nothing on the disk says which file it was.
+
+    >>> packages = describe_packages()["packages"]
+    >>> "keras" in packages, "pytest" in packages
+    (True, False)
+    """
+    found = dict(sorted(_find_all().items()))
+    hashes = {name: digest for name, distribution in found.items() if (digest := _hash_of(distribution))}
+    return {"packages": {name: distribution.version for name, distribution in found.items()}, "hashes": hashes}
+
+
+def _find_all() -> dict[str, importlib.metadata.Distribution]:
+    """Follow the requirements from tlmed on; an extra of a package is followed where a requirement asks for it."""
+    found, followed, waiting = {}, set(), [(ROOT, "")]
+    while waiting:
+        name, extra = waiting.pop()
+        if (name, extra) in followed:
+            continue
+        followed.add((name, extra))
+        if name not in found:
+            try:
+                found[name] = importlib.metadata.distribution(name)
+            except importlib.metadata.PackageNotFoundError:  # of an extra that is not installed
+                continue
+            own = found[name].metadata.get_all("Provides-Extra", []) if name == ROOT else []
+            waiting += [(name, other) for other in own if other not in DEVELOPMENT]
+        for requirement in _requirements(found[name], extra):
+            required = canonicalize_name(requirement.name)
+            waiting += [(required, asked) for asked in ("", *requirement.extras)]
+    return found
+
+
+def _requirements(distribution, extra) -> Iterator[Requirement]:
+    for line in distribution.requires or ():
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:  # of an old package: pip installed it all the same, and a run must not end for it
+            continue
+        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+            yield requirement
+
+
+def _hash_of(distribution) -> str | None:
+    """Return the SHA-256 of the file that a distribution was installed from; None where that is not known."""
+    text = distribution.read_text("direct_url.json")
+    archive = json.loads(text).get("archive_info", {}) if text else {}
+    digest = archive.get("hashes", {}).get("sha256")
+    return f"sha256:{digest}" if digest else None

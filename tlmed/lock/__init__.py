@@ -1,0 +1,35 @@
+"""Locks: all that decided a run, and what came of it, in one file by which it can be repeated and checked.
+
+A lock is data: reading one, or training from one, runs no code that it brings along.
+"""
+
+from tlmed.lock.content import describe_results, make_lock
+from tlmed.lock.differences import Difference, compare_inputs, find_causes
+from tlmed.lock.file import Lock, read_lock, write_lock
+from tlmed.lock.inputs import describe_inputs
+from tlmed.lock.levels import LEVELS, choose_level
+from tlmed.lock.results import Row, compare_history, compare_results
+from tlmed.lock.tables import Comparison, to_junit, to_lines, to_markdown
+from tlmed.lock.why import explain
+
+__all__ = [
+    "LEVELS",
+    "Comparison",
+    "Difference",
+    "Lock",
+    "Row",
+    "choose_level",
+    "compare_history",
+    "compare_inputs",
+    "compare_results",
+    "describe_inputs",
+    "describe_results",
+    "explain",
+    "find_causes",
+    "make_lock",
+    "read_lock",
+    "to_junit",
+    "to_lines",
+    "to_markdown",
+    "write_lock",
+]

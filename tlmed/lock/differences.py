@@ -1,0 +1,193 @@
+"""Where two runs differ in what decides their result: recipe, images, weights, code, environment; causes first."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from tlmed.data.table import listed
+from tlmed.environment import name_family
+from tlmed.lock.content import read_rows
+from tlmed.recipe import flatten, from_json, to_json
+
+# What a difference can mean for the result.
+INPUT, CODE, ENVIRONMENT, NOTE = "input", "code", "environment", "note"
+_OF_SPLITS = ("seed", "data.split")
+_IGNORED_FIELDS = ("data.source", "weights")  # images and weights are compared themselves
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that is not the same there (in the lock, or the first run) and here.
+
+    Attributes:
+        part: "recipe", "data", "weights", "seeds", "code" or "environment".
+        name: What it is.
+        there: What it was, for a person.
+        here: What it is now.
+        kind: `INPUT`: another job; `CODE`: another tlmed; `ENVIRONMENT`: the last bits may differ; `NOTE`: nothing
+            that is known to change a number.
+        why: What it does to numbers, where that is worth a word.
+    """
+
+    part: str
+    name: str
+    there: str
+    here: str
+    kind: str
+    why: str = ""
+
+    def __str__(self) -> str:
+        return self.describe("there", "here")
+
+    def describe(self, there: str, here: str) -> str:
+        """Return it as a sentence that calls the two by these words."""
+        words = f"{self.part}: {self.name}: {self.there} {there}, {self.here} {here}"
+        return f"{words} ({self.why})" if self.why else words
+
+
+def compare_inputs(there: Mapping, here: Mapping) -> list[Difference]:
+    """Return all differences between two locks' inputs, those first that explain most.
+
+    Args:
+        there: A lock's content, or what `describe_inputs` gives.
+        here: The same of another.
+    """
+    parts = (_compare_recipes, _compare_data, _compare_weights, _compare_seeds, _compare_code, _compare_environments)
+    return list(itertools.chain.from_iterable(compare(there, here) for compare in parts))
+
+
+def find_causes(differences: list[Difference]) -> list[Difference]:
+    """Return, of some differences, those of the kind that explains most: inputs, else code, else the environment."""
+    for kind in (INPUT, CODE, ENVIRONMENT):
+        if found := [difference for difference in differences if difference.kind == kind]:
+            return found
+    return []
+
+
+def _compare_recipes(there, here) -> Iterator[Difference]:
+    old, new = _fields(there["recipe"]), _fields(here["recipe"])
+    for name in {**old, **new}:
+        if old.get(name) != new.get(name) and name not in _IGNORED_FIELDS:
+            yield Difference("recipe", name, repr(old.get(name)), repr(new.get(name)), INPUT)
+
+
+def _fields(recipe) -> dict:
+    """Return a recipe's fields by dotted name, those that it did not have yet with their default."""
+    return recipe.get("fields") or flatten(to_json(from_json(recipe["resolved"])))
+
+
+def _compare_data(there, here) -> Iterator[Difference]:
+    old, new = ({row["path"]: row for row in read_rows(lock["data"]["rows"])} for lock in (there, here))
+    gone, added = sorted(old.keys() - new.keys()), sorted(new.keys() - old.keys())
+    if gone:
+        yield Difference("data", "images", f"{len(gone)} more", f"gone: {listed(gone, 5)}", INPUT)
+    if added:
+        yield Difference("data", "images", "not there", f"{len(added)} new: {listed(added, 5)}", INPUT)
+    both = [path for path in old if path in new]
+    columns = {"sha256": "content", "label": "label", "group": "group"}
+    if all(_field(there, name) == _field(here, name) for name in _OF_SPLITS):  # else splits follow from the recipe
+        columns["split"] = "split"
+    for column, words in columns.items():
+        changed = [path for path in both if old[path][column] != new[path][column]]
+        if changed:
+            first, count = changed[0], f"{len(changed)} image{'s' * (len(changed) > 1)}"
+            values = (_short(row[first][column]) for row in (old, new))
+            yield Difference("data", f"{words} of {count} ({listed(changed, 5)})", *values, INPUT)
+
+
+def _field(lock, name):
+    return _fields(lock["recipe"]).get(name)
+
+
+def _short(text: str) -> str:
+    return f"{text[:12]}..." if len(text) == 64 else repr(text)
+
+
+def _compare_weights(there, here) -> Iterator[Difference]:
+    for i, (old, new) in enumerate(itertools.zip_longest(there["weights"], here["weights"])):
+        if old is None or new is None:
+            continue  # of a network of the user's own nothing is known before it is built
+        name = f"backbone {i + 1}" if len(there["weights"]) > 1 else "backbone"
+        if old["sha256"] != new["sha256"]:
+            values = (f"{source['name']} {_short(source['sha256'] or 'none')}" for source in (old, new))
+            yield Difference("weights", name, *values, INPUT)
+        elif old["graph"] != new["graph"]:
+            yield Difference("weights", f"{name}'s graph", old["graph"], new["graph"], INPUT)
+
+
+def _compare_seeds(there, here) -> Iterator[Difference]:
+    if there["seeds"]["seed"] != here["seeds"]["seed"]:
+        return  # the recipe says so
+    old, new = there["seeds"]["streams"], here["seeds"]["streams"]
+    for name in old:
+        if name in new and old[name] != new[name]:
+            yield Difference("seeds", f"stream {name}", str(old[name]), str(new[name]), INPUT)
+
+
+def _compare_code(there, here) -> Iterator[Difference]:
+    old, new = there["code"], here["code"]
+    if old["sha256"] == new["sha256"]:
+        return
+    if old["version"] != new["version"]:
+        yield Difference("code", "tlmed", old["version"], new["version"], CODE)
+    elif old["git_commit"] != new["git_commit"]:
+        values = (lock["git_commit"] or f"code {_short(lock['sha256'])}" for lock in (old, new))
+        yield Difference("code", "tlmed's commit", *values, CODE)
+    else:
+        yield Difference("code", "tlmed's code", _short(old["sha256"]), _short(new["sha256"]), CODE)
+
+
+def _compare_environments(there, here) -> Iterator[Difference]:
+    old, new = there["environment"], here["environment"]
+    for name in [name for name in {**old["versions"], **new["versions"]} if name != "tlmed"]:  # which is the code
+        yield from _differ(name, old["versions"].get(name), new["versions"].get(name), "computes")
+    yield from _compare_processors(old["processor"], new["processor"])
+    threads = "sums are split otherwise, which moves the last digits"
+    cure = f"{threads}; TF_NUM_INTRAOP_THREADS={old['threads']['intra_op']} makes them the same"
+    yield from _differ("threads inside an operation", old["threads"]["intra_op"], new["threads"]["intra_op"], cure)
+    yield from _differ("cores", old["cpus"], new["cpus"], "OpenVINO and scikit-learn share work among them")
+    yield from _differ("oneDNN", old["onednn"], new["onednn"], "TF_ENABLE_ONEDNN_OPTS chooses other kernels")
+    yield from _differ("devices", old["devices"], new["devices"], "other kernels")
+    yield from _differ("GPUs", old["gpus"], new["gpus"], "other kernels")
+    yield from _differ("system", old["system"], new["system"], "other builds of every library")
+    yield from _compare_strategies(old.get("strategy"), new.get("strategy"))
+    for name in {**old["variables"], **new["variables"]}:
+        if name not in ("TF_NUM_INTRAOP_THREADS", "TF_ENABLE_ONEDNN_OPTS"):  # said above by what they do
+            yield from _differ(name, old["variables"].get(name), new["variables"].get(name), "a setting of libraries")
+    for name in old["libraries"].keys() & new["libraries"].keys():  # which ones are loaded is no difference
+        yield from _differ(name, old["libraries"][name], new["libraries"][name], "linear algebra of NumPy and SciPy")
+    yield from _differ("Python", old["python"], new["python"], kind=NOTE)
+    computing = {**old["versions"], **new["versions"]}
+    for name in sorted({**old["packages"], **new["packages"]}):
+        if name not in computing and name != "tlmed":
+            yield from _differ(name, old["packages"].get(name), new["packages"].get(name), kind=NOTE)
+
+
+def _compare_processors(old, new) -> Iterator[Difference]:
+    families = name_family(old["features"]), name_family(new["features"])
+    if families[0] != families[1]:
+        yield Difference(
+            *("environment", "processor", *families, ENVIRONMENT),
+            f"oneDNN on a CPU with {families[0]} against {families[1]}",
+        )
+    elif old != new:
+        missing = sorted(set(old["features"]) ^ set(new["features"]))
+        why = f"they differ in {', '.join(missing)}" if missing else f"both have {families[0]}; caches may differ"
+        yield Difference("environment", "processor", old["name"], new["name"], ENVIRONMENT, why)
+
+
+def _compare_strategies(old, new) -> Iterator[Difference]:
+    """Compare what trained together, if both say it: addresses of workers decide nothing."""
+    if old and new:
+        yield from _differ("replicas", old["replicas"], new["replicas"], "gradients are summed in another order")
+
+
+def _differ(name, old, new, why="", kind=ENVIRONMENT) -> Iterator[Difference]:
+    if old != new:
+        yield Difference("environment", name, _show(old), _show(new), kind, why)
+
+
+def _show(value) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)

@@ -1,0 +1,115 @@
+"""The file of a lock: written whole, and read only as it was written."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tlmed.errors import InputError
+from tlmed.lock.content import FORMAT, make_lock
+from tlmed.recipe import Recipe, from_json
+from tlmed.rundir import RunDir, write_json
+
+NAME = "lock.json"
+CHECKSUM = "sha256"
+_PARTS = {
+    **dict.fromkeys(("recipe", "code", "data", "seeds", "environment", "plan", "results"), dict),
+    "weights": list,
+}
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock that was read.
+
+    Attributes:
+        path: The file.
+        recipe: The resolved recipe.
+        content: All that the file holds, as `make_lock` gives it.
+    """
+
+    path: Path
+    recipe: Recipe
+    content: dict = field(repr=False)
+
+    @property
+    def run(self) -> RunDir | None:
+        """The run that the file lies in, if it lies in one."""
+        run = RunDir(self.path.parent)
+        return run if self.path.name == NAME and run.exists else None
+
+    @property
+    def name(self) -> str:
+        """What to call it: the file's name, or in a run the directory's."""
+        return self.path.resolve().parent.name if self.path.name == NAME else self.path.stem
+
+
+def write_lock(run: RunDir) -> None:
+    """Write a run's `lock.json`, with a checksum of its own."""
+    content = make_lock(run)
+    write_json(run / NAME, {**content, CHECKSUM: _checksum(content)})
+
+
+def read_lock(path: str | Path) -> Lock:
+    """Read a lock, given by its file or by the directory of its run.
+
+    Raises:
+        InputError: If there is none, it has a newer format, it was edited, or it is none at all.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not (path / NAME).exists():
+            kind = "an unfinished run" if RunDir(path).marker.exists() else "a directory"
+            raise InputError(
+                f"RUN must be a complete run that holds {NAME}, as `tlmed train` writes it. "
+                f"Received: {str(path)!r}, {kind} without one."
+            )
+        path = path / NAME
+    content = _read(path)
+    found = content.get("format")
+    if not isinstance(found, int) or found < 1:
+        raise _no_lock(path, f"without a format: {found!r}")
+    if found > FORMAT:
+        raise InputError(
+            f"A lock must have format {FORMAT}, the newest that this tlmed knows; update tlmed to read it. "
+            f"Received: {path} with format {found}, written by tlmed {_version(content)}."
+        )
+    checksum = content.pop(CHECKSUM, None)
+    if checksum != _checksum(content):
+        raise InputError(
+            "A lock must be as it was written: it has a checksum of its own, and is made anew by `tlmed train`, never "
+            f"edited. Received: {path}, which was changed or cut short."
+        )
+    wrong = [name for name, kind in _PARTS.items() if not isinstance(content.get(name), kind)]
+    if wrong or not isinstance(content["recipe"].get("resolved"), dict):
+        raise _no_lock(path, f"where {', '.join(wrong) or 'the recipe'} cannot be understood")
+    try:
+        recipe = from_json(content["recipe"]["resolved"])
+    except InputError as error:
+        raise InputError([f"In {path}: {fault}" for fault in error.faults]) from error
+    return Lock(path, recipe, content)
+
+
+def _read(path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"A lock must be a file that exists, or the directory of a run. Received: {path}.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise _no_lock(path, f"which is not JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise _no_lock(path, "which is not a table of fields")
+    return content
+
+
+def _no_lock(path, why) -> InputError:
+    return InputError(f"A lock must be a file that `tlmed train` wrote. Received: {path}, {why}.")
+
+
+def _version(content) -> str:
+    code = content.get("code")
+    return str(code.get("version", "?")) if isinstance(code, dict) else "?"
+
+
+def _checksum(content) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

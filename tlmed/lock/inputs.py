@@ -1,0 +1,134 @@
+"""What a locked run would find now: the recipe as it ships, its images, its weights, its environment."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from tlmed import backbones
+from tlmed.cache import cache_folder
+from tlmed.data import open_source
+from tlmed.data.reading import read_digests
+from tlmed.data.splits import assign_splits
+from tlmed.data.table import Table
+from tlmed.data.trusted import TrustedDigests
+from tlmed.environment import describe_code, describe_environment
+from tlmed.errors import InputError
+from tlmed.lock.content import name_streams
+from tlmed.lock.file import Lock
+from tlmed.recipe import Recipe, changed_modules, flatten, load_recipe, shipped_recipes, to_json
+
+SPLITS = ("path", "label", "group", "split", "sha256")
+
+
+def repeat_recipe(lock: Lock, source: str | None, weights: Sequence[str]) -> Recipe:
+    """Return the recipe that repeats a locked run: with the very weights that it had.
+
+    Args:
+        lock: The lock.
+        source: Where the images lie here; None: where they lay.
+        weights: Where the files of the weights lie here, for each backbone; none: where they lay.
+
+    Raises:
+        InputError: If the backbone is not tlmed's to build, or there are not as many weights as backbones.
+    """
+    recipe, recorded = lock.recipe, [found["name"] for found in lock.content["weights"]]
+    names = [recipe.backbone] if isinstance(recipe.backbone, str) else recipe.backbone
+    if any(name.startswith("own:") for name in names):
+        raise InputError(
+            "A lock must name a backbone that tlmed can build; where the network is your own, train it again with "
+            f"`tlmed.train(..., backbone=...)` and use `tlmed compare RUN RUN --why`. Received: {recipe.backbone!r}."
+        )
+    if weights and len(weights) != len(recorded):
+        raise InputError(
+            f"`--weights` must be given once for each of {len(recorded)} backbones. Received: {', '.join(weights)}."
+        )
+    chosen = tuple(weights) or tuple(recorded)
+    data = recipe.data if source is None else dataclasses.replace(recipe.data, source=source)
+    return dataclasses.replace(recipe, data=data, weights=chosen[0] if len(chosen) == 1 else chosen)
+
+
+def describe_inputs(lock: Lock, recipe: Recipe, recipe_file: Path | None = None, trust: bool = False) -> dict:
+    """Return what decides a locked run, as it is now, in the form of a lock; nothing is trained.
+
+    Args:
+        lock: The lock.
+        recipe: From `repeat_recipe`.
+        recipe_file: A recipe to compare with the locked one; None: the shipped one, if it is one of those.
+        trust: Take the digest of an image file from an earlier look where its size and time are the same.
+
+    Raises:
+        InputError: If images or weights are missing, or a module of the recipe has changed; all faults are named.
+    """
+    faults, rows, sources = [], [], ()
+    if changed := changed_modules(lock.content["recipe"].get("modules", {})):
+        faults.append(
+            f"A recipe's modules must be as they were when it was locked. Received: {'; '.join(changed)}. "
+            "Train it again for a new lock."
+        )
+    try:
+        rows = _describe_data(lock, recipe, trust)
+    except InputError as error:
+        faults += error.faults
+    try:
+        sources = backbones.identify(recipe.backbone, recipe.weights, recipe.data.image_size)
+    except InputError as error:
+        faults += error.faults
+    if faults:
+        raise InputError(faults)
+    phases = [name.removeprefix("phase/") for name in lock.content["seeds"]["streams"] if name.startswith("phase/")]
+    return {
+        "recipe": {**lock.content["recipe"], "fields": _find_fields_now(lock, recipe_file)},
+        "data": {"rows": rows},
+        "weights": [source and dataclasses.asdict(source) for source in sources],
+        "seeds": {"seed": recipe.seed, "streams": name_streams(recipe.seed, phases)},
+        "code": describe_code(),
+        "environment": describe_environment(),
+    }
+
+
+def _describe_data(lock, recipe, trust) -> list[str]:
+    """Return the lines that `splits.csv` would have now; images that were left out as unreadable are again."""
+    table = open_source(recipe.data.source)
+    left_out = {entry["path"] for entry in lock.content["data"].get("left_out", ())}
+    table = table.take([row for row, path in enumerate(table.paths) if path not in left_out])
+    try:
+        digests = _digest_images(table, recipe.data.source, trust)
+    except (OSError, ValueError) as error:
+        raise InputError(f"Every image must be readable. Received: data={recipe.data.source}: {error}.") from error
+    splits, _ = assign_splits(table, digests, recipe.data.split, recipe.seed)
+    text = io.StringIO()
+    names = (table.classes[label] for label in table.labels)
+    groups = table.groups or [""] * len(table)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(SPLITS)
+    writer.writerows(zip(table.paths, names, groups, map(str, splits), digests, strict=True))
+    return text.getvalue().removesuffix("\n").split("\n")
+
+
+def _digest_images(table: Table, source: str, trust: bool) -> list[str]:
+    root = Path(source).expanduser()
+    if not trust or source.startswith("tfds:") or root.suffix.lower() == ".npz":
+        return read_digests(table)
+    files = [(root if root.is_dir() else root.parent) / path for path in table.paths]
+    known = TrustedDigests(cache_folder())
+    unknown = [row for row, file in enumerate(files) if known.get(file) is None]
+    for row, digest in zip(unknown, read_digests(table.take(unknown)), strict=True):
+        known.add(files[row], digest)
+    known.save()
+    return [known.get(file) for file in files]
+
+
+def _find_fields_now(lock, file) -> dict:
+    """Return the fields of the recipe as it is now, with what was set on top of it when it was locked."""
+    facts, locked = lock.content["recipe"], flatten(to_json(lock.recipe))
+    if file is None and facts.get("shipped"):
+        file = shipped_recipes().get(facts["name"])
+    if file is None:
+        return locked
+    fields = flatten(to_json(load_recipe(file)))
+    for name in facts.get("set", ()):
+        fields.pop(name, None)
+        fields |= {name: locked[name]} if name in locked else {}
+    return fields

@@ -1,0 +1,42 @@
+"""How alike two results must be, and what can be asked for where."""
+
+from collections.abc import Sequence
+
+from tlmed.errors import InputError
+from tlmed.lock.differences import ENVIRONMENT, Difference
+
+BITS, PREDICTIONS, METRICS = LEVELS = ("bits", "predictions", "metrics")
+# Scores within which labels stay the same as a rule, and metrics within half a percentage point.
+TOLERANCES = {BITS: 0.0, PREDICTIONS: 1e-3, METRICS: 0.005}
+
+
+def choose_level(wanted: str | None, differences: Sequence[Difference], deterministic: bool) -> tuple[str, str]:
+    """Return the level at which a result is compared, and why.
+
+    Args:
+        wanted: A level, or None for the strongest that can hold.
+        differences: Between the lock's environment and this one.
+        deterministic: Whether the recipe asks for the same bits each time.
+
+    Raises:
+        InputError: If bits are wanted where they cannot be the same.
+    """
+    found = [difference for difference in differences if difference.kind == ENVIRONMENT]
+    if wanted == BITS and not deterministic:
+        raise InputError(
+            "`--level` must be 'predictions' or 'metrics' for a recipe with deterministic=False. Received: 'bits'."
+        )
+    if wanted == BITS and found:
+        raise InputError(
+            "`--level bits` must be asked for in the environment of the lock; elsewhere 'predictions' or 'metrics' can "
+            f"hold. Received: level='bits' with {'; '.join(map(str, found))}."
+        )
+    if wanted is not None:
+        return wanted, "as asked for"
+    if not deterministic:
+        return METRICS, "the recipe has deterministic=False"
+    if not found:
+        return BITS, "the environment is that of the lock"
+    if any(difference.why == "computes" for difference in found):
+        return METRICS, "libraries that compute have other versions"
+    return PREDICTIONS, "the same versions on another machine, or with other threads"

@@ -1,0 +1,190 @@
+"""Whether two results are the same, at a level: bits, predictions or metrics; and where training parted."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tlmed.lock.content import read_rows
+from tlmed.lock.levels import BITS, METRICS, PREDICTIONS
+
+SCORE = "score_"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a comparison.
+
+    Attributes:
+        part: "weights", "predictions", "metrics" or "history".
+        name: What is compared.
+        there: What was locked, for a person.
+        here: What came.
+        same: Whether it is the same as far as the level asks; None where the level does not ask for it.
+        note: How far apart they are.
+    """
+
+    part: str
+    name: str
+    there: str
+    here: str
+    same: bool | None
+    note: str = ""
+
+
+def compare_results(there: Mapping, here: Mapping, level: str, tolerance: float) -> list[Row]:
+    """Return a line for weights, predictions, each metric and the histories of two results.
+
+    Args:
+        there: `results` of a lock.
+        here: The same of another.
+        level: "bits": all must be equal. "predictions": the predicted labels, and scores within `tolerance`.
+            "metrics": each overall metric within `tolerance`.
+        tolerance: Absolute, 0..1.
+    """
+    return [
+        *_compare_hashes(there, here, level),
+        *_compare_predictions(there["predictions"], here["predictions"], level, tolerance),
+        *_compare_metrics(there["metrics"], here["metrics"], level, tolerance),
+        *compare_history(there["history"], here["history"], 0.0 if level == BITS else None),
+    ]
+
+
+def compare_history(there: Sequence[str], here: Sequence[str], tolerance: float | None) -> list[Row]:
+    """Return a line that names the first phase and epoch at which two histories part; none for hybrids.
+
+    Args:
+        there: Lines of CSV with the header in front.
+        here: The same of another run.
+        tolerance: The largest difference, relative to 1 or to the value if that is larger; None: differences count
+            nothing, and the first is named.
+    """
+    old, new = read_rows(list(there)), read_rows(list(here))
+    if not old and not new:
+        return []
+    largest = 0.0
+    for a, b in zip(old, new, strict=False):
+        apart = _part(a, b)
+        largest = max(largest, math.inf if apart is None else apart[1])
+        if apart is None or apart[1] > (tolerance or 0.0):
+            return [_describe_parting(a, b, apart, None if tolerance is None else False)]
+    ends = [f"{len(rows)} epochs" for rows in (old, new)]
+    same = None if tolerance is None else len(old) == len(new)
+    note = f"largest difference {largest:.2g}" if largest else "equal"
+    return [Row("history", "epochs", *ends, same, note if len(old) == len(new) else "one is longer")]
+
+
+def _part(a: Mapping[str, str], b: Mapping[str, str]) -> tuple[str, float] | None:
+    """Return the column that differs most and by how much; None where the rows are of other epochs."""
+    if (a["phase"], a["epoch"]) != (b["phase"], b["epoch"]):
+        return None
+    differences = {name: _differ(a[name], b.get(name, "")) for name in a if name not in ("phase", "epoch")}
+    name = max(differences, key=differences.get)
+    return name, differences[name]
+
+
+def _differ(a: str, b: str) -> float:
+    if a == b:
+        return 0.0
+    try:
+        difference = abs(float(a) - float(b)) / max(1.0, abs(float(a)))
+    except ValueError:
+        return math.inf
+    return math.inf if math.isnan(difference) else difference
+
+
+def _describe_parting(a, b, apart, same) -> Row:
+    if apart is None:
+        there, here = (f"phase {row['phase']!r}, epoch {row['epoch']}" for row in (a, b))
+        return Row("history", "first parting", there, here, same, "another course")
+    name, difference = apart
+    place = f"phase {a['phase']!r}, epoch {a['epoch']}: {name}"
+    return Row("history", f"first parting, {place}", a[name], b[name], same, f"difference {difference:.2g}")
+
+
+def _compare_hashes(there, here, level) -> list[Row]:
+    rows = []
+    for name in ("weights", "classifier"):
+        old, new = there[name], here[name]
+        if old or new:
+            same = old == new if level == BITS else None
+            rows.append(Row("weights", f"SHA-256 of the {name}", _short(old), _short(new), same, _say(old == new)))
+    return rows
+
+
+def _short(digest: str | None) -> str:
+    return digest[:16] if digest else "none"
+
+
+def _say(equal: bool) -> str:
+    return "equal" if equal else "different"
+
+
+def _compare_predictions(there, here, level, tolerance) -> list[Row]:
+    equal = there["sha256"] == here["sha256"]
+    files = (_short(there["sha256"]), _short(here["sha256"]))
+    row = Row("predictions", "SHA-256 of the file", *files, equal if level == BITS else None, _say(equal))
+    if equal:
+        return [row]
+    return [row, *_compare_scores(there["rows"], here["rows"], level, tolerance)]
+
+
+def _compare_scores(there, here, level, tolerance) -> list[Row]:
+    asked = level == PREDICTIONS
+    old, new = ({row["path"]: row for row in read_rows(lines)} for lines in (there, here))
+    both = [path for path in old if path in new]
+    rows = []
+    if len(both) < len(old) or len(both) < len(new):
+        counts = (f"{len(rows)} images" for rows in (old, new))
+        rows.append(Row("predictions", "images", *counts, False, f"{len(both)} in both"))
+    moved = [path for path in both if old[path]["prediction"] != new[path]["prediction"]]
+    label = f"label of {moved[0]}" if moved else "labels"
+    values = (source[moved[0]]["prediction"] if moved else f"{len(both)} images" for source in (old, new))
+    note = f"{len(moved)} of {len(both)} moved"
+    rows.append(Row("predictions", label, *values, not moved if asked else None, note))
+    rows += _compare_largest(old, new, both, asked, tolerance)
+    return rows
+
+
+def _compare_largest(old, new, both, asked, tolerance) -> list[Row]:
+    """Return a line for the score that moved most."""
+    names = [name for name in next(iter(old.values()), {}) if name.startswith(SCORE)]
+    found = [(_differ(old[path][name], new[path].get(name, "")), path, name) for path in both for name in names]
+    if not found:
+        return []
+    largest, path, name = max(found)
+    note = f"difference {largest:.2g}" + (f", tolerance {tolerance:g}" if asked else "")
+    same = largest <= tolerance if asked else None
+    return [Row("predictions", f"{name} of {path}, moved most", old[path][name], new[path][name], same, note)]
+
+
+def _compare_metrics(there, here, level, tolerance) -> list[Row]:
+    rows = []
+    old, new = there["metrics"], here["metrics"]
+    for name in {**old, **new}:
+        a, b = old.get(name, {}), new.get(name, {})
+        same, note = _judge_metric(a, b, level, tolerance)
+        rows.append(Row("metrics", name, _show_metric(a), _show_metric(b), same, note))
+    if level == BITS:
+        equal = there == here
+        rows.append(Row("metrics", "all else in metrics.json", "", "", equal, f"{_say(equal)}, times apart"))
+    return rows
+
+
+def _judge_metric(a, b, level, tolerance) -> tuple[bool | None, str]:
+    if level == BITS:
+        return a == b, _say(a == b)
+    asked = level == METRICS
+    old, new = a.get("value"), b.get("value")
+    if old is None or new is None:
+        return (old is new if asked else None), "undefined" if old is new else "undefined in one of them"
+    note = f"difference {abs(old - new):.2g}" + (f", tolerance {tolerance:g}" if asked else "")
+    return (abs(old - new) <= tolerance if asked else None), note
+
+
+def _show_metric(metric) -> str:
+    """Return a metric with its interval, which is there for context."""
+    if metric.get("value") is None:
+        return "undefined" if metric else "none"
+    if metric.get("low") is None:
+        return f"{metric['value']:.4f}"
+    return f"{metric['value']:.4f} ({metric['low']:.3f} to {metric['high']:.3f})"

@@ -1,0 +1,163 @@
+"""A comparison with a lock as a table: for a terminal, as Markdown for the page of a CI job, as JUnit XML."""
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from tlmed.lock.differences import CODE, ENVIRONMENT, INPUT, NOTE, Difference
+from tlmed.lock.results import Row
+
+_VERDICTS = {True: "same", False: "DIFFERENT", None: "-"}
+_KINDS = {
+    INPUT: "Inputs that differ, so that this is another job",
+    CODE: "Another tlmed, which may be what moved a number",
+    ENVIRONMENT: "Another environment, which may move the last digits",
+    NOTE: "Also different, not known to move a number",
+}
+MOST_NOTES = 5
+HEADER = ("what", "locked", "now", "verdict", "note")
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was asked, and what came.
+
+    Attributes:
+        name: The lock's.
+        asked: What was compared, in words: the level and why, or "inputs and environment".
+        differences: Between the inputs of then and now.
+        rows: Between the results; none where nothing was trained.
+        checked: Parts of the inputs that were compared, each a test of its own in JUnit's table.
+        seconds: What it took.
+        fault: What kept it from being done, instead of a result.
+    """
+
+    name: str
+    asked: str
+    differences: Sequence[Difference] = ()
+    rows: Sequence[Row] = ()
+    checked: Sequence[str] = ("recipe", "data", "weights", "seeds")
+    seconds: float = 0.0
+    fault: str = ""
+
+    @property
+    def faults(self) -> list[str]:
+        """One sentence for each thing that is not the same and should be."""
+        inputs = [str(difference) for difference in self.differences if difference.kind == INPUT]
+        return inputs + [_describe(row) for row in self.rows if row.same is False]
+
+    @property
+    def verdict(self) -> str:
+        """Say in a few words how it ended."""
+        if self.fault:
+            return "not compared"
+        asked = sum(row.same is not None for row in self.rows)
+        return (
+            f"{len(self.faults)} different" if self.faults else f"the same ({asked} compared)" if asked else "the same"
+        )
+
+
+def _describe(row: Row) -> str:
+    words = f"{row.part}: {row.name}: {row.there} locked, {row.here} now"
+    return f"{words} ({row.note})" if row.note else words
+
+
+def to_lines(comparison: Comparison) -> list[str]:
+    """Return the comparison for a terminal."""
+    lines = [f"{comparison.name}: {comparison.asked}"]
+    for title, words in list_differences(comparison.differences):
+        lines += [f"{title}:", *(f"  {word}" for word in words)]
+    if comparison.rows:
+        lines += list_rows(comparison.rows)
+    return [*lines, f"{comparison.name}: {comparison.verdict}"]
+
+
+def to_markdown(comparison: Comparison) -> str:
+    """Return the comparison for the page of a CI job."""
+    mark = "❌" if comparison.faults or comparison.fault else "✅"
+    lines = [f"### {mark} {_escape(comparison.name)}: {comparison.verdict}", "", _escape(comparison.asked), ""]
+    if comparison.fault:
+        lines += [f"**{_escape(comparison.fault)}**", ""]
+    for title, words in list_differences(comparison.differences):
+        lines += [f"{title}:", "", *(f"- {_escape(word)}" for word in words), ""]
+    if comparison.rows:
+        lines += [_join(HEADER), _join(["---"] * len(HEADER))]
+        lines += [_join(map(_escape, _cells(row))) for row in comparison.rows]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def to_junit(comparison: Comparison) -> str:
+    """Return the comparison as JUnit XML: a test for each part of the inputs, and for each line that was asked for."""
+    suite = ET.Element("testsuite", name=_clean(comparison.name))
+    failures = 0
+    for part in comparison.checked if not comparison.fault else ():
+        found = [str(it) for it in comparison.differences if it.part == part and it.kind == INPUT]
+        failures += _add_case(suite, comparison, part, "same inputs", "\n".join(found))
+    for row in comparison.rows:
+        if row.same is not None:
+            failures += _add_case(suite, comparison, row.part, row.name, "" if row.same else _describe(row))
+    if comparison.fault:
+        case = ET.SubElement(suite, "testcase", classname=_clean(comparison.name), name="comparison")
+        ET.SubElement(case, "error", message=_clean(comparison.fault)).text = _clean(comparison.fault)
+    notes = "\n".join(str(difference) for difference in comparison.differences)
+    ET.SubElement(suite, "system-out").text = _clean(f"{comparison.asked}\n{notes}")
+    counts = {
+        "tests": str(len(suite.findall("testcase"))),
+        "failures": str(failures),
+        "errors": str(int(bool(comparison.fault))),
+        "skipped": "0",
+        "time": f"{comparison.seconds:.3f}",
+    }
+    for name, value in counts.items():
+        suite.set(name, value)
+    root = ET.Element("testsuites", {name: value for name, value in counts.items() if name != "skipped"})
+    root.append(suite)
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _add_case(suite, comparison, part, name, failure) -> int:
+    case = ET.SubElement(suite, "testcase", classname=_clean(f"{comparison.name}.{part}"), name=_clean(name))
+    if failure:
+        ET.SubElement(case, "failure", message=_clean(failure.partition("\n")[0])).text = _clean(failure)
+    return int(bool(failure))
+
+
+def list_differences(
+    differences: Sequence[Difference], describe: Callable[[Difference], str] = str
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield a title and sentences for each kind of difference; of those that explain nothing only a few."""
+    order = list(_KINDS)
+    for kind, found in groupby(sorted(differences, key=lambda it: order.index(it.kind)), key=lambda it: it.kind):
+        words = [describe(difference) for difference in found]
+        rest = len(words) - MOST_NOTES if kind == NOTE else 0
+        yield _KINDS[kind], [*words[:MOST_NOTES], f"and {rest} more"] if rest > 0 else words
+
+
+def list_rows(rows: Sequence[Row], header: Sequence[str] = HEADER) -> list[str]:
+    """Return lines in which the columns stand below one another."""
+    cells = [tuple(header), *map(_cells, rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return f"{row.part}: {row.name}", row.there, row.here, _VERDICTS[row.same], row.note
+
+
+def _join(cells) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escape(text: str) -> str:
+    """Return text that Markdown shows as it is, in one line and inside a table's cell."""
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(text.split()))
+
+
+def _clean(text: str) -> str:
+    """Return text without the characters that XML cannot hold."""
+    return _NO_XML.sub("?", text)

@@ -1,0 +1,58 @@
+"""Why two runs are not the same: the cause first, then everything side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tlmed.lock.content import make_lock
+from tlmed.lock.differences import Difference, compare_inputs, find_causes
+from tlmed.lock.levels import BITS
+from tlmed.lock.results import compare_results
+from tlmed.lock.tables import list_differences, list_rows
+from tlmed.rundir import RunDir
+
+
+def explain(first: RunDir, second: RunDir) -> list[str]:
+    """Return lines that say why two runs differ: the likeliest cause, all differences, history and metrics.
+
+    Raises:
+        InputError: If a run cannot be read, or is of a tlmed that recorded too little.
+    """
+    locks, words = (make_lock(first), make_lock(second)), _name_runs(first, second)
+    differences = compare_inputs(*locks)
+    rows = compare_results(locks[0]["results"], locks[1]["results"], BITS, 0.0)
+    equal = all(row.same for row in rows)
+    lines = _name_cause(differences, equal, words, [first, second])
+    others = differences if equal else [it for it in differences if it not in find_causes(differences)]
+    for title, found in list_differences(others, lambda it: it.describe(*words)):
+        lines += ["", f"{title}:", *(f"  {word}" for word in found)]
+    return [*lines, "", *list_rows(rows, ("what", *map(str, (first.path, second.path)), "verdict", "note"))]
+
+
+def _name_runs(first, second) -> tuple[str, str]:
+    """Return how to speak of two runs: by the directory's name where that tells them apart."""
+    names = [Path(run.path).resolve().name for run in (first, second)]
+    if names[0] == names[1]:
+        names = [str(run.path) for run in (first, second)]
+    return f"in {names[0]}", f"in {names[1]}"
+
+
+def _name_cause(differences: Sequence[Difference], equal: bool, words, runs) -> list[str]:
+    if equal:
+        return ["The results are the same, bit for bit."]
+    if causes := find_causes(list(differences)):
+        return ["Cause, as far as is recorded:", *(f"  {cause.describe(*words)}" for cause in causes)]
+    notes = [note for run in runs for note in _find_excuses(run)]
+    return ["Cause: none is recorded; recipe, images, weights, code and environment are the same.", *notes]
+
+
+def _find_excuses(run: RunDir) -> list[str]:
+    """Return what a run had that is no input, and may have moved its last digits."""
+    found = []
+    if not run.json("recipe.json").get("deterministic", True):
+        found.append(f"  {run.path} was trained with deterministic=False.")
+    for features in run.json("timing.json")["extractions"]:
+        if features["computed"] < features["images"]:
+            found.append(f"  {run.path} found features of {features['name']} in the cache, computed by an earlier run.")
+    if any("another environment" in warning for warning in run.json("environment.json")["warnings"]):
+        found.append(f"  {run.path} was stopped and went on in another environment.")
+    return found

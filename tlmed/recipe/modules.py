@@ -1,0 +1,83 @@
+"""The modules of a user's own that a recipe's code imports: what they hold decides the recipe too."""
+
+import ast
+import hashlib
+import importlib.machinery
+import importlib.util
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+_INSTALLED = tuple({Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")})
+
+
+def digest_modules(file: Path) -> dict[str, str]:
+    """Return the SHA-256 of every module that a recipe file imports, directly or through another, by its name.
+
+    Modules of Python, of tlmed and of installed packages are left out: their versions stand for them. Nothing is
+    imported or run.
+
+    Args:
+        file: The recipe's file, valid Python.
+    """
+    found, left = {}, list(_imports(file, ""))
+    while left:
+        name = left.pop()
+        path = _find(name) if name not in found else None
+        if path is not None:
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            left += _imports(path, name if path.name == "__init__.py" else name.rpartition(".")[0])
+    return dict(sorted(found.items()))
+
+
+def changed_modules(locked: dict[str, str]) -> list[str]:
+    """Return one sentence's worth of words for each module that is not as it was.
+
+    Args:
+        locked: From `digest_modules`.
+    """
+    changed = []
+    for name, digest in locked.items():
+        path = _find(name)
+        if path is None:
+            changed.append(f"{name}, which is not found")
+        elif hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            changed.append(f"{name} ({path}), which has changed")
+    return changed
+
+
+def _imports(file: Path, package: str) -> Iterator[str]:
+    """Yield the names that a file's import statements may mean as modules."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            start = ".".join([*above, *([node.module] if node.module else [])])
+            names = [start, *(f"{start}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[: i + 1]) for i in range(len(parts)))
+
+
+def _find(name: str) -> Path | None:
+    """Return the file of a module of the user's own, found without importing its parents."""
+    top, *rest = name.split(".")
+    if not top or top == "tlmed" or top in sys.stdlib_module_names:
+        return None
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):  # a module without a spec, such as __main__
+        return None
+    for i in range(len(rest)):
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        full = ".".join([top, *rest[: i + 1]])
+        spec = importlib.machinery.PathFinder.find_spec(full, list(spec.submodule_search_locations))
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    path = Path(spec.origin).resolve()
+    return None if any(folder in path.parents for folder in _INSTALLED) else path

@@ -1,0 +1,91 @@
+"""A recipe as JSON can hold it, and back: what `recipe.json` and `lock.json` say of a run."""
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+
+from tlmed.errors import InputError
+from tlmed.recipe.recipe import Recipe, find_faults
+
+
+def to_json(recipe: Recipe) -> dict:
+    """Return a recipe's fields, with lists for tuples."""
+    return json.loads(json.dumps(dataclasses.asdict(recipe)))
+
+
+def from_json(content: dict) -> Recipe:
+    """Return the recipe of which `to_json` gave the fields; those that are missing have their default.
+
+    Raises:
+        InputError: If there are fields that no recipe has, as a newer tlmed may write, or values that break a rule.
+
+    >>> from tlmed.recipe import load_recipe
+    >>> recipe = load_recipe("feature_extractor_hybrid")
+    >>> from_json(to_json(recipe)) == recipe
+    True
+    """
+    recipe = _restore(content, Recipe)
+    if not isinstance(recipe, Recipe):
+        raise InputError(f"A recipe must be a table of fields. Received: {type(content).__name__}.")
+    if faults := find_faults(recipe):
+        raise InputError(faults)
+    return recipe
+
+
+def flatten(content, path: str = "") -> dict:
+    """Return nested dictionaries, and lists of them, as one dictionary with dotted keys.
+
+    >>> flatten({"seed": 0, "phases": [{"thaw": 1}, {"thaw": 2}]})
+    {'seed': 0, 'phases.0.thaw': 1, 'phases.1.thaw': 2}
+    """
+    if isinstance(content, dict):
+        parts = (flatten(part, f"{path}{name}.") for name, part in content.items())
+        return {key: value for part in parts for key, value in part.items()}
+    if isinstance(content, list) and content and isinstance(content[0], dict):
+        return flatten(dict(enumerate(content)), path)
+    return {path.rstrip("."): content}
+
+
+def digest(recipe: Recipe) -> str:
+    """Return the SHA-256 of all that a recipe says, except where the images lie: 64 hexadecimal digits."""
+    content = to_json(recipe)
+    del content["data"]["source"]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _restore(value, hint):
+    """Return a value of JSON as the type that a field declares; one of another type stays as it is, to be reported."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return _restore(value, _choose(value, args))
+    if origin is tuple and isinstance(value, list):
+        hints = args[:1] * len(value) if args[-1] is ... else args
+        return tuple(_restore(item, kind) for item, kind in zip(value, hints, strict=False))
+    if origin is dict and isinstance(value, dict):
+        return {key: _restore(item, args[1]) for key, item in value.items()}
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        hints = typing.get_type_hints(hint)
+        return hint(**{name: _restore(item, hints.get(name, object)) for name, item in value.items()})
+    return value
+
+
+def _choose(value, options):
+    """Return the type that a value of JSON stands for: a section by its fields, a tuple for a list."""
+    sections = [option for option in options if dataclasses.is_dataclass(option)]
+    if isinstance(value, dict) and sections:
+        return max(sections, key=lambda option: len({spec.name for spec in dataclasses.fields(option)} & set(value)))
+    if isinstance(value, list):
+        return next((option for option in options if typing.get_origin(option) is tuple), object)
+    return object
+
+
+def name_differences(old: dict, new: dict) -> list[tuple[str, object, object]]:
+    """Return the fields in which two recipes differ, as `to_json` gives them: name, value there, value here.
+
+    >>> name_differences({"seed": 0, "keep": "best"}, {"seed": 1, "keep": "best"})
+    [('seed', 0, 1)]
+    """
+    old, new = flatten(old), flatten(new)
+    return [(key, old.get(key), new.get(key)) for key in {**old, **new} if old.get(key) != new.get(key)]
