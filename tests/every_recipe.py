@@ -1,6 +1,6 @@
 """Train shipped recipes, made small, under a strategy: each in a process of its own, forked from one.
 
-python -m tests.every_recipe mirrored|multi-worker FOLDER NAME ...
+python -m tests.every_recipe one|mirrored|multi-worker FOLDER NAME|KEY=VALUE ...
 """
 
 import os
@@ -11,14 +11,15 @@ from tests.synchronized_run import open_devices
 from tests.test_recipes import train
 
 
-def main(strategy: str, folder: str, *names: str) -> None:
+def main(strategy: str, folder: str, *words: str) -> None:
     """Train one after the other; a worker, which cannot fork behind its strategy, just one."""
-    for name in names:
-        child = os.fork() if strategy == "mirrored" else 0
+    settings = [word for word in words if "=" in word]
+    for name in (word for word in words if "=" not in word):
+        child = os.fork() if strategy != "multi-worker" else 0
         if child == 0:
             open_devices(strategy)
-            train(name, Path(folder) / name, f"distribute={strategy}")
-            if strategy == "mirrored":
+            train(name, Path(folder) / name, f"distribute={strategy}", *settings)
+            if strategy != "multi-worker":
                 os._exit(0)
         elif status := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
             sys.exit(f"{name} ended with {status}")

@@ -121,7 +121,7 @@ def test_onednn_switched_off_changes_the_address(monkeypatch):
 
 def test_another_processor_or_gpu_changes_the_address(monkeypatch):
     addresses = {key()}
-    monkeypatch.setattr(keys, "_name_processor", lambda: "another one")
+    monkeypatch.setattr(keys, "describe_processor", lambda: {"name": "another one"})
     addresses.add(key())
     monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: ["a GPU"])
     for name in ("small", "large"):

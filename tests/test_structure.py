@@ -9,6 +9,7 @@ ORDER = (
     *("errors", "seeds", "quiet", "voice", "stopping", "cluster", "launch", "cache", "recipe", "rundir", "sealed"),
     *(
         "status",
+        "environment",
         "failures",
         "data",
         "metrics",
@@ -19,7 +20,7 @@ ORDER = (
         "phases",
         "certificate",
     ),
-    *("plan", "features", "heads", "training", "evaluation", "environment", "inference", "lock", "report"),
+    *("plan", "features", "heads", "training", "evaluation", "inference", "lock", "report"),
     *("run", "reproduce", "export", "cli", "pytest_locks"),
 )
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "tlmed").rglob("*.py"))

@@ -14,6 +14,7 @@ import click
 
 from tlmed import __version__, stopping
 from tlmed.errors import InputError, RunFailed, TlmedError
+from tlmed.export import FORMATS
 from tlmed.recipe import STRATEGIES, find_recipe, load_recipe, override, shipped_recipes, summary, to_source
 from tlmed.rundir import write_text
 from tlmed.voice import Voice
@@ -263,6 +264,27 @@ def reproduce(lock, check, quick, level, tolerance, data, weights, recipe, out, 
     request = Request(lock, mode, level, tolerance, data, weights, recipe, out, trust_mtime)
     voice = Voice(say=click.echo, warn=_warn, progress=show_phase, features=show_features)
     reproduce_and_report(request, junit, summary, voice)
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="What to write.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write it here; by default it is printed.")
+@click.option("--hashes", is_flag=True, help="requirements: ask pip's index for the SHA-256 of every file.")
+@_debug
+def export(run, form, out, hashes):
+    """Write RUN down for others: the packages that it was made with, for pip, or a model card."""
+    if hashes and form != "requirements":
+        raise click.UsageError("--hashes goes with --format requirements.")
+    from tlmed.export import save, write_card, write_requirements
+    from tlmed.rundir import find_run
+
+    run = find_run(run)
+    text = write_requirements(run, hashes) if form == "requirements" else write_card(run)
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        save(out, text)
 
 
 @cli.command()

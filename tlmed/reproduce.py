@@ -90,7 +90,7 @@ def reproduce(request: Request, voice: Voice = SILENT) -> Comparison:
     out = _choose_out(request, lock) if request.mode != "check" else None
     now = describe_inputs(lock, recipe, request.recipe_file, request.trust)
     differences = compare_inputs(lock.content, now)
-    level, why = choose_level(request.level, differences, recipe.deterministic)
+    level, why = choose_level(request.level, differences, recipe)
     comparison = Comparison(lock.name, f"{_name_mode(request.mode)} at level {level}: {why}.", differences)
     if request.mode == "check":
         rows = compare_results(lock.content["results"], describe_results(lock.run), BITS, 0.0) if lock.run else ()

@@ -1,7 +1,15 @@
 """What a run runs on."""
 
-from tlmed.environment.description import describe_code, describe_environment
+from tlmed.environment.description import count_threads, describe_code, describe_environment
 from tlmed.environment.memory import memory_limit, peak_memory_mb
-from tlmed.environment.processor import name_family
+from tlmed.environment.processor import describe_processor, name_family
 
-__all__ = ["describe_code", "describe_environment", "memory_limit", "name_family", "peak_memory_mb"]
+__all__ = [
+    "count_threads",
+    "describe_code",
+    "describe_environment",
+    "describe_processor",
+    "memory_limit",
+    "name_family",
+    "peak_memory_mb",
+]

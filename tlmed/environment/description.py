@@ -38,14 +38,7 @@ def describe_environment() -> dict:
         "devices": [f"{device.device_type}: {device.name}" for device in tf.config.list_physical_devices()],
         "gpus": _describe_gpus(),
         "cpus": count_cores(),
-        "threads": {
-            "intra_op": _count_threads(
-                tf.config.threading.get_intra_op_parallelism_threads(), "TF_NUM_INTRAOP_THREADS"
-            ),
-            "inter_op": _count_threads(
-                tf.config.threading.get_inter_op_parallelism_threads(), "TF_NUM_INTEROP_THREADS"
-            ),
-        },
+        "threads": count_threads(),
         "libraries": _describe_libraries(),
         "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
@@ -68,10 +61,21 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _count_threads(set_in_code: int, variable: str) -> int:
-    """Return how many threads TensorFlow takes: as set in code, else as the variable says, else one for each core."""
-    said = os.environ.get(variable, "")
-    return set_in_code or (int(said) if said.isdigit() else 0) or count_cores()
+def count_threads() -> dict[str, int]:
+    """Return how many threads TensorFlow takes inside an operation and for operations side by side.
+
+    As set in code, else as its variables say, else one for each core.
+    """
+    threading = tf.config.threading
+    set_in_code = {
+        "intra_op": threading.get_intra_op_parallelism_threads(),
+        "inter_op": threading.get_inter_op_parallelism_threads(),
+    }
+    said = {name: os.environ.get(f"TF_NUM_{name.replace('_', '').upper()}_THREADS", "") for name in set_in_code}
+    return {
+        name: number or (int(said[name]) if said[name].isdigit() else 0) or count_cores()
+        for name, number in set_in_code.items()
+    }
 
 
 def _describe_gpus() -> list[dict]:

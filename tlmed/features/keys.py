@@ -1,18 +1,17 @@
 """The address of feature rows: a digest of everything that decides the numbers, except the image itself."""
 
-import functools
 import hashlib
 import json
 import os
 import platform
 from collections.abc import Mapping
-from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tlmed.cache.store import FORMAT
+from tlmed.environment import count_threads, describe_processor
 from tlmed.features.engines import Engine
 
 # What a layer's configuration says of training alone. Initial values are drawn anew for every seed, while the weights
@@ -43,6 +42,7 @@ def describe(prefix: keras.Model, engine: Engine, dtype: str) -> dict:
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "device": _name_device(),
+        "threads": count_threads()["intra_op"],
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
         "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
     }
@@ -52,18 +52,7 @@ def _name_device() -> str:
     """Name the kind of GPU, or of processor, that the numbers come from."""
     if gpus := tf.config.list_physical_devices("GPU"):
         return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU"))
-    return f"{platform.machine()} {_name_processor()}"
-
-
-@functools.cache
-def _name_processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        lines = []
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
+    return f"{platform.machine()} {describe_processor()['name']}"
 
 
 def address(description: Mapping) -> str:

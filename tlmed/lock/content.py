@@ -58,12 +58,17 @@ def _make(run) -> dict:
         "recipe": {**file, "sha256": digest(recipe), "resolved": resolved},
         "code": code,
         "data": {**data, "sha256": digest_file(run / "splits.csv"), "rows": _lines(run / "splits.csv")},
-        "weights": weights if isinstance(weights, list) else [weights],
+        "weights": [_strip_path(source) for source in (weights if isinstance(weights, list) else [weights])],
         "seeds": {"seed": recipe.seed, "streams": name_streams(recipe.seed, _phase_names(run))},
         "environment": environment,
         "plan": {phase["name"]: phase["cache"] for phase in run.json("plan.json")["phases"] if "cache" in phase},
         "results": describe_results(run),
     }
+
+
+def _strip_path(source) -> dict:
+    """Return what weights are without where this machine keeps them; where a user named a file, the name says it."""
+    return {name: value for name, value in source.items() if name != "path"}
 
 
 def describe_results(run: RunDir) -> dict:

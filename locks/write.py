@@ -1,0 +1,52 @@
+"""Write the locks of the shipped recipes anew, small enough for CI; for a change that is meant to move a number.
+
+    python locks/write.py [NAME ...]
+
+Each recipe trains on phantoms, from weights that have learned something: random frozen features would lock nothing.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from tlmed.quiet import import_tensorflow
+
+import_tensorflow()
+
+import tlmed  # noqa: E402
+from tlmed.recipe import find_recipe, load_recipe, override, shipped_recipes  # noqa: E402
+
+PHANTOMS = ("data.source=tfds:tlmed_phantoms/images=90,size=64,seed=1", "data.image_size=64,64", "data.batch_size=16")
+# OpenVINO need not be installed where they are reproduced.
+SMALL = (*PHANTOMS, "engine=tensorflow")
+EPOCHS = ("phases.epochs=2",)
+LENET5 = ("backbone=LeNet5", "weights=digits", *EPOCHS)
+SETTINGS = {
+    "blockwise": LENET5,
+    "discriminative_rates": EPOCHS,
+    "feature_extractor": EPOCHS,
+    "feature_extractor_hybrid": ("head.folds=3",),
+    "fine_tuning": EPOCHS,
+    "fine_tuning_from_scratch": EPOCHS,
+    "incremental": LENET5,
+    "layerwise": LENET5,
+    "multi_stage": EPOCHS,
+    "quickstart": EPOCHS,
+    "random_initialisation": ("backbone=LeNet5", *EPOCHS),
+    "two_backbones": ("backbone=MobileNetV2,LeNet5", "weights=imagenet,digits", *EPOCHS),
+    "vgg16_blockwise": ("weights=bsds500", "data.image_size=32,32", "phases.epochs=1"),
+}
+
+
+def write(name: str, folder: Path) -> Path:
+    """Train a shipped recipe, made small, and copy its lock into a folder."""
+    recipe = override(load_recipe(name), [*SMALL, *SETTINGS[name]])
+    with tempfile.TemporaryDirectory() as out:
+        tlmed.train(recipe, Path(out) / name, recipe_file=find_recipe(name))
+        return shutil.copyfile(Path(out) / name / "lock.json", folder / f"{name}.json")
+
+
+if __name__ == "__main__":
+    for each in sys.argv[1:] or shipped_recipes():
+        print(write(each, Path(__file__).parent))

@@ -1,0 +1,685 @@
+"""Locks: what they hold, how they are read, and that whatever drifts is found and named."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import xml.etree.ElementTree as ET
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+import tlmed
+from tests.conftest import SMALL, draw, write_images
+from tlmed.backbones import build
+from tlmed.cli import main
+from tlmed.errors import CheckFailed, InputError, Interrupted, RunFailed
+from tlmed.lock import (
+    Comparison,
+    Difference,
+    Row,
+    choose_level,
+    compare_history,
+    compare_results,
+    explain,
+    find_causes,
+    read_lock,
+    to_junit,
+    to_lines,
+    to_markdown,
+)
+from tlmed.lock.content import digest_model, read_rows
+from tlmed.lock.file import _checksum
+from tlmed.recipe import from_json, load_recipe, override, shipped_recipes, to_json, to_source
+from tlmed.reproduce import Request, reproduce, reproduce_and_report
+from tlmed.run import train
+from tlmed.rundir import RunDir
+from tlmed.voice import Voice
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    """Give the images, the weights and the recipe file of a run, and the run."""
+    folder = tmp_path_factory.mktemp("job")
+    images = write_images(folder / "images", 8)
+    weights = folder / "cifarnet.weights.h5"
+    build("CifarNet", "none", (32, 32), seed=3).model.save_weights(weights)
+    recipe = override(load_recipe("fine_tuning"), [*SMALL, f"weights={weights}", "augment.flip=both"])
+    (folder / "mine.py").write_text(to_source(recipe))
+    run = tlmed.train(folder / "mine.py", folder / "run", images)
+    return folder, RunDir(run.path)
+
+
+@pytest.fixture
+def copy(job, tmp_path):
+    """Give a copy of all of it that a test may change, and a lock that names the copy's weights."""
+    folder, run = job
+    for name in ("images", "cifarnet.weights.h5", "mine.py"):
+        source = folder / name
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, tmp_path / name)
+    shutil.copy2(run / "lock.json", tmp_path / "job.json")
+    return tmp_path
+
+
+def check(folder, **options):
+    """Compare inputs and environment with the copy's lock."""
+    weights = (str(folder / "cifarnet.weights.h5"),)
+    request = Request(folder / "job.json", "check", source=str(folder / "images"), weights=weights, **options)
+    return reproduce(request)
+
+
+def forge(path, change):
+    """Change a lock and give it the checksum that belongs to it."""
+    content = json.loads(path.read_text())
+    content.pop("sha256")
+    change(content)
+    path.write_text(json.dumps({**content, "sha256": _checksum(content)}))
+    return path
+
+
+# What a lock holds
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_a_recipe_comes_back_from_json(name):
+    recipe = load_recipe(name)
+    assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe
+
+
+def test_a_run_writes_its_lock(job):
+    _, run = job
+    lock = read_lock(run.path)
+    content, results = lock.content, lock.content["results"]
+    assert lock.recipe == from_json(run.json("recipe.json"))
+    assert (lock.name, lock.run) == ("run", run)
+    assert content["recipe"]["name"] == "mine"
+    assert content["recipe"]["set"] == ["data.source"]
+    assert read_rows(content["data"]["rows"])[0]["path"] == "benign/benign (0).png"
+    assert len(content["data"]["rows"]) == 25
+    assert len(content["weights"][0]["sha256"]) == len(content["code"]["sha256"]) == 64
+    assert content["seeds"]["streams"]["phase/head"] != content["seeds"]["streams"]["phase/top"]
+    assert {"versions", "processor", "threads", "devices", "onednn", "packages", "cpus"} <= set(content["environment"])
+    assert results["weights"] == digest_model(run / "model.keras")
+    assert results["predictions"]["rows"] == (run / "predictions.csv").read_text().splitlines()
+    assert results["metrics"]["metrics"]["auc"] == run.json("metrics.json")["metrics"]["auc"]
+    assert len(results["history"]) == 5
+    assert "seconds" not in json.dumps(results)
+
+
+def test_the_hash_of_weights_is_that_of_their_values(tmp_path):
+    model = build("CifarNet", "none", (32, 32)).model
+    for name in ("a", "b"):
+        model.save(tmp_path / f"{name}.keras")
+    assert digest_model(tmp_path / "a.keras") == digest_model(tmp_path / "b.keras")
+    kernel = next(layer for layer in model.layers if layer.weights).kernel
+    values = kernel.numpy()
+    values.view("uint32").flat[0] ^= 1
+    kernel.assign(values)
+    model.save(tmp_path / "c.keras")
+    assert digest_model(tmp_path / "a.keras") != digest_model(tmp_path / "c.keras")
+
+
+def test_pixels_stand_for_images_that_were_encoded_here():
+    table = tlmed.data.open_source("tfds:tlmed_phantoms/images=6,size=32")
+    images = tlmed.data.load("tfds:tlmed_phantoms/images=30,size=32", (32, 32), None)
+    assert table.licence == "Apache-2.0"
+    assert images.sha256[0] == hashlib.sha256(tlmed.data.decode(table.read(0))).hexdigest()
+
+
+# Reading one
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda text: text.replace('"seed": 0', '"seed": 1', 1), "changed or cut short"),
+        (lambda text: text[: len(text) // 2], "not JSON"),
+        (lambda text: "[1, 2]", "not a table"),
+        (lambda text: text.replace('"format": 1', '"format": 2', 1), "format 2, written by tlmed 0.1.0"),
+        (lambda text: text.replace('"format": 1', '"format": "x"', 1), "without a format"),
+        (lambda text: '{"format": 1}', "changed or cut short"),
+        (lambda text: json.dumps({"format": 1, "sha256": _checksum({"format": 1})}), "cannot be understood"),
+        (lambda text: "[" * 100_000, "not JSON"),
+    ],
+)
+def test_a_lock_that_is_not_as_it_was_written_is_refused(spoil, words, job, tmp_path):
+    (tmp_path / "bad.json").write_text(spoil((job[1] / "lock.json").read_text()))
+    with pytest.raises(InputError, match=words):
+        read_lock(tmp_path / "bad.json")
+
+
+def test_a_forged_recipe_is_checked_as_any_other(copy):
+    forge(copy / "job.json", lambda lock: lock["recipe"]["resolved"]["phases"][0].update(epochs=-1, code="import os"))
+    with pytest.raises(InputError, match=r"epochs") as error:
+        read_lock(copy / "job.json")
+    assert "`phases.0.code` is not a field" in str(error.value)
+
+
+def test_what_is_missing_is_named(tmp_path, job):
+    with pytest.raises(InputError, match="must be a file that exists"):
+        read_lock(tmp_path / "nowhere.json")
+    with pytest.raises(InputError, match="a directory without one"):
+        read_lock(tmp_path)
+    (tmp_path / "UNFINISHED").touch()
+    with pytest.raises(InputError, match="an unfinished run"):
+        read_lock(tmp_path)
+
+
+# Drift is found and named
+
+
+def test_nothing_differs_where_nothing_changed(copy):
+    comparison = check(copy)
+    assert comparison.faults == []
+    assert comparison.differences == []
+    assert "level bits: the environment is that of the lock" in comparison.asked
+
+
+def change_pixel(folder, monkeypatch):
+    path = folder / "images" / "normal" / "normal (3).png"
+    pixels = np.array(Image.open(path))
+    pixels[0, 0, 0] ^= 1
+    Image.fromarray(pixels).save(path)
+
+
+def change_label(folder, monkeypatch):
+    path = folder / "images" / "normal" / "normal (3).png"
+    path.rename(folder / "images" / "benign" / "normal (3).png")
+
+
+def change_weight_bit(folder, monkeypatch):
+    with h5py.File(folder / "cifarnet.weights.h5", "r+") as file:
+        names = []
+        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        values = file[names[0]][()]
+        values.view("uint32").flat[0] ^= 1
+        file[names[0]][...] = values
+
+
+def change_version(folder, monkeypatch):
+    forge(folder / "job.json", lambda lock: lock["environment"]["versions"].update(numpy="1.0.0"))
+
+
+def change_threads(folder, monkeypatch):
+    count = json.loads((folder / "job.json").read_text())["environment"]["threads"]["intra_op"]
+    monkeypatch.setattr("tensorflow.config.threading.get_intra_op_parallelism_threads", lambda: count + 5)
+
+
+def change_processor(folder, monkeypatch):
+    old = {"name": "Old", "architecture": "x86_64", "features": ["avx", "avx2"]}
+    forge(folder / "job.json", lambda lock: lock["environment"].update(processor=old))
+
+
+def remove_image(folder, monkeypatch):
+    (folder / "images" / "normal" / "normal (3).png").unlink()
+
+
+def add_image(folder, monkeypatch):
+    Image.fromarray(draw(0, 99)).save(folder / "images" / "benign" / "more.png")
+
+
+def change_seeds(folder, monkeypatch):
+    monkeypatch.setattr("tlmed.lock.content.derive", lambda seed, *names: 5)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        (change_pixel, "input", r"data: content of 1 image \(normal/normal \(3\).png\)"),
+        (change_label, "input", r"data: images: .* gone: normal/normal \(3\).png"),
+        (remove_image, "input", r"gone: normal/normal \(3\).png"),
+        (add_image, "input", r"1 new: benign/more.png"),
+        (change_weight_bit, "input", r"weights: backbone"),
+        (change_seeds, "input", r"seeds: stream split: \d+ there, 5 here"),
+        (change_version, "environment", r"numpy: 1.0.0 there, .* here \(computes\)"),
+        (change_threads, "environment", r"threads inside an operation: \d+ there, \d+ here .*TF_NUM_INTRAOP_THREADS="),
+        (change_processor, "environment", r"processor: AVX2 there, .*oneDNN on a CPU with AVX2 against"),
+    ],
+)
+def test_drift_is_found_and_named(change, kind, words, copy, monkeypatch):
+    change(copy, monkeypatch)
+    comparison = check(copy)
+    found = [str(difference) for difference in comparison.differences if difference.kind == kind]
+    assert any(re.search(words, sentence) for sentence in found), found
+    assert bool(comparison.faults) == (kind == "input")
+
+
+@pytest.mark.parametrize(
+    ("field", "setting"),
+    [
+        ("augment.rotation", "augment.rotation=0.05"),
+        ("seed", "seed=1"),
+        ("phases.1.learning_rate", "phases.1.learning_rate=2e-4"),
+    ],
+)
+def test_a_recipe_that_changed_is_found_and_the_field_named(field, setting, copy):
+    file = copy / "mine.py"
+    file.write_text(to_source(override(load_recipe(file), [setting])))
+    [difference] = check(copy, recipe_file=file).differences
+    assert (difference.part, difference.name, difference.kind) == ("recipe", field, "input")
+
+
+def test_a_shipped_recipe_that_changed_is_found_and_what_was_set_is_not(finished, monkeypatch, tmp_path):
+    lock = read_lock(finished.path)
+    assert lock.content["recipe"]["shipped"]
+    assert "data.image_size" in lock.content["recipe"]["set"]
+    assert reproduce(Request(finished.path, "check")).faults == []
+    changed = tmp_path / "fine_tuning.py"
+    changed.write_text(to_source(override(load_recipe("fine_tuning"), ["augment.zoom=0.1", "seed=5"])))
+    monkeypatch.setattr("tlmed.lock.inputs.shipped_recipes", lambda: {"fine_tuning": changed})
+    names = [difference.name for difference in reproduce(Request(finished.path, "check")).differences]
+    assert names == ["augment.zoom", "seed"]
+
+
+def test_another_label_under_the_same_path_is_named(copy):
+    rows = read_rows(read_lock(copy / "job.json").content["data"]["rows"])
+    listing = copy / "images" / "list.csv"
+    lines = [f"{row['path']},{row['label']}" for row in rows]
+    lines[0] = lines[0].replace(",benign", ",normal")
+    listing.write_text("path,label\n" + "\n".join(lines) + "\n")
+    weights = (str(copy / "cifarnet.weights.h5"),)
+    found = reproduce(Request(copy / "job.json", "check", source=str(listing), weights=weights)).faults
+    assert any("label of 1 image (benign/benign (0).png): 'benign' there, 'normal' here" in it for it in found)
+
+
+def test_a_run_that_was_tampered_with_is_found(job, tmp_path):
+    shutil.copytree(job[1].path, tmp_path / "run")
+    text = (tmp_path / "run" / "predictions.csv").read_text()
+    (tmp_path / "run" / "predictions.csv").write_text(text.replace("test,benign", "test,normal", 1))
+    faults = reproduce(Request(tmp_path / "run", "check")).faults
+    assert any(fault.startswith("predictions: SHA-256 of the file") for fault in faults)
+
+
+def test_the_modules_of_a_recipe_are_part_of_it(tmp_path, monkeypatch, images):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_project").mkdir()
+    (tmp_path / "my_project" / "__init__.py").write_text("")
+    (tmp_path / "my_project" / "settings.py").write_text("from my_project import rates\nSEED = 0\n")
+    (tmp_path / "my_project" / "rates.py").write_text("import numpy as np\nRATE = 1e-3\n")
+    recipe = to_source(override(load_recipe("feature_extractor"), [*SMALL, "phases.epochs=1"]))
+    (tmp_path / "mine.py").write_text(f"from my_project.settings import SEED\n{recipe}".replace("seed=0", "seed=SEED"))
+    run = tlmed.train(tmp_path / "mine.py", tmp_path / "run", images)
+    modules = read_lock(run.path).content["recipe"]["modules"]
+    assert list(modules) == ["my_project", "my_project.rates", "my_project.settings"]
+    assert reproduce(Request(run.path, "check")).faults == []
+    (tmp_path / "my_project" / "rates.py").write_text("RATE = 2e-3\n")
+    with pytest.raises(InputError, match=r"modules must be as they were .* my_project.rates .*changed"):
+        reproduce(Request(run.path, "check"))
+    (tmp_path / "my_project" / "rates.py").unlink()
+    with pytest.raises(InputError, match=r"my_project.rates, which is not found"):
+        reproduce(Request(run.path, "check"))
+
+
+def test_missing_images_and_weights_are_named_together(copy):
+    request = Request(
+        copy / "job.json", "check", source=str(copy / "nowhere"), weights=(str(copy / "gone.weights.h5"),)
+    )
+    with pytest.raises(InputError) as error:
+        reproduce(request)
+    assert len(error.value.faults) == 2
+    assert "nowhere" in str(error.value)
+    assert "gone.weights.h5" in str(error.value)
+
+
+def test_size_and_time_are_trusted_only_where_that_is_asked_for(copy, monkeypatch):
+    monkeypatch.setenv("TLMED_CACHE_DIR", str(copy / "cache"))
+    check(copy)
+    assert not (copy / "cache").exists()
+    assert check(copy, trust=True).faults == []
+    path = copy / "images" / "normal" / "normal (3).png"
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert check(copy, trust=True).faults == []
+    assert len(check(copy).faults) == 1
+    os.utime(path)
+    assert len(check(copy, trust=True).faults) == 1
+
+
+# Levels
+
+
+def differ(kind="environment", why="", name="threads"):
+    return Difference("environment", name, "1", "2", kind, why)
+
+
+@pytest.mark.parametrize(
+    ("differences", "name", "setting", "level"),
+    [
+        ([], "fine_tuning", "seed=0", "bits"),
+        ([differ("note"), differ("code")], "fine_tuning", "seed=0", "bits"),
+        ([differ()], "feature_extractor", "seed=0", "predictions"),
+        ([differ()], "feature_extractor_hybrid", "seed=0", "predictions"),
+        ([differ()], "fine_tuning", "seed=0", "metrics"),
+        ([differ()], "blockwise", "seed=0", "metrics"),
+        ([differ(), differ(why="computes")], "feature_extractor", "seed=0", "metrics"),
+        ([], "feature_extractor", "deterministic=false", "metrics"),
+    ],
+)
+def test_the_strongest_level_that_can_hold_is_asked_for(differences, name, setting, level):
+    recipe = override(load_recipe(name), [setting])
+    assert choose_level(None, differences, recipe)[0] == level
+    assert choose_level("metrics", differences, recipe)[0] == "metrics"
+
+
+def test_bits_are_refused_where_they_cannot_be_the_same(copy, monkeypatch):
+    with pytest.raises(InputError, match="deterministic=False"):
+        choose_level("bits", [], override(load_recipe("feature_extractor"), ["deterministic=false"]))
+    change_processor(copy, monkeypatch)
+    with pytest.raises(InputError, match=r"in the environment of the lock.*AVX2 there"):
+        check(copy, level="bits")
+
+
+# Results
+
+
+RESULTS = {
+    "weights": "a" * 64,
+    "classifier": None,
+    "predictions": {
+        "sha256": "b" * 64,
+        "rows": [
+            "path,split,label,prediction,score_x,score_y",
+            "1.png,test,x,x,0.7,0.3",
+            '"2, b.png",test,y,y,0.4,0.6',
+        ],
+    },
+    "metrics": {"metrics": {"auc": {"value": 0.9, "low": 0.8, "high": 1.0}, "f1": {"value": None, "reason": "..."}}},
+    "history": ["phase,epoch,loss,val_auc", "head,1,0.5,0.8", "head,2,0.4,0.9"],
+}
+
+
+def moved(change):
+    results = json.loads(json.dumps(RESULTS))
+    change(results)
+    return results
+
+
+def fails(results, level, tolerance=0.005):
+    return [(row.part, row.name) for row in compare_results(RESULTS, results, level, tolerance) if row.same is False]
+
+
+def test_equal_results_are_the_same_at_every_level():
+    for level in ("bits", "predictions", "metrics"):
+        assert fails(moved(lambda results: None), level) == []
+
+
+def move_scores(results):
+    results["predictions"] = {"sha256": "c" * 64, "rows": [*RESULTS["predictions"]["rows"]]}
+    results["predictions"]["rows"][1] = "1.png,test,x,x,0.698,0.302"
+
+
+def move_label(results):
+    results["predictions"] = {"sha256": "c" * 64, "rows": [*RESULTS["predictions"]["rows"]]}
+    results["predictions"]["rows"][1] = "1.png,test,x,y,0.7,0.3"
+
+
+def test_levels_ask_for_what_they_say():
+    scores, label = moved(move_scores), moved(move_label)
+    assert ("predictions", "SHA-256 of the file") in fails(scores, "bits")
+    assert [part for part, _ in fails(scores, "predictions", 0.001)] == ["predictions"]
+    assert fails(scores, "predictions", 0.003) == []
+    assert fails(label, "predictions", 1.0) == [("predictions", "label of 1.png")]
+    assert fails(scores, "metrics") == fails(label, "metrics") == []
+    metric = moved(lambda results: results["metrics"]["metrics"]["auc"].update(value=0.906, low=0.1))
+    assert fails(metric, "metrics", 0.005) == [("metrics", "auc")]
+    assert fails(metric, "metrics", 0.01) == fails(metric, "predictions") == []
+    assert ("metrics", "auc") in fails(metric, "bits")
+    undefined = moved(lambda results: results["metrics"]["metrics"]["auc"].update(value=None))
+    assert fails(undefined, "metrics") == [("metrics", "auc")]
+    assert ("weights", "SHA-256 of the weights") in fails(moved(lambda results: results.update(weights="0")), "bits")
+    gone = moved(lambda results: results["predictions"].update(sha256="c", rows=RESULTS["predictions"]["rows"][:2]))
+    assert ("predictions", "images") in fails(gone, "predictions")
+
+
+def test_the_first_epoch_at_which_histories_part_is_named():
+    other = ["phase,epoch,loss,val_auc", "head,1,0.5,0.8", "head,2,0.4,0.89"]
+    [row] = compare_history(RESULTS["history"], other, 0.0)
+    assert row.same is False
+    assert row.name == "first parting, phase 'head', epoch 2: val_auc"
+    assert (row.there, row.here, row.note) == ("0.9", "0.89", "difference 0.01")
+    assert compare_history(RESULTS["history"], other, 0.02)[0].same is True
+    assert compare_history(RESULTS["history"], other, None)[0].same is None
+    assert compare_history(RESULTS["history"], other[:2], 0.0)[0].same is False
+    for line, words in {"head,1,nan,0.8": "epoch 1: loss", "top,1,0.5,0.8": "first parting"}.items():
+        assert words in compare_history(RESULTS["history"], [RESULTS["history"][0], line], 0.1)[0].name
+    assert compare_history([], [], 0.0) == []
+
+
+# Reproducing
+
+
+def test_a_run_is_reproduced_bit_for_bit_in_a_fresh_directory_with_an_empty_store(job, tmp_path, monkeypatch):
+    _, run = job
+    before = {path: path.stat().st_mtime_ns for path in [run.path, *run.path.rglob("*")]}
+    stores, plain = [], train
+
+    def look(*args, **options):
+        stores.append(os.environ["TLMED_CACHE_DIR"])
+        assert not os.listdir(stores[0])
+        return plain(*args, **options)
+
+    monkeypatch.setattr("tlmed.reproduce.train", look)
+    cache = os.environ["TLMED_CACHE_DIR"]
+    comparison = reproduce(Request(run.path, out=tmp_path / "again"))
+    assert comparison.faults == []
+    assert all(row.same for row in comparison.rows)
+    assert "level bits" in comparison.asked
+    assert stores[0] != cache == os.environ["TLMED_CACHE_DIR"]
+    assert not os.path.exists(stores[0])
+    assert {path: path.stat().st_mtime_ns for path in [run.path, *run.path.rglob("*")]} == before
+    assert (tmp_path / "again" / "predictions.csv").read_bytes() == (run / "predictions.csv").read_bytes()
+
+
+def test_a_result_that_moved_is_a_failure_with_all_of_it_named(copy, tmp_path):
+    def move(lock):
+        lock["results"]["metrics"]["metrics"]["auc"]["value"] += 0.01
+        lock["results"]["history"][2] = lock["results"]["history"][2].replace("head,2,", "head,2,9")
+
+    forge(copy / "job.json", move)
+    weights, said = (str(copy / "cifarnet.weights.h5"),), []
+    request = Request(copy / "job.json", source=str(copy / "images"), weights=weights, out=tmp_path / "again")
+    with pytest.raises(CheckFailed) as error:
+        reproduce_and_report(request, tmp_path / "j.xml", tmp_path / "s.md", Voice(say=said.append))
+    words = str(error.value)
+    assert error.value.exit_status == 1
+    assert "metrics: auc: " in words
+    assert "first parting, phase 'head', epoch 2" in words
+    assert any("metrics: auc" in line and "DIFFERENT" in line for line in said)
+    suite = ET.parse(tmp_path / "j.xml").getroot().find("testsuite")
+    failed = [case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None]
+    assert "auc" in failed
+    assert "accuracy" not in failed
+    assert int(suite.get("failures")) == len(failed) >= 2
+    assert int(suite.get("tests")) == len(suite.findall("testcase"))
+    assert "| metrics: auc |" in (tmp_path / "s.md").read_text()
+    assert "❌" in (tmp_path / "s.md").read_text()
+
+
+def test_the_first_epochs_are_compared_with_the_locked_history(copy, tmp_path):
+    forge(copy / "job.json", lambda lock: lock["results"].update(weights="0", history=lock["results"]["history"][:3]))
+    weights = (str(copy / "cifarnet.weights.h5"),)
+    options = {"source": str(copy / "images"), "weights": weights}
+    [row] = reproduce(Request(copy / "job.json", "quick", out=tmp_path / "1", **options)).rows
+    assert (row.same, row.there, row.note) == (True, "2 epochs", "equal")
+    assert not (tmp_path / "1" / "model.keras").exists() or (tmp_path / "1" / "UNFINISHED").exists()
+    forge(copy / "job.json", lambda lock: lock["results"].update(history=RESULTS["history"]))
+    [row] = reproduce(Request(copy / "job.json", "quick", out=tmp_path / "2", **options)).rows
+    assert row.same is False
+
+
+def test_inputs_that_differ_are_said_before_anything_is_trained(copy, tmp_path, monkeypatch):
+    change_pixel(copy, monkeypatch)
+    weights = (str(copy / "cifarnet.weights.h5"),)
+    comparison = reproduce(
+        Request(copy / "job.json", source=str(copy / "images"), weights=weights, out=tmp_path / "again")
+    )
+    assert len(comparison.faults) == 1
+    assert not comparison.rows
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize("option", ["--out", "--junit", "--summary"])
+def test_nothing_is_written_into_the_run_that_is_checked(option, job):
+    _, run = job
+    path = run.path / "inside" if option == "--out" else run.path / "x.xml"
+    request = Request(run.path, out=path if option == "--out" else None)
+    with pytest.raises(InputError, match=rf"`{option}` must lie outside of the run"):
+        reproduce_and_report(request, path if option == "--junit" else None, path if option == "--summary" else None)
+
+
+def test_a_directory_that_is_not_fresh_is_refused(job, tmp_path):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "file").touch()
+    with pytest.raises(InputError, match="must be a new or empty directory"):
+        reproduce(Request(job[1].path, out=tmp_path / "x"))
+    assert [path.name for path in (tmp_path / "x").iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("error", [Interrupted("Stopped by Ctrl-C."), RunFailed("full")])
+def test_nothing_half_made_stays(error, job, tmp_path, monkeypatch):
+    def fail(*args, **options):
+        raise error
+
+    monkeypatch.setattr("tlmed.run.schedule.fit_phase", fail)
+    with pytest.raises(type(error)):
+        reproduce_and_report(Request(job[1].path, out=tmp_path / "again"), tmp_path / "j.xml", None)
+    assert [path.name for path in tmp_path.iterdir()] == ["j.xml"]
+    case = ET.parse(tmp_path / "j.xml").getroot().find("testsuite/testcase")
+    assert str(error)[:4] in case.find("error").get("message")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"tolerance": 2.0}, "from 0 to 1"),
+        ({"tolerance": 0.1, "level": "bits"}, "bits are equal or not"),
+        ({"weights": ("a", "b")}, "once for each of 1"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, words, job):
+    with pytest.raises(InputError, match=words):
+        reproduce(Request(job[1].path, "check", **options))
+
+
+def test_a_network_of_the_users_own_cannot_be_built_from_a_lock(copy):
+    forge(copy / "job.json", lambda lock: lock["recipe"]["resolved"].update(backbone="own:mine", weights="own"))
+    with pytest.raises(InputError, match=r"a backbone that tlmed can build.*own:mine"):
+        check(copy)
+
+
+# Comparing two runs
+
+
+def test_why_two_runs_differ_begins_with_the_cause(job, tmp_path, monkeypatch):
+    _, run = job
+    assert explain(run, run)[0] == "The results are the same, bit for bit."
+    shutil.copytree(run.path, tmp_path / "other")
+    other = RunDir(tmp_path / "other")
+    recipe = {**run.json("recipe.json"), "seed": 3}
+    (other / "recipe.json").write_text(json.dumps(recipe))
+    environment = run.json("environment.json")
+    environment["versions"]["numpy"] = "1.0"
+    (other / "environment.json").write_text(json.dumps(environment))
+    (other / "predictions.csv").write_text((run / "predictions.csv").read_text().replace("test,benign", "test,normal"))
+    lines = explain(run, other)
+    assert lines[0] == "Cause, as far as is recorded:"
+    assert lines[1] == "  recipe: seed: 0 in run, 3 in other"
+    assert any("numpy: " in line and "1.0 in other" in line for line in lines[2:])
+    assert any(line.startswith("predictions: SHA-256") and "DIFFERENT" in line for line in lines)
+    assert any(line.startswith("history: epochs") for line in lines)
+    (other / "recipe.json").write_text(json.dumps(run.json("recipe.json")))
+    (other / "environment.json").write_text(json.dumps(run.json("environment.json")))
+    assert explain(run, other)[0].startswith("Cause: none is recorded")
+    del environment["code_sha256"]
+    (other / "environment.json").write_text(json.dumps(environment))
+    with pytest.raises(InputError, match="of an older one"):
+        explain(run, other)
+
+
+def test_inputs_explain_before_code_and_environment():
+    found = [differ(), differ("code"), differ("input", name="seed")]
+    assert [cause.name for cause in find_causes(found)] == ["seed"]
+    assert [cause.kind for cause in find_causes(found[:2])] == ["code"]
+    assert find_causes([differ("note")]) == []
+
+
+# Tables
+
+
+def test_tables_hold_what_any_name_can_hold():
+    odd = 'a|b *c*\n<d> & "e"\x00'
+    comparison = Comparison(odd, "asked", [differ("input", name=odd)], [Row("metrics", odd, "1", "2", False, odd)])
+    root = ET.fromstring(to_junit(comparison))
+    assert root.find("testsuite").get("failures") == "1"  # the difference is of no part of the inputs
+    table = [line for line in to_markdown(comparison).splitlines() if line.startswith("| metrics")]
+    assert len(table) == 1
+    assert table[0].replace("\\|", "").count("|") == 6
+    assert "DIFFERENT" in "\n".join(to_lines(comparison))
+    broken = Comparison("x", "asked", fault="no weights")
+    assert ET.fromstring(to_junit(broken)).find("testsuite/testcase/error").get("message") == "no weights"
+    assert "**no weights**" in to_markdown(broken)
+
+
+# The commands
+
+
+def run_command(monkeypatch, capsys, *words):
+    monkeypatch.setattr(sys, "argv", ["tlmed", *map(str, words)])
+    status = 0
+    try:
+        main()
+    except SystemExit as stop:
+        status = stop.code
+    shown = capsys.readouterr()
+    return status, shown.out, shown.err
+
+
+@pytest.fixture
+def handlers():
+    """Put back what the command line does with signals."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_commands_end_with_the_status_that_fits(copy, job, monkeypatch, capsys):
+    _, run = job
+    status, out, err = run_command(monkeypatch, capsys, "reproduce", run.path, "--check")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[-1].startswith("run: the same")
+    here = ("--data", copy / "images", "--weights", copy / "cifarnet.weights.h5")
+    change_pixel(copy, monkeypatch)
+    status, out, err = run_command(monkeypatch, capsys, "reproduce", copy / "job.json", "--check", *here)
+    assert status == 1
+    assert err.startswith("Error: What was locked must come again.")
+    assert "normal (3).png" in err
+    (copy / "job.json").write_text("{}")
+    status, out, err = run_command(monkeypatch, capsys, "reproduce", copy / "job.json", "--check", *here)
+    assert status == 2
+    assert err.startswith("Error: A lock must be")
+    assert run_command(monkeypatch, capsys, "reproduce", run.path, "--check", "--quick")[0] == 2
+    status, out, err = run_command(monkeypatch, capsys, "compare", run.path, run.path, "--why")
+    assert (status, out.splitlines()[0]) == (0, "The results are the same, bit for bit.")
+    status, out, err = run_command(monkeypatch, capsys, "compare", run.path, run.path)
+    assert "auc" in out
+    assert run_command(monkeypatch, capsys, "compare", run.path)[0] == 2
+
+
+def test_a_hybrid_has_no_first_epochs(copy):
+    def make_hybrid(lock):
+        recipe = to_json(load_recipe("feature_extractor_hybrid"))
+        lock["recipe"]["resolved"] = {**recipe, "backbone": "CifarNet"}
+
+    forge(copy / "job.json", make_hybrid)
+    with pytest.raises(InputError, match="a hybrid has none"):
+        reproduce(Request(copy / "job.json", "quick", weights=(str(copy / "cifarnet.weights.h5"),)))

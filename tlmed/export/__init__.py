@@ -1,0 +1,9 @@
+"""A finished run as a file for others: the packages that it was made with, or a model card."""
+
+from tlmed.export.card import write_card
+from tlmed.export.requirements import write_requirements
+from tlmed.export.saving import save
+
+FORMATS = ("requirements", "card")
+
+__all__ = ["FORMATS", "save", "write_card", "write_requirements"]

@@ -1,0 +1,285 @@
+"""A run's model card: what it is, what it is not for, what it learned from, how well it did, and how to use it.
+
+The questions are those of Mitchell et al., Model cards for model reporting, FAT* 2019, in the form of the Hugging Face
+Hub: a README.md with front matter.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from tlmed.export.content import read_content
+from tlmed.export.front_matter import find_licence, write_front_matter
+from tlmed.export.markdown import block, bullets, code, plain, table
+from tlmed.export.naming import name_data, name_metric, name_weights
+from tlmed.rundir import RunDir
+
+SPLITS = ("train", "val", "test")
+PER_CLASS = ("sensitivity", "specificity", "auc", "f1")
+
+
+def write_card(run: RunDir) -> str:
+    """Return the model card of a finished run, as the README.md of a repository on the Hugging Face Hub.
+
+    No path of this machine, no file name and no group is in it.
+
+    Args:
+        run: A finished run.
+
+    Raises:
+        InputError: A file of the run is missing or cannot be read.
+    """
+    content = read_content(run)
+    sections = {
+        "What it is": _describe_model(content),
+        "What it is for, and what not": _describe_use(content),
+        "What it learned from": _describe_data(content),
+        "How well it does": _describe_scores(content),
+        "How to use it": _show_usage(content),
+        "How to repeat it": _describe_run(content),
+    }
+    parts = [write_front_matter(content), f"# {plain(content.name)}", _introduce(content)]
+    parts += [f"## {title}\n\n{text}" for title, text in sections.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _introduce(content) -> str:
+    classes = ", ".join(map(plain, content.metrics["classes"]))
+    backbones = " and ".join(plain(name_weights(name)) for name in content.backbones)
+    sentences = [
+        f"{backbones} as a classifier of images: {classes}. Made with tlmed.",
+        "**This is not a medical device.** It must not be used to diagnose or to treat anyone.",
+    ]
+    if content.is_synthetic:
+        sentences.append(
+            "**All images are synthetic**: tlmed drew them. The numbers below say nothing about images of people."
+        )
+    return "\n\n".join(sentences)
+
+
+def _describe_model(content) -> str:
+    recipe, plan = content.recipe, content.plan
+    height, width = recipe["data"]["image_size"]
+    points = [f"Recipe: {plain(content.summary)}"] if content.summary else []
+    points += [
+        f"Input: RGB images of {height} x {width} pixels (height x width), raw values from 0 to 255. Preprocessing is "
+        "inside the model.",
+        *(_describe_backbone(*pair) for pair in zip(content.backbones, content.weights, strict=True)),
+        f"Blocks of the backbone: {len(plan['blocks'])}. Parameters: {plan['parameters']:,}.",
+        _describe_classifier(content) if content.is_hybrid else _describe_head(recipe["head"]),
+    ]
+    return "\n\n".join([bullets(points), *_describe_phases(content)])
+
+
+def _describe_backbone(backbone, source) -> str:
+    name = name_weights(source["name"])
+    start = "random weights" if name == "none" else f"weights {code(name)}"
+    licence = f", licence: {plain(source['licence'])}" if source.get("licence") else ""
+    unknown = "" if licence or name == "none" else ", which state no licence"
+    digest = f", SHA-256 {code(source['sha256'])}" if source.get("sha256") else ""
+    return f"Backbone: {plain(name_weights(backbone))}, from {start}{licence}{unknown}{digest}."
+
+
+def _describe_head(head) -> str:
+    hidden = f", hidden layers of {', '.join(map(str, head['units']))}" if head["units"] else ""
+    return f"Head: {head['pooling']} pooling{hidden}, dropout {head['dropout']}, one probability for each class."
+
+
+def _describe_classifier(content) -> str:
+    chosen = content.metrics["classifier"]
+    parameters = ", ".join(f"{name}={value}" for name, value in chosen["parameters"].items())
+    return (
+        f"Classifier: {plain(chosen['name'])} of scikit-learn on {chosen['features']} features of the frozen backbone"
+        + (f", with {code(parameters)}" if parameters else "")
+        + f", chosen in {chosen['folds']} folds of the training images."
+    )
+
+
+def _describe_phases(content) -> list[str]:
+    phases = content.plan["phases"]
+    if not phases:
+        return []
+    kept = content.metrics.get("kept", {}).get("name")
+    rows = [
+        (
+            plain(phase["name"]) + (" (kept)" if phase["name"] == kept else ""),
+            plain(phase["thaw"]),
+            str(phase["epochs"]),
+            f"{phase['learning_rate']:g}",
+            plain(phase["batch_norm"]),
+            f"{phase['trainable_parameters']:,}",
+        )
+        for phase in phases
+    ]
+    head = ("Phase", "Blocks thawed", "Epochs, at most", "Learning rate", "BatchNorm", "Trainable parameters")
+    return [table(head, rows)]
+
+
+def _describe_use(content) -> str:
+    sizes = f"{content.metrics['n']:,} images"
+    return bullets(
+        [
+            "For research and teaching: to compare methods, and to start from.",
+            "Not for decisions about people: no authority has examined it.",
+            "It knows the classes above and nothing else: any image gets one of them.",
+            "Its probabilities are not calibrated.",
+            "Images of another device, hospital or population may give worse results than those below, which are of "
+            f"{sizes} from the same source as the training images.",
+            "It was trained once, with one seed and one division of the images; another gives other numbers.",
+        ]
+    )
+
+
+def _describe_data(content) -> str:
+    data, splits = content.environment["data"], content.splits
+    licence = data.get("licence")
+    of_weights = " The licence that this card begins with is that of the weights." if find_licence(content) else ""
+    points = [
+        f"Source: {code(name_data(content.recipe['data']['source']))}"
+        + (", synthetic phantoms that tlmed draws." if content.is_synthetic else "."),
+        f"Licence of the images: {plain(licence) if licence else 'not stated by the source'}.{of_weights}",
+        f"Splits: {'made by tlmed' if data['split'] == 'made' else 'given by the source'}.",
+        _count_groups(splits),
+    ]
+    if data["left_out"]:
+        points.append(f"Images that could not be read and were left out: {len(data['left_out'])}.")
+    if content.environment.get("warnings"):
+        points.append(f"Warnings about the images or the run, told in it: {len(content.environment['warnings'])}.")
+    return f"{_count_images(content.metrics['classes'], splits)}\n\n{bullets(points)}"
+
+
+def _count_images(classes, splits) -> str:
+    counts = Counter((row["label"], row["split"]) for row in splits)
+    rows = [(plain(name), *(f"{counts[name, split]:,}" for split in SPLITS)) for name in classes]
+    totals = [f"{sum(counts[name, split] for name in classes):,}" for split in SPLITS]
+    return table(("Images", *SPLITS), [*rows, ("all", *totals)])
+
+
+def _count_groups(splits) -> str:
+    groups = {split: {row["group"] for row in splits if row["split"] == split and row["group"]} for split in SPLITS}
+    if not any(groups.values()):
+        return "Groups (patients): the source names none, so images of one patient may be in several splits."
+    counts = ", ".join(f"{len(names):,} in {split}" for split, names in groups.items())
+    return f"Groups (patients): {counts}."
+
+
+def _describe_scores(content) -> str:
+    metrics = content.metrics
+    groups = f" of {metrics['groups']:,} groups" if metrics.get("groups") else ""
+    if metrics["positive"] is None:
+        meaning = "AUC, sensitivity, specificity and F1 are means over the classes, each against the rest."
+    else:
+        meaning = (
+            f"The positive class is {plain(metrics['positive'])}, predicted from a probability of "
+            f"{metrics['threshold']} on."
+        )
+    head = ("Metric", "Value", "95 % interval")
+    rows = [(name_metric(name), *_show(entry)) for name, entry in metrics["metrics"].items()]
+    parts = [
+        f"{metrics['n']:,} images{groups}, split {code(metrics['split'])}. {meaning}",
+        table(head, rows),
+        *_name_methods(metrics["metrics"]),
+        _show_classes(metrics["per_class"]),
+        *_show_baselines(metrics),
+    ]
+    return "\n\n".join(parts)
+
+
+def _show(entry) -> tuple[str, str]:
+    """Return value and interval of a metric; of an undefined one, why it has none."""
+    if entry["value"] is None:
+        return f"undefined: {plain(entry.get('reason', 'the run says no reason'))}", ""
+    interval = "" if entry["low"] is None else f"{entry['low']:.3f} to {entry['high']:.3f}"
+    return f"{entry['value']:.3f}", interval
+
+
+def _name_methods(entries) -> list[str]:
+    methods, notes = {}, {}
+    for name, entry in entries.items():
+        methods.setdefault(entry["method"], []).append(name_metric(name))
+        notes.setdefault(entry.get("note"), []).append(name_metric(name))
+    said = [f"{', '.join(names)}: {plain(method)}" for method, names in methods.items() if method]
+    noted = [f"{', '.join(names)}: {plain(note)}" for note, names in notes.items() if note]
+    return ([f"Intervals. {'; '.join(said)}."] if said else []) + ([bullets(noted)] if noted else [])
+
+
+def _show_classes(per_class: Mapping) -> str:
+    rows = [
+        (plain(label), f"{entry['n']:,}", *(" ".join(_show_cell(entry[name])) for name in PER_CLASS))
+        for label, entry in per_class.items()
+    ]
+    return table(("Class against the rest", "Images", *map(name_metric, PER_CLASS)), rows)
+
+
+def _show_cell(entry) -> Iterable[str]:
+    value, interval = _show(entry)
+    return [value, f"({interval})"] if interval else [value]
+
+
+def _show_baselines(metrics) -> list[str]:
+    baselines = metrics.get("baselines", {})
+    if not baselines:
+        return []
+    rows = [("this model", *_show(metrics["metrics"]["auc"]))]
+    rows += [(plain(run["description"]), *_show(run["auc"])) for run in baselines.values()]
+    return ["Against what needs no transfer:", table(("", "AUC", "95 % interval"), rows)]
+
+
+def _show_usage(content) -> str:
+    height, width = content.recipe["data"]["image_size"]
+    of_hub = any(name.startswith("hub:") for name in content.backbones)
+    result = "features" if content.is_hybrid else "probabilities"
+    lines = [
+        "import keras",
+        *(["import keras_hub  # its layers are in the model"] if of_hub else []),
+        "import numpy as np",
+        "from PIL import Image",
+        "",
+        'model = keras.saving.load_model("model.keras", safe_mode=True)',
+        'image = Image.open("image.png").convert("RGB")',
+        f"image = image.resize(({width}, {height}), Image.Resampling.BILINEAR)  # width, height",
+        f'{result} = model.predict(np.asarray(image, "float32")[None])[0]  # raw RGB, 0 to 255',
+    ]
+    if content.is_hybrid:
+        words = (
+            "`model.keras` gives the features; `classifier.skops`, read by `tlmed predict RUN IMAGES`, turns them into "
+            "probabilities. The features alone need no tlmed:"
+        )
+        return f"{words}\n\n{block(chr(10).join(lines), 'python')}"
+    lines.append(f"print(dict(zip({content.metrics['classes']!r}, {result})))")
+    words = "`model.keras` is a plain Keras model and needs no tlmed. With tlmed: `tlmed predict RUN IMAGES`."
+    return f"{words}\n\n{block(chr(10).join(lines), 'python')}"
+
+
+def _describe_run(content) -> str:
+    environment, timing = content.environment, content.timing
+    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+    threads = environment["threads"]
+    points = [
+        f"Seed: {environment['seed']}.",
+        f"Code: tlmed {plain(environment['versions'].get('tlmed'))}, {_say_commit(environment.get('git_commit'))}.",
+        f"Python {plain(environment['python'])} on {plain(environment['platform'])}.",
+        f"Versions: {plain(versions)}.",
+        f"Devices: {plain(', '.join(environment['devices']))}.{_say_processor(environment)}",
+        # 0 means: as many as there are cores
+        f"Threads: {threads['intra_op'] or environment['cpus']} within an operation, "
+        f"{threads['inter_op'] or environment['cpus']} between operations.",
+        f"Training took {timing['training_seconds']:,.0f} s.",
+    ]
+    lines = (
+        "tlmed export RUN --format requirements --out requirements.txt\n"
+        "pip install --no-deps -r requirements.txt\n"
+        "tlmed reproduce RUN"
+    )
+    return f"{bullets(points)}\n\n{block(lines, 'bash')}"
+
+
+def _say_commit(commit: str | None) -> str:
+    if commit is None:
+        return "commit not known"
+    commit, _, changes = commit.partition("+")
+    return f"commit {code(commit)}" + (", from which files differed" if changes else "")
+
+
+def _say_processor(environment) -> str:
+    processor = environment.get("processor")  # older runs do not say
+    return f" Processor: {plain(processor['name'])}, {plain(processor['architecture'])}." if processor else ""

@@ -1,0 +1,100 @@
+"""The files of a finished run that an export tells of, read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tlmed.errors import InputError
+from tlmed.recipe import summary
+from tlmed.rundir import RunDir, read_csv
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a model card tells.
+
+    Attributes:
+        name: The run directory's name.
+        summary: The first line of the recipe's description, or "".
+        recipe: `recipe.json`.
+        environment: `environment.json`.
+        splits: The rows of `splits.csv`.
+        plan: `plan.json`.
+        metrics: `metrics.json`.
+        timing: `timing.json`.
+    """
+
+    name: str
+    summary: str
+    recipe: Mapping
+    environment: Mapping
+    splits: Sequence[Mapping]
+    plan: Mapping
+    metrics: Mapping
+    timing: Mapping
+
+    @property
+    def backbones(self) -> list[str]:
+        """The names of the backbones, of which most runs have one."""
+        return _as_list(self.recipe["backbone"])
+
+    @property
+    def weights(self) -> list[Mapping]:
+        """Where the weights of each backbone came from."""
+        return _as_list(self.environment["weights"])
+
+    @property
+    def is_hybrid(self) -> bool:
+        """Whether a scikit-learn classifier stands behind the network."""
+        return "classifier" in self.metrics
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether tlmed drew the images itself."""
+        return self.recipe["data"]["source"].startswith("tfds:tlmed_phantoms")
+
+
+def _as_list(one_or_several) -> list:
+    return one_or_several if isinstance(one_or_several, list) else [one_or_several]
+
+
+def read_content(run: RunDir) -> Content:
+    """Read what a model card tells from a finished run.
+
+    Args:
+        run: The run.
+
+    Raises:
+        InputError: A file is missing or cannot be read.
+    """
+    files = {name: read_json(run, f"{name}.json") for name in ("recipe", "environment", "plan", "metrics", "timing")}
+    return Content(name=run.path.resolve().name, summary=_summary(run), splits=_read_splits(run), **files)
+
+
+def read_json(run: RunDir, name: str) -> dict:
+    """Read one of a run's JSON files.
+
+    Args:
+        run: The run.
+        name: The file's.
+
+    Raises:
+        InputError: It is missing, or no JSON.
+    """
+    try:
+        return run.json(name)
+    except (OSError, ValueError) as error:
+        raise InputError(f"RUN must hold `{name}`, which can be read. Received: {run / name}: {error}.") from error
+
+
+def _read_splits(run) -> list[dict[str, str]]:
+    try:
+        return read_csv(run / "splits.csv")
+    except (OSError, ValueError) as error:
+        raise InputError(f"RUN must hold `splits.csv`, which can be read. Received: {run.path}: {error}.") from error
+
+
+def _summary(run) -> str:
+    try:
+        return summary(run / "recipe.py")
+    except (OSError, ValueError, SyntaxError):  # a card can do without
+        return ""

@@ -1,0 +1,106 @@
+"""What a model card says to programs: the YAML before its text, as the Hugging Face Hub reads it.
+
+The fields are those of https://huggingface.co/docs/hub/model-cards, and of `modelcard.md` in its repository `hub-docs`.
+"""
+
+import json
+import re
+
+from tlmed.export.content import Content
+from tlmed.export.naming import name_data, name_metric, name_weights, type_metric
+
+TASK = "image-classification"
+# The Hub's names of licences are these, in lower case.
+LICENCES = (
+    *("MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0"),
+    *("CC-BY-NC-SA-4.0", "CC-BY-ND-4.0", "CC-BY-NC-ND-4.0"),
+)
+# Metrics that the Hub knows; others can only be named in the results.
+HUB_METRICS = ("accuracy", "roc_auc", "recall", "f1")
+
+
+def write_front_matter(content: Content) -> str:
+    """Return the front matter of a run's model card: YAML between two lines of three dashes."""
+    defined = {name: entry["value"] for name, entry in content.metrics["metrics"].items() if entry["value"] is not None}
+    types = map(type_metric, defined)
+    fields = {
+        "license": find_licence(content),
+        "library_name": "keras",
+        "pipeline_tag": TASK,
+        "tags": _make_tags(content),
+        "metrics": [name for name in types if name in HUB_METRICS],
+        "model-index": [{"name": content.name, "results": [_describe_result(content, defined)]}] if defined else None,
+    }
+    return f"---\n{to_yaml({name: value for name, value in fields.items() if value})}\n---"
+
+
+def find_licence(content: Content) -> str | None:
+    """Return the Hub's name of the licence that all weights have, None where it is not known to be one."""
+    stated = {str(source.get("licence")).partition(";")[0] for source in content.weights}
+    licence = stated.pop() if len(stated) == 1 else None
+    return licence.lower() if licence in LICENCES else None
+
+
+def _make_tags(content) -> list[str]:
+    extras = ["scikit-learn"] if content.is_hybrid else []
+    extras += ["synthetic-images"] if content.is_synthetic else []
+    return ["medical-imaging", "transfer-learning", "tlmed", *map(name_weights, content.backbones), *extras]
+
+
+def _describe_result(content, defined) -> dict:
+    averaged = "" if content.metrics["positive"] is not None else ", mean over the classes"
+    return {
+        "task": {"type": TASK, "name": "Image classification"},
+        "dataset": {
+            "type": "custom",  # the Hub's name of a data set, which these images have not
+            "name": name_data(content.recipe["data"]["source"]) + (" (synthetic)" if content.is_synthetic else ""),
+            "split": content.metrics["split"],
+        },
+        "metrics": [
+            {
+                "type": type_metric(name),
+                "value": value,
+                "name": name_metric(name) + (averaged if name not in ("accuracy", "balanced_accuracy") else ""),
+            }
+            for name, value in defined.items()
+        ],
+    }
+
+
+def to_yaml(value: object, depth: int = 0) -> str:
+    r"""Return nested dictionaries and lists as YAML in blocks; texts are quoted, so that they can hold anything.
+
+    A text in JSON is the same text in YAML, if what YAML does not print is escaped. Keys are written as they are.
+
+    Args:
+        value: A dictionary or a list, not empty.
+        depth: How far it is indented, in steps of two spaces.
+
+    >>> print(to_yaml({"tags": ["a: b", "c\nd"], "results": [{"name": "yes", "value": 1e-05}]}))
+    tags:
+      - "a: b"
+      - "c\nd"
+    results:
+      - name: "yes"
+        value: 1.0e-05
+    """
+    indent = "  " * depth
+    if isinstance(value, list):
+        return "\n".join(f"{indent}- {_nested(item, depth + 1).lstrip()}" for item in value)
+    return "\n".join(
+        f"{indent}{key}:" + ("\n" if isinstance(item, (dict, list)) else " ") + _nested(item, depth + 1)
+        for key, item in value.items()
+    )
+
+
+def _nested(value, depth) -> str:
+    return to_yaml(value, depth) if isinstance(value, (dict, list)) else _to_scalar(value)
+
+
+def _to_scalar(value) -> str:
+    if isinstance(value, (int, float)):
+        number = repr(float(value))
+        return number if "." in number else number.replace("e", ".0e")  # without a point YAML 1.1 reads a text
+    text = json.dumps(value, ensure_ascii=False)
+    # What YAML calls not printable; pairs of surrogates, which JSON would write, are two characters to YAML.
+    return re.sub(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]", lambda m: f"\\u{ord(m[0]):04x}", text)

@@ -1,0 +1,63 @@
+"""Text that someone else wrote, as Markdown that shows it and does nothing more."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~&$#])")
+
+
+def plain(text: object) -> str:
+    r"""Return text on one line, with everything escaped that Markdown or HTML would act on.
+
+    >>> print(plain("a|b <script>\n# c"))
+    a\|b \<script\> \# c
+    """
+    return _SPECIAL.sub(r"\\\1", one_line(text))
+
+
+def one_line(text: object) -> str:
+    r"""Return text without line ends, and without what cannot be written in UTF-8.
+
+    >>> one_line("a\r\n b\udc80")
+    'a b?'
+    """
+    return " ".join(str(text).split()).encode("utf-8", "replace").decode("utf-8")
+
+
+def code(text: object) -> str:
+    """Return text as code within a line; not for tables, which a `|` would break.
+
+    >>> code("a`b")
+    '`` a`b ``'
+    """
+    line = one_line(text)
+    fence, space = _fence(line, 1), " " if "`" in line else ""
+    return f"{fence}{space}{line}{space}{fence}"
+
+
+def block(text: str, language: str) -> str:
+    """Return lines of code in a language."""
+    fence = _fence(text, 3)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _fence(text, shortest) -> str:
+    """Return so many backticks that none in the text end the code."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    return "`" * max(shortest, longest + 1)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of cells that are Markdown already.
+
+    >>> print(table(["a", "b"], [["1", "2"]]))
+    | a | b |
+    | --- | --- |
+    | 1 | 2 |
+    """
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+
+
+def bullets(points: Iterable[str]) -> str:
+    """Return points that are Markdown already as a list."""
+    return "\n".join(f"- {point}" for point in points)

@@ -1,0 +1,57 @@
+"""Names of data, weights and metrics for readers elsewhere: no path of the machine that a run was made on."""
+
+import re
+
+_METRICS = {
+    # Metrics of the Hub have its name; the others have ours.
+    "accuracy": ("Accuracy", "accuracy"),
+    "auc": ("AUC", "roc_auc"),
+    "sensitivity": ("Sensitivity", "recall"),
+    "specificity": ("Specificity", "specificity"),
+    "balanced_accuracy": ("Balanced accuracy", "balanced_accuracy"),
+    "f1": ("F1", "f1"),
+}
+
+
+def name_data(source: str) -> str:
+    """Return the name of a source of images.
+
+    >>> name_data("/home/me/busi/"), name_data("."), name_data("tfds:mine/folder=/home/me/x,size=64")
+    ('busi', 'images', 'mine/folder=x,size=64')
+    """
+    if source.startswith("tfds:"):
+        return re.sub(r"=[^,=]*[/\\]", "=", source.removeprefix("tfds:"))
+    return _last_part(source)
+
+
+def name_weights(name: str) -> str:
+    """Return the name of weights, or of a backbone.
+
+    >>> name_weights("imagenet/keras"), name_weights("file:/home/me/w.h5"), name_weights("hub:/home/me/vit")
+    ('imagenet/keras', 'file:w.h5', 'hub:vit')
+    """
+    prefix = next((prefix for prefix in ("file:", "run:", "hub:") if name.startswith(prefix)), None)
+    return name if prefix is None else prefix + _last_part(name.removeprefix(prefix))
+
+
+def _last_part(path) -> str:
+    parts = [part for part in re.split(r"[/\\]", path) if part not in ("", ".", "..", "~")]
+    return parts[-1] if parts else "images"
+
+
+def name_metric(metric: str) -> str:
+    """Return the name of a metric for people.
+
+    >>> name_metric("auc")
+    'AUC'
+    """
+    return _METRICS.get(metric, (metric.replace("_", " ").capitalize(),))[0]
+
+
+def type_metric(metric: str) -> str:
+    """Return the name of a metric on the Hub.
+
+    >>> type_metric("auc"), type_metric("sensitivity")
+    ('roc_auc', 'recall')
+    """
+    return _METRICS.get(metric, ("", metric))[1]

@@ -1,0 +1,126 @@
+"""A run's packages as a requirements file of pip: exact versions, and the hashes of the files that are known."""
+
+import platform
+import re
+from collections.abc import Mapping
+
+from packaging.version import InvalidVersion, Version
+
+from tlmed.errors import InputError
+from tlmed.export.content import read_json
+from tlmed.export.index import ask_index
+from tlmed.rundir import RunDir
+
+OWN = "tlmed"
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_HASH = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def write_requirements(run: RunDir, hashes: bool = False) -> str:
+    """Return a requirements file with the packages of a run.
+
+    pip checks the hashes of all lines or of none. They are options of their lines where all are known, and comments
+    behind them otherwise. tlmed itself is on no index, so that it is a comment.
+
+    Args:
+        run: A finished run.
+        hashes: Ask pip's index for the hash of every file.
+
+    Returns:
+        The file's content.
+
+    Raises:
+        InputError: The run did not record its packages, or not in this form; with `hashes`, it was made by another
+            Python or on another system, or the index lacks a version.
+        CheckFailed: The index has another file than the one that was installed.
+        RunFailed: pip or its index cannot be reached.
+    """
+    environment = read_json(run, "environment.json")
+    versions, known = _read_packages(run, environment)
+    pins = {name: f"{name}=={version}" for name, version in versions.items() if name != OWN}
+    if hashes:
+        _check_same_python(environment)
+        known = ask_index(pins, known)
+    known = {name: known[name] for name in pins if name in known}
+    head = [*_head(run, environment, versions.get(OWN)), _say_hashes(known, pins, hashes)]
+    complete = known.keys() == pins.keys()
+    lines = [_write_pin(pin, known.get(name), complete) for name, pin in pins.items()]
+    return "".join(f"{line}\n" for line in [*head, "", *lines])
+
+
+def _write_pin(pin: str, digest: str | None, complete: bool) -> str:
+    """Return the line of one package; pip can check its hash where the file is complete: where every line has one."""
+    if digest is None:
+        return pin
+    return f"{pin} --hash={digest}" if complete else f"{pin}  # {digest}"
+
+
+def _read_packages(run, environment) -> tuple[dict[str, str], dict[str, str]]:
+    """Return versions and hashes; text that is neither is refused, for pip would take it for an option."""
+    if "packages" not in environment:
+        raise InputError(
+            "RUN must say which packages it was made with; train it again with this tlmed, which records them. "
+            f"Received: {run / 'environment.json'} without `packages`."
+        )
+    versions, known = dict(sorted(environment["packages"].items())), environment.get("package_hashes", {})
+    faults = [f"{name}=={version}" for name, version in versions.items() if not _is_pin(name, version)]
+    faults += [f"{name}: {digest}" for name, digest in known.items() if not _HASH.fullmatch(str(digest))]
+    if faults:
+        raise InputError(
+            "`environment.json` must hold names, versions and SHA-256 of packages. "
+            f"Received: {run.path}: {', '.join(map(repr, faults))}."
+        )
+    return versions, known
+
+
+def _is_pin(name: str, version: object) -> bool:
+    try:
+        Version(str(version))
+    except InvalidVersion:
+        return False
+    return _NAME.fullmatch(name) is not None
+
+
+def _head(run, environment, own) -> list[str]:
+    sentences = [
+        f"The packages of the run {run.path.resolve().name}, all of them: pip install --no-deps -r THIS_FILE",
+        f"Python {environment.get('python')} on {environment.get('platform')}",
+        f"tlmed is on no index: pip install --no-deps PATH, where PATH is a checkout of it{_say_commit(environment)}",
+        f"{OWN}=={own}",
+    ]
+    return [f"# {' '.join(sentence.split())}" for sentence in sentences]  # one line each, whatever the run says
+
+
+def _say_commit(environment) -> str:
+    commit, _, changes = (environment.get("git_commit") or "").partition("+")
+    if not commit:
+        return "; at which commit is not known"
+    return f" at commit {commit}" + ("; the run's files differed from that" if changes else "")
+
+
+def _say_hashes(known: Mapping, pins: Mapping, asked: bool) -> str:
+    if not known:
+        return "# No SHA-256 of a file is known; `tlmed export --hashes` asks the index for them."
+    if known.keys() == pins.keys():
+        where = f" The files are those for Python {_minor()} on {_system()}." if asked else ""
+        return f"# pip checks the SHA-256 of every file.{where}"
+    return f"# The SHA-256 of {len(known)} of {len(pins)} files is known: a comment, for pip checks either all or none."
+
+
+def _check_same_python(environment) -> None:
+    """Refuse to ask for hashes of files that the run did not have: an index has one for each Python and system."""
+    made = ".".join(str(environment.get("python")).split(".")[:2]), environment.get("system", _system())
+    here = _minor(), _system()
+    if made != here:
+        raise InputError(
+            f"`--hashes` must be asked for by the Python and on the system of the run, {made[0]} on {made[1]}, for "
+            f"others have other files. Received: {here[0]} on {here[1]}."
+        )
+
+
+def _minor() -> str:
+    return ".".join(platform.python_version_tuple()[:2])
+
+
+def _system() -> str:
+    return f"{platform.system()} {platform.machine()}"
