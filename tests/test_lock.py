@@ -12,7 +12,9 @@ import xml.etree.ElementTree as ET
 import h5py
 import numpy as np
 import pytest
+import skops.io
 from PIL import Image
+from sklearn.svm import SVC
 
 import tlmed
 from tests.conftest import SMALL, draw, write_images
@@ -25,6 +27,7 @@ from tlmed.lock import (
     Row,
     choose_level,
     compare_history,
+    compare_inputs,
     compare_results,
     explain,
     find_causes,
@@ -33,9 +36,9 @@ from tlmed.lock import (
     to_lines,
     to_markdown,
 )
-from tlmed.lock.content import digest_model, read_rows
+from tlmed.lock.content import digest_classifier, digest_model, read_rows
 from tlmed.lock.file import _checksum
-from tlmed.recipe import from_json, load_recipe, override, shipped_recipes, to_json, to_source
+from tlmed.recipe import digest_modules, from_json, load_recipe, override, shipped_recipes, to_json, to_source
 from tlmed.reproduce import Request, reproduce, reproduce_and_report
 from tlmed.run import train
 from tlmed.rundir import RunDir
@@ -128,7 +131,8 @@ def test_pixels_stand_for_images_that_were_encoded_here():
     table = tlmed.data.open_source("tfds:tlmed_phantoms/images=6,size=32")
     images = tlmed.data.load("tfds:tlmed_phantoms/images=30,size=32", (32, 32), None)
     assert table.licence == "Apache-2.0"
-    assert images.sha256[0] == hashlib.sha256(tlmed.data.decode(table.read(0))).hexdigest()
+    pixels = tlmed.data.decode(table.read(0))
+    assert images.sha256[0] == hashlib.sha256(b"uint8 (32, 32, 3) " + pixels.tobytes()).hexdigest()
 
 
 # Reading one
@@ -142,8 +146,8 @@ def test_pixels_stand_for_images_that_were_encoded_here():
         (lambda text: "[1, 2]", "not a table"),
         (lambda text: text.replace('"format": 1', '"format": 2', 1), "format 2, written by tlmed 0.1.0"),
         (lambda text: text.replace('"format": 1', '"format": "x"', 1), "without a format"),
-        (lambda text: '{"format": 1}', "changed or cut short"),
-        (lambda text: json.dumps({"format": 1, "sha256": _checksum({"format": 1})}), "cannot be understood"),
+        (lambda text: '{"format": 1}', "without its sha256"),
+        (lambda text: json.dumps({"format": 1, "sha256": _checksum({"format": 1})}), "recipe is missing"),
         (lambda text: "[" * 100_000, "not JSON"),
     ],
 )
@@ -177,7 +181,7 @@ def test_nothing_differs_where_nothing_changed(copy):
     comparison = check(copy)
     assert comparison.faults == []
     assert comparison.differences == []
-    assert "level bits: the environment is that of the lock" in comparison.asked
+    assert "`bits` can be asked for: the environment is that of the lock" in comparison.asked
 
 
 def change_pixel(folder, monkeypatch):
@@ -230,15 +234,19 @@ def change_seeds(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "kind", "words"),
     [
-        (change_pixel, "input", r"data: content of 1 image \(normal/normal \(3\).png\)"),
-        (change_label, "input", r"data: images: .* gone: normal/normal \(3\).png"),
-        (remove_image, "input", r"gone: normal/normal \(3\).png"),
-        (add_image, "input", r"1 new: benign/more.png"),
+        (change_pixel, "input", r"data: content of normal/normal \(3\).png: \w{12} locked, \w{12} now"),
+        (
+            change_label,
+            "input",
+            r"24 locked, 24 now \(gone: normal/normal \(3\).png; new: benign/normal \(3\).png\)",
+        ),
+        (remove_image, "input", r"data: images: 24 locked, 23 now \(gone: normal/normal \(3\).png\)"),
+        (add_image, "input", r"data: images: 24 locked, 25 now \(new: benign/more.png\)"),
         (change_weight_bit, "input", r"weights: backbone"),
-        (change_seeds, "input", r"seeds: stream split: \d+ there, 5 here"),
-        (change_version, "environment", r"numpy: 1.0.0 there, .* here \(computes\)"),
-        (change_threads, "environment", r"threads inside an operation: \d+ there, \d+ here .*TF_NUM_INTRAOP_THREADS="),
-        (change_processor, "environment", r"processor: AVX2 there, .*oneDNN on a CPU with AVX2 against"),
+        (change_seeds, "input", r"seeds: stream split: \d+ locked, 5 now"),
+        (change_version, "library", r"numpy: 1.0.0 locked, .* now"),
+        (change_threads, "environment", r"threads inside an operation: \d+ locked, \d+ now .*TF_NUM_INTRAOP_THREADS="),
+        (change_processor, "environment", r"processor: AVX2 locked, .*oneDNN on a CPU with AVX2 against"),
     ],
 )
 def test_drift_is_found_and_named(change, kind, words, copy, monkeypatch):
@@ -284,7 +292,7 @@ def test_another_label_under_the_same_path_is_named(copy):
     listing.write_text("path,label\n" + "\n".join(lines) + "\n")
     weights = (str(copy / "cifarnet.weights.h5"),)
     found = reproduce(Request(copy / "job.json", "check", source=str(listing), weights=weights)).faults
-    assert any("label of 1 image (benign/benign (0).png): 'benign' there, 'normal' here" in it for it in found)
+    assert found == ["data: label of benign/benign (0).png: benign locked, normal now"]
 
 
 def test_a_run_that_was_tampered_with_is_found(job, tmp_path):
@@ -359,7 +367,7 @@ def differ(kind="environment", why="", name="threads"):
         ([differ()], "feature_extractor_hybrid", "seed=0", "predictions"),
         ([differ()], "fine_tuning", "seed=0", "metrics"),
         ([differ()], "blockwise", "seed=0", "metrics"),
-        ([differ(), differ(why="computes")], "feature_extractor", "seed=0", "metrics"),
+        ([differ(), differ("library")], "feature_extractor", "seed=0", "metrics"),
         ([], "feature_extractor", "deterministic=false", "metrics"),
     ],
 )
@@ -373,7 +381,7 @@ def test_bits_are_refused_where_they_cannot_be_the_same(copy, monkeypatch):
     with pytest.raises(InputError, match="deterministic=False"):
         choose_level("bits", [], override(load_recipe("feature_extractor"), ["deterministic=false"]))
     change_processor(copy, monkeypatch)
-    with pytest.raises(InputError, match=r"in the environment of the lock.*AVX2 there"):
+    with pytest.raises(InputError, match=r"in the environment of the lock.*AVX2 locked"):
         check(copy, level="bits")
 
 
@@ -471,7 +479,7 @@ def test_a_run_is_reproduced_bit_for_bit_in_a_fresh_directory_with_an_empty_stor
     comparison = reproduce(Request(run.path, out=tmp_path / "again"))
     assert comparison.faults == []
     assert all(row.same for row in comparison.rows)
-    assert "level bits" in comparison.asked
+    assert "compared by bits" in comparison.asked
     assert stores[0] != cache == os.environ["TLMED_CACHE_DIR"]
     assert not os.path.exists(stores[0])
     assert {path: path.stat().st_mtime_ns for path in [run.path, *run.path.rglob("*")]} == before
@@ -493,6 +501,7 @@ def test_a_result_that_moved_is_a_failure_with_all_of_it_named(copy, tmp_path):
     assert "metrics: auc: " in words
     assert "first parting, phase 'head', epoch 2" in words
     assert any("metrics: auc" in line and "DIFFERENT" in line for line in said)
+    assert "What may have moved it" not in words
     suite = ET.parse(tmp_path / "j.xml").getroot().find("testsuite")
     failed = [case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None]
     assert "auc" in failed
@@ -561,6 +570,8 @@ def test_nothing_half_made_stays(error, job, tmp_path, monkeypatch):
     [
         ({"tolerance": 2.0}, "from 0 to 1"),
         ({"tolerance": 0.1, "level": "bits"}, "bits are equal or not"),
+        ({"tolerance": 0.1}, "--tolerance` must go with training"),
+        ({"out": "x"}, "--out` must go with training"),
         ({"weights": ("a", "b")}, "once for each of 1"),
     ],
 )
@@ -683,3 +694,132 @@ def test_a_hybrid_has_no_first_epochs(copy):
     forge(copy / "job.json", make_hybrid)
     with pytest.raises(InputError, match="a hybrid has none"):
         reproduce(Request(copy / "job.json", "quick", weights=(str(copy / "cifarnet.weights.h5"),)))
+
+
+def nodes(content, place=()):
+    """Yield the place of everything in some JSON, but for what is many times the same."""
+    for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+        if place[:2] == ("environment", "packages") or (isinstance(key, int) and key > 1):
+            continue
+        yield (*place, key)
+        if isinstance(value, (dict, list)):
+            yield from nodes(value, (*place, key))
+
+
+ABSURD = (None, [], "x", {"a": 1}, 10**400, "\ud800", True)
+
+
+def test_a_forged_lock_is_refused_or_compared_and_never_breaks_anything(copy):
+    whole = json.loads((copy / "job.json").read_text())
+    whole.pop("sha256")
+    places = list(nodes(whole))
+    assert len(places) > 150
+    refused = 0
+    for number, place in enumerate(places):
+        content = json.loads(json.dumps(whole))
+        inner = content
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = ABSURD[number % len(ABSURD)]
+        (copy / "job.json").write_text(json.dumps({**content, "sha256": _checksum(content)}))
+        try:
+            lock = read_lock(copy / "job.json")
+        except InputError:
+            refused += 1
+            continue
+        for difference in compare_inputs(lock.content, whole):
+            str(difference).encode()
+        for level in ("bits", "predictions", "metrics"):
+            rows = compare_results(lock.content["results"], whole["results"], level, 0.1)
+            to_junit(Comparison("x", "", rows=rows)).encode()
+    assert refused > 100
+
+
+def test_what_cannot_be_understood_is_named_by_its_place(copy):
+    forge(copy / "job.json", lambda lock: lock["environment"]["processor"].update(features=5))
+    with pytest.raises(InputError, match=r"where environment.processor.features is 5"):
+        read_lock(copy / "job.json")
+
+
+def test_an_image_that_was_left_out_must_be_unreadable_still(tmp_path):
+    images = write_images(tmp_path / "images", 8)
+    (images / "normal" / "bad.png").write_bytes(b"no image")
+    recipe = override(load_recipe("feature_extractor"), [*SMALL, "phases.epochs=1"])
+    run = tlmed.train(recipe, tmp_path / "run", images, skip_bad=True)
+    assert reproduce(Request(run.path, "check")).faults == []
+    Image.fromarray(draw(0, 99)).save(images / "normal" / "bad.png")
+    [fault] = reproduce(Request(run.path, "check")).faults
+    assert fault == "data: images left out as unreadable: 1 locked, 0 now (gone: normal/bad.png)"
+
+
+def test_odd_file_names_are_the_same_twice(tmp_path):
+    images = write_images(tmp_path / "images", 8)
+    for i, name in enumerate(('comma, quote".png', "carriage\rret.png", "crlf\r\nx.png", "line\u2028sep\x85.png")):
+        Image.fromarray(draw(0, 50 + i)).save(images / "normal" / name)
+    recipe = override(load_recipe("feature_extractor"), [*SMALL, "phases.epochs=1"])
+    run = tlmed.train(recipe, tmp_path / "run", images)
+    assert reproduce(Request(run.path, "check")).differences == []
+    (images / "normal" / "crlf\r\nx.png").unlink()
+    [fault] = reproduce(Request(run.path, "check")).faults
+    assert "'normal/crlf\\r\\nx.png'" in fault
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("model.keras", b"cut"), ("history.csv", b""), ("metrics.json", b"[]"), ("predictions.csv", b"\xff\xfe")],
+)
+def test_a_damaged_run_is_said_to_be_damaged(name, content, job, tmp_path):
+    shutil.copytree(job[1].path, tmp_path / "run")
+    (tmp_path / "run" / name).write_bytes(content)
+    if name == "history.csv":
+        assert any("0 epochs now" in fault for fault in reproduce(Request(tmp_path / "run", "check")).faults)
+        return
+    with pytest.raises(InputError, match="must have all its files, readable"):
+        reproduce(Request(tmp_path / "run", "check"))
+
+
+def test_a_module_that_this_python_cannot_read_is_no_obstacle(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "latin.py").write_bytes(
+        "# -*- coding: latin-1 -*-\nimport old_one\nNAME = 'Gr\xfcn'\n".encode("latin-1")
+    )
+    (tmp_path / "old_one.py").write_text("print 'hello'\n")
+    (tmp_path / "mine.py").write_text("import latin\n")
+    assert list(digest_modules(tmp_path / "mine.py")) == ["latin", "old_one"]
+
+
+def test_a_tolerance_asks_for_metrics(job, tmp_path):
+    comparison = reproduce(Request(job[1].path, tolerance=0.02, out=tmp_path / "again"))
+    assert "compared by metrics: as asked for" in comparison.asked
+    assert any("tolerance 0.02" in row.note for row in comparison.rows if row.part == "metrics")
+
+
+def test_the_loser_of_a_directory_leaves_it_to_the_winner(job, tmp_path, monkeypatch):
+    (tmp_path / "same").mkdir()
+    mkdir = type(tmp_path).mkdir
+
+    def lose(path, *args, **options):
+        if path == tmp_path / "same" and not options:
+            mkdir(path)
+            (path / "theirs").touch()
+        mkdir(path, *args, **options)
+
+    monkeypatch.setattr(type(tmp_path), "mkdir", lose)
+    with pytest.raises(InputError, match="must be a new or empty directory"):
+        reproduce(Request(job[1].path, out=tmp_path / "same"))
+    assert (tmp_path / "same" / "theirs").exists()
+
+
+def test_reports_are_two_files(job, tmp_path):
+    with pytest.raises(InputError, match="must be a file"):
+        reproduce_and_report(Request(job[1].path, "check"), tmp_path, None)
+    with pytest.raises(InputError, match="must be two files"):
+        reproduce_and_report(Request(job[1].path, "check"), tmp_path / "x", tmp_path / "x")
+
+
+def test_a_classifier_is_hashed_by_all_that_it_holds(tmp_path):
+    features, labels = np.random.RandomState(0).rand(40, 3), np.arange(40) % 2
+    for name, gamma in {"a": 0.5, "b": 0.5, "c": 0.25}.items():
+        skops.io.dump(SVC(gamma=gamma).fit(features, labels), tmp_path / name)
+    digests = [digest_classifier(tmp_path / name) for name in "abc"]
+    assert digests[0] == digests[1] != digests[2]

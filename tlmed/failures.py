@@ -15,13 +15,14 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
-def explained(run: RunDir, batch_size: int, image_size: tuple[int, int]) -> Iterator[None]:
+def explained(run: RunDir, batch_size: int, image_size: tuple[int, int], continues: bool = True) -> Iterator[None]:
     """Explain how the block ends, where it does not end well.
 
     Args:
         run: Where to leave a note, if the run has begun.
         batch_size: What to lower where memory is short.
         image_size: The same.
+        continues: Whether the same command goes on from there.
 
     Raises:
         Interrupted, Terminated, KeyboardInterrupt: If the user or the system asked to stop.
@@ -34,7 +35,7 @@ def explained(run: RunDir, batch_size: int, image_size: tuple[int, int]) -> Iter
         if clear is None:
             raise
         message = str(clear)
-        if run.marker.exists():
+        if continues and run.marker.exists():
             message += f" The same command with `--out {run.path}` continues."
             with contextlib.suppress(OSError):  # no room even for a note: the marker says "unfinished" without it
                 run.mark(message)

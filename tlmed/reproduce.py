@@ -14,8 +14,8 @@ from tlmed import cache
 from tlmed.errors import CheckFailed, InputError, TlmedError
 from tlmed.lock import (
     Comparison,
-    Difference,
     Lock,
+    Row,
     choose_level,
     compare_history,
     compare_inputs,
@@ -29,6 +29,7 @@ from tlmed.lock import (
     to_markdown,
 )
 from tlmed.lock.content import read_history
+from tlmed.lock.file import find_lock, name_lock
 from tlmed.lock.inputs import repeat_recipe
 from tlmed.lock.levels import BITS, METRICS, TOLERANCES
 from tlmed.recipe import Hybrid, Recipe
@@ -37,7 +38,7 @@ from tlmed.rundir import RunDir, write_text
 from tlmed.voice import SILENT, Voice
 
 QUICK_EPOCHS = 2
-MODES = ("train", "quick", "check")
+TRAIN, QUICK, CHECK = "train", "quick", "check"
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,19 @@ class Request:
     Attributes:
         target: A lock, or the directory of a run that holds one.
         mode: "train" repeats all of it; "quick" the first epochs, which are compared with the locked history; "check"
-            compares inputs and environment without training.
-        level: "bits", "predictions", "metrics", or None for the strongest that can hold here.
+            compares inputs and environment without training, and the files of a run with its own lock.
+        level: "bits", "predictions", "metrics"; None: "metrics" where a tolerance is given, else the strongest that can
+            hold here.
         tolerance: For scores or metrics, 0..1; None: 0.001 for scores, 0.005 for metrics.
         source: Where the images lie here; None: where they lay.
         weights: Where the files of the weights lie here, for each backbone; none: where they lay.
         recipe_file: A recipe to compare with the locked one.
-        out: The fresh directory; None: `runs/reproduced-<name>-<time>`.
+        out: The fresh directory; None: `runs/reproduced-<name>-<time>`, and for "quick" one that is removed.
         trust: Trust size and time of a file where its digest is known from an earlier look.
     """
 
     target: Path
-    mode: str = "train"
+    mode: str = TRAIN
     level: str | None = None
     tolerance: float | None = None
     source: str | None = None
@@ -79,29 +81,29 @@ def reproduce(request: Request, voice: Voice = SILENT) -> Comparison:
         RunFailed: If the training could not finish.
     """
     begin = time.perf_counter()
+    _check(request)
     lock = read_lock(request.target)
     recipe = repeat_recipe(lock, request.source, request.weights)
-    if request.mode == "quick" and isinstance(recipe.head, Hybrid):
+    if request.mode == QUICK and isinstance(recipe.head, Hybrid):
         raise InputError(
             "`--quick` must be given a lock with epochs, of which it repeats the first; a hybrid has none. "
             f"Received: {lock.path}."
         )
-    _check_tolerance(request)
-    out = _choose_out(request, lock) if request.mode != "check" else None
     now = describe_inputs(lock, recipe, request.recipe_file, request.trust)
     differences = compare_inputs(lock.content, now)
-    level, why = choose_level(request.level, differences, recipe)
-    comparison = Comparison(lock.name, f"{_name_mode(request.mode)} at level {level}: {why}.", differences)
-    if request.mode == "check":
-        rows = compare_results(lock.content["results"], describe_results(lock.run), BITS, 0.0) if lock.run else ()
-        comparison = dataclasses.replace(
-            comparison, asked=f"inputs and environment, for level {level}: {why}.", rows=rows
+    wanted = METRICS if request.level is None and request.tolerance is not None else request.level
+    level, why = choose_level(wanted, differences, recipe)
+    compared = Comparison(lock.name, "", differences, checked=_count(now))
+    if request.mode == CHECK:
+        rows, asked = _check_files(lock), f"inputs and environment; `{level}` can be asked for: {why}."
+    elif compared.faults:
+        rows, asked = (), "not trained, for the inputs differ."
+    else:
+        rows, asked = (
+            _repeat(request, lock, recipe, level, voice),
+            f"{_name(request.mode)}, compared by {level}: {why}.",
         )
-    elif not comparison.faults:
-        tolerance = TOLERANCES[level] if request.tolerance is None else request.tolerance
-        rows = _repeat(request, lock, recipe, out, level, tolerance, voice)
-        comparison = dataclasses.replace(comparison, rows=rows)
-    return dataclasses.replace(comparison, seconds=time.perf_counter() - begin)
+    return dataclasses.replace(compared, asked=asked, rows=rows, seconds=time.perf_counter() - begin)
 
 
 def reproduce_and_report(request: Request, junit: Path | None, summary: Path | None, voice: Voice = SILENT) -> None:
@@ -117,27 +119,25 @@ def reproduce_and_report(request: Request, junit: Path | None, summary: Path | N
         CheckFailed: If something is not as it was locked; all of it is named.
         TlmedError: As `reproduce`.
     """
-    _check_outside(request, {"--junit": junit, "--summary": summary})
+    _check_reports(request, {"--junit": junit, "--summary": summary})
     begin = time.perf_counter()
     try:
         comparison = reproduce(request, voice)
     except TlmedError as error:
-        name = request.target.stem
         seconds = time.perf_counter() - begin
-        _write(Comparison(name, _name_mode(request.mode), seconds=seconds, fault=str(error)), junit, summary)
+        fault = Comparison(name_lock(request.target), _name(request.mode), seconds=seconds, fault=str(error))
+        _write(fault, junit, summary)
         raise
     for line in to_lines(comparison):
         voice.say(line)
     _write(comparison, junit, summary)
-    if comparison.faults:
-        causes = [str(cause) for cause in _find_likely(comparison.differences)] if comparison.rows else []
-        likely = [f"What may have moved it: {'; '.join(causes)}."] if causes else []
-        headline = f"What was locked must come again. Received: {comparison.name}: {comparison.verdict}."
-        raise CheckFailed([headline, *comparison.faults, *likely])
-
-
-def _find_likely(differences) -> list[Difference]:
-    return find_causes(list(differences))
+    if not comparison.faults:
+        return
+    headline = f"What was locked must come again. Received: {comparison.name}: {comparison.verdict}."
+    trained = request.mode != CHECK and comparison.rows
+    causes = [str(cause) for cause in find_causes(comparison.differences)] if trained else []
+    likely = [f"What may have moved it: {'; '.join(causes)}."] if causes else []
+    raise CheckFailed([headline, *comparison.faults, *likely])
 
 
 def _write(comparison, junit, summary) -> None:
@@ -146,69 +146,132 @@ def _write(comparison, junit, summary) -> None:
             write_text(path, text(comparison))
 
 
-def _name_mode(mode) -> str:
-    return {"train": "trained again", "quick": f"the first {QUICK_EPOCHS} epochs", "check": "checked"}[mode]
+def _name(mode) -> str:
+    return {TRAIN: "trained again", QUICK: f"the first {QUICK_EPOCHS} epochs trained again", CHECK: "checked"}[mode]
 
 
-def _check_tolerance(request) -> None:
+def _count(now) -> dict[str, str]:
+    """Return how much of each part of the inputs there is to compare."""
+    images, weights = len(now["data"]["rows"]) - 1, len(now["weights"])
+    return {
+        "recipe": "recipe",
+        "data": f"{images} images",
+        "weights": "weights" if weights == 1 else f"weights of {weights} backbones",
+        "seeds": "seeds",
+    }
+
+
+def _check_files(lock: Lock) -> Sequence[Row]:
+    """Return the lines in which the files of the lock's own run are not as they were locked."""
+    if lock.run is None:
+        return ()
+    rows = compare_results(lock.content["results"], describe_results(lock.run), BITS, 0.0)
+    return [
+        dataclasses.replace(row, note=f"in the files of {lock.name}: {row.note}") for row in rows if row.same is False
+    ]
+
+
+# What can be seen to be wrong before anything is read
+
+
+def _check(request) -> None:
+    faults = []
     if request.tolerance is not None and not 0 <= request.tolerance <= 1:
-        raise InputError(f"`--tolerance` must be a number from 0 to 1. Received: tolerance={request.tolerance}.")
+        faults.append(f"`--tolerance` must be a number from 0 to 1. Received: tolerance={request.tolerance}.")
     if request.tolerance is not None and request.level == BITS:
-        raise InputError(
+        faults.append(
             "`--tolerance` must go with --level predictions or metrics: bits are equal or not. "
             f"Received: tolerance={request.tolerance}."
         )
-
-
-def _check_outside(request, paths) -> None:
-    """Refuse to write into the run that is checked, and where there is no folder."""
-    run = request.target if request.target.is_dir() else request.target.parent
-    faults = []
-    for option, path in paths.items():
-        if path is None:
-            continue
-        if RunDir(run).exists and run.resolve() in [path.resolve(), *path.resolve().parents]:
-            faults.append(f"`{option}` must lie outside of the run that is checked. Received: {path}.")
-        elif option != "--out" and not path.resolve().parent.is_dir():
-            faults.append(f"`{option}` must lie in a folder that exists. Received: {path}.")
+    if request.mode == CHECK:
+        given = {"--tolerance": request.tolerance, "--out": request.out}
+        faults += [
+            f"`{option}` must go with training, which --check does not do. Received: {value}."
+            for option, value in given.items()
+            if value is not None
+        ]
+    elif request.out is not None and _is_inside(request.out, request.target):
+        faults.append(f"`--out` must lie outside of the run that is checked. Received: {request.out}.")
+    elif request.out is None and request.mode == TRAIN and _is_inside(Path("runs"), request.target):
+        faults.append(
+            "This must be called from outside of the run that is checked, or with `--out`. Received: no --out."
+        )
     if faults:
         raise InputError(faults)
 
 
-def _choose_out(request, lock) -> Path:
-    out = request.out or Path("runs") / f"reproduced-{lock.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    _check_outside(request, {"--out": out})
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"`--out` must be a new or empty directory. Received: {out}.")
-    return out
+def _check_reports(request, paths) -> None:
+    given = {option: path for option, path in paths.items() if path is not None}
+    rules = {
+        "lie outside of the run that is checked": lambda path: not _is_inside(path, request.target),
+        "lie in a folder that exists": lambda path: path.absolute().parent.is_dir(),
+        "be a file": lambda path: not path.is_dir(),
+    }
+    faults = [
+        f"`{option}` must {rule}. Received: {path}."
+        for option, path in given.items()
+        for rule, kept in rules.items()
+        if not kept(path)
+    ]
+    if len(given) > 1 and len({path.absolute() for path in given.values()}) == 1:
+        faults.append(f"`--junit` and `--summary` must be two files. Received: {given['--junit']} for both.")
+    if faults:
+        raise InputError(faults)
 
 
-def _repeat(request, lock: Lock, recipe: Recipe, out: Path, level: str, tolerance: float, voice: Voice) -> Sequence:
+def _is_inside(path: Path, target: Path) -> bool:
+    """Tell whether a path lies in the run that a lock belongs to."""
+    run = find_lock(target).parent
+    return RunDir(run).exists and run.resolve() in [path.resolve(), *path.resolve().parents]
+
+
+# Training
+
+
+def _repeat(request, lock: Lock, recipe: Recipe, level: str, voice: Voice) -> Sequence[Row]:
     """Train, and return the lines that compare the result with the locked one."""
-    skip_bad, choices = bool(lock.content["data"].get("left_out")), lock.content["plan"]
-    locked = lock.content["results"]
-    with _fresh(out):
-        if request.mode == "train":
-            train(recipe, out, skip_bad=skip_bad, choices=choices, voice=voice)
+    locked, options = lock.content["results"], {"skip_bad": bool(lock.content["data"]["left_out"])}
+    options |= {"choices": lock.content["plan"], "voice": voice}
+    with _claimed(request, lock) as out, _empty_store(out.parent):
+        if request.mode == TRAIN:
+            train(recipe, out, **options)
+            tolerance = TOLERANCES[level] if request.tolerance is None else request.tolerance
             return compare_results(locked, describe_results(RunDir(out)), level, tolerance)
-        rehearse(recipe, out, QUICK_EPOCHS, skip_bad=skip_bad, choices=choices, voice=voice)
+        rehearse(recipe, out, QUICK_EPOCHS, **options)
         came = read_history(RunDir(out))
     allowed = 0.0 if level == BITS else TOLERANCES[METRICS] if request.tolerance is None else request.tolerance
     return compare_history(locked["history"][: len(came)], came, allowed)
 
 
 @contextlib.contextmanager
-def _fresh(out: Path) -> Iterator[None]:
-    """Give the block a feature store of its own, and remove what it wrote if it does not end well."""
-    out.parent.mkdir(parents=True, exist_ok=True)
+def _claimed(request, lock) -> Iterator[Path]:
+    """Give the block a new directory that is nobody else's; it goes if the block fails, or was not asked for."""
+    out = request.out or Path("runs") / f"reproduced-{lock.name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.is_dir() and not out.is_symlink():
+            out.rmdir()  # an empty one; of two processes that want it one makes it anew
+        out.mkdir()
+    except OSError as error:
+        why = error.strerror or error
+        raise InputError(f"`--out` must be a new or empty directory. Received: {out}: {why}.") from error
+    try:
+        yield out
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)
+        raise
+    if request.mode == QUICK and request.out is None:
+        shutil.rmtree(out)
+
+
+@contextlib.contextmanager
+def _empty_store(parent: Path) -> Iterator[None]:
+    """Let the block find no features of another run, and leave none."""
     before = os.environ.get(cache.FOLDER)
-    with tempfile.TemporaryDirectory(prefix=".store-", dir=out.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=".store-", dir=parent) as folder:
         os.environ[cache.FOLDER] = folder
         try:
             yield
-        except BaseException:
-            shutil.rmtree(out, ignore_errors=True)
-            raise
         finally:
             if before is None:
                 del os.environ[cache.FOLDER]

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import fcntl
+import io
 import json
 import os
 import shutil
@@ -74,10 +75,23 @@ def write_json(path: str | Path, content) -> None:
 
 def write_csv(path: str | Path, header: Iterable[str], rows: Iterable[Iterable]) -> None:
     """Write a table, whole or not at all."""
-    with atomic(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+    with atomic(path) as part:
+        part.write_bytes(format_csv(header, rows).encode())
+
+
+def format_csv(header: Iterable[str], rows: Iterable[Iterable]) -> str:
+    """Return a table as text.
+
+    >>> print(format_csv(["path", "split"], [("a, b.png", "train")]), end="")
+    path,split
+    "a, b.png",train
+    """
+    text = io.StringIO(newline="")
+    plain, quoting = (csv.writer(text, lineterminator="\n", quoting=how) for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
+    for row in (header, *map(tuple, rows)):
+        # Readers take a carriage return for the end of a line, and Python's writer does not quote it.
+        (quoting if any("\r" in str(field) for field in row) else plain).writerow(row)
+    return text.getvalue()
 
 
 def read_csv(path: str | Path) -> list[dict[str, str]]:

@@ -147,11 +147,11 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
         try:
             content = table.read(row)
             digest = _digest(content)
-            pixels = known.get(_name(content, digest)) if known is not None else None
+            pixels = known.get(digest) if known is not None else None
             if pixels is None:
                 pixels = _decode(content, row)
                 if known is not None:
-                    known.add(_name(content, digest), pixels)
+                    known.add(digest, pixels)
             if table.encoded_here:
                 digest = _digest_decoded(content, digest, known)
         except READ_ERRORS as error:
@@ -178,6 +178,15 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
         pool.shutdown(cancel_futures=True)
 
 
+def is_readable(table: Table, row: int) -> bool:
+    """Tell whether the image of a row can be decoded."""
+    try:
+        decode(table.read(row))
+    except READ_ERRORS:
+        return False
+    return True
+
+
 def read_digests(table: Table) -> list[str]:
     """Return the digest of every row's content, as `read_all` does, without decoding what need not be.
 
@@ -198,7 +207,14 @@ def read_digests(table: Table) -> list[str]:
 
 
 def _digest(content: bytes | np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(content) if isinstance(content, np.ndarray) else content).hexdigest()
+    return _digest_pixels(content).hex() if isinstance(content, np.ndarray) else hashlib.sha256(content).hexdigest()
+
+
+def _digest_pixels(pixels: np.ndarray) -> bytes:
+    """Return the SHA-256 of an array's type, shape and values: the same bytes can be another image."""
+    found = hashlib.sha256(f"{pixels.dtype} {pixels.shape} ".encode())
+    found.update(np.ascontiguousarray(pixels))
+    return found.digest()
 
 
 def _digest_decoded(content: bytes, digest: str, known: KnownPixels | None) -> str:
@@ -206,17 +222,10 @@ def _digest_decoded(content: bytes, digest: str, known: KnownPixels | None) -> s
     name = hashlib.sha256(f"{digest} decoded".encode()).hexdigest()
     found = known.get(name) if known is not None else None
     if found is None:
-        found = hashlib.sha256(decode(content)).digest()
+        found = _digest_pixels(decode(content))
         if known is not None:
             known.add(name, found)
     return found.hex()
-
-
-def _name(content, digest: str) -> str:
-    """Return what tells one content from all others: of an array, its shape and type too."""
-    if isinstance(content, np.ndarray):
-        return hashlib.sha256(f"{digest} {content.shape} {content.dtype}".encode()).hexdigest()
-    return digest
 
 
 def _close_gaps(kept: np.ndarray, usable: list[int]) -> np.ndarray:

@@ -9,6 +9,8 @@ from tlmed.data.table import SPLITS, Table, count, listed
 from tlmed.errors import InputError
 from tlmed.seeds import derive
 
+HEADER = ("path", "label", "group", "split", "sha256")
+
 
 def assign_splits(
     table: Table, sha256: Sequence[str], fractions: Sequence[float], seed: int
@@ -189,6 +191,13 @@ def _check_given(table: Table, given: np.ndarray) -> None:
             )
     if faults:
         raise InputError(faults)
+
+
+def list_rows(table: Table, splits: np.ndarray, sha256: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return what `splits.csv` says of every image: the columns `HEADER`."""
+    groups = table.groups or [""] * len(table)
+    names = (table.classes[label] for label in table.labels)
+    return list(zip(table.paths, names, groups, map(str, splits), sha256, strict=True))
 
 
 def find_leaks(table: Table, sha256: Sequence[str], splits: np.ndarray) -> tuple[str, ...]:

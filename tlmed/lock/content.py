@@ -1,25 +1,43 @@
 """What a lock says of a run: everything is read from the run's own files."""
 
+import contextlib
 import csv
 import hashlib
 import io
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator
 
 import h5py
 import numpy as np
 
+from tlmed.backbones.packages import sha256
 from tlmed.errors import InputError
 from tlmed.recipe import digest, from_json
-from tlmed.rundir import RunDir, read_csv
+from tlmed.rundir import RunDir, format_csv, read_csv
 from tlmed.seeds import derive
 
 FORMAT = 1
 STREAMS = ("split", "backbone", "statistics", "bootstrap/test", "folds", "pca", "classifier")
 TIMES = ("seconds", "earlier")
-_READ_ERRORS = (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+_BY_ADDRESS = ("__id__", "file", "_skops_version")
+_READ_ERRORS = (
+    *(OSError, KeyError, IndexError, ValueError, TypeError, AttributeError, EOFError),
+    *(zipfile.BadZipFile, zlib.error, csv.Error),
+)
+
+
+@contextlib.contextmanager
+def reading(run: RunDir) -> Iterator[None]:
+    """Turn what can go wrong with the files of a run into one error that says so."""
+    try:
+        yield
+    except InputError:
+        raise
+    except _READ_ERRORS as error:
+        what = f"{type(error).__name__}: {error}"
+        raise InputError(f"RUN must have all its files, readable. Received: {str(run.path)!r}: {what}.") from error
 
 
 def make_lock(run: RunDir) -> dict:
@@ -30,89 +48,77 @@ def make_lock(run: RunDir) -> dict:
     Raises:
         InputError: If the run's files cannot be read.
     """
-    try:
-        if "code_sha256" not in run.json("environment.json"):
-            raise InputError(
-                "RUN must be of a tlmed that records all that decides a result; train it again. "
-                f"Received: {str(run.path)!r}, of an older one."
-            )
+    with reading(run):
         return _make(run)
-    except _READ_ERRORS as error:
-        raise InputError(f"RUN must have all its files, readable. Received: {str(run.path)!r}: {error}.") from error
 
 
 def _make(run) -> dict:
     environment, resolved = run.json("environment.json"), run.json("recipe.json")
-    recipe, data = from_json(resolved), environment.pop("data")
-    file = environment.pop("recipe", {})
-    weights = environment.pop("weights")
+    if "code_sha256" not in environment:
+        raise InputError(
+            "RUN must be of a tlmed that records all that decides a result; train it again. "
+            f"Received: {str(run.path)!r}, of an older one."
+        )
+    recipe, data, weights = from_json(resolved), environment.pop("data"), environment.pop("weights")
     code = {
         "version": environment["versions"].pop("tlmed"),
         "git_commit": environment.pop("git_commit"),
         "sha256": environment.pop("code_sha256"),
     }
-    for name in ("warnings", "seed"):
-        environment.pop(name)
+    origin = environment.pop("recipe")
+    for name in ("warnings", "seed", "changed"):
+        environment.pop(name, None)
+    plan = run.json("plan.json")["phases"]
     return {
         "format": FORMAT,
-        "recipe": {**file, "sha256": digest(recipe), "resolved": resolved},
+        "recipe": {**origin, "sha256": digest(recipe), "resolved": resolved},
         "code": code,
-        "data": {**data, "sha256": digest_file(run / "splits.csv"), "rows": _lines(run / "splits.csv")},
+        "data": {**data, "sha256": sha256(run / "splits.csv"), "rows": _lines(run / "splits.csv")},
         "weights": [_strip_path(source) for source in (weights if isinstance(weights, list) else [weights])],
-        "seeds": {"seed": recipe.seed, "streams": name_streams(recipe.seed, _phase_names(run))},
+        "seeds": {"seed": recipe.seed, "streams": name_streams(recipe.seed, [phase["name"] for phase in plan])},
         "environment": environment,
-        "plan": {phase["name"]: phase["cache"] for phase in run.json("plan.json")["phases"] if "cache" in phase},
+        "plan": {phase["name"]: phase["cache"] for phase in plan},
         "results": describe_results(run),
     }
 
 
 def _strip_path(source) -> dict:
-    """Return what weights are without where this machine keeps them; where a user named a file, the name says it."""
+    """Return what weights are, without where a package or Keras keeps them on this machine."""
     return {name: value for name, value in source.items() if name != "path"}
 
 
 def describe_results(run: RunDir) -> dict:
-    """Return what came of a run: hashes of weights and predictions, the predictions, metrics and history."""
-    found = {
-        "weights": digest_model(run / "model.keras"),
-        "classifier": None,
-        "predictions": {
-            "sha256": digest_file(run / "predictions.csv"),
-            "rows": _lines(run / "predictions.csv"),
-        },
-        "metrics": strip_times(run.json("metrics.json")),
-        "history": read_history(run),
-    }
-    if (run / "classifier.skops").exists():
-        found["classifier"] = digest_classifier(run / "classifier.skops")
-    return found
+    """Return what came of a run: hashes of weights and predictions, the predictions, metrics and history.
+
+    Raises:
+        InputError: If the run's files cannot be read.
+    """
+    with reading(run):
+        hybrid = (run / "classifier.skops").exists()
+        metrics = run.json("metrics.json")
+        kept = {name: value for name, value in metrics.get("kept", {}).items() if name not in TIMES}
+        return {
+            "weights": digest_model(run / "model.keras"),
+            "classifier": digest_classifier(run / "classifier.skops") if hybrid else None,
+            "predictions": {"sha256": sha256(run / "predictions.csv"), "rows": _lines(run / "predictions.csv")},
+            "metrics": {**metrics, **({"kept": kept} if kept else {})},
+            "history": read_history(run),
+        }
 
 
 def read_history(run: RunDir) -> list[str]:
     """Return a run's `history.csv` as lines, without the times."""
-    if not (run / "history.csv").exists():
+    rows = read_csv(run / "history.csv") if (run / "history.csv").exists() else []
+    if not rows:
         return []
-    rows = read_csv(run / "history.csv")
     names = [name for name in rows[0] if name not in TIMES]
-    return [",".join(names), *(",".join(row[name] for name in names) for row in rows)]
+    lines = format_csv(names, ([row[name] for name in names] for row in rows))
+    return lines.removesuffix("\n").split("\n")
 
 
 def name_streams(seed: int, phases: list[str]) -> dict[str, int]:
-    """Return the seeds of the streams that a run draws from, by their names."""
+    """Return the seeds of some streams that a run draws from: they tell whether streams are still derived alike."""
     return {name: derive(seed, *name.split("/")) for name in (*STREAMS, *(f"phase/{phase}" for phase in phases))}
-
-
-def strip_times(content):
-    """Return some JSON without what only tells how long something took."""
-    if isinstance(content, Mapping):
-        return {name: strip_times(value) for name, value in content.items() if name not in TIMES}
-    return [strip_times(value) for value in content] if isinstance(content, list) else content
-
-
-def digest_file(path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_model(path) -> str:
@@ -134,16 +140,30 @@ def digest_model(path) -> str:
 
 
 def digest_classifier(path) -> str:
-    """Return the SHA-256 of all arrays of a `.skops` file.
+    """Return the SHA-256 of all that a `.skops` file holds, by value.
 
-    Their names in the file are numbers of the process that wrote it, so the arrays' digests are put in order.
+    Names of its arrays, and the numbers by which its parts refer to each other, are addresses in the memory of the
+    process that wrote it: the numbers are replaced by the order in which they come, and the names by what they hold.
     """
-    digests = []
     with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if name.endswith(".npy"):
-                digests.append(_digest_array(np.load(io.BytesIO(archive.read(name)), allow_pickle=False)))
-    return hashlib.sha256(json.dumps(sorted(digests)).encode()).hexdigest()
+        arrays = {
+            name: _digest_array(np.load(io.BytesIO(archive.read(name)), allow_pickle=False))
+            for name in archive.namelist()
+            if name.endswith(".npy")
+        }
+        schema = json.loads(archive.read("schema.json"))
+    return hashlib.sha256(json.dumps(_by_value(schema, arrays, {}), sort_keys=True).encode()).hexdigest()
+
+
+def _by_value(part, arrays, numbers):
+    if isinstance(part, dict):
+        known = {name: _by_value(value, arrays, numbers) for name, value in part.items() if name not in _BY_ADDRESS}
+        if "__id__" in part:
+            known["__id__"] = numbers.setdefault(part["__id__"], len(numbers))
+        if "file" in part:
+            known["file"] = arrays.get(part["file"], part["file"])
+        return known
+    return [_by_value(value, arrays, numbers) for value in part] if isinstance(part, list) else part
 
 
 def _digest_array(array) -> str:
@@ -155,12 +175,9 @@ def _digest_array(array) -> str:
     return found.hexdigest()
 
 
-def _phase_names(run) -> list[str]:
-    return [phase["name"] for phase in run.json("plan.json")["phases"]]
-
-
 def _lines(path) -> list[str]:
-    return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    # Not `read_text`, which would make the line feeds of a file name others.
+    return path.read_bytes().decode().removesuffix("\n").split("\n")
 
 
 def read_rows(lines: list[str]) -> list[dict[str, str]]:

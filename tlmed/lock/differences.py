@@ -1,31 +1,35 @@
 """Where two runs differ in what decides their result: recipe, images, weights, code, environment; causes first."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tlmed.data.table import listed
 from tlmed.environment import name_family
 from tlmed.lock.content import read_rows
+from tlmed.lock.words import shorten, show
 from tlmed.recipe import flatten, from_json, to_json
 
 # What a difference can mean for the result.
-INPUT, CODE, ENVIRONMENT, NOTE = "input", "code", "environment", "note"
+INPUT, CODE, LIBRARY, ENVIRONMENT, NOTE = "input", "code", "library", "environment", "note"
+_COLUMNS = {"sha256": "content", "label": "label", "group": "group", "split": "split"}
+MOST_PATHS = 5
+DIGEST_DIGITS = 64
 _OF_SPLITS = ("seed", "data.split")
 _IGNORED_FIELDS = ("data.source", "weights")  # images and weights are compared themselves
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that is not the same there (in the lock, or the first run) and here.
+    """One thing that is not the same in a lock, or a first run, and here, or in a second one.
 
     Attributes:
         part: "recipe", "data", "weights", "seeds", "code" or "environment".
         name: What it is.
         there: What it was, for a person.
         here: What it is now.
-        kind: `INPUT`: another job; `CODE`: another tlmed; `ENVIRONMENT`: the last bits may differ; `NOTE`: nothing
-            that is known to change a number.
+        kind: `INPUT`: another job; `CODE`: another tlmed; `LIBRARY`: another version of one that computes;
+            `ENVIRONMENT`: the last bits may differ; `NOTE`: nothing that is known to change a number.
         why: What it does to numbers, where that is worth a word.
     """
 
@@ -37,12 +41,12 @@ class Difference:
     why: str = ""
 
     def __str__(self) -> str:
-        return self.describe("there", "here")
+        return self.describe("locked", "now")
 
     def describe(self, there: str, here: str) -> str:
         """Return it as a sentence that calls the two by these words."""
-        words = f"{self.part}: {self.name}: {self.there} {there}, {self.here} {here}"
-        return f"{words} ({self.why})" if self.why else words
+        words = f"{self.part}: {show(self.name)}: {show(self.there)} {there}, {show(self.here)} {here}"
+        return f"{words} ({show(self.why)})" if self.why else words
 
 
 def compare_inputs(there: Mapping, here: Mapping) -> list[Difference]:
@@ -56,9 +60,9 @@ def compare_inputs(there: Mapping, here: Mapping) -> list[Difference]:
     return list(itertools.chain.from_iterable(compare(there, here) for compare in parts))
 
 
-def find_causes(differences: list[Difference]) -> list[Difference]:
-    """Return, of some differences, those of the kind that explains most: inputs, else code, else the environment."""
-    for kind in (INPUT, CODE, ENVIRONMENT):
+def find_causes(differences: Sequence[Difference]) -> list[Difference]:
+    """Return, of some differences, those of the kind that explains most: inputs, code, libraries, the environment."""
+    for kind in (INPUT, CODE, LIBRARY, ENVIRONMENT):
         if found := [difference for difference in differences if difference.kind == kind]:
             return found
     return []
@@ -78,29 +82,31 @@ def _fields(recipe) -> dict:
 
 def _compare_data(there, here) -> Iterator[Difference]:
     old, new = ({row["path"]: row for row in read_rows(lock["data"]["rows"])} for lock in (there, here))
-    gone, added = sorted(old.keys() - new.keys()), sorted(new.keys() - old.keys())
-    if gone:
-        yield Difference("data", "images", f"{len(gone)} more", f"gone: {listed(gone, 5)}", INPUT)
-    if added:
-        yield Difference("data", "images", "not there", f"{len(added)} new: {listed(added, 5)}", INPUT)
+    yield from _compare_paths("images", old, new)
+    left_out = ([entry["path"] for entry in lock["data"]["left_out"]] for lock in (there, here))
+    yield from _compare_paths("images left out as unreadable", *left_out)
     both = [path for path in old if path in new]
-    columns = {"sha256": "content", "label": "label", "group": "group"}
-    if all(_field(there, name) == _field(here, name) for name in _OF_SPLITS):  # else splits follow from the recipe
-        columns["split"] = "split"
-    for column, words in columns.items():
-        changed = [path for path in both if old[path][column] != new[path][column]]
-        if changed:
-            first, count = changed[0], f"{len(changed)} image{'s' * (len(changed) > 1)}"
-            values = (_short(row[first][column]) for row in (old, new))
-            yield Difference("data", f"{words} of {count} ({listed(changed, 5)})", *values, INPUT)
+    changed = {name: [path for path in both if old[path][name] != new[path][name]] for name in _COLUMNS}
+    same_job = set(old) == set(new) and all(_field(there, name) == _field(here, name) for name in _OF_SPLITS)
+    if not same_job or any(changed[name] for name in _COLUMNS if name != "split"):
+        changed["split"] = []  # other splits follow from other images, or from the recipe
+    for name, paths in changed.items():
+        if paths:
+            values = (_show(row[paths[0]][name]) for row in (old, new))
+            why = f"and of {listed(map(show, paths[1:]), MOST_PATHS)}" if paths[1:] else ""
+            yield Difference("data", f"{_COLUMNS[name]} of {paths[0]}", *values, INPUT, why)
+
+
+def _compare_paths(name, old, new) -> Iterator[Difference]:
+    gone, added = sorted(set(old) - set(new)), sorted(set(new) - set(old))
+    parts = {"gone": gone, "new": added}
+    why = "; ".join(f"{kind}: {listed(map(show, paths), MOST_PATHS)}" for kind, paths in parts.items() if paths)
+    if why:
+        yield Difference("data", name, str(len(old)), str(len(new)), INPUT, why)
 
 
 def _field(lock, name):
     return _fields(lock["recipe"]).get(name)
-
-
-def _short(text: str) -> str:
-    return f"{text[:12]}..." if len(text) == 64 else repr(text)
 
 
 def _compare_weights(there, here) -> Iterator[Difference]:
@@ -109,7 +115,7 @@ def _compare_weights(there, here) -> Iterator[Difference]:
             continue  # of a network of the user's own nothing is known before it is built
         name = f"backbone {i + 1}" if len(there["weights"]) > 1 else "backbone"
         if old["sha256"] != new["sha256"]:
-            values = (f"{source['name']} {_short(source['sha256'] or 'none')}" for source in (old, new))
+            values = (f"{source['name']} {shorten(source['sha256'])}" for source in (old, new))
             yield Difference("weights", name, *values, INPUT)
         elif old["graph"] != new["graph"]:
             yield Difference("weights", f"{name}'s graph", old["graph"], new["graph"], INPUT)
@@ -131,16 +137,16 @@ def _compare_code(there, here) -> Iterator[Difference]:
     if old["version"] != new["version"]:
         yield Difference("code", "tlmed", old["version"], new["version"], CODE)
     elif old["git_commit"] != new["git_commit"]:
-        values = (lock["git_commit"] or f"code {_short(lock['sha256'])}" for lock in (old, new))
+        values = (lock["git_commit"] or f"code {shorten(lock['sha256'])}" for lock in (old, new))
         yield Difference("code", "tlmed's commit", *values, CODE)
     else:
-        yield Difference("code", "tlmed's code", _short(old["sha256"]), _short(new["sha256"]), CODE)
+        yield Difference("code", "tlmed's code", shorten(old["sha256"]), shorten(new["sha256"]), CODE)
 
 
 def _compare_environments(there, here) -> Iterator[Difference]:
     old, new = there["environment"], here["environment"]
     for name in [name for name in {**old["versions"], **new["versions"]} if name != "tlmed"]:  # which is the code
-        yield from _differ(name, old["versions"].get(name), new["versions"].get(name), "computes")
+        yield from _differ(name, old["versions"].get(name), new["versions"].get(name), kind=LIBRARY)
     yield from _compare_processors(old["processor"], new["processor"])
     threads = "sums are split otherwise, which moves the last digits"
     cure = f"{threads}; TF_NUM_INTRAOP_THREADS={old['threads']['intra_op']} makes them the same"
@@ -190,4 +196,5 @@ def _differ(name, old, new, why="", kind=ENVIRONMENT) -> Iterator[Difference]:
 def _show(value) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    return "none" if value is None else str(value)
+    text = "none" if value is None else str(value)
+    return shorten(text) if len(text) == DIGEST_DIGITS else text

@@ -5,17 +5,17 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tlmed.data.table import listed
 from tlmed.errors import InputError
 from tlmed.lock.content import FORMAT, make_lock
+from tlmed.lock.shape import find_shape_faults
+from tlmed.lock.words import show
 from tlmed.recipe import Recipe, from_json
 from tlmed.rundir import RunDir, write_json
 
 NAME = "lock.json"
 CHECKSUM = "sha256"
-_PARTS = {
-    **dict.fromkeys(("recipe", "code", "data", "seeds", "environment", "plan", "results"), dict),
-    "weights": list,
-}
+MOST_FAULTS = 5
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Lock:
     @property
     def name(self) -> str:
         """What to call it: the file's name, or in a run the directory's."""
-        return self.path.resolve().parent.name if self.path.name == NAME else self.path.stem
+        return name_lock(self.path)
 
 
 def write_lock(run: RunDir) -> None:
@@ -56,33 +56,26 @@ def read_lock(path: str | Path) -> Lock:
     Raises:
         InputError: If there is none, it has a newer format, it was edited, or it is none at all.
     """
-    path = Path(path)
-    if path.is_dir():
-        if not (path / NAME).exists():
-            kind = "an unfinished run" if RunDir(path).marker.exists() else "a directory"
-            raise InputError(
-                f"RUN must be a complete run that holds {NAME}, as `tlmed train` writes it. "
-                f"Received: {str(path)!r}, {kind} without one."
-            )
-        path = path / NAME
+    path = find_lock(Path(path))
     content = _read(path)
     found = content.get("format")
-    if not isinstance(found, int) or found < 1:
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
         raise _no_lock(path, f"without a format: {found!r}")
     if found > FORMAT:
         raise InputError(
             f"A lock must have format {FORMAT}, the newest that this tlmed knows; update tlmed to read it. "
-            f"Received: {path} with format {found}, written by tlmed {_version(content)}."
+            f"Received: {path} with format {found}{_say_version(content)}."
         )
     checksum = content.pop(CHECKSUM, None)
+    if checksum is None:
+        raise _no_lock(path, f"without its {CHECKSUM}")
     if checksum != _checksum(content):
         raise InputError(
             "A lock must be as it was written: it has a checksum of its own, and is made anew by `tlmed train`, never "
             f"edited. Received: {path}, which was changed or cut short."
         )
-    wrong = [name for name, kind in _PARTS.items() if not isinstance(content.get(name), kind)]
-    if wrong or not isinstance(content["recipe"].get("resolved"), dict):
-        raise _no_lock(path, f"where {', '.join(wrong) or 'the recipe'} cannot be understood")
+    if faults := list(find_shape_faults(content)):
+        raise _no_lock(path, f"where {listed(map(show, faults), MOST_FAULTS)}")
     try:
         recipe = from_json(content["recipe"]["resolved"])
     except InputError as error:
@@ -90,9 +83,38 @@ def read_lock(path: str | Path) -> Lock:
     return Lock(path, recipe, content)
 
 
+def find_lock(path: Path) -> Path:
+    """Return the file of a lock, given by itself or by the directory of its run.
+
+    Raises:
+        InputError: If the directory holds none.
+    """
+    if not path.is_dir():
+        return path
+    if (path / NAME).exists():
+        return path / NAME
+    run = RunDir(path)
+    kind = "an unfinished run" if run.marker.exists() else "a run of an older tlmed" if run.exists else "a directory"
+    raise InputError(
+        f"RUN must be a complete run that holds {NAME}, as `tlmed train` writes it. "
+        f"Received: {str(path)!r}, {kind} without one."
+    )
+
+
+def name_lock(path: Path) -> str:
+    """Return what to call a lock: by its file's name, or by the directory of its run.
+
+    >>> name_lock(Path("locks/mine.json")), name_lock(Path("runs/v1.2/lock.json"))
+    ('mine', 'v1.2')
+    """
+    if path.is_dir() or path.name == NAME:
+        return (path if path.is_dir() else path.parent).resolve().name
+    return path.stem
+
+
 def _read(path) -> dict:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise InputError(f"A lock must be a file that exists, or the directory of a run. Received: {path}.") from error
     except (OSError, ValueError, RecursionError) as error:
@@ -106,9 +128,9 @@ def _no_lock(path, why) -> InputError:
     return InputError(f"A lock must be a file that `tlmed train` wrote. Received: {path}, {why}.")
 
 
-def _version(content) -> str:
+def _say_version(content) -> str:
     code = content.get("code")
-    return str(code.get("version", "?")) if isinstance(code, dict) else "?"
+    return f", written by tlmed {code['version']}" if isinstance(code, dict) and "version" in code else ""
 
 
 def _checksum(content) -> str:

@@ -1,16 +1,14 @@
 """What a locked run would find now: the recipe as it ships, its images, its weights, its environment."""
 
-import csv
 import dataclasses
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from tlmed import backbones
 from tlmed.cache import cache_folder
 from tlmed.data import open_source
-from tlmed.data.reading import read_digests
-from tlmed.data.splits import assign_splits
+from tlmed.data.reading import is_readable, read_digests
+from tlmed.data.splits import HEADER, assign_splits, list_rows
 from tlmed.data.table import Table
 from tlmed.data.trusted import TrustedDigests
 from tlmed.environment import describe_code, describe_environment
@@ -18,8 +16,7 @@ from tlmed.errors import InputError
 from tlmed.lock.content import name_streams
 from tlmed.lock.file import Lock
 from tlmed.recipe import Recipe, changed_modules, flatten, load_recipe, shipped_recipes, to_json
-
-SPLITS = ("path", "label", "group", "split", "sha256")
+from tlmed.rundir import format_csv
 
 
 def repeat_recipe(lock: Lock, source: str | None, weights: Sequence[str]) -> Recipe:
@@ -61,26 +58,26 @@ def describe_inputs(lock: Lock, recipe: Recipe, recipe_file: Path | None = None,
     Raises:
         InputError: If images or weights are missing, or a module of the recipe has changed; all faults are named.
     """
-    faults, rows, sources = [], [], ()
-    if changed := changed_modules(lock.content["recipe"].get("modules", {})):
+    faults, data, sources = [], {}, ()
+    if changed := changed_modules(lock.content["recipe"]["modules"]):
         faults.append(
-            f"A recipe's modules must be as they were when it was locked. Received: {'; '.join(changed)}. "
-            "Train it again for a new lock."
+            f"A recipe's modules must be as they were when it was locked; with others, train it again for a new lock. "
+            f"Received: {'; '.join(changed)}."
         )
     try:
-        rows = _describe_data(lock, recipe, trust)
+        data = _describe_data(lock, recipe, trust)
     except InputError as error:
-        faults += error.faults
+        faults += [f"{fault} `--data` says where the locked images lie here." for fault in error.faults]
     try:
         sources = backbones.identify(recipe.backbone, recipe.weights, recipe.data.image_size)
     except InputError as error:
-        faults += error.faults
+        faults += [f"{fault} `--weights` says where the locked weights lie here." for fault in error.faults]
     if faults:
         raise InputError(faults)
     phases = [name.removeprefix("phase/") for name in lock.content["seeds"]["streams"] if name.startswith("phase/")]
     return {
         "recipe": {**lock.content["recipe"], "fields": _find_fields_now(lock, recipe_file)},
-        "data": {"rows": rows},
+        "data": data,
         "weights": [source and dataclasses.asdict(source) for source in sources],
         "seeds": {"seed": recipe.seed, "streams": name_streams(recipe.seed, phases)},
         "code": describe_code(),
@@ -88,23 +85,20 @@ def describe_inputs(lock: Lock, recipe: Recipe, recipe_file: Path | None = None,
     }
 
 
-def _describe_data(lock, recipe, trust) -> list[str]:
-    """Return the lines that `splits.csv` would have now; images that were left out as unreadable are again."""
+def _describe_data(lock, recipe, trust) -> dict:
+    """Return the lines that `splits.csv` would have now, and which of the images that were left out still would be."""
     table = open_source(recipe.data.source)
-    left_out = {entry["path"] for entry in lock.content["data"].get("left_out", ())}
+    left_out = {entry["path"] for entry in lock.content["data"]["left_out"]}
+    aside = [row for row, path in enumerate(table.paths) if path in left_out]
+    broken = [{"path": table.paths[row]} for row in aside if not is_readable(table, row)]
     table = table.take([row for row, path in enumerate(table.paths) if path not in left_out])
     try:
         digests = _digest_images(table, recipe.data.source, trust)
     except (OSError, ValueError) as error:
         raise InputError(f"Every image must be readable. Received: data={recipe.data.source}: {error}.") from error
     splits, _ = assign_splits(table, digests, recipe.data.split, recipe.seed)
-    text = io.StringIO()
-    names = (table.classes[label] for label in table.labels)
-    groups = table.groups or [""] * len(table)
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(SPLITS)
-    writer.writerows(zip(table.paths, names, groups, map(str, splits), digests, strict=True))
-    return text.getvalue().removesuffix("\n").split("\n")
+    lines = format_csv(HEADER, list_rows(table, splits, digests))
+    return {"rows": lines.removesuffix("\n").split("\n"), "left_out": broken}
 
 
 def _digest_images(table: Table, source: str, trust: bool) -> list[str]:
@@ -123,12 +117,12 @@ def _digest_images(table: Table, source: str, trust: bool) -> list[str]:
 def _find_fields_now(lock, file) -> dict:
     """Return the fields of the recipe as it is now, with what was set on top of it when it was locked."""
     facts, locked = lock.content["recipe"], flatten(to_json(lock.recipe))
-    if file is None and facts.get("shipped"):
+    if file is None and facts["shipped"]:
         file = shipped_recipes().get(facts["name"])
     if file is None:
         return locked
     fields = flatten(to_json(load_recipe(file)))
-    for name in facts.get("set", ()):
+    for name in facts["set"]:
         fields.pop(name, None)
         fields |= {name: locked[name]} if name in locked else {}
     return fields

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tlmed.errors import InputError
-from tlmed.lock.differences import ENVIRONMENT, Difference
+from tlmed.lock.differences import ENVIRONMENT, LIBRARY, Difference
 from tlmed.recipe import Degrees, Recipe
 
 BITS, PREDICTIONS, METRICS = LEVELS = ("bits", "predictions", "metrics")
@@ -26,7 +26,7 @@ def choose_level(wanted: str | None, differences: Sequence[Difference], recipe: 
     Raises:
         InputError: If bits are wanted where they cannot be the same.
     """
-    found = [difference for difference in differences if difference.kind == ENVIRONMENT]
+    found = [difference for difference in differences if difference.kind in (LIBRARY, ENVIRONMENT)]
     if wanted == BITS and not recipe.deterministic:
         raise InputError(
             "`--level` must be 'predictions' or 'metrics' for a recipe with deterministic=False. Received: 'bits'."
@@ -42,7 +42,7 @@ def choose_level(wanted: str | None, differences: Sequence[Difference], recipe: 
         return METRICS, "the recipe has deterministic=False"
     if not found:
         return BITS, "the environment is that of the lock"
-    if any(difference.why == "computes" for difference in found):
+    if any(difference.kind == LIBRARY for difference in found):
         return METRICS, "libraries that compute have other versions"
     if _trains_blocks(recipe):
         return METRICS, "on another machine, or with other threads, training blocks amplifies the last digits"

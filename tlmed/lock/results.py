@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tlmed.lock.content import read_rows
 from tlmed.lock.levels import BITS, METRICS, PREDICTIONS
+from tlmed.lock.words import shorten
 
 SCORE = "score_"
 
@@ -107,12 +108,8 @@ def _compare_hashes(there, here, level) -> list[Row]:
         old, new = there[name], here[name]
         if old or new:
             same = old == new if level == BITS else None
-            rows.append(Row("weights", f"SHA-256 of the {name}", _short(old), _short(new), same, _say(old == new)))
+            rows.append(Row("weights", f"SHA-256 of the {name}", shorten(old), shorten(new), same, _say(old == new)))
     return rows
-
-
-def _short(digest: str | None) -> str:
-    return digest[:16] if digest else "none"
 
 
 def _say(equal: bool) -> str:
@@ -121,7 +118,7 @@ def _say(equal: bool) -> str:
 
 def _compare_predictions(there, here, level, tolerance) -> list[Row]:
     equal = there["sha256"] == here["sha256"]
-    files = (_short(there["sha256"]), _short(here["sha256"]))
+    files = (shorten(there["sha256"]), shorten(here["sha256"]))
     row = Row("predictions", "SHA-256 of the file", *files, equal if level == BITS else None, _say(equal))
     if equal:
         return [row]
@@ -134,8 +131,9 @@ def _compare_scores(there, here, level, tolerance) -> list[Row]:
     both = [path for path in old if path in new]
     rows = []
     if len(both) < len(old) or len(both) < len(new):
-        counts = (f"{len(rows)} images" for rows in (old, new))
-        rows.append(Row("predictions", "images", *counts, False, f"{len(both)} in both"))
+        counts = (f"{len(found)} images" for found in (old, new))
+        odd = min(old.keys() ^ new.keys())
+        rows.append(Row("predictions", "images", *counts, False, f"{len(both)} in both; not so {odd}"))
     moved = [path for path in both if old[path]["prediction"] != new[path]["prediction"]]
     label = f"label of {moved[0]}" if moved else "labels"
     values = (source[moved[0]]["prediction"] if moved else f"{len(both)} images" for source in (old, new))
@@ -185,6 +183,6 @@ def _show_metric(metric) -> str:
     """Return a metric with its interval, which is there for context."""
     if metric.get("value") is None:
         return "undefined" if metric else "none"
-    if metric.get("low") is None:
+    if metric.get("low") is None or metric.get("high") is None:
         return f"{metric['value']:.4f}"
     return f"{metric['value']:.4f} ({metric['low']:.3f} to {metric['high']:.3f})"

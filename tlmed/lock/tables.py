@@ -2,17 +2,19 @@
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 
-from tlmed.lock.differences import CODE, ENVIRONMENT, INPUT, NOTE, Difference
+from tlmed.lock.differences import CODE, ENVIRONMENT, INPUT, LIBRARY, NOTE, Difference
 from tlmed.lock.results import Row
+from tlmed.lock.words import show
 
-_VERDICTS = {True: "same", False: "DIFFERENT", None: "-"}
+_VERDICTS = {True: "same", False: "DIFFERENT", None: "not asked"}
 _KINDS = {
     INPUT: "Inputs that differ, so that this is another job",
     CODE: "Another tlmed, which may be what moved a number",
+    LIBRARY: "Other versions of libraries that compute",
     ENVIRONMENT: "Another environment, which may move the last digits",
     NOTE: "Also different, not known to move a number",
 }
@@ -30,7 +32,7 @@ class Comparison:
         asked: What was compared, in words: the level and why, or "inputs and environment".
         differences: Between the inputs of then and now.
         rows: Between the results; none where nothing was trained.
-        checked: Parts of the inputs that were compared, each a test of its own in JUnit's table.
+        checked: How much of each part of the inputs was compared, in words; in JUnit's table each is a test.
         seconds: What it took.
         fault: What kept it from being done, instead of a result.
     """
@@ -39,7 +41,7 @@ class Comparison:
     asked: str
     differences: Sequence[Difference] = ()
     rows: Sequence[Row] = ()
-    checked: Sequence[str] = ("recipe", "data", "weights", "seeds")
+    checked: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     fault: str = ""
 
@@ -54,15 +56,16 @@ class Comparison:
         """Say in a few words how it ended."""
         if self.fault:
             return "not compared"
-        asked = sum(row.same is not None for row in self.rows)
-        return (
-            f"{len(self.faults)} different" if self.faults else f"the same ({asked} compared)" if asked else "the same"
-        )
+        if self.faults:
+            return f"{len(self.faults)} different"
+        results = [f"{asked} lines of the result"] if (asked := sum(row.same is not None for row in self.rows)) else []
+        return f"the same: {', '.join([*self.checked.values(), *results])}"
 
 
 def _describe(row: Row) -> str:
-    words = f"{row.part}: {row.name}: {row.there} locked, {row.here} now"
-    return f"{words} ({row.note})" if row.note else words
+    what, there, here, _, note = _cells(row)
+    words = f"{what}: {there} locked, {here} now"
+    return f"{words} ({note})" if note else words
 
 
 def to_lines(comparison: Comparison) -> list[str]:
@@ -146,7 +149,7 @@ def list_rows(rows: Sequence[Row], header: Sequence[str] = HEADER) -> list[str]:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    return f"{row.part}: {row.name}", row.there, row.here, _VERDICTS[row.same], row.note
+    return f"{row.part}: {show(row.name)}", show(row.there), show(row.here), _VERDICTS[row.same], show(row.note)
 
 
 def _join(cells) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tlmed.lock.content import make_lock
+from tlmed.lock.content import make_lock, reading
 from tlmed.lock.differences import Difference, compare_inputs, find_causes
 from tlmed.lock.levels import BITS
 from tlmed.lock.results import compare_results
@@ -22,7 +22,8 @@ def explain(first: RunDir, second: RunDir) -> list[str]:
     rows = compare_results(locks[0]["results"], locks[1]["results"], BITS, 0.0)
     equal = all(row.same for row in rows)
     lines = _name_cause(differences, equal, words, [first, second])
-    others = differences if equal else [it for it in differences if it not in find_causes(differences)]
+    causes = [] if equal else find_causes(differences)
+    others = [it for it in differences if it not in causes]
     for title, found in list_differences(others, lambda it: it.describe(*words)):
         lines += ["", f"{title}:", *(f"  {word}" for word in found)]
     return [*lines, "", *list_rows(rows, ("what", *map(str, (first.path, second.path)), "verdict", "note"))]
@@ -39,7 +40,7 @@ def _name_runs(first, second) -> tuple[str, str]:
 def _name_cause(differences: Sequence[Difference], equal: bool, words, runs) -> list[str]:
     if equal:
         return ["The results are the same, bit for bit."]
-    if causes := find_causes(list(differences)):
+    if causes := find_causes(differences):
         return ["Cause, as far as is recorded:", *(f"  {cause.describe(*words)}" for cause in causes)]
     notes = [note for run in runs for note in _find_excuses(run)]
     return ["Cause: none is recorded; recipe, images, weights, code and environment are the same.", *notes]
@@ -50,9 +51,10 @@ def _find_excuses(run: RunDir) -> list[str]:
     found = []
     if not run.json("recipe.json").get("deterministic", True):
         found.append(f"  {run.path} was trained with deterministic=False.")
-    for features in run.json("timing.json")["extractions"]:
-        if features["computed"] < features["images"]:
-            found.append(f"  {run.path} found features of {features['name']} in the cache, computed by an earlier run.")
-    if any("another environment" in warning for warning in run.json("environment.json")["warnings"]):
+    with reading(run):
+        for part in run.json("timing.json")["extractions"]:
+            if part["computed"] < part["images"]:
+                found.append(f"  {run.path} found features of {part['name']} in the cache, computed by an earlier run.")
+    if run.json("environment.json").get("changed"):
         found.append(f"  {run.path} was stopped and went on in another environment.")
     return found

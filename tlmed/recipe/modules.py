@@ -41,15 +41,19 @@ def changed_modules(locked: dict[str, str]) -> list[str]:
     for name, digest in locked.items():
         path = _find(name)
         if path is None:
-            changed.append(f"{name}, which is not found")
+            changed.append(f"{name}, which is not found (PYTHONPATH says where modules lie)")
         elif hashlib.sha256(path.read_bytes()).hexdigest() != digest:
             changed.append(f"{name} ({path}), which has changed")
     return changed
 
 
 def _imports(file: Path, package: str) -> Iterator[str]:
-    """Yield the names that a file's import statements may mean as modules."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    """Yield the names that a file's import statements may mean as modules; none of one that this Python cannot read."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):  # it may be imported only where another Python runs
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

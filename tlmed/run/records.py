@@ -2,12 +2,12 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tlmed.data import ImageSet
+from tlmed.data.splits import HEADER, list_rows
 from tlmed.data.table import listed
 from tlmed.environment import describe_code, describe_environment, peak_memory_mb
 from tlmed.errors import InputError
@@ -28,8 +28,6 @@ from tlmed.run.preparation import Prepared
 from tlmed.run.workers import Workers
 from tlmed.rundir import RunDir, read_csv, write_csv, write_json, write_text
 from tlmed.voice import Voice
-
-SPLITS = ("path", "label", "group", "split", "sha256")
 
 
 def holds_same_recipe(run: RunDir, recipe: Recipe) -> bool:
@@ -60,7 +58,7 @@ def open_run(workers: Workers, recipe: Recipe, recipe_file, images: ImageSet, fr
             _check_images(run, rows)
         workers.follow()
         run.mark("Started.")
-        write_csv(run / "splits.csv", SPLITS, rows)
+        write_csv(run / "splits.csv", HEADER, rows)
         write_json(run / "recipe.json", to_json(recipe))
         write_text(run / "recipe.py", recipe_file.read_text("utf-8") if recipe_file else to_source(recipe))
         yield
@@ -72,18 +70,15 @@ def describe_rows(images: ImageSet) -> dict[str, str]:
 
 
 def _rows(images) -> list[tuple[str, ...]]:
-    table = images.table
-    groups = table.groups or [""] * len(table.paths)
-    names = (table.classes[label] for label in table.labels)
-    return list(zip(table.paths, names, groups, map(str, images.splits), images.sha256, strict=True))
+    return list_rows(images.table, images.splits, images.sha256)
 
 
 def _check_images(run, rows) -> None:
     """Refuse images that are not those that the run began with, and name them."""
-    old = {row["path"]: tuple(row[name] for name in SPLITS) for row in read_csv(run / "splits.csv")}
+    old = {row["path"]: tuple(row[name] for name in HEADER) for row in read_csv(run / "splits.csv")}
     new = {row[0]: tuple(row) for row in rows}
     changed = [
-        f"{path} ({', '.join(name for name, a, b in zip(SPLITS, old[path], new[path], strict=True) if a != b)})"
+        f"{path} ({', '.join(name for name, a, b in zip(HEADER, old[path], new[path], strict=True) if a != b)})"
         for path in new
         if path in old and old[path] != new[path]
     ]
@@ -123,6 +118,7 @@ def warn_of_changes(run: RunDir, environment: dict, voice: Voice) -> None:
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]
+    environment["changed"] = changed
     if changed:
         environment["warnings"].append(f"The run goes on in another environment than it began in: {listed(changed)}.")
         voice.warn(environment["warnings"][-1] + " Its numbers may not be those of an uninterrupted run.")
@@ -155,11 +151,10 @@ def describe_run(recipe: Recipe, recipe_file: Path | None, prepared: Prepared, a
 def _describe_recipe(recipe, file) -> dict:
     """Return where a recipe is from: its file, which of its fields were set to something else, and its modules."""
     if file is None:
-        return {"name": None, "shipped": False, "file_sha256": None, "set": [], "modules": {}}
+        return {"name": None, "shipped": False, "set": [], "modules": {}}
     return {
         "name": file.stem,
         "shipped": shipped_recipes().get(file.stem) == file,
-        "file_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "set": [name for name, _, _ in name_differences(to_json(load_recipe(file)), to_json(recipe))],
         "modules": digest_modules(file),
     }

@@ -83,8 +83,8 @@ def train(
         strict: Refuse data with leaks between splits or with one image under two labels.
         fresh: Start over where a run is already.
         recipe_file: The file that `recipe` was loaded from; the run keeps a copy.
-        choices: Whether each phase keeps what its frozen blocks give, for a run that repeats another: `cache` of that
-            one's plan, by phase. None: as this machine's memory and disk suggest.
+        choices: For a run that repeats another, whether each phase keeps what its frozen blocks give: `cache` of that
+            one's plan, by phase. None: as this machine's memory and disk suggest. Such a run does not go on if stopped.
         voice: Where to tell what happens.
 
     Raises:
@@ -101,9 +101,8 @@ def train(
         recipe = dataclasses.replace(recipe, backbone=f"own:{backbone.name}", weights="own")
     name = recipe_file.stem if recipe_file else "recipe"
     out = Path(out or f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
-    fields = {
-        name: value for name, value in flat_fields(recipe).items() if name != "data.source"
-    }  # images are compared
+    fields = flat_fields(recipe)
+    del fields["data.source"]  # the images themselves are compared
     with working_together(fields, out) as workers:
         run, voice = workers.run, voice if workers.is_chief else SILENT
         if workers.decide(lambda: not fresh and run.exists and holds_same_recipe(run, recipe) and run.complete):
@@ -111,7 +110,7 @@ def train(
             return Run(out)
         clock = Clock()
         with (
-            _prepared(recipe, workers, backbone, skip_bad, strict, clock, voice) as prepared,
+            _prepared(recipe, workers, backbone, skip_bad, strict, choices is None, clock, voice) as prepared,
             open_run(workers, recipe, recipe_file, prepared.images, fresh),
         ):
             _write_plan(recipe, recipe_file, workers, prepared, choices or {}, voice)
@@ -151,7 +150,7 @@ def rehearse(
     """
     workers, clock = Workers(RunDir(out)), Clock()
     with (
-        _prepared(recipe, workers, None, skip_bad, False, clock, voice) as prepared,
+        _prepared(recipe, workers, None, skip_bad, False, False, clock, voice) as prepared,
         open_run(workers, recipe, None, prepared.images, fresh=False),
     ):
         _write_plan(recipe, None, workers, prepared, choices or {}, voice)
@@ -160,14 +159,14 @@ def rehearse(
 
 
 @contextlib.contextmanager
-def _prepared(recipe, workers, backbone, skip_bad, strict, clock, voice) -> Iterator[Prepared]:
+def _prepared(recipe, workers, backbone, skip_bad, strict, continues, clock, voice) -> Iterator[Prepared]:
     """Choose devices, seed what draws by itself, build, read and plan; what goes wrong in the block is explained."""
     grow_memory()
     strategy = choose_strategy(recipe.distribute, max(1, len(workers.addresses)), recipe.data.batch_size)
     keras.utils.set_random_seed(recipe.seed)
     if recipe.deterministic:
         tf.config.experimental.enable_op_determinism()
-    with strategy.scope(), explained(workers.run, recipe.data.batch_size, recipe.data.image_size):
+    with strategy.scope(), explained(workers.run, recipe.data.batch_size, recipe.data.image_size, continues):
         prepared = prepare(recipe, backbone, skip_bad, clock, voice)
         check_leaks(prepared.images, strict, voice)
         workers.compare("images", describe_rows(prepared.images))

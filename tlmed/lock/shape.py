@@ -1,0 +1,151 @@
+"""What a lock must look like to be understood: a forged one with a right checksum is found out here, by the place."""
+
+import csv
+import math
+from collections.abc import Iterator
+
+from tlmed.lock.content import read_rows
+
+LARGEST = 2**63  # numbers beyond are no counts, seeds or scores
+TEXT, NUMBER, COUNT, FLAG = str, (int, float), int, bool
+OPTIONAL = type(None)
+
+
+class Table(tuple):
+    """A list of CSV lines whose header has at least these columns."""
+
+
+class Every(dict):
+    """A dictionary of any keys, all values of which have the shape at `each`."""
+
+
+class Each(list):
+    """A list, all items of which have the shape of the one that stands in it."""
+
+
+_METRIC = {"value": (int, float, OPTIONAL)}
+_VALUES = Every(each=_METRIC)
+SHAPE = {
+    "recipe": {
+        "name": (str, OPTIONAL),
+        "shipped": FLAG,
+        "set": Each([TEXT]),
+        "modules": Every(each=TEXT),
+        "resolved": dict,
+    },
+    "code": {"version": TEXT, "git_commit": (str, OPTIONAL), "sha256": TEXT},
+    "data": {"rows": Table(("path", "label", "group", "split", "sha256")), "left_out": Each([{"path": TEXT}])},
+    "weights": Each([{"name": TEXT, "graph": TEXT, "sha256": (str, OPTIONAL)}]),
+    "seeds": {"seed": COUNT, "streams": Every(each=COUNT)},
+    "environment": {
+        "python": TEXT,
+        "system": TEXT,
+        "versions": Every(each=TEXT),
+        "processor": {"name": TEXT, "architecture": TEXT, "features": Each([TEXT])},
+        "devices": Each([TEXT]),
+        "gpus": Each([dict]),
+        "cpus": COUNT,
+        "threads": {"intra_op": COUNT, "inter_op": COUNT},
+        "libraries": Every(each=TEXT),
+        "variables": Every(each=TEXT),
+        "onednn": TEXT,
+        "strategy": {"replicas": COUNT},
+        "packages": Every(each=TEXT),
+    },
+    "plan": Every(each={"on": FLAG}),
+    "results": {
+        "weights": TEXT,
+        "classifier": (str, OPTIONAL),
+        "predictions": {"sha256": TEXT, "rows": Table(("path", "label", "prediction"))},
+        "metrics": {"metrics": _VALUES},
+        "history": Table(()),
+    },
+}
+_BOUNDS = ("low", "high")
+
+
+def find_shape_faults(content: dict) -> Iterator[str]:
+    """Yield the places of a lock that are not as they must be, in words."""
+    for place, value in _walk(content, ""):
+        if isinstance(value, str) and not _is_text(value):
+            yield f"{place} holds characters that no text has"
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield f"{place} is {value}"
+        elif isinstance(value, int) and abs(value) >= LARGEST:
+            yield f"{place} is a number of {len(str(abs(value) // LARGEST)) + 19} digits or so"
+    yield from _compare(content, SHAPE, "")
+
+
+def _walk(value, place) -> Iterator[tuple[str, object]]:
+    """Yield every text and number, keys included, with its place."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield f"a key of {place or 'the lock'}", key
+            yield from _walk(item, f"{place}.{key}" if place else key)
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from _walk(item, f"{place}.{i}")
+    else:
+        yield place, value
+
+
+def _is_text(value) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _compare(value, shape, place) -> Iterator[str]:
+    if isinstance(shape, Table):
+        yield from _compare_table(value, shape, place)
+    elif isinstance(shape, Each):
+        yield from _compare_all(value, list, enumerate(value) if isinstance(value, list) else (), shape[0], place)
+    elif isinstance(shape, Every):
+        yield from _compare_all(value, dict, value.items() if isinstance(value, dict) else (), shape["each"], place)
+    elif isinstance(shape, dict):
+        if not isinstance(value, dict):
+            yield f"{place or 'the lock'} is no table of fields"
+            return
+        for name, inner in shape.items():
+            where = f"{place}.{name}" if place else name
+            if name in value:
+                yield from _compare(value[name], inner, where)
+            else:
+                yield f"{where} is missing"
+        if shape is _METRIC:
+            yield from _compare_bounds(value, place)
+    elif not isinstance(value, shape) or (isinstance(value, bool) and shape != FLAG):
+        yield f"{place} is {value!r:.40}"
+
+
+def _compare_all(value, kind, items, shape, place) -> Iterator[str]:
+    if not isinstance(value, kind):
+        yield f"{place} is {value!r:.40}"
+    for name, item in items:
+        yield from _compare(item, shape, f"{place}.{name}")
+
+
+def _compare_bounds(value, place) -> Iterator[str]:
+    for name in _BOUNDS:
+        if not isinstance(value.get(name), (int, float, OPTIONAL)):
+            yield f"{place}.{name} is {value[name]!r:.40}"
+
+
+def _compare_table(value, columns, place) -> Iterator[str]:
+    if not isinstance(value, list) or not all(isinstance(line, str) for line in value):
+        yield f"{place} is no list of lines"
+        return
+    try:
+        rows = read_rows(value)
+    except csv.Error as error:
+        yield f"{place} is no table ({error})"
+        return
+    needed = set(columns) if value else set()
+    for number, row in enumerate(rows, 2):
+        if None in row or None in row.values() or not needed <= row.keys():
+            yield f"{place} has other columns in line {number}"
+            return
+    if columns and not rows:
+        yield f"{place} has no rows"
