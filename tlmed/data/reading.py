@@ -219,7 +219,7 @@ def _digest_pixels(pixels: np.ndarray) -> bytes:
 
 def _digest_decoded(content: bytes, digest: str, known: KnownPixels | None) -> str:
     """Return the digest of an image's pixels, at their own size."""
-    name = hashlib.sha256(f"{digest} decoded".encode()).hexdigest()
+    name = hashlib.sha256(f"{digest} at its own size".encode()).hexdigest()
     found = known.get(name) if known is not None else None
     if found is None:
         found = _digest_pixels(decode(content))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from tlmed.data.table import count
 from tlmed.lock.differences import CODE, ENVIRONMENT, INPUT, LIBRARY, NOTE, Difference
 from tlmed.lock.results import Row
 from tlmed.lock.words import show
@@ -58,7 +59,8 @@ class Comparison:
             return "not compared"
         if self.faults:
             return f"{len(self.faults)} different"
-        results = [f"{asked} lines of the result"] if (asked := sum(row.same is not None for row in self.rows)) else []
+        asked = sum(row.same is not None for row in self.rows)
+        results = [f"{count(asked, 'line')} of the result"] if asked else []
         return f"the same: {', '.join([*self.checked.values(), *results])}"
 
 
