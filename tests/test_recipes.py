@@ -62,7 +62,7 @@ def test_the_table_holds_every_approach():
     } <= set(NAMES)
 
 
-SLOW = ("layerwise", "vgg16_blockwise")  # they differ from `blockwise` by a unit and a backbone
+SLOW = ("incremental", "layerwise", "multi_stage", "vgg16_blockwise")  # each differs from another by a word
 
 
 @pytest.mark.parametrize("name", [pytest.param(it, marks=pytest.mark.slow if it in SLOW else ()) for it in NAMES])
