@@ -256,7 +256,8 @@ def test_the_hub_reads_what_the_card_says_to_programs(run, read):
     assert {(r.task_type, r.dataset_name, r.dataset_type, r.dataset_split) for r in results} == {
         ("image-classification", "images", "custom", "test")
     }
-    types = ["accuracy", "roc_auc", "recall", "specificity", "balanced_accuracy", "f1"]
+    types = ["accuracy", "roc_auc", "recall", "specificity", "ppv", "npv", "balanced_accuracy", "f1"]
+    types += ["matthews_correlation", "kappa", "quadratic_kappa", "average_precision", "log_loss", "brier", "ece"]
     assert [result.metric_type for result in results] == types
     assert results[1].metric_name == "AUC, mean over the classes"
 
@@ -377,7 +378,9 @@ def test_an_undefined_metric_is_told_in_the_text_alone(run, read):
     write_json(run / "metrics.json", score(["benign", "malignant"], [0, 0]))
     card = read(run)
     assert "auc" not in card.data.to_dict()["metrics"]
-    assert {result.metric_type for result in card.data.eval_results} == {"accuracy", "specificity"}
+    assert {result.metric_type for result in card.data.eval_results} == {
+        *("accuracy", "specificity", "log_loss", "brier", "ece")
+    }
     assert "| AUC | undefined: The split has no image of class 'malignant'. |  |" in card.text
 
 

@@ -719,13 +719,14 @@ def nodes(content, place=()):
 ABSURD = (None, [], "x", {"a": 1}, 10**400, "\ud800", True)
 
 
-def test_a_forged_lock_is_refused_or_compared_and_never_breaks_anything(copy):
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_forged_lock_is_refused_or_compared_and_never_breaks_anything(step, copy):
     whole = json.loads((copy / "job.json").read_text())
     whole.pop("sha256")
     places = list(nodes(whole))
     assert len(places) > 150
     refused = 0
-    for number, place in enumerate(places):
+    for number, place in list(enumerate(places))[::step]:
         content = json.loads(json.dumps(whole))
         inner = content
         for key in place[:-1]:
@@ -742,7 +743,7 @@ def test_a_forged_lock_is_refused_or_compared_and_never_breaks_anything(copy):
         for level in ("bits", "predictions", "metrics"):
             rows = compare_results(lock.content["results"], whole["results"], level, 0.1)
             to_junit(Comparison("x", "", rows=rows)).encode()
-    assert refused > 100
+    assert refused > 100 / step
 
 
 def test_what_cannot_be_understood_is_named_by_its_place(copy):

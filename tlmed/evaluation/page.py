@@ -96,8 +96,8 @@ def picture(figure: Figure, alt: str, caption: str) -> str:
 
 
 def bar(entry: Mapping) -> str:
-    """Return a metric's interval as a small drawing from 0 to 1; the numbers beside it say the same."""
-    if entry["value"] is None or entry["low"] is None:
+    """Return an interval as a small drawing from 0 to 1, if it lies there; the numbers beside it say the same."""
+    if entry["value"] is None or entry["low"] is None or entry["low"] < 0 or entry["high"] > 1:
         return ""
     low, value, high = (5 + 110 * entry[key] for key in ("low", "value", "high"))
     return (

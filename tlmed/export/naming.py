@@ -10,6 +10,13 @@ _METRICS = {
     "specificity": ("Specificity", "specificity"),
     "balanced_accuracy": ("Balanced accuracy", "balanced_accuracy"),
     "f1": ("F1", "f1"),
+    "ppv": ("PPV", "ppv"),
+    "npv": ("NPV", "npv"),
+    "mcc": ("MCC", "matthews_correlation"),
+    "kappa": ("Cohen's kappa", "kappa"),
+    "log_loss": ("Log loss", "log_loss"),
+    "brier": ("Brier score", "brier"),
+    "ece": ("Expected calibration error", "ece"),
 }
 
 

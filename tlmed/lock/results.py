@@ -176,7 +176,7 @@ def _judge_metric(a, b, level, tolerance) -> tuple[bool | None, str]:
     if old is None or new is None:
         return (old is new if asked else None), "undefined" if old is new else "undefined in one of them"
     note = f"difference {abs(old - new):.2g}" + (f", tolerance {tolerance:g}" if asked else "")
-    return (abs(old - new) <= tolerance if asked else None), note
+    return (abs(old - new) <= tolerance * max(1.0, abs(old)) if asked else None), note  # a log loss has no upper bound
 
 
 def _show_metric(metric) -> str:

@@ -22,10 +22,11 @@ def show_scores(content: Content) -> str:
     """Return every metric, baseline and class, with pictures, as HTML."""
     metrics, split = content.metrics, content.metrics["split"]
     positive = metrics.get("positive")
+    of_class = "AUC, sensitivity, specificity, predictive values, F1 and average precision are"
     meaning = (
-        f"Positive class: <b>{text(positive)}</b>. AUC, sensitivity, specificity and F1 are about it."
+        f"Positive class: <b>{text(positive)}</b>. {of_class} about it."
         if positive is not None
-        else "AUC, sensitivity, specificity and F1 are means over the classes, each against the rest."
+        else f"{of_class} means over the classes, each against the rest."
     )
     if metrics.get("groups") is not None:
         meaning += f" The images come from {count(metrics['groups'], 'group')}."

@@ -7,6 +7,12 @@ from tlmed.evaluation.page import text
 _NAMES = {
     "auc": "AUC",
     "f1": "F1",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "mcc": "MCC",
+    "kappa": "Cohen's kappa",
+    "brier": "Brier score",
+    "ece": "Expected calibration error",
     "balanced_accuracy": "Balanced accuracy",
     "val_auc": "validation AUC",
     "val_accuracy": "validation accuracy",

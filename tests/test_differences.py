@@ -1,0 +1,211 @@
+"""Differences and tests equal R's published results, worked examples, and what can be counted by hand."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests.asah import NDKA, OUTCOME, S100B, WFNS
+from tests.test_metrics import draw_case
+from tlmed.errors import InputError
+from tlmed.metrics import METRICS, average_folds, bootstrap_differences, compare_areas, evaluate, holm, mcnemar
+
+
+# pROC's tests/testthat/test-roc.test.R (roc.test with its defaults); R 4.2.2 with pROC 1.18.0 prints the same.
+@pytest.mark.parametrize(
+    ("first", "second", "statistic", "p", "low", "high"),
+    [
+        (WFNS, S100B, 2.20898359144091, 0.0271757822291882, 0.0104061769564846, 0.174214419249478),
+        (WFNS, NDKA, 2.79777591868904, 0.00514557970691098, 0.0634011709339876, 0.3600405634833566),
+        (NDKA, S100B, -1.39077002573558, 0.164295175223054, -0.2876917446341914, 0.0488706064228094),
+    ],
+    ids=["wfns-s100b", "wfns-ndka", "ndka-s100b"],
+)
+def test_paired_delong_is_that_of_proc(first, second, statistic, p, low, high):
+    found = compare_areas(OUTCOME, first, second)
+    got = [found[name] for name in ("statistic", "p", "low", "high")]
+    assert got == pytest.approx([statistic, p, low, high], abs=1e-9)
+    back = compare_areas(OUTCOME, second, first)
+    assert (back["statistic"], back["p"]) == pytest.approx((-statistic, p), abs=1e-9)
+
+
+def test_a_curve_does_not_differ_from_itself():
+    found = compare_areas(OUTCOME, WFNS, WFNS)
+    assert (found["statistic"], found["p"], found["value"]) == (0, 1, 0)
+
+
+def test_areas_of_doubled_images_differ_as_those_of_the_patients_do():
+    groups = [str(i) for i in range(len(OUTCOME))] * 2
+    twice = [np.tile(part, 2) for part in (OUTCOME, WFNS, S100B)]
+    alone, naive, found = compare_areas(OUTCOME, WFNS, S100B), compare_areas(*twice), compare_areas(*twice, groups)
+    assert found["statistic"] == pytest.approx(alone["statistic"])
+    assert naive["p"] < alone["p"]
+    # t with 40 df for z, by scipy.stats
+    assert found["p"] == pytest.approx(2 * stats.t.sf(alone["statistic"], 40))
+    width = (found["high"] - found["low"]) / (alone["high"] - alone["low"])
+    assert width == pytest.approx(stats.t.ppf(0.975, 40) / stats.norm.ppf(0.975))
+    assert "Obuchowski 1997" in found["method"]
+    assert compare_areas(OUTCOME, WFNS, S100B, groups[: len(OUTCOME)]) == alone
+
+
+def test_areas_that_cannot_be_compared_say_why():
+    one = compare_areas(np.ones(3, bool), np.arange(3), np.arange(3))
+    assert (one["value"], one["p"], one["reason"]) == (None, None, "Only one class is there.")
+    flat = compare_areas(np.array([True, False]), np.array([1.0, 0.0]), np.array([0.0, 1.0]))
+    assert flat["value"] == 1
+    assert flat["p"] is None
+    assert flat["reason"].startswith("The variance")
+
+
+def spread(both, first_only, second_only, neither):
+    first = np.repeat([True, True, False, False], [both, first_only, second_only, neither])
+    return first, np.repeat([True, False, True, False], [both, first_only, second_only, neither])
+
+
+def test_mcnemar_gives_the_worked_example_of_fagerland():
+    # Bentur et al. in Fagerland, Lydersen & Laake 2013, table 1: 1 and 7 discordant pairs of 21. Exact conditional
+    # p = 2 (1 + 8) / 256 (R 4.2.2: binom.test(1, 8) gives 0.0703125), mid-p is less by 8 / 256.
+    found = mcnemar(*spread(1, 1, 7, 12))
+    assert found["p"] == pytest.approx(0.0703125 - 8 / 256, abs=1e-15)
+    assert (found["first_only"], found["second_only"], found["value"]) == (1, 7, pytest.approx(-6 / 21))
+
+
+def test_mcnemars_statistic_is_that_of_r():
+    # Agresti 1990, p. 350, the example of R's mcnemar.test; R 4.2.2 with correct = FALSE prints 17.35593, p 3.099e-05.
+    found = mcnemar(*spread(794, 150, 86, 570))
+    assert found["statistic"] == pytest.approx(17.3559322034, abs=1e-9)
+    assert found["p"] == pytest.approx(3.09929e-05, rel=0.1)  # the mid-p of 236 pairs is near the asymptotic p
+    assert found["method"] == "McNemar, mid-p (Fagerland et al. 2013)"
+    many = mcnemar(*spread(0, 1500, 860, 0))
+    assert many["method"] == "McNemar, asymptotic (McNemar 1947)"
+    assert many["p"] == pytest.approx(math.erfc(640 / math.sqrt(2 * 2360)))
+
+
+def test_no_disagreement_and_as_much_on_both_sides_are_no_difference():
+    assert mcnemar(*spread(5, 0, 0, 5))["p"] == 1
+    assert mcnemar(*spread(5, 4, 4, 5))["p"] == 1
+
+
+def test_mcnemar_by_groups_flips_the_signs_of_whole_groups():
+    rng = np.random.default_rng(0)
+    first, second, owners = rng.random(40) < 0.8, rng.random(40) < 0.5, rng.integers(9, size=40)
+    found = mcnemar(first, second, [str(owner) for owner in owners])
+    totals = np.array([(first.astype(int) - second)[owners == g].sum() for g in range(9)])
+    sums = np.array([(signs * totals).sum() for signs in itertools.product((-1, 1), repeat=9)])
+    beyond, same = (np.abs(sums) > abs(totals.sum())).mean(), (np.abs(sums) == abs(totals.sum())).mean()
+    assert found["p"] == pytest.approx(beyond + same / 2)
+    assert found["statistic"] == pytest.approx(totals.sum() ** 2 / (totals**2).sum())  # Yang et al. 2010
+    assert found["p"] > mcnemar(first, second)["p"]
+
+
+def test_mcnemar_by_groups_of_one_is_mcnemar():
+    first, second = spread(9, 8, 2, 3)
+    assert mcnemar(first, second, [str(i) for i in range(22)]) == mcnemar(first, second)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        # R 4.2.2: p.adjust(p, "holm")
+        ([0.01, 0.02, 0.03, 0.04, 0.05], [0.05, 0.08, 0.09, 0.09, 0.09]),
+        ([0.001, 0.01, 0.01, 0.02, 0.2, 0.5, 0.04], [0.007, 0.06, 0.06, 0.08, 0.4, 0.5, 0.12]),
+        # stdlib's documentation of padjust
+        ([0.319, 0.201, 0.4, 0.374, 0.113], [0.957, 0.804, 0.957, 0.957, 0.565]),
+        ([0.8, 0.9], [1, 1]),
+        ([0.03, None, 0.01], [0.03, None, 0.02]),
+        ([], []),
+    ],
+)
+def test_holm_is_that_of_r(given, expected):
+    found = holm(given)
+    assert [p is None for p in found] == [p is None for p in expected]
+    assert [p for p in found if p is not None] == pytest.approx([p for p in expected if p is not None])
+
+
+def make_two(seed, n=150, k=2):
+    labels, scores, guesses = draw_case(seed, n=n, k=k)
+    worse = np.random.default_rng(seed + 1).dirichlet(np.ones(k), n)
+    return labels, (scores, guesses), (worse, worse.argmax(axis=1))
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_differences_are_those_of_the_metrics(k):
+    labels, first, second = make_two(0, k=k)
+    names = list("abc")[:k]
+    found = bootstrap_differences(labels, first, second, names, draws=300)
+    ours, theirs = (evaluate(labels, *table, names, draws=2)["metrics"] for table in (first, second))
+    assert list(found) == list(METRICS)
+    for name, entry in found.items():
+        assert entry["value"] == pytest.approx(ours[name]["value"] - theirs[name]["value"])
+        assert entry["low"] <= entry["value"] <= entry["high"] or name == "ece"
+    assert found["auc"]["low"] > 0
+    assert found["auc"]["p"] == pytest.approx(2 / 301)
+    back = bootstrap_differences(labels, second, first, names, draws=300)
+    assert back["auc"]["high"] == pytest.approx(-found["auc"]["low"])
+    assert back["auc"]["p"] == found["auc"]["p"]
+
+
+def test_the_bootstrap_of_areas_agrees_with_delong():
+    labels, first, second = make_two(3, n=400)
+    drawn = bootstrap_differences(labels, first, second, ["a", "b"], only=["auc"])["auc"]
+    known = compare_areas(labels == 1, first[0][:, 1], second[0][:, 1])
+    assert drawn["value"] == pytest.approx(known["value"])
+    assert (drawn["low"], drawn["high"]) == pytest.approx((known["low"], known["high"]), abs=0.01)
+
+
+def test_pairs_differ_more_surely_than_their_intervals_say():
+    labels, first, _ = make_two(5)
+    nearly = (np.where(np.arange(150)[:, None] < 5, first[0][:, ::-1], first[0]), None)
+    nearly = (nearly[0], nearly[0].argmax(axis=1))
+    found = bootstrap_differences(labels, first, nearly, ["a", "b"], only=["brier"], draws=500)["brier"]
+    alone = evaluate(labels, *first, ["a", "b"], only=["brier"], draws=500)["metrics"]["brier"]
+    assert found["high"] - found["low"] < 0.7 * (alone["high"] - alone["low"])
+
+
+def test_differences_by_groups_are_wider_and_the_seed_decides_them():
+    labels, first, second = make_two(2)
+    tables = [tuple(np.repeat(part, 4, axis=0) for part in table) for table in (first, second)]
+    case, groups = (np.repeat(labels, 4), *tables, ["a", "b"]), [str(i // 4) for i in range(600)]
+    options = {"only": ["accuracy"], "draws": 300}
+    plain = bootstrap_differences(*case, **options)["accuracy"]
+    grouped = bootstrap_differences(*case, groups=groups, **options)["accuracy"]
+    assert grouped["high"] - grouped["low"] > 1.5 * (plain["high"] - plain["low"])
+    assert grouped["method"].startswith("paired bootstrap of 150 groups, 300 draws")
+    assert grouped == bootstrap_differences(*case, groups=groups, **options)["accuracy"]
+    assert grouped != bootstrap_differences(*case, groups=groups, seed=1, **options)["accuracy"]
+
+
+def test_an_undefined_metric_has_no_difference():
+    labels, first, _ = make_two(0)
+    constant = (np.tile([0.4, 0.6], (150, 1)), np.ones(150, int))
+    found = bootstrap_differences(labels, first, constant, ["a", "b"], only=["mcc"], draws=20)["mcc"]
+    assert (found["value"], found["p"], found["reason"]) == (None, None, "The metric is undefined for one of the two.")
+
+
+def test_folds_get_the_corrected_resampled_t():
+    # By hand after Nadeau & Bengio 2003: s^2 = 0.00025, 1 / 5 + 1 / 4 = 0.45, t(0.975, 4) = 2.776445.
+    values = [0.90, 0.92, 0.88, 0.91, 0.89]
+    found = average_folds(values, 1 / 4)
+    assert found["value"] == pytest.approx(0.9)
+    half = 2.776445105 * math.sqrt(0.00025 * 0.45)
+    assert (found["low"], found["high"]) == pytest.approx((0.9 - half, 0.9 + half))
+    assert found["p"] == pytest.approx(average_folds([1 + v for v in [-0.1, -0.08, -0.12, -0.09, -0.11]], 0.25)["p"])
+
+
+def test_differences_of_folds_have_a_p_value():
+    values = np.array([0.02, -0.01, 0.03, 0.01, 0.02, 0.00, 0.04, 0.01, -0.02, 0.03])
+    found = average_folds(values.tolist(), 1 / 9)
+    statistic = values.mean() / math.sqrt(values.var(ddof=1) * (1 / 10 + 1 / 9))
+    assert found["p"] == pytest.approx(2 * stats.t.sf(statistic, 9))
+    assert found["p"] > stats.ttest_1samp(values, 0).pvalue
+
+
+def test_folds_at_the_edge():
+    assert average_folds([1.0, 0.8, None], 0.5, bounds=(0, 1))["high"] == 1
+    assert average_folds([1.0, 0.8, None], 0.5)["note"] == "1 of 3 folds, in which it is undefined, left out."
+    assert average_folds([0.7, None], 0.5)["reason"].startswith("Two folds are needed")
+    assert average_folds([0.0, 0.0], 0.5)["p"] == 1
+    with pytest.raises(InputError, match="`test_share` must be more than 0"):
+        average_folds([0.7, 0.8], 0)

@@ -1,0 +1,345 @@
+"""Intervals equal published ones and those of R, and cover the truth as often as they say."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.asah import NDKA, OUTCOME, S100B, WFNS
+from tests.test_metrics import draw_case
+from tlmed.errors import InputError
+from tlmed.metrics import evaluate, predictive_values, wilson
+from tlmed.metrics.areas import area_interval, covariance, newcombe, place
+from tlmed.metrics.calibration import chance_error
+from tlmed.metrics.proportions import effective_size, proportion, t_95
+from tlmed.metrics.resampling import bound, number_groups, widen
+
+MARKERS = {"s100b": S100B, "ndka": NDKA, "wfns": WFNS}
+
+
+# Newcombe, Statistics in Medicine 1998, 17:857-872, table I, method 3.
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0000, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_gives_newcombes_worked_examples(successes, trials, low, high):
+    assert wilson(successes, trials) == pytest.approx((low, high), abs=5e-5)
+    assert wilson(trials - successes, trials) == pytest.approx((1 - high, 1 - low), abs=5e-5)
+
+
+def test_wilson_is_that_of_r():
+    # R 4.2.2: prop.test(81, 263, correct = FALSE)$conf.int
+    assert wilson(81, 263) == pytest.approx((0.255288519878, 0.366209576983), abs=1e-11)
+
+
+# R 4.2.2 with pROC 1.18.0: auc(roc), var(roc) of roc(aSAH$outcome, aSAH$MARKER); pROC's own tests have the same
+# (tests/testthat/helper-deLongPlacementsCpp-expected.R, test-var.R).
+@pytest.mark.parametrize(
+    ("marker", "area", "variance"),
+    [
+        ("s100b", 0.731368563685637, 0.00266868245717),
+        ("ndka", 0.611957994579946, 0.00319081054939),
+        ("wfns", 0.823678861788618, 0.00146991470882),
+    ],
+)
+def test_area_and_variance_are_those_of_proc(marker, area, variance):
+    placements = place(OUTCOME, MARKERS[marker])
+    assert placements[OUTCOME].mean() == pytest.approx(area, abs=1e-14)
+    assert placements[~OUTCOME].mean() == pytest.approx(area, abs=1e-14)
+    assert covariance(OUTCOME, placements[None]).item() == pytest.approx(variance, abs=1e-13)
+
+
+# pROC's tests/testthat/test-cov.R.
+@pytest.mark.parametrize(
+    ("pair", "expected"),
+    [
+        (("wfns", "ndka"), -0.000532967856762438),
+        (("ndka", "s100b"), -0.000756164938056579),
+        (("s100b", "wfns"), 0.00119615567376754),
+    ],
+)
+def test_covariances_are_those_of_proc(pair, expected):
+    placements = np.stack([place(OUTCOME, MARKERS[name]) for name in pair])
+    assert covariance(OUTCOME, placements)[0, 1] == pytest.approx(expected, abs=1e-15)
+
+
+def test_the_interval_is_symmetric_on_the_logit_scale_with_delongs_error():
+    entry = area_interval(OUTCOME, S100B)
+    middle, low, high = (math.log(p / (1 - p)) for p in (entry["value"], entry["low"], entry["high"]))
+    error = math.sqrt(0.00266868245717) / (0.731368563685637 * (1 - 0.731368563685637))
+    assert (middle - low, high - middle) == pytest.approx((1.959963985 * error,) * 2, abs=1e-8)
+    assert entry["method"].startswith("DeLong on the logit scale")
+
+
+def test_groups_of_one_case_give_delongs_variance():
+    placements = np.stack([place(OUTCOME, S100B), place(OUTCOME, NDKA)])
+    shuffled = np.random.default_rng(0).permutation(len(OUTCOME))
+    np.testing.assert_allclose(covariance(OUTCOME, placements), covariance(OUTCOME, placements, shuffled), rtol=1e-12)
+
+
+def obuchowski(positive, scores, owners):
+    """Return the variance by the formulas of Obuchowski 1997, section 2, pair for pair."""
+    wins = np.where(scores[:, None] > scores, 1.0, np.where(scores[:, None] == scores, 0.5, 0.0))
+    area = wins[positive][:, ~positive].mean()
+    m, n = positive.sum(), (~positive).sum()
+    groups = [owners == g for g in np.unique(owners)]
+    x = [sum(wins[i][~positive].mean() - area for i in np.flatnonzero(g & positive)) for g in groups]
+    y = [sum(wins[positive][:, j].mean() - area for j in np.flatnonzero(g & ~positive)) for g in groups]
+    with_x, with_y = (sum((g & rows).any() for g in groups) for rows in (positive, ~positive))
+    every = len(groups)
+    s10 = with_x / ((with_x - 1) * m) * sum(v**2 for v in x)
+    s01 = with_y / ((with_y - 1) * n) * sum(v**2 for v in y)
+    s11 = every / (every - 1) * sum(a * b for a, b in zip(x, y, strict=True))
+    return s10 / m + s01 / n + 2 * s11 / (m * n)
+
+
+def test_the_variance_by_groups_is_obuchowskis():
+    rng = np.random.default_rng(0)
+    positive, scores, owners = rng.random(60) < 0.4, rng.integers(8, size=60).astype(float), rng.integers(25, size=60)
+    found = covariance(positive, place(positive, scores)[None], owners).item()
+    assert found == pytest.approx(obuchowski(positive, scores, owners), rel=1e-10)
+
+
+def test_doubled_images_of_the_same_patients_tell_nothing_new():
+    positive, scores, owners = np.tile(OUTCOME, 2), np.tile(S100B, 2), np.tile(np.arange(len(OUTCOME)), 2)
+    alone = covariance(OUTCOME, place(OUTCOME, S100B)[None]).item()
+    assert covariance(positive, place(positive, scores)[None], owners).item() == pytest.approx(alone, rel=1e-10)
+    once, twice = area_interval(OUTCOME, S100B), area_interval(positive, scores, owners)
+    halves = [math.log(e["value"] / (1 - e["value"])) - math.log(e["low"] / (1 - e["low"])) for e in (once, twice)]
+    assert halves[1] / halves[0] == pytest.approx(t_95(40) / 1.959963985)
+    assert "113 groups" in twice["method"]
+    assert "t with 40 df" in twice["method"]
+
+
+def test_newcombes_interval_solves_its_equation():
+    # Newcombe 2006, method 5: |area - x| = z sqrt(V(x)).
+    for area, m, n in ((0.8, 10, 30), (1.0, 20, 60), (0.0, 5, 5), (0.5, 1, 4)):
+        low, high = newcombe(area, m, n)
+        assert low <= area <= high
+        for x in {low, high} - {0.0, 1.0}:
+            half = (m + n) / 2 - 1
+            variance = x * (1 - x) * (1 + half * (1 - x) / (2 - x) + half * x / (1 + x)) / (m * n)
+            assert abs(area - x) == pytest.approx(1.959963985 * math.sqrt(variance), abs=1e-8)
+    assert newcombe(1.0, 20, 60)[0] == pytest.approx(1 - newcombe(0.0, 60, 20)[1])
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("groups", [None, list("aabbcc")])
+def test_a_perfect_auc_gets_a_bound_and_a_mark(flip, groups):
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    scores = np.eye(2)[1 - labels if flip else labels] * 0.8 + 0.1
+    entry = evaluate(labels, scores, scores.argmax(axis=1), ["a", "b"], groups=groups, draws=50)["metrics"]["auc"]
+    assert entry["value"] == float(not flip)
+    assert (entry["low"], entry["high"]) == newcombe(entry["value"], *((2, 2) if groups else (3, 3)))
+    assert "right order" in entry["note"] or flip
+    assert ("groups" if groups else "images") in entry["note"]
+
+
+def test_one_positive_image_gets_a_bound():
+    positive, scores = np.array([True, False, False, False]), np.array([0.6, 0.7, 0.2, 0.1])
+    entry = area_interval(positive, scores)
+    assert (entry["low"], entry["high"]) == newcombe(2 / 3, 1, 3)
+    assert entry["note"].startswith("There are too few")
+
+
+def test_the_effective_size_counts_patients_where_their_images_agree():
+    owners = np.repeat(np.arange(30), 4)
+    alike = np.repeat(np.arange(30) < 20, 4)
+    factor = (1.959963985 / t_95(29)) ** 2
+    assert effective_size(alike, owners) == pytest.approx(29 * factor)  # 30 - 1: the variance is an estimate
+    mixed = np.tile([True, True, True, False], 30)  # every patient as good as the next
+    assert effective_size(mixed, owners) == pytest.approx(120 * factor)
+    mixed[3:5] = True, False  # nearly: groups that are too alike must not count for more than their images
+    assert effective_size(mixed, owners) == pytest.approx(120 * factor)
+    assert effective_size(np.ones(120, bool), owners) == 30
+
+
+def test_proportions_get_wilson_and_the_auc_of_two_classes_delong():
+    labels, scores, guesses = draw_case(1, k=2)
+    result = evaluate(labels, scores, guesses, ["a", "b"], draws=50)
+    kinds = {name: entry["method"].split()[0] for name, entry in result["metrics"].items()}
+    assert {name for name, kind in kinds.items() if kind == "Wilson"} == {
+        *("accuracy", "sensitivity", "specificity", "ppv", "npv")
+    }
+    assert {name for name, kind in kinds.items() if kind == "DeLong"} == {"auc"}
+    entry, hits = result["metrics"]["sensitivity"], int((guesses[labels == 1] == 1).sum())
+    assert (entry["low"], entry["high"]) == wilson(hits, int((labels == 1).sum()))
+    macro = evaluate(*draw_case(1, k=3), ["a", "b", "c"], draws=50)
+    assert {name for name, entry in macro["metrics"].items() if entry["method"].startswith("Wilson")} == {"accuracy"}
+    assert macro["metrics"]["auc"]["method"].startswith("percentile bootstrap stratified by class, 50 draws")
+    assert macro["per_class"]["a"]["auc"]["method"].startswith("DeLong")
+
+
+def test_several_images_per_group_make_every_interval_a_wider_one_by_groups():
+    labels, scores, guesses = (np.repeat(part, 6, axis=0) for part in draw_case(4, n=50, k=2))
+    groups = [f"patient {i // 6}" for i in range(len(labels))]
+    by_rows = evaluate(labels, scores, guesses, ["a", "b"], draws=500)
+    by_groups = evaluate(labels, scores, guesses, ["a", "b"], groups=groups, draws=500)
+    assert by_groups["groups"] == 50
+    for scope in ("metrics", "a", "b"):
+        rows, own = (found.get(scope) or found["per_class"][scope] for found in (by_rows, by_groups))
+        for name in set(own) - {"n"}:
+            assert "groups" in own[name]["method"], name
+            assert own[name]["value"] == pytest.approx(rows[name]["value"])
+            if name != "ece":
+                assert own[name]["high"] - own[name]["low"] > 1.5 * (rows[name]["high"] - rows[name]["low"]), name
+
+
+def test_few_units_widen_the_percentiles_as_t_does():
+    # Hesterberg 2015: the level is the normal tail beyond sqrt(n / (n - 1)) t(0.975, n - 1); t(0.975, 9) = 2.262157.
+    expected = 50 * math.erfc(math.sqrt(10 / 9) * 2.262157163 / math.sqrt(2))
+    assert widen(10) == pytest.approx((expected, 100 - expected))
+    assert widen(1) == (0, 100)
+    assert widen(10**9) == pytest.approx((2.5, 97.5), abs=1e-6)
+
+
+def test_an_interval_says_what_it_leaves_out():
+    assert bound(np.array([np.nan, np.nan]), 5, 0.5) == (None, None, "It is undefined in every resample.")
+    assert "no width" in bound(np.full(9, 0.5), 5, 0.5)[2]
+
+
+def test_the_error_that_chance_gives_calibrated_scores_is_what_redrawn_outcomes_show():
+    rng = np.random.default_rng(0)
+    confidence = rng.random(400)
+    bins = np.minimum((confidence * 10).astype(int), 9)
+    redrawn = [
+        np.abs(np.bincount(bins, (rng.random(400) < confidence) - confidence, 10)).sum() / 400 for _ in range(2000)
+    ]
+    found = chance_error(confidence, np.arange(400), 2000, rng, confidence < 0.5)
+    assert found.mean() == pytest.approx(np.mean(redrawn), rel=0.03)
+    assert np.percentile(found, 97.5) == pytest.approx(np.percentile(redrawn, 97.5), rel=0.05)
+
+
+def test_predictive_values_are_bayes_theorem_with_the_logit_interval():
+    # Mercaldo et al. 2007, equations 8 to 11, for sensitivity 80 / 100, specificity 180 / 200, prevalence 0.1.
+    positive, predicted = (
+        np.repeat([True, False], [100, 200]),
+        np.r_[np.ones(80), np.zeros(20), np.ones(20), np.zeros(180)],
+    )
+    found = predictive_values(positive, predicted == 1, 0.1)
+    assert found["ppv"]["value"] == pytest.approx(0.08 / (0.08 + 0.09))
+    assert found["npv"]["value"] == pytest.approx(0.81 / (0.81 + 0.02))
+    half = 1.959963985 * math.sqrt(0.2 / 0.8 / 100 + 0.9 / 0.1 / 200)
+    odds = 0.08 / 0.09
+    edges = [odds * math.exp(sign * half) for sign in (-1, 1)]
+    assert (found["ppv"]["low"], found["ppv"]["high"]) == pytest.approx([odd / (1 + odd) for odd in edges])
+    half = 1.959963985 * math.sqrt(0.8 / 0.2 / 100 + 0.1 / 0.9 / 200)
+    edges = [0.81 / 0.02 * math.exp(sign * half) for sign in (-1, 1)]
+    assert (found["npv"]["low"], found["npv"]["high"]) == pytest.approx([odd / (1 + odd) for odd in edges])
+
+
+def test_predictive_values_at_the_edge_and_by_groups():
+    positive = np.repeat([True, False], 20)
+    perfect = predictive_values(positive, positive, 0.2)
+    assert perfect["ppv"]["value"] == perfect["ppv"]["high"] == 1
+    assert 0.3 < perfect["ppv"]["low"] < 0.9
+    none = predictive_values(positive, np.zeros(40, bool), 0.2)
+    assert none["ppv"]["reason"] == "No image was predicted as positive."
+    assert none["npv"]["value"] == pytest.approx(0.8)
+    guess = positive ^ (np.arange(40) % 4 == 0)
+    alone = predictive_values(positive, guess, 0.2)["ppv"]
+    owners = number_groups([str(i) for i in np.arange(40) % 4 + 4 * (np.arange(40) // 20)])
+    assert predictive_values(positive, guess, 0.2, owners)["ppv"]["low"] < alone["low"]
+    with pytest.raises(InputError, match="`prevalence` must be between 0 and 1"):
+        predictive_values(positive, guess, 5)
+    with pytest.raises(InputError, match="`positive` must be true of some"):
+        predictive_values(np.ones(3, bool), np.ones(3, bool), 0.1)
+
+
+def test_the_same_proportion_from_equal_counts():
+    assert proportion(np.array([True, False, True]), np.arange(3)) == proportion(np.array([True, False, True]))
+    (low, high), entry = wilson(3, 3), proportion(np.ones(3, bool))
+    assert (entry["low"], entry["high"]) == (low, high)
+    entry = proportion(np.ones(8, bool), np.repeat([0, 1], 4))
+    assert (entry["low"], entry["high"]) == wilson(2, 2)
+
+
+def draw_patients(rng, positives, negatives, images, correlation, area):
+    """Draw binormal scores as the probabilities that they mean, several images of each patient.
+
+    An image is predicted positive where it is more likely so than not, given the shares of the classes.
+
+    Returns:
+        Labels, scores [n, 2], groups, and the true sensitivity and specificity.
+    """
+    from scipy.special import ndtr, ndtri
+
+    shift = math.sqrt(2) * ndtri(area)
+    labels = np.repeat([1, 0], [positives * images, negatives * images])
+    patients = np.repeat(rng.normal(size=positives + negatives), images)
+    values = (
+        math.sqrt(correlation) * patients + math.sqrt(1 - correlation) * rng.normal(size=len(labels)) + shift * labels
+    )
+    chance = 1 / (1 + np.exp(-(shift * values - shift**2 / 2 + math.log(positives / negatives))))
+    threshold = shift / 2 + math.log(negatives / positives) / shift
+    groups = [str(i) for i in np.repeat(np.arange(positives + negatives), images)]
+    return labels, np.stack([1 - chance, chance], axis=1), groups, (ndtr(shift - threshold), ndtr(threshold))
+
+
+SETTINGS = [
+    (100, 100, 1, 0.0, 0.8),
+    (30, 90, 1, 0.0, 0.95),
+    (20, 60, 1, 0.0, 0.99),
+    (20, 20, 5, 0.5, 0.8),
+    (20, 20, 5, 0.8, 0.8),
+    (20, 20, 5, 0.5, 0.95),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+def test_intervals_of_auc_sensitivity_and_specificity_cover(setting):
+    rng, draws, covered = np.random.default_rng(0), 2000, {"auc": 0, "sensitivity": 0, "specificity": 0}
+    for _ in range(draws):
+        labels, scores, groups, rates = draw_patients(rng, *setting)
+        found = evaluate(labels, scores, scores.argmax(axis=1), ["a", "b"], groups=groups, only=covered)["metrics"]
+        for name, truth in zip(covered, (setting[-1], *rates), strict=True):
+            covered[name] += found[name]["low"] <= truth <= found[name]["high"]
+    shares = {name: count / draws for name, count in covered.items()}
+    assert all(0.925 <= share <= 0.985 for share in shares.values()), shares
+
+
+@pytest.mark.slow
+def test_images_counted_as_patients_cover_far_less():
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(500):
+        labels, scores, _, _ = draw_patients(rng, 20, 20, 5, 0.8, 0.8)
+        found = evaluate(labels, scores, scores.argmax(axis=1), ["a", "b"], only=["auc"])["metrics"]["auc"]
+        covered += found["low"] <= 0.8 <= found["high"]
+    assert covered / 500 < 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", [(30, 90, 1, 0.0, 0.8), (20, 20, 5, 0.5, 0.8)], ids=str)
+def test_intervals_from_resamples_cover(setting):
+    rng, names, rounds = np.random.default_rng(0), ("balanced_accuracy", "log_loss", "brier", "f1"), 400
+    many = draw_patients(np.random.default_rng(1), setting[0] * 4000, setting[1] * 4000, *setting[2:])
+    truth = evaluate(many[0], many[1], many[1].argmax(axis=1), ["a", "b"], draws=1, only=names)["metrics"]
+    covered = dict.fromkeys(names, 0)
+    for _ in range(rounds):
+        labels, scores, groups, _ = draw_patients(rng, *setting)
+        case = (labels, scores, scores.argmax(axis=1), ["a", "b"])
+        found = evaluate(*case, groups=groups, draws=400, only=names)["metrics"]
+        for name in names:
+            covered[name] += found[name]["low"] <= truth[name]["value"] <= found[name]["high"]
+    assert all(0.92 <= count / rounds <= 0.99 for count in covered.values()), covered
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sharpness", "least"), [(1.0, 0.94), (3.0, 0.9)])
+def test_the_interval_of_the_calibration_error_covers(sharpness, least):
+    def draw(rng, n):
+        logits = rng.normal(0, 2, n)
+        labels = (rng.random(n) < 1 / (1 + np.exp(-logits))).astype(int)
+        chance = 1 / (1 + np.exp(-sharpness * logits))
+        return labels, np.stack([1 - chance, chance], axis=1)
+
+    labels, scores = draw(np.random.default_rng(1), 1_000_000)
+    case = (labels, scores, labels, ["a", "b"])
+    truth = evaluate(*case, draws=1, only=["ece"])["metrics"]["ece"]["value"] if sharpness > 1 else 0.0
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(300):
+        labels, scores = draw(rng, 300)
+        found = evaluate(labels, scores, scores.argmax(axis=1), ["a", "b"], draws=400, only=["ece"])["metrics"]["ece"]
+        covered += found["low"] <= truth <= found["high"]
+    assert covered / 300 >= least

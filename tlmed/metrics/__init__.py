@@ -1,0 +1,32 @@
+"""Labels and scores in, metrics, intervals, thresholds and tests out: NumPy arrays in, plain data out."""
+
+from tlmed.metrics.calibration import apply_temperature, fit_temperature, reliability
+from tlmed.metrics.classes import positive_index
+from tlmed.metrics.curves import binary_auc, macro_auc, roc_curve
+from tlmed.metrics.differences import average_folds, bootstrap_differences, compare_areas, holm, mcnemar
+from tlmed.metrics.evaluation import evaluate
+from tlmed.metrics.proportions import predictive_values, wilson
+from tlmed.metrics.rates import METRICS
+from tlmed.metrics.thresholds import Threshold, choose_threshold, net_benefit
+
+__all__ = [
+    "METRICS",
+    "Threshold",
+    "apply_temperature",
+    "average_folds",
+    "binary_auc",
+    "bootstrap_differences",
+    "choose_threshold",
+    "compare_areas",
+    "evaluate",
+    "fit_temperature",
+    "holm",
+    "macro_auc",
+    "mcnemar",
+    "net_benefit",
+    "positive_index",
+    "predictive_values",
+    "reliability",
+    "roc_curve",
+    "wilson",
+]

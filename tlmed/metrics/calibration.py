@@ -1,0 +1,174 @@
+"""Whether scores mean what they say: reliability, its error, and temperature scaling."""
+
+import numpy as np
+
+from tlmed.errors import InputError
+from tlmed.metrics.proportions import proportion
+
+BINS = 10  # of equal width: with more, a test set of some hundred images shows mostly noise
+TEMPERATURES = (0.25, 10.0)
+_SMALLEST = 1e-12  # the least probability whose logarithm is taken
+_TOLERANCE = 1e-3  # as much as scores written with few digits miss a sum of 1
+
+
+def are_probabilities(scores: np.ndarray) -> bool:
+    """Say whether every row of scores [n, k] is a probability for each class, summing to 1 within 0.001.
+
+    >>> are_probabilities(np.array([[0.2, 0.8]])), are_probabilities(np.array([[2.0, -1.0]]))
+    (True, False)
+    """
+    within = (scores >= -_TOLERANCE) & (scores <= 1 + _TOLERANCE)
+    return bool(within.all() and (np.abs(scores.sum(axis=1) - 1) <= _TOLERANCE).all())
+
+
+def pair(labels: np.ndarray, scores: np.ndarray, predictions: np.ndarray, main: int | None) -> tuple:
+    """Return what calibration compares: a probability per image, and whether what it is about came true.
+
+    Of two classes it is the score of the positive class, and whether the image is positive; of more, the score of
+    the predicted class, and whether that is right.
+
+    Args:
+        labels: True classes, int [n].
+        scores: Probabilities [n, k].
+        predictions: Predicted classes, int [n].
+        main: The positive one of two classes, None for more.
+
+    Returns:
+        Probabilities [n] and outcomes, bool [n].
+
+    >>> confidence, right = pair(np.array([0, 2]), np.array([[0.5, 0.3, 0.2], [0.1, 0.6, 0.3]]), np.array([0, 1]), None)
+    >>> confidence.tolist(), right.tolist()
+    ([0.5, 0.6], [True, False])
+    """
+    chosen = predictions if main is None else np.full(len(labels), main)
+    return np.clip(scores[np.arange(len(labels)), chosen], 0, 1), labels == chosen
+
+
+def find_bins(confidence: np.ndarray) -> np.ndarray:
+    """Return the bin, 0..9, of each probability: the first is [0, 0.1), the last [0.9, 1].
+
+    >>> find_bins(np.array([0.0, 0.1, 0.95, 1.0])).tolist()
+    [0, 1, 9, 9]
+    """
+    return np.minimum((confidence * BINS).astype(int), BINS - 1)
+
+
+def reliability(confidence: np.ndarray, outcome: np.ndarray, owners: np.ndarray | None = None) -> list[dict]:
+    """Return the points of a reliability diagram, one for each bin with images.
+
+    DeGroot & Fienberg, The Statistician 1983, 32:12-22. `pair` gives the arguments for a table of scores.
+
+    Args:
+        confidence: A probability per image [n].
+        outcome: Whether what it is about came true, bool [n].
+        owners: The number of the group of each image, int [n]; None where every image stands alone.
+
+    Returns:
+        For each bin `from`, `to`, `n`, `confidence` (the mean) and `share` (that came true), with `low` and `high`.
+
+    >>> [point] = reliability(np.array([0.62, 0.68]), np.array([True, False]))
+    >>> point["from"], point["n"], round(point["confidence"], 2), point["share"]
+    (0.6, 2, 0.65, 0.5)
+    """
+    bins = find_bins(confidence)
+    points = []
+    for number in np.unique(bins).tolist():
+        rows = bins == number
+        observed = proportion(outcome[rows], None if owners is None else owners[rows])
+        point = {"from": number / BINS, "to": (number + 1) / BINS, "n": int(rows.sum())}
+        point |= {"confidence": float(confidence[rows].mean()), "share": observed["value"]}
+        points.append(point | {"low": observed["low"], "high": observed["high"]})
+    return points
+
+
+def chance_error(
+    confidence: np.ndarray, owners: np.ndarray, draws: int, rng: np.random.Generator, outcome: np.ndarray
+) -> np.ndarray:
+    """Draw the expected calibration errors that perfectly calibrated scores would show by chance.
+
+    In each bin the surplus of outcomes over probabilities is taken as normal around zero: for images that stand
+    alone with the binomial variance, for groups with that of their totals. The idea is that of Broecker & Smith,
+    Weather and Forecasting 2007, 22:651-661, who redraw the outcomes.
+
+    Args:
+        confidence: A probability per image [n].
+        owners: The number of the group of each image, int [n].
+        draws: How many to draw.
+        rng: Decides them.
+        outcome: Whether what the probability is about came true, bool [n].
+
+    Returns:
+        float [draws].
+
+    >>> rng = np.random.default_rng(0)
+    >>> bool(chance_error(np.full(100, 0.5), np.arange(100), 2000, rng, np.arange(100) < 50).mean().round(2) == 0.04)
+    True
+    """
+    bins = find_bins(confidence)
+    if len(np.unique(owners)) == len(owners):
+        variances = np.bincount(bins, confidence * (1 - confidence), BINS)
+    else:
+        _, cells = np.unique(owners * BINS + bins, return_inverse=True)
+        totals = np.bincount(cells, outcome - confidence)
+        own = np.zeros(len(totals), int)
+        own[cells] = bins
+        variances = np.bincount(own, totals**2, BINS)
+    return np.abs(rng.standard_normal((draws, BINS)) * np.sqrt(variances)).sum(axis=1) / len(confidence)
+
+
+def fit_temperature(scores: np.ndarray, labels: np.ndarray, logits: bool = False) -> float:
+    """Return the temperature that makes scores fit the labels of validation data best, by log loss.
+
+    Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Log loss is convex in 1 / temperature, so that its
+    slope has one zero, which is found by halving. It stays within 0.25 and 10: where the highest scores are
+    right without exception, ever smaller temperatures would fit ever better.
+
+    Args:
+        scores: Probabilities [n, k] of validation images, or logits.
+        labels: True classes, int [n], 0..k-1.
+        logits: Whether `scores` are logits.
+
+    Returns:
+        Above 1 the scores were too sure, below 1 not sure enough.
+
+    Raises:
+        InputError: If there is no image, or something is not finite.
+
+    >>> fit_temperature(np.array([[0.9, 0.1]] * 4), np.array([0, 0, 0, 1])).__round__(3)
+    2.0
+    """
+    scores, labels = np.asarray(scores, dtype=float), np.asarray(labels)
+    if not len(labels) or not np.isfinite(scores).all():
+        raise InputError(
+            f"`scores` must be finite, of one image or more. Received: {len(labels)} images, "
+            f"{int((~np.isfinite(scores)).sum())} scores that are not finite."
+        )
+    values = scores if logits else np.log(np.maximum(scores, _SMALLEST))
+    values = values - values.max(axis=1, keepdims=True)
+    target = values[np.arange(len(labels)), labels].mean()
+
+    def falls(inverse):
+        """Say whether log loss still falls when the scores are sharpened beyond `inverse`."""
+        weights = np.exp(values * inverse)
+        return ((weights * values).sum(axis=1) / weights.sum(axis=1)).mean() < target
+
+    low, high = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0]
+    for _ in range(60):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if falls(middle) else (low, middle)
+    return float(1 / (low * high) ** 0.5)
+
+
+def apply_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
+    """Return probabilities at another temperature: their order within an image stays.
+
+    Args:
+        scores: Probabilities [n, k].
+        temperature: What `fit_temperature` returned.
+
+    >>> apply_temperature(np.array([[0.9, 0.1]]), 2.0).round(3).tolist()
+    [[0.75, 0.25]]
+    """
+    values = np.log(np.maximum(np.asarray(scores, dtype=float), _SMALLEST)) / temperature
+    weights = np.exp(values - values.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True)

@@ -1,0 +1,66 @@
+"""The area under the ROC curve, and the curve: what training looks at after each epoch, and what is drawn."""
+
+import numpy as np
+
+
+def binary_auc(positive: np.ndarray, scores: np.ndarray) -> float | None:
+    """Return the area under the ROC curve: the chance that a positive case scores above a negative one.
+
+    Computed from ranks as the Mann-Whitney statistic (Hanley & McNeil, Radiology 1982, 143:29-36); ties get
+    their mean rank, so that a tied pair counts one half.
+
+    Args:
+        positive: Whether each case is positive, bool [n].
+        scores: Higher means more likely positive, float [n].
+
+    Returns:
+        A number from 0 to 1, or None where it is undefined: one class only, or scores that are not finite.
+
+    >>> binary_auc(np.array([False, False, True, True]), np.array([0.1, 0.4, 0.4, 0.8]))
+    0.875
+    """
+    positives = int(np.count_nonzero(positive))
+    negatives = len(positive) - positives
+    if not positives or not negatives or not np.isfinite(scores).all():
+        return None
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    midranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    wins = midranks[positive].sum() - positives * (positives + 1) / 2
+    return float(wins / (positives * negatives))
+
+
+def macro_auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
+    """Return the AUC of two classes, or the mean one-vs-rest AUC of more.
+
+    Args:
+        labels: True classes, int [n], 0..k-1.
+        scores: One column per class, float [n, k]. Of two classes the second column is used.
+
+    Returns:
+        A number from 0 to 1 (for more than two classes the mean over the classes present), or None where it
+        is undefined: one class only, or scores that are not finite.
+
+    >>> macro_auc(np.array([0, 1, 2]), np.eye(3))
+    1.0
+    """
+    labels, scores = np.asarray(labels), np.asarray(scores)
+    columns = [1] if scores.shape[1] == 2 else np.unique(labels)
+    areas = [binary_auc(labels == column, scores[:, column]) for column in columns]
+    return float(np.mean(areas)) if areas and None not in areas else None
+
+
+def roc_curve(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the false and the true positive rate at every threshold, from (0, 0) to (1, 1).
+
+    Args:
+        positive: Whether each case is positive, bool [n]; both kinds must occur.
+        scores: Higher means more likely positive, float [n].
+
+    >>> [rate.tolist() for rate in roc_curve(np.array([False, True]), np.array([0.2, 0.9]))]
+    [[0.0, 0.0, 1.0], [0.0, 1.0, 1.0]]
+    """
+    order = np.argsort(-scores, kind="stable")
+    ranked, hits = scores[order], positive[order]
+    ends = np.r_[np.flatnonzero(np.diff(ranked)), len(ranked) - 1]  # tied cases enter together
+    true, false = np.cumsum(hits)[ends], np.cumsum(~hits)[ends]
+    return np.r_[0.0, false / false[-1]], np.r_[0.0, true / true[-1]]

@@ -1,0 +1,177 @@
+"""Proportions with 95 % intervals: of independent images, of images in groups, and at a stated prevalence."""
+
+import math
+
+import numpy as np
+
+from tlmed.errors import InputError
+
+Z_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
+
+
+def wilson(successes: float, trials: float) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a proportion.
+
+    Without continuity correction: method 3 of Newcombe, Statistics in Medicine 1998, 17:857-872.
+
+    Args:
+        successes: 0..trials.
+        trials: More than 0; a fraction where it is an effective sample size.
+
+    >>> [round(bound, 4) for bound in wilson(81, 263)]
+    [0.2553, 0.3662]
+    """
+    share, square = successes / trials, Z_95**2
+    middle = share + square / (2 * trials)
+    half = Z_95 * math.sqrt(share * (1 - share) / trials + square / (4 * trials**2))
+    low, high = (middle - half) / (1 + square / trials), (middle + half) / (1 + square / trials)
+    # At 0 and 1 the bound is exact; rounding would miss it by 1e-17.
+    return (0.0 if successes == 0 else low), (1.0 if successes == trials else high)
+
+
+def t_95(freedom: int) -> float:
+    """Return the 97.5 % quantile of Student's t distribution.
+
+    >>> round(t_95(19), 3)
+    2.093
+    """
+    from scipy.special import stdtrit  # here, for importing it takes longer than a training loop should wait
+
+    return float(stdtrit(freedom, 0.975))
+
+
+def effective_size(right: np.ndarray, owners: np.ndarray) -> float:
+    """Return how many independent images would tell as much of a proportion as these images of groups do.
+
+    The variance of the proportion is that of a ratio of group totals, and its inverse on the scale of the
+    binomial variance is the effective size (Rao & Scott, Biometrics 1992, 48:577-585), at most the number of
+    images. Few groups tell the variance only roughly: the size is multiplied by (z / t)^2 with one degree of
+    freedom less than there are groups (Korn & Graubard, Survey Methodology 1998, 24:193-201). Where all images
+    are right, or none is, the groups are counted instead, as if the images of each were one.
+
+    With the Wilson score it is what Saha, Miller & Wang (Int. J. Biostatistics 2016, 12(2)) and Franco et al.
+    (J. Survey Statist. Methodol. 2019, 7:334-364) recommend. In 5,000 draws for each of 20 settings with 20 groups
+    of 5 images (probit scores, correlation 0.2 to 0.95, proportion 0.6 to 0.95) its 95 % interval covered in
+    95.6 % on average, and in 92 % at the worst; with z for t in 94.3 % and 91 %. Resampling whole groups
+    covered in 87 to 93 %, counting images in 72 to 91 %, counting groups in 98 to 100 %. With 8 groups of 4 it
+    covered in 97.6 % and 95.9 %, with 40 groups of 3 in 95.1 % and 91.9 %.
+
+    Args:
+        right: Whether each image counts as a success, bool [n].
+        owners: The number of the group of each, int [n].
+
+    >>> round(effective_size(np.array([True, True, False, False]), np.array([0, 0, 1, 1])), 3)
+    0.024
+    >>> effective_size(np.array([True, True, True]), np.array([0, 0, 1]))
+    2.0
+    """
+    _, owners, sizes = np.unique(owners, return_inverse=True, return_counts=True)
+    groups, share = len(sizes), right.mean()
+    if groups == 1 or share in (0, 1):
+        return float(groups)
+    surplus = np.bincount(owners, right) - share * sizes
+    variance = groups / (groups - 1) * (surplus**2).sum() / len(right) ** 2
+    size = min(len(right), share * (1 - share) / variance) if variance > 0 else len(right)
+    return float(size * (Z_95 / t_95(groups - 1)) ** 2)
+
+
+def proportion(right: np.ndarray, owners: np.ndarray | None = None) -> dict:
+    """Return a proportion with its interval: Wilson's, with the effective size where groups have several images.
+
+    Args:
+        right: Whether each image counts as a success, bool [n], n >= 1.
+        owners: The number of the group of each, int [n]; None where every image stands alone.
+
+    Returns:
+        `value`, `low`, `high` and `method`.
+
+    >>> proportion(np.array([True, True, False]))["method"]
+    'Wilson score (Wilson 1927)'
+    """
+    successes, trials = int(np.count_nonzero(right)), len(right)
+    groups = trials if owners is None else len(np.unique(owners))
+    if groups == trials:
+        method, size = "Wilson score (Wilson 1927)", trials
+    else:
+        method = (
+            f"Wilson score with the effective sample size of {groups} groups (Rao & Scott 1992, Korn & Graubard 1998)"
+        )
+        size = effective_size(right, owners)
+    value = successes / trials
+    # All right stays all right: the product could miss the size by a rounding error.
+    low, high = wilson(size if successes == trials else value * size, size)
+    return {"value": value, "low": low, "high": high, "method": method}
+
+
+def predictive_values(
+    positive: np.ndarray, predicted: np.ndarray, prevalence: float, owners: np.ndarray | None = None
+) -> dict[str, dict]:
+    """Return what a positive and a negative prediction are worth where the disease is as common as stated.
+
+    Bayes' theorem, with the interval on the logit scale of Mercaldo, Lau & Zhou, Statistics in Medicine 2007,
+    26:2170-2183. Where sensitivity or specificity is 0 or 1, that scale has no end: their adjusted estimates give
+    the interval, which then reaches the value. Where groups have several images, effective sizes take the
+    place of the numbers of images.
+
+    Args:
+        positive: Whether each image is positive, bool [n]; both kinds must occur.
+        predicted: Whether each is predicted to be, bool [n].
+        prevalence: The share of positives where the test is to be used, between 0 and 1.
+        owners: The number of the group of each image, int [n]; None where every image stands alone.
+
+    Returns:
+        `ppv` and `npv`, each with `value`, `low`, `high` and `method`; undefined (None, with a `reason`) where
+        nothing is predicted positive, or nothing negative.
+
+    Raises:
+        InputError: If the prevalence is not between 0 and 1, or one kind of image is missing.
+
+    >>> positive, predicted = np.repeat([True, False], 100), np.r_[np.ones(90), np.zeros(90), np.ones(20)] == 1
+    >>> round(predictive_values(positive, predicted, prevalence=0.05)["ppv"]["value"], 4)
+    0.1915
+    """
+    faults = []
+    if not 0 < prevalence < 1:
+        faults.append(f"`prevalence` must be between 0 and 1. Received: prevalence={prevalence}.")
+    if positive.all() or not positive.any():
+        faults.append(
+            f"`positive` must be true of some images, not of all. Received: {int(positive.sum())} of {len(positive)}."
+        )
+    if faults:
+        raise InputError(faults)
+    sides = {}
+    for name, rows, right in (("sensitivity", positive, predicted), ("specificity", ~positive, ~predicted)):
+        own = None if owners is None else owners[rows]
+        independent = own is None or len(np.unique(own)) == len(own)
+        sides[name] = right[rows].mean(), float(rows.sum()) if independent else effective_size(right[rows], own)
+    (true, positives), (correct, negatives) = sides["sensitivity"], sides["specificity"]
+    method = f"logit at prevalence {prevalence:g} (Mercaldo et al. 2007)"
+    found = _weigh_by_prevalence((true, positives), (correct, negatives), prevalence)
+    other = _weigh_by_prevalence((correct, negatives), (true, positives), 1 - prevalence)
+    return {
+        "ppv": _state(*found, method, "No image was predicted as positive."),
+        "npv": _state(*other, method, "Every image was predicted as positive."),
+    }
+
+
+def _weigh_by_prevalence(own, other, share):
+    """Return a predictive value and its interval from the rate of the own side, the other's, and the own share."""
+    (hit, n), (reject, m) = own, other
+    caught, false = hit * share, (1 - reject) * (1 - share)
+    if caught + false == 0:
+        return None, None, None
+    value = caught / (caught + false)
+    extreme = hit in (0, 1) or reject in (0, 1)
+    if extreme:
+        hit, reject = (hit * n + Z_95**2 / 2) / (n + Z_95**2), (reject * m + Z_95**2 / 2) / (m + Z_95**2)
+        n, m = n + Z_95**2, m + Z_95**2
+    middle = math.log(hit * share / ((1 - reject) * (1 - share)))
+    half = Z_95 * math.sqrt((1 - hit) / hit / n + reject / (1 - reject) / m)
+    low, high = (1 / (1 + math.exp(-edge)) for edge in (middle - half, middle + half))
+    return value, min(low, value), max(high, value)
+
+
+def _state(value, low, high, method, reason) -> dict:
+    if value is None:
+        return {"value": None, "low": None, "high": None, "method": None, "reason": reason}
+    return {"value": float(value), "low": float(low), "high": float(high), "method": method}
