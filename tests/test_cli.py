@@ -15,7 +15,8 @@ import pytest
 
 from tests.conftest import SMALL, write_images
 from tlmed.cache import Store
-from tlmed.cli import main
+from tlmed.cli import EXPLANATIONS, main
+from tlmed.evaluation.explanations import METHODS
 from tlmed.recipe import shipped_recipes
 from tlmed.rundir import read_csv
 
@@ -132,6 +133,17 @@ def test_a_whole_session(images, tmp_path):
         if path in given:
             assert row["prediction"] == given[path]["prediction"]
             assert float(row["score_benign"]) == pytest.approx(float(given[path]["score_benign"]), abs=1e-6)
+
+    assert EXPLANATIONS == METHODS
+    status, _, err = here(
+        "predict", run, images / "normal", "--out", tmp_path / "p.csv", "--explain", tmp_path / "maps"
+    )
+    assert (status, err) == (0, "")
+    assert len(list((tmp_path / "maps").glob("*.grad-cam.png"))) == 20
+    status, _, err = here("predict", run, images / "normal", "--explain", tmp_path / "maps", "--block", "blok9")
+    assert status == 2
+    assert "block" in err
+    assert here("predict", run, images, "--method", "occlusion")[0] == 2
 
     other = write_images(tmp_path / "other", 4, ("benign", "malignant", "cyst"))
     status, _, err = here("evaluate", run, "--data", other)

@@ -20,6 +20,7 @@ from tlmed.rundir import write_text
 from tlmed.voice import Voice
 
 UNFINISHED = 3
+EXPLANATIONS = ("grad-cam", "grad-cam++", "occlusion", "integrated-gradients")  # their module imports TensorFlow
 
 
 def main() -> None:
@@ -183,9 +184,17 @@ def evaluate(run, data, predictions, out, positive, skip_bad):
 @click.argument("paths", nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the CSV here; by default it is printed.")
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and name them.")
+@click.option("--explain", type=click.Path(path_type=Path), metavar="DIR", help="Write a picture of each image here.")
+@click.option("--method", type=click.Choice(EXPLANATIONS), help="How to explain; by default grad-cam, or occlusion.")
+@click.option("--block", metavar="NAME", help="The block that grad-cam and grad-cam++ show; by default the last.")
 @_debug
-def predict(run, paths, out, skip_bad):
-    """Predict the class of images: a CSV with one row per image of PATHS, files or folders."""
+def predict(run, paths, out, skip_bad, explain, method, block):
+    """Predict the class of images: a CSV with one row per image of PATHS, files or folders.
+
+    With --explain, a PNG of each image shows where the evidence for the predicted class lies.
+    """
+    if explain is None and (method or block):
+        raise click.UsageError("--method and --block go with --explain DIR.")
     from tlmed.rundir import find_run, write_csv
 
     run = find_run(run)
@@ -194,7 +203,7 @@ def predict(run, paths, out, skip_bad):
     import_tensorflow()
     from tlmed import inference
 
-    header, rows, broken = inference.predict(run, paths, skip_bad)
+    header, rows, broken = inference.predict(run, paths, skip_bad, explain, method, block)
     for path, reason in broken:
         _warn(f"{path} left out: {reason}")
     if out is not None:

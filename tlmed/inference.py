@@ -15,6 +15,7 @@ from tlmed.backbones.own import register_layers
 from tlmed.cache import cache_folder
 from tlmed.data import ImageSet, KnownPixels, load, read_files
 from tlmed.errors import InputError
+from tlmed.evaluation.explanations import Explainer, make_explainer, save_explanations
 from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
 from tlmed.features.kept import keep_features, rounds
 from tlmed.heads import split_head
@@ -162,14 +163,22 @@ class Scorer:
     Attributes:
         features: A network from images [batch, height, width, 3], RGB 0..255, to features [batch, d].
         finish: Features [n, d] to class probabilities [n, classes].
+        network: All of it, from images to probabilities; None for a hybrid, whose end is no network.
     """
 
     features: keras.Model
     finish: Callable[[np.ndarray], np.ndarray]
+    network: keras.Model | None = None
 
     def __call__(self, batches: tf.data.Dataset) -> np.ndarray:
         """Return class probabilities [n, classes] for batches of raw images."""
         return self.finish(self.features.predict(batches, verbose=0))
+
+    def explainer(self, method: str | None = None, block: str | None = None, **options) -> Explainer:
+        """Prepare a method that shows where the evidence lies; see `make_explainer`."""
+        if self.network is None:
+            return make_explainer(self.features, method, block, self.finish, **options)
+        return make_explainer(self.network, method, block, **options)
 
 
 def load_scorer(run: RunDir) -> Scorer:
@@ -177,7 +186,7 @@ def load_scorer(run: RunDir) -> Scorer:
     network = load_model(run)
     if "classifier" not in run.json("metrics.json"):
         features, head = split_head(network)
-        return Scorer(features, lambda found: head.predict(found, batch_size=BATCH_SIZE, verbose=0))
+        return Scorer(features, lambda found: head.predict(found, batch_size=BATCH_SIZE, verbose=0), network)
     from tlmed.heads.hybrid import predict_probabilities
     from tlmed.heads.skops_files import load_classifier
 
@@ -186,7 +195,12 @@ def load_scorer(run: RunDir) -> Scorer:
 
 
 def predict(
-    run: RunDir, paths: Sequence[str | Path], skip_bad: bool = False
+    run: RunDir,
+    paths: Sequence[str | Path],
+    skip_bad: bool = False,
+    explain: Path | None = None,
+    method: str | None = None,
+    block: str | None = None,
 ) -> tuple[list[str], list[tuple], list[tuple[str, str]]]:
     """Predict the class of images: files, and folders with everything below them.
 
@@ -194,19 +208,27 @@ def predict(
         run: A complete run.
         paths: Files and folders.
         skip_bad: Leave out images that cannot be read, instead of refusing all.
+        explain: A folder for a picture of each image that shows where the evidence for its class lies.
+        method: How it is found, one of `tlmed.evaluation.explanations.METHODS`; None: Grad-CAM, or occlusion where
+            that is all that can be had.
+        block: The block that Grad-CAM and Grad-CAM++ show; None: the last.
 
     Returns:
         The columns `path`, `prediction` and `score_<class>`; one row per image; path and reason of what was left out.
 
     Raises:
-        InputError: If a path is missing or an image cannot be read.
+        InputError: If a path is missing, an image cannot be read, or the network cannot be explained like that.
     """
     old, settings = run.json("metrics.json"), run.json("recipe.json")["data"]
     classes = old["classes"]
     names, files, broken = read_files(paths, settings["image_size"], skip_bad)
-    scores = load_scorer(run)(files.batches(BATCH_SIZE))
+    scorer = load_scorer(run)
+    explainer = None if explain is None else scorer.explainer(method, block)
+    scores = scorer(files.batches(BATCH_SIZE))
     index = metrics.positive_index(classes, old["positive"])
     chosen = predict_classes(scores, index, old["threshold"])
+    if explainer is not None:
+        save_explanations(explain, names, files.batches(BATCH_SIZE), chosen, scores, classes, explainer)
     rows = [
         (name, classes[choice], *(float(value) for value in row))
         for name, choice, row in zip(names, chosen, scores, strict=True)

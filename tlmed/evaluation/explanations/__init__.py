@@ -1,0 +1,35 @@
+"""Explanations: where in an image the evidence for a class lies, as far as the network is concerned.
+
+`networks` cuts a saved network, `gradients` and `occlusions` make maps, `methods` chooses between them by name, `cases`
+picks the images worth a look, `pictures` draws. All take raw images (uint8 RGB at the network's size) and the network
+of a run, as Keras loads it.
+"""
+
+from tlmed.evaluation.explanations.cases import pick_cases
+from tlmed.evaluation.explanations.gradients import (
+    attribute_pixels,
+    grad_cam,
+    grad_cam_plus_plus,
+    integrated_gradients,
+)
+from tlmed.evaluation.explanations.methods import METHODS, Explainer, explain_images, make_explainer
+from tlmed.evaluation.explanations.occlusions import measure_drops, occlusion
+from tlmed.evaluation.explanations.pictures import draw_panel, overlay, save_explanations, write_explanations
+
+__all__ = [
+    "METHODS",
+    "Explainer",
+    "attribute_pixels",
+    "draw_panel",
+    "explain_images",
+    "grad_cam",
+    "grad_cam_plus_plus",
+    "integrated_gradients",
+    "make_explainer",
+    "measure_drops",
+    "occlusion",
+    "overlay",
+    "pick_cases",
+    "save_explanations",
+    "write_explanations",
+]

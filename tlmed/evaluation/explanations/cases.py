@@ -1,0 +1,62 @@
+"""Pick the images that a reader should see: where the network was surest, right or wrong, and where it was not."""
+
+import numpy as np
+
+from tlmed.evaluation.predictions import Predictions
+
+
+def pick_cases(
+    predictions: Predictions,
+    k: int = 4,
+    positive: int | None = None,
+    threshold: float | None = None,
+    split: str = "test",
+) -> dict[str, list[int]]:
+    """Pick the most confident right, the most confident wrong and the most uncertain cases of a split.
+
+    Args:
+        predictions: Of any splits; only rows of `split` are picked.
+        k: How many of each kind; fewer where there are not so many.
+        positive: The number of the positive one of two classes, with `threshold`.
+        threshold: Its score from which on it is predicted.
+        split: The split.
+
+    Returns:
+        "right", "wrong" and "uncertain" to row numbers of `predictions`, most telling first. Equal confidence is
+        decided by path. A case of a small split may be in two of them.
+
+    >>> scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.5, 0.5]])
+    >>> labels, guesses = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 0])
+    >>> made = Predictions(("a", "b", "c", "d"), ("test",) * 4, labels, scores, guesses, ("benign", "malignant"))
+    >>> pick_cases(made, k=1)
+    {'right': [0], 'wrong': [2], 'uncertain': [3]}
+    """
+    confidence = _measure_confidence(predictions, positive, threshold)
+    rows = [row for row, name in enumerate(predictions.splits) if name == split]
+    right = predictions.predictions == predictions.labels
+
+    def surest(row):
+        return -confidence[row], predictions.paths[row]
+
+    return {
+        "right": sorted((row for row in rows if right[row]), key=surest)[:k],
+        "wrong": sorted((row for row in rows if not right[row]), key=surest)[:k],
+        "uncertain": sorted(rows, key=lambda row: (abs(confidence[row]), predictions.paths[row]))[:k],
+    }
+
+
+def _measure_confidence(predictions, positive, threshold) -> np.ndarray:
+    """Return how far each prediction is from being another one: 0 at the border, 1 at its farthest.
+
+    That is the score of the predicted class less the highest of the others, or for two classes with a threshold the
+    distance from it, as a share of the longest there is on that side; the same for a threshold of 0.5.
+    """
+    scores = np.asarray(predictions.scores, "float64")
+    rows = np.arange(len(scores))
+    if threshold is not None and positive is not None and scores.shape[1] == 2:
+        margin = scores[:, positive] - threshold
+        longest = np.where(margin >= 0, 1 - threshold, threshold)
+        return np.abs(margin) / np.where(longest > 0, longest, 1)
+    others = scores.copy()
+    others[rows, predictions.predictions] = -np.inf
+    return scores[rows, predictions.predictions] - others.max(axis=1)

@@ -1,0 +1,191 @@
+"""Look into a saved network without changing it: its scores before softmax, and its two halves at a block."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from tlmed.blocks import Block, partition
+from tlmed.errors import InputError, did_you_mean
+from tlmed.features.taps import LAST
+
+_RANGE = "`images` must be RGB in 0..255 at the network's size"
+
+
+@dataclass(frozen=True)
+class Halves:
+    """A network, cut behind a block; both halves share its layers.
+
+    Attributes:
+        before: From images to feature maps [batch, rows, columns, channels], one per backbone.
+        after: From a list of those to class scores before softmax [batch, classes].
+        seen: Which of the feature maps are the block's. A backbone with fewer blocks has none so near to the input: it
+            hands on the images themselves.
+    """
+
+    before: keras.Model
+    after: keras.Model
+    seen: tuple[int, ...]
+
+
+def cut(model: keras.Model, block: str = LAST) -> Halves:
+    """Cut a classifier behind one of its blocks.
+
+    Args:
+        model: A functional classifier from raw images to class probabilities.
+        block: A block's name, as `tlmed.blocks.partition` gives them, or "last".
+
+    Raises:
+        InputError: If there is no such block, no feature map, or the features behind the last block are tokens.
+
+    >>> layers = keras.layers
+    >>> ends = [layers.GlobalAveragePooling2D(), layers.Dense(2, "softmax")]
+    >>> halves = cut(keras.Sequential([keras.Input((6, 8, 3)), layers.Conv2D(4, 3), *ends]))
+    >>> halves.before.output_shape, halves.after.output_shape
+    ((None, 4, 6, 4), (None, 2))
+    """
+    scores = find_scores(model)
+    tensors = _as_list(_find_block(model, block).output)
+    before, after = keras.Model(model.inputs[0], tensors), keras.Model(tensors, scores)
+    if block == LAST and _holds_tokens(after):
+        raise InputError(
+            "Class activation maps need feature maps up to the last features; occlusion and integrated gradients need "
+            f"none. Received: model={model.name!r}, whose last features are tokens."
+        )
+    # Every block has weights: what none lead to is where a backbone begins.
+    seen = (i for i, tensor in enumerate(tensors) if keras.Model(model.inputs[0], tensor).weights)
+    return Halves(before, after, tuple(seen))
+
+
+def find_scores(model: keras.Model) -> keras.KerasTensor:
+    """Return the symbolic class scores before softmax [batch, classes]: probabilities saturate, these do not.
+
+    Args:
+        model: A functional model that ends in a softmax, or in such scores.
+
+    Raises:
+        InputError: If it ends in neither.
+    """
+    output = model.outputs[0]
+    layer = output._keras_history.operation
+    if isinstance(layer, keras.layers.Dense) and layer.activation is keras.activations.softmax:
+        scores = keras.ops.matmul(layer.input, layer.kernel)
+        return scores if layer.bias is None else scores + layer.bias
+    if isinstance(layer, keras.layers.Softmax):
+        return layer.input
+    if isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.softmax:
+        return layer.input
+    if isinstance(layer, keras.layers.Dense) and layer.activation is keras.activations.linear:
+        return output
+    raise InputError(
+        "`model` must end in class probabilities of a softmax. Received: "
+        f"model={model.name!r}, which ends in {layer.name!r}; a hybrid is explained by occlusion."
+    )
+
+
+def check_images(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Return images as an array, of the shape that a network takes.
+
+    Raises:
+        InputError: If they have another one, or are no numbers in 0..255.
+    """
+    images, expected = np.asarray(images), model.input_shape
+    if images.ndim != 4 or any(want not in (None, got) for want, got in zip(expected, images.shape, strict=True)):
+        shape = ["n", *("any" if side is None else side for side in expected[1:])]
+        raise InputError(f"{_RANGE}, [{', '.join(map(str, shape))}]. Received: shape {list(images.shape)}.")
+    if images.dtype != np.uint8 and (images.dtype.kind not in "iuf" or not ((images >= 0) & (images <= 255)).all()):
+        raise InputError(f"{_RANGE}. Received: {images.dtype} with other values.")
+    return images
+
+
+def check_classes(class_index: int | np.ndarray, n: int, num_classes: int) -> np.ndarray:
+    """Return one class for each of n images, int [n].
+
+    Args:
+        class_index: One for all, or one for each image.
+        n: How many images there are.
+        num_classes: How many classes there are.
+
+    Raises:
+        InputError: If there are more or fewer, or one is no class.
+
+    >>> check_classes(1, 3, 2).tolist()
+    [1, 1, 1]
+    """
+    wanted = np.asarray(class_index)
+    if wanted.dtype.kind not in "iu" or wanted.shape not in ((), (n,)):
+        raise InputError(
+            f"`class_index` must be a whole number, or one for each of the {n} images. Received: {wanted.tolist()!r}."
+        )
+    if ((wanted < 0) | (wanted >= num_classes)).any():
+        raise InputError(f"`class_index` must be from 0 to {num_classes - 1}. Received: {wanted.tolist()!r}.")
+    return np.broadcast_to(wanted, n).astype("int64")
+
+
+def normalise(maps: np.ndarray, cap: float = 100.0) -> np.ndarray:
+    """Bring each map to 0..1: what speaks against the class becomes 0, the rest is divided by its largest value.
+
+    The colours of two images can therefore not be compared: each has a 1, however weak its evidence. A map without
+    anything positive is 0 everywhere.
+
+    Args:
+        maps: [n, height, width], any sign.
+        cap: The percentile of a map that becomes 1; what lies above it, too.
+
+    Returns:
+        float32 [n, height, width].
+
+    >>> normalise(np.array([[[2.0, -1.0, 4.0]], [[0.0, 0.0, -3.0]]])).tolist()
+    [[[0.5, 0.0, 1.0]], [[0.0, 0.0, 0.0]]]
+    """
+    positive = np.maximum(np.asarray(maps, "float64"), 0)
+    tops = np.percentile(positive, cap, axis=(1, 2), keepdims=True)
+    tops = np.where(tops > 0, tops, positive.max(axis=(1, 2), keepdims=True))
+    return np.minimum(positive / np.where(tops > 0, tops, 1), 1).astype("float32")
+
+
+def broadcast_colour(colour: float | np.ndarray | None, images: np.ndarray) -> np.ndarray:
+    """Return a picture of nothing for each image: float64, broadcast to the shape of the images.
+
+    Args:
+        colour: A grey value, an RGB triple or an image, in 0..255; None: the mean colour of each image.
+        images: [n, height, width, 3].
+
+    Raises:
+        InputError: If it is none of these.
+    """
+    if colour is None:
+        return np.broadcast_to(images.mean(axis=(1, 2), keepdims=True, dtype="float64"), images.shape)
+    try:
+        plain = np.broadcast_to(np.asarray(colour, "float64"), images.shape)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"A colour must be a number, three of them, an image, or None. Received: {colour!r}."
+        ) from error
+    if not ((plain >= 0) & (plain <= 255)).all():
+        raise InputError(f"A colour must be in 0..255. Received: {colour!r}.")
+    return plain
+
+
+def _find_block(model, name) -> Block:
+    try:
+        blocks = partition(model)
+    except ValueError as error:
+        raise InputError(
+            f"Class activation maps need a network that can be cut into blocks; occlusion does not. Received: {error}"
+        ) from error
+    found = {block.name: block for block in blocks} | {LAST: blocks[-1]}
+    if name not in found:
+        raise InputError(
+            f"`block` must be one of {', '.join(found)}.{did_you_mean(name, found)} Received: block={name!r}."
+        )
+    return found[name]
+
+
+def _as_list(tensors) -> list[keras.KerasTensor]:
+    return list(tensors) if isinstance(tensors, tuple) else [tensors]
+
+
+def _holds_tokens(after) -> bool:
+    nodes = (node for operation in after.operations for node in operation._inbound_nodes)
+    return any(len(tensor.shape) == 3 for node in nodes for tensor in node.output_tensors)

@@ -1,0 +1,225 @@
+"""Draw explanations: a map as colour on its image, and PNG files of both side by side."""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from tlmed.errors import InputError
+from tlmed.evaluation.explanations.methods import Explainer
+from tlmed.rundir import atomic
+
+# Even in perception and ordered by lightness, so that the colour-blind and a grey print show the same order (van der
+# Walt & Smith, A better default colormap for matplotlib, SciPy 2015). Its middle is green; that of cividis is grey,
+# which is lost on a grey image.
+COLOURS = "viridis"
+OPACITY = 0.7
+_LEAST_SIDE = 224  # smaller images are enlarged by a whole number
+_GAP, _MARGIN, _LINE = 8, 8, 22
+_BAR = (72, 10)
+_LONGEST = 56  # characters of a file's name that are kept: 4 bytes each, at most, and file systems take 255
+
+
+def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Return an image with a map on it: the more the map says, the more colour; where it is 0 the image is as it was.
+
+    Args:
+        image: uint8 [height, width, 3].
+        heat: Map [height, width], 0..1.
+
+    Returns:
+        uint8 [height, width, 3].
+
+    >>> image = np.full((1, 2, 3), 100, "uint8")
+    >>> overlay(image, np.array([[0.0, 1.0]])).tolist()
+    [[[100, 100, 100], [207, 192, 56]]]
+    """
+    heat = np.asarray(heat, "float64")
+    share = OPACITY * heat[..., None]
+    return np.rint((1 - share) * image + share * _colour(heat)).astype("uint8")
+
+
+def draw_panel(image: np.ndarray, heat: np.ndarray, caption: str = "", note: str = "") -> Image.Image:
+    """Draw an image and its overlay side by side, with two lines below and a key to the colours.
+
+    Args:
+        image: uint8 [height, width, 3].
+        heat: Map [height, width], 0..1.
+        caption: What was predicted, below the image.
+        note: How it is explained, below that.
+    """
+    times = -(-_LEAST_SIDE // min(image.shape[:2]))
+    pair = [Image.fromarray(part) for part in (image, overlay(image, heat))]
+    size = tuple(times * side for side in pair[0].size)
+    height = size[1] + 2 * _LINE + 3 * _MARGIN
+    panel = Image.new("RGB", (2 * size[0] + _GAP + 2 * _MARGIN, height), "white")
+    for i, part in enumerate(pair):
+        panel.paste(part.resize(size, Image.Resampling.NEAREST), (_MARGIN + i * (size[0] + _GAP), _MARGIN))
+    _write_lines(panel, size, (caption, note))
+    return panel
+
+
+def write_explanations(
+    folder: str | Path,
+    names: Sequence[str],
+    images: np.ndarray,
+    maps: np.ndarray,
+    captions: Sequence[str] | None = None,
+    method: str = "explained",
+    note: str = "",
+) -> list[Path]:
+    """Write a PNG for each image: image and overlay side by side, with a caption.
+
+    Args:
+        folder: Is made where it is missing.
+        names: Paths of the images; the files are named by them, no two alike.
+        images: uint8 [n, height, width, 3].
+        maps: float [n, height, width], 0..1.
+        captions: What was predicted for each.
+        method: Stands in the names of the files, before `.png`.
+        note: A second line for all.
+
+    Returns:
+        The files, in the order of the images.
+
+    Raises:
+        InputError: If the folder cannot be made, or a file would replace one of the images.
+    """
+    files = _open_folder(folder, names, method)
+    for file, image, heat, caption in zip(files, images, maps, captions or [""] * len(files), strict=True):
+        _write_panel(file, image, heat, caption, note)
+    return files
+
+
+def save_explanations(
+    folder: str | Path,
+    names: Sequence[str],
+    batches: Iterable[np.ndarray],
+    predictions: Sequence[int],
+    scores: np.ndarray,
+    classes: Sequence[str],
+    explainer: Explainer,
+) -> list[Path]:
+    """Explain why images were given their class, batch by batch, and write a PNG for each.
+
+    Args:
+        folder: Is made where it is missing.
+        names: Paths of the images.
+        batches: Their pixels in the same order, uint8 [b, height, width, 3] each.
+        predictions: Their classes, 0..k-1, which are explained.
+        scores: Class probabilities [n, k], shown in the captions.
+        classes: Names of the k classes.
+        explainer: From `make_explainer`.
+
+    Returns:
+        The files, in the order of the images.
+
+    Raises:
+        InputError: As for `write_explanations`.
+    """
+    predictions = np.asarray(predictions)
+    captions = [
+        f"{classes[label]} {row[label]:.2f}" for label, row in zip(predictions, np.asarray(scores), strict=True)
+    ]
+    files, done = _open_folder(folder, names, explainer.method), 0
+    for images in batches:
+        images = np.asarray(images)
+        rows = slice(done, done + len(images))
+        maps = explainer(images, predictions[rows])
+        for file, image, heat, caption in zip(files[rows], images, maps, captions[rows], strict=True):
+            _write_panel(file, image, heat, caption, explainer.name)
+        done += len(images)
+    return files
+
+
+def name_files(names: Sequence[str], method: str) -> list[str]:
+    """Return a file name for each path: as much of its end as tells all apart, and a number where nothing does.
+
+    Args:
+        names: Paths.
+        method: Stands before `.png`.
+
+    >>> name_files(["a/x.png", "b/x.png"], "grad-cam")
+    ['a-x.grad-cam.png', 'b-x.grad-cam.png']
+    """
+    parts = [Path(name).with_suffix("").parts for name in names]
+    for depth in range(1, max(map(len, parts), default=0) + 1):
+        stems = [_tidy("-".join(each[-depth:])) for each in parts]
+        # Some file systems take upper and lower case for the same.
+        if len({stem.casefold() for stem in stems}) == len(stems):
+            break
+    else:
+        stems = _number(stems) if parts else []
+    return [f"{stem}.{method}.png" for stem in stems]
+
+
+def _number(stems) -> list[str]:
+    taken, numbered = set(), []
+    for stem in stems:
+        free, count = stem, 1
+        while free.casefold() in taken:
+            count += 1
+            free = f"{stem}-{count}"
+        taken.add(free.casefold())
+        numbered.append(free)
+    return numbered
+
+
+def _tidy(stem) -> str:
+    """Return text that every file system takes for a name, and no shell for several words or an option."""
+    return re.sub(r"[^\w.()-]+", "_", stem)[-_LONGEST:].lstrip(".-") or "image"
+
+
+def _open_folder(folder, names, method) -> list[Path]:
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"Explanations must go to a folder that can be made. Received: {folder}: {error}.") from error
+    files = [folder / name for name in name_files(names, method)]
+    own = {os.path.realpath(name) for name in names}
+    if lost := [file for file in files if os.path.realpath(file) in own]:
+        raise InputError(f"Explanations must not replace the images that they explain. Received: {lost[0]}.")
+    return files
+
+
+def _write_panel(file, image, heat, caption, note) -> None:
+    with atomic(file) as part:
+        draw_panel(image, heat, caption, note).save(part, "PNG")
+
+
+def _write_lines(panel, size, lines) -> None:
+    """Write below the pair, and draw the key below the overlay."""
+    draw, top = ImageDraw.Draw(panel), size[1] + 2 * _MARGIN
+    bar = Image.fromarray(_colour(np.linspace(0, 1, _BAR[0])[None].repeat(_BAR[1], axis=0)).astype("uint8"))
+    font, small = _font(15), _font(12)
+    words = ("little", "much")
+    widths = [round(small.getlength(word)) for word in words]
+    left = panel.width - _MARGIN - _BAR[0] - widths[1] - 4
+    panel.paste(bar, (left, top + _LINE + 5))
+    draw.text((left - widths[0] - 4, top + _LINE + 2), words[0], "#5a6675", small)
+    draw.text((left + _BAR[0] + 4, top + _LINE + 2), words[1], "#5a6675", small)
+    room = panel.width - 2 * _MARGIN
+    draw.text((_MARGIN, top), _shorten(lines[0], font, room), "#1b2430", font)
+    draw.text((_MARGIN, top + _LINE + 2), _shorten(lines[1], small, left - widths[0] - 12), "#5a6675", small)
+
+
+def _shorten(text, font, room) -> str:
+    text = " ".join(str(text).split())
+    whole = text
+    while text and font.getlength(text + "…" * (text != whole)) > room:
+        text = text[:-1]
+    return text + "…" * (text != whole)
+
+
+def _colour(heat) -> np.ndarray:
+    return matplotlib.colormaps[COLOURS](heat)[..., :3] * 255
+
+
+def _font(size) -> ImageFont.FreeTypeFont:
+    # The font that plots use too: it has the letters of most languages.
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
