@@ -19,6 +19,7 @@ from tlmed.evaluation.explanations import Explainer, make_explainer, save_explan
 from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
 from tlmed.features.kept import keep_features, rounds
 from tlmed.heads import split_head
+from tlmed.recipe import from_json
 from tlmed.rundir import RunDir, write_json
 from tlmed.voice import SILENT, Voice
 
@@ -101,7 +102,7 @@ def evaluate(
     images = load(
         source or settings["source"],
         settings["image_size"],
-        None if source else settings["split"],
+        None if source else from_json(recipe).data.split,
         recipe["seed"],
         skip_bad,
         known=known,

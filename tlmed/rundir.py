@@ -36,6 +36,7 @@ DEGREES = (
     *("phase", "start", "unit", "blocks", "layers", "trainable_parameters", "fine_tuning_ratio"),
     *("epochs", "best_epoch", "val_loss", "val_accuracy", "val_auc", "test_accuracy", "test_auc", "seconds", "kept"),
 )
+FOLDS = "folds"  # the folder of a cross-validation's runs; their table is `folds.csv`
 HISTORY = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_auc", "seconds")
 
 
@@ -133,6 +134,13 @@ class RunDir:
         """Tell whether a run was finished here."""
         return (self / "metrics.json").exists() and not self.marker.exists()
 
+    @property
+    def folds(self) -> tuple["RunDir", ...]:
+        """Return the runs of a cross-validation's folds that were begun here, in order; of any other run nothing."""
+        paths = (self / FOLDS).iterdir() if (self / FOLDS).is_dir() else ()
+        runs = [RunDir(path) for path in paths if path.name.isdecimal()]
+        return tuple(sorted((run for run in runs if run.exists), key=lambda run: int(run.path.name)))
+
     def json(self, name: str) -> dict:
         """Read one of the run's JSON files."""
         return json.loads((self / name).read_text(encoding="utf-8"))
@@ -155,7 +163,7 @@ class RunDir:
             raise InputError(
                 f"`--out` must be a directory that can be made. Received: {self.path}: {error}."
             ) from error
-        if not self.exists and {path.name for path in self.path.iterdir()} - {self.progress.name}:
+        if not self.exists and {path.name for path in self.path.iterdir()} - {self.progress.name, FOLDS}:
             raise InputError(f"`--out` must be a new or empty directory, or a run's. Received: {self.path}.")
         self.progress.mkdir(exist_ok=True)
         with self.guard.open("w") as file:
@@ -167,7 +175,8 @@ class RunDir:
                     "training."
                 ) from error
             for part in self.path.rglob(".writing-*"):
-                shutil.rmtree(part)
+                if part.relative_to(self.path).parts[0] != FOLDS:  # which another process may be training
+                    shutil.rmtree(part)
             if fresh:
                 self._clear()
             yield
@@ -200,9 +209,14 @@ class RunDir:
 
     def _clear(self) -> None:
         """Remove what a run wrote here, and nothing else."""
-        for name in FILES:
+        for name in (*FILES, f"{FOLDS}.csv"):
             (self / name).unlink(missing_ok=True)
         shutil.rmtree(self / "tensorboard", ignore_errors=True)
+        for fold in self.folds:
+            with fold.open(fresh=True):
+                shutil.rmtree(fold.progress)
+            with contextlib.suppress(OSError):  # what is not ours stays
+                fold.path.rmdir()
         for path in self.progress.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
@@ -234,14 +248,31 @@ def find_run(path: str | Path, complete: bool = True) -> RunDir:
 
     Args:
         path: Where it is.
-        complete: Whether it has to be complete.
+        complete: Whether it has to be complete, and one network's.
 
     Raises:
-        InputError: If there is none at `path`, or it is unfinished and should not be.
+        InputError: If there is none at `path`, or it is unfinished or a cross-validation and should not be.
     """
     run = RunDir(Path(path))
     if not run.exists:
         raise InputError(f"RUN must be the directory of a run, as `tlmed train` makes it. Received: {str(path)!r}.")
     if complete and not run.complete:
         raise InputError(f"RUN must be complete; the same `tlmed train` command continues it. Received: {str(path)!r}.")
+    if complete:
+        check_single(run)
     return run
+
+
+def check_single(run: RunDir) -> None:
+    """Refuse a cross-validation where the run of one network is wanted.
+
+    Raises:
+        InputError: With the directories of its folds.
+    """
+    if folds := run.folds:
+        names = ", ".join(str(fold.path) for fold in (folds if len(folds) < 4 else folds[:2]))
+        more = f" to {folds[-1].path}" if len(folds) >= 4 else ""
+        raise InputError(
+            f"RUN must be the run of one network; of a cross-validation give one of its folds: {names}{more}. "
+            f"Received: {str(run.path)!r}, a cross-validation of {len(folds)} folds."
+        )

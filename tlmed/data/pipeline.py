@@ -15,6 +15,7 @@ from tlmed.data.sources import check_exists, open_source
 from tlmed.data.splits import assign_splits, describe, find_leaks
 from tlmed.data.table import Table, count, extensions, is_image, listed
 from tlmed.errors import InputError
+from tlmed.recipe import KFold
 from tlmed.seeds import derive
 
 
@@ -180,7 +181,7 @@ def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
 def load(
     source: str | Path,
     image_size: tuple[int, int],
-    fractions: Sequence[float] | None = (0.70, 0.15, 0.15),
+    split: Sequence[float] | KFold | None = (0.70, 0.15, 0.15),
     seed: int = 0,
     skip_bad: bool = False,
     memory_bytes: int = 2**30,
@@ -191,8 +192,8 @@ def load(
     Args:
         source: Any form that `open_source` takes.
         image_size: Height and width in pixels.
-        fractions: The parts of train, val and test for splits that tlmed makes; they add up to 1. None makes every
-            image a test image, whatever split it is given in: an external set.
+        split: The parts of train, val and test for splits that tlmed makes, which add up to 1; or one fold of a
+            cross-validation. None makes every image a test image, whatever split it is given in: an external set.
         seed: The run's seed; it decides the splits.
         skip_bad: Leave broken images out and list them, instead of refusing the data.
         memory_bytes: Resized pixels are kept in memory if they take no more than this; otherwise in a nameless file in
@@ -212,14 +213,37 @@ def load(
     faulty = tuple((table.paths[row], reason) for row, reason in broken.items())
     table = table.take(usable)
     digests = tuple(digests[row] for row in usable)
-    if fractions is None:
+    if split is None:
         table = dataclasses.replace(table, splits=("test",) * len(table))
-        splits, made = np.array(table.splits), False
-    else:
-        splits, made = assign_splits(table, digests, fractions, seed)
-    warnings = (*_describe_files(table, faulty), *describe(table, digests, splits, made))
-    leaks = find_leaks(table, digests, splits)
-    return ImageSet(table, splits, digests, tuple(image_size), faulty, warnings, leaks, made, pixels)
+    test = np.full(len(table), "test")
+    images = ImageSet(table, test, digests, tuple(image_size), faulty, (), (), False, pixels)
+    return _put(images, test, False) if split is None else divide(images, split, seed)
+
+
+def divide(images: ImageSet, split: Sequence[float] | KFold, seed: int) -> ImageSet:
+    """Return the same images, which are not read again, in other splits; given ones stay as they are.
+
+    Args:
+        images: The images.
+        split: As for `load`, and not None.
+        seed: The run's seed.
+
+    Raises:
+        InputError: They cannot be divided so.
+    """
+    return _put(images, *assign_splits(images.table, images.sha256, split, seed))
+
+
+def _put(images, splits, made) -> ImageSet:
+    """Return images with these splits, and with what is to be said of them."""
+    table, digests = images.table, images.sha256
+    return dataclasses.replace(
+        images,
+        splits=splits,
+        warnings=(*_describe_files(table, images.broken), *describe(table, digests, splits, made)),
+        leaks=find_leaks(table, digests, splits),
+        split_made=made,
+    )
 
 
 def read_files(

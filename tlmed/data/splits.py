@@ -2,18 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tlmed.data.table import SPLITS, Table, count, listed
 from tlmed.errors import InputError
+from tlmed.recipe import KFold, find_faults
 from tlmed.seeds import derive
 
 HEADER = ("path", "label", "group", "split", "sha256")
 
 
 def assign_splits(
-    table: Table, sha256: Sequence[str], fractions: Sequence[float], seed: int
+    table: Table, sha256: Sequence[str], scheme: Sequence[float] | KFold, seed: int
 ) -> tuple[np.ndarray, bool]:
     """Return the split of every image: the given one, or one of ours.
 
@@ -22,26 +24,98 @@ def assign_splits(
     Args:
         table: Usable images only, in canonical order.
         sha256: The digest of every image's content.
-        fractions: The parts of train, val and test, 0..1; they add up to 1.
+        scheme: The parts of train, val and test, 0..1, which add up to 1; or one fold of a cross-validation.
         seed: The run's seed.
 
     Returns:
         An array of "train", "val" and "test"; and whether any of it was decided here.
 
     Raises:
-        InputError: A class has too few images, or the given splits cannot be used.
+        InputError: A class has too few images, the given splits cannot be used, or cross-validation is asked for where
+            splits are given.
     """
     units = join_units(table.groups, sha256)
+    if isinstance(scheme, KFold):
+        return _assign_fold(table, units, scheme, seed), True
     if table.splits is None:
-        return _made(table, units, dict(zip(SPLITS, fractions, strict=True)), seed), True
+        return _made(table, units, dict(zip(SPLITS, scheme, strict=True)), seed), True
     given = np.array(table.splits)
     _check_given(table, given)
     if "val" in given:
         return given, False
     rows = np.flatnonzero(given == "train")
-    parts = {"train": fractions[0], "val": fractions[1]}
+    parts = {"train": scheme[0], "val": scheme[1]}
     given[rows] = _made(table.take(rows), units[rows], parts, seed)
     return given, True
+
+
+def _assign_fold(table: Table, units: np.ndarray, scheme: KFold, seed: int) -> np.ndarray:
+    """Return the splits of one fold; the first one, with which a cross-validation begins, looks at all of them.
+
+    What is wrong with the last fold is so told before the first is trained, and not days later.
+    """
+    if faults := [*find_faults(scheme), *find_scheme_faults(table, scheme)]:
+        raise InputError(faults)
+    if scheme.fold is None:
+        raise InputError(
+            f"`fold` must be a number from 1 to {scheme.folds} where images are divided. Received: fold=None."
+        )
+    numbers = range(1, scheme.folds + 1) if scheme.fold == 1 else [scheme.fold]
+    found = {number: _divide(table, units, replace(scheme, fold=number), seed) for number in numbers}
+    _check_folds(table, units, found, scheme)
+    return found[scheme.fold]
+
+
+def find_scheme_faults(table: Table, scheme: Sequence[float] | KFold) -> list[str]:
+    """Return what keeps images from being divided by a scheme, as far as it is seen without reading them."""
+    if not isinstance(scheme, KFold) or table.splits is None:
+        return []
+    given = " and ".join(_in_order(np.array(table.splits)))
+    return [
+        "Cross-validation must divide the images itself: give them without splits of their own (a folder of class "
+        "folders, a CSV without the column `split`), or give `data.split` three fractions, with which given splits "
+        f"stay as they are. Received: data={table.source}, which gives {given}, with data.split={scheme!r}."
+    ]
+
+
+def _divide(table: Table, units: np.ndarray, scheme: KFold, seed: int) -> np.ndarray:
+    """Return the splits of one fold: its part of the images is test, a share of the others val."""
+    repeat, fold = scheme.place()
+    classes, named = len(table.classes), (seed, "cross-validation", repeat)
+    parts = split_units(table.labels, _renumber(units), [1 / scheme.k] * scheme.k, derive(*named), classes)
+    splits = np.where(parts == fold - 1, "test", "train").astype("<U5")
+    rest = np.flatnonzero(parts != fold - 1)
+    fractions = (1 - scheme.val, scheme.val)
+    chosen = split_units(table.labels[rest], _renumber(units[rest]), fractions, derive(*named, fold, "val"), classes)
+    splits[rest[chosen == 1]] = "val"
+    return splits
+
+
+def _renumber(units: np.ndarray) -> np.ndarray:
+    """Number units from 0 without gaps, in the same order."""
+    return np.unique(units, return_inverse=True)[1]
+
+
+def _check_folds(table: Table, units: np.ndarray, found: dict[int, np.ndarray], scheme: KFold) -> None:
+    """Refuse a class that train, val or test of some fold lacks."""
+    faults, kind = [], "separate groups" if table.groups else "different images"
+    needed = scheme.k if scheme.k > 2 else 4  # of two folds each must leave two to the other, for train and val
+    for label, name in enumerate(table.classes):
+        rows = table.labels == label
+        absent = [
+            f"{split} of fold {number}"
+            for number, splits in found.items()
+            for split in SPLITS
+            if split not in splits[rows]
+        ]
+        if absent:
+            faults.append(
+                f"A class must have images in train, val and test of every fold: {needed} {kind} or more; fewer folds "
+                f"need fewer. Received: class '{name}' with {count(int(rows.sum()), 'image')} in "
+                f"{len(np.unique(units[rows]))} of them, none for {listed(absent, 4)} of {scheme.folds}."
+            )
+    if faults:
+        raise InputError(faults)
 
 
 def join_units(groups: Sequence[str] | None, sha256: Sequence[str]) -> np.ndarray:
@@ -151,7 +225,7 @@ def _made(table: Table, units: np.ndarray, parts: dict[str, float], seed: int) -
     """Split the table's rows into named parts and refuse a class that some part lacks."""
     total = sum(parts.values())
     fractions = [fraction / total for fraction in parts.values()]
-    units = np.unique(units, return_inverse=True)[1]  # numbered from 0 without gaps, in the same order
+    units = _renumber(units)
     chosen = split_units(table.labels, units, fractions, seed, len(table.classes))
     splits = np.array(list(parts))[chosen]
     _check_made(table, units, splits, [name for name, fraction in parts.items() if fraction > 0])

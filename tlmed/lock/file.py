@@ -11,7 +11,7 @@ from tlmed.lock.content import FORMAT, make_lock
 from tlmed.lock.shape import find_shape_faults
 from tlmed.lock.words import show
 from tlmed.recipe import Recipe, from_json
-from tlmed.rundir import RunDir, write_json
+from tlmed.rundir import RunDir, check_single, write_json
 
 NAME = "lock.json"
 CHECKSUM = "sha256"
@@ -94,6 +94,7 @@ def find_lock(path: Path) -> Path:
     if (path / NAME).exists():
         return path / NAME
     run = RunDir(path)
+    check_single(run)  # the folds of a cross-validation have a lock each
     kind = "an unfinished run" if run.marker.exists() else "a run of an older tlmed" if run.exists else "a directory"
     raise InputError(
         f"RUN must be a complete run that holds {NAME}, as `tlmed train` writes it. "

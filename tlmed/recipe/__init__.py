@@ -21,6 +21,7 @@ from tlmed.recipe.sections import (
     Dense,
     Hybrid,
     Images,
+    KFold,
     Phase,
 )
 from tlmed.recipe.settings import override, parse
@@ -40,6 +41,7 @@ __all__ = [
     "Dense",
     "Hybrid",
     "Images",
+    "KFold",
     "Phase",
     "Recipe",
     "changed_modules",

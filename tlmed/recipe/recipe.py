@@ -15,6 +15,7 @@ from tlmed.recipe.sections import (
     Dense,
     Hybrid,
     Images,
+    KFold,
     Phase,
 )
 
@@ -128,8 +129,11 @@ def find_faults(part, path: str = "") -> list[str]:
     ["`thaw` must be a whole number of blocks, 0 or more, or 'all'. Received: thaw=-1."]
     """
     faults = find_field_faults(part, path)
+    if isinstance(part, KFold) and not faults:
+        faults += _find_fold_faults(part, path)
     if isinstance(part, Recipe):
         for find in (
+            _find_split_faults,
             _find_name_faults,
             _find_head_faults,
             _find_backbone_faults,
@@ -138,6 +142,22 @@ def find_faults(part, path: str = "") -> list[str]:
         ):
             faults += find(part)
     return faults
+
+
+def _find_split_faults(recipe) -> list[str]:
+    split = getattr(recipe.data, "split", None)
+    if not isinstance(split, KFold) or find_field_faults(split):
+        return []
+    return _find_fold_faults(split, "data.split.")
+
+
+def _find_fold_faults(split, path) -> list[str]:
+    if split.fold is None or split.fold <= split.folds:
+        return []
+    return [
+        f"`{path}fold` must be a number from 1 to {split.folds}, or None for all. "
+        f"Received: fold={split.fold} with k={split.k}, repeats={split.repeats}."
+    ]
 
 
 def _find_name_faults(recipe) -> list[str]:

@@ -22,13 +22,45 @@ Plain = int | float | str | bool | None
 
 
 @section
+class KFold:
+    """Cross-validation: the images are divided into `k` folds, and each fold is the test split of a run of its own.
+
+    Attributes:
+        k: How many folds the images are divided into.
+        repeats: How often they are divided, anew each time.
+        val: The share of what is not test that becomes validation.
+        fold: None: a run for each fold, `k * repeats` in all, and their mean. A number from 1: this fold's run alone.
+    """
+
+    k: int = must("a whole number of 2 or more", lambda k: k >= 2)
+    repeats: int = count(default=1)
+    val: float = must("a fraction above 0 and below 1", lambda val: 0 < val < 1, default=0.15)
+    fold: int | None = optional_count(default=None)
+
+    @property
+    def folds(self) -> int:
+        """Return how many folds there are in all."""
+        return self.k * self.repeats
+
+    def place(self) -> tuple[int, int]:
+        """Return the repeat that `fold` is in, and its place there, both from 1.
+
+        >>> KFold(k=5, repeats=2, fold=7).place()
+        (2, 2)
+        """
+        repeat, fold = divmod(self.fold - 1, self.k)
+        return repeat + 1, fold + 1
+
+
+@section
 class Images:
     """Where the images come from and how they are read.
 
     Attributes:
         source: A folder, a `.csv`, a MedMNIST `.npz`, or `tfds:NAME`; see the guide on data.
         image_size: Height and width, in pixels, that every image is resized to.
-        split: Fractions of train, validation and test, used where the data brings no split of its own.
+        split: Fractions of train, validation and test, used where the data brings no split of its own; or a `KFold`,
+            for data that brings none.
         batch_size: Images per training step.
         positive: The positive class of a two-class task; by default the second in sorted order.
     """
@@ -39,9 +71,9 @@ class Images:
         lambda size: all(16 <= side <= 4096 for side in size),
         default=(224, 224),
     )
-    split: tuple[float, float, float] = must(
-        "three fractions above 0 that sum to 1: train, val, test",
-        lambda split: all(map(positive, split)) and abs(sum(split) - 1) < 1e-6,
+    split: tuple[float, float, float] | KFold = must(
+        "three fractions above 0 that sum to 1: train, val, test; or a KFold(...)",
+        lambda split: isinstance(split, KFold) or (all(map(positive, split)) and abs(sum(split) - 1) < 1e-6),
         default=(0.70, 0.15, 0.15),
     )
     batch_size: int = count(default=32)

@@ -1,5 +1,6 @@
 """Replace fields of a recipe by text, as `--set KEY=VALUE` does."""
 
+import ast
 import dataclasses
 import types
 import typing
@@ -17,7 +18,7 @@ def override(recipe: Recipe, settings) -> Recipe:
         recipe: The recipe to start from; it stays as it is.
         settings: Texts `KEY=VALUE`. KEY is dotted (`data.batch_size`; `phases.0.epochs` for one phase,
             `phases.epochs` for all; `head.grid.C` for one parameter of a grid). VALUE gets the field's type; tuples
-            are written with commas.
+            are written with commas, a whole section as a recipe writes it: `data.split=KFold(5)`.
 
     Raises:
         InputError: With every unknown key and every value that breaks a rule.
@@ -62,13 +63,22 @@ def _replace(part, keys, text, path):
         raise InputError(
             f"`{path}{name}` is not a field of {type(part).__name__} ({known}).{did_you_mean(name, specs)} {received}"
         )
-    value = getattr(part, name)
+    value, hint = getattr(part, name), typing.get_type_hints(type(part))[name]
     nested = dataclasses.is_dataclass(value) or isinstance(value, dict) or name == "phases"
-    if nested != bool(rest):
-        fault = "holds fields of its own: set one of them" if nested else "holds no fields"
-        raise InputError(f"`{path}{name}` {fault}. {received}")
-    hint = typing.get_type_hints(type(part))[name]
-    return _with(part, name, _replace(value, rest, text, f"{path}{name}.") if nested else parse(text, hint))
+    if nested and rest:
+        return _with(part, name, _replace(value, rest, text, f"{path}{name}."))
+    whole = parse(text, hint)
+    if nested and not fits(whole, hint):
+        raise InputError(f"`{path}{name}` holds fields of its own: set one of them. {received}")
+    if rest:
+        has = "".join(f"; a {option.__name__}(...) has some, if it is set first" for option in _sections(hint))
+        raise InputError(f"`{path}{name}` holds no fields{has}. {received}")
+    return _with(part, name, whole)
+
+
+def _sections(hint) -> list[type]:
+    """Return the sections that a field can hold."""
+    return [option for option in (typing.get_args(hint) or (hint,)) if dataclasses.is_dataclass(option)]
 
 
 def _with(part, name, value):
@@ -102,8 +112,13 @@ def parse(text: str, hint):
     ((64, 64), None, 0.5)
     >>> parse("VGG16", str | tuple[str, ...]), parse("LeNet5,VGG16", str | tuple[str, ...])
     ('VGG16', ('LeNet5', 'VGG16'))
+    >>> from tlmed.recipe import KFold
+    >>> parse("KFold(5, repeats=3)", tuple[float, float, float] | KFold)
+    KFold(k=5, repeats=3, val=0.15, fold=None)
     """
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return _parse_section(text, hint)
     if origin in (types.UnionType, typing.Union):
         return _parse_union(text, args)
     if origin is tuple:
@@ -115,6 +130,20 @@ def parse(text: str, hint):
         return hint(text) if hint in (int, float) else text
     except ValueError:
         return text
+
+
+def _parse_section(text, hint):
+    """Read a call of a section, whose arguments are literals; what it says is never run."""
+    try:
+        call = ast.parse(text, mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != hint.__name__:
+            return text
+        given = [ast.literal_eval(argument) for argument in call.args]
+        named = [(keyword.arg, ast.literal_eval(keyword.value)) for keyword in call.keywords]
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):  # the last two: brackets in thousands
+        return text
+    names = [name for name, _ in named]
+    return hint(*given, **dict(named)) if all(names) and len(set(names)) == len(names) else text
 
 
 def _parse_union(text, options):

@@ -13,14 +13,15 @@ from tlmed import backbones, metrics
 from tlmed.backbones import Backbone
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.cache import cache_folder, cache_limit
-from tlmed.data import ImageSet, KnownPixels, load, open_source
+from tlmed.data import ImageSet, KnownPixels, divide, load, open_source
+from tlmed.data.splits import find_scheme_faults
 from tlmed.environment import memory_limit
 from tlmed.errors import CheckFailed, InputError
 from tlmed.features import feature_model
 from tlmed.features.engines import OpenVino, choose_engine
 from tlmed.phases import Classifier
 from tlmed.plan import Terms, expand, find_schedule_faults, make_plan, memory_needed
-from tlmed.recipe import Augment, Hybrid, Phase, Recipe
+from tlmed.recipe import Augment, Hybrid, KFold, Phase, Recipe
 from tlmed.replicas import replicas
 from tlmed.run.clock import Clock
 from tlmed.run.networks import assemble, build_backbone
@@ -49,8 +50,23 @@ class Prepared:
     plan: dict
 
 
-def prepare(recipe: Recipe, own: keras.Model | None, skip_bad: bool, clock: Clock, voice: Voice) -> Prepared:
+def prepare(
+    recipe: Recipe,
+    own: keras.Model | None,
+    skip_bad: bool,
+    clock: Clock,
+    voice: Voice,
+    read: ImageSet | None = None,
+) -> Prepared:
     """Build the network, read the images, make the plan.
+
+    Args:
+        recipe: The recipe.
+        own: A network of the user's own instead of the recipe's backbone.
+        skip_bad: Leave out images that cannot be read.
+        clock: Takes the time of each stage.
+        voice: Where to tell of it.
+        read: The recipe's images, if they were read already, in whatever splits.
 
     Raises:
         InputError: With every fault of backbone, weights, image size, schedule, classifier and data.
@@ -65,8 +81,11 @@ def prepare(recipe: Recipe, own: keras.Model | None, skip_bad: bool, clock: Cloc
     clock.reading = time.perf_counter()
     with clock.stage("read images"), _collected(faults):
         settings = recipe.data
-        known = KnownPixels(cache_folder(), settings.image_size) if recipe.cache != "off" else None
-        images = load(settings.source, settings.image_size, settings.split, recipe.seed, skip_bad, known=known)
+        if read is not None:
+            images = divide(read, settings.split, recipe.seed)
+        else:
+            known = KnownPixels(cache_folder(), settings.image_size) if recipe.cache != "off" else None
+            images = load(settings.source, settings.image_size, settings.split, recipe.seed, skip_bad, known=known)
         faults += _find_label_faults(recipe, images)
         faults += _find_step_faults(recipe, images)
     if faults:
@@ -101,6 +120,7 @@ def preview(recipe: Recipe) -> tuple[list[str], dict, tuple[Phase, ...]]:
         weights = backbones.locate(recipe.backbone, recipe.weights, size)
     with _collected(faults):
         table = open_source(recipe.data.source)
+        faults += find_scheme_faults(table, recipe.data.split)
         metrics.positive_index(table.classes, recipe.data.positive)
     if isinstance(recipe.head, Hybrid):
         faults += _hybrids().find_classifier_faults(recipe)
@@ -114,7 +134,21 @@ def preview(recipe: Recipe) -> tuple[list[str], dict, tuple[Phase, ...]]:
         f"Weights: {weights}",
         f"Images: {len(table.paths)} of {recipe.data.source}; classes: {', '.join(table.classes)}",
     ]
-    return words, plan, phases
+    return [*words, *_describe_folds(recipe, len(table))], plan, phases
+
+
+def _describe_folds(recipe, images) -> list[str]:
+    """Return what cross-validation makes of so many images, about; nothing for other splits."""
+    split = recipe.data.split
+    if not isinstance(split, KFold):
+        return []
+    test = images / split.k
+    val = (images - test) * split.val
+    sizes = f"about train {images - test - val:.0f}, val {val:.0f}, test {test:.0f} images in each"
+    if split.fold is not None:
+        return [f"Cross-validation: fold {split.fold} of {split.folds} alone; {sizes}"]
+    times = f", repeated {split.repeats} times: {split.folds} runs" if split.repeats > 1 else ": a run for each"
+    return [f"Cross-validation: {split.k} folds{times}; {sizes}"]
 
 
 def check_leaks(images: ImageSet, strict: bool, voice: Voice) -> None:

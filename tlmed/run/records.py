@@ -59,9 +59,14 @@ def open_run(workers: Workers, recipe: Recipe, recipe_file, images: ImageSet, fr
         workers.follow()
         run.mark("Started.")
         write_csv(run / "splits.csv", HEADER, rows)
-        write_json(run / "recipe.json", to_json(recipe))
-        write_text(run / "recipe.py", recipe_file.read_text("utf-8") if recipe_file else to_source(recipe))
+        write_recipe(run, recipe, recipe_file)
         yield
+
+
+def write_recipe(run: RunDir, recipe: Recipe, recipe_file: Path | None) -> None:
+    """Write `recipe.json`, and `recipe.py`: the file that the recipe was loaded from, or code that makes it."""
+    write_json(run / "recipe.json", to_json(recipe))
+    write_text(run / "recipe.py", recipe_file.read_text("utf-8") if recipe_file else to_source(recipe))
 
 
 def describe_rows(images: ImageSet) -> dict[str, str]:

@@ -2,14 +2,17 @@
 
 import contextlib
 import dataclasses
+import functools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
+from tlmed.data import ImageSet
+from tlmed.errors import InputError
 from tlmed.failures import explained
 from tlmed.inference import load_model
 from tlmed.lock import write_lock
@@ -17,6 +20,7 @@ from tlmed.recipe import Hybrid, Recipe, find_recipe, load_recipe
 from tlmed.replicas import choose_strategy, grow_memory
 from tlmed.report import write_report
 from tlmed.run.clock import Clock
+from tlmed.run.crossvalidation import cross_validate, is_cross_validation
 from tlmed.run.outcome import Outcome
 from tlmed.run.preparation import Prepared, check_leaks, prepare
 from tlmed.run.records import (
@@ -32,7 +36,7 @@ from tlmed.run.records import (
 from tlmed.run.schedule import train_phases
 from tlmed.run.scoring import evaluate_run
 from tlmed.run.workers import Workers, working_together
-from tlmed.rundir import RunDir, write_json
+from tlmed.rundir import RunDir, check_single, write_json
 from tlmed.voice import SILENT, Voice
 
 
@@ -52,7 +56,12 @@ class Run:
         return RunDir(self.path).json("metrics.json")
 
     def model(self) -> keras.Model:
-        """Load the trained network: raw RGB images, 0..255, in; one probability per class out, of a hybrid features."""
+        """Load the trained network: raw RGB images, 0..255, in; one probability per class out, of a hybrid features.
+
+        Raises:
+            InputError: Of a cross-validation, which has a network for each fold.
+        """
+        check_single(RunDir(self.path))
         return load_model(RunDir(self.path))
 
 
@@ -71,7 +80,8 @@ def train(
 ) -> Run:
     """Train a recipe and evaluate the result.
 
-    A run that was stopped continues behind the last step that was saved; a complete one is returned as it is.
+    A run that was stopped continues behind the last step that was saved; a complete one is returned as it is. With
+    `split=KFold(...)` a run for each fold is trained below the run directory, which holds their mean.
 
     Args:
         recipe: A recipe, its file, or a shipped recipe's name.
@@ -101,18 +111,71 @@ def train(
         recipe = dataclasses.replace(recipe, backbone=f"own:{backbone.name}", weights="own")
     name = recipe_file.stem if recipe_file else "recipe"
     out = Path(out or f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    train_one = functools.partial(
+        _train_one,
+        backbone=backbone,
+        skip_bad=skip_bad,
+        strict=strict,
+        recipe_file=recipe_file,
+        choices=choices,
+        voice=voice,
+    )
+    if is_cross_validation(recipe):
+        cross_validate(recipe, out, _make_fold_trainer(train_one, backbone), recipe_file, fresh, voice)
+    else:
+        train_one(recipe, out, fresh=fresh)
+    return Run(out)
+
+
+def _make_fold_trainer(train_one: Callable[..., None], backbone: keras.Model | None) -> Callable[..., None]:
+    """Return what trains one fold after another, on images that are read once.
+
+    Each fold begins with the weights that the user's network has now. A network that Keras cannot draw again is trained
+    itself, and would take what it learnt to the next fold, whose test images it has seen.
+    """
+    if backbone is not None and not backbone.built:
+        raise InputError(
+            "`backbone` must have its weights before a cross-validation, which gives them to each fold: call it on an "
+            f"image first. Received: model={backbone.name!r}, not built."
+        )
+    weights = backbone.get_weights() if backbone is not None else None
+    read = []
+
+    def train_fold(recipe: Recipe, out: Path, fresh: bool, begin: Callable[[], None]) -> None:
+        if backbone is not None:
+            backbone.set_weights(weights)
+
+        def prepared(images: ImageSet) -> None:
+            read[:] = [images]
+            begin()
+
+        train_one(recipe, out, fresh=fresh, begin=prepared, read=read[0] if read else None)
+
+    return train_fold
+
+
+def _train_one(
+    recipe, out, *, backbone, skip_bad, strict, recipe_file, choices, voice, fresh, begin=lambda images: None, read=None
+) -> None:
+    """Train one network, or one classifier, and evaluate it.
+
+    Of one fold of several, `begin` is called with the images before anything is written, and `read` are the images if
+    an earlier fold read them.
+    """
     fields = flat_fields(recipe)
     del fields["data.source"]  # the images themselves are compared
     with working_together(fields, out) as workers:
         run, voice = workers.run, voice if workers.is_chief else SILENT
         if workers.decide(lambda: not fresh and run.exists and holds_same_recipe(run, recipe) and run.complete):
             voice.say(f"{out} is complete already; --fresh trains it again.\nReport: {out / 'report.html'}")
-            return Run(out)
+            return
         clock = Clock()
-        with (
-            _prepared(recipe, workers, backbone, skip_bad, strict, choices is None, clock, voice) as prepared,
-            open_run(workers, recipe, recipe_file, prepared.images, fresh),
-        ):
+        with contextlib.ExitStack() as stack:
+            prepared = stack.enter_context(
+                _prepared(recipe, workers, backbone, skip_bad, strict, choices is None, clock, voice, read)
+            )
+            begin(prepared.images)
+            stack.enter_context(open_run(workers, recipe, recipe_file, prepared.images, fresh))
             _write_plan(recipe, recipe_file, workers, prepared, choices or {}, voice)
             outcome = _train(recipe, run, prepared, clock, voice)
             evaluate_run(recipe, run, prepared.images, outcome, clock, voice)
@@ -123,7 +186,6 @@ def train(
                 run.finish()
             workers.wait()
         voice.say(f"Run: {out}\nReport: {out / 'report.html'}")
-    return Run(out)
 
 
 def rehearse(
@@ -159,7 +221,7 @@ def rehearse(
 
 
 @contextlib.contextmanager
-def _prepared(recipe, workers, backbone, skip_bad, strict, continues, clock, voice) -> Iterator[Prepared]:
+def _prepared(recipe, workers, backbone, skip_bad, strict, continues, clock, voice, read=None) -> Iterator[Prepared]:
     """Choose devices, seed what draws by itself, build, read and plan; what goes wrong in the block is explained."""
     grow_memory()
     strategy = choose_strategy(recipe.distribute, max(1, len(workers.addresses)), recipe.data.batch_size)
@@ -167,7 +229,7 @@ def _prepared(recipe, workers, backbone, skip_bad, strict, continues, clock, voi
     if recipe.deterministic:
         tf.config.experimental.enable_op_determinism()
     with strategy.scope(), explained(workers.run, recipe.data.batch_size, recipe.data.image_size, continues):
-        prepared = prepare(recipe, backbone, skip_bad, clock, voice)
+        prepared = prepare(recipe, backbone, skip_bad, clock, voice, read)
         check_leaks(prepared.images, strict, voice)
         workers.compare("images", describe_rows(prepared.images))
         yield prepared

@@ -1,0 +1,506 @@
+"""Cross-validation: every image is tested once, no fold sees what it is tested on, and the mean says what it is."""
+
+import csv
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import tlmed
+from tests.conftest import SMALL, write_images
+from tests.test_data_splits import digests, table
+from tlmed import backbones
+from tlmed.data import divide, load
+from tlmed.data.splits import assign_splits, find_leaks
+from tlmed.errors import InputError, Interrupted
+from tlmed.inference import evaluate
+from tlmed.recipe import Images, KFold, find_recipe, from_json, load_recipe, override, to_json, to_source
+from tlmed.reproduce import Request, reproduce
+from tlmed.run import Voice, preparation, preview, schedule, story
+from tlmed.run.averages import average
+from tlmed.run.crossvalidation import name_folds
+from tlmed.rundir import RunDir, find_run, read_csv
+from tlmed.status import describe_status
+
+NAME = "feature_extractor"
+SETTINGS = (*SMALL, "phases.epochs=1", "cache=on", "engine=tensorflow", "data.split=KFold(3)")
+
+
+def small(*settings):
+    return override(load_recipe(NAME), [*SETTINGS, *settings])
+
+
+@pytest.fixture(scope="module")
+def crossed(images, tmp_path_factory):
+    """Give a cross-validation in three folds, and what it said."""
+    said, reads = [], []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparation, "load", lambda *a, **k: reads.append(a) or load(*a, **k))
+        out = tmp_path_factory.mktemp("runs") / "crossed"
+        run = tlmed.train(small(), out, images, recipe_file=find_recipe(NAME), voice=Voice(say=said.append))
+    assert len(reads) == 1  # for all folds
+    return run, said
+
+
+@pytest.fixture
+def copy(crossed, tmp_path):
+    """Give a copy of the cross-validation, to be spoilt."""
+    return Path(shutil.copytree(crossed[0].path, tmp_path / "copy"))
+
+
+def split(data, sha=None, seed=0, **fields):
+    return assign_splits(data, sha or digests(len(data)), KFold(**fields), seed)[0]
+
+
+@pytest.mark.parametrize("sizes", [(437, 210, 133), (7, 11), (20,) * 5])
+@pytest.mark.parametrize(("k", "repeats"), [(2, 1), (5, 2), (7, 1)])
+def test_every_image_is_tested_once_in_each_repeat_and_classes_are_spread_evenly(sizes, k, repeats):
+    data = table(sizes)
+    folds = [split(data, k=k, repeats=repeats, fold=fold + 1) for fold in range(k * repeats)]
+    for repeat in range(repeats):
+        tested = np.sum([splits == "test" for splits in folds[repeat * k : (repeat + 1) * k]], axis=0)
+        assert (tested == 1).all()
+    for splits in folds:
+        found = {name: np.bincount(data.labels[splits == name], minlength=len(sizes)) for name in set(splits)}
+        assert set(found) == {"train", "val", "test"}
+        assert np.abs(found["test"] - np.array(sizes) / k).max() <= 1
+        assert np.abs(found["val"] - 0.15 * (np.array(sizes) - found["test"])).max() <= 1
+        assert min(counts.min() for counts in found.values()) >= 1
+    assert len({tuple(splits) for splits in folds}) == len(folds)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_and_identical_files_stay_together_in_every_fold(seed):
+    random = np.random.RandomState(seed)
+    groups = tuple(f"p{random.randint(90)}-{row < 200}" for row in range(300))
+    data, sha = table((200, 100), groups=groups), tuple(f"{random.randint(280):064x}" for _ in range(300))
+    folds = [split(data, sha, seed, k=4, repeats=2, fold=fold) for fold in range(1, 9)]
+    for splits in folds:
+        assert not [leak for leak in find_leaks(data, sha, splits) if " is in " in leak]
+    assert np.sum([splits == "test" for splits in folds], axis=0).tolist() == [2] * 300
+
+
+def test_seed_repeat_and_fold_decide_and_nothing_else():
+    data = table((30, 30))
+    one = split(data, k=3, repeats=2, fold=2)
+    np.testing.assert_array_equal(one, split(data, k=3, repeats=5, fold=2))
+    assert (one != split(data, k=3, repeats=2, fold=5)).any()
+    assert (one != split(data, seed=1, k=3, fold=2)).any()
+    # `val` moves nothing between train and test.
+    np.testing.assert_array_equal(one == "test", split(data, k=3, fold=2, val=0.4) == "test")
+    assert (split(data, k=3, fold=2, val=0.4) == "val").sum() == 16
+
+
+def test_the_folds_of_seed_0_are_pinned():
+    # Printed by this call itself. A change makes old and new runs incomparable, and belongs in the changelog.
+    folds = [split(table((6, 5)), k=2, repeats=2, fold=fold) for fold in (1, 2, 3, 4)]
+    pinned = ["earereeaeer", "reereareare", "reereareeea", "erreaeerrae"]  # the second letters of the names
+    assert ["".join(name[1] for name in splits) for splits in folds] == pinned
+
+
+@pytest.mark.parametrize(
+    ("data", "sha", "fields", "words"),
+    [
+        (table((3, 20)), None, {"k": 5, "fold": 1}, ["'class0' with 3 images in 3", "5 different images", "of 5."]),
+        (table((3, 2, 9)), None, {"k": 5, "fold": 1}, ["'class0'", "'class1'"]),
+        (table((3, 20)), None, {"k": 2, "fold": 1}, ["4 different images", "of fold"]),
+        (
+            table((6, 9), groups=tuple("aaabbbcdefghijk")),
+            None,
+            {"k": 3, "fold": 1},
+            ["6 images in 2", "separate groups"],
+        ),
+        (table((4, 9)), ("0" * 64,) * 4 + digests(10)[1:], {"k": 3, "fold": 1}, ["4 images in 1 "]),
+        (table((9, 9)), None, {"k": 3}, ["`fold` must be a number from 1 to 3", "fold=None"]),
+        (table((9, 9)), None, {"k": 3, "fold": 4}, ["`fold` must be a number from 1 to 3", "fold=4"]),
+        (table((9, 9)), None, {"k": 1, "val": 0, "fold": 1}, ["`k` must be", "`val` must be"]),
+        (
+            table((9, 9), splits=("train", "test", "test") * 6),
+            None,
+            {"k": 3, "fold": 1},
+            ["must divide the images itself", "without the column `split`", "gives train and test"],
+        ),
+    ],
+)
+def test_what_cannot_be_divided_is_named(data, sha, fields, words):
+    with pytest.raises(InputError) as error:
+        split(data, sha, **fields)
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_the_first_fold_knows_what_is_wrong_with_the_last():
+    data = table((3, 20))  # of two folds one is left with a single image for train and val
+    with pytest.raises(InputError) as error:
+        split(data, k=2, fold=1)
+    (wrong,) = (fold for fold in (1, 2) if f"of fold {fold}" in str(error.value))
+    with pytest.raises(InputError):
+        split(data, k=2, fold=wrong)
+    other = 3 - wrong
+    assert other == 1 or set(split(data, k=2, fold=other)) == {"train", "val", "test"}
+
+
+def test_images_are_divided_again_without_being_read_again(images):
+    first = load(images, (32, 32), KFold(3, fold=1), 5)
+    again = divide(first, KFold(3, fold=2), 5)
+    anew = load(images, (32, 32), KFold(3, fold=2), 5)
+    assert again.pixels is first.pixels
+    np.testing.assert_array_equal(again.splits, anew.splits)
+    assert (again.split_made, again.warnings, again.leaks) == (anew.split_made, anew.warnings, anew.leaks)
+
+
+FAULTS = [
+    ({}, "`data.split.k` must be a whole number of 2 or more"),
+    ({"k": 1}, "k=1"),
+    ({"k": True}, "k=True"),
+    ({"k": 3, "repeats": 0}, "`data.split.repeats`"),
+    ({"k": 3, "val": 0.0}, "`data.split.val` must be a fraction above 0 and below 1"),
+    ({"k": 3, "val": 1}, "val=1"),
+    ({"k": 3, "fold": 0}, "`data.split.fold`"),
+    ({"k": 3, "repeats": 2, "fold": 7}, "must be a number from 1 to 6, or None for all. Received: fold=7 with k=3"),
+    ({"k": 3, "folds": 2}, "`data.split.folds` is not a field of KFold. Did you mean 'fold'?"),
+]
+
+
+@pytest.mark.parametrize(("fields", "words"), FAULTS)
+def test_a_fault_of_a_k_fold_is_named(fields, words):
+    with pytest.raises(InputError) as error:
+        dataclasses.replace(load_recipe(NAME), data=Images("x", split=KFold(**fields)))
+    assert len(error.value.faults) == 1
+    assert words in str(error.value)
+
+
+SETS = [
+    (["data.split=KFold(5)"], KFold(5)),
+    (["data.split=KFold(k=5, repeats=3)"], KFold(5, repeats=3)),
+    (["data.split= KFold( 5, 2, val = 0.2, fold=None )"], KFold(5, 2, 0.2)),
+    (["data.split=KFold(5)", "data.split.k=10", "data.split.fold=3"], KFold(10, fold=3)),
+    (["data.split=KFold(5, fold=3)", "data.split.fold=none"], KFold(5)),
+    (["data.split=KFold(5)", "data.split=0.5,0.25,0.25"], (0.5, 0.25, 0.25)),
+    (["data.split=(0.5, 0.25, 0.25)"], (0.5, 0.25, 0.25)),
+]
+
+
+@pytest.mark.parametrize(("settings", "value"), SETS)
+def test_a_k_fold_can_be_set_and_comes_back_from_json_and_source(settings, value, tmp_path):
+    recipe = override(load_recipe(NAME), settings)
+    assert recipe.data.split == value
+    assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe
+    (tmp_path / "again.py").write_text(to_source(recipe))
+    assert load_recipe(tmp_path / "again.py") == recipe
+
+
+BAD_SETS = [
+    ("data.split.k=10", "a KFold(...) has some, if it is set first"),
+    ("data.split=5", "three fractions above 0 that sum to 1: train, val, test; or a KFold(...)"),
+    ("data.split=KFold(5", "split='KFold(5'"),
+    ("data.split=KFold(5).x", "split='KFold(5).x'"),
+    ("data.split=KFold(k=5, k=6)", "split='KFold(k=5, k=6)'"),
+    ("data.split=KFold(**{'k': 5})", "or a KFold(...)"),
+    ("data.split=KFold(__import__('os').getpid())", "or a KFold(...)"),
+    ("data.split=" + "(" * 9999, "or a KFold(...)"),
+    ("data.split=KFold(5, fold=6)", "from 1 to 5"),
+    ("data.split=KFold(1)", "k=1"),
+]
+
+
+@pytest.mark.parametrize(("setting", "words"), BAD_SETS)
+def test_a_bad_setting_of_a_k_fold_is_an_error_and_never_run(setting, words):
+    with pytest.raises(InputError) as error:
+        override(load_recipe(NAME), [setting])
+    assert words in str(error.value)
+
+
+def test_the_corrected_interval_equals_a_hand_computed_one():
+    # Mean 0.82, s^2 = 0.0010 / 4 = 0.00025; k = 5: (1/5 + 1/4) s^2 = 0.0001125; t(4) = 2.776445 (any table).
+    entry = average("auc", {f"0{i}": {"value": 0.79 + i / 100} for i in range(1, 6)}, KFold(5))
+    half = 2.776445 * 0.0001125**0.5
+    assert (entry["value"], entry["low"], entry["high"]) == pytest.approx((0.82, 0.82 - half, 0.82 + half), abs=1e-8)
+    assert entry["method"] == "corrected resampled t, 5 folds (Nadeau & Bengio 2003)"
+    assert "note" not in entry
+    # Twice the folds: t(9) = 2.262157, and 1/10 for 1/5; s^2 = 0.0020 / 9. What folds share stays.
+    twice = average("auc", {str(i): {"value": 0.80 + i % 5 / 100} for i in range(10)}, KFold(5, repeats=2))
+    half = 2.262157 * ((1 / 10 + 1 / 4) * 0.0020 / 9) ** 0.5
+    assert (twice["low"], twice["high"]) == pytest.approx((0.82 - half, 0.82 + half), abs=1e-8)
+    assert "5 folds x 2 repeats" in twice["method"]
+
+
+def test_an_interval_stays_where_its_metric_can_be():
+    cut = average("auc", {"01": {"value": 0.9}, "02": {"value": 1.0}}, KFold(2))
+    assert (cut["low"], cut["high"]) == (0, 1)
+    assert cut["note"] == "The interval is cut at 0 and at 1."
+    assert average("mcc", {"01": {"value": 0.1}, "02": {"value": 0.3}}, KFold(2))["low"] == -1
+    assert average("log_loss", {"01": {"value": 1.0}, "02": {"value": 2.0}}, KFold(2))["high"] > 2
+
+
+def test_what_has_no_mean_or_no_interval_says_why():
+    entries = {"01": {"value": None, "reason": "No b."}, "02": {"value": 0.5}, "03": {"value": None, "reason": "No b."}}
+    found = average("auc", entries, KFold(3))
+    assert (found["value"], found["low"], found["reason"]) == (None, None, "In folds 01, 03: No b.")
+    same = average("auc", {"01": {"value": 1.0}, "02": {"value": 1.0}}, KFold(2))
+    assert (same["value"], same["low"], same["method"]) == (1.0, None, None)
+    assert "same value" in same["note"]
+
+
+def test_folds_have_as_many_digits_as_they_need():
+    assert name_folds(KFold(2)) == ["01", "02"]
+    names = name_folds(KFold(10, repeats=10))
+    assert (names[0], names[-1]) == ("001", "100")
+
+
+def test_a_cross_validation_is_a_complete_run_with_a_run_for_each_fold(crossed):
+    run = RunDir(crossed[0].path)
+    assert run.complete
+    files = {"recipe.py", "recipe.json", "folds.csv", "folds", "metrics.json", "timing.json", "predictions.csv"}
+    assert {path.name for path in run.path.iterdir()} == files | {"report.html"}
+    assert [fold.path.name for fold in run.folds] == ["01", "02", "03"]
+    assert run.json("recipe.json")["data"]["split"] == {"k": 3, "repeats": 1, "val": 0.15, "fold": None}
+    for number, fold in enumerate(run.folds, 1):
+        assert fold.complete
+        assert fold.json("recipe.json")["data"]["split"]["fold"] == number
+        assert {"model.keras", "lock.json", "report.html"} <= {path.name for path in fold.path.iterdir()}
+    assert f"Fold 2 of 3: {run.folds[1].path}" in crossed[1]
+    assert describe_status(run) == [f"{run.path}: complete, 3 folds."]
+
+
+def test_means_are_those_of_the_folds(crossed):
+    result = crossed[0].metrics
+    folds = [fold.json("metrics.json")["metrics"] for fold in RunDir(crossed[0].path).folds]
+    assert list(result["metrics"]) == list(folds[0])
+    for name, entry in result["metrics"].items():
+        values = [metrics[name]["value"] for metrics in folds]
+        assert [fold["metrics"][name] for fold in result["folds"]] == values
+        if None not in values:
+            assert entry["value"] == pytest.approx(np.mean(values))
+    assert (result["split"], result["n"], result["classes"]) == ("test", 60, ["benign", "malignant", "normal"])
+    assert [fold["n"] for fold in result["folds"]] == [20, 20, 20]
+
+
+def test_the_table_of_folds_has_sizes_scores_and_seconds(crossed):
+    run = RunDir(crossed[0].path)
+    rows = read_csv(run / "folds.csv")
+    metrics = list(crossed[0].metrics["metrics"])
+    assert list(rows[0]) == ["repeat", "fold", "train", "val", "test", *metrics, "seconds"]
+    assert [(row["repeat"], row["fold"], row["train"], row["val"], row["test"]) for row in rows] == [
+        ("1", name, "34", "6", "20") for name in ("01", "02", "03")
+    ]
+    timings = [fold.json("timing.json")["training_seconds"] for fold in run.folds]
+    assert [float(row["seconds"]) for row in rows] == timings
+    assert run.json("timing.json")["training_seconds"] == pytest.approx(sum(timings))
+
+
+def test_predictions_hold_each_image_once_by_the_network_that_did_not_see_it(crossed):
+    run = RunDir(crossed[0].path)
+    rows = read_csv(run / "predictions.csv")
+    assert len({row["path"] for row in rows}) == len(rows) == 60
+    for row in rows:
+        (home,) = (
+            s["split"] for s in read_csv(run.path / "folds" / row["fold"] / "splits.csv") if s["path"] == row["path"]
+        )
+        assert home == "test"
+
+
+def test_folds_share_the_feature_store(crossed):
+    first, *others = (fold.json("timing.json")["extractions"] for fold in RunDir(crossed[0].path).folds)
+    assert sum(entry["computed"] for entry in first) == 60
+    assert [entry["computed"] for each in others for entry in each] == [0, 0]
+
+
+def test_the_report_leads_to_the_folds_and_loads_nothing(crossed):
+    page = (crossed[0].path / "report.html").read_text()
+    assert all(f'href="folds/{name}/report.html"' in page for name in ("01", "02", "03"))
+    assert all((crossed[0].path / f"folds/{name}/report.html").exists() for name in ("01", "02", "03"))
+    assert "their scores are not on one scale" in page
+    assert "corrected resampled t, 3 folds (Nadeau &amp; Bengio 2003)" in page
+    assert not any(word in page for word in ("<script", "http://", "https://", "src="))
+
+
+def test_where_one_network_is_wanted_the_folds_are_named(crossed):
+    for call in (lambda: find_run(crossed[0].path), crossed[0].model):
+        with pytest.raises(InputError, match=r"one of its folds: .*/folds/01, .*/folds/02, .*/folds/03\. Received"):
+            call()
+    assert find_run(crossed[0].path / "folds" / "02").complete
+
+
+def test_a_fold_is_evaluated_checked_and_hands_its_weights_on_as_any_run(crossed):
+    fold = RunDir(crossed[0].path / "folds" / "02")
+    predictions, result = evaluate(fold)
+    for name, entry in fold.json("metrics.json")["metrics"].items():
+        assert result["metrics"][name]["value"] == pytest.approx(entry["value"], abs=1e-6)
+    tested = {row["path"] for row in read_csv(fold / "splits.csv") if row["split"] == "test"}
+    assert set(predictions.of("test").paths) == tested
+    assert not reproduce(Request(fold.path, mode="check")).faults
+    assert "a finished run" in backbones.locate("CifarNet", str(fold.path), (32, 32))
+    for call in (
+        lambda: reproduce(Request(crossed[0].path)),
+        lambda: backbones.locate("CifarNet", str(crossed[0].path), (32, 32)),
+    ):
+        with pytest.raises(InputError, match=r"one of its folds: .*/folds/01"):
+            call()
+
+
+def test_a_complete_cross_validation_is_returned_as_it_is_and_another_is_refused(crossed, images, monkeypatch):
+    monkeypatch.setattr(story, "prepare", None)
+    assert tlmed.train(small(), crossed[0].path, images).path == crossed[0].path
+    for setting in ("data.split.k=5", "data.split=0.5,0.25,0.25", "data.split.fold=1"):
+        with pytest.raises(InputError, match=r"another recipe.*data\.split"):
+            tlmed.train(small(setting), crossed[0].path, images)
+
+
+def interrupt_fold(monkeypatch, number):
+    """Press Ctrl-C while that fold trains."""
+    fit, seen = schedule.fit_phase, []
+
+    def fit_some(*args, **options):
+        seen.append(args)
+        if len(seen) == number:
+            raise Interrupted("Stopped by Ctrl-C.")
+        return fit(*args, **options)
+
+    monkeypatch.setattr(schedule, "fit_phase", fit_some)
+
+
+def test_a_stopped_cross_validation_goes_on_with_the_fold_that_it_stopped_in(crossed, images, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    for name in ("01", "03"):  # as other processes have trained them, each a run by itself
+        shutil.copytree(crossed[0].path / "folds" / name, out / "folds" / name)
+    with monkeypatch.context() as patch:
+        interrupt_fold(patch, 1)
+        message = rf"Fold 2 of 3: Stopped by Ctrl-C. The same command with `--out {out}` continues."
+        with pytest.raises(Interrupted) as error:
+            tlmed.train(small(), out, images, recipe_file=find_recipe(NAME))
+        assert str(error.value) == message
+    assert (out / "UNFINISHED").read_text().strip() == message
+    assert not RunDir(out).complete
+    lines = describe_status(RunDir(out))
+    assert "stopped" in lines[0]
+    assert lines[2:4] == ["2 of 3 folds complete.", "Fold 02: Stopped by Ctrl-C."]
+    with pytest.raises(InputError, match="must be complete"):
+        find_run(out)
+    models = {name: out / "folds" / name / "model.keras" for name in ("01", "03")}
+    before = {name: path.stat().st_mtime_ns for name, path in models.items()}
+    said = []
+    tlmed.train(small(), out, images, recipe_file=find_recipe(NAME), voice=Voice(say=said.append))
+    assert {name: path.stat().st_mtime_ns for name, path in models.items()} == before
+    assert sum("complete already" in line for line in said) == 2
+    for name in ("predictions.csv", "metrics.json"):
+        assert (out / name).read_bytes() == (crossed[0].path / name).read_bytes()
+
+
+def test_inputs_at_fault_leave_nothing_behind_and_what_was_there_as_it_was(copy, tmp_path, images):
+    faulty = small("data.split.k=21")
+    with pytest.raises(InputError, match="21 different images or more"):
+        tlmed.train(faulty, tmp_path / "run", images)
+    assert not (tmp_path / "run").exists()
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
+    with pytest.raises(InputError, match="21 different images or more"):
+        tlmed.train(faulty, copy, images, fresh=True)
+    assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="new or empty"):
+        tlmed.train(small(), tmp_path / "thesis", images)
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["thesis.txt"]
+
+
+def test_starting_over_removes_the_folds_that_were_there_and_nothing_else(copy, images, monkeypatch):
+    (copy / "folds" / "03" / "notes.txt").write_text("mine")
+    interrupt_fold(monkeypatch, 1)
+    with pytest.raises(Interrupted):
+        tlmed.train(small("data.split.k=2"), copy, images, fresh=True)
+    assert [path.name for path in (copy / "folds" / "03").iterdir()] == ["notes.txt"]
+    assert not (copy / "folds" / "02").exists()
+    assert not (copy / "metrics.json").exists()
+    assert RunDir(copy).json("recipe.json")["data"]["split"]["k"] == 2
+
+
+def test_folds_of_other_images_are_not_averaged(copy, images):
+    (copy / "metrics.json").unlink()
+    rows = read_csv(copy / "folds" / "02" / "splits.csv")
+    rows[7]["sha256"] = "0" * 64
+    with (copy / "folds" / "02" / "splits.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([rows[0], *(row.values() for row in rows)])
+    with pytest.raises(InputError, match=rf"folds/02 with other images than .*folds/01: {rows[7]['path'][:7]}"):
+        tlmed.train(small(), copy, images)
+
+
+def test_several_workers_are_told_to_train_a_fold_each(images, tmp_path, monkeypatch):
+    cluster = {"cluster": {"worker": ["localhost:1", "localhost:2"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+    with pytest.raises(InputError, match=r"`--set data.split.fold=1 --out DIR/folds/01`"):
+        tlmed.train(small(), tmp_path / "run", images)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_of_the_users_own_begins_each_fold_with_the_same_weights():
+    net = keras.Sequential([keras.layers.Conv2D(2, 3)])
+    with pytest.raises(InputError, match="must have its weights before"):
+        story._make_fold_trainer(lambda *args, **options: None, net)
+    net.build((None, 8, 8, 3))
+    begun = []
+
+    def train_one(*args, **options):
+        begun.append(net.get_weights()[0].copy())
+        net.set_weights([weight + 1 for weight in net.get_weights()])
+
+    train = story._make_fold_trainer(train_one, net)
+    for _ in range(2):
+        train(None, None, fresh=False, begin=None)
+    np.testing.assert_array_equal(*begun)
+
+
+def test_a_plan_shows_the_folds(images, tmp_path):
+    words = preview(small(f"data.source={images}", "data.split=KFold(5, repeats=3)"))[0]
+    assert words[-1] == (
+        "Cross-validation: 5 folds, repeated 3 times: 15 runs; about train 41, val 7, test 12 images in each"
+    )
+    assert "fold 2 of 3 alone" in preview(small(f"data.source={images}", "data.split.fold=2"))[0][-1]
+    given = write_images(tmp_path / "train", 4).parent
+    shutil.copytree(given / "train", given / "test")
+    with pytest.raises(InputError, match="must divide the images itself"):
+        preview(small(f"data.source={given}"))
+
+
+@pytest.fixture
+def patients(tmp_path):
+    """Give a list of 36 images of 18 patients, of two classes."""
+    folder = write_images(tmp_path / "patients", 18, ("ill", "well"))
+    rows = [(path.relative_to(folder), path.parent.name) for path in sorted(folder.rglob("*.png"))]
+    lines = [f"{path},{label},{label}{i // 2}" for i, (path, label) in enumerate(rows)]
+    (folder / "list.csv").write_text("\n".join(["path,label,group", *lines]) + "\n")
+    return folder / "list.csv"
+
+
+@pytest.mark.slow
+def test_repeats_groups_and_baselines(patients, tmp_path):
+    recipe = small("data.split=KFold(2, repeats=2, val=0.3)", "baselines=true", "data.positive=ill")
+    run = tlmed.train(recipe, tmp_path / "run", patients)
+    result = run.metrics
+    assert (result["n"], result["groups"], result["positive"]) == (36, 18, "ill")
+    assert [row["repeat"] for row in read_csv(run.path / "folds.csv")] == ["1", "1", "2", "2"]
+    folds = RunDir(run.path).folds
+    for name, baseline in result["baselines"].items():
+        values = [fold.json("metrics.json")["baselines"][name]["auc"]["value"] for fold in folds]
+        assert baseline["auc"]["value"] == pytest.approx(np.mean(values))
+    assert not (run.path / "predictions.csv").exists()  # each image was predicted twice
+    page = (run.path / "report.html").read_text()
+    assert "36 images of 18 groups" in page
+    assert "2 folds in 2 repeats, each divided anew" in page
+
+
+@pytest.mark.slow
+def test_a_hybrid_is_cross_validated_too(images, tmp_path):
+    settings = [*SMALL, "head.classifier=LogisticRegression", "head.folds=3", "data.split=KFold(2)"]
+    run = tlmed.train(override(load_recipe("feature_extractor_hybrid"), settings), tmp_path / "run", images)
+    assert all((fold / "classifier.skops").exists() for fold in RunDir(run.path).folds)
+    assert run.metrics["metrics"]["auc"]["value"] > 0.5
+
+
+@pytest.mark.slow
+def test_a_fold_is_reproduced_by_itself(crossed, tmp_path):
+    comparison = reproduce(Request(crossed[0].path / "folds" / "03", out=tmp_path / "again"))
+    assert not comparison.faults
+    assert "level bits" in comparison.asked

@@ -1,0 +1,132 @@
+"""A cross-validation as one page: its folds, their mean, and the way to each fold's own report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlmed import rundir
+from tlmed.evaluation.page import bar, bullets, make_document, table, text
+from tlmed.report import NOT_A_DEVICE, SYNTHETIC
+from tlmed.report.cost import show_cost, show_environment
+from tlmed.report.images import is_synthetic
+from tlmed.report.scores import show_headline
+from tlmed.report.words import count, duration, enumerate_names, interval_of, join, name_metric, number
+
+_SHOWN = ("auc", "accuracy", "sensitivity", "specificity")  # of each fold; its own report has all
+
+
+@dataclass(frozen=True)
+class FoldsContent:
+    """What the report of a cross-validation tells.
+
+    Attributes:
+        name: The run directory's name.
+        recipe: `recipe.json`.
+        source: `recipe.py`.
+        environment: `environment.json` of the first fold.
+        rows: The rows of `folds.csv`.
+        metrics: `metrics.json`.
+        timing: `timing.json`.
+    """
+
+    name: str
+    recipe: Mapping
+    source: str
+    environment: Mapping
+    rows: Sequence[Mapping]
+    metrics: Mapping
+    timing: Mapping
+
+
+def write_folds_report(run_dir: str | Path) -> Path:
+    """Write `report.html` of a cross-validation from the other files of its directory, and return its path."""
+    run = rundir.RunDir(Path(run_dir))
+    content = FoldsContent(
+        name=run.path.resolve().name,
+        recipe=run.json("recipe.json"),
+        source=(run / "recipe.py").read_text(encoding="utf-8"),
+        environment=run.folds[0].json("environment.json"),
+        rows=rundir.read_csv(run / f"{rundir.FOLDS}.csv"),
+        metrics=run.json("metrics.json"),
+        timing=run.json("timing.json"),
+    )
+    rundir.write_text(run / "report.html", make_folds_page(content))
+    return run / "report.html"
+
+
+def make_folds_page(content: FoldsContent) -> str:
+    """Return the whole page as HTML."""
+    sections = {
+        "What was asked, and what was done": _tell_story(content),
+        "Means over the folds": _show_means(content.metrics),
+        "Folds": _show_folds(content.rows),
+        "Warnings": bullets(map(text, content.environment.get("warnings", []))),
+        "Cost": show_cost(content.timing),
+        "Environment of the first fold": show_environment(content.environment),
+        "Recipe": f"<pre>{text(content.source)}</pre>",
+    }
+    title = f"{join(content.recipe.get('backbone', 'Run'))}, cross-validated: {content.name}"
+    synthetic = f'<p class="notice">{text(SYNTHETIC)}</p>' if is_synthetic(content) else ""
+    body = "\n".join(f"<h2>{text(head)}</h2>\n{part}" for head, part in sections.items() if part)
+    return make_document(
+        title,
+        f'<h1>{text(title)}</h1>\n<p class="soft">A report by tlmed. {text(NOT_A_DEVICE)}</p>\n{synthetic}\n'
+        f"{show_headline(content.metrics)}\n{body}",
+    )
+
+
+def _tell_story(content) -> str:
+    recipe, metrics = content.recipe, content.metrics
+    split = recipe["data"]["split"]
+    repeated = f" in {split['repeats']} repeats, each divided anew" if split["repeats"] > 1 else ""
+    groups = f" of {count(metrics['groups'], 'group')}" if metrics.get("groups") is not None else ""
+    auc = metrics["metrics"]["auc"]
+    beside = f" (95 % interval {interval_of(auc)})" if auc["low"] is not None else ""
+    return (
+        f"<p><b>Asked:</b> tell {enumerate_names(metrics['classes'])} apart in {count(metrics['n'], 'image')}{groups} "
+        f"from <code>{text(recipe['data'].get('source'))}</code>, with {text(join(recipe.get('backbone')))} starting "
+        f"from <code>{text(join(recipe.get('weights')))}</code> weights. Seed {text(recipe.get('seed'))}.</p>"
+        f"<p><b>Done:</b> {count(split['k'], 'fold')}{repeated}; each fold was the test split of a network of its own, "
+        f"trained on the others, of which {split['val']:.0%} were kept for validation. Groups and identical files "
+        f"stay together in a fold.</p>"
+        f"<p><b>Found:</b> the mean AUC of {count(len(content.rows), 'network')} is {number(auc['value'])}{beside}.</p>"
+    )
+
+
+def _show_means(metrics) -> str:
+    entries = {name_metric(name): entry for name, entry in metrics["metrics"].items()}
+    for name, baseline in metrics.get("baselines", {}).items():
+        entries[f"AUC, {text(name.replace('_', ' '))}"] = baseline["auc"]
+    rows = [(name, number(entry["value"]), interval_of(entry), _draw(entry)) for name, entry in entries.items()]
+    methods = {entry["method"]: None for entry in entries.values() if entry["method"]}
+    said = f"<p><small>Intervals: {'; '.join(map(text, methods))}.</small></p>" if methods else ""
+    noted = {}
+    for name, entry in entries.items():  # below the table: a sentence in a cell would push the numbers off a screen
+        if words := entry.get("note") or entry.get("reason"):
+            noted.setdefault(words, []).append(name)
+    notes = bullets(f"{', '.join(names)}: {text(note)}" for note, names in noted.items())
+    meaning = (
+        "<p>Each value is the mean of the folds' own values. None is computed over the predictions of several folds "
+        "together: each fold has a network of its own, and their scores are not on one scale.</p>"
+    )
+    return meaning + table(("Metric", "Mean", "95 % interval", "0 to 1"), rows, texts=(3,)) + said + notes
+
+
+def _draw(entry) -> str:
+    inside = entry["low"] is not None and entry["low"] >= 0 and entry["high"] <= 1
+    return bar(entry) if inside else ""
+
+
+def _show_folds(rows) -> str:
+    shown = [name for name in _SHOWN if name in rows[0]]
+    cells = [
+        (
+            f'<a href="{rundir.FOLDS}/{text(row["fold"])}/report.html">Fold {text(row["fold"])}</a>',
+            text(row["repeat"]),
+            *(f"{int(row[split]):,}" for split in ("train", "val", "test")),
+            *(number(float(row[name]) if row[name] else None) for name in shown),
+            duration(float(row["seconds"])),
+        )
+        for row in rows
+    ]
+    return table(("Report", "Repeat", "Train", "Val", "Test", *map(name_metric, shown), "Training"), cells)

@@ -1,0 +1,171 @@
+"""What a cross-validation says of its folds: a table of them, and the mean of each metric with its interval."""
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tlmed.metrics.differences import average_folds
+from tlmed.recipe import KFold
+from tlmed.rundir import FOLDS, RunDir, read_csv, write_csv, write_json
+
+_RANGES = {
+    **dict.fromkeys(("mcc", "kappa", "quadratic_kappa"), (-1.0, 1.0)),
+    "log_loss": (0.0, float("inf")),
+    "brier": (0.0, 2.0),
+}
+_RANGE = (0.0, 1.0)  # of all others
+
+
+def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir]) -> dict:
+    """Write `folds.csv`, `metrics.json`, `timing.json` and, where each image was tested once, `predictions.csv`.
+
+    Args:
+        run: The directory above the folds.
+        split: How the images were divided.
+        folds: The folds' runs, complete, in order.
+
+    Returns:
+        The content of `metrics.json`. No score is computed over the predictions of several folds together: each has a
+        network of its own, and what they call 0.7 is not the same.
+    """
+    results = [fold.json("metrics.json") for fold in folds]
+    timings = [fold.json("timing.json") for fold in folds]
+    sizes = [_count_splits(fold) for fold in folds]
+    _write_table(run, split, folds, results, timings, sizes)
+    content = _average_all(split, folds, results, sizes)
+    write_json(run / "metrics.json", content)
+    write_json(run / "timing.json", _add_up(folds, timings))
+    if split.repeats == 1:
+        _write_predictions(run, folds)
+    return content
+
+
+def average(name: str, entries: Mapping[str, Mapping], split: KFold) -> dict:
+    """Return the mean of a metric over the folds, with its interval: the corrected resampled t (Nadeau & Bengio 2003).
+
+    Args:
+        name: The metric's.
+        entries: What each fold's `metrics.json` says of it, by the fold's name.
+        split: How the images were divided.
+
+    Returns:
+        `value`, `low`, `high` and `method`, as in every `metrics.json`. Where the metric is undefined in a fold the
+        mean is too, and `reason` names the fold; `note` says where the interval was cut, or why there is none.
+    """
+    if reason := _say_undefined(entries):
+        return {"value": None, "low": None, "high": None, "method": None, "reason": reason}
+    values = [entry["value"] for entry in entries.values()]
+    found = {"value": float(np.mean(values)), "low": None, "high": None, "method": None}
+    if min(values) == max(values):
+        return {**found, "note": "All folds have the same value, from which no interval follows."}
+    # On average over a repeat, 1 / k of the images are test images, and all others were given to training.
+    interval = average_folds(values, test_share=1 / (split.k - 1))
+    low, high = interval["low"], interval["high"]
+    least, most = _RANGES.get(name, _RANGE)
+    found |= {"low": max(low, least), "high": min(high, most), "method": _name_method(split)}
+    cut = [f"{bound:g}" for bound, past in ((least, low < least), (most, high > most)) if past]
+    return {**found, "note": f"The interval is cut at {' and at '.join(cut)}."} if cut else found
+
+
+def _say_undefined(entries) -> str:
+    """Say in which folds a metric is undefined, and why."""
+    found = {}
+    for fold, entry in entries.items():
+        if entry["value"] is None:
+            found.setdefault(entry.get("reason", "undefined."), []).append(fold)
+    return " ".join(f"In fold{'s' * (len(folds) > 1)} {', '.join(folds)}: {why}" for why, folds in found.items())
+
+
+def _name_method(split) -> str:
+    repeats = f" x {split.repeats} repeats" if split.repeats > 1 else ""
+    return f"corrected resampled t, {split.k} folds{repeats} (Nadeau & Bengio 2003)"
+
+
+def _average_all(split, folds, results, sizes) -> dict:
+    first, names = results[0], [fold.path.name for fold in folds]
+    mean = functools.partial(_average_each, names, split)
+    content = {
+        "split": "test",
+        "n": sum(sizes[0].values()),
+        "classes": first["classes"],
+        "positive": first["positive"],
+        "groups": _count_groups(folds[0]) if first.get("groups") is not None else None,
+        "metrics": mean([result["metrics"] for result in results]),
+        "folds": [_describe_fold(*each) for each in zip(names, results, sizes, strict=True)],
+    }
+    if "baselines" in first:
+        content["baselines"] = {
+            name: {
+                "description": baseline["description"],
+                **mean([_only_metrics(result["baselines"][name]) for result in results]),
+            }
+            for name, baseline in first["baselines"].items()
+        }
+    return content
+
+
+def _average_each(names, split, parts: Sequence[Mapping]) -> dict:
+    """Return the mean of each metric; `parts` holds those of each fold."""
+    return {
+        metric: average(metric, dict(zip(names, (part[metric] for part in parts), strict=True)), split)
+        for metric in parts[0]
+    }
+
+
+def _only_metrics(baseline) -> dict:
+    return {name: entry for name, entry in baseline.items() if isinstance(entry, Mapping) and "value" in entry}
+
+
+def _describe_fold(name, result, sizes) -> dict:
+    return {
+        "fold": name,
+        "n": sizes["test"],
+        "metrics": {metric: entry["value"] for metric, entry in result["metrics"].items()},
+    }
+
+
+def _count_splits(fold) -> dict[str, int]:
+    rows = read_csv(fold / "splits.csv")
+    return {split: sum(row["split"] == split for row in rows) for split in ("train", "val", "test")}
+
+
+def _count_groups(fold) -> int:
+    return len({row["group"] or row["path"] for row in read_csv(fold / "splits.csv")})
+
+
+def _write_table(run, split, folds, results, timings, sizes) -> None:
+    metrics = list(results[0]["metrics"])
+    rows = [
+        (
+            *(i // split.k + 1, fold.path.name, *size.values()),
+            *(result["metrics"][metric]["value"] for metric in metrics),
+            timing["training_seconds"],
+        )
+        for i, (fold, result, timing, size) in enumerate(zip(folds, results, timings, sizes, strict=True))
+    ]
+    header = ("repeat", "fold", "train", "val", "test", *metrics, "seconds")
+    write_csv(run / f"{FOLDS}.csv", header, rows)
+
+
+def _add_up(folds, timings) -> dict:
+    return {
+        **{name: round(sum(timing[name] for timing in timings), 3) for name in ("training_seconds", "total_seconds")},
+        "peak_memory_mb": max(timing["peak_memory_mb"] for timing in timings),
+        "stages": [
+            {"name": f"fold {fold.path.name}", "seconds": timing["total_seconds"]}
+            for fold, timing in zip(folds, timings, strict=True)
+        ],
+    }
+
+
+def _write_predictions(run, folds) -> None:
+    """Write what each image was predicted to be by the one network that it is a test image of."""
+    rows = [
+        {**row, "fold": fold.path.name}
+        for fold in folds
+        for row in read_csv(fold / "predictions.csv")
+        if row["split"] == "test"
+    ]
+    rows.sort(key=lambda row: row["path"])
+    write_csv(run / "predictions.csv", rows[0], (row.values() for row in rows))
