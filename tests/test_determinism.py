@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tlmed.recipe import Recipe, find_faults, load_recipe, override, shipped_recipes
+from tlmed.errors import InputError
+from tlmed.recipe import Recipe, load_recipe, override, shipped_recipes
 from tlmed.rundir import RunDir
 from tlmed.seeds import derive
 
@@ -85,4 +86,5 @@ def test_determinism_is_a_field_that_is_on_by_default():
     recipe = load_recipe("feature_extractor")
     assert recipe.deterministic is True
     assert override(recipe, ["deterministic=false"]).deterministic is False
-    assert find_faults(Recipe(recipe.data, "VGG16", recipe.phases, deterministic="yes"))
+    with pytest.raises(InputError, match="`deterministic` must be True or False"):
+        Recipe(recipe.data, "VGG16", recipe.phases, deterministic="yes")

@@ -234,6 +234,15 @@ def test_under_xdist_every_worker_finds_the_same(pytester, everywhere):
     assert names == ["a.json", "b.json", "c.json", "d.json"]
 
 
+@pytest.fixture
+def interrupts():
+    """Listen to SIGINT, and let processes that are started do so: a shell's background jobs begin with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize("workers", [(), XDIST], ids=["alone", "xdist"])
 def test_an_interrupt_ends_the_command_too(pytester, everywhere, workers):
     if workers:
@@ -249,6 +258,7 @@ def test_an_interrupt_ends_the_command_too(pytester, everywhere, workers):
     until(lambda: not is_running(int(note.read_text())))
 
 
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize("deaf", [False, True])
 def test_the_command_is_asked_to_end_and_then_made_to(pytester, stand_in, monkeypatch, deaf):
     """From another thread, as pytest-xdist does it: no signal wakes what waits for the command."""
