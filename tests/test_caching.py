@@ -121,6 +121,7 @@ def test_a_second_run_computes_nothing(images, empty_cache, tmp_path):
     assert (first / "predictions.csv").read_bytes() == (second / "predictions.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_other_heads_classifiers_and_splits_share_the_features(images, empty_cache, tmp_path):
     words = ("backbone=LeNet5", "weights=digits", "cache=on")
     train(images, tmp_path / "first", *words, "phases.epochs=1", name="feature_extractor")

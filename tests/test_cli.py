@@ -270,6 +270,7 @@ def test_a_stopped_run_says_how_to_continue(number, status, word, images, tmp_pa
     assert here("predict", tmp_path / "run", images)[0] == 2
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_in_one_line(images, tmp_path):
     # A limit on the size of a file, below that of the weights, stands in for a full disk.
     code = (

@@ -120,6 +120,7 @@ def test_two_devices_end_where_one_ends(alone, phantoms, tmp_path):
     assert len(environment["devices"]) == 2
 
 
+@pytest.mark.slow
 def test_two_processes_end_where_one_ends(alone, phantoms, tmp_path):
     out = run_workers(tmp_path, phantoms, 2, UNEVEN)
     check_same(alone, out)

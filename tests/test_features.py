@@ -212,6 +212,7 @@ def test_code_in_a_pickled_model_is_not_run(tmp_path):
         joblib.load(tmp_path / "own.joblib")
 
 
+@pytest.mark.slow
 def test_several_backbones_follow_one_another():
     pair = FeatureExtractor(("VGG16", "MobileNet"), **SMALL).fit(IMAGES)
     features = pair.transform(IMAGES)

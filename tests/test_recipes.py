@@ -62,7 +62,11 @@ def test_the_table_holds_every_approach():
     } <= set(NAMES)
 
 
-SLOW = ("incremental", "layerwise", "multi_stage", "vgg16_blockwise")  # each differs from another by a word
+# Each differs from another by a word or a backbone; three run as locks too.
+SLOW = (
+    *("discriminative_rates", "fine_tuning_from_scratch", "incremental", "layerwise", "multi_stage", "quickstart"),
+    *("random_initialisation", "two_backbones", "vgg16_blockwise"),
+)
 
 
 @pytest.mark.parametrize("name", [pytest.param(it, marks=pytest.mark.slow if it in SLOW else ()) for it in NAMES])
@@ -132,6 +136,7 @@ def test_independent_degrees_start_from_the_pretrained_weights(trained):
     assert first[head]["probabilities/kernel"] != trained
 
 
+@pytest.mark.slow
 def test_progressive_degrees_start_from_the_one_before(trained):
     for before, after in itertools.pairwise(trained("vgg16_blockwise").json("freeze.json")["phases"]):
         moved = {name: hashes[1] for name, hashes in before["moved"].items()}

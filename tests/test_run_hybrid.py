@@ -97,6 +97,7 @@ def test_two_hybrid_runs_of_one_seed_are_equal(finished, images, tmp_path):
     assert (again / "predictions.csv").read_bytes() == (finished / "predictions.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_block_can_be_tapped_and_build_gives_the_features(images, tmp_path):
     recipe = hybrid("head.tap=block2", "head.classifier=LogisticRegression", "head.grid.C=0.1")
     assert recipe.build(3).output_shape == (None, 32)
@@ -128,6 +129,7 @@ def test_the_best_phase_is_kept_and_of_equal_ones_the_one_that_thaws_least(score
         assert choose(results, reverse, keep, monitor) == max(i for i in range(3) if scores[i] == best)
 
 
+@pytest.mark.slow
 def test_test_labels_do_not_decide_what_is_kept(tmp_path):
     folder = write_images(tmp_path / "data", 12)
     rows = [
@@ -152,6 +154,7 @@ def test_test_labels_do_not_decide_what_is_kept(tmp_path):
     assert runs[0].json("metrics.json")["kept"]["score"] == runs[1].json("metrics.json")["kept"]["score"]
 
 
+@pytest.mark.slow
 def test_phases_that_no_longer_help_are_not_tried(images, tmp_path):
     said = []
     recipe = override(
@@ -164,6 +167,7 @@ def test_phases_that_no_longer_help_are_not_tried(images, tmp_path):
     assert any("Not tried: 'block1'" in line for line in said)
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_is_trained_and_recorded(images, tmp_path):
     import keras
 
