@@ -23,6 +23,7 @@ def make_predictions(dtype=np.float64, n=40):
         rng.integers(3, size=n),
         CLASSES,
         tuple(f"patient {i // 2}" for i in range(n)),
+        rng.dirichlet(np.ones(3), n),
     )
 
 
@@ -31,8 +32,13 @@ def test_what_was_written_is_read_bit_for_bit(tmp_path, dtype):
     before = make_predictions(dtype)
     write_predictions(tmp_path / "predictions.csv", before)
     after = read_predictions(tmp_path / "predictions.csv")
-    assert (after.paths, after.splits, after.classes, after.groups) == (before.paths, before.splits, CLASSES, None)
-    for name in ("labels", "scores", "predictions"):
+    assert (after.paths, after.splits, after.classes, after.groups) == (
+        before.paths,
+        before.splits,
+        CLASSES,
+        before.groups,
+    )
+    for name in ("labels", "scores", "predictions", "calibrated"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
     assert after.labels.dtype.kind == after.predictions.dtype.kind == "i"
     assert [file.name for file in tmp_path.iterdir()] == ["predictions.csv"]
@@ -42,7 +48,8 @@ def test_the_columns_are_the_contracts(tmp_path):
     write_predictions(tmp_path / "predictions.csv", make_predictions())
     with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
         header, first, *_ = csv.reader(file)
-    assert header == ["path", "split", "label", "prediction", *(f"score_{name}" for name in CLASSES)]
+    scores, calibrated = ([f"{kind}_{name}" for name in CLASSES] for kind in ("score", "calibrated"))
+    assert header == ["path", "split", "label", "prediction", *scores, *calibrated, "group"]
     assert first[:2] == ["folder 0/image,0.png", "val"]
     assert {first[2], first[3]} <= set(CLASSES)
 
@@ -81,14 +88,13 @@ def test_more_classes_are_told_apart_by_the_highest_score():
 
 def test_a_foreign_file_needs_only_path_label_and_scores(tmp_path):
     file = tmp_path / "theirs.csv"
-    file.write_text(
-        "\ufeffscore_b,age,path,label,score_a,calibrated_a\r\n0.7,61,x.png,a,0.3,.4\r\n\r\n1e-4,5,y.png,b,0.9999,1\r\n"
-    )
+    file.write_text("\ufeffscore_b,age,path,label,score_a\r\n0.7,61,x.png,a,0.3\r\n\r\n1e-4,5,y.png,b,0.9999\r\n")
     read = read_predictions(file)
     assert (read.paths, read.splits, read.classes) == (("x.png", "y.png"), ("test", "test"), ("b", "a"))
     assert read.labels.tolist() == [1, 0]
     assert read.predictions.tolist() == [0, 1]
     assert read.scores.tolist() == [[0.7, 0.3], [1e-4, 0.9999]]
+    assert (read.groups, read.calibrated, read.traits) == (None, None, {"age": ("61", "5")})
 
 
 HEADER = "path,split,label,prediction,score_a,score_b"
@@ -101,6 +107,11 @@ HEADER = "path,split,label,prediction,score_a,score_b"
         (HEADER, ["one row or more"]),
         ("path,label,score_a\nx,a,1", ["`score_<class>` for each of two"]),
         ("path,label,score_a,score_b,path\nx,a,1,0,y", ["each column once"]),
+        ("path,label,score_a,score_b,calibrated_a\nx,a,1,0,1", ["`calibrated_<class>` for every class.*or none"]),
+        (
+            "path,label,score_a,score_b,calibrated_a,calibrated_b\nx,a,1,0,nan,1\ny,a,1,0,0.6,0.6",
+            ["`calibrated_<class>` must be finite.*line 2", "`calibrated_<class>` of a row must sum to 1.*line 3"],
+        ),
         (f"{HEADER}\nx,test,a,a,1", ["have 6 fields.*line 2"]),
         (f"{HEADER}\nx,test,a,a,nan,1\ny,test,a,a,inf,0\nz,test,a,a,?,1", ["finite probabilities.*lines 2, 3, 4"]),
         (f"{HEADER}\nx,test,a,a,0.5,0.502", ["must sum to 1.*line 2"]),

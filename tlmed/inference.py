@@ -14,20 +14,31 @@ from tlmed.backbones.graphs import find_unknown_code
 from tlmed.backbones.own import register_layers
 from tlmed.cache import cache_folder
 from tlmed.data import ImageSet, KnownPixels, load, read_files
+from tlmed.data.table import count, listed
 from tlmed.errors import InputError
+from tlmed.evaluation.decisions import Decision, read_decision
 from tlmed.evaluation.explanations import Explainer, make_explainer, save_explanations
-from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
+from tlmed.evaluation.lines import describe_metric
+from tlmed.evaluation.measures import score
+from tlmed.evaluation.predictions import (
+    CALIBRATED,
+    SCORE,
+    Predictions,
+    predict_classes,
+    read_predictions,
+    write_predictions,
+)
 from tlmed.features.kept import keep_features, rounds
 from tlmed.heads import split_head
 from tlmed.recipe import from_json
-from tlmed.rundir import RunDir, write_json
+from tlmed.rundir import RunDir, read_csv, write_json
 from tlmed.voice import SILENT, Voice
 
 BATCH_SIZE = 32
 
 
 def make_predictions(
-    images: ImageSet, rows: np.ndarray, scores: np.ndarray, positive: str | None, threshold: float | None
+    images: ImageSet, rows: np.ndarray, scores: np.ndarray, positive: str | None, decision: Decision
 ) -> Predictions:
     """Return the predictions for some rows of an image set.
 
@@ -36,35 +47,19 @@ def make_predictions(
         rows: Which of them were scored [n].
         scores: Class probabilities [n, classes].
         positive: The positive one of two classes.
-        threshold: Its score from which on it is predicted.
+        decision: The threshold by which it is predicted, and the temperature that calibrates.
     """
-    table = images.table
-    index = metrics.positive_index(table.classes, positive)
+    table, scores = images.table, np.asarray(scores, "float64")
     return Predictions(
         paths=tuple(table.paths[row] for row in rows),
         splits=tuple(str(images.splits[row]) for row in rows),
         labels=table.labels[rows],
-        scores=np.asarray(scores, "float64"),
-        predictions=predict_classes(scores, index, threshold if index is not None else None),
+        scores=scores,
+        predictions=predict_classes(scores, metrics.positive_index(table.classes, positive), decision.threshold),
         classes=table.classes,
         groups=tuple(table.groups[row] for row in rows) if table.groups else None,
-    )
-
-
-def score(predictions: Predictions, split: str, positive: str | None, seed: int) -> dict:
-    """Return the content of `metrics.json` for one split of some predictions."""
-    chosen = predictions.of(split)
-    if not chosen.paths:
-        raise InputError(f"`split` must have predictions. Received: split={split!r}, with none.")
-    return metrics.evaluate(
-        chosen.labels,
-        chosen.scores,
-        chosen.predictions,
-        chosen.classes,
-        positive,
-        chosen.groups,
-        split,
-        seed=seed,
+        calibrated=metrics.apply_temperature(scores, decision.temperature),
+        traits={name: tuple(texts[row] for row in rows) for name, texts in table.traits.items()},
     )
 
 
@@ -73,16 +68,21 @@ def evaluate(
     source: str | None = None,
     file: Path | None = None,
     positive: str | None = None,
+    prevalence: float | None = None,
     skip_bad: bool = False,
     voice: Voice = SILENT,
 ) -> tuple[Predictions, dict]:
     """Score a run on its own test images, or on all images of another source, or score a file of predictions.
+
+    Images are predicted by the threshold, and probabilities calibrated at the temperature, that the run's validation
+    images chose. Columns of a CSV beside those that tlmed knows make subgroups, each scored by itself.
 
     Args:
         run: A complete run, or None with `file`.
         source: Another source; its classes must be the run's, by name.
         file: A CSV of predictions, ours or not; its test rows are scored, or all rows if none is called test.
         positive: The positive one of two classes of `file`.
+        prevalence: The share of positives for predictive values, by default the recipe's.
         skip_bad: Leave out images that cannot be read.
         voice: Where to tell of features; those of a frozen network come from the store where another run has put them.
 
@@ -95,7 +95,7 @@ def evaluate(
     if run is None:
         predictions = read_predictions(file)
         split = "test" if "test" in set(predictions.splits) else predictions.splits[0]
-        return predictions, score(predictions, split, positive, seed=0)
+        return predictions, score(predictions, split, positive, 0, prevalence=prevalence)
     recipe, old = run.json("recipe.json"), run.json("metrics.json")
     settings, cached = recipe["data"], recipe["cache"] != "off"
     known = KnownPixels(cache_folder(), settings["image_size"]) if cached else None
@@ -108,16 +108,43 @@ def evaluate(
         known=known,
     )
     rows = np.flatnonzero(images.splits != "train")
-    if list(images.table.classes) != old["classes"]:
-        raise InputError(
-            f"The images must have the run's classes: {', '.join(old['classes'])}. "
-            f"Received: classes={', '.join(images.table.classes)}."
-        )
+    _check_classes(images.table.classes, old["classes"])
+    if source:
+        _warn_of_known_images(run, images, voice)
     scorer = load_scorer(run)
     found = _look_up(run, scorer, images, rows, voice) if cached else None
     scores = scorer(images.batches(rows, settings["batch_size"])) if found is None else scorer.finish(found)
-    predictions = make_predictions(images, rows, scores, old["positive"], old["threshold"])
-    return predictions, score(predictions, "test", old["positive"], recipe["seed"])
+    decision = read_decision(old)
+    predictions = make_predictions(images, rows, scores, old["positive"], decision)
+    prevalence = recipe["prevalence"] if prevalence is None else prevalence
+    return predictions, score(predictions, "test", old["positive"], recipe["seed"], decision, prevalence)
+
+
+def _check_classes(found: Sequence[str], wanted: Sequence[str]) -> None:
+    """Refuse images of other classes than the run's, by name."""
+    if list(found) == list(wanted):
+        return
+    kinds = {"without": [name for name in wanted if name not in found], "with": [n for n in found if n not in wanted]}
+    differ = " and ".join(f"{how} {', '.join(map(repr, names))}" for how, names in kinds.items() if names)
+    raise InputError(
+        f"The images must have the run's classes, by the same names: {', '.join(wanted)}. "
+        f"Received: classes={', '.join(found)}; {differ}."
+    )
+
+
+def _warn_of_known_images(run: RunDir, images: ImageSet, voice: Voice) -> None:
+    """Warn of images that the run was trained on, or that chose its epoch and its threshold, by their SHA-256."""
+    known = {row["sha256"]: row["split"] for row in read_csv(run / "splits.csv")}
+    used = {"train": "trained on", "val": "validated on"}
+    for split, words in used.items():
+        digests = zip(images.table.paths, images.sha256, strict=True)
+        paths = [path for path, digest in digests if known.get(digest) == split]
+        if paths:
+            amount = f"{count(len(paths), 'image')} of {len(images.splits)}"
+            voice.warn(
+                f"{amount} {'is' if len(paths) == 1 else 'are'} among those that the run was {words}, and will look "
+                f"better than new ones: {listed(paths, 3)}."
+            )
 
 
 def _look_up(run, scorer, images, rows, voice) -> np.ndarray | None:
@@ -215,7 +242,8 @@ def predict(
         block: The block that Grad-CAM and Grad-CAM++ show; None: the last.
 
     Returns:
-        The columns `path`, `prediction` and `score_<class>`; one row per image; path and reason of what was left out.
+        The columns `path`, `prediction` (by the run's threshold), `score_<class>` and `calibrated_<class>`; one row per
+        image; path and reason of what was left out.
 
     Raises:
         InputError: If a path is missing, an image cannot be read, or the network cannot be explained like that.
@@ -226,26 +254,13 @@ def predict(
     scorer = load_scorer(run)
     explainer = None if explain is None else scorer.explainer(method, block)
     scores = scorer(files.batches(BATCH_SIZE))
-    index = metrics.positive_index(classes, old["positive"])
-    chosen = predict_classes(scores, index, old["threshold"])
+    decision = read_decision(old)
+    chosen = predict_classes(scores, metrics.positive_index(classes, old["positive"]), decision.threshold)
     if explainer is not None:
         save_explanations(explain, names, files.batches(BATCH_SIZE), chosen, scores, classes, explainer)
-    rows = [
-        (name, classes[choice], *(float(value) for value in row))
-        for name, choice, row in zip(names, chosen, scores, strict=True)
-    ]
-    return ["path", "prediction", *(f"score_{name}" for name in classes)], rows, broken
-
-
-def describe_metrics(result: dict) -> list[str]:
-    """Return the metrics as lines for a person, each with its interval."""
-    n = f"{result['n']} images" + (f" of {result['groups']} groups" if result.get("groups") else "")
-    lines = [f"{result['split'].capitalize()} ({n}), with 95 % intervals:"]
-    for name, metric in result["metrics"].items():
-        lines.append(f"  {name:<18} {_describe_metric(metric)}")
-    for name, baseline in result.get("baselines", {}).items():
-        lines.append(f"  baseline {name:<24} auc {_describe_metric(baseline['auc'])}")
-    return lines
+    tables = np.concatenate([scores, metrics.apply_temperature(scores, decision.temperature)], axis=1, dtype=float)
+    rows = [(name, classes[choice], *row) for name, choice, row in zip(names, chosen, tables.tolist(), strict=True)]
+    return ["path", "prediction", *(kind + name for kind in (SCORE, CALIBRATED) for name in classes)], rows, broken
 
 
 def compare_metrics(runs: Sequence[RunDir]) -> list[str]:
@@ -261,16 +276,8 @@ def compare_metrics(runs: Sequence[RunDir]) -> list[str]:
     names = list(dict.fromkeys(name for result in results for name in result["metrics"]))
     rows = [["", *(str(run.path) for run in runs)], ["images", *(str(result["n"]) for result in results)]]
     rows += [
-        [name, *(_describe_metric(result["metrics"][name]) if name in result["metrics"] else "-" for result in results)]
+        [name, *(describe_metric(result["metrics"][name]) if name in result["metrics"] else "-" for result in results)]
         for name in names
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _describe_metric(metric) -> str:
-    if metric["value"] is None:
-        return f"undefined: {metric['reason']}"
-    if metric["low"] is None:
-        return f"{metric['value']:.3f}"
-    return f"{metric['value']:.3f}  ({metric['low']:.3f} to {metric['high']:.3f})"

@@ -21,10 +21,13 @@ class _Row:
     group: str | None
     split: str | None
     too_long: bool
+    traits: dict[str, str]
 
 
 def open_listing(file: Path) -> Table:
     """Read a CSV file whose paths are relative to the file's own folder.
+
+    Columns of other names are traits of the images: the site, the device, the patient's sex.
 
     Args:
         file: The CSV file, UTF-8, with a header.
@@ -51,6 +54,7 @@ def open_listing(file: Path) -> Table:
         splits=[SPLIT_NAMES[row.split.lower()] for row in images] if has["split"] else None,
         skipped=len(rows) - len(images),
         licence=find_licence(file.parent),
+        traits={name: tuple(row.traits[name] for row in images) for name in (images[0].traits if images else ())},
     )
 
 
@@ -82,8 +86,9 @@ def _check_columns(file: Path, columns: list[str]) -> None:
 
 
 def _row(line: int, fields: dict) -> _Row:
-    value = {name: (fields[name] or "").strip() if name in fields else None for name in (*REQUIRED, *OPTIONAL)}
-    return _Row(line, value["path"], value["label"], value["group"], value["split"], None in fields)
+    text = {name: (value or "").strip() for name, value in fields.items() if name is not None}
+    traits = {name: text[name] for name in text if name and name not in {*REQUIRED, *OPTIONAL}}
+    return _Row(line, text["path"], text["label"], text.get("group"), text.get("split"), None in fields, traits)
 
 
 def _faults(file: Path, rows: list[_Row]) -> list[str]:

@@ -1,8 +1,8 @@
 """The table that every form of `--data` becomes: one row per image, nothing decoded yet."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -32,6 +32,7 @@ class Table:
         encoded_here: Whether this machine encoded the images, as TFDS does: their pixels then say which image it is,
             for another machine's encoder may write the same pixels as other bytes.
         licence: Of the images, as the source states it; None where it states none.
+        traits: What else the source says of every image, by name.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Table:
     notes: tuple[str, ...] = ()
     encoded_here: bool = False
     licence: str | None = None
+    traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -68,6 +70,7 @@ class Table:
             groups=None if self.groups is None else tuple(self.groups[row] for row in rows),
             splits=None if self.splits is None else tuple(self.splits[row] for row in rows),
             read=lambda row: read(int(rows[row])),
+            traits={name: tuple(texts[row] for row in rows) for name, texts in self.traits.items()},
         )
 
 
@@ -79,7 +82,7 @@ def make_table(source: str, paths: Sequence[str], names: Sequence[str], read, **
         paths: The path of every image.
         names: The class name of every image.
         read: Row number, counted in the given order, to content.
-        **columns: Further attributes of the table; `groups` and `splits` in the given order.
+        **columns: Further attributes of the table; `groups`, `splits` and `traits` in the given order.
 
     Returns:
         The table.

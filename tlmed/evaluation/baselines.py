@@ -1,11 +1,40 @@
 """Scores that need no transfer: what a result has to beat."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+LEVELS = 32  # of each colour: 8 of the 256 values share one
+_CHUNK = 64  # images in memory at a time
+
+
+def count_colours(take: Callable[[np.ndarray], np.ndarray], n: int) -> np.ndarray:
+    """Return the colour histograms of images: they know nothing of where in the image a colour is.
+
+    Swain & Ballard, Color Indexing, Int. J. Computer Vision 1991, 7:11-32, with each colour by itself.
+
+    Args:
+        take: Row numbers, int [b], to images, uint8 [b, height, width, 3].
+        n: How many images there are.
+
+    Returns:
+        The share of pixels at each of 32 levels of red, of green and of blue, float [n, 96].
+
+    >>> image = np.zeros((1, 2, 2, 3), "uint8")
+    >>> count_colours(lambda rows: image[rows], n=1)[0, [0, 1, 32, 64]].tolist()
+    [1.0, 0.0, 1.0, 1.0]
+    """
+    found = np.zeros((n, 3 * LEVELS))
+    for start in range(0, n, _CHUNK):
+        rows = np.arange(start, min(start + _CHUNK, n))
+        images = take(rows).reshape(len(rows), -1, 3)
+        cells = images // (256 // LEVELS) + np.arange(3) * LEVELS
+        for row, cell in zip(rows, cells, strict=True):
+            found[row] = np.bincount(cell.ravel(), minlength=3 * LEVELS) / images.shape[1]
+    return found
 
 
 def linear_probe(features: np.ndarray, labels: np.ndarray, other: np.ndarray, num_classes: int) -> np.ndarray:

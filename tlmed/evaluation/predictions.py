@@ -3,8 +3,8 @@
 import csv
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ import numpy as np
 from tlmed import rundir
 from tlmed.errors import InputError
 
-SCORE = "score_"
+SCORE, CALIBRATED = "score_", "calibrated_"
+_OURS = ("path", "split", "label", "prediction", "group", "fold")
 _NAMED = 3  # faulty rows that an error names; the others it counts
 
 
@@ -27,7 +28,9 @@ class Predictions:
         scores: Uncalibrated probabilities, one column per class, float [n, k].
         predictions: Predicted classes, int [n], 0..k-1.
         classes: The k names, in the order of the columns of `scores`.
-        groups: Who each image belongs to, n texts, or None. Not in the file.
+        groups: Who each image belongs to, n texts, or None; an empty text stands for an image on its own.
+        calibrated: Calibrated probabilities, float [n, k], or None.
+        traits: What else is known of each image, by name: n texts each. Not written to the file.
     """
 
     paths: tuple[str, ...]
@@ -37,10 +40,15 @@ class Predictions:
     predictions: np.ndarray
     classes: tuple[str, ...]
     groups: tuple[str, ...] | None = None
+    calibrated: np.ndarray | None = None
+    traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, split: str) -> "Predictions":
         """Return the predictions of one split."""
-        rows = np.flatnonzero(np.array(self.splits, dtype=object) == split)
+        return self.take(np.flatnonzero(np.array(self.splits, dtype=object) == split))
+
+    def take(self, rows: np.ndarray) -> "Predictions":
+        """Return the predictions of some rows, int [m]."""
 
         def pick(texts):
             return tuple(texts[row] for row in rows)
@@ -53,6 +61,8 @@ class Predictions:
             self.predictions[rows],
             self.classes,
             None if self.groups is None else pick(self.groups),
+            None if self.calibrated is None else self.calibrated[rows],
+            {name: pick(texts) for name, texts in self.traits.items()},
         )
 
 
@@ -78,45 +88,71 @@ def predict_classes(scores: np.ndarray, positive_index: int | None, threshold: f
 
 def write_predictions(path: str | Path, predictions: Predictions) -> None:
     """Write `predictions.csv`, whole or not at all; scores keep every bit."""
-    names = predictions.classes
-    labels = (names[label] for label in predictions.labels)
-    guesses = (names[guess] for guess in predictions.predictions)
-    # As Python floats: their text reads back as the same number, whatever the precision it began with.
-    scores = np.asarray(predictions.scores, dtype=float).tolist()
-    columns = zip(predictions.paths, predictions.splits, labels, guesses, scores, strict=True)
-    header = ("path", "split", "label", "prediction", *(SCORE + name for name in names))
-    rundir.write_csv(path, header, ((*start, *map(repr, row)) for *start, row in columns))
+    names, groups, calibrated = predictions.classes, predictions.groups, predictions.calibrated
+    header = ["path", "split", "label", "prediction", *(SCORE + name for name in names)]
+    columns = [
+        predictions.paths,
+        predictions.splits,
+        [names[label] for label in predictions.labels],
+        [names[guess] for guess in predictions.predictions],
+        *_to_texts(predictions.scores),
+    ]
+    if calibrated is not None:
+        header += [CALIBRATED + name for name in names]
+        columns += _to_texts(calibrated)
+    if groups is not None:
+        header.append("group")
+        columns.append(groups)
+    rundir.write_csv(path, header, zip(*columns, strict=True))
+
+
+def _to_texts(numbers) -> list[list[str]]:
+    """Return the columns of a table as Python floats: they read back as the same numbers, whatever the precision."""
+    return [list(map(repr, column)) for column in np.asarray(numbers, dtype=float).T.tolist()]
 
 
 def read_predictions(path: str | Path) -> Predictions:
     """Read predictions from any CSV with the columns `path`, `label` and `score_<class>` for every class.
 
     The columns `split` and `prediction` may be missing: then every row belongs to "test", and the class with
-    the highest score is the prediction. Other columns are ignored.
+    the highest score is the prediction. So may `group`, and `calibrated_<class>` for every class. Columns of other
+    names are traits of the images.
 
     Args:
         path: The file, UTF-8, with or without a byte order mark.
 
     Raises:
         InputError: With every fault of the file: columns or classes that are missing, rows of another length,
-            scores that are no probabilities or do not sum to 1 (within 1e-3), paths that occur twice.
+            scores that are no probabilities or do not sum to 1 (within 1e-3), paths that occur twice, predictions of
+            several folds.
     """
     header, rows = _read_rows(Path(path))
     classes = tuple(name.removeprefix(SCORE) for name in header if name.startswith(SCORE))
     _raise(path, _find_header_faults(header, rows, classes))
     columns = dict(zip(header, zip(*rows.values(), strict=True), strict=True))
-    scores = np.array([[_to_number(text) for text in columns[SCORE + name]] for name in classes]).T
-    _raise(path, _find_faults(list(rows), columns, classes, scores))
+    tables = {
+        prefix: np.array([[_to_number(text) for text in columns[prefix + name]] for name in classes]).T
+        for prefix in (SCORE, CALIBRATED)
+        if prefix + classes[0] in columns
+    }
+    _raise(path, _find_faults(list(rows), columns, classes, tables))
     numbers = {name: number for number, name in enumerate(classes)}
     guesses = columns.get("prediction")
     return Predictions(
         columns["path"],
         columns.get("split", ("test",) * len(rows)),
         np.array([numbers[name] for name in columns["label"]]),
-        scores,
-        scores.argmax(axis=1) if guesses is None else np.array([numbers[name] for name in guesses]),
+        tables[SCORE],
+        tables[SCORE].argmax(axis=1) if guesses is None else np.array([numbers[name] for name in guesses]),
         classes,
+        columns.get("group"),
+        tables.get(CALIBRATED),
+        {name: texts for name, texts in columns.items() if not _is_ours(name)},
     )
+
+
+def _is_ours(column: str) -> bool:
+    return column in _OURS or column.startswith((SCORE, CALIBRATED))
 
 
 def _read_rows(path: Path) -> tuple[list[str], dict[int, list[str]]]:
@@ -141,6 +177,11 @@ def _find_header_faults(header, rows, classes) -> list[tuple[str, str]]:
     faults = [(f"The file must have the column `{name}`", columns) for name in ("path", "label") if name not in header]
     if len(classes) < 2:
         faults.append((f"The file must have a column `{SCORE}<class>` for each of two classes or more", columns))
+    calibrated = {name.removeprefix(CALIBRATED) for name in header if name.startswith(CALIBRATED)}
+    if calibrated and calibrated != set(classes):
+        faults.append(
+            (f"The file must have a column `{CALIBRATED}<class>` for every class with scores, or none", columns)
+        )
     twice = [name for name, count in Counter(header).items() if count > 1]
     faults += [("The file must have each column once", f"column {name} more than once") for name in twice]
     if not rows:
@@ -149,25 +190,37 @@ def _find_header_faults(header, rows, classes) -> list[tuple[str, str]]:
     return faults + _name_lines(f"Every row must have {len(header)} fields, as the header has", ragged)
 
 
-def _find_faults(lines, columns, classes, scores) -> list[tuple[str, str]]:
-    outside = ~((scores >= -1e-3) & (scores <= 1 + 1e-3)).all(axis=1)  # true of NaN too
-    uneven = ~outside & (np.abs(scores.sum(axis=1) - 1) > 1e-3)
+def _find_faults(lines, columns, classes, tables) -> list[tuple[str, str]]:
+    faults = [fault for prefix, table in tables.items() for fault in _find_score_faults(lines, prefix, table)]
     seen = Counter(columns["path"])
-    faults = [
-        *_name_lines("Scores must be finite probabilities, 0 to 1", _pick(lines, outside)),
-        *_name_lines("The scores of a row must sum to 1, within 0.001", _pick(lines, uneven)),
+    faults += [
         *_name_lines("`path` must not be empty", _pick(lines, [not name for name in columns["path"]])),
         *_name_lines(
             "`path` must be another one in every row",
             _pick(lines, [seen[name] > 1 for name in columns["path"]]),
         ),
     ]
+    if folds := sorted(set(columns.get("fold", ()))):
+        rule = (
+            "Predictions must be of one fold: each fold has a network of its own, and their scores are not on one "
+            "scale. A cross-validation's `metrics.json` holds the mean over its folds"
+        )
+        faults += [(rule, f"folds {', '.join(folds)}")] if len(folds) > 1 else []
     for column in [name for name in ("label", "prediction") if name in columns]:
         unknown = [name not in classes for name in columns[column]]
         names = ", ".join(map(repr, sorted(set(columns[column]) - set(classes))[:_NAMED]))
         rule = f"`{column}` must be a class with scores ({', '.join(classes)})"
         faults += [(rule, f"{where}: {names}") for rule, where in _name_lines(rule, _pick(lines, unknown))]
     return faults
+
+
+def _find_score_faults(lines, prefix, scores) -> list[tuple[str, str]]:
+    outside = ~((scores >= -1e-3) & (scores <= 1 + 1e-3)).all(axis=1)  # true of NaN too
+    uneven = ~outside & (np.abs(scores.sum(axis=1) - 1) > 1e-3)
+    return [
+        *_name_lines(f"`{prefix}<class>` must be finite probabilities, 0 to 1", _pick(lines, outside)),
+        *_name_lines(f"`{prefix}<class>` of a row must sum to 1, within 0.001", _pick(lines, uneven)),
+    ]
 
 
 def _pick(lines, chosen) -> list[int]:

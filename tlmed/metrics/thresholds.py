@@ -1,13 +1,11 @@
 """From scores to decisions: the threshold, chosen on validation data, and what deciding by it is worth."""
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
 from tlmed.errors import InputError
-
-_TARGET = re.compile(r"(sensitivity|specificity)>=(0?\.\d+|1(?:\.0+)?|0)")
+from tlmed.recipe import THRESHOLD_RULE
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,9 @@ def choose_threshold(positive: np.ndarray, scores: np.ndarray, rule: str = "youd
     >>> choose_threshold(np.array([False, False, True, True]), np.array([0.1, 0.4, 0.6, 0.9])).value
     0.5
     """
-    target = _TARGET.fullmatch(rule)
+    target = THRESHOLD_RULE.fullmatch(rule)
     faults = []
-    if rule != "youden" and not target:
+    if not target:
         faults.append(
             "`rule` must be 'youden', 'sensitivity>=NUMBER' or 'specificity>=NUMBER', with a number from 0 to 1. "
             f"Received: rule={rule!r}."

@@ -1,6 +1,7 @@
 """The recipe itself: its sections together, and what they must be to one another."""
 
 import dataclasses
+import re
 
 from tlmed.errors import InputError
 from tlmed.recipe.rules import find_field_faults, must, one_of, optional_count, section
@@ -22,10 +23,15 @@ from tlmed.recipe.sections import (
 CLASS_WEIGHTS = ("none", "balanced")
 KEEP = ("best", "last")
 MONITORS = {"val_auc": "max", "val_accuracy": "max", "val_loss": "min"}
+THRESHOLD_RULE = re.compile(r"youden|(sensitivity|specificity)>=(0?\.\d+|1(?:\.0+)?|0)")
 
 
 def _one_name_or_several(value) -> bool:
     return bool(value) and (isinstance(value, str) or (len(value) > 1 and all(value)))
+
+
+def _rule_or_score(value) -> bool:
+    return bool(THRESHOLD_RULE.fullmatch(value)) if isinstance(value, str) else 0 <= value <= 1
 
 
 @section
@@ -44,10 +50,15 @@ class Recipe:
         keep: Which phase is the result: the one with the `"best"` validation score (ties go to the earlier one), or
             the `"last"`.
         monitor: The validation score that picks the best epoch of a phase, and the best phase.
+        threshold: The score from which on an image is predicted as the positive one of two classes, chosen on
+            validation images: `"youden"` maximises sensitivity + specificity; `"sensitivity>=0.95"` gives the highest
+            specificity that leaves so much sensitivity, `"specificity>=0.9"` the reverse; a number is taken as it is.
+        prevalence: The share of positives where the result is to be used; predictive values are reported for it too.
         deterministic: Let TensorFlow use only operations that give the same bits each time. False is quicker, and two
             runs differ in their last digits; in a process that has trained deterministically it changes nothing.
         seed: Decides splits, initial weights, order, dropout, augmentation and resampling.
-        baselines: Also score a linear classifier on the features of randomly initialised weights.
+        baselines: Also score a linear classifier on the features of randomly initialised weights, and one on colour
+            histograms. The majority class is always reported.
         cache: Whether what frozen blocks give is computed once per image and kept for all epochs and later runs:
             `"auto"`, where that is cheaper and training images do not change; `"on"`; or `"off"`.
         cache_dtype: In which numbers it is kept; `"float16"` takes half the room.
@@ -87,6 +98,14 @@ class Recipe:
     keep: str = one_of(KEEP, default="best")
     monitor: str = one_of(tuple(MONITORS), default="val_auc")
     seed: int = must("a whole number from 0 to 2**32 - 1", lambda seed: 0 <= seed < 2**32, default=0)
+    threshold: str | float = must(
+        "'youden', 'sensitivity>=NUMBER' or 'specificity>=NUMBER' with a number from 0 to 1, or such a number",
+        _rule_or_score,
+        default="youden",
+    )
+    prevalence: float | None = must(
+        "a share above 0 and below 1, or None", lambda share: share is None or 0 < share < 1, default=None
+    )
     deterministic: bool = must("True or False", lambda _: True, default=True)
     baselines: bool = must("True or False", lambda _: True, default=False)
     phase_patience: int | None = optional_count(default=None)

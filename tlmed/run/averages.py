@@ -94,14 +94,24 @@ def _average_all(split, folds, results, sizes) -> dict:
         "metrics": mean([result["metrics"] for result in results]),
         "folds": [_describe_fold(*each) for each in zip(names, results, sizes, strict=True)],
     }
-    if "baselines" in first:
-        content["baselines"] = {
-            name: {
-                "description": baseline["description"],
-                **mean([_only_metrics(result["baselines"][name]) for result in results]),
-            }
-            for name, baseline in first["baselines"].items()
+    content["baselines"] = {
+        name: {
+            "description": baseline["description"],
+            **mean([_only_metrics(result["baselines"][name]) for result in results]),
         }
+        for name, baseline in first["baselines"].items()
+    }
+    # Each fold chose a threshold and a temperature of its own: what they changed has a mean, they have none.
+    content["calibration"] = {
+        "method": first["calibration"]["method"],
+        "metrics": mean([result["calibration"]["metrics"] for result in results]),
+    }
+    if "operating_point" in first:
+        at_half = mean([result["operating_point"]["at_half"] for result in results])
+        content["operating_point"] = {"rule": first["operating_point"]["rule"], "at_half": at_half}
+    if "at_prevalence" in first:
+        values = mean([_only_metrics(result["at_prevalence"]) for result in results])
+        content["at_prevalence"] = {"prevalence": first["at_prevalence"]["prevalence"], **values}
     return content
 
 
@@ -113,8 +123,8 @@ def _average_each(names, split, parts: Sequence[Mapping]) -> dict:
     }
 
 
-def _only_metrics(baseline) -> dict:
-    return {name: entry for name, entry in baseline.items() if isinstance(entry, Mapping) and "value" in entry}
+def _only_metrics(part) -> dict:
+    return {name: entry for name, entry in part.items() if isinstance(entry, Mapping) and "value" in entry}
 
 
 def _describe_fold(name, result, sizes) -> dict:

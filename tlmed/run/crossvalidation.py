@@ -10,7 +10,7 @@ from pathlib import Path
 from tlmed.cluster import find_cluster
 from tlmed.data.table import listed
 from tlmed.errors import InputError, TlmedError
-from tlmed.inference import describe_metrics
+from tlmed.evaluation.lines import describe_metrics
 from tlmed.recipe import KFold, Recipe
 from tlmed.report.folds import write_folds_report
 from tlmed.run.averages import write_averages

@@ -121,7 +121,7 @@ def preview(recipe: Recipe) -> tuple[list[str], dict, tuple[Phase, ...]]:
     with _collected(faults):
         table = open_source(recipe.data.source)
         faults += find_scheme_faults(table, recipe.data.split)
-        metrics.positive_index(table.classes, recipe.data.positive)
+        faults += _find_decision_faults(recipe, table.classes)
     if isinstance(recipe.head, Hybrid):
         faults += _hybrids().find_classifier_faults(recipe)
     if faults:
@@ -191,13 +191,25 @@ def _find_network_faults(recipe, network) -> list[str]:
 
 
 def _find_label_faults(recipe, images) -> list[str]:
-    faults = []
-    with _collected(faults):
-        metrics.positive_index(images.table.classes, recipe.data.positive)
+    faults = _find_decision_faults(recipe, images.table.classes)
     if len(set(images.table.labels[images.indices("val")])) < 2 and recipe.monitor == "val_auc":
         faults.append("`monitor` must be 'val_loss' where val holds one class only. Received: monitor='val_auc'.")
     if isinstance(recipe.head, Hybrid):
         faults += _hybrids().find_hybrid_faults(recipe, images)
+    return faults
+
+
+def _find_decision_faults(recipe, classes) -> list[str]:
+    """Check what only two classes have: a positive one, its threshold and its prevalence."""
+    faults = []
+    with _collected(faults):
+        metrics.positive_index(classes, recipe.data.positive)
+    default = {spec.name: spec.default for spec in dataclasses.fields(recipe)}
+    faults += [
+        f"`{name}` needs exactly two classes. Received: {name}={getattr(recipe, name)!r} with {len(classes)} classes."
+        for name in ("threshold", "prevalence")
+        if len(classes) != 2 and getattr(recipe, name) != default[name]
+    ]
     return faults
 
 

@@ -3,10 +3,13 @@
 import numpy as np
 
 from tlmed.data import ImageSet
-from tlmed.evaluation.baselines import linear_probe, majority_class
-from tlmed.evaluation.predictions import write_predictions
+from tlmed.evaluation.baselines import count_colours, linear_probe, majority_class
+from tlmed.evaluation.decisions import HALF, Decision, decide
+from tlmed.evaluation.lines import describe_metrics
+from tlmed.evaluation.measures import score
+from tlmed.evaluation.predictions import Predictions, write_predictions
 from tlmed.features import feature_model
-from tlmed.inference import describe_metrics, make_predictions, score
+from tlmed.inference import make_predictions
 from tlmed.recipe import Recipe
 from tlmed.run.clock import Clock
 from tlmed.run.networks import build_backbone, wake
@@ -15,46 +18,72 @@ from tlmed.run.prefixes import features_of
 from tlmed.rundir import RunDir, write_json
 from tlmed.voice import Voice
 
-THRESHOLD = 0.5
-
 
 def evaluate_run(recipe: Recipe, run: RunDir, images: ImageSet, outcome: Outcome, clock: Clock, voice: Voice) -> None:
-    """Write `predictions.csv` and `metrics.json`, and say what they hold."""
+    """Choose threshold and temperature, write `predictions.csv` and `metrics.json`, and say what they hold."""
     run.mark("Evaluating.")
-    rows = np.concatenate([images.indices("val"), images.indices("test")])
     with clock.stage("evaluate"):
-        predictions = make_predictions(images, rows, outcome.scores, recipe.data.positive, THRESHOLD)
+        predictions, decision = _predict(recipe, images, outcome.scores, recipe.threshold)
         write_predictions(run / "predictions.csv", predictions)
-        result = score(predictions, "test", recipe.data.positive, recipe.seed)
-    result["threshold"] = THRESHOLD if result["positive"] else None
-    result |= outcome.notes
-    if recipe.baselines:
-        with clock.stage("baselines"):
-            result["baselines"] = _score_baselines(recipe, images, clock, voice)
+        result = score(predictions, "test", recipe.data.positive, recipe.seed, decision, recipe.prevalence)
+    with clock.stage("baselines"):
+        baselines = _score_baselines(recipe, images, clock, voice)
+    result |= {**outcome.notes, "baselines": baselines}
     write_json(run / "metrics.json", result)
     for line in describe_metrics(result):
         voice.say(line)
 
 
+def _predict(recipe, images, scores, rule) -> tuple[Predictions, Decision]:
+    """Return predictions for validation and test images, and what the validation images decided."""
+    rows, classes, positive = _list_scored(images), images.table.classes, recipe.data.positive
+    val = images.splits[rows] == "val"
+    decision = decide(images.table.labels[rows[val]], scores[val], classes, positive, rule)
+    return make_predictions(images, rows, scores, positive, decision), decision
+
+
+def _list_scored(images) -> np.ndarray:
+    return np.concatenate([images.indices("val"), images.indices("test")])
+
+
 def _score_baselines(recipe, images, clock, voice) -> dict:
-    """Score what needs no transfer on the test images: random weights below a linear classifier, and no network."""
-    table, train, test = images.table, images.indices("train"), images.indices("test")
+    """Score what needs no transfer on the test images: always the same class, and two linear classifiers if asked."""
+    train, rows = images.indices("train"), _list_scored(images)
+    labels, classes = images.table.labels[train], len(images.table.classes)
+    found = {
+        "majority_class": {
+            "description": "The most frequent class of the training images for every image; its scores are the shares "
+            "of the classes.",
+            # The same score for every image leaves nothing to choose: at 0.5 the more frequent class is predicted.
+            **_score_baseline(recipe, images, majority_class(labels, len(rows), classes), HALF),
+        }
+    }
+    if not recipe.baselines:
+        return found
+    histograms = count_colours(images.pixels.take, len(images.splits))
+    features = {
+        "colour_histograms": ("how often each level of red, green and blue occurs", histograms),
+        "random_weights": (
+            "the features of randomly initialised weights",
+            _draw_features(recipe, images, clock, voice),
+        ),
+    }
+    for name, (words, table) in features.items():
+        scores = linear_probe(table[train], labels, table[rows], classes)
+        baseline = _score_baseline(recipe, images, scores, recipe.threshold)
+        found[name] = {"description": f"A linear classifier on {words}.", **baseline}
+    return found
+
+
+def _draw_features(recipe, images, clock, voice) -> np.ndarray:
+    """Return what the backbone gives for every image with weights as they are drawn, without any training."""
     random = build_backbone(recipe, "none")
     wake(recipe, random, images)
     pooled = feature_model(random.model, pooling=recipe.head.pooling)
-    features = features_of(recipe, pooled, images, "baseline", clock, voice)
-    probe = linear_probe(features[train], table.labels[train], features[test], len(table.classes))
-    majority = majority_class(table.labels[train], len(test), len(table.classes))
-    described = {
-        "random_weights": ("A linear classifier on the features of randomly initialised weights.", probe),
-        "majority_class": ("The shares of the classes among the training images, for every image.", majority),
-    }
-    return {
-        name: {"description": words, **_score_baseline(recipe, images, test, scores)}
-        for name, (words, scores) in described.items()
-    }
+    return features_of(recipe, pooled, images, "baseline", clock, voice)
 
 
-def _score_baseline(recipe, images, test, scores) -> dict:
-    predictions = make_predictions(images, test, scores, recipe.data.positive, THRESHOLD)
+def _score_baseline(recipe, images, scores, rule) -> dict:
+    """Return a baseline's metrics; its threshold is chosen by the same rule as the run's."""
+    predictions, _ = _predict(recipe, images, scores, rule)
     return score(predictions, "test", recipe.data.positive, recipe.seed)["metrics"]

@@ -1,0 +1,304 @@
+"""Thresholds and temperatures come from validation images, are kept in the run, and decide wherever it is used."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import sklearn.metrics
+
+import tlmed
+from tests.conftest import write_images
+from tests.test_cli import assert_close
+from tests.test_run import small
+from tlmed import inference
+from tlmed.errors import InputError
+from tlmed.evaluation.baselines import count_colours
+from tlmed.evaluation.decisions import decide, read_decision
+from tlmed.evaluation.lines import describe_metrics
+from tlmed.evaluation.measures import MOST_SUBGROUPS, score
+from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
+from tlmed.metrics import apply_temperature, fit_temperature, predictive_values
+from tlmed.rundir import RunDir, read_csv
+
+TWO = ("ill", "well")
+N = 60
+
+
+def binary(n=N, seed=0, groups=None):
+    """Return overconfident predictions of two classes, a third of them validation images."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(2, size=n)
+    logits = 4 * random.normal(labels - 0.5, 1.0) + 1.5
+    well = 1 / (1 + np.exp(-logits))
+    scores = np.stack([1 - well, well], axis=1)
+    splits = tuple("val" if i < n // 3 else "test" for i in range(n))
+    paths = tuple(f"{i}.png" for i in range(n))
+    return Predictions(paths, splits, labels, scores, scores.argmax(axis=1), TWO, groups)
+
+
+def decided(predictions, rule="youden", positive="ill"):
+    """Return predictions by what their validation rows decide, and the decision."""
+    val = predictions.of("val")
+    decision = decide(val.labels, val.scores, val.classes, positive, rule)
+    index = val.classes.index(positive)
+    return (
+        dataclasses.replace(
+            predictions,
+            predictions=predict_classes(predictions.scores, index, decision.threshold),
+            calibrated=apply_temperature(predictions.scores, decision.temperature),
+        ),
+        decision,
+    )
+
+
+def test_threshold_and_temperature_are_the_best_on_validation_images():
+    predictions, decision = decided(binary())
+    val, point = predictions.of("val"), decision.operating_point
+    assert (point["rule"], point["split"], point["n"]) == ("youden", "val", N // 3)
+    false, true, _ = sklearn.metrics.roc_curve(val.labels == 0, val.scores[:, 0])
+    assert point["sensitivity"] + point["specificity"] - 1 == pytest.approx((true - false).max())
+    assert decision.temperature == fit_temperature(val.scores, val.labels) > 1  # they were too sure
+    assert "note" not in point
+    assert "note" not in decision.calibration
+
+
+def test_what_is_before_and_what_is_after_stand_beside_each_other():
+    predictions, decision = decided(binary())
+    result, test = score(predictions, "test", "ill", 0, decision), predictions.of("test")
+    ill = test.labels == 0
+    by_threshold = test.scores[:, 0] >= decision.threshold
+    assert result["threshold"] == decision.threshold != 0.5
+    assert result["metrics"]["sensitivity"]["value"] == pytest.approx(by_threshold[ill].mean())
+    before = result["operating_point"]["at_half"]
+    assert before["sensitivity"]["value"] == pytest.approx((test.scores[ill, 0] >= 0.5).mean())
+    assert before["sensitivity"]["value"] != result["metrics"]["sensitivity"]["value"]
+    assert not {"auc", "brier"} & set(before)  # no threshold changes them
+    for name, table in (("metrics", test.scores), ("calibration", test.calibrated)):
+        found = result[name] if name == "metrics" else result[name]["metrics"]
+        assert found["log_loss"]["value"] == pytest.approx(sklearn.metrics.log_loss(test.labels, table))
+    after = result["calibration"]["metrics"]
+    assert list(after) == ["log_loss", "brier", "ece"]
+    assert after["log_loss"]["value"] < result["metrics"]["log_loss"]["value"]
+    assert read_decision(json.loads(json.dumps(result))) == decision
+
+
+@pytest.mark.parametrize(("rule", "named", "target"), [("sensitivity>=0.9", 0, 0.9), ("specificity>=0.95", 1, 0.95)])
+def test_a_target_is_met_on_validation_images(rule, named, target):
+    predictions, decision = decided(binary(300), rule)
+    val = predictions.of("val")
+    rates = [(val.predictions == val.labels)[val.labels == label].mean() for label in (0, 1)]
+    assert rates[named] >= target
+    assert rates == pytest.approx([decision.operating_point[name] for name in ("sensitivity", "specificity")])
+
+
+def test_a_number_is_taken_as_it_is():
+    _, decision = decided(binary(), 0.3)
+    assert (decision.threshold, decision.operating_point["rule"]) == (0.3, "fixed")
+
+
+def test_validation_images_of_one_class_choose_no_threshold_and_say_so():
+    predictions = binary()
+    one = dataclasses.replace(predictions, labels=np.where(np.arange(N) < N // 3, 1, predictions.labels))
+    made, decision = decided(one)
+    assert decision.threshold == 0.5
+    assert decision.operating_point["note"] == (
+        "The validation images are of class 'well' only, and no threshold can be chosen: it is 0.5."
+    )
+    assert decision.operating_point["note"] in "\n".join(describe_metrics(score(made, "test", "ill", 0, decision)))
+
+
+def test_more_classes_have_a_temperature_and_no_threshold():
+    random = np.random.default_rng(0)
+    scores, labels = random.dirichlet(np.ones(3), 30), random.integers(3, size=30)
+    decision = decide(labels, scores, ("a", "b", "c"), None, "youden")
+    assert (decision.operating_point, decision.threshold) == (None, None)
+    predictions = Predictions(
+        *(tuple(map(str, range(30))), ("test",) * 30, labels, scores, scores.argmax(axis=1), ("a", "b", "c")),
+        calibrated=apply_temperature(scores, decision.temperature),
+    )
+    result = score(predictions, "test", None, 0, decision)
+    assert "operating_point" not in result
+    assert result["calibration"]["temperature"] == decision.temperature
+    with pytest.raises(InputError, match=r"`prevalence` needs exactly two classes\. Received: prevalence=0\.1 with 3"):
+        score(predictions, "test", None, 0, decision, prevalence=0.1)
+
+
+@pytest.mark.parametrize("each", [1, 4])
+def test_predictive_values_at_a_prevalence_are_by_groups_too(each):
+    groups = tuple(f"patient {i // each}" for i in range(N))
+    predictions, decision = decided(binary(groups=groups))
+    test = predictions.of("test")
+    found = score(predictions, "test", "ill", 0, decision, prevalence=0.02)["at_prevalence"]
+    owners = None if each == 1 else np.unique(test.groups, return_inverse=True)[1]
+    wanted = predictive_values(test.labels == 0, test.predictions == 0, 0.02, owners)
+    assert found == {"prevalence": 0.02, **wanted}
+    assert found["ppv"]["value"] < score(predictions, "test", "ill", 0, decision)["metrics"]["ppv"]["value"]
+
+
+def test_a_test_split_of_one_class_leaves_undefined_what_needs_two():
+    predictions, decision = decided(binary())
+    one = dataclasses.replace(predictions, labels=np.where(np.arange(N) < N // 3, predictions.labels, 1))
+    result = score(one, "test", "ill", 0, decision, prevalence=0.1)
+    undefined = [
+        result["metrics"]["auc"],
+        result["metrics"]["sensitivity"],
+        result["operating_point"]["at_half"]["ppv"],
+    ]
+    for entry in [*undefined, result["at_prevalence"]["ppv"], result["at_prevalence"]["npv"]]:
+        assert (entry["value"], entry["low"]) == (None, None)
+        assert "'ill'" in entry["reason"] or "'well' only" in entry["reason"]
+    assert result["metrics"]["specificity"]["value"] is not None
+    assert "undefined: The split has images of class 'well' only." in "\n".join(describe_metrics(result))
+
+
+def test_five_test_images_have_wide_intervals_and_no_crash():
+    predictions, decision = decided(binary(15))
+    few = dataclasses.replace(predictions, splits=("val",) * 10 + ("test",) * 5)
+    result = score(few, "test", "ill", 0, decision, prevalence=0.5)
+    accuracy = result["metrics"]["accuracy"]
+    assert result["n"] == 5
+    assert accuracy["high"] - accuracy["low"] > 0.4
+    assert describe_metrics(result)
+
+
+def test_traits_make_subgroups_unless_they_have_too_many_values():
+    texts = {
+        "site": tuple("AB"[i % 2] for i in range(N)),
+        "sex": tuple(("f", "m", "")[i % 3] for i in range(N)),
+        "age": tuple(str(i) for i in range(N)),
+        "model": ("X1",) * N,
+    }
+    predictions = dataclasses.replace(binary(), traits=texts)
+    result, test = score(predictions, "test", "ill", 0), predictions.of("test")
+    assert {name: list(parts) for name, parts in result["subgroups"].items()} == {
+        "site": ["A", "B"],
+        "sex": ["(empty)", "f", "m"],
+    }
+    site = np.array(test.traits["site"]) == "B"
+    part = result["subgroups"]["site"]["B"]
+    assert part["n"] == site.sum()
+    area = sklearn.metrics.roc_auc_score(test.labels[site] == 0, test.scores[site, 0])
+    assert part["metrics"]["auc"]["value"] == pytest.approx(area)
+    assert result["subgroups_left_out"] == {
+        "age": f"40 different values; 2 to {MOST_SUBGROUPS} make subgroups.",
+        "model": f"1 different values; 2 to {MOST_SUBGROUPS} make subgroups.",
+    }
+
+
+def test_groups_and_calibrated_probabilities_are_read_back_and_scored_alike(tmp_path):
+    predictions, decision = decided(binary(groups=tuple(f"patient {i // 4}" for i in range(N))))
+    write_predictions(tmp_path / "predictions.csv", predictions)
+    again, result = inference.evaluate(None, file=tmp_path / "predictions.csv", positive="ill")
+    before = score(predictions, "test", "ill", 0, decision)
+    assert result["metrics"] == before["metrics"]
+    assert result["groups"] == 10
+    assert result["calibration"] == {"metrics": before["calibration"]["metrics"]}
+    np.testing.assert_array_equal(again.calibrated, predictions.calibrated)
+
+
+def test_predictions_of_several_folds_are_not_scored_together(tmp_path):
+    file = tmp_path / "predictions.csv"
+    file.write_text("path,label,score_a,score_b,fold\nx,a,0.9,0.1,01\ny,b,0.2,0.8,02\n")
+    with pytest.raises(
+        InputError, match=r"Predictions must be of one fold.*Received: .*predictions\.csv, folds 01, 02"
+    ):
+        read_predictions(file)
+
+
+def test_colour_histograms_count_pixels(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (3, 5, 7, 3)).astype("uint8")
+    found = count_colours(lambda rows: images[rows], 3)
+    wanted = np.histogram(images[1, ..., 2], bins=32, range=(0, 256))[0] / 35
+    np.testing.assert_allclose(found[1, 64:], wanted)
+    np.testing.assert_allclose(found.sum(axis=1), 3)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Give a run of two classes, and the folder of its images."""
+    folder = write_images(tmp_path_factory.mktemp("two") / "data", 20, TWO)
+    settings = ("phases.epochs=1", "data.positive=ill", "threshold=specificity>=0.6", "prevalence=0.1")
+    return RunDir(tlmed.train(small(*settings), folder.parent / "run", folder).path), folder
+
+
+def test_a_run_keeps_its_threshold_and_temperature_and_predicts_by_them(trained):
+    run, folder = trained
+    result = run.json("metrics.json")
+    rows, point = read_csv(run / "predictions.csv"), result["operating_point"]
+    assert (point["rule"], point["n"]) == ("specificity>=0.6", sum(row["split"] == "val" for row in rows))
+    assert point["specificity"] >= 0.6
+    assert result["threshold"] == point["threshold"] != 0.5
+    scores = np.array([[float(row[f"score_{name}"]) for name in TWO] for row in rows])
+    for row, calibrated in zip(rows, apply_temperature(scores, result["calibration"]["temperature"]), strict=True):
+        assert (row["prediction"] == "ill") == (float(row["score_ill"]) >= point["threshold"])
+        assert [float(row[f"calibrated_{name}"]) for name in TWO] == calibrated.tolist()
+    paths = [folder / row["path"] for row in rows]
+    header, found, _ = inference.predict(run, paths)
+    assert header == ["path", "prediction", "score_ill", "score_well", "calibrated_ill", "calibrated_well"]
+    assert [row[1] for row in found] == [row["prediction"] for row in rows]
+    np.testing.assert_allclose([row[4] for row in found], [float(row["calibrated_ill"]) for row in rows], atol=1e-6)
+
+
+def test_a_run_is_scored_again_by_what_it_keeps(trained):
+    run, _ = trained
+    before = run.json("metrics.json")
+    _, again = inference.evaluate(run)
+    for name in ("metrics", "operating_point", "calibration", "at_prevalence", "threshold"):
+        assert_close(before[name], again[name])
+    _, other = inference.evaluate(run, prevalence=0.3)
+    assert other["at_prevalence"]["prevalence"] == 0.3
+
+
+def test_every_run_has_the_majority_class_to_beat(trained):
+    baselines = trained[0].json("metrics.json")["baselines"]
+    assert list(baselines) == ["majority_class"]
+    assert baselines["majority_class"]["auc"]["value"] == 0.5
+    train = [row["label"] for row in read_csv(trained[0] / "splits.csv") if row["split"] == "train"]
+    test = [row["label"] for row in read_csv(trained[0] / "splits.csv") if row["split"] == "test"]
+    share = test.count(max(TWO, key=train.count)) / len(test)
+    assert baselines["majority_class"]["accuracy"]["value"] in (share, 1 - share)  # of equal shares either may lead
+
+
+def test_other_data_is_divided_by_its_columns_and_known_images_are_named(trained):
+    run, folder = trained
+    rows = read_csv(run / "splits.csv")
+    lines = [f"{row['path']},{row['label']},{'AB'[i % 2]}" for i, row in enumerate(rows)]
+    (folder / "other.csv").write_text("\n".join(["path,label,site", *lines]) + "\n")
+    warnings = []
+    voice = tlmed.run.Voice(say=lambda text: None, warn=warnings.append)
+    made, result = inference.evaluate(run, str(folder / "other.csv"), voice=voice)
+    assert result["n"] == len(rows) == len(made.paths)
+    assert {site: part["n"] for site, part in result["subgroups"]["site"].items()} == {"A": 20, "B": 20}
+    train, val = (sum(row["split"] == split for row in rows) for split in ("train", "val"))
+    assert [words[: words.index(" images")] for words in warnings] == [str(train), str(val)]
+    assert "trained on" in warnings[0]
+    assert "validated on" in warnings[1]
+    inference.evaluate(run, voice=voice)  # its own test images
+    assert len(warnings) == 2
+
+
+def test_other_data_of_other_classes_is_refused_by_name(trained, tmp_path):
+    run, _ = trained
+    folder = write_images(tmp_path / "more", 2, (*TWO, "dead"))
+    with pytest.raises(InputError, match=r"the run's classes, by the same names: ill, well\. .*; with 'dead'"):
+        inference.evaluate(run, str(folder))
+    folder = write_images(tmp_path / "other", 2, ("ill", "Well"))
+    with pytest.raises(InputError, match="without 'well' and with 'Well'"):
+        inference.evaluate(run, str(folder))
+
+
+@pytest.mark.parametrize("setting", ["threshold=sensitivity>=0.9", "prevalence=0.2"])
+def test_what_needs_two_classes_is_refused_before_training(setting, images, tmp_path):
+    name = setting.partition("=")[0]
+    with pytest.raises(InputError, match=rf"`{name}` needs exactly two classes\. Received: {name}=.*with 3 classes"):
+        tlmed.train(small(setting), tmp_path / "run", images)
+    with pytest.raises(InputError, match=f"`{name}` needs exactly two classes"):
+        tlmed.run.preview(small(setting, f"data.source={images}"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("setting", ["threshold=best", "threshold=sensitivity>=1.2", "threshold=1.5", "prevalence=1"])
+def test_a_rule_that_is_none_is_refused_by_the_recipe(setting):
+    with pytest.raises(InputError, match=rf"`{setting.split('=')[0]}` must be"):
+        small(setting)

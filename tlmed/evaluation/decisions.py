@@ -1,0 +1,91 @@
+"""How scores become decisions and probabilities: a threshold and a temperature, chosen on validation data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tlmed.metrics import choose_threshold, fit_temperature, positive_index
+from tlmed.metrics.calibration import TEMPERATURES
+
+HALF = 0.5
+METHOD = "temperature scaling (Guo et al. 2017)"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What validation data decided, as `metrics.json` says it.
+
+    Attributes:
+        operating_point: `rule`, `threshold`, the `split` and the number `n` of images that it was chosen on, its
+            `sensitivity` and `specificity` there, and a `note` where there is something to say; None for more classes
+            than two.
+        calibration: `method`, `temperature`, `split`, `n`, and a `note`.
+    """
+
+    operating_point: Mapping | None
+    calibration: Mapping
+
+    @property
+    def threshold(self) -> float | None:
+        """Return the score from which on an image is predicted as positive; None for more classes than two."""
+        return None if self.operating_point is None else self.operating_point["threshold"]
+
+    @property
+    def temperature(self) -> float:
+        """Return what the logarithms of scores are divided by to calibrate them."""
+        return self.calibration["temperature"]
+
+
+def read_decision(metrics: Mapping) -> Decision:
+    """Return what was decided for a run, from its `metrics.json`."""
+    point, calibration = metrics.get("operating_point"), metrics["calibration"]
+    return Decision(
+        None if point is None else {name: value for name, value in point.items() if name != "at_half"},
+        {name: value for name, value in calibration.items() if name != "metrics"},
+    )
+
+
+def decide(
+    labels: np.ndarray, scores: np.ndarray, classes: Sequence[str], positive: str | None, rule: str | float
+) -> Decision:
+    """Choose a threshold and a temperature on validation images.
+
+    Args:
+        labels: True classes, int [n], 0..k-1.
+        scores: Class probabilities, float [n, k].
+        classes: The k names.
+        positive: The positive of two classes, by default the second in sorted order.
+        rule: How to choose the threshold, as for `choose_threshold`; or the threshold itself, 0..1.
+
+    >>> scores = np.array([[0.8, 0.2], [0.6, 0.4], [0.4, 0.6], [0.1, 0.9]])
+    >>> decide(np.array([0, 0, 1, 1]), scores, ("benign", "malignant"), None, "youden").threshold
+    0.5
+    """
+    main = positive_index(classes, positive)
+    point = None if main is None else _choose_point(labels == main, scores[:, main], classes, main, rule)
+    return Decision(point, _calibrate(labels, scores))
+
+
+def _choose_point(positive, scores, classes, main, rule) -> dict:
+    nothing = {"sensitivity": None, "specificity": None}
+    if not isinstance(rule, str):
+        return {"rule": "fixed", "threshold": float(rule), "split": None, "n": None, **nothing}
+    chosen_on = {"split": "val", "n": len(positive)}
+    if positive.all() or not positive.any():
+        only = classes[main if positive.all() else 1 - main]
+        note = f"The validation images are of class {only!r} only, and no threshold can be chosen: it is {HALF}."
+        return {"rule": rule, "threshold": HALF, **chosen_on, **nothing, "note": note}
+    chosen = choose_threshold(positive, scores, rule)
+    found = {"rule": rule, "threshold": chosen.value, **chosen_on}
+    found |= {"sensitivity": chosen.sensitivity, "specificity": chosen.specificity}
+    return found | ({"note": f"On validation data: {chosen.note}"} if chosen.note else {})
+
+
+def _calibrate(labels, scores) -> dict:
+    temperature = fit_temperature(scores, labels)
+    found = {"method": METHOD, "temperature": temperature, "split": "val", "n": len(labels)}
+    low, high = TEMPERATURES
+    if low * 1.001 < temperature < high / 1.001:  # halving comes close to the ends, and never there
+        return found
+    return found | {"note": f"The temperature is at the end of what is tried, {low:g} to {high:g}."}

@@ -1,0 +1,68 @@
+"""What `metrics.json` holds as lines for a terminal, each metric with its interval."""
+
+from collections.abc import Iterable, Mapping
+
+
+def describe_metrics(result: Mapping) -> list[str]:
+    """Return the content of `metrics.json` as lines for a person."""
+    n = f"{result['n']} images" + (f" of {result['groups']} groups" if result.get("groups") else "")
+    lines = [f"{result['split'].capitalize()} ({n}), with 95 % intervals:", *_list(result["metrics"])]
+    for describe in (_describe_point, _describe_calibration, _describe_prevalence, _describe_baselines):
+        lines += describe(result)
+    for trait, values in result.get("subgroups", {}).items():
+        for value, part in values.items():
+            lines += [f"{trait} {value} ({part['n']} images):", *_list(part["metrics"])]
+    return lines + [f"Not by {trait}: {why}" for trait, why in result.get("subgroups_left_out", {}).items()]
+
+
+def describe_metric(metric: Mapping) -> str:
+    """Return a metric's value and interval, or why it has none.
+
+    >>> describe_metric({"value": 0.8, "low": 0.75, "high": 0.85, "method": "Wilson"})
+    '0.800  (0.750 to 0.850)'
+    """
+    if metric["value"] is None:
+        return f"undefined: {metric['reason']}"
+    if metric["low"] is None:
+        return f"{metric['value']:.3f}"
+    return f"{metric['value']:.3f}  ({metric['low']:.3f} to {metric['high']:.3f})"
+
+
+def _list(metrics: Mapping, names: Iterable[str] | None = None) -> list[str]:
+    return [f"  {name:<18} {describe_metric(metrics[name])}" for name in (metrics if names is None else names)]
+
+
+def _note(part: Mapping) -> list[str]:
+    return [f"  {part['note']}"] if "note" in part else []
+
+
+def _describe_point(result) -> list[str]:
+    """Say which threshold was used, where it comes from, and what 0.5 would have given."""
+    point = result.get("operating_point")
+    if point is None:
+        return []
+    before = ["At 0.5 instead:", *_list(point["at_half"], ("accuracy", "sensitivity", "specificity"))]
+    if "threshold" not in point:  # the mean of several runs, each with its own
+        return before
+    origin = point["rule"] if point["n"] is None else f"{point['rule']}, from {point['n']} validation images"
+    return [f"Threshold of {result['positive']}: {point['threshold']:.3f} ({origin}).", *_note(point), *before]
+
+
+def _describe_calibration(result) -> list[str]:
+    calibration = result.get("calibration")
+    if calibration is None:
+        return []
+    origin = f" at temperature {calibration['temperature']:.3f}" if "temperature" in calibration else ""
+    return [f"Calibrated{origin}:", *_note(calibration), *_list(calibration["metrics"])]
+
+
+def _describe_prevalence(result) -> list[str]:
+    found = result.get("at_prevalence")
+    return [] if found is None else [f"At a prevalence of {found['prevalence']:g}:", *_list(found, ("ppv", "npv"))]
+
+
+def _describe_baselines(result) -> list[str]:
+    lines = []
+    for name, baseline in result.get("baselines", {}).items():
+        lines += [f"Baseline {name.replace('_', ' ')}:", *_list(baseline, ("auc", "accuracy"))]
+    return lines
