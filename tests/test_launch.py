@@ -1,6 +1,5 @@
 """Processes on one machine: what they say is told apart, and none of them outlives the others."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import time
 
 import pytest
 
+from tests.processes import is_running, until
 from tlmed.cluster.addresses import read_tf_config
 from tlmed.errors import InputError
 from tlmed.launch import free_addresses, launch
@@ -158,7 +158,7 @@ def test_nobody_outlives_a_launcher_that_is_killed():
     launcher, ids = start_launcher(READY)
     launcher.kill()
     launcher.communicate()
-    await_end(ids)
+    until(lambda: not any(map(is_running, ids)))
 
 
 def test_a_reader_that_has_gone_ends_the_processes():
@@ -166,23 +166,7 @@ def test_a_reader_that_has_gone_ends_the_processes():
     launcher.stdout.close()
     with launcher:
         assert "BrokenPipeError" in launcher.stderr.read()
-    await_end(ids)
-
-
-def await_end(ids):
-    deadline = time.monotonic() + 5
-    while running := [number for number in ids if is_running(number)]:
-        assert time.monotonic() < deadline, running
-        time.sleep(0.05)
-
-
-def is_running(number):
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    with open(f"/proc/{number}/stat") as file:
-        return file.read().rsplit(")")[-1].split()[0] != "Z"  # nobody may have asked for its status
+    until(lambda: not any(map(is_running, ids)))
 
 
 def test_the_program_is_tlmed_itself():

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.conftest import SMALL
+from tests.processes import is_running, until
 from tlmed import launch, pytest_locks
 
 pytest_plugins = "pytester"
@@ -280,21 +281,6 @@ def test_the_command_is_asked_to_end_and_then_made_to(pytester, stand_in, monkey
     assert time.monotonic() - begin < 10
     assert not is_running(int(note.read_text()))
     assert Path("asked").exists() is not deaf
-
-
-def until(reached):
-    deadline = time.monotonic() + 20
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def is_running(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.mark.slow

@@ -14,13 +14,13 @@ import click
 
 from tlmed import __version__, stopping
 from tlmed.errors import InputError, RunFailed, TlmedError
-from tlmed.export import FORMATS
 from tlmed.recipe import STRATEGIES, find_recipe, load_recipe, override, shipped_recipes, summary, to_source
 from tlmed.rundir import write_text
 from tlmed.voice import Voice
 
 UNFINISHED = 3
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+FORMATS = ("requirements", "card")
 EXPLANATIONS = ("grad-cam", "grad-cam++", "occlusion", "integrated-gradients")  # their module imports TensorFlow
 
 

@@ -4,6 +4,4 @@ from tlmed.export.card import write_card
 from tlmed.export.requirements import write_requirements
 from tlmed.export.saving import save
 
-FORMATS = ("requirements", "card")
-
-__all__ = ["FORMATS", "save", "write_card", "write_requirements"]
+__all__ = ["save", "write_card", "write_requirements"]

@@ -170,7 +170,7 @@ def _describe_scores(content) -> str:
     else:
         meaning = (
             f"The positive class is {plain(metrics['positive'])}, predicted from a probability of "
-            f"{metrics['threshold']} on."
+            f"{metrics['threshold']:.4g} on{_name_rule(metrics)}."
         )
     head = ("Metric", "Value", "95 % interval")
     rows = [(name_metric(name), *_show(entry)) for name, entry in metrics["metrics"].items()]
@@ -179,9 +179,28 @@ def _describe_scores(content) -> str:
         table(head, rows),
         *_name_methods(metrics["metrics"]),
         _show_classes(metrics["per_class"]),
+        *_show_calibration(metrics),
         *_show_baselines(metrics),
     ]
     return "\n\n".join(parts)
+
+
+def _name_rule(metrics) -> str:
+    point = metrics.get("operating_point", {})
+    return f" ({point['rule']} on {point['n']:,} validation images)" if point.get("n") else ""
+
+
+def _show_calibration(metrics) -> list[str]:
+    """Return how probabilities are calibrated, and what that changes."""
+    calibration = metrics.get("calibration")
+    if not calibration:
+        return []
+    rows = [
+        (name_metric(name), *_show(metrics["metrics"][name]), *_show(after))
+        for name, after in calibration["metrics"].items()
+    ]
+    said = f"Calibration: {plain(calibration['method'])}, temperature {calibration['temperature']:.3f}."
+    return [said, table(("Metric", "Before", "95 % interval", "After", "95 % interval"), rows)]
 
 
 def _show(entry) -> tuple[str, str]:

@@ -22,6 +22,7 @@ FORMAT = 1
 STREAMS = ("split", "backbone", "statistics", "bootstrap/test", "folds", "pca", "classifier")
 TIMES = ("seconds", "earlier")
 _BY_ADDRESS = ("__id__", "file", "_skops_version")
+# What JSON of another shape, a short table, a damaged archive and damaged HDF5 raise when they are read.
 _READ_ERRORS = (
     *(OSError, KeyError, IndexError, ValueError, TypeError, AttributeError, EOFError),
     *(zipfile.BadZipFile, zlib.error, csv.Error),
