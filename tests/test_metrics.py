@@ -282,7 +282,10 @@ def test_five_images_have_intervals():
     for groups in (None, list("aabbc"), list("aaaaa")):
         result = evaluate(labels, scores, scores.argmax(axis=1), ["a", "b"], groups=groups, draws=200)
         for name, entry in result["metrics"].items():
-            assert entry["low"] <= entry["value"] <= entry["high"], (name, groups)
+            if groups == list("aaaaa") and entry["low"] is None:  # one patient: there is nothing to resample
+                assert entry["note"] == "Every resample gave the same value, from which no interval follows."
+            else:
+                assert entry["low"] <= entry["value"] <= entry["high"], (name, groups)
         assert result["metrics"]["auc"]["high"] - result["metrics"]["auc"]["low"] > 0.5
 
 
@@ -353,3 +356,17 @@ def test_ten_thousand_images_take_seconds():
     start = time.process_time()
     evaluate(*case, list("abcde"))
     assert time.process_time() - start < 20
+
+
+def test_where_all_resamples_agree_a_mean_has_the_bounds_of_its_classes_and_the_rest_no_interval():
+    labels = np.repeat([0, 1, 2], [5, 10, 20])
+    scores = np.eye(3)[labels] * 0.7 + 0.1
+    result = evaluate(labels, scores, labels, ["a", "b", "c"], draws=50)
+    found, parts = result["metrics"], result["per_class"].values()
+    for name, part in {"auc": "auc", "specificity": "specificity", "balanced_accuracy": "sensitivity"}.items():
+        assert found[name]["low"] == pytest.approx(np.mean([each[part]["low"] for each in parts]))
+        assert found[name]["low"] < 0.95 < found[name]["value"] == found[name]["high"] == 1
+        assert "the mean of the bounds of each class" in found[name]["note"]
+    for name in ("f1", "mcc", "kappa", "log_loss", "ece"):
+        assert (found[name]["low"], found[name]["high"], found[name]["method"]) == (None, None, None)
+        assert found[name]["note"] == "Every resample gave the same value, from which no interval follows."

@@ -13,6 +13,8 @@ from tlmed.metrics.proportions import proportion
 from tlmed.metrics.rates import CALIBRATED, METRICS, Case, make_case, rate
 from tlmed.metrics.resampling import bound, draw_weights, has_clusters, number_groups, plan_resampling
 
+# Of a class these have intervals that need no resamples.
+_BOUNDED = frozenset({"auc", "sensitivity", "specificity", "ppv", "npv"})
 # Means over all images, which a small class does not make less certain than it is large.
 _OF_ALL = frozenset({"kappa", "quadratic_kappa", "log_loss", "brier", "ece"})
 
@@ -167,7 +169,26 @@ def _resample(tables, values, case: Case, scores, owners, draws, seed, split):
             zero = "with 0 where chance explains it"
             source = f"{sampling.source}, Broecker & Smith 2007"
             entry["method"] = f"basic bootstrap {sampling.how}, {draws} draws, {zero} ({source})"
+        if entry["low"] is not None and entry["high"] - entry["low"] < 1e-12:
+            entry |= _bound_mean(tables, case, scope, name)
         tables[scope][name] = entry
+
+
+def _bound_mean(tables, case: Case, scope, name) -> dict:
+    """Return an interval where all resamples agree, as they do when every image is predicted right.
+
+    Of a mean over classes the mean of their bounds: cautious, for it takes all of them to be at their worst at once.
+    Of anything else there is none: one without width would say that more images could show nothing else.
+    """
+    part = "sensitivity" if name == "balanced_accuracy" else name
+    classes = np.unique(case.labels).tolist()
+    entries = [tables[c].get(part) or {"low": None} for c in classes]
+    if scope is None and part in _BOUNDED and all(entry["low"] is not None for entry in entries):
+        low, high = (float(np.mean([entry[end] for entry in entries])) for end in ("low", "high"))
+        note = "Every resample gave the same value: the interval is the mean of the bounds of each class."
+        return {"low": low, "high": high, "method": entries[0]["method"], "note": note}
+    note = "Every resample gave the same value, from which no interval follows."
+    return {"low": None, "high": None, "method": None, "note": note}
 
 
 def _count_units(case: Case, owners, scope, name) -> int:
