@@ -395,7 +395,7 @@ def test_a_note_of_an_interval_is_told(run, read):
     write_json(run / "metrics.json", score(["benign", "malignant"], [0, 0, 1, 1], groups=["a", "a", "b", "b"]))
     text = read(run).text
     assert "4 images of 2 groups" in text
-    assert "the uncertainty is not zero" in text
+    assert "from which no interval follows" in text
 
 
 def test_a_hybrid_has_its_classifier_told(run, read):
