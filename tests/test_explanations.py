@@ -30,6 +30,7 @@ from tlmed.evaluation.explanations import (
     make_explainer,
     measure_drops,
     occlusion,
+    open_folder,
     overlay,
     pick_cases,
     save_explanations,
@@ -677,6 +678,16 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=re.escape("a folder that can be made. Received: ")):
         write_explanations(tmp_path / "file", ["x.png"], make_images(1), np.zeros((1, 4, 4)))
+
+
+def test_a_folder_among_the_images_is_refused_before_it_is_made(tmp_path):
+    (tmp_path / "images").mkdir()
+    for folder in (tmp_path / "images", tmp_path / "images" / "maps" / "new", tmp_path / "images" / "x" / ".." / "y"):
+        with pytest.raises(InputError, match=r"outside those whose images they explain.*, inside .*images\."):
+            open_folder(folder, [tmp_path / "one.png", tmp_path / "images"])
+    assert not list((tmp_path / "images").iterdir())
+    open_folder(tmp_path / "images-maps", [tmp_path / "images"])
+    assert (tmp_path / "images-maps").is_dir()
 
 
 def test_batches_are_explained_as_they_come(tmp_path, monkeypatch):

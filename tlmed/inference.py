@@ -17,7 +17,7 @@ from tlmed.data import ImageSet, KnownPixels, load, read_files
 from tlmed.data.table import count, listed
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision, read_decision
-from tlmed.evaluation.explanations import Explainer, make_explainer, save_explanations
+from tlmed.evaluation.explanations import Explainer, make_explainer, open_folder, save_explanations
 from tlmed.evaluation.lines import describe_metric
 from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import (
@@ -246,13 +246,16 @@ def predict(
         image; path and reason of what was left out.
 
     Raises:
-        InputError: If a path is missing, an image cannot be read, or the network cannot be explained like that.
+        InputError: If a path is missing, an image cannot be read, the network cannot be explained like that, or the
+            folder for the pictures lies in one of `paths`.
     """
     old, settings = run.json("metrics.json"), run.json("recipe.json")["data"]
     classes = old["classes"]
     names, files, broken = read_files(paths, settings["image_size"], skip_bad)
     scorer = load_scorer(run)
     explainer = None if explain is None else scorer.explainer(method, block)
+    if explainer is not None:
+        open_folder(explain, paths)
     scores = scorer(files.batches(BATCH_SIZE))
     decision = read_decision(old)
     chosen = predict_classes(scores, metrics.positive_index(classes, old["positive"]), decision.threshold)

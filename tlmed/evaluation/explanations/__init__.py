@@ -14,7 +14,13 @@ from tlmed.evaluation.explanations.gradients import (
 )
 from tlmed.evaluation.explanations.methods import METHODS, Explainer, explain_images, make_explainer
 from tlmed.evaluation.explanations.occlusions import measure_drops, occlusion
-from tlmed.evaluation.explanations.pictures import draw_panel, overlay, save_explanations, write_explanations
+from tlmed.evaluation.explanations.pictures import (
+    draw_panel,
+    open_folder,
+    overlay,
+    save_explanations,
+    write_explanations,
+)
 
 __all__ = [
     "METHODS",
@@ -28,6 +34,7 @@ __all__ = [
     "make_explainer",
     "measure_drops",
     "occlusion",
+    "open_folder",
     "overlay",
     "pick_cases",
     "save_explanations",

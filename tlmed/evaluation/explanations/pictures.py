@@ -89,7 +89,7 @@ def write_explanations(
     Raises:
         InputError: If the folder cannot be made, or a file would replace one of the images.
     """
-    files = _open_folder(folder, names, method)
+    files = _name_in(folder, names, method)
     for file, image, heat, caption in zip(files, images, maps, captions or [""] * len(files), strict=True):
         _write_panel(file, image, heat, caption, note)
     return files
@@ -125,7 +125,7 @@ def save_explanations(
     captions = [
         f"{classes[label]} {row[label]:.2f}" for label, row in zip(predictions, np.asarray(scores), strict=True)
     ]
-    files, done = _open_folder(folder, names, explainer.method), 0
+    files, done = _name_in(folder, names, explainer.method), 0
     for images in batches:
         images = np.asarray(images)
         rows = slice(done, done + len(images))
@@ -174,12 +174,32 @@ def _tidy(stem) -> str:
     return re.sub(r"[^\w.()-]+", "_", stem)[-_LONGEST:].lstrip(".-") or "image"
 
 
-def _open_folder(folder, names, method) -> list[Path]:
-    folder = Path(folder)
+def open_folder(folder: str | Path, sources: Sequence[str | Path] = ()) -> None:
+    """Make a folder for explanations.
+
+    Args:
+        folder: Is made where it is missing.
+        sources: Where images are looked for: files, and folders with everything below them.
+
+    Raises:
+        InputError: If it cannot be made, or lies where its pictures would be taken for images the next time.
+    """
+    place = Path(folder).resolve()
+    for source in map(Path, sources):
+        if source.is_dir() and place.is_relative_to(source.resolve()):
+            raise InputError(
+                "Explanations must go to a folder outside those whose images they explain, which would be read as "
+                f"images the next time. Received: {folder}, inside {source}."
+            )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"Explanations must go to a folder that can be made. Received: {folder}: {error}.") from error
+
+
+def _name_in(folder, names, method) -> list[Path]:
+    open_folder(folder)
+    folder = Path(folder)
     files = [folder / name for name in name_files(names, method)]
     own = {os.path.realpath(name) for name in names}
     if lost := [file for file in files if os.path.realpath(file) in own]:
