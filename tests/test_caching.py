@@ -7,7 +7,9 @@ import itertools
 import os
 import re
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -317,6 +319,17 @@ def test_openvino_computes_a_batch_in_equal_shares_and_keeps_their_order(pixels,
     assert len(np.unique(expected, axis=0)) == len(PIXELS)
     np.testing.assert_allclose(engine(PIXELS), expected, rtol=1e-4, atol=1e-5)
     assert engine.calls == 1
+
+
+def test_openvino_reports_to_nobody(tmp_path):
+    """In a process of its own, for OpenVINO looks for what reports when it is imported."""
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    (tmp_path / "openvino_telemetry").mkdir()
+    (tmp_path / "openvino_telemetry" / "__init__.py").write_text("open('reported', 'w')\nraise ImportError")
+    code = "from tlmed.features.engines import OpenVino; OpenVino.load(); import openvino.tools.ovc.telemetry_utils"
+    found = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(tlmed.__file__).parent.parent}"}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=found)
+    assert not (tmp_path / "reported").exists()
 
 
 def test_an_openvino_without_its_libraries_cannot_convert(monkeypatch):

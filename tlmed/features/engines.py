@@ -4,6 +4,7 @@ import abc
 import importlib.metadata
 import importlib.util
 import math
+import sys
 from collections.abc import Callable
 
 import keras
@@ -126,14 +127,13 @@ class OpenVino(Engine):
     def load() -> None:
         """Import the library, which takes a while; what is wrong with it is said where it is needed."""
         try:
-            import openvino  # noqa: F401
+            _import_openvino()
         except _OPENVINO_ERRORS as error:
             _raise_stop(error)
 
     def _compile(self):
         try:
-            import openvino
-
+            openvino = _import_openvino()
             converted = openvino.convert_model(self._trace_fixed(self.share))
             settings = {
                 "INFERENCE_PRECISION_HINT": _OPENVINO_PRECISIONS[self.precision],
@@ -170,6 +170,17 @@ class OpenVino(Engine):
             queue.start_async(images[start : start + self.share], start)
         queue.wait_all()
         return outputs
+
+
+def _import_openvino():
+    """Import OpenVINO, but not `openvino-telemetry`, by which it would report every conversion to a server.
+
+    OpenVINO does without where that package is not installed, and so it is made to look.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)
+    import openvino
+
+    return openvino
 
 
 def _raise_stop(error: BaseException) -> None:
