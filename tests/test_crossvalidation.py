@@ -503,4 +503,4 @@ def test_a_hybrid_is_cross_validated_too(images, tmp_path):
 def test_a_fold_is_reproduced_by_itself(crossed, tmp_path):
     comparison = reproduce(Request(crossed[0].path / "folds" / "03", out=tmp_path / "again"))
     assert not comparison.faults
-    assert "level bits" in comparison.asked
+    assert "compared by bits" in comparison.asked

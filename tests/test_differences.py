@@ -11,6 +11,7 @@ from tests.asah import NDKA, OUTCOME, S100B, WFNS
 from tests.test_metrics import draw_case
 from tlmed.errors import InputError
 from tlmed.metrics import METRICS, average_folds, bootstrap_differences, compare_areas, evaluate, holm, mcnemar
+from tlmed.metrics.differences import bootstrap_pairs
 
 
 # pROC's tests/testthat/test-roc.test.R (roc.test with its defaults); R 4.2.2 with pROC 1.18.0 prints the same.
@@ -175,6 +176,19 @@ def test_differences_by_groups_are_wider_and_the_seed_decides_them():
     assert grouped["method"].startswith("paired bootstrap of 150 groups, 300 draws")
     assert grouped == bootstrap_differences(*case, groups=groups, **options)["accuracy"]
     assert grouped != bootstrap_differences(*case, groups=groups, seed=1, **options)["accuracy"]
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_many_classifiers_at_once_give_what_each_pair_gives(grouped):
+    labels, first, second = make_two(4, k=3)
+    third = make_two(7, k=3)[2]
+    options = {"groups": [str(i // 2) for i in range(150)]} if grouped else {}
+    options |= {"draws": 200, "seed": 3, "only": ["auc", "f1", "brier"]}
+    pairs = bootstrap_pairs(labels, [first, second, third], list("abc"), **options)
+    assert list(pairs) == [(0, 1), (0, 2), (1, 2)]
+    for (i, j), found in pairs.items():
+        tables = (first, second, third)
+        assert found == bootstrap_differences(labels, tables[i], tables[j], list("abc"), **options)
 
 
 def test_an_undefined_metric_has_no_difference():

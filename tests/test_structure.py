@@ -20,7 +20,7 @@ ORDER = (
         "phases",
         "certificate",
     ),
-    *("plan", "features", "heads", "training", "evaluation", "inference", "lock", "report"),
+    *("plan", "features", "heads", "training", "evaluation", "inference", "lock", "report", "comparison"),
     *("run", "reproduce", "export", "cli", "pytest_locks"),
 )
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "tlmed").rglob("*.py"))

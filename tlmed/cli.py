@@ -227,28 +227,41 @@ def predict(run, paths, out, skip_bad, explain, method, block):
 
 @cli.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Write a page and two tables here.")
 @click.option("--why", is_flag=True, help="Say why two runs differ: the cause, then all that is not the same.")
 @_debug
-def compare(runs, why):
-    """Show the metrics of several runs side by side, or why two of them differ."""
+def compare(runs, out, why):
+    """Compare several runs on the same test images, or say why two of them differ.
+
+    Scores and costs, and for every pair the difference with its interval and a corrected p-value. Cross-validations
+    are compared by their folds.
+    """
     if len(runs) < 2 or (why and len(runs) != 2):
         raise click.UsageError("Give two runs with --why, else two or more.")
+    if why and out is not None:
+        raise click.UsageError("Give --why or --out DIR, one of the two.")
+    for line in _explain(runs) if why else _compare(runs, out):
+        click.echo(line)
+
+
+def _explain(runs) -> list[str]:
     from tlmed.rundir import find_run
 
     found = [find_run(run) for run in runs]
     from tlmed.quiet import import_tensorflow
 
     import_tensorflow()
-    if why:
-        from tlmed.lock import explain
+    from tlmed.lock import explain
 
-        lines = explain(*found)
-    else:
-        from tlmed.inference import compare_metrics
+    return explain(*found)
 
-        lines = compare_metrics(found)
-    for line in lines:
-        click.echo(line)
+
+def _compare(runs, out) -> list[str]:
+    from tlmed.comparison import compare, describe_comparison, write_comparison
+
+    comparison = compare(runs)
+    written = [] if out is None else [f"Written: {', '.join(map(str, write_comparison(out, comparison)))}"]
+    return [*describe_comparison(comparison), *written]
 
 
 @cli.command()

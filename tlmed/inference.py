@@ -18,7 +18,6 @@ from tlmed.data.table import count, listed
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision, read_decision
 from tlmed.evaluation.explanations import Explainer, make_explainer, open_folder, save_explanations
-from tlmed.evaluation.lines import describe_metric
 from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import (
     CALIBRATED,
@@ -264,23 +263,3 @@ def predict(
     tables = np.concatenate([scores, metrics.apply_temperature(scores, decision.temperature)], axis=1, dtype=float)
     rows = [(name, classes[choice], *row) for name, choice, row in zip(names, chosen, tables.tolist(), strict=True)]
     return ["path", "prediction", *(kind + name for kind in (SCORE, CALIBRATED) for name in classes)], rows, broken
-
-
-def compare_metrics(runs: Sequence[RunDir]) -> list[str]:
-    """Return the test metrics of several runs side by side, each with its interval.
-
-    Raises:
-        InputError: If they are of other classes: metrics of another question cannot be compared.
-    """
-    results = [run.json("metrics.json") for run in runs]
-    if len({(*result["classes"], result["positive"]) for result in results}) > 1:
-        classes = "; ".join(f"{run.path}: {', '.join(it['classes'])}" for run, it in zip(runs, results, strict=True))
-        raise InputError(f"Runs must be of the same classes to be compared. Received: {classes}.")
-    names = list(dict.fromkeys(name for result in results for name in result["metrics"]))
-    rows = [["", *(str(run.path) for run in runs)], ["images", *(str(result["n"]) for result in results)]]
-    rows += [
-        [name, *(describe_metric(result["metrics"][name]) if name in result["metrics"] else "-" for result in results)]
-        for name in names
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

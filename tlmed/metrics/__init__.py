@@ -3,7 +3,14 @@
 from tlmed.metrics.calibration import apply_temperature, fit_temperature, reliability
 from tlmed.metrics.classes import positive_index
 from tlmed.metrics.curves import binary_auc, macro_auc, roc_curve
-from tlmed.metrics.differences import average_folds, bootstrap_differences, compare_areas, holm, mcnemar
+from tlmed.metrics.differences import (
+    average_folds,
+    bootstrap_differences,
+    bootstrap_pairs,
+    compare_areas,
+    holm,
+    mcnemar,
+)
 from tlmed.metrics.evaluation import evaluate
 from tlmed.metrics.proportions import predictive_values, wilson
 from tlmed.metrics.rates import METRICS
@@ -16,6 +23,7 @@ __all__ = [
     "average_folds",
     "binary_auc",
     "bootstrap_differences",
+    "bootstrap_pairs",
     "choose_threshold",
     "compare_areas",
     "evaluate",

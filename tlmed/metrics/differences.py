@@ -1,5 +1,6 @@
 """Whether two classifiers differ on the same images, and by how much; many such questions at once; and over folds."""
 
+import itertools
 import math
 from collections.abc import Collection, Sequence
 
@@ -159,28 +160,75 @@ def bootstrap_differences(
     >>> found["accuracy"]["value"], found["accuracy"]["p"]
     (0.0, 1.0)
     """
+    pairs = bootstrap_pairs(labels, (first, second), classes, positive, groups, split, draws, seed, only)
+    return pairs[0, 1]
+
+
+def bootstrap_pairs(
+    labels: np.ndarray,
+    tables: Sequence[tuple[np.ndarray, np.ndarray]],
+    classes: Sequence[str],
+    positive: str | None = None,
+    groups: Sequence[str] | None = None,
+    split: str = "test",
+    draws: int = 2000,
+    seed: int = 0,
+    only: Collection[str] = METRICS,
+) -> dict[tuple[int, int], dict[str, dict]]:
+    """Return what `bootstrap_differences` does for every pair of several classifiers.
+
+    Each classifier's metrics are computed once per resample, not once per pair: the cost grows with the number of
+    classifiers, not with its square.
+
+    Args:
+        labels: True classes, int [n], 0..k-1.
+        tables: Scores [n, k] and predicted classes [n] of each classifier.
+        classes: The k names.
+        positive: The positive of two classes, by default the second in sorted order.
+        groups: Who each image belongs to, [n]; an empty name stands for an image on its own.
+        split: The name of the split, for the stream of random numbers.
+        draws: Resamples.
+        seed: Decides them.
+        only: The metrics wanted, of `METRICS`.
+
+    Returns:
+        The places of two classifiers, the smaller first, to the difference of each metric.
+
+    >>> labels, scores = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.2, 0.8]])
+    >>> better, worse = (scores, np.array([0, 0, 1, 1])), (scores, np.array([0, 1, 1, 1]))
+    >>> pairs = bootstrap_pairs(labels, [better, worse, better], ["a", "b"], only=["accuracy"])
+    >>> {pair: found["accuracy"]["value"] for pair, found in pairs.items()}
+    {(0, 1): 0.25, (0, 2): 0.0, (1, 2): -0.25}
+    """
     main, owners = positive_index(classes, positive), number_groups(groups)
-    cases = [make_case(labels, np.asarray(scores, dtype=float), guesses, main) for scores, guesses in (first, second)]
+    cases = [make_case(labels, np.asarray(scores, dtype=float), guesses, main) for scores, guesses in tables]
     sampling = plan_resampling(labels, owners)
     units = len(np.unique(owners)) if has_clusters(owners) else min(map(len, sampling.strata))
-
-    def subtract(weights):
-        ours, theirs = (rate(case, weights, only)[None] for case in cases)
-        return {name: ours[name] - theirs[name] for name in ours}
-
-    values = subtract(np.ones((len(labels), 1)))
-    parts = [subtract(weights) for weights in draw_weights(sampling, draws, seed, split)]
+    whole = np.ones((len(labels), 1))
+    values = [rate(case, whole, only)[None] for case in cases]
+    parts = [
+        [rate(case, weights, only)[None] for case in cases] for weights in draw_weights(sampling, draws, seed, split)
+    ]
+    drawn = [{name: np.concatenate([part[i][name] for part in parts]) for name in values[i]} for i in range(len(cases))]
     method = f"paired bootstrap {sampling.how}, {draws} draws ({sampling.source}, Hesterberg 2015)"
-    found = {}
-    for name, value in values.items():
-        if np.isnan(value.item()):
-            found[name] = _leave_open("The metric is undefined for one of the two.")
-            continue
-        drawn = np.concatenate([part[name] for part in parts])
-        low, high, note = bound(drawn, units, value.item())
-        entry = {"value": value.item(), "low": low, "high": high, "p": _cross_zero(drawn), "method": method}
-        found[name] = entry | ({"note": note} if note else {})
-    return found
+
+    return {
+        (i, j): {
+            name: _bound_difference(
+                values[i][name].item() - values[j][name].item(), drawn[i][name] - drawn[j][name], units, method
+            )
+            for name in values[i]
+        }
+        for i, j in itertools.combinations(range(len(cases)), 2)
+    }
+
+
+def _bound_difference(value, drawn, units, method) -> dict:
+    if math.isnan(value):
+        return _leave_open("The metric is undefined for one of the two.")
+    low, high, note = bound(drawn, units, value)
+    entry = {"value": value, "low": low, "high": high, "p": _cross_zero(drawn), "method": method}
+    return entry | ({"note": note} if note else {})
 
 
 def _cross_zero(drawn) -> float | None:
@@ -189,7 +237,7 @@ def _cross_zero(drawn) -> float | None:
         return None
     # Sums in another order differ in the last digit, and a difference of zero is on neither side.
     fewer = min(np.count_nonzero(drawn >= -1e-12), np.count_nonzero(drawn <= 1e-12))
-    return min(1.0, 2 * (fewer + 1) / (len(drawn) + 1))
+    return float(min(1.0, 2 * (fewer + 1) / (len(drawn) + 1)))
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -1,0 +1,22 @@
+"""Several runs on the same test images: what can be said of their differences, and what each of them cost."""
+
+from tlmed.comparison.files import write_comparison
+from tlmed.comparison.page import make_comparison_page
+from tlmed.comparison.pairs import LEVEL, QUESTIONS, Comparison, Pair, compare
+from tlmed.comparison.results import Result, read_results
+from tlmed.comparison.terminal import describe_comparison
+from tlmed.comparison.words import conclude
+
+__all__ = [
+    "LEVEL",
+    "QUESTIONS",
+    "Comparison",
+    "Pair",
+    "Result",
+    "compare",
+    "conclude",
+    "describe_comparison",
+    "make_comparison_page",
+    "read_results",
+    "write_comparison",
+]

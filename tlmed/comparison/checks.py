@@ -1,0 +1,173 @@
+"""Which runs can be compared, and what a reader has to know of those that can."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from tlmed.comparison.results import Result, name_some
+from tlmed.errors import InputError
+from tlmed.report.images import is_synthetic
+from tlmed.report.words import count
+
+
+def check_comparable(results: Sequence[Result]) -> None:
+    """Refuse runs whose numbers answer different questions.
+
+    Raises:
+        InputError: If some are cross-validations and others are not, classes or the positive class differ, or the test
+            images do, by path, label or SHA-256; with every run that differs from the first, and in what.
+    """
+    _check_kinds(results)
+    _check_classes(results)
+    first, *others = results
+    rule = "Runs must have the same test images to be compared"
+    if first.folds:
+        rule = "Cross-validations must have the same folds to be compared"
+    if any(other.recipe.get("seed") != first.recipe.get("seed") for other in others):
+        rule += "; a split that tlmed makes depends on the `seed`"
+    faults = [f"{rule}. Received: {fault}." for other in others if (fault := _find_difference(first, other))]
+    if faults:
+        raise InputError(faults)
+
+
+def _check_kinds(results) -> None:
+    folded = [result.name for result in results if result.folds]
+    if folded and len(folded) < len(results):
+        single = [result.name for result in results if not result.folds]
+        raise InputError(
+            "Runs must all be of one network, or all be cross-validations, to be compared. Received: "
+            f"{', '.join(single)} of one network, the cross-validation{'s' * (len(folded) > 1)} {', '.join(folded)}."
+        )
+
+
+def _check_classes(results) -> None:
+    asked = {(tuple(result.metrics["classes"]), result.metrics.get("positive")) for result in results}
+    if len(asked) > 1:
+        said = "; ".join(f"{result.name}: {_name_classes(result.metrics)}" for result in results)
+        raise InputError(
+            f"Runs must have the same classes, and the same positive one, to be compared. Received: {said}."
+        )
+
+
+def _name_classes(metrics) -> str:
+    positive = metrics.get("positive")
+    return ", ".join(f"{name} (positive)" if name == positive else name for name in metrics["classes"])
+
+
+def _find_difference(first: Result, other: Result) -> str:
+    """Say in what the test images of two runs, or of their folds, differ; nothing where they are the same."""
+    if len(first.folds) != len(other.folds):
+        return f"{first.name} with {len(first.folds)} folds, {other.name} with {len(other.folds)}"
+    for one, two in zip(first.folds or [first], other.folds or [other], strict=True):
+        if found := "; ".join(_describe_images(one.of("test"), two.of("test"))):
+            where = f" in fold {two.name}" if other.folds else ""
+            return f"{other.name} against {first.name}{where}: {found}"
+    return ""
+
+
+def _describe_images(ours, theirs) -> Iterator[str]:
+    both = sorted(set(ours) & set(theirs))
+    kinds = {
+        "missing": sorted(set(ours) - set(theirs)),
+        "added": sorted(set(theirs) - set(ours)),
+        "with another label": [path for path in both if ours[path]["label"] != theirs[path]["label"]],
+        "with another content": [path for path in both if ours[path]["sha256"] != theirs[path]["sha256"]],
+    }
+    for words, paths in kinds.items():
+        if paths:
+            yield f"{count(len(paths), 'test image')} {words} ({name_some(paths)})"
+
+
+def find_notes(results: Sequence[Result]) -> tuple[str, ...]:
+    """Return what a reader of a comparison has to know, one sentence or two each, as plain text."""
+    singles = [part for result in results for part in (result.folds or [result])]
+    notes = [
+        "The images are synthetic: drawn by a program (tlmed_phantoms). The scores say nothing about medicine."
+        if any(map(is_synthetic, results))
+        else "",
+        _note_training(results),
+        _note_groups(results),
+        *(_note_leak(result) for result in results),
+        *(_note_weights(result) for result in results),
+        _note_thresholds(results),
+        _note_stored(results),
+        _note_machines(singles),
+    ]
+    return tuple(note for note in notes if note)
+
+
+def _note_training(results) -> str:
+    """Say where training images differ; runs of other amounts of data are compared as whole recipes, data included."""
+    sets = [[frozenset(part.of("train")) for part in (result.folds or [result])] for result in results]
+    if all(found == sets[0] for found in sets):
+        return ""
+    sizes = ", ".join(f"{result.name} {round(result.costs['train_images']):,}" for result in results)
+    return f"The training images differ ({sizes}): a difference in score may come from the data, not from the recipe."
+
+
+def _note_groups(results) -> str:
+    named = [{path: row.get("group") for path, row in result.of("test").items()} for result in results]
+    if all(found == named[0] for found in named):
+        return ""
+    return f"The runs name different groups for the same images; those of {choose_groups(results).name} are used."
+
+
+def choose_groups(results: Sequence[Result]) -> Result:
+    """Return the first run that names groups, or the first of all."""
+    return next((result for result in results if any(row.get("group") for row in result.splits.values())), results[0])
+
+
+def _note_leak(result) -> str:
+    """Name test images that the same run was trained on under another path, which given splits may contain."""
+    parts = result.folds or [result]
+    seen = [{row["sha256"] for row in part.of("train").values()} for part in parts]
+    found = [
+        path
+        for part, known in zip(parts, seen, strict=True)
+        for path, row in part.of("test").items()
+        if row["sha256"] in known
+    ]
+    if not found:
+        return ""
+    images = count(len(found), "test image")
+    return f"{result.name}: {images} also among its training images, byte for byte ({name_some(sorted(found))})."
+
+
+def _note_weights(result) -> str:
+    if not result.weights.startswith("run:"):
+        return ""
+    return (
+        f"{result.name} started from the weights of another run; whether that one was trained on these test images "
+        "is not checked."
+    )
+
+
+def _note_thresholds(results) -> str:
+    cuts = [result.metrics.get("threshold") for result in results]
+    if len(results[0].metrics["classes"]) != 2 or len(set(cuts)) == 1:
+        return ""
+    return (
+        "Accuracy, sensitivity, specificity and F1 are those of each run's own threshold "
+        f"({', '.join('0.5' if cut is None else f'{cut:.3g}' for cut in cuts)}); the AUC and the Brier score need none."
+    )
+
+
+def _note_stored(results) -> str:
+    """Name runs that found features which another one had computed, and so took less time."""
+    found = [
+        result.name
+        for result in results
+        for part in (result.folds[:1] or [result])
+        if any(entry.get("computed", 0) < entry.get("images", 0) for entry in part.timing.get("extractions", []))
+    ]
+    if not found:
+        return ""
+    return f"Features that were in the store already made training shorter than it is alone: {', '.join(found)}."
+
+
+def _note_machines(results) -> str:
+    """Say so where runs were made on different machines, as far as all of them say what they ran on."""
+    for key in ("processor", "cpus", "devices", "gpus"):
+        said = [json.dumps(result.environment[key]) for result in results if key in result.environment]
+        if len(said) == len(results) and len(set(said)) > 1:
+            return "The runs were made on different machines: seconds and speed do not compare the networks alone."
+    return ""

@@ -1,0 +1,68 @@
+"""The files of a comparison: a page, and two tables for other programs."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from tlmed import rundir
+from tlmed.comparison.page import make_comparison_page
+from tlmed.comparison.pairs import QUESTIONS, Comparison
+from tlmed.comparison.traits import COSTS
+from tlmed.errors import InputError
+
+FILES = ("comparison.html", "comparison.csv", "pairs.csv")
+_PARTS = {"": "value", "_low": "low", "_high": "high"}
+
+
+def write_comparison(folder: Path, comparison: Comparison) -> list[Path]:
+    """Write the page and the tables into a folder, which is made if it is missing: all of them or none.
+
+    Returns:
+        Their paths: the page, a row per run, a row per pair and metric.
+
+    Raises:
+        InputError: If the folder cannot be made.
+    """
+    texts = (
+        make_comparison_page(comparison),
+        rundir.format_csv(*_list_runs(comparison)),
+        rundir.format_csv(["first", "second", *_COLUMNS], _list_pairs(comparison)),
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"`--out` must be a folder that can be made. Received: {folder}: {error}.") from error
+    paths = [folder / name for name in FILES]
+    with contextlib.ExitStack() as stack:
+        for path, text in zip(paths, texts, strict=True):
+            stack.enter_context(rundir.atomic(path)).write_text(text, encoding="utf-8", newline="")
+    return paths
+
+
+_COLUMNS = (
+    *("metric", "difference", "low", "high", "p", "p_holm", "pairs", "first_only", "second_only"),
+    *("method", "note"),
+)
+
+
+def _list_runs(comparison) -> tuple[list[str], list[list]]:
+    about = ("number", "run", "path", "backbone", "weights", "approach", "seed", "threshold", "folds")
+    head = [*about, *(f"{name}{part}" for name in QUESTIONS for part in _PARTS), *COSTS]
+    rows = []
+    for number, result in enumerate(comparison.results, 1):
+        traits = (result.backbone, result.weights, result.approach, result.recipe.get("seed"))
+        row = [number, result.name, result.path, *traits, result.metrics.get("threshold"), len(result.folds) or None]
+        entries = [result.metrics["metrics"].get(name, {}) for name in QUESTIONS]
+        row += [entry.get(key) for entry in entries for key in _PARTS.values()]
+        rows.append([*row, *(result.costs[name] for name in COSTS)])
+    return head, rows
+
+
+def _list_pairs(comparison) -> Iterator[list]:
+    names = [result.name for result in comparison.results]
+    for pair in comparison.pairs:
+        for metric, entry in pair.questions.items():
+            numbers = [entry[key] for key in ("value", "low", "high", "p", "p_holm")]
+            alone = [entry.get(key) for key in ("first_only", "second_only")]
+            told = [entry["method"], entry.get("reason", entry.get("note"))]
+            yield [names[pair.first], names[pair.second], metric, *numbers, len(comparison.pairs), *alone, *told]

@@ -1,0 +1,235 @@
+"""A comparison as one page that stands alone: the same pieces as a run's report."""
+
+from tlmed.comparison import plots
+from tlmed.comparison.pairs import LEVEL, QUESTIONS, Comparison, is_shown
+from tlmed.comparison.results import name_some
+from tlmed.comparison.words import (
+    NAMES,
+    conclude,
+    name_images,
+    say_cost,
+    say_difference,
+    say_p,
+    say_score,
+    sign,
+)
+from tlmed.evaluation.page import bullets, fold, make_document, picture, table, text
+from tlmed.report import NOT_A_DEVICE
+from tlmed.report.words import count, flatten, name_metric, number
+
+_DRAWN = ("auc", "accuracy")
+_HEAD = ("auc", "accuracy", "sensitivity", "specificity")
+_COSTS = {
+    "train_images": "Images",
+    "training_seconds": "Training",
+    "trainable_parameters": "Trainable",
+    "peak_memory_mb": "Memory (MB)",
+    "images_per_second": "Images/s",
+}
+_MOST_PAIRS = 15  # that are shown without a click
+_LONGEST_LINE = 26  # characters of a name that stay on one line
+
+
+def make_comparison_page(comparison: Comparison) -> str:
+    """Return the whole page as HTML."""
+    said, *more = conclude(comparison)
+    sections = {
+        "Runs": _show_runs(comparison),
+        "Scores with their intervals": _show_scores(comparison),
+        "Differences from the best": _show_differences(comparison),
+        "Score against data size": _show_against(comparison, "train_images", "training images"),
+        "Score and cost": _show_costs(comparison),
+        "All pairs": _show_pairs(comparison),
+        "Notes": bullets(map(text, [*comparison.notes, *_list_metric_notes(comparison)])),
+        "Where the recipes differ": _show_recipes(comparison),
+    }
+    title = f"Comparison of {count(len(comparison.results), 'run')}"
+    body = "\n".join(f"<h2>{text(head)}</h2>\n{part}" for head, part in sections.items() if part)
+    return make_document(
+        title,
+        f'<h1>{text(title)}</h1>\n<p class="soft">A comparison by tlmed. {text(NOT_A_DEVICE)}</p>\n'
+        f'<p class="notice"><b>{text(said)}</b> {text(" ".join(more))}</p>\n{body}',
+    )
+
+
+def _label(comparison, place) -> str:
+    return f"{place + 1}  {comparison.results[place].name}"
+
+
+def _show_runs(comparison) -> str:
+    metrics = comparison.results[0].metrics
+    positive = f" Positive class: {metrics['positive']}." if metrics.get("positive") is not None else ""
+    meaning = f"Compared on {name_images(comparison)}. Classes: {', '.join(metrics['classes'])}.{positive}"
+    rows = [
+        (
+            f"{_name_run(place, result)}<br><small>{text(result.backbone)}, weights {text(result.weights)}, "
+            f"{text(result.approach)}</small>",
+            *(_show_score(result.metrics["metrics"].get(name)) for name in _HEAD),
+        )
+        for place, result in enumerate(comparison.results, 1)
+    ]
+    return f"<p>{text(meaning)}</p>{table(('Run', *map(name_metric, _HEAD)), rows)}{_show_metrics(comparison)}"
+
+
+def _name_run(number, result) -> str:
+    kept = ' style="white-space:nowrap"' if len(result.name) <= _LONGEST_LINE else ""
+    return f"<span{kept}>{number}&nbsp; {text(result.name)}</span>"
+
+
+def _show_score(entry) -> str:
+    if entry is None:  # of a run that an older version made
+        return "-"
+    interval = "" if entry["low"] is None else f"{number(entry['low'])} to {number(entry['high'])}"
+    return f"{number(entry['value'])}<br><small>{interval}</small>"
+
+
+def _show_metrics(comparison) -> str:
+    names = [name for name in QUESTIONS if name not in _HEAD]
+    rows = [
+        (_name_run(place, result), *(_show_score(result.metrics["metrics"].get(name)) for name in names))
+        for place, result in enumerate(comparison.results, 1)
+    ]
+    return fold("Further metrics", table(("Run", *map(name_metric, names)), rows))
+
+
+def _show_scores(comparison) -> str:
+    names = [_label(comparison, place) for place in range(len(comparison.results))]
+    parts = []
+    for question in _DRAWN:
+        entries = [result.metrics["metrics"][question] for result in comparison.results]
+        said = "; ".join(f"{name}: {say_score(entry)}" for name, entry in zip(names, entries, strict=True))
+        alt = f"Forest plot of each run's {NAMES[question]} with its 95 % interval. {said}"
+        caption = f"{name_metric(question)} of each run, with its 95 % interval"
+        parts.append(picture(plots.draw_scores(names, entries, NAMES[question]), alt, caption))
+    meaning = (
+        "Whether two runs differ is not seen from whether their intervals overlap: they were tested on the same "
+        "images, which the differences below make use of."
+    )
+    return f'<p>{meaning}</p><div class="pair">{"".join(parts)}</div>'
+
+
+def _show_differences(comparison) -> str:
+    parts = []
+    for question in _DRAWN:
+        best = comparison.best(question)
+        if best is None:
+            continue
+        others = [place for place in range(len(comparison.results)) if place != best]
+        names = [_label(comparison, place) for place in others]
+        entries = [comparison.difference(place, best, question) for place in others]
+        said = "; ".join(f"{name}: {say_difference(entry)}" for name, entry in zip(names, entries, strict=True))
+        champion, metric = _label(comparison, best), NAMES[question]
+        alt = f"Forest plot of differences in {metric} from {champion}, with 95 % intervals. {said}"
+        figure = plots.draw_differences(names, entries, list(map(is_shown, entries)), metric, champion)
+        parts.append(picture(figure, alt, f"{name_metric(question)} less that of {champion}, the highest"))
+    meaning = (
+        f"Each interval holds 95 % by itself. Filled: shown, with a corrected p below {LEVEL}; open: not shown, which "
+        "is not the same as equal."
+    )
+    if len(comparison.results) > 2:
+        meaning += " The best was chosen by these same test images: differences from it look larger than they are."
+    return f'<p>{meaning}</p><div class="pair">{"".join(parts)}</div>' if parts else ""
+
+
+def _show_against(comparison, cost, xlabel) -> str:
+    question = "auc" if comparison.best("auc") is not None else "accuracy"
+    points = [
+        plots.Point(place, result.costs[cost], entry, result.backbone, result.approach)
+        for place, result in enumerate(comparison.results, 1)
+        if (entry := result.metrics["metrics"][question])["value"] is not None and result.costs[cost]
+    ]
+    if not points:
+        return ""
+    said = "; ".join(
+        f"{point.number}: {number(point.score['value'])} at {point.x:,.0f}, {point.backbone}, {point.approach}"
+        for point in points
+    )
+    alt = f"{name_metric(question)} against {xlabel}. {said}"
+    same = " Points of the same place are drawn side by side." if len({p.x for p in points}) < len(points) else ""
+    caption = (
+        f"{name_metric(question)} against {xlabel}, with 95 % intervals: colour for the backbone, shape for the "
+        f"approach, numbers as in the table.{same}"
+    )
+    return picture(plots.draw_against(points, xlabel, NAMES[question]), alt, caption)
+
+
+def _show_costs(comparison) -> str:
+    rows = [
+        (_name_run(place, result), *(text(say_cost(name, result.costs[name])) for name in _COSTS))
+        for place, result in enumerate(comparison.results, 1)
+    ]
+    whole = (
+        "Of a cross-validation: the time of all folds together, the mean of training images and of speed, the most "
+        "parameters and memory of a fold."
+        if comparison.results[0].folds
+        else "Images: those of training. Trainable: the network's parameters in the phase that was kept; a hybrid's "
+        "classifier is no network. Memory: the most that the run held."
+    )
+    axes = {"training_seconds": "seconds of training", "peak_memory_mb": "peak memory (MB)"}
+    pictures = "".join(_show_against(comparison, *axis) for axis in axes.items())
+    costs = table(("Run", *_COSTS.values()), rows)
+    return f'{costs}<p><small>{whole}</small></p><div class="pair">{pictures}</div>'
+
+
+def _show_pairs(comparison) -> str:
+    amount = len(comparison.pairs)
+    corrected = f"p is corrected by Holm for all {amount} pairs, for each metric by itself. " if amount > 1 else ""
+    meaning = (
+        "<p>Each difference is the first run less the second, with a 95 % interval of its own. "
+        f"{corrected}Below {LEVEL} a difference counts as shown; above, nothing is known of it but its interval.</p>"
+    )
+    parts = []
+    for question in QUESTIONS:
+        shown = _tabulate_pairs(comparison, question) + _name_methods(comparison, question)
+        title = f"{name_metric(question)}: {count(amount, 'pair')}"
+        open_ = question in _DRAWN and amount <= _MOST_PAIRS
+        parts.append(f"<h3>{title}</h3>{shown}" if open_ else fold(title, shown))
+    return meaning + "".join(parts)
+
+
+def _tabulate_pairs(comparison, question) -> str:
+    counted = question == "accuracy" and not comparison.results[0].folds
+    rows = []
+    for pair in comparison.pairs:
+        entry = pair.questions[question]
+        names = [text(comparison.results[place].name) for place in (pair.first, pair.second)]
+        interval = "" if entry["low"] is None else f"{sign(entry['low'])} to {sign(entry['high'])}"
+        alone = (f"{entry['first_only']} / {entry['second_only']}",) if counted else ()
+        p = f"<b>{text(say_p(entry['p_holm']))}</b>" if is_shown(entry) else text(say_p(entry["p_holm"]))
+        label = f"{pair.first + 1} - {pair.second + 1}<br><small>{names[0]} less {names[1]}</small>"
+        rows.append((label, sign(entry["value"]), interval, *alone, p))
+    head = ("Pair", "Difference", "95 % interval", *(("Only one is right",) if counted else ()), "p")
+    return table(head, rows)
+
+
+def _name_methods(comparison, question) -> str:
+    entries = [pair.questions[question] for pair in comparison.pairs]
+    methods = dict.fromkeys(entry["method"] for entry in entries if entry["method"])
+    return f"<p><small>{text('; '.join(methods))}.</small></p>" if methods else ""
+
+
+def _list_metric_notes(comparison) -> list[str]:
+    """Return what is said of single numbers: why one is undefined, what an interval leaves out."""
+    names = [result.name for result in comparison.results]
+    tables = [(result.name, result.metrics["metrics"]) for result in comparison.results]
+    tables += [(f"{names[pair.first]} less {names[pair.second]}", pair.questions) for pair in comparison.pairs]
+    found = {}
+    for whose, table_of in tables:
+        for name in QUESTIONS:
+            entry = table_of.get(name, {})
+            if words := entry.get("reason") or entry.get("note"):
+                found.setdefault((name, words), []).append(whose)
+    return [f"{name_metric(name)} of {name_some(whose)}: {words}" for (name, words), whose in found.items()]
+
+
+def _show_recipes(comparison) -> str:
+    """Return the fields in which the recipes differ, folded; nothing where they are the same."""
+    flat = [dict(flatten(result.recipe)) for result in comparison.results]
+    keys = dict.fromkeys(key for fields in flat for key in fields)
+    rows = [
+        (text(key), *(text(fields.get(key, "-")) for fields in flat))
+        for key in keys
+        if len({str(fields.get(key)) for fields in flat}) > 1
+    ]
+    numbers = range(1, len(flat) + 1)
+    return fold("Fields, by the number of the run", table(("Field", *map(str, numbers)), rows)) if rows else ""

@@ -1,0 +1,184 @@
+"""Every pair of runs: how far their metrics lie apart on the same test images, and whether chance explains it."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tlmed.comparison.checks import check_comparable, choose_groups, find_notes
+from tlmed.comparison.results import Result, read_results
+from tlmed.metrics import average_folds, bootstrap_pairs, compare_areas, holm, mcnemar, positive_index
+from tlmed.metrics.resampling import has_clusters, number_groups
+
+QUESTIONS = ("auc", "accuracy", "sensitivity", "specificity", "f1", "brier")
+LEVEL = 0.05  # of a corrected p-value, below which a difference counts as shown
+DRAWS = 2000
+# The smallest p-value that resamples can give is 2 / (draws + 1): Holm's correction for many pairs must leave it small.
+_DRAWS_PER_PAIR = 100
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs and what lies between them.
+
+    Attributes:
+        first: The place of the one in `Comparison.results`.
+        second: That of the other, behind it.
+        questions: Metric to `value` (that of the first less that of the second), `low`, `high`, `p`, `p_holm` and
+            `method`; `reason` where it is undefined, `note` where resamples were left out; for accuracy of two
+            networks `first_only` and `second_only`, the images that one alone got right.
+    """
+
+    first: int
+    second: int
+    questions: Mapping[str, Mapping]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several runs on the same test images.
+
+    Attributes:
+        results: The runs, as they were given.
+        pairs: Each two of them.
+        images: How many test images; of a cross-validation all images.
+        groups: How many groups they come from, or None where no group has several.
+        draws: Resamples; None for cross-validations.
+        notes: What a reader has to know, as sentences.
+    """
+
+    results: tuple[Result, ...]
+    pairs: tuple[Pair, ...]
+    images: int
+    groups: int | None
+    draws: int | None
+    notes: tuple[str, ...]
+
+    def value(self, place: int, question: str) -> float | None:
+        """Return a run's metric."""
+        return self.results[place].metrics["metrics"].get(question, {}).get("value")
+
+    def best(self, question: str) -> int | None:
+        """Return the place of the run with the highest value, the first of equal ones; None where one is undefined."""
+        values = [self.value(place, question) for place in range(len(self.results))]
+        return None if None in values else values.index(max(values))
+
+    def difference(self, first: int, second: int, question: str) -> dict:
+        """Return how far the metric of one run lies above that of another one, whatever their order."""
+        pair = next(pair for pair in self.pairs if {pair.first, pair.second} == {first, second})
+        found = dict(pair.questions[question])
+        if pair.first == first:
+            return found
+        turned = {"value": found["value"], "low": found["high"], "high": found["low"]}
+        return found | {key: None if number is None else -number for key, number in turned.items()}
+
+
+def compare(paths: Sequence[str | Path]) -> Comparison:
+    """Compare runs on the same test images, or cross-validations over the same folds.
+
+    AUCs of two classes are compared by paired DeLong, accuracies by McNemar, everything else by a paired bootstrap,
+    by groups where a group has several images; cross-validations by the corrected resampled t of their folds'
+    differences. p-values are corrected by Holm over all pairs, for each question by itself.
+
+    Args:
+        paths: Run directories, two or more.
+
+    Raises:
+        InputError: If a run cannot be read, or their test images, folds or classes are not the same.
+    """
+    results = read_results(paths)
+    check_comparable(results)
+    places = list(itertools.combinations(range(len(results)), 2))
+    if results[0].folds:
+        found = {place: _compare_folds(*(results[i] for i in place)) for place in places}
+        images, groups, draws = results[0].metrics.get("n"), results[0].metrics.get("groups"), None
+    else:
+        owners = _find_owners(results)
+        draws = max(DRAWS, _DRAWS_PER_PAIR * len(places))
+        found = _compare_tables(results, owners, draws)
+        images = len(results[0].test.paths)
+        groups = len(set(number_groups(owners))) if has_clusters(number_groups(owners)) else None
+    _correct(found)
+    pairs = tuple(Pair(*place, found[place]) for place in places)
+    return Comparison(results, pairs, images, groups, draws, find_notes(results))
+
+
+def _find_owners(results) -> list[str]:
+    rows = choose_groups(results).of("test")
+    return [rows[path].get("group") or "" for path in sorted(rows)]
+
+
+def _compare_tables(results, owners, draws) -> dict[tuple[int, int], dict[str, dict]]:
+    """Return every question of every pair, in the order of the images' paths."""
+    first = results[0]
+    classes, positive = first.metrics["classes"], first.metrics.get("positive")
+    main = positive_index(classes, positive)
+    orders = [np.argsort(np.array(result.test.paths, dtype=object)) for result in results]
+    labels = first.test.labels[orders[0]]
+    tables = [
+        (result.test.scores[order], result.test.predictions[order])
+        for result, order in zip(results, orders, strict=True)
+    ]
+    seed = first.recipe.get("seed")
+    found = bootstrap_pairs(
+        *(labels, tables, classes, positive, owners),
+        draws=draws, seed=seed if isinstance(seed, int) else 0, only=QUESTIONS,
+    )  # fmt: skip
+    for (i, j), questions in found.items():
+        right = [guesses == labels for _, guesses in (tables[i], tables[j])]
+        questions["accuracy"] = _test_accuracy(questions["accuracy"], mcnemar(*right, owners))
+        if main is not None:
+            scores = [scores[:, main] for scores, _ in (tables[i], tables[j])]
+            questions["auc"] = compare_areas(labels == main, *scores, owners)
+    return {pair: {name: questions[name] for name in QUESTIONS} for pair, questions in found.items()}
+
+
+def _test_accuracy(drawn, tested) -> dict:
+    """Return McNemar's p-value with the interval that it has not, that of the resamples."""
+    counts = {name: tested[name] for name in ("first_only", "second_only")}
+    return {**drawn, "p": tested["p"], "method": f"{tested['method']}; interval: {drawn['method']}", **counts}
+
+
+def _compare_folds(first: Result, second: Result) -> dict[str, dict]:
+    """Return the mean difference over the folds for each question, and the corrected resampled t test of it."""
+    share = 1 / (first.recipe["data"]["split"]["k"] - 1)  # test images by all others, as in the runs' own means
+    found = {}
+    for name in QUESTIONS:
+        values = [[fold.metrics["metrics"].get(name, {}).get("value") for fold in run.folds] for run in (first, second)]
+        folds = zip(*values, strict=True)
+        differences = [None if None in pair else pair[0] - pair[1] for pair in folds]
+        found[name] = _average(differences, first.folds, share, most=2.0 if name == "brier" else 1.0)
+    return found
+
+
+def _average(differences, folds, share, most) -> dict:
+    undefined = [fold.name for fold, value in zip(folds, differences, strict=True) if value is None]
+    if undefined:
+        return _leave_open(None, f"The metric is undefined in fold {', '.join(undefined)} of one of the two.")
+    if np.ptp(differences) < 1e-12 and abs(differences[0]) > 1e-12:
+        return _leave_open(differences[0], "All folds have the same difference, from which no interval follows.")
+    entry = average_folds(differences, share, bounds=(-most, most))
+    return {name: entry[name] for name in ("value", "low", "high", "p", "method")}
+
+
+def _leave_open(value, reason) -> dict:
+    return {"value": value, "low": None, "high": None, "p": None, "method": None, "reason": reason}
+
+
+def _correct(found) -> None:
+    """Add `p_holm` to every entry: Holm's correction over all pairs, for each question by itself."""
+    for name in QUESTIONS:
+        entries = [questions[name] for questions in found.values()]
+        for entry, p in zip(entries, holm([entry["p"] for entry in entries]), strict=True):
+            entry["p_holm"] = p
+
+
+def is_shown(entry: Mapping) -> bool:
+    """Tell whether a difference counts as shown: its corrected p-value is below 0.05.
+
+    >>> is_shown({"p_holm": 0.049}), is_shown({"p_holm": 0.05}), is_shown({"p_holm": None})
+    (True, False, False)
+    """
+    return entry["p_holm"] is not None and entry["p_holm"] < LEVEL

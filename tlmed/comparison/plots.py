@@ -1,0 +1,206 @@
+"""Pictures of a comparison, in colours and shapes that the colour-blind can tell apart, each point with its number."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+from tlmed.comparison.traits import APPROACHES
+from tlmed.comparison.words import say_difference, say_score
+from tlmed.evaluation.plots import COLOURS
+
+MARKERS = dict(zip(APPROACHES, "os^D*Pv", strict=True))
+_WIDTH = 5.2  # inches: narrow, so that a phone need not make the letters small
+_LONGEST_NAME = 30
+_LOG_FROM = 8  # times the smallest: then the axis is logarithmic
+_STEP, _MOST = 0.04, 0.4  # between points that share a place, and for all of them, by the length of the axis
+
+
+@dataclass(frozen=True)
+class Point:
+    """A run in a picture.
+
+    Attributes:
+        number: Which run it is.
+        x: Training images, or seconds; above 0.
+        score: Its metric, with `value`, `low` and `high`.
+        backbone: Its colour.
+        approach: Its marker, one of `APPROACHES`.
+    """
+
+    number: int
+    x: float
+    score: Mapping
+    backbone: str
+    approach: str
+
+
+def draw_scores(names: Sequence[str], entries: Sequence[Mapping], metric: str) -> Figure:
+    """Draw a forest plot: each run's metric with its interval, name and numbers above it.
+
+    Args:
+        names: One per run.
+        entries: `value`, `low` and `high` of each; None where undefined.
+        metric: Its name.
+
+    >>> draw_scores(["a"], [{"value": 0.9, "low": 0.8, "high": 0.95}], "AUC").axes[0].get_xlabel()
+    'AUC'
+    """
+    figure, axes = _prepare(names, metric)
+    for place, entry in enumerate(entries):
+        _draw_interval(axes, place, entry, filled=True)
+        _write(axes, place, 1, "right", say_score(entry))
+    return figure
+
+
+def draw_differences(
+    names: Sequence[str], entries: Sequence[Mapping], shown: Sequence[bool], metric: str, best: str
+) -> Figure:
+    """Draw a forest plot of differences from the best run; one that was not shown has an open marker.
+
+    Args:
+        names: One per run but the best.
+        entries: The metric of each less that of the best: `value`, `low` and `high`.
+        shown: Whether each counts as shown.
+        metric: Its name.
+        best: The best run's name.
+    """
+    figure, axes = _prepare(names, f"{metric}, less that of {_shorten(best)}")
+    axes.axvline(0, color="#777777", linewidth=1, linestyle="--", zorder=1)
+    for place, (entry, filled) in enumerate(zip(entries, shown, strict=True)):
+        _draw_interval(axes, place, entry, filled)
+        _write(axes, place, 1, "right", say_difference(entry))
+    return figure
+
+
+def draw_against(points: Sequence[Point], xlabel: str, metric: str) -> Figure:
+    """Draw score against size or cost: the backbone as colour, the approach as marker, each point with its number.
+
+    Points of the same place are drawn side by side. The axis is logarithmic where the largest is more than eight times
+    the smallest.
+
+    Args:
+        points: The runs, one or more.
+        xlabel: What `Point.x` is.
+        metric: What `Point.score` is.
+
+    >>> point = Point(1, 546.0, {"value": 0.9, "low": 0.8, "high": 0.95}, "VGG16", "fine-tuning")
+    >>> draw_against([point], "training images", "AUC").axes[0].get_xscale()
+    'linear'
+    """
+    figure = Figure(figsize=(_WIDTH, 4.4), layout="constrained")
+    axes = figure.subplots()
+    log = max(point.x for point in points) > _LOG_FROM * min(point.x for point in points)
+    colours = _choose_colours([point.backbone for point in points])
+    for point, x in zip(points, _spread([point.x for point in points], log), strict=True):
+        _draw_point(axes, point, x, colours[point.backbone])
+    _tidy(axes, xlabel=xlabel, ylabel=metric)
+    _scale(axes, log)
+    if len({point.x for point in points}) == 1:
+        axes.set_xticks([points[0].x])
+    figure.legend(
+        handles=_make_key(points, colours), loc="outside lower left", ncols=2, frameon=False, fontsize="small"
+    )
+    return figure
+
+
+def _prepare(names, xlabel):
+    """Return a figure with a row for each name, which stands above its interval."""
+    figure = Figure(figsize=(_WIDTH, 0.8 + 0.45 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    _tidy(axes, xlabel=xlabel)
+    axes.set_ylim(len(names) - 0.7, -0.8)  # the first on top
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    for place, name in enumerate(names):
+        _write(axes, place, 0, "left", _literal(_shorten(name)))
+    return figure, axes
+
+
+def _draw_interval(axes, place, entry, filled):
+    if entry["value"] is None:
+        return
+    if entry["low"] is not None:
+        axes.plot([entry["low"], entry["high"]], [place, place], color=COLOURS[0], linewidth=2, solid_capstyle="butt")
+    face = COLOURS[0] if filled else "white"
+    axes.plot(entry["value"], place, "o", color=COLOURS[0], markerfacecolor=face, markersize=7)
+
+
+def _write(axes, place, x, side, words):
+    paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # the lines of the grid pass behind
+    style = {"ha": side, "va": "bottom", "fontsize": 9.5, "bbox": paper}
+    axes.text(x, place - 0.25, words, transform=axes.get_yaxis_transform(), **style)
+
+
+def _spread(places, log) -> list[float]:
+    """Return places where those that are the same stand side by side."""
+    values = np.log(places) if log else np.array(places, dtype=float)
+    most = max(np.isclose(values, value).sum() for value in values)
+    width = np.ptp(values) or (1.0 if log else values[0])  # of a single place any will do
+    step = min(_STEP, _MOST / most) * width
+    moved = []
+    for i, value in enumerate(values):
+        same = np.flatnonzero(np.isclose(values, value))
+        moved.append(value + step * (int((same < i).sum()) - (len(same) - 1) / 2))
+    return (np.exp(moved) if log else np.array(moved)).tolist()
+
+
+def _draw_point(axes, point, x, style):
+    value, low, high = (point.score[part] for part in ("value", "low", "high"))
+    colour, filled = style
+    if low is not None:
+        axes.plot([x, x], [low, high], color=colour, linewidth=1, alpha=0.6)
+    face = colour if filled else "white"
+    axes.plot(x, value, MARKERS[point.approach], color=colour, markerfacecolor=face, markersize=9)
+    top = (x, value) if high is None else (x, high)  # the end of the line, where no other marker is
+    axes.annotate(str(point.number), top, xytext=(0, 6), textcoords="offset points", ha="center", fontsize=9.5)
+
+
+def _choose_colours(backbones) -> dict[str, tuple[str, bool]]:
+    """Return a colour for each backbone, and whether its markers are filled: open ones when the colours begin anew."""
+    names = list(dict.fromkeys(backbones))
+    return {name: (COLOURS[i % len(COLOURS)], i // len(COLOURS) % 2 == 0) for i, name in enumerate(names)}
+
+
+def _make_key(points, colours) -> list[Line2D]:
+    used = [approach for approach in APPROACHES if any(point.approach == approach for point in points)]
+    lines = [
+        Line2D([], [], color=colour, linewidth=5 if filled else 1.5, label=_literal(_shorten(name)))
+        for name, (colour, filled) in colours.items()
+    ]
+    markers = [
+        Line2D([], [], color="#555555", linestyle="", marker=MARKERS[approach], markersize=8, label=approach)
+        for approach in used
+    ]
+    return lines + markers
+
+
+def _scale(axes, log):
+    if log:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter("{x:,.0f}" if axes.get_xlim()[1] > 10 else "{x:g}")
+    axes.margins(x=0.1, y=0.08)
+
+
+def _tidy(axes, **labels):
+    axes.set(**labels)
+    axes.grid(color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _shorten(name: str) -> str:
+    """Return a name that leaves room beside it: its beginning and its end, where runs differ as a rule."""
+    half = (_LONGEST_NAME - 3) // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[:half]}...{name[-half:]}"
+
+
+def _literal(text: str) -> str:
+    """Return text that matplotlib shows as it is: dollar signs would begin a formula."""
+    return text.replace("$", r"\$")

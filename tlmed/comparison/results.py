@@ -1,0 +1,236 @@
+"""What runs hold that a comparison needs, read and checked one by one."""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlmed import rundir
+from tlmed.comparison.traits import MIXED, find_approach, find_costs, join_costs, to_number
+from tlmed.errors import InputError
+from tlmed.evaluation.predictions import Predictions, read_predictions
+from tlmed.report.words import join
+from tlmed.rundir import RunDir, find_run
+
+_REQUIRED = ("recipe.json", "metrics.json")
+_OPTIONAL = ("plan.json", "timing.json", "environment.json")
+_COLUMNS = ("path", "label", "split", "sha256")
+_PARTS = {"value", "low", "high"}
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One of the runs that are compared.
+
+    Attributes:
+        path: The run directory, as it was given.
+        name: As much of its path as tells it from the others.
+        recipe: `recipe.json`.
+        plan: `plan.json`; empty for a cross-validation.
+        environment: `environment.json`; of a cross-validation that of its first fold.
+        timing: `timing.json`.
+        metrics: `metrics.json`.
+        splits: Path of an image to its row of `splits.csv`; empty for a cross-validation.
+        test: The predictions of the test images; None for a cross-validation and its folds.
+        folds: The runs of a cross-validation's folds; empty for the run of one network.
+    """
+
+    path: Path
+    name: str
+    recipe: Mapping
+    plan: Mapping
+    environment: Mapping
+    timing: Mapping
+    metrics: Mapping
+    splits: Mapping[str, Mapping[str, str]]
+    test: Predictions | None = None
+    folds: tuple["Result", ...] = ()
+
+    def of(self, split: str) -> dict[str, Mapping[str, str]]:
+        """Return path and row of the images of one split."""
+        return {path: row for path, row in self.splits.items() if row["split"] == split}
+
+    @property
+    def backbone(self) -> str:
+        """Return the backbone's name, or those of several."""
+        return join(self.recipe.get("backbone")) or "unknown"
+
+    @property
+    def weights(self) -> str:
+        """Return the weights that it started from, by their full name where the run says it."""
+        plan = self.folds[0].plan if self.folds else self.plan
+        return join(plan.get("weights", self.recipe.get("weights"))) or "unknown"
+
+    @property
+    def approach(self) -> str:
+        """Return which of the review's approaches it is."""
+        if not self.folds:
+            return find_approach(self.recipe, self.plan, self.metrics)
+        found = {fold.approach for fold in self.folds}
+        return found.pop() if len(found) == 1 else MIXED
+
+    @property
+    def costs(self) -> dict[str, float | None]:
+        """Return what it cost, by the names in `tlmed.comparison.traits.COSTS`."""
+        if self.folds:
+            return join_costs([fold.costs for fold in self.folds], self.timing)
+        return find_costs(self.plan, self.metrics, self.timing, len(self.of("train")))
+
+
+def read_results(paths: Sequence[str | Path]) -> tuple[Result, ...]:
+    """Read several runs, each of one network or a cross-validation.
+
+    Args:
+        paths: Run directories, two or more, all different.
+
+    Raises:
+        InputError: If they are fewer than two, one is given twice, is no run, is unfinished, or has a file that cannot
+            be read.
+    """
+    if len(paths) < 2:
+        raise InputError(f"A comparison needs two runs or more. Received: {', '.join(map(str, paths)) or 'none'}.")
+    places = [Path(path).resolve() for path in paths]
+    if twice := [str(path) for path, place in zip(paths, places, strict=True) if places.count(place) > 1]:
+        raise InputError(f"Each run must be given once. Received: {', '.join(twice)}, the same directory.")
+    runs = [_find(path) for path in paths]
+    return tuple(_read(run, name) for run, name in zip(runs, shorten(places), strict=True))
+
+
+def shorten(paths: Sequence[Path]) -> list[str]:
+    """Return for each path as many of its last parts as tell it from all others; of a fold also its run.
+
+    >>> shorten([Path("/a/one/run"), Path("/a/two/run"), Path("/a/other"), Path("/a/cv/folds/01")])
+    ['one/run', 'two/run', 'other', 'cv/folds/01']
+    """
+    return [_shorten_one(path, [other for other in paths if other != path]) for path in paths]
+
+
+def _shorten_one(path, others) -> str:
+    for count in range(3 if path.parent.name == rundir.FOLDS else 1, len(path.parts) + 1):
+        ending = path.parts[-count:]
+        if all(other.parts[-count:] != ending for other in others):
+            return "/".join(ending)
+    return str(path)
+
+
+def _find(path) -> RunDir:
+    run = find_run(path, complete=False)
+    return run if run.complete and run.folds else find_run(path)
+
+
+def _read(run: RunDir, name: str) -> Result:
+    folds = tuple(_read_single(fold, fold.path.name) for fold in run.folds)
+    if not folds:
+        return _read_single(run, name, predictions=True)
+    files = {"timing.json": {}, **_read_files(run)}
+    split = files["recipe.json"].get("data", {}).get("split")
+    if not isinstance(split, dict) or not isinstance(split.get("k"), int) or split["k"] < 2:
+        raise InputError(f"`recipe.json` of a cross-validation must say `data.split`. Received: {run / 'recipe.json'}.")
+    first = folds[0].environment
+    return Result(
+        run.path, name, files["recipe.json"], {}, first, files["timing.json"], files["metrics.json"], {}, None, folds
+    )
+
+
+def _read_single(run, name, predictions=False) -> Result:
+    files = _read_files(run)
+    splits = _read_splits(run / "splits.csv")
+    test = _read_test(run, splits, files["metrics.json"]["classes"]) if predictions else None
+    parts = (files.get(file, {}) for file in ("recipe.json", *("plan.json", "environment.json", "timing.json")))
+    return Result(run.path, name, *parts, files["metrics.json"], splits, test)
+
+
+def _read_files(run) -> dict[str, dict]:
+    names = [*_REQUIRED, *(name for name in _OPTIONAL if (run / name).is_file())]
+    files = {name: _read_json(run / name) for name in names}
+    for name, content in files.items():
+        _check_parts(run / name, content)
+    _check_metrics(run / "metrics.json", files["metrics.json"])
+    return files
+
+
+def _read_json(path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"`{path.name}` of a run must be JSON in UTF-8. Received: {path}: {error}.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"`{path.name}` of a run must hold a JSON object. Received: {path}.")
+    return content
+
+
+def _check_parts(path, content) -> None:
+    """Refuse parts of another kind than `tlmed train` writes; missing ones are those of an older version."""
+    lists = [content.get(name, []) for name in ("phases", "extractions")]
+    if path.name == "recipe.json":  # whose phases may be degrees
+        lists = []
+    sound = all(isinstance(found, list) and all(isinstance(item, dict) for item in found) for found in lists)
+    if not sound or not isinstance(content.get("data", {}), dict):
+        raise InputError(f"`{path.name}` of a run must be as `tlmed train` writes it. Received: {path}.")
+
+
+def _check_metrics(path, content) -> None:
+    """Refuse what `tlmed train` would not write: every number below is shown as it stands there."""
+    classes, metrics = content.get("classes"), content.get("metrics")
+    sound = (
+        isinstance(classes, list)
+        and all(isinstance(name, str) for name in classes)
+        and isinstance(metrics, dict)
+        and {"auc", "accuracy"} <= set(metrics)
+        and all(map(_is_entry, metrics.values()))
+    )
+    if not sound:
+        rule = "`metrics.json` of a run must hold `classes` and `metrics`, each with `value`, `low` and `high`"
+        raise InputError(f"{rule}. Received: {path}.")
+
+
+def _is_entry(entry) -> bool:
+    if not isinstance(entry, dict) or not set(entry) >= _PARTS:
+        return False
+    return all(entry[part] is None or to_number(entry[part]) is not None for part in _PARTS)
+
+
+def _read_splits(path) -> dict[str, dict[str, str]]:
+    try:
+        rows = rundir.read_csv(path)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"`splits.csv` of a run must be a CSV file in UTF-8. Received: {path}: {error}.") from error
+    if not rows or any(row.get(column) is None for row in rows for column in _COLUMNS):
+        columns = ", ".join(_COLUMNS)
+        raise InputError(f"`splits.csv` of a run must have the columns {columns} in every row. Received: {path}.")
+    if twice := [name for name, count in Counter(row["path"] for row in rows).items() if count > 1]:
+        raise InputError(f"`splits.csv` of a run must name each image once. Received: {path}: {twice[0]!r} twice.")
+    return {row["path"]: row for row in rows}
+
+
+def _read_test(run, splits, classes) -> Predictions:
+    """Return the predictions of the test images, which must be those of `splits.csv`, with their labels."""
+    path = run / "predictions.csv"
+    test = read_predictions(path).of("test")
+    if list(test.classes) != classes:
+        raise InputError(
+            f"`predictions.csv` must have the classes of `metrics.json`: {', '.join(classes)}. "
+            f"Received: {path}: {', '.join(test.classes)}."
+        )
+    predicted = {name: test.classes[label] for name, label in zip(test.paths, test.labels, strict=True)}
+    expected = {name: row["label"] for name, row in splits.items() if row["split"] == "test"}
+    if wrong := sorted(name for name in {**expected, **predicted} if expected.get(name) != predicted.get(name)):
+        raise InputError(
+            "`predictions.csv` must hold the test images of `splits.csv`, with their labels. "
+            f"Received: {path}: other than there: {name_some(wrong)}."
+        )
+    if not predicted:
+        raise InputError(f"A run must have test images to be compared. Received: {run.path}.")
+    return test
+
+
+def name_some(names: Sequence[str], most: int = 3) -> str:
+    """Return the first of many names, and how many more there are.
+
+    >>> name_some(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

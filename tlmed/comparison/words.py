@@ -1,0 +1,145 @@
+"""What a comparison says, in plain text: p-values, differences, and what can and cannot be concluded."""
+
+from collections.abc import Mapping, Sequence
+
+from tlmed.comparison.pairs import Comparison, is_shown
+from tlmed.report.words import count, duration, number
+
+NAMES = {
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "f1": "F1",
+    "brier": "Brier score",
+}
+_MOST_NAMED = 4  # runs that a sentence names; of more it gives the number
+
+
+def say_p(p: float | None) -> str:
+    """Return a p-value as papers print it.
+
+    >>> say_p(0.0004), say_p(0.0312), say_p(1.0), say_p(None)
+    ('< 0.001', '0.031', '> 0.999', 'undefined')
+    """
+    if p is None:
+        return "undefined"
+    return "< 0.001" if p < 0.001 else "> 0.999" if p > 0.999 else f"{p:.3f}"
+
+
+def sign(value: float | None) -> str:
+    """Return a difference with its sign.
+
+    >>> sign(0.0213), sign(-0.5), sign(-0.0001), sign(None)
+    ('+0.021', '-0.500', '0.000', 'undefined')
+    """
+    if value is None:
+        return "undefined"
+    return "0.000" if abs(value) < 0.0005 else f"{value:+.3f}"
+
+
+def say_difference(entry: Mapping) -> str:
+    """Return a difference and its interval.
+
+    >>> say_difference({"value": -0.043, "low": -0.088, "high": -0.006})
+    '-0.043 (-0.088 to -0.006)'
+    """
+    interval = "" if entry["low"] is None else f" ({sign(entry['low'])} to {sign(entry['high'])})"
+    return sign(entry["value"]) + interval
+
+
+def say_score(entry: Mapping) -> str:
+    """Return a metric and its interval.
+
+    >>> say_score({"value": 0.945, "low": 0.9, "high": 0.97})
+    '0.945 (0.900 to 0.970)'
+    """
+    interval = "" if entry["low"] is None else f" ({number(entry['low'])} to {number(entry['high'])})"
+    return number(entry["value"]) + interval
+
+
+def say_cost(name: str, value: float | None) -> str:
+    """Return a cost as a person reads it.
+
+    >>> say_cost("training_seconds", 75.2), say_cost("peak_memory_mb", 1834.0), say_cost("images_per_second", None)
+    ('1 min 15 s', '1,834', '-')
+    """
+    if value is None:
+        return "-"
+    return duration(value) if name == "training_seconds" else f"{value:,.0f}"
+
+
+def name_images(comparison: Comparison) -> str:
+    """Return what the runs were compared on."""
+    groups = f" of {count(comparison.groups, 'group')}" if comparison.groups is not None else ""
+    if folds := comparison.results[0].folds:
+        images = "" if comparison.images is None else f" of {count(comparison.images, 'image')}"
+        return f"the same {len(folds)} folds{images}{groups}"
+    return f"the same {count(comparison.images, 'test image')}{groups}"
+
+
+def conclude(comparison: Comparison) -> list[str]:
+    """Return in sentences what can be said of the runs' AUC (of accuracy where that is undefined), and what cannot.
+
+    That no difference was shown does not mean that there is none (Altman & Bland, BMJ 1995, 311:485): the sentences
+    say how large it may be.
+    """
+    question = next((name for name in ("auc", "accuracy") if comparison.best(name) is not None), None)
+    if question is None:
+        return [f"On {name_images(comparison)}, AUC and accuracy are undefined for a run or more: none is called best."]
+    best, metric = comparison.best(question), NAMES[question]
+    mean = "mean " if comparison.results[best].folds else ""
+    runs = comparison.results
+    others = {place: comparison.difference(best, place, question) for place in range(len(runs)) if place != best}
+    sentences = [
+        f"On {name_images(comparison)}, {runs[best].name} has the highest {mean}{metric} of {len(runs)} runs: "
+        f"{number(comparison.value(best, question))}."
+    ]
+    sentences += _say_shown(runs, metric, {place: entry for place, entry in others.items() if is_shown(entry)})
+    sentences += _say_open(
+        runs,
+        metric,
+        {place: entry for place, entry in others.items() if entry["p"] is not None and not is_shown(entry)},
+        len(others),
+    )
+    if untested := [runs[place].name for place, entry in others.items() if entry["p"] is None]:
+        sentences.append(f"The difference from {_name(untested)} could not be tested.")
+    if len(runs) > 2:
+        sentences.append(
+            "These test images also chose the best run, so that its lead looks larger than it is on new images."
+        )
+    return sentences
+
+
+def _say_shown(runs, metric, shown) -> list[str]:
+    if not shown:
+        return []
+    corrected = "p" if len(runs) == 2 else "Holm-corrected p"
+    largest = max(entry["p_holm"] for entry in shown.values())
+    p = f"{corrected} {say_p(largest)}" if len(shown) == 1 else f"each {corrected} {_say_bound(largest)}"
+    return [f"Its {metric} was shown to be higher than that of {_name([runs[i].name for i in shown])} ({p})."]
+
+
+def _say_bound(p) -> str:
+    return say_p(p) if p < 0.001 else f"{say_p(p)} or less"
+
+
+def _say_open(runs, metric, entries, of) -> list[str]:
+    if not entries:
+        return []
+    names = [runs[place].name for place in entries]
+    lower, higher = (
+        max(0.0, *ends) for ends in zip(*((it["high"], -it["low"]) for it in entries.values()), strict=True)
+    )
+    spans = [f"{number(span)} {word}" for span, word in ((lower, "lower"), (higher, "higher")) if span > 0]
+    whose = f"the {metric} of {'this run' if len(names) == 1 else 'these runs'}"
+    whom = _name(names) if len(names) == of or len(names) <= _MOST_NAMED else f"the other {len(names)} runs"
+    bounds = f": by the 95 % intervals {whose} may be up to {' or '.join(spans)}" if spans else ""
+    return [f"No difference in {metric} from {whom} was shown. That does not mean that they are equal{bounds}."]
+
+
+def _name(names: Sequence[str]) -> str:
+    if len(names) > _MOST_NAMED:
+        return f"{len(names)} other runs"
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
