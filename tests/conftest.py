@@ -82,7 +82,10 @@ def images(tmp_path_factory):
 
 
 # CifarNet is the quickest to build and trace; MobileNet has BatchNorm.
-SMALL = ("backbone=CifarNet", "weights=none", "data.image_size=32,32", "data.batch_size=16", "phases.epochs=2")
+SMALL = (
+    *("backbone=CifarNet", "weights=none", "data.image_size=32,32", "data.batch_size=16", "phases.epochs=2"),
+    "examples=0",  # explaining takes longer than training
+)
 WITH_BATCH_NORM = ("backbone=MobileNet", "baselines=true")
 
 

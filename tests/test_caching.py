@@ -33,7 +33,10 @@ from tlmed.recipe import Augment, load_recipe, override
 from tlmed.rundir import RunDir, read_csv
 from tlmed.voice import Voice
 
-SMALL = ("data.image_size=32,32", "data.batch_size=16", "phases.epochs=3", "weights=none", "engine=tensorflow")
+SMALL = (
+    *("data.image_size=32,32", "data.batch_size=16", "phases.epochs=3", "weights=none", "engine=tensorflow"),
+    "examples=0",
+)
 
 
 @pytest.fixture

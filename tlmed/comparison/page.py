@@ -13,8 +13,8 @@ from tlmed.comparison.words import (
     say_score,
     sign,
 )
-from tlmed.evaluation.page import bullets, fold, make_document, picture, table, text
-from tlmed.report import NOT_A_DEVICE
+from tlmed.evaluation.page import bullets, fold, join_sections, make_document, picture, table, text
+from tlmed.report.frame import NOT_A_DEVICE
 from tlmed.report.words import count, flatten, name_metric, number
 
 _DRAWN = ("auc", "accuracy")
@@ -44,7 +44,7 @@ def make_comparison_page(comparison: Comparison) -> str:
         "Where the recipes differ": _show_recipes(comparison),
     }
     title = f"Comparison of {count(len(comparison.results), 'run')}"
-    body = "\n".join(f"<h2>{text(head)}</h2>\n{part}" for head, part in sections.items() if part)
+    body = join_sections({head: part for head, part in sections.items() if part})
     return make_document(
         title,
         f'<h1>{text(title)}</h1>\n<p class="soft">A comparison by tlmed. {text(NOT_A_DEVICE)}</p>\n'

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from tlmed.comparison.traits import APPROACHES
 from tlmed.comparison.words import say_difference, say_score
-from tlmed.evaluation.plots import COLOURS
+from tlmed.evaluation.plots import COLOURS, literal, tidy
 
 MARKERS = dict(zip(APPROACHES, "os^D*Pv", strict=True))
 _WIDTH = 5.2  # inches: narrow, so that a phone need not make the letters small
@@ -97,7 +97,7 @@ def draw_against(points: Sequence[Point], xlabel: str, metric: str) -> Figure:
     colours = _choose_colours([point.backbone for point in points])
     for point, x in zip(points, _spread([point.x for point in points], log), strict=True):
         _draw_point(axes, point, x, colours[point.backbone])
-    _tidy(axes, xlabel=xlabel, ylabel=metric)
+    tidy(axes, xlabel=xlabel, ylabel=metric)
     _scale(axes, log)
     if len({point.x for point in points}) == 1:
         axes.set_xticks([points[0].x])
@@ -111,13 +111,13 @@ def _prepare(names, xlabel):
     """Return a figure with a row for each name, which stands above its interval."""
     figure = Figure(figsize=(_WIDTH, 0.8 + 0.45 * len(names)), layout="constrained")
     axes = figure.subplots()
-    _tidy(axes, xlabel=xlabel)
+    tidy(axes, xlabel=xlabel)
     axes.set_ylim(len(names) - 0.7, -0.8)  # the first on top
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     for place, name in enumerate(names):
-        _write(axes, place, 0, "left", _literal(_shorten(name)))
+        _write(axes, place, 0, "left", literal(_shorten(name)))
     return figure, axes
 
 
@@ -169,7 +169,7 @@ def _choose_colours(backbones) -> dict[str, tuple[str, bool]]:
 def _make_key(points, colours) -> list[Line2D]:
     used = [approach for approach in APPROACHES if any(point.approach == approach for point in points)]
     lines = [
-        Line2D([], [], color=colour, linewidth=5 if filled else 1.5, label=_literal(_shorten(name)))
+        Line2D([], [], color=colour, linewidth=5 if filled else 1.5, label=literal(_shorten(name)))
         for name, (colour, filled) in colours.items()
     ]
     markers = [
@@ -188,19 +188,7 @@ def _scale(axes, log):
     axes.margins(x=0.1, y=0.08)
 
 
-def _tidy(axes, **labels):
-    axes.set(**labels)
-    axes.grid(color="#DDDDDD", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
 def _shorten(name: str) -> str:
     """Return a name that leaves room beside it: its beginning and its end, where runs differ as a rule."""
     half = (_LONGEST_NAME - 3) // 2
     return name if len(name) <= _LONGEST_NAME else f"{name[:half]}...{name[-half:]}"
-
-
-def _literal(text: str) -> str:
-    """Return text that matplotlib shows as it is: dollar signs would begin a formula."""
-    return text.replace("$", r"\$")

@@ -2,16 +2,25 @@
 
 import base64
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from pathlib import Path
 
 from matplotlib.figure import Figure
+from PIL import Image
 
-# Light and dark by the reader's setting; one column that a phone can show, tables scroll within it.
+from tlmed.errors import InputError
+
+DPI = 150
+BROAD = 600  # pixels from which on a picture is scrolled on a phone, for shrunk to its width it could not be read
+PHOTO_SIDE = 640  # pixels that a photograph in a page is wide at most
+# Light and dark by the reader's setting; one column that a phone can show, tables scroll within it. Paper is always
+# light, breaks neither pictures nor rows, and keeps a heading with what follows.
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b2430; --soft: #5a6675; --page: #ffffff; --card: #f4f6f8;
   --line: #d5dbe1; --accent: #0072B2; --warn: #D55E00; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6eaee; --soft: #a3afbb; --page: #14191f;
+@media screen and (prefers-color-scheme: dark) { :root { --ink: #e6eaee; --soft: #a3afbb; --page: #14191f;
   --card: #1d242c; --line: #37424d; --accent: #56B4E9; --warn: #E69F00; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem 4rem; color: var(--ink); background: var(--page);
@@ -22,7 +31,7 @@ h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
 p { margin: .5rem 0; max-width: 46rem; }
 .soft, figcaption, small { color: var(--soft); font-weight: normal; }
 td small { white-space: nowrap; }
-td:first-child small { white-space: normal; }
+td:first-child small { display: inline-block; min-width: 9rem; white-space: normal; }
 .notice { border-left: 4px solid var(--warn); background: var(--card); padding: .5rem .9rem; margin: .8rem 0; }
 .headline { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0; }
 .headline div { flex: 1 1 9rem; background: var(--card); border-radius: .5rem; padding: .7rem .9rem; }
@@ -39,11 +48,36 @@ svg { display: inline-block; vertical-align: middle; }
 figure { margin: 1rem 0; }
 figure img { max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line); border-radius: .5rem;
   padding: .5rem; }
+a { color: var(--accent); }
+nav ul { columns: 15rem; margin: .5rem 0; padding-left: 1.2rem; }
 .pair { display: flex; flex-wrap: wrap; gap: 0 1.5rem; align-items: flex-start; }
 .pair figure { flex: 1 1 20rem; }
+.even table { table-layout: fixed; }
+.even th:first-child { width: 38%; }
 summary { cursor: pointer; color: var(--accent); margin: .6rem 0; }
 pre { background: var(--card); border-radius: .5rem; padding: .8rem; overflow-x: auto; font-size: .85rem; }
 code { background: var(--card); border-radius: .25rem; padding: .05rem .3rem; }
+@media screen and (max-width: 40rem) { figure { overflow-x: auto; }
+  figure .broad { max-width: none; width: 38rem; } }
+@page { size: A4; margin: 15mm; }
+@media print {
+  :root { color-scheme: light; }
+  body { max-width: none; padding: 0; font-size: 10pt; }
+  nav { display: none; }
+  a { color: inherit; text-decoration: none; }
+  h2, h3, thead, summary { break-after: avoid; }
+  figure, tr, .headline, .notice { break-inside: avoid; }
+  figure img { max-height: 230mm; }
+  .pair { display: block; }
+  .pair figure { display: inline-block; width: 48%; margin-right: 1%; vertical-align: top; }
+  .wide { overflow: visible; }
+  table { font-size: 8pt; }
+  th, td { white-space: normal; padding-right: .4rem; }
+  td small { white-space: normal; }
+  td:first-child small { min-width: 0; }
+  pre { white-space: pre-wrap; }
+  details:not([open]) > summary::after { content: " (folded: open it on the screen before printing)"; }
+}
 """
 
 
@@ -84,13 +118,59 @@ def fold(summary: str, inside: str) -> str:
     return f"<details><summary>{summary}</summary>{inside}</details>"
 
 
+def anchor(title: str) -> str:
+    """Return the name by which a link finds a heading.
+
+    >>> anchor("What was asked, and what was done")
+    'what-was-asked-and-what-was-done'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def link(title: str) -> str:
+    """Return a link to a section of the same page."""
+    return f'<a href="#{anchor(title)}">{text(title)}</a>'
+
+
+def join_sections(sections: Mapping[str, str]) -> str:
+    """Return a table of contents, and below it each section under its heading; `sections` are titles to HTML."""
+    contents = f'<nav aria-label="Contents">{bullets(map(link, sections))}</nav>'
+    parts = (f'<h2 id="{anchor(title)}">{text(title)}</h2>\n{inside}' for title, inside in sections.items())
+    return "\n".join([contents, *parts])
+
+
 def picture(figure: Figure, alt: str, caption: str) -> str:
-    """Return a figure as an image inside the page."""
+    """Return a figure as an image inside the page, of 256 colours at most."""
+    drawn, file = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None})
+    with Image.open(drawn) as image:
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    return _show(file.getvalue(), "png", round(96 * figure.get_figwidth()), alt, caption)
+
+
+def photo(path: Path, alt: str, caption: str) -> str:
+    """Return an image file as a JPEG of at most 640 pixels in width inside the page.
+
+    Raises:
+        InputError: If it is missing or no image.
+    """
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
-    data, width = base64.b64encode(file.getvalue()).decode("ascii"), round(96 * figure.get_figwidth())
+    try:
+        with Image.open(path) as image:
+            image = image.convert("RGB")
+    except OSError as error:
+        raise InputError(f"A picture in a page must be an image file. Received: {path}: {error}.") from error
+    image.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
+    image.save(file, "JPEG", quality=85)
+    width = image.width
+    return _show(file.getvalue(), "jpeg", width, alt, caption)
+
+
+def _show(content: bytes, kind: str, width: int, alt: str, caption: str) -> str:
+    data = base64.b64encode(content).decode("ascii")
+    broad = ' class="broad"' if width >= BROAD else ""
     return (
-        f'<figure><img src="data:image/png;base64,{data}" width="{width}" alt="{text(alt)}">'
+        f'<figure><img{broad} src="data:image/{kind};base64,{data}" width="{width}" alt="{text(alt)}">'
         f"<figcaption>{text(caption)}</figcaption></figure>"
     )
 

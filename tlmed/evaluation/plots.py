@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tlmed.evaluation.predictions import Predictions
-from tlmed.metrics import binary_auc, positive_index, roc_curve
+from tlmed.metrics import binary_auc, net_benefit, positive_index, roc_curve
+from tlmed.metrics.calibration import BINS
 
 # Okabe & Ito, Color Universal Design, 2008; yellow left out: it vanishes on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -31,6 +32,12 @@ _DEGREE_NAMES = {**_NAMES, "val_loss": "validation loss", "test_auc": "test AUC"
 # Colour, line and marker: told apart in grey too.
 _VALIDATION_STYLE = (COLOURS[0], "-", "o")
 _TEST_STYLE = (COLOURS[1], "--", "s")
+# What one may do, by the names of `net_benefit`.
+_STRATEGIES = {
+    "model": ("act on the scores", COLOURS[0], "-"),
+    "all": ("act on all", COLOURS[1], "--"),
+    "none": ("act on none", "#000000", ":"),
+}
 _MOST_TICKS = 14  # that stand beside each other without touching
 _LARGEST_WRITTEN = 20  # classes of a confusion matrix whose numbers can still be read
 
@@ -52,7 +59,7 @@ def learning_curves(history: Sequence[Mapping]) -> Figure:
     for axes, (title, names) in zip(panels, _CURVES.items(), strict=True):
         for name, colour, line in zip(names, COLOURS, ("-", "--", "-."), strict=False):
             _draw_curve(axes, history, name, colour, line)
-        _tidy(axes, xlabel="epoch", ylabel=title)
+        tidy(axes, xlabel="epoch", ylabel=title)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlim(0.5, max(len(phases), 1) + 0.5)
         _mark_phases(axes, phases)
@@ -83,7 +90,7 @@ def score_by_degree(degrees: Sequence[Mapping], monitor: str = "val_auc") -> Fig
         _draw_scores(axes, places, degrees, names)
         _mark_kept(axes, places, degrees, names)
         ylabel = " and ".join(_DEGREE_NAMES[name] for name in names)
-        _tidy(axes, xlabel=f"{unit}s thawed\nfine-tuning ratio", ylabel=ylabel)
+        tidy(axes, xlabel=f"{unit}s thawed\nfine-tuning ratio", ylabel=ylabel)
         axes.set_xticks(places[::step], labels[::step])
         axes.margins(x=0.06, y=0.12)
         _add_legend(axes, labelspacing=0.9)  # the ring is larger than a line of text
@@ -110,12 +117,127 @@ def roc_curves(predictions: Predictions, split: str = "test", positive: str | No
         area = binary_auc(truth, scores)
         if area is None:  # one class only: there is no curve
             continue
-        label = f"AUC {area:.3f}  {_literal(chosen.classes[column])}"
+        label = f"AUC {area:.3f}  {literal(chosen.classes[column])}"
         axes.plot(*roc_curve(truth, scores), color=colour, linestyle=line, linewidth=1.8, label=label)
-    _tidy(axes, xlabel="1 - specificity", ylabel="sensitivity")
+    tidy(axes, xlabel="1 - specificity", ylabel="sensitivity")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     if not _add_legend(axes, loc="lower right"):
         axes.text(0.5, 0.5, "no curve: one class only", ha="center", va="center", backgroundcolor="white")
+    return figure
+
+
+def precision_recall(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return recall and precision at every threshold, from the highest score down; recall starts at 0.
+
+    Between two thresholds the curve is a step: a straight line would promise what no threshold gives (Davis & Goadrich,
+    ICML 2006). The area below the steps is the average precision.
+
+    Args:
+        positive: Whether each case is positive, bool [n]; some must be.
+        scores: Higher means more likely positive, float [n].
+
+    >>> [rate.tolist() for rate in precision_recall(np.array([True, False, True]), np.array([0.9, 0.5, 0.2]))]
+    [[0.0, 0.5, 0.5, 1.0], [1.0, 1.0, 0.5, 0.6666666666666666]]
+    """
+    order = np.argsort(-scores, kind="stable")
+    ranked, hits = scores[order], positive[order]
+    ends = np.r_[np.flatnonzero(np.diff(ranked)), len(ranked) - 1]  # tied cases enter together
+    true = np.cumsum(hits)[ends]
+    return np.r_[0.0, true / true[-1]], np.r_[1.0, true / (ends + 1)]
+
+
+def precision_recall_curves(predictions: Predictions, split: str = "test", positive: str | None = None) -> Figure:
+    """Draw precision against recall in a split: of the positive class of two, else of each class against the rest.
+
+    A thin dotted line is the share of the class: the precision of scores without any knowledge.
+
+    Args:
+        predictions: Scored images.
+        split: The split to draw.
+        positive: The positive of two classes, by default the second in sorted order.
+    """
+    chosen = predictions.of(split)
+    main = positive_index(chosen.classes, positive)
+    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
+    axes = figure.subplots()
+    styles = itertools.cycle(itertools.product(LINES, COLOURS))
+    for column in range(len(chosen.classes)) if main is None else [main]:
+        line, colour = next(styles)
+        truth = chosen.labels == column
+        if not truth.any():  # there is no recall
+            continue
+        recall, precision = precision_recall(truth, chosen.scores[:, column])
+        area = float((np.diff(recall) * precision[1:]).sum())
+        label = f"AP {area:.3f}  {literal(chosen.classes[column])}"
+        axes.step(recall, precision, where="pre", color=colour, linestyle=line, linewidth=1.8, label=label)
+        axes.axhline(truth.mean(), color=colour, linestyle=":", linewidth=0.9)
+    tidy(axes, xlabel="recall (sensitivity)", ylabel="precision (positive predictive value)")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    if not _add_legend(axes, loc="lower left"):
+        axes.text(0.5, 0.5, "no curve: no image of the class", ha="center", va="center", backgroundcolor="white")
+    return figure
+
+
+def reliability_diagram(series: Mapping[str, Sequence[Mapping]], about: str) -> Figure:
+    """Draw what share came true of what was said to be so likely, with 95 % intervals, and how many images that is.
+
+    Args:
+        series: One or two names to points, as `tlmed.metrics.reliability` gives them.
+        about: What the probability is about.
+
+    >>> points = [{"from": 0.6, "to": 0.7, "n": 2, "confidence": 0.65, "share": 0.5, "low": 0.1, "high": 0.9}]
+    >>> [axes.get_ylabel() for axes in reliability_diagram({"as trained": points}, "a").axes]
+    ['share that came true', 'images']
+    """
+    figure = Figure(figsize=(4.6, 5.4), layout="constrained")
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
+    styles = (_TEST_STYLE, _VALIDATION_STYLE) if len(series) > 1 else (_VALIDATION_STYLE,)
+    width = 0.8 / BINS / len(series)
+    for number, ((name, points), (colour, line, marker)) in enumerate(zip(series.items(), styles, strict=True)):
+        said, came = (np.array([point[key] for point in points]) for key in ("confidence", "share"))
+        spread = np.abs([[point[end] for point in points] for end in ("low", "high")] - came)
+        style = {"color": colour, "linestyle": line, "marker": marker, "markersize": 5, "linewidth": 1.4}
+        axes.errorbar(said, came, spread, elinewidth=0.9, capsize=2.5, label=name, **style)
+        places = [point["from"] + 0.1 / BINS + width * (number + 0.5) for point in points]
+        below.bar(places, [point["n"] for point in points], width, color=colour, hatch="//" * number, edgecolor="white")
+    tidy(axes, ylabel="share that came true")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    tidy(below, xlabel=f"probability of {literal(about)}", ylabel="images")
+    below.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
+    axes.legend(frameon=False, fontsize="small", loc="upper left")
+    return figure
+
+
+def decision_curves(predictions: Predictions, scores: np.ndarray, columns: Sequence[int]) -> Figure:
+    """Draw the net benefit of acting on the scores of a class, beside acting on all images and on none.
+
+    Vickers & Elkin, Medical Decision Making 2006, 26:565-574.
+
+    Args:
+        predictions: Of one split.
+        scores: Their probabilities [n, k], calibrated if they can be.
+        columns: The classes, a panel for each; each must have images, and so must the rest.
+    """
+    across = min(len(columns), 3)
+    down = math.ceil(len(columns) / across)
+    figure = Figure(
+        figsize=(4.6 if across == 1 else 3 * across, 3.6 if across == 1 else 3 * down), layout="constrained"
+    )
+    panels = figure.subplots(down, across, squeeze=False).ravel()
+    for axes in panels[len(columns) :]:
+        axes.set_axis_off()
+    for axes, column in zip(panels, columns, strict=False):
+        positive = predictions.labels == column
+        curves = net_benefit(positive, scores[:, column])
+        for name, style in _STRATEGIES.items():
+            axes.plot(curves["thresholds"], curves[name], label=style[0], color=style[1], linestyle=style[2])
+        top = positive.mean()
+        tidy(axes, xlabel="risk from which on one acts", ylabel="net benefit")
+        axes.set(xlim=(0, 1), ylim=(-0.25 * top, 1.1 * top))
+        if len(columns) > 1:
+            axes.set_title(literal(predictions.classes[column]), fontsize="medium")
+    _add_legend(panels[0], loc="upper right")
     return figure
 
 
@@ -129,7 +251,7 @@ def confusion_matrix(evaluation: Mapping) -> Figure:
     'true class'
     """
     counts = np.array(evaluation["confusion"])
-    names = [_literal(name) for name in evaluation["classes"]]
+    names = [literal(name) for name in evaluation["classes"]]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(2.4 + 0.75 * len(names), 14)
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
@@ -168,7 +290,7 @@ def example_grid(images: np.ndarray, captions: Sequence[str]) -> Figure:
         axes.set_axis_off()
     for axes, image, caption in zip(panels, images, captions, strict=False):
         axes.imshow(image, interpolation="antialiased")
-        axes.set_title(_literal(caption), fontsize="small")
+        axes.set_title(literal(caption), fontsize="small")
     return figure
 
 
@@ -211,7 +333,7 @@ def _mark_kept(axes, places, degrees, names):
         axes.text(
             place,
             1.01,
-            f"kept: {_literal(row['phase'])}",
+            f"kept: {literal(row['phase'])}",
             transform=axes.get_xaxis_transform(),
             ha="right" if right else "left",
             va="bottom",
@@ -232,7 +354,7 @@ def _mark_phases(axes, phases):
         axes.text(
             start + 0.5 if short else (start + end + 1) / 2,
             1.01,
-            _literal(phases[start]),
+            literal(phases[start]),
             transform=axes.get_xaxis_transform(),
             ha="left" if short else "center",
             va="bottom",
@@ -250,13 +372,14 @@ def _add_legend(axes, **options) -> bool:
     return named
 
 
-def _tidy(axes, **labels):
+def tidy(axes, **labels) -> None:
+    """Give axes their labels, a faint grid and no frame."""
     axes.set(**labels)
     axes.grid(color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """Return text that matplotlib shows as it is: dollar signs would begin a formula."""
     return str(text).replace("$", r"\$")

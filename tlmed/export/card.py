@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from tlmed.export.content import read_content
 from tlmed.export.front_matter import find_licence, write_front_matter
 from tlmed.export.markdown import block, bullets, code, plain, table
-from tlmed.export.naming import name_data, name_metric, name_weights
+from tlmed.export.naming import name_data, name_weights
+from tlmed.metrics.names import name_metric
 from tlmed.rundir import RunDir
 
 SPLITS = ("train", "val", "test")

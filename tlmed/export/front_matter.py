@@ -7,7 +7,8 @@ import json
 import re
 
 from tlmed.export.content import Content
-from tlmed.export.naming import name_data, name_metric, name_weights, type_metric
+from tlmed.export.naming import name_data, name_weights, type_metric
+from tlmed.metrics.names import name_metric
 
 TASK = "image-classification"
 # The Hub's names of licences are these, in lower case.

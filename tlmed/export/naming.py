@@ -2,22 +2,8 @@
 
 import re
 
-_METRICS = {
-    # Metrics of the Hub have its name; the others have ours.
-    "accuracy": ("Accuracy", "accuracy"),
-    "auc": ("AUC", "roc_auc"),
-    "sensitivity": ("Sensitivity", "recall"),
-    "specificity": ("Specificity", "specificity"),
-    "balanced_accuracy": ("Balanced accuracy", "balanced_accuracy"),
-    "f1": ("F1", "f1"),
-    "ppv": ("PPV", "ppv"),
-    "npv": ("NPV", "npv"),
-    "mcc": ("MCC", "matthews_correlation"),
-    "kappa": ("Cohen's kappa", "kappa"),
-    "log_loss": ("Log loss", "log_loss"),
-    "brier": ("Brier score", "brier"),
-    "ece": ("Expected calibration error", "ece"),
-}
+# Metrics of the Hub that have another name there than here.
+_TYPES = {"auc": "roc_auc", "sensitivity": "recall", "mcc": "matthews_correlation"}
 
 
 def name_data(source: str) -> str:
@@ -46,19 +32,10 @@ def _last_part(path) -> str:
     return parts[-1] if parts else "images"
 
 
-def name_metric(metric: str) -> str:
-    """Return the name of a metric for people.
-
-    >>> name_metric("auc")
-    'AUC'
-    """
-    return _METRICS.get(metric, (metric.replace("_", " ").capitalize(),))[0]
-
-
 def type_metric(metric: str) -> str:
     """Return the name of a metric on the Hub.
 
     >>> type_metric("auc"), type_metric("sensitivity")
     ('roc_auc', 'recall')
     """
-    return _METRICS.get(metric, ("", metric))[1]
+    return _TYPES.get(metric, metric)

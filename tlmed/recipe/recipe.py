@@ -59,6 +59,8 @@ class Recipe:
         seed: Decides splits, initial weights, order, dropout, augmentation and resampling.
         baselines: Also score a linear classifier on the features of randomly initialised weights, and one on colour
             histograms. The majority class is always reported.
+        examples: How many test images of each kind the report shows explained: those where the result is surest and
+            right, surest and wrong, and most uncertain. 0 shows none.
         cache: Whether what frozen blocks give is computed once per image and kept for all epochs and later runs:
             `"auto"`, where that is cheaper and training images do not change; `"on"`; or `"off"`.
         cache_dtype: In which numbers it is kept; `"float16"` takes half the room.
@@ -108,6 +110,7 @@ class Recipe:
     )
     deterministic: bool = must("True or False", lambda _: True, default=True)
     baselines: bool = must("True or False", lambda _: True, default=False)
+    examples: int = must("a whole number, 0 or more", lambda count: count >= 0, default=3)
     phase_patience: int | None = optional_count(default=None)
     cache: str = one_of(CACHE, default="auto")
     cache_dtype: str = one_of(CACHE_DTYPES, default="float32")

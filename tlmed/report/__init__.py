@@ -3,24 +3,24 @@
 from pathlib import Path
 
 from tlmed import rundir
-from tlmed.evaluation.page import make_document, text
+from tlmed.evaluation.page import text
+from tlmed.report.calibration import show_calibration
+from tlmed.report.checklist import show_checklist
 from tlmed.report.classifier import show_classifier
 from tlmed.report.content import REQUIRED, Content, read_content
 from tlmed.report.cost import show_cost, show_environment
+from tlmed.report.curves import show_curves
+from tlmed.report.decisions import show_decision_curve, show_operating_point
 from tlmed.report.degrees import show_degrees
+from tlmed.report.examples import show_examples
+from tlmed.report.frame import frame
 from tlmed.report.images import is_synthetic, show_images, show_warnings
 from tlmed.report.schedule import show_certificate, show_history, show_phases
-from tlmed.report.scores import show_headline, show_scores
+from tlmed.report.scores import show_baselines, show_scores, show_subgroups
 from tlmed.report.story import tell_story
 from tlmed.report.words import join
 
 __all__ = ["REQUIRED", "Content", "make_page", "read_content", "write_report"]
-
-NOT_A_DEVICE = "For research only. Not a medical device: no diagnosis or treatment may rest on these numbers."
-SYNTHETIC = (
-    "The images of this run are synthetic: drawn by a program (tlmed_phantoms), not taken from any person. "
-    "The scores show that the software works, and nothing about medicine."
-)
 
 
 def write_report(run_dir: str | Path) -> Path:
@@ -45,6 +45,13 @@ def make_page(content: Content) -> str:
     sections = {
         "What was asked, and what was done": tell_story(content),
         "Scores": show_scores(content),
+        "Operating point": show_operating_point(content.metrics),
+        "Curves and confusion": show_curves(content),
+        "Calibration": show_calibration(content),
+        "Decision curve": show_decision_curve(content),
+        "Against what needs no transfer": show_baselines(content.metrics),
+        "Subgroups": show_subgroups(content.metrics),
+        "Examples": show_examples(content),
         "Data": show_images(content),
         "Warnings": show_warnings(content),
         "Degrees of fine-tuning": show_degrees(content),
@@ -56,11 +63,7 @@ def make_page(content: Content) -> str:
         "Environment": show_environment(content.environment),
         "Recipe": f"<pre>{text(content.source)}</pre>" if content.source else "",
     }
+    sections = {title: part for title, part in sections.items() if part}
+    sections["CLAIM 2024 checklist"] = show_checklist(content, sections)
     title = f"{join(content.recipe.get('backbone', 'Run'))}: {content.name}"
-    synthetic = f'<p class="notice">{text(SYNTHETIC)}</p>' if is_synthetic(content) else ""
-    body = "\n".join(f"<h2>{text(head)}</h2>\n{part}" for head, part in sections.items() if part)
-    return make_document(
-        title,
-        f'<h1>{text(title)}</h1>\n<p class="soft">A report by tlmed. {text(NOT_A_DEVICE)}</p>\n{synthetic}\n'
-        f"{show_headline(content.metrics)}\n{body}",
-    )
+    return frame(title, content.metrics, sections, is_synthetic(content))

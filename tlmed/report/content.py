@@ -38,6 +38,8 @@ class Content:
         predictions: `predictions.csv`.
         metrics: `metrics.json`.
         timing: `timing.json`.
+        examples: `examples.json`, or empty.
+        path: The run directory, for the pictures of the examples.
     """
 
     name: str
@@ -53,6 +55,13 @@ class Content:
     predictions: Predictions
     metrics: Mapping
     timing: Mapping
+    examples: Mapping
+    path: Path
+
+    @property
+    def scored(self) -> Predictions:
+        """Return the predictions of the split that is reported."""
+        return self.predictions.of(self.metrics["split"])
 
 
 def read_content(run: Path) -> Content:
@@ -75,15 +84,21 @@ def read_content(run: Path) -> Content:
         history=_read_table(run / "history.csv"),
         degrees=_read_table(run / "degrees.csv"),
         search=_read_table(run / "search.csv"),
-        freeze=_read_json(run / "freeze.json") if (run / "freeze.json").is_file() else {},
+        freeze=_read_optional(run / "freeze.json"),
         predictions=read_predictions(run / "predictions.csv"),
         metrics=_read_json(run / "metrics.json"),
         timing=_read_json(run / "timing.json"),
+        examples=_read_optional(run / "examples.json"),
+        path=run,
     )
 
 
 def _read_table(path: Path) -> list[dict[str, str]]:
     return rundir.read_csv(path) if path.is_file() else []
+
+
+def _read_optional(path: Path) -> dict:
+    return _read_json(path) if path.is_file() else {}
 
 
 def _read_json(path: Path) -> dict:

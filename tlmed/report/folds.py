@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed import rundir
-from tlmed.evaluation.page import bar, bullets, make_document, table, text
-from tlmed.report import NOT_A_DEVICE, SYNTHETIC
+from tlmed.evaluation.page import bullets, table, text
 from tlmed.report.cost import show_cost, show_environment
+from tlmed.report.entries import list_entries
+from tlmed.report.frame import frame
 from tlmed.report.images import is_synthetic
-from tlmed.report.scores import show_headline
 from tlmed.report.words import count, duration, enumerate_names, interval_of, join, name_metric, number
 
 _SHOWN = ("auc", "accuracy", "sensitivity", "specificity")  # of each fold; its own report has all
@@ -66,13 +66,7 @@ def make_folds_page(content: FoldsContent) -> str:
         "Recipe": f"<pre>{text(content.source)}</pre>",
     }
     title = f"{join(content.recipe.get('backbone', 'Run'))}, cross-validated: {content.name}"
-    synthetic = f'<p class="notice">{text(SYNTHETIC)}</p>' if is_synthetic(content) else ""
-    body = "\n".join(f"<h2>{text(head)}</h2>\n{part}" for head, part in sections.items() if part)
-    return make_document(
-        title,
-        f'<h1>{text(title)}</h1>\n<p class="soft">A report by tlmed. {text(NOT_A_DEVICE)}</p>\n{synthetic}\n'
-        f"{show_headline(content.metrics)}\n{body}",
-    )
+    return frame(title, content.metrics, sections, is_synthetic(content))
 
 
 def _tell_story(content) -> str:
@@ -97,24 +91,11 @@ def _show_means(metrics) -> str:
     entries = {name_metric(name): entry for name, entry in metrics["metrics"].items()}
     for name, baseline in metrics.get("baselines", {}).items():
         entries[f"AUC, {text(name.replace('_', ' '))}"] = baseline["auc"]
-    rows = [(name, number(entry["value"]), interval_of(entry), _draw(entry)) for name, entry in entries.items()]
-    methods = {entry["method"]: None for entry in entries.values() if entry["method"]}
-    said = f"<p><small>Intervals: {'; '.join(map(text, methods))}.</small></p>" if methods else ""
-    noted = {}
-    for name, entry in entries.items():  # below the table: a sentence in a cell would push the numbers off a screen
-        if words := entry.get("note") or entry.get("reason"):
-            noted.setdefault(words, []).append(name)
-    notes = bullets(f"{', '.join(names)}: {text(note)}" for note, names in noted.items())
     meaning = (
         "<p>Each value is the mean of the folds' own values. None is computed over the predictions of several folds "
         "together: each fold has a network of its own, and their scores are not on one scale.</p>"
     )
-    return meaning + table(("Metric", "Mean", "95 % interval", "0 to 1"), rows, texts=(3,)) + said + notes
-
-
-def _draw(entry) -> str:
-    inside = entry["low"] is not None and entry["low"] >= 0 and entry["high"] <= 1
-    return bar(entry) if inside else ""
+    return meaning + list_entries(entries, "Mean")
 
 
 def _show_folds(rows) -> str:

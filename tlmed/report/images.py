@@ -1,9 +1,11 @@
 """The images of a run: splits, what was left out, warnings."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from tlmed.evaluation.page import bullets, table, text
 from tlmed.report.content import Content
+from tlmed.report.words import count
 
 _MADE = {"made": "The splits were made by tlmed.", "given": "The splits were given with the data."}
 
@@ -15,24 +17,54 @@ def is_synthetic(content: Content) -> bool:
 
 
 def show_images(content: Content) -> str:
-    """Return images per class and split as HTML."""
-    order = {"train": 0, "val": 1, "test": 2}
-    splits = sorted({row["split"] for row in content.splits}, key=lambda name: (order.get(name, 3), name))
-    cells = Counter((row["label"], row["split"]) for row in content.splits)
-    rows = [
-        (text(label), *(f"{cells[label, split]:,}" for split in splits), f"{sum(cells[label, s] for s in splits):,}")
-        for label in sorted({row["label"] for row in content.splits})
-    ]
-    whole = Counter(row["split"] for row in content.splits)
-    rows.append(("all images", *(f"{whole[split]:,}" for split in splits), f"{len(content.splits):,}"))
-    groups = {(row["group"], row["split"]) for row in content.splits if row.get("group")}
-    if groups:
-        per_split = Counter(split for _, split in groups)
-        rows.append(("groups", *(f"{per_split[split]:,}" for split in splits), f"{len({g for g, _ in groups}):,}"))
+    """Return images, and groups where there are any, per class and split as HTML."""
     data = content.environment.get("data", {})
     left_out = [f"{text(item['path'])}: {text(item['reason'])}" for item in data.get("left_out", [])]
     more = f"<h3>Left out</h3>{bullets(left_out)}" if left_out else ""
-    return f"<p>{_MADE.get(data.get('split'), '')}</p>{table(('Class', *map(text, splits), 'all'), rows)}{more}"
+    images = _tabulate(
+        [(row["label"], row["split"], number) for number, row in enumerate(content.splits)], "all images"
+    )
+    groups = [(row["label"], row["split"], row["group"]) for row in content.splits if row.get("group")]
+    grouped = f"<h3>Groups</h3>{_say_groups(content.splits)}{_tabulate(groups, 'all groups')}" if groups else ""
+    return f"<p>{_MADE.get(data.get('split'), '')}</p>{images}{grouped}{more}"
+
+
+def order_splits(names: Iterable[str]) -> list[str]:
+    """Return the names of splits once each, as they are used: train, val, test, then others.
+
+    >>> order_splits(["test", "train", "extra", "val", "test"])
+    ['train', 'val', 'test', 'extra']
+    """
+    order = {"train": 0, "val": 1, "test": 2}
+    return sorted(set(names), key=lambda name: (order.get(name, 3), name))
+
+
+def count_shared_groups(splits: Sequence[Mapping]) -> int:
+    """Return how many groups have images in several splits; `splits` are the rows of `splits.csv`."""
+    found = {(row["group"], row["split"]) for row in splits if row.get("group")}
+    return sum(number > 1 for number in Counter(group for group, _ in found).values())
+
+
+def _say_groups(splits) -> str:
+    shared = count_shared_groups(splits)
+    if shared:
+        found = f"{count(shared, 'group')} with images in several splits: those images are not new to the network."
+        return f'<p class="notice">{found}</p>'
+    return "<p>No group has images in two splits. One with images of several classes counts in each of them.</p>"
+
+
+def _tabulate(found: Iterable[tuple[str, str, object]], whole: str) -> str:
+    """Return how many different things of each label, split and number there are, with sums."""
+    things = set(found)
+    splits = order_splits(split for _, split, _ in things)
+
+    def tally(label=None):
+        chosen = {(split, thing) for name, split, thing in things if label in (None, name)}
+        counts = Counter(split for split, _ in chosen)
+        return *(f"{counts[split]:,}" for split in splits), f"{len({thing for _, thing in chosen}):,}"
+
+    rows = [(text(label), *tally(label)) for label in sorted({label for label, _, _ in things})]
+    return table(("Class", *map(text, splits), "all"), [*rows, (whole, *tally())])
 
 
 def show_warnings(content: Content) -> str:

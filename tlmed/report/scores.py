@@ -1,11 +1,11 @@
-"""Scores with their intervals: the headline, every metric, every class, and the baselines."""
+"""Scores with their intervals: the headline, every metric, every class, subgroups, and the baselines."""
 
 from collections.abc import Mapping
 
-from tlmed.evaluation import plots
-from tlmed.evaluation.page import bar, bullets, picture, table, text
+from tlmed.evaluation.page import table, text
 from tlmed.report.content import Content
-from tlmed.report.words import count, interval_of, name_metric, number, value_of
+from tlmed.report.entries import list_entries, say_notes, show_cell
+from tlmed.report.words import count, interval_of, name_metric, number
 
 
 def show_headline(metrics: Mapping) -> str:
@@ -19,8 +19,8 @@ def show_headline(metrics: Mapping) -> str:
 
 
 def show_scores(content: Content) -> str:
-    """Return every metric, baseline and class, with pictures, as HTML."""
-    metrics, split = content.metrics, content.metrics["split"]
+    """Return every metric, of all images and of each class, as HTML."""
+    metrics = content.metrics
     positive = metrics.get("positive")
     of_class = "AUC, sensitivity, specificity, predictive values, F1 and average precision are"
     meaning = (
@@ -28,71 +28,75 @@ def show_scores(content: Content) -> str:
         if positive is not None
         else f"{of_class} means over the classes, each against the rest."
     )
+    where = f"{count(metrics['n'], 'image')} of the {text(metrics['split'])} split"
     if metrics.get("groups") is not None:
-        meaning += f" The images come from {count(metrics['groups'], 'group')}."
-    rows = [
-        (name_metric(name), value_of(entry), interval_of(entry), bar(entry))
-        for name, entry in metrics["metrics"].items()
-    ]
-    noted = {name: entry["note"] for name, entry in metrics["metrics"].items() if "note" in entry}
-    notes = [f"{name_metric(name)}: {text(note)}" for name, note in noted.items()]
-    alt = f"ROC curve of the {split} split; AUC {number(metrics['metrics']['auc']['value'])}"
-    confusion = f"Confusion matrix of the {split} split: " + "; ".join(
-        f"{name}: {', '.join(map(str, row))}"
-        for name, row in zip(metrics["classes"], metrics["confusion"], strict=True)
-    )
-    pictures = picture(plots.roc_curves(content.predictions, split, positive), alt, "ROC")
-    pictures += picture(plots.confusion_matrix(metrics), confusion, "Confusion matrix: rows sum to 100 %")
-    head = ("Metric", "Value", "95 % interval", "0 to 1")
+        where += f". The images come from {count(metrics['groups'], 'group')}"
+    entries = {name_metric(name): entry for name, entry in metrics["metrics"].items()}
     return (
-        f"<p>{meaning}</p>{table(head, rows, texts=(3,))}{_name_methods(metrics)}{bullets(notes)}"
-        f"{_show_baselines(metrics)}"
+        f"<p>On {where}. {meaning}</p>{list_entries(entries)}"
         f"<h3>Each class against the rest</h3>{_show_classes(metrics)}"
-        f'<div class="pair">{pictures}</div>'
     )
 
 
-def _name_methods(metrics) -> str:
-    methods = {}
-    for name, entry in metrics["metrics"].items():
-        methods.setdefault(entry["method"], []).append(name)
-    said = [f"{text(method)} ({', '.join(map(name_metric, names))})" for method, names in methods.items() if method]
-    return f"<p><small>Intervals: {'; '.join(said)}.</small></p>" if said else ""
-
-
-def _show_baselines(metrics) -> str:
+def show_baselines(metrics: Mapping) -> str:
+    """Return what needs no transfer beside the run, as HTML; nothing where no baseline was scored."""
     baselines = metrics.get("baselines", {})
     if not baselines:
         return ""
     runs = {"this run": metrics["metrics"], **baselines}
+    shown = [name for name in ("auc", "accuracy", "log_loss") if all(name in run for run in runs.values())]
     rows = [
         (
             f"{text(name.replace('_', ' '))}<br><small>{text(run.get('description', ''))}</small>",
-            value_of(run["auc"]),
-            interval_of(run["auc"]),
-            bar(run["auc"]),
+            *(show_cell(run[metric]) for metric in shown),
         )
         for name, run in runs.items()
     ]
-    head = ("", "AUC", "95 % interval", "0 to 1")
-    return f"<h3>Against what needs no transfer</h3>{table(head, rows, texts=(3,))}"
+    notes = [
+        (f"{name_metric(it)} ({text(name.replace('_', ' '))})", run[it]) for name, run in runs.items() for it in shown
+    ]
+    return (
+        "<p>What a result has to beat: scores on the same test images that need no transfer.</p>"
+        + table(("", *map(name_metric, shown)), rows)
+        + say_notes(notes)
+    )
+
+
+def show_subgroups(metrics: Mapping) -> str:
+    """Return the metrics of the images that share a value of a column, as HTML; nothing where none was given."""
+    tables = (
+        f"<h3>{text(column)}</h3>{_show_values(values, metrics)}"
+        for column, values in metrics.get("subgroups", {}).items()
+    )
+    return "".join(tables)
+
+
+def _show_values(values, metrics) -> str:
+    parts = {"all images": {"n": metrics["n"], "metrics": metrics["metrics"]}, **values}
+    order = ("auc", "accuracy", "sensitivity", "specificity", "brier")
+    shown = [name for name in order if any(name in part["metrics"] for part in values.values())]
+    rows = [
+        (text(value), f"{part['n']:,}", *(show_cell(part["metrics"].get(name)) for name in shown))
+        for value, part in parts.items()
+    ]
+    notes = [
+        (f"{name_metric(name)} ({text(value)})", part["metrics"][name])
+        for value, part in values.items()
+        for name in shown
+        if name in part["metrics"]
+    ]
+    return table(("Value", "Images", *map(name_metric, shown)), rows) + say_notes(notes)
 
 
 def _show_classes(metrics) -> str:
-    columns = ("sensitivity", "specificity", "auc", "f1")
-    shown = [name for name in columns if all(name in entry for entry in metrics["per_class"].values())]
+    columns = ("auc", "sensitivity", "specificity", "ppv", "npv", "f1")
+    classes = metrics["per_class"]
+    shown = [name for name in columns if all(name in entry for entry in classes.values())]
     rows = [
-        (
-            text(label),
-            f"{entry['n']:,}",
-            *(f"{value_of(entry[c])}<br><small>{interval_of(entry[c])}</small>" for c in shown),
-        )
-        for label, entry in metrics["per_class"].items()
+        (text(label), f"{entry['n']:,}", *(show_cell(entry[name]) for name in shown))
+        for label, entry in classes.items()
     ]
-    notes = [
-        f"{text(label)}, {name_metric(c)}: {text(entry[c]['note'])}"
-        for label, entry in metrics["per_class"].items()
-        for c in shown
-        if "note" in entry[c]
-    ]
-    return table(("Class", "Images", *map(name_metric, shown)), rows) + bullets(notes)
+    entries = {
+        f"{name_metric(name)} ({text(label)})": entry[name] for label, entry in classes.items() for name in shown
+    }
+    return table(("Class", "Images", *map(name_metric, shown)), rows) + say_notes(entries.items())

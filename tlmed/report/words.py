@@ -3,26 +3,12 @@
 from collections.abc import Iterable, Mapping
 
 from tlmed.evaluation.page import text
-
-_NAMES = {
-    "auc": "AUC",
-    "f1": "F1",
-    "ppv": "PPV",
-    "npv": "NPV",
-    "mcc": "MCC",
-    "kappa": "Cohen's kappa",
-    "brier": "Brier score",
-    "ece": "Expected calibration error",
-    "balanced_accuracy": "Balanced accuracy",
-    "val_auc": "validation AUC",
-    "val_accuracy": "validation accuracy",
-    "val_loss": "validation loss",
-}
+from tlmed.metrics import names
 
 
 def name_metric(metric: str) -> str:
     """Return a metric's name as HTML."""
-    return text(_NAMES.get(metric, str(metric).replace("_", " ").capitalize()))
+    return text(names.name_metric(metric))
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -21,6 +21,7 @@ from tlmed.replicas import choose_strategy, grow_memory
 from tlmed.report import write_report
 from tlmed.run.clock import Clock
 from tlmed.run.crossvalidation import cross_validate, is_cross_validation
+from tlmed.run.examples import write_examples
 from tlmed.run.outcome import Outcome
 from tlmed.run.preparation import Prepared, check_leaks, prepare
 from tlmed.run.records import (
@@ -180,6 +181,7 @@ def _train_one(
             outcome = _train(recipe, run, prepared, clock, voice)
             evaluate_run(recipe, run, prepared.images, outcome, clock, voice)
             if workers.is_chief:
+                write_examples(recipe, run, prepared.images, clock, voice)
                 write_timing(run, clock, outcome)
                 write_lock(run)
                 write_report(run.path)

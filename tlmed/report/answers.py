@@ -1,0 +1,245 @@
+"""What a run knows of the items of a reporting checklist: it says what it recorded, and claims nothing else."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from tlmed.evaluation.page import link, text
+from tlmed.report.content import Content
+from tlmed.report.images import count_shared_groups, is_synthetic, order_splits
+from tlmed.report.words import count, enumerate_names, interval_of, join, name_metric, number
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run knows of an item.
+
+    Attributes:
+        said: HTML; "" where it knows nothing.
+        left: What the author has to add, plain text; "" where nothing is left.
+    """
+
+    said: str
+    left: str = ""
+
+
+def answer(content: Content, titles: Collection[str]) -> dict[int, Answer]:
+    """Return what a run knows, by the number of the item in CLAIM 2024; items that it knows nothing of are left out.
+
+    Args:
+        content: The run.
+        titles: The sections of the page, to which answers lead.
+    """
+    answers = {number: fill(content, titles) for number, fill in _FILLED.items()}
+    return {number: found for number, found in answers.items() if found.said}
+
+
+def _see(titles, *wanted) -> str:
+    """Return where to read more, of the sections that there are."""
+    found = [link(title) for title in wanted if title in titles]
+    return f" See {' and '.join(found)}." if found else ""
+
+
+def _tell_source(content, titles) -> Answer:
+    source = content.recipe.get("data", {}).get("source") or content.environment.get("data", {}).get("source")
+    if source is None:
+        return Answer("")
+    drawn = ", synthetic images drawn by a program" if is_synthetic(content) else ""
+    return Answer(
+        f"<code>{text(source)}</code>{drawn}.{_see(titles, 'Data')}", "Where, when and by whom they were collected"
+    )
+
+
+def _tell_preprocessing(content, titles) -> Answer:
+    size = content.recipe.get("data", {}).get("image_size")
+    if not size:
+        return Answer("")
+    return Answer(
+        f"Resized to {text(' x '.join(map(str, size)))} pixels (antialiased bilinear, 8 bit); what "
+        f"{text(join(content.recipe.get('backbone')))} wants of its input is part of the model.",
+        "What was done to the images before",
+    )
+
+
+def _tell_missing(content, titles) -> Answer:
+    left_out = content.environment.get("data", {}).get("left_out")
+    if left_out is None:
+        return Answer("")
+    return Answer(f"{count(len(left_out), 'image')} left out as unreadable.", "Cases and labels that were missing")
+
+
+def _tell_partition(content, titles) -> Answer:
+    made = content.environment.get("data", {}).get("split")
+    split, seed = content.recipe.get("data", {}).get("split"), content.recipe.get("seed")
+    sizes = _count_splits(content)
+    if made == "given":
+        return Answer(f"Given with the data: {sizes}.", "How they were assigned")
+    if made != "made":
+        return Answer("")
+    shares = f", shares {text(', '.join(map(str, split)))}" if isinstance(split, list) else ""
+    return Answer(
+        "Made by tlmed where the data do not give them: at random, stratified by class, groups and identical files "
+        f"kept whole{shares}, seed {text(seed)}; {sizes}.{_see(titles, 'Data')}"
+    )
+
+
+def _count_splits(content) -> str:
+    names = [row["split"] for row in content.splits]
+    return ", ".join(f"{text(name)} {count(names.count(name), 'image')}" for name in order_splits(names))
+
+
+def _tell_level(content, titles) -> Answer:
+    if any(row.get("group") for row in content.splits):
+        shared = count_shared_groups(content.splits)
+        said = (
+            f"{count(shared, 'group')} in several partitions" if shared else "Groups: none has images in two partitions"
+        )
+        return Answer(f"{said}.{_see(titles, 'Data')}", "What a group is, a patient or an examination")
+    same = {}
+    for row in content.splits:
+        same.setdefault(row["sha256"], set()).add(row["split"])
+    shared = sum(len(splits) > 1 for splits in same.values())
+    said = f"{count(shared, 'file')} in several partitions" if shared else "Files: no identical ones in two partitions"
+    return Answer(f"{said}; the data name no groups.", "Whether images of one patient are in several partitions")
+
+
+def _tell_size(content, titles) -> Answer:
+    metrics = content.metrics
+    groups = f" of {count(metrics['groups'], 'group')}" if metrics.get("groups") is not None else ""
+    return Answer(f"Tested on {count(metrics['n'], 'image')}{groups}.", "How many were intended, and why")
+
+
+def _tell_model(content, titles) -> Answer:
+    backbone = content.recipe.get("backbone")
+    if backbone is None:
+        return Answer("")
+    head = content.recipe.get("head", {}).get("classifier")
+    top = f" and {text(head)} on its features" if head else " and a head of its own"
+    return Answer(
+        f"{text(join(backbone))}{top}; raw RGB images in, a probability for each of "
+        f"{enumerate_names(content.metrics['classes'])} out.{_see(titles, 'Phases', 'Classifier', 'Recipe')}"
+    )
+
+
+def _tell_software(content, titles) -> Answer:
+    versions = content.environment.get("versions", {})
+    named = ", ".join(
+        f"{name} {versions[name]}" for name in ("tlmed", "tensorflow", "keras", "scikit-learn") if name in versions
+    )
+    return Answer(f"{text(named)}.{_see(titles, 'Environment')}" if named else "")
+
+
+def _tell_start(content, titles) -> Answer:
+    weights = join(content.plan.get("weights", content.recipe.get("weights")))
+    if not weights:
+        return Answer("")
+    said = "all at random" if weights == "none" else f"backbone from <code>{text(weights)}</code>, the rest at random"
+    return Answer(f"Weights: {said}; seed {text(content.recipe.get('seed'))}.{_see(titles, 'Environment')}")
+
+
+def _tell_training(content, titles) -> Answer:
+    where = _see(titles, "Phases", "Classifier", "Recipe")
+    return Answer(f"Every setting is in the recipe; code and machine are recorded.{where}" if where else "")
+
+
+def _tell_selection(content, titles) -> Answer:
+    monitor = name_metric(content.recipe.get("monitor", "val_auc"))
+    if found := content.metrics.get("classifier"):
+        folds = count(found["folds"], "fold")
+        return Answer(f"Parameters by {folds} inside the training split.{_see(titles, 'Classifier')}")
+    if "keep" not in content.recipe:
+        return Answer("")
+    phase = f"the best phase by {monitor}" if content.recipe["keep"] == "best" else "the last phase"
+    return Answer(f"The best epoch of each phase by {monitor}, then {phase}; test images had no part in it.")
+
+
+def _tell_ensembling(content, titles) -> Answer:
+    found = content.metrics.get("classifier")
+    kind = f"one classifier ({text(found['name'])})" if found else "one network"
+    return Answer(f"The result is {kind}; predictions of several models are not combined.")
+
+
+def _tell_metrics(content, titles) -> Answer:
+    return Answer(f"{', '.join(map(name_metric, content.metrics['metrics']))}.{_see(titles, 'Scores')}", "Why these")
+
+
+def _tell_uncertainty(content, titles) -> Answer:
+    methods = dict.fromkeys(entry["method"] for entry in content.metrics["metrics"].values() if entry["method"])
+    return Answer(f"95 % intervals: {text('; '.join(methods))}." if methods else "")
+
+
+def _tell_explanations(content, titles) -> Answer:
+    methods = dict.fromkeys(each["method"] for each in content.examples.get("examples", []) if each["method"])
+    said = f"{text(' and '.join(methods))}.{_see(titles, 'Examples')}" if methods else ""
+    return Answer(said, "How it was validated in the study")
+
+
+def _tell_internal(content, titles) -> Answer:
+    metrics = content.metrics
+    where = f"{count(metrics['n'], 'image')} of the {text(metrics['split'])} split"
+    said = f"On {where}, of the same source and held out of training.{_see(titles, 'Scores')}"
+    return Answer(said, "Whether that source is internal")
+
+
+def _tell_numbers(content, titles) -> Answer:
+    left_out = content.environment.get("data", {}).get("left_out", [])
+    said = f"{_count_splits(content)}; {count(len(left_out), 'image')} left out.{_see(titles, 'Data')}"
+    return Answer(said, "Exclusions before, and a flow chart")
+
+
+def _tell_characteristics(content, titles) -> Answer:
+    columns = content.metrics.get("subgroups", {})
+    said = f"Results by {enumerate_names(columns)}.{_see(titles, 'Subgroups')}" if columns else ""
+    return Answer(said, "Characteristics in each partition")
+
+
+def _tell_performance(content, titles) -> Answer:
+    auc = content.metrics["metrics"]["auc"]
+    beside = f" ({interval_of(auc)})" if interval_of(auc) else ""
+    return Answer(f"AUC {number(auc['value'])}{beside}, and others.{_see(titles, 'Scores', 'Calibration')}")
+
+
+def _tell_diagnosis(content, titles) -> Answer:
+    found = {name: content.metrics["metrics"].get(name) for name in ("sensitivity", "specificity")}
+    said = ", ".join(
+        f"{name} {number(entry['value'])}" + (f" ({interval_of(entry)})" if interval_of(entry) else "")
+        for name, entry in found.items()
+        if entry
+    )
+    return Answer(f"{said.capitalize()}.{_see(titles, 'Scores', 'Operating point')}" if said else "")
+
+
+def _tell_failures(content, titles) -> Answer:
+    wrong = int((content.scored.predictions != content.scored.labels).sum())
+    where = _see(titles, "Curves and confusion", "Examples")
+    return Answer(f"{count(wrong, 'image')} of {content.metrics['n']:,} predicted wrong.{where}", "Why they are wrong")
+
+
+def _tell_details(content, titles) -> Answer:
+    where = _see(titles, "Recipe")
+    return Answer(f"Recipe, plan, environment and hashes are in the run directory.{where}", "The protocol of the study")
+
+
+_FILLED: Mapping[int, Callable[[Content, Collection[str]], Answer]] = {
+    7: _tell_source,
+    9: _tell_preprocessing,
+    12: _tell_missing,
+    19: _tell_partition,
+    20: _tell_level,
+    21: _tell_size,
+    22: _tell_model,
+    23: _tell_software,
+    24: _tell_start,
+    25: _tell_training,
+    26: _tell_selection,
+    27: _tell_ensembling,
+    28: _tell_metrics,
+    29: _tell_uncertainty,
+    31: _tell_explanations,
+    32: _tell_internal,
+    35: _tell_numbers,
+    36: _tell_characteristics,
+    37: _tell_performance,
+    38: _tell_diagnosis,
+    39: _tell_failures,
+    42: _tell_details,
+}

@@ -1,0 +1,63 @@
+"""Whether the scores mean what they say, before and after calibration."""
+
+from tlmed.evaluation import plots
+from tlmed.evaluation.page import picture, text
+from tlmed.metrics import positive_index, reliability
+from tlmed.metrics.calibration import pair
+from tlmed.metrics.rates import CALIBRATED
+from tlmed.metrics.resampling import has_clusters, number_groups
+from tlmed.report.content import Content
+from tlmed.report.entries import compare_entries
+from tlmed.report.words import count
+
+_EXPLAINED = (
+    "Each point is a tenth of the scale: how likely the network said it was, and how often it came true. Below, how "
+    "many images that is; a point of few images says little."
+)
+
+
+def show_calibration(content: Content) -> str:
+    """Return the temperature, the scores before and after it, and the reliability diagram, as HTML."""
+    metrics, predictions = content.metrics, content.scored
+    positive = metrics.get("positive")
+    series = {"as trained": _find_points(predictions, predictions.scores, positive)}
+    if predictions.calibrated is not None:
+        series["calibrated"] = _find_points(predictions, predictions.calibrated, positive)
+    about = positive if positive is not None else "the predicted class"
+    alt = f"Reliability diagram of the {metrics['split']} split. " + " ".join(
+        f"{name.capitalize()}: {_say_points(points)}." for name, points in series.items()
+    )
+    drawn = picture(plots.reliability_diagram(series, about), alt, "Reliability with 95 % intervals; dotted: perfect")
+    return f"{_show_temperature(metrics)}{drawn}<p><small>{_EXPLAINED}</small></p>"
+
+
+def _show_temperature(metrics) -> str:
+    found = metrics.get("calibration")
+    if not found:
+        return "<p>The scores are those of the network; they were not calibrated.</p>"
+    kind = "too sure" if found["temperature"] > 1 else "not sure enough"
+    note = f" {text(found['note'])}" if found.get("note") else ""
+    columns = {
+        "As trained": {name: metrics["metrics"][name] for name in CALIBRATED if name in found.get("metrics", {})},
+        "Calibrated": found.get("metrics", {}),
+    }
+    return (
+        f"<p>Calibrated by {text(found['method'])}: a temperature of <b>{found['temperature']:.3f}</b>, fitted on "
+        f"{count(found['n'], 'image')} of the {text(found['split'])} split; there the scores were {kind}.{note} It "
+        "changes no class that is predicted. Lower is better:</p>" + compare_entries(columns)
+    )
+
+
+def _find_points(predictions, scores, positive) -> list[dict]:
+    owners = number_groups(predictions.groups)
+    main = positive_index(predictions.classes, positive)
+    confidence, outcome = pair(predictions.labels, scores, predictions.predictions, main)
+    return reliability(confidence, outcome, owners if has_clusters(owners) else None)
+
+
+def _say_points(points) -> str:
+    return "; ".join(
+        f"scores {point['from']:.1f} to {point['to']:.1f}: {count(point['n'], 'image')}, "
+        f"mean {point['confidence']:.2f}, came true {point['share']:.2f}"
+        for point in points
+    )

@@ -1,0 +1,106 @@
+"""From scores to decisions: the threshold, predictive values where the classes are as rare as stated, net benefit."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from tlmed.evaluation import plots
+from tlmed.evaluation.page import picture, text
+from tlmed.metrics import net_benefit, positive_index
+from tlmed.report.content import Content
+from tlmed.report.entries import compare_entries
+from tlmed.report.words import count, enumerate_names, number
+
+_MOST_PANELS = 6
+_TARGET = re.compile(r"(sensitivity|specificity)>=(.+)")
+_SHOWN = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "balanced_accuracy", "f1", "mcc", "kappa")
+_OTHER = {"sensitivity": "specificity", "specificity": "sensitivity"}
+_RISKS = (0.1, 0.3, 0.5)  # at which an alternative text names the net benefit
+
+
+def show_operating_point(metrics: Mapping) -> str:
+    """Return the threshold, what chose it and what it gives, as HTML; nothing for more than two classes."""
+    threshold, point = metrics.get("threshold"), metrics.get("operating_point", {})
+    if threshold is None:
+        return ""
+    said = f"An image counts as {text(metrics['positive'])} where its score reaches <b>{number(threshold)}</b>. "
+    note = f"<p>{text(point['note'])}</p>" if point.get("note") else ""
+    halves = point.get("at_half", {})
+    columns = {
+        f"At {number(threshold)}": {name: metrics["metrics"][name] for name in _SHOWN if name in halves},
+        "At 0.5": {name: halves[name] for name in _SHOWN if name in halves},
+    }
+    beside = f"<p>On the {text(metrics['split'])} split:</p>{compare_entries(columns)}"
+    return f"<p>{said}{_say_choice(point)}</p>{note}{beside if halves else ''}{_show_prevalence(metrics)}"
+
+
+def _say_choice(point) -> str:
+    if not point:
+        return ""
+    if point.get("sensitivity") is None:
+        return "The recipe fixes it; no image had a part in it."
+    aims = {"youden": "the largest sum of sensitivity and specificity (Youden 1950)"}
+    if target := _TARGET.fullmatch(point["rule"]):
+        aims[point["rule"]] = f"the highest {_OTHER[target[1]]} that leaves the {target[1]} at {target[2]} or more"
+    return (
+        f"It was chosen on {count(point['n'], 'image')} of the {text(point['split'])} split for "
+        f"{text(aims.get(point['rule'], point['rule']))}, and gives there a sensitivity of "
+        f"{number(point['sensitivity'])} and a specificity of {number(point['specificity'])}; the test images had no "
+        "part in it."
+    )
+
+
+def _show_prevalence(metrics) -> str:
+    stated = metrics.get("at_prevalence")
+    if not stated:
+        return ""
+    positives = metrics["per_class"][metrics["positive"]]["n"]
+    columns = {
+        f"At {_percent(stated['prevalence'])}": {name: stated[name] for name in ("ppv", "npv") if name in stated},
+        f"As in the split, {_percent(positives / metrics['n'])}": {
+            name: metrics["metrics"][name] for name in ("ppv", "npv") if name in metrics["metrics"]
+        },
+    }
+    return (
+        "<h3>Predictive values at the stated prevalence</h3><p>What a positive and a negative answer mean where "
+        f"{_percent(stated['prevalence'])} of the images are {text(metrics['positive'])}, as the recipe states; by "
+        f"Bayes' rule from sensitivity and specificity.</p>{compare_entries(columns)}"
+    )
+
+
+def _percent(share) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def show_decision_curve(content: Content) -> str:
+    """Return the net benefit of acting on the scores as HTML; nothing where it is not defined for any class."""
+    predictions = content.scored
+    main = positive_index(predictions.classes, content.metrics.get("positive"))
+    wanted = range(len(predictions.classes)) if main is None else [main]
+    columns = [column for column in wanted if 0 < np.mean(predictions.labels == column) < 1]
+    if not columns:
+        return ""
+    if len(columns) > _MOST_PANELS:
+        return f"<p>Not drawn: there are {len(columns)} classes, and each would need a panel of its own.</p>"
+    is_calibrated = predictions.calibrated is not None
+    which, scores = ("calibrated", predictions.calibrated) if is_calibrated else ("uncalibrated", predictions.scores)
+    names = [predictions.classes[column] for column in columns]
+    about = "" if main is not None else "A panel for each class against the rest. "
+    alt = f"Decision curves of the {content.metrics['split']} split. " + "; ".join(
+        f"{predictions.classes[column]}: {_say_benefit(predictions.labels == column, scores[:, column])}"
+        for column in columns
+    )
+    drawn = picture(plots.decision_curves(predictions, scores, columns), alt, f"Decision curves, {which} scores")
+    warning = "" if is_calibrated else " The scores are not calibrated, so read the curve with care."
+    return (
+        f"<p>Net benefit of acting on {enumerate_names(names)}: true positives per image, less false positives at the "
+        f"exchange rate that the risk means (Vickers &amp; Elkin 2006). {about}Acting on the scores is worth it where "
+        f"its line is the highest.{warning}</p>{drawn}"
+    )
+
+
+def _say_benefit(positive, scores) -> str:
+    curves = net_benefit(positive, scores, np.array(_RISKS))
+    said = zip(_RISKS, curves["model"], curves["all"], strict=True)
+    return ", ".join(f"at risk {risk} net benefit {model:.3f}, acting on all {all_:.3f}" for risk, model, all_ in said)

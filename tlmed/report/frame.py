@@ -1,0 +1,29 @@
+"""What every report has around its sections: title, notices, the scores that papers report, a table of contents."""
+
+from collections.abc import Mapping
+
+from tlmed.evaluation.page import join_sections, make_document, text
+from tlmed.report.scores import show_headline
+
+NOT_A_DEVICE = "For research only. Not a medical device: no diagnosis or treatment may rest on these numbers."
+SYNTHETIC = (
+    "The images of this run are synthetic: drawn by a program (tlmed_phantoms), not taken from any person. "
+    "The scores show that the software works, and nothing about medicine."
+)
+
+
+def frame(title: str, metrics: Mapping, sections: Mapping[str, str], synthetic: bool) -> str:
+    """Return a whole page.
+
+    Args:
+        title: Plain text.
+        metrics: `metrics.json`.
+        sections: Titles to HTML; a section without content is left out.
+        synthetic: Whether the images were drawn by tlmed.
+    """
+    notice = f'<p class="notice">{text(SYNTHETIC)}</p>' if synthetic else ""
+    return make_document(
+        title,
+        f'<h1>{text(title)}</h1>\n<p class="soft">A report by tlmed. {text(NOT_A_DEVICE)}</p>\n{notice}\n'
+        f"{show_headline(metrics)}\n{join_sections({head: part for head, part in sections.items() if part})}",
+    )

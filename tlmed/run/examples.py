@@ -1,0 +1,141 @@
+"""Explain a run's most telling test images, for its report."""
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import keras
+import numpy as np
+from PIL import Image
+
+from tlmed.data import ImageSet
+from tlmed.errors import InputError
+from tlmed.evaluation.explanations import Explainer, draw_panel, pick_cases
+from tlmed.evaluation.predictions import Predictions, read_predictions
+from tlmed.inference import Scorer, load_scorer
+from tlmed.metrics import positive_index
+from tlmed.recipe import Recipe
+from tlmed.run.clock import Clock
+from tlmed.rundir import EXAMPLES, RunDir, atomic, write_json
+from tlmed.voice import Voice
+
+SQUARES = 7  # along the shorter side, when an image is covered square by square
+# Multiply-adds that occlusion may take. Counted, not timed, so that a run explains the same images on any machine.
+MOST_WORK = 2.5e12
+
+
+def write_examples(recipe: Recipe, run: RunDir, images: ImageSet, clock: Clock, voice: Voice) -> None:
+    """Write `examples.json` and a picture for each case that it names; nothing where the recipe asks for none.
+
+    Where a network cannot be explained the pictures show the images alone, and `examples.json` says why.
+    """
+    if not recipe.examples:
+        return
+    run.mark("Explaining examples.")
+    with clock.stage("examples"):
+        predictions, result = read_predictions(run / "predictions.csv"), run.json("metrics.json")
+        main = positive_index(predictions.classes, result["positive"])
+        cases = pick_cases(predictions, recipe.examples, main, result["threshold"], result["split"])
+        rows = sorted({row for chosen in cases.values() for row in chosen})
+        if not rows:
+            return
+        pixels = dict(zip(rows, _read(images, [predictions.paths[row] for row in rows]), strict=True))
+        # In a thread of its own: the scope of a strategy does not reach there, and one process explains by itself.
+        with ThreadPoolExecutor(1) as thread:
+            maps, method, notes = thread.submit(_explain, run, cases, pixels, predictions).result()
+        (run / EXAMPLES).mkdir(exist_ok=True)
+        examples = []
+        for kind, row, name in _name_files(cases):
+            heat = maps.get(row)
+            _write_picture(run / EXAMPLES / name, pixels[row], heat, predictions, row, method)
+            examples.append(_describe(kind, row, name, predictions, None if heat is None else method))
+        write_json(run / "examples.json", {"split": result["split"], "notes": notes, "examples": examples})
+    for note in notes:
+        voice.warn(note)
+
+
+def count_work(network: keras.Model) -> float:
+    """Return about how many multiply-adds an image takes: each weight once for every place of its layer's output.
+
+    >>> count_work(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)]))
+    3888
+    """
+    work = 0
+    for layer in network.layers:
+        if isinstance(layer, keras.Model) and hasattr(layer, "operations"):  # a network as a layer of another
+            work += count_work(layer)
+        elif kernels := sum(math.prod(weight.shape) for weight in layer.weights if len(weight.shape) > 1):
+            places = layer._inbound_nodes[-1].output_tensors[0].shape[1:-1]
+            work += kernels * math.prod(side or 1 for side in places)
+    return work
+
+
+def _read(images, paths) -> np.ndarray:
+    numbers = {path: number for number, path in enumerate(images.table.paths)}
+    chosen = [numbers[path] for path in paths]
+    return np.concatenate([batch.numpy() for batch, _ in images.batches(chosen, 32)])
+
+
+def _explain(run, cases, pixels, predictions) -> tuple[dict[int, np.ndarray], str, list[str]]:
+    """Return maps by row, the name of the method, and what the reader must know of what is missing."""
+    try:
+        scorer = load_scorer(run)
+        explainer = _prepare(scorer)
+    except InputError as error:
+        return {}, "", [f"The images are shown without explanations: {error}"]
+    rows, notes = sorted(pixels), []
+    if explainer.method == "occlusion":
+        rows = _limit(cases, count_work(scorer.network or scorer.features))
+        if len(rows) < len(pixels):
+            notes.append(
+                f"{len(rows)} of {len(pixels)} images are explained, the first of each kind, for occlusion takes long "
+                "with this network; tlmed predict --explain explains any image."
+            )
+    maps = explainer(np.stack([pixels[row] for row in rows]), predictions.predictions[rows])
+    return dict(zip(rows, maps, strict=True)), explainer.name, notes
+
+
+def _prepare(scorer: Scorer) -> Explainer:
+    """Return the default method, of which occlusion gets large squares that do not overlap: quicker, and coarser."""
+    explainer = scorer.explainer()
+    if explainer.method != "occlusion":
+        return explainer
+    side = -(-min(scorer.features.input_shape[1:3]) // SQUARES)
+    return scorer.explainer("occlusion", patch=side, stride=side)
+
+
+def _limit(cases, work) -> list[int]:
+    """Return the rows of the first cases of each kind, as many as may be covered square by square, one at least."""
+    most = max(map(len, cases.values()))
+    for each in range(most, 1, -1):
+        rows = {row for chosen in cases.values() for row in chosen[:each]}
+        if len(rows) * (SQUARES**2 + 1) * work <= MOST_WORK:
+            return sorted(rows)
+    return sorted({row for chosen in cases.values() for row in chosen[:1]})
+
+
+def _name_files(cases) -> Iterator[tuple[str, int, str]]:
+    for kind, rows in cases.items():
+        for rank, row in enumerate(rows, 1):
+            yield kind, row, f"{kind}-{rank}.png"
+
+
+def _write_picture(file, image, heat, predictions: Predictions, row, method) -> None:
+    label = predictions.predictions[row]
+    caption = f"{predictions.classes[label]} {predictions.scores[row, label]:.2f}"
+    with atomic(file) as part:
+        drawn = Image.fromarray(image) if heat is None else draw_panel(image, heat, caption, method)
+        drawn.save(part, "PNG")
+
+
+def _describe(kind, row, name, predictions: Predictions, method) -> dict:
+    label = predictions.predictions[row]
+    return {
+        "kind": kind,
+        "path": predictions.paths[row],
+        "label": predictions.classes[predictions.labels[row]],
+        "prediction": predictions.classes[label],
+        "score": float(predictions.scores[row, label]),
+        "method": method,
+        "file": f"{EXAMPLES}/{name}",
+    }
