@@ -974,3 +974,14 @@ def test_example_grid_shows_every_image_with_its_caption(n):
 def test_example_grid_wants_a_caption_for_every_image():
     with pytest.raises(ValueError, match="One caption per image"):
         plots.example_grid(np.zeros((2, 4, 4, 3), "uint8"), ["one"])
+
+
+def test_what_was_set_stands_above_the_recipe(tmp_path):
+    folder = write_run(tmp_path / "run")
+    before = Reader(write_report(folder).read_text()).text
+    assert "set to something else" not in before
+    change = {"recipe": {"name": "mine", "set": ["backbone", "data.batch_size", "<evil>"]}}
+    edit(folder / "environment.json", lambda content: content.update(change))
+    page = write_report(folder).read_text()
+    assert "<li><code>backbone</code>: MobileNetV2</li><li><code>data.batch_size</code>: 32</li>" in page
+    assert "<code>&lt;evil&gt;</code>" in page

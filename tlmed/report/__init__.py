@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from tlmed import rundir
-from tlmed.evaluation.page import text
 from tlmed.report.calibration import show_calibration
 from tlmed.report.checklist import show_checklist
 from tlmed.report.classifier import show_classifier
@@ -17,7 +16,7 @@ from tlmed.report.frame import frame
 from tlmed.report.images import is_synthetic, show_images, show_warnings
 from tlmed.report.schedule import show_certificate, show_history, show_phases
 from tlmed.report.scores import show_baselines, show_scores, show_subgroups
-from tlmed.report.story import tell_story
+from tlmed.report.story import show_recipe, tell_story
 from tlmed.report.words import join
 
 __all__ = ["REQUIRED", "Content", "make_page", "read_content", "write_report"]
@@ -61,7 +60,7 @@ def make_page(content: Content) -> str:
         "Freeze certificate": show_certificate(content),
         "Cost": show_cost(content.timing),
         "Environment": show_environment(content.environment),
-        "Recipe": f"<pre>{text(content.source)}</pre>" if content.source else "",
+        "Recipe": show_recipe(content.source, content.recipe, content.environment),
     }
     sections = {title: part for title, part in sections.items() if part}
     sections["CLAIM 2024 checklist"] = show_checklist(content, sections)

@@ -10,6 +10,7 @@ from tlmed.report.cost import show_cost, show_environment
 from tlmed.report.entries import list_entries
 from tlmed.report.frame import frame
 from tlmed.report.images import is_synthetic
+from tlmed.report.story import show_recipe
 from tlmed.report.words import count, duration, enumerate_names, interval_of, join, name_metric, number
 
 _SHOWN = ("auc", "accuracy", "sensitivity", "specificity")  # of each fold; its own report has all
@@ -63,7 +64,7 @@ def make_folds_page(content: FoldsContent) -> str:
         "Warnings": bullets(map(text, content.environment.get("warnings", []))),
         "Cost": show_cost(content.timing),
         "Environment of the first fold": show_environment(content.environment),
-        "Recipe": f"<pre>{text(content.source)}</pre>",
+        "Recipe": show_recipe(content.source, content.recipe, content.environment),
     }
     title = f"{join(content.recipe.get('backbone', 'Run'))}, cross-validated: {content.name}"
     return frame(title, content.metrics, sections, is_synthetic(content))

@@ -1,8 +1,10 @@
-"""What was asked, what was done and what was found, in three sentences."""
+"""What was asked, what was done and what was found, in three sentences; and the recipe."""
 
 from collections import Counter
+from collections.abc import Mapping
 
-from tlmed.evaluation.page import text
+from tlmed.evaluation.page import bullets, text
+from tlmed.recipe import flatten
 from tlmed.report.content import Content
 from tlmed.report.words import count, duration, enumerate_names, interval_of, join, name_metric, number
 
@@ -55,3 +57,19 @@ def _find(metrics) -> str:
     beside = f" (95 % interval {interval_of(auc)})" if auc["low"] is not None else ""
     where = f"on {count(metrics['n'], 'image')} of the {text(metrics['split'])} split"
     return f"<b>Found:</b> {where} the AUC is {number(auc['value'])}{beside}."
+
+
+def show_recipe(source: str, recipe: Mapping, environment: Mapping) -> str:
+    """Return a recipe's code as HTML, below the fields that were set to something else; nothing where there is none.
+
+    Args:
+        source: `recipe.py`.
+        recipe: `recipe.json`: what decided the run.
+        environment: `environment.json`: which fields were set.
+    """
+    if not source:
+        return ""
+    values, names = flatten(recipe), environment.get("recipe", {}).get("set", [])
+    changed = bullets(f"<code>{text(name)}</code>: {text(values.get(name))}" for name in names)
+    before = f"<p>As the file says, but for what was set to something else:</p>{changed}" if changed else ""
+    return f"{before}<pre>{text(source)}</pre>"
