@@ -191,6 +191,7 @@ def test_a_saved_model_reloads_in_plain_keras_in_safe_mode(names, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_random_weights_are_decided_by_the_seed_alone():
     def draw(python_seed, seed):
         random.seed(python_seed)

@@ -39,6 +39,10 @@ SMALL = (
 )
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.fixture
 def empty_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("TLMED_CACHE_DIR", str(tmp_path / "cache"))
@@ -79,10 +83,8 @@ def noisy():
 
 
 # EfficientNet has stochastic depth, and all three have BatchNorm.
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("MobileNet", "EfficientNetB0")]
-
-
-@pytest.mark.parametrize("backbone", ["noisy", *SLOW])
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["noisy", "MobileNet", "EfficientNetB0"])
 def test_histories_are_those_without_the_cache(backbone, images, empty_cache, tmp_path):
     words = (f"backbone={backbone}", "head.dropout=0.3", "phases.1.batch_norm=affine")
     options = {"backbone": noisy()} if backbone == "noisy" else {}
@@ -312,7 +314,7 @@ def test_ctrl_c_while_an_engine_converts_is_no_failure_of_the_engine(monkeypatch
         make_engine("openvino", lenet().parts.backbone, 2).prepare()
 
 
-@pytest.mark.parametrize(("pixels", "share"), [(1, 1), (32 * 32 * 2, 2), (32 * 32 * 5, 3), (10**9, 6)])
+@pytest.mark.parametrize(("pixels", "share"), [slow(1, 1), (32 * 32 * 2, 2), slow(32 * 32 * 5, 3), slow(10**9, 6)])
 def test_openvino_computes_a_batch_in_equal_shares_and_keeps_their_order(pixels, share, monkeypatch):
     pytest.importorskip("openvino", reason="OpenVINO is not installed")
     monkeypatch.setattr("tlmed.features.engines.SHARE_PIXELS", pixels)
@@ -324,6 +326,7 @@ def test_openvino_computes_a_batch_in_equal_shares_and_keeps_their_order(pixels,
     assert engine.calls == 1
 
 
+@pytest.mark.slow
 def test_openvino_reports_to_nobody(tmp_path):
     """In a process of its own, for OpenVINO looks for what reports when it is imported."""
     pytest.importorskip("openvino", reason="OpenVINO is not installed")

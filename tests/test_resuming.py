@@ -101,7 +101,7 @@ def save_always(checkpoints):
 
 
 PHASES = [
-    ({"patience": 2}, (0, 4)),
+    slow({"patience": 2}, (0, 4)),
     slow({}, (0, 1, STEPS - 1, STEPS, -1)),
     ({"batch_norm": "update"}, (4,)),
     slow({"batch_norm": "affine", "optimizer": "sgd"}, (4,)),
@@ -369,6 +369,7 @@ def check_kills(images, folder, moments):
         check_equal(folder / "whole", folder / str(i))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_ends_in_the_same_bits(images, tmp_path):
     check_kills(images, tmp_path, [("checkpoint", 4)])
 

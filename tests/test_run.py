@@ -112,6 +112,7 @@ def test_timing_counts_every_stage(finished):
     assert timing["peak_memory_mb"] > 100
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_seed_are_equal_and_of_two_seeds_are_not(images, tmp_path):
     def train(name, *settings):
         return tlmed.train(small("phases.epochs=1", *settings), tmp_path / name, images).path
