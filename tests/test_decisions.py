@@ -16,7 +16,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation.baselines import count_colours
 from tlmed.evaluation.decisions import decide, read_decision
 from tlmed.evaluation.lines import describe_metrics
-from tlmed.evaluation.measures import MOST_SUBGROUPS, score
+from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
 from tlmed.metrics import apply_temperature, fit_temperature, predictive_values
 from tlmed.rundir import RunDir, read_csv
@@ -181,9 +181,11 @@ def test_traits_make_subgroups_unless_they_have_too_many_values():
     area = sklearn.metrics.roc_auc_score(test.labels[site] == 0, test.scores[site, 0])
     assert part["metrics"]["auc"]["value"] == pytest.approx(area)
     assert result["subgroups_left_out"] == {
-        "age": f"40 different values; 2 to {MOST_SUBGROUPS} make subgroups.",
-        "model": f"1 different values; 2 to {MOST_SUBGROUPS} make subgroups.",
+        "age": "40 values in 40 images; 2 to 12 values, of 5 images on average or more, make subgroups.",
+        "model": "1 value in 40 images; 2 to 12 values, of 5 images on average or more, make subgroups.",
     }
+    few = dataclasses.replace(predictions, splits=("val",) * 48 + ("test",) * 12)  # of so few images each has its age
+    assert set(score(few, "test", "ill", 0)["subgroups_left_out"]) == {"age", "model", "sex"}
 
 
 def test_groups_and_calibrated_probabilities_are_read_back_and_scored_alike(tmp_path):

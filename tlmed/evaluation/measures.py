@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tlmed.data.table import count
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import HALF, Decision
 from tlmed.evaluation.predictions import Predictions, predict_classes
@@ -12,6 +13,7 @@ from tlmed.metrics.rates import CALIBRATED, RANKED
 from tlmed.metrics.resampling import has_clusters, number_groups
 
 MOST_SUBGROUPS = 12  # different values of a trait that each get a row
+LEAST_IMAGES = 5  # of a value, on average
 SUBGROUP_METRICS = ("accuracy", "auc", "sensitivity", "specificity")
 _BY_THRESHOLD = tuple(name for name in METRICS if name not in {*CALIBRATED, *RANKED})
 
@@ -94,8 +96,11 @@ def _divide(chosen, positive, seed, split) -> dict[str, Mapping]:
     tables, left_out = {}, {}
     for trait, texts in chosen.traits.items():
         values = sorted(set(texts))
-        if not 1 < len(values) <= MOST_SUBGROUPS:
-            left_out[trait] = f"{len(values)} different values; 2 to {MOST_SUBGROUPS} make subgroups."
+        if not 1 < len(values) <= min(MOST_SUBGROUPS, len(texts) // LEAST_IMAGES):
+            left_out[trait] = (
+                f"{count(len(values), 'value')} in {count(len(texts), 'image')}; 2 to {MOST_SUBGROUPS} values, of "
+                f"{LEAST_IMAGES} images on average or more, make subgroups."
+            )
             continue
         column = np.array(texts, dtype=object)
         parts = {value: chosen.take(np.flatnonzero(column == value)) for value in values}
