@@ -170,6 +170,8 @@ def evaluate(run, data, predictions, out, positive, prevalence, skip_bad):
         raise click.UsageError("Give a RUN or --predictions FILE, one of the two.")
     if predictions is not None and data is not None:
         raise click.UsageError("--data goes with a RUN.")
+    if predictions is not None and skip_bad:
+        raise click.UsageError("--skip-bad goes with a RUN.")
     if run is not None and positive is not None:
         raise click.UsageError("--positive goes with --predictions; a RUN has its own.")
     from tlmed.rundir import find_run
@@ -182,6 +184,8 @@ def evaluate(run, data, predictions, out, positive, prevalence, skip_bad):
     from tlmed.evaluation.lines import describe_metrics
     from tlmed.training import show_features
 
+    if out is not None:
+        inference.check_evaluation_folder(out)
     voice = Voice(say=click.echo, warn=_warn, features=show_features)
     made, result = inference.evaluate(run, data, predictions, positive, prevalence, skip_bad, voice)
     if out is not None:
@@ -206,9 +210,11 @@ def predict(run, paths, out, skip_bad, explain, method, block):
     """
     if explain is None and (method or block):
         raise click.UsageError("--method and --block go with --explain DIR.")
-    from tlmed.rundir import find_run, write_csv
+    from tlmed.rundir import check_folder, find_run, write_csv, writing_out
 
     run = find_run(run)
+    if out is not None:
+        check_folder(out.parent, [out.name])
     from tlmed.quiet import import_tensorflow
 
     import_tensorflow()
@@ -218,7 +224,8 @@ def predict(run, paths, out, skip_bad, explain, method, block):
     for path, reason in broken:
         _warn(f"{path} left out: {reason}")
     if out is not None:
-        write_csv(out, header, rows)
+        with writing_out(out):
+            write_csv(out, header, rows)
         return
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])

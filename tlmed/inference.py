@@ -30,10 +30,11 @@ from tlmed.evaluation.predictions import (
 from tlmed.features.kept import keep_features, rounds
 from tlmed.heads import split_head
 from tlmed.recipe import from_json
-from tlmed.rundir import RunDir, read_csv, write_json
+from tlmed.rundir import RunDir, check_folder, read_csv, write_json, writing_out
 from tlmed.voice import SILENT, Voice
 
 BATCH_SIZE = 32
+_EVALUATION = ("predictions.csv", "metrics.json")
 
 
 def make_predictions(
@@ -79,7 +80,7 @@ def evaluate(
     Args:
         run: A complete run, or None with `file`.
         source: Another source; its classes must be the run's, by name.
-        file: A CSV of predictions, ours or not; its test rows are scored, or all rows if none is called test.
+        file: A CSV of predictions, ours or not; its test rows are scored, or all rows if they are of one split.
         positive: The positive one of two classes of `file`.
         prevalence: The share of positives for predictive values, by default the recipe's.
         skip_bad: Leave out images that cannot be read.
@@ -93,30 +94,44 @@ def evaluate(
     """
     if run is None:
         predictions = read_predictions(file)
-        split = "test" if "test" in set(predictions.splits) else predictions.splits[0]
-        return predictions, score(predictions, split, positive, 0, prevalence=prevalence)
-    recipe, old = run.json("recipe.json"), run.json("metrics.json")
-    settings, cached = recipe["data"], recipe["cache"] != "off"
-    known = KnownPixels(cache_folder(), settings["image_size"]) if cached else None
+        return predictions, score(predictions, _choose_split(file, predictions), positive, 0, prevalence=prevalence)
+    recipe, old, decision = from_json(run.json("recipe.json")), run.json("metrics.json"), read_decision(run)
+    prevalence = recipe.prevalence if prevalence is None else prevalence
+    if prevalence is not None and len(old["classes"]) != 2:
+        raise InputError(
+            f"`prevalence` needs exactly two classes. Received: prevalence={prevalence} with {len(old['classes'])}."
+        )
+    cached = recipe.cache != "off"
     images = load(
-        source or settings["source"],
-        settings["image_size"],
-        None if source else from_json(recipe).data.split,
-        recipe["seed"],
+        source or recipe.data.source,
+        recipe.data.image_size,
+        None if source else recipe.data.split,
+        recipe.seed,
         skip_bad,
-        known=known,
+        known=KnownPixels(cache_folder(), recipe.data.image_size) if cached else None,
     )
     rows = np.flatnonzero(images.splits != "train")
     _check_classes(images.table.classes, old["classes"])
-    if source:
-        _warn_of_known_images(run, images, voice)
+    seen = _find_known_images(run, images) if source else []
+    for warning in seen:
+        voice.warn(warning)
     scorer = load_scorer(run)
-    found = _look_up(run, scorer, images, rows, voice) if cached else None
-    scores = scorer(images.batches(rows, settings["batch_size"])) if found is None else scorer.finish(found)
-    decision = read_decision(old)
+    found = _look_up(run, recipe, scorer, images, rows, voice) if cached else None
+    scores = scorer(images.batches(rows, recipe.data.batch_size)) if found is None else scorer.finish(found)
     predictions = make_predictions(images, rows, scores, old["positive"], decision)
-    prevalence = recipe["prevalence"] if prevalence is None else prevalence
-    return predictions, score(predictions, "test", old["positive"], recipe["seed"], decision, prevalence)
+    result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence)
+    return predictions, {**result, "evaluated": {"run": str(run.path), "data": images.table.source, "warnings": seen}}
+
+
+def _choose_split(file, predictions: Predictions) -> str:
+    """Return the split of a file of predictions that is scored: never one of several at random."""
+    splits = sorted(set(predictions.splits))
+    if "test" not in splits and len(splits) > 1:
+        raise InputError(
+            "Predictions must have rows of the split 'test', or be of one split only. "
+            f"Received: {file}, splits {listed(splits)}."
+        )
+    return "test" if "test" in splits else splits[0]
 
 
 def _check_classes(found: Sequence[str], wanted: Sequence[str]) -> None:
@@ -131,47 +146,64 @@ def _check_classes(found: Sequence[str], wanted: Sequence[str]) -> None:
     )
 
 
-def _warn_of_known_images(run: RunDir, images: ImageSet, voice: Voice) -> None:
-    """Warn of images that the run was trained on, or that chose its epoch and its threshold, by their SHA-256."""
+def _find_known_images(run: RunDir, images: ImageSet) -> list[str]:
+    """Name images that the run was trained on, or that chose its epoch and its threshold, by their SHA-256."""
     known = {row["sha256"]: row["split"] for row in read_csv(run / "splits.csv")}
-    used = {"train": "trained on", "val": "validated on"}
-    for split, words in used.items():
+    found = []
+    for split, words in {"train": "trained on", "val": "validated on"}.items():
         digests = zip(images.table.paths, images.sha256, strict=True)
         paths = [path for path, digest in digests if known.get(digest) == split]
         if paths:
             amount = f"{count(len(paths), 'image')} of {len(images.splits)}"
-            voice.warn(
+            found.append(
                 f"{amount} {'is' if len(paths) == 1 else 'are'} among those that the run was {words}, and will look "
                 f"better than new ones: {listed(paths, 3)}."
             )
+    return found
 
 
-def _look_up(run, scorer, images, rows, voice) -> np.ndarray | None:
+def _look_up(run, recipe, scorer, images, rows, voice) -> np.ndarray | None:
     """Return features from the store, computed as the run did where they are not there; None if it cannot be used."""
     if find_unknown_code(scorer.features):
         return None
-    recipe, old = run.json("recipe.json"), run.json("metrics.json")
+    old = run.json("metrics.json")
     thawed = {phase["name"]: phase["thaw"] != 0 for phase in run.json("plan.json")["phases"]}
-    rounded = rounds(recipe["engine"], *(recipe[name] for name in ("engine_precision", "cache_dtype", "precision")))
+    rounded = rounds(recipe.engine, recipe.engine_precision, recipe.cache_dtype, recipe.precision)
     kept = keep_features(
         *(scorer.features, images.pixels, "evaluation", voice),
-        backbone=name_all(recipe["backbone"]),
-        engine="tensorflow" if rounded else recipe["engine"],  # where it rounds, the run too was scored by its network
-        batch_size=recipe["data"]["batch_size"],
+        backbone=name_all(recipe.backbone),
+        engine="tensorflow" if rounded else recipe.engine,  # where it rounds, the run too was scored by its network
+        batch_size=recipe.data.batch_size,
         trained_on="kept" in old and thawed[old["kept"]["name"]],
         rows=rows,
     )
     return None if kept is None else kept[0].take(rows)
 
 
+def check_evaluation_folder(folder: Path) -> None:
+    """Refuse a folder that an evaluation cannot be written to, before it is made.
+
+    Raises:
+        InputError: If it cannot be written to, or is a run's, whose own files would be replaced.
+    """
+    if RunDir(folder).exists:
+        raise InputError(
+            f"`--out` must not be the directory of a run, whose own scores would be replaced. Received: {folder}."
+        )
+    check_folder(folder, _EVALUATION)
+
+
 def write_evaluation(folder: Path, predictions: Predictions, result: dict) -> None:
-    """Write `metrics.json` and `predictions.csv` into a folder, which is made if it is missing."""
-    try:
+    """Write `predictions.csv` and `metrics.json` into a folder, which is made if it is missing.
+
+    Raises:
+        InputError: As `check_evaluation_folder`, or if they cannot be written.
+    """
+    check_evaluation_folder(folder)
+    with writing_out(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"`--out` must be a folder that can be made. Received: {folder}: {error}.") from error
-    write_predictions(folder / "predictions.csv", predictions)
-    write_json(folder / "metrics.json", result)
+        write_predictions(folder / _EVALUATION[0], predictions)
+        write_json(folder / _EVALUATION[1], result)
 
 
 def load_model(run: RunDir) -> keras.Model:
@@ -248,18 +280,18 @@ def predict(
         InputError: If a path is missing, an image cannot be read, the network cannot be explained like that, or the
             folder for the pictures lies in one of `paths`.
     """
-    old, settings = run.json("metrics.json"), run.json("recipe.json")["data"]
+    old, settings, decision = run.json("metrics.json"), from_json(run.json("recipe.json")).data, read_decision(run)
     classes = old["classes"]
-    names, files, broken = read_files(paths, settings["image_size"], skip_bad)
+    names, files, broken = read_files(paths, settings.image_size, skip_bad)
     scorer = load_scorer(run)
     explainer = None if explain is None else scorer.explainer(method, block)
     if explainer is not None:
         open_folder(explain, paths)
     scores = scorer(files.batches(BATCH_SIZE))
-    decision = read_decision(old)
     chosen = predict_classes(scores, metrics.positive_index(classes, old["positive"]), decision.threshold)
     if explainer is not None:
-        save_explanations(explain, names, files.batches(BATCH_SIZE), chosen, scores, classes, explainer)
+        with writing_out(explain, "--explain"):
+            save_explanations(explain, names, files.batches(BATCH_SIZE), chosen, scores, classes, explainer)
     tables = np.concatenate([scores, metrics.apply_temperature(scores, decision.temperature)], axis=1, dtype=float)
     rows = [(name, classes[choice], *row) for name, choice, row in zip(names, chosen, tables.tolist(), strict=True)]
     return ["path", "prediction", *(kind + name for kind in (SCORE, CALIBRATED) for name in classes)], rows, broken

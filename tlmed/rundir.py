@@ -65,6 +65,41 @@ def atomic(path: str | Path):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def writing_out(path: str | Path, option: str = "--out") -> Iterator[None]:
+    """Turn what goes wrong in the block, which writes what a user asked for, into one clear line.
+
+    Raises:
+        InputError: That the option's place cannot be written to, and why.
+    """
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise InputError(f"`{option}` must be where files can be written. Received: {path}: {why}.") from error
+
+
+def check_folder(folder: str | Path, names: Iterable[str]) -> None:
+    """Refuse a folder that files cannot be written to, before what they are to hold is computed.
+
+    Args:
+        folder: It may be missing, and is not made here.
+        names: The files.
+
+    Raises:
+        InputError: If it is no folder, may not be written to, or has a folder of one of those names.
+    """
+    folder = Path(folder)
+    near = next(part for part in (folder, *folder.parents) if part.exists())
+    if not near.is_dir() or not os.access(near, os.W_OK):
+        raise InputError(
+            f"`--out` must be a folder that can be made and written to. Received: {folder}, where {near} is "
+            f"{'a folder that may not be written to' if near.is_dir() else 'a file'}."
+        )
+    if taken := [str(folder / name) for name in names if (folder / name).is_dir()]:
+        raise InputError(f"`--out` must not have folders where files go. Received: {', '.join(taken)}.")
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with atomic(path) as part:
@@ -144,8 +179,19 @@ class RunDir:
         return tuple(sorted((run for run in runs if run.exists), key=lambda run: int(run.path.name)))
 
     def json(self, name: str) -> dict:
-        """Read one of the run's JSON files."""
-        return json.loads((self / name).read_text(encoding="utf-8"))
+        """Read one of the run's JSON files.
+
+        Raises:
+            InputError: If it is missing, or holds no JSON object.
+        """
+        try:
+            content = json.loads((self / name).read_text(encoding="utf-8"))
+            fault = "" if isinstance(content, dict) else f"`{name}` holds no JSON object"
+        except (OSError, ValueError) as error:
+            fault = f"`{name}`: {type(error).__name__}: {error}"
+        if fault:
+            raise InputError(f"RUN must have all its files, readable. Received: {str(self.path)!r}: {fault}.")
+        return content
 
     @contextlib.contextmanager
     def open(self, fresh: bool = False) -> Iterator[None]:

@@ -73,7 +73,9 @@ def _read_rows(file: Path) -> list[_Row]:
 
 def _check_columns(file: Path, columns: list[str]) -> None:
     missing = [name for name in REQUIRED if name not in columns]
-    twice = sorted({name for name in (*REQUIRED, *OPTIONAL) if columns.count(name) > 1})
+    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    known = {*REQUIRED, *OPTIONAL}
+    capital = [name for name in columns if name not in known and name.lower() in known and name.lower() not in missing]
     faults = [
         f"A listing must have the column '{name}' ({','.join(REQUIRED)} and optionally {','.join(OPTIONAL)}, "
         f"separated by commas).{did_you_mean(name, columns)} "
@@ -81,6 +83,10 @@ def _check_columns(file: Path, columns: list[str]) -> None:
         for name in missing
     ]
     faults += [f"A column may stand once. Received: '{name}' twice in data={file}." for name in twice]
+    faults += [
+        f"The column '{name.lower()}' must be written in small letters. Received: '{name}' in data={file}."
+        for name in capital
+    ]
     if faults:
         raise InputError(faults)
 

@@ -30,10 +30,9 @@ def count_colours(take: Callable[[np.ndarray], np.ndarray], n: int) -> np.ndarra
     found = np.zeros((n, 3 * LEVELS))
     for start in range(0, n, _CHUNK):
         rows = np.arange(start, min(start + _CHUNK, n))
-        images = take(rows).reshape(len(rows), -1, 3)
-        cells = images // (256 // LEVELS) + np.arange(3) * LEVELS
-        for row, cell in zip(rows, cells, strict=True):
-            found[row] = np.bincount(cell.ravel(), minlength=3 * LEVELS) / images.shape[1]
+        for row, image in zip(rows, take(rows), strict=True):
+            cells = image.reshape(-1, 3) // (256 // LEVELS) + np.arange(0, 3 * LEVELS, LEVELS, dtype="uint8")
+            found[row] = np.bincount(cells.ravel(), minlength=3 * LEVELS) / len(cells)
     return found
 
 

@@ -1,14 +1,19 @@
 """How scores become decisions and probabilities: a threshold and a temperature, chosen on validation data."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from tlmed.errors import InputError
 from tlmed.metrics import choose_threshold, fit_temperature, positive_index
 from tlmed.metrics.calibration import TEMPERATURES
+from tlmed.rundir import RunDir
 
 HALF = 0.5
+FEW = 10  # validation images of a class: with fewer, a reader is told
 METHOD = "temperature scaling (Guo et al. 2017)"
 
 
@@ -37,13 +42,30 @@ class Decision:
         return self.calibration["temperature"]
 
 
-def read_decision(metrics: Mapping) -> Decision:
-    """Return what was decided for a run, from its `metrics.json`."""
-    point, calibration = metrics.get("operating_point"), metrics["calibration"]
+def read_decision(run: RunDir) -> Decision:
+    """Return what was decided for a run, from its `metrics.json`.
+
+    Raises:
+        InputError: If it does not say.
+    """
+    metrics = run.json("metrics.json")
+    point, calibration = metrics.get("operating_point"), metrics.get("calibration")
+    if not _is_positive(calibration, "temperature") or (len(metrics["classes"]) == 2) != _is_positive(
+        point, "threshold"
+    ):
+        raise InputError(
+            "RUN must say how its threshold and its temperature were chosen, which older versions of tlmed did not: "
+            f"train it again. Received: {str(run.path)!r}."
+        )
     return Decision(
         None if point is None else {name: value for name, value in point.items() if name != "at_half"},
         {name: value for name, value in calibration.items() if name != "metrics"},
     )
+
+
+def _is_positive(part, name) -> bool:
+    found = part.get(name) if isinstance(part, dict) else None
+    return isinstance(found, int | float) and 0 <= found < math.inf and (name == "threshold" or found > 0)
 
 
 def decide(
@@ -64,7 +86,14 @@ def decide(
     """
     main = positive_index(classes, positive)
     point = None if main is None else _choose_point(labels == main, scores[:, main], classes, main, rule)
-    return Decision(point, _calibrate(labels, scores))
+    calibration = _calibrate(labels, scores)
+    counts = Counter(labels.tolist())
+    if scarce := [f"{counts[c]} of {name!r}" for c, name in enumerate(classes) if counts[c] < FEW]:
+        few = f"Few validation images chose it ({', '.join(scarce)}): others would choose differently."
+        for part in (point, calibration):
+            if part and part["n"] is not None:
+                part["note"] = " ".join(filter(None, [part.get("note"), few]))
+    return Decision(point, calibration)
 
 
 def _choose_point(positive, scores, classes, main, rule) -> dict:
@@ -83,6 +112,9 @@ def _choose_point(positive, scores, classes, main, rule) -> dict:
 
 
 def _calibrate(labels, scores) -> dict:
+    if len(set(labels.tolist())) == 1:
+        note = "The validation images are of one class only, and no temperature can be fitted: scores stay as they are."
+        return {"method": METHOD, "temperature": 1.0, "split": "val", "n": len(labels), "note": note}
     temperature = fit_temperature(scores, labels)
     found = {"method": METHOD, "temperature": temperature, "split": "val", "n": len(labels)}
     low, high = TEMPERATURES

@@ -2,16 +2,20 @@
 
 from collections.abc import Iterable, Mapping
 
+from tlmed.data.table import count
+from tlmed.evaluation.decisions import HALF
+
 
 def describe_metrics(result: Mapping) -> list[str]:
     """Return the content of `metrics.json` as lines for a person."""
-    n = f"{result['n']} images" + (f" of {result['groups']} groups" if result.get("groups") else "")
-    lines = [f"{result['split'].capitalize()} ({n}), with 95 % intervals:", *_list(result["metrics"])]
+    n = count(result["n"], "image") + (f" of {count(result['groups'], 'group')}" if result.get("groups") else "")
+    positive = f"; positive: {result['positive']}" if result["positive"] is not None else ""
+    lines = [f"{result['split'].capitalize()} ({n}{positive}), with 95 % intervals:", *_list(result["metrics"])]
     for describe in (_describe_point, _describe_calibration, _describe_prevalence, _describe_baselines):
         lines += describe(result)
     for trait, values in result.get("subgroups", {}).items():
         for value, part in values.items():
-            lines += [f"{trait} {value} ({part['n']} images):", *_list(part["metrics"])]
+            lines += [f"{trait} {value or 'empty'} ({count(part['n'], 'image')}):", *_list(part["metrics"])]
     return lines + [f"Not by {trait}: {why}" for trait, why in result.get("subgroups_left_out", {}).items()]
 
 
@@ -29,7 +33,13 @@ def describe_metric(metric: Mapping) -> str:
 
 
 def _list(metrics: Mapping, names: Iterable[str] | None = None) -> list[str]:
-    return [f"  {name:<18} {describe_metric(metrics[name])}" for name in (metrics if names is None else names)]
+    """Return a line for each metric, and one for each note, with the metrics that it is about."""
+    names, notes = tuple(metrics if names is None else names), {}
+    for name in names:
+        if note := metrics[name].get("note"):
+            notes.setdefault(note, []).append(name)
+    values = [f"  {name:<18} {describe_metric(metrics[name])}" for name in names]
+    return values + [f"  Note on {', '.join(noted)}: {note}" for note, noted in notes.items()]
 
 
 def _note(part: Mapping) -> list[str]:
@@ -42,9 +52,11 @@ def _describe_point(result) -> list[str]:
     if point is None:
         return []
     before = ["At 0.5 instead:", *_list(point["at_half"], ("accuracy", "sensitivity", "specificity"))]
-    if "threshold" not in point:  # the mean of several runs, each with its own
-        return before
-    origin = point["rule"] if point["n"] is None else f"{point['rule']}, from {point['n']} validation images"
+    if "threshold" not in point:
+        return [f"Each fold has a threshold of its own ({point['rule']}).", *before]
+    if point["threshold"] == HALF:
+        before = []
+    origin = point["rule"] if point["n"] is None else f"{point['rule']}, from {count(point['n'], 'validation image')}"
     return [f"Threshold of {result['positive']}: {point['threshold']:.3f} ({origin}).", *_note(point), *before]
 
 

@@ -1,6 +1,6 @@
 """What `metrics.json` says of predictions: metrics, before and after what validation data decided, and subgroups."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -16,6 +16,39 @@ MOST_SUBGROUPS = 12  # different values of a trait that each get a row
 LEAST_IMAGES = 5  # of a value, on average
 SUBGROUP_METRICS = ("accuracy", "auc", "sensitivity", "specificity")
 _BY_THRESHOLD = tuple(name for name in METRICS if name not in {*CALIBRATED, *RANKED})
+
+
+def measure(
+    predictions: Predictions,
+    positive: str | None,
+    seed: int,
+    split: str,
+    only: Collection[str] = METRICS,
+    scores: np.ndarray | None = None,
+    guesses: np.ndarray | None = None,
+) -> dict:
+    """Return what `tlmed.metrics.evaluate` says of predictions.
+
+    Args:
+        predictions: All of them are scored.
+        positive: The positive of two classes, by default the second in sorted order.
+        seed: Decides the resamples.
+        split: The name of the split, for the record.
+        only: The metrics wanted.
+        scores: Other probabilities, float [n, k].
+        guesses: Other predicted classes, int [n].
+    """
+    return evaluate(
+        predictions.labels,
+        predictions.scores if scores is None else scores,
+        predictions.predictions if guesses is None else guesses,
+        predictions.classes,
+        positive,
+        predictions.groups,
+        split,
+        seed=seed,
+        only=only,
+    )
 
 
 def score(
@@ -42,36 +75,20 @@ def score(
     chosen = predictions.of(split)
     if not chosen.paths:
         raise InputError(f"`split` must have predictions. Received: split={split!r}, with none.")
-    result = _evaluate(chosen, positive, seed, split)
+    result = measure(chosen, positive, seed, split)
     result["threshold"] = None if decision is None else decision.threshold
     if decision is not None and decision.operating_point is not None:
         half = predict_classes(chosen.scores, positive_index(chosen.classes, positive), HALF)
-        at_half = _evaluate(chosen, positive, seed, split, only=_BY_THRESHOLD, predictions=half)["metrics"]
+        at_half = measure(chosen, positive, seed, split, _BY_THRESHOLD, guesses=half)["metrics"]
         result["operating_point"] = {**decision.operating_point, "at_half": at_half}
     if chosen.calibrated is not None:
-        after = _evaluate(chosen, positive, seed, split, only=CALIBRATED, scores=chosen.calibrated)["metrics"]
+        after = measure(chosen, positive, seed, split, CALIBRATED, scores=chosen.calibrated)["metrics"]
         result["calibration"] = {**({} if decision is None else decision.calibration), "metrics": after}
     if prevalence is not None:
         result["at_prevalence"] = _weigh(chosen, positive, prevalence)
     if chosen.traits:
         result |= _divide(chosen, positive, seed, split)
     return result
-
-
-def _evaluate(chosen, positive, seed, split, **changed) -> dict:
-    only = changed.pop("only", METRICS)
-    tables = {"scores": chosen.scores, "predictions": chosen.predictions, **changed}
-    return evaluate(
-        chosen.labels,
-        tables["scores"],
-        tables["predictions"],
-        chosen.classes,
-        positive,
-        chosen.groups,
-        split,
-        seed=seed,
-        only=only,
-    )
 
 
 def _weigh(chosen, positive, prevalence) -> dict:
@@ -105,9 +122,9 @@ def _divide(chosen, positive, seed, split) -> dict[str, Mapping]:
         column = np.array(texts, dtype=object)
         parts = {value: chosen.take(np.flatnonzero(column == value)) for value in values}
         tables[trait] = {
-            value or "(empty)": {
+            value: {
                 "n": len(part.paths),
-                "metrics": _evaluate(part, positive, seed, split, only=SUBGROUP_METRICS)["metrics"],
+                "metrics": measure(part, positive, seed, split, SUBGROUP_METRICS)["metrics"],
             }
             for value, part in parts.items()
         }

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tlmed import rundir
+from tlmed.data.table import SPLIT_NAMES
 from tlmed.errors import InputError
 
 SCORE, CALIBRATED = "score_", "calibrated_"
@@ -80,7 +82,7 @@ def predict_classes(scores: np.ndarray, positive_index: int | None, threshold: f
     >>> predict_classes(np.array([[0.7, 0.3], [0.2, 0.8]]), positive_index=1, threshold=0.25).tolist()
     [1, 1]
     """
-    scores = np.asarray(scores)
+    scores = np.asarray(scores, dtype=float)  # a threshold has more digits than a score in single precision
     if threshold is None or positive_index is None or scores.shape[1] != 2:
         return scores.argmax(axis=1)
     return np.where(scores[:, positive_index] >= threshold, positive_index, 1 - positive_index)
@@ -140,14 +142,14 @@ def read_predictions(path: str | Path) -> Predictions:
     guesses = columns.get("prediction")
     return Predictions(
         columns["path"],
-        columns.get("split", ("test",) * len(rows)),
+        tuple(SPLIT_NAMES.get(name.lower(), name) for name in columns.get("split", ("test",) * len(rows))),
         np.array([numbers[name] for name in columns["label"]]),
         tables[SCORE],
         tables[SCORE].argmax(axis=1) if guesses is None else np.array([numbers[name] for name in guesses]),
         classes,
         columns.get("group"),
         tables.get(CALIBRATED),
-        {name: texts for name, texts in columns.items() if not _is_ours(name)},
+        {name: tuple(map(str.strip, texts)) for name, texts in columns.items() if not _is_ours(name)},
     )
 
 
@@ -174,6 +176,8 @@ def _raise(path, faults: Sequence[tuple[str, str]]) -> None:
 
 def _find_header_faults(header, rows, classes) -> list[tuple[str, str]]:
     columns = f"columns {', '.join(header) or 'none'}"
+    if len(header) == 1 and len(parts := re.split("[;\t|]", header[0])) > 1:
+        columns += f" (one column: commas separate, not {header[0][len(parts[0])]!r})"
     faults = [(f"The file must have the column `{name}`", columns) for name in ("path", "label") if name not in header]
     if len(classes) < 2:
         faults.append((f"The file must have a column `{SCORE}<class>` for each of two classes or more", columns))
@@ -182,6 +186,8 @@ def _find_header_faults(header, rows, classes) -> list[tuple[str, str]]:
         faults.append(
             (f"The file must have a column `{CALIBRATED}<class>` for every class with scores, or none", columns)
         )
+    rule = "The columns that tlmed knows must be written in small letters"
+    faults += [(rule, f"column {name!r}") for name in header if name not in _OURS and name.strip().lower() in _OURS]
     twice = [name for name, count in Counter(header).items() if count > 1]
     faults += [("The file must have each column once", f"column {name} more than once") for name in twice]
     if not rows:
@@ -216,7 +222,8 @@ def _find_faults(lines, columns, classes, tables) -> list[tuple[str, str]]:
 
 def _find_score_faults(lines, prefix, scores) -> list[tuple[str, str]]:
     outside = ~((scores >= -1e-3) & (scores <= 1 + 1e-3)).all(axis=1)  # true of NaN too
-    uneven = ~outside & (np.abs(scores.sum(axis=1) - 1) > 1e-3)
+    with np.errstate(invalid="ignore"):  # of infinities, which are outside already
+        uneven = ~outside & (np.abs(scores.sum(axis=1) - 1) > 1e-3)
     return [
         *_name_lines(f"`{prefix}<class>` must be finite probabilities, 0 to 1", _pick(lines, outside)),
         *_name_lines(f"`{prefix}<class>` of a row must sum to 1, within 0.001", _pick(lines, uneven)),

@@ -122,7 +122,7 @@ def _describe_use(content) -> str:
             "For research and teaching: to compare methods, and to start from.",
             "Not for decisions about people: no authority has examined it.",
             "It knows the classes above and nothing else: any image gets one of them.",
-            "Its probabilities are not calibrated.",
+            "Its own probabilities are not calibrated; the temperature below does that.",
             "Images of another device, hospital or population may give worse results than those below, which are of "
             f"{sizes} from the same source as the training images.",
             "It was trained once, with one seed and one division of the images; another gives other numbers.",

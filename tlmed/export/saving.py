@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from tlmed.errors import InputError
-from tlmed.rundir import write_text
+from tlmed.rundir import write_text, writing_out
 
 
 def save(path: Path, text: str) -> None:
@@ -16,7 +15,5 @@ def save(path: Path, text: str) -> None:
     Raises:
         InputError: The file cannot be written.
     """
-    try:
+    with writing_out(path):
         write_text(path, text)
-    except OSError as error:
-        raise InputError(f"`--out` must be a file that can be written. Received: {path}: {error.strerror}.") from error

@@ -163,13 +163,14 @@ def _resample(tables, values, case: Case, scores, owners, draws, seed, split):
         low, high, note = bound(found, _count_units(case, owners, scope, name), value)
         method = f"percentile bootstrap {sampling.how}, {draws} draws ({sampling.source}, Hesterberg 2015)"
         entry = {"value": value, "low": low, "high": high, "method": method} | ({"note": note} if note else {})
-        if name == "ece":
+        flat = low is not None and high - low < 1e-12
+        if name == "ece" and not flat:
             chance = _draw_chance(case, scores, owners, draws, seed, split)
             entry |= _correct_error(value, found, high, chance)
             zero = "with 0 where chance explains it"
             source = f"{sampling.source}, Broecker & Smith 2007"
             entry["method"] = f"basic bootstrap {sampling.how}, {draws} draws, {zero} ({source})"
-        if entry["low"] is not None and entry["high"] - entry["low"] < 1e-12:
+        if flat:
             entry |= _bound_mean(tables, case, scope, name)
         tables[scope][name] = entry
 

@@ -139,13 +139,14 @@ def predictive_values(
         )
     if faults:
         raise InputError(faults)
-    sides = {}
+    sides, by_groups = {}, ""
     for name, rows, right in (("sensitivity", positive, predicted), ("specificity", ~positive, ~predicted)):
         own = None if owners is None else owners[rows]
         independent = own is None or len(np.unique(own)) == len(own)
+        by_groups = by_groups if independent else " by groups, with effective sample sizes (Rao & Scott 1992)"
         sides[name] = right[rows].mean(), float(rows.sum()) if independent else effective_size(right[rows], own)
     (true, positives), (correct, negatives) = sides["sensitivity"], sides["specificity"]
-    method = f"logit at prevalence {prevalence:g} (Mercaldo et al. 2007)"
+    method = f"logit at prevalence {prevalence:g} (Mercaldo et al. 2007){by_groups}"
     found = _weigh_by_prevalence((true, positives), (correct, negatives), prevalence)
     other = _weigh_by_prevalence((correct, negatives), (true, positives), 1 - prevalence)
     return {

@@ -6,7 +6,7 @@ from tlmed.data import ImageSet
 from tlmed.evaluation.baselines import count_colours, linear_probe, majority_class
 from tlmed.evaluation.decisions import HALF, Decision, decide
 from tlmed.evaluation.lines import describe_metrics
-from tlmed.evaluation.measures import score
+from tlmed.evaluation.measures import measure, score
 from tlmed.evaluation.predictions import Predictions, write_predictions
 from tlmed.features import feature_model
 from tlmed.inference import make_predictions
@@ -61,13 +61,12 @@ def _score_baselines(recipe, images, clock, voice) -> dict:
     if not recipe.baselines:
         return found
     histograms = count_colours(images.pixels.take, len(images.splits))
-    features = {
-        "colour_histograms": ("how often each level of red, green and blue occurs", histograms),
-        "random_weights": (
-            "the features of randomly initialised weights",
-            _draw_features(recipe, images, clock, voice),
-        ),
-    }
+    features = {"colour_histograms": ("how often each level of red, green and blue occurs", histograms)}
+    if str(recipe.backbone).startswith("own:"):
+        voice.warn("There is no baseline of random weights: tlmed cannot draw those of a network of your own.")
+    else:
+        random = _draw_features(recipe, images, clock, voice)
+        features["random_weights"] = ("the features of randomly initialised weights", random)
     for name, (words, table) in features.items():
         scores = linear_probe(table[train], labels, table[rows], classes)
         baseline = _score_baseline(recipe, images, scores, recipe.threshold)
@@ -86,4 +85,4 @@ def _draw_features(recipe, images, clock, voice) -> np.ndarray:
 def _score_baseline(recipe, images, scores, rule) -> dict:
     """Return a baseline's metrics; its threshold is chosen by the same rule as the run's."""
     predictions, _ = _predict(recipe, images, scores, rule)
-    return score(predictions, "test", recipe.data.positive, recipe.seed)["metrics"]
+    return measure(predictions.of("test"), recipe.data.positive, recipe.seed, "test")["metrics"]
