@@ -398,6 +398,24 @@ def test_a_note_of_an_interval_is_told(run, read):
     assert "from which no interval follows" in text
 
 
+def test_the_card_tells_threshold_calibration_and_prevalence(run, read):
+    truth, guesses = [0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 1, 0]
+    metrics = score(["benign", "malignant"], truth, guesses)
+    parts = metrics["metrics"]
+    metrics["threshold"], metrics["operating_point"] = 0.31234, {"rule": "sensitivity>=0.9", "n": 1200}
+    after = {name: {**parts[name], "value": 0.125} for name in ("log_loss", "brier", "ece")}
+    metrics["calibration"] = {"method": "temperature scaling", "temperature": 1.5, "metrics": after}
+    metrics["at_prevalence"] = {"prevalence": 0.02, "ppv": {**parts["ppv"], "value": 0.04}, "npv": parts["npv"]}
+    write_json(run / "metrics.json", metrics)
+    text = read(run).text
+    assert "predicted from a probability of 0.3123 on (sensitivity>=0.9 on 1,200 validation images)" in text
+    assert "temperature scaling, temperature 1.500" in text
+    assert f"| {parts['brier']['value']:.3f} " in text
+    assert "| 0.125 " in text
+    assert "At a prevalence of 0.02:" in text
+    assert "| PPV | 0.040 " in text
+
+
 def test_a_hybrid_has_its_classifier_told(run, read):
     classifier = {"name": "SVC", "parameters": {"C": 10, "gamma": "scale"}, "folds": 5, "features": 1280}
     metrics = {name: value for name, value in run.json("metrics.json").items() if name != "kept"}

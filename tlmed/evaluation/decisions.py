@@ -50,9 +50,8 @@ def read_decision(run: RunDir) -> Decision:
     """
     metrics = run.json("metrics.json")
     point, calibration = metrics.get("operating_point"), metrics.get("calibration")
-    if not _is_positive(calibration, "temperature") or (len(metrics["classes"]) == 2) != _is_positive(
-        point, "threshold"
-    ):
+    wanted = len(metrics.get("classes", [])) == 2
+    if not _holds_number(calibration, "temperature") or _holds_number(point, "threshold") != wanted:
         raise InputError(
             "RUN must say how its threshold and its temperature were chosen, which older versions of tlmed did not: "
             f"train it again. Received: {str(run.path)!r}."
@@ -63,9 +62,10 @@ def read_decision(run: RunDir) -> Decision:
     )
 
 
-def _is_positive(part, name) -> bool:
+def _holds_number(part, name) -> bool:
+    """Tell whether a part of `metrics.json` has a usable number; a threshold may be 0, a temperature not."""
     found = part.get(name) if isinstance(part, dict) else None
-    return isinstance(found, int | float) and 0 <= found < math.inf and (name == "threshold" or found > 0)
+    return isinstance(found, int | float) and 0 <= found < math.inf and (found > 0 or name == "threshold")
 
 
 def decide(

@@ -180,6 +180,7 @@ def _describe_scores(content) -> str:
         table(head, rows),
         *_name_methods(metrics["metrics"]),
         _show_classes(metrics["per_class"]),
+        *_show_prevalence(metrics),
         *_show_calibration(metrics),
         *_show_baselines(metrics),
     ]
@@ -189,6 +190,16 @@ def _describe_scores(content) -> str:
 def _name_rule(metrics) -> str:
     point = metrics.get("operating_point", {})
     return f" ({point['rule']} on {point['n']:,} validation images)" if point.get("n") else ""
+
+
+def _show_prevalence(metrics) -> list[str]:
+    """Return the predictive values at the stated prevalence."""
+    found = metrics.get("at_prevalence")
+    if not found:
+        return []
+    rows = [(name_metric(name), *_show(found[name])) for name in ("ppv", "npv")]
+    said = f"PPV and NPV hold for the mix of classes in the split. At a prevalence of {found['prevalence']:g}:"
+    return [said, table(("Metric", "Value", "95 % interval"), rows)]
 
 
 def _show_calibration(metrics) -> list[str]:
