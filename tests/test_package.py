@@ -21,3 +21,10 @@ def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         tlmed.trian  # noqa: B018
     assert {"BACKBONES", "load_recipe", "train", "phases"} <= set(dir(tlmed))
+
+
+@pytest.mark.parametrize("module", ["tlmed.cli", "tlmed.comparison", "tlmed.report", "tlmed.metrics"])
+def test_what_only_reads_files_imports_nothing_heavy(module):
+    code = f"import sys, {module}; print(*{{'tensorflow', 'keras', 'sklearn', 'scipy'}} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"

@@ -6,22 +6,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ORDER = (
-    *("errors", "seeds", "quiet", "voice", "stopping", "cluster", "launch", "cache", "recipe", "rundir", "sealed"),
-    *(
-        "status",
-        "environment",
-        "failures",
-        "data",
-        "metrics",
-        "backbones",
-        "blocks",
-        "optimizers",
-        "replicas",
-        "phases",
-        "certificate",
-    ),
-    *("plan", "features", "heads", "training", "evaluation", "inference", "lock", "report", "comparison"),
-    *("run", "reproduce", "export", "cli", "pytest_locks"),
+    *("errors", "words", "seeds", "quiet", "voice", "stopping", "cluster", "launch", "cache", "recipe", "rundir"),
+    *("sealed", "status", "environment", "failures", "data", "metrics", "backbones", "blocks", "optimizers"),
+    *("replicas", "phases", "certificate", "plan", "features", "heads", "training", "evaluation", "inference"),
+    *("lock", "report", "comparison", "run", "reproduce", "export", "cli", "pytest_locks"),
 )
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "tlmed").rglob("*.py"))
 

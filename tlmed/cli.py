@@ -214,7 +214,7 @@ def predict(run, paths, out, skip_bad, explain, method, block):
 
     run = find_run(run)
     if out is not None:
-        check_folder(out.parent, [out.name])
+        check_folder(out.parent, [out.name], make=False)
     from tlmed.quiet import import_tensorflow
 
     import_tensorflow()

@@ -14,7 +14,6 @@ from tlmed.backbones.graphs import find_unknown_code
 from tlmed.backbones.own import register_layers
 from tlmed.cache import cache_folder
 from tlmed.data import ImageSet, KnownPixels, load, read_files
-from tlmed.data.table import count, listed
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision, read_decision
 from tlmed.evaluation.explanations import Explainer, make_explainer, open_folder, save_explanations
@@ -32,6 +31,7 @@ from tlmed.heads import split_head
 from tlmed.recipe import from_json
 from tlmed.rundir import RunDir, check_folder, read_csv, write_json, writing_out
 from tlmed.voice import SILENT, Voice
+from tlmed.words import count, listed
 
 BATCH_SIZE = 32
 _EVALUATION = ("predictions.csv", "metrics.json")

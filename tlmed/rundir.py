@@ -39,6 +39,8 @@ DEGREES = (
 )
 EXAMPLES = "examples"  # the folder of the pictures that `examples.json` names
 FOLDS = "folds"  # the folder of a cross-validation's runs; their table is `folds.csv`
+SPLITS = ("train", "val", "test")
+SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # as data say it
 HISTORY = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_auc", "seconds")
 
 
@@ -79,18 +81,21 @@ def writing_out(path: str | Path, option: str = "--out") -> Iterator[None]:
         raise InputError(f"`{option}` must be where files can be written. Received: {path}: {why}.") from error
 
 
-def check_folder(folder: str | Path, names: Iterable[str]) -> None:
+def check_folder(folder: str | Path, names: Iterable[str], make: bool = True) -> None:
     """Refuse a folder that files cannot be written to, before what they are to hold is computed.
 
     Args:
-        folder: It may be missing, and is not made here.
+        folder: It is not made here.
         names: The files.
+        make: Whether it may be missing, for it will be made.
 
     Raises:
         InputError: If it is no folder, may not be written to, or has a folder of one of those names.
     """
     folder = Path(folder)
     near = next(part for part in (folder, *folder.parents) if part.exists())
+    if near != folder and not make:
+        raise InputError(f"`--out` must be in a folder that exists. Received: {folder}.")
     if not near.is_dir() or not os.access(near, os.W_OK):
         raise InputError(
             f"`--out` must be a folder that can be made and written to. Received: {folder}, where {near} is "

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed.data.table import SPLITS, Table, listed, make_table
+from tlmed.data.table import Table, make_table
 from tlmed.errors import InputError
+from tlmed.rundir import SPLITS
+from tlmed.words import listed
 
 
 def open_archive(file: Path) -> Table:

@@ -17,8 +17,10 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import tlmed.data.phantoms  # noqa: F401  registers the builder tlmed_phantoms
-from tlmed.data.table import SPLIT_NAMES, Table, listed, make_table
+from tlmed.data.table import Table, make_table
 from tlmed.errors import InputError, did_you_mean
+from tlmed.rundir import SPLIT_NAMES
+from tlmed.words import listed
 
 GROUP_FEATURES = ("group", "patient", "patient_id")
 _DOWNLOAD_ERRORS = (

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tlmed.data.table import SPLIT_NAMES, Table, count, extensions, find_licence, is_image, listed, make_table
+from tlmed.data.table import Table, extensions, find_licence, is_image, make_table
 from tlmed.errors import InputError
+from tlmed.rundir import SPLIT_NAMES
+from tlmed.words import count, listed
 
 
 @dataclass

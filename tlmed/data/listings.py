@@ -7,8 +7,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
-from tlmed.data.table import SPLIT_NAMES, Table, find_licence, is_image, listed, make_table
+from tlmed.data.table import Table, find_licence, is_image, make_table
 from tlmed.errors import InputError, did_you_mean
+from tlmed.rundir import SPLIT_NAMES
+from tlmed.words import listed
 
 REQUIRED, OPTIONAL = ("path", "label"), ("group", "split")
 

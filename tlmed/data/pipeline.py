@@ -13,10 +13,11 @@ from tlmed.data.known import KnownPixels
 from tlmed.data.reading import Pixels, check_broken, read_all
 from tlmed.data.sources import check_exists, open_source
 from tlmed.data.splits import assign_splits, describe, find_leaks
-from tlmed.data.table import Table, count, extensions, is_image, listed
+from tlmed.data.table import Table, extensions, is_image
 from tlmed.errors import InputError
 from tlmed.recipe import KFold
 from tlmed.seeds import derive
+from tlmed.words import count, listed
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ import tensorflow as tf
 from tlmed.data.images import decode, decode_resized
 from tlmed.data.known import KnownPixels
 from tlmed.data.room import make_room
-from tlmed.data.table import Table, count, listed
+from tlmed.data.table import Table
 from tlmed.errors import CHANGED, InputError, RunFailed
+from tlmed.words import count, listed
 
 CHUNK = 8  # images that a thread reads at a time
 PARALLEL = min(os.cpu_count() or 1, 16)

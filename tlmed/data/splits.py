@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from tlmed.data.table import SPLITS, Table, count, listed
+from tlmed.data.table import Table
 from tlmed.errors import InputError
 from tlmed.recipe import KFold, find_faults
+from tlmed.rundir import SPLITS
 from tlmed.seeds import derive
+from tlmed.words import count, listed
 
 HEADER = ("path", "label", "group", "split", "sha256")
 

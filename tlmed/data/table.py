@@ -1,18 +1,16 @@
 """The table that every form of `--data` becomes: one row per image, nothing decoded yet."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from tlmed.errors import InputError
+from tlmed.words import count
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")
-SPLITS = ("train", "val", "test")
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-NAMED = 20  # so many names stand in one message; the rest is a count
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,25 +141,3 @@ def is_image(path: str) -> bool:
 def extensions() -> str:
     """Return the extensions of images, to be read by a person."""
     return ", ".join(EXTENSIONS)
-
-
-def count(number: int, noun: str) -> str:
-    """Return the number with its noun.
-
-    >>> count(1, "image"), count(0, "class")
-    ('1 image', '0 classes')
-    """
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
-
-
-def listed(names: Iterable[object], limit: int = NAMED) -> str:
-    """Return the first names with commas between, and the count of the rest.
-
-    >>> listed(["a", "b", "c"], limit=2)
-    'a, b and 1 more'
-    """
-    names = [str(name) for name in names]
-    rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from tlmed.data.table import count
 from tlmed.evaluation.decisions import HALF
+from tlmed.words import count
 
 
 def describe_metrics(result: Mapping) -> list[str]:

@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from tlmed.data.table import count
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import HALF, Decision
 from tlmed.evaluation.predictions import Predictions, predict_classes
 from tlmed.metrics import METRICS, evaluate, positive_index, predictive_values
 from tlmed.metrics.rates import CALIBRATED, RANKED
 from tlmed.metrics.resampling import has_clusters, number_groups
+from tlmed.words import count
 
 MOST_SUBGROUPS = 12  # different values of a trait that each get a row
 LEAST_IMAGES = 5  # of a value, on average

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from tlmed import rundir
-from tlmed.data.table import SPLIT_NAMES
 from tlmed.errors import InputError
+from tlmed.rundir import SPLIT_NAMES
 
 SCORE, CALIBRATED = "score_", "calibrated_"
 _OURS = ("path", "split", "label", "prediction", "group", "fold")

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from tlmed.data.images import decode_resized
-from tlmed.data.table import listed
 from tlmed.errors import InputError
+from tlmed.words import listed
 
 
 def open_images(images) -> list[Path | np.ndarray]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tlmed.data.splits import split_units
-from tlmed.data.table import count
 from tlmed.seeds import derive
+from tlmed.words import count
 
 
 def make_folds(

@@ -4,11 +4,11 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tlmed.data.table import listed
 from tlmed.environment import name_family
 from tlmed.lock.content import read_rows
 from tlmed.lock.words import shorten, show
 from tlmed.recipe import flatten, from_json, to_json
+from tlmed.words import listed
 
 # What a difference can mean for the result.
 INPUT, CODE, LIBRARY, ENVIRONMENT, NOTE = "input", "code", "library", "environment", "note"

@@ -5,13 +5,13 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tlmed.data.table import listed
 from tlmed.errors import InputError
 from tlmed.lock.content import FORMAT, make_lock
 from tlmed.lock.shape import find_shape_faults
 from tlmed.lock.words import show
 from tlmed.recipe import Recipe, from_json
 from tlmed.rundir import RunDir, check_single, write_json
+from tlmed.words import listed
 
 NAME = "lock.json"
 CHECKSUM = "sha256"

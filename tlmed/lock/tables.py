@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from tlmed.data.table import count
 from tlmed.lock.differences import CODE, ENVIRONMENT, INPUT, LIBRARY, NOTE, Difference
 from tlmed.lock.results import Row
 from tlmed.lock.words import show
+from tlmed.words import count
 
 _VERDICTS = {True: "same", False: "DIFFERENT", None: "not asked"}
 _KINDS = {

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tlmed.cluster import find_cluster
-from tlmed.data.table import listed
 from tlmed.errors import InputError, TlmedError
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.recipe import KFold, Recipe
@@ -17,6 +16,7 @@ from tlmed.run.averages import write_averages
 from tlmed.run.records import holds_same_recipe, write_recipe
 from tlmed.rundir import FOLDS, RunDir, read_csv
 from tlmed.voice import Voice
+from tlmed.words import listed
 
 _DIGITS = 2  # of a fold's number in paths, at least
 

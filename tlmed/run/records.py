@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tlmed.data import ImageSet
 from tlmed.data.splits import HEADER, list_rows
-from tlmed.data.table import listed
 from tlmed.environment import describe_code, describe_environment, peak_memory_mb
 from tlmed.errors import InputError
 from tlmed.recipe import (
@@ -28,6 +27,7 @@ from tlmed.run.preparation import Prepared
 from tlmed.run.workers import Workers
 from tlmed.rundir import RunDir, read_csv, write_csv, write_json, write_text
 from tlmed.voice import Voice
+from tlmed.words import listed
 
 
 def holds_same_recipe(run: RunDir, recipe: Recipe) -> bool:

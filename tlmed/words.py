@@ -1,0 +1,26 @@
+"""Amounts and lists as people say them."""
+
+from collections.abc import Iterable
+
+NAMED = 20  # so many names stand in one message; the rest is a count
+
+
+def count(amount: int, noun: str) -> str:
+    """Return an amount of things.
+
+    >>> count(1, "image"), count(1200, "image"), count(0, "class")
+    ('1 image', '1,200 images', '0 classes')
+    """
+    plural = f"{noun}{'es' if noun.endswith('s') else 's'}"
+    return f"{amount:,} {noun if amount == 1 else plural}"
+
+
+def listed(names: Iterable[object], limit: int = NAMED) -> str:
+    """Return the first names with commas between, and the count of the rest.
+
+    >>> listed(["a", "b", "c"], limit=2)
+    'a, b and 1 more'
+    """
+    names = [str(name) for name in names]
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
