@@ -183,6 +183,11 @@ WRONG = [
     (["recipes", "show", "x"], "RECIPE"),
     (["evaluate"], "RUN or --predictions"),
     (["evaluate", "nowhere"], "nowhere"),
+    (["evaluate", "--predictions", "x.csv", "--skip-bad"], "--skip-bad goes with a RUN"),
+    (["evaluate", "--predictions", "x.csv", "--data", "y"], "--data goes with a RUN"),
+    (["evaluate", "nowhere", "--positive", "a"], "--positive goes with --predictions"),
+    (["evaluate", "nowhere", "--prevalence", "1"], "0<x<1"),
+    (["compare", "a", "b", "--why", "--out", "c"], "--why or --out"),
     (["predict", "nowhere", "x.png"], "nowhere"),
     (["frobnicate"], "frobnicate"),
 ]

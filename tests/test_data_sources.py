@@ -186,6 +186,8 @@ def test_every_fault_of_a_listing_is_reported_at_once_with_its_line(tmp_path):
         ("path;label\n1.png;a\n", ["separated by commas"]),
         ("", ["with none"]),
         ("path,label,label\n", ["may stand once"]),
+        ("path,label,site,site\n", ["may stand once. Received: 'site' twice"]),
+        ("path,label,Group\n", ["'group' must be written in small letters. Received: 'Group'"]),
         ("path,label\n", ["holds no image"]),
         ("path,label\n1.png,a\n", ["only the class 'a'"]),
         ("path,label,split\n1.png,a,train\n2.png,b,val\n2.png,b,train\n", ["rows of 'test'", "(lines 3, 4)"]),
