@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from tlmed.data.splits import assign_splits, find_leaks
 from tlmed.errors import InputError, Interrupted
 from tlmed.inference import evaluate
 from tlmed.recipe import Images, KFold, find_recipe, from_json, load_recipe, override, to_json, to_source
+from tlmed.report.folds import write_folds_report
 from tlmed.reproduce import Request, reproduce
 from tlmed.run import Voice, preparation, preview, schedule, story
-from tlmed.run.averages import average
+from tlmed.run.averages import _average_subgroups, average
 from tlmed.run.crossvalidation import name_folds
 from tlmed.rundir import RunDir, find_run, read_csv
 from tlmed.status import describe_status
@@ -243,6 +245,78 @@ def test_what_has_no_mean_or_no_interval_says_why():
     same = average("auc", {"01": {"value": 1.0}, "02": {"value": 1.0}}, KFold(2))
     assert (same["value"], same["low"], same["method"]) == (1.0, None, None)
     assert "same value" in same["note"]
+
+
+def divide_by(trait, **values):
+    """Return a fold's subgroups; `values` are each value's number of images and accuracy."""
+    table = {value: {"n": n, "metrics": {"accuracy": {"value": score}}} for value, (n, score) in values.items()}
+    return {"subgroups": {trait: table}}
+
+
+def test_subgroups_that_all_folds_have_are_averaged():
+    results = [divide_by("site", A=(6, 0.5), B=(4, 1.0)), divide_by("site", A=(5, 0.7), B=(5, None))]
+    results[1]["subgroups"]["site"]["B"]["metrics"]["accuracy"]["reason"] = "No b."
+    found = _average_subgroups(["01", "02"], KFold(2), results)
+    assert list(found) == ["subgroups"]
+    assert {value: part["n"] for value, part in found["subgroups"]["site"].items()} == {"A": 11, "B": 9}
+    mean, undefined = (found["subgroups"]["site"][value]["metrics"]["accuracy"] for value in "AB")
+    assert mean == average("accuracy", {"01": {"value": 0.5}, "02": {"value": 0.7}}, KFold(2))
+    assert undefined["reason"] == "In fold 02: No b."
+    twice = _average_subgroups(list("1234"), KFold(2, repeats=2), [results[0]] * 4)
+    assert twice["subgroups"]["site"]["A"]["n"] == 12  # of one repeat
+
+
+def test_subgroups_that_differ_between_folds_are_left_out_with_the_reason():
+    results = [divide_by("site", A=(6, 0.5), B=(4, 1.0)), divide_by("site", A=(9, 0.7)), {"metrics": {}}]
+    results[0]["subgroups_left_out"] = results[1]["subgroups_left_out"] = {"age": "9 values."}
+    results[2]["subgroups_left_out"] = {"age": "8 values."}
+    assert _average_subgroups(["01", "02", "03"], KFold(3), results) == {
+        "subgroups_left_out": {
+            "site": "In fold 02: no image of B. In fold 03: not scored.",
+            "age": "In folds 01, 02: 9 values. In fold 03: 8 values.",
+        }
+    }
+    assert _average_subgroups(["01"], KFold(2), [{}]) == {}
+
+
+def test_the_page_of_folds_has_what_metrics_json_has(copy):
+    def entry(value):
+        return {"value": value, "low": value - 0.01, "high": value + 0.01, "method": "t"}
+
+    result = json.loads((copy / "metrics.json").read_text())
+    names = ("accuracy", "sensitivity", "specificity", "ppv", "npv", "log_loss", "brier", "ece")
+    result["metrics"] |= {name: entry(0.811) for name in names}
+    halves = {name: entry(0.722) for name in ("accuracy", "sensitivity", "specificity", "ppv", "npv")}
+    result["operating_point"] = {"rule": "sensitivity>=0.9", "at_half": halves}
+    result["calibration"]["metrics"] = {name: entry(0.233) for name in ("log_loss", "brier", "ece")}
+    result["at_prevalence"] = {"prevalence": 0.05, "ppv": entry(0.144), "npv": entry(0.955)}
+    result["baselines"] = {"majority_class": {"description": "Most.", "auc": entry(0.5), "accuracy": entry(0.366)}}
+    result |= divide_by("<site>", A=(9, 0.5)) | {"subgroups_left_out": {"age": "In fold 02: 9 values."}}
+    result["subgroups"]["<site>"]["A"]["metrics"] = {"accuracy": entry(0.477)}
+
+    def show():
+        (copy / "metrics.json").write_text(json.dumps(result))
+        return re.sub("<[^>]+>", "|", write_folds_report(copy).read_text()).replace("||", "|").replace("||", "|")
+
+    page = show()
+    for words in (
+        "for the highest specificity that leaves the sensitivity at 0.9 or more",
+        "|Sensitivity|0.811|0.801 to 0.821|0.722|0.712 to 0.732|",
+        "|Brier score|0.811|0.801 to 0.821|0.233|0.223 to 0.243|",
+        "|PPV|0.144|0.134 to 0.154|0.811|",
+        "|majority class|Most.|0.500|0.490 to 0.510|0.366|0.356 to 0.376|",
+        "&lt;site&gt;",
+        "|A|9|0.477|",
+        "Not by age: In fold 02: 9 values.",
+    ):
+        assert re.sub(r"\|+", "|", words) in re.sub(r"\s*\|[\s|]*", "|", page), words
+    result["operating_point"]["rule"] = "fixed"
+    assert "The recipe fixes the threshold" in show()
+    for name in ("operating_point", "calibration", "at_prevalence", "baselines", "subgroups", "subgroups_left_out"):
+        del result[name]
+    page = show()
+    for head in ("Operating point", "Calibration", "Against what needs no transfer", "Subgroups"):
+        assert head not in page
 
 
 def test_folds_have_as_many_digits_as_they_need():

@@ -1,6 +1,10 @@
 """A run's most telling images are explained, the same way each time, and where that is impossible it is said."""
 
 import dataclasses
+import os
+import signal
+import threading
+import time
 
 import keras
 import numpy as np
@@ -10,9 +14,9 @@ from PIL import Image
 import tlmed
 from tests.conftest import SMALL
 from tlmed.errors import InputError
-from tlmed.evaluation.explanations import overlay, pick_cases
+from tlmed.evaluation.explanations import Explainer, overlay, pick_cases
 from tlmed.evaluation.predictions import read_predictions
-from tlmed.inference import load_scorer
+from tlmed.inference import Scorer, load_scorer
 from tlmed.recipe import override
 from tlmed.run import examples
 from tlmed.rundir import RunDir
@@ -87,7 +91,7 @@ def test_what_cannot_be_explained_is_shown_with_the_reason(run, tmp_path, monkey
     monkeypatch.setattr("tlmed.inference.Scorer.explainer", refuse)
     pixels = {row: np.zeros((32, 32, 3), "uint8") for row in range(3)}
     predictions = read_predictions(run / "predictions.csv")
-    maps, method, notes = examples._explain(run, {"right": [0, 1]}, pixels, predictions)
+    maps, method, notes = examples._explain_aside(run, {"right": [0, 1]}, pixels, predictions)
     assert (maps, method) == ({}, "")
     assert notes == ["The images are shown without explanations: `model` must end in a softmax. Received: another end."]
     examples._write_picture(tmp_path / "a.png", pixels[0], None, predictions, 0, method)
@@ -107,6 +111,46 @@ def test_a_hybrid_is_explained_by_large_squares(images, tmp_path):
     with Image.open(run / found["examples"][0]["file"]) as picture:
         colours = np.asarray(picture)[8:232, 240:464]
     assert colours.std() > 0
+
+
+def be_slow(calls):
+    calls.append(1)
+    time.sleep(0.1)
+
+
+def explain_by_gradients(calls, monkeypatch):
+    """Return a scorer whose explainer takes a while for each batch."""
+    explainer = Explainer("grad-cam", "last", lambda images, wanted: be_slow(calls) or np.zeros(images.shape[:3]))
+    monkeypatch.setattr("tlmed.inference.Scorer.explainer", lambda *words: explainer)
+    return Scorer(None, None, None)
+
+
+def explain_by_occlusion(calls, monkeypatch):
+    """Return the scorer of a hybrid whose classifier takes a while for each batch."""
+    features = keras.Sequential([keras.Input((7, 7, 3)), keras.layers.Flatten()])
+    return Scorer(features, lambda found: be_slow(calls) or np.full((len(found), 3), 1 / 3))
+
+
+@pytest.mark.parametrize("make", [explain_by_gradients, explain_by_occlusion])
+def test_who_presses_ctrl_c_waits_for_no_more_than_a_batch(run, monkeypatch, make):
+    calls = []
+    scorer = make(calls, monkeypatch)
+    monkeypatch.setattr(examples, "load_scorer", lambda run: scorer)
+    predictions = read_predictions(run / "predictions.csv")
+    amount = 24 if make is explain_by_occlusion else 12 * 32
+    predictions = predictions.take(np.arange(amount) % len(predictions.paths))
+    pixels = {row: np.zeros((7, 7, 3), "uint8") for row in range(amount)}
+    threads = set(threading.enumerate())
+    press = threading.Timer(0.25, os.kill, (os.getpid(), signal.SIGINT))
+    press.start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        examples._explain_aside(run, {"right": list(range(amount))}, pixels, predictions)
+    assert time.monotonic() - start < 0.7  # all of it takes more than a second
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(0.7)
+        assert not thread.is_alive()
+    assert 0 < len(calls) < 8
 
 
 def test_heavy_networks_have_fewer_images_explained():

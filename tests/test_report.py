@@ -7,15 +7,18 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from tlmed import rundir
 from tlmed.errors import InputError
 from tlmed.evaluation import plots
 from tlmed.evaluation.explanations import draw_panel
+from tlmed.evaluation.page import picture
 from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
 from tlmed.metrics import (
     apply_temperature,
@@ -29,9 +32,12 @@ from tlmed.metrics import (
 from tlmed.report import REQUIRED, read_content, write_report
 from tlmed.report.calibration import show_calibration
 from tlmed.report.checklist import AUTHOR, ITEMS
+from tlmed.report.curves import show_curves
 from tlmed.report.decisions import show_operating_point
+from tlmed.report.examples import show_examples
 
 PHASES = {"head": 12, "top": 8}
+SAVE = Figure.savefig  # before a fixture leaves pictures blank
 
 
 def make_predictions(classes, n=180, skill=0.8, seed=0):
@@ -534,6 +540,106 @@ def test_many_examples_stay_below_five_megabytes(tmp_path, monkeypatch):
     shown = page.count("data:image/jpeg")
     assert 0 < shown < 12
     assert f"{12 - shown} more pictures in the folder <code>examples</code> of the run." in page
+
+
+def test_kinds_take_turns_and_what_does_not_fit_is_not_opened(tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr("tlmed.report.examples.photo", lambda path, *words: opened.append(path.name) or "x" * 100)
+    monkeypatch.setattr("tlmed.report.examples._MOST_BYTES", 450)
+    folder = write_run(tmp_path / "run")
+    add_examples(folder, each=4)
+    (folder / "examples/right-1.png").rename(folder / "examples/other.png")
+    edit(folder / "examples.json", lambda content: content["examples"][0].update(file="examples/other.png"))
+    page = show_examples(read_content(folder))
+    assert opened == ["other.png", "wrong-1.png", "uncertain-1.png", "right-2.png", "wrong-2.png"]
+    assert [part.count("x" * 100) for part in page.split("<h3>")] == [0, 2, 1, 1]
+    assert "8 more pictures" in page
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_no_link_leads_out_of_the_run(tmp_path, whole):
+    folder = write_run(tmp_path / "run")
+    add_examples(folder)
+    if whole:
+        (folder / "examples").rename(tmp_path / "elsewhere")
+        (folder / "examples").symlink_to(tmp_path / "elsewhere")
+    else:
+        (folder / "examples/right-1.png").rename(tmp_path / "patient.png")
+        (folder / "examples/right-1.png").symlink_to(tmp_path / "patient.png")
+        (folder / "examples/right-2.png").rename(folder / "examples/other.png")
+        (folder / "examples/right-2.png").symlink_to("other.png")  # within the folder a link is as good as a file
+    (tmp_path / "link").symlink_to(folder)
+    page = write_report(tmp_path / "link").read_text()
+    assert page.count("data:image/jpeg") == (0 if whole else 5)
+    assert "Not shown, for they do not lie in the folder <code>examples</code> of the run: right-1.png" in page
+    assert ("right-1.png, right-2.png" in page) == whole
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ([], "a list in place of the table"),
+        ({"examples": 3}, "`examples` is 3"),
+        ({"notes": "one"}, "`notes` is 'one', not a list of texts"),
+        ({"examples": ["a"]}, "example 1 is 'a'"),
+        ({"file": None}, "example 2 has no `file`"),
+        ({"method": None}, "example 2 has no `method`"),
+        ({"score": "x"}, "example 2 has score='x', not a number from 0 to 1"),
+        ({"score": float("nan")}, "example 2 has score=nan, not a number"),
+        ({"score": True}, "example 2 has score=True, not a number"),
+        ({"path": 3}, "example 2 has path=3, not a text"),
+        ({"file": "a\0.png"}, "example 2 has file="),
+        ({"kind": "odd"}, "example 2 has kind='odd', none of right, wrong, uncertain"),
+        ({"method": 3}, "example 2 has method=3, neither a text nor null"),
+    ],
+)
+def test_a_table_of_examples_that_is_none_is_refused_in_one_line(tmp_path, content, fault):
+    folder = write_run(tmp_path / "run")
+    add_examples(folder)
+    if isinstance(content, list) or {"examples", "notes"} & set(content):
+        (folder / "examples.json").write_text(json.dumps(content))
+    else:
+        ((name, value),) = content.items()
+        change = {} if value is None else {name: value}
+        edit(folder / "examples.json", lambda it: (it["examples"][1].pop(name), it["examples"][1].update(change)))
+    with pytest.raises(InputError) as caught:
+        write_report(folder)
+    assert str(caught.value).startswith("`examples.json` must be a table with the lists `examples` and `notes`")
+    assert fault in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_subgroups_that_were_left_out_say_why(tmp_path):
+    folder = write_run(tmp_path / "run", ("benign", "malignant"))
+    left_out = {"<age>": "120 values in 120 images."}
+    edit(folder / "metrics.json", lambda content: content.update(subgroups_left_out=left_out))
+    said = "Not by <age>: 120 values in 120 images."
+    assert said in Reader(write_report(folder).read_text()).text
+    add_subgroups(folder)
+    text = Reader(write_report(folder).read_text()).text
+    assert text.index("linear60") < text.index(said)
+
+
+def test_names_that_a_picture_cannot_show_stand_in_its_text(tmp_path, monkeypatch):
+    content = read_content(write_run(tmp_path / "run", ("benign", "\u6f22")))
+    monkeypatch.setattr(Figure, "savefig", SAVE)  # warnings are errors here
+    page = Reader(show_curves(content) + show_calibration(content))
+    assert page.text.count("Names in letters that the picture's font does not have stand in its text") == 4
+    alts = [attributes["alt"] for tag, attributes in page.tags if tag == "img"]
+    assert ["\u6f22" in alt for alt in alts] == [True] * 4
+    assert "Names in letters" not in picture(Figure(), "alt", "caption")
+
+
+def test_other_warnings_of_a_picture_are_heard(monkeypatch):
+    def warn(self, *words, **options):
+        warnings.warn("Glyph 28450 (x) missing from font(s) DejaVu Sans.", UserWarning, stacklevel=1)
+        warnings.warn("something else", UserWarning, stacklevel=1)
+        SAVE(self, *words, **options)
+
+    monkeypatch.setattr(Figure, "savefig", warn)
+    with pytest.warns(UserWarning, match="something else") as heard:
+        assert "Names in letters" in picture(Figure(), "alt", "caption")
+    assert len(heard) == 1
 
 
 def test_a_picture_is_taken_from_the_run_only(tmp_path):

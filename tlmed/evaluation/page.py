@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -14,6 +15,8 @@ from tlmed.errors import InputError
 
 DPI = 150
 BROAD = 600  # pixels from which on a picture is scrolled on a phone, for shrunk to its width it could not be read
+_NO_GLYPH = r"Glyph \d+ .*missing from font"  # how Matplotlib begins its warning of it
+_SEE_TEXT = "Names in letters that the picture's font does not have stand in its text alternative."
 PHOTO_SIDE = 640  # pixels that a photograph in a page is wide at most
 # Light and dark by the reader's setting; one column that a phone can show, tables scroll within it. Paper is always
 # light, breaks neither pictures nor rows, and keeps a heading with what follows.
@@ -140,12 +143,27 @@ def join_sections(sections: Mapping[str, str]) -> str:
 
 
 def picture(figure: Figure, alt: str, caption: str) -> str:
-    """Return a figure as an image inside the page, of 256 colours at most."""
+    """Return a figure as an image inside the page, of 256 colours at most.
+
+    Where its font lacks letters of a name, boxes stand in their place; the caption says then where to find the name.
+    """
     drawn, file = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None})
+    if _save(figure, drawn):
+        caption = f"{caption}. {_SEE_TEXT}"
     with Image.open(drawn) as image:
         image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
     return _show(file.getvalue(), "png", round(96 * figure.get_figwidth()), alt, caption)
+
+
+def _save(figure, file) -> bool:
+    """Write a figure as a PNG, and tell whether its font lacks letters; of all else Matplotlib warns as ever."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", _NO_GLYPH, UserWarning)
+        figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+    others = [each for each in caught if not re.match(_NO_GLYPH, str(each.message))]
+    for each in others:
+        warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    return len(others) < len(caught)
 
 
 def photo(path: Path, alt: str, caption: str) -> str:

@@ -1,5 +1,7 @@
 """Whether the scores mean what they say, before and after calibration."""
 
+from collections.abc import Mapping
+
 from tlmed.evaluation import plots
 from tlmed.evaluation.page import picture, text
 from tlmed.metrics import positive_index, reliability
@@ -24,7 +26,7 @@ def show_calibration(content: Content) -> str:
     if predictions.calibrated is not None:
         series["calibrated"] = _find_points(predictions, predictions.calibrated, positive)
     about = positive if positive is not None else "the predicted class"
-    alt = f"Reliability diagram of the {metrics['split']} split. " + " ".join(
+    alt = f"Reliability diagram of the {metrics['split']} split: scores of {about}. " + " ".join(
         f"{name.capitalize()}: {_say_points(points)}." for name, points in series.items()
     )
     drawn = picture(plots.reliability_diagram(series, about), alt, "Reliability with 95 % intervals; dotted: perfect")
@@ -37,15 +39,32 @@ def _show_temperature(metrics) -> str:
         return "<p>The scores are those of the network; they were not calibrated.</p>"
     kind = "too sure" if found["temperature"] > 1 else "not sure enough"
     note = f" {text(found['note'])}" if found.get("note") else ""
-    columns = {
-        "As trained": {name: metrics["metrics"][name] for name in CALIBRATED if name in found.get("metrics", {})},
-        "Calibrated": found.get("metrics", {}),
-    }
     return (
         f"<p>Calibrated by {text(found['method'])}: a temperature of <b>{found['temperature']:.3f}</b>, fitted on "
         f"{count(found['n'], 'image')} of the {text(found['split'])} split; there the scores were {kind}.{note} It "
-        "changes no class that is predicted. Lower is better:</p>" + compare_entries(columns)
+        "changes no class that is predicted. Lower is better:</p>" + _compare(metrics)
     )
+
+
+def show_mean_calibration(metrics: Mapping) -> str:
+    """Return the scores before and after calibration, averaged over folds, as HTML; nothing where there was none.
+
+    Args:
+        metrics: `metrics.json` of a cross-validation.
+    """
+    found = metrics.get("calibration", {})
+    if not found.get("metrics"):
+        return ""
+    return (
+        f"<p>Each fold was calibrated by {text(found['method'])}, at a temperature of its own. It changes no class "
+        f"that is predicted. Lower is better:</p>{_compare(metrics)}"
+    )
+
+
+def _compare(metrics) -> str:
+    after = metrics["calibration"].get("metrics", {})
+    before = {name: metrics["metrics"][name] for name in CALIBRATED if name in after}
+    return compare_entries({"As trained": before, "Calibrated": after})
 
 
 def _find_points(predictions, scores, positive) -> list[dict]:

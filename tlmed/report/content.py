@@ -1,6 +1,7 @@
 """The files of a run, read."""
 
 import json
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,10 @@ REQUIRED = (
     "metrics.json",
     "timing.json",
 )
+
+
+KINDS = ("right", "wrong", "uncertain")  # of examples
+_TEXTS = ("kind", "path", "label", "prediction", "file")  # of each example
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def read_content(run: Path) -> Content:
         predictions=read_predictions(run / "predictions.csv"),
         metrics=_read_json(run / "metrics.json"),
         timing=_read_json(run / "timing.json"),
-        examples=_read_optional(run / "examples.json"),
+        examples=_read_examples(run / "examples.json"),
         path=run,
     )
 
@@ -99,6 +104,50 @@ def _read_table(path: Path) -> list[dict[str, str]]:
 
 def _read_optional(path: Path) -> dict:
     return _read_json(path) if path.is_file() else {}
+
+
+def _read_examples(path: Path) -> dict:
+    content = _read_optional(path)
+    if fault := _find_fault(content):
+        raise InputError(
+            "`examples.json` must be a table with the lists `examples` and `notes`, as tlmed writes it. "
+            f"Received: {path}: {fault}."
+        )
+    return content
+
+
+def _find_fault(content) -> str:
+    """Say what is the first thing that is not as it should be in `examples.json`; "" if nothing is."""
+    if not isinstance(content, dict):
+        return f"a {type(content).__name__} in place of the table"
+    examples, notes = content.get("examples", []), content.get("notes", [])
+    if not isinstance(examples, list):
+        return f"`examples` is {reprlib.repr(examples)}"
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        return f"`notes` is {reprlib.repr(notes)}, not a list of texts"
+    faults = (f"example {i} {fault}" for i, each in enumerate(examples, 1) if (fault := _find_fault_of(each)))
+    return next(faults, "")
+
+
+def _find_fault_of(example) -> str:
+    if not isinstance(example, dict):
+        return f"is {reprlib.repr(example)}"
+    for name in (*_TEXTS, "score", "method"):
+        if name not in example:
+            return f"has no `{name}`"
+    for name in _TEXTS:
+        if not isinstance(example[name], str) or "\0" in example[name]:
+            return f"has {name}={reprlib.repr(example[name])}, not a text"
+    if example["kind"] not in KINDS:
+        return f"has kind={reprlib.repr(example['kind'])}, none of {', '.join(KINDS)}"
+    score, method = example["score"], example["method"]
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+        return f"has score={reprlib.repr(score)}, not a number from 0 to 1"
+    return (
+        ""
+        if method is None or isinstance(method, str)
+        else f"has method={reprlib.repr(method)}, neither a text nor null"
+    )
 
 
 def _read_json(path: Path) -> dict:

@@ -26,13 +26,41 @@ def show_operating_point(metrics: Mapping) -> str:
         return ""
     said = f"An image counts as {text(metrics['positive'])} where its score reaches <b>{number(threshold)}</b>. "
     note = f"<p>{text(point['note'])}</p>" if point.get("note") else ""
-    halves = point.get("at_half", {})
+    where = f"<p>On the {text(metrics['split'])} split:</p>" if point.get("at_half") else ""
+    positives = metrics["per_class"][metrics["positive"]]["n"]
+    beside = where + _compare_thresholds(metrics, f"At {number(threshold)}")
+    prevalence = _show_prevalence(metrics, f"As in the split, {_percent(positives / metrics['n'])}")
+    return f"<p>{said}{_say_choice(point)}</p>{note}{beside}{prevalence}"
+
+
+def show_mean_operating_point(metrics: Mapping) -> str:
+    """Return what the thresholds of the folds changed on average, as HTML; nothing for more than two classes.
+
+    Args:
+        metrics: `metrics.json` of a cross-validation.
+    """
+    point = metrics.get("operating_point", {})
+    prevalence = _show_prevalence(metrics, "As in the folds")
+    if not point.get("at_half"):
+        return prevalence
+    said = (
+        "The recipe fixes the threshold; no image had a part in it."
+        if point["rule"] == "fixed"
+        else f"Each fold chose a threshold of its own on its validation images, for {text(_name_aim(point['rule']))}; "
+        "they have no mean, what they give has."
+    )
+    of_folds = "At the recipe's threshold" if point["rule"] == "fixed" else "At each fold's threshold"
+    return f"<p>{said}</p>{_compare_thresholds(metrics, of_folds)}{prevalence}"
+
+
+def _compare_thresholds(metrics, title) -> str:
+    """Return what the threshold gives beside what 0.5 does, if that is known."""
+    halves = metrics.get("operating_point", {}).get("at_half", {})
     columns = {
-        f"At {number(threshold)}": {name: metrics["metrics"][name] for name in _SHOWN if name in halves},
+        title: {name: metrics["metrics"][name] for name in _SHOWN if name in halves},
         "At 0.5": {name: halves[name] for name in _SHOWN if name in halves},
     }
-    beside = f"<p>On the {text(metrics['split'])} split:</p>{compare_entries(columns)}"
-    return f"<p>{said}{_say_choice(point)}</p>{note}{beside if halves else ''}{_show_prevalence(metrics)}"
+    return compare_entries(columns) if halves else ""
 
 
 def _say_choice(point) -> str:
@@ -40,27 +68,28 @@ def _say_choice(point) -> str:
         return ""
     if point.get("sensitivity") is None:
         return "The recipe fixes it; no image had a part in it."
-    aims = {"youden": "the largest sum of sensitivity and specificity (Youden 1950)"}
-    if target := _TARGET.fullmatch(point["rule"]):
-        aims[point["rule"]] = f"the highest {_OTHER[target[1]]} that leaves the {target[1]} at {target[2]} or more"
     return (
         f"It was chosen on {count(point['n'], 'image')} of the {text(point['split'])} split for "
-        f"{text(aims.get(point['rule'], point['rule']))}, and gives there a sensitivity of "
+        f"{text(_name_aim(point['rule']))}, and gives there a sensitivity of "
         f"{number(point['sensitivity'])} and a specificity of {number(point['specificity'])}; the test images had no "
         "part in it."
     )
 
 
-def _show_prevalence(metrics) -> str:
+def _name_aim(rule) -> str:
+    if target := _TARGET.fullmatch(rule):
+        return f"the highest {_OTHER[target[1]]} that leaves the {target[1]} at {target[2]} or more"
+    return {"youden": "the largest sum of sensitivity and specificity (Youden 1950)"}.get(rule, rule)
+
+
+def _show_prevalence(metrics, title) -> str:
+    """Return the predictive values at the stated prevalence, if there is one, beside those of the images."""
     stated = metrics.get("at_prevalence")
     if not stated:
         return ""
-    positives = metrics["per_class"][metrics["positive"]]["n"]
     columns = {
         f"At {_percent(stated['prevalence'])}": {name: stated[name] for name in ("ppv", "npv") if name in stated},
-        f"As in the split, {_percent(positives / metrics['n'])}": {
-            name: metrics["metrics"][name] for name in ("ppv", "npv") if name in metrics["metrics"]
-        },
+        title: {name: metrics["metrics"][name] for name in ("ppv", "npv") if name in metrics["metrics"]},
     }
     return (
         "<h3>Predictive values at the stated prevalence</h3><p>What a positive and a negative answer mean where "

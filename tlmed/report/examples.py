@@ -1,13 +1,15 @@
 """Example images with explanations: where the network was surest, right or wrong, and where it was not."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from tlmed import rundir
 from tlmed.evaluation.page import bullets, photo, text
-from tlmed.report.content import Content
+from tlmed.report.content import KINDS, Content
 from tlmed.report.words import count
 
-KINDS = {
+_TITLES = {
     "right": ("Most confident, and right", "Surest and right"),
     "wrong": ("Most confident, and wrong", "Surest and wrong"),
     "uncertain": ("Most uncertain", "Uncertain"),
@@ -20,24 +22,47 @@ def show_examples(content: Content) -> str:
     examples = content.examples.get("examples", [])
     if not examples:
         return ""
-    folder, room, left_out, parts = content.path / rundir.EXAMPLES, _MOST_BYTES, 0, []
-    for kind, (title, short) in KINDS.items():
-        shown = []
-        for example in examples:
-            if example["kind"] != kind:
-                continue
-            drawn = _show(folder / Path(example["file"]).name, short, example)  # of this folder, whatever it says
-            room -= len(drawn)
-            if room >= 0:
-                shown.append(drawn)
-            else:
-                left_out += 1
-        if shown:
-            parts.append(f'<h3>{title}</h3><div class="pair">{"".join(shown)}</div>')
+    folder = content.path / rundir.EXAMPLES
+    files = [folder / Path(example["file"]).name for example in examples]  # of this folder, whatever the file says
+    strangers = [file.name for file in files if not _lies_in(folder, file)]
+    turns = [(each, file) for each, file in _take_turns(examples, files) if file.name not in strangers]
+    shown = _show_while_room(turns)
     notes = [text(note) for note in content.examples.get("notes", [])]
-    if left_out:
+    if strangers:
+        outside = f"Not shown, for they do not lie in the folder <code>{rundir.EXAMPLES}</code> of the run"
+        notes.append(f"{outside}: {text(', '.join(strangers))}.")
+    if left_out := len(turns) - sum(map(len, shown.values())):
         notes.append(f"{count(left_out, 'more picture')} in the folder <code>{rundir.EXAMPLES}</code> of the run.")
+    parts = (
+        f'<h3>{_TITLES[kind][0]}</h3><div class="pair">{"".join(drawn)}</div>' for kind, drawn in shown.items() if drawn
+    )
     return f"<p>{_explain(content)}</p>{bullets(notes)}{''.join(parts)}"
+
+
+def _lies_in(folder, file) -> bool:
+    """Tell whether a file lies in the folder `examples` of the run, wherever links lead."""
+    home = Path(os.path.realpath(folder.parent), folder.name)
+    return Path(os.path.realpath(file)).parent == home
+
+
+def _take_turns(examples, files) -> Iterator[tuple[dict, Path]]:
+    """Yield the first example of each kind with its file, then the second of each, and so on."""
+    pairs = list(zip(examples, files, strict=True))
+    kinds = [[pair for pair in pairs if pair[0]["kind"] == kind] for kind in KINDS]
+    for rank in range(max(map(len, kinds))):
+        yield from (kind[rank] for kind in kinds if rank < len(kind))
+
+
+def _show_while_room(turns) -> dict[str, list[str]]:
+    """Return pictures by kind, in turn, up to the first that does not fit; those behind it are not even opened."""
+    shown, room = {kind: [] for kind in KINDS}, _MOST_BYTES
+    for example, file in turns:
+        drawn = _show(file, _TITLES[example["kind"]][1], example)
+        room -= len(drawn)
+        if room < 0:
+            break
+        shown[example["kind"]].append(drawn)
+    return shown
 
 
 def _explain(content) -> str:

@@ -6,10 +6,13 @@ from pathlib import Path
 
 from tlmed import rundir
 from tlmed.evaluation.page import bullets, table, text
+from tlmed.report.calibration import show_mean_calibration
 from tlmed.report.cost import show_cost, show_environment
+from tlmed.report.decisions import show_mean_operating_point
 from tlmed.report.entries import list_entries
 from tlmed.report.frame import frame
 from tlmed.report.images import is_synthetic
+from tlmed.report.scores import show_baselines, show_subgroups
 from tlmed.report.story import show_recipe
 from tlmed.report.words import count, duration, enumerate_names, interval_of, join, name_metric, number
 
@@ -60,6 +63,10 @@ def make_folds_page(content: FoldsContent) -> str:
     sections = {
         "What was asked, and what was done": _tell_story(content),
         "Means over the folds": _show_means(content.metrics),
+        "Operating point": show_mean_operating_point(content.metrics),
+        "Calibration": show_mean_calibration(content.metrics),
+        "Against what needs no transfer": show_baselines(content.metrics),
+        "Subgroups": show_subgroups(content.metrics),
         "Folds": _show_folds(content.rows),
         "Warnings": bullets(map(text, content.environment.get("warnings", []))),
         "Cost": show_cost(content.timing),
@@ -90,8 +97,6 @@ def _tell_story(content) -> str:
 
 def _show_means(metrics) -> str:
     entries = {name_metric(name): entry for name, entry in metrics["metrics"].items()}
-    for name, baseline in metrics.get("baselines", {}).items():
-        entries[f"AUC, {text(name.replace('_', ' '))}"] = baseline["auc"]
     meaning = (
         "<p>Each value is the mean of the folds' own values. None is computed over the predictions of several folds "
         "together: each fold has a network of its own, and their scores are not on one scale.</p>"

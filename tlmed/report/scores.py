@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tlmed.evaluation.page import table, text
+from tlmed.evaluation.page import bullets, table, text
 from tlmed.report.content import Content
 from tlmed.report.entries import list_entries, say_notes, show_cell
 from tlmed.report.words import count, interval_of, name_metric, number
@@ -63,12 +63,16 @@ def show_baselines(metrics: Mapping) -> str:
 
 
 def show_subgroups(metrics: Mapping) -> str:
-    """Return the metrics of the images that share a value of a column, as HTML; nothing where none was given."""
+    """Return the metrics of the images that share a value of a column, as HTML; nothing where none was given.
+
+    Below them stands by which columns the images are not divided, and why.
+    """
     tables = (
         f"<h3>{text(column)}</h3>{_show_values(values, metrics)}"
         for column, values in metrics.get("subgroups", {}).items()
     )
-    return "".join(tables)
+    left_out = metrics.get("subgroups_left_out", {}).items()
+    return "".join(tables) + bullets(f"Not by {text(column)}: {text(why)}" for column, why in left_out)
 
 
 def _show_values(values, metrics) -> str:

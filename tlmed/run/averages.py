@@ -70,10 +70,16 @@ def average(name: str, entries: Mapping[str, Mapping], split: KFold) -> dict:
 
 def _say_undefined(entries) -> str:
     """Say in which folds a metric is undefined, and why."""
+    return _name_folds(
+        {fold: entry.get("reason", "undefined.") for fold, entry in entries.items() if entry["value"] is None}
+    )
+
+
+def _name_folds(reasons: Mapping[str, str]) -> str:
+    """Return reasons as sentences, each with the folds that it holds for; `reasons` are by fold."""
     found = {}
-    for fold, entry in entries.items():
-        if entry["value"] is None:
-            found.setdefault(entry.get("reason", "undefined."), []).append(fold)
+    for fold, why in reasons.items():
+        found.setdefault(why, []).append(fold)
     return " ".join(f"In fold{'s' * (len(folds) > 1)} {', '.join(folds)}: {why}" for why, folds in found.items())
 
 
@@ -112,7 +118,42 @@ def _average_all(split, folds, results, sizes) -> dict:
     if "at_prevalence" in first:
         values = mean([_only_metrics(result["at_prevalence"]) for result in results])
         content["at_prevalence"] = {"prevalence": first["at_prevalence"]["prevalence"], **values}
-    return content
+    return content | _average_subgroups(names, split, results)
+
+
+def _average_subgroups(names, split, results) -> dict[str, Mapping]:
+    """Return the means for each value of each trait, and why there are none where the folds do not have the same."""
+    found, left_out = {}, {}
+    tables = [result.get("subgroups", {}) for result in results]
+    traits = dict.fromkeys(
+        trait for result in results for key in ("subgroups", "subgroups_left_out") for trait in result.get(key, {})
+    )
+    for trait in traits:
+        if reason := _say_uneven(trait, names, results):
+            left_out[trait] = reason
+            continue
+        parts = [table[trait] for table in tables]
+        found[trait] = {
+            value: {
+                "n": sum(part[value]["n"] for part in parts) // split.repeats,
+                "metrics": _average_each(names, split, [part[value]["metrics"] for part in parts]),
+            }
+            for value in parts[0]
+        }
+    return {key: part for key, part in (("subgroups", found), ("subgroups_left_out", left_out)) if part}
+
+
+def _say_uneven(trait, names, results) -> str:
+    """Say in which folds a trait makes no subgroups, or none of a value that others have; "" where all are alike."""
+    values = dict.fromkeys(value for result in results for value in result.get("subgroups", {}).get(trait, {}))
+    reasons = {}
+    for fold, result in zip(names, results, strict=True):
+        parts = result.get("subgroups", {}).get(trait)
+        if parts is None:
+            reasons[fold] = result.get("subgroups_left_out", {}).get(trait, "not scored.")
+        elif missing := [value for value in values if value not in parts]:
+            reasons[fold] = f"no image of {', '.join(missing)}."
+    return _name_folds(reasons)
 
 
 def _average_each(names, split, parts: Sequence[Mapping]) -> dict:

@@ -1,8 +1,10 @@
 """Explain a run's most telling test images, for its report."""
 
+import dataclasses
 import math
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image
 from tlmed.data import ImageSet
 from tlmed.errors import InputError
 from tlmed.evaluation.explanations import Explainer, draw_panel, pick_cases
+from tlmed.evaluation.explanations.gradients import BATCH_SIZE
 from tlmed.evaluation.predictions import Predictions, read_predictions
 from tlmed.inference import Scorer, load_scorer
 from tlmed.metrics import positive_index
@@ -40,9 +43,7 @@ def write_examples(recipe: Recipe, run: RunDir, images: ImageSet, clock: Clock, 
         if not rows:
             return
         pixels = dict(zip(rows, _read(images, [predictions.paths[row] for row in rows]), strict=True))
-        # In a thread of its own: the scope of a strategy does not reach there, and one process explains by itself.
-        with ThreadPoolExecutor(1) as thread:
-            maps, method, notes = thread.submit(_explain, run, cases, pixels, predictions).result()
+        maps, method, notes = _explain_aside(run, cases, pixels, predictions)
         (run / EXAMPLES).mkdir(exist_ok=True)
         examples = []
         for kind, row, name in _name_files(cases):
@@ -76,10 +77,26 @@ def _read(images, paths) -> np.ndarray:
     return np.concatenate([batch.numpy() for batch, _ in images.batches(chosen, 32)])
 
 
-def _explain(run, cases, pixels, predictions) -> tuple[dict[int, np.ndarray], str, list[str]]:
-    """Return maps by row, the name of the method, and what the reader must know of what is missing."""
+def _explain_aside(run, cases, pixels, predictions) -> tuple[dict[int, np.ndarray], str, list[str]]:
+    """Return what `_explain` does; if the wait for it ends before, by Ctrl-C or SIGTERM, so does the work, soon.
+
+    It is done in a thread: the scope of a strategy does not reach there, and one process explains by itself.
+    """
+    left, pool = threading.Event(), ThreadPoolExecutor(1)
     try:
-        scorer = load_scorer(run)
+        return pool.submit(_explain, run, cases, pixels, predictions, left).result()
+    finally:
+        left.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _explain(run, cases, pixels, predictions, left) -> tuple[dict[int, np.ndarray], str, list[str]]:
+    """Return maps by row, the name of the method, and what the reader must know of what is missing.
+
+    Nothing is written here: whoever has set `left` goes on without the thread that this runs in.
+    """
+    try:
+        scorer = _watch(load_scorer(run), left)
         explainer = _prepare(scorer)
     except InputError as error:
         return {}, "", [f"The images are shown without explanations: {error}"]
@@ -91,8 +108,28 @@ def _explain(run, cases, pixels, predictions) -> tuple[dict[int, np.ndarray], st
                 f"{len(rows)} of {len(pixels)} images are explained, the first of each kind, for occlusion takes long "
                 "with this network; tlmed predict --explain explains any image."
             )
-    maps = explainer(np.stack([pixels[row] for row in rows]), predictions.predictions[rows])
-    return dict(zip(rows, maps, strict=True)), explainer.name, notes
+    maps = {}
+    for start in range(0, len(rows), BATCH_SIZE):  # as explainers divide them: of other batches the last bits differ
+        _check(left)
+        batch = rows[start : start + BATCH_SIZE]
+        found = explainer(np.stack([pixels[row] for row in batch]), predictions.predictions[batch])
+        maps |= dict(zip(batch, found, strict=True))
+    return maps, explainer.name, notes
+
+
+def _watch(scorer: Scorer, left) -> Scorer:
+    """Return a scorer that looks for `left` with each batch for its classifier: covering one image takes several."""
+
+    def finish(features):
+        _check(left)
+        return scorer.finish(features)
+
+    return dataclasses.replace(scorer, finish=finish)
+
+
+def _check(left) -> None:
+    if left.is_set():
+        raise CancelledError
 
 
 def _prepare(scorer: Scorer) -> Explainer:
