@@ -209,8 +209,10 @@ def test_groups_of_several_images_are_kept_together(tmp_path):
 def test_many_pairs_get_more_draws(tmp_path):
     runs = [write_run(tmp_path / str(i), seed=i, train=5) for i in range(8)]
     comparison = compare(runs)
-    assert comparison.draws == 2800
+    assert comparison.draws == 5200
     assert len(comparison.pairs) == 28
+    few = [write_run(tmp_path / f"few{i}", seed=i, train=5, groups=9) for i in range(3)]
+    assert compare(few).draws == 30_000  # five groups of a class
 
 
 def test_cross_validations_are_compared_by_their_folds(tmp_path):
@@ -248,6 +250,12 @@ def test_folds_that_give_no_interval_say_why(tmp_path):
     assert "same difference" in questions["auc"]["reason"]
     assert questions["f1"]["reason"] == "The metric is undefined in fold 02 of one of the two."
     assert questions["brier"]["value"] is None
+    for run in runs:
+        for fold in ("01", "02", "03"):
+            edit(run / "folds" / fold / "metrics.json", lambda it: it["metrics"]["accuracy"].update(value=0.75))
+    entry = compare(runs).pairs[0].questions["accuracy"]
+    assert (entry["value"], entry["low"], entry["high"], entry["p"]) == (0, None, None, 1)
+    assert entry["note"].startswith("All folds have the same difference")
     assert "could not be tested" in " ".join(conclude(compare(runs)))
 
 
@@ -361,6 +369,46 @@ def test_a_number_that_is_none_is_refused(two):
     refuse(two, "`metrics.json` of a run must hold")
 
 
+@pytest.mark.parametrize(
+    ("file", "part", "content"),
+    [
+        ("metrics.json", "kept", "x"),
+        ("metrics.json", "positive", ["malignant"]),
+        ("metrics.json", "threshold", "abc"),
+        ("metrics.json", "n", "many"),
+        ("timing.json", "extractions", [{"images": 9, "computed": "a"}]),
+        ("timing.json", "extractions", [{"images": [9], "computed": 9}]),
+        ("plan.json", "phases", [{"name": "head", "fine_tuning_ratio": "all"}]),
+        ("recipe.json", "data", "busi"),
+    ],
+)
+def test_parts_of_another_kind_are_refused_in_one_line(two, file, part, content):
+    edit(two[1] / file, lambda it: it.update({part: content}))
+    refuse(two, f"`{file}` of a run must be as `tlmed train` writes it", f"{two[1] / file}: another kind of `{part}`")
+
+
+@pytest.mark.parametrize("value", [{"note": ["x"]}, {"reason": 3}, {"value": 10**400}], ids=str)
+def test_an_entry_of_another_kind_is_refused(two, value):
+    edit(two[1] / "metrics.json", lambda it: it["metrics"]["auc"].update(value))
+    refuse(two, "`metrics.json` of a run must hold")
+
+
+def test_parts_that_are_null_are_as_good_as_missing(two):
+    edit(two[1] / "timing.json", lambda it: it.update(extractions=[{"images": 9, "computed": None}]))
+    edit(two[1] / "metrics.json", lambda it: it.update(kept=None, threshold=None))
+    edit(two[1] / "plan.json", lambda it: it["phases"][1].update(fine_tuning_ratio=None))
+    result = compare(two).results[1]
+    assert result.approach == UNKNOWN
+
+
+def test_what_is_read_often_is_worked_out_once(made):
+    result = read_results(made)[0]
+    assert result.of("test") is result.of("test")
+    assert result.costs is result.costs
+    assert len(result.of("test")) == IMAGES
+    assert result.of("val") == {}
+
+
 def test_runs_of_older_versions_may_lack_what_is_not_needed(two):
     for name in ("plan.json", "timing.json", "environment.json"):
         (two[0] / name).unlink()
@@ -459,8 +507,82 @@ def test_a_run_differs_from_its_copy_in_nothing(made, tmp_path):
     copy = shutil.copytree(made[0], tmp_path / "copy")
     comparison = compare([made[0], copy])
     for entry in comparison.pairs[0].questions.values():
-        assert (entry["value"], entry["p"]) == (0, 1)
-    assert conclude(comparison)[-1].endswith("That does not mean that they are equal.")
+        assert (entry["value"], entry["low"], entry["high"], entry["p"]) == (0, None, None, 1)
+        assert "from which no interval follows" in entry["note"]
+    assert comparison.pairs[0].questions["accuracy"]["method"] == "McNemar, mid-p (Fagerland et al. 2013)"
+    said = conclude(comparison)
+    assert said[0].startswith("On the same 90 test images, poor and copy share the highest AUC of 2 runs: ")
+    assert said[-1].endswith("That does not mean that they are equal.")
+    (note,) = comparison.notes
+    assert note.startswith("poor and copy have the same scores and predictions for every test image")
+    assert any("0.000 (no interval)" in line for line in describe_comparison(comparison))
+    page, _, pairs = (path.read_text() for path in write_comparison(tmp_path / "out", comparison))
+    assert "0.000 to 0.000" not in page
+    assert "one of the highest" in page
+    assert "poor,copy,auc,0.0,,,1.0,1.0,1," in pairs
+
+
+def test_runs_that_share_the_highest_score_are_all_named(made, tmp_path):
+    copy = shutil.copytree(made[2], tmp_path / "copy")
+    comparison = compare([made[0], made[2], copy])
+    assert comparison.leaders("auc") == [1, 2]
+    assert comparison.best("auc") == 1
+    said = " ".join(conclude(comparison))
+    assert "better and copy share the highest AUC of 3 runs" in said
+    assert "What follows compares better with the others. The AUC of better was shown to be higher than that of" in said
+    assert "also chose the best runs, so that their lead" in said
+    third = shutil.copytree(made[2], tmp_path / "third")
+    alike = compare([made[2], copy, third])
+    assert "better, copy and third share the highest" in conclude(alike)[0]
+    assert "also chose" not in " ".join(conclude(alike))
+
+
+def test_only_intervals_that_there_are_bound_a_difference_that_was_not_shown(made, tmp_path):
+    copy = shutil.copytree(made[2], tmp_path / "copy")
+    comparison = compare([made[1], made[2], copy])
+    gap = comparison.difference(1, 0, "auc")
+    (said,) = [sentence for sentence in conclude(comparison) if sentence.startswith("No difference")]
+    assert f"the AUC of those that have one may be up to {gap['high']:.3f} lower or {-gap['low']:.3f} higher" in said
+
+
+def test_two_that_one_outdoes_in_every_image_have_a_p_value_for_accuracy_alone(two):
+    for run, right in zip(two, (True, False), strict=True):
+
+        def decide(rows, right=right):
+            for row in rows:
+                hit = (row["label"] == "malignant") == right
+                row.update(score_benign=str(0.9 - 0.8 * hit), score_malignant=str(0.1 + 0.8 * hit))
+                row.update(prediction="malignant" if hit else "benign")
+
+        edit_rows(run / "predictions.csv", decide)
+        values = {"accuracy": float(right), "auc": float(right)}
+        edit(
+            run / "metrics.json", lambda content, new=values: [content["metrics"][n].update(value=new[n]) for n in new]
+        )
+    questions = compare(two).pairs[0].questions
+    assert (questions["accuracy"]["value"], questions["accuracy"]["low"]) == (1, None)
+    assert questions["accuracy"]["p"] < 1e-6
+    assert (questions["f1"]["low"], questions["f1"]["p"]) == (None, None)
+    write_comparison(two[0].parent / "out", compare(two))
+
+
+@pytest.mark.parametrize("name", ["auc", "accuracy"])
+def test_scores_that_are_not_those_of_the_predictions_are_refused(two, name):
+    edit(two[1] / "metrics.json", lambda content: content["metrics"][name].update(value=0.999))
+    with pytest.raises(InputError, match=rf"what its `predictions.csv` gives\. Received: .*: {name} 0\.999 there, 0\."):
+        compare(two)
+
+
+def test_a_few_images_or_groups_are_noted(made, tmp_path):
+    runs = [write_run(tmp_path / str(i), seed=i, groups=5) for i in range(2)]
+    comparison = compare(runs)
+    (note,) = comparison.notes
+    assert note.startswith("Fewer than 20 images or groups, of all or of the smallest class, stand behind ")
+    assert "accuracy 18" in note.casefold()
+    assert "sensitivity 9" in note.casefold()
+    assert "9 groups are few" in comparison.pairs[0].questions["f1"]["note"]
+    assert "auc" not in note.casefold()  # two classes: DeLong's, which knows its groups
+    assert compare(made[:2]).notes == ()
 
 
 def test_without_an_auc_accuracy_is_told(two):
@@ -593,6 +715,24 @@ def test_files_are_written_whole_or_not_at_all(made, tmp_path, monkeypatch):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     with pytest.raises(InputError, match="`--out` must be a folder"):
         write_comparison(tmp_path / FILES[0] / "out", comparison)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_folder_in_the_way_of_a_file_leaves_the_others_as_they_were(made, tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=re.escape(f"{tmp_path / name}, a folder each")):
+        write_comparison(tmp_path, compare(made[:2]))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_folder_that_cannot_be_written_in_is_refused(made, tmp_path, monkeypatch):
+    def refuse_all(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse_all)
+    with pytest.raises(InputError, match=r"written in\. Received: .*Permission denied"):
+        write_comparison(tmp_path, compare(made[:2]))
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_compares_writes_and_refuses(made, tmp_path):

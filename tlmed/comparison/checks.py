@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterator, Sequence
 
-from tlmed.comparison.results import Result, name_some
+from tlmed.comparison.results import Result, join_names, name_some
 from tlmed.errors import InputError
+from tlmed.metrics import evaluate
 from tlmed.report.images import is_synthetic
-from tlmed.report.words import count
+from tlmed.report.words import count, number
 
 
 def check_comparable(results: Sequence[Result]) -> None:
@@ -27,6 +28,23 @@ def check_comparable(results: Sequence[Result]) -> None:
     faults = [f"{rule}. Received: {fault}." for other in others if (fault := _find_difference(first, other))]
     if faults:
         raise InputError(faults)
+    for result in results:
+        _check_agreement(result)
+
+
+def _check_agreement(result) -> None:
+    """Refuse a run whose scores are not those of its predictions: one of the files is another run's, or was edited."""
+    if result.test is None:  # a cross-validation, whose predictions are of several networks
+        return
+    test, metrics = result.test, result.metrics
+    tables = (test.labels, test.scores, test.predictions, test.classes, metrics.get("positive"))
+    for name, entry in evaluate(*tables, draws=1, only=("auc", "accuracy"))["metrics"].items():
+        there, here = metrics["metrics"][name]["value"], entry["value"]
+        if there is not None and here is not None and abs(there - here) > 1e-6:
+            raise InputError(
+                f"`metrics.json` of a run must hold what its `predictions.csv` gives. Received: {result.path}: {name} "
+                f"{number(there)} there, {number(here)} by the predictions."
+            )
 
 
 def _check_kinds(results) -> None:
@@ -84,6 +102,7 @@ def find_notes(results: Sequence[Result]) -> tuple[str, ...]:
         "The images are synthetic: drawn by a program (tlmed_phantoms). The scores say nothing about medicine."
         if any(map(is_synthetic, results))
         else "",
+        *_note_same(results),
         _note_training(results),
         _note_groups(results),
         *(_note_leak(result) for result in results),
@@ -93,6 +112,21 @@ def find_notes(results: Sequence[Result]) -> tuple[str, ...]:
         _note_machines(singles),
     ]
     return tuple(note for note in notes if note)
+
+
+def _note_same(results) -> list[str]:
+    """Name runs with the same predictions throughout: a copy, or a recipe that was repeated to the bit."""
+    alike = {}
+    for result in results:
+        if result.test is not None:
+            order = sorted(range(len(result.test.paths)), key=result.test.paths.__getitem__)
+            key = result.test.scores[order].tobytes(), result.test.predictions[order].tobytes()
+            alike.setdefault(key, []).append(result.name)
+    return [
+        f"{join_names(names)} have the same scores and predictions for every test image: on these they are the same."
+        for names in alike.values()
+        if len(names) > 1
+    ]
 
 
 def _note_training(results) -> str:
@@ -142,8 +176,14 @@ def _note_weights(result) -> str:
 
 
 def _note_thresholds(results) -> str:
+    if len(results[0].metrics["classes"]) != 2:
+        return ""
+    if results[0].folds:
+        rules = [str(result.recipe.get("threshold")) for result in results]
+        said = f"Each fold has a threshold of its own, chosen by different rules ({', '.join(rules)})"
+        return f"{said}; the AUC and the Brier score need none." if len(set(rules)) > 1 else ""
     cuts = [result.metrics.get("threshold") for result in results]
-    if len(results[0].metrics["classes"]) != 2 or len(set(cuts)) == 1:
+    if len(set(cuts)) == 1:
         return ""
     return (
         "Accuracy, sensitivity, specificity and F1 are those of each run's own threshold "
@@ -157,11 +197,17 @@ def _note_stored(results) -> str:
         result.name
         for result in results
         for part in (result.folds[:1] or [result])
-        if any(entry.get("computed", 0) < entry.get("images", 0) for entry in part.timing.get("extractions", []))
+        if any(
+            (entry.get("computed") or 0) < (entry.get("images") or 0) for entry in part.timing.get("extractions", [])
+        )
     ]
     if not found:
         return ""
     return f"Features that were in the store already made training shorter than it is alone: {', '.join(found)}."
+
+
+def _has_stored(extraction) -> bool:
+    return (extraction.get("computed") or 0) < (extraction.get("images") or 0)
 
 
 def _note_machines(results) -> str:

@@ -1,6 +1,7 @@
 """The files of a comparison: a page, and two tables for other programs."""
 
 import contextlib
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,22 +22,32 @@ def write_comparison(folder: Path, comparison: Comparison) -> list[Path]:
         Their paths: the page, a row per run, a row per pair and metric.
 
     Raises:
-        InputError: If the folder cannot be made.
+        InputError: If the folder cannot be made or written in, or a folder has the name of one of the files.
     """
     texts = (
         make_comparison_page(comparison),
         rundir.format_csv(*_list_runs(comparison)),
         rundir.format_csv(["first", "second", *_COLUMNS], _list_pairs(comparison)),
     )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"`--out` must be a folder that can be made. Received: {folder}: {error}.") from error
     paths = [folder / name for name in FILES]
+    _prepare(folder, paths)
     with contextlib.ExitStack() as stack:
         for path, text in zip(paths, texts, strict=True):
             stack.enter_context(rundir.atomic(path)).write_text(text, encoding="utf-8", newline="")
     return paths
+
+
+def _prepare(folder, paths) -> None:
+    """Make the folder and try all that writing asks of it: a file that cannot take its name stops none before it."""
+    rule = "`--out` must be a folder that can be made and written in"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{rule}. Received: {folder}: {error}.") from error
+    if taken := [str(path) for path in paths if path.is_dir()]:
+        raise InputError(f"{rule}, without folders of its files' names. Received: {', '.join(taken)}, a folder each.")
 
 
 _COLUMNS = (

@@ -118,10 +118,11 @@ def _show_differences(comparison) -> str:
         names = [_label(comparison, place) for place in others]
         entries = [comparison.difference(place, best, question) for place in others]
         said = "; ".join(f"{name}: {say_difference(entry)}" for name, entry in zip(names, entries, strict=True))
+        rank = "the highest" if len(comparison.leaders(question)) == 1 else "one of the highest"
         champion, metric = _label(comparison, best), NAMES[question]
         alt = f"Forest plot of differences in {metric} from {champion}, with 95 % intervals. {said}"
         figure = plots.draw_differences(names, entries, list(map(is_shown, entries)), metric, champion)
-        parts.append(picture(figure, alt, f"{name_metric(question)} less that of {champion}, the highest"))
+        parts.append(picture(figure, alt, f"{name_metric(question)} less that of {champion}, {rank}"))
     meaning = (
         f"Each interval holds 95 % by itself. Filled: shown, with a corrected p below {LEVEL}; open: not shown, which "
         "is not the same as equal."

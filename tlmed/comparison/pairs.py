@@ -1,6 +1,7 @@
 """Every pair of runs: how far their metrics lie apart on the same test images, and whether chance explains it."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,17 @@ import numpy as np
 from tlmed.comparison.checks import check_comparable, choose_groups, find_notes
 from tlmed.comparison.results import Result, read_results
 from tlmed.metrics import average_folds, bootstrap_pairs, compare_areas, holm, mcnemar, positive_index
+from tlmed.metrics.differences import FEW_UNITS, count_draws
 from tlmed.metrics.resampling import has_clusters, number_groups
+from tlmed.report.words import name_metric
 
 QUESTIONS = ("auc", "accuracy", "sensitivity", "specificity", "f1", "brier")
 LEVEL = 0.05  # of a corrected p-value, below which a difference counts as shown
 DRAWS = 2000
-# The smallest p-value that resamples can give is 2 / (draws + 1): Holm's correction for many pairs must leave it small.
+# The smallest p-value falls with the resamples, and Holm's correction for many pairs must leave it small. A small class
+# asks for more: its p-values are larger for the same share of resamples.
 _DRAWS_PER_PAIR = 100
+_MOST_DRAWS = 30_000
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,9 @@ class Pair:
         first: The place of the one in `Comparison.results`.
         second: That of the other, behind it.
         questions: Metric to `value` (that of the first less that of the second), `low`, `high`, `p`, `p_holm` and
-            `method`; `reason` where it is undefined, `note` where resamples were left out; for accuracy of two
-            networks `first_only` and `second_only`, the images that one alone got right.
+            `method`; `reason` where it is undefined, `note` where there is something to say of its interval, `units`
+            where it comes from resamples; for accuracy of two networks `first_only` and `second_only`, the images that
+            one alone got right. `low` and `high` are None with a `p` of 1 where no resample shows a difference.
     """
 
     first: int
@@ -60,10 +66,16 @@ class Comparison:
         """Return a run's metric."""
         return self.results[place].metrics["metrics"].get(question, {}).get("value")
 
+    def leaders(self, question: str) -> list[int]:
+        """Return the places of the runs that share the highest value; none where a run's is undefined."""
+        values = [self.value(place, question) for place in range(len(self.results))]
+        if None in values:
+            return []
+        return [place for place, value in enumerate(values) if value > max(values) - 1e-12]
+
     def best(self, question: str) -> int | None:
         """Return the place of the run with the highest value, the first of equal ones; None where one is undefined."""
-        values = [self.value(place, question) for place in range(len(self.results))]
-        return None if None in values else values.index(max(values))
+        return next(iter(self.leaders(question)), None)
 
     def difference(self, first: int, second: int, question: str) -> dict:
         """Return how far the metric of one run lies above that of another one, whatever their order."""
@@ -96,18 +108,28 @@ def compare(paths: Sequence[str | Path]) -> Comparison:
         images, groups, draws = results[0].metrics.get("n"), results[0].metrics.get("groups"), None
     else:
         owners = _find_owners(results)
-        draws = max(DRAWS, _DRAWS_PER_PAIR * len(places))
+        draws = _choose_draws(results, owners, len(places))
         found = _compare_tables(results, owners, draws)
         images = len(results[0].test.paths)
         groups = len(set(number_groups(owners))) if has_clusters(number_groups(owners)) else None
     _correct(found)
     pairs = tuple(Pair(*place, found[place]) for place in places)
-    return Comparison(results, pairs, images, groups, draws, find_notes(results))
+    return Comparison(results, pairs, images, groups, draws, find_notes(results) + _note_few(pairs))
 
 
 def _find_owners(results) -> list[str]:
     rows = choose_groups(results).of("test")
     return [rows[path].get("group") or "" for path in sorted(rows)]
+
+
+def _choose_draws(results, owners, pairs) -> int:
+    """Return so many resamples that the smallest p-value stays below 0.05 when it is corrected, if that is feasible."""
+    rows = results[0].of("test")
+    members = {}
+    for i, (path, owner) in enumerate(zip(sorted(rows), owners, strict=True)):
+        members.setdefault(rows[path]["label"], set()).add(owner or i)
+    needed = math.ceil(min(_MOST_DRAWS, count_draws(min(map(len, members.values())), LEVEL / pairs)))
+    return max(DRAWS, _DRAWS_PER_PAIR * pairs, round(min(_MOST_DRAWS, 2 * needed), -2))
 
 
 def _compare_tables(results, owners, draws) -> dict[tuple[int, int], dict[str, dict]]:
@@ -138,7 +160,10 @@ def _compare_tables(results, owners, draws) -> dict[tuple[int, int], dict[str, d
 def _test_accuracy(drawn, tested) -> dict:
     """Return McNemar's p-value with the interval that it has not, that of the resamples."""
     counts = {name: tested[name] for name in ("first_only", "second_only")}
-    return {**drawn, "p": tested["p"], "method": f"{tested['method']}; interval: {drawn['method']}", **counts}
+    if drawn["low"] is not None:
+        return {**drawn, "p": tested["p"], "method": f"{tested['method']}; interval: {drawn['method']}", **counts}
+    told = {"method": tested["method"], "note": drawn.get("note") or drawn["reason"], **counts}
+    return {"value": drawn["value"], "low": None, "high": None, "p": tested["p"], **told}
 
 
 def _compare_folds(first: Result, second: Result) -> dict[str, dict]:
@@ -157,10 +182,28 @@ def _average(differences, folds, share, most) -> dict:
     undefined = [fold.name for fold, value in zip(folds, differences, strict=True) if value is None]
     if undefined:
         return _leave_open(None, f"The metric is undefined in fold {', '.join(undefined)} of one of the two.")
-    if np.ptp(differences) < 1e-12 and abs(differences[0]) > 1e-12:
-        return _leave_open(differences[0], "All folds have the same difference, from which no interval follows.")
+    if np.ptp(differences) < 1e-12:
+        said = "All folds have the same difference, from which no interval follows."
+        if abs(differences[0]) > 1e-12:
+            return _leave_open(differences[0], said)
+        method = "corrected resampled t (Nadeau & Bengio 2003)"
+        return {"value": 0.0, "low": None, "high": None, "p": 1.0, "method": method, "note": said}
     entry = average_folds(differences, share, bounds=(-most, most))
     return {name: entry[name] for name in ("value", "low", "high", "p", "method")}
+
+
+def _note_few(pairs) -> tuple[str, ...]:
+    """Name the metrics of which resamples tell little, for they rest on a few images or groups."""
+    units = {}  # the same for all pairs; a difference that is left open has none
+    for pair in pairs:
+        units |= {name: entry["units"] for name, entry in pair.questions.items() if "units" in entry}
+    few = [f"{name_metric(name)} {number}" for name, number in units.items() if number < FEW_UNITS]
+    if not few:
+        return ()
+    return (
+        f"Fewer than {FEW_UNITS} images or groups, of all or of the smallest class, stand behind {', '.join(few)}: "
+        "what resamples tell of their differences is rough.",
+    )
 
 
 def _leave_open(value, reason) -> dict:

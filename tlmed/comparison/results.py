@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from tlmed import rundir
@@ -18,6 +19,16 @@ _REQUIRED = ("recipe.json", "metrics.json")
 _OPTIONAL = ("plan.json", "timing.json", "environment.json")
 _COLUMNS = ("path", "label", "split", "sha256")
 _PARTS = {"value", "low", "high"}
+# Lists of JSON objects, with what is a number in each.
+_LISTS = {"phases": ("fine_tuning_ratio",), "extractions": ("images", "computed")}
+# What `metrics.json` holds beside its numbers.
+_KINDS = {
+    "kept": dict | None,
+    "positive": str | None,
+    "threshold": float | int | None,
+    "n": int | None,
+    "groups": int | None,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +59,16 @@ class Result:
     test: Predictions | None = None
     folds: tuple["Result", ...] = ()
 
-    def of(self, split: str) -> dict[str, Mapping[str, str]]:
+    def of(self, split: str) -> Mapping[str, Mapping[str, str]]:
         """Return path and row of the images of one split."""
-        return {path: row for path, row in self.splits.items() if row["split"] == split}
+        return self._by_split.get(split, {})
+
+    @cached_property
+    def _by_split(self) -> dict[str, dict[str, Mapping[str, str]]]:
+        found = {}
+        for path, row in self.splits.items():
+            found.setdefault(row["split"], {})[path] = row
+        return found
 
     @property
     def backbone(self) -> str:
@@ -71,7 +89,7 @@ class Result:
         found = {fold.approach for fold in self.folds}
         return found.pop() if len(found) == 1 else MIXED
 
-    @property
+    @cached_property
     def costs(self) -> dict[str, float | None]:
         """Return what it cost, by the names in `tlmed.comparison.traits.COSTS`."""
         if self.folds:
@@ -163,12 +181,22 @@ def _read_json(path) -> dict:
 
 def _check_parts(path, content) -> None:
     """Refuse parts of another kind than `tlmed train` writes; missing ones are those of an older version."""
-    lists = [content.get(name, []) for name in ("phases", "extractions")]
-    if path.name == "recipe.json":  # whose phases may be degrees
-        lists = []
-    sound = all(isinstance(found, list) and all(isinstance(item, dict) for item in found) for found in lists)
-    if not sound or not isinstance(content.get("data", {}), dict):
-        raise InputError(f"`{path.name}` of a run must be as `tlmed train` writes it. Received: {path}.")
+    lists = {} if path.name == "recipe.json" else _LISTS  # whose phases may be degrees
+    wrong = [name for name, numbers in lists.items() if not _is_list(content.get(name, []), numbers)]
+    kinds = _KINDS if path.name == "metrics.json" else {"data": dict}
+    wrong += [name for name, kind in kinds.items() if name in content and not isinstance(content[name], kind)]
+    if wrong:
+        names = ", ".join(f"`{name}`" for name in wrong)
+        raise InputError(
+            f"`{path.name}` of a run must be as `tlmed train` writes it. Received: {path}: another kind of {names}."
+        )
+
+
+def _is_list(found, numbers) -> bool:
+    """Tell whether this is a list of JSON objects, in each of which some parts are numbers, null or missing."""
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        return False
+    return all(item.get(key) is None or to_number(item[key]) is not None for item in found for key in numbers)
 
 
 def _check_metrics(path, content) -> None:
@@ -188,6 +216,8 @@ def _check_metrics(path, content) -> None:
 
 def _is_entry(entry) -> bool:
     if not isinstance(entry, dict) or not set(entry) >= _PARTS:
+        return False
+    if not all(isinstance(entry.get(part) or "", str) for part in ("reason", "note")):
         return False
     return all(entry[part] is None or to_number(entry[part]) is not None for part in _PARTS)
 
@@ -224,6 +254,16 @@ def _read_test(run, splits, classes) -> Predictions:
     if not predicted:
         raise InputError(f"A run must have test images to be compared. Received: {run.path}.")
     return test
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them.
+
+    >>> join_names(["a"]), join_names(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def name_some(names: Sequence[str], most: int = 3) -> str:

@@ -1,7 +1,7 @@
 """What a run is and what it cost: the review's approach, the backbone, images, seconds, parameters, memory."""
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
+from sys import float_info
 
 # As the review calls them (Kim et al., BMC Medical Imaging 2022, 22:69), and what it compares them with.
 FEATURE_EXTRACTOR = "feature extractor"
@@ -92,4 +92,4 @@ def to_number(value: object) -> float | None:
     (3, None, None, None)
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number and isfinite(value) else None
+    return value if is_number and abs(value) <= float_info.max else None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tlmed.comparison.pairs import Comparison, is_shown
+from tlmed.comparison.results import join_names
 from tlmed.report.words import count, duration, number
 
 NAMES = {
@@ -43,8 +44,12 @@ def say_difference(entry: Mapping) -> str:
 
     >>> say_difference({"value": -0.043, "low": -0.088, "high": -0.006})
     '-0.043 (-0.088 to -0.006)'
+    >>> say_difference({"value": 0.0, "low": None, "high": None})
+    '0.000 (no interval)'
     """
-    interval = "" if entry["low"] is None else f" ({sign(entry['low'])} to {sign(entry['high'])})"
+    if entry["value"] is None:
+        return sign(None)
+    interval = " (no interval)" if entry["low"] is None else f" ({sign(entry['low'])} to {sign(entry['high'])})"
     return sign(entry["value"]) + interval
 
 
@@ -87,15 +92,20 @@ def conclude(comparison: Comparison) -> list[str]:
     question = next((name for name in ("auc", "accuracy") if comparison.best(name) is not None), None)
     if question is None:
         return [f"On {name_images(comparison)}, AUC and accuracy are undefined for a run or more: none is called best."]
-    best, metric = comparison.best(question), NAMES[question]
+    leaders, metric = comparison.leaders(question), NAMES[question]
+    best, shared = leaders[0], len(leaders) > 1
     mean = "mean " if comparison.results[best].folds else ""
     runs = comparison.results
     others = {place: comparison.difference(best, place, question) for place in range(len(runs)) if place != best}
     sentences = [
-        f"On {name_images(comparison)}, {runs[best].name} has the highest {mean}{metric} of {len(runs)} runs: "
+        f"On {name_images(comparison)}, {join_names([runs[place].name for place in leaders])} "
+        f"{'share' if shared else 'has'} the highest {mean}{metric} of {len(runs)} runs: "
         f"{number(comparison.value(best, question))}."
     ]
-    sentences += _say_shown(runs, metric, {place: entry for place, entry in others.items() if is_shown(entry)})
+    if shared:
+        sentences.append(f"What follows compares {runs[best].name} with the others.")
+    whose = f"The {metric} of {runs[best].name}" if shared else f"Its {metric}"
+    sentences += _say_shown(runs, whose, {place: entry for place, entry in others.items() if is_shown(entry)})
     sentences += _say_open(
         runs,
         metric,
@@ -104,20 +114,19 @@ def conclude(comparison: Comparison) -> list[str]:
     )
     if untested := [runs[place].name for place, entry in others.items() if entry["p"] is None]:
         sentences.append(f"The difference from {_name(untested)} could not be tested.")
-    if len(runs) > 2:
-        sentences.append(
-            "These test images also chose the best run, so that its lead looks larger than it is on new images."
-        )
+    if len(leaders) < len(runs) > 2:
+        lead = "runs, so that their lead" if shared else "run, so that its lead"
+        sentences.append(f"These test images also chose the best {lead} looks larger than it is on new images.")
     return sentences
 
 
-def _say_shown(runs, metric, shown) -> list[str]:
+def _say_shown(runs, whose, shown) -> list[str]:
     if not shown:
         return []
     corrected = "p" if len(runs) == 2 else "Holm-corrected p"
     largest = max(entry["p_holm"] for entry in shown.values())
     p = f"{corrected} {say_p(largest)}" if len(shown) == 1 else f"each {corrected} {_say_bound(largest)}"
-    return [f"Its {metric} was shown to be higher than that of {_name([runs[i].name for i in shown])} ({p})."]
+    return [f"{whose} was shown to be higher than that of {_name([runs[i].name for i in shown])} ({p})."]
 
 
 def _say_bound(p) -> str:
@@ -128,11 +137,11 @@ def _say_open(runs, metric, entries, of) -> list[str]:
     if not entries:
         return []
     names = [runs[place].name for place in entries]
-    lower, higher = (
-        max(0.0, *ends) for ends in zip(*((it["high"], -it["low"]) for it in entries.values()), strict=True)
-    )
+    ends = [(entry["high"], -entry["low"]) for entry in entries.values() if entry["low"] is not None]
+    lower, higher = (max(0.0, *side) for side in zip((0.0, 0.0), *ends, strict=True))
     spans = [f"{number(span)} {word}" for span, word in ((lower, "lower"), (higher, "higher")) if span > 0]
-    whose = f"the {metric} of {'this run' if len(names) == 1 else 'these runs'}"
+    those = "this run" if len(names) == 1 else "these runs" if len(ends) == len(names) else "those that have one"
+    whose = f"the {metric} of {those}"
     whom = _name(names) if len(names) == of or len(names) <= _MOST_NAMED else f"the other {len(names)} runs"
     bounds = f": by the 95 % intervals {whose} may be up to {' or '.join(spans)}" if spans else ""
     return [f"No difference in {metric} from {whom} was shown. That does not mean that they are equal{bounds}."]
@@ -141,5 +150,4 @@ def _say_open(runs, metric, entries, of) -> list[str]:
 def _name(names: Sequence[str]) -> str:
     if len(names) > _MOST_NAMED:
         return f"{len(names)} other runs"
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
+    return join_names(names)

@@ -9,11 +9,14 @@ import numpy as np
 from tlmed.errors import InputError
 from tlmed.metrics.areas import covariance, place
 from tlmed.metrics.classes import positive_index
+from tlmed.metrics.evaluation import count_units
 from tlmed.metrics.proportions import Z_95, t_95
 from tlmed.metrics.rates import METRICS, make_case, rate
 from tlmed.metrics.resampling import bound, draw_weights, has_clusters, number_groups, plan_resampling
 
+FEW_UNITS = 20  # images or groups: what resamples of fewer say is marked
 _MOST_EXACT = 1000  # discordant images or groups up to which the exact distribution is computed
+_NO_WIDTH = "Every resample gave the same value, from which no interval follows."
 
 
 def compare_areas(
@@ -33,7 +36,8 @@ def compare_areas(
 
     Returns:
         `value` (AUC of the first less that of the second), `low`, `high`, `statistic`, `p` and `method`; undefined
-        (None, with a `reason`) where one class is missing, or no variance can be estimated.
+        (None, with a `reason`) where one class is missing, or no variance can be estimated. Of two that rank every
+        case alike `p` is 1, and a `note` says why there is no interval.
 
     >>> positive = np.array([False, False, False, True, True, True])
     >>> found = compare_areas(positive, np.array([1, 2, 4, 3, 5, 6]), np.array([1, 5, 4, 2, 3, 6]))
@@ -51,7 +55,8 @@ def compare_areas(
         freedom = min(len(np.unique(owners[rows])) for rows in (positive, ~positive)) - 1
         method = f"paired DeLong by groups (Obuchowski 1997), t with {freedom} df"
     if np.ptp(placements[0] - placements[1]) < 1e-12 and abs(difference) < 1e-12:
-        return {"value": 0.0, "low": 0.0, "high": 0.0, "statistic": 0.0, "p": 1.0, "method": method}
+        note = "Both rank each image alike among those of the other class, from which no interval follows."
+        return {"value": 0.0, "low": None, "high": None, "statistic": 0.0, "p": 1.0, "method": method, "note": note}
     spread = covariance(positive, placements, owners)
     variance = float(spread[0, 0] + spread[1, 1] - 2 * spread[0, 1])
     if not variance > 1e-24:
@@ -134,9 +139,11 @@ def bootstrap_differences(
 ) -> dict[str, dict]:
     """Return the differences of two classifiers' metrics on the same images, from the same resamples.
 
-    Images are drawn within each class, or whole groups where they have several images, for both alike. The p-value is
-    twice the share of resamples on the other side of zero, one added to both numbers (Davison & Hinkley,
-    Bootstrap Methods and their Application, 1997, chapter 4).
+    Images are drawn within each class, or whole groups where they have several images, for both alike. The p-value
+    comes from the share of resamples on the other side of zero, one added to both numbers (Davison & Hinkley,
+    Bootstrap Methods and their Application, 1997, chapter 4). Resamples of a few images or groups vary too little:
+    the share is corrected as the levels of the interval are (`tlmed.metrics.resampling.widen`), so that the p-value
+    is below 0.05 where the 95 % interval leaves zero out, as far as so many draws can tell.
 
     Args:
         labels: True classes, int [n], 0..k-1.
@@ -151,8 +158,10 @@ def bootstrap_differences(
         only: The metrics wanted, of `METRICS`.
 
     Returns:
-        For each metric `value` (that of the first less that of the second), `low`, `high`, `p` and `method`, and a
-        `note` where resamples were left out; undefined (None, with a `reason`) where a metric is.
+        For each metric `value` (that of the first less that of the second), `low`, `high`, `p`, `method` and `units`
+        (the images or groups that it rests on, of the smallest class where it is not of all images), and a `note`
+        where resamples were left out, units are few, or all resamples agree that there is no difference; undefined
+        (None, with a `reason`) where a metric is, or where no interval follows.
 
     >>> labels, scores = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.2, 0.8]])
     >>> table = (scores, scores.argmax(axis=1))
@@ -203,7 +212,9 @@ def bootstrap_pairs(
     main, owners = positive_index(classes, positive), number_groups(groups)
     cases = [make_case(labels, np.asarray(scores, dtype=float), guesses, main) for scores, guesses in tables]
     sampling = plan_resampling(labels, owners)
-    units = len(np.unique(owners)) if has_clusters(owners) else min(map(len, sampling.strata))
+    clusters = owners if has_clusters(owners) else None
+    units = {name: count_units(cases[0], clusters, None, name) for name in only}
+    kind = "images" if clusters is None else "groups"
     whole = np.ones((len(labels), 1))
     values = [rate(case, whole, only)[None] for case in cases]
     parts = [
@@ -215,7 +226,11 @@ def bootstrap_pairs(
     return {
         (i, j): {
             name: _bound_difference(
-                values[i][name].item() - values[j][name].item(), drawn[i][name] - drawn[j][name], units, method
+                values[i][name].item() - values[j][name].item(),
+                drawn[i][name] - drawn[j][name],
+                units[name],
+                kind,
+                method,
             )
             for name in values[i]
         }
@@ -223,21 +238,50 @@ def bootstrap_pairs(
     }
 
 
-def _bound_difference(value, drawn, units, method) -> dict:
+def _bound_difference(value, drawn, units, kind, method) -> dict:
     if math.isnan(value):
         return _leave_open("The metric is undefined for one of the two.")
     low, high, note = bound(drawn, units, value)
-    entry = {"value": value, "low": low, "high": high, "p": _cross_zero(drawn), "method": method}
-    return entry | ({"note": note} if note else {})
+    if low is None:
+        return _leave_open(note, value)
+    flat = high - low < 1e-12
+    if flat and abs(value) < 1e-12:
+        none = {"value": 0.0, "low": None, "high": None, "p": 1.0}
+        return {**none, "method": method, "units": units, "note": _NO_WIDTH}
+    if flat or units < 2:
+        return _leave_open(_NO_WIDTH if flat else f"It rests on fewer than two {kind}: no interval follows.", value)
+    few = f"{units} {kind} are few: what resamples tell of them is rough." if units < FEW_UNITS else None
+    entry = {"value": value, "low": low, "high": high, "p": _cross_zero(drawn, units), "method": method, "units": units}
+    notes = [said for said in (note, few) if said]
+    return entry | ({"note": " ".join(notes)} if notes else {})
 
 
-def _cross_zero(drawn) -> float | None:
+def _cross_zero(drawn, units) -> float:
+    """Return the p at which the interval of level 1 - p, widened as `widen` does that of 95 %, would touch zero."""
+    from scipy.special import ndtri  # here, for importing it takes longer than a training loop should wait
+
     drawn = drawn[~np.isnan(drawn)]
-    if not len(drawn):
-        return None
     # Sums in another order differ in the last digit, and a difference of zero is on neither side.
     fewer = min(np.count_nonzero(drawn >= -1e-12), np.count_nonzero(drawn <= 1e-12))
-    return float(min(1.0, 2 * (fewer + 1) / (len(drawn) + 1)))
+    share = min(0.5, (fewer + 1) / (len(drawn) + 1))
+    return min(1.0, _tail(ndtri(share) * math.sqrt((units - 1) / units), units - 1))
+
+
+def count_draws(units: int, level: float) -> float:
+    """Return how many resamples it takes for a p-value of this level; infinite for fewer than two units.
+
+    Args:
+        units: Images or groups that a metric rests on.
+        level: Of a p-value, above 0.
+
+    >>> [round(count_draws(units, 0.05)) for units in (5, 20, 1000)]
+    [1048, 63, 40]
+    """
+    from scipy.special import ndtr, stdtrit  # here, for importing it takes longer than a training loop should wait
+
+    if units < 2:
+        return math.inf
+    return float(1 / ndtr(math.sqrt(units / (units - 1)) * stdtrit(units - 1, level / 2)))
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

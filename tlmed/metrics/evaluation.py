@@ -16,7 +16,7 @@ from tlmed.metrics.resampling import bound, draw_weights, has_clusters, number_g
 # Of a class these have intervals that need no resamples.
 _BOUNDED = frozenset({"auc", "sensitivity", "specificity", "ppv", "npv"})
 # Means over all images, which a small class does not make less certain than it is large.
-_OF_ALL = frozenset({"kappa", "quadratic_kappa", "log_loss", "brier", "ece"})
+_OF_ALL = frozenset({"accuracy", "kappa", "quadratic_kappa", "log_loss", "brier", "ece"})
 
 
 def evaluate(
@@ -160,7 +160,7 @@ def _resample(tables, values, case: Case, scores, owners, draws, seed, split):
     for scope, name in missing:
         value = values[scope][name].item()
         found = np.concatenate([part[scope][name] for part in parts])
-        low, high, note = bound(found, _count_units(case, owners, scope, name), value)
+        low, high, note = bound(found, count_units(case, owners, scope, name), value)
         method = f"percentile bootstrap {sampling.how}, {draws} draws ({sampling.source}, Hesterberg 2015)"
         entry = {"value": value, "low": low, "high": high, "method": method} | ({"note": note} if note else {})
         flat = low is not None and high - low < 1e-12
@@ -192,15 +192,31 @@ def _bound_mean(tables, case: Case, scope, name) -> dict:
     return {"low": None, "high": None, "method": None, "note": note}
 
 
-def _count_units(case: Case, owners, scope, name) -> int:
-    """Return the smallest number of images, or groups, that a metric rests on."""
+def count_units(case: Case, owners: np.ndarray | None, scope: int | None, name: str) -> int:
+    """Return the smallest number of images, or groups, that a metric rests on.
+
+    All of them where it is a mean over all images, else those of the class, or of the smallest one.
+
+    Args:
+        case: The predictions.
+        owners: The number of the group of each image, int [n]; None where every image stands alone.
+        scope: The class whose metric it is; None for the metric of all.
+        name: The metric, of `METRICS`.
+
+    >>> labels = np.array([0, 0, 0, 1, 1])
+    >>> case = make_case(labels, np.eye(2)[labels], labels, main=1)
+    >>> [count_units(case, None, None, name) for name in ("accuracy", "f1", "specificity")]
+    [5, 2, 3]
+    """
     owners = np.arange(len(case.labels)) if owners is None else owners
     own = case.main if scope is None else scope
     if name in _OF_ALL:
         return len(np.unique(owners))
     if own is None:
         return min(len(np.unique(owners[case.labels == c])) for c in np.unique(case.labels))
-    return min(len(np.unique(owners[rows])) for rows in (case.labels == own, case.labels != own))
+    sides = {"sensitivity": case.labels == own, "specificity": case.labels != own}
+    sides = {name: sides[name]} if name in sides else sides
+    return min(len(np.unique(owners[rows])) for rows in sides.values())
 
 
 def _draw_chance(case: Case, scores, owners, draws, seed, split) -> np.ndarray:
@@ -234,7 +250,7 @@ def _explain(tables, case: Case, classes):
         for name, entry in table.items():
             if entry["value"] is None:
                 entry["reason"] = _find_reason(case, classes, own, name, present)
-            elif own is None and absent and name not in {"accuracy", "mcc", *_OF_ALL}:
+            elif own is None and absent and name not in {"mcc", *_OF_ALL}:
                 note = f"Mean over the classes present; there is no image of {', '.join(map(repr, absent))}."
                 entry["note"] = " ".join([note, entry.get("note", "")]).strip()
 

@@ -122,10 +122,13 @@ def show_decision_curve(content: Content) -> str:
     )
     drawn = picture(plots.decision_curves(predictions, scores, columns), alt, f"Decision curves, {which} scores")
     warning = "" if is_calibrated else " The scores are not calibrated, so read the curve with care."
+    share = "the mix of classes in the split"
+    if main is not None:
+        share += f", {_percent(np.mean(predictions.labels == main))} {text(predictions.classes[main])}"
     return (
         f"<p>Net benefit of acting on {enumerate_names(names)}: true positives per image, less false positives at the "
         f"exchange rate that the risk means (Vickers &amp; Elkin 2006). {about}Acting on the scores is worth it where "
-        f"its line is the highest.{warning}</p>{drawn}"
+        f"its line is the highest. The curve holds for {share}.{warning}</p>{drawn}"
     )
 
 

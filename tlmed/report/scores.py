@@ -7,6 +7,8 @@ from tlmed.report.content import Content
 from tlmed.report.entries import list_entries, say_notes, show_cell
 from tlmed.report.words import count, interval_of, name_metric, number
 
+EMPTY = "<em>empty</em>"  # a cell without a value makes a subgroup too
+
 
 def show_headline(metrics: Mapping) -> str:
     """Return the four metrics that papers report as cards of HTML."""
@@ -80,11 +82,11 @@ def _show_values(values, metrics) -> str:
     order = ("auc", "accuracy", "sensitivity", "specificity", "brier")
     shown = [name for name in order if any(name in part["metrics"] for part in values.values())]
     rows = [
-        (text(value), f"{part['n']:,}", *(show_cell(part["metrics"].get(name)) for name in shown))
+        (text(value) or EMPTY, f"{part['n']:,}", *(show_cell(part["metrics"].get(name)) for name in shown))
         for value, part in parts.items()
     ]
     notes = [
-        (f"{name_metric(name)} ({text(value)})", part["metrics"][name])
+        (f"{name_metric(name)} ({text(value) or EMPTY})", part["metrics"][name])
         for value, part in values.items()
         for name in shown
         if name in part["metrics"]
