@@ -163,6 +163,7 @@ def test_evaluation_finds_the_features_that_training_has_put_there(images, empty
     assert again == by_path(read_predictions(folder / "predictions.csv"))
 
 
+@pytest.mark.slow
 def test_classifiers_are_evaluated_on_other_images_with_one_extraction(images, empty_cache, tmp_path):
     words = [w for w in SMALL if "phases" not in w] + ["backbone=LeNet5", "weights=digits", "head.folds=2"]
     other = write_images(tmp_path / "other", 23)  # three more of each class than there are for training
@@ -284,7 +285,7 @@ PIXELS = np.random.RandomState(0).randint(0, 256, (5, 32, 32, 3)).astype("uint8"
 
 @pytest.mark.parametrize(
     ("name", "precision", "tolerance"),
-    [("tensorflow", "float32", 1e-6), ("openvino", "float32", 1e-5), ("openvino", "bfloat16", 0.05)],
+    [("tensorflow", "float32", 1e-6), ("openvino", "float32", 1e-5), slow("openvino", "bfloat16", 0.05)],
 )
 def test_an_engine_gives_what_keras_gives_and_each_row_by_itself(name, precision, tolerance):
     if name == "openvino":

@@ -265,7 +265,8 @@ def check_equal(one: Path, other: Path):
     assert not (other / "progress").exists()
 
 
-@pytest.mark.parametrize("damaged", ["head.weights", slow("head.phase")])
+@pytest.mark.slow
+@pytest.mark.parametrize("damaged", ["head.weights", "head.phase"])
 def test_what_was_saved_behind_a_phase_is_not_trusted_when_it_is_damaged(damaged, whole, images, tmp_path, monkeypatch):
     monkeypatch.setattr("tlmed.run.story.evaluate_run", lambda *_: (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
@@ -289,6 +290,7 @@ def test_a_run_directory_has_one_writer(images, tmp_path):
     train(images, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_in_another_environment_says_so(images, tmp_path, monkeypatch):
     monkeypatch.setattr("tlmed.run.story.evaluate_run", lambda *_: (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
