@@ -340,7 +340,8 @@ def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: bool
     copies = sum(len(rows) - 1 for rows in _repeated(sha256))
     if copies and made:
         sentences.append(
-            f"{count(copies, 'image')} of the data repeat another one byte for byte; copies share a split."
+            f"{count(copies, 'image')} of the data {'repeats' if copies == 1 else 'repeat'} another one byte for byte; "
+            "copies share a split."
         )
     for split in _in_order(splits):
         present = set(table.labels[splits == split].tolist())
