@@ -7,7 +7,8 @@ from tlmed.comparison.results import Result, join_names, name_some
 from tlmed.errors import InputError
 from tlmed.metrics import evaluate
 from tlmed.report.images import is_synthetic
-from tlmed.report.words import count, number
+from tlmed.report.words import number
+from tlmed.words import count
 
 
 def check_comparable(results: Sequence[Result]) -> None:

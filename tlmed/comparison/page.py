@@ -15,7 +15,8 @@ from tlmed.comparison.words import (
 )
 from tlmed.evaluation.page import bullets, fold, join_sections, make_document, picture, table, text
 from tlmed.report.frame import NOT_A_DEVICE
-from tlmed.report.words import count, flatten, name_metric, number
+from tlmed.report.words import flatten, name_metric, number
+from tlmed.words import count
 
 _DRAWN = ("auc", "accuracy")
 _HEAD = ("auc", "accuracy", "sensitivity", "specificity")

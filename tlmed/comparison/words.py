@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from tlmed.comparison.pairs import Comparison, is_shown
 from tlmed.comparison.results import join_names
-from tlmed.report.words import count, duration, number
+from tlmed.report.words import duration, number
+from tlmed.words import count
 
 NAMES = {
     "auc": "AUC",

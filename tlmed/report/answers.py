@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from tlmed.evaluation.page import link, text
 from tlmed.report.content import Content
 from tlmed.report.images import count_shared_groups, is_synthetic, order_splits
-from tlmed.report.words import count, enumerate_names, interval_of, join, name_metric, number
+from tlmed.report.words import enumerate_names, interval_of, join, name_metric, number
+from tlmed.words import count
 
 
 @dataclass(frozen=True)

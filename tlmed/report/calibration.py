@@ -10,7 +10,7 @@ from tlmed.metrics.rates import CALIBRATED
 from tlmed.metrics.resampling import has_clusters, number_groups
 from tlmed.report.content import Content
 from tlmed.report.entries import compare_entries
-from tlmed.report.words import count
+from tlmed.words import count
 
 _EXPLAINED = (
     "Each point is a tenth of the scale: how likely the network said it was, and how often it came true. Below, how "

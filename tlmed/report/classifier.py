@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from tlmed.evaluation.page import fold, table, text
 from tlmed.report.content import Content
 from tlmed.report.schedule import show_blocks
-from tlmed.report.words import count, flatten, number
+from tlmed.report.words import flatten, number
+from tlmed.words import count
 
 _MOST_ROWS = 12  # of a search that is shown without a click
 _SEARCH = ("rank", "mean_score", "std_score")

@@ -10,7 +10,8 @@ from tlmed.evaluation.page import picture, text
 from tlmed.metrics import net_benefit, positive_index
 from tlmed.report.content import Content
 from tlmed.report.entries import compare_entries
-from tlmed.report.words import count, enumerate_names, number
+from tlmed.report.words import enumerate_names, number
+from tlmed.words import count
 
 _MOST_PANELS = 6
 _TARGET = re.compile(r"(sensitivity|specificity)>=(.+)")

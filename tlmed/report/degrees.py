@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from tlmed.evaluation import plots
 from tlmed.evaluation.page import picture, table, text
 from tlmed.report.content import Content
-from tlmed.report.words import count, duration, enumerate_names, name_metric
+from tlmed.report.words import duration, enumerate_names, name_metric
+from tlmed.words import count
 
 _SCORES = ("val_loss", "val_accuracy", "val_auc", "test_accuracy", "test_auc")
 _STARTS = {

@@ -7,7 +7,7 @@ from pathlib import Path
 from tlmed import rundir
 from tlmed.evaluation.page import bullets, photo, text
 from tlmed.report.content import KINDS, Content
-from tlmed.report.words import count
+from tlmed.words import count
 
 _TITLES = {
     "right": ("Most confident, and right", "Surest and right"),

@@ -14,7 +14,8 @@ from tlmed.report.frame import frame
 from tlmed.report.images import is_synthetic
 from tlmed.report.scores import show_baselines, show_subgroups
 from tlmed.report.story import show_recipe
-from tlmed.report.words import count, duration, enumerate_names, interval_of, join, name_metric, number
+from tlmed.report.words import duration, enumerate_names, interval_of, join, name_metric, number
+from tlmed.words import count
 
 _SHOWN = ("auc", "accuracy", "sensitivity", "specificity")  # of each fold; its own report has all
 

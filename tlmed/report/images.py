@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tlmed.evaluation.page import bullets, table, text
 from tlmed.report.content import Content
-from tlmed.report.words import count
+from tlmed.words import count
 
 _MADE = {"made": "The splits were made by tlmed.", "given": "The splits were given with the data."}
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from tlmed.evaluation import plots
 from tlmed.evaluation.page import fold, picture, table, text
 from tlmed.report.content import Content
-from tlmed.report.words import count, duration, join, name_metric
+from tlmed.report.words import duration, join, name_metric
+from tlmed.words import count
 
 _MOST_NAMES = 6  # blocks that a cell of the table names one by one
 

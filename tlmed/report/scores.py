@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from tlmed.evaluation.page import bullets, table, text
 from tlmed.report.content import Content
 from tlmed.report.entries import list_entries, say_notes, show_cell
-from tlmed.report.words import count, interval_of, name_metric, number
+from tlmed.report.words import interval_of, name_metric, number
+from tlmed.words import count
 
 EMPTY = "<em>empty</em>"  # a cell without a value makes a subgroup too
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from tlmed.evaluation.page import bullets, text
 from tlmed.recipe import flatten
 from tlmed.report.content import Content
-from tlmed.report.words import count, duration, enumerate_names, interval_of, join, name_metric, number
+from tlmed.report.words import duration, enumerate_names, interval_of, join, name_metric, number
+from tlmed.words import count
 
 
 def tell_story(content: Content) -> str:

@@ -31,15 +31,6 @@ def interval_of(entry: Mapping) -> str:
     return "" if entry["low"] is None else f"{number(entry['low'])} to {number(entry['high'])}"
 
 
-def count(amount: int, noun: str) -> str:
-    """Return an amount of things.
-
-    >>> count(1, "image"), count(1200, "image")
-    ('1 image', '1,200 images')
-    """
-    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
-
-
 def join(parts: object) -> str:
     """Return what a field holds, one thing or several, as plain text.
 
