@@ -416,6 +416,13 @@ def test_the_card_tells_threshold_calibration_and_prevalence(run, read):
     assert "| PPV | 0.040 " in text
 
 
+@pytest.mark.parametrize("damage", [{"classes": 3}, {"metrics": []}, {"per_class": None}, {"threshold": "abc"}])
+def test_a_damaged_run_has_no_card(run, damage):
+    write_json(run / "metrics.json", {**score(["benign", "malignant"], [0, 0, 1, 1]), **damage})
+    with pytest.raises(InputError, match="RUN must have its files as `tlmed train` writes them"):
+        write_card(run)
+
+
 def test_a_hybrid_has_its_classifier_told(run, read):
     classifier = {"name": "SVC", "parameters": {"C": 10, "gamma": "scale"}, "folds": 5, "features": 1280}
     metrics = {name: value for name, value in run.json("metrics.json").items() if name != "kept"}

@@ -7,14 +7,14 @@ Hub: a README.md with front matter.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from tlmed.errors import InputError
 from tlmed.export.content import read_content
 from tlmed.export.front_matter import find_licence, write_front_matter
 from tlmed.export.markdown import block, bullets, code, plain, table
 from tlmed.export.naming import name_data, name_weights
 from tlmed.metrics.names import name_metric
-from tlmed.rundir import RunDir
+from tlmed.rundir import SPLITS, RunDir
 
-SPLITS = ("train", "val", "test")
 PER_CLASS = ("sensitivity", "specificity", "auc", "f1")
 
 
@@ -27,9 +27,21 @@ def write_card(run: RunDir) -> str:
         run: A finished run.
 
     Raises:
-        InputError: A file of the run is missing or cannot be read.
+        InputError: A file of the run is missing, cannot be read, or is not as `tlmed train` writes it.
     """
     content = read_content(run)
+    try:
+        return _write(content)
+    except InputError:
+        raise
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        # JSON of another shape: what is missing, or of another kind, depends on what was done to it.
+        what = f"{type(error).__name__}: {error}"
+        rule = "RUN must have its files as `tlmed train` writes them"
+        raise InputError(f"{rule}. Received: {str(run.path)!r}: {what}.") from error
+
+
+def _write(content) -> str:
     sections = {
         "What it is": _describe_model(content),
         "What it is for, and what not": _describe_use(content),
