@@ -23,4 +23,14 @@ def listed(names: Iterable[object], limit: int = NAMED) -> str:
     """
     names = [str(name) for name in names]
     rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
+    return ", ".join(names[:limit]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def join_names(names: Iterable[str]) -> str:
+    """Return names as a sentence lists them.
+
+    >>> join_names(["a"]), join_names(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

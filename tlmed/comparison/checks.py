@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterator, Sequence
 
-from tlmed.comparison.results import Result, join_names, name_some
+from tlmed.comparison.results import Result
 from tlmed.errors import InputError
 from tlmed.metrics import evaluate
 from tlmed.report.images import is_synthetic
 from tlmed.report.words import number
-from tlmed.words import count
+from tlmed.words import count, join_names, listed
 
 
 def check_comparable(results: Sequence[Result]) -> None:
@@ -93,7 +93,7 @@ def _describe_images(ours, theirs) -> Iterator[str]:
     }
     for words, paths in kinds.items():
         if paths:
-            yield f"{count(len(paths), 'test image')} {words} ({name_some(paths)})"
+            yield f"{count(len(paths), 'test image')} {words} ({listed(paths, 3)})"
 
 
 def find_notes(results: Sequence[Result]) -> tuple[str, ...]:
@@ -164,7 +164,7 @@ def _note_leak(result) -> str:
     if not found:
         return ""
     images = count(len(found), "test image")
-    return f"{result.name}: {images} also among its training images, byte for byte ({name_some(sorted(found))})."
+    return f"{result.name}: {images} also among its training images, byte for byte ({listed(sorted(found), 3)})."
 
 
 def _note_weights(result) -> str:

@@ -2,7 +2,6 @@
 
 from tlmed.comparison import plots
 from tlmed.comparison.pairs import LEVEL, QUESTIONS, Comparison, is_shown
-from tlmed.comparison.results import name_some
 from tlmed.comparison.words import (
     NAMES,
     conclude,
@@ -16,7 +15,7 @@ from tlmed.comparison.words import (
 from tlmed.evaluation.page import bullets, fold, join_sections, make_document, picture, table, text
 from tlmed.report.frame import NOT_A_DEVICE
 from tlmed.report.words import flatten, name_metric, number
-from tlmed.words import count
+from tlmed.words import count, listed
 
 _DRAWN = ("auc", "accuracy")
 _HEAD = ("auc", "accuracy", "sensitivity", "specificity")
@@ -221,7 +220,7 @@ def _list_metric_notes(comparison) -> list[str]:
             entry = table_of.get(name, {})
             if words := entry.get("reason") or entry.get("note"):
                 found.setdefault((name, words), []).append(whose)
-    return [f"{name_metric(name)} of {name_some(whose)}: {words}" for (name, words), whose in found.items()]
+    return [f"{name_metric(name)} of {listed(whose, 3)}: {words}" for (name, words), whose in found.items()]
 
 
 def _show_recipes(comparison) -> str:

@@ -14,6 +14,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation.predictions import Predictions, read_predictions
 from tlmed.report.words import join
 from tlmed.rundir import RunDir, find_run
+from tlmed.words import listed
 
 _REQUIRED = ("recipe.json", "metrics.json")
 _OPTIONAL = ("plan.json", "timing.json", "environment.json")
@@ -249,28 +250,8 @@ def _read_test(run, splits, classes) -> Predictions:
     if wrong := sorted(name for name in {**expected, **predicted} if expected.get(name) != predicted.get(name)):
         raise InputError(
             "`predictions.csv` must hold the test images of `splits.csv`, with their labels. "
-            f"Received: {path}: other than there: {name_some(wrong)}."
+            f"Received: {path}: other than there: {listed(wrong, 3)}."
         )
     if not predicted:
         raise InputError(f"A run must have test images to be compared. Received: {run.path}.")
     return test
-
-
-def join_names(names: Sequence[str]) -> str:
-    """Return names as a sentence lists them.
-
-    >>> join_names(["a"]), join_names(["a", "b", "c"])
-    ('a', 'a, b and c')
-    """
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
-
-
-def name_some(names: Sequence[str], most: int = 3) -> str:
-    """Return the first of many names, and how many more there are.
-
-    >>> name_some(["a", "b", "c", "d", "e"])
-    'a, b, c and 2 more'
-    """
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from tlmed.comparison.pairs import Comparison, is_shown
-from tlmed.comparison.results import join_names
 from tlmed.report.words import duration, number
-from tlmed.words import count
+from tlmed.words import count, join_names
 
 NAMES = {
     "auc": "AUC",

@@ -5,7 +5,7 @@ Each function makes a `matplotlib.figure.Figure` of its own; pyplot, with its hi
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -105,20 +105,14 @@ def roc_curves(predictions: Predictions, split: str = "test", positive: str | No
         split: The split to draw.
         positive: The positive of two classes, by default the second in sorted order.
     """
-    chosen = predictions.of(split)
-    main = positive_index(chosen.classes, positive)
     figure = Figure(figsize=(4.6, 4.4), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
-    styles = itertools.cycle(itertools.product(LINES, COLOURS))
-    for column in range(len(chosen.classes)) if main is None else [main]:
-        line, colour = next(styles)
-        truth, scores = chosen.labels == column, chosen.scores[:, column]
+    for name, truth, scores, style in _list_curves(predictions, split, positive):
         area = binary_auc(truth, scores)
         if area is None:  # one class only: there is no curve
             continue
-        label = f"AUC {area:.3f}  {literal(chosen.classes[column])}"
-        axes.plot(*roc_curve(truth, scores), color=colour, linestyle=line, linewidth=1.8, label=label)
+        axes.plot(*roc_curve(truth, scores), label=f"AUC {area:.3f}  {literal(name)}", **style)
     tidy(axes, xlabel="1 - specificity", ylabel="sensitivity")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     if not _add_legend(axes, loc="lower right"):
@@ -156,21 +150,15 @@ def precision_recall_curves(predictions: Predictions, split: str = "test", posit
         split: The split to draw.
         positive: The positive of two classes, by default the second in sorted order.
     """
-    chosen = predictions.of(split)
-    main = positive_index(chosen.classes, positive)
     figure = Figure(figsize=(4.6, 4.4), layout="constrained")
     axes = figure.subplots()
-    styles = itertools.cycle(itertools.product(LINES, COLOURS))
-    for column in range(len(chosen.classes)) if main is None else [main]:
-        line, colour = next(styles)
-        truth = chosen.labels == column
+    for name, truth, scores, style in _list_curves(predictions, split, positive):
         if not truth.any():  # there is no recall
             continue
-        recall, precision = precision_recall(truth, chosen.scores[:, column])
+        recall, precision = precision_recall(truth, scores)
         area = float((np.diff(recall) * precision[1:]).sum())
-        label = f"AP {area:.3f}  {literal(chosen.classes[column])}"
-        axes.step(recall, precision, where="pre", color=colour, linestyle=line, linewidth=1.8, label=label)
-        axes.axhline(truth.mean(), color=colour, linestyle=":", linewidth=0.9)
+        axes.step(recall, precision, where="pre", label=f"AP {area:.3f}  {literal(name)}", **style)
+        axes.axhline(truth.mean(), color=style["color"], linestyle=":", linewidth=0.9)
     tidy(axes, xlabel="recall (sensitivity)", ylabel="precision (positive predictive value)")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     if not _add_legend(axes, loc="lower left"):
@@ -292,6 +280,17 @@ def example_grid(images: np.ndarray, captions: Sequence[str]) -> Figure:
         axes.imshow(image, interpolation="antialiased")
         axes.set_title(literal(caption), fontsize="small")
     return figure
+
+
+def _list_curves(predictions, split, positive) -> Iterator[tuple[str, np.ndarray, np.ndarray, dict]]:
+    """Yield name, truth, scores and style of the positive class of two, else of each class."""
+    chosen = predictions.of(split)
+    main = positive_index(chosen.classes, positive)
+    styles = itertools.cycle(itertools.product(LINES, COLOURS))
+    for column in range(len(chosen.classes)) if main is None else [main]:
+        line, colour = next(styles)
+        style = {"color": colour, "linestyle": line, "linewidth": 1.8}
+        yield chosen.classes[column], chosen.labels == column, chosen.scores[:, column], style
 
 
 def _draw_curve(axes, history, name, colour, line):

@@ -66,24 +66,8 @@ def read_content(run: RunDir) -> Content:
     Raises:
         InputError: A file is missing or cannot be read.
     """
-    files = {name: read_json(run, f"{name}.json") for name in ("recipe", "environment", "plan", "metrics", "timing")}
+    files = {name: run.json(f"{name}.json") for name in ("recipe", "environment", "plan", "metrics", "timing")}
     return Content(name=run.path.resolve().name, summary=_summary(run), splits=_read_splits(run), **files)
-
-
-def read_json(run: RunDir, name: str) -> dict:
-    """Read one of a run's JSON files.
-
-    Args:
-        run: The run.
-        name: The file's.
-
-    Raises:
-        InputError: It is missing, or no JSON.
-    """
-    try:
-        return run.json(name)
-    except (OSError, ValueError) as error:
-        raise InputError(f"RUN must hold `{name}`, which can be read. Received: {run / name}: {error}.") from error
 
 
 def _read_splits(run) -> list[dict[str, str]]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from packaging.version import InvalidVersion, Version
 
 from tlmed.errors import InputError
-from tlmed.export.content import read_json
 from tlmed.export.index import ask_index
 from tlmed.rundir import RunDir
 
@@ -35,7 +34,7 @@ def write_requirements(run: RunDir, hashes: bool = False) -> str:
         CheckFailed: The index has another file than the one that was installed.
         RunFailed: pip or its index cannot be reached.
     """
-    environment = read_json(run, "environment.json")
+    environment = run.json("environment.json")
     versions, known = _read_packages(run, environment)
     pins = {name: f"{name}=={version}" for name, version in versions.items() if name != OWN}
     if hashes:

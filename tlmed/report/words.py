@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping
 
 from tlmed.evaluation.page import text
-from tlmed.metrics import names
+from tlmed.metrics.names import name_metric as name_plain
+from tlmed.words import join_names
 
 
 def name_metric(metric: str) -> str:
     """Return a metric's name as HTML."""
-    return text(names.name_metric(metric))
+    return text(name_plain(metric))
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -46,8 +47,7 @@ def enumerate_names(names: Iterable[object]) -> str:
     >>> enumerate_names(["benign", "malignant", "normal"])
     'benign, malignant and normal'
     """
-    *most, last = map(text, names)
-    return f"{', '.join(most)} and {last}" if most else last
+    return join_names(map(text, names))
 
 
 def duration(seconds: float) -> str:
