@@ -10,9 +10,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import tlmed
-from tests.conftest import SMALL, write_images
+from tests.conftest import SMALL, draw, write_images
 from tests.test_data_splits import digests, table
 from tlmed import backbones
 from tlmed.data import divide, load
@@ -491,13 +492,25 @@ def test_starting_over_removes_the_folds_that_were_there_and_nothing_else(copy, 
     assert RunDir(copy).json("recipe.json")["data"]["split"]["k"] == 2
 
 
+def test_a_fold_is_not_trained_on_other_images_than_the_first(crossed, images, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(crossed[0].path / "folds" / "01", out / "folds" / "01")
+    shutil.copytree(images, tmp_path / "images")
+    Image.fromarray(draw(0, 99)).save(tmp_path / "images" / "benign" / "added.png")
+    with pytest.raises(InputError, match=r"All folds must be of the same images.*: 1 new: benign/added.png"):
+        tlmed.train(small(), out, tmp_path / "images", recipe_file=find_recipe(NAME))
+    assert not (out / "folds" / "02").exists()
+
+
 def test_folds_of_other_images_are_not_averaged(copy, images):
     (copy / "metrics.json").unlink()
     rows = read_csv(copy / "folds" / "02" / "splits.csv")
     rows[7]["sha256"] = "0" * 64
     with (copy / "folds" / "02" / "splits.csv").open("w", newline="") as file:
         csv.writer(file).writerows([rows[0], *(row.values() for row in rows)])
-    with pytest.raises(InputError, match=rf"folds/02 with other images than .*folds/01: {rows[7]['path'][:7]}"):
+    with pytest.raises(
+        InputError, match=rf"folds/02 with other images than .*folds/01: 1 changed: {rows[7]['path'][:7]}"
+    ):
         tlmed.train(small(), copy, images)
 
 

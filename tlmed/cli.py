@@ -154,17 +154,19 @@ def _new_recipe(path: Path, name: str, option: str) -> Path:
 @cli.command()
 @click.argument("run", required=False)
 @click.option("--data", metavar="SOURCE", help="Score all images of another source, of the same classes.")
+@click.option("--moved", is_flag=True, help="--data is where the images of RUN lie now: score its test images.")
 @click.option("--predictions", type=click.Path(path_type=Path), help="Score a CSV of predictions; needs no RUN.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write metrics.json (and predictions.csv) here.")
 @click.option("--positive", metavar="CLASS", help="The positive one of two classes, with --predictions.")
 @click.option("--prevalence", type=SHARE, help="The share of positives for predictive values.")
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and list them.")
 @_debug
-def evaluate(run, data, predictions, out, positive, prevalence, skip_bad):
+def evaluate(run, data, moved, predictions, out, positive, prevalence, skip_bad):
     """Score RUN on its test images again, or on other data, or score a file of predictions.
 
-    Other data must have the classes of RUN, by name. Columns of a CSV that tlmed does not know divide the images into
-    subgroups, which are scored each by itself.
+    The test images are those of the run's `splits.csv`; what was added, changed or deleted since is named and not
+    scored. Other data must have the classes of RUN, by name. Columns of a CSV that tlmed does not know divide the
+    images into subgroups, which are scored each by itself.
     """
     if (run is None) == (predictions is None):
         raise click.UsageError("Give a RUN or --predictions FILE, one of the two.")
@@ -172,6 +174,8 @@ def evaluate(run, data, predictions, out, positive, prevalence, skip_bad):
         raise click.UsageError("--data goes with a RUN.")
     if predictions is not None and skip_bad:
         raise click.UsageError("--skip-bad goes with a RUN.")
+    if moved and data is None:
+        raise click.UsageError("--moved goes with --data SOURCE.")
     if run is not None and positive is not None:
         raise click.UsageError("--positive goes with --predictions; a RUN has its own.")
     from tlmed.rundir import find_run
@@ -187,7 +191,7 @@ def evaluate(run, data, predictions, out, positive, prevalence, skip_bad):
     if out is not None:
         inference.check_evaluation_folder(out)
     voice = Voice(say=click.echo, warn=_warn, features=show_features)
-    made, result = inference.evaluate(run, data, predictions, positive, prevalence, skip_bad, voice)
+    made, result = inference.evaluate(run, data, predictions, positive, prevalence, skip_bad, voice, moved)
     if out is not None:
         inference.write_evaluation(out, made, result)
     for line in describe_metrics(result):

@@ -14,6 +14,7 @@ from tlmed.backbones.graphs import find_unknown_code
 from tlmed.backbones.own import register_layers
 from tlmed.cache import cache_folder
 from tlmed.data import ImageSet, KnownPixels, load, read_files
+from tlmed.data.recorded import describe_changes, recall
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision, read_decision
 from tlmed.evaluation.explanations import Explainer, make_explainer, open_folder, save_explanations
@@ -29,7 +30,7 @@ from tlmed.evaluation.predictions import (
 from tlmed.features.kept import keep_features, rounds
 from tlmed.heads import split_head
 from tlmed.recipe import from_json
-from tlmed.rundir import RunDir, check_folder, read_csv, write_json, writing_out
+from tlmed.rundir import RunDir, check_folder, write_json, writing_out
 from tlmed.voice import SILENT, Voice
 from tlmed.words import count, listed
 
@@ -71,26 +72,31 @@ def evaluate(
     prevalence: float | None = None,
     skip_bad: bool = False,
     voice: Voice = SILENT,
+    moved: bool = False,
 ) -> tuple[Predictions, dict]:
     """Score a run on its own test images, or on all images of another source, or score a file of predictions.
+
+    The run's own images are those of its `splits.csv`, in the splits that stand there. What the source has besides, and
+    what is no longer as it was (content, label or group), is named and not scored.
 
     Images are predicted by the threshold, and probabilities calibrated at the temperature, that the run's validation
     images chose. Columns of a CSV beside those that tlmed knows make subgroups, each scored by itself.
 
     Args:
         run: A complete run, or None with `file`.
-        source: Another source; its classes must be the run's, by name.
+        source: Another source; its classes must be the run's, by name. With `moved`, where the run's own images lie.
         file: A CSV of predictions, ours or not; its test rows are scored, or all rows if they are of one split.
         positive: The positive one of two classes of `file`.
         prevalence: The share of positives for predictive values, by default the recipe's.
-        skip_bad: Leave out images that cannot be read.
+        skip_bad: Leave out images of another source that cannot be read.
         voice: Where to tell of features; those of a frozen network come from the store where another run has put them.
+        moved: Whether `source` holds the run's own images, at another place.
 
     Returns:
         The predictions, and the content of `metrics.json`.
 
     Raises:
-        InputError: If something cannot be read, or the classes differ.
+        InputError: If something cannot be read, the classes differ, or no test image of the run is left as it was.
     """
     if run is None:
         predictions = read_predictions(file)
@@ -102,17 +108,13 @@ def evaluate(
             f"`prevalence` needs exactly two classes. Received: prevalence={prevalence} with {len(old['classes'])}."
         )
     cached = recipe.cache != "off"
-    images = load(
-        source or recipe.data.source,
-        recipe.data.image_size,
-        None if source else recipe.data.split,
-        recipe.seed,
-        skip_bad,
-        known=KnownPixels(cache_folder(), recipe.data.image_size) if cached else None,
-    )
-    rows = np.flatnonzero(images.splits != "train")
-    _check_classes(images.table.classes, old["classes"])
-    seen = _find_known_images(run, images) if source else []
+    known = KnownPixels(cache_folder(), recipe.data.image_size) if cached else None
+    if source is None or moved:
+        images, rows, seen = _recall(run, source or recipe.data.source, recipe.data.image_size, old["classes"], known)
+    else:
+        images = load(source, recipe.data.image_size, None, recipe.seed, skip_bad, known=known)
+        _check_classes(images.table.classes, old["classes"])
+        rows, seen = np.arange(len(images.splits)), _find_known_images(run, images)
     for warning in seen:
         voice.warn(warning)
     scorer = load_scorer(run)
@@ -121,6 +123,25 @@ def evaluate(
     predictions = make_predictions(images, rows, scores, old["positive"], decision)
     result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence)
     return predictions, {**result, "evaluated": {"run": str(run.path), "data": images.table.source, "warnings": seen}}
+
+
+def _recall(run, source, image_size, classes, known) -> tuple[ImageSet, np.ndarray, list[str]]:
+    """Return a run's own images, which of them are scored, and what is to be said of those that are not."""
+    recorded = run.splits()
+    left_out = [entry["path"] for entry in run.json("environment.json").get("data", {}).get("left_out", [])]
+    try:
+        found = recall(source, image_size, recorded, classes, left_out, known)
+    except InputError as error:
+        hint = "Where the images of RUN lie elsewhere by now, `--data PLACE --moved` says where."
+        raise InputError([*error.faults, hint]) from error
+    splits = found.images.splits
+    if not (found.same & (splits == "test")).any():
+        raise InputError(
+            "A test image of RUN must be left as it was when RUN was trained. "
+            f"Received: {run.path} with data={source}: {'; '.join(found.changes.name()) or 'no test image'}."
+        )
+    tested = sum(row["split"] == "test" for row in recorded)
+    return found.images, np.flatnonzero(found.same & (splits != "train")), describe_changes(found, tested)
 
 
 def _choose_split(file, predictions: Predictions) -> str:
@@ -148,7 +169,7 @@ def _check_classes(found: Sequence[str], wanted: Sequence[str]) -> None:
 
 def _find_known_images(run: RunDir, images: ImageSet) -> list[str]:
     """Name images that the run was trained on, or that chose its epoch and its threshold, by their SHA-256."""
-    known = {row["sha256"]: row["split"] for row in read_csv(run / "splits.csv")}
+    known = {row["sha256"]: row["split"] for row in run.splits()}
     found = []
     for split, words in {"train": "trained on", "val": "validated on"}.items():
         digests = zip(images.table.paths, images.sha256, strict=True)

@@ -6,8 +6,10 @@ import fcntl
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +39,7 @@ DEGREES = (
     *("phase", "start", "unit", "blocks", "layers", "trainable_parameters", "fine_tuning_ratio"),
     *("epochs", "best_epoch", "val_loss", "val_accuracy", "val_auc", "test_accuracy", "test_auc", "seconds", "kept"),
 )
+IMAGES = ("path", "label", "group", "split", "sha256")  # the columns of `splits.csv`
 EXAMPLES = "examples"  # the folder of the pictures that `examples.json` names
 FOLDS = "folds"  # the folder of a cross-validation's runs; their table is `folds.csv`
 SPLITS = ("train", "val", "test")
@@ -198,6 +201,25 @@ class RunDir:
             raise InputError(f"RUN must have all its files, readable. Received: {str(self.path)!r}: {fault}.")
         return content
 
+    def splits(self) -> list[dict[str, str]]:
+        """Return the rows of `splits.csv`: the run's images, each with the columns `IMAGES`.
+
+        Raises:
+            InputError: If the file is missing or is not as `tlmed train` writes it.
+        """
+        path = self / "splits.csv"
+        try:
+            rows = read_csv(path)
+            fault = _find_splits_fault(rows)
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            fault = f"{type(error).__name__}: {error}"
+        if fault:
+            raise InputError(
+                f"`splits.csv` of a run must be as `tlmed train` wrote it, with the columns {','.join(IMAGES)}. "
+                f"Received: {path}: {fault}."
+            )
+        return rows
+
     @contextlib.contextmanager
     def open(self, fresh: bool = False) -> Iterator[None]:
         """Make the directory, and keep other processes from writing to it inside the block.
@@ -295,6 +317,22 @@ class RunDir:
             write_csv(self / "history.csv", HISTORY, rows)
         else:
             (self / "history.csv").unlink(missing_ok=True)
+
+
+def _find_splits_fault(rows: list[dict]) -> str:
+    """Return what is wrong with the rows of a `splits.csv`; nothing where all is well."""
+    if not rows:
+        return "it names no image"
+    columns = [name for name in rows[0] if name is not None]
+    if tuple(columns) != IMAGES:
+        return f"the columns {','.join(columns)}"
+    for line, row in enumerate(rows, 2):
+        if None in row or None in row.values():
+            return f"row {line} has not {len(IMAGES)} fields"
+        if row["split"] not in SPLITS or not re.fullmatch("[0-9a-f]{64}", row["sha256"]):
+            return f"split={row['split']!r} and sha256={row['sha256']!r} in row {line}"
+    twice = [path for path, number in Counter(row["path"] for row in rows).items() if number > 1]
+    return f"{twice[0]!r} twice" if twice else ""
 
 
 def find_run(path: str | Path, complete: bool = True) -> RunDir:

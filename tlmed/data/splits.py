@@ -13,8 +13,6 @@ from tlmed.rundir import SPLITS
 from tlmed.seeds import derive
 from tlmed.words import count, listed
 
-HEADER = ("path", "label", "group", "split", "sha256")
-
 
 def assign_splits(
     table: Table, sha256: Sequence[str], scheme: Sequence[float] | KFold, seed: int
@@ -270,7 +268,7 @@ def _check_given(table: Table, given: np.ndarray) -> None:
 
 
 def list_rows(table: Table, splits: np.ndarray, sha256: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return what `splits.csv` says of every image: the columns `HEADER`."""
+    """Return what `splits.csv` says of every image: the columns `tlmed.rundir.IMAGES`."""
     groups = table.groups or [""] * len(table)
     names = (table.classes[label] for label in table.labels)
     return list(zip(table.paths, names, groups, map(str, splits), sha256, strict=True))

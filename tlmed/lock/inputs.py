@@ -8,7 +8,7 @@ from tlmed import backbones
 from tlmed.cache import cache_folder
 from tlmed.data import open_source
 from tlmed.data.reading import is_readable, read_digests
-from tlmed.data.splits import HEADER, assign_splits, list_rows
+from tlmed.data.splits import assign_splits, list_rows
 from tlmed.data.table import Table
 from tlmed.data.trusted import TrustedDigests
 from tlmed.environment import describe_code, describe_environment
@@ -16,7 +16,7 @@ from tlmed.errors import InputError
 from tlmed.lock.content import name_streams
 from tlmed.lock.file import Lock
 from tlmed.recipe import Recipe, changed_modules, flatten, load_recipe, shipped_recipes, to_json
-from tlmed.rundir import format_csv
+from tlmed.rundir import IMAGES, format_csv
 
 
 def repeat_recipe(lock: Lock, source: str | None, weights: Sequence[str]) -> Recipe:
@@ -97,7 +97,7 @@ def _describe_data(lock, recipe, trust) -> dict:
     except (OSError, ValueError) as error:
         raise InputError(f"Every image must be readable. Received: data={recipe.data.source}: {error}.") from error
     splits, _ = assign_splits(table, digests, recipe.data.split, recipe.seed)
-    lines = format_csv(HEADER, list_rows(table, splits, digests))
+    lines = format_csv(IMAGES, list_rows(table, splits, digests))
     return {"rows": lines.removesuffix("\n").split("\n"), "left_out": broken}
 
 

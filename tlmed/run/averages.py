@@ -177,12 +177,12 @@ def _describe_fold(name, result, sizes) -> dict:
 
 
 def _count_splits(fold) -> dict[str, int]:
-    rows = read_csv(fold / "splits.csv")
+    rows = fold.splits()
     return {split: sum(row["split"] == split for row in rows) for split in ("train", "val", "test")}
 
 
 def _count_groups(fold) -> int:
-    return len({row["group"] or row["path"] for row in read_csv(fold / "splits.csv")})
+    return len({row["group"] or row["path"] for row in fold.splits()})
 
 
 def _write_table(run, split, folds, results, timings, sizes) -> None:

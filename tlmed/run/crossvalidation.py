@@ -4,19 +4,20 @@ import contextlib
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tlmed.cluster import find_cluster
+from tlmed.data import ImageSet
+from tlmed.data.recorded import compare_rows, to_rows
 from tlmed.errors import InputError, TlmedError
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.recipe import KFold, Recipe
 from tlmed.report.folds import write_folds_report
 from tlmed.run.averages import write_averages
 from tlmed.run.records import holds_same_recipe, write_recipe
-from tlmed.rundir import FOLDS, RunDir, read_csv
+from tlmed.rundir import FOLDS, RunDir
 from tlmed.voice import Voice
-from tlmed.words import listed
 
 _DIGITS = 2  # of a fold's number in paths, at least
 
@@ -43,7 +44,7 @@ def cross_validate(
         recipe: With a `KFold` that names no fold.
         out: The run directory.
         train_fold: Trains a run unless it is complete, given its recipe, its directory, `fresh`, and `begin`, to be
-            called when its inputs are prepared and before anything is written.
+            called with its images when its inputs are prepared and before anything is written.
         recipe_file: As for `train`.
         fresh: Start over.
         voice: Where to tell what happens.
@@ -64,10 +65,10 @@ def cross_validate(
         folds = [RunDir(run / FOLDS / name) for name in name_folds(split)]
         for number, fold in enumerate(folds, 1):
             voice.say(f"Fold {number} of {len(folds)}: {fold.path}")
-            begin = functools.partial(_begin, enter, run, number, split)
+            begin = functools.partial(_begin, enter, run, number, split, folds[0])
             with _explained(run, fold, number, len(folds)):
                 train_fold(_name_fold(recipe, number), fold.path, fresh=fresh, begin=begin)
-            _check_same_images(folds[0], fold)
+            _check_same_images(folds[0], fold, fold.splits())
         enter()
         run.mark(f"Averaging {len(folds)} folds.")
         result = write_averages(run, split, folds)
@@ -114,8 +115,10 @@ def _opened(run, recipe, recipe_file, fresh) -> Iterator[None]:
         yield
 
 
-def _begin(enter, run, number, split) -> None:
+def _begin(enter, run, number, split, first: RunDir, images: ImageSet) -> None:
     enter()
+    if number > 1:  # before the fold is trained: afterwards its work would be lost
+        _check_same_images(first, RunDir(run / FOLDS / name_folds(split)[number - 1]), to_rows(images))
     run.mark(f"Training fold {number} of {split.folds}.")
 
 
@@ -135,15 +138,10 @@ def _explained(run, fold, number, folds) -> Iterator[None]:
         raise clear from error
 
 
-def _check_same_images(first: RunDir, fold: RunDir) -> None:
+def _check_same_images(first: RunDir, fold: RunDir, rows: Sequence[Mapping[str, str]]) -> None:
     """Refuse a fold of other images than the first one's: their splits would not fit together."""
-    old, new = (
-        {row["path"]: (row["label"], row["group"], row["sha256"]) for row in read_csv(run / "splits.csv")}
-        for run in (first, fold)
-    )
-    found = [path for path in {**old, **new} if old.get(path) != new.get(path)]
-    if found:
+    if found := compare_rows(first.splits(), rows).name():
         raise InputError(
             "All folds must be of the same images; --fresh trains all of them again. "
-            f"Received: {fold.path} with other images than {first.path}: {listed(sorted(found))}."
+            f"Received: {fold.path} with other images than {first.path}: {'; '.join(found)}."
         )

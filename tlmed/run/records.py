@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tlmed.data import ImageSet
-from tlmed.data.splits import HEADER, list_rows
+from tlmed.data.recorded import compare_rows, to_rows
 from tlmed.environment import describe_code, describe_environment, peak_memory_mb
 from tlmed.errors import InputError
 from tlmed.recipe import (
@@ -25,7 +25,7 @@ from tlmed.run.clock import Clock
 from tlmed.run.outcome import Outcome
 from tlmed.run.preparation import Prepared
 from tlmed.run.workers import Workers
-from tlmed.rundir import RunDir, read_csv, write_csv, write_json, write_text
+from tlmed.rundir import IMAGES, RunDir, write_csv, write_json, write_text
 from tlmed.voice import Voice
 from tlmed.words import listed
 
@@ -53,12 +53,12 @@ def open_run(workers: Workers, recipe: Recipe, recipe_file, images: ImageSet, fr
     """Make the run directory, or go on in it, as its only writer: with the recipe and the images that it began with."""
     run = workers.run
     with run.open(fresh):
-        rows = _rows(images)
+        rows = to_rows(images)
         if (run / "splits.csv").exists():
             _check_images(run, rows)
         workers.follow()
         run.mark("Started.")
-        write_csv(run / "splits.csv", HEADER, rows)
+        write_csv(run / "splits.csv", IMAGES, (row.values() for row in rows))
         write_recipe(run, recipe, recipe_file)
         yield
 
@@ -71,25 +71,14 @@ def write_recipe(run: RunDir, recipe: Recipe, recipe_file: Path | None) -> None:
 
 def describe_rows(images: ImageSet) -> dict[str, str]:
     """Return for every image, by its path, what must be the same in all workers."""
-    return {path: " ".join((*facts, sha256[:16])) for path, *facts, sha256 in _rows(images)}
-
-
-def _rows(images) -> list[tuple[str, ...]]:
-    return list_rows(images.table, images.splits, images.sha256)
+    return {
+        row["path"]: " ".join((row["label"], row["group"], row["split"], row["sha256"][:16])) for row in to_rows(images)
+    }
 
 
 def _check_images(run, rows) -> None:
     """Refuse images that are not those that the run began with, and name them."""
-    old = {row["path"]: tuple(row[name] for name in HEADER) for row in read_csv(run / "splits.csv")}
-    new = {row[0]: tuple(row) for row in rows}
-    changed = [
-        f"{path} ({', '.join(name for name, a, b in zip(HEADER, old[path], new[path], strict=True) if a != b)})"
-        for path in new
-        if path in old and old[path] != new[path]
-    ]
-    kinds = {"new": [*new.keys() - old.keys()], "gone": [*old.keys() - new.keys()], "changed": changed}
-    found = [f"{len(paths)} {kind}: {listed(sorted(paths))}" for kind, paths in kinds.items() if paths]
-    if found:
+    if found := compare_rows(run.splits(), rows, IMAGES[1:]).name():
         raise InputError(
             f"A run continues with the images that it began with; --fresh starts over. "
             f"Received: {run.path}: {'; '.join(found)}."

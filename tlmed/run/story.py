@@ -142,13 +142,13 @@ def _make_fold_trainer(train_one: Callable[..., None], backbone: keras.Model | N
     weights = backbone.get_weights() if backbone is not None else None
     read = []
 
-    def train_fold(recipe: Recipe, out: Path, fresh: bool, begin: Callable[[], None]) -> None:
+    def train_fold(recipe: Recipe, out: Path, fresh: bool, begin: Callable[[ImageSet], None]) -> None:
         if backbone is not None:
             backbone.set_weights(weights)
 
         def prepared(images: ImageSet) -> None:
             read[:] = [images]
-            begin()
+            begin(images)
 
         train_one(recipe, out, fresh=fresh, begin=prepared, read=read[0] if read else None)
 

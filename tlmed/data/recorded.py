@@ -1,0 +1,176 @@
+"""The images of a run, found again where they lie: by what its `splits.csv` says, never by dividing them anew."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tlmed.data.known import KnownPixels
+from tlmed.data.pipeline import ImageSet
+from tlmed.data.reading import read_all
+from tlmed.data.sources import open_source
+from tlmed.data.splits import list_rows
+from tlmed.errors import InputError
+from tlmed.rundir import IMAGES
+from tlmed.words import count, listed
+
+NAMED = 3  # images that a sentence names; it counts the others
+SAME = ("label", "group", "sha256")  # what must be as it was; the split is the run's, whatever the source says now
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How a source differs from the images that a run recorded.
+
+    Attributes:
+        new: Paths that the run does not know.
+        gone: Paths that the source no longer has.
+        changed: Paths of which something is another, with what that is.
+    """
+
+    new: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+    def name(self, limit: int = NAMED) -> list[str]:
+        """Return amounts and names, an entry for each kind that there is.
+
+        >>> Changes(new=("b.png", "c.png"), changed=("a.png (sha256)",)).name()
+        ['2 new: b.png, c.png', '1 changed: a.png (sha256)']
+        """
+        kinds = {"new": self.new, "gone": self.gone, "changed": self.changed}
+        return [f"{len(paths):,} {kind}: {listed(paths, limit)}" for kind, paths in kinds.items() if paths]
+
+
+def compare_rows(
+    old: Iterable[Mapping[str, str]], new: Iterable[Mapping[str, str]], columns: Sequence[str] = SAME
+) -> Changes:
+    """Compare images by their path.
+
+    Args:
+        old: What was recorded, a row per image with the columns of `splits.csv`.
+        new: What is there now.
+        columns: What must be the same.
+
+    >>> row = {"path": "a.png", "label": "ill", "group": "", "split": "test", "sha256": "0"}
+    >>> compare_rows([row], [{**row, "sha256": "1"}, {**row, "path": "b.png"}]).name()
+    ['1 new: b.png', '1 changed: a.png (sha256)']
+    """
+    old, new = ({row["path"]: row for row in rows} for rows in (old, new))
+    changed = []
+    for path in sorted(old.keys() & new.keys()):
+        if differ := [name for name in columns if old[path][name] != new[path][name]]:
+            changed.append(f"{path} ({', '.join(differ)})")
+    return Changes(tuple(sorted(new.keys() - old.keys())), tuple(sorted(old.keys() - new.keys())), tuple(changed))
+
+
+def to_rows(images: ImageSet) -> list[dict[str, str]]:
+    """Return what `splits.csv` says of images, as `RunDir.splits` gives it."""
+    lines = list_rows(images.table, images.splits, images.sha256)
+    return [dict(zip(IMAGES, line, strict=True)) for line in lines]
+
+
+@dataclass(frozen=True, eq=False)
+class Recalled:
+    """The images of a run as they are now.
+
+    Attributes:
+        images: Those of the run that the source still has and that can be read, with the labels, groups and splits
+            that the run recorded.
+        same: Which rows of them are as they were, bool [n]; the others must not be scored.
+        changes: What is new, gone or changed since.
+    """
+
+    images: ImageSet
+    same: np.ndarray
+    changes: Changes
+
+
+def recall(
+    source: str | Path,
+    image_size: tuple[int, int],
+    recorded: Sequence[Mapping[str, str]],
+    classes: Sequence[str],
+    left_out: Iterable[str] = (),
+    known: KnownPixels | None = None,
+    memory_bytes: int = 2**30,
+) -> Recalled:
+    """Read again the images that a run recorded.
+
+    Args:
+        source: Any form that `open_source` takes.
+        image_size: Height and width in pixels.
+        recorded: The rows of the run's `splits.csv`.
+        classes: The run's classes, in order.
+        left_out: Paths that the run left out, because they could not be read: they are not new.
+        known: As for `load`.
+        memory_bytes: As for `load`.
+
+    Raises:
+        InputError: The source cannot be used, or the record names a class that the run does not have.
+    """
+    if strange := sorted({row["label"] for row in recorded} - set(classes)):
+        raise InputError(
+            f"The labels of `splits.csv` must be classes of the run: {', '.join(classes)}. Received: {listed(strange)}."
+        )
+    left_out = set(left_out)
+    table = open_source(source)
+    rows = {row["path"]: row for row in recorded}
+    others = [path for path in table.paths if path not in rows and path not in left_out]
+    table = table.take([number for number, path in enumerate(table.paths) if path in rows])
+    digests, broken, pixels = read_all(table, tuple(image_size), memory_bytes, known)
+    labels = [table.classes[label] for label in table.labels]
+    lines = zip(table.paths, labels, table.groups or [""] * len(table), digests, strict=True)
+    found = [dict(zip(("path", *SAME), line, strict=True)) for line in lines]
+    readable = [number for number in range(len(table)) if number not in broken]
+    unread = {table.paths[number]: reason for number, reason in broken.items()}
+    changes = compare_rows(recorded, [row for row in found if row["path"] not in unread])
+    same = [all(found[number][name] == rows[table.paths[number]][name] for name in SAME) for number in readable]
+    changes = Changes(
+        tuple(others),
+        tuple(path for path in changes.gone if path not in unread),
+        (*changes.changed, *(f"{path} ({reason})" for path, reason in unread.items())),
+    )
+    table = _with_record(table.take(readable), rows, classes)
+    splits = np.array([rows[path]["split"] for path in table.paths], dtype=object)
+    digests = tuple(digests[number] for number in readable)
+    images = ImageSet(table, splits, digests, tuple(image_size), (), (), (), False, pixels)
+    return Recalled(images, np.array(same, bool), changes)
+
+
+def _with_record(table, rows, classes):
+    """Return a table with the classes, labels and groups that the run recorded."""
+    number = {name: index for index, name in enumerate(classes)}
+    groups = tuple(rows[path]["group"] for path in table.paths)
+    return replace(
+        table,
+        classes=tuple(classes),
+        labels=np.array([number[rows[path]["label"]] for path in table.paths], np.int64),
+        groups=groups if any(groups) else None,
+    )
+
+
+def describe_changes(recalled: Recalled, tested: int) -> list[str]:
+    """Return what a user should know of images that are not as the run recorded them, with what is left to score.
+
+    Args:
+        recalled: From `recall`.
+        tested: How many test images the run recorded.
+    """
+    found = recalled.changes
+    kinds = {
+        ("was added and is", "were added and are"): found.new,
+        ("has gone and is", "have gone and are"): found.gone,
+        ("has changed and is", "have changed and are"): found.changed,
+    }
+    sentences = [
+        f"Since the run was trained, {count(len(paths), 'image')} {one if len(paths) == 1 else many} not "
+        f"scored: {listed(paths, NAMED)}."
+        for (one, many), paths in kinds.items()
+        if paths
+    ]
+    left = int((recalled.same & (recalled.images.splits == "test")).sum())
+    if left < tested:
+        sentences.append(f"{left} of the run's {count(tested, 'test image')} are scored.")
+    return sentences
