@@ -496,6 +496,9 @@ def test_a_fold_is_not_trained_on_other_images_than_the_first(crossed, images, t
     out = tmp_path / "run"
     shutil.copytree(crossed[0].path / "folds" / "01", out / "folds" / "01")
     shutil.copytree(images, tmp_path / "images")
+    recipe = RunDir(out / "folds" / "01").json("recipe.json")
+    recipe["data"]["source"] = str(tmp_path / "images")
+    (out / "folds" / "01" / "recipe.json").write_text(json.dumps(recipe))
     Image.fromarray(draw(0, 99)).save(tmp_path / "images" / "benign" / "added.png")
     with pytest.raises(InputError, match=r"All folds must be of the same images.*: 1 new: benign/added.png"):
         tlmed.train(small(), out, tmp_path / "images", recipe_file=find_recipe(NAME))
