@@ -102,15 +102,18 @@ def assert_close(old, new):
 
 def test_a_whole_session(images, tmp_path):
     run = tmp_path / "run"
-    status, out, err = tlmed("train", "feature_extractor", "--data", images, "--out", run, *small())
+    status, out, err = tlmed("train", "feature_extractor", "--data", images, "--out", run, "--name", "None", *small())
     assert (status, err) == (0, "")
+    assert "<h1>None</h1>" in (run / "report.html").read_text()
     assert "head  epoch 1/1" in out
     assert f"Report: {run / 'report.html'}" in out
     assert "auc" in out
 
-    status, out, err = here("train", "feature_extractor", "--data", images, "--out", run, *small())
+    words = ("train", "feature_extractor", "--data", images, "--out", run, *small())
+    status, out, err = here(*words, "--name", "None, of <ward 7>")
     assert status == 0
     assert "complete already" in out
+    assert "Its title stays 'None'." in out
 
     status, out, err = here("evaluate", run, "--out", tmp_path / "again")
     assert (status, err) == (0, "")

@@ -332,6 +332,12 @@ def test_a_fold_is_named_with_its_run(tmp_path):
     assert compare(runs).images == IMAGES
 
 
+def test_runs_are_called_by_their_titles_where_these_tell_them_apart(tmp_path):
+    titles = ("Ward 7", "the same", "the same", None)
+    runs = [write_run(tmp_path / f"r{i}", seed=i, name=title) for i, title in enumerate(titles)]
+    assert [result.name for result in read_results(runs)] == ["Ward 7", "r1", "r2", "r3"]
+
+
 def test_unfinished_runs_are_refused(two):
     (two[1] / "UNFINISHED").write_text("Training.")
     refuse(two, "must be complete", str(two[1]))

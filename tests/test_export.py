@@ -262,6 +262,13 @@ def test_the_hub_reads_what_the_card_says_to_programs(run, read):
     assert results[1].metric_name == "AUC, mean over the classes"
 
 
+def test_the_card_has_the_title_of_the_run(run, read):
+    write_json(run / "recipe.json", {**run.json("recipe.json"), "name": "Ward *7*"})
+    card = read(run)
+    assert card.data.model_name == "Ward *7*"
+    assert r"# Ward \*7\*" in card.text
+
+
 def test_the_card_tells_scores_with_intervals_methods_and_baselines(run, read):
     text, content = read(run).text, run.json("metrics.json")
     for name, entry in {"Accuracy": content["metrics"]["accuracy"], "AUC": content["metrics"]["auc"]}.items():

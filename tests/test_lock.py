@@ -272,6 +272,12 @@ def test_a_recipe_that_changed_is_found_and_the_field_named(field, setting, copy
     assert (difference.part, difference.name, difference.kind) == ("recipe", field, "input")
 
 
+def test_another_title_is_no_difference(copy):
+    file = copy / "mine.py"
+    file.write_text(to_source(override(load_recipe(file), ["name=Ward 7"])))
+    assert check(copy, recipe_file=file).differences == []
+
+
 def test_a_shipped_recipe_that_changed_is_found_and_what_was_set_is_not(finished, monkeypatch, tmp_path):
     lock = read_lock(finished.path)
     assert lock.content["recipe"]["shipped"]

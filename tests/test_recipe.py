@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import math
 import subprocess
 import sys
@@ -14,11 +15,14 @@ from tlmed.recipe import (
     Images,
     Phase,
     Recipe,
+    digest,
     find_recipe,
+    from_json,
     load_recipe,
     override,
     shipped_recipes,
     summary,
+    to_json,
     to_source,
 )
 
@@ -115,6 +119,12 @@ FAULTS = [
     (hybrid(pooling="mean"), "`head.pooling`", "pooling='mean'"),
     (hybrid(dropout=0.5), "`head.dropout` is not a field of Hybrid", "dropout=0.5"),
     ({"head": "SVC"}, "`head` must be a Dense(...) or a Hybrid(...)", "head='SVC'"),
+    ({"name": ""}, "`name` must be a text of one line", "name=''"),
+    ({"name": " \u3000"}, "`name`", "name="),
+    ({"name": "two\nlines"}, "`name`", r"name='two\nlines'"),
+    ({"name": "half \udc80"}, "`name`", r"name='half \udc80'"),
+    ({"name": "x" * 201}, "at most 200 characters", "name='xxx"),
+    ({"name": 7}, "`name`", "name=7"),
     ({"data": Images("x", batchsize=3)}, "Did you mean 'batch_size'?", "batchsize=3"),
     ({"sed": 3}, "Did you mean 'seed'?", "sed=3"),
 ]
@@ -127,6 +137,17 @@ def test_a_fault_names_field_rule_and_received_value(fields, rule, received):
     assert len(caught.value.faults) == 1
     assert rule in str(caught.value)
     assert received in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["None", "a, b", "<b>&'\"", "\u8d85\u97f3\u6ce2 2026", "\u0928\u092e\u0938\u094d\u200d\u0924\u0947"]
+)
+def test_a_title_is_any_text_of_one_line_and_decides_nothing(name, tmp_path):
+    recipe = dataclasses.replace(make(), name=name)
+    assert digest(recipe) == digest(make())
+    assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe
+    (tmp_path / "titled.py").write_text(to_source(recipe), encoding="utf-8")
+    assert load_recipe(tmp_path / "titled.py") == recipe
 
 
 def test_all_faults_are_reported_at_once():

@@ -379,6 +379,18 @@ def test_the_page_tells_what_was_asked_done_and_found(page):
     assert "synthetic" not in text
 
 
+def test_a_run_has_the_title_that_it_was_given(tmp_path):
+    folder = write_run(tmp_path / "run")
+    edit(folder / "recipe.json", lambda content: content.update(name="<b>Ward</b> \u8d85\u97f3\u6ce2"))
+    page = write_report(folder).read_text(encoding="utf-8")
+    title = "&lt;b&gt;Ward&lt;/b&gt; \u8d85\u97f3\u6ce2"
+    assert f"<title>{title}</title>" in page
+    assert f"<h1>{title}</h1>" in page
+    assert "MobileNetV2: run" in page
+    edit(folder / "recipe.json", lambda content: content["data"].update(split={"k": 3, "fold": 2}))
+    assert f"<h1>{title}, fold 2</h1>" in write_report(folder).read_text(encoding="utf-8")
+
+
 def test_every_score_stands_beside_its_interval(tmp_path):
     folder = write_run(tmp_path / "run")
     text = Reader(write_report(folder).read_text()).text

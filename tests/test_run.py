@@ -17,6 +17,7 @@ from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.plan import memory_needed
 from tlmed.recipe import find_recipe, load_recipe, override
 from tlmed.run import preparation, schedule
+from tlmed.run.records import holds_same_recipe, write_recipe
 from tlmed.rundir import FILES, HISTORY, RunDir, read_csv
 
 HYBRID_ONLY = {"classifier.skops", "search.csv"}
@@ -34,6 +35,19 @@ def test_a_run_directory_holds_what_the_contract_names(finished):
     assert list(folder.json("recipe.json")["data"]["image_size"]) == [32, 32]
     assert {"versions", "devices", "threads", "seed", "git_commit", "weights"} <= set(folder.json("environment.json"))
     assert (finished.path / "recipe.py").read_text() == (find_recipe("fine_tuning")).read_text()
+
+
+def test_a_run_of_another_title_is_a_run_of_the_same_recipe_and_keeps_its_own(tmp_path):
+    folder, titled = RunDir(tmp_path), dataclasses.replace(small(), name="Ward 7")
+    write_recipe(folder, titled, None)
+    for name, kept in (("Ward 8", "Ward 8"), (None, "Ward 8")):
+        recipe = dataclasses.replace(titled, name=name)
+        assert holds_same_recipe(folder, recipe)
+        write_recipe(folder, recipe, None)
+        assert folder.json("recipe.json")["name"] == kept
+    with pytest.raises(InputError, match="seed=0 there, 1 here") as caught:
+        holds_same_recipe(folder, dataclasses.replace(titled, seed=1, name="Ward 9"))
+    assert "Ward" not in str(caught.value)
 
 
 def test_splits_csv_lists_every_image_with_its_hash(finished, images):

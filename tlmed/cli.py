@@ -98,9 +98,12 @@ def cli():
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and list them.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if images leak between splits.")
 @click.option("--fresh", is_flag=True, help="Start over where a run is already.")
-def train(recipe, data, settings, positive, strategy, seed, out, skip_bad, strict, fresh):
+@click.option("--name", "title", metavar="TITLE", help="The title of the report.")
+def train(recipe, data, settings, positive, strategy, seed, out, skip_bad, strict, fresh, title):
     """Train RECIPE (a file or a shipped recipe's name) and evaluate the result."""
     file, recipe = _load(recipe, data, settings, positive, strategy, seed)
+    if title is not None:
+        recipe = dataclasses.replace(recipe, name=title)
     from tlmed.quiet import import_tensorflow
 
     import_tensorflow()

@@ -1,6 +1,7 @@
 """What runs hold that a comparison needs, read and checked one by one."""
 
 import csv
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -38,7 +39,7 @@ class Result:
 
     Attributes:
         path: The run directory, as it was given.
-        name: As much of its path as tells it from the others.
+        name: Its title, or as much of its path as tells it from the others.
         recipe: `recipe.json`.
         plan: `plan.json`; empty for a cross-validation.
         environment: `environment.json`; of a cross-validation that of its first fold.
@@ -114,7 +115,17 @@ def read_results(paths: Sequence[str | Path]) -> tuple[Result, ...]:
     if twice := [str(path) for path, place in zip(paths, places, strict=True) if places.count(place) > 1]:
         raise InputError(f"Each run must be given once. Received: {', '.join(twice)}, the same directory.")
     runs = [_find(path) for path in paths]
-    return tuple(_read(run, name) for run, name in zip(runs, shorten(places), strict=True))
+    return _use_titles([_read(run, name) for run, name in zip(runs, shorten(places), strict=True)])
+
+
+def _use_titles(results: Sequence[Result]) -> tuple[Result, ...]:
+    """Call a run by its own title where that tells it from all others."""
+    titles = [result.recipe.get("name") for result in results]
+    taken = Counter([*titles, *(result.name for result in results)])
+    return tuple(
+        dataclasses.replace(result, name=title) if title and taken[title] == 1 else result
+        for result, title in zip(results, titles, strict=True)
+    )
 
 
 def shorten(paths: Sequence[Path]) -> list[str]:
@@ -184,7 +195,7 @@ def _check_parts(path, content) -> None:
     """Refuse parts of another kind than `tlmed train` writes; missing ones are those of an older version."""
     lists = {} if path.name == "recipe.json" else _LISTS  # whose phases may be degrees
     wrong = [name for name, numbers in lists.items() if not _is_list(content.get(name, []), numbers)]
-    kinds = _KINDS if path.name == "metrics.json" else {"data": dict}
+    kinds = _KINDS if path.name == "metrics.json" else {"data": dict, "name": str | None}
     wrong += [name for name, kind in kinds.items() if name in content and not isinstance(content[name], kind)]
     if wrong:
         names = ", ".join(f"`{name}`" for name in wrong)

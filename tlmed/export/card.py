@@ -50,7 +50,7 @@ def _write(content) -> str:
         "How to use it": _show_usage(content),
         "How to repeat it": _describe_run(content),
     }
-    parts = [write_front_matter(content), f"# {plain(content.name)}", _introduce(content)]
+    parts = [write_front_matter(content), f"# {plain(content.title)}", _introduce(content)]
     parts += [f"## {title}\n\n{text}" for title, text in sections.items()]
     return "\n\n".join(parts) + "\n"
 

@@ -33,6 +33,11 @@ class Content:
     timing: Mapping
 
     @property
+    def title(self) -> str:
+        """What the run is called: its own title, or the name of its directory."""
+        return self.recipe.get("name") or self.name
+
+    @property
     def backbones(self) -> list[str]:
         """The names of the backbones, of which most runs have one."""
         return _as_list(self.recipe["backbone"])

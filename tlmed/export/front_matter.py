@@ -30,7 +30,7 @@ def write_front_matter(content: Content) -> str:
         "pipeline_tag": TASK,
         "tags": _make_tags(content),
         "metrics": [name for name in types if name in HUB_METRICS],
-        "model-index": [{"name": content.name, "results": [_describe_result(content, defined)]}] if defined else None,
+        "model-index": [{"name": content.title, "results": [_describe_result(content, defined)]}] if defined else None,
     }
     return f"---\n{to_yaml({name: value for name, value in fields.items() if value})}\n---"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tlmed.environment import name_family
 from tlmed.lock.content import read_rows
 from tlmed.lock.words import shorten, show
-from tlmed.recipe import flatten, from_json, to_json
+from tlmed.recipe import UNDECIDING, flatten, from_json, to_json
 from tlmed.words import listed
 
 # What a difference can mean for the result.
@@ -16,7 +16,7 @@ _COLUMNS = {"sha256": "content", "label": "label", "group": "group", "split": "s
 MOST_PATHS = 5
 DIGEST_DIGITS = 64
 _OF_SPLITS = ("seed", "data.split")
-_IGNORED_FIELDS = ("data.source", "weights")  # images and weights are compared themselves
+_IGNORED_FIELDS = ("data.source", "weights", *UNDECIDING)  # images and weights are compared themselves
 
 
 @dataclass(frozen=True)

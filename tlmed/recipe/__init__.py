@@ -7,7 +7,7 @@ This package imports neither Keras nor TensorFlow; loading a recipe takes millis
 from tlmed.recipe.files import find_recipe, load_recipe, shipped_recipes, summary
 from tlmed.recipe.modules import changed_modules, digest_modules
 from tlmed.recipe.recipe import MONITORS, THRESHOLD_RULE, Recipe, find_faults
-from tlmed.recipe.resolved import digest, flatten, from_json, name_differences, to_json
+from tlmed.recipe.resolved import UNDECIDING, digest, flatten, from_json, name_differences, to_json
 from tlmed.recipe.sections import (
     BATCH_NORM,
     OPTIMIZERS,
@@ -36,6 +36,7 @@ __all__ = [
     "STARTS",
     "STRATEGIES",
     "THRESHOLD_RULE",
+    "UNDECIDING",
     "UNITS",
     "Augment",
     "Degrees",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import unicodedata
 
 from tlmed.errors import InputError
 from tlmed.recipe.rules import find_field_faults, must, one_of, optional_count, section
@@ -23,6 +24,8 @@ from tlmed.recipe.sections import (
 CLASS_WEIGHTS = ("none", "balanced")
 KEEP = ("best", "last")
 MONITORS = {"val_auc": "max", "val_accuracy": "max", "val_loss": "min"}
+LONGEST_NAME = 200  # characters
+_NO_LETTERS = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, halves of characters, ends of lines and paragraphs
 THRESHOLD_RULE = re.compile(r"youden|(sensitivity|specificity)>=(0?\.\d+|1(?:\.0+)?|0)")
 
 
@@ -32,6 +35,12 @@ def _one_name_or_several(value) -> bool:
 
 def _rule_or_score(value) -> bool:
     return bool(THRESHOLD_RULE.fullmatch(value)) if isinstance(value, str) else 0 <= value <= 1
+
+
+def _one_line(value) -> bool:
+    """Tell whether a text of any script can stand as a title."""
+    plain = not any(unicodedata.category(letter) in _NO_LETTERS for letter in value)
+    return plain and bool(value.strip()) and len(value) <= LONGEST_NAME
 
 
 @section
@@ -77,6 +86,8 @@ class Recipe:
             `data.batch_size` that was raised with them.
         tensorboard: Write event files for TensorBoard into the run.
         phase_patience: Phases without improvement of `monitor` after which no later phase is tried; None: all are.
+        name: The title of the run's report; None: the backbone and the run directory. It decides nothing: a run of
+            another title is a run of the same recipe.
 
     Raises:
         InputError: With every fault of the recipe.
@@ -121,6 +132,11 @@ class Recipe:
     distribute: str = one_of(STRATEGIES, default="auto")
     scale_learning_rate: bool = must("True or False", lambda _: True, default=False)
     tensorboard: bool = must("True or False", lambda _: True, default=False)
+    name: str | None = must(
+        f"a text of one line and at most {LONGEST_NAME} characters, or None",
+        lambda name: name is None or _one_line(name),
+        default=None,
+    )
 
     def __post_init__(self):
         if faults := find_faults(self):

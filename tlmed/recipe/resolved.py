@@ -9,6 +9,8 @@ import typing
 from tlmed.errors import InputError
 from tlmed.recipe.recipe import Recipe, find_faults
 
+UNDECIDING = ("name",)  # fields that say nothing of what is trained or scored
+
 
 def to_json(recipe: Recipe) -> dict:
     """Return a recipe's fields, with lists for tuples."""
@@ -49,9 +51,11 @@ def flatten(content, path: str = "") -> dict:
 
 
 def digest(recipe: Recipe) -> str:
-    """Return the SHA-256 of all that a recipe says, except where the images lie: 64 hexadecimal digits."""
+    """Return the SHA-256 of all that decides a run, but for where the images lie: 64 hexadecimal digits."""
     content = to_json(recipe)
     del content["data"]["source"]
+    for name in UNDECIDING:
+        del content[name]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

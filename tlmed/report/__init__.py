@@ -17,7 +17,7 @@ from tlmed.report.images import is_synthetic, show_images, show_warnings
 from tlmed.report.schedule import show_certificate, show_history, show_phases
 from tlmed.report.scores import show_baselines, show_scores, show_subgroups
 from tlmed.report.story import show_recipe, tell_story
-from tlmed.report.words import join
+from tlmed.report.words import name_run, title_run
 
 __all__ = ["REQUIRED", "Content", "make_page", "read_content", "write_report"]
 
@@ -64,5 +64,5 @@ def make_page(content: Content) -> str:
     }
     sections = {title: part for title, part in sections.items() if part}
     sections["CLAIM 2024 checklist"] = show_checklist(content, sections)
-    title = f"{join(content.recipe.get('backbone', 'Run'))}: {content.name}"
-    return frame(title, content.metrics, sections, is_synthetic(content))
+    title, run = (call(content.recipe, content.name) for call in (title_run, name_run))
+    return frame(title, content.metrics, sections, is_synthetic(content), run)

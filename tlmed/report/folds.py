@@ -14,7 +14,7 @@ from tlmed.report.frame import frame
 from tlmed.report.images import is_synthetic
 from tlmed.report.scores import show_baselines, show_subgroups
 from tlmed.report.story import show_recipe
-from tlmed.report.words import duration, enumerate_names, interval_of, join, name_metric, number
+from tlmed.report.words import duration, enumerate_names, interval_of, join, name_metric, name_run, number, title_run
 from tlmed.words import count
 
 _SHOWN = ("auc", "accuracy", "sensitivity", "specificity")  # of each fold; its own report has all
@@ -74,8 +74,8 @@ def make_folds_page(content: FoldsContent) -> str:
         "Environment of the first fold": show_environment(content.environment),
         "Recipe": show_recipe(content.source, content.recipe, content.environment),
     }
-    title = f"{join(content.recipe.get('backbone', 'Run'))}, cross-validated: {content.name}"
-    return frame(title, content.metrics, sections, is_synthetic(content))
+    title, run = (call(content.recipe, content.name, ", cross-validated") for call in (title_run, name_run))
+    return frame(title, content.metrics, sections, is_synthetic(content), run)
 
 
 def _tell_story(content) -> str:

@@ -12,7 +12,7 @@ SYNTHETIC = (
 )
 
 
-def frame(title: str, metrics: Mapping, sections: Mapping[str, str], synthetic: bool) -> str:
+def frame(title: str, metrics: Mapping, sections: Mapping[str, str], synthetic: bool, run: str) -> str:
     """Return a whole page.
 
     Args:
@@ -20,10 +20,12 @@ def frame(title: str, metrics: Mapping, sections: Mapping[str, str], synthetic: 
         metrics: `metrics.json`.
         sections: Titles to HTML; a section without content is left out.
         synthetic: Whether the images were drawn by tlmed.
+        run: What the run is without a title of its own, plain text.
     """
+    about = "" if run == title else f" of <b>{text(run)}</b>"
     notice = f'<p class="notice">{text(SYNTHETIC)}</p>' if synthetic else ""
     return make_document(
         title,
-        f'<h1>{text(title)}</h1>\n<p class="soft">A report by tlmed. {text(NOT_A_DEVICE)}</p>\n{notice}\n'
+        f'<h1>{text(title)}</h1>\n<p class="soft">A report by tlmed{about}. {text(NOT_A_DEVICE)}</p>\n{notice}\n'
         f"{show_headline(metrics)}\n{join_sections({head: part for head, part in sections.items() if part})}",
     )

@@ -41,6 +41,29 @@ def join(parts: object) -> str:
     return " + ".join(map(str, parts)) if isinstance(parts, list) else "" if parts is None else str(parts)
 
 
+def name_run(recipe: Mapping, name: str, of: str = "") -> str:
+    """Return backbone and directory of a run, as plain text; the arguments are those of `title_run`."""
+    return f"{join(recipe.get('backbone', 'Run'))}{of}: {name}"
+
+
+def title_run(recipe: Mapping, name: str, of: str = "") -> str:
+    """Return what to call a run, as plain text: its own title, or its backbone and directory.
+
+    Args:
+        recipe: `recipe.json`; the run of one fold says which one.
+        name: The run directory's name.
+        of: What the run is, where it is more than one network.
+
+    >>> title_run({"backbone": "VGG16"}, "first"), title_run({"backbone": "VGG16", "name": "Ward 7"}, "first")
+    ('VGG16: first', 'Ward 7')
+    """
+    if not recipe.get("name"):
+        return name_run(recipe, name, of)
+    split = recipe.get("data", {}).get("split")
+    fold = split.get("fold") if isinstance(split, dict) else None
+    return f"{recipe['name']}{of}" + (f", fold {fold}" if fold is not None else "")
+
+
 def enumerate_names(names: Iterable[object]) -> str:
     """Return names as a sentence lists them, as HTML.
 

@@ -15,7 +15,7 @@ from tlmed.evaluation.lines import describe_metrics
 from tlmed.recipe import KFold, Recipe
 from tlmed.report.folds import write_folds_report
 from tlmed.run.averages import write_averages
-from tlmed.run.records import holds_same_recipe, write_recipe
+from tlmed.run.records import holds_same_recipe, say_complete, write_recipe
 from tlmed.rundir import FOLDS, RunDir
 from tlmed.voice import Voice
 
@@ -57,7 +57,7 @@ def cross_validate(
     _check_alone(recipe)
     run, split = RunDir(out), recipe.data.split
     if not fresh and run.exists and holds_same_recipe(run, recipe) and run.complete:
-        voice.say(f"{out} is complete already; --fresh trains it again.\nReport: {out / 'report.html'}")
+        voice.say(say_complete(run, recipe))
         return
     with contextlib.ExitStack() as stack:
         # Once, and when the first fold to be trained is prepared: --fresh clears what was here before.

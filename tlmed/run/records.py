@@ -11,6 +11,7 @@ from tlmed.data.recorded import compare_rows, to_rows
 from tlmed.environment import describe_code, describe_environment, peak_memory_mb
 from tlmed.errors import InputError
 from tlmed.recipe import (
+    UNDECIDING,
     Recipe,
     digest_modules,
     flatten,
@@ -31,11 +32,11 @@ from tlmed.words import listed
 
 
 def holds_same_recipe(run: RunDir, recipe: Recipe) -> bool:
-    """Tell whether a run directory holds this recipe; another one is an error that names the fields."""
+    """Tell whether a run directory holds this recipe, of any title; another one is an error that names the fields."""
     if not (run / "recipe.json").exists():
         return False
-    if differ := name_differences(run.json("recipe.json"), to_json(recipe)):
-        words = [f"{key}={old!r} there, {new!r} here" for key, old, new in differ]
+    differ = name_differences(run.json("recipe.json"), to_json(recipe))
+    if words := [f"{key}={old!r} there, {new!r} here" for key, old, new in differ if key not in UNDECIDING]:
         raise InputError(
             f"`--out` holds a run of another recipe; choose another directory, or --fresh to start over. "
             f"Received: {run.path}: {'; '.join(words)}."
@@ -44,8 +45,16 @@ def holds_same_recipe(run: RunDir, recipe: Recipe) -> bool:
 
 
 def flat_fields(recipe: Recipe) -> dict[str, str]:
-    """Return every field of a recipe as text, by its dotted name."""
-    return {name: repr(value) for name, value in flatten(to_json(recipe)).items()}
+    """Return every field of a recipe that decides a result as text, by its dotted name."""
+    return {name: repr(value) for name, value in flatten(to_json(recipe)).items() if name not in UNDECIDING}
+
+
+def say_complete(run: RunDir, recipe: Recipe) -> str:
+    """Return what to say of a run that there is nothing left to do for."""
+    said, title = f"{run.path} is complete already; --fresh trains it again.", run.json("recipe.json").get("name")
+    if recipe.name not in (None, title):
+        said += f" Its title stays {title!r}." if title else " It stays without a title."
+    return f"{said}\nReport: {run / 'report.html'}"
 
 
 @contextlib.contextmanager
@@ -64,7 +73,12 @@ def open_run(workers: Workers, recipe: Recipe, recipe_file, images: ImageSet, fr
 
 
 def write_recipe(run: RunDir, recipe: Recipe, recipe_file: Path | None) -> None:
-    """Write `recipe.json`, and `recipe.py`: the file that the recipe was loaded from, or code that makes it."""
+    """Write `recipe.json`, and `recipe.py`: the file that the recipe was loaded from, or code that makes it.
+
+    A run that goes on keeps its title where no other one is given.
+    """
+    if recipe.name is None and (run / "recipe.json").exists():
+        recipe = dataclasses.replace(recipe, name=run.json("recipe.json").get("name"))
     write_json(run / "recipe.json", to_json(recipe))
     write_text(run / "recipe.py", recipe_file.read_text("utf-8") if recipe_file else to_source(recipe))
 

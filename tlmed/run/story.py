@@ -31,6 +31,7 @@ from tlmed.run.records import (
     holds_same_recipe,
     keep_choices,
     open_run,
+    say_complete,
     warn_of_changes,
     write_timing,
 )
@@ -168,7 +169,7 @@ def _train_one(
     with working_together(fields, out) as workers:
         run, voice = workers.run, voice if workers.is_chief else SILENT
         if workers.decide(lambda: not fresh and run.exists and holds_same_recipe(run, recipe) and run.complete):
-            voice.say(f"{out} is complete already; --fresh trains it again.\nReport: {out / 'report.html'}")
+            voice.say(say_complete(run, recipe))
             return
         clock = Clock()
         with contextlib.ExitStack() as stack:
