@@ -656,12 +656,12 @@ def test_explanations_are_written_whole_and_named_apart(tmp_path, monkeypatch):
         assert picture.size == (2 * 224 + 8 + 16, 224 + 44 + 24)
     monkeypatch.setattr(Image.Image, "save", save_half)
     with pytest.raises(OSError, match="disk is full"):
-        write_explanations(folder, ["a/x.png", "b/x.png"], images, maps, method="grad-cam")
+        write_explanations(folder, ["a/x.png", "b/x.png"], images, maps, method="grad-cam", force=True)
     assert files[0].read_bytes() == before
     assert sorted(os.listdir(folder)) == ["a-x.grad-cam.png", "b-x.grad-cam.png"]
 
 
-def save_half(image, path, form):
+def save_half(image, path, form, **options):
     path.write_bytes(b"half")
     raise OSError("the disk is full")
 
@@ -670,7 +670,7 @@ def test_an_image_is_never_replaced_by_its_explanation(tmp_path):
     source = tmp_path / "x.grad-cam.png"
     Image.fromarray(make_images(1)[0]).save(source)
     other = tmp_path / "x.png"
-    with pytest.raises(InputError, match="must not replace the images"):
+    with pytest.raises(InputError, match="must not be what the command reads"):
         write_explanations(tmp_path, [str(source), str(other)], *[np.zeros((2, 4, 4))] * 2, method="grad-cam")
 
 

@@ -156,7 +156,7 @@ def test_pip_gives_the_hashes_and_takes_the_file(run, wheels, tmp_path):
     change(run, "environment", package_hashes={"keras": wheels["keras"]})
     text = write_requirements(run, hashes=True)
     assert pins_of(text) == [f"absl-py==2.5.1 --hash={wheels['absl-py']}", f"keras==3.15.1 --hash={wheels['keras']}"]
-    save(tmp_path / "requirements.txt", text)
+    save(tmp_path / "requirements.txt", text, "requirements")
     command = [*index_of_pip.PIP, "install", "--dry-run", "--require-hashes", "--no-deps", "--ignore-installed", "-r"]
     done = subprocess.run([*command, tmp_path / "requirements.txt"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -501,10 +501,10 @@ def test_a_missing_file_is_named(run, name):
 
 
 def test_an_export_is_written_whole_or_not_at_all(tmp_path):
-    save(tmp_path / "README.md", "ünï\n")
-    assert (tmp_path / "README.md").read_text(encoding="utf-8") == "ünï\n"
+    save(tmp_path / "README.md", "ünï\n", "card")
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == "ünï\n<!-- Made by tlmed export. -->\n"
     with pytest.raises(InputError, match=r"--out.* Received: .*nowhere"):
-        save(tmp_path / "nowhere" / "README.md", "")
+        save(tmp_path / "nowhere" / "README.md", "", "card")
     with pytest.raises(InputError, match="--out"):
-        save(tmp_path, "")
+        save(tmp_path, "", "card")
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]

@@ -15,7 +15,7 @@ import click
 from tlmed import __version__, stopping
 from tlmed.errors import InputError, RunFailed, TlmedError
 from tlmed.recipe import STRATEGIES, find_recipe, load_recipe, override, shipped_recipes, summary, to_source
-from tlmed.rundir import write_text
+from tlmed.rundir import check_targets, write_text
 from tlmed.voice import Voice
 
 UNFINISHED = 3
@@ -52,6 +52,10 @@ def _debug(command):
     return click.option(
         "--debug", is_flag=True, expose_value=False, help="Show a traceback where something goes wrong."
     )(command)
+
+
+def _force(command):
+    return click.option("--force", is_flag=True, help="Write over files that the same command made earlier.")(command)
 
 
 def _recipe_options(command):
@@ -144,8 +148,8 @@ def plan(recipe, data, settings, positive, strategy, seed, write, measure):
 def _new_recipe(path: Path, name: str, option: str) -> Path:
     """Return where to write a recipe: a file of that path, or of a name in that folder; nothing is written over."""
     target = path / name if path.is_dir() else path
+    check_targets(option, {target: lambda file: False})
     rules = {
-        "be a new file: nothing is written over": not target.exists(),
         "lie in a folder that exists": target.parent.is_dir(),
         "end in .py, as recipes do": target.suffix == ".py",
     }
@@ -163,8 +167,9 @@ def _new_recipe(path: Path, name: str, option: str) -> Path:
 @click.option("--positive", metavar="CLASS", help="The positive one of two classes, with --predictions.")
 @click.option("--prevalence", type=SHARE, help="The share of positives for predictive values.")
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and list them.")
+@_force
 @_debug
-def evaluate(run, data, moved, predictions, out, positive, prevalence, skip_bad):
+def evaluate(run, data, moved, predictions, out, positive, prevalence, skip_bad, force):
     """Score RUN on its test images again, or on other data, or score a file of predictions.
 
     The test images are those of the run's `splits.csv`; what was added, changed or deleted since is named and not
@@ -191,12 +196,13 @@ def evaluate(run, data, moved, predictions, out, positive, prevalence, skip_bad)
     from tlmed.evaluation.lines import describe_metrics
     from tlmed.training import show_features
 
+    read = [path for path in (data, predictions) if path is not None]
     if out is not None:
-        inference.check_evaluation_folder(out)
+        inference.check_evaluation_folder(out, force, read)
     voice = Voice(say=click.echo, warn=_warn, features=show_features)
     made, result = inference.evaluate(run, data, predictions, positive, prevalence, skip_bad, voice, moved)
     if out is not None:
-        inference.write_evaluation(out, made, result)
+        inference.write_evaluation(out, made, result, force, read)
     for line in describe_metrics(result):
         click.echo(line)
 
@@ -209,28 +215,31 @@ def evaluate(run, data, moved, predictions, out, positive, prevalence, skip_bad)
 @click.option("--explain", type=click.Path(path_type=Path), metavar="DIR", help="Write a picture of each image here.")
 @click.option("--method", type=click.Choice(EXPLANATIONS), help="How to explain; by default grad-cam, or occlusion.")
 @click.option("--block", metavar="NAME", help="The block that grad-cam and grad-cam++ show; by default the last.")
+@_force
 @_debug
-def predict(run, paths, out, skip_bad, explain, method, block):
+def predict(run, paths, out, skip_bad, explain, method, block, force):
     """Predict the class of images: a CSV with one row per image of PATHS, files or folders.
 
     With --explain, a PNG of each image shows where the evidence for the predicted class lies.
     """
     if explain is None and (method or block):
         raise click.UsageError("--method and --block go with --explain DIR.")
-    from tlmed.rundir import check_folder, find_run, write_csv, writing_out
+    from tlmed.evaluation.predictions import check_table
+    from tlmed.rundir import find_run, write_csv, writing_out
 
     run = find_run(run)
     if out is not None:
-        check_folder(out.parent, [out.name], make=False)
+        check_table(out, force, paths)
     from tlmed.quiet import import_tensorflow
 
     import_tensorflow()
     from tlmed import inference
 
-    header, rows, broken = inference.predict(run, paths, skip_bad, explain, method, block)
+    header, rows, broken = inference.predict(run, paths, skip_bad, explain, method, block, force)
     for path, reason in broken:
         _warn(f"{path} left out: {reason}")
     if out is not None:
+        check_table(out, force, paths)  # again: reading and scoring take their time
         with writing_out(out):
             write_csv(out, header, rows)
         return
@@ -243,8 +252,9 @@ def predict(run, paths, out, skip_bad, explain, method, block):
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Write a page and two tables here.")
 @click.option("--why", is_flag=True, help="Say why two runs differ: the cause, then all that is not the same.")
+@_force
 @_debug
-def compare(runs, out, why):
+def compare(runs, out, why, force):
     """Compare several runs on the same test images, or say why two of them differ.
 
     Scores and costs, and for every pair the difference with its interval and a corrected p-value. Cross-validations
@@ -254,7 +264,7 @@ def compare(runs, out, why):
         raise click.UsageError("Give two runs with --why, else two or more.")
     if why and out is not None:
         raise click.UsageError("Give --why or --out DIR, one of the two.")
-    for line in _explain(runs) if why else _compare(runs, out):
+    for line in _explain(runs) if why else _compare(runs, out, force):
         click.echo(line)
 
 
@@ -270,11 +280,13 @@ def _explain(runs) -> list[str]:
     return explain(*found)
 
 
-def _compare(runs, out) -> list[str]:
-    from tlmed.comparison import compare, describe_comparison, write_comparison
+def _compare(runs, out, force) -> list[str]:
+    from tlmed.comparison import check_targets, compare, describe_comparison, write_comparison
 
+    if out is not None:
+        check_targets(out, force)
     comparison = compare(runs)
-    written = [] if out is None else [f"Written: {', '.join(map(str, write_comparison(out, comparison)))}"]
+    written = [] if out is None else [f"Written: {', '.join(map(str, write_comparison(out, comparison, force)))}"]
     return [*describe_comparison(comparison), *written]
 
 
@@ -293,8 +305,9 @@ def _compare(runs, out) -> list[str]:
 @click.option("--junit", type=click.Path(path_type=Path), help="Write the comparison as JUnit XML.")
 @click.option("--summary", type=click.Path(path_type=Path), help="Write the comparison as Markdown.")
 @click.option("--trust-mtime", is_flag=True, help="Read no image again whose size and time of change are known.")
+@_force
 @_debug
-def reproduce(lock, check, quick, level, tolerance, data, weights, recipe, out, junit, summary, trust_mtime):
+def reproduce(lock, check, quick, level, tolerance, data, weights, recipe, out, junit, summary, trust_mtime, force):
     """Train again what RUN or LOCK (a lock.json) holds, and compare; exit 1 where a result moved.
 
     Nothing is read back from the run that is checked, and nothing is written into it.
@@ -308,7 +321,7 @@ def reproduce(lock, check, quick, level, tolerance, data, weights, recipe, out, 
     from tlmed.training import show_features, show_phase
 
     mode = "check" if check else "quick" if quick else "train"
-    request = Request(lock, mode, level, tolerance, data, weights, recipe, out, trust_mtime)
+    request = Request(lock, mode, level, tolerance, data, weights, recipe, out, trust_mtime, force)
     voice = Voice(say=click.echo, warn=_warn, progress=show_phase, features=show_features)
     reproduce_and_report(request, junit, summary, voice)
 
@@ -318,20 +331,23 @@ def reproduce(lock, check, quick, level, tolerance, data, weights, recipe, out, 
 @click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="What to write.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write it here; by default it is printed.")
 @click.option("--hashes", is_flag=True, help="requirements: ask pip's index for the SHA-256 of every file.")
+@_force
 @_debug
-def export(run, form, out, hashes):
+def export(run, form, out, hashes, force):
     """Write RUN down for others: the packages that it was made with, for pip, or a model card."""
     if hashes and form != "requirements":
         raise click.UsageError("--hashes goes with --format requirements.")
-    from tlmed.export import save, write_card, write_requirements
+    from tlmed.export import check_target, save, write_card, write_requirements
     from tlmed.rundir import find_run
 
     run = find_run(run)
+    if out is not None:
+        check_target(out, force)
     text = write_requirements(run, hashes) if form == "requirements" else write_card(run)
     if out is None:
         click.echo(text, nl=False)
     else:
-        save(out, text)
+        save(out, text, form, force)
 
 
 @cli.command()

@@ -1,5 +1,6 @@
 """Score images with a trained network: those of a run, another data set, or loose files."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +13,17 @@ from tlmed import metrics
 from tlmed.backbones import name_all
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.backbones.own import register_layers
+from tlmed.backbones.packages import sha256
 from tlmed.cache import cache_folder
 from tlmed.data import ImageSet, KnownPixels, load, read_files
 from tlmed.data.recorded import describe_changes, recall
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision, read_decision
-from tlmed.evaluation.explanations import Explainer, make_explainer, open_folder, save_explanations
+from tlmed.evaluation.explanations import Explainer, make_explainer, name_in, open_folder, save_explanations
 from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import (
-    CALIBRATED,
-    SCORE,
     Predictions,
+    list_columns,
     predict_classes,
     read_predictions,
     write_predictions,
@@ -30,12 +31,13 @@ from tlmed.evaluation.predictions import (
 from tlmed.features.kept import keep_features, rounds
 from tlmed.heads import split_head
 from tlmed.recipe import from_json
-from tlmed.rundir import RunDir, check_folder, write_json, writing_out
+from tlmed.rundir import RunDir, check_folder, check_targets, write_json, writing_out
 from tlmed.voice import SILENT, Voice
 from tlmed.words import count, listed
 
 BATCH_SIZE = 32
 _EVALUATION = ("predictions.csv", "metrics.json")
+_DIGEST = "predictions_sha256"  # by which an evaluation knows its own table
 
 
 def make_predictions(
@@ -100,7 +102,8 @@ def evaluate(
     """
     if run is None:
         predictions = read_predictions(file)
-        return predictions, score(predictions, _choose_split(file, predictions), positive, 0, prevalence=prevalence)
+        result = score(predictions, _choose_split(file, predictions), positive, 0, prevalence=prevalence)
+        return predictions, {**result, "evaluated": {"predictions": str(file), "warnings": []}}
     recipe, old, decision = from_json(run.json("recipe.json")), run.json("metrics.json"), read_decision(run)
     prevalence = recipe.prevalence if prevalence is None else prevalence
     if prevalence is not None and len(old["classes"]) != 2:
@@ -201,30 +204,57 @@ def _look_up(run, recipe, scorer, images, rows, voice) -> np.ndarray | None:
     return None if kept is None else kept[0].take(rows)
 
 
-def check_evaluation_folder(folder: Path) -> None:
+def check_evaluation_folder(folder: Path, force: bool = False, inputs: Sequence[Path] = ()) -> None:
     """Refuse a folder that an evaluation cannot be written to, before it is made.
 
+    Args:
+        folder: The folder.
+        force: Whether an earlier evaluation may be written over.
+        inputs: What the command reads.
+
     Raises:
-        InputError: If it cannot be written to, or is a run's, whose own files would be replaced.
+        InputError: If it cannot be written to, is a run's, or holds files that may not be written over.
     """
-    if RunDir(folder).exists:
-        raise InputError(
-            f"`--out` must not be the directory of a run, whose own scores would be replaced. Received: {folder}."
-        )
     check_folder(folder, _EVALUATION)
+    made = _read_evaluated(folder / "metrics.json")
+    own = {
+        folder / "metrics.json": lambda file: made is not None,
+        folder / "predictions.csv": lambda file: made is not None and made.get(_DIGEST) == sha256(file),
+    }
+    check_targets("--out", own, force, inputs)
 
 
-def write_evaluation(folder: Path, predictions: Predictions, result: dict) -> None:
+def _read_evaluated(file: Path) -> dict | None:
+    """Return what an evaluation says of itself in a file; None where it is none of an evaluation."""
+    try:
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    found = found.get("evaluated") if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else None
+
+
+def write_evaluation(
+    folder: Path, predictions: Predictions, result: dict, force: bool = False, inputs: Sequence[Path] = ()
+) -> None:
     """Write `predictions.csv` and `metrics.json` into a folder, which is made if it is missing.
+
+    Args:
+        folder: The folder.
+        predictions: From `evaluate`, as is `result`.
+        result: The content of `metrics.json`.
+        force: Write over an earlier evaluation.
+        inputs: What was read, which is never written over.
 
     Raises:
         InputError: As `check_evaluation_folder`, or if they cannot be written.
     """
-    check_evaluation_folder(folder)
+    check_evaluation_folder(folder, force, inputs)
     with writing_out(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        write_predictions(folder / _EVALUATION[0], predictions)
-        write_json(folder / _EVALUATION[1], result)
+        write_predictions(folder / "predictions.csv", predictions)
+        evaluated = {**result["evaluated"], _DIGEST: sha256(folder / "predictions.csv")}
+        write_json(folder / "metrics.json", {**result, "evaluated": evaluated})
 
 
 def load_model(run: RunDir) -> keras.Model:
@@ -281,6 +311,7 @@ def predict(
     explain: Path | None = None,
     method: str | None = None,
     block: str | None = None,
+    force: bool = False,
 ) -> tuple[list[str], list[tuple], list[tuple[str, str]]]:
     """Predict the class of images: files, and folders with everything below them.
 
@@ -292,6 +323,7 @@ def predict(
         method: How it is found, one of `tlmed.evaluation.explanations.METHODS`; None: Grad-CAM, or occlusion where
             that is all that can be had.
         block: The block that Grad-CAM and Grad-CAM++ show; None: the last.
+        force: Write over earlier explanations.
 
     Returns:
         The columns `path`, `prediction` (by the run's threshold), `score_<class>` and `calibrated_<class>`; one row per
@@ -299,7 +331,7 @@ def predict(
 
     Raises:
         InputError: If a path is missing, an image cannot be read, the network cannot be explained like that, or the
-            folder for the pictures lies in one of `paths`.
+            folder for the pictures lies in one of `paths` or holds files that may not be written over.
     """
     old, settings, decision = run.json("metrics.json"), from_json(run.json("recipe.json")).data, read_decision(run)
     classes = old["classes"]
@@ -308,11 +340,12 @@ def predict(
     explainer = None if explain is None else scorer.explainer(method, block)
     if explainer is not None:
         open_folder(explain, paths)
+        name_in(explain, names, explainer.method, force)
     scores = scorer(files.batches(BATCH_SIZE))
     chosen = predict_classes(scores, metrics.positive_index(classes, old["positive"]), decision.threshold)
     if explainer is not None:
         with writing_out(explain, "--explain"):
-            save_explanations(explain, names, files.batches(BATCH_SIZE), chosen, scores, classes, explainer)
+            save_explanations(explain, names, files.batches(BATCH_SIZE), chosen, scores, classes, explainer, force)
     tables = np.concatenate([scores, metrics.apply_temperature(scores, decision.temperature)], axis=1, dtype=float)
     rows = [(name, classes[choice], *row) for name, choice, row in zip(names, chosen, tables.tolist(), strict=True)]
-    return ["path", "prediction", *(kind + name for kind in (SCORE, CALIBRATED) for name in classes)], rows, broken
+    return list_columns(classes), rows, broken

@@ -34,7 +34,7 @@ from tlmed.lock.inputs import repeat_recipe
 from tlmed.lock.levels import BITS, METRICS, TOLERANCES
 from tlmed.recipe import Hybrid, Recipe
 from tlmed.run import rehearse, train
-from tlmed.rundir import RunDir, write_text
+from tlmed.rundir import RunDir, check_targets, is_marked, make_mark, write_text
 from tlmed.voice import SILENT, Voice
 
 QUICK_EPOCHS = 2
@@ -57,6 +57,7 @@ class Request:
         recipe_file: A recipe to compare with the locked one.
         out: The fresh directory; None: `runs/reproduced-<name>-<time>`, and for "quick" one that is removed.
         trust: Trust size and time of a file where its digest is known from an earlier look.
+        force: Write over earlier reports of this command.
     """
 
     target: Path
@@ -68,6 +69,7 @@ class Request:
     recipe_file: Path | None = None
     out: Path | None = None
     trust: bool = False
+    force: bool = False
 
 
 def reproduce(request: Request, voice: Voice = SILENT) -> Comparison:
@@ -143,7 +145,7 @@ def reproduce_and_report(request: Request, junit: Path | None, summary: Path | N
 def _write(comparison, junit, summary) -> None:
     for path, text in ((junit, to_junit), (summary, to_markdown)):
         if path is not None:
-            write_text(path, text(comparison))
+            write_text(path, f"{text(comparison)}<!-- {make_mark('reproduce')} -->\n")
 
 
 def _name(mode) -> str:
@@ -217,6 +219,9 @@ def _check_reports(request, paths) -> None:
         faults.append(f"`--junit` and `--summary` must be two files. Received: {given['--junit']} for both.")
     if faults:
         raise InputError(faults)
+    for option, path in given.items():
+        read = [request.target, *filter(None, [request.recipe_file, request.source]), *request.weights]
+        check_targets(option, {path: lambda file: is_marked(file, "reproduce")}, request.force, read)
 
 
 def _is_inside(path: Path, target: Path) -> bool:

@@ -10,11 +10,12 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed.errors import InputError
+from tlmed.words import listed
 
 FILES = (
     "recipe.py",
@@ -42,6 +43,10 @@ DEGREES = (
 IMAGES = ("path", "label", "group", "split", "sha256")  # the columns of `splits.csv`
 EXAMPLES = "examples"  # the folder of the pictures that `examples.json` names
 FOLDS = "folds"  # the folder of a cross-validation's runs; their table is `folds.csv`
+_OWN = {*FILES, f"{FOLDS}.csv", FOLDS, EXAMPLES, "tensorboard", "progress", "UNFINISHED"}
+_LARGEST_MARKED = 2**28  # bytes; no page or table that tlmed marks comes near
+_LONGEST_HEADER = 2**22  # characters
+_NAMED = 3  # files that a sentence names; it counts the others
 SPLITS = ("train", "val", "test")
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # as data say it
 HISTORY = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_auc", "seconds")
@@ -108,6 +113,93 @@ def check_folder(folder: str | Path, names: Iterable[str], make: bool = True) ->
         raise InputError(f"`--out` must not have folders where files go. Received: {', '.join(taken)}.")
 
 
+def check_targets(
+    option: str,
+    targets: Mapping[Path, Callable[[Path], bool]],
+    force: bool | None = None,
+    inputs: Iterable[str | Path] = (),
+) -> None:
+    """Refuse to write over anything but what the same command made earlier: the rule of every option that writes.
+
+    An input of the command and a file of a run are never written over. What else exists is written over with `--force`
+    only, and only if the command knows it for its own: by a mark in it, the header of a table, or a checksum.
+
+    Args:
+        option: What the files were given as, for the error.
+        targets: Files that will be written, each with what tells the command's own earlier file from any other.
+        force: Whether `--force` was given; None for a command without it.
+        inputs: What the command reads.
+
+    Raises:
+        InputError: With every file that may not be written.
+    """
+    read = {_identify(Path(path)) for path in inputs if os.path.exists(path)}
+    broken: dict[str, list[str]] = {}
+    for path, is_own in targets.items():
+        if rule := _find_broken_rule(path, is_own, force, read):
+            broken.setdefault(rule, []).append(str(path))
+    if broken:
+        raise InputError(
+            [f"`{option}` must {rule}. Received: {listed(paths, _NAMED)}." for rule, paths in broken.items()]
+        )
+
+
+def _find_broken_rule(path: Path, is_own, force, read) -> str:
+    """Return the rule against writing to a path; nothing where it may be written."""
+    if path.exists() and _identify(path) in read:
+        return "not be what the command reads"
+    if _is_of_run(path):
+        return "not be a file of a run"
+    if not os.path.lexists(path):
+        return ""
+    if path.is_dir():
+        return "be a file, which a folder is not"
+    if force is None:
+        return "be a new file; nothing is written over"
+    if not force:
+        return "be a new file; --force writes over those that the same command made"
+    ours = path.is_file() and not path.is_symlink() and is_own(path)
+    return "" if ours else "be a new file, or with --force one that the same command made and that is as it was made"
+
+
+def _identify(path: Path) -> tuple[int, int]:
+    """Return what is the same for all names of a file."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _is_of_run(path: Path) -> bool:
+    """Tell whether a path belongs to a run's own files; what a user has put into its directory does not."""
+    return any(
+        place.relative_to(folder).parts[0] in _OWN and RunDir(folder).exists
+        for place in (Path(os.path.abspath(path)), path.resolve())
+        for folder in place.parents
+    )
+
+
+def make_mark(command: str) -> str:
+    """Return the words by which a command knows a file that it made.
+
+    >>> make_mark("export")
+    'Made by tlmed export.'
+    """
+    return f"Made by tlmed {command}."
+
+
+def is_marked(path: Path, command: str) -> bool:
+    """Tell whether a file holds the mark of a command."""
+    return path.stat().st_size < _LARGEST_MARKED and make_mark(command).encode() in path.read_bytes()
+
+
+def read_header(path: Path) -> list[str]:
+    """Return the names of a table's columns; none where the file is no table."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return next(csv.reader([file.readline(_LONGEST_HEADER)]), [])
+    except (UnicodeDecodeError, csv.Error):
+        return []
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with atomic(path) as part:
@@ -171,8 +263,8 @@ class RunDir:
 
     @property
     def exists(self) -> bool:
-        """Tell whether a run was started here."""
-        return self.marker.exists() or (self / "recipe.json").exists()
+        """Tell whether a run was started here: a file of one of its names alone does not make a directory a run."""
+        return self.marker.exists() or all((self / name).exists() for name in ("recipe.json", "metrics.json"))
 
     @property
     def complete(self) -> bool:
@@ -284,6 +376,7 @@ class RunDir:
 
     def _clear(self) -> None:
         """Remove what a run wrote here, and nothing else."""
+        self.mark("Starting over.")  # what is left if this is interrupted is still a run's
         for name in (*FILES, f"{FOLDS}.csv"):
             (self / name).unlink(missing_ok=True)
         for name in ("tensorboard", EXAMPLES):

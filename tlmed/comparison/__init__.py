@@ -1,6 +1,6 @@
 """Several runs on the same test images: what can be said of their differences, and what each of them cost."""
 
-from tlmed.comparison.files import write_comparison
+from tlmed.comparison.files import check_targets, write_comparison
 from tlmed.comparison.page import make_comparison_page
 from tlmed.comparison.pairs import LEVEL, QUESTIONS, Comparison, Pair, compare
 from tlmed.comparison.results import Result, read_results
@@ -13,6 +13,7 @@ __all__ = [
     "Comparison",
     "Pair",
     "Result",
+    "check_targets",
     "compare",
     "conclude",
     "describe_comparison",

@@ -15,23 +15,41 @@ FILES = ("comparison.html", "comparison.csv", "pairs.csv")
 _PARTS = {"": "value", "_low": "low", "_high": "high"}
 
 
-def write_comparison(folder: Path, comparison: Comparison) -> list[Path]:
+def check_targets(folder: Path, force: bool = False) -> None:
+    """Refuse a folder with files that a comparison would write over and may not; see `rundir.check_targets`."""
+    page, runs, pairs = (folder / name for name in FILES)
+    own = {
+        page: lambda file: rundir.is_marked(file, "compare"),
+        runs: lambda file: rundir.read_header(file) == _RUN_COLUMNS,
+        pairs: lambda file: rundir.read_header(file) == _PAIR_COLUMNS,
+    }
+    rundir.check_targets("--out", {path: is_own for path, is_own in own.items() if not path.is_dir()}, force)
+
+
+def write_comparison(folder: Path, comparison: Comparison, force: bool = False) -> list[Path]:
     """Write the page and the tables into a folder, which is made if it is missing: all of them or none.
+
+    Args:
+        folder: Where to.
+        comparison: What is compared.
+        force: Write over the files of an earlier comparison.
 
     Returns:
         Their paths: the page, a row per run, a row per pair and metric.
 
     Raises:
-        InputError: If the folder cannot be made or written in, or a folder has the name of one of the files.
+        InputError: If the folder cannot be made or written in, or holds one of the files already, or a folder has the
+            name of one.
     """
+    check_targets(folder, force)
     texts = (
-        make_comparison_page(comparison),
+        f"{make_comparison_page(comparison)}<!-- {rundir.make_mark('compare')} -->\n",
         rundir.format_csv(*_list_runs(comparison)),
-        rundir.format_csv(["first", "second", *_COLUMNS], _list_pairs(comparison)),
+        rundir.format_csv(_PAIR_COLUMNS, _list_pairs(comparison)),
     )
     paths = [folder / name for name in FILES]
     _prepare(folder, paths)
-    with contextlib.ExitStack() as stack:
+    with rundir.writing_out(folder), contextlib.ExitStack() as stack:
         for path, text in zip(paths, texts, strict=True):
             stack.enter_context(rundir.atomic(path)).write_text(text, encoding="utf-8", newline="")
     return paths
@@ -56,9 +74,12 @@ _COLUMNS = (
 )
 
 
+_ABOUT = ("number", "run", "path", "backbone", "weights", "approach", "seed", "threshold", "folds")
+_RUN_COLUMNS = [*_ABOUT, *(f"{name}{part}" for name in QUESTIONS for part in _PARTS), *COSTS]
+_PAIR_COLUMNS = ["first", "second", *_COLUMNS]
+
+
 def _list_runs(comparison) -> tuple[list[str], list[list]]:
-    about = ("number", "run", "path", "backbone", "weights", "approach", "seed", "threshold", "folds")
-    head = [*about, *(f"{name}{part}" for name in QUESTIONS for part in _PARTS), *COSTS]
     rows = []
     for number, result in enumerate(comparison.results, 1):
         traits = (result.backbone, result.weights, result.approach, result.recipe.get("seed"))
@@ -66,7 +87,7 @@ def _list_runs(comparison) -> tuple[list[str], list[list]]:
         entries = [result.metrics["metrics"].get(name, {}) for name in QUESTIONS]
         row += [entry.get(key) for entry in entries for key in _PARTS.values()]
         rows.append([*row, *(result.costs[name] for name in COSTS)])
-    return head, rows
+    return _RUN_COLUMNS, rows
 
 
 def _list_pairs(comparison) -> Iterator[list]:

@@ -2,6 +2,6 @@
 
 from tlmed.export.card import write_card
 from tlmed.export.requirements import write_requirements
-from tlmed.export.saving import save
+from tlmed.export.saving import check_target, save
 
-__all__ = ["save", "write_card", "write_requirements"]
+__all__ = ["check_target", "save", "write_card", "write_requirements"]

@@ -2,18 +2,28 @@
 
 from pathlib import Path
 
-from tlmed.rundir import write_text, writing_out
+from tlmed.rundir import check_targets, is_marked, make_mark, write_text, writing_out
+
+COMMENTS = {"requirements": "# {}\n", "card": "<!-- {} -->\n"}  # as each format writes them
 
 
-def save(path: Path, text: str) -> None:
-    """Write an export to a file, whole or not at all.
+def check_target(path: Path, force: bool = False) -> None:
+    """Refuse a file that an export may not be written to; see `check_targets`."""
+    check_targets("--out", {path: lambda file: is_marked(file, "export")}, force)
+
+
+def save(path: Path, text: str, form: str, force: bool = False) -> None:
+    """Write an export to a file, whole or not at all, with a last line that says what made it.
 
     Args:
         path: The file.
         text: Its content.
+        form: Its format.
+        force: Write over an earlier export.
 
     Raises:
-        InputError: The file cannot be written.
+        InputError: The file cannot be written, or exists and may not be written over.
     """
+    check_target(path, force)
     with writing_out(path):
-        write_text(path, text)
+        write_text(path, text + COMMENTS[form].format(make_mark("export")))

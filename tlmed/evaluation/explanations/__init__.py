@@ -16,6 +16,7 @@ from tlmed.evaluation.explanations.methods import METHODS, Explainer, explain_im
 from tlmed.evaluation.explanations.occlusions import measure_drops, occlusion
 from tlmed.evaluation.explanations.pictures import (
     draw_panel,
+    name_in,
     open_folder,
     overlay,
     save_explanations,
@@ -33,6 +34,7 @@ __all__ = [
     "integrated_gradients",
     "make_explainer",
     "measure_drops",
+    "name_in",
     "occlusion",
     "open_folder",
     "overlay",

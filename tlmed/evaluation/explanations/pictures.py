@@ -1,17 +1,16 @@
 """Draw explanations: a map as colour on its image, and PNG files of both side by side."""
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from tlmed.errors import InputError
 from tlmed.evaluation.explanations.methods import Explainer
-from tlmed.rundir import atomic
+from tlmed.rundir import atomic, check_targets, is_marked, make_mark
 
 # Even in perception and ordered by lightness, so that the colour-blind and a grey print show the same order (van der
 # Walt & Smith, A better default colormap for matplotlib, SciPy 2015). Its middle is green; that of cividis is grey,
@@ -21,6 +20,7 @@ OPACITY = 0.7
 _LEAST_SIDE = 224  # smaller images are enlarged by a whole number
 _GAP, _MARGIN, _LINE = 8, 8, 22
 _BAR = (72, 10)
+_COMMAND = "predict"
 _LONGEST = 56  # characters of a file's name that are kept: 4 bytes each, at most, and file systems take 255
 
 
@@ -71,6 +71,7 @@ def write_explanations(
     captions: Sequence[str] | None = None,
     method: str = "explained",
     note: str = "",
+    force: bool = False,
 ) -> list[Path]:
     """Write a PNG for each image: image and overlay side by side, with a caption.
 
@@ -82,14 +83,15 @@ def write_explanations(
         captions: What was predicted for each.
         method: Stands in the names of the files, before `.png`.
         note: A second line for all.
+        force: Write over earlier explanations.
 
     Returns:
         The files, in the order of the images.
 
     Raises:
-        InputError: If the folder cannot be made, or a file would replace one of the images.
+        InputError: If the folder cannot be made, or a file exists and may not be written over.
     """
-    files = _name_in(folder, names, method)
+    files = name_in(folder, names, method, force)
     for file, image, heat, caption in zip(files, images, maps, captions or [""] * len(files), strict=True):
         _write_panel(file, image, heat, caption, note)
     return files
@@ -103,6 +105,7 @@ def save_explanations(
     scores: np.ndarray,
     classes: Sequence[str],
     explainer: Explainer,
+    force: bool = False,
 ) -> list[Path]:
     """Explain why images were given their class, batch by batch, and write a PNG for each.
 
@@ -114,6 +117,7 @@ def save_explanations(
         scores: Class probabilities [n, k], shown in the captions.
         classes: Names of the k classes.
         explainer: From `make_explainer`.
+        force: Write over earlier explanations.
 
     Returns:
         The files, in the order of the images.
@@ -125,7 +129,7 @@ def save_explanations(
     captions = [
         f"{classes[label]} {row[label]:.2f}" for label, row in zip(predictions, np.asarray(scores), strict=True)
     ]
-    files, done = _name_in(folder, names, explainer.method), 0
+    files, done = name_in(folder, names, explainer.method, force), 0
     for images in batches:
         images = np.asarray(images)
         rows = slice(done, done + len(images))
@@ -197,19 +201,29 @@ def open_folder(folder: str | Path, sources: Sequence[str | Path] = ()) -> None:
         raise InputError(f"Explanations must go to a folder that can be made. Received: {folder}: {error}.") from error
 
 
-def _name_in(folder, names, method) -> list[Path]:
+def name_in(folder: str | Path, names: Sequence[str], method: str, force: bool = False) -> list[Path]:
+    """Make a folder for explanations, and return the file of each image in it.
+
+    Args:
+        folder: Is made where it is missing.
+        names: Paths of the images.
+        method: Stands before `.png`.
+        force: Whether earlier explanations may be written over.
+
+    Raises:
+        InputError: If the folder cannot be made, or a file exists and may not be written over; see `check_targets`.
+    """
     open_folder(folder)
-    folder = Path(folder)
-    files = [folder / name for name in name_files(names, method)]
-    own = {os.path.realpath(name) for name in names}
-    if lost := [file for file in files if os.path.realpath(file) in own]:
-        raise InputError(f"Explanations must not replace the images that they explain. Received: {lost[0]}.")
+    files = [Path(folder) / name for name in name_files(names, method)]
+    check_targets("--explain", {file: lambda file: is_marked(file, _COMMAND) for file in files}, force, names)
     return files
 
 
 def _write_panel(file, image, heat, caption, note) -> None:
+    about = PngImagePlugin.PngInfo()
+    about.add_text("Software", make_mark(_COMMAND))
     with atomic(file) as part:
-        draw_panel(image, heat, caption, note).save(part, "PNG")
+        draw_panel(image, heat, caption, note).save(part, "PNG", pnginfo=about)
 
 
 def _write_lines(panel, size, lines) -> None:
