@@ -9,15 +9,17 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tlmed.cluster import Cluster, Link, find_cluster, join
+from tlmed.cluster import joining as joining_module
 from tlmed.cluster import link as link_module
 from tlmed.cluster.addresses import read_tf_config, split_address
-from tlmed.cluster.frames import CONTROL_LIMIT, FrameError, Kind, pack_frame, receive_frame
-from tlmed.cluster.joining import MAGIC
+from tlmed.cluster.frames import CHUNK, LIMITS, FrameError, Kind, pack_frame, receive_exactly, receive_frame
+from tlmed.cluster.joining import CHALLENGE, MAGIC, MOST_STRANGERS, prove
 from tlmed.errors import InputError, RunFailed
 from tlmed.launch import free_addresses
 
@@ -280,7 +282,7 @@ def test_two_processes_of_the_same_index_are_both_refused():
 
     def begin(index, after):
         time.sleep(after)
-        return failing(join, Cluster(addresses, index), {}, 10)
+        return failing(join, Cluster(addresses, index), {}, 10, secret="ours")
 
     errors = together(lambda: begin(0, 0), lambda: begin(1, 0), lambda: begin(1, 0.5))
     for error in errors:
@@ -291,9 +293,108 @@ def test_two_processes_of_the_same_index_are_both_refused():
 def test_a_worker_of_another_cluster_is_refused():
     addresses, (elsewhere,) = tuple(free_addresses(2)), free_addresses(1)
     clusters = Cluster(addresses, 0), Cluster((addresses[0], elsewhere), 1)
-    for error in together(*(lambda it=it: failing(join, it, {}, 5) for it in clusters)):
+    for error in together(*(lambda it=it: failing(join, it, {}, 5, secret="ours") for it in clusters)):
         assert isinstance(error, InputError)
         assert f"same cluster. Received: {', '.join(addresses)} on worker 0" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("secret", "other", "said"),
+    [
+        ("", "", "All workers must have the same cluster."),
+        ("", "theirs", "All workers must have the same secret in TLMED_WORKERS_SECRET."),
+        ("ours", "", "All workers must have the same secret in TLMED_WORKERS_SECRET."),
+        ("ours", "theirs", "All workers must have the same secret in TLMED_WORKERS_SECRET."),
+    ],
+)
+def test_who_does_not_know_the_secret_is_refused_and_ends_nothing(secret, other, said):
+    addresses, (elsewhere,) = tuple(free_addresses(2)), free_addresses(1)
+    warned = []
+
+    def stranger_then_worker():
+        error = failing(join, Cluster((addresses[0], elsewhere), 1), {}, 5, secret=other)
+        assert isinstance(error, InputError)
+        assert str(error).startswith(said)
+        return join(Cluster(addresses, 1), {}, 10, secret=secret)
+
+    chief = Cluster(addresses, 0)
+    links = together(lambda: join(chief, {}, 10, secret=secret, warn=warned.append), stranger_then_worker)
+    together(*(link.close for link in links))
+    [line] = warned
+    assert line.startswith(f"A caller was refused. {said} Received: a call from 127.0.0.1 port ")
+
+
+def test_a_refused_worker_is_named_when_time_is_up():
+    addresses = tuple(free_addresses(2))
+    error, _ = together(
+        lambda: failing(join, Cluster(addresses, 0), {}, 0.6, secret="ours"),
+        lambda: failing(join, Cluster(addresses, 1), {}, 5, secret="theirs"),
+    )
+    assert "Received: nothing from worker 1" in str(error)
+    assert "Refused: 127.0.0.1 port " in str(error)
+    assert "the same secret in TLMED_WORKERS_SECRET" in str(error)
+
+
+def test_a_chief_that_does_not_know_the_secret_is_none():
+    """It says WELCOME to everybody; nobody may send it a run's images or take weights from it."""
+    addresses = tuple(free_addresses(2))
+
+    def impostor(server):
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(MAGIC + bytes(CHALLENGE) + pack_frame(Kind.WELCOME, b"0" * 64))
+            while connection.recv(2**16):
+                pass
+
+    with socket.create_server(split_address(addresses[0])) as server:
+        join_it = lambda: failing(join, Cluster(addresses, 1), {}, 0.0, secret="ours")  # noqa: E731
+        error, _ = together(join_it, lambda: impostor(server))
+    assert "something else listens there" in str(error)
+
+
+def test_many_who_call_and_say_nothing_keep_no_worker_out():
+    addresses = tuple(free_addresses(2))
+
+    def strangers_then_worker():
+        with contextlib.ExitStack() as held:
+            for _ in range(3 * MOST_STRANGERS):
+                held.enter_context(call(addresses[0]))
+            return join(Cluster(addresses, 1), {}, 10)
+
+    began = time.monotonic()
+    links = together(lambda: join(Cluster(addresses, 0), {}, 10), strangers_then_worker)
+    assert time.monotonic() - began < 5
+    together(*(link.close for link in links))
+
+
+def test_who_says_nothing_for_long_is_hung_up_on(monkeypatch):
+    monkeypatch.setattr(joining_module, "ANSWER_SECONDS", 0.1)
+    addresses = tuple(free_addresses(2))
+
+    def wait_for_the_end():
+        with call(addresses[0]) as connection:
+            connection.settimeout(5)
+            while connection.recv(100):
+                pass
+
+    together(lambda: failing(join, Cluster(addresses, 0), {}, 1.0), wait_for_the_end)
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_processes_of_one_machine_are_not_to_be_reached_from_others(local, monkeypatch):
+    """Another address of the loopback network stands for one of another interface."""
+    addresses = tuple(free_addresses(2))
+    monkeypatch.setattr(Cluster, "is_local", local)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(failing, join, Cluster(addresses, 0), {}, 0.5)
+        call(addresses[0]).close()
+        elsewhere = ("127.9.9.9", split_address(addresses[0])[1])
+        if local:
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(elsewhere)
+        else:
+            socket.create_connection(elsewhere).close()
+        waiting.result()
 
 
 @pytest.mark.parametrize(
@@ -305,6 +406,9 @@ def test_a_worker_of_another_cluster_is_refused():
         MAGIC + b"not JSON\n",
         MAGIC + b"[]\n",
         MAGIC + b'{"index": "1", "workers": []}\n',
+        MAGIC + b'{"index": 1, "workers": [], "challenge": "", "proof": "\\ud800"}\n',
+        pytest.param(MAGIC + b"[" * 60_000 + b"\n", id="deep"),
+        pytest.param(MAGIC + b'{"index": ' + b"1" * 6000 + b"}\n", id="long number"),
         pytest.param(MAGIC + b"x" * 70_000, id="endless"),
     ],
 )
@@ -332,11 +436,13 @@ def call(address):
 
 def test_a_worker_that_was_started_again_is_no_second_one():
     addresses = tuple(free_addresses(3))
-    hello = json.dumps({"index": 1, "workers": addresses}).encode()
 
     def dies_then_joins():
         with call(addresses[0]) as connection:
-            connection.sendall(MAGIC + hello + b"\n")
+            heard = receive_exactly(connection, len(MAGIC) + CHALLENGE)
+            hello = {"index": 1, "workers": addresses, "challenge": "00"}
+            hello["proof"] = prove(b"", "worker", heard[len(MAGIC) :], hello)
+            connection.sendall(MAGIC + json.dumps(hello).encode() + b"\n")
             time.sleep(0.1)
         time.sleep(0.1)
         return together(*(lambda i=i: join(Cluster(addresses, i), {}, 10) for i in (1, 2)))
@@ -564,7 +670,11 @@ def test_an_error_of_one_process_ends_the_others_in_a_while(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"\xff", bytes([Kind.LOSS]) + (CONTROL_LIMIT + 1).to_bytes(8, "big"), b"\x00" * 20]
+    "garbage",
+    [
+        *(bytes([kind]) + (LIMITS[kind] + 1).to_bytes(8, "big") for kind in Kind if kind is not Kind.BEAT),
+        *(b"\xff", b"\x00" * 20, bytes([Kind.SHARE]) + b"\xff" * 8),
+    ],
 )
 def test_a_process_that_sends_garbage_is_lost(garbage):
     link, other, losses = pair(patience=5)
@@ -584,3 +694,15 @@ def test_frames_come_out_as_they_went_in():
         assert receive_frame(right) == (Kind.BEAT, b"")
         with pytest.raises(FrameError):
             receive_frame(right)
+
+
+def test_memory_is_taken_for_what_has_arrived_and_not_for_what_was_announced():
+    left, right = socket.socketpair()
+    with right:
+        with left:
+            left.sendall(bytes([Kind.SHARE]) + LIMITS[Kind.SHARE].to_bytes(8, "big") + b"short")
+        tracemalloc.start()
+        with pytest.raises(EOFError):
+            receive_frame(right)
+        assert tracemalloc.get_traced_memory()[1] < 3 * CHUNK
+        tracemalloc.stop()

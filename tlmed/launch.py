@@ -4,6 +4,7 @@ import contextlib
 import os
 import queue
 import random
+import secrets
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from tlmed.cluster import gpus
-from tlmed.cluster.addresses import VARIABLE, Cluster
+from tlmed.cluster.addresses import SECRET, VARIABLE, Cluster
 from tlmed.errors import InputError, Interrupted, RunFailed, Terminated
 
 # -P: as with the command itself, the folder that it is called in is not searched for modules.
@@ -114,9 +115,9 @@ def _environments(workers: int) -> list[Mapping[str, str]]:
             f"Received: --workers={workers}, {len(visible)} visible."
         )
     addresses = tuple(free_addresses(workers))
-    environments = []
+    environments, secret = [], secrets.token_hex(32)
     for i in range(workers):
-        own = {"PYTHONUNBUFFERED": "1", VARIABLE: Cluster(addresses, i).tf_config()}
+        own = {"PYTHONUNBUFFERED": "1", VARIABLE: Cluster(addresses, i).tf_config(), SECRET: secret}
         if visible:
             own[gpus.VARIABLE] = ",".join(gpus.share_of(visible, workers, i))
         environments.append({**os.environ, **own})
@@ -211,6 +212,7 @@ def _signal(process, number):
         os.killpg(process.pid, number)
     else:
         process.send_signal(number)
+        process.send_signal(signal.SIGCONT)  # one that was stopped would hear of it only then
 
 
 def _show_rest(readers, heard):

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed import stopping
+from tlmed.cluster.server import start_server
 from tlmed.errors import InputError
 
 
@@ -19,7 +20,9 @@ def grow_memory() -> None:
             return
 
 
-def choose_strategy(wanted: str, workers: int, batch_size: int) -> tf.distribute.Strategy:
+def choose_strategy(
+    wanted: str, workers: int, batch_size: int, warn: Callable[[str], None] = lambda line: None
+) -> tf.distribute.Strategy:
     """Return the strategy that a run trains under.
 
     It has to be the first thing of TensorFlow in a process that is one of several workers.
@@ -28,6 +31,7 @@ def choose_strategy(wanted: str, workers: int, batch_size: int) -> tf.distribute
         wanted: "auto", "one", "mirrored" or "multi-worker"; "auto" takes what is there.
         workers: How many processes the run has.
         batch_size: Images per step, of all replicas together.
+        warn: Takes a line of what a user should know.
 
     Raises:
         InputError: If there is not what is wanted, or a replica would get no image.
@@ -35,8 +39,7 @@ def choose_strategy(wanted: str, workers: int, batch_size: int) -> tf.distribute
     name = _resolve(wanted, workers)
     if name == "one":
         return tf.distribute.get_strategy()
-    strategy = tf.distribute.MultiWorkerMirroredStrategy() if name == "multi-worker" else _mirror()
-    stopping.listen_again()  # TensorFlow's cluster takes SIGTERM for itself
+    strategy = start_server(warn) if name == "multi-worker" else _mirror()
     _check_batch(strategy, batch_size)
     return strategy
 

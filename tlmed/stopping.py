@@ -16,13 +16,6 @@ def listen() -> None:
         signal.signal(number, handle)
 
 
-def listen_again() -> None:
-    """Take signals back from whoever has taken them without asking Python, if they were listened to."""
-    for number, handle in _HANDLERS.items():
-        if signal.getsignal(number) is handle:
-            signal.signal(number, handle)
-
-
 def _interrupt(number, frame):
     _stop(Interrupted("Stopped by Ctrl-C."))
 

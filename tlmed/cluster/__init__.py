@@ -1,7 +1,7 @@
 """A run of several processes: who they are, and the link over which they agree, share and watch one another."""
 
-from tlmed.cluster.addresses import Cluster, find_cluster
+from tlmed.cluster.addresses import SECRET, Cluster, find_cluster
 from tlmed.cluster.joining import join
 from tlmed.cluster.link import Link, end_process
 
-__all__ = ["Cluster", "Link", "end_process", "find_cluster", "join"]
+__all__ = ["SECRET", "Cluster", "Link", "end_process", "find_cluster", "join"]

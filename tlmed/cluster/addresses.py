@@ -1,5 +1,6 @@
 """The processes of a run and their addresses: from TF_CONFIG, or from Slurm."""
 
+import ipaddress
 import json
 import re
 from collections import Counter
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from tlmed.errors import InputError, did_you_mean
 
 VARIABLE = "TF_CONFIG"
+SECRET = "TLMED_WORKERS_SECRET"  # the variable of a text that only the processes of one run know
 JOBS = ("chief", "worker")  # in the order of the index
 
 
@@ -23,6 +25,8 @@ class Cluster:
     >>> cluster = Cluster(("10.0.0.1:5000", "10.0.0.2:5000"), 1)
     >>> cluster.size, cluster.is_chief, cluster.address, cluster.name(0)
     (2, False, '10.0.0.2:5000', 'worker 0 (10.0.0.1:5000)')
+    >>> cluster.is_local, Cluster(("127.0.0.1:5000", "[::1]:5001"), 0).is_local
+    (False, True)
     >>> cluster.tf_config()
     '{"cluster": {"worker": ["10.0.0.1:5000", "10.0.0.2:5000"]}, "task": {"type": "worker", "index": 1}}'
     """
@@ -44,6 +48,11 @@ class Cluster:
     def address(self) -> str:
         """Return this process's own address."""
         return self.workers[self.index]
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether all processes talk over this machine's loopback interface."""
+        return all(_is_loopback(split_address(address)[0]) for address in self.workers)
 
     def name(self, index: int) -> str:
         """Return what messages call a process."""
@@ -114,6 +123,13 @@ def split_address(address: str) -> tuple[str, int]:
     if not found or not 0 < int(found[3]) < 2**16:
         raise ValueError(f"{address!r} is not 'host:port'")
     return found[1] or found[2], int(found[3])
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # another name: what it stands for is the network's to say
+        return False
 
 
 def _must(rule: str, received: str) -> str:

@@ -5,7 +5,10 @@ import socket
 import struct
 from collections.abc import Callable
 
-CONTROL_LIMIT = 2**20
+CONTROL_LIMIT = 2**20  # bytes of a frame that only steers
+GATHER_LIMIT = 2**26  # facts and small tables of a worker
+SHARE_LIMIT = 2**33  # what a run goes on from: the weights and optimizer states of the largest networks
+CHUNK = 2**24  # so much memory is taken for bytes that have only been announced
 _LENGTH = struct.Struct(">Q")
 
 
@@ -23,6 +26,7 @@ class Kind(enum.IntEnum):
 
 
 PAYLOADS = (Kind.SHARE, Kind.GATHER)
+LIMITS = {**dict.fromkeys(Kind, CONTROL_LIMIT), Kind.GATHER: GATHER_LIMIT, Kind.SHARE: SHARE_LIMIT}
 
 
 class FrameError(ValueError):
@@ -53,7 +57,7 @@ def receive_frame(connection: socket.socket, heard: Callable[[], None] = lambda:
         heard: Called whenever bytes arrive.
 
     Raises:
-        FrameError: If it is of no known kind, or a frame of control that is larger than 1 MiB.
+        FrameError: If it is of no known kind, or larger than frames of its kind may be (`LIMITS`).
         EOFError: If the connection was closed.
         OSError: If it broke, or its timeout passed.
     """
@@ -65,25 +69,27 @@ def receive_frame(connection: socket.socket, heard: Callable[[], None] = lambda:
     if kind is Kind.BEAT:
         return kind, b""
     (length,) = _LENGTH.unpack(receive_exactly(connection, _LENGTH.size, heard))
-    if kind not in PAYLOADS and length > CONTROL_LIMIT:
+    if length > LIMITS[kind]:
         raise FrameError(f"{kind.name} of {length} bytes")
     return kind, receive_exactly(connection, length, heard)
 
 
 def receive_exactly(connection: socket.socket, size: int, heard: Callable[[], None] = lambda: None) -> bytes:
-    """Return that many bytes.
+    """Return that many bytes; memory is taken as they arrive, and not for what was only announced.
 
     Raises:
         EOFError: If the connection was closed before.
         OSError: If it broke, or its timeout passed.
     """
-    buffer = bytearray(size)
-    with memoryview(buffer) as view:
-        done = 0
-        while done < size:
-            received = connection.recv_into(view[done:])
-            if not received:
-                raise EOFError("the connection was closed")
-            heard()
-            done += received
+    buffer = bytearray()
+    while len(buffer) < size:
+        done = len(buffer)
+        buffer += bytes(min(size - done, CHUNK))
+        with memoryview(buffer) as view:
+            while done < len(buffer):
+                received = connection.recv_into(view[done:])
+                if not received:
+                    raise EOFError("the connection was closed")
+                heard()
+                done += received
     return bytes(buffer)

@@ -1,21 +1,51 @@
 """How the processes of a run find each other: the workers call the chief, who waits until all have."""
 
 import contextlib
+import hmac
 import json
+import secrets
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 
-from tlmed.cluster.addresses import Cluster, split_address
+from tlmed.cluster.addresses import SECRET, Cluster, split_address
 from tlmed.cluster.frames import FrameError, Kind, receive_exactly, receive_frame, send_frame
 from tlmed.cluster.link import PATIENCE, Link, end_process
 from tlmed.errors import InputError, RunFailed
 
-MAGIC = b"tlmed link 1\n"  # both sides begin with it
+MAGIC = b"tlmed link 2\n"  # both sides begin with it
+CHALLENGE = 32  # random bytes by which each side makes the other prove that it knows the secret
 HELLO_LIMIT = 2**16
-ANSWER_SECONDS = 5.0  # within which a chief has said its magic words, if it is one
+ANSWER_SECONDS = 5.0  # within which either side has said its first words, if it is one of us
+MOST_STRANGERS = 64  # that may be connected before they have said who they are
 RETRY_SECONDS = 0.25
+
+
+@dataclass(eq=False)
+class _Caller:
+    """Whoever has connected to the chief, until it is known who that is."""
+
+    connection: socket.socket
+    challenge: bytes = field(default_factory=lambda: secrets.token_bytes(CHALLENGE))
+    heard: bytearray = field(default_factory=bytearray)
+    deadline: float = field(default_factory=lambda: time.monotonic() + ANSWER_SECONDS)
+
+    def fileno(self) -> int:
+        return self.connection.fileno()
+
+    @property
+    def name(self) -> str:
+        try:
+            host, port = self.connection.getpeername()[:2]
+        except OSError:
+            return "an address that is gone"
+        return f"{host.removeprefix('::ffff:')} port {port}"
+
+
+class _Refused(Exception):
+    """This caller cannot be part of the run; the message says why."""
 
 
 def join(
@@ -25,11 +55,17 @@ def join(
     on_loss: Callable[[str], None] = end_process,
     patience: float = PATIENCE,
     what: str = "versions and settings",
+    secret: str = "",
+    warn: Callable[[str], None] = lambda line: None,
 ) -> Link:
     """Wait until all processes of the cluster are there and agree, and return the link between them.
 
     The chief listens at its own address until all have come. Call this with TensorFlow imported, as that can hold a
     process up for longer than `patience`, and before its distribution strategy is made, which then listens there.
+
+    A caller that does not prove that it knows the secret (HMAC-SHA256 of the other side's random challenge, both ways)
+    is refused, and the others are waited for: it cannot end the run. Without a secret nobody can be told from a
+    stranger, so that nothing that a caller says ends the run. What is sent later is neither signed nor encrypted.
 
     Args:
         cluster: The processes, and which this one is.
@@ -38,13 +74,19 @@ def join(
         on_loss: Takes the message, in a thread, when a process is lost; by default it ends this process, too.
         patience: Seconds without a sign of life after which a process is lost.
         what: What the facts are, for the message.
+        secret: A text that only the processes of this run know; "" for none.
+        warn: Takes a line when a caller is refused.
 
     Raises:
-        InputError: In every process, if their facts or clusters differ or two have the same index; in this one, if its
-            port is in use.
+        InputError: In every process, if their facts differ, or, where there is a secret, their clusters differ or two
+            have the same index; in the one concerned, if it was refused or its port is in use.
         RunFailed: If not all have come in time.
     """
-    connections = _accept_workers(cluster, timeout) if cluster.is_chief else {0: _reach_chief(cluster, timeout)}
+    key = secret.encode()
+    if cluster.is_chief:
+        connections = _accept_workers(cluster, timeout, key, warn)
+    else:
+        connections = {0: _reach_chief(cluster, timeout, key)}
     link = Link(cluster, connections, on_loss, patience)
     try:
         link.compare(what, facts)
@@ -55,12 +97,13 @@ def join(
 
 
 def _listen(cluster: Cluster) -> socket.socket:
-    _, port = split_address(cluster.address)
-    both = socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if both else socket.AF_INET
+    host, port = split_address(cluster.address)
+    both = socket.has_dualstack_ipv6() and not cluster.is_local
+    family = socket.AF_INET6 if both or (cluster.is_local and ":" in host) else socket.AF_INET
     try:
         # It sets SO_REUSEADDR, which its connections inherit: TensorFlow can listen at the port beside them.
-        return socket.create_server(("", port), family=family, backlog=128, dualstack_ipv6=both)
+        place = (host if cluster.is_local else "", port)
+        return socket.create_server(place, family=family, backlog=128, dualstack_ipv6=both)
     except OSError as error:
         other = "a second chief" if cluster.is_chief else f"a second worker {cluster.index}"
         raise InputError(
@@ -69,107 +112,147 @@ def _listen(cluster: Cluster) -> socket.socket:
         ) from error
 
 
-def _accept_workers(cluster, timeout) -> dict[int, socket.socket]:
+def _accept_workers(cluster, timeout, key, warn) -> dict[int, socket.socket]:
     """Return the connection of every worker, by its index."""
-    callers: dict[socket.socket, bytearray] = {}
-    joined: dict[int, socket.socket] = {}
+    callers: list[_Caller] = []
+    joined: dict[int, _Caller] = {}
     try:
         with _listen(cluster) as listener:
             listener.setblocking(False)
-            _answer_calls(listener, cluster, timeout, callers, joined)
+            proofs = _answer_calls(listener, cluster, timeout, key, warn, callers, joined)
     except BaseException as error:
-        _refuse(callers, cluster, error)
+        told = error.faults if isinstance(error, (InputError, RunFailed)) else [f"{cluster.name(0)} ended: {error}"]
+        for caller in callers:
+            _refuse(caller, told, isinstance(error, InputError))
         raise
     for stranger in set(callers) - set(joined.values()):
-        stranger.close()
-    for connection in joined.values():
+        stranger.connection.close()
+    for index, caller in joined.items():
         with contextlib.suppress(OSError):  # gone again: the link will find out
-            send_frame(connection, Kind.WELCOME)
-    return joined
+            send_frame(caller.connection, Kind.WELCOME, proofs[index])
+    return {index: caller.connection for index, caller in joined.items()}
 
 
-def _answer_calls(listener, cluster, timeout, callers, joined):
-    """Answer calls until all workers have joined; strangers are dropped when they say something else."""
-    deadline = time.monotonic() + timeout
+def _answer_calls(listener, cluster, timeout, key, warn, callers, joined) -> dict[int, bytes]:
+    """Answer calls until all workers have joined; return the proof for each that the chief knows the secret."""
+    deadline, proofs, refused = time.monotonic() + timeout, {}, []
     while missing := [cluster.name(i) for i in range(1, cluster.size) if i not in joined]:
         if time.monotonic() > deadline:
-            raise RunFailed(f"All workers must join within {timeout:g} s. Received: nothing from {', '.join(missing)}.")
+            also = f" Refused: {refused[-1]}" if refused else ""
+            raise RunFailed(
+                f"All workers must join within {timeout:g} s. Received: nothing from {', '.join(missing)}.{also}"
+            )
         for ready in wait([listener, *callers], RETRY_SECONDS):
             if ready is listener:
-                with contextlib.suppress(OSError):  # gone again
-                    connection, _ = listener.accept()
-                    callers[connection] = bytearray()
-                    connection.sendall(MAGIC)
+                _accept(listener, callers, joined)
                 continue
             try:
-                if hello := _read_hello(ready, callers[ready]):
-                    _admit(ready, *hello, cluster, joined)
+                if hello := _read_hello(ready):
+                    index, proof = _admit(ready, hello, cluster, key, joined)
+                    joined[index], proofs[index] = ready, proof
+            except _Refused as error:
+                refused.append(f"{ready.name}. {error}")
+                warn(f"A caller was refused. {error} Received: a call from {ready.name}.")
+                _refuse(ready, [str(error)], True)
+                callers.remove(ready)
             except (OSError, EOFError, FrameError):
-                del callers[ready]
-                ready.close()
-                for i in [i for i, connection in joined.items() if connection is ready]:
+                _drop(ready, callers)
+                for i in [i for i, caller in joined.items() if caller is ready]:
                     del joined[i]  # it may be started again
+        waiting = [caller for caller in callers if caller not in joined.values()]
+        late = [caller for caller in waiting if caller.deadline < time.monotonic()]
+        for stranger in late or waiting[: max(0, len(waiting) - MOST_STRANGERS)]:
+            _drop(stranger, callers)
+    return proofs
 
 
-def _read_hello(connection, heard: bytearray) -> tuple[int, tuple[str, ...]] | None:
-    """Return the index and the cluster of a worker that calls, or None while not all of it has arrived."""
-    data = connection.recv(HELLO_LIMIT)
+def _accept(listener, callers, joined) -> None:
+    with contextlib.suppress(OSError):  # gone again
+        connection, _ = listener.accept()
+        connection.setblocking(True)
+        caller = _Caller(connection)
+        callers.append(caller)
+        connection.sendall(MAGIC + caller.challenge)
+
+
+def _drop(caller, callers) -> None:
+    callers.remove(caller)
+    caller.connection.close()
+
+
+def _read_hello(caller: _Caller) -> dict | None:
+    """Return what a worker that calls says of itself, or None while not all of it has arrived."""
+    data = caller.connection.recv(HELLO_LIMIT)
     if not data:
         raise EOFError("the connection was closed")
-    heard += data
-    if len(heard) > HELLO_LIMIT or not heard.startswith(MAGIC[: len(heard)]):
+    caller.heard += data
+    if len(caller.heard) > HELLO_LIMIT or not caller.heard.startswith(MAGIC[: len(caller.heard)]):
         raise FrameError("not a worker")
-    line = heard[len(MAGIC) :]
+    line = caller.heard[len(MAGIC) :]
     if not line.endswith(b"\n"):
         return None
     try:
         hello = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # brackets within brackets, ten thousand deep
         raise FrameError("not a worker") from error
-    if not isinstance(hello, dict) or type(hello.get("index")) is not int or not isinstance(hello.get("workers"), list):
+    kinds = {"index": int, "workers": list, "challenge": str, "proof": str}
+    if not isinstance(hello, dict) or any(type(hello.get(name)) is not kind for name, kind in kinds.items()):
         raise FrameError("not a worker")
-    return hello["index"], tuple(map(str, hello["workers"]))
+    return hello
 
 
-def _admit(connection, index, workers, cluster, joined):
-    if workers != cluster.workers:
-        raise InputError(
-            "All workers must have the same cluster. "
-            f"Received: {', '.join(cluster.workers)} on {cluster.name(0)}, "
-            f"{', '.join(workers)} on worker {index} (from {_peer(connection)})."
-        )
-    if not 0 < index < cluster.size:
-        raise FrameError("not a worker")
-    if index in joined:
-        raise InputError(
-            "Each process must have an index of its own. "
-            f"Received: {cluster.name(index)} from {_peer(joined[index])} and from {_peer(connection)}."
-        )
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    joined[index] = connection
+def prove(key: bytes, side: str, challenge: bytes, hello: dict) -> str:
+    """Return what only who knows the secret can say: of this side, this challenge and this worker."""
+    words = [side, challenge.hex(), hello["index"], hello["workers"], hello["challenge"]]
+    return hmac.new(key, json.dumps(words).encode(), "sha256").hexdigest()
 
 
-def _peer(connection) -> str:
-    host, port = connection.getpeername()[:2]
-    return f"{host.removeprefix('::ffff:')} port {port}"
+def _admit(caller, hello, cluster, key, joined) -> tuple[int, bytes]:
+    """Return the index of a worker, and the chief's proof for it.
+
+    Raises:
+        _Refused: If it cannot be part of the run.
+        InputError: The same, if it knows the secret: then it was meant to be part of it, and the run cannot be.
+    """
+    index, workers = hello["index"], tuple(map(str, hello["workers"]))
+    if not hmac.compare_digest(
+        hello["proof"].encode(errors="replace"), prove(key, "worker", caller.challenge, hello).encode()
+    ):
+        raise _Refused(f"All workers must have the same secret in {SECRET}.")
+    try:
+        if workers != cluster.workers or not 0 < index < cluster.size:
+            raise InputError(
+                "All workers must have the same cluster. "
+                f"Received: {', '.join(cluster.workers)} on {cluster.name(0)}, "
+                f"{', '.join(workers)} on worker {index} (from {caller.name})."
+            )
+        if index in joined:
+            raise InputError(
+                "Each process must have an index of its own. "
+                f"Received: {cluster.name(index)} from {joined[index].name} and from {caller.name}."
+            )
+    except InputError as error:
+        if key:
+            raise
+        raise _Refused(str(error).partition(" Received: ")[0]) from error
+    caller.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return index, prove(key, "chief", caller.challenge, hello).encode()
 
 
-def _refuse(callers, cluster, error):
-    """Tell all who have called why there will be no run, and hang up."""
-    told = error.faults if isinstance(error, (InputError, RunFailed)) else [f"{cluster.name(0)} ended: {error}"]
-    payload = json.dumps({"input": isinstance(error, InputError), "faults": told}).encode()
-    for connection in callers:
-        with connection, contextlib.suppress(OSError):
-            send_frame(connection, Kind.REFUSAL, payload)
+def _refuse(caller, faults, is_input: bool) -> None:
+    """Tell a caller why it cannot be part of a run, and hang up."""
+    payload = json.dumps({"input": is_input, "faults": list(faults)}).encode()
+    with caller.connection, contextlib.suppress(OSError):
+        send_frame(caller.connection, Kind.REFUSAL, payload)
 
 
-def _reach_chief(cluster, timeout) -> socket.socket:
+def _reach_chief(cluster, timeout, key) -> socket.socket:
     """Return the connection to the chief, once it says that all are there."""
     _listen(cluster).close()  # to find out that the port is in use here, and not deep inside TensorFlow
     deadline = time.monotonic() + timeout
     while True:
         try:
-            return _call_chief(cluster, timeout)
+            return _call_chief(cluster, timeout, key)
         except (OSError, EOFError, FrameError) as error:
             if time.monotonic() > deadline:
                 raise RunFailed(
@@ -178,23 +261,36 @@ def _reach_chief(cluster, timeout) -> socket.socket:
         time.sleep(RETRY_SECONDS)
 
 
-def _call_chief(cluster, timeout) -> socket.socket:
+def _call_chief(cluster, timeout, key) -> socket.socket:
     connection = socket.create_connection(split_address(cluster.workers[0]), ANSWER_SECONDS)
     try:
         if connection.getsockname() == connection.getpeername():
             raise FrameError("it called itself")  # as TCP lets it where nobody listens at a port for outgoing calls
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        hello = json.dumps({"index": cluster.index, "workers": cluster.workers}).encode()
-        connection.sendall(MAGIC + hello + b"\n")
+        connection.sendall(MAGIC)
         if receive_exactly(connection, len(MAGIC)) != MAGIC:
             raise FrameError("something else listens there")
+        challenge = receive_exactly(connection, CHALLENGE)
+        hello = {"index": cluster.index, "workers": cluster.workers, "challenge": secrets.token_hex(CHALLENGE)}
+        hello["proof"] = prove(key, "worker", challenge, hello)
+        connection.sendall(json.dumps(hello).encode() + b"\n")
         connection.settimeout(timeout + ANSWER_SECONDS)  # the chief has begun to wait by now, and says when it gives up
         kind, payload = receive_frame(connection)
-        if kind is not Kind.WELCOME:
-            refusal = json.loads(payload)
-            raise (InputError if refusal["input"] else RunFailed)(refusal["faults"])
+        if kind is Kind.REFUSAL:
+            raise _read_refusal(payload)
+        if kind is not Kind.WELCOME or not hmac.compare_digest(payload, prove(key, "chief", challenge, hello).encode()):
+            raise FrameError("something else listens there")
         connection.settimeout(None)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _read_refusal(payload: bytes) -> InputError | RunFailed | FrameError:
+    """Return why the chief refuses this process."""
+    try:
+        refusal = json.loads(payload)
+        return (InputError if refusal["input"] else RunFailed)([str(fault) for fault in refusal["faults"]])
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return FrameError("something else listens there")

@@ -166,7 +166,7 @@ def _train_one(
     """
     fields = flat_fields(recipe)
     del fields["data.source"]  # the images themselves are compared
-    with working_together(fields, out) as workers:
+    with working_together(fields, out, voice.warn) as workers:
         run, voice = workers.run, voice if workers.is_chief else SILENT
         if workers.decide(lambda: not fresh and run.exists and holds_same_recipe(run, recipe) and run.complete):
             voice.say(say_complete(run, recipe))
@@ -227,10 +227,11 @@ def rehearse(
 def _prepared(recipe, workers, backbone, skip_bad, strict, continues, clock, voice, read=None) -> Iterator[Prepared]:
     """Choose devices, seed what draws by itself, build, read and plan; what goes wrong in the block is explained."""
     grow_memory()
-    strategy = choose_strategy(recipe.distribute, max(1, len(workers.addresses)), recipe.data.batch_size)
+    strategy = choose_strategy(recipe.distribute, max(1, len(workers.addresses)), recipe.data.batch_size, voice.warn)
     keras.utils.set_random_seed(recipe.seed)
     if recipe.deterministic:
         tf.config.experimental.enable_op_determinism()
+    continues = continues and workers.is_chief  # the others write to a folder that goes when they end
     with strategy.scope(), explained(workers.run, recipe.data.batch_size, recipe.data.image_size, continues):
         prepared = prepare(recipe, backbone, skip_bad, clock, voice, read)
         check_leaks(prepared.images, strict, voice)

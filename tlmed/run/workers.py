@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tlmed.cluster import Link, end_process, find_cluster, join
+from tlmed.cluster import SECRET, Link, end_process, find_cluster, join
 from tlmed.errors import InputError, RunFailed
 from tlmed.rundir import FILES, RunDir
 
@@ -87,12 +87,13 @@ def _pack(run) -> bytes:
 
 
 @contextlib.contextmanager
-def working_together(fields: dict[str, str], out: Path) -> Iterator[Workers]:
+def working_together(fields: dict[str, str], out: Path, warn: Callable[[str], None]) -> Iterator[Workers]:
     """Find the processes that the environment names, and wait until all are there and mean the same run.
 
     Args:
         fields: Those of the recipe, which must be the same in all.
         out: The run directory.
+        warn: Takes a line of what a user should know.
 
     Raises:
         InputError: If the environment cannot be used, or the processes differ.
@@ -116,7 +117,11 @@ def working_together(fields: dict[str, str], out: Path) -> Iterator[Workers]:
                     run.mark(message)
             end_process(message)
 
-        link = stack.enter_context(join(cluster, {**fields, **_versions()}, _timeout(), end))
+        secret = os.environ.get(SECRET, "")
+        if cluster.is_chief and not secret and not cluster.is_local:
+            warn(f"{SECRET} is not set: whoever reaches {cluster.address} can take a worker's place in this run.")
+        facts = {**fields, **_versions()}
+        link = stack.enter_context(join(cluster, facts, _timeout(), end, secret=secret, warn=warn))
         try:
             yield Workers(run, link)
         except tf.errors.OpError as error:
