@@ -206,6 +206,34 @@ def test_bad_usage_is_one_line_and_exit_status_2(words, part, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("text", ["none", "None", "1", "1.0", "True", "1e3", "1,2", "[x]", '"q"'])
+def test_options_are_values_and_not_read_as_settings_are(text, monkeypatch, tmp_path):
+    trained = []
+    monkeypatch.setattr("tlmed.run.train", lambda recipe, *words, **options: trained.append(recipe))
+    words = ["--positive", text, "--data", text, "--seed", "7", "--strategy", "one", "--set", "data.positive=x"]
+    assert here("train", "feature_extractor", *words, cwd=tmp_path) == (0, "", "")
+    found = trained[0]
+    assert (found.data.positive, found.data.source, found.seed, found.distribute) == (text, text, 7, "one")
+
+
+def test_a_class_that_is_called_none_can_be_the_positive_one(tmp_path):
+    source = write_images(tmp_path / "images", 8, ("none", "tumor"))
+    words = ["--data", source, "--out", "run", *small(), "--positive", "none"]
+    status, out, err = here("train", "feature_extractor", *words, cwd=tmp_path)
+    assert (status, err) == (0, "")
+    assert "positive: none" in out
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["positive"] == "none"
+    lock = json.loads((tmp_path / "run" / "lock.json").read_text())
+    assert lock["recipe"]["resolved"]["data"]["positive"] == "none"
+    words = ["--predictions", "run/predictions.csv", "--positive", "none", "--out", "again"]
+    status, _, err = here("evaluate", *words, cwd=tmp_path)
+    assert (status, err) == (0, "")
+    again = json.loads((tmp_path / "again" / "metrics.json").read_text())
+    assert again["metrics"] == metrics["metrics"]
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["data"]["positive"] == "none"
+
+
 def test_debug_shows_where(tmp_path):
     status, _, err = tlmed("train", "fine_tunning", "--debug", cwd=tmp_path)
     assert status == 1

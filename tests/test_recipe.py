@@ -190,6 +190,12 @@ OVERRIDES = [
     ("data.batch_size=8", lambda r: r.data.batch_size, 8),
     ("data.positive=malignant", lambda r: r.data.positive, "malignant"),
     ("data.positive=none", lambda r: r.data.positive, None),
+    ('data.positive="none"', lambda r: r.data.positive, "none"),
+    ("data.positive='None'", lambda r: r.data.positive, "None"),
+    ("data.positive=1", lambda r: r.data.positive, "1"),
+    ("data.positive=1,2", lambda r: r.data.positive, "1,2"),
+    ("data.source='none'", lambda r: r.data.source, "none"),
+    ('weights="a,b.h5"', lambda r: r.weights, "a,b.h5"),
     ("data.source=a=b", lambda r: r.data.source, "a=b"),
     ("backbone=VGG16", lambda r: r.backbone, "VGG16"),
     ("weights=none", lambda r: r.weights, "none"),
@@ -221,6 +227,24 @@ def test_set_gives_a_field_a_value_of_its_type(setting, read, value):
     assert before == load_recipe("fine_tuning")
 
 
+# Each would be something else if it were read: no value, a number, a list, a section, a text in quotes.
+LITERALS = ("none", "None", "1", "1.0", "True", "1e3", "1,2", "[x]", "(a)", '"q"', "a=b", "KFold(5)", " a ", "-1")
+
+
+@pytest.mark.parametrize("text", LITERALS)
+def test_values_are_taken_as_they_are(text):
+    recipe = override(load_recipe("fine_tuning"), [], {"data.positive": text, "data.source": text, "seed": 3})
+    assert (recipe.data.positive, recipe.data.source, recipe.seed) == (text, text, 3)
+
+
+def test_values_win_over_settings_and_are_checked_with_them():
+    settings = ["data.positive=b", "data.image_size=64,64"]
+    assert override(load_recipe("fine_tuning"), settings, {"data.positive": "a"}).data.positive == "a"
+    with pytest.raises(InputError) as caught:
+        override(load_recipe("fine_tuning"), ["sed=1"], {"data.positive": "", "seed": -1})
+    assert [word in str(caught.value) for word in ("`sed`", "positive=''", "seed=-1")] == [True] * 3
+
+
 HYBRID = "feature_extractor_hybrid"
 OVERRIDES_ELSEWHERE = [
     ("blockwise", "phases.epochs=1", lambda r: r.phases.epochs, 1),
@@ -239,6 +263,10 @@ OVERRIDES_ELSEWHERE = [
     (HYBRID, "head.classifier=RandomForestClassifier", lambda r: r.head.classifier, "RandomForestClassifier"),
     (HYBRID, "head.grid.C=0.1,1,10", lambda r: r.head.grid, {"C": (0.1, 1, 10)}),
     (HYBRID, "head.grid.gamma=scale,0.01", lambda r: r.head.grid, {"gamma": ("scale", 0.01)}),
+    (HYBRID, 'head.grid.kernel="none",none', lambda r: r.head.grid, {"kernel": ("none", None)}),
+    (HYBRID, 'head.grid.C="1",1', lambda r: r.head.grid, {"C": ("1", 1)}),
+    ("two_backbones", 'weights="a,b.h5", c(1).h5', lambda r: r.weights, ("a,b.h5", "c(1).h5")),
+    ("two_backbones", "weights=a(1).h5,b(2)", lambda r: r.weights, ("a(1).h5", "b(2)")),
     (HYBRID, "head.grid.max_depth=none,3", lambda r: r.head.grid, {"max_depth": (None, 3)}),
     (HYBRID, "head.grid.shrinking=true,false", lambda r: r.head.grid, {"shrinking": (True, False)}),
     (HYBRID, "head.pca=0.95", lambda r: r.head.pca, 0.95),

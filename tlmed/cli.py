@@ -77,9 +77,9 @@ def _recipe_options(command):
 def _load(recipe, data, settings, positive, strategy, seed):
     """Return the recipe's file and the recipe, with what the options replace."""
     file = find_recipe(recipe)
-    pairs = {"data.source": data, "data.positive": positive, "distribute": strategy, "seed": seed}
-    given = [f"{key}={value}" for key, value in pairs.items() if value is not None]
-    return file, override(load_recipe(file), [*settings, *given])
+    options = {"data.source": data, "data.positive": positive, "distribute": strategy, "seed": seed}
+    given = {key: value for key, value in options.items() if value is not None}
+    return file, override(load_recipe(file), settings, given)
 
 
 def _warn(sentence: str) -> None:

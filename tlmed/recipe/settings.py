@@ -2,23 +2,31 @@
 
 import ast
 import dataclasses
+import re
 import types
 import typing
+from collections.abc import Iterable, Mapping
 
 from tlmed.errors import InputError, did_you_mean
 from tlmed.recipe.recipe import Recipe, find_faults
 from tlmed.recipe.rules import fits
 from tlmed.recipe.sections import Degrees, Phase, Plain
 
+_QUOTED = re.compile(r""""[^"]*"|'[^']*'""")
+# What stands between commas, or in quotes, which may hold commas too.
+_ITEM = re.compile(rf"\s*+((?:{_QUOTED.pattern})(?=\s*+(?:,|$))|[^,]++)(?:,|$)?+")
 
-def override(recipe: Recipe, settings) -> Recipe:
-    """Return the recipe with some fields replaced, as `--set KEY=VALUE` does.
+
+def override(recipe: Recipe, settings: Iterable[str], values: Mapping[str, object] | None = None) -> Recipe:
+    """Return the recipe with some fields replaced, as `--set KEY=VALUE` and the options of their own do.
 
     Args:
         recipe: The recipe to start from; it stays as it is.
         settings: Texts `KEY=VALUE`. KEY is dotted (`data.batch_size`; `phases.0.epochs` for one phase,
             `phases.epochs` for all; `head.grid.C` for one parameter of a grid). VALUE gets the field's type; tuples
-            are written with commas, a whole section as a recipe writes it: `data.split=KFold(5)`.
+            are written with commas, a whole section as a recipe writes it: `data.split=KFold(5)`, and a text that
+            would be read as something else in quotes: `data.positive="none"`.
+        values: Values by their dotted keys, which are taken as they are and win over `settings`.
 
     Raises:
         InputError: With every unknown key and every value that breaks a rule.
@@ -26,6 +34,8 @@ def override(recipe: Recipe, settings) -> Recipe:
     >>> from tlmed.recipes.feature_extractor import recipe
     >>> override(recipe, ["data.image_size=64,64", "phases.epochs=1"]).data.image_size
     (64, 64)
+    >>> override(recipe, ["data.positive=none"], {"data.source": "none"}).data
+    Images(source='none', image_size=(224, 224), split=(0.7, 0.15, 0.15), batch_size=32, positive=None)
     """
     faults = []
     for setting in settings:
@@ -37,6 +47,8 @@ def override(recipe: Recipe, settings) -> Recipe:
             recipe = _replace(recipe, key.strip().split("."), text.strip(), "")
         except InputError as error:
             faults += error.faults
+    for key, value in (values or {}).items():
+        recipe = _put(recipe, key.split("."), value)
     faults += find_faults(recipe)
     if faults:
         raise InputError(faults)
@@ -76,6 +88,12 @@ def _replace(part, keys, text, path):
     return _with(part, name, whole)
 
 
+def _put(part, names, value):
+    """Return `part` with a value in one field, which may be one of a section inside it."""
+    name, *rest = names
+    return _with(part, name, _put(getattr(part, name), rest, value) if rest else value)
+
+
 def _sections(hint) -> list[type]:
     """Return the sections that a field can hold."""
     return [option for option in (typing.get_args(hint) or (hint,)) if dataclasses.is_dataclass(option)]
@@ -112,6 +130,8 @@ def parse(text: str, hint):
     ((64, 64), None, 0.5)
     >>> parse("VGG16", str | tuple[str, ...]), parse("LeNet5,VGG16", str | tuple[str, ...])
     ('VGG16', ('LeNet5', 'VGG16'))
+    >>> parse('"none"', str | None), parse('"a,b.h5", c.h5', str | tuple[str, ...])
+    ('none', ('a,b.h5', 'c.h5'))
     >>> from tlmed.recipe import KFold
     >>> parse("KFold(5, repeats=3)", tuple[float, float, float] | KFold)
     KFold(k=5, repeats=3, val=0.15, fold=None)
@@ -119,10 +139,13 @@ def parse(text: str, hint):
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
         return _parse_section(text, hint)
+    if _QUOTED.fullmatch(text) and fits("", hint):
+        return text[1:-1]
     if origin in (types.UnionType, typing.Union):
         return _parse_union(text, args)
     if origin is tuple:
-        items = [item.strip() for item in text.strip("()").split(",") if item.strip()]
+        whole = text[1:-1] if text.startswith("(") and text.endswith(")") else text
+        items = [item.strip() for item in _ITEM.findall(whole) if item.strip()]
         return tuple(parse(item, args[0]) for item in items)
     if hint is bool:
         return {"true": True, "false": False}.get(text.lower(), text)
