@@ -21,20 +21,27 @@ from tlmed.evaluation.explanations import draw_panel
 from tlmed.evaluation.page import picture
 from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
 from tlmed.metrics import (
+    METRICS,
     apply_temperature,
+    binary_auc,
     choose_threshold,
     evaluate,
     fit_temperature,
     net_benefit,
     predictive_values,
     reliability,
+    roc_curve,
 )
+from tlmed.metrics.bands import roc_band
+from tlmed.metrics.resampling import find_clusters
 from tlmed.report import REQUIRED, read_content, write_report
 from tlmed.report.calibration import show_calibration
 from tlmed.report.checklist import AUTHOR, ITEMS
 from tlmed.report.curves import show_curves
 from tlmed.report.decisions import show_operating_point
 from tlmed.report.examples import show_examples
+from tlmed.report.glossary import TERMS
+from tlmed.report.story import name_weakest
 
 PHASES = {"head": 12, "top": 8}
 SAVE = Figure.savefig  # before a fixture leaves pictures blank
@@ -500,6 +507,107 @@ def test_reliability_is_by_groups(tmp_path, monkeypatch):
     assert [point["low"] for point in grouped] != [point["low"] for point in alone]
 
 
+@pytest.mark.parametrize(
+    ("moved", "said"),
+    [
+        ((-0.1, -0.1, -0.1), ""),
+        ((0.0, 0.0002, -0.1), ""),  # nothing that is written with three decimals rose
+        (
+            (0.1, 0.0, 0.1),
+            "calibration made the scores worse by every measure that moved: Log loss from 0.400 to 0.500",
+        ),
+        ((-0.1, 0.0, 0.1), "worse in part, though Log loss fell: Expected calibration error from 0.400 to 0.500"),
+    ],
+)
+def test_calibration_that_made_scores_worse_is_said(tmp_path, moved, said):
+    folder = write_run(tmp_path / "run")
+    add_calibration(folder)
+
+    def change(metrics):
+        for name, by in zip(("log_loss", "brier", "ece"), moved, strict=True):
+            metrics["metrics"][name].update(value=0.4)
+            metrics["calibration"]["metrics"][name].update(value=0.4 + by)
+
+    edit(folder / "metrics.json", change)
+    text = Reader(show_calibration(read_content(folder))).text
+    assert said in text
+    assert ("made the scores worse" in text) == bool(said)
+
+
+def test_the_weakest_class_is_named_with_its_interval(tmp_path):
+    folder = write_run(tmp_path / "run")
+    classes = json.loads((folder / "metrics.json").read_text())["per_class"]
+    worst = min(classes, key=lambda label: classes[label]["sensitivity"]["value"])
+    entry = classes[worst]["sensitivity"]
+    words = f"The weakest class is {worst}: sensitivity {entry['value']:.3f} (95 % interval {entry['low']:.3f} to "
+    assert f"{words}{entry['high']:.3f}), on 40 images." in Reader(write_report(folder).read_text()).text
+
+
+def test_classes_that_are_equally_weak_are_named_together_and_equal_ones_not_at_all():
+    def score(*values):
+        entries = [{"n": 4, "sensitivity": {"value": value, "low": None, "high": None}} for value in values]
+        return name_weakest({"per_class": dict(zip("abc", entries, strict=True))})
+
+    assert score(0.5, 0.5, 0.75) == "The weakest classes are a and b: sensitivity 0.500."
+    assert score(0.5, None, 0.75) == "The weakest class is a: sensitivity 0.500, on 4 images."
+    assert score(0.5, 0.5, 0.5) == score(None, None, None) == ""
+
+
+def test_of_two_classes_kappa_is_shown_once(tmp_path):
+    texts = {}
+    for classes in (("a", "b"), ("a", "b", "c")):
+        texts[len(classes)] = Reader(write_report(write_run(tmp_path / str(len(classes)), classes)).read_text()).text
+        assert "Cohen's kappa" in texts[len(classes)]
+    assert "Quadratic kappa" in texts[3]
+    assert "Quadratic kappa" not in texts[2].partition("CLAIM 2024")[0]
+
+
+def test_an_interval_that_holds_every_value_is_marked(tmp_path):
+    folder = write_run(tmp_path / "run")
+
+    def change(metrics):
+        metrics["metrics"]["accuracy"].update(low=0.0003, high=0.99951)
+        metrics["metrics"]["mcc"].update(low=-1.0, high=1.0)
+        metrics["metrics"]["ppv"].update(low=0.001, high=1.0)
+        metrics["metrics"]["log_loss"].update(low=0.0, high=1.2)
+
+    edit(folder / "metrics.json", change)
+    page = write_report(folder).read_text()
+    assert "95 %: 0.000 to 1.000 (says nothing)" in page
+    assert page.count("<em>says nothing</em>") == 3  # accuracy stands beside the baselines too
+    assert "0.000 to 1.000<br><em>says nothing</em>" in page
+    assert "-1.000 to 1.000<br><em>says nothing</em>" in page
+    assert "0.001 to 1.000 <" in page
+
+
+def test_every_metric_and_every_word_that_a_page_links_is_explained_on_it(tmp_path):
+    assert set(METRICS) <= set(TERMS)
+    for i, classes in enumerate((("benign", "malignant"), ("benign", "malignant", "normal"))):
+        page = write_report(write_full_run(tmp_path / f"run{i}", classes)).read_text()
+        tags = Reader(page).tags
+        links = [attributes for tag, attributes in tags if attributes.get("class") == "term"]
+        terms = {attributes["id"] for tag, attributes in tags if tag == "dt"}
+        assert {attributes["href"].removeprefix("#") for attributes in links} == terms
+        wanted = {
+            "auc",
+            "ppv",
+            "npv",
+            "mcc",
+            "ece",
+            "brier",
+            "kappa",
+            "group",
+            "temperature",
+            "average_precision",
+            "interval",
+        }
+        assert {f"term-{name}" for name in wanted | ({"threshold", "score"} if i == 0 else set())} <= terms
+        for attributes in links:
+            name = attributes["href"].removeprefix("#term-")
+            assert attributes["title"] == TERMS[name][1]
+            assert TERMS[name][1] in Reader(page).text
+
+
 def test_subgroups_stand_below_all_images(tmp_path):
     folder = write_run(tmp_path / "run", ("benign", "malignant"))
     values = add_subgroups(folder)
@@ -533,6 +641,21 @@ def test_examples_are_shown_with_what_was_said_of_them(tmp_path):
         assert "a map of the evidence by grad-cam, last block" in each["alt"]
     heads = ["Most confident, and right", "Most confident, and wrong", "Most uncertain"]
     assert sorted(heads, key=page.text.index) == heads
+
+
+def test_uncertain_is_at_the_threshold_and_the_page_says_so(tmp_path):
+    folder = write_run(tmp_path / "run", ("benign", "malignant"))
+    chosen, examples = add_threshold(folder), add_examples(folder)
+    text = Reader(show_examples(read_content(folder))).text
+    assert f"Most uncertain: closest to the threshold of {chosen.value:.3f} for malignant" in text
+    assert f"where another class would be predicted, which is the threshold of {chosen.value:.3f}." in text
+    for example in examples:
+        score = example["score"]
+        both = f"{score:.3f}" if example["prediction"] == "malignant" else f"{score:.3f}; malignant {1 - score:.3f}"
+        assert f"predicted {example['prediction']} ({both})" in text
+    three = write_run(tmp_path / "three")
+    add_examples(three)
+    assert "Most uncertain: two classes score almost the same" in Reader(show_examples(read_content(three))).text
 
 
 def test_examples_without_explanations_say_why(tmp_path):
@@ -702,7 +825,7 @@ def test_the_checklist_claims_nothing_that_a_bare_run_does_not_know(tmp_path):
 def test_the_contents_lead_to_every_section(page):
     tags = Reader(page).tags
     heads = [attributes["id"] for tag, attributes in tags if tag == "h2"]
-    links = [attributes["href"] for tag, attributes in tags if tag == "a"]
+    links = [attributes["href"] for tag, attributes in tags if tag == "a" and attributes.get("class") != "term"]
     assert links[: len(heads)] == [f"#{head}" for head in heads]
     assert len(set(heads)) == len(heads)
     assert set(links) <= {f"#{head}" for head in heads}
@@ -994,8 +1117,73 @@ def test_roc_curves_are_one_per_class_or_the_positive_ones(k, curves):
     predictions = make_predictions([f"_{i}$" for i in range(k)])
     axes = plots.roc_curves(predictions, "test").axes[0]
     assert len(axes.lines) == curves + 1  # and chance
-    assert len(axes.get_legend().texts) == curves
-    assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines[1:]}) == min(curves, 28)
+    named = min(curves, plots.MOST_CURVES)
+    assert len(axes.get_legend().texts) == named
+    coloured = [line for line in axes.lines[1:] if not line.get_label().startswith("_child")]
+    assert len({(line.get_color(), line.get_linestyle()) for line in coloured}) == len(coloured) == named
+    test = predictions.of("test")
+    areas = sorted(binary_auc(test.labels == i, test.scores[:, i]) for i in range(k))[:named]
+    if k > 2:
+        assert sorted(text.get_text().split()[1] for text in axes.get_legend().texts) == [f"{a:.3f}" for a in areas]
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_up_to_three_roc_curves_have_a_band_that_holds_them(grouped):
+    predictions = make_predictions(["a", "b"])
+    if grouped:
+        owners = tuple(f"p{i // 6}" for i in range(len(predictions.paths)))
+        predictions = dataclasses.replace(predictions, groups=owners)
+    axes, test = plots.roc_curves(predictions, "test").axes[0], predictions.of("test")
+    rates = np.linspace(0, 1, 201)
+    (band,) = axes.collections
+    vertices = band.get_paths()[0].vertices
+    low, high = roc_band(test.labels == 1, test.scores[:, 1], rates, find_clusters(test.groups))
+    for edge in (low, high):
+        assert {(x, y) for x, y in zip(rates, edge, strict=True)} <= {tuple(point) for point in vertices.tolist()}
+    false, true = roc_curve(test.labels == 1, test.scores[:, 1])
+    for x, y in zip(false, true, strict=True):
+        assert np.interp(x, rates, low) - 0.02 <= y <= np.interp(x, rates, high) + 0.02
+    alone, _ = roc_band(test.labels == 1, test.scores[:, 1], rates)
+    assert np.array_equal(alone, low) != grouped
+    assert not plots.roc_curves(make_predictions(list("abcd")), "test").axes[0].collections
+
+
+def make_pictures_with_legends():
+    test = make_predictions(["a", "b"]).of("test")
+    row = {
+        "phase": "head",
+        "epoch": 1,
+        "loss": 0.7,
+        "val_loss": 0.8,
+        "accuracy": 0.5,
+        "val_accuracy": 0.4,
+        "val_auc": 0.5,
+    }
+    point = {"from": 0.6, "to": 0.7, "n": 2, "confidence": 0.65, "share": 0.5, "low": 0.1, "high": 0.9}
+    degree = {"phase": "head", "unit": "block", "blocks": "0", "layers": "0", "fine_tuning_ratio": "0", "kept": "yes"}
+    return {
+        "roc": plots.roc_curves(make_predictions([f"a long name {i}" for i in range(9)])),
+        "recall": plots.precision_recall_curves(test),
+        "reliability": plots.reliability_diagram({"as trained": [point], "calibrated": [point]}, "a"),
+        "decision": plots.decision_curves(test, test.scores, [1]),
+        "decisions": plots.decision_curves(test, test.scores, [0, 1]),
+        "learning": plots.learning_curves([row, {**row, "epoch": 2}]),
+        "degrees": plots.score_by_degree([{**degree, "val_auc": "0.9", "test_auc": "0.8"}]),
+    }
+
+
+def test_no_legend_covers_a_curve():
+    for name, figure in make_pictures_with_legends().items():
+        figure.draw_without_rendering()
+        legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
+        assert legends, name
+        for legend in legends:
+            box = legend.get_window_extent()
+            assert figure.bbox.y0 - 1 <= box.y0, name
+            for axes in figure.axes:
+                assert not box.overlaps(axes.bbox), name
+                if axes.xaxis.label.get_text():
+                    assert box.y1 <= axes.xaxis.label.get_window_extent().y0 + 1, name
 
 
 def test_roc_curve_of_one_class_says_that_there_is_none():
@@ -1039,7 +1227,7 @@ def test_reliability_shows_points_intervals_and_counts():
     rng = np.random.default_rng(0)
     points = {name: reliability(rng.random(200), rng.random(200) < 0.5) for name in ("as trained", "calibrated")}
     axes, below = plots.reliability_diagram(points, "$x_").axes
-    assert [text.get_text() for text in axes.get_legend().texts] == list(points)
+    assert [text.get_text() for text in axes.figure.legends[0].texts] == list(points)
     for container, found in zip(axes.containers, points.values(), strict=True):
         line, _, (bars,) = container
         assert line.get_xdata().tolist() == [point["confidence"] for point in found]
@@ -1061,7 +1249,11 @@ def test_decision_curves_have_a_panel_for_each_class():
     assert everyone.get_ydata().tolist() == curves["all"].tolist()
     assert not none.get_ydata().any()
     (alone,) = plots.decision_curves(test, test.scores, [2]).axes
-    assert [text.get_text() for text in alone.get_legend().texts] == ["act on the scores", "act on all", "act on none"]
+    assert [text.get_text() for text in alone.figure.legends[0].texts] == [
+        "act on the scores",
+        "act on all",
+        "act on none",
+    ]
 
 
 def test_decision_curves_of_many_classes_are_left_out(tmp_path):

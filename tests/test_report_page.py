@@ -143,6 +143,21 @@ def test_every_picture_is_shown_and_described(browser, report):
         assert wide > 100
 
 
+def test_examples_have_one_size(browser, report):
+    for size in (SCREEN, PHONE):
+        browser.open(report, size)
+        wide = browser.evaluate("[...document.querySelectorAll('.examples img')].map(i => i.clientWidth)")
+        assert len(wide) == 6
+        assert len(set(wide)) == 1
+
+
+def test_intervals_and_their_drawings_are_whole_on_a_phone(browser, report):
+    browser.open(report, PHONE)
+    ends = browser.evaluate("[...document.querySelectorAll('.bar svg')].map(e => e.getBoundingClientRect().right)")
+    assert len(ends) > 10
+    assert max(ends) <= PHONE[0]
+
+
 def test_every_link_leads_to_a_heading(browser, report):
     browser.open(report)
     lost = "[...document.links].map(a => a.hash.slice(1)).filter(name => !document.getElementById(name))"

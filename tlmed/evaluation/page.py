@@ -53,26 +53,35 @@ figure img { max-width: 100%; height: auto; background: #fff; border: 1px solid 
   padding: .5rem; }
 a { color: var(--accent); }
 nav ul { columns: 15rem; margin: .5rem 0; padding-left: 1.2rem; }
-.pair { display: flex; flex-wrap: wrap; gap: 0 1.5rem; align-items: flex-start; }
-.pair figure { flex: 1 1 20rem; }
+.pair { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); gap: 0 1.5rem;
+  align-items: start; }
+.pair figure:has(.broad) { grid-column: 1 / -1; }
+.examples figure:has(.broad) { grid-column: auto; }
+.bar { display: inline-block; width: 120px; margin-left: .6rem; text-align: left; }
+a.term { color: inherit; text-decoration: underline dotted; text-underline-offset: .2em; }
+.terms dt { font-weight: 600; margin-top: .7rem; }
+.terms dd { margin: 0; max-width: 46rem; }
+.terms dt:target { color: var(--warn); }
 .even table { table-layout: fixed; }
 .even th:first-child { width: 38%; }
 summary { cursor: pointer; color: var(--accent); margin: .6rem 0; }
 pre { background: var(--card); border-radius: .5rem; padding: .8rem; overflow-x: auto; font-size: .85rem; }
 code { background: var(--card); border-radius: .25rem; padding: .05rem .3rem; }
-@media screen and (max-width: 40rem) { figure { overflow-x: auto; }
+@media screen and (max-width: 40rem) { .bar { display: block; margin: 0 0 0 auto; } figure { overflow-x: auto; }
   figure .broad { max-width: none; width: 38rem; } }
 @page { size: A4; margin: 15mm; }
 @media print {
   :root { color-scheme: light; }
   body { max-width: none; padding: 0; font-size: 10pt; }
   nav { display: none; }
-  a { color: inherit; text-decoration: none; }
+  a, a.term { color: inherit; text-decoration: none; }
   h2, h3, thead, summary { break-after: avoid; }
   figure, tr, .headline, .notice { break-inside: avoid; }
   figure img { max-height: 230mm; }
   .pair { display: block; }
   .pair figure { display: inline-block; width: 48%; margin-right: 1%; vertical-align: top; }
+  .terms dt, .terms dd { break-inside: avoid; }
+  .terms dt { break-after: avoid; }
   .wide { overflow: visible; }
   table { font-size: 8pt; }
   th, td { white-space: normal; padding-right: .4rem; }

@@ -14,7 +14,9 @@ from matplotlib.ticker import MaxNLocator
 
 from tlmed.evaluation.predictions import Predictions
 from tlmed.metrics import binary_auc, net_benefit, positive_index, roc_curve
+from tlmed.metrics.bands import roc_band
 from tlmed.metrics.calibration import BINS
+from tlmed.metrics.resampling import find_clusters
 
 # Okabe & Ito, Color Universal Design, 2008; yellow left out: it vanishes on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -39,6 +41,9 @@ _STRATEGIES = {
     "none": ("act on none", "#000000", ":"),
 }
 _MOST_TICKS = 14  # that stand beside each other without touching
+MOST_CURVES = 8  # of classes that have a colour and a name in a picture
+MOST_BANDS = 3  # that can lie over each other
+_RATES = np.linspace(0, 1, 201)  # at which a band is drawn
 _LARGEST_WRITTEN = 20  # classes of a confusion matrix whose numbers can still be read
 
 
@@ -63,7 +68,7 @@ def learning_curves(history: Sequence[Mapping]) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlim(0.5, max(len(phases), 1) + 0.5)
         _mark_phases(axes, phases)
-        _add_legend(axes)
+        _add_legend(axes, ncols=2)
     return figure
 
 
@@ -93,12 +98,14 @@ def score_by_degree(degrees: Sequence[Mapping], monitor: str = "val_auc") -> Fig
         tidy(axes, xlabel=f"{unit}s thawed\nfine-tuning ratio", ylabel=ylabel)
         axes.set_xticks(places[::step], labels[::step])
         axes.margins(x=0.06, y=0.12)
-        _add_legend(axes, labelspacing=0.9)  # the ring is larger than a line of text
+        _add_legend(axes, lines=3, ncols=2, labelspacing=0.9)  # the ring is larger than a line of text
     return figure
 
 
 def roc_curves(predictions: Predictions, split: str = "test", positive: str | None = None) -> Figure:
     """Draw the ROC curve of a split: of the positive class of two, else of each class against the rest.
+
+    Up to three curves have a pointwise 95 % band. Of many classes those with the smallest areas have colours and names.
 
     Args:
         predictions: Scored images.
@@ -108,14 +115,21 @@ def roc_curves(predictions: Predictions, split: str = "test", positive: str | No
     figure = Figure(figsize=(4.6, 4.4), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
-    for name, truth, scores, style in _list_curves(predictions, split, positive):
-        area = binary_auc(truth, scores)
-        if area is None:  # one class only: there is no curve
-            continue
-        axes.plot(*roc_curve(truth, scores), label=f"AUC {area:.3f}  {literal(name)}", **style)
+    owners = find_clusters(predictions.of(split).groups)
+    drawn = [
+        (binary_auc(truth, scores), name, (truth, scores))
+        for name, truth, scores in _list_curves(predictions, split, positive)
+    ]
+    drawn = [each for each in drawn if each[0] is not None]  # of one class only there is no curve
+    for area, name, (truth, scores), style in _give_styles(drawn):
+        label = f"AUC {area:.3f}  {literal(name)}" if name else None
+        axes.plot(*roc_curve(truth, scores), label=label, **style)
+        if len(drawn) <= MOST_BANDS:
+            low, high = roc_band(truth, scores, _RATES, owners)
+            axes.fill_between(_RATES, low, high, color=style["color"], alpha=0.15, linewidth=0)
     tidy(axes, xlabel="1 - specificity", ylabel="sensitivity")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    if not _add_legend(axes, loc="lower right"):
+    if not _add_legend(axes):
         axes.text(0.5, 0.5, "no curve: one class only", ha="center", va="center", backgroundcolor="white")
     return figure
 
@@ -152,16 +166,19 @@ def precision_recall_curves(predictions: Predictions, split: str = "test", posit
     """
     figure = Figure(figsize=(4.6, 4.4), layout="constrained")
     axes = figure.subplots()
-    for name, truth, scores, style in _list_curves(predictions, split, positive):
-        if not truth.any():  # there is no recall
-            continue
-        recall, precision = precision_recall(truth, scores)
-        area = float((np.diff(recall) * precision[1:]).sum())
-        axes.step(recall, precision, where="pre", label=f"AP {area:.3f}  {literal(name)}", **style)
-        axes.axhline(truth.mean(), color=style["color"], linestyle=":", linewidth=0.9)
+    drawn = []
+    for name, truth, scores in _list_curves(predictions, split, positive):
+        if truth.any():  # else there is no recall
+            recall, precision = precision_recall(truth, scores)
+            area = float((np.diff(recall) * precision[1:]).sum())
+            drawn.append((area, name, (recall, precision, truth.mean())))
+    for area, name, (recall, precision, share), style in _give_styles(drawn):
+        label = f"AP {area:.3f}  {literal(name)}" if name else None
+        axes.step(recall, precision, where="pre", label=label, **style)
+        axes.axhline(share, color=style["color"], linestyle=":", linewidth=0.9)
     tidy(axes, xlabel="recall (sensitivity)", ylabel="precision (positive predictive value)")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    if not _add_legend(axes, loc="lower left"):
+    if not _add_legend(axes):
         axes.text(0.5, 0.5, "no curve: no image of the class", ha="center", va="center", backgroundcolor="white")
     return figure
 
@@ -193,7 +210,8 @@ def reliability_diagram(series: Mapping[str, Sequence[Mapping]], about: str) -> 
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     tidy(below, xlabel=f"probability of {literal(about)}", ylabel="images")
     below.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
-    axes.legend(frameon=False, fontsize="small", loc="upper left")
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower left", ncols=2, frameon=False, fontsize="small")
     return figure
 
 
@@ -225,7 +243,8 @@ def decision_curves(predictions: Predictions, scores: np.ndarray, columns: Seque
         axes.set(xlim=(0, 1), ylim=(-0.25 * top, 1.1 * top))
         if len(columns) > 1:
             axes.set_title(literal(predictions.classes[column]), fontsize="medium")
-    _add_legend(panels[0], loc="upper right")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower left", ncols=len(names), frameon=False, fontsize="small")
     return figure
 
 
@@ -282,15 +301,25 @@ def example_grid(images: np.ndarray, captions: Sequence[str]) -> Figure:
     return figure
 
 
-def _list_curves(predictions, split, positive) -> Iterator[tuple[str, np.ndarray, np.ndarray, dict]]:
-    """Yield name, truth, scores and style of the positive class of two, else of each class."""
+def _list_curves(predictions, split, positive) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield name, truth and scores of the positive class of two, else of each class."""
     chosen = predictions.of(split)
     main = positive_index(chosen.classes, positive)
-    styles = itertools.cycle(itertools.product(LINES, COLOURS))
     for column in range(len(chosen.classes)) if main is None else [main]:
+        yield chosen.classes[column], chosen.labels == column, chosen.scores[:, column]
+
+
+def _give_styles(drawn) -> Iterator[tuple]:
+    """Yield area, name, curve and style of curves; of many those of the largest areas are grey and have no name."""
+    styles = itertools.cycle(itertools.product(LINES, COLOURS))
+    named = {name for _, name, _ in sorted(drawn, key=lambda each: each[0])[:MOST_CURVES]}
+    # The grey ones first, so that they lie below the others.
+    for area, name, curve in sorted(drawn, key=lambda each: each[1] in named):
+        if name not in named:
+            yield area, "", curve, {"color": "#BBBBBB", "linewidth": 0.7}
+            continue
         line, colour = next(styles)
-        style = {"color": colour, "linestyle": line, "linewidth": 1.8}
-        yield chosen.classes[column], chosen.labels == column, chosen.scores[:, column], style
+        yield area, name, curve, {"color": colour, "linestyle": line, "linewidth": 1.8}
 
 
 def _draw_curve(axes, history, name, colour, line):
@@ -363,11 +392,18 @@ def _mark_phases(axes, phases):
         )
 
 
-def _add_legend(axes, **options) -> bool:
-    """Add a legend and say so; matplotlib warns where there is nothing to name."""
+def _add_legend(axes, lines: int = 1, **options) -> bool:
+    """Add a legend below axes, where it covers nothing, and say so; matplotlib warns where there is nothing to name.
+
+    Args:
+        axes: Drawn and labelled.
+        lines: Of text below the ticks, which the legend leaves free besides one of ticks.
+        **options: As for `axes.legend`.
+    """
     named = bool(axes.get_legend_handles_labels()[0])
     if named:
-        axes.legend(frameon=False, fontsize="small", **options)
+        place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "borderaxespad": 2.4 + 1.6 * lines}
+        axes.legend(frameon=False, fontsize="small", **place, **options)
     return named
 
 

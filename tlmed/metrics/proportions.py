@@ -9,21 +9,22 @@ from tlmed.errors import InputError
 Z_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
 
-def wilson(successes: float, trials: float) -> tuple[float, float]:
-    """Return the 95 % Wilson score interval of a proportion.
+def wilson(successes: float, trials: float, z: float = Z_95) -> tuple[float, float]:
+    """Return the Wilson score interval of a proportion, by default that of 95 %.
 
     Without continuity correction: method 3 of Newcombe, Statistics in Medicine 1998, 17:857-872.
 
     Args:
         successes: 0..trials.
         trials: More than 0; a fraction where it is an effective sample size.
+        z: The quantile of the normal distribution that bounds the interval.
 
     >>> [round(bound, 4) for bound in wilson(81, 263)]
     [0.2553, 0.3662]
     """
-    share, square = successes / trials, Z_95**2
+    share, square = successes / trials, z**2
     middle = share + square / (2 * trials)
-    half = Z_95 * math.sqrt(share * (1 - share) / trials + square / (4 * trials**2))
+    half = z * math.sqrt(share * (1 - share) / trials + square / (4 * trials**2))
     low, high = (middle - half) / (1 + square / trials), (middle + half) / (1 + square / trials)
     # At 0 and 1 the bound is exact; rounding would miss it by 1e-17.
     return (0.0 if successes == 0 else low), (1.0 if successes == trials else high)

@@ -43,6 +43,16 @@ def number_groups(groups: Sequence[str] | None) -> np.ndarray | None:
     return np.array([numbers[name] for name in names])
 
 
+def find_clusters(groups: Sequence[str] | None) -> np.ndarray | None:
+    """Number groups from 0, or return None where no group has several images.
+
+    >>> find_clusters(["a", "b"]) is None, find_clusters(["a", "b", "a"]).tolist()
+    (True, [0, 1, 0])
+    """
+    owners = number_groups(groups)
+    return owners if has_clusters(owners) else None
+
+
 def has_clusters(owners: np.ndarray | None) -> bool:
     """Say whether some group has several images."""
     return owners is not None and int(owners.max()) + 1 < len(owners)

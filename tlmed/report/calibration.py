@@ -7,10 +7,12 @@ from tlmed.evaluation.page import picture, text
 from tlmed.metrics import positive_index, reliability
 from tlmed.metrics.calibration import pair
 from tlmed.metrics.rates import CALIBRATED
-from tlmed.metrics.resampling import has_clusters, number_groups
+from tlmed.metrics.resampling import find_clusters
 from tlmed.report.content import Content
 from tlmed.report.entries import compare_entries
-from tlmed.words import count
+from tlmed.report.glossary import explain
+from tlmed.report.words import name_metric, number
+from tlmed.words import count, join_names
 
 _EXPLAINED = (
     "Each point is a tenth of the scale: how likely the network said it was, and how often it came true. Below, how "
@@ -37,12 +39,14 @@ def _show_temperature(metrics) -> str:
     found = metrics.get("calibration")
     if not found:
         return "<p>The scores are those of the network; they were not calibrated.</p>"
+    where = f"{count(found['n'], 'image')} of the {text(found['split'])} split"
     kind = "too sure" if found["temperature"] > 1 else "not sure enough"
     note = f" {text(found['note'])}" if found.get("note") else ""
     return (
-        f"<p>Calibrated by {text(found['method'])}: a temperature of <b>{found['temperature']:.3f}</b>, fitted on "
-        f"{count(found['n'], 'image')} of the {text(found['split'])} split; there the scores were {kind}.{note} It "
-        "changes no class that is predicted. Lower is better:</p>" + _compare(metrics)
+        f"<p>Calibrated by {text(found['method'])}: a {explain('temperature', 'temperature')} of "
+        f"<b>{found['temperature']:.3f}</b>, fitted on {where}; there the scores were {kind}.{note} It changes no "
+        f"class that is predicted. Lower is better:</p>{_compare(metrics)}"
+        + _say_worse(metrics, f"On the {text(metrics['split'])} split")
     )
 
 
@@ -57,7 +61,7 @@ def show_mean_calibration(metrics: Mapping) -> str:
         return ""
     return (
         f"<p>Each fold was calibrated by {text(found['method'])}, at a temperature of its own. It changes no class "
-        f"that is predicted. Lower is better:</p>{_compare(metrics)}"
+        f"that is predicted. Lower is better:</p>{_compare(metrics)}{_say_worse(metrics, 'On average over the folds')}"
     )
 
 
@@ -67,11 +71,29 @@ def _compare(metrics) -> str:
     return compare_entries({"As trained": before, "Calibrated": after})
 
 
+def _say_worse(metrics, where) -> str:
+    """Return what calibration made worse, of what is written with three decimals, as HTML; nothing if nothing."""
+    before, after = metrics["metrics"], metrics["calibration"]["metrics"]
+    known = [name for name in after if None not in (before[name]["value"], after[name]["value"])]
+    change = {name: round(after[name]["value"], 3) - round(before[name]["value"], 3) for name in known}
+    worse = [name for name in known if change[name] > 0]
+    if not worse:
+        return ""
+    better = [name for name in known if change[name] < 0]
+    rose = "; ".join(
+        f"{name_metric(name)} from {number(before[name]['value'])} to {number(after[name]['value'])}" for name in worse
+    )
+    scope = f"in part, though {join_names(map(name_metric, better))} fell" if better else "by every measure that moved"
+    return (
+        f'<p class="notice"><b>{where} calibration made the scores worse</b> {scope}: {rose}. A change within the '
+        "intervals may be chance; few validation images, or test images of another kind, make it likely.</p>"
+    )
+
+
 def _find_points(predictions, scores, positive) -> list[dict]:
-    owners = number_groups(predictions.groups)
     main = positive_index(predictions.classes, positive)
     confidence, outcome = pair(predictions.labels, scores, predictions.predictions, main)
-    return reliability(confidence, outcome, owners if has_clusters(owners) else None)
+    return reliability(confidence, outcome, find_clusters(predictions.groups))
 
 
 def _say_points(points) -> str:

@@ -1,11 +1,17 @@
 """What the scores can tell apart, threshold by threshold, and what was taken for what."""
 
+import numpy as np
+
 from tlmed.evaluation import plots
 from tlmed.evaluation.page import picture
+from tlmed.metrics.resampling import find_clusters
 from tlmed.report.content import Content
+from tlmed.report.glossary import explain
 from tlmed.report.words import number
+from tlmed.words import count
 
 _MOST_NAMED = 6  # classes whose numbers an alternative text can hold
+_MOST_CONFUSIONS = 10  # that are told in words, of many classes
 
 
 def show_curves(content: Content) -> str:
@@ -14,19 +20,74 @@ def show_curves(content: Content) -> str:
     split, positive = metrics["split"], metrics.get("positive")
     roc = f"ROC curve of the {split} split. {_say_areas(metrics, 'auc', 'AUC')}"
     recall = f"Precision-recall curve of the {split} split. {_say_areas(metrics, 'average_precision', 'AP')}"
-    confusion = f"Confusion matrix of the {split} split, true class: predicted as {', '.join(metrics['classes'])}. "
-    confusion += "; ".join(
-        f"{name}: {', '.join(map(str, row))}"
-        for name, row in zip(metrics["classes"], metrics["confusion"], strict=True)
-    )
-    precision = "Precision and recall; dotted: the share of the class"
+    classes = 1 if positive is not None else len(metrics["classes"])
     return (
+        f"<p>{_explain_curves(content.scored, classes)}</p>"
         '<div class="pair">'
-        + picture(plots.roc_curves(predictions, split, positive), roc, "ROC; dotted: chance")
-        + picture(plots.precision_recall_curves(predictions, split, positive), recall, precision)
-        + picture(plots.confusion_matrix(metrics), confusion, "Confusion matrix: rows sum to 100 %")
+        + picture(plots.roc_curves(predictions, split, positive), roc, f"{_name_roc(classes)}; dotted: chance")
+        + picture(
+            plots.precision_recall_curves(predictions, split, positive),
+            recall,
+            "Precision and recall; dotted: the share of the class",
+        )
+        + show_confusion(metrics, f"of the {split} split")
         + "</div>"
     )
+
+
+def show_confusion(metrics, of: str, caption: str = "Confusion matrix: rows sum to 100 %") -> str:
+    """Return the confusion matrix as a picture of HTML, with the numbers in its text.
+
+    Args:
+        metrics: `classes` and `confusion` are used.
+        of: Which images these are, for the text.
+        caption: What stands below it.
+    """
+    alt = f"Confusion matrix {of}, true class: predicted as {_say_confusions(metrics)}"
+    return picture(plots.confusion_matrix(metrics), alt, caption)
+
+
+def _say_confusions(metrics) -> str:
+    classes, counts = metrics["classes"], np.array(metrics["confusion"])
+    if len(classes) <= _MOST_NAMED:
+        rows = (f"{name}: {', '.join(map(str, row))}" for name, row in zip(classes, counts.tolist(), strict=True))
+        return f"{', '.join(classes)}. {'; '.join(rows)}"
+    wrong = counts - np.diag(np.diag(counts))
+    most = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_CONFUSIONS]
+    pairs = [
+        (row, column) for row, column in zip(*np.unravel_index(most, wrong.shape), strict=True) if wrong[row, column]
+    ]
+    said = "; ".join(f"{classes[row]} as {classes[column]}: {wrong[row, column]}" for row, column in pairs)
+    right = f"one of {len(classes)} classes. Right: {np.trace(counts):,} of {count(int(counts.sum()), 'image')}"
+    return f"{right}. Most often taken for another one: {said}" if said else right
+
+
+def _explain_curves(scored, classes) -> str:
+    drawn = classes <= plots.MOST_BANDS and len(set(scored.labels.tolist())) > 1
+    band = f"{_say_band(scored)} " if drawn else ""
+    many = (
+        f"Of {classes} classes the {plots.MOST_CURVES} with the smallest areas have a colour and a name, the others "
+        "are grey. "
+        if classes > plots.MOST_CURVES
+        else ""
+    )
+    return (
+        f"The {explain('roc')} and the {explain('recall', 'curve of precision and recall')} show every threshold; the "
+        f"{explain('confusion', 'confusion matrix')} shows the predictions that were made. {band}{many}".strip()
+    )
+
+
+def _say_band(scored) -> str:
+    owners = find_clusters(scored.groups)
+    by = "" if owners is None else f", by {count(int(owners.max()) + 1, 'group')} (effective sample sizes)"
+    return (
+        f"The band around the ROC curve is a pointwise {explain('interval')}: Wilson's bounds of sensitivity and "
+        f"specificity at each threshold, together{by}."
+    )
+
+
+def _name_roc(classes) -> str:
+    return "ROC with a 95 % band" if classes <= plots.MOST_BANDS else "ROC"
 
 
 def _say_areas(metrics, name, short) -> str:

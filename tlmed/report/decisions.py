@@ -10,6 +10,7 @@ from tlmed.evaluation.page import picture, text
 from tlmed.metrics import net_benefit, positive_index
 from tlmed.report.content import Content
 from tlmed.report.entries import compare_entries
+from tlmed.report.glossary import explain
 from tlmed.report.words import enumerate_names, number
 from tlmed.words import count
 
@@ -25,7 +26,10 @@ def show_operating_point(metrics: Mapping) -> str:
     threshold, point = metrics.get("threshold"), metrics.get("operating_point", {})
     if threshold is None:
         return ""
-    said = f"An image counts as {text(metrics['positive'])} where its score reaches <b>{number(threshold)}</b>. "
+    said = (
+        f"An image counts as {text(metrics['positive'])} where its {explain('score', 'score')} reaches "
+        f"<b>{explain('threshold', number(threshold))}</b>. "
+    )
     note = f"<p>{text(point['note'])}</p>" if point.get("note") else ""
     where = f"<p>On the {text(metrics['split'])} split:</p>" if point.get("at_half") else ""
     positives = metrics["per_class"][metrics["positive"]]["n"]
@@ -93,9 +97,10 @@ def _show_prevalence(metrics, title) -> str:
         title: {name: metrics["metrics"][name] for name in ("ppv", "npv") if name in metrics["metrics"]},
     }
     return (
-        "<h3>Predictive values at the stated prevalence</h3><p>What a positive and a negative answer mean where "
-        f"{_percent(stated['prevalence'])} of the images are {text(metrics['positive'])}, as the recipe states; by "
-        f"Bayes' rule from sensitivity and specificity.</p>{compare_entries(columns)}"
+        f"<h3>Predictive values at the stated {explain('prevalence', 'prevalence')}</h3>"
+        f"<p>What a positive and a negative answer mean where {_percent(stated['prevalence'])} of the images are "
+        f"{text(metrics['positive'])}, as the recipe states; by Bayes' rule from sensitivity and specificity.</p>"
+        f"{compare_entries(columns)}"
     )
 
 
@@ -127,9 +132,9 @@ def show_decision_curve(content: Content) -> str:
     if main is not None:
         share += f", {_percent(np.mean(predictions.labels == main))} {text(predictions.classes[main])}"
     return (
-        f"<p>Net benefit of acting on {enumerate_names(names)}: true positives per image, less false positives at the "
-        f"exchange rate that the risk means (Vickers &amp; Elkin 2006). {about}Acting on the scores is worth it where "
-        f"its line is the highest. The curve holds for {share}.{warning}</p>{drawn}"
+        f"<p>{explain('net_benefit')} of acting on {enumerate_names(names)}: true positives per image, less false "
+        f"positives at the exchange rate that the risk means (Vickers &amp; Elkin 2006). {about}Acting on the scores "
+        f"is worth it where its line is the highest. The curve holds for {share}.{warning}</p>{drawn}"
     )
 
 

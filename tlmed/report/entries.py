@@ -3,19 +3,26 @@
 from collections.abc import Iterable, Mapping
 
 from tlmed.evaluation.page import bar, bullets, table, text
-from tlmed.report.words import interval_of, name_metric, number
+from tlmed.report.glossary import explain
+from tlmed.report.words import name_metric, number, show_interval
 
 
 def list_entries(entries: Mapping[str, Mapping], value: str = "Value") -> str:
     """Return metrics with intervals and drawings; how the intervals were made, and notes, stand below.
 
     Args:
-        entries: Names, as HTML, to entries of `metrics.json`.
+        entries: Metrics by name.
         value: What the values are.
     """
-    rows = [(name, number(entry["value"]), interval_of(entry), bar(entry)) for name, entry in entries.items()]
-    head = ("Metric", value, "95 % interval", "0 to 1")
-    return table(head, rows, texts=(3,)) + say_methods(entries) + say_notes(entries.items())
+    rows = [(explain(name), number(entry["value"]), _show_bar(entry)) for name, entry in entries.items()]
+    named = {name_metric(name): entry for name, entry in entries.items()}
+    head = ("Metric", value, f'{explain("interval")} <span class="bar">0 to 1</span>')
+    return table(head, rows) + say_methods(named) + say_notes(named.items())
+
+
+def _show_bar(entry) -> str:
+    """Return an interval with its drawing, which stands beside it, or on a phone below it."""
+    return f'{show_interval(entry)} <span class="bar">{bar(entry)}</span>' if entry["low"] is not None else ""
 
 
 def compare_entries(columns: Mapping[str, Mapping[str, Mapping]]) -> str:
@@ -25,7 +32,7 @@ def compare_entries(columns: Mapping[str, Mapping[str, Mapping]]) -> str:
         columns: Their names, as HTML, to metrics by name.
     """
     names = dict.fromkeys(name for metrics in columns.values() for name in metrics)
-    rows = [(name_metric(name), *(show_cell(metrics.get(name)) for metrics in columns.values())) for name in names]
+    rows = [(explain(name), *(show_cell(metrics.get(name)) for metrics in columns.values())) for name in names]
     entries = [
         (f"{name_metric(name)} ({column})", metrics[name])
         for name in names
@@ -37,7 +44,7 @@ def compare_entries(columns: Mapping[str, Mapping[str, Mapping]]) -> str:
 
 def show_cell(entry: Mapping | None) -> str:
     """Return a value with its interval below it; nothing where there is none."""
-    return "" if entry is None else f"{number(entry['value'])}<br><small>{interval_of(entry)}</small>"
+    return "" if entry is None else f"{number(entry['value'])}<br><small>{show_interval(entry)}</small>"
 
 
 def say_methods(entries: Mapping[str, Mapping]) -> str:

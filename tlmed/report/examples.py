@@ -7,6 +7,8 @@ from pathlib import Path
 from tlmed import rundir
 from tlmed.evaluation.page import bullets, photo, text
 from tlmed.report.content import KINDS, Content
+from tlmed.report.glossary import explain
+from tlmed.report.words import number
 from tlmed.words import count
 
 _TITLES = {
@@ -26,7 +28,7 @@ def show_examples(content: Content) -> str:
     files = [folder / Path(example["file"]).name for example in examples]  # of this folder, whatever the file says
     strangers = [file.name for file in files if not _lies_in(folder, file)]
     turns = [(each, file) for each, file in _take_turns(examples, files) if file.name not in strangers]
-    shown = _show_while_room(turns)
+    shown = _show_while_room(turns, content.metrics)
     notes = [text(note) for note in content.examples.get("notes", [])]
     if strangers:
         outside = f"Not shown, for they do not lie in the folder <code>{rundir.EXAMPLES}</code> of the run"
@@ -34,9 +36,24 @@ def show_examples(content: Content) -> str:
     if left_out := len(turns) - sum(map(len, shown.values())):
         notes.append(f"{count(left_out, 'more picture')} in the folder <code>{rundir.EXAMPLES}</code> of the run.")
     parts = (
-        f'<h3>{_TITLES[kind][0]}</h3><div class="pair">{"".join(drawn)}</div>' for kind, drawn in shown.items() if drawn
+        f"<h3>{_TITLES[kind][0]}{_say_border(content.metrics) if kind == 'uncertain' else ''}</h3>"
+        f'<div class="pair examples">{"".join(drawn)}</div>'
+        for kind, drawn in shown.items()
+        if drawn
     )
     return f"<p>{_explain(content)}</p>{bullets(notes)}{''.join(parts)}"
+
+
+def _name_border(metrics) -> str:
+    threshold = metrics.get("threshold")
+    return "" if threshold is None else f", which is the {explain('threshold', 'threshold')} of {number(threshold)}"
+
+
+def _say_border(metrics) -> str:
+    """Return where a prediction turns into another one: it need not be at 0.5."""
+    if metrics.get("threshold") is None:
+        return ": two classes score almost the same"
+    return f": closest to the threshold of {number(metrics['threshold'])} for {text(metrics['positive'])}"
 
 
 def _lies_in(folder, file) -> bool:
@@ -53,11 +70,11 @@ def _take_turns(examples, files) -> Iterator[tuple[dict, Path]]:
         yield from (kind[rank] for kind in kinds if rank < len(kind))
 
 
-def _show_while_room(turns) -> dict[str, list[str]]:
+def _show_while_room(turns, metrics) -> dict[str, list[str]]:
     """Return pictures by kind, in turn, up to the first that does not fit; those behind it are not even opened."""
     shown, room = {kind: [] for kind in KINDS}, _MOST_BYTES
     for example, file in turns:
-        drawn = _show(file, _TITLES[example["kind"]][1], example)
+        drawn = _show(file, _TITLES[example["kind"]][1], example, metrics)
         room -= len(drawn)
         if room < 0:
             break
@@ -68,22 +85,31 @@ def _show_while_room(turns) -> dict[str, list[str]]:
 def _explain(content) -> str:
     split = text(content.metrics["split"])
     chosen = (
-        f"Chosen by rule from the {split} split: by how far the score lies from where another class would be predicted."
+        f"Chosen by rule from the {split} split: by how far the score lies from where another class would be predicted"
+        f"{_name_border(content.metrics)}."
     )
     methods = dict.fromkeys(each["method"] for each in content.examples["examples"] if each["method"])
     if not methods:
         return chosen
     return (
         f"{chosen} On the left the image as the network saw it, on the right the same with the evidence for the "
-        f"predicted class in colour ({text(' and '.join(methods))}). A map shows what the network used, not what is "
-        "true, and each is scaled by itself."
+        f"predicted class in colour ({text(' and '.join(methods))}). A {explain('examples', 'map')} shows what the "
+        "network used, not what is true, and each is scaled by itself."
     )
 
 
-def _show(path, short, example) -> str:
+def _show(path, short, example, metrics) -> str:
     right = example["prediction"] == example["label"]
-    said = f"predicted {example['prediction']} ({example['score']:.3f}), " + (
+    said = f"predicted {example['prediction']} ({_say_score(example, metrics)}), " + (
         "which is right" if right else f"truly {example['label']}"
     )
     map_said = f" Beside it a map of the evidence by {example['method']}." if example["method"] else ""
     return photo(path, f"{short}: {example['path']}, {said}.{map_said}", f"{example['path']}: {said}")
+
+
+def _say_score(example, metrics) -> str:
+    """Return the score of the predicted class; where a threshold decides, that of the positive one, which it is for."""
+    positive = metrics.get("positive")
+    if metrics.get("threshold") is None or example["prediction"] == positive:
+        return number(example["score"])
+    return f"{number(example['score'])}; {positive} {number(1 - example['score'])}"

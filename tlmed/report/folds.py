@@ -11,10 +11,11 @@ from tlmed.report.cost import show_cost, show_environment
 from tlmed.report.decisions import show_mean_operating_point
 from tlmed.report.entries import list_entries
 from tlmed.report.frame import frame
+from tlmed.report.glossary import explain
 from tlmed.report.images import is_synthetic
-from tlmed.report.scores import show_baselines, show_subgroups
+from tlmed.report.scores import list_once, show_baselines, show_subgroups
 from tlmed.report.story import show_recipe
-from tlmed.report.words import duration, enumerate_names, interval_of, join, name_metric, name_run, number, title_run
+from tlmed.report.words import duration, enumerate_names, interval_of, join, name_run, number, title_run
 from tlmed.words import count
 
 _SHOWN = ("auc", "accuracy", "sensitivity", "specificity")  # of each fold; its own report has all
@@ -97,12 +98,11 @@ def _tell_story(content) -> str:
 
 
 def _show_means(metrics) -> str:
-    entries = {name_metric(name): entry for name, entry in metrics["metrics"].items()}
     meaning = (
         "<p>Each value is the mean of the folds' own values. None is computed over the predictions of several folds "
         "together: each fold has a network of its own, and their scores are not on one scale.</p>"
     )
-    return meaning + list_entries(entries, "Mean")
+    return meaning + list_entries(list_once(metrics), "Mean")
 
 
 def _show_folds(rows) -> str:
@@ -117,4 +117,4 @@ def _show_folds(rows) -> str:
         )
         for row in rows
     ]
-    return table(("Report", "Repeat", "Train", "Val", "Test", *map(name_metric, shown), "Training"), cells)
+    return table(("Report", "Repeat", "Train", "Val", "Test", *map(explain, shown), "Training"), cells)

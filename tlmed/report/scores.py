@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tlmed.evaluation.page import bullets, table, text
 from tlmed.report.content import Content
 from tlmed.report.entries import list_entries, say_notes, show_cell
+from tlmed.report.glossary import explain
 from tlmed.report.words import interval_of, name_metric, number
 from tlmed.words import count
 
@@ -17,7 +18,7 @@ def show_headline(metrics: Mapping) -> str:
     for name in ("auc", "accuracy", "sensitivity", "specificity"):
         if entry := metrics["metrics"].get(name):
             beside = f"95 %: {interval_of(entry)}" if interval_of(entry) else "&nbsp;"
-            cards.append(f"<div>{name_metric(name)}<b>{number(entry['value'])}</b><small>{beside}</small></div>")
+            cards.append(f"<div>{explain(name)}<b>{number(entry['value'])}</b><small>{beside}</small></div>")
     return f'<div class="headline">{"".join(cards)}</div>'
 
 
@@ -27,18 +28,23 @@ def show_scores(content: Content) -> str:
     positive = metrics.get("positive")
     of_class = "AUC, sensitivity, specificity, predictive values, F1 and average precision are"
     meaning = (
-        f"Positive class: <b>{text(positive)}</b>. {of_class} about it."
+        f"{explain('positive')}: <b>{text(positive)}</b>. {of_class} about it."
         if positive is not None
         else f"{of_class} means over the classes, each against the rest."
     )
     where = f"{count(metrics['n'], 'image')} of the {text(metrics['split'])} split"
     if metrics.get("groups") is not None:
-        where += f". The images come from {count(metrics['groups'], 'group')}"
-    entries = {name_metric(name): entry for name, entry in metrics["metrics"].items()}
+        where += f". The images come from {explain('group', count(metrics['groups'], 'group'))}"
     return (
-        f"<p>On {where}. {meaning}</p>{list_entries(entries)}"
+        f"<p>On {where}. {meaning}</p>{list_entries(list_once(metrics))}"
         f"<h3>Each class against the rest</h3>{_show_classes(metrics)}"
     )
+
+
+def list_once(metrics: Mapping) -> dict[str, Mapping]:
+    """Return the metrics of all images, each once: of two classes the quadratic kappa is Cohen's."""
+    twice = {"quadratic_kappa"} if len(metrics["classes"]) == 2 else set()
+    return {name: entry for name, entry in metrics["metrics"].items() if name not in twice}
 
 
 def show_baselines(metrics: Mapping) -> str:
@@ -59,9 +65,8 @@ def show_baselines(metrics: Mapping) -> str:
         (f"{name_metric(it)} ({text(name.replace('_', ' '))})", run[it]) for name, run in runs.items() for it in shown
     ]
     return (
-        "<p>What a result has to beat: scores on the same test images that need no transfer.</p>"
-        + table(("", *map(name_metric, shown)), rows)
-        + say_notes(notes)
+        f"<p>What a result has to beat ({explain('baseline', 'baselines')}): scores on the same test images that need "
+        "no transfer.</p>" + table(("", *map(explain, shown)), rows) + say_notes(notes)
     )
 
 
@@ -92,7 +97,7 @@ def _show_values(values, metrics) -> str:
         for name in shown
         if name in part["metrics"]
     ]
-    return table(("Value", "Images", *map(name_metric, shown)), rows) + say_notes(notes)
+    return table(("Value", "Images", *map(explain, shown)), rows) + say_notes(notes)
 
 
 def _show_classes(metrics) -> str:
@@ -106,4 +111,4 @@ def _show_classes(metrics) -> str:
     entries = {
         f"{name_metric(name)} ({text(label)})": entry[name] for label, entry in classes.items() for name in shown
     }
-    return table(("Class", "Images", *map(name_metric, shown)), rows) + say_notes(entries.items())
+    return table(("Class", "Images", *map(explain, shown)), rows) + say_notes(entries.items())

@@ -54,10 +54,31 @@ def _do(content) -> str:
 
 
 def _find(metrics) -> str:
-    auc = metrics["metrics"]["auc"]
-    beside = f" (95 % interval {interval_of(auc)})" if auc["low"] is not None else ""
     where = f"on {count(metrics['n'], 'image')} of the {text(metrics['split'])} split"
-    return f"<b>Found:</b> {where} the AUC is {number(auc['value'])}{beside}."
+    return f"<b>Found:</b> {where} the AUC is {say_value(metrics['metrics']['auc'])}. {name_weakest(metrics)}"
+
+
+def say_value(entry: Mapping) -> str:
+    """Return a metric's value with its interval behind it."""
+    beside = f" (95 % interval {interval_of(entry)})" if entry["low"] is not None else ""
+    return number(entry["value"]) + beside
+
+
+def name_weakest(metrics: Mapping) -> str:
+    """Return which class is found worst, and how well, as HTML; nothing where the classes are found equally well.
+
+    Args:
+        metrics: `metrics.json`, with `per_class`.
+    """
+    classes = {label: entry["sensitivity"] for label, entry in metrics["per_class"].items()}
+    known = {label: entry for label, entry in classes.items() if entry["value"] is not None}
+    values = [entry["value"] for entry in known.values()]
+    if not values or min(values) == max(values):
+        return ""
+    worst = [label for label in known if known[label]["value"] == min(values)]
+    images = f", on {count(metrics['per_class'][worst[0]]['n'], 'image')}" if len(worst) == 1 else ""
+    which = f"class is {text(worst[0])}" if len(worst) == 1 else f"classes are {enumerate_names(worst)}"
+    return f"The weakest {which}: sensitivity {say_value(known[worst[0]])}{images}."
 
 
 def show_recipe(source: str, recipe: Mapping, environment: Mapping) -> str:

@@ -6,6 +6,9 @@ from tlmed.evaluation.page import text
 from tlmed.metrics.names import name_metric as name_plain
 from tlmed.words import join_names
 
+EMPTY = "says nothing"  # of an interval that holds every value
+_MOST_NAMES = 12  # that a sentence can hold
+
 
 def name_metric(metric: str) -> str:
     """Return a metric's name as HTML."""
@@ -28,8 +31,30 @@ def value_of(entry: Mapping) -> str:
 
 
 def interval_of(entry: Mapping) -> str:
-    """Return a metric's interval, or nothing where there is none."""
-    return "" if entry["low"] is None else f"{number(entry['low'])} to {number(entry['high'])}"
+    """Return a metric's interval, marked where it says nothing; nothing where there is none.
+
+    >>> interval_of({"low": 0.5, "high": 0.75}), interval_of({"low": 0.0, "high": 1.0})
+    ('0.500 to 0.750', '0.000 to 1.000 (says nothing)')
+    """
+    if entry["low"] is None:
+        return ""
+    return f"{number(entry['low'])} to {number(entry['high'])}" + (f" ({EMPTY})" if says_nothing(entry) else "")
+
+
+def show_interval(entry: Mapping) -> str:
+    """Return what `interval_of` does as HTML for a narrow cell: the mark on a line of its own."""
+    return interval_of(entry).replace(f" ({EMPTY})", f"<br><em>{EMPTY}</em>")
+
+
+def says_nothing(entry: Mapping) -> bool:
+    """Tell whether an interval, as it is written, reaches from 0 to 1: any value is as good as any other.
+
+    A metric that begins at -1 is none the wiser by it; one without an upper end, as log loss, may reach beyond 1.
+    """
+    if entry["low"] is None:
+        return False
+    low, high = (round(entry[end], 3) for end in ("low", "high"))
+    return low <= 0 and high == 1
 
 
 def join(parts: object) -> str:
@@ -65,12 +90,14 @@ def title_run(recipe: Mapping, name: str, of: str = "") -> str:
 
 
 def enumerate_names(names: Iterable[object]) -> str:
-    """Return names as a sentence lists them, as HTML.
+    """Return names as a sentence lists them, as HTML; of many the first ones.
 
     >>> enumerate_names(["benign", "malignant", "normal"])
     'benign, malignant and normal'
     """
-    return join_names(map(text, names))
+    names = [text(name) for name in names]
+    rest = len(names) - _MOST_NAMES
+    return join_names(names if rest <= 0 else [*names[:_MOST_NAMES], f"{rest:,} more"])
 
 
 def duration(seconds: float) -> str:
