@@ -13,7 +13,7 @@ from tlmed.cluster import Cluster
 from tlmed.launch import free_addresses
 
 CHIEF = """
-import os, socket, sys
+import os, socket, sys, threading
 from tlmed.quiet import import_tensorflow
 import_tensorflow()
 from tlmed import stopping
@@ -27,6 +27,8 @@ try:
     with join(cluster, {}, 60):
         print("joined", flush=True)
         start_server(print)
+        # TensorFlow's own check holds Python's lock for half a minute where a worker does not answer.
+        assert not [it.name for it in threading.enumerate() if "check_health" in it.name]
         port = int(cluster.address.split(":")[1])
         tied = [it.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16) for it in _listeners(port)]
         print("made", tied, flush=True)

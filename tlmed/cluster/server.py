@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import tensorflow as tf
+from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
 from tensorflow.python.eager import context
 
 from tlmed.cluster.addresses import VARIABLE, read_tf_config, split_address
@@ -24,8 +25,9 @@ def start_server(warn: Callable[[str], None] = lambda line: None) -> tf.distribu
     """Return the strategy of the workers that TF_CONFIG names, once all of them are there.
 
     The wait goes on in another thread, so that Ctrl-C and SIGTERM end it, and the link to the other workers is watched.
-    TensorFlow's coordination service is left out: it holds Python's lock while it waits, which froze signals and the
-    link's threads for good where a worker was lost just then, and it takes SIGTERM for itself. The link does its work.
+    Two parts of TensorFlow are left out, whose work the link does. The coordination service holds Python's lock while
+    it waits, which froze signals and the link's threads for good where a worker was lost just then, and it takes
+    SIGTERM for itself. The health check holds the lock for half a minute where a worker does not answer.
 
     Where all workers are on this machine, the server takes calls over the loopback interface only.
 
@@ -33,13 +35,16 @@ def start_server(warn: Callable[[str], None] = lambda line: None) -> tf.distribu
         warn: Takes a line where other machines can reach the server of such a worker.
     """
     context.context().configure_coordination_service(service_type="")
+    CollectiveAllReduceExtended._enable_check_health = False
     cluster = read_tf_config(os.environ[VARIABLE])
     port = split_address(cluster.address)[1]
     made, failed = [], []
 
     def make() -> None:
         try:
-            made.append(tf.distribute.MultiWorkerMirroredStrategy())
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+            strategy.run(lambda: tf.distribute.get_replica_context().all_reduce("SUM", tf.zeros(1)))  # waits for all
+            made.append(strategy)
         except Exception as error:  # raised below, in the thread that asked
             failed.append(error)
 
