@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -188,12 +189,62 @@ def test_content_without_meaning_is_refused(content, reason):
         decode(content)
 
 
+def png_of(width, height):
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header
+    return start + struct.pack(">I", zlib.crc32(b"IHDR" + header)) + struct.pack(">I", 0) + b"IDAT"
+
+
+def gif_of(width, height, frame):
+    """Write a GIF whose first frame may be larger than its screen."""
+    screen = b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + bytes(6)
+    return screen + b"," + struct.pack("<HHHHB", 0, 0, *frame, 0) + b"\x02\x02\x4c\x01\x00;"
+
+
+def with_size(content, place, form, width, height):
+    size = struct.pack(form, width, height)
+    return content[:place] + size + content[place + len(size) :]
+
+
+JPEG = encode(SMOOTH, "JPEG")
+BOMBS = {
+    "png": png_of(50_000, 50_000),
+    "wide png": png_of(178_950_000, 1),
+    "high png": png_of(1, 178_000_000),
+    "long png": png_of(70_000, 2),
+    "png between Pillow's limits and ours": png_of(10_001, 10_001),
+    "gif screen": gif_of(60_000, 60_000, (1, 1)),
+    "gif frame": gif_of(1, 1, (60_000, 60_000)),
+    "gif frame between the limits": gif_of(1, 1, (10_001, 10_001)),
+    "jpeg": with_size(JPEG, JPEG.index(b"\xff\xc0") + 5, ">HH", 60_000, 60_000),
+    "bmp": with_size(encode(COLOUR, "BMP"), 18, "<ii", 70_000, 2),
+    "bmp from below": with_size(encode(COLOUR, "BMP"), 18, "<ii", 20_000, -20_000),
+    "tiff": tiff16(np.zeros((1, 1)), 1).replace(
+        struct.pack("<HHII", 256, 4, 1, 1), struct.pack("<HHII", 256, 4, 1, 99_999)
+    ),
+}
+
+
+# What Pillow warns of is refused in any case; only with warnings as errors is the reason Pillow's.
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_decompression_bomb_is_refused_before_it_goes_off():
-    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
-    bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header
-    bomb += struct.pack(">I", zlib.crc32(b"IHDR" + header)) + struct.pack(">I", 0) + b"IDAT"
-    with pytest.raises(ValueError, match="decompression bomb"):
-        decode(bomb)
+    for form, bomb in BOMBS.items():
+        begin = time.perf_counter()
+        with pytest.raises(
+            ValueError, match=r"it has (more than 100,000,000 pixels|a side of more than 65,535 pixels)"
+        ):
+            decode(bomb)
+        assert time.perf_counter() - begin < 1, form
+
+
+@pytest.mark.parametrize("shape", [(1, 70_000), (70_000, 1, 3), (20_000, 20_000)])
+def test_arrays_have_the_limits_of_files(shape):
+    with pytest.raises(ValueError, match=r"it has (more than|a side of more than)"):
+        decode(np.broadcast_to(np.uint8(1), shape))
+
+
+def test_an_image_at_the_limit_is_read():
+    assert decode_resized(encode(np.full((1, 65_535), 7, np.uint8), "PNG"), (2, 2)).tolist() == [[[7] * 3] * 2] * 2
 
 
 @pytest.mark.parametrize("size", [(24, 32), (7, 5), (48, 64), (100, 90), (1, 1)])

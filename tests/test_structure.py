@@ -6,7 +6,20 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ORDER = (
-    *("errors", "words", "seeds", "quiet", "voice", "stopping", "cluster", "launch", "cache", "recipe", "rundir"),
+    *(
+        "errors",
+        "words",
+        "regular_files",
+        "seeds",
+        "quiet",
+        "voice",
+        "stopping",
+        "cluster",
+        "launch",
+        "cache",
+        "recipe",
+        "rundir",
+    ),
     *("sealed", "status", "environment", "failures", "data", "metrics", "backbones", "blocks", "optimizers"),
     *("replicas", "phases", "certificate", "plan", "features", "heads", "training", "evaluation", "inference"),
     *("lock", "report", "comparison", "run", "reproduce", "export", "cli", "pytest_locks"),

@@ -31,6 +31,7 @@ from tlmed.evaluation.predictions import (
 from tlmed.features.kept import keep_features, rounds
 from tlmed.heads import split_head
 from tlmed.recipe import from_json
+from tlmed.regular_files import read_regular
 from tlmed.rundir import RunDir, check_folder, check_targets, write_json, writing_out
 from tlmed.voice import SILENT, Voice
 from tlmed.words import count, listed
@@ -227,7 +228,7 @@ def check_evaluation_folder(folder: Path, force: bool = False, inputs: Sequence[
 def _read_evaluated(file: Path) -> dict | None:
     """Return what an evaluation says of itself in a file; None where it is none of an evaluation."""
     try:
-        found = json.loads(file.read_bytes())
+        found = json.loads(read_regular(file))
     except (OSError, ValueError, RecursionError):
         return None
     found = found.get("evaluated") if isinstance(found, dict) else None

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed.errors import InputError
+from tlmed.regular_files import open_regular, read_regular
 from tlmed.words import listed
 
 FILES = (
@@ -188,13 +189,13 @@ def make_mark(command: str) -> str:
 
 def is_marked(path: Path, command: str) -> bool:
     """Tell whether a file holds the mark of a command."""
-    return path.stat().st_size < _LARGEST_MARKED and make_mark(command).encode() in path.read_bytes()
+    return path.stat().st_size < _LARGEST_MARKED and make_mark(command).encode() in read_regular(path)
 
 
 def read_header(path: Path) -> list[str]:
     """Return the names of a table's columns; none where the file is no table."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as file:
             return next(csv.reader([file.readline(_LONGEST_HEADER)]), [])
     except (UnicodeDecodeError, csv.Error):
         return []
@@ -234,8 +235,7 @@ def format_csv(header: Iterable[str], rows: Iterable[Iterable]) -> str:
 
 def read_csv(path: str | Path) -> list[dict[str, str]]:
     """Read a table as one dictionary a row."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return list(csv.DictReader(io.StringIO(read_regular(path).decode(), newline="")))
 
 
 @dataclass(frozen=True)
@@ -285,9 +285,9 @@ class RunDir:
             InputError: If it is missing, or holds no JSON object.
         """
         try:
-            content = json.loads((self / name).read_text(encoding="utf-8"))
+            content = json.loads(read_regular(self / name))
             fault = "" if isinstance(content, dict) else f"`{name}` holds no JSON object"
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             fault = f"`{name}`: {type(error).__name__}: {error}"
         if fault:
             raise InputError(f"RUN must have all its files, readable. Received: {str(self.path)!r}: {fault}.")

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tlmed.regular_files import read_regular
 from tlmed.rundir import atomic
 
 DIGEST = hashlib.sha256().digest_size
 ABOUT = "about.json"
+LIMIT = 2**36  # bytes: the weights of the largest networks, with the state of their optimizer
 
 
 class DamagedFile(ValueError):
@@ -48,7 +50,7 @@ def unseal(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
         FileNotFoundError: If there is no such file.
     """
     try:
-        content = memoryview(path.read_bytes())
+        content = memoryview(read_regular(path, LIMIT))
     except FileNotFoundError:
         raise
     except OSError as error:

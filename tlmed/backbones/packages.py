@@ -11,6 +11,7 @@ import keras
 from tlmed.backbones import digits, mobilenet_v2, vgg16_hed
 from tlmed.backbones.applications import Application
 from tlmed.errors import InputError
+from tlmed.regular_files import open_regular
 
 
 @dataclass(frozen=True)
@@ -115,5 +116,5 @@ PACKAGES = (
 
 def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,6 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from tlmed.errors import InputError
+from tlmed.regular_files import open_regular
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
@@ -77,7 +78,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         InputError: The file is something else, is cut off, or names anything but tensors.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         try:
             return _read(file)
         except (

@@ -15,6 +15,7 @@ not agree is deleted, and its rows are computed again.
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
@@ -25,15 +26,19 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from tlmed.cache.folder import show_size
+from tlmed.regular_files import NotRegular, open_regular
 
 FORMAT = 1
 SHELF = f"features-{FORMAT}"
 SUFFIX = ".rows"
+DTYPES = ("float32", "float16")  # that rows are kept in
 DIGEST = 32  # bytes of a SHA-256
+_LONGEST = 1 << 20  # bytes of a description, which has one or two thousand
 _MAGIC = b"tlmed-rows\x00" + bytes([FORMAT])
 _TAIL = struct.Struct(f"<Q{DIGEST}s{len(_MAGIC)}s")
 _CHUNK = 1 << 24
@@ -102,11 +107,15 @@ class Store:
         self.folder, self.limit = Path(folder) / SHELF, limit
         self._kept: set[Path] = set()  # what this process reads from is not deleted to make room
 
-    def open(self, key: str, wanted: Collection[bytes] | None = None) -> tuple[list[Rows], list[str]]:
+    def open(
+        self, key: str, shape: Sequence[int], dtype: str, wanted: Collection[bytes] | None = None
+    ) -> tuple[list[Rows], list[str]]:
         """Return the sound rows of a key, and a sentence for each file that was damaged and is deleted now.
 
         Args:
             key: What the rows are made of.
+            shape: Of a row; a file with others is damaged.
+            dtype: Of its numbers; the same.
             wanted: Digests of images; files that hold none of them are not read. None: all files are.
 
         Raises:
@@ -116,7 +125,7 @@ class Store:
         with _explained(self.folder):
             for path in sorted((self.folder / key).glob(f"*{SUFFIX}")):
                 try:
-                    rows = _open(path, wanted)
+                    rows = _open(path, wanted, (tuple(shape), np.dtype(dtype)))
                 except FileNotFoundError:  # another process has just deleted it
                     continue
                 except Damaged as reason:
@@ -192,7 +201,7 @@ class Store:
         """Return all entries, the last used one first; what cannot be read is passed over (`verify` names it)."""
         entries = []
         for path in self._files():
-            with contextlib.suppress(Damaged, FileNotFoundError), _explained(self.folder), path.open("rb") as file:
+            with contextlib.suppress(Damaged, FileNotFoundError), _explained(self.folder), _open_file(path) as file:
                 entries.append(_read(path, file))
         return sorted(entries, key=lambda entry: -entry.used)
 
@@ -306,13 +315,17 @@ def _explained(folder: Path) -> Iterator[None]:
 
 
 def _row_bytes(shape, dtype) -> int:
-    return int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    return math.prod(shape) * dtype.itemsize
 
 
-def _open(path: Path, wanted: Collection[bytes] | None = None) -> Rows | None:
+def _open(
+    path: Path, wanted: Collection[bytes] | None = None, expected: tuple[tuple[int, ...], np.dtype] | None = None
+) -> Rows | None:
     """Return a file's rows, once every byte of it is what was written; None if it holds nothing that is wanted."""
-    with path.open("rb") as file:
+    with _open_file(path) as file:
         entry = _read(path, file)
+        if expected is not None and (entry.shape, entry.dtype) != expected:
+            raise Damaged("its rows are not of the shape and type that its folder stands for")
         size = entry.count * _row_bytes(entry.shape, entry.dtype)
         file.seek(size)
         packed = file.read(entry.count * DIGEST)
@@ -334,20 +347,54 @@ def _read(path: Path, file) -> Entry:
         raise Damaged("it is too short")
     file.seek(-_TAIL.size, os.SEEK_END)
     length, digest, magic = _TAIL.unpack(file.read(_TAIL.size))
-    if magic != _MAGIC or length > stat.st_size - _TAIL.size:
+    if magic != _MAGIC or length > min(stat.st_size - _TAIL.size, _LONGEST):
         raise Damaged("its end is not that of such a file")
     body = stat.st_size - _TAIL.size - length
     file.seek(body)
     text = file.read(length)
     if hashlib.sha256(text).digest() != digest:
         raise Damaged("its description is not what was written")
-    words = json.loads(text)
+    words = _parse(text)
     shape, dtype, count = tuple(words["shape"]), np.dtype(words["dtype"]), words["count"]
     if words["format"] != FORMAT or body != count * (_row_bytes(shape, dtype) + DIGEST):
         raise Damaged("its length is not what it says")
     return Entry(
         *(path, words["key"], words["about"], shape, dtype, count, stat.st_size, stat.st_mtime, words["sha256"])
     )
+
+
+def _parse(text: bytes) -> dict:
+    """Return a description, once each of its fields is of the kind that is written.
+
+    Raises:
+        Damaged: If one is not. Numbers that are no plain floats could be read as anything, even as addresses of memory.
+    """
+    try:
+        words = json.loads(text)
+    except (ValueError, RecursionError):
+        words = None
+    sound = (
+        isinstance(words, dict)
+        and all(isinstance(words.get(name), str) for name in ("key", "sha256"))
+        and isinstance(words.get("about"), dict)
+        and words.get("dtype") in DTYPES
+        and isinstance(words.get("shape"), list)
+        and all(_is_amount(number) for number in (*words["shape"], words.get("count")))
+    )
+    if not sound:
+        raise Damaged(f"its description is not that of rows of {' or '.join(DTYPES)}")
+    return words
+
+
+def _is_amount(value) -> bool:
+    return type(value) is int and value > 0
+
+
+def _open_file(path: Path) -> BinaryIO:
+    try:
+        return open_regular(path)
+    except NotRegular as error:
+        raise Damaged(error.strerror) from error
 
 
 def _digest(file, size: int) -> str:

@@ -13,6 +13,7 @@ from tlmed import rundir
 from tlmed.comparison.traits import MIXED, find_approach, find_costs, join_costs, to_number
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions import Predictions, read_predictions
+from tlmed.regular_files import read_regular
 from tlmed.report.words import join
 from tlmed.rundir import RunDir, find_run
 from tlmed.words import listed
@@ -183,8 +184,8 @@ def _read_files(run) -> dict[str, dict]:
 
 def _read_json(path) -> dict:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        content = json.loads(read_regular(path))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"`{path.name}` of a run must be JSON in UTF-8. Received: {path}: {error}.") from error
     if not isinstance(content, dict):
         raise InputError(f"`{path.name}` of a run must hold a JSON object. Received: {path}.")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tlmed.data.table import Table, extensions, find_licence, is_image, make_table
 from tlmed.errors import InputError
+from tlmed.regular_files import read_regular
 from tlmed.rundir import SPLIT_NAMES
 from tlmed.words import count, listed
 
@@ -79,7 +80,7 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _reader(root: Path, paths: list[str]):
-    return lambda row: (root / paths[row]).read_bytes()
+    return lambda row: read_regular(root / paths[row])
 
 
 def _lie(paths: list[str]) -> str:

@@ -5,19 +5,24 @@ Everything is unsigned 8 bit, from the file to the model's input; nothing here m
 
 import io
 import struct
+import warnings
 import zlib
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF")
+MOST_PIXELS = 100_000_000  # each takes 4 bytes in Pillow, and some steps hold two copies
+LONGEST_SIDE = 65_535  # that of the largest JPEG; Pillow keeps a table for each row
 RULE = "rgb-bilinear-1"  # names what `decode_resized` does; another number for every change that moves a pixel
 # What Pillow raises for content that is not, or no longer, an image of its format. Warnings are among them
 # only where the caller made warnings errors.
 _PILLOW_ERRORS = (
     *(OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, OverflowError),
-    *(ZeroDivisionError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError, Warning),
+    *(ZeroDivisionError, struct.error, zlib.error, Warning),
 )
+# Sizes are checked here, and refused with a reason, so that Pillow need not warn of them on standard error.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def decode(content: bytes | np.ndarray) -> np.ndarray:
@@ -26,7 +31,8 @@ def decode(content: bytes | np.ndarray) -> np.ndarray:
     Grayscale is repeated to three channels and palettes are looked up. Transparency is composited over
     black. Samples of 16 bit keep their high byte (`value // 256`), whatever range they use; 1 bit becomes
     0 and 255. CMYK is converted. The orientation that EXIF records is applied. Of several frames or pages
-    the first counts. Samples without a defined range (32-bit integers, floats) are refused.
+    the first counts. Samples without a defined range (32-bit integers, floats) are refused, and so is an image of more
+    than `MOST_PIXELS`, or with a side longer than `LONGEST_SIDE`: by what its header says, before it is decoded.
 
     Args:
         content: The content of a PNG, JPEG, BMP, GIF or TIFF file; or pixels that are decoded already, uint8
@@ -102,6 +108,7 @@ def _repeat(pixels: np.ndarray) -> np.ndarray:
         pixels = pixels[..., None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:
         raise ValueError(f"pixels of shape {list(pixels.shape)} are neither grayscale nor RGB")
+    _check_size(*pixels.shape[:2])
     return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
 
 
@@ -111,14 +118,26 @@ def _open(content: bytes) -> Image.Image:
         raise ValueError("the file is empty")
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
+        _check_size(image.height, image.width)
         image.load()
         # TIFF is turned while it loads, and its own header then no longer asks for it.
         ImageOps.exif_transpose(image, in_place=True)
         return _to_8_bit(image)
     except Image.UnidentifiedImageError:
         raise ValueError("it is no readable PNG, JPEG, BMP, GIF or TIFF image") from None
+    except Image.DecompressionBombError:
+        raise ValueError(f"it has more than {MOST_PIXELS:,} pixels") from None
+    except MemoryError:
+        raise ValueError("there is not enough memory to decode it") from None
     except _PILLOW_ERRORS as error:
         raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _check_size(height: int, width: int) -> None:
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"it has more than {MOST_PIXELS:,} pixels: {height:,} x {width:,}")
+    if max(height, width) > LONGEST_SIDE:
+        raise ValueError(f"it has a side of more than {LONGEST_SIDE:,} pixels: {height:,} x {width:,}")
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:

@@ -4,6 +4,8 @@ import hashlib
 import threading
 from pathlib import Path
 
+from tlmed.regular_files import read_regular
+
 
 class KeptTable:
     """A table from one word to another, kept as lines of a file.
@@ -33,7 +35,7 @@ class KeptTable:
         """Append what is new to the file."""
         with self._lock:
             lines, self._new = self._new, []
-        if not lines:
+        if not lines or (self.path.exists() and not self.path.is_file()):
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +46,7 @@ class KeptTable:
 
     def _read(self) -> dict[str, str]:
         try:
-            text = self.path.read_text(encoding="ascii", errors="replace")
+            text = read_regular(self.path).decode("ascii", errors="replace")
         except OSError:
             return {}
         lines = (line.rpartition(" ") for line in text.splitlines())

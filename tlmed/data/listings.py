@@ -1,6 +1,7 @@
 """A `.csv` with the columns path,label and optionally group,split as a table."""
 
 import csv
+import io
 import os
 import posixpath
 from collections import defaultdict
@@ -9,6 +10,7 @@ from pathlib import Path, PureWindowsPath
 
 from tlmed.data.table import Table, find_licence, is_image, make_table
 from tlmed.errors import InputError, did_you_mean
+from tlmed.regular_files import read_regular
 from tlmed.rundir import SPLIT_NAMES
 from tlmed.words import listed
 
@@ -51,7 +53,7 @@ def open_listing(file: Path) -> Table:
         str(file),
         paths,
         [row.label for row in images],
-        lambda row: (file.parent / paths[row]).read_bytes(),
+        lambda row: read_regular(file.parent / paths[row]),
         groups=[row.group for row in images] if has["group"] else None,
         splits=[SPLIT_NAMES[row.split.lower()] for row in images] if has["split"] else None,
         skipped=len(rows) - len(images),
@@ -63,14 +65,14 @@ def open_listing(file: Path) -> Table:
 def _read_rows(file: Path) -> list[_Row]:
     """Read the rows; a file that is no CSV with the required columns is refused here."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            columns = [(name or "").strip() for name in reader.fieldnames or ()]
-            _check_columns(file, columns)
-            reader.fieldnames = columns
-            return [_row(reader.line_num, fields) for fields in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"A listing must be a CSV file in UTF-8. Received: data={file}: {error}.") from error
+        reader = csv.DictReader(io.StringIO(read_regular(file).decode("utf-8-sig"), newline=""))
+        columns = [(name or "").strip() for name in reader.fieldnames or ()]
+        _check_columns(file, columns)
+        reader.fieldnames = columns
+        return [_row(reader.line_num, fields) for fields in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"A listing must be a CSV file in UTF-8. Received: data={file}: {reason}.") from error
 
 
 def _check_columns(file: Path, columns: list[str]) -> None:

@@ -16,6 +16,7 @@ from tlmed.data.splits import assign_splits, describe, find_leaks
 from tlmed.data.table import Table, extensions, is_image
 from tlmed.errors import InputError
 from tlmed.recipe import KFold
+from tlmed.regular_files import read_regular
 from tlmed.seeds import derive
 from tlmed.words import count, listed
 
@@ -278,7 +279,7 @@ def read_files(
 
 
 def _read_path(names: Sequence[str]):
-    return lambda row: Path(names[row]).read_bytes()
+    return lambda row: read_regular(names[row])
 
 
 def _find_files(paths: Sequence[str | Path]) -> tuple[str, ...]:

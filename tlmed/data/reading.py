@@ -44,7 +44,7 @@ class Pixels:
         """Return uint8 [len(rows), height, width, 3] in the order of `rows`.
 
         Raises:
-            RunFailed: If an image is no longer the one that was read first.
+            RunFailed: If an image is no longer the one that was read first, or cannot be read any more.
         """
         if self.kept is None:
             return np.array(self._decode(rows.tolist())).reshape(-1, *self.image_size, 3)
@@ -60,7 +60,10 @@ class Pixels:
             return list(pool.map(self._decode_one, rows))
 
     def _decode_one(self, row: int) -> np.ndarray:
-        image = decode_resized(self.read(row), self.image_size)
+        try:
+            image = decode_resized(self.read(row), self.image_size)
+        except READ_ERRORS as error:
+            raise RunFailed(f"{CHANGED} Received: row {row + 1} of splits.csv ({_reason(error)}).") from error
         if self.digests is not None and hashlib.sha256(image).digest() != self.digests[row]:
             raise RunFailed(f"{CHANGED} Received: row {row + 1} of splits.csv.")
         return image

@@ -1,6 +1,7 @@
 """The predictions of a run as one table: what `predictions.csv` holds."""
 
 import csv
+import io
 import math
 import re
 from collections import Counter
@@ -12,6 +13,7 @@ import numpy as np
 
 from tlmed import rundir
 from tlmed.errors import InputError
+from tlmed.regular_files import read_regular
 from tlmed.rundir import SPLIT_NAMES
 
 SCORE, CALIBRATED = "score_", "calibrated_"
@@ -190,12 +192,13 @@ def _is_ours(column: str) -> bool:
 def _read_rows(path: Path) -> tuple[list[str], dict[int, list[str]]]:
     """Return the header, and line number to fields."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            return header, dict((reader.line_num, row) for row in reader if row)
+        text = read_regular(path).decode("utf-8-sig")
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        header = next(reader, [])
+        return header, dict((reader.line_num, row) for row in reader if row)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"Predictions must be a CSV file in UTF-8. Received: {path}: {error}.") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"Predictions must be a CSV file in UTF-8. Received: {path}: {reason}.") from error
 
 
 def _raise(path, faults: Sequence[tuple[str, str]]) -> None:

@@ -120,26 +120,26 @@ def extract(
     key, digests = address(description), pixels.digests
     rows = np.arange(len(digests)) if rows is None else rows
     wanted = {digests[row] for row in rows}
-    found, notes = store.open(key, wanted)
+    shapes = tuple(tuple(output.shape[1:]) for output in keras.tree.flatten(prefix.outputs))
+    kind = (sum(map(math.prod, shapes)),), dtype
+    found, notes = store.open(key, *kind, wanted)
     held = {digest for rows in found for digest in rows.digests}
     missing = np.array([row for row in rows if digests[row] not in held], np.int64)
-    shapes = tuple(tuple(output.shape[1:]) for output in keras.tree.flatten(prefix.outputs))
     before, start = engine.calls, time.perf_counter()
     preparation = 0.0
     if len(missing):
         engine.prepare()
         preparation = time.perf_counter() - start
-        shape = (sum(map(math.prod, shapes)),)
         about = {"name": name, **description}
         with watch(name, len(missing)) if watch else contextlib.nullcontext(lambda count: None) as tell:
             for part in _portions(missing):
-                with store.create(key, about, shape, dtype, [digests[row] for row in part]) as append:
+                with store.create(key, about, *kind, [digests[row] for row in part]) as append:
                     # Decoding and computing take turns: side by side they fight for the same cores.
                     for turn in _split(part, engine.batch_size * max(1, TURN // engine.batch_size)):
                         for images in _split(pixels.take(turn), engine.batch_size):
                             append(engine(images))
                             tell(len(images))
-        found, more = store.open(key, wanted)
+        found, more = store.open(key, *kind, wanted)
         notes += more
     done = Extraction(key, len(rows), len(missing), engine.calls - before, preparation, tuple(notes))
     return Activations(shapes, *_locate(found, digests, rows)), done

@@ -7,6 +7,7 @@ import numpy as np
 
 from tlmed.data.images import decode_resized
 from tlmed.errors import InputError
+from tlmed.regular_files import read_regular
 from tlmed.words import listed
 
 
@@ -107,7 +108,7 @@ def batches(items: Sequence[Path | np.ndarray], size: tuple[int, int], batch_siz
         images = []
         for i, item in enumerate(items[start : start + batch_size], start):
             try:
-                images.append(decode_resized(item.read_bytes() if isinstance(item, Path) else item, tuple(size)))
+                images.append(decode_resized(read_regular(item) if isinstance(item, Path) else item, tuple(size)))
             except (ValueError, OSError) as error:
                 broken.append(f"'{item}': {error}" if isinstance(item, Path) else f"image {i}: {error}")
         if not broken:

@@ -15,6 +15,7 @@ import numpy as np
 from tlmed.backbones.packages import sha256
 from tlmed.errors import InputError
 from tlmed.recipe import digest, from_json
+from tlmed.regular_files import read_regular
 from tlmed.rundir import RunDir, format_csv, read_csv
 from tlmed.seeds import derive
 
@@ -178,7 +179,7 @@ def _digest_array(array) -> str:
 
 def _lines(path) -> list[str]:
     # Not `read_text`, which would make the line feeds of a file name others.
-    return path.read_bytes().decode().removesuffix("\n").split("\n")
+    return read_regular(path).decode().removesuffix("\n").split("\n")
 
 
 def read_rows(lines: list[str]) -> list[dict[str, str]]:

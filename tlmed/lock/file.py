@@ -10,6 +10,7 @@ from tlmed.lock.content import FORMAT, make_lock
 from tlmed.lock.shape import find_shape_faults
 from tlmed.lock.words import show
 from tlmed.recipe import Recipe, from_json
+from tlmed.regular_files import read_regular
 from tlmed.rundir import RunDir, check_single, write_json
 from tlmed.words import listed
 
@@ -115,7 +116,7 @@ def name_lock(path: Path) -> str:
 
 def _read(path) -> dict:
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path))
     except FileNotFoundError as error:
         raise InputError(f"A lock must be a file that exists, or the directory of a run. Received: {path}.") from error
     except (OSError, ValueError, RecursionError) as error:

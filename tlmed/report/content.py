@@ -9,6 +9,7 @@ from pathlib import Path
 from tlmed import rundir
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions import Predictions, read_predictions
+from tlmed.regular_files import read_regular
 
 REQUIRED = (
     "recipe.json",
@@ -152,6 +153,6 @@ def _find_fault_of(example) -> str:
 
 def _read_json(path: Path) -> dict:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return json.loads(read_regular(path))
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"`{path.name}` must be JSON in UTF-8. Received: {path}: {error}.") from error
