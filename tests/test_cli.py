@@ -17,7 +17,7 @@ from tests.conftest import SMALL, write_images
 from tlmed.cache import Store
 from tlmed.cli import EXPLANATIONS, main
 from tlmed.evaluation.explanations import METHODS
-from tlmed.recipe import shipped_recipes
+from tlmed.recipe import from_json, load_recipe, shipped_recipes, to_json, to_source
 from tlmed.rundir import read_csv
 
 COMMANDS = ["", "train", "plan", "evaluate", "predict", "recipes", "recipes list", "recipes show", "recipes copy"]
@@ -234,10 +234,73 @@ def test_a_class_that_is_called_none_can_be_the_positive_one(tmp_path):
     assert json.loads((tmp_path / "run" / "recipe.json").read_text())["data"]["positive"] == "none"
 
 
-def test_debug_shows_where(tmp_path):
-    status, _, err = tlmed("train", "fine_tunning", "--debug", cwd=tmp_path)
-    assert status == 1
-    assert "Traceback" in err
+@pytest.mark.parametrize(
+    ("words", "expected", "line"),
+    [
+        (["train", "fine_tunning", "--debug"], 2, "Error: RECIPE must be"),
+        (["train", "fine_tuning", "--sed", "1", "--debug"], 2, "Error: No such option"),
+        (["cache", "list", "--debug"], 3, "Error: Something unforeseen: ZeroDivisionError: x"),
+    ],
+)
+def test_debug_shows_where_and_changes_nothing_else(words, expected, line, tmp_path, monkeypatch):
+    monkeypatch.setattr("tlmed.cache.cache_folder", mock.Mock(side_effect=ZeroDivisionError("x")))
+    status, _, err = here(*words, cwd=tmp_path)
+    assert status == expected
+    assert err.startswith("Traceback")
+    assert err.splitlines()[-1].startswith(line)
+    status, _, err = here(*words[:-1], cwd=tmp_path)
+    assert status == expected
+    assert err.startswith(line)
+
+
+KEYS = ["", ".", "seed", "data", "data.", "data.positive", "data.split", "data.split.k", "phases", "phases.0.epochs"]
+KEYS += ["phases.--1.epochs", "phases.-0.epochs", f"phases.{'1' * 5000}.epochs", "phases.0.0", "phases.1.thaw", "lr"]
+KEYS += [
+    "head",
+    "head.grid",
+    "head.grid.C",
+    "head.units",
+    "weights",
+    "a" * 300,
+    "\x1b[2J",
+    "\N{SUPERSCRIPT TWO}",
+    "__class__",
+]
+VALUES = ["", " ", "none", "nan", "1e999", "-1", "9" * 5000, "(" * 3000, "KFold(5)", "KFold(k=5, k=6)", "KFold(**{})"]
+VALUES += [
+    "Phase()",
+    "__import__('os')",
+    "a\nb",
+    "\x1b[31m",
+    "\udcff",
+    "a,,b",
+    '"',
+    "'a','b'",
+    "[x for x in y]",
+    "\0",
+    "x" * 9000,
+]
+
+
+def test_odd_settings_are_refused_in_one_line_each_or_make_a_recipe_that_can_be_written_down(monkeypatch, tmp_path):
+    trained = []
+    monkeypatch.setattr("tlmed.run.train", lambda recipe, *words, **options: trained.append(recipe))
+    settings = [f"{key}={value}" for key in KEYS for value in VALUES] + KEYS
+    assert len(settings) > 300
+    for i, setting in enumerate(settings):
+        name = ("fine_tuning", "feature_extractor_hybrid", "blockwise")[i % 3]
+        status, out, err = here("train", name, "--set", setting)
+        assert out == ""
+        if status == 0:
+            assert from_json(to_json(trained[-1])) == trained[-1], setting
+            (tmp_path / "written.py").write_text(to_source(trained[-1]), encoding="utf-8")
+            assert load_recipe(tmp_path / "written.py") == trained[-1], setting
+            continue
+        assert status == 2, (setting, err)
+        first, *more = err.removesuffix("\n").split("\n")
+        assert first.startswith("Error: "), setting
+        assert all(line.startswith("  ") for line in more), setting
+        assert all(line.isprintable() and len(line) < 1000 for line in (first, *more)), setting
 
 
 def test_all_faults_of_planning_stand_below_one_another(tmp_path):

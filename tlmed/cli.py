@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import click
@@ -33,6 +34,8 @@ def main() -> None:
         _fail(error.format_message(), error.exit_code)
     except TlmedError as error:
         _fail(str(error), error.exit_status)
+    except click.Abort as error:  # click's word for an end of file that nobody expected
+        _fail(f"Something unforeseen: {error.__cause__!r} (--debug shows where).", UNFINISHED)
     except BrokenPipeError:
         sys.stderr.close()  # `tlmed ... | head`: the reader has gone, which is no fault
     except Exception as error:  # the outermost line of defence: a person gets a sentence, not a traceback
@@ -43,7 +46,7 @@ def main() -> None:
 
 def _fail(message: str, status: int):
     if "--debug" in sys.argv:
-        raise  # the exception that is being handled
+        traceback.print_exc()  # of the exception that is being handled
     click.echo(f"Error: {message}", err=True)
     sys.exit(status)
 
@@ -362,7 +365,8 @@ def status(run):
         click.echo(line)
 
 
-@cli.command(context_settings={"ignore_unknown_options": True})
+# What follows COMMAND is its own, --debug too.
+@cli.command(context_settings={"allow_interspersed_args": False})
 @click.option("--workers", type=int, required=True, help="How many processes.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @_debug

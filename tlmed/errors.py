@@ -1,13 +1,31 @@
 """The errors that end a command with one clear line, and the exit status that each stands for."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 CHANGED = "An image must not change while a run reads it."
 
 
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # line ends, control characters, marks of direction, broken bytes
+
+
+def one_line(text: str) -> str:
+    r"""Return a text in which what would break its line, steer a terminal or not be seen is written out.
+
+    >>> print(one_line("two\nlines"))
+    two\nlines
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter.encode("unicode_escape").decode() if unicodedata.category(letter) in _UNSEEN else letter
+        for letter in text
+    )
+
+
 class TlmedError(Exception):
-    """Report one or more faults: the first is the message, the others stand indented below it.
+    """Report one or more faults: the first is the message, the others stand indented below it, each in a line.
 
     Args:
         faults: One sentence or several. Each says what is wrong, what would be right and what was received.
@@ -20,7 +38,7 @@ class TlmedError(Exception):
     exit_status = 3
 
     def __init__(self, faults: str | Sequence[str]):
-        self.faults = (faults,) if isinstance(faults, str) else tuple(faults)
+        self.faults = tuple(one_line(fault) for fault in ((faults,) if isinstance(faults, str) else faults))
         super().__init__("\n  ".join(self.faults))
 
 

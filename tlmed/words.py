@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 NAMED = 20  # so many names stand in one message; the rest is a count
+LONGEST = 200  # so many characters of what a user typed stand in one message
 
 
 def count(amount: int, noun: str) -> str:
@@ -34,3 +35,12 @@ def join_names(names: Iterable[str]) -> str:
     """
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def shorten(text: str, limit: int = LONGEST) -> str:
+    """Return a text that fits into a message: its beginning, and how long it is.
+
+    >>> shorten("x" * 5000, limit=3)
+    'xxx... (5,000 characters)'
+    """
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text):,} characters)"

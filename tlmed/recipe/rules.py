@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tlmed.errors import did_you_mean
+from tlmed.words import shorten
 
 
 class Missing:
@@ -77,14 +78,14 @@ def find_field_faults(part, path: str = "") -> list[str]:
     specs = {spec.name: spec for spec in dataclasses.fields(part)}
     faults = [
         f"`{path}{name}` is not a field of {type(part).__name__}.{did_you_mean(name, specs)} "
-        f"Received: {name}={value!r}."
+        f"Received: {name}={shorten(repr(value))}."
         for name, value in part._unknown.items()
     ]
     hints = typing.get_type_hints(type(part))
     for name, spec in specs.items():
         value = getattr(part, name)
         if not fits(value, hints[name]) or not spec.metadata["test"](value):
-            faults.append(f"`{path}{name}` must be {spec.metadata['must']}. Received: {name}={value!r}.")
+            faults.append(f"`{path}{name}` must be {spec.metadata['must']}. Received: {name}={shorten(repr(value))}.")
             continue
         items = enumerate(value) if isinstance(value, tuple) else ()
         inside = {f"{path}{name}.{i}.": item for i, item in items} or {f"{path}{name}.": value}

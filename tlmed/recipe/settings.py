@@ -7,11 +7,14 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 
-from tlmed.errors import InputError, did_you_mean
+from tlmed.errors import InputError
 from tlmed.recipe.recipe import Recipe, find_faults
 from tlmed.recipe.rules import fits
 from tlmed.recipe.sections import Degrees, Phase, Plain
+from tlmed.recipe.suggestions import suggest
+from tlmed.words import shorten
 
+_NUMBER = re.compile(r"-?[0-9]+")
 _QUOTED = re.compile(r""""[^"]*"|'[^']*'""")
 # What stands between commas, or in quotes, which may hold commas too.
 _ITEM = re.compile(rf"\s*+((?:{_QUOTED.pattern})(?=\s*+(?:,|$))|[^,]++)(?:,|$)?+")
@@ -41,12 +44,14 @@ def override(recipe: Recipe, settings: Iterable[str], values: Mapping[str, objec
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
-            faults.append(f"`--set` takes KEY=VALUE. Received: --set {setting}.")
+            faults.append(f"`--set` takes KEY=VALUE. Received: --set {shorten(setting)}.")
             continue
         try:
             recipe = _replace(recipe, key.strip().split("."), text.strip(), "")
+        except _UnknownField as error:
+            faults.append(_describe_unknown(error, recipe, setting))
         except InputError as error:
-            faults += error.faults
+            faults += [f"{fault} Received: --set {shorten(setting)}." for fault in error.faults]
     for key, value in (values or {}).items():
         recipe = _put(recipe, key.split("."), value)
     faults += find_faults(recipe)
@@ -55,36 +60,50 @@ def override(recipe: Recipe, settings: Iterable[str], values: Mapping[str, objec
     return recipe
 
 
+class _UnknownField(InputError):
+    """A name is none of a section's fields."""
+
+    def __init__(self, path: str, name: str, section: type):
+        self.path, self.name, self.section = path, name, section
+        super().__init__(f"`{shorten(path + name)}` is not a field of {section.__name__}.")
+
+
+def _describe_unknown(error, recipe, setting) -> str:
+    # Phases are suggested for without their number: one is as good as another.
+    near = suggest(error.name, recipe, re.sub(r"[0-9]+\.", "", error.path))
+    fields = "" if near else f" Its fields: {', '.join(spec.name for spec in dataclasses.fields(error.section))}."
+    return f"{error}{near or fields} Received: --set {shorten(setting)}."
+
+
 def _replace(part, keys, text, path):
-    """Return `part` with one field replaced, unchecked: `override` checks the whole once all are set."""
-    received = f"Received: --set {path}{'.'.join(keys)}={text}."
+    """Return `part` with one field replaced, unchecked: `override` checks the whole once all are set.
+
+    The errors do not say what was received: `override` adds it.
+    """
     if isinstance(part, tuple):
-        return _replace_phase(part, keys, text, path, received)
+        return _replace_phase(part, keys, text, path)
     if isinstance(part, dict):
         return {**part, ".".join(keys): parse(text, tuple[Plain, ...])}
     specs = {spec.name: spec for spec in dataclasses.fields(part)}
     name, rest = keys[0], keys[1:]
-    if isinstance(part, Degrees) and name.isdigit():
+    if isinstance(part, Degrees) and _NUMBER.fullmatch(name):
         raise InputError(
             f"`phases` must be a list for one of them to be set; a Degrees(...) makes its phases once the backbone is "
             f"known: set `{path}{'.'.join(rest)}` for all of them, or write the list with `tlmed plan --write FILE`, "
-            f"edit it and run it. {received}"
+            "edit it and run it."
         )
     if name not in specs:
-        known = ", ".join(specs)
-        raise InputError(
-            f"`{path}{name}` is not a field of {type(part).__name__} ({known}).{did_you_mean(name, specs)} {received}"
-        )
+        raise _UnknownField(path, name, type(part))
     value, hint = getattr(part, name), typing.get_type_hints(type(part))[name]
     nested = dataclasses.is_dataclass(value) or isinstance(value, dict) or name == "phases"
     if nested and rest:
         return _with(part, name, _replace(value, rest, text, f"{path}{name}."))
     whole = parse(text, hint)
     if nested and not fits(whole, hint):
-        raise InputError(f"`{path}{name}` holds fields of its own: set one of them. {received}")
+        raise InputError(f"`{path}{name}` holds fields of its own: set one of them.")
     if rest:
         has = "".join(f"; a {option.__name__}(...) has some, if it is set first" for option in _sections(hint))
-        raise InputError(f"`{path}{name}` holds no fields{has}. {received}")
+        raise InputError(f"`{path}{name}` holds no fields{has}.")
     return _with(part, name, whole)
 
 
@@ -107,18 +126,17 @@ def _with(part, name, value):
     return copy
 
 
-def _replace_phase(phases, keys, text, path, received):
-    if not keys[0].lstrip("-").isdigit():
+def _replace_phase(phases, keys, text, path):
+    if not _NUMBER.fullmatch(keys[0]):
         # No phases, nothing to change: one command serves recipes with and without. A wrong name is still a fault.
-        known = [spec.name for spec in dataclasses.fields(Phase)]
-        if not phases and keys[0] not in known:
-            raise InputError(f"`{path}{keys[0]}` is not a field of Phase.{did_you_mean(keys[0], known)} {received}")
+        if not phases and keys[0] not in [spec.name for spec in dataclasses.fields(Phase)]:
+            raise _UnknownField(path, keys[0], Phase)
         return tuple(_replace(phase, keys, text, path) for phase in phases)
     if not phases:
-        raise InputError(f"`phases` must not be empty for one of them to be set. {received}")
-    index = int(keys[0])
-    if not 0 <= index < len(phases) or len(keys) == 1:
-        raise InputError(f"`phases` takes a number from 0 to {len(phases) - 1} and a field. {received}")
+        raise InputError("`phases` must not be empty for one of them to be set.")
+    index = parse(keys[0], int)
+    if index not in range(len(phases)) or len(keys) == 1:
+        raise InputError(f"`phases` takes a number from 0 to {len(phases) - 1} and a field.")
     changed = _replace(phases[index], keys[1:], text, f"{path}{index}.")
     return (*phases[:index], changed, *phases[index + 1 :])
 
