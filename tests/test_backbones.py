@@ -233,13 +233,6 @@ def test_a_size_that_the_backbone_refuses_is_named_in_one_line(name, size, least
         backbones.build(name, weights, size)
 
 
-def test_keras_is_as_before_after_a_refused_size():
-    originals = file_utils.get_file, keras.Model.load_weights
-    with pytest.raises(InputError):
-        backbones.locate("InceptionV3", "imagenet", (10, 10))
-    assert (file_utils.get_file, keras.Model.load_weights) == originals
-
-
 @pytest.mark.parametrize("size", [(64, 64), (75, 101), (97, 130)])
 def test_padding_as_in_pytorch_keeps_keras_shapes(size):
     application = backbones.BACKBONES["MobileNetV2"]

@@ -1,7 +1,10 @@
 """Weight sources: the order in which they are tried, the files that are refused, what the messages say."""
 
+import concurrent.futures
 import dataclasses
 import errno
+import http.client
+import io
 import json
 import os
 import pickle
@@ -10,11 +13,14 @@ import shutil
 import sys
 import types
 import urllib.error
+import urllib.request
 
+import h5py
 import keras
 import numpy as np
 import pytest
 from keras.src.backend import config
+from keras.src.legacy.saving import legacy_h5_format
 from keras.src.utils import file_utils
 
 from tests.golden.images import picture
@@ -33,11 +39,24 @@ def keras_home(tmp_path, monkeypatch):
     (home / "models").mkdir(parents=True)
     monkeypatch.setattr(config, "keras_home", lambda: str(home))
 
-    def refuse(url, *args):
+    def refuse(url, timeout):
         raise NO_NETWORK
 
-    monkeypatch.setattr(file_utils, "urlretrieve", refuse)
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
     return home
+
+
+def answer_with(monkeypatch, content, length=None):
+    """Let every address answer with this content, or raise it; `length` is what the answer says of its size."""
+
+    def answer(url, timeout):
+        if isinstance(content, BaseException):
+            raise content
+        said = io.BytesIO(content)
+        said.headers = {} if length is None else {"Content-Length": str(length)}
+        return said
+
+    monkeypatch.setattr(urllib.request, "urlopen", answer)
 
 
 @pytest.fixture
@@ -148,45 +167,83 @@ def test_the_offline_extra_is_offered_only_where_it_helps():
     assert "tlmed[offline]" not in str(caught.value)
 
 
-def test_a_download_that_breaks_off_leaves_nothing_behind(keras_home, no_packages, monkeypatch):
-    def break_off(url, path, hook):
-        with open(path, "wb") as file:
-            file.write(b"half")
-        raise TimeoutError("timed out")
+@pytest.mark.parametrize("content", [TimeoutError("timed out"), http.client.IncompleteRead(b"half")])
+def test_a_download_that_breaks_off_leaves_nothing_behind(content, keras_home, no_packages, monkeypatch):
+    class Broken(io.BytesIO):
+        headers = types.MappingProxyType({"Content-Length": "100"})
 
-    monkeypatch.setattr(file_utils, "urlretrieve", break_off)
-    with pytest.raises(InputError, match="timed out"):
+        def readinto(self, buffer):
+            raise content
+
+        read = read1 = readinto
+
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Broken(b"half"))
+    with pytest.raises(InputError, match=r"timed out|IncompleteRead"):
         backbones.build("MobileNetV2", "imagenet", (96, 96))
     assert not list((keras_home / "models").iterdir())
-    assert file_utils.urlretrieve is break_off
 
 
-def test_a_download_with_another_hash_is_refused(monkeypatch):
-    def retrieve(url, path, hook):
-        with open(path, "wb") as file:
-            file.write(b"something else")
+def test_half_a_download_is_not_taken_for_a_file(keras_home, no_packages, monkeypatch):
+    # Keras knows no hash of this file.
+    answer_with(monkeypatch, b"half", length=100)
+    with pytest.raises(InputError, match=r"4 of 100 bytes came"):
+        backbones.build("MobileNetV2", "imagenet", (96, 96))
+    assert not list((keras_home / "models").iterdir())
 
-    monkeypatch.setattr(file_utils, "urlretrieve", retrieve)
-    with pytest.raises(InputError, match="hash does not match"):
+
+def test_a_download_with_another_hash_is_refused(keras_home, monkeypatch):
+    answer_with(monkeypatch, b"something else", length=14)
+    with pytest.raises(InputError, match="the hash of what came is not 6d6bbae143d832006294945121d1f1fc"):
         backbones.build("VGG16", "imagenet", SIZE)
+    assert not list((keras_home / "models").iterdir())
+
+
+def test_a_keras_home_that_cannot_be_made_is_named(tmp_path, no_packages, monkeypatch):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setattr(config, "keras_home", lambda: str(tmp_path / "file" / "keras"))
+    with pytest.raises(InputError, match=r"Not a directory: '.*file"):
+        backbones.build("MobileNetV2", "imagenet", (96, 96))
 
 
 def test_a_full_disk_during_a_download_is_not_blamed_on_the_weights(no_packages, monkeypatch):
-    def fill(url, path, hook):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(file_utils, "urlretrieve", fill)
+    answer_with(monkeypatch, OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(OSError, match="No space left"):
         backbones.build("MobileNetV2", "imagenet", (96, 96))
 
 
 def test_ctrl_c_during_a_download_stays_ctrl_c(no_packages, monkeypatch):
-    def interrupt(url, path, hook):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(file_utils, "urlretrieve", interrupt)
+    answer_with(monkeypatch, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         backbones.build("MobileNetV2", "imagenet", (96, 96))
+
+
+# Threads
+
+
+def test_networks_built_by_many_threads_have_the_weights_that_are_recorded(keras_home):
+    application = backbones.BACKBONES["MobileNet"]  # of whose file Keras knows no hash
+    trained = application.builder(include_top=False, weights=None, input_shape=(32, 32, 3))
+    with h5py.File(keras_home / "models" / applications.keras_file(application, SIZE).name, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, trained)
+    originals = file_utils.get_file, keras.Model.load_weights, keras.src.models.Functional.load_weights
+
+    def work(i):
+        backbones.locate("MobileNet", "imagenet", (32, 32 + 32 * (i % 3)))
+        loaded = backbones.build("MobileNet", "imagenet", SIZE)
+        return loaded, backbones.build(SMALL, "none", SIZE, seed=i % 2).model
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        built = list(pool.map(work, range(16)))
+    for i, (loaded, drawn) in enumerate(built):
+        assert loaded.name == "imagenet/keras"
+        assert_same_weights(loaded.model, trained)
+        assert_same_weights(drawn, built[i % 2][1])
+    assert (file_utils.get_file, keras.Model.load_weights, keras.src.models.Functional.load_weights) == originals
+    # What the user does with Keras afterwards works, too.
+    trained.save_weights(keras_home / "own.weights.h5")
+    other = application.builder(include_top=False, weights=None, input_shape=(32, 32, 3))
+    other.load_weights(keras_home / "own.weights.h5")
+    assert_same_weights(other, trained)
 
 
 # Files
@@ -221,6 +278,23 @@ def test_a_file_that_does_not_fit_is_refused_in_one_line(suffix, content, tmp_pa
     with pytest.raises(InputError, match=r"must be a file of \w+'s weights without its classifier") as caught:
         backbones.build(SMALL, str(path), SIZE)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [("a layer is missing", "could not be loaded"), ("a number is infinite", r"no finite numbers for \w+")],
+)
+def test_a_file_that_does_not_give_every_weight_is_refused(damage, reason, tmp_path):
+    path, model = tmp_path / "own.weights.h5", random_model()
+    if damage == "a number is infinite":
+        model.weights[5].assign(np.full(model.weights[5].shape, np.inf))
+    model.save_weights(path)
+    if damage == "a layer is missing":
+        with h5py.File(path, "a") as file:
+            name = next(name for name in file["layers"] if len(file["layers"][name]["vars"]))
+            del file["layers"][name]
+    with pytest.raises(InputError, match=reason):
+        backbones.build(SMALL, str(path), SIZE)
 
 
 # Runs

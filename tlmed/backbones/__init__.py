@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import keras
 
-from tlmed.backbones import graphs, own
+from tlmed.backbones import applications, graphs, own
 from tlmed.backbones.applications import BACKBONES, INPUT_NAME, Application, find
 from tlmed.backbones.weights import GRAPHS, WeightSource, branch_prefix, describe, fetch, resolve
 from tlmed.errors import InputError
@@ -106,12 +106,12 @@ def build(
 
 def _build_one(name, weights, image_size, seed, branch=None) -> Backbone:
     if own.is_own(name):
-        with _seeded(seed):
+        with applications.ALONE, _seeded(seed):
             model, source = own.build(name, weights, image_size, branch)
         return Backbone(model, (source,))
     application = find(name)
     origin = fetch(application, resolve(application, weights, image_size, branch), weights)
-    with _seeded(seed):
+    with applications.ALONE, _seeded(seed):
         model = GRAPHS[origin.graph](application, image_size)
     if origin.load is not None:
         origin.load(model, origin.path)

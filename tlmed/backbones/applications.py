@@ -6,19 +6,25 @@ import functools
 import inspect
 import re
 import sys
+import threading
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
+import numpy as np
 from keras.src.backend.common import global_state
-from keras.src.utils import file_utils, naming
+from keras.src.models import Functional
+from keras.src.utils import naming
 
 from tlmed.backbones import classic, preprocessing
 from tlmed.errors import InputError, did_you_mean
 
 INPUT_NAME = "images"
+# Drawing sets warning filters and Python's random state, which all threads share: one thread at a time.
+ALONE = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -126,8 +132,11 @@ def draw(
     Raises:
         InputError: The backbone refuses the image size.
     """
-    with _observed_files():
-        return _draw(application, image_size, "imagenet" if imagenet and application.has_imagenet else None, affine)
+    builder = application.builder
+    if imagenet and application.has_imagenet:
+        builder, _ = _without_loading(application.builder)
+    weights = None if builder is application.builder else "imagenet"
+    return _draw(application, functools.partial(builder, weights=weights), image_size, affine)
 
 
 @functools.lru_cache(maxsize=128)
@@ -144,23 +153,41 @@ def keras_file(application: Application, image_size: tuple[int, int]) -> KerasFi
     >>> keras_file(find("VGG16"), (224, 224)).name
     'vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5'
     """
-    with _observed_files() as files, unallocated():
-        _draw(application, image_size, "imagenet", None)
+    builder, files = _without_loading(application.builder)
+    with unallocated():
+        _draw(application, functools.partial(builder, weights="imagenet"), image_size, None)
     return files[0]
 
 
-def _draw(application, image_size, weights, affine):
+def load_all(model: keras.Model, path: str | Path) -> None:
+    """Load a file of weights into a network, and make sure that it has given every one of them.
+
+    Keras passes over a layer whose place in the file is missing, and leaves it as it was.
+
+    Raises:
+        ValueError: A weight was not given, or is not finite; or Keras cannot read the file (KeyError, OSError too).
+    """
+    numbers = [weight for weight in model.weights if keras.backend.is_float_dtype(weight.dtype)]
+    for weight in numbers:
+        weight.assign(np.full(weight.shape, np.nan, "float32"))
+    with ALONE, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Skipping nested container")
+        model.load_weights(str(path))
+    for weight in numbers:
+        if not np.isfinite(weight.numpy()).all():
+            raise ValueError(f"no finite numbers for {weight.path} in the file")
+
+
+def _draw(application, builder, image_size, affine):
     shape = (*image_size, 3)
-    with fresh_names(), warnings.catch_warnings():
+    with ALONE, fresh_names(), warnings.catch_warnings():
         # MobileNets warn that they load the weights of 224 x 224 for a size that has none of its own: they
         # are fully convolutional, so these are the right ones.
         warnings.filterwarnings("ignore", message="`input_shape` is undefined or non-square")
         images = keras.Input(shape, name=INPUT_NAME)
         inputs = preprocessing.apply(affine or application.preprocessing, images)
         try:
-            net = application.builder(
-                include_top=False, weights=weights, input_tensor=inputs, input_shape=shape, pooling=None
-            )
+            net = builder(include_top=False, input_tensor=inputs, input_shape=shape, pooling=None)
         except ValueError as error:
             raise InputError(_refused_size(application.name, image_size, str(error))) from error
     return keras.Model(images, net.output, name=net.name)
@@ -174,26 +201,44 @@ def _refused_size(name, image_size, reason):
     return f"`data.image_size` must be one that {name} can process; Keras says: {reason}. {received}"
 
 
-@contextlib.contextmanager
-def _observed_files() -> Iterator[list[KerasFile]]:
-    """Note the files that builders ask for instead of fetching and loading them.
+class _Unloaded(Functional):
+    """A network that leaves its weights as they are when a builder loads a file into it."""
+
+    def load_weights(self, filepath, **options):
+        """Load nothing."""
+
+
+def _without_loading(builder: Callable) -> tuple[Callable, list[KerasFile]]:
+    """Return a copy of a builder of Keras that neither fetches nor loads files, and a list of those it asks for.
 
     Which file belongs to a backbone (and to an image size) is known to its builder alone: it calls
-    `file_utils.get_file` and then `load_weights`, after the graph is drawn. Listening there costs two
-    replaced functions for the moment of the call and saves a hand-written table of 40 names; it also keeps
-    a refused image size (an error of the builder) apart from a bad file (an error of the loader).
+    `file_utils.get_file` and then `load_weights`, after the graph is drawn. The copy's functions find other things
+    under these names; Keras's own stay as they are, for nothing is replaced that other threads can see. This saves
+    a hand-written table of 40 names, and keeps a refused image size (an error of the builder) apart from a bad file
+    (an error of the loader).
     """
     files = []
 
     def get_file(fname, origin, *, cache_subdir, file_hash=None):
         files.append(KerasFile(fname, origin, cache_subdir, file_hash))
 
-    originals = file_utils.get_file, keras.Model.load_weights
-    file_utils.get_file, keras.Model.load_weights = get_file, lambda model, path: None
-    try:
-        yield files
-    finally:
-        file_utils.get_file, keras.Model.load_weights = originals
+    replaced = {"file_utils": types.SimpleNamespace(get_file=get_file), "Functional": _Unloaded}
+    return _copy_names(sys.modules[builder.__module__], replaced)[builder.__name__], files
+
+
+def _copy_names(module: types.ModuleType, replaced: Mapping[str, object]) -> dict[str, object]:
+    """Return a module's names, some of them replaced also for its functions and for the modules that it calls."""
+    names = dict(vars(module))
+    for name, value in vars(module).items():
+        if name in replaced:
+            names[name] = replaced[name]
+        elif inspect.ismodule(value) and value.__name__.startswith("keras.src.applications."):
+            names[name] = types.SimpleNamespace(**_copy_names(value, replaced))
+        elif inspect.isfunction(value) and value.__module__ == module.__name__:
+            copy = types.FunctionType(value.__code__, names, name, value.__defaults__, value.__closure__)
+            copy.__kwdefaults__ = value.__kwdefaults__
+            names[name] = copy
+    return names
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """LeNet5 pretrained on the handwritten digits that scikit-learn carries: made by `benchmarks/lenet5_digits.py`."""
 
-import warnings
 from pathlib import Path
 
 import keras
@@ -53,11 +52,8 @@ def load(model: keras.Model, path: str | Path) -> None:
     """
     whole = classic.LeNet5()
     try:
-        with warnings.catch_warnings():
-            # Keras goes on with random weights for a layer whose place in the file is missing, and warns.
-            warnings.filterwarnings("error", message="Skipping nested container")
-            whole.load_weights(path)
-    except (ValueError, OSError, KeyError, UserWarning) as error:
+        applications.load_all(whole, path)
+    except (ValueError, OSError, KeyError) as error:
         raise InputError(f"The weights must be those of a whole LeNet5. Received: {path}.") from error
     for layer in model.layers:
         if layer.weights:

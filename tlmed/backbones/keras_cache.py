@@ -1,18 +1,19 @@
 """Keras's own weight files: in its cache, or downloaded into it."""
 
-import contextlib
 import errno
 import http.client
 import os
-import socket
-import sys
-from collections.abc import Iterator
+import shutil
+import urllib.request
 from pathlib import Path
 
 from keras.src.backend import config
 from keras.src.utils import file_utils
+from rich.console import Console
+from rich.progress import wrap_file
 
 from tlmed.backbones.applications import KerasFile
+from tlmed.rundir import atomic
 
 # Without a limit a network that swallows packets would hold the command for many minutes.
 SECONDS_WITHOUT_DATA = 20
@@ -40,41 +41,34 @@ def cached(file: KerasFile) -> Path | None:
 
 
 def download(file: KerasFile) -> Path:
-    """Download a file as keras.applications does, its hash checked by Keras.
+    """Download a file to where keras.applications would, and check its hash.
+
+    This is not left to `keras.utils.get_file`, which raises a bare `Exception`, knows no limit of time, and puts the
+    file where all users of a machine can write, if the Keras home is read-only.
 
     Raises:
-        DownloadFailed: No network, no such file, or another file than expected.
+        DownloadFailed: No network, no such file, another file than expected, or no place to write it.
         OSError: The disk is full.
     """
-    with _narrow_errors(), contextlib.redirect_stdout(sys.stderr):
-        try:
-            path = file_utils.get_file(file.name, file.origin, cache_subdir=file.subfolder, file_hash=file.hash)
-        except ValueError as error:
-            raise DownloadFailed(f"{file.origin}: {error}") from error
-    return Path(path)
-
-
-@contextlib.contextmanager
-def _narrow_errors() -> Iterator[None]:
-    """Give failed downloads a type of their own, and a limit of patience.
-
-    `get_file` turns them into a bare `Exception`, which nobody can catch without catching everything else.
-    It still removes what was half written.
-    """
-    retrieve, patience = file_utils.urlretrieve, socket.getdefaulttimeout()
-
-    def urlretrieve(url, *args):
-        try:
-            return retrieve(url, *args)
-        except (OSError, http.client.HTTPException) as error:
-            if getattr(error, "errno", None) == errno.ENOSPC:
-                raise  # a full disk is no fault of what the user asked for
-            raise DownloadFailed(f"{url}: {getattr(error, 'reason', None) or error}") from error
-
-    file_utils.urlretrieve = urlretrieve
-    socket.setdefaulttimeout(SECONDS_WITHOUT_DATA)
+    path = expected_path(file)
     try:
-        yield
-    finally:
-        file_utils.urlretrieve = retrieve
-        socket.setdefaulttimeout(patience)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with urllib.request.urlopen(file.origin, timeout=SECONDS_WITHOUT_DATA) as answer, atomic(path) as part:
+            _store(answer, part, file)
+    except (OSError, http.client.HTTPException) as error:
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            raise  # a full disk is no fault of what the user asked for
+        raise DownloadFailed(f"{file.origin}: {getattr(error, 'reason', None) or error}") from error
+    return path
+
+
+def _store(answer: http.client.HTTPResponse, part: Path, file: KerasFile) -> None:
+    size = int(answer.headers.get("Content-Length", 0))
+    console = Console(stderr=True)
+    shown = {"description": file.name, "console": console, "disable": not console.is_terminal}
+    with wrap_file(answer, size, **shown) as source, part.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    if size and part.stat().st_size != size:
+        raise DownloadFailed(f"{file.origin}: {part.stat().st_size:,} of {size:,} bytes came")
+    if file.hash is not None and not file_utils.validate_file(str(part), file.hash):
+        raise DownloadFailed(f"{file.origin}: the hash of what came is not {file.hash}")

@@ -1,7 +1,6 @@
 """Where a backbone's weights come from: found by name or path, checked, loaded, and described."""
 
 import functools
-import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -134,11 +133,8 @@ def load_file(model: keras.Model, path: Path) -> None:
         InputError: The file is broken or holds another network's weights.
     """
     try:
-        with warnings.catch_warnings():
-            # Keras goes on with random weights for a layer whose place in the file is missing, and warns.
-            warnings.filterwarnings("error", message="Skipping nested container")
-            model.load_weights(str(path))
-    except (ValueError, OSError, KeyError, UserWarning) as error:
+        applications.load_all(model, path)
+    except (ValueError, OSError, KeyError) as error:
         reason = str(error).strip().strip("'\"").splitlines()[0].rstrip(".")
         raise InputError(
             f"`weights` must be a file of {model.name}'s weights without its classifier, as `save_weights` "

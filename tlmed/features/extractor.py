@@ -136,7 +136,8 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         backbone = tuple(self.backbone) if isinstance(self.backbone, list) else self.backbone
         weights = tuple(self.weights) if isinstance(self.weights, list) else self.weights
         state = _state_of(backbone, weights)
-        return _build(backbone, weights, tuple(self.image_size), self.tap, self.pooling, self.seed, state)
+        with _LOCK:  # else two threads would build it twice, and each set statistics in a network of its own
+            return _build(backbone, weights, tuple(self.image_size), self.tap, self.pooling, self.seed, state)
 
     @property
     def _n_features_out(self):
