@@ -365,7 +365,7 @@ def _write(name, text):
         (_write("environment.json", "{}"), "which graph"),
         (_write("environment.json", '{"weights": {"graph": "other"}}'), "which graph"),
         (_write("recipe.json", '{"backbone": "VGG16"}'), "a run of VGG16"),
-        (_write("model.keras", "garbage"), "holds the layers"),
+        (_write("model.keras", "garbage"), "must be a model that tlmed saved"),
     ],
 )
 def test_a_run_that_cannot_serve_is_refused(run, break_it, message):

@@ -1,7 +1,8 @@
 """Score images with a trained network: those of a run, another data set, or loose files."""
 
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from tlmed.backbones import name_all
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.backbones.own import register_layers
 from tlmed.backbones.packages import sha256
+from tlmed.backbones.saved import load_network, summarise
 from tlmed.cache import cache_folder
 from tlmed.data import ImageSet, KnownPixels, load, read_files
 from tlmed.data.recorded import describe_changes, recall
-from tlmed.errors import InputError
+from tlmed.errors import CHANGED, InputError, RunFailed, TlmedError
 from tlmed.evaluation.decisions import Decision, read_decision
 from tlmed.evaluation.explanations import Explainer, make_explainer, name_in, open_folder, save_explanations
 from tlmed.evaluation.measures import score
@@ -194,14 +196,15 @@ def _look_up(run, recipe, scorer, images, rows, voice) -> np.ndarray | None:
     old = run.json("metrics.json")
     thawed = {phase["name"]: phase["thaw"] != 0 for phase in run.json("plan.json")["phases"]}
     rounded = rounds(recipe.engine, recipe.engine_precision, recipe.cache_dtype, recipe.precision)
-    kept = keep_features(
-        *(scorer.features, images.pixels, "evaluation", voice),
-        backbone=name_all(recipe.backbone),
-        engine="tensorflow" if rounded else recipe.engine,  # where it rounds, the run too was scored by its network
-        batch_size=recipe.data.batch_size,
-        trained_on="kept" in old and thawed[old["kept"]["name"]],
-        rows=rows,
-    )
+    with _computing():
+        kept = keep_features(
+            *(scorer.features, images.pixels, "evaluation", voice),
+            backbone=name_all(recipe.backbone),
+            engine="tensorflow" if rounded else recipe.engine,  # where it rounds, the run too was scored by its network
+            batch_size=recipe.data.batch_size,
+            trained_on="kept" in old and thawed[old["kept"]["name"]],
+            rows=rows,
+        )
     return None if kept is None else kept[0].take(rows)
 
 
@@ -260,11 +263,32 @@ def write_evaluation(
 
 def load_model(run: RunDir) -> keras.Model:
     """Load a run's network; a file that would run code is refused by Keras's safe mode."""
-    register_layers(run.json("recipe.json")["backbone"])
+    recipe = from_json(run.json("recipe.json"))
+    register_layers(recipe.backbone)
+    network, size = load_network(run / "model.keras", compile=True), recipe.data.image_size
+    if network.input_shape[1:3] != size:
+        raise InputError(
+            f"`model.keras` must take images of the recipe's size, {size}. "
+            f"Received: {run / 'model.keras'}, which takes {network.input_shape[1:3]}."
+        )
+    return network
+
+
+@contextlib.contextmanager
+def _computing() -> Iterator[None]:
+    """Turn what can go wrong while a network works on images into one clear line."""
     try:
-        return keras.saving.load_model(run / "model.keras", safe_mode=True)
-    except (OSError, ValueError) as error:
-        raise InputError(f"`model.keras` must be a Keras model. Received: {run / 'model.keras'}: {error}") from error
+        yield
+    except TlmedError:
+        raise
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        raise RunFailed("Scoring must fit into memory. Received: a network or images that do not.") from error
+    except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
+        if CHANGED in str(error):
+            raise RunFailed(f"{CHANGED} Received: one that is no longer as it was a moment ago.") from error
+        raise InputError(
+            f"The network of RUN must be able to score the images. Received: {summarise(error)}."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -283,7 +307,9 @@ class Scorer:
 
     def __call__(self, batches: tf.data.Dataset) -> np.ndarray:
         """Return class probabilities [n, classes] for batches of raw images."""
-        return self.finish(self.features.predict(batches, verbose=0))
+        with _computing():
+            features = self.features.predict(batches, verbose=0)
+        return self.finish(features)
 
     def explainer(self, method: str | None = None, block: str | None = None, **options) -> Explainer:
         """Prepare a method that shows where the evidence lies; see `make_explainer`."""
@@ -294,15 +320,37 @@ class Scorer:
 
 def load_scorer(run: RunDir) -> Scorer:
     """Load a run's network, with its head or with its classifier."""
-    network = load_model(run)
-    if "classifier" not in run.json("metrics.json"):
+    network, result = load_model(run), run.json("metrics.json")
+    classes = result["classes"]
+    if "classifier" not in result:
+        if network.output_shape[1] != len(classes):
+            raise InputError(
+                f"`model.keras` must give a probability for each of {count(len(classes), 'class')}. "
+                f"Received: {run / 'model.keras'}, which gives {network.output_shape[1]}."
+            )
         features, head = split_head(network)
-        return Scorer(features, lambda found: head.predict(found, batch_size=BATCH_SIZE, verbose=0), network)
+        finish = _finite(run, lambda found: head.predict(found, batch_size=BATCH_SIZE, verbose=0))
+        return Scorer(features, finish, network)
     from tlmed.heads.hybrid import predict_probabilities
     from tlmed.heads.skops_files import load_classifier
 
-    classifier, classes = load_classifier(run / "classifier.skops"), len(run.json("metrics.json")["classes"])
-    return Scorer(network, lambda found: predict_probabilities(classifier, found, classes))
+    classifier = load_classifier(run / "classifier.skops")
+    return Scorer(network, _finite(run, lambda found: predict_probabilities(classifier, found, len(classes))))
+
+
+def _finite(run, finish: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function from features to scores that refuses those that are not finite: some classifiers take any."""
+
+    def check(features: np.ndarray) -> np.ndarray:
+        scores = finish(features) if np.isfinite(features).all() else np.full((len(features), 1), np.nan)
+        if bad := int((~np.isfinite(scores).all(axis=1)).sum()):
+            raise InputError(
+                "The network of RUN must give finite features and scores. "
+                f"Received: {run.path}, which does not for {bad:,} of {count(len(scores), 'image')}."
+            )
+        return scores
+
+    return check
 
 
 def predict(
@@ -345,7 +393,7 @@ def predict(
     scores = scorer(files.batches(BATCH_SIZE))
     chosen = predict_classes(scores, metrics.positive_index(classes, old["positive"]), decision.threshold)
     if explainer is not None:
-        with writing_out(explain, "--explain"):
+        with writing_out(explain, "--explain"), _computing():
             save_explanations(explain, names, files.batches(BATCH_SIZE), chosen, scores, classes, explainer, force)
     tables = np.concatenate([scores, metrics.apply_temperature(scores, decision.temperature)], axis=1, dtype=float)
     rows = [(name, classes[choice], *row) for name, choice, row in zip(names, chosen, tables.tolist(), strict=True)]

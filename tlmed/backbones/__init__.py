@@ -16,6 +16,7 @@ import keras
 
 from tlmed.backbones import applications, graphs, own
 from tlmed.backbones.applications import BACKBONES, INPUT_NAME, Application, find
+from tlmed.backbones.saved import check_finite
 from tlmed.backbones.weights import GRAPHS, WeightSource, branch_prefix, describe, fetch, resolve
 from tlmed.errors import InputError
 from tlmed.seeds import derive
@@ -108,6 +109,7 @@ def _build_one(name, weights, image_size, seed, branch=None) -> Backbone:
     if own.is_own(name):
         with applications.ALONE, _seeded(seed):
             model, source = own.build(name, weights, image_size, branch)
+        check_finite(model, model.name)
         return Backbone(model, (source,))
     application = find(name)
     origin = fetch(application, resolve(application, weights, image_size, branch), weights)
@@ -115,6 +117,7 @@ def _build_one(name, weights, image_size, seed, branch=None) -> Backbone:
         model = GRAPHS[origin.graph](application, image_size)
     if origin.load is not None:
         origin.load(model, origin.path)
+        check_finite(model, origin.path)
     return Backbone(model, (describe(origin),))
 
 

@@ -10,6 +10,7 @@ import keras
 from tlmed.backbones import applications, keras_cache
 from tlmed.backbones.applications import Application, KerasFile
 from tlmed.backbones.packages import PACKAGES, Package, sha256
+from tlmed.backbones.saved import load_network
 from tlmed.errors import InputError, did_you_mean
 from tlmed.rundir import RunDir, check_single
 
@@ -163,10 +164,12 @@ def load_run(model: keras.Model, path: Path, prefix: str = "") -> None:
         InputError: The file is broken, or its layers are not the backbone's.
     """
     try:
-        trained = keras.saving.load_model(path, compile=False, safe_mode=True)
+        trained = load_network(path)
         for layer in model.layers:
             if layer.weights:
                 layer.set_weights(trained.get_layer(prefix + layer.name).get_weights())
+    except InputError:
+        raise
     except (ValueError, OSError, KeyError, TypeError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise InputError(

@@ -4,6 +4,7 @@ import re
 
 import keras
 
+from tlmed.errors import InputError
 from tlmed.features import pool
 from tlmed.phases import Classifier, Parts
 from tlmed.seeds import derive
@@ -59,8 +60,16 @@ def split_head(network: keras.Model) -> tuple[keras.Model, keras.Model]:
 
     Returns:
         A model from images [batch, height, width, 3] to features [batch, d], and one from those to probabilities.
+
+    Raises:
+        InputError: The network does not end as `attach_head` makes it.
     """
     features = network.outputs[0]
+    if _layer_of(features).name != PROBABILITIES:
+        raise InputError(
+            f"A classifier must end in the layer {PROBABILITIES!r}, as tlmed makes it. "
+            f"Received: {_layer_of(features).name!r}."
+        )
     while _OF_HEADS.fullmatch(_layer_of(features).name):
         features = _layer_of(features).input
     return keras.Model(network.inputs[0], features, name="features"), keras.Model(features, network.outputs[0])

@@ -5,6 +5,7 @@ import time
 import numpy as np
 
 from tlmed.data import ImageSet, join_units
+from tlmed.errors import RunFailed
 from tlmed.heads import classifiers, hybrid
 from tlmed.heads.hybrid import fit_classifier, predict_probabilities
 from tlmed.heads.pipelines import GRIDS
@@ -28,6 +29,10 @@ def train_classifier(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clo
         wake(recipe, prepared.backbone, images)
     with clock.stage("extract features"):
         features = features_of(recipe, prepared.network, images, "hybrid", clock, voice)
+    if bad := int((~np.isfinite(features).all(axis=1)).sum()):
+        raise RunFailed(
+            f"Features must be finite numbers. Received: NaN or infinity for {bad} of {len(features)} images."
+        )
     run.mark("Fitting the classifier.")
     train = images.indices("train")
     with clock.stage("fit classifier"):

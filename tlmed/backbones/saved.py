@@ -1,0 +1,133 @@
+"""Read a network that tlmed saved: nothing of the file is run, and nothing is allocated that the file does not hold.
+
+A `.keras` file is an archive of a configuration, which Keras turns into layers, and of their weights. The configuration
+may ask for more numbers than any machine has, so that the layers are first drawn without memory for their weights.
+"""
+
+import json
+import math
+import re
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tlmed.backbones.applications import unallocated
+from tlmed.backbones.graphs import is_functional
+from tlmed.errors import InputError
+from tlmed.words import listed
+
+_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
+# What Keras, h5py and the archive raise for a file of another shape. Keras follows the configuration without checking
+# it: a key that is missing, a wrong type, a name that is not there comes up as whatever Python says of it.
+_READ_ERRORS = (
+    *(OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, IndexError, ValueError, TypeError, AttributeError),
+    *(ImportError, NotImplementedError, RuntimeError, ArithmeticError, AssertionError, MemoryError, StopIteration),
+    *(tf.errors.OpError, UserWarning),
+)
+NAMED = 3  # weights that an error names; it counts the others
+_LONGEST = 200  # characters of what others say
+_NO_DRAFT = "create a variable while in a stateless scope"  # Keras, of layers of a user's own that are made like that
+
+
+def load_network(path: Path, compile: bool = False) -> keras.Model:
+    """Load a network from a `.keras` file that tlmed saved.
+
+    Args:
+        path: The file.
+        compile: Whether to compile it as it was saved.
+
+    Raises:
+        InputError: It is missing or damaged, would run code, needs more memory for weights than the file has, is no
+            graph from one batch of RGB images to one output, or holds weights that are not finite.
+    """
+    try:
+        if excess := _find_excess(path):
+            raise _not_ours(path, excess)
+        with warnings.catch_warnings():
+            # Keras goes on with random weights for a layer whose place in the file is missing, and warns.
+            warnings.filterwarnings("error", message="Skipping nested container|Skipping variable")
+            model = keras.saving.load_model(path, compile=compile, safe_mode=True)
+        fault = _find_fault(model)
+    except InputError:
+        raise
+    except _READ_ERRORS as error:
+        raise _not_ours(path, summarise(error)) from error
+    if fault:
+        raise _not_ours(path, fault)
+    check_finite(model, path)
+    return model
+
+
+def _not_ours(path, why) -> InputError:
+    return InputError(f"`{path.name}` must be a model that tlmed saved. Received: {path}: {why}.")
+
+
+def summarise(error: Exception) -> str:
+    r"""Return what Keras or TensorFlow says of a fault as a line: it may be pages of configuration, with colours.
+
+    >>> summarise(ValueError("Exception encountered.\n\n\x1b[1mNo such axis.\x1b[0m\n\nArguments received: ..."))
+    'ValueError: Exception encountered. No such axis'
+    """
+    text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).partition("Arguments received")[0].split())
+    text = text.strip("'\"").rstrip(".")
+    return f"{type(error).__name__}: {text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}"
+
+
+def _find_excess(path) -> str:
+    """Draw the layers without memory for their weights, and say so if they need more of it than the file holds."""
+    with zipfile.ZipFile(path) as archive:
+        size = archive.getinfo(_WEIGHTS).file_size
+        config = json.loads(archive.read(_CONFIG))
+    if not isinstance(config, dict):
+        return "its configuration is no table of fields"
+    config["compile_config"] = None
+    try:
+        with unallocated():
+            model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    except ValueError as error:
+        if _NO_DRAFT in str(error):
+            return ""
+        raise
+    if not isinstance(model, keras.Model):
+        return f"it holds a {type(model).__name__}"
+    needed = sum(math.prod(weight.shape) * tf.as_dtype(weight.dtype).size for weight in model.weights)
+    return f"its layers need {needed:,} bytes of weights, and it holds {size:,}" if needed > size else ""
+
+
+def _find_fault(model) -> str:
+    if not is_functional(model) or len(model.inputs) != 1 or len(model.outputs) != 1:
+        return "it is no graph of one input and one output"
+    given, found = model.inputs[0].shape, model.outputs[0].shape
+    if len(given) != 4 or given[3] != 3 or len(found) != 2 or found[1] is None:
+        return f"it takes {_show(given)} and gives {_show(found)}, not images [batch, height, width, 3] and a vector"
+    return ""
+
+
+def _show(shape) -> str:
+    return f"[{', '.join('any' if side is None else str(side) for side in shape)}]"
+
+
+def check_finite(model: keras.Model, path: Path | str) -> None:
+    """Refuse weights that are not all finite: what a network computes from them is not to be believed.
+
+    Args:
+        model: The network.
+        path: Where its weights are from, for the error.
+
+    Raises:
+        InputError: With the names of the weights that hold NaN or infinity.
+    """
+    found = [weight.path for weight in model.weights if not _is_finite(weight)]
+    if found:
+        raise InputError(
+            f"Weights must be finite numbers. Received: {path}, with NaN or infinity in {listed(found, NAMED)}."
+        )
+
+
+def _is_finite(weight) -> bool:
+    return not keras.backend.is_float_dtype(weight.dtype) or bool(np.isfinite(keras.ops.convert_to_numpy(weight)).all())
