@@ -15,10 +15,12 @@ from PIL import Image
 import tlmed
 from tests.conftest import SMALL, draw, write_images
 from tests.test_data_splits import digests, table
+from tests.test_report import add_examples, make_predictions
 from tlmed import backbones
 from tlmed.data import divide, load
 from tlmed.data.splits import assign_splits, find_leaks
 from tlmed.errors import InputError, Interrupted
+from tlmed.evaluation import plots
 from tlmed.inference import evaluate
 from tlmed.recipe import Images, KFold, find_recipe, from_json, load_recipe, override, to_json, to_source
 from tlmed.report.folds import write_folds_report
@@ -390,7 +392,46 @@ def test_the_report_leads_to_the_folds_and_loads_nothing(crossed):
     assert all((crossed[0].path / f"folds/{name}/report.html").exists() for name in ("01", "02", "03"))
     assert "their scores are not on one scale" in page
     assert "corrected resampled t, 3 folds (Nadeau &amp; Bengio 2003)" in page
-    assert not any(word in page for word in ("<script", "http://", "https://", "src="))
+    assert not any(word in page for word in ("<script", "http://", "https://"))
+    assert {source.partition(",")[0] for source in re.findall('src="([^"]*)"', page)} == {"data:image/png;base64"}
+
+
+def test_the_page_of_folds_draws_every_fold_and_adds_up_their_confusions(copy):
+    folds = RunDir(copy).folds
+    results = [fold.json("metrics.json") for fold in folds]
+    result = json.loads((copy / "metrics.json").read_text())
+    assert result["confusion"] == np.sum([each["confusion"] for each in results], axis=0).tolist()
+    assert np.sum(result["confusion"]) == 60
+    for label, entry in result["per_class"].items():
+        assert entry["n"] == 20
+        values = [each["per_class"][label]["sensitivity"]["value"] for each in results]
+        assert entry["sensitivity"]["value"] == pytest.approx(np.mean(values))
+    for fold in folds:
+        add_examples(fold.path, each=1, side=32)
+    page = write_folds_report(copy).read_text()
+    for label in result["classes"]:
+        areas = (f"AUC {each['per_class'][label]['auc']['value']:.3f}" for each in results)
+        assert f"{label}: {', '.join(areas)}" in page
+    assert "It counts each image once" in page
+    assert "classes mean the same in every fold" in page
+    weakest = min(entry["sensitivity"]["value"] for entry in result["per_class"].values())
+    assert re.search(f"The weakest class(es)? (is|are) .*sensitivity {weakest:.3f}", page)
+    for fold in folds:
+        for example in fold.json("examples.json")["examples"]:
+            assert f"Fold {fold.path.name}: {example['path']}: predicted {example['prediction']}" in page
+
+
+def test_the_mean_curve_is_the_mean_of_the_folds_at_each_rate():
+    folds = [make_predictions(("a", "b"), seed=seed).of("test") for seed in range(3)]
+    axes = plots.roc_of_folds(folds, [1]).axes[0]
+    *curves, mean = axes.lines[1:]
+    assert len(curves) == 3
+    assert np.mean([plots.area_of(fold, 1) for fold in folds]) == pytest.approx(
+        np.trapezoid(mean.get_ydata(), mean.get_xdata()), abs=0.005
+    )
+    only = [fold.take(np.flatnonzero(fold.labels == 0)) for fold in folds]
+    assert [text.get_text() for text in plots.roc_of_folds(only, [1]).axes[0].texts] == ["no curve: one class only"]
+    assert len(plots.roc_of_folds(folds, [0, 1]).axes) == 2
 
 
 def test_where_one_network_is_wanted_the_folds_are_named(crossed):

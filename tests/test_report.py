@@ -34,6 +34,7 @@ from tlmed.metrics import (
 )
 from tlmed.metrics.bands import roc_band
 from tlmed.metrics.resampling import find_clusters
+from tlmed.recipe import KFold
 from tlmed.report import REQUIRED, read_content, write_report
 from tlmed.report.calibration import show_calibration
 from tlmed.report.checklist import AUTHOR, ITEMS
@@ -42,6 +43,8 @@ from tlmed.report.decisions import show_operating_point
 from tlmed.report.examples import show_examples
 from tlmed.report.glossary import TERMS
 from tlmed.report.story import name_weakest
+from tlmed.run.averages import write_averages
+from tlmed.rundir import RunDir
 
 PHASES = {"head": 12, "top": 8}
 SAVE = Figure.savefig  # before a fixture leaves pictures blank
@@ -102,9 +105,9 @@ def make_plan():
 
 
 @functools.cache
-def make_metrics(classes, grouped):
+def make_metrics(classes, grouped, seed=0):
     """Return the content of `metrics.json` as text: scoring takes longer than what is tested here."""
-    predictions, groups = make_predictions(classes), [f"p{i // 3}" for i in range(120)] if grouped else None
+    predictions, groups = make_predictions(classes, seed=seed), [f"p{i // 3}" for i in range(120)] if grouped else None
 
     def score(scored, **options):
         test = scored.of("test")
@@ -118,10 +121,10 @@ def make_metrics(classes, grouped):
     return json.dumps(metrics)
 
 
-def write_run(folder, classes=("benign", "malignant", "normal"), source="/data/busi", groups=False):
+def write_run(folder, classes=("benign", "malignant", "normal"), source="/data/busi", groups=False, seed=0):
     """Write a run as `tlmed train` leaves it, before its report."""
     folder.mkdir()
-    predictions = make_predictions(classes)
+    predictions = make_predictions(classes, seed=seed)
     owners = tuple(f"p{(i + 420) // 3}" for i in range(len(predictions.paths))) if groups else None
     predictions = dataclasses.replace(predictions, groups=owners)
     write_predictions(folder / "predictions.csv", predictions)
@@ -154,7 +157,7 @@ def write_run(folder, classes=("benign", "malignant", "normal"), source="/data/b
             "warnings": ["benign/a.png (train) and benign/b.png (test) are byte-identical."],
         },
         "plan.json": make_plan(),
-        "metrics.json": json.loads(make_metrics(tuple(classes), groups)),
+        "metrics.json": json.loads(make_metrics(tuple(classes), groups, seed)),
         "timing.json": {
             "training_seconds": 75.2,
             "total_seconds": 104.9,
@@ -248,6 +251,20 @@ def write_full_run(folder, classes=("benign", "malignant"), **options):
     add_examples(folder)
     write_degrees(folder)
     write_certificate(folder)
+    return folder
+
+
+def write_folds(folder, classes=("benign", "malignant")):
+    """Write a cross-validation in two folds with everything that its report can show."""
+    split = {"k": 2, "repeats": 1, "val": 0.15, "fold": None}
+    folder.mkdir()
+    (folder / "folds").mkdir()
+    names = ("01", "02")
+    folds = [RunDir(write_full_run(folder / "folds" / name, classes, seed=i)) for i, name in enumerate(names)]
+    recipe = folds[0].json("recipe.json")
+    rundir.write_json(folder / "recipe.json", {**recipe, "data": {**recipe["data"], "split": split}})
+    (folder / "recipe.py").write_text('"""Cross-validated."""\n')
+    write_averages(RunDir(folder), KFold(2), folds)
     return folder
 
 
@@ -573,10 +590,10 @@ def test_an_interval_that_holds_every_value_is_marked(tmp_path):
 
     edit(folder / "metrics.json", change)
     page = write_report(folder).read_text()
-    assert "95 %: 0.000 to 1.000 (says nothing)" in page
+    assert "95 %: 0.000 to 1.000, which says nothing" in page
     assert page.count("<em>says nothing</em>") == 3  # accuracy stands beside the baselines too
     assert "0.000 to 1.000<br><em>says nothing</em>" in page
-    assert "-1.000 to 1.000<br><em>says nothing</em>" in page
+    assert re.search("-1.000 to 1.000 <span class=.bar.>[^\n]*?</span><br><em>says nothing</em>", page)
     assert "0.001 to 1.000 <" in page
 
 

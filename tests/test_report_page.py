@@ -9,8 +9,9 @@ import subprocess
 
 import pytest
 
-from tests.test_report import write_full_run
+from tests.test_report import write_folds, write_full_run
 from tlmed.report import write_report
+from tlmed.report.folds import write_folds_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OPTIONS = (
@@ -116,9 +117,20 @@ def browser(tmp_path_factory):
         yield found
 
 
-@pytest.fixture(scope="module", params=[("benign", "malignant"), ("benign", "malignant", "normal", "other")])
+TWO, FOUR = ("benign", "malignant"), ("benign", "malignant", "normal", "other")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        *((write_full_run, write_report, classes) for classes in (TWO, FOUR)),
+        *((write_folds, write_folds_report, classes) for classes in (TWO, FOUR)),
+    ],
+    ids=["two", "four", "folds of two", "folds of four"],
+)
 def report(request, tmp_path_factory):
-    return write_report(write_full_run(tmp_path_factory.mktemp("runs") / "full", request.param))
+    make, write, classes = request.param
+    return write(make(tmp_path_factory.mktemp("runs") / "full", classes))
 
 
 def test_it_renders_without_errors_and_asks_no_network(browser, report):
@@ -136,7 +148,7 @@ def test_it_renders_without_errors_and_asks_no_network(browser, report):
 def test_every_picture_is_shown_and_described(browser, report):
     browser.open(report)
     shown = browser.evaluate("[...document.images].map(i => [i.alt, i.complete && i.naturalWidth, i.clientWidth])")
-    assert len(shown) >= 12
+    assert len(shown) >= 8
     for alt, natural, wide in shown:
         assert len(alt) > 40
         assert natural > 0
@@ -160,7 +172,8 @@ def test_intervals_and_their_drawings_are_whole_on_a_phone(browser, report):
 
 def test_every_link_leads_to_a_heading(browser, report):
     browser.open(report)
-    lost = "[...document.links].map(a => a.hash.slice(1)).filter(name => !document.getElementById(name))"
+    names = "[...document.links].filter(a => a.hash || !a.href.includes('/folds/')).map(a => a.hash.slice(1))"
+    lost = f"{names}.filter(name => !document.getElementById(name))"
     assert browser.evaluate("document.links.length") > 30
     assert browser.evaluate(lost) == []
 

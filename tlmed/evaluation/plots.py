@@ -134,6 +134,50 @@ def roc_curves(predictions: Predictions, split: str = "test", positive: str | No
     return figure
 
 
+def roc_of_folds(folds: Sequence[Predictions], columns: Sequence[int]) -> Figure:
+    """Draw the ROC curve of each fold of a cross-validation, and their mean: that of the sensitivities at each rate.
+
+    "Vertical averaging" in Fawcett, Pattern Recognition Letters 2006, 27:861-874.
+
+    Args:
+        folds: The test predictions of each fold.
+        columns: The classes, a panel for each.
+    """
+    across = min(len(columns), 3)
+    down = math.ceil(len(columns) / across)
+    side = 4.6 if across == 1 else 3
+    figure = Figure(figsize=(side * across, side * down), layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False).ravel()
+    for axes in panels[len(columns) :]:
+        axes.set_axis_off()
+    for axes, column in zip(panels, columns, strict=False):
+        _draw_folds(axes, folds, column)
+        if len(columns) > 1:
+            axes.set_title(literal(folds[0].classes[column]), fontsize="medium")
+    return figure
+
+
+def area_of(predictions: Predictions, column: int) -> float | None:
+    """Return the AUC of a class against the rest; None where one of the two has no image."""
+    return binary_auc(predictions.labels == column, predictions.scores[:, column])
+
+
+def _draw_folds(axes, folds, column):
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
+    curves = [
+        roc_curve(fold.labels == column, fold.scores[:, column]) for fold in folds if area_of(fold, column) is not None
+    ]
+    for curve in curves:
+        axes.plot(*curve, color=COLOURS[0], linewidth=0.8, alpha=0.55)
+    if curves:
+        mean = np.mean([np.interp(_RATES, *curve) for curve in curves], axis=0)
+        axes.plot(np.r_[0, _RATES], np.r_[0, mean], color=COLOURS[1], linewidth=2.2)
+    else:
+        axes.text(0.5, 0.5, "no curve: one class only", ha="center", va="center", backgroundcolor="white")
+    tidy(axes, xlabel="1 - specificity", ylabel="sensitivity")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+
+
 def precision_recall(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return recall and precision at every threshold, from the highest score down; recall starts at 0.
 

@@ -94,7 +94,7 @@ def read_content(run: Path) -> Content:
         predictions=read_predictions(run / "predictions.csv"),
         metrics=_read_json(run / "metrics.json"),
         timing=_read_json(run / "timing.json"),
-        examples=_read_examples(run / "examples.json"),
+        examples=read_examples(run / "examples.json"),
         path=run,
     )
 
@@ -107,7 +107,12 @@ def _read_optional(path: Path) -> dict:
     return _read_json(path) if path.is_file() else {}
 
 
-def _read_examples(path: Path) -> dict:
+def read_examples(path: Path) -> dict:
+    """Return `examples.json`, empty where there is none.
+
+    Raises:
+        InputError: If it is not as tlmed writes it.
+    """
     content = _read_optional(path)
     if fault := _find_fault(content):
         raise InputError(

@@ -22,7 +22,10 @@ def list_entries(entries: Mapping[str, Mapping], value: str = "Value") -> str:
 
 def _show_bar(entry) -> str:
     """Return an interval with its drawing, which stands beside it, or on a phone below it."""
-    return f'{show_interval(entry)} <span class="bar">{bar(entry)}</span>' if entry["low"] is not None else ""
+    if entry["low"] is None:
+        return ""
+    interval, *mark = show_interval(entry).split("<br>")
+    return f'{interval} <span class="bar">{bar(entry)}</span>{"".join(f"<br>{each}" for each in mark)}'
 
 
 def compare_entries(columns: Mapping[str, Mapping[str, Mapping]]) -> str:
@@ -54,7 +57,7 @@ def say_methods(entries: Mapping[str, Mapping]) -> str:
         if entry["method"]:
             methods.setdefault(entry["method"], []).append(name)
     said = [(f"{', '.join(names)}: " if len(methods) > 1 else "") + text(method) for method, names in methods.items()]
-    return f"<p><small>Intervals. {'; '.join(said)}.</small></p>" if said else ""
+    return f"<p><small>Intervals: {'; '.join(said)}.</small></p>" if said else ""
 
 
 def say_notes(entries: Iterable[tuple[str, Mapping]]) -> str:

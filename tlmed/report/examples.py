@@ -1,7 +1,7 @@
 """Example images with explanations: where the network was surest, right or wrong, and where it was not."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tlmed import rundir
@@ -11,7 +11,7 @@ from tlmed.report.glossary import explain
 from tlmed.report.words import number
 from tlmed.words import count
 
-_TITLES = {
+TITLES = {
     "right": ("Most confident, and right", "Surest and right"),
     "wrong": ("Most confident, and wrong", "Surest and wrong"),
     "uncertain": ("Most uncertain", "Uncertain"),
@@ -25,7 +25,7 @@ def show_examples(content: Content) -> str:
     if not examples:
         return ""
     folder = content.path / rundir.EXAMPLES
-    files = [folder / Path(example["file"]).name for example in examples]  # of this folder, whatever the file says
+    files = [_locate(content.path, example) for example in examples]
     strangers = [file.name for file in files if not _lies_in(folder, file)]
     turns = [(each, file) for each, file in _take_turns(examples, files) if file.name not in strangers]
     shown = _show_while_room(turns, content.metrics)
@@ -36,7 +36,7 @@ def show_examples(content: Content) -> str:
     if left_out := len(turns) - sum(map(len, shown.values())):
         notes.append(f"{count(left_out, 'more picture')} in the folder <code>{rundir.EXAMPLES}</code> of the run.")
     parts = (
-        f"<h3>{_TITLES[kind][0]}{_say_border(content.metrics) if kind == 'uncertain' else ''}</h3>"
+        f"<h3>{TITLES[kind][0]}{_say_border(content.metrics) if kind == 'uncertain' else ''}</h3>"
         f'<div class="pair examples">{"".join(drawn)}</div>'
         for kind, drawn in shown.items()
         if drawn
@@ -74,7 +74,7 @@ def _show_while_room(turns, metrics) -> dict[str, list[str]]:
     """Return pictures by kind, in turn, up to the first that does not fit; those behind it are not even opened."""
     shown, room = {kind: [] for kind in KINDS}, _MOST_BYTES
     for example, file in turns:
-        drawn = _show(file, _TITLES[example["kind"]][1], example, metrics)
+        drawn = _show(file, example, metrics)
         room -= len(drawn)
         if room < 0:
             break
@@ -98,13 +98,31 @@ def _explain(content) -> str:
     )
 
 
-def _show(path, short, example, metrics) -> str:
+def show_example(run: Path, example: Mapping, metrics: Mapping, before: str = "") -> str:
+    """Return the picture of an example as HTML, with what was predicted; nothing where it does not lie in the run.
+
+    Args:
+        run: The run directory.
+        example: One of `examples.json`.
+        metrics: `metrics.json` of the run.
+        before: What its caption begins with.
+    """
+    file = _locate(run, example)
+    return _show(file, example, metrics, before) if _lies_in(run / rundir.EXAMPLES, file) else ""
+
+
+def _locate(run, example) -> Path:
+    return run / rundir.EXAMPLES / Path(example["file"]).name  # of this folder, whatever the file says
+
+
+def _show(path, example, metrics, before="") -> str:
     right = example["prediction"] == example["label"]
     said = f"predicted {example['prediction']} ({_say_score(example, metrics)}), " + (
         "which is right" if right else f"truly {example['label']}"
     )
     map_said = f" Beside it a map of the evidence by {example['method']}." if example["method"] else ""
-    return photo(path, f"{short}: {example['path']}, {said}.{map_said}", f"{example['path']}: {said}")
+    short, caption = TITLES[example["kind"]][1], f"{before}{example['path']}: {said}"
+    return photo(path, f"{short}: {before}{example['path']}, {said}.{map_said}", caption)
 
 
 def _say_score(example, metrics) -> str:

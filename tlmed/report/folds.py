@@ -13,9 +13,10 @@ from tlmed.report.entries import list_entries
 from tlmed.report.frame import frame
 from tlmed.report.glossary import explain
 from tlmed.report.images import is_synthetic
-from tlmed.report.scores import list_once, show_baselines, show_subgroups
-from tlmed.report.story import show_recipe
-from tlmed.report.words import duration, enumerate_names, interval_of, join, name_run, number, title_run
+from tlmed.report.overlays import Fold, read_fold, show_fold_examples, show_overlays
+from tlmed.report.scores import list_once, show_baselines, show_classes, show_subgroups
+from tlmed.report.story import name_weakest, say_value, show_recipe
+from tlmed.report.words import duration, enumerate_names, join, name_run, number, title_run
 from tlmed.words import count
 
 _SHOWN = ("auc", "accuracy", "sensitivity", "specificity")  # of each fold; its own report has all
@@ -33,6 +34,7 @@ class FoldsContent:
         rows: The rows of `folds.csv`.
         metrics: `metrics.json`.
         timing: `timing.json`.
+        folds: What is shown of each fold.
     """
 
     name: str
@@ -42,6 +44,7 @@ class FoldsContent:
     rows: Sequence[Mapping]
     metrics: Mapping
     timing: Mapping
+    folds: Sequence[Fold]
 
 
 def write_folds_report(run_dir: str | Path) -> Path:
@@ -55,6 +58,7 @@ def write_folds_report(run_dir: str | Path) -> Path:
         rows=rundir.read_csv(run / f"{rundir.FOLDS}.csv"),
         metrics=run.json("metrics.json"),
         timing=run.json("timing.json"),
+        folds=[read_fold(fold) for fold in run.folds],
     )
     rundir.write_text(run / "report.html", make_folds_page(content))
     return run / "report.html"
@@ -65,10 +69,12 @@ def make_folds_page(content: FoldsContent) -> str:
     sections = {
         "What was asked, and what was done": _tell_story(content),
         "Means over the folds": _show_means(content.metrics),
+        "Curves and confusion": show_overlays(content.folds, content.metrics),
         "Operating point": show_mean_operating_point(content.metrics),
         "Calibration": show_mean_calibration(content.metrics),
         "Against what needs no transfer": show_baselines(content.metrics),
         "Subgroups": show_subgroups(content.metrics),
+        "Examples": show_fold_examples(content.folds),
         "Folds": _show_folds(content.rows),
         "Warnings": bullets(map(text, content.environment.get("warnings", []))),
         "Cost": show_cost(content.timing),
@@ -84,8 +90,6 @@ def _tell_story(content) -> str:
     split = recipe["data"]["split"]
     repeated = f" in {split['repeats']} repeats, each divided anew" if split["repeats"] > 1 else ""
     groups = f" of {count(metrics['groups'], 'group')}" if metrics.get("groups") is not None else ""
-    auc = metrics["metrics"]["auc"]
-    beside = f" (95 % interval {interval_of(auc)})" if auc["low"] is not None else ""
     return (
         f"<p><b>Asked:</b> tell {enumerate_names(metrics['classes'])} apart in {count(metrics['n'], 'image')}{groups} "
         f"from <code>{text(recipe['data'].get('source'))}</code>, with {text(join(recipe.get('backbone')))} starting "
@@ -93,16 +97,19 @@ def _tell_story(content) -> str:
         f"<p><b>Done:</b> {count(split['k'], 'fold')}{repeated}; each fold was the test split of a network of its own, "
         f"trained on the others, of which {split['val']:.0%} were kept for validation. Groups and identical files "
         f"stay together in a fold.</p>"
-        f"<p><b>Found:</b> the mean AUC of {count(len(content.rows), 'network')} is {number(auc['value'])}{beside}.</p>"
+        f"<p><b>Found:</b> the mean AUC of {count(len(content.rows), 'network')} is "
+        f"{say_value(metrics['metrics']['auc'])}. {name_weakest(metrics)}</p>"
     )
 
 
 def _show_means(metrics) -> str:
     meaning = (
-        "<p>Each value is the mean of the folds' own values. None is computed over the predictions of several folds "
-        "together: each fold has a network of its own, and their scores are not on one scale.</p>"
+        f"<p>Each value is the mean of the {explain('cross_validation', 'folds')}' own values. None is computed over "
+        "the predictions of several folds together: each fold has a network of its own, and their scores are not on "
+        "one scale.</p>"
     )
-    return meaning + list_entries(list_once(metrics), "Mean")
+    classes = f"<h3>Each class against the rest</h3>{show_classes(metrics)}"
+    return meaning + list_entries(list_once(metrics), "Mean") + classes
 
 
 def _show_folds(rows) -> str:

@@ -37,7 +37,7 @@ def show_scores(content: Content) -> str:
         where += f". The images come from {explain('group', count(metrics['groups'], 'group'))}"
     return (
         f"<p>On {where}. {meaning}</p>{list_entries(list_once(metrics))}"
-        f"<h3>Each class against the rest</h3>{_show_classes(metrics)}"
+        f"<h3>Each class against the rest</h3>{show_classes(metrics)}"
     )
 
 
@@ -100,7 +100,8 @@ def _show_values(values, metrics) -> str:
     return table(("Value", "Images", *map(explain, shown)), rows) + say_notes(notes)
 
 
-def _show_classes(metrics) -> str:
+def show_classes(metrics: Mapping) -> str:
+    """Return the metrics of each class against the rest as HTML, from `metrics.json`."""
     columns = ("auc", "sensitivity", "specificity", "ppv", "npv", "f1")
     classes = metrics["per_class"]
     shown = [name for name in columns if all(name in entry for entry in classes.values())]

@@ -34,16 +34,16 @@ def interval_of(entry: Mapping) -> str:
     """Return a metric's interval, marked where it says nothing; nothing where there is none.
 
     >>> interval_of({"low": 0.5, "high": 0.75}), interval_of({"low": 0.0, "high": 1.0})
-    ('0.500 to 0.750', '0.000 to 1.000 (says nothing)')
+    ('0.500 to 0.750', '0.000 to 1.000, which says nothing')
     """
     if entry["low"] is None:
         return ""
-    return f"{number(entry['low'])} to {number(entry['high'])}" + (f" ({EMPTY})" if says_nothing(entry) else "")
+    return f"{number(entry['low'])} to {number(entry['high'])}" + (f", which {EMPTY}" if says_nothing(entry) else "")
 
 
 def show_interval(entry: Mapping) -> str:
     """Return what `interval_of` does as HTML for a narrow cell: the mark on a line of its own."""
-    return interval_of(entry).replace(f" ({EMPTY})", f"<br><em>{EMPTY}</em>")
+    return interval_of(entry).replace(f", which {EMPTY}", f"<br><em>{EMPTY}</em>")
 
 
 def says_nothing(entry: Mapping) -> bool:

@@ -98,6 +98,15 @@ def _average_all(split, folds, results, sizes) -> dict:
         "positive": first["positive"],
         "groups": _count_groups(folds[0]) if first.get("groups") is not None else None,
         "metrics": mean([result["metrics"] for result in results]),
+        "per_class": {
+            label: {
+                "n": sum(result["per_class"][label]["n"] for result in results) // split.repeats,
+                **mean([_only_metrics(result["per_class"][label]) for result in results]),
+            }
+            for label in first["classes"]
+        },
+        # Labels mean the same in every fold, other than scores: the confusions can be added up.
+        "confusion": np.sum([result["confusion"] for result in results], axis=0).tolist(),
         "folds": [_describe_fold(*each) for each in zip(names, results, sizes, strict=True)],
     }
     content["baselines"] = {
