@@ -16,7 +16,15 @@ from scipy import stats
 from tests.test_cli import here
 from tests.test_report import Reader
 from tlmed import rundir
-from tlmed.comparison import compare, conclude, describe_comparison, plots, read_results, write_comparison
+from tlmed.comparison import (
+    compare,
+    conclude,
+    describe_comparison,
+    make_comparison_page,
+    plots,
+    read_results,
+    write_comparison,
+)
 from tlmed.comparison.files import FILES
 from tlmed.comparison.pairs import DRAWS, QUESTIONS
 from tlmed.comparison.traits import (
@@ -29,8 +37,10 @@ from tlmed.comparison.traits import (
     find_approach,
     find_costs,
 )
+from tlmed.comparison.words import say_difference, say_score
 from tlmed.errors import InputError
-from tlmed.metrics import bootstrap_differences, compare_areas, evaluate, holm, mcnemar
+from tlmed.evaluation.plots import MOST_CURVES
+from tlmed.metrics import bootstrap_differences, compare_areas, evaluate, holm, mcnemar, roc_curve
 
 TWO, THREE = ("benign", "malignant"), ("benign", "malignant", "normal")
 IMAGES = 90
@@ -639,7 +649,7 @@ def test_the_page_stands_alone(written):
     page = written[0][0].read_text(encoding="utf-8")
     tags = Reader(page).tags
     images = [attributes for tag, attributes in tags if tag == "img"]
-    assert len(images) == 7  # scores and differences of two metrics, data size, two costs
+    assert len(images) == 7  # scores and differences of two metrics, ROC curves, two costs
     for attributes in images:
         assert attributes["src"].startswith("data:image/png;base64,iVBOR")
         assert len(attributes["src"]) > 5000
@@ -690,6 +700,55 @@ def test_the_tables_hold_every_number(written):
     assert [float(rows[0][key]) for key in ("difference", "p", "p_holm")] == [
         found[k] for k in ("value", "p", "p_holm")
     ]
+
+
+def test_data_size_is_drawn_where_it_differs(made, tmp_path):
+    less = write_run(tmp_path / "less", train=50)
+    for runs, drawn in ((made[:2], False), ([*made[:2], less], True)):
+        folder = tmp_path / str(drawn)
+        page = write_comparison(folder, compare(runs))[0].read_text()
+        assert ("Score against data size" in page) == drawn
+        assert ("against training images" in page) == drawn
+
+
+@pytest.mark.parametrize(("classes", "panels"), [(TWO, 1), (THREE, 3)])
+def test_the_roc_curves_of_all_runs_lie_over_each_other(tmp_path, classes, panels):
+    runs = [write_run(tmp_path / f"r{i}", classes, seed=i, name="Ward 7" if i else None) for i in range(2)]
+    comparison = compare(runs)
+    page = make_comparison_page(comparison)
+    for label in classes[-panels:]:
+        areas = [
+            f"{i + 1}  {result.name} {result.metrics['per_class'][label]['auc']['value']:.3f}"
+            for i, result in enumerate(comparison.results)
+        ]
+        assert f"{label}: {', '.join(areas)}" in page
+    assert "<code>r1</code>: VGG16" in page  # where the run lies that is called by its title
+    tests = [result.test for result in comparison.results]
+    columns = range(len(classes))[-panels:]
+    figure = plots.draw_curves(["one", "two"], tests, columns)
+    assert [len(axes.lines) for axes in figure.axes] == [3] * panels  # with chance
+    _, true = roc_curve(tests[0].labels == columns[0], tests[0].scores[:, columns[0]])
+    assert any(line.get_ydata().tolist() == true.tolist() for line in figure.axes[0].lines)
+    assert [text.get_text() for text in figure.legends[0].texts] == ["one", "two"]
+
+
+def test_of_many_runs_the_best_have_colours(made):
+    tests = [result.test for result in read_results(made)] * 4
+    figure = plots.draw_curves([str(i) for i in range(len(tests))], tests, [1])
+    assert len(figure.legends[0].texts) == MOST_CURVES
+    assert len(figure.axes[0].lines) == 1 + len(tests)
+    assert sum(line.get_color() == "#BBBBBB" for line in figure.axes[0].lines) == len(tests) - MOST_CURVES
+
+
+def test_words_of_the_page_are_explained_on_it(made):
+    page = make_comparison_page(compare(made))
+    for name in ("auc", "accuracy", "f1", "brier", "corrected", "roc"):
+        assert f'<dt id="term-{name}">' in page
+
+
+def test_an_interval_that_holds_every_value_is_marked():
+    assert say_score({"value": 0.5, "low": 0.0, "high": 1.0}) == "0.500 (0.000 to 1.000, says nothing)"
+    assert say_difference({"value": 0.0, "low": -1.0, "high": 1.0}) == "0.000 (-1.000 to +1.000, says nothing)"
 
 
 def test_nothing_from_outside_becomes_markup(two, tmp_path):

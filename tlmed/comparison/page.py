@@ -13,7 +13,12 @@ from tlmed.comparison.words import (
     sign,
 )
 from tlmed.evaluation.page import bullets, fold, join_sections, make_document, picture, table, text
-from tlmed.report.frame import NOT_A_DEVICE
+from tlmed.evaluation.plots import area_of
+from tlmed.metrics import positive_index
+from tlmed.report.entries import show_cell
+from tlmed.report.frame import NOT_A_DEVICE, add_terms
+from tlmed.report.glossary import explain
+from tlmed.report.overlays import MOST_PANELS
 from tlmed.report.words import flatten, name_metric, number
 from tlmed.words import count, listed
 
@@ -26,6 +31,7 @@ _COSTS = {
     "peak_memory_mb": "Memory (MB)",
     "images_per_second": "Images/s",
 }
+_MOST_CLASSES = 12  # that a sentence names
 _MOST_PAIRS = 15  # that are shown without a click
 _LONGEST_LINE = 26  # characters of a name that stay on one line
 
@@ -36,15 +42,16 @@ def make_comparison_page(comparison: Comparison) -> str:
     sections = {
         "Runs": _show_runs(comparison),
         "Scores with their intervals": _show_scores(comparison),
+        "ROC curves": _show_curves(comparison),
         "Differences from the best": _show_differences(comparison),
-        "Score against data size": _show_against(comparison, "train_images", "training images"),
+        "Score against data size": _show_sizes(comparison),
         "Score and cost": _show_costs(comparison),
         "All pairs": _show_pairs(comparison),
         "Notes": bullets(map(text, [*comparison.notes, *_list_metric_notes(comparison)])),
         "Where the recipes differ": _show_recipes(comparison),
     }
     title = f"Comparison of {count(len(comparison.results), 'run')}"
-    body = join_sections({head: part for head, part in sections.items() if part})
+    body = join_sections(add_terms(sections))
     return make_document(
         title,
         f'<h1>{text(title)}</h1>\n<p class="soft">A comparison by tlmed. {text(NOT_A_DEVICE)}</p>\n'
@@ -59,16 +66,15 @@ def _label(comparison, place) -> str:
 def _show_runs(comparison) -> str:
     metrics = comparison.results[0].metrics
     positive = f" Positive class: {metrics['positive']}." if metrics.get("positive") is not None else ""
-    meaning = f"Compared on {name_images(comparison)}. Classes: {', '.join(metrics['classes'])}.{positive}"
+    meaning = f"Compared on {name_images(comparison)}. Classes: {listed(metrics['classes'], _MOST_CLASSES)}.{positive}"
     rows = [
         (
-            f"{_name_run(place, result)}<br><small>{text(result.backbone)}, weights {text(result.weights)}, "
-            f"{text(result.approach)}</small>",
+            f"{_name_run(place, result)}<br><small>{_describe(result)}</small>",
             *(_show_score(result.metrics["metrics"].get(name)) for name in _HEAD),
         )
         for place, result in enumerate(comparison.results, 1)
     ]
-    return f"<p>{text(meaning)}</p>{table(('Run', *map(name_metric, _HEAD)), rows)}{_show_metrics(comparison)}"
+    return f"<p>{text(meaning)}</p>{table(('Run', *map(explain, _HEAD)), rows)}{_show_metrics(comparison)}"
 
 
 def _name_run(number, result) -> str:
@@ -76,11 +82,15 @@ def _name_run(number, result) -> str:
     return f"<span{kept}>{number}&nbsp; {text(result.name)}</span>"
 
 
+def _describe(result) -> str:
+    """Return what a run is, and of one that is called by its title the directory."""
+    folder = result.path.resolve().name
+    where = "" if folder in result.name else f"<code>{text(folder)}</code>: "
+    return f"{where}{text(result.backbone)}, weights {text(result.weights)}, {text(result.approach)}"
+
+
 def _show_score(entry) -> str:
-    if entry is None:  # of a run that an older version made
-        return "-"
-    interval = "" if entry["low"] is None else f"{number(entry['low'])} to {number(entry['high'])}"
-    return f"{number(entry['value'])}<br><small>{interval}</small>"
+    return "-" if entry is None else show_cell(entry)  # there is none in a run that an older version made
 
 
 def _show_metrics(comparison) -> str:
@@ -89,7 +99,7 @@ def _show_metrics(comparison) -> str:
         (_name_run(place, result), *(_show_score(result.metrics["metrics"].get(name)) for name in names))
         for place, result in enumerate(comparison.results, 1)
     ]
-    return fold("Further metrics", table(("Run", *map(name_metric, names)), rows))
+    return fold("Further metrics", table(("Run", *map(explain, names)), rows))
 
 
 def _show_scores(comparison) -> str:
@@ -106,6 +116,31 @@ def _show_scores(comparison) -> str:
         "images, which the differences below make use of."
     )
     return f'<p>{meaning}</p><div class="pair">{"".join(parts)}</div>'
+
+
+def _show_curves(comparison) -> str:
+    """Return the ROC curves of all runs over each other; nothing for cross-validations, whose own pages have them."""
+    results = comparison.results
+    if results[0].folds:
+        return ""
+    classes, main = results[0].test.classes, positive_index(results[0].test.classes, results[0].metrics.get("positive"))
+    columns = range(len(classes)) if main is None else [main]
+    if len(columns) > MOST_PANELS:
+        return f"<p>Not drawn: there are {len(columns)} classes, and each would need a panel of its own.</p>"
+    names = [_label(comparison, place) for place in range(len(results))]
+    tests = [result.test for result in results]
+    said = "; ".join(f"{classes[column]}: {_say_areas(names, tests, column)}" for column in columns)
+    alt = f"ROC curves of {count(len(results), 'run')} on the same test images, with their AUC. {said}"
+    many = f" The {plots.MOST_CURVES} with the largest areas have colours." if len(results) > plots.MOST_CURVES else ""
+    meaning = (
+        f"<p>{explain('roc')} of each run, on the same test images.{many} Two curves can cross: then which one is "
+        "better depends on the threshold. Whether their areas differ is said below.</p>"
+    )
+    return meaning + picture(plots.draw_curves(names, tests, columns), alt, "ROC of each run; dotted: chance")
+
+
+def _say_areas(names, tests, column) -> str:
+    return ", ".join(f"{name} {number(area_of(test, column))}" for name, test in zip(names, tests, strict=True))
 
 
 def _show_differences(comparison) -> str:
@@ -130,6 +165,13 @@ def _show_differences(comparison) -> str:
     if len(comparison.results) > 2:
         meaning += " The best was chosen by these same test images: differences from it look larger than they are."
     return f'<p>{meaning}</p><div class="pair">{"".join(parts)}</div>' if parts else ""
+
+
+def _show_sizes(comparison) -> str:
+    """Return score against data size; nothing where all runs have the same size."""
+    if len({result.costs["train_images"] for result in comparison.results}) == 1:
+        return ""
+    return _show_against(comparison, "train_images", "training images")
 
 
 def _show_against(comparison, cost, xlabel) -> str:
@@ -194,12 +236,17 @@ def _tabulate_pairs(comparison, question) -> str:
     for pair in comparison.pairs:
         entry = pair.questions[question]
         names = [text(comparison.results[place].name) for place in (pair.first, pair.second)]
-        interval = "" if entry["low"] is None else f"{sign(entry['low'])} to {sign(entry['high'])}"
+        interval = "" if entry["low"] is None else f"<br><small>{sign(entry['low'])} to {sign(entry['high'])}</small>"
         alone = (f"{entry['first_only']} / {entry['second_only']}",) if counted else ()
         p = f"<b>{text(say_p(entry['p_holm']))}</b>" if is_shown(entry) else text(say_p(entry["p_holm"]))
         label = f"{pair.first + 1} - {pair.second + 1}<br><small>{names[0]} less {names[1]}</small>"
-        rows.append((label, sign(entry["value"]), interval, *alone, p))
-    head = ("Pair", "Difference", "95 % interval", *(("Only one is right",) if counted else ()), "p")
+        rows.append((label, sign(entry["value"]) + interval, *alone, p))
+    head = (
+        "Pair",
+        "Difference",
+        *(("Only one is right",) if counted else ()),
+        explain("corrected", "p") if len(comparison.pairs) > 1 else "p",
+    )
     return table(head, rows)
 
 

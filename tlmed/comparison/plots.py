@@ -1,5 +1,6 @@
 """Pictures of a comparison, in colours and shapes that the colour-blind can tell apart, each point with its number."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from tlmed.comparison.traits import APPROACHES
 from tlmed.comparison.words import say_difference, say_score
-from tlmed.evaluation.plots import COLOURS, literal, tidy
+from tlmed.evaluation.plots import COLOURS, LINES, MOST_CURVES, area_of, literal, tidy
+from tlmed.evaluation.predictions import Predictions
+from tlmed.metrics import macro_auc, roc_curve
 
 MARKERS = dict(zip(APPROACHES, "os^D*Pv", strict=True))
 _WIDTH = 5.2  # inches: narrow, so that a phone need not make the letters small
@@ -73,6 +76,43 @@ def draw_differences(
     for place, (entry, filled) in enumerate(zip(entries, shown, strict=True)):
         _draw_interval(axes, place, entry, filled)
         _write(axes, place, 1, "right", say_difference(entry))
+    return figure
+
+
+def draw_curves(names: Sequence[str], tests: Sequence[Predictions], columns: Sequence[int]) -> Figure:
+    """Draw the ROC curves of runs over each other; of many runs those with the smallest areas are grey, without a name.
+
+    Args:
+        names: One per run.
+        tests: The predictions of each for the same test images.
+        columns: The classes, a panel for each.
+    """
+    across = min(len(columns), 3)
+    down = -(-len(columns) // across)
+    side = _WIDTH if across == 1 else 3
+    figure = Figure(figsize=(side * across, side * down * 0.95), layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False).ravel()
+    ranks = np.argsort([-(macro_auc(test.labels, test.scores) or 0) for test in tests], kind="stable").tolist()
+    styles = dict(zip(sorted(ranks[:MOST_CURVES]), itertools.product(LINES, COLOURS), strict=False))
+    for axes in panels[len(columns) :]:
+        axes.set_axis_off()
+    for axes, column in zip(panels, columns, strict=False):
+        axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
+        for place in reversed(ranks):  # the best on top
+            if area_of(tests[place], column) is None:
+                continue
+            line, colour = styles.get(place, ("-", "#BBBBBB"))
+            curve = roc_curve(tests[place].labels == column, tests[place].scores[:, column])
+            axes.plot(*curve, color=colour, linestyle=line, linewidth=1.6 if place in styles else 0.7)
+        tidy(axes, xlabel="1 - specificity", ylabel="sensitivity")
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+        if len(columns) > 1:
+            axes.set_title(literal(tests[0].classes[column]), fontsize="medium")
+    handles = [
+        Line2D([], [], color=colour, linestyle=line, label=literal(_shorten(names[place])))
+        for place, (line, colour) in styles.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower left", ncols=min(across, 2), frameon=False, fontsize="small")
     return figure
 
 

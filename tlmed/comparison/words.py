@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tlmed.comparison.pairs import Comparison, is_shown
-from tlmed.report.words import duration, number
+from tlmed.report.words import EMPTY, duration, number, says_nothing
 from tlmed.words import count, join_names
 
 NAMES = {
@@ -49,8 +49,10 @@ def say_difference(entry: Mapping) -> str:
     """
     if entry["value"] is None:
         return sign(None)
-    interval = " (no interval)" if entry["low"] is None else f" ({sign(entry['low'])} to {sign(entry['high'])})"
-    return sign(entry["value"]) + interval
+    if entry["low"] is None:
+        return f"{sign(entry['value'])} (no interval)"
+    nothing = f", {EMPTY}" if entry["low"] < -0.9995 and entry["high"] > 0.9995 else ""
+    return f"{sign(entry['value'])} ({sign(entry['low'])} to {sign(entry['high'])}{nothing})"
 
 
 def say_score(entry: Mapping) -> str:
@@ -59,8 +61,10 @@ def say_score(entry: Mapping) -> str:
     >>> say_score({"value": 0.945, "low": 0.9, "high": 0.97})
     '0.945 (0.900 to 0.970)'
     """
-    interval = "" if entry["low"] is None else f" ({number(entry['low'])} to {number(entry['high'])})"
-    return number(entry["value"]) + interval
+    if entry["low"] is None:
+        return number(entry["value"])
+    nothing = f", {EMPTY}" if says_nothing(entry) else ""
+    return f"{number(entry['value'])} ({number(entry['low'])} to {number(entry['high'])}{nothing})"
 
 
 def say_cost(name: str, value: float | None) -> str:
