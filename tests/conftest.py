@@ -93,8 +93,8 @@ WITH_BATCH_NORM = ("backbone=MobileNet", "baselines=true")
 def finished(images, tmp_path_factory):
     """Give a finished run of `fine_tuning` on small images, with random weights."""
     import tlmed
-    from tlmed.recipe import find_recipe, override
+    from tlmed.recipe import override, read_recipe
 
     recipe = override(tlmed.load_recipe("fine_tuning"), [*SMALL, *WITH_BATCH_NORM])
     out = tmp_path_factory.mktemp("runs") / "finished"
-    return tlmed.train(recipe, out, images, recipe_file=find_recipe("fine_tuning"))
+    return tlmed.train(recipe, out, images, recipe_file=read_recipe("fine_tuning"))

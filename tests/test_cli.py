@@ -1,4 +1,5 @@
 import contextlib
+import functools
 import io
 import json
 import os
@@ -17,7 +18,7 @@ from tests.conftest import SMALL, write_images
 from tlmed.cache import Store
 from tlmed.cli import EXPLANATIONS, main
 from tlmed.evaluation.explanations import METHODS
-from tlmed.recipe import from_json, load_recipe, shipped_recipes, to_json, to_source
+from tlmed.recipe import from_json, load_recipe, read_recipe, shipped_recipes, to_json, to_source
 from tlmed.rundir import read_csv
 
 COMMANDS = ["", "train", "plan", "evaluate", "predict", "recipes", "recipes list", "recipes show", "recipes copy"]
@@ -234,6 +235,25 @@ def test_a_class_that_is_called_none_can_be_the_positive_one(tmp_path):
     assert json.loads((tmp_path / "run" / "recipe.json").read_text())["data"]["positive"] == "none"
 
 
+def test_a_recipe_file_runs_once_and_the_run_keeps_it_as_it_ran(images, tmp_path):
+    text = shipped_recipes()["feature_extractor"].read_text()
+    text += """
+for name, line in (('ran.txt', 'once '), (__file__, '# changed while it trains')):
+    with open(name, 'a') as stream:
+        stream.write(line)
+"""
+    (tmp_path / "mine.py").write_text(text)
+    words = ["--data", images, "--out", "run", *small(), "--set", "data.split=KFold(2)"]
+    status, _, err = here("train", "mine.py", *words, cwd=tmp_path)
+    assert (status, err) == (0, "")
+    assert (tmp_path / "ran.txt").read_text() == "once "
+    for folder in (tmp_path / "run", tmp_path / "run" / "folds" / "02"):
+        assert (folder / "recipe.py").read_text() == text
+    environment = json.loads((tmp_path / "run" / "folds" / "02" / "environment.json").read_text())
+    assert environment["recipe"]["name"] == "mine"
+    assert "data.split.k" in environment["recipe"]["set"]
+
+
 @pytest.mark.parametrize(
     ("words", "expected", "line"),
     [
@@ -285,6 +305,7 @@ VALUES += [
 def test_odd_settings_are_refused_in_one_line_each_or_make_a_recipe_that_can_be_written_down(monkeypatch, tmp_path):
     trained = []
     monkeypatch.setattr("tlmed.run.train", lambda recipe, *words, **options: trained.append(recipe))
+    monkeypatch.setattr("tlmed.cli.read_recipe", functools.cache(read_recipe))
     settings = [f"{key}={value}" for key in KEYS for value in VALUES] + KEYS
     assert len(settings) > 300
     for i, setting in enumerate(settings):

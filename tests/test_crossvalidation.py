@@ -22,7 +22,7 @@ from tlmed.data.splits import assign_splits, find_leaks
 from tlmed.errors import InputError, Interrupted
 from tlmed.evaluation import plots
 from tlmed.inference import evaluate
-from tlmed.recipe import Images, KFold, find_recipe, from_json, load_recipe, override, to_json, to_source
+from tlmed.recipe import Images, KFold, from_json, load_recipe, override, read_recipe, to_json, to_source
 from tlmed.report.folds import write_folds_report
 from tlmed.reproduce import Request, reproduce
 from tlmed.run import Voice, preparation, preview, schedule, story
@@ -46,7 +46,7 @@ def crossed(images, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preparation, "load", lambda *a, **k: reads.append(a) or load(*a, **k))
         out = tmp_path_factory.mktemp("runs") / "crossed"
-        run = tlmed.train(small(), out, images, recipe_file=find_recipe(NAME), voice=Voice(say=said.append))
+        run = tlmed.train(small(), out, images, recipe_file=read_recipe(NAME), voice=Voice(say=said.append))
     assert len(reads) == 1  # for all folds
     return run, said
 
@@ -487,7 +487,7 @@ def test_a_stopped_cross_validation_goes_on_with_the_fold_that_it_stopped_in(cro
         interrupt_fold(patch, 1)
         message = rf"Fold 2 of 3: Stopped by Ctrl-C. The same command with `--out {out}` continues."
         with pytest.raises(Interrupted) as error:
-            tlmed.train(small(), out, images, recipe_file=find_recipe(NAME))
+            tlmed.train(small(), out, images, recipe_file=read_recipe(NAME))
         assert str(error.value) == message
     assert (out / "UNFINISHED").read_text().strip() == message
     assert not RunDir(out).complete
@@ -499,7 +499,7 @@ def test_a_stopped_cross_validation_goes_on_with_the_fold_that_it_stopped_in(cro
     models = {name: out / "folds" / name / "model.keras" for name in ("01", "03")}
     before = {name: path.stat().st_mtime_ns for name, path in models.items()}
     said = []
-    tlmed.train(small(), out, images, recipe_file=find_recipe(NAME), voice=Voice(say=said.append))
+    tlmed.train(small(), out, images, recipe_file=read_recipe(NAME), voice=Voice(say=said.append))
     assert {name: path.stat().st_mtime_ns for name, path in models.items()} == before
     assert sum("complete already" in line for line in said) == 2
     for name in ("predictions.csv", "metrics.json"):
@@ -542,7 +542,7 @@ def test_a_fold_is_not_trained_on_other_images_than_the_first(crossed, images, t
     (out / "folds" / "01" / "recipe.json").write_text(json.dumps(recipe))
     Image.fromarray(draw(0, 99)).save(tmp_path / "images" / "benign" / "added.png")
     with pytest.raises(InputError, match=r"All folds must be of the same images.*: 1 new: benign/added.png"):
-        tlmed.train(small(), out, tmp_path / "images", recipe_file=find_recipe(NAME))
+        tlmed.train(small(), out, tmp_path / "images", recipe_file=read_recipe(NAME))
     assert not (out / "folds" / "02").exists()
 
 

@@ -803,6 +803,18 @@ def test_a_module_that_this_python_cannot_read_is_no_obstacle(tmp_path, monkeypa
     assert list(digest_modules(tmp_path / "mine.py")) == ["latin", "old_one"]
 
 
+def test_modules_in_folders_without_an_init_are_found_too_and_installed_ones_are_not(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "ours" / "inner").mkdir(parents=True)
+    (tmp_path / "ours" / "inner" / "sizes.py").write_text("import ours.more\n")
+    (tmp_path / "ours" / "more.py").write_text("SIZE = 3\n")
+    (tmp_path / "site-packages" / "theirs").mkdir(parents=True)
+    (tmp_path / "site-packages" / "theirs" / "__init__.py").write_text("import ours.inner.sizes\n")
+    monkeypatch.syspath_prepend(tmp_path / "site-packages")
+    (tmp_path / "mine.py").write_text("from ours.inner import sizes\nimport theirs, google.protobuf.message\n")
+    assert list(digest_modules(tmp_path / "mine.py")) == ["ours.inner.sizes", "ours.more"]
+
+
 @pytest.mark.usefixtures("trained_before")
 def test_a_tolerance_asks_for_metrics(job, tmp_path):
     comparison = reproduce(Request(job[1].path, tolerance=0.02, out=tmp_path / "again"))

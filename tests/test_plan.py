@@ -311,9 +311,8 @@ def test_plan_writes_over_nothing_and_into_no_folder_that_is_missing(path, words
     (tmp_path / "there.py").write_text("mine")
     done = run_plan("fine_tuning", *small(images), "--write", tmp_path / path)
     assert isinstance(done.exception, InputError)
-    assert f"--write must {'be a ' if 'new' in words else ''}{'lie in a ' if 'folder' in words else ''}{words}" in str(
-        done.exception
-    )
+    assert "--write" in str(done.exception)
+    assert words in str(done.exception)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("there.py", "mine")]
 
 

@@ -1,12 +1,14 @@
 import dataclasses
 import json
 import math
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tlmed.errors import InputError
+from tlmed.errors import InputError, Interrupted, Terminated
 from tlmed.recipe import (
     Augment,
     Degrees,
@@ -20,6 +22,7 @@ from tlmed.recipe import (
     from_json,
     load_recipe,
     override,
+    read_recipe,
     shipped_recipes,
     summary,
     to_json,
@@ -442,22 +445,98 @@ def test_a_section_too_long_for_a_line_has_a_field_a_line():
     assert text.endswith('            "gamma": ("scale", 0.01),\n        },\n        tap="block3",\n    ),\n)\n')
 
 
-BAD_FILES = [
-    ("recipe = (", "line 1"),
-    ("import nonexistent_module", "nonexistent_module"),
-    ("recipe = Recip()", "NameError"),
-    ("recipe = 3", "recipe=3"),
-    ("x = 1", "recipe=None"),
-    ("from tlmed.recipe import *\nrecipe = Recipe(bakbone='x')", "Did you mean 'backbone'?"),
-]
+GOOD = b"""from tlmed.recipe import Images, Phase, Recipe
+recipe = Recipe(data=Images("x"), backbone="VGG16", phases=(Phase("head", thaw=0, epochs=1, learning_rate=1e-3),))
+"""
+BAD_FILES = {
+    "syntax": (b"x = 1\nrecipe = (", "line 2: '(' was never closed"),
+    "indent": (b"if 1:\nx = 1", "line 2: expected an indented block"),
+    "await": (b"await x", "line 1: 'await' outside function"),
+    "latin-1": (b"# one\n# caf\xe9\n" + GOOD, "UTF-8. Received: bad.py, line 2: the byte 0xe9"),
+    "declared latin-1": (b"# -*- coding: latin-1 -*-\n# caf\xe9\n" + GOOD, "line 2: the byte 0xe9"),
+    "utf-16": (GOOD.decode().encode("utf-16"), "line 1: the byte 0xff"),
+    "null": (GOOD + b"\0", "line 3: a null character"),
+    "binary": (bytes(range(256)), "line 2: the byte 0x80"),
+    "long": (GOOD + b"#" * 2**20, "at most 1,048,576 bytes"),
+    "brackets": (b"x = " + b"(" * 5000, "too many nested parentheses"),
+    "signs": (b"x = " + b"-" * 100_000 + b"1", "nested too deeply"),
+    "sum": (b"x = " + b"+".join([b"1"] * 100_000), "nested too deeply"),
+    "import": (b"\nimport nonexistent_module", "line 2: ModuleNotFoundError: No module named 'nonexistent_module'"),
+    "relative import": (b"from . import x", "line 1: Import"),
+    "name": (b"recipe = Recip()", "line 1: NameError"),
+    "value": (b"\n\nraise ValueError('two\\nlines')", "line 3: ValueError: two lines."),
+    "assertion": (b"assert False", "line 1: AssertionError."),
+    "file": (b"open('/nonexistent')", "line 1: FileNotFoundError"),
+    "net": (b"raise ConnectionError('net')", "line 1: ConnectionError: net."),
+    "pipe": (b"raise BrokenPipeError", "line 1: BrokenPipeError."),
+    "memory": (b"raise MemoryError", "line 1: MemoryError."),
+    "recursion": (b"def f():\n    return f()\n\nf()", "line 2: RecursionError"),
+    "end of file": (b"raise EOFError", "line 1: EOFError."),
+    "group": (b"raise ExceptionGroup('g', [ValueError('a')])", "line 1: ExceptionGroup"),
+    "no text": (b"class E(Exception):\n    def __str__(self): 1 / 0\n\nraise E", "line 4: "),
+    "exit": (b"import sys\nsys.exit(0)", "line 2: SystemExit: 0."),
+    "end": (b"exit('bye')", "line 1: SystemExit: bye."),
+    "base": (b"raise BaseException('x')", "line 1: BaseException: x."),
+    "generator": (b"raise GeneratorExit", "line 1: GeneratorExit."),
+    "click": (b"import click\nraise click.UsageError('u')", "line 2: click.exceptions.UsageError: u."),
+    "empty": (b"", "which defines no `recipe`"),
+    "number": (b"recipe = 3", "where `recipe` is an int"),
+    "function": (b"def recipe(): pass", "where `recipe` is a function"),
+    "class": (b"from tlmed.recipe import Recipe as recipe", "where `recipe` is a type"),
+    "no repr": (b"class R:\n    def __repr__(self): 1 / 0\n\nrecipe = R()", "where `recipe` is a R"),
+    "huge": (b"recipe = 'x' * 10**7", "where `recipe` is a str"),
+    "another name": (GOOD.replace(b"recipe =", b"mine ="), "which calls it `mine`"),
+    "unknown field": (
+        b"from tlmed.recipe import *\nrecipe = Recipe(bakbone='x')",
+        "Did you mean 'backbone'? Received: bakbone='x'.\n",
+    ),
+    "faults": (b"from tlmed.recipe import *\n\nrecipe = Recipe(1, 2, 3)", "Received in bad.py, line 3."),
+}
 
 
-@pytest.mark.parametrize(("text", "words"), BAD_FILES)
-def test_a_bad_recipe_file_is_one_clear_error(text, words, tmp_path):
-    (tmp_path / "bad.py").write_text(text)
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_bad_recipe_file_is_one_clear_error(name, tmp_path, monkeypatch):
+    content, words = BAD_FILES[name]
+    monkeypatch.chdir(tmp_path)
+    Path("bad.py").write_bytes(content)
     with pytest.raises(InputError) as caught:
-        load_recipe(tmp_path / "bad.py")
+        load_recipe("bad.py")
     assert words in str(caught.value)
+    assert "bad.py" in str(caught.value)
+    assert all(fault.isprintable() and len(fault) < 500 for fault in caught.value.faults)
+    assert name in ("unknown field", "faults") or len(caught.value.faults) == 1
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Interrupted, Terminated])
+def test_a_request_to_stop_ends_the_loading_of_a_recipe(error, tmp_path):
+    (tmp_path / "slow.py").write_text(f"from tlmed.errors import *\nraise {error.__name__}('stop')")
+    with pytest.raises(error, match="stop"):
+        load_recipe(tmp_path / "slow.py")
+
+
+def test_what_is_no_file_is_no_recipe(tmp_path):
+    (tmp_path / "folder.py").mkdir()
+    with pytest.raises(InputError, match=r"must be a file\. Received: .*folder\.py, which is a folder"):
+        load_recipe(tmp_path / "folder.py")
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "zero.py").symlink_to("/dev/zero")
+    for name in ("pipe.py", "zero.py"):
+        with pytest.raises(InputError, match="which is no regular file"):
+            load_recipe(tmp_path / name)
+    (tmp_path / "lost.py").symlink_to("nowhere")
+    with pytest.raises(InputError, match=r"lost\.py', which does not exist"):
+        load_recipe(tmp_path / "lost.py")
+    (tmp_path / "mine.py").write_bytes(GOOD)
+    with pytest.raises(InputError, match=r"Did you mean '.*mine.py'\?"):
+        load_recipe(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbf" + GOOD, GOOD.replace(b"\n", b"\r\n"), b"# caf\xc3\xa9\n" + GOOD])
+def test_a_recipe_may_begin_with_a_mark_and_have_line_ends_of_windows(content, tmp_path):
+    (tmp_path / "mine.py").write_bytes(content)
+    file = read_recipe(tmp_path / "mine.py")
+    assert file.recipe.backbone == "VGG16"
+    assert file.text == content.decode("utf-8-sig")
 
 
 def test_an_unknown_recipe_gets_the_nearest_name():

@@ -14,7 +14,7 @@ from tlmed.blocks import partition
 from tlmed.certificate import fingerprint, make_claim
 from tlmed.phases import reestimate_statistics, thaw
 from tlmed.plan import expand
-from tlmed.recipe import Degrees, Hybrid, find_recipe, load_recipe, override, shipped_recipes
+from tlmed.recipe import Degrees, Hybrid, load_recipe, override, read_recipe, shipped_recipes
 from tlmed.run.networks import build_backbone
 from tlmed.rundir import DEGREES, RunDir, read_csv
 
@@ -38,7 +38,7 @@ def small(name, *settings):
 
 
 def train(name, out, *settings):
-    return tlmed.train(small(name, *settings), out, recipe_file=find_recipe(name))
+    return tlmed.train(small(name, *settings), out, recipe_file=read_recipe(name))
 
 
 @pytest.fixture(autouse=True)

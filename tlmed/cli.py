@@ -14,8 +14,8 @@ from pathlib import Path
 import click
 
 from tlmed import __version__, stopping
-from tlmed.errors import InputError, RunFailed, TlmedError
-from tlmed.recipe import STRATEGIES, find_recipe, load_recipe, override, shipped_recipes, summary, to_source
+from tlmed.errors import InputError, Interrupted, RunFailed, TlmedError
+from tlmed.recipe import STRATEGIES, find_recipe, override, read_recipe, read_text, shipped_recipes, summary, to_source
 from tlmed.rundir import check_targets, write_text
 from tlmed.voice import Voice
 
@@ -34,7 +34,9 @@ def main() -> None:
         _fail(error.format_message(), error.exit_code)
     except TlmedError as error:
         _fail(str(error), error.exit_status)
-    except click.Abort as error:  # click's word for an end of file that nobody expected
+    except click.Abort as error:  # click's word for Ctrl-C, and for an end of file that nobody expected
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            _fail("Stopped by Ctrl-C.", Interrupted.exit_status)
         _fail(f"Something unforeseen: {error.__cause__!r} (--debug shows where).", UNFINISHED)
     except BrokenPipeError:
         sys.stderr.close()  # `tlmed ... | head`: the reader has gone, which is no fault
@@ -78,11 +80,11 @@ def _recipe_options(command):
 
 
 def _load(recipe, data, settings, positive, strategy, seed):
-    """Return the recipe's file and the recipe, with what the options replace."""
-    file = find_recipe(recipe)
+    """Return the recipe's file, read, and the recipe, with what the options replace."""
+    file = read_recipe(recipe)
     options = {"data.source": data, "data.positive": positive, "distribute": strategy, "seed": seed}
     given = {key: value for key, value in options.items() if value is not None}
-    return file, override(load_recipe(file), settings, given)
+    return file, override(file.recipe, settings, given)
 
 
 def _warn(sentence: str) -> None:
@@ -128,7 +130,7 @@ def train(recipe, data, settings, positive, strategy, seed, out, skip_bad, stric
 def plan(recipe, data, settings, positive, strategy, seed, write, measure):
     """Show what RECIPE would train, phase by phase, without training."""
     file, recipe = _load(recipe, data, settings, positive, strategy, seed)
-    target = _new_recipe(write, file.name, "--write") if write is not None else None
+    target = _new_recipe(write, file.path.name, "--write") if write is not None else None
     from tlmed.quiet import import_tensorflow
 
     import_tensorflow()
@@ -143,7 +145,7 @@ def plan(recipe, data, settings, positive, strategy, seed, write, measure):
 
         click.echo(f"\n{recommend(measure_precisions(recipe))}")
     if target is not None:
-        docstring = f"{summary(file)}\n\ntlmed train {shlex.quote(str(target))}"
+        docstring = f"{summary(file.path)}\n\ntlmed train {shlex.quote(str(target))}"
         write_text(target, to_source(dataclasses.replace(recipe, phases=phases), docstring))
         click.echo(f"\n{target}: edit it, then: tlmed train {target}")
 
@@ -400,7 +402,7 @@ def list_recipes():
 @_debug
 def show(recipe):
     """Print RECIPE as it is written."""
-    click.echo(find_recipe(recipe).read_text(encoding="utf-8"), nl=False)
+    click.echo(read_text(find_recipe(recipe)), nl=False)
 
 
 @recipes.command()

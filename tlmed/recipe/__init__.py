@@ -4,7 +4,7 @@ A recipe is Python code: loading a recipe file runs it, so load only files that 
 This package imports neither Keras nor TensorFlow; loading a recipe takes milliseconds.
 """
 
-from tlmed.recipe.files import find_recipe, load_recipe, shipped_recipes, summary
+from tlmed.recipe.files import RecipeFile, find_recipe, load_recipe, read_recipe, read_text, shipped_recipes, summary
 from tlmed.recipe.modules import changed_modules, digest_modules
 from tlmed.recipe.recipe import MONITORS, THRESHOLD_RULE, Recipe, find_faults
 from tlmed.recipe.resolved import UNDECIDING, digest, flatten, from_json, name_differences, to_json
@@ -46,6 +46,7 @@ __all__ = [
     "KFold",
     "Phase",
     "Recipe",
+    "RecipeFile",
     "changed_modules",
     "digest",
     "digest_modules",
@@ -57,6 +58,8 @@ __all__ = [
     "name_differences",
     "override",
     "parse",
+    "read_recipe",
+    "read_text",
     "shipped_recipes",
     "summary",
     "to_json",

@@ -9,6 +9,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
+_PACKAGES = ("site-packages", "dist-packages")  # where other environments that this one builds on keep theirs
 _INSTALLED = tuple({Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")})
 
 
@@ -51,7 +52,7 @@ def _imports(file: Path, package: str) -> Iterator[str]:
     """Yield the names that a file's import statements may mean as modules; none of one that this Python cannot read."""
     try:
         tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError):  # it may be imported only where another Python runs
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # it may be imported only where another Python runs
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -76,12 +77,30 @@ def _find(name: str) -> Path | None:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):  # a module without a spec, such as __main__
         return None
-    for i in range(len(rest)):
+    for inner in rest:
         if spec is None or spec.submodule_search_locations is None:
             return None
-        full = ".".join([top, *rest[: i + 1]])
-        spec = importlib.machinery.PathFinder.find_spec(full, list(spec.submodule_search_locations))
+        spec = _find_inside(list(spec.submodule_search_locations), inner)
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
     path = Path(spec.origin).resolve()
-    return None if any(folder in path.parents for folder in _INSTALLED) else path
+    return None if any(parent in _INSTALLED or parent.name in _PACKAGES for parent in path.parents) else path
+
+
+def _find_inside(folders: list[str], name: str) -> importlib.machinery.ModuleSpec | None:
+    """Return the spec of a package's module, or of the folders that are a package without `__init__.py`.
+
+    Python's own `PathFinder` looks for the parents of such a package in `sys.modules`, where nothing is imported.
+    """
+    portions = []
+    for folder in folders:
+        source = (importlib.machinery.SourceFileLoader, importlib.machinery.SOURCE_SUFFIXES)
+        spec = importlib.machinery.FileFinder(folder, source).find_spec(name)
+        if spec is not None and spec.loader is not None:
+            return spec
+        portions += (spec.submodule_search_locations or []) if spec is not None else []
+    if not portions:
+        return None
+    spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = portions
+    return spec

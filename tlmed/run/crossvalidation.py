@@ -12,7 +12,7 @@ from tlmed.data import ImageSet
 from tlmed.data.recorded import compare_rows, to_rows
 from tlmed.errors import InputError, TlmedError
 from tlmed.evaluation.lines import describe_metrics
-from tlmed.recipe import KFold, Recipe
+from tlmed.recipe import KFold, Recipe, RecipeFile
 from tlmed.report.folds import write_folds_report
 from tlmed.run.averages import write_averages
 from tlmed.run.records import holds_same_recipe, say_complete, write_recipe
@@ -31,7 +31,7 @@ def cross_validate(
     recipe: Recipe,
     out: Path,
     train_fold: Callable[..., object],
-    recipe_file: Path | None,
+    recipe_file: RecipeFile | None,
     fresh: bool,
     voice: Voice,
 ) -> None:

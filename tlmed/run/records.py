@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from tlmed.data import ImageSet
 from tlmed.data.recorded import compare_rows, to_rows
@@ -13,9 +12,8 @@ from tlmed.errors import InputError
 from tlmed.recipe import (
     UNDECIDING,
     Recipe,
-    digest_modules,
+    RecipeFile,
     flatten,
-    load_recipe,
     name_differences,
     shipped_recipes,
     to_json,
@@ -72,7 +70,7 @@ def open_run(workers: Workers, recipe: Recipe, recipe_file, images: ImageSet, fr
         yield
 
 
-def write_recipe(run: RunDir, recipe: Recipe, recipe_file: Path | None) -> None:
+def write_recipe(run: RunDir, recipe: Recipe, recipe_file: RecipeFile | None) -> None:
     """Write `recipe.json`, and `recipe.py`: the file that the recipe was loaded from, or code that makes it.
 
     A run that goes on keeps its title where no other one is given.
@@ -80,7 +78,7 @@ def write_recipe(run: RunDir, recipe: Recipe, recipe_file: Path | None) -> None:
     if recipe.name is None and (run / "recipe.json").exists():
         recipe = dataclasses.replace(recipe, name=run.json("recipe.json").get("name"))
     write_json(run / "recipe.json", to_json(recipe))
-    write_text(run / "recipe.py", recipe_file.read_text("utf-8") if recipe_file else to_source(recipe))
+    write_text(run / "recipe.py", recipe_file.text if recipe_file else to_source(recipe))
 
 
 def describe_rows(images: ImageSet) -> dict[str, str]:
@@ -132,7 +130,7 @@ def warn_of_changes(run: RunDir, environment: dict, voice: Voice) -> None:
         voice.warn(environment["warnings"][-1] + " Its numbers may not be those of an uninterrupted run.")
 
 
-def describe_run(recipe: Recipe, recipe_file: Path | None, prepared: Prepared, addresses: Sequence[str]) -> dict:
+def describe_run(recipe: Recipe, recipe_file: RecipeFile | None, prepared: Prepared, addresses: Sequence[str]) -> dict:
     """Return the content of `environment.json`; `addresses` are the workers', where there are several."""
     images, environment, code = prepared.images, describe_environment(), describe_code()
     sources = [dataclasses.asdict(source) for source in prepared.backbone.sources]
@@ -161,10 +159,10 @@ def _describe_recipe(recipe, file) -> dict:
     if file is None:
         return {"name": None, "shipped": False, "set": [], "modules": {}}
     return {
-        "name": file.stem,
-        "shipped": shipped_recipes().get(file.stem) == file,
-        "set": [name for name, _, _ in name_differences(to_json(load_recipe(file)), to_json(recipe))],
-        "modules": digest_modules(file),
+        "name": file.path.stem,
+        "shipped": shipped_recipes().get(file.path.stem) == file.path,
+        "set": [name for name, _, _ in name_differences(to_json(file.recipe), to_json(recipe))],
+        "modules": file.modules,
     }
 
 

@@ -16,7 +16,7 @@ from tlmed.errors import InputError
 from tlmed.failures import explained
 from tlmed.inference import load_model
 from tlmed.lock import write_lock
-from tlmed.recipe import Hybrid, Recipe, find_recipe, load_recipe
+from tlmed.recipe import Hybrid, Recipe, RecipeFile, read_recipe
 from tlmed.replicas import choose_strategy, grow_memory
 from tlmed.report import write_report
 from tlmed.run.clock import Clock
@@ -76,7 +76,7 @@ def train(
     skip_bad: bool = False,
     strict: bool = False,
     fresh: bool = False,
-    recipe_file: Path | None = None,
+    recipe_file: RecipeFile | None = None,
     choices: Mapping[str, dict] | None = None,
     voice: Voice = SILENT,
 ) -> Run:
@@ -94,7 +94,7 @@ def train(
         skip_bad: Leave out images that cannot be read, and list them in the run.
         strict: Refuse data with leaks between splits or with one image under two labels.
         fresh: Start over where a run is already.
-        recipe_file: The file that `recipe` was loaded from; the run keeps a copy.
+        recipe_file: The file that `recipe` is from, as `read_recipe` read it; the run keeps a copy.
         choices: For a run that repeats another, whether each phase keeps what its frozen blocks give: `cache` of that
             one's plan, by phase. None: as this machine's memory and disk suggest. Such a run does not go on if stopped.
         voice: Where to tell what happens.
@@ -105,13 +105,13 @@ def train(
         RunFailed: If the loss is no longer finite, a frozen weight moved, memory or disk run out, or a worker is lost.
     """
     if not isinstance(recipe, Recipe):
-        recipe_file = find_recipe(recipe)
-        recipe = load_recipe(recipe_file)
+        recipe_file = read_recipe(recipe)
+        recipe = recipe_file.recipe
     if data is not None:
         recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, source=str(data)))
     if backbone is not None:
         recipe = dataclasses.replace(recipe, backbone=f"own:{backbone.name}", weights="own")
-    name = recipe_file.stem if recipe_file else "recipe"
+    name = recipe_file.path.stem if recipe_file else "recipe"
     out = Path(out or f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
     train_one = functools.partial(
         _train_one,
