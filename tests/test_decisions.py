@@ -21,6 +21,7 @@ from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
 from tlmed.metrics import apply_temperature, fit_temperature, predictive_values
 from tlmed.rundir import RunDir, read_csv, write_json
+from tlmed.voice import Voice
 
 TWO = ("ill", "well")
 N = 120
@@ -371,9 +372,16 @@ def test_a_file_of_predictions_is_scored_by_its_test_rows(tmp_path):
     def evaluate(*splits):
         lines = [row.format(split) for row, split in zip(rows, splits, strict=True)]
         file.write_text("\n".join(["path,split,label,score_a,score_b", *lines]))
-        return inference.evaluate(None, file=file)[1]
+        said = []
+        return inference.evaluate(None, file=file, voice=Voice(say=said.append))[1]["n"], said
 
-    assert (evaluate("Train", "Test", "TEST")["n"], evaluate("ours", "ours", "ours")["n"]) == (2, 3)
+    assert evaluate("Train", "Test", "TEST") == (
+        2,
+        [f"Of {file}, 2 rows of 'test' are scored; not scored: 1 of 'train'."],
+    )
+    assert evaluate("val", "val", "val") == (3, [])
+    with pytest.raises(InputError, match=r"`split` must be one of train, val, test\..*lines 2, 3, 4: 'ours'"):
+        evaluate("ours", "ours", "ours")
     with pytest.raises(InputError, match=r"rows of the split 'test', or be of one split only\..*splits train, val"):
         evaluate("train", "val", "train")
 

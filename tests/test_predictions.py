@@ -97,6 +97,13 @@ def test_a_foreign_file_needs_only_path_label_and_scores(tmp_path):
     assert (read.groups, read.calibrated, read.traits) == (None, None, {"age": ("61", "5")})
 
 
+def test_a_split_may_be_spelled_as_people_do(tmp_path):
+    file = tmp_path / "theirs.csv"
+    spelled = ["test ", "TEST", "Testing", "valid", "Validation ", "training", "train"]
+    file.write_text("path,split,label,score_a,score_b" + "".join(f"\n{i},{it},a,1,0" for i, it in enumerate(spelled)))
+    assert read_predictions(file).splits == ("test", "test", "test", "val", "val", "train", "train")
+
+
 HEADER = "path,split,label,prediction,score_a,score_b"
 
 
@@ -118,6 +125,18 @@ HEADER = "path,split,label,prediction,score_a,score_b"
         (f"{HEADER}\nx,test,a,a,nan,1\ny,test,a,a,inf,0\nz,test,a,a,?,1", ["finite probabilities.*lines 2, 3, 4"]),
         (f"{HEADER}\nx,test,a,a,0.5,0.502", ["must sum to 1.*line 2"]),
         (f"{HEADER}\nx,test,a,a,3,-2", ["finite probabilities"]),
+        (
+            f"{HEADER}\nx,test,a,a,1,0\ny,tset,a,a,1,0\nz,,a,a,1,0",
+            [r"`split` must be one of train, val, test.*lines 3, 4: '', 'tset'"],
+        ),
+        (
+            f"{HEADER}\nx,test,a,a,1,0\ny,tset,a,a,1,0",
+            [r"`split` must be one of.*line 3: 'tset' \(Did you mean 'test'\?\)"],
+        ),
+        (
+            "path,label,subset,score_a,score_b\nx,a,Train,1,0\ny,a,test,1,0",
+            ["must be called `split`.*column 'subset' with Train, test"],
+        ),
         (f"{HEADER}\nx,test,a,a,1,0\nx,val,a,a,1,0\n,test,a,b,0,1", ["`path` must not be empty", "another one.*2, 3"]),
         (
             f"{HEADER}\nx,test,c,,0.5,0.5",

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ from tlmed.recipe import from_json
 from tlmed.regular_files import read_regular
 from tlmed.rundir import RunDir, check_folder, check_targets, write_json, writing_out
 from tlmed.voice import SILENT, Voice
-from tlmed.words import count, listed
+from tlmed.words import count, join_names, listed
 
 BATCH_SIZE = 32
 _EVALUATION = ("predictions.csv", "metrics.json")
@@ -105,7 +106,12 @@ def evaluate(
     """
     if run is None:
         predictions = read_predictions(file)
-        result = score(predictions, _choose_split(file, predictions), positive, 0, prevalence=prevalence)
+        split = _choose_split(file, predictions)
+        if others := Counter(name for name in predictions.splits if name != split):
+            named = join_names(f"{number:,} of {name!r}" for name, number in sorted(others.items()))
+            scored = count(len(predictions.splits) - others.total(), "row")
+            voice.say(f"Of {file}, {scored} of {split!r} are scored; not scored: {named}.")
+        result = score(predictions, split, positive, 0, prevalence=prevalence)
         return predictions, {**result, "evaluated": {"predictions": str(file), "warnings": []}}
     recipe, old, decision = from_json(run.json("recipe.json")), run.json("metrics.json"), read_decision(run)
     prevalence = recipe.prevalence if prevalence is None else prevalence

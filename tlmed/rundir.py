@@ -49,8 +49,22 @@ _LARGEST_MARKED = 2**28  # bytes; no page or table that tlmed marks comes near
 _LONGEST_HEADER = 2**22  # characters
 _NAMED = 3  # files that a sentence names; it counts the others
 SPLITS = ("train", "val", "test")
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # as data say it
+# As data say it, in any case. Not "dev": in clinical papers the development set is what a model is trained on.
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 HISTORY = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_auc", "seconds")
+
+
+def name_split(text: str) -> str | None:
+    """Return the split that data mean by a text, however it is spelled; None where it names none.
+
+    >>> name_split(" Test "), name_split("validation"), name_split("tset")
+    ('test', 'val', None)
+    """
+    return SPLIT_NAMES.get(text.strip().lower())
 
 
 @contextlib.contextmanager

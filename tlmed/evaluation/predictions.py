@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from tlmed import rundir
-from tlmed.errors import InputError
+from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import read_regular
-from tlmed.rundir import SPLIT_NAMES
+from tlmed.rundir import SPLIT_NAMES, SPLITS, name_split
+from tlmed.words import listed
 
 SCORE, CALIBRATED = "score_", "calibrated_"
 _OURS = ("path", "split", "label", "prediction", "group", "fold")
@@ -119,7 +120,8 @@ def read_predictions(path: str | Path) -> Predictions:
     """Read predictions from any CSV with the columns `path`, `label` and `score_<class>` for every class.
 
     The columns `split` and `prediction` may be missing: then every row belongs to "test", and the class with
-    the highest score is the prediction. So may `group`, and `calibrated_<class>` for every class. Columns of other
+    the highest score is the prediction. A split may be spelled as people do ("Training", "valid"). Missing
+    may also be `group`, and `calibrated_<class>` for every class. Columns of other
     names are traits of the images.
 
     Args:
@@ -144,7 +146,7 @@ def read_predictions(path: str | Path) -> Predictions:
     guesses = columns.get("prediction")
     return Predictions(
         columns["path"],
-        tuple(SPLIT_NAMES.get(name.lower(), name) for name in columns.get("split", ("test",) * len(rows))),
+        tuple(map(name_split, columns["split"])) if "split" in columns else ("test",) * len(rows),
         np.array([numbers[name] for name in columns["label"]]),
         tables[SCORE],
         tables[SCORE].argmax(axis=1) if guesses is None else np.array([numbers[name] for name in guesses]),
@@ -245,11 +247,32 @@ def _find_faults(lines, columns, classes, tables) -> list[tuple[str, str]]:
             "scale. A cross-validation's `metrics.json` holds the mean over its folds"
         )
         faults += [(rule, f"folds {', '.join(folds)}")] if len(folds) > 1 else []
+    faults += _find_split_faults(lines, columns)
     for column in [name for name in ("label", "prediction") if name in columns]:
         unknown = [name not in classes for name in columns[column]]
         names = ", ".join(map(repr, sorted(set(columns[column]) - set(classes))[:_NAMED]))
         rule = f"`{column}` must be a class with scores ({', '.join(classes)})"
         faults += [(rule, f"{where}: {names}") for rule, where in _name_lines(rule, _pick(lines, unknown))]
+    return faults
+
+
+def _find_split_faults(lines, columns) -> list[tuple[str, str]]:
+    """Return the rows whose split is none, and the columns that hold splits under another name.
+
+    Rows of an unknown split would be left out, and training images under `subset` scored as if they were test images.
+    """
+    faults = []
+    unknown = sorted({name for name in columns.get("split", ()) if name_split(name) is None})
+    if unknown:
+        rule = f"`split` must be one of {', '.join(SPLITS)}"
+        near = did_you_mean(unknown[0].strip(), SPLIT_NAMES)
+        said = listed(map(repr, unknown), _NAMED) + (f" ({near.strip()})" if near else "")
+        chosen = [name_split(name) is None for name in columns["split"]]
+        faults += [(rule, f"{where}: {said}") for _, where in _name_lines(rule, _pick(lines, chosen))]
+    if "split" not in columns:
+        rule = "The column that says which split a row belongs to must be called `split`"
+        others = [name for name, texts in columns.items() if not _is_ours(name) and all(map(name_split, texts))]
+        faults += [(rule, f"column {name!r} with {', '.join(sorted(set(columns[name])))}") for name in others]
     return faults
 
 
