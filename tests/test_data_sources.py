@@ -1,12 +1,14 @@
 """Every form of `--data` must name the same images, and say clearly what is wrong with it."""
 
 import io
+import struct
+import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tlmed.data import load, open_source
+from tlmed.data import archives, load, open_source
 from tlmed.errors import InputError
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -256,6 +258,123 @@ def test_archive(tmp_path, channels):
 def test_faulty_archives(tmp_path, changes, expected):
     text = " ".join(faults(archive(tmp_path, **changes)[0]))
     assert all(words in text for words in expected), text
+
+
+def npy(shape, dtype="|u1", body=b"", version=1):
+    """Write an array that may say of itself what it is not."""
+    head = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+    return b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H", len(head)) + head + body
+
+
+def rebuild(file, replaced=(), method=zipfile.ZIP_STORED):
+    """Write an archive again with other content for some members; None leaves one out."""
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()} | dict(replaced)
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, content in members.items():
+            if content is not None:
+                archive.writestr(name, content)
+    return file.read_bytes()
+
+
+def with_method(content, number):
+    """Change the method of compression in every header."""
+    content = bytearray(content)
+    for mark, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        start = content.find(mark)
+        while start >= 0:
+            content[start + place : start + place + 2] = struct.pack("<H", number)
+            start = content.find(mark, start + 1)
+    return bytes(content)
+
+
+def with_password(content):
+    place = content.index(b"PK\x01\x02") + 8
+    return content[:place] + b"\x01" + content[place + 1 :]
+
+
+def broken_deflate(file):
+    content = rebuild(file, method=zipfile.ZIP_DEFLATED)
+    place = content.index(b"train_images.npy") + 20
+    return content[:place] + b"\xff" * 40 + content[place + 40 :]
+
+
+def with_duplicate(file):
+    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("train_images.npy", archive.read("test_images.npy"))
+    return file.read_bytes()
+
+
+def put_image(content):
+    return lambda file: rebuild(file, {"train_images.npy": content})
+
+
+ODD_ARCHIVES = {
+    "unknown compression": (lambda file: with_method(rebuild(file), 97), "compression"),
+    "compression that is none": (lambda file: with_method(rebuild(file), 8), "CRC"),
+    "lzma that is none": (lambda file: with_method(rebuild(file), 14), "."),
+    "a password": (lambda file: with_password(rebuild(file)), "encrypted"),
+    "broken deflate": (broken_deflate, "."),
+    "bytes for an array": (put_image(b"no array"), "magic"),
+    "an archive for an array": (lambda file: put_image(file.read_bytes())(file), "magic"),
+    "an empty member": (put_image(b""), "magic"),
+    "a name without ending": (
+        lambda file: rebuild(file, {"train_images.npy": None, "train_images": npy((1, 1, 1), body=b"0")}),
+        "without train_images",
+    ),
+    "the same name twice": (with_duplicate, "train_images more than once"),
+    "a huge shape": (put_image(npy((10**9, 1000, 1000))), "not as large as its shape"),
+    "a shape beyond all numbers": (put_image(npy((2**62, 2**62, 2**62))), "not as large as its shape"),
+    "a shape below zero": (put_image(npy((-1, -5, 1), body=b"12345")), "not as large as its shape"),
+    "a shape that wraps round": (put_image(npy((2**32, 2**32, 1))), "not as large as its shape"),
+    "more than it says": (put_image(npy((1, 1, 1), body=b"123")), "not as large as its shape"),
+    "less than it says": (put_image(npy((1, 2, 2), body=b"123")), "not as large as its shape"),
+    "objects": (put_image(npy((1, 1, 1), "|O", b"12345678")), "Python objects"),
+    "a record of objects": (put_image(npy((1,), [("x", "|O")], b"12345678")), "Python objects"),
+    "text": (put_image(npy((12, 1, 1), "<U1", b"1234" * 12)), "2D images"),
+    "another version": (put_image(npy((1, 1, 1), body=b"1", version=9)), "version"),
+    "nested brackets": (put_image(npy("(" * 5000 + ")" * 5000)), "header"),
+    "nested signs": (put_image(npy(f"({'-' * 9000}1,)")), "."),
+    "a shape of words": (put_image(npy("('a', 1)")), "shape"),
+    "no dtype": (put_image(npy((1, 1, 1), "nonsense")), "."),
+}
+
+
+@pytest.mark.parametrize(("make", "reason"), ODD_ARCHIVES.values(), ids=ODD_ARCHIVES)
+def test_odd_archives_are_refused_in_a_line(tmp_path, make, reason):
+    file, _ = archive(tmp_path)
+    content = make(file)
+    file.write_bytes(content)
+    (fault,) = faults(file)
+    assert fault.startswith(("A MedMNIST file must", "`train_images` must be 2D images")), fault
+    assert reason in fault
+
+
+def test_arrays_that_memory_has_no_room_for_are_not_read(tmp_path, monkeypatch):
+    file, arrays = archive(tmp_path)
+    monkeypatch.setattr(archives, "free_memory", lambda: sum(array.nbytes for array in arrays.values()) - 1)
+    assert "its arrays take 15.0 KB, and 15.0 KB of memory are free" in faults(file)[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_damage_anywhere_in_an_archive_is_a_line_or_changes_nothing_that_counts(tmp_path, method):
+    random = np.random.RandomState(0)
+    file, _ = archive(tmp_path)
+    whole = rebuild(file, method=method)
+    heads = [place for place in range(len(whole)) if whole[place : place + 2] == b"PK"]
+    for number in range(400):
+        damaged = bytearray(whole)
+        start = heads[random.randint(len(heads))] if number % 2 else random.randint(len(whole))
+        for place in start + random.randint(0, 100, random.randint(1, 4)):
+            damaged[min(place, len(whole) - 1)] = random.randint(256)
+        file.write_bytes(damaged)
+        try:
+            table = open_source(file)
+        except InputError as error:
+            assert all("\n" not in fault for fault in error.faults)  # noqa: PT017
+        else:
+            assert len(table) == 19
 
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path):

@@ -43,7 +43,20 @@ def main() -> None:
     except Exception as error:  # the outermost line of defence: a person gets a sentence, not a traceback
         if stop := stopping.requested():
             _fail(str(stop), stop.exit_status)
+        if _lacks_memory(error):
+            _fail(
+                "The command must fit into memory. Received: too little of it; smaller or fewer images need less.",
+                UNFINISHED,
+            )
         _fail(f"Something unforeseen: {type(error).__name__}: {error} (--debug shows where).", UNFINISHED)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    if "tensorflow" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from tlmed.failures import lacks_memory
+
+    return lacks_memory(error)
 
 
 def _fail(message: str, status: int):

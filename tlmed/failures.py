@@ -11,6 +11,8 @@ from tlmed import stopping
 from tlmed.errors import CHANGED, Interrupted, RunFailed, Terminated
 from tlmed.rundir import RunDir
 
+_ONEDNN_MEMORY = "received an exception:Status: 1,"  # oneDNN's dnnl_out_of_memory, in an AbortedError
+_NO_THREAD = "can't start new thread"  # there is no room for its stack
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -50,7 +52,7 @@ def _explain(error, run, batch_size, image_size) -> BaseException | None:
         return KeyboardInterrupt("Stopped by Ctrl-C.")
     if isinstance(error, RunFailed | Interrupted | Terminated):
         return error
-    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
+    if lacks_memory(error):
         return RunFailed(
             f"The run must fit into memory: a smaller `data.batch_size` or `data.image_size` needs less. "
             f"Received: data.batch_size={batch_size}, data.image_size={image_size}."
@@ -66,6 +68,15 @@ def _explain(error, run, batch_size, image_size) -> BaseException | None:
     if _is_full_disk(error):
         return RunFailed(f"The disk must have room for the run. Received: no space left for {run.path}.")
     return None
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory is short, in whatever words."""
+    return (
+        isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
+        or (isinstance(error, tf.errors.OpError) and _ONEDNN_MEMORY in str(error))
+        or (isinstance(error, RuntimeError) and _NO_THREAD in str(error))
+    )
 
 
 def _first_line(error) -> str:

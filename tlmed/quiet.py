@@ -3,8 +3,13 @@
 import contextlib
 import logging
 import os
+import resource
 import sys
 import tempfile
+
+from tlmed.errors import RunFailed
+
+SPACE = 5 * 2**29  # bytes of address space for TensorFlow 2.21, Keras and a small network: 2.5 GB
 
 
 @contextlib.contextmanager
@@ -27,8 +32,18 @@ def quiet_stderr():
 
 
 def import_tensorflow():
-    """Import TensorFlow quietly, once; set TF_CPP_MIN_LOG_LEVEL=0 to see what its C++ side logs later."""
+    """Import TensorFlow quietly, once; set TF_CPP_MIN_LOG_LEVEL=0 to see what its C++ side logs later.
+
+    Raises:
+        RunFailed: If the address space is too small for it.
+    """
     if "tensorflow" not in sys.modules:
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY and limit < SPACE:
+            raise RunFailed(
+                f"The address space must have room for TensorFlow: `ulimit -v` must be {SPACE // 2**10} or more, or "
+                f"`unlimited`. Received: ulimit -v {limit // 2**10}."
+            )
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with quiet_stderr():
             import tensorflow  # noqa: F401

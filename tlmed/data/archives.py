@@ -4,15 +4,31 @@ The form is that of Yang et al., MedMNIST v2, Scientific Data 10 (2023) 41: `{tr
 uint8 [n, h, w] or [n, h, w, 3], and `{train,val,test}_labels`, integers [n, 1].
 """
 
+import lzma
+import math
 import zipfile
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from tlmed.cache import show_size
 from tlmed.data.table import Table, make_table
+from tlmed.environment import free_memory
 from tlmed.errors import InputError
+from tlmed.regular_files import open_regular
 from tlmed.rundir import SPLITS
 from tlmed.words import listed
+
+_SUFFIX = ".npy"
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+# What Python's zip files raise: of unknown compression NotImplementedError, of passwords RuntimeError.
+_READ_ERRORS = (
+    *(OSError, EOFError, ValueError, OverflowError, RuntimeError, RecursionError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 
 
 def open_archive(file: Path) -> Table:
@@ -45,21 +61,62 @@ def open_archive(file: Path) -> Table:
 def _read_arrays(file: Path) -> dict[str, np.ndarray]:
     """Load the arrays that are needed; `val` may be missing, as in every other form."""
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            names = list(archive.keys())
+        with open_regular(file) as stream, zipfile.ZipFile(stream) as archive:
+            members = [name.removesuffix(_SUFFIX) for name in archive.namelist() if name.endswith(_SUFFIX)]
             needed = [f"{split}_{part}" for split in SPLITS for part in ("images", "labels")]
-            optional = [] if {"val_images", "val_labels"} & set(names) else ["val_images", "val_labels"]
-            missing = [name for name in needed if name not in names and name not in optional]
+            optional = [] if {"val_images", "val_labels"} & set(members) else ["val_images", "val_labels"]
+            missing = [name for name in needed if name not in members and name not in optional]
             if missing:
                 raise InputError(
                     f"A MedMNIST file must hold the arrays {listed(needed)}. "
                     f"Received: data={file} without {listed(missing)}."
                 )
-            return {name: archive[name] for name in needed if name in names}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            names = [name for name in needed if name in members]
+            if twice := [name for name in names if members.count(name) > 1]:
+                raise ValueError(f"it holds {listed(twice)} more than once")
+            _check_sizes(archive, names)
+            return {name: _read_array(archive, name) for name in names}
+    except _READ_ERRORS as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise InputError(
-            f"A MedMNIST file must be a readable .npz without Python objects. Received: data={file}: {error}."
+            "A MedMNIST file must be a readable .npz without Python objects. "
+            f"Received: data={file}: {_one_line(reason) or type(error).__name__}."
         ) from error
+
+
+def _check_sizes(archive: zipfile.ZipFile, names: Sequence[str]) -> None:
+    """Refuse arrays that do not fill their members, or that memory has no room for, before any is read."""
+    total = 0
+    for name in names:
+        member = archive.getinfo(f"{name}{_SUFFIX}")
+        with archive.open(member) as stream:
+            shape, dtype = _read_header(stream, name)
+            size = math.prod(shape) * dtype.itemsize
+            if min(shape, default=0) < 0 or stream.tell() + size != member.file_size:
+                raise ValueError(f"{name} is not as large as its shape {list(shape)} and type {dtype} say")
+        total += size
+    if total > (free := free_memory()):
+        raise ValueError(f"its arrays take {show_size(total)}, and {show_size(free)} of memory are free")
+
+
+def _read_header(stream: BinaryIO, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Return shape and type of an array, of which the first bytes are read."""
+    version = np.lib.format.read_magic(stream)
+    if version not in _HEADERS:
+        raise ValueError(f"{name} has the version {version} of NumPy's format")
+    shape, _, dtype = _HEADERS[version](stream)
+    if dtype.hasobject:
+        raise ValueError(f"{name} holds Python objects")
+    return shape, dtype
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}{_SUFFIX}") as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _one_line(reason: object) -> str:
+    return " ".join(str(reason).split()).rstrip(".")
 
 
 def _faults(split: str, arrays: dict[str, np.ndarray]) -> list[str]:

@@ -1,11 +1,24 @@
-"""How much memory a process can hold, and has held."""
+"""How much memory a process can hold, can still take, and has held."""
 
 import math
 import os
 import resource
 import sys
+from pathlib import Path
 
+import psutil
 import tensorflow as tf
+
+from tlmed.errors import RunFailed
+
+# Bytes of address space that a run may take once its network is built. A small one on two cores took 1.8 GB, and with
+# a limit a little above that TensorFlow could not start a thread and aborted. More cores mean more threads.
+SPACE = 5 * 2**29 + (os.cpu_count() or 1) * 2**26
+_GROUPS = Path("/sys/fs/cgroup")
+_GROUP_FILES = {  # of a control group's limit and use, in version 2 and version 1
+    "": ("memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
 
 
 def memory_limit() -> float:
@@ -15,9 +28,70 @@ def memory_limit() -> float:
     """
     if tf.config.list_physical_devices("GPU"):
         return math.inf
+    return psutil.Process().memory_info().rss + free_memory()
+
+
+def free_memory() -> int:
+    """Return the bytes that this process can still take: of the machine, its control groups and its address space."""
+    free = [psutil.virtual_memory().available + psutil.swap_memory().free, *_free_in_groups()]
+    if (space := _free_address_space()) is not None:
+        free.append(space)
+    return max(0, min(free))
+
+
+def check_address_space(needed: int) -> None:
+    """Refuse to train where the address space is too small: TensorFlow then ends the process with a stack of C++.
+
+    Args:
+        needed: The bytes that training needs besides what TensorFlow takes for itself.
+
+    Raises:
+        RunFailed: If it is limited, as by `ulimit -v`, and too small.
+    """
+    left = _free_address_space()
+    if left is not None and left < SPACE + needed:
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        least = math.ceil((limit - left + SPACE + needed) / 2**20) * 2**10
+        raise RunFailed(
+            f"The address space must have room for training: `ulimit -v` must be {least} or more, or `unlimited`. "
+            f"Received: ulimit -v {limit // 2**10}."
+        )
+
+
+def _free_address_space() -> int | None:
+    """Return the bytes of address space that are left; None where it is not limited."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return physical if limit == resource.RLIM_INFINITY else min(limit, physical)
+    return None if limit == resource.RLIM_INFINITY else limit - psutil.Process().memory_info().vms
+
+
+def _free_in_groups(membership: Path = Path("/proc/self/cgroup"), groups: Path = _GROUPS) -> list[int]:
+    """Return what each control group that this process is in has left; those that have no limit are left out.
+
+    What the system would drop from its cache of files counts as free.
+    """
+    if not membership.is_file():
+        return []
+    free = []
+    for line in membership.read_text().splitlines():
+        _, kind, name = line.split(":", 2)
+        if kind in _GROUP_FILES:
+            limit, used, cached = _GROUP_FILES[kind]
+            root = groups / kind
+            own = root / name.strip("/")
+            # In a container the name may be that on its host, and the root of the tree is the container's own group.
+            for group in (own, *own.parents) if own.is_dir() else (root,):
+                if group.is_relative_to(root) and (left := _left_in(group, limit, used, cached)) is not None:
+                    free.append(left)
+    return free
+
+
+def _left_in(group, limit, used, cached) -> int | None:
+    try:
+        most, now = (group / limit).read_text().strip(), int((group / used).read_text())
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    except OSError:
+        return None
+    return None if most == "max" else int(most) - now + int(stat.get(cached, 0))
 
 
 def peak_memory_mb() -> int:

@@ -15,7 +15,7 @@ from tlmed.backbones.graphs import find_unknown_code
 from tlmed.cache import cache_folder, cache_limit
 from tlmed.data import ImageSet, KnownPixels, divide, load, open_source
 from tlmed.data.splits import find_scheme_faults
-from tlmed.environment import memory_limit
+from tlmed.environment import check_address_space, memory_limit
 from tlmed.errors import CheckFailed, InputError
 from tlmed.features import feature_model
 from tlmed.features.engines import OpenVino, choose_engine
@@ -236,7 +236,9 @@ def _plan(recipe, backbone, images) -> Prepared:
     phases = _schedule(recipe, backbone.model)
     network = _assemble(recipe, backbone.model, len(images.table.classes))
     plan = _make_plan(recipe, network, phases, len(images.splits), weights=backbone.name)
-    if phases and memory_needed(network, phases, min(recipe.data.batch_size, len(images.splits))) > memory_limit():
+    needed = memory_needed(network, phases, min(recipe.data.batch_size, len(images.splits))) if phases else 0
+    check_address_space(needed)
+    if needed > memory_limit():
         raise MemoryError
     return Prepared(images, backbone, network, phases, plan)
 
