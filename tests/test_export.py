@@ -274,7 +274,7 @@ def test_the_card_tells_scores_with_intervals_methods_and_baselines(run, read):
     for name, entry in {"Accuracy": content["metrics"]["accuracy"], "AUC": content["metrics"]["auc"]}.items():
         assert f"| {name} | {entry['value']:.3f} | {entry['low']:.3f} to {entry['high']:.3f} |" in text
     assert "Accuracy: Wilson score" in text
-    assert "stratified by class, 2000 draws" in text
+    assert " images on Fisher's scale (Fisher 1921)" in text
     for baseline in content["baselines"].values():
         assert f"| {baseline['description']} | {baseline['auc']['value']:.3f} |" in text
     for label, entry in content["per_class"].items():

@@ -4,15 +4,20 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
+from benchmarks.coverage import Setting, count_coverage
 from tests.asah import NDKA, OUTCOME, S100B, WFNS
 from tests.test_metrics import draw_case
 from tlmed.errors import InputError
-from tlmed.metrics import evaluate, predictive_values, wilson
+from tlmed.metrics import METRICS, evaluate, predictive_values, wilson
 from tlmed.metrics.areas import area_interval, covariance, newcombe, place
 from tlmed.metrics.calibration import chance_error
-from tlmed.metrics.proportions import effective_size, proportion, t_95
+from tlmed.metrics.influences import influence_of_all, influence_of_class
+from tlmed.metrics.proportions import effective_size, harmonic_mean, proportion, t_95
+from tlmed.metrics.rates import CLASS_METRICS, make_case, rate
 from tlmed.metrics.resampling import bound, number_groups, widen
+from tlmed.metrics.spreads import Spread, bound_mean, find_strata, measure_spread
 
 MARKERS = {"s100b": S100B, "ndka": NDKA, "wfns": WFNS}
 
@@ -67,7 +72,9 @@ def test_the_interval_is_symmetric_on_the_logit_scale_with_delongs_error():
     entry = area_interval(OUTCOME, S100B)
     middle, low, high = (math.log(p / (1 - p)) for p in (entry["value"], entry["low"], entry["high"]))
     error = math.sqrt(0.00266868245717) / (0.731368563685637 * (1 - 0.731368563685637))
-    assert (middle - low, high - middle) == pytest.approx((1.959963985 * error,) * 2, abs=1e-8)
+    quantile = (high - middle) / error
+    assert middle - low == pytest.approx(high - middle, abs=1e-9)
+    assert t_95(112) < quantile < t_95(40)  # Welch's degrees of freedom, between those of all and of the fewer
     assert entry["method"].startswith("DeLong on the logit scale")
 
 
@@ -106,9 +113,56 @@ def test_doubled_images_of_the_same_patients_tell_nothing_new():
     assert covariance(positive, place(positive, scores)[None], owners).item() == pytest.approx(alone, rel=1e-10)
     once, twice = area_interval(OUTCOME, S100B), area_interval(positive, scores, owners)
     halves = [math.log(e["value"] / (1 - e["value"])) - math.log(e["low"] / (1 - e["low"])) for e in (once, twice)]
-    assert halves[1] / halves[0] == pytest.approx(t_95(40) / 1.959963985)
+    assert 1 < halves[1] / halves[0] < t_95(40) / 1.959963985
     assert "113 groups" in twice["method"]
     assert "t with 40 df" in twice["method"]
+
+
+@pytest.mark.parametrize("digits", [None, 1])
+@pytest.mark.parametrize("k", [2, 3])
+def test_influences_are_the_derivatives_by_the_weights(k, digits):
+    labels, scores, guesses = draw_case(0, n=40, k=k, digits=digits)
+    case = make_case(labels, scores, guesses, 1 if k == 2 else None)
+    step = 1e-6 * np.eye(40)
+    up, down = rate(case, 1 + step), rate(case, 1 - step)
+    for name in set(METRICS) - {"ece"}:
+        slope = (up[None][name] - down[None][name]) / 2e-6
+        np.testing.assert_allclose(influence_of_all(case, name), slope, atol=1e-7, err_msg=name)
+        assert influence_of_all(case, name).sum() == pytest.approx(0, abs=1e-12)
+    for name in CLASS_METRICS:
+        slope = (up[0][name] - down[0][name]) / 2e-6
+        np.testing.assert_allclose(influence_of_class(case, 0, name), slope, atol=1e-7, err_msg=name)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_spread_is_welchs(grouped):
+    rng = np.random.default_rng(0)
+    labels, values = np.repeat([0, 1], [30, 8]), rng.normal(size=38)
+    influences = np.where(labels == 1, (values - values[30:].mean()) / 8, -(values - values[:30].mean()) / 30)
+    if grouped:  # each image in two halves of one group
+        influences, labels, owners = np.repeat(influences, 2) / 2, np.repeat(labels, 2), np.repeat(np.arange(38), 2)
+        spread = measure_spread(influences, find_strata(labels, owners), owners)
+    else:
+        spread = measure_spread(influences, find_strata(labels))
+    test = stats.ttest_ind(values[30:], values[:30], equal_var=False)
+    difference = values[30:].mean() - values[:30].mean()
+    assert difference / math.sqrt(spread.variance) == pytest.approx(test.statistic)
+    assert spread.freedom == pytest.approx(test.df)
+
+
+def test_the_interval_of_a_mean_is_halls():
+    # Hall 1992: g(T) is monotone and inverts T + a T^2 + a^2 T^3 / 3 + b.
+    rng = np.random.default_rng(1)
+    values = rng.exponential(size=40)
+    spread = measure_spread((values - values.mean()) / 40, np.zeros(40, int))
+    low, high = bound_mean(values.mean(), spread, math.inf)
+    assert spread.skewness == pytest.approx(stats.skew(values))
+    bend, shift = spread.skewness / 3 / math.sqrt(40), spread.skewness / 6 / math.sqrt(40)
+    for edge, sign in ((low, 1), (high, -1)):
+        t = (values.mean() - edge) / math.sqrt(spread.variance)
+        assert t + bend * t**2 + bend**2 * t**3 / 3 + shift == pytest.approx(sign * t_95(39))
+    even = Spread(0.01, 39.0, 0.0, 40)
+    assert bound_mean(0.5, even, math.inf) == pytest.approx((0.5 - 0.1 * t_95(39), 0.5 + 0.1 * t_95(39)))
 
 
 def test_newcombes_interval_solves_its_equation():
@@ -159,14 +213,16 @@ def test_proportions_get_wilson_and_the_auc_of_two_classes_delong():
     result = evaluate(labels, scores, guesses, ["a", "b"], draws=50)
     kinds = {name: entry["method"].split()[0] for name, entry in result["metrics"].items()}
     assert {name for name, kind in kinds.items() if kind == "Wilson"} == {
-        *("accuracy", "sensitivity", "specificity", "ppv", "npv")
+        *("accuracy", "sensitivity", "specificity", "ppv", "npv", "f1")
     }
     assert {name for name, kind in kinds.items() if kind == "DeLong"} == {"auc"}
     entry, hits = result["metrics"]["sensitivity"], int((guesses[labels == 1] == 1).sum())
     assert (entry["low"], entry["high"]) == wilson(hits, int((labels == 1).sum()))
+    found = harmonic_mean(labels == 1, guesses == 1)
+    assert {end: result["metrics"]["f1"][end] for end in found} == found
     macro = evaluate(*draw_case(1, k=3), ["a", "b", "c"], draws=50)
     assert {name for name, entry in macro["metrics"].items() if entry["method"].startswith("Wilson")} == {"accuracy"}
-    assert macro["metrics"]["auc"]["method"].startswith("percentile bootstrap stratified by class, 50 draws")
+    assert macro["metrics"]["auc"]["method"].startswith("MOVER of 3 classes (Zou & Donner 2008), each: DeLong")
     assert macro["per_class"]["a"]["auc"]["method"].startswith("DeLong")
 
 
@@ -310,19 +366,16 @@ def test_images_counted_as_patients_cover_far_less():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("setting", [(30, 90, 1, 0.0, 0.8), (20, 20, 5, 0.5, 0.8)], ids=str)
-def test_intervals_from_resamples_cover(setting):
-    rng, names, rounds = np.random.default_rng(0), ("balanced_accuracy", "log_loss", "brier", "f1"), 400
-    many = draw_patients(np.random.default_rng(1), setting[0] * 4000, setting[1] * 4000, *setting[2:])
-    truth = evaluate(many[0], many[1], many[1].argmax(axis=1), ["a", "b"], draws=1, only=names)["metrics"]
-    covered = dict.fromkeys(names, 0)
-    for _ in range(rounds):
-        labels, scores, groups, _ = draw_patients(rng, *setting)
-        case = (labels, scores, scores.argmax(axis=1), ["a", "b"])
-        found = evaluate(*case, groups=groups, draws=400, only=names)["metrics"]
-        for name in names:
-            covered[name] += found[name]["low"] <= truth[name]["value"] <= found[name]["high"]
-    assert all(0.92 <= count / rounds <= 0.99 for count in covered.values()), covered
+@pytest.mark.parametrize("sharpness", [1.0, 3.0])
+@pytest.mark.parametrize("mix", ["0.1", "0.5", "three"])
+@pytest.mark.parametrize(("images", "grouped"), [(20, False), (60, False), (117, True)])
+def test_intervals_of_every_metric_cover_at_a_random_mix_of_classes(images, grouped, mix, sharpness):
+    draws = 600
+    counts = count_coverage(Setting(images, mix, sharpness, grouped), draws)
+    found = {name: c["held"] / c["bounded"] for name, c in counts.items() if c["bounded"] > 0.2 * draws}
+    assert len(found) >= 5
+    error = 2 * math.sqrt(0.05 * 0.95 / draws)
+    assert all(0.92 - error <= share for share in found.values()), found
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from sklearn import metrics as reference
 from tlmed.errors import InputError
 from tlmed.metrics import METRICS, evaluate, macro_auc, positive_index, roc_curve
 from tlmed.metrics.rates import CLASS_METRICS, make_case, rate
-from tlmed.metrics.resampling import draw_weights, plan_resampling
+from tlmed.metrics.resampling import draw_weights, number_groups
 
 
 def draw_case(seed, n=80, k=3, digits=None):
@@ -177,20 +178,25 @@ def test_sensitivity_is_about_the_positive_class_whatever_the_order(classes, pos
     assert own["sensitivity"]["value"] == reference.recall_score(labels, guesses, pos_label=index)
 
 
-def test_resamples_are_drawn_with_replacement_within_each_class():
-    sampling = plan_resampling(np.repeat([0, 1], [30, 10]), None)
-    (weights,) = draw_weights(sampling, 5000, 0, "test")
-    for stratum in sampling.strata:
-        m = len(stratum)
-        assert set(weights[stratum].sum(axis=0)) == {m}
-        assert weights[stratum].mean(axis=1) == pytest.approx(1, abs=0.1)
-        assert weights[stratum].var() == pytest.approx(1 - 1 / m, abs=0.03)  # the multinomial's
+@pytest.mark.parametrize("groups", [None, [str(i // 3) for i in range(60)]])
+def test_resamples_are_drawn_with_replacement_from_all_units_alike(groups):
+    members = np.arange(60) if groups is None else number_groups(groups)
+    (weights,) = draw_weights(members, 5000, 0, "test")
+    units = members.max() + 1
+    own = weights[np.unique(members, return_index=True)[1]]
+    assert (weights == own[members]).all()
+    assert set(own.sum(axis=0)) == {units}
+    assert own.mean(axis=1) == pytest.approx(1, abs=0.1)
+    assert own.var() == pytest.approx(1 - 1 / units, abs=0.03)  # the multinomial's
+    half = weights[: len(members) // 2].sum(axis=0)
+    assert half.var() > len(members) / 8  # the mix of classes is not fixed
 
 
 def test_the_seed_decides_the_intervals():
     case = (*draw_case(2), ["a", "b", "c"])
     assert evaluate(*case, draws=100) == evaluate(*case, draws=100)
-    assert evaluate(*case, draws=100)["metrics"]["auc"] != evaluate(*case, draws=100, seed=1)["metrics"]["auc"]
+    first, second = (evaluate(*case, draws=100, seed=seed)["metrics"] for seed in (0, 1))
+    assert [name for name in METRICS if first[name] != second[name]] == ["ece"]
 
 
 @pytest.mark.parametrize(
@@ -232,15 +238,6 @@ def test_a_mean_over_classes_leaves_an_absent_one_out_and_says_so():
     assert "note" not in result["metrics"]["accuracy"]
 
 
-def test_resamples_that_lose_a_class_are_counted():
-    labels = np.array([0] * 10 + [1] * 4)
-    groups = [str(i // 2) for i in range(14)]
-    scores = np.random.default_rng(0).dirichlet([1, 1], 14)
-    entry = evaluate(labels, scores, scores.argmax(axis=1), ["a", "b"], groups=groups, draws=300)["metrics"]["f1"]
-    assert re.fullmatch(r"\d+ of 300 resamples, in which it is undefined, were left out.", entry["note"])
-    assert entry["low"] <= entry["value"] <= entry["high"]
-
-
 def test_a_class_that_is_never_predicted_has_no_predictive_value():
     labels, scores = (
         np.array([0, 1, 2, 0]),
@@ -276,17 +273,38 @@ def test_a_split_of_one_class_says_what_is_undefined(k):
         ), name
 
 
-def test_five_images_have_intervals():
+def test_five_images_have_intervals_or_a_note_and_are_said_to_be_few():
     labels, scores = np.array([0, 0, 0, 1, 1]), np.array([0.1, 0.3, 0.6, 0.4, 0.9])
     scores = np.stack([1 - scores, scores], axis=1)
     for groups in (None, list("aabbc"), list("aaaaa")):
         result = evaluate(labels, scores, scores.argmax(axis=1), ["a", "b"], groups=groups, draws=200)
         for name, entry in result["metrics"].items():
-            if groups == list("aaaaa") and entry["low"] is None:  # one patient: there is nothing to resample
-                assert entry["note"] == "Every resample gave the same value, from which no interval follows."
+            if entry["low"] is None:
+                assert "from which no interval follows." in entry["note"], name
             else:
                 assert entry["low"] <= entry["value"] <= entry["high"], (name, groups)
+            assert re.search(r"It rests on \d (images?|groups?)", entry["note"]), name
         assert result["metrics"]["auc"]["high"] - result["metrics"]["auc"]["low"] > 0.5
+        assert (result["metrics"]["brier"]["low"] is None) == (groups == list("aaaaa"))
+
+
+def test_what_rests_on_few_images_says_on_which():
+    labels = np.r_[np.zeros(40, int), np.ones(4, int)]
+    scores = np.random.default_rng(0).dirichlet((1, 1), 44)
+    found = evaluate(labels, scores, scores.argmax(axis=1), ["benign", "malignant"], draws=50)
+    for name in ("auc", "sensitivity", "balanced_accuracy", "f1", "mcc", "kappa", "log_loss", "brier", "ece"):
+        assert found["metrics"][name]["note"].endswith("It rests on 4 images of class 'malignant'."), name
+    for name in ("accuracy", "specificity", "npv"):
+        assert "note" not in found["metrics"][name], name
+    assert found["metrics"]["average_precision"]["note"].startswith("Fewer than 5 images of the class or of the rest")
+    assert found["per_class"]["benign"]["specificity"]["note"].endswith("outside class 'benign'.")
+    alone = evaluate(labels[:41], scores[:41], scores[:41].argmax(axis=1), ["benign", "malignant"], draws=50)
+    for name in ("f1", "sensitivity", "auc"):
+        assert alone["metrics"][name]["note"].endswith("It rests on 1 image of class 'malignant'."), name
+    assert alone["metrics"]["brier"]["low"] is None
+    three = evaluate(np.r_[labels, [2] * 12], np.eye(3)[np.r_[labels, [2] * 12]], np.r_[labels, [2] * 12], list("abc"))
+    assert three["metrics"]["brier"]["note"].startswith("All images count alike")
+    assert three["metrics"]["f1"]["note"] == "It rests on 4 images of class 'b'."
 
 
 def test_scores_that_are_no_probabilities_have_no_calibration():
@@ -358,15 +376,46 @@ def test_ten_thousand_images_take_seconds():
     assert time.process_time() - start < 20
 
 
-def test_where_all_resamples_agree_a_mean_has_the_bounds_of_its_classes_and_the_rest_no_interval():
+def test_where_all_are_right_a_mean_has_an_interval_from_its_classes_and_what_does_not_vary_none():
     labels = np.repeat([0, 1, 2], [5, 10, 20])
     scores = np.eye(3)[labels] * 0.7 + 0.1
     result = evaluate(labels, scores, labels, ["a", "b", "c"], draws=50)
     found, parts = result["metrics"], result["per_class"].values()
-    for name, part in {"auc": "auc", "specificity": "specificity", "balanced_accuracy": "sensitivity"}.items():
-        assert found[name]["low"] == pytest.approx(np.mean([each[part]["low"] for each in parts]))
+    names = ("auc", "sensitivity", "specificity", "ppv", "npv", "f1", "average_precision", "balanced_accuracy")
+    for name in names:
+        part = "sensitivity" if name == "balanced_accuracy" else name
+        far = np.array([1 - each[part]["low"] for each in parts])
+        assert found[name]["low"] == pytest.approx(1 - np.sqrt((far**2).sum()) / 3)
         assert found[name]["low"] < 0.95 < found[name]["value"] == found[name]["high"] == 1
-        assert "the mean of the bounds of each class" in found[name]["note"]
-    for name in ("f1", "mcc", "kappa", "log_loss", "ece"):
+        assert found[name]["method"].startswith("MOVER of 3 classes (Zou & Donner 2008), each: ")
+    for name in ("mcc", "kappa", "quadratic_kappa", "log_loss", "brier", "ece"):
         assert (found[name]["low"], found[name]["high"], found[name]["method"]) == (None, None, None)
-        assert found[name]["note"] == "Every resample gave the same value, from which no interval follows."
+        assert "from which no interval follows." in found[name]["note"]
+
+
+def test_a_class_of_five_right_images_leaves_its_mean_uncertain():
+    labels = np.repeat([0, 1], [5, 100])
+    guesses = np.r_[np.zeros(5, int), np.zeros(20, int), np.ones(80, int)]
+    found = evaluate(labels, np.eye(2)[guesses], guesses, ["a", "b"], draws=50)["metrics"]["balanced_accuracy"]
+    assert found["value"] == pytest.approx(0.9)
+    # Wilson: 5 of 5 is 0.566 to 1, 80 of 100 is 0.711 to 0.867; before, resamples gave 0.84 to 0.965.
+    assert (found["low"], found["high"]) == pytest.approx((0.6783, 0.9333), abs=1e-4)
+
+
+def test_a_thousand_classes_take_seconds_and_little_memory():
+    rng, k, n = np.random.default_rng(0), 1000, 4000
+    labels, scores = np.arange(n) % k, rng.dirichlet(np.full(k, 0.1), n)
+    scores[np.arange(n), labels] += 0.1
+    scores /= scores.sum(axis=1, keepdims=True)
+    tracemalloc.start()
+    start = time.process_time()
+    found = evaluate(labels, scores, scores.argmax(axis=1), [f"c{i}" for i in range(k)])
+    seconds, (_, most) = time.process_time() - start, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert seconds < 40  # about 6 without tracemalloc
+    assert most < 600e6
+    for name in ("accuracy", "auc", "sensitivity", "specificity", "f1", "kappa", "log_loss", "brier", "ece"):
+        entry = found["metrics"][name]
+        assert entry["low"] < entry["value"] < entry["high"], name
+        assert entry["high"] - entry["low"] < 0.25, name
+    assert found["metrics"]["average_precision"]["note"].startswith("1000 of 1000 classes have no interval")

@@ -1,7 +1,6 @@
 """Every pair of runs: how far their metrics lie apart on the same test images, and whether chance explains it."""
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,18 +9,14 @@ import numpy as np
 
 from tlmed.comparison.checks import check_comparable, choose_groups, find_notes
 from tlmed.comparison.results import Result, read_results
-from tlmed.metrics import average_folds, bootstrap_pairs, compare_areas, holm, mcnemar, positive_index
-from tlmed.metrics.differences import FEW_UNITS, count_draws
+from tlmed.metrics import average_folds, compare_pairs, holm
+from tlmed.metrics.evaluation import FEW_UNITS
 from tlmed.metrics.resampling import has_clusters, number_groups
 from tlmed.report.words import name_metric
+from tlmed.words import join_names
 
 QUESTIONS = ("auc", "accuracy", "sensitivity", "specificity", "f1", "brier")
 LEVEL = 0.05  # of a corrected p-value, below which a difference counts as shown
-DRAWS = 2000
-# The smallest p-value falls with the resamples, and Holm's correction for many pairs must leave it small. A small class
-# asks for more: its p-values are larger for the same share of resamples.
-_DRAWS_PER_PAIR = 100
-_MOST_DRAWS = 30_000
 
 
 @dataclass(frozen=True)
@@ -33,8 +28,8 @@ class Pair:
         second: That of the other, behind it.
         questions: Metric to `value` (that of the first less that of the second), `low`, `high`, `p`, `p_holm` and
             `method`; `reason` where it is undefined, `note` where there is something to say of its interval, `units`
-            where it comes from resamples; for accuracy of two networks `first_only` and `second_only`, the images that
-            one alone got right. `low` and `high` are None with a `p` of 1 where no resample shows a difference.
+            that it rests on; for accuracy of two networks `first_only` and `second_only`, the images that
+            one alone got right. `low` and `high` are None with a `p` of 1 where no image shows a difference.
     """
 
     first: int
@@ -51,7 +46,6 @@ class Comparison:
         pairs: Each two of them.
         images: How many test images; of a cross-validation all images.
         groups: How many groups they come from, or None where no group has several.
-        draws: Resamples; None for cross-validations.
         notes: What a reader has to know, as sentences.
     """
 
@@ -59,7 +53,6 @@ class Comparison:
     pairs: tuple[Pair, ...]
     images: int
     groups: int | None
-    draws: int | None
     notes: tuple[str, ...]
 
     def value(self, place: int, question: str) -> float | None:
@@ -90,8 +83,9 @@ class Comparison:
 def compare(paths: Sequence[str | Path]) -> Comparison:
     """Compare runs on the same test images, or cross-validations over the same folds.
 
-    AUCs of two classes are compared by paired DeLong, accuracies by McNemar, everything else by a paired bootstrap,
-    by groups where a group has several images; cross-validations by the corrected resampled t of their folds'
+    AUCs of two classes are compared by paired DeLong, accuracies (and of two classes sensitivities and specificities)
+    by McNemar, everything else by a paired t test of the influences of the images, all by groups where a group has
+    several images; cross-validations by the corrected resampled t of their folds'
     differences. p-values are corrected by Holm over all pairs, for each question by itself.
 
     Args:
@@ -105,16 +99,15 @@ def compare(paths: Sequence[str | Path]) -> Comparison:
     places = list(itertools.combinations(range(len(results)), 2))
     if results[0].folds:
         found = {place: _compare_folds(*(results[i] for i in place)) for place in places}
-        images, groups, draws = results[0].metrics.get("n"), results[0].metrics.get("groups"), None
+        images, groups = results[0].metrics.get("n"), results[0].metrics.get("groups")
     else:
         owners = _find_owners(results)
-        draws = _choose_draws(results, owners, len(places))
-        found = _compare_tables(results, owners, draws)
+        found = _compare_tables(results, owners)
         images = len(results[0].test.paths)
         groups = len(set(number_groups(owners))) if has_clusters(number_groups(owners)) else None
     _correct(found)
     pairs = tuple(Pair(*place, found[place]) for place in places)
-    return Comparison(results, pairs, images, groups, draws, find_notes(results) + _note_few(pairs))
+    return Comparison(results, pairs, images, groups, find_notes(results) + _note_few(pairs))
 
 
 def _find_owners(results) -> list[str]:
@@ -122,48 +115,17 @@ def _find_owners(results) -> list[str]:
     return [rows[path].get("group") or "" for path in sorted(rows)]
 
 
-def _choose_draws(results, owners, pairs) -> int:
-    """Return so many resamples that the smallest p-value stays below 0.05 when it is corrected, if that is feasible."""
-    rows = results[0].of("test")
-    members = {}
-    for i, (path, owner) in enumerate(zip(sorted(rows), owners, strict=True)):
-        members.setdefault(rows[path]["label"], set()).add(owner or i)
-    needed = math.ceil(min(_MOST_DRAWS, count_draws(min(map(len, members.values())), LEVEL / pairs)))
-    return max(DRAWS, _DRAWS_PER_PAIR * pairs, round(min(_MOST_DRAWS, 2 * needed), -2))
-
-
-def _compare_tables(results, owners, draws) -> dict[tuple[int, int], dict[str, dict]]:
+def _compare_tables(results, owners) -> dict[tuple[int, int], dict[str, dict]]:
     """Return every question of every pair, in the order of the images' paths."""
     first = results[0]
-    classes, positive = first.metrics["classes"], first.metrics.get("positive")
-    main = positive_index(classes, positive)
     orders = [np.argsort(np.array(result.test.paths, dtype=object)) for result in results]
-    labels = first.test.labels[orders[0]]
     tables = [
         (result.test.scores[order], result.test.predictions[order])
         for result, order in zip(results, orders, strict=True)
     ]
-    seed = first.recipe.get("seed")
-    found = bootstrap_pairs(
-        *(labels, tables, classes, positive, owners),
-        draws=draws, seed=seed if isinstance(seed, int) else 0, only=QUESTIONS,
-    )  # fmt: skip
-    for (i, j), questions in found.items():
-        right = [guesses == labels for _, guesses in (tables[i], tables[j])]
-        questions["accuracy"] = _test_accuracy(questions["accuracy"], mcnemar(*right, owners))
-        if main is not None:
-            scores = [scores[:, main] for scores, _ in (tables[i], tables[j])]
-            questions["auc"] = compare_areas(labels == main, *scores, owners)
+    classes, positive = first.metrics["classes"], first.metrics.get("positive")
+    found = compare_pairs(first.test.labels[orders[0]], tables, classes, positive, owners, only=QUESTIONS)
     return {pair: {name: questions[name] for name in QUESTIONS} for pair, questions in found.items()}
-
-
-def _test_accuracy(drawn, tested) -> dict:
-    """Return McNemar's p-value with the interval that it has not, that of the resamples."""
-    counts = {name: tested[name] for name in ("first_only", "second_only")}
-    if drawn["low"] is not None:
-        return {**drawn, "p": tested["p"], "method": f"{tested['method']}; interval: {drawn['method']}", **counts}
-    told = {"method": tested["method"], "note": drawn.get("note") or drawn["reason"], **counts}
-    return {"value": drawn["value"], "low": None, "high": None, "p": tested["p"], **told}
 
 
 def _compare_folds(first: Result, second: Result) -> dict[str, dict]:
@@ -193,17 +155,14 @@ def _average(differences, folds, share, most) -> dict:
 
 
 def _note_few(pairs) -> tuple[str, ...]:
-    """Name the metrics of which resamples tell little, for they rest on a few images or groups."""
+    """Name the metrics whose differences rest on a few images or groups."""
     units = {}  # the same for all pairs; a difference that is left open has none
     for pair in pairs:
         units |= {name: entry["units"] for name, entry in pair.questions.items() if "units" in entry}
     few = [f"{name_metric(name)} {number}" for name, number in units.items() if number < FEW_UNITS]
     if not few:
         return ()
-    return (
-        f"Fewer than {FEW_UNITS} images or groups, of all or of the smallest class, stand behind {', '.join(few)}: "
-        "what resamples tell of their differences is rough.",
-    )
+    return (f"Only large differences can show where few images or groups of a class decide: {join_names(few)}.",)
 
 
 def _leave_open(value, reason) -> dict:

@@ -5,9 +5,9 @@ from tlmed.metrics.classes import positive_index
 from tlmed.metrics.curves import binary_auc, macro_auc, roc_curve
 from tlmed.metrics.differences import (
     average_folds,
-    bootstrap_differences,
-    bootstrap_pairs,
     compare_areas,
+    compare_metrics,
+    compare_pairs,
     holm,
     mcnemar,
 )
@@ -22,10 +22,10 @@ __all__ = [
     "apply_temperature",
     "average_folds",
     "binary_auc",
-    "bootstrap_differences",
-    "bootstrap_pairs",
     "choose_threshold",
     "compare_areas",
+    "compare_metrics",
+    "compare_pairs",
     "evaluate",
     "fit_temperature",
     "holm",

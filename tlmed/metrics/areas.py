@@ -109,8 +109,10 @@ def area_interval(positive: np.ndarray, scores: np.ndarray, owners: np.ndarray |
 
     The logit keeps the interval within 0 and 1 and makes it as lopsided as the AUC is (Pepe, The Statistical
     Evaluation of Medical Tests, 2003, chapter 5; Qin & Hotilovac, Statist. Methods Med. Res. 2008, 17:207-221).
-    In 4,000 draws of normal scores it covered in 94.5 % (AUC 0.8, 100 + 100 cases), 93.8 % (0.95, 30 + 90) and 97.5 %
-    (0.99, 20 + 60); without the logit in 93.8, 88.7 and 73.1 %.
+    A few positives tell their part of the variance only roughly: the quantile is that of Student's t with the
+    degrees of freedom of Welch and Satterthwaite. In 3,000 draws of normal scores with AUC 0.85 and a random number of
+    positives it covered in 93.9 % (60 images, one in ten positive), 93.0 % (117) and 94.9 % (400); with z in 90.5, 91.6
+    and 94.2 %.
 
     Where groups have several images, the variance is Obuchowski's, and the quantile is that of Student's t with
     one degree of freedom less than the class with fewer groups has groups. In 2,000 draws of 20 + 20 groups of 5
@@ -128,28 +130,44 @@ def area_interval(positive: np.ndarray, scores: np.ndarray, owners: np.ndarray |
     Returns:
         `value`, `low`, `high` and `method`, and a `note` where it is not DeLong's.
 
-    >>> entry = area_interval(np.array([False, False, True, True]), np.array([0.1, 0.4, 0.35, 0.8]))
+    >>> entry = area_interval(np.arange(40) % 2 == 1, np.arange(40) % 5)
     >>> entry["value"], round(entry["low"], 3), round(entry["high"], 3)
-    (0.75, 0.069, 0.992)
+    (0.5, 0.322, 0.678)
     """
     placements = place(positive, scores)
-    area, variance = float(placements[positive].mean()), covariance(positive, placements[None], owners).item()
+    area, sides = float(placements[positive].mean()), (positive, ~positive)
     clustered = owners is not None and len(np.unique(owners)) < len(owners)
-    units = [len(np.unique(owners[rows])) if clustered else int(rows.sum()) for rows in (positive, ~positive)]
+    if clustered:
+        variance, units = (
+            covariance(positive, placements[None], owners).item(),
+            [len(np.unique(owners[s])) for s in sides],
+        )
+        freedom = min(units) - 1
+    else:
+        units = [int(rows.sum()) for rows in sides]
+        variance, freedom = _add_sides([placements[rows] for rows in sides])
     # Rounding leaves a variance of 1e-34 where all placements are equal.
-    flat = all(np.ptp(placements[rows]) < 1e-12 for rows in (positive, ~positive))
+    flat = all(np.ptp(placements[rows]) < 1e-12 for rows in sides)
     if flat or not variance > 0:
         low, high = newcombe(area, *units)
         method = "Newcombe score" + (" by groups" if clustered else "") + " (Newcombe 2006, method 5)"
         return {"value": area, "low": low, "high": high, "method": method, "note": _explain(area, flat, clustered)}
-    quantile = t_95(min(units) - 1) if clustered else Z_95
-    middle, half = math.log(area / (1 - area)), quantile * math.sqrt(variance) / (area * (1 - area))
+    middle, half = math.log(area / (1 - area)), t_95(freedom) * math.sqrt(variance) / (area * (1 - area))
     low, high = (0.5 * (1 + math.tanh(edge / 2)) for edge in (middle - half, middle + half))  # inverse logit
-    method = "DeLong on the logit scale (DeLong et al. 1988, Pepe 2003)"
+    method = f"DeLong on the logit scale (DeLong et al. 1988, Pepe 2003), t with {freedom:.0f} df (Welch 1947)"
     if clustered:
         groups = len(np.unique(owners))
-        method = f"DeLong of {groups} groups on the logit scale (Obuchowski 1997), t with {min(units) - 1} df"
+        method = f"DeLong of {groups} groups on the logit scale (Obuchowski 1997), t with {freedom} df"
     return {"value": area, "low": low, "high": high, "method": method}
+
+
+def _add_sides(sides) -> tuple[float, float]:
+    """Return DeLong's variance and its degrees of freedom from the placements of each class; nan for one image."""
+    if min(map(len, sides)) < 2:
+        return math.nan, math.nan
+    parts = [float(np.var(side, ddof=1)) / len(side) for side in sides]
+    below = sum(part**2 / (len(side) - 1) for part, side in zip(parts, sides, strict=True))
+    return sum(parts), sum(parts) ** 2 / below if below else math.nan
 
 
 def _explain(area, flat, clustered) -> str:

@@ -9,14 +9,17 @@ import numpy as np
 from tlmed.errors import InputError
 from tlmed.metrics.areas import covariance, place
 from tlmed.metrics.classes import positive_index
-from tlmed.metrics.evaluation import count_units
-from tlmed.metrics.proportions import Z_95, t_95
-from tlmed.metrics.rates import METRICS, make_case, rate
-from tlmed.metrics.resampling import bound, draw_weights, has_clusters, number_groups, plan_resampling
+from tlmed.metrics.combining import combine
+from tlmed.metrics.evaluation import LEAST_UNITS, count_units
+from tlmed.metrics.influences import influence_of_all
+from tlmed.metrics.proportions import Z_95, proportion, t_95, wilson
+from tlmed.metrics.rates import CALIBRATED, METRICS, make_case, rate
+from tlmed.metrics.resampling import has_clusters, number_groups
+from tlmed.metrics.spreads import find_strata, measure_spread
 
-FEW_UNITS = 20  # images or groups: what resamples of fewer say is marked
 _MOST_EXACT = 1000  # discordant images or groups up to which the exact distribution is computed
-_NO_WIDTH = "Every resample gave the same value, from which no interval follows."
+_NO_INTERVAL = "from which no interval follows."
+_PAIRED = "; interval: Newcombe 1998, method 10"
 
 
 def compare_areas(
@@ -79,14 +82,19 @@ def mcnemar(first: np.ndarray, second: np.ndarray, groups: Sequence[str] | None 
     (Biometrical J. 2010, 52:638-652), the same where every group has one image. Beyond 1,000 discordant
     images or groups the asymptotic test is taken, without continuity correction.
 
+    The interval is method 10 of Newcombe, Statistics in Medicine 1998, 17:2635-2650: the Wilson intervals of the two
+    accuracies, combined with the correlation of right answers. It has a width where no image is discordant, and one
+    discordant image does not make it end at 0. By groups, Wilson's has the effective sample size, and the
+    correlation is that of the groups' totals.
+
     Args:
         first: Whether the first is right, bool [n].
         second: Whether the second is, bool [n].
         groups: Who each image belongs to, [n]; an empty name stands for an image on its own.
 
     Returns:
-        `value` (accuracy of the first less that of the second), `first_only` and `second_only` (images that one
-        alone gets right), `statistic` (chi-squared, 1 degree of freedom, for comparison), `p` and `method`.
+        `value` (accuracy of the first less that of the second), `low`, `high`, `first_only` and `second_only` (images
+        that one alone gets right), `statistic` (chi-squared, 1 degree of freedom, for comparison), `p` and `method`.
 
     >>> first, second = np.arange(21) < 2, (np.arange(21) > 1) & (np.arange(21) < 9) | (np.arange(21) == 0)
     >>> found = mcnemar(first, second)
@@ -96,6 +104,7 @@ def mcnemar(first: np.ndarray, second: np.ndarray, groups: Sequence[str] | None 
     surplus = first.astype(int) - second.astype(int)
     owners = number_groups(groups)
     clustered = has_clusters(owners)
+    owners = owners if clustered else None
     totals = np.bincount(owners, surplus).astype(int) if clustered else surplus
     steps = np.abs(totals[totals != 0])
     total = int(totals.sum())
@@ -105,12 +114,24 @@ def mcnemar(first: np.ndarray, second: np.ndarray, groups: Sequence[str] | None 
     kind = ", mid-p (Fagerland et al. 2013)" if exact else ", asymptotic (McNemar 1947)"
     return {
         "value": float(surplus.mean()),
+        **_bound_paired(first, second, owners),
         "first_only": int((surplus > 0).sum()),
         "second_only": int((surplus < 0).sum()),
         "statistic": statistic,
         "p": p,
-        "method": ("McNemar by groups (Yang et al. 2010)" if clustered else "McNemar") + kind,
+        "method": ("McNemar by groups (Yang et al. 2010)" if clustered else "McNemar") + kind + _PAIRED,
     }
+
+
+def _bound_paired(first, second, owners) -> dict[str, float]:
+    """Return the interval of the difference of two proportions of the same images."""
+    entries = [proportion(right, owners) for right in (first, second)]
+    influences = [right - right.mean() for right in (first, second)]
+    if owners is None:
+        low, high = newcombe_paired(first, second)
+    else:
+        low, high = combine(entries, influences, (1, -1), owners)
+    return {"low": max(-1.0, low), "high": min(1.0, high)}
 
 
 def _flip_signs(steps, total) -> float:
@@ -125,25 +146,51 @@ def _flip_signs(steps, total) -> float:
     return float(min(1.0, 2 * chances[:place_of].sum() + chances[place_of]))
 
 
-def bootstrap_differences(
+def newcombe_paired(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """Return the 95 % interval of the difference of two proportions of the same images.
+
+    Method 10 of Newcombe, Statistics in Medicine 1998, 17:2635-2650: Wilson's intervals, combined with the correlation,
+    which is taken closer to zero where it is positive, as for a chi-squared with continuity correction.
+
+    Args:
+        first: Whether the first is right, bool [n].
+        second: Whether the second is, bool [n].
+
+    >>> first, second = np.repeat([[1, 1], [1, 0], [0, 1], [0, 0]], [36, 12, 2, 0], axis=0).T == 1
+    >>> [round(float(bound), 4) for bound in newcombe_paired(first, second)]
+    [0.0569, 0.3404]
+    """
+    n = len(first)
+    both, neither = np.count_nonzero(first & second), np.count_nonzero(~first & ~second)
+    one, other = np.count_nonzero(first & ~second), np.count_nonzero(~first & second)
+    product = both * neither - one * other
+    margins = (both + one) * (other + neither) * (both + other) * (one + neither)
+    surplus = max(product - n / 2, 0) if product > 0 else product
+    correlation = surplus / math.sqrt(margins) if margins else 0.0
+    shares = (both + one) / n, (both + other) / n
+    (low, high), (least, most) = wilson(both + one, n), wilson(both + other, n)
+    value = shares[0] - shares[1]
+    ways = (shares[0] - low, most - shares[1]), (high - shares[0], shares[1] - least)
+    down, up = (math.sqrt(max(0.0, a**2 - 2 * correlation * a * b + b**2)) for a, b in ways)
+    return float(value - down), float(value + up)
+
+
+def compare_metrics(
     labels: np.ndarray,
     first: tuple[np.ndarray, np.ndarray],
     second: tuple[np.ndarray, np.ndarray],
     classes: Sequence[str],
     positive: str | None = None,
     groups: Sequence[str] | None = None,
-    split: str = "test",
-    draws: int = 2000,
-    seed: int = 0,
     only: Collection[str] = METRICS,
 ) -> dict[str, dict]:
-    """Return the differences of two classifiers' metrics on the same images, from the same resamples.
+    """Return the differences of two classifiers' metrics on the same images, each with its interval and test.
 
-    Images are drawn within each class, or whole groups where they have several images, for both alike. The p-value
-    comes from the share of resamples on the other side of zero, one added to both numbers (Davison & Hinkley,
-    Bootstrap Methods and their Application, 1997, chapter 4). Resamples of a few images or groups vary too little:
-    the share is corrected as the levels of the interval are (`tlmed.metrics.resampling.widen`), so that the p-value
-    is below 0.05 where the 95 % interval leaves zero out, as far as so many draws can tell.
+    Each image adds something to the difference, its influence on the one metric less that on the other; their sum of
+    squares is the variance, and the difference is tested by Student's t with the degrees of freedom of Welch and
+    Satterthwaite (`tlmed.metrics.spreads`). Where groups have several images, the images of each are added up first.
+    For a mean over images, as the Brier score is, this is the paired t test; for two accuracies, or sensitivities or
+    specificities of two classes, McNemar's test takes its place, for the AUC of two classes `compare_areas`.
 
     Args:
         labels: True classes, int [n], 0..k-1.
@@ -152,42 +199,32 @@ def bootstrap_differences(
         classes: The k names.
         positive: The positive of two classes, by default the second in sorted order.
         groups: Who each image belongs to, [n]; an empty name stands for an image on its own.
-        split: The name of the split, for the stream of random numbers.
-        draws: Resamples.
-        seed: Decides them.
         only: The metrics wanted, of `METRICS`.
 
     Returns:
         For each metric `value` (that of the first less that of the second), `low`, `high`, `p`, `method` and `units`
-        (the images or groups that it rests on, of the smallest class where it is not of all images), and a `note`
-        where resamples were left out, units are few, or all resamples agree that there is no difference; undefined
-        (None, with a `reason`) where a metric is, or where no interval follows.
+        (the images or groups that it rests on: `tlmed.metrics.evaluation.count_units`), and a `note` where there is no
+        interval because the two do not differ in any image; undefined (None, with a `reason`) where a metric is, or
+        where no interval follows.
 
     >>> labels, scores = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.2, 0.8]])
     >>> table = (scores, scores.argmax(axis=1))
-    >>> found = bootstrap_differences(labels, table, table, ["a", "b"], only=["accuracy"])
-    >>> found["accuracy"]["value"], found["accuracy"]["p"]
+    >>> found = compare_metrics(labels, table, table, ["a", "b"], only=["f1"])
+    >>> found["f1"]["value"], found["f1"]["p"]
     (0.0, 1.0)
     """
-    pairs = bootstrap_pairs(labels, (first, second), classes, positive, groups, split, draws, seed, only)
-    return pairs[0, 1]
+    return compare_pairs(labels, (first, second), classes, positive, groups, only)[0, 1]
 
 
-def bootstrap_pairs(
+def compare_pairs(
     labels: np.ndarray,
     tables: Sequence[tuple[np.ndarray, np.ndarray]],
     classes: Sequence[str],
     positive: str | None = None,
     groups: Sequence[str] | None = None,
-    split: str = "test",
-    draws: int = 2000,
-    seed: int = 0,
     only: Collection[str] = METRICS,
 ) -> dict[tuple[int, int], dict[str, dict]]:
-    """Return what `bootstrap_differences` does for every pair of several classifiers.
-
-    Each classifier's metrics are computed once per resample, not once per pair: the cost grows with the number of
-    classifiers, not with its square.
+    """Return what `compare_metrics` does for every pair of several classifiers.
 
     Args:
         labels: True classes, int [n], 0..k-1.
@@ -195,9 +232,6 @@ def bootstrap_pairs(
         classes: The k names.
         positive: The positive of two classes, by default the second in sorted order.
         groups: Who each image belongs to, [n]; an empty name stands for an image on its own.
-        split: The name of the split, for the stream of random numbers.
-        draws: Resamples.
-        seed: Decides them.
         only: The metrics wanted, of `METRICS`.
 
     Returns:
@@ -205,83 +239,77 @@ def bootstrap_pairs(
 
     >>> labels, scores = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.2, 0.8]])
     >>> better, worse = (scores, np.array([0, 0, 1, 1])), (scores, np.array([0, 1, 1, 1]))
-    >>> pairs = bootstrap_pairs(labels, [better, worse, better], ["a", "b"], only=["accuracy"])
+    >>> pairs = compare_pairs(labels, [better, worse, better], ["a", "b"], only=["accuracy"])
     >>> {pair: found["accuracy"]["value"] for pair, found in pairs.items()}
     {(0, 1): 0.25, (0, 2): 0.0, (1, 2): -0.25}
     """
     main, owners = positive_index(classes, positive), number_groups(groups)
+    owners = owners if has_clusters(owners) else None
     cases = [make_case(labels, np.asarray(scores, dtype=float), guesses, main) for scores, guesses in tables]
-    sampling = plan_resampling(labels, owners)
-    clusters = owners if has_clusters(owners) else None
-    units = {name: count_units(cases[0], clusters, None, name) for name in only}
-    kind = "images" if clusters is None else "groups"
-    whole = np.ones((len(labels), 1))
-    values = [rate(case, whole, only)[None] for case in cases]
-    parts = [
-        [rate(case, weights, only)[None] for case in cases] for weights in draw_weights(sampling, draws, seed, split)
+    strata, whole = find_strata(labels, owners), np.ones((len(labels), 1))
+    values = [{name: found.item() for name, found in rate(case, whole, only)[None].items()} for case in cases]
+    moves = [
+        {name: influence_of_all(case, name) for name, value in own.items() if name != "ece" and not math.isnan(value)}
+        for case, own in zip(cases, values, strict=True)
     ]
-    drawn = [{name: np.concatenate([part[i][name] for part in parts]) for name in values[i]} for i in range(len(cases))]
-    method = f"paired bootstrap {sampling.how}, {draws} draws ({sampling.source}, Hesterberg 2015)"
-
     return {
         (i, j): {
-            name: _bound_difference(
-                values[i][name].item() - values[j][name].item(),
-                drawn[i][name] - drawn[j][name],
-                units[name],
-                kind,
-                method,
+            name: _compare_one((cases[i], cases[j]), groups, owners, name)
+            or _test_difference(
+                values[i][name] - values[j][name],
+                [moves[place].get(name) for place in (i, j)],
+                strata, owners, min(count_units(cases[place], owners, None, name) for place in (i, j)),
+                2 if name in CALIBRATED else LEAST_UNITS, _find_most(name, main),
             )
             for name in values[i]
         }
         for i, j in itertools.combinations(range(len(cases)), 2)
-    }
+    }  # fmt: skip
 
 
-def _bound_difference(value, drawn, units, kind, method) -> dict:
+def _compare_one(cases, groups, owners, name) -> dict | None:
+    """Return the difference of two proportions, or AUCs of two classes, by the tests of their own; None for others."""
+    first, main = cases[0], cases[0].main
+    truth = first.labels == main
+    if name == "auc" and main is not None and truth.any() and not truth.all():
+        return compare_areas(truth, *(case.scores[:, main] for case in cases), groups) | {
+            "units": count_units(first, owners, None, name)
+        }
+    rows = {"accuracy": truth | True, "sensitivity": truth, "specificity": ~truth}.get(name)
+    if rows is None or (main is None and name != "accuracy") or not rows.any():
+        return None
+    own = None if groups is None else [group for group, row in zip(groups, rows, strict=True) if row]
+    found = mcnemar(*((case.predictions == case.labels)[rows] for case in cases), own)
+    return found | {"units": count_units(first, owners, None, name)}
+
+
+def _test_difference(value, moves, strata, owners, units, least, most) -> dict:
     if math.isnan(value):
         return _leave_open("The metric is undefined for one of the two.")
-    low, high, note = bound(drawn, units, value)
-    if low is None:
-        return _leave_open(note, value)
-    flat = high - low < 1e-12
-    if flat and abs(value) < 1e-12:
-        none = {"value": 0.0, "low": None, "high": None, "p": 1.0}
-        return {**none, "method": method, "units": units, "note": _NO_WIDTH}
-    if flat or units < 2:
-        return _leave_open(_NO_WIDTH if flat else f"It rests on fewer than two {kind}: no interval follows.", value)
-    few = f"{units} {kind} are few: what resamples tell of them is rough." if units < FEW_UNITS else None
-    entry = {"value": value, "low": low, "high": high, "p": _cross_zero(drawn, units), "method": method, "units": units}
-    notes = [said for said in (note, few) if said]
-    return entry | ({"note": " ".join(notes)} if notes else {})
+    if any(move is None for move in moves):
+        return _leave_open("What the calibration error of a few images differs by is mostly chance.", value)
+    kind = "images" if owners is None else "groups"
+    spread = measure_spread(moves[0] - moves[1], strata, owners)
+    method = f"paired t of influences by {kind}"
+    if not spread.variance:
+        if abs(value) < 1e-12:
+            note = f"The two do not differ in any of the {kind}, {_NO_INTERVAL}"
+            return {"value": 0.0, "low": None, "high": None, "p": 1.0, "method": method, "units": units, "note": note}
+        return _leave_open(f"All {kind} show the same difference, {_NO_INTERVAL}", value)
+    if units < least:
+        return _leave_open(f"It rests on {units} {kind}, fewer than {least}, {_NO_INTERVAL}", value)
+    error = math.sqrt(spread.variance)
+    half, p = t_95(spread.freedom) * error, _tail(value / error, spread.freedom)
+    bounds = {"low": max(-most, value - half), "high": min(most, value + half)}
+    method += f" (Efron 1982), {spread.freedom:.0f} df (Welch 1947)"
+    return {"value": value, **bounds, "p": p, "method": method, "units": units}
 
 
-def _cross_zero(drawn, units) -> float:
-    """Return the p at which the interval of level 1 - p, widened as `widen` does that of 95 %, would touch zero."""
-    from scipy.special import ndtri  # here, for importing it takes longer than a training loop should wait
-
-    drawn = drawn[~np.isnan(drawn)]
-    # Sums in another order differ in the last digit, and a difference of zero is on neither side.
-    fewer = min(np.count_nonzero(drawn >= -1e-12), np.count_nonzero(drawn <= 1e-12))
-    share = min(0.5, (fewer + 1) / (len(drawn) + 1))
-    return min(1.0, _tail(ndtri(share) * math.sqrt((units - 1) / units), units - 1))
-
-
-def count_draws(units: int, level: float) -> float:
-    """Return how many resamples it takes for a p-value of this level; infinite for fewer than two units.
-
-    Args:
-        units: Images or groups that a metric rests on.
-        level: Of a p-value, above 0.
-
-    >>> [round(count_draws(units, 0.05)) for units in (5, 20, 1000)]
-    [1048, 63, 40]
-    """
-    from scipy.special import ndtr, stdtrit  # here, for importing it takes longer than a training loop should wait
-
-    if units < 2:
-        return math.inf
-    return float(1 / ndtr(math.sqrt(units / (units - 1)) * stdtrit(units - 1, level / 2)))
+def _find_most(name, main) -> float:
+    """Return the largest difference that a metric can have."""
+    if name in ("mcc", "kappa", "quadratic_kappa") or (name == "brier" and main is None):
+        return 2.0
+    return math.inf if name == "log_loss" else 1.0
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -1,5 +1,7 @@
 """Labels and scores in, metrics with 95 % intervals out: NumPy arrays in, plain data out."""
 
+import dataclasses
+import math
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -9,14 +11,21 @@ from tlmed.errors import InputError, did_you_mean
 from tlmed.metrics.areas import area_interval
 from tlmed.metrics.calibration import chance_error, pair
 from tlmed.metrics.classes import positive_index
-from tlmed.metrics.proportions import proportion
-from tlmed.metrics.rates import CALIBRATED, METRICS, Case, make_case, rate
-from tlmed.metrics.resampling import bound, draw_weights, has_clusters, number_groups, plan_resampling
+from tlmed.metrics.combining import agree, combine, draw_rates
+from tlmed.metrics.influences import OF_CLASS, influence_of_all, influence_of_class
+from tlmed.metrics.proportions import harmonic_mean, proportion, wilson
+from tlmed.metrics.rates import CALIBRATED, CLASS_METRICS, METRICS, Case, make_case, rate
+from tlmed.metrics.resampling import bound, draw_weights, has_clusters, number_groups
+from tlmed.metrics.spreads import bound_correlation, bound_logit, bound_mean, find_strata, measure_spread
 
-# Of a class these have intervals that need no resamples.
-_BOUNDED = frozenset({"auc", "sensitivity", "specificity", "ppv", "npv"})
-# Means over all images, which a small class does not make less certain than it is large.
-_OF_ALL = frozenset({"accuracy", "kappa", "quadratic_kappa", "log_loss", "brier", "ece"})
+FEW_UNITS = 10  # images or groups: what rests on fewer is marked
+# Images or groups of a side below which influences tell too little of a metric that is no mean over images: average
+# precision is then too high itself, and kappa of three classes covered 80 %.
+LEAST_UNITS = 5
+_AGREEMENT = ("mcc", "kappa", "quadratic_kappa")
+# Of all images together. A class takes part in them by its share, and what the largest class is alone tells little.
+_OF_ALL = frozenset({"accuracy", "log_loss", "brier", "ece", *_AGREEMENT})
+_NO_INTERVAL = "from which no interval follows."
 
 
 def evaluate(
@@ -33,11 +42,12 @@ def evaluate(
 ) -> dict:
     """Score predictions, each metric with a 95 % interval.
 
-    Proportions of images get Wilson's interval, the AUC of two classes (and of each class against the rest)
-    DeLong's on the logit scale, everything else a percentile bootstrap stratified by class. Where a group has
-    several images, they depend on each other, and every interval is by groups: Wilson's with the effective sample
-    size, Obuchowski's variance of the AUC, resamples of whole groups. Each entry names its method and source;
-    `proportions`, `areas` and `resampling` say how often they cover.
+    Proportions of images and F1 get Wilson's interval, the AUC of two classes (and of each class against the rest)
+    DeLong's on the logit scale, means over classes those of their classes combined, average precision and
+    agreement an interval from the influence of each image, log loss and Brier score one for skewed means, and the
+    calibration error resamples. All hold for a random mix of classes. Where a group has several
+    images, they depend on each other, and every interval is by groups. Each entry names its method and source;
+    docs/metrics.md says how often they cover, and `python benchmarks/coverage.py` repeats it.
 
     For two classes, sensitivity, specificity, predictive values, AUC, F1 and average precision are those of the
     positive class; for more, the mean of one-vs-rest over the classes present.
@@ -50,13 +60,14 @@ def evaluate(
         positive: The positive of two classes, by default the second in sorted order.
         groups: Who each image belongs to (a patient, say), [n]; an empty name stands for an image on its own.
         split: The name of the split, for the record.
-        draws: Resamples of the bootstrap.
-        seed: Decides the resamples.
+        draws: Of what is drawn: resamples for the calibration error, rates for the agreement of two classes.
+        seed: Decides them.
         only: The metrics wanted, of `METRICS`; by default all.
 
     Returns:
         The content of `metrics.json`. A metric is a dict of `value`, `low`, `high` and `method`; where it is
-        undefined these are None and `reason` says why; a `note` says what its interval leaves out.
+        undefined these are None and `reason` says why; a `note` says what its interval leaves out, why there is none,
+        or on how few images it rests.
 
     Raises:
         InputError: With all faults of the arguments.
@@ -75,11 +86,15 @@ def evaluate(
     case = make_case(labels, scores, predictions, main)
     values = rate(case, np.ones((len(labels), 1)), only)
     tables = {
-        scope: {name: _measure(case, scores, owners, scope, name, value.item()) for name, value in rates.items()}
-        for scope, rates in values.items()
+        own: {name: _bound_class(case, owners, own, name, found.item()) for name, found in values[own].items()}
+        for own in range(case.classes)
     }
-    _resample(tables, values, case, scores, owners, draws, seed, split)
-    _explain(tables, case, classes)
+    strata = find_strata(labels, owners)
+    tables[None] = {
+        name: _bound_all(case, owners, strata, tables, name, found.item(), (draws, seed, split))
+        for name, found in values[None].items()
+    }
+    _explain(tables, case, classes, owners)
     overall = tables.pop(None)
     return {
         "split": split,
@@ -126,76 +141,157 @@ def _find_faults(labels, scores, predictions, classes, groups, draws, only) -> l
     return faults
 
 
-def _measure(case: Case, scores, owners, scope, name, value) -> dict | None:
-    """Return a metric with an interval that needs no resamples; None where it needs them."""
-    if np.isnan(value):
-        return {"value": None, "low": None, "high": None, "method": None}
-    labels, predictions = case.labels, case.predictions
-    own = case.main if scope is None else scope
-    if name == "accuracy":
-        return proportion(labels == predictions, owners)
-    if own is None:
-        return None
+def _bound_class(case: Case, owners, own, name, value) -> dict:
+    """Return a metric of one class against the rest with its interval."""
+    if math.isnan(value):
+        return _leave_open(None)
+    truth, guess = case.labels == own, case.predictions == own
     if name == "auc":
-        return area_interval(labels == own, scores[:, own], owners)
-    trials = {
-        "sensitivity": (labels == own, predictions == own),
-        "specificity": (labels != own, predictions != own),
-        "ppv": (predictions == own, labels == own),
-        "npv": (predictions != own, labels != own),
-    }
-    if name not in trials:
-        return None
-    rows, right = trials[name]
+        return area_interval(truth, case.scores[:, own], owners)
+    if name == "f1":
+        return harmonic_mean(truth, guess, owners)
+    if name == "average_precision":
+        return _bound_precision(case, owners, own, value)
+    rows, right = {
+        "sensitivity": (truth, guess),
+        "specificity": (~truth, ~guess),
+        "ppv": (guess, truth),
+        "npv": (~guess, ~truth),
+    }[name]
     return proportion(right[rows], None if owners is None else owners[rows])
 
 
-def _resample(tables, values, case: Case, scores, owners, draws, seed, split):
-    """Fill in, from resamples, the metrics that have no interval yet."""
-    missing = [(scope, name) for scope, table in tables.items() for name, entry in table.items() if entry is None]
-    if not missing:
-        return
-    names, sampling = {name for _, name in missing}, plan_resampling(case.labels, owners)
-    parts = [rate(case, weights, names) for weights in draw_weights(sampling, draws, seed, split)]
-    for scope, name in missing:
-        value = values[scope][name].item()
-        found = np.concatenate([part[scope][name] for part in parts])
-        low, high, note = bound(found, count_units(case, owners, scope, name), value)
-        method = f"percentile bootstrap {sampling.how}, {draws} draws ({sampling.source}, Hesterberg 2015)"
-        entry = {"value": value, "low": low, "high": high, "method": method} | ({"note": note} if note else {})
-        flat = low is not None and high - low < 1e-12
-        if name == "ece" and not flat:
-            chance = _draw_chance(case, scores, owners, draws, seed, split)
-            entry |= _correct_error(value, found, high, chance)
-            zero = "with 0 where chance explains it"
-            source = f"{sampling.source}, Broecker & Smith 2007"
-            entry["method"] = f"basic bootstrap {sampling.how}, {draws} draws, {zero} ({source})"
-        if flat:
-            entry |= _bound_mean(tables, case, scope, name)
-        tables[scope][name] = entry
+def _bound_precision(case: Case, owners, own, value) -> dict:
+    truth = case.labels == own
+    units = min(_count(rows, owners) for rows in (truth, ~truth))
+    if units < LEAST_UNITS:
+        return _leave_open(
+            value, f"Fewer than {LEAST_UNITS} {_name_units(owners)} of the class or of the rest, {_NO_INTERVAL}"
+        )
+    # The class against the rest, also where there are more: each side has its own degrees of freedom.
+    spread = measure_spread(
+        influence_of_class(case, own, "average_precision"), find_strata(truth.astype(int), owners), owners
+    )
+    if spread.variance and value < 1 - 1e-12:
+        low, high = bound_logit(value, spread)
+        how = f"influences of {spread.units} {_name_units(owners)} on the logit scale (Boyd et al. 2013)"
+        return {
+            "value": value,
+            "low": low,
+            "high": high,
+            "method": f"{how}, t with {spread.freedom:.0f} df (Welch 1947)",
+        }
+    low, high = wilson(value * units, units)
+    method = f"Wilson score of {units} {_name_units(owners)} (Boyd et al. 2013, binomial)"
+    note = "The ranking does not vary: the interval is a bound from the number of the class."
+    return {"value": value, "low": min(low, value), "high": max(high, value), "method": method, "note": note}
 
 
-def _bound_mean(tables, case: Case, scope, name) -> dict:
-    """Return an interval where all resamples agree, as they do when every image is predicted right.
+def _bound_all(case: Case, owners, strata, tables, name, value, draws) -> dict:
+    """Return a metric of all classes with its interval; of two classes those of the positive one are its own."""
+    if math.isnan(value):
+        return _leave_open(None)
+    if case.main is not None and name in CLASS_METRICS:
+        return dict(tables[case.main][name])
+    if name in CLASS_METRICS or name in OF_CLASS:
+        return _average_classes(case, owners, tables, name, value)
+    if name == "accuracy":
+        return proportion(case.labels == case.predictions, owners)
+    least = LEAST_UNITS if name in _AGREEMENT and case.main is None else 2
+    units = count_units(case, owners, None, name)
+    if units < least:
+        return _leave_open(value, f"{units} {_name_units(owners)} of a class that decides are too few, {_NO_INTERVAL}")
+    if name == "ece":
+        return _bound_calibration(case, owners, value, *draws)
+    if name in _AGREEMENT and case.main is not None:
+        return _bound_agreement(case, owners, name, value, *draws)
+    spread = measure_spread(influence_of_all(case, name), strata, owners)
+    if not spread.variance:
+        return _leave_open(value, f"All {_name_units(owners)} count alike, {_NO_INTERVAL}")
+    if name in _AGREEMENT:
+        spread = dataclasses.replace(spread, freedom=min(spread.freedom, units - 1))
+        low, high = bound_correlation(value, spread)
+        how = f"influences of {spread.units} {_name_units(owners)} on Fisher's scale (Fisher 1921)"
+        method = f"{how}, t with {spread.freedom:.0f} df (Welch 1947)"
+    else:
+        most = math.inf if name == "log_loss" else 1.0 if case.main is not None else 2.0
+        low, high = bound_mean(value, spread, most)
+        method = f"t of {spread.units} {_name_units(owners)}, made symmetric (Hall 1992)"
+    return {"value": value, "low": low, "high": high, "method": method}
 
-    Of a mean over classes the mean of their bounds: cautious, for it takes all of them to be at their worst at once.
-    Of anything else there is none: one without width would say that more images could show nothing else.
-    """
-    part = "sensitivity" if name == "balanced_accuracy" else name
-    classes = np.unique(case.labels).tolist()
-    entries = [tables[c].get(part) or {"low": None} for c in classes]
-    if scope is None and part in _BOUNDED and all(entry["low"] is not None for entry in entries):
-        low, high = (float(np.mean([entry[end] for entry in entries])) for end in ("low", "high"))
-        note = "Every resample gave the same value: the interval is the mean of the bounds of each class."
-        return {"low": low, "high": high, "method": entries[0]["method"], "note": note}
-    note = "Every resample gave the same value, from which no interval follows."
-    return {"low": None, "high": None, "method": None, "note": note}
+
+def _average_classes(case: Case, owners, tables, name, value) -> dict:
+    """Return the mean of a metric over the classes present, with the interval that theirs give together."""
+    part, present = OF_CLASS.get(name, name), np.unique(case.labels).tolist()
+    entries = [tables[own].get(part) or _bound_class(case, owners, own, part, 0.0) for own in present]
+    open_ = sum(entry["low"] is None for entry in entries)
+    if open_:
+        verb = "has" if open_ == 1 else "have"
+        return _leave_open(value, f"{open_} of {len(entries)} classes {verb} no interval, {_NO_INTERVAL}")
+    influences = (influence_of_class(case, own, part) for own in present)
+    low, high = combine(entries, influences, [1 / len(entries)] * len(entries), owners)
+    by = "" if owners is None else " by groups"
+    return {
+        "value": value,
+        "low": min(max(0.0, low), value),
+        "high": max(min(1.0, high), value),
+        "method": f"MOVER of {len(entries)} classes{by} (Zou & Donner 2008), each: {_shorten(entries)}",
+    }
+
+
+def _shorten(entries) -> str:
+    """Return the method of most classes, without its numbers, which are each class's own."""
+    kinds = [entry["method"].partition(",")[0].partition(" of ")[0] for entry in entries]
+    return max(dict.fromkeys(kinds), key=kinds.count)
+
+
+def _bound_agreement(case: Case, owners, name, value, draws, seed, split) -> dict:
+    rng = np.random.default_rng(seeds.derive(seed, "bootstrap", split))
+    positive, predicted = case.labels == case.main, case.predictions == case.main
+    drawn = agree(*draw_rates(positive, predicted, owners, draws, rng))[name]
+    low, high = np.percentile(drawn, (2.5, 97.5)).tolist()
+    by = f" with the effective sample sizes of {int(owners.max()) + 1} groups" if owners is not None else ""
+    method = f"Jeffreys intervals of prevalence, sensitivity and specificity{by}, {draws} draws (Brown et al. 2001)"
+    return {"value": value, "low": min(low, value), "high": max(high, value), "method": method}
+
+
+def _bound_calibration(case: Case, owners, value, draws, seed, split) -> dict:
+    members = np.arange(len(case.labels)) if owners is None else owners
+    found = np.concatenate([rate(case, w, ("ece",))[None]["ece"] for w in draw_weights(members, draws, seed, split)])
+    low, high, note = bound(found, count_units(case, owners, None, "ece"), value)
+    if low is None or high - low < 1e-12:
+        return _leave_open(value, f"Every resample gave the same value, {_NO_INTERVAL}")
+    units, chance = int(members.max()) + 1, _draw_chance(case, owners, draws, seed, split)
+    how = f"basic bootstrap of {units} {_name_units(owners)}, {draws} draws, with 0 where chance explains it"
+    method = f"{how} (Field & Welsh 2007, Broecker & Smith 2007)"
+    entry = {"value": value, **_correct_error(value, found, high, chance), "method": method}
+    said = [text for text in (note, entry.pop("note", None)) if text]
+    return entry | ({"note": " ".join(said)} if said else {})
+
+
+def _leave_open(value, note=None) -> dict:
+    return {"value": value, "low": None, "high": None, "method": None} | ({"note": note} if note else {})
+
+
+def _name_unit(owners) -> str:
+    return "image" if owners is None else "group"
+
+
+def _name_units(owners) -> str:
+    return _name_unit(owners) + "s"
+
+
+def _count(rows, owners) -> int:
+    return int(np.count_nonzero(rows)) if owners is None else len(np.unique(owners[rows]))
 
 
 def count_units(case: Case, owners: np.ndarray | None, scope: int | None, name: str) -> int:
     """Return the smallest number of images, or groups, that a metric rests on.
 
-    All of them where it is a mean over all images, else those of the class, or of the smallest one.
+    Of accuracy it is all of them. Of what else all images have together it is those outside the largest class: with
+    three positives among 400 images, three decide how uncertain log loss is. Else it is those of the class, of the
+    rest or of those predicted as it, whichever is smaller and takes part; of a mean over classes those of the
+    smallest class.
 
     Args:
         case: The predictions.
@@ -205,23 +301,42 @@ def count_units(case: Case, owners: np.ndarray | None, scope: int | None, name: 
 
     >>> labels = np.array([0, 0, 0, 1, 1])
     >>> case = make_case(labels, np.eye(2)[labels], labels, main=1)
-    >>> [count_units(case, None, None, name) for name in ("accuracy", "f1", "specificity")]
-    [5, 2, 3]
+    >>> [count_units(case, None, None, name) for name in ("accuracy", "f1", "specificity", "brier")]
+    [5, 2, 3, 2]
     """
-    owners = np.arange(len(case.labels)) if owners is None else owners
-    own = case.main if scope is None else scope
-    if name in _OF_ALL:
-        return len(np.unique(owners))
+    return _find_units(case, range(case.classes), owners, scope, name)[0]
+
+
+def _find_units(case: Case, classes, owners, scope, name) -> tuple[int, str]:
+    """Return that number, and in words which ones they are."""
+    own = case.main if scope is None and name not in OF_CLASS else scope
+    if name == "accuracy":
+        return _count(case.labels >= 0, owners), ""
+    if name in _OF_ALL and not (name == "quadratic_kappa" and own is None):  # which rests on the classes far apart
+        sizes = {c: _count(case.labels == c, owners) for c in np.unique(case.labels).tolist()}
+        largest = max(sizes, key=sizes.get)
+        others = [c for c in range(case.classes) if c != largest]
+        words = f" of class {classes[others[0]]!r}" if len(others) == 1 else " outside the largest class"
+        return _count(case.labels != largest, owners), words
     if own is None:
-        return min(len(np.unique(owners[case.labels == c])) for c in np.unique(case.labels))
-    sides = {"sensitivity": case.labels == own, "specificity": case.labels != own}
-    sides = {name: sides[name]} if name in sides else sides
-    return min(len(np.unique(owners[rows])) for rows in sides.values())
+        part = OF_CLASS.get(name, name)
+        return min(
+            _find_units(case, classes, owners, c, "f1" if part == "quadratic_kappa" else part)
+            for c in np.unique(case.labels).tolist()
+        )
+    truth, guess, named = case.labels == own, case.predictions == own, f"class {classes[own]!r}"
+    sides = {
+        "sensitivity": [(truth, f" of {named}")],
+        "specificity": [(~truth, f" outside {named}")],
+        "ppv": [(guess, f" predicted as {named}")],
+        "npv": [(~guess, f" not predicted as {named}")],
+    }.get(name, [(truth, f" of {named}"), (~truth, f" outside {named}")])
+    return min((_count(rows, owners), words) for rows, words in sides)
 
 
-def _draw_chance(case: Case, scores, owners, draws, seed, split) -> np.ndarray:
+def _draw_chance(case: Case, owners, draws, seed, split) -> np.ndarray:
     rng = np.random.default_rng(seeds.derive(seed, "calibration", split))
-    confidence, outcome = pair(case.labels, scores, case.predictions, case.main)
+    confidence, outcome = pair(case.labels, case.scores, case.predictions, case.main)
     owners = np.arange(len(case.labels)) if owners is None else owners
     return chance_error(confidence, owners, draws, rng, outcome)
 
@@ -241,8 +356,8 @@ def _correct_error(value, draws, high, chance) -> dict:
     return found | {"low": 0.0, "note": note}
 
 
-def _explain(tables, case: Case, classes):
-    """Add a reason to each undefined metric, and a note to each mean that misses a class."""
+def _explain(tables, case: Case, classes, owners):
+    """Add a reason to each undefined metric, and notes: on how few images it rests, which class a mean misses."""
     present = np.unique(case.labels).tolist()
     absent = [name for c, name in enumerate(classes) if c not in present]
     for scope, table in tables.items():
@@ -250,9 +365,19 @@ def _explain(tables, case: Case, classes):
         for name, entry in table.items():
             if entry["value"] is None:
                 entry["reason"] = _find_reason(case, classes, own, name, present)
-            elif own is None and absent and name not in {"mcc", *_OF_ALL}:
-                note = f"Mean over the classes present; there is no image of {', '.join(map(repr, absent))}."
-                entry["note"] = " ".join([note, entry.get("note", "")]).strip()
+                continue
+            notes = [entry.get("note", ""), _note_few(case, classes, owners, scope, name)]
+            if own is None and absent and name not in _OF_ALL:
+                notes.insert(0, f"Mean over the classes present; there is no image of {', '.join(map(repr, absent))}.")
+            if said := " ".join(filter(None, notes)):
+                entry["note"] = said
+
+
+def _note_few(case: Case, classes, owners, scope, name) -> str:
+    units, which = _find_units(case, classes, owners, scope, name)
+    if units >= FEW_UNITS:
+        return ""
+    return f"It rests on {units} {_name_unit(owners) if units == 1 else _name_units(owners)}{which}."
 
 
 def _find_reason(case: Case, classes, own, name, present) -> str:

@@ -47,8 +47,10 @@ def effective_size(right: np.ndarray, owners: np.ndarray) -> float:
     The variance of the proportion is that of a ratio of group totals, and its inverse on the scale of the
     binomial variance is the effective size (Rao & Scott, Biometrics 1992, 48:577-585), at most the number of
     images. Few groups tell the variance only roughly: the size is multiplied by (z / t)^2 with one degree of
-    freedom less than there are groups (Korn & Graubard, Survey Methodology 1998, 24:193-201). Where all images
-    are right, or none is, the groups are counted instead, as if the images of each were one.
+    freedom less than there are groups (Korn & Graubard, Survey Methodology 1998, 24:193-201). Groups of unequal sizes
+    count as (sum s^2)^2 / sum s^4 groups, Satterthwaite's degrees of freedom where the images of a group are alike: ten
+    groups of one image and two of ten are not twelve but two. Where all images are right, or none is, the
+    groups are counted instead, as if the images of each were one.
 
     With the Wilson score it is what Saha, Miller & Wang (Int. J. Biostatistics 2016, 12(2)) and Franco et al.
     (J. Survey Statist. Methodol. 2019, 7:334-364) recommend. In 5,000 draws for each of 20 settings with 20 groups
@@ -73,7 +75,8 @@ def effective_size(right: np.ndarray, owners: np.ndarray) -> float:
     surplus = np.bincount(owners, right) - share * sizes
     variance = groups / (groups - 1) * (surplus**2).sum() / len(right) ** 2
     size = min(len(right), share * (1 - share) / variance) if variance > 0 else len(right)
-    return float(size * (Z_95 / t_95(groups - 1)) ** 2)
+    alike = (sizes.astype(float) ** 2).sum() ** 2 / (sizes.astype(float) ** 4).sum()
+    return float(size * (Z_95 / t_95(max(alike - 1, 1))) ** 2)
 
 
 def proportion(right: np.ndarray, owners: np.ndarray | None = None) -> dict:
@@ -102,6 +105,29 @@ def proportion(right: np.ndarray, owners: np.ndarray | None = None) -> dict:
     # All right stays all right: the product could miss the size by a rounding error.
     low, high = wilson(size if successes == trials else value * size, size)
     return {"value": value, "low": low, "high": high, "method": method}
+
+
+def harmonic_mean(truth: np.ndarray, guess: np.ndarray, owners: np.ndarray | None = None) -> dict:
+    """Return the F1 of a class with its interval.
+
+    F1 is 2 s / (1 + s), where s is the share of right ones among the images that are of the class or predicted as it: a
+    proportion, with Wilson's interval (Lam, Gopal & Qian, arXiv:2309.14621, the indirect Wilson interval).
+
+    Args:
+        truth: Whether each image is of the class, bool [n]; some must be.
+        guess: Whether each is predicted as it, bool [n].
+        owners: The number of the group of each image, int [n]; None where every image stands alone.
+
+    Returns:
+        `value`, `low`, `high` and `method`.
+
+    >>> harmonic_mean(np.array([True, True, False]), np.array([True, False, False]))["value"].__round__(3)
+    0.667
+    """
+    rows = truth | guess
+    found = proportion((truth & guess)[rows], None if owners is None else owners[rows])
+    turned = {end: 2 * found[end] / (1 + found[end]) for end in ("value", "low", "high")}
+    return {**turned, "method": f"{found['method']}, of 2 s / (1 + s) (Lam et al. 2023)"}
 
 
 def predictive_values(

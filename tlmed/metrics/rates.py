@@ -47,6 +47,7 @@ class Case:
 
     Attributes:
         labels: True classes, int [n].
+        scores: One column per class, float [n, k].
         predictions: Predicted classes, int [n].
         main: The positive one of two classes, None for more.
         classes: How many there are.
@@ -57,6 +58,7 @@ class Case:
     """
 
     labels: np.ndarray
+    scores: np.ndarray
     predictions: np.ndarray
     main: int | None
     classes: int
@@ -85,7 +87,7 @@ def make_case(labels: np.ndarray, scores: np.ndarray, predictions: np.ndarray, m
         confidence, outcome = pair(labels, scores, predictions, main)
         surplus = np.where(find_bins(confidence) == np.arange(BINS)[:, None], outcome - confidence, 0)
     rankings = tuple(_rank(labels == c, scores[:, c]) for c in range(k))
-    return Case(labels, predictions, main, k, rankings, losses, surplus, probable)
+    return Case(labels, scores, predictions, main, k, rankings, losses, surplus, probable)
 
 
 def _rank(positive, scores) -> Ranking:
@@ -120,10 +122,12 @@ def rate(case: Case, weights: np.ndarray, names: Collection[str] = METRICS) -> d
     >>> rate(case, np.array([[1.0], [1.0], [2.0]]), ["accuracy", "auc"])[None]["accuracy"].tolist()
     [0.5]
     """
-    confusion = _confuse(case, weights)
     present = np.unique(case.labels)
+    classwise, overall = {}, {}
     with np.errstate(invalid="ignore", divide="ignore"):  # 0 / 0 is undefined: nan
-        classwise = _rate_classes(confusion)
+        if set(names) - {*CALIBRATED, *RANKED}:
+            counts = _count(case, weights)
+            classwise, overall = _rate_classes(*counts), _rate_agreement(case, weights, *counts)
         if RANKED & set(names):
             ranked = [_rate_ranking(ranking, weights) for ranking in case.rankings]
             classwise |= {
@@ -131,9 +135,10 @@ def rate(case: Case, weights: np.ndarray, names: Collection[str] = METRICS) -> d
                 for name, found in zip(("auc", "average_precision"), zip(*ranked, strict=True), strict=True)
             }
         rows = present if case.main is None else [case.main]
-        overall = {name: found[rows].mean(axis=0) for name, found in classwise.items()}
-        overall["balanced_accuracy"] = classwise["sensitivity"][present if case.main is None else [0, 1]].mean(axis=0)
-        overall |= _rate_agreement(confusion)
+        overall |= {name: found[rows].mean(axis=0) for name, found in classwise.items()}
+        if "sensitivity" in classwise:
+            every = present if case.main is None else [0, 1]
+            overall["balanced_accuracy"] = classwise["sensitivity"][every].mean(axis=0)
         if set(CALIBRATED) & set(names):
             total = weights.sum(axis=0)
             # Not as a matrix product: its threads cost more than they save, and its sums depend on their number.
@@ -145,19 +150,31 @@ def rate(case: Case, weights: np.ndarray, names: Collection[str] = METRICS) -> d
     }
 
 
-def _confuse(case, weights) -> np.ndarray:
-    """Return the weight of each true and predicted class [k, k, d]."""
-    cells = case.labels * case.classes + case.predictions
-    confusion = np.zeros((case.classes**2, weights.shape[1]))
-    for cell in np.unique(cells):
-        confusion[cell] = weights[cells == cell].sum(axis=0)
-    return confusion.reshape(case.classes, case.classes, -1)
+def _count(case, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the weight of the images of each class, of those predicted as it, and of those of both, [k, d] each.
+
+    Not a table of each class by each: with 1,000 classes it would have a million cells for every draw.
+    """
+    right = case.labels == case.predictions
+    return tuple(
+        _add_up(case.classes, of[rows], weights[rows])
+        for of, rows in ((case.labels, slice(None)), (case.predictions, slice(None)), (case.labels, right))
+    )
 
 
-def _rate_classes(confusion) -> dict[str, np.ndarray]:
-    """Return what a confusion matrix tells of each class against the rest, [k, d] each."""
-    support, guessed, total = confusion.sum(axis=1), confusion.sum(axis=0), confusion.sum(axis=(0, 1))
-    hits = np.einsum("iid->id", confusion)
+def _add_up(classes, of, weights) -> np.ndarray:
+    """Return the sum of the weights [n, d] of each class, [classes, d]."""
+    order = np.argsort(of, kind="stable")
+    found, starts = np.unique(of[order], return_index=True)
+    sums = np.zeros((classes, weights.shape[1]))
+    if len(found):
+        sums[found] = np.add.reduceat(weights[order], starts, axis=0)
+    return sums
+
+
+def _rate_classes(support, guessed, hits) -> dict[str, np.ndarray]:
+    """Return what counts tell of each class against the rest, [k, d] each."""
+    total = support.sum(axis=0)
     correct = total - support - guessed + hits
     both = (support > 0) & (support < total)  # of one kind of image alone a predictive value says nothing
     return {
@@ -169,21 +186,21 @@ def _rate_classes(confusion) -> dict[str, np.ndarray]:
     }
 
 
-def _rate_agreement(confusion) -> dict[str, np.ndarray]:
-    """Return what a confusion matrix tells of all classes together, [d] each."""
-    k = len(confusion)
-    support, guessed, total = confusion.sum(axis=1), confusion.sum(axis=0), confusion.sum(axis=(0, 1))
-    hits = np.einsum("iid->d", confusion)
+def _rate_agreement(case, weights, support, guessed, hits) -> dict[str, np.ndarray]:
+    """Return what counts tell of all classes together, [d] each."""
+    total, right = support.sum(axis=0), hits.sum(axis=0)
     expected = (support * guessed).sum(axis=0)
     spread = [total**2 - (margin**2).sum(axis=0) for margin in (support, guessed)]
-    distance = (np.arange(k)[:, None] - np.arange(k)) ** 2
-    apart = np.einsum("ij,ijd->d", distance, confusion) * total / np.einsum("ij,id,jd->d", distance, support, guessed)
+    places = np.arange(len(support))[:, None]
+    apart = np.einsum("n,nd->d", (case.labels - case.predictions).astype(float) ** 2, weights)
+    means, squares = ([(places**power * margin).sum(axis=0) for margin in (support, guessed)] for power in (1, 2))
+    apart_by_chance = (squares[0] + squares[1]) * total - 2 * means[0] * means[1]
     varied = spread[0] > 0  # where all images are of one class, agreement by chance is all there is
     return {
-        "accuracy": hits / total,
-        "mcc": (hits * total - expected) / np.sqrt(spread[0] * spread[1]),
-        "kappa": np.where(varied, (hits * total - expected) / (total**2 - expected), np.nan),
-        "quadratic_kappa": np.where(varied, 1 - apart, np.nan),
+        "accuracy": right / total,
+        "mcc": (right * total - expected) / np.sqrt(spread[0] * spread[1]),
+        "kappa": np.where(varied, (right * total - expected) / (total**2 - expected), np.nan),
+        "quadratic_kappa": np.where(varied, 1 - apart * total / apart_by_chance, np.nan),
     }
 
 

@@ -1,0 +1,98 @@
+"""Intervals of numbers made of others: means over classes, differences, agreement; from the parts' own intervals."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from tlmed.metrics.proportions import effective_size
+
+
+def combine(
+    entries: Sequence[Mapping],
+    influences: Iterable[np.ndarray],
+    signs: Sequence[float],
+    owners: np.ndarray | None = None,
+) -> tuple[float, float]:
+    """Return the interval of a weighted sum from the intervals of its parts.
+
+    The squared distances to the bounds add up, as variances do, with the correlations of the parts (MOVER: Zou &
+    Donner, Statistics in Medicine 2008, 27:1693-1702; for two independent proportions it is method 10 of Newcombe,
+    Statistics in Medicine 1998, 17:873-890). A part that does not vary in the sample, such as a class whose five
+    images are all right, so counts with the width of its own interval and not with none. The correlations come from
+    what each image, or group, adds to the parts; parts that do not vary are taken as independent. The work grows with
+    the number of parts, not with its square.
+
+    Args:
+        entries: `value`, `low` and `high` of each part.
+        influences: What each image adds to each part, float [n] each.
+        signs: The weight of each part in the sum.
+        owners: The number of the group of each image, int [n]; None where every image stands alone.
+
+    >>> parts = [{"value": 1.0, "low": 0.566, "high": 1.0}, {"value": 0.8, "low": 0.711, "high": 0.867}]
+    >>> [round(bound, 2) for bound in combine(parts, [np.zeros(105)] * 2, [0.5, 0.5])]
+    [0.68, 0.93]
+    """
+    value = sum(sign * entry["value"] for sign, entry in zip(signs, entries, strict=True))
+    sums, rest = [0.0, 0.0], [0.0, 0.0]  # towards the lower and the upper bound
+    for entry, influence, sign in zip(entries, influences, signs, strict=True):
+        ways = entry["value"] - entry["low"], entry["high"] - entry["value"]
+        totals = influence if owners is None else np.bincount(owners, influence)
+        size = math.sqrt(float(totals @ totals))
+        for end, way in enumerate(ways if sign > 0 else ways[::-1]):
+            if size < 1e-12:
+                rest[end] += (sign * way) ** 2
+            else:
+                sums[end] = sums[end] + sign * way / size * totals
+    low, high = (math.sqrt(float(np.sum(np.square(part))) + more) for part, more in zip(sums, rest, strict=True))
+    return value - low, value + high
+
+
+def draw_rates(
+    positive: np.ndarray, predicted: np.ndarray, owners: np.ndarray | None, draws: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw the prevalence, sensitivity and specificity that two classes' predictions leave possible.
+
+    Each from its beta distribution with Jeffreys's prior, whose intervals of a proportion cover as they say for few
+    images too, and where all are right (Brown, Cai & DasGupta, Statistical Science 2001, 16:101-133). Where groups
+    have several images, effective sizes take the place of the numbers of images.
+
+    Args:
+        positive: Whether each image is positive, bool [n]; both kinds must occur.
+        predicted: Whether each is predicted to be, bool [n].
+        owners: The number of the group of each image, int [n]; None where every image stands alone.
+        draws: How many.
+        rng: Decides them.
+
+    Returns:
+        Three times float [draws].
+
+    >>> positive = np.arange(100) < 30
+    >>> rates = draw_rates(positive, positive, None, 1000, np.random.default_rng(0))
+    >>> [round(float(np.median(rate)), 2) for rate in rates]
+    [0.31, 0.99, 1.0]
+    """
+    found = []
+    for among, right in ((positive | True, positive), (positive, predicted), (~positive, ~predicted)):
+        size = float(among.sum()) if owners is None else effective_size(right[among], owners[among])
+        hits = right[among].mean() * size
+        found.append(rng.beta(hits + 0.5, size - hits + 0.5, draws))
+    return tuple(found)
+
+
+def agree(prevalence: np.ndarray, sensitivity: np.ndarray, specificity: np.ndarray) -> dict[str, np.ndarray]:
+    """Return Cohen's kappa (of two classes the quadratic one too) and Matthews's correlation for given rates.
+
+    >>> {name: float(value) for name, value in agree(0.5, 0.75, 0.75).items()}
+    {'kappa': 0.5, 'quadratic_kappa': 0.5, 'mcc': 0.5}
+    """
+    right = prevalence * sensitivity + (1 - prevalence) * specificity
+    guessed = prevalence * sensitivity + (1 - prevalence) * (1 - specificity)
+    expected = prevalence * guessed + (1 - prevalence) * (1 - guessed)
+    kappa = (right - expected) / (1 - expected)
+    spread = prevalence * (1 - prevalence) * guessed * (1 - guessed)
+    return {
+        "kappa": kappa,
+        "quadratic_kappa": kappa,
+        "mcc": prevalence * (1 - prevalence) * (sensitivity + specificity - 1) / np.sqrt(spread),
+    }
