@@ -10,6 +10,7 @@ from PIL import Image
 
 from tlmed.data import archives, load, open_source
 from tlmed.errors import InputError
+from tlmed.trust import trusting
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
@@ -426,6 +427,43 @@ BUILDERS = {
     "no_test": {"splits": {"train": (0, 20), "validation": (40, 4)}},
     "no_label": {"splits": {"train": (0, 2)}, "features": {"image": tfds.features.Image()}},
 }
+
+
+@pytest.mark.parametrize("name", ["kaggle:moles", "huggingface:mnist", "a-b:c/config:1.0.0", "mlds:Moles/x=1"])
+def test_code_of_a_namespace_is_not_downloaded(name, monkeypatch):
+    def run(*arguments, **options):
+        pytest.fail("TFDS was asked")
+
+    monkeypatch.setattr(tfds, "builder", run)
+    (fault,) = faults(f"tfds:{name}")
+    assert f"which only --trust allows. Received: data=tfds:{name}, of the namespace '{name.split(':')[0]}'" in fault
+
+
+def test_code_of_a_namespace_is_run_where_it_is_trusted(tmp_path, monkeypatch):
+    made = small_builder(**BUILDERS["single"])(data_dir=tmp_path)
+    monkeypatch.setattr(tfds, "builder", lambda name, **options: made)
+    with trusting():
+        assert len(open_source("tfds:kaggle:moles")) == 24
+    assert "--trust" in faults("tfds:kaggle:moles")[0]
+
+
+def test_features_of_a_prepared_data_set_import_nothing(tmp_path, monkeypatch):
+    """TFDS imports the module of a feature's class, whatever it is, to read what another machine has prepared."""
+    made = small_builder(**BUILDERS["single"])(data_dir=tmp_path)
+    made.download_and_prepare()
+    name = f"tfds:small/data_dir={tmp_path}"
+    assert len(open_source(name)) == 24
+    (tmp_path / "foreign_code.py").write_text("raise SystemError('it ran')")
+    monkeypatch.syspath_prepend(tmp_path)
+    (file,) = tmp_path.rglob("features.json")
+    sound = file.read_text()
+    for key in ("pythonClassName", "python\\u0043lassName"):
+        odd = sound.replace("tensorflow_datasets.core.features.text_feature.Text", "foreign_code.Text")
+        file.write_text(odd.replace("pythonClassName", key))
+        (fault,) = faults(name)
+        assert "names foreign_code.Text" in fault
+        with trusting(), pytest.raises(SystemError, match="it ran"):
+            open_source(name)
 
 
 @pytest.fixture

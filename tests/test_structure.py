@@ -10,6 +10,7 @@ ORDER = (
         "errors",
         "words",
         "regular_files",
+        "trust",
         "seeds",
         "quiet",
         "voice",

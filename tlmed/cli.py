@@ -17,6 +17,7 @@ from tlmed import __version__, stopping
 from tlmed.errors import InputError, Interrupted, RunFailed, TlmedError
 from tlmed.recipe import STRATEGIES, find_recipe, override, read_recipe, read_text, shipped_recipes, summary, to_source
 from tlmed.rundir import check_targets, write_text
+from tlmed.trust import trusting
 from tlmed.voice import Voice
 
 UNFINISHED = 3
@@ -76,6 +77,20 @@ def _force(command):
     return click.option("--force", is_flag=True, help="Write over files that the same command made earlier.")(command)
 
 
+def _trust(command):
+    def allow(context, option, given):
+        if given:
+            context.with_resource(trusting())
+
+    return click.option(
+        *("--trust", "trust"),
+        is_flag=True,
+        expose_value=False,
+        callback=allow,
+        help="Run code that a TensorFlow data set brings along.",
+    )(command)
+
+
 def _recipe_options(command):
     """Add the argument and the options of every command that takes a recipe."""
     for decorate in (
@@ -89,7 +104,7 @@ def _recipe_options(command):
         click.argument("recipe"),
     ):
         command = decorate(command)
-    return _debug(command)
+    return _debug(_trust(command))
 
 
 def _load(recipe, data, settings, positive, strategy, seed):
@@ -186,6 +201,7 @@ def _new_recipe(path: Path, name: str, option: str) -> Path:
 @click.option("--prevalence", type=SHARE, help="The share of positives for predictive values.")
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and list them.")
 @_force
+@_trust
 @_debug
 def evaluate(run, data, moved, predictions, out, positive, prevalence, skip_bad, force):
     """Score RUN on its test images again, or on other data, or score a file of predictions.
@@ -324,6 +340,7 @@ def _compare(runs, out, force) -> list[str]:
 @click.option("--summary", type=click.Path(path_type=Path), help="Write the comparison as Markdown.")
 @click.option("--trust-mtime", is_flag=True, help="Read no image again whose size and time of change are known.")
 @_force
+@_trust
 @_debug
 def reproduce(lock, check, quick, level, tolerance, data, weights, recipe, out, junit, summary, trust_mtime, force):
     """Train again what RUN or LOCK (a lock.json) holds, and compare; exit 1 where a result moved.

@@ -8,6 +8,7 @@ https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 
 import contextlib
 import io
+import json
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,14 +16,20 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core import naming
+from tensorflow_datasets.core.utils.file_utils import list_data_dirs
 
 import tlmed.data.phantoms  # noqa: F401  registers the builder tlmed_phantoms
 from tlmed.data.table import Table, make_table
 from tlmed.errors import InputError, did_you_mean
+from tlmed.regular_files import read_regular
 from tlmed.rundir import SPLIT_NAMES
+from tlmed.trust import is_trusting
 from tlmed.words import listed
 
 GROUP_FEATURES = ("group", "patient", "patient_id")
+_CLASS_NAMES = ("pythonClassName", "python_class_name", "type")  # of a feature, in each version of `features.json`
+_LONGEST = 2**26  # bytes of a `features.json`
 _DOWNLOAD_ERRORS = (
     *(OSError, AssertionError, ImportError, ValueError, tf.errors.OpError),
     *(tfds.core.download.util.DownloadError, tfds.core.download.extractor.ExtractError),
@@ -76,7 +83,8 @@ def open_builder(name: str) -> Table:
         The table.
 
     Raises:
-        InputError: There is no such data set, it can't be had, or it is no image classification.
+        InputError: There is no such data set, it can't be had, it is no image classification, or it brings code along
+            outside of `tlmed.trust.trusting`.
     """
     builder = _prepare(_find(name), name)
     image, label, group = _features(builder.info, name)
@@ -102,6 +110,8 @@ def open_builder(name: str) -> Table:
 
 def _find(name: str) -> tfds.core.DatasetBuilder:
     """Return the builder, without asking any server for it."""
+    if not is_trusting() and (fault := _find_foreign_code(name)):
+        raise InputError(fault)
     try:
         return tfds.builder(name, try_gcs=False)
     except tfds.core.registered.DatasetNotFoundError as error:
@@ -115,6 +125,44 @@ def _find(name: str) -> tfds.core.DatasetBuilder:
             "`tfds:NAME` must name a data set, its config and its version as TensorFlow Datasets knows them. "
             f"Received: data=tfds:{name}: {_first_line(error)}"
         ) from error
+
+
+def _find_foreign_code(name: str) -> str:
+    """Say which code that is not installed with TFDS a data set would run; nothing where it runs none."""
+    try:
+        full, arguments = naming.parse_builder_name_kwargs(name)
+    except ValueError:
+        return ""  # which `tfds.builder` explains
+    if full.namespace:
+        return (
+            "`tfds:NAME` must name a data set whose code is installed with TensorFlow Datasets; code of a NAMESPACE is "
+            "downloaded and run, which only --trust allows. "
+            f"Received: data=tfds:{name}, of the namespace '{full.namespace}'."
+        )
+    folders = [Path(folder) / full.name for folder in list_data_dirs(arguments.get("data_dir"))]
+    for file in (file for folder in folders for file in sorted(folder.rglob("features.json"))):
+        try:
+            foreign = _find_foreign_classes(read_regular(file, _LONGEST))
+        except (OSError, ValueError, RecursionError):
+            continue  # which TFDS explains, if it is this one that is read
+        if foreign:
+            return (
+                "The features of a prepared data set must be classes of TensorFlow Datasets; other modules are "
+                f"imported, which only --trust allows. Received: data=tfds:{name}, where {file} names "
+                f"{listed(foreign, 3)}."
+            )
+    return ""
+
+
+def _find_foreign_classes(content: bytes) -> list[str]:
+    """Return the classes that a `features.json` names and TFDS does not bring: it would import their modules."""
+    found = set()
+
+    def note(pairs: list[tuple[str, object]]) -> None:
+        found.update(value for name, value in pairs if name in _CLASS_NAMES and isinstance(value, str) and "." in value)
+
+    json.loads(content, object_pairs_hook=note)
+    return sorted(name for name in found if not name.startswith("tensorflow_datasets."))
 
 
 def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> tfds.core.DatasetBuilder:
