@@ -8,13 +8,14 @@ import re
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from tlmed import rundir
+from tlmed import comparison, report, rundir
 from tlmed.errors import InputError
 from tlmed.evaluation import plots
 from tlmed.evaluation.explanations import draw_panel
@@ -40,8 +41,9 @@ from tlmed.report.calibration import show_calibration
 from tlmed.report.checklist import AUTHOR, ITEMS
 from tlmed.report.curves import show_curves
 from tlmed.report.decisions import show_operating_point
+from tlmed.report.degrees import show_degrees
 from tlmed.report.examples import show_examples
-from tlmed.report.glossary import TERMS
+from tlmed.report.glossary import TERMS, WORDS
 from tlmed.report.story import name_weakest
 from tlmed.run.averages import write_averages
 from tlmed.rundir import RunDir
@@ -597,6 +599,13 @@ def test_an_interval_that_holds_every_value_is_marked(tmp_path):
     assert "0.001 to 1.000 <" in page
 
 
+def test_no_word_is_explained_that_no_page_uses():
+    folders = (Path(report.__file__).parent, Path(comparison.__file__).parent)
+    files = [file for folder in folders for file in folder.glob("*.py") if file.name != "glossary.py"]
+    source = "".join(file.read_text() for file in files)
+    assert set(WORDS) == set(re.findall(r"explain\(['\"](\w+)['\"]", source))
+
+
 def test_every_metric_and_every_word_that_a_page_links_is_explained_on_it(tmp_path):
     assert set(METRICS) <= set(TERMS)
     for i, classes in enumerate((("benign", "malignant"), ("benign", "malignant", "normal"))):
@@ -897,8 +906,8 @@ def test_optional_keys_and_files_may_be_missing(tmp_path):
 @pytest.mark.parametrize(
     ("start", "words"),
     [
-        ("previous", "Each degree behind the first started from the best epoch of the one before it."),
-        ("pretrained", "Each degree behind the first started anew from the pretrained weights, with the trained head."),
+        ("previous", "Each degree after the first started from the best epoch of the one before it."),
+        ("pretrained", "Each degree after the first started anew from the pretrained weights, with the trained head."),
     ],
 )
 def test_degrees_say_how_they_were_chosen_and_how_they_began(tmp_path, start, words):
@@ -935,6 +944,42 @@ def test_the_last_degree_is_not_called_chosen(tmp_path):
     edit(folder / "recipe.json", lambda content: content.update(keep="last"))
     text = Reader(write_report(folder).read_text()).text
     assert "The last degree is the result, as the recipe says; no score had a part in it." in text
+
+
+@pytest.mark.parametrize("monitor", ["val_auc", "val_loss"])
+def test_test_scores_stand_beside_validation_only_where_the_recipe_asks_for_them(tmp_path, monitor):
+    folder = write_run(tmp_path / "run")
+    write_degrees(folder)
+    edit(folder / "recipe.json", lambda content: content.update(monitor=monitor, score_degrees=True))
+    assert "Test AUC" in Reader(show_degrees(read_content(folder))).text
+    edit(folder / "recipe.json", lambda content: content.update(score_degrees=False))
+    hidden = show_degrees(read_content(folder))
+    assert "Test" not in Reader(hidden).text
+    assert "test AUC" not in hidden
+    for empty in ({"test_auc": "", "test_accuracy": ""}, {}):
+        figure = plots.score_by_degree(write_degrees(folder, **empty), monitor)
+        names = [name for axes in figure.axes for name in axes.get_legend_handles_labels()[1]]
+        assert ("test AUC" in names) == (not empty)
+
+
+@pytest.mark.parametrize("k", [20, 21])
+def test_many_classes_show_the_weakest_and_fold_the_rest(tmp_path, k):
+    classes = [f"class {i}" for i in range(k)]
+    folder = write_run(tmp_path / "run", classes)
+    page = write_report(folder).read_text()
+    assert ("All 21 classes</summary>" in page) == (k > 20)
+    assert ("Each of 21 classes</summary>" in page) == (k > 20)
+    assert "class 9, class 10, class 11 and" in page
+    scored = json.loads((folder / "metrics.json").read_text())["per_class"]
+    sensitivities = {label: entry["sensitivity"]["value"] for label, entry in scored.items()}
+    if k > 20:
+        table = page.split("with the lowest sensitivity:</p>")[1].split("</table>")[0]
+        shown = re.findall(r"<tr><td>(class \d+)</td>", table)
+        assert [sensitivities[label] for label in shown] == sorted(sensitivities.values())[:10]
+    alt = re.search('alt="(Confusion matrix [^"]*)"', page)[1]
+    assert f"predicted as one of {k} classes" in alt
+    assert "Most often taken for another one:" in alt
+    assert len(alt) < 600
 
 
 def test_degrees_without_every_score_are_shown(tmp_path):
@@ -1133,11 +1178,11 @@ def test_learning_curves_of_many_phases_name_some_of_them():
 def test_roc_curves_are_one_per_class_or_the_positive_ones(k, curves):
     predictions = make_predictions([f"_{i}$" for i in range(k)])
     axes = plots.roc_curves(predictions, "test").axes[0]
-    assert len(axes.lines) == curves + 1  # and chance
     named = min(curves, plots.MOST_CURVES)
+    assert len(axes.lines) == named + 1  # and chance
+    assert sum(len(others.get_segments()) for others in axes.collections if k > 3) == curves - named
     assert len(axes.get_legend().texts) == named
-    coloured = [line for line in axes.lines[1:] if not line.get_label().startswith("_child")]
-    assert len({(line.get_color(), line.get_linestyle()) for line in coloured}) == len(coloured) == named
+    assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines[1:]}) == named
     test = predictions.of("test")
     areas = sorted(binary_auc(test.labels == i, test.scores[:, i]) for i in range(k))[:named]
     if k > 2:

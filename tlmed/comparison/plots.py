@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from tlmed.comparison.traits import APPROACHES
 from tlmed.comparison.words import say_difference, say_score
-from tlmed.evaluation.plots import COLOURS, LINES, MOST_CURVES, area_of, literal, tidy
+from tlmed.evaluation.plots import COLOURS, LINES, MOST_CURVES, UNNAMED, area_of, literal, tidy
 from tlmed.evaluation.predictions import Predictions
 from tlmed.metrics import macro_auc, roc_curve
 
@@ -101,7 +101,7 @@ def draw_curves(names: Sequence[str], tests: Sequence[Predictions], columns: Seq
         for place in reversed(ranks):  # the best on top
             if area_of(tests[place], column) is None:
                 continue
-            line, colour = styles.get(place, ("-", "#BBBBBB"))
+            line, colour = styles.get(place, ("-", UNNAMED))
             curve = roc_curve(tests[place].labels == column, tests[place].scores[:, column])
             axes.plot(*curve, color=colour, linestyle=line, linewidth=1.6 if place in styles else 0.7)
         tidy(axes, xlabel="1 - specificity", ylabel="sensitivity")

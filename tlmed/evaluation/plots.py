@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -41,9 +42,11 @@ _STRATEGIES = {
     "none": ("act on none", "#000000", ":"),
 }
 _MOST_TICKS = 14  # that stand beside each other without touching
+UNNAMED = "#BBBBBB"  # curves of many, that have no colour of their own
 MOST_CURVES = 8  # of classes that have a colour and a name in a picture
 MOST_BANDS = 3  # that can lie over each other
 _RATES = np.linspace(0, 1, 201)  # at which a band is drawn
+MOST_NAMED = 60  # classes of a confusion matrix that have a name beside it
 _LARGEST_WRITTEN = 20  # classes of a confusion matrix whose numbers can still be read
 
 
@@ -73,7 +76,7 @@ def learning_curves(history: Sequence[Mapping]) -> Figure:
 
 
 def score_by_degree(degrees: Sequence[Mapping], monitor: str = "val_auc") -> Figure:
-    """Draw the validation score and the test AUC against the degree of fine-tuning, and mark the kept degree.
+    """Draw the validation score, and the test AUC if there is one, against the degree; mark the kept degree.
 
     A monitored loss gets a panel of its own, for its scale is another.
 
@@ -85,7 +88,8 @@ def score_by_degree(degrees: Sequence[Mapping], monitor: str = "val_auc") -> Fig
     >>> score_by_degree([{**row, "val_auc": "0.9", "test_auc": "0.8"}]).axes[0].get_legend_handles_labels()[1]
     ['validation AUC', 'test AUC', 'kept']
     """
-    panels = (("val_loss",), ("test_auc",)) if monitor == "val_loss" else ((monitor, "test_auc"),)
+    tested = ("test_auc",) if any(row.get("test_auc") for row in degrees) else ()
+    panels = (("val_loss",), *(tested and (tested,))) if monitor == "val_loss" else ((monitor, *tested),)
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     unit = "block" if all(row["unit"] == "block" for row in degrees) else "layer"
     places = _place_degrees([int(row[f"{unit}s"]) for row in degrees])
@@ -112,18 +116,19 @@ def roc_curves(predictions: Predictions, split: str = "test", positive: str | No
         split: The split to draw.
         positive: The positive of two classes, by default the second in sorted order.
     """
-    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
     owners = find_clusters(predictions.of(split).groups)
     drawn = [
         (binary_auc(truth, scores), name, (truth, scores))
         for name, truth, scores in _list_curves(predictions, split, positive)
     ]
     drawn = [each for each in drawn if each[0] is not None]  # of one class only there is no curve
-    for area, name, (truth, scores), style in _give_styles(drawn):
-        label = f"AUC {area:.3f}  {literal(name)}" if name else None
-        axes.plot(*roc_curve(truth, scores), label=label, **style)
+    figure = Figure(figsize=_size_curves(drawn), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
+    named, others = _choose_named(drawn)
+    _draw_others(axes, [roc_curve(*curve) for _, _, curve in others])
+    for (area, name, (truth, scores)), style in zip(named, _list_styles(), strict=False):
+        axes.plot(*roc_curve(truth, scores), label=f"AUC {area:.3f}  {literal(name)}", **style)
         if len(drawn) <= MOST_BANDS:
             low, high = roc_band(truth, scores, _RATES, owners)
             axes.fill_between(_RATES, low, high, color=style["color"], alpha=0.15, linewidth=0)
@@ -208,17 +213,20 @@ def precision_recall_curves(predictions: Predictions, split: str = "test", posit
         split: The split to draw.
         positive: The positive of two classes, by default the second in sorted order.
     """
-    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
-    axes = figure.subplots()
     drawn = []
     for name, truth, scores in _list_curves(predictions, split, positive):
         if truth.any():  # else there is no recall
             recall, precision = precision_recall(truth, scores)
             area = float((np.diff(recall) * precision[1:]).sum())
             drawn.append((area, name, (recall, precision, truth.mean())))
-    for area, name, (recall, precision, share), style in _give_styles(drawn):
-        label = f"AP {area:.3f}  {literal(name)}" if name else None
-        axes.step(recall, precision, where="pre", label=label, **style)
+    figure = Figure(figsize=_size_curves(drawn), layout="constrained")
+    axes = figure.subplots()
+    named, others = _choose_named(drawn)
+    _draw_others(
+        axes, [(np.repeat(recall, 2)[:-1], np.repeat(precision, 2)[1:]) for *_, (recall, precision, _) in others]
+    )
+    for (area, name, (recall, precision, share)), style in zip(named, _list_styles(), strict=False):
+        axes.step(recall, precision, where="pre", label=f"AP {area:.3f}  {literal(name)}", **style)
         axes.axhline(share, color=style["color"], linestyle=":", linewidth=0.9)
     tidy(axes, xlabel="recall (sensitivity)", ylabel="precision (positive predictive value)")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
@@ -304,16 +312,18 @@ def confusion_matrix(evaluation: Mapping) -> Figure:
     counts = np.array(evaluation["confusion"])
     names = [literal(name) for name in evaluation["classes"]]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = min(2.4 + 0.75 * len(names), 14)
+    side = min(2.4 + 0.75 * len(names), 14) if len(names) <= MOST_NAMED else 7
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(shares, cmap=BLUES, vmin=0, vmax=1)
     small = len(names) <= _LARGEST_WRITTEN
-    ticks = range(len(names))
-    axes.set_xticks(ticks, names, rotation=0 if max(map(len, names)) <= 9 and len(names) < 6 else 90)
+    ticks = range(len(names)) if len(names) <= MOST_NAMED else ()
+    names = [names[i] for i in ticks]
+    axes.set_xticks(ticks, names, rotation=0 if max(map(len, names), default=0) <= 9 and len(names) < 6 else 90)
     axes.set_yticks(ticks, names)
     axes.tick_params(length=0, labelsize="medium" if small else "x-small")
-    axes.set(xlabel="predicted class", ylabel="true class")
+    order = "" if names else ", in their order"
+    axes.set(xlabel=f"predicted class{order}", ylabel=f"true class{order}")
     axes.spines[:].set_visible(False)
     for (row, column), count in np.ndenumerate(counts) if small else ():
         colour = "white" if shares[row, column] > 0.9 else "black"
@@ -353,17 +363,28 @@ def _list_curves(predictions, split, positive) -> Iterator[tuple[str, np.ndarray
         yield chosen.classes[column], chosen.labels == column, chosen.scores[:, column]
 
 
-def _give_styles(drawn) -> Iterator[tuple]:
-    """Yield area, name, curve and style of curves; of many those of the largest areas are grey and have no name."""
-    styles = itertools.cycle(itertools.product(LINES, COLOURS))
-    named = {name for _, name, _ in sorted(drawn, key=lambda each: each[0])[:MOST_CURVES]}
-    # The grey ones first, so that they lie below the others.
-    for area, name, curve in sorted(drawn, key=lambda each: each[1] in named):
-        if name not in named:
-            yield area, "", curve, {"color": "#BBBBBB", "linewidth": 0.7}
-            continue
-        line, colour = next(styles)
-        yield area, name, curve, {"color": colour, "linestyle": line, "linewidth": 1.8}
+def _size_curves(drawn) -> tuple[float, float]:
+    """Return the size of a square picture with room for its legend below, in inches."""
+    return 4.6, 4.2 + 0.19 * min(len(drawn), MOST_CURVES)
+
+
+def _choose_named(drawn: Sequence[tuple]) -> tuple[list[tuple], list[tuple]]:
+    """Divide curves, each an area, a name and more, into those of the smallest areas, in order, and all others."""
+    least = sorted(range(len(drawn)), key=lambda place: drawn[place][0])[:MOST_CURVES]
+    return [drawn[place] for place in sorted(least)], [drawn[i] for i in sorted(set(range(len(drawn))) - set(least))]
+
+
+def _list_styles() -> Iterator[dict]:
+    for line, colour in itertools.product(LINES, COLOURS):
+        yield {"color": colour, "linestyle": line, "linewidth": 1.8}
+
+
+def _draw_others(axes, curves: Sequence[tuple]):
+    """Draw curves without a name as one object: a thousand of them would take a minute."""
+    if not curves:
+        return
+    lines = [np.column_stack(curve) for curve in curves]
+    axes.add_collection(LineCollection(lines, colors=UNNAMED, linewidths=0.7, zorder=1.5), autolim=False)
 
 
 def _draw_curve(axes, history, name, colour, line):

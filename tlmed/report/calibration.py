@@ -15,8 +15,8 @@ from tlmed.report.words import name_metric, number
 from tlmed.words import count, join_names
 
 _EXPLAINED = (
-    "Each point is a tenth of the scale: how likely the network said it was, and how often it came true. Below, how "
-    "many images that is; a point of few images says little."
+    f"{explain('reliability')}: each point is a tenth of the scale: how likely the network said it was, and how often "
+    "it came true. Below, how many images that is; a point of few images says little."
 )
 
 

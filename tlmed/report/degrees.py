@@ -5,10 +5,18 @@ from collections.abc import Mapping, Sequence
 from tlmed.evaluation import plots
 from tlmed.evaluation.page import picture, table, text
 from tlmed.report.content import Content
+from tlmed.report.glossary import explain
 from tlmed.report.words import duration, enumerate_names, name_metric
 from tlmed.words import count
 
-_SCORES = ("val_loss", "val_accuracy", "val_auc", "test_accuracy", "test_auc")
+_SCORES = {
+    "val_loss": "Val loss",
+    "val_accuracy": "Val acc.",
+    "val_auc": "Val AUC",
+    "test_accuracy": "Test acc.",
+    "test_auc": "Test AUC",
+}
+_OF_TEST = ("test_accuracy", "test_auc")
 _STARTS = {
     "previous": "from the best epoch of the one before it",
     "pretrained": "anew from the pretrained weights, with the trained head",
@@ -17,18 +25,28 @@ _STARTS = {
 
 def show_degrees(content: Content) -> str:
     """Return score against degree, as a picture and a table of HTML; nothing where there is one phase or none."""
-    rows = content.degrees
+    rows = _hide_test(content)
     if not rows:
         return ""
     monitor = content.recipe.get("monitor", "val_auc")
     kept = ", ".join(row["phase"] for row in rows if row["kept"] == "yes")
     alt = (
-        f"{name_metric(monitor)} and test AUC of {count(len(rows), 'degree')} of fine-tuning, "
+        f"{name_metric(monitor)}{' and test AUC' if rows[0]['test_auc'] else ''} of {count(len(rows), 'degree')} of "
+        "fine-tuning, "
         f"from {_name_thawed(rows[0])} thawed to {_name_thawed(rows[-1])}; kept: {kept}"
     )
     drawn = picture(plots.score_by_degree(rows, monitor), alt, "Score against degree of fine-tuning")
     choice = f"<p>{_say_choice(content.recipe, monitor)} {_say_starts(rows)}</p>"
     return choice + drawn + _tabulate(rows)
+
+
+def _hide_test(content) -> list[dict]:
+    """Return the degrees without test scores, unless the recipe asks for a comparison of degrees on test images.
+
+    Seen beside the validation scores they invite one to choose by them. A recipe of an older tlmed does not say.
+    """
+    hidden = {} if content.recipe.get("score_degrees", True) else dict.fromkeys(_OF_TEST, "")
+    return [{**row, **hidden} for row in content.degrees]
 
 
 def _say_choice(recipe, monitor) -> str:
@@ -41,14 +59,14 @@ def _say_choice(recipe, monitor) -> str:
 
 
 def _say_starts(rows: Sequence[Mapping]) -> str:
-    """Say how the degrees behind the first one began."""
+    """Say how the degrees after the first one began."""
     begun = {}
     for row in rows[1:]:
         begun.setdefault(row["start"], []).append(row["phase"])
     if len(begun) == 1:
-        return f"Each degree behind the first started {text(_describe_start(*begun))}."
+        return f"Each degree after the first started {text(_describe_start(*begun))}."
     parts = [f"{enumerate_names(names)} {text(_describe_start(start))}" for start, names in begun.items()]
-    return f"The degrees behind the first started: {'; '.join(parts)}." if parts else ""
+    return f"The degrees after the first started: {'; '.join(parts)}." if parts else ""
 
 
 def _describe_start(start) -> str:
@@ -56,21 +74,21 @@ def _describe_start(start) -> str:
 
 
 def _tabulate(rows) -> str:
+    shown = [name for name in _SCORES if any(row[name] for row in rows)]
     cells = [
         (
             text(row["phase"]) + ("<br><small>kept</small>" if row["kept"] == "yes" else ""),
             f"{text(_name_thawed(row))}<br><small>{_describe_share(row)}</small>",
             f"{int(row['trainable_parameters']):,}",
             f"{text(row['best_epoch'])} of {text(row['epochs'])}",
-            *(f"{float(row[name]):.3f}" if row[name] else "" for name in _SCORES),
+            *(f"{float(row[name]):.3f}" if row[name] else "" for name in shown),
             duration(float(row["seconds"])),
         )
         for row in rows
     ]
-    scores = ("Val loss", "Val acc.", "Val AUC", "Test acc.", "Test AUC")
-    head = ("Degree", "Thawed", "Trainable", "Best epoch", *scores, "Time")
-    meaning = "<p><small>Percentages: the fine-tuning ratio, the share of the backbone's weighted layers.</small></p>"
-    return table(head, cells) + meaning
+    head = ("Degree", "Thawed", "Trainable", "Best epoch", *(_SCORES[name] for name in shown), "Time")
+    ratio = explain("fine_tuning_ratio", "fine-tuning ratio")
+    return table(head, cells) + f"<p><small>Percentages: the {ratio}, of the backbone's weighted layers.</small></p>"
 
 
 def _name_thawed(row) -> str:

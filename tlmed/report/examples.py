@@ -71,7 +71,7 @@ def _take_turns(examples, files) -> Iterator[tuple[dict, Path]]:
 
 
 def _show_while_room(turns, metrics) -> dict[str, list[str]]:
-    """Return pictures by kind, in turn, up to the first that does not fit; those behind it are not even opened."""
+    """Return pictures by kind, in turn, up to the first that does not fit; those after it are not even opened."""
     shown, room = {kind: [] for kind in KINDS}, _MOST_BYTES
     for example, file in turns:
         drawn = _show(file, example, metrics)

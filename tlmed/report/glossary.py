@@ -45,10 +45,6 @@ WORDS = {
         "Batch normalisation, layers that hold statistics of the images. Frozen: statistics and factors stay as they "
         "were; affine: the factors train; update: the statistics follow the new images too.",
     ),
-    "calibration": (
-        "Calibration",
-        "Whether scores mean what they say: of images scored 0.8, do 80 % belong to the class?",
-    ),
     "confusion": ("Confusion matrix", "How many images of each true class were predicted as which class."),
     "corrected": (
         "Corrected p",
@@ -79,10 +75,6 @@ WORDS = {
         "Net benefit",
         "True positives per image, less false positives, weighed by how many of these one accepts for one that is "
         "found.",
-    ),
-    "operating_point": (
-        "Operating point",
-        "The threshold that is used, with the sensitivity and specificity it gives.",
     ),
     "positive": (
         "Positive class",
@@ -126,7 +118,6 @@ WORDS = {
         "The score from which on an image is predicted as the positive class. A lower one finds more, and gives more "
         "false alarms.",
     ),
-    "youden": ("Youden's index", "Sensitivity + specificity - 1. The threshold where it is largest treats both alike."),
 }
 TERMS = {**{name: (name_metric(name), meaning) for name, meaning in METRICS.items()}, **WORDS}
 _LINK = re.compile(r'href="#term-([a-z0-9_]+)"')

@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from tlmed.evaluation.page import bullets, table, text
+from tlmed.evaluation.page import bullets, fold, table, text
 from tlmed.report.content import Content
+from tlmed.report.glossary import explain
 from tlmed.words import count
 
-_MADE = {"made": "The splits were made by tlmed.", "given": "The splits were given with the data."}
+MOST_CLASSES = 20  # that a table shows without a click
+_MADE = {"made": "were made by tlmed", "given": "were given with the data"}
 
 
 def is_synthetic(content: Content) -> bool:
@@ -26,7 +28,9 @@ def show_images(content: Content) -> str:
     )
     groups = [(row["label"], row["split"], row["group"]) for row in content.splits if row.get("group")]
     grouped = f"<h3>Groups</h3>{_say_groups(content.splits)}{_tabulate(groups, 'all groups')}" if groups else ""
-    return f"<p>{_MADE.get(data.get('split'), '')}</p>{images}{grouped}{more}"
+    made = _MADE.get(data.get("split"))
+    said = f"<p>The {explain('split', 'splits')} {made}.</p>" if made else ""
+    return f"{said}{images}{grouped}{more}"
 
 
 def order_splits(names: Iterable[str]) -> list[str]:
@@ -56,15 +60,24 @@ def _say_groups(splits) -> str:
 def _tabulate(found: Iterable[tuple[str, str, object]], whole: str) -> str:
     """Return how many different things of each label, split and number there are, with sums."""
     things = set(found)
-    splits = order_splits(split for _, split, _ in things)
+    splits, parts = order_splits(split for _, split, _ in things), {}
+    for label, split, thing in things:
+        parts.setdefault(label, set()).add((split, thing))
 
-    def tally(label=None):
-        chosen = {(split, thing) for name, split, thing in things if label in (None, name)}
+    def tally(chosen):
         counts = Counter(split for split, _ in chosen)
         return *(f"{counts[split]:,}" for split in splits), f"{len({thing for _, thing in chosen}):,}"
 
-    rows = [(text(label), *tally(label)) for label in sorted({label for label, _, _ in things})]
-    return table(("Class", *map(text, splits), "all"), [*rows, (whole, *tally())])
+    rows = [(text(label), *tally(parts[label])) for label in sorted(parts)]
+    whole_row = (whole, *tally(set().union(*parts.values())))
+    return _fold_long(("Class", *map(text, splits), "all"), rows, whole_row)
+
+
+def _fold_long(head, rows, whole) -> str:
+    """Return a table; of many classes the sum alone, and the classes folded below it."""
+    if len(rows) <= MOST_CLASSES:
+        return table(head, [*rows, whole])
+    return table(head, [whole]) + fold(f"Each of {count(len(rows), 'class')}", table(head, rows))
 
 
 def show_warnings(content: Content) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from tlmed.evaluation import plots
 from tlmed.evaluation.page import fold, picture, table, text
 from tlmed.report.content import Content
+from tlmed.report.glossary import explain
 from tlmed.report.words import duration, join, name_metric
 from tlmed.words import count
 
@@ -31,13 +32,13 @@ def show_phases(content: Content) -> str:
         )
         for phase in phases
     ]
-    head = ("Phase", "Trains", "Trainable", "Frozen", "Fine-tuning ratio", "BatchNorm", "Epochs", "Learning rate")
+    ratio, norm = explain("fine_tuning_ratio"), explain("batch_norm")
+    head = ("Phase", "Trains", "Trainable", "Frozen", ratio, norm, "Epochs", "Learning rate")
     layers = "".join(
         f"<p><b>{text(phase['name'])}</b>: {text(', '.join(phase.get('layers', [])))}</p>" for phase in phases
     )
     return (
         table(head, rows, texts=(1, 5))
-        + "<p><small>The fine-tuning ratio is the share of the backbone's weighted layers that train.</small></p>"
         + fold("Layers that trained, phase by phase", layers)
         + _show_rates(phases)
         + show_blocks(content.plan)

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 
-from tlmed.evaluation.page import bullets, table, text
+from tlmed.evaluation.page import bullets, fold, table, text
 from tlmed.report.content import Content
 from tlmed.report.entries import list_entries, say_notes, show_cell
 from tlmed.report.glossary import explain
+from tlmed.report.images import MOST_CLASSES
 from tlmed.report.words import interval_of, name_metric, number
-from tlmed.words import count
+from tlmed.words import count, listed
 
+_MOST_WEAK = 10  # classes, of many
+_MOST_NOTED = 6  # classes that a note names
 EMPTY = "<em>empty</em>"  # a cell without a value makes a subgroup too
 
 
@@ -101,15 +104,41 @@ def _show_values(values, metrics) -> str:
 
 
 def show_classes(metrics: Mapping) -> str:
-    """Return the metrics of each class against the rest as HTML, from `metrics.json`."""
-    columns = ("auc", "sensitivity", "specificity", "ppv", "npv", "f1")
+    """Return the metrics of each class against the rest, from `metrics.json`, as HTML.
+
+    Of many classes the weakest are shown, and all of them folded.
+    """
     classes = metrics["per_class"]
+    if len(classes) <= MOST_CLASSES:
+        return _tabulate_classes(classes)
+    found = [label for label, entry in classes.items() if entry["sensitivity"]["value"] is not None]
+    weakest = sorted(found, key=lambda label: classes[label]["sensitivity"]["value"])[:_MOST_WEAK]
+    return (
+        f"<p>The {len(weakest)} classes of {len(classes)} with the lowest sensitivity:</p>"
+        + _tabulate_classes({label: classes[label] for label in weakest})
+        + fold(f"All {count(len(classes), 'class')}", _tabulate_classes(classes))
+    )
+
+
+def _tabulate_classes(classes) -> str:
+    columns = ("auc", "sensitivity", "specificity", "ppv", "npv", "f1")
     shown = [name for name in columns if all(name in entry for entry in classes.values())]
     rows = [
         (text(label), f"{entry['n']:,}", *(show_cell(entry[name]) for name in shown))
         for label, entry in classes.items()
     ]
-    entries = {
-        f"{name_metric(name)} ({text(label)})": entry[name] for label, entry in classes.items() for name in shown
-    }
-    return table(("Class", "Images", *map(explain, shown)), rows) + say_notes(entries.items())
+    return table(("Class", "Images", *map(explain, shown)), rows) + _say_notes_of_classes(classes, shown)
+
+
+def _say_notes_of_classes(classes, shown) -> str:
+    """Return what there is to say of the metrics of classes; of those that share a note the first are named."""
+    noted = {}
+    for name in shown:
+        for label, entry in classes.items():
+            for words in (entry[name].get("reason"), entry[name].get("note")):
+                if words:
+                    noted.setdefault((name, words), []).append(label)
+    return bullets(
+        f"{name_metric(name)} ({text(listed(labels, _MOST_NOTED))}): {text(words)}"
+        for (name, words), labels in noted.items()
+    )

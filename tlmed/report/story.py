@@ -59,7 +59,7 @@ def _find(metrics) -> str:
 
 
 def say_value(entry: Mapping) -> str:
-    """Return a metric's value with its interval behind it."""
+    """Return a metric's value with its interval."""
     beside = f" (95 % interval {interval_of(entry)})" if entry["low"] is not None else ""
     return number(entry["value"]) + beside
 
