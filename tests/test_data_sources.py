@@ -190,7 +190,7 @@ def test_every_fault_of_a_listing_is_reported_at_once_with_its_line(tmp_path):
         ("", ["with none"]),
         ("path,label,label\n", ["may stand once"]),
         ("path,label,site,site\n", ["may stand once. Received: 'site' twice"]),
-        ("path,label,Group\n", ["'group' must be written in small letters. Received: 'Group'"]),
+        ("path,label,Split\n", ["'split' must be written in small letters. Received: 'Split'"]),
         ("path,label\n", ["holds no image"]),
         ("path,label\n1.png,a\n", ["only the class 'a'"]),
         ("path,label,split\n1.png,a,train\n2.png,b,val\n2.png,b,train\n", ["rows of 'test'", "(lines 3, 4)"]),
@@ -210,7 +210,7 @@ def test_a_listing_in_another_encoding_is_refused(tmp_path):
 def test_many_faults_of_one_kind_stay_readable(tmp_path):
     text = "path,label\n" + "".join(f"{n}.png,a\n" for n in range(1000))
     (fault,) = faults(listing(tmp_path, text))
-    assert fault.endswith("and 980 more.")
+    assert fault.endswith("and 997 more.")
 
 
 # MedMNIST

@@ -120,7 +120,7 @@ HEADER = "path,split,label,prediction,score_a,score_b"
             ["`calibrated_<class>` must be finite.*line 2", "`calibrated_<class>` of a row must sum to 1.*line 3"],
         ),
         ("path;label;score_a\nx;a;1", ["`path`.*commas separate, not ';'", "`label`", "`score_<class>`"]),
-        ("path,label,score_a,score_b,Group\nx,a,1,0,p", ["written in small letters.*'Group'"]),
+        ("path,label,score_a,score_b,Split\nx,a,1,0,p", ["written in small letters.*'Split'"]),
         (f"{HEADER}\nx,test,a,a,1", ["have 6 fields.*line 2"]),
         (f"{HEADER}\nx,test,a,a,nan,1\ny,test,a,a,inf,0\nz,test,a,a,?,1", ["finite probabilities.*lines 2, 3, 4"]),
         (f"{HEADER}\nx,test,a,a,0.5,0.502", ["must sum to 1.*line 2"]),

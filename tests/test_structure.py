@@ -9,6 +9,7 @@ ORDER = (
     *(
         "errors",
         "words",
+        "columns",
         "regular_files",
         "trust",
         "seeds",

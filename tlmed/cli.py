@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from tlmed import __version__, stopping
+from tlmed.columns import Grouping
 from tlmed.errors import InputError, Interrupted, RunFailed, TlmedError
 from tlmed.recipe import STRATEGIES, find_recipe, override, read_recipe, read_text, shipped_recipes, summary, to_source
 from tlmed.rundir import check_targets, write_text
@@ -23,6 +24,8 @@ from tlmed.voice import Voice
 UNFINISHED = 3
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 FORMATS = ("requirements", "card")
+GROUP = "The column of a CSV that names the patient of each image; by default one with a usual name."
+NO_GROUPS = "Every image stands alone, whatever columns there are."
 EXPLANATIONS = ("grad-cam", "grad-cam++", "occlusion", "integrated-gradients")  # their module imports TensorFlow
 
 
@@ -97,6 +100,8 @@ def _recipe_options(command):
         click.option("--seed", type=int, help="The same as --set seed=..."),
         click.option("--strategy", type=click.Choice(STRATEGIES), help="What trains together: --set distribute=..."),
         click.option("--positive", metavar="CLASS", help="The positive one of two classes."),
+        click.option("--no-groups", is_flag=True, help=NO_GROUPS),
+        click.option("--group", metavar="COLUMN", help=GROUP),
         click.option(
             "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a field: --set phases.0.epochs=3"
         ),
@@ -107,12 +112,19 @@ def _recipe_options(command):
     return _debug(_trust(command))
 
 
-def _load(recipe, data, settings, positive, strategy, seed):
+def _load(recipe, data, settings, positive, group, no_groups, strategy, seed):
     """Return the recipe's file, read, and the recipe, with what the options replace."""
+    _check_groups(group, no_groups)
     file = read_recipe(recipe)
     options = {"data.source": data, "data.positive": positive, "distribute": strategy, "seed": seed}
+    options |= {"data.group_column": group, "data.groups": False if no_groups else None}
     given = {key: value for key, value in options.items() if value is not None}
     return file, override(file.recipe, settings, given)
+
+
+def _check_groups(group, no_groups) -> None:
+    if group is not None and no_groups:
+        raise click.UsageError("Give --group COLUMN or --no-groups, one of the two.")
 
 
 def _warn(sentence: str) -> None:
@@ -136,9 +148,9 @@ def cli():
 @click.option("--strict", is_flag=True, help="Exit with 1 if images leak between splits.")
 @click.option("--fresh", is_flag=True, help="Start over where a run is already.")
 @click.option("--name", "title", metavar="TITLE", help="The title of the report.")
-def train(recipe, data, settings, positive, strategy, seed, out, skip_bad, strict, fresh, title):
+def train(recipe, data, settings, positive, group, no_groups, strategy, seed, out, skip_bad, strict, fresh, title):
     """Train RECIPE (a file or a shipped recipe's name) and evaluate the result."""
-    file, recipe = _load(recipe, data, settings, positive, strategy, seed)
+    file, recipe = _load(recipe, data, settings, positive, group, no_groups, strategy, seed)
     if title is not None:
         recipe = dataclasses.replace(recipe, name=title)
     from tlmed.quiet import import_tensorflow
@@ -155,9 +167,9 @@ def train(recipe, data, settings, positive, strategy, seed, out, skip_bad, stric
 @_recipe_options
 @click.option("--write", type=click.Path(path_type=Path), help="Write the expanded recipe here, to edit and run.")
 @click.option("--measure", is_flag=True, help="Time a training step on this machine in each precision.")
-def plan(recipe, data, settings, positive, strategy, seed, write, measure):
+def plan(recipe, data, settings, positive, group, no_groups, strategy, seed, write, measure):
     """Show what RECIPE would train, phase by phase, without training."""
-    file, recipe = _load(recipe, data, settings, positive, strategy, seed)
+    file, recipe = _load(recipe, data, settings, positive, group, no_groups, strategy, seed)
     target = _new_recipe(write, file.path.name, "--write") if write is not None else None
     from tlmed.quiet import import_tensorflow
 
@@ -198,12 +210,14 @@ def _new_recipe(path: Path, name: str, option: str) -> Path:
 @click.option("--predictions", type=click.Path(path_type=Path), help="Score a CSV of predictions; needs no RUN.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write metrics.json (and predictions.csv) here.")
 @click.option("--positive", metavar="CLASS", help="The positive one of two classes, with --predictions.")
+@click.option("--group", metavar="COLUMN", help=GROUP)
+@click.option("--no-groups", is_flag=True, help=NO_GROUPS)
 @click.option("--prevalence", type=SHARE, help="The share of positives for predictive values.")
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and list them.")
 @_force
 @_trust
 @_debug
-def evaluate(run, data, moved, predictions, out, positive, prevalence, skip_bad, force):
+def evaluate(run, data, moved, predictions, out, positive, group, no_groups, prevalence, skip_bad, force):
     """Score RUN on its test images again, or on other data, or score a file of predictions.
 
     The test images are those of the run's `splits.csv`; what was added, changed or deleted since is named and not
@@ -216,6 +230,10 @@ def evaluate(run, data, moved, predictions, out, positive, prevalence, skip_bad,
         raise click.UsageError("--data goes with a RUN.")
     if predictions is not None and skip_bad:
         raise click.UsageError("--skip-bad goes with a RUN.")
+    _check_groups(group, no_groups)
+    grouping = Grouping(group, not no_groups) if group is not None or no_groups else None
+    if grouping is not None and (moved or (data is None and predictions is None)):
+        raise click.UsageError("--group and --no-groups go with other data or --predictions; a RUN has its own groups.")
     if moved and data is None:
         raise click.UsageError("--moved goes with --data SOURCE.")
     if run is not None and positive is not None:
@@ -234,7 +252,7 @@ def evaluate(run, data, moved, predictions, out, positive, prevalence, skip_bad,
     if out is not None:
         inference.check_evaluation_folder(out, force, read)
     voice = Voice(say=click.echo, warn=_warn, features=show_features)
-    made, result = inference.evaluate(run, data, predictions, positive, prevalence, skip_bad, voice, moved)
+    made, result = inference.evaluate(run, data, predictions, positive, prevalence, skip_bad, voice, moved, grouping)
     if out is not None:
         inference.write_evaluation(out, made, result, force, read)
     for line in describe_metrics(result):

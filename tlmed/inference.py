@@ -18,6 +18,7 @@ from tlmed.backbones.own import register_layers
 from tlmed.backbones.packages import sha256
 from tlmed.backbones.saved import load_network, summarise
 from tlmed.cache import cache_folder
+from tlmed.columns import Grouping
 from tlmed.data import ImageSet, KnownPixels, load, read_files
 from tlmed.data.recorded import describe_changes, recall
 from tlmed.errors import CHANGED, InputError, RunFailed, TlmedError
@@ -79,6 +80,7 @@ def evaluate(
     skip_bad: bool = False,
     voice: Voice = SILENT,
     moved: bool = False,
+    grouping: Grouping | None = None,
 ) -> tuple[Predictions, dict]:
     """Score a run on its own test images, or on all images of another source, or score a file of predictions.
 
@@ -97,6 +99,8 @@ def evaluate(
         skip_bad: Leave out images of another source that cannot be read.
         voice: Where to tell of features; those of a frozen network come from the store where another run has put them.
         moved: Whether `source` holds the run's own images, at another place.
+        grouping: Which column of another source, or of `file`, names the groups; None: as in the run, or the one with
+            a usual name.
 
     Returns:
         The predictions, and the content of `metrics.json`.
@@ -105,14 +109,16 @@ def evaluate(
         InputError: If something cannot be read, the classes differ, or no test image of the run is left as it was.
     """
     if run is None:
-        predictions = read_predictions(file)
+        predictions = read_predictions(file, grouping or Grouping())
+        for note in predictions.notes:
+            voice.warn(note)
         split = _choose_split(file, predictions)
         if others := Counter(name for name in predictions.splits if name != split):
             named = join_names(f"{number:,} of {name!r}" for name, number in sorted(others.items()))
             scored = count(len(predictions.splits) - others.total(), "row")
             voice.say(f"Of {file}, {scored} of {split!r} are scored; not scored: {named}.")
         result = score(predictions, split, positive, 0, prevalence=prevalence)
-        return predictions, {**result, "evaluated": {"predictions": str(file), "warnings": []}}
+        return predictions, {**result, "evaluated": {"predictions": str(file), "warnings": [*predictions.notes]}}
     recipe, old, decision = from_json(run.json("recipe.json")), run.json("metrics.json"), read_decision(run)
     prevalence = recipe.prevalence if prevalence is None else prevalence
     if prevalence is not None and len(old["classes"]) != 2:
@@ -122,11 +128,12 @@ def evaluate(
     cached = recipe.cache != "off"
     known = KnownPixels(cache_folder(), recipe.data.image_size) if cached else None
     if source is None or moved:
-        images, rows, seen = _recall(run, source or recipe.data.source, recipe.data.image_size, old["classes"], known)
+        images, rows, seen = _recall(run, recipe, source or recipe.data.source, old["classes"], known)
     else:
-        images = load(source, recipe.data.image_size, None, recipe.seed, skip_bad, known=known)
+        grouping = grouping or _group_like(recipe, source)
+        images = load(source, recipe.data.image_size, None, recipe.seed, skip_bad, known=known, grouping=grouping)
         _check_classes(images.table.classes, old["classes"])
-        rows, seen = np.arange(len(images.splits)), _find_known_images(run, images)
+        rows, seen = np.arange(len(images.splits)), [*images.table.notes, *_find_known_images(run, images)]
     for warning in seen:
         voice.warn(warning)
     scorer = load_scorer(run)
@@ -137,12 +144,19 @@ def evaluate(
     return predictions, {**result, "evaluated": {"run": str(run.path), "data": images.table.source, "warnings": seen}}
 
 
-def _recall(run, source, image_size, classes, known) -> tuple[ImageSet, np.ndarray, list[str]]:
+def _group_like(recipe, source: str) -> Grouping:
+    """Return how a run found its groups, for another source; one without columns has none."""
+    has_columns = source.startswith("tfds:") or source.lower().endswith(".csv")
+    return recipe.data.grouping if has_columns else Grouping(use=recipe.data.groups)
+
+
+def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, list[str]]:
     """Return a run's own images, which of them are scored, and what is to be said of those that are not."""
     recorded = run.splits()
     left_out = [entry["path"] for entry in run.json("environment.json").get("data", {}).get("left_out", [])]
     try:
-        found = recall(source, image_size, recorded, classes, left_out, known)
+        size, grouping = recipe.data.image_size, recipe.data.grouping
+        found = recall(source, size, recorded, classes, left_out, known, grouping=grouping)
     except InputError as error:
         hint = "Where the images of RUN lie elsewhere by now, `--data PLACE --moved` says where."
         raise InputError([*error.faults, hint]) from error

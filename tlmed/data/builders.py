@@ -20,6 +20,7 @@ from tensorflow_datasets.core import naming
 from tensorflow_datasets.core.utils.file_utils import list_data_dirs
 
 import tlmed.data.phantoms  # noqa: F401  registers the builder tlmed_phantoms
+from tlmed.columns import BY_NAME, Grouping, find_group, name_spellings
 from tlmed.data.table import Table, make_table
 from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import read_regular
@@ -27,7 +28,6 @@ from tlmed.rundir import SPLIT_NAMES
 from tlmed.trust import is_trusting
 from tlmed.words import listed
 
-GROUP_FEATURES = ("group", "patient", "patient_id")
 _CLASS_NAMES = ("pythonClassName", "python_class_name", "type")  # of a feature, in each version of `features.json`
 _LONGEST = 2**26  # bytes of a `features.json`
 _DOWNLOAD_ERRORS = (
@@ -70,14 +70,16 @@ def _index(file: Path):
             stream.seek(start)
 
 
-def open_builder(name: str) -> Table:
+def open_builder(name: str, grouping: Grouping = BY_NAME) -> Table:
     """Read a TFDS data set, prepared before where it is not; paths are `split/index`.
 
     The splits of a builder that has train and test are given; a single split is left for tlmed to divide.
-    The group is a feature called group, patient or patient_id.
+    The group is the feature that names it, by the rule of `find_group`; the other features are not used.
 
     Args:
         name: What `tfds.builder` takes, such as `tlmed_phantoms` or `colorectal_histology:2.0.0`.
+
+        grouping: Which feature names the groups.
 
     Returns:
         The table.
@@ -87,22 +89,27 @@ def open_builder(name: str) -> Table:
             outside of `tlmed.trust.trusting`.
     """
     builder = _prepare(_find(name), name)
-    image, label, group = _features(builder.info, name)
+    image, label, plain = _features(builder.info, name)
     given, single = _splits(builder.info, name)
+    others = sorted(set(builder.info.splits) - set(given))
     records = {split: _records(builder, split, name) for split in given}
     places = [(split, index) for split in given for index in range(len(records[split]))]
-    found = [_fields(records[split][index], label, group) for split, index in places]
+    found = [_fields(records[split][index], label, plain) for split, index in places]
     _check_labels(name, found)
+    columns = {feature: [values[feature] for _, values in found] for feature in plain}
+    group = find_group(columns, grouping, f"data=tfds:{name}")
+    groups = None if group is None else columns[group]
+    told = () if group in (None, "group") else (f"The feature {group!r} names the groups.",)
+    unused = (f"The splits {listed(others)} of tfds:{name} are not used.",) if others else ()
     classes = builder.info.features[label].names
-    others = sorted(set(builder.info.splits) - set(given))
     return make_table(
         f"tfds:{name}",
         [f"{split}/{index}" for split, index in places],
         [classes[number] for number, _ in found],
         lambda row: _feature(records[places[row][0]][places[row][1]], image).bytes_list.value[0],
-        groups=None if group is None else [value for _, value in found],
+        groups=groups,
         splits=None if single else [given[split] for split, _ in places],
-        notes=(f"The splits {listed(others)} of tfds:{name} are not used.",) if others else (),
+        notes=(*told, *name_spellings(groups or ()), *unused),
         encoded_here=True,
         licence=builder.info.as_proto.redistribution_info.license or None,
     )
@@ -185,8 +192,8 @@ def _first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def _features(info: tfds.core.DatasetInfo, name: str) -> tuple[str, str, str | None]:
-    """Return the names of the image, label and group features."""
+def _features(info: tfds.core.DatasetInfo, name: str) -> tuple[str, str, list[str]]:
+    """Return the names of the image and the label, and of all other features that are one text or whole number."""
     features = dict(info.features) if isinstance(info.features, tfds.features.FeaturesDict) else {}
     image = _the_one(features, "image", tfds.features.Image)
     label = _the_one(features, "label", tfds.features.ClassLabel)
@@ -203,7 +210,16 @@ def _features(info: tfds.core.DatasetInfo, name: str) -> tuple[str, str, str | N
         )
     if faults:
         raise InputError(faults)
-    return image, label, next((feature for feature in GROUP_FEATURES if feature in features), None)
+    plain = [
+        feature
+        for feature, kind in features.items()
+        if feature not in (image, label) and (isinstance(kind, tfds.features.Text) or _is_whole(kind))
+    ]
+    return image, label, plain
+
+
+def _is_whole(kind) -> bool:
+    return isinstance(kind, tfds.features.Tensor) and kind.shape == () and np.issubdtype(kind.np_dtype, np.integer)
 
 
 def _the_one(features: dict, usual: str, kind: type) -> str | None:
@@ -242,17 +258,21 @@ def _feature(record: bytes, name: str) -> tf.train.Feature:
     return tf.train.Example.FromString(record).features.feature[name]
 
 
-def _fields(record: bytes, label: str, group: str | None) -> tuple[int, str | None]:
-    """Return the label's number and the group of a record."""
+def _fields(record: bytes, label: str, plain: Sequence[str]) -> tuple[int, dict[str, str]]:
+    """Return the label's number and the plain features of a record, as text; an empty one that it lacks."""
     feature = tf.train.Example.FromString(record).features.feature
-    number = feature[label].int64_list.value[0]
-    if group is None:
-        return number, None
-    value = getattr(feature[group], feature[group].WhichOneof("kind")).value[0]
-    return number, value.decode() if isinstance(value, bytes) else str(value)
+    return feature[label].int64_list.value[0], {name: _text(feature[name]) for name in plain}
 
 
-def _check_labels(name: str, found: list[tuple[int, str | None]]) -> None:
+def _text(feature: tf.train.Feature) -> str:
+    kind = feature.WhichOneof("kind")
+    values = getattr(feature, kind).value if kind else ()
+    if not values:
+        return ""
+    return (values[0].decode(errors="replace") if isinstance(values[0], bytes) else str(values[0])).strip()
+
+
+def _check_labels(name: str, found: list[tuple[int, dict[str, str]]]) -> None:
     unlabelled = sum(number < 0 for number, _ in found)
     if unlabelled:
         raise InputError(

@@ -1,4 +1,4 @@
-"""A `.csv` with the columns path,label and optionally group,split as a table."""
+"""A `.csv` with the columns path,label and optionally split and one for the group as a table."""
 
 import csv
 import io
@@ -8,6 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
+from tlmed.columns import BY_NAME, Grouping, find_group, name_spellings
 from tlmed.data.table import Table, find_licence, is_image, make_table
 from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import read_regular
@@ -15,6 +16,7 @@ from tlmed.rundir import SPLIT_NAMES
 from tlmed.words import listed
 
 REQUIRED, OPTIONAL = ("path", "label"), ("group", "split")
+NAMED = 3  # faulty rows of a kind that an error names; the others it counts
 
 
 @dataclass(frozen=True)
@@ -22,19 +24,20 @@ class _Row:
     line: int
     path: str
     label: str
-    group: str | None
-    split: str | None
+    split: str
     too_long: bool
-    traits: dict[str, str]
+    others: dict[str, str]  # what stands in the columns that mean nothing else
 
 
-def open_listing(file: Path) -> Table:
+def open_listing(file: Path, grouping: Grouping = BY_NAME) -> Table:
     """Read a CSV file whose paths are relative to the file's own folder.
 
-    Columns of other names are traits of the images: the site, the device, the patient's sex.
+    A column `split` without a single value gives no splits. Columns of other names are traits of the images: the site,
+    the device, the patient's sex.
 
     Args:
         file: The CSV file, UTF-8, with a header.
+        grouping: Which column names the groups.
 
     Returns:
         The table.
@@ -44,21 +47,26 @@ def open_listing(file: Path) -> Table:
     """
     rows = _read_rows(file)
     images = [row for row in rows if is_image(row.path) or not row.path]
-    faults = _faults(file, images)
+    others = {name: [row.others[name] for row in images] for name in (images[0].others if images else ())}
+    group = find_group({name: texts for name, texts in others.items() if any(texts)}, grouping, f"data={file}")
+    has_splits = any(row.split for row in images)
+    faults = _faults(file, images, group, has_splits)
     if faults:
         raise InputError(faults)
     paths = [posixpath.normpath(row.path) for row in images]
-    has = {"group": images and images[0].group is not None, "split": images and images[0].split is not None}
+    groups = others.pop(group) if group else None
+    told = () if group in (None, "group") else (f"The column {group!r} names the groups.",)
     return make_table(
         str(file),
         paths,
         [row.label for row in images],
         lambda row: read_regular(file.parent / paths[row]),
-        groups=[row.group for row in images] if has["group"] else None,
-        splits=[SPLIT_NAMES[row.split.lower()] for row in images] if has["split"] else None,
+        groups=groups,
+        splits=[SPLIT_NAMES[row.split.lower()] for row in images] if has_splits else None,
         skipped=len(rows) - len(images),
+        notes=(*told, *name_spellings(groups or ())),
         licence=find_licence(file.parent),
-        traits={name: tuple(row.traits[name] for row in images) for name in (images[0].traits if images else ())},
+        traits={name: tuple(texts) for name, texts in others.items()},
     )
 
 
@@ -78,7 +86,7 @@ def _read_rows(file: Path) -> list[_Row]:
 def _check_columns(file: Path, columns: list[str]) -> None:
     missing = [name for name in REQUIRED if name not in columns]
     twice = sorted({name for name in columns if name and columns.count(name) > 1})
-    known = {*REQUIRED, *OPTIONAL}
+    known = {*REQUIRED, "split"}
     capital = [name for name in columns if name not in known and name.lower() in known and name.lower() not in missing]
     faults = [
         f"A listing must have the column '{name}' ({','.join(REQUIRED)} and optionally {','.join(OPTIONAL)}, "
@@ -97,30 +105,30 @@ def _check_columns(file: Path, columns: list[str]) -> None:
 
 def _row(line: int, fields: dict) -> _Row:
     text = {name: (value or "").strip() for name, value in fields.items() if name is not None}
-    traits = {name: text[name] for name in text if name and name not in {*REQUIRED, *OPTIONAL}}
-    return _Row(line, text["path"], text["label"], text.get("group"), text.get("split"), None in fields, traits)
+    others = {name: text[name] for name in text if name and name not in {*REQUIRED, "split"}}
+    return _Row(line, text["path"], text["label"], text.get("split", ""), None in fields, others)
 
 
-def _faults(file: Path, rows: list[_Row]) -> list[str]:
+def _faults(file: Path, rows: list[_Row], group: str | None, has_splits: bool) -> list[str]:
     """Return one sentence for every kind of fault, each with the lines that have it."""
     bad: dict[str, list[str]] = defaultdict(list)
     lines: dict[str, list[int]] = defaultdict(list)
     train = {row.label for row in rows if _split(row) == "train"}
     for row in rows:
-        for rule, received in _row_faults(file.parent, row, train):
+        for rule, received in _row_faults(file.parent, row, train, group, has_splits):
             bad[rule].append(f"{received} (line {row.line})")
         if row.path:
             lines[posixpath.normpath(row.path)].append(row.line)
     twice = [f"'{path}' (lines {listed(where)})" for path, where in lines.items() if len(where) > 1]
     if twice:
         bad["A path must stand once."] = twice
-    if rows and rows[0].split is not None:
+    if has_splits:
         for split in {"train", "test"} - {_split(row) for row in rows}:
             bad[f"The column 'split' must name rows of '{split}' (only 'val' may be missing)."] = ["none"]
-    return [f"{rule} Received: {listed(received)}." for rule, received in sorted(bad.items())]
+    return [f"{rule} Received: {listed(received, NAMED)}." for rule, received in sorted(bad.items())]
 
 
-def _row_faults(folder: Path, row: _Row, train: set[str]):
+def _row_faults(folder: Path, row: _Row, train: set[str], group: str | None, has_splits: bool):
     """Yield rule and received value for every fault of one row."""
     if row.too_long:
         yield (
@@ -135,18 +143,21 @@ def _row_faults(folder: Path, row: _Row, train: set[str]):
         yield f"A path must name a file that exists, relative to {folder}.", f"'{row.path}'"
     if not row.label:
         yield "A label must not be empty.", "label=''"
-    if row.group == "":
-        yield "Where there is a column 'group', every row must name its group.", "group=''"
-    if row.split is None:
+    if group and not row.others[group]:
+        yield f"Where the column {group!r} names the groups, every row must name its group.", f"{group}=''"
+    if not has_splits:
         return
-    if _split(row) is None:
-        yield "A split must be 'train', 'val' or 'test'.", f"'{row.split}'"
+    if not row.split:
+        yield "A split must stand in every row, or in none (then tlmed divides the images).", "split=''"
+    elif _split(row) is None:
+        near = did_you_mean(row.split, SPLIT_NAMES)
+        yield f"A split must be 'train', 'val' or 'test'.{near}", f"'{row.split}'"
     elif row.label and train and row.label not in train:
         yield f"A label of '{_split(row)}' must occur in 'train' too.", f"'{row.label}'"
 
 
 def _split(row: _Row) -> str | None:
-    return SPLIT_NAMES.get((row.split or "").lower())
+    return SPLIT_NAMES.get(row.split.lower())
 
 
 def _escapes(path: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tlmed.columns import BY_NAME, Grouping
 from tlmed.data.folders import visible_files
 from tlmed.data.known import KnownPixels
 from tlmed.data.reading import Pixels, check_broken, read_all
@@ -188,6 +189,7 @@ def load(
     skip_bad: bool = False,
     memory_bytes: int = 2**30,
     known: KnownPixels | None = None,
+    grouping: Grouping = BY_NAME,
 ) -> ImageSet:
     """Open a source, read every image once, and split what is usable.
 
@@ -201,6 +203,7 @@ def load(
         memory_bytes: Resized pixels are kept in memory if they take no more than this; otherwise in a nameless file in
             the cache directory; where that has no room, every epoch decodes them again. Batches are the same.
         known: What is known of files that were decoded before; with it, pixels have digests.
+        grouping: Which column of the source names the groups.
 
     Returns:
         The images.
@@ -208,7 +211,7 @@ def load(
     Raises:
         InputError: The data cannot be used; all faults of a kind at once.
     """
-    table = open_source(source)
+    table = open_source(source, grouping)
     digests, broken, pixels = read_all(table, tuple(image_size), memory_bytes, known)
     check_broken(table, broken, skip_bad)
     usable = [row for row in range(len(table)) if row not in broken]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tlmed.columns import BY_NAME, Grouping
 from tlmed.data.known import KnownPixels
 from tlmed.data.pipeline import ImageSet
 from tlmed.data.reading import read_all
@@ -95,6 +96,7 @@ def recall(
     left_out: Iterable[str] = (),
     known: KnownPixels | None = None,
     memory_bytes: int = 2**30,
+    grouping: Grouping = BY_NAME,
 ) -> Recalled:
     """Read again the images that a run recorded.
 
@@ -106,6 +108,7 @@ def recall(
         left_out: Paths that the run left out, because they could not be read: they are not new.
         known: As for `load`.
         memory_bytes: As for `load`.
+        grouping: As for `load`.
 
     Raises:
         InputError: The source cannot be used, or the record names a class that the run does not have.
@@ -115,7 +118,7 @@ def recall(
             f"The labels of `splits.csv` must be classes of the run: {', '.join(classes)}. Received: {listed(strange)}."
         )
     left_out = set(left_out)
-    table = open_source(source)
+    table = open_source(source, grouping)
     rows = {row["path"]: row for row in recorded}
     others = [path for path in table.paths if path not in rows and path not in left_out]
     table = table.take([number for number, path in enumerate(table.paths) if path in rows])

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tlmed.columns import BY_NAME, Grouping
 from tlmed.data.archives import open_archive
 from tlmed.data.folders import open_folder
 from tlmed.data.listings import open_listing
@@ -11,12 +12,13 @@ from tlmed.errors import InputError, did_you_mean
 FORMS = "a folder, a .csv, a MedMNIST .npz or tfds:NAME"
 
 
-def open_source(source: str | Path) -> Table:
+def open_source(source: str | Path, grouping: Grouping = BY_NAME) -> Table:
     """Read what a source says about its images: paths, labels, groups and given splits. No image is decoded.
 
     Args:
         source: A folder of class folders; a folder of train, val and test folders of class folders; a `.csv`
             with the columns path,label and optionally group,split; a MedMNIST `.npz`; or `tfds:NAME`.
+        grouping: Which column of a CSV, or which feature of a TensorFlow data set, names the groups.
 
     Returns:
         The table, in canonical order (sorted by path).
@@ -28,13 +30,18 @@ def open_source(source: str | Path) -> Table:
     if text.startswith("tfds:"):
         from tlmed.data.builders import open_builder  # seconds of import that no other form needs
 
-        return open_builder(text.removeprefix("tfds:"))
+        return open_builder(text.removeprefix("tfds:"), grouping)
     path = Path(text).expanduser()
     check_exists(path)
+    if path.suffix.lower() == ".csv" and not path.is_dir():
+        return open_listing(path, grouping)
+    if grouping.column is not None:
+        raise InputError(
+            "`--group` must go with a source that has columns: a .csv, or tfds:NAME. "
+            f"Received: group={grouping.column!r} with data={text}."
+        )
     if path.is_dir():
         return open_folder(path)
-    if path.suffix.lower() == ".csv":
-        return open_listing(path)
     if path.suffix.lower() == ".npz":
         return open_archive(path)
     raise InputError(f"The data must be {FORMS}. Received: data={text}.")

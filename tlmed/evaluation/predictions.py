@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from tlmed import rundir
+from tlmed.columns import BY_NAME, Grouping, find_group, name_spellings
 from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import read_regular
 from tlmed.rundir import SPLIT_NAMES, SPLITS, name_split
 from tlmed.words import listed
 
 SCORE, CALIBRATED = "score_", "calibrated_"
-_OURS = ("path", "split", "label", "prediction", "group", "fold")
+_OURS = ("path", "split", "label", "prediction", "fold")
 _NAMED = 3  # faulty rows that an error names; the others it counts
 
 
@@ -36,6 +37,7 @@ class Predictions:
         groups: Who each image belongs to, n texts, or None; an empty text stands for an image on its own.
         calibrated: Calibrated probabilities, float [n, k], or None.
         traits: What else is known of each image, by name: n texts each. Not written to the file.
+        notes: Sentences about the file that a user should see. Not written to the file.
     """
 
     paths: tuple[str, ...]
@@ -47,6 +49,7 @@ class Predictions:
     groups: tuple[str, ...] | None = None
     calibrated: np.ndarray | None = None
     traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def of(self, split: str) -> "Predictions":
         """Return the predictions of one split."""
@@ -68,6 +71,7 @@ class Predictions:
             None if self.groups is None else pick(self.groups),
             None if self.calibrated is None else self.calibrated[rows],
             {name: pick(texts) for name, texts in self.traits.items()},
+            self.notes,
         )
 
 
@@ -116,16 +120,17 @@ def _to_texts(numbers) -> list[list[str]]:
     return [list(map(repr, column)) for column in np.asarray(numbers, dtype=float).T.tolist()]
 
 
-def read_predictions(path: str | Path) -> Predictions:
+def read_predictions(path: str | Path, grouping: Grouping = BY_NAME) -> Predictions:
     """Read predictions from any CSV with the columns `path`, `label` and `score_<class>` for every class.
 
     The columns `split` and `prediction` may be missing: then every row belongs to "test", and the class with
-    the highest score is the prediction. A split may be spelled as people do ("Training", "valid"). Missing
-    may also be `group`, and `calibrated_<class>` for every class. Columns of other
-    names are traits of the images.
+    the highest score is the prediction. A split may be spelled as people do ("Training", "valid"). Missing may also be the column
+    that names the group of each image, which is found by the rule of `find_group`, and `calibrated_<class>` for every
+    class. Columns of other names are traits of the images.
 
     Args:
         path: The file, UTF-8, with or without a byte order mark.
+        grouping: Which column names the groups.
 
     Raises:
         InputError: With every fault of the file: columns or classes that are missing, rows of another length,
@@ -144,6 +149,10 @@ def read_predictions(path: str | Path) -> Predictions:
     _raise(path, _find_faults(list(rows), columns, classes, tables))
     numbers = {name: number for number, name in enumerate(classes)}
     guesses = columns.get("prediction")
+    others = {name: tuple(map(str.strip, texts)) for name, texts in columns.items() if not _is_ours(name)}
+    group = find_group({name: texts for name, texts in others.items() if any(texts)}, grouping, str(path))
+    groups = others.pop(group) if group else None
+    told = () if group in (None, "group") else (f"The column {group!r} names the groups.",)
     return Predictions(
         columns["path"],
         tuple(map(name_split, columns["split"])) if "split" in columns else ("test",) * len(rows),
@@ -151,9 +160,10 @@ def read_predictions(path: str | Path) -> Predictions:
         tables[SCORE],
         tables[SCORE].argmax(axis=1) if guesses is None else np.array([numbers[name] for name in guesses]),
         classes,
-        columns.get("group"),
+        groups,
         tables.get(CALIBRATED),
-        {name: tuple(map(str.strip, texts)) for name, texts in columns.items() if not _is_ours(name)},
+        others,
+        (*told, *name_spellings([name for name in groups or () if name])),
     )
 
 

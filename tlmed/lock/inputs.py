@@ -87,7 +87,7 @@ def describe_inputs(lock: Lock, recipe: Recipe, recipe_file: Path | None = None,
 
 def _describe_data(lock, recipe, trust) -> dict:
     """Return the lines that `splits.csv` would have now, and which of the images that were left out still would be."""
-    table = open_source(recipe.data.source)
+    table = open_source(recipe.data.source, recipe.data.grouping)
     left_out = {entry["path"] for entry in lock.content["data"]["left_out"]}
     aside = [row for row, path in enumerate(table.paths) if path in left_out]
     broken = [{"path": table.paths[row]} for row in aside if not is_readable(table, row)]

@@ -3,6 +3,7 @@
 import re
 from typing import Literal
 
+from tlmed.columns import Grouping
 from tlmed.recipe.rules import count, must, one_of, optional_count, positive, section, share
 
 CACHE = ("auto", "on", "off")
@@ -63,6 +64,9 @@ class Images:
             for data that brings none.
         batch_size: Images per training step.
         positive: The positive class of a two-class task; by default the second in sorted order.
+        group_column: The column of a `.csv` that names the group (the patient) of each image, whose images stay in one
+            split; None: the one with a usual name, such as `group`, `patient_id`, `subject` or `case`.
+        groups: False: every image stands alone, whatever columns there are.
     """
 
     source: str = must("a path or 'tfds:NAME'", bool)
@@ -78,6 +82,13 @@ class Images:
     )
     batch_size: int = count(default=32)
     positive: str | None = must("the name of a class, or None", lambda name: name != "", default=None)
+    group_column: str | None = must("the name of a column, or None", lambda name: name != "", default=None)
+    groups: bool = must("True or False", lambda _: True, default=True)
+
+    @property
+    def grouping(self) -> Grouping:
+        """Return how groups are found."""
+        return Grouping(self.group_column, self.groups)
 
 
 @section

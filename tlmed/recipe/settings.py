@@ -37,8 +37,8 @@ def override(recipe: Recipe, settings: Iterable[str], values: Mapping[str, objec
     >>> from tlmed.recipes.feature_extractor import recipe
     >>> override(recipe, ["data.image_size=64,64", "phases.epochs=1"]).data.image_size
     (64, 64)
-    >>> override(recipe, ["data.positive=none"], {"data.source": "none"}).data
-    Images(source='none', image_size=(224, 224), split=(0.7, 0.15, 0.15), batch_size=32, positive=None)
+    >>> override(recipe, ["data.positive=none"], {"data.source": "none"}).data.source
+    'none'
     """
     faults = []
     for setting in settings:

@@ -85,7 +85,11 @@ def prepare(
             images = divide(read, settings.split, recipe.seed)
         else:
             known = KnownPixels(cache_folder(), settings.image_size) if recipe.cache != "off" else None
-            images = load(settings.source, settings.image_size, settings.split, recipe.seed, skip_bad, known=known)
+            images = load(
+                *(settings.source, settings.image_size, settings.split, recipe.seed, skip_bad),
+                known=known,
+                grouping=settings.grouping,
+            )
         faults += _find_label_faults(recipe, images)
         faults += _find_step_faults(recipe, images)
     if faults:
@@ -119,7 +123,7 @@ def preview(recipe: Recipe) -> tuple[list[str], dict, tuple[Phase, ...]]:
         faults += _find_network_faults(recipe, network)
         weights = backbones.locate(recipe.backbone, recipe.weights, size)
     with _collected(faults):
-        table = open_source(recipe.data.source)
+        table = open_source(recipe.data.source, recipe.data.grouping)
         faults += find_scheme_faults(table, recipe.data.split)
         faults += _find_decision_faults(recipe, table.classes)
     if isinstance(recipe.head, Hybrid):

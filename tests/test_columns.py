@@ -1,0 +1,144 @@
+"""The patient's column is found, whatever it is called; one that nobody named is asked for, never passed over."""
+
+import numpy as np
+import pytest
+
+from tlmed.columns import Grouping, find_group, is_group, is_identifier, name_spellings
+from tlmed.data import load, open_source
+from tlmed.errors import InputError
+from tlmed.evaluation.predictions import read_predictions
+from tlmed.inference import evaluate
+
+from .test_data_sources import listing, write
+
+PEOPLE = [f"P{number:03}" for number in range(27)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["group", "Group", "patient", "Patient_ID", "patient id", "PatientID", "patient-id", "subject", "Case", "MRN"],
+)
+def test_usual_names_are_groups(name):
+    assert is_group(name)
+    assert find_group({"age": ["1", "2"], name: ["a", "a"]}, Grouping(), "x") == name
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "looks"),
+    [
+        ("who", PEOPLE * 2, True),
+        ("pid", [str(number) for number in range(27)] * 2, True),
+        ("study_id", [str(number) for number in range(10)] * 3, True),
+        ("hospital number", [f"{number:05}" for number in range(27)] * 2, True),
+        ("surname", [chr(97 + number) * 5 for number in range(20)] * 3, True),
+        ("image_id", [f"I{number}" for number in range(54)], False),
+        ("age", [str(number) for number in range(30, 57)] * 2, False),
+        ("age", [f"{number:03}Y" for number in range(30, 57)] * 2, False),
+        ("weight", [f"{number}.5" for number in range(27)] * 2, False),
+        ("date", [f"2020-01-{number:02}" for number in range(1, 28)] * 2, False),
+        ("sex", ["f", "m"] * 27, False),
+        ("scanner_id", ["A1", "B2", "C3"] * 18, False),
+        ("device", ["GE-1", "SIEMENS-2", "P3"] * 18, False),
+        ("empty", [""] * 54, False),
+    ],
+)
+def test_a_column_looks_like_an_identifier_by_its_values_and_its_name(name, values, looks):
+    assert is_identifier(name, values) is looks
+
+
+def test_an_identifier_that_nobody_named_is_asked_for():
+    with pytest.raises(InputError, match=r"`--group COLUMN`.*`--no-groups`.*'who' \(27 values in 54 images\)"):
+        find_group({"who": PEOPLE * 2}, Grouping(), "list.csv")
+    assert find_group({"who": PEOPLE * 2}, Grouping("who"), "list.csv") == "who"
+    assert find_group({"who": PEOPLE * 2}, Grouping(use=False), "list.csv") is None
+    assert find_group({"who": PEOPLE * 2, "patient": PEOPLE * 2}, Grouping(), "list.csv") == "patient"
+
+
+def test_a_column_that_is_not_there_is_named_with_the_nearest():
+    with pytest.raises(InputError, match="Did you mean 'patiens'"):
+        find_group({"patiens": PEOPLE}, Grouping("patient"), "list.csv")
+
+
+def test_of_several_columns_the_one_that_holds_the_others_whole():
+    columns = {"case": ["c1", "c2", "c3", "c4"], "patient": ["a", "a", "b", "b"]}
+    assert find_group(columns, Grouping(), "x") == "patient"
+    with pytest.raises(InputError, match="'group' and 'patient', which divide the images differently"):
+        find_group({"group": ["1", "2", "1", "2"], "patient": ["a", "a", "b", "b"]}, Grouping(), "x")
+
+
+def test_spellings_are_named():
+    [said] = name_spellings(["P001", "p001", "P 001", "P002"])
+    assert "'P 001', 'P001' and 'p001'" in said
+
+
+@pytest.fixture
+def patients(tmp_path):
+    """Give a folder of 54 images, two of each patient."""
+    return write(tmp_path, *(f"{number}.png" for number in range(54)))
+
+
+def rows(header, column=None):
+    lines = [f"{number}.png,{'ab'[number % 2]},{column(number) if column else ''}" for number in range(54)]
+    return "\n".join([header, *lines]) + "\n"
+
+
+@pytest.mark.parametrize("header", ["path,label,patient_id", "path,label,Patient ID", "path,label,MRN"])
+def test_images_of_one_patient_share_a_split_whatever_the_column_is_called(patients, header):
+    table_file = listing(patients, rows(header, lambda number: f" {PEOPLE[number // 2]} "))
+    images = load(table_file, (4, 4))
+    assert set(images.table.groups) == set(PEOPLE), "values are stripped"
+    for person in PEOPLE:
+        mine = [row for row, group in enumerate(images.table.groups) if group == person]
+        assert len(set(images.splits[mine])) == 1
+    assert any("names the groups" in sentence for sentence in images.warnings)
+    assert not images.table.traits
+
+
+def test_the_recipe_can_name_the_column(patients):
+    file = listing(patients, rows("path,label,who", lambda number: PEOPLE[number // 2]))
+    with pytest.raises(InputError, match="looks like an identifier"):
+        open_source(file)
+    assert set(open_source(file, Grouping("who")).groups) == set(PEOPLE)
+    assert open_source(file, Grouping(use=False)).groups is None
+    with pytest.raises(InputError, match="a source that has columns"):
+        open_source(patients, Grouping("who"))
+
+
+def test_an_empty_column_of_splits_gives_no_splits(patients):
+    file = listing(patients, rows("path,label,split,patient").replace(",\n", ",,p\n"))
+    assert open_source(file).splits is None
+
+
+def test_splits_that_some_rows_lack_are_one_line(patients):
+    text = rows("path,label,split", lambda number: ["train", "test", ""][number % 3])
+    with pytest.raises(InputError) as caught:
+        open_source(listing(patients, text))
+    [fault] = caught.value.faults
+    assert "in every row, or in none" in fault
+    assert fault.endswith("split='' (line 4), split='' (line 7), split='' (line 10) and 15 more.")
+
+
+def test_a_misspelt_split_suggests_the_right_one(patients):
+    text = rows("path,label,split", lambda number: ["train", "tset", "test"][number % 3])
+    with pytest.raises(InputError, match="Did you mean 'test'"):
+        open_source(listing(patients, text))
+
+
+@pytest.mark.parametrize("column", ["patient_id", "Case", "group"])
+def test_intervals_of_a_file_of_predictions_are_by_the_patient(tmp_path, column):
+    random = np.random.default_rng(0)
+    truth = np.repeat(np.arange(20) % 2, 5)
+    scores = np.repeat(random.normal(size=20), 5) / 4 + truth * 0.2 + random.normal(size=100) / 20
+    scores = 1 / (1 + np.exp(-scores))
+    lines = [
+        f"{i}.png,{'ab'[t]},{1 - float(s)!r},{float(s)!r}, p{i // 5}"
+        for i, (t, s) in enumerate(zip(truth, scores, strict=True))
+    ]
+    file = tmp_path / "predictions.csv"
+    file.write_text("\n".join([f"path,label,score_a,score_b,{column}", *lines]))
+    assert set(read_predictions(file).groups) == {f"p{number}" for number in range(20)}
+    widths = []
+    for grouping in (None, Grouping(use=False)):
+        _, result = evaluate(None, file=file, grouping=grouping)
+        widths.append(result["metrics"]["auc"]["high"] - result["metrics"]["auc"]["low"])
+    assert widths[0] > 1.3 * widths[1]

@@ -1,0 +1,163 @@
+"""What the columns of a table mean: which one names the group of each image, and which one looks as if it did."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tlmed.errors import InputError, did_you_mean
+from tlmed.words import count, join_names, listed
+
+NAMED = 3  # names in a sentence; the others are counted
+FEW = 12  # so many different values are a trait, such as a site or a device, unless the column's name says otherwise
+LEAST_REPEATS, MOST_REPEATS = 1, 20  # images for each value, on average, where a text without digits is a person's name
+# Without case, spaces, underscores, hyphens and dots.
+GROUPS = (
+    *("group", "groupid", "patient", "patientid", "patientno", "patientnumber", "subject", "subjectid", "case"),
+    *("caseid", "participant", "participantid", "mrn"),
+)
+IDENTIFIERS = re.compile(
+    r"(id|uid|ids|nr|no|number|code|name|key|patient|subject|study|series|exam|accession|session)$"
+)
+_CODE = re.compile(r"(?=.*[^\W\d_])(?=.*\d)|0\d|\d{5,}$")  # letters with digits, a leading zero, a long number
+_MEASURE = re.compile(
+    r"[-+]?\d*[.,]\d+([eE][-+]?\d+)?$|\d{1,3}[YMWDymwd]$|\d{4}-\d{2}-\d{2}|\d+(x\d+)+$|\d{1,2}[./]\d{1,2}[./]\d{2,4}$"
+)
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How the groups of images are found in a table.
+
+    Attributes:
+        column: The column that names the group of each image; None: the one with a usual name, if there is one.
+        use: Whether images have groups at all; False: each stands alone.
+    """
+
+    column: str | None = None
+    use: bool = True
+
+
+BY_NAME = Grouping()
+
+
+def is_group(column: str) -> bool:
+    """Tell whether a column has one of the usual names of groups, in any spelling.
+
+    >>> is_group("Patient ID"), is_group("patient-id"), is_group("patience")
+    (True, True, False)
+    """
+    return _squeeze(column) in GROUPS
+
+
+def find_group(columns: Mapping[str, Sequence[str]], grouping: Grouping, source: str) -> str | None:
+    """Return the column that names the group of each image.
+
+    By itself it is the one with a usual name: group, patient, patient_id, subject, case, mrn and the like. Of several
+    it is the one whose groups hold those of all others whole; where there is no such one, that is for the user to say.
+
+    Args:
+        columns: The values of each column that means nothing else, a text per image.
+        grouping: What the user says of it.
+        source: What messages call the table.
+
+    Returns:
+        None where images have no groups.
+
+    Raises:
+        InputError: If the column that is asked for is not there, several could be meant, or there is none while another
+            column looks like an identifier, whose images could then fall on both sides of a split.
+
+    >>> find_group({"Patient ID": ["a", "a", "b"], "sex": ["f", "f", "m"]}, Grouping(), "list.csv")
+    'Patient ID'
+    """
+    if not grouping.use:
+        return None
+    if grouping.column is not None:
+        if grouping.column not in columns:
+            raise InputError(
+                f"`--group` must name a column.{did_you_mean(grouping.column, columns)} "
+                f"Received: {grouping.column!r}, for {source} with the columns {listed(columns) or 'none'}."
+            )
+        return grouping.column
+    usual = [name for name in columns if is_group(name)]
+    if usual:
+        return _find_widest(columns, usual, source)
+    if suspects := [name for name, values in columns.items() if is_identifier(name, values)]:
+        raise InputError(
+            "A column that looks like an identifier must be named as the group, by `--group COLUMN` (in a recipe "
+            "`data.group_column`), so that images of one patient count as one; or `--no-groups` (`data.groups=False`) "
+            f"must say that every image stands alone. Received: {source} with {_describe(suspects, columns)}."
+        )
+    return None
+
+
+def _find_widest(columns, usual, source) -> str:
+    for name in usual:
+        if all(_holds(columns[name], columns[other]) for other in usual if other != name):
+            return name
+    raise InputError(
+        "Only one column may name the groups: `--group COLUMN` says which. "
+        f"Received: {source} with {join_names(map(repr, usual))}, which divide the images differently."
+    )
+
+
+def _holds(wide: Sequence[str], narrow: Sequence[str]) -> bool:
+    """Tell whether every group of one column lies whole in a group of another."""
+    owner: dict[str, str] = {}
+    return all(owner.setdefault(inner, outer) == outer for inner, outer in zip(narrow, wide, strict=True))
+
+
+def is_identifier(name: str, values: Sequence[str]) -> bool:
+    """Tell whether a column looks as if it said which patient, study or series an image is of: many values, repeated.
+
+    Numbers that are measured (an age, a weight, a date) do not; neither do columns with few values, such as a site, nor
+    those in which every image has a value of its own.
+
+    >>> is_identifier("pid", ["17", "17", "18", "19"] * 10), is_identifier("age", ["17", "17", "18", "19"] * 10)
+    (False, False)
+    >>> people = [f"P{number:03}" for number in range(30)] * 2
+    >>> is_identifier("who", people), is_identifier("who", [person[1:].lstrip("0") for person in people])
+    (True, False)
+    """
+    filled = [value for value in values if value]
+    kinds = set(filled)
+    if len(kinds) < 2 or len(kinds) == len(filled):
+        return False
+    repeats = len(filled) / len(kinds)
+    if all(map(_MEASURE.match, kinds)):
+        return False
+    named = bool(IDENTIFIERS.search(_squeeze(name)))
+    if len(kinds) <= FEW:
+        return named and repeats < 5  # fewer than a subgroup has
+    if named or all(map(_CODE.match, kinds)):
+        return True
+    wordy = not any(any(map(str.isdigit, kind)) for kind in kinds)
+    return wordy and LEAST_REPEATS < repeats <= MOST_REPEATS
+
+
+def _describe(names, columns) -> str:
+    parts = [
+        f"{name!r} ({count(len(set(columns[name])), 'value')} in {count(len(columns[name]), 'image')})"
+        for name in names
+    ]
+    return listed(parts, NAMED)
+
+
+def name_spellings(groups: Sequence[str]) -> tuple[str, ...]:
+    """Return a sentence where names of groups differ in nothing but case or spaces; nothing where none do.
+
+    >>> name_spellings(["P 1", "p1", "P2"])
+    ("Names of groups differ only in case or spaces, and count as different groups: 'P 1' and 'p1'.",)
+    """
+    spelled = defaultdict(set)
+    for name in groups:
+        spelled["".join(name.split()).casefold()].add(name)
+    twice = [join_names(map(repr, sorted(names))) for names in spelled.values() if len(names) > 1]
+    if not twice:
+        return ()
+    return (f"Names of groups differ only in case or spaces, and count as different groups: {listed(twice, NAMED)}.",)
+
+
+def _squeeze(name: str) -> str:
+    return re.sub(r"[\s_\-.]+", "", name).casefold()
