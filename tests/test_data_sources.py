@@ -54,6 +54,13 @@ def test_class_folders(tmp_path):
     assert table.read(2) == (tmp_path / "b b/x (1).PNG").read_bytes()
 
 
+def test_split_folders_as_kaggle_sets_call_them(tmp_path):
+    write(tmp_path, *(f"{split}/{name}/1.png" for split in ("Training", "Testing") for name in "ab"))
+    table = open_source(tmp_path)
+    assert dict(zip(table.paths, table.splits, strict=True))["Testing/a/1.png"] == "test"
+    assert table.classes == ("a", "b")
+
+
 @pytest.mark.parametrize("val", ["val", "valid", "validation", "Val"])
 def test_split_folders(tmp_path, val):
     write(tmp_path, "train/a/1.png", "train/b/2.png", f"{val}/a/1.png", "test/b/1.png")
@@ -101,7 +108,8 @@ def test_images_beside_class_folders_are_told(tmp_path):
             ["Every class folder must hold images", "'b' with no image and 1 other file"],
         ),
         (["a/p1/1.png", "b/2.png"], ["must hold its images directly", "'a/p1/1.png'", "path,label,group"]),
-        (["Training/a/1.png", "Testing/a/1.png"], ["called train, val and test", "'Training/a/1.png'"]),
+        (["Training/a/1.png", "Testing/a/1.png"], ["two classes or more", "only the class 'a' (2 images)"]),
+        (["Learning/a/1.png", "Exam/a/1.png"], ["called train, val and test", "'Learning/a/1.png'"]),
         (["train/a/1.png", "train/b/1.png", "val/a/1.png"], ["a folder 'test'", "train, val."]),
         (["test/a/1.png", "test/b/1.png"], ["a folder 'train'"]),
         (["train/a/1.png", "test/b/1.png", "extra/c/1.png"], ["no other folder", "extra."]),

@@ -12,7 +12,7 @@ from tlmed.columns import BY_NAME, Grouping, find_group, name_spellings
 from tlmed.data.table import Table, find_licence, is_image, make_table
 from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import read_regular
-from tlmed.rundir import SPLIT_NAMES
+from tlmed.rundir import SPLIT_NAMES, name_split
 from tlmed.words import listed
 
 REQUIRED, OPTIONAL = ("path", "label"), ("group", "split")
@@ -62,7 +62,7 @@ def open_listing(file: Path, grouping: Grouping = BY_NAME) -> Table:
         [row.label for row in images],
         lambda row: read_regular(file.parent / paths[row]),
         groups=groups,
-        splits=[SPLIT_NAMES[row.split.lower()] for row in images] if has_splits else None,
+        splits=[_split(row) for row in images] if has_splits else None,
         skipped=len(rows) - len(images),
         notes=(*told, *name_spellings(groups or ())),
         licence=find_licence(file.parent),
@@ -157,7 +157,7 @@ def _row_faults(folder: Path, row: _Row, train: set[str], group: str | None, has
 
 
 def _split(row: _Row) -> str | None:
-    return SPLIT_NAMES.get(row.split.lower())
+    return name_split(row.split)
 
 
 def _escapes(path: str) -> bool:

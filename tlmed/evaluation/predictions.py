@@ -124,9 +124,9 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME) -> Predicti
     """Read predictions from any CSV with the columns `path`, `label` and `score_<class>` for every class.
 
     The columns `split` and `prediction` may be missing: then every row belongs to "test", and the class with
-    the highest score is the prediction. A split may be spelled as people do ("Training", "valid"). Missing may also be the column
-    that names the group of each image, which is found by the rule of `find_group`, and `calibrated_<class>` for every
-    class. Columns of other names are traits of the images.
+    the highest score is the prediction. A split may be spelled as people do ("Training", "valid"). Also missing may be
+    the column that names the group of each image, which is found by the rule of `find_group`, and `calibrated_<class>`
+    for every class. Columns of other names are traits of the images.
 
     Args:
         path: The file, UTF-8, with or without a byte order mark.
