@@ -28,7 +28,7 @@ MIXES = {"0.1": (0.9, 0.1), "0.5": (0.5, 0.5), "three": (0.8, 0.15, 0.05)}
 AREA = 0.85  # of one class against another
 SHARP = 3.0
 CORRELATION = 0.5
-LEAST_SHARE = 0.2  # of draws that must have an interval for a cell to be counted
+LEAST_SHARE = 1 / 3  # of draws that must have an interval: fewer are chosen by their unusual number of positives
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
 MARKS = "<!-- coverage: written by benchmarks/coverage.py -->", "<!-- coverage: end -->"
 

@@ -224,7 +224,8 @@ def test_cross_validations_are_compared_by_their_folds(tmp_path):
         for run in runs
     ]
     differences = np.subtract(*values)
-    error = np.sqrt(differences.var(ddof=1) * (1 / 3 + 1 / 2))  # Nadeau & Bengio: 1 / folds + test / others
+    # Nadeau & Bengio: 1 / folds + test / train, of which 15 % of the rest, the validation images, are not.
+    error = np.sqrt(differences.var(ddof=1) * (1 / 3 + 1 / (2 * 0.85)))
     assert entry["value"] == pytest.approx(differences.mean())
     assert entry["p"] == pytest.approx(2 * stats.t.sf(abs(differences.mean() / error), 2))
     assert entry["high"] == pytest.approx(differences.mean() + stats.t.ppf(0.975, 2) * error)

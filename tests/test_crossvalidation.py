@@ -220,15 +220,16 @@ def test_a_bad_setting_of_a_k_fold_is_an_error_and_never_run(setting, words):
 
 
 def test_the_corrected_interval_equals_a_hand_computed_one():
-    # Mean 0.82, s^2 = 0.0010 / 4 = 0.00025; k = 5: (1/5 + 1/4) s^2 = 0.0001125; t(4) = 2.776445 (any table).
+    # Mean 0.82, s^2 = 0.0010 / 4 = 0.00025; k = 5, val = 0.15: a fifth is tested and 0.68 trained on, so that
+    # (1/5 + 0.2/0.68) s^2 = 0.000123529; t(4) = 2.776445 (any table). With validation as training it were 0.0001125.
     entry = average("auc", {f"0{i}": {"value": 0.79 + i / 100} for i in range(1, 6)}, KFold(5))
-    half = 2.776445 * 0.0001125**0.5
-    assert (entry["value"], entry["low"], entry["high"]) == pytest.approx((0.82, 0.82 - half, 0.82 + half), abs=1e-8)
+    half = 2.776445 * 0.000123529**0.5
+    assert (entry["value"], entry["low"], entry["high"]) == pytest.approx((0.82, 0.82 - half, 0.82 + half), abs=1e-7)
     assert entry["method"] == "corrected resampled t, 5 folds (Nadeau & Bengio 2003)"
     assert "note" not in entry
     # Twice the folds: t(9) = 2.262157, and 1/10 for 1/5; s^2 = 0.0020 / 9. What folds share stays.
     twice = average("auc", {str(i): {"value": 0.80 + i % 5 / 100} for i in range(10)}, KFold(5, repeats=2))
-    half = 2.262157 * ((1 / 10 + 1 / 4) * 0.0020 / 9) ** 0.5
+    half = 2.262157 * ((1 / 10 + 0.2 / 0.68) * 0.0020 / 9) ** 0.5
     assert (twice["low"], twice["high"]) == pytest.approx((0.82 - half, 0.82 + half), abs=1e-8)
     assert "5 folds x 2 repeats" in twice["method"]
 

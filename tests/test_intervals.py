@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.metrics import average_precision_score
 
 from benchmarks.coverage import Setting, count_coverage
 from tests.asah import NDKA, OUTCOME, S100B, WFNS
@@ -13,7 +14,7 @@ from tlmed.errors import InputError
 from tlmed.metrics import METRICS, evaluate, predictive_values, wilson
 from tlmed.metrics.areas import area_interval, covariance, newcombe, place
 from tlmed.metrics.calibration import chance_error
-from tlmed.metrics.influences import influence_of_all, influence_of_class
+from tlmed.metrics.influences import influence_of_all, influence_of_class, leave_out
 from tlmed.metrics.proportions import effective_size, harmonic_mean, proportion, t_95
 from tlmed.metrics.rates import CLASS_METRICS, make_case, rate
 from tlmed.metrics.resampling import bound, number_groups, widen
@@ -134,6 +135,15 @@ def test_influences_are_the_derivatives_by_the_weights(k, digits):
         np.testing.assert_allclose(influence_of_class(case, 0, name), slope, atol=1e-7, err_msg=name)
 
 
+@pytest.mark.parametrize("digits", [None, 1])
+def test_average_precision_is_left_out_image_by_image(digits):
+    labels, scores, _ = draw_case(3, n=50, k=2, digits=digits)
+    truth, value = labels == 1, average_precision_score(labels, scores[:, 1])
+    rows = [np.arange(50) != i for i in range(50)]
+    raised = np.array([value - average_precision_score(labels[own], scores[own, 1]) for own in rows])
+    np.testing.assert_allclose(leave_out(truth, scores[:, 1]), raised - raised.mean(), atol=1e-12)
+
+
 @pytest.mark.parametrize("grouped", [False, True])
 def test_a_spread_is_welchs(grouped):
     rng = np.random.default_rng(0)
@@ -222,7 +232,7 @@ def test_proportions_get_wilson_and_the_auc_of_two_classes_delong():
     assert {end: result["metrics"]["f1"][end] for end in found} == found
     macro = evaluate(*draw_case(1, k=3), ["a", "b", "c"], draws=50)
     assert {name for name, entry in macro["metrics"].items() if entry["method"].startswith("Wilson")} == {"accuracy"}
-    assert macro["metrics"]["auc"]["method"].startswith("MOVER of 3 classes (Zou & Donner 2008), each: DeLong")
+    assert macro["metrics"]["auc"]["method"].startswith("MOVER of 3 classes, each DeLong on the logit scale (")
     assert macro["per_class"]["a"]["auc"]["method"].startswith("DeLong")
 
 

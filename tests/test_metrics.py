@@ -387,7 +387,7 @@ def test_where_all_are_right_a_mean_has_an_interval_from_its_classes_and_what_do
         far = np.array([1 - each[part]["low"] for each in parts])
         assert found[name]["low"] == pytest.approx(1 - np.sqrt((far**2).sum()) / 3)
         assert found[name]["low"] < 0.95 < found[name]["value"] == found[name]["high"] == 1
-        assert found[name]["method"].startswith("MOVER of 3 classes (Zou & Donner 2008), each: ")
+        assert found[name]["method"].startswith("MOVER of 3 classes, each ")
     for name in ("mcc", "kappa", "quadratic_kappa", "log_loss", "brier", "ece"):
         assert (found[name]["low"], found[name]["high"], found[name]["method"]) == (None, None, None)
         assert "from which no interval follows." in found[name]["note"]
@@ -419,3 +419,4 @@ def test_a_thousand_classes_take_seconds_and_little_memory():
         assert entry["low"] < entry["value"] < entry["high"], name
         assert entry["high"] - entry["low"] < 0.25, name
     assert found["metrics"]["average_precision"]["note"].startswith("1000 of 1000 classes have no interval")
+    assert found["metrics"]["auc"]["note"] == "1000 of 1000 classes have fewer than 10 images."

@@ -12,6 +12,7 @@ from tlmed.comparison.results import Result, read_results
 from tlmed.metrics import average_folds, compare_pairs, holm
 from tlmed.metrics.evaluation import FEW_UNITS
 from tlmed.metrics.resampling import has_clusters, number_groups
+from tlmed.recipe import KFold
 from tlmed.report.words import name_metric
 from tlmed.words import join_names
 
@@ -130,7 +131,8 @@ def _compare_tables(results, owners) -> dict[tuple[int, int], dict[str, dict]]:
 
 def _compare_folds(first: Result, second: Result) -> dict[str, dict]:
     """Return the mean difference over the folds for each question, and the corrected resampled t test of it."""
-    share = 1 / (first.recipe["data"]["split"]["k"] - 1)  # test images by all others, as in the runs' own means
+    split = first.recipe["data"]["split"]
+    share = KFold(split["k"], val=split["val"]).test_share  # as in the runs' own means
     found = {}
     for name in QUESTIONS:
         values = [[fold.metrics["metrics"].get(name, {}).get("value") for fold in run.folds] for run in (first, second)]

@@ -12,7 +12,7 @@ from tlmed.metrics.areas import area_interval
 from tlmed.metrics.calibration import chance_error, pair
 from tlmed.metrics.classes import positive_index
 from tlmed.metrics.combining import agree, combine, draw_rates
-from tlmed.metrics.influences import OF_CLASS, influence_of_all, influence_of_class
+from tlmed.metrics.influences import OF_CLASS, influence_of_all, influence_of_class, leave_out
 from tlmed.metrics.proportions import harmonic_mean, proportion, wilson
 from tlmed.metrics.rates import CALIBRATED, CLASS_METRICS, METRICS, Case, make_case, rate
 from tlmed.metrics.resampling import bound, draw_weights, has_clusters, number_groups
@@ -22,6 +22,7 @@ FEW_UNITS = 10  # images or groups: what rests on fewer is marked
 # Images or groups of a side below which influences tell too little of a metric that is no mean over images: average
 # precision is then too high itself, and kappa of three classes covered 80 %.
 LEAST_UNITS = 5
+MANY_CLASSES = 30  # from here on what few images of each class tell adds up
 _AGREEMENT = ("mcc", "kappa", "quadratic_kappa")
 # Of all images together. A class takes part in them by its share, and what the largest class is alone tells little.
 _OF_ALL = frozenset({"accuracy", "log_loss", "brier", "ece", *_AGREEMENT})
@@ -169,12 +170,12 @@ def _bound_precision(case: Case, owners, own, value) -> dict:
             value, f"Fewer than {LEAST_UNITS} {_name_units(owners)} of the class or of the rest, {_NO_INTERVAL}"
         )
     # The class against the rest, also where there are more: each side has its own degrees of freedom.
-    spread = measure_spread(
-        influence_of_class(case, own, "average_precision"), find_strata(truth.astype(int), owners), owners
-    )
+    # A jackknife and no influences: with few of the class the precision bends within the reach of one image.
+    moves = leave_out(truth, case.scores[:, own])
+    spread = measure_spread(moves, find_strata(truth.astype(int), owners), owners)
     if spread.variance and value < 1 - 1e-12:
         low, high = bound_logit(value, spread)
-        how = f"influences of {spread.units} {_name_units(owners)} on the logit scale (Boyd et al. 2013)"
+        how = f"jackknife of {spread.units} {_name_units(owners)} on the logit scale (Boyd et al. 2013)"
         return {
             "value": value,
             "low": low,
@@ -235,13 +236,13 @@ def _average_classes(case: Case, owners, tables, name, value) -> dict:
         "value": value,
         "low": min(max(0.0, low), value),
         "high": max(min(1.0, high), value),
-        "method": f"MOVER of {len(entries)} classes{by} (Zou & Donner 2008), each: {_shorten(entries)}",
+        "method": f"MOVER of {len(entries)} classes{by}, each {_shorten(entries)} (Zou & Donner 2008)",
     }
 
 
 def _shorten(entries) -> str:
     """Return the method of most classes, without its numbers, which are each class's own."""
-    kinds = [entry["method"].partition(",")[0].partition(" of ")[0] for entry in entries]
+    kinds = [entry["method"].partition(" (")[0].partition(" of ")[0] for entry in entries]
     return max(dict.fromkeys(kinds), key=kinds.count)
 
 
@@ -377,6 +378,10 @@ def _note_few(case: Case, classes, owners, scope, name) -> str:
     units, which = _find_units(case, classes, owners, scope, name)
     if units >= FEW_UNITS:
         return ""
+    if case.classes >= MANY_CLASSES and scope is None and name not in _OF_ALL:
+        sizes = [_count(case.labels == own, owners) for own in np.unique(case.labels).tolist()]
+        small = sum(size < FEW_UNITS for size in sizes)
+        return f"{small} of {len(sizes)} classes have fewer than {FEW_UNITS} {_name_units(owners)}."
     return f"It rests on {units} {_name_unit(owners) if units == 1 else _name_units(owners)}{which}."
 
 

@@ -81,6 +81,32 @@ def _move_precision(truth, scores) -> np.ndarray:
     return np.where(truth, precision[ranks] - average + gain, -loss) / true[-1]
 
 
+def leave_out(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return by how much each image raises average precision: its value less that without the image, float [n].
+
+    All at once, from cumulative sums. The values are centred, as influences are.
+
+    Args:
+        truth: Whether each image is of the class, bool [n]; two or more must be.
+        scores: Higher means more likely of the class, float [n].
+
+    >>> leave_out(np.array([True, False, True, False]), np.array([0.9, 0.8, 0.7, 0.1])).round(3).tolist()
+    [0.333, -0.167, -0.167, 0.0]
+    """
+    _, ranks = np.unique(-scores, return_inverse=True)
+    mine, all_of = (np.bincount(ranks, weights=weights, minlength=ranks.max() + 1) for weights in (truth, None))
+    true, reached, total = np.cumsum(mine), np.cumsum(all_of), truth.sum()
+    fewer = np.maximum(reached - 1, 1)  # where no other image stands as high there is nothing to divide
+    above = np.r_[0, np.cumsum(mine * true / reached)]
+    below_hit, below_miss = (np.cumsum((mine * part / fewer)[::-1])[::-1] for part in (true - 1, true))
+    own = ((true - 1) / fewer)[ranks]
+    without = np.where(
+        truth, (above[ranks] + below_hit[ranks] - own) / (total - 1), (above[ranks] + below_miss[ranks]) / total
+    )
+    raised = above[-1] / total - without
+    return raised - raised.mean()
+
+
 def _move_mean(values) -> np.ndarray:
     return (values - values.mean()) / len(values)
 

@@ -43,6 +43,15 @@ class KFold:
         """Return how many folds there are in all."""
         return self.k * self.repeats
 
+    @property
+    def test_share(self) -> float:
+        """Return the test images of a fold by those that its weights are trained on, without validation images.
+
+        >>> round(KFold(k=5, val=0.15).test_share, 3)
+        0.294
+        """
+        return 1 / ((self.k - 1) * (1 - self.val))
+
     def place(self) -> tuple[int, int]:
         """Return the repeat that `fold` is in, and its place there, both from 1.
 

@@ -59,8 +59,7 @@ def average(name: str, entries: Mapping[str, Mapping], split: KFold) -> dict:
     found = {"value": float(np.mean(values)), "low": None, "high": None, "method": None}
     if min(values) == max(values):
         return {**found, "note": "All folds have the same value, from which no interval follows."}
-    # On average over a repeat, 1 / k of the images are test images, and all others were given to training.
-    interval = average_folds(values, test_share=1 / (split.k - 1))
+    interval = average_folds(values, split.test_share)
     low, high = interval["low"], interval["high"]
     least, most = _RANGES.get(name, _RANGE)
     found |= {"low": max(low, least), "high": min(high, most), "method": _name_method(split)}
