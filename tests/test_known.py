@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tlmed.data import KnownPixels, decode, load, resize
-from tlmed.data.images import decode_resized
+from tlmed.data.images import decode_measured, decode_resized
 from tlmed.errors import InputError
 
 SIZE = (12, 10)
@@ -38,11 +38,15 @@ def decoded(monkeypatch):
     """Give a list that grows by the content of every image that is decoded."""
     contents = []
 
-    def noted(content, size):
-        contents.append(content)
-        return decode_resized(content, size)
+    def note(decode_it):
+        def noted(content, size):
+            contents.append(content)
+            return decode_it(content, size)
 
-    monkeypatch.setattr("tlmed.data.reading.decode_resized", noted)
+        return noted
+
+    for function in (decode_resized, decode_measured):
+        monkeypatch.setattr(f"tlmed.data.reading.{function.__name__}", note(function))
     return contents
 
 

@@ -287,7 +287,8 @@ def predict(run, paths, out, skip_bad, explain, method, block, force):
     import_tensorflow()
     from tlmed import inference
 
-    header, rows, broken = inference.predict(run, paths, skip_bad, explain, method, block, force)
+    voice = Voice(warn=_warn)
+    header, rows, broken = inference.predict(run, paths, skip_bad, explain, method, block, force, voice)
     for path, reason in broken:
         _warn(f"{path} left out: {reason}")
     if out is not None:

@@ -20,6 +20,7 @@ from tlmed.backbones.saved import load_network, summarise
 from tlmed.cache import cache_folder
 from tlmed.columns import Grouping
 from tlmed.data import ImageSet, KnownPixels, load, read_files
+from tlmed.data.depths import describe_depths, describe_levels
 from tlmed.data.recorded import describe_changes, recall
 from tlmed.errors import CHANGED, InputError, RunFailed, TlmedError
 from tlmed.evaluation.decisions import Decision, read_decision
@@ -134,6 +135,8 @@ def evaluate(
         images = load(source, recipe.data.image_size, None, recipe.seed, skip_bad, known=known, grouping=grouping)
         _check_classes(images.table.classes, old["classes"])
         rows, seen = np.arange(len(images.splits)), [*images.table.notes, *_find_known_images(run, images)]
+    of_rows = images.table.take(rows)
+    seen = [*seen, *describe_depths(of_rows.paths, of_rows.labels, of_rows.classes, images.pixels.levels[rows])]
     for warning in seen:
         voice.warn(warning)
     scorer = load_scorer(run)
@@ -381,6 +384,7 @@ def predict(
     method: str | None = None,
     block: str | None = None,
     force: bool = False,
+    voice: Voice = SILENT,
 ) -> tuple[list[str], list[tuple], list[tuple[str, str]]]:
     """Predict the class of images: files, and folders with everything below them.
 
@@ -393,6 +397,7 @@ def predict(
             that is all that can be had.
         block: The block that Grad-CAM and Grad-CAM++ show; None: the last.
         force: Write over earlier explanations.
+        voice: Where to warn of images that keep few grey levels.
 
     Returns:
         The columns `path`, `prediction` (by the run's threshold), `score_<class>` and `calibrated_<class>`; one row per
@@ -405,6 +410,8 @@ def predict(
     old, settings, decision = run.json("metrics.json"), from_json(run.json("recipe.json")).data, read_decision(run)
     classes = old["classes"]
     names, files, broken = read_files(paths, settings.image_size, skip_bad)
+    for warning in describe_levels(names, files.pixels.levels):
+        voice.warn(warning)
     scorer = load_scorer(run)
     explainer = None if explain is None else scorer.explainer(method, block)
     if explainer is not None:

@@ -14,6 +14,8 @@ from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF")
 MOST_PIXELS = 100_000_000  # each takes 4 bytes in Pillow, and some steps hold two copies
 LONGEST_SIDE = 65_535  # that of the largest JPEG; Pillow keeps a table for each row
+_PNG_BITS = 24  # where the header of a PNG says how many bits a sample has
+_MAY_BE_DEEP = (b"\x89PNG\r\n\x1a\n", b"II", b"MM")
 RULE = "rgb-bilinear-1"  # names what `decode_resized` does; another number for every change that moves a pixel
 # What Pillow raises for content that is not, or no longer, an image of its format. Warnings are among them
 # only where the caller made warnings errors.
@@ -49,7 +51,7 @@ def decode(content: bytes | np.ndarray) -> np.ndarray:
     """
     if isinstance(content, np.ndarray):
         return _repeat(content)
-    return _repeat(np.array(_open(content)))
+    return _repeat(np.array(_open(content)[0]))
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -86,9 +88,54 @@ def decode_resized(content: bytes | np.ndarray, size: tuple[int, int]) -> np.nda
     Raises:
         ValueError: As for `decode`.
     """
+    return decode_measured(content, size)[0]
+
+
+def decode_measured(content: bytes | np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, int]:
+    """Return what `decode_resized` does, and how many grey levels an image of more than 8 bits keeps.
+
+    Args:
+        content: As for `decode`.
+        size: Height and width in pixels.
+
+    Returns:
+        uint8 [size[0], size[1], 3]; and the levels from the lowest value to the highest, 1..256, before the image is
+        resized. They are 0 for an image of 8 bits, whose range is its own affair.
+
+    Raises:
+        ValueError: As for `decode`.
+
+    >>> decode_measured(np.array([[0, 4095]], np.uint16), (1, 1))[1]
+    16
+    """
     if isinstance(content, np.ndarray):
-        return resize(decode(content), size)
-    return _repeat(np.asarray(_resize(_open(content), size)))
+        image, deep = Image.fromarray(decode(content)), content.dtype == np.uint16
+    else:
+        image, deep = _open(content)
+    return _repeat(np.asarray(_resize(image, size))), _count_levels(image) if deep else 0
+
+
+def has_depth(content: bytes | np.ndarray) -> bool:
+    """Tell by its header whether an image has more than 8 bits; False for what cannot be decoded."""
+    if isinstance(content, np.ndarray):
+        return content.dtype == np.uint16
+    if not content.startswith(_MAY_BE_DEEP):
+        return False
+    try:
+        return _is_deep(Image.open(io.BytesIO(content), formats=FORMATS), content)
+    except (Image.DecompressionBombError, *_PILLOW_ERRORS):
+        return False
+
+
+def _is_deep(image: Image.Image, content: bytes) -> bool:
+    if image.format == "PNG":
+        return content[_PNG_BITS] > 8
+    return image.format == "TIFF" and max(image.tag_v2.get(ExifTags.Base.BitsPerSample, (1,))) > 8
+
+
+def _count_levels(image: Image.Image) -> int:
+    found = np.array(image.getextrema())  # [2], or [3, 2] for RGB
+    return int(found.max()) - int(found.min()) + 1
 
 
 def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -112,17 +159,18 @@ def _repeat(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
 
 
-def _open(content: bytes) -> Image.Image:
-    """Decode to a Pillow image in mode L or RGB; any fault of the content becomes a ValueError."""
+def _open(content: bytes) -> tuple[Image.Image, bool]:
+    """Decode to a Pillow image in mode L or RGB, and tell if it had more than 8 bits; any fault is a ValueError."""
     if not content:
         raise ValueError("the file is empty")
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
         _check_size(image.height, image.width)
+        deep = _is_deep(image, content)
         image.load()
         # TIFF is turned while it loads, and its own header then no longer asks for it.
         ImageOps.exif_transpose(image, in_place=True)
-        return _to_8_bit(image)
+        return _to_8_bit(image), deep
     except Image.UnidentifiedImageError:
         raise ValueError("it is no readable PNG, JPEG, BMP, GIF or TIFF image") from None
     except Image.DecompressionBombError:

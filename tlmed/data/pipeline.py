@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed.columns import BY_NAME, Grouping
+from tlmed.data.depths import describe_depths
 from tlmed.data.folders import visible_files
 from tlmed.data.known import KnownPixels
 from tlmed.data.reading import Pixels, check_broken, read_all
@@ -245,7 +246,11 @@ def _put(images, splits, made) -> ImageSet:
     return dataclasses.replace(
         images,
         splits=splits,
-        warnings=(*_describe_files(table, images.broken), *describe(table, digests, splits, made)),
+        warnings=(
+            *_describe_files(table, images.broken),
+            *describe_depths(table.paths, table.labels, table.classes, images.pixels.levels),
+            *describe(table, digests, splits, made),
+        ),
         leaks=find_leaks(table, digests, splits),
         split_made=made,
     )

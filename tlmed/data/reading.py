@@ -5,11 +5,12 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 import tensorflow as tf
 
-from tlmed.data.images import decode, decode_resized
+from tlmed.data.images import decode, decode_measured, decode_resized, has_depth
 from tlmed.data.known import KnownPixels
 from tlmed.data.room import make_room
 from tlmed.data.table import Table
@@ -20,6 +21,7 @@ CHUNK = 8  # images that a thread reads at a time
 PARALLEL = min(os.cpu_count() or 1, 16)
 AHEAD = 2  # batches that wait for their turn
 READ_ERRORS = (OSError, ValueError)
+_SHALLOW = (".jpg", ".jpeg", ".bmp", ".gif")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,8 @@ class Pixels:
         kept: uint8 [n, height, width, 3], or None to decode each time.
         ready: bool [n], which rows of `kept` are filled; the others are decoded when they are first asked for.
         digests: The SHA-256 of each row's pixels, or None where nobody asked for them.
+        levels: int64 [n], of each row: how many grey levels an image of more than 8 bits keeps, and 0 for others; None
+            where nobody counted them.
     """
 
     read: Callable[[int], bytes | np.ndarray]
@@ -39,6 +43,7 @@ class Pixels:
     kept: np.ndarray | None = None
     ready: np.ndarray | None = None
     digests: tuple[bytes, ...] | None = None
+    levels: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Return uint8 [len(rows), height, width, 3] in the order of `rows`.
@@ -132,7 +137,7 @@ def read_all(
     """
     kept = make_room((len(table), *image_size, 3), memory_bytes)
     ready = np.zeros(len(table), bool)
-    contents, pixels, reasons = zip(*_read_rows(table, image_size, kept, ready, known), strict=True)
+    contents, pixels, levels, reasons = zip(*_read_rows(table, image_size, kept, ready, known), strict=True)
     broken = {row: reason for row, reason in enumerate(reasons) if reason}
     usable = [row for row in range(len(table)) if row not in broken]
     if known is not None:
@@ -140,38 +145,40 @@ def read_all(
     if kept is not None and broken:
         kept, ready = _close_gaps(kept, usable), ready[usable]
     digests = tuple(pixels[row] for row in usable) if known is not None else None
-    source = Pixels(table.take(usable).read, tuple(image_size), kept, ready, digests)
+    source = Pixels(
+        table.take(usable).read, tuple(image_size), kept, ready, digests, np.array(levels, np.int64)[usable]
+    )
     return list(contents), broken, source
 
 
-def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, bytes, str]]:
-    """Yield the digest of every row's content, that of its pixels, and a reason (empty for sound images), in order."""
+def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, bytes, int, str]]:
+    """Yield the digests of every row's content and pixels, its levels, and a reason (empty if sound), in order."""
 
-    def read_one(row: int) -> tuple[str, bytes, str]:
+    def read_one(row: int) -> tuple[str, bytes, int, str]:
         try:
             content = table.read(row)
             digest = _digest(content)
             pixels = known.get(digest) if known is not None else None
-            if pixels is None:
-                pixels = _decode(content, row)
+            levels = _recall_levels(content, digest, known) if pixels is not None else None
+            if levels is None:
+                image, levels = decode_measured(content, image_size)
+                pixels = _keep(row, image)
                 if known is not None:
                     known.add(digest, pixels)
+                    if levels:
+                        known.add(_name_levels(digest), levels.to_bytes(2, "big"))
             if table.encoded_here:
                 digest = _digest_decoded(content, digest, known)
         except READ_ERRORS as error:
-            return "", b"", _reason(error)
-        return digest, pixels, ""
+            return "", b"", 0, _reason(error)
+        return digest, pixels, levels, ""
 
-    def _decode(content, row) -> bytes:
-        if kept is None and known is None:
-            decode(content)
-            return b""
-        image = decode_resized(content, image_size)
+    def _keep(row, image) -> bytes:
         if kept is not None:
             kept[row], ready[row] = image, True
         return hashlib.sha256(image).digest() if known is not None else b""
 
-    def read_rows(start: int) -> list[tuple[str, bytes, str]]:
+    def read_rows(start: int) -> list[tuple[str, bytes, int, str]]:
         return [read_one(row) for row in range(start, min(start + CHUNK, len(table)))]
 
     pool = ThreadPoolExecutor(PARALLEL)
@@ -180,6 +187,40 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
             yield from chunk
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _recall_levels(content, digest: str, known: KnownPixels) -> int | None:
+    """Return the levels of an image that was decoded before: 0 if it has 8 bits; None if they were not counted."""
+    if not has_depth(content):
+        return 0
+    found = known.get(_name_levels(digest))
+    return None if found is None else int.from_bytes(found, "big")
+
+
+def _name_levels(digest: str) -> str:
+    return hashlib.sha256(f"{digest} levels".encode()).hexdigest()
+
+
+def read_levels(table: Table) -> np.ndarray:
+    """Return how many grey levels each image of more than 8 bits keeps; 0 for others, and for what cannot be read.
+
+    Images of formats that have 8 bits at most are not read.
+
+    Args:
+        table: The images.
+    """
+
+    def read_one(row: int) -> int:
+        if PurePosixPath(table.paths[row]).suffix.lower() in _SHALLOW:
+            return 0
+        try:
+            content = table.read(row)
+            return decode_measured(content, (1, 1))[1] if has_depth(content) else 0
+        except READ_ERRORS:
+            return 0
+
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        return np.array(list(pool.map(read_one, range(len(table)))), np.int64)
 
 
 def is_readable(table: Table, row: int) -> bool:

@@ -14,6 +14,8 @@ from tlmed.backbones import Backbone
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.cache import cache_folder, cache_limit
 from tlmed.data import ImageSet, KnownPixels, divide, load, open_source
+from tlmed.data.depths import describe_depths
+from tlmed.data.reading import read_levels
 from tlmed.data.splits import find_scheme_faults
 from tlmed.environment import check_address_space, memory_limit
 from tlmed.errors import CheckFailed, InputError
@@ -138,7 +140,9 @@ def preview(recipe: Recipe) -> tuple[list[str], dict, tuple[Phase, ...]]:
         f"Weights: {weights}",
         f"Images: {len(table.paths)} of {recipe.data.source}; classes: {', '.join(table.classes)}",
     ]
-    return [*words, *_describe_folds(recipe, len(table))], plan, phases
+    stored = describe_depths(table.paths, table.labels, table.classes, read_levels(table))
+    told = [f"Warning: {sentence}" for sentence in stored]
+    return [*words, *_describe_folds(recipe, len(table)), *told], plan, phases
 
 
 def _describe_folds(recipe, images) -> list[str]:
