@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tlmed.data.masks import find_masks
 from tlmed.data.table import Table, extensions, find_licence, is_image, make_table
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
@@ -26,7 +27,8 @@ class _Listing:
 def open_folder(root: Path) -> Table:
     """Read a folder of class folders, or one of train/val/test folders of class folders.
 
-    Images lie directly in their class folder. Hidden files and folders are ignored; links are followed.
+    Images lie directly in their class folder. Hidden files and folders are ignored; links are followed. Masks of other
+    images are left out and named.
 
     Args:
         root: The folder.
@@ -50,14 +52,17 @@ def open_folder(root: Path) -> Table:
     if found.faults:
         raise InputError(found.faults)
     notes = (f"{_lie(found.astray)} in no class folder and will not be used.",) if found.astray else ()
+    masks = find_masks(root, found.paths)
+    kept = [row for row, path in enumerate(found.paths) if path not in masks.of]
+    paths = [found.paths[row] for row in kept]
     return make_table(
         str(root),
-        found.paths,
-        found.names,
-        _reader(root, found.paths),
-        splits=found.splits if given else None,
+        paths,
+        [found.names[row] for row in kept],
+        _reader(root, paths),
+        splits=[found.splits[row] for row in kept] if given else None,
         skipped=found.skipped,
-        notes=notes,
+        notes=(*notes, *masks.describe()),
         licence=find_licence(root),
     )
 

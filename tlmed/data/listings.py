@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
 from tlmed.columns import BY_NAME, Grouping, find_group, name_spellings
+from tlmed.data.masks import find_masks
 from tlmed.data.table import Table, find_licence, is_image, make_table
 from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import read_regular
@@ -32,8 +33,9 @@ class _Row:
 def open_listing(file: Path, grouping: Grouping = BY_NAME) -> Table:
     """Read a CSV file whose paths are relative to the file's own folder.
 
-    A column `split` without a single value gives no splits. Columns of other names are traits of the images: the site,
-    the device, the patient's sex.
+    A column `split` without a single value gives no splits. Masks of other images are left out and named, although they
+    are listed: who makes a list of all files means the images. Columns of other names are traits of the images: the
+    site, the device, the patient's sex.
 
     Args:
         file: The CSV file, UTF-8, with a header.
@@ -53,6 +55,10 @@ def open_listing(file: Path, grouping: Grouping = BY_NAME) -> Table:
     faults = _faults(file, images, group, has_splits)
     if faults:
         raise InputError(faults)
+    masks = find_masks(file.parent, [posixpath.normpath(row.path) for row in images])
+    kept = [row for row, image in enumerate(images) if posixpath.normpath(image.path) not in masks.of]
+    images = [images[row] for row in kept]
+    others = {name: [texts[row] for row in kept] for name, texts in others.items()}
     paths = [posixpath.normpath(row.path) for row in images]
     groups = others.pop(group) if group else None
     told = () if group in (None, "group") else (f"The column {group!r} names the groups.",)
@@ -63,8 +69,8 @@ def open_listing(file: Path, grouping: Grouping = BY_NAME) -> Table:
         lambda row: read_regular(file.parent / paths[row]),
         groups=groups,
         splits=[_split(row) for row in images] if has_splits else None,
-        skipped=len(rows) - len(images),
-        notes=(*told, *name_spellings(groups or ())),
+        skipped=len(rows) - len(images) - len(masks.of),
+        notes=(*told, *name_spellings(groups or ()), *masks.describe()),
         licence=find_licence(file.parent),
         traits={name: tuple(texts) for name, texts in others.items()},
     )

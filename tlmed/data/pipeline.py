@@ -12,6 +12,7 @@ from tlmed.columns import BY_NAME, Grouping
 from tlmed.data.depths import describe_depths
 from tlmed.data.folders import visible_files
 from tlmed.data.known import KnownPixels
+from tlmed.data.masks import find_masks
 from tlmed.data.reading import Pixels, check_broken, read_all
 from tlmed.data.sources import check_exists, open_source
 from tlmed.data.splits import assign_splits, describe, find_leaks
@@ -265,24 +266,25 @@ def read_files(
     """Read images without labels: files, and folders with everything below them.
 
     Args:
-        paths: Files and folders. In folders, files that are not images by their extension are passed over.
+        paths: Files and folders. In folders, files that are not images by their extension are passed over, and masks of
+            other images are left out.
         image_size: Height and width in pixels.
         skip_bad: Leave broken images out and list them, instead of refusing all.
         memory_bytes: As for `load`.
 
     Returns:
         The paths of the usable images (as given, joined with what lies below a folder), sorted within each
-        folder and each once; their batches; path and reason of the broken ones.
+        folder and each once; their batches; path and reason of what was left out.
 
     Raises:
         InputError: A path does not exist or is no image, there are no images, or some are broken.
     """
-    names = _find_files(paths)
+    names, masks = _find_files(paths)
     table = Table("paths", names, np.zeros(len(names), np.int64), (), None, None, _read_path(names), 0)
     _, broken, pixels = read_all(table, tuple(image_size), memory_bytes)
     check_broken(table, broken, skip_bad)
     usable = table.take([row for row in range(len(table)) if row not in broken])
-    faulty = [(names[row], reason) for row, reason in broken.items()]
+    faulty = [*masks, *((names[row], reason) for row, reason in broken.items())]
     return list(usable.paths), FileImages(pixels, np.arange(len(usable))), faulty
 
 
@@ -290,9 +292,10 @@ def _read_path(names: Sequence[str]):
     return lambda row: read_regular(names[row])
 
 
-def _find_files(paths: Sequence[str | Path]) -> tuple[str, ...]:
-    """Return the image files that paths name, each once; every path that names none is a fault."""
+def _find_files(paths: Sequence[str | Path]) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
+    """Return the image files that paths name, each once, and masks in their folders; naming none is a fault."""
     found: dict[str, None] = {}
+    masks: dict[str, str] = {}
     faults = []
     for path in map(Path, paths):
         try:
@@ -301,14 +304,16 @@ def _find_files(paths: Sequence[str | Path]) -> tuple[str, ...]:
             faults += error.faults
             continue
         files = [file for file in visible_files(path) if is_image(file.name)] if path.is_dir() else [path]
-        found |= dict.fromkeys(file.as_posix() for file in files)
+        names = [file.as_posix() for file in files]
+        masks |= {name: f"it is a mask of {base}" for name, base in find_masks(Path(), names).of.items()}
+        found |= dict.fromkeys(name for name in names if name not in masks)
         if not files:
             faults.append(f"A folder must hold images ({extensions()}). Received: path={path}, where none is.")
         elif not is_image(files[0].name):
             faults.append(f"An image's name must end in one of {extensions()}. Received: path={path}.")
     if faults:
         raise InputError(faults)
-    return tuple(found)
+    return tuple(found), [(name, why) for name, why in masks.items() if name not in found]
 
 
 def _describe_files(table: Table, broken: Sequence[tuple[str, str]]) -> tuple[str, ...]:

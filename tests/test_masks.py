@@ -1,0 +1,93 @@
+"""Masks beside images are left out, by their name and by what they show; nothing else is."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from tlmed.data import load, open_source, read_files
+from tlmed.data.masks import find_masks
+
+
+def picture(seed, size=48):
+    return Image.fromarray(np.random.RandomState(seed).randint(0, 256, (size, size), np.uint8))
+
+
+def mask(size=48, empty=False):
+    pixels = np.zeros((size, size), np.uint8)
+    if not empty:
+        pixels[10:30, 12:40] = 255
+    return Image.fromarray(pixels)
+
+
+@pytest.fixture
+def busi(tmp_path):
+    """Give a folder as the Dataset of breast ultrasound images comes: one or two masks beside each image."""
+    for label, name in enumerate(("benign", "normal")):
+        (tmp_path / name).mkdir()
+        for i in range(1, 9):
+            picture(100 * label + i).save(tmp_path / name / f"{name} ({i}).png")
+            mask(empty=name == "normal").save(tmp_path / name / f"{name} ({i})_mask.png")
+        mask().save(tmp_path / name / f"{name} (1)_mask_1.png")
+    return tmp_path
+
+
+def test_masks_in_class_folders_are_left_out_counted_and_named(busi):
+    table = open_source(busi)
+    assert len(table) == 16
+    assert not any("mask" in path for path in table.paths)
+    assert any(note.startswith("Left out, as masks of other images: 18 files ('benign/") for note in table.notes)
+    assert any("and 15 more" in note for note in load(busi, (16, 16)).warnings)
+
+
+def test_masks_in_a_listing_are_left_out_with_their_groups(busi):
+    paths = sorted(path.relative_to(busi).as_posix() for path in busi.rglob("*.png"))
+    rows = [f"{path},{path[:6]},{number}" for number, path in enumerate(paths)]
+    (busi / "list.csv").write_text("\n".join(["path,label,group", *rows]))
+    table = open_source(busi / "list.csv")
+    assert len(table) == 16
+    assert table.groups == tuple(str(number) for number, path in enumerate(paths) if "mask" not in path)
+    assert table.skipped == 0
+
+
+def test_masks_in_a_folder_are_not_predicted(busi):
+    names, _, left_out = read_files([busi], (16, 16))
+    assert len(names) == 16
+    assert len(left_out) == 18
+    assert left_out[0][1].startswith("it is a mask of ")
+    single = busi / "benign" / "benign (1)_mask.png"
+    assert read_files([single], (16, 16))[0] == [single.as_posix()], "what is named itself is meant"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_mask"),
+    [
+        *(("x_mask.png", True), ("x_mask_1.png", True), ("x mask (2).PNG", True), ("X-Seg.bmp", True)),
+        *(("x_segmentation.tif", True), ("xmask.png", False), ("y_mask.png", False), ("unmasked.png", False)),
+        *(("x_1.png", False), ("mask.png", False), ("sub/x_mask.png", False)),
+    ],
+)
+def test_the_name_says_whose_mask_it_is(tmp_path, name, is_mask):
+    (tmp_path / "sub").mkdir()
+    picture(1).save(tmp_path / "x.png")
+    mask().save(tmp_path / name)
+    assert (name in find_masks(tmp_path, ["x.png", name]).of) is is_mask
+
+
+@pytest.mark.parametrize("quality", [50, 75, 95])
+def test_masks_with_soft_edges_and_in_jpeg_are_masks(tmp_path, quality):
+    picture(1, 200).save(tmp_path / "x.png")
+    soft = mask(200).filter(ImageFilter.GaussianBlur(1))
+    soft.save(tmp_path / "x_mask.jpg", quality=quality)
+    assert find_masks(tmp_path, ["x.png", "x_mask.jpg"]).of == {"x_mask.jpg": "x.png"}
+
+
+def test_an_image_that_is_called_a_mask_is_used_and_told(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        picture(len(name)).save(tmp_path / name / "x.png")
+    picture(3).save(tmp_path / "a" / "x_mask.png")
+    table = open_source(tmp_path)
+    assert len(table) == 3
+    [note] = table.notes
+    assert note.startswith("Used as images, although they are called masks")
+    assert note.endswith("1 file ('a/x_mask.png').")
