@@ -1,8 +1,9 @@
 """Train, kill the process at given moments, and train on: a process of its own for each, forked from one.
 
-    python -m tests.killed_run IMAGES FOLDER '[["step", 3], ...]'
+    python -m tests.killed_run IMAGES FOLDER '[["step", 3], ...]' '["with", "with"]'
 
-Prints, as JSON, the exit statuses of the killed process and of the one that goes on, for each moment.
+The last argument says of each command whether it can use the cache, "with", or not, "without". Prints, as JSON, the
+exit statuses of the killed process and of those that go on, for each moment.
 """
 
 import json
@@ -18,6 +19,7 @@ import_tensorflow()
 import tlmed  # noqa: E402
 from tests.conftest import SMALL  # noqa: E402
 from tlmed import sealed  # noqa: E402
+from tlmed.errors import RunFailed  # noqa: E402
 from tlmed.features.engines import Engine  # noqa: E402
 from tlmed.recipe import override  # noqa: E402
 from tlmed.run import finished, schedule, scoring, story  # noqa: E402
@@ -95,27 +97,33 @@ MOMENTS = {
 }
 
 
-def run(images: str, out: Path, moment=None) -> int:
+def run(images: str, out: Path, cache: str = "with", moment=None) -> int:
     """Train in a process of its own, and return its exit status."""
     child = os.fork()
     if child == 0:
-        os.environ["TLMED_CACHE_DIR"] = str(out.parent / f"cache-{out.name}")
+        # No folder can be made where a file is.
+        os.environ["TLMED_CACHE_DIR"] = str(out.parent / f"cache-{out.name}" if cache == "with" else Path(__file__))
         Checkpoints.due = property(lambda self: True)  # else nothing here would last until the first
         if moment:
             MOMENTS[moment[0]](moment[1])
-        tlmed.train(override(tlmed.load_recipe("fine_tuning"), [*SMALL, *SETTINGS]), out, images)
+        try:
+            tlmed.train(override(tlmed.load_recipe("fine_tuning"), [*SMALL, *SETTINGS]), out, images)
+        except RunFailed as error:
+            print(error, file=sys.stderr, flush=True)
+            os._exit(3)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def main(images: str, folder: str, moments: str) -> None:
-    """Train once undisturbed, then once for each moment."""
-    if status := run(images, Path(folder) / "whole"):
+def main(images: str, folder: str, moments: str, caches: str) -> None:
+    """Train once undisturbed, with the cache as it is at first, then once for each moment."""
+    first, *others = json.loads(caches)
+    if status := run(images, Path(folder) / "whole", first):
         sys.exit(f"the run that is left alone ended with {status}")
     ended = []
     for i, moment in enumerate(json.loads(moments)):
         out = Path(folder) / str(i)
-        ended.append([run(images, out, moment), run(images, out)])
+        ended.append([run(images, out, first, moment), *(run(images, out, cache) for cache in others)])
     print(json.dumps(ended))
 
 

@@ -20,7 +20,7 @@ from tlmed.heads import attach_head, augmentation
 from tlmed.phases import moving, thaw
 from tlmed.recipe import Phase, override
 from tlmed.rundir import RunDir, atomic, read_csv
-from tlmed.sealed import DamagedFile, seal, unseal
+from tlmed.sealed import DamagedFile, read_facts, seal, unseal
 from tlmed.training import Checkpoints, Loop, fit_phase
 
 from .conftest import SMALL
@@ -74,7 +74,7 @@ def batches(begin, share):
     return epochs.skip(STEPS * begin[0] + begin[1])
 
 
-def fit(folder, kill=None, **fields):
+def fit(folder, kill=None, fed="images", **fields):
     """Train, from the last checkpoint in `folder`; return the network, how it ended and what it wrote."""
     phase = Phase(**{"name": "p", "thaw": "all", "epochs": EPOCHS, "learning_rate": 0.02, **fields})
     model, rows = make(phase), []
@@ -86,6 +86,7 @@ def fit(folder, kill=None, **fields):
         callbacks=[KillAt(kill)],
         moving=moving(model),
         checkpoints=checkpoints,
+        fed=fed,
     )
     return model, result, [{**row, "seconds": 0} for row in rows]
 
@@ -132,6 +133,20 @@ def test_a_checkpoint_holds_all_that_changes_and_nothing_that_is_frozen(determin
     assert any(np.abs(values).max() > 0 for name, values in arrays.items() if name.startswith("optimizer"))
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"), [("images", "images there, features here"), ("shape", "others are weight 0")]
+)
+def test_a_checkpoint_of_something_else_is_refused_with_the_reason(change, reason, deterministic, tmp_path):
+    with pytest.raises(Killed):
+        fit(tmp_path, kill=2)
+    file = max(tmp_path.glob("*.checkpoint"))
+    about, arrays = unseal(file)
+    if change == "shape":
+        seal(file, about, {**arrays, "weight 0": arrays["weight 0"][..., :1]}.items())
+    with pytest.raises(RunFailed, match=f"--fresh starts over. Received: .*{reason}"):
+        fit(tmp_path, fed="features" if change == "images" else "images")
+
+
 @pytest.mark.parametrize("damage", ["flip", slow("cut"), slow("empty")])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(damage, deterministic, tmp_path):
     model, _, _ = fit(tmp_path / "whole")
@@ -168,10 +183,11 @@ def test_checkpoints_wait_for_their_time_and_longer_where_they_take_long(tmp_pat
 
 
 def test_a_sealed_file_is_whole_or_damaged(tmp_path):
-    seal(tmp_path / "file", {"a": [1, 2.5, None]}, {"x": np.eye(2), "seed": np.array([1, 2], "uint32")})
+    seal(tmp_path / "file", {"a": [1, 2.5, None]}, {"x": np.eye(2), "seed": np.array([1, 2], "uint32")}.items())
     about, arrays = unseal(tmp_path / "file")
     assert about == {"a": [1, 2.5, None]}
     assert arrays["seed"].dtype == np.uint32
+    assert read_facts(tmp_path / "file") == about
     (tmp_path / "file").write_bytes((tmp_path / "file").read_bytes() + b"x")
     with pytest.raises(DamagedFile, match="SHA-256"):
         unseal(tmp_path / "file")
@@ -359,16 +375,21 @@ MOMENTS = [
 ]
 
 
-def check_kills(images, folder, moments):
-    """Kill a run at each moment, start it again, and compare it with one that was left alone."""
+def check_kills(images, folder, moments, caches=("with", "with"), statuses=(0,)):
+    """Kill a run at each moment, start it again, and compare it with one that was left alone.
+
+    Return what the commands said of errors.
+    """
     environment = {**os.environ, "TLMED_CACHE_DIR": str(folder / "cache")}
-    command = [sys.executable, "-m", "tests.killed_run", str(images), str(folder), json.dumps(moments)]
+    arguments = [str(images), str(folder), json.dumps(moments), json.dumps(caches)]
+    command = [sys.executable, "-m", "tests.killed_run", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-3000:]
     ended = json.loads(done.stdout.splitlines()[-1])
-    assert ended == [[-signal.SIGKILL, 0]] * len(moments)
+    assert ended == [[-signal.SIGKILL, *statuses]] * len(moments), done.stderr[-3000:]
     for i in range(len(moments)):
         check_equal(folder / "whole", folder / str(i))
+    return done.stderr
 
 
 @pytest.mark.slow
@@ -380,3 +401,19 @@ def test_a_run_that_is_killed_ends_in_the_same_bits(images, tmp_path):
 def test_a_run_that_is_killed_at_any_moment_ends_in_the_same_bits(images, tmp_path):
     assert len(MOMENTS) >= 20
     check_kills(images, tmp_path, MOMENTS)
+
+
+IN_THE_SECOND_PHASE = [("step", 9), ("step", 11), ("checkpoint", 12), ("validation", 3), ("phase ended", 2)]
+
+
+@pytest.mark.slow
+def test_a_run_that_began_without_a_cache_goes_on_without_it(images, tmp_path):
+    check_kills(images, tmp_path, [("step", 3), ("phase end", 1), *IN_THE_SECOND_PHASE], ("without", "with"))
+
+
+@pytest.mark.slow
+def test_a_run_that_began_with_a_cache_waits_for_it(images, tmp_path):
+    moments = [("step", 3), ("phase end", 1), *IN_THE_SECOND_PHASE]
+    said = check_kills(images, tmp_path, moments, ("with", "without", "with"), (3, 0))
+    assert said.count("A run that has begun on kept features goes on with them") == len(moments)
+    assert "Something unforeseen" not in said

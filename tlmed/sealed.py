@@ -1,14 +1,16 @@
 """Files that tell when they are damaged: arrays and a few facts, behind the SHA-256 of both."""
 
+import contextlib
 import hashlib
-import io
 import json
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from tlmed.regular_files import read_regular
+from tlmed.regular_files import open_regular
 from tlmed.rundir import atomic
 
 DIGEST = hashlib.sha256().digest_size
@@ -20,26 +22,47 @@ class DamagedFile(ValueError):
     """A file is not as it was written."""
 
 
-def seal(path: Path, about: dict, arrays: dict[str, np.ndarray]) -> None:
-    """Write facts and arrays, whole or not at all.
+class _Digested:
+    """A file that can only be written on, with the SHA-256 of what was written."""
+
+    def __init__(self, file):
+        self.file, self.digest = file, hashlib.sha256()
+
+    def write(self, content) -> int:
+        """Write some bytes."""
+        self.digest.update(content)
+        return self.file.write(content)
+
+    def flush(self) -> None:
+        """Hand on what is buffered."""
+        self.file.flush()
+
+
+def seal(path: Path, about: dict, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
+    """Write facts and arrays, whole or not at all; one array at a time is asked for, and none is copied.
 
     Args:
         path: The file.
         about: Facts, as JSON can hold them.
-        arrays: Arrays of numbers by name.
+        arrays: Names and arrays of numbers.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     seal(Path(folder) / "state", {"epoch": 3}, {"weights": np.arange(2)})
+    ...     seal(Path(folder) / "state", {"epoch": 3}, {"weights": np.arange(2)}.items())
     ...     about, arrays = unseal(Path(folder) / "state")
     >>> about, arrays["weights"].tolist()
     ({'epoch': 3}, [0, 1])
     """
-    content = io.BytesIO()
-    np.savez(content, **{ABOUT: np.frombuffer(json.dumps(about).encode(), np.uint8)}, **arrays)
     with atomic(path) as part, part.open("wb") as file:
-        file.write(hashlib.sha256(content.getbuffer()).digest())
-        file.write(content.getbuffer())
+        file.write(bytes(DIGEST))
+        digested = _Digested(file)
+        with zipfile.ZipFile(digested, "w") as members:
+            members.writestr(ABOUT, json.dumps(about))
+            for name, array in arrays:
+                with members.open(name, "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+        file.seek(0)
+        file.write(digested.digest.digest())
 
 
 def unseal(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
@@ -49,17 +72,37 @@ def unseal(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
         DamagedFile: If the content does not have the digest it begins with, or cannot be read.
         FileNotFoundError: If there is no such file.
     """
+    with _opened(path) as file:
+        digest = file.read(DIGEST)
+        if hashlib.file_digest(file, "sha256").digest() != digest:
+            raise DamagedFile("its content does not have its SHA-256")
+        with zipfile.ZipFile(file) as members:
+            arrays = {}
+            for name in members.namelist():
+                if name != ABOUT:
+                    with members.open(name) as member:
+                        arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
+            return json.loads(members.read(ABOUT)), arrays
+
+
+def read_facts(path: Path) -> dict:
+    """Return the facts that `seal` wrote, without the arrays and without making sure that these are whole.
+
+    Raises:
+        DamagedFile, FileNotFoundError: As `unseal`.
+    """
+    with _opened(path) as file, zipfile.ZipFile(file) as members:
+        return json.loads(members.read(ABOUT))
+
+
+@contextlib.contextmanager
+def _opened(path) -> Iterator[BinaryIO]:
     try:
-        content = memoryview(read_regular(path, LIMIT))
-    except FileNotFoundError:
+        with open_regular(path, LIMIT) as file:
+            yield file
+    except (FileNotFoundError, DamagedFile):
         raise
     except OSError as error:
         raise DamagedFile(f"it cannot be read: {error.strerror}") from error
-    if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
-        raise DamagedFile("its content does not have its SHA-256")
-    try:
-        with np.load(io.BytesIO(content[DIGEST:]), allow_pickle=False) as members:
-            arrays = {name: members[name] for name in members.files}
-        return json.loads(arrays.pop(ABOUT).tobytes()), arrays
     except (ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DamagedFile(f"it is no file of tlmed: {error}") from error

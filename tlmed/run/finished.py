@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from tlmed.recipe import Phase
@@ -61,12 +62,12 @@ class Finished:
             degrees.pop()
         return degrees
 
-    def write(self, degrees: Sequence[Degree], weights: Sequence[np.ndarray]) -> None:
+    def write(self, degrees: Sequence[Degree], weights: Sequence[keras.Variable]) -> None:
         """Keep the last of some phases, and delete the weights that nothing can go back to any more."""
         phase, degree = self.phases[len(degrees) - 1], degrees[-1]
-        seal(self._weights_file(phase), {}, {str(i): value for i, value in enumerate(weights)})
+        seal(self._weights_file(phase), {}, ((str(i), weight.numpy()) for i, weight in enumerate(weights)))
         facts = {name: value for name, value in dataclasses.asdict(degree).items() if name != "scores"}
-        seal(self._file(phase), facts, {"scores": degree.scores})
+        seal(self._file(phase), facts, [("scores", degree.scores)])
         needed = self._needed(degrees)
         for phase in self.phases[: len(degrees)]:
             if phase not in needed:

@@ -20,6 +20,7 @@ from tlmed.recipe import Recipe
 from tlmed.replicas import all_agree, make_predictor, workers
 from tlmed.run.clock import Clock
 from tlmed.run.networks import image_predictor, predict_rows
+from tlmed.training import IMAGES
 from tlmed.voice import Voice
 
 
@@ -41,8 +42,15 @@ class Feed:
     together: int = 1
     extraction: dict | None = None
 
+    @property
+    def words(self) -> str:
+        """What the batches hold, in words."""
+        if self.extraction is None:
+            return IMAGES
+        return f"features by {self.extraction['engine']} in {self.extraction['engine_precision']}"
 
-def feed(recipe: Recipe, model: Classifier, images: ImageSet, choice: dict, voice: Voice) -> Feed:
+
+def feed(recipe: Recipe, model: Classifier, images: ImageSet, choice: dict, voice: Voice, begun: bool = False) -> Feed:
     """Return what a phase trains on.
 
     Args:
@@ -51,9 +59,11 @@ def feed(recipe: Recipe, model: Classifier, images: ImageSet, choice: dict, voic
         images: The images.
         choice: `cache` of the phase in `plan.json`.
         voice: Where to tell of features.
+        begun: Whether an earlier command has trained on features, so that this one cannot do without.
 
     Raises:
-        RunFailed: If the recipe asks for versions of training images, and the cache cannot be used.
+        RunFailed: If the cache cannot be used, and the recipe asks for versions of training images or the run has begun
+            on features.
     """
     if choice["on"]:
         train, views = images.indices("train"), recipe.augment.views
@@ -64,6 +74,12 @@ def feed(recipe: Recipe, model: Classifier, images: ImageSet, choice: dict, voic
             raise RunFailed(
                 "`augment.views` must be 0 where the cache cannot be used, for without it the network would be trained "
                 f"on other images. Received: views={views}."
+            )
+        if found is None and begun:
+            raise RunFailed(
+                "A run that has begun on kept features goes on with them, for without them it would end in other bits. "
+                f"Make the cache usable and run the command again, or start over with --fresh. Received: phase {name!r}"
+                " without a usable cache, for the reason above."
             )
         if found is not None:
             activations, extraction = found

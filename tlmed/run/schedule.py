@@ -15,7 +15,7 @@ from tlmed.run.clock import Clock
 from tlmed.run.finished import Degree, Finished
 from tlmed.run.networks import predict_rows, settle, wake
 from tlmed.run.outcome import Outcome
-from tlmed.run.prefixes import feed, is_rounded
+from tlmed.run.prefixes import Feed, feed, is_rounded
 from tlmed.run.preparation import Prepared
 from tlmed.run.watching import watchers
 from tlmed.rundir import DEGREES, RunDir, atomic, write_csv, write_json
@@ -37,15 +37,15 @@ def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, 
     finished = Finished(run.progress, phases, best, voice.warn)
     degrees = finished.read()
     _continue(recipe, run, prepared, degrees, finished, clock, voice)
-    earlier = sum(degree.result.seconds for degree in degrees)
+    earlier, begun = sum(degree.result.seconds for degree in degrees), any(degree.extraction for degree in degrees)
     for phase in phases[len(degrees) :]:
         if _has_stopped_improving(recipe, degrees):
             voice.say(f"Not tried: {phase.name!r} and what follows, for {recipe.monitor} no longer improved.")
             break
         run.mark(f"Training phase {phase.name!r}.")
         with clock.stage(f"phase {phase.name}"):
-            degrees.append(_train_phase(recipe, run, prepared, phase, clock, voice))
-        finished.write(degrees, model.plain().get_weights())
+            degrees.append(_train_phase(recipe, run, prepared, phase, begun, clock, voice))
+        finished.write(degrees, model.plain().weights)
         earlier += degrees[-1].result.earlier
     clock.extractions += [degree.extraction for degree in degrees if degree.extraction]
     results = [degree.result for degree in degrees]
@@ -113,15 +113,15 @@ def _continue(recipe, run, prepared, degrees, finished, clock, voice) -> None:
         voice.say(f"Continuing behind phase {done[-1].name!r}.")
 
 
-def _train_phase(recipe, run, prepared, phase, clock, voice) -> Degree:
+def _train_phase(recipe, run, prepared, phase, begun, clock, voice) -> Degree:
     """Train one phase, with a certificate of what moved, and score it on validation and test images."""
     start = time.perf_counter()
     model, images = thaw(prepared.network, phase), prepared.images
-    choice = prepared.plan["phases"][prepared.phases.index(phase)]["cache"]
-    fed = feed(recipe, model, images, choice, voice)
+    checkpoints = Checkpoints(run.progress / "checkpoints", warn=voice.warn, say=voice.say)
+    fed = _feed(recipe, run, prepared, model, begun or checkpoints.facts(phase.name) is not None, voice)
     with _certified(run, model, prepared.phases):
         with computing(model, recipe.precision):
-            result, history = _fit(recipe, run, prepared.phases, model, fed, voice)
+            result, history = _fit(recipe, run, prepared.phases, model, fed, checkpoints, voice)
         if phase.batch_norm == "recalibrate":
             settle(recipe, model, images)
     clock.trained = time.perf_counter()
@@ -136,7 +136,23 @@ def _train_phase(recipe, run, prepared, phase, clock, voice) -> Degree:
     return Degree(result, val, test, history, np.concatenate([scores for scores, _ in parts]), fed.extraction)
 
 
-def _fit(recipe, run, phases, model, fed, voice) -> tuple[PhaseResult, list[dict]]:
+def _feed(recipe, run, prepared, model, begun, voice) -> Feed:
+    """Return what a phase trains on; where the cache cannot be used, note in the plan that the run does without.
+
+    A later command then trains on the same, whether there is a cache by then or not.
+    """
+    number = prepared.phases.index(model.phase)
+    choice = prepared.plan["phases"][number]["cache"]
+    fed = feed(recipe, model, prepared.images, choice, voice, begun)
+    if choice["on"] and fed.extraction is None:
+        for entry in prepared.plan["phases"][number:]:
+            if entry["cache"]["on"]:
+                entry["cache"] |= {"on": False, "reason": "the cache could not be used"}
+        write_json(run / "plan.json", prepared.plan)
+    return fed
+
+
+def _fit(recipe, run, phases, model, fed, checkpoints, voice) -> tuple[PhaseResult, list[dict]]:
     phase, images, size = model.phase, fed.images, recipe.data.batch_size
     train, val = images.indices("train"), images.indices("val")
     steps, seed = -(-len(train) // size), derive(recipe.seed, "phase", phase.name)
@@ -164,7 +180,8 @@ def _fit(recipe, run, phases, model, fed, voice) -> tuple[PhaseResult, list[dict
             record=record,
             callbacks=[*watchers(recipe, run, phases, phase, len(train)), *([callback] if callback else [])],
             moving=moving(model),
-            checkpoints=Checkpoints(run.progress / "checkpoints", warn=voice.warn, say=voice.say),
+            checkpoints=checkpoints,
+            fed=fed.words,
         )
     return result, history
 

@@ -1,8 +1,18 @@
 """Train a network through one phase, step by step and saved meanwhile: its best epoch is what stays."""
 
 from tlmed.training.checkpoints import Checkpoints
-from tlmed.training.fitting import PhaseResult, class_weights, fit_phase, measure
+from tlmed.training.fitting import IMAGES, PhaseResult, class_weights, fit_phase, measure
 from tlmed.training.loop import Loop
 from tlmed.training.progress import show_features, show_phase
 
-__all__ = ["Checkpoints", "Loop", "PhaseResult", "class_weights", "fit_phase", "measure", "show_features", "show_phase"]
+__all__ = [
+    "IMAGES",
+    "Checkpoints",
+    "Loop",
+    "PhaseResult",
+    "class_weights",
+    "fit_phase",
+    "measure",
+    "show_features",
+    "show_phase",
+]

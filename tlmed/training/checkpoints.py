@@ -1,13 +1,14 @@
 """Checkpoints of a phase: everything that its next step depends on, two deep, each verified when it is read."""
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from tlmed.sealed import DamagedFile, seal, unseal
+from tlmed.sealed import DamagedFile, read_facts, seal, unseal
 
 SECONDS = 30.0  # the least between two checkpoints
 COST = 20  # and so many times what one takes, so that they never take more than a twentieth of the time
@@ -39,12 +40,12 @@ class Checkpoints:
         """Tell whether it is time for another."""
         return time.monotonic() >= self._next
 
-    def save(self, about: dict, arrays: dict[str, np.ndarray]) -> None:
+    def save(self, about: dict, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
         """Write a checkpoint, and delete all but it and the one before.
 
         Args:
             about: Facts; `phase` names the phase.
-            arrays: The state, by name.
+            arrays: The state: names and arrays, which are asked for one after the other.
         """
         start = time.monotonic()
         files = self._files()
@@ -71,6 +72,15 @@ class Checkpoints:
             if about["phase"] == phase:
                 self.say(f"Continuing in phase {phase!r}, behind epoch {about['epoch']}, step {about['step']}.")
                 return about, arrays
+        return None
+
+    def facts(self, phase: str) -> dict | None:
+        """Return what the last checkpoint of a phase says besides its arrays; None where there is none."""
+        for file in reversed(self._files()):
+            with contextlib.suppress(DamagedFile):
+                about = read_facts(file)
+                if about["phase"] == phase:
+                    return about
         return None
 
     def _files(self) -> list[Path]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -14,6 +14,9 @@ from tlmed.recipe import MONITORS, Phase
 from tlmed.replicas import assign_each, read_each, replicas, workers
 from tlmed.training.checkpoints import Checkpoints
 from tlmed.training.loop import Loop
+from tlmed.words import listed
+
+IMAGES = "images"  # what a phase is fed with where nothing is kept
 
 
 @dataclass(frozen=True)
@@ -127,22 +130,23 @@ class State:
         best: Early stopping, with the weights of the best epoch.
         log: The epochs so far.
         moving: The network's variables that the phase can change, the states of dropout and augmentation among them.
+        fed: What the phase is fed with, in words: a step on images and one on features are not the same to the bit.
     """
 
     loop: Loop
     best: keras.callbacks.EarlyStopping
     log: EpochLog
     moving: Sequence[keras.Variable]
+    fed: str = IMAGES
 
     @property
-    def _shared(self) -> dict[str, keras.Variable]:
-        """What all replicas have in common."""
+    def _weights(self) -> list[keras.Variable]:
+        """The weights that the phase can change, in an order that does not depend on what the loop trains them in.
+
+        Their paths would not do: a user's own layers may have other numbers when the network is made again.
+        """
         local = {id(variable) for variable in self._states}
-        parts = {
-            "weight": [variable for variable in self.moving if id(variable) not in local],
-            "optimizer": self.loop.model.optimizer.variables,
-        }
-        return {f"{name} {i}": variable for name, part in parts.items() for i, variable in enumerate(part)}
+        return [variable for variable in self.moving if id(variable) not in local]
 
     @property
     def _states(self) -> list[keras.Variable]:
@@ -157,20 +161,16 @@ class State:
 
     @property
     def _places(self) -> list[int]:
-        """Where among the network's weights are those that the phase can change."""
-        moving = {id(variable) for variable in self.moving}
-        return [i for i, weight in enumerate(self.loop.model.weights) if id(weight) in moving]
+        """Where each of them is among all weights of what the loop trains: the network, or its suffix alone."""
+        places = {id(weight): i for i, weight in enumerate(self.loop.model.weights)}
+        return [places[id(weight)] for weight in self._weights]
 
-    def take(self) -> tuple[dict, dict[str, np.ndarray]]:
-        """Return facts and arrays that `put` brings everything back from."""
+    def take(self) -> tuple[dict, Iterator[tuple[str, np.ndarray]]]:
+        """Return facts and arrays that `put` brings everything back from; each array is read when it is asked for."""
         best, loop = self.best, self.loop
-        arrays = {name: np.array(variable.numpy()) for name, variable in self._shared.items()}
-        arrays |= {f"state {i}": values for i, values in enumerate(read_each(self._states))}
-        arrays |= {f"seen {i}": values for i, values in enumerate(read_each(self._seen))}
-        if best.best_weights is not None:
-            arrays |= {f"best {i}": np.array(best.best_weights[i]) for i in self._places}
         about = {
             "phase": self.log.phase,
+            "fed": self.fed,
             "replicas": replicas(),
             "epoch": loop.epoch,
             "step": loop.step,
@@ -181,11 +181,29 @@ class State:
             "rows": self.log.rows,
             "seconds": [self.log.phase_seconds, self.log.epoch_seconds if loop.step else 0.0],
         }
-        return about, arrays
+        return about, self._arrays()
+
+    def _arrays(self) -> Iterator[tuple[str, np.ndarray]]:
+        yield from ((name, variable.numpy()) for name, variable in self._shared.items())
+        yield from ((f"state {i}", values) for i, values in enumerate(read_each(self._states)))
+        yield from ((f"seen {i}", values) for i, values in enumerate(read_each(self._seen)))
+        if self.best.best_weights is not None:
+            yield from ((f"best {i}", self.best.best_weights[place]) for i, place in enumerate(self._places))
+
+    @property
+    def _shared(self) -> dict[str, keras.Variable]:
+        """What all replicas have in common."""
+        parts = {"weight": self._weights, "optimizer": self.loop.model.optimizer.variables}
+        return {f"{name} {i}": variable for name, part in parts.items() for i, variable in enumerate(part)}
 
     def put(self, about: dict, arrays: dict[str, np.ndarray]) -> None:
-        """Bring everything to where `take` saw it; on another number of replicas random states begin anew."""
+        """Bring everything to where `take` saw it; on another number of replicas random states begin anew.
+
+        Raises:
+            RunFailed: What was saved is not of what the phase trains.
+        """
         best, loop = self.best, self.loop
+        self._check(about, arrays)
         for name, variable in self._shared.items():
             variable.assign(arrays[name])
         seen = [arrays[f"seen {i}"] for i in range(len(self._seen))]
@@ -197,11 +215,25 @@ class State:
         best.best, best.best_epoch, best.wait = about["best"], about["best_epoch"], about["wait"]
         if about["best"] is not None:
             weights = loop.model.get_weights()
-            for i in self._places:
-                weights[i] = arrays[f"best {i}"]
+            for i, place in enumerate(self._places):
+                weights[place] = arrays[f"best {i}"]
             best.best_weights = weights
         loop.epoch, loop.step, loop.model.stop_training = about["epoch"], about["step"], about["stopped"]
         self.log.resume(about["rows"], tuple(about["seconds"]))
+
+    def _check(self, about, arrays) -> None:
+        """Make sure that a checkpoint is of what is trained here."""
+        here = {name: tuple(variable.shape) for name, variable in self._shared.items()}
+        if about["best"] is not None:
+            here |= {f"best {i}": tuple(weight.shape) for i, weight in enumerate(self._weights)}
+        there = {name: array.shape for name, array in arrays.items() if name.split()[0] not in ("state", "seen")}
+        differ = sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
+        if about.get("fed") != self.fed or differ:
+            why = f"others are {listed(differ)}" if differ else f"{about.get('fed')} there, {self.fed} here"
+            raise RunFailed(
+                f"A checkpoint of phase {self.log.phase!r} must be of what the phase trains here; --fresh starts over. "
+                f"Received: {why}."
+            )
 
 
 def fit_phase(
@@ -214,6 +246,7 @@ def fit_phase(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     moving: Sequence[keras.Variable] | None = None,
     checkpoints: Checkpoints | None = None,
+    fed: str = IMAGES,
 ) -> PhaseResult:
     """Train a compiled network for one phase and leave it with the weights of its best epoch.
 
@@ -227,9 +260,10 @@ def fit_phase(
         callbacks: More Keras callbacks, such as a progress bar.
         moving: The variables that the phase can change, by default all of the network's.
         checkpoints: Where the phase is saved meanwhile, and goes on from; a request to stop is saved, too.
+        fed: What the loop's batches hold, in words; a phase goes on from a checkpoint with the same only.
 
     Raises:
-        RunFailed: If the loss or a score is no longer finite.
+        RunFailed: If the loss or a score is no longer finite, or a checkpoint is of something else.
         Interrupted, Terminated: If a request to stop came, behind the next step, saved.
     """
     best = keras.callbacks.EarlyStopping(
@@ -239,7 +273,7 @@ def fit_phase(
         restore_best_weights=True,
     )
     log = EpochLog(phase.name, record)
-    state = State(loop, best, log, loop.model.variables if moving is None else moving)
+    state = State(loop, best, log, loop.model.variables if moving is None else moving, fed)
 
     def save() -> None:
         if checkpoints is not None:
