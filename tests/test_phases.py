@@ -8,7 +8,9 @@ import pytest
 from tlmed.backbones import build
 from tlmed.blocks import partition
 from tlmed.errors import InputError
+from tlmed.features import feature_model
 from tlmed.heads import attach_head, augmentation
+from tlmed.heads.dense import split_head
 from tlmed.phases import (
     Classifier,
     Frozen,
@@ -18,6 +20,7 @@ from tlmed.phases import (
     recalibrate,
     reestimate_statistics,
     thaw,
+    trainer,
 )
 from tlmed.recipe import Phase
 
@@ -202,17 +205,48 @@ def test_no_augmentation_is_no_layer():
 
 
 def test_a_saved_classifier_loads_in_plain_keras_without_tlmed(tmp_path):
-    model = thaw(make(dropout=0.2, units=(8,)), phase("all", "affine"))
+    model = thaw(make(dropout=0.2, units=(8,)), phase("all", "affine", block_decay=0.5))
     fit(model)
     model.save(tmp_path / "model.keras")
     np.save(tmp_path / "images.npy", IMAGES)
     code = (
-        "import sys, keras, numpy as np; sys.modules['tlmed'] = None;"
-        "m = keras.saving.load_model(sys.argv[1] + '/model.keras', safe_mode=True);"
-        "np.save(sys.argv[1] + '/out.npy', m.predict(np.load(sys.argv[1] + '/images.npy'), verbose=0))"
+        "import sys, warnings; warnings.simplefilter('error'); sys.modules['tlmed'] = None; import keras, numpy as np\n"
+        "m = keras.saving.load_model(sys.argv[1] + '/model.keras', safe_mode=True)\n"
+        "images = np.load(sys.argv[1] + '/images.npy')\n"
+        "np.save(sys.argv[1] + '/out.npy', m.predict(images, verbose=0))\n"
+        "print(*m.evaluate(images, np.arange(6) % 3, verbose=0), *m.metrics_names)\n"
+        "m.fit(images, np.arange(6) % 3, verbose=0)\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True)
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), model.predict(IMAGES, verbose=0), atol=1e-6)
+    loss, accuracy = map(float, done.stdout.split()[:2])
+    assert [loss, accuracy] == pytest.approx(model.evaluate(IMAGES, LABELS, verbose=0), abs=1e-5)
+
+
+def test_a_saved_classifier_is_no_larger_than_its_weights(tmp_path):
+    model = thaw(attach_head(build("CifarNet", "none", SIZE).model, 3), phase("all"))
+    model.save(tmp_path / "compiled.keras")
+    model.plain().save(tmp_path / "plain.keras")
+    compiled, plain = ((tmp_path / name).stat().st_size for name in ("compiled.keras", "plain.keras"))
+    assert compiled < plain + 10_000
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_one_hot_labels_are_refused_in_terms_of_labels(method):
+    model = thaw(make(), phase())
+    with pytest.raises(InputError, match=r"0 to 2; of one-hot rows, numpy\.argmax.* of shape \(.*, 3\)"):
+        getattr(model, method)(IMAGES, np.eye(3)[LABELS], verbose=0)
+    model.fit(IMAGES, LABELS[:, None], verbose=0)  # a column of numbers is as good as a row
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_keras_uses_no_xla_where_operations_are_deterministic(deterministic, monkeypatch):
+    # On a single GPU Keras would; it decides by the devices, and before determinism is asked for.
+    monkeypatch.setattr("tlmed.replicas.is_op_determinism_enabled", lambda: deterministic)
+    monkeypatch.setattr(keras.Model, "_resolve_auto_jit_compile", lambda model: True)
+    model = thaw(make(), phase(1))
+    compiled = [model, trainer(model), model.plain(), feature_model(model.parts.backbone), *split_head(model.plain())]
+    assert [each.jit_compile for each in compiled] == [not deterministic] * len(compiled)
 
 
 def test_random_weights_are_dead_until_their_statistics_are_reestimated():

@@ -17,7 +17,7 @@ from tlmed.blocks import Block, partition
 from tlmed.errors import InputError
 from tlmed.optimizers import make_optimizer
 from tlmed.recipe import Phase, find_faults
-from tlmed.replicas import assign_each, replicas
+from tlmed.replicas import assign_each, choose_jit, replicas, without_xla
 from tlmed.seeds import derive
 
 STATISTICS_IMAGES = 512  # as many as BatchNorm statistics are re-estimated on
@@ -154,11 +154,33 @@ class Classifier(keras.Model):
 
     @functools.cached_property
     def _plain(self) -> keras.Model:
-        return keras.Model(self.inputs[0], self.outputs[0], name=self.name)
+        return without_xla(keras.Model(self.inputs[0], self.outputs[0], name=self.name))
 
     def save(self, filepath, overwrite=True, **options):
-        """Save the plain graph, which Keras loads in safe mode without tlmed."""
-        self.plain().save(filepath, overwrite=overwrite, **options)
+        """Save the plain graph, compiled, which Keras loads in safe mode without tlmed.
+
+        The loss and the metrics are those of training, and so is the learning rate. The optimizer is plain gradient
+        descent: others have a state of once or twice the size of the weights, which Keras wants to find in the file.
+        """
+        saved = keras.Model(self.inputs[0], self.outputs[0], name=self.name)
+        rate = 1e-3 if self.phase is None else self.phase.learning_rate
+        # No XLA, whatever this machine has: the file does not depend on where it was saved.
+        _compile(saved, keras.optimizers.SGD(rate), jit_compile=False)
+        saved.save(filepath, overwrite=overwrite, **options)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Return the loss of `fit` and `evaluate`, whose labels are the numbers of the classes.
+
+        Raises:
+            InputError: Labels are one-hot rows, of which Keras would complain in terms of its own.
+        """
+        if y is not None and len(y.shape) > 1 and y.shape[-1] != 1:
+            classes = self.output_shape[-1]
+            raise InputError(
+                f"`y` must hold the number of its class for each image, 0 to {classes - 1}; of one-hot rows, "
+                f"numpy.argmax(y, axis=-1) gives them. Received: labels of shape {tuple(y.shape)}."
+            )
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
 
 
 def thaw(model: Classifier, phase: Phase) -> Classifier:
@@ -201,7 +223,7 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
         suffix = _freeze_statistics(suffix)
     model.route, model.phase = Route(Frozen(prefix) if frozen else None, suffix), phase
     optimizer = make_optimizer(phase.optimizer, phase.learning_rate, _rate_factors(thawed, phase))
-    _compile(model, optimizer)
+    _compile(model, optimizer, choose_jit())
     # All variables exist beforehand, so that TensorFlow traces a step once and not twice.
     model.optimizer.build(model.trainable_variables)
     return model
@@ -218,7 +240,7 @@ def trainer(model: Classifier) -> keras.Model:
         of `model.route.frozen.net`.
     """
     suffix = model.route.suffix
-    _compile(suffix, model.optimizer)
+    _compile(suffix, model.optimizer, choose_jit())
     return suffix
 
 
@@ -254,9 +276,10 @@ def computing(model: Classifier, precision: str) -> Iterator[None]:
         model.plain().predict_function = None
 
 
-def _compile(model, optimizer) -> None:
+def _compile(model, optimizer, jit_compile) -> None:
     model.compile(
         optimizer=optimizer,
+        jit_compile=jit_compile,
         loss="sparse_categorical_crossentropy",
         # No mere name: the metric's variables exist before the first step.
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],

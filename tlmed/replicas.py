@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.config import is_op_determinism_enabled
 
 from tlmed import stopping
 from tlmed.cluster.server import start_server
@@ -18,6 +19,22 @@ def grow_memory() -> None:
             tf.config.experimental.set_memory_growth(gpu, True)
         except RuntimeError:  # the process has used its GPUs before: it is the user's to decide
             return
+
+
+def choose_jit() -> bool | str:
+    """Return `jit_compile` for Keras: no XLA where operations are deterministic, else Keras's choice, "auto".
+
+    That is XLA on a single GPU, which refuses some gradients where they must be deterministic. Keras decides when a
+    model is compiled, and determinism may be asked for later.
+    """
+    return False if is_op_determinism_enabled() else "auto"
+
+
+def without_xla(model: keras.Model) -> keras.Model:
+    """Return a model that is not compiled, for `predict` without XLA where operations are deterministic."""
+    if is_op_determinism_enabled():
+        model.jit_compile = False
+    return model
 
 
 def choose_strategy(

@@ -9,6 +9,7 @@ from tlmed.backbones.weights import branch_prefix
 from tlmed.blocks import partition
 from tlmed.errors import InputError, did_you_mean
 from tlmed.phases import batch_norms, whole
+from tlmed.replicas import without_xla
 
 # By rank: feature maps [batch, height, width, channels], and the tokens [batch, tokens, channels] of a transformer.
 _LAYERS = {
@@ -70,7 +71,7 @@ def feature_model(backbone: keras.Model, tap: str = LAST, pooling: str = "avg") 
     >>> feature_model(backbone, "block3").output_shape
     (None, 256)
     """
-    return keras.Model(backbone.inputs[0], pool(_find_outputs(backbone, tap), pooling), name="features")
+    return without_xla(keras.Model(backbone.inputs[0], pool(_find_outputs(backbone, tap), pooling), name="features"))
 
 
 def _find_outputs(backbone, tap):

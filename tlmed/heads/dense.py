@@ -7,6 +7,7 @@ import keras
 from tlmed.errors import InputError
 from tlmed.features import pool
 from tlmed.phases import Classifier, Parts
+from tlmed.replicas import without_xla
 from tlmed.seeds import derive
 
 HIDDEN, DROPOUT, PROBABILITIES = "hidden", "dropout", "probabilities"  # names of layers, the first with a number
@@ -72,7 +73,8 @@ def split_head(network: keras.Model) -> tuple[keras.Model, keras.Model]:
         )
     while _OF_HEADS.fullmatch(_layer_of(features).name):
         features = _layer_of(features).input
-    return keras.Model(network.inputs[0], features, name="features"), keras.Model(features, network.outputs[0])
+    parts = keras.Model(network.inputs[0], features, name="features"), keras.Model(features, network.outputs[0])
+    return without_xla(parts[0]), without_xla(parts[1])
 
 
 def _layer_of(tensor) -> keras.layers.Layer:

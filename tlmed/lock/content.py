@@ -126,12 +126,12 @@ def name_streams(seed: int, phases: list[str]) -> dict[str, int]:
 def digest_model(path) -> str:
     """Return the SHA-256 of all weights of a `.keras` file, by name, type, shape and value.
 
-    The file itself holds the date at which it was saved. States of random numbers are no weights.
+    The file itself holds the date at which it was saved. States of random numbers and of an optimizer are no weights.
     """
     found = hashlib.sha256()
 
     def add(name: str, item) -> None:
-        if isinstance(item, h5py.Dataset) and "seed_generator" not in name:
+        if isinstance(item, h5py.Dataset) and "seed_generator" not in name and not name.startswith("optimizer/"):
             value = np.ascontiguousarray(item[()])
             found.update(f"{name} {value.dtype.str} {value.shape}\n".encode())
             found.update(value)

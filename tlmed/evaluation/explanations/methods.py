@@ -19,6 +19,7 @@ from tlmed.evaluation.explanations.gradients import (
 from tlmed.evaluation.explanations.networks import check_images, cut, find_scores
 from tlmed.evaluation.explanations.occlusions import occlusion
 from tlmed.features.taps import LAST
+from tlmed.replicas import without_xla
 
 _CAMS = {"grad-cam": weigh_by_gradient, "grad-cam++": weigh_by_place}
 METHODS = (*_CAMS, "occlusion", "integrated-gradients")
@@ -159,7 +160,7 @@ def _log_odds_of(model, finish) -> Callable[[np.ndarray], np.ndarray]:
     # By batch: `predict` would make a data set of every few covered copies.
     if finish is not None:
         return lambda images: _of_probabilities(finish(np.asarray(model.predict_on_batch(images))))
-    network = keras.Model(model.inputs[0], find_scores(model))
+    network = without_xla(keras.Model(model.inputs[0], find_scores(model)))
     return lambda images: _of_scores(np.asarray(network.predict_on_batch(images), "float64"))
 
 
