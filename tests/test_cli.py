@@ -418,15 +418,15 @@ def test_the_cache_is_listed_checked_and_cleared(tmp_path, monkeypatch):
             add(rows)
     status, out, err = here("cache", "list")
     assert (status, err) == (0, "")
-    assert out.count("12.4 KB        3 images  VGG16, head  (tensorflow float32)") == 2
+    assert out.count("12.4 KB       3  VGG16, head  tensorflow float32") == 2
     assert "2 files, 24.8 KB of 20.0 GB" in out
     damaged = next(tmp_path.rglob("*.rows"))
     damaged.write_bytes(b"nonsense")
     status, out, err = here("cache", "verify")
-    assert (status, out) == (0, "1 sound, 1 damaged\n")
+    assert (status, out) == (0, "1 file sound, 1 file damaged\n")
     assert err.startswith("Warning: deleted, ")
     assert str(damaged) in err
-    assert here("cache", "clear")[1] == "1 files deleted, 12.4 KB\n"
+    assert here("cache", "clear")[1] == "1 file deleted, 12.4 KB\n"
     assert "0 files" in here("cache", "list")[1]
 
 

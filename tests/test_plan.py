@@ -23,6 +23,7 @@ from tlmed.plan import (
     memory_needed,
 )
 from tlmed.recipe import Degrees, Hybrid, Phase, load_recipe, override, shipped_recipes
+from tlmed.screen import to_lines
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +218,7 @@ def test_several_backbones_have_a_shape_each(pair):
     assert last["shape"] == [list(output.shape[1:]) for output in pair.outputs]
     assert last["name"] in plan["phases"][1]["blocks"]
     shown = " + ".join(" x ".join(map(str, shape)) for shape in last["shape"])
-    assert shown in describe_blocks(plan)[-1]
+    assert shown in to_lines(describe_blocks(plan))[-1]
 
 
 def test_what_training_keeps_counts_as_memory(vgg16, pair):
@@ -243,7 +244,7 @@ def test_a_hybrid_shows_its_classifier_instead_of_phases(vgg16):
     plan = make_plan(vgg16, (), classifier=classifier)
     assert plan == json.loads(json.dumps(plan))
     assert plan["phases"] == []
-    text = "\n".join(describe_phases(plan))
+    text = "\n".join(to_lines(describe_phases(plan)))
     for words in ("SVC", "of block3, avg pooling", "0.95", "0.1, 1", "scale, 0.1, 1", "6 grid points", "3 folds"):
         assert words in text
     assert describe_classifier(Hybrid(), {})["points"] == 1
@@ -252,7 +253,7 @@ def test_a_hybrid_shows_its_classifier_instead_of_phases(vgg16):
 def test_the_table_of_phases_is_aligned_and_short(vgg16):
     model = attach_head(vgg16, 2)
     schedule = (HEAD, phase("two", 2, block_decay=0.1), independent("deep", 13, unit="layer"))
-    head, *lines = describe_phases(make_plan(model, schedule))
+    head, *lines = to_lines(describe_phases(make_plan(model, schedule)))
     assert [line.split()[0] for line in lines] == ["head", "two", "deep"]
     assert "block4 block5 head" in lines[1]
     assert "0.001 .. 1e-05" in lines[1]
@@ -262,7 +263,7 @@ def test_the_table_of_phases_is_aligned_and_short(vgg16):
 
 
 def test_a_backbone_is_described_with_its_blocks(vgg16):
-    first, head, *blocks = describe_backbone("VGG16", vgg16)
+    first, head, *blocks = to_lines(describe_backbone("VGG16", vgg16))
     assert first.startswith("VGG16: 5 blocks, 13 weighted layers, 14,714,688 parameters without a head")
     assert head.split()[:4] == ["block", "layers", "parameters", "output"]
     assert len(blocks) == 5

@@ -15,6 +15,7 @@ ORDER = (
         "seeds",
         "quiet",
         "voice",
+        "screen",
         "stopping",
         "cluster",
         "launch",

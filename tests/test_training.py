@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.terminal import Terminal
 from tlmed import metrics
 from tlmed.errors import RunFailed
 from tlmed.heads import attach_head
 from tlmed.phases import thaw
 from tlmed.recipe import Phase
+from tlmed.screen import Screen
 from tlmed.training import Loop, class_weights, fit_phase
-from tlmed.training.progress import Bar, Lines, show_phase
+from tlmed.training.progress import Lines, Moving, speak
 
 RANDOM = np.random.RandomState(0)
 LABELS = np.arange(24) % 3
@@ -126,27 +128,26 @@ def test_class_weights_are_those_of_scikit_learn():
     np.testing.assert_allclose(list(class_weights(labels).values()), expected)
 
 
-def test_progress_is_a_line_an_epoch_where_there_is_no_terminal(capsys):
-    with show_phase("head", 2, 3) as lines:
+def test_progress_is_a_line_an_epoch_where_there_is_no_terminal():
+    stream = io.StringIO()
+    with speak(Screen(stream)).progress("head", 2, 3) as lines:
         assert isinstance(lines, Lines)
         fit(phase(epochs=2), callbacks=[lines])
-    printed = capsys.readouterr().out.splitlines()
+    printed = stream.getvalue().splitlines()
     assert [line.split("  ")[:2] for line in printed] == [["head", "epoch 1/2"], ["head", "epoch 2/2"]]
     assert "val_auc" in printed[0]
 
 
-def test_progress_is_one_bar_on_a_terminal(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stdout", terminal)
-    with show_phase("head", 2, 3) as bar:
-        assert isinstance(bar, Bar)
+@pytest.mark.parametrize("width", [40, 60, 80, 150])
+def test_progress_is_a_bar_on_a_terminal_and_one_line_stays(width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    terminal = Terminal(width)
+    with speak(Screen(terminal)).progress("head", 2, 3) as bar:
+        assert isinstance(bar, Moving)
         fit(phase(epochs=2), callbacks=[bar])
-    last = terminal.getvalue().rstrip().split("\r")[-1]
-    assert "head  [####" in last
-    assert "100%" in last
-    assert "epoch 2/2  loss" in last
-    assert terminal.getvalue().count("\n") == 1
+        assert "val_auc" in bar.bar.note[:20]  # what decides is not cut off
+    assert terminal.wrapped == []
+    kept = " ".join(terminal.kept())
+    assert kept.startswith("head  2 of 2 epochs, ")
+    assert "val_auc" in kept
+    assert not terminal.hidden

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import importlib
 import io
 import shlex
 import shutil
@@ -18,8 +19,10 @@ from tlmed.columns import Grouping
 from tlmed.errors import InputError, Interrupted, RunFailed, TlmedError
 from tlmed.recipe import STRATEGIES, find_recipe, override, read_recipe, read_text, shipped_recipes, summary, to_source
 from tlmed.rundir import check_targets, write_text
+from tlmed.screen import Screen, Table
 from tlmed.trust import trusting
 from tlmed.voice import Voice
+from tlmed.words import count
 
 UNFINISHED = 3
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
@@ -127,8 +130,18 @@ def _check_groups(group, no_groups) -> None:
         raise click.UsageError("Give --group COLUMN or --no-groups, one of the two.")
 
 
-def _warn(sentence: str) -> None:
-    click.echo(f"Warning: {sentence}", err=True)
+def _open_voice(screen: Screen, *modules: str) -> Voice:
+    """Import TensorFlow, and modules of tlmed that import it, while the screen says so; return what speaks to it."""
+    loaded = "tensorflow" in sys.modules
+    with contextlib.nullcontext() if loaded else screen.busy("Loading TensorFlow"):
+        from tlmed.quiet import import_tensorflow
+
+        import_tensorflow()
+        from tlmed.training import speak
+
+        for module in modules:
+            importlib.import_module(f"tlmed.{module}")
+    return speak(screen)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -153,13 +166,9 @@ def train(recipe, data, settings, positive, group, no_groups, strategy, seed, ou
     file, recipe = _load(recipe, data, settings, positive, group, no_groups, strategy, seed)
     if title is not None:
         recipe = dataclasses.replace(recipe, name=title)
-    from tlmed.quiet import import_tensorflow
-
-    import_tensorflow()
+    voice = _open_voice(Screen(sys.stdout), "run")
     from tlmed import run
-    from tlmed.training import show_features, show_phase
 
-    voice = Voice(say=click.echo, warn=_warn, progress=show_phase, features=show_features)
     run.train(recipe, out, skip_bad=skip_bad, strict=strict, fresh=fresh, recipe_file=file, voice=voice)
 
 
@@ -171,23 +180,24 @@ def plan(recipe, data, settings, positive, group, no_groups, strategy, seed, wri
     """Show what RECIPE would train, phase by phase, without training."""
     file, recipe = _load(recipe, data, settings, positive, group, no_groups, strategy, seed)
     target = _new_recipe(write, file.path.name, "--write") if write is not None else None
-    from tlmed.quiet import import_tensorflow
-
-    import_tensorflow()
+    screen = Screen(sys.stdout, waits=False)
+    _open_voice(screen, "run")
     from tlmed.plan import describe_blocks, describe_caching, describe_phases
     from tlmed.run import preview
 
-    words, content, phases = preview(recipe)
-    for line in (*words, "", *describe_blocks(content), "", *describe_phases(content), "", *describe_caching(content)):
-        click.echo(line)
+    with screen.busy(f"Planning {file.path.stem}"):
+        words, content, phases = preview(recipe)
+    screen.show((*words, "", *describe_blocks(content), "", *describe_phases(content), "", *describe_caching(content)))
     if measure:
         from tlmed.run.measuring import measure_precisions, recommend
 
-        click.echo(f"\n{recommend(measure_precisions(recipe))}")
+        with screen.busy("Timing training steps"):
+            measured = measure_precisions(recipe)
+        screen.say(f"\n{recommend(measured)}")
     if target is not None:
         docstring = f"{summary(file.path)}\n\ntlmed train {shlex.quote(str(target))}"
         write_text(target, to_source(dataclasses.replace(recipe, phases=phases), docstring))
-        click.echo(f"\n{target}: edit it, then: tlmed train {target}")
+        screen.say(f"\n{target}: edit it, then: tlmed train {target}")
 
 
 def _new_recipe(path: Path, name: str, option: str) -> Path:
@@ -241,22 +251,18 @@ def evaluate(run, data, moved, predictions, out, positive, group, no_groups, pre
     from tlmed.rundir import find_run
 
     run = find_run(run) if run is not None else None
-    from tlmed.quiet import import_tensorflow
-
-    import_tensorflow()
+    screen = Screen(sys.stdout, waits=False)
+    voice = _open_voice(screen, "inference")
     from tlmed import inference
     from tlmed.evaluation.lines import describe_metrics
-    from tlmed.training import show_features
 
     read = [path for path in (data, predictions) if path is not None]
     if out is not None:
         inference.check_evaluation_folder(out, force, read)
-    voice = Voice(say=click.echo, warn=_warn, features=show_features)
     made, result = inference.evaluate(run, data, predictions, positive, prevalence, skip_bad, voice, moved, grouping)
     if out is not None:
         inference.write_evaluation(out, made, result, force, read)
-    for line in describe_metrics(result):
-        click.echo(line)
+    screen.show(describe_metrics(result))
 
 
 @cli.command()
@@ -282,15 +288,14 @@ def predict(run, paths, out, skip_bad, explain, method, block, force):
     run = find_run(run)
     if out is not None:
         check_table(out, force, paths)
-    from tlmed.quiet import import_tensorflow
-
-    import_tensorflow()
+    screen = Screen(sys.stderr, waits=False)  # standard output is the table's
+    voice = _open_voice(screen, "inference")
     from tlmed import inference
 
-    voice = Voice(warn=_warn)
-    header, rows, broken = inference.predict(run, paths, skip_bad, explain, method, block, force, voice)
+    with screen.busy("Explaining images" if explain else "Predicting images"):
+        header, rows, broken = inference.predict(run, paths, skip_bad, explain, method, block, force, voice)
     for path, reason in broken:
-        _warn(f"{path} left out: {reason}")
+        screen.warn(f"{path} left out: {reason}")
     if out is not None:
         check_table(out, force, paths)  # again: reading and scoring take their time
         with writing_out(out):
@@ -317,30 +322,30 @@ def compare(runs, out, why, force):
         raise click.UsageError("Give two runs with --why, else two or more.")
     if why and out is not None:
         raise click.UsageError("Give --why or --out DIR, one of the two.")
-    for line in _explain(runs) if why else _compare(runs, out, force):
-        click.echo(line)
+    screen = Screen(sys.stdout, waits=False)
+    screen.show(_explain(runs, screen) if why else _compare(runs, out, force, screen))
 
 
-def _explain(runs) -> list[str]:
+def _explain(runs, screen) -> list[str]:
     from tlmed.rundir import find_run
 
     found = [find_run(run) for run in runs]
-    from tlmed.quiet import import_tensorflow
-
-    import_tensorflow()
+    _open_voice(screen, "lock")
     from tlmed.lock import explain
 
-    return explain(*found)
+    with screen.busy("Comparing two runs"):
+        return explain(*found)
 
 
-def _compare(runs, out, force) -> list[str]:
+def _compare(runs, out, force, screen) -> list[str | Table]:
     from tlmed.comparison import check_targets, compare, describe_comparison, write_comparison
 
     if out is not None:
         check_targets(out, force)
-    comparison = compare(runs)
-    written = [] if out is None else [f"Written: {', '.join(map(str, write_comparison(out, comparison, force)))}"]
-    return [*describe_comparison(comparison), *written]
+    with screen.busy(f"Comparing {len(runs)} runs"):
+        comparison = compare(runs)
+        files = [] if out is None else write_comparison(out, comparison, force)
+    return [*describe_comparison(comparison), *(f"Written: {file}" for file in files)]
 
 
 @cli.command()
@@ -368,15 +373,11 @@ def reproduce(lock, check, quick, level, tolerance, data, weights, recipe, out, 
     """
     if check and quick:
         raise click.UsageError("Give --check or --quick, one of the two.")
-    from tlmed.quiet import import_tensorflow
-
-    import_tensorflow()
+    voice = _open_voice(Screen(sys.stdout), "reproduce")
     from tlmed.reproduce import Request, reproduce_and_report
-    from tlmed.training import show_features, show_phase
 
     mode = "check" if check else "quick" if quick else "train"
     request = Request(lock, mode, level, tolerance, data, weights, recipe, out, trust_mtime, force)
-    voice = Voice(say=click.echo, warn=_warn, progress=show_phase, features=show_features)
     reproduce_and_report(request, junit, summary, voice)
 
 
@@ -412,8 +413,7 @@ def status(run):
     from tlmed.rundir import find_run
     from tlmed.status import describe_status
 
-    for line in describe_status(find_run(run, complete=False)):
-        click.echo(line)
+    Screen(sys.stdout).show(describe_status(find_run(run, complete=False)))
 
 
 # What follows COMMAND is its own, --debug too.
@@ -442,8 +442,8 @@ def recipes():
 @_debug
 def list_recipes():
     """List the shipped recipes."""
-    for name, file in shipped_recipes().items():
-        click.echo(f"{name:<28} {summary(file)}")
+    rows = [(name, summary(file)) for name, file in shipped_recipes().items()]
+    Screen(sys.stdout).show([Table((), rows)])
 
 
 @recipes.command()
@@ -493,23 +493,29 @@ def list_cache():
 
     with _open_store() as store:
         entries = store.entries()
-    for entry in entries:
-        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
-        engine = f"{entry.about['engine']} {entry.about['engine_precision']}"
-        click.echo(f"{used}  {show_size(entry.size):>9}  {entry.count:>7} images  {entry.about['name']}  ({engine})")
+    rows = [
+        (
+            *(time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used)), show_size(entry.size), f"{entry.count:,}"),
+            *(entry.about["name"], f"{entry.about['engine']} {entry.about['engine_precision']}"),
+        )
+        for entry in entries
+    ]
+    table = Table(("last used", "size", "images", "features of", "computed by"), rows, right=(1, 2))
     total = show_size(sum(entry.size for entry in entries))
-    click.echo(f"{store.folder}: {len(entries)} files, {total} of {show_size(store.limit)}")
+    files = f"{store.folder}: {count(len(entries), 'file')}, {total} of {show_size(store.limit)}"
+    Screen(sys.stdout).show([*([table] if rows else []), files])
 
 
 @cache.command()
 @_debug
 def verify():
     """Check every file, and delete what is damaged."""
-    with _open_store() as store:
+    screen = Screen(sys.stdout, waits=False)
+    with _open_store() as store, screen.busy("Reading every file"):
         sound, damaged = store.verify()
     for path, reason in damaged:
-        _warn(f"deleted, for {reason}: {path}")
-    click.echo(f"{sound} sound, {len(damaged)} damaged")
+        screen.warn(f"deleted, because of {reason}: {path}")
+    screen.say(f"{count(sound, 'file')} sound, {count(len(damaged), 'file')} damaged")
 
 
 @cache.command()
@@ -520,7 +526,7 @@ def clear():
 
     with _open_store() as store:
         files, size = store.clear()
-    click.echo(f"{files} files deleted, {show_size(size)}")
+    click.echo(f"{count(files, 'file')} deleted, {show_size(size)}")
 
 
 @cli.command()

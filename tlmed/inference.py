@@ -118,7 +118,8 @@ def evaluate(
             named = join_names(f"{number:,} of {name!r}" for name, number in sorted(others.items()))
             scored = count(len(predictions.splits) - others.total(), "row")
             voice.say(f"Of {file}, {scored} of {split!r} are scored; not scored: {named}.")
-        result = score(predictions, split, positive, 0, prevalence=prevalence)
+        with voice.busy(f"Scoring {count(len(predictions.splits), 'row')}"):
+            result = score(predictions, split, positive, 0, prevalence=prevalence)
         return predictions, {**result, "evaluated": {"predictions": str(file), "warnings": [*predictions.notes]}}
     recipe, old, decision = from_json(run.json("recipe.json")), run.json("metrics.json"), read_decision(run)
     prevalence = recipe.prevalence if prevalence is None else prevalence
@@ -128,22 +129,25 @@ def evaluate(
         )
     cached = recipe.cache != "off"
     known = KnownPixels(cache_folder(), recipe.data.image_size) if cached else None
-    if source is None or moved:
-        images, rows, seen = _recall(run, recipe, source or recipe.data.source, old["classes"], known)
-    else:
-        grouping = grouping or _group_like(recipe, source)
-        images = load(source, recipe.data.image_size, None, recipe.seed, skip_bad, known=known, grouping=grouping)
-        _check_classes(images.table.classes, old["classes"])
-        rows, seen = np.arange(len(images.splits)), [*images.table.notes, *_find_known_images(run, images)]
+    place = source or recipe.data.source
+    with voice.busy(f"Reading images of {place}"):
+        if source is None or moved:
+            images, rows, seen = _recall(run, recipe, place, old["classes"], known)
+        else:
+            grouping = grouping or _group_like(recipe, source)
+            images = load(source, recipe.data.image_size, None, recipe.seed, skip_bad, known=known, grouping=grouping)
+            _check_classes(images.table.classes, old["classes"])
+            rows, seen = np.arange(len(images.splits)), [*images.table.notes, *_find_known_images(run, images)]
     of_rows = images.table.take(rows)
     seen = [*seen, *describe_depths(of_rows.paths, of_rows.labels, of_rows.classes, images.pixels.levels[rows])]
     for warning in seen:
         voice.warn(warning)
     scorer = load_scorer(run)
-    found = _look_up(run, recipe, scorer, images, rows, voice) if cached else None
-    scores = scorer(images.batches(rows, recipe.data.batch_size)) if found is None else scorer.finish(found)
-    predictions = make_predictions(images, rows, scores, old["positive"], decision)
-    result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence)
+    with voice.busy(f"Scoring {count(len(rows), 'image')}"):
+        found = _look_up(run, recipe, scorer, images, rows, voice) if cached else None
+        scores = scorer(images.batches(rows, recipe.data.batch_size)) if found is None else scorer.finish(found)
+        predictions = make_predictions(images, rows, scores, old["positive"], decision)
+        result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence)
     return predictions, {**result, "evaluated": {"run": str(run.path), "data": images.table.source, "warnings": seen}}
 
 

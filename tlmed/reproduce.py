@@ -91,7 +91,8 @@ def reproduce(request: Request, voice: Voice = SILENT) -> Comparison:
             "`--quick` must be given a lock with epochs, of which it repeats the first; a hybrid has none. "
             f"Received: {lock.path}."
         )
-    now = describe_inputs(lock, recipe, request.recipe_file, request.trust)
+    with voice.busy("Comparing images, weights and versions"):
+        now = describe_inputs(lock, recipe, request.recipe_file, request.trust)
     differences = compare_inputs(lock.content, now)
     wanted = METRICS if request.level is None and request.tolerance is not None else request.level
     level, why = choose_level(wanted, differences, recipe)

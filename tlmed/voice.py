@@ -1,5 +1,6 @@
 """What a command says while it works."""
 
+import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ class Voice:
     Attributes:
         say: Takes a line for the user.
         warn: Takes a warning.
+        busy: Shows what is waited for while its block runs, given in a few words.
         progress: Makes a Keras callback that shows a phase, given its name, epochs and steps per epoch.
         features: Makes a function that is told of how many more images features were computed, given what they are for
             and the number of images.
@@ -20,6 +22,7 @@ class Voice:
 
     say: Callable[[str], None] = lambda line: None
     warn: Callable[[str], None] = lambda line: None
+    busy: Callable[[str], AbstractContextManager[Any]] = lambda words: contextlib.nullcontext()
     progress: Callable[[str, int, int], AbstractContextManager[Any]] | None = None
     features: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] | None = None
 

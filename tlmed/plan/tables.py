@@ -1,15 +1,16 @@
-"""Plans as lines of text, for the command line."""
+"""Plans as lines and tables, for the command line."""
 
 import keras
 
 from tlmed.cache import show_size
 from tlmed.plan.content import cut, describe_block
+from tlmed.screen import Table
 
 _MOST_NAMES = 4  # blocks that a line of the table names one by one
 
 
-def describe_backbone(name: str, model: keras.Model) -> list[str]:
-    """Return a backbone's blocks, layers and parameters as lines."""
+def describe_backbone(name: str, model: keras.Model) -> list[str | Table]:
+    """Return a backbone's blocks, layers and parameters as a line and a table."""
     blocks = [describe_block(block) for block in cut(model)]
     layers, parameters = (sum(block[key] for block in blocks) for key in ("layers", "parameters"))
     height, width = model.input_shape[1:3]
@@ -20,8 +21,8 @@ def describe_backbone(name: str, model: keras.Model) -> list[str]:
     return [first, *describe_blocks({"blocks": blocks})]
 
 
-def describe_blocks(plan: dict) -> list[str]:
-    """Return the plan's blocks as lines of a table."""
+def describe_blocks(plan: dict) -> list[Table]:
+    """Return the plan's blocks as a table."""
     rows = [
         (
             block["name"],
@@ -32,7 +33,7 @@ def describe_blocks(plan: dict) -> list[str]:
         )
         for block in plan["blocks"]
     ]
-    return _table(("block", "layers", "parameters", "output", "from .. to"), rows, right=(1, 2))
+    return [Table(("block", "layers", "parameters", "output", "from .. to"), rows, right=(1, 2))]
 
 
 def _name_shape(shape) -> str:
@@ -45,8 +46,8 @@ def _name_ends(block) -> str:
     return f"{block['first']} .. {block['last']}"
 
 
-def describe_phases(plan: dict) -> list[str]:
-    """Return the plan's phases as lines of a table, or its classifier as a list of settings."""
+def describe_phases(plan: dict) -> list[Table]:
+    """Return the plan's phases as a table, or its classifier as a table of settings."""
     if "classifier" in plan:
         return _describe_settings(plan["classifier"])
     rows = [
@@ -58,10 +59,10 @@ def describe_phases(plan: dict) -> list[str]:
         for phase in plan["phases"]
     ]
     head = ("phase", "thaw", "trains", "trainable", "frozen", "ratio", "BatchNorm", "epochs", "rate", "start")
-    return _table(head, rows, right=(1, 3, 4, 5, 7))
+    return [Table(head, rows, right=(1, 3, 4, 5, 7))]
 
 
-def describe_caching(plan: dict) -> list[str]:
+def describe_caching(plan: dict) -> list[Table]:
     """Return for each of the plan's phases whether what its frozen blocks give is kept, and why."""
     rows = [
         (
@@ -73,7 +74,7 @@ def describe_caching(plan: dict) -> list[str]:
         if phase["blocks"] != [block["name"] for block in plan["blocks"]]
     ]
     head = ("frozen blocks", "are", "GFLOP/image", "features/image", "because")
-    return _table(head, rows, right=(2, 3)) if rows else []
+    return [Table(head, rows, right=(2, 3))] if rows else []
 
 
 def _name_blocks(phase) -> str:
@@ -89,7 +90,7 @@ def _name_rates(rates) -> str:
     return f"{high:.3g}" if high == low else f"{high:.3g} .. {low:.3g}"
 
 
-def _describe_settings(classifier) -> list[str]:
+def _describe_settings(classifier) -> list[Table]:
     words = {
         "classifier": classifier["name"],
         "features": f"of {classifier['tap']}, {classifier['pooling']} pooling",
@@ -98,16 +99,4 @@ def _describe_settings(classifier) -> list[str]:
         **{f"grid {name}": ", ".join(map(str, values)) for name, values in classifier["grid"].items()},
         "search": f"{classifier['points']} grid points, each in {classifier['folds']} folds of the training images",
     }
-    return _table(("setting", "value"), list(words.items()))
-
-
-def _table(head, rows, right=()) -> list[str]:
-    """Lay rows of text out in columns as wide as they need, some of them to the right."""
-    lines = [head, *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    return [
-        "  ".join(
-            cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(line)
-        ).rstrip()
-        for line in lines
-    ]
+    return [Table(("setting", "value"), list(words.items()))]

@@ -71,8 +71,9 @@ def cross_validate(
             _check_same_images(folds[0], fold, fold.splits())
         enter()
         run.mark(f"Averaging {len(folds)} folds.")
-        result = write_averages(run, split, folds)
-        write_folds_report(run.path)
+        with voice.busy(f"Averaging {len(folds)} folds"):
+            result = write_averages(run, split, folds)
+            write_folds_report(run.path)
         run.finish()
     voice.say(f"Means of {len(folds)} folds:")
     for line in describe_metrics(result):

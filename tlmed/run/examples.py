@@ -35,7 +35,7 @@ def write_examples(recipe: Recipe, run: RunDir, images: ImageSet, clock: Clock, 
     if not recipe.examples:
         return
     run.mark("Explaining examples.")
-    with clock.stage("examples"):
+    with clock.stage("examples"), voice.busy("Explaining examples"):
         predictions, result = read_predictions(run / "predictions.csv"), run.json("metrics.json")
         main = positive_index(predictions.classes, result["positive"])
         cases = pick_cases(predictions, recipe.examples, main, result["threshold"], result["split"])

@@ -35,7 +35,7 @@ def train_classifier(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clo
         )
     run.mark("Fitting the classifier.")
     train = images.indices("train")
-    with clock.stage("fit classifier"):
+    with clock.stage("fit classifier"), voice.busy(f"Searching parameters of {head.classifier}"):
         fitted = fit_classifier(
             features[train],
             images.table.labels[train],

@@ -74,14 +74,18 @@ def prepare(
         InputError: With every fault of backbone, weights, image size, schedule, classifier and data.
     """
     faults, backbone, images = [], None, None
-    with clock.stage("build network"), _collected(faults):
+    with (
+        clock.stage("build network"),
+        _collected(faults),
+        voice.busy(f"Building {backbones.name_all(recipe.backbone)}"),
+    ):
         backbone = build_backbone(recipe, own=own)
         faults += _find_network_faults(recipe, backbone.model)
         voice.say(f"Backbone: {backbones.name_all(recipe.backbone)}, weights {backbone.name}")
     if not faults:
         _import(recipe)
     clock.reading = time.perf_counter()
-    with clock.stage("read images"), _collected(faults):
+    with clock.stage("read images"), _collected(faults), voice.busy(f"Reading images of {recipe.data.source}"):
         settings = recipe.data
         if read is not None:
             images = divide(read, settings.split, recipe.seed)
@@ -97,7 +101,7 @@ def prepare(
     if faults:
         raise InputError(faults)
     voice.say(_describe_images(recipe, images))
-    with clock.stage("plan"):
+    with clock.stage("plan"), voice.busy("Planning"):
         return _plan(recipe, backbone, images)
 
 

@@ -100,7 +100,7 @@ def _continue(recipe, run, prepared, degrees, finished, clock, voice) -> None:
     run.write_history(row for degree in degrees for row in degree.history)
     returns = any(phase.start == "pretrained" for phase in phases)
     if random_norms(prepared.backbone) and (returns or not done):
-        with clock.stage("re-estimate statistics"):
+        with clock.stage("re-estimate statistics"), voice.busy("Estimating statistics of random weights"):
             wake(recipe, prepared.backbone, prepared.images)
     if returns:
         model.remember()
@@ -123,9 +123,13 @@ def _train_phase(recipe, run, prepared, phase, begun, clock, voice) -> Degree:
         with computing(model, recipe.precision):
             result, history = _fit(recipe, run, prepared.phases, model, fed, checkpoints, voice)
         if phase.batch_norm == "recalibrate":
-            settle(recipe, model, images)
+            with voice.busy("Estimating statistics again"):
+                settle(recipe, model, images)
     clock.trained = time.perf_counter()
-    with computing(model, recipe.precision):  # as in the history, that degrees can be compared with it
+    with (
+        computing(model, recipe.precision),
+        voice.busy(f"Scoring phase {phase.name!r}"),
+    ):  # as in the history, that degrees can be compared with it
         parts = [
             (fed.predict(images.indices(split)), images.table.labels[images.indices(split)])
             for split in ("val", "test")

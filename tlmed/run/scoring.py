@@ -22,11 +22,11 @@ from tlmed.voice import Voice
 def evaluate_run(recipe: Recipe, run: RunDir, images: ImageSet, outcome: Outcome, clock: Clock, voice: Voice) -> None:
     """Choose threshold and temperature, write `predictions.csv` and `metrics.json`, and say what they hold."""
     run.mark("Evaluating.")
-    with clock.stage("evaluate"):
+    with clock.stage("evaluate"), voice.busy("Scoring test images"):
         predictions, decision = _predict(recipe, images, outcome.scores, recipe.threshold)
         write_predictions(run / "predictions.csv", predictions)
         result = score(predictions, "test", recipe.data.positive, recipe.seed, decision, recipe.prevalence)
-    with clock.stage("baselines"):
+    with clock.stage("baselines"), voice.busy("Scoring baselines"):
         baselines = _score_baselines(recipe, images, clock, voice)
     result |= {**outcome.notes, "baselines": baselines}
     write_json(run / "metrics.json", result)

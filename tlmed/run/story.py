@@ -184,8 +184,9 @@ def _train_one(
             if workers.is_chief:
                 write_examples(recipe, run, prepared.images, clock, voice)
                 write_timing(run, clock, outcome)
-                write_lock(run)
-                write_report(run.path)
+                with voice.busy("Writing the report"):
+                    write_lock(run)
+                    write_report(run.path)
                 run.finish()
             workers.wait()
         voice.say(f"Run: {out}\nReport: {out / 'report.html'}")
@@ -243,7 +244,8 @@ def _write_plan(recipe, recipe_file, workers, prepared, choices, voice) -> None:
     run = workers.run
     keep_choices(run, prepared.plan, choices)
     write_json(run / "plan.json", prepared.plan)
-    environment = describe_run(recipe, recipe_file, prepared, workers.addresses)
+    with voice.busy("Recording versions and devices"):
+        environment = describe_run(recipe, recipe_file, prepared, workers.addresses)
     warn_of_changes(run, environment, voice)
     write_json(run / "environment.json", environment)
 

@@ -3,16 +3,6 @@
 from tlmed.training.checkpoints import Checkpoints
 from tlmed.training.fitting import IMAGES, PhaseResult, class_weights, fit_phase, measure
 from tlmed.training.loop import Loop
-from tlmed.training.progress import show_features, show_phase
+from tlmed.training.progress import speak
 
-__all__ = [
-    "IMAGES",
-    "Checkpoints",
-    "Loop",
-    "PhaseResult",
-    "class_weights",
-    "fit_phase",
-    "measure",
-    "show_features",
-    "show_phase",
-]
+__all__ = ["IMAGES", "Checkpoints", "Loop", "PhaseResult", "class_weights", "fit_phase", "measure", "speak"]

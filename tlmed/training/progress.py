@@ -1,13 +1,27 @@
-"""Show a phase as it trains: one bar on a terminal, a line an epoch elsewhere; features too, in a bar."""
+"""Show training on a screen: a bar with the last scores on a terminal, a line an epoch elsewhere."""
 
 import contextlib
-import sys
+import time
 from collections.abc import Callable, Iterator
 
-import click
 import keras
 
+from tlmed.screen import Bar, Screen
+from tlmed.voice import Voice
+
 SCORES = ("loss", "accuracy", "val_loss", "val_accuracy", "val_auc")
+
+
+def speak(screen: Screen) -> Voice:
+    """Return a voice that speaks to a screen."""
+
+    def progress(phase: str, epochs: int, steps: int):
+        return _show_phase(screen, phase, epochs, steps)
+
+    def features(name: str, images: int):
+        return _count(screen, f"Features ({name})", images)
+
+    return Voice(screen.say, screen.warn, screen.busy, progress, features)
 
 
 def describe(logs: dict) -> str:
@@ -20,53 +34,56 @@ def describe(logs: dict) -> str:
 
 
 class Lines(keras.callbacks.Callback):
-    """Print a line for every epoch."""
+    """Say a line for every epoch."""
 
-    def __init__(self, phase: str, epochs: int):
+    def __init__(self, say: Callable[[str], None], phase: str, epochs: int):
         super().__init__()
-        self.phase, self.epochs = phase, epochs
+        self.say, self.phase, self.epochs = say, phase, epochs
 
     def on_epoch_end(self, epoch, logs=None):
-        """Print the epoch's scores."""
-        click.echo(f"{self.phase}  epoch {epoch + 1}/{self.epochs}  {describe(logs)}")
+        """Say the epoch's scores."""
+        self.say(f"{self.phase}  epoch {epoch + 1}/{self.epochs}  {describe(logs)}")
 
 
-class Bar(keras.callbacks.Callback):
-    """Move a progress bar along by batches, with the scores of the last epoch beside it."""
+class Moving(keras.callbacks.Callback):
+    """Move a bar along by batches, with the scores of the last epoch below it."""
 
-    def __init__(self, bar, epochs: int, steps: int):
+    def __init__(self, bar: Bar, phase: str, epochs: int, steps: int):
         super().__init__()
-        self.bar, self.epochs, self.steps, self.epoch = bar, epochs, steps, 0
+        self.bar, self.phase, self.epochs, self.steps = bar, phase, epochs, steps
+        self.epoch, self.last = 0, ""
 
     def on_epoch_begin(self, epoch, logs=None):
         """Note the epoch, counted from 0."""
         self.epoch = epoch
+        self.bar.label = f"{self.phase}  epoch {epoch + 1}/{self.epochs}"
 
     def on_train_batch_end(self, batch, logs=None):
         """Move on to a batch, counted from 0; several may have run at once, and some in an earlier, stopped command."""
-        self.bar.update(self.epoch * self.steps + batch + 1 - self.bar.pos, self.bar.current_item)
+        self.bar.move(self.epoch * self.steps + batch + 1)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Show the epoch's scores, also where the bar is full."""
-        self.bar.current_item = f"epoch {epoch + 1}/{self.epochs}  {describe(logs)}"
-        self.bar.render_progress()
+        """Show the epoch's scores, the validation's first: what does not fit is cut off on the right."""
+        self.last = describe(logs)
+        self.bar.note = "  ".join(reversed(self.last.split("  ")))
 
 
 @contextlib.contextmanager
-def show_phase(phase: str, epochs: int, steps: int) -> Iterator[keras.callbacks.Callback]:
-    """Give a callback that shows a phase on standard output: a bar on a terminal, plain lines elsewhere."""
-    if not sys.stdout.isatty():
-        yield Lines(phase, epochs)
+def _show_phase(screen, phase, epochs, steps) -> Iterator[keras.callbacks.Callback]:
+    """Give a callback that shows a phase; on a terminal a line of it stays."""
+    if screen.console is None:
+        yield Lines(screen.say, phase, epochs)
         return
-    with click.progressbar(length=epochs * steps, label=phase, item_show_func=lambda words: words) as bar:
-        yield Bar(bar, epochs, steps)
+    begin = time.monotonic()
+    with screen.wait(Bar(phase, epochs * steps)) as bar:
+        moving = Moving(bar, phase, epochs, steps)
+        yield moving
+    screen.say(f"{phase}  {moving.epoch + 1} of {epochs} epochs, {time.monotonic() - begin:.0f} s  {moving.last}")
 
 
 @contextlib.contextmanager
-def show_features(name: str, images: int) -> Iterator[Callable[[int], None]]:
-    """Give a function that is told how many more images have features: a bar on a terminal, nothing elsewhere."""
-    if not sys.stdout.isatty():
-        yield lambda count: None
-        return
-    with click.progressbar(length=images, label=f"Features ({name})") as bar:
-        yield bar.update
+def _count(screen, label, total) -> Iterator[Callable[[int], None]]:
+    """Give a function that is told how many more of something are done: a bar on a terminal, nothing elsewhere."""
+    with screen.wait(Bar(label, total)) as bar:
+        bar.move(0)
+        yield lambda more: bar.move(bar.done + more)

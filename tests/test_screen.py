@@ -1,0 +1,188 @@
+import fcntl
+import io
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+
+import pytest
+
+from tests.conftest import SMALL
+from tests.terminal import Terminal
+from tlmed.screen import Bar, Screen, Table, describe_bar, to_lines
+
+WIDTHS = (20, 40, 60, 80, 120, 150)
+
+
+@pytest.fixture(autouse=True)
+def no_width(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_bar_fits_any_width(width, plain):
+    bars = [
+        Bar("x" * 200, 10, 3, "word " * 100),
+        Bar("head", 10, 0),
+        Bar("head", 0),
+        Bar("Reading", None),
+        Bar("two\nlines\x1b[31m", 3, 5),
+    ]
+    bars += [Bar("slow", 100, 50, begin=0.0, first=10)]
+    for bar in bars:
+        for line in describe_bar(bar, width, plain):
+            assert len(line) < width
+            assert line.isprintable()
+            assert line.isascii() or not plain
+
+
+def test_a_bar_counts_the_time_left_from_the_first_step_of_this_command():
+    bar = Bar("head", 100)
+    assert "left" not in describe_bar(bar, 80)[0]
+    bar.move(60)
+    bar.begin -= 20
+    bar.move(70)
+    assert re.search(r"70%  1:0\d left$|70%  0:59 left$", describe_bar(bar, 80)[0])
+
+
+TABLE = Table(("name", "count", "what"), [("a", "1", "x " * 60), ("b" * 30, "1,000", "y")], right=(1,))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_table_fits_a_width_and_loses_nothing(width):
+    lines = TABLE.lines(width)
+    assert max(map(len, lines)) <= width
+    letters = "".join(lines)
+    assert (letters.count("x"), letters.count("b")) == (60, 30)
+
+
+def test_a_table_keeps_a_row_a_line_where_there_is_no_terminal():
+    assert [len(line) for line in TABLE.lines()][1] == len(TABLE.lines()[2]) + 118
+    assert len(TABLE.lines()) == 3
+
+
+def test_a_line_is_broken_between_words_and_a_path_stays_whole():
+    path = "/a/very/long/path" * 8
+    assert to_lines([f"  Report: {path} is here"], 40) == ["  Report:", f"    {path}", "    is here"]
+    assert to_lines([f"  Report: {path} is here"]) == [f"  Report: {path} is here"]
+    assert to_lines([""], 40) == [""]
+
+
+def test_where_there_is_no_terminal_every_line_is_plain_and_nothing_is_lost():
+    stream = io.StringIO()
+    screen = Screen(stream)
+    with screen.busy("Reading"):
+        screen.say("one\ntwo \x1b[31m" + "x" * 300)
+        with screen.wait(Bar("head", 3)) as bar:
+            bar.move(1)
+    screen.show([Table(("a",), [("b",)])])
+    assert stream.getvalue() == "Reading ...\none\ntwo \\x1b[31m" + "x" * 300 + "\na\nb\n"
+    stream = io.StringIO()
+    with Screen(stream, waits=False).busy("Reading"):
+        assert stream.getvalue() == ""
+
+
+def test_a_stream_that_cannot_write_a_letter_gets_its_number():
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    Screen(stream).say("Größe")
+    assert raw.getvalue() == b"Gr\\xf6\\xdfe\n"
+
+
+def test_what_is_said_stands_above_what_is_waited_for_and_the_wait_leaves_no_trace(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    terminal = Terminal(40)
+    screen = Screen(terminal)
+    with screen.busy("Scoring baselines"):
+        assert terminal.hidden
+        assert terminal.kept() == ["Scoring baselines ... 0:00"]
+        screen.say("first")
+        with screen.wait(Bar("Features", 10)) as bar:
+            bar.move(4)
+            screen.live.refresh()
+            assert terminal.kept()[0] == "first"
+            assert terminal.kept()[1] == "Scoring baselines ... 0:00"
+            assert terminal.kept()[2].startswith("Features  ")
+    screen.say("last " * 20)
+    assert [line.split()[0] for line in terminal.kept()] == ["first", *["last"] * 3]
+    assert terminal.wrapped == []
+    assert not terminal.hidden
+
+
+def test_the_cursor_comes_back_after_any_end(monkeypatch):
+    terminal = Terminal()
+    screen = Screen(terminal)
+    with pytest.raises(KeyboardInterrupt), screen.busy("Waiting"):
+        raise KeyboardInterrupt
+    assert not terminal.hidden
+    assert terminal.kept() == []
+
+
+@pytest.mark.parametrize("name", ["dumb", "unknown"])
+def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(name, monkeypatch):
+    monkeypatch.setenv("TERM", name)
+    terminal = Terminal()
+    with Screen(terminal).busy("Waiting"):
+        pass
+    assert terminal.getvalue() == "Waiting ...\n"
+
+
+def run_in_terminal(words, width, stop_at=None):
+    """Run tlmed in a terminal of its own; return its exit status and the terminal."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    command = [sys.executable, "-c", "from tlmed.cli import main; main()", *map(str, words)]
+    process = subprocess.Popen(
+        command, stdin=follower, stdout=follower, stderr=follower, env=environment, start_new_session=True
+    )
+    os.close(follower)
+    terminal, raw, stopped = Terminal(width), b"", False
+    with open(leader, "rb", buffering=0) as stream:
+        while True:
+            try:
+                part = stream.read(4096)
+            except OSError:  # how Linux says that the other side is closed
+                break
+            raw += part
+            if stop_at is not None and not stopped and stop_at in raw:
+                process.send_signal(signal.SIGINT)
+                stopped = True
+            if not part:
+                break
+    terminal.write(raw.decode().replace("\r\n", "\n"))
+    return process.wait(timeout=60), terminal
+
+
+def words_of_a_run(images, out, epochs):
+    settings = [word for setting in (*SMALL, f"phases.epochs={epochs}") for word in ("--set", setting)]
+    return ["train", "fine_tuning", "--data", images, "--out", out, *settings]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_run_neither_wraps_nor_floods_a_terminal(width, images, tmp_path):
+    status, terminal = run_in_terminal(words_of_a_run(images, tmp_path / "run", 5), width)
+    kept = terminal.kept()
+    assert status == 0, kept
+    assert [text for text in terminal.wrapped if str(tmp_path) not in text] == []
+    assert len(kept) < 80
+    assert sum("epoch" in line and "━" in line for line in kept) == 0
+    assert any(line.startswith("head  5 of 5 epochs") for line in kept)
+    assert not terminal.hidden
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_the_terminal_in_order(images, tmp_path):
+    words = words_of_a_run(images, tmp_path / "run", 500)
+    status, terminal = run_in_terminal(words, 80, stop_at=b"epoch 3/500")
+    assert status == 130
+    assert not terminal.hidden
+    assert any(line.startswith("Error: Stopped by Ctrl-C.") for line in terminal.kept())
+    assert not any("━" in line for line in terminal.kept())

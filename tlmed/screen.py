@@ -1,0 +1,267 @@
+"""What a person sees: lines that fit the terminal, bars and what is waited for; plain lines where there is none."""
+
+import contextlib
+import io
+import os
+import sys
+import textwrap
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from tlmed.errors import one_line
+
+_FRAMES_PER_SECOND = 4  # a terminal over a slow line keeps up, and training is not slowed
+_BAR = (8, 40)  # characters that a bar has, at least and at most
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text below a head.
+
+    Attributes:
+        head: The title of each column; none where the rows speak for themselves.
+        rows: The cells, as many in each row.
+        right: The numbers of the columns that stand on the right.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    right: Sequence[int] = ()
+
+    def lines(self, width: int | None = None) -> list[str]:
+        """Return the table as lines; cells are broken into several where a width asks for it.
+
+        >>> Table(("block", "layers"), [("block1", "2")], right=(1,)).lines()
+        ['block   layers', 'block1       2']
+        """
+        rows = [tuple(map(one_line, row)) for row in ([self.head] if self.head else []) + list(self.rows)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        if width is not None and sum(widths) + 2 * (len(widths) - 1) > width:
+            return self._fold(rows, width)
+        justify = [str.rjust if column in self.right else str.ljust for column in range(len(widths))]
+        cells = (zip(row, widths, justify, strict=True) for row in rows)
+        return ["  ".join(move(cell, wide) for cell, wide, move in row).rstrip() for row in cells]
+
+    def _fold(self, rows, width) -> list[str]:
+        from rich.console import Console
+        from rich.table import Table as Grid
+        from rich.text import Text
+
+        grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        # Numbers stay whole, unless they would leave no room for words.
+        whole = sum(max(len(row[column]) for row in rows) + 2 for column in self.right) <= 2 * width / 3
+        for column in range(len(rows[0])):
+            right = column in self.right
+            grid.add_column(justify="right" if right else "left", overflow="fold", no_wrap=right and whole)
+        for row in rows:
+            grid.add_row(*map(Text, row))
+        paper = Console(file=io.StringIO(), width=width, force_terminal=False, color_system=None)
+        paper.print(grid)
+        return [line.rstrip() for line in paper.file.getvalue().splitlines()]
+
+
+@dataclass
+class Bar:
+    """One thing that is waited for, as it stands now.
+
+    Attributes:
+        label: What it is.
+        total: How many steps it has; None where that is not known.
+        done: How many of them are done.
+        note: What else to say of it, in words that can be cut off.
+        begin: When it began, in seconds of `time.monotonic`.
+        first: How many steps were done then, by an earlier command.
+    """
+
+    label: str
+    total: int | None = None
+    done: int = 0
+    note: str = ""
+    begin: float = field(default_factory=time.monotonic)
+    first: int | None = None
+
+    def move(self, done: int) -> None:
+        """Say how many steps are done."""
+        if self.first is None:
+            self.begin, self.first = time.monotonic(), done  # the first step includes what is made once
+        self.done = done
+
+
+class Screen:
+    """A terminal, or a stream that takes plain lines.
+
+    Args:
+        stream: Where to write.
+        waits: Whether a stream that is no terminal gets a line for what is waited for.
+    """
+
+    def __init__(self, stream: TextIO, waits: bool = True):
+        self.stream, self.waits, self.bars = stream, waits, []
+        self.console = _open_console(stream) if is_terminal(stream) else None
+        self.live = None
+
+    def say(self, text: str) -> None:
+        """Write lines, above what is shown of the wait; a terminal gets them broken between words."""
+        self.show(text.split("\n"))
+
+    def show(self, parts: Iterable[str | Table]) -> None:
+        """Write lines and tables."""
+        self._write(to_lines(parts, self.console.width if self.console else None))
+
+    def warn(self, sentence: str) -> None:
+        """Write a warning to standard error; above what is shown of the wait, where both are one terminal."""
+        if self.console is not None and sys.stderr.isatty():
+            self.say(f"Warning: {sentence}")
+        else:
+            print(_encodable(one_line(f"Warning: {sentence}"), sys.stderr), file=sys.stderr, flush=True)
+
+    def _write(self, lines) -> None:
+        if self.live is not None:
+            from rich.text import Text
+
+            for line in lines:
+                self.console.print(Text(line), soft_wrap=True)
+            return
+        for line in lines:
+            print(_encodable(line, self.stream), file=self.stream, flush=True)
+
+    @contextlib.contextmanager
+    def wait(self, bar: Bar) -> Iterator[Bar]:
+        """Show a bar while the block runs; it leaves no trace on a terminal."""
+        self.bars.append(bar)
+        try:
+            if self.console is not None and self.live is None:
+                self.live = _open_live(self)
+                self.live.start(refresh=True)
+            yield bar
+        finally:
+            self.bars.remove(bar)
+            if not self.bars and self.live is not None:
+                live, self.live = self.live, None
+                live.stop()
+
+    @contextlib.contextmanager
+    def busy(self, words: str) -> Iterator[None]:
+        """Say what is waited for: for as long as it lasts on a terminal, in a line elsewhere."""
+        if self.console is None and self.waits:
+            self.say(f"{words} ...")
+        with self.wait(Bar(words)):
+            yield
+
+    def render(self):
+        """Return the bars as they are now, each in lines that fit."""
+        from rich.console import Group
+        from rich.text import Text
+
+        lines = [
+            line for bar in list(self.bars) for line in describe_bar(bar, self.console.width, _plain(self.console))
+        ]
+        return Group(*(Text(line, no_wrap=True, overflow="crop") for line in lines))
+
+
+def to_lines(parts: Iterable[str | Table], width: int | None = None) -> list[str]:
+    """Return lines and tables as lines; those that are longer than a width are broken between words."""
+    lines = []
+    for part in parts:
+        if isinstance(part, Table):
+            lines += part.lines(width)
+        else:
+            lines += [one_line(part)] if width is None else _wrap(part, width)
+    return lines
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Tell whether a stream is a terminal in which a cursor can move."""
+    return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def in_notebook() -> bool:
+    """Tell whether this process is the kernel of a notebook, which shows what is printed."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ in ("ZMQInteractiveShell", "Shell")  # Shell: that of Google's Colab
+
+
+def describe_bar(bar: Bar, width: int, plain: bool = False) -> list[str]:
+    """Return a bar as lines of a width.
+
+    Args:
+        bar: The bar.
+        width: Characters of a line.
+        plain: Use ASCII only.
+
+    >>> describe_bar(Bar("head", total=4, done=3, note="loss 0.5000"), 30, plain=True)
+    ['head  #############----   75%', '  loss 0.5000']
+    """
+    last = width - 1  # a terminal that wraps at the last column would break a full line
+    now = time.monotonic() - bar.begin
+    if bar.total is None:
+        return [_cut(f"{bar.label} ... {_clock(now)}", last, plain)]
+    left = ""
+    if bar.first is not None and bar.done > bar.first and now > 1:
+        left = f"  {_clock(now / (bar.done - bar.first) * (bar.total - bar.done))} left"
+    share = min(1.0, bar.done / max(1, bar.total))
+    tail = f"  {share:>4.0%}{left}"
+    label = _cut(bar.label, max(4, last - len(tail) - _BAR[0] - 2), plain)
+    cells = max(0, min(_BAR[1], last - len(label) - 2 - len(tail)))
+    full = round(cells * share)
+    drawn = "#" * full + "-" * (cells - full) if plain else "━" * full + "─" * (cells - full)
+    lines = [_cut(f"{label}  {drawn}{tail}", last, plain)]
+    return [*lines, _cut(f"  {bar.note}", last, plain)] if bar.note else lines
+
+
+def _cut(text, width, plain) -> str:
+    text = one_line(text)
+    return text if len(text) <= width else text[: max(0, width - 3)] + "..." if plain else text[: width - 1] + "…"
+
+
+def _clock(seconds) -> str:
+    """Return a time as a clock shows it.
+
+    >>> _clock(5), _clock(3725)
+    ('0:05', '1:02:05')
+    """
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _wrap(line, width) -> list[str]:
+    """Break a line between words, the rest of it further in; a path or a name longer than the width stays whole."""
+    line = one_line(line)
+    inner = line[: len(line) - len(line.lstrip())] + "  "
+    return textwrap.wrap(
+        line, width, subsequent_indent=inner, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    ) or [""]
+
+
+def _encodable(line, stream) -> str:
+    encoding = stream.encoding or "utf-8"
+    return line.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _plain(console) -> bool:
+    return console.options.ascii_only
+
+
+def _open_console(stream):
+    from rich.console import Console
+
+    if stream is sys.stderr:
+        # Its own door: what TensorFlow writes to standard error is held back by turning that descriptor elsewhere.
+        stream = open(os.dup(stream.fileno()), "w", encoding=stream.encoding, errors="backslashreplace")  # noqa: SIM115
+    return Console(file=stream, force_terminal=True, force_jupyter=False, highlight=False, markup=False, emoji=False)
+
+
+def _open_live(screen):
+    from rich.live import Live
+
+    return Live(
+        get_renderable=screen.render,
+        console=screen.console,
+        transient=True,
+        refresh_per_second=_FRAMES_PER_SECOND,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
