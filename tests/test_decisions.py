@@ -252,10 +252,10 @@ def test_a_run_keeps_its_threshold_and_temperature_and_predicts_by_them(trained)
     assert (point["rule"], point["n"]) == ("specificity>=0.6", sum(row["split"] == "val" for row in rows))
     assert point["specificity"] >= 0.6
     assert result["threshold"] == point["threshold"] != 0.5
-    scores = np.array([[float(row[f"score_{name}"]) for name in TWO] for row in rows])
+    scores = np.array([[row[f"score_{name}"] for name in TWO] for row in rows], np.float32)
     for row, calibrated in zip(rows, apply_temperature(scores, result["calibration"]["temperature"]), strict=True):
-        assert (row["prediction"] == "ill") == (float(row["score_ill"]) >= point["threshold"])
-        assert [float(row[f"calibrated_{name}"]) for name in TWO] == calibrated.tolist()
+        assert (row["prediction"] == "ill") == (np.float32(row["score_ill"]).item() >= point["threshold"])
+        assert [np.float32(row[f"calibrated_{name}"]) for name in TWO] == calibrated.tolist()
     paths = [folder / row["path"] for row in rows]
     header, found, _ = inference.predict(run, paths)
     assert header == ["path", "prediction", "score_ill", "score_well", "calibrated_ill", "calibrated_well"]

@@ -36,12 +36,12 @@ from tlmed.lock import (
     to_lines,
     to_markdown,
 )
-from tlmed.lock.content import digest_classifier, digest_model, read_rows
+from tlmed.lock.content import PREDICTIONS, digest_classifier, digest_model, read_rows
 from tlmed.lock.file import _checksum
 from tlmed.recipe import digest_modules, from_json, load_recipe, override, shipped_recipes, to_json, to_source
 from tlmed.reproduce import Request, reproduce, reproduce_and_report
 from tlmed.run import train
-from tlmed.rundir import RunDir
+from tlmed.rundir import RunDir, read_csv
 from tlmed.voice import Voice
 
 
@@ -108,7 +108,8 @@ def test_a_run_writes_its_lock(job):
     assert content["seeds"]["streams"]["phase/head"] != content["seeds"]["streams"]["phase/top"]
     assert {"versions", "processor", "threads", "devices", "onednn", "packages", "cpus"} <= set(content["environment"])
     assert results["weights"] == digest_model(run / "model.keras")
-    assert results["predictions"]["rows"] == (run / "predictions.csv").read_text().splitlines()
+    rows = [{**row, "score": row[f"score_{row['prediction']}"]} for row in read_csv(run / "predictions.csv")]
+    assert read_rows(results["predictions"]["rows"]) == [{name: row[name] for name in PREDICTIONS} for row in rows]
     assert results["metrics"]["metrics"]["auc"] == run.json("metrics.json")["metrics"]["auc"]
     assert len(results["history"]) == 5
     assert "seconds" not in json.dumps(results)
@@ -144,10 +145,11 @@ def test_pixels_stand_for_images_that_were_encoded_here():
         (lambda text: text.replace('"seed": 0', '"seed": 1', 1), "changed or cut short"),
         (lambda text: text[: len(text) // 2], "not JSON"),
         (lambda text: "[1, 2]", "not a table"),
-        (lambda text: text.replace('"format": 1', '"format": 2', 1), "format 2, written by tlmed 0.1.0"),
-        (lambda text: text.replace('"format": 1', '"format": "x"', 1), "without a format"),
-        (lambda text: '{"format": 1}', "without its sha256"),
-        (lambda text: json.dumps({"format": 1, "sha256": _checksum({"format": 1})}), "recipe is missing"),
+        (lambda text: text.replace('"format": 2', '"format": 3', 1), "format 3, written by tlmed 0.1.0"),
+        (lambda text: text.replace('"format": 2', '"format": 1', 1), "older format 1, written by tlmed 0.1.0"),
+        (lambda text: text.replace('"format": 2', '"format": "x"', 1), "without a format"),
+        (lambda text: '{"format": 2}', "without its sha256"),
+        (lambda text: json.dumps({"format": 2, "sha256": _checksum({"format": 2})}), "recipe is missing"),
         (lambda text: "[" * 100_000, "not JSON"),
     ],
 )
@@ -400,12 +402,15 @@ RESULTS = {
     "predictions": {
         "sha256": "b" * 64,
         "rows": [
-            "path,split,label,prediction,score_x,score_y",
-            "1.png,test,x,x,0.7,0.3",
-            '"2, b.png",test,y,y,0.4,0.6',
+            "path,split,label,prediction,score",
+            "1.png,test,x,x,0.7",
+            '"2, b.png",test,y,y,0.6',
         ],
     },
-    "metrics": {"metrics": {"auc": {"value": 0.9, "low": 0.8, "high": 1.0}, "f1": {"value": None, "reason": "..."}}},
+    "metrics": {
+        "sha256": "d" * 64,
+        "metrics": {"auc": {"value": 0.9, "low": 0.8, "high": 1.0}, "f1": {"value": None, "reason": "..."}},
+    },
     "history": ["phase,epoch,loss,val_auc", "head,1,0.5,0.8", "head,2,0.4,0.9"],
 }
 
@@ -427,12 +432,12 @@ def test_equal_results_are_the_same_at_every_level():
 
 def move_scores(results):
     results["predictions"] = {"sha256": "c" * 64, "rows": [*RESULTS["predictions"]["rows"]]}
-    results["predictions"]["rows"][1] = "1.png,test,x,x,0.698,0.302"
+    results["predictions"]["rows"][1] = "1.png,test,x,x,0.698"
 
 
 def move_label(results):
     results["predictions"] = {"sha256": "c" * 64, "rows": [*RESULTS["predictions"]["rows"]]}
-    results["predictions"]["rows"][1] = "1.png,test,x,y,0.7,0.3"
+    results["predictions"]["rows"][1] = "1.png,test,x,y,0.3"
 
 
 def test_levels_ask_for_what_they_say():
@@ -449,6 +454,9 @@ def test_levels_ask_for_what_they_say():
     undefined = moved(lambda results: results["metrics"]["metrics"]["auc"].update(value=None))
     assert fails(undefined, "metrics") == [("metrics", "auc")]
     assert ("weights", "SHA-256 of the weights") in fails(moved(lambda results: results.update(weights="0")), "bits")
+    other = moved(lambda results: results["metrics"].update(sha256="e" * 64))
+    assert fails(other, "bits") == [("metrics", "SHA-256 of metrics.json without times")]
+    assert fails(other, "predictions") == fails(other, "metrics") == []
     gone = moved(lambda results: results["predictions"].update(sha256="c", rows=RESULTS["predictions"]["rows"][:2]))
     assert ("predictions", "images") in fails(gone, "predictions")
 
@@ -789,7 +797,7 @@ def test_a_damaged_run_is_said_to_be_damaged(name, content, job, tmp_path):
     if name == "history.csv":
         assert any("0 epochs now" in fault for fault in reproduce(Request(tmp_path / "run", "check")).faults)
         return
-    with pytest.raises(InputError, match="must have all its files, readable"):
+    with pytest.raises(InputError, match=r"must have all its files, readable|must be a CSV file in UTF-8"):
         reproduce(Request(tmp_path / "run", "check"))
 
 

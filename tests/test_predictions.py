@@ -1,6 +1,7 @@
 """A table of predictions survives the disk bit for bit, and a broken one is refused with all its faults."""
 
 import csv
+import dataclasses
 import re
 
 import numpy as np
@@ -42,6 +43,30 @@ def test_what_was_written_is_read_bit_for_bit(tmp_path, dtype):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
     assert after.labels.dtype.kind == after.predictions.dtype.kind == "i"
     assert [file.name for file in tmp_path.iterdir()] == ["predictions.csv"]
+
+
+def test_single_precision_takes_nine_digits_and_keeps_every_bit(tmp_path):
+    rng = np.random.default_rng(1)
+    scores = rng.dirichlet(np.full(3, 0.02), 400).astype(np.float32)  # from 1 down to 1e-38 and less
+    few = dataclasses.replace(make_predictions(n=400), scores=scores, calibrated=scores[::-1])
+    for name, predictions in {"a": few, "b": few}.items():
+        write_predictions(tmp_path / name, predictions)
+    again = read_predictions(tmp_path / "a")
+    np.testing.assert_array_equal(again.scores.astype(np.float32), scores)
+    np.testing.assert_array_equal(again.scores, scores.astype(float))
+    write_predictions(tmp_path / "b", again)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    with (tmp_path / "a").open(newline="", encoding="utf-8") as file:
+        texts = [text for row in list(csv.reader(file))[1:] for text in row[4:-1]]
+    assert max(len(text.partition("e")[0].replace(".", "").lstrip("0")) for text in texts) == 9
+
+
+@pytest.mark.parametrize(
+    "scores", [("0.7", "0.3"), ("0.69999999999999996", "0.30000000000000004"), ("0.6999999", "0.3")]
+)
+def test_scores_of_other_programs_are_read_as_they_stand(tmp_path, scores):
+    (tmp_path / "theirs.csv").write_text(f"path,label,score_a,score_b\nx,a,{','.join(scores)}\n")
+    assert read_predictions(tmp_path / "theirs.csv").scores.tolist() == [list(map(float, scores))]
 
 
 def test_the_columns_are_the_contracts(tmp_path):

@@ -58,7 +58,8 @@ def make_predictions(
         positive: The positive one of two classes.
         decision: The threshold by which it is predicted, and the temperature that calibrates.
     """
-    table, scores = images.table, np.asarray(scores, "float64")
+    table, calibrated = images.table, metrics.apply_temperature(scores, decision.temperature)
+    scores = np.asarray(scores, "float64")
     return Predictions(
         paths=tuple(table.paths[row] for row in rows),
         splits=tuple(str(images.splits[row]) for row in rows),
@@ -67,7 +68,7 @@ def make_predictions(
         predictions=predict_classes(scores, metrics.positive_index(table.classes, positive), decision.threshold),
         classes=table.classes,
         groups=tuple(table.groups[row] for row in rows) if table.groups else None,
-        calibrated=metrics.apply_temperature(scores, decision.temperature),
+        calibrated=calibrated,
         traits={name: tuple(texts[row] for row in rows) for name, texts in table.traits.items()},
     )
 

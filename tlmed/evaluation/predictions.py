@@ -5,7 +5,7 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,28 +96,53 @@ def predict_classes(scores: np.ndarray, positive_index: int | None, threshold: f
 
 
 def write_predictions(path: str | Path, predictions: Predictions) -> None:
-    """Write `predictions.csv`, whole or not at all; scores keep every bit."""
+    """Write `predictions.csv`, whole or not at all; scores keep every bit.
+
+    Single precision, which networks compute in, has nine digits: half of what double precision takes.
+    """
     names, groups, calibrated = predictions.classes, predictions.groups, predictions.calibrated
-    header = ["path", "split", "label", "prediction", *(SCORE + name for name in names)]
-    columns = [
+    tables = {SCORE: predictions.scores} | ({} if calibrated is None else {CALIBRATED: calibrated})
+    texts = zip(
         predictions.paths,
         predictions.splits,
         [names[label] for label in predictions.labels],
         [names[guess] for guess in predictions.predictions],
-        *_to_texts(predictions.scores),
-    ]
-    if calibrated is not None:
-        header += [CALIBRATED + name for name in names]
-        columns += _to_texts(calibrated)
-    if groups is not None:
-        header.append("group")
-        columns.append(groups)
-    rundir.write_csv(path, header, zip(*columns, strict=True))
+        strict=True,
+    )
+    numbers = zip(*map(_to_texts, tables.values()), strict=True)
+    owners = ((),) * len(predictions.paths) if groups is None else ((group,) for group in groups)
+    header = ("path", "split", "label", "prediction", *(kind + name for kind in tables for name in names))
+    with rundir.atomic(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        file.write(rundir.format_csv((*header, *(("group",) if groups is not None else ())), ()))
+        for row, scores, owner in zip(texts, numbers, owners, strict=True):
+            after = [_to_line(owner)] if owner else []
+            file.write(",".join([_to_line(row), *scores, *after]) + "\n")
 
 
-def _to_texts(numbers) -> list[list[str]]:
-    """Return the columns of a table as Python floats: they read back as the same numbers, whatever the precision."""
-    return [list(map(repr, column)) for column in np.asarray(numbers, dtype=float).T.tolist()]
+def _to_line(fields) -> str:
+    return rundir.format_csv(fields, ()).removesuffix("\n")
+
+
+def _to_texts(numbers) -> Iterator[str]:
+    """Yield the rows of a table with commas between, so that they read back as the same numbers."""
+    numbers = np.asarray(numbers, dtype=float)
+    form = _name_form(numbers.shape[1]) if _is_single(numbers) else ",".join(["%r"] * numbers.shape[1])
+    return (form % tuple(row) for row in numbers.tolist())
+
+
+def _name_form(columns: int) -> str:
+    """Return the form of a row in single precision: nine digits tell all its numbers apart."""
+    return ",".join(["%.9g"] * columns)
+
+
+def _to_single(numbers: np.ndarray) -> np.ndarray:
+    """Return the nearest numbers of single precision, as double precision has them."""
+    with np.errstate(over="ignore"):  # of numbers that are no scores
+        return numbers.astype(np.float32).astype(float)
+
+
+def _is_single(numbers: np.ndarray) -> bool:
+    return np.array_equal(numbers, _to_single(numbers))
 
 
 def read_predictions(path: str | Path, grouping: Grouping = BY_NAME) -> Predictions:
@@ -134,19 +159,14 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME) -> Predicti
 
     Raises:
         InputError: With every fault of the file: columns or classes that are missing, rows of another length,
-            scores that are no probabilities or do not sum to 1 (within 1e-3), paths that occur twice, predictions of
-            several folds.
+            scores that are no probabilities or do not sum to 1 (within 1e-3), paths that occur twice, unknown splits,
+            predictions of several folds.
     """
-    header, rows = _read_rows(Path(path))
-    classes = tuple(name.removeprefix(SCORE) for name in header if name.startswith(SCORE))
+    header, classes, rows = _read_rows(Path(path))
     _raise(path, _find_header_faults(header, rows, classes))
-    columns = dict(zip(header, zip(*rows.values(), strict=True), strict=True))
-    tables = {
-        prefix: np.array([[_to_number(text) for text in columns[prefix + name]] for name in classes]).T
-        for prefix in (SCORE, CALIBRATED)
-        if prefix + classes[0] in columns
-    }
-    _raise(path, _find_faults(list(rows), columns, classes, tables))
+    columns = dict(zip(rows.names, zip(*rows.texts, strict=True), strict=True))
+    tables = {kind: rows.read_table(kind, header, classes) for kind in rows.tables}
+    _raise(path, _find_faults(rows.lines, columns, classes, tables))
     numbers = {name: number for number, name in enumerate(classes)}
     guesses = columns.get("prediction")
     others = {name: tuple(map(str.strip, texts)) for name, texts in columns.items() if not _is_ours(name)}
@@ -155,7 +175,7 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME) -> Predicti
     told = () if group in (None, "group") else (f"The column {group!r} names the groups.",)
     return Predictions(
         columns["path"],
-        tuple(map(name_split, columns["split"])) if "split" in columns else ("test",) * len(rows),
+        tuple(map(name_split, columns["split"])) if "split" in columns else ("test",) * len(rows.lines),
         np.array([numbers[name] for name in columns["label"]]),
         tables[SCORE],
         tables[SCORE].argmax(axis=1) if guesses is None else np.array([numbers[name] for name in guesses]),
@@ -165,27 +185,6 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME) -> Predicti
         others,
         (*told, *name_spellings([name for name in groups or () if name])),
     )
-
-
-def check_table(path: Path, force: bool, inputs: Sequence[str | Path]) -> None:
-    """Refuse a file that `tlmed predict` may not write its table to.
-
-    Args:
-        path: The file.
-        force: Whether an earlier table of `tlmed predict` may be written over: one of the same columns.
-        inputs: What the command reads.
-
-    Raises:
-        InputError: As `rundir.check_targets`, or if there is no folder to write in.
-    """
-    rundir.check_folder(path.parent, [path.name], make=False)
-    rundir.check_targets("--out", {path: _is_predicted}, force, inputs)
-
-
-def _is_predicted(path: Path) -> bool:
-    header = rundir.read_header(path)
-    classes = [name.removeprefix(SCORE) for name in header if name.startswith(SCORE)]
-    return bool(classes) and header == list_columns(classes)
 
 
 def list_columns(classes: Sequence[str]) -> list[str]:
@@ -201,16 +200,67 @@ def _is_ours(column: str) -> bool:
     return column in _OURS or column.startswith((SCORE, CALIBRATED))
 
 
-def _read_rows(path: Path) -> tuple[list[str], dict[int, list[str]]]:
-    """Return the header, and line number to fields."""
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """The rows of a file: texts as they stand there, scores as numbers, which take a tenth of the room.
+
+    Attributes:
+        names: The columns that hold texts.
+        lines: The number of the line of each row.
+        texts: The fields of those columns, a list for each row.
+        tables: "score_" and "calibrated_", as far as there are such columns: numbers, an array for each row.
+        single: Whether a table was written in single precision, by the nine digits that `_name_form` gives.
+        ragged: Lines with more or fewer fields than the header, which are in none of the above.
+    """
+
+    names: tuple[str, ...]
+    lines: list[int] = field(default_factory=list)
+    texts: list[list[str]] = field(default_factory=list)
+    tables: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    single: dict[str, bool] = field(default_factory=dict)
+    ragged: list[int] = field(default_factory=list)
+
+    def read_table(self, kind: str, header: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+        """Return the scores of a kind, float [n, k], in the order of the classes."""
+        table = np.array(self.tables[kind])
+        place = {name: column for column, name in enumerate(name for name in header if name.startswith(kind))}
+        table = table[:, [place[kind + name] for name in classes]]
+        return _to_single(table) if self.single[kind] else table
+
+
+def _read_rows(path: Path) -> tuple[list[str], tuple[str, ...], _Rows]:
+    """Return the header, the classes and the rows."""
     try:
-        text = read_regular(path).decode("utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        header = next(reader, [])
-        return header, dict((reader.line_num, row) for row in reader if row)
+        with io.TextIOWrapper(io.BytesIO(read_regular(path)), encoding="utf-8-sig", newline="") as text:
+            reader = csv.reader(text, strict=True)
+            header = next(reader, [])
+            return header, *_collect(header, reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"Predictions must be a CSV file in UTF-8. Received: {path}: {reason}.") from error
+
+
+def _collect(header, reader) -> tuple[tuple[str, ...], _Rows]:
+    places = {kind: [i for i, name in enumerate(header) if name.startswith(kind)] for kind in (SCORE, CALIBRATED)}
+    known = {i for found in places.values() for i in found}
+    others = [i for i in range(len(header)) if i not in known]
+    rows = _Rows(tuple(header[i] for i in others))
+    for kind in [kind for kind, found in places.items() if found]:
+        rows.tables[kind], rows.single[kind] = [], True
+    forms = {kind: _name_form(len(places[kind])) for kind in rows.tables}
+    for fields in filter(None, reader):
+        if len(fields) != len(header):
+            rows.ragged.append(reader.line_num)
+            continue
+        rows.lines.append(reader.line_num)
+        rows.texts.append([fields[i] for i in others])
+        for kind, table in rows.tables.items():
+            texts = [fields[i] for i in places[kind]]
+            numbers = np.array(_to_numbers(texts))
+            table.append(numbers)
+            if rows.single[kind]:
+                rows.single[kind] = ",".join(texts) == forms[kind] % tuple(_to_single(numbers).tolist())
+    return tuple(header[i].removeprefix(SCORE) for i in places[SCORE]), rows
 
 
 def _raise(path, faults: Sequence[tuple[str, str]]) -> None:
@@ -235,10 +285,9 @@ def _find_header_faults(header, rows, classes) -> list[tuple[str, str]]:
     faults += [(rule, f"column {name!r}") for name in header if name not in _OURS and name.strip().lower() in _OURS]
     twice = [name for name, count in Counter(header).items() if count > 1]
     faults += [("The file must have each column once", f"column {name} more than once") for name in twice]
-    if not rows:
+    if not rows.lines and not rows.ragged:
         faults.append(("The file must have one row or more below its header", "no row"))
-    ragged = [line for line, row in rows.items() if len(row) != len(header)]
-    return faults + _name_lines(f"Every row must have {len(header)} fields, as the header has", ragged)
+    return faults + _name_lines(f"Every row must have {len(header)} fields, as the header has", rows.ragged)
 
 
 def _find_faults(lines, columns, classes, tables) -> list[tuple[str, str]]:
@@ -306,6 +355,14 @@ def _name_lines(rule, lines) -> list[tuple[str, str]]:
         return []
     more = f" and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
     return [(rule, f"line{'s' * (len(lines) > 1)} {', '.join(map(str, lines[:_NAMED]))}{more}")]
+
+
+def _to_numbers(texts: Sequence[str]) -> list[float]:
+    """Return the numbers that texts are; NaN, which no score may be, for any other text."""
+    try:
+        return list(map(float, texts))
+    except ValueError:
+        return list(map(_to_number, texts))
 
 
 def _to_number(text: str) -> float:

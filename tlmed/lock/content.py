@@ -14,14 +14,16 @@ import numpy as np
 
 from tlmed.backbones.packages import sha256
 from tlmed.errors import InputError
+from tlmed.evaluation.predictions import read_predictions
 from tlmed.recipe import digest, from_json
 from tlmed.regular_files import read_regular
 from tlmed.rundir import RunDir, format_csv, read_csv
 from tlmed.seeds import derive
 
-FORMAT = 1
+FORMAT = 2  # 1 held copies of `predictions.csv` and `metrics.json`: 100 MB for 1,000 classes
 STREAMS = ("split", "backbone", "statistics", "bootstrap/test", "folds", "pca", "classifier")
 TIMES = ("seconds", "earlier")
+PREDICTIONS = ("path", "split", "label", "prediction", "score")
 _BY_ADDRESS = ("__id__", "file", "_skops_version")
 # What JSON of another shape, a short table, a damaged archive and damaged HDF5 raise when they are read.
 _READ_ERRORS = (
@@ -90,22 +92,39 @@ def _strip_path(source) -> dict:
 
 
 def describe_results(run: RunDir) -> dict:
-    """Return what came of a run: hashes of weights and predictions, the predictions, metrics and history.
+    """Return what came of a run: hashes of weights, predictions and `metrics.json`, and what other levels compare.
+
+    That is, beside the history, for each image the predicted label with its score, and the metrics of all classes
+    together. Of two classes nothing is lost; of more, a score that moves without the highest one moves the hash.
 
     Raises:
         InputError: If the run's files cannot be read.
     """
     with reading(run):
         hybrid = (run / "classifier.skops").exists()
-        metrics = run.json("metrics.json")
-        kept = {name: value for name, value in metrics.get("kept", {}).items() if name not in TIMES}
         return {
             "weights": digest_model(run / "model.keras"),
             "classifier": digest_classifier(run / "classifier.skops") if hybrid else None,
-            "predictions": {"sha256": sha256(run / "predictions.csv"), "rows": _lines(run / "predictions.csv")},
-            "metrics": {**metrics, **({"kept": kept} if kept else {})},
+            "predictions": {"sha256": sha256(run / "predictions.csv"), "rows": _list_predictions(run)},
+            "metrics": _describe_metrics(run.json("metrics.json")),
             "history": read_history(run),
         }
+
+
+def _list_predictions(run) -> list[str]:
+    found = read_predictions(run / "predictions.csv")
+    scores = found.scores[np.arange(len(found.paths)), found.predictions].tolist()
+    labels, guesses = ([found.classes[number] for number in numbers] for numbers in (found.labels, found.predictions))
+    rows = zip(found.paths, found.splits, labels, guesses, (f"{score:.9g}" for score in scores), strict=True)
+    return _split_lines(format_csv(PREDICTIONS, rows))
+
+
+def _describe_metrics(metrics: dict) -> dict:
+    """Return the overall metrics, and a hash of all that `metrics.json` says except times."""
+    kept = {name: value for name, value in metrics.get("kept", {}).items() if name not in TIMES}
+    timeless = {**metrics, **({"kept": kept} if kept else {})}
+    digest_of_all = hashlib.sha256(json.dumps(timeless, sort_keys=True).encode()).hexdigest()
+    return {"sha256": digest_of_all, "split": metrics["split"], "n": metrics["n"], "metrics": metrics["metrics"]}
 
 
 def read_history(run: RunDir) -> list[str]:
@@ -114,8 +133,7 @@ def read_history(run: RunDir) -> list[str]:
     if not rows:
         return []
     names = [name for name in rows[0] if name not in TIMES]
-    lines = format_csv(names, ([row[name] for name in names] for row in rows))
-    return lines.removesuffix("\n").split("\n")
+    return _split_lines(format_csv(names, ([row[name] for name in names] for row in rows)))
 
 
 def name_streams(seed: int, phases: list[str]) -> dict[str, int]:
@@ -179,7 +197,11 @@ def _digest_array(array) -> str:
 
 def _lines(path) -> list[str]:
     # Not `read_text`, which would make the line feeds of a file name others.
-    return read_regular(path).decode().removesuffix("\n").split("\n")
+    return _split_lines(read_regular(path).decode())
+
+
+def _split_lines(text: str) -> list[str]:
+    return text.removesuffix("\n").split("\n")
 
 
 def read_rows(lines: list[str]) -> list[dict[str, str]]:

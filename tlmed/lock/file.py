@@ -55,7 +55,7 @@ def read_lock(path: str | Path) -> Lock:
     """Read a lock, given by its file or by the directory of its run.
 
     Raises:
-        InputError: If there is none, it has a newer format, it was edited, or it is none at all.
+        InputError: If there is none, it has a newer or an older format, it was edited, or it is none at all.
     """
     path = find_lock(Path(path))
     content = _read(path)
@@ -66,6 +66,11 @@ def read_lock(path: str | Path) -> Lock:
         raise InputError(
             f"A lock must have format {FORMAT}, the newest that this tlmed knows; update tlmed to read it. "
             f"Received: {path} with format {found}{_say_version(content)}."
+        )
+    if found < FORMAT:
+        raise InputError(
+            f"A lock must have format {FORMAT}; `tlmed train` writes one anew. "
+            f"Received: {path} with the older format {found}{_say_version(content)}."
         )
     checksum = content.pop(CHECKSUM, None)
     if checksum is None:

@@ -8,8 +8,6 @@ from tlmed.lock.content import read_rows
 from tlmed.lock.levels import BITS, METRICS, PREDICTIONS
 from tlmed.lock.words import shorten
 
-SCORE = "score_"
-
 
 @dataclass(frozen=True)
 class Row:
@@ -38,7 +36,7 @@ def compare_results(there: Mapping, here: Mapping, level: str, tolerance: float)
     Args:
         there: `results` of a lock.
         here: The same of another.
-        level: "bits": all must be equal. "predictions": the predicted labels, and scores within `tolerance`.
+        level: "bits": all must be equal. "predictions": the predicted labels, and their scores within `tolerance`.
             "metrics": each overall metric within `tolerance`.
         tolerance: Absolute, 0..1.
     """
@@ -144,15 +142,16 @@ def _compare_scores(there, here, level, tolerance) -> list[Row]:
 
 
 def _compare_largest(old, new, both, asked, tolerance) -> list[Row]:
-    """Return a line for the score that moved most."""
-    names = [name for name in next(iter(old.values()), {}) if name.startswith(SCORE)]
-    found = [(_differ(old[path][name], new[path].get(name, "")), path, name) for path in both for name in names]
+    """Return a line for the score that moved most; where labels moved, scores are of other classes."""
+    same = [path for path in both if old[path]["prediction"] == new[path]["prediction"]]
+    found = [(_differ(old[path]["score"], new[path]["score"]), path) for path in same]
     if not found:
         return []
-    largest, path, name = max(found)
+    largest, path = max(found)
     note = f"difference {largest:.2g}" + (f", tolerance {tolerance:g}" if asked else "")
-    same = largest <= tolerance if asked else None
-    return [Row("predictions", f"{name} of {path}, moved most", old[path][name], new[path][name], same, note)]
+    verdict = largest <= tolerance if asked else None
+    name = f"score of {old[path]['prediction']} for {path}, moved most"
+    return [Row("predictions", name, old[path]["score"], new[path]["score"], verdict, note)]
 
 
 def _compare_metrics(there, here, level, tolerance) -> list[Row]:
@@ -163,8 +162,8 @@ def _compare_metrics(there, here, level, tolerance) -> list[Row]:
         same, note = _judge_metric(a, b, level, tolerance)
         rows.append(Row("metrics", name, _show_metric(a), _show_metric(b), same, note))
     if level == BITS:
-        equal = there == here
-        rows.append(Row("metrics", "all else in metrics.json", "", "", equal, f"{_say(equal)}, times apart"))
+        equal, values = there["sha256"] == here["sha256"], (shorten(found["sha256"]) for found in (there, here))
+        rows.append(Row("metrics", "SHA-256 of metrics.json without times", *values, equal, _say(equal)))
     return rows
 
 

@@ -4,7 +4,7 @@ import csv
 import math
 from collections.abc import Iterator
 
-from tlmed.lock.content import read_rows
+from tlmed.lock.content import PREDICTIONS, read_rows
 
 LARGEST = 2**63  # numbers beyond are no counts, seeds or scores
 TEXT, NUMBER, COUNT, FLAG = str, (int, float), int, bool
@@ -56,8 +56,8 @@ SHAPE = {
     "results": {
         "weights": TEXT,
         "classifier": (str, OPTIONAL),
-        "predictions": {"sha256": TEXT, "rows": Table(("path", "label", "prediction"))},
-        "metrics": {"metrics": _VALUES},
+        "predictions": {"sha256": TEXT, "rows": Table(PREDICTIONS)},
+        "metrics": {"sha256": TEXT, "metrics": _VALUES},
         "history": Table(()),
     },
 }

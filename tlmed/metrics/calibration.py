@@ -160,7 +160,7 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray, logits: bool = False
 
 
 def apply_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
-    """Return probabilities at another temperature: their order within an image stays.
+    """Return probabilities at another temperature, in the precision of the scores: their order within an image stays.
 
     Args:
         scores: Probabilities [n, k].
@@ -171,4 +171,5 @@ def apply_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
     """
     values = np.log(np.maximum(np.asarray(scores, dtype=float), _SMALLEST)) / temperature
     weights = np.exp(values - values.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights.astype(np.result_type(scores, np.float32), copy=False)
