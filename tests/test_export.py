@@ -223,7 +223,7 @@ def test_hashes_are_asked_for_only_where_the_files_are_the_runs(run, fields):
 @pytest.fixture
 def read():
     """Give a function that writes a run's card and reads it as the Hub's own library does."""
-    hub = pytest.importorskip("huggingface_hub", reason="huggingface-hub is not installed: pip install 'tlmed[test]'")
+    hub = pytest.importorskip("huggingface_hub", reason="huggingface-hub is not installed: pip install '.[test]'")
 
     def read(run):
         text = write_card(run)
@@ -456,7 +456,7 @@ def test_several_backbones_and_one_of_keras_hub_are_told(run, read):
 
 
 def test_any_text_survives_in_the_front_matter():
-    yaml = pytest.importorskip("yaml", reason="PyYAML comes with huggingface-hub: pip install 'tlmed[test]'")
+    yaml = pytest.importorskip("yaml", reason="PyYAML comes with huggingface-hub: pip install '.[test]'")
     content = {"texts": TEXTS, "nested": [{"name": text, "list": [{"value": 1e-05}]} for text in TEXTS]}
     content |= {"numbers": [0.5, 1, 0.0, 1e-05, 1.5e-07, 1e22, 2.5e16]}
     assert yaml.safe_load(to_yaml(content)) == content

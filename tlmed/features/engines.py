@@ -209,14 +209,12 @@ def choose_engine(wanted: str, precision: str, trained_on: bool = False) -> str:
     """
     installed = importlib.util.find_spec("openvino") is not None
     if wanted == "openvino" and not installed:
-        raise InputError(
-            "`engine` must be installed: pip install 'tlmed[fast]' brings OpenVINO. Received: engine='openvino'."
-        )
+        raise InputError("`engine` must be installed: `pip install openvino` brings it. Received: engine='openvino'.")
     fast = installed and not tf.config.list_physical_devices("GPU") and not (trained_on and precision == "float32")
     chosen = ("openvino" if fast else "tensorflow") if wanted == "auto" else wanted
     if chosen == "tensorflow" and precision != "float32":
         raise InputError(
-            "`engine_precision` must be 'float32' for TensorFlow; bfloat16 needs OpenVINO (pip install 'tlmed[fast]'). "
+            "`engine_precision` must be 'float32' for TensorFlow; bfloat16 needs OpenVINO (`pip install openvino`). "
             f"Received: engine_precision={precision!r} with engine={wanted!r}."
         )
     return chosen

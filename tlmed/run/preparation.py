@@ -187,7 +187,7 @@ def _find_network_faults(recipe, network) -> list[str]:
     faults, head = [], recipe.head
     if recipe.tensorboard and importlib.util.find_spec("tensorboard") is None:
         faults.append(
-            "`tensorboard` must be installed: pip install 'tlmed[tensorboard]' brings it. Received: tensorboard=True."
+            "`tensorboard` must be installed: `pip install tensorboard` brings it. Received: tensorboard=True."
         )
     if recipe.cache != "off":
         with _collected(faults):
