@@ -736,6 +736,19 @@ def test_of_many_runs_the_best_have_colours(made):
     assert sum(line.get_color() == "#BBBBBB" for line in figure.axes[0].lines) == len(tests) - MOST_CURVES
 
 
+def test_leaked_images_are_told_beside_the_scores(two):
+    found = {"leaked": 9, "n": 81, "metrics": {"auc": {"value": 0.777, "low": None, "high": None, "method": None}}}
+    for run in two:
+        edit(run / "metrics.json", lambda content: content.update(without_leaks=found))
+    page = make_comparison_page(compare(two))
+    assert f"9 test images of 90 are known to {two[0].name}, {two[1].name}" in Reader(page).text
+    assert Reader(page).text.count("without leaks 0.777") == 2
+    for wrong in ({"leaked": 9}, {**found, "metrics": {"auc": 3}}, {**found, "leaked": "9"}):
+        edit(two[0] / "metrics.json", lambda content, wrong=wrong: content.update(without_leaks=wrong))
+        with pytest.raises(InputError, match=r"metrics\.json"):
+            compare(two)
+
+
 def test_words_of_the_page_are_explained_on_it(made):
     page = make_comparison_page(compare(made))
     for name in ("auc", "accuracy", "f1", "brier", "corrected", "roc"):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tlmed.data.splits import assign_splits, describe, find_leaks, join_units, split_units
+from tlmed.data.splits import assign_splits, describe, find_leaked, find_leaks, join_units, split_units
 from tlmed.data.table import Table
 from tlmed.errors import InputError
 
@@ -170,10 +170,26 @@ def test_leaks_are_named():
     sha = ("a", "b", "c", "c", "d", "e")
     leaks = find_leaks(table((3, 3), groups=groups), sha, splits)
     assert leaks == (
+        "1 of 2 test images (50%) is in train or val too, or of a group that is there: their scores may be too good, "
+        "and all are also given without them.",
         "The same image is stored under the labels class0, class1: 'class0/000002.png', 'class1/000003.png'.",
         "The same image is in train and val: 'class0/000002.png', 'class1/000003.png'.",
         "The group 'p1' is in train and test: 'class0/000000.png', 'class0/000001.png'.",
     )
+
+
+def test_copies_share_a_split_where_no_given_one_parts_them():
+    given, sha = (*("train",) * 6, *("test",) * 3) * 2, [*digests(18)]
+    sha[0] = sha[1]
+    data = table((9, 9), splits=given)
+    splits, made = assign_splits(data, sha, FRACTIONS, 0)
+    (copies,) = (said for said in describe(data, sha, splits, made) if "byte for byte" in said)
+    assert copies == "1 image of the data repeats another one byte for byte; copies share a split."
+    sha[17] = sha[1]
+    splits, made = assign_splits(data, sha, FRACTIONS, 0)
+    (copies,) = (said for said in describe(data, sha, splits, made) if "byte for byte" in said)
+    assert copies == "2 images of the data repeat another one byte for byte."
+    assert find_leaked(sha, None, splits).tolist() == [False] * 17 + [True]
 
 
 def test_a_clean_table_has_no_leaks_and_nothing_to_say():

@@ -298,7 +298,9 @@ def test_other_data_is_divided_by_its_columns_and_known_images_are_named(trained
     assert [words[: words.index(" images")] for words in warnings] == [str(train), str(val)]
     assert "trained on" in warnings[0]
     assert "validated on" in warnings[1]
-    inference.evaluate(run, voice=voice)  # its own test images
+    assert (result["without_leaks"]["leaked"], result["without_leaks"]["n"]) == (train + val, len(rows) - train - val)
+    _, own = inference.evaluate(run, voice=voice)  # its own test images
+    assert "without_leaks" not in own
     assert len(warnings) == 2
 
 

@@ -19,6 +19,8 @@ from tlmed import comparison, report, rundir
 from tlmed.errors import InputError
 from tlmed.evaluation import plots
 from tlmed.evaluation.explanations import draw_panel
+from tlmed.evaluation.lines import describe_metrics
+from tlmed.evaluation.measures import score
 from tlmed.evaluation.page import picture
 from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
 from tlmed.metrics import (
@@ -632,6 +634,32 @@ def test_every_metric_and_every_word_that_a_page_links_is_explained_on_it(tmp_pa
             name = attributes["href"].removeprefix("#term-")
             assert attributes["title"] == TERMS[name][1]
             assert TERMS[name][1] in Reader(page).text
+
+
+def test_leaked_images_are_told_beside_the_headline(tmp_path):
+    folder = write_run(tmp_path / "run", ("benign", "malignant"))
+    test = read_predictions(folder / "predictions.csv").of("test")
+    result = score(test, "test", None, 0, leaked=test.paths[:30])
+    found = result["without_leaks"]
+    assert (found["leaked"], found["n"]) == (30, 90)
+    rest = evaluate(test.labels[30:], test.scores[30:], test.predictions[30:], test.classes, groups=None)["metrics"]
+    assert {name: entry["value"] for name, entry in found["metrics"].items()} == {
+        name: rest[name]["value"] for name in ("accuracy", "auc", "sensitivity", "specificity")
+    }
+    edit(folder / "metrics.json", lambda metrics: metrics.update(without_leaks=found))
+    page = write_report(folder).read_text()
+    text = Reader(page).text
+    assert "30 of 120 test images (25%) are known to the network" in text
+    assert "Without them 90 images are left" in text
+    for entry in found["metrics"].values():
+        assert f"without leaks: {entry['value']:.3f}" in text
+    lines = describe_metrics({**result, "positive": "malignant"})
+    assert "Without 30 of 120 images that training or validation knows:" in lines
+    nothing = score(test, "test", None, 0, leaked=test.paths)["without_leaks"]
+    assert nothing == {"leaked": 120, "n": 0, "metrics": {}}
+    edit(folder / "metrics.json", lambda metrics: metrics.update(without_leaks=nothing))
+    assert "No image is left without them" in Reader(write_report(folder).read_text()).text
+    assert "without_leaks" not in score(test, "test", None, 0)
 
 
 def test_subgroups_stand_below_all_images(tmp_path):

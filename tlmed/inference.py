@@ -22,6 +22,7 @@ from tlmed.columns import Grouping
 from tlmed.data import ImageSet, KnownPixels, load, read_files
 from tlmed.data.depths import describe_depths, describe_levels
 from tlmed.data.recorded import describe_changes, recall
+from tlmed.data.splits import find_leaked
 from tlmed.errors import CHANGED, InputError, RunFailed, TlmedError
 from tlmed.evaluation.decisions import Decision, read_decision
 from tlmed.evaluation.explanations import Explainer, make_explainer, name_in, open_folder, save_explanations
@@ -148,7 +149,8 @@ def evaluate(
         found = _look_up(run, recipe, scorer, images, rows, voice) if cached else None
         scores = scorer(images.batches(rows, recipe.data.batch_size)) if found is None else scorer.finish(found)
         predictions = make_predictions(images, rows, scores, old["positive"], decision)
-        result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence)
+        leaked = _find_leaked(run, images, own=source is None or moved)
+        result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence, leaked)
     return predictions, {**result, "evaluated": {"run": str(run.path), "data": images.table.source, "warnings": seen}}
 
 
@@ -201,13 +203,23 @@ def _check_classes(found: Sequence[str], wanted: Sequence[str]) -> None:
     )
 
 
+def _find_leaked(run: RunDir, images: ImageSet, own: bool) -> list[str]:
+    """Return the paths of images that the run's training or validation knows, of its own or of another source."""
+    recorded = run.splits()
+    if own:
+        digests, groups, splits = ([row[name] for row in recorded] for name in ("sha256", "group", "split"))
+        leaked = find_leaked(digests, groups, np.array(splits))
+        return [row["path"] for row, known in zip(recorded, leaked, strict=True) if known]
+    known = {row["sha256"] for row in recorded if row["split"] != "test"}
+    return [path for path, digest in zip(images.table.paths, images.sha256, strict=True) if digest in known]
+
+
 def _find_known_images(run: RunDir, images: ImageSet) -> list[str]:
     """Name images that the run was trained on, or that chose its epoch and its threshold, by their SHA-256."""
-    known = {row["sha256"]: row["split"] for row in run.splits()}
-    found = []
+    recorded, found = run.splits(), []
     for split, words in {"train": "trained on", "val": "validated on"}.items():
-        digests = zip(images.table.paths, images.sha256, strict=True)
-        paths = [path for path, digest in digests if known.get(digest) == split]
+        known = {row["sha256"] for row in recorded if row["split"] == split}
+        paths = [path for path, digest in zip(images.table.paths, images.sha256, strict=True) if digest in known]
         if paths:
             amount = f"{count(len(paths), 'image')} of {len(images.splits)}"
             found.append(

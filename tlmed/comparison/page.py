@@ -70,11 +70,12 @@ def _show_runs(comparison) -> str:
     rows = [
         (
             f"{_name_run(place, result)}<br><small>{_describe(result)}</small>",
-            *(_show_score(result.metrics["metrics"].get(name)) for name in _HEAD),
+            *(_show_score(result.metrics["metrics"].get(name)) + _show_without(result, name) for name in _HEAD),
         )
         for place, result in enumerate(comparison.results, 1)
     ]
-    return f"<p>{text(meaning)}</p>{table(('Run', *map(explain, _HEAD)), rows)}{_show_metrics(comparison)}"
+    shown = table(("Run", *map(explain, _HEAD)), rows)
+    return f"<p>{text(meaning)}</p>{_say_leaks(comparison)}{shown}{_show_metrics(comparison)}"
 
 
 def _name_run(number, result) -> str:
@@ -91,6 +92,26 @@ def _describe(result) -> str:
 
 def _show_score(entry) -> str:
     return "-" if entry is None else show_cell(entry)  # there is none in a run that an older version made
+
+
+def _show_without(result, name) -> str:
+    """Return a score without the images that leaked, for a cell; nothing where none did."""
+    entry = result.metrics.get("without_leaks", {}).get("metrics", {}).get(name)
+    return "" if entry is None else f"<br><small>without {explain('leak', 'leaks')} {number(entry['value'])}</small>"
+
+
+def _say_leaks(comparison) -> str:
+    """Return which runs know how many of the test images, as notices of HTML."""
+    alike = {}
+    for result in comparison.results:
+        if found := result.metrics.get("without_leaks"):
+            alike.setdefault(found["leaked"], []).append(result)
+    return "".join(
+        f'<p class="notice"><b>{count(leaked, "test image")} of {results[0].metrics["n"]:,} '
+        f"{'is' if leaked == 1 else 'are'} known to {text(listed((result.name for result in results), 3))}</b>: in "
+        "training or validation too, or of a group that is there. Scores and differences may be too good.</p>"
+        for leaked, results in alike.items()
+    )
 
 
 def _show_metrics(comparison) -> str:

@@ -31,6 +31,7 @@ _KINDS = {
     "threshold": float | int | None,
     "n": int | None,
     "groups": int | None,
+    "without_leaks": dict,
 }
 
 
@@ -221,10 +222,19 @@ def _check_metrics(path, content) -> None:
         and isinstance(metrics, dict)
         and {"auc", "accuracy"} <= set(metrics)
         and all(map(_is_entry, metrics.values()))
+        and _is_without_leaks(content.get("without_leaks"))
     )
     if not sound:
         rule = "`metrics.json` of a run must hold `classes` and `metrics`, each with `value`, `low` and `high`"
         raise InputError(f"{rule}. Received: {path}.")
+
+
+def _is_without_leaks(found) -> bool:
+    if found is None:
+        return True
+    counted = all(to_number(found.get(name)) is not None for name in ("leaked", "n"))
+    metrics = found.get("metrics")
+    return counted and isinstance(metrics, dict) and all(map(_is_entry, metrics.values()))
 
 
 def _is_entry(entry) -> bool:

@@ -283,9 +283,10 @@ def find_leaks(table: Table, sha256: Sequence[str], splits: np.ndarray) -> tuple
         splits: The split of every image.
 
     Returns:
-        A sentence for every set of identical images and every group concerned.
+        A sentence for every set of identical images and every group concerned, and before them one that says how many
+        test images that is.
     """
-    leaks = []
+    leaks = _count_leaked(find_leaked(sha256, table.groups, splits), splits)
     for rows in _repeated(sha256):
         names = listed(f"'{table.paths[row]}'" for row in rows)
         labels = sorted({table.classes[table.labels[row]] for row in rows})
@@ -295,6 +296,38 @@ def find_leaks(table: Table, sha256: Sequence[str], splits: np.ndarray) -> tuple
         if len(where) > 1:
             leaks.append(f"The same image is in {' and '.join(where)}: {names}.")
     return (*leaks, *_group_leaks(table, splits))
+
+
+def find_leaked(sha256: Sequence[str], groups: Sequence[str] | None, splits: np.ndarray) -> np.ndarray:
+    """Tell which test images are no news to a network: the same image, or its group, is in train or val too.
+
+    Args:
+        sha256: The digest of every image's content.
+        groups: The group of every image, "" for none; None where there are no groups.
+        splits: The split of every image.
+
+    Returns:
+        bool [n].
+
+    >>> find_leaked(["a", "a", "b", "c"], ["p", "q", "r", "r"], np.array(["train", "test", "test", "val"])).tolist()
+    [False, True, True, False]
+    """
+    test, leaked = splits == "test", np.zeros(len(splits), bool)
+    for keys in (sha256, groups or ()):
+        known = {key for key, tested in zip(keys, test, strict=False) if key and not tested}
+        leaked |= test & np.array([key in known for key in keys] or False)
+    return leaked
+
+
+def _count_leaked(leaked, splits) -> list[str]:
+    if not leaked.any():
+        return []
+    amount, tested = int(leaked.sum()), int((splits == "test").sum())
+    which = f"{amount:,} of {count(tested, 'test image')} ({amount / tested:.0%}) {'is' if amount == 1 else 'are'}"
+    return [
+        f"{which} in train or val too, or of a group that is there: their scores may be too good, and all are "
+        "also given without them."
+    ]
 
 
 def _group_leaks(table: Table, splits: np.ndarray) -> list[str]:
@@ -337,9 +370,10 @@ def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: bool
         sentences.append(f"The data gives no val: {count(int((splits == 'val').sum()), 'image')} of train became val.")
     copies = sum(len(rows) - 1 for rows in _repeated(sha256))
     if copies and made:
+        apart = any(len(set(splits[rows].tolist())) > 1 for rows in _repeated(sha256))  # as given splits may put them
         sentences.append(
-            f"{count(copies, 'image')} of the data {'repeats' if copies == 1 else 'repeat'} another one byte for byte; "
-            "copies share a split."
+            f"{count(copies, 'image')} of the data {'repeats' if copies == 1 else 'repeat'} another one byte for byte"
+            f"{'.' if apart else '; copies share a split.'}"
         )
     for split in _in_order(splits):
         present = set(table.labels[splits == split].tolist())

@@ -11,7 +11,13 @@ def describe_metrics(result: Mapping) -> list[str]:
     n = count(result["n"], "image") + (f" of {count(result['groups'], 'group')}" if result.get("groups") else "")
     positive = f"; positive: {result['positive']}" if result["positive"] is not None else ""
     lines = [f"{result['split'].capitalize()} ({n}{positive}), with 95 % intervals:", *_list(result["metrics"])]
-    for describe in (_describe_point, _describe_calibration, _describe_prevalence, _describe_baselines):
+    for describe in (
+        _describe_without_leaks,
+        _describe_point,
+        _describe_calibration,
+        _describe_prevalence,
+        _describe_baselines,
+    ):
         lines += describe(result)
     for trait, values in result.get("subgroups", {}).items():
         for value, part in values.items():
@@ -44,6 +50,15 @@ def _list(metrics: Mapping, names: Iterable[str] | None = None) -> list[str]:
 
 def _note(part: Mapping) -> list[str]:
     return [f"  {part['note']}"] if "note" in part else []
+
+
+def _describe_without_leaks(result) -> list[str]:
+    """Say what is left where training or validation knows some of the images."""
+    found = result.get("without_leaks")
+    if found is None:
+        return []
+    known = f"Without {found['leaked']:,} of {count(result['n'], 'image')} that training or validation knows"
+    return [f"{known}:", *_list(found["metrics"])] if found["n"] else [f"{known} none is left."]
 
 
 def _describe_point(result) -> list[str]:

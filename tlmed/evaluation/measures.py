@@ -58,6 +58,7 @@ def score(
     seed: int,
     decision: Decision | None = None,
     prevalence: float | None = None,
+    leaked: Collection[str] = (),
 ) -> dict:
     """Return the content of `metrics.json` for one split of some predictions.
 
@@ -68,6 +69,8 @@ def score(
         seed: Decides the resamples.
         decision: By what the classes were predicted and the probabilities calibrated, where that is known.
         prevalence: The share of positives, between 0 and 1, at which predictive values are wanted.
+        leaked: Paths of images of the split that training or validation knows; the main metrics are given without
+            them too.
 
     Raises:
         InputError: If the split has no predictions, or a prevalence is given for more than two classes.
@@ -86,6 +89,8 @@ def score(
         result["calibration"] = {**({} if decision is None else decision.calibration), "metrics": after}
     if prevalence is not None:
         result["at_prevalence"] = _weigh(chosen, positive, prevalence)
+    if leaked:
+        result["without_leaks"] = _leave_out(chosen, set(leaked), positive, seed, split)
     if chosen.traits:
         result |= _divide(chosen, positive, seed, split)
     return result
@@ -106,6 +111,13 @@ def _weigh(chosen, positive, prevalence) -> dict:
         return {"prevalence": prevalence, "ppv": reason, "npv": reason}
     owners = owners if has_clusters(owners) else None
     return {"prevalence": prevalence, **predictive_values(truth, chosen.predictions == main, prevalence, owners)}
+
+
+def _leave_out(chosen, leaked, positive, seed, split) -> dict:
+    """Return how many images training or validation knows, and the metrics of the others, none where there are none."""
+    rows = np.flatnonzero([path not in leaked for path in chosen.paths])
+    metrics = measure(chosen.take(rows), positive, seed, split, SUBGROUP_METRICS)["metrics"] if len(rows) else {}
+    return {"leaked": len(chosen.paths) - len(rows), "n": len(rows), "metrics": metrics}
 
 
 def _divide(chosen, positive, seed, split) -> dict[str, Mapping]:

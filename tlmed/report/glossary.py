@@ -71,6 +71,11 @@ WORDS = {
         "Where the value may lie on other images of the same kind: of 100 such intervals about 95 hold the true value. "
         "A wide one means that the images are too few to tell.",
     ),
+    "leak": (
+        "Leak",
+        "An image, or one of the same group, that is in the test split and in training or validation too. The network "
+        "knows it, so that it scores better than new images do.",
+    ),
     "net_benefit": (
         "Net benefit",
         "True positives per image, less false positives, weighed by how many of these one accepts for one that is "

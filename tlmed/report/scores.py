@@ -16,13 +16,41 @@ EMPTY = "<em>empty</em>"  # a cell without a value makes a subgroup too
 
 
 def show_headline(metrics: Mapping) -> str:
-    """Return the four metrics that papers report as cards of HTML."""
-    cards = []
+    """Return the four metrics that papers report as cards of HTML, each with what it is without images that leaked."""
+    cards, without = [], metrics.get("without_leaks", {}).get("metrics", {})
     for name in ("auc", "accuracy", "sensitivity", "specificity"):
         if entry := metrics["metrics"].get(name):
             beside = f"95 %: {interval_of(entry)}" if interval_of(entry) else "&nbsp;"
-            cards.append(f"<div>{explain(name)}<b>{number(entry['value'])}</b><small>{beside}</small></div>")
-    return f'<div class="headline">{"".join(cards)}</div>'
+            cards.append(
+                f"<div>{explain(name)}<b>{number(entry['value'])}</b><small>{beside}</small>{_show_without(without.get(name))}</div>"
+            )
+    return f'<div class="headline">{"".join(cards)}</div>{say_leaks(metrics)}'
+
+
+def _show_without(entry) -> str:
+    if entry is None:
+        return ""
+    interval = f"<br>95 %: {interval_of(entry)}" if interval_of(entry) else ""
+    return f"<br><small>without {explain('leak', 'leaks')}: <strong>{number(entry['value'])}</strong>{interval}</small>"
+
+
+def say_leaks(metrics: Mapping) -> str:
+    """Return how many test images are no news to the network, as a notice of HTML; nothing where none is."""
+    found = metrics.get("without_leaks")
+    if found is None:
+        return ""
+    left = (
+        f"Without them {count(found['n'], 'image')} {'is' if found['n'] == 1 else 'are'} left, whose scores stand "
+        "beside the others above."
+        if found["n"]
+        else "No image is left without them: these scores tell nothing of new images."
+    )
+    verb = "is" if found["leaked"] == 1 else "are"
+    return (
+        f'<p class="notice"><b>{found["leaked"]:,} of {count(metrics["n"], "test image")} '
+        f"({found['leaked'] / metrics['n']:.0%}) {verb} known to the network</b>: in training or validation too, or of "
+        f"a {explain('group', 'group')} that is there. The scores may be too good. {left}</p>"
+    )
 
 
 def show_scores(content: Content) -> str:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tlmed.data import ImageSet
+from tlmed.data.splits import find_leaked
 from tlmed.evaluation.baselines import count_colours, linear_probe, majority_class
 from tlmed.evaluation.decisions import HALF, Decision, decide
 from tlmed.evaluation.lines import describe_metrics
@@ -25,7 +26,9 @@ def evaluate_run(recipe: Recipe, run: RunDir, images: ImageSet, outcome: Outcome
     with clock.stage("evaluate"), voice.busy("Scoring test images"):
         predictions, decision = _predict(recipe, images, outcome.scores, recipe.threshold)
         write_predictions(run / "predictions.csv", predictions)
-        result = score(predictions, "test", recipe.data.positive, recipe.seed, decision, recipe.prevalence)
+        leaked = find_leaked(images.sha256, images.table.groups, images.splits)
+        known = [images.table.paths[row] for row in np.flatnonzero(leaked)]
+        result = score(predictions, "test", recipe.data.positive, recipe.seed, decision, recipe.prevalence, known)
     with clock.stage("baselines"), voice.busy("Scoring baselines"):
         baselines = _score_baselines(recipe, images, clock, voice)
     result |= {**outcome.notes, "baselines": baselines}
