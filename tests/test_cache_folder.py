@@ -1,11 +1,16 @@
 """Where the cache lies and how large it may be, by the user's word before all others."""
 
+import os
 from pathlib import Path
 
+import numpy as np
 import platformdirs
 import pytest
 
+from tlmed.cache import Store, find_writers
 from tlmed.cache.folder import FOLDER, LIMIT, cache_folder, cache_limit, parse_size, show_size
+from tlmed.data.known import KnownPixels
+from tlmed.data.trusted import TrustedDigests
 from tlmed.errors import InputError
 
 
@@ -54,3 +59,58 @@ def test_a_tilde_is_the_users_home(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv(FOLDER, "~/features")
     assert cache_folder() == tmp_path / "features"
+
+
+@pytest.fixture
+def filled(tmp_path):
+    """Give a cache directory that holds something of each kind, made where new files are open to all."""
+    folder = tmp_path / "above" / "cache"
+    (tmp_path / "x.png").touch()
+    before = os.umask(0)
+    try:
+        with Store(folder, 10**9).create("key", {}, (2,), "float32", [bytes(32)]) as append:
+            append(np.ones((1, 2), "float32"))
+        known, trusted = KnownPixels(folder, (8, 8)), TrustedDigests(folder)
+        known.add("a" * 64, bytes(32))
+        trusted.add(tmp_path / "x.png", "b" * 64)
+        known.save()
+        trusted.save()
+    finally:
+        os.umask(before)
+    return folder
+
+
+def test_what_is_made_is_for_its_owner_alone(filled):
+    places = [filled.parent, filled, *filled.rglob("*")]
+    assert len(places) == 2 + 3 + 4 - 1
+    assert all(not place.stat().st_mode & 0o077 for place in places)
+    assert find_writers(filled) == ""
+    assert find_writers(filled / "none") == ""
+
+
+@pytest.mark.parametrize(
+    "place", [".", "features-1", "features-1/key", "features-1/key/*", "pixels-1/*", "digests-1.txt"]
+)
+def test_others_who_can_write_are_told(filled, place):
+    (path,) = [filled] if place == "." else filled.glob(place)
+    for bit in (0o020, 0o002):
+        path.chmod(path.stat().st_mode | bit)
+        assert f"and {path} can be written to by other users: keep others out (chmod -R go-w" in find_writers(filled)
+        path.chmod(path.stat().st_mode & ~bit)
+    assert find_writers(filled) == ""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_another_owner_is_told(filled):
+    os.chown(filled / "features-1", 12345, -1)
+    assert f"and {filled / 'features-1'} belongs to another user" in find_writers(filled)
+
+
+def test_clear_forgets_the_digests_that_are_trusted_by_time(filled, tmp_path):
+    assert TrustedDigests(filled).get(tmp_path / "x.png") == "b" * 64
+    (filled / "mine.txt").write_text("mine")
+    files, size = Store(filled, 10**9).clear()
+    assert files == 3
+    assert size > 200
+    assert TrustedDigests(filled).get(tmp_path / "x.png") is None
+    assert [path.name for path in filled.iterdir()] == ["mine.txt"]

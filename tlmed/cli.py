@@ -485,34 +485,51 @@ def _open_store():
         raise RunFailed(f"The cache must be a folder that can be read and written. Received: {error}.") from error
 
 
+def _describe_entry(about) -> tuple[str, str]:
+    name, engine, precision = (str(about.get(word, "?")) for word in ("name", "engine", "engine_precision"))
+    return name, f"{engine} {precision}"
+
+
 @cache.command("list")
 @_debug
 def list_cache():
     """List what is kept, the last used first."""
-    from tlmed.cache import show_size
+    from tlmed.cache import find_writers, list_notes, show_size
 
     with _open_store() as store:
         entries = store.entries()
     rows = [
         (
             *(time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used)), show_size(entry.size), f"{entry.count:,}"),
-            *(entry.about["name"], f"{entry.about['engine']} {entry.about['engine_precision']}"),
+            *_describe_entry(entry.about),
         )
         for entry in entries
     ]
     table = Table(("last used", "size", "images", "features of", "computed by"), rows, right=(1, 2))
+    screen, folder = Screen(sys.stdout), store.folder.parent
+    notes = [
+        f"{show_size(sum(path.stat().st_size for path in paths))}: {what}"
+        for what, paths in list_notes(folder).items()
+        if paths
+    ]
+    if writers := find_writers(folder):
+        screen.warn(writers)
     total = show_size(sum(entry.size for entry in entries))
     files = f"{store.folder}: {count(len(entries), 'file')}, {total} of {show_size(store.limit)}"
-    Screen(sys.stdout).show([*([table] if rows else []), files])
+    screen.show([*([table] if rows else []), *notes, files])
 
 
 @cache.command()
 @_debug
 def verify():
     """Check every file, and delete what is damaged."""
+    from tlmed.cache import find_writers
+
     screen = Screen(sys.stdout, waits=False)
     with _open_store() as store, screen.busy("Reading every file"):
         sound, damaged = store.verify()
+    if writers := find_writers(store.folder.parent):
+        screen.warn(writers)
     for path, reason in damaged:
         screen.warn(f"deleted, because of {reason}: {path}")
     screen.say(f"{count(sound, 'file')} sound, {count(len(damaged), 'file')} damaged")

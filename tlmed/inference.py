@@ -17,7 +17,7 @@ from tlmed.backbones.graphs import find_unknown_code
 from tlmed.backbones.own import register_layers
 from tlmed.backbones.packages import sha256
 from tlmed.backbones.saved import load_network, summarise
-from tlmed.cache import cache_folder
+from tlmed.cache import cache_folder, find_writers
 from tlmed.columns import Grouping
 from tlmed.data import ImageSet, KnownPixels, load, read_files
 from tlmed.data.depths import describe_depths, describe_levels
@@ -131,6 +131,8 @@ def evaluate(
         )
     cached = recipe.cache != "off"
     known = KnownPixels(cache_folder(), recipe.data.image_size) if cached else None
+    if cached and (writers := find_writers(cache_folder())):
+        voice.warn(writers)
     place = source or recipe.data.source
     with voice.busy(f"Reading images of {place}"):
         if source is None or moved:

@@ -91,6 +91,8 @@ def reproduce(request: Request, voice: Voice = SILENT) -> Comparison:
             "`--quick` must be given a lock with epochs, of which it repeats the first; a hybrid has none. "
             f"Received: {lock.path}."
         )
+    if request.trust and (writers := cache.find_writers(cache.cache_folder())):
+        voice.warn(writers)
     with voice.busy("Comparing images, weights and versions"):
         now = describe_inputs(lock, recipe, request.recipe_file, request.trust)
     differences = compare_inputs(lock.content, now)

@@ -2,6 +2,8 @@
 
 import os
 import re
+import shlex
+import stat
 from pathlib import Path
 
 import platformdirs
@@ -25,6 +27,54 @@ def cache_limit() -> int:
         InputError: If the variable is no size.
     """
     return parse_size(os.environ.get(LIMIT) or DEFAULT_LIMIT)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, which nobody else can write to: their content is trusted."""
+    if not folder.is_dir():
+        if folder.parent != folder:
+            make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def open_private(path: str | Path, flags: int) -> int:
+    """Open a file for `open(..., opener=open_private)`; a new one is for its owner alone."""
+    return os.open(path, flags, 0o600)
+
+
+def find_writers(folder: Path) -> str:
+    """Say whether others can write to the cache directory; nothing where nobody can.
+
+    Hashes tell damage and not intent: whoever writes there decides what features a run gets.
+
+    Args:
+        folder: The cache directory.
+    """
+    for place in (folder, *sorted(folder.glob("*")), *sorted(folder.glob("*-*/*")), *sorted(folder.glob("*-*/*/*"))):
+        try:
+            found = place.stat()
+        except OSError:
+            continue
+        foreign = found.st_uid not in (os.getuid(), 0)
+        if foreign or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            how = "belongs to another user" if foreign else "can be written to by other users"
+            return (
+                f"What the cache holds is used as it stands, and {place} {how}: keep others out "
+                f"(chmod -R go-w {shlex.quote(str(folder))}), or set {FOLDER} to a folder of your own."
+            )
+    return ""
+
+
+def list_notes(folder: Path) -> dict[str, list[Path]]:
+    """Return the files that note what is known of images, in any format, by what they note.
+
+    Args:
+        folder: The cache directory.
+    """
+    return {
+        "pixels of images that were decoded": sorted(folder.glob("pixels-*/*.txt")),
+        "digests of files, for --trust-mtime": sorted(folder.glob("digests-*.txt")),
+    }
 
 
 def parse_size(text: str) -> int:

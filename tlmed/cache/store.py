@@ -30,7 +30,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from tlmed.cache.folder import show_size
+from tlmed.cache.folder import list_notes, make_private, open_private, show_size
 from tlmed.regular_files import NotRegular, open_regular
 
 FORMAT = 1
@@ -162,10 +162,10 @@ class Store:
         shelf, name = self.folder / key, hashlib.sha256(packed).hexdigest()[:32]
         part = self.folder / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.part"
         with _explained(self.folder):
-            shelf.mkdir(parents=True, exist_ok=True)
+            make_private(shelf)
             self._sweep()
             self._make_room(need)
-            file = part.open("xb")
+            file = os.fdopen(open_private(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb")
         found = hashlib.sha256()
 
         def append(rows: np.ndarray) -> None:
@@ -189,7 +189,7 @@ class Store:
                 file.flush()
                 os.fsync(file.fileno())
                 file.close()
-                shelf.mkdir(exist_ok=True)  # another process may have emptied and removed it
+                make_private(shelf)  # another process may have emptied and removed it
                 os.replace(part, shelf / f"{name}{SUFFIX}")
                 self._use(shelf / f"{name}{SUFFIX}")
         finally:
@@ -225,15 +225,19 @@ class Store:
         return sound, damaged
 
     def clear(self) -> tuple[int, int]:
-        """Delete everything, of older formats and what is known of pixels too; return how many files and bytes.
+        """Delete everything, of older formats and what is known of images too; return how many files and bytes.
 
         Raises:
             StoreError: If something cannot be deleted.
         """
-        shelves = [shelf for pattern in ("features-*", "pixels-*") for shelf in self.folder.parent.glob(pattern)]
-        with _explained(self.folder.parent):
-            files = [path for shelf in shelves for path in shelf.rglob("*") if path.is_file()]
+        folder = self.folder.parent
+        shelves = [shelf for pattern in ("features-*", "pixels-*") for shelf in folder.glob(pattern)]
+        with _explained(folder):
+            files = {path for shelf in shelves for path in shelf.rglob("*") if path.is_file()}
+            files.update(path for paths in list_notes(folder).values() for path in paths)
             size = sum(path.stat().st_size for path in files)
+            for path in files:
+                path.unlink(missing_ok=True)
             for shelf in shelves:
                 shutil.rmtree(shelf)
         return len(files), size

@@ -4,6 +4,7 @@ import hashlib
 import threading
 from pathlib import Path
 
+from tlmed.cache import make_private, open_private
 from tlmed.regular_files import read_regular
 
 
@@ -38,8 +39,10 @@ class KeptTable:
         if not lines or (self.path.exists() and not self.path.is_file()):
             return
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="ascii") as file:  # begins with a line's end: the last may be cut short
+            make_private(self.path.parent)
+            with open(
+                self.path, "a", encoding="ascii", opener=open_private
+            ) as file:  # begins with a line's end: the last may be cut short
                 file.write("\n" + "".join(f"{line} {_check(line)}\n" for line in lines))
         except OSError:
             return

@@ -7,7 +7,7 @@ import tempfile
 
 import numpy as np
 
-from tlmed.cache import cache_folder
+from tlmed.cache import cache_folder, make_private
 
 
 def make_room(shape: tuple[int, ...], memory_bytes: int) -> np.ndarray | None:
@@ -28,7 +28,7 @@ def make_room(shape: tuple[int, ...], memory_bytes: int) -> np.ndarray | None:
         return np.empty(shape, np.uint8)
     folder = cache_folder()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         if size > shutil.disk_usage(folder).free // 2 or not hasattr(os, "posix_fallocate"):
             return None
         with tempfile.TemporaryFile(dir=folder) as file:

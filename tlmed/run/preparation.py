@@ -12,7 +12,7 @@ import keras
 from tlmed import backbones, metrics
 from tlmed.backbones import Backbone
 from tlmed.backbones.graphs import find_unknown_code
-from tlmed.cache import cache_folder, cache_limit
+from tlmed.cache import cache_folder, cache_limit, find_writers
 from tlmed.data import ImageSet, KnownPixels, divide, load, open_source
 from tlmed.data.depths import describe_depths
 from tlmed.data.reading import read_levels
@@ -91,6 +91,8 @@ def prepare(
             images = divide(read, settings.split, recipe.seed)
         else:
             known = KnownPixels(cache_folder(), settings.image_size) if recipe.cache != "off" else None
+            if known is not None and (writers := find_writers(cache_folder())):
+                voice.warn(writers)
             images = load(
                 *(settings.source, settings.image_size, settings.split, recipe.seed, skip_bad),
                 known=known,
