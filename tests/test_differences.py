@@ -316,11 +316,12 @@ def test_few_images_of_a_class_give_no_interval():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mix", ["0.1", "0.5", "three"])
-@pytest.mark.parametrize(("images", "grouped"), [(60, False), (117, True)])
-def test_equal_classifiers_are_seldom_found_to_differ(mix, images, grouped):
+@pytest.mark.parametrize(
+    ("images", "grouped", "mix"), [(20, False, "0.5"), (60, False, "0.1"), (60, False, "three"), (117, True, "0.5")]
+)
+def test_equal_classifiers_are_seldom_found_to_differ(images, grouped, mix):
     counts = count_findings(Setting(images, mix, 1.0, grouped), 600)
-    found = {name: count["held"] / count["bounded"] for name, count in counts.items() if count["bounded"] > 120}
+    found = {name: count["held"] / count["bounded"] for name, count in counts.items() if count["bounded"] > 200}
     assert all(share <= 0.07 + 0.02 for share in found.values()), found  # two standard errors of 600 draws
 
 

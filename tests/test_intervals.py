@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score
 
-from benchmarks.coverage import Setting, count_coverage
+from benchmarks.coverage import LEAST_SHARE, Setting, count_coverage
 from tests.asah import NDKA, OUTCOME, S100B, WFNS
 from tests.test_metrics import draw_case
 from tlmed.errors import InputError
@@ -375,17 +375,22 @@ def test_images_counted_as_patients_cover_far_less():
     assert covered / 500 < 0.8
 
 
+# docs/metrics.md has all settings with 1,000 draws; of few patients proportions may cover in more.
 @pytest.mark.slow
-@pytest.mark.parametrize("sharpness", [1.0, 3.0])
-@pytest.mark.parametrize("mix", ["0.1", "0.5", "three"])
-@pytest.mark.parametrize(("images", "grouped"), [(20, False), (60, False), (117, True)])
-def test_intervals_of_every_metric_cover_at_a_random_mix_of_classes(images, grouped, mix, sharpness):
+@pytest.mark.parametrize(
+    ("images", "grouped", "mix", "sharpness", "most"),
+    [
+        *((20, False, "0.1", 1.0, 1.0), (20, False, "0.5", 3.0, 1.0), (60, False, "0.1", 1.0, 0.985)),
+        *((60, False, "three", 3.0, 0.985), (117, True, "0.1", 1.0, 1.0), (117, True, "0.5", 1.0, 0.985)),
+    ],
+)
+def test_intervals_of_every_metric_cover_at_a_random_mix_of_classes(images, grouped, mix, sharpness, most):
     draws = 600
     counts = count_coverage(Setting(images, mix, sharpness, grouped), draws)
-    found = {name: c["held"] / c["bounded"] for name, c in counts.items() if c["bounded"] > 0.2 * draws}
-    assert len(found) >= 5
+    found = {name: c["held"] / c["bounded"] for name, c in counts.items() if c["bounded"] > LEAST_SHARE * draws}
+    assert len(found) >= 8
     error = 2 * math.sqrt(0.05 * 0.95 / draws)
-    assert all(0.92 - error <= share for share in found.values()), found
+    assert all(0.92 - error <= share <= most + error for share in found.values()), found
 
 
 @pytest.mark.slow

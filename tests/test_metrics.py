@@ -285,7 +285,7 @@ def test_five_images_have_intervals_or_a_note_and_are_said_to_be_few():
                 assert entry["low"] <= entry["value"] <= entry["high"], (name, groups)
             assert re.search(r"It rests on \d (images?|groups?)", entry["note"]), name
         assert result["metrics"]["auc"]["high"] - result["metrics"]["auc"]["low"] > 0.5
-        assert (result["metrics"]["brier"]["low"] is None) == (groups == list("aaaaa"))
+        assert (result["metrics"]["brier"]["low"] is None) == (groups is not None)
 
 
 def test_what_rests_on_few_images_says_on_which():

@@ -258,7 +258,7 @@ def compare_pairs(
             or _test_difference(
                 values[i][name] - values[j][name],
                 [moves[place].get(name) for place in (i, j)],
-                strata, owners, min(count_units(cases[place], owners, None, name) for place in (i, j)),
+                strata, owners, min(_count_both(cases[place], owners, name) for place in (i, j)),
                 _find_least(name, len(classes)), _find_most(name, main),
             )
             for name in values[i]
@@ -303,6 +303,12 @@ def _test_difference(value, moves, strata, owners, units, least, most) -> dict:
     bounds = {"low": max(-most, value - half), "high": min(most, value + half)}
     method += f" (Efron 1982), {spread.freedom:.0f} df (Welch 1947)"
     return {"value": value, **bounds, "p": p, "method": method, "units": units}
+
+
+def _count_both(case, owners, name) -> int:
+    """Return on how many units a metric rests; predictive values on those of the class too, which they hit or miss."""
+    names = (name, "f1") if name in ("ppv", "npv") else (name,)
+    return min(count_units(case, owners, None, each) for each in names)
 
 
 def _find_least(name, classes) -> int:

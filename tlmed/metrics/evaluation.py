@@ -199,6 +199,8 @@ def _bound_all(case: Case, owners, strata, tables, name, value, draws) -> dict:
     if name == "accuracy":
         return proportion(case.labels == case.predictions, owners)
     least = LEAST_UNITS if name in _AGREEMENT and case.main is None else 2
+    if name in ("log_loss", "brier") and owners is not None:
+        least = 3  # of 7 patients, two of a class, the interval of log loss covered 90 %
     units = count_units(case, owners, None, name)
     if units < least:
         return _leave_open(value, f"{units} {_name_units(owners)} of a class that decides are too few, {_NO_INTERVAL}")
