@@ -14,6 +14,7 @@ recipe = Recipe(
     # the same rate: they differ in depth alone. `degrees.csv` holds the comparison.
     phases=Degrees(unit="block", start="pretrained", epochs=20, learning_rate=1e-4, patience=6),
     keep="best",
+    score_degrees=True,  # to see what each is worth; validation alone decides
     monitor="val_auc",
     seed=0,
 )

@@ -14,6 +14,7 @@ recipe = Recipe(
     # trained longer, and depth could not be told from time. That makes 33 phases for MobileNetV2, hence the patience.
     phases=Degrees(unit="layer", start="pretrained", epochs=10, learning_rate=1e-4, patience=3),
     keep="best",
+    score_degrees=True,  # to see what each is worth; validation alone decides
     monitor="val_auc",
     seed=0,
 )

@@ -22,6 +22,7 @@ recipe = Recipe(
         Phase("block1", thaw=5, epochs=2, learning_rate=1e-5),
     ),
     keep="best",  # the phase with the best validation score is the result
+    score_degrees=True,  # to see what each is worth; validation alone decides
     monitor="val_auc",
     seed=0,
 )

@@ -30,6 +30,8 @@ from tlmed.heads import augmentation
 from tlmed.plan import Terms
 from tlmed.plan.costs import choose_cache, count_flops, weigh
 from tlmed.recipe import Augment, load_recipe, override
+from tlmed.run import schedule
+from tlmed.run.preparation import preview
 from tlmed.rundir import RunDir, read_csv
 from tlmed.voice import Voice
 
@@ -608,3 +610,38 @@ def test_plan_json_holds_the_choice(images, empty_cache, tmp_path):
         "bytes_per_image": 4 * 64,
     }
     assert top["on"] is False
+
+
+@pytest.mark.parametrize("cache", ["on", pytest.param("off", marks=pytest.mark.slow)])
+def test_only_the_phase_that_is_kept_is_scored_on_test_images(cache, images, empty_cache, tmp_path, monkeypatch):
+    scored, measure = [], schedule.measure
+    monkeypatch.setattr(
+        schedule, "measure", lambda scores, labels: scored.append(len(labels)) or measure(scores, labels)
+    )
+    words = (f"cache={cache}", "engine=tensorflow", "backbone=CifarNet")
+    once = train(images, tmp_path / "once", *words)
+    splits = [row["split"] for row in read_csv(once / "splits.csv")]
+    assert scored == [splits.count("val")] * 2
+    every = train(images, tmp_path / "every", *words, "score_degrees=true")
+    rows, more = read_csv(once / "degrees.csv"), read_csv(every / "degrees.csv")
+    assert [row["test_auc"] + row["test_accuracy"] for row in rows] == ["", ""]
+    assert all(0 <= float(row["test_auc"]) <= 1 for row in more)
+    assert [row["val_auc"] for row in rows] == [row["val_auc"] for row in more]
+    # It is scored on what it was trained on, whenever that is: the same bits.
+    assert (once / "predictions.csv").read_bytes() == (every / "predictions.csv").read_bytes()
+    assert once.json("metrics.json")["metrics"] == every.json("metrics.json")["metrics"]
+
+
+def test_a_gpu_keeps_less_for_it_computes_faster(images, monkeypatch):
+    assert weigh(10**9, 10**5, "float32", images=1000, epochs=20, room=10**12).on
+    assert not weigh(10**9, 10**5, "float32", images=1000, epochs=20, room=10**12, device="GPU").on
+    recipe = override(load_recipe("fine_tuning"), [*SMALL, "backbone=VGG16", f"data.source={images}"])
+
+    def saved():
+        _, plan, _ = preview(recipe)
+        return plan["phases"][0]["cache"]["reason"]
+
+    alone = saved()
+    monkeypatch.setattr("tlmed.replicas.tf.config.get_visible_devices", lambda kind: ["/physical_device:GPU:0"])
+    assert "saved" in alone or "against" in alone
+    assert saved() != alone

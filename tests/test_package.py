@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -28,3 +29,32 @@ def test_what_only_reads_files_imports_nothing_heavy(module):
     code = f"import sys, {module}; print(*{{'tensorflow', 'keras', 'sklearn', 'scipy'}} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
+
+
+@pytest.mark.parametrize("where", ["environment", "file"])
+@pytest.mark.parametrize("what", ["tlmed.train", "tlmed.phases", "tlmed.load_recipe('quickstart').build(2)", "command"])
+def test_another_backend_of_keras_is_named_before_anything_is_imported(where, what, tmp_path):
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path)}
+    environment.pop("KERAS_BACKEND", None)
+    if where == "environment":
+        environment["KERAS_BACKEND"] = "torch"
+    else:
+        (tmp_path / "keras.json").write_text('{"backend": "torch"}')
+    code = f"import tlmed; {what}"
+    if what == "command":
+        code = "import sys; from tlmed.cli import main; sys.argv = ['tlmed', 'train', 'quickstart']; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    last = done.stderr.splitlines()[-1]
+    assert "Keras must stand on TensorFlow" in last
+    assert "Received: 'torch' as " + ("KERAS_BACKEND" if where == "environment" else "backend in") in last
+    if what == "command":
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"backend": "tensorflow"}'])
+def test_a_keras_file_that_says_nothing_else_is_no_fault(content, tmp_path):
+    (tmp_path / "keras.json").write_text(content)
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path)}
+    environment.pop("KERAS_BACKEND", None)
+    code = "from tlmed.quiet import check_backend; check_backend()"
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

@@ -15,14 +15,17 @@ _MODULES = (
     *("backbones", "blocks", "certificate", "data", "evaluation", "features", "heads", "metrics", "phases", "plan"),
     *("recipe", "training"),
 )
+_WITHOUT_KERAS = ("load_recipe", "metrics", "recipe")
 __all__ = sorted(_HOMES)
 
 
 def __getattr__(name):
+    if name not in _MODULES and name not in _HOMES:
+        raise AttributeError(f"module 'tlmed' has no attribute {name!r}")
+    if name not in _WITHOUT_KERAS:
+        importlib.import_module("tlmed.quiet").check_backend()
     if name in _MODULES:
         return importlib.import_module(f"tlmed.{name}")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'tlmed' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

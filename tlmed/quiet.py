@@ -1,13 +1,15 @@
 """Import TensorFlow without its start-up noise, which is written by C++ before any logging is set up."""
 
 import contextlib
+import json
 import logging
 import os
 import resource
 import sys
 import tempfile
+from pathlib import Path
 
-from tlmed.errors import RunFailed
+from tlmed.errors import InputError, RunFailed
 
 SPACE = 5 * 2**29  # bytes of address space for TensorFlow 2.21, Keras and a small network: 2.5 GB
 
@@ -31,12 +33,43 @@ def quiet_stderr():
             os.close(saved)
 
 
+def check_backend() -> None:
+    """Make sure, before Keras is imported, that it will stand on TensorFlow.
+
+    Raises:
+        InputError: It is told to stand on something else, by the environment or by its own file; or does already.
+    """
+    file = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
+    if "keras" in sys.modules:
+        chosen, where = sys.modules["keras"].config.backend(), "keras.config.backend(), which was imported earlier"
+    elif chosen := os.environ.get("KERAS_BACKEND"):
+        where = "KERAS_BACKEND"
+    else:
+        chosen, where = _read_backend(file), f"backend in {file}"
+    if chosen not in (None, "", "tensorflow"):
+        raise InputError(
+            "Keras must stand on TensorFlow, as tlmed does; KERAS_BACKEND=tensorflow sets it for a command. "
+            f"Received: {chosen!r} as {where}."
+        )
+
+
+def _read_backend(file: Path) -> str | None:
+    """Return what a `keras.json` says, None where it says nothing that Keras would follow."""
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content.get("backend") if isinstance(content, dict) else None
+
+
 def import_tensorflow():
     """Import TensorFlow quietly, once; set TF_CPP_MIN_LOG_LEVEL=0 to see what its C++ side logs later.
 
     Raises:
+        InputError: If Keras is told to stand on another backend.
         RunFailed: If the address space is too small for it.
     """
+    check_backend()
     if "tensorflow" not in sys.modules:
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit != resource.RLIM_INFINITY and limit < SPACE:

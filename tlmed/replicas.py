@@ -37,6 +37,11 @@ def without_xla(model: keras.Model) -> keras.Model:
     return model
 
 
+def device_class() -> str:
+    """Return what networks are trained on in this process: "GPU" where TensorFlow sees one, else "CPU"."""
+    return "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
+
+
 def choose_strategy(
     wanted: str, workers: int, batch_size: int, warn: Callable[[str], None] = lambda line: None
 ) -> tf.distribute.Strategy:

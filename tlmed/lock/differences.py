@@ -16,7 +16,8 @@ _COLUMNS = {"sha256": "content", "label": "label", "group": "group", "split": "s
 MOST_PATHS = 5
 DIGEST_DIGITS = 64
 _OF_SPLITS = ("seed", "data.split")
-_IGNORED_FIELDS = ("data.source", "weights", *UNDECIDING)  # images and weights are compared themselves
+# Images and weights are compared themselves, and a lock holds no scores of degrees.
+_IGNORED_FIELDS = ("data.source", "weights", "score_degrees", *UNDECIDING)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,10 @@ from tlmed.errors import InputError
 from tlmed.phases import Classifier, split_blocks
 from tlmed.recipe import Phase
 
-# Round figures for two cores of today, to weigh computing against reading and writing: factors matter, not digits.
-FLOPS_PER_SECOND = 50e9
+# Round figures, to weigh computing against reading and writing: factors matter, not digits. CPU: two cores of today.
+# GPU: half of the 8.1 TFLOPS in single precision of NVIDIA's T4 (its data sheet, 2019), the smallest that clouds lend;
+# larger ones only make computing cheaper still.
+FLOPS_PER_SECOND = {"CPU": 50e9, "GPU": 4e12}
 BYTES_PER_SECOND = 1e9
 ENGINE_SECONDS = 2.0  # conversion, checksums, tracing of another graph
 
@@ -48,6 +50,7 @@ class Terms:
         room: Bytes that the store may take.
         views: Versions of each training image that take turns over the epochs.
         foreign: A layer or function of the backbone whose code is the user's own, if there is one.
+        device: What trains: a key of `FLOPS_PER_SECOND`.
     """
 
     wanted: str
@@ -57,6 +60,7 @@ class Terms:
     room: int
     views: int = 0
     foreign: str | None = None
+    device: str = "CPU"
 
 
 def choose_cache(model: Classifier, phase: Phase, terms: Terms) -> Choice:
@@ -81,7 +85,7 @@ def choose_cache(model: Classifier, phase: Phase, terms: Terms) -> Choice:
         return Choice(False, describe_foreign(terms.foreign), flops, size)
     if terms.wanted == "on" or terms.views:
         return Choice(True, "the recipe says so", flops, size)
-    return weigh(flops, values, terms.dtype, terms.images, phase.epochs, terms.room)
+    return weigh(flops, values, terms.dtype, terms.images, phase.epochs, terms.room, terms.device)
 
 
 def describe_foreign(name: str) -> str:
@@ -114,7 +118,7 @@ def _count(layer) -> int:
     return 2 * kernels * positions
 
 
-def weigh(flops: int, values: int, dtype: str, images: int, epochs: int, room: int) -> Choice:
+def weigh(flops: int, values: int, dtype: str, images: int, epochs: int, room: int, device: str = "CPU") -> Choice:
     """Say whether keeping the activations of a frozen prefix costs less than computing them in every epoch.
 
     Args:
@@ -124,6 +128,7 @@ def weigh(flops: int, values: int, dtype: str, images: int, epochs: int, room: i
         images: How many there are.
         epochs: Passes over them, at most.
         room: Bytes that the store may take.
+        device: What computes: a key of `FLOPS_PER_SECOND`.
 
     >>> weigh(10**9, 1280, "float32", images=780, epochs=10, room=10**9).on
     True
@@ -131,7 +136,7 @@ def weigh(flops: int, values: int, dtype: str, images: int, epochs: int, room: i
     'one epoch passes over the images once in any case'
     """
     size = values * np.dtype(dtype).itemsize
-    saved = flops * images * (epochs - 1) / FLOPS_PER_SECOND
+    saved = flops * images * (epochs - 1) / FLOPS_PER_SECOND[device]
     spent = size * images * (epochs + 2) / BYTES_PER_SECOND + ENGINE_SECONDS  # written, checked, read
     if epochs < 2:
         return Choice(False, "one epoch passes over the images once in any case", flops, size)

@@ -58,6 +58,8 @@ class Recipe:
         class_weight: `"balanced"` weighs each class by the inverse of its share of the training images.
         keep: Which phase is the result: the one with the `"best"` validation score (ties go to the earlier one), or
             the `"last"`.
+        score_degrees: Score every phase on the test images, too, to compare degrees of fine-tuning with one another;
+            False: only the phase that is kept. Nothing is chosen by these scores in either case.
         monitor: The validation score that picks the best epoch of a phase, and the best phase.
         threshold: The score from which on an image is predicted as the positive one of two classes, chosen on
             validation images: `"youden"` maximises sensitivity + specificity; `"sensitivity>=0.95"` gives the highest
@@ -109,6 +111,7 @@ class Recipe:
     augment: Augment = must("an Augment(...)", lambda _: True, default=Augment())
     class_weight: str = one_of(CLASS_WEIGHTS, default="none")
     keep: str = one_of(KEEP, default="best")
+    score_degrees: bool = must("True or False", lambda _: True, default=False)
     monitor: str = one_of(tuple(MONITORS), default="val_auc")
     seed: int = must("a whole number from 0 to 2**32 - 1", lambda seed: 0 <= seed < 2**32, default=0)
     threshold: str | float = must(
@@ -155,6 +158,9 @@ class Recipe:
             probability per class. `tlmed.phases.thaw` prepares it for the phases that follow. For a `Hybrid` the
             frozen network from images to pooled features.
         """
+        from tlmed.quiet import check_backend
+
+        check_backend()
         from tlmed.run import build  # the one exception to "imports go left": building needs Keras
 
         return build(self, num_classes, backbone)

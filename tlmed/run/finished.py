@@ -20,15 +20,15 @@ class Degree:
     Attributes:
         result: The phase's end; its score is that of the network behind the phase, statistics re-estimated if asked.
         val: `loss`, `accuracy` and `auc` on the validation images.
-        test: The same on the test images; nothing is chosen by them.
+        test: The same on the test images, by which nothing is chosen; None where the recipe compares no degrees.
         history: A row for each epoch.
-        scores: Class probabilities [n, classes] of the validation images, then of the test images.
+        scores: Class probabilities [n, classes] of the validation images, then of the test images if those were scored.
         extraction: For `timing.json`, how the features of its frozen blocks were had, if they were kept.
     """
 
     result: PhaseResult
     val: dict
-    test: dict
+    test: dict | None
     history: list[dict]
     scores: np.ndarray = field(repr=False)
     extraction: dict | None = None

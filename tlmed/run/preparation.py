@@ -24,7 +24,7 @@ from tlmed.features.engines import OpenVino, choose_engine
 from tlmed.phases import Classifier
 from tlmed.plan import Terms, expand, find_schedule_faults, make_plan, memory_needed
 from tlmed.recipe import Augment, Hybrid, KFold, Phase, Recipe
-from tlmed.replicas import replicas
+from tlmed.replicas import device_class, replicas
 from tlmed.run.clock import Clock
 from tlmed.run.networks import assemble, build_backbone
 from tlmed.run.prefixes import choose_features
@@ -283,6 +283,7 @@ def _make_plan(recipe, network, phases, images, **facts) -> dict:
         room=cache_limit() if recipe.cache != "off" else 0,
         views=augment.views,
         foreign=find_unknown_code(network.parts.backbone),
+        device=device_class(),
     )
     return make_plan(network, phases, terms, backbone=recipe.backbone, **facts)
 

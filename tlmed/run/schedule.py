@@ -50,15 +50,13 @@ def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, 
     clock.extractions += [degree.extraction for degree in degrees if degree.extraction]
     results = [degree.result for degree in degrees]
     kept = best(degrees)
+    thaw(model, phases[kept])
     model.plain().set_weights(finished.weights(phases[kept]))
     with atomic(run / "model.keras") as part:
         model.save(part)
     _write_degrees(run, prepared, degrees, kept)
-    scores = degrees[kept].scores
-    if is_rounded(recipe):
-        # What is written down is what `model.keras` gives, which rounds nothing.
-        rows = np.concatenate([prepared.images.indices(split) for split in ("val", "test")])
-        scores = predict_rows(recipe, model.plain(), prepared.images, rows)
+    with voice.busy("Scoring the phase that is kept"):
+        scores = _score_kept(recipe, run, prepared, degrees[kept], voice)
     chosen = results[kept]
     voice.say(f"Kept: phase {chosen.name!r}, epoch {chosen.best_epoch}, {recipe.monitor} {chosen.score:.4f}")
     return Outcome(
@@ -68,6 +66,20 @@ def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, 
         sum(result.seconds for result in results),
         earlier,
     )
+
+
+def _score_kept(recipe, run, prepared, degree, voice) -> np.ndarray:
+    """Return the scores of validation and test images of the phase that is kept, for which the network is ready."""
+    model, images = prepared.network, prepared.images
+    if is_rounded(recipe):
+        # What is written down is what `model.keras` gives, which rounds nothing.
+        rows = np.concatenate([images.indices(split) for split in ("val", "test")])
+        return predict_rows(recipe, model.plain(), images, rows)
+    if degree.test is not None:
+        return degree.scores
+    # On what the phase was trained on, so that test images are scored just as validation images were.
+    fed = _feed(recipe, run, prepared, model, degree.extraction is not None, Voice(warn=voice.warn))
+    return np.concatenate([degree.scores, fed.predict(images.indices("test"))])
 
 
 def choose(results: Sequence[PhaseResult], plans: Sequence[dict], keep: str, monitor: str) -> int:
@@ -114,7 +126,7 @@ def _continue(recipe, run, prepared, degrees, finished, clock, voice) -> None:
 
 
 def _train_phase(recipe, run, prepared, phase, begun, clock, voice) -> Degree:
-    """Train one phase, with a certificate of what moved, and score it on validation and test images."""
+    """Train one phase, with a certificate of what moved, and score it on validation images, or on test images, too."""
     start = time.perf_counter()
     model, images = thaw(prepared.network, phase), prepared.images
     checkpoints = Checkpoints(run.progress / "checkpoints", warn=voice.warn, say=voice.say)
@@ -130,11 +142,9 @@ def _train_phase(recipe, run, prepared, phase, begun, clock, voice) -> Degree:
         computing(model, recipe.precision),
         voice.busy(f"Scoring phase {phase.name!r}"),
     ):  # as in the history, that degrees can be compared with it
-        parts = [
-            (fed.predict(images.indices(split)), images.table.labels[images.indices(split)])
-            for split in ("val", "test")
-        ]
-    val, test = (measure(scores, labels) for scores, labels in parts)
+        splits = ("val", "test") if recipe.score_degrees else ("val",)
+        parts = [(fed.predict(images.indices(name)), images.table.labels[images.indices(name)]) for name in splits]
+    val, test = (*(measure(scores, labels) for scores, labels in parts), None)[:2]
     score, seconds = val[recipe.monitor.removeprefix("val_")], time.perf_counter() - start
     result = dataclasses.replace(result, score=score, seconds=seconds + result.earlier)
     return Degree(result, val, test, history, np.concatenate([scores for scores, _ in parts]), fed.extraction)
@@ -219,7 +229,8 @@ def _write_degrees(run, prepared, degrees, kept) -> None:
                 *(plan["name"], plan["start"], plan["unit"], len(plan["blocks"]), plan["weighted_layers"]),
                 *(plan["trainable_parameters"], plan["fine_tuning_ratio"], result.epochs, result.best_epoch),
                 *(degree.val["loss"], degree.val["accuracy"], degree.val["auc"]),
-                *(degree.test["accuracy"], degree.test["auc"], round(result.seconds, 3)),
+                *(("", "") if degree.test is None else (degree.test["accuracy"], degree.test["auc"])),
+                round(result.seconds, 3),
                 "yes" if i == kept else "no",
             )
         )
