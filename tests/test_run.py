@@ -104,7 +104,10 @@ def test_metrics_follow_the_contract_and_name_what_was_kept(finished):
     assert result["positive"] is None
     assert set(result["metrics"]) >= {"accuracy", "auc", "sensitivity", "specificity"}
     for metric in result["metrics"].values():
-        assert metric["low"] <= metric["value"] <= metric["high"]
+        if metric["low"] is None:
+            assert metric["note"]  # why so few images give no interval
+        else:
+            assert metric["low"] <= metric["value"] <= metric["high"]
     assert result["kept"]["name"] in ("head", "top")
     assert set(result["baselines"]) == {"majority_class", "colour_histograms", "random_weights"}
 

@@ -187,6 +187,27 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME) -> Predicti
     )
 
 
+def check_table(path: Path, force: bool, inputs: Sequence[str | Path]) -> None:
+    """Refuse a file that `tlmed predict` may not write its table to.
+
+    Args:
+        path: The file.
+        force: Whether an earlier table of `tlmed predict` may be written over: one of the same columns.
+        inputs: What the command reads.
+
+    Raises:
+        InputError: As `rundir.check_targets`, or if there is no folder to write in.
+    """
+    rundir.check_folder(path.parent, [path.name], make=False)
+    rundir.check_targets("--out", {path: _is_predicted}, force, inputs)
+
+
+def _is_predicted(path: Path) -> bool:
+    header = rundir.read_header(path)
+    classes = [name.removeprefix(SCORE) for name in header if name.startswith(SCORE)]
+    return bool(classes) and header == list_columns(classes)
+
+
 def list_columns(classes: Sequence[str]) -> list[str]:
     """Return the columns of the table that `tlmed predict` writes.
 
