@@ -1,6 +1,7 @@
 """Every form of `--data` must name the same images, and say clearly what is wrong with it."""
 
 import io
+import os
 import struct
 import zipfile
 
@@ -472,6 +473,26 @@ def test_features_of_a_prepared_data_set_import_nothing(tmp_path, monkeypatch):
         assert "names foreign_code.Text" in fault
         with trusting(), pytest.raises(SystemError, match="it ran"):
             open_source(name)
+
+
+@pytest.mark.parametrize("damage", ["cut", "length", "bytes", "label", "image", "pipe"])
+def test_a_prepared_data_set_that_is_damaged_is_a_line(tmp_path, damage):
+    made = small_builder(**BUILDERS["single"])(data_dir=tmp_path)
+    made.download_and_prepare()
+    (file,) = tmp_path.rglob("*.tfrecord*")
+    whole, names = file.read_bytes(), {"label": b"label", "image": b"image"}
+    if damage == "pipe":
+        file.unlink()
+        os.mkfifo(file)
+    else:
+        changed = {
+            "cut": whole[:-7],
+            "length": b"\xff" * 8 + whole[8:],
+            "bytes": whole[:12] + b"\xff" * 20 + whole[32:],
+        }
+        file.write_bytes(changed.get(damage) or whole.replace(names[damage], b"other"))
+    (fault,) = faults(f"tfds:small/data_dir={tmp_path}")
+    assert fault.startswith("A prepared data set must be whole"), fault
 
 
 @pytest.fixture

@@ -132,3 +132,13 @@ def test_an_array_of_paths_is_read_as_before(tmp_path):
     Image.fromarray(np.full((4, 4, 3), 9, np.uint8)).save(tmp_path / "x.png")
     (found,) = batches([tmp_path / "x.png"], (4, 4), 2)
     assert found.tolist() == np.full((1, 4, 4, 3), 9).tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_models_and_classifiers_that_are_no_files_are_refused(tmp_path, kind):
+    from tlmed.backbones.saved import load_network
+    from tlmed.heads.skops_files import load_classifier
+
+    for load_it, name in ((load_network, "model.keras"), (load_classifier, "classifier.skops")):
+        with pytest.raises(InputError, match=name):
+            load_it(make(tmp_path / name, kind))

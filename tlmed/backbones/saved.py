@@ -19,6 +19,7 @@ import tensorflow as tf
 from tlmed.backbones.applications import unallocated
 from tlmed.backbones.graphs import is_functional
 from tlmed.errors import InputError
+from tlmed.regular_files import open_regular
 from tlmed.words import listed
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
@@ -46,6 +47,7 @@ def load_network(path: Path, compile: bool = False) -> keras.Model:
             graph from one batch of RGB images to one output, or holds weights that are not finite.
     """
     try:
+        open_regular(path).close()  # a pipe would be waited for
         if excess := _find_excess(path):
             raise _not_ours(path, excess)
         with warnings.catch_warnings():

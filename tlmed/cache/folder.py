@@ -1,5 +1,6 @@
 """Where tlmed keeps what it may compute again: the user's cache directory, and how much may lie there."""
 
+import errno
 import os
 import re
 import shlex
@@ -31,10 +32,12 @@ def cache_limit() -> int:
 
 def make_private(folder: Path) -> None:
     """Make a folder, and those above it that are missing, which nobody else can write to: their content is trusted."""
-    if not folder.is_dir():
-        if folder.parent != folder:
-            make_private(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_dir():
+        return
+    if folder.exists():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    make_private(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def open_private(path: str | Path, flags: int) -> int:

@@ -9,13 +9,14 @@ https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 import contextlib
 import io
 import json
-import struct
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from google.protobuf.message import DecodeError
 from tensorflow_datasets.core import naming
 from tensorflow_datasets.core.utils.file_utils import list_data_dirs
 
@@ -23,7 +24,7 @@ import tlmed.data.phantoms  # noqa: F401  registers the builder tlmed_phantoms
 from tlmed.columns import BY_NAME, Grouping, find_group, name_spellings
 from tlmed.data.table import Table, make_table
 from tlmed.errors import InputError, did_you_mean
-from tlmed.regular_files import read_regular
+from tlmed.regular_files import open_regular, read_regular
 from tlmed.rundir import SPLIT_NAMES
 from tlmed.trust import is_trusting
 from tlmed.words import listed
@@ -54,17 +55,19 @@ class _TFRecords(Sequence):
 
     def __getitem__(self, row: int) -> bytes:
         file, start, length = self._places[row].tolist()
-        with self._files[file].open("rb") as stream:
+        with open_regular(self._files[file]) as stream:
             stream.seek(start)
             return stream.read(length)
 
 
 def _index(file: Path):
     """Yield start and length of every record of a TFRecord file."""
-    with file.open("rb") as stream:
-        start = 0
+    with open_regular(file) as stream:
+        start, size = 0, os.fstat(stream.fileno()).st_size
         while header := stream.read(8):
-            (length,) = struct.unpack("<Q", header)
+            length = int.from_bytes(header, "little")
+            if start + length + 16 > size:
+                raise ValueError(f"{file} ends within a record")
             yield start + 12, length
             start += length + 16
             stream.seek(start)
@@ -92,10 +95,11 @@ def open_builder(name: str, grouping: Grouping = BY_NAME) -> Table:
     image, label, plain = _features(builder.info, name)
     given, single = _splits(builder.info, name)
     others = sorted(set(builder.info.splits) - set(given))
-    records = {split: _records(builder, split, name) for split in given}
-    places = [(split, index) for split in given for index in range(len(records[split]))]
-    found = [_fields(records[split][index], label, plain) for split, index in places]
-    _check_labels(name, found)
+    with _whole(builder, name):
+        records = {split: _records(builder, split, name) for split in given}
+        places = [(split, index) for split in given for index in range(len(records[split]))]
+        found = [_fields(records[split][index], image, label, plain) for split, index in places]
+    _check_labels(name, found, len(builder.info.features[label].names))
     columns = {feature: [values[feature] for _, values in found] for feature in plain}
     group = find_group(columns, grouping, f"data=tfds:{name}")
     groups = None if group is None else columns[group]
@@ -258,9 +262,30 @@ def _feature(record: bytes, name: str) -> tf.train.Feature:
     return tf.train.Example.FromString(record).features.feature[name]
 
 
-def _fields(record: bytes, label: str, plain: Sequence[str]) -> tuple[int, dict[str, str]]:
-    """Return the label's number and the plain features of a record, as text; an empty one that it lacks."""
+@contextlib.contextmanager
+def _whole(builder: tfds.core.DatasetBuilder, name: str) -> Iterator[None]:
+    """Explain what goes wrong where the files of a prepared data set are damaged."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError, DecodeError) as error:
+        raise InputError(
+            "A prepared data set must be whole; delete its folder to prepare it again. "
+            f"Received: data=tfds:{name} in {builder.data_dir}: {_first_line(error)}."
+        ) from error
+
+
+def _fields(record: bytes, image: str, label: str, plain: Sequence[str]) -> tuple[int, dict[str, str]]:
+    """Return the label's number and the plain features of a record, as text; an empty one that it lacks.
+
+    Raises:
+        ValueError: If it has no image or no label.
+    """
     feature = tf.train.Example.FromString(record).features.feature
+    for one, kind in ((image, "bytes_list"), (label, "int64_list")):
+        if not getattr(feature[one], kind).value:
+            raise ValueError(f"a record has no {one!r}")
     return feature[label].int64_list.value[0], {name: _text(feature[name]) for name in plain}
 
 
@@ -272,9 +297,13 @@ def _text(feature: tf.train.Feature) -> str:
     return (values[0].decode(errors="replace") if isinstance(values[0], bytes) else str(values[0])).strip()
 
 
-def _check_labels(name: str, found: list[tuple[int, dict[str, str]]]) -> None:
+def _check_labels(name: str, found: list[tuple[int, dict[str, str]]], classes: int) -> None:
     unlabelled = sum(number < 0 for number, _ in found)
     if unlabelled:
         raise InputError(
             f"Every image must have a label. Received: data=tfds:{name}, where {unlabelled} of {len(found)} have none."
+        )
+    if (most := max((number for number, _ in found), default=0)) >= classes:
+        raise InputError(
+            f"A label must be a number below {classes}, that of the classes. Received: data=tfds:{name}, label={most}."
         )

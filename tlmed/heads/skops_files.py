@@ -23,6 +23,7 @@ from sklearn.tree._tree import TREE_LEAF, Tree
 from skops.io.exceptions import UnsupportedTypeException, UntrustedTypesFoundException
 
 from tlmed.errors import InputError
+from tlmed.regular_files import open_regular
 
 # Exact names, sorted: what scikit-learn's classifiers are made of and skops, in some version, does not trust by itself.
 ALLOWED = (
@@ -98,6 +99,7 @@ def load_classifier(path: str | Path) -> CalibratedClassifierCV:
     """
     path = Path(path)
     try:
+        open_regular(path).close()  # a pipe would be waited for
         foreign = _foreign_types(skops.io.get_untrusted_types(file=path))
         if foreign:
             raise InputError(
