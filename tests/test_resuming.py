@@ -312,8 +312,10 @@ def test_a_run_that_goes_on_in_another_environment_says_so(images, tmp_path, mon
     with pytest.raises(Killed):
         train(images, tmp_path / "run")
     monkeypatch.undo()
-    file = tmp_path / "run" / "environment.json"
-    file.write_text(file.read_text().replace(f'"keras": "{keras.__version__}"', '"keras": "3.0.0"'))
+    file, start = tmp_path / "run" / "environment.json", tmp_path / "run" / "progress" / "start"
+    about, _ = unseal(start)
+    about["environment"]["versions"]["keras"] = "3.0.0"
+    seal(start, about, {})
     said = []
     train(images, tmp_path / "run", voice=tlmed.voice.Voice(warn=said.append))
     [sentence] = [sentence for sentence in said if "another environment" in sentence]

@@ -165,7 +165,10 @@ def _group_like(recipe, source: str) -> Grouping:
 def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, list[str]]:
     """Return a run's own images, which of them are scored, and what is to be said of those that are not."""
     recorded = run.splits()
-    left_out = [entry["path"] for entry in run.json("environment.json").get("data", {}).get("left_out", [])]
+    try:
+        left_out = [entry["path"] for entry in run.json("environment.json")["data"]["left_out"]]
+    except (KeyError, TypeError) as error:
+        raise _not_written(run, "environment.json", "which images were left out") from error
     try:
         size, grouping = recipe.data.image_size, recipe.data.grouping
         found = recall(source, size, recorded, classes, left_out, known, grouping=grouping)
@@ -180,6 +183,10 @@ def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, 
         )
     tested = sum(row["split"] == "test" for row in recorded)
     return found.images, np.flatnonzero(found.same & (splits != "train")), describe_changes(found, tested)
+
+
+def _not_written(run, name, what) -> InputError:
+    return InputError(f"`{name}` must say {what}, as `tlmed train` writes it. Received: {run / name}.")
 
 
 def _choose_split(file, predictions: Predictions) -> str:
@@ -236,7 +243,11 @@ def _look_up(run, recipe, scorer, images, rows, voice) -> np.ndarray | None:
     if find_unknown_code(scorer.features):
         return None
     old = run.json("metrics.json")
-    thawed = {phase["name"]: phase["thaw"] != 0 for phase in run.json("plan.json")["phases"]}
+    try:
+        thawed = {phase["name"]: phase["thaw"] != 0 for phase in run.json("plan.json")["phases"]}
+        trained = "kept" in old and thawed[old["kept"]["name"]]
+    except (KeyError, TypeError) as error:
+        raise _not_written(run, "plan.json", "what the phase that was kept has thawed") from error
     rounded = rounds(recipe.engine, recipe.engine_precision, recipe.cache_dtype, recipe.precision)
     with _computing():
         kept = keep_features(
@@ -244,7 +255,7 @@ def _look_up(run, recipe, scorer, images, rows, voice) -> np.ndarray | None:
             backbone=name_all(recipe.backbone),
             engine="tensorflow" if rounded else recipe.engine,  # where it rounds, the run too was scored by its network
             batch_size=recipe.data.batch_size,
-            trained_on="kept" in old and thawed[old["kept"]["name"]],
+            trained_on=trained,
             rows=rows,
         )
     return None if kept is None else kept[0].take(rows)

@@ -8,7 +8,9 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -44,7 +46,9 @@ DEGREES = (
 IMAGES = ("path", "label", "group", "split", "sha256")  # the columns of `splits.csv`
 EXAMPLES = "examples"  # the folder of the pictures that `examples.json` names
 FOLDS = "folds"  # the folder of a cross-validation's runs; their table is `folds.csv`
-_OWN = {*FILES, f"{FOLDS}.csv", FOLDS, EXAMPLES, "tensorboard", "progress", "UNFINISHED"}
+_FOLDERS = (FOLDS, EXAMPLES, "tensorboard", "progress")
+_OWN = {*FILES, f"{FOLDS}.csv", "UNFINISHED", *_FOLDERS}
+_LOOK_SECONDS = 1.0  # for which a starting run waits while others look whether one is running
 _LARGEST_MARKED = 2**28  # bytes; no page or table that tlmed marks comes near
 _LONGEST_HEADER = 2**22  # characters
 _NAMED = 3  # files that a sentence names; it counts the others
@@ -346,21 +350,56 @@ class RunDir:
             ) from error
         if not self.exists and {path.name for path in self.path.iterdir()} - {self.progress.name, FOLDS}:
             raise InputError(f"`--out` must be a new or empty directory, or a run's. Received: {self.path}.")
+        self._check_kinds()
         self.progress.mkdir(exist_ok=True)
-        with self.guard.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise InputError(
-                    f"`--out` must be a directory that no other process writes to. Received: {self.path}, where one is "
-                    "training."
-                ) from error
+        with self._locked():
             for part in self.path.rglob(".writing-*"):
-                if part.relative_to(self.path).parts[0] != FOLDS:  # which another process may be training
+                # In a fold another process may be writing.
+                if part.relative_to(self.path).parts[0] != FOLDS and _find_kind(part) == "folder":
                     shutil.rmtree(part)
             if fresh:
                 self._clear()
             yield
+
+    def _check_kinds(self) -> None:
+        """Refuse links, folders where files go, and files where folders go: writing would end elsewhere or fail."""
+        checkpoints = self.progress / "checkpoints"
+        wanted = {self / name: "folder" if name in _FOLDERS else "file" for name in _OWN}
+        for folder in (self.progress, checkpoints):
+            if _find_kind(folder) == "folder":
+                wanted |= dict.fromkeys(folder.iterdir(), "file")
+        wanted[checkpoints] = "folder"
+        faults = [
+            f"{path}, a {kind}"
+            for path, want in wanted.items()
+            if (kind := _find_kind(path)) not in (None, want) and not path.name.startswith(".writing-")
+        ]
+        if faults:
+            raise InputError(
+                "A run's directory must hold files where a run has files, folders where it has folders, and no links. "
+                f"Received: {listed(sorted(faults), _NAMED)}."
+            )
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Lock the directory for this process; another one that merely looks at the lock holds it for no time."""
+        number = os.open(self.guard, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            end = time.monotonic() + _LOOK_SECONDS
+            while True:
+                try:
+                    fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() > end:
+                        raise InputError(
+                            "`--out` must be a directory that no other process writes to. "
+                            f"Received: {self.path}, where one is training."
+                        ) from error
+                    time.sleep(_LOOK_SECONDS / 20)
+            yield
+        finally:
+            os.close(number)
 
     @property
     def guard(self) -> Path:
@@ -370,7 +409,7 @@ class RunDir:
     @property
     def is_running(self) -> bool:
         """Tell whether a process writes here."""
-        if not self.guard.exists():
+        if _find_kind(self.guard) != "file":
             return False
         with self.guard.open("rb") as file:
             try:
@@ -384,9 +423,12 @@ class RunDir:
         write_text(self.marker, words + "\n")
 
     def finish(self) -> None:
-        """Declare the run complete: the last step of a run."""
-        shutil.rmtree(self.progress, ignore_errors=True)
+        """Declare the run complete: the last step of a run.
+
+        The note goes first: a run that is killed in between is complete, and the next call removes what is left.
+        """
         self.marker.unlink(missing_ok=True)
+        shutil.rmtree(self.progress, ignore_errors=True)
 
     def _clear(self) -> None:
         """Remove what a run wrote here, and nothing else."""
@@ -440,6 +482,16 @@ def _find_splits_fault(rows: list[dict]) -> str:
             return f"split={row['split']!r} and sha256={row['sha256']!r} in row {line}"
     twice = [path for path, number in Counter(row["path"] for row in rows).items() if number > 1]
     return f"{twice[0]!r} twice" if twice else ""
+
+
+def _find_kind(path: Path) -> str | None:
+    """Return what is at a path: a file, a folder, a link, something else; None for nothing."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return None
+    kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
+    return kinds.get(stat.S_IFMT(mode), "device or pipe")
 
 
 def find_run(path: str | Path, complete: bool = True) -> RunDir:

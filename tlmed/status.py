@@ -3,6 +3,7 @@
 import json
 import time
 
+from tlmed.regular_files import read_regular
 from tlmed.rundir import RunDir
 
 STATUS = "status.json"  # in the run's folder of progress
@@ -17,7 +18,10 @@ def describe_status(run: RunDir) -> list[str]:
 
 
 def _read_words(run) -> str:
-    return run.marker.read_text(encoding="utf-8").strip().split(" The same command")[0]
+    try:
+        return read_regular(run.marker).decode().strip().split(" The same command")[0]
+    except (OSError, UnicodeDecodeError):
+        return f"How far it got cannot be read from {run.marker}."
 
 
 def _describe_folds(run) -> list[str]:
@@ -37,7 +41,13 @@ def _describe_step(run) -> list[str]:
     file = run.progress / STATUS
     if not file.exists():
         return []
-    now = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        return _describe_note(json.loads(read_regular(file)))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):  # JSON of another shape, or none
+        return [f"Its step cannot be read from {file}."]
+
+
+def _describe_note(now) -> list[str]:
     place = (
         f"Phase {now['phase']!r} ({now['number']} of {now['phases']}), epoch {now['epoch']} of {now['epochs']}, "
         f"step {now['step']} of {now['steps']}"

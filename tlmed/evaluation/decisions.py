@@ -11,6 +11,7 @@ from tlmed.errors import InputError
 from tlmed.metrics import choose_threshold, fit_temperature, positive_index
 from tlmed.metrics.calibration import TEMPERATURES
 from tlmed.rundir import RunDir
+from tlmed.words import shorten
 
 HALF = 0.5
 FEW = 10  # validation images of a class: with fewer, a reader is told
@@ -50,7 +51,14 @@ def read_decision(run: RunDir) -> Decision:
     """
     metrics = run.json("metrics.json")
     point, calibration = metrics.get("operating_point"), metrics.get("calibration")
-    wanted = len(metrics.get("classes", [])) == 2
+    classes, positive = metrics.get("classes"), metrics.get("positive")
+    names = isinstance(classes, list) and len(classes) > 1 and all(isinstance(name, str) for name in classes)
+    if not names or positive not in (None, *classes):
+        raise InputError(
+            "`metrics.json` must name the classes and the positive one, as `tlmed train` writes it. "
+            f"Received: {run / 'metrics.json'}: classes={shorten(repr(classes))}, positive={shorten(repr(positive))}."
+        )
+    wanted = len(classes) == 2
     if not _holds_number(calibration, "temperature") or _holds_number(point, "threshold") != wanted:
         raise InputError(
             "RUN must say how its threshold and its temperature were chosen, which older versions of tlmed did not: "

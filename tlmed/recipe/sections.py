@@ -18,6 +18,7 @@ STRATEGIES = ("auto", "one", "mirrored", "multi-worker")
 STARTS = ("previous", "pretrained")
 UNITS = ("block", "layer")
 
+_LONGEST_NAME = 200  # file names are made of it, and file systems take 255 bytes
 # What one value of a grid can be, so that a recipe's source says all of it.
 Plain = int | float | str | bool | None
 
@@ -190,7 +191,10 @@ class Phase:
             `learning_rate`, the last block `learning_rate * block_decay`, and so on towards the input.
     """
 
-    name: str = must("a word of letters, digits, '_', '-' or '.'", lambda name: re.fullmatch(r"[\w.-]+", name))
+    name: str = must(
+        f"a word of letters, digits, '_', '-' or '.', with no '.' at the beginning, of {_LONGEST_NAME} bytes at most",
+        lambda name: re.fullmatch(r"[\w-][\w.-]*", name) and len(name.encode()) <= _LONGEST_NAME,
+    )
     thaw: int | Literal["all"] = must("a whole number of blocks, 0 or more, or 'all'", lambda n: n == "all" or n >= 0)
     epochs: int = count()
     learning_rate: float = must("a number above 0", positive)

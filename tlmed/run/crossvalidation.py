@@ -57,6 +57,7 @@ def cross_validate(
     _check_alone(recipe)
     run, split = RunDir(out), recipe.data.split
     if not fresh and run.exists and holds_same_recipe(run, recipe) and run.complete:
+        run.finish()  # an earlier command may have been killed in its last step
         voice.say(say_complete(run, recipe))
         return
     with contextlib.ExitStack() as stack:

@@ -23,6 +23,8 @@ class Degree:
         test: The same on the test images, by which nothing is chosen; None where the recipe compares no degrees.
         history: A row for each epoch.
         scores: Class probabilities [n, classes] of the validation images, then of the test images if those were scored.
+        certificate: Its entry of `freeze.json`.
+        hashing: Seconds that its certificate took.
         extraction: For `timing.json`, how the features of its frozen blocks were had, if they were kept.
     """
 
@@ -31,6 +33,8 @@ class Degree:
     test: dict | None
     history: list[dict]
     scores: np.ndarray = field(repr=False)
+    certificate: dict = field(repr=False)
+    hashing: float
     extraction: dict | None = None
 
 
@@ -80,6 +84,8 @@ class Finished:
 
     def _read(self, phase: Phase) -> Degree:
         facts, arrays = unseal(self._file(phase))
+        if {*facts, *arrays} != {spec.name for spec in dataclasses.fields(Degree)}:
+            raise DamagedFile("another version of tlmed wrote it")
         return Degree(**{**facts, **arrays, "result": PhaseResult(**facts["result"])})
 
     def _try(self, phase: Phase, read: Callable[[Phase], object]):

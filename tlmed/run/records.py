@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tlmed.data import ImageSet
 from tlmed.data.recorded import compare_rows, to_rows
 from tlmed.environment import describe_code, describe_environment, peak_memory_mb
-from tlmed.errors import InputError
+from tlmed.errors import InputError, RunFailed
 from tlmed.recipe import (
     UNDECIDING,
     Recipe,
@@ -25,16 +25,79 @@ from tlmed.run.outcome import Outcome
 from tlmed.run.preparation import Prepared
 from tlmed.run.workers import Workers
 from tlmed.rundir import IMAGES, RunDir, write_csv, write_json, write_text
+from tlmed.sealed import DamagedFile, seal, unseal
 from tlmed.voice import Voice
 from tlmed.words import listed
 
+START = "start"  # the file of a run's progress that holds what the run began with
+_ENVIRONMENT = ("versions", "devices", "threads", "strategy")
+
+
+def read_start(run: RunDir) -> dict | None:
+    """Return what a run that was stopped began with: `recipe`, `images`, `choices`, `environment`, `changed`.
+
+    A run goes on from this and from what is sealed beside it, and from nothing else: other files can be edited or lost.
+
+    Returns:
+        None where nothing was trained yet.
+
+    Raises:
+        RunFailed: If something was trained, and this file is missing or is not as it was written.
+    """
+    try:
+        return unseal(run.progress / START)[0]
+    except FileNotFoundError:
+        fault = "it is missing"
+    except DamagedFile as error:
+        fault = str(error)
+    if any(path.suffix in (".phase", ".weights", ".checkpoint") for path in run.progress.rglob("*")):
+        raise RunFailed(
+            "A stopped run must have what it began with, as it was written; --fresh starts over. "
+            f"Received: {run.progress / START}: {fault}."
+        )
+    return None
+
+
+def write_start(run: RunDir, images: ImageSet, plan: dict, environment: dict) -> None:
+    """Seal what a run begins with, or goes on with, before it trains."""
+    about = {
+        "recipe": run.json("recipe.json"),  # which has its title, though this command may give none
+        "images": to_rows(images),
+        "choices": list_choices(plan),
+        "environment": {name: environment.get(name) for name in _ENVIRONMENT},
+        "changed": environment.get("changed", []),
+    }
+    seal(run.progress / START, about, {})
+
+
+def note_choices(run: RunDir, plan: dict) -> None:
+    """Seal other choices than those that a run began with, as it could not keep to them."""
+    seal(run.progress / START, {**read_start(run), "choices": list_choices(plan)}, {})
+
+
+def list_choices(plan: dict) -> dict[str, dict]:
+    """Return by phase whether it keeps what its frozen blocks give, as a plan says it."""
+    return {phase["name"]: phase["cache"] for phase in plan["phases"]}
+
+
+def _read_recipe(run) -> dict | None:
+    """Return the recipe that a run has, or began with; None where there is none yet."""
+    start = None if run.complete else read_start(run)
+    if start is not None:
+        return start["recipe"]
+    return run.json("recipe.json") if (run / "recipe.json").exists() else None
+
 
 def holds_same_recipe(run: RunDir, recipe: Recipe) -> bool:
-    """Tell whether a run directory holds this recipe, of any title; another one is an error that names the fields."""
-    if not (run / "recipe.json").exists():
+    """Tell whether a run directory holds this recipe, of any title; another one is an error that names the fields.
+
+    The images of a stopped run may lie elsewhere by now: they are compared one by one when it goes on.
+    """
+    if (there := _read_recipe(run)) is None:
         return False
-    differ = name_differences(run.json("recipe.json"), to_json(recipe))
-    if words := [f"{key}={old!r} there, {new!r} here" for key, old, new in differ if key not in UNDECIDING]:
+    free = UNDECIDING if run.complete else {*UNDECIDING, "data.source"}
+    differ = name_differences(there, to_json(recipe))
+    if words := [f"{key}={old!r} there, {new!r} here" for key, old, new in differ if key not in free]:
         raise InputError(
             f"`--out` holds a run of another recipe; choose another directory, or --fresh to start over. "
             f"Received: {run.path}: {'; '.join(words)}."
@@ -60,9 +123,9 @@ def open_run(workers: Workers, recipe: Recipe, recipe_file, images: ImageSet, fr
     """Make the run directory, or go on in it, as its only writer: with the recipe and the images that it began with."""
     run = workers.run
     with run.open(fresh):
-        rows = to_rows(images)
-        if (run / "splits.csv").exists():
-            _check_images(run, rows)
+        rows, start = to_rows(images), read_start(run)
+        if start is not None:
+            _check_images(run, start["images"], rows)
         workers.follow()
         run.mark("Started.")
         write_csv(run / "splits.csv", IMAGES, (row.values() for row in rows))
@@ -75,8 +138,8 @@ def write_recipe(run: RunDir, recipe: Recipe, recipe_file: RecipeFile | None) ->
 
     A run that goes on keeps its title where no other one is given.
     """
-    if recipe.name is None and (run / "recipe.json").exists():
-        recipe = dataclasses.replace(recipe, name=run.json("recipe.json").get("name"))
+    if recipe.name is None and (there := _read_recipe(run)) is not None:
+        recipe = dataclasses.replace(recipe, name=there.get("name"))
     write_json(run / "recipe.json", to_json(recipe))
     write_text(run / "recipe.py", recipe_file.text if recipe_file else to_source(recipe))
 
@@ -88,9 +151,9 @@ def describe_rows(images: ImageSet) -> dict[str, str]:
     }
 
 
-def _check_images(run, rows) -> None:
+def _check_images(run, began, rows) -> None:
     """Refuse images that are not those that the run began with, and name them."""
-    if found := compare_rows(run.splits(), rows, IMAGES[1:]).name():
+    if found := compare_rows(began, rows, IMAGES[1:]).name():
         raise InputError(
             f"A run continues with the images that it began with; --fresh starts over. "
             f"Received: {run.path}: {'; '.join(found)}."
@@ -105,28 +168,28 @@ def keep_choices(run: RunDir, plan: dict, choices: Mapping[str, dict]) -> None:
         plan: Its plan, which is changed.
         choices: What another run chose, by phase, for one that repeats it.
     """
-    if (run / "plan.json").exists():
-        choices = {phase["name"]: phase["cache"] for phase in run.json("plan.json")["phases"]}
+    if start := read_start(run):
+        choices = start["choices"]
     for phase in plan["phases"]:
         phase["cache"] = choices.get(phase["name"], phase["cache"])
 
 
 def warn_of_changes(run: RunDir, environment: dict, voice: Voice) -> None:
     """Warn where a run goes on in another environment than it began in, and note it in `environment`."""
-    if not (run / "environment.json").exists():
+    if (start := read_start(run)) is None:
         return
-    before = run.json("environment.json")
-    parts = {"versions", "devices", "threads", "strategy"}
-    old, new = (flatten({name: content.get(name) for name in parts}) for content in (before, environment))
+    now = {name: environment.get(name) for name in _ENVIRONMENT}
+    old, new = flatten(start["environment"]), flatten(now)
     old["strategy.workers"] = new["strategy.workers"]  # their addresses decide nothing
     changed = [
         f"{name}: {old.get(name)} before, {new.get(name)} now"
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]
-    environment["changed"] = changed
+    environment["changed"] = [*start["changed"], *changed]  # of all times that it went on, not of the last only
+    for differ in filter(None, (start["changed"], changed)):
+        environment["warnings"].append(f"The run goes on in another environment than it began in: {listed(differ)}.")
     if changed:
-        environment["warnings"].append(f"The run goes on in another environment than it began in: {listed(changed)}.")
         voice.warn(environment["warnings"][-1] + " Its numbers may not be those of an uninterrupted run.")
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from tlmed.run.networks import predict_rows, settle, wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import Feed, feed, is_rounded
 from tlmed.run.preparation import Prepared
+from tlmed.run.records import note_choices
 from tlmed.run.watching import watchers
 from tlmed.rundir import DEGREES, RunDir, atomic, write_csv, write_json
 from tlmed.seeds import derive
@@ -46,6 +47,7 @@ def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, 
         with clock.stage(f"phase {phase.name}"):
             degrees.append(_train_phase(recipe, run, prepared, phase, begun, clock, voice))
         finished.write(degrees, model.plain().weights)
+        _write_certificate(run, degrees)
         earlier += degrees[-1].result.earlier
     clock.extractions += [degree.extraction for degree in degrees if degree.extraction]
     results = [degree.result for degree in degrees]
@@ -110,6 +112,7 @@ def _continue(recipe, run, prepared, degrees, finished, clock, voice) -> None:
     model, phases = prepared.network, prepared.phases
     done = phases[: len(degrees)]
     run.write_history(row for degree in degrees for row in degree.history)
+    _write_certificate(run, degrees)
     returns = any(phase.start == "pretrained" for phase in phases)
     if random_norms(prepared.backbone) and (returns or not done):
         with clock.stage("re-estimate statistics"), voice.busy("Estimating statistics of random weights"):
@@ -131,7 +134,7 @@ def _train_phase(recipe, run, prepared, phase, begun, clock, voice) -> Degree:
     model, images = thaw(prepared.network, phase), prepared.images
     checkpoints = Checkpoints(run.progress / "checkpoints", warn=voice.warn, say=voice.say)
     fed = _feed(recipe, run, prepared, model, begun or checkpoints.facts(phase.name) is not None, voice)
-    with _certified(run, model, prepared.phases):
+    with _certified(model) as found:
         with computing(model, recipe.precision):
             result, history = _fit(recipe, run, prepared.phases, model, fed, checkpoints, voice)
         if phase.batch_norm == "recalibrate":
@@ -147,7 +150,8 @@ def _train_phase(recipe, run, prepared, phase, begun, clock, voice) -> Degree:
     val, test = (*(measure(scores, labels) for scores, labels in parts), None)[:2]
     score, seconds = val[recipe.monitor.removeprefix("val_")], time.perf_counter() - start
     result = dataclasses.replace(result, score=score, seconds=seconds + result.earlier)
-    return Degree(result, val, test, history, np.concatenate([scores for scores, _ in parts]), fed.extraction)
+    scores = np.concatenate([scores for scores, _ in parts])
+    return Degree(result, val, test, history, scores, extraction=fed.extraction, **found)
 
 
 def _feed(recipe, run, prepared, model, begun, voice) -> Feed:
@@ -163,6 +167,7 @@ def _feed(recipe, run, prepared, model, begun, voice) -> Feed:
             if entry["cache"]["on"]:
                 entry["cache"] |= {"on": False, "reason": "the cache could not be used"}
         write_json(run / "plan.json", prepared.plan)
+        note_choices(run, prepared.plan)
     return fed
 
 
@@ -201,20 +206,26 @@ def _fit(recipe, run, phases, model, fed, checkpoints, voice) -> tuple[PhaseResu
 
 
 @contextlib.contextmanager
-def _certified(run, model, phases):
-    """Hash every weight before and after the block, and add the phase's entry to `freeze.json`."""
+def _certified(model) -> Iterator[dict]:
+    """Hash every weight before and after the block; what it gives then holds the phase's entry of `freeze.json`."""
+    found = {}
     begin = time.perf_counter()
     claim, before = make_claim(model), fingerprint(model)
     seconds = time.perf_counter() - begin
-    yield
+    yield found
     begin = time.perf_counter()
     entry = certify(model.phase.name, claim, before, fingerprint(model))
-    old = run.json("freeze.json") if (run / "freeze.json").exists() else {"seconds": 0, "phases": []}
-    names = [phase.name for phase in phases]
-    kept = [row for row in old["phases"] if row["phase"] in names[: names.index(model.phase.name)]]
-    seconds += time.perf_counter() - begin + old["seconds"]
-    content = {"algorithm": ALGORITHM, "seconds": round(seconds, 4), "phases": [*kept, entry]}
-    write_json(run / "freeze.json", content)
+    found |= {"certificate": entry, "hashing": seconds + time.perf_counter() - begin}
+
+
+def _write_certificate(run, degrees) -> None:
+    """Write `freeze.json` of the phases that are finished, as `Finished` keeps them: what lies there is not read."""
+    entries = [degree.certificate for degree in degrees]
+    seconds = round(sum(degree.hashing for degree in degrees), 4)
+    if entries:
+        write_json(run / "freeze.json", {"algorithm": ALGORITHM, "seconds": seconds, "phases": entries})
+    else:
+        (run / "freeze.json").unlink(missing_ok=True)
 
 
 def _write_degrees(run, prepared, degrees, kept) -> None:

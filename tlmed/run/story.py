@@ -33,6 +33,7 @@ from tlmed.run.records import (
     open_run,
     say_complete,
     warn_of_changes,
+    write_start,
     write_timing,
 )
 from tlmed.run.schedule import train_phases
@@ -169,6 +170,7 @@ def _train_one(
     with working_together(fields, out, voice.warn) as workers:
         run, voice = workers.run, voice if workers.is_chief else SILENT
         if workers.decide(lambda: not fresh and run.exists and holds_same_recipe(run, recipe) and run.complete):
+            run.finish()  # an earlier command may have been killed in its last step
             voice.say(say_complete(run, recipe))
             return
         clock = Clock()
@@ -248,6 +250,7 @@ def _write_plan(recipe, recipe_file, workers, prepared, choices, voice) -> None:
         environment = describe_run(recipe, recipe_file, prepared, workers.addresses)
     warn_of_changes(run, environment, voice)
     write_json(run / "environment.json", environment)
+    write_start(run, prepared.images, prepared.plan, environment)
 
 
 def _train(recipe, run, prepared, clock, voice) -> Outcome:

@@ -84,7 +84,8 @@ class Checkpoints:
         return None
 
     def _files(self) -> list[Path]:
-        return sorted(self.folder.glob("*.checkpoint"), key=_number)
+        # A name that is no number is nobody's checkpoint.
+        return sorted((file for file in self.folder.glob("*.checkpoint") if file.stem.isdecimal()), key=_number)
 
 
 def _number(file: Path) -> int:

@@ -1,0 +1,299 @@
+"""What a stopped run goes on from is sealed: its other files can be damaged or lost, and it ends as it would have."""
+
+import fcntl
+import json
+import os
+import shutil
+import threading
+
+import keras
+import pytest
+
+import tlmed
+from tests.conftest import SMALL
+from tlmed import inference, rundir
+from tlmed.errors import InputError, RunFailed, TlmedError
+from tlmed.recipe import load_recipe, override
+from tlmed.rundir import RunDir, find_run, read_csv
+from tlmed.sealed import seal, unseal
+from tlmed.status import STATUS, describe_status
+from tlmed.voice import Voice
+
+SLOW = pytest.mark.slow
+WORDS = [*SMALL, "phases.epochs=1", "engine=tensorflow"]
+DAMAGES = {
+    "gone": None,
+    "flip": lambda content: bytes([content[0] ^ 1]) + content[1:],
+    "object": lambda content: b"{}",
+    "list": lambda content: b"[]",
+    "binary": lambda content: bytes(range(256)) * 4,
+    "empty": lambda content: b"",
+}
+
+
+class Killed(BaseException):
+    pass
+
+
+def small(*more):
+    return override(load_recipe("fine_tuning"), [*WORDS, *more])
+
+
+def stop(patch, name="evaluate_run"):
+    def kill(*_):
+        raise Killed
+
+    patch.setattr(f"tlmed.run.story.{name}", kill)
+
+
+@pytest.fixture(scope="module")
+def made(images, tmp_path_factory):
+    """Give a run of two phases that was stopped after them, and the same run, complete."""
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        stop(patch)
+        patch.setattr("tlmed.training.checkpoints.Checkpoints.due", True)
+        with pytest.raises(Killed):
+            tlmed.train(small(), folder / "stopped", images)
+    tlmed.train(small(), folder / "whole", images)
+    return folder
+
+
+@pytest.fixture
+def stopped(made, tmp_path):
+    return RunDir(shutil.copytree(made / "stopped", tmp_path / "run"))
+
+
+def damage(file, kind):
+    content = file.read_bytes()
+    file.unlink()
+    if kind != "gone":
+        file.write_bytes(DAMAGES[kind](content))
+
+
+@pytest.mark.parametrize("kind", ["gone", "flip", *(pytest.param(kind, marks=SLOW) for kind in [*DAMAGES][2:])])
+def test_the_readable_files_of_a_stopped_run_are_written_anew(kind, made, stopped, images):
+    names = sorted(path.name for path in stopped.path.iterdir() if path.is_file() and path != stopped.marker)
+    assert {"freeze.json", "plan.json", "history.csv", "splits.csv", "degrees.csv", "recipe.json"} <= set(names)
+    for name in names:
+        damage(stopped / name, kind)
+    tlmed.train(small(), stopped.path, images)
+    whole = RunDir(made / "whole")
+    assert stopped.json("freeze.json")["phases"] == whole.json("freeze.json")["phases"]
+    assert [entry["phase"] for entry in stopped.json("freeze.json")["phases"]] == ["head", "top"]
+    for name in ("splits.csv", "plan.json", "predictions.csv", "recipe.json", "recipe.py"):
+        assert (stopped / name).read_bytes() == (whole / name).read_bytes(), name
+    for name in ("history.csv", "degrees.csv"):
+        old, new = ([{**row, "seconds": 0} for row in read_csv(run / name)] for run in (whole, stopped))
+        assert old == new
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_what_it_began_with_must_be_as_it_was_written(kind, stopped, images):
+    damage(stopped.progress / "start", kind)
+    with pytest.raises(RunFailed, match=r"must have what it began with.*--fresh starts over\. Received: .*/start: "):
+        tlmed.train(small(), stopped.path, images)
+
+
+def test_what_it_began_with_may_be_lost_where_nothing_was_trained(made, stopped, images):
+    for path in stopped.progress.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    tlmed.train(small(), stopped.path, images)
+    assert (stopped / "predictions.csv").read_bytes() == (made / "whole" / "predictions.csv").read_bytes()
+
+
+def test_another_recipe_is_refused_whatever_recipe_json_says(stopped, images):
+    (stopped / "recipe.json").unlink()
+    with pytest.raises(InputError, match=r"phases.0.learning_rate=.* there, 0.5 here"):
+        tlmed.train(small("phases.0.learning_rate=0.5"), stopped.path, images)
+
+
+def test_images_may_lie_elsewhere_when_it_goes_on_if_they_are_the_same(made, stopped, images, tmp_path):
+    shutil.copytree(images, tmp_path / "elsewhere")
+    tlmed.train(small(), stopped.path, tmp_path / "elsewhere")
+    assert (stopped / "predictions.csv").read_bytes() == (made / "whole" / "predictions.csv").read_bytes()
+    with pytest.raises(InputError, match=r"another recipe.*data.source="):  # a complete one stays where it is
+        tlmed.train(small(), stopped.path, images)
+
+
+def test_a_change_of_environment_is_told_however_often_a_run_goes_on(stopped, images, monkeypatch):
+    about, _ = unseal(stopped.progress / "start")
+    about["environment"]["versions"]["keras"] = "3.0.0"
+    seal(stopped.progress / "start", about, {})
+    with monkeypatch.context() as patch:
+        stop(patch)
+        with pytest.raises(Killed):
+            tlmed.train(small(), stopped.path, images)
+    said = []
+    tlmed.train(small(), stopped.path, images, voice=Voice(warn=said.append))
+    assert not any("another environment" in sentence for sentence in said)  # it did not change again
+    environment = stopped.json("environment.json")
+    assert environment["changed"] == [f"versions.keras: 3.0.0 before, {keras.__version__} now"]
+    assert "another environment" in environment["warnings"][-1]
+
+
+@pytest.mark.parametrize("step", ["unlink", "rmtree"])
+def test_a_run_that_is_killed_in_its_last_step_is_not_trained_again(step, made, stopped, images, monkeypatch):
+    def kill(*_, **__):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        if step == "rmtree":  # the note is gone, what it went on from is not
+            patch.setattr("tlmed.rundir.RunDir.finish", lambda run: run.marker.unlink() or kill())
+        else:
+            patch.setattr("tlmed.rundir.RunDir.finish", kill)
+        with pytest.raises(Killed):
+            tlmed.train(small(), stopped.path, images)
+    before = (stopped / "model.keras").read_bytes()
+    monkeypatch.setattr("tlmed.run.schedule._train_phase", lambda *_: pytest.fail("trained again"))
+    tlmed.train(small(), stopped.path, images)
+    assert stopped.complete
+    assert not stopped.progress.exists()
+    assert step == "unlink" or (stopped / "model.keras").read_bytes() == before
+
+
+def test_the_note_of_an_unfinished_run_goes_before_what_it_goes_on_from(tmp_path, monkeypatch):
+    run = RunDir(tmp_path / "run")
+    with run.open():
+        run.mark("Started.")
+        monkeypatch.setattr(
+            rundir.shutil, "rmtree", lambda *_, **__: pytest.fail("first") if run.marker.exists() else 0
+        )
+        run.finish()
+
+
+# Locks, links, and names that are not a run's
+
+
+def test_a_look_at_a_run_does_not_keep_it_from_starting(tmp_path):
+    run = RunDir(tmp_path / "run")
+    with run.open():
+        pass
+    with run.guard.open("rb") as file:  # as `tlmed status` does, here for longer
+        fcntl.flock(file, fcntl.LOCK_SH)
+        timer = threading.Timer(0.2, lambda: fcntl.flock(file, fcntl.LOCK_UN))
+        timer.start()
+        with run.open():
+            assert run.is_running
+        timer.join()
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+@pytest.mark.parametrize("name", ["progress/lock", "history.csv", "UNFINISHED", "progress/head.phase", "examples"])
+def test_a_link_or_a_folder_where_a_file_goes_is_refused_and_left_alone(name, kind, stopped, images, tmp_path):
+    mine, place = tmp_path / "mine", stopped / name
+    mine.write_text("years of work")
+    place.unlink(missing_ok=True)
+    if kind == "link":
+        place.symlink_to(mine)
+    elif kind == "folder" and name != "examples":
+        place.mkdir()
+    else:
+        os.mkfifo(place)
+    for fresh in (False, True):
+        refused = pytest.raises(InputError, match=rf"no links\. Received: {place}, a (link|folder|device or pipe)\.")
+        with refused, stopped.open(fresh):
+            pass
+    assert mine.read_text() == "years of work"
+    assert describe_status(stopped)
+
+
+def test_progress_that_is_a_link_is_refused(stopped, tmp_path):
+    stopped.progress.rename(tmp_path / "elsewhere")
+    stopped.progress.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="no links"), stopped.open(fresh=True):
+        pass
+    assert (tmp_path / "elsewhere" / "start").exists()
+
+
+def test_a_stray_name_among_checkpoints_is_nobodys(made, stopped, images):
+    (stopped.progress / "checkpoints" / "mine.checkpoint").write_text("x")
+    (stopped.progress / "top.phase").unlink()  # so that its checkpoints are read
+    tlmed.train(small(), stopped.path, images)
+    assert (stopped / "predictions.csv").read_bytes() == (made / "whole" / "predictions.csv").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["a" * 250, "ü" * 101, "..", ".hidden"])
+def test_the_name_of_a_phase_makes_names_of_files(name):
+    with pytest.raises(InputError, match=r"`phases.0.name` must be a word of letters.* of 200 bytes at most"):
+        small(f"phases.0.name={name}")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"[]", b"\xff\xfe", b'{"phase": 1, "time": "x"}', b'{"time": 1e400}'], ids=repr
+)
+def test_a_note_that_cannot_be_read_is_said(content, stopped):
+    (stopped.progress / STATUS).write_bytes(content)
+    assert describe_status(stopped)[-1] == f"Its step cannot be read from {stopped.progress / STATUS}."
+    stopped.marker.write_bytes(b"\xff\xfe")
+    assert describe_status(stopped)[1] == f"How far it got cannot be read from {stopped.marker}."
+
+
+def mutate(file, kind, elsewhere):
+    """Put something else in the place of a file."""
+    if kind in DAMAGES:
+        return damage(file, kind)
+    elsewhere.write_bytes(file.read_bytes())
+    file.unlink()
+    file.mkdir() if kind == "folder" else file.symlink_to(elsewhere)
+
+
+def list_files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def tell(call):
+    """Return what a command says of a fault in a line; all else is raised."""
+    try:
+        call()
+    except TlmedError as error:
+        return str(error)
+    return ""
+
+
+KINDS = (*DAMAGES, "folder", "link")
+
+
+@SLOW
+def test_whatever_lies_in_place_of_a_file_of_a_stopped_run_ends_in_one_line(made, images, tmp_path):
+    for number, name in enumerate(list_files(made / "stopped")):
+        kind = KINDS[number % len(KINDS)]
+        run = RunDir(shutil.copytree(made / "stopped", tmp_path / f"run{number}"))
+        mutate(run / name, kind, tmp_path / "elsewhere")
+        tell(lambda run=run: describe_status(find_run(run.path, complete=False)))
+        said = tell(lambda run=run: tlmed.train(small(), run.path, images))
+        assert said or json.loads((run / "metrics.json").read_text())["n"]
+
+
+@SLOW
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_lies_in_place_of_a_file_of_a_complete_run_ends_in_one_line(kind, made, images, tmp_path):
+    for number, name in enumerate(list_files(made / "whole")):
+        run = RunDir(shutil.copytree(made / "whole", tmp_path / f"run{number}"))
+        mutate(run / name, kind, tmp_path / "elsewhere")
+        tell(lambda run=run: describe_status(find_run(run.path, complete=False)))
+        tell(lambda run=run: inference.predict(find_run(run.path), [images / "normal" / "normal (0).png"]))
+        tell(lambda run=run: inference.evaluate(find_run(run.path)))
+        tell(lambda run=run: tlmed.train(small(), run.path, images))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("metrics.json", {"classes": None}),
+        ("metrics.json", {"classes": ["benign"]}),
+        ("metrics.json", {"positive": "nobody"}),
+        ("environment.json", {"data": 5}),
+        ("environment.json", {"data": {"left_out": [3]}}),
+        ("plan.json", {"phases": 3}),
+        ("plan.json", {"phases": []}),
+        ("recipe.json", {"data": None}),
+        ("recipe.json", {"backbone": 7}),
+    ],
+)
+def test_json_of_another_shape_ends_an_evaluation_in_one_line(name, change, made, tmp_path):
+    run = RunDir(shutil.copytree(made / "whole", tmp_path / "run"))
+    (run / name).write_text(json.dumps({**run.json(name), **change}))
+    with pytest.raises(InputError):
+        inference.evaluate(run)
