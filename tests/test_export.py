@@ -262,6 +262,15 @@ def test_the_hub_reads_what_the_card_says_to_programs(run, read):
     assert results[1].metric_name == "AUC, mean over the classes"
 
 
+def test_the_card_tells_of_images_that_training_knows(run, read):
+    metrics = run.json("metrics.json")
+    found = {"leaked": 3, "n": 6, "metrics": {"auc": {**metrics["metrics"]["auc"], "value": 0.4321}}}
+    write_json(run / "metrics.json", metrics | {"without_leaks": found})
+    text = read(run).text
+    assert "**3 of 9 test images are in training or validation too" in text
+    assert "| AUC | 0.432 |" in text
+
+
 def test_the_card_has_the_title_of_the_run(run, read):
     write_json(run / "recipe.json", {**run.json("recipe.json"), "name": "Ward *7*"})
     card = read(run)

@@ -191,12 +191,26 @@ def _describe_scores(content) -> str:
         f"{metrics['n']:,} images{groups}, split {code(metrics['split'])}. {meaning}",
         table(head, rows),
         *_name_methods(metrics["metrics"]),
+        *_show_without_leaks(metrics),
         _show_classes(metrics["per_class"]),
         *_show_prevalence(metrics),
         *_show_calibration(metrics),
         *_show_baselines(metrics),
     ]
     return "\n\n".join(parts)
+
+
+def _show_without_leaks(metrics) -> list[str]:
+    """Return what is left where training or validation knows some of the images."""
+    found = metrics.get("without_leaks")
+    if not found:
+        return []
+    said = (
+        f"**{found['leaked']:,} of {metrics['n']:,} test images are in training or validation too, or of a group that "
+        f"is there**: the scores above may be too good. Without them {found['n']:,} images are left."
+    )
+    rows = [(name_metric(name), *_show(entry)) for name, entry in found["metrics"].items()]
+    return [said, *([table(("Metric", "Value", "95 % interval"), rows)] if rows else [])]
 
 
 def _name_rule(metrics) -> str:
