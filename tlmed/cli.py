@@ -409,11 +409,12 @@ def export(run, form, out, hashes, force):
 @click.argument("run", type=click.Path(path_type=Path))
 @_debug
 def status(run):
-    """Show how far RUN is, while it trains or after it was stopped."""
-    from tlmed.rundir import find_run
-    from tlmed.status import describe_status
+    """Show how far RUN is, while it trains or after it was stopped; of a folder of runs, how far each is."""
+    from tlmed.rundir import RunDir, find_run
+    from tlmed.status import describe_status, find_runs, list_status
 
-    Screen(sys.stdout).show(describe_status(find_run(run, complete=False)))
+    runs = [] if RunDir(run).exists else find_runs(run)
+    Screen(sys.stdout).show(list_status(runs) if runs else describe_status(find_run(run, complete=False)))
 
 
 # What follows COMMAND is its own, --debug too.

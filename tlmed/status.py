@@ -2,9 +2,12 @@
 
 import json
 import time
+from collections.abc import Iterable
+from pathlib import Path
 
 from tlmed.regular_files import read_regular
 from tlmed.rundir import RunDir
+from tlmed.words import count
 
 STATUS = "status.json"  # in the run's folder of progress
 
@@ -15,6 +18,24 @@ def describe_status(run: RunDir) -> list[str]:
         return [f"{run.path}: complete{f', {len(run.folds)} folds' if run.folds else ''}."]
     state = "running." if run.is_running else "stopped; the same `tlmed train` command continues it."
     return [f"{run.path}: {state}", _read_words(run), *_describe_folds(run), *_describe_step(run)]
+
+
+def find_runs(folder: Path) -> list[RunDir]:
+    """Return the runs that lie in a folder, by name; folds belong to their cross-validation."""
+    try:
+        return [run for path in sorted(folder.iterdir()) if (run := RunDir(path)).exists]
+    except OSError:
+        return []
+
+
+def list_status(runs: Iterable[RunDir]) -> list[str]:
+    """Return a line for each of several runs: whether it is training, stopped or complete, and how far it got."""
+    lines = []
+    for run in runs:
+        folds = f", {count(len(run.folds), 'fold')}" if run.folds else ""
+        state = "complete" if run.complete else f"{'running' if run.is_running else 'stopped'}: {_read_words(run)}"
+        lines.append(f"{run.path}: {state.rstrip('.')}{folds}.")
+    return lines
 
 
 def _read_words(run) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from tlmed.evaluation.decisions import HALF
 from tlmed.words import count
 
+SMALL = 30  # images or groups: with fewer a reader is told how much hangs on one
+
 
 def describe_metrics(result: Mapping) -> list[str]:
     """Return the content of `metrics.json` as lines for a person."""
@@ -12,6 +14,7 @@ def describe_metrics(result: Mapping) -> list[str]:
     positive = f"; positive: {result['positive']}" if result["positive"] is not None else ""
     lines = [f"{result['split'].capitalize()} ({n}{positive}), with 95 % intervals:", *_list(result["metrics"])]
     for describe in (
+        _describe_size,
         _describe_without_leaks,
         _describe_point,
         _describe_calibration,
@@ -23,6 +26,15 @@ def describe_metrics(result: Mapping) -> list[str]:
         for value, part in values.items():
             lines += [f"{trait} {value or 'empty'} ({count(part['n'], 'image')}):", *_list(part["metrics"])]
     return lines + [f"Not by {trait}: {why}" for trait, why in result.get("subgroups_left_out", {}).items()]
+
+
+def _describe_size(result) -> list[str]:
+    """Say of a small test set how much hangs on one image, or on one group."""
+    units, noun = (result["groups"], "group") if result.get("groups") else (result["n"], "image")
+    if units >= SMALL:
+        return []
+    share = f"{100 / units:.0f} %"
+    return [f"Only {count(units, noun)}: one alone is {share} of all, so treat every score as rough."]
 
 
 def describe_metric(metric: Mapping) -> str:
