@@ -19,6 +19,7 @@ from tlmed.phases import (
     leaves,
     recalibrate,
     reestimate_statistics,
+    seed_generators,
     thaw,
     trainer,
 )
@@ -247,6 +248,32 @@ def test_keras_uses_no_xla_where_operations_are_deterministic(deterministic, mon
     model = thaw(make(), phase(1))
     compiled = [model, trainer(model), model.plain(), feature_model(model.parts.backbone), *split_head(model.plain())]
     assert [each.jit_compile for each in compiled] == [not deterministic] * len(compiled)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Noise(keras.layers.Layer):
+    """A layer of a user's own that draws by a generator of its own name, beside a layer of its own."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.inner, self.dice = keras.layers.Dropout(0.5, seed=1), keras.random.SeedGenerator(2)
+
+    def call(self, inputs, training=None):
+        noise = keras.random.normal(keras.ops.shape(inputs), seed=self.dice) if training else 0.0
+        return self.inner(inputs, training=training) + noise
+
+
+def test_a_phase_draws_the_same_whatever_was_trained_before_it():
+    inputs = keras.Input((*SIZE, 3), name="images")
+    x = Noise(name="noise")(keras.layers.Conv2D(4, 3, strides=4, name="conv")(inputs))
+    model = thaw(attach_head(keras.Model(inputs, x), 3), phase("all"))
+    before = [generator.state.numpy().tolist() for _, generator in seed_generators(model.layers)]
+    fit(model)
+    moved = [generator.state.numpy().tolist() for _, generator in seed_generators(model.layers)]
+    assert len(before) == 2
+    assert all(one != other for one, other in zip(before, moved, strict=True))
+    thaw(model, phase("all"))
+    assert [generator.state.numpy().tolist() for _, generator in seed_generators(model.layers)] == before
 
 
 def test_random_weights_are_dead_until_their_statistics_are_reestimated():

@@ -167,6 +167,13 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(damage, d
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_stray_name_among_checkpoints_is_passed_over(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    (tmp_path / "copy of 000001.checkpoint").write_bytes(b"")
+    checkpoints.save({"phase": "p", "epoch": 1, "step": 2}, {"x": np.eye(2)}.items())
+    assert checkpoints.newest("p")[0]["epoch"] == checkpoints.facts("p")["epoch"] == 1
+
+
 def test_checkpoints_wait_for_their_time_and_longer_where_they_take_long(tmp_path, monkeypatch):
     now = [100.0]
     monkeypatch.setattr("tlmed.training.checkpoints.time.monotonic", lambda: now[0])

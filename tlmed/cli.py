@@ -132,10 +132,11 @@ def _check_groups(group, no_groups) -> None:
 
 def _open_voice(screen: Screen, *modules: str) -> Voice:
     """Import TensorFlow, and modules of tlmed that import it, while the screen says so; return what speaks to it."""
+    from tlmed.quiet import check_backend, import_tensorflow
+
+    check_backend()
     loaded = "tensorflow" in sys.modules
     with contextlib.nullcontext() if loaded else screen.busy("Loading TensorFlow"):
-        from tlmed.quiet import import_tensorflow
-
         import_tensorflow()
         from tlmed.training import speak
 

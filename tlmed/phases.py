@@ -405,14 +405,21 @@ def _reseed(model, phase_name):
 
 
 def seed_generators(layers: Iterable[keras.layers.Layer]) -> list[tuple[int, keras.random.SeedGenerator]]:
-    """Return what draws random numbers in some layers, each with its layer's number among the leaves."""
-    found = []
-    for i, layer in enumerate(leaves(layers)):
+    """Return what draws random numbers in some layers, each with its layer's number among the leaves.
+
+    Behind them come those that a layer of a user's own keeps under other names, or beside layers of its own.
+    """
+    layers, found = list(layers), []
+    parts = leaves(layers)
+    for i, layer in enumerate(parts):
         # Dropout calls it `seed_generator`, the augmentation layers `generator`.
         generator = getattr(layer, "seed_generator", None) or getattr(layer, "generator", None)
         if isinstance(generator, keras.random.SeedGenerator):
             found.append((i, generator))
-    return found
+    known = {id(generator) for _, generator in found}
+    every = [generator for layer in layers for part in layer._flatten_layers() for generator in part._seed_generators]
+    others = {id(generator): generator for generator in every if id(generator) not in known}
+    return found + list(enumerate(others.values(), len(parts)))
 
 
 def recalibrate(model: Classifier, batches: Iterable[np.ndarray]) -> int:
