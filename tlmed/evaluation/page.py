@@ -78,7 +78,7 @@ code { background: var(--card); border-radius: .25rem; padding: .05rem .3rem; }
   h2, h3, thead, summary { break-after: avoid; }
   figure, tr, .headline, .notice { break-inside: avoid; }
   figure img { max-height: 230mm; }
-  .pair { display: block; }
+  .pair { display: block; orphans: 1; widows: 1; }
   .pair figure { display: inline-block; width: 48%; margin-right: 1%; vertical-align: top; }
   .terms dt, .terms dd { break-inside: avoid; }
   .terms dt { break-after: avoid; }
