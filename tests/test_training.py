@@ -1,13 +1,15 @@
 import io
+import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import tlmed
 from tests.terminal import Terminal
 from tlmed import metrics
-from tlmed.errors import RunFailed
+from tlmed.errors import InputError, RunFailed
 from tlmed.heads import attach_head
 from tlmed.phases import thaw
 from tlmed.recipe import Phase
@@ -151,3 +153,41 @@ def test_progress_is_a_bar_on_a_terminal_and_one_line_stays(width, monkeypatch):
     assert kept.startswith("head  2 of 2 epochs, ")
     assert "val_auc" in kept
     assert not terminal.hidden
+
+
+class Notebook:
+    """Stands for IPython in a kernel of a notebook."""
+
+    ZMQInteractiveShell = type("ZMQInteractiveShell", (), {})
+
+    @staticmethod
+    def get_ipython():
+        return Notebook.ZMQInteractiveShell()
+
+
+@pytest.mark.parametrize(
+    ("verbose", "place", "shown"),
+    [
+        ("auto", "terminal", True),
+        ("auto", "notebook", True),
+        ("auto", "pipe", False),
+        (True, "pipe", True),
+        (False, "terminal", False),
+    ],
+)
+def test_train_shows_what_the_command_shows_where_somebody_looks(verbose, place, shown, monkeypatch, tmp_path):
+    voices = []
+    monkeypatch.setattr("tlmed.run.story._train_one", lambda *words, voice, **options: voices.append(voice))
+    monkeypatch.setattr("sys.stdout", Terminal() if place == "terminal" else io.StringIO())
+    monkeypatch.setenv("TERM", "xterm")
+    if place == "notebook":
+        monkeypatch.setitem(sys.modules, "IPython", Notebook)
+    tlmed.train("fine_tuning", tmp_path / "run", verbose=verbose)
+    voices[0].say("Backbone: VGG16")
+    assert sys.stdout.getvalue() == ("Backbone: VGG16\n" if shown else "")
+    assert (voices[0].progress is not None) == shown
+
+
+def test_verbose_is_one_of_three():
+    with pytest.raises(InputError, match=r"`verbose` must be True, False or 'auto'\. Received: verbose='yes'"):
+        tlmed.train("fine_tuning", verbose="yes")

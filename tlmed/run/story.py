@@ -40,6 +40,7 @@ from tlmed.run.schedule import train_phases
 from tlmed.run.scoring import evaluate_run
 from tlmed.run.workers import Workers, working_together
 from tlmed.rundir import RunDir, check_single, write_json
+from tlmed.training import open_voice
 from tlmed.voice import SILENT, Voice
 
 
@@ -79,7 +80,8 @@ def train(
     fresh: bool = False,
     recipe_file: RecipeFile | None = None,
     choices: Mapping[str, dict] | None = None,
-    voice: Voice = SILENT,
+    voice: Voice | None = None,
+    verbose: bool | str = "auto",
 ) -> Run:
     """Train a recipe and evaluate the result.
 
@@ -98,13 +100,15 @@ def train(
         recipe_file: The file that `recipe` is from, as `read_recipe` read it; the run keeps a copy.
         choices: For a run that repeats another, whether each phase keeps what its frozen blocks give: `cache` of that
             one's plan, by phase. None: as this machine's memory and disk suggest. Such a run does not go on if stopped.
-        voice: Where to tell what happens.
+        voice: Where to tell what happens, instead of what `verbose` says.
+        verbose: True shows what the command shows, False nothing; `"auto"` shows it in a terminal or a notebook.
 
     Raises:
         InputError: If the recipe, the data or the weights cannot be used (all faults are named).
         CheckFailed: If `strict` is set and the data has leaks.
         RunFailed: If the loss is no longer finite, a frozen weight moved, memory or disk run out, or a worker is lost.
     """
+    voice = voice or open_voice(verbose)
     if not isinstance(recipe, Recipe):
         recipe_file = read_recipe(recipe)
         recipe = recipe_file.recipe

@@ -3,6 +3,16 @@
 from tlmed.training.checkpoints import Checkpoints
 from tlmed.training.fitting import IMAGES, PhaseResult, class_weights, fit_phase, measure
 from tlmed.training.loop import Loop
-from tlmed.training.progress import speak
+from tlmed.training.progress import open_voice, speak
 
-__all__ = ["IMAGES", "Checkpoints", "Loop", "PhaseResult", "class_weights", "fit_phase", "measure", "speak"]
+__all__ = [
+    "IMAGES",
+    "Checkpoints",
+    "Loop",
+    "PhaseResult",
+    "class_weights",
+    "fit_phase",
+    "measure",
+    "open_voice",
+    "speak",
+]

@@ -1,13 +1,15 @@
 """Show training on a screen: a bar with the last scores on a terminal, a line an epoch elsewhere."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 
 import keras
 
-from tlmed.screen import Bar, Screen
-from tlmed.voice import Voice
+from tlmed.errors import InputError
+from tlmed.screen import Bar, Screen, in_notebook, is_terminal
+from tlmed.voice import SILENT, Voice
 
 SCORES = ("loss", "accuracy", "val_loss", "val_accuracy", "val_auc")
 
@@ -22,6 +24,21 @@ def speak(screen: Screen) -> Voice:
         return _count(screen, f"Features ({name})", images)
 
     return Voice(screen.say, screen.warn, screen.busy, progress, features)
+
+
+def open_voice(verbose: bool | str = "auto") -> Voice:
+    """Return a voice that speaks to standard output, or a silent one.
+
+    Args:
+        verbose: True, False, or `"auto"`: whether standard output is a terminal, or a notebook's.
+
+    Raises:
+        InputError: If it is something else.
+    """
+    if verbose not in (True, False, "auto"):
+        raise InputError(f"`verbose` must be True, False or 'auto'. Received: verbose={verbose!r}.")
+    shown = is_terminal(sys.stdout) or in_notebook() if verbose == "auto" else verbose
+    return speak(Screen(sys.stdout)) if shown else SILENT
 
 
 def describe(logs: dict) -> str:
