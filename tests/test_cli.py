@@ -76,6 +76,23 @@ def test_help_answers_without_tensorflow(command):
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("words", [[], ["recipes"], ["cache"]])
+def test_a_command_without_its_arguments_shows_its_help(words):
+    status, out, err = here(*words)
+    assert (status, out) == (2, "")
+    assert err.startswith("Usage: tlmed")
+    assert "Error" not in err
+
+
+@pytest.mark.parametrize("words", [[], ["recipes"], ["cache"]])
+def test_summaries_are_whole_sentences(words):
+    status, out, _ = here(*words, "--help")
+    commands = out.partition("Commands:\n")[2].splitlines()
+    assert status == 0
+    assert commands
+    assert all(line.endswith(".") and not line.endswith("..") and len(line) <= 80 for line in commands)
+
+
 def test_recipes_are_listed_shown_and_copied(tmp_path):
     status, out, _ = here("recipes", "list")
     assert status == 0
@@ -366,6 +383,7 @@ def test_backbones_are_listed_and_described():
     status, out, err = here("backbones")
     assert (status, err) == (0, "")
     assert {"VGG16", "ResNet50", "MobileNetV2", "EfficientNetB0"} <= set(out.split())
+    assert "weights" in out.splitlines()[0]
     status, out, err = here("backbones", "VGG16")
     assert (status, err) == (0, "")
     assert "VGG16: 5 blocks, 13 weighted layers, 14,714,688 parameters" in out

@@ -16,6 +16,7 @@ ORDER = (
         "quiet",
         "voice",
         "screen",
+        "catalogue",
         "stopping",
         "cluster",
         "launch",

@@ -23,7 +23,7 @@ def __getattr__(name):
     if name not in _MODULES and name not in _HOMES:
         raise AttributeError(f"module 'tlmed' has no attribute {name!r}")
     if name not in _WITHOUT_KERAS:
-        importlib.import_module("tlmed.quiet").check_backend()
+        importlib.import_module("tlmed.quiet").import_tensorflow()
     if name in _MODULES:
         return importlib.import_module(f"tlmed.{name}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -37,6 +37,9 @@ def main() -> None:
     stopping.listen()
     try:
         cli(standalone_mode=False, prog_name="tlmed")
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()  # a command without its arguments is no error, but a question
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except TlmedError as error:
@@ -69,7 +72,7 @@ def _lacks_memory(error: Exception) -> bool:
 def _fail(message: str, status: int):
     if "--debug" in sys.argv:
         traceback.print_exc()  # of the exception that is being handled
-    click.echo(f"Error: {message}", err=True)
+    Screen(sys.stderr).show(f"Error: {message}".split("\n"))
     sys.exit(status)
 
 
@@ -155,7 +158,7 @@ def cli():
     """
 
 
-@cli.command()
+@cli.command(short_help="Train a recipe, evaluate the result and write a report.")
 @_recipe_options
 @click.option("--out", type=click.Path(path_type=Path), help="The run directory; the same again: continue.")
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and list them.")
@@ -173,7 +176,7 @@ def train(recipe, data, settings, positive, group, no_groups, strategy, seed, ou
     run.train(recipe, out, skip_bad=skip_bad, strict=strict, fresh=fresh, recipe_file=file, voice=voice)
 
 
-@cli.command()
+@cli.command(short_help="Show what a recipe would train, without training.")
 @_recipe_options
 @click.option("--write", type=click.Path(path_type=Path), help="Write the expanded recipe here, to edit and run.")
 @click.option("--measure", is_flag=True, help="Time a training step on this machine in each precision.")
@@ -214,7 +217,7 @@ def _new_recipe(path: Path, name: str, option: str) -> Path:
     return target
 
 
-@cli.command()
+@cli.command(short_help="Score a run again, on other images, or a file of predictions.")
 @click.argument("run", required=False)
 @click.option("--data", metavar="SOURCE", help="Score all images of another source, of the same classes.")
 @click.option("--moved", is_flag=True, help="--data is where the images of RUN lie now: score its test images.")
@@ -266,7 +269,7 @@ def evaluate(run, data, moved, predictions, out, positive, group, no_groups, pre
     screen.show(describe_metrics(result))
 
 
-@cli.command()
+@cli.command(short_help="Predict the class of images, as a CSV.")
 @click.argument("run")
 @click.argument("paths", nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the CSV here; by default it is printed.")
@@ -303,11 +306,18 @@ def predict(run, paths, out, skip_bad, explain, method, block, force):
             write_csv(out, header, rows)
         return
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    csv.writer(text, lineterminator="\n").writerows([header, *map(_shorten_scores, rows)])
     click.echo(text.getvalue(), nl=False)
 
 
-@cli.command()
+def _shorten_scores(row) -> list:
+    """Return a row with as many digits as its scores have: networks compute in float32. A file keeps all digits."""
+    import numpy
+
+    return [str(numpy.float32(cell)) if isinstance(cell, float) else cell for cell in row]
+
+
+@cli.command(short_help="Compare runs on the same test images.")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Write a page and two tables here.")
 @click.option("--why", is_flag=True, help="Say why two runs differ: the cause, then all that is not the same.")
@@ -349,7 +359,7 @@ def _compare(runs, out, force, screen) -> list[str | Table]:
     return [*describe_comparison(comparison), *(f"Written: {file}" for file in files)]
 
 
-@cli.command()
+@cli.command(short_help="Train again what a run holds, and check that it comes again.")
 @click.argument("lock", metavar="RUN|LOCK", type=click.Path(path_type=Path))
 @click.option("--check", is_flag=True, help="Compare inputs and environment only, without training.")
 @click.option("--quick", is_flag=True, help="Repeat the first epochs only, and compare them with the locked history.")
@@ -382,7 +392,7 @@ def reproduce(lock, check, quick, level, tolerance, data, weights, recipe, out, 
     reproduce_and_report(request, junit, summary, voice)
 
 
-@cli.command()
+@cli.command(short_help="Write down a run's packages, or a model card.")
 @click.argument("run")
 @click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="What to write.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write it here; by default it is printed.")
@@ -406,7 +416,7 @@ def export(run, form, out, hashes, force):
         save(out, text, form, force)
 
 
-@cli.command()
+@cli.command(short_help="Show how far a run is.")
 @click.argument("run", type=click.Path(path_type=Path))
 @_debug
 def status(run):
@@ -419,7 +429,10 @@ def status(run):
 
 
 # What follows COMMAND is its own, --debug too.
-@cli.command(context_settings={"allow_interspersed_args": False})
+@cli.command(
+    context_settings={"allow_interspersed_args": False},
+    short_help="Run a command in several local processes that train together.",
+)
 @click.option("--workers", type=int, required=True, help="How many processes.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @_debug
@@ -456,7 +469,7 @@ def show(recipe):
     click.echo(read_text(find_recipe(recipe)), nl=False)
 
 
-@recipes.command()
+@recipes.command(short_help="Copy a recipe to a file of your own, to edit and run.")
 @click.argument("recipe")
 @click.argument("to", required=False, type=click.Path(path_type=Path))
 @_debug
@@ -468,7 +481,7 @@ def copy(recipe, to):
     click.echo(f"{target}: edit it, then: tlmed train {target}")
 
 
-@cli.group()
+@cli.group(short_help="List, check and delete features kept for later runs.")
 def cache():
     """List, check and delete the features that are kept for later runs.
 
@@ -548,7 +561,7 @@ def clear():
     click.echo(f"{count(files, 'file')} deleted, {show_size(size)}")
 
 
-@cli.command()
+@cli.command(short_help="List the backbones, or show the blocks of one.")
 @click.argument("name", required=False)
 @click.option("--table", is_flag=True, help="Print table 1 of the review beside our own counts.")
 @_debug
@@ -556,20 +569,22 @@ def backbones(name, table):
     """List the backbones, or show the blocks, layers and parameters of NAME."""
     if name is not None and table:
         raise click.UsageError("Give a NAME or --table, one of the two.")
-    from tlmed.quiet import import_tensorflow
+    screen = Screen(sys.stdout, waits=False)
+    if name is None and not table:
+        from tlmed.catalogue import describe_catalogue
 
-    import_tensorflow()
+        screen.show(describe_catalogue())
+        return
+    _open_voice(screen, "plan")
     if table:
         from tlmed.backbones.table import describe_table
 
-        click.echo("\n".join(describe_table()))
-        return
-    from tlmed.backbones import BACKBONES, build
+        with screen.busy("Counting"):
+            lines = describe_table()
+    else:
+        from tlmed.backbones import build
+        from tlmed.plan import describe_backbone
 
-    if name is None:
-        click.echo("\n".join(BACKBONES))
-        return
-    from tlmed.plan import describe_backbone
-
-    for line in describe_backbone(name, build(name, "none").model):
-        click.echo(line)
+        with screen.busy(f"Building {name}"):
+            lines = describe_backbone(name, build(name, "none").model)
+    screen.show(lines)

@@ -77,7 +77,8 @@ def import_tensorflow():
                 f"The address space must have room for TensorFlow: `ulimit -v` must be {SPACE // 2**10} or more, or "
                 f"`unlimited`. Received: ulimit -v {limit // 2**10}."
             )
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        if not os.environ.get("TF_CPP_MIN_LOG_LEVEL"):  # TensorFlow reads an empty one as 0: all that it can say
+            os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
         with quiet_stderr():
             import tensorflow  # noqa: F401
         # Python's side: "retracing" and the like, about which a user can do nothing.

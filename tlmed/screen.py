@@ -13,6 +13,7 @@ from typing import TextIO
 from tlmed.errors import one_line
 
 _FRAMES_PER_SECOND = 4  # a terminal over a slow line keeps up, and training is not slowed
+_showing: list["Screen"] = []  # the screens on which something is waited for now
 _BAR = (8, 40)  # characters that a bar has, at least and at most
 
 
@@ -131,6 +132,7 @@ class Screen:
     def wait(self, bar: Bar) -> Iterator[Bar]:
         """Show a bar while the block runs; it leaves no trace on a terminal."""
         self.bars.append(bar)
+        _showing.append(self)
         try:
             if self.console is not None and self.live is None:
                 self.live = _open_live(self)
@@ -138,6 +140,7 @@ class Screen:
             yield bar
         finally:
             self.bars.remove(bar)
+            _showing.remove(self)
             if not self.bars and self.live is not None:
                 live, self.live = self.live, None
                 live.stop()
@@ -159,6 +162,11 @@ class Screen:
             line for bar in list(self.bars) for line in describe_bar(bar, self.console.width, _plain(self.console))
         ]
         return Group(*(Text(line, no_wrap=True, overflow="crop") for line in lines))
+
+
+def wait_below(bar: Bar) -> contextlib.AbstractContextManager[Bar]:
+    """Show a bar where something is waited for already, else on standard error; two at once would mix."""
+    return (_showing[-1] if _showing else Screen(sys.stderr, waits=False)).wait(bar)
 
 
 def to_lines(parts: Iterable[str | Table], width: int | None = None) -> list[str]:

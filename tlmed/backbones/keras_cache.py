@@ -3,17 +3,15 @@
 import errno
 import http.client
 import os
-import shutil
 import urllib.request
 from pathlib import Path
 
 from keras.src.backend import config
 from keras.src.utils import file_utils
-from rich.console import Console
-from rich.progress import wrap_file
 
 from tlmed.backbones.applications import KerasFile
 from tlmed.rundir import atomic
+from tlmed.screen import Bar, wait_below
 
 # Without a limit a network that swallows packets would hold the command for many minutes.
 SECONDS_WITHOUT_DATA = 20
@@ -64,10 +62,11 @@ def download(file: KerasFile) -> Path:
 
 def _store(answer: http.client.HTTPResponse, part: Path, file: KerasFile) -> None:
     size = int(answer.headers.get("Content-Length", 0))
-    console = Console(stderr=True)
-    shown = {"description": file.name, "console": console, "disable": not console.is_terminal}
-    with wrap_file(answer, size, **shown) as source, part.open("wb") as target:
-        shutil.copyfileobj(source, target)
+    with part.open("wb") as target, wait_below(Bar(f"Downloading {file.name}", size or None)) as bar:
+        bar.move(0)
+        while piece := answer.read(2**20):
+            target.write(piece)
+            bar.move(bar.done + len(piece))
     if size and part.stat().st_size != size:
         raise DownloadFailed(f"{file.origin}: {part.stat().st_size:,} of {size:,} bytes came")
     if file.hash is not None and not file_utils.validate_file(str(part), file.hash):

@@ -1,0 +1,76 @@
+"""The backbones as a list that needs no network to be built: names, sizes, and where ImageNet weights are here."""
+
+import csv
+import importlib.util
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlmed.screen import Table
+
+COLUMNS = ("name", "parameters", "blocks", "height", "width", "file", "package")
+FILE = Path(__file__).with_suffix(".csv")  # made by `python -m tlmed.plan.counting`
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A backbone of the list.
+
+    Attributes:
+        name: Its name.
+        parameters: Of it without a classifier.
+        blocks: How many it is cut into.
+        size: Height and width that its authors gave it, in pixels.
+        file: Keras's file of its ImageNet weights at that size, `""` where there is none.
+        package: A module that carries weights for it, `""` where none does.
+    """
+
+    name: str
+    parameters: int
+    blocks: int
+    size: tuple[int, int]
+    file: str
+    package: str
+
+    def find_weights(self) -> str:
+        """Say where weights would come from: nothing is imported, read or checked."""
+        if self.file and (_keras_home() / "models" / self.file).is_file():
+            return "in Keras's cache"
+        if self.package and importlib.util.find_spec(self.package) is not None:
+            return "with tlmed" if self.package == "tlmed" else f"installed ({self.package})"
+        return "to be downloaded" if self.file else "none, random only"
+
+
+def read_catalogue() -> list[Entry]:
+    """Return the backbones, by name."""
+    with FILE.open(encoding="utf-8", newline="") as file:
+        return list(_parse(file))
+
+
+def _parse(file) -> Iterator[Entry]:
+    for row in csv.DictReader(file):
+        size = int(row["height"]), int(row["width"])
+        yield Entry(row["name"], int(row["parameters"]), int(row["blocks"]), size, row["file"], row["package"])
+
+
+def _keras_home() -> Path:
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
+
+
+def describe_catalogue() -> list[str | Table]:
+    """Return the list of backbones as a table, with what its columns mean."""
+    rows = [
+        (entry.name, f"{entry.parameters / 1e6:.2f}", str(entry.blocks), _name_size(entry.size), entry.find_weights())
+        for entry in read_catalogue()
+    ]
+    return [
+        Table(("backbone", "M params", "blocks", "size", "weights"), rows, right=(1, 2, 3)),
+        "",
+        "M params: millions of parameters without a classifier. size: height and width that the authors used.",
+        "weights: where those of ImageNet are; LeNet5's are of digits. `tlmed backbones NAME` shows the blocks.",
+    ]
+
+
+def _name_size(size) -> str:
+    return " x ".join(map(str, size))

@@ -1,0 +1,41 @@
+"""Count what `tlmed backbones` lists, so that the list needs no network: `python -m tlmed.plan.counting`."""
+
+import csv
+import sys
+
+from tlmed.backbones import BACKBONES, build
+from tlmed.backbones.applications import Application, keras_file
+from tlmed.backbones.packages import PACKAGES
+from tlmed.blocks import partition
+from tlmed.catalogue import COLUMNS
+
+
+def count(application: Application) -> dict[str, object]:
+    """Return a backbone's row of `catalogue.csv`."""
+    # MobileNetV3 takes any size, and was trained on this one.
+    size = tuple(side or 224 for side in application.builder(weights=None).input_shape[1:3])
+    model = build(application.name, "none", size).model
+    sources = ("imagenet/", "digits/")
+    packages = [it.module for it in PACKAGES if it.backbone == application.name and it.source.startswith(sources)]
+    return {
+        "name": application.name,
+        "parameters": model.count_params(),
+        "blocks": len(partition(model)),
+        "height": size[0],
+        "width": size[1],
+        "file": keras_file(application, size).name if application.has_imagenet else "",
+        "package": packages[0] if packages else "",
+    }
+
+
+def main() -> None:
+    """Write the table to standard output."""
+    table = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    for application in BACKBONES.values():
+        table.writerow(count(application))
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
