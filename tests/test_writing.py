@@ -43,10 +43,11 @@ FILES = [
     ("plan quickstart --write {}", False),
     ("recipes copy quickstart {}", False),
 ]
+EVALUATION = ["evaluation.html", "metrics.json", "predictions.csv"]
 FOLDERS = [
     ("predict run scan.png --explain {}", ["scan.grad-cam.png"]),
-    ("evaluate run --out {}", ["metrics.json", "predictions.csv"]),
-    ("evaluate --predictions run/predictions.csv --out {}", ["metrics.json", "predictions.csv"]),
+    ("evaluate run --out {}", EVALUATION),
+    ("evaluate --predictions run/predictions.csv --out {}", EVALUATION),
     ("compare run run --out {}", ["comparison.html", "comparison.csv", "pairs.csv"]),
 ]
 

@@ -222,7 +222,7 @@ def _new_recipe(path: Path, name: str, option: str) -> Path:
 @click.option("--data", metavar="SOURCE", help="Score all images of another source, of the same classes.")
 @click.option("--moved", is_flag=True, help="--data is where the images of RUN lie now: score its test images.")
 @click.option("--predictions", type=click.Path(path_type=Path), help="Score a CSV of predictions; needs no RUN.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write metrics.json (and predictions.csv) here.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write metrics.json, predictions.csv and a page here.")
 @click.option("--positive", metavar="CLASS", help="The positive one of two classes, with --predictions.")
 @click.option("--group", metavar="COLUMN", help=GROUP)
 @click.option("--no-groups", is_flag=True, help=NO_GROUPS)
@@ -265,7 +265,10 @@ def evaluate(run, data, moved, predictions, out, positive, group, no_groups, pre
         inference.check_evaluation_folder(out, force, read)
     made, result = inference.evaluate(run, data, predictions, positive, prevalence, skip_bad, voice, moved, grouping)
     if out is not None:
+        from tlmed.report.evaluations import write_evaluation_page
+
         inference.write_evaluation(out, made, result, force, read)
+        write_evaluation_page(out, made, result)
     screen.show(describe_metrics(result))
 
 

@@ -38,12 +38,12 @@ from tlmed.features.kept import keep_features, rounds
 from tlmed.heads import split_head
 from tlmed.recipe import from_json
 from tlmed.regular_files import read_regular
-from tlmed.rundir import RunDir, check_folder, check_targets, write_json, writing_out
+from tlmed.rundir import RunDir, check_folder, check_targets, is_marked, write_json, writing_out
 from tlmed.voice import SILENT, Voice
 from tlmed.words import count, join_names, listed
 
 BATCH_SIZE = 32
-_EVALUATION = ("predictions.csv", "metrics.json")
+_EVALUATION = ("predictions.csv", "metrics.json", "evaluation.html")
 _DIGEST = "predictions_sha256"  # by which an evaluation knows its own table
 
 
@@ -276,6 +276,7 @@ def check_evaluation_folder(folder: Path, force: bool = False, inputs: Sequence[
     made = _read_evaluated(folder / "metrics.json")
     own = {
         folder / "metrics.json": lambda file: made is not None,
+        folder / "evaluation.html": lambda file: is_marked(file, "evaluate"),
         folder / "predictions.csv": lambda file: made is not None and made.get(_DIGEST) == sha256(file),
     }
     check_targets("--out", own, force, inputs)

@@ -1,0 +1,69 @@
+"""An evaluation on other images, or of a file of predictions, as one page that stands alone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tlmed.evaluation.page import bullets, text
+from tlmed.evaluation.predictions import Predictions
+from tlmed.report.calibration import show_calibration
+from tlmed.report.content import Content
+from tlmed.report.curves import show_curves
+from tlmed.report.decisions import show_decision_curve, show_operating_point
+from tlmed.report.frame import frame
+from tlmed.report.images import is_synthetic
+from tlmed.report.scores import show_scores, show_subgroups
+from tlmed.rundir import make_mark, write_text, writing_out
+
+PAGE = "evaluation.html"
+
+
+def write_evaluation_page(folder: Path, predictions: Predictions, result: Mapping) -> None:
+    """Write the page of an evaluation into its folder; `check_evaluation_folder` says whether it may be written.
+
+    Args:
+        folder: The folder.
+        predictions: What was scored.
+        result: The content of its `metrics.json`.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    page = make_evaluation_page(predictions, result)
+    with writing_out(folder):
+        write_text(folder / PAGE, f"{page}<!-- {make_mark('evaluate')} -->\n")
+
+
+def make_evaluation_page(predictions: Predictions, result: Mapping) -> str:
+    """Return the page of an evaluation as HTML."""
+    evaluated = result["evaluated"]
+    source = str(evaluated.get("data", evaluated.get("predictions", "")))
+    empty = {name: {} for name in ("recipe", "plan", "freeze", "timing", "examples")}
+    rows = dict.fromkeys(("splits", "history", "degrees", "search"), ())
+    content = Content(
+        name=source,
+        source="",
+        environment={"data": {"source": source}},
+        predictions=predictions,
+        metrics=result,
+        path=Path(),
+        **empty,
+        **rows,
+    )
+    sections = {
+        "What was scored": _tell(evaluated, source),
+        "Scores": show_scores(content),
+        "Operating point": show_operating_point(result),
+        "Curves and confusion": show_curves(content),
+        # A file of predictions does not say on which images its probabilities were calibrated.
+        "Calibration": show_calibration(content) if "n" in result.get("calibration", {}) else "",
+        "Decision curve": show_decision_curve(content),
+        "Subgroups": show_subgroups(result),
+    }
+    run = Path(evaluated["run"]).name if "run" in evaluated else source
+    title = f"{run} on {source}" if "run" in evaluated else f"Predictions of {source}"
+    return frame(title, result, sections, is_synthetic(content), run)
+
+
+def _tell(evaluated, source) -> str:
+    what = f"The run {text(evaluated['run'])} on {text(source)}." if "run" in evaluated else f"{text(source)}."
+    return f"<p>{what}</p>{bullets(map(text, evaluated.get('warnings', [])))}"
