@@ -186,6 +186,13 @@ def test_intervals_and_their_drawings_are_whole_on_a_phone(browser, report):
     assert max(ends, default=0) <= PHONE[0]
 
 
+def test_runs_and_their_scores_are_whole_on_a_phone(browser, report):
+    browser.open(report, PHONE)
+    cut = browser.evaluate("[...document.querySelectorAll('.stacked .wide')].map(e => e.scrollWidth - e.clientWidth)")
+    assert len(cut) == (report.name == "comparison.html")
+    assert max(cut, default=0) <= 0
+
+
 def test_every_link_leads_to_a_heading(browser, report):
     browser.open(report)
     names = "[...document.links].filter(a => a.hash || !a.href.includes('/folds/')).map(a => a.hash.slice(1))"

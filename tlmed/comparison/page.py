@@ -70,12 +70,20 @@ def _show_runs(comparison) -> str:
     rows = [
         (
             f"{_name_run(place, result)}<br><small>{_describe(result)}</small>",
-            *(_show_score(result.metrics["metrics"].get(name)) + _show_without(result, name) for name in _HEAD),
+            *(
+                _name_column(name) + _show_score(result.metrics["metrics"].get(name)) + _show_without(result, name)
+                for name in _HEAD
+            ),
         )
         for place, result in enumerate(comparison.results, 1)
     ]
-    shown = table(("Run", *map(explain, _HEAD)), rows)
+    shown = f'<div class="stacked">{table(("Run", *map(explain, _HEAD)), rows)}</div>'
     return f"<p>{text(meaning)}</p>{_say_leaks(comparison)}{shown}{_show_metrics(comparison)}"
+
+
+def _name_column(name) -> str:
+    """Return the column's name for a cell, where a phone has no room for columns."""
+    return f'<span class="label">{explain(name)}</span>'
 
 
 def _name_run(number, result) -> str:

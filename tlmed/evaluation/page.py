@@ -67,7 +67,14 @@ a.term { color: inherit; text-decoration: underline dotted; text-underline-offse
 summary { cursor: pointer; color: var(--accent); margin: .6rem 0; }
 pre { background: var(--card); border-radius: .5rem; padding: .8rem; overflow-x: auto; font-size: .85rem; }
 code { background: var(--card); border-radius: .25rem; padding: .05rem .3rem; }
-@media screen and (max-width: 40rem) { .bar { display: block; margin: 0 0 0 auto; } figure { overflow-x: auto; }
+.label { display: none; }
+@media screen and (max-width: 40rem) {
+  .stacked thead { display: none; }
+  .stacked tr { display: grid; grid-template-columns: 1fr 1fr; border-bottom: 1px solid var(--line); padding: .4rem 0; }
+  .stacked td { border: 0; padding: .15rem 0; text-align: left; white-space: normal; }
+  .stacked td:first-child { grid-column: 1 / -1; }
+  .stacked .label { display: block; color: var(--soft); }
+  .bar { display: block; margin: 0 0 0 auto; } figure { overflow-x: auto; }
   figure .broad { max-width: none; width: 38rem; } }
 @page { size: A4; margin: 15mm; }
 @media print {
