@@ -18,6 +18,7 @@ from tests.test_data_splits import digests, table
 from tests.test_report import add_examples, make_predictions
 from tlmed import backbones
 from tlmed.data import divide, load
+from tlmed.data import splits as splits_module
 from tlmed.data.splits import assign_splits, find_leaks
 from tlmed.errors import InputError, Interrupted
 from tlmed.evaluation import plots
@@ -110,7 +111,12 @@ def test_the_folds_of_seed_0_are_pinned():
 @pytest.mark.parametrize(
     ("data", "sha", "fields", "words"),
     [
-        (table((3, 20)), None, {"k": 5, "fold": 1}, ["'class0' with 3 images in 3", "5 different images", "of 5."]),
+        (
+            table((3, 20)),
+            None,
+            {"k": 5, "fold": 1},
+            ["'class0' with 3 images in 3", "5 different images", "fewer folds"],
+        ),
         (table((3, 2, 9)), None, {"k": 5, "fold": 1}, ["'class0'", "'class1'"]),
         (table((3, 20)), None, {"k": 2, "fold": 1}, ["4 different images", "of fold"]),
         (
@@ -135,6 +141,12 @@ def test_what_cannot_be_divided_is_named(data, sha, fields, words):
     with pytest.raises(InputError) as error:
         split(data, sha, **fields)
     assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_more_folds_than_images_are_refused_before_any_is_made(monkeypatch):
+    monkeypatch.setattr(splits_module, "split_units", lambda *args: pytest.fail("divided"))
+    with pytest.raises(InputError, match=r"1000 different images or more; fewer folds .* with 14 images in 14"):
+        split(table((14, 14)), k=1000, fold=1)
 
 
 def test_the_first_fold_knows_what_is_wrong_with_the_last():
@@ -587,7 +599,8 @@ def test_a_network_of_the_users_own_begins_each_fold_with_the_same_weights():
 def test_a_plan_shows_the_folds(images, tmp_path):
     words = preview(small(f"data.source={images}", "data.split=KFold(5, repeats=3)"))[0]
     assert words[-1] == (
-        "Cross-validation: 5 folds, repeated 3 times: 15 runs; about train 41, val 7, test 12 images in each"
+        "Cross-validation: 5 folds, repeated 3 times: 15 runs; about train 41, val 7, test 12 images in each; "
+        "the first fold is shown"
     )
     assert "fold 2 of 3 alone" in preview(small(f"data.source={images}", "data.split.fold=2"))[0][-1]
     given = write_images(tmp_path / "train", 4).parent

@@ -12,7 +12,8 @@ import tensorflow as tf
 from PIL import Image
 
 import tlmed.data
-from tlmed.data import decode, epoch_order, folders, load, read_files, resize
+from tests import conftest
+from tlmed.data import decode, epoch_order, folders, load, pipeline, read_files, resize
 from tlmed.data.reading import Pixels
 from tlmed.errors import InputError
 
@@ -174,9 +175,17 @@ def test_many_broken_images_are_counted_after_the_first_twenty(folder):
 def test_nothing_but_broken_images_is_an_error_even_with_skip_bad(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
-        (tmp_path / name / "x.png").write_bytes(b"x")
-    with pytest.raises(InputError, match="2 images of 2"):
+        for number in range(3):
+            (tmp_path / name / f"{number}.png").write_bytes(b"x")
+    with pytest.raises(InputError, match="6 images of 6"):
         load(tmp_path, SIZE, skip_bad=True)
+
+
+def test_too_few_images_are_told_before_any_is_read(tmp_path, monkeypatch):
+    conftest.write_images(tmp_path, 2)
+    monkeypatch.setattr(pipeline, "read_all", lambda *args: pytest.fail("read"))
+    with pytest.raises(InputError, match=r"each of train, val, test: 3 different images or more"):
+        load(tmp_path, SIZE)
 
 
 def test_one_file_under_two_labels_is_a_leak_and_stays_in_one_split(folder):

@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import re
+import shutil
 
 import keras
 import numpy as np
@@ -279,6 +281,53 @@ def small(images, *settings):
 
 def run_plan(*words):
     return CliRunner().invoke(cli, ["plan", *map(str, words)])
+
+
+def test_plan_shows_the_images_of_each_class_and_split(images):
+    done = run_plan("feature_extractor", *small(images))
+    assert done.exit_code == 0, done.output
+    lines = [line.split() for line in done.output.splitlines()]
+    assert ["class", "train", "val", "test", "all"] in lines
+    assert ["all", "42", "9", "9", "60"] in lines
+    assert "synthetic" not in done.output
+
+
+def test_plan_names_copies_and_leaks(tmp_path):
+    folder = conftest.write_images(tmp_path / "train", 6).parent
+    shutil.copytree(folder / "train", folder / "test")
+    done = run_plan("feature_extractor", *small(folder))
+    assert done.exit_code == 0, done.output
+    assert "Found: The same image is in" in done.output
+    assert re.search(r"Found: .* more like these", done.output)
+
+
+@pytest.mark.parametrize("few", [1, 2])
+def test_plan_refuses_what_train_refuses(few, tmp_path):
+    folder = conftest.write_images(tmp_path / "images", 9)
+    for file in sorted((folder / conftest.CLASSES[0]).iterdir())[few:]:
+        file.unlink()
+    words = ["feature_extractor", *small(folder)]
+    refused = run_plan(*words).exception
+    assert "3 different images or more" in str(refused)
+    trained = CliRunner().invoke(cli, ["train", *words, "--out", str(tmp_path / "run")]).exception
+    assert str(trained) == str(refused)
+    assert not (tmp_path / "run").exists()
+
+
+def test_plan_refuses_broken_images_and_leaves_them_out_if_asked(tmp_path):
+    folder = conftest.write_images(tmp_path / "images", 9)
+    (folder / conftest.CLASSES[0] / "broken.png").write_bytes(b"x")
+    assert "broken.png" in str(run_plan("feature_extractor", *small(folder)).exception)
+    done = run_plan("feature_extractor", *small(folder), "--skip-bad")
+    assert done.exit_code == 0, done.output
+    assert "Found: 1 image left out" in done.output
+
+
+def test_phantoms_are_called_so_at_the_top():
+    source = "tfds:tlmed_phantoms/images=30,size=32"
+    done = run_plan("feature_extractor", *small(source))
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("Data: synthetic phantoms (tfds:tlmed_phantoms")
 
 
 def test_plan_writes_the_expanded_recipe(images, tmp_path):

@@ -180,8 +180,12 @@ def train(recipe, data, settings, positive, group, no_groups, strategy, seed, ou
 @_recipe_options
 @click.option("--write", type=click.Path(path_type=Path), help="Write the expanded recipe here, to edit and run.")
 @click.option("--measure", is_flag=True, help="Time a training step on this machine in each precision.")
-def plan(recipe, data, settings, positive, group, no_groups, strategy, seed, write, measure):
-    """Show what RECIPE would train, phase by phase, without training."""
+@click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and list them.")
+def plan(recipe, data, settings, positive, group, no_groups, strategy, seed, write, measure, skip_bad):
+    """Show the images and what RECIPE would train on them, phase by phase, without training.
+
+    Every image is read, and what `train` would refuse is refused.
+    """
     file, recipe = _load(recipe, data, settings, positive, group, no_groups, strategy, seed)
     target = _new_recipe(write, file.path.name, "--write") if write is not None else None
     screen = Screen(sys.stdout, waits=False)
@@ -190,7 +194,7 @@ def plan(recipe, data, settings, positive, group, no_groups, strategy, seed, wri
     from tlmed.run import preview
 
     with screen.busy(f"Planning {file.path.stem}"):
-        words, content, phases = preview(recipe)
+        words, content, phases = preview(recipe, skip_bad)
     screen.show((*words, "", *describe_blocks(content), "", *describe_phases(content), "", *describe_caching(content)))
     if measure:
         from tlmed.run.measuring import measure_precisions, recommend

@@ -53,10 +53,7 @@ def _explain(error, run, batch_size, image_size) -> BaseException | None:
     if isinstance(error, RunFailed | Interrupted | Terminated):
         return error
     if lacks_memory(error):
-        return RunFailed(
-            f"The run must fit into memory: a smaller `data.batch_size` or `data.image_size` needs less. "
-            f"Received: data.batch_size={batch_size}, data.image_size={image_size}."
-        )
+        return refuse_size(batch_size, image_size)
     if isinstance(error, tf.errors.OpError) and CHANGED in str(error):  # raised inside a `tf.data` pipeline
         return RunFailed(f"{CHANGED} Received: one that is no longer as it was when the run began.")
     if isinstance(error, tf.errors.UnimplementedError) and "determinis" in str(error).lower():
@@ -68,6 +65,14 @@ def _explain(error, run, batch_size, image_size) -> BaseException | None:
     if _is_full_disk(error):
         return RunFailed(f"The disk must have room for the run. Received: no space left for {run.path}.")
     return None
+
+
+def refuse_size(batch_size: int, image_size: tuple[int, int]) -> RunFailed:
+    """Return the error of a run that does not fit into memory."""
+    return RunFailed(
+        f"The run must fit into memory: a smaller `data.batch_size` or `data.image_size` needs less. "
+        f"Received: data.batch_size={batch_size}, data.image_size={image_size}."
+    )
 
 
 def lacks_memory(error: BaseException) -> bool:

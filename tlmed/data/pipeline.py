@@ -15,7 +15,7 @@ from tlmed.data.known import KnownPixels
 from tlmed.data.masks import find_masks
 from tlmed.data.reading import Pixels, check_broken, read_all
 from tlmed.data.sources import check_exists, open_source
-from tlmed.data.splits import assign_splits, describe, find_leaks
+from tlmed.data.splits import assign_splits, describe, find_leaks, find_scheme_faults
 from tlmed.data.table import Table, extensions, is_image
 from tlmed.errors import InputError
 from tlmed.recipe import KFold
@@ -184,7 +184,7 @@ def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def load(
-    source: str | Path,
+    source: str | Path | Table,
     image_size: tuple[int, int],
     split: Sequence[float] | KFold | None = (0.70, 0.15, 0.15),
     seed: int = 0,
@@ -196,7 +196,7 @@ def load(
     """Open a source, read every image once, and split what is usable.
 
     Args:
-        source: Any form that `open_source` takes.
+        source: Any form that `open_source` takes, or the table that it gave.
         image_size: Height and width in pixels.
         split: The parts of train, val and test for splits that tlmed makes, which add up to 1; or one fold of a
             cross-validation. None makes every image a test image, whatever split it is given in: an external set.
@@ -213,7 +213,9 @@ def load(
     Raises:
         InputError: The data cannot be used; all faults of a kind at once.
     """
-    table = open_source(source, grouping)
+    table = source if isinstance(source, Table) else open_source(source, grouping)
+    if split is not None and (faults := find_scheme_faults(table, split)):
+        raise InputError(faults)  # before every image is read
     digests, broken, pixels = read_all(table, tuple(image_size), memory_bytes, known)
     check_broken(table, broken, skip_bad)
     usable = [row for row in range(len(table)) if row not in broken]

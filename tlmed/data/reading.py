@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 import tensorflow as tf
@@ -21,7 +20,6 @@ CHUNK = 8  # images that a thread reads at a time
 PARALLEL = min(os.cpu_count() or 1, 16)
 AHEAD = 2  # batches that wait for their turn
 READ_ERRORS = (OSError, ValueError)
-_SHALLOW = (".jpg", ".jpeg", ".bmp", ".gif")
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,28 +197,6 @@ def _recall_levels(content, digest: str, known: KnownPixels) -> int | None:
 
 def _name_levels(digest: str) -> str:
     return hashlib.sha256(f"{digest} levels".encode()).hexdigest()
-
-
-def read_levels(table: Table) -> np.ndarray:
-    """Return how many grey levels each image of more than 8 bits keeps; 0 for others, and for what cannot be read.
-
-    Images of formats that have 8 bits at most are not read.
-
-    Args:
-        table: The images.
-    """
-
-    def read_one(row: int) -> int:
-        if PurePosixPath(table.paths[row]).suffix.lower() in _SHALLOW:
-            return 0
-        try:
-            content = table.read(row)
-            return decode_measured(content, (1, 1))[1] if has_depth(content) else 0
-        except READ_ERRORS:
-            return 0
-
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        return np.array(list(pool.map(read_one, range(len(table)))), np.int64)
 
 
 def is_readable(table: Table, row: int) -> bool:

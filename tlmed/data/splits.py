@@ -13,6 +13,8 @@ from tlmed.rundir import SPLITS
 from tlmed.seeds import derive
 from tlmed.words import count, listed
 
+FEWER = "; fewer folds need fewer"
+
 
 def assign_splits(
     table: Table, sha256: Sequence[str], scheme: Sequence[float] | KFold, seed: int
@@ -60,16 +62,32 @@ def _assign_fold(table: Table, units: np.ndarray, scheme: KFold, seed: int) -> n
         raise InputError(
             f"`fold` must be a number from 1 to {scheme.folds} where images are divided. Received: fold=None."
         )
+    if faults := _find_fold_faults(table, units, scheme):
+        raise InputError(faults)
     numbers = range(1, scheme.folds + 1) if scheme.fold == 1 else [scheme.fold]
-    found = {number: _divide(table, units, replace(scheme, fold=number), seed) for number in numbers}
+    places = {number: replace(scheme, fold=number).place() for number in numbers}
+    # The folds of a repeat are the parts of one division.
+    parts = {
+        repeat: _divide(table, units, scheme, repeat, seed) for repeat in {repeat for repeat, _ in places.values()}
+    }
+    found = {
+        number: _hold_out(table, units, parts[repeat], scheme, (repeat, fold), seed)
+        for number, (repeat, fold) in places.items()
+    }
     _check_folds(table, units, found, scheme)
     return found[scheme.fold]
 
 
 def find_scheme_faults(table: Table, scheme: Sequence[float] | KFold) -> list[str]:
-    """Return what keeps images from being divided by a scheme, as far as it is seen without reading them."""
-    if not isinstance(scheme, KFold) or table.splits is None:
-        return []
+    """Return what keeps images from being divided by a scheme, as far as it is seen without reading them.
+
+    Identical files join units, and files that cannot be read are left out: reading can only find more faults.
+    """
+    if not isinstance(scheme, KFold):
+        return _find_fraction_faults(table, scheme)
+    if table.splits is None:
+        units = join_units(table.groups, table.paths)
+        return _find_fold_faults(table, units, scheme)
     given = " and ".join(_in_order(np.array(table.splits)))
     return [
         "Cross-validation must divide the images itself: give them without splits of their own (a folder of class "
@@ -78,11 +96,59 @@ def find_scheme_faults(table: Table, scheme: Sequence[float] | KFold) -> list[st
     ]
 
 
-def _divide(table: Table, units: np.ndarray, scheme: KFold, seed: int) -> np.ndarray:
+def _find_fraction_faults(table: Table, scheme: Sequence[float]) -> list[str]:
+    """Return which classes have too few units for the parts that they are divided into."""
+    parts = dict(zip(SPLITS, scheme, strict=True))
+    if table.splits is not None:
+        given = np.array(table.splits)
+        if faults := _find_given_faults(table, given):
+            return faults
+        if "val" in given:
+            return []
+        table, parts = table.take(np.flatnonzero(given == "train")), {"train": scheme[0], "val": scheme[1]}
+    needed = [split for split, fraction in parts.items() if fraction > 0]
+    return _find_few(table, join_units(table.groups, table.paths), len(needed), f"each of {', '.join(needed)}")
+
+
+def _find_fold_faults(table: Table, units: np.ndarray, scheme: KFold) -> list[str]:
+    """Return which classes have fewer units than folds; of two folds `_check_folds` says which one lacks a class."""
+    where = "train, val and test of every fold"
+    return _find_few(table, units, scheme.k, where, FEWER) if scheme.k > 2 else []
+
+
+def _fewest_units(k: int) -> int:
+    """Return how many units a class needs for k folds: of two folds each must leave two to the other."""
+    return k if k > 2 else 4
+
+
+def _find_few(table: Table, units: np.ndarray, needed: int, where: str, advice: str = "") -> list[str]:
+    """Return a fault for each class with fewer units than it must have."""
+    kind, faults = _name_units(table), []
+    for label, name in enumerate(table.classes):
+        rows = table.labels == label
+        held = len(np.unique(units[rows]))
+        if held < needed:
+            faults.append(
+                f"A class must have images in {where}: {needed} {kind} or more{advice}. "
+                f"Received: class '{name}' with {count(int(rows.sum()), 'image')} in {held} of them."
+            )
+    return faults
+
+
+def _name_units(table: Table) -> str:
+    return "separate groups" if table.groups else "different images"
+
+
+def _divide(table: Table, units: np.ndarray, scheme: KFold, repeat: int, seed: int) -> np.ndarray:
+    """Return the part of the k of a repeat that each image is in, from 0."""
+    named = derive(seed, "cross-validation", repeat)
+    return split_units(table.labels, _renumber(units), [1 / scheme.k] * scheme.k, named, len(table.classes))
+
+
+def _hold_out(table, units, parts, scheme: KFold, place: tuple[int, int], seed: int) -> np.ndarray:
     """Return the splits of one fold: its part of the images is test, a share of the others val."""
-    repeat, fold = scheme.place()
+    repeat, fold = place
     classes, named = len(table.classes), (seed, "cross-validation", repeat)
-    parts = split_units(table.labels, _renumber(units), [1 / scheme.k] * scheme.k, derive(*named), classes)
     splits = np.where(parts == fold - 1, "test", "train").astype("<U5")
     rest = np.flatnonzero(parts != fold - 1)
     fractions = (1 - scheme.val, scheme.val)
@@ -98,8 +164,7 @@ def _renumber(units: np.ndarray) -> np.ndarray:
 
 def _check_folds(table: Table, units: np.ndarray, found: dict[int, np.ndarray], scheme: KFold) -> None:
     """Refuse a class that train, val or test of some fold lacks."""
-    faults, kind = [], "separate groups" if table.groups else "different images"
-    needed = scheme.k if scheme.k > 2 else 4  # of two folds each must leave two to the other, for train and val
+    faults, kind, needed = [], _name_units(table), _fewest_units(scheme.k)
     for label, name in enumerate(table.classes):
         rows = table.labels == label
         absent = [
@@ -110,8 +175,8 @@ def _check_folds(table: Table, units: np.ndarray, found: dict[int, np.ndarray], 
         ]
         if absent:
             faults.append(
-                f"A class must have images in train, val and test of every fold: {needed} {kind} or more; fewer folds "
-                f"need fewer. Received: class '{name}' with {count(int(rows.sum()), 'image')} in "
+                f"A class must have images in train, val and test of every fold: {needed} {kind} or more"
+                f"{FEWER}. Received: class '{name}' with {count(int(rows.sum()), 'image')} in "
                 f"{len(np.unique(units[rows]))} of them, none for {listed(absent, 4)} of {scheme.folds}."
             )
     if faults:
@@ -238,7 +303,7 @@ def _check_made(table: Table, units: np.ndarray, splits: np.ndarray, needed: lis
         rows = table.labels == label
         absent = [split for split in needed if split not in splits[rows]]
         if absent:
-            kind = "separate groups" if table.groups else "different images"
+            kind = _name_units(table)
             faults.append(
                 f"A class must have images in each of {', '.join(needed)}: {len(needed)} {kind} or more. "
                 f"Received: class '{name}' with {count(int(rows.sum()), 'image')} in "
@@ -249,7 +314,13 @@ def _check_made(table: Table, units: np.ndarray, splits: np.ndarray, needed: lis
 
 
 def _check_given(table: Table, given: np.ndarray) -> None:
-    """Refuse given splits in which train lacks a class, or without images in train or test."""
+    """Refuse given splits that cannot be used."""
+    if faults := _find_given_faults(table, given):
+        raise InputError(faults)
+
+
+def _find_given_faults(table: Table, given: np.ndarray) -> list[str]:
+    """Return where train lacks a class, or train or test has no images."""
     faults = [
         f"The given split '{split}' must hold images. Received: data={table.source} with none."
         for split in ("train", "test")
@@ -263,8 +334,7 @@ def _check_given(table: Table, given: np.ndarray) -> None:
                 f"Every class of val and test must occur in train. Received: class '{name}' in "
                 f"{' and '.join(where) or 'no split'} only."
             )
-    if faults:
-        raise InputError(faults)
+    return faults
 
 
 def list_rows(table: Table, splits: np.ndarray, sha256: Sequence[str]) -> list[tuple[str, ...]]:

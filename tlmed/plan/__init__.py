@@ -3,7 +3,7 @@
 from tlmed.plan.content import describe_classifier, make_plan, memory_needed
 from tlmed.plan.costs import Terms, describe_foreign
 from tlmed.plan.schedule import expand, find_schedule_faults
-from tlmed.plan.tables import describe_backbone, describe_blocks, describe_caching, describe_phases
+from tlmed.plan.tables import describe_backbone, describe_blocks, describe_caching, describe_images, describe_phases
 
 __all__ = [
     "Terms",
@@ -12,6 +12,7 @@ __all__ = [
     "describe_caching",
     "describe_classifier",
     "describe_foreign",
+    "describe_images",
     "describe_phases",
     "expand",
     "find_schedule_faults",

@@ -1,9 +1,13 @@
 """Plans as lines and tables, for the command line."""
 
+from collections.abc import Sequence
+
 import keras
+import numpy as np
 
 from tlmed.cache import show_size
 from tlmed.plan.content import cut, describe_block
+from tlmed.rundir import SPLITS
 from tlmed.screen import Table
 
 _MOST_NAMES = 4  # blocks that a line of the table names one by one
@@ -19,6 +23,30 @@ def describe_backbone(name: str, model: keras.Model) -> list[str | Table]:
         f"(shapes at {height} x {width})"
     )
     return [first, *describe_blocks({"blocks": blocks})]
+
+
+def describe_images(
+    classes: Sequence[str], labels: np.ndarray, splits: np.ndarray, groups: Sequence[str] | None = None
+) -> Table:
+    """Return how many images, and groups, of each class are in each split.
+
+    Args:
+        classes: The names of the classes.
+        labels: The class of every image, int [n].
+        splits: The split of every image, n texts.
+        groups: The group of every image, n texts, or None.
+
+    >>> table = describe_images(["a", "b"], np.array([0, 0, 1]), np.array(["train", "test", "train"]))
+    >>> print(*table.lines(), sep="/")
+    class  train  val  test  all/a          1    0     1    2/b          1    0     0    1/all        2    0     1    3
+    """
+    rows = {name: labels == label for label, name in enumerate(classes)} | {"all": np.ones(len(labels), bool)}
+    parts = [*(splits == split for split in SPLITS), np.ones(len(labels), bool)]
+    table = [(name, *(f"{(chosen & part).sum():,}" for part in parts)) for name, chosen in rows.items()]
+    if groups is not None:
+        owners = np.array(groups, dtype=object)
+        table.append(("groups", *(f"{len(set(owners[part])):,}" for part in parts)))
+    return Table(("class", *SPLITS, "all"), table, right=(1, 2, 3, 4))
 
 
 def describe_blocks(plan: dict) -> list[Table]:

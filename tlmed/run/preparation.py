@@ -14,22 +14,23 @@ from tlmed.backbones import Backbone
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.cache import cache_folder, cache_limit, find_writers
 from tlmed.data import ImageSet, KnownPixels, divide, load, open_source
-from tlmed.data.depths import describe_depths
-from tlmed.data.reading import read_levels
 from tlmed.data.splits import find_scheme_faults
 from tlmed.environment import check_address_space, memory_limit
 from tlmed.errors import CheckFailed, InputError
+from tlmed.failures import refuse_size
 from tlmed.features import feature_model
 from tlmed.features.engines import OpenVino, choose_engine
 from tlmed.phases import Classifier
-from tlmed.plan import Terms, expand, find_schedule_faults, make_plan, memory_needed
+from tlmed.plan import Terms, describe_images, expand, find_schedule_faults, make_plan, memory_needed
 from tlmed.recipe import Augment, Hybrid, KFold, Phase, Recipe
 from tlmed.replicas import device_class, replicas
 from tlmed.run.clock import Clock
 from tlmed.run.networks import assemble, build_backbone
 from tlmed.run.prefixes import choose_features
+from tlmed.screen import Table
 from tlmed.voice import Voice
 
+PHANTOMS = "tfds:tlmed_phantoms"
 MOST_WARNINGS = 10  # on screen; all are in the run
 
 
@@ -81,23 +82,16 @@ def prepare(
     ):
         backbone = build_backbone(recipe, own=own)
         faults += _find_network_faults(recipe, backbone.model)
+        for line in _describe_source(recipe) if read is None else ():
+            voice.say(line)
         voice.say(f"Backbone: {backbones.name_all(recipe.backbone)}, weights {backbone.name}")
     if not faults:
         _import(recipe)
     clock.reading = time.perf_counter()
     with clock.stage("read images"), _collected(faults), voice.busy(f"Reading images of {recipe.data.source}"):
-        settings = recipe.data
-        if read is not None:
-            images = divide(read, settings.split, recipe.seed)
-        else:
-            known = KnownPixels(cache_folder(), settings.image_size) if recipe.cache != "off" else None
-            if known is not None and (writers := find_writers(cache_folder())):
-                voice.warn(writers)
-            images = load(
-                *(settings.source, settings.image_size, settings.split, recipe.seed, skip_bad),
-                known=known,
-                grouping=settings.grouping,
-            )
+        if recipe.cache != "off" and (writers := find_writers(cache_folder())):
+            voice.warn(writers)
+        images = divide(read, recipe.data.split, recipe.seed) if read is not None else _read(recipe, skip_bad)
         faults += _find_label_faults(recipe, images)
         faults += _find_step_faults(recipe, images)
     if faults:
@@ -105,6 +99,16 @@ def prepare(
     voice.say(_describe_images(recipe, images))
     with clock.stage("plan"), voice.busy("Planning"):
         return _plan(recipe, backbone, images)
+
+
+def _read(recipe, skip_bad) -> ImageSet:
+    """Read the recipe's images and divide them; what their list alone shows to be wrong is said before."""
+    settings = recipe.data
+    table = open_source(settings.source, settings.grouping)
+    if faults := [*find_scheme_faults(table, settings.split), *_find_decision_faults(recipe, table.classes)]:
+        raise InputError(faults)
+    known = KnownPixels(cache_folder(), settings.image_size) if recipe.cache != "off" else None
+    return load(table, settings.image_size, settings.split, recipe.seed, skip_bad, known=known)
 
 
 def _import(recipe) -> None:
@@ -115,46 +119,68 @@ def _import(recipe) -> None:
         OpenVino.load()
 
 
-def preview(recipe: Recipe) -> tuple[list[str], dict, tuple[Phase, ...]]:
-    """Return what a recipe would do, without training.
+def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], dict, tuple[Phase, ...]]:
+    """Return what a recipe would do, without training; what `train` refuses is refused.
+
+    Args:
+        recipe: The recipe; of a cross-validation the first fold is looked at, which looks at all of them.
+        skip_bad: Leave out images that cannot be read.
 
     Returns:
-        Some sentences, the content of `plan.json`, and the schedule, expanded.
+        Some sentences and a table of the images, the content of `plan.json`, and the schedule, expanded.
 
     Raises:
         InputError: With every fault of backbone, weights, image size, schedule, classifier and data.
+        RunFailed: If training cannot do with this machine's memory.
     """
-    faults, network, table = [], None, None
-    size = recipe.data.image_size
+    faults, network, images = [], None, None
+    settings = recipe.data
+    folds = settings.split if isinstance(settings.split, KFold) else None
+    if folds is not None and folds.fold is None:
+        settings = dataclasses.replace(settings, split=dataclasses.replace(folds, fold=1))
+    recipe = dataclasses.replace(recipe, data=settings)
+    size = settings.image_size
     with _collected(faults):
         network = backbones.build(recipe.backbone, "none", size).model
         faults += _find_network_faults(recipe, network)
         weights = backbones.locate(recipe.backbone, recipe.weights, size)
     with _collected(faults):
-        table = open_source(recipe.data.source, recipe.data.grouping)
-        faults += find_scheme_faults(table, recipe.data.split)
-        faults += _find_decision_faults(recipe, table.classes)
-    if isinstance(recipe.head, Hybrid):
-        faults += _hybrids().find_classifier_faults(recipe)
+        images = _read(recipe, skip_bad)
+        faults += _find_label_faults(recipe, images)
+        faults += _find_step_faults(recipe, images)
     if faults:
         raise InputError(faults)
     phases = expand(recipe.phases, network)
-    plan = _make_plan(recipe, _assemble(recipe, network, len(table.classes)), phases, len(table))
+    classifier = _assemble(recipe, network, len(images.table.classes))
+    _check_memory(recipe, classifier, phases, len(images.splits))
+    plan = _make_plan(recipe, classifier, phases, len(images.splits))
     parameters = f"{plan['parameters']:,} parameters{' with the head' if phases else ''}"
     words = [
+        *_describe_source(recipe),
         f"Backbone: {backbones.name_all(recipe.backbone)}, {parameters}",
         f"Weights: {weights}",
-        f"Images: {len(table.paths)} of {recipe.data.source}; classes: {', '.join(table.classes)}",
+        _describe_images(recipe, images),
+        "",
+        describe_images(images.table.classes, images.table.labels, images.splits, images.table.groups),
+        "",
+        *(f"Found: {sentence}" for sentence in _shorten([*images.leaks, *images.warnings])),
     ]
-    stored = describe_depths(table.paths, table.labels, table.classes, read_levels(table))
-    told = [f"Warning: {sentence}" for sentence in stored]
-    return [*words, *_describe_folds(recipe, len(table)), *told], plan, phases
+    return [*words, *_describe_folds(folds, len(images.splits))], plan, phases
 
 
-def _describe_folds(recipe, images) -> list[str]:
+def _describe_source(recipe) -> list[str]:
+    """Say so where no patient was ever imaged."""
+    if not recipe.data.source.startswith(PHANTOMS):
+        return []
+    return [
+        f"Data: synthetic phantoms ({recipe.data.source}), drawn by a program: scores say nothing about medicine. "
+        "`--data FOLDER` takes images of yours."
+    ]
+
+
+def _describe_folds(split, images) -> list[str]:
     """Return what cross-validation makes of so many images, about; nothing for other splits."""
-    split = recipe.data.split
-    if not isinstance(split, KFold):
+    if split is None:
         return []
     test = images / split.k
     val = (images - test) * split.val
@@ -162,18 +188,21 @@ def _describe_folds(recipe, images) -> list[str]:
     if split.fold is not None:
         return [f"Cross-validation: fold {split.fold} of {split.folds} alone; {sizes}"]
     times = f", repeated {split.repeats} times: {split.folds} runs" if split.repeats > 1 else ": a run for each"
-    return [f"Cross-validation: {split.k} folds{times}; {sizes}"]
+    return [f"Cross-validation: {split.k} folds{times}; {sizes}; the first fold is shown"]
 
 
 def check_leaks(images: ImageSet, strict: bool, voice: Voice) -> None:
     """Warn of leaks between splits, or refuse them if asked to be strict."""
     if strict and images.leaks:
         raise CheckFailed(images.leaks)
-    found = [*images.warnings, *images.leaks]
-    for sentence in found[:MOST_WARNINGS]:
+    for sentence in _shorten([*images.warnings, *images.leaks], "listed in the run's environment.json"):
         voice.warn(sentence)
-    if len(found) > MOST_WARNINGS:
-        voice.warn(f"{len(found) - MOST_WARNINGS} more like these are listed in the run's environment.json.")
+
+
+def _shorten(sentences: list[str], where: str = "not shown") -> list[str]:
+    """Return the first sentences, and a count of the others."""
+    rest = len(sentences) - MOST_WARNINGS
+    return [*sentences[:MOST_WARNINGS], *([f"{rest} more like these are {where}."] if rest > 0 else [])]
 
 
 @contextlib.contextmanager
@@ -253,8 +282,13 @@ def _plan(recipe, backbone, images) -> Prepared:
     needed = memory_needed(network, phases, min(recipe.data.batch_size, len(images.splits))) if phases else 0
     check_address_space(needed)
     if needed > memory_limit():
-        raise MemoryError
+        raise refuse_size(recipe.data.batch_size, recipe.data.image_size)
     return Prepared(images, backbone, network, phases, plan)
+
+
+def _check_memory(recipe, network, phases, images) -> None:
+    if phases and memory_needed(network, phases, min(recipe.data.batch_size, images)) > memory_limit():
+        raise refuse_size(recipe.data.batch_size, recipe.data.image_size)
 
 
 def _schedule(recipe, backbone) -> tuple[Phase, ...]:
