@@ -41,7 +41,7 @@ from tlmed.lock.file import _checksum
 from tlmed.recipe import digest_modules, from_json, load_recipe, override, shipped_recipes, to_json, to_source
 from tlmed.reproduce import Request, reproduce, reproduce_and_report
 from tlmed.run import train
-from tlmed.rundir import RunDir, read_csv
+from tlmed.rundir import RunDir, read_csv, write_json
 from tlmed.voice import Voice
 
 
@@ -785,6 +785,77 @@ def test_odd_file_names_are_the_same_twice(tmp_path):
     (images / "normal" / "crlf\r\nx.png").unlink()
     [fault] = reproduce(Request(run.path, "check")).faults
     assert "'normal/crlf\\r\\nx.png'" in fault
+
+
+def list_places(value, at=()):
+    """Yield the places of all parts of JSON; of a list those of its first item."""
+    yield at
+    items = value.items() if isinstance(value, dict) else list(enumerate(value))[:1] if isinstance(value, list) else ()
+    for key, item in items:
+        yield from list_places(item, (*at, key))
+
+
+def spoil(content, at, odd):
+    """Return JSON with another value at a place; without any there for `...`."""
+    if not at:
+        return None if odd is ... else odd
+    content = json.loads(json.dumps(content))
+    part = content
+    for key in at[:-1]:
+        part = part[key]
+    if odd is ...:
+        del part[at[-1]]
+    else:
+        part[at[-1]] = odd
+    return content
+
+
+def list_faults(run, other):
+    """Return for what reason a run is refused; nothing where it is explained why it differs."""
+    try:
+        return [] if explain(run, other) else ["nothing said"]
+    except InputError as error:
+        return error.faults
+
+
+ODD = (..., None, [], {}, "x", -1, 10**30, float("nan"), True, "\ud83d", [None], {"a": None})
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "environment.json", "plan.json", "metrics.json", "timing.json"])
+def test_why_two_runs_differ_is_said_or_one_is_refused_whatever_its_json_holds(name, job, tmp_path):
+    run, content = RunDir(shutil.copytree(job[1].path, tmp_path / "run")), job[1].json(name)
+    places = list(list_places(content))
+    if name == "timing.json":  # which is read where nothing else explains a difference
+        write_json(run / "metrics.json", {**run.json("metrics.json"), "split": "val"})
+    refused = []
+    for number in range(60):
+        at = places[number * 7919 % len(places)]
+        (run / name).write_text(json.dumps(spoil(content, at, ODD[number % len(ODD)])))
+        refused += list_faults(run, job[1])
+    assert refused
+    assert not [fault for fault in refused if "\n" in fault]
+
+
+@pytest.mark.parametrize("name", ["splits.csv", "history.csv", "predictions.csv"])
+@pytest.mark.parametrize("what", ["column", "field", "fields", "header", "cut", "binary", "twice", "directory"])
+def test_why_two_runs_differ_is_said_or_one_is_refused_whatever_its_tables_hold(name, what, job, tmp_path):
+    run = RunDir(shutil.copytree(job[1].path, tmp_path / "run"))
+    raw = (run / name).read_bytes()
+    lines = raw.decode().splitlines()
+    odd = {
+        "column": [lines[0].replace("split", "x").replace("phase", "x"), *lines[1:]],
+        "field": [lines[0], lines[1].replace(lines[1].split(",")[-1], "x\0"), *lines[2:]],
+        "fields": [lines[0], f"{lines[1]},y", *lines[2:]],
+        "header": lines[:1],
+        "twice": [*lines, lines[-1]],
+    }
+    (run / name).unlink()
+    if what == "directory":
+        (run / name).mkdir()
+    else:
+        cut = raw[: len(raw) // 2] if what == "cut" else b"\xff\xfe\0" + raw
+        (run / name).write_bytes("\n".join(odd[what]).encode() if what in odd else cut)
+    assert not [fault for fault in list_faults(run, job[1]) if "\n" in fault]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from tlmed.lock.content import read_history
 from tlmed.lock.file import find_lock, name_lock
 from tlmed.lock.inputs import repeat_recipe
 from tlmed.lock.levels import BITS, METRICS, TOLERANCES
+from tlmed.lock.shape import check_results
 from tlmed.recipe import Hybrid, Recipe
 from tlmed.run import rehearse, train
 from tlmed.rundir import RunDir, check_targets, is_marked, make_mark, write_text
@@ -170,7 +171,7 @@ def _check_files(lock: Lock) -> Sequence[Row]:
     """Return the lines in which the files of the lock's own run are not as they were locked."""
     if lock.run is None:
         return ()
-    rows = compare_results(lock.content["results"], describe_results(lock.run), BITS, 0.0)
+    rows = compare_results(lock.content["results"], check_results(lock.run), BITS, 0.0)
     return [
         dataclasses.replace(row, note=f"in the files of {lock.name}: {row.note}") for row in rows if row.same is False
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tlmed.errors import InputError
 from tlmed.lock.content import FORMAT, make_lock
-from tlmed.lock.shape import find_shape_faults
+from tlmed.lock.shape import MOST_FAULTS, find_shape_faults
 from tlmed.lock.words import show
 from tlmed.recipe import Recipe, from_json
 from tlmed.regular_files import read_regular
@@ -16,7 +16,6 @@ from tlmed.words import listed
 
 NAME = "lock.json"
 CHECKSUM = "sha256"
-MOST_FAULTS = 5
 
 
 @dataclass(frozen=True)

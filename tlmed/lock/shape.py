@@ -4,8 +4,13 @@ import csv
 import math
 from collections.abc import Iterator
 
-from tlmed.lock.content import PREDICTIONS, read_rows
+from tlmed.errors import InputError
+from tlmed.lock.content import PREDICTIONS, describe_results, make_lock, read_rows
+from tlmed.lock.words import show
+from tlmed.rundir import RunDir
+from tlmed.words import listed
 
+MOST_FAULTS = 5
 LARGEST = 2**63  # numbers beyond are no counts, seeds or scores
 TEXT, NUMBER, COUNT, FLAG = str, (int, float), int, bool
 OPTIONAL = type(None)
@@ -13,6 +18,10 @@ OPTIONAL = type(None)
 
 class Table(tuple):
     """A list of CSV lines whose header has at least these columns."""
+
+
+class OptionalTable(Table):
+    """The same, or an empty list."""
 
 
 class Every(dict):
@@ -58,22 +67,56 @@ SHAPE = {
         "classifier": (str, OPTIONAL),
         "predictions": {"sha256": TEXT, "rows": Table(PREDICTIONS)},
         "metrics": {"sha256": TEXT, "metrics": _VALUES},
-        "history": Table(()),
+        "history": OptionalTable(("phase", "epoch", "loss")),  # none of a hybrid
     },
 }
 _BOUNDS = ("low", "high")
 
 
+def check_results(run: RunDir) -> dict:
+    """Return what came of a run, as `describe_results` does.
+
+    Raises:
+        InputError: If its files cannot be read, or hold something that `tlmed train` does not write.
+    """
+    results = describe_results(run)
+    _raise(run, [*_find_odd_values(results, "results"), *_compare(results, SHAPE["results"], "results")])
+    return results
+
+
+def check_run(run: RunDir) -> dict:
+    """Return what a lock of a run would hold, as `make_lock` does.
+
+    Raises:
+        InputError: As `check_results`.
+    """
+    content = make_lock(run)
+    _raise(run, list(find_shape_faults(content)))
+    return content
+
+
+def _raise(run, faults) -> None:
+    if faults:
+        raise InputError(
+            "A run must have its files as `tlmed train` wrote them. "
+            f"Received: {str(run.path)!r}, of which a lock would say: {listed(map(show, faults), MOST_FAULTS)}."
+        )
+
+
 def find_shape_faults(content: dict) -> Iterator[str]:
     """Yield the places of a lock that are not as they must be, in words."""
-    for place, value in _walk(content, ""):
+    yield from _find_odd_values(content, "")
+    yield from _compare(content, SHAPE, "")
+
+
+def _find_odd_values(content, at) -> Iterator[str]:
+    for place, value in _walk(content, at):
         if isinstance(value, str) and not _is_text(value):
             yield f"{place} holds characters that no text has"
         elif isinstance(value, float) and not math.isfinite(value):
             yield f"{place} is {value}"
         elif isinstance(value, int) and abs(value) >= LARGEST:
             yield f"{place} is a number of {len(str(abs(value) // LARGEST)) + 19} digits or so"
-    yield from _compare(content, SHAPE, "")
 
 
 def _walk(value, place) -> Iterator[tuple[str, object]]:
@@ -147,5 +190,5 @@ def _compare_table(value, columns, place) -> Iterator[str]:
         if None in row or None in row.values() or not needed <= row.keys():
             yield f"{place} has other columns in line {number}"
             return
-    if columns and not rows:
+    if not rows and not (isinstance(columns, OptionalTable) and not value):
         yield f"{place} has no rows"

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tlmed.lock.content import make_lock, reading
+from tlmed.lock.content import reading
 from tlmed.lock.differences import Difference, compare_inputs, find_causes
 from tlmed.lock.levels import BITS
 from tlmed.lock.results import compare_results
+from tlmed.lock.shape import check_run
 from tlmed.lock.tables import list_differences, list_rows
 from tlmed.rundir import RunDir
 
@@ -17,7 +18,7 @@ def explain(first: RunDir, second: RunDir) -> list[str]:
     Raises:
         InputError: If a run cannot be read, or is of a tlmed that recorded too little.
     """
-    locks, words = (make_lock(first), make_lock(second)), _name_runs(first, second)
+    locks, words = (check_run(first), check_run(second)), _name_runs(first, second)
     differences = compare_inputs(*locks)
     rows = compare_results(locks[0]["results"], locks[1]["results"], BITS, 0.0)
     equal = all(row.same for row in rows)
