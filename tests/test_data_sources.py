@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlmed.data import archives, load, open_source
+from tlmed.data import archives, load, open_source, read_files
 from tlmed.errors import InputError
 from tlmed.trust import trusting
 
@@ -144,15 +144,77 @@ def listing(root, text, name="list.csv"):
 
 def test_listing(tmp_path):
     write(tmp_path, "x/1.png", "x/2.png", "3, left.png")
-    rows = 'p2,x/2.png,b,61\np1,./x/1.png, a,\np1,"3, left.png",b,4\np1,n.txt,a,1\n'
+    rows = 'p2,x/2.png,b,61\np1,./x/1.png, a,\np1,"3, left.png",b,4\n'
     file = listing(tmp_path, "\ufeffgroup, path ,label,age\n" + rows)
     table = open_source(file)
     assert table.paths == ("3, left.png", "x/1.png", "x/2.png")
     assert [table.classes[label] for label in table.labels] == ["b", "a", "b"]
     assert table.groups == ("p1", "p1", "p2")
     assert table.splits is None
-    assert table.skipped == 1
     assert table.read(1) == (tmp_path / "x/1.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (
+            "Image Path;Diagnosis",
+            ["'Image Path' is taken for 'path'", "'Diagnosis' is taken for 'label'", "semicolons"],
+        ),
+        ("filename\ttarget", ["'filename' is taken for 'path'", "'target' is taken for 'label'", "by tabs"]),
+        ("path,class", ["'class' is taken for 'label'"]),
+        ("path,label", []),
+    ],
+)
+def test_listings_as_people_have_them(tmp_path, header, said):
+    write(tmp_path, "x/1.png", "x/2.png", "x/3.png")
+    mark = next((mark for mark in ";\t" if mark in header), ",")
+    rows = [f"x\\1.png{mark}a", f"{tmp_path}/x/2.png{mark}b", f"x/3.png{mark}b"]
+    table = open_source(listing(tmp_path, "\r\n".join([header, *rows])))
+    assert table.paths == ("x/1.png", "x/2.png", "x/3.png")
+    assert table.labels.tolist() == [0, 1, 1]
+    assert len(table.notes) == len(said)
+    assert all(any(words in note for note in table.notes) for words in said), table.notes
+
+
+def test_a_folder_level_too_high_or_too_low_is_named_with_the_right_one(tmp_path):
+    write(tmp_path / "download", "images/a/1.png", "images/b/1.png")
+    assert f"Did you mean data={tmp_path}/download/images?" in faults(tmp_path / "download")[0]
+    assert f"Did you mean data={tmp_path}/download/images?" in faults(tmp_path / "download" / "images" / "a")[0]
+    assert "Did you mean" not in " ".join(faults(write(tmp_path / "other", "x/p1/1.png", "y/p2/1.png")))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("scan.dcm", b"", "does not read DICOM yet"),
+        ("IM0001", bytes(128) + b"DICM", "does not read DICOM yet"),
+        ("brain.nii.gz", b"", "does not read NIfTI yet"),
+        ("brain", bytes(344) + b"n+1\0", "does not read NIfTI yet"),
+        ("all.zip", b"PK\3\4", "unzip it first"),
+    ],
+)
+def test_files_of_other_kinds_are_called_by_their_name(tmp_path, name, content, said):
+    write(tmp_path, "a/1.png", "b/1.png")
+    (tmp_path / "a" / name).write_bytes(content)
+    assert any(note.startswith("1 ") and said in note for note in open_source(tmp_path).notes)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / name).write_bytes(content)
+    assert said in faults(tmp_path)[0]
+    if name.endswith(".zip"):
+        assert said in faults(tmp_path / "a" / name)[0]
+
+
+@pytest.mark.parametrize("source", ["folder", "predict", "its own name"])
+def test_names_that_are_not_utf8_are_refused(tmp_path, source):
+    odd = os.fsdecode(b"\xff\xe9")
+    root = tmp_path / odd if source == "its own name" else tmp_path
+    write(root, "a/1.png", "b/1.png")
+    if root == tmp_path:
+        (root / "a" / f"{odd}.png").write_bytes(png())
+    with pytest.raises(InputError, match=r"must be UTF-8: rename them. Received: .*udcff") as error:
+        read_files([root], (8, 8)) if source == "predict" else open_source(root)
+    str(error.value).encode()
 
 
 def test_listing_with_splits(tmp_path):
@@ -178,12 +240,11 @@ def test_every_fault_of_a_listing_is_reported_at_once_with_its_line(tmp_path):
     for words in (
         "A label must not be empty. Received: label='' (line 3).",
         "'missing.png' (line 4)",
-        "inside it. Received: '../outside.png' (line 5), ",
-        "1.png' (line 6), 'C:\\x.png' (line 11).",
+        "inside it. Received: '../outside.png' (line 5), 'C:\\x.png' (line 11).",
         "A label of 'test' must occur in 'train' too. Received: 'zebra' (line 7).",
         "must name its group. Received: group='' (line 8).",
         "'train', 'val' or 'test'. Received: 'holdout' (line 8).",
-        "'1.png' (lines 2, 9)",
+        "'1.png' (lines 2, 6, 9)",
         "path='' (line 10)",
         "more fields (line 12)",
     ):
@@ -194,8 +255,10 @@ def test_every_fault_of_a_listing_is_reported_at_once_with_its_line(tmp_path):
     ("text", "expected"),
     [
         ("path,lable\n1.png,a\n", ["the column 'label'", "Did you mean 'lable'?", "with path, lable."]),
-        ("file,class\n1.png,a\n", ["the column 'path'", "the column 'label'"]),
-        ("path;label\n1.png;a\n", ["separated by commas"]),
+        ("where,what\n1.png,a\n", ["the column 'path'", "the column 'label'"]),
+        ("image,file,label\n1.png,2.png,a\n", ["the column 'path'"]),
+        ("path|label\n1.png|a\n", ["separated by commas"]),
+        ("path,label\n1.png,a\n2.dcm,b\n", ["must name an image", "does not read DICOM yet", "'2.dcm' (line 3)"]),
         ("", ["with none"]),
         ("path,label,label\n", ["may stand once"]),
         ("path,label,site,site\n", ["may stand once. Received: 'site' twice"]),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tlmed.data.kinds import describe_others
 from tlmed.data.masks import find_masks
 from tlmed.data.table import Table, extensions, find_licence, is_image, make_table
 from tlmed.errors import InputError
@@ -19,7 +20,7 @@ class _Listing:
     paths: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
-    skipped: int = 0
+    others: list[Path] = field(default_factory=list)  # files that are no images by their extension
     astray: list[str] = field(default_factory=list)  # images that lie in no class folder
     faults: list[str] = field(default_factory=list)
 
@@ -50,6 +51,8 @@ def open_folder(root: Path) -> Table:
         for name, folder in folders.items():
             _read_class(found, folder, name, name, None)
     if found.faults:
+        if near := _find_level(root, folders, found):
+            found.faults[0] = found.faults[0].replace(" Received: ", f" Did you mean data={near}? Received: ", 1)
         raise InputError(found.faults)
     notes = (f"{_lie(found.astray)} in no class folder and will not be used.",) if found.astray else ()
     masks = find_masks(root, found.paths)
@@ -61,8 +64,8 @@ def open_folder(root: Path) -> Table:
         [found.names[row] for row in kept],
         _reader(root, paths),
         splits=[found.splits[row] for row in kept] if given else None,
-        skipped=found.skipped,
-        notes=(*notes, *masks.describe()),
+        skipped=len(found.others),
+        notes=(*notes, *masks.describe(), *describe_others(found.others)),
         licence=find_licence(root),
     )
 
@@ -99,7 +102,24 @@ def _note_files(found: _Listing, folder: Path, prefix: str) -> None:
             if is_image(entry.name):
                 found.astray.append(prefix + entry.name)
             else:
-                found.skipped += 1
+                found.others.append(entry)
+
+
+def _find_level(root: Path, folders: dict[str, Path], found: _Listing) -> Path | None:
+    """Return the folder of class folders, where the one that was given lies a level above or below it."""
+    if len(folders) == 1 and not found.paths:
+        [inner] = folders.values()
+        if sum(_holds_images(entry) for entry in _visible(inner)) > 1:
+            return inner
+    if found.astray and not folders:
+        above = root.resolve().parent
+        if sum(_holds_images(entry) for entry in _visible(above)) > 1:
+            return above
+    return None
+
+
+def _holds_images(folder: Path) -> bool:
+    return folder.is_dir() and any(is_image(entry.name) for entry in _visible(folder))
 
 
 def _check_class_folders(found: _Listing, root: Path, folders: dict[str, Path]) -> None:
@@ -140,7 +160,7 @@ def _read_splits(found: _Listing, root: Path, folders: dict[str, Path], given: d
 
 def _read_class(found: _Listing, folder: Path, prefix: str, name: str, split: str | None) -> None:
     """Read the images of one class folder."""
-    before, others = len(found.paths), 0
+    before, others = len(found.paths), []
     for entry in _visible(folder):
         if entry.is_dir():
             _check_nested(found, entry, f"{prefix}/{entry.name}")
@@ -149,12 +169,13 @@ def _read_class(found: _Listing, folder: Path, prefix: str, name: str, split: st
             found.names.append(name)
             found.splits.append(split)
         else:
-            others += 1
-    found.skipped += others
+            others.append(entry)
+    found.others += others
     if len(found.paths) == before:
         found.faults.append(
             f"Every class folder must hold images ({extensions()}). "
-            f"Received: '{prefix}' with no image and {count(others, 'other file')}."
+            f"Received: '{prefix}' with no image and {count(len(others), 'other file')}"
+            f"{''.join(f' ({sentence[:-1]})' for sentence in describe_others(others))}."
         )
 
 

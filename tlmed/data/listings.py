@@ -4,19 +4,26 @@ import csv
 import io
 import os
 import posixpath
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
 from tlmed.columns import BY_NAME, Grouping, find_group, name_spellings
+from tlmed.data.kinds import CURES, name_kind
 from tlmed.data.masks import find_masks
-from tlmed.data.table import Table, find_licence, is_image, make_table
+from tlmed.data.table import Table, extensions, find_licence, is_image, make_table
 from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import read_regular
 from tlmed.rundir import SPLIT_NAMES, name_split
 from tlmed.words import listed
 
 REQUIRED, OPTIONAL = ("path", "label"), ("group", "split")
+DELIMITERS = {";": "semicolons", "\t": "tabs"}
+USUAL = {  # without case, spaces, underscores, hyphens and dots
+    "path": ("path", "image", "imagepath", "imagefile", "file", "filename", "filepath", "imagename"),
+    "label": ("label", "class", "target", "diagnosis", "dx", "category"),
+}
 NAMED = 3  # faulty rows of a kind that an error names; the others it counts
 
 
@@ -34,7 +41,8 @@ def open_listing(file: Path, grouping: Grouping = BY_NAME) -> Table:
     """Read a CSV file whose paths are relative to the file's own folder.
 
     A column `split` without a single value gives no splits. Masks of other images are left out and named, although they
-    are listed: who makes a list of all files means the images. Columns of other names are traits of the images: the
+    are listed: who makes a list of all files means the images. Any other row that names no image is a fault, because a
+    whole class could be missing without it. Columns of other names are traits of the images: the
     site, the device, the patient's sex.
 
     Args:
@@ -47,8 +55,7 @@ def open_listing(file: Path, grouping: Grouping = BY_NAME) -> Table:
     Raises:
         InputError: Every fault of the file at once, with line numbers.
     """
-    rows = _read_rows(file)
-    images = [row for row in rows if is_image(row.path) or not row.path]
+    images, notes = _read_rows(file)
     others = {name: [row.others[name] for row in images] for name in (images[0].others if images else ())}
     group = find_group({name: texts for name, texts in others.items() if any(texts)}, grouping, f"data={file}")
     has_splits = any(row.split for row in images)
@@ -69,24 +76,41 @@ def open_listing(file: Path, grouping: Grouping = BY_NAME) -> Table:
         lambda row: read_regular(file.parent / paths[row]),
         groups=groups,
         splits=[_split(row) for row in images] if has_splits else None,
-        skipped=len(rows) - len(images) - len(masks.of),
-        notes=(*told, *name_spellings(groups or ()), *masks.describe()),
+        notes=(*notes, *told, *name_spellings(groups or ()), *masks.describe()),
         licence=find_licence(file.parent),
         traits={name: tuple(texts) for name, texts in others.items()},
     )
 
 
-def _read_rows(file: Path) -> list[_Row]:
-    """Read the rows; a file that is no CSV with the required columns is refused here."""
+def _read_rows(file: Path) -> tuple[list[_Row], list[str]]:
+    """Return the rows, and what was understood of an unusual form; what is no table is refused here."""
     try:
-        reader = csv.DictReader(io.StringIO(read_regular(file).decode("utf-8-sig"), newline=""))
+        text = read_regular(file).decode("utf-8-sig")
+        header = text.partition("\n")[0]
+        delimiter = next((mark for mark in DELIMITERS if mark in header and "," not in header), ",")
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
         columns = [(name or "").strip() for name in reader.fieldnames or ()]
+        meant = _find_meant(columns)
+        columns = [meant.get(name, name) for name in columns]
         _check_columns(file, columns)
         reader.fieldnames = columns
-        return [_row(reader.line_num, fields) for fields in reader]
+        rows = [_row(file.parent, reader.line_num, fields) for fields in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"A listing must be a CSV file in UTF-8. Received: data={file}: {reason}.") from error
+    notes = [f"The column {name!r} is taken for {wanted!r}." for name, wanted in meant.items()]
+    notes += [f"The columns are separated by {DELIMITERS[delimiter]}."] if delimiter in DELIMITERS else []
+    return rows, notes
+
+
+def _find_meant(columns: list[str]) -> dict[str, str]:
+    """Return which columns are meant by `path` and `label` where none is called so, and only one has a usual name."""
+    meant = {}
+    for wanted, names in USUAL.items():
+        found = [name for name in columns if re.sub(r"[\s_\-.]+", "", name).lower() in names]
+        if wanted not in columns and len(found) == 1:
+            meant[found[0]] = wanted
+    return meant
 
 
 def _check_columns(file: Path, columns: list[str]) -> None:
@@ -109,10 +133,18 @@ def _check_columns(file: Path, columns: list[str]) -> None:
         raise InputError(faults)
 
 
-def _row(line: int, fields: dict) -> _Row:
+def _row(folder: Path, line: int, fields: dict) -> _Row:
     text = {name: (value or "").strip() for name, value in fields.items() if name is not None}
     others = {name: text[name] for name in text if name and name not in {*REQUIRED, "split"}}
-    return _Row(line, text["path"], text["label"], text.get("split", ""), None in fields, others)
+    return _Row(line, _find_path(folder, text["path"]), text["label"], text.get("split", ""), None in fields, others)
+
+
+def _find_path(folder: Path, path: str) -> str:
+    """Return a path as it is relative to the folder: absolute ones inside it, and those that Windows wrote, too."""
+    if os.path.isfile(folder / (forward := path.replace("\\", "/"))):
+        path = forward
+    root = folder.resolve().as_posix() + "/"
+    return path.removeprefix(root) if path.startswith(root) else path
 
 
 def _faults(file: Path, rows: list[_Row], group: str | None, has_splits: bool) -> list[str]:
@@ -145,6 +177,12 @@ def _row_faults(folder: Path, row: _Row, train: set[str], group: str | None, has
         yield "A path must not be empty.", "path=''"
     elif _escapes(row.path):
         yield "A path must be relative to the CSV's folder and stay inside it.", f"'{row.path}'"
+    elif not is_image(row.path):
+        kind = name_kind(folder / row.path)
+        yield (
+            f"A path must name an image ({extensions()}){f'; {CURES[kind]}' if kind else ''}.",
+            f"'{row.path}'",
+        )
     elif not os.path.isfile(folder / row.path):
         yield f"A path must name a file that exists, relative to {folder}.", f"'{row.path}'"
     if not row.label:

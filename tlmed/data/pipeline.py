@@ -16,7 +16,7 @@ from tlmed.data.masks import find_masks
 from tlmed.data.reading import Pixels, check_broken, read_all
 from tlmed.data.sources import check_exists, open_source
 from tlmed.data.splits import assign_splits, describe, find_leaks, find_scheme_faults
-from tlmed.data.table import Table, extensions, is_image
+from tlmed.data.table import Table, check_names, extensions, is_image
 from tlmed.errors import InputError
 from tlmed.recipe import KFold
 from tlmed.regular_files import read_regular
@@ -282,6 +282,7 @@ def read_files(
         InputError: A path does not exist or is no image, there are no images, or some are broken.
     """
     names, masks = _find_files(paths)
+    check_names("paths", names)
     table = Table("paths", names, np.zeros(len(names), np.int64), (), None, None, _read_path(names), 0)
     _, broken, pixels = read_all(table, tuple(image_size), memory_bytes)
     check_broken(table, broken, skip_bad)

@@ -1,14 +1,14 @@
 """The table that every form of `--data` becomes: one row per image, nothing decoded yet."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from tlmed.errors import InputError
-from tlmed.words import count
+from tlmed.words import count, listed
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -88,6 +88,7 @@ def make_table(source: str, paths: Sequence[str], names: Sequence[str], read, **
     Raises:
         InputError: There are no images, or images of one class only.
     """
+    check_names(source, paths)
     classes = tuple(sorted(set(names)))
     number = {name: index for index, name in enumerate(classes)}
     columns = {"groups": None, "splits": None, "skipped": 0, **columns}
@@ -95,6 +96,29 @@ def make_table(source: str, paths: Sequence[str], names: Sequence[str], read, **
     table = Table(str(source), tuple(paths), labels, classes, read=read, **columns)
     check_classes(table)
     return table.take(sorted(range(len(paths)), key=table.paths.__getitem__))
+
+
+def check_names(source: object, paths: Iterable[str]) -> None:
+    """Refuse names of files that are not UTF-8: no file of a run could hold them.
+
+    Args:
+        source: The source as it was given.
+        paths: The path of every image.
+
+    Raises:
+        InputError: One sentence with three of them.
+    """
+    odd = [ascii(path) for path in (str(source), *paths) if not _is_utf8(path)]
+    if odd:
+        raise InputError(f"Names of files and folders must be UTF-8: rename them. Received: {listed(odd, 3)}.")
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # what Python makes of other bytes
+        return False
+    return True
 
 
 def check_classes(table: Table) -> None:

@@ -1,0 +1,49 @@
+"""What files are that are no pictures: medical formats and archives are called by their name, with what to do."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from tlmed.regular_files import open_regular
+from tlmed.words import count
+
+_ENDINGS = {
+    **dict.fromkeys((".dcm", ".dicom", ".ima"), "DICOM"),
+    **dict.fromkeys((".nii", ".nii.gz"), "NIfTI"),
+    **dict.fromkeys((".mha", ".mhd", ".nrrd"), "volume"),
+    **dict.fromkeys((".svs", ".ndpi", ".mrxs"), "slide"),
+    **dict.fromkeys((".zip", ".tar", ".tar.gz", ".tgz", ".rar", ".7z"), "archive"),
+}
+CURES = {
+    "DICOM": "tlmed does not read DICOM yet: convert it to PNG or TIFF first",
+    "NIfTI": "tlmed does not read NIfTI yet: write its slices as PNG or TIFF first",
+    "volume": "tlmed does not read volumes yet: write their slices as PNG or TIFF first",
+    "slide": "tlmed does not read slides yet: write tiles of them as PNG or TIFF first",
+    "archive": "unzip it first",
+}
+NOUNS = {"DICOM": "DICOM file", "NIfTI": "NIfTI file"} | {name: name for name in ("volume", "slide", "archive")}
+_HEAD = 352  # bytes: the header of a NIfTI file, which is longer than the preamble of DICOM
+
+
+def name_kind(file: Path) -> str | None:
+    """Return what a file is, one of `CURES`: by its ending, or, without an ending that is known, by its first bytes."""
+    name = file.name.lower()
+    for ending, kind in _ENDINGS.items():
+        if name.endswith(ending):
+            return kind
+    try:
+        with open_regular(file) as stream:
+            head = stream.read(_HEAD)
+    except OSError:
+        return None
+    if head[128:132] == b"DICM":
+        return "DICOM"
+    if head[344:348] in (b"n+1\0", b"ni1\0"):
+        return "NIfTI"
+    return "archive" if head[:4] == b"PK\x03\x04" else None
+
+
+def describe_others(files: Iterable[Path]) -> tuple[str, ...]:
+    """Return a sentence for each kind of file that is no picture and has a name; nothing for the rest."""
+    kinds = Counter(kind for kind in map(name_kind, files) if kind)
+    return tuple(f"{count(number, NOUNS[kind])}: {CURES[kind]}." for kind, number in kinds.items())
