@@ -15,7 +15,7 @@ from tlmed.quiet import import_tensorflow
 import_tensorflow()
 
 import tlmed  # noqa: E402
-from tlmed.recipe import find_recipe, load_recipe, override, shipped_recipes  # noqa: E402
+from tlmed.recipe import override, read_recipe, shipped_recipes  # noqa: E402
 
 PHANTOMS = ("data.source=tfds:tlmed_phantoms/images=90,size=64,seed=1", "data.image_size=64,64", "data.batch_size=16")
 # OpenVINO need not be installed where they are reproduced. Where many layers train, LeNet5 does: with MobileNetV2 other
@@ -42,9 +42,10 @@ SETTINGS = {
 
 def write(name: str, folder: Path) -> Path:
     """Train a shipped recipe, made small, and copy its lock into a folder."""
-    recipe = override(load_recipe(name), [*SMALL, *SETTINGS[name]])
+    file = read_recipe(name)
+    recipe = override(file.recipe, [*SMALL, *SETTINGS[name]])
     with tempfile.TemporaryDirectory() as out:
-        tlmed.train(recipe, Path(out) / name, recipe_file=find_recipe(name))
+        tlmed.train(recipe, Path(out) / name, recipe_file=file)
         return shutil.copyfile(Path(out) / name / "lock.json", folder / f"{name}.json")
 
 

@@ -398,3 +398,18 @@ def test_a_network_of_ones_own_has_no_baseline_of_random_weights(tmp_path):
     done = tlmed.train(recipe, tmp_path / "run", folder, backbone=own, voice=voice)
     assert list(done.metrics["baselines"]) == ["majority_class", "colour_histograms"]
     assert "There is no baseline of random weights" in "\n".join(warnings)
+
+
+def test_many_classes_are_warned_of_and_named_in_short(tmp_path):
+    classes, random = 200, np.random.default_rng(0)
+    labels = np.arange(300) % (classes - 50)  # 50 have no image
+    scores = random.dirichlet(np.full(classes, 0.05), len(labels)).astype(np.float32)
+    names = tuple(f"c{number:04}" for number in range(classes))
+    paths, guesses = tuple(f"{number}.png" for number in range(len(labels))), scores.argmax(axis=1)
+    write_predictions(tmp_path / "all.csv", Predictions(paths, ("test",) * 300, labels, scores, guesses, names))
+    warned = []
+    _, result = inference.evaluate(None, file=tmp_path / "all.csv", voice=Voice(warn=warned.append))
+    assert warned == result["evaluated"]["warnings"]
+    assert warned[0].startswith("There are 200 classes, with 1.5 images each on average")
+    assert "'c0150', 'c0151', 'c0152', 'c0153', 'c0154' and 45 more" in result["metrics"]["auc"]["note"]
+    assert max(map(len, describe_metrics(result))) < 400

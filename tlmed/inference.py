@@ -23,6 +23,7 @@ from tlmed.data import ImageSet, KnownPixels, load, read_files
 from tlmed.data.depths import describe_depths, describe_levels
 from tlmed.data.recorded import describe_changes, recall
 from tlmed.data.splits import find_leaked
+from tlmed.data.table import describe_classes
 from tlmed.errors import CHANGED, InputError, RunFailed, TlmedError
 from tlmed.evaluation.decisions import Decision, read_decision
 from tlmed.evaluation.explanations import Explainer, make_explainer, name_in, open_folder, save_explanations
@@ -113,16 +114,17 @@ def evaluate(
     """
     if run is None:
         predictions = read_predictions(file, grouping or Grouping())
-        for note in predictions.notes:
-            voice.warn(note)
         split = _choose_split(file, predictions)
+        notes = [*predictions.notes, *describe_classes(len(predictions.classes), predictions.splits.count(split))]
+        for note in notes:
+            voice.warn(note)
         if others := Counter(name for name in predictions.splits if name != split):
             named = join_names(f"{number:,} of {name!r}" for name, number in sorted(others.items()))
             scored = count(len(predictions.splits) - others.total(), "row")
             voice.say(f"Of {file}, {scored} of {split!r} are scored; not scored: {named}.")
         with voice.busy(f"Scoring {count(len(predictions.splits), 'row')}"):
             result = score(predictions, split, positive, 0, prevalence=prevalence)
-        return predictions, {**result, "evaluated": {"predictions": str(file), "warnings": [*predictions.notes]}}
+        return predictions, {**result, "evaluated": {"predictions": str(file), "warnings": notes}}
     recipe, old, decision = from_json(run.json("recipe.json")), run.json("metrics.json"), read_decision(run)
     prevalence = recipe.prevalence if prevalence is None else prevalence
     if prevalence is not None and len(old["classes"]) != 2:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tlmed.data.table import Table
+from tlmed.data.table import Table, describe_classes
 from tlmed.errors import InputError
 from tlmed.recipe import KFold, find_faults
 from tlmed.rundir import SPLITS
@@ -435,7 +435,7 @@ def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: bool
     Returns:
         Sentences to print.
     """
-    sentences = []
+    sentences = [*describe_classes(len(table.classes), len(table))]
     if made and table.splits is not None:
         sentences.append(f"The data gives no val: {count(int((splits == 'val').sum()), 'image')} of train became val.")
     copies = sum(len(rows) - 1 for rows in _repeated(sha256))

@@ -10,6 +10,7 @@ import numpy as np
 from tlmed.errors import InputError
 from tlmed.words import count, listed
 
+MANY_CLASSES = 100  # from here on a user is warned
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")
 
 
@@ -141,6 +142,24 @@ def check_classes(table: Table) -> None:
             f"Received: data={table.source}, where only the class '{table.classes[0]}' "
             f"({count(len(table), 'image')}) was found."
         )
+
+
+def describe_classes(classes: int, images: int) -> tuple[str, ...]:
+    """Return what a user should know where there are many classes.
+
+    Args:
+        classes: How many there are.
+        images: How many images share them.
+
+    >>> describe_classes(99, 500), describe_classes(200, 1000)[0].partition(":")[0]
+    ((), 'There are 200 classes, with 5 images each on average')
+    """
+    if classes < MANY_CLASSES:
+        return ()
+    return (
+        f"There are {classes:,} classes, with {images / classes:.3g} images each on average: a class by itself is "
+        "measured on few images, and every table has a row or a column for each.",
+    )
 
 
 def find_licence(folder: Path) -> str | None:

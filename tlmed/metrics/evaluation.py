@@ -17,11 +17,13 @@ from tlmed.metrics.proportions import harmonic_mean, proportion, wilson
 from tlmed.metrics.rates import CALIBRATED, CLASS_METRICS, METRICS, Case, make_case, rate
 from tlmed.metrics.resampling import bound, draw_weights, has_clusters, number_groups
 from tlmed.metrics.spreads import bound_correlation, bound_logit, bound_mean, find_strata, measure_spread
+from tlmed.words import listed
 
 FEW_UNITS = 10  # images or groups: what rests on fewer is marked
 # Images or groups of a side below which influences tell too little of a metric that is no mean over images: average
 # precision is then too high itself, and kappa of three classes covered 80 %.
 LEAST_UNITS = 5
+MOST_NAMED = 5  # classes in a sentence; the others are counted
 MANY_CLASSES = 30  # from here on what few images of each class tell adds up
 _AGREEMENT = ("mcc", "kappa", "quadratic_kappa")
 # Of all images together. A class takes part in them by its share, and what the largest class is alone tells little.
@@ -371,7 +373,8 @@ def _explain(tables, case: Case, classes, owners):
                 continue
             notes = [entry.get("note", ""), _note_few(case, classes, owners, scope, name)]
             if own is None and absent and name not in _OF_ALL:
-                notes.insert(0, f"Mean over the classes present; there is no image of {', '.join(map(repr, absent))}.")
+                missing = listed(map(repr, absent), MOST_NAMED)
+                notes.insert(0, f"Mean over the classes present; there is no image of {missing}.")
             if said := " ".join(filter(None, notes)):
                 entry["note"] = said
 
@@ -398,7 +401,7 @@ def _find_reason(case: Case, classes, own, name, present) -> str:
     if len(guessed) == 1 and name != "ppv":
         return f"Every image was predicted as class {classes[guessed[0]]!r}."
     never = [classes[c] for c in (present if own is None else [own]) if c not in guessed]
-    return f"No image was predicted as class {', '.join(map(repr, never))}."
+    return f"No image was predicted as class {listed(map(repr, never), MOST_NAMED)}."
 
 
 def _confuse(labels, predictions, k):
