@@ -105,13 +105,14 @@ def describe_results(run: RunDir) -> dict:
         return {
             "weights": digest_model(run / "model.keras"),
             "classifier": digest_classifier(run / "classifier.skops") if hybrid else None,
-            "predictions": {"sha256": sha256(run / "predictions.csv"), "rows": _list_predictions(run)},
-            "metrics": _describe_metrics(run.json("metrics.json")),
+            "predictions": {"sha256": sha256(run / "predictions.csv"), "rows": list_predictions(run)},
+            "metrics": describe_metrics(run.json("metrics.json")),
             "history": read_history(run),
         }
 
 
-def _list_predictions(run) -> list[str]:
+def list_predictions(run: RunDir) -> list[str]:
+    """Return for each image the predicted label and its score, as lines of CSV."""
     found = read_predictions(run / "predictions.csv")
     scores = found.scores[np.arange(len(found.paths)), found.predictions].tolist()
     labels, guesses = ([found.classes[number] for number in numbers] for numbers in (found.labels, found.predictions))
@@ -119,7 +120,7 @@ def _list_predictions(run) -> list[str]:
     return _split_lines(format_csv(PREDICTIONS, rows))
 
 
-def _describe_metrics(metrics: dict) -> dict:
+def describe_metrics(metrics: dict) -> dict:
     """Return the overall metrics, and a hash of all that `metrics.json` says except times."""
     kept = {name: value for name, value in metrics.get("kept", {}).items() if name not in TIMES}
     timeless = {**metrics, **({"kept": kept} if kept else {})}
