@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tlmed.columns import Grouping, find_group, is_group, is_identifier, name_spellings
-from tlmed.data import load, open_source
+from tlmed.data import load, open_source, read_files
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions import read_predictions
 from tlmed.inference import evaluate
@@ -142,3 +142,51 @@ def test_intervals_of_a_file_of_predictions_are_by_the_patient(tmp_path, column)
         _, result = evaluate(None, file=file, grouping=grouping)
         widths.append(result["metrics"]["auc"]["high"] - result["metrics"]["auc"]["low"])
     assert widths[0] > 1.3 * widths[1]
+
+
+@pytest.mark.parametrize("missing", ["", "NA", "n/a", "unknown", "-"])
+def test_a_value_that_says_nothing_is_no_patient(patients, missing):
+    text = rows("path,label,patient", lambda number: missing if number % 4 == 0 else PEOPLE[number // 2])
+    with pytest.raises(InputError, match="every row must name its group"):
+        open_source(listing(patients, text))
+
+
+def test_splits_under_another_name_are_no_trait(patients):
+    text = rows("path,label,set", lambda number: ["train", "Test"][number % 3 == 0])
+    with pytest.raises(InputError, match=r"must be called 'split'. Received: 'set'"):
+        open_source(listing(patients, text))
+
+
+def test_grades_are_in_the_order_of_numbers(patients, tmp_path):
+    text = "path,label\n" + "".join(f"{number}.png,{number % 12}\n" for number in range(54))
+    table = open_source(listing(patients, text))
+    assert table.classes == tuple(map(str, range(12)))
+    header = ",".join(f"score_{name}" for name in sorted(map(str, range(12))))
+    scores = ",".join("1" if name == "10" else "0" for name in sorted(map(str, range(12))))
+    (tmp_path / "p.csv").write_text(f"path,label,{header}\na,9,{scores}\n")
+    read = read_predictions(tmp_path / "p.csv")
+    assert read.classes == table.classes
+    assert (read.labels.tolist(), read.predictions.tolist()) == ([9], [10])
+
+
+def test_classes_that_differ_in_case_are_named(tmp_path):
+    write(tmp_path, *(f"{name}/{n}.png" for name in ("Normal", "normal", "ill") for n in range(6)))
+    assert any("Names of classes differ only in case" in sentence for sentence in load(tmp_path, (4, 4)).warnings)
+
+
+def test_groups_of_scored_rows_that_other_splits_have_are_counted(tmp_path):
+    lines = ["a,train,a,0.9,0.1,p1", "b,test,b,0.1,0.9,p1", "c,test,a,0.8,0.2,p2", "d,test,b,0.3,0.7,p3"]
+    (tmp_path / "p.csv").write_text("path,split,label,score_a,score_b,patient\n" + "\n".join(lines))
+    _, result = evaluate(None, file=tmp_path / "p.csv")
+    assert any(note.startswith("1 row of 'test' belong to groups") for note in result["evaluated"]["warnings"])
+
+
+def test_what_predict_passes_over_in_a_folder_is_told(tmp_path):
+    write(tmp_path, "a.png")
+    for name in ("b.webp", "c.dcm", "NOEXT"):
+        (tmp_path / name).write_bytes(b"x")
+    names, _, left_out = read_files([tmp_path], (4, 4))
+    assert len(names) == 1
+    [(named, why)] = left_out
+    assert named == f"3 files of {tmp_path} (NOEXT, b.webp, c.dcm)"
+    assert why.startswith("not images by their extension; 1 DICOM file: tlmed does not read DICOM yet")

@@ -1,8 +1,9 @@
 """What the columns of a table mean: which one names the group of each image, and which one looks as if it did."""
 
 import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tlmed.errors import InputError, did_you_mean
@@ -144,19 +145,38 @@ def _describe(names, columns) -> str:
     return listed(parts, NAMED)
 
 
-def name_spellings(groups: Sequence[str]) -> tuple[str, ...]:
-    """Return a sentence where names of groups differ in nothing but case or spaces; nothing where none do.
+def name_spellings(names: Iterable[str], what: str = "groups") -> tuple[str, ...]:
+    """Return a sentence where names differ in nothing but case, spaces or their form in Unicode; else nothing.
 
     >>> name_spellings(["P 1", "p1", "P2"])
     ("Names of groups differ only in case or spaces, and count as different groups: 'P 1' and 'p1'.",)
     """
     spelled = defaultdict(set)
-    for name in groups:
-        spelled["".join(name.split()).casefold()].add(name)
+    for name in names:
+        spelled[unicodedata.normalize("NFKC", "".join(name.split())).casefold()].add(name)
     twice = [join_names(map(repr, sorted(names))) for names in spelled.values() if len(names) > 1]
     if not twice:
         return ()
-    return (f"Names of groups differ only in case or spaces, and count as different groups: {listed(twice, NAMED)}.",)
+    return (f"Names of {what} differ only in case or spaces, and count as different {what}: {listed(twice, NAMED)}.",)
+
+
+def is_missing(value: str) -> bool:
+    """Tell whether a value says that nothing is known: that is no name of a patient.
+
+    >>> is_missing("N/A"), is_missing("unknown"), is_missing("Nana")
+    (True, True, False)
+    """
+    return value.casefold() in ("", "na", "n/a", "nan", "none", "null", "unknown", "missing", "-", "?")
+
+
+def order_classes(names: Iterable[str]) -> list[str]:
+    """Return class names in order: numbers by their size, others as text.
+
+    >>> order_classes(["10", "9", "2"]), order_classes(["b", "a", "10"])
+    (['2', '9', '10'], ['10', 'a', 'b'])
+    """
+    names = sorted(set(names))
+    return sorted(names, key=int) if all(map(str.isdecimal, names)) else names
 
 
 def _squeeze(name: str) -> str:

@@ -116,6 +116,7 @@ def evaluate(
         predictions = read_predictions(file, grouping or Grouping())
         split = _choose_split(file, predictions)
         notes = [*predictions.notes, *describe_classes(len(predictions.classes), predictions.splits.count(split))]
+        notes += _find_shared_groups(predictions, split)
         for note in notes:
             voice.warn(note)
         if others := Counter(name for name in predictions.splits if name != split):
@@ -143,9 +144,8 @@ def evaluate(
             grouping = grouping or _group_like(recipe, source)
             images = load(source, recipe.data.image_size, None, recipe.seed, skip_bad, known=known, grouping=grouping)
             _check_classes(images.table.classes, old["classes"])
-            rows, seen = np.arange(len(images.splits)), [*images.table.notes, *_find_known_images(run, images)]
-    of_rows = images.table.take(rows)
-    seen = [*seen, *describe_depths(of_rows.paths, of_rows.labels, of_rows.classes, images.pixels.levels[rows])]
+            conflicts = [sentence for sentence in images.leaks if "under the labels" in sentence]
+            rows, seen = np.arange(len(images.splits)), [*images.warnings, *conflicts, *_find_known_images(run, images)]
     for warning in seen:
         voice.warn(warning)
     scorer = load_scorer(run)
@@ -156,6 +156,23 @@ def evaluate(
         leaked = _find_leaked(run, images, own=source is None or moved)
         result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence, leaked)
     return predictions, {**result, "evaluated": {"run": str(run.path), "data": images.table.source, "warnings": seen}}
+
+
+def _find_shared_groups(predictions: Predictions, split: str) -> list[str]:
+    """Return a sentence where groups of the rows that are scored have rows in other splits of the file, too."""
+    if predictions.groups is None:
+        return []
+    pairs = [
+        (group, part == split) for group, part in zip(predictions.groups, predictions.splits, strict=True) if group
+    ]
+    shared = {group for group, scored in pairs if scored} & {group for group, scored in pairs if not scored}
+    rows = sum(scored and group in shared for group, scored in pairs)
+    if not rows:
+        return []
+    return [
+        f"{count(rows, 'row')} of {split!r} belong to groups that have rows in other splits of the file, too "
+        f"({listed(sorted(shared), 3)}): if the network learnt from those, it knows them."
+    ]
 
 
 def _group_like(recipe, source: str) -> Grouping:
@@ -184,7 +201,10 @@ def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, 
             f"Received: {run.path} with data={source}: {'; '.join(found.changes.name()) or 'no test image'}."
         )
     tested = sum(row["split"] == "test" for row in recorded)
-    return found.images, np.flatnonzero(found.same & (splits != "train")), describe_changes(found, tested)
+    rows = np.flatnonzero(found.same & (splits != "train"))
+    table = found.images.table.take(rows)
+    deep = describe_depths(table.paths, table.labels, table.classes, found.images.pixels.levels[rows])
+    return found.images, rows, [*describe_changes(found, tested), *deep]
 
 
 def _not_written(run, name, what) -> InputError:

@@ -9,14 +9,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
-from tlmed.columns import BY_NAME, Grouping, find_group, name_spellings
+from tlmed.columns import BY_NAME, Grouping, find_group, is_missing, name_spellings
 from tlmed.data.kinds import CURES, name_kind
 from tlmed.data.masks import find_masks
 from tlmed.data.table import Table, extensions, find_licence, is_image, make_table
 from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import read_regular
 from tlmed.rundir import SPLIT_NAMES, name_split
-from tlmed.words import listed
+from tlmed.words import join_names, listed
 
 REQUIRED, OPTIONAL = ("path", "label"), ("group", "split")
 DELIMITERS = {";": "semicolons", "\t": "tabs"}
@@ -59,7 +59,7 @@ def open_listing(file: Path, grouping: Grouping = BY_NAME) -> Table:
     others = {name: [row.others[name] for row in images] for name in (images[0].others if images else ())}
     group = find_group({name: texts for name, texts in others.items() if any(texts)}, grouping, f"data={file}")
     has_splits = any(row.split for row in images)
-    faults = _faults(file, images, group, has_splits)
+    faults = [*_faults(file, images, group, has_splits), *_split_faults(file, others, has_splits)]
     if faults:
         raise InputError(faults)
     masks = find_masks(file.parent, [posixpath.normpath(row.path) for row in images])
@@ -166,6 +166,16 @@ def _faults(file: Path, rows: list[_Row], group: str | None, has_splits: bool) -
     return [f"{rule} Received: {listed(received, NAMED)}." for rule, received in sorted(bad.items())]
 
 
+def _split_faults(file: Path, others: dict[str, list[str]], has_splits: bool) -> list[str]:
+    """Refuse a column of another name whose values are splits, where there is none of that name."""
+    return [
+        f"The column that gives the splits must be called 'split'. Received: {name!r} in data={file}, with "
+        f"{join_names(sorted(set(texts)))}; rename it, or remove it if tlmed shall divide the images."
+        for name, texts in others.items()
+        if not has_splits and {name_split(text) for text in texts} in ({"train", "test"}, {"train", "val", "test"})
+    ]
+
+
 def _row_faults(folder: Path, row: _Row, train: set[str], group: str | None, has_splits: bool):
     """Yield rule and received value for every fault of one row."""
     if row.too_long:
@@ -187,8 +197,11 @@ def _row_faults(folder: Path, row: _Row, train: set[str], group: str | None, has
         yield f"A path must name a file that exists, relative to {folder}.", f"'{row.path}'"
     if not row.label:
         yield "A label must not be empty.", "label=''"
-    if group and not row.others[group]:
-        yield f"Where the column {group!r} names the groups, every row must name its group.", f"{group}=''"
+    if group and is_missing(row.others[group]):
+        yield (
+            f"Where the column {group!r} names the groups, every row must name its group.",
+            f"{group}={row.others[group]!r}",
+        )
     if not has_splits:
         return
     if not row.split:

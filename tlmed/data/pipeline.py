@@ -11,6 +11,7 @@ import tensorflow as tf
 from tlmed.columns import BY_NAME, Grouping
 from tlmed.data.depths import describe_depths
 from tlmed.data.folders import visible_files
+from tlmed.data.kinds import describe_others
 from tlmed.data.known import KnownPixels
 from tlmed.data.masks import find_masks
 from tlmed.data.reading import Pixels, check_broken, read_all
@@ -296,10 +297,14 @@ def _read_path(names: Sequence[str]):
 
 
 def _find_files(paths: Sequence[str | Path]) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
-    """Return the image files that paths name, each once, and masks in their folders; naming none is a fault."""
+    """Return the image files that paths name, each once, and what of their folders is left out, with the reason.
+
+    Raises:
+        InputError: A path names none.
+    """
     found: dict[str, None] = {}
     masks: dict[str, str] = {}
-    faults = []
+    passed_over, faults = [], []
     for path in map(Path, paths):
         try:
             check_exists(path, "path", "an image file or a folder")
@@ -308,6 +313,10 @@ def _find_files(paths: Sequence[str | Path]) -> tuple[tuple[str, ...], list[tupl
             continue
         files = [file for file in visible_files(path) if is_image(file.name)] if path.is_dir() else [path]
         names = [file.as_posix() for file in files]
+        if path.is_dir() and (rest := [file for file in visible_files(path) if not is_image(file.name)]):
+            kinds = "".join(f"; {sentence.rstrip('.')}" for sentence in describe_others(rest))
+            named = f"{count(len(rest), 'file')} of {path} ({listed((file.name for file in rest), 3)})"
+            passed_over.append((named, f"not images by their extension{kinds}"))
         masks |= {name: f"it is a mask of {base}" for name, base in find_masks(Path(), names).of.items()}
         found |= dict.fromkeys(name for name in names if name not in masks)
         if not files:
@@ -316,7 +325,7 @@ def _find_files(paths: Sequence[str | Path]) -> tuple[tuple[str, ...], list[tupl
             faults.append(f"An image's name must end in one of {extensions()}. Received: path={path}.")
     if faults:
         raise InputError(faults)
-    return tuple(found), [(name, why) for name, why in masks.items() if name not in found]
+    return tuple(found), [*passed_over, *((name, why) for name, why in masks.items() if name not in found)]
 
 
 def _describe_files(table: Table, broken: Sequence[tuple[str, str]]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tlmed.columns import name_spellings
 from tlmed.data.table import Table, describe_classes
 from tlmed.errors import InputError
 from tlmed.recipe import KFold, find_faults
@@ -435,15 +436,18 @@ def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: bool
     Returns:
         Sentences to print.
     """
-    sentences = [*describe_classes(len(table.classes), len(table))]
+    sentences = [*describe_classes(len(table.classes), len(table)), *name_spellings(table.classes, "classes")]
     if made and table.splits is not None:
         sentences.append(f"The data gives no val: {count(int((splits == 'val').sum()), 'image')} of train became val.")
     copies = sum(len(rows) - 1 for rows in _repeated(sha256))
-    if copies and made:
-        apart = any(len(set(splits[rows].tolist())) > 1 for rows in _repeated(sha256))  # as given splits may put them
+    if copies:
+        apart = not made or any(
+            len(set(splits[rows].tolist())) > 1 for rows in _repeated(sha256)
+        )  # as given splits may put them
         sentences.append(
             f"{count(copies, 'image')} of the data {'repeats' if copies == 1 else 'repeat'} another one byte for byte"
-            f"{'.' if apart else '; copies share a split.'}"
+            f"{'.' if apart else '; copies share a split.'} Each counts as an image by itself: many of them make "
+            "intervals too narrow."
         )
     for split in _in_order(splits):
         present = set(table.labels[splits == split].tolist())

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from tlmed.columns import order_classes
 from tlmed.errors import InputError
 from tlmed.words import count, listed
 
@@ -22,7 +23,7 @@ class Table:
         source: The source as it was given.
         paths: Posix paths relative to the data's root; `split/index` for TFDS and `.npz`.
         labels: int64, an index into `classes` for every image.
-        classes: The class names, sorted.
+        classes: The class names, in order: numbers by their size, others as text.
         groups: The group (patient) of every image, or None where the source names none.
         splits: The given split of every image ("train", "val" or "test"), or None.
         read: Row number to the encoded file content, or to the decoded array for `.npz`.
@@ -90,7 +91,7 @@ def make_table(source: str, paths: Sequence[str], names: Sequence[str], read, **
         InputError: There are no images, or images of one class only.
     """
     check_names(source, paths)
-    classes = tuple(sorted(set(names)))
+    classes = tuple(order_classes(names))
     number = {name: index for index, name in enumerate(classes)}
     columns = {"groups": None, "splits": None, "skipped": 0, **columns}
     labels = np.array([number[name] for name in names], np.int64)

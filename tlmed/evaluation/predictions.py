@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tlmed import rundir
-from tlmed.columns import BY_NAME, Grouping, find_group, name_spellings
+from tlmed.columns import BY_NAME, Grouping, find_group, name_spellings, order_classes
 from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import read_regular
 from tlmed.rundir import SPLIT_NAMES, SPLITS, name_split
@@ -167,6 +167,10 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME) -> Predicti
     columns = dict(zip(rows.names, zip(*rows.texts, strict=True), strict=True))
     tables = {kind: rows.read_table(kind, header, classes) for kind in rows.tables}
     _raise(path, _find_faults(rows.lines, columns, classes, tables))
+    ordered = order_classes(classes)
+    if set(map(str.isdecimal, classes)) == {True}:  # grades, whose distances the quadratic kappa weighs
+        places = [classes.index(name) for name in ordered]
+        classes, tables = tuple(ordered), {kind: table[:, places] for kind, table in tables.items()}
     numbers = {name: number for number, name in enumerate(classes)}
     guesses = columns.get("prediction")
     others = {name: tuple(map(str.strip, texts)) for name, texts in columns.items() if not _is_ours(name)}
