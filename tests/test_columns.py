@@ -28,6 +28,8 @@ def test_usual_names_are_groups(name):
     [
         ("who", PEOPLE * 2, True),
         ("pid", [str(number) for number in range(27)] * 2, True),
+        ("who", [str(number) for number in range(27)] * 2, True),
+        ("volume_mm3", [str(number) for number in range(27)] * 2, False),
         ("study_id", [str(number) for number in range(10)] * 3, True),
         ("hospital number", [f"{number:05}" for number in range(27)] * 2, True),
         ("surname", [chr(97 + number) * 5 for number in range(20)] * 3, True),

@@ -20,6 +20,11 @@ GROUPS = (
 IDENTIFIERS = re.compile(
     r"(id|uid|ids|nr|no|number|code|name|key|patient|subject|study|series|exam|accession|session)$"
 )
+# Whole numbers under such a name are measured or counted; under any other they may be a patient's.
+_QUANTITY = re.compile(
+    r"(age|years?|months?|days?|date|time|weight|height|width|depth|length|size|area|volume|thickness|dose|score|grade|"
+    r"stage|level|count|bmi|slices?|frames?|rows?|columns?|x|y|z|mm\d?|cm\d?|kg|ml|kvp?|mas)$"
+)
 _CODE = re.compile(r"(?=.*[^\W\d_])(?=.*\d)|0\d|\d{5,}$")  # letters with digits, a leading zero, a long number
 _MEASURE = re.compile(
     r"[-+]?\d*[.,]\d+([eE][-+]?\d+)?$|\d{1,3}[YMWDymwd]$|\d{4}-\d{2}-\d{2}|\d+(x\d+)+$|\d{1,2}[./]\d{1,2}[./]\d{2,4}$"
@@ -117,8 +122,8 @@ def is_identifier(name: str, values: Sequence[str]) -> bool:
 
     >>> is_identifier("pid", ["17", "17", "18", "19"] * 10), is_identifier("age", ["17", "17", "18", "19"] * 10)
     (False, False)
-    >>> people = [f"P{number:03}" for number in range(30)] * 2
-    >>> is_identifier("who", people), is_identifier("who", [person[1:].lstrip("0") for person in people])
+    >>> numbers = [str(number) for number in range(30)] * 2
+    >>> is_identifier("who", numbers), is_identifier("age_years", numbers)
     (True, False)
     """
     filled = [value for value in values if value]
@@ -133,6 +138,8 @@ def is_identifier(name: str, values: Sequence[str]) -> bool:
         return named and repeats < 5  # fewer than a subgroup has
     if named or all(map(_CODE.match, kinds)):
         return True
+    if all(map(str.isdecimal, kinds)):
+        return not any(map(_QUANTITY.match, re.split(r"[\s_\-.]+", name.strip().casefold())))
     wordy = not any(any(map(str.isdigit, kind)) for kind in kinds)
     return wordy and LEAST_REPEATS < repeats <= MOST_REPEATS
 
