@@ -1,7 +1,7 @@
 """What a person sees: lines that fit the terminal, bars and what is waited for; plain lines where there is none."""
 
 import contextlib
-import io
+import itertools
 import os
 import sys
 import textwrap
@@ -32,35 +32,56 @@ class Table:
     right: Sequence[int] = ()
 
     def lines(self, width: int | None = None) -> list[str]:
-        """Return the table as lines; cells are broken into several where a width asks for it.
+        """Return the table as lines; where a width asks for it, cells are broken between words, or a row is a list.
 
         >>> Table(("block", "layers"), [("block1", "2")], right=(1,)).lines()
         ['block   layers', 'block1       2']
+        >>> Table(("block", "layers"), [("block1", "2")], right=(1,)).lines(width=12)
+        ['block1', '  layers  2']
         """
         rows = [tuple(map(one_line, row)) for row in ([self.head] if self.head else []) + list(self.rows)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        if width is not None and sum(widths) + 2 * (len(widths) - 1) > width:
-            return self._fold(rows, width)
+        gaps = 2 * (len(widths) - 1)
+        if width is not None and sum(widths) + gaps > width:
+            least = [self._narrowest(number, column) for number, column in enumerate(zip(*rows, strict=True))]
+            if self.head and sum(least) + gaps > width:
+                return self._stack(rows, width)
+            return self._fold(rows, widths, width, least)
         justify = [str.rjust if column in self.right else str.ljust for column in range(len(widths))]
         cells = (zip(row, widths, justify, strict=True) for row in rows)
         return ["  ".join(move(cell, wide) for cell, wide, move in row).rstrip() for row in cells]
 
-    def _fold(self, rows, width) -> list[str]:
-        from rich.console import Console
-        from rich.table import Table as Grid
-        from rich.text import Text
+    def _narrowest(self, number, column) -> int:
+        """Return the width of a column in which no word is broken, and no number."""
+        parts = column if number in self.right else [word for cell in column for word in cell.split()]
+        return max(map(len, parts), default=0)
 
-        grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-        # Numbers stay whole, unless they would leave no room for words.
-        whole = sum(max(len(row[column]) for row in rows) + 2 for column in self.right) <= 2 * width / 3
-        for column in range(len(rows[0])):
-            right = column in self.right
-            grid.add_column(justify="right" if right else "left", overflow="fold", no_wrap=right and whole)
+    def _stack(self, rows, width) -> list[str]:
+        """Return each row as a list: its first cell, and below it the others with their titles."""
+        titles, *rest = rows
+        wide = max(map(len, titles[1:]), default=0)
+        lines = []
+        for first, *others in rest:
+            lines += textwrap.wrap(first, width)
+            for title, cell in zip(titles[1:], others, strict=True):
+                begin = f"  {title.ljust(wide)}  "
+                lines += textwrap.wrap(cell, width, initial_indent=begin, subsequent_indent=" " * len(begin))
+        return lines
+
+    def _fold(self, rows, widest, width, least) -> list[str]:
+        """Return rows whose cells take several lines; the room that is left goes to the columns that lack most."""
+        widths = [min(narrow, width) for narrow in least]
+        for _ in range(width - sum(widths) - 2 * (len(widths) - 1)):
+            lacks = [wide - now for wide, now in zip(widest, widths, strict=True)]
+            widths[lacks.index(max(lacks))] += 1
+        justify = [str.rjust if column in self.right else str.ljust for column in range(len(widths))]
+        lines = []
         for row in rows:
-            grid.add_row(*map(Text, row))
-        paper = Console(file=io.StringIO(), width=width, force_terminal=False, color_system=None)
-        paper.print(grid)
-        return [line.rstrip() for line in paper.file.getvalue().splitlines()]
+            cells = [textwrap.wrap(cell, wide) for cell, wide in zip(row, widths, strict=True)]
+            for parts in itertools.zip_longest(*cells, fillvalue=""):
+                moved = (move(part, wide) for part, wide, move in zip(parts, widths, justify, strict=True))
+                lines.append("  ".join(moved).rstrip())
+        return lines
 
 
 @dataclass

@@ -87,6 +87,8 @@ def describe_phases(plan: dict) -> list[Table]:
         for phase in plan["phases"]
     ]
     head = ("phase", "thaw", "trains", "trainable", "frozen", "ratio", "BatchNorm", "epochs", "rate", "start")
+    if {phase["start"] for phase in plan["phases"]} == {"previous"}:  # as ever: no column of its own
+        head, rows = head[:-1], [row[:-1] for row in rows]
     return [Table(head, rows, right=(1, 3, 4, 5, 7))]
 
 
