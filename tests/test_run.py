@@ -11,7 +11,8 @@ from PIL import Image
 
 import tlmed
 from tests.conftest import SMALL, WITH_BATCH_NORM, draw, write_images
-from tlmed import phases, run, seeds
+from tlmed import inference, phases, run, seeds
+from tlmed.backbones.ancestry import find_known
 from tlmed.data import epoch_order, load
 from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.plan import memory_needed
@@ -311,3 +312,43 @@ def test_a_recipe_made_in_memory_is_kept_as_code(images, tmp_path):
     kept = load_recipe(done.path / "recipe.py")
     assert kept.seed == 3
     assert json.loads((done.path / "recipe.json").read_text())["seed"] == 3
+
+
+def test_test_images_that_the_weights_know_are_leaks(images, tmp_path):
+    warnings, rows, told = [], {}, {}
+    voice = run.Voice(say=lambda text: None, warn=warnings.append)
+
+    def train(name, weights, seed, **options):
+        words = ["phases.epochs=1", f"weights={weights}", f"seed={seed}"]
+        return tlmed.train(small(*words), tmp_path / name, images, **options)
+
+    def learnt(name):
+        return {row["sha256"] for row in rows[name] if row["split"] != "test"}
+
+    stages = {"first": "none", "second": tmp_path / "first", "third": tmp_path / "second"}
+    for seed, (name, weights) in enumerate(stages.items()):
+        if name == "second":
+            with pytest.raises(CheckFailed, match="first, where the weights come from, was trained or validated"):
+                train("strict", weights, seed, strict=True)
+        out = RunDir(train(name, weights, seed, voice=voice).path)
+        rows[name], told[name] = out.splits(), out.json("environment.json")["warnings"]
+        tested = [row for row in rows[name] if row["split"] == "test"]
+        known = set().union(*(learnt(other) for other in rows if other != name))
+        leaked = sum(row["sha256"] in known for row in tested)
+        if name == "first":
+            assert "without_leaks" not in out.json("metrics.json")
+            continue
+        found = out.json("metrics.json")["without_leaks"]
+        assert (found["leaked"], found["n"]) == (leaked, len(tested) - leaked)
+        assert leaked > 0
+        assert sum("where the weights come from, was" in sentence for sentence in told[name]) == len(rows) - 1
+        assert any(sentence.startswith(f"{leaked} of {len(tested)} test images") for sentence in told[name])
+        assert set(told[name]) <= set(warnings)
+        again = inference.evaluate(out)[1]["without_leaks"]
+        assert (again["leaked"], again["n"]) == (found["leaked"], found["n"])
+    pair = ("none", f"run:{tmp_path / 'third'}")
+    assert set(find_known(pair)[0]) == {str(tmp_path / name) for name in stages}
+    (tmp_path / "first").rename(tmp_path / "moved")
+    known, (sentence,) = find_known(pair)
+    assert set(known) == {str(tmp_path / name) for name in ("second", "third")}
+    assert f"Weights come from {tmp_path / 'first'}; which images they know cannot be told" in sentence

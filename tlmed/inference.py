@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tlmed import metrics
 from tlmed.backbones import name_all
+from tlmed.backbones.ancestry import find_known, name_weights
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.backbones.own import register_layers
 from tlmed.backbones.packages import sha256
@@ -137,6 +138,7 @@ def evaluate(
     if cached and (writers := find_writers(cache_folder())):
         voice.warn(writers)
     place = source or recipe.data.source
+    elsewhere, unsure = find_known(name_weights(run))
     with voice.busy(f"Reading images of {place}"):
         if source is None or moved:
             images, rows, seen = _recall(run, recipe, place, old["classes"], known)
@@ -145,7 +147,9 @@ def evaluate(
             images = load(source, recipe.data.image_size, None, recipe.seed, skip_bad, known=known, grouping=grouping)
             _check_classes(images.table.classes, old["classes"])
             conflicts = [sentence for sentence in images.leaks if "under the labels" in sentence]
-            rows, seen = np.arange(len(images.splits)), [*images.warnings, *conflicts, *_find_known_images(run, images)]
+            seen = [*images.warnings, *conflicts, *_find_known_images(run, images, elsewhere)]
+            rows = np.arange(len(images.splits))
+    seen = [*seen, *unsure]
     for warning in seen:
         voice.warn(warning)
     scorer = load_scorer(run)
@@ -153,7 +157,7 @@ def evaluate(
         found = _look_up(run, recipe, scorer, images, rows, voice) if cached else None
         scores = scorer(images.batches(rows, recipe.data.batch_size)) if found is None else scorer.finish(found)
         predictions = make_predictions(images, rows, scores, old["positive"], decision)
-        leaked = _find_leaked(run, images, own=source is None or moved)
+        leaked = _find_leaked(run, images, elsewhere, own=source is None or moved)
         result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence, leaked)
     return predictions, {**result, "evaluated": {"run": str(run.path), "data": images.table.source, "warnings": seen}}
 
@@ -234,27 +238,37 @@ def _check_classes(found: Sequence[str], wanted: Sequence[str]) -> None:
     )
 
 
-def _find_leaked(run: RunDir, images: ImageSet, own: bool) -> list[str]:
-    """Return the paths of images that the run's training or validation knows, of its own or of another source."""
+def _find_leaked(run: RunDir, images: ImageSet, elsewhere: Mapping[str, frozenset[str]], own: bool) -> list[str]:
+    """Return the paths of images that training or validation knows, the run's or that of runs before (`elsewhere`).
+
+    The images are the run's own, or those of another source.
+    """
     recorded = run.splits()
     if own:
         digests, groups, splits = ([row[name] for row in recorded] for name in ("sha256", "group", "split"))
-        leaked = find_leaked(digests, groups, np.array(splits))
+        leaked = find_leaked(digests, groups, np.array(splits), elsewhere)
         return [row["path"] for row, known in zip(recorded, leaked, strict=True) if known]
-    known = {row["sha256"] for row in recorded if row["split"] != "test"}
+    known = {row["sha256"] for row in recorded if row["split"] != "test"}.union(*elsewhere.values())
     return [path for path, digest in zip(images.table.paths, images.sha256, strict=True) if digest in known]
 
 
-def _find_known_images(run: RunDir, images: ImageSet) -> list[str]:
-    """Name images that the run was trained on, or that chose its epoch and its threshold, by their SHA-256."""
+def _find_known_images(run: RunDir, images: ImageSet, elsewhere: Mapping[str, frozenset[str]]) -> list[str]:
+    """Name images that the run was trained on, or that chose its epoch and its threshold, by their SHA-256.
+
+    Those that a run knows which gave the weights (`elsewhere`) are named too.
+    """
     recorded, found = run.splits(), []
-    for split, words in {"train": "trained on", "val": "validated on"}.items():
-        known = {row["sha256"] for row in recorded if row["split"] == split}
+    used = {
+        words: {row["sha256"] for row in recorded if row["split"] == split}
+        for split, words in {"train": "the run was trained on", "val": "the run was validated on"}.items()
+    }
+    used |= {f"{folder}, where the weights come from, knows": known for folder, known in elsewhere.items()}
+    for words, known in used.items():
         paths = [path for path, digest in zip(images.table.paths, images.sha256, strict=True) if digest in known]
         if paths:
             amount = f"{count(len(paths), 'image')} of {len(images.splits)}"
             found.append(
-                f"{amount} {'is' if len(paths) == 1 else 'are'} among those that the run was {words}, and will look "
+                f"{amount} {'is' if len(paths) == 1 else 'are'} among those that {words}, and will look "
                 f"better than new ones: {listed(paths, 3)}."
             )
     return found

@@ -225,7 +225,7 @@ def _installed(package: Package, path: Path) -> Origin:
 
 
 def _resolve_path(application, weights, branch):
-    path = Path(weights.removeprefix("file:").removeprefix("run:")).expanduser().absolute()
+    path = _find_path(weights)
     if path.is_dir() and not weights.startswith("file:"):
         return resolve_run(application.name, path, branch)
     if path.is_file() and path.suffix == SUFFIX and not weights.startswith("run:"):
@@ -235,6 +235,22 @@ def _resolve_path(application, weights, branch):
         f"finished run directory.{did_you_mean(weights, NAMES)} "
         f"Received: weights={weights!r}{_why_no_path(path)}."
     )
+
+
+def _find_path(weights) -> Path:
+    return Path(weights.removeprefix("file:").removeprefix("run:")).expanduser().absolute()
+
+
+def run_folder(weights: str) -> Path | None:
+    """Return the directory of the run that weights come from; None where they come from no run.
+
+    Args:
+        weights: As for `resolve`, or "own". What begins with `run:` need not exist any more.
+    """
+    if weights in (*NAMES, "own") or weights.startswith("file:"):
+        return None
+    path = _find_path(weights)
+    return path if path.is_dir() or weights.startswith("run:") else None
 
 
 def _why_no_path(path):

@@ -171,8 +171,8 @@ def _note_weights(result) -> str:
     if not result.weights.startswith("run:"):
         return ""
     return (
-        f"{result.name} started from the weights of another run; whether that one was trained on these test images "
-        "is not checked."
+        f"{result.name} started from the weights of another run; test images that this one knows are counted only "
+        "where its directory was there when they were scored."
     )
 
 

@@ -1,7 +1,7 @@
 """From a source to batches: read every image once, split, feed uint8 pixels to training and evaluation."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,6 +79,7 @@ class ImageSet:
         split_made: Whether tlmed decided the splits, or split `val` off a given `train`.
         pixels: Where the pixels come from.
         views: Versions of each training image that `pixels` holds behind its rows; epochs take turns with them.
+        elsewhere: The runs that gave the weights, each with the digests of what it was trained or validated on.
     """
 
     table: Table
@@ -91,6 +92,7 @@ class ImageSet:
     split_made: bool
     pixels: Pixels = field(repr=False)
     views: int = 0
+    elsewhere: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
 
     def indices(self, split: str) -> np.ndarray:
         """Return the row numbers of a split, int64, ascending."""
@@ -242,6 +244,17 @@ def divide(images: ImageSet, split: Sequence[float] | KFold, seed: int) -> Image
         InputError: They cannot be divided so.
     """
     return _put(images, *assign_splits(images.table, images.sha256, split, seed))
+
+
+def recognise(images: ImageSet, elsewhere: Mapping[str, frozenset[str]]) -> ImageSet:
+    """Return the same images, with the leaks from runs that gave the weights.
+
+    Args:
+        images: The images, in their splits.
+        elsewhere: The digests of what each of these runs was trained or validated on.
+    """
+    leaks = find_leaks(images.table, images.sha256, images.splits, elsewhere)
+    return dataclasses.replace(images, elsewhere=elsewhere, leaks=leaks)
 
 
 def _put(images, splits, made) -> ImageSet:

@@ -1,7 +1,7 @@
 """Leak-free splits: groups and identical files stay whole, classes are stratified, the seed alone decides."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -345,19 +345,33 @@ def list_rows(table: Table, splits: np.ndarray, sha256: Sequence[str]) -> list[t
     return list(zip(table.paths, names, groups, map(str, splits), sha256, strict=True))
 
 
-def find_leaks(table: Table, sha256: Sequence[str], splits: np.ndarray) -> tuple[str, ...]:
+def find_leaks(
+    table: Table, sha256: Sequence[str], splits: np.ndarray, elsewhere: Mapping[str, Collection[str]] | None = None
+) -> tuple[str, ...]:
     """Name what would flatter or confuse: content or groups in several splits, content under several labels.
+
+    Test images that the weights know, from runs before, are named too.
 
     Args:
         table: Usable images only.
         sha256: The digest of every image's content.
         splits: The split of every image.
+        elsewhere: The runs that gave the weights, each with the digests of what it was trained or validated on.
 
     Returns:
         A sentence for every set of identical images and every group concerned, and before them one that says how many
         test images that is.
     """
-    leaks = _count_leaked(find_leaked(sha256, table.groups, splits), splits)
+    elsewhere = elsewhere or {}
+    leaks = _count_leaked(find_leaked(sha256, table.groups, splits, elsewhere), splits, elsewhere)
+    for run, known in elsewhere.items():
+        rows = [row for row in np.flatnonzero(splits == "test") if sha256[row] in known]
+        if rows:
+            is_many = count(len(rows), "test image") + (" is" if len(rows) == 1 else " are")
+            names = listed((f"'{table.paths[row]}'" for row in rows), 3)
+            leaks.append(
+                f"{is_many} among those on which {run}, where the weights come from, was trained or validated: {names}."
+            )
     for rows in _repeated(sha256):
         names = listed(f"'{table.paths[row]}'" for row in rows)
         labels = sorted({table.classes[table.labels[row]] for row in rows})
@@ -369,13 +383,21 @@ def find_leaks(table: Table, sha256: Sequence[str], splits: np.ndarray) -> tuple
     return (*leaks, *_group_leaks(table, splits))
 
 
-def find_leaked(sha256: Sequence[str], groups: Sequence[str] | None, splits: np.ndarray) -> np.ndarray:
+def find_leaked(
+    sha256: Sequence[str],
+    groups: Sequence[str] | None,
+    splits: np.ndarray,
+    elsewhere: Mapping[str, Collection[str]] | None = None,
+) -> np.ndarray:
     """Tell which test images are no news to a network: the same image, or its group, is in train or val too.
+
+    What the runs that gave the weights were trained or validated on is no news either.
 
     Args:
         sha256: The digest of every image's content.
         groups: The group of every image, "" for none; None where there are no groups.
         splits: The split of every image.
+        elsewhere: As for `find_leaks`.
 
     Returns:
         bool [n].
@@ -387,16 +409,19 @@ def find_leaked(sha256: Sequence[str], groups: Sequence[str] | None, splits: np.
     for keys in (sha256, groups or ()):
         known = {key for key, tested in zip(keys, test, strict=False) if key and not tested}
         leaked |= test & np.array([key in known for key in keys] or False)
+    for known in (elsewhere or {}).values():
+        leaked |= test & np.array([key in known for key in sha256] or False)
     return leaked
 
 
-def _count_leaked(leaked, splits) -> list[str]:
+def _count_leaked(leaked, splits, elsewhere) -> list[str]:
     if not leaked.any():
         return []
     amount, tested = int(leaked.sum()), int((splits == "test").sum())
     which = f"{amount:,} of {count(tested, 'test image')} ({amount / tested:.0%}) {'is' if amount == 1 else 'are'}"
+    weights = ", or known to a run from which the weights come" if elsewhere else ""
     return [
-        f"{which} in train or val too, or of a group that is there: their scores may be too good, and all are "
+        f"{which} in train or val too, or of a group that is there{weights}: their scores may be too good, and all are "
         "also given without them."
     ]
 

@@ -206,8 +206,9 @@ def _show_without_leaks(metrics) -> list[str]:
     if not found:
         return []
     said = (
-        f"**{found['leaked']:,} of {metrics['n']:,} test images are in training or validation too, or of a group that "
-        f"is there**: the scores above may be too good. Without them {found['n']:,} images are left."
+        f"**{found['leaked']:,} of {metrics['n']:,} test images are in training or validation too (of this run, or of "
+        f"one that gave it its weights), or of a group that is there**: the scores above may be too good. "
+        f"Without them {found['n']:,} images are left."
     )
     rows = [(name_metric(name), *_show(entry)) for name, entry in found["metrics"].items()]
     return [said, *([table(("Metric", "Value", "95 % interval"), rows)] if rows else [])]

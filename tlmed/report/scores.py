@@ -48,8 +48,9 @@ def say_leaks(metrics: Mapping) -> str:
     verb = "is" if found["leaked"] == 1 else "are"
     return (
         f'<p class="notice"><b>{found["leaked"]:,} of {count(metrics["n"], "test image")} '
-        f"({found['leaked'] / metrics['n']:.0%}) {verb} known to the network</b>: in training or validation too, or of "
-        f"a {explain('group', 'group')} that is there. The scores may be too good. {left}</p>"
+        f"({found['leaked'] / metrics['n']:.0%}) {verb} known to the network</b>: in training or validation too (of "
+        f"this run, or of one that gave it its weights), or of a {explain('group', 'group')} that is there. "
+        f"The scores may be too good. {left}</p>"
     )
 
 

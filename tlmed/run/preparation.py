@@ -11,9 +11,11 @@ import keras
 
 from tlmed import backbones, metrics
 from tlmed.backbones import Backbone
+from tlmed.backbones.ancestry import find_known
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.cache import cache_folder, cache_limit, find_writers
 from tlmed.data import ImageSet, KnownPixels, divide, load, open_source
+from tlmed.data.pipeline import recognise
 from tlmed.data.splits import find_scheme_faults
 from tlmed.environment import check_address_space, memory_limit
 from tlmed.errors import CheckFailed, InputError
@@ -92,6 +94,7 @@ def prepare(
         if recipe.cache != "off" and (writers := find_writers(cache_folder())):
             voice.warn(writers)
         images = divide(read, recipe.data.split, recipe.seed) if read is not None else _read(recipe, skip_bad)
+        images = _recognise(recipe, images)
         faults += _find_label_faults(recipe, images)
         faults += _find_step_faults(recipe, images)
     if faults:
@@ -109,6 +112,12 @@ def _read(recipe, skip_bad) -> ImageSet:
         raise InputError(faults)
     known = KnownPixels(cache_folder(), settings.image_size) if recipe.cache != "off" else None
     return load(table, settings.image_size, settings.split, recipe.seed, skip_bad, known=known)
+
+
+def _recognise(recipe, images) -> ImageSet:
+    """Find the test images that the weights know where they come from a run, and say where that cannot be told."""
+    known, unsure = find_known(recipe.weights)
+    return dataclasses.replace(recognise(images, known), warnings=(*images.warnings, *unsure))
 
 
 def _import(recipe) -> None:
@@ -145,7 +154,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         faults += _find_network_faults(recipe, network)
         weights = backbones.locate(recipe.backbone, recipe.weights, size)
     with _collected(faults):
-        images = _read(recipe, skip_bad)
+        images = _recognise(recipe, _read(recipe, skip_bad))
         faults += _find_label_faults(recipe, images)
         faults += _find_step_faults(recipe, images)
     if faults:

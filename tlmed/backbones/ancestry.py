@@ -1,0 +1,44 @@
+"""Which images weights know that come from a run, or from the run that gave that one its weights."""
+
+from collections.abc import Iterable
+
+from tlmed.backbones.weights import run_folder
+from tlmed.errors import InputError
+from tlmed.rundir import RunDir
+
+
+def find_known(weights: str | Iterable[str]) -> tuple[dict[str, frozenset[str]], list[str]]:
+    """Return what the runs that weights come from were trained or validated on, from run to run.
+
+    Args:
+        weights: As in a recipe, or by full names; one or several.
+
+    Returns:
+        The directory of each run with the SHA-256 of its training and validation images; and a sentence for each run
+        of which that cannot be told, because it is gone or lacks a file.
+    """
+    known, unsure, seen = {}, [], set()
+    waiting = [run_folder(words) for words in ([weights] if isinstance(weights, str) else weights)]
+    while waiting:
+        folder = waiting.pop()
+        if folder is None or folder in seen:
+            continue
+        seen.add(folder)
+        run = RunDir(folder)
+        try:
+            known[str(folder)] = frozenset(row["sha256"] for row in run.splits() if row["split"] != "test")
+            waiting += map(run_folder, name_weights(run))
+        except InputError as error:
+            unsure.append(f"Weights come from {folder}; which images they know cannot be told: {error}")
+    return known, unsure
+
+
+def name_weights(run: RunDir) -> list[str]:
+    """Return the full names of the weights that a run started from, as its `environment.json` has them.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    found = run.json("environment.json").get("weights")
+    sources = found if isinstance(found, list) else [found]
+    return [str(source["name"]) for source in sources if isinstance(source, dict) and "name" in source]
