@@ -743,10 +743,30 @@ def test_leaked_images_are_told_beside_the_scores(two):
     page = make_comparison_page(compare(two))
     assert f"9 test images of 90 are known to {two[0].name}, {two[1].name}" in Reader(page).text
     assert Reader(page).text.count("without leaks 0.777") == 2
+    sentence = f"{two[1].name} knows 9 test images of 90 from training or validation"
+    told = " ".join(to_lines(describe_comparison(compare(two))))
+    assert sentence in told
+    assert told.count("Without them: AUC 0.777.") == 2
+    assert told.index(sentence) < told.index("has the highest")
+    for row in rundir.read_csv(write_comparison(two[0].parent / "out", compare(two))[1]):
+        assert (row["leaked"], row["auc_without_leaks"], row["accuracy_without_leaks"]) == ("9", "0.777", "")
     for wrong in ({"leaked": 9}, {**found, "metrics": {"auc": 3}}, {**found, "leaked": "9"}):
         edit(two[0] / "metrics.json", lambda content, wrong=wrong: content.update(without_leaks=wrong))
         with pytest.raises(InputError, match=r"metrics\.json"):
             compare(two)
+
+
+def test_leaked_images_of_folds_are_added_up(tmp_path):
+    runs = [write_folds(tmp_path / "a", 0.1), write_folds(tmp_path / "b", 0.3, seed=1)]
+    for fold in ("01", "03"):
+        found = {"leaked": 9, "n": 81, "metrics": {}}
+        edit(runs[0] / "folds" / fold / "metrics.json", lambda text, found=found: text.update(without_leaks=found))
+    told = " ".join(to_lines(describe_comparison(compare(runs))))
+    assert "a knows 18 test images of 270 from training or validation" in told
+    assert "b knows" not in told
+    assert "18 test images of 270 are known to a" in Reader(make_comparison_page(compare(runs))).text
+    rows = rundir.read_csv(write_comparison(tmp_path / "out", compare(runs))[1])
+    assert [row["leaked"] for row in rows] == ["18", ""]
 
 
 def test_words_of_the_page_are_explained_on_it(made):

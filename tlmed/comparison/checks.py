@@ -171,7 +171,7 @@ def _note_weights(result) -> str:
     if not result.weights.startswith("run:"):
         return ""
     return (
-        f"{result.name} started from the weights of another run; test images that this one knows are counted only "
+        f"{result.name} started from the weights of another run; test images that the other knows are counted only "
         "where its directory was there when they were scored."
     )
 

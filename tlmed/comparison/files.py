@@ -74,8 +74,11 @@ _COLUMNS = (
 )
 
 
+_LEFT = ("auc", "accuracy", "sensitivity", "specificity")  # what is measured without leaks
 _ABOUT = ("number", "run", "path", "backbone", "weights", "approach", "seed", "threshold", "folds")
-_RUN_COLUMNS = [*_ABOUT, *(f"{name}{part}" for name in QUESTIONS for part in _PARTS), *COSTS]
+_WITHOUT = "_without_leaks"  # ends the columns of what is left without test images that the run knows
+_LEAKS = ("leaked", *(f"{name}{part}{_WITHOUT}" for name in _LEFT for part in _PARTS))
+_RUN_COLUMNS = [*_ABOUT, *(f"{name}{part}" for name in QUESTIONS for part in _PARTS), *_LEAKS, *COSTS]
 _PAIR_COLUMNS = ["first", "second", *_COLUMNS]
 
 
@@ -86,6 +89,9 @@ def _list_runs(comparison) -> tuple[list[str], list[list]]:
         row = [number, result.name, result.path, *traits, result.metrics.get("threshold"), len(result.folds) or None]
         entries = [result.metrics["metrics"].get(name, {}) for name in QUESTIONS]
         row += [entry.get(key) for entry in entries for key in _PARTS.values()]
+        found = result.without_leaks or {"leaked": None, "metrics": {}}
+        left = [found["metrics"].get(name, {}) for name in _LEFT]
+        row += [found["leaked"], *(entry.get(key) for entry in left for key in _PARTS.values())]
         rows.append([*row, *(result.costs[name] for name in COSTS)])
     return _RUN_COLUMNS, rows
 

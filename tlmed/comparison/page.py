@@ -104,7 +104,7 @@ def _show_score(entry) -> str:
 
 def _show_without(result, name) -> str:
     """Return a score without the images that leaked, for a cell; nothing where none did."""
-    entry = result.metrics.get("without_leaks", {}).get("metrics", {}).get(name)
+    entry = (result.without_leaks or {}).get("metrics", {}).get(name)
     return "" if entry is None else f"<br><small>without {explain('leak', 'leaks')} {number(entry['value'])}</small>"
 
 
@@ -112,13 +112,13 @@ def _say_leaks(comparison) -> str:
     """Return which runs know how many of the test images, as notices of HTML."""
     alike = {}
     for result in comparison.results:
-        if found := result.metrics.get("without_leaks"):
-            alike.setdefault(found["leaked"], []).append(result)
+        if found := result.without_leaks:
+            alike.setdefault((found["leaked"], found["leaked"] + found["n"]), []).append(result)
     return "".join(
-        f'<p class="notice"><b>{count(leaked, "test image")} of {results[0].metrics["n"]:,} '
+        f'<p class="notice"><b>{count(leaked, "test image")} of {tested:,} '
         f"{'is' if leaked == 1 else 'are'} known to {text(listed((result.name for result in results), 3))}</b>: in "
         "training or validation too, or of a group that is there. Scores and differences may be too good.</p>"
-        for leaked, results in alike.items()
+        for (leaked, tested), results in alike.items()
     )
 
 

@@ -75,6 +75,20 @@ class Result:
         return found
 
     @property
+    def without_leaks(self) -> Mapping | None:
+        """Return how many test images the run knows, how many are left, and scores of these; None where it knows none.
+
+        Of a cross-validation they are numbers of all folds together, without scores.
+        """
+        if not self.folds:
+            return self.metrics.get("without_leaks")
+        if not any(fold.without_leaks for fold in self.folds):
+            return None
+        tested = sum(len(fold.of("test")) for fold in self.folds)
+        leaked = sum(fold.without_leaks["leaked"] for fold in self.folds if fold.without_leaks)
+        return {"leaked": leaked, "n": tested - leaked, "metrics": {}}
+
+    @property
     def backbone(self) -> str:
         """Return the backbone's name, or those of several."""
         return join(self.recipe.get("backbone")) or "unknown"

@@ -1,7 +1,7 @@
 """A comparison as lines and tables for a terminal."""
 
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
-from tlmed.comparison.words import NAMES, conclude, name_images, say_cost, say_difference, say_p, say_score
+from tlmed.comparison.words import NAMES, conclude, name_images, say_cost, say_difference, say_leaks, say_p, say_score
 from tlmed.screen import Table
 
 _QUESTIONS = ("auc", "accuracy")  # the others are in the files
@@ -22,6 +22,7 @@ def describe_comparison(comparison: Comparison) -> list[str | Table]:
         _list_pairs(comparison),
         _explain(comparison),
         "",
+        *say_leaks(comparison),
         *conclude(comparison),
         *(f"Note: {note}" for note in comparison.notes),
     ]

@@ -87,6 +87,30 @@ def name_images(comparison: Comparison) -> str:
     return f"the same {count(comparison.images, 'test image')}{groups}"
 
 
+def say_leaks(comparison: Comparison) -> list[str]:
+    """Return a sentence for each run whose training or validation knows test images, with its scores without them."""
+    sentences = []
+    for result in comparison.results:
+        if found := result.without_leaks:
+            known = f"{count(found['leaked'], 'test image')} of {found['leaked'] + found['n']:,}"
+            left = [
+                f"{NAMES[name]} {number(found['metrics'][name]['value'])}"
+                for name in ("auc", "accuracy")
+                if name in found["metrics"]
+            ]
+            sentences.append(
+                f"{result.name} knows {known} from training or validation, or others of "
+                f"their group: its scores and differences may be too good. {_say_left(found, left)}"
+            )
+    return sentences
+
+
+def _say_left(found, scores) -> str:
+    if scores:
+        return f"Without them: {join_names(scores)}."
+    return "Scores without them are in its folds." if found["n"] else "No image is left without them."
+
+
 def conclude(comparison: Comparison) -> list[str]:
     """Return in sentences what can be said of the runs' AUC (of accuracy where that is undefined), and what cannot.
 
