@@ -70,6 +70,46 @@ def test_starting_over_removes_only_a_runs_own_files(tmp_path):
         assert os.listdir(run.progress) == ["lock"]
 
 
+def test_starting_over_leaves_what_others_put_into_a_runs_folders(tmp_path):
+    run = RunDir(tmp_path)
+    ours = (
+        "examples/right-1.png",
+        "examples/named.png",
+        "tensorboard/head/train/events.out.tfevents.1",
+        "progress/start",
+    )
+    mine = ("examples/scan-1.png", "tensorboard/head/notes.txt", "progress/plan.txt")
+    for name in (*ours, *mine, "progress/checkpoints/1.checkpoint"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    write_json(run / "examples.json", {"examples": [{"file": "examples/named.png"}]})
+    run.mark("Started.")
+    with run.open(fresh=True):
+        left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+        assert left == {*mine, "progress/lock"}
+        run.finish()
+    assert (tmp_path / mine[2]).exists()
+
+
+def test_a_fold_starts_over_beside_other_files_and_one_that_cannot_keeps_all(tmp_path):
+    run, first, second = RunDir(tmp_path), *(RunDir(tmp_path / "folds" / name) for name in ("01", "02"))
+    for one in (run, first, second):
+        with one.open():
+            write_json(one / "recipe.json", {})
+            write_json(one / "metrics.json", {})
+    (first / "notes.txt").write_text("mine")
+    (second / "model.keras").mkdir()
+    with pytest.raises(InputError, match="files where a run has files"), run.open(fresh=True):
+        pass
+    assert all((one / "metrics.json").exists() for one in (run, first, second))
+    (second / "model.keras").rmdir()
+    with run.open(fresh=True):
+        run.mark("Started.")
+        with first.open(fresh=True):
+            assert sorted(os.listdir(first.path)) == ["notes.txt", "progress"]
+        assert not second.path.exists()
+
+
 def test_what_a_killed_process_left_half_written_is_swept(tmp_path):
     run = RunDir(tmp_path / "run")
     with run.open():

@@ -48,6 +48,8 @@ EXAMPLES = "examples"  # the folder of the pictures that `examples.json` names
 FOLDS = "folds"  # the folder of a cross-validation's runs; their table is `folds.csv`
 _FOLDERS = (FOLDS, EXAMPLES, "tensorboard", "progress")
 _OWN = {*FILES, f"{FOLDS}.csv", "UNFINISHED", *_FOLDERS}
+_PROGRESS = ("start", "status.json", "*.phase", "*.weights")  # beside the lock and the checkpoints
+_PICTURE = re.compile(r"(right|wrong|uncertain)-\d+\.png")
 _LOOK_SECONDS = 1.0  # for which a starting run waits while others look whether one is running
 _LARGEST_MARKED = 2**28  # bytes; no page or table that tlmed marks comes near
 _LONGEST_HEADER = 2**22  # characters
@@ -348,7 +350,7 @@ class RunDir:
             raise InputError(
                 f"`--out` must be a directory that can be made. Received: {self.path}: {error}."
             ) from error
-        if not self.exists and {path.name for path in self.path.iterdir()} - {self.progress.name, FOLDS}:
+        if not self.exists and self._name_obstacles():
             raise InputError(f"`--out` must be a new or empty directory, or a run's. Received: {self.path}.")
         self._check_kinds()
         self.progress.mkdir(exist_ok=True)
@@ -360,6 +362,12 @@ class RunDir:
             if fresh:
                 self._clear()
             yield
+
+    def _name_obstacles(self) -> set[str]:
+        """Return what keeps a run from beginning here; beside the run of a fold other files may lie."""
+        names = {path.name for path in self.path.iterdir()} - {self.progress.name, FOLDS}
+        is_fold = self.path.name.isdecimal() and self.path.parent.name == FOLDS
+        return names & _OWN if is_fold and RunDir(self.path.parent.parent).exists else names
 
     def _check_kinds(self) -> None:
         """Refuse links, folders where files go, and files where folders go: writing would end elsewhere or fail."""
@@ -428,26 +436,55 @@ class RunDir:
         The note goes first: a run that is killed in between is complete, and the next call removes what is left.
         """
         self.marker.unlink(missing_ok=True)
-        shutil.rmtree(self.progress, ignore_errors=True)
+        self._clear_progress()
+        with contextlib.suppress(OSError):  # what is not ours stays
+            self.guard.unlink()
+            self.progress.rmdir()
 
     def _clear(self) -> None:
         """Remove what a run wrote here, and nothing else."""
-        self.mark("Starting over.")  # what is left if this is interrupted is still a run's
-        for name in (*FILES, f"{FOLDS}.csv"):
-            (self / name).unlink(missing_ok=True)
-        for name in ("tensorboard", EXAMPLES):
-            shutil.rmtree(self / name, ignore_errors=True)
-        for fold in self.folds:
-            with fold.open(fresh=True):
-                shutil.rmtree(fold.progress)
-            with contextlib.suppress(OSError):  # what is not ours stays
-                fold.path.rmdir()
-        for path in self.progress.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif path != self.guard:
-                path.unlink()
-        self.marker.unlink(missing_ok=True)
+        with contextlib.ExitStack() as stack:
+            folds = self.folds
+            for fold in folds:  # all before anything is removed: one of them may be refused
+                stack.enter_context(fold.open())
+            self.mark("Starting over.")  # what is left if this is interrupted is still a run's
+            for file in self._list_pictures():
+                file.unlink(missing_ok=True)
+            for file in (self / "tensorboard").rglob("events.out.tfevents.*"):
+                file.unlink()
+            for name in (*FILES, f"{FOLDS}.csv"):
+                (self / name).unlink(missing_ok=True)
+            for name in ("tensorboard", EXAMPLES):
+                _remove_empty(self / name)
+            for fold in folds:
+                fold._clear()
+                fold.finish()
+                with contextlib.suppress(OSError):  # what is not ours stays
+                    fold.path.rmdir()
+            self._clear_progress()
+            self.marker.unlink(missing_ok=True)
+
+    def _clear_progress(self) -> None:
+        """Remove what a run continues from, but not the lock."""
+        checkpoints = self.progress / "checkpoints"
+        for folder, patterns in ((self.progress, _PROGRESS), (checkpoints, ("*.checkpoint",))):
+            if _find_kind(folder) != "folder":
+                continue  # what a link leads to is not ours
+            for path in (path for pattern in patterns for path in folder.glob(pattern)):
+                if _find_kind(path) == "file":
+                    path.unlink()
+        with contextlib.suppress(OSError):
+            checkpoints.rmdir()
+
+    def _list_pictures(self) -> set[Path]:
+        """Return the pictures that `examples.json` names, and those of such names that it does not name yet."""
+        folder = self / EXAMPLES
+        try:
+            names = {Path(entry["file"]).name for entry in self.json("examples.json")["examples"]}
+        except (InputError, KeyError, TypeError):  # missing or damaged: the names alone tell
+            names = set()
+        found = folder.iterdir() if folder.is_dir() else ()
+        return {path for path in found if path.is_file() and (path.name in names or _PICTURE.fullmatch(path.name))}
 
     def append_history(self, row: Mapping[str, object]) -> None:
         """Add one epoch to `history.csv`, which begins with its header."""
@@ -492,6 +529,13 @@ def _find_kind(path: Path) -> str | None:
         return None
     kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
     return kinds.get(stat.S_IFMT(mode), "device or pipe")
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder and those in it, except where something lies."""
+    for path, _, _ in os.walk(folder, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
 
 
 def find_run(path: str | Path, complete: bool = True) -> RunDir:
