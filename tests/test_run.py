@@ -2,6 +2,7 @@ import dataclasses
 import errno
 import hashlib
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -19,7 +20,8 @@ from tlmed.plan import memory_needed
 from tlmed.recipe import find_recipe, load_recipe, override
 from tlmed.run import preparation, schedule
 from tlmed.run.records import holds_same_recipe, write_recipe
-from tlmed.rundir import FILES, HISTORY, RunDir, read_csv
+from tlmed.rundir import FILES, HISTORY, RunDir, read_csv, write_json
+from tlmed.voice import Voice
 
 HYBRID_ONLY = {"classifier.skops", "search.csv"}
 
@@ -312,6 +314,19 @@ def test_a_recipe_made_in_memory_is_kept_as_code(images, tmp_path):
     kept = load_recipe(done.path / "recipe.py")
     assert kept.seed == 3
     assert json.loads((done.path / "recipe.json").read_text())["seed"] == 3
+
+
+def test_a_complete_run_is_refused_with_strict_for_the_leaks_that_it_recorded(finished, images, tmp_path):
+    out = RunDir(tmp_path / "run")
+    shutil.copytree(finished.path, out.path)
+    recipe = override(load_recipe("fine_tuning"), [*SMALL, *WITH_BATCH_NORM])
+    said = []
+    tlmed.train(recipe, out.path, images, strict=True, voice=Voice(say=said.append))
+    assert "is complete already, and its images were not read again" in said[0]
+    leak = "The same image is in train and test: a.png, b.png."
+    write_json(out / "environment.json", {**out.json("environment.json"), "leaks": [leak]})
+    with pytest.raises(CheckFailed, match=leak):
+        tlmed.train(recipe, out.path, images, strict=True)
 
 
 def test_test_images_that_the_weights_know_are_leaks(images, tmp_path):

@@ -70,7 +70,7 @@ def _make(run) -> dict:
         "sha256": environment.pop("code_sha256"),
     }
     origin = environment.pop("recipe")
-    for name in ("warnings", "seed", "changed"):
+    for name in ("warnings", "leaks", "seed", "changed"):
         environment.pop(name, None)
     plan = run.json("plan.json")["phases"]
     return {

@@ -20,5 +20,6 @@ def show_cost(timing: Mapping) -> str:
 
 def show_environment(environment: Mapping) -> str:
     """Return versions, devices, threads, seed and weights as HTML."""
-    rows = [(text(key), text(value)) for key, value in flatten(environment) if not key.startswith(("warnings", "data"))]
+    elsewhere = ("warnings", "leaks", "data")
+    rows = [(text(key), text(value)) for key, value in flatten(environment) if not key.startswith(elsewhere)]
     return fold("Versions, devices, threads, seed, weights", table(("", ""), rows, texts=(1,)))

@@ -33,6 +33,7 @@ def cross_validate(
     train_fold: Callable[..., object],
     recipe_file: RecipeFile | None,
     fresh: bool,
+    strict: bool,
     voice: Voice,
 ) -> None:
     """Train a run for each fold, in `OUT/folds/01`, `02` and so on, and write down their mean.
@@ -47,6 +48,7 @@ def cross_validate(
             called with its images when its inputs are prepared and before anything is written.
         recipe_file: As for `train`.
         fresh: Start over.
+        strict: Refuse a complete run that recorded leaks; `train_fold` refuses those of a new one.
         voice: Where to tell what happens.
 
     Raises:
@@ -58,7 +60,7 @@ def cross_validate(
     run, split = RunDir(out), recipe.data.split
     if not fresh and run.exists and holds_same_recipe(run, recipe) and run.complete:
         run.finish()  # an earlier command may have been killed in its last step
-        voice.say(say_complete(run, recipe))
+        voice.say(say_complete(run, recipe, strict))
         return
     with contextlib.ExitStack() as stack:
         # Once, and when the first fold to be trained is prepared: --fresh clears what was here before.

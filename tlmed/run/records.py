@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tlmed.data import ImageSet
 from tlmed.data.recorded import compare_rows, to_rows
 from tlmed.environment import describe_code, describe_environment, peak_memory_mb
-from tlmed.errors import InputError, RunFailed
+from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.recipe import (
     UNDECIDING,
     Recipe,
@@ -110,9 +110,20 @@ def flat_fields(recipe: Recipe) -> dict[str, str]:
     return {name: repr(value) for name, value in flatten(to_json(recipe)).items() if name not in UNDECIDING}
 
 
-def say_complete(run: RunDir, recipe: Recipe) -> str:
-    """Return what to say of a run that there is nothing left to do for."""
-    said, title = f"{run.path} is complete already; --fresh trains it again.", run.json("recipe.json").get("name")
+def say_complete(run: RunDir, recipe: Recipe, strict: bool) -> str:
+    """Return what to say of a run that there is nothing left to do for.
+
+    Raises:
+        CheckFailed: If `strict` is set and the run, or a fold of it, recorded leaks.
+    """
+    leaks = [leak for part in run.folds or (run,) for leak in part.json("environment.json").get("leaks", [])]
+    if strict and leaks:
+        raise CheckFailed(list(dict.fromkeys(leaks)))
+    title = run.json("recipe.json").get("name")
+    said = (
+        f"{run.path} is complete already, and its images were not read again "
+        f"(`tlmed evaluate {run.path}` names what has changed); --fresh trains it again."
+    )
     if recipe.name not in (None, title):
         said += f" Its title stays {title!r}." if title else " It stays without a title."
     return f"{said}\nReport: {run / 'report.html'}"
@@ -214,6 +225,7 @@ def describe_run(recipe: Recipe, recipe_file: RecipeFile | None, prepared: Prepa
             "left_out": [{"path": path, "reason": reason} for path, reason in images.broken],
         },
         "warnings": [*images.warnings, *images.leaks],
+        "leaks": list(images.leaks),
     }
 
 

@@ -128,7 +128,7 @@ def train(
         voice=voice,
     )
     if is_cross_validation(recipe):
-        cross_validate(recipe, out, _make_fold_trainer(train_one, backbone), recipe_file, fresh, voice)
+        cross_validate(recipe, out, _make_fold_trainer(train_one, backbone), recipe_file, fresh, strict, voice)
     else:
         train_one(recipe, out, fresh=fresh)
     return Run(out)
@@ -175,7 +175,7 @@ def _train_one(
         run, voice = workers.run, voice if workers.is_chief else SILENT
         if workers.decide(lambda: not fresh and run.exists and holds_same_recipe(run, recipe) and run.complete):
             run.finish()  # an earlier command may have been killed in its last step
-            voice.say(say_complete(run, recipe))
+            voice.say(say_complete(run, recipe, strict))
             return
         clock = Clock()
         with contextlib.ExitStack() as stack:
