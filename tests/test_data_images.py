@@ -26,27 +26,46 @@ def encode(image, form, **options):
     return stream.getvalue()
 
 
-def encode_png16(samples, colour_type):
-    """Write the 16-bit PNGs that Pillow reads and cannot write (colour types 2, 4 and 6)."""
+def encode_png16(samples, colour_type, bits=16, **chunks):
+    """Write the PNGs that Pillow reads and cannot write (16 bits of colour types 2, 4 and 6; 2 and 4 bits of gray)."""
 
     def chunk(name, body):
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
+    def row_bytes(row):
+        if bits == 16:
+            return row.astype(">u2").tobytes()
+        return np.packbits(np.unpackbits(row.astype(np.uint8)[:, None], axis=1)[:, -bits:].ravel()).tobytes()
+
     height, width = samples.shape[:2]
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
-    head = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    rows = b"".join(b"\0" + row_bytes(row) for row in samples)
+    head = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
+    parts = [chunk(b"IHDR", head), *(chunk(name.encode(), body) for name, body in chunks.items())]
+    parts += [chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def tiff(planes, photometric, bits=16, channels=1, **more):
+    """Write an uncompressed TIFF, a strip for each plane, with a given photometric interpretation."""
+    height, width = planes[0].shape[:2]
+    strips = [plane.tobytes() for plane in planes]
+    places = [8 + sum(map(len, strips[:i])) for i in range(len(strips))]
+    tags = {256: (4, [width]), 257: (4, [height]), 258: (3, [bits] * channels), 259: (3, [1]), 262: (3, [photometric])}
+    tags |= {273: (4, places), 277: (3, [channels]), 278: (4, [height]), 279: (4, list(map(len, strips)))}
+    tags |= {int(tag.removeprefix("tag")): (3, values) for tag, values in more.items()}
+    body, entries = b"".join(strips), b""
+    for tag, (kind, values) in sorted(tags.items()):
+        packed = struct.pack(f"<{len(values)}{'H' if kind == 3 else 'I'}", *values)
+        if len(packed) > 4:
+            body, packed = body + packed, struct.pack("<I", 8 + len(body))
+        entries += struct.pack("<HHI", tag, kind, len(values)) + packed.ljust(4, b"\0")
+    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+    return b"II*\0" + struct.pack("<I", 8 + len(body)) + body + directory
 
 
 def tiff16(samples, photometric, bits=16):
-    """Write an uncompressed grayscale TIFF with a given photometric interpretation."""
-    height, width = samples.shape
-    tags = [(256, 4, width), (257, 4, height), (258, 3, bits), (259, 3, 1), (262, 3, photometric)]
-    tags += [(273, 4, 8), (277, 3, 1), (278, 4, height), (279, 4, 2 * samples.size)]
-    body = samples.astype("<u2").tobytes()
-    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
-    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
-    return b"II*\0" + struct.pack("<I", 8 + len(body)) + body + directory
+    """Write a grayscale TIFF of samples of 16 bits."""
+    return tiff([samples.astype("<u2")], photometric, bits)
 
 
 def repeated(gray):
@@ -79,6 +98,20 @@ LOSSLESS = {
     "tiff 16 gray": (encode(DEEP, "TIFF"), repeated(DEEP // 256)),
     "tiff 16 gray deflated": (encode(DEEP, "TIFF", compression="tiff_deflate"), repeated(DEEP // 256)),
     "tiff 16 big-endian": (encode(DEEP.astype(">u2"), "TIFF"), repeated(DEEP // 256)),
+    "png 2 bits, transparent gray": (
+        encode_png16(GRAY % 4, 0, 2, tRNS=struct.pack(">H", 1)),
+        repeated(np.where(GRAY % 4 == 1, 0, GRAY % 4 * 85)),
+    ),
+    "png 4 bits, transparent gray": (
+        encode_png16(GRAY % 16, 0, 4, tRNS=struct.pack(">H", 9)),
+        repeated(np.where(GRAY % 16 == 9, 0, GRAY % 16 * 17)),
+    ),
+    "png 16 with gamma": (
+        encode_png16(np.dstack([DEEP] * 3), 2, gAMA=struct.pack(">I", 100_000)),
+        repeated(DEEP // 256),
+    ),
+    "tiff planes": (tiff(list(COLOUR.transpose(2, 0, 1)), 2, 8, 3, tag284=[2]), COLOUR),
+    "tiff 16 colour": (tiff([np.dstack([DEEP] * 3)], 2, 16, 3), repeated(DEEP // 256)),
     "tiff 16 white is zero": (tiff16(DEEP, 0), repeated((65535 - DEEP) // 256)),
     "array gray": (GRAY, repeated(GRAY)),
     "array gray, one channel": (GRAY[..., None], repeated(GRAY)),
@@ -176,9 +209,17 @@ def test_damage_anywhere_is_a_reason_and_never_a_crash(name):
     [
         (b"", "empty"),
         (b"patient 12, 3 January\n", "no readable"),
-        (encode(COLOUR, "WEBP", lossless=True), "no readable"),
+        (encode(COLOUR, "WEBP", lossless=True), "it is WebP, whatever its name says"),
+        (encode(COLOUR, "JPEG2000"), "it is JPEG 2000"),
         (encode(Image.fromarray(GRAY.astype(np.float32)), "TIFF"), "no defined range"),
         (encode(Image.fromarray(GRAY.astype(np.int32)), "TIFF"), "no defined range"),
+        # Pillow reads each of these as something else.
+        (tiff([GRAY.astype(np.int8)], 1, 8, tag339=[2]), "no defined range"),
+        (tiff([COLOUR.astype(np.int8)], 2, 8, 3, tag339=[2, 2, 2]), "not read|no defined range"),
+        (tiff([DEEP, DEEP // 2, DEEP // 4], 2, 16, 3, tag284=[2]), "separate planes"),
+        (tiff([COLOUR], 8, 8, 3), "L\\*a\\*b"),
+        (encode_png16(np.dstack([DEEP] * 3), 2, tRNS=DEEP[:1, :3].astype(">u2").tobytes()), "a transparent colour"),
+        (tiff([np.zeros((4, 4), np.float64)], 1, 64, tag339=[3]), "a kind of TIFF that is not read"),
         (GRAY.astype(np.float32), "no defined range"),
         (np.zeros((4, 4, 2), np.uint8), "neither grayscale nor RGB"),
         (np.zeros((0, 4), np.uint8), "neither grayscale nor RGB"),

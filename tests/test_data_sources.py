@@ -187,6 +187,8 @@ def test_a_folder_level_too_high_or_too_low_is_named_with_the_right_one(tmp_path
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
+        ("scan.webp", b"", "1 WebP file: tlmed does not read WebP: convert it to PNG first"),
+        ("scan.JP2", b"", "does not read JPEG 2000"),
         ("scan.dcm", b"", "does not read DICOM yet"),
         ("IM0001", bytes(128) + b"DICM", "does not read DICOM yet"),
         ("brain.nii.gz", b"", "does not read NIfTI yet"),

@@ -22,6 +22,7 @@ from tlmed.cache import cache_folder, find_writers
 from tlmed.columns import Grouping
 from tlmed.data import ImageSet, KnownPixels, load, read_files
 from tlmed.data.depths import describe_depths, describe_levels
+from tlmed.data.extras import describe_extras
 from tlmed.data.recorded import describe_changes, recall
 from tlmed.data.splits import find_leaked
 from tlmed.data.table import describe_classes
@@ -207,8 +208,10 @@ def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, 
     tested = sum(row["split"] == "test" for row in recorded)
     rows = np.flatnonzero(found.same & (splits != "train"))
     table = found.images.table.take(rows)
-    deep = describe_depths(table.paths, table.labels, table.classes, found.images.pixels.levels[rows])
-    return found.images, rows, [*describe_changes(found, tested), *deep]
+    pixels = found.images.pixels
+    deep = describe_depths(table.paths, table.labels, table.classes, pixels.levels[rows])
+    unused = describe_extras(table.paths, [pixels.extras[row] for row in rows])
+    return found.images, rows, [*describe_changes(found, tested), *deep, *unused]
 
 
 def _not_written(run, name, what) -> InputError:
@@ -464,7 +467,7 @@ def predict(
             that is all that can be had.
         block: The block that Grad-CAM and Grad-CAM++ show; None: the last.
         force: Write over earlier explanations.
-        voice: Where to warn of images that keep few grey levels.
+        voice: Where to warn of images that keep few grey levels, or hold pages that are not used.
 
     Returns:
         The columns `path`, `prediction` (by the run's threshold), `score_<class>` and `calibrated_<class>`; one row per
@@ -477,7 +480,7 @@ def predict(
     old, settings, decision = run.json("metrics.json"), from_json(run.json("recipe.json")).data, read_decision(run)
     classes = old["classes"]
     names, files, broken = read_files(paths, settings.image_size, skip_bad)
-    for warning in describe_levels(names, files.pixels.levels):
+    for warning in (*describe_levels(names, files.pixels.levels), *describe_extras(names, files.pixels.extras)):
         voice.warn(warning)
     scorer = load_scorer(run)
     explainer = None if explain is None else scorer.explainer(method, block)

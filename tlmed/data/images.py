@@ -4,6 +4,7 @@ Everything is unsigned 8 bit, from the file to the model's input; nothing here m
 """
 
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -14,12 +15,36 @@ from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF")
 MOST_PIXELS = 100_000_000  # each takes 4 bytes in Pillow, and some steps hold two copies
 LONGEST_SIDE = 65_535  # that of the largest JPEG; Pillow keeps a table for each row
-_PNG_BITS = 24  # where the header of a PNG says how many bits a sample has
-_MAY_BE_DEEP = (b"\x89PNG\r\n\x1a\n", b"II", b"MM")
-RULE = "rgb-bilinear-1"  # names what `decode_resized` does; another number for every change that moves a pixel
+_PNG, _TIFFS = b"\x89PNG\r\n\x1a\n", (b"II", b"MM")
+_PNG_BITS, _PNG_COLOURS = (
+    24,
+    25,
+)  # where the header of a PNG says how many bits a sample has, and of which colour type it is
+_GRAY, _RGB = 0, 2  # such colour types
+_MAY_BE_DEEP = (_PNG, *_TIFFS)
+_SCALES = {2: 85, 4: 17}  # by which Pillow multiplies gray samples of a PNG of so many bits
+# Tags of TIFF, of which Pillow names only some.
+_SAMPLE_FORMAT, _PLANAR, _SEPARATE = 339, 284, 2
+_SIGNED_OR_FLOAT = {2, 3, 5, 6}
+_FIRST_BYTES = {  # of what is often called .png or .jpg, and is none
+    "WebP": rb"RIFF....WEBP",
+    "JPEG 2000": rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51",
+    "JPEG XL": rb"\x00\x00\x00\x0cJXL |\xff\x0a",
+    "HEIC or AVIF": rb"....ftyp(heic|heix|mif1|msf1|avif)",
+    "JPEG-LS": rb"\xff\xd8\xff\xf7",
+}
+_WELL_KNOWN = {
+    "PNG": _PNG,
+    "JPEG": b"\xff\xd8\xff",
+    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "GIF": b"GIF8",
+    "BMP": b"BM",
+}
+NO_RANGE = "32-bit, signed or floating-point samples have no defined range; save it with 8 or 16 bits, unsigned"
+RULE = "rgb-bilinear-2"  # names what `decode_resized` does; another number for every change that moves a pixel
 # What Pillow raises for content that is not, or no longer, an image of its format. Warnings are among them
 # only where the caller made warnings errors.
-_PILLOW_ERRORS = (
+PILLOW_ERRORS = (
     *(OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, OverflowError),
     *(ZeroDivisionError, struct.error, zlib.error, Warning),
 )
@@ -33,8 +58,9 @@ def decode(content: bytes | np.ndarray) -> np.ndarray:
     Grayscale is repeated to three channels and palettes are looked up. Transparency is composited over
     black. Samples of 16 bit keep their high byte (`value // 256`), whatever range they use; 1 bit becomes
     0 and 255. CMYK is converted. The orientation that EXIF records is applied. Of several frames or pages
-    the first counts. Samples without a defined range (32-bit integers, floats) are refused, and so is an image of more
-    than `MOST_PIXELS`, or with a side longer than `LONGEST_SIDE`: by what its header says, before it is decoded.
+    the first counts. Colour profiles and gamma are not applied. Samples without a defined range (32-bit or signed
+    integers, floats) are refused, and so is an image of more than `MOST_PIXELS`, or with a side longer than
+    `LONGEST_SIDE`: by what its header says, before it is decoded.
 
     Args:
         content: The content of a PNG, JPEG, BMP, GIF or TIFF file; or pixels that are decoded already, uint8
@@ -123,7 +149,7 @@ def has_depth(content: bytes | np.ndarray) -> bool:
         return False
     try:
         return _is_deep(Image.open(io.BytesIO(content), formats=FORMATS), content)
-    except (Image.DecompressionBombError, *_PILLOW_ERRORS):
+    except (Image.DecompressionBombError, *PILLOW_ERRORS):
         return False
 
 
@@ -167,18 +193,60 @@ def _open(content: bytes) -> tuple[Image.Image, bool]:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
         _check_size(image.height, image.width)
         deep = _is_deep(image, content)
+        _check_kind(image, content)
         image.load()
+        _scale_transparency(image, content)
         # TIFF is turned while it loads, and its own header then no longer asks for it.
         ImageOps.exif_transpose(image, in_place=True)
         return _to_8_bit(image), deep
     except Image.UnidentifiedImageError:
-        raise ValueError("it is no readable PNG, JPEG, BMP, GIF or TIFF image") from None
+        raise ValueError(_describe_unread(content)) from None
     except Image.DecompressionBombError:
         raise ValueError(f"it has more than {MOST_PIXELS:,} pixels") from None
     except MemoryError:
         raise ValueError("there is not enough memory to decode it") from None
-    except _PILLOW_ERRORS as error:
+    except PILLOW_ERRORS as error:
         raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _describe_unread(content: bytes) -> str:
+    """Say of content that Pillow does not read what it is."""
+    for name, pattern in _FIRST_BYTES.items():
+        if re.match(pattern, content, re.DOTALL):
+            return f"it is {name}, whatever its name says; save it as PNG"
+    for name, start in _WELL_KNOWN.items():
+        if content.startswith(start):
+            return (
+                f"it is damaged, or a kind of {name} that is not read; save it with 8 or 16 bits, unsigned, as gray "
+                "or RGB, in a usual compression"
+            )
+    return "it is no readable PNG, JPEG, BMP, GIF or TIFF image"
+
+
+def _check_kind(image: Image.Image, content: bytes) -> None:
+    """Refuse what Pillow reads as something else, by the header."""
+    # Pillow looks for a transparent colour of 16 bits among colours of 8 bits, and shows what is transparent.
+    is_rgb_png = image.format == "PNG" and content[_PNG_COLOURS] == _RGB
+    if is_rgb_png and "transparency" in image.info and _is_deep(image, content):
+        raise ValueError("16-bit RGB with a transparent colour is not read; save it with an alpha channel")
+    if image.format != "TIFF":
+        return
+    tags = image.tag_v2
+    if _SIGNED_OR_FLOAT & set(np.atleast_1d(tags.get(_SAMPLE_FORMAT, 1)).tolist()):
+        raise ValueError(NO_RANGE)  # of signed 8 bits Pillow makes unsigned ones
+    if tags.get(_PLANAR) == _SEPARATE and len(image.getbands()) > 1 and _is_deep(image, content):
+        raise ValueError("16-bit colours in separate planes are not read; save them interleaved")
+    if image.mode == "LAB":
+        raise ValueError("its colours are CIE L*a*b*; save it as RGB")
+    if image.info.get("compression") == "webp":  # which Pillow's libtiff may lack, and complains of on standard error
+        raise ValueError("WebP in TIFF is not read; save it in another compression")
+
+
+def _scale_transparency(image: Image.Image, content: bytes) -> None:
+    """Scale the transparent gray of a PNG of 2 or 4 bits, as Pillow scales its samples."""
+    transparent = image.info.get("transparency")
+    if image.format == "PNG" and content[_PNG_COLOURS] == _GRAY and isinstance(transparent, int):
+        image.info["transparency"] = transparent * _SCALES.get(content[_PNG_BITS], 1)
 
 
 def _check_size(height: int, width: int) -> None:
@@ -191,7 +259,7 @@ def _check_size(height: int, width: int) -> None:
 def _to_8_bit(image: Image.Image) -> Image.Image:
     """Bring any mode with a defined range to L or RGB. Grayscale stays L, which is a third of the work."""
     if image.mode in ("I", "F"):
-        raise ValueError("32-bit or signed samples have no defined range; save it with 8 or 16 bits, unsigned")
+        raise ValueError(NO_RANGE)
     if image.mode.startswith("I;16"):
         return _high_byte(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:

@@ -1,4 +1,4 @@
-"""What files are that are no pictures: medical formats and archives are called by their name, with what to do."""
+"""What files are that are not read: medical formats, archives and some pictures, by their name, with what to do."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -7,7 +7,13 @@ from pathlib import Path
 from tlmed.regular_files import open_regular
 from tlmed.words import count
 
+_PICTURES = {  # whose formats are not read
+    **dict.fromkeys((".jp2", ".j2k", ".jpx", ".j2c"), "JPEG 2000"),
+    **dict.fromkeys((".heic", ".heif"), "HEIC"),
+    **{".webp": "WebP", ".jxl": "JPEG XL", ".avif": "AVIF"},
+}
 _ENDINGS = {
+    **_PICTURES,
     **dict.fromkeys((".dcm", ".dicom", ".ima"), "DICOM"),
     **dict.fromkeys((".nii", ".nii.gz"), "NIfTI"),
     **dict.fromkeys((".mha", ".mhd", ".nrrd"), "volume"),
@@ -15,13 +21,15 @@ _ENDINGS = {
     **dict.fromkeys((".zip", ".tar", ".tar.gz", ".tgz", ".rar", ".7z"), "archive"),
 }
 CURES = {
+    **{kind: f"tlmed does not read {kind}: convert it to PNG first" for kind in _PICTURES.values()},
     "DICOM": "tlmed does not read DICOM yet: convert it to PNG or TIFF first",
     "NIfTI": "tlmed does not read NIfTI yet: write its slices as PNG or TIFF first",
     "volume": "tlmed does not read volumes yet: write their slices as PNG or TIFF first",
     "slide": "tlmed does not read slides yet: write tiles of them as PNG or TIFF first",
     "archive": "unzip it first",
 }
-NOUNS = {"DICOM": "DICOM file", "NIfTI": "NIfTI file"} | {name: name for name in ("volume", "slide", "archive")}
+NOUNS = {kind: f"{kind} file" for kind in ("DICOM", "NIfTI", *_PICTURES.values())}
+NOUNS |= {name: name for name in ("volume", "slide", "archive")}
 _HEAD = 352  # bytes: the header of a NIfTI file, which is longer than the preamble of DICOM
 
 
@@ -44,6 +52,6 @@ def name_kind(file: Path) -> str | None:
 
 
 def describe_others(files: Iterable[Path]) -> tuple[str, ...]:
-    """Return a sentence for each kind of file that is no picture and has a name; nothing for the rest."""
+    """Return a sentence for each kind of file that is not read and has a name; nothing for the rest."""
     kinds = Counter(kind for kind in map(name_kind, files) if kind)
     return tuple(f"{count(number, NOUNS[kind])}: {CURES[kind]}." for kind, number in kinds.items())

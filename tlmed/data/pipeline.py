@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tlmed.columns import BY_NAME, Grouping
 from tlmed.data.depths import describe_depths
+from tlmed.data.extras import describe_extras
 from tlmed.data.folders import visible_files
 from tlmed.data.kinds import describe_others
 from tlmed.data.known import KnownPixels
@@ -266,6 +267,7 @@ def _put(images, splits, made) -> ImageSet:
         warnings=(
             *_describe_files(table, images.broken),
             *describe_depths(table.paths, table.labels, table.classes, images.pixels.levels),
+            *describe_extras(table.paths, images.pixels.extras),
             *describe(table, digests, splits, made),
         ),
         leaks=find_leaks(table, digests, splits),

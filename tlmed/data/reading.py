@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from tlmed.data.extras import find_extras
 from tlmed.data.images import decode, decode_measured, decode_resized, has_depth
 from tlmed.data.known import KnownPixels
 from tlmed.data.room import make_room
@@ -34,6 +35,7 @@ class Pixels:
         digests: The SHA-256 of each row's pixels, or None where nobody asked for them.
         levels: int64 [n], of each row: how many grey levels an image of more than 8 bits keeps, and 0 for others; None
             where nobody counted them.
+        extras: What each row's file holds that is not used as it is stored (`find_extras`); None where nobody looked.
     """
 
     read: Callable[[int], bytes | np.ndarray]
@@ -42,6 +44,7 @@ class Pixels:
     ready: np.ndarray | None = None
     digests: tuple[bytes, ...] | None = None
     levels: np.ndarray | None = None
+    extras: tuple[frozenset[str], ...] | None = None
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Return uint8 [len(rows), height, width, 3] in the order of `rows`.
@@ -135,7 +138,7 @@ def read_all(
     """
     kept = make_room((len(table), *image_size, 3), memory_bytes)
     ready = np.zeros(len(table), bool)
-    contents, pixels, levels, reasons = zip(*_read_rows(table, image_size, kept, ready, known), strict=True)
+    contents, pixels, levels, extras, reasons = zip(*_read_rows(table, image_size, kept, ready, known), strict=True)
     broken = {row: reason for row, reason in enumerate(reasons) if reason}
     usable = [row for row in range(len(table)) if row not in broken]
     if known is not None:
@@ -143,16 +146,15 @@ def read_all(
     if kept is not None and broken:
         kept, ready = _close_gaps(kept, usable), ready[usable]
     digests = tuple(pixels[row] for row in usable) if known is not None else None
-    source = Pixels(
-        table.take(usable).read, tuple(image_size), kept, ready, digests, np.array(levels, np.int64)[usable]
-    )
+    levels, extras = np.array(levels, np.int64)[usable], tuple(extras[row] for row in usable)
+    source = Pixels(table.take(usable).read, tuple(image_size), kept, ready, digests, levels, extras)
     return list(contents), broken, source
 
 
-def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, bytes, int, str]]:
-    """Yield the digests of every row's content and pixels, its levels, and a reason (empty if sound), in order."""
+def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, bytes, int, frozenset[str], str]]:
+    """Yield the digests of every row's content and pixels, levels, extras, and a reason (empty if sound), in order."""
 
-    def read_one(row: int) -> tuple[str, bytes, int, str]:
+    def read_one(row: int) -> tuple[str, bytes, int, frozenset[str], str]:
         try:
             content = table.read(row)
             digest = _digest(content)
@@ -168,15 +170,15 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
             if table.encoded_here:
                 digest = _digest_decoded(content, digest, known)
         except READ_ERRORS as error:
-            return "", b"", 0, _reason(error)
-        return digest, pixels, levels, ""
+            return "", b"", 0, frozenset(), _reason(error)
+        return digest, pixels, levels, find_extras(content), ""
 
     def _keep(row, image) -> bytes:
         if kept is not None:
             kept[row], ready[row] = image, True
         return hashlib.sha256(image).digest() if known is not None else b""
 
-    def read_rows(start: int) -> list[tuple[str, bytes, int, str]]:
+    def read_rows(start: int) -> list[tuple[str, bytes, int, frozenset[str], str]]:
         return [read_one(row) for row in range(start, min(start + CHUNK, len(table)))]
 
     pool = ThreadPoolExecutor(PARALLEL)
