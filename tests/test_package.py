@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +62,47 @@ def test_a_keras_file_that_says_nothing_else_is_no_fault(content, tmp_path):
     environment.pop("KERAS_BACKEND", None)
     code = "from tlmed.quiet import check_backend; check_backend()"
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+PUBLIC = sorted(
+    path.stem for path in Path(tlmed.__file__).parent.iterdir() if path.name[0] != "_" and path.suffix != ".csv"
+)
+
+
+def first_import(module):
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": ""}
+    code = f"import {module}"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+
+
+@pytest.mark.parametrize("module", ["tlmed.heads", "tlmed.evaluation.explanations.methods"])
+def test_a_first_import_of_any_module_is_silent(module):
+    done = first_import(module)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", PUBLIC)
+def test_a_first_import_of_each_module_is_silent(module):
+    done = first_import(f"tlmed.{module}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_what_other_threads_write_while_tensorflow_starts_is_not_lost():
+    code = """
+import os
+from tlmed.quiet import quiet_stderr
+with quiet_stderr():
+    os.write(2, b"I0000 00:00:1795664479.867479 1 port.cc:153] oneDNN\\n2026-11-26 03:47:22.1: W x.cc:1] y\\n")
+    os.write(2, b"mine\\nInfo: mine too\\n")
+try:
+    with quiet_stderr():
+        os.write(2, b"I0000 00:00:1795664479.867479 1 port.cc:153] why it failed\\n")
+        raise ValueError
+except ValueError:
+    pass
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    first, second, third = done.stderr.splitlines()
+    assert (first, second) == ("mine", "Info: mine too")
+    assert third.endswith("why it failed")

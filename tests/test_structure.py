@@ -14,6 +14,7 @@ ORDER = (
         "trust",
         "seeds",
         "quiet",
+        "tensorflow_start",
         "voice",
         "screen",
         "catalogue",
@@ -42,6 +43,24 @@ def imports(path):
             yield from names
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
+
+
+NEED_TENSORFLOW = ("keras", "tensorflow", "tensorflow_datasets")
+
+
+def imports_at_once(path):
+    """Return the modules that a file imports when it is imported, in order."""
+    body = ast.parse((ROOT / path).read_text()).body
+    found = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return [node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name for node in found]
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_tensorflow_is_started_before_a_module_imports_it(path):
+    if not any(name.split(".")[0] in NEED_TENSORFLOW for name in imports_at_once(path)):
+        return
+    doors = [path, *(folder / "__init__.py" for folder in path.parents if folder != Path("."))]
+    assert any(imports_at_once(door)[:1] == ["tlmed.tensorflow_start"] for door in doors)
 
 
 def test_every_module_has_its_place():

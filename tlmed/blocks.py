@@ -6,6 +6,8 @@ Cut vertices between which the resolution drops bound the blocks, which gives th
 VGG16's block1 to block5, the five stages of ResNet, Inception and MobileNet.
 """
 
+import tlmed.tensorflow_start
+
 import itertools
 import math
 from collections.abc import Sequence

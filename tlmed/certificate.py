@@ -1,5 +1,7 @@
 """Prove that a phase trained what it thawed, and nothing else, by the hash of every weight before and after it."""
 
+import tlmed.tensorflow_start
+
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """Turn what can stop a run into one clear line, and note in the run how far it got."""
 
+import tlmed.tensorflow_start
+
 import contextlib
 import errno
 import os

@@ -1,5 +1,7 @@
 """Score images with a trained network: those of a run, another data set, or loose files."""
 
+import tlmed.tensorflow_start
+
 import contextlib
 import json
 from collections import Counter

@@ -1,5 +1,7 @@
 """Optimizers made afresh for each phase, with a learning rate of its own for each part of the network."""
 
+import tlmed.tensorflow_start
+
 from collections.abc import Mapping
 
 import keras

@@ -5,6 +5,8 @@ frozen blocks stays active and BatchNorm statistics move, even where `training=F
 that chain. It exists only while training: a saved model is the plain graph over the same layers.
 """
 
+import tlmed.tensorflow_start
+
 import contextlib
 import functools
 from collections.abc import Iterable, Iterator, Sequence

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import resource
 import sys
 import tempfile
@@ -11,26 +12,40 @@ from pathlib import Path
 
 from tlmed.errors import InputError, RunFailed
 
+# How absl and TensorFlow's own logging begin a line, and two lines that they begin otherwise.
+_NOISE = re.compile(
+    rb"[IWE]\d{4} \d\d:\d\d:\d|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWE] "
+    rb"|WARNING: All log messages before absl|To enable the following instructions: "
+)
 SPACE = 5 * 2**29  # bytes of address space for TensorFlow 2.21, Keras and a small network: 2.5 GB
 
 
 @contextlib.contextmanager
 def quiet_stderr():
-    """Hold back what the process writes to standard error; show it after all if the block raises."""
+    """Hold back what the process writes to standard error; drop what TensorFlow's C++ side logs, if nothing is raised.
+
+    Other threads may write there too: their lines come after the block.
+    """
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
+        keep = _is_of_others
         try:
             yield
         except BaseException:
-            os.dup2(saved, 2)
-            held.seek(0)
-            os.write(2, held.read())
+            keep = bool
             raise
         finally:
+            sys.stderr.flush()
             os.dup2(saved, 2)
             os.close(saved)
+            held.seek(0)
+            os.write(2, b"".join(filter(keep, held)))
+
+
+def _is_of_others(line: bytes) -> bool:
+    return not _NOISE.match(line)
 
 
 def check_backend() -> None:

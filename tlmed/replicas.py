@@ -1,5 +1,7 @@
 """Replicas: how many devices and machines train together, and what each of them holds by itself."""
 
+import tlmed.tensorflow_start
+
 from collections.abc import Callable, Sequence
 
 import keras

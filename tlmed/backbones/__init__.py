@@ -7,6 +7,8 @@
 'none'
 """
 
+import tlmed.tensorflow_start
+
 import contextlib
 import random
 from collections.abc import Iterator, Sequence

@@ -4,6 +4,8 @@ Every worker runs one, at its address in TF_CONFIG. It asks for no password, and
 operations in the worker's name, which read and write files (TensorFlow's SECURITY.md).
 """
 
+import tlmed.tensorflow_start
+
 import contextlib
 import os
 import socket

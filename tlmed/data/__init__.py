@@ -1,5 +1,7 @@
 """Data: any source to a table of images, leak-free splits, and `tf.data` batches of uint8 pixels."""
 
+import tlmed.tensorflow_start
+
 from tlmed.data.images import decode, resize
 from tlmed.data.known import KnownPixels
 from tlmed.data.pipeline import ImageSet, Share, divide, epoch_order, load, read_files

@@ -1,5 +1,7 @@
 """What a run runs on."""
 
+import tlmed.tensorflow_start
+
 from tlmed.environment.description import count_threads, describe_code, describe_environment
 from tlmed.environment.memory import check_address_space, free_memory, memory_limit, peak_memory_mb
 from tlmed.environment.processor import describe_processor, name_family

@@ -4,6 +4,8 @@
 imported where it is used.
 """
 
+import tlmed.tensorflow_start
+
 from tlmed.features.taps import POOLINGS, feature_model, pool, random_norms
 
 __all__ = ["POOLINGS", "feature_model", "pool", "random_norms"]

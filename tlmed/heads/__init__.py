@@ -5,6 +5,8 @@
 These are imported where they are used, so that a run without them does not load them.
 """
 
+import tlmed.tensorflow_start
+
 from tlmed.heads.dense import attach_head, augmentation, split_head
 
 __all__ = ["attach_head", "augmentation", "split_head"]

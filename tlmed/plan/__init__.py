@@ -1,5 +1,7 @@
 """What a schedule means for a network: which blocks and layers each phase trains, and how many parameters."""
 
+import tlmed.tensorflow_start
+
 from tlmed.plan.content import describe_classifier, make_plan, memory_needed
 from tlmed.plan.costs import Terms, describe_foreign
 from tlmed.plan.schedule import expand, find_schedule_faults

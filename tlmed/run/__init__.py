@@ -1,5 +1,7 @@
 """A run: a recipe and images in, a run directory out. `story` tells it from top to bottom."""
 
+import tlmed.tensorflow_start
+
 from tlmed.run.networks import build
 from tlmed.run.preparation import preview
 from tlmed.run.story import Run, rehearse, train

@@ -1,5 +1,7 @@
 """Train a network through one phase, step by step and saved meanwhile: its best epoch is what stays."""
 
+import tlmed.tensorflow_start
+
 from tlmed.training.checkpoints import Checkpoints
 from tlmed.training.fitting import IMAGES, PhaseResult, class_weights, fit_phase, measure
 from tlmed.training.loop import Loop

@@ -5,6 +5,8 @@ picks the images worth a look, `pictures` draws. All take raw images (uint8 RGB 
 of a run, as Keras loads it.
 """
 
+import tlmed.tensorflow_start
+
 from tlmed.evaluation.explanations.cases import pick_cases
 from tlmed.evaluation.explanations.gradients import (
     attribute_pixels,
