@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import threading
 import zipfile
 
 import numpy as np
@@ -595,6 +596,21 @@ def test_tfds_with_given_splits(open_tfds):
     }
     assert table.groups is None
     check_rows(table, {"train": 0, "validation": 40, "test": 60})
+
+
+def test_tfds_is_silent_and_what_other_threads_print_meanwhile_is_not_lost(tmp_path, monkeypatch, capsys):
+    from tlmed.data import builders
+
+    class Slow(small_builder({"train": (0, 2)}), skip_registration=True):
+        def _split_generators(self, dl_manager):
+            other = threading.Thread(target=print, args=["of another thread"])
+            other.start()
+            other.join()
+            return super()._split_generators(dl_manager)
+
+    monkeypatch.setattr(builders, "_find", lambda _: Slow(data_dir=tmp_path))
+    assert len(open_source("tfds:slow")) == 2
+    assert capsys.readouterr() == ("of another thread\n", "")
 
 
 def test_tfds_without_val_tells_what_is_not_used(open_tfds):

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
@@ -19,6 +20,7 @@ from sklearn.svm import SVC
 import tlmed
 from tests.conftest import SMALL, draw, write_images
 from tlmed.backbones import build
+from tlmed.cache import cache_folder
 from tlmed.cli import main
 from tlmed.errors import CheckFailed, InputError, Interrupted, RunFailed
 from tlmed.lock import (
@@ -484,17 +486,19 @@ def test_a_run_is_reproduced_bit_for_bit_in_a_fresh_directory_with_an_empty_stor
     stores, plain = [], train
 
     def look(*args, **options):
-        stores.append(os.environ["TLMED_CACHE_DIR"])
+        with ThreadPoolExecutor(1) as others:
+            assert others.submit(cache_folder).result() == cache
+        stores.append(cache_folder())
         assert not os.listdir(stores[0])
         return plain(*args, **options)
 
     monkeypatch.setattr("tlmed.reproduce.train", look)
-    cache = os.environ["TLMED_CACHE_DIR"]
+    cache = cache_folder()
     comparison = reproduce(Request(run.path, out=tmp_path / "again"))
     assert comparison.faults == []
     assert all(row.same for row in comparison.rows)
     assert "compared by bits" in comparison.asked
-    assert stores[0] != cache == os.environ["TLMED_CACHE_DIR"]
+    assert stores[0] != cache == cache_folder()
     assert not os.path.exists(stores[0])
     assert {path: path.stat().st_mtime_ns for path in [run.path, *run.path.rglob("*")]} == before
     assert (tmp_path / "again" / "predictions.csv").read_bytes() == (run / "predictions.csv").read_bytes()

@@ -276,13 +276,5 @@ def _claimed(request, lock) -> Iterator[Path]:
 @contextlib.contextmanager
 def _empty_store(parent: Path) -> Iterator[None]:
     """Let the block find no features of another run, and leave none."""
-    before = os.environ.get(cache.FOLDER)
-    with tempfile.TemporaryDirectory(prefix=".store-", dir=parent) as folder:
-        os.environ[cache.FOLDER] = folder
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ[cache.FOLDER]
-            else:
-                os.environ[cache.FOLDER] = before
+    with tempfile.TemporaryDirectory(prefix=".store-", dir=parent) as folder, cache.caching_in(Path(folder)):
+        yield

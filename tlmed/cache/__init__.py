@@ -1,9 +1,9 @@
 """What tlmed may compute again and therefore keeps: where it lies, how much of it, and the store of feature rows."""
 
 from tlmed.cache.folder import (
-    FOLDER,
     cache_folder,
     cache_limit,
+    caching_in,
     find_writers,
     list_notes,
     make_private,
@@ -13,11 +13,11 @@ from tlmed.cache.folder import (
 from tlmed.cache.store import Store, StoreError
 
 __all__ = [
-    "FOLDER",
     "Store",
     "StoreError",
     "cache_folder",
     "cache_limit",
+    "caching_in",
     "find_writers",
     "list_notes",
     "make_private",

@@ -1,10 +1,13 @@
 """Where tlmed keeps what it may compute again: the user's cache directory, and how much may lie there."""
 
+import contextlib
 import errno
 import os
 import re
 import shlex
 import stat
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 import platformdirs
@@ -16,8 +19,26 @@ DEFAULT_LIMIT = "20GB"
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
+_chosen: ContextVar[Path | None] = ContextVar("chosen", default=None)
+
+
+@contextlib.contextmanager
+def caching_in(folder: Path) -> Iterator[None]:
+    """Let the block keep what it computes in a folder of its own; other threads keep theirs where they do."""
+    token = _chosen.set(folder)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
 def cache_folder() -> Path:
-    """Return the folder: `TLMED_CACHE_DIR`, or `tlmed` in the user's cache directory. It need not exist."""
+    """Return the folder: that of `caching_in`, `TLMED_CACHE_DIR`, or `tlmed` in the user's cache directory.
+
+    It need not exist.
+    """
+    if (chosen := _chosen.get()) is not None:
+        return chosen
     return Path(os.path.expanduser(os.environ.get(FOLDER) or platformdirs.user_cache_dir("tlmed")))
 
 

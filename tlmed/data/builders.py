@@ -7,7 +7,6 @@ https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 """
 
 import contextlib
-import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -179,10 +178,12 @@ def _find_foreign_classes(content: bytes) -> list[str]:
 def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> tfds.core.DatasetBuilder:
     """Generate the data set where that has not been done; public buckets are never asked."""
     tfds.disable_progress_bar()
+    # TFDS speaks of downloads where it only draws, and has no switch for that. Turning standard output elsewhere would
+    # swallow what other threads print.
+    builder._log_download_bytes = builder._log_download_done = _say_nothing
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads where it only draws
-            builder.download_and_prepare(download_config=config)
+        builder.download_and_prepare(download_config=config)
     except _DOWNLOAD_ERRORS as error:
         raise InputError(
             "A TensorFlow Datasets data set must be prepared, or allow its download; prepare it where there "
@@ -190,6 +191,10 @@ def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> tfds.core.DatasetB
             f"Received: data=tfds:{name}: {type(error).__name__}: {_first_line(error)}"
         ) from error
     return builder
+
+
+def _say_nothing() -> None:
+    """Take the place of what a builder prints."""
 
 
 def _first_line(error: Exception) -> str:
