@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tlmed.columns import Grouping, find_group, is_group, is_identifier, name_spellings
+from tlmed.columns import Grouping, find_group, is_group, is_identifier, name_spellings, suggest_spelling
 from tlmed.data import load, open_source, read_files
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions import read_predictions
@@ -191,4 +191,25 @@ def test_what_predict_passes_over_in_a_folder_is_told(tmp_path):
     assert len(names) == 1
     [(named, why)] = left_out
     assert named == f"3 files of {tmp_path} (NOEXT, b.webp, c.dcm)"
-    assert why.startswith("not images by their extension; 1 DICOM file: tlmed does not read DICOM yet")
+    assert why.startswith("not images by their extension; 1 WebP file: tlmed does not read WebP: convert it to PNG")
+    assert "; 1 DICOM file: tlmed does not read DICOM yet" in why
+
+
+@pytest.mark.parametrize(
+    ("names", "way"),
+    [
+        (["M\xe9", "Me\u0301"], "Unicode form"),
+        (["007", "7"], "how a number is written"),
+        (["1.0", "1", "+1"], "how a number is written"),
+        (["0", "00"], "how a number is written"),
+        (["a b", "A  B"], "case or spaces"),
+        (["-1", "1"], None),
+        (["1.5", "1", "10", "100", "", "-"], None),
+        (["9" * 5000, "8" * 5000], None),
+    ],
+)
+def test_ways_of_spelling_are_told_apart(names, way):
+    said = name_spellings(names)
+    assert len(said) == (way is not None)
+    assert all(f"differ only in {way}" in sentence for sentence in said)
+    assert bool(suggest_spelling(names[0], names[1:])) == bool(said)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from tlmed.data import archives, load, open_source, read_files
 from tlmed.errors import InputError
+from tlmed.rundir import SPLITS
 from tlmed.trust import trusting
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -322,7 +323,13 @@ def test_archive(tmp_path, channels):
     ("changes", "expected"),
     [
         ({"test_images": None}, ["without test_images"]),
-        ({"train_labels": np.zeros((12, 14), int)}, ["one class per image", "[12, 14]"]),
+        ({"train_labels": np.zeros((12, 14), int)}, ["one class per image", "[12, 14]", "several are not supported"]),
+        ({"train_labels": np.ones((12, 2), int)}, ["several are not supported"]),
+        ({"train_labels": np.eye(2, dtype=int)[np.arange(12) % 2]}, ["one-hot rows become numbers by numpy.argmax"]),
+        ({"train_labels": np.arange(12)[:, None] % 3 - 1}, ["must be 0 or more", "-1 as the lowest, and 4 labels"]),
+        ({"val_images": np.zeros((3, 8, 8, 8, 3), np.uint8)}, ["volumes are not read yet"]),
+        ({"val_images": np.zeros((3, 8, 8), np.float32)}, ["scale floats to 0..255 and round them"]),
+        ({"val_images": np.zeros((3, 8, 8), np.uint16)}, ["scale other numbers to 0..255"]),
         ({"train_labels": np.zeros((11, 1), int)}, ["the same length"]),
         (
             {"train_labels": np.zeros((12, 1)), "val_images": np.zeros((3, 8, 8, 8), np.uint8)},
@@ -333,7 +340,58 @@ def test_archive(tmp_path, channels):
 )
 def test_faulty_archives(tmp_path, changes, expected):
     text = " ".join(faults(archive(tmp_path, **changes)[0]))
+    assert text.count("A MedMNIST file must") <= 1
     assert all(words in text for words in expected), text
+
+
+def test_gaps_between_the_labels_of_an_archive_are_told(tmp_path):
+    labels = {f"{split}_labels": np.arange(n)[:, None] % 2 * 255 for split, n in zip(SPLITS, (12, 3, 4), strict=True)}
+    assert open_source(archive(tmp_path, **labels)[0]).notes == (
+        "The labels are not without gaps: 0, 255. Each of these numbers counts as a class.",
+    )
+    assert open_source(archive(tmp_path)[0]).notes == ()
+
+
+# Names of classes
+
+ACCENT = "Me\u0301nie\u0300re"  # as macOS writes it
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "said"),
+    [
+        ("Normal", "normal", "'normal' differs from 'Normal' only in case or spaces"),
+        ("a", "a ", "'a ' differs from 'a' only in case or spaces"),
+        ("M\xe9ni\xe8re", ACCENT, "'Me\\u0301nie\\u0300re' differs from 'M\xe9ni\xe8re' only in Unicode form"),
+        ("1", "01", "'01' differs from '1' only in how a number is written"),
+    ],
+)
+@pytest.mark.parametrize("form", ["folder", "csv"])
+def test_a_class_spelled_otherwise_in_another_split_is_named(tmp_path, form, train, test, said):
+    rows = [("train", train), ("train", "x"), ("test", test), ("test", "x")]
+    write(tmp_path, *(f"{split}/{name}/{i}.png" for split, name in rows for i in range(3)))
+    source = tmp_path
+    if form == "csv":
+        lines = [f"{split}/{name}/{i}.png,{name},{split}" for split, name in rows for i in range(3)]
+        source = tmp_path / "list.csv"
+        source.write_text("\n".join(["path,label,split", *lines]))
+        if test.strip() == train:
+            assert open_source(source).classes == (train, "x")
+            return
+    with pytest.raises(InputError) as error:
+        load(source, (4, 4))
+    assert said in str(error.value)
+
+
+def test_odd_names_of_classes_are_told(tmp_path):
+    write(tmp_path, *(f"{name}/{i}.png" for name in (" a", "b", "NaN", "1", "1.0") for i in range(3)))
+    told = load(tmp_path, (4, 4)).warnings
+    for words in (
+        "begin or end with a space: ' a'",
+        "stand for none counts as a class: 'NaN'",
+        "only in how a number is written, and count as different classes: '1' and '1.0'",
+    ):
+        assert sum(words in sentence for sentence in told) == 1, told
 
 
 def npy(shape, dtype="|u1", body=b"", version=1):

@@ -30,6 +30,9 @@ _MEASURE = re.compile(
     r"[-+]?\d*[.,]\d+([eE][-+]?\d+)?$|\d{1,3}[YMWDymwd]$|\d{4}-\d{2}-\d{2}|\d+(x\d+)+$|\d{1,2}[./]\d{1,2}[./]\d{2,4}$"
 )
 
+_WHOLE = re.compile(r"(?P<sign>-?)\+?0*(?P<digits>[1-9]\d*)?(?<=\d)(\.0*)?$")
+_FORM = "Unicode form (composed or decomposed letters, as macOS writes them)"
+
 
 @dataclass(frozen=True)
 class Grouping:
@@ -153,18 +156,56 @@ def _describe(names, columns) -> str:
 
 
 def name_spellings(names: Iterable[str], what: str = "groups") -> tuple[str, ...]:
-    """Return a sentence where names differ in nothing but case, spaces or their form in Unicode; else nothing.
+    """Return a sentence where names are written differently and look as if they meant the same; else nothing.
 
     >>> name_spellings(["P 1", "p1", "P2"])
     ("Names of groups differ only in case or spaces, and count as different groups: 'P 1' and 'p1'.",)
+    >>> name_spellings(["1", "01", "2"])[0].partition(",")[0]
+    'Names of groups differ only in how a number is written'
     """
     spelled = defaultdict(set)
     for name in names:
-        spelled[unicodedata.normalize("NFKC", "".join(name.split())).casefold()].add(name)
-    twice = [join_names(map(repr, sorted(names))) for names in spelled.values() if len(names) > 1]
-    if not twice:
+        spelled[_spell(name)].add(name)
+    alike = [sorted(found) for found in spelled.values() if len(found) > 1]
+    if not alike:
         return ()
-    return (f"Names of {what} differ only in case or spaces, and count as different {what}: {listed(twice, NAMED)}.",)
+    ways = " or ".join(dict.fromkeys(_name_difference(found) for found in alike))
+    twice = [join_names(map(_show, found)) for found in alike]
+    return (f"Names of {what} differ only in {ways}, and count as different {what}: {listed(twice, NAMED)}.",)
+
+
+def suggest_spelling(name: str, names: Iterable[str]) -> str:
+    """Return a sentence, with a space before it, where one of the names is the same in another spelling; else nothing.
+
+    >>> suggest_spelling("normal", ["Normal", "x"])
+    " 'normal' differs from 'Normal' only in case or spaces."
+    """
+    same = sorted({other for other in names if other != name and _spell(other) == _spell(name)})
+    if not same:
+        return ""
+    difference = _name_difference([name, *same])
+    return f" {_show(name)} differs from {join_names(map(_show, same))} only in {difference}."
+
+
+def _spell(name: str) -> str:
+    """Return what names have in common that differ in case, spaces, Unicode form or the writing of a number."""
+    text = unicodedata.normalize("NFKC", "".join(name.split())).casefold()
+    text = unicodedata.normalize("NFKC", text)  # case folding may take a letter apart
+    number = _WHOLE.match(text)
+    return f"{number['sign']}{number['digits'] or '0'}" if number else text
+
+
+def _name_difference(names: Sequence[str]) -> str:
+    if len({unicodedata.normalize("NFKC", name) for name in names}) == 1:
+        return _FORM
+    if len({unicodedata.normalize("NFKC", "".join(name.split())).casefold() for name in names}) > 1:
+        return "how a number is written"
+    return "case or spaces"
+
+
+def _show(name: str) -> str:
+    """Return a name in quotes; one that looks like another in its other Unicode form with its codes."""
+    return repr(name) if unicodedata.is_normalized("NFC", name) else ascii(name)
 
 
 def is_missing(value: str) -> bool:

@@ -21,7 +21,7 @@ from tlmed.backbones.own import register_layers
 from tlmed.backbones.packages import sha256
 from tlmed.backbones.saved import load_network, summarise
 from tlmed.cache import cache_folder, find_writers
-from tlmed.columns import Grouping
+from tlmed.columns import Grouping, suggest_spelling
 from tlmed.data import ImageSet, KnownPixels, load, read_files
 from tlmed.data.depths import describe_depths, describe_levels
 from tlmed.data.extras import describe_extras
@@ -237,8 +237,9 @@ def _check_classes(found: Sequence[str], wanted: Sequence[str]) -> None:
         return
     kinds = {"without": [name for name in wanted if name not in found], "with": [n for n in found if n not in wanted]}
     differ = " and ".join(f"{how} {', '.join(map(repr, names))}" for how, names in kinds.items() if names)
+    near = "".join(suggest_spelling(name, wanted) for name in kinds["with"])
     raise InputError(
-        f"The images must have the run's classes, by the same names: {', '.join(wanted)}. "
+        f"The images must have the run's classes, by the same names: {', '.join(wanted)}.{near} "
         f"Received: classes={', '.join(found)}; {differ}."
     )
 

@@ -1,7 +1,8 @@
 """A MedMNIST `.npz` file as a table.
 
 The form is that of Yang et al., MedMNIST v2, Scientific Data 10 (2023) 41: `{train,val,test}_images`,
-uint8 [n, h, w] or [n, h, w, 3], and `{train,val,test}_labels`, integers [n, 1].
+uint8 [n, h, w] or [n, h, w, 3], and `{train,val,test}_labels`, integers [n, 1]. Its volumes ([n, d, h, w]) and the
+several labels of one image are not read.
 """
 
 import lzma
@@ -20,7 +21,7 @@ from tlmed.environment import free_memory
 from tlmed.errors import InputError
 from tlmed.regular_files import open_regular
 from tlmed.rundir import SPLITS
-from tlmed.words import listed
+from tlmed.words import count, listed
 
 _SUFFIX = ".npy"
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -49,12 +50,14 @@ def open_archive(file: Path) -> Table:
         raise InputError(faults)
     given = [split for split in SPLITS if f"{split}_images" in arrays]
     rows = [(split, index) for split in given for index in range(len(arrays[f"{split}_images"]))]
+    labels = [label for split in given for label in arrays[f"{split}_labels"].ravel().tolist()]
     return make_table(
         str(file),
         [f"{split}/{index}" for split, index in rows],
-        [str(label) for split in given for label in arrays[f"{split}_labels"].ravel().tolist()],
+        [str(label) for label in labels],
         lambda row: arrays[f"{rows[row][0]}_images"][rows[row][1]],
         splits=[split for split, _ in rows],
+        notes=_describe_gaps(labels),
     )
 
 
@@ -76,6 +79,8 @@ def _read_arrays(file: Path) -> dict[str, np.ndarray]:
                 raise ValueError(f"it holds {listed(twice)} more than once")
             _check_sizes(archive, names)
             return {name: _read_array(archive, name) for name in names}
+    except InputError:
+        raise
     except _READ_ERRORS as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise InputError(
@@ -119,22 +124,47 @@ def _one_line(reason: object) -> str:
     return " ".join(str(reason).split()).rstrip(".")
 
 
+def _advise(images: np.ndarray) -> str:
+    if images.ndim == 5 or (images.ndim == 4 and images.shape[3] > 4):
+        return "; volumes are not read yet: take slices of them"
+    if images.dtype.kind == "f":
+        return "; scale floats to 0..255 and round them"
+    return "" if images.dtype == np.uint8 or images.ndim not in (3, 4) else "; scale other numbers to 0..255"
+
+
+def _describe_gaps(labels: Sequence[int]) -> tuple[str, ...]:
+    """Return a sentence where the numbers of the classes do not follow one another: one may stand for none."""
+    found = sorted(set(labels))
+    if not found or found == list(range(found[0], found[-1] + 1)):
+        return ()
+    return (f"The labels are not without gaps: {listed(found, 10)}. Each of these numbers counts as a class.",)
+
+
 def _faults(split: str, arrays: dict[str, np.ndarray]) -> list[str]:
     """Return a sentence for every fault of one split."""
     images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
     faults = []
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
         faults.append(
-            f"`{split}_images` must be 2D images, uint8 [n, h, w] or [n, h, w, 3]. "
+            f"`{split}_images` must be 2D images, uint8 [n, h, w] or [n, h, w, 3]{_advise(images)}. "
             f"Received: {images.dtype} {list(images.shape)}."
         )
     if labels.ndim == 2 and labels.shape[1] > 1:
+        # Rows of zeros with a single one are one class; anything else is several labels of one image.
+        one_hot = labels.dtype.kind in "iufb" and bool(
+            ((labels == 1).sum(1) == 1).all() and (labels != 0).sum(1).max(initial=0) == 1
+        )
+        cure = "one-hot rows become numbers by numpy.argmax(labels, axis=1)" if one_hot else "several are not supported"
         faults.append(
-            f"`{split}_labels` must give one class per image ([n, 1]); several are not supported. "
-            f"Received: shape {list(labels.shape)}."
+            f"`{split}_labels` must give one class per image ([n, 1]); {cure}. Received: shape {list(labels.shape)}."
         )
     elif labels.dtype.kind not in "iu" or labels.ndim not in (1, 2) or labels.size != len(labels):
         faults.append(f"`{split}_labels` must be integers [n, 1]. Received: {labels.dtype} {list(labels.shape)}.")
+    elif negative := int((labels < 0).sum()):
+        faults.append(
+            f"`{split}_labels` must be 0 or more, a class for each image; leave out images without one. "
+            f"Received: {labels.min()} as the lowest, and {count(negative, 'label')} below 0."
+        )
     if images.shape[:1] != labels.shape[:1]:
         faults.append(
             f"`{split}_images` and `{split}_labels` must have the same length. "

@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
-from tlmed.columns import BY_NAME, Grouping, find_group, is_missing, name_spellings
+from tlmed.columns import BY_NAME, Grouping, find_group, is_missing, name_spellings, suggest_spelling
 from tlmed.data.kinds import CURES, name_kind
 from tlmed.data.masks import find_masks
 from tlmed.data.table import Table, extensions, find_licence, is_image, make_table
@@ -210,7 +210,8 @@ def _row_faults(folder: Path, row: _Row, train: set[str], group: str | None, has
         near = did_you_mean(row.split, SPLIT_NAMES)
         yield f"A split must be 'train', 'val' or 'test'.{near}", f"'{row.split}'"
     elif row.label and train and row.label not in train:
-        yield f"A label of '{_split(row)}' must occur in 'train' too.", f"'{row.label}'"
+        near = suggest_spelling(row.label, train)
+        yield f"A label of '{_split(row)}' must occur in 'train' too.{near}", f"'{row.label}'"
 
 
 def _split(row: _Row) -> str | None:

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from tlmed.columns import name_spellings
+from tlmed.columns import name_spellings, suggest_spelling
 from tlmed.data.table import Table, describe_classes
 from tlmed.errors import InputError
 from tlmed.recipe import KFold, find_faults
 from tlmed.rundir import SPLITS
 from tlmed.seeds import derive
-from tlmed.words import count, listed
+from tlmed.words import count, join_names, listed
 
 FEWER = "; fewer folds need fewer"
 
@@ -331,8 +331,10 @@ def _find_given_faults(table: Table, given: np.ndarray) -> list[str]:
     for label, name in enumerate(table.classes):
         if known and label not in known:
             where = sorted(set(given[table.labels == label].tolist()))
+            trained = [table.classes[number] for number in known]
             faults.append(
-                f"Every class of val and test must occur in train. Received: class '{name}' in "
+                f"Every class of val and test must occur in train.{suggest_spelling(name, trained)} "
+                f"Received: class '{name}' in "
                 f"{' and '.join(where) or 'no split'} only."
             )
     return faults
@@ -462,6 +464,13 @@ def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: bool
         Sentences to print.
     """
     sentences = [*describe_classes(len(table.classes), len(table)), *name_spellings(table.classes, "classes")]
+    if spaced := [name for name in table.classes if name != name.strip()]:
+        sentences.append(f"Names of classes begin or end with a space: {listed(map(repr, spaced), 3)}.")
+    if unsure := [name for name in table.classes if name.casefold() in ("na", "n/a", "nan", "null")]:
+        sentences.append(
+            f"A label that may stand for none counts as a class: {join_names(map(repr, unsure))}. If it does, remove "
+            "its images."
+        )
     if made and table.splits is not None:
         sentences.append(f"The data gives no val: {count(int((splits == 'val').sum()), 'image')} of train became val.")
     copies = sum(len(rows) - 1 for rows in _repeated(sha256))
