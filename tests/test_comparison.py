@@ -118,12 +118,27 @@ def write_folds(folder, skill=0.3, seed=0, k=3, repeats=1):
     split = {"k": k, "repeats": repeats, "val": 0.15, "fold": None}
     for fold in range(k * repeats):
         write_run(folder / "folds" / f"{fold + 1:02}", THREE, skill, seed + 10 * fold, first=100 * fold)
-    one = json.loads((folder / "folds" / "01" / "metrics.json").read_text())
-    rundir.write_json(folder / "metrics.json", {**one, "n": k * IMAGES, "groups": None})
+    write_means(folder)
     recipe = {"data": {"source": "/data", "split": split}, "backbone": "VGG16", "weights": "imagenet", "seed": 0}
     rundir.write_json(folder / "recipe.json", recipe)
     rundir.write_json(folder / "timing.json", {"training_seconds": 99.5, "peak_memory_mb": 950})
     return folder
+
+
+def write_means(folder):
+    """Write the metrics of a cross-validation, as its folds say them."""
+    folds = [json.loads(path.read_text()) for path in sorted(folder.glob("folds/*/metrics.json"))]
+    metrics = {}
+    for name, entry in folds[0]["metrics"].items():
+        values = [fold["metrics"].get(name, {}).get("value") for fold in folds]
+        metrics[name] = {**entry, "value": None if None in values else float(np.mean(values))}
+    content = {**folds[0], "n": len(folds) * IMAGES, "groups": None, "metrics": metrics}
+    rundir.write_json(folder / "metrics.json", content)
+
+
+def noted(comparison):
+    """Return the notes of a comparison, without those on the locks that the runs here do not have."""
+    return tuple(note for note in comparison.notes if "its lock.json is missing" not in note)
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +257,8 @@ def test_folds_that_give_no_interval_say_why(tmp_path):
             edit(run / "folds" / fold / "metrics.json", lambda it, v=value: it["metrics"]["auc"].update(value=v))
     edit(runs[0] / "folds" / "02" / "metrics.json", lambda it: it["metrics"]["f1"].update(value=None))
     edit(runs[0] / "folds" / "02" / "metrics.json", lambda it: it["metrics"].pop("brier"))
+    for run in runs:
+        write_means(run)
     questions = compare(runs).pairs[0].questions
     assert (questions["auc"]["p"], questions["auc"]["p_holm"]) == (None, None)
     assert questions["auc"]["value"] == pytest.approx(-0.1)
@@ -251,6 +268,7 @@ def test_folds_that_give_no_interval_say_why(tmp_path):
     for run in runs:
         for fold in ("01", "02", "03"):
             edit(run / "folds" / fold / "metrics.json", lambda it: it["metrics"]["accuracy"].update(value=0.75))
+        write_means(run)
     entry = compare(runs).pairs[0].questions["accuracy"]
     assert (entry["value"], entry["low"], entry["high"], entry["p"]) == (0, None, None, 1)
     assert entry["note"].startswith("All folds have the same difference")
@@ -468,7 +486,7 @@ def test_costs_are_those_of_the_kept_phase(made, two):
 
 
 def test_what_a_reader_has_to_know_is_noted(two, tmp_path):
-    assert compare(two).notes == ()
+    assert noted(compare(two)) == ()
     third = write_run(tmp_path / "small", train=50)
     edit(two[1] / "plan.json", lambda plan: plan.update(weights="run:/runs/first"))
     edit(two[1] / "environment.json", lambda found: found.update(devices=["GPU"]))
@@ -521,7 +539,7 @@ def test_a_run_differs_from_its_copy_in_nothing(made, tmp_path):
     said = conclude(comparison)
     assert said[0].startswith("On the same 90 test images, poor and copy share the highest AUC of 2 runs: ")
     assert said[-1].endswith("That does not mean that they are equal.")
-    (note,) = comparison.notes
+    (note,) = noted(comparison)
     assert note.startswith("poor and copy have the same scores and predictions for every test image")
     assert any("0.000 (no interval)" in line for line in to_lines(describe_comparison(comparison)))
     page, _, pairs = (path.read_text() for path in write_comparison(tmp_path / "out", comparison))
@@ -585,12 +603,12 @@ def test_scores_that_are_not_those_of_the_predictions_are_refused(two, name):
 def test_a_few_images_or_groups_are_noted(made, tmp_path):
     runs = [write_run(tmp_path / str(i), seed=i, groups=5) for i in range(2)]
     comparison = compare(runs)
-    (note,) = comparison.notes
+    (note,) = noted(comparison)
     assert note.startswith("Only large differences can show where few images or groups of a class decide: ")
     for name in ("auc 9", "sensitivity 9", "specificity 9", "f1 9", "brier score 9"):
         assert name in note.casefold()
     assert "accuracy" not in note.casefold()
-    assert compare(made[:2]).notes == ()
+    assert noted(compare(made[:2])) == ()
 
 
 def test_without_an_auc_accuracy_is_told(two):
@@ -754,6 +772,12 @@ def test_leaked_images_are_told_beside_the_scores(two):
         edit(two[0] / "metrics.json", lambda content, wrong=wrong: content.update(without_leaks=wrong))
         with pytest.raises(InputError, match=r"metrics\.json"):
             compare(two)
+
+
+def test_means_that_are_not_those_of_the_folds_are_refused(tmp_path):
+    runs = [write_folds(tmp_path / "a", 0.1), write_folds(tmp_path / "b", 0.3, seed=1)]
+    edit(runs[1] / "metrics.json", lambda content: content["metrics"]["f1"].update(value=0.999))
+    refuse(runs, "the means of its folds", "f1 0.999 there, 0.")
 
 
 def test_leaked_images_of_folds_are_added_up(tmp_path):

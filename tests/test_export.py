@@ -30,8 +30,8 @@ TEXTS += ["\u2028\x85\x7f\ufeff", "back\\slash", "{a: [b]}", "'", "", " ", "&amp
 
 @pytest.fixture
 def run(finished, tmp_path):
-    """Give a copy of a finished run, without its network, to change."""
-    ignored = shutil.ignore_patterns("model.keras", "report.html", "progress")
+    """Give a copy of a finished run to change: without its network, and without the lock that would tell."""
+    ignored = shutil.ignore_patterns("model.keras", "report.html", "progress", "lock.json")
     copy = RunDir(shutil.copytree(finished.path, tmp_path / "my run", ignore=ignored))
     change(copy, "environment", packages=PACKAGES, package_hashes={})
     return copy

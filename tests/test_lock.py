@@ -22,7 +22,9 @@ from tests.conftest import SMALL, draw, write_images
 from tlmed.backbones import build
 from tlmed.cache import cache_folder
 from tlmed.cli import main
+from tlmed.digests import digest_classifier, digest_model
 from tlmed.errors import CheckFailed, InputError, Interrupted, RunFailed
+from tlmed.intact import checksum
 from tlmed.lock import (
     Comparison,
     Difference,
@@ -38,8 +40,7 @@ from tlmed.lock import (
     to_lines,
     to_markdown,
 )
-from tlmed.lock.content import PREDICTIONS, digest_classifier, digest_model, read_rows
-from tlmed.lock.file import _checksum
+from tlmed.lock.content import PREDICTIONS, read_rows
 from tlmed.recipe import digest_modules, from_json, load_recipe, override, shipped_recipes, to_json, to_source
 from tlmed.reproduce import Request, reproduce, reproduce_and_report
 from tlmed.run import train
@@ -83,7 +84,7 @@ def forge(path, change):
     content = json.loads(path.read_text())
     content.pop("sha256")
     change(content)
-    path.write_text(json.dumps({**content, "sha256": _checksum(content)}))
+    path.write_text(json.dumps({**content, "sha256": checksum(content)}))
     return path
 
 
@@ -151,7 +152,7 @@ def test_pixels_stand_for_images_that_were_encoded_here():
         (lambda text: text.replace('"format": 2', '"format": 1', 1), "older format 1, written by tlmed 0.1.0"),
         (lambda text: text.replace('"format": 2', '"format": "x"', 1), "without a format"),
         (lambda text: '{"format": 2}', "without its sha256"),
-        (lambda text: json.dumps({"format": 2, "sha256": _checksum({"format": 2})}), "recipe is missing"),
+        (lambda text: json.dumps({"format": 2, "sha256": checksum({"format": 2})}), "recipe is missing"),
         (lambda text: "[" * 100_000, "not JSON"),
     ],
 )
@@ -748,7 +749,7 @@ def test_a_forged_lock_is_refused_or_compared_and_never_breaks_anything(step, co
         for key in place[:-1]:
             inner = inner[key]
         inner[place[-1]] = ABSURD[number % len(ABSURD)]
-        (copy / "job.json").write_text(json.dumps({**content, "sha256": _checksum(content)}))
+        (copy / "job.json").write_text(json.dumps({**content, "sha256": checksum(content)}))
         try:
             lock = read_lock(copy / "job.json")
         except InputError:

@@ -11,6 +11,7 @@ from tlmed import inference
 from tlmed.data import load
 from tlmed.data.recorded import Changes, compare_rows, describe_changes, recall, to_rows
 from tlmed.errors import InputError
+from tlmed.lock import write_lock
 from tlmed.rundir import IMAGES, RunDir
 from tlmed.voice import Voice
 
@@ -155,6 +156,7 @@ def moved(finished, images, tmp_path):
     recipe = run.json("recipe.json")
     recipe["data"]["source"] = str(tmp_path / "images")
     (run / "recipe.json").write_text(json.dumps(recipe))
+    write_lock(run)
     return run, tmp_path / "images"
 
 

@@ -10,7 +10,6 @@ from PIL import Image
 
 from tests.conftest import write_images
 from tlmed.backbones import torch_checkpoint
-from tlmed.backbones.packages import sha256
 from tlmed.cache import Store
 from tlmed.data import load, open_source, read_files
 from tlmed.data.kept import KeptTable
@@ -18,7 +17,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation.predictions import read_predictions
 from tlmed.features.images import batches
 from tlmed.lock import read_lock
-from tlmed.regular_files import LIMIT, NotRegular, open_regular, read_regular
+from tlmed.regular_files import LIMIT, NotRegular, open_regular, read_regular, sha256
 from tlmed.rundir import RunDir, read_csv
 from tlmed.sealed import DamagedFile, unseal
 

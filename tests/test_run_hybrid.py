@@ -75,7 +75,7 @@ def test_a_skops_file_with_a_foreign_type_is_refused_by_name(finished, images, t
     import skops.io
     from sklearn.linear_model import Ridge
 
-    copy = shutil.copytree(finished.path, tmp_path / "run")
+    copy = shutil.copytree(finished.path, tmp_path / "run", ignore=shutil.ignore_patterns("lock.json"))
     skops.io.dump(Ridge(), copy / "classifier.skops")
     with pytest.raises(InputError, match="Ridge"):
         inference.predict(RunDir(copy), [images])

@@ -154,8 +154,8 @@ def runs(images, tmp_path_factory):
 
 
 def spoil(run, value, copied, every=False):
-    """Return a copy of a run with a value among its network's weights, or as all of them."""
-    shutil.copytree(run.path, copied)
+    """Return a copy of a run, as if it had become so, with a value among its network's weights, or as all of them."""
+    shutil.copytree(run.path, copied, ignore=shutil.ignore_patterns("lock.json"))
     model = keras.saving.load_model(copied / "model.keras")
     chosen = model.weights if every else [next(weight for weight in model.weights if "conv" in weight.path)]
     for weight in chosen:
@@ -193,7 +193,7 @@ def test_finite_weights_that_overflow_score_nothing(name, runs, images, tmp_path
 
 
 def test_a_network_of_another_size_or_of_other_classes_is_refused(runs, parts, images, tmp_path):
-    shutil.copytree(runs["dense"].path, tmp_path / "run")
+    shutil.copytree(runs["dense"].path, tmp_path / "run", ignore=shutil.ignore_patterns("lock.json"))
     run = RunDir(tmp_path / "run")
     write(run / "model.keras", parts)
     with pytest.raises(InputError, match=r"`model.keras` must take images of the recipe's size, \(32, 32\)"):

@@ -18,7 +18,6 @@ from tlmed.backbones import name_all
 from tlmed.backbones.ancestry import find_known, name_weights
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.backbones.own import register_layers
-from tlmed.backbones.packages import sha256
 from tlmed.backbones.saved import load_network, summarise
 from tlmed.cache import cache_folder, find_writers
 from tlmed.columns import Grouping, suggest_spelling
@@ -41,8 +40,9 @@ from tlmed.evaluation.predictions import (
 )
 from tlmed.features.kept import keep_features, rounds
 from tlmed.heads import split_head
+from tlmed.intact import check_intact
 from tlmed.recipe import from_json
-from tlmed.regular_files import read_regular
+from tlmed.regular_files import read_regular, sha256
 from tlmed.rundir import RunDir, check_folder, check_targets, is_marked, write_json, writing_out
 from tlmed.voice import SILENT, Voice
 from tlmed.words import count, join_names, listed
@@ -131,6 +131,7 @@ def evaluate(
             result = score(predictions, split, positive, 0, prevalence=prevalence)
         return predictions, {**result, "evaluated": {"predictions": str(file), "warnings": notes}}
     recipe, old, decision = from_json(run.json("recipe.json")), run.json("metrics.json"), read_decision(run)
+    unsure = check_intact(run, _name_files(old, "environment.json", "splits.csv", "plan.json", "predictions.csv"))
     prevalence = recipe.prevalence if prevalence is None else prevalence
     if prevalence is not None and len(old["classes"]) != 2:
         raise InputError(
@@ -141,7 +142,7 @@ def evaluate(
     if cached and (writers := find_writers(cache_folder())):
         voice.warn(writers)
     place = source or recipe.data.source
-    elsewhere, unsure = find_known(name_weights(run))
+    elsewhere, unknown = find_known(name_weights(run))
     with voice.busy(f"Reading images of {place}"):
         if source is None or moved:
             images, rows, seen = _recall(run, recipe, place, old["classes"], known)
@@ -152,7 +153,7 @@ def evaluate(
             conflicts = [sentence for sentence in images.leaks if "under the labels" in sentence]
             seen = [*images.warnings, *conflicts, *_find_known_images(run, images, elsewhere)]
             rows = np.arange(len(images.splits))
-    seen = [*seen, *unsure]
+    seen = [*seen, *unsure, *unknown]
     for warning in seen:
         voice.warn(warning)
     scorer = load_scorer(run)
@@ -163,6 +164,12 @@ def evaluate(
         leaked = _find_leaked(run, images, elsewhere, own=source is None or moved)
         result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence, leaked)
     return predictions, {**result, "evaluated": {"run": str(run.path), "data": images.table.source, "warnings": seen}}
+
+
+def _name_files(metrics, *others: str) -> list[str]:
+    """Return the files of a run that give its scores, and others that a command reads; `metrics` tell a hybrid."""
+    hybrid = ["classifier.skops"] if "classifier" in metrics else []
+    return ["recipe.json", "metrics.json", *others, "model.keras", *hybrid]
 
 
 def _find_shared_groups(predictions: Predictions, split: str) -> list[str]:
@@ -482,6 +489,8 @@ def predict(
     """
     old, settings, decision = run.json("metrics.json"), from_json(run.json("recipe.json")).data, read_decision(run)
     classes = old["classes"]
+    for warning in check_intact(run, _name_files(old)):
+        voice.warn(warning)
     names, files, broken = read_files(paths, settings.image_size, skip_bad)
     for warning in (*describe_levels(names, files.pixels.levels), *describe_extras(names, files.pixels.extras)):
         voice.warn(warning)

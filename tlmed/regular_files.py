@@ -1,6 +1,7 @@
 """Open what somebody named: a regular file of bounded size, never a pipe that blocks or a device without end."""
 
 import errno
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -77,6 +78,12 @@ def read_regular(path: str | Path, limit: int = LIMIT) -> bytes:
     if len(content) > limit:
         raise _too_large(path, limit)
     return content
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a regular file, in hexadecimal."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _too_large(path, limit) -> OSError:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed import cache
+from tlmed.digests import list_history
 from tlmed.errors import CheckFailed, InputError, TlmedError
+from tlmed.intact import find_changed
 from tlmed.lock import (
     Comparison,
     Lock,
@@ -28,7 +30,6 @@ from tlmed.lock import (
     to_lines,
     to_markdown,
 )
-from tlmed.lock.content import read_history
 from tlmed.lock.file import find_lock, name_lock
 from tlmed.lock.inputs import repeat_recipe
 from tlmed.lock.levels import BITS, METRICS, TOLERANCES
@@ -39,6 +40,7 @@ from tlmed.rundir import RunDir, check_targets, is_marked, make_mark, write_text
 from tlmed.voice import SILENT, Voice
 
 QUICK_EPOCHS = 2
+_INPUTS = ("recipe.json", "environment.json", "splits.csv", "plan.json")  # of a run; its results are compared in full
 TRAIN, QUICK, CHECK = "train", "quick", "check"
 
 
@@ -172,6 +174,10 @@ def _check_files(lock: Lock) -> Sequence[Row]:
     if lock.run is None:
         return ()
     rows = compare_results(lock.content["results"], check_results(lock.run), BITS, 0.0)
+    rows += [
+        Row("files", name, "as recorded", "not as recorded", False, "different")
+        for name in find_changed(lock.run, lock.content, _INPUTS)
+    ]
     return [
         dataclasses.replace(row, note=f"in the files of {lock.name}: {row.note}") for row in rows if row.same is False
     ]
@@ -247,7 +253,7 @@ def _repeat(request, lock: Lock, recipe: Recipe, level: str, voice: Voice) -> Se
             tolerance = TOLERANCES[level] if request.tolerance is None else request.tolerance
             return compare_results(locked, describe_results(RunDir(out)), level, tolerance)
         rehearse(recipe, out, QUICK_EPOCHS, **options)
-        came = read_history(RunDir(out))
+        came = list_history(RunDir(out))
     allowed = 0.0 if level == BITS else TOLERANCES[METRICS] if request.tolerance is None else request.tolerance
     return compare_history(locked["history"][: len(came)], came, allowed)
 

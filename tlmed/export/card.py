@@ -190,6 +190,7 @@ def _describe_scores(content) -> str:
     parts = [
         f"{metrics['n']:,} images{groups}, split {code(metrics['split'])}. {meaning}",
         table(head, rows),
+        *(f"**{plain(said)}**" for said in content.unchecked),
         *_name_methods(metrics["metrics"]),
         *_show_without_leaks(metrics),
         _show_classes(metrics["per_class"]),

@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tlmed.errors import InputError
+from tlmed.intact import RECORDED, check_intact
 from tlmed.recipe import summary
 from tlmed.rundir import RunDir, read_csv
+
+_BESIDE = ("model.keras", "classifier.skops", "history.csv", "predictions.csv")  # whose content is not in a card
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Content:
         plan: `plan.json`.
         metrics: `metrics.json`.
         timing: `timing.json`.
+        unchecked: Sentences that say which files nothing shows to be as the run wrote them.
     """
 
     name: str
@@ -31,6 +35,7 @@ class Content:
     plan: Mapping
     metrics: Mapping
     timing: Mapping
+    unchecked: Sequence[str]
 
     @property
     def title(self) -> str:
@@ -69,10 +74,14 @@ def read_content(run: RunDir) -> Content:
         run: The run.
 
     Raises:
-        InputError: A file is missing or cannot be read.
+        InputError: A file is missing, cannot be read, or is not as the run wrote it.
     """
     files = {name: run.json(f"{name}.json") for name in ("recipe", "environment", "plan", "metrics", "timing")}
-    return Content(name=run.path.resolve().name, summary=_summary(run), splits=_read_splits(run), **files)
+    splits = _read_splits(run)
+    # A card goes beside the network and its predictions, whoever reads it cannot compare them.
+    unchecked = check_intact(run, [name for name in RECORDED if name not in _BESIDE or (run / name).exists()])
+    name = run.path.resolve().name
+    return Content(name=name, summary=_summary(run), splits=splits, unchecked=unchecked, **files)
 
 
 def _read_splits(run) -> list[dict[str, str]]:

@@ -8,6 +8,7 @@ from packaging.version import InvalidVersion, Version
 
 from tlmed.errors import InputError
 from tlmed.export.index import ask_index
+from tlmed.intact import check_intact
 from tlmed.rundir import RunDir
 
 OWN = "tlmed"
@@ -35,6 +36,7 @@ def write_requirements(run: RunDir, hashes: bool = False) -> str:
         RunFailed: pip or its index cannot be reached.
     """
     environment = run.json("environment.json")
+    unchecked = check_intact(run, ("environment.json",))
     versions, known = _read_packages(run, environment)
     pins = {name: f"{name}=={version}" for name, version in versions.items() if name != OWN}
     if hashes:
@@ -42,6 +44,7 @@ def write_requirements(run: RunDir, hashes: bool = False) -> str:
         known = ask_index(pins, known)
     known = {name: known[name] for name in pins if name in known}
     head = [*_head(run, environment, versions.get(OWN)), _say_hashes(known, pins, hashes)]
+    head += [f"# {' '.join(said.split())}" for said in unchecked]
     complete = known.keys() == pins.keys()
     lines = [_write_pin(pin, known.get(name), complete) for name, pin in pins.items()]
     return "".join(f"{line}\n" for line in [*head, "", *lines])

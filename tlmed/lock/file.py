@@ -1,21 +1,17 @@
 """The file of a lock: written whole, and read only as it was written."""
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tlmed.errors import InputError
-from tlmed.lock.content import FORMAT, make_lock
+from tlmed.intact import CHECKSUM, checksum, read_content, refuse_lock
+from tlmed.intact import LOCK as NAME
+from tlmed.lock.content import make_lock
 from tlmed.lock.shape import MOST_FAULTS, find_shape_faults
 from tlmed.lock.words import show
 from tlmed.recipe import Recipe, from_json
-from tlmed.regular_files import read_regular
 from tlmed.rundir import RunDir, check_single, write_json
 from tlmed.words import listed
-
-NAME = "lock.json"
-CHECKSUM = "sha256"
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Lock:
 def write_lock(run: RunDir) -> None:
     """Write a run's `lock.json`, with a checksum of its own."""
     content = make_lock(run)
-    write_json(run / NAME, {**content, CHECKSUM: _checksum(content)})
+    write_json(run / NAME, {**content, CHECKSUM: checksum(content)})
 
 
 def read_lock(path: str | Path) -> Lock:
@@ -57,30 +53,9 @@ def read_lock(path: str | Path) -> Lock:
         InputError: If there is none, it has a newer or an older format, it was edited, or it is none at all.
     """
     path = find_lock(Path(path))
-    content = _read(path)
-    found = content.get("format")
-    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-        raise _no_lock(path, f"without a format: {found!r}")
-    if found > FORMAT:
-        raise InputError(
-            f"A lock must have format {FORMAT}, the newest that this tlmed knows; update tlmed to read it. "
-            f"Received: {path} with format {found}{_say_version(content)}."
-        )
-    if found < FORMAT:
-        raise InputError(
-            f"A lock must have format {FORMAT}; `tlmed train` writes one anew. "
-            f"Received: {path} with the older format {found}{_say_version(content)}."
-        )
-    checksum = content.pop(CHECKSUM, None)
-    if checksum is None:
-        raise _no_lock(path, f"without its {CHECKSUM}")
-    if checksum != _checksum(content):
-        raise InputError(
-            "A lock must be as it was written: it has a checksum of its own, and is made anew by `tlmed train`, never "
-            f"edited. Received: {path}, which was changed or cut short."
-        )
+    content = read_content(path)
     if faults := list(find_shape_faults(content)):
-        raise _no_lock(path, f"where {listed(map(show, faults), MOST_FAULTS)}")
+        raise refuse_lock(path, f"where {listed(map(show, faults), MOST_FAULTS)}")
     try:
         recipe = from_json(content["recipe"]["resolved"])
     except InputError as error:
@@ -116,28 +91,3 @@ def name_lock(path: Path) -> str:
     if path.is_dir() or path.name == NAME:
         return (path if path.is_dir() else path.parent).resolve().name
     return path.stem
-
-
-def _read(path) -> dict:
-    try:
-        content = json.loads(read_regular(path))
-    except FileNotFoundError as error:
-        raise InputError(f"A lock must be a file that exists, or the directory of a run. Received: {path}.") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise _no_lock(path, f"which is not JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise _no_lock(path, "which is not a table of fields")
-    return content
-
-
-def _no_lock(path, why) -> InputError:
-    return InputError(f"A lock must be a file that `tlmed train` wrote. Received: {path}, {why}.")
-
-
-def _say_version(content) -> str:
-    code = content.get("code")
-    return f", written by tlmed {code['version']}" if isinstance(code, dict) and "version" in code else ""
-
-
-def _checksum(content) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

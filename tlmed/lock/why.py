@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tlmed.lock.content import reading
+from tlmed.intact import reading
 from tlmed.lock.differences import Difference, compare_inputs, find_causes
 from tlmed.lock.levels import BITS
 from tlmed.lock.results import compare_results

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tlmed.intact import check_intact
 from tlmed.metrics.differences import average_folds
 from tlmed.recipe import KFold
 from tlmed.rundir import FOLDS, RunDir, read_csv, write_csv, write_json
@@ -28,7 +29,12 @@ def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir]) -> dict:
     Returns:
         The content of `metrics.json`. No score is computed over the predictions of several folds together: each has a
         network of its own, and what they call 0.7 is not the same.
+
+    Raises:
+        InputError: If a fold's files are not as it wrote them: it may have been complete long before the others.
     """
+    for fold in folds:
+        check_intact(fold, ("splits.csv", "predictions.csv", "metrics.json"))
     results = [fold.json("metrics.json") for fold in folds]
     timings = [fold.json("timing.json") for fold in folds]
     sizes = [_count_splits(fold) for fold in folds]

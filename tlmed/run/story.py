@@ -15,6 +15,7 @@ from tlmed.data import ImageSet
 from tlmed.errors import InputError
 from tlmed.failures import explained
 from tlmed.inference import load_model
+from tlmed.intact import check_intact
 from tlmed.lock import write_lock
 from tlmed.recipe import Hybrid, Recipe, RecipeFile, read_recipe
 from tlmed.replicas import choose_strategy, grow_memory
@@ -63,10 +64,12 @@ class Run:
         """Load the trained network: raw RGB images, 0..255, in; one probability per class out, of a hybrid features.
 
         Raises:
-            InputError: Of a cross-validation, which has a network for each fold.
+            InputError: Of a cross-validation, which has a network for each fold, or if the file is another run's.
         """
-        check_single(RunDir(self.path))
-        return load_model(RunDir(self.path))
+        run = RunDir(self.path)
+        check_single(run)
+        check_intact(run, ("recipe.json", "model.keras"))
+        return load_model(run)
 
 
 def train(

@@ -1,0 +1,250 @@
+"""Whether the files of a finished run are still those that it wrote: its lock says what they held."""
+
+import contextlib
+import csv
+import hashlib
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+
+from tlmed.digests import digest_classifier, digest_layers, digest_metrics, digest_model, list_history
+from tlmed.errors import InputError
+from tlmed.regular_files import read_regular, sha256
+from tlmed.rundir import RunDir
+from tlmed.words import join_names
+
+LOCK = "lock.json"
+CHECKSUM = "sha256"
+FORMAT = 2  # 1 held copies of `predictions.csv` and `metrics.json`: 100 MB for 1,000 classes
+# What JSON of another shape, a short table, a damaged archive and damaged HDF5 raise when they are read.
+_READ_ERRORS = (
+    *(OSError, KeyError, IndexError, ValueError, TypeError, AttributeError, EOFError, RecursionError),
+    *(RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, csv.Error),
+)
+
+
+@contextlib.contextmanager
+def reading(run: RunDir, name: str | None = None) -> Iterator[None]:
+    """Turn what can go wrong with the files of a run, or with one of a name, into one error that says so."""
+    try:
+        yield
+    except InputError:
+        raise
+    except _READ_ERRORS as error:
+        what = f"{f'{name}: ' if name else ''}{type(error).__name__}: {error}"
+        raise InputError(f"RUN must have all its files, readable. Received: {str(run.path)!r}: {what}.") from error
+
+
+def checksum(content: Mapping) -> str:
+    """Return the SHA-256 of what a lock holds, which it carries itself."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def read_content(path: Path) -> dict:
+    """Return what a lock of this format holds, without its checksum; nothing more of it is looked at.
+
+    Raises:
+        InputError: If there is no such file, it has a newer or an older format, was edited, or is no lock at all.
+    """
+    content = _read_table(path)
+    found = content.get("format")
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        raise refuse_lock(path, f"without a format: {found!r}")
+    if found > FORMAT:
+        raise InputError(
+            f"A lock must have format {FORMAT}, the newest that this tlmed knows; update tlmed to read it. "
+            f"Received: {path} with format {found}{_say_version(content)}."
+        )
+    if found < FORMAT:
+        raise InputError(
+            f"A lock must have format {FORMAT}; `tlmed train` writes one anew. "
+            f"Received: {path} with the older format {found}{_say_version(content)}."
+        )
+    if (said := content.pop(CHECKSUM, None)) is None:
+        raise refuse_lock(path, f"without its {CHECKSUM}")
+    if said != checksum(content):
+        raise InputError(
+            "A lock must be as it was written: it has a checksum of its own, and is made anew by `tlmed train`, never "
+            f"edited. Received: {path}, which was changed or cut short."
+        )
+    return content
+
+
+def _read_table(path) -> dict:
+    try:
+        content = json.loads(read_regular(path))
+    except FileNotFoundError as error:
+        raise InputError(f"A lock must be a file that exists, or the directory of a run. Received: {path}.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise refuse_lock(path, f"which is not JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise refuse_lock(path, "which is not a table of fields")
+    return content
+
+
+def refuse_lock(path: Path, why: str) -> InputError:
+    """Return the error for a file that is no lock."""
+    return InputError(f"A lock must be a file that `tlmed train` wrote. Received: {path}, {why}.")
+
+
+def _say_version(content) -> str:
+    code = content.get("code")
+    return f", written by tlmed {code['version']}" if isinstance(code, dict) and "version" in code else ""
+
+
+def divide_environment(environment: Mapping) -> dict:
+    """Return what a lock says of `environment.json`, by the lock's parts; what decides no result is left out.
+
+    Raises:
+        KeyError, TypeError: If something is missing, or of another kind.
+    """
+    left = {name: value for name, value in environment.items() if name not in ("warnings", "leaks", "seed", "changed")}
+    left["versions"] = dict(left["versions"])
+    weights = left.pop("weights")
+    return {
+        "recipe": left.pop("recipe"),
+        "code": {
+            "version": left["versions"].pop("tlmed"),
+            "git_commit": left.pop("git_commit"),
+            "sha256": left.pop("code_sha256"),
+        },
+        "data": left.pop("data"),
+        "weights": [_strip_path(source) for source in (weights if isinstance(weights, list) else [weights])],
+        "environment": left,
+    }
+
+
+def _strip_path(source) -> dict:
+    """Return what weights are, without where a package or Keras keeps them on this machine."""
+    return _leave_out(source, "path")
+
+
+def list_choices(plan: Mapping) -> dict[str, dict]:
+    """Return by phase whether it keeps what its frozen blocks give, as `plan.json` says it."""
+    return {phase["name"]: phase["cache"] for phase in plan["phases"]}
+
+
+# Of each file: what it holds now, and what the lock says that it held; equal where nobody changed it.
+
+
+def _compare_recipe(run, lock) -> tuple[object, object]:
+    return run.json("recipe.json"), lock["recipe"]["resolved"]
+
+
+def _compare_environment(run, lock) -> tuple[object, object]:
+    parts = divide_environment(run.json("environment.json"))
+    return parts, {
+        **{name: lock[name] for name in parts},
+        "recipe": _leave_out(lock["recipe"], "sha256", "resolved"),  # which are those of other files
+        "data": _leave_out(lock["data"], "sha256", "rows"),
+    }
+
+
+def _leave_out(part, *names) -> dict:
+    return {name: value for name, value in part.items() if name not in names}
+
+
+def _compare_splits(run, lock) -> tuple[object, object]:
+    return sha256(run / "splits.csv"), lock["data"]["sha256"]
+
+
+def _compare_plan(run, lock) -> tuple[object, object]:
+    plan = run.json("plan.json")
+    said = lock.get("files", {}).get("plan.json")  # which locks did not hold from the beginning
+    return (list_choices(plan), said and checksum(plan)), (lock["plan"], said)
+
+
+def _compare_history(run, lock) -> tuple[object, object]:
+    return list_history(run), lock["results"]["history"]
+
+
+def _compare_model(run, lock) -> tuple[object, object]:
+    layers = lock["results"].get("layers")  # which locks did not hold from the beginning
+    found = digest_model(run / "model.keras"), layers and digest_layers(run / "model.keras")
+    return found, (lock["results"]["weights"], layers)
+
+
+def _compare_classifier(run, lock) -> tuple[object, object]:
+    path = run / "classifier.skops"
+    return digest_classifier(path) if path.exists() else None, lock["results"]["classifier"]
+
+
+def _compare_predictions(run, lock) -> tuple[object, object]:
+    return sha256(run / "predictions.csv"), lock["results"]["predictions"]["sha256"]
+
+
+def _compare_metrics(run, lock) -> tuple[object, object]:
+    return digest_metrics(run.json("metrics.json")), lock["results"]["metrics"]["sha256"]
+
+
+RECORDED: Mapping[str, Callable[[RunDir, Mapping], tuple[object, object]]] = {
+    "recipe.json": _compare_recipe,
+    "environment.json": _compare_environment,
+    "splits.csv": _compare_splits,
+    "plan.json": _compare_plan,
+    "history.csv": _compare_history,
+    "model.keras": _compare_model,
+    "classifier.skops": _compare_classifier,
+    "predictions.csv": _compare_predictions,
+    "metrics.json": _compare_metrics,
+}
+
+
+def find_changed(run: RunDir, lock: Mapping, names: Collection[str] = tuple(RECORDED)) -> list[str]:
+    """Return which files of a finished run do not hold what its lock says.
+
+    Times, dates and what a machine keeps where do not count.
+
+    Args:
+        run: The run.
+        lock: What its lock holds.
+        names: The files that are looked at, of `RECORDED`.
+
+    Raises:
+        InputError: If a file cannot be read, or the lock has another form.
+    """
+    changed = []
+    for name in names:
+        with reading(run, name):
+            now, then = RECORDED[name](run, lock)
+        if now != then:
+            changed.append(name)
+    return changed
+
+
+def check_intact(run: RunDir, names: Collection[str], what: str = "RUN") -> list[str]:
+    """Refuse a finished run of which a file does not hold what its lock says: another run's, or an edited one.
+
+    Args:
+        run: The run.
+        names: The files that are about to be believed, of `RECORDED`.
+        what: What the run was given as, for the error.
+
+    Returns:
+        A sentence where that cannot be told, because the run has no lock or an older one; nothing otherwise.
+
+    Raises:
+        InputError: With every such file, or if one cannot be read.
+    """
+    if reason := _find_gap(run):
+        name, (verb, those) = run.path.resolve().name, ("is", "it") if len(names) == 1 else ("are", "them")
+        return [f"Whether {join_names(names)} of {name} {verb} as the run wrote {those} cannot be told: {reason}."]
+    if changed := find_changed(run, read_content(run / LOCK), names):
+        raise InputError(
+            f"{what} must have its files as `tlmed train` wrote them and its {LOCK} records them; put them back, or "
+            f"train again. Received: {str(run.path)!r}, where {join_names(changed)} "
+            f"{'is' if len(changed) == 1 else 'are'} not as recorded: of another run, or edited."
+        )
+    return []
+
+
+def _find_gap(run) -> str:
+    """Return why a run's lock cannot tell what its files held; nothing where it can."""
+    if not (run / LOCK).exists():
+        return f"its {LOCK} is missing"
+    found = _read_table(run / LOCK).get("format")
+    if isinstance(found, int) and not isinstance(found, bool) and 0 < found < FORMAT:
+        return f"its {LOCK} has the older format {found}"
+    return ""
