@@ -119,12 +119,16 @@ def test_images_may_come_as_arrays_lists_or_files(fitted, tmp_path):
         list(map(str, paths)),
         np.array(paths, object),
         np.array(list(map(str, paths))),
+        np.array(list(map(str, paths)), object)[:, None],
+        IMAGES[:5].astype(">u1"),
+        (IMAGES[:5].astype("uint16") * 257),
+        (IMAGES[:5].astype(">u2") * 257).astype(">u2"),
     ):
         np.testing.assert_array_equal(fitted.transform(given), expected)
 
 
 def test_sizes_may_differ_and_gray_is_repeated(fitted):
-    images = [np.full((20, 30), 7, "uint8"), IMAGES[0], np.full((64, 16, 1), 9, "uint8")]
+    images = [IMAGES[1, :20, :30, 0], IMAGES[0], np.concatenate([IMAGES[2], IMAGES[3]])[:64, :16, :1]]
     expected = fitted.transform([resize(decode(image), (32, 32)) for image in images])
     np.testing.assert_array_equal(fitted.transform(images), expected)
 
@@ -237,7 +241,21 @@ def test_few_networks_are_kept():
         (["no.png", "neither.png"], "Received: 'no.png', 'neither.png'"),
         (IMAGES / 255, "which are to be multiplied by 255"),
         (IMAGES - 300.0, "numbers from -300"),
-        (np.full((1, 8, 8, 3), np.nan), "numbers from nan to nan"),
+        (
+            np.where(np.arange(21)[:, None, None, None] % 4 == 3, np.nan, IMAGES),
+            "NaN or infinite numbers in 5 images (3, 7",
+        ),
+        ([IMAGES[0] / 1.0, IMAGES[1] - np.inf], "NaN or infinite numbers in 1 image (1)"),
+        (IMAGES - 300.0, "in 21 images (0, 1, 2 and 18 more)"),
+        (IMAGES * 16.0, "numbers from 0 to"),
+        (IMAGES / 127.5 - 1, "which are to be multiplied by 127.5 after adding 1"),
+        ([IMAGES[0], IMAGES[1] / 255], "in 1 image (1), which are to be multiplied by 255"),
+        (IMAGES[..., 0], "gray images need a channel axis, X[..., None]"),
+        (IMAGES[0], "of one image it is X[None]"),
+        (IMAGES.transpose(0, 3, 1, 2), "with the channels first"),
+        (list(IMAGES.transpose(0, 3, 1, 2)), "image 1: shape [3, 40, 40], with the channels first"),
+        (np.ma.masked_array(IMAGES, IMAGES > 200), "without masked values"),
+        ([np.ma.masked_array(IMAGES[0], IMAGES[0] > 20)], "image 0: masked values"),
         (IMAGES > 4, "numbers of type bool"),
         ([IMAGES[0], IMAGES[:2]], "image 1: shape [2, 40, 40, 3]"),
         ([IMAGES[0], None], "image 1: a NoneType"),
@@ -247,6 +265,84 @@ def test_what_is_no_image_is_named(fitted, images, said):
     with pytest.raises(InputError) as caught:
         fitted.transform(images)
     assert said in str(caught.value)
+
+
+DEEP = np.random.RandomState(0).randint(0, 4096, (4, 40, 40, 3)).astype("uint16")
+
+
+@pytest.mark.parametrize(
+    ("images", "told"),
+    [
+        (DEEP, ["4 images (0, 1, 2 and 1 more) with more than 8 bits keep at most 16 of 256 grey levels"]),
+        (
+            DEEP.astype(">u2"),
+            ["4 images (0, 1, 2 and 1 more) with more than 8 bits keep at most 16 of 256 grey levels"],
+        ),
+        ([IMAGES[0], DEEP[0, ..., 0]], ["1 image (1) with more than 8 bits keeps at most 16"]),
+        (
+            IMAGES.astype("uint16"),
+            ["keep at most 1 of 256 grey levels", "21 images (0, 1, 2 and 18 more) hold a single"],
+        ),
+        (IMAGES * (np.arange(21) > 1)[:, None, None, None].astype("uint8"), ["2 images (0, 1) hold a single colour"]),
+        (
+            IMAGES[:3] * 0,
+            ["3 images (0, 1, 2) hold a single", "All images are black or nearly so: the brightest value is 0"],
+        ),
+        ((IMAGES > 127).astype("uint8"), ["All images are black or nearly so: the brightest value is 1 of 255"]),
+        (IMAGES / 200, ["All images are black or nearly so: the brightest value is 1 of 255"]),
+    ],
+)
+def test_valid_images_that_are_hardly_meant_so_are_warned_of(fitted, images, told):
+    with pytest.warns(UserWarning, match=r"\w") as caught:
+        fitted.transform(images)
+    said = [str(warning.message) for warning in caught]
+    assert len(said) == len(told), said
+    assert all(words in sentence for words, sentence in zip(told, said, strict=True)), said
+    assert {warning.filename for warning in caught} == {__file__}
+
+
+def test_files_are_warned_of_by_their_path(fitted, tmp_path):
+    Image.fromarray(DEEP[0, ..., 0]).save(tmp_path / "deep.png")
+    Image.fromarray(IMAGES[0]).save(tmp_path / "pages.tif", save_all=True, append_images=[Image.fromarray(IMAGES[1])])
+    with pytest.warns(UserWarning, match=r"\w") as caught:
+        fitted.transform([IMAGES[0], tmp_path / "deep.png", str(tmp_path / "pages.tif")])
+    deep, pages = (str(warning.message) for warning in caught)
+    assert deep.startswith(f"1 image ({tmp_path}/deep.png) with more than 8 bits")
+    assert pages.startswith(f"1 image ({tmp_path}/pages.tif) holds several pages")
+
+
+def test_parameters_that_decide_the_features_are_those_of_fit(fitted):
+    extractor = clone(fitted).fit(IMAGES)
+    expected = extractor.transform(IMAGES)
+    for changes in ({"tap": "block1", "pooling": "max"}, {"image_size": (40, 40)}, {"batch_size": 0}):
+        before = extractor.get_params()
+        with pytest.raises(InputError) as caught:
+            extractor.set_params(**changes).transform(IMAGES)
+        assert len(caught.value.faults) == len(changes)
+        extractor.set_params(**before)
+    np.testing.assert_allclose(extractor.set_params(batch_size=5).transform(IMAGES), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_threads_share_a_network_and_keep_their_own_statistics(fitted):
+    other = clone(fitted).fit(IMAGES[:7])
+    expected = [extractor.transform(IMAGES) for extractor in (fitted, other)]
+    assert not np.allclose(*expected)
+    found = joblib.Parallel(2, backend="threading")(
+        joblib.delayed(extractor.transform)(IMAGES) for extractor in (fitted, other) * 3
+    )
+    for i, features in enumerate(found):
+        np.testing.assert_array_equal(features, expected[i % 2])
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_features_come_as_a_data_frame_where_that_is_asked_for(fitted, library):
+    frames = pytest.importorskip(library)
+    extractor = clone(fitted).set_output(transform=library)
+    frame = extractor.fit_transform(IMAGES[:5])
+    assert isinstance(frame, frames.DataFrame)
+    assert list(frame.columns) == extractor.get_feature_names_out().tolist()
+    assert clone(extractor)._sklearn_output_config == {"transform": library}
+    np.testing.assert_array_equal(frame.to_numpy(), clone(fitted).fit_transform(IMAGES[:5]))
 
 
 def test_every_broken_file_is_named(fitted, tmp_path):

@@ -3,6 +3,7 @@
 import functools
 import tempfile
 import threading
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from tlmed import backbones
 from tlmed.backbones import own
 from tlmed.errors import InputError, did_you_mean
-from tlmed.features.images import batches, open_images
+from tlmed.features.images import Impressions, batches, open_images, read_batches
 from tlmed.features.taps import POOLINGS, feature_model, random_norms
 from tlmed.phases import STATISTICS_IMAGES, leaves, reestimate_statistics
 from tlmed.seeds import derive
@@ -49,6 +50,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     Attributes:
         n_features_out_: How many features there are.
+        parameters_: Those that decide the features, as they were when it was fitted; `transform` refuses others.
         statistics_: Mean and variance of each BatchNorm with random weights, in the order of the layers.
         sources_: Name and SHA-256 of the weights. `transform` uses no others: not where "imagenet" means another file,
             and not after a `keras.Model` was trained further.
@@ -100,6 +102,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             self.statistics_ = [(norm.moving_mean.numpy(), norm.moving_variance.numpy()) for norm in norms]
         self.sources_ = sources
         self.n_features_out_ = int(network.output_shape[-1])
+        self.parameters_ = self._list_parameters()
         return self
 
     def transform(self, X):
@@ -107,13 +110,20 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
         Args:
             X: uint8 images [n, height, width, 3] of any size; a list of such images of different sizes; or a list of
-                paths to PNG, JPEG, BMP, GIF or TIFF files. Other numbers are taken too if they are from 0 to 255.
+                paths to PNG, JPEG, BMP, GIF or TIFF files. Of uint16 the high byte counts (`value // 256`). Other
+                numbers are taken too if they are from 0 to 255.
 
         Raises:
-            InputError: If the images cannot be used; all faults are named.
+            InputError: If the images cannot be used, or the extractor was changed after `fit`; all faults are named.
             sklearn.exceptions.NotFittedError: Before `fit`.
+
+        Warns:
+            UserWarning: By number and name, of images with more than 8 bits that keep few grey levels (12 bits in 16),
+                of files with several pages, of images of a single colour, and if all are black or nearly so.
         """
         check_is_fitted(self, "n_features_out_")
+        if faults := [*_find_faults(self), *self._find_changes()]:
+            raise InputError(faults)
         items = open_images(X)
         network, norms, sources = self._build()
         if sources != self.sources_:
@@ -121,16 +131,33 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 f"The weights must be those that the extractor was fitted with, {_names(self.sources_)}; or fit it "
                 f"anew. Received: {_names(sources)}."
             )
-        rows = []
+        rows, impressions = [], Impressions(items)
         with _LOCK:
             for norm, (mean, variance) in zip(norms, self.statistics_, strict=True):
                 norm.moving_mean.assign(mean)
                 norm.moving_variance.assign(variance)
-            for images in batches(items, self.image_size, self.batch_size):
+            for images, *others in read_batches(items, self.image_size, self.batch_size):
+                impressions.add(images, *others)
                 padding = np.zeros((self.batch_size - len(images), *images.shape[1:]), images.dtype)
                 features = network.predict_on_batch(np.concatenate([images, padding]))
                 rows.append(np.asarray(features, "float32")[: len(images)])
+        for sentence in impressions.describe():
+            warnings.warn(sentence, stacklevel=3)  # scikit-learn's own frame lies between
         return np.concatenate(rows)
+
+    def _list_parameters(self) -> dict:
+        """Return the parameters that decide the features; for a `keras.Model` `sources_` tells its weights."""
+        kept = {name: value for name, value in self.get_params(deep=False).items() if name != "batch_size"}
+        return {name: "own" if isinstance(value, keras.Model) else value for name, value in kept.items()}
+
+    def _find_changes(self) -> list[str]:
+        now = self._list_parameters()
+        return [
+            f"`{name}` must be what it was when the extractor was fitted, {old!r}; or fit it anew. "
+            f"Received: {name}={now[name]!r}."
+            for name, old in self.parameters_.items()
+            if now[name] != old
+        ]
 
     def _build(self):
         backbone = tuple(self.backbone) if isinstance(self.backbone, list) else self.backbone

@@ -5,10 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed.data.images import decode_resized
+from tlmed.data.depths import describe_levels
+from tlmed.data.extras import describe_extras, find_extras
+from tlmed.data.images import decode_measured
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
-from tlmed.words import listed
+from tlmed.words import count, listed
+
+NAMED = 3
+DARK = 8  # an X without a value this bright, of 255, is scaled wrongly, or black
 
 
 def open_images(images) -> list[Path | np.ndarray]:
@@ -23,11 +28,16 @@ def open_images(images) -> list[Path | np.ndarray]:
     >>> [image.shape for image in open_images(np.zeros((2, 8, 9, 3), "uint8"))]
     [(8, 9, 3), (8, 9, 3)]
     """
+    if np.ma.is_masked(images):
+        raise InputError("`X` must be without masked values: fill them. Received: a masked array with some.")
     if hasattr(images, "__array__"):
         images = np.asarray(images)
+        if images.ndim == 2 and images.shape[1] == 1 and images.dtype.kind in "OU":  # a column of a data frame
+            images = images[:, 0]
     if isinstance(images, np.ndarray) and not (images.ndim == 4 or (images.ndim == 1 and images.dtype.kind in "OU")):
         raise InputError(
-            f"`X` must be images [n, height, width, 3], or a list. Received: an array of shape {list(images.shape)}."
+            f"`X` must be images [n, height, width, 3], or a list{_advise(images.shape)}. "
+            f"Received: an array of shape {list(images.shape)}."
         )
     if isinstance(images, (str, bytes, Path)) or not isinstance(images, Iterable):
         what = f"a {type(images).__name__}" if not isinstance(images, (str, Path)) else f"the single path '{images}'"
@@ -46,51 +56,83 @@ def _find_faults(images, items) -> list[str]:
     if missing:
         faults.append(f"Every path of `X` must be a file. Received: {listed(missing)}.")
     if isinstance(images, np.ndarray) and images.ndim == 4:
-        reasons = [_reason(images[0]) or _reason_of_range(images)]
+        reasons = [reason] if (reason := _reason(images[0])) else _name_ranges(dict(enumerate(images)), together=True)
     else:
-        pictures = [(i, item) for i, item in enumerate(items) if not isinstance(item, Path)]
-        reasons = [
-            reason and f"image {i}: {reason}"
-            for i, item in pictures
-            if (reason := _reason(item) or _reason_of_range(item))
-        ]
-    if any(reasons):
+        pictures = {i: item for i, item in enumerate(items) if not isinstance(item, Path)}
+        reasons = [f"image {i}: {reason}" for i, item in pictures.items() if (reason := _reason(item))]
+        reasons += [] if reasons else _name_ranges(pictures, together=False)
+    if reasons:
         faults.append(
             "Each image of `X` must be uint8 [height, width, 3], or other numbers from 0 to 255. "
-            f"Received: {listed(filter(None, reasons), 5)}."
+            f"Received: {listed(reasons, 5)}."
         )
     return faults
+
+
+def _advise(shape: Sequence[int]) -> str:
+    if len(shape) != 3:
+        return ""
+    return "; of one image it is X[None]" if shape[2] in (1, 3) else "; gray images need a channel axis, X[..., None]"
 
 
 def _reason(image) -> str | None:
     """Say why something is no image by its type or shape."""
     if not isinstance(image, np.ndarray):
         return f"a {type(image).__name__}"
+    if np.ma.is_masked(image):
+        return "masked values, which are to be filled"
     if image.dtype.kind not in "uif":
         return f"numbers of type {image.dtype}"
+    if image.ndim == 3 and image.shape[0] in (1, 3) and image.shape[2] not in (1, 3):
+        return f"shape {list(image.shape)}, with the channels first (numpy.moveaxis puts them last)"
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)) or 0 in image.shape:
         return f"shape {list(image.shape)}"
     return None
 
 
-def _reason_of_range(numbers) -> str | None:
-    """Say why numbers are no intensities."""
-    if numbers.dtype in (np.uint8, np.uint16):  # whose ranges are 0 to 255 and 0 to 65535
-        return None
-    low, high = numbers.min(), numbers.max()
-    if not 0 <= low <= high <= 255:  # not a number is not in between either
-        return f"numbers from {low:g} to {high:g}"
-    if numbers.dtype.kind == "f" and 0 < high <= 1:
-        return f"numbers from {low:g} to {high:g}, which are to be multiplied by 255"
-    return None
+def _name_ranges(pictures: dict[int, np.ndarray], together: bool) -> list[str]:
+    """Say which images hold numbers that are no intensities.
+
+    Args:
+        pictures: The images, by number.
+        together: Whether they are of one array, and scaled alike: then they are dark only if all are.
+    """
+    others = {i: image for i, image in pictures.items() if not _is_raw(image.dtype)}
+    lows = {i: image.min() for i, image in others.items()}
+    highs = {i: image.max() for i, image in others.items()}
+    unfinished = [i for i in others if not (np.isfinite(lows[i]) and np.isfinite(highs[i]))]
+    if unfinished:
+        return [f"NaN or infinite numbers in {_name(unfinished)}"]
+    outside = [i for i in others if lows[i] < 0 or highs[i] > 255]
+    if outside:
+        low, high = min(lows.values()), max(highs.values())
+        cure = ", which are to be multiplied by 127.5 after adding 1" if low >= -1 and high <= 1 else ""
+        return [f"numbers from {low:g} to {high:g} in {_name(outside)}{cure}"]
+    small = [i for i, image in others.items() if image.dtype.kind == "f" and 0 < highs[i] <= 1]
+    if small and not (together and max(highs.values()) > 1):
+        return [f"numbers from 0 to 1 in {_name(small)}, which are to be multiplied by 255"]
+    return []
+
+
+def _name(numbers: Sequence[int]) -> str:
+    return f"{count(len(numbers), 'image')} ({listed(numbers, NAMED)})"
+
+
+def _is_raw(dtype) -> bool:
+    """Tell unsigned numbers of 8 or 16 bits, whose ranges are 0 to 255 and 0 to 65535, in either order of bytes."""
+    return dtype.kind == "u" and dtype.itemsize <= 2
 
 
 def _to_unsigned(image) -> np.ndarray:
-    return image if image.dtype in (np.uint8, np.uint16) else np.rint(image).astype(np.uint8)
+    if _is_raw(image.dtype):
+        return image.astype(image.dtype.newbyteorder("="), copy=False)
+    return np.rint(image).astype(np.uint8)
 
 
-def batches(items: Sequence[Path | np.ndarray], size: tuple[int, int], batch_size: int) -> Iterator[np.ndarray]:
-    """Yield resized images in order, decoded by the rule that holds everywhere in tlmed.
+def read_batches(
+    items: Sequence[Path | np.ndarray], size: tuple[int, int], batch_size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, list[frozenset[str]]]]:
+    """Yield resized images in order, decoded by tlmed's one rule, and what is to be known of each.
 
     Args:
         items: From `open_images`.
@@ -98,20 +140,59 @@ def batches(items: Sequence[Path | np.ndarray], size: tuple[int, int], batch_siz
         batch_size: Images per batch; the last one may be smaller.
 
     Yields:
-        uint8 [b, *size, 3].
+        uint8 [b, *size, 3]; int64 [b], as `decode_measured` counts grey levels; and what `find_extras` finds for each.
 
     Raises:
         InputError: If files are broken; all of them are named, once the others have been read too.
     """
     broken = []
     for start in range(0, len(items), batch_size):
-        images = []
+        images, levels, extras = [], [], []
         for i, item in enumerate(items[start : start + batch_size], start):
             try:
-                images.append(decode_resized(read_regular(item) if isinstance(item, Path) else item, tuple(size)))
+                content = read_regular(item) if isinstance(item, Path) else item
+                image, kept = decode_measured(content, tuple(size))
             except (ValueError, OSError) as error:
                 broken.append(f"'{item}': {error}" if isinstance(item, Path) else f"image {i}: {error}")
+                continue
+            images.append(image)
+            levels.append(kept)
+            extras.append(find_extras(content))
         if not broken:
-            yield np.stack(images)
+            yield np.stack(images), np.array(levels, np.int64), extras
     if broken:
         raise InputError(f"Every path of `X` must be an image. Received: {listed(broken, 5)}.")
+
+
+def batches(items: Sequence[Path | np.ndarray], size: tuple[int, int], batch_size: int) -> Iterator[np.ndarray]:
+    """Yield the images of `read_batches`, uint8 [b, *size, 3]."""
+    return (images for images, _, _ in read_batches(items, size, batch_size))
+
+
+class Impressions:
+    """Gather, batch by batch, what a user should be warned of, in images that are none the less valid."""
+
+    def __init__(self, items: Sequence[Path | np.ndarray]):
+        self.names = [str(item) if isinstance(item, Path) else str(i) for i, item in enumerate(items)]
+        self.levels, self.extras, self.plain, self.brightest = [], [], [], 0
+
+    def add(self, images: np.ndarray, levels: np.ndarray, extras: list[frozenset[str]]) -> None:
+        """Note a batch from `read_batches`."""
+        self.plain += (images == images[:, :1, :1]).all(axis=(1, 2, 3)).tolist()
+        self.brightest = max(self.brightest, int(images.max()))
+        self.levels += levels.tolist()
+        self.extras += extras
+
+    def describe(self) -> list[str]:
+        """Return the sentences: few grey levels of more than 8 bits, pages that are not used, one colour, darkness."""
+        said = [*describe_levels(self.names, np.array(self.levels)), *describe_extras(self.names, self.extras)]
+        plain = [name for name, is_plain in zip(self.names, self.plain, strict=True) if is_plain]
+        if plain:
+            hold = "holds" if len(plain) == 1 else "hold"
+            said.append(f"{count(len(plain), 'image')} ({listed(plain, NAMED)}) {hold} a single colour.")
+        if self.brightest < DARK and not any(self.levels):
+            said.append(
+                f"All images are black or nearly so: the brightest value is {self.brightest} of 255. Numbers from 0 to "
+                "1 are to be multiplied by 255 before they are rounded."
+            )
+        return said
