@@ -1,6 +1,7 @@
 """Thresholds and temperatures come from validation images, are kept in the run, and decide wherever it is used."""
 
 import dataclasses
+import re
 import shutil
 
 import keras
@@ -386,6 +387,72 @@ def test_a_file_of_predictions_is_scored_by_its_test_rows(tmp_path):
         evaluate("ours", "ours", "ours")
     with pytest.raises(InputError, match=r"rows of the split 'test', or be of one split only\..*splits train, val"):
         evaluate("train", "val", "train")
+
+
+TOLD = "What counts predicted classes, such as accuracy, sensitivity and F1, is computed from the column `prediction`"
+
+
+@pytest.mark.parametrize(
+    ("guesses", "said"),
+    [
+        ("aabb", None),
+        (
+            "abbb",
+            "In 1 of 4 rows `prediction` is not the class with the highest score. A threshold of 'b' above 0.2 and ",
+        ),
+        ("bbbb", "In 2 of 4 rows `prediction` is not the class with the highest score. A threshold of 'b' up to 0.2 "),
+        ("aaaa", "In 2 of 4 rows `prediction` is not the class with the highest score. A threshold of 'b' above 0.9 "),
+        ("babb", "In 1 of 4 rows .* No single threshold of 'b' explains it: the nearest, 0.2, contradicts 1 row. "),
+        ("bbaa", "In 4 of 4 rows .* explains it: the nearest, 0.2, contradicts 2 rows. "),
+    ],
+)
+def test_predicted_classes_that_contradict_the_scores_are_told(tmp_path, guesses, said):
+    labels, scores = "aabb", (0.2, 0.4, 0.7, 0.9)
+    parts = zip(range(4), labels, guesses, scores, strict=True)
+    rows = [f"{i},{label},{guess},{1 - each},{each}" for i, label, guess, each in parts]
+    rows += ["9,a,a,0.5,0.5"] if said is None else []  # a tie contradicts nothing
+    file = tmp_path / "predictions.csv"
+    file.write_text("\n".join(["path,label,prediction,score_a,score_b", *rows]))
+    warned = []
+    result = inference.evaluate(None, file=file, positive="b", voice=Voice(warn=warned.append))[1]
+    assert result["evaluated"]["warnings"] == warned
+    if said is None:
+        assert warned == []
+        return
+    (note,) = warned
+    assert re.match(said, note)
+    assert TOLD in note
+    right = sum(label == guess for label, guess in zip(labels, guesses, strict=True))
+    assert result["metrics"]["accuracy"]["value"] == right / 4
+    assert result["metrics"]["auc"]["value"] == 1
+
+
+def test_predicted_classes_of_three_are_compared_with_the_highest_score(tmp_path):
+    file = tmp_path / "predictions.csv"
+    rows = ["1,a,a,0.6,0.3,0.1", "2,b,c,0.1,0.5,0.4", "3,c,b,0.2,0.4,0.4", "4,c,c,0,0,1"]
+    file.write_text("\n".join(["path,label,prediction,score_a,score_b,score_c", *rows]))
+    (note,) = inference.evaluate(None, file=file)[1]["evaluated"]["warnings"]
+    assert note.startswith(f"In 1 of 4 rows `prediction` is not the class with the highest score. {TOLD}")
+
+
+def test_only_rows_that_are_scored_are_compared(tmp_path):
+    file = tmp_path / "predictions.csv"
+    rows = ["1,val,a,b,0.9,0.1", "2,test,a,a,0.8,0.2", "3,test,b,b,0.1,0.9"]
+    file.write_text("\n".join(["path,split,label,prediction,score_a,score_b", *rows]))
+    assert inference.evaluate(None, file=file)[1]["evaluated"]["warnings"] == []
+
+
+def test_a_terminal_shows_the_kappa_of_two_classes_once(tmp_path):
+    file = tmp_path / "predictions.csv"
+    for classes, times in (("ab", 1), ("abc", 2)):
+        scores = ",".join(f"score_{name}" for name in classes)
+        eye = np.eye(len(classes))
+        rows = [f"{i},{name},{','.join(map(str, eye[i]))}" for i, name in enumerate(classes)]
+        file.write_text("\n".join([f"path,label,{scores}", *rows]))
+        result = inference.evaluate(None, file=file)[1]
+        assert {"kappa", "quadratic_kappa"} <= set(result["metrics"])
+        lines = [line for line in describe_metrics(result) if "kappa " in line and "Note" not in line]
+        assert len(lines) == times
 
 
 def test_a_network_of_ones_own_has_no_baseline_of_random_weights(tmp_path):

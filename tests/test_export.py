@@ -242,6 +242,15 @@ def score(classes, labels, predictions=None, groups=None):
     return {**result, "threshold": 0.5 if result["positive"] else None}
 
 
+@pytest.mark.parametrize(("classes", "times"), [(("ill", "well"), 0), (("a", "b", "c"), 1)])
+def test_the_quadratic_kappa_of_two_classes_is_not_told_twice(run, read, classes, times):
+    labels = np.arange(12) % len(classes)
+    write_json(run / "metrics.json", run.json("metrics.json") | score(classes, labels))
+    card = read(run)
+    assert card.text.count("Quadratic kappa |") == times
+    assert sum(result.metric_type == "quadratic_kappa" for result in card.data.eval_results) == times
+
+
 def test_the_hub_reads_what_the_card_says_to_programs(run, read):
     card = read(run)
     metrics = run.json("metrics.json")["metrics"]

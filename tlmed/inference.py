@@ -28,7 +28,7 @@ from tlmed.data.recorded import describe_changes, recall
 from tlmed.data.splits import find_leaked
 from tlmed.data.table import describe_classes
 from tlmed.errors import CHANGED, InputError, RunFailed, TlmedError
-from tlmed.evaluation.decisions import Decision, read_decision
+from tlmed.evaluation.decisions import Decision, describe_contradictions, read_decision
 from tlmed.evaluation.explanations import Explainer, make_explainer, name_in, open_folder, save_explanations
 from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import (
@@ -121,6 +121,7 @@ def evaluate(
         split = _choose_split(file, predictions)
         notes = [*predictions.notes, *describe_classes(len(predictions.classes), predictions.splits.count(split))]
         notes += _find_shared_groups(predictions, split)
+        notes += describe_contradictions(predictions.of(split), positive)
         for note in notes:
             voice.warn(note)
         if others := Counter(name for name in predictions.splits if name != split):

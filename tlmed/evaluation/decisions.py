@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlmed.errors import InputError
+from tlmed.evaluation.predictions import Predictions
 from tlmed.metrics import choose_threshold, fit_temperature, positive_index
 from tlmed.metrics.calibration import TEMPERATURES
 from tlmed.rundir import RunDir
-from tlmed.words import shorten
+from tlmed.words import count, shorten
 
 HALF = 0.5
 FEW = 10  # validation images of a class: with fewer, a reader is told
@@ -129,3 +130,49 @@ def _calibrate(labels, scores) -> dict:
     if low * 1.001 < temperature < high / 1.001:  # halving comes close to the ends, and never there
         return found
     return found | {"note": f"The temperature is at the end of what is tried, {low:g} to {high:g}."}
+
+
+def describe_contradictions(predictions: Predictions, positive: str | None) -> list[str]:
+    """Return a sentence where predicted classes are not those with the highest score, and which threshold explains it.
+
+    Args:
+        predictions: All of them are looked at; rows with several highest scores contradict nothing.
+        positive: The positive of two classes, by default the second in sorted order.
+
+    >>> rows = ["a", "b", "c"], ["test"] * 3, np.array([0, 1, 1]), np.array([[0.8, 0.2], [0.6, 0.4], [0.1, 0.9]])
+    >>> (said,) = describe_contradictions(Predictions(*rows, np.array([0, 1, 1]), ("ill", "well")), "well")
+    >>> print(said.partition(" explains")[0])
+    In 1 of 3 rows `prediction` is not the class with the highest score. A threshold of 'well' above 0.2 and up to 0.4
+    """
+    scores, guesses = predictions.scores, predictions.predictions
+    rows = int((scores[np.arange(len(guesses)), guesses] < scores.max(axis=1)).sum())
+    if not rows:
+        return []
+    said = f"In {rows:,} of {count(len(guesses), 'row')} `prediction` is not the class with the highest score."
+    main = positive_index(predictions.classes, positive)
+    cause = (
+        "" if main is None else f" {_explain_by_threshold(scores[:, main], guesses == main, predictions.classes[main])}"
+    )
+    return [
+        f"{said}{cause} What counts predicted classes, such as accuracy, sensitivity and F1, is computed from the "
+        "column `prediction`; AUC, average precision, log loss and what else needs probabilities, from the scores."
+    ]
+
+
+def _explain_by_threshold(scores, chosen, name) -> str:
+    """Say which thresholds give the rows that are predicted as a class, or how many rows the best one leaves."""
+    highest, lowest = scores[~chosen].max(initial=-math.inf), scores[chosen].min(initial=math.inf)
+    if highest < lowest:
+        bounds = [f"above {highest:.6g}"] if chosen.sum() < len(chosen) else []
+        bounds += [f"up to {lowest:.6g}"] if chosen.any() else []
+        return f"A threshold of {name!r} {' and '.join(bounds)} explains it."
+    # With each score as threshold: the chosen rows below it, and those from it on that are not; then with none chosen.
+    order = np.argsort(scores, kind="stable")
+    levels, first = np.unique(scores[order], return_index=True)
+    below = np.concatenate([[0], np.cumsum(chosen[order])])
+    above = np.cumsum(~chosen[order][::-1])[::-1]
+    left = [*(below[first] + above[first]), below[-1]]
+    best = int(np.argmin(left))
+    nearest = f"{levels[best]:.6g}" if best < len(levels) else f"any above {levels[-1]:.6g}"
+    rows = count(int(left[best]), "row")
+    return f"No single threshold of {name!r} explains it: the nearest, {nearest}, contradicts {rows}."

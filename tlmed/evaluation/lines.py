@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from tlmed.evaluation.decisions import HALF
+from tlmed.metrics.names import list_once
 from tlmed.words import count
 
 SMALL = 30  # images or groups: with fewer a reader is told how much hangs on one
@@ -12,7 +13,7 @@ def describe_metrics(result: Mapping) -> list[str]:
     """Return the content of `metrics.json` as lines for a person."""
     n = count(result["n"], "image") + (f" of {count(result['groups'], 'group')}" if result.get("groups") else "")
     positive = f"; positive: {result['positive']}" if result["positive"] is not None else ""
-    lines = [f"{result['split'].capitalize()} ({n}{positive}), with 95 % intervals:", *_list(result["metrics"])]
+    lines = [f"{result['split'].capitalize()} ({n}{positive}), with 95 % intervals:", *_list(list_once(result))]
     for describe in (
         _describe_size,
         _describe_without_leaks,

@@ -12,7 +12,7 @@ from tlmed.export.content import read_content
 from tlmed.export.front_matter import find_licence, write_front_matter
 from tlmed.export.markdown import block, bullets, code, plain, table
 from tlmed.export.naming import name_data, name_weights
-from tlmed.metrics.names import name_metric
+from tlmed.metrics.names import list_once, name_metric
 from tlmed.rundir import SPLITS, RunDir
 
 PER_CLASS = ("sensitivity", "specificity", "auc", "f1")
@@ -186,12 +186,12 @@ def _describe_scores(content) -> str:
             f"{metrics['threshold']:.4g} on{_name_rule(metrics)}."
         )
     head = ("Metric", "Value", "95 % interval")
-    rows = [(name_metric(name), *_show(entry)) for name, entry in metrics["metrics"].items()]
+    rows = [(name_metric(name), *_show(entry)) for name, entry in list_once(metrics).items()]
     parts = [
         f"{metrics['n']:,} images{groups}, split {code(metrics['split'])}. {meaning}",
         table(head, rows),
         *(f"**{plain(said)}**" for said in content.unchecked),
-        *_name_methods(metrics["metrics"]),
+        *_name_methods(list_once(metrics)),
         *_show_without_leaks(metrics),
         _show_classes(metrics["per_class"]),
         *_show_prevalence(metrics),

@@ -8,7 +8,7 @@ import re
 
 from tlmed.export.content import Content
 from tlmed.export.naming import name_data, name_weights, type_metric
-from tlmed.metrics.names import name_metric
+from tlmed.metrics.names import list_once, name_metric
 
 TASK = "image-classification"
 # The Hub's names of licences are these, in lower case.
@@ -22,7 +22,7 @@ HUB_METRICS = ("accuracy", "roc_auc", "recall", "f1")
 
 def write_front_matter(content: Content) -> str:
     """Return the front matter of a run's model card: YAML between two lines of three dashes."""
-    defined = {name: entry["value"] for name, entry in content.metrics["metrics"].items() if entry["value"] is not None}
+    defined = {name: entry["value"] for name, entry in list_once(content.metrics).items() if entry["value"] is not None}
     types = map(type_metric, defined)
     fields = {
         "license": find_licence(content),

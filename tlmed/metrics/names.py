@@ -1,4 +1,6 @@
-"""What metrics are called."""
+"""What metrics are called, and which of them are shown."""
+
+from collections.abc import Mapping
 
 _NAMES = {
     "auc": "AUC",
@@ -23,3 +25,16 @@ def name_metric(metric: str) -> str:
     ('AUC', 'Balanced accuracy')
     """
     return _NAMES.get(metric, str(metric).replace("_", " ").capitalize())
+
+
+def list_once(result: Mapping) -> dict[str, Mapping]:
+    """Return the metrics of all images, each once: of two classes the quadratic kappa is Cohen's.
+
+    Args:
+        result: The content of `metrics.json`, which holds both.
+
+    >>> list(list_once({"classes": ["ill", "well"], "metrics": {"kappa": {}, "quadratic_kappa": {}}}))
+    ['kappa']
+    """
+    twice = {"quadratic_kappa"} if len(result["classes"]) == 2 else set()
+    return {name: entry for name, entry in result["metrics"].items() if name not in twice}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tlmed import rundir
 from tlmed.evaluation.page import bullets, table, text
+from tlmed.metrics.names import list_once
 from tlmed.report.calibration import show_mean_calibration
 from tlmed.report.cost import show_cost, show_environment
 from tlmed.report.decisions import show_mean_operating_point
@@ -14,7 +15,7 @@ from tlmed.report.frame import frame
 from tlmed.report.glossary import explain
 from tlmed.report.images import is_synthetic
 from tlmed.report.overlays import Fold, read_fold, show_fold_examples, show_overlays
-from tlmed.report.scores import list_once, show_baselines, show_classes, show_subgroups
+from tlmed.report.scores import show_baselines, show_classes, show_subgroups
 from tlmed.report.story import name_weakest, say_value, show_recipe
 from tlmed.report.words import duration, enumerate_names, join, name_run, number, title_run
 from tlmed.words import count

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tlmed.evaluation.page import bullets, fold, table, text
+from tlmed.metrics.names import list_once
 from tlmed.report.content import Content
 from tlmed.report.entries import list_entries, say_notes, show_cell
 from tlmed.report.glossary import explain
@@ -71,12 +72,6 @@ def show_scores(content: Content) -> str:
         f"<p>On {where}. {meaning}</p>{list_entries(list_once(metrics))}"
         f"<h3>Each class against the rest</h3>{show_classes(metrics)}"
     )
-
-
-def list_once(metrics: Mapping) -> dict[str, Mapping]:
-    """Return the metrics of all images, each once: of two classes the quadratic kappa is Cohen's."""
-    twice = {"quadratic_kappa"} if len(metrics["classes"]) == 2 else set()
-    return {name: entry for name, entry in metrics["metrics"].items() if name not in twice}
 
 
 def show_baselines(metrics: Mapping) -> str:
