@@ -35,13 +35,13 @@ def test_the_list_says_where_weights_are(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     entry = ENTRIES["MobileNetV2"]
     absent = dataclasses.replace(entry, package="no_such_module")
-    assert absent.find_weights() == "to be downloaded"
-    assert dataclasses.replace(absent, package="json").find_weights() == "installed (json)"
+    assert absent.find_weights() == "download"
+    assert dataclasses.replace(absent, package="json").find_weights() == "installed"
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / entry.file).touch()
-    assert entry.find_weights() == "in Keras's cache"
+    assert entry.find_weights() == "in cache"
     assert ENTRIES["LeNet5"].find_weights() == "with tlmed"
-    assert ENTRIES["AlexNet"].find_weights() == "none, random only"
+    assert ENTRIES["AlexNet"].find_weights() == "none"
 
 
 def test_the_list_fits_a_terminal_and_needs_no_tensorflow():

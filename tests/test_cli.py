@@ -11,12 +11,13 @@ import time
 from pathlib import Path
 from unittest import mock
 
+import click
 import numpy as np
 import pytest
 
 from tests.conftest import SMALL, write_images
 from tlmed.cache import Store
-from tlmed.cli import EXPLANATIONS, main
+from tlmed.cli import EXPLANATIONS, cli, main
 from tlmed.evaluation.explanations import METHODS
 from tlmed.recipe import from_json, load_recipe, read_recipe, shipped_recipes, to_json, to_source
 from tlmed.rundir import read_csv
@@ -211,6 +212,8 @@ WRONG = [
     (["compare", "a", "b", "--why", "--out", "c"], "--why or --out"),
     (["predict", "nowhere", "x.png"], "nowhere"),
     (["frobnicate"], "frobnicate"),
+    (["export", "run"], "Missing option '--format'. Choose from: requirements, card `tlmed export --help`"),
+    (["train"], "`tlmed train --help` shows what there is."),
 ]
 
 
@@ -219,9 +222,23 @@ def test_bad_usage_is_one_line_and_exit_status_2(words, part, tmp_path):
     status, out, err = here(*words, cwd=tmp_path)
     assert (status, out) == (2, "")
     assert err.startswith("Error: ")
+    assert len(err.splitlines()) == 1
     assert part in err
-    assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def walk(command, context=None):
+    yield command, (context := click.Context(command, context, command.name, terminal_width=60))
+    for inner in getattr(command, "commands", {}).values():
+        yield from walk(inner, context)
+
+
+@pytest.mark.parametrize("found", list(walk(cli)), ids=lambda found: found[1].command_path)
+def test_help_explains_every_option_and_cuts_no_word(found):
+    command, context = found
+    assert [option.name for option in command.params if isinstance(option, click.Option) and not option.help] == []
+    words = command.get_help(context).replace("RUN RUN...", "").replace("[ARGS]...", "")
+    assert not re.search(r"\w\.\.\.(?!\w)", words.replace("PATHS...", "").replace("COMMAND...", "")), words
 
 
 @pytest.mark.parametrize("text", ["none", "None", "1", "1.0", "True", "1e3", "1,2", "[x]", '"q"'])

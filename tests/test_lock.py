@@ -19,6 +19,7 @@ from sklearn.svm import SVC
 
 import tlmed
 from tests.conftest import SMALL, draw, write_images
+from tlmed import screen
 from tlmed.backbones import build
 from tlmed.cache import cache_folder
 from tlmed.cli import main
@@ -529,7 +530,7 @@ def test_a_result_that_moved_is_a_failure_with_all_of_it_named(copy, tmp_path):
     assert error.value.exit_status == 1
     assert "metrics: auc: " in words
     assert "first parting, phase 'head', epoch 2" in words
-    assert any("metrics: auc" in line and "DIFFERENT" in line for line in said)
+    assert any("metrics: auc" in line and "DIFFERENT" in line for line in screen.to_lines(said))
     assert "What may have moved it" not in words
     suite = ET.parse(tmp_path / "j.xml").getroot().find("testsuite")
     failed = [case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None]
@@ -629,7 +630,7 @@ def test_why_two_runs_differ_begins_with_the_cause(job, tmp_path, monkeypatch):
     environment["versions"]["numpy"] = "1.0"
     (other / "environment.json").write_text(json.dumps(environment))
     (other / "predictions.csv").write_text((run / "predictions.csv").read_text().replace("test,benign", "test,normal"))
-    lines = explain(run, other)
+    lines = screen.to_lines(explain(run, other))
     assert lines[0] == "Cause, as far as is recorded:"
     assert lines[1] == "  recipe: seed: 0 in run, 3 in other"
     assert any("numpy: " in line and "1.0 in other" in line for line in lines[2:])
@@ -662,7 +663,7 @@ def test_tables_hold_what_any_name_can_hold():
     table = [line for line in to_markdown(comparison).splitlines() if line.startswith("| metrics")]
     assert len(table) == 1
     assert table[0].replace("\\|", "").count("|") == 6
-    assert "DIFFERENT" in "\n".join(to_lines(comparison))
+    assert "DIFFERENT" in "\n".join(screen.to_lines(to_lines(comparison)))
     broken = Comparison("x", "asked", fault="no weights")
     assert ET.fromstring(to_junit(broken)).find("testsuite/testcase/error").get("message") == "no weights"
     assert "**no weights**" in to_markdown(broken)

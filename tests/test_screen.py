@@ -3,7 +3,6 @@ import io
 import os
 import pty
 import re
-import signal
 import struct
 import subprocess
 import sys
@@ -32,12 +31,13 @@ def test_a_bar_fits_any_width(width, plain):
         Bar("head", 10, 0),
         Bar("head", 0),
         Bar("Reading", None),
+        Bar("Reading Größe", None),
         Bar("two\nlines\x1b[31m", 3, 5),
     ]
     bars += [Bar("slow", 100, 50, begin=0.0, first=10)]
     for bar in bars:
         for line in describe_bar(bar, width, plain):
-            assert len(line) < width
+            assert len(line) <= width - 3  # a terminal writes ^C there
             assert line.isprintable()
             assert line.isascii() or not plain
 
@@ -45,6 +45,8 @@ def test_a_bar_fits_any_width(width, plain):
 def test_a_bar_counts_the_time_left_from_the_first_step_of_this_command():
     bar = Bar("head", 100)
     assert "left" not in describe_bar(bar, 80)[0]
+    bar.begin -= 5
+    assert describe_bar(bar, 80)[0].endswith("0%  0:05")
     bar.move(60)
     bar.begin -= 20
     bar.move(70)
@@ -60,6 +62,43 @@ def test_a_table_fits_a_width_and_loses_nothing(width):
     assert max(map(len, lines)) <= width
     letters = "".join(lines)
     assert (letters.count("x"), letters.count("b")) == (60, 30)
+
+
+@pytest.mark.parametrize("width", range(1, 90))
+def test_a_table_with_an_empty_column_fits_any_width(width):
+    rows = [("1 - 2", "0.1 (-0.2 to +0.3)", ""), ("1 - 3", "0.1 (-0.1 to +0.3)", "*")]
+    lines = Table(("pair", "difference", ""), rows).lines(width)
+    assert "*" in "".join(lines)
+    assert width < 30 or max(map(len, lines)) <= width
+
+
+@pytest.mark.parametrize("width", range(27, 70))
+def test_neither_an_interval_nor_a_shape_is_broken(width):
+    score, shape = "0.447 (0.373 to 0.526)", "2 x 2 x 1280"
+    lines = Table(("name", "score", "output"), [("a long name", score, shape), ("b", "0.5", "3")]).lines(width)
+    text = "\n".join([*lines, *to_lines([f"The area under the curve is {score}, the shape {shape}."], width)])
+    assert text.count("(0.373 to 0.526)") == text.count(shape) == 2
+
+
+def test_what_is_the_same_in_all_rows_of_a_wide_table_is_a_sentence():
+    rows = [("head", "frozen", "0.001", "one two"), ("top", "frozen", "0.0001", "three four five")]
+    table = Table(("phase", "BatchNorm", "rate", "trains"), rows)
+    assert table.lines(36) == [
+        "phase  rate    trains",
+        "head   0.001   one two",
+        "top    0.0001  three four five",
+        "In all rows: BatchNorm frozen.",
+    ]
+    assert len(table.lines(80)) == 3
+    assert "In all rows" not in "".join(Table(table.head, rows[:1]).lines(20))
+
+
+def test_rows_that_would_take_many_lines_are_lists():
+    table = Table(("name", "why"), [("a", "word " * 20), ("b", "more " * 20)])
+    assert table.lines(30)[:2] == ["a", "  why  word word word word"]
+    assert len(table.lines(30)) == 2 * (1 + 5)
+    short = Table(("name", "why", "x"), [("a", "word " * 20, "1"), *[(str(i), "word", "2") for i in range(9)]])
+    assert short.lines(30)[0].split() == ["name", "why", "x"]
 
 
 def test_a_table_keeps_a_row_a_line_where_there_is_no_terminal():
@@ -93,6 +132,21 @@ def test_a_stream_that_cannot_write_a_letter_gets_its_number():
     stream = io.TextIOWrapper(raw, encoding="ascii")
     Screen(stream).say("Größe")
     assert raw.getvalue() == b"Gr\\xf6\\xdfe\n"
+
+
+def test_a_line_is_broken_after_its_letters_are_replaced(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    terminal = Terminal(20)
+    terminal.encoding = "ascii"
+    screen = Screen(terminal)
+    with screen.busy("Reading Größe"):
+        screen.show(["Größe " * 5, Table(("class",), [("Größe",)])])
+    assert terminal.kept() == ["Gr\\xf6\\xdfe", "  Gr\\xf6\\xdfe"] + ["  Gr\\xf6\\xdfe"] * 3 + [
+        "class",
+        "Gr\\xf6\\xdfe",
+    ]
+    assert terminal.wrapped == []
+    assert terminal.getvalue().isascii()
 
 
 def test_what_is_said_stands_above_what_is_waited_for_and_the_wait_leaves_no_trace(monkeypatch):
@@ -131,6 +185,23 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(name, monkeypat
     with Screen(terminal).busy("Waiting"):
         pass
     assert terminal.getvalue() == "Waiting ...\n"
+    monkeypatch.setenv("COLUMNS", "30")
+    Screen(terminal).say("word " * 9)
+    assert terminal.lines[1:3] == ["word word word word word word", "  word word word"]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_no_color_is_respected(plain, monkeypatch, tmp_path):
+    monkeypatch.setenv("NO_COLOR", "1" if plain else "")
+    status, terminal = run_in_terminal(["status", tmp_path], 80)
+    assert status == 2
+    assert terminal.kept()[0].startswith("Error: RUN must be the directory of a run")
+    coloured = Terminal()
+    with Screen(coloured).wait(Bar("head", 2, 1)):
+        pass
+    for text in (terminal.getvalue(), coloured.getvalue()):
+        codes = re.findall(r"\x1b\[[\d;]+m", text)
+        assert (codes == []) if plain else set(codes) > {"\x1b[0m"}
 
 
 def run_in_terminal(words, width, stop_at=None):
@@ -140,7 +211,13 @@ def run_in_terminal(words, width, stop_at=None):
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     command = [sys.executable, "-c", "from tlmed.cli import main; main()", *map(str, words)]
     process = subprocess.Popen(
-        command, stdin=follower, stdout=follower, stderr=follower, env=environment, start_new_session=True
+        command,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C in it is for the process
     )
     os.close(follower)
     terminal, raw, stopped = Terminal(width), b"", False
@@ -152,7 +229,7 @@ def run_in_terminal(words, width, stop_at=None):
                 break
             raw += part
             if stop_at is not None and not stopped and re.search(stop_at, raw):
-                process.send_signal(signal.SIGINT)
+                os.write(leader, b"\x03")  # the terminal shows ^C, and sends SIGINT
                 stopped = True
             if not part:
                 break

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed.screen import Table
+from tlmed.words import decimals
 
 COLUMNS = ("name", "parameters", "blocks", "height", "width", "file", "package")
 FILE = Path(__file__).with_suffix(".csv")  # made by `python -m tlmed.plan.counting`
@@ -36,10 +37,10 @@ class Entry:
     def find_weights(self) -> str:
         """Say where weights would come from: nothing is imported, read or checked."""
         if self.file and (_keras_home() / "models" / self.file).is_file():
-            return "in Keras's cache"
+            return "in cache"
         if self.package and importlib.util.find_spec(self.package) is not None:
-            return "with tlmed" if self.package == "tlmed" else f"installed ({self.package})"
-        return "to be downloaded" if self.file else "none, random only"
+            return "with tlmed" if self.package == "tlmed" else "installed"
+        return "download" if self.file else "none"
 
 
 def read_catalogue() -> list[Entry]:
@@ -61,14 +62,16 @@ def _keras_home() -> Path:
 def describe_catalogue() -> list[str | Table]:
     """Return the list of backbones as a table, with what its columns mean."""
     rows = [
-        (entry.name, f"{entry.parameters / 1e6:.2f}", str(entry.blocks), _name_size(entry.size), entry.find_weights())
+        (entry.name, decimals(entry.parameters / 1e6), str(entry.blocks), _name_size(entry.size), entry.find_weights())
         for entry in read_catalogue()
     ]
     return [
         Table(("backbone", "M params", "blocks", "size", "weights"), rows, right=(1, 2, 3)),
         "",
         "M params: millions of parameters without a classifier. size: height and width that the authors used.",
-        "weights: where those of ImageNet are; LeNet5's are of digits. `tlmed backbones NAME` shows the blocks.",
+        "weights: of ImageNet, LeNet5's of digits; in Keras's cache, in an installed package, with tlmed, to be "
+        "downloaded, or none, so that training begins from random ones.",
+        "`tlmed backbones NAME` shows the blocks of one.",
     ]
 
 

@@ -29,6 +29,12 @@ SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 FORMATS = ("requirements", "card")
 GROUP = "The column of a CSV that names the patient of each image; by default one with a usual name."
 NO_GROUPS = "Every image stands alone, whatever columns there are."
+DATA = "A folder, a .csv, a MedMNIST .npz, or tfds:NAME; by default the recipe's."
+SET = "Replace a field of the recipe, such as phases.0.epochs=3; may be given several times."
+STRATEGY = "Which devices train together; auto: all GPUs of this machine, or all workers. By default the recipe's."
+PREVALENCE = "The share of positives where the classifier is used, for its PPV and NPV there."
+OUT = "The directory of the run; given again, the run continues. By default a new one in runs/."
+LEVEL = "What must be equal: all bits, classes and scores, or metrics; by default the strictest that can hold here."
 EXPLANATIONS = ("grad-cam", "grad-cam++", "occlusion", "integrated-gradients")  # their module imports TensorFlow
 
 
@@ -41,7 +47,7 @@ def main() -> None:
         error.show()  # a command without its arguments is no error, but a question
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        _fail(error.format_message(), error.exit_code)
+        _fail(_describe_misuse(error), error.exit_code)
     except TlmedError as error:
         _fail(str(error), error.exit_status)
     except click.Abort as error:  # click's word for Ctrl-C, and for an end of file that nobody expected
@@ -59,6 +65,13 @@ def main() -> None:
                 UNFINISHED,
             )
         _fail(f"Something unforeseen: {type(error).__name__}: {error} (--debug shows where).", UNFINISHED)
+
+
+def _describe_misuse(error: click.ClickException) -> str:
+    """Return a line for what click refuses; it breaks some of its own."""
+    message = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    return f"{message} `{context.command_path} --help` shows what there is." if context is not None else message
 
 
 def _lacks_memory(error: Exception) -> bool:
@@ -103,19 +116,19 @@ def _trust(command):
 def _recipe_options(command):
     """Add the argument and the options of every command that takes a recipe."""
     for decorate in (
-        click.option("--seed", type=int, help="The same as --set seed=..."),
-        click.option("--strategy", type=click.Choice(STRATEGIES), help="What trains together: --set distribute=..."),
-        click.option("--positive", metavar="CLASS", help="The positive one of two classes."),
+        click.option("--seed", type=int, help="Of all random numbers; by default the recipe's."),
+        click.option("--strategy", type=click.Choice(STRATEGIES), help=STRATEGY),
+        click.option(
+            "--positive", metavar="CLASS", help="The positive one of two classes; by default the second by name."
+        ),
         click.option("--no-groups", is_flag=True, help=NO_GROUPS),
         click.option("--group", metavar="COLUMN", help=GROUP),
-        click.option(
-            "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Replace a field: --set phases.0.epochs=3"
-        ),
-        click.option("--data", metavar="SOURCE", help="A folder, a .csv, a MedMNIST .npz, or tfds:NAME."),
+        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help=SET),
+        click.option("--data", metavar="SOURCE", help=DATA),
         click.argument("recipe"),
     ):
         command = decorate(command)
-    return _debug(_trust(command))
+    return command
 
 
 def _load(recipe, data, settings, positive, group, no_groups, strategy, seed):
@@ -160,11 +173,13 @@ def cli():
 
 @cli.command(short_help="Train a recipe, evaluate the result and write a report.")
 @_recipe_options
-@click.option("--out", type=click.Path(path_type=Path), help="The run directory; the same again: continue.")
+@click.option("--out", type=click.Path(path_type=Path), help=OUT)
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and list them.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if images leak between splits.")
-@click.option("--fresh", is_flag=True, help="Start over where a run is already.")
-@click.option("--name", "title", metavar="TITLE", help="The title of the report.")
+@click.option("--fresh", is_flag=True, help="Delete what the run in --out wrote, and train anew.")
+@click.option("--name", "title", metavar="TITLE", help="The title of the report; by default the recipe's name.")
+@_trust
+@_debug
 def train(recipe, data, settings, positive, group, no_groups, strategy, seed, out, skip_bad, strict, fresh, title):
     """Train RECIPE (a file or a shipped recipe's name) and evaluate the result."""
     file, recipe = _load(recipe, data, settings, positive, group, no_groups, strategy, seed)
@@ -181,6 +196,8 @@ def train(recipe, data, settings, positive, group, no_groups, strategy, seed, ou
 @click.option("--write", type=click.Path(path_type=Path), help="Write the expanded recipe here, to edit and run.")
 @click.option("--measure", is_flag=True, help="Time a training step on this machine in each precision.")
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and list them.")
+@_trust
+@_debug
 def plan(recipe, data, settings, positive, group, no_groups, strategy, seed, write, measure, skip_bad):
     """Show the images and what RECIPE would train on them, phase by phase, without training.
 
@@ -205,7 +222,7 @@ def plan(recipe, data, settings, positive, group, no_groups, strategy, seed, wri
     if target is not None:
         docstring = f"{summary(file.path)}\n\ntlmed train {shlex.quote(str(target))}"
         write_text(target, to_source(dataclasses.replace(recipe, phases=phases), docstring))
-        screen.say(f"\n{target}: edit it, then: tlmed train {target}")
+        screen.say(f"\n{target}: edit it, then: tlmed train {shlex.quote(str(target))}")
 
 
 def _new_recipe(path: Path, name: str, option: str) -> Path:
@@ -230,7 +247,7 @@ def _new_recipe(path: Path, name: str, option: str) -> Path:
 @click.option("--positive", metavar="CLASS", help="The positive one of two classes, with --predictions.")
 @click.option("--group", metavar="COLUMN", help=GROUP)
 @click.option("--no-groups", is_flag=True, help=NO_GROUPS)
-@click.option("--prevalence", type=SHARE, help="The share of positives for predictive values.")
+@click.option("--prevalence", type=SHARE, metavar="SHARE", help=PREVALENCE)
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and list them.")
 @_force
 @_trust
@@ -344,7 +361,7 @@ def compare(runs, out, why, force):
     screen.show(_explain(runs, screen) if why else _compare(runs, out, force, screen))
 
 
-def _explain(runs, screen) -> list[str]:
+def _explain(runs, screen) -> list[str | Table]:
     from tlmed.rundir import find_run
 
     found = [find_run(run) for run in runs]
@@ -370,10 +387,10 @@ def _compare(runs, out, force, screen) -> list[str | Table]:
 @click.argument("lock", metavar="RUN|LOCK", type=click.Path(path_type=Path))
 @click.option("--check", is_flag=True, help="Compare inputs and environment only, without training.")
 @click.option("--quick", is_flag=True, help="Repeat the first epochs only, and compare them with the locked history.")
-@click.option("--level", type=click.Choice(("bits", "predictions", "metrics")), help="By default the strongest.")
-@click.option("--tolerance", type=float, help="Absolute: 0.001 for scores, 0.005 for metrics by default.")
-@click.option("--data", metavar="SOURCE", help="Where the images lie here.")
-@click.option("--weights", multiple=True, metavar="PATH", help="Where the weights lie here; for each backbone.")
+@click.option("--level", type=click.Choice(("bits", "predictions", "metrics")), help=LEVEL)
+@click.option("--tolerance", type=float, help="By how much scores or metrics may differ; by default 0.001 and 0.005.")
+@click.option("--data", metavar="SOURCE", help="Where the images lie here; by default where they lay.")
+@click.option("--weights", multiple=True, metavar="PATH", help="Where weights lie here; once for each backbone.")
 @click.option(
     "--recipe", type=click.Path(path_type=Path), help="A recipe to compare with the locked one; runs its code."
 )
@@ -440,7 +457,7 @@ def status(run):
     context_settings={"allow_interspersed_args": False},
     short_help="Run a command in several local processes that train together.",
 )
-@click.option("--workers", type=int, required=True, help="How many processes.")
+@click.option("--workers", type=int, required=True, metavar="NUMBER", help="How many processes.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @_debug
 def launch(workers, command):
@@ -455,7 +472,7 @@ def launch(workers, command):
         sys.exit(failed)
 
 
-@cli.group()
+@cli.group(short_help="List, show and copy the recipes that come with tlmed.")
 def recipes():
     """List, show and copy the recipes that come with tlmed."""
 
@@ -485,7 +502,7 @@ def copy(recipe, to):
     file = find_recipe(recipe)
     target = _new_recipe(to or Path(file.name), file.name, "TO")
     shutil.copyfile(file, target)
-    click.echo(f"{target}: edit it, then: tlmed train {target}")
+    Screen(sys.stdout).say(f"{target}: edit it, then: tlmed train {shlex.quote(str(target))}")
 
 
 @cli.group(short_help="List, check and delete features kept for later runs.")
@@ -557,7 +574,7 @@ def verify():
     screen.say(f"{count(sound, 'file')} sound, {count(len(damaged), 'file')} damaged")
 
 
-@cache.command()
+@cache.command(short_help="Delete all that is kept; it is computed again when it is needed.")
 @_debug
 def clear():
     """Delete all that is kept; it is computed again when it is needed."""
@@ -565,7 +582,7 @@ def clear():
 
     with _open_store() as store:
         files, size = store.clear()
-    click.echo(f"{count(files, 'file')} deleted, {show_size(size)}")
+    Screen(sys.stdout).say(f"{count(files, 'file')} deleted, {show_size(size)}")
 
 
 @cli.command(short_help="List the backbones, or show the blocks of one.")

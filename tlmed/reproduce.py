@@ -136,8 +136,8 @@ def reproduce_and_report(request: Request, junit: Path | None, summary: Path | N
         fault = Comparison(name_lock(request.target), _name(request.mode), seconds=seconds, fault=str(error))
         _write(fault, junit, summary)
         raise
-    for line in to_lines(comparison):
-        voice.say(line)
+    for part in to_lines(comparison):
+        voice.say(part)
     _write(comparison, junit, summary)
     if not comparison.faults:
         return

@@ -3,6 +3,8 @@
 import contextlib
 import itertools
 import os
+import re
+import shutil
 import sys
 import textwrap
 import time
@@ -15,6 +17,11 @@ from tlmed.errors import one_line
 _FRAMES_PER_SECOND = 4  # a terminal over a slow line keeps up, and training is not slowed
 _showing: list["Screen"] = []  # the screens on which something is waited for now
 _BAR = (8, 40)  # characters that a bar has, at least and at most
+_KEPT_FREE = 3  # columns on the right of a bar: a terminal writes ^C there, and would break a full line
+_MOST_LINES = 3  # of a row whose cells are broken; rows with more are lists, unless these are twice as long
+_WHOLE = re.compile(r"\([^\s()]+ to [^\s()]+\)|\b\d+(?: x \d+)+")  # an interval, a shape: not to be broken
+_JOINT = "\0"  # stands for a blank that is not to be broken; `one_line` leaves none in a text
+_COLOURS = {"Error:": "red", "Warning:": "yellow", "Found:": "yellow"}  # of how a line begins
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,10 @@ class Table:
     right: Sequence[int] = ()
 
     def lines(self, width: int | None = None) -> list[str]:
-        """Return the table as lines; where a width asks for it, cells are broken between words, or a row is a list.
+        """Return the table as lines that fit a width.
+
+        Where it is too wide, columns that say the same in all rows become a sentence, and cells are broken between
+        words, or, where rows would take many lines so, each row is a list.
 
         >>> Table(("block", "layers"), [("block1", "2")], right=(1,)).lines()
         ['block   layers', 'block1       2']
@@ -41,47 +51,71 @@ class Table:
         """
         rows = [tuple(map(one_line, row)) for row in ([self.head] if self.head else []) + list(self.rows)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        gaps = 2 * (len(widths) - 1)
-        if width is not None and sum(widths) + gaps > width:
-            least = [self._narrowest(number, column) for number, column in enumerate(zip(*rows, strict=True))]
-            if self.head and sum(least) + gaps > width:
-                return self._stack(rows, width)
-            return self._fold(rows, widths, width, least)
-        justify = [str.rjust if column in self.right else str.ljust for column in range(len(widths))]
-        cells = (zip(row, widths, justify, strict=True) for row in rows)
-        return ["  ".join(move(cell, wide) for cell, wide, move in row).rstrip() for row in cells]
+        if width is None or sum(widths) + 2 * (len(widths) - 1) <= width:
+            return [line for row in rows for line in self._lay([[cell] for cell in row], widths)]
+        if same := self._find_same():
+            rest = [number for number in range(len(self.head)) if number not in same]
+            told = ", ".join(f"{self.head[number]} {self.rows[0][number]}" for number in same)
+            return [*self._choose(rest).lines(width), *_wrap(f"In all rows: {told}.", width)]
+        least = [self._narrowest(number, column) for number, column in enumerate(zip(*rows, strict=True))]
+        if not self.head:
+            return self._fold(rows, widths, width, least)[0]
+        stacked = self._stack(rows, width)
+        if sum(least) + 2 * (len(least) - 1) > width:
+            return stacked
+        folded, most = self._fold(rows, widths, width, least)
+        return folded if most <= _MOST_LINES or 2 * len(folded) <= len(stacked) else stacked
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def _find_same(self) -> list[int]:
+        """Return the numbers of the columns, but the first, that say the same in all of several rows."""
+        if not self.head or len(self.rows) < 2:
+            return []
+        columns = list(zip(*self.rows, strict=True))
+        return [number for number in range(1, len(columns)) if self.head[number] and len(set(columns[number])) == 1]
+
+    def _choose(self, numbers) -> "Table":
+        rows = [[row[number] for number in numbers] for row in self.rows]
+        right = [place for place, number in enumerate(numbers) if number in self.right]
+        return Table([self.head[number] for number in numbers], rows, right)
 
     def _narrowest(self, number, column) -> int:
         """Return the width of a column in which no word is broken, and no number."""
-        parts = column if number in self.right else [word for cell in column for word in cell.split()]
+        parts = column if number in self.right else [word for cell in column for word in _join(cell).split(" ")]
         return max(map(len, parts), default=0)
 
     def _stack(self, rows, width) -> list[str]:
-        """Return each row as a list: its first cell, and below it the others with their titles."""
+        """Return each row as a list: its first cell that is not empty, and below it the others with their titles."""
         titles, *rest = rows
         wide = max(map(len, titles[1:]), default=0)
         lines = []
-        for first, *others in rest:
-            lines += textwrap.wrap(first, width)
-            for title, cell in zip(titles[1:], others, strict=True):
+        for row in rest:
+            first = next((number for number, cell in enumerate(row) if cell), 0)
+            lines += _break(row[first], width)
+            for title, cell in list(zip(titles, row, strict=True))[first + 1 :]:
                 begin = f"  {title.ljust(wide)}  "
-                lines += textwrap.wrap(cell, width, initial_indent=begin, subsequent_indent=" " * len(begin))
+                lines += _break(cell, width, begin, " " * len(begin))
         return lines
 
-    def _fold(self, rows, widest, width, least) -> list[str]:
-        """Return rows whose cells take several lines; the room that is left goes to the columns that lack most."""
+    def _fold(self, rows, widest, width, least) -> tuple[list[str], int]:
+        """Return rows whose cells take several lines, and how many at most.
+
+        The room that is left goes to the columns that lack most.
+        """
         widths = [min(narrow, width) for narrow in least]
         for _ in range(width - sum(widths) - 2 * (len(widths) - 1)):
             lacks = [wide - now for wide, now in zip(widest, widths, strict=True)]
             widths[lacks.index(max(lacks))] += 1
+        rows = [[_break(cell, max(wide, 1)) for cell, wide in zip(row, widths, strict=True)] for row in rows]
+        return [line for row in rows for line in self._lay(row, widths)], max(len(cell) for row in rows for cell in row)
+
+    def _lay(self, row, widths) -> Iterator[str]:
+        """Yield the lines of a row, whose cells are lines themselves."""
         justify = [str.rjust if column in self.right else str.ljust for column in range(len(widths))]
-        lines = []
-        for row in rows:
-            cells = [textwrap.wrap(cell, wide) for cell, wide in zip(row, widths, strict=True)]
-            for parts in itertools.zip_longest(*cells, fillvalue=""):
-                moved = (move(part, wide) for part, wide, move in zip(parts, widths, justify, strict=True))
-                lines.append("  ".join(moved).rstrip())
-        return lines
+        for parts in itertools.zip_longest(*row, fillvalue=""):
+            yield "  ".join(move(part, wide) for part, wide, move in zip(parts, widths, justify, strict=True)).rstrip()
 
 
 @dataclass
@@ -124,30 +158,33 @@ class Screen:
         self.console = _open_console(stream) if is_terminal(stream) else None
         self.live = None
 
-    def say(self, text: str) -> None:
-        """Write lines, above what is shown of the wait; a terminal gets them broken between words."""
-        self.show(text.split("\n"))
+    @property
+    def width(self) -> int | None:
+        """How many columns the terminal has, one without a cursor too; None where there is no terminal."""
+        if self.console is not None:
+            return self.console.width
+        return shutil.get_terminal_size().columns if self.stream.isatty() else None
+
+    def say(self, part: str | Table) -> None:
+        """Write lines or a table, above what is shown of the wait; a terminal gets them broken between words."""
+        self.show([part] if isinstance(part, Table) else part.split("\n"))
 
     def show(self, parts: Iterable[str | Table]) -> None:
         """Write lines and tables."""
-        self._write(to_lines(parts, self.console.width if self.console else None))
+        lines = to_lines((_spell(part, self.stream) for part in parts), self.width)
+        if self.console is None:
+            for line in lines:
+                print(line, file=self.stream, flush=True)
+        else:
+            for line in lines:
+                self.console.print(_colour(line), soft_wrap=True)
 
     def warn(self, sentence: str) -> None:
         """Write a warning to standard error; above what is shown of the wait, where both are one terminal."""
         if self.console is not None and sys.stderr.isatty():
             self.say(f"Warning: {sentence}")
         else:
-            print(_encodable(one_line(f"Warning: {sentence}"), sys.stderr), file=sys.stderr, flush=True)
-
-    def _write(self, lines) -> None:
-        if self.live is not None:
-            from rich.text import Text
-
-            for line in lines:
-                self.console.print(Text(line), soft_wrap=True)
-            return
-        for line in lines:
-            print(_encodable(line, self.stream), file=self.stream, flush=True)
+            Screen(sys.stderr, waits=False).show([f"Warning: {sentence}"])
 
     @contextlib.contextmanager
     def wait(self, bar: Bar) -> Iterator[Bar]:
@@ -182,7 +219,10 @@ class Screen:
         lines = [
             line for bar in list(self.bars) for line in describe_bar(bar, self.console.width, _plain(self.console))
         ]
-        return Group(*(Text(line, no_wrap=True, overflow="crop") for line in lines))
+        texts = [Text(line, no_wrap=True, overflow="crop") for line in lines]
+        for text in texts:
+            text.highlight_regex("━+", "cyan")
+        return Group(*texts)
 
 
 def wait_below(bar: Bar) -> contextlib.AbstractContextManager[Bar]:
@@ -221,15 +261,16 @@ def describe_bar(bar: Bar, width: int, plain: bool = False) -> list[str]:
         plain: Use ASCII only.
 
     >>> describe_bar(Bar("head", total=4, done=3, note="loss 0.5000"), 30, plain=True)
-    ['head  #############----   75%', '  loss 0.5000']
+    ['head  ###########----   75%', '  loss 0.5000']
     """
-    last = width - 1  # a terminal that wraps at the last column would break a full line
+    last = width - _KEPT_FREE
     now = time.monotonic() - bar.begin
     if bar.total is None:
         return [_cut(f"{bar.label} ... {_clock(now)}", last, plain)]
     left = ""
-    if bar.first is not None and bar.done > bar.first and now > 1:
-        left = f"  {_clock(now / (bar.done - bar.first) * (bar.total - bar.done))} left"
+    if now > 1:
+        steps = 0 if bar.first is None else bar.done - bar.first
+        left = f"  {_clock(now / steps * (bar.total - bar.done))} left" if steps > 0 else f"  {_clock(now)}"
     share = min(1.0, bar.done / max(1, bar.total))
     tail = f"  {share:>4.0%}{left}"
     label = _cut(bar.label, max(4, last - len(tail) - _BAR[0] - 2), plain)
@@ -242,6 +283,8 @@ def describe_bar(bar: Bar, width: int, plain: bool = False) -> list[str]:
 
 def _cut(text, width, plain) -> str:
     text = one_line(text)
+    if plain:
+        text = text.encode("ascii", "backslashreplace").decode()
     return text if len(text) <= width else text[: max(0, width - 3)] + "..." if plain else text[: width - 1] + "…"
 
 
@@ -260,14 +303,38 @@ def _wrap(line, width) -> list[str]:
     """Break a line between words, the rest of it further in; a path or a name longer than the width stays whole."""
     line = one_line(line)
     inner = line[: len(line) - len(line.lstrip())] + "  "
-    return textwrap.wrap(
-        line, width, subsequent_indent=inner, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
-    ) or [""]
+    return _break(line, width, rest=inner, break_long_words=False, break_on_hyphens=False) or [""]
 
 
-def _encodable(line, stream) -> str:
+def _break(text, width, first="", rest="", **options) -> list[str]:
+    """Break a text between words, but within no interval and no shape."""
+    lines = textwrap.wrap(_join(text), width, initial_indent=first, subsequent_indent=rest, **options)
+    return [line.replace(_JOINT, " ") for line in lines]
+
+
+def _join(text) -> str:
+    return _WHOLE.sub(lambda found: found[0].replace(" ", _JOINT), text)
+
+
+def _spell(part, stream) -> str | Table:
+    """Return a line or a table in letters that a stream can write."""
     encoding = stream.encoding or "utf-8"
-    return line.encode(encoding, "backslashreplace").decode(encoding)
+
+    def spell(text: str) -> str:
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+
+    if isinstance(part, Table):
+        return Table([*map(spell, part.head)], [[*map(spell, row)] for row in part.rows], part.right)
+    return spell(part)
+
+
+def _colour(line):
+    from rich.text import Text
+
+    text, word = Text(line), line.split(" ", 1)[0]
+    if word in _COLOURS:
+        text.stylize(_COLOURS[word], 0, len(word))
+    return text
 
 
 def _plain(console) -> bool:

@@ -12,7 +12,7 @@ class Voice:
     """What a command says while it works; silent by default.
 
     Attributes:
-        say: Takes a line for the user.
+        say: Takes a line, or a `tlmed.screen.Table`, for the user.
         warn: Takes a warning.
         busy: Shows what is waited for while its block runs, given in a few words.
         progress: Makes a Keras callback that shows a phase, given its name, epochs and steps per epoch.
@@ -20,7 +20,7 @@ class Voice:
             and the number of images.
     """
 
-    say: Callable[[str], None] = lambda line: None
+    say: Callable[[Any], None] = lambda part: None
     warn: Callable[[str], None] = lambda line: None
     busy: Callable[[str], AbstractContextManager[Any]] = lambda words: contextlib.nullcontext()
     progress: Callable[[str, int, int], AbstractContextManager[Any]] | None = None

@@ -44,3 +44,12 @@ def shorten(text: str, limit: int = LONGEST) -> str:
     'xxx... (5,000 characters)'
     """
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text):,} characters)"
+
+
+def decimals(value: float) -> str:
+    """Return a number of 0 or more with two decimals, and a small one with its first digit.
+
+    >>> decimals(14.714), decimals(0.0017), decimals(0)
+    ('14.71', '0.002', '0.00')
+    """
+    return f"{value:.1g}" if 0 < value < 0.005 else f"{value:.2f}"

@@ -58,6 +58,7 @@ def _list_pairs(comparison) -> Table:
 def _explain(comparison) -> str:
     corrected = f", corrected for {len(comparison.pairs)} pairs (Holm)" if len(comparison.pairs) > 1 else ""
     return (
-        "Training: images, time, and parameters of the phase that was kept. Differences: the first less the second, "
-        f"with 95 % intervals, each by itself. p: of no difference{corrected}; * below {LEVEL}."
+        "images: for training; trainable: parameters of the phase that was kept; MB: peak memory. Differences: the "
+        f"first run less the second, each with its own 95 % interval. p: test of no difference{corrected}; * below "
+        f"{LEVEL}."
     )

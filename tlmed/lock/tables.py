@@ -9,6 +9,7 @@ from itertools import groupby
 from tlmed.lock.differences import CODE, ENVIRONMENT, INPUT, LIBRARY, NOTE, Difference
 from tlmed.lock.results import Row
 from tlmed.lock.words import show
+from tlmed.screen import Table
 from tlmed.words import count
 
 _VERDICTS = {True: "same", False: "DIFFERENT", None: "not asked"}
@@ -70,13 +71,13 @@ def _describe(row: Row) -> str:
     return f"{words} ({note})" if note else words
 
 
-def to_lines(comparison: Comparison) -> list[str]:
-    """Return the comparison for a terminal."""
+def to_lines(comparison: Comparison) -> list[str | Table]:
+    """Return the comparison for a terminal, as lines and a table."""
     lines = [f"{comparison.name}: {comparison.asked}"]
     for title, words in list_differences(comparison.differences):
         lines += [f"{title}:", *(f"  {word}" for word in words)]
     if comparison.rows:
-        lines += list_rows(comparison.rows)
+        lines.append(list_rows(comparison.rows))
     return [*lines, f"{comparison.name}: {comparison.verdict}"]
 
 
@@ -143,11 +144,9 @@ def list_differences(
         yield _KINDS[kind], [*words[:MOST_NOTES], f"and {rest} more"] if rest > 0 else words
 
 
-def list_rows(rows: Sequence[Row], header: Sequence[str] = HEADER) -> list[str]:
-    """Return lines in which the columns stand below one another."""
-    cells = [tuple(header), *map(_cells, rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+def list_rows(rows: Sequence[Row], header: Sequence[str] = HEADER) -> Table:
+    """Return the rows as a table."""
+    return Table(header, [*map(_cells, rows)])
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ from tlmed.lock.results import compare_results
 from tlmed.lock.shape import check_run
 from tlmed.lock.tables import list_differences, list_rows
 from tlmed.rundir import RunDir
+from tlmed.screen import Table
 
 
-def explain(first: RunDir, second: RunDir) -> list[str]:
+def explain(first: RunDir, second: RunDir) -> list[str | Table]:
     """Return lines that say why two runs differ: the likeliest cause, all differences, history and metrics.
 
     Raises:
@@ -27,7 +28,7 @@ def explain(first: RunDir, second: RunDir) -> list[str]:
     others = [it for it in differences if it not in causes]
     for title, found in list_differences(others, lambda it: it.describe(*words)):
         lines += ["", f"{title}:", *(f"  {word}" for word in found)]
-    return [*lines, "", *list_rows(rows, ("what", *map(str, (first.path, second.path)), "verdict", "note"))]
+    return [*lines, "", list_rows(rows, ("what", *map(str, (first.path, second.path)), "verdict", "note"))]
 
 
 def _name_runs(first, second) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from tlmed.cache import show_size
 from tlmed.plan.content import cut, describe_block
 from tlmed.rundir import SPLITS
 from tlmed.screen import Table
+from tlmed.words import decimals
 
 _MOST_NAMES = 4  # blocks that a line of the table names one by one
 
@@ -97,13 +98,13 @@ def describe_caching(plan: dict) -> list[Table]:
     rows = [
         (
             *(phase["name"], "kept" if phase["cache"]["on"] else "run in every epoch"),
-            *(f"{phase['cache']['flops'] / 1e9:.2f}", show_size(phase["cache"]["bytes_per_image"])),
+            *(decimals(phase["cache"]["flops"] / 1e9), show_size(phase["cache"]["bytes_per_image"])),
             phase["cache"]["reason"],
         )
         for phase in plan["phases"]
         if phase["blocks"] != [block["name"] for block in plan["blocks"]]
     ]
-    head = ("frozen blocks", "are", "GFLOP/image", "features/image", "because")
+    head = ("phase", "frozen blocks", "GFLOP/image", "features/image", "because")
     return [Table(head, rows, right=(2, 3))] if rows else []
 
 

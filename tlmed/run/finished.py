@@ -94,7 +94,7 @@ class Finished:
         except FileNotFoundError:
             return None
         except DamagedFile as error:
-            self.warn(f"What was saved behind phase {phase.name!r} is damaged ({error}); what was before it is used.")
+            self.warn(f"What was saved after phase {phase.name!r} is damaged ({error}); what was before it is used.")
             return None
 
     def _needed(self, degrees: Sequence[Degree]) -> list[Phase]:

@@ -125,7 +125,7 @@ def _continue(recipe, run, prepared, degrees, finished, clock, voice) -> None:
             model.plain().set_weights(finished.weights(heads[-1]))
             model.remember_head()
         model.plain().set_weights(finished.weights(done[-1]))
-        voice.say(f"Continuing behind phase {done[-1].name!r}.")
+        voice.say(f"Continuing after phase {done[-1].name!r}.")
 
 
 def _train_phase(recipe, run, prepared, phase, begun, clock, voice) -> Degree:

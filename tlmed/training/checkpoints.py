@@ -70,7 +70,7 @@ class Checkpoints:
                 file.unlink()
                 continue
             if about["phase"] == phase:
-                self.say(f"Continuing in phase {phase!r}, behind epoch {about['epoch']}, step {about['step']}.")
+                self.say(f"Continuing in phase {phase!r}, after epoch {about['epoch']}, step {about['step']}.")
                 return about, arrays
         return None
 
