@@ -190,9 +190,21 @@ def test_what_predict_passes_over_in_a_folder_is_told(tmp_path):
     names, _, left_out = read_files([tmp_path], (4, 4))
     assert len(names) == 1
     [(named, why)] = left_out
-    assert named == f"3 files of {tmp_path} (NOEXT, b.webp, c.dcm)"
-    assert why.startswith("not images by their extension; 1 WebP file: tlmed does not read WebP: convert it to PNG")
+    assert named == f"3 files of {tmp_path}"
+    assert why.startswith(
+        "3 not images by their extension (NOEXT, b.webp, c.dcm); 1 WebP file: tlmed does not read WebP:"
+    )
     assert "; 1 DICOM file: tlmed does not read DICOM yet" in why
+
+
+def test_hidden_files_that_predict_passes_over_are_told(tmp_path):
+    write(tmp_path, "a.png", ".b.png", "sub/._c.png", "sub/.d/e.png")
+    (tmp_path / ".DS_Store").write_bytes(b"x")
+    names, _, left_out = read_files([tmp_path], (4, 4))
+    assert len(names) == 1
+    said = "4 hidden, by the dot before their names (.DS_Store, .b.png, sub/._c.png and 1 more)"
+    assert left_out == [(f"4 files of {tmp_path}", said)]
+    assert read_files([tmp_path / ".b.png"], (4, 4))[0] == [str(tmp_path / ".b.png")]  # who names it means it
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -200,13 +201,36 @@ def test_one_file_under_two_labels_is_a_leak_and_stays_in_one_split(folder):
         assert "benign, malignant" in leak
 
 
-def test_skipped_files_are_counted(folder):
+def test_skipped_files_are_counted_and_named(folder):
     (folder / "README.md").write_text("x")
     (folder / "benign" / "Thumbs.db").write_text("x")
-    (folder / "benign" / ".hidden.png").write_text("x")
+    for name in (".DS_Store", "benign/.hidden.png", "malignant/._x.png", ".git/a/b.png", "benign/notes/.c.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x")
     images = load(folder, SIZE)
-    assert images.table.skipped == 2
-    assert images.warnings == ("2 files skipped: not images by their extension.",)
+    assert images.table.skipped == ("README.md", "benign/Thumbs.db")
+    hidden = (".DS_Store", ".git/", "benign/.hidden.png", "benign/notes/.c.png", "malignant/._x.png")
+    assert images.table.hidden == hidden
+    assert images.warnings == (
+        "7 files skipped: 2 not images by their extension (README.md, benign/Thumbs.db); 5 hidden, by the dot before "
+        "their names (.DS_Store, .git/, benign/.hidden.png and 2 more).",
+    )
+
+
+def test_hidden_files_of_given_splits_are_named_once(tmp_path):
+    for split in ("train", "test"):
+        conftest.write_images(tmp_path / split, 4, ("a", "b"))
+        (tmp_path / split / ".DS_Store").write_text("x")
+    (tmp_path / "train" / "a" / ".x.png").write_text("x")
+    table = folders.open_folder(tmp_path)
+    assert table.hidden == ("test/.DS_Store", "train/.DS_Store", "train/a/.x.png")
+
+
+def test_a_name_that_is_not_utf8_of_a_file_that_is_not_used_can_be_written_down(folder):
+    (folder / os.fsdecode(b".x\xff")).write_text("x")
+    (sentence,) = load(folder, SIZE).warnings
+    sentence.encode()
+    assert "'.x\\udcff'" in sentence
 
 
 def test_a_class_with_too_few_images_is_named(folder):

@@ -53,7 +53,8 @@ def test_class_folders(tmp_path):
     assert table.classes == ("a", "b b")
     assert table.labels.tolist() == [0, 0, 1]
     assert table.labels.dtype == np.int64
-    assert (table.groups, table.splits, table.skipped) == (None, None, 1)
+    assert (table.groups, table.splits, table.skipped) == (None, None, ("a/notes.txt",))
+    assert table.hidden == (".git/", "b b/.hidden.png")
     assert table.read(2) == (tmp_path / "b b/x (1).PNG").read_bytes()
 
 

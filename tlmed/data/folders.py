@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tlmed.data.kinds import describe_others
 from tlmed.data.masks import find_masks
-from tlmed.data.table import Table, extensions, find_licence, is_image, make_table
+from tlmed.data.table import Table, describe_hidden, extensions, find_licence, is_image, make_table
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.rundir import SPLIT_NAMES
@@ -21,6 +21,7 @@ class _Listing:
     names: list[str] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)  # files that are no images by their extension
+    hidden: list[str] = field(default_factory=list)
     astray: list[str] = field(default_factory=list)  # images that lie in no class folder
     faults: list[str] = field(default_factory=list)
 
@@ -28,8 +29,8 @@ class _Listing:
 def open_folder(root: Path) -> Table:
     """Read a folder of class folders, or one of train/val/test folders of class folders.
 
-    Images lie directly in their class folder. Hidden files and folders are ignored; links are followed. Masks of other
-    images are left out and named.
+    Images lie directly in their class folder. Hidden files and folders are named and not read; links are followed.
+    Masks of other images are left out and named.
 
     Args:
         root: The folder.
@@ -64,7 +65,8 @@ def open_folder(root: Path) -> Table:
         [found.names[row] for row in kept],
         _reader(root, paths),
         splits=[found.splits[row] for row in kept] if given else None,
-        skipped=len(found.others),
+        skipped=tuple(sorted(path.relative_to(root).as_posix() for path in found.others)),
+        hidden=tuple(sorted(found.hidden)),
         notes=(*notes, *masks.describe(), *describe_others(found.others)),
         licence=find_licence(root),
     )
@@ -83,8 +85,32 @@ def visible_files(root: Path) -> Iterator[Path]:
             yield from visible_files(entry)
 
 
+def find_hidden(root: Path) -> Iterator[str]:
+    """Yield the hidden files and folders below a folder, relative to it, folders with a slash at the end.
+
+    What lies in hidden folders is not looked at.
+
+    Args:
+        root: The folder. Links to folders below it are not followed.
+    """
+    yield from _list_hidden(root, "")
+    for entry in sorted(_visible(root)):
+        if entry.is_dir() and not entry.is_symlink():
+            yield from (f"{entry.name}/{name}" for name in find_hidden(entry))
+
+
 def _visible(folder: Path) -> list[Path]:
-    return [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    return [entry for entry in folder.iterdir() if not _is_hidden(entry)]
+
+
+def _list_hidden(folder: Path, prefix: str) -> list[str]:
+    """Return the hidden files and folders that lie directly in a folder."""
+    hidden = filter(_is_hidden, folder.iterdir())
+    return sorted(f"{prefix}{entry.name}{'/' if entry.is_dir() else ''}" for entry in hidden)
+
+
+def _is_hidden(entry: Path) -> bool:
+    return entry.name.startswith(".")
 
 
 def _reader(root: Path, paths: list[str]):
@@ -97,6 +123,7 @@ def _lie(paths: list[str]) -> str:
 
 def _note_files(found: _Listing, folder: Path, prefix: str) -> None:
     """Note the files of a folder that should hold folders only."""
+    found.hidden += _list_hidden(folder, prefix)
     for entry in _visible(folder):
         if not entry.is_dir():
             if is_image(entry.name):
@@ -160,6 +187,8 @@ def _read_splits(found: _Listing, root: Path, folders: dict[str, Path], given: d
 
 def _read_class(found: _Listing, folder: Path, prefix: str, name: str, split: str | None) -> None:
     """Read the images of one class folder."""
+    hidden = _list_hidden(folder, f"{prefix}/")
+    found.hidden += hidden
     before, others = len(found.paths), []
     for entry in _visible(folder):
         if entry.is_dir():
@@ -175,12 +204,14 @@ def _read_class(found: _Listing, folder: Path, prefix: str, name: str, split: st
         found.faults.append(
             f"Every class folder must hold images ({extensions()}). "
             f"Received: '{prefix}' with no image and {count(len(others), 'other file')}"
+            f"{f'; {describe_hidden(hidden)}' if hidden else ''}"
             f"{''.join(f' ({sentence[:-1]})' for sentence in describe_others(others))}."
         )
 
 
 def _check_nested(found: _Listing, folder: Path, path: str) -> None:
     """Refuse images further down: is their folder a patient, a mask or a split? That is not ours to guess."""
+    found.hidden += (f"{path}/{name}" for name in find_hidden(folder))
     inside = next((file for file in visible_files(folder) if is_image(file.name)), None)
     if inside is not None:
         found.faults.append(

@@ -11,14 +11,14 @@ import tensorflow as tf
 from tlmed.columns import BY_NAME, Grouping
 from tlmed.data.depths import describe_depths
 from tlmed.data.extras import describe_extras
-from tlmed.data.folders import visible_files
+from tlmed.data.folders import find_hidden, visible_files
 from tlmed.data.kinds import describe_others
 from tlmed.data.known import KnownPixels
 from tlmed.data.masks import find_masks
 from tlmed.data.reading import Pixels, check_broken, read_all
 from tlmed.data.sources import check_exists, open_source
 from tlmed.data.splits import assign_splits, describe, find_leaks, find_scheme_faults
-from tlmed.data.table import Table, check_names, extensions, is_image
+from tlmed.data.table import Table, check_names, describe_skipped, extensions, is_image
 from tlmed.errors import InputError
 from tlmed.recipe import KFold
 from tlmed.regular_files import read_regular
@@ -299,7 +299,7 @@ def read_files(
     """
     names, masks = _find_files(paths)
     check_names("paths", names)
-    table = Table("paths", names, np.zeros(len(names), np.int64), (), None, None, _read_path(names), 0)
+    table = Table("paths", names, np.zeros(len(names), np.int64), (), None, None, _read_path(names))
     _, broken, pixels = read_all(table, tuple(image_size), memory_bytes)
     check_broken(table, broken, skip_bad)
     usable = table.take([row for row in range(len(table)) if row not in broken])
@@ -328,10 +328,8 @@ def _find_files(paths: Sequence[str | Path]) -> tuple[tuple[str, ...], list[tupl
             continue
         files = [file for file in visible_files(path) if is_image(file.name)] if path.is_dir() else [path]
         names = [file.as_posix() for file in files]
-        if path.is_dir() and (rest := [file for file in visible_files(path) if not is_image(file.name)]):
-            kinds = "".join(f"; {sentence.rstrip('.')}" for sentence in describe_others(rest))
-            named = f"{count(len(rest), 'file')} of {path} ({listed((file.name for file in rest), 3)})"
-            passed_over.append((named, f"not images by their extension{kinds}"))
+        if path.is_dir():
+            passed_over += _describe_rest(path)
         masks |= {name: f"it is a mask of {base}" for name, base in find_masks(Path(), names).of.items()}
         found |= dict.fromkeys(name for name in names if name not in masks)
         if not files:
@@ -343,11 +341,22 @@ def _find_files(paths: Sequence[str | Path]) -> tuple[tuple[str, ...], list[tupl
     return tuple(found), [*passed_over, *((name, why) for name, why in masks.items() if name not in found)]
 
 
+def _describe_rest(folder: Path) -> list[tuple[str, str]]:
+    """Return how many files below a folder are no images to read, and why; nothing where there is none."""
+    rest = [file for file in visible_files(folder) if not is_image(file.name)]
+    others, hidden = [file.relative_to(folder).as_posix() for file in rest], list(find_hidden(folder))
+    if not others and not hidden:
+        return []
+    kinds = "".join(f"; {sentence.rstrip('.')}" for sentence in describe_others(rest))
+    named = f"{count(len(others) + len(hidden), 'file')} of {folder}"
+    return [(named, f"{describe_skipped(others, hidden)}{kinds}")]
+
+
 def _describe_files(table: Table, broken: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Return what a user should know of the source's files."""
     sentences = list(table.notes)
-    if table.skipped:
-        sentences.append(f"{count(table.skipped, 'file')} skipped: not images by their extension.")
+    if left := [*table.skipped, *table.hidden]:
+        sentences.append(f"{count(len(left), 'file')} skipped: {describe_skipped(table.skipped, table.hidden)}.")
     if broken:
         named = listed(f"'{path}' ({reason})" for path, reason in broken)
         sentences.append(f"{count(len(broken), 'image')} left out, as they cannot be read: {named}.")

@@ -11,6 +11,7 @@ from tlmed.columns import order_classes
 from tlmed.errors import InputError
 from tlmed.words import count, listed
 
+NAMED = 3  # files of a kind that a sentence names; it counts the others
 MANY_CLASSES = 100  # from here on a user is warned
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -27,7 +28,8 @@ class Table:
         groups: The group (patient) of every image, or None where the source names none.
         splits: The given split of every image ("train", "val" or "test"), or None.
         read: Row number to the encoded file content, or to the decoded array for `.npz`.
-        skipped: How many files were not images by their extension.
+        skipped: The files that are not images by their extension.
+        hidden: Files, and folders with a slash at the end, whose names begin with a dot: they are not read.
         notes: Sentences about the source that a user should see.
         encoded_here: Whether this machine encoded the images, as TFDS does: their pixels then say which image it is,
             for another machine's encoder may write the same pixels as other bytes.
@@ -42,7 +44,8 @@ class Table:
     groups: tuple[str, ...] | None
     splits: tuple[str, ...] | None
     read: Callable[[int], bytes | np.ndarray]
-    skipped: int
+    skipped: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     encoded_here: bool = False
     licence: str | None = None
@@ -93,7 +96,7 @@ def make_table(source: str, paths: Sequence[str], names: Sequence[str], read, **
     check_names(source, paths)
     classes = tuple(order_classes(names))
     number = {name: index for index, name in enumerate(classes)}
-    columns = {"groups": None, "splits": None, "skipped": 0, **columns}
+    columns = {"groups": None, "splits": None, **columns}
     labels = np.array([number[name] for name in names], np.int64)
     table = Table(str(source), tuple(paths), labels, classes, read=read, **columns)
     check_classes(table)
@@ -135,7 +138,8 @@ def check_classes(table: Table) -> None:
     if not len(table):
         raise InputError(
             f"The data must hold images ({extensions()}). "
-            f"Received: data={table.source}, which holds no image and {count(table.skipped, 'other file')}."
+            f"Received: data={table.source}, which holds no image and {count(len(table.skipped), 'other file')}"
+            f"{_say_hidden(table)}."
         )
     if len(table.classes) < 2:
         raise InputError(
@@ -143,6 +147,36 @@ def check_classes(table: Table) -> None:
             f"Received: data={table.source}, where only the class '{table.classes[0]}' "
             f"({count(len(table), 'image')}) was found."
         )
+
+
+def _say_hidden(table: Table) -> str:
+    return f"; {describe_hidden(table.hidden)}" if table.hidden else ""
+
+
+def describe_skipped(skipped: Sequence[str], hidden: Sequence[str]) -> str:
+    """Return which files of a folder are not used, and why; nothing where all are.
+
+    Args:
+        skipped: Files that are not images by their extension.
+        hidden: Files, and folders with a slash at the end, whose names begin with a dot.
+
+    >>> describe_skipped(["a/notes.txt"], ["a/._x.png"])
+    '1 not an image by its extension (a/notes.txt); 1 hidden, by the dot before its name (a/._x.png)'
+    """
+    kind = "not an image by its extension" if len(skipped) == 1 else "not images by their extension"
+    parts = [f"{len(skipped):,} {kind} ({_name(skipped)})"] if skipped else []
+    return "; ".join([*parts, *([describe_hidden(hidden)] if hidden else [])])
+
+
+def describe_hidden(hidden: Sequence[str]) -> str:
+    """Return how many files and folders are hidden, with some names; a folder's ends with a slash."""
+    own = "its name" if len(hidden) == 1 else "their names"
+    return f"{len(hidden):,} hidden, by the dot before {own} ({_name(hidden)})"
+
+
+def _name(files: Sequence[str]) -> str:
+    """Return the names of some files; one that no file of a run could hold as Python writes it."""
+    return listed((name if name.isprintable() else ascii(name) for name in files), NAMED)
 
 
 def describe_classes(classes: int, images: int) -> tuple[str, ...]:
