@@ -1,5 +1,6 @@
 """Every number equals scikit-learn's, and what is undefined says so."""
 
+import json
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from sklearn import metrics as reference
 
 from tlmed.errors import InputError
 from tlmed.metrics import METRICS, evaluate, macro_auc, positive_index, roc_curve
+from tlmed.metrics.confusion import unpack_confusion
 from tlmed.metrics.rates import CLASS_METRICS, make_case, rate
 from tlmed.metrics.resampling import draw_weights, number_groups
 
@@ -420,3 +422,19 @@ def test_a_thousand_classes_take_seconds_and_little_memory():
         assert entry["high"] - entry["low"] < 0.25, name
     assert found["metrics"]["average_precision"]["note"].startswith("1000 of 1000 classes have no interval")
     assert found["metrics"]["auc"]["note"] == "1000 of 1000 classes have fewer than 10 images."
+
+
+@pytest.mark.parametrize("k", [99, 100])
+def test_from_100_classes_on_a_confusion_has_no_empty_cells(k):
+    rng, names = np.random.default_rng(0), [f"class {i}" for i in range(k)]
+    labels, guesses = rng.integers(k, size=(2, 300))
+    scores = rng.dirichlet(np.ones(k), 300)
+    result = evaluate(labels, scores, guesses, names, draws=2, only=["accuracy"])
+    expected = reference.confusion_matrix(labels, guesses, labels=range(k))
+    if k < 100:
+        assert result["confusion"] == expected.tolist()
+    else:
+        assert result["confusion"][names[labels[0]]][names[guesses[0]]] == expected[labels[0], guesses[0]]
+        assert sum(map(len, result["confusion"].values())) == (expected > 0).sum()
+    written = json.loads(json.dumps({name: result[name] for name in ("classes", "confusion")}))
+    np.testing.assert_array_equal(unpack_confusion(written), expected)

@@ -17,6 +17,7 @@ from tlmed.evaluation.predictions import Predictions
 from tlmed.metrics import binary_auc, net_benefit, positive_index, roc_curve
 from tlmed.metrics.bands import roc_band
 from tlmed.metrics.calibration import BINS
+from tlmed.metrics.confusion import unpack_confusion
 from tlmed.metrics.resampling import find_clusters
 
 # Okabe & Ito, Color Universal Design, 2008; yellow left out: it vanishes on white.
@@ -309,7 +310,7 @@ def confusion_matrix(evaluation: Mapping) -> Figure:
     >>> confusion_matrix({"classes": ["a", "b"], "confusion": [[3, 1], [0, 4]]}).axes[0].get_ylabel()
     'true class'
     """
-    counts = np.array(evaluation["confusion"])
+    counts = unpack_confusion(evaluation)
     names = [literal(name) for name in evaluation["classes"]]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(2.4 + 0.75 * len(names), 14) if len(names) <= MOST_NAMED else 7

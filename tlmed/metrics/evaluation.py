@@ -12,6 +12,7 @@ from tlmed.metrics.areas import area_interval
 from tlmed.metrics.calibration import chance_error, pair
 from tlmed.metrics.classes import positive_index
 from tlmed.metrics.combining import agree, combine, draw_rates
+from tlmed.metrics.confusion import pack_confusion
 from tlmed.metrics.influences import OF_CLASS, influence_of_all, influence_of_class, leave_out
 from tlmed.metrics.proportions import harmonic_mean, proportion, wilson
 from tlmed.metrics.rates import CALIBRATED, CLASS_METRICS, METRICS, Case, make_case, rate
@@ -70,7 +71,7 @@ def evaluate(
     Returns:
         The content of `metrics.json`. A metric is a dict of `value`, `low`, `high` and `method`; where it is
         undefined these are None and `reason` says why; a `note` says what its interval leaves out, why there is none,
-        or on how few images it rests.
+        or on how few images it rests. From 100 classes on, `confusion` leaves out empty cells (`pack_confusion`).
 
     Raises:
         InputError: With all faults of the arguments.
@@ -107,7 +108,7 @@ def evaluate(
         "groups": units,
         "metrics": overall,
         "per_class": {classes[c]: {"n": int((labels == c).sum()), **table} for c, table in tables.items()},
-        "confusion": _confuse(labels, predictions, len(classes)).tolist(),
+        "confusion": pack_confusion(_confuse(labels, predictions, len(classes)), classes),
     }
 
 

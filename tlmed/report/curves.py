@@ -4,6 +4,7 @@ import numpy as np
 
 from tlmed.evaluation import plots
 from tlmed.evaluation.page import picture
+from tlmed.metrics.confusion import unpack_confusion
 from tlmed.metrics.resampling import find_clusters
 from tlmed.report.content import Content
 from tlmed.report.glossary import explain
@@ -48,7 +49,7 @@ def show_confusion(metrics, of: str, caption: str = "Confusion matrix: rows sum 
 
 
 def _say_confusions(metrics) -> str:
-    classes, counts = metrics["classes"], np.array(metrics["confusion"])
+    classes, counts = metrics["classes"], unpack_confusion(metrics)
     if len(classes) <= _MOST_NAMED:
         rows = (f"{name}: {', '.join(map(str, row))}" for name, row in zip(classes, counts.tolist(), strict=True))
         return f"{', '.join(classes)}. {'; '.join(rows)}"

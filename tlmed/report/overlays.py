@@ -9,6 +9,7 @@ from tlmed.evaluation import plots
 from tlmed.evaluation.page import picture, text
 from tlmed.evaluation.predictions import Predictions, read_predictions
 from tlmed.metrics import positive_index
+from tlmed.metrics.confusion import unpack_confusion
 from tlmed.report.content import KINDS, read_examples
 from tlmed.report.curves import show_confusion
 from tlmed.report.examples import TITLES, show_example
@@ -67,7 +68,7 @@ def show_overlays(folds: Sequence[Fold], metrics: Mapping) -> str:
         caption = "ROC: thin, each fold's network on its test images; thick, their mean; dotted, chance"
         drawn = picture(plots.roc_of_folds([fold.test for fold in folds], columns), alt, caption)
     left_out = "" if drawn else f"ROC curves are not drawn: there are {len(columns)} classes. "
-    times = round(sum(map(sum, metrics["confusion"])) / metrics["n"])
+    times = round(unpack_confusion(metrics).sum() / metrics["n"])
     counted = "each image once" if times == 1 else f"each image {times} times, once in each repeat"
     return (
         f"<p>{left_out}The mean {explain('roc')} averages the folds' sensitivities at each specificity; their scores "

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tlmed.intact import check_intact
+from tlmed.metrics.confusion import pack_confusion, unpack_confusion
 from tlmed.metrics.differences import average_folds
 from tlmed.recipe import KFold
 from tlmed.rundir import FOLDS, RunDir, read_csv, write_csv, write_json
@@ -111,7 +112,7 @@ def _average_all(split, folds, results, sizes) -> dict:
             for label in first["classes"]
         },
         # Labels mean the same in every fold, other than scores: the confusions can be added up.
-        "confusion": np.sum([result["confusion"] for result in results], axis=0).tolist(),
+        "confusion": pack_confusion(sum(map(unpack_confusion, results)), first["classes"]),
         "folds": [_describe_fold(*each) for each in zip(names, results, sizes, strict=True)],
     }
     content["baselines"] = {
