@@ -29,6 +29,7 @@ AREA = 0.85  # of one class against another
 SHARP = 3.0
 CORRELATION = 0.5
 LEAST_SHARE = 1 / 3  # of draws that must have an interval: fewer are chosen by their unusual number of positives
+LIMITS = {"coverage": (92.0, 98.5), "tests": (0.0, 7.0)}  # % that a cell must lie within
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
 MARKS = "<!-- coverage: written by benchmarks/coverage.py -->", "<!-- coverage: end -->"
 
@@ -146,6 +147,20 @@ def write_table(title: str, settings: list[Setting], found: list[dict[str, Count
     return lines
 
 
+def list_outside(
+    title: str, settings: list[Setting], found: list[dict[str, Counter]], limits: tuple[float, float], draws: int
+) -> list[str]:
+    """Return the cells of a table that lie outside the limits."""
+    low, high = limits
+    return [
+        f"`{name}` {share:.1f} ({title}, {setting.mix}: {setting.images})"
+        for setting, counts in zip(settings, found, strict=True)
+        for name, count in counts.items()
+        if count["bounded"] >= LEAST_SHARE * draws
+        and not low <= (share := 100 * count["held"] / count["bounded"]) <= high
+    ]
+
+
 def _write_cell(count: Counter, draws: int) -> str:
     share = count["bounded"] / draws
     if not count["bounded"] or share < LEAST_SHARE:
@@ -169,6 +184,7 @@ def main() -> None:
         "Coverage of 95 % intervals in %, by prevalence (`three`: classes of 0.8, 0.15 and 0.05) and number of images:",
         "",
     ]
+    outside = []
     with ProcessPoolExecutor(given.jobs) as pool:
         for kind, work in (("coverage", count_coverage), ("tests", count_findings)):
             if kind == "tests":
@@ -176,7 +192,12 @@ def main() -> None:
             for title, settings in list_settings(MIXES):
                 found = list(pool.map(work, settings, [given.draws] * len(settings)))
                 lines += [*write_table(title, settings, found, given.draws), ""]
+                outside += list_outside(title, settings, found, LIMITS[kind], given.draws)
                 print("\n".join(lines[-len(METRICS) - 3 :]), flush=True)
+    (low, high), (_, most) = LIMITS.values()
+    said = f"Cells outside {low:g} to {high:g} % of coverage, or above {most:g} % of findings"
+    lines += [f"{said}: {'; '.join(outside) or 'none'}.", ""]
+    print(lines[-2])
     if given.write:
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
         after = rest.partition(MARKS[1])[2]

@@ -286,8 +286,12 @@ def test_five_images_have_intervals_or_a_note_and_are_said_to_be_few():
             else:
                 assert entry["low"] <= entry["value"] <= entry["high"], (name, groups)
             assert re.search(r"It rests on \d (images?|groups?)", entry["note"]), name
+        bounded = {name for name, entry in result["metrics"].items() if entry["low"] is not None}
+        if groups is not None:
+            assert bounded <= {"sensitivity", "ppv"}  # of two images of two groups, as if they stood alone
+            continue
         assert result["metrics"]["auc"]["high"] - result["metrics"]["auc"]["low"] > 0.5
-        assert (result["metrics"]["brier"]["low"] is None) == (groups is not None)
+        assert set(METRICS) - bounded == {"average_precision", "log_loss", "brier"}
 
 
 def test_what_rests_on_few_images_says_on_which():
@@ -298,7 +302,7 @@ def test_what_rests_on_few_images_says_on_which():
         assert found["metrics"][name]["note"].endswith("It rests on 4 images of class 'malignant'."), name
     for name in ("accuracy", "specificity", "npv"):
         assert "note" not in found["metrics"][name], name
-    assert found["metrics"]["average_precision"]["note"].startswith("Fewer than 5 images of the class or of the rest")
+    assert found["metrics"]["average_precision"]["note"].startswith("Fewer than 5 images decide, from which no")
     assert found["per_class"]["benign"]["specificity"]["note"].endswith("outside class 'benign'.")
     alone = evaluate(labels[:41], scores[:41], scores[:41].argmax(axis=1), ["benign", "malignant"], draws=50)
     for name in ("f1", "sensitivity", "auc"):
@@ -438,3 +442,53 @@ def test_from_100_classes_on_a_confusion_has_no_empty_cells(k):
         assert sum(map(len, result["confusion"].values())) == (expected > 0).sum()
     written = json.loads(json.dumps({name: result[name] for name in ("classes", "confusion")}))
     np.testing.assert_array_equal(unpack_confusion(written), expected)
+
+
+def draw_patients(positives, negatives, images=3):
+    """Draw two classes by patients of several images each, all scored at random."""
+    labels = np.repeat([1, 0], [positives * images, negatives * images])
+    scores = np.random.default_rng(1).dirichlet((1, 1), len(labels))
+    return labels, scores, scores.argmax(axis=1), ["a", "b"], [str(i // images) for i in range(len(labels))]
+
+
+# Groups of the smaller class to the metrics that have an interval.
+@pytest.mark.parametrize(
+    ("positives", "negatives", "bounded"),
+    [
+        (1, 8, set()),  # nine patients in all
+        (4, 30, {"accuracy", "specificity", "ppv", "npv", "ece"}),
+        (5, 30, {"accuracy", "specificity", "ppv", "npv", "ece", "auc", "average_precision", "log_loss", "brier"}),
+        (10, 30, set(METRICS)),
+    ],
+)
+def test_few_groups_have_no_interval_and_the_reason_is_said(positives, negatives, bounded):
+    *case, groups = draw_patients(positives, negatives)
+    found = evaluate(*case, groups=groups, draws=50)["metrics"]
+    assert {name for name, entry in found.items() if entry["low"] is not None} == bounded
+    for name in set(METRICS) - bounded:
+        assert found[name]["value"] is not None
+        assert re.fullmatch(
+            r"(Fewer than (10|5|2) groups( decide)?|[12] of 2 classes ha(s|ve) no interval), from which no interval "
+            r"follows\. It rests on \d groups?( (not )?(of|outside|predicted as) class '[ab]')?\.",
+            found[name]["note"],
+        ), found[name]["note"]
+
+
+def test_images_that_stand_alone_beside_patients_keep_the_interval_of_a_proportion():
+    # Three positive images of three patients: their share is as exact as without groups, whatever the rest is.
+    labels, groups = np.repeat([1, 0], [3, 60]), [*"abc", *(str(i // 2) for i in range(60))]
+    scores = np.random.default_rng(0).dirichlet((1, 1), 63)
+    case = (labels, scores, scores.argmax(axis=1), ["a", "b"])
+    alone, grouped = (evaluate(*case, groups=of, draws=20)["metrics"] for of in (None, groups))
+    assert all(grouped["sensitivity"][key] == alone["sensitivity"][key] for key in ("low", "high", "method"))
+    assert grouped["auc"]["low"] is None
+
+
+@pytest.mark.parametrize(("k", "bounded"), [(3, False), (30, True)])
+def test_a_mean_over_classes_needs_two_images_of_each_but_many_classes_add_up(k, bounded):
+    labels = np.r_[0, np.repeat(np.arange(1, k), 4)]
+    scores = np.random.default_rng(0).dirichlet(np.ones(k), len(labels))
+    found = evaluate(labels, scores, labels, [str(i) for i in range(k)], draws=20, only=["sensitivity"])["metrics"]
+    assert (found["sensitivity"]["low"] is not None) is bounded
+    if not bounded:
+        assert found["sensitivity"]["note"].startswith("A class has a single image, from which no interval follows.")

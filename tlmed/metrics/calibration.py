@@ -87,8 +87,9 @@ def chance_error(
     """Draw the expected calibration errors that perfectly calibrated scores would show by chance.
 
     In each bin the surplus of outcomes over probabilities is taken as normal around zero: for images that stand
-    alone with the binomial variance, for groups with that of their totals. The idea is that of Broecker & Smith,
-    Weather and Forecasting 2007, 22:651-661, who redraw the outcomes.
+    alone with the binomial variance, for groups with that of their totals, which also go together from bin to bin: a
+    patient's images lie in several, and are all of one class. The idea is that of Broecker & Smith, Weather and
+    Forecasting 2007, 22:651-661, who redraw the outcomes.
 
     Args:
         confidence: A probability per image [n].
@@ -105,15 +106,17 @@ def chance_error(
     True
     """
     bins = find_bins(confidence)
+    drawn = rng.standard_normal((draws, BINS))
     if len(np.unique(owners)) == len(owners):
-        variances = np.bincount(bins, confidence * (1 - confidence), BINS)
+        surplus = drawn * np.sqrt(np.bincount(bins, confidence * (1 - confidence), BINS))
     else:
-        _, cells = np.unique(owners * BINS + bins, return_inverse=True)
-        totals = np.bincount(cells, outcome - confidence)
-        own = np.zeros(len(totals), int)
-        own[cells] = bins
-        variances = np.bincount(own, totals**2, BINS)
-    return np.abs(rng.standard_normal((draws, BINS)) * np.sqrt(variances)).sum(axis=1) / len(confidence)
+        _, owners = np.unique(owners, return_inverse=True)
+        totals = np.bincount(owners * BINS + bins, outcome - confidence, (owners.max() + 1) * BINS).reshape(-1, BINS)
+        variances, axes = np.linalg.eigh(np.einsum("gi,gj->ij", totals, totals))
+        # The symmetric root of the covariances: the only one that no sign of an axis changes.
+        root = np.einsum("ik,k,jk->ij", axes, np.sqrt(np.maximum(variances, 0)), axes)
+        surplus = np.einsum("di,ij->dj", drawn, root)
+    return np.abs(surplus).sum(axis=1) / len(confidence)
 
 
 def fit_temperature(scores: np.ndarray, labels: np.ndarray, logits: bool = False) -> float:

@@ -12,7 +12,7 @@ from tlmed.metrics.classes import positive_index
 from tlmed.metrics.combining import combine
 from tlmed.metrics.evaluation import FEW_UNITS, LEAST_UNITS, MANY_CLASSES, count_units
 from tlmed.metrics.influences import influence_of_all
-from tlmed.metrics.proportions import Z_95, proportion, t_95, wilson
+from tlmed.metrics.proportions import LEAST_GROUPS, Z_95, proportion, t_95, wilson
 from tlmed.metrics.rates import CALIBRATED, METRICS, make_case, rate
 from tlmed.metrics.resampling import has_clusters, number_groups
 from tlmed.metrics.spreads import find_strata, measure_spread
@@ -85,7 +85,7 @@ def mcnemar(first: np.ndarray, second: np.ndarray, groups: Sequence[str] | None 
     The interval is method 10 of Newcombe, Statistics in Medicine 1998, 17:2635-2650: the Wilson intervals of the two
     accuracies, combined with the correlation of right answers. It has a width where no image is discordant, and one
     discordant image does not make it end at 0. By groups, Wilson's has the effective sample size, and the
-    correlation is that of the groups' totals.
+    correlation is that of the groups' totals; fewer than ten groups get no interval, and a `note` says so.
 
     Args:
         first: Whether the first is right, bool [n].
@@ -123,8 +123,10 @@ def mcnemar(first: np.ndarray, second: np.ndarray, groups: Sequence[str] | None 
     }
 
 
-def _bound_paired(first, second, owners) -> dict[str, float]:
-    """Return the interval of the difference of two proportions of the same images."""
+def _bound_paired(first, second, owners) -> dict:
+    """Return the interval of the difference of two proportions of the same images, or a note why there is none."""
+    if owners is not None and len(np.unique(owners)) < LEAST_GROUPS:
+        return {"low": None, "high": None, "note": f"Fewer than {LEAST_GROUPS} groups, {_NO_INTERVAL}"}
     entries = [proportion(right, owners) for right in (first, second)]
     influences = [right - right.mean() for right in (first, second)]
     if owners is None:
@@ -188,7 +190,8 @@ def compare_metrics(
 
     Each image adds something to the difference, its influence on the one metric less that on the other; their sum of
     squares is the variance, and the difference is tested by Student's t with the degrees of freedom of Welch and
-    Satterthwaite (`tlmed.metrics.spreads`). Where groups have several images, the images of each are added up first.
+    Satterthwaite (`tlmed.metrics.spreads`). Where groups have several images, the images of each are added up first,
+    and there is at most one degree of freedom less than the smallest class has groups, as for the AUC.
     For a mean over images, as the Brier score is, this is the paired t test; for two accuracies, or sensitivities or
     specificities of two classes, McNemar's test takes its place, for the AUC of two classes `compare_areas`.
 
@@ -258,8 +261,8 @@ def compare_pairs(
             or _test_difference(
                 values[i][name] - values[j][name],
                 [moves[place].get(name) for place in (i, j)],
-                strata, owners, min(_count_both(cases[place], owners, name) for place in (i, j)),
-                _find_least(name, len(classes)), _find_most(name, main),
+                strata, owners, name, min(_count_both(cases[place], owners, name) for place in (i, j)),
+                len(classes), _find_most(name, main),
             )
             for name in values[i]
         }
@@ -283,7 +286,7 @@ def _compare_one(cases, groups, owners, name) -> dict | None:
     return found | {"units": count_units(first, owners, None, name)}
 
 
-def _test_difference(value, moves, strata, owners, units, least, most) -> dict:
+def _test_difference(value, moves, strata, owners, name, units, classes, most) -> dict:
     if math.isnan(value):
         return _leave_open("The metric is undefined for one of the two.")
     if any(move is None for move in moves):
@@ -296,12 +299,16 @@ def _test_difference(value, moves, strata, owners, units, least, most) -> dict:
             note = f"The two do not differ in any of the {kind}, {_NO_INTERVAL}"
             return {"value": 0.0, "low": None, "high": None, "p": 1.0, "method": method, "units": units, "note": note}
         return _leave_open(f"All {kind} show the same difference, {_NO_INTERVAL}", value)
+    least = _find_least(name, classes)
     if units < least:
         return _leave_open(f"It rests on {units} {kind}, fewer than {least}, {_NO_INTERVAL}", value)
-    error = math.sqrt(spread.variance)
-    half, p = t_95(spread.freedom) * error, _tail(value / error, spread.freedom)
+    error, freedom = math.sqrt(spread.variance), spread.freedom
+    if owners is not None and name not in CALIBRATED and classes < MANY_CLASSES:
+        # As for the AUC: Welch's rule takes the variance of a class for as well known as groups of one size tell it.
+        freedom = min(freedom, units - 1)
+    half, p = t_95(freedom) * error, _tail(value / error, freedom)
     bounds = {"low": max(-most, value - half), "high": min(most, value + half)}
-    method += f" (Efron 1982), {spread.freedom:.0f} df (Welch 1947)"
+    method += f" (Efron 1982), {freedom:.0f} df" + (" (Welch 1947)" if freedom == spread.freedom else "")
     return {"value": value, **bounds, "p": p, "method": method, "units": units}
 
 

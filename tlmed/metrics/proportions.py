@@ -7,6 +7,9 @@ import numpy as np
 from tlmed.errors import InputError
 
 Z_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
+# Groups below which a proportion has no interval: it covered in 98 to 100 % (99 and more below eight) and was half as
+# wide as the whole range, because what fewer groups tell of how alike their images are is next to nothing.
+LEAST_GROUPS = 10
 
 
 def wilson(successes: float, trials: float, z: float = Z_95) -> tuple[float, float]:
@@ -30,7 +33,7 @@ def wilson(successes: float, trials: float, z: float = Z_95) -> tuple[float, flo
     return (0.0 if successes == 0 else low), (1.0 if successes == trials else high)
 
 
-def t_95(freedom: int) -> float:
+def t_95(freedom: float) -> float:
     """Return the 97.5 % quantile of Student's t distribution.
 
     >>> round(t_95(19), 3)
@@ -48,16 +51,16 @@ def effective_size(right: np.ndarray, owners: np.ndarray) -> float:
     binomial variance is the effective size (Rao & Scott, Biometrics 1992, 48:577-585), at most the number of
     images. Few groups tell the variance only roughly: the size is multiplied by (z / t)^2 with one degree of
     freedom less than there are groups (Korn & Graubard, Survey Methodology 1998, 24:193-201). Groups of unequal sizes
-    count as (sum s^2)^2 / sum s^4 groups, Satterthwaite's degrees of freedom where the images of a group are alike: ten
-    groups of one image and two of ten are not twelve but two. Where all images are right, or none is, the
-    groups are counted instead, as if the images of each were one.
+    count as (sum v)^2 / sum v^2 groups (Satterthwaite, Biometrics Bulletin 1946, 2:110-114), where
+    v = s (1 + (s - 1) r) is the variance of a group of s images with the correlation r, which the images themselves
+    tell: where those of a group are alike, ten groups of one image and two of ten are not twelve but two; where they
+    are not, four.
+
+    Where all images are right, or none is, or those that are not (or are) belong to one group, nothing tells how alike
+    the images of a group are: the size is then at most the number of groups, as if the images of each were one.
 
     With the Wilson score it is what Saha, Miller & Wang (Int. J. Biostatistics 2016, 12(2)) and Franco et al.
-    (J. Survey Statist. Methodol. 2019, 7:334-364) recommend. In 5,000 draws for each of 20 settings with 20 groups
-    of 5 images (probit scores, correlation 0.2 to 0.95, proportion 0.6 to 0.95) its 95 % interval covered in
-    95.6 % on average, and in 92 % at the worst; with z for t in 94.3 % and 91 %. Resampling whole groups
-    covered in 87 to 93 %, counting images in 72 to 91 %, counting groups in 98 to 100 %. With 8 groups of 4 it
-    covered in 97.6 % and 95.9 %, with 40 groups of 3 in 95.1 % and 91.9 %.
+    (J. Survey Statist. Methodol. 2019, 7:334-364) recommend. docs/metrics.md says how often it covers.
 
     Args:
         right: Whether each image counts as a success, bool [n].
@@ -69,14 +72,19 @@ def effective_size(right: np.ndarray, owners: np.ndarray) -> float:
     2.0
     """
     _, owners, sizes = np.unique(owners, return_inverse=True, return_counts=True)
-    groups, share = len(sizes), right.mean()
+    groups, images, share = len(sizes), len(right), right.mean()
     if groups == 1 or share in (0, 1):
         return float(groups)
-    surplus = np.bincount(owners, right) - share * sizes
-    variance = groups / (groups - 1) * (surplus**2).sum() / len(right) ** 2
-    size = min(len(right), share * (1 - share) / variance) if variance > 0 else len(right)
-    alike = (sizes.astype(float) ** 2).sum() ** 2 / (sizes.astype(float) ** 4).sum()
-    return float(size * (Z_95 / t_95(max(alike - 1, 1))) ** 2)
+    hits, spread = np.bincount(owners, right), share * (1 - share)
+    squares = groups / (groups - 1) * ((hits - share * sizes) ** 2).sum()
+    pairs = (sizes * (sizes - 1.0)).sum()
+    alike = min(1.0, max(0.0, (squares / spread - images) / pairs)) if pairs else 0.0
+    variances = sizes * (1 + (sizes - 1) * alike)
+    freedom = max(variances.sum() ** 2 / (variances**2).sum() - 1, 1)
+    size = min(images, images**2 * spread / squares) if squares > 0 else images
+    size *= (Z_95 / t_95(freedom)) ** 2
+    rarer = min(np.count_nonzero(hits), np.count_nonzero(hits < sizes))
+    return float(min(size, groups) if rarer < 2 else size)
 
 
 def proportion(right: np.ndarray, owners: np.ndarray | None = None) -> dict:
@@ -148,7 +156,8 @@ def predictive_values(
 
     Returns:
         `ppv` and `npv`, each with `value`, `low`, `high` and `method`; undefined (None, with a `reason`) where
-        nothing is predicted positive, or nothing negative.
+        nothing is predicted positive, or nothing negative; without an interval, with a `note`, where groups have
+        several images and a class has fewer than ten groups.
 
     Raises:
         InputError: If the prevalence is not between 0 and 1, or one kind of image is missing.
@@ -166,19 +175,21 @@ def predictive_values(
         )
     if faults:
         raise InputError(faults)
-    sides, by_groups = {}, ""
+    sides, by_groups, least = {}, "", math.inf
     for name, rows, right in (("sensitivity", positive, predicted), ("specificity", ~positive, ~predicted)):
         own = None if owners is None else owners[rows]
         independent = own is None or len(np.unique(own)) == len(own)
-        by_groups = by_groups if independent else " by groups, with effective sample sizes (Rao & Scott 1992)"
+        if not independent:
+            by_groups = " by groups, with effective sample sizes (Rao & Scott 1992)"
+            least = min(least, len(np.unique(own)))
         sides[name] = right[rows].mean(), float(rows.sum()) if independent else effective_size(right[rows], own)
     (true, positives), (correct, negatives) = sides["sensitivity"], sides["specificity"]
     method = f"logit at prevalence {prevalence:g} (Mercaldo et al. 2007){by_groups}"
     found = _weigh_by_prevalence((true, positives), (correct, negatives), prevalence)
     other = _weigh_by_prevalence((correct, negatives), (true, positives), 1 - prevalence)
     return {
-        "ppv": _state(*found, method, "No image was predicted as positive."),
-        "npv": _state(*other, method, "Every image was predicted as positive."),
+        "ppv": _state(*found, method, "No image was predicted as positive.", least),
+        "npv": _state(*other, method, "Every image was predicted as positive.", least),
     }
 
 
@@ -199,7 +210,11 @@ def _weigh_by_prevalence(own, other, share):
     return value, min(low, value), max(high, value)
 
 
-def _state(value, low, high, method, reason) -> dict:
+def _state(value, low, high, method, reason, groups) -> dict:
+    nothing = {"low": None, "high": None, "method": None}
     if value is None:
-        return {"value": None, "low": None, "high": None, "method": None, "reason": reason}
+        return {"value": None, **nothing, "reason": reason}
+    if groups < LEAST_GROUPS:
+        note = f"A class has fewer than {LEAST_GROUPS} groups, from which no interval follows."
+        return {"value": float(value), **nothing, "note": note}
     return {"value": float(value), "low": float(low), "high": float(high), "method": method}

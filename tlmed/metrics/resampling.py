@@ -86,7 +86,7 @@ def bound(draws: np.ndarray, units: int, value: float) -> tuple[float | None, fl
 
     Args:
         draws: A metric in each resample, nan where undefined.
-        units: The smallest number of independent units that the metric rests on.
+        units: How many independent units are drawn from.
         value: The metric of the images themselves.
 
     >>> bound(np.array([0.5, np.nan, 0.7]), 1, 0.6)
