@@ -7,10 +7,21 @@ import re
 import numpy as np
 import pytest
 
+from tlmed import inference
+from tlmed.data import ImageSet
+from tlmed.data.table import Table
 from tlmed.errors import InputError
-from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
+from tlmed.evaluation.decisions import Decision
+from tlmed.evaluation.predictions import (
+    Predictions,
+    describe_ties,
+    predict_classes,
+    read_predictions,
+    write_predictions,
+)
+from tlmed.voice import Voice
 
-CLASSES = ("benign", 'a "hard", class', "näive")
+CLASSES = ('a "hard", class', "benign", "näive")
 
 
 def make_predictions(dtype=np.float64, n=40):
@@ -100,7 +111,7 @@ def test_one_split_is_picked_with_its_groups():
 
 @pytest.mark.parametrize(
     ("positive", "threshold", "expected"),
-    [(1, 0.3, [1, 1, 1]), (1, 0.30001, [0, 1, 1]), (0, 0.6, [0, 1, 1]), (0, 0.5, [0, 0, 1]), (None, None, [0, 0, 1])],
+    [(1, 0.3, [1, 1, 1]), (1, 0.30001, [0, 1, 1]), (0, 0.6, [0, 1, 1]), (0, 0.5, [0, 0, 1]), (1, 0.5, [0, 1, 1])],
 )
 def test_two_classes_are_told_apart_by_the_threshold(positive, threshold, expected):
     scores = np.array([[0.7, 0.3], [0.5, 0.5], [0.2, 0.8]])
@@ -115,10 +126,10 @@ def test_a_foreign_file_needs_only_path_label_and_scores(tmp_path):
     file = tmp_path / "theirs.csv"
     file.write_text("\ufeffscore_b,age,path,label,score_a\r\n0.7,61,x.png,a,0.3\r\n\r\n1e-4,5,y.png,b,0.9999\r\n")
     read = read_predictions(file)
-    assert (read.paths, read.splits, read.classes) == (("x.png", "y.png"), ("test", "test"), ("b", "a"))
-    assert read.labels.tolist() == [1, 0]
-    assert read.predictions.tolist() == [0, 1]
-    assert read.scores.tolist() == [[0.7, 0.3], [1e-4, 0.9999]]
+    assert (read.paths, read.splits, read.classes) == (("x.png", "y.png"), ("test", "test"), ("a", "b"))
+    assert read.labels.tolist() == [0, 1]
+    assert read.predictions.tolist() == [1, 0]
+    assert read.scores.tolist() == [[0.3, 0.7], [0.9999, 1e-4]]
     assert (read.groups, read.calibrated, read.traits) == (None, None, {"age": ("61", "5")})
 
 
@@ -127,6 +138,76 @@ def test_a_split_may_be_spelled_as_people_do(tmp_path):
     spelled = ["test ", "TEST", "Testing", "valid", "Validation ", "training", "train"]
     file.write_text("path,split,label,score_a,score_b" + "".join(f"\n{i},{it},a,1,0" for i, it in enumerate(spelled)))
     assert read_predictions(file).splits == ("test", "test", "test", "val", "val", "train", "train")
+
+
+def score_columns(tmp_path, order, rows, **options):
+    """Score a file whose columns of scores stand in an order; `rows` have a label and the scores of a, b, c by name."""
+    file = tmp_path / f"{''.join(order)}.csv"
+    lines = [f"{i},{label},{','.join(str(scores[name]) for name in order)}" for i, (label, scores) in enumerate(rows)]
+    file.write_text("\n".join([f"path,label,{','.join(f'score_{name}' for name in order)}", *lines]))
+    warned = []
+    result = inference.evaluate(None, file=file, voice=Voice(warn=warned.append), **options)[1]
+    del result["evaluated"]["predictions"]
+    return result, warned
+
+
+@pytest.mark.parametrize(("positive", "sensitivity", "specificity"), [("b", 1, 0.5), ("a", 0.75, 0.5)])
+def test_the_order_of_columns_decides_nothing_and_half_is_positive(tmp_path, positive, sensitivity, specificity):
+    chances = [("a", 0.4), ("a", 0.5), ("a", 0.1), ("a", 0.8), ("b", 0.5), ("b", 0.9)]  # of b
+    rows = [(label, {"a": 1 - chance, "b": chance}) for label, chance in chances]
+    (first, warned), (second, again) = (
+        score_columns(tmp_path, order, rows, positive=positive) for order in ("ab", "ba")
+    )
+    assert first == second
+    assert (
+        warned
+        == again
+        == [f"In 2 of 6 rows both classes have the same score: {positive!r}, the positive class, is predicted."]
+    )
+    assert first["classes"] == ["a", "b"]
+    assert first["metrics"]["sensitivity"]["value"] == sensitivity
+    assert first["metrics"]["specificity"]["value"] == specificity
+
+
+def test_of_several_equal_scores_the_first_class_is_predicted(tmp_path):
+    rows = [
+        ("a", (0.4, 0.4, 0.2)),
+        ("b", (0.4, 0.4, 0.2)),
+        ("b", (0.2, 0.4, 0.4)),
+        ("c", (0, 0, 1)),
+        ("a", (0.5, 0.3, 0.2)),
+    ]
+    rows = [(label, dict(zip("abc", scores, strict=True))) for label, scores in rows]
+    found = [score_columns(tmp_path, order, rows) for order in ("abc", "cba", "bac")]
+    assert found[0] == found[1] == found[2]
+    result, warned = found[0]
+    assert warned == [
+        "In 3 of 5 rows several classes have the highest score: the first of them in the order of classes is predicted."
+    ]
+    assert result["classes"] == list(result["per_class"]) == ["a", "b", "c"]
+    assert result["metrics"]["accuracy"]["value"] == 4 / 5
+
+
+def test_predictions_that_stand_in_the_file_are_no_ties(tmp_path):
+    file = tmp_path / "theirs.csv"
+    file.write_text("path,label,prediction,score_b,score_a\n1,a,a,0.5,0.5\n2,b,b,0.9,0.1\n")
+    result = inference.evaluate(None, file=file)[1]
+    assert result["evaluated"]["warnings"] == []
+    assert result["metrics"]["accuracy"]["value"] == 1
+
+
+def test_a_networks_equal_scores_follow_the_same_rule(tmp_path):
+    scores = np.array([[0.25, 0.25, 0.5], [0.4, 0.4, 0.2]], np.float32)
+    for names, labels in (("abc", [2, 1]), ("ab", [0, 1])):
+        table = Table("x", ("1", "2"), np.array(labels), tuple(names), None, ("test",) * 2, None, 0)
+        images = ImageSet(table, np.array(["test"] * 2), ("", ""), (4, 4), (), (), (), False, None)
+        point = {"threshold": 0.5} if len(names) == 2 else None
+        these = scores if point is None else np.full((2, 2), 0.5, np.float32)
+        made = inference.make_predictions(images, np.arange(2), these, None, Decision(point, {"temperature": 1.0}))
+        assert made.predictions.tolist() == ([2, 0] if point is None else [1, 1])
+        assert len(describe_ties(made)) == (point is None)
+        write_predictions(tmp_path / names, made)
+        assert describe_ties(read_predictions(tmp_path / names)) == []
 
 
 HEADER = "path,split,label,prediction,score_a,score_b"

@@ -33,6 +33,7 @@ from tlmed.evaluation.explanations import Explainer, make_explainer, name_in, op
 from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import (
     Predictions,
+    describe_ties,
     list_columns,
     predict_classes,
     read_predictions,
@@ -76,6 +77,7 @@ def make_predictions(
         groups=tuple(table.groups[row] for row in rows) if table.groups else None,
         calibrated=calibrated,
         traits={name: tuple(texts[row] for row in rows) for name, texts in table.traits.items()},
+        by_scores=decision.threshold is None,
     )
 
 
@@ -117,11 +119,12 @@ def evaluate(
         InputError: If something cannot be read, the classes differ, or no test image of the run is left as it was.
     """
     if run is None:
-        predictions = read_predictions(file, grouping or Grouping())
+        predictions = read_predictions(file, grouping or Grouping(), positive)
         split = _choose_split(file, predictions)
         notes = [*predictions.notes, *describe_classes(len(predictions.classes), predictions.splits.count(split))]
         notes += _find_shared_groups(predictions, split)
         notes += describe_contradictions(predictions.of(split), positive)
+        notes += describe_ties(predictions.of(split), positive)
         for note in notes:
             voice.warn(note)
         if others := Counter(name for name in predictions.splits if name != split):
@@ -164,6 +167,9 @@ def evaluate(
         predictions = make_predictions(images, rows, scores, old["positive"], decision)
         leaked = _find_leaked(run, images, elsewhere, own=source is None or moved)
         result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence, leaked)
+    for note in (ties := describe_ties(predictions.of("test"))):
+        voice.warn(note)
+    seen += ties
     return predictions, {**result, "evaluated": {"run": str(run.path), "data": images.table.source, "warnings": seen}}
 
 

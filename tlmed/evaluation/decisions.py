@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlmed.errors import InputError
-from tlmed.evaluation.predictions import Predictions
+from tlmed.evaluation.predictions import HALF, Predictions
 from tlmed.metrics import choose_threshold, fit_temperature, positive_index
 from tlmed.metrics.calibration import TEMPERATURES
 from tlmed.rundir import RunDir
 from tlmed.words import count, shorten
 
-HALF = 0.5
 FEW = 10  # validation images of a class: with fewer, a reader is told
 METHOD = "temperature scaling (Guo et al. 2017)"
 
@@ -86,7 +85,7 @@ def decide(
         labels: True classes, int [n], 0..k-1.
         scores: Class probabilities, float [n, k].
         classes: The k names.
-        positive: The positive of two classes, by default the second in sorted order.
+        positive: The positive of two classes, by default the second in the order of classes.
         rule: How to choose the threshold, as for `choose_threshold`; or the threshold itself, 0..1.
 
     >>> scores = np.array([[0.8, 0.2], [0.6, 0.4], [0.4, 0.6], [0.1, 0.9]])
@@ -137,7 +136,7 @@ def describe_contradictions(predictions: Predictions, positive: str | None) -> l
 
     Args:
         predictions: All of them are looked at; rows with several highest scores contradict nothing.
-        positive: The positive of two classes, by default the second in sorted order.
+        positive: The positive of two classes, by default the second in the order of classes.
 
     >>> rows = ["a", "b", "c"], ["test"] * 3, np.array([0, 1, 1]), np.array([[0.8, 0.2], [0.6, 0.4], [0.1, 0.9]])
     >>> (said,) = describe_contradictions(Predictions(*rows, np.array([0, 1, 1]), ("ill", "well")), "well")
@@ -146,7 +145,7 @@ def describe_contradictions(predictions: Predictions, positive: str | None) -> l
     """
     scores, guesses = predictions.scores, predictions.predictions
     rows = int((scores[np.arange(len(guesses)), guesses] < scores.max(axis=1)).sum())
-    if not rows:
+    if predictions.by_scores or not rows:
         return []
     said = f"In {rows:,} of {count(len(guesses), 'row')} `prediction` is not the class with the highest score."
     main = positive_index(predictions.classes, positive)

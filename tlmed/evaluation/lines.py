@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from tlmed.evaluation.decisions import HALF
+from tlmed.evaluation.predictions import HALF
 from tlmed.metrics.names import list_once
 from tlmed.words import count
 

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from tlmed.errors import InputError
-from tlmed.evaluation.decisions import HALF, Decision
-from tlmed.evaluation.predictions import Predictions, predict_classes
+from tlmed.evaluation.decisions import Decision
+from tlmed.evaluation.predictions import HALF, Predictions, predict_classes
 from tlmed.metrics import METRICS, evaluate, positive_index, predictive_values
 from tlmed.metrics.rates import CALIBRATED, RANKED
 from tlmed.metrics.resampling import has_clusters, number_groups
@@ -31,7 +31,7 @@ def measure(
 
     Args:
         predictions: All of them are scored.
-        positive: The positive of two classes, by default the second in sorted order.
+        positive: The positive of two classes, by default the second in the order of classes.
         seed: Decides the resamples.
         split: The name of the split, for the record.
         only: The metrics wanted.
@@ -65,7 +65,7 @@ def score(
     Args:
         predictions: Of any splits.
         split: The one that is scored.
-        positive: The positive of two classes, by default the second in sorted order.
+        positive: The positive of two classes, by default the second in the order of classes.
         seed: Decides the resamples.
         decision: By what the classes were predicted and the probabilities calibrated, where that is known.
         prevalence: The share of positives, between 0 and 1, at which predictive values are wanted.

@@ -115,7 +115,7 @@ def roc_curves(predictions: Predictions, split: str = "test", positive: str | No
     Args:
         predictions: Scored images.
         split: The split to draw.
-        positive: The positive of two classes, by default the second in sorted order.
+        positive: The positive of two classes, by default the second in the order of classes.
     """
     owners = find_clusters(predictions.of(split).groups)
     drawn = [
@@ -212,7 +212,7 @@ def precision_recall_curves(predictions: Predictions, split: str = "test", posit
     Args:
         predictions: Scored images.
         split: The split to draw.
-        positive: The positive of two classes, by default the second in sorted order.
+        positive: The positive of two classes, by default the second in the order of classes.
     """
     drawn = []
     for name, truth, scores in _list_curves(predictions, split, positive):

@@ -14,10 +14,12 @@ import numpy as np
 from tlmed import rundir
 from tlmed.columns import BY_NAME, Grouping, find_group, name_spellings, order_classes
 from tlmed.errors import InputError, did_you_mean
+from tlmed.metrics import positive_index
 from tlmed.regular_files import read_regular
 from tlmed.rundir import SPLIT_NAMES, SPLITS, name_split
-from tlmed.words import listed
+from tlmed.words import count, listed
 
+HALF = 0.5
 SCORE, CALIBRATED = "score_", "calibrated_"
 _OURS = ("path", "split", "label", "prediction", "fold")
 _NAMED = 3  # faulty rows that an error names; the others it counts
@@ -38,6 +40,8 @@ class Predictions:
         calibrated: Calibrated probabilities, float [n, k], or None.
         traits: What else is known of each image, by name: n texts each. Not written to the file.
         notes: Sentences about the file that a user should see. Not written to the file.
+        by_scores: Whether `predictions` follow from the scores alone: at a threshold of 0.5, or by the highest. Not
+            written to the file.
     """
 
     paths: tuple[str, ...]
@@ -50,6 +54,7 @@ class Predictions:
     calibrated: np.ndarray | None = None
     traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    by_scores: bool = False
 
     def of(self, split: str) -> "Predictions":
         """Return the predictions of one split."""
@@ -72,27 +77,52 @@ class Predictions:
             None if self.calibrated is None else self.calibrated[rows],
             {name: pick(texts) for name, texts in self.traits.items()},
             self.notes,
+            self.by_scores,
         )
 
 
-def predict_classes(scores: np.ndarray, positive_index: int | None, threshold: float | None) -> np.ndarray:
-    """Turn scores into classes: by the threshold for two classes, else the highest score.
+def predict_classes(scores: np.ndarray, positive_index: int | None, threshold: float | None = HALF) -> np.ndarray:
+    """Turn scores into classes: of two by the threshold, of several by the highest score, of equal ones the first.
 
     Args:
-        scores: One column per class, float [n, k].
+        scores: One column per class, in the order of `order_classes`, float [n, k].
         positive_index: Which of two classes is the positive one, 0 or 1; None for more.
-        threshold: A case is positive where its score reaches this; None: the highest score decides.
+        threshold: A case is positive where its score reaches this; nothing for more classes than two.
 
     Returns:
         Predicted classes, int [n].
 
     >>> predict_classes(np.array([[0.7, 0.3], [0.2, 0.8]]), positive_index=1, threshold=0.25).tolist()
     [1, 1]
+    >>> predict_classes(np.array([[0.2, 0.4, 0.4]]), positive_index=None).tolist()
+    [1]
     """
     scores = np.asarray(scores, dtype=float)  # a threshold has more digits than a score in single precision
-    if threshold is None or positive_index is None or scores.shape[1] != 2:
+    if positive_index is None:
         return scores.argmax(axis=1)
     return np.where(scores[:, positive_index] >= threshold, positive_index, 1 - positive_index)
+
+
+def describe_ties(predictions: Predictions, positive: str | None = None) -> list[str]:
+    """Return a sentence where classes were predicted by their scores although others have the same one.
+
+    Args:
+        predictions: All of them are looked at; those that were given, or are by another threshold, are no ties.
+        positive: The positive of two classes, by default the second in the order of classes.
+
+    >>> rows = ["a", "b"], ["test"] * 2, np.array([0, 1]), np.array([[0.5, 0.5], [0.1, 0.9]]), np.array([1, 1])
+    >>> describe_ties(Predictions(*rows, ("ill", "well"), by_scores=True))
+    ["In 1 of 2 rows both classes have the same score: 'well', the positive class, is predicted."]
+    """
+    main, scores = positive_index(predictions.classes, positive), predictions.scores
+    tied = int(((scores == scores.max(axis=1, keepdims=True)).sum(axis=1) > 1).sum())
+    if not tied or not predictions.by_scores:
+        return []
+    said = f"In {tied:,} of {count(len(scores), 'row')}"
+    if main is not None:
+        name = predictions.classes[main]
+        return [f"{said} both classes have the same score: {name!r}, the positive class, is predicted."]
+    return [f"{said} several classes have the highest score: the first of them in the order of classes is predicted."]
 
 
 def write_predictions(path: str | Path, predictions: Predictions) -> None:
@@ -145,17 +175,19 @@ def _is_single(numbers: np.ndarray) -> bool:
     return np.array_equal(numbers, _to_single(numbers))
 
 
-def read_predictions(path: str | Path, grouping: Grouping = BY_NAME) -> Predictions:
+def read_predictions(path: str | Path, grouping: Grouping = BY_NAME, positive: str | None = None) -> Predictions:
     """Read predictions from any CSV with the columns `path`, `label` and `score_<class>` for every class.
 
-    The columns `split` and `prediction` may be missing: then every row belongs to "test", and the class with
-    the highest score is the prediction. A split may be spelled as people do ("Training", "valid"). Also missing may be
-    the column that names the group of each image, which is found by the rule of `find_group`, and `calibrated_<class>`
-    for every class. Columns of other names are traits of the images.
+    The columns `split` and `prediction` may be missing: then every row belongs to "test", and the prediction is the
+    positive one of two classes where its score reaches 0.5, and of several the one with the highest score. Nothing
+    depends on the order of the columns: classes are in that of `order_classes`. A split may be spelled as people do
+    ("Training", "valid"). Also missing may be the column that names the group of each image, which is found by the rule
+    of `find_group`, and `calibrated_<class>` for every class. Columns of other names are traits of the images.
 
     Args:
         path: The file, UTF-8, with or without a byte order mark.
         grouping: Which column names the groups.
+        positive: The positive of two classes, by default the second in the order of classes.
 
     Raises:
         InputError: With every fault of the file: columns or classes that are missing, rows of another length,
@@ -167,27 +199,31 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME) -> Predicti
     columns = dict(zip(rows.names, zip(*rows.texts, strict=True), strict=True))
     tables = {kind: rows.read_table(kind, header, classes) for kind in rows.tables}
     _raise(path, _find_faults(rows.lines, columns, classes, tables))
-    ordered = order_classes(classes)
-    if set(map(str.isdecimal, classes)) == {True}:  # grades, whose distances the quadratic kappa weighs
-        places = [classes.index(name) for name in ordered]
-        classes, tables = tuple(ordered), {kind: table[:, places] for kind, table in tables.items()}
+    ordered = tuple(order_classes(classes))
+    places = [classes.index(name) for name in ordered]
+    classes, tables = ordered, {kind: table[:, places] for kind, table in tables.items()}
     numbers = {name: number for number, name in enumerate(classes)}
     guesses = columns.get("prediction")
     others = {name: tuple(map(str.strip, texts)) for name, texts in columns.items() if not _is_ours(name)}
     group = find_group({name: texts for name, texts in others.items() if any(texts)}, grouping, str(path))
     groups = others.pop(group) if group else None
+    if guesses is None:
+        predicted = predict_classes(tables[SCORE], positive_index(classes, positive))
+    else:
+        predicted = np.array([numbers[name] for name in guesses])
     told = () if group in (None, "group") else (f"The column {group!r} names the groups.",)
     return Predictions(
         columns["path"],
         tuple(map(name_split, columns["split"])) if "split" in columns else ("test",) * len(rows.lines),
         np.array([numbers[name] for name in columns["label"]]),
         tables[SCORE],
-        tables[SCORE].argmax(axis=1) if guesses is None else np.array([numbers[name] for name in guesses]),
+        predicted,
         classes,
         groups,
         tables.get(CALIBRATED),
         others,
         (*told, *name_spellings([name for name in groups or () if name])),
+        by_scores=guesses is None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tlmed.columns import order_classes
 from tlmed.errors import InputError, did_you_mean
 
 
@@ -10,13 +11,15 @@ def positive_index(classes: Sequence[str], positive: str | None = None) -> int |
 
     Args:
         classes: The names of the classes, in the order of the scores.
-        positive: The positive class, by default the second of two in sorted order.
+        positive: The positive class, by default the second of two in the order of `order_classes`.
 
     Raises:
         InputError: If `positive` is not one of the classes, or is given for more than two.
 
     >>> positive_index(["malignant", "benign"]), positive_index(["a", "b", "c"])
     (0, None)
+    >>> positive_index(["9", "10"])
+    1
     """
     names = list(classes)
     if positive is not None and positive not in names:
@@ -31,4 +34,4 @@ def positive_index(classes: Sequence[str], positive: str | None = None) -> int |
         )
     if len(names) != 2:
         return None
-    return names.index(sorted(names)[1] if positive is None else positive)
+    return names.index(order_classes(names)[1] if positive is None else positive)

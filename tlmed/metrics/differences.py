@@ -200,7 +200,7 @@ def compare_metrics(
         first: Scores [n, k] and predicted classes [n] of the first.
         second: Those of the second.
         classes: The k names.
-        positive: The positive of two classes, by default the second in sorted order.
+        positive: The positive of two classes, by default the second in the order of classes.
         groups: Who each image belongs to, [n]; an empty name stands for an image on its own.
         only: The metrics wanted, of `METRICS`.
 
@@ -233,7 +233,7 @@ def compare_pairs(
         labels: True classes, int [n], 0..k-1.
         tables: Scores [n, k] and predicted classes [n] of each classifier.
         classes: The k names.
-        positive: The positive of two classes, by default the second in sorted order.
+        positive: The positive of two classes, by default the second in the order of classes.
         groups: Who each image belongs to, [n]; an empty name stands for an image on its own.
         only: The metrics wanted, of `METRICS`.
 

@@ -61,7 +61,7 @@ def evaluate(
         scores: One column per class, float [n, k].
         predictions: Predicted classes, int [n], 0..k-1.
         classes: The k names.
-        positive: The positive of two classes, by default the second in sorted order.
+        positive: The positive of two classes, by default the second in the order of classes.
         groups: Who each image belongs to (a patient, say), [n]; an empty name stands for an image on its own.
         split: The name of the split, for the record.
         draws: Of what is drawn: resamples for the calibration error, rates for the agreement of two classes.

@@ -5,10 +5,10 @@ import numpy as np
 from tlmed.data import ImageSet
 from tlmed.data.splits import find_leaked
 from tlmed.evaluation.baselines import count_colours, linear_probe, majority_class
-from tlmed.evaluation.decisions import HALF, Decision, decide
+from tlmed.evaluation.decisions import Decision, decide
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.measures import measure, score
-from tlmed.evaluation.predictions import Predictions, write_predictions
+from tlmed.evaluation.predictions import HALF, Predictions, describe_ties, write_predictions
 from tlmed.features import feature_model
 from tlmed.inference import make_predictions
 from tlmed.recipe import Recipe
@@ -33,6 +33,8 @@ def evaluate_run(recipe: Recipe, run: RunDir, images: ImageSet, outcome: Outcome
         baselines = _score_baselines(recipe, images, clock, voice)
     result |= {**outcome.notes, "baselines": baselines}
     write_json(run / "metrics.json", result)
+    for note in describe_ties(predictions.of("test")):
+        voice.warn(note)
     for line in describe_metrics(result):
         voice.say(line)
 
