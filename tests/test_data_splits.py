@@ -5,10 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from tlmed.data import load
 from tlmed.data.splits import assign_splits, describe, find_leaked, find_leaks, join_units, split_units
 from tlmed.data.table import Table
 from tlmed.errors import InputError
+from tlmed.rundir import SPLITS
 
 FRACTIONS = (0.70, 0.15, 0.15)
 
@@ -170,12 +173,34 @@ def test_leaks_are_named():
     sha = ("a", "b", "c", "c", "d", "e")
     leaks = find_leaks(table((3, 3), groups=groups), sha, splits)
     assert leaks == (
-        "1 of 2 test images (50%) is in train or val too, or of a group that is there: their scores may be too good, "
-        "and all are also given without them.",
-        "The same image is stored under the labels class0, class1: 'class0/000002.png', 'class1/000003.png'.",
-        "The same image is in train and val: 'class0/000002.png', 'class1/000003.png'.",
+        "1 of 2 test images (50%) is in train or val too, byte for byte, or of a group that is there: their scores "
+        "may be too good, and all are also given without them.",
+        "Byte-identical files stand under the labels class0, class1: 'class0/000002.png', 'class1/000003.png'.",
+        "Byte-identical files are in train and val: 'class0/000002.png', 'class1/000003.png'.",
         "The group 'p1' is in train and test: 'class0/000000.png', 'class0/000001.png'.",
     )
+
+
+def test_pictures_saved_anew_are_no_copies_and_pixels_are_called_pixels(tmp_path):
+    picture = np.random.RandomState(0).randint(0, 256, (9, 9, 3)).astype(np.uint8)
+    images, labels = np.array([picture, 255 - picture, picture // 2]), np.array([[0], [1], [0]])
+    arrays = {
+        f"{split}_{part}": values for split in SPLITS for part, values in {"images": images, "labels": labels}.items()
+    }
+    np.savez(tmp_path / "x.npz", **arrays)
+    found = load(tmp_path / "x.npz", (9, 9))
+    assert found.leaks[0].startswith(
+        "3 of 3 test images (100%) are in train or val too, pixel for pixel, or of a group"
+    )
+    assert found.leaks[1].startswith("Images of equal pixels are in train and val and test: ")
+    assert any("repeat another one pixel for pixel. Each" in sentence for sentence in found.warnings)
+    for split, form in {"train": "png", "val": "bmp", "test": "tiff"}.items():
+        for i, image in enumerate(images):
+            path = tmp_path / split / f"{i % 2}" / f"{i}.{form}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+    (tmp_path / "x.npz").unlink()
+    assert load(tmp_path, (9, 9)).leaks == ()  # and docs/data.md promises no more
 
 
 def test_copies_share_a_split_where_no_given_one_parts_them():
@@ -184,7 +209,9 @@ def test_copies_share_a_split_where_no_given_one_parts_them():
     data = table((9, 9), splits=given)
     splits, made = assign_splits(data, sha, FRACTIONS, 0)
     (copies,) = (said for said in describe(data, sha, splits, made) if "byte for byte" in said)
-    assert copies.startswith("1 image of the data repeats another one byte for byte; copies share a split. Each counts")
+    assert copies.startswith(
+        "1 image of the data repeats another one byte for byte; such images share a split. Each counts"
+    )
     sha[17] = sha[1]
     splits, made = assign_splits(data, sha, FRACTIONS, 0)
     (copies,) = (said for said in describe(data, sha, splits, made) if "byte for byte" in said)

@@ -297,7 +297,7 @@ def test_plan_names_copies_and_leaks(tmp_path):
     shutil.copytree(folder / "train", folder / "test")
     done = run_plan("feature_extractor", *small(folder))
     assert done.exit_code == 0, done.output
-    assert "Found: The same image is in" in done.output
+    assert "Found: Byte-identical files are in" in done.output
     assert re.search(r"Found: .* more like these", done.output)
 
 

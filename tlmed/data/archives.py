@@ -58,6 +58,7 @@ def open_archive(file: Path) -> Table:
         lambda row: arrays[f"{rows[row][0]}_images"][rows[row][1]],
         splits=[split for split, _ in rows],
         notes=_describe_gaps(labels),
+        decoded=True,
     )
 
 

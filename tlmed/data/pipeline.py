@@ -75,7 +75,7 @@ class ImageSet:
         image_size: Height and width in pixels.
         broken: Path and reason of every image that was left out.
         warnings: Sentences to print.
-        leaks: Sentences that name identical images and groups in several splits, and images under several
+        leaks: Sentences that name byte-identical images and groups in several splits, and images under several
             labels.
         split_made: Whether tlmed decided the splits, or split `val` off a given `train`.
         pixels: Where the pixels come from.

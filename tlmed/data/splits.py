@@ -1,4 +1,4 @@
-"""Leak-free splits: groups and identical files stay whole, classes are stratified, the seed alone decides."""
+"""Splits: groups and byte-identical files stay whole, classes are stratified, the seed alone decides."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -82,7 +82,7 @@ def _assign_fold(table: Table, units: np.ndarray, scheme: KFold, seed: int) -> n
 def find_scheme_faults(table: Table, scheme: Sequence[float] | KFold) -> list[str]:
     """Return what keeps images from being divided by a scheme, as far as it is seen without reading them.
 
-    Identical files join units, and files that cannot be read are left out: reading can only find more faults.
+    Byte-identical files join units, and files that cannot be read are left out: reading can only find more faults.
     """
     if not isinstance(scheme, KFold):
         return _find_fraction_faults(table, scheme)
@@ -365,7 +365,8 @@ def find_leaks(
         test images that is.
     """
     elsewhere = elsewhere or {}
-    leaks = _count_leaked(find_leaked(sha256, table.groups, splits, elsewhere), splits, elsewhere)
+    leaks = _count_leaked(find_leaked(sha256, table.groups, splits, elsewhere), splits, elsewhere, table.unit)
+    same = "Byte-identical files" if table.unit == "byte" else "Images of equal pixels"
     for run, known in elsewhere.items():
         rows = [row for row in np.flatnonzero(splits == "test") if sha256[row] in known]
         if rows:
@@ -378,10 +379,10 @@ def find_leaks(
         names = listed(f"'{table.paths[row]}'" for row in rows)
         labels = sorted({table.classes[table.labels[row]] for row in rows})
         if len(labels) > 1:
-            leaks.append(f"The same image is stored under the labels {listed(labels)}: {names}.")
+            leaks.append(f"{same} stand under the labels {listed(labels)}: {names}.")
         where = _in_order(splits[rows])
         if len(where) > 1:
-            leaks.append(f"The same image is in {' and '.join(where)}: {names}.")
+            leaks.append(f"{same} are in {' and '.join(where)}: {names}.")
     return (*leaks, *_group_leaks(table, splits))
 
 
@@ -391,7 +392,7 @@ def find_leaked(
     splits: np.ndarray,
     elsewhere: Mapping[str, Collection[str]] | None = None,
 ) -> np.ndarray:
-    """Tell which test images are no news to a network: the same image, or its group, is in train or val too.
+    """Tell which test images are no news to a network: an identical one, or its group, is in train or val too.
 
     What the runs that gave the weights were trained or validated on is no news either.
 
@@ -416,15 +417,15 @@ def find_leaked(
     return leaked
 
 
-def _count_leaked(leaked, splits, elsewhere) -> list[str]:
+def _count_leaked(leaked, splits, elsewhere, unit) -> list[str]:
     if not leaked.any():
         return []
     amount, tested = int(leaked.sum()), int((splits == "test").sum())
     which = f"{amount:,} of {count(tested, 'test image')} ({amount / tested:.0%}) {'is' if amount == 1 else 'are'}"
     weights = ", or known to a run from which the weights come" if elsewhere else ""
     return [
-        f"{which} in train or val too, or of a group that is there{weights}: their scores may be too good, and all are "
-        "also given without them."
+        f"{which} in train or val too, {unit} for {unit}, or of a group that is there{weights}: their scores may be "
+        "too good, and all are also given without them."
     ]
 
 
@@ -479,9 +480,9 @@ def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: bool
             len(set(splits[rows].tolist())) > 1 for rows in _repeated(sha256)
         )  # as given splits may put them
         sentences.append(
-            f"{count(copies, 'image')} of the data {'repeats' if copies == 1 else 'repeat'} another one byte for byte"
-            f"{'.' if apart else '; copies share a split.'} Each counts as an image by itself: many of them make "
-            "intervals too narrow."
+            f"{count(copies, 'image')} of the data {'repeats' if copies == 1 else 'repeat'} another one "
+            f"{table.unit} for {table.unit}{'.' if apart else '; such images share a split.'} Each counts as an image "
+            "by itself: many of them make intervals too narrow."
         )
     for split in _in_order(splits):
         present = set(table.labels[splits == split].tolist())

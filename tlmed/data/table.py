@@ -33,6 +33,7 @@ class Table:
         notes: Sentences about the source that a user should see.
         encoded_here: Whether this machine encoded the images, as TFDS does: their pixels then say which image it is,
             for another machine's encoder may write the same pixels as other bytes.
+        decoded: Whether `read` gives pixels: they, too, then say which image it is.
         licence: Of the images, as the source states it; None where it states none.
         traits: What else the source says of every image, by name.
     """
@@ -48,12 +49,18 @@ class Table:
     hidden: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     encoded_here: bool = False
+    decoded: bool = False
     licence: str | None = None
     traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.paths)
+
+    @property
+    def unit(self) -> str:
+        """What is compared where images are called identical: a "byte", or a "pixel"."""
+        return "pixel" if self.encoded_here or self.decoded else "byte"
 
     def take(self, rows: Sequence[int]) -> "Table":
         """Return the table of these rows, in this order.

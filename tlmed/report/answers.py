@@ -78,8 +78,8 @@ def _tell_partition(content, titles) -> Answer:
         return Answer("")
     shares = f", shares {text(', '.join(map(str, split)))}" if isinstance(split, list) else ""
     return Answer(
-        "Made by tlmed where the data do not give them: at random, stratified by class, groups and identical files "
-        f"kept whole{shares}, seed {text(seed)}; {sizes}.{_see(titles, 'Data')}"
+        "Made by tlmed where the data do not give them: at random, stratified by class, groups and byte-identical "
+        f"files kept whole{shares}, seed {text(seed)}; {sizes}.{_see(titles, 'Data')}"
     )
 
 
@@ -99,7 +99,8 @@ def _tell_level(content, titles) -> Answer:
     for row in content.splits:
         same.setdefault(row["sha256"], set()).add(row["split"])
     shared = sum(len(splits) > 1 for splits in same.values())
-    said = f"{count(shared, 'file')} in several partitions" if shared else "Files: no identical ones in two partitions"
+    same = "Files: no byte-identical ones in two partitions; pictures that were saved anew were not looked for"
+    said = f"{count(shared, 'byte-identical file')} in several partitions" if shared else same
     return Answer(f"{said}; the data name no groups.", "Whether images of one patient are in several partitions")
 
 

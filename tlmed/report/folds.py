@@ -96,7 +96,7 @@ def _tell_story(content) -> str:
         f"from <code>{text(recipe['data'].get('source'))}</code>, with {text(join(recipe.get('backbone')))} starting "
         f"from <code>{text(join(recipe.get('weights')))}</code> weights. Seed {text(recipe.get('seed'))}.</p>"
         f"<p><b>Done:</b> {count(split['k'], 'fold')}{repeated}; each fold was the test split of a network of its own, "
-        f"trained on the others, of which {split['val']:.0%} were kept for validation. Groups and identical files "
+        f"trained on the others, of which {split['val']:.0%} were kept for validation. Groups and byte-identical files "
         f"stay together in a fold.</p>"
         f"<p><b>Found:</b> the mean AUC of {count(len(content.rows), 'network')} is "
         f"{say_value(metrics['metrics']['auc'])}. {name_weakest(metrics)}</p>"
