@@ -10,6 +10,7 @@ ORDER = (
         "errors",
         "words",
         "columns",
+        "synthetic",
         "regular_files",
         "trust",
         "seeds",

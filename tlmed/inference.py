@@ -45,6 +45,7 @@ from tlmed.intact import check_intact
 from tlmed.recipe import from_json
 from tlmed.regular_files import read_regular, sha256
 from tlmed.rundir import RunDir, check_folder, check_targets, is_marked, write_json, writing_out
+from tlmed.synthetic import describe_learned, describe_source, is_synthetic
 from tlmed.voice import SILENT, Voice
 from tlmed.words import count, join_names, listed
 
@@ -147,6 +148,8 @@ def evaluate(
         voice.warn(writers)
     place = source or recipe.data.source
     elsewhere, unknown = find_known(name_weights(run))
+    for sentence in describe_source(place):
+        voice.say(sentence)
     with voice.busy(f"Reading images of {place}"):
         if source is None or moved:
             images, rows, seen = _recall(run, recipe, place, old["classes"], known)
@@ -157,7 +160,7 @@ def evaluate(
             conflicts = [sentence for sentence in images.leaks if "under the labels" in sentence]
             seen = [*images.warnings, *conflicts, *_find_known_images(run, images, elsewhere)]
             rows = np.arange(len(images.splits))
-    seen = [*seen, *unsure, *unknown]
+    seen = [*seen, *unsure, *unknown, *([] if is_synthetic(place) else describe_learned(recipe.data.source))]
     for warning in seen:
         voice.warn(warning)
     scorer = load_scorer(run)
@@ -497,6 +500,8 @@ def predict(
     old, settings, decision = run.json("metrics.json"), from_json(run.json("recipe.json")).data, read_decision(run)
     classes = old["classes"]
     for warning in check_intact(run, _name_files(old)):
+        voice.warn(warning)
+    for warning in describe_learned(settings.source):
         voice.warn(warning)
     names, files, broken = read_files(paths, settings.image_size, skip_bad)
     for warning in (*describe_levels(names, files.pixels.levels), *describe_extras(names, files.pixels.extras)):

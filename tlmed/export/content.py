@@ -7,6 +7,7 @@ from tlmed.errors import InputError
 from tlmed.intact import RECORDED, check_intact
 from tlmed.recipe import summary
 from tlmed.rundir import RunDir, read_csv
+from tlmed.synthetic import is_synthetic
 
 _BESIDE = ("model.keras", "classifier.skops", "history.csv", "predictions.csv")  # whose content is not in a card
 
@@ -60,7 +61,7 @@ class Content:
     @property
     def is_synthetic(self) -> bool:
         """Whether tlmed drew the images itself."""
-        return self.recipe["data"]["source"].startswith("tfds:tlmed_phantoms")
+        return is_synthetic(self.recipe["data"]["source"])
 
 
 def _as_list(one_or_several) -> list:

@@ -73,8 +73,8 @@ WORDS = {
     ),
     "leak": (
         "Leak",
-        "A test image whose file, byte for byte, or whose group is in training or validation too. The network knows it, "
-        "so that it scores better than new images do. A picture that was saved anew is not recognised.",
+        "A test image whose file, byte for byte, or whose group is in training or validation too. The network knows "
+        "it, so that it scores better than new images do. A picture that was saved anew is not recognised.",
     ),
     "net_benefit": (
         "Net benefit",

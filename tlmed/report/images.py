@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tlmed.evaluation.page import bullets, fold, table, text
 from tlmed.report.content import Content
 from tlmed.report.glossary import explain
+from tlmed.synthetic import is_synthetic as is_drawn
 from tlmed.words import count
 
 MOST_CLASSES = 20  # that a table shows without a click
@@ -15,7 +16,7 @@ _MADE = {"made": "were made by tlmed", "given": "were given with the data"}
 def is_synthetic(content: Content) -> bool:
     """Tell whether the images were drawn by tlmed."""
     places = [part.get("data", {}).get("source", "") for part in (content.recipe, content.environment)]
-    return any("tlmed_phantoms" in str(place) for place in places)
+    return any(map(is_drawn, places))
 
 
 def show_images(content: Content) -> str:

@@ -30,9 +30,9 @@ from tlmed.run.clock import Clock
 from tlmed.run.networks import assemble, build_backbone
 from tlmed.run.prefixes import choose_features
 from tlmed.screen import Table
+from tlmed.synthetic import describe_source
 from tlmed.voice import Voice
 
-PHANTOMS = "tfds:tlmed_phantoms"
 MOST_WARNINGS = 10  # on screen; all are in the run
 
 
@@ -179,12 +179,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
 
 def _describe_source(recipe) -> list[str]:
     """Say so where no patient was ever imaged."""
-    if not recipe.data.source.startswith(PHANTOMS):
-        return []
-    return [
-        f"Data: synthetic phantoms ({recipe.data.source}), drawn by a program: scores say nothing about medicine. "
-        "`--data FOLDER` takes images of yours."
-    ]
+    return [f"{sentence} `--data FOLDER` takes images of yours." for sentence in describe_source(recipe.data.source)]
 
 
 def _describe_folds(split, images) -> list[str]:
