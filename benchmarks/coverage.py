@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtri, softmax
 
-from tlmed.metrics import METRICS, compare_metrics, evaluate
+from tlmed.metrics import METRICS, compare_metrics, evaluate, predictive_values
 from tlmed.metrics.rates import make_case, rate
 
 SIZES = (20, 60, 117, 400)
@@ -28,6 +28,8 @@ MIXES = {"0.1": (0.9, 0.1), "0.5": (0.5, 0.5), "three": (0.8, 0.15, 0.05)}
 AREA = 0.85  # of one class against another
 SHARP = 3.0
 CORRELATION = 0.5
+STATED = 0.05  # prevalence at which predictive values are wanted, too; their coverage is the same at every one
+AT_STATED = {name: f"{name} at {STATED}" for name in ("ppv", "npv")}
 LEAST_SHARE = 1 / 3  # of draws that must have an interval: fewer are chosen by their unusual number of positives
 LIMITS = {"coverage": (92.0, 98.5), "tests": (0.0, 7.0)}  # % that a cell must lie within
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
@@ -83,20 +85,35 @@ def find_truth(setting: Setting) -> dict[str, float]:
     scores = draw_scores(rng, Setting(0, setting.mix, setting.sharpness, False), labels, owners)
     case = make_case(labels, scores, predict(setting, scores), 1 if scores.shape[1] == 2 else None)
     truth = {name: value.item() for name, value in rate(case, np.ones((len(labels), 1)))[None].items()}
+    caught, cleared = STATED * truth["sensitivity"], (1 - STATED) * truth["specificity"]
+    truth[AT_STATED["ppv"]] = caught / (caught + 1 - STATED - cleared)
+    truth[AT_STATED["npv"]] = cleared / (cleared + STATED - caught)
     return truth | ({"ece": 0.0} if setting.sharpness == 1 else {})
+
+
+def weigh(labels, predictions, owners) -> dict[str, dict]:
+    """Return the predictive values at the stated prevalence; nothing where a class is absent."""
+    positive = labels == 1
+    if positive.all() or not positive.any():
+        return {}
+    found = predictive_values(positive, predictions == 1, STATED, owners)
+    return {row: found[name] for name, row in AT_STATED.items()}
 
 
 def count_coverage(setting: Setting, draws: int) -> dict[str, Counter]:
     """Return for each metric in how many draws it is defined, has an interval, and holds the truth."""
     truth, rng = find_truth(setting), np.random.default_rng(2)
-    counts = {name: Counter() for name in METRICS}
+    counts = {name: Counter() for name in (*METRICS, *AT_STATED.values())}
     classes = [f"c{number}" for number in range(len(MIXES[setting.mix]))]
     for seed in range(draws):
         labels, owners = draw_labels(rng, setting, setting.images)
         scores = draw_scores(rng, setting, labels, owners)
         groups = [str(owner) for owner in owners] if setting.grouped else None
-        found = evaluate(labels, scores, predict(setting, scores), classes, groups=groups, draws=400, seed=seed)
-        for name, entry in found["metrics"].items():
+        guesses = predict(setting, scores)
+        found = evaluate(labels, scores, guesses, classes, groups=groups, draws=400, seed=seed)["metrics"]
+        if len(classes) == 2:
+            found |= weigh(labels, guesses, owners if setting.grouped else None)
+        for name, entry in found.items():
             counts[name]["defined"] += entry["value"] is not None
             # The mean over the classes present is another metric where one is absent, and says so.
             if entry["low"] is not None and "Mean over the classes present" not in entry.get("note", ""):
@@ -140,7 +157,7 @@ def write_table(title: str, settings: list[Setting], found: list[dict[str, Count
     """Return a table: a row for each metric, a column for each setting."""
     heads = [f"{setting.mix}: {setting.images}" for setting in settings]
     lines = [f"| {title} | {' | '.join(heads)} |", f"|---|{'--:|' * len(heads)}"]
-    for name in METRICS:
+    for name in found[0]:
         cells = [_write_cell(counts[name], lowest) for counts in found]
         if any(cell != "" for cell in cells):
             lines.append(f"| `{name}` | {' | '.join(cells)} |")
@@ -193,7 +210,7 @@ def main() -> None:
                 found = list(pool.map(work, settings, [given.draws] * len(settings)))
                 lines += [*write_table(title, settings, found, given.draws), ""]
                 outside += list_outside(title, settings, found, LIMITS[kind], given.draws)
-                print("\n".join(lines[-len(METRICS) - 3 :]), flush=True)
+                print("\n".join(lines[-len(found[0]) - 3 :]), flush=True)
     (low, high), (_, most) = LIMITS.values()
     said = f"Cells outside {low:g} to {high:g} % of coverage, or above {most:g} % of findings"
     lines += [f"{said}: {'; '.join(outside) or 'none'}.", ""]

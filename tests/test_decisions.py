@@ -144,8 +144,28 @@ def test_predictive_values_at_a_prevalence_are_by_groups_too(each):
     found = score(predictions, "test", "ill", 0, decision, prevalence=0.02)["at_prevalence"]
     owners = None if each == 1 else np.unique(test.groups, return_inverse=True)[1]
     wanted = predictive_values(test.labels == 0, test.predictions == 0, 0.02, owners)
-    assert found == {"prevalence": 0.02, **wanted}
+    assert found["prevalence"] == 0.02
+    for name, entry in wanted.items():
+        assert {key: found[name][key] for key in entry} == entry
     assert found["ppv"]["value"] < score(predictions, "test", "ill", 0, decision)["metrics"]["ppv"]["value"]
+
+
+def test_predictive_values_at_a_prevalence_say_on_how_few_groups_they_rest():
+    labels = np.repeat([0, 1], [12, 20])
+    scores = np.where(labels[:, None] == [0, 1], 0.9, 0.1)
+    groups = tuple(f"patient {i // 4}" for i in range(32))
+    predictions = Predictions(
+        *(tuple(map(str, range(32))), ("test",) * 32, labels, scores, labels, ("ill", "well"), groups)
+    )
+    found = score(predictions, "test", "ill", 0, prevalence=0.02)["at_prevalence"]
+    for entry in (found["ppv"], found["npv"]):
+        assert entry["low"] is None
+        few = "A class has fewer than 10 groups, from which no interval follows."
+        assert entry["note"] == f"{few} It rests on 3 groups of class 'ill'."
+    rare = dataclasses.replace(predictions, groups=None, predictions=np.where(np.arange(32) < 2, 0, 1))
+    found = score(rare, "test", "ill", 0, prevalence=0.02)["at_prevalence"]
+    assert found["ppv"]["note"] == "It rests on 2 images predicted as class 'ill'."
+    assert "note" not in found["npv"]
 
 
 def test_a_test_split_of_one_class_leaves_undefined_what_needs_two():

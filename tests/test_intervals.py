@@ -14,6 +14,7 @@ from tlmed.errors import InputError
 from tlmed.metrics import METRICS, evaluate, predictive_values, wilson
 from tlmed.metrics.areas import area_interval, covariance, newcombe, place
 from tlmed.metrics.calibration import chance_error
+from tlmed.metrics.combining import combine_ratio
 from tlmed.metrics.influences import influence_of_all, influence_of_class, leave_out
 from tlmed.metrics.proportions import effective_size, harmonic_mean, proportion, t_95
 from tlmed.metrics.rates import CLASS_METRICS, make_case, rate
@@ -308,22 +309,60 @@ def test_the_error_that_chance_gives_calibrated_scores_is_what_redrawn_outcomes_
     assert np.percentile(found, 97.5) == pytest.approx(np.percentile(redrawn, 97.5), rel=0.05)
 
 
-def test_predictive_values_are_bayes_theorem_with_the_logit_interval():
-    # Mercaldo et al. 2007, equations 8 to 11, for sensitivity 80 / 100, specificity 180 / 200, prevalence 0.1.
-    positive, predicted = (
-        np.repeat([True, False], [100, 200]),
-        np.r_[np.ones(80), np.zeros(20), np.ones(20), np.zeros(180)],
-    )
-    found = predictive_values(positive, predicted == 1, 0.1)
+def predict_so_many(hits, positives, false, negatives):
+    """Return which images are positive and which are predicted so."""
+    positive = np.repeat([True, False], [positives, negatives])
+    return positive, np.r_[np.arange(positives) < hits, np.arange(negatives) < false]
+
+
+def test_predictive_values_are_bayes_theorem_with_the_ratio_of_two_wilson_intervals():
+    # Sensitivity 80 / 100, specificity 180 / 200, prevalence 0.1.
+    found = predictive_values(*predict_so_many(80, 100, 20, 200), 0.1)
     assert found["ppv"]["value"] == pytest.approx(0.08 / (0.08 + 0.09))
     assert found["npv"]["value"] == pytest.approx(0.81 / (0.81 + 0.02))
-    half = 1.959963985 * math.sqrt(0.2 / 0.8 / 100 + 0.9 / 0.1 / 200)
-    odds = 0.08 / 0.09
-    edges = [odds * math.exp(sign * half) for sign in (-1, 1)]
-    assert (found["ppv"]["low"], found["ppv"]["high"]) == pytest.approx([odd / (1 + odd) for odd in edges])
-    half = 1.959963985 * math.sqrt(0.8 / 0.2 / 100 + 0.1 / 0.9 / 200)
-    edges = [0.81 / 0.02 * math.exp(sign * half) for sign in (-1, 1)]
-    assert (found["npv"]["low"], found["npv"]["high"]) == pytest.approx([odd / (1 + odd) for odd in edges])
+    hit, false = wilson(80, 100), wilson(20, 200)
+    for entry, top, own, bottom, other, odds in (
+        (found["ppv"], 0.8, hit, 0.1, false, 1 / 9),
+        (found["npv"], 0.9, (1 - false[1], 1 - false[0]), 0.2, (1 - hit[1], 1 - hit[0]), 9),
+    ):
+        # At the bounds R of the ratio the interval of top - R bottom ends at 0 (Donner & Zou 2012).
+        low, high = (entry[end] / (1 - entry[end]) / odds for end in ("low", "high"))
+        assert top - low * bottom == pytest.approx(math.hypot(top - own[0], low * (other[1] - bottom)))
+        assert high * bottom - top == pytest.approx(math.hypot(own[1] - top, high * (bottom - other[0])))
+
+
+def test_predictive_values_where_no_case_is_missed_reach_as_far_as_those_of_the_split():
+    # With 20 of each class, all found and one false alarm, the logit interval of adjusted rates was 0.118 to 0.538.
+    assert [predictive_values(*predict_so_many(20, 20, 1, 20), 0.05)["ppv"][end] for end in ("low", "high")] == (
+        pytest.approx([0.1798, 0.8556], abs=5e-5)
+    )
+    half = predictive_values(*predict_so_many(20, 20, 1, 20), 0.5)["ppv"]
+    assert (half["low"], half["high"]) == pytest.approx(wilson(20, 21), abs=0.04)
+
+
+# Every outcome counts with its chance: coverage is exact. It is the same at every prevalence, whose odds are a factor.
+@pytest.mark.parametrize("images", [20, 30, 50])
+def test_predictive_values_at_a_prevalence_cover(images):
+    counts, prevalence = np.arange(images + 1), {20: 0.01, 30: 0.05, 50: 0.5}[images]
+    bounds = np.full((2, images + 1, images + 1, 2), np.nan)
+    for hits in counts:
+        for false in counts:
+            found = predictive_values(*predict_so_many(hits, images, false, images), prevalence)
+            for value, entry in enumerate(found.values()):
+                if entry["value"] is not None:
+                    assert 0 <= entry["low"] <= entry["value"] <= entry["high"] <= 1
+                    bounds[value, hits, false] = entry["low"], entry["high"]
+    for hit in (0.8, 0.95, 0.98, 0.999):
+        for false in (0.2, 0.1, 0.05, 0.02, 0.001):
+            chance = np.outer(stats.binom.pmf(counts, images, hit), stats.binom.pmf(counts, images, false))
+            caught, missed = prevalence * hit, prevalence * (1 - hit)
+            alarms, cleared = (1 - prevalence) * false, (1 - prevalence) * (1 - false)
+            for truth, (low, high) in zip(
+                (caught / (caught + alarms), cleared / (cleared + missed)), np.moveaxis(bounds, 3, 1), strict=True
+            ):
+                defined = ~np.isnan(low)
+                held = (low <= truth) & (truth <= high)
+                assert 0.92 <= chance[held].sum() / chance[defined].sum() <= 0.985, (hit, false)
 
 
 def test_predictive_values_at_the_edge_and_by_groups():
@@ -334,6 +373,9 @@ def test_predictive_values_at_the_edge_and_by_groups():
     none = predictive_values(positive, np.zeros(40, bool), 0.2)
     assert none["ppv"]["reason"] == "No image was predicted as positive."
     assert none["npv"]["value"] == pytest.approx(0.8)
+    wrong = predictive_values(positive, ~positive, 0.2)
+    assert [wrong["ppv"][end] for end in ("value", "low")] == [0, 0]
+    assert 0 < wrong["ppv"]["high"] < 0.1
     guess = positive ^ (np.arange(40) % 4 == 0)
     alone = predictive_values(positive, guess, 0.2)["ppv"]
     positive, guess = np.repeat(positive, 2), np.repeat(guess, 2)
@@ -346,6 +388,28 @@ def test_predictive_values_at_the_edge_and_by_groups():
         predictive_values(positive, guess, 5)
     with pytest.raises(InputError, match="`positive` must be true of some"):
         predictive_values(np.ones(3, bool), np.ones(3, bool), 0.1)
+
+
+def test_predictive_values_by_groups_go_with_the_intervals_of_sensitivity_and_specificity():
+    # 12 groups of 5 images on each side, none missed: sensitivity counts as 12 images, and so in what is made of it.
+    positive, predicted = predict_so_many(60, 60, 5, 60)
+    owners = np.repeat(np.arange(24), 5)
+    found = predictive_values(positive, predicted, 0.05, owners)["ppv"]
+    rates = [proportion(predicted[rows], owners[rows]) for rows in (positive, ~positive)]
+    assert (found["low"], found["high"]) == pytest.approx(
+        [odds / (odds + 19) for odds in combine_ratio(*rates)], abs=1e-12
+    )
+    assert found["method"].startswith("MOVER-R of the intervals of sensitivity and specificity by groups")
+    # A group with images of both kinds ties the rates: here who has all hits has all false alarms, and the ratio varies
+    # less than the rates do.
+    positive, owners = np.repeat([True, False], 20), np.tile(np.arange(10), 4)
+    tied = np.tile(np.arange(10) < 6, 4)
+    apart = np.r_[tied[:20], ~tied[20:]]
+    widths = [
+        entry["high"] - entry["low"]
+        for entry in (predictive_values(positive, guess, 0.5, owners)["ppv"] for guess in (tied, apart))
+    ]
+    assert widths[0] < widths[1]
 
 
 def test_the_same_proportion_from_equal_counts():

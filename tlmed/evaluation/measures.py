@@ -8,8 +8,9 @@ from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision
 from tlmed.evaluation.predictions import HALF, Predictions, predict_classes
 from tlmed.metrics import METRICS, evaluate, positive_index, predictive_values
-from tlmed.metrics.rates import CALIBRATED, RANKED
-from tlmed.metrics.resampling import has_clusters, number_groups
+from tlmed.metrics.evaluation import note_few
+from tlmed.metrics.rates import CALIBRATED, RANKED, make_case
+from tlmed.metrics.resampling import find_clusters
 from tlmed.words import count
 
 MOST_SUBGROUPS = 12  # different values of a trait that each get a row
@@ -103,14 +104,19 @@ def _weigh(chosen, positive, prevalence) -> dict:
         raise InputError(
             f"`prevalence` needs exactly two classes. Received: prevalence={prevalence} with {len(chosen.classes)}."
         )
-    truth, owners = chosen.labels == main, number_groups(chosen.groups)
+    truth, owners = chosen.labels == main, find_clusters(chosen.groups)
     if truth.all() or not truth.any():
         only = chosen.classes[main if truth.all() else 1 - main]
         nothing = {"value": None, "low": None, "high": None, "method": None}
         reason = {**nothing, "reason": f"The split has images of class {only!r} only."}
         return {"prevalence": prevalence, "ppv": reason, "npv": reason}
-    owners = owners if has_clusters(owners) else None
-    return {"prevalence": prevalence, **predictive_values(truth, chosen.predictions == main, prevalence, owners)}
+    found = predictive_values(truth, chosen.predictions == main, prevalence, owners)
+    case = make_case(chosen.labels, chosen.scores, chosen.predictions, main)
+    for name, entry in found.items():
+        few = note_few(case, chosen.classes, owners, None, "sensitivity", "specificity", name)
+        if few and entry["value"] is not None:
+            entry["note"] = " ".join(filter(None, [entry.get("note"), few]))
+    return {"prevalence": prevalence, **found}
 
 
 def _leave_out(chosen, leaked, positive, seed, split) -> dict:

@@ -12,7 +12,8 @@ from tlmed.metrics.differences import (
     mcnemar,
 )
 from tlmed.metrics.evaluation import evaluate
-from tlmed.metrics.proportions import predictive_values, wilson
+from tlmed.metrics.predictive import predictive_values
+from tlmed.metrics.proportions import wilson
 from tlmed.metrics.rates import METRICS
 from tlmed.metrics.thresholds import Threshold, choose_threshold, net_benefit
 

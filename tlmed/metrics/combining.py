@@ -1,4 +1,4 @@
-"""Intervals of numbers made of others: means over classes, differences, agreement; from the parts' own intervals."""
+"""Intervals of numbers made of others: means over classes, differences, ratios, agreement; from the parts' own ones."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,6 +46,39 @@ def combine(
                 sums[end] = sums[end] + sign * way / size * totals
     low, high = (math.sqrt(float(np.sum(np.square(part))) + more) for part, more in zip(sums, rest, strict=True))
     return value - low, value + high
+
+
+def combine_ratio(top: Mapping, bottom: Mapping, correlation: float = 0.0) -> tuple[float, float]:
+    """Return the interval of a ratio of two shares from the intervals of both.
+
+    It holds the ratios R for which the interval of top - R bottom holds zero, with the squared distances to the bounds
+    added up as in `combine` (MOVER-R: Donner & Zou, Statist. Methods Med. Res. 2012, 21:347-359; Newcombe, Statist.
+    Methods Med. Res. 2016, 25:1774-1778). It needs no logarithm, and so no adjusted estimate where a share is 0 or 1.
+
+    Args:
+        top: `value`, `low` and `high` of the share above the line.
+        bottom: Those of the share below it; both values must not be 0.
+        correlation: Of the two estimates.
+
+    Returns:
+        Both bounds; the upper one is infinite where the lower bound of the share below the line is 0.
+
+    >>> halves = {"value": 0.5, "low": 0.4, "high": 0.6}
+    >>> [round(bound, 3) for bound in combine_ratio(halves, halves)]
+    [0.75, 1.333]
+    """
+
+    def solve(end, other):
+        ways = abs(top["value"] - top[end]), abs(bottom["value"] - bottom[other])
+        above = top[end] * (2 * top["value"] - top[end])
+        below = bottom[other] * (2 * bottom["value"] - bottom[other])
+        middle = top["value"] * bottom["value"] - correlation * ways[0] * ways[1]
+        return above, below, middle, math.sqrt(max(0.0, middle**2 - above * below))
+
+    above, _, middle, root = solve("low", "high")
+    low = above / (middle + root) if above else 0.0  # this form holds where `below` is 0 or less, too
+    _, below, middle, root = solve("high", "low")
+    return low, (middle + root) / below if below else math.inf
 
 
 def draw_rates(

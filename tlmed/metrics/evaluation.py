@@ -429,7 +429,7 @@ def _explain(tables, case: Case, classes, owners):
             if entry["value"] is None:
                 entry["reason"] = _find_reason(case, classes, own, name, present)
                 continue
-            notes = [entry.get("note", ""), _note_few(case, classes, owners, scope, name)]
+            notes = [entry.get("note", ""), note_few(case, classes, owners, scope, name)]
             if own is None and absent and name not in _OF_ALL:
                 missing = listed(map(repr, absent), MOST_NAMED)
                 notes.insert(0, f"Mean over the classes present; there is no image of {missing}.")
@@ -437,11 +437,20 @@ def _explain(tables, case: Case, classes, owners):
                 entry["note"] = said
 
 
-def _note_few(case: Case, classes, owners, scope, name) -> str:
-    units, which = _find_units(case, classes, owners, scope, name)
+def note_few(case: Case, classes: Sequence[str], owners: np.ndarray | None, scope: int | None, *names: str) -> str:
+    """Return on how few images, or groups, metrics rest; nothing where they are enough.
+
+    Args:
+        case: The predictions.
+        classes: The names.
+        owners: The number of the group of each image, int [n]; None where every image stands alone.
+        scope: The class whose metrics they are; None for those of all.
+        names: The metric, of `METRICS`; several where a number is made of them all.
+    """
+    units, which = min(_find_units(case, classes, owners, scope, name) for name in names)
     if units >= FEW_UNITS:
         return ""
-    if case.classes >= MANY_CLASSES and scope is None and name not in _OF_ALL:
+    if case.classes >= MANY_CLASSES and scope is None and not _OF_ALL.issuperset(names):
         sizes = [_count(case.labels == own, owners) for own in np.unique(case.labels).tolist()]
         small = sum(size < FEW_UNITS for size in sizes)
         return f"{small} of {len(sizes)} classes have fewer than {FEW_UNITS} {_name_units(owners)}."

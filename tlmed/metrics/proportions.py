@@ -1,10 +1,8 @@
-"""Proportions with 95 % intervals: of independent images, of images in groups, and at a stated prevalence."""
+"""Proportions with 95 % intervals: of independent images and of images in groups."""
 
 import math
 
 import numpy as np
-
-from tlmed.errors import InputError
 
 Z_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 # Groups below which a proportion has no interval: it covered in 98 to 100 % (99 and more below eight) and was half as
@@ -136,85 +134,3 @@ def harmonic_mean(truth: np.ndarray, guess: np.ndarray, owners: np.ndarray | Non
     found = proportion((truth & guess)[rows], None if owners is None else owners[rows])
     turned = {end: 2 * found[end] / (1 + found[end]) for end in ("value", "low", "high")}
     return {**turned, "method": f"{found['method']}, of 2 s / (1 + s) (Lam et al. 2023)"}
-
-
-def predictive_values(
-    positive: np.ndarray, predicted: np.ndarray, prevalence: float, owners: np.ndarray | None = None
-) -> dict[str, dict]:
-    """Return what a positive and a negative prediction are worth where the disease is as common as stated.
-
-    Bayes' theorem, with the interval on the logit scale of Mercaldo, Lau & Zhou, Statistics in Medicine 2007,
-    26:2170-2183. Where sensitivity or specificity is 0 or 1, that scale has no end: their adjusted estimates give
-    the interval, which then reaches the value. Where groups have several images, effective sizes take the
-    place of the numbers of images.
-
-    Args:
-        positive: Whether each image is positive, bool [n]; both kinds must occur.
-        predicted: Whether each is predicted to be, bool [n].
-        prevalence: The share of positives where the test is to be used, between 0 and 1.
-        owners: The number of the group of each image, int [n]; None where every image stands alone.
-
-    Returns:
-        `ppv` and `npv`, each with `value`, `low`, `high` and `method`; undefined (None, with a `reason`) where
-        nothing is predicted positive, or nothing negative; without an interval, with a `note`, where groups have
-        several images and a class has fewer than ten groups.
-
-    Raises:
-        InputError: If the prevalence is not between 0 and 1, or one kind of image is missing.
-
-    >>> positive, predicted = np.repeat([True, False], 100), np.r_[np.ones(90), np.zeros(90), np.ones(20)] == 1
-    >>> round(predictive_values(positive, predicted, prevalence=0.05)["ppv"]["value"], 4)
-    0.1915
-    """
-    faults = []
-    if not 0 < prevalence < 1:
-        faults.append(f"`prevalence` must be between 0 and 1. Received: prevalence={prevalence}.")
-    if positive.all() or not positive.any():
-        faults.append(
-            f"`positive` must be true of some images, not of all. Received: {int(positive.sum())} of {len(positive)}."
-        )
-    if faults:
-        raise InputError(faults)
-    sides, by_groups, least = {}, "", math.inf
-    for name, rows, right in (("sensitivity", positive, predicted), ("specificity", ~positive, ~predicted)):
-        own = None if owners is None else owners[rows]
-        independent = own is None or len(np.unique(own)) == len(own)
-        if not independent:
-            by_groups = " by groups, with effective sample sizes (Rao & Scott 1992)"
-            least = min(least, len(np.unique(own)))
-        sides[name] = right[rows].mean(), float(rows.sum()) if independent else effective_size(right[rows], own)
-    (true, positives), (correct, negatives) = sides["sensitivity"], sides["specificity"]
-    method = f"logit at prevalence {prevalence:g} (Mercaldo et al. 2007){by_groups}"
-    found = _weigh_by_prevalence((true, positives), (correct, negatives), prevalence)
-    other = _weigh_by_prevalence((correct, negatives), (true, positives), 1 - prevalence)
-    return {
-        "ppv": _state(*found, method, "No image was predicted as positive.", least),
-        "npv": _state(*other, method, "Every image was predicted as positive.", least),
-    }
-
-
-def _weigh_by_prevalence(own, other, share):
-    """Return a predictive value and its interval from the rate of the own side, the other's, and the own share."""
-    (hit, n), (reject, m) = own, other
-    caught, false = hit * share, (1 - reject) * (1 - share)
-    if caught + false == 0:
-        return None, None, None
-    value = caught / (caught + false)
-    extreme = hit in (0, 1) or reject in (0, 1)
-    if extreme:
-        hit, reject = (hit * n + Z_95**2 / 2) / (n + Z_95**2), (reject * m + Z_95**2 / 2) / (m + Z_95**2)
-        n, m = n + Z_95**2, m + Z_95**2
-    middle = math.log(hit * share / ((1 - reject) * (1 - share)))
-    half = Z_95 * math.sqrt((1 - hit) / hit / n + reject / (1 - reject) / m)
-    low, high = (1 / (1 + math.exp(-edge)) for edge in (middle - half, middle + half))
-    return value, min(low, value), max(high, value)
-
-
-def _state(value, low, high, method, reason, groups) -> dict:
-    nothing = {"low": None, "high": None, "method": None}
-    if value is None:
-        return {"value": None, **nothing, "reason": reason}
-    if groups < LEAST_GROUPS:
-        note = f"A class has fewer than {LEAST_GROUPS} groups, from which no interval follows."
-        return {"value": float(value), **nothing, "note": note}
-    return {"value": float(value), "low": float(low), "high": float(high), "method": method}
