@@ -20,7 +20,7 @@ from tlmed.evaluation.decisions import decide
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
-from tlmed.metrics import apply_temperature, fit_temperature, predictive_values
+from tlmed.metrics import apply_temperature, evaluate, fit_temperature, predictive_values
 from tlmed.rundir import RunDir, read_csv, write_json
 from tlmed.voice import Voice
 
@@ -500,3 +500,12 @@ def test_many_classes_are_warned_of_and_named_in_short(tmp_path):
     assert warned[0].startswith("There are 200 classes, with 1.5 images each on average")
     assert "'c0150', 'c0151', 'c0152', 'c0153', 'c0154' and 45 more" in result["metrics"]["auc"]["note"]
     assert max(map(len, describe_metrics(result))) < 400
+
+
+def test_the_terminal_does_not_promise_intervals_where_there_are_none():
+    labels = np.repeat([0, 1], 6)
+    scores = np.random.default_rng(0).dirichlet((1, 1), 12)
+    result = {**evaluate(labels, scores, labels, ["a", "b"], groups=list("aabbccddeeff"), draws=10), "threshold": None}
+    head, *rest = describe_metrics(result)
+    assert head == "Test (12 images of 6 groups; positive: b), too few for intervals:"
+    assert "  Note on accuracy: Fewer than 10 groups, from which no interval follows. It rests on 6 groups." in rest

@@ -13,7 +13,9 @@ def describe_metrics(result: Mapping) -> list[str]:
     """Return the content of `metrics.json` as lines for a person."""
     n = count(result["n"], "image") + (f" of {count(result['groups'], 'group')}" if result.get("groups") else "")
     positive = f"; positive: {result['positive']}" if result["positive"] is not None else ""
-    lines = [f"{result['split'].capitalize()} ({n}{positive}), with 95 % intervals:", *_list(list_once(result))]
+    bounded = any(entry["low"] is not None for entry in result["metrics"].values())
+    said = "with 95 % intervals" if bounded else "too few for intervals"
+    lines = [f"{result['split'].capitalize()} ({n}{positive}), {said}:", *_list(list_once(result))]
     for describe in (
         _describe_size,
         _describe_without_leaks,
