@@ -153,6 +153,27 @@ def test_a_value_that_says_nothing_is_no_patient(patients, missing):
         open_source(listing(patients, text))
 
 
+@pytest.mark.parametrize("missing", ["", "NA", " nan "])
+def test_a_row_of_predictions_without_a_patient_is_refused_as_in_training(tmp_path, missing):
+    file = tmp_path / "p.csv"
+    lines = [f"{i},{'ab'[i % 2]},0.4,0.6,{missing if i % 3 == 0 else f'p{i // 2}'}" for i in range(30)]
+    file.write_text("\n".join(["path,label,score_a,score_b,patient_id", *lines]))
+    with pytest.raises(InputError) as caught:
+        evaluate(None, file=file)
+    (fault,) = caught.value.faults
+    assert fault == (
+        "Where the column 'patient_id' names the groups, every row must name its group. "
+        f"Received: {file}, lines 2, 5, 8 and 7 more."
+    )
+    evaluate(None, file=file, grouping=Grouping(use=False))
+
+
+def test_a_column_of_patients_that_is_empty_throughout_is_none(tmp_path):
+    file = tmp_path / "p.csv"
+    file.write_text("path,label,score_a,score_b,patient_id\n1,a,0.6,0.4,\n2,b,0.4,0.6, \n")
+    assert read_predictions(file).groups is None
+
+
 def test_splits_under_another_name_are_no_trait(patients):
     text = rows("path,label,set", lambda number: ["train", "Test"][number % 3 == 0])
     with pytest.raises(InputError, match=r"must be called 'split'. Received: 'set'"):

@@ -686,6 +686,21 @@ def test_tfds_with_a_single_split_and_groups(open_tfds, name):
     check_rows(table, {"everything": 0, "train": 0})
 
 
+@pytest.mark.parametrize(("nameless", "fault"), [(("p3",), "2 images of 24"), (("p3", "p4", "p5"), "6 images of 24")])
+def test_tfds_without_the_names_of_some_patients_is_refused(tmp_path, monkeypatch, nameless, fault):
+    from tlmed.data import builders
+
+    class Gaps(small_builder(**BUILDERS["single"]), skip_registration=True):
+        def _generate_examples(self, start, n):
+            for index, values in super()._generate_examples(start, n):
+                yield index, {**values, "patient": "" if values["patient"] in nameless else values["patient"]}
+
+    monkeypatch.setattr(builders, "_find", lambda _: Gaps(data_dir=tmp_path))
+    (said,) = faults("tfds:gaps")
+    assert said.startswith("Where the column 'patient' names the groups, every row must name its group. ")
+    assert f"data=tfds:gaps, where {fault} do not: everything/" in said
+
+
 def test_tfds_trains(open_tfds):
     open_tfds("given")
     images = load("tfds:given", (3, 3))

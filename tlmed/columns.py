@@ -214,7 +214,12 @@ def is_missing(value: str) -> bool:
     >>> is_missing("N/A"), is_missing("unknown"), is_missing("Nana")
     (True, True, False)
     """
-    return value.casefold() in ("", "na", "n/a", "nan", "none", "null", "unknown", "missing", "-", "?")
+    return value.strip().casefold() in ("", "na", "n/a", "nan", "none", "null", "unknown", "missing", "-", "?")
+
+
+def state_group_rule(column: str) -> str:
+    """Return the rule that a column with groups keeps: images without a name would each count as a patient."""
+    return f"Where the column {column!r} names the groups, every row must name its group"
 
 
 def order_classes(names: Iterable[str]) -> list[str]:

@@ -20,13 +20,13 @@ from tensorflow_datasets.core import naming
 from tensorflow_datasets.core.utils.file_utils import list_data_dirs
 
 import tlmed.data.phantoms  # noqa: F401  registers the builder tlmed_phantoms
-from tlmed.columns import BY_NAME, Grouping, find_group, name_spellings
+from tlmed.columns import BY_NAME, Grouping, find_group, is_missing, name_spellings, state_group_rule
 from tlmed.data.table import Table, make_table
 from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import open_regular, read_regular
 from tlmed.rundir import SPLIT_NAMES
 from tlmed.trust import is_trusting
-from tlmed.words import listed
+from tlmed.words import count, listed
 
 _CLASS_NAMES = ("pythonClassName", "python_class_name", "type")  # of a feature, in each version of `features.json`
 _LONGEST = 2**26  # bytes of a `features.json`
@@ -100,8 +100,15 @@ def open_builder(name: str, grouping: Grouping = BY_NAME) -> Table:
         found = [_fields(records[split][index], image, label, plain) for split, index in places]
     _check_labels(name, found, len(builder.info.features[label].names))
     columns = {feature: [values[feature] for _, values in found] for feature in plain}
-    group = find_group(columns, grouping, f"data=tfds:{name}")
+    named = {feature: texts for feature, texts in columns.items() if any(texts)}
+    group = find_group(named, grouping, f"data=tfds:{name}")
     groups = None if group is None else columns[group]
+    if nameless := [f"{split}/{i}" for (split, i), who in zip(places, groups or (), strict=False) if is_missing(who)]:
+        raise InputError(
+            f"{state_group_rule(group)}. "
+            f"Received: data=tfds:{name}, where {count(len(nameless), 'image')} of {len(places):,} "
+            f"{'does' if len(nameless) == 1 else 'do'} not: {listed(nameless, 3)}."
+        )
     told = () if group in (None, "group") else (f"The feature {group!r} names the groups.",)
     unused = (f"The splits {listed(others)} of tfds:{name} are not used.",) if others else ()
     classes = builder.info.features[label].names

@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
-from tlmed.columns import BY_NAME, Grouping, find_group, is_missing, name_spellings, suggest_spelling
+from tlmed.columns import BY_NAME, Grouping, find_group, is_missing, name_spellings, state_group_rule, suggest_spelling
 from tlmed.data.kinds import CURES, name_kind
 from tlmed.data.masks import find_masks
 from tlmed.data.table import Table, extensions, find_licence, is_image, make_table
@@ -199,7 +199,7 @@ def _row_faults(folder: Path, row: _Row, train: set[str], group: str | None, has
         yield "A label must not be empty.", "label=''"
     if group and is_missing(row.others[group]):
         yield (
-            f"Where the column {group!r} names the groups, every row must name its group.",
+            f"{state_group_rule(group)}.",
             f"{group}={row.others[group]!r}",
         )
     if not has_splits:

@@ -12,7 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from tlmed import rundir
-from tlmed.columns import BY_NAME, Grouping, find_group, name_spellings, order_classes
+from tlmed.columns import (
+    BY_NAME,
+    Grouping,
+    find_group,
+    is_missing,
+    name_spellings,
+    order_classes,
+    state_group_rule,
+)
 from tlmed.errors import InputError, did_you_mean
 from tlmed.metrics import positive_index
 from tlmed.regular_files import read_regular
@@ -192,7 +200,7 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME, positive: s
     Raises:
         InputError: With every fault of the file: columns or classes that are missing, rows of another length,
             scores that are no probabilities or do not sum to 1 (within 1e-3), paths that occur twice, unknown splits,
-            predictions of several folds.
+            predictions of several folds; and with rows that name no group where others do.
     """
     header, classes, rows = _read_rows(Path(path))
     _raise(path, _find_header_faults(header, rows, classes))
@@ -207,6 +215,8 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME, positive: s
     others = {name: tuple(map(str.strip, texts)) for name, texts in columns.items() if not _is_ours(name)}
     group = find_group({name: texts for name, texts in others.items() if any(texts)}, grouping, str(path))
     groups = others.pop(group) if group else None
+    if groups:
+        _raise(path, _name_lines(state_group_rule(group), _pick(rows.lines, map(is_missing, groups))))
     if guesses is None:
         predicted = predict_classes(tables[SCORE], positive_index(classes, positive))
     else:
@@ -222,7 +232,7 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME, positive: s
         groups,
         tables.get(CALIBRATED),
         others,
-        (*told, *name_spellings([name for name in groups or () if name])),
+        (*told, *name_spellings(groups or ())),
         by_scores=guesses is None,
     )
 
