@@ -149,8 +149,13 @@ def evaluate(folder, source=None):
     """Evaluate a run, and return its scores by path, with how many of how many features were computed."""
     said = []
     predictions, _ = inference.evaluate(folder, source, voice=Voice(say=said.append))
-    counts = [re.match(r"Features \(evaluation\): (\d+) of (\d+)", line).groups() for line in said]
-    return by_path(predictions), [tuple(map(int, pair)) for pair in counts]
+    counts = []
+    for line in said:
+        assert line.startswith("Features (evaluation): ")
+        found = [re.search(rf"(\d+) {where}", line) for where in ("computed by", "from the cache")]
+        computed, stored = (int(match[1]) if match else 0 for match in found)
+        counts.append((computed, computed + stored))
+    return by_path(predictions), counts
 
 
 def by_path(predictions):

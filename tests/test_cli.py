@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import SMALL, write_images
 from tlmed.cache import Store
-from tlmed.cli import EXPLANATIONS, cli, main
+from tlmed.cli import EXPLANATIONS, _show_predictions, cli, main
 from tlmed.evaluation.explanations import METHODS
 from tlmed.recipe import from_json, load_recipe, read_recipe, shipped_recipes, to_json, to_source
 from tlmed.rundir import read_csv
@@ -194,6 +194,14 @@ def predict(run, images, tmp_path):
     assert [line.split(",")[0] for line in out.splitlines()] == ["path", str(good)]
     assert err.startswith("Warning:")
     return rows
+
+
+def test_a_terminal_shows_predictions_as_a_table():
+    header = ["path", "prediction", "score_a", "score_b", "calibrated_a", "calibrated_b"]
+    rows = [["x y.png", "b", 0.123456789, 0.876543211, 0.2, 0.8], ["z.png", "a", 0.5, 0.5, 0.4, 0.6]]
+    table, more = _show_predictions(header, rows)
+    assert table.lines() == ["path     prediction  score", "x y.png  b           0.877", "z.png    a           0.500"]
+    assert "--out FILE" in more
 
 
 WRONG = [

@@ -253,6 +253,10 @@ def test_a_run_neither_wraps_nor_floods_a_terminal(width, images, tmp_path):
     assert sum("epoch" in line and "━" in line for line in kept) == 0
     assert any(line.startswith("head  5 of 5 epochs") for line in kept)
     assert not terminal.hidden
+    status, terminal = run_in_terminal(["predict", tmp_path / "run", images], width)
+    assert status == 0
+    assert terminal.wrapped == []
+    assert terminal.kept()[0].split() == ["path", "prediction", "score"] or width == 60
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import importlib
 import io
+import logging
 import shlex
 import shutil
 import sys
@@ -41,6 +42,7 @@ EXPLANATIONS = ("grad-cam", "grad-cam++", "occlusion", "integrated-gradients")  
 def main() -> None:
     """Run the command line; whatever goes wrong is one line that starts with `Error:`, and an exit status."""
     stopping.listen()
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # a download that fails is told once, not at each retry
     try:
         cli(standalone_mode=False, prog_name="tlmed")
     except click.exceptions.NoArgsIsHelpError as error:
@@ -306,7 +308,8 @@ def evaluate(run, data, moved, predictions, out, positive, group, no_groups, pre
 def predict(run, paths, out, skip_bad, explain, method, block, force):
     """Predict the class of images: a CSV with one row per image of PATHS, files or folders.
 
-    With --explain, a PNG of each image shows where the evidence for the predicted class lies.
+    A terminal shows a table instead, with the score of the predicted class. With --explain, a PNG of each image shows
+    where the evidence for the predicted class lies.
     """
     if explain is None and (method or block):
         raise click.UsageError("--method and --block go with --explain DIR.")
@@ -329,9 +332,20 @@ def predict(run, paths, out, skip_bad, explain, method, block, force):
         with writing_out(out):
             write_csv(out, header, rows)
         return
+    if sys.stdout.isatty():
+        Screen(sys.stdout).show(_show_predictions(header, rows))
+        return
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *map(_shorten_scores, rows)])
     click.echo(text.getvalue(), nl=False)
+
+
+def _show_predictions(header, rows) -> list[str | Table]:
+    """Return predictions for a person: each image with the score of its predicted class."""
+    columns = {name: place for place, name in enumerate(header)}
+    shown = [(row[0], row[1], f"{row[columns[f'score_{row[1]}']]:.3f}") for row in rows]
+    more = "score: of the predicted class. `--out FILE`, or `> FILE`, gives a CSV with all classes and all digits."
+    return [Table(("path", "prediction", "score"), shown, right=(2,)), more]
 
 
 def _shorten_scores(row) -> list:

@@ -72,7 +72,7 @@ def keep_features(
     for note in done.notes:
         voice.warn(note)
     seconds = round(time.perf_counter() - start, 3)
-    voice.say(f"Features ({name}): {done.computed} of {done.images} computed by {used.name}, {seconds:.1f} s")
+    voice.say(f"Features ({name}): {_describe(done, used.name)}, {seconds:.1f} s")
     return activations, {
         "name": name,
         "images": done.images,
@@ -85,3 +85,11 @@ def keep_features(
         "seconds": seconds,
         "preparation_seconds": round(done.preparation, 3),
     }
+
+
+def _describe(done, engine) -> str:
+    """Say how many rows were computed and how many were in the store."""
+    stored = done.images - done.computed
+    parts = [f"{done.computed:,} computed by {engine}"] if done.computed else []
+    parts += [f"{stored:,} from the cache"] if stored else []
+    return ", ".join(parts)
