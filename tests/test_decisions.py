@@ -325,6 +325,40 @@ def test_other_data_is_divided_by_its_columns_and_known_images_are_named(trained
     assert len(warnings) == 2
 
 
+def test_groups_of_other_data_that_the_run_knows_by_name_are_told(trained, tmp_path):
+    run, folder = trained
+    copied = shutil.copytree(run.path, tmp_path / "run")
+    rows = read_csv(run / "splits.csv")
+    known = next(row["path"] for row in rows if row["split"] == "train")
+    lines = [
+        ",".join((row["path"], row["label"], "p1" if row["path"] == known else f"q{i}", row["split"], row["sha256"]))
+        for i, row in enumerate(rows)
+    ]
+    (copied / "splits.csv").write_text("\n".join(["path,label,group,split,sha256", *lines]) + "\n")
+    (copied / "lock.json").unlink()
+    other = [f"{row['path']},{row['label']},p{i // 4}" for i, row in enumerate(rows)]
+    (folder / "groups.csv").write_text("\n".join(["path,label,patient", *other]) + "\n")
+    warnings = inference.evaluate(RunDir(copied), str(folder / "groups.csv"))[1]["evaluated"]["warnings"]
+    assert any(said.startswith("4 images of 40 belong to groups that have the names of") for said in warnings)
+    assert not any(
+        "belong to groups" in said for said in inference.evaluate(run, str(folder))[1]["evaluated"]["warnings"]
+    )
+
+
+def test_images_of_another_form_of_source_cannot_be_recognised_and_that_is_said(trained, tmp_path):
+    run, _ = trained
+    random = np.random.default_rng(0)
+    arrays = {f"{split}_images": random.integers(0, 255, (2, 32, 32, 3), "uint8") for split in ("train", "test")}
+    arrays |= {f"{split}_labels": np.array([[0], [1]]) for split in ("train", "test")}
+    np.savez(tmp_path / "x.npz", **arrays)
+    copied = RunDir(shutil.copytree(run.path, tmp_path / "run", ignore=shutil.ignore_patterns("lock.json")))
+    metrics = copied.json("metrics.json")
+    write_json(copied / "metrics.json", {**metrics, "classes": ["0", "1"], "positive": "1"})
+    warnings = inference.evaluate(copied, str(tmp_path / "x.npz"))[1]["evaluated"]["warnings"]
+    said = "Whether the run was trained on some of these images cannot be told: its images are "
+    assert f"{said}recorded by digests of image files, and these are arrays of an .npz." in warnings
+
+
 def test_other_data_of_other_classes_is_refused_by_name(trained, tmp_path):
     run, _ = trained
     folder = write_images(tmp_path / "more", 2, (*TWO, "dead"))

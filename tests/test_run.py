@@ -362,8 +362,8 @@ def test_test_images_that_the_weights_know_are_leaks(images, tmp_path):
         again = inference.evaluate(out)[1]["without_leaks"]
         assert (again["leaked"], again["n"]) == (found["leaked"], found["n"])
     pair = ("none", f"run:{tmp_path / 'third'}")
-    assert set(find_known(pair)[0]) == {str(tmp_path / name) for name in stages}
+    assert set(find_known(pair, str(tmp_path))[0]) == {str(tmp_path / name) for name in stages}
     (tmp_path / "first").rename(tmp_path / "moved")
-    known, (sentence,) = find_known(pair)
+    known, (sentence,) = find_known(pair, str(tmp_path))
     assert set(known) == {str(tmp_path / name) for name in ("second", "third")}
     assert f"Weights come from {tmp_path / 'first'}; which images they know cannot be told" in sentence

@@ -25,6 +25,7 @@ from tlmed.data import ImageSet, KnownPixels, load, read_files
 from tlmed.data.depths import describe_depths, describe_levels
 from tlmed.data.extras import describe_extras
 from tlmed.data.recorded import describe_changes, recall
+from tlmed.data.sources import find_gap
 from tlmed.data.splits import find_leaked
 from tlmed.data.table import describe_classes
 from tlmed.errors import CHANGED, InputError, RunFailed, TlmedError
@@ -147,7 +148,7 @@ def evaluate(
     if cached and (writers := find_writers(cache_folder())):
         voice.warn(writers)
     place = source or recipe.data.source
-    elsewhere, unknown = find_known(name_weights(run))
+    elsewhere, unknown = find_known(name_weights(run), place)
     for sentence in describe_source(place):
         voice.say(sentence)
     with voice.busy(f"Reading images of {place}"):
@@ -159,6 +160,9 @@ def evaluate(
             _check_classes(images.table.classes, old["classes"])
             conflicts = [sentence for sentence in images.leaks if "under the labels" in sentence]
             seen = [*images.warnings, *conflicts, *_find_known_images(run, images, elsewhere)]
+            seen += _find_known_groups(run, images)
+            if gap := find_gap(recipe.data.source, source):
+                seen.append(f"Whether the run was trained on some of these images cannot be told: {gap}.")
             rows = np.arange(len(images.splits))
     seen = [*seen, *unsure, *unknown, *([] if is_synthetic(place) else describe_learned(recipe.data.source))]
     for warning in seen:
@@ -295,6 +299,21 @@ def _find_known_images(run: RunDir, images: ImageSet, elsewhere: Mapping[str, fr
                 f"better than new ones: {listed(paths, 3)}."
             )
     return found
+
+
+def _find_known_groups(run: RunDir, images: ImageSet) -> list[str]:
+    """Name groups of other data that the run knows by the same name: they need not be the same patients."""
+    if images.table.groups is None:
+        return []
+    known = {row["group"] for row in run.splits() if row["group"] and row["split"] != "test"}
+    shared = [group for group in images.table.groups if group in known]
+    if not shared:
+        return []
+    return [
+        f"{count(len(shared), 'image')} of {len(images.splits)} belong to groups that have the names of groups that "
+        f"the run was trained or validated on ({listed(sorted(set(shared)), 3)}): if they are the same patients, they "
+        "will look better than new ones."
+    ]
 
 
 def _look_up(run, recipe, scorer, images, rows, voice) -> np.ndarray | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from tlmed.backbones.weights import run_folder
+from tlmed.data.sources import find_gap
 from tlmed.errors import InputError
 from tlmed.intact import check_intact
 from tlmed.rundir import RunDir
@@ -10,15 +11,17 @@ from tlmed.rundir import RunDir
 _CHECKED = ("splits.csv", "environment.json")
 
 
-def find_known(weights: str | Iterable[str]) -> tuple[dict[str, frozenset[str]], list[str]]:
+def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, frozenset[str]], list[str]]:
     """Return what the runs that weights come from were trained or validated on, from run to run.
 
     Args:
         weights: As in a recipe, or by full names; one or several.
+        source: Where the images come from that are to be recognised.
 
     Returns:
         The directory of each run with the SHA-256 of its training and validation images; and a sentence for each run
-        of which that cannot be told, because it is gone, or a file is missing or not as the run wrote it.
+        of which that cannot be told, because it is gone, a file is missing or not as the run wrote it, or its images
+        come from a source of another form.
     """
     known, unsure, seen = {}, [], set()
     waiting = [run_folder(words) for words in ([weights] if isinstance(weights, str) else weights)]
@@ -31,6 +34,8 @@ def find_known(weights: str | Iterable[str]) -> tuple[dict[str, frozenset[str]],
         try:
             rows = run.splits()
             unsure += [f"Weights come from {folder}. {said}" for said in check_intact(run, _CHECKED)]
+            if gap := find_gap(str(run.json("recipe.json").get("data", {}).get("source")), source):
+                unsure.append(f"Weights come from {folder}; which of these images they know cannot be told: {gap}.")
             known[str(folder)] = frozenset(row["sha256"] for row in rows if row["split"] != "test")
             waiting += map(run_folder, name_weights(run))
         except InputError as error:

@@ -49,6 +49,29 @@ def open_source(source: str | Path, grouping: Grouping = BY_NAME) -> Table:
     raise InputError(f"The data must be {FORMS}{cure}. Received: data={text}.")
 
 
+def find_gap(first: str, second: str) -> str:
+    """Return why images of two sources cannot be recognised by their SHA-256; nothing where they can.
+
+    Args:
+        first: The source of a run; it may be gone by now.
+        second: Another source.
+
+    >>> find_gap("tfds:tlmed_phantoms", "scans/")
+    'its images are recorded by digests of decoded images of TFDS, and these are image files'
+    >>> find_gap("scans/", "scans.csv")
+    ''
+    """
+    one, other = map(_name_digested, (first, second))
+    return "" if one == other else f"its images are recorded by digests of {one}, and these are {other}"
+
+
+def _name_digested(source: str) -> str:
+    if source.startswith("tfds:"):
+        return "decoded images of TFDS"
+    path = Path(source).expanduser()
+    return "arrays of an .npz" if path.suffix.lower() == ".npz" and not path.is_dir() else "image files"
+
+
 def check_exists(path: Path, name: str = "data", forms: str = FORMS) -> None:
     """Refuse a path that does not exist, and suggest the nearest name beside it.
 

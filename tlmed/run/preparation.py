@@ -116,7 +116,7 @@ def _read(recipe, skip_bad) -> ImageSet:
 
 def _recognise(recipe, images) -> ImageSet:
     """Find the test images that the weights know where they come from a run, and say where that cannot be told."""
-    known, unsure = find_known(recipe.weights)
+    known, unsure = find_known(recipe.weights, recipe.data.source)
     return dataclasses.replace(recognise(images, known), warnings=(*images.warnings, *unsure))
 
 
