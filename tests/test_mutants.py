@@ -69,6 +69,9 @@ def mutate(content: bytes, random: np.random.RandomState) -> bytes:
     return bytes(changed)
 
 
+SOUND = 3
+
+
 @pytest.fixture(params=SEEDS)
 def mutants(request, tmp_path):
     """Give a folder of two classes, in one of which are damaged images beside a sound one."""
@@ -78,6 +81,8 @@ def mutants(request, tmp_path):
     for folder in ("sound", "odd"):
         (tmp_path / "images" / folder).mkdir(parents=True)
         (tmp_path / "images" / folder / f"whole{suffix}").write_bytes(SEEDS[name])
+    for number in range(SOUND - 1):  # so many as each split needs one of
+        (tmp_path / "images" / "sound" / f"{number}{suffix}").write_bytes(SEEDS[name])
     for number in range(MUTANTS):
         (tmp_path / "images" / "odd" / f"{number:03}{suffix}").write_bytes(mutate(SEEDS[name], random))
     return tmp_path / "images"
@@ -112,10 +117,10 @@ def test_mutants_are_read_or_named(mutants):
 
     images = load(mutants, (8, 8), split=None, skip_bad=True)
     assert {f"{mutants}/{path}" for path, _ in images.broken} == set(named)
-    assert len(images.table) + len(images.broken) == len(paths) + 1
+    assert len(images.table) + len(images.broken) == len(paths) + SOUND
     assert any(f"{len(named)} images left out" in sentence for sentence in images.warnings)
     with pytest.raises(InputError) as caught:
         load(mutants, (8, 8))
     (fault,) = caught.value.faults
-    assert f"{len(named)} images of {len(paths) + 1} cannot be read" in fault
+    assert f"{len(named)} images of {len(paths) + SOUND} cannot be read" in fault
     assert "\n" not in fault
