@@ -1,5 +1,6 @@
 """Splits: a leak flatters every number, and a split that moves makes two runs incomparable."""
 
+import re
 import time
 from dataclasses import replace
 
@@ -179,6 +180,31 @@ def test_leaks_are_named():
         "Byte-identical files are in train and val: 'class0/000002.png', 'class1/000003.png'.",
         "The group 'p1' is in train and test: 'class0/000000.png', 'class0/000001.png'.",
     )
+
+
+ONE_PATIENT = [("00000116", "116"), ("12", "12.0"), ("P 1", "p1"), ("Mu\u0308ller", "M\xfcller"), ("a07", "A7")]
+
+
+@pytest.mark.parametrize("spellings", ONE_PATIENT)
+def test_one_patient_in_two_spellings_leaks_where_given_splits_part_them(spellings):
+    groups = (spellings[0], spellings[1], "b", "c", "d", "e")
+    splits = np.array(["train", "test", "val", "train", "test", "val"])
+    leaks = find_leaks(table((3, 3), groups=groups), digests(6), splits)
+    assert len(leaks) == 2
+    assert leaks[0].startswith("1 of 2 test images (50%) is in train or val too, byte for byte, or of a group")
+    assert "that is there, in some spelling: their scores" in leaks[0]
+    assert re.match(r"The groups '.*' and '.*', which differ only in .*, are in train and test: ", leaks[1])
+    assert find_leaked(digests(6), groups, splits).tolist() == [False, True, False, False, False, False]
+
+
+@pytest.mark.parametrize("spellings", ONE_PATIENT)
+def test_one_patient_in_two_spellings_stays_in_one_split_where_tlmed_divides(spellings):
+    groups = tuple(f"q{row // 4}q" for row in range(36)) + spellings * 2
+    data = table((20, 20), groups=groups)
+    for seed in range(5):
+        splits, _ = assign_splits(data, digests(40), FRACTIONS, seed)
+        assert len(set(splits[36:])) == 1
+        assert find_leaks(data, digests(40), splits) == ()
 
 
 def test_pictures_saved_anew_are_no_copies_and_pixels_are_called_pixels(tmp_path):

@@ -31,6 +31,7 @@ _MEASURE = re.compile(
 )
 
 _WHOLE = re.compile(r"(?P<sign>-?)\+?0*(?P<digits>[1-9]\d*)?(?<=\d)(\.0*)?$")
+_LEADING_ZEROS = re.compile(r"(?<![\d.,])0+(?=\d)")  # within a name; those of a decimal place mean something
 _FORM = "Unicode form (composed or decomposed letters, as macOS writes them)"
 
 
@@ -165,7 +166,7 @@ def name_spellings(names: Iterable[str], what: str = "groups") -> tuple[str, ...
     """
     spelled = defaultdict(set)
     for name in names:
-        spelled[_spell(name)].add(name)
+        spelled[spell(name)].add(name)
     alike = [sorted(found) for found in spelled.values() if len(found) > 1]
     if not alike:
         return ()
@@ -174,32 +175,52 @@ def name_spellings(names: Iterable[str], what: str = "groups") -> tuple[str, ...
     return (f"Names of {what} differ only in {ways}, and count as different {what}: {listed(twice, NAMED)}.",)
 
 
+def name_alike(names: Iterable[str]) -> str:
+    """Return names that mean the same in several spellings, with what they differ in.
+
+    >>> name_alike(["7", "007"])
+    "'007' and '7', which differ only in how a number is written,"
+    """
+    names = sorted(set(names))
+    return f"{join_names(map(_show, names))}, which differ only in {_name_difference(names)},"
+
+
 def suggest_spelling(name: str, names: Iterable[str]) -> str:
     """Return a sentence, with a space before it, where one of the names is the same in another spelling; else nothing.
 
     >>> suggest_spelling("normal", ["Normal", "x"])
     " 'normal' differs from 'Normal' only in case or spaces."
     """
-    same = sorted({other for other in names if other != name and _spell(other) == _spell(name)})
+    same = sorted({other for other in names if other != name and spell(other) == spell(name)})
     if not same:
         return ""
     difference = _name_difference([name, *same])
     return f" {_show(name)} differs from {join_names(map(_show, same))} only in {difference}."
 
 
-def _spell(name: str) -> str:
-    """Return what names have in common that differ in case, spaces, Unicode form or the writing of a number."""
+def spell(name: str) -> str:
+    """Return what names have in common that differ in case, spaces, Unicode form or the writing of a number.
+
+    >>> spell("P 007") == spell("p7"), spell("116") == spell("00000116.0"), spell("1.05") == spell("1.5")
+    (True, True, False)
+    """
     text = unicodedata.normalize("NFKC", "".join(name.split())).casefold()
     text = unicodedata.normalize("NFKC", text)  # case folding may take a letter apart
+    return _write_numbers(text)
+
+
+def _write_numbers(text: str) -> str:
+    """Return a text with its numbers written in one way: without leading zeros, and a whole one without a point."""
     number = _WHOLE.match(text)
-    return f"{number['sign']}{number['digits'] or '0'}" if number else text
+    return f"{number['sign']}{number['digits'] or '0'}" if number else _LEADING_ZEROS.sub("", text)
 
 
 def _name_difference(names: Sequence[str]) -> str:
     if len({unicodedata.normalize("NFKC", name) for name in names}) == 1:
         return _FORM
     if len({unicodedata.normalize("NFKC", "".join(name.split())).casefold() for name in names}) > 1:
-        return "how a number is written"
+        others = len({_write_numbers(unicodedata.normalize("NFKC", name)) for name in names}) > 1
+        return f"{'case, spaces or ' * others}how a number is written"
     return "case or spaces"
 
 

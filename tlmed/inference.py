@@ -20,7 +20,7 @@ from tlmed.backbones.graphs import find_unknown_code
 from tlmed.backbones.own import register_layers
 from tlmed.backbones.saved import load_network, summarise
 from tlmed.cache import cache_folder, find_writers
-from tlmed.columns import Grouping, suggest_spelling
+from tlmed.columns import Grouping, spell, suggest_spelling
 from tlmed.data import ImageSet, KnownPixels, load, read_files
 from tlmed.data.depths import describe_depths, describe_levels
 from tlmed.data.extras import describe_extras
@@ -190,16 +190,15 @@ def _find_shared_groups(predictions: Predictions, split: str) -> list[str]:
     """Return a sentence where groups of the rows that are scored have rows in other splits of the file, too."""
     if predictions.groups is None:
         return []
-    pairs = [
-        (group, part == split) for group, part in zip(predictions.groups, predictions.splits, strict=True) if group
-    ]
+    pairs = [(spell(group), part == split) for group, part in zip(predictions.groups, predictions.splits, strict=True)]
     shared = {group for group, scored in pairs if scored} & {group for group, scored in pairs if not scored}
     rows = sum(scored and group in shared for group, scored in pairs)
+    named = {group for group in predictions.groups if spell(group) in shared}
     if not rows:
         return []
     return [
         f"{count(rows, 'row')} of {split!r} belong to groups that have rows in other splits of the file, too "
-        f"({listed(sorted(shared), 3)}): if the network learnt from those, it knows them."
+        f"({listed(sorted(named), 3)}): if the network learnt from those, it knows them."
     ]
 
 

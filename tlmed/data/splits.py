@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tlmed.columns import name_spellings, suggest_spelling
+from tlmed.columns import name_alike, name_spellings, spell, suggest_spelling
 from tlmed.data.table import Table, describe_classes
 from tlmed.errors import InputError
 from tlmed.recipe import KFold, find_faults
@@ -187,6 +187,8 @@ def _check_folds(table: Table, units: np.ndarray, found: dict[int, np.ndarray], 
 def join_units(groups: Sequence[str] | None, sha256: Sequence[str]) -> np.ndarray:
     """Number the units that must stay together: images joined by group or identical content, at any remove.
 
+    Groups whose names differ only in spelling stay together too: they may be one patient's.
+
     Args:
         groups: The group of every image, or None.
         sha256: The digest of every image's content.
@@ -204,13 +206,19 @@ def join_units(groups: Sequence[str] | None, sha256: Sequence[str]) -> np.ndarra
             parent[node] = node = parent[parent[node]]
         return node
 
-    for keys in (sha256, groups or ()):
+    for keys in (sha256, _spell_all(groups)):
         first: dict[str, int] = {}
         for node, key in enumerate(keys):
             one, other = root(first.setdefault(key, node)), root(node)
             parent[max(one, other)] = min(one, other)
     number: dict[int, int] = {}
     return np.array([number.setdefault(root(node), len(number)) for node in range(len(parent))], np.int64)
+
+
+def _spell_all(groups: Sequence[str] | None) -> list[str]:
+    """Return the groups, those that differ only in spelling by one name."""
+    spelled = {name: spell(name) for name in set(groups or ())}
+    return [spelled[name] for name in groups or ()]
 
 
 def split_units(
@@ -365,7 +373,7 @@ def find_leaks(
         test images that is.
     """
     elsewhere = elsewhere or {}
-    leaks = _count_leaked(find_leaked(sha256, table.groups, splits, elsewhere), splits, elsewhere, table.unit)
+    leaks = _count_leaked(table, find_leaked(sha256, table.groups, splits, elsewhere), splits, elsewhere)
     same = "Byte-identical files" if table.unit == "byte" else "Images of equal pixels"
     for run, known in elsewhere.items():
         rows = [row for row in np.flatnonzero(splits == "test") if sha256[row] in known]
@@ -394,7 +402,8 @@ def find_leaked(
 ) -> np.ndarray:
     """Tell which test images are no news to a network: an identical one, or its group, is in train or val too.
 
-    What the runs that gave the weights were trained or validated on is no news either.
+    So is a group whose name differs only in spelling, and what the runs that gave the weights were trained or
+    validated on.
 
     Args:
         sha256: The digest of every image's content.
@@ -409,7 +418,7 @@ def find_leaked(
     [False, True, True, False]
     """
     test, leaked = splits == "test", np.zeros(len(splits), bool)
-    for keys in (sha256, groups or ()):
+    for keys in (sha256, _spell_all(groups)):
         known = {key for key, tested in zip(keys, test, strict=False) if key and not tested}
         leaked |= test & np.array([key in known for key in keys] or False)
     for known in (elsewhere or {}).values():
@@ -417,25 +426,29 @@ def find_leaked(
     return leaked
 
 
-def _count_leaked(leaked, splits, elsewhere, unit) -> list[str]:
+def _count_leaked(table, leaked, splits, elsewhere) -> list[str]:
     if not leaked.any():
         return []
     amount, tested = int(leaked.sum()), int((splits == "test").sum())
     which = f"{amount:,} of {count(tested, 'test image')} ({amount / tested:.0%}) {'is' if amount == 1 else 'are'}"
     weights = ", or known to a run from which the weights come" if elsewhere else ""
+    unit, groups = table.unit, set(table.groups or ())
+    spelled = ", in some spelling" if len(set(map(spell, groups))) < len(groups) else ""
     return [
-        f"{which} in train or val too, {unit} for {unit}, or of a group that is there{weights}: their scores may be "
-        "too good, and all are also given without them."
+        f"{which} in train or val too, {unit} for {unit}, or of a group that is there{spelled}{weights}: their scores "
+        "may be too good, and all are also given without them."
     ]
 
 
 def _group_leaks(table: Table, splits: np.ndarray) -> list[str]:
     leaks = []
-    for rows in _repeated(table.groups or ()):
+    for rows in _repeated(_spell_all(table.groups)):
         where = _in_order(splits[rows])
         if len(where) > 1:
             names = listed((f"'{table.paths[row]}'" for row in rows), 4)
-            leaks.append(f"The group '{table.groups[rows[0]]}' is in {' and '.join(where)}: {names}.")
+            owners = {table.groups[row] for row in rows}
+            who = f"The group '{owners.pop()}' is" if len(owners) == 1 else f"The groups {name_alike(owners)} are"
+            leaks.append(f"{who} in {' and '.join(where)}: {names}.")
     return leaks
 
 
