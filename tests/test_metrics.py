@@ -374,6 +374,14 @@ def test_a_wrong_positive_class_is_refused(classes, positive, message):
         positive_index(classes, positive)
 
 
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [(("9", "10"), "10"), (("10", "9"), "10"), (("0", "1"), "1"), (("b", "a"), "b"), (("10", "9a"), "9a")],
+)
+def test_the_positive_class_is_the_second_in_the_order_of_classes(classes, expected):
+    assert classes[positive_index(classes)] == expected
+
+
 @pytest.mark.slow
 def test_ten_thousand_images_take_seconds():
     case = draw_case(0, n=10_000, k=5)

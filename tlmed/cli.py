@@ -121,7 +121,9 @@ def _recipe_options(command):
         click.option("--seed", type=int, help="Of all random numbers; by default the recipe's."),
         click.option("--strategy", type=click.Choice(STRATEGIES), help=STRATEGY),
         click.option(
-            "--positive", metavar="CLASS", help="The positive one of two classes; by default the second by name."
+            "--positive",
+            metavar="CLASS",
+            help="The positive one of two classes; by default the second in sorted order, numbers by size.",
         ),
         click.option("--no-groups", is_flag=True, help=NO_GROUPS),
         click.option("--group", metavar="COLUMN", help=GROUP),

@@ -73,7 +73,8 @@ class Images:
         split: Fractions of train, validation and test, used where the data brings no split of its own; or a `KFold`,
             for data that brings none.
         batch_size: Images per training step.
-        positive: The positive class of a two-class task; by default the second in the order of classes.
+        positive: The positive class of a two-class task; by default the second in sorted order, numbers by their size:
+            malignant of benign and malignant, 1 of 0 and 1, 10 of 9 and 10.
         group_column: The column of a `.csv` that names the group (the patient) of each image, whose images stay in one
             split; None: the one with a usual name, such as `group`, `patient_id`, `subject` or `case`.
         groups: False: every image stands alone, whatever columns there are.
