@@ -268,7 +268,10 @@ def test_the_hub_reads_what_the_card_says_to_programs(run, read):
     types = ["accuracy", "roc_auc", "recall", "specificity", "ppv", "npv", "balanced_accuracy", "f1"]
     types += ["matthews_correlation", "kappa", "quadratic_kappa", "average_precision", "log_loss", "brier", "ece"]
     assert [result.metric_type for result in results] == types
-    assert results[1].metric_name == "AUC, mean over the classes"
+    averaged = {result.metric_name for result in results if "mean over the classes" in result.metric_name}
+    means = ["AUC", "Sensitivity", "Specificity", "PPV", "NPV", "F1", "Average precision"]
+    assert averaged == {f"{name}, mean over the classes" for name in means}
+    assert "AUC, Sensitivity, Specificity, PPV, NPV, F1 and Average precision are means over the classes" in card.text
 
 
 def test_the_card_tells_of_images_that_training_knows(run, read):
@@ -429,16 +432,47 @@ def test_the_card_tells_threshold_calibration_and_prevalence(run, read):
     parts = metrics["metrics"]
     metrics["threshold"], metrics["operating_point"] = 0.31234, {"rule": "sensitivity>=0.9", "n": 1200}
     after = {name: {**parts[name], "value": 0.125} for name in ("log_loss", "brier", "ece")}
-    metrics["calibration"] = {"method": "temperature scaling", "temperature": 1.5, "metrics": after}
+    few = "Few validation images chose it (4 of 'benign'): others would choose differently."
+    metrics["operating_point"]["note"] = few
+    fitted = {"method": "temperature scaling", "temperature": 1.5, "split": "val", "n": 1200, "note": few}
+    metrics["calibration"] = fitted | {"metrics": after}
     metrics["at_prevalence"] = {"prevalence": 0.02, "ppv": {**parts["ppv"], "value": 0.04}, "npv": parts["npv"]}
     write_json(run / "metrics.json", metrics)
     text = read(run).text
     assert "predicted from a probability of 0.3123 on (sensitivity>=0.9 on 1,200 validation images)" in text
-    assert "temperature scaling, temperature 1.500" in text
+    assert "temperature scaling, temperature 1.500, fitted on 1,200 images of the split `val`" in text
+    assert text.count(few) == 2
     assert f"| {parts['brier']['value']:.3f} " in text
     assert "| 0.125 " in text
     assert "At a prevalence of 0.02:" in text
     assert "| PPV | 0.040 " in text
+
+
+@pytest.mark.parametrize(
+    ("moved", "said"),
+    [
+        (None, "Its probabilities were not calibrated."),
+        ((-0.1, -0.1, 0.0), "1.500 (see below) improved Log loss and Brier score on the split `test`."),
+        ((0.1, 0.0, 0.1), "1.500 (see below) made Log loss and Expected calibration error worse on the split `test`."),
+        (
+            (-0.1, 0.1, 0.0),
+            "1.500 (see below) made Brier score worse on the split `test`, though it improved Log loss.",
+        ),
+        ((0.0, 0.0, 0.0002), "1.500 (see below) changed no score on the split `test`."),
+    ],
+)
+def test_the_card_says_what_calibration_did_to_the_scores(run, read, moved, said):
+    metrics = score(["benign", "malignant"], [0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 1, 0])
+    if moved:
+        parts = {name: {**metrics["metrics"][name], "value": 0.4} for name in ("log_loss", "brier", "ece")}
+        metrics["metrics"] |= parts
+        after = {name: {**part, "value": 0.4 + by} for (name, part), by in zip(parts.items(), moved, strict=True)}
+        fitted = {"method": "temperature scaling", "temperature": 1.5, "split": "val", "n": 12, "metrics": after}
+        metrics["calibration"] = fitted
+    write_json(run / "metrics.json", metrics)
+    text = read(run).text
+    assert said in text
+    assert "the temperature below does that" not in text
 
 
 @pytest.mark.parametrize("damage", [{"classes": 3}, {"metrics": []}, {"per_class": None}, {"threshold": "abc"}])

@@ -12,8 +12,11 @@ from tlmed.export.content import read_content
 from tlmed.export.front_matter import find_licence, write_front_matter
 from tlmed.export.markdown import block, bullets, code, plain, table
 from tlmed.export.naming import name_data, name_weights
+from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.names import list_once, name_metric
+from tlmed.metrics.rates import CLASS_METRICS
 from tlmed.rundir import SPLITS, RunDir
+from tlmed.words import count, join_names
 
 PER_CLASS = ("sensitivity", "specificity", "auc", "f1")
 
@@ -134,11 +137,25 @@ def _describe_use(content) -> str:
             "For research and teaching: to compare methods, and to start from.",
             "Not for decisions about people: no authority has examined it.",
             "It knows the classes above and nothing else: any image gets one of them.",
-            "Its own probabilities are not calibrated; the temperature below does that.",
+            _say_calibration(content.metrics),
             "Images of another device, hospital or population may give worse results than those below, which are of "
             f"{sizes} from the same source as the training images.",
             "It was trained once, with one seed and one division of the images; another gives other numbers.",
         ]
+    )
+
+
+def _say_calibration(metrics) -> str:
+    """Say whether the probabilities mean what they say, and what calibration did to that."""
+    if not metrics.get("calibration"):
+        return "Its probabilities were not calibrated."
+    worse, better = (join_names(map(name_metric, names)) if names else "" for names in sort_changes(metrics))
+    rest = f"improved {better}" if better else "changed no score"
+    where = f"on the split {code(metrics['split'])}"
+    did = f"made {worse} worse {where}" + (f", though it improved {better}" if better else "") if worse else ""
+    return (
+        "Its own probabilities are as they were trained, not calibrated; a temperature of "
+        f"{metrics['calibration']['temperature']:.3f} (see below) {did or f'{rest} {where}'}."
     )
 
 
@@ -179,11 +196,12 @@ def _describe_scores(content) -> str:
     metrics = content.metrics
     groups = f" of {metrics['groups']:,} groups" if metrics.get("groups") else ""
     if metrics["positive"] is None:
-        meaning = "AUC, sensitivity, specificity and F1 are means over the classes, each against the rest."
+        averaged = join_names(map(name_metric, CLASS_METRICS))
+        meaning = f"{averaged} are means over the classes, each against the rest."
     else:
         meaning = (
             f"The positive class is {plain(metrics['positive'])}, predicted from a probability of "
-            f"{metrics['threshold']:.4g} on{_name_rule(metrics)}."
+            f"{metrics['threshold']:.4g} on{_name_rule(metrics)}.{_note(metrics.get('operating_point', {}))}"
         )
     head = ("Metric", "Value", "95 % interval")
     rows = [(name_metric(name), *_show(entry)) for name, entry in list_once(metrics).items()]
@@ -230,6 +248,10 @@ def _show_prevalence(metrics) -> list[str]:
     return [said, table(("Metric", "Value", "95 % interval"), rows)]
 
 
+def _note(part) -> str:
+    return f" {plain(part['note'])}" if part.get("note") else ""
+
+
 def _show_calibration(metrics) -> list[str]:
     """Return how probabilities are calibrated, and what that changes."""
     calibration = metrics.get("calibration")
@@ -239,7 +261,11 @@ def _show_calibration(metrics) -> list[str]:
         (name_metric(name), *_show(metrics["metrics"][name]), *_show(after))
         for name, after in calibration["metrics"].items()
     ]
-    said = f"Calibration: {plain(calibration['method'])}, temperature {calibration['temperature']:.3f}."
+    said = (
+        f"Calibration: {plain(calibration['method'])}, temperature {calibration['temperature']:.3f}, fitted on "
+        f"{count(calibration['n'], 'image')} of the split {code(calibration['split'])}.{_note(calibration)} It changes "
+        "no class that is predicted. Lower is better."
+    )
     return [said, table(("Metric", "Before", "95 % interval", "After", "95 % interval"), rows)]
 
 

@@ -9,6 +9,7 @@ import re
 from tlmed.export.content import Content
 from tlmed.export.naming import name_data, name_weights, type_metric
 from tlmed.metrics.names import list_once, name_metric
+from tlmed.metrics.rates import CLASS_METRICS
 
 TASK = "image-classification"
 # The Hub's names of licences are these, in lower case.
@@ -49,7 +50,7 @@ def _make_tags(content) -> list[str]:
 
 
 def _describe_result(content, defined) -> dict:
-    averaged = "" if content.metrics["positive"] is not None else ", mean over the classes"
+    averaged = CLASS_METRICS if content.metrics["positive"] is None else ()
     return {
         "task": {"type": TASK, "name": "Image classification"},
         "dataset": {
@@ -61,7 +62,7 @@ def _describe_result(content, defined) -> dict:
             {
                 "type": type_metric(name),
                 "value": value,
-                "name": name_metric(name) + (averaged if name not in ("accuracy", "balanced_accuracy") else ""),
+                "name": name_metric(name) + (", mean over the classes" if name in averaged else ""),
             }
             for name, value in defined.items()
         ],

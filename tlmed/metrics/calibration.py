@@ -1,5 +1,7 @@
 """Whether scores mean what they say: reliability, its error, and temperature scaling."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tlmed.errors import InputError
@@ -42,6 +44,22 @@ def pair(labels: np.ndarray, scores: np.ndarray, predictions: np.ndarray, main: 
     """
     chosen = predictions if main is None else np.full(len(labels), main)
     return np.clip(scores[np.arange(len(labels)), chosen], 0, 1), labels == chosen
+
+
+def sort_changes(metrics: Mapping) -> tuple[list[str], list[str]]:
+    """Return which scores calibration made worse, and which better, of what is written with three decimals.
+
+    Args:
+        metrics: The content of `metrics.json`, with `calibration`.
+
+    >>> before, after = {"log_loss": {"value": 0.4}, "ece": {"value": 0.2}}, {"log_loss": {"value": 0.3}}
+    >>> sort_changes({"metrics": before, "calibration": {"metrics": after | {"ece": {"value": 0.2001}}}})
+    ([], ['log_loss'])
+    """
+    before, after = metrics["metrics"], metrics["calibration"]["metrics"]
+    known = [name for name in after if None not in (before[name]["value"], after[name]["value"])]
+    change = {name: round(after[name]["value"], 3) - round(before[name]["value"], 3) for name in known}
+    return [name for name in known if change[name] > 0], [name for name in known if change[name] < 0]
 
 
 def find_bins(confidence: np.ndarray) -> np.ndarray:

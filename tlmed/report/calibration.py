@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from tlmed.evaluation import plots
 from tlmed.evaluation.page import picture, text
 from tlmed.metrics import positive_index, reliability
-from tlmed.metrics.calibration import pair
+from tlmed.metrics.calibration import pair, sort_changes
 from tlmed.metrics.rates import CALIBRATED
 from tlmed.metrics.resampling import find_clusters
 from tlmed.report.content import Content
@@ -74,12 +74,9 @@ def _compare(metrics) -> str:
 def _say_worse(metrics, where) -> str:
     """Return what calibration made worse, of what is written with three decimals, as HTML; nothing if nothing."""
     before, after = metrics["metrics"], metrics["calibration"]["metrics"]
-    known = [name for name in after if None not in (before[name]["value"], after[name]["value"])]
-    change = {name: round(after[name]["value"], 3) - round(before[name]["value"], 3) for name in known}
-    worse = [name for name in known if change[name] > 0]
+    worse, better = sort_changes(metrics)
     if not worse:
         return ""
-    better = [name for name in known if change[name] < 0]
     rose = "; ".join(
         f"{name_metric(name)} from {number(before[name]['value'])} to {number(after[name]['value'])}" for name in worse
     )
