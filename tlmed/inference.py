@@ -31,6 +31,7 @@ from tlmed.data.table import describe_classes
 from tlmed.errors import CHANGED, InputError, RunFailed, TlmedError
 from tlmed.evaluation.decisions import Decision, describe_contradictions, read_decision
 from tlmed.evaluation.explanations import Explainer, make_explainer, name_in, open_folder, save_explanations
+from tlmed.evaluation.lines import describe_left_out
 from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import (
     Predictions,
@@ -48,7 +49,7 @@ from tlmed.regular_files import read_regular, sha256
 from tlmed.rundir import RunDir, check_folder, check_targets, is_marked, write_json, writing_out
 from tlmed.synthetic import describe_learned, describe_source, is_synthetic
 from tlmed.voice import SILENT, Voice
-from tlmed.words import count, join_names, listed
+from tlmed.words import count, listed
 
 BATCH_SIZE = 32
 _EVALUATION = ("predictions.csv", "metrics.json", "evaluation.html")
@@ -129,13 +130,13 @@ def evaluate(
         notes += describe_ties(predictions.of(split), positive)
         for note in notes:
             voice.warn(note)
-        if others := Counter(name for name in predictions.splits if name != split):
-            named = join_names(f"{number:,} of {name!r}" for name, number in sorted(others.items()))
-            scored = count(len(predictions.splits) - others.total(), "row")
-            voice.say(f"Of {file}, {scored} of {split!r} are scored; not scored: {named}.")
-        with voice.busy(f"Scoring {count(len(predictions.splits), 'row')}"):
-            result = score(predictions, split, positive, 0, prevalence=prevalence)
-        return predictions, {**result, "evaluated": {"predictions": str(file), "warnings": notes}}
+        others = Counter(name for name in predictions.splits if name != split)
+        evaluated = {"predictions": str(file), "not_scored": dict(sorted(others.items())), "warnings": notes}
+        with voice.busy(f"Scoring {count(len(predictions.splits) - others.total(), 'row')}"):
+            result = {**score(predictions, split, positive, 0, prevalence=prevalence), "evaluated": evaluated}
+        for sentence in describe_left_out(result):
+            voice.say(sentence)
+        return predictions, result
     recipe, old, decision = from_json(run.json("recipe.json")), run.json("metrics.json"), read_decision(run)
     unsure = check_intact(run, _name_files(old, "environment.json", "splits.csv", "plan.json", "predictions.csv"))
     prevalence = recipe.prevalence if prevalence is None else prevalence

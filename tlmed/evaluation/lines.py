@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from tlmed.evaluation.predictions import HALF
 from tlmed.metrics.names import list_once
-from tlmed.words import count
+from tlmed.words import count, join_names
 
 SMALL = 30  # images or groups: with fewer a reader is told how much hangs on one
 
@@ -17,7 +17,7 @@ def describe_metrics(result: Mapping) -> list[str]:
     said = "with 95 % intervals" if bounded else "too few for intervals"
     lines = [f"{result['split'].capitalize()} ({n}{positive}), {said}:", *_list(list_once(result))]
     for describe in (
-        _describe_size,
+        describe_size,
         _describe_without_leaks,
         _describe_point,
         _describe_calibration,
@@ -31,7 +31,25 @@ def describe_metrics(result: Mapping) -> list[str]:
     return lines + [f"Not by {trait}: {why}" for trait, why in result.get("subgroups_left_out", {}).items()]
 
 
-def _describe_size(result) -> list[str]:
+def describe_left_out(result: Mapping) -> list[str]:
+    """Say which rows of a file of predictions are of other splits than the one that was scored.
+
+    Args:
+        result: The content of `metrics.json`.
+
+    >>> evaluated = {"predictions": "all.csv", "not_scored": {"train": 40, "val": 1}}
+    >>> describe_left_out({"split": "test", "n": 20, "evaluated": evaluated})
+    ["Of all.csv, 20 rows of 'test' are scored; not scored: 40 of 'train' and 1 of 'val'."]
+    """
+    evaluated = result["evaluated"]
+    if not evaluated.get("not_scored"):
+        return []
+    named = join_names(f"{number:,} of {name!r}" for name, number in evaluated["not_scored"].items())
+    scored = f"{count(result['n'], 'row')} of {result['split']!r} {'is' if result['n'] == 1 else 'are'} scored"
+    return [f"Of {evaluated['predictions']}, {scored}; not scored: {named}."]
+
+
+def describe_size(result: Mapping) -> list[str]:
     """Say of a small test set how much hangs on one image, or on one group."""
     units, noun = (result["groups"], "group") if result.get("groups") else (result["n"], "image")
     if units >= SMALL:

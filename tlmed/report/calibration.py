@@ -24,7 +24,7 @@ def show_calibration(content: Content) -> str:
     """Return the temperature, the scores before and after it, and the reliability diagram, as HTML."""
     metrics, predictions = content.metrics, content.scored
     positive = metrics.get("positive")
-    series = {"as trained": _find_points(predictions, predictions.scores, positive)}
+    series = {_name_scores(metrics): _find_points(predictions, predictions.scores, positive)}
     if predictions.calibrated is not None:
         series["calibrated"] = _find_points(predictions, predictions.calibrated, positive)
     about = positive if positive is not None else "the predicted class"
@@ -36,7 +36,14 @@ def show_calibration(content: Content) -> str:
 
 
 def _show_temperature(metrics) -> str:
-    found = metrics.get("calibration")
+    found, split = metrics.get("calibration"), f"On the {text(metrics['split'])} split"
+    if _is_from_file(metrics):
+        if not found:
+            return "<p>The scores are those of the file, which has no columns <code>calibrated_CLASS</code>.</p>"
+        return (
+            "<p>The file has calibrated probabilities beside the scores, and does not say on which images they were "
+            f"calibrated. Lower is better:</p>{_compare(metrics)}{_say_worse(metrics, split)}"
+        )
     if not found:
         return "<p>The scores are those of the network; they were not calibrated.</p>"
     where = f"{count(found['n'], 'image')} of the {text(found['split'])} split"
@@ -45,8 +52,7 @@ def _show_temperature(metrics) -> str:
     return (
         f"<p>Calibrated by {text(found['method'])}: a {explain('temperature', 'temperature')} of "
         f"<b>{found['temperature']:.3f}</b>, fitted on {where}; there the scores were {kind}.{note} It changes no "
-        f"class that is predicted. Lower is better:</p>{_compare(metrics)}"
-        + _say_worse(metrics, f"On the {text(metrics['split'])} split")
+        f"class that is predicted. Lower is better:</p>{_compare(metrics)}{_say_worse(metrics, split)}"
     )
 
 
@@ -68,7 +74,16 @@ def show_mean_calibration(metrics: Mapping) -> str:
 def _compare(metrics) -> str:
     after = metrics["calibration"].get("metrics", {})
     before = {name: metrics["metrics"][name] for name in CALIBRATED if name in after}
-    return compare_entries({"As trained": before, "Calibrated": after})
+    return compare_entries({_name_scores(metrics).capitalize(): before, "Calibrated": after})
+
+
+def _is_from_file(metrics) -> bool:
+    """Say whether a file of predictions was scored, of which only its numbers are known."""
+    return "predictions" in metrics.get("evaluated", {})
+
+
+def _name_scores(metrics) -> str:
+    return "as scored" if _is_from_file(metrics) else "as trained"
 
 
 def _say_worse(metrics, where) -> str:

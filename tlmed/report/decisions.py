@@ -22,19 +22,21 @@ _RISKS = (0.1, 0.3, 0.5)  # at which an alternative text names the net benefit
 
 
 def show_operating_point(metrics: Mapping) -> str:
-    """Return the threshold, what chose it and what it gives, as HTML; nothing for more than two classes."""
+    """Return the threshold, what chose it and what it gives, and predictive values at the stated prevalence, as HTML.
+
+    Nothing for more than two classes; of a file of predictions, which names no threshold, the predictive values alone.
+    """
     threshold, point = metrics.get("threshold"), metrics.get("operating_point", {})
+    prevalence = _show_prevalence(metrics)
     if threshold is None:
-        return ""
+        return prevalence
     said = (
         f"An image counts as {text(metrics['positive'])} where its {explain('score', 'score')} reaches "
         f"<b>{explain('threshold', number(threshold))}</b>. "
     )
     note = f"<p>{text(point['note'])}</p>" if point.get("note") else ""
     where = f"<p>On the {text(metrics['split'])} split:</p>" if point.get("at_half") else ""
-    positives = metrics["per_class"][metrics["positive"]]["n"]
     beside = where + _compare_thresholds(metrics, f"At {number(threshold)}")
-    prevalence = _show_prevalence(metrics, f"As in the split, {_percent(positives / metrics['n'])}")
     return f"<p>{said}{_say_choice(point)}</p>{note}{beside}{prevalence}"
 
 
@@ -45,7 +47,7 @@ def show_mean_operating_point(metrics: Mapping) -> str:
         metrics: `metrics.json` of a cross-validation.
     """
     point = metrics.get("operating_point", {})
-    prevalence = _show_prevalence(metrics, "As in the folds")
+    prevalence = _show_prevalence(metrics, of_folds=True)
     if not point.get("at_half"):
         return prevalence
     said = (
@@ -87,11 +89,13 @@ def _name_aim(rule) -> str:
     return {"youden": "the largest sum of sensitivity and specificity (Youden 1950)"}.get(rule, rule)
 
 
-def _show_prevalence(metrics, title) -> str:
+def _show_prevalence(metrics, of_folds=False) -> str:
     """Return the predictive values at the stated prevalence, if there is one, beside those of the images."""
     stated = metrics.get("at_prevalence")
     if not stated:
         return ""
+    positives = metrics["per_class"][metrics["positive"]]["n"]
+    title = "As in the folds" if of_folds else f"As in the split, {_percent(positives / metrics['n'])}"
     columns = {
         f"At {_percent(stated['prevalence'])}": {name: stated[name] for name in ("ppv", "npv") if name in stated},
         title: {name: metrics["metrics"][name] for name in ("ppv", "npv") if name in metrics["metrics"]},
@@ -99,7 +103,7 @@ def _show_prevalence(metrics, title) -> str:
     return (
         f"<h3>Predictive values at the stated {explain('prevalence', 'prevalence')}</h3>"
         f"<p>What a positive and a negative answer mean where {_percent(stated['prevalence'])} of the images are "
-        f"{text(metrics['positive'])}, as the recipe states; by Bayes' rule from sensitivity and specificity.</p>"
+        f"{text(metrics['positive'])}, as was stated; by Bayes' rule from sensitivity and specificity.</p>"
         f"{compare_entries(columns)}"
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from tlmed.evaluation.lines import describe_left_out
 from tlmed.evaluation.page import bullets, text
 from tlmed.evaluation.predictions import Predictions
 from tlmed.report.calibration import show_calibration
@@ -50,12 +51,11 @@ def make_evaluation_page(predictions: Predictions, result: Mapping) -> str:
         **rows,
     )
     sections = {
-        "What was scored": _tell(evaluated, source),
+        "What was scored": _tell(result, source),
         "Scores": show_scores(content),
         "Operating point": show_operating_point(result),
         "Curves and confusion": show_curves(content),
-        # A file of predictions does not say on which images its probabilities were calibrated.
-        "Calibration": show_calibration(content) if "n" in result.get("calibration", {}) else "",
+        "Calibration": show_calibration(content),
         "Decision curve": show_decision_curve(content),
         "Subgroups": show_subgroups(result),
     }
@@ -64,6 +64,8 @@ def make_evaluation_page(predictions: Predictions, result: Mapping) -> str:
     return frame(title, result, sections, is_synthetic(content), run)
 
 
-def _tell(evaluated, source) -> str:
+def _tell(result, source) -> str:
+    evaluated = result["evaluated"]
     what = f"The run {text(evaluated['run'])} on {text(source)}." if "run" in evaluated else f"{text(source)}."
-    return f"<p>{what}</p>{bullets(map(text, evaluated.get('warnings', [])))}"
+    said = [*describe_left_out(result), *evaluated.get("warnings", [])]
+    return f"<p>{what}</p>{bullets(map(text, said))}"

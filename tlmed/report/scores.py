@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from tlmed.evaluation.lines import describe_size
 from tlmed.evaluation.page import bullets, fold, table, text
 from tlmed.metrics.names import list_once
 from tlmed.report.content import Content
@@ -68,8 +69,9 @@ def show_scores(content: Content) -> str:
     where = f"{count(metrics['n'], 'image')} of the {text(metrics['split'])} split"
     if metrics.get("groups") is not None:
         where += f". The images come from {explain('group', count(metrics['groups'], 'group'))}"
+    few = "".join(f" {text(sentence)}" for sentence in describe_size(metrics))
     return (
-        f"<p>On {where}. {meaning}</p>{list_entries(list_once(metrics))}"
+        f"<p>On {where}.{few} {meaning}</p>{list_entries(list_once(metrics))}"
         f"<h3>Each class against the rest</h3>{show_classes(metrics)}"
     )
 
