@@ -6,7 +6,7 @@ import pytest
 
 from tlmed import backbones
 from tlmed.backbones import BACKBONES
-from tlmed.blocks import count_parameters, partition
+from tlmed.blocks import count_parameters, find_reused, partition
 from tlmed.heads import attach_head
 
 VGG = [f"block{i}_pool" for i in range(1, 6)]
@@ -23,6 +23,12 @@ LARGE = [name for name in BACKBONES if name not in {*ENDS, *COUNTS}]
 def build(name, size=96):
     keras.backend.clear_session()
     return BACKBONES[name].builder(weights=None, include_top=False, input_shape=(size, size, 3))
+
+
+def weights_of(blocks):
+    """Return the identities of the weights of some blocks, each as often as blocks hold it."""
+    held = ({id(weight) for layer in block.layers for weight in layer.weights} for block in blocks)
+    return sorted(weight for block in held for weight in block)
 
 
 def check_partition(net):
@@ -134,3 +140,112 @@ def test_a_network_that_cannot_be_partitioned_says_so():
         partition(dense)
     with pytest.raises(ValueError, match="one input"):
         partition(keras.Sequential([keras.layers.Dense(2)]))
+
+
+L = keras.layers
+
+
+def with_layer_used_twice():
+    conv = L.Conv2D(3, 3, padding="same", name="shared")
+    return [conv, L.MaxPool2D(), conv, L.MaxPool2D(), L.Conv2D(8, 3, name="last")]
+
+
+def with_model_called_twice():
+    inner = keras.Sequential([keras.Input((None, None, 3)), L.Conv2D(3, 3, padding="same")], name="inner")
+    return [L.Conv2D(3, 3, name="first"), L.MaxPool2D(), inner, L.MaxPool2D(), inner, L.MaxPool2D(), L.Conv2D(8, 3)]
+
+
+def with_norm_used_twice():
+    norm = L.BatchNormalization(name="norm")
+    return [
+        L.Conv2D(3, 3, name="a"),
+        norm,
+        L.MaxPool2D(),
+        L.Conv2D(3, 3, name="b"),
+        norm,
+        L.MaxPool2D(),
+        L.Conv2D(8, 3),
+    ]
+
+
+class Tied(L.Layer):
+    """A layer that scales by the bias of another."""
+
+    def __init__(self, other, **options):
+        super().__init__(**options)
+        self.scale = other.bias
+
+    def call(self, inputs):
+        return inputs * (1 + self.scale)
+
+
+def with_weight_in_two_layers():
+    conv = L.Conv2D(3, 3, padding="same", name="conv")
+    conv.build((None, 64, 64, 3))
+    return [conv, L.MaxPool2D(), Tied(conv, name="tied"), L.MaxPool2D(), L.Conv2D(8, 3)]
+
+
+def used_from_end_to_end():
+    conv = L.Conv2D(3, 3, padding="same", name="conv")
+    return [conv, L.MaxPool2D(), L.Conv2D(3, 3), L.MaxPool2D(), conv]
+
+
+def with_activation_used_twice():
+    relu = L.ReLU()
+    return [L.Conv2D(3, 3), relu, L.MaxPool2D(), L.Conv2D(3, 3), relu, L.MaxPool2D(), L.Conv2D(8, 3)]
+
+
+def with_dense_end():
+    return [L.Conv2D(4, 3), L.MaxPool2D(), L.Conv2D(4, 3), L.GlobalAveragePooling2D(), L.Dense(5), L.Dense(6)]
+
+
+def with_layer_used_after_the_last_map():
+    dense = L.Dense(4, name="dense")
+    return [L.Conv2D(4, 3), L.MaxPool2D(), L.Conv2D(4, 3), dense, L.GlobalAveragePooling2D(), dense]
+
+
+OWN = {
+    with_layer_used_twice: (2, 2, ("shared",)),
+    with_model_called_twice: (3, 3, ("inner",)),
+    with_norm_used_twice: (3, 3, ("norm",)),
+    with_weight_in_two_layers: (2, 2, ("conv", "tied")),
+    used_from_end_to_end: (1, 1, ("conv",)),
+    with_activation_used_twice: (3, 3, ()),
+    with_dense_end: (2, 2, ()),
+    with_layer_used_after_the_last_map: (2, 3, ("dense",)),
+}
+
+
+def chain(make):
+    images = x = keras.Input((64, 64, 3), name="images")
+    for layer in make():
+        x = layer(x)
+    return keras.Model(images, x, name="mine")
+
+
+@pytest.mark.parametrize("make", OWN, ids=lambda make: make.__name__)
+def test_every_weight_of_a_backbone_is_in_one_block_however_often_it_is_used(make):
+    net = chain(make)
+    count, layer_count, reused = OWN[make]
+    assert find_reused(net) == reused
+    for unit, wanted in (("block", count), ("layer", layer_count)):
+        blocks = partition(net, unit, tail=True)
+        assert len(blocks) == wanted
+        assert weights_of(blocks) == sorted({id(weight) for weight in net.weights})
+        assert sum(count_parameters(block.layers) for block in blocks) == net.count_params()
+        for i, block in enumerate(blocks[:-1], 1):
+            suffix = keras.Model(block.output, net.outputs[0])
+            assert weights_of(blocks[i:]) == sorted({id(weight) for weight in suffix.weights})
+
+
+def test_uses_of_a_layer_that_backbones_share_lie_in_one_block():
+    images, conv = keras.Input((64, 64, 3), name="images"), L.Conv2D(3, 3, padding="same", name="shared")
+    pool = L.MaxPool2D
+    long = L.Conv2D(4, 3)(pool()(conv(pool()(L.Conv2D(3, 3)(L.Rescaling(1 / 255)(images))))))
+    short = conv(L.Rescaling(1 / 127.5)(images))
+    ends = [L.GlobalAveragePooling2D()(end) for end in (long, short)]
+    net = keras.Model(images, L.Dense(7)(L.Concatenate()(ends)))
+    blocks = partition(net, tail=True)
+    assert [block.name for block in blocks] == ["block1", "block2"]
+    assert weights_of(blocks) == sorted({id(weight) for weight in net.weights})
+    assert [layer.name for layer in blocks[1].layers].count("shared") == 1

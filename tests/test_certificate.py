@@ -154,3 +154,22 @@ def test_two_backbones_are_frozen_and_thawed_together():
     assert moved == {"branch1", "branch2", "probabilities/kernel", "probabilities/bias"}
     assert {"branch1_block4_conv3/kernel", "branch2_conv1/kernel"} <= set(entry["frozen"])
     assert "branch1_block5_conv1/kernel" in entry["moved"]
+
+
+def test_weights_after_the_last_feature_map_stay_while_the_backbone_is_frozen():
+    images = keras.Input((*SIZE, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, name="conv")(images))
+    model = attach_head(keras.Model(images, keras.layers.Dense(5, name="end")(x)), 3)
+    entry, other = train(model, phase(0), phase(1))
+    assert list(entry["moved"]) == ["probabilities/kernel", "probabilities/bias"]
+    assert {"conv/kernel", "conv/bias", "end/kernel", "end/bias"} == set(entry["frozen"])
+    assert {"conv/kernel", "end/kernel"} < set(other["moved"])
+    assert other["blocks"] == {"block1": "thawed", "head": "thawed"}
+
+
+def test_a_weight_in_no_thawed_part_must_stay():
+    model = thaw(make(), phase(1))
+    claim = make_claim(model)
+    free = {name for names in claim.free.values() for name in names}
+    assert claim.frozen | free == set(fingerprint(model))
+    assert not claim.frozen & free

@@ -49,6 +49,23 @@ def tokens():
     return keras.Model(images, keras.layers.Dense(4)(keras.layers.Flatten()(images)), name="tokens")
 
 
+@pytest.fixture(scope="module")
+def twice():
+    """A backbone that uses one layer twice, with a drop of the resolution between."""
+    images, conv = keras.Input((32, 32, 3)), keras.layers.Conv2D(3, 3, padding="same", name="shared")
+    x = keras.layers.MaxPool2D()(conv(keras.layers.MaxPool2D()(conv(images))))
+    return keras.Model(images, keras.layers.Conv2D(8, 3, name="last")(x), name="twice")
+
+
+@pytest.fixture(scope="module")
+def dense_end():
+    """A backbone with weights after its last feature map."""
+    images = keras.Input((32, 32, 3))
+    x = keras.layers.MaxPool2D()(keras.layers.Conv2D(3, 3, name="first")(images))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(3, 3, name="second")(x))
+    return keras.Model(images, keras.layers.Dense(8, name="end")(x), name="dense_end")
+
+
 def phase(name, thaw, **fields):
     return Phase(name, thaw=thaw, **{"epochs": 1, "learning_rate": 1e-3, **fields})
 
@@ -199,6 +216,7 @@ SCHEDULES = [
     ("pair", phase("p", 1)),
     ("pair", phase("p", 4, batch_norm="affine")),
     ("pair", phase("p", "all", unit="layer")),
+    *((name, phase("p", thaw)) for name in ("twice", "dense_end") for thaw in (0, 1, 2)),
 ]
 
 
@@ -207,11 +225,23 @@ def test_the_plan_counts_what_keras_trains(network, step, request):
     model = attach_head(request.getfixturevalue(network), 2, units=(8,))
     for layer in model.layers:
         layer.trainable = True  # another test's phase may have frozen it
-    (planned,) = make_plan(model, (step,))["phases"]
+    plan = make_plan(model, (step,))
+    (planned,) = plan["phases"]
+    assert sum(block["parameters"] for block in plan["blocks"]) == model.parts.backbone.count_params()
+    assert planned["trainable_parameters"] + planned["frozen_parameters"] == model.count_params()
     thaw(model, step)
     assert planned["trainable_parameters"] == sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     moving = {layer.name for layer in model._flatten_layers() if layer.trainable_weights and layer.built}
     assert set(planned["layers"]) <= moving
+
+
+def test_layers_that_are_used_twice_are_told_with_the_blocks_and_where_too_many_are_thawed(twice, dense_end):
+    plan = make_plan(attach_head(twice, 2), (HEAD,))
+    said = "Used more than once: layer 'shared'. All its uses lie in one block."
+    assert describe_blocks(plan)[1:] == [said]
+    assert "reused" not in make_plan(attach_head(dense_end, 2), (HEAD,))
+    (fault,) = find_schedule_faults(twice, [phase("p", 3)])
+    assert "from 0 to 2 (blocks of twice) or 'all'; between two uses of a layer (shared) no block ends." in fault
 
 
 def test_several_backbones_have_a_shape_each(pair):

@@ -3,15 +3,17 @@
 In a topological order, an operation lies on every path from input to output exactly when no edge jumps over it:
 it is a cut vertex of the graph. The network can be split there into a prefix and a suffix that share its weights.
 Cut vertices between which the resolution drops bound the blocks, which gives the stages that papers name:
-VGG16's block1 to block5, the five stages of ResNet, Inception and MobileNet.
+VGG16's block1 to block5, the five stages of ResNet, Inception and MobileNet. A weight that is used more than once is
+frozen or thawed as a whole: no block ends between two of its uses.
 """
 
 import tlmed.tensorflow_start
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 
@@ -45,6 +47,7 @@ class _Vertex:
     parents: tuple[int, ...]
     stride: int
     is_cut: bool = False
+    splits_weight: bool = False
 
     @property
     def weighted(self) -> bool:
@@ -59,21 +62,26 @@ class _Vertex:
         return self.outputs[0].shape[-1] / self.stride**2
 
     @property
-    def cuttable(self) -> bool:
-        # Behind a padding the tensor is the same but for its zeros: never a place to cut.
+    def is_map(self) -> bool:
+        # After a padding the tensor is the same but for its zeros: never a place to cut.
         return self.is_cut and len(self.outputs[0].shape) == 4 and not _is_padding(self.operation)
+
+    @property
+    def cuttable(self) -> bool:
+        return self.is_map and not self.splits_weight
 
 
 def _is_padding(operation) -> bool:
     return isinstance(operation, keras.layers.ZeroPadding2D)
 
 
-def partition(model: keras.Model, unit: str = "block") -> tuple[Block, ...]:
+def partition(model: keras.Model, unit: str = "block", tail: bool = False) -> tuple[Block, ...]:
     """Return the blocks of a functional model, from input to output.
 
     Every weight up to the last feature map (the last cut vertex with height, width and channels) falls in exactly
-    one block; what follows it, pooling and dense layers, is head and in none. The result depends on the graph
-    alone, not on the image size.
+    one block, also a weight that is used more than once: by a layer, or a model within the model, that is called
+    twice, or by two layers that share it. All that lies between its uses is then in that block too. The result
+    depends on the graph alone, not on the image size.
 
     Backbones that stand side by side on the same images are cut each by itself, and counted from the output: the
     last block holds the last block of each. Where one of them has fewer, the first blocks hold nothing of it.
@@ -82,6 +90,8 @@ def partition(model: keras.Model, unit: str = "block") -> tuple[Block, ...]:
         model: A functional Keras model that takes images [batch, height, width, channels].
         unit: `"block"`: one per resolution that has weights; `"layer"`: one per weighted layer (normalisation
             apart), or per residual or dense block, whose layers lie side by side.
+        tail: Whether weights after the last feature map belong to the last block, as they do in a backbone without a
+            head. If not, what follows the last feature map, pooling and dense layers, is head and in no block.
 
     Returns:
         VGG16 has 5 blocks or 13 layers, ResNet50 5 or 17, DenseNet121 5 or 62. NASNet has two blocks: its cells
@@ -100,11 +110,40 @@ def partition(model: keras.Model, unit: str = "block") -> tuple[Block, ...]:
         raise ValueError(f"`model` must be a functional model with one input. Received: model={model!r}.")
     graphs = [_mark_cuts(_read_graph(model, branch)) for branch in _find_branches(model)]
     parts = [_cut(vertices, unit, model) for vertices in graphs]
-    return parts[0] if len(parts) == 1 else _stand_side_by_side(graphs, parts, unit)
+    blocks = parts[0] if len(parts) == 1 else _stand_side_by_side(graphs, parts, unit)
+    return _add_tail(blocks, model) if tail else blocks
+
+
+def find_reused(model: keras.Model) -> tuple[str, ...]:
+    """Return the names of the layers of a functional model that have a weight which is used more than once.
+
+    >>> images, conv = keras.Input((8, 8, 3)), keras.layers.Conv2D(3, 3, name="conv")
+    >>> find_reused(keras.Model(images, conv(conv(images))))
+    ('conv',)
+    """
+    vertices = _read_graph(model, model.outputs)
+    uses = Counter(weight for vertex in vertices for weight in _weights_of(vertex))
+    names = (vertex.operation.name for vertex in vertices if any(uses[weight] > 1 for weight in _weights_of(vertex)))
+    return tuple(dict.fromkeys(names))
+
+
+def _weights_of(vertex) -> set[int]:
+    return {id(weight) for weight in getattr(vertex.operation, "weights", ())}
+
+
+def _add_tail(blocks, model) -> tuple[Block, ...]:
+    """Let the last block hold what follows the last feature map, if that has weights which are in no block."""
+    held = {id(weight) for block in blocks for layer in block.layers for weight in layer.weights}
+    if all(id(weight) in held for weight in model.weights):
+        return blocks
+    layers = {layer: None for block in blocks for layer in block.layers}
+    rest = [layer for layer in _unique_layers(_read_graph(model, model.outputs)) if layer not in layers]
+    output = tuple(model.outputs) if len(model.outputs) > 1 else model.outputs[0]
+    return (*blocks[:-1], replace(blocks[-1], layers=(*blocks[-1].layers, *rest), output=output))
 
 
 def _cut(vertices, unit, model) -> tuple[Block, ...]:
-    last = max((i for i, vertex in enumerate(vertices) if vertex.cuttable), default=None)
+    last = max((i for i, vertex in enumerate(vertices) if vertex.is_map), default=None)
     if last is None or not any(vertex.weighted for vertex in vertices[: last + 1]):
         raise ValueError(
             "`model` must lead through a feature map of rank 4 behind its first weights. "
@@ -139,14 +178,27 @@ def _stand_side_by_side(graphs, parts, unit) -> tuple[Block, ...]:
     depth = max(map(len, parts))
     entrances = [_find_entrance(vertices) for vertices in graphs]
     padded = [(*[None] * (depth - len(blocks)), *blocks) for blocks in parts]
-    return tuple(
+    rows = [
         Block(
-            f"{unit}{i}",
-            tuple(layer for block in row if block for layer in block.layers),
+            unit,
+            tuple(dict.fromkeys(layer for block in row if block for layer in block.layers)),
             tuple(block.output if block else entrance for block, entrance in zip(row, entrances, strict=True)),
         )
-        for i, row in enumerate(zip(*padded, strict=True), 1)
-    )
+        for row in zip(*padded, strict=True)
+    ]
+    return tuple(replace(block, name=f"{unit}{i}") for i, block in enumerate(_join_sharing(rows), 1))
+
+
+def _join_sharing(blocks) -> list[Block]:
+    """Join the blocks between two that share a weight, as those of backbones that share a layer can."""
+    joined = []
+    for block in blocks:
+        weights = {id(weight) for layer in block.layers for weight in layer.weights}
+        held = ({id(weight) for layer in other.layers for weight in layer.weights} for other in joined)
+        first = next((i for i, others in enumerate(held) if weights & others), len(joined))
+        layers = (layer for part in [*joined[first:], block] for layer in part.layers)
+        joined[first:] = [replace(block, layers=tuple(dict.fromkeys(layers)))]
+    return joined
 
 
 def _find_entrance(vertices) -> keras.KerasTensor:
@@ -190,23 +242,30 @@ def _stride_of(operation) -> int:
 
 
 def _mark_cuts(vertices) -> list[_Vertex]:
-    """Mark every vertex that no edge jumps over: one pass over the edges."""
+    """Mark every vertex that no edge jumps over, and those that lie between two uses of a weight, in one pass."""
     jumps = [0] * (len(vertices) + 1)  # jumps[i]: edges that open minus edges that close above vertex i
     for i, vertex in enumerate(vertices):
         for parent in vertex.parents:
             jumps[parent + 1] += 1
             jumps[i] -= 1
-    above, marked = 0, []
-    for vertex, change in zip(vertices, jumps, strict=False):
+    last_use = {weight: i for i, vertex in enumerate(vertices) for weight in _weights_of(vertex)}
+    above, used_up_to, marked = 0, 0, []
+    for i, (vertex, change) in enumerate(zip(vertices, jumps, strict=False)):
         above += change
+        used_up_to = max([used_up_to, *(last_use[weight] for weight in _weights_of(vertex))])
         cut = above == 0 and len(vertex.outputs) == 1
-        marked.append(_Vertex(vertex.operation, vertex.outputs, vertex.parents, vertex.stride, cut))
+        marked.append(replace(vertex, is_cut=cut, splits_weight=used_up_to > i))
     return marked
+
+
+def _find_cuts(vertices, last) -> list[int]:
+    """Return the vertices that a block can end in; the last feature map ends the last block in any case."""
+    return [i for i, vertex in enumerate(vertices[: last + 1]) if vertex.cuttable or i == last]
 
 
 def _find_boundaries(vertices, last) -> list[int]:
     """Return, for each drop of the resolution, the cut vertex at which the block before it ends."""
-    cuts = [i for i, vertex in enumerate(vertices[: last + 1]) if vertex.cuttable]
+    cuts = _find_cuts(vertices, last)
     first_weight = next((i for i, vertex in enumerate(vertices) if vertex.weighted), last)
     boundaries = []
     for before, after in itertools.pairwise(cuts):
@@ -219,7 +278,7 @@ def _find_boundaries(vertices, last) -> list[int]:
 
 def _find_layer_ends(vertices, last) -> list[int]:
     """Return the cut vertices before each weighted layer but the first; what has no weights follows what has."""
-    cuts = [i for i, vertex in enumerate(vertices[: last + 1]) if vertex.cuttable]
+    cuts = _find_cuts(vertices, last)
     spans = zip([-1, *cuts], cuts, strict=False)
     starts = [
         start for start, end in spans if any(is_counted(vertex.operation) for vertex in vertices[start + 1 : end + 1])

@@ -66,15 +66,18 @@ def _named(model) -> dict[str, keras.Variable]:
 
 
 def make_claim(model: Classifier) -> Claim:
-    """Return what the phase that a network was thawed for may move: by its blocks, not by Keras's `trainable`."""
+    """Return what the phase that a network was thawed for may move: by its blocks, not by Keras's `trainable`.
+
+    All that is in no thawed part must stay.
+    """
     phase = model.phase
     frozen, thawed = split_blocks(model.parts.backbone, phase)
     names = {id(weight): name for name, weight in _named(model).items()}
-    fixed = {names[id(weight)] for block in frozen for weight in _weights(block)}
-    fixed |= {names[id(weight)] for weight in _still(thawed, STILL_IN_BATCH_NORM[phase.batch_norm])}
+    still = {names[id(weight)] for weight in _still(thawed, STILL_IN_BATCH_NORM[phase.batch_norm])}
     parts = {block.name: tuple(names[id(weight)] for weight in _weights(block)) for block in thawed}
     parts["head"] = tuple(names[id(weight)] for layer in model.head for weight in layer.weights)
-    free = {part: tuple(name for name in inside if name not in fixed) for part, inside in parts.items()}
+    free = {part: tuple(name for name in inside if name not in still) for part, inside in parts.items()}
+    fixed = set(names.values()).difference(*free.values())
     return Claim(
         frozenset(fixed), {part: inside for part, inside in free.items() if inside}, tuple(b.name for b in frozen)
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from tlmed.blocks import Block, partition
+from tlmed.blocks import Block, find_reused, partition
 from tlmed.errors import InputError
 from tlmed.optimizers import make_optimizer
 from tlmed.recipe import Phase, find_faults
@@ -297,7 +297,7 @@ def split_blocks(backbone: keras.Model, phase: Phase) -> tuple[tuple[Block, ...]
         InputError: If the phase thaws more blocks than there are, or some of a backbone that cannot be cut.
     """
     try:
-        blocks = partition(backbone, phase.unit)
+        blocks = partition(backbone, phase.unit, tail=True)
     except ValueError as error:
         blocks = (whole(backbone),)
         if phase.thaw not in (0, "all"):
@@ -308,10 +308,16 @@ def split_blocks(backbone: keras.Model, phase: Phase) -> tuple[tuple[Block, ...]
     count = len(blocks) if phase.thaw == "all" else phase.thaw
     if count > len(blocks):
         raise InputError(
-            f"`thaw` must be from 0 to {len(blocks)} ({phase.unit}s of {backbone.name}) or 'all'. "
+            f"`thaw` must be from 0 to {len(blocks)} ({phase.unit}s of {backbone.name}) or 'all'"
+            f"{_say_reused(backbone)}. "
             f"Received: thaw={phase.thaw} in phase {phase.name!r}."
         )
     return blocks[: len(blocks) - count], blocks[len(blocks) - count :]
+
+
+def _say_reused(backbone) -> str:
+    reused = find_reused(backbone)
+    return f"; between two uses of a layer ({', '.join(reused)}) no block ends" if reused else ""
 
 
 def whole(backbone: keras.Model) -> Block:

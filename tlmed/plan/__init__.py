@@ -5,7 +5,14 @@ import tlmed.tensorflow_start
 from tlmed.plan.content import describe_classifier, make_plan, memory_needed
 from tlmed.plan.costs import Terms, describe_foreign
 from tlmed.plan.schedule import expand, find_schedule_faults
-from tlmed.plan.tables import describe_backbone, describe_blocks, describe_caching, describe_images, describe_phases
+from tlmed.plan.tables import (
+    describe_backbone,
+    describe_blocks,
+    describe_caching,
+    describe_images,
+    describe_phases,
+    describe_reused,
+)
 
 __all__ = [
     "Terms",
@@ -16,6 +23,7 @@ __all__ = [
     "describe_foreign",
     "describe_images",
     "describe_phases",
+    "describe_reused",
     "expand",
     "find_schedule_faults",
     "make_plan",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import keras
 
 from tlmed.backbones.graphs import is_counted
-from tlmed.blocks import Block, count_parameters, partition
+from tlmed.blocks import Block, count_parameters, find_reused, partition
 from tlmed.errors import InputError
 from tlmed.phases import Classifier, batch_norms, learning_rates, leaves, split_blocks, whole
 from tlmed.plan.costs import Terms, choose_cache
@@ -25,9 +25,10 @@ def make_plan(model: keras.Model, phases: Sequence[Phase], terms: Terms | None =
         facts: More to note, such as the backbone's name, or a hybrid's `classifier`.
 
     Returns:
-        `parameters`, `blocks` and `phases`. A phase's `fine_tuning_ratio` is the share of the backbone's weighted
-        layers (normalisation apart) that it thaws: 0 for a feature extractor, 1 for fine-tuning from scratch. Its
-        `learning_rates` are those of the head and of each thawed block. Its `cache`, with `terms`, is a `Choice`.
+        `parameters`, `blocks` and `phases`, and `reused` if the backbone uses layers more than once: their names. A
+        phase's `fine_tuning_ratio` is the share of the backbone's weighted layers (normalisation apart) that it thaws:
+        0 for a feature extractor, 1 for fine-tuning from scratch. Its `learning_rates` are those of the head and of
+        each thawed block. Its `cache`, with `terms`, is a `Choice`.
 
     Raises:
         InputError: With every fault of the schedule.
@@ -37,6 +38,7 @@ def make_plan(model: keras.Model, phases: Sequence[Phase], terms: Terms | None =
         raise InputError(faults)
     return {
         **facts,
+        **({"reused": list(reused)} if (reused := find_reused(backbone)) else {}),
         "parameters": count_parameters(model.layers),
         "blocks": [describe_block(block) for block in cut(backbone)],
         "phases": [
@@ -96,7 +98,7 @@ def _values(layer, side) -> int:
 def cut(backbone: keras.Model) -> tuple[Block, ...]:
     """Return a backbone's blocks, or all of it as one block where it cannot be cut."""
     try:
-        return partition(backbone)
+        return partition(backbone, tail=True)
     except ValueError:
         return (whole(backbone),)
 

@@ -28,7 +28,7 @@ def expand(phases: tuple[Phase, ...] | Degrees, backbone: keras.Model) -> tuple[
     if not isinstance(phases, Degrees):
         return phases
     try:
-        return phases.expand([block.name for block in partition(backbone, phases.unit)])
+        return phases.expand([block.name for block in partition(backbone, phases.unit, tail=True)])
     except ValueError as error:
         raise InputError(
             f"`phases` must be a tuple of Phase(...) with thaw=0 or thaw='all' for {backbone.name}, which cannot be "

@@ -9,7 +9,7 @@ from tlmed.cache import show_size
 from tlmed.plan.content import cut, describe_block
 from tlmed.rundir import SPLITS
 from tlmed.screen import Table
-from tlmed.words import decimals
+from tlmed.words import decimals, listed
 
 _MOST_NAMES = 4  # blocks that a line of the table names one by one
 
@@ -50,8 +50,8 @@ def describe_images(
     return Table(("class", *SPLITS, "all"), table, right=(1, 2, 3, 4))
 
 
-def describe_blocks(plan: dict) -> list[Table]:
-    """Return the plan's blocks as a table."""
+def describe_blocks(plan: dict) -> list[Table | str]:
+    """Return the plan's blocks as a table, and a sentence if layers that are used more than once left cuts out."""
     rows = [
         (
             block["name"],
@@ -62,7 +62,24 @@ def describe_blocks(plan: dict) -> list[Table]:
         )
         for block in plan["blocks"]
     ]
-    return [Table(("block", "layers", "parameters", "output", "from .. to"), rows, right=(1, 2))]
+    return [
+        Table(("block", "layers", "parameters", "output", "from .. to"), rows, right=(1, 2)),
+        *describe_reused(plan),
+    ]
+
+
+def describe_reused(plan: dict) -> list[str]:
+    """Say which layers the backbone uses more than once, and what that does to its blocks.
+
+    >>> describe_reused({"reused": ["conv"], "blocks": [{"name": "block1"}]})
+    ["Used more than once: layer 'conv'. All its uses lie in one block; the backbone is a single block."]
+    """
+    if not (names := plan.get("reused")):
+        return []
+    layers = f"layer{'s' if len(names) > 1 else ''} {listed(map(repr, names))}"
+    uses = "All uses of each lie" if len(names) > 1 else "All its uses lie"
+    single = "; the backbone is a single block" if len(plan["blocks"]) == 1 else ""
+    return [f"Used more than once: {layers}. {uses} in one block{single}."]
 
 
 def _name_shape(shape) -> str:

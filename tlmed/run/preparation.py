@@ -23,7 +23,7 @@ from tlmed.failures import refuse_size
 from tlmed.features import feature_model
 from tlmed.features.engines import OpenVino, choose_engine
 from tlmed.phases import Classifier
-from tlmed.plan import Terms, describe_images, expand, find_schedule_faults, make_plan, memory_needed
+from tlmed.plan import Terms, describe_images, describe_reused, expand, find_schedule_faults, make_plan, memory_needed
 from tlmed.recipe import Augment, Hybrid, KFold, Phase, Recipe
 from tlmed.replicas import device_class, replicas
 from tlmed.run.clock import Clock
@@ -101,7 +101,10 @@ def prepare(
         raise InputError(faults)
     voice.say(_describe_images(recipe, images))
     with clock.stage("plan"), voice.busy("Planning"):
-        return _plan(recipe, backbone, images)
+        prepared = _plan(recipe, backbone, images)
+    for sentence in describe_reused(prepared.plan):
+        voice.say(sentence)
+    return prepared
 
 
 def _read(recipe, skip_bad) -> ImageSet:
