@@ -1238,6 +1238,19 @@ def test_up_to_three_roc_curves_have_a_band_that_holds_them(grouped):
     assert not plots.roc_curves(make_predictions(list("abcd")), "test").axes[0].collections
 
 
+@pytest.mark.parametrize(("groups", "band"), [(9, False), (10, True)])
+def test_a_class_of_few_groups_has_no_band_and_the_page_says_so(tmp_path, groups, band):
+    content = read_content(write_run(tmp_path / "run", ("benign", "malignant")))
+    every = content.predictions
+    owners = tuple(f"{label} {i // 2 % groups}" for i, label in enumerate(every.labels.tolist()))
+    grouped = dataclasses.replace(every, groups=owners)
+    assert plots.draws_bands(grouped, "test") is band
+    assert bool(plots.roc_curves(grouped, "test").axes[0].collections) is band
+    text = Reader(show_curves(dataclasses.replace(content, predictions=grouped))).text
+    assert ("no band, because a class has fewer than 10 groups." in text) is not band
+    assert ("ROC with a 95 % band" in text) is band
+
+
 def make_pictures_with_legends():
     test = make_predictions(["a", "b"]).of("test")
     row = {

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tlmed.evaluation.predictions import Predictions
 from tlmed.metrics import binary_auc, net_benefit, positive_index, roc_curve
-from tlmed.metrics.bands import roc_band
+from tlmed.metrics.bands import has_band, roc_band
 from tlmed.metrics.calibration import BINS
 from tlmed.metrics.confusion import unpack_confusion
 from tlmed.metrics.resampling import find_clusters
@@ -107,10 +107,8 @@ def score_by_degree(degrees: Sequence[Mapping], monitor: str = "val_auc") -> Fig
     return figure
 
 
-def roc_curves(predictions: Predictions, split: str = "test", positive: str | None = None) -> Figure:
-    """Draw the ROC curve of a split: of the positive class of two, else of each class against the rest.
-
-    Up to three curves have a pointwise 95 % band. Of many classes those with the smallest areas have colours and names.
+def draws_bands(predictions: Predictions, split: str = "test", positive: str | None = None) -> bool:
+    """Say whether `roc_curves` draws bands: around three curves at most, where each class has images or groups enough.
 
     Args:
         predictions: Scored images.
@@ -118,6 +116,22 @@ def roc_curves(predictions: Predictions, split: str = "test", positive: str | No
         positive: The positive of two classes, by default the second in the order of classes.
     """
     owners = find_clusters(predictions.of(split).groups)
+    drawn = [truth for _, truth, _ in _list_curves(predictions, split, positive) if truth.any() and not truth.all()]
+    return 0 < len(drawn) <= MOST_BANDS and all(has_band(truth, owners) for truth in drawn)
+
+
+def roc_curves(predictions: Predictions, split: str = "test", positive: str | None = None) -> Figure:
+    """Draw the ROC curve of a split: of the positive class of two, else of each class against the rest.
+
+    Up to three curves have a pointwise 95 % band (`draws_bands`). Of many classes those with the smallest areas have
+    colours and names.
+
+    Args:
+        predictions: Scored images.
+        split: The split to draw.
+        positive: The positive of two classes, by default the second in the order of classes.
+    """
+    owners, bands = find_clusters(predictions.of(split).groups), draws_bands(predictions, split, positive)
     drawn = [
         (binary_auc(truth, scores), name, (truth, scores))
         for name, truth, scores in _list_curves(predictions, split, positive)
@@ -130,7 +144,7 @@ def roc_curves(predictions: Predictions, split: str = "test", positive: str | No
     _draw_others(axes, [roc_curve(*curve) for _, _, curve in others])
     for (area, name, (truth, scores)), style in zip(named, _list_styles(), strict=False):
         axes.plot(*roc_curve(truth, scores), label=f"AUC {area:.3f}  {literal(name)}", **style)
-        if len(drawn) <= MOST_BANDS:
+        if bands:
             low, high = roc_band(truth, scores, _RATES, owners)
             axes.fill_between(_RATES, low, high, color=style["color"], alpha=0.15, linewidth=0)
     tidy(axes, xlabel="1 - specificity", ylabel="sensitivity")

@@ -4,10 +4,27 @@ import math
 
 import numpy as np
 
-from tlmed.metrics.proportions import Z_95, effective_size, wilson
+from tlmed.metrics.proportions import LEAST_GROUPS, Z_95, effective_size, wilson
 
 _MOST_POINTS = 200  # of the curve, so that many images of groups take no longer
 _DIRECTIONS = 9  # from straight up to straight to the side: more change the third decimal
+
+
+def has_band(positive: np.ndarray, owners: np.ndarray | None = None) -> bool:
+    """Say whether a ROC curve has a band: sensitivity and specificity must rest on enough for intervals.
+
+    Args:
+        positive: Whether each case is positive, bool [n].
+        owners: The number of the group of each case, int [n]; None where every case stands alone.
+
+    >>> positive = np.arange(40) >= 20
+    >>> has_band(positive), has_band(positive, np.arange(40) // 2), has_band(positive, np.arange(40) // 4)
+    (True, True, False)
+    """
+    if positive.all() or not positive.any():
+        return False
+    counts = ((len(np.unique(owners[rows])), rows.sum()) for rows in (positive, ~positive) if owners is not None)
+    return all(groups >= LEAST_GROUPS or groups == cases for groups, cases in counts)
 
 
 def roc_band(

@@ -5,6 +5,7 @@ import numpy as np
 from tlmed.evaluation import plots
 from tlmed.evaluation.page import picture
 from tlmed.metrics.confusion import unpack_confusion
+from tlmed.metrics.proportions import LEAST_GROUPS
 from tlmed.metrics.resampling import find_clusters
 from tlmed.report.content import Content
 from tlmed.report.glossary import explain
@@ -22,10 +23,12 @@ def show_curves(content: Content) -> str:
     roc = f"ROC curve of the {split} split. {_say_areas(metrics, 'auc', 'AUC')}"
     recall = f"Precision-recall curve of the {split} split. {_say_areas(metrics, 'average_precision', 'AP')}"
     classes = 1 if positive is not None else len(metrics["classes"])
+    bands = plots.draws_bands(predictions, split, positive)
+    named = "ROC with a 95 % band" if bands else "ROC"
     return (
-        f"<p>{_explain_curves(content.scored, classes)}</p>"
+        f"<p>{_explain_curves(content.scored, classes, bands)}</p>"
         '<div class="pair">'
-        + picture(plots.roc_curves(predictions, split, positive), roc, f"{_name_roc(classes)}; dotted: chance")
+        + picture(plots.roc_curves(predictions, split, positive), roc, f"{named}; dotted: chance")
         + picture(
             plots.precision_recall_curves(predictions, split, positive),
             recall,
@@ -63,9 +66,10 @@ def _say_confusions(metrics) -> str:
     return f"{right}. Most often taken for another one: {said}" if said else right
 
 
-def _explain_curves(scored, classes) -> str:
-    drawn = classes <= plots.MOST_BANDS and len(set(scored.labels.tolist())) > 1
-    band = f"{_say_band(scored)} " if drawn else ""
+def _explain_curves(scored, classes, bands) -> str:
+    curves = classes <= plots.MOST_BANDS and len(set(scored.labels.tolist())) > 1
+    few = f"The ROC curve has no band, because a class has fewer than {LEAST_GROUPS} groups. " if curves else ""
+    band = f"{_say_band(scored)} " if bands else few
     many = (
         f"Of {classes} classes the {plots.MOST_CURVES} with the smallest areas have a colour and a name, the others "
         "are grey. "
@@ -85,10 +89,6 @@ def _say_band(scored) -> str:
         f"The band around the ROC curve is a pointwise {explain('interval')}: Wilson's bounds of sensitivity and "
         f"specificity at each threshold, together{by}."
     )
-
-
-def _name_roc(classes) -> str:
-    return "ROC with a 95 % band" if classes <= plots.MOST_BANDS else "ROC"
 
 
 def _say_areas(metrics, name, short) -> str:
