@@ -521,6 +521,49 @@ def test_a_network_of_ones_own_has_no_baseline_of_random_weights(tmp_path):
     assert "There is no baseline of random weights" in "\n".join(warnings)
 
 
+@pytest.mark.parametrize(
+    ("classes", "positive"),
+    [
+        (("abnormal", "normal"), "normal"),
+        (("COVID", "Non-COVID"), "Non-COVID"),
+        (("Parasitized", "Uninfected"), "Uninfected"),
+        (("cancer", "NoFinding"), None),  # in sorted order NoFinding is the first
+        (("benign", "malignant"), None),
+        (("healthy", "not healthy"), None),
+        (("a", "unnormalised"), None),
+        (("0", "1"), None),
+        (("abnormal", "benign", "normal"), None),
+    ],
+)
+def test_a_positive_class_that_sounds_healthy_is_told_where_nobody_asked_for_it(tmp_path, classes, positive):
+    file = tmp_path / "predictions.csv"
+    names = ",".join(f"score_{name}" for name in classes)
+    scores = np.eye(len(classes))
+    rows = [f"{i},{name},{','.join(map(str, scores[i]))}" for i, name in enumerate(classes)]
+    file.write_text("\n".join([f"path,label,{names}", *rows]))
+    said = inference.evaluate(None, file=file)[1]["evaluated"]["warnings"]
+    if positive is None:
+        assert said == []
+        return
+    (sentence,) = said
+    assert sentence.startswith(f"The positive class is {positive!r}, by default the second in sorted order, and its ")
+    assert sentence.endswith(f"If {classes[0]!r} is what is looked for: `--positive {classes[0]}`.")
+    for asked in classes:
+        assert inference.evaluate(None, file=file, positive=asked)[1]["evaluated"]["warnings"] == []
+
+
+def test_training_planning_and_scoring_say_that_the_positive_class_sounds_healthy(tmp_path):
+    folder, said = write_images(tmp_path / "data", 12, ("abnormal", "no finding")), []
+    recipe, words = small("phases.epochs=1"), "its name sounds like the healthy one. If 'abnormal' is what is looked "
+    voice = Voice(say=lambda text: None, warn=said.append)
+    run = RunDir(tlmed.train(recipe, tmp_path / "run", folder, voice=voice).path)
+    told = f"The positive class is 'no finding', by default the second in sorted order, and {words}for: "
+    assert said[0] == run.json("environment.json")["warnings"][0] == f"{told}`--positive abnormal`."
+    assert f"Found: {said[0]}" in tlmed.run.preview(small(f"data.source={folder}"))[0]
+    assert said[0] not in tlmed.run.preview(small(f"data.source={folder}", "data.positive=abnormal"))[0]
+    assert inference.evaluate(run)[1]["evaluated"]["warnings"] == [f"{told}`tlmed train ... --positive abnormal`."]
+
+
 def test_many_classes_are_warned_of_and_named_in_short(tmp_path):
     classes, random = 200, np.random.default_rng(0)
     labels = np.arange(300) % (classes - 50)  # 50 have no image

@@ -125,6 +125,7 @@ def evaluate(
         predictions = read_predictions(file, grouping or Grouping(), positive)
         split = _choose_split(file, predictions)
         notes = [*predictions.notes, *describe_classes(len(predictions.classes), predictions.splits.count(split))]
+        notes += metrics.describe_default(predictions.classes, positive)
         notes += _find_shared_groups(predictions, split)
         notes += describe_contradictions(predictions.of(split), positive)
         notes += describe_ties(predictions.of(split), positive)
@@ -165,7 +166,8 @@ def evaluate(
             if gap := find_gap(recipe.data.source, source):
                 seen.append(f"Whether the run was trained on some of these images cannot be told: {gap}.")
             rows = np.arange(len(images.splits))
-    seen = [*seen, *unsure, *unknown, *([] if is_synthetic(place) else describe_learned(recipe.data.source))]
+    default = metrics.describe_default(old["classes"], recipe.data.positive, "tlmed train ... --positive")
+    seen = [*default, *seen, *unsure, *unknown, *([] if is_synthetic(place) else describe_learned(recipe.data.source))]
     for warning in seen:
         voice.warn(warning)
     scorer = load_scorer(run)

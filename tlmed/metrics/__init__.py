@@ -1,7 +1,7 @@
 """Labels and scores in, metrics, intervals, thresholds and tests out: NumPy arrays in, plain data out."""
 
 from tlmed.metrics.calibration import apply_temperature, fit_temperature, reliability
-from tlmed.metrics.classes import positive_index
+from tlmed.metrics.classes import describe_default, positive_index
 from tlmed.metrics.curves import binary_auc, macro_auc, roc_curve
 from tlmed.metrics.differences import (
     average_folds,
@@ -27,6 +27,7 @@ __all__ = [
     "compare_areas",
     "compare_metrics",
     "compare_pairs",
+    "describe_default",
     "evaluate",
     "fit_temperature",
     "holm",

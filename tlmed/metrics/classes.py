@@ -1,9 +1,19 @@
-"""Which class is the positive one."""
+"""Which class is the positive one, and whether it sounds as if it should be."""
 
+import re
+import shlex
 from collections.abc import Sequence
 
 from tlmed.columns import order_classes
 from tlmed.errors import InputError, did_you_mean
+
+_HEALTHY = frozenset(
+    (
+        *("benign", "control", "controls", "healthy", "neg", "negative", "negatives", "none", "normal", "nothing"),
+        *("unaffected", "uninfected"),
+    )
+)
+_DENIALS = frozenset(("no", "non", "not", "without"))
 
 
 def positive_index(classes: Sequence[str], positive: str | None = None) -> int | None:
@@ -35,3 +45,39 @@ def positive_index(classes: Sequence[str], positive: str | None = None) -> int |
     if len(names) != 2:
         return None
     return names.index(order_classes(names)[1] if positive is None else positive)
+
+
+def sounds_healthy(name: str) -> bool:
+    """Say whether a class's name, by its whole words, is that of images without what is looked for.
+
+    >>> [sounds_healthy(name) for name in ("Normal", "no_finding", "NoFinding", "healthy controls", "HIV-negative")]
+    [True, True, True, True, True]
+    >>> [sounds_healthy(name) for name in ("abnormal", "not normal", "unhealthy", "Node", "1")]
+    [False, False, False, False, False]
+    """
+    words = [word.casefold() for word in re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name))]
+    is_denied, has_word = not _DENIALS.isdisjoint(words[:1]), not _HEALTHY.isdisjoint(words)
+    return is_denied != has_word  # no finding, but not normal
+
+
+def describe_default(classes: Sequence[str], positive: str | None, option: str = "--positive") -> list[str]:
+    """Return a sentence where the class that is positive by default sounds like the healthy one.
+
+    Args:
+        classes: The names of the classes.
+        positive: The positive class that was asked for; None: the default.
+        option: What turns the classes round.
+
+    >>> print(describe_default(["abnormal", "normal"], None)[0].partition("order, ")[2])
+    and its name sounds like the healthy one. If 'abnormal' is what is looked for: `--positive abnormal`.
+    >>> describe_default(["abnormal", "normal"], "normal"), describe_default(["healthy", "sick"], None)
+    ([], [])
+    """
+    main = positive_index(classes) if positive is None else None
+    if main is None or not sounds_healthy(classes[main]):
+        return []
+    other = classes[1 - main]
+    return [
+        f"The positive class is {classes[main]!r}, by default the second in sorted order, and its name sounds like the "
+        f"healthy one. If {other!r} is what is looked for: `{option} {shlex.quote(other)}`."
+    ]

@@ -94,7 +94,7 @@ def prepare(
         if recipe.cache != "off" and (writers := find_writers(cache_folder())):
             voice.warn(writers)
         images = divide(read, recipe.data.split, recipe.seed) if read is not None else _read(recipe, skip_bad)
-        images = _recognise(recipe, images)
+        images = _examine(recipe, images)
         faults += _find_label_faults(recipe, images)
         faults += _find_step_faults(recipe, images)
     if faults:
@@ -117,10 +117,14 @@ def _read(recipe, skip_bad) -> ImageSet:
     return load(table, settings.image_size, settings.split, recipe.seed, skip_bad, known=known)
 
 
-def _recognise(recipe, images) -> ImageSet:
-    """Find the test images that the weights know where they come from a run, and say where that cannot be told."""
+def _examine(recipe, images) -> ImageSet:
+    """Find the test images that the weights know where they come from a run, and say where that cannot be told.
+
+    Say too where the positive class is the healthy one, and nobody asked for that.
+    """
     known, unsure = find_known(recipe.weights, recipe.data.source)
-    return dataclasses.replace(recognise(images, known), warnings=(*images.warnings, *unsure))
+    default = metrics.describe_default(images.table.classes, recipe.data.positive)
+    return dataclasses.replace(recognise(images, known), warnings=(*default, *images.warnings, *unsure))
 
 
 def _import(recipe) -> None:
@@ -157,7 +161,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         faults += _find_network_faults(recipe, network)
         weights = backbones.locate(recipe.backbone, recipe.weights, size)
     with _collected(faults):
-        images = _recognise(recipe, _read(recipe, skip_bad))
+        images = _examine(recipe, _read(recipe, skip_bad))
         faults += _find_label_faults(recipe, images)
         faults += _find_step_faults(recipe, images)
     if faults:
