@@ -78,7 +78,7 @@ def test_split_folders_without_val(tmp_path):
     folders = [f"{split}/{name}" for split in ("train", "test") for name in "ab"]
     write(tmp_path, *(f"{folder}/{n}.png" for folder in folders for n in range(8)))
     images = load(tmp_path, (4, 4))
-    assert images.split_made
+    assert images.split_made == ("val",)
     assert len(images.indices("test")) == 16
     assert len(images.indices("val")) in (2, 3, 4)
     assert any("of train became val" in sentence for sentence in images.warnings)

@@ -23,6 +23,14 @@ from tlmed.metrics import evaluate
 from tlmed.rundir import RunDir, read_csv, write_csv, write_json
 
 DIGEST = "sha256:" + "ab" * 32
+# What environment.json says of the splits, and what is to be said of them.
+SPLITS_MADE = [
+    ({"split": "made", "made": ["train", "val", "test"]}, "all were made by tlmed."),
+    ({"split": "made", "made": ["val"]}, "train and test were given with the data and tlmed drew val from train."),
+    ({"split": "given", "made": []}, "all were given with the data."),
+    ({"split": "given"}, "all were given with the data."),
+    ({"split": "made"}, "tlmed drew val; an older version did not record whether train and test were given"),
+]
 PACKAGES = {"tlmed": "0.1.0", "keras": "3.15.1", "absl-py": "2.5.1"}
 TEXTS = ["plain", 'a: "b"', "c|d", "e\nf: g", "yes", "1e-5", "---", "# h", "<script>x</script>", "``` `", "ünï 😀"]
 TEXTS += ["\u2028\x85\x7f\ufeff", "back\\slash", "{a: [b]}", "'", "", " ", "&amp;", "*x*", "\ud83d", "~", "null"]
@@ -377,6 +385,13 @@ def test_the_licence_is_that_of_all_weights_if_the_hub_has_it(run, read, licence
 def test_the_licence_of_the_images_is_told_where_it_is_known(run, read, licence, words):
     change(run, "environment", data={**run.json("environment.json")["data"], "licence": licence})
     assert words in read(run).text
+
+
+@pytest.mark.parametrize(("data", "said"), SPLITS_MADE)
+def test_the_card_says_who_made_the_splits(run, read, data, said):
+    known = {name: value for name, value in run.json("environment.json")["data"].items() if name != "made"}
+    change(run, "environment", data=known | data)
+    assert f"- Splits: {said}" in read(run).text
 
 
 def test_runs_of_before_say_no_licence(run, read):

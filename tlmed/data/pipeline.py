@@ -77,7 +77,7 @@ class ImageSet:
         warnings: Sentences to print.
         leaks: Sentences that name byte-identical images and groups in several splits, and images under several
             labels.
-        split_made: Whether tlmed decided the splits, or split `val` off a given `train`.
+        split_made: Which splits tlmed decided: all, none, or `val` alone, split off a given `train`.
         pixels: Where the pixels come from.
         views: Versions of each training image that `pixels` holds behind its rows; epochs take turns with them.
         elsewhere: The runs that gave the weights, each with the digests of what it was trained or validated on.
@@ -90,7 +90,7 @@ class ImageSet:
     broken: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     leaks: tuple[str, ...]
-    split_made: bool
+    split_made: tuple[str, ...]
     pixels: Pixels = field(repr=False)
     views: int = 0
     elsewhere: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
@@ -229,8 +229,8 @@ def load(
     if split is None:
         table = dataclasses.replace(table, splits=("test",) * len(table))
     test = np.full(len(table), "test")
-    images = ImageSet(table, test, digests, tuple(image_size), faulty, (), (), False, pixels)
-    return _put(images, test, False) if split is None else divide(images, split, seed)
+    images = ImageSet(table, test, digests, tuple(image_size), faulty, (), (), (), pixels)
+    return _put(images, test, ()) if split is None else divide(images, split, seed)
 
 
 def divide(images: ImageSet, split: Sequence[float] | KFold, seed: int) -> ImageSet:

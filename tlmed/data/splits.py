@@ -19,7 +19,7 @@ FEWER = "; fewer folds need fewer"
 
 def assign_splits(
     table: Table, sha256: Sequence[str], scheme: Sequence[float] | KFold, seed: int
-) -> tuple[np.ndarray, bool]:
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the split of every image: the given one, or one of ours.
 
     Where the source gives splits they stay as they are; only `val`, where missing, is split off `train`.
@@ -31,7 +31,8 @@ def assign_splits(
         seed: The run's seed.
 
     Returns:
-        An array of "train", "val" and "test"; and whether any of it was decided here.
+        An array of "train", "val" and "test"; and which of them were decided here: all, none, or "val" alone, which
+        was split off a given `train`.
 
     Raises:
         InputError: A class has too few images, the given splits cannot be used, or cross-validation is asked for where
@@ -39,17 +40,17 @@ def assign_splits(
     """
     units = join_units(table.groups, sha256)
     if isinstance(scheme, KFold):
-        return _assign_fold(table, units, scheme, seed), True
+        return _assign_fold(table, units, scheme, seed), SPLITS
     if table.splits is None:
-        return _made(table, units, dict(zip(SPLITS, scheme, strict=True)), seed), True
+        return _made(table, units, dict(zip(SPLITS, scheme, strict=True)), seed), SPLITS
     given = np.array(table.splits)
     _check_given(table, given)
     if "val" in given:
-        return given, False
+        return given, ()
     rows = np.flatnonzero(given == "train")
     parts = {"train": scheme[0], "val": scheme[1]}
     given[rows] = _made(table.take(rows), units[rows], parts, seed)
-    return given, True
+    return given, ("val",)
 
 
 def _assign_fold(table: Table, units: np.ndarray, scheme: KFold, seed: int) -> np.ndarray:
@@ -465,14 +466,14 @@ def _in_order(splits: np.ndarray) -> list[str]:
     return [split for split in SPLITS if split in present]
 
 
-def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: bool) -> tuple[str, ...]:
+def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: Collection[str]) -> tuple[str, ...]:
     """Return what a user should know of the splits besides leaks.
 
     Args:
         table: Usable images only.
         sha256: The digest of every image's content.
         splits: The split of every image.
-        made: Whether any of them was decided by us.
+        made: Which of them were decided by us.
 
     Returns:
         Sentences to print.

@@ -15,6 +15,7 @@ from tlmed.export.naming import name_data, name_weights
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.metrics.rates import CLASS_METRICS
+from tlmed.report.images import describe_splits
 from tlmed.rundir import SPLITS, RunDir
 from tlmed.words import count, join_names
 
@@ -167,7 +168,7 @@ def _describe_data(content) -> str:
         f"Source: {code(name_data(content.recipe['data']['source']))}"
         + (", synthetic phantoms that tlmed draws." if content.is_synthetic else "."),
         f"Licence of the images: {plain(licence) if licence else 'not stated by the source'}.{of_weights}",
-        f"Splits: {'made by tlmed' if data['split'] == 'made' else 'given by the source'}.",
+        f"Splits: {describe_splits(content.environment, content.recipe)}.",
         _count_groups(splits),
     ]
     if data["left_out"]:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from tlmed.evaluation.page import link, text
 from tlmed.report.content import Content
-from tlmed.report.images import count_shared_groups, is_synthetic, order_splits
+from tlmed.report.images import count_shared_groups, count_splits, describe_splits, find_made, is_synthetic
 from tlmed.report.words import enumerate_names, interval_of, join, name_metric, number
+from tlmed.rundir import SPLITS
 from tlmed.words import count
 
 
@@ -69,23 +70,18 @@ def _tell_missing(content, titles) -> Answer:
 
 
 def _tell_partition(content, titles) -> Answer:
-    made = content.environment.get("data", {}).get("split")
-    split, seed = content.recipe.get("data", {}).get("split"), content.recipe.get("seed")
-    sizes = _count_splits(content)
-    if made == "given":
-        return Answer(f"Given with the data: {sizes}.", "How they were assigned")
-    if made != "made":
+    said = describe_splits(content.environment, content.recipe).capitalize()
+    if not said:
         return Answer("")
-    shares = f", shares {text(', '.join(map(str, split)))}" if isinstance(split, list) else ""
-    return Answer(
-        "Made by tlmed where the data do not give them: at random, stratified by class, groups and byte-identical "
-        f"files kept whole{shares}, seed {text(seed)}; {sizes}.{_see(titles, 'Data')}"
+    made, sizes = find_made(content.environment, content.recipe), text(count_splits(content.splits))
+    how = (
+        ""
+        if made == ()
+        else ": at random, stratified by class, groups and identical files kept whole, "
+        f"seed {text(content.recipe.get('seed'))}"
     )
-
-
-def _count_splits(content) -> str:
-    names = [row["split"] for row in content.splits]
-    return ", ".join(f"{text(name)} {count(names.count(name), 'image')}" for name in order_splits(names))
+    left = "" if made == SPLITS else "How the given ones were assigned"
+    return Answer(f"{said}{how}{';' if how else ':'} {sizes}.{_see(titles, 'Data')}", left)
 
 
 def _tell_level(content, titles) -> Answer:
@@ -184,7 +180,7 @@ def _tell_internal(content, titles) -> Answer:
 
 def _tell_numbers(content, titles) -> Answer:
     left_out = content.environment.get("data", {}).get("left_out", [])
-    said = f"{_count_splits(content)}; {count(len(left_out), 'image')} left out.{_see(titles, 'Data')}"
+    said = f"{text(count_splits(content.splits))}; {count(len(left_out), 'image')} left out.{_see(titles, 'Data')}"
     return Answer(said, "Exclusions before, and a flow chart")
 
 

@@ -6,11 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from tlmed.evaluation.page import bullets, fold, table, text
 from tlmed.report.content import Content
 from tlmed.report.glossary import explain
+from tlmed.rundir import SPLITS
 from tlmed.synthetic import is_synthetic as is_drawn
 from tlmed.words import count
 
 MOST_CLASSES = 20  # that a table shows without a click
-_MADE = {"made": "were made by tlmed", "given": "were given with the data"}
+_SPLITS = {
+    ("train", "val", "test"): "all were made by tlmed",
+    ("val",): "train and test were given with the data and tlmed drew val from train",
+    (): "all were given with the data",
+}
+_OLDER = "tlmed drew val; an older version did not record whether train and test were given or drawn, too"
 
 
 def is_synthetic(content: Content) -> bool:
@@ -29,9 +35,60 @@ def show_images(content: Content) -> str:
     )
     groups = [(row["label"], row["split"], row["group"]) for row in content.splits if row.get("group")]
     grouped = f"<h3>Groups</h3>{_say_groups(content.splits)}{_tabulate(groups, 'all groups')}" if groups else ""
-    made = _MADE.get(data.get("split"))
-    said = f"<p>The {explain('split', 'splits')} {made}.</p>" if made else ""
+    made = describe_splits(content.environment, content.recipe)
+    said = f"<p>{explain('split', 'Splits')}: {made}.</p>" if made else ""
     return f"{said}{images}{grouped}{more}"
+
+
+def find_made(environment: Mapping, recipe: Mapping) -> tuple[str, ...] | None:
+    """Return which splits tlmed made; None where a run of an older version does not say.
+
+    Args:
+        environment: The content of `environment.json`.
+        recipe: The content of `recipe.json`.
+
+    >>> find_made({"data": {"split": "made", "made": ["val"]}}, {}), find_made({"data": {"split": "made"}}, {})
+    (('val',), None)
+    """
+    data = environment.get("data", {})
+    if "made" in data:
+        return tuple(data["made"])
+    if data.get("split") == "given":
+        return ()
+    # Cross-validation takes no data that give splits.
+    return SPLITS if isinstance(recipe.get("data", {}).get("split"), Mapping) else None
+
+
+def describe_splits(environment: Mapping, recipe: Mapping) -> str:
+    """Return who made the splits, as the end of a sentence in plain text; "" where nothing is said of them.
+
+    Args:
+        environment: As for `find_made`.
+        recipe: As for `find_made`.
+
+    >>> describe_splits({"data": {"split": "given"}}, {})
+    'all were given with the data'
+    """
+    if environment.get("data", {}).get("split") is None:
+        return ""
+    made = find_made(environment, recipe)
+    return _OLDER if made is None else _SPLITS[made]
+
+
+def count_splits(splits: Sequence[Mapping]) -> str:
+    """Return how many images are in each split, and their shares, as counted.
+
+    Args:
+        splits: The rows of `splits.csv`.
+
+    >>> count_splits([{"split": "train"}, {"split": "train"}, {"split": "train"}, {"split": "test"}])
+    'train 3 images (75 %), test 1 image (25 %)'
+    """
+    counts = Counter(row["split"] for row in splits)
+    return ", ".join(
+        f"{name} {count(counts[name], 'image')} ({counts[name] / len(splits):.0%})".replace("%", " %")
+        for name in order_splits(counts)
+    )
 
 
 def order_splits(names: Iterable[str]) -> list[str]:

@@ -221,6 +221,7 @@ def describe_run(recipe: Recipe, recipe_file: RecipeFile | None, prepared: Prepa
             "images": len(images.splits),
             "classes": list(images.table.classes),
             "split": "made" if images.split_made else "given",
+            "made": list(images.split_made),
             "licence": images.table.licence,
             "left_out": [{"path": path, "reason": reason} for path, reason in images.broken],
         },
