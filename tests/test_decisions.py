@@ -14,6 +14,7 @@ from tests.conftest import write_images
 from tests.test_cli import assert_close
 from tests.test_run import small
 from tlmed import inference
+from tlmed.columns import Grouping
 from tlmed.errors import InputError
 from tlmed.evaluation.baselines import count_colours
 from tlmed.evaluation.decisions import decide
@@ -316,13 +317,18 @@ def test_other_data_is_divided_by_its_columns_and_known_images_are_named(trained
     assert result["n"] == len(rows) == len(made.paths)
     assert {site: part["n"] for site, part in result["subgroups"]["site"].items()} == {"A": 20, "B": 20}
     train, val = (sum(row["split"] == split for row in rows) for split in ("train", "val"))
-    assert [words[: words.index(" images")] for words in warnings] == [str(train), str(val)]
+    assert [words[: words.index(" images")] for words in warnings] == [
+        str(train),
+        str(val),
+        str(len(rows) - train - val),
+    ]
     assert "trained on" in warnings[0]
     assert "validated on" in warnings[1]
+    assert "the run's own test images" in warnings[2]
     assert (result["without_leaks"]["leaked"], result["without_leaks"]["n"]) == (train + val, len(rows) - train - val)
     _, own = inference.evaluate(run, voice=voice)  # its own test images
     assert "without_leaks" not in own
-    assert len(warnings) == 2
+    assert len(warnings) == 3
 
 
 def test_groups_of_other_data_that_the_run_knows_by_name_are_told(trained, tmp_path):
@@ -343,6 +349,42 @@ def test_groups_of_other_data_that_the_run_knows_by_name_are_told(trained, tmp_p
     assert not any(
         "belong to groups" in said for said in inference.evaluate(run, str(folder))[1]["evaluated"]["warnings"]
     )
+
+
+def test_a_list_of_the_runs_own_images_is_recognised_with_patients_and_labels(trained, tmp_path):
+    run, folder = trained
+    copied = RunDir(shutil.copytree(run.path, tmp_path / "run"))
+    rows = read_csv(run / "splits.csv")
+    tested = [row["path"] for row in rows if row["split"] == "test"]
+    owners = {path: f"p{i // 3}" for i, path in enumerate(tested)}  # of each three; the first was trained on too
+    owner = {row["path"]: "p0" if i % 2 else f"q{i}" for i, row in enumerate(rows)} | owners
+    text = "".join(
+        f"{row['path']},{row['label']},{owner[row['path']]},{row['split']},{row['sha256']}\n" for row in rows
+    )
+    (copied / "splits.csv").write_text("path,label,group,split,sha256\n" + text)
+    (copied / "lock.json").unlink()
+    other = {"ill": "well", "well": "ill"}
+    label = {row["path"]: row["label"] for row in rows}
+    lists = {
+        "plain": ("path,label", [f"{path},{label[path]}" for path in tested]),
+        "named": ("path,label,patient", [f"{path},{label[path]},{owners[path]}" for path in tested]),
+        "swapped": ("path,label", [f"{path},{other[label[path]]}" for path in tested]),
+    }
+    found = {}
+    for name, (header, lines) in lists.items():
+        (folder / f"{name}.csv").write_text("\n".join([header, *lines]))
+        made, found[name] = inference.evaluate(copied, str(folder / f"{name}.csv"))
+        assert dict(zip(made.paths, made.groups, strict=True)) == owners
+        assert (found[name]["without_leaks"]["leaked"], found[name]["n"]) == (3, len(tested))
+        assert any("3 images of" in said and "(p0)" in said for said in found[name]["evaluated"]["warnings"])
+    assert found["plain"]["metrics"] == found["named"]["metrics"]
+    for name, result in found.items():
+        told = [said for said in result["evaluated"]["warnings"] if "another label here than in" in said]
+        assert len(told) == (name == "swapped")
+    assert told[0].startswith(f"{len(tested)} images of {len(tested)} have another label")
+    _, alone = inference.evaluate(copied, str(folder / "plain.csv"), grouping=Grouping(use=False))
+    assert alone["groups"] is None
+    assert alone["without_leaks"]["leaked"] == 3
 
 
 def test_images_of_another_form_of_source_cannot_be_recognised_and_that_is_said(trained, tmp_path):

@@ -24,6 +24,7 @@ from tlmed.columns import Grouping, spell, suggest_spelling
 from tlmed.data import ImageSet, KnownPixels, load, read_files
 from tlmed.data.depths import describe_depths, describe_levels
 from tlmed.data.extras import describe_extras
+from tlmed.data.familiar import compare_with_run
 from tlmed.data.recorded import describe_changes, recall
 from tlmed.data.sources import find_gap
 from tlmed.data.splits import find_leaked
@@ -156,13 +157,16 @@ def evaluate(
     with voice.busy(f"Reading images of {place}"):
         if source is None or moved:
             images, rows, seen = _recall(run, recipe, place, old["classes"], known)
+            leaked = _find_leaked(run, elsewhere)
         else:
             grouping = grouping or _group_like(recipe, source)
             images = load(source, recipe.data.image_size, None, recipe.seed, skip_bad, known=known, grouping=grouping)
             _check_classes(images.table.classes, old["classes"])
             conflicts = [sentence for sentence in images.leaks if "under the labels" in sentence]
-            seen = [*images.warnings, *conflicts, *_find_known_images(run, images, elsewhere)]
-            seen += _find_known_groups(run, images)
+            familiar = compare_with_run(images, run.splits(), elsewhere, grouping.use)
+            seen = [*images.warnings, *conflicts, *familiar.sentences]
+            images = familiar.images
+            leaked = [images.table.paths[row] for row in np.flatnonzero(familiar.leaked)]
             if gap := find_gap(recipe.data.source, source):
                 seen.append(f"Whether the run was trained on some of these images cannot be told: {gap}.")
             rows = np.arange(len(images.splits))
@@ -175,7 +179,6 @@ def evaluate(
         found = _look_up(run, recipe, scorer, images, rows, voice) if cached else None
         scores = scorer(images.batches(rows, recipe.data.batch_size)) if found is None else scorer.finish(found)
         predictions = make_predictions(images, rows, scores, old["positive"], decision)
-        leaked = _find_leaked(run, images, elsewhere, own=source is None or moved)
         result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence, leaked)
     for note in (ties := describe_ties(predictions.of("test"))):
         voice.warn(note)
@@ -267,55 +270,12 @@ def _check_classes(found: Sequence[str], wanted: Sequence[str]) -> None:
     )
 
 
-def _find_leaked(run: RunDir, images: ImageSet, elsewhere: Mapping[str, frozenset[str]], own: bool) -> list[str]:
-    """Return the paths of images that training or validation knows, the run's or that of runs before (`elsewhere`).
-
-    The images are the run's own, or those of another source.
-    """
+def _find_leaked(run: RunDir, elsewhere: Mapping[str, frozenset[str]]) -> list[str]:
+    """Return the paths of a run's own images that training or validation knows, or runs before (`elsewhere`)."""
     recorded = run.splits()
-    if own:
-        digests, groups, splits = ([row[name] for row in recorded] for name in ("sha256", "group", "split"))
-        leaked = find_leaked(digests, groups, np.array(splits), elsewhere)
-        return [row["path"] for row, known in zip(recorded, leaked, strict=True) if known]
-    known = {row["sha256"] for row in recorded if row["split"] != "test"}.union(*elsewhere.values())
-    return [path for path, digest in zip(images.table.paths, images.sha256, strict=True) if digest in known]
-
-
-def _find_known_images(run: RunDir, images: ImageSet, elsewhere: Mapping[str, frozenset[str]]) -> list[str]:
-    """Name images that the run was trained on, or that chose its epoch and its threshold, by their SHA-256.
-
-    Those that a run knows which gave the weights (`elsewhere`) are named too.
-    """
-    recorded, found = run.splits(), []
-    used = {
-        words: {row["sha256"] for row in recorded if row["split"] == split}
-        for split, words in {"train": "the run was trained on", "val": "the run was validated on"}.items()
-    }
-    used |= {f"{folder}, where the weights come from, knows": known for folder, known in elsewhere.items()}
-    for words, known in used.items():
-        paths = [path for path, digest in zip(images.table.paths, images.sha256, strict=True) if digest in known]
-        if paths:
-            amount = f"{count(len(paths), 'image')} of {len(images.splits)}"
-            found.append(
-                f"{amount} {'is' if len(paths) == 1 else 'are'} among those that {words}, and will look "
-                f"better than new ones: {listed(paths, 3)}."
-            )
-    return found
-
-
-def _find_known_groups(run: RunDir, images: ImageSet) -> list[str]:
-    """Name groups of other data that the run knows by the same name: they need not be the same patients."""
-    if images.table.groups is None:
-        return []
-    known = {row["group"] for row in run.splits() if row["group"] and row["split"] != "test"}
-    shared = [group for group in images.table.groups if group in known]
-    if not shared:
-        return []
-    return [
-        f"{count(len(shared), 'image')} of {len(images.splits)} belong to groups that have the names of groups that "
-        f"the run was trained or validated on ({listed(sorted(set(shared)), 3)}): if they are the same patients, they "
-        "will look better than new ones."
-    ]
+    digests, groups, splits = ([row[name] for row in recorded] for name in ("sha256", "group", "split"))
+    leaked = find_leaked(digests, groups, np.array(splits), elsewhere)
+    return [row["path"] for row, known in zip(recorded, leaked, strict=True) if known]
 
 
 def _look_up(run, recipe, scorer, images, rows, voice) -> np.ndarray | None:

@@ -1,0 +1,198 @@
+"""What a run knows of the images of another source, which it recognises by their SHA-256, and of their groups."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tlmed.columns import spell
+from tlmed.data.pipeline import ImageSet
+from tlmed.words import count, listed
+
+NAMED = 3  # images that a sentence names; it counts the others
+_USED = {"train": "the run was trained on", "val": "the run was validated on"}
+
+
+@dataclass(frozen=True, eq=False)
+class Familiar:
+    """Images of another source, beside what a run recorded.
+
+    Attributes:
+        images: The images; with the groups that the run recorded, where the source names none.
+        leaked: Whether training or validation knows each image or its group, bool [n].
+        sentences: What a user should know of it.
+    """
+
+    images: ImageSet
+    leaked: np.ndarray
+    sentences: tuple[str, ...]
+
+
+def compare_with_run(
+    images: ImageSet,
+    recorded: Sequence[Mapping[str, str]],
+    elsewhere: Mapping[str, frozenset[str]],
+    use_groups: bool = True,
+) -> Familiar:
+    """Recognise what a run knows of images of another source, and where the source says something else of them.
+
+    An image is known where training or validation had an identical one, one of the group that the run recorded for it,
+    or one of the group that the source names. Names of groups alone prove nothing, for another hospital counts its
+    patients from 1 too: they do where images that both have show that both use the same names.
+
+    Args:
+        images: All images of the source.
+        recorded: The rows of the run's `splits.csv`.
+        elsewhere: The runs that gave the weights, each with the digests of what it was trained or validated on.
+        use_groups: Whether images of a source that names no groups get those that the run recorded.
+    """
+    rows = defaultdict(list)
+    for row in recorded:
+        rows[row["sha256"]].append(row)
+    there = [rows.get(digest, []) for digest in images.sha256]
+    given = images.table.groups
+    filled = _fill_groups(images, there) if given is None and use_groups else None
+    sentences = [*_describe_identical(images, there, elsewhere), *_describe_labels(images, there)]
+    if filled is not None:
+        sentences.append(_describe_filled(there, filled))
+        images = replace(images, table=replace(images.table, groups=filled))
+    identical = _find_identical(images, there, elsewhere)
+    same_names = _use_same_names(given, there)
+    leaked = _find_of_groups(images.table.groups, there, identical, recorded, same_names)
+    sentences += _describe_groups(images, there, leaked & ~identical)
+    if given is not None:
+        sentences += _describe_divided(given, there)
+        sentences += [] if same_names else _describe_names(given, recorded)
+    return Familiar(images, leaked, tuple(sentences))
+
+
+def _find_identical(images, there, elsewhere) -> np.ndarray:
+    """Tell which images training or validation had, the run's or that of the runs before, bool [n]."""
+    before = frozenset().union(*elsewhere.values())
+    used = [any(row["split"] != "test" for row in rows) for rows in there]
+    return np.array([known or digest in before for known, digest in zip(used, images.sha256, strict=True)], bool)
+
+
+def _list_groups(rows) -> set[str]:
+    """Return the groups that the run recorded for an image, in one spelling."""
+    return {spell(row["group"]) for row in rows if row["group"]}
+
+
+def _list_known(recorded) -> set[str]:
+    return _list_groups(row for row in recorded if row["split"] != "test")
+
+
+def _use_same_names(given, there) -> bool:
+    """Tell whether some image that both have is in a group of the same name here and in the run."""
+    return any(spell(group) in _list_groups(rows) for group, rows in zip(given or (), there, strict=False))
+
+
+def _find_of_groups(groups, there, identical, recorded, same_names) -> np.ndarray:
+    """Tell which images are known, or of a group with known ones, bool [n]."""
+    known = _list_known(recorded)
+    leaked = identical | np.array([bool(_list_groups(rows) & known) for rows in there], bool)
+    if groups is None:
+        return leaked
+    owners = [spell(group) for group in groups]
+    shared = {owner for owner, found in zip(owners, leaked, strict=True) if found} | (known if same_names else set())
+    return leaked | np.array([owner in shared for owner in owners], bool)
+
+
+def _fill_groups(images, there) -> tuple[str, ...] | None:
+    """Return the groups that the run recorded; each other image is one by itself. None where it recorded none."""
+    if not any(map(_list_groups, there)):
+        return None
+    names = [next((row["group"] for row in rows if row["group"]), "") for rows in there]
+    return tuple(name or path for name, path in zip(names, images.table.paths, strict=True))
+
+
+def _describe_filled(there, filled) -> str:
+    known = [group for group, rows in zip(filled, there, strict=True) if _list_groups(rows)]
+    alone = "; each other image counts by itself" if len(known) < len(filled) else ""
+    return (
+        f"The source names no groups. The run's splits.csv knows those of {count(len(known), 'image')} of "
+        f"{len(filled):,} ({count(len(set(known)), 'group')}), by their content, and they are used{alone}. "
+        "`--no-groups` says that every image stands alone."
+    )
+
+
+def _describe_identical(images, there, elsewhere) -> list[str]:
+    """Name images that the run was trained on, or that chose its epoch and threshold, and its own test images."""
+    used = {words: [any(row["split"] == split for row in rows) for rows in there] for split, words in _USED.items()}
+    for folder, known in elsewhere.items():
+        used[f"{folder}, where the weights come from, knows"] = [digest in known for digest in images.sha256]
+    sentences = [
+        f"{_name_amount(paths, images)} among those that {words}, and will look better than new ones: "
+        f"{listed(paths, NAMED)}."
+        for words, chosen in used.items()
+        if (paths := _pick(images.table.paths, chosen))
+    ]
+    if own := _pick(images.table.paths, [any(row["split"] == "test" for row in rows) for rows in there]):
+        sentences.append(f"{_name_amount(own, images)} among the run's own test images: {listed(own, NAMED)}.")
+    return sentences
+
+
+def _describe_labels(images, there) -> list[str]:
+    """Name images that had another label when the run was trained."""
+    classes, differ = images.table.classes, []
+    for path, label, rows in zip(images.table.paths, images.table.labels, there, strict=True):
+        labels = sorted({row["label"] for row in rows})
+        if labels and classes[label] not in labels:
+            differ.append(f"{path} ({classes[label]!r} here, {' and '.join(map(repr, labels))} there)")
+    if not differ:
+        return []
+    have = "has" if len(differ) == 1 else "have"
+    return [
+        f"{count(len(differ), 'image')} of {len(there):,} {have} another label here than in the run's splits.csv: "
+        f"{listed(differ, NAMED)}. Those given here are used."
+    ]
+
+
+def _describe_groups(images, there, chosen) -> list[str]:
+    """Name the groups of images that are known by their group alone."""
+    if not chosen.any():
+        return []
+    groups = images.table.groups or [next((row["group"] for row in rows if row["group"]), "") for rows in there]
+    named = sorted(set(_pick(groups, chosen)))
+    amount = _name_amount(_pick(images.table.paths, chosen), images)
+    return [
+        f"{amount} of groups with other images in training or validation ({listed(named, NAMED)}): their scores may "
+        "be too good, and all are also given without them."
+    ]
+
+
+def _describe_divided(groups, there) -> list[str]:
+    """Name groups of the run whose images have several groups here: intervals would take them for independent."""
+    parts = defaultdict(set)
+    for group, rows in zip(groups, there, strict=True):
+        for owner in {row["group"] for row in rows if row["group"]}:
+            parts[owner].add(spell(group))
+    divided = sorted(owner for owner, found in parts.items() if len(found) > 1)
+    if not divided:
+        return []
+    return [
+        f"Images of {count(len(divided), 'group')} of the run's splits.csv have several groups here "
+        f"({listed(divided, NAMED)}). Those given here are used: if they are wrong, intervals are too narrow."
+    ]
+
+
+def _describe_names(groups, recorded) -> list[str]:
+    """Name groups that the run knows by the same name, where nothing shows that they are the same patients."""
+    known = _list_known(recorded)
+    shared = [group for group in groups if spell(group) in known]
+    if not shared:
+        return []
+    return [
+        f"{count(len(shared), 'image')} of {len(groups)} belong to groups that have the names of groups that the run "
+        f"was trained or validated on ({listed(sorted(set(shared)), NAMED)}): if they are the same patients, they will "
+        "look better than new ones."
+    ]
+
+
+def _name_amount(paths, images) -> str:
+    return f"{count(len(paths), 'image')} of {len(images.splits)} {'is' if len(paths) == 1 else 'are'}"
+
+
+def _pick(texts, chosen) -> list[str]:
+    return [text for text, wanted in zip(texts, chosen, strict=True) if wanted]
