@@ -14,6 +14,7 @@ from tests.conftest import write_images
 from tests.test_cli import assert_close
 from tests.test_run import small
 from tlmed import inference
+from tlmed.backbones.ancestry import find_known
 from tlmed.columns import Grouping
 from tlmed.errors import InputError
 from tlmed.evaluation.baselines import count_colours
@@ -385,6 +386,23 @@ def test_a_list_of_the_runs_own_images_is_recognised_with_patients_and_labels(tr
     _, alone = inference.evaluate(copied, str(folder / "plain.csv"), grouping=Grouping(use=False))
     assert alone["groups"] is None
     assert alone["without_leaks"]["leaked"] == 3
+
+
+def test_weights_know_the_patients_that_they_learned_from(trained, tmp_path):
+    run, folder = trained
+    copied = RunDir(shutil.copytree(run.path, tmp_path / "run"))
+    rows = read_csv(run / "splits.csv")
+    used = {row["sha256"] for row in rows if row["split"] != "test"}
+    tested = [row["sha256"] for row in rows if row["split"] == "test"]
+    assert find_known(f"run:{copied.path}", str(folder))[0] == {str(copied.path): used}
+    owners = {next(iter(used)): "007", tested[0]: "7", tested[1]: "8"}
+    lines = [
+        f"{row['path']},{row['label']},{owners.get(row['sha256'], f'q{i}q')},{row['split']},{row['sha256']}"
+        for i, row in enumerate(rows)
+    ]
+    (copied / "splits.csv").write_text("\n".join(["path,label,group,split,sha256", *lines]))
+    (copied / "lock.json").unlink()
+    assert find_known(f"run:{copied.path}", str(folder))[0] == {str(copied.path): {*used, tested[0]}}
 
 
 def test_images_of_another_form_of_source_cannot_be_recognised_and_that_is_said(trained, tmp_path):

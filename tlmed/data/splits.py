@@ -382,7 +382,8 @@ def find_leaks(
             is_many = count(len(rows), "test image") + (" is" if len(rows) == 1 else " are")
             names = listed((f"'{table.paths[row]}'" for row in rows), 3)
             leaks.append(
-                f"{is_many} among those on which {run}, where the weights come from, was trained or validated: {names}."
+                f"{is_many} among those on which {run}, where the weights come from, was trained or validated, or of "
+                f"their groups: {names}."
             )
     for rows in _repeated(sha256):
         names = listed(f"'{table.paths[row]}'" for row in rows)
