@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from tlmed.metrics.curves import binary_auc
 from tlmed.metrics.proportions import Z_95, t_95
 
 
@@ -26,7 +27,8 @@ def place(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
     placements = np.empty(len(scores))
     winners, losers = np.sort(scores[positive]), np.sort(scores[~positive])
     placements[positive] = _rank_within(losers, scores[positive]) / len(losers)
-    placements[~positive] = 1 - _rank_within(winners, scores[~positive]) / len(winners)
+    # Counted from the other end, and not as 1 less a share: of two classes each must see the same numbers to the bit.
+    placements[~positive] = (len(winners) - _rank_within(winners, scores[~positive])) / len(winners)
     return placements
 
 
@@ -134,8 +136,7 @@ def area_interval(positive: np.ndarray, scores: np.ndarray, owners: np.ndarray |
     >>> entry["value"], round(entry["low"], 3), round(entry["high"], 3)
     (0.5, 0.322, 0.678)
     """
-    placements = place(positive, scores)
-    area, sides = float(placements[positive].mean()), (positive, ~positive)
+    placements, area, sides = place(positive, scores), binary_auc(positive, scores), (positive, ~positive)
     clustered = owners is not None and len(np.unique(owners)) < len(owners)
     if clustered:
         variance, units = (

@@ -10,6 +10,7 @@ from tlmed.errors import InputError
 from tlmed.metrics.areas import covariance, place
 from tlmed.metrics.classes import positive_index
 from tlmed.metrics.combining import combine
+from tlmed.metrics.curves import binary_auc
 from tlmed.metrics.evaluation import FEW_UNITS, LEAST_UNITS, MANY_CLASSES, count_units
 from tlmed.metrics.influences import influence_of_all
 from tlmed.metrics.proportions import LEAST_GROUPS, Z_95, proportion, t_95, wilson
@@ -52,7 +53,7 @@ def compare_areas(
     owners = number_groups(groups)
     owners = owners if has_clusters(owners) else None
     placements = np.stack([place(positive, first), place(positive, second)])
-    difference = float(np.subtract(*placements[:, positive].mean(axis=1)))
+    difference = binary_auc(positive, first) - binary_auc(positive, second)
     method = "paired DeLong (DeLong et al. 1988)"
     if owners is not None:
         freedom = min(len(np.unique(owners[rows])) for rows in (positive, ~positive)) - 1

@@ -214,7 +214,7 @@ def _rate_ranking(ranking, weights) -> tuple[np.ndarray, np.ndarray]:
     beaten = (
         false if np.array_equal(ranking.above, ranking.upto) else (ahead[ranking.above] + false) / 2
     )  # half of ties
-    area = 1 - np.einsum("nd,nd->d", mine, beaten) / (own * rest)
+    area = (own * rest - np.einsum("nd,nd->d", mine, beaten)) / (own * rest)  # whole and half numbers: no rounding
     true = np.cumsum(mine, axis=0)[ranking.peers - 1]
     predicted = true + false
     predicted[predicted == 0] = 1  # only images without weight stand so high
