@@ -235,6 +235,15 @@ def test_the_plan_counts_what_keras_trains(network, step, request):
     assert set(planned["layers"]) <= moving
 
 
+def test_the_plan_says_what_recalibration_does_and_by_which_scores_is_chosen(mobilenet):
+    model = attach_head(mobilenet, 2)
+    _, said = describe_phases(make_plan(model, (phase("p", 1, batch_norm="recalibrate"),)))
+    assert "after the phase" in said
+    assert "512 training images" in said
+    assert "scores before" in said
+    assert len(describe_phases(make_plan(model, (phase("p", 0, batch_norm="recalibrate"),)))) == 1
+
+
 def test_layers_that_are_used_twice_are_told_with_the_blocks_and_where_too_many_are_thawed(twice, dense_end):
     plan = make_plan(attach_head(twice, 2), (HEAD,))
     said = "Used more than once: layer 'shared'. All its uses lie in one block."

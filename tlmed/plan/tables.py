@@ -6,12 +6,17 @@ import keras
 import numpy as np
 
 from tlmed.cache import show_size
+from tlmed.phases import STATISTICS_IMAGES
 from tlmed.plan.content import cut, describe_block
 from tlmed.rundir import SPLITS
 from tlmed.screen import Table
 from tlmed.words import decimals, listed
 
 _MOST_NAMES = 4  # blocks that a line of the table names one by one
+_RECALIBRATE = (
+    f"recalibrate: after the phase, BatchNorm statistics are estimated again on {STATISTICS_IMAGES} training images at "
+    "most. Epochs are chosen by the scores before that, phases by those after it."
+)
 
 
 def describe_backbone(name: str, model: keras.Model) -> list[str | Table]:
@@ -92,8 +97,8 @@ def _name_ends(block) -> str:
     return f"{block['first']} .. {block['last']}"
 
 
-def describe_phases(plan: dict) -> list[Table]:
-    """Return the plan's phases as a table, or its classifier as a table of settings."""
+def describe_phases(plan: dict) -> list[Table | str]:
+    """Return the plan's phases as a table, or its classifier as a table of settings; and what "recalibrate" does."""
     if "classifier" in plan:
         return _describe_settings(plan["classifier"])
     rows = [
@@ -107,7 +112,8 @@ def describe_phases(plan: dict) -> list[Table]:
     head = ("phase", "thaw", "trains", "trainable", "frozen", "ratio", "BatchNorm", "epochs", "rate", "start")
     if {phase["start"] for phase in plan["phases"]} == {"previous"}:  # as ever: no column of its own
         head, rows = head[:-1], [row[:-1] for row in rows]
-    return [Table(head, rows, right=(1, 3, 4, 5, 7))]
+    again = any(phase["batch_norm"] == "recalibrate" and phase["blocks"] for phase in plan["phases"])
+    return [Table(head, rows, right=(1, 3, 4, 5, 7)), *([_RECALIBRATE] if again else [])]
 
 
 def describe_caching(plan: dict) -> list[Table]:

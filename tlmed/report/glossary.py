@@ -43,7 +43,8 @@ WORDS = {
     "batch_norm": (
         "BatchNorm",
         "Batch normalisation, layers that hold statistics of the images. Frozen: statistics and factors stay as they "
-        "were; affine: the factors train; update: the statistics follow the new images too.",
+        "were; affine: the factors train; update: the statistics follow the new images too; recalibrate: as affine, "
+        "and after the phase the statistics are estimated again on training images.",
     ),
     "confusion": ("Confusion matrix", "How many images of each true class were predicted as which class."),
     "corrected": (

@@ -39,9 +39,31 @@ def show_phases(content: Content) -> str:
     )
     return (
         table(head, rows, texts=(1, 5))
+        + _show_recalibration(content.metrics.get("recalibration", ()))
         + fold("Layers that trained, phase by phase", layers)
         + _show_rates(phases)
         + show_blocks(content.plan)
+    )
+
+
+def _show_recalibration(entries) -> str:
+    """Return the scores before and after BatchNorm statistics were estimated again; nothing where none were."""
+    if not entries:
+        return ""
+    rows = [
+        (
+            text(entry["phase"]),
+            name_metric(entry["monitor"]),
+            f"{entry['before']:.4f}",
+            f"{entry['after']:.4f}",
+            "Worse, by more than its noise" if entry["worse"] else "",
+        )
+        for entry in entries
+    ]
+    return (
+        "<p>After these phases BatchNorm statistics were estimated again on training images. The epoch was chosen by "
+        "the score before that; the network that was kept has the score after it.</p>"
+        + table(("Phase", "Score", "Before", "After", ""), rows, texts=(1, 4))
     )
 
 

@@ -26,6 +26,7 @@ class Degree:
         certificate: Its entry of `freeze.json`.
         hashing: Seconds that its certificate took.
         extraction: For `timing.json`, how the features of its frozen blocks were had, if they were kept.
+        recalibration: If the phase estimates BatchNorm statistics again, what that did to the validation score.
     """
 
     result: PhaseResult
@@ -36,6 +37,7 @@ class Degree:
     certificate: dict = field(repr=False)
     hashing: float
     extraction: dict | None = None
+    recalibration: dict | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from tlmed.run.networks import predict_rows, settle, wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import Feed, feed, is_rounded
 from tlmed.run.preparation import Prepared
+from tlmed.run.recalibration import compare_recalibration, describe_recalibration, warn_of_recalibration
 from tlmed.run.records import note_choices
 from tlmed.run.watching import watchers
 from tlmed.rundir import DEGREES, RunDir, atomic, write_csv, write_json
@@ -59,11 +60,11 @@ def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, 
     _write_degrees(run, prepared, degrees, kept)
     with voice.busy("Scoring the phase that is kept"):
         scores = _score_kept(recipe, run, prepared, degrees[kept], voice)
-    chosen = results[kept]
+    chosen, recalibrated = results[kept], [degree.recalibration for degree in degrees if degree.recalibration]
     voice.say(f"Kept: phase {chosen.name!r}, epoch {chosen.best_epoch}, {recipe.monitor} {chosen.score:.4f}")
     return Outcome(
         scores,
-        {"kept": dataclasses.asdict(chosen)},
+        {"kept": dataclasses.asdict(chosen)} | ({"recalibration": recalibrated} if recalibrated else {}),
         len(prepared.images.indices("train")) * sum(result.epochs for result in results),
         sum(result.seconds for result in results),
         earlier,
@@ -137,8 +138,11 @@ def _train_phase(recipe, run, prepared, phase, begun, clock, voice) -> Degree:
     with _certified(model) as found:
         with computing(model, recipe.precision):
             result, history = _fit(recipe, run, prepared.phases, model, fed, checkpoints, voice)
+        before = None
         if phase.batch_norm == "recalibrate":
             with voice.busy("Estimating statistics again"):
+                with computing(model, recipe.precision):
+                    before = fed.predict(images.indices("val"))
                 settle(recipe, model, images)
     clock.trained = time.perf_counter()
     with (
@@ -151,7 +155,19 @@ def _train_phase(recipe, run, prepared, phase, begun, clock, voice) -> Degree:
     score, seconds = val[recipe.monitor.removeprefix("val_")], time.perf_counter() - start
     result = dataclasses.replace(result, score=score, seconds=seconds + result.earlier)
     scores = np.concatenate([scores for scores, _ in parts])
-    return Degree(result, val, test, history, scores, extraction=fed.extraction, **found)
+    moved = None if before is None else _tell_recalibration(recipe, images, phase, before, parts[0][0], voice)
+    return Degree(result, val, test, history, scores, extraction=fed.extraction, recalibration=moved, **found)
+
+
+def _tell_recalibration(recipe, images, phase, before, after, voice) -> dict:
+    """Say what estimating statistics again did to the validation score, and return it."""
+    rows, table = images.indices("val"), images.table
+    groups = None if table.groups is None else [table.groups[row] for row in rows]
+    entry = compare_recalibration(phase.name, recipe.monitor, table.labels[rows], before, after, table.classes, groups)
+    voice.say(describe_recalibration(entry))
+    if entry["worse"]:
+        voice.warn(warn_of_recalibration(entry))
+    return entry
 
 
 def _feed(recipe, run, prepared, model, begun, voice) -> Feed:

@@ -1,0 +1,75 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import tlmed
+from tests.conftest import SMALL
+from tlmed.recipe import load_recipe, override
+from tlmed.report import write_report
+from tlmed.run.recalibration import compare_recalibration, warn_of_recalibration
+from tlmed.rundir import RunDir, read_csv
+from tlmed.voice import Voice
+
+CLASSES = ["a", "b", "c"]
+LABELS = np.arange(60) % 3
+
+
+def draw(certainty, seed=0):
+    """Return class probabilities that are right as often as they are certain."""
+    scores = certainty * np.eye(3)[LABELS] + np.random.RandomState(seed).rand(60, 3)
+    return scores / scores.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("monitor", ["val_auc", "val_accuracy", "val_loss"])
+def test_a_score_that_falls_by_more_than_its_noise_is_told_from_one_that_does_not(monitor):
+    good, poor, other = draw(0.5), draw(0.0, 1), draw(0.48, 2)
+    fell = compare_recalibration("p", monitor, LABELS, good, poor, CLASSES)
+    assert fell["worse"]
+    assert fell["low"] > 0 or fell["high"] < 0
+    assert "95 % interval" in warn_of_recalibration(fell)
+    assert not compare_recalibration("p", monitor, LABELS, poor, good, CLASSES)["worse"]
+    noise = [compare_recalibration("p", monitor, LABELS, *pair, CLASSES) for pair in ((good, other), (other, good))]
+    assert noise[0]["before"] != noise[0]["after"]
+    assert [entry["worse"] for entry in noise] == [False, False]
+
+
+def test_groups_make_noise_of_what_images_alone_would_not():
+    good, poor = draw(1.0), draw(0.0, 1)
+    few = compare_recalibration("p", "val_auc", LABELS, good, poor, CLASSES, [CLASSES[label] for label in LABELS])
+    assert (few["low"], few["worse"]) == (None, True)
+    assert "too few" in warn_of_recalibration(few)
+    same = compare_recalibration("p", "val_auc", LABELS, good, good, CLASSES)
+    assert not same["worse"]
+
+
+def with_norm():
+    images = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(4, 3, strides=4, name="conv")(keras.layers.Rescaling(1 / 255)(images))
+    return keras.Model(images, keras.layers.BatchNormalization(name="norm")(x), name="mine")
+
+
+def test_a_run_tells_the_score_before_and_after_statistics_are_estimated_again(images, tmp_path):
+    said, warned = [], []
+    keras.utils.set_random_seed(0)
+    settings = ["phases.epochs=2", "phases.batch_norm=recalibrate", "phases.learning_rate=0.01", "monitor=val_loss"]
+    recipe = override(load_recipe("fine_tuning_from_scratch"), [*SMALL, *settings])
+    voice = Voice(say=said.append, warn=warned.append)
+    tlmed.train(recipe, tmp_path / "run", images, backbone=with_norm(), voice=voice)
+    run = RunDir(tmp_path / "run")
+    (entry,) = run.json("metrics.json")["recalibration"]
+    epochs = {int(row["epoch"]): float(row["val_loss"]) for row in read_csv(run / "history.csv")}
+    kept = run.json("metrics.json")["kept"]
+    assert entry["before"] == pytest.approx(min(epochs.values()), abs=1e-6)
+    assert epochs[kept["best_epoch"]] == min(epochs.values())
+    assert entry["after"] == kept["score"] != entry["before"]
+    (line,) = (line for line in said if "estimated again" in str(line))
+    assert f"val_loss {entry['before']:.4f} before, {entry['after']:.4f} after" in line
+    assert any("estimated again" in line for line in warned) == entry["worse"]
+    write_report(run.path)
+    page = (run / "report.html").read_text()
+    assert f"{entry['before']:.4f}" in page
+    assert f"{entry['after']:.4f}" in page
+    assert ("Worse, by more than its noise" in page) == entry["worse"]
+    assert json.loads((run / "freeze.json").read_text())["phases"][0]["moved"].keys() >= {"norm/moving_mean"}

@@ -1,0 +1,88 @@
+"""What estimating BatchNorm statistics again does to the validation score of a phase."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tlmed.metrics import compare_metrics
+from tlmed.training import measure
+
+_METRIC_OF = {"val_auc": "auc", "val_accuracy": "accuracy", "val_loss": "log_loss"}
+
+
+def compare_recalibration(
+    phase: str,
+    monitor: str,
+    labels: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    classes: Sequence[str],
+    groups: Sequence[str] | None = None,
+) -> dict:
+    """Return a phase's entry of `recalibration` in `metrics.json`.
+
+    Epochs are chosen, and patience is counted, by the network that trains, with the statistics it trains with.
+    Estimating them again in every epoch would bring up to 512 images through the whole network each time, frozen blocks
+    included, which often costs more than the epoch. Phases are compared by the network that they leave behind.
+
+    Args:
+        phase: The phase's name.
+        monitor: The validation score that decides.
+        labels: Of the validation images, int [n].
+        before: Their class probabilities [n, classes] after the best epoch.
+        after: Those after the statistics were estimated again.
+        classes: The names of the classes.
+        groups: Who each image belongs to.
+
+    Returns:
+        `phase`, `monitor`, `before` and `after`; `low` and `high`, the 95 % interval of the score before less the one
+        after, on the same images, by groups if there are any (None where none follows); `worse`: whether the score is
+        worse, and the interval does not say that this can be noise.
+
+    >>> labels, right = np.array([0, 1, 0, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.8, 0.2], [0.1, 0.9]])
+    >>> found = compare_recalibration("p", "val_auc", labels, right, 1 - right, ["a", "b"])
+    >>> found["before"], found["after"], found["worse"]
+    (1.0, 0.0, True)
+    """
+    metric = _METRIC_OF[monitor]
+    first, second = (measure(scores, labels)[monitor.removeprefix("val_")] for scores in (before, after))
+    tables = [(scores, scores.argmax(axis=1)) for scores in (before, after)]
+    found = compare_metrics(labels, *tables, classes, None, groups, [metric])[metric]
+    low, high = found["low"], found["high"]
+    fell = second > first if metric == "log_loss" else second < first
+    noise = low is not None and low <= 0 <= high
+    return {
+        **{"phase": phase, "monitor": monitor, "before": first, "after": second, "low": low, "high": high},
+        "worse": bool(fell and not noise),
+    }
+
+
+def describe_recalibration(entry: dict) -> str:
+    """Say what the statistics did to the score.
+
+    >>> describe_recalibration({"phase": "all", "monitor": "val_auc", "before": 0.95, "after": 0.97})
+    "Phase 'all': BatchNorm statistics estimated again; val_auc 0.9500 before, 0.9700 after."
+    """
+    return (
+        f"Phase {entry['phase']!r}: BatchNorm statistics estimated again; {entry['monitor']} {entry['before']:.4f} "
+        f"before, {entry['after']:.4f} after."
+    )
+
+
+def warn_of_recalibration(entry: dict) -> str:
+    """Say that the score became worse by more than its noise, and what to do.
+
+    >>> entry = {"phase": "all", "monitor": "val_auc", "before": 0.95, "after": 0.7, "low": None, "high": None}
+    >>> warn_of_recalibration(entry)[:98]
+    "Phase 'all': val_auc went from 0.9500 to 0.7000 when BatchNorm statistics were estimated again, to"
+    """
+    spread = (
+        "too few images or groups to call it noise"
+        if entry["low"] is None
+        else f"95 % interval of the difference {entry['low']:.4f} to {entry['high']:.4f}"
+    )
+    return (
+        f"Phase {entry['phase']!r}: {entry['monitor']} went from {entry['before']:.4f} to {entry['after']:.4f} when "
+        f"BatchNorm statistics were estimated again, to the worse ({spread}). The weights were trained with the "
+        "old statistics; batch_norm='affine' keeps those."
+    )
