@@ -15,6 +15,7 @@ from PIL import Image
 import tlmed.data
 from tests import conftest
 from tlmed.data import decode, epoch_order, folders, load, pipeline, read_files, resize
+from tlmed.data.findings import TWO_LABELS
 from tlmed.data.reading import Pixels
 from tlmed.errors import InputError
 
@@ -197,8 +198,9 @@ def test_one_file_under_two_labels_is_a_leak_and_stays_in_one_split(folder):
         same = [images.table.paths.index(path) for path in ("benign/benign (3).png", "malignant/copy.png")]
         assert len({images.splits[row] for row in same}) == 1
         (leak,) = images.leaks
-        assert "'benign/benign (3).png', 'malignant/copy.png'" in leak
-        assert "benign, malignant" in leak
+        assert leak.kind == TWO_LABELS
+        assert "'benign/benign (3).png', 'malignant/copy.png'" in leak.text
+        assert "benign, malignant" in leak.text
 
 
 def test_skipped_files_are_counted_and_named(folder):

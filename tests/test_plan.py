@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import tlmed
 from tests import conftest
 from tlmed import backbones
 from tlmed.cli import cli
+from tlmed.data.findings import Finding, shorten
 from tlmed.errors import InputError
 from tlmed.heads import attach_head
 from tlmed.phases import thaw
@@ -26,6 +28,7 @@ from tlmed.plan import (
 )
 from tlmed.recipe import Degrees, Hybrid, Phase, load_recipe, override, shipped_recipes
 from tlmed.screen import to_lines
+from tlmed.voice import Voice
 
 
 @pytest.fixture(scope="module")
@@ -337,7 +340,51 @@ def test_plan_names_copies_and_leaks(tmp_path):
     done = run_plan("feature_extractor", *small(folder))
     assert done.exit_code == 0, done.output
     assert "Found: Byte-identical files are in" in done.output
-    assert re.search(r"Found: .* more like these", done.output)
+    assert re.search(r"Found: 1\d more like these are not shown", done.output)
+
+
+def test_plan_and_train_show_every_kind_of_finding_in_the_same_order(tmp_path):
+    folder = conftest.write_images(tmp_path / "set", 10)
+    files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.png"))
+    rows = [f"{path},{path.split('/')[0]},{i // 2},{('train', 'val', 'test')[i % 3]}" for i, path in enumerate(files)]
+    (folder / "benign" / "copy.png").write_bytes((folder / "malignant" / "malignant (0).png").read_bytes())
+    rows += ["benign/copy.png,benign,99,train"]
+    (folder / "list.csv").write_text("\n".join(["path,label,patient,split", *rows]))
+    words = ["feature_extractor", *small(folder / "list.csv"), "--set", "backbone=CifarNet"]
+    shown = [
+        line.partition(": ")[2].removesuffix(" not shown.")
+        for line in run_plan(*words).output.splitlines()
+        if line.startswith("Found:")
+    ]
+    kinds = ["test images", "stand under the labels", "The group '", "more like these are", "one patient each"]
+    places = [next((i for i, line in enumerate(shown) if kind in line), kind) for kind in kinds[:4]]
+    assert places == sorted(places)
+    assert len(shown) <= 12
+    recipe, warned = tlmed.load_recipe("feature_extractor"), []
+    values = (*SMALL, "backbone=CifarNet", f"data.source={folder / 'list.csv'}", "phases.epochs=1")
+    tlmed.train(override(recipe, list(values)), tmp_path / "run", voice=Voice(warn=warned.append))
+    told = [line.removesuffix(" listed in the run's environment.json.") for line in warned]
+    assert told[: len(shown)] == shown
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shown"),
+    [
+        ({"a": 3}, ["a0", "a1", "a2"]),
+        ({"a": 11}, [*(f"a{i}" for i in range(10)), "1 more like these is not shown."]),
+        (
+            {"a": 1, "b": 8, "c": 3},
+            ["a0", *(f"b{i}" for i in range(6)), "2 more like these are not shown.", "c0", "c1", "c2"],
+        ),
+        (
+            {"a": 12, **dict.fromkeys("bcdefghijk", 1)},
+            ["a0", "11 more like this one are not shown.", *(f"{kind}0" for kind in "bcdefghijk")],
+        ),
+    ],
+)
+def test_the_first_of_every_kind_of_finding_is_shown(sizes, shown):
+    found = [Finding(kind, f"{kind}{i}") for kind, size in sizes.items() for i in range(size)]
+    assert shorten(found, "not shown") == shown
 
 
 @pytest.mark.parametrize("few", [1, 2])

@@ -25,6 +25,7 @@ from tlmed.data import ImageSet, KnownPixels, load, read_files
 from tlmed.data.depths import describe_depths, describe_levels
 from tlmed.data.extras import describe_extras
 from tlmed.data.familiar import compare_with_run
+from tlmed.data.findings import TWO_LABELS
 from tlmed.data.recorded import describe_changes, recall
 from tlmed.data.sources import find_gap
 from tlmed.data.splits import find_leaked
@@ -162,7 +163,7 @@ def evaluate(
             grouping = grouping or _group_like(recipe, source)
             images = load(source, recipe.data.image_size, None, recipe.seed, skip_bad, known=known, grouping=grouping)
             _check_classes(images.table.classes, old["classes"])
-            conflicts = [sentence for sentence in images.leaks if "under the labels" in sentence]
+            conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
             familiar = compare_with_run(images, run.splits(), elsewhere, grouping.use)
             seen = [*images.warnings, *conflicts, *familiar.sentences]
             images = familiar.images

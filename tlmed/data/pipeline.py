@@ -11,6 +11,7 @@ import tensorflow as tf
 from tlmed.columns import BY_NAME, Grouping
 from tlmed.data.depths import describe_depths
 from tlmed.data.extras import describe_extras
+from tlmed.data.findings import Finding
 from tlmed.data.folders import find_hidden, visible_files
 from tlmed.data.kinds import describe_others
 from tlmed.data.known import KnownPixels
@@ -75,7 +76,7 @@ class ImageSet:
         image_size: Height and width in pixels.
         broken: Path and reason of every image that was left out.
         warnings: Sentences to print.
-        leaks: Sentences that name byte-identical images and groups in several splits, and images under several
+        leaks: Findings that name byte-identical images and groups in several splits, and images under several
             labels.
         split_made: Which splits tlmed decided: all, none, or `val` alone, split off a given `train`.
         pixels: Where the pixels come from.
@@ -89,7 +90,7 @@ class ImageSet:
     image_size: tuple[int, int]
     broken: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
-    leaks: tuple[str, ...]
+    leaks: tuple[Finding, ...]
     split_made: tuple[str, ...]
     pixels: Pixels = field(repr=False)
     views: int = 0

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tlmed.columns import name_alike, name_spellings, spell, suggest_spelling
+from tlmed.data.findings import AMOUNT, GROUP, IDENTICAL, KNOWN, TWO_LABELS, Finding
 from tlmed.data.table import Table, describe_classes
 from tlmed.errors import InputError
 from tlmed.recipe import KFold, find_faults
@@ -358,7 +359,7 @@ def list_rows(table: Table, splits: np.ndarray, sha256: Sequence[str]) -> list[t
 
 def find_leaks(
     table: Table, sha256: Sequence[str], splits: np.ndarray, elsewhere: Mapping[str, Collection[str]] | None = None
-) -> tuple[str, ...]:
+) -> tuple[Finding, ...]:
     """Name what would flatter or confuse: content or groups in several splits, content under several labels.
 
     Test images that the weights know, from runs before, are named too.
@@ -370,12 +371,24 @@ def find_leaks(
         elsewhere: The runs that gave the weights, each with the digests of what it was trained or validated on.
 
     Returns:
-        A sentence for every set of identical images and every group concerned, and before them one that says how many
-        test images that is.
+        A finding for every set of identical images and every group concerned, kind by kind, and before them one that
+        says how many test images that is.
     """
     elsewhere = elsewhere or {}
-    leaks = _count_leaked(table, find_leaked(sha256, table.groups, splits, elsewhere), splits, elsewhere)
-    same = "Byte-identical files" if table.unit == "byte" else "Images of equal pixels"
+    amount = _count_leaked(table, find_leaked(sha256, table.groups, splits, elsewhere), splits, elsewhere)
+    labels, copies = _find_copies(table, sha256, splits)
+    texts = {
+        AMOUNT: amount,
+        KNOWN: _find_known(table, sha256, splits, elsewhere),
+        TWO_LABELS: labels,
+        IDENTICAL: copies,
+        GROUP: _group_leaks(table, splits),
+    }
+    return tuple(Finding(kind, text) for kind, found in texts.items() for text in found)
+
+
+def _find_known(table, sha256, splits, elsewhere) -> list[str]:
+    leaks = []
     for run, known in elsewhere.items():
         rows = [row for row in np.flatnonzero(splits == "test") if sha256[row] in known]
         if rows:
@@ -385,15 +398,22 @@ def find_leaks(
                 f"{is_many} among those on which {run}, where the weights come from, was trained or validated, or of "
                 f"their groups: {names}."
             )
+    return leaks
+
+
+def _find_copies(table, sha256, splits) -> tuple[list[str], list[str]]:
+    """Return sentences on identical images under several labels, and on those in several splits."""
+    labelled, apart = [], []
+    same = "Byte-identical files" if table.unit == "byte" else "Images of equal pixels"
     for rows in _repeated(sha256):
         names = listed(f"'{table.paths[row]}'" for row in rows)
         labels = sorted({table.classes[table.labels[row]] for row in rows})
         if len(labels) > 1:
-            leaks.append(f"{same} stand under the labels {listed(labels)}: {names}.")
+            labelled.append(f"{same} stand under the labels {listed(labels)}: {names}.")
         where = _in_order(splits[rows])
         if len(where) > 1:
-            leaks.append(f"{same} are in {' and '.join(where)}: {names}.")
-    return (*leaks, *_group_leaks(table, splits))
+            apart.append(f"{same} are in {' and '.join(where)}: {names}.")
+    return labelled, apart
 
 
 def find_leaked(

@@ -15,6 +15,7 @@ from tlmed.backbones.ancestry import find_known
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.cache import cache_folder, cache_limit, find_writers
 from tlmed.data import ImageSet, KnownPixels, divide, load, open_source
+from tlmed.data.findings import Finding, shorten
 from tlmed.data.pipeline import recognise
 from tlmed.data.splits import find_scheme_faults
 from tlmed.environment import check_address_space, memory_limit
@@ -32,8 +33,6 @@ from tlmed.run.prefixes import choose_features
 from tlmed.screen import Table
 from tlmed.synthetic import describe_source
 from tlmed.voice import Voice
-
-MOST_WARNINGS = 10  # on screen; all are in the run
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         "",
         describe_images(images.table.classes, images.table.labels, images.splits, images.table.groups),
         "",
-        *(f"Found: {sentence}" for sentence in _shorten([*images.leaks, *images.warnings])),
+        *(f"Found: {sentence}" for sentence in _shorten(images, "not shown")),
     ]
     return [*words, *_describe_folds(folds, len(images.splits))], plan, phases
 
@@ -205,15 +204,14 @@ def _describe_folds(split, images) -> list[str]:
 def check_leaks(images: ImageSet, strict: bool, voice: Voice) -> None:
     """Warn of leaks between splits, or refuse them if asked to be strict."""
     if strict and images.leaks:
-        raise CheckFailed(images.leaks)
-    for sentence in _shorten([*images.warnings, *images.leaks], "listed in the run's environment.json"):
+        raise CheckFailed([leak.text for leak in images.leaks])
+    for sentence in _shorten(images, "listed in the run's environment.json"):
         voice.warn(sentence)
 
 
-def _shorten(sentences: list[str], where: str = "not shown") -> list[str]:
-    """Return the first sentences, and a count of the others."""
-    rest = len(sentences) - MOST_WARNINGS
-    return [*sentences[:MOST_WARNINGS], *([f"{rest} more like these are {where}."] if rest > 0 else [])]
+def _shorten(images: ImageSet, where: str) -> list[str]:
+    """Return what a screen shows of what is found, leaks first; each warning is a kind of its own."""
+    return shorten([*images.leaks, *(Finding(sentence, sentence) for sentence in images.warnings)], where)
 
 
 @contextlib.contextmanager

@@ -208,6 +208,7 @@ def describe_run(recipe: Recipe, recipe_file: RecipeFile | None, prepared: Prepa
     """Return the content of `environment.json`; `addresses` are the workers', where there are several."""
     images, environment, code = prepared.images, describe_environment(), describe_code()
     sources = [dataclasses.asdict(source) for source in prepared.backbone.sources]
+    leaks = [leak.text for leak in images.leaks]
     return {
         **environment,
         "git_commit": code["git_commit"],
@@ -225,8 +226,8 @@ def describe_run(recipe: Recipe, recipe_file: RecipeFile | None, prepared: Prepa
             "licence": images.table.licence,
             "left_out": [{"path": path, "reason": reason} for path, reason in images.broken],
         },
-        "warnings": [*images.warnings, *images.leaks],
-        "leaks": list(images.leaks),
+        "warnings": [*leaks, *images.warnings],
+        "leaks": leaks,
     }
 
 

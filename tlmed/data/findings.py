@@ -1,0 +1,47 @@
+"""What is found wrong with images, by kind, and how much of it a screen shows."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+AMOUNT, KNOWN, TWO_LABELS, IDENTICAL, GROUP = "amount", "known", "two-labels", "identical", "group-crosses"
+MOST = 10  # findings on screen, unless there are more kinds of them
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with images.
+
+    Attributes:
+        kind: What it has in common with others, such as `TWO_LABELS`.
+        text: A sentence that names the images.
+    """
+
+    kind: str
+    text: str
+
+
+def shorten(findings: Iterable[Finding], where: str) -> list[str]:
+    """Return the sentences of findings, kind by kind: the first of each, and as many more as there is room for.
+
+    Args:
+        findings: In the order in which kinds are to stand.
+        where: What becomes of the others, after "is" or "are".
+
+    >>> shorten([Finding(GROUP, "P1 is in train and test."), Finding(GROUP, "P2 is, too.")], "not shown")
+    ['P1 is in train and test.', 'P2 is, too.']
+    """
+    kinds = defaultdict(list)
+    for finding in findings:
+        kinds[finding.kind].append(finding.text)
+    sizes = list(map(len, kinds.values()))
+    each = next((most for most in range(MOST, 1, -1) if sum(min(most, size) for size in sizes) <= MOST), 1)
+    return [sentence for texts in kinds.values() for sentence in _cut(texts, each, where)]
+
+
+def _cut(texts: Sequence[str], most: int, where: str) -> list[str]:
+    rest = len(texts) - most
+    if rest <= 0:
+        return list(texts)
+    these, are = "this one" if most == 1 else "these", "is" if rest == 1 else "are"
+    return [*texts[:most], f"{rest:,} more like {these} {are} {where}."]
