@@ -3,7 +3,9 @@ import pytest
 from tests.test_cli import here
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.rundir import RunDir, write_json
-from tlmed.status import find_runs, list_status
+from tlmed.sealed import seal
+from tlmed.status import STATUS, describe_status, find_runs, list_status
+from tlmed.training import Checkpoints
 
 
 def test_a_folder_of_runs_has_a_line_for_each(tmp_path):
@@ -13,6 +15,8 @@ def test_a_folder_of_runs_has_a_line_for_each(tmp_path):
     for name in ("recipe.json", "metrics.json"):
         write_json(tmp_path / "c" / name, {})
     RunDir(tmp_path / "c").finish()
+    with RunDir(tmp_path / "tlmed-worker-x").open():  # a worker that was killed leaves its folder behind
+        RunDir(tmp_path / "tlmed-worker-x").mark("Started.")
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes.txt").write_text("mine")
     with RunDir(tmp_path / "a").open():
@@ -28,6 +32,31 @@ def test_a_folder_of_runs_has_a_line_for_each(tmp_path):
     assert (status, err.startswith("Error: RUN must be the directory of a run")) == (2, True)
 
 
+def write_note(run, **fields):
+    note = {"phase": "head", "number": 1, "phases": 2, "epoch": 25, "epochs": 400, "step": 1, "steps": 3}
+    write_json(run.progress / STATUS, {**note, "images_per_second": 5.0, "seconds_left": 96, "time": 0, **fields})
+
+
+def test_a_stopped_run_is_where_it_will_go_on_and_has_no_time_left(tmp_path):
+    run = RunDir(tmp_path)
+    with run.open():
+        run.mark("Stopped by Ctrl-C.")
+        write_note(run)
+        assert "Phase 'head' (1 of 2), epoch 25 of 400, step 1 of 3; 5.0 images" in describe_status(run)[2]
+    assert describe_status(run)[2:] == ["Saved: nothing of the phase that was training."]
+    checkpoints = Checkpoints(run.progress / "checkpoints")
+    for epoch in (34, 35):
+        checkpoints.save({"phase": "head", "epoch": epoch, "step": 0}, [])
+    assert describe_status(run)[2:] == ["Saved: phase 'head', after epoch 35, step 0."]
+    (run.progress / "checkpoints" / "000002.checkpoint").write_bytes(b"cut short")
+    assert describe_status(run)[2:] == ["Saved: phase 'head', after epoch 34, step 0."]
+    seal(run.progress / "head.phase", {}, [])
+    assert describe_status(run)[2:] == ["Saved: phase 'head', whole."]
+    write_note(run, phase="top")
+    checkpoints.save({"phase": "top", "epoch": 0, "step": 2}, [])
+    assert describe_status(run)[2:] == ["Saved: phase 'top', after epoch 0, step 2."]
+
+
 @pytest.mark.parametrize(
     ("n", "groups", "said"),
     [
@@ -38,6 +67,13 @@ def test_a_folder_of_runs_has_a_line_for_each(tmp_path):
 )
 def test_a_small_test_set_does_not_pass_without_comment(n, groups, said):
     entry = {"value": 1.0, "low": 0.6, "high": 1.0, "method": "Wilson"}
-    result = {"n": n, "groups": groups, "positive": None, "split": "test", "metrics": {"accuracy": entry}}
+    result = {
+        "n": n,
+        "groups": groups,
+        "classes": ["a", "b"],
+        "positive": None,
+        "split": "test",
+        "metrics": {"accuracy": entry},
+    }
     lines = describe_metrics(result)
     assert any(line.startswith(said) for line in lines[2:]) if said else len(lines) == 2

@@ -225,7 +225,8 @@ def test_the_name_of_a_phase_makes_names_of_files(name):
 )
 def test_a_note_that_cannot_be_read_is_said(content, stopped):
     (stopped.progress / STATUS).write_bytes(content)
-    assert describe_status(stopped)[-1] == f"Its step cannot be read from {stopped.progress / STATUS}."
+    with stopped.open():
+        assert describe_status(stopped)[-1] == f"Its step cannot be read from {stopped.progress / STATUS}."
     stopped.marker.write_bytes(b"\xff\xfe")
     assert describe_status(stopped)[1] == f"How far it got cannot be read from {stopped.marker}."
 

@@ -46,6 +46,7 @@ DEGREES = (
 IMAGES = ("path", "label", "group", "split", "sha256")  # the columns of `splits.csv`
 EXAMPLES = "examples"  # the folder of the pictures that `examples.json` names
 FOLDS = "folds"  # the folder of a cross-validation's runs; their table is `folds.csv`
+WORKER = "tlmed-worker-"  # begins the name of the folder where a worker that is not the chief writes: it is no run
 _FOLDERS = (FOLDS, EXAMPLES, "tensorboard", "progress")
 _OWN = {*FILES, f"{FOLDS}.csv", "UNFINISHED", *_FOLDERS}
 _PROGRESS = ("start", "status.json", "*.phase", "*.weights")  # beside the lock and the checkpoints

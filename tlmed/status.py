@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tlmed.regular_files import read_regular
-from tlmed.rundir import RunDir
+from tlmed.rundir import WORKER, RunDir
+from tlmed.sealed import DamagedFile, read_facts
 from tlmed.words import count
 
 STATUS = "status.json"  # in the run's folder of progress
@@ -23,9 +24,10 @@ def describe_status(run: RunDir) -> list[str]:
 def find_runs(folder: Path) -> list[RunDir]:
     """Return the runs that lie in a folder, by name; folds belong to their cross-validation."""
     try:
-        return [run for path in sorted(folder.iterdir()) if (run := RunDir(path)).exists]
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith(WORKER))
     except OSError:
         return []
+    return [run for path in paths if (run := RunDir(path)).exists]
 
 
 def list_status(runs: Iterable[RunDir]) -> list[str]:
@@ -59,23 +61,44 @@ def _describe_folds(run) -> list[str]:
 
 
 def _describe_step(run) -> list[str]:
+    return _describe_note(run) if run.is_running else _describe_saved(run)
+
+
+def _describe_note(run) -> list[str]:
+    """Return where a running run stands, by its own note; nothing where it has made none."""
     file = run.progress / STATUS
     if not file.exists():
         return []
     try:
-        return _describe_note(json.loads(read_regular(file)))
+        now = json.loads(read_regular(file))
+        speed = f"{now['images_per_second']:.1f} images a second, validation included"
+        left = f"at most {describe_seconds(now['seconds_left'])} left in this phase"
+        place = f"epoch {now['epoch']} of {now['epochs']}, step {now['step']} of {now['steps']}"
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now["time"]))
+        return [
+            f"Phase {now['phase']!r} ({now['number']} of {now['phases']}), {place}; {speed}; {left}.",
+            f"As of {when}.",
+        ]
     except (OSError, ValueError, KeyError, TypeError, OverflowError):  # JSON of another shape, or none
         return [f"Its step cannot be read from {file}."]
 
 
-def _describe_note(now) -> list[str]:
-    place = (
-        f"Phase {now['phase']!r} ({now['number']} of {now['phases']}), epoch {now['epoch']} of {now['epochs']}, "
-        f"step {now['step']} of {now['steps']}"
-    )
-    speed = f"{now['images_per_second']:.1f} images a second, validation included"
-    left = f"at most {describe_seconds(now['seconds_left'])} left in this phase"
-    return [f"{place}; {speed}; {left}.", f"As of {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(now['time']))}."]
+def _describe_saved(run) -> list[str]:
+    """Return from where a stopped run will go on, which is not where it was when it ended."""
+    whole = {file.stem: file for file in run.progress.glob("*.phase")}
+    files = (file for file in (run.progress / "checkpoints").glob("*.checkpoint") if file.stem.isdecimal())
+    for file in sorted(files, key=lambda file: int(file.stem), reverse=True):
+        try:
+            about = read_facts(file)
+            if about["phase"] not in whole:
+                return [f"Saved: phase {about['phase']!r}, after epoch {about['epoch']}, step {about['step']}."]
+            break
+        except (DamagedFile, FileNotFoundError, KeyError, TypeError):  # the one before it is used when the run goes on
+            continue
+    if whole:
+        last = max(whole, key=lambda name: whole[name].lstat().st_mtime_ns)
+        return [f"Saved: phase {last!r}, whole."]
+    return ["Saved: nothing of the phase that was training."] if (run.progress / STATUS).exists() else []
 
 
 def describe_seconds(seconds: float) -> str:

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tlmed.cluster import SECRET, Link, end_process, find_cluster, join
 from tlmed.errors import InputError, RunFailed
-from tlmed.rundir import FILES, RunDir
+from tlmed.rundir import FILES, WORKER, RunDir
 
 COMPARED = ("tlmed", "tensorflow", "keras", "numpy", "openvino")
 WAIT = "TLMED_WORKERS_TIMEOUT"
@@ -107,7 +107,7 @@ def working_together(fields: dict[str, str], out: Path, warn: Callable[[str], No
     with contextlib.ExitStack() as stack:
         run = RunDir(out)
         if not cluster.is_chief:
-            run = RunDir(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tlmed-worker-"))))
+            run = RunDir(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=WORKER))))
 
         def end(message: str) -> None:
             with contextlib.suppress(OSError):
