@@ -1,10 +1,13 @@
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+import tlmed
 from tlmed.backbones import build
 from tlmed.blocks import partition
 from tlmed.errors import InputError
@@ -23,7 +26,7 @@ from tlmed.phases import (
     thaw,
     trainer,
 )
-from tlmed.recipe import Phase
+from tlmed.recipe import Images, Phase, Recipe
 
 SIZE = (32, 32)
 IMAGES = np.random.RandomState(0).randint(0, 256, (6, *SIZE, 3)).astype("uint8")
@@ -222,6 +225,47 @@ def test_a_saved_classifier_loads_in_plain_keras_without_tlmed(tmp_path):
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), model.predict(IMAGES, verbose=0), atol=1e-6)
     loss, accuracy = map(float, done.stdout.split()[:2])
     assert [loss, accuracy] == pytest.approx(model.evaluate(IMAGES, LABELS, verbose=0), abs=1e-5)
+
+
+def fit_and_see_norms(model):
+    """Train a step; return which parts of BatchNorm moved in any layer."""
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    before = {weight.path: weight.numpy() for norm in norms for weight in norm.weights}
+    model.fit(IMAGES, LABELS, verbose=0)
+    after = {weight.path: weight.numpy() for norm in norms for weight in norm.weights}
+    return {path.rpartition("/")[2] for path in before if not np.array_equal(before[path], after[path])}
+
+
+ALL_PARTS = {"gamma", "beta", "moving_mean", "moving_variance"}
+
+
+@pytest.mark.parametrize(("policy", "moving"), [("frozen", set()), ("affine", ALL_PARTS), ("recalibrate", ALL_PARTS)])
+def test_what_plain_keras_makes_of_batch_norm_is_what_the_docs_say(policy, moving, tmp_path):
+    model = thaw(make(), phase("all", policy))
+    model.save(tmp_path / "model.keras")
+    assert fit_and_see_norms(keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)) == moving
+
+
+def test_training_goes_on_from_a_saved_network_by_the_lines_of_the_docs(tmp_path):
+    page = (Path(__file__).parent.parent / "docs" / "api.md").read_text()
+    section = page.split("## Going on with `fit` in plain Keras")[1]
+    freeze, go_on = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    recipe = Recipe(
+        data=Images("x", image_size=(32, 32)),
+        backbone="MobileNet",
+        weights="none",
+        phases=(Phase("p", 2, 1, 1e-3, batch_norm="affine"),),
+    )
+    trained = recipe.build(3)
+    fit(trained)
+    trained.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    names = {"loaded": loaded, "recipe": recipe, "keras": keras, "tlmed": tlmed}
+    exec(go_on, names)
+    np.testing.assert_array_equal(names["model"].predict(IMAGES, verbose=0), loaded.predict(IMAGES, verbose=0))
+    assert fit_and_see_norms(names["model"]) == {"gamma", "beta"}
+    exec(freeze, names)
+    assert fit_and_see_norms(loaded) == set()
 
 
 def test_a_saved_classifier_is_no_larger_than_its_weights(tmp_path):
