@@ -681,7 +681,7 @@ def test_the_page_tells_what_the_terminal_does(written):
         "Comparison of 3 runs",
         "Not a medical device",
         "Positive class: malignant",
-        "VGG16, weights imagenet/keras, fine-tuning",
+        "VGG16, imagenet/keras weights, fine-tuning",
         "paired DeLong (DeLong et al. 1988)",
         "McNemar, mid-p",
         "p is corrected by Holm for all 3 pairs, for each metric by itself",

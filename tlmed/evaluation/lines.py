@@ -18,6 +18,7 @@ def describe_metrics(result: Mapping) -> list[str]:
     lines = [f"{result['split'].capitalize()} ({n}{positive}), {said}:", *_list(list_once(result))]
     for describe in (
         describe_size,
+        describe_reversed,
         _describe_without_leaks,
         _describe_point,
         _describe_calibration,
@@ -47,6 +48,42 @@ def describe_left_out(result: Mapping) -> list[str]:
     named = join_names(f"{number:,} of {name!r}" for name, number in evaluated["not_scored"].items())
     scored = f"{count(result['n'], 'row')} of {result['split']!r} {'is' if result['n'] == 1 else 'are'} scored"
     return [f"Of {evaluated['predictions']}, {scored}; not scored: {named}."]
+
+
+def describe_reversed(result: Mapping) -> list[str]:
+    """Say so where the whole interval of the AUC lies below 0.5: something is the wrong way round.
+
+    >>> describe_reversed({"metrics": {"auc": {"value": 0.2, "low": 0.1, "high": 0.3}}})[0].partition(":")[0]
+    'The whole interval of the AUC lies below 0.5'
+    """
+    high = result["metrics"].get("auc", {}).get("high")
+    if high is None or high >= 0.5:
+        return []
+    return [
+        "The whole interval of the AUC lies below 0.5: the scores rank the classes the wrong way round more often than "
+        "chance does. Are labels, or the columns of scores, swapped?"
+    ]
+
+
+def describe_better_baselines(result: Mapping) -> list[str]:
+    """Say which baselines have a higher AUC, as it is written, than the result that is to beat them.
+
+    >>> better = {"random_weights": {"auc": {"value": 0.79, "low": None}}}
+    >>> describe_better_baselines({"metrics": {"auc": {"value": 0.66}}, "baselines": better})
+    ['The baseline random weights has a higher AUC, 0.790: the result does not beat what needs no transfer.']
+    """
+    own, found = result["metrics"].get("auc", {}).get("value"), {}
+    for name, baseline in result.get("baselines", {}).items():
+        auc = baseline.get("auc", {})
+        if None not in (own, auc.get("value")) and round(auc["value"], 3) > round(own, 3):
+            found[name.replace("_", " ")] = describe_metric(auc).replace("  (", " (")
+    if not found:
+        return []
+    if len(found) == 1:
+        said = "The baseline {} has a higher AUC, {}".format(*next(iter(found.items())))
+    else:
+        said = f"{len(found)} baselines have a higher AUC, {join_names(f'{name} {auc}' for name, auc in found.items())}"
+    return [f"{said}: the result does not beat what needs no transfer."]
 
 
 def describe_size(result: Mapping) -> list[str]:
@@ -125,4 +162,4 @@ def _describe_baselines(result) -> list[str]:
     lines = []
     for name, baseline in result.get("baselines", {}).items():
         lines += [f"Baseline {name.replace('_', ' ')}:", *_list(baseline, ("auc", "accuracy"))]
-    return lines
+    return lines + describe_better_baselines(result)

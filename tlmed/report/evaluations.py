@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from tlmed.evaluation.lines import describe_left_out
+from tlmed.evaluation.lines import describe_left_out, describe_reversed
 from tlmed.evaluation.page import bullets, text
 from tlmed.evaluation.predictions import Predictions
 from tlmed.report.calibration import show_calibration
@@ -67,5 +67,5 @@ def make_evaluation_page(predictions: Predictions, result: Mapping) -> str:
 def _tell(result, source) -> str:
     evaluated = result["evaluated"]
     what = f"The run {text(evaluated['run'])} on {text(source)}." if "run" in evaluated else f"{text(source)}."
-    said = [*describe_left_out(result), *evaluated.get("warnings", [])]
+    said = [*describe_reversed(result), *describe_left_out(result), *evaluated.get("warnings", [])]
     return f"<p>{what}</p>{bullets(map(text, said))}"

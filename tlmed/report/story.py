@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from tlmed.evaluation.lines import describe_better_baselines, describe_reversed
 from tlmed.evaluation.page import bullets, text
 from tlmed.recipe import flatten
 from tlmed.report.content import Content
-from tlmed.report.words import duration, enumerate_names, interval_of, join, name_metric, number
+from tlmed.report.words import duration, enumerate_names, interval_of, join, name_metric, name_start, number
 from tlmed.words import count
 
 
@@ -22,7 +23,7 @@ def _ask(content) -> str:
     return (
         f"<b>Asked:</b> tell {enumerate_names(content.metrics['classes'])} apart in images from "
         f"<code>{text(data.get('source'))}</code>, with {text(join(recipe.get('backbone')))} starting from "
-        f"<code>{text(join(recipe.get('weights')))}</code> weights, on {size} pixels, {_name_training(content)}. "
+        f"{name_start(recipe.get('weights'))}, on {size} pixels, {_name_training(content)}. "
         f"Seed {text(recipe.get('seed'))}."
     )
 
@@ -45,7 +46,7 @@ def _do(content) -> str:
     epochs = Counter(row["phase"] for row in content.history)
     ran = "; ".join(f"{text(phase)} {count(number, 'epoch')}" for phase, number in epochs.items())
     return (
-        f"<b>Done:</b> weights <code>{text(join(content.plan.get('weights')))}</code>. "
+        f"<b>Done:</b> {name_start(content.plan.get('weights'))}. "
         + (f"Trained: {ran}. " if ran else "")
         + (f"Kept: phase {text(kept['name'])}, epoch {text(kept.get('best_epoch'))}. " if "name" in kept else "")
         + (f"Fitted: {text(classifier['name'])}. " if classifier else "")
@@ -55,7 +56,14 @@ def _do(content) -> str:
 
 def _find(metrics) -> str:
     where = f"on {count(metrics['n'], 'image')} of the {text(metrics['split'])} split"
-    return f"<b>Found:</b> {where} the AUC is {say_value(metrics['metrics']['auc'])}. {name_weakest(metrics)}"
+    auc = say_value(metrics["metrics"]["auc"])
+    return f"<b>Found:</b> {where} the AUC is {auc}. {name_weakest(metrics)}{say_doubts(metrics)}"
+
+
+def say_doubts(metrics: Mapping) -> str:
+    """Return what speaks against a result: classes the wrong way round, baselines that score higher; as HTML."""
+    doubts = (*describe_reversed(metrics), *describe_better_baselines(metrics))
+    return "".join(f" <b>{text(doubt)}</b>" for doubt in doubts)
 
 
 def say_value(entry: Mapping) -> str:
