@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import json
 import platform
 import re
@@ -13,12 +14,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
-from tests.conftest import CLASSES
+from tests.conftest import CLASSES, draw
+from tests.test_data_images import LOSSLESS
+from tlmed import inference
+from tlmed.data.images import decode_resized
 from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.export import index as index_of_pip
 from tlmed.export import save, write_card, write_requirements
 from tlmed.export.front_matter import to_yaml
+from tlmed.export.reading import read as read_alone
 from tlmed.metrics import evaluate
 from tlmed.rundir import RunDir, read_csv, write_csv, write_json
 
@@ -544,17 +550,58 @@ def test_any_names_of_classes_and_runs_make_a_card(run, read, tmp_path):
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {5}
 
 
-def test_the_code_in_the_card_gives_the_runs_probabilities(finished, images, tmp_path, monkeypatch, capsys):
-    row = read_csv(finished.path / "predictions.csv")[0]
+def write_kinds(folder):
+    """Write an image of each kind that Pillow alone would read otherwise than tlmed."""
+    folder.mkdir()
+    colour, random = Image.fromarray(draw(1, 0)), np.random.RandomState(0)
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    alpha = Image.fromarray(random.randint(0, 256, (40, 40)).astype("uint8"))
+    transparent = colour.copy()
+    transparent.putalpha(alpha)
+    colour.save(folder / "rgb.png")
+    colour.crop((0, 0, 40, 25)).save(folder / "turned.jpg", exif=turned)
+    colour.crop((0, 0, 40, 25)).save(folder / "turned.tif", exif=turned)
+    transparent.save(folder / "rgba.png")
+    colour.quantize(7).save(folder / "palette.png", transparency=bytes(range(0, 210, 30)))
+    for name in ("deep.png", "deep.tif"):
+        Image.fromarray(random.randint(0, 65536, (40, 40)).astype("uint16")).save(folder / name)
+    return sorted(folder.iterdir())
+
+
+def test_the_code_in_the_card_gives_what_predict_gives(finished, tmp_path, monkeypatch, capsys):
+    files = write_kinds(tmp_path / "kinds")
+    _, rows, _ = inference.predict(RunDir(finished.path), files)
     (tmp_path / "model.keras").symlink_to(finished.path / "model.keras")
-    (tmp_path / "image.png").symlink_to(images / row["path"])
     monkeypatch.chdir(tmp_path)
     (source,) = re.findall(r"```python\n(.*?)```", write_card(RunDir(finished.path)), re.DOTALL)
-    given = {}
-    exec(source, given)
+    assert len(source.splitlines()) < 40
+    for file, (_, _, *scores) in zip(files, rows, strict=True):
+        given = {}
+        exec(source.replace("image.png", str(file)), given)
+        np.testing.assert_allclose(given["probabilities"], scores[: len(CLASSES)], atol=1e-5, err_msg=file.name)
     capsys.readouterr()
-    expected = [float(row[f"score_{name}"]) for name in CLASSES]
-    np.testing.assert_allclose(given["probabilities"], expected, atol=1e-6)
+
+
+OTHERWISE = (
+    "png 2 bits, transparent gray",
+    "png 4 bits, transparent gray",
+    "tiff 16 white is zero",
+)  # as the card says
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSLESS if not name.startswith("array")])
+def test_the_function_in_the_card_reads_as_tlmed_does(name):
+    content = LOSSLESS[name][0]
+    same = np.array_equal(read_alone(io.BytesIO(content), 4, 5)[0], decode_resized(content, (4, 5)))
+    assert same != (name in OTHERWISE)
+
+
+def test_the_function_in_the_card_refuses_what_has_no_range(tmp_path):
+    for number, kind in enumerate(("int32", "float32")):
+        Image.fromarray(np.ones((4, 4), kind)).save(tmp_path / f"{number}.tif")
+        with pytest.raises(ValueError, match="tlmed takes no images of mode"):
+            read_alone(tmp_path / f"{number}.tif", 4, 4)
 
 
 @pytest.mark.parametrize("name", ["recipe.json", "environment.json", "plan.json", "metrics.json", "splits.csv"])

@@ -12,6 +12,7 @@ from tlmed.export.content import read_content
 from tlmed.export.front_matter import find_licence, write_front_matter
 from tlmed.export.markdown import block, bullets, code, plain, table
 from tlmed.export.naming import name_data, name_weights
+from tlmed.export.usage import show_usage
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.metrics.rates import CLASS_METRICS
@@ -51,7 +52,7 @@ def _write(content) -> str:
         "What it is for, and what not": _describe_use(content),
         "What it learned from": _describe_data(content),
         "How well it does": _describe_scores(content),
-        "How to use it": _show_usage(content),
+        "How to use it": show_usage(content),
         "How to repeat it": _describe_run(content),
     }
     parts = [write_front_matter(content), f"# {plain(content.title)}", _introduce(content)]
@@ -78,8 +79,8 @@ def _describe_model(content) -> str:
     height, width = recipe["data"]["image_size"]
     points = [f"Recipe: {plain(content.summary)}"] if content.summary else []
     points += [
-        f"Input: RGB images of {height} x {width} pixels (height x width), raw values from 0 to 255. Preprocessing is "
-        "inside the model.",
+        f"Input: RGB images of {height} x {width} pixels (height x width), raw values from 0 to 255. What the "
+        "weights want of their input is inside the model; reading a file is not (see How to use it).",
         *(_describe_backbone(*pair) for pair in zip(content.backbones, content.weights, strict=True)),
         f"Blocks of the backbone: {len(plan['blocks'])}. Parameters: {plan['parameters']:,}.",
         _describe_classifier(content) if content.is_hybrid else _describe_head(recipe["head"]),
@@ -308,32 +309,6 @@ def _show_baselines(metrics) -> list[str]:
     rows = [("this model", *_show(metrics["metrics"]["auc"]))]
     rows += [(plain(run["description"]), *_show(run["auc"])) for run in baselines.values()]
     return ["Against what needs no transfer:", table(("", "AUC", "95 % interval"), rows)]
-
-
-def _show_usage(content) -> str:
-    height, width = content.recipe["data"]["image_size"]
-    of_hub = any(name.startswith("hub:") for name in content.backbones)
-    result = "features" if content.is_hybrid else "probabilities"
-    lines = [
-        "import keras",
-        *(["import keras_hub  # its layers are in the model"] if of_hub else []),
-        "import numpy as np",
-        "from PIL import Image",
-        "",
-        'model = keras.saving.load_model("model.keras", safe_mode=True)',
-        'image = Image.open("image.png").convert("RGB")',
-        f"image = image.resize(({width}, {height}), Image.Resampling.BILINEAR)  # width, height",
-        f'{result} = model.predict(np.asarray(image, "float32")[None])[0]  # raw RGB, 0 to 255',
-    ]
-    if content.is_hybrid:
-        words = (
-            "`model.keras` gives the features; `classifier.skops`, read by `tlmed predict RUN IMAGES`, turns them into "
-            "probabilities. The features alone need no tlmed:"
-        )
-        return f"{words}\n\n{block(chr(10).join(lines), 'python')}"
-    lines.append(f"print(dict(zip({content.metrics['classes']!r}, {result})))")
-    words = "`model.keras` is a plain Keras model and needs no tlmed. With tlmed: `tlmed predict RUN IMAGES`."
-    return f"{words}\n\n{block(chr(10).join(lines), 'python')}"
 
 
 def _describe_run(content) -> str:

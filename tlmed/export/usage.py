@@ -1,0 +1,42 @@
+"""How to use a model, as its card says it: code that reads an image as tlmed does, and scores it with plain Keras."""
+
+import inspect
+
+from tlmed.export.content import Content
+from tlmed.export.markdown import block
+from tlmed.export.reading import read
+
+_EXCEPTIONS = (
+    "`read` gives the pixels that tlmed gives for PNG, JPEG, BMP, GIF and TIFF: gray or RGB of 1 to 16 bits, palettes, "
+    "transparency, CMYK, EXIF orientation. Not for gray PNG of 2, 4 or 16 bits with a transparent colour, and not for "
+    "gray TIFF of 12 bits, or of 16 bits where white is zero: use `tlmed predict` for these. tlmed also refuses images "
+    "whose meaning is not sure (signed samples, 16-bit colours in separate planes), and `read` does so only in part."
+)
+
+
+def show_usage(content: Content) -> str:
+    """Return Markdown with code that scores an image."""
+    height, width = content.recipe["data"]["image_size"]
+    of_hub = any(name.startswith("hub:") for name in content.backbones)
+    result = "features" if content.is_hybrid else "probabilities"
+    lines = [
+        "import keras",
+        *(["import keras_hub  # its layers are in the model"] if of_hub else []),
+        "import numpy as np",
+        "from PIL import Image, ImageOps",
+        "",
+        "",
+        inspect.getsource(read),
+        "",
+        'model = keras.saving.load_model("model.keras", safe_mode=True)',
+        f'{result} = model.predict(read("image.png", {height}, {width}))[0]',
+    ]
+    if content.is_hybrid:
+        words = (
+            "`model.keras` gives the features; `classifier.skops`, read by `tlmed predict RUN IMAGES`, turns them into "
+            "probabilities. The features alone need no tlmed:"
+        )
+    else:
+        lines.append(f"print(dict(zip({content.metrics['classes']!r}, {result})))")
+        words = "`model.keras` is a plain Keras model and needs no tlmed. With tlmed: `tlmed predict RUN IMAGES`."
+    return f"{words}\n\n{block(chr(10).join(lines), 'python')}\n\n{_EXCEPTIONS}"
