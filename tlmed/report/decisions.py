@@ -94,8 +94,7 @@ def _show_prevalence(metrics, of_folds=False) -> str:
     stated = metrics.get("at_prevalence")
     if not stated:
         return ""
-    positives = metrics["per_class"][metrics["positive"]]["n"]
-    title = "As in the folds" if of_folds else f"As in the split, {_percent(positives / metrics['n'])}"
+    title = "As in the folds" if of_folds else f"As in the split, {_percent(_share_of_positives(metrics))}"
     columns = {
         f"At {_percent(stated['prevalence'])}": {name: stated[name] for name in ("ppv", "npv") if name in stated},
         title: {name: metrics["metrics"][name] for name in ("ppv", "npv") if name in metrics["metrics"]},
@@ -106,6 +105,10 @@ def _show_prevalence(metrics, of_folds=False) -> str:
         f"{text(metrics['positive'])}, as was stated; by Bayes' rule from sensitivity and specificity.</p>"
         f"{compare_entries(columns)}"
     )
+
+
+def _share_of_positives(metrics) -> float:
+    return metrics["per_class"][metrics["positive"]]["n"] / metrics["n"]
 
 
 def _percent(share) -> str:
