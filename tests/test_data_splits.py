@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from tlmed.data import load
-from tlmed.data.findings import GROUP, IDENTICAL
+from tlmed.data.findings import GROUP, IDENTICAL, KNOWN, NAMES
+from tlmed.data.learned import list_learned
 from tlmed.data.splits import assign_splits, describe, find_leaked, find_leaks, join_units, split_units
 from tlmed.data.table import Table
 from tlmed.errors import InputError
@@ -181,6 +182,29 @@ def test_leaks_are_named():
         "Byte-identical files are in train and val: 'class0/000002.png', 'class1/000003.png'.",
         "The group 'p1' is in train and test: 'class0/000000.png', 'class0/000001.png'.",
     )
+
+
+def test_groups_that_the_weights_know_by_name_are_findings_and_leaks_where_an_image_shows_that_they_are_the_same():
+    rows = [
+        {"sha256": "a", "group": "P1", "split": "train"},
+        {"sha256": "b", "group": "P2", "split": "val"},
+        {"sha256": "c", "group": "P3", "split": "test"},
+    ]
+    splits = np.array(["train", "val", "test", "test", "test", "test"])
+    data = table((3, 3), groups=("q", "r", "p1", "P2", "P3", "x"))
+    first = {"runs/first": list_learned(rows)}
+    (named,) = find_leaks(data, digests(6), splits, first)
+    assert (named.kind, named.text) == (
+        NAMES,
+        "2 of 4 test images belong to groups that have the names of groups on which runs/first, where the weights come "
+        "from, was trained or validated (P2, p1): if they are the same patients, their scores are too good.",
+    )
+    assert not find_leaked(digests(6), data.groups, splits, first).any()
+    shown = (*digests(4), "c", "z")  # the run's own test image, of the same name
+    amount, known = find_leaks(data, shown, splits, first)
+    assert amount.text.startswith("2 of 4 test images (50%) are in train or val too")
+    assert known.kind == KNOWN
+    assert find_leaked(shown, data.groups, splits, first).tolist() == [False, False, True, True, False, False]
 
 
 ONE_PATIENT = [("00000116", "116"), ("12", "12.0"), ("P 1", "p1"), ("Mu\u0308ller", "M\xfcller"), ("a07", "A7")]

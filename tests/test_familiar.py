@@ -5,6 +5,7 @@ import pytest
 
 from tlmed.data import ImageSet
 from tlmed.data.familiar import compare_with_run
+from tlmed.data.learned import list_learned
 from tlmed.data.table import Table
 
 RECORDED = [
@@ -53,12 +54,27 @@ def test_identical_images_are_named_by_what_the_run_did_with_them():
 
 
 def test_what_runs_before_know_is_known():
-    found = ask("xy", elsewhere={"runs/first": frozenset("y")}, groups=("p", "p"))
+    found = ask(
+        "xy",
+        elsewhere={"runs/first": list_learned([{"sha256": "y", "group": "", "split": "train"}])},
+        groups=("p", "p"),
+    )
     assert found.leaked.tolist() == [True, True]
     assert found.sentences[0].startswith(
         "1 image of 2 is among those that runs/first, where the weights come from, knows"
     )
     assert found.sentences[1].startswith("1 image of 2 is of groups with other images in training or validation (p)")
+
+
+def test_names_that_runs_before_know_are_told_and_count_where_an_image_shows_that_they_are_the_same():
+    first = {"runs/first": list_learned([{"sha256": "y", "group": "07", "split": "train"}])}
+    named = ask("xz", elsewhere=first, groups=("7", "8"))
+    assert named.leaked.tolist() == [False, False]
+    assert named.sentences == (
+        "1 of 2 test images belongs to groups that have the names of groups on which runs/first, where the weights "
+        "come from, was trained or validated (7): if they are the same patients, their scores are too good.",
+    )
+    assert ask("xzy", elsewhere=first, groups=("7", "8", "007")).leaked.tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize("groups", [None, ("001", "003"), ("1", "3"), ("somebody", "else")])
@@ -75,7 +91,7 @@ def test_names_count_where_images_that_both_have_show_that_they_are_the_same():
     assert ask("dx", groups=("3", "1")).leaked.tolist() == [False, True]
     other = ask("dx", groups=("9", "1"))
     assert other.leaked.tolist() == [False, False]
-    assert other.sentences[-1].startswith("1 image of 2 belong to groups that have the names of groups")
+    assert other.sentences[-1].startswith("1 of 2 test images belongs to groups that have the names of groups")
     assert ask("xy", groups=("1", "9")).leaked.tolist() == [False, False]
 
 

@@ -26,6 +26,7 @@ from tlmed.data.depths import describe_depths, describe_levels
 from tlmed.data.extras import describe_extras
 from tlmed.data.familiar import compare_with_run
 from tlmed.data.findings import TWO_LABELS
+from tlmed.data.learned import Learned
 from tlmed.data.recorded import describe_changes, recall
 from tlmed.data.sources import find_gap
 from tlmed.data.splits import find_leaked
@@ -271,7 +272,7 @@ def _check_classes(found: Sequence[str], wanted: Sequence[str]) -> None:
     )
 
 
-def _find_leaked(run: RunDir, elsewhere: Mapping[str, frozenset[str]]) -> list[str]:
+def _find_leaked(run: RunDir, elsewhere: Mapping[str, Learned]) -> list[str]:
     """Return the paths of a run's own images that training or validation knows, or runs before (`elsewhere`)."""
     recorded = run.splits()
     digests, groups, splits = ([row[name] for row in recorded] for name in ("sha256", "group", "split"))

@@ -1,9 +1,9 @@
 """Which images weights know that come from a run, or from the run that gave that one its weights."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 from tlmed.backbones.weights import run_folder
-from tlmed.columns import spell
+from tlmed.data.learned import Learned, list_learned
 from tlmed.data.sources import find_gap
 from tlmed.errors import InputError
 from tlmed.intact import check_intact
@@ -12,7 +12,7 @@ from tlmed.rundir import RunDir
 _CHECKED = ("splits.csv", "environment.json")
 
 
-def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, frozenset[str]], list[str]]:
+def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, Learned], list[str]]:
     """Return what the runs that weights come from were trained or validated on, from run to run.
 
     Args:
@@ -20,10 +20,8 @@ def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, fro
         source: Where the images come from that are to be recognised.
 
     Returns:
-        The directory of each run with the SHA-256 of its training and validation images, and of others of their groups;
-        and a sentence for each run
-        of which that cannot be told, because it is gone, a file is missing or not as the run wrote it, or its images
-        come from a source of another form.
+        What each run learned from, by its directory; and a sentence for each run of which that cannot be told, because
+        it is gone, a file is missing or not as the run wrote it, or its images come from a source of another form.
     """
     known, unsure, seen = {}, [], set()
     waiting = [run_folder(words) for words in ([weights] if isinstance(weights, str) else weights)]
@@ -38,17 +36,11 @@ def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, fro
             unsure += [f"Weights come from {folder}. {said}" for said in check_intact(run, _CHECKED)]
             if gap := find_gap(str(run.json("recipe.json").get("data", {}).get("source")), source):
                 unsure.append(f"Weights come from {folder}; which of these images they know cannot be told: {gap}.")
-            known[str(folder)] = _list_known(rows)
+            known[str(folder)] = list_learned(rows)
             waiting += map(run_folder, name_weights(run))
         except InputError as error:
             unsure.append(f"Weights come from {folder}; which images they know cannot be told: {error}")
     return known, unsure
-
-
-def _list_known(rows: Sequence[Mapping[str, str]]) -> frozenset[str]:
-    """Return the digests of training and validation images, and of other images of their groups."""
-    used = {spell(row["group"]) for row in rows if row["group"] and row["split"] != "test"}
-    return frozenset(row["sha256"] for row in rows if row["split"] != "test" or spell(row["group"]) in used)
 
 
 def name_weights(run: RunDir) -> list[str]:

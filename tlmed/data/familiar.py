@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tlmed.columns import spell
+from tlmed.data.learned import Learned, list_learned, recognise_images
 from tlmed.data.pipeline import ImageSet
+from tlmed.data.splits import say_same_names
 from tlmed.words import count, listed
 
 NAMED = 3  # images that a sentence names; it counts the others
@@ -32,7 +34,7 @@ class Familiar:
 def compare_with_run(
     images: ImageSet,
     recorded: Sequence[Mapping[str, str]],
-    elsewhere: Mapping[str, frozenset[str]],
+    elsewhere: Mapping[str, Learned],
     use_groups: bool = True,
 ) -> Familiar:
     """Recognise what a run knows of images of another source, and where the source says something else of them.
@@ -44,7 +46,7 @@ def compare_with_run(
     Args:
         images: All images of the source.
         recorded: The rows of the run's `splits.csv`.
-        elsewhere: The runs that gave the weights, each with the digests of what it was trained or validated on.
+        elsewhere: What each of the runs learned from that gave the weights, by its directory.
         use_groups: Whether images of a source that names no groups get those that the run recorded.
     """
     rows = defaultdict(list)
@@ -58,45 +60,28 @@ def compare_with_run(
         sentences.append(_describe_filled(there, filled))
         images = replace(images, table=replace(images.table, groups=filled))
     identical = _find_identical(images, there, elsewhere)
-    same_names = _use_same_names(given, there)
-    leaked = _find_of_groups(images.table.groups, there, identical, recorded, same_names)
+    learned = {"the run": list_learned(recorded)}
+    learned |= {f"{folder}, where the weights come from,": before for folder, before in elsewhere.items()}
+    leaked = recognise_images(learned.values(), images.sha256, images.table.groups)
     sentences += _describe_groups(images, there, leaked & ~identical)
     if given is not None:
         sentences += _describe_divided(given, there)
-        sentences += [] if same_names else _describe_names(given, recorded)
+        named = {words: known.find_same_names(images.sha256, given) for words, known in learned.items()}
+        sentences += [
+            say_same_names(given, chosen, len(given), words) for words, chosen in named.items() if chosen.any()
+        ]
     return Familiar(images, leaked, tuple(sentences))
 
 
 def _find_identical(images, there, elsewhere) -> np.ndarray:
-    """Tell which images training or validation had, the run's or that of the runs before, bool [n]."""
-    before = frozenset().union(*elsewhere.values())
+    """Tell which images training or validation had, the run's, or are known to the runs before, bool [n]."""
     used = [any(row["split"] != "test" for row in rows) for rows in there]
-    return np.array([known or digest in before for known, digest in zip(used, images.sha256, strict=True)], bool)
+    return np.array(used, bool) | recognise_images(elsewhere.values(), images.sha256, None)
 
 
 def _list_groups(rows) -> set[str]:
     """Return the groups that the run recorded for an image, in one spelling."""
     return {spell(row["group"]) for row in rows if row["group"]}
-
-
-def _list_known(recorded) -> set[str]:
-    return _list_groups(row for row in recorded if row["split"] != "test")
-
-
-def _use_same_names(given, there) -> bool:
-    """Tell whether some image that both have is in a group of the same name here and in the run."""
-    return any(spell(group) in _list_groups(rows) for group, rows in zip(given or (), there, strict=False))
-
-
-def _find_of_groups(groups, there, identical, recorded, same_names) -> np.ndarray:
-    """Tell which images are known, or of a group with known ones, bool [n]."""
-    known = _list_known(recorded)
-    leaked = identical | np.array([bool(_list_groups(rows) & known) for rows in there], bool)
-    if groups is None:
-        return leaked
-    owners = [spell(group) for group in groups]
-    shared = {owner for owner, found in zip(owners, leaked, strict=True) if found} | (known if same_names else set())
-    return leaked | np.array([owner in shared for owner in owners], bool)
 
 
 def _fill_groups(images, there) -> tuple[str, ...] | None:
@@ -121,7 +106,7 @@ def _describe_identical(images, there, elsewhere) -> list[str]:
     """Name images that the run was trained on, or that chose its epoch and threshold, and its own test images."""
     used = {words: [any(row["split"] == split for row in rows) for rows in there] for split, words in _USED.items()}
     for folder, known in elsewhere.items():
-        used[f"{folder}, where the weights come from, knows"] = [digest in known for digest in images.sha256]
+        used[f"{folder}, where the weights come from, knows"] = [digest in known.digests for digest in images.sha256]
     sentences = [
         f"{_name_amount(paths, images)} among those that {words}, and will look better than new ones: "
         f"{listed(paths, NAMED)}."
@@ -174,19 +159,6 @@ def _describe_divided(groups, there) -> list[str]:
     return [
         f"Images of {count(len(divided), 'group')} of the run's splits.csv have several groups here "
         f"({listed(divided, NAMED)}). Those given here are used: if they are wrong, intervals are too narrow."
-    ]
-
-
-def _describe_names(groups, recorded) -> list[str]:
-    """Name groups that the run knows by the same name, where nothing shows that they are the same patients."""
-    known = _list_known(recorded)
-    shared = [group for group in groups if spell(group) in known]
-    if not shared:
-        return []
-    return [
-        f"{count(len(shared), 'image')} of {len(groups)} belong to groups that have the names of groups that the run "
-        f"was trained or validated on ({listed(sorted(set(shared)), NAMED)}): if they are the same patients, they will "
-        "look better than new ones."
     ]
 
 

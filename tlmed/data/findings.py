@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-AMOUNT, KNOWN, TWO_LABELS, IDENTICAL, GROUP = "amount", "known", "two-labels", "identical", "group-crosses"
+AMOUNT, KNOWN, NAMES = "amount", "known", "names"
+TWO_LABELS, IDENTICAL, GROUP = "two-labels", "identical", "group-crosses"
 MOST = 10  # findings on screen, unless there are more kinds of them
 
 

@@ -15,6 +15,7 @@ from tlmed.data.findings import Finding
 from tlmed.data.folders import find_hidden, visible_files
 from tlmed.data.kinds import describe_others
 from tlmed.data.known import KnownPixels
+from tlmed.data.learned import Learned
 from tlmed.data.masks import find_masks
 from tlmed.data.reading import Pixels, check_broken, read_all
 from tlmed.data.sources import check_exists, open_source
@@ -81,7 +82,7 @@ class ImageSet:
         split_made: Which splits tlmed decided: all, none, or `val` alone, split off a given `train`.
         pixels: Where the pixels come from.
         views: Versions of each training image that `pixels` holds behind its rows; epochs take turns with them.
-        elsewhere: The runs that gave the weights, each with the digests of what it was trained or validated on.
+        elsewhere: What each of the runs learned from that gave the weights, by its directory.
     """
 
     table: Table
@@ -94,7 +95,7 @@ class ImageSet:
     split_made: tuple[str, ...]
     pixels: Pixels = field(repr=False)
     views: int = 0
-    elsewhere: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    elsewhere: Mapping[str, Learned] = field(default_factory=dict, repr=False)
 
     def indices(self, split: str) -> np.ndarray:
         """Return the row numbers of a split, int64, ascending."""
@@ -248,12 +249,12 @@ def divide(images: ImageSet, split: Sequence[float] | KFold, seed: int) -> Image
     return _put(images, *assign_splits(images.table, images.sha256, split, seed))
 
 
-def recognise(images: ImageSet, elsewhere: Mapping[str, frozenset[str]]) -> ImageSet:
+def recognise(images: ImageSet, elsewhere: Mapping[str, Learned]) -> ImageSet:
     """Return the same images, with the leaks from runs that gave the weights.
 
     Args:
         images: The images, in their splits.
-        elsewhere: The digests of what each of these runs was trained or validated on.
+        elsewhere: What each of these runs learned from, by its directory.
     """
     leaks = find_leaks(images.table, images.sha256, images.splits, elsewhere)
     return dataclasses.replace(images, elsewhere=elsewhere, leaks=leaks)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from tlmed.columns import name_alike, name_spellings, spell, suggest_spelling
-from tlmed.data.findings import AMOUNT, GROUP, IDENTICAL, KNOWN, TWO_LABELS, Finding
+from tlmed.data.findings import AMOUNT, GROUP, IDENTICAL, KNOWN, NAMES, TWO_LABELS, Finding
+from tlmed.data.learned import Learned, recognise_images
 from tlmed.data.table import Table, describe_classes
 from tlmed.errors import InputError
 from tlmed.recipe import KFold, find_faults
@@ -358,17 +359,18 @@ def list_rows(table: Table, splits: np.ndarray, sha256: Sequence[str]) -> list[t
 
 
 def find_leaks(
-    table: Table, sha256: Sequence[str], splits: np.ndarray, elsewhere: Mapping[str, Collection[str]] | None = None
+    table: Table, sha256: Sequence[str], splits: np.ndarray, elsewhere: Mapping[str, Learned] | None = None
 ) -> tuple[Finding, ...]:
     """Name what would flatter or confuse: content or groups in several splits, content under several labels.
 
-    Test images that the weights know, from runs before, are named too.
+    Test images that the weights know, from runs before, are named too, and those of groups that only have the same
+    names as what those runs know.
 
     Args:
         table: Usable images only.
         sha256: The digest of every image's content.
         splits: The split of every image.
-        elsewhere: The runs that gave the weights, each with the digests of what it was trained or validated on.
+        elsewhere: What each of the runs learned from that gave the weights, by its directory.
 
     Returns:
         A finding for every set of identical images and every group concerned, kind by kind, and before them one that
@@ -380,6 +382,7 @@ def find_leaks(
     texts = {
         AMOUNT: amount,
         KNOWN: _find_known(table, sha256, splits, elsewhere),
+        NAMES: _find_same_names(table, sha256, splits, elsewhere),
         TWO_LABELS: labels,
         IDENTICAL: copies,
         GROUP: _group_leaks(table, splits),
@@ -390,8 +393,8 @@ def find_leaks(
 def _find_known(table, sha256, splits, elsewhere) -> list[str]:
     leaks = []
     for run, known in elsewhere.items():
-        rows = [row for row in np.flatnonzero(splits == "test") if sha256[row] in known]
-        if rows:
+        rows = np.flatnonzero((splits == "test") & recognise_images([known], sha256, table.groups))
+        if len(rows):
             is_many = count(len(rows), "test image") + (" is" if len(rows) == 1 else " are")
             names = listed((f"'{table.paths[row]}'" for row in rows), 3)
             leaks.append(
@@ -399,6 +402,31 @@ def _find_known(table, sha256, splits, elsewhere) -> list[str]:
                 f"their groups: {names}."
             )
     return leaks
+
+
+def _find_same_names(table, sha256, splits, elsewhere) -> list[str]:
+    return [
+        say_same_names(table.groups, chosen, int((splits == "test").sum()), f"{run}, where the weights come from,")
+        for run, known in elsewhere.items()
+        if (chosen := (splits == "test") & known.find_same_names(sha256, table.groups)).any()
+    ]
+
+
+def say_same_names(groups: Sequence[str], chosen: np.ndarray, tested: int, run: str) -> str:
+    """Return a sentence on images of groups that a run knows by name, where nothing shows that they are the same.
+
+    Args:
+        groups: The group of every image.
+        chosen: Which images these are, bool [n], at least one.
+        tested: How many images are tested.
+        run: Words for the run.
+    """
+    names = sorted({groups[row] for row in np.flatnonzero(chosen)})
+    return (
+        f"{chosen.sum():,} of {count(tested, 'test image')} {'belongs' if chosen.sum() == 1 else 'belong'} to groups "
+        f"that have the names of groups on which {run} was trained or validated ({listed(names, 3)}): if they are the "
+        "same patients, their scores are too good."
+    )
 
 
 def _find_copies(table, sha256, splits) -> tuple[list[str], list[str]]:
@@ -420,7 +448,7 @@ def find_leaked(
     sha256: Sequence[str],
     groups: Sequence[str] | None,
     splits: np.ndarray,
-    elsewhere: Mapping[str, Collection[str]] | None = None,
+    elsewhere: Mapping[str, Learned] | None = None,
 ) -> np.ndarray:
     """Tell which test images are no news to a network: an identical one, or its group, is in train or val too.
 
@@ -443,9 +471,7 @@ def find_leaked(
     for keys in (sha256, _spell_all(groups)):
         known = {key for key, tested in zip(keys, test, strict=False) if key and not tested}
         leaked |= test & np.array([key in known for key in keys] or False)
-    for known in (elsewhere or {}).values():
-        leaked |= test & np.array([key in known for key in sha256] or False)
-    return leaked
+    return leaked | test & recognise_images((elsewhere or {}).values(), sha256, groups)
 
 
 def _count_leaked(table, leaked, splits, elsewhere) -> list[str]:

@@ -1,0 +1,96 @@
+"""What a run learned from, and which images of a source are no news to it: by content, and by names of groups."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tlmed.columns import spell
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a run was trained or validated on.
+
+    Attributes:
+        digests: SHA-256 of those images, and of others that the run recorded in one of their groups.
+        groups: Their groups, in one spelling.
+        owners: The groups of every image that the run recorded, test images included, in one spelling, by SHA-256.
+    """
+
+    digests: frozenset[str]
+    groups: frozenset[str]
+    owners: Mapping[str, frozenset[str]]
+
+    def uses_same_names(self, sha256: Sequence[str], groups: Sequence[str] | None) -> bool:
+        """Tell whether some image that a source and the run have is in a group of the same name in both.
+
+        Names of groups alone prove nothing: another hospital counts its patients from 1, too.
+
+        Args:
+            sha256: The digest of every image of the source.
+            groups: The group of every image, "" for none; None where there are no groups.
+        """
+        pairs = zip(sha256, groups or (), strict=False)
+        return any(spell(group) in self.owners.get(digest, ()) for digest, group in pairs)
+
+    def find_same_names(self, sha256: Sequence[str], groups: Sequence[str] | None) -> np.ndarray:
+        """Tell which images belong to a group of a known name, where nothing shows that names mean the same; bool [n].
+
+        Args:
+            sha256: As for `uses_same_names`, as are `groups`.
+            groups: See there.
+        """
+        if groups is None or self.uses_same_names(sha256, groups):
+            return np.zeros(len(sha256), bool)
+        return np.array([spell(group) in self.groups for group in groups], bool)
+
+
+def list_learned(rows: Iterable[Mapping[str, str]]) -> Learned:
+    """Return what a run learned from.
+
+    Args:
+        rows: Of its `splits.csv`.
+
+    >>> rows = [{"sha256": "a", "group": "01", "split": "train"}, {"sha256": "b", "group": "1", "split": "test"}]
+    >>> sorted(list_learned(rows).digests), sorted(list_learned(rows).groups)
+    (['a', 'b'], ['1'])
+    """
+    rows, owners = list(rows), defaultdict(set)
+    groups = frozenset(spell(row["group"]) for row in rows if row["group"] and row["split"] != "test")
+    for row in rows:
+        if row["group"]:
+            owners[row["sha256"]].add(spell(row["group"]))
+    known = (row["sha256"] for row in rows if row["split"] != "test" or spell(row["group"]) in groups)
+    return Learned(frozenset(known), groups, {digest: frozenset(names) for digest, names in owners.items()})
+
+
+def recognise_images(learned: Iterable[Learned], sha256: Sequence[str], groups: Sequence[str] | None) -> np.ndarray:
+    """Tell which images are no news to runs.
+
+    They are images that a run learned from, others of a group with such images, in the run or in the source, and those
+    of a group whose name a run knows where `uses_same_names`.
+
+    Args:
+        learned: What each run learned from.
+        sha256: The digest of every image.
+        groups: The group of every image, "" for none; None where there are no groups.
+
+    Returns:
+        bool [n].
+
+    >>> run = list_learned([{"sha256": "a", "group": "1", "split": "train"}])
+    >>> recognise_images([run], ["a", "b", "c"], ["p", "p", "1"]).tolist()
+    [True, True, False]
+    >>> recognise_images([run], ["a", "b", "c"], ["1", "p", "1"]).tolist()
+    [True, False, True]
+    """
+    learned = tuple(learned)
+    found = np.array([any(digest in run.digests for run in learned) for digest in sha256], bool)
+    if groups is None:
+        return found
+    owners = [spell(group) for group in groups]
+    known = {owner for owner, is_known in zip(owners, found, strict=True) if is_known and owner}
+    known = known.union(*(run.groups for run in learned if run.uses_same_names(sha256, groups)))
+    return found | np.array([owner in known for owner in owners], bool)
