@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import io
 import json
 import platform
@@ -26,6 +27,7 @@ from tlmed.export import save, write_card, write_requirements
 from tlmed.export.front_matter import to_yaml
 from tlmed.export.reading import read as read_alone
 from tlmed.metrics import evaluate
+from tlmed.recipe import load_recipe, to_json
 from tlmed.rundir import RunDir, read_csv, write_csv, write_json
 
 DIGEST = "sha256:" + "ab" * 32
@@ -329,6 +331,45 @@ def test_the_card_tells_what_was_trained_how_and_where(run, read):
     assert "tlmed reproduce RUN" in text
 
 
+def test_the_card_tells_how_training_was_set(run, read):
+    text = read(run).text.replace("\\", "")
+    always = {
+        "data.batch_size": "16",
+        "augment": "none",
+        "class_weight": "none",
+        "monitor": "val_auc",
+        "keep": "best",
+        "precision": "float32",
+        "cache_dtype": "float32",
+        "engine": "auto",
+        "engine_precision": "float32",
+        "deterministic": "yes",
+        "loss": "cross-entropy",
+        "phases.optimizer": "adam",
+    }
+    for name, value in always.items():
+        assert f"| {name} | {value} |" in text
+    assert "| phases.start |" not in text
+    plan = run.json("plan.json")
+    plan["phases"][0] |= {"optimizer": "sgd", "cache": {"on": True}}
+    plan["phases"][1] |= {"cache": {"on": False}, "block_decay": 0.5}
+    write_json(run / "plan.json", plan)
+    augment = {"flip": "horizontal", "rotation": 0.1}
+    change(run, "recipe", augment=augment, class_weight="balanced", precision="bfloat16", steps_per_execution=2)
+    text = read(run).text.replace("\\", "")
+    names = [phase["name"] for phase in plan["phases"]]
+    for row in (
+        "augment | flip=horizontal, rotation=0.1",
+        "class_weight | balanced",
+        "precision | bfloat16",
+        "steps_per_execution | 2",
+        f"cache | auto (kept in {names[0]})",
+        f"phases.optimizer | {names[0]}: sgd, {names[1]}: adam",
+        f"phases.block_decay | {names[0]}: 1.0, {names[1]}: 0.5",
+    ):
+        assert f"| {row} |" in text
+
+
 def test_the_card_counts_images_and_groups_by_split(run, read):
     rows = [("a/1.png", "benign", "anna", "train"), ("a/2.png", "benign", "anna", "train")]
     rows += [
@@ -508,6 +549,8 @@ def test_a_hybrid_has_its_classifier_told(run, read):
     metrics = {name: value for name, value in run.json("metrics.json").items() if name != "kept"}
     write_json(run / "metrics.json", {**metrics, "classifier": {**classifier, "cv_score": 0.9, "scoring": "macro_auc"}})
     change(run, "plan", phases=[])
+    head = to_json(load_recipe("feature_extractor_hybrid"))["head"] | {"pca": 50, "grid": {"C": [1, 10]}}
+    change(run, "recipe", head=head, phases=[], class_weight="balanced")
     card = read(run)
     assert (
         "Classifier: SVC of scikit-learn on 1280 features of the frozen backbone, with `C=10, gamma=scale`" in card.text
@@ -515,6 +558,21 @@ def test_a_hybrid_has_its_classifier_told(run, read):
     assert "scikit-learn" in card.data.tags
     assert "`classifier.skops`, read by `tlmed predict RUN IMAGES`" in card.text
     assert "| Phase |" not in card.text
+    text = html.unescape(card.text.replace("\\", ""))
+    assert re.search(
+        r"`StandardScaler\(\)`, then `PCA\(n_components=50, random_state=\d+\)`, then `OneVsRestClassifier\("
+        r"estimator=SVC\(C=10, class_weight='balanced', random_state=\d+\)\)`, then a sigmoid for each class",
+        text,
+    )
+    for row in (
+        "head.scale | yes",
+        "head.pca | 50",
+        "head.grid | C: 1, 10",
+        "class_weight | balanced",
+        "augment | none",
+    ):
+        assert f"| {row} |" in text
+    assert "optimizer" not in text.split("## What it is for")[0]
 
 
 def test_several_backbones_and_one_of_keras_hub_are_told(run, read):

@@ -12,6 +12,7 @@ from tlmed.export.content import read_content
 from tlmed.export.front_matter import find_licence, write_front_matter
 from tlmed.export.markdown import block, bullets, code, plain, table
 from tlmed.export.naming import name_data, name_weights
+from tlmed.export.training import describe_steps, show_training
 from tlmed.export.usage import show_usage
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.names import list_once, name_metric
@@ -85,7 +86,7 @@ def _describe_model(content) -> str:
         f"Blocks of the backbone: {len(plan['blocks'])}. Parameters: {plan['parameters']:,}.",
         _describe_classifier(content) if content.is_hybrid else _describe_head(recipe["head"]),
     ]
-    return "\n\n".join([bullets(points), *_describe_phases(content)])
+    return "\n\n".join([bullets(points), *_describe_phases(content), show_training(content)])
 
 
 def _describe_backbone(backbone, source) -> str:
@@ -108,7 +109,7 @@ def _describe_classifier(content) -> str:
     return (
         f"Classifier: {plain(chosen['name'])} of scikit-learn on {chosen['features']} features of the frozen backbone"
         + (f", with {code(parameters)}" if parameters else "")
-        + f", chosen in {chosen['folds']} folds of the training images."
+        + f", chosen in {chosen['folds']} folds of the training images. {describe_steps(content)}"
     )
 
 

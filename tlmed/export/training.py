@@ -1,0 +1,117 @@
+"""What a model card says of training: the settings that always matter, and all others that are not the default."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+from tlmed.export.content import Content
+from tlmed.export.markdown import code, plain, table
+from tlmed.recipe import Hybrid, Images, KFold, Phase, Recipe, from_json
+
+_ALWAYS = {
+    Recipe: (
+        *("class_weight", "monitor", "keep", "precision", "cache", "cache_dtype", "engine", "engine_precision"),
+        "deterministic",
+    ),
+    Images: ("batch_size",),
+    Phase: ("optimizer", "patience"),
+    Hybrid: ("scale", "pca", "tap", "pooling", "folds", "grid"),
+}
+# What the card says elsewhere, or what decides no number of it; a path may name a person.
+_ELSEWHERE = {
+    Recipe: (
+        *("data", "backbone", "phases", "weights", "head", "augment", "seed", "name", "threshold", "prevalence"),
+        *("baselines", "examples", "tensorboard"),
+    ),
+    Images: ("source", "image_size", "split", "positive"),
+    Phase: ("name", "thaw", "epochs", "learning_rate", "batch_norm"),
+    Hybrid: ("classifier",),
+}
+_OF_PHASES = ("keep", "precision")  # a hybrid has none
+
+
+def show_training(content: Content) -> str:
+    """Return a table of settings, named as in a recipe, in Markdown."""
+    recipe = from_json(content.recipe)
+    rows = [*_list_data(recipe), *_list_settings(content, recipe), *_list_phases(content.plan["phases"])]
+    if isinstance(recipe.head, Hybrid):
+        rows += [(f"head.{name}", value) for name, value in _choose(recipe.head)]
+    said = "Training: settings of the recipe. Those that are left out are at the default of tlmed."
+    return f"{said}\n\n{table(('Setting', 'Value'), [(plain(name), plain(_say(value))) for name, value in rows])}"
+
+
+def describe_steps(content: Content) -> str:
+    """Return the scikit-learn steps from a hybrid's features to its probabilities, as one sentence in Markdown."""
+    from tlmed.heads.classifiers import find_classifier
+    from tlmed.heads.pipelines import make_pipeline, prefix
+
+    recipe, chosen = from_json(content.recipe), content.metrics["classifier"]
+    head, kind = recipe.head, find_classifier(chosen["name"])
+    pipeline = make_pipeline(kind, head.scale, head.pca, recipe.class_weight, recipe.seed)
+    own = prefix(pipeline)
+    pipeline.set_params(**{f"{own}{name}": value for name, value in chosen["parameters"].items()})
+    steps = ", then ".join(code(step) for _, step in pipeline.steps)
+    return (
+        f"From features to probabilities: {steps}, then a sigmoid for each class, fitted in the same "
+        f"{chosen['folds']} folds to what the classifier gives for images it was not fitted to "
+        "(`CalibratedClassifierCV(ensemble=False)`)."
+    )
+
+
+def _list_data(recipe) -> Iterator[tuple[str, object]]:
+    for name, value in _choose(recipe.data):
+        yield f"data.{name}", value
+    if isinstance(split := recipe.data.split, KFold):
+        yield "data.split", f"fold {split.fold} of {split.folds}, of which {split.val:g} of the rest is val"
+    changed = {field.name: value for field, value, default in _walk(recipe.augment) if value != default}
+    yield "augment", ", ".join(f"{name}={_say(value)}" for name, value in changed.items()) or "none"
+
+
+def _list_settings(content, recipe) -> Iterator[tuple[str, object]]:
+    phases = content.plan["phases"]
+    for name, value in _choose(recipe):
+        if phases or name not in _OF_PHASES:
+            yield name, value + _say_kept(phases) if name == "cache" else value
+    if phases:
+        yield "loss", "cross-entropy"
+
+
+def _say_kept(phases) -> str:
+    """Say in which phases what frozen blocks give was kept."""
+    kept = [phase["name"] for phase in phases if phase.get("cache", {}).get("on")]
+    return f" (kept in {', '.join(kept)})" if kept else " (nothing was kept)" if phases else ""
+
+
+def _list_phases(phases: Sequence[Mapping]) -> Iterator[tuple[str, object]]:
+    """Yield the settings of phases that the table of phases leaves out: one value, or one for each phase."""
+    for field in dataclasses.fields(Phase):
+        if field.name in _ELSEWHERE[Phase]:
+            continue
+        values = [phase[field.name] for phase in phases if field.name in phase]
+        if len(set(values)) > 1:
+            named = zip((phase["name"] for phase in phases), map(_say, values), strict=True)
+            yield f"phases.{field.name}", ", ".join(f"{name}: {value}" for name, value in named)
+        elif values and (field.name in _ALWAYS[Phase] or values[0] != field.default):
+            yield f"phases.{field.name}", values[0]
+
+
+def _choose(section) -> Iterator[tuple[str, object]]:
+    """Yield the fields of a section that are to be told."""
+    always, elsewhere = _ALWAYS[type(section)], _ELSEWHERE[type(section)]
+    for field, value, default in _walk(section):
+        if field.name not in elsewhere and (field.name in always or value != default):
+            yield field.name, value
+
+
+def _walk(section) -> Iterator[tuple[dataclasses.Field, object, object]]:
+    """Yield each field of a section with its value and its default."""
+    for field in dataclasses.fields(section):
+        made = field.default_factory is not dataclasses.MISSING
+        yield field, getattr(section, field.name), field.default_factory() if made else field.default
+
+
+def _say(value) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_say(values)}" for name, values in value.items()) or "that of tlmed"
+    if isinstance(value, tuple | list):
+        return ", ".join(map(_say, value))
+    return {True: "yes", False: "no", None: "none"}[value] if value is None or isinstance(value, bool) else str(value)
