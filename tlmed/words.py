@@ -1,8 +1,11 @@
 """Amounts and lists as people say them."""
 
+import re
 from collections.abc import Iterable
 
 NAMED = 20  # so many names stand in one message; the rest is a count
+RANDOM = "random weights"  # how sentences call what recipes call none
+_NAMES = re.compile(r" \+ |\+(?=none\b)|(?<=\bnone)\+")  # where several are joined; paths may hold a plus
 LONGEST = 200  # so many characters of what a user typed stand in one message
 
 
@@ -53,3 +56,26 @@ def decimals(value: float) -> str:
     ('14.71', '0.002', '0.00')
     """
     return f"{value:.1g}" if 0 < value < 0.005 else f"{value:.2f}"
+
+
+def name_start(weights: object) -> str:
+    """Return the weights that a network starts from, one name or several, as a sentence can hold them.
+
+    >>> name_start("none"), name_start("own"), name_start("imagenet/keras"), name_start(["none", "digits"])
+    ('random weights', 'weights of its own', 'imagenet/keras weights', 'random + digits weights')
+    """
+    names = " + ".join(map(str, weights)) if isinstance(weights, list | tuple) else str(weights)
+    if set(_NAMES.split(names)) == {"none"}:
+        return RANDOM
+    if names == "own":
+        return "weights of its own"
+    return " + ".join("random" if name == "none" else name for name in _NAMES.split(names)) + " weights"
+
+
+def name_pooling(pooling: str) -> str:
+    """Return how features are pooled, as a sentence can hold it.
+
+    >>> name_pooling("avg")
+    'average pooling'
+    """
+    return {"avg": "average", "max": "maximum"}.get(pooling, pooling) + " pooling"

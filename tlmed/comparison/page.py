@@ -19,8 +19,8 @@ from tlmed.report.entries import show_cell
 from tlmed.report.frame import NOT_A_DEVICE, add_terms
 from tlmed.report.glossary import explain
 from tlmed.report.overlays import MOST_PANELS
-from tlmed.report.words import flatten, name_metric, name_start, number
-from tlmed.words import count, listed
+from tlmed.report.words import flatten, name_metric, number
+from tlmed.words import count, listed, name_start
 
 _DRAWN = ("auc", "accuracy")
 _HEAD = ("auc", "accuracy", "sensitivity", "specificity")
@@ -95,7 +95,7 @@ def _describe(result) -> str:
     """Return what a run is, and of one that is called by its title the directory."""
     folder = result.path.resolve().name
     where = "" if folder in result.name else f"<code>{text(folder)}</code>: "
-    return f"{where}{text(result.backbone)}, {name_start(result.weights.split(' + '))}, {text(result.approach)}"
+    return f"{where}{text(result.backbone)}, {text(name_start(result.weights))}, {text(result.approach)}"
 
 
 def _show_score(entry) -> str:

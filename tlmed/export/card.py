@@ -19,7 +19,7 @@ from tlmed.metrics.names import list_once, name_metric
 from tlmed.metrics.rates import CLASS_METRICS
 from tlmed.report.images import describe_splits
 from tlmed.rundir import SPLITS, RunDir
-from tlmed.words import count, join_names
+from tlmed.words import RANDOM, count, join_names, name_pooling
 
 PER_CLASS = ("sensitivity", "specificity", "auc", "f1")
 
@@ -91,7 +91,7 @@ def _describe_model(content) -> str:
 
 def _describe_backbone(backbone, source) -> str:
     name = name_weights(source["name"])
-    start = "random weights" if name == "none" else f"weights {code(name)}"
+    start = {"none": RANDOM, "own": "weights of its own"}.get(name, f"weights {code(name)}")
     licence = f", licence: {plain(source['licence'])}" if source.get("licence") else ""
     unknown = "" if licence or name == "none" else ", which state no licence"
     digest = f", SHA-256 {code(source['sha256'])}" if source.get("sha256") else ""
@@ -100,7 +100,7 @@ def _describe_backbone(backbone, source) -> str:
 
 def _describe_head(head) -> str:
     hidden = f", hidden layers of {', '.join(map(str, head['units']))}" if head["units"] else ""
-    return f"Head: {head['pooling']} pooling{hidden}, dropout {head['dropout']}, one probability for each class."
+    return f"Head: {name_pooling(head['pooling'])}{hidden}, dropout {head['dropout']}, one probability for each class."
 
 
 def _describe_classifier(content) -> str:

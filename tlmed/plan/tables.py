@@ -10,7 +10,7 @@ from tlmed.phases import STATISTICS_IMAGES
 from tlmed.plan.content import cut, describe_block
 from tlmed.rundir import SPLITS
 from tlmed.screen import Table
-from tlmed.words import decimals, listed
+from tlmed.words import decimals, listed, name_pooling
 
 _MOST_NAMES = 4  # blocks that a line of the table names one by one
 _RECALIBRATE = (
@@ -144,10 +144,14 @@ def _name_rates(rates) -> str:
     return f"{high:.3g}" if high == low else f"{high:.3g} .. {low:.3g}"
 
 
+def _name_tap(tap) -> str:
+    return "the whole backbone" if tap == "last" else tap
+
+
 def _describe_settings(classifier) -> list[Table]:
     words = {
         "classifier": classifier["name"],
-        "features": f"of {classifier['tap']}, {classifier['pooling']} pooling",
+        "features": f"of {_name_tap(classifier['tap'])}, {name_pooling(classifier['pooling'])}",
         "scaled": "yes" if classifier["scale"] else "no",
         "PCA": "no" if classifier["pca"] is None else str(classifier["pca"]),
         **{f"grid {name}": ", ".join(map(str, values)) for name, values in classifier["grid"].items()},

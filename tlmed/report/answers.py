@@ -8,7 +8,7 @@ from tlmed.report.content import Content
 from tlmed.report.images import count_shared_groups, count_splits, describe_splits, find_made, is_synthetic
 from tlmed.report.words import enumerate_names, interval_of, join, name_metric, number
 from tlmed.rundir import SPLITS
-from tlmed.words import count
+from tlmed.words import RANDOM, count, name_start
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,8 @@ def _tell_start(content, titles) -> Answer:
     weights = join(content.plan.get("weights", content.recipe.get("weights")))
     if not weights:
         return Answer("")
-    said = "all at random" if weights == "none" else f"backbone from <code>{text(weights)}</code>, the rest at random"
+    start = name_start(weights)
+    said = "all at random" if start == RANDOM else f"backbone from {text(start)}, the rest at random"
     return Answer(f"Weights: {said}; seed {text(content.recipe.get('seed'))}.{_see(titles, 'Environment')}")
 
 

@@ -19,7 +19,7 @@ _SCORES = {
 _OF_TEST = ("test_accuracy", "test_auc")
 _STARTS = {
     "previous": "from the best epoch of the one before it",
-    "pretrained": "anew from the pretrained weights, with the trained head",
+    "pretrained": "anew from the initial weights, with the trained head",
 }
 
 

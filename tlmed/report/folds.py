@@ -17,8 +17,8 @@ from tlmed.report.images import is_synthetic
 from tlmed.report.overlays import Fold, read_fold, show_fold_examples, show_overlays
 from tlmed.report.scores import show_baselines, show_classes, show_subgroups
 from tlmed.report.story import name_weakest, say_doubts, say_value, show_recipe
-from tlmed.report.words import duration, enumerate_names, join, name_run, name_start, number, title_run
-from tlmed.words import count
+from tlmed.report.words import duration, enumerate_names, join, name_run, number, title_run
+from tlmed.words import count, name_start
 
 _SHOWN = ("auc", "accuracy", "sensitivity", "specificity")  # of each fold; its own report has all
 
@@ -94,7 +94,7 @@ def _tell_story(content) -> str:
     return (
         f"<p><b>Asked:</b> tell {enumerate_names(metrics['classes'])} apart in {count(metrics['n'], 'image')}{groups} "
         f"from <code>{text(recipe['data'].get('source'))}</code>, with {text(join(recipe.get('backbone')))} starting "
-        f"from {name_start(recipe.get('weights'))}. Seed {text(recipe.get('seed'))}.</p>"
+        f"from {text(name_start(recipe.get('weights')))}. Seed {text(recipe.get('seed'))}.</p>"
         f"<p><b>Done:</b> {count(split['k'], 'fold')}{repeated}; each fold was the test split of a network of its own, "
         f"trained on the others, of which {split['val']:.0%} were kept for validation. Groups and byte-identical files "
         f"stay together in a fold.</p>"

@@ -128,7 +128,7 @@ def _name_blocks(phase) -> str:
 
 
 def _name_start(phase) -> str:
-    return "<br><small>from the pretrained weights</small>" if phase.get("start") == "pretrained" else ""
+    return "<br><small>from the initial weights</small>" if phase.get("start") == "pretrained" else ""
 
 
 def _name_rates(phase) -> str:

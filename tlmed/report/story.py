@@ -7,8 +7,8 @@ from tlmed.evaluation.lines import describe_better_baselines, describe_reversed
 from tlmed.evaluation.page import bullets, text
 from tlmed.recipe import flatten
 from tlmed.report.content import Content
-from tlmed.report.words import duration, enumerate_names, interval_of, join, name_metric, name_start, number
-from tlmed.words import count
+from tlmed.report.words import duration, enumerate_names, interval_of, join, name_metric, number
+from tlmed.words import count, name_start
 
 
 def tell_story(content: Content) -> str:
@@ -23,7 +23,7 @@ def _ask(content) -> str:
     return (
         f"<b>Asked:</b> tell {enumerate_names(content.metrics['classes'])} apart in images from "
         f"<code>{text(data.get('source'))}</code>, with {text(join(recipe.get('backbone')))} starting from "
-        f"{name_start(recipe.get('weights'))}, on {size} pixels, {_name_training(content)}. "
+        f"{text(name_start(recipe.get('weights')))}, on {size} pixels, {_name_training(content)}. "
         f"Seed {text(recipe.get('seed'))}."
     )
 
@@ -37,16 +37,17 @@ def _name_training(content) -> str:
         in_phases = f"in {steps} that thaw one {text(phases.get('unit', 'block'))} more each"
     else:
         in_phases = f"in {count(len(phases), 'phase')}"
-    return f"{in_phases}; the {text(recipe.get('keep'))} phase by {name_metric(recipe.get('monitor'))} is the result"
+    by = f" by {name_metric(recipe.get('monitor'))}" if recipe.get("keep") == "best" else ""
+    return f"{in_phases}; the {text(recipe.get('keep'))} phase{by} is the result"
 
 
 def _do(content) -> str:
-    timing, kept = content.timing, content.metrics.get("kept") or {}
+    recipe, timing, kept = content.recipe, content.timing, content.metrics.get("kept") or {}
     classifier = content.metrics.get("classifier")
     epochs = Counter(row["phase"] for row in content.history)
     ran = "; ".join(f"{text(phase)} {count(number, 'epoch')}" for phase, number in epochs.items())
     return (
-        f"<b>Done:</b> {name_start(content.plan.get('weights'))}. "
+        f"<b>Done:</b> {text(name_start(content.plan.get('weights', recipe.get('weights'))))}. "
         + (f"Trained: {ran}. " if ran else "")
         + (f"Kept: phase {text(kept['name'])}, epoch {text(kept.get('best_epoch'))}. " if "name" in kept else "")
         + (f"Fitted: {text(classifier['name'])}. " if classifier else "")

@@ -66,16 +66,6 @@ def join(parts: object) -> str:
     return " + ".join(map(str, parts)) if isinstance(parts, list) else "" if parts is None else str(parts)
 
 
-def name_start(weights: object) -> str:
-    """Return from which weights a network started, a recipe's one name or several, as HTML.
-
-    >>> name_start("none"), name_start(["imagenet", "none"])
-    ('random weights', '<code>imagenet + random</code> weights')
-    """
-    names = ["random" if name == "none" else name for name in (weights if isinstance(weights, list) else [weights])]
-    return "random weights" if set(names) == {"random"} else f"<code>{text(join(names))}</code> weights"
-
-
 def name_run(recipe: Mapping, name: str, of: str = "") -> str:
     """Return backbone and directory of a run, as plain text; the arguments are those of `title_run`."""
     return f"{join(recipe.get('backbone', 'Run'))}{of}: {name}"

@@ -33,6 +33,7 @@ from tlmed.run.prefixes import choose_features
 from tlmed.screen import Table
 from tlmed.synthetic import describe_source
 from tlmed.voice import Voice
+from tlmed.words import name_start
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def prepare(
         faults += _find_network_faults(recipe, backbone.model)
         for line in _describe_source(recipe) if read is None else ():
             voice.say(line)
-        voice.say(f"Backbone: {backbones.name_all(recipe.backbone)}, weights {backbone.name}")
+        voice.say(f"Backbone: {backbones.name_all(recipe.backbone)}, {name_start(backbone.name)}")
     if not faults:
         _import(recipe)
     clock.reading = time.perf_counter()

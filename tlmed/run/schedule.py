@@ -42,7 +42,7 @@ def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, 
     earlier, begun = sum(degree.result.seconds for degree in degrees), any(degree.extraction for degree in degrees)
     for phase in phases[len(degrees) :]:
         if _has_stopped_improving(recipe, degrees):
-            voice.say(f"Not tried: {phase.name!r} and what follows, for {recipe.monitor} no longer improved.")
+            voice.say(f"Not tried: {phase.name!r} and what follows, because {recipe.monitor} no longer improved.")
             break
         run.mark(f"Training phase {phase.name!r}.")
         with clock.stage(f"phase {phase.name}"):
