@@ -542,3 +542,18 @@ def test_the_interval_of_the_calibration_error_covers(sharpness, least):
         found = evaluate(labels, scores, scores.argmax(axis=1), ["a", "b"], draws=400, only=["ece"])["metrics"]["ece"]
         covered += found["low"] <= truth <= found["high"]
     assert covered / 300 >= least
+
+
+@pytest.mark.parametrize("groups", [None, [f"p{i // 3}" for i in range(90)]])
+def test_what_is_the_same_of_both_classes_has_the_same_interval_whichever_is_positive(groups):
+    rng = np.random.default_rng(4)
+    labels = (rng.random(90) < 0.3).astype(int)
+    scores = rng.dirichlet((1, 1), 90)
+    scores = (scores + 0.6 * np.eye(2)[labels]) / 1.6
+    both = [
+        evaluate(labels, scores, scores.argmax(axis=1), ["a", "b"], positive, groups, draws=500)["metrics"]
+        for positive in ("a", "b")
+    ]
+    for name in ("accuracy", "auc", "balanced_accuracy", "mcc", "kappa", "quadratic_kappa", "log_loss", "brier"):
+        for part in ("value", "low", "high"):
+            assert both[0][name][part] == pytest.approx(both[1][name][part], abs=1e-9), (name, part)

@@ -645,6 +645,60 @@ def test_why_two_runs_differ_begins_with_the_cause(job, tmp_path, monkeypatch):
         explain(run, other)
 
 
+def test_what_only_one_recipe_has_is_one_line_for_each_of_its_parts(job, tmp_path):
+    _, run = job
+    recipe = run.json("recipe.json")
+    other, more = RunDir(shutil.copytree(run.path, tmp_path / "other")), {**recipe["phases"][-1], "name": "last"}
+    (other / "recipe.json").write_text(json.dumps({**recipe, "phases": [*recipe["phases"], more]}))
+    place = f"phases.{len(recipe['phases'])}"
+    both = {(run, other): "none in run, name='last', thaw=", (other, run): "name='last', thaw="}
+    for pair, words in both.items():
+        lines = [line for line in screen.to_lines(explain(*pair)) if f" {place}" in line]
+        assert len(lines) == 1
+        assert lines[0].startswith(f"  recipe: {place}: {words}")
+    hybrid = {"phases": [], "augment": {}, "head": {"classifier": "SVC", "folds": 3}}
+    (other / "recipe.json").write_text(json.dumps({**recipe, **hybrid}))
+    lines = [line for line in screen.to_lines(explain(run, other)) if line.startswith("  recipe: ")]
+    named = [line.split(": ")[1] for line in lines if not line.startswith("  recipe: augment")]
+    assert named == [*(f"phases.{number}" for number in range(len(recipe["phases"]))), "head"]
+
+
+def test_what_is_only_reported_is_no_cause_of_other_scores(job, tmp_path):
+    _, run = job
+    recipe = run.json("recipe.json")
+    other = RunDir(shutil.copytree(run.path, tmp_path / "other"))
+    metrics = run.json("metrics.json")
+    (other / "metrics.json").write_text(json.dumps({**metrics, "baselines": {"another": {}}}))
+    more = {"baselines": not recipe["baselines"], "examples": recipe["examples"] + 1}
+    (other / "recipe.json").write_text(json.dumps({**recipe, **more, "seed": 3}))
+    lines = screen.to_lines(explain(run, other))
+    assert lines[1] == "  recipe: seed: 0 in run, 3 in other"
+    assert not lines[2].startswith("  recipe: ")
+    title = lines.index("More or less is reported, which changes no prediction and no score:")
+    assert [line.split(": ")[1] for line in lines[title + 1 : title + 3]] == ["baselines", "examples"]
+    (other / "recipe.json").write_text(json.dumps({**recipe, **more}))  # then nothing else explains another file
+    assert screen.to_lines(explain(run, other))[:2] == [
+        "Cause, as far as is recorded:",
+        f"  recipe: baselines: {recipe['baselines']} in run, {not recipe['baselines']} in other",
+    ]
+
+
+def test_a_number_that_rounding_moved_is_the_same_and_one_whose_interval_moved_is_called_so():
+    entries = {
+        "auc": ({"value": 0.9 + 1e-15, "low": 0.8, "high": 1.0}, True, "equal to rounding (difference 1e-15)"),
+        "value": ({"value": 0.91, "low": 0.8, "high": 1.0}, False, "difference 0.01"),
+        "low": ({"value": 0.9 + 1e-15, "low": 0.79, "high": 1.0}, False, "only the interval differs"),
+        "method": ({"value": 0.9, "low": 0.8, "high": 1.0, "method": "x"}, False, "only words differ"),
+        "none": ({"value": None, "low": None, "high": None, "reason": "y"}, False, "different"),
+    }
+    for entry, same, note in entries.values():
+        results = moved(lambda results, entry=entry: results["metrics"]["metrics"].update(auc=entry))
+        [row] = [row for row in compare_results(RESULTS, results, "bits", 1e-12) if row.name == "auc"]
+        assert (row.same, row.note) == (same, note)
+        [row] = [row for row in compare_results(RESULTS, results, "bits", 0.0) if row.name == "auc"]
+        assert row.same is False  # where bits are promised
+
+
 def test_inputs_explain_before_code_and_environment():
     found = [differ(), differ("code"), differ("input", name="seed")]
     assert [cause.name for cause in find_causes(found)] == ["seed"]

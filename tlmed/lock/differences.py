@@ -11,13 +11,16 @@ from tlmed.recipe import UNDECIDING, flatten, from_json, to_json
 from tlmed.words import listed
 
 # What a difference can mean for the result.
-INPUT, CODE, LIBRARY, ENVIRONMENT, NOTE = "input", "code", "library", "environment", "note"
+INPUT, CODE, LIBRARY, ENVIRONMENT = "input", "code", "library", "environment"
+REPORTED, NOTE = "reported", "note"
 _COLUMNS = {"sha256": "content", "label": "label", "group": "group", "split": "split"}
 MOST_PATHS = 5
 DIGEST_DIGITS = 64
 _OF_SPLITS = ("seed", "data.split")
 # Images and weights are compared themselves, and a lock holds no scores of degrees.
 _IGNORED_FIELDS = ("data.source", "weights", "score_degrees", *UNDECIDING)
+# They add to what is reported; no prediction and no score depends on them.
+_REPORTED_FIELDS = ("baselines", "examples", "prevalence", "tensorboard")
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Difference:
         there: What it was, for a person.
         here: What it is now.
         kind: `INPUT`: another job; `CODE`: another tlmed; `LIBRARY`: another version of one that computes;
-            `ENVIRONMENT`: the last bits may differ; `NOTE`: nothing that is known to change a number.
+            `ENVIRONMENT`: the last bits may differ; `REPORTED`: another job, with the same predictions and scores, and
+            more or less reported beside them; `NOTE`: nothing that is known to change a number.
         why: What it does to numbers, where that is worth a word.
     """
 
@@ -62,8 +66,12 @@ def compare_inputs(there: Mapping, here: Mapping) -> list[Difference]:
 
 
 def find_causes(differences: Sequence[Difference]) -> list[Difference]:
-    """Return, of some differences, those of the kind that explains most: inputs, code, libraries, the environment."""
-    for kind in (INPUT, CODE, LIBRARY, ENVIRONMENT):
+    """Return, of some differences, those of the kind that explains most.
+
+    Inputs come first, then code, libraries and the environment; what only adds to a report is a cause if nothing else
+    is there.
+    """
+    for kind in (INPUT, CODE, LIBRARY, ENVIRONMENT, REPORTED):
         if found := [difference for difference in differences if difference.kind == kind]:
             return found
     return []
@@ -71,9 +79,26 @@ def find_causes(differences: Sequence[Difference]) -> list[Difference]:
 
 def _compare_recipes(there, here) -> Iterator[Difference]:
     old, new = _fields(there["recipe"]), _fields(here["recipe"])
+    alone = {}  # parts of a recipe to the fields that only one of the two has there
     for name in {**old, **new}:
-        if old.get(name) != new.get(name) and name not in _IGNORED_FIELDS:
+        if name in _IGNORED_FIELDS or (name in old and name in new and old[name] == new[name]):
+            continue
+        part = name.rpartition(".")[0]
+        if part and (name not in old or name not in new):
+            alone.setdefault(part, []).append(name)
+        elif name in old and name in new:
+            kind = REPORTED if name in _REPORTED_FIELDS else INPUT
+            yield Difference("recipe", name, repr(old[name]), repr(new[name]), kind)
+        elif not any(other.startswith(f"{name}.") for other in {**old, **new}):  # else its fields say it
             yield Difference("recipe", name, repr(old.get(name)), repr(new.get(name)), INPUT)
+    for part, names in alone.items():
+        yield Difference("recipe", part, *(_list_fields(fields, names) for fields in (old, new)), INPUT)
+
+
+def _list_fields(fields, names) -> str:
+    """Return fields of one part of a recipe, such as a phase, on one line; those that are not there are left out."""
+    found = [f"{name.rpartition('.')[2]}={fields[name]!r}" for name in names if name in fields]
+    return ", ".join(found) or "none"
 
 
 def _fields(recipe) -> dict:

@@ -36,7 +36,7 @@ def compare_results(there: Mapping, here: Mapping, level: str, tolerance: float)
     Args:
         there: `results` of a lock.
         here: The same of another.
-        level: "bits": all must be equal. "predictions": the predicted labels, and their scores within `tolerance`.
+        level: "bits": all must be equal, metrics within `tolerance`, which is 0 where bits are promised. "predictions": the predicted labels, and their scores within `tolerance`.
             "metrics": each overall metric within `tolerance`.
         tolerance: Absolute, 0..1.
     """
@@ -169,13 +169,34 @@ def _compare_metrics(there, here, level, tolerance) -> list[Row]:
 
 def _judge_metric(a, b, level, tolerance) -> tuple[bool | None, str]:
     if level == BITS:
-        return a == b, _say(a == b)
+        return _judge_entry(a, b, tolerance)
     asked = level == METRICS
     old, new = a.get("value"), b.get("value")
     if old is None or new is None:
         return (old is new if asked else None), "undefined" if old is new else "undefined in one of them"
     note = f"difference {abs(old - new):.2g}" + (f", tolerance {tolerance:g}" if asked else "")
     return (abs(old - new) <= tolerance * max(1.0, abs(old)) if asked else None), note  # a log loss has no upper bound
+
+
+def _judge_entry(a, b, tolerance) -> tuple[bool, str]:
+    """Compare a metric with its interval and its words; sums in another order move the last digits of a number."""
+    if a == b:
+        return True, "equal"
+    parts = {name: (a.get(name), b.get(name)) for name in {**a, **b}}
+    apart = {name: _measure(*pair) for name, pair in parts.items() if pair[0] != pair[1]}
+    if max(apart.values()) <= tolerance:
+        return True, f"equal to rounding (difference {max(apart.values()):.2g})"
+    if apart.get("value", 0.0) > tolerance:
+        return False, "different" if math.isinf(apart["value"]) else f"difference {apart['value']:.2g}"
+    bounds = [apart[name] for name in ("low", "high") if name in apart]
+    return False, "only the interval differs" if bounds and max(bounds) > tolerance else "only words differ"
+
+
+def _measure(a, b) -> float:
+    """Return how far two parts of a metric lie apart, relative to 1 or to the value; infinite where not by numbers."""
+    if not all(isinstance(part, int | float) for part in (a, b)):
+        return math.inf
+    return abs(a - b) / max(1.0, abs(a))
 
 
 def _show_metric(metric) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from tlmed.lock.differences import CODE, ENVIRONMENT, INPUT, LIBRARY, NOTE, Difference
+from tlmed.lock.differences import CODE, ENVIRONMENT, INPUT, LIBRARY, NOTE, REPORTED, Difference
 from tlmed.lock.results import Row
 from tlmed.lock.words import show
 from tlmed.screen import Table
@@ -18,8 +18,10 @@ _KINDS = {
     CODE: "Another tlmed, which may be what moved a number",
     LIBRARY: "Other versions of libraries that compute",
     ENVIRONMENT: "Another environment, which may move the last digits",
+    REPORTED: "More or less is reported, which changes no prediction and no score",
     NOTE: "Also different, not known to move a number",
 }
+_ASKED = (INPUT, REPORTED)  # what must be the same as in the lock
 MOST_NOTES = 5
 HEADER = ("what", "locked", "now", "verdict", "note")
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -50,7 +52,7 @@ class Comparison:
     @property
     def faults(self) -> list[str]:
         """One sentence for each thing that is not the same and should be."""
-        inputs = [str(difference) for difference in self.differences if difference.kind == INPUT]
+        inputs = [str(difference) for difference in self.differences if difference.kind in _ASKED]
         return inputs + [_describe(row) for row in self.rows if row.same is False]
 
     @property
@@ -101,7 +103,7 @@ def to_junit(comparison: Comparison) -> str:
     suite = ET.Element("testsuite", name=_clean(comparison.name))
     failures = 0
     for part in comparison.checked if not comparison.fault else ():
-        found = [str(it) for it in comparison.differences if it.part == part and it.kind == INPUT]
+        found = [str(it) for it in comparison.differences if it.part == part and it.kind in _ASKED]
         failures += _add_case(suite, comparison, part, "same inputs", "\n".join(found))
     for row in comparison.rows:
         if row.same is not None:

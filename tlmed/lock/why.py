@@ -12,6 +12,8 @@ from tlmed.lock.tables import list_differences, list_rows
 from tlmed.rundir import RunDir
 from tlmed.screen import Table
 
+_ROUNDING = 2.0**-23  # of scores in single precision: 1 less the score of one class is not quite that of the other
+
 
 def explain(first: RunDir, second: RunDir) -> list[str | Table]:
     """Return lines that say why two runs differ: the likeliest cause, all differences, history and metrics.
@@ -21,7 +23,7 @@ def explain(first: RunDir, second: RunDir) -> list[str | Table]:
     """
     locks, words = (check_run(first), check_run(second)), _name_runs(first, second)
     differences = compare_inputs(*locks)
-    rows = compare_results(locks[0]["results"], locks[1]["results"], BITS, 0.0)
+    rows = compare_results(locks[0]["results"], locks[1]["results"], BITS, _ROUNDING)
     equal = all(row.same for row in rows)
     lines = _name_cause(differences, equal, words, [first, second])
     causes = [] if equal else find_causes(differences)

@@ -265,7 +265,8 @@ def _shorten(entries) -> str:
 
 def _bound_agreement(case: Case, owners, name, value, draws, seed, split) -> dict:
     rng = np.random.default_rng(seeds.derive(seed, "bootstrap", split))
-    positive, predicted = case.labels == case.main, case.predictions == case.main
+    # The second class, whichever is the positive one: agreement does not depend on it, nor do the rates that are drawn.
+    positive, predicted = case.labels == 1, case.predictions == 1
     drawn = agree(*draw_rates(positive, predicted, owners, draws, rng))[name]
     low, high = np.percentile(drawn, (2.5, 97.5)).tolist()
     by = f" with the effective sample sizes of {int(owners.max()) + 1} groups" if owners is not None else ""
