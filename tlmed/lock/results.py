@@ -36,8 +36,9 @@ def compare_results(there: Mapping, here: Mapping, level: str, tolerance: float)
     Args:
         there: `results` of a lock.
         here: The same of another.
-        level: "bits": all must be equal, metrics within `tolerance`, which is 0 where bits are promised. "predictions": the predicted labels, and their scores within `tolerance`.
-            "metrics": each overall metric within `tolerance`.
+        level: "bits": all must be equal, metrics within `tolerance`, which is 0 where bits are promised.
+            "predictions": the predicted labels, and their scores within `tolerance`. "metrics": each overall metric
+            within `tolerance`.
         tolerance: Absolute, 0..1.
     """
     return [
