@@ -25,6 +25,7 @@ from tlmed.cache import cache_folder
 from tlmed.cli import main
 from tlmed.digests import digest_classifier, digest_model
 from tlmed.errors import CheckFailed, InputError, Interrupted, RunFailed
+from tlmed.inference import evaluate
 from tlmed.intact import checksum
 from tlmed.lock import (
     Comparison,
@@ -313,6 +314,65 @@ def test_a_run_that_was_tampered_with_is_found(job, tmp_path):
     (tmp_path / "run" / "predictions.csv").write_text(text.replace("test,benign", "test,normal", 1))
     faults = reproduce(Request(tmp_path / "run", "check")).faults
     assert any(fault.startswith("predictions: SHA-256 of the file") for fault in faults)
+
+
+@pytest.mark.usefixtures("trained_before")
+@pytest.mark.parametrize("mode", ["train", "check"])
+def test_a_falsified_score_is_found_whatever_is_compared(mode, job, tmp_path):
+    run, before = RunDir(shutil.copytree(job[1].path, tmp_path / "run")), []
+    metrics = run.json("metrics.json")
+    metrics["metrics"]["accuracy"]["value"] = 0.999
+    write_json(run / "metrics.json", metrics)
+    out = None if mode == "check" else tmp_path / "again"
+    found = reproduce(Request(run.path, mode, out=out), Voice(warn=before.append))
+    assert [fault.split(": ")[1] for fault in found.faults] == [
+        "accuracy, in the files of run",
+        "SHA-256 of metrics.json without times, in the files of run",
+    ]
+    assert bool(before) is (mode == "train")
+
+
+def list_with_sites(folder, name, change=lambda path, site: site):
+    lines = []
+    for i, file in enumerate(sorted((folder / "images").glob("*/*.png"))):
+        path = file.relative_to(folder).as_posix()
+        lines.append(f"{path},{file.parent.name},{change(path, 'AB'[i % 2])}")
+    (folder / name).write_text("\n".join(["path,label,site", *lines]))
+    return str(folder / name)
+
+
+def test_columns_that_make_subgroups_are_inputs(copy, tmp_path):
+    recipe = override(load_recipe("feature_extractor"), [*SMALL, "examples=0"])
+    run = RunDir(train(recipe, tmp_path / "run", list_with_sites(copy, "list.csv")).path)
+    tested = [row["path"] for row in run.splits() if row["split"] == "test"]
+    swap = {"A": "B", "B": "A"}
+    other = list_with_sites(copy, "other.csv", lambda path, site: swap[site] if path == tested[0] else site)
+    untested = list_with_sites(copy, "untested.csv", lambda path, site: site if path in tested else swap[site])
+    assert reproduce(Request(run.path, "check", source=untested)).faults == []
+    for mode in ("check", "train"):
+        found = reproduce(Request(run.path, mode, source=other, out=tmp_path / "again" if mode == "train" else None))
+        [fault] = found.faults
+        assert fault.startswith("data: column site of the test images: ")
+        assert fault.endswith(" now (subgroups are by it)")
+    assert not (tmp_path / "again").exists()
+    said = {}
+    for source in (other, untested):
+        said[source] = evaluate(run, source, moved=True)[1]["evaluated"]["warnings"]
+    assert [words for words in said[other] if "column" in words] == [
+        "A column is not as when the run was trained, and subgroups are by what stands there now: 'site'."
+    ]
+    assert not any("column" in words for words in said[untested])
+    second = RunDir(train(recipe, tmp_path / "second", other).path)
+    lines = explain(run, second)
+    assert lines[0] == "Cause, as far as is recorded:"
+    assert lines[1].strip().startswith("data: column site of the test images: ")
+    forge(run / "lock.json", lambda lock: lock["data"].pop("columns"))  # as locks were
+    environment = run.json("environment.json")
+    environment["data"].pop("columns")
+    write_json(run / "environment.json", environment)
+    found = reproduce(Request(run.path, "check", source=other))
+    assert found.faults == []
+    assert "data: further columns: not recorded locked, site now" in str(found.differences[-1])
 
 
 def test_the_modules_of_a_recipe_are_part_of_it(tmp_path, monkeypatch, images):

@@ -27,7 +27,7 @@ from tlmed.data.extras import describe_extras
 from tlmed.data.familiar import compare_with_run
 from tlmed.data.findings import TWO_LABELS
 from tlmed.data.learned import Learned
-from tlmed.data.recorded import describe_changes, recall
+from tlmed.data.recorded import describe_changes, describe_columns, recall
 from tlmed.data.sources import find_gap
 from tlmed.data.splits import find_leaked
 from tlmed.data.table import describe_classes
@@ -220,7 +220,8 @@ def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, 
     """Return a run's own images, which of them are scored, and what is to be said of those that are not."""
     recorded = run.splits()
     try:
-        left_out = [entry["path"] for entry in run.json("environment.json")["data"]["left_out"]]
+        data = run.json("environment.json")["data"]
+        left_out = [entry["path"] for entry in data["left_out"]]
     except (KeyError, TypeError) as error:
         raise _not_written(run, "environment.json", "which images were left out") from error
     try:
@@ -241,7 +242,8 @@ def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, 
     pixels = found.images.pixels
     deep = describe_depths(table.paths, table.labels, table.classes, pixels.levels[rows])
     unused = describe_extras(table.paths, [pixels.extras[row] for row in rows])
-    return found.images, rows, [*describe_changes(found, tested), *deep, *unused]
+    moved = describe_columns(found, tested, data.get("columns"))
+    return found.images, rows, [*describe_changes(found, tested), *moved, *deep, *unused]
 
 
 def _not_written(run, name, what) -> InputError:

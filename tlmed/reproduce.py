@@ -51,7 +51,7 @@ class Request:
     Attributes:
         target: A lock, or the directory of a run that holds one.
         mode: "train" repeats all of it; "quick" the first epochs, which are compared with the locked history; "check"
-            compares inputs and environment without training, and the files of a run with its own lock.
+            compares inputs and environment without training. All compare the files of a run with its own lock.
         level: "bits", "predictions", "metrics"; None: "metrics" where a tolerance is given, else the strongest that can
             hold here.
         tolerance: For scores or metrics, 0..1; None: 0.001 for scores, 0.005 for metrics.
@@ -102,15 +102,18 @@ def reproduce(request: Request, voice: Voice = SILENT) -> Comparison:
     wanted = METRICS if request.level is None and request.tolerance is not None else request.level
     level, why = choose_level(wanted, differences, recipe)
     compared = Comparison(lock.name, "", differences, checked=_count(now))
+    rows = _check_files(lock)
     if request.mode == CHECK:
-        rows, asked = _check_files(lock), f"inputs and environment; `{level}` can be asked for: {why}."
+        asked = f"inputs and environment; `{level}` can be asked for: {why}."
     elif compared.faults:
-        rows, asked = (), "not trained, for the inputs differ."
+        asked = "not trained, for the inputs differ."
     else:
-        rows, asked = (
-            _repeat(request, lock, recipe, level, voice),
-            f"{_name(request.mode)}, compared by {level}: {why}.",
-        )
+        if rows:
+            voice.warn(
+                f"Files of {lock.name} are not as its lock records them; what is trained is compared with the lock."
+            )
+        rows = [*rows, *_repeat(request, lock, recipe, level, voice)]
+        asked = f"{_name(request.mode)}, compared by {level}: {why}."
     return dataclasses.replace(compared, asked=asked, rows=rows, seconds=time.perf_counter() - begin)
 
 
@@ -169,17 +172,17 @@ def _count(now) -> dict[str, str]:
     }
 
 
-def _check_files(lock: Lock) -> Sequence[Row]:
+def _check_files(lock: Lock) -> list[Row]:
     """Return the lines in which the files of the lock's own run are not as they were locked."""
     if lock.run is None:
-        return ()
+        return []
     rows = compare_results(lock.content["results"], check_results(lock.run), BITS, 0.0)
     rows += [
         Row("files", name, "as recorded", "not as recorded", False, "different")
         for name in find_changed(lock.run, lock.content, _INPUTS)
     ]
     return [
-        dataclasses.replace(row, note=f"in the files of {lock.name}: {row.note}") for row in rows if row.same is False
+        dataclasses.replace(row, name=f"{row.name}, in the files of {lock.name}") for row in rows if row.same is False
     ]
 
 

@@ -1,5 +1,7 @@
 """The images of a run, found again where they lie: by what its `splits.csv` says, never by dividing them anew."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +14,7 @@ from tlmed.data.pipeline import ImageSet
 from tlmed.data.reading import read_all
 from tlmed.data.sources import open_source
 from tlmed.data.splits import list_rows
+from tlmed.data.table import Table
 from tlmed.errors import InputError
 from tlmed.rundir import IMAGES
 from tlmed.words import count, listed
@@ -70,6 +73,23 @@ def to_rows(images: ImageSet) -> list[dict[str, str]]:
     """Return what `splits.csv` says of images, as `RunDir.splits` gives it."""
     lines = list_rows(images.table, images.splits, images.sha256)
     return [dict(zip(IMAGES, line, strict=True)) for line in lines]
+
+
+def digest_columns(table: Table, splits: np.ndarray) -> dict[str, str]:
+    """Return the SHA-256 of each further column of the test images, which divides them into subgroups, by its name.
+
+    Args:
+        table: The images, sorted by path.
+        splits: The split of every image.
+
+    Returns:
+        Nothing where the source has no such columns.
+    """
+    rows = np.flatnonzero(splits == "test").tolist()
+    return {
+        name: hashlib.sha256(json.dumps([[table.paths[row], texts[row]] for row in rows]).encode()).hexdigest()
+        for name, texts in table.traits.items()
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +172,26 @@ def _with_record(table, rows, classes):
         labels=np.array([number[rows[path]["label"]] for path in table.paths], np.int64),
         groups=groups if any(groups) else None,
     )
+
+
+def describe_columns(recalled: Recalled, tested: int, recorded: Mapping[str, str] | None) -> list[str]:
+    """Return what a user should know of columns that divide the same test images into other subgroups than before.
+
+    Args:
+        recalled: From `recall`.
+        tested: How many test images the run recorded.
+        recorded: What `digest_columns` gave for the run; None where it recorded none.
+    """
+    images = recalled.images
+    if recorded is None or int((images.splits == "test").sum()) < tested:
+        return []
+    now = digest_columns(images.table, images.splits)
+    if moved := [name for name in {**recorded, **now} if recorded.get(name) != now.get(name)]:
+        return [
+            f"{'Columns are' if len(moved) > 1 else 'A column is'} not as when the run was trained, and subgroups are "
+            f"by what stands there now: {listed(map(repr, moved), NAMED)}."
+        ]
+    return []
 
 
 def describe_changes(recalled: Recalled, tested: int) -> list[str]:

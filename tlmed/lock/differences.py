@@ -121,6 +121,21 @@ def _compare_data(there, here) -> Iterator[Difference]:
             values = (_show(row[paths[0]][name]) for row in (old, new))
             why = f"and of {listed(map(show, paths[1:]), MOST_PATHS)}" if paths[1:] else ""
             yield Difference("data", f"{_COLUMNS[name]} of {paths[0]}", *values, INPUT, why)
+    if [path for path in old if old[path]["split"] == "test"] == [path for path in new if new[path]["split"] == "test"]:
+        yield from _compare_columns(there["data"].get("columns"), here["data"].get("columns"))
+
+
+def _compare_columns(old: Mapping | None, new: Mapping | None) -> Iterator[Difference]:
+    """Compare the columns that make subgroups of the same test images; locks did not hold them from the beginning."""
+    if old is None or new is None:
+        if old or new:
+            words = ("not recorded" if found is None else listed(found) for found in (old, new))
+            yield Difference("data", "further columns", *words, NOTE, "whether subgroups are the same cannot be told")
+        return
+    for name in {**old, **new}:
+        if old.get(name) != new.get(name):
+            values = (_show(found.get(name)) for found in (old, new))
+            yield Difference("data", f"column {name} of the test images", *values, INPUT, "subgroups are by it")
 
 
 def _compare_paths(name, old, new) -> Iterator[Difference]:

@@ -8,6 +8,7 @@ from tlmed import backbones
 from tlmed.cache import cache_folder
 from tlmed.data import open_source
 from tlmed.data.reading import is_readable, read_digests
+from tlmed.data.recorded import digest_columns
 from tlmed.data.splits import assign_splits, list_rows
 from tlmed.data.table import Table
 from tlmed.data.trusted import TrustedDigests
@@ -98,7 +99,8 @@ def _describe_data(lock, recipe, trust) -> dict:
         raise InputError(f"Every image must be readable. Received: data={recipe.data.source}: {error}.") from error
     splits, _ = assign_splits(table, digests, recipe.data.split, recipe.seed)
     lines = format_csv(IMAGES, list_rows(table, splits, digests))
-    return {"rows": lines.removesuffix("\n").split("\n"), "left_out": broken}
+    columns = digest_columns(table, splits)
+    return {"rows": lines.removesuffix("\n").split("\n"), "left_out": broken, "columns": columns}
 
 
 def _digest_images(table: Table, source: str, trust: bool) -> list[str]:

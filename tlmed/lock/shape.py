@@ -28,6 +28,10 @@ class Every(dict):
     """A dictionary of any keys, all values of which have the shape at `each`."""
 
 
+class Later(Every):
+    """The same, of what locks did not hold from the beginning: it may be missing."""
+
+
 class Each(list):
     """A list, all items of which have the shape of the one that stands in it."""
 
@@ -43,7 +47,11 @@ SHAPE = {
         "resolved": dict,
     },
     "code": {"version": TEXT, "git_commit": (str, OPTIONAL), "sha256": TEXT},
-    "data": {"rows": Table(("path", "label", "group", "split", "sha256")), "left_out": Each([{"path": TEXT}])},
+    "data": {
+        "rows": Table(("path", "label", "group", "split", "sha256")),
+        "left_out": Each([{"path": TEXT}]),
+        "columns": Later(each=TEXT),
+    },
     "weights": Each([{"name": TEXT, "graph": TEXT, "sha256": (str, OPTIONAL)}]),
     "seeds": {"seed": COUNT, "streams": Every(each=COUNT)},
     "environment": {
@@ -155,7 +163,7 @@ def _compare(value, shape, place) -> Iterator[str]:
             where = f"{place}.{name}" if place else name
             if name in value:
                 yield from _compare(value[name], inner, where)
-            else:
+            elif not isinstance(inner, Later):
                 yield f"{where} is missing"
         if shape is _METRIC:
             yield from _compare_bounds(value, place)

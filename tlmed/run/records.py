@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from tlmed.data import ImageSet
-from tlmed.data.recorded import compare_rows, to_rows
+from tlmed.data.recorded import compare_rows, digest_columns, to_rows
 from tlmed.environment import describe_code, describe_environment, peak_memory_mb
 from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.recipe import (
@@ -224,6 +224,7 @@ def describe_run(recipe: Recipe, recipe_file: RecipeFile | None, prepared: Prepa
             "split": "made" if images.split_made else "given",
             "made": list(images.split_made),
             "licence": images.table.licence,
+            "columns": digest_columns(images.table, images.splits),
             "left_out": [{"path": path, "reason": reason} for path, reason in images.broken],
         },
         "warnings": [*leaks, *images.warnings],
