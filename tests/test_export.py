@@ -548,12 +548,13 @@ def test_a_hybrid_has_its_classifier_told(run, read):
     classifier = {"name": "SVC", "parameters": {"C": 10, "gamma": "scale"}, "folds": 5, "features": 1280}
     metrics = {name: value for name, value in run.json("metrics.json").items() if name != "kept"}
     write_json(run / "metrics.json", {**metrics, "classifier": {**classifier, "cv_score": 0.9, "scoring": "macro_auc"}})
-    change(run, "plan", phases=[])
+    change(run, "plan", phases=[], classifier={"grid": {"C": [1, 10]}})
     head = to_json(load_recipe("feature_extractor_hybrid"))["head"] | {"pca": 50, "grid": {"C": [1, 10]}}
     change(run, "recipe", head=head, phases=[], class_weight="balanced")
     card = read(run)
     assert (
-        "Classifier: SVC of scikit-learn on 1280 features of the frozen backbone, with `C=10, gamma=scale`" in card.text
+        "Classifier: SVC of scikit-learn on 1,280 features of the frozen backbone, with `C=10, gamma=scale`"
+        in card.text
     )
     assert "scikit-learn" in card.data.tags
     assert "`classifier.skops`, read by `tlmed predict RUN IMAGES`" in card.text
@@ -561,7 +562,7 @@ def test_a_hybrid_has_its_classifier_told(run, read):
     text = html.unescape(card.text.replace("\\", ""))
     assert re.search(
         r"`StandardScaler\(\)`, then `PCA\(n_components=50, random_state=\d+\)`, then `OneVsRestClassifier\("
-        r"estimator=SVC\(C=10, class_weight='balanced', random_state=\d+\)\)`, then a sigmoid for each class",
+        r"estimator=SVC\(C=10, class_weight='balanced', random_state=\d+\)\)`, then a sigmoid \(one",
         text,
     )
     for row in (

@@ -334,6 +334,18 @@ def test_plan_shows_the_images_of_each_class_and_split(images):
     assert "synthetic" not in done.output
 
 
+def test_amounts_of_a_thousand_and_more_have_one_form(tmp_path):
+    sizes, random = {"train": 1001, "val": 8, "test": 8}, np.random.RandomState(0)
+    arrays = {f"{split}_images": random.randint(0, 256, (n, 16, 16)).astype("uint8") for split, n in sizes.items()}
+    labels = {f"{split}_labels": np.arange(n)[:, None] % 2 for split, n in sizes.items()}
+    np.savez(tmp_path / "set.npz", **arrays, **labels)
+    done = run_plan("feature_extractor", *small(tmp_path / "set.npz"), "--set", "backbone=CifarNet")
+    assert "Images: 1,017 from" in done.output
+    assert "(train 1,001, val 8, test 8)" in done.output
+    assert re.search(r"all +1,001 +8 +8 +1,017", done.output)
+    assert "1017" not in done.output
+
+
 def test_plan_names_copies_and_leaks(tmp_path):
     folder = conftest.write_images(tmp_path / "train", 6).parent
     shutil.copytree(folder / "train", folder / "test")

@@ -38,6 +38,7 @@ from tlmed.recipe import Hybrid, Recipe
 from tlmed.run import rehearse, train
 from tlmed.rundir import RunDir, check_targets, is_marked, make_mark, write_text
 from tlmed.voice import SILENT, Voice
+from tlmed.words import count
 
 QUICK_EPOCHS = 2
 _INPUTS = ("recipe.json", "environment.json", "splits.csv", "plan.json")  # of a run; its results are compared in full
@@ -166,7 +167,7 @@ def _count(now) -> dict[str, str]:
     images, weights = len(now["data"]["rows"]) - 1, len(now["weights"])
     return {
         "recipe": "recipe",
-        "data": f"{images} images",
+        "data": count(images, "image"),
         "weights": "weights" if weights == 1 else f"weights of {weights} backbones",
         "seeds": "seeds",
     }

@@ -279,5 +279,5 @@ def check_broken(table: Table, broken: dict[int, str], skip_bad: bool) -> None:
         named = listed(f"'{table.paths[row]}' ({reason})" for row, reason in broken.items())
         raise InputError(
             f"Every image must be readable; repair or remove what is not, or leave it out with --skip-bad. "
-            f"{count(len(broken), 'image')} of {len(table)} cannot be read. Received: {named}."
+            f"{count(len(broken), 'image')} of {len(table):,} cannot be read. Received: {named}."
         )

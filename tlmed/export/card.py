@@ -107,7 +107,7 @@ def _describe_classifier(content) -> str:
     chosen = content.metrics["classifier"]
     parameters = ", ".join(f"{name}={value}" for name, value in chosen["parameters"].items())
     return (
-        f"Classifier: {plain(chosen['name'])} of scikit-learn on {chosen['features']} features of the frozen backbone"
+        f"Classifier: {plain(chosen['name'])} of scikit-learn on {chosen['features']:,} features of the frozen backbone"
         + (f", with {code(parameters)}" if parameters else "")
         + f", chosen in {chosen['folds']} folds of the training images. {describe_steps(content)}"
     )

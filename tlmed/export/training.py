@@ -34,7 +34,8 @@ def show_training(content: Content) -> str:
     recipe = from_json(content.recipe)
     rows = [*_list_data(recipe), *_list_settings(content, recipe), *_list_phases(content.plan["phases"])]
     if isinstance(recipe.head, Hybrid):
-        rows += [(f"head.{name}", value) for name, value in _choose(recipe.head)]
+        tried = {"grid": content.plan["classifier"]["grid"]}  # tlmed's own where the recipe has none
+        rows += [(f"head.{name}", tried.get(name, value)) for name, value in _choose(recipe.head)]
     said = "Training: settings of the recipe. Those that are left out are at the default of tlmed."
     return f"{said}\n\n{table(('Setting', 'Value'), [(plain(name), plain(_say(value))) for name, value in rows])}"
 
@@ -51,8 +52,8 @@ def describe_steps(content: Content) -> str:
     pipeline.set_params(**{f"{own}{name}": value for name, value in chosen["parameters"].items()})
     steps = ", then ".join(code(step) for _, step in pipeline.steps)
     return (
-        f"From features to probabilities: {steps}, then a sigmoid for each class, fitted in the same "
-        f"{chosen['folds']} folds to what the classifier gives for images it was not fitted to "
+        f"From features to probabilities: {steps}, then a sigmoid (one for each class of more than two), fitted in the "
+        f"same {chosen['folds']} folds to what the classifier gives for images it was not fitted to "
         "(`CalibratedClassifierCV(ensemble=False)`)."
     )
 
@@ -111,7 +112,7 @@ def _walk(section) -> Iterator[tuple[dataclasses.Field, object, object]]:
 
 def _say(value) -> str:
     if isinstance(value, Mapping):
-        return "; ".join(f"{name}: {_say(values)}" for name, values in value.items()) or "that of tlmed"
+        return "; ".join(f"{name}: {_say(values)}" for name, values in value.items()) or "none"
     if isinstance(value, tuple | list):
         return ", ".join(map(_say, value))
     return {True: "yes", False: "no", None: "none"}[value] if value is None or isinstance(value, bool) else str(value)

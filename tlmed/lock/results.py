@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tlmed.lock.content import read_rows
 from tlmed.lock.levels import BITS, METRICS, PREDICTIONS
 from tlmed.lock.words import shorten
+from tlmed.words import count
 
 
 @dataclass(frozen=True)
@@ -130,13 +131,13 @@ def _compare_scores(there, here, level, tolerance) -> list[Row]:
     both = [path for path in old if path in new]
     rows = []
     if len(both) < len(old) or len(both) < len(new):
-        counts = (f"{len(found)} images" for found in (old, new))
+        counts = (count(len(found), "image") for found in (old, new))
         odd = min(old.keys() ^ new.keys())
-        rows.append(Row("predictions", "images", *counts, False, f"{len(both)} in both; not so {odd}"))
+        rows.append(Row("predictions", "images", *counts, False, f"{len(both):,} in both; not so {odd}"))
     moved = [path for path in both if old[path]["prediction"] != new[path]["prediction"]]
     label = f"label of {moved[0]}" if moved else "labels"
-    values = (source[moved[0]]["prediction"] if moved else f"{len(both)} images" for source in (old, new))
-    note = f"{len(moved)} of {len(both)} moved"
+    values = (source[moved[0]]["prediction"] if moved else count(len(both), "image") for source in (old, new))
+    note = f"{len(moved):,} of {len(both):,} moved"
     rows.append(Row("predictions", label, *values, not moved if asked else None, note))
     rows += _compare_largest(old, new, both, asked, tolerance)
     return rows

@@ -146,4 +146,4 @@ def weigh(flops: int, values: int, dtype: str, images: int, epochs: int, room: i
     if saved <= spent:
         reason = f"reading them would cost about as much as computing them ({spent:.1f} s against {saved:.1f} s)"
         return Choice(False, reason, flops, size)
-    return Choice(True, f"about {saved:.0f} s of computing are saved, and {spent:.0f} s spent", flops, size)
+    return Choice(True, f"about {saved:,.0f} s of computing are saved, and {spent:,.0f} s spent", flops, size)

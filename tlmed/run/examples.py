@@ -105,8 +105,8 @@ def _explain(run, cases, pixels, predictions, left) -> tuple[dict[int, np.ndarra
         rows = _limit(cases, count_work(scorer.network or scorer.features))
         if len(rows) < len(pixels):
             notes.append(
-                f"{len(rows)} of {len(pixels)} images are explained, the first of each kind, for occlusion takes long "
-                "with this network; tlmed predict --explain explains any image."
+                f"{len(rows):,} of {len(pixels):,} images are explained, the first of each kind, because occlusion "
+                "takes long with this network; tlmed predict --explain explains any image."
             )
     maps = {}
     for start in range(0, len(rows), BATCH_SIZE):  # as explainers divide them: of other batches the last bits differ

@@ -31,7 +31,7 @@ def train_classifier(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clo
         features = features_of(recipe, prepared.network, images, "hybrid", clock, voice)
     if bad := int((~np.isfinite(features).all(axis=1)).sum()):
         raise RunFailed(
-            f"Features must be finite numbers. Received: NaN or infinity for {bad} of {len(features)} images."
+            f"Features must be finite numbers. Received: NaN or infinity for {bad:,} of {len(features):,} images."
         )
     run.mark("Fitting the classifier.")
     train = images.indices("train")

@@ -195,7 +195,7 @@ def _describe_folds(split, images) -> list[str]:
         return []
     test = images / split.k
     val = (images - test) * split.val
-    sizes = f"about train {images - test - val:.0f}, val {val:.0f}, test {test:.0f} images in each"
+    sizes = f"about train {images - test - val:,.0f}, val {val:,.0f}, test {test:,.0f} images in each"
     if split.fold is not None:
         return [f"Cross-validation: fold {split.fold} of {split.folds} alone; {sizes}"]
     times = f", repeated {split.repeats} times: {split.folds} runs" if split.repeats > 1 else ": a run for each"
@@ -333,11 +333,11 @@ def _make_plan(recipe, network, phases, images, **facts) -> dict:
 
 
 def _describe_images(recipe, images) -> str:
-    counts = ", ".join(f"{split} {len(images.indices(split))}" for split in ("train", "val", "test"))
+    counts = ", ".join(f"{split} {len(images.indices(split)):,}" for split in ("train", "val", "test"))
     classes = ", ".join(images.table.classes)
     positive = metrics.positive_index(images.table.classes, recipe.data.positive)
     marked = f"; positive: {images.table.classes[positive]}" if positive is not None else ""
-    return f"Images: {len(images.splits)} from {recipe.data.source} ({counts}); classes: {classes}{marked}"
+    return f"Images: {len(images.splits):,} from {recipe.data.source} ({counts}); classes: {classes}{marked}"
 
 
 def _hybrids():
