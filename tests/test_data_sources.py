@@ -243,7 +243,8 @@ def test_every_fault_of_a_listing_is_reported_at_once_with_its_line(tmp_path):
     )
     found = " | ".join(faults(listing(tmp_path, text)))
     for words in (
-        "A label must not be empty. Received: label='' (line 3).",
+        "A label must not be empty, nor what programs write for an empty one (nan, NA, null): leave such rows out, or "
+        "give the class another name. Received: label='' (line 3).",
         "'missing.png' (line 4)",
         "inside it. Received: '../outside.png' (line 5), 'C:\\x.png' (line 11).",
         "A label of 'test' must occur in 'train' too. Received: 'zebra' (line 7).",
@@ -382,6 +383,23 @@ def test_a_class_spelled_otherwise_in_another_split_is_named(tmp_path, form, tra
     with pytest.raises(InputError) as error:
         load(source, (4, 4))
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("label", "said"), [("nan", "error"), ("NaN", "error"), ("<NA>", "error"), ("unknown", "warning"), ("none", "")]
+)
+def test_a_label_that_means_none_is_refused_or_told_and_a_class_may_be_called_none(label, said, tmp_path):
+    names = [f"{i}.png" for i in range(9)]
+    write(tmp_path, *names)
+    labels = [label, "a", "b"] * 3
+    lines = [f"{name},{label}" for name, label in zip(names, labels, strict=True)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *lines]))
+    if said == "error":
+        with pytest.raises(InputError, match=rf"A label must not be empty, .* Received: label='{label}' \(line 2\), "):
+            open_source(tmp_path / "list.csv")
+        return
+    told = [words for words in load(tmp_path / "list.csv", (4, 4)).warnings if "stand for none" in words]
+    assert [repr(label) in words for words in told] == [True] * (said == "warning")
 
 
 def test_odd_names_of_classes_are_told(tmp_path):

@@ -235,7 +235,16 @@ def is_missing(value: str) -> bool:
     >>> is_missing("N/A"), is_missing("unknown"), is_missing("Nana")
     (True, True, False)
     """
-    return value.strip().casefold() in ("", "na", "n/a", "nan", "none", "null", "unknown", "missing", "-", "?")
+    return is_blank(value) or value.strip().casefold() in ("none", "unknown", "missing", "-", "?")
+
+
+def is_blank(value: str) -> bool:
+    """Tell whether a value is what programs write where there is none; a word for it can be the name of a class.
+
+    >>> is_blank("NaN"), is_blank("<NA>"), is_blank("none"), is_blank("normal")
+    (True, True, False, False)
+    """
+    return value.strip().casefold() in ("", "na", "<na>", "n/a", "#n/a", "nan", "null")
 
 
 def state_group_rule(column: str) -> str:

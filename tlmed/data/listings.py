@@ -9,7 +9,16 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
-from tlmed.columns import BY_NAME, Grouping, find_group, is_missing, name_spellings, state_group_rule, suggest_spelling
+from tlmed.columns import (
+    BY_NAME,
+    Grouping,
+    find_group,
+    is_blank,
+    is_missing,
+    name_spellings,
+    state_group_rule,
+    suggest_spelling,
+)
 from tlmed.data.kinds import CURES, name_kind
 from tlmed.data.masks import find_masks
 from tlmed.data.table import Table, extensions, find_licence, is_image, make_table
@@ -195,8 +204,12 @@ def _row_faults(folder: Path, row: _Row, train: set[str], group: str | None, has
         )
     elif not os.path.isfile(folder / row.path):
         yield f"A path must name a file that exists, relative to {folder}.", f"'{row.path}'"
-    if not row.label:
-        yield "A label must not be empty.", "label=''"
+    if is_blank(row.label):
+        yield (
+            "A label must not be empty, nor what programs write for an empty one (nan, NA, null): leave such rows out, "
+            "or give the class another name.",
+            f"label={row.label!r}",
+        )
     if group and is_missing(row.others[group]):
         yield (
             f"{state_group_rule(group)}.",

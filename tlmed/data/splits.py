@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tlmed.columns import name_alike, name_spellings, spell, suggest_spelling
+from tlmed.columns import is_missing, name_alike, name_spellings, spell, suggest_spelling
 from tlmed.data.findings import AMOUNT, GROUP, IDENTICAL, KNOWN, NAMES, TWO_LABELS, Finding
 from tlmed.data.learned import Learned, recognise_images
 from tlmed.data.table import Table, describe_classes
@@ -528,7 +528,7 @@ def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: Coll
     sentences = [*describe_classes(len(table.classes), len(table)), *name_spellings(table.classes, "classes")]
     if spaced := [name for name in table.classes if name != name.strip()]:
         sentences.append(f"Names of classes begin or end with a space: {listed(map(repr, spaced), 3)}.")
-    if unsure := [name for name in table.classes if name.casefold() in ("na", "n/a", "nan", "null")]:
+    if unsure := [name for name in table.classes if is_missing(name) and name.strip().casefold() not in ("none", "-")]:
         sentences.append(
             f"A label that may stand for none counts as a class: {join_names(map(repr, unsure))}. If it does, remove "
             "its images."
