@@ -18,8 +18,8 @@ import numpy as np
 from tlmed.blocks import Block, find_reused, partition
 from tlmed.errors import InputError
 from tlmed.optimizers import make_optimizer
-from tlmed.recipe import Phase, find_faults
 from tlmed.replicas import assign_each, choose_jit, replicas, without_xla
+from tlmed.sections import Phase, find_faults
 from tlmed.seeds import derive
 
 STATISTICS_IMAGES = 512  # as many as BatchNorm statistics are re-estimated on

@@ -34,9 +34,10 @@ from tlmed.lock.file import find_lock, name_lock
 from tlmed.lock.inputs import repeat_recipe
 from tlmed.lock.levels import BITS, METRICS, TOLERANCES
 from tlmed.lock.shape import check_results
-from tlmed.recipe import Hybrid, Recipe
+from tlmed.recipe import Recipe
 from tlmed.run import rehearse, train
 from tlmed.rundir import RunDir, check_targets, is_marked, make_mark, write_text
+from tlmed.sections import Hybrid
 from tlmed.voice import SILENT, Voice
 from tlmed.words import count
 

@@ -1,6 +1,7 @@
 """A run of several processes: who they are, and the link over which they agree, share and watch one another."""
 
-from tlmed.cluster.addresses import SECRET, Cluster, find_cluster
+from tlmed.cluster.addresses import SECRET, Cluster
+from tlmed.cluster.discovery import find_cluster
 from tlmed.cluster.joining import join
 from tlmed.cluster.link import Link, end_process
 

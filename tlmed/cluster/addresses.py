@@ -1,4 +1,4 @@
-"""The processes of a run and their addresses: from TF_CONFIG, or from Slurm."""
+"""The processes of a run and their addresses, and how TF_CONFIG says them."""
 
 import ipaddress
 import json
@@ -62,29 +62,6 @@ class Cluster:
         """Return the text of TF_CONFIG: all are workers, of which TensorFlow takes the first as the chief."""
         task = {"type": "worker", "index": self.index}
         return json.dumps({"cluster": {"worker": list(self.workers)}, "task": task})
-
-
-def find_cluster(environment: Mapping[str, str]) -> Cluster | None:
-    """Return the cluster that the environment describes: TF_CONFIG, or else a step of Slurm's with several tasks.
-
-    Of Slurm, `environment` must be `os.environ`, which TensorFlow's resolver reads; there CUDA_VISIBLE_DEVICES is set
-    to this task's share of the GPUs that all tasks of its node see.
-
-    Returns:
-        None for a process by itself: no such variables, or one single worker.
-
-    Raises:
-        InputError: If TF_CONFIG or Slurm's variables cannot be used; all faults of TF_CONFIG at once.
-    """
-    if environment.get(VARIABLE):
-        cluster = read_tf_config(environment[VARIABLE])
-        return cluster if cluster.size > 1 else None
-    # Not SLURM_NTASKS: a batch script has it too, and is one process.
-    if environment.get("SLURM_STEP_NUM_TASKS", "1") != "1" and "SLURM_PROCID" in environment:
-        from tlmed.cluster.slurm import find_slurm_step
-
-        return find_slurm_step(environment)
-    return None
 
 
 def read_tf_config(text: str) -> Cluster:

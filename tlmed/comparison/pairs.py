@@ -12,8 +12,8 @@ from tlmed.comparison.results import Result, read_results
 from tlmed.metrics import average_folds, compare_pairs, holm
 from tlmed.metrics.evaluation import FEW_UNITS
 from tlmed.metrics.resampling import has_clusters, number_groups
-from tlmed.recipe import KFold
 from tlmed.report.words import name_metric
+from tlmed.sections import KFold
 from tlmed.words import join_names
 
 QUESTIONS = ("auc", "accuracy", "sensitivity", "specificity", "f1", "brier")

@@ -22,8 +22,8 @@ from tlmed.data.sources import check_exists, open_source
 from tlmed.data.splits import assign_splits, describe, find_leaks, find_scheme_faults
 from tlmed.data.table import Table, check_names, describe_skipped, extensions, is_image
 from tlmed.errors import InputError
-from tlmed.recipe import KFold
 from tlmed.regular_files import read_regular
+from tlmed.sections import KFold
 from tlmed.seeds import derive
 from tlmed.words import count, listed
 

@@ -11,8 +11,8 @@ from tlmed.data.findings import AMOUNT, GROUP, IDENTICAL, KNOWN, NAMES, TWO_LABE
 from tlmed.data.learned import Learned, recognise_images
 from tlmed.data.table import Table, describe_classes
 from tlmed.errors import InputError
-from tlmed.recipe import KFold, find_faults
 from tlmed.rundir import SPLITS
+from tlmed.sections import KFold, find_faults
 from tlmed.seeds import derive
 from tlmed.words import count, join_names, listed
 

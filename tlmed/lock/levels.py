@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from tlmed.errors import InputError
 from tlmed.lock.differences import ENVIRONMENT, LIBRARY, Difference
-from tlmed.recipe import Degrees, Recipe
+from tlmed.recipe import Recipe
+from tlmed.sections import Degrees
 
 BITS, PREDICTIONS, METRICS = LEVELS = ("bits", "predictions", "metrics")
 # Scores within which labels stay the same as a rule, and metrics within half a percentage point.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlmed.errors import InputError
-from tlmed.recipe import THRESHOLD_RULE
+from tlmed.sections import THRESHOLD_RULE
 
 
 @dataclass(frozen=True)

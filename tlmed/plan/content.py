@@ -12,7 +12,7 @@ from tlmed.errors import InputError
 from tlmed.phases import Classifier, batch_norms, learning_rates, leaves, split_blocks, whole
 from tlmed.plan.costs import Terms, choose_cache
 from tlmed.plan.schedule import find_schedule_faults
-from tlmed.recipe import Hybrid, Phase
+from tlmed.sections import Hybrid, Phase
 
 
 def make_plan(model: keras.Model, phases: Sequence[Phase], terms: Terms | None = None, **facts) -> dict:

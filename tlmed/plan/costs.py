@@ -11,7 +11,7 @@ from tlmed.backbones.graphs import is_functional
 from tlmed.cache import show_size
 from tlmed.errors import InputError
 from tlmed.phases import Classifier, split_blocks
-from tlmed.recipe import Phase
+from tlmed.sections import Phase
 
 # Round figures, to weigh computing against reading and writing: factors matter, not digits. CPU: two cores of today.
 # GPU: half of the 8.1 TFLOPS in single precision of NVIDIA's T4 (its data sheet, 2019), the smallest that clouds lend;

@@ -8,7 +8,7 @@ import keras
 from tlmed.blocks import partition
 from tlmed.errors import InputError
 from tlmed.phases import batch_norms, split_blocks
-from tlmed.recipe import Degrees, Phase
+from tlmed.sections import Degrees, Phase
 
 
 def expand(phases: tuple[Phase, ...] | Degrees, backbone: keras.Model) -> tuple[Phase, ...]:

@@ -6,38 +6,16 @@ This package imports neither Keras nor TensorFlow; loading a recipe takes millis
 
 from tlmed.recipe.files import RecipeFile, find_recipe, load_recipe, read_recipe, read_text, shipped_recipes, summary
 from tlmed.recipe.modules import changed_modules, digest_modules
-from tlmed.recipe.recipe import MONITORS, THRESHOLD_RULE, Recipe, find_faults
+from tlmed.recipe.recipe import PRECISIONS, STRATEGIES, Recipe, find_faults
 from tlmed.recipe.resolved import UNDECIDING, digest, flatten, from_json, name_differences, to_json
-from tlmed.recipe.sections import (
-    BATCH_NORM,
-    OPTIMIZERS,
-    POOLING,
-    PRECISIONS,
-    STARTS,
-    STRATEGIES,
-    UNITS,
-    Augment,
-    Degrees,
-    Dense,
-    Hybrid,
-    Images,
-    KFold,
-    Phase,
-)
 from tlmed.recipe.settings import override, parse
 from tlmed.recipe.source import to_source
+from tlmed.sections import Augment, Degrees, Dense, Hybrid, Images, KFold, Phase
 
 __all__ = [
-    "BATCH_NORM",
-    "MONITORS",
-    "OPTIMIZERS",
-    "POOLING",
     "PRECISIONS",
-    "STARTS",
     "STRATEGIES",
-    "THRESHOLD_RULE",
     "UNDECIDING",
-    "UNITS",
     "Augment",
     "Degrees",
     "Dense",

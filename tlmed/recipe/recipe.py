@@ -1,32 +1,22 @@
 """The recipe itself: its sections together, and what they must be to one another."""
 
 import dataclasses
-import re
 import unicodedata
 
 from tlmed.errors import InputError
-from tlmed.recipe.rules import find_field_faults, must, one_of, optional_count, section
-from tlmed.recipe.sections import (
-    CACHE,
-    CACHE_DTYPES,
-    ENGINES,
-    PRECISIONS,
-    STRATEGIES,
-    Augment,
-    Degrees,
-    Dense,
-    Hybrid,
-    Images,
-    KFold,
-    Phase,
-)
+from tlmed.sections import MONITORS, THRESHOLD_RULE, Augment, Degrees, Dense, Hybrid, Images, Phase
+from tlmed.sections.rules import find_faults as find_section_faults
+from tlmed.sections.rules import must, one_of, optional_count, section
 
+CACHE = ("auto", "on", "off")
+CACHE_DTYPES = ("float32", "float16")
 CLASS_WEIGHTS = ("none", "balanced")
+ENGINES = ("auto", "tensorflow", "openvino")
 KEEP = ("best", "last")
-MONITORS = {"val_auc": "max", "val_accuracy": "max", "val_loss": "min"}
+PRECISIONS = ("float32", "bfloat16")
+STRATEGIES = ("auto", "one", "mirrored", "multi-worker")
 LONGEST_NAME = 200  # characters
 _NO_LETTERS = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, halves of characters, ends of lines and paragraphs
-THRESHOLD_RULE = re.compile(r"youden|(sensitivity|specificity)>=(0?\.\d+|1(?:\.0+)?|0)")
 
 
 def _one_name_or_several(value) -> bool:
@@ -158,50 +148,27 @@ class Recipe:
             probability per class. `tlmed.phases.thaw` prepares it for the phases that follow. For a `Hybrid` the
             frozen network from images to pooled features.
         """
+        # Imported when asked for: a recipe is loaded in milliseconds, Keras in seconds.
         from tlmed.quiet import check_backend
 
         check_backend()
-        from tlmed.run import build  # the one exception to "imports go left": building needs Keras
+        from tlmed.building import build
 
         return build(self, num_classes, backbone)
 
 
-def find_faults(part, path: str = "") -> list[str]:
-    """Return one sentence for each fault of a recipe, or of one of its parts.
-
-    >>> find_faults(Phase("head", thaw=-1, epochs=2, learning_rate=1e-3))
-    ["`thaw` must be a whole number of blocks, 0 or more, or 'all'. Received: thaw=-1."]
-    """
-    faults = find_field_faults(part, path)
-    if isinstance(part, KFold) and not faults:
-        faults += _find_fold_faults(part, path)
-    if isinstance(part, Recipe):
-        for find in (
-            _find_split_faults,
-            _find_name_faults,
-            _find_head_faults,
-            _find_backbone_faults,
-            _find_patience_faults,
-            _find_cache_faults,
-        ):
-            faults += find(part)
+def find_faults(recipe: Recipe) -> list[str]:
+    """Return one sentence for each fault of a recipe: of its sections, and of what they ask of one another."""
+    faults = find_section_faults(recipe)
+    for find in (
+        _find_name_faults,
+        _find_head_faults,
+        _find_backbone_faults,
+        _find_patience_faults,
+        _find_cache_faults,
+    ):
+        faults += find(recipe)
     return faults
-
-
-def _find_split_faults(recipe) -> list[str]:
-    split = getattr(recipe.data, "split", None)
-    if not isinstance(split, KFold) or find_field_faults(split):
-        return []
-    return _find_fold_faults(split, "data.split.")
-
-
-def _find_fold_faults(split, path) -> list[str]:
-    if split.fold is None or split.fold <= split.folds:
-        return []
-    return [
-        f"`{path}fold` must be a number from 1 to {split.folds}, or None for all. "
-        f"Received: fold={split.fold} with k={split.k}, repeats={split.repeats}."
-    ]
 
 
 def _find_name_faults(recipe) -> list[str]:

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 
 from tlmed.errors import InputError
 from tlmed.recipe.recipe import Recipe, find_faults
-from tlmed.recipe.rules import fits
-from tlmed.recipe.sections import Degrees, Phase, Plain
 from tlmed.recipe.suggestions import suggest
+from tlmed.sections import Degrees, Phase, Plain
+from tlmed.sections.rules import fits
 from tlmed.words import shorten
 
 _NUMBER = re.compile(r"-?[0-9]+")

@@ -5,7 +5,7 @@ import difflib
 from collections.abc import Iterator
 
 from tlmed.recipe.recipe import Recipe
-from tlmed.recipe.sections import Phase
+from tlmed.sections import Phase
 
 _NEAR = 0.6  # the share of letters that agree, as `difflib` counts it
 _MOST = 3  # so many fields are suggested

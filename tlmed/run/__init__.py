@@ -2,9 +2,8 @@
 
 import tlmed.tensorflow_start
 
-from tlmed.run.networks import build
 from tlmed.run.preparation import preview
 from tlmed.run.story import Run, rehearse, train
 from tlmed.voice import Voice
 
-__all__ = ["Run", "Voice", "build", "preview", "rehearse", "train"]
+__all__ = ["Run", "Voice", "preview", "rehearse", "train"]

@@ -8,8 +8,8 @@ import numpy as np
 from tlmed.intact import check_intact
 from tlmed.metrics.confusion import pack_confusion, unpack_confusion
 from tlmed.metrics.differences import average_folds
-from tlmed.recipe import KFold
 from tlmed.rundir import FOLDS, RunDir, read_csv, write_csv, write_json
+from tlmed.sections import KFold
 
 _RANGES = {
     **dict.fromkeys(("mcc", "kappa", "quadratic_kappa"), (-1.0, 1.0)),

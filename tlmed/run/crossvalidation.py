@@ -12,11 +12,12 @@ from tlmed.data import ImageSet
 from tlmed.data.recorded import compare_rows, to_rows
 from tlmed.errors import InputError, TlmedError
 from tlmed.evaluation.lines import describe_metrics
-from tlmed.recipe import KFold, Recipe, RecipeFile
+from tlmed.recipe import Recipe, RecipeFile
 from tlmed.report.folds import write_folds_report
 from tlmed.run.averages import write_averages
 from tlmed.run.records import holds_same_recipe, say_complete, write_recipe
 from tlmed.rundir import FOLDS, RunDir
+from tlmed.sections import KFold
 from tlmed.voice import Voice
 
 _DIGITS = 2  # of a fold's number in paths, at least

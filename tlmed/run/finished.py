@@ -8,8 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tlmed.recipe import Phase
 from tlmed.sealed import DamagedFile, seal, unseal
+from tlmed.sections import Phase
 from tlmed.training import PhaseResult
 
 

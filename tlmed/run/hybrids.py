@@ -11,13 +11,14 @@ from tlmed.heads.hybrid import fit_classifier, predict_probabilities
 from tlmed.heads.pipelines import GRIDS
 from tlmed.heads.skops_files import save_classifier
 from tlmed.plan import describe_classifier
-from tlmed.recipe import Hybrid, Recipe
+from tlmed.recipe import Recipe
 from tlmed.run.clock import Clock
 from tlmed.run.networks import predict_rows, wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import features_of, is_rounded
-from tlmed.run.preparation import Prepared
+from tlmed.run.prepared import Prepared
 from tlmed.rundir import RunDir, atomic, write_csv
+from tlmed.sections import Hybrid
 from tlmed.voice import Voice
 
 

@@ -7,11 +7,12 @@ import time
 import numpy as np
 
 from tlmed import backbones
+from tlmed.building import assemble
 from tlmed.errors import InputError
 from tlmed.phases import computing, thaw
 from tlmed.plan import expand
-from tlmed.recipe import PRECISIONS, Hybrid, Recipe
-from tlmed.run.networks import assemble
+from tlmed.recipe import PRECISIONS, Recipe
+from tlmed.sections import Hybrid
 
 CLASSES = 2
 WARM, STEPS = 2, 5  # the first steps trace, and find their memory

@@ -5,14 +5,13 @@ import dataclasses
 import importlib.util
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import keras
 
 from tlmed import backbones, metrics
-from tlmed.backbones import Backbone
 from tlmed.backbones.ancestry import find_known
 from tlmed.backbones.graphs import find_unknown_code
+from tlmed.building import assemble, build_backbone
 from tlmed.cache import cache_folder, cache_limit, find_writers
 from tlmed.data import ImageSet, KnownPixels, divide, load, open_source
 from tlmed.data.findings import Finding, shorten
@@ -23,36 +22,17 @@ from tlmed.errors import CheckFailed, InputError
 from tlmed.failures import refuse_size
 from tlmed.features import feature_model
 from tlmed.features.engines import OpenVino, choose_engine
-from tlmed.phases import Classifier
 from tlmed.plan import Terms, describe_images, describe_reused, expand, find_schedule_faults, make_plan, memory_needed
-from tlmed.recipe import Augment, Hybrid, KFold, Phase, Recipe
+from tlmed.recipe import Recipe
 from tlmed.replicas import device_class, replicas
 from tlmed.run.clock import Clock
-from tlmed.run.networks import assemble, build_backbone
 from tlmed.run.prefixes import choose_features
+from tlmed.run.prepared import Prepared
 from tlmed.screen import Table
+from tlmed.sections import Augment, Hybrid, KFold, Phase
 from tlmed.synthetic import describe_source
 from tlmed.voice import Voice
 from tlmed.words import name_start
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """All that training needs.
-
-    Attributes:
-        images: The images, split.
-        backbone: The backbone, with its weights.
-        network: A classifier for phases, or a network from images to features for a hybrid.
-        phases: The schedule, expanded; none for a hybrid.
-        plan: The content of `plan.json`.
-    """
-
-    images: ImageSet
-    backbone: Backbone
-    network: Classifier | keras.Model
-    phases: tuple[Phase, ...]
-    plan: dict
 
 
 def prepare(

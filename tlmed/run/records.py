@@ -9,20 +9,11 @@ from tlmed.data import ImageSet
 from tlmed.data.recorded import compare_rows, digest_columns, to_rows
 from tlmed.environment import describe_code, describe_environment, peak_memory_mb
 from tlmed.errors import CheckFailed, InputError, RunFailed
-from tlmed.recipe import (
-    UNDECIDING,
-    Recipe,
-    RecipeFile,
-    flatten,
-    name_differences,
-    shipped_recipes,
-    to_json,
-    to_source,
-)
+from tlmed.recipe import UNDECIDING, Recipe, RecipeFile, flatten, name_differences, shipped_recipes, to_json, to_source
 from tlmed.replicas import describe_strategy
 from tlmed.run.clock import Clock
 from tlmed.run.outcome import Outcome
-from tlmed.run.preparation import Prepared
+from tlmed.run.prepared import Prepared
 from tlmed.run.workers import Workers
 from tlmed.rundir import IMAGES, RunDir, write_csv, write_json, write_text
 from tlmed.sealed import DamagedFile, seal, unseal

@@ -10,17 +10,18 @@ import numpy as np
 from tlmed.certificate import ALGORITHM, certify, fingerprint, make_claim
 from tlmed.features import random_norms
 from tlmed.phases import computing, moving, thaw
-from tlmed.recipe import MONITORS, Recipe
+from tlmed.recipe import Recipe
 from tlmed.run.clock import Clock
 from tlmed.run.finished import Degree, Finished
 from tlmed.run.networks import predict_rows, settle, wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import Feed, feed, is_rounded
-from tlmed.run.preparation import Prepared
+from tlmed.run.prepared import Prepared
 from tlmed.run.recalibration import compare_recalibration, describe_recalibration, warn_of_recalibration
 from tlmed.run.records import note_choices
 from tlmed.run.watching import watchers
 from tlmed.rundir import DEGREES, RunDir, atomic, write_csv, write_json
+from tlmed.sections import MONITORS
 from tlmed.seeds import derive
 from tlmed.training import Checkpoints, Loop, PhaseResult, class_weights, fit_phase, measure
 from tlmed.voice import Voice

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tlmed.building import build_backbone
 from tlmed.data import ImageSet
 from tlmed.data.splits import find_leaked
 from tlmed.evaluation.baselines import count_colours, linear_probe, majority_class
@@ -13,7 +14,7 @@ from tlmed.features import feature_model
 from tlmed.inference import make_predictions
 from tlmed.recipe import Recipe
 from tlmed.run.clock import Clock
-from tlmed.run.networks import build_backbone, wake
+from tlmed.run.networks import wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import features_of
 from tlmed.rundir import RunDir, write_json

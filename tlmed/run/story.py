@@ -17,14 +17,15 @@ from tlmed.failures import explained
 from tlmed.inference import load_model
 from tlmed.intact import check_intact
 from tlmed.lock import write_lock
-from tlmed.recipe import Hybrid, Recipe, RecipeFile, read_recipe
+from tlmed.recipe import Recipe, RecipeFile, read_recipe
 from tlmed.replicas import choose_strategy, grow_memory
 from tlmed.report import write_report
 from tlmed.run.clock import Clock
 from tlmed.run.crossvalidation import cross_validate, is_cross_validation
 from tlmed.run.examples import write_examples
 from tlmed.run.outcome import Outcome
-from tlmed.run.preparation import Prepared, check_leaks, prepare
+from tlmed.run.preparation import check_leaks, prepare
+from tlmed.run.prepared import Prepared
 from tlmed.run.records import (
     describe_rows,
     describe_run,
@@ -41,6 +42,7 @@ from tlmed.run.schedule import train_phases
 from tlmed.run.scoring import evaluate_run
 from tlmed.run.workers import Workers, working_together
 from tlmed.rundir import RunDir, check_single, write_json
+from tlmed.sections import Hybrid
 from tlmed.training import open_voice
 from tlmed.voice import SILENT, Voice
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import keras
 
-from tlmed.recipe import Phase, Recipe
+from tlmed.recipe import Recipe
 from tlmed.rundir import RunDir, write_json
+from tlmed.sections import Phase
 from tlmed.status import STATUS
 
 SECONDS = 1.0  # the least between two notes

@@ -10,8 +10,8 @@ import numpy as np
 
 from tlmed import metrics, stopping
 from tlmed.errors import RunFailed, Terminated
-from tlmed.recipe import MONITORS, Phase
 from tlmed.replicas import assign_each, read_each, replicas, workers
+from tlmed.sections import MONITORS, Phase
 from tlmed.training.checkpoints import Checkpoints
 from tlmed.training.loop import Loop
 from tlmed.words import listed

@@ -73,8 +73,20 @@ def section(cls):
     return cls
 
 
-def find_field_faults(part, path: str = "") -> list[str]:
-    """Return one sentence for each fault of a section's fields, and of the sections that they hold."""
+def find_faults(part, path: str = "") -> list[str]:
+    """Return one sentence for each fault of a section: of its fields, of the sections they hold, and between fields.
+
+    A section whose fields restrict one another says how in a method `find_conflicts(path)`, which is asked only where
+    each field is right by itself.
+
+    Args:
+        part: An instance of a class that `section` made.
+        path: What stands before the names of its fields in a sentence, as `"data."`.
+
+    >>> from tlmed.sections import Phase
+    >>> find_faults(Phase("head", thaw=-1, epochs=2, learning_rate=1e-3))
+    ["`thaw` must be a whole number of blocks, 0 or more, or 'all'. Received: thaw=-1."]
+    """
     specs = {spec.name: spec for spec in dataclasses.fields(part)}
     faults = [
         f"`{path}{name}` is not a field of {type(part).__name__}.{did_you_mean(name, specs)} "
@@ -91,7 +103,9 @@ def find_field_faults(part, path: str = "") -> list[str]:
         inside = {f"{path}{name}.{i}.": item for i, item in items} or {f"{path}{name}.": value}
         for inner, item in inside.items():
             if dataclasses.is_dataclass(item):
-                faults += find_field_faults(item, inner)
+                faults += find_faults(item, inner)
+    if not faults and hasattr(part, "find_conflicts"):
+        faults += part.find_conflicts(path)
     return faults
 
 

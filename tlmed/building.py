@@ -1,0 +1,70 @@
+"""From what a recipe says of a network to the network: its backbone, its head, compiled for its first phase."""
+
+import tlmed.tensorflow_start
+
+from typing import Protocol
+
+import keras
+
+from tlmed import backbones
+from tlmed.backbones import Backbone
+from tlmed.backbones.own import GRAPH, check_reloads
+from tlmed.errors import InputError
+from tlmed.features import feature_model
+from tlmed.heads import attach_head, augmentation
+from tlmed.phases import Classifier, thaw
+from tlmed.plan import expand, find_schedule_faults
+from tlmed.sections import Augment, Degrees, Dense, Hybrid, Images, Phase
+from tlmed.seeds import derive
+
+
+class Blueprint(Protocol):
+    """What decides a network: these fields of a `Recipe`, which stands above this module."""
+
+    data: Images
+    backbone: str | tuple[str, ...]
+    weights: str | tuple[str, ...]
+    head: Dense | Hybrid
+    phases: tuple[Phase, ...] | Degrees
+    augment: Augment
+    seed: int
+
+
+def build(recipe: Blueprint, num_classes: int, backbone: keras.Model | None = None) -> keras.Model:
+    """Build a recipe's network, compiled for its first phase; see `Recipe.build`."""
+    if not isinstance(num_classes, int) or num_classes < 2:
+        raise InputError(f"`num_classes` must be a whole number of 2 or more. Received: num_classes={num_classes!r}.")
+    network = build_backbone(recipe, None if backbone is None else "own", backbone).model
+    if isinstance(recipe.head, Hybrid):
+        return feature_model(network, recipe.head.tap, recipe.head.pooling)
+    phases = expand(recipe.phases, network)
+    if faults := find_schedule_faults(network, phases):
+        raise InputError(faults)
+    model = assemble(recipe, network, num_classes)
+    if any(phase.start == "pretrained" for phase in phases):
+        model.remember()
+    return thaw(model, phases[0])
+
+
+def build_backbone(recipe: Blueprint, weights: str | None = None, own: keras.Model | None = None) -> Backbone:
+    """Build a recipe's backbone, with other weights if asked, or take the user's own."""
+    size = recipe.data.image_size
+    seed = derive(recipe.seed, "backbone")
+    built = backbones.build(recipe.backbone if own is None else own, weights or recipe.weights, size, seed)
+    if any(source.graph == GRAPH for source in built.sources):
+        check_reloads(built.model)
+    return built
+
+
+def assemble(recipe: Blueprint, backbone: keras.Model, num_classes: int) -> Classifier:
+    """Put a recipe's Keras head on a backbone; every layer is still trainable."""
+    head, augment = recipe.head, recipe.augment
+    return attach_head(
+        backbone,
+        num_classes,
+        dropout=head.dropout,
+        pooling=head.pooling,
+        units=head.units,
+        augment=augmentation(augment.flip, augment.rotation, augment.zoom, augment.contrast),
+        seed=recipe.seed,
+    )

@@ -1,0 +1,28 @@
+"""Which processes this one trains together with: as TF_CONFIG says, or else Slurm."""
+
+from collections.abc import Mapping
+
+from tlmed.cluster.addresses import VARIABLE, Cluster, read_tf_config
+
+
+def find_cluster(environment: Mapping[str, str]) -> Cluster | None:
+    """Return the cluster that the environment describes: TF_CONFIG, or else a step of Slurm's with several tasks.
+
+    Of Slurm, `environment` must be `os.environ`, which TensorFlow's resolver reads; there CUDA_VISIBLE_DEVICES is set
+    to this task's share of the GPUs that all tasks of its node see.
+
+    Returns:
+        None for a process by itself: no such variables, or one single worker.
+
+    Raises:
+        InputError: If TF_CONFIG or Slurm's variables cannot be used; all faults of TF_CONFIG at once.
+    """
+    if environment.get(VARIABLE):
+        cluster = read_tf_config(environment[VARIABLE])
+        return cluster if cluster.size > 1 else None
+    # Not SLURM_NTASKS: a batch script has it too, and is one process.
+    if environment.get("SLURM_STEP_NUM_TASKS", "1") != "1" and "SLURM_PROCID" in environment:
+        from tlmed.cluster.slurm import find_slurm_step  # its resolver needs TensorFlow
+
+        return find_slurm_step(environment)
+    return None

@@ -1,0 +1,39 @@
+"""The sections that a recipe is made of: frozen data, each field with its rule. Neither Keras nor NumPy is needed.
+
+Everything that takes a phase, a split or a head as its argument imports it from here; `tlmed.recipe`, which puts the
+sections together, stands above the networks that they describe.
+"""
+
+from tlmed.sections.data import FLIPS, Augment, Images, KFold
+from tlmed.sections.head import POOLING, Dense, Hybrid, Plain
+from tlmed.sections.rules import find_faults
+from tlmed.sections.training import (
+    BATCH_NORM,
+    MONITORS,
+    OPTIMIZERS,
+    STARTS,
+    THRESHOLD_RULE,
+    UNITS,
+    Degrees,
+    Phase,
+)
+
+__all__ = [
+    "BATCH_NORM",
+    "FLIPS",
+    "MONITORS",
+    "OPTIMIZERS",
+    "POOLING",
+    "STARTS",
+    "THRESHOLD_RULE",
+    "UNITS",
+    "Augment",
+    "Degrees",
+    "Dense",
+    "Hybrid",
+    "Images",
+    "KFold",
+    "Phase",
+    "Plain",
+    "find_faults",
+]

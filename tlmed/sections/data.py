@@ -1,0 +1,114 @@
+"""Where images come from, how they are divided, and how training changes them."""
+
+from tlmed.columns import Grouping
+from tlmed.sections.rules import count, must, one_of, optional_count, positive, section
+
+FLIPS = ("none", "horizontal", "vertical", "both")
+
+
+@section
+class KFold:
+    """Cross-validation: the images are divided into `k` folds, and each fold is the test split of a run of its own.
+
+    Attributes:
+        k: How many folds the images are divided into.
+        repeats: How often they are divided, anew each time.
+        val: The share of what is not test that becomes validation.
+        fold: None: a run for each fold, `k * repeats` in all, and their mean. A number from 1: this fold's run alone.
+    """
+
+    k: int = must("a whole number of 2 or more", lambda k: k >= 2)
+    repeats: int = count(default=1)
+    val: float = must("a fraction above 0 and below 1", lambda val: 0 < val < 1, default=0.15)
+    fold: int | None = optional_count(default=None)
+
+    @property
+    def folds(self) -> int:
+        """Return how many folds there are in all."""
+        return self.k * self.repeats
+
+    @property
+    def test_share(self) -> float:
+        """Return the test images of a fold by those that its weights are trained on, without validation images.
+
+        >>> round(KFold(k=5, val=0.15).test_share, 3)
+        0.294
+        """
+        return 1 / ((self.k - 1) * (1 - self.val))
+
+    def find_conflicts(self, path: str) -> list[str]:
+        """Return a sentence where there is no such fold."""
+        if self.fold is None or self.fold <= self.folds:
+            return []
+        return [
+            f"`{path}fold` must be a number from 1 to {self.folds}, or None for all. "
+            f"Received: fold={self.fold} with k={self.k}, repeats={self.repeats}."
+        ]
+
+    def place(self) -> tuple[int, int]:
+        """Return the repeat that `fold` is in, and its place there, both from 1.
+
+        >>> KFold(k=5, repeats=2, fold=7).place()
+        (2, 2)
+        """
+        repeat, fold = divmod(self.fold - 1, self.k)
+        return repeat + 1, fold + 1
+
+
+@section
+class Images:
+    """Where the images come from and how they are read.
+
+    Attributes:
+        source: A folder, a `.csv`, a MedMNIST `.npz`, or `tfds:NAME`; see the guide on data.
+        image_size: Height and width, in pixels, that every image is resized to.
+        split: Fractions of train, validation and test, used where the data brings no split of its own; or a `KFold`,
+            for data that brings none.
+        batch_size: Images per training step.
+        positive: The positive class of a two-class task; by default the second in sorted order, numbers by their size:
+            malignant of benign and malignant, 1 of 0 and 1, 10 of 9 and 10.
+        group_column: The column of a `.csv` that names the group (the patient) of each image, whose images stay in one
+            split; None: the one with a usual name, such as `group`, `patient_id`, `subject` or `case`.
+        groups: False: every image stands alone, whatever columns there are.
+    """
+
+    source: str = must("a path or 'tfds:NAME'", bool)
+    image_size: tuple[int, int] = must(
+        "two whole numbers from 16 to 4096, height and width",
+        lambda size: all(16 <= side <= 4096 for side in size),
+        default=(224, 224),
+    )
+    split: tuple[float, float, float] | KFold = must(
+        "three fractions above 0 that sum to 1: train, val, test; or a KFold(...)",
+        lambda split: isinstance(split, KFold) or (all(map(positive, split)) and abs(sum(split) - 1) < 1e-6),
+        default=(0.70, 0.15, 0.15),
+    )
+    batch_size: int = count(default=32)
+    positive: str | None = must("the name of a class, or None", lambda name: name != "", default=None)
+    group_column: str | None = must("the name of a column, or None", lambda name: name != "", default=None)
+    groups: bool = must("True or False", lambda _: True, default=True)
+
+    @property
+    def grouping(self) -> Grouping:
+        """Return how groups are found."""
+        return Grouping(self.group_column, self.groups)
+
+
+@section
+class Augment:
+    """Random changes to training images; all off by default.
+
+    Attributes:
+        flip: Mirror at random along this axis.
+        rotation: Largest rotation, as a fraction of a full turn, in both directions (0.1: up to 36 degrees).
+        zoom: Largest change of scale, as a fraction, in both directions.
+        contrast: Largest change of contrast, as a fraction, in both directions.
+        views: Versions of each training image that are made once and take turns over the epochs, so that what frozen
+            blocks give for them can be kept; 0: every epoch makes new ones. Phases that freeze nothing make new ones.
+    """
+
+    flip: str = one_of(FLIPS, default="none")
+    rotation: float = must("a fraction of a turn from 0 to 0.5", lambda v: 0 <= v <= 0.5, default=0.0)
+    zoom: float = must("a fraction from 0 to below 1", lambda v: 0 <= v < 1, default=0.0)
+    contrast: float = must("a fraction from 0 to below 1", lambda v: 0 <= v < 1, default=0.0)
+    views: int = must("a whole number, 0 or more", lambda n: n >= 0, default=0)

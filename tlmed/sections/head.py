@@ -1,0 +1,55 @@
+"""What sits on top of a backbone: a Keras head, or a scikit-learn classifier."""
+
+from tlmed.sections.rules import must, one_of, section
+
+POOLING = ("avg", "max")
+# What one value of a grid can be, so that a recipe's source says all of it.
+Plain = int | float | str | bool | None
+
+
+@section
+class Dense:
+    """A Keras head: global pooling, then dense layers, then one probability per class.
+
+    Attributes:
+        dropout: Fraction of inputs dropped before the last layer while training.
+        pooling: How the last feature map becomes one vector.
+        units: Widths of hidden ReLU layers; none by default, which makes the head a linear classifier.
+    """
+
+    dropout: float = must("a fraction from 0 to below 1", lambda rate: 0 <= rate < 1, default=0.0)
+    pooling: str = one_of(POOLING, default="avg")
+    units: tuple[int, ...] = must(
+        "whole numbers of 1 or more", lambda widths: all(width >= 1 for width in widths), default=()
+    )
+
+
+@section
+class Hybrid:
+    """A scikit-learn classifier on pooled features of the frozen backbone, its parameters chosen by a grid search.
+
+    Attributes:
+        classifier: The name of a scikit-learn classifier, such as `"SVC"` or `"RandomForestClassifier"`.
+        grid: For each of its parameters the values to try; empty: tlmed's own grid for that classifier.
+        scale: Standardise the features first.
+        pca: Principal components to keep, as a number or as a fraction of the variance; None: all features.
+        folds: Folds of the cross-validation inside the training images that chooses from the grid.
+        tap: The block whose output gives the features, or `"last"`.
+        pooling: How a feature map becomes one vector.
+    """
+
+    classifier: str = must("the name of a scikit-learn classifier", str.isidentifier, default="SVC")
+    grid: dict[str, tuple[Plain | tuple[int | float, ...], ...]] = must(
+        "a dictionary: parameter name -> a tuple of numbers, texts, booleans, None or tuples of numbers",
+        lambda grid: all(name and values for name, values in grid.items()),
+        default_factory=dict,
+    )
+    scale: bool = must("True or False", lambda _: True, default=True)
+    pca: int | float | None = must(
+        "a whole number of 1 or more, a fraction between 0 and 1, or None",
+        lambda n: n is None or (n >= 1 if isinstance(n, int) else 0 < n < 1),
+        default=None,
+    )
+    folds: int = must("a whole number of 2 or more", lambda folds: folds >= 2, default=5)
+    tap: str = must("the name of a block, or 'last'", bool, default="last")
+    pooling: str = one_of(POOLING, default="avg")

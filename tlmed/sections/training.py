@@ -1,0 +1,102 @@
+"""What is trained, in which order, and by which score the best of it is kept."""
+
+import re
+from typing import Literal
+
+from tlmed.sections.rules import count, must, one_of, optional_count, positive, section, share
+
+BATCH_NORM = ("frozen", "affine", "update", "recalibrate")
+MONITORS = {"val_auc": "max", "val_accuracy": "max", "val_loss": "min"}
+OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
+STARTS = ("previous", "pretrained")
+UNITS = ("block", "layer")
+THRESHOLD_RULE = re.compile(r"youden|(sensitivity|specificity)>=(0?\.\d+|1(?:\.0+)?|0)")
+
+_LONGEST_NAME = 200  # file names are made of it, and file systems take 255 bytes
+
+
+@section
+class Phase:
+    """One stretch of training: what is thawed, for how long, at which rate.
+
+    Attributes:
+        name: Names the phase in files and on screen.
+        thaw: Blocks thawed, counted from the output; `"all"` for every block, 0 for the head alone.
+        epochs: Passes over the training images, at most.
+        learning_rate: Step size of the optimizer.
+        patience: Epochs without improvement of the recipe's `monitor` before the phase ends; None: never.
+        batch_norm: What BatchNorm does in thawed blocks. `"frozen"`: nothing moves; `"affine"`: gamma and beta
+            train, statistics stay; `"update"`: everything trains, on the statistics of each batch, and the moving
+            ones follow with a momentum of 0.9 at most, however slowly the backbone's own would;
+            `"recalibrate"`: as `"affine"`, then the statistics are estimated again on training images.
+        optimizer: A Keras optimizer, made afresh for the phase.
+        unit: What `thaw` counts: blocks (one per resolution) or weighted layers.
+        start: The weights to start from: those of the phase before, or the pretrained ones with the head as it was
+            after the last phase that thawed nothing.
+        block_decay: The learning rate of each thawed block is this times that of what follows it: the head has
+            `learning_rate`, the last block `learning_rate * block_decay`, and so on towards the input.
+    """
+
+    name: str = must(
+        f"a word of letters, digits, '_', '-' or '.', with no '.' at the beginning, of {_LONGEST_NAME} bytes at most",
+        lambda name: re.fullmatch(r"[\w-][\w.-]*", name) and len(name.encode()) <= _LONGEST_NAME,
+    )
+    thaw: int | Literal["all"] = must("a whole number of blocks, 0 or more, or 'all'", lambda n: n == "all" or n >= 0)
+    epochs: int = count()
+    learning_rate: float = must("a number above 0", positive)
+    patience: int | None = optional_count(default=None)
+    batch_norm: str = one_of(BATCH_NORM, default="frozen")
+    optimizer: str = one_of(OPTIMIZERS, default="adam")
+    unit: str = one_of(UNITS, default="block")
+    start: str = one_of(STARTS, default="previous")
+    block_decay: float = share(default=1.0)
+
+
+@section
+class Degrees:
+    """Degrees of fine-tuning, as many as the backbone has blocks (or layers): the head alone, then one more each.
+
+    Attributes:
+        epochs: Passes over the training images for each degree, the head's phase too, at most.
+        learning_rate: Step size of the first degree that thaws a block.
+        unit: What each degree thaws one more of: blocks or weighted layers.
+        start: What each degree starts from: the one before it (progressive), or the pretrained weights with the
+            trained head (independent, so that degrees can be compared with one another).
+        falloff: Each further degree has the learning rate of the one before it times this.
+        head_learning_rate: Step size of the head's phase.
+        patience: Epochs without improvement of the recipe's `monitor` before a degree ends; None: never.
+        batch_norm: As in `Phase`.
+        optimizer: As in `Phase`.
+    """
+
+    epochs: int = count()
+    learning_rate: float = must("a number above 0", positive)
+    unit: str = one_of(UNITS, default="block")
+    start: str = one_of(STARTS, default="previous")
+    falloff: float = share(default=1.0)
+    head_learning_rate: float = must("a number above 0", positive, default=1e-3)
+    patience: int | None = optional_count(default=None)
+    batch_norm: str = one_of(BATCH_NORM, default="frozen")
+    optimizer: str = one_of(OPTIMIZERS, default="adam")
+
+    def expand(self, names) -> tuple[Phase, ...]:
+        """Return the phases that these degrees are for a backbone.
+
+        Args:
+            names: The names of its blocks, from input to output; each degree is called after the one it adds.
+
+        >>> [(phase.name, phase.thaw) for phase in Degrees(epochs=1, learning_rate=1e-4).expand(["block1", "block2"])]
+        [('head', 0), ('block2', 1), ('block1', 2)]
+        """
+        same = {name: getattr(self, name) for name in ("epochs", "patience", "batch_norm", "optimizer", "unit")}
+        head = Phase("head", thaw=0, learning_rate=self.head_learning_rate, **same)
+        degrees = (
+            Phase(name, thaw=i + 1, learning_rate=_fall(self.learning_rate, self.falloff, i), start=self.start, **same)
+            for i, name in enumerate(reversed(names))
+        )
+        return (head, *degrees)
+
+
+def _fall(rate, falloff, steps) -> float:
+    # Twelve digits are exact enough, and a written recipe says 3e-5 instead of 2.9999999999999997e-05.
+    return float(f"{rate * falloff**steps:.12g}")
