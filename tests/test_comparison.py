@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -26,7 +27,7 @@ from tlmed.comparison import (
     write_comparison,
 )
 from tlmed.comparison.files import FILES
-from tlmed.comparison.pairs import QUESTIONS
+from tlmed.comparison.pairs import QUESTIONS, _average
 from tlmed.comparison.traits import (
     FEATURE_EXTRACTOR,
     FINE_TUNING,
@@ -41,6 +42,7 @@ from tlmed.comparison.words import say_difference, say_score
 from tlmed.errors import InputError
 from tlmed.evaluation.plots import MOST_CURVES
 from tlmed.metrics import compare_areas, compare_metrics, evaluate, holm, mcnemar, roc_curve
+from tlmed.metrics.spreads import Spread
 from tlmed.screen import to_lines
 
 TWO, THREE = ("benign", "malignant"), ("benign", "malignant", "normal")
@@ -251,28 +253,63 @@ def test_cross_validations_are_compared_by_their_folds(tmp_path):
 
 
 def test_folds_that_give_no_interval_say_why(tmp_path):
-    runs = [write_folds(tmp_path / "a", 0.1), write_folds(tmp_path / "b", 0.3)]
-    for fold in ("01", "02", "03"):
-        for run, value in zip(runs, (0.7, 0.8), strict=True):
-            edit(run / "folds" / fold / "metrics.json", lambda it, v=value: it["metrics"]["auc"].update(value=v))
+    runs = [
+        write_folds(tmp_path / "a", 0.1),
+        write_folds(tmp_path / "b", 0.3, seed=1),
+        write_folds(tmp_path / "c", 0.1),
+    ]
     edit(runs[0] / "folds" / "02" / "metrics.json", lambda it: it["metrics"]["f1"].update(value=None))
     edit(runs[0] / "folds" / "02" / "metrics.json", lambda it: it["metrics"].pop("brier"))
-    for run in runs:
-        write_means(run)
-    questions = compare(runs).pairs[0].questions
-    assert (questions["auc"]["p"], questions["auc"]["p_holm"]) == (None, None)
-    assert questions["auc"]["value"] == pytest.approx(-0.1)
-    assert "same difference" in questions["auc"]["reason"]
+    write_means(runs[0])
+    comparison = compare(runs)
+    questions = comparison.pairs[0].questions
     assert questions["f1"]["reason"] == "The metric is undefined in fold 02 of one of the two."
     assert questions["brier"]["value"] is None
-    for run in runs:
-        for fold in ("01", "02", "03"):
-            edit(run / "folds" / fold / "metrics.json", lambda it: it["metrics"]["accuracy"].update(value=0.75))
-        write_means(run)
-    entry = compare(runs).pairs[0].questions["accuracy"]
+    entry = comparison.pairs[1].questions["accuracy"]  # of a run and its copy
     assert (entry["value"], entry["low"], entry["high"], entry["p"]) == (0, None, None, 1)
     assert entry["note"].startswith("All folds have the same difference")
-    assert "could not be tested" in " ".join(conclude(compare(runs)))
+    still = [Spread(0.0, math.nan, 0.0, IMAGES)] * 3
+    open_ = _average([-0.1] * 3, read_results(runs)[0].folds, 0.5, still, 1, most=1.0)
+    assert (open_["value"], open_["p"]) == (-0.1, None)
+    assert "same difference" in open_["reason"]
+
+
+def test_folds_that_agree_by_luck_leave_the_sampling_error_of_their_images(tmp_path):
+    """Three folds with the same difference in accuracy say how well they agree, not how few images there are."""
+    runs = [tmp_path / name for name in "ab"]
+    for run, wrong in zip(runs, ((0, 1, 2, 3, 4, 5), (4, 5, 6, 7, 8, 9, 10, 11, 12)), strict=True):
+        for fold in range(3):
+            folder = write_run(run / "folds" / f"0{fold + 1}", skill=9.0, first=100 * fold)
+
+            def err(rows, wrong=wrong):
+                for number in wrong:
+                    row = rows[number]
+                    row["prediction"] = next(name for name in TWO if name != row["label"])
+
+            edit_rows(folder / "predictions.csv", err)
+            accuracy = 1 - len(wrong) / IMAGES
+            edit(folder / "metrics.json", lambda it, v=accuracy: it["metrics"]["accuracy"].update(value=v))
+        write_means(run)
+        split = {"k": 3, "repeats": 1, "val": 0.15, "fold": None}
+        rundir.write_json(run / "recipe.json", {"data": {"source": "/data", "split": split}, "backbone": "VGG16"})
+    entry = compare(runs).pairs[0].questions["accuracy"]
+    # By hand: in each fold 7 of 90 images for the first, 4 for the second: their variance, by 270 images.
+    mean = 3 / 90
+    error = math.sqrt((11 / 90 - mean**2) / 270)
+    assert entry["value"] == pytest.approx(mean)
+    assert (entry["high"] - entry["low"]) / 2 == pytest.approx(1.97 * error, rel=0.02)
+    assert entry["p"] > 0.05
+    assert entry["method"].startswith("sampling error of the images of 3 folds, t with ")
+    told = to_lines(describe_comparison(compare(runs)))
+    assert any(line.startswith("accuracy: sampling error of the images of 3 folds") for line in told)
+    grouped = tmp_path / "grouped"
+    shutil.copytree(runs[0], grouped)
+    for fold in ("01", "02", "03"):
+        edit_rows(
+            grouped / "folds" / fold / "splits.csv", lambda rows: [row.update(group=row["path"][-6]) for row in rows]
+        )
+    found = compare([runs[1], grouped]).pairs[0].questions["accuracy"]
+    assert found["method"].startswith("sampling error of the groups of 3 folds")
 
 
 def refuse(runs, *words):

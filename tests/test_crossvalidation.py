@@ -232,27 +232,56 @@ def test_a_bad_setting_of_a_k_fold_is_an_error_and_never_run(setting, words):
     assert words in str(error.value)
 
 
+def surely(value, width=0.001):
+    """Return a fold's entry of a metric with an interval so narrow that the folds differ by more."""
+    return {"value": value, "low": value - width, "high": value + 2 * width}
+
+
 def test_the_corrected_interval_equals_a_hand_computed_one():
     # Mean 0.82, s^2 = 0.0010 / 4 = 0.00025; k = 5, val = 0.15: a fifth is tested and 0.68 trained on, so that
     # (1/5 + 0.2/0.68) s^2 = 0.000123529; t(4) = 2.776445 (any table). With validation as training it were 0.0001125.
-    entry = average("auc", {f"0{i}": {"value": 0.79 + i / 100} for i in range(1, 6)}, KFold(5))
+    entry = average("auc", {f"0{i}": surely(0.79 + i / 100) for i in range(1, 6)}, KFold(5))
     half = 2.776445 * 0.000123529**0.5
     assert (entry["value"], entry["low"], entry["high"]) == pytest.approx((0.82, 0.82 - half, 0.82 + half), abs=1e-7)
     assert entry["method"] == "corrected resampled t, 5 folds (Nadeau & Bengio 2003)"
     assert "note" not in entry
     # Twice the folds: t(9) = 2.262157, and 1/10 for 1/5; s^2 = 0.0020 / 9. What folds share stays.
-    twice = average("auc", {str(i): {"value": 0.80 + i % 5 / 100} for i in range(10)}, KFold(5, repeats=2))
+    twice = average("auc", {str(i): surely(0.80 + i % 5 / 100) for i in range(10)}, KFold(5, repeats=2))
     half = 2.262157 * ((1 / 10 + 0.2 / 0.68) * 0.0020 / 9) ** 0.5
     assert (twice["low"], twice["high"]) == pytest.approx((0.82 - half, 0.82 + half), abs=1e-8)
     assert "5 folds x 2 repeats" in twice["method"]
 
 
 def test_an_interval_stays_where_its_metric_can_be():
-    cut = average("auc", {"01": {"value": 0.9}, "02": {"value": 1.0}}, KFold(2))
+    cut = average("auc", {"01": surely(0.9), "02": surely(1.0)}, KFold(2))
     assert (cut["low"], cut["high"]) == (0, 1)
     assert cut["note"] == "The interval is cut at 0 and at 1."
     assert average("mcc", {"01": {"value": 0.1}, "02": {"value": 0.3}}, KFold(2))["low"] == -1
     assert average("log_loss", {"01": {"value": 1.0}, "02": {"value": 2.0}}, KFold(2))["high"] > 2
+
+
+def test_folds_that_agree_by_luck_leave_the_sampling_error_of_their_images():
+    # By hand: sqrt(0.1^2 + 0.1^2 + 0.1^2 + 0.1^2) / 4 = 0.05 below the mean, twice that above.
+    same = average("sensitivity", {str(i): surely(0.7, 0.1) for i in range(4)}, KFold(4))
+    assert (same["value"], same["low"], same["high"]) == pytest.approx((0.7, 0.65, 0.8))
+    assert "widened to the folds' own intervals combined (Zou & Donner 2008)" in same["method"]
+    near = average("sensitivity", {str(i): surely(0.7 + i / 1e4, 0.1) for i in range(4)}, KFold(4))
+    assert (near["low"], near["high"]) == pytest.approx((0.65015, 0.80015))
+    # The images of a second repeat are those of the first: they tell nothing more of how the sample may differ.
+    twice = average("sensitivity", {str(i): surely(0.7, 0.1) for i in range(8)}, KFold(4, repeats=2))
+    assert (twice["low"], twice["high"]) == pytest.approx((0.65, 0.8))
+    apart = average("sensitivity", {str(i): surely(0.5 + i / 10, 0.1) for i in range(4)}, KFold(4))
+    assert apart["method"] == "corrected resampled t, 4 folds (Nadeau & Bengio 2003)"
+    assert apart["high"] - apart["low"] > 0.15
+
+
+def test_a_fold_without_an_interval_leaves_the_spread_of_the_folds_and_is_named():
+    entries = {"01": surely(0.7), "02": {"value": 0.8, "low": None, "high": None}, "03": surely(0.75)}
+    found = average("kappa", entries, KFold(3))
+    assert found["low"] < 0.75 < found["high"]
+    assert found["note"] == (
+        "Fold 02 has no interval: this one shows how the folds vary, without the sampling error of their images."
+    )
 
 
 def test_what_has_no_mean_or_no_interval_says_why():

@@ -20,10 +20,13 @@ from tlmed.metrics import (
     evaluate,
     holm,
     mcnemar,
+    measure_pairs,
     wilson,
 )
 from tlmed.metrics.combining import combine
 from tlmed.metrics.differences import newcombe_paired
+from tlmed.metrics.spreads import Spread
+from tlmed.sections import KFold
 
 
 # pROC's tests/testthat/test-roc.test.R (roc.test with its defaults); R 4.2.2 with pROC 1.18.0 prints the same.
@@ -368,6 +371,84 @@ def test_differences_of_folds_have_a_p_value():
     statistic = values.mean() / math.sqrt(values.var(ddof=1) * (1 / 10 + 1 / 9))
     assert found["p"] == pytest.approx(2 * stats.t.sf(statistic, 9))
     assert found["p"] > stats.ttest_1samp(values, 0).pvalue
+
+
+def test_folds_that_agree_by_luck_leave_the_sampling_error_of_their_images():
+    # By hand: four folds with standard errors of 0.04 each have a mean with 0.04 / 2; 25 df each add up.
+    values, spreads = [0.040, 0.032, 0.044, 0.040], [Spread(0.04**2, 25.0, 0.0, 250)] * 4
+    found = average_folds(values, 1 / 3, spreads=spreads)
+    half = stats.t.ppf(0.975, 100) * 0.02
+    assert (found["low"], found["high"]) == pytest.approx((0.039 - half, 0.039 + half))
+    assert found["p"] == pytest.approx(2 * stats.t.sf(0.039 / 0.02, 100))
+    assert found["p"] > average_folds(values, 1 / 3)["p"]
+    assert found["method"] == (
+        "sampling error of the images of 4 folds, t with 100 df (Satterthwaite 1946), wider than the corrected "
+        "resampled t"
+    )
+    twice = average_folds(values * 2, 1 / 3, spreads=spreads * 2, repeats=2)  # of the same images
+    assert (twice["low"], twice["high"]) == pytest.approx((found["low"], found["high"]))
+    apart = average_folds([0.3, -0.2, 0.1, 0.1], 1 / 3, spreads=spreads)
+    assert apart == average_folds([0.3, -0.2, 0.1, 0.1], 1 / 3)  # the folds vary by more
+    assert average_folds(values, 1 / 3, spreads=[Spread(0.0, math.nan, 0.0, 250)] * 4) == average_folds(values, 1 / 3)
+
+
+def test_the_spread_of_a_difference_is_that_of_its_test():
+    rng = np.random.default_rng(3)
+    labels = np.arange(120) % 2
+    tables = [(scores, scores.argmax(axis=1)) for scores in (rng.dirichlet((1, 1), 120) for _ in range(2))]
+    for groups in (None, [str(i // 4) for i in range(120)]):
+        spreads = measure_pairs(labels, tables, ["a", "b"], groups=groups, only=("auc", "accuracy", "f1", "brier"))
+        found = compare_metrics(labels, *tables, ["a", "b"], groups=groups, only=("auc", "accuracy", "f1", "brier"))
+        for name in ("f1", "brier"):
+            spread = spreads[0, 1][name]
+            half = stats.t.ppf(0.975, spread.freedom) * math.sqrt(spread.variance)
+            assert found[name]["high"] - found[name]["value"] == pytest.approx(half)
+        area = abs(found["auc"]["value"] / found["auc"]["statistic"])  # DeLong's standard error
+        assert math.sqrt(spreads[0, 1]["auc"].variance) == pytest.approx(area, rel=0.05)
+    surplus = (tables[0][1] == labels).astype(int) - (tables[1][1] == labels)
+    alone = measure_pairs(labels, tables, ["a", "b"], only=["accuracy"])[0, 1]["accuracy"]
+    assert alone.variance == pytest.approx(surplus.var(ddof=1) / 120, rel=0.03)
+
+
+def count_fold_findings(k, grouped, draws, images=200, seed=0):
+    """Return how often folds of two classifiers of equal accuracy, AUC and Brier score give p below 0.05."""
+    rng = np.random.default_rng(seed)
+    found = dict.fromkeys(("auc", "accuracy", "f1", "brier"), 0)
+    split = KFold(k)
+    for _ in range(draws):
+        labels = rng.permutation(np.arange(images) % 2)
+        owners = np.arange(images) // 4 if grouped else np.arange(images)
+        order = rng.permutation(owners.max() + 1)
+        shared = rng.normal(size=(3, owners.max() + 1)) * (0.8 if grouped else 0.0)
+        tables = []
+        for own in (1, 2):  # each classifier errs alike in a patient's images, and both share what is hard
+            logit = 1.2 * (2 * labels - 1) + (shared[0] + shared[own])[owners] + rng.normal(size=images)
+            scores = 1 / (1 + np.exp(-logit))
+            tables.append((np.stack([1 - scores, scores], axis=1), (scores >= 0.5).astype(int)))
+        values, spreads = {name: [] for name in found}, {name: [] for name in found}
+        for fold in range(k):
+            rows = np.flatnonzero(order[owners] % k == fold)
+            part = [(scores[rows], guesses[rows]) for scores, guesses in tables]
+            asked = (labels[rows], part, ["a", "b"], None, owners[rows].astype(str), tuple(found))
+            one = measure_pairs(*asked)[0, 1]
+            cases = [evaluate(labels[rows], *table, ["a", "b"], draws=1, only=tuple(found)) for table in part]
+            for name in found:
+                first, second = (case["metrics"][name]["value"] for case in cases)
+                values[name].append(None if None in (first, second) else first - second)
+                spreads[name].append(one.get(name))
+        for name in found:
+            entry = average_folds(values[name], split.test_share, spreads=spreads[name])
+            found[name] += entry["p"] is not None and entry["p"] < 0.05
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("k", [4, 5, 10])
+def test_equal_classifiers_are_seldom_found_to_differ_over_folds(k, grouped):
+    draws, most = 600, 0.07
+    for name, found in count_fold_findings(k, grouped, draws).items():
+        assert found / draws <= most, (name, found)
 
 
 def test_folds_at_the_edge():

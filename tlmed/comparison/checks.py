@@ -35,7 +35,9 @@ def check_comparable(results: Sequence[Result]) -> None:
 
 def _check_agreement(result) -> None:
     """Refuse a run whose scores are not those of its predictions: one of the files is another run's, or was edited."""
-    if result.test is None:  # a cross-validation, whose predictions are of several networks
+    if result.folds:
+        for fold in result.folds:
+            _check_agreement(fold)
         _check_means(result)
         return
     test, metrics = result.test, result.metrics

@@ -9,9 +9,10 @@ import numpy as np
 
 from tlmed.comparison.checks import check_comparable, choose_groups, find_notes
 from tlmed.comparison.results import Result, read_results
-from tlmed.metrics import average_folds, compare_pairs, holm
+from tlmed.metrics import average_folds, compare_pairs, holm, measure_pairs
 from tlmed.metrics.evaluation import FEW_UNITS
 from tlmed.metrics.resampling import has_clusters, number_groups
+from tlmed.metrics.spreads import Spread
 from tlmed.report.words import name_metric
 from tlmed.sections import KFold
 from tlmed.words import join_names
@@ -86,8 +87,8 @@ def compare(paths: Sequence[str | Path]) -> Comparison:
 
     AUCs of two classes are compared by paired DeLong, accuracies (and of two classes sensitivities and specificities)
     by McNemar, everything else by a paired t test of the influences of the images, all by groups where a group has
-    several images; cross-validations by the corrected resampled t of their folds'
-    differences. p-values are corrected by Holm over all pairs, for each question by itself.
+    several images; cross-validations by the corrected resampled t of their folds' differences, or the sampling error
+    of the images where that is larger. p-values are corrected by Holm over all pairs, for each question by itself.
 
     Args:
         paths: Run directories, two or more.
@@ -99,7 +100,10 @@ def compare(paths: Sequence[str | Path]) -> Comparison:
     check_comparable(results)
     places = list(itertools.combinations(range(len(results)), 2))
     if results[0].folds:
-        found = {place: _compare_folds(*(results[i] for i in place)) for place in places}
+        spreads = _measure_folds(results)
+        found = {
+            place: _compare_folds(*(results[i] for i in place), [fold[place] for fold in spreads]) for place in places
+        }
         images, groups = results[0].metrics.get("n"), results[0].metrics.get("groups")
     else:
         owners = _find_owners(results)
@@ -116,21 +120,36 @@ def _find_owners(results) -> list[str]:
     return [rows[path].get("group") or "" for path in sorted(rows)]
 
 
-def _compare_tables(results, owners) -> dict[tuple[int, int], dict[str, dict]]:
-    """Return every question of every pair, in the order of the images' paths."""
-    first = results[0]
+def _list_tables(results) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """Return the labels, and each run's scores and predicted classes, in the order of the images' paths."""
     orders = [np.argsort(np.array(result.test.paths, dtype=object)) for result in results]
     tables = [
         (result.test.scores[order], result.test.predictions[order])
         for result, order in zip(results, orders, strict=True)
     ]
-    classes, positive = first.metrics["classes"], first.metrics.get("positive")
-    found = compare_pairs(first.test.labels[orders[0]], tables, classes, positive, owners, only=QUESTIONS)
+    return results[0].test.labels[orders[0]], tables
+
+
+def _compare_tables(results, owners) -> dict[tuple[int, int], dict[str, dict]]:
+    """Return every question of every pair, in the order of the images' paths."""
+    metrics = results[0].metrics
+    labels, tables = _list_tables(results)
+    found = compare_pairs(labels, tables, metrics["classes"], metrics.get("positive"), owners, only=QUESTIONS)
     return {pair: {name: questions[name] for name in QUESTIONS} for pair, questions in found.items()}
 
 
-def _compare_folds(first: Result, second: Result) -> dict[str, dict]:
-    """Return the mean difference over the folds for each question, and the corrected resampled t test of it."""
+def _measure_folds(results) -> list[dict[tuple[int, int], dict[str, Spread]]]:
+    """Return for each fold how much its images move the differences of every pair."""
+    metrics, found = results[0].metrics, []
+    for folds in zip(*(result.folds for result in results), strict=True):
+        labels, tables = _list_tables(folds)
+        asked = (metrics["classes"], metrics.get("positive"), _find_owners(folds))
+        found.append(measure_pairs(labels, tables, *asked, only=QUESTIONS))
+    return found
+
+
+def _compare_folds(first: Result, second: Result, spreads: Sequence[Mapping[str, Spread]]) -> dict[str, dict]:
+    """Return the mean difference over the folds for each question, and the test of it; `spreads` are of each fold."""
     split = first.recipe["data"]["split"]
     share = KFold(split["k"], val=split["val"]).test_share  # as in the runs' own means
     found = {}
@@ -138,21 +157,23 @@ def _compare_folds(first: Result, second: Result) -> dict[str, dict]:
         values = [[fold.metrics["metrics"].get(name, {}).get("value") for fold in run.folds] for run in (first, second)]
         folds = zip(*values, strict=True)
         differences = [None if None in pair else pair[0] - pair[1] for pair in folds]
-        found[name] = _average(differences, first.folds, share, most=2.0 if name == "brier" else 1.0)
+        moved = [spread.get(name) for spread in spreads]
+        most = 2.0 if name == "brier" else 1.0
+        found[name] = _average(differences, first.folds, share, moved, split.get("repeats", 1), most)
     return found
 
 
-def _average(differences, folds, share, most) -> dict:
+def _average(differences, folds, share, spreads, repeats, most) -> dict:
     undefined = [fold.name for fold, value in zip(folds, differences, strict=True) if value is None]
     if undefined:
         return _leave_open(None, f"The metric is undefined in fold {', '.join(undefined)} of one of the two.")
-    if np.ptp(differences) < 1e-12:
+    if np.ptp(differences) < 1e-12 and not any(spread.variance for spread in spreads):
         said = "All folds have the same difference, from which no interval follows."
         if abs(differences[0]) > 1e-12:
             return _leave_open(differences[0], said)
         method = "corrected resampled t (Nadeau & Bengio 2003)"
         return {"value": 0.0, "low": None, "high": None, "p": 1.0, "method": method, "note": said}
-    entry = average_folds(differences, share, bounds=(-most, most))
+    entry = average_folds(differences, share, (-most, most), spreads, repeats)
     return {name: entry[name] for name in ("value", "low", "high", "p", "method")}
 
 

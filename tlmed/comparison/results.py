@@ -49,7 +49,7 @@ class Result:
         timing: `timing.json`.
         metrics: `metrics.json`.
         splits: Path of an image to its row of `splits.csv`; empty for a cross-validation.
-        test: The predictions of the test images; None for a cross-validation and its folds.
+        test: The predictions of the test images; None for a cross-validation, whose folds have them.
         folds: The runs of a cross-validation's folds; empty for the run of one network.
         unchecked: Sentences that say which of its files nothing shows to be as they were written.
     """
@@ -172,7 +172,7 @@ def _find(path) -> RunDir:
 def _read(run: RunDir, name: str) -> Result:
     folds = tuple(_read_single(fold, fold.path.name) for fold in run.folds)
     if not folds:
-        return _read_single(run, name, predictions=True)
+        return _read_single(run, name)
     files = {"timing.json": {}, **_read_files(run)}
     split = files["recipe.json"].get("data", {}).get("split")
     if not isinstance(split, dict) or not isinstance(split.get("k"), int) or split["k"] < 2:
@@ -182,12 +182,12 @@ def _read(run: RunDir, name: str) -> Result:
     return Result(run.path, name, files["recipe.json"], {}, first, files["timing.json"], metrics, {}, None, folds)
 
 
-def _read_single(run, name, predictions=False) -> Result:
+def _read_single(run, name) -> Result:
     files = _read_files(run)
     splits = _read_splits(run / "splits.csv")
-    test = _read_test(run, splits, files["metrics.json"]["classes"]) if predictions else None
+    test = _read_test(run, splits, files["metrics.json"]["classes"])
     parts = (files.get(file, {}) for file in ("recipe.json", *("plan.json", "environment.json", "timing.json")))
-    names = [*files, "splits.csv", *(["predictions.csv"] if predictions else [])]
+    names = [*files, "splits.csv", "predictions.csv"]
     unchecked = check_intact(run, [file for file in names if file in RECORDED])
     return Result(run.path, name, *parts, files["metrics.json"], splits, test, unchecked=tuple(unchecked))
 

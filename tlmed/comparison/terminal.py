@@ -21,6 +21,7 @@ def describe_comparison(comparison: Comparison) -> list[str | Table]:
         "",
         _list_pairs(comparison),
         _explain(comparison),
+        *_name_methods(comparison),
         "",
         *say_leaks(comparison),
         *conclude(comparison),
@@ -53,6 +54,18 @@ def _list_pairs(comparison) -> Table:
         cells = [(say_difference(it), say_p(it["p_holm"]), "*" if is_shown(it) else "") for it in entries]
         rows.append([f"{pair.first + 1} - {pair.second + 1}", *(cell for three in cells for cell in three)])
     return Table(head, rows)
+
+
+def _name_methods(comparison) -> list[str]:
+    """Say by which method the folds of cross-validations are compared, which differs from pair to pair."""
+    if not comparison.results[0].folds:
+        return []
+    lines = []
+    for name in _QUESTIONS:
+        methods = dict.fromkeys(pair.questions[name]["method"] for pair in comparison.pairs)
+        if said := "; ".join(filter(None, methods)):
+            lines.append(f"{NAMES[name]}: {said}.")
+    return lines
 
 
 def _explain(comparison) -> str:

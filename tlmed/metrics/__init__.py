@@ -10,6 +10,7 @@ from tlmed.metrics.differences import (
     compare_pairs,
     holm,
     mcnemar,
+    measure_pairs,
 )
 from tlmed.metrics.evaluation import evaluate
 from tlmed.metrics.predictive import predictive_values
@@ -33,6 +34,7 @@ __all__ = [
     "holm",
     "macro_auc",
     "mcnemar",
+    "measure_pairs",
     "net_benefit",
     "positive_index",
     "predictive_values",

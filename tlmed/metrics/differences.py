@@ -1,5 +1,6 @@
 """Whether two classifiers differ on the same images, and by how much; many such questions at once; and over folds."""
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Collection, Sequence
@@ -16,7 +17,7 @@ from tlmed.metrics.influences import influence_of_all
 from tlmed.metrics.proportions import LEAST_GROUPS, Z_95, proportion, t_95, wilson
 from tlmed.metrics.rates import CALIBRATED, METRICS, make_case, rate
 from tlmed.metrics.resampling import has_clusters, number_groups
-from tlmed.metrics.spreads import find_strata, measure_spread
+from tlmed.metrics.spreads import Spread, find_strata, measure_spread
 
 _MOST_EXACT = 1000  # discordant images or groups up to which the exact distribution is computed
 _NO_INTERVAL = "from which no interval follows."
@@ -247,15 +248,9 @@ def compare_pairs(
     >>> {pair: found["accuracy"]["value"] for pair, found in pairs.items()}
     {(0, 1): 0.25, (0, 2): 0.0, (1, 2): -0.25}
     """
-    main, owners = positive_index(classes, positive), number_groups(groups)
-    owners = owners if has_clusters(owners) else None
-    cases = [make_case(labels, np.asarray(scores, dtype=float), guesses, main) for scores, guesses in tables]
-    strata, whole = find_strata(labels, owners), np.ones((len(labels), 1))
-    values = [{name: found.item() for name, found in rate(case, whole, only)[None].items()} for case in cases]
-    moves = [
-        {name: influence_of_all(case, name) for name, value in own.items() if name != "ece" and not math.isnan(value)}
-        for case, own in zip(cases, values, strict=True)
-    ]
+    main = positive_index(classes, positive)
+    cases, values, moves, owners = _move(labels, tables, main, groups, only)
+    strata = find_strata(labels, owners)
     return {
         (i, j): {
             name: _compare_one((cases[i], cases[j]), groups, owners, name)
@@ -269,6 +264,70 @@ def compare_pairs(
         }
         for i, j in itertools.combinations(range(len(cases)), 2)
     }  # fmt: skip
+
+
+def measure_pairs(
+    labels: np.ndarray,
+    tables: Sequence[tuple[np.ndarray, np.ndarray]],
+    classes: Sequence[str],
+    positive: str | None = None,
+    groups: Sequence[str] | None = None,
+    only: Collection[str] = METRICS,
+) -> dict[tuple[int, int], dict[str, Spread]]:
+    """Return how much the sample of images moves the difference of each metric, for every pair of several classifiers.
+
+    Args:
+        labels: True classes, int [n], 0..k-1.
+        tables: Scores [n, k] and predicted classes [n] of each classifier.
+        classes: The k names.
+        positive: The positive of two classes, by default the second in the order of classes.
+        groups: Who each image belongs to, [n]; an empty name stands for an image on its own.
+        only: The metrics wanted, of `METRICS` but `ece`.
+
+    Returns:
+        The places of two classifiers, the smaller first, to the spread of each difference; metrics that are undefined
+        for one of the two are left out. A variance of 0 means that the two do not differ in any image.
+
+    >>> labels, scores = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.2, 0.8]])
+    >>> better, worse = (scores, np.array([0, 0, 1, 1])), (scores, np.array([0, 1, 1, 1]))
+    >>> round(measure_pairs(labels, [better, worse], ["a", "b"], only=["accuracy"])[0, 1]["accuracy"].variance, 3)
+    0.062
+    """
+    cases, values, moves, owners = _move(labels, tables, positive_index(classes, positive), groups, only)
+    strata = find_strata(labels, owners)
+    return {
+        (i, j): {
+            name: _bound_freedom(
+                measure_spread(moves[i][name] - moves[j][name], strata, owners),
+                name, min(_count_both(cases[place], owners, name) for place in (i, j)), len(classes),
+            )
+            for name in values[i]
+            if name in moves[i] and name in moves[j]
+        }
+        for i, j in itertools.combinations(range(len(cases)), 2)
+    }  # fmt: skip
+
+
+def _move(labels, tables, main, groups, only):
+    """Return the cases, the value of each metric, what each image adds to it, and the groups if some has several."""
+    owners = number_groups(groups)
+    owners = owners if has_clusters(owners) else None
+    cases = [make_case(labels, np.asarray(scores, dtype=float), guesses, main) for scores, guesses in tables]
+    whole = np.ones((len(labels), 1))
+    values = [{name: found.item() for name, found in rate(case, whole, only)[None].items()} for case in cases]
+    moves = [
+        {name: influence_of_all(case, name) for name, value in own.items() if name != "ece" and not math.isnan(value)}
+        for case, own in zip(cases, values, strict=True)
+    ]
+    return cases, values, moves, owners
+
+
+def _bound_freedom(spread: Spread, name, units, classes) -> Spread:
+    """Return a spread with at most the degrees of freedom that the groups of the smallest class give."""
+    if not spread.grouped or name in CALIBRATED or classes >= MANY_CLASSES:
+        return spread
+    # As for the AUC: Welch's rule takes the variance of a class for as well known as groups of one size tell it.
+    return dataclasses.replace(spread, freedom=min(spread.freedom, max(units - 1, 1)))
 
 
 def _compare_one(cases, groups, owners, name) -> dict | None:
@@ -303,10 +362,7 @@ def _test_difference(value, moves, strata, owners, name, units, classes, most) -
     least = _find_least(name, classes)
     if units < least:
         return _leave_open(f"It rests on {units} {kind}, fewer than {least}, {_NO_INTERVAL}", value)
-    error, freedom = math.sqrt(spread.variance), spread.freedom
-    if owners is not None and name not in CALIBRATED and classes < MANY_CLASSES:
-        # As for the AUC: Welch's rule takes the variance of a class for as well known as groups of one size tell it.
-        freedom = min(freedom, units - 1)
+    error, freedom = math.sqrt(spread.variance), _bound_freedom(spread, name, units, classes).freedom
     half, p = t_95(freedom) * error, _tail(value / error, freedom)
     bounds = {"low": max(-most, value - half), "high": min(most, value + half)}
     method += f" (Efron 1982), {freedom:.0f} df" + (" (Welch 1947)" if freedom == spread.freedom else "")
@@ -352,8 +408,20 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return corrected
 
 
-def average_folds(values: Sequence[float | None], test_share: float, bounds: tuple[float, float] | None = None) -> dict:
+def average_folds(
+    values: Sequence[float | None],
+    test_share: float,
+    bounds: tuple[float, float] | None = None,
+    spreads: Sequence[Spread | None] | None = None,
+    repeats: int = 1,
+) -> dict:
     """Return the mean of a metric over folds, or of a difference, with the corrected resampled t interval.
+
+    Folds that agree by luck would make that interval narrower than the images allow, of which there are only so many.
+    Where it is told how much the sample of images moves the value of each fold, the wider of two intervals is returned,
+    with the larger p: this one, and that of the sampling error of the images, each with its own degrees of freedom. Two
+    tests must both find a mean other than zero, so that it is found no more often by chance than either of them finds
+    it.
 
     The training sets of folds overlap, so that their results vary less than new data would make them: the variance
     of the mean is s^2 (1 / folds + test / training images) (Nadeau & Bengio, Machine Learning 2003, 52:239-281; for
@@ -365,6 +433,9 @@ def average_folds(values: Sequence[float | None], test_share: float, bounds: tup
             choose an epoch and a threshold, and no gradient comes from them, so that two folds share less than all
             that is not test. With 15 % of them the interval is 4.6 % wider than if they were.
         bounds: Between which a metric can lie; the interval is cut there.
+        spreads: How much the sample of images moves each of the values (`measure_pairs`), None where it is undefined.
+        repeats: How often the images were divided, each time into as many folds. The images stay the same, so that
+            repeats do not make their sampling error smaller.
 
     Returns:
         `value`, `low`, `high`, `p` (of a mean of zero: for differences), `folds` and `method`, and a `note` where
@@ -384,15 +455,41 @@ def average_folds(values: Sequence[float | None], test_share: float, bounds: tup
         return _leave_open(f"Two folds are needed in which it is defined, of {len(values)} there are {len(defined)}.")
     mean, freedom = float(np.mean(defined)), len(defined) - 1
     error = math.sqrt(np.var(defined, ddof=1) * (1 / len(defined) + test_share))
-    p = (1.0 if mean == 0 else 0.0) if error == 0 else _tail(mean / error, freedom)
-    half = t_95(freedom) * error
+    half, p = t_95(freedom) * error, _test_mean(mean, error, freedom)
+    method = f"corrected resampled t with {freedom} df (Nadeau & Bengio 2003)"
+    if spreads is not None:
+        kept = [spread for spread, value in zip(spreads, values, strict=True) if value is not None]
+        sampling = _add_spreads(kept, repeats)
+        if sampling.variance > 0:
+            error, freedom = math.sqrt(sampling.variance), sampling.freedom
+            if t_95(freedom) * error > half:
+                kind = "groups" if sampling.grouped else "images"
+                how = f"sampling error of the {kind} of {len(kept)} folds, t with {freedom:.0f} df (Satterthwaite 1946)"
+                half, method = t_95(freedom) * error, f"{how}, wider than the corrected resampled t"
+            p = max(p, _test_mean(mean, error, freedom))
     low, high = mean - half, mean + half
     if bounds:
         low, high = max(low, bounds[0]), min(high, bounds[1])
-    method = f"corrected resampled t with {freedom} df (Nadeau & Bengio 2003)"
     found = {"value": mean, "low": low, "high": high, "p": p, "folds": len(defined), "method": method}
     missed = len(values) - len(defined)
     return found | ({"note": f"{missed} of {len(values)} folds, in which it is undefined, left out."} if missed else {})
+
+
+def _add_spreads(spreads: Sequence[Spread], repeats) -> Spread:
+    """Return the spread of the mean over folds: they have no image in common, and all repeats have the same images."""
+    count, variances = len(spreads), [spread.variance for spread in spreads]
+    total = sum(variances)
+    below = sum(spread.variance**2 / spread.freedom for spread in spreads if spread.variance > 0)
+    freedom = total**2 / below / repeats if total else math.nan
+    grouped = any(spread.grouped for spread in spreads)
+    return Spread(total * repeats / count**2, max(freedom, 1.0), 0.0, sum(spread.units for spread in spreads), grouped)
+
+
+def _test_mean(mean, error, freedom) -> float:
+    """Return the p-value of a mean of zero; of a mean without error it is 0 or 1."""
+    if error == 0:
+        return 1.0 if mean == 0 else 0.0
+    return _tail(mean / error, freedom)
 
 
 def _tail(statistic, freedom) -> float:

@@ -1,7 +1,8 @@
 """What a cross-validation says of its folds: a table of them, and the mean of each metric with its interval."""
 
 import functools
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from tlmed.metrics.confusion import pack_confusion, unpack_confusion
 from tlmed.metrics.differences import average_folds
 from tlmed.rundir import FOLDS, RunDir, read_csv, write_csv, write_json
 from tlmed.sections import KFold
+from tlmed.words import listed
 
 _RANGES = {
     **dict.fromkeys(("mcc", "kappa", "quadratic_kappa"), (-1.0, 1.0)),
@@ -17,6 +19,7 @@ _RANGES = {
     "brier": (0.0, 2.0),
 }
 _RANGE = (0.0, 1.0)  # of all others
+_MOST_NAMED = 3  # folds in a note
 
 
 def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir]) -> dict:
@@ -51,6 +54,9 @@ def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir]) -> dict:
 def average(name: str, entries: Mapping[str, Mapping], split: KFold) -> dict:
     """Return the mean of a metric over the folds, with its interval: the corrected resampled t (Nadeau & Bengio 2003).
 
+    Folds that agree by luck would make it narrower than their images allow: each bound is at least as far from the mean
+    as the folds' own intervals together put it.
+
     Args:
         name: The metric's.
         entries: What each fold's `metrics.json` says of it, by the fold's name.
@@ -58,20 +64,53 @@ def average(name: str, entries: Mapping[str, Mapping], split: KFold) -> dict:
 
     Returns:
         `value`, `low`, `high` and `method`, as in every `metrics.json`. Where the metric is undefined in a fold the
-        mean is too, and `reason` names the fold; `note` says where the interval was cut, or why there is none.
+        mean is too, and `reason` names the fold; `note` says where the interval was cut, why there is none, or that
+        it rests on the spread of the folds alone, because one of them has no interval of its own.
     """
     if reason := _say_undefined(entries):
         return {"value": None, "low": None, "high": None, "method": None, "reason": reason}
     values = [entry["value"] for entry in entries.values()]
     found = {"value": float(np.mean(values)), "low": None, "high": None, "method": None}
-    if min(values) == max(values):
+    alike, images = min(values) == max(values), _combine_folds(entries.values(), split)
+    if alike and images is None:
         return {**found, "note": "All folds have the same value, from which no interval follows."}
-    interval = average_folds(values, split.test_share)
-    low, high = interval["low"], interval["high"]
+    spread = average_folds(values, split.test_share)
+    low, high = (
+        (spread["low"], spread["high"])
+        if images is None
+        else (min(spread["low"], images[0]), max(spread["high"], images[1]))
+    )
     least, most = _RANGES.get(name, _RANGE)
-    found |= {"low": max(low, least), "high": min(high, most), "method": _name_method(split)}
+    by_images = (low, high) != (spread["low"], spread["high"])
+    found |= {"low": max(low, least), "high": min(high, most), "method": _name_method(split, by_images)}
     cut = [f"{bound:g}" for bound, past in ((least, low < least), (most, high > most)) if past]
-    return {**found, "note": f"The interval is cut at {' and at '.join(cut)}."} if cut else found
+    notes = [f"The interval is cut at {' and at '.join(cut)}."] if cut else []
+    if images is None:
+        notes.append(_say_open(entries))
+    return {**found, "note": " ".join(notes)} if notes else found
+
+
+def _combine_folds(entries: Collection[Mapping], split) -> tuple[float, float] | None:
+    """Return the interval of the mean that the folds' own intervals give, None where one has none.
+
+    Folds have no image in common, so that the squared distances to their bounds add up (MOVER: Zou & Donner, Statistics
+    in Medicine 2008, 27:1693-1702). All repeats have the same images: theirs is the mean of what each repeat gives.
+    """
+    if any(entry.get("low") is None or entry.get("high") is None for entry in entries):
+        return None
+    mean = sum(entry["value"] for entry in entries) / len(entries)
+    down, up = (
+        math.sqrt(split.repeats * sum((entry["value"] - entry[end]) ** 2 for entry in entries)) / len(entries)
+        for end in ("low", "high")
+    )
+    return mean - down, mean + up
+
+
+def _say_open(entries) -> str:
+    """Name the folds without an interval, by which the images' part in that of the mean is not known."""
+    folds = [fold for fold, entry in entries.items() if entry.get("low") is None or entry.get("high") is None]
+    which = f"Fold {folds[0]} has" if len(folds) == 1 else f"Folds {listed(folds, _MOST_NAMED)} have"
+    return f"{which} no interval: this one shows how the folds vary, without the sampling error of their images."
 
 
 def _say_undefined(entries) -> str:
@@ -89,9 +128,10 @@ def _name_folds(reasons: Mapping[str, str]) -> str:
     return " ".join(f"In fold{'s' * (len(folds) > 1)} {', '.join(folds)}: {why}" for why, folds in found.items())
 
 
-def _name_method(split) -> str:
+def _name_method(split, by_images) -> str:
     repeats = f" x {split.repeats} repeats" if split.repeats > 1 else ""
-    return f"corrected resampled t, {split.k} folds{repeats} (Nadeau & Bengio 2003)"
+    method = f"corrected resampled t, {split.k} folds{repeats} (Nadeau & Bengio 2003)"
+    return f"{method}, widened to the folds' own intervals combined (Zou & Donner 2008)" if by_images else method
 
 
 def _average_all(split, folds, results, sizes) -> dict:
