@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from tlmed.data import load, open_source, read_files
-from tlmed.data.masks import find_masks
+from tlmed.data.masks import find_masks, has_two_values
 
 
 def picture(seed, size=48):
@@ -63,11 +63,14 @@ def test_masks_in_a_folder_are_not_predicted(busi):
     [
         *(("x_mask.png", True), ("x_mask_1.png", True), ("x mask (2).PNG", True), ("X-Seg.bmp", True)),
         *(("x_segmentation.tif", True), ("xmask.png", False), ("y_mask.png", False), ("unmasked.png", False)),
+        *(("xMask.png", False), ("mask_x.png", True), ("seg-x.png", True), ("x_segmentation_map.png", True)),
+        *(("x (mask).png", True), ("x_lesion.png", True), ("x_labels.png", True), ("x_binary_mask.png", True)),
+        *(("mask_y.png", False), ("x_GT.png", True), ("x_contour.png", True), ("masks/x.png", False)),
         *(("x_1.png", False), ("mask.png", False), ("sub/x_mask.png", False)),
     ],
 )
 def test_the_name_says_whose_mask_it_is(tmp_path, name, is_mask):
-    (tmp_path / "sub").mkdir()
+    (tmp_path / name).parent.mkdir(exist_ok=True)
     picture(1).save(tmp_path / "x.png")
     mask().save(tmp_path / name)
     assert (name in find_masks(tmp_path, ["x.png", name]).of) is is_mask
@@ -91,3 +94,62 @@ def test_an_image_that_is_called_a_mask_is_used_and_told(tmp_path):
     [note] = table.notes
     assert note.startswith("Used as images, although they are called masks")
     assert note.endswith("1 file ('a/x_mask.png').")
+
+
+def test_masks_lie_in_a_folder_beside_that_of_the_images(tmp_path):
+    names = ["images/x.png", "images/z.png", "Masks/x.png", "Masks/z_mask.png", "Masks/y.png", "x.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (mask() if "mask" in name.lower() else picture(1)).save(tmp_path / name)
+    assert find_masks(tmp_path, names).of == {"Masks/x.png": "images/x.png", "Masks/z_mask.png": "images/z.png"}
+
+
+def save_classes(folder, **classes):
+    for name, pictures in classes.items():
+        (folder / name).mkdir()
+        for i, image in enumerate(pictures):
+            image.save(folder / name / f"{name}{i}.png")
+    return folder
+
+
+def of_masks(folder):
+    return [said for said in load(folder, (16, 16)).warnings if "two colours" in said]
+
+
+def test_what_looks_like_masks_by_its_content_alone_is_used_counted_and_named(tmp_path):
+    save_classes(tmp_path, a=[*map(picture, range(9)), mask()], b=[picture(20 + i) for i in range(9)])
+    assert of_masks(tmp_path) == [
+        "Used as images, although they have two colours only, as masks have: 1 file ('a/a9.png'). If they are masks of "
+        "other images, remove them."
+    ]
+    assert of_masks(tmp_path) == of_masks(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["png", "jpg"])
+def test_a_class_of_masks_is_told(form, tmp_path):
+    save_classes(tmp_path, a=map(picture, range(9)), b=[picture(20 + i) for i in range(9)])
+    (tmp_path / "masks").mkdir()
+    for i in range(6):
+        mask(200 + 8 * i).save(tmp_path / "masks" / f"{i}.{form}")
+    [said] = of_masks(tmp_path)
+    assert said.startswith("All 6 images of the class 'masks' have two colours only, as masks have: if they are masks")
+
+
+def test_faces_with_masks_and_scans_of_text_are_no_masks(tmp_path):
+    save_classes(tmp_path, mask=map(picture, range(9)), without=[picture(20 + i) for i in range(9)])
+    assert of_masks(tmp_path) == []
+    (tmp_path / "text").mkdir()
+    pages = [[picture(i).convert("1") for i in range(start, start + 9)] for start in (0, 20)]
+    save_classes(tmp_path / "text", letter=pages[0], form=[*pages[1], picture(1)])
+    assert of_masks(tmp_path / "text") == []
+
+
+def test_two_values_are_told_in_every_form(tmp_path):
+    for form in ("png", "bmp", "tif", "gif"):
+        mask().save(tmp_path / f"x.{form}")
+        picture(1).save(tmp_path / f"y.{form}")
+        assert has_two_values((tmp_path / f"x.{form}").read_bytes())
+        assert not has_two_values((tmp_path / f"y.{form}").read_bytes())
+    assert has_two_values(np.asarray(mask()))
+    assert not has_two_values(np.zeros((4, 4), np.uint8))
+    assert not has_two_values(np.asarray(mask().resize((47, 47), Image.Resampling.BILINEAR)))

@@ -1,24 +1,38 @@
 """Masks that lie beside the images they were drawn on: they give the class away, and are no images to learn from.
 
-A file is a mask if its name says so (`x_mask.png`, `x_mask_1.png`, `x-seg.png` beside `x.png`) and its content does: it
-has two grey levels, or is close to one of two. Masks that were saved as JPEG, or with soft edges, have some others.
+A file is a mask if its name says so (`x_mask.png`, `mask_x.png`, `x-seg.png` beside `x.png`, `masks/x.png` beside
+`images/x.png`) and its content does: it has two grey levels, or is close to one of two. Masks that were saved as JPEG,
+or with soft edges, have some others. What only its content calls a mask is used, and told.
 """
 
 import re
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from tlmed.data.images import decode
+from tlmed.data.table import Table
 from tlmed.regular_files import read_regular
 from tlmed.words import count, listed
 
 NAMED = 3  # files that a sentence names; it counts the others
+TWO_VALUES = "two values"  # stands among the extras of an image that has two colours only
 TOLERANCE, SHARE = 16, 0.98  # so near to one of the two levels, of 255, lies at least so much of a mask
-_WORDS = r"masks?|seg|segmentation|segmented|groundtruth|ground_truth|gt|roi|annotation|label"
-_NAME = re.compile(rf"(?P<base>.+?)[ _.\-]*(?<![^\W\d_])(?:{_WORDS})(?:[ _.\-]*\(?\d+\)?)?", re.IGNORECASE)
+MOST = 2 / 3  # of all images: where more have two values, they are drawings or scans of text, and no masks
+FEW = 64  # pixels that are looked at before all are
+OVERHEAD = 1024  # bytes of a PNG besides its pixels; those of a mask take less than a bit each
+_WORD = (
+    r"(?:binary|lesion|tumou?r)?[ _.\-]*"
+    r"(?:masks?|seg(?:s|mentations?|mented|map)?(?:[ _.\-]*(?:map|mask)s?)?|ground[ _.\-]?truth|gt|rois?|annotations?|"
+    r"labels?|contours?|outlines?|binary|lesion)"
+)
+_AFTER = re.compile(rf"(?P<base>.+?)[ _.\-(]*(?<![^\W\d_]){_WORD}\)?(?:[ _.\-]*\(?\d+\)?)?", re.IGNORECASE)
+_BEFORE = re.compile(rf"{_WORD}[ _.\-]+(?P<base>.+)", re.IGNORECASE)
+_FOLDER = re.compile(_WORD, re.IGNORECASE)
+_IMAGES = ("images", "image", "imgs", "img")  # folders beside those of masks, in any case
 
 
 @dataclass(frozen=True)
@@ -57,24 +71,89 @@ def find_masks(root: Path, paths: Sequence[str]) -> Masks:
         root: What the paths are relative to.
         paths: Posix paths of image files.
     """
-    stems = {str(PurePosixPath(path).with_suffix("")).casefold(): path for path in paths}
+    stems = {_fold(PurePosixPath(path).with_suffix("")): path for path in paths}
     masks, doubtful = {}, []
     for path in paths:
-        named = _NAME.fullmatch(PurePosixPath(path).stem)
-        base = named and stems.get(str(PurePosixPath(path).parent / named["base"]).casefold())
-        if base and base != path:
-            if _looks_like_a_mask(root / path):
+        base = next((stems[name] for name in _list_bases(PurePosixPath(path)) if stems.get(name, path) != path), None)
+        if base is not None:
+            if _looks_like_a_mask(lambda path=path: read_regular(root / path)):
                 masks[path] = base
             else:
                 doubtful.append(path)
     return Masks(masks, tuple(doubtful))
 
 
-def _looks_like_a_mask(file: Path) -> bool:
+def _fold(path: PurePosixPath) -> str:
+    return str(path).casefold()
+
+
+def _list_bases(path: PurePosixPath) -> list[str]:
+    """Return what the image of a file may be called, without its extension, if the file is called a mask."""
+    named = [found["base"] for form in (_AFTER, _BEFORE) if (found := form.fullmatch(path.stem))]
+    bases = [_fold(path.parent / name) for name in named]
+    if _FOLDER.fullmatch(path.parent.name):
+        bases += [_fold(path.parent.parent / folder / name) for folder in _IMAGES for name in (path.stem, *named)]
+    return bases
+
+
+def _looks_like_a_mask(read: Callable[[], bytes | np.ndarray]) -> bool:
     try:
-        pixels = decode(read_regular(file))
+        pixels = decode(read())
     except (OSError, ValueError):  # reading all images names it, with the reason
         return False
     grey = pixels.mean(axis=2)
     near = np.minimum(grey - grey.min(), grey.max() - grey) <= TOLERANCE
     return bool(near.mean() >= SHARE)
+
+
+def has_two_values(content: bytes | np.ndarray) -> bool:
+    """Tell whether a sound image has exactly two colours, as masks have; a JPEG never has.
+
+    Args:
+        content: As for `decode`.
+    """
+    if isinstance(content, bytes) and not _may_have_two_values(content):
+        return False
+    pixels = decode(content).reshape(-1, 3)
+    if len(set(map(tuple, pixels[:: len(pixels) // FEW + 1].tolist()))) > 2:
+        return False
+    colours = pixels.astype(np.int32) @ np.array([1, 256, 65536], np.int32)
+    low, high = colours.min(), colours.max()
+    return bool(low < high and ((colours == low) | (colours == high)).all())
+
+
+def _may_have_two_values(content: bytes) -> bool:
+    """Tell by form and size whether an image may have two colours only, so that few images are decoded again."""
+    if content.startswith(b"\x89PNG"):
+        width, height = struct.unpack_from(">II", content, 16)
+        return len(content) <= width * height // 8 + OVERHEAD
+    return not content.startswith(b"\xff\xd8")
+
+
+def describe_two_values(table: Table, extras: Sequence[frozenset[str]]) -> tuple[str, ...]:
+    """Return what a user should know of images that look like masks by their content, where others do not.
+
+    Args:
+        table: The images.
+        extras: Of each image, among others `TWO_VALUES`.
+    """
+    alike = [TWO_VALUES in found for found in extras]
+    if sum(alike) > MOST * len(alike):
+        return ()
+    sentences = []
+    for number, name in enumerate(table.classes):
+        rows = np.flatnonzero(table.labels == number).tolist()
+        called = _FOLDER.fullmatch(name)
+        if rows and all(alike[row] or (called and _looks_like_a_mask(lambda row=row: table.read(row))) for row in rows):
+            for row in rows:
+                alike[row] = False
+            sentences.append(
+                f"All {len(rows):,} images of the class {name!r} have two colours only, as masks have: if they are "
+                "masks of other images, they are no class, and give those away. Remove them."
+            )
+    if paths := [path for path, is_alike in zip(table.paths, alike, strict=True) if is_alike]:
+        sentences.append(
+            f"Used as images, although they have two colours only, as masks have: {count(len(paths), 'file')} "
+            f"({listed(map(repr, paths), NAMED)}). If they are masks of other images, remove them."
+        )
+    return tuple(sentences)

@@ -16,7 +16,7 @@ from tlmed.data.folders import find_hidden, visible_files
 from tlmed.data.kinds import describe_others
 from tlmed.data.known import KnownPixels
 from tlmed.data.learned import Learned
-from tlmed.data.masks import find_masks
+from tlmed.data.masks import describe_two_values, find_masks
 from tlmed.data.reading import Pixels, check_broken, read_all
 from tlmed.data.sources import check_exists, open_source
 from tlmed.data.splits import assign_splits, describe, find_leaks, find_scheme_faults
@@ -270,6 +270,7 @@ def _put(images, splits, made) -> ImageSet:
             *_describe_files(table, images.broken),
             *describe_depths(table.paths, table.labels, table.classes, images.pixels.levels),
             *describe_extras(table.paths, images.pixels.extras),
+            *describe_two_values(table, images.pixels.extras),
             *describe(table, digests, splits, made),
         ),
         leaks=find_leaks(table, digests, splits),

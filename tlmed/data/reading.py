@@ -12,6 +12,7 @@ import tensorflow as tf
 from tlmed.data.extras import find_extras
 from tlmed.data.images import decode, decode_measured, decode_resized, has_depth
 from tlmed.data.known import KnownPixels
+from tlmed.data.masks import TWO_VALUES, has_two_values
 from tlmed.data.room import make_room
 from tlmed.data.table import Table
 from tlmed.errors import CHANGED, InputError, RunFailed
@@ -169,9 +170,10 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
                         known.add(_name_levels(digest), levels.to_bytes(2, "big"))
             if table.encoded_here:
                 digest = _digest_decoded(content, digest, known)
+            extras = find_extras(content) | ({TWO_VALUES} if has_two_values(content) else set())
         except READ_ERRORS as error:
             return "", b"", 0, frozenset(), _reason(error)
-        return digest, pixels, levels, find_extras(content), ""
+        return digest, pixels, levels, extras, ""
 
     def _keep(row, image) -> bytes:
         if kept is not None:
