@@ -312,6 +312,59 @@ def test_folds_that_agree_by_luck_leave_the_sampling_error_of_their_images(tmp_p
     assert found["method"].startswith("sampling error of the groups of 3 folds")
 
 
+def test_runs_that_name_different_groups_are_compared_by_one_set_of_them(tmp_path):
+    """Groups of the one run decide intervals and known test images of both, in whatever order they are given."""
+    plain, grouped = write_run(tmp_path / "plain", seed=1), write_run(tmp_path / "grouped", groups=3)
+
+    def own(rows):
+        rows[-1]["group"] = next(row["group"] for row in rows)  # a training image of a test image's group
+
+    edit_rows(grouped / "splits.csv", own)
+    found = {"leaked": 3, "n": IMAGES - 3, "metrics": {}}
+    edit(grouped / "metrics.json", lambda content: content.update(without_leaks=found))
+    before = json.loads((plain / "metrics.json").read_text())["metrics"]
+    labels, scores = draw_scores(TWO, 0.3, 1)
+    owners = [row["group"] for row in rundir.read_csv(grouped / "splits.csv") if row["split"] == "test"]
+    expected = evaluate(labels, scores, scores.argmax(axis=1), TWO, groups=owners)["metrics"]
+    for runs in ((plain, grouped), (grouped, plain)):
+        comparison = compare(runs)
+        mine = next(result for result in comparison.results if result.name == "plain")
+        for name in QUESTIONS:
+            assert mine.metrics["metrics"][name] == expected[name]
+            assert mine.metrics["metrics"][name]["value"] == pytest.approx(before[name]["value"])
+        assert mine.metrics["metrics"]["accuracy"]["low"] != before["accuracy"]["low"]
+        told = " ".join(to_lines(describe_comparison(comparison)))
+        for name in ("plain", "grouped"):
+            assert f"{name} knows 3 test images of 90 from training or validation" in told
+        assert "those of grouped are used. Intervals and known test images of plain are counted by them here" in told
+        rows = rundir.read_csv(write_comparison(tmp_path / f"out-{runs[0].name}", comparison)[1])
+        row = next(row for row in rows if row["run"] == "plain")
+        assert (float(row["accuracy_low"]), row["leaked"]) == (expected["accuracy"]["low"], "3")
+        assert float(row["accuracy_without_leaks"]) == mine.without_leaks["metrics"]["accuracy"]["value"]
+    edit_rows(plain / "splits.csv", lambda rows: rows[-1].update(path="elsewhere.png"))
+    edit(plain / "metrics.json", lambda content: content.update(without_leaks={**found, "leaked": 9}))
+    notes = " ".join(compare((plain, grouped)).notes)
+    assert "plain has 1 image that grouped does not have, whose groups are not known" in notes
+    assert "plain knows further test images from the weights that it started from" in notes
+
+
+def test_cross_validations_that_name_different_groups_are_compared_by_one_set_of_them(tmp_path):
+    runs = [write_folds(tmp_path / name, seed=seed) for seed, name in enumerate(("plain", "grouped"))]
+    for fold in ("01", "02", "03"):
+        edit_rows(
+            runs[1] / "folds" / fold / "splits.csv",
+            lambda rows: [row.update(group=f"p{number // 9}") for number, row in enumerate(rows)],
+        )
+    comparison = compare(runs)
+    assert sum("those of grouped are used" in note for note in comparison.notes) == 1
+    assert "the intervals of its own means are by its own groups" in " ".join(comparison.notes)
+    told = " ".join(to_lines(describe_comparison(comparison)))
+    assert "plain knows" not in told
+    edit_rows(runs[1] / "folds" / "01" / "splits.csv", lambda rows: rows[-1].update(group="p0"))
+    told = " ".join(to_lines(describe_comparison(compare(runs))))
+    assert "plain knows 9 test images of 270" in told
+
+
 def refuse(runs, *words):
     """Check that runs are refused in one line that holds the words, and give it."""
     with pytest.raises(InputError) as caught:

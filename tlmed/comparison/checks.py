@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 
+from tlmed.comparison.groups import note_groups
 from tlmed.comparison.results import Result
 from tlmed.errors import InputError
 from tlmed.metrics import evaluate
@@ -120,7 +121,7 @@ def find_notes(results: Sequence[Result]) -> tuple[str, ...]:
         else "",
         *_note_same(results),
         _note_training(results),
-        _note_groups(results),
+        *note_groups(results),
         *(_note_leak(result) for result in results),
         *(_note_weights(result) for result in results),
         _note_thresholds(results),
@@ -153,18 +154,6 @@ def _note_training(results) -> str:
         return ""
     sizes = ", ".join(f"{result.name} {round(result.costs['train_images']):,}" for result in results)
     return f"The training images differ ({sizes}): a difference in score may come from the data, not from the recipe."
-
-
-def _note_groups(results) -> str:
-    named = [{path: row.get("group") for path, row in result.of("test").items()} for result in results]
-    if all(found == named[0] for found in named):
-        return ""
-    return f"The runs name different groups for the same images; those of {choose_groups(results).name} are used."
-
-
-def choose_groups(results: Sequence[Result]) -> Result:
-    """Return the first run that names groups, or the first of all."""
-    return next((result for result in results if any(row.get("group") for row in result.splits.values())), results[0])
 
 
 def _note_leak(result) -> str:

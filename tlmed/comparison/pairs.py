@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed.comparison.checks import check_comparable, choose_groups, find_notes
+from tlmed.comparison.checks import check_comparable, find_notes
+from tlmed.comparison.groups import choose_groups, use_groups
 from tlmed.comparison.results import Result, read_results
 from tlmed.metrics import average_folds, compare_pairs, holm, measure_pairs
 from tlmed.metrics.evaluation import FEW_UNITS
@@ -96,15 +97,16 @@ def compare(paths: Sequence[str | Path]) -> Comparison:
     Raises:
         InputError: If a run cannot be read, or their test images, folds or classes are not the same.
     """
-    results = read_results(paths)
-    check_comparable(results)
+    given = read_results(paths)
+    check_comparable(given)
+    results = use_groups(given)
     places = list(itertools.combinations(range(len(results)), 2))
     if results[0].folds:
         spreads = _measure_folds(results)
         found = {
             place: _compare_folds(*(results[i] for i in place), [fold[place] for fold in spreads]) for place in places
         }
-        images, groups = results[0].metrics.get("n"), results[0].metrics.get("groups")
+        images, groups = results[0].metrics.get("n"), choose_groups(results).metrics.get("groups")
     else:
         owners = _find_owners(results)
         found = _compare_tables(results, owners)
@@ -112,7 +114,7 @@ def compare(paths: Sequence[str | Path]) -> Comparison:
         groups = len(set(number_groups(owners))) if has_clusters(number_groups(owners)) else None
     _correct(found)
     pairs = tuple(Pair(*place, found[place]) for place in places)
-    return Comparison(results, pairs, images, groups, find_notes(results) + _note_few(pairs))
+    return Comparison(results, pairs, images, groups, find_notes(given) + _note_few(pairs))
 
 
 def _find_owners(results) -> list[str]:

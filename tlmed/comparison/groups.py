@@ -1,0 +1,121 @@
+"""One set of groups for all runs of a comparison: intervals and leaks are counted by it, whatever each run was told."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from tlmed.columns import spell
+from tlmed.comparison.results import Result
+from tlmed.evaluation.measures import score
+from tlmed.words import count, join_names
+
+_COUNTED = ("metrics", "per_class", "groups")  # parts of `metrics.json` that depend on groups
+
+
+def choose_groups(results: Sequence[Result]) -> Result:
+    """Return the first run that names groups, or the first of all."""
+    return next((result for result in results if any(map(_names_groups, _parts(result)))), results[0])
+
+
+def _names_groups(result) -> bool:
+    return any(row.get("group") for row in result.splits.values())
+
+
+def _parts(result) -> Sequence[Result]:
+    """Return a run itself, or the folds of a cross-validation."""
+    return result.folds or (result,)
+
+
+def use_groups(results: Sequence[Result]) -> tuple[Result, ...]:
+    """Return the runs with intervals, and leaks, by one set of groups: those of the run that `choose_groups` names.
+
+    Only runs that name others are counted anew. The means of a cross-validation stay as they are, by its own groups;
+    those of its folds do not.
+    """
+    chosen = choose_groups(results)
+    return tuple(_use_groups_of(chosen, result) for result in results)
+
+
+def _use_groups_of(chosen, result) -> Result:
+    if not names_others(chosen, result):
+        return result
+    if result.folds:
+        folds = map(_regroup, chosen.folds, result.folds)
+        return dataclasses.replace(result, folds=tuple(folds))
+    return _regroup(chosen, result)
+
+
+def names_others(chosen: Result, result: Result) -> bool:
+    """Tell whether a run names other groups for the same test images than the one whose groups are used."""
+    ours, theirs = ([_list_groups(part.of("test")) for part in _parts(each)] for each in (chosen, result))
+    return ours != theirs
+
+
+def _list_groups(rows) -> dict[str, str]:
+    return {path: row.get("group") or "" for path, row in rows.items()}
+
+
+def _regroup(chosen, result) -> Result:
+    """Return one network's run with what `metrics.json` says by the groups of another one."""
+    groups, metrics = _list_groups(chosen.splits), result.metrics
+    test = dataclasses.replace(result.test, groups=tuple(groups[path] for path in result.test.paths), calibrated=None)
+    leaked = find_leaked(result, groups)
+    seed = result.recipe.get("seed", 0)
+    scored = score(test, "test", metrics.get("positive"), seed, leaked=leaked)
+    found = {**metrics, **{name: scored[name] for name in _COUNTED}}
+    found.pop("without_leaks", None)
+    if leaked:
+        found["without_leaks"] = scored["without_leaks"]
+    return dataclasses.replace(result, metrics=found)
+
+
+def find_leaked(result: Result, groups: Mapping[str, str]) -> set[str]:
+    """Return the paths of test images that training or validation knows, by content or as images of a group.
+
+    Args:
+        result: The run of one network.
+        groups: Path of an image to its group, "" for none; images that are not there stand alone.
+    """
+    known, owners = set(), set()
+    for path, row in result.splits.items():
+        if row["split"] != "test":
+            known.add(row["sha256"])
+            owners.add(spell(groups.get(path, "")))
+    return {
+        path
+        for path, row in result.of("test").items()
+        if row["sha256"] in known or (groups.get(path) and spell(groups[path]) in owners)
+    }
+
+
+def note_groups(results: Sequence[Result]) -> list[str]:
+    """Say whose groups are used where runs name different ones, and what that changes."""
+    chosen = choose_groups(results)
+    others = [result for result in results if names_others(chosen, result)]
+    if not others:
+        return []
+    names = join_names([result.name for result in others])
+    folds = ", in every fold; the intervals of its own means are by its own groups" if others[0].folds else ""
+    notes = [
+        f"The runs name different groups for the same images; those of {chosen.name} are used. Intervals and known "
+        f"test images of {names} are counted by them here, other than in its own report{folds}."
+    ]
+    for result in others:
+        pairs = zip(_parts(chosen), _parts(result), strict=True)
+        unknown = sum(len(theirs.splits.keys() - ours.splits.keys()) for ours, theirs in pairs)
+        if unknown:
+            notes.append(
+                f"{result.name} has {count(unknown, 'image')} that {chosen.name} does not have, whose groups are not "
+                "known: test images of the same groups are not counted as known."
+            )
+        if any(_knows_more(part) for part in _parts(result)):
+            notes.append(
+                f"{result.name} knows further test images from the weights that it started from: its own report "
+                "counts them, which is not possible here by other groups."
+            )
+    return notes
+
+
+def _knows_more(result) -> bool:
+    """Tell whether a run recorded more known test images than its own splits show."""
+    recorded = (result.metrics.get("without_leaks") or {}).get("leaked", 0)
+    return recorded > len(find_leaked(result, _list_groups(result.splits)))
