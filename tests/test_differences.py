@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -25,7 +26,8 @@ from tlmed.metrics import (
 )
 from tlmed.metrics.combining import combine
 from tlmed.metrics.differences import newcombe_paired
-from tlmed.metrics.spreads import Spread
+from tlmed.metrics.resampling import number_groups
+from tlmed.metrics.spreads import Spread, find_strata, measure_spread
 from tlmed.sections import KFold
 
 
@@ -177,6 +179,21 @@ def test_a_mean_over_images_gets_the_paired_t_of_its_classes():
     assert entry["p"] == pytest.approx(p, rel=0.2)  # the degrees of freedom are those of Welch, not n - 1
     error = (entry["high"] - entry["value"]) / stats.t.ppf(0.975, 100)
     assert entry["value"] / error == pytest.approx(statistic, rel=0.05)
+
+
+def test_no_variance_has_more_degrees_of_freedom_than_images_give():
+    rng = np.random.default_rng(0)
+    for n in (60, 156):
+        for prevalence in (0.1, 0.3, 0.5):
+            labels = (np.arange(n) < prevalence * n).astype(int)
+            for groups in (None, [str(i // 3) for i in range(n)]):
+                owners = number_groups(groups)
+                influences = rng.normal(0.4 * labels, 1)
+                spread = measure_spread(influences - influences.mean(), find_strata(labels, owners), owners)
+                assert 0 < spread.freedom <= spread.units - 1
+                tables = [(scores, scores.argmax(axis=1)) for scores in (rng.dirichlet((1, 1), n) for _ in range(2))]
+                entry = compare_metrics(labels, *tables, ["a", "b"], groups=groups, only=["brier"])["brier"]
+                assert int(re.search(r"(\d+) df", entry["method"])[1]) <= spread.units - 1
 
 
 def test_the_accuracy_of_two_has_newcombes_interval_and_mcnemars_test():
@@ -342,7 +359,7 @@ def test_the_smallest_class_bounds_the_degrees_of_freedom_by_groups():
     found = compare_metrics(labels, *tables, list("abc"), groups=groups)
     assert found["average_precision"]["method"] == "paired t of influences by groups (Efron 1982), 5 df"
     assert found["average_precision"]["units"] == 6
-    assert "5 df" not in found["brier"]["method"]  # a mean over images
+    assert ", 5 df" not in found["brier"]["method"]  # a mean over images
 
 
 def test_nine_groups_have_a_test_of_accuracy_and_no_interval():

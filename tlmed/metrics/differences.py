@@ -194,7 +194,8 @@ def compare_metrics(
     squares is the variance, and the difference is tested by Student's t with the degrees of freedom of Welch and
     Satterthwaite (`tlmed.metrics.spreads`). Where groups have several images, the images of each are added up first,
     and there is at most one degree of freedom less than the smallest class has groups, as for the AUC.
-    For a mean over images, as the Brier score is, this is the paired t test; for two accuracies, or sensitivities or
+    For a mean over images, as the Brier score is, that has the statistic of the paired t test, up to how the variance
+    is divided among classes, and at most its n - 1 degrees of freedom; for two accuracies, or sensitivities or
     specificities of two classes, McNemar's test takes its place, for the AUC of two classes `compare_areas`.
 
     Args:

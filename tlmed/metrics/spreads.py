@@ -55,7 +55,8 @@ def measure_spread(influences: np.ndarray, strata: np.ndarray, owners: np.ndarra
     A few images of a class tell their variance only roughly, however many there are of another class. The variance is
     split into that within each class and that of the random mix of classes, and each part counts with the degrees of
     freedom that its images give (Satterthwaite, Biometrics Bulletin 1946, 2:110-114; Welch, Biometrika 1947, 34:28-35).
-    Images of a group are added up first.
+    Images of a group are added up first. The mix is of the same units as the classes are, so that the parts together
+    may count more degrees of freedom than there are: n units give n - 1 at most.
 
     Args:
         influences: What each image adds to the metric, float [n], sum zero.
@@ -78,7 +79,8 @@ def measure_spread(influences: np.ndarray, strata: np.ndarray, owners: np.ndarra
         return Spread(0.0, math.nan, 0.0, units, owners is not None)
     below = float((within**2 / np.maximum(counts - 1, 1)).sum()) + mix**2 / max(units - 1, 1)
     skewness = float((totals**3).mean() / (totals**2).mean() ** 1.5)
-    return Spread(variance, variance**2 / below, skewness, units, owners is not None)
+    freedom = min(variance**2 / below, units - 1)
+    return Spread(variance, freedom, skewness, units, owners is not None)
 
 
 def bound_logit(value: float, spread: Spread) -> tuple[float, float]:
