@@ -784,6 +784,17 @@ def test_the_page_tells_what_the_terminal_does(written):
     assert f"{accuracy['first_only']} / {accuracy['second_only']}" in page
 
 
+def test_a_part_that_only_one_recipe_has_is_one_row_of_the_page(two):
+    edit(two[0] / "recipe.json", lambda it: it.update(phases=[{"name": "head", "thaw": 0}, {"name": "top", "thaw": 2}]))
+    edit(two[1] / "recipe.json", lambda it: it.update(phases=[], seed=5))
+    page = make_comparison_page(compare(two))
+    table = page[page.index("Where the recipes differ") :]
+    rows = re.findall(r"<tr>.*?</tr>", table, flags=re.DOTALL)
+    cells = [re.sub(r"<[^>]+>", "|", row).strip("|").split("||") for row in rows]
+    assert [row[0] for row in cells[-3:]] == ["seed", "phases.0", "phases.1"]
+    assert cells[-1][1:] == ["name=top, thaw=2", "-"]
+
+
 def test_the_tables_hold_every_number(written):
     (_, runs, pairs), comparison = written
     with runs.open(newline="") as file:

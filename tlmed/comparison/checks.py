@@ -212,10 +212,6 @@ def _note_stored(results) -> str:
     return f"Features that were in the store already made training shorter than it is alone: {', '.join(found)}."
 
 
-def _has_stored(extraction) -> bool:
-    return (extraction.get("computed") or 0) < (extraction.get("images") or 0)
-
-
 def _note_machines(results) -> str:
     """Say so where runs were made on different machines, as far as all of them say what they ran on."""
     for key in ("processor", "cpus", "devices", "gpus"):

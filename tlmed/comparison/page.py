@@ -1,5 +1,7 @@
 """A comparison as one page that stands alone: the same pieces as a run's report."""
 
+import itertools
+
 from tlmed.comparison import plots
 from tlmed.comparison.pairs import LEVEL, QUESTIONS, Comparison, is_shown
 from tlmed.comparison.words import (
@@ -299,14 +301,31 @@ def _list_metric_notes(comparison) -> list[str]:
     return [f"{name_metric(name)} of {listed(whose, 3)}: {words}" for (name, words), whose in found.items()]
 
 
+def _list_fields(fields, names) -> str:
+    """Return those fields of a part of a recipe that there are, on one line."""
+    return ", ".join(f"{key.rpartition('.')[2]}={fields[key]}" for key in names if key in fields) or "-"
+
+
 def _show_recipes(comparison) -> str:
-    """Return the fields in which the recipes differ, folded; nothing where they are the same."""
+    """Return the fields in which the recipes differ, folded; nothing where they are the same.
+
+    A part that only some recipes have, such as a phase, is one row.
+    """
     flat = [dict(flatten(result.recipe)) for result in comparison.results]
     keys = dict.fromkeys(key for fields in flat for key in fields)
+    alone = {}
+    for key in keys:
+        part = key.rpartition(".")[0]
+        if part and not all(key in fields for fields in flat):
+            alone.setdefault(part, []).append(key)
+    told = {*itertools.chain.from_iterable(alone.values())}
+    # What is empty in one recipe and has parts in another is told by those.
+    single = [key for key in keys if key not in told and not any(other.startswith(f"{key}.") for other in keys)]
     rows = [
         (text(key), *(text(fields.get(key, "-")) for fields in flat))
-        for key in keys
+        for key in single
         if len({str(fields.get(key)) for fields in flat}) > 1
     ]
+    rows += [(text(part), *(text(_list_fields(fields, names)) for fields in flat)) for part, names in alone.items()]
     numbers = range(1, len(flat) + 1)
     return fold("Fields, by the number of the run", table(("Field", *map(str, numbers)), rows)) if rows else ""

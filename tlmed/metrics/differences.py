@@ -292,7 +292,7 @@ def measure_pairs(
     >>> labels, scores = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7], [0.2, 0.8]])
     >>> better, worse = (scores, np.array([0, 0, 1, 1])), (scores, np.array([0, 1, 1, 1]))
     >>> round(measure_pairs(labels, [better, worse], ["a", "b"], only=["accuracy"])[0, 1]["accuracy"].variance, 3)
-    0.062
+    0.083
     """
     cases, values, moves, owners = _move(labels, tables, positive_index(classes, positive), groups, only)
     strata = find_strata(labels, owners)
