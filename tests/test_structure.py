@@ -1,4 +1,5 @@
 import ast
+import configparser
 import re
 from pathlib import Path
 
@@ -75,6 +76,13 @@ def test_tensorflow_is_started_before_a_module_imports_it(path):
         return
     doors = [path, *(folder / "__init__.py" for folder in path.parents if folder != Path("."))]
     assert any(imports_at_once(door)[:1] == ["tlmed.tensorflow_start"] for door in doors)
+
+
+def test_every_package_is_installed():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    installed = set(setup["options"]["packages"].split()) - {"tlmed.recipes"}  # which has its own folder
+    assert installed == {".".join(path.parent.parts) for path in FILES if path.name == "__init__.py"}
 
 
 def test_every_module_has_its_place():
