@@ -33,9 +33,13 @@ def _indent(lines) -> str:
 
 
 def like(line: str) -> re.Pattern:
-    """Match the line with any numbers in the place of its own, and any spaces in the place of its spaces."""
-    parts = re.split(NUMBER, line.strip())
-    return re.compile(r"\s*" + NUMBER.join(r"\s+".join(map(re.escape, re.split(r"\s+", part))) for part in parts))
+    """Match the line with any numbers in the place of its own, and any spaces in the place of its spaces.
+
+    A star is part of its number: `compare` sets it where a p is below 0.05, and that depends on the processor's digits.
+    """
+    number = rf"{NUMBER}(?:\s+\*)?"
+    parts = re.split(number, line.strip())
+    return re.compile(r"\s*" + number.join(r"\s+".join(map(re.escape, re.split(r"\s+", part))) for part in parts))
 
 
 def follow(blocks: list[Block], folder: Path) -> None:
@@ -96,3 +100,6 @@ def test_a_line_is_like_another_one_up_to_its_numbers():
     assert like("  auc  0.974  (0.909 to 0.990)").fullmatch("  auc    0.9  (0.1 to 1.000)")
     assert not like("  auc  0.974  (0.909 to 0.990)").fullmatch("  f1   0.974  (0.909 to 0.990)")
     assert like("1 - 2  -0.024 (-0.053 to +0.005)").fullmatch("1 - 2  +0.1 (0.053 to 0.005)")
+    assert like("1 - 2  -0.024  0.107  0.062").fullmatch("1 - 2  -0.024  0.096  0.031  *")
+    assert like("1 - 2  0.031  *  0.062").fullmatch("1 - 2  0.107  0.062")
+    assert not like("1 - 2  0.107").fullmatch("* 1 - 2  0.107")
