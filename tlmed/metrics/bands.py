@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tlmed.metrics.proportions import LEAST_GROUPS, Z_95, effective_size, wilson
+from tlmed.metrics.proportions import Z_95, effective_size, has_few_groups, wilson
 
 _MOST_POINTS = 200  # of the curve, so that many images of groups take no longer
 _DIRECTIONS = 9  # from straight up to straight to the side: more change the third decimal
@@ -23,8 +23,7 @@ def has_band(positive: np.ndarray, owners: np.ndarray | None = None) -> bool:
     """
     if positive.all() or not positive.any():
         return False
-    counts = ((len(np.unique(owners[rows])), rows.sum()) for rows in (positive, ~positive) if owners is not None)
-    return all(groups >= LEAST_GROUPS or groups == cases for groups, cases in counts)
+    return owners is None or not any(has_few_groups(owners[rows]) for rows in (positive, ~positive))
 
 
 def roc_band(

@@ -14,7 +14,7 @@ from tlmed.metrics.combining import combine
 from tlmed.metrics.curves import binary_auc
 from tlmed.metrics.evaluation import FEW_UNITS, LEAST_UNITS, MANY_CLASSES, count_units
 from tlmed.metrics.influences import influence_of_all
-from tlmed.metrics.proportions import LEAST_GROUPS, Z_95, proportion, t_95, wilson
+from tlmed.metrics.proportions import LEAST_GROUPS, Z_95, has_few_groups, proportion, t_95, wilson
 from tlmed.metrics.rates import CALIBRATED, METRICS, make_case, rate
 from tlmed.metrics.resampling import has_clusters, number_groups
 from tlmed.metrics.spreads import Spread, find_strata, measure_spread
@@ -127,7 +127,7 @@ def mcnemar(first: np.ndarray, second: np.ndarray, groups: Sequence[str] | None 
 
 def _bound_paired(first, second, owners) -> dict:
     """Return the interval of the difference of two proportions of the same images, or a note why there is none."""
-    if owners is not None and len(np.unique(owners)) < LEAST_GROUPS:
+    if owners is not None and has_few_groups(owners):
         return {"low": None, "high": None, "note": f"Fewer than {LEAST_GROUPS} groups, {_NO_INTERVAL}"}
     entries = [proportion(right, owners) for right in (first, second)]
     influences = [right - right.mean() for right in (first, second)]

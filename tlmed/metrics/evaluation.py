@@ -14,7 +14,7 @@ from tlmed.metrics.classes import positive_index
 from tlmed.metrics.combining import agree, combine, draw_rates
 from tlmed.metrics.confusion import pack_confusion
 from tlmed.metrics.influences import OF_CLASS, influence_of_all, influence_of_class, leave_out
-from tlmed.metrics.proportions import LEAST_GROUPS, harmonic_mean, proportion, wilson
+from tlmed.metrics.proportions import LEAST_GROUPS, harmonic_mean, has_few_groups, proportion, wilson
 from tlmed.metrics.rates import CALIBRATED, CLASS_METRICS, METRICS, RANKED, Case, make_case, rate
 from tlmed.metrics.resampling import bound, draw_weights, has_clusters, number_groups
 from tlmed.metrics.spreads import bound_correlation, bound_logit, bound_mean, find_strata, measure_spread
@@ -233,7 +233,7 @@ def _bound_all(case: Case, owners, strata, tables, name, value, draws) -> dict:
 def _average_classes(case: Case, owners, tables, name, value) -> dict:
     """Return the mean of a metric over the classes present, with the interval that theirs give together."""
     part, present = OF_CLASS.get(name, name), np.unique(case.labels).tolist()
-    many = case.classes >= MANY_CLASSES and (owners is None or int(owners.max()) + 1 >= LEAST_GROUPS)
+    many = case.classes >= MANY_CLASSES and (owners is None or not has_few_groups(owners))
     if not many and min(np.bincount(case.labels)[present]) < 2:
         return _leave_open(value, f"A class has a single image, {_NO_INTERVAL}")
     entries = [tables[own].get(part) or _bound_class(case, owners, own, part, 0.0) for own in present]
@@ -363,7 +363,7 @@ def _say_few(case: Case, owners, scope, name) -> str:
         rows = _select(case.labels == scope, case.predictions == scope, name)
         if owners is None or len(np.unique(owners[rows])) == np.count_nonzero(rows):
             return ""  # images that stand alone: their share has an exact distribution
-    if owners is not None and int(owners.max()) + 1 < LEAST_GROUPS:
+    if owners is not None and has_few_groups(owners):
         return f"Fewer than {LEAST_GROUPS} groups, {_NO_INTERVAL}"
     least = find_least(case, owners, scope, name)
     if least == 1 or count_units(case, owners, scope, name) >= least:

@@ -6,7 +6,7 @@ import numpy as np
 
 from tlmed.errors import InputError
 from tlmed.metrics.combining import combine_ratio
-from tlmed.metrics.proportions import LEAST_GROUPS, proportion
+from tlmed.metrics.proportions import LEAST_GROUPS, has_few_groups, proportion
 
 
 def predictive_values(
@@ -62,7 +62,7 @@ def _weigh(own, predicted, share, owners, reason) -> dict:
     right, wrong = (proportion(predicted[rows], None if owners is None else owners[rows]) for rows in (own, ~own))
     caught, false = right["value"] * share, wrong["value"] * (1 - share)
     value = float(caught / (caught + false))
-    if owners is not None and any(_has_few_groups(owners[rows]) for rows in (own, ~own)):
+    if owners is not None and any(has_few_groups(owners[rows]) for rows in (own, ~own)):
         note = f"A class has fewer than {LEAST_GROUPS} groups, from which no interval follows."
         return {"value": value, "low": None, "high": None, "method": None, "note": note}
     bounds = combine_ratio(right, wrong, 0.0 if owners is None else _correlate(own, predicted, owners))
@@ -70,12 +70,6 @@ def _weigh(own, predicted, share, owners, reason) -> dict:
     rates = "sensitivity and specificity" + ("" if owners is None else " by groups")
     method = f"MOVER-R of the intervals of {rates}, at their ratio (Donner & Zou 2012)"
     return {"value": value, "low": float(min(low, value)), "high": float(max(high, value)), "method": method}
-
-
-def _has_few_groups(owners) -> bool:
-    """Say whether images depend on each other, and come from too few groups to tell how much."""
-    groups = len(np.unique(owners))
-    return groups < min(LEAST_GROUPS, len(owners))
 
 
 def _correlate(own, predicted, owners) -> float:

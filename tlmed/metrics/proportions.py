@@ -10,6 +10,18 @@ Z_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 LEAST_GROUPS = 10
 
 
+def has_few_groups(owners: np.ndarray) -> bool:
+    """Tell whether images depend on each other, and come from too few groups to tell how much.
+
+    Args:
+        owners: The number of the group of each image, int [n].
+
+    >>> has_few_groups(np.arange(4)), has_few_groups(np.arange(40) // 10), has_few_groups(np.arange(40) // 4)
+    (False, True, False)
+    """
+    return len(np.unique(owners)) < min(LEAST_GROUPS, len(owners))
+
+
 def wilson(successes: float, trials: float, z: float = Z_95) -> tuple[float, float]:
     """Return the Wilson score interval of a proportion, by default that of 95 %.
 
