@@ -1,7 +1,5 @@
 """A comparison as one page that stands alone: the same pieces as a run's report."""
 
-import itertools
-
 from tlmed.comparison import plots
 from tlmed.comparison.pairs import LEVEL, QUESTIONS, Comparison, is_shown
 from tlmed.comparison.words import (
@@ -17,6 +15,7 @@ from tlmed.comparison.words import (
 from tlmed.evaluation.page import bullets, fold, join_sections, make_document, picture, table, text
 from tlmed.evaluation.plots import area_of
 from tlmed.metrics import positive_index
+from tlmed.recipe import divide_fields, join_fields
 from tlmed.report.entries import show_cell
 from tlmed.report.frame import NOT_A_DEVICE, add_terms
 from tlmed.report.glossary import explain
@@ -301,31 +300,20 @@ def _list_metric_notes(comparison) -> list[str]:
     return [f"{name_metric(name)} of {listed(whose, 3)}: {words}" for (name, words), whose in found.items()]
 
 
-def _list_fields(fields, names) -> str:
-    """Return those fields of a part of a recipe that there are, on one line."""
-    return ", ".join(f"{key.rpartition('.')[2]}={fields[key]}" for key in names if key in fields) or "-"
-
-
 def _show_recipes(comparison) -> str:
     """Return the fields in which the recipes differ, folded; nothing where they are the same.
 
     A part that only some recipes have, such as a phase, is one row.
     """
     flat = [dict(flatten(result.recipe)) for result in comparison.results]
-    keys = dict.fromkeys(key for fields in flat for key in fields)
-    alone = {}
-    for key in keys:
-        part = key.rpartition(".")[0]
-        if part and not all(key in fields for fields in flat):
-            alone.setdefault(part, []).append(key)
-    told = {*itertools.chain.from_iterable(alone.values())}
-    # What is empty in one recipe and has parts in another is told by those.
-    single = [key for key in keys if key not in told and not any(other.startswith(f"{key}.") for other in keys)]
+    shared, lacking = divide_fields(flat)
     rows = [
-        (text(key), *(text(fields.get(key, "-")) for fields in flat))
-        for key in single
-        if len({str(fields.get(key)) for fields in flat}) > 1
+        (text(name), *(text(fields.get(name, "-")) for fields in flat))
+        for name in shared
+        if len({str(fields.get(name)) for fields in flat}) > 1
     ]
-    rows += [(text(part), *(text(_list_fields(fields, names)) for fields in flat)) for part, names in alone.items()]
+    rows += [
+        (text(part), *(text(join_fields(fields, names) or "-") for fields in flat)) for part, names in lacking.items()
+    ]
     numbers = range(1, len(flat) + 1)
     return fold("Fields, by the number of the run", table(("Field", *map(str, numbers)), rows)) if rows else ""

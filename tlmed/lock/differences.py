@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tlmed.environment import name_family
 from tlmed.lock.content import read_rows
 from tlmed.lock.words import shorten, show
-from tlmed.recipe import UNDECIDING, flatten, from_json, to_json
+from tlmed.recipe import UNDECIDING, divide_fields, flatten, from_json, join_fields, to_json
 from tlmed.words import listed
 
 # What a difference can mean for the result.
@@ -78,27 +78,20 @@ def find_causes(differences: Sequence[Difference]) -> list[Difference]:
 
 
 def _compare_recipes(there, here) -> Iterator[Difference]:
-    old, new = _fields(there["recipe"]), _fields(here["recipe"])
-    alone = {}  # parts of a recipe to the fields that only one of the two has there
-    for name in {**old, **new}:
-        if name in _IGNORED_FIELDS or (name in old and name in new and old[name] == new[name]):
+    old, new = (_leave_out(_fields(source["recipe"])) for source in (there, here))
+    shared, lacking = divide_fields((old, new))
+    for name in shared:
+        if name in old and name in new and old[name] == new[name]:
             continue
-        part = name.rpartition(".")[0]
-        if part and (name not in old or name not in new):
-            alone.setdefault(part, []).append(name)
-        elif name in old and name in new:
-            kind = REPORTED if name in _REPORTED_FIELDS else INPUT
-            yield Difference("recipe", name, repr(old[name]), repr(new[name]), kind)
-        elif not any(other.startswith(f"{name}.") for other in {**old, **new}):  # else its fields say it
-            yield Difference("recipe", name, repr(old.get(name)), repr(new.get(name)), INPUT)
-    for part, names in alone.items():
-        yield Difference("recipe", part, *(_list_fields(fields, names) for fields in (old, new)), INPUT)
+        kind = REPORTED if name in _REPORTED_FIELDS and name in old and name in new else INPUT
+        yield Difference("recipe", name, repr(old.get(name)), repr(new.get(name)), kind)
+    for part, names in lacking.items():
+        words = (join_fields(fields, names, repr) or "none" for fields in (old, new))
+        yield Difference("recipe", part, *words, INPUT)
 
 
-def _list_fields(fields, names) -> str:
-    """Return fields of one part of a recipe, such as a phase, on one line; those that are not there are left out."""
-    found = [f"{name.rpartition('.')[2]}={fields[name]!r}" for name in names if name in fields]
-    return ", ".join(found) or "none"
+def _leave_out(fields) -> dict:
+    return {name: value for name, value in fields.items() if name not in _IGNORED_FIELDS}
 
 
 def _fields(recipe) -> dict:

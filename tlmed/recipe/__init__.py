@@ -7,7 +7,16 @@ This package imports neither Keras nor TensorFlow; loading a recipe takes millis
 from tlmed.recipe.files import RecipeFile, find_recipe, load_recipe, read_recipe, read_text, shipped_recipes, summary
 from tlmed.recipe.modules import changed_modules, digest_modules
 from tlmed.recipe.recipe import PRECISIONS, STRATEGIES, Recipe, find_faults
-from tlmed.recipe.resolved import UNDECIDING, digest, flatten, from_json, name_differences, to_json
+from tlmed.recipe.resolved import (
+    UNDECIDING,
+    digest,
+    divide_fields,
+    flatten,
+    from_json,
+    join_fields,
+    name_differences,
+    to_json,
+)
 from tlmed.recipe.settings import override, parse
 from tlmed.recipe.source import to_source
 from tlmed.sections import Augment, Degrees, Dense, Hybrid, Images, KFold, Phase
@@ -28,10 +37,12 @@ __all__ = [
     "changed_modules",
     "digest",
     "digest_modules",
+    "divide_fields",
     "find_faults",
     "find_recipe",
     "flatten",
     "from_json",
+    "join_fields",
     "load_recipe",
     "name_differences",
     "override",

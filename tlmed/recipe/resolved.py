@@ -5,6 +5,7 @@ import hashlib
 import json
 import types
 import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tlmed.errors import InputError
 from tlmed.recipe.recipe import Recipe, find_faults
@@ -83,6 +84,39 @@ def _choose(value, options):
     if isinstance(value, list):
         return next((option for option in options if typing.get_origin(option) is tuple), object)
     return object
+
+
+def divide_fields(recipes: Sequence[Mapping]) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the fields that several recipes have, and those of parts, such as a phase, that only some of them have.
+
+    Args:
+        recipes: Of each the fields by dotted name, as `flatten` gives them.
+
+    Returns:
+        Names of fields; and the name of each part with the names of its fields that some recipe lacks. A field that is
+        empty in one recipe and has parts in another is told by those.
+
+    >>> divide_fields([{"seed": 0, "phases.0.thaw": 1}, {"seed": 1, "phases": []}])
+    (['seed'], {'phases.0': ['phases.0.thaw']})
+    """
+    names = dict.fromkeys(name for fields in recipes for name in fields)
+    lacking: dict[str, list[str]] = {}
+    for name in names:
+        part = name.rpartition(".")[0]
+        if part and not all(name in fields for fields in recipes):
+            lacking.setdefault(part, []).append(name)
+    told = {name for inside in lacking.values() for name in inside}
+    shared = [name for name in names if name not in told and not any(other.startswith(f"{name}.") for other in names)]
+    return shared, lacking
+
+
+def join_fields(fields: Mapping, names: Iterable[str], show: Callable[[object], str] = str) -> str:
+    """Return those fields of one part of a recipe that there are, on one line.
+
+    >>> join_fields({"phases.0.name": "head", "phases.0.thaw": 0}, ["phases.0.name", "phases.0.thaw", "phases.0.unit"])
+    'name=head, thaw=0'
+    """
+    return ", ".join(f"{name.rpartition('.')[2]}={show(fields[name])}" for name in names if name in fields)
 
 
 def name_differences(old: dict, new: dict) -> list[tuple[str, object, object]]:
