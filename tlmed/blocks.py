@@ -18,8 +18,7 @@ from dataclasses import dataclass, replace
 import keras
 
 from tlmed.backbones.graphs import is_counted, is_functional
-
-UNITS = ("block", "layer")
+from tlmed.sections import UNITS
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,11 @@ def read_content(path: Path) -> dict:
     Raises:
         InputError: If there is no such file, it has a newer or an older format, was edited, or is no lock at all.
     """
-    content = _read_table(path)
+    return _verify(path, _read_table(path))
+
+
+def _verify(path, content) -> dict:
+    """Return what a lock that was read holds, without its checksum, if it is of this format and as it was written."""
     found = content.get("format")
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:
         raise refuse_lock(path, f"without a format: {found!r}")
@@ -228,10 +232,12 @@ def check_intact(run: RunDir, names: Collection[str], what: str = "RUN") -> list
     Raises:
         InputError: With every such file, or if one cannot be read.
     """
-    if reason := _find_gap(run):
+    path = run / LOCK
+    table = _read_table(path) if path.exists() else None
+    if reason := _find_gap(table):
         name, (verb, those) = run.path.resolve().name, ("is", "it") if len(names) == 1 else ("are", "them")
         return [f"Whether {join_names(names)} of {name} {verb} as the run wrote {those} cannot be told: {reason}."]
-    if changed := find_changed(run, read_content(run / LOCK), names):
+    if changed := find_changed(run, _verify(path, table), names):
         raise InputError(
             f"{what} must have its files as `tlmed train` wrote them and its {LOCK} records them; put them back, or "
             f"train again. Received: {str(run.path)!r}, where {join_names(changed)} "
@@ -240,11 +246,11 @@ def check_intact(run: RunDir, names: Collection[str], what: str = "RUN") -> list
     return []
 
 
-def _find_gap(run) -> str:
-    """Return why a run's lock cannot tell what its files held; nothing where it can."""
-    if not (run / LOCK).exists():
+def _find_gap(table) -> str:
+    """Return why a run's lock, or None for a missing one, cannot tell what its files held; nothing where it can."""
+    if table is None:
         return f"its {LOCK} is missing"
-    found = _read_table(run / LOCK).get("format")
+    found = table.get("format")
     if isinstance(found, int) and not isinstance(found, bool) and 0 < found < FORMAT:
         return f"its {LOCK} has the older format {found}"
     return ""

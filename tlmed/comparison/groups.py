@@ -75,6 +75,7 @@ def find_leaked(result: Result, groups: Mapping[str, str]) -> set[str]:
         result: The run of one network.
         groups: Path of an image to its group, "" for none; images that are not there stand alone.
     """
+    # As `tlmed.data.splits.find_leaked` does, whose package starts TensorFlow: a comparison begins without.
     known, owners = set(), set()
     for path, row in result.splits.items():
         if row["split"] != "test":

@@ -16,10 +16,8 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF")
 MOST_PIXELS = 100_000_000  # each takes 4 bytes in Pillow, and some steps hold two copies
 LONGEST_SIDE = 65_535  # that of the largest JPEG; Pillow keeps a table for each row
 _PNG, _TIFFS = b"\x89PNG\r\n\x1a\n", (b"II", b"MM")
-_PNG_BITS, _PNG_COLOURS = (
-    24,
-    25,
-)  # where the header of a PNG says how many bits a sample has, and of which colour type it is
+# Where the header of a PNG says how many bits a sample has, and of which colour type it is.
+_PNG_BITS, _PNG_COLOURS = 24, 25
 _GRAY, _RGB = 0, 2  # such colour types
 _MAY_BE_DEEP = (_PNG, *_TIFFS)
 _SCALES = {2: 85, 4: 17}  # by which Pillow multiplies gray samples of a PNG of so many bits

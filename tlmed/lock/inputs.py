@@ -12,6 +12,7 @@ from tlmed.data.recorded import digest_columns
 from tlmed.data.splits import assign_splits, list_rows
 from tlmed.data.table import Table
 from tlmed.data.trusted import TrustedDigests
+from tlmed.digests import split_lines
 from tlmed.environment import describe_code, describe_environment
 from tlmed.errors import InputError
 from tlmed.lock.content import name_streams
@@ -100,7 +101,7 @@ def _describe_data(lock, recipe, trust) -> dict:
     splits, _ = assign_splits(table, digests, recipe.data.split, recipe.seed)
     lines = format_csv(IMAGES, list_rows(table, splits, digests))
     columns = digest_columns(table, splits)
-    return {"rows": lines.removesuffix("\n").split("\n"), "left_out": broken, "columns": columns}
+    return {"rows": split_lines(lines), "left_out": broken, "columns": columns}
 
 
 def _digest_images(table: Table, source: str, trust: bool) -> list[str]:

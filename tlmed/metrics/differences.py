@@ -278,11 +278,11 @@ def measure_pairs(
     """Return how much the sample of images moves the difference of each metric, for every pair of several classifiers.
 
     Args:
-        labels: True classes, int [n], 0..k-1.
-        tables: Scores [n, k] and predicted classes [n] of each classifier.
-        classes: The k names.
-        positive: The positive of two classes, by default the second in the order of classes.
-        groups: Who each image belongs to, [n]; an empty name stands for an image on its own.
+        labels: As for `compare_pairs`, as are the others.
+        tables: See there.
+        classes: See there.
+        positive: See there.
+        groups: See there.
         only: The metrics wanted, of `METRICS` but `ece`.
 
     Returns:

@@ -4,27 +4,13 @@ Everything that takes a phase, a split or a head as its argument imports it from
 sections together, stands above the networks that they describe.
 """
 
-from tlmed.sections.data import FLIPS, Augment, Images, KFold
-from tlmed.sections.head import POOLING, Dense, Hybrid, Plain
+from tlmed.sections.data import Augment, Images, KFold
+from tlmed.sections.head import Dense, Hybrid, Plain
 from tlmed.sections.rules import find_faults
-from tlmed.sections.training import (
-    BATCH_NORM,
-    MONITORS,
-    OPTIMIZERS,
-    STARTS,
-    THRESHOLD_RULE,
-    UNITS,
-    Degrees,
-    Phase,
-)
+from tlmed.sections.training import MONITORS, THRESHOLD_RULE, UNITS, Degrees, Phase
 
 __all__ = [
-    "BATCH_NORM",
-    "FLIPS",
     "MONITORS",
-    "OPTIMIZERS",
-    "POOLING",
-    "STARTS",
     "THRESHOLD_RULE",
     "UNITS",
     "Augment",
