@@ -622,7 +622,7 @@ def test_a_network_of_the_users_own_begins_each_fold_with_the_same_weights():
 
     train = story._make_fold_trainer(train_one, net)
     for _ in range(2):
-        train(None, None, fresh=False, begin=None)
+        train(None, begin=None)
     np.testing.assert_array_equal(*begun)
 
 

@@ -177,7 +177,7 @@ class Notebook:
 )
 def test_train_shows_what_the_command_shows_where_somebody_looks(verbose, place, shown, monkeypatch, tmp_path):
     voices = []
-    monkeypatch.setattr("tlmed.run.story._train_one", lambda *words, voice, **options: voices.append(voice))
+    monkeypatch.setattr("tlmed.run.story._train_one", lambda job: voices.append(job.voice))
     monkeypatch.setattr("sys.stdout", Terminal() if place == "terminal" else io.StringIO())
     monkeypatch.setenv("TERM", "xterm")
     if place == "notebook":

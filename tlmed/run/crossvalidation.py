@@ -5,20 +5,19 @@ import dataclasses
 import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 from tlmed.cluster import find_cluster
 from tlmed.data import ImageSet
 from tlmed.data.recorded import compare_rows, to_rows
 from tlmed.errors import InputError, TlmedError
 from tlmed.evaluation.lines import describe_metrics
-from tlmed.recipe import Recipe, RecipeFile
+from tlmed.recipe import Recipe
 from tlmed.report.folds import write_folds_report
 from tlmed.run.averages import write_averages
-from tlmed.run.records import holds_same_recipe, say_complete, write_recipe
+from tlmed.run.job import Job
+from tlmed.run.records import holds_complete, say_complete, write_recipe
 from tlmed.rundir import FOLDS, RunDir
 from tlmed.sections import KFold
-from tlmed.voice import Voice
 
 _DIGITS = 2  # of a fold's number in paths, at least
 
@@ -28,50 +27,38 @@ def is_cross_validation(recipe: Recipe) -> bool:
     return isinstance(recipe.data.split, KFold) and recipe.data.split.fold is None
 
 
-def cross_validate(
-    recipe: Recipe,
-    out: Path,
-    train_fold: Callable[..., object],
-    recipe_file: RecipeFile | None,
-    fresh: bool,
-    strict: bool,
-    voice: Voice,
-) -> None:
+def cross_validate(job: Job, train_fold: Callable[[Job, Callable[[ImageSet], None]], None]) -> None:
     """Train a run for each fold, in `OUT/folds/01`, `02` and so on, and write down their mean.
 
     A fold that is complete is not trained again, so that the same command goes on where an earlier one was stopped.
     Nothing is written before the inputs of the first fold to be trained are found to be without fault.
 
     Args:
-        recipe: With a `KFold` that names no fold.
-        out: The run directory.
-        train_fold: Trains a run unless it is complete, given its recipe, its directory, `fresh`, and `begin`, to be
-            called with its images when its inputs are prepared and before anything is written.
-        recipe_file: As for `train`.
-        fresh: Start over.
-        strict: Refuse a complete run that recorded leaks; `train_fold` refuses those of a new one.
-        voice: Where to tell what happens.
+        job: The run, its recipe with a `KFold` that names no fold. A complete one that recorded leaks is refused where
+            it is `strict`; `train_fold` refuses those of a new one.
+        train_fold: Trains a fold's run unless it is complete, given its job and `begin`, to be called with its images
+            when its inputs are prepared and before anything is written.
 
     Raises:
         InputError: If the directory holds another run, the folds are not of the same images, or several workers were
             started; or as `train`.
         RunFailed: As `train`.
     """
-    _check_alone(recipe)
-    run, split = RunDir(out), recipe.data.split
-    if not fresh and run.exists and holds_same_recipe(run, recipe) and run.complete:
+    _check_alone(job.recipe)
+    recipe, run, voice, split = job.recipe, job.run, job.voice, job.recipe.data.split
+    if not job.fresh and holds_complete(job):
         run.finish()  # an earlier command may have been killed in its last step
-        voice.say(say_complete(run, recipe, strict))
+        voice.say(say_complete(job))
         return
     with contextlib.ExitStack() as stack:
         # Once, and when the first fold to be trained is prepared: --fresh clears what was here before.
-        enter = functools.cache(lambda: stack.enter_context(_opened(run, recipe, recipe_file, fresh)))
+        enter = functools.cache(lambda: stack.enter_context(_opened(job)))
         folds = [RunDir(run / FOLDS / name) for name in name_folds(split)]
         for number, fold in enumerate(folds, 1):
             voice.say(f"Fold {number} of {len(folds)}: {fold.path}")
             begin = functools.partial(_begin, enter, run, number, split, folds[0])
             with _explained(run, fold, number, len(folds)):
-                train_fold(_name_fold(recipe, number), fold.path, fresh=fresh, begin=begin)
+                train_fold(dataclasses.replace(job, recipe=_name_fold(recipe, number), run=fold), begin)
             _check_same_images(folds[0], fold, fold.splits())
         enter()
         run.mark(f"Averaging {len(folds)} folds.")
@@ -82,7 +69,7 @@ def cross_validate(
     voice.say(f"Means of {len(folds)} folds:")
     for line in describe_metrics(result):
         voice.say(line)
-    voice.say(f"Run: {out}\nReport: {out / 'report.html'}")
+    voice.say(f"Run: {run.path}\nReport: {run / 'report.html'}")
 
 
 def name_folds(split: KFold) -> list[str]:
@@ -112,11 +99,11 @@ def _check_alone(recipe) -> None:
 
 
 @contextlib.contextmanager
-def _opened(run, recipe, recipe_file, fresh) -> Iterator[None]:
+def _opened(job) -> Iterator[None]:
     """Make the directory above the folds, or go on in it, as its only writer."""
-    with run.open(fresh):
-        run.mark("Started.")
-        write_recipe(run, recipe, recipe_file)
+    with job.run.open(job.fresh):
+        job.run.mark("Started.")
+        write_recipe(job.run, job.recipe, job.recipe_file)
         yield
 
 

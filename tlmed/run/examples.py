@@ -17,28 +17,27 @@ from tlmed.evaluation.explanations.gradients import BATCH_SIZE
 from tlmed.evaluation.predictions import Predictions, read_predictions
 from tlmed.inference import Scorer, load_scorer
 from tlmed.metrics import positive_index
-from tlmed.recipe import Recipe
-from tlmed.run.clock import Clock
-from tlmed.rundir import EXAMPLES, RunDir, atomic, write_json
-from tlmed.voice import Voice
+from tlmed.run.job import Job
+from tlmed.rundir import EXAMPLES, atomic, write_json
 
 SQUARES = 7  # along the shorter side, when an image is covered square by square
 # Multiply-adds that occlusion may take. Counted, not timed, so that a run explains the same images on any machine.
 MOST_WORK = 2.5e12
 
 
-def write_examples(recipe: Recipe, run: RunDir, images: ImageSet, clock: Clock, voice: Voice) -> None:
+def write_examples(job: Job, images: ImageSet) -> None:
     """Write `examples.json` and a picture for each case that it names; nothing where the recipe asks for none.
 
     Where a network cannot be explained the pictures show the images alone, and `examples.json` says why.
     """
-    if not recipe.examples:
+    run, wanted = job.run, job.recipe.examples
+    if not wanted:
         return
     run.mark("Explaining examples.")
-    with clock.stage("examples"), voice.busy("Explaining examples"):
+    with job.clock.stage("examples"), job.voice.busy("Explaining examples"):
         predictions, result = read_predictions(run / "predictions.csv"), run.json("metrics.json")
         main = positive_index(predictions.classes, result["positive"])
-        cases = pick_cases(predictions, recipe.examples, main, result["threshold"], result["split"])
+        cases = pick_cases(predictions, wanted, main, result["threshold"], result["split"])
         rows = sorted({row for chosen in cases.values() for row in chosen})
         if not rows:
             return
@@ -52,7 +51,7 @@ def write_examples(recipe: Recipe, run: RunDir, images: ImageSet, clock: Clock, 
             examples.append(_describe(kind, row, name, predictions, None if heat is None else method))
         write_json(run / "examples.json", {"split": result["split"], "notes": notes, "examples": examples})
     for note in notes:
-        voice.warn(note)
+        job.voice.warn(note)
 
 
 def count_work(network: keras.Model) -> float:

@@ -12,24 +12,24 @@ from tlmed.heads.pipelines import GRIDS
 from tlmed.heads.skops_files import save_classifier
 from tlmed.plan import describe_classifier
 from tlmed.recipe import Recipe
-from tlmed.run.clock import Clock
+from tlmed.run.job import Job
 from tlmed.run.networks import predict_rows, wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import features_of, is_rounded
 from tlmed.run.prepared import Prepared
-from tlmed.rundir import RunDir, atomic, write_csv
+from tlmed.rundir import atomic, write_csv
 from tlmed.sections import Hybrid
-from tlmed.voice import Voice
 
 
-def train_classifier(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, voice: Voice) -> Outcome:
+def train_classifier(job: Job, prepared: Prepared) -> Outcome:
     """Extract the features of every image once, choose and fit a classifier on the training ones, and save both."""
+    recipe, run, clock, voice = job.recipe, job.run, job.clock, job.voice
     images, head, start = prepared.images, recipe.head, time.perf_counter()
     run.mark("Extracting features.")
     with clock.stage("re-estimate statistics"):
         wake(recipe, prepared.backbone, images)
     with clock.stage("extract features"):
-        features = features_of(recipe, prepared.network, images, "hybrid", clock, voice)
+        features = features_of(job, prepared.network, images, "hybrid")
     if bad := int((~np.isfinite(features).all(axis=1)).sum()):
         raise RunFailed(
             f"Features must be finite numbers. Received: NaN or infinity for {bad:,} of {len(features):,} images."

@@ -18,10 +18,9 @@ from tlmed.phases import Classifier, trainer
 from tlmed.plan import describe_foreign
 from tlmed.recipe import Recipe
 from tlmed.replicas import all_agree, make_predictor, workers
-from tlmed.run.clock import Clock
+from tlmed.run.job import Job
 from tlmed.run.networks import image_predictor, predict_rows
 from tlmed.training import IMAGES
-from tlmed.voice import Voice
 
 
 @dataclass(frozen=True)
@@ -50,26 +49,26 @@ class Feed:
         return f"features by {self.extraction['engine']} in {self.extraction['engine_precision']}"
 
 
-def feed(recipe: Recipe, model: Classifier, images: ImageSet, choice: dict, voice: Voice, begun: bool = False) -> Feed:
+def feed(job: Job, model: Classifier, images: ImageSet, choice: dict, begun: bool = False) -> Feed:
     """Return what a phase trains on.
 
     Args:
-        recipe: The recipe.
+        job: The run.
         model: Its network, thawed for the phase.
         images: The images.
         choice: `cache` of the phase in `plan.json`.
-        voice: Where to tell of features.
         begun: Whether an earlier command has trained on features, so that this one cannot do without.
 
     Raises:
         RunFailed: If the cache cannot be used, and the recipe asks for versions of training images or the run has begun
             on features.
     """
+    recipe = job.recipe
     if choice["on"]:
         train, views = images.indices("train"), recipe.augment.views
         pixels = Views(images.pixels, train, model.parts.augment, views, recipe.seed) if views else images.pixels
         name, trained_on = model.phase.name, model.phase.thaw != 0
-        found = _keep(recipe, model.route.frozen.net, pixels, name, voice, trained_on)
+        found = _keep(job, model.route.frozen.net, pixels, name, trained_on)
         if found is None and views:
             raise RunFailed(
                 "`augment.views` must be 0 where the cache cannot be used, for without it the network would be trained "
@@ -114,38 +113,35 @@ def choose_features(recipe: Recipe, network: keras.Model) -> dict:
     return {"on": True, "reason": "other classifiers and runs see the same features"}
 
 
-def features_of(
-    recipe: Recipe, network: keras.Model, images: ImageSet, name: str, clock: Clock, voice: Voice
-) -> np.ndarray:
+def features_of(job: Job, network: keras.Model, images: ImageSet, name: str) -> np.ndarray:
     """Return what a frozen network from images to features gives for every image: float32 [n, d].
 
     Args:
-        recipe: The recipe; with `cache="off"` nothing is looked up or kept.
+        job: The run, whose clock takes a note of the extraction; with `cache="off"` nothing is looked up or kept.
         network: The network.
         images: The images.
         name: What the features are for.
-        clock: Takes a note of the extraction.
-        voice: Where to tell of it.
     """
     rows = np.arange(len(images.splits))
-    kept = choose_features(recipe, network)["on"]
-    found = _keep(recipe, network, images.pixels, name, voice) if kept else None
+    kept = choose_features(job.recipe, network)["on"]
+    found = _keep(job, network, images.pixels, name) if kept else None
     if found is None:
-        return predict_rows(recipe, network, images, rows)
+        return predict_rows(job.recipe, network, images, rows)
     activations, extraction = found
-    clock.extractions.append(extraction)
+    job.clock.extractions.append(extraction)
     return activations.take(rows)
 
 
-def _keep(recipe, prefix, pixels, name, voice, trained_on=False) -> tuple[Activations, dict] | None:
+def _keep(job, prefix, pixels, name, trained_on=False) -> tuple[Activations, dict] | None:
     """Have the features of all images; of several workers each computes its share first, and then finds the others'.
 
     Where workers share no store, each goes on to compute what it did not find.
     """
+    recipe = job.recipe
 
     def keep(rows: np.ndarray | None):
         return keep_features(
-            *(prefix, pixels, name, voice),
+            *(prefix, pixels, name, job.voice),
             backbone=name_all(recipe.backbone),
             engine=recipe.engine,
             batch_size=recipe.data.batch_size,

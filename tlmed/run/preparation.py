@@ -25,44 +25,33 @@ from tlmed.features.engines import OpenVino, choose_engine
 from tlmed.plan import Terms, describe_images, describe_reused, expand, find_schedule_faults, make_plan, memory_needed
 from tlmed.recipe import Recipe
 from tlmed.replicas import device_class, replicas
-from tlmed.run.clock import Clock
+from tlmed.run.job import Job
 from tlmed.run.prefixes import choose_features
 from tlmed.run.prepared import Prepared
 from tlmed.screen import Table
 from tlmed.sections import Augment, Hybrid, KFold, Phase
 from tlmed.synthetic import describe_source
-from tlmed.voice import Voice
 from tlmed.words import name_start
 
 
-def prepare(
-    recipe: Recipe,
-    own: keras.Model | None,
-    skip_bad: bool,
-    clock: Clock,
-    voice: Voice,
-    read: ImageSet | None = None,
-) -> Prepared:
+def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
     """Build the network, read the images, make the plan.
 
     Args:
-        recipe: The recipe.
-        own: A network of the user's own instead of the recipe's backbone.
-        skip_bad: Leave out images that cannot be read.
-        clock: Takes the time of each stage.
-        voice: Where to tell of it.
+        job: The run.
         read: The recipe's images, if they were read already, in whatever splits.
 
     Raises:
         InputError: With every fault of backbone, weights, image size, schedule, classifier and data.
     """
+    recipe, clock, voice = job.recipe, job.clock, job.voice
     faults, backbone, images = [], None, None
     with (
         clock.stage("build network"),
         _collected(faults),
         voice.busy(f"Building {backbones.name_all(recipe.backbone)}"),
     ):
-        backbone = build_backbone(recipe, own=own)
+        backbone = build_backbone(recipe, own=job.own)
         faults += _find_network_faults(recipe, backbone.model)
         for line in _describe_source(recipe) if read is None else ():
             voice.say(line)
@@ -73,7 +62,7 @@ def prepare(
     with clock.stage("read images"), _collected(faults), voice.busy(f"Reading images of {recipe.data.source}"):
         if recipe.cache != "off" and (writers := find_writers(cache_folder())):
             voice.warn(writers)
-        images = divide(read, recipe.data.split, recipe.seed) if read is not None else _read(recipe, skip_bad)
+        images = divide(read, recipe.data.split, recipe.seed) if read is not None else _read(recipe, job.skip_bad)
         images = _examine(recipe, images)
         faults += _find_label_faults(recipe, images)
         faults += _find_step_faults(recipe, images)
@@ -182,12 +171,12 @@ def _describe_folds(split, images) -> list[str]:
     return [f"Cross-validation: {split.k} folds{times}; {sizes}; the first fold is shown"]
 
 
-def check_leaks(images: ImageSet, strict: bool, voice: Voice) -> None:
+def check_leaks(job: Job, images: ImageSet) -> None:
     """Warn of leaks between splits, or refuse them if asked to be strict."""
-    if strict and images.leaks:
+    if job.strict and images.leaks:
         raise CheckFailed([leak.text for leak in images.leaks])
     for sentence in _shorten(images, "listed in the run's environment.json"):
-        voice.warn(sentence)
+        job.voice.warn(sentence)
 
 
 def _shorten(images: ImageSet, where: str) -> list[str]:

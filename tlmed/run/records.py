@@ -11,7 +11,7 @@ from tlmed.environment import describe_code, describe_environment, peak_memory_m
 from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.recipe import UNDECIDING, Recipe, RecipeFile, flatten, name_differences, shipped_recipes, to_json, to_source
 from tlmed.replicas import describe_strategy
-from tlmed.run.clock import Clock
+from tlmed.run.job import Job
 from tlmed.run.outcome import Outcome
 from tlmed.run.prepared import Prepared
 from tlmed.run.workers import Workers
@@ -96,42 +96,48 @@ def holds_same_recipe(run: RunDir, recipe: Recipe) -> bool:
     return True
 
 
+def holds_complete(job: Job) -> bool:
+    """Tell whether there is nothing left to do for a run; one of another recipe is an error, as it always is."""
+    return job.run.exists and holds_same_recipe(job.run, job.recipe) and job.run.complete
+
+
 def flat_fields(recipe: Recipe) -> dict[str, str]:
     """Return every field of a recipe that decides a result as text, by its dotted name."""
     return {name: repr(value) for name, value in flatten(to_json(recipe)).items() if name not in UNDECIDING}
 
 
-def say_complete(run: RunDir, recipe: Recipe, strict: bool) -> str:
+def say_complete(job: Job) -> str:
     """Return what to say of a run that there is nothing left to do for.
 
     Raises:
         CheckFailed: If `strict` is set and the run, or a fold of it, recorded leaks.
     """
+    run, name = job.run, job.recipe.name
     leaks = [leak for part in run.folds or (run,) for leak in part.json("environment.json").get("leaks", [])]
-    if strict and leaks:
+    if job.strict and leaks:
         raise CheckFailed(list(dict.fromkeys(leaks)))
     title = run.json("recipe.json").get("name")
     said = (
         f"{run.path} is complete already, and its images were not read again "
         f"(`tlmed evaluate {run.path}` names what has changed); --fresh trains it again."
     )
-    if recipe.name not in (None, title):
+    if name not in (None, title):
         said += f" Its title stays {title!r}." if title else " It stays without a title."
     return f"{said}\nReport: {run / 'report.html'}"
 
 
 @contextlib.contextmanager
-def open_run(workers: Workers, recipe: Recipe, recipe_file, images: ImageSet, fresh: bool) -> Iterator[None]:
+def open_run(job: Job, workers: Workers, images: ImageSet) -> Iterator[None]:
     """Make the run directory, or go on in it, as its only writer: with the recipe and the images that it began with."""
-    run = workers.run
-    with run.open(fresh):
+    run = job.run
+    with run.open(job.fresh):
         rows, start = to_rows(images), read_start(run)
         if start is not None:
             _check_images(run, start["images"], rows)
         workers.follow()
         run.mark("Started.")
         write_csv(run / "splits.csv", IMAGES, (row.values() for row in rows))
-        write_recipe(run, recipe, recipe_file)
+        write_recipe(run, job.recipe, job.recipe_file)
         yield
 
 
@@ -195,9 +201,9 @@ def warn_of_changes(run: RunDir, environment: dict, voice: Voice) -> None:
         voice.warn(environment["warnings"][-1] + " Its numbers may not be those of an uninterrupted run.")
 
 
-def describe_run(recipe: Recipe, recipe_file: RecipeFile | None, prepared: Prepared, addresses: Sequence[str]) -> dict:
+def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict:
     """Return the content of `environment.json`; `addresses` are the workers', where there are several."""
-    images, environment, code = prepared.images, describe_environment(), describe_code()
+    recipe, images, environment, code = job.recipe, prepared.images, describe_environment(), describe_code()
     sources = [dataclasses.asdict(source) for source in prepared.backbone.sources]
     leaks = [leak.text for leak in images.leaks]
     return {
@@ -206,7 +212,7 @@ def describe_run(recipe: Recipe, recipe_file: RecipeFile | None, prepared: Prepa
         "code_sha256": code["sha256"],
         "strategy": describe_strategy(addresses),
         "seed": recipe.seed,
-        "recipe": _describe_recipe(recipe, recipe_file),
+        "recipe": _describe_recipe(recipe, job.recipe_file),
         "weights": sources[0] if len(sources) == 1 else sources,
         "data": {
             "source": recipe.data.source,
@@ -235,17 +241,11 @@ def _describe_recipe(recipe, file) -> dict:
     }
 
 
-def write_timing(run: RunDir, clock: Clock, outcome: Outcome) -> None:
-    """Write `timing.json`.
-
-    Args:
-        run: The run.
-        clock: Of this command.
-        outcome: What training was.
-    """
-    now = time.perf_counter()
+def write_timing(job: Job, outcome: Outcome) -> None:
+    """Write `timing.json`, by the clock of this command."""
+    clock, now = job.clock, time.perf_counter()
     write_json(
-        run / "timing.json",
+        job.run / "timing.json",
         {
             "training_seconds": round(max(clock.trained - clock.reading, 0) + outcome.earlier, 3),
             "total_seconds": round(now - clock.begin + outcome.earlier, 3),

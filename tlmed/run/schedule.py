@@ -10,9 +10,8 @@ import numpy as np
 from tlmed.certificate import ALGORITHM, certify, fingerprint, make_claim
 from tlmed.features import random_norms
 from tlmed.phases import computing, moving, thaw
-from tlmed.recipe import Recipe
-from tlmed.run.clock import Clock
 from tlmed.run.finished import Degree, Finished
+from tlmed.run.job import Job
 from tlmed.run.networks import predict_rows, settle, wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import Feed, feed, is_rounded
@@ -20,18 +19,19 @@ from tlmed.run.prepared import Prepared
 from tlmed.run.recalibration import compare_recalibration, describe_recalibration, warn_of_recalibration
 from tlmed.run.records import note_choices
 from tlmed.run.watching import watchers
-from tlmed.rundir import DEGREES, RunDir, atomic, write_csv, write_json
+from tlmed.rundir import DEGREES, atomic, write_csv, write_json
 from tlmed.sections import MONITORS
 from tlmed.seeds import derive
 from tlmed.training import Checkpoints, Loop, PhaseResult, class_weights, fit_phase, measure
 from tlmed.voice import Voice
 
 
-def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, voice: Voice) -> Outcome:
+def train_phases(job: Job, prepared: Prepared) -> Outcome:
     """Train a recipe's phases, each from the best epoch of the one before or from the pretrained weights.
 
     A finished phase of an earlier, stopped command is not repeated. The weights of the phase that is kept are saved.
     """
+    recipe, run, clock, voice = job.recipe, job.run, job.clock, job.voice
     model, phases = prepared.network, prepared.phases
 
     def best(degrees: Sequence[Degree]) -> int:
@@ -39,7 +39,7 @@ def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, 
 
     finished = Finished(run.progress, phases, best, voice.warn)
     degrees = finished.read()
-    _continue(recipe, run, prepared, degrees, finished, clock, voice)
+    _continue(job, prepared, degrees, finished)
     earlier, begun = sum(degree.result.seconds for degree in degrees), any(degree.extraction for degree in degrees)
     for phase in phases[len(degrees) :]:
         if _has_stopped_improving(recipe, degrees):
@@ -47,7 +47,7 @@ def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, 
             break
         run.mark(f"Training phase {phase.name!r}.")
         with clock.stage(f"phase {phase.name}"):
-            degrees.append(_train_phase(recipe, run, prepared, phase, begun, clock, voice))
+            degrees.append(_train_phase(job, prepared, phase, begun))
         finished.write(degrees, model.plain().weights)
         _write_certificate(run, degrees)
         earlier += degrees[-1].result.earlier
@@ -60,7 +60,7 @@ def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, 
         model.save(part)
     _write_degrees(run, prepared, degrees, kept)
     with voice.busy("Scoring the phase that is kept"):
-        scores = _score_kept(recipe, run, prepared, degrees[kept], voice)
+        scores = _score_kept(job, prepared, degrees[kept])
     chosen, recalibrated = results[kept], [degree.recalibration for degree in degrees if degree.recalibration]
     voice.say(f"Kept: phase {chosen.name!r}, epoch {chosen.best_epoch}, {recipe.monitor} {chosen.score:.4f}")
     return Outcome(
@@ -72,9 +72,9 @@ def train_phases(recipe: Recipe, run: RunDir, prepared: Prepared, clock: Clock, 
     )
 
 
-def _score_kept(recipe, run, prepared, degree, voice) -> np.ndarray:
+def _score_kept(job, prepared, degree) -> np.ndarray:
     """Return the scores of validation and test images of the phase that is kept, for which the network is ready."""
-    model, images = prepared.network, prepared.images
+    recipe, model, images = job.recipe, prepared.network, prepared.images
     if is_rounded(recipe):
         # What is written down is what `model.keras` gives, which rounds nothing.
         rows = np.concatenate([images.indices(split) for split in ("val", "test")])
@@ -82,7 +82,8 @@ def _score_kept(recipe, run, prepared, degree, voice) -> np.ndarray:
     if degree.test is not None:
         return degree.scores
     # On what the phase was trained on, so that test images are scored just as validation images were.
-    fed = _feed(recipe, run, prepared, model, degree.extraction is not None, Voice(warn=voice.warn))
+    quiet = dataclasses.replace(job, voice=Voice(warn=job.voice.warn))
+    fed = _feed(quiet, prepared, model, degree.extraction is not None)
     return np.concatenate([degree.scores, fed.predict(images.indices("test"))])
 
 
@@ -109,16 +110,16 @@ def _has_stopped_improving(recipe, degrees) -> bool:
     return max(scores[-recipe.phase_patience :]) <= max(scores[: -recipe.phase_patience])
 
 
-def _continue(recipe, run, prepared, degrees, finished, clock, voice) -> None:
+def _continue(job, prepared, degrees, finished) -> None:
     """Bring the network to where an earlier command stopped, or to its beginning."""
     model, phases = prepared.network, prepared.phases
     done = phases[: len(degrees)]
-    run.write_history(row for degree in degrees for row in degree.history)
-    _write_certificate(run, degrees)
+    job.run.write_history(row for degree in degrees for row in degree.history)
+    _write_certificate(job.run, degrees)
     returns = any(phase.start == "pretrained" for phase in phases)
     if random_norms(prepared.backbone) and (returns or not done):
-        with clock.stage("re-estimate statistics"), voice.busy("Estimating statistics of random weights"):
-            wake(recipe, prepared.backbone, prepared.images)
+        with job.clock.stage("re-estimate statistics"), job.voice.busy("Estimating statistics of random weights"):
+            wake(job.recipe, prepared.backbone, prepared.images)
     if returns:
         model.remember()
     if done:
@@ -127,25 +128,25 @@ def _continue(recipe, run, prepared, degrees, finished, clock, voice) -> None:
             model.plain().set_weights(finished.weights(heads[-1]))
             model.remember_head()
         model.plain().set_weights(finished.weights(done[-1]))
-        voice.say(f"Continuing after phase {done[-1].name!r}.")
+        job.voice.say(f"Continuing after phase {done[-1].name!r}.")
 
 
-def _train_phase(recipe, run, prepared, phase, begun, clock, voice) -> Degree:
+def _train_phase(job, prepared, phase, begun) -> Degree:
     """Train one phase, with a certificate of what moved, and score it on validation images, or on test images, too."""
-    start = time.perf_counter()
+    recipe, voice, start = job.recipe, job.voice, time.perf_counter()
     model, images = thaw(prepared.network, phase), prepared.images
-    checkpoints = Checkpoints(run.progress / "checkpoints", warn=voice.warn, say=voice.say)
-    fed = _feed(recipe, run, prepared, model, begun or checkpoints.facts(phase.name) is not None, voice)
+    checkpoints = Checkpoints(job.run.progress / "checkpoints", warn=voice.warn, say=voice.say)
+    fed = _feed(job, prepared, model, begun or checkpoints.facts(phase.name) is not None)
     with _certified(model) as found:
         with computing(model, recipe.precision):
-            result, history = _fit(recipe, run, prepared.phases, model, fed, checkpoints, voice)
+            result, history = _fit(job, prepared.phases, model, fed, checkpoints)
         before = None
         if phase.batch_norm == "recalibrate":
             with voice.busy("Estimating statistics again"):
                 with computing(model, recipe.precision):
                     before = fed.predict(images.indices("val"))
                 settle(recipe, model, images)
-    clock.trained = time.perf_counter()
+    job.clock.trained = time.perf_counter()
     with (
         computing(model, recipe.precision),
         voice.busy(f"Scoring phase {phase.name!r}"),
@@ -156,39 +157,40 @@ def _train_phase(recipe, run, prepared, phase, begun, clock, voice) -> Degree:
     score, seconds = val[recipe.monitor.removeprefix("val_")], time.perf_counter() - start
     result = dataclasses.replace(result, score=score, seconds=seconds + result.earlier)
     scores = np.concatenate([scores for scores, _ in parts])
-    moved = None if before is None else _tell_recalibration(recipe, images, phase, before, parts[0][0], voice)
+    moved = None if before is None else _tell_recalibration(job, images, phase, before, parts[0][0])
     return Degree(result, val, test, history, scores, extraction=fed.extraction, recalibration=moved, **found)
 
 
-def _tell_recalibration(recipe, images, phase, before, after, voice) -> dict:
+def _tell_recalibration(job, images, phase, before, after) -> dict:
     """Say what estimating statistics again did to the validation score, and return it."""
-    rows, table = images.indices("val"), images.table
+    monitor, rows, table = job.recipe.monitor, images.indices("val"), images.table
     groups = None if table.groups is None else [table.groups[row] for row in rows]
-    entry = compare_recalibration(phase.name, recipe.monitor, table.labels[rows], before, after, table.classes, groups)
-    voice.say(describe_recalibration(entry))
+    entry = compare_recalibration(phase.name, monitor, table.labels[rows], before, after, table.classes, groups)
+    job.voice.say(describe_recalibration(entry))
     if entry["worse"]:
-        voice.warn(warn_of_recalibration(entry))
+        job.voice.warn(warn_of_recalibration(entry))
     return entry
 
 
-def _feed(recipe, run, prepared, model, begun, voice) -> Feed:
+def _feed(job, prepared, model, begun) -> Feed:
     """Return what a phase trains on; where the cache cannot be used, note in the plan that the run does without.
 
     A later command then trains on the same, whether there is a cache by then or not.
     """
     number = prepared.phases.index(model.phase)
     choice = prepared.plan["phases"][number]["cache"]
-    fed = feed(recipe, model, prepared.images, choice, voice, begun)
+    fed = feed(job, model, prepared.images, choice, begun)
     if choice["on"] and fed.extraction is None:
         for entry in prepared.plan["phases"][number:]:
             if entry["cache"]["on"]:
                 entry["cache"] |= {"on": False, "reason": "the cache could not be used"}
-        write_json(run / "plan.json", prepared.plan)
-        note_choices(run, prepared.plan)
+        write_json(job.run / "plan.json", prepared.plan)
+        note_choices(job.run, prepared.plan)
     return fed
 
 
-def _fit(recipe, run, phases, model, fed, checkpoints, voice) -> tuple[PhaseResult, list[dict]]:
+def _fit(job, phases, model, fed, checkpoints) -> tuple[PhaseResult, list[dict]]:
+    recipe, voice = job.recipe, job.voice
     phase, images, size = model.phase, fed.images, recipe.data.batch_size
     train, val = images.indices("train"), images.indices("val")
     steps, seed = -(-len(train) // size), derive(recipe.seed, "phase", phase.name)
@@ -203,7 +205,7 @@ def _fit(recipe, run, phases, model, fed, checkpoints, voice) -> tuple[PhaseResu
 
     def record(row: dict) -> None:
         history.append(row)
-        run.append_history(row)
+        job.run.append_history(row)
 
     shown = voice.progress(phase.name, phase.epochs, steps) if voice.progress else contextlib.nullcontext()
     with shown as callback:
@@ -214,7 +216,7 @@ def _fit(recipe, run, phases, model, fed, checkpoints, voice) -> tuple[PhaseResu
             labels[val],
             monitor=recipe.monitor,
             record=record,
-            callbacks=[*watchers(recipe, run, phases, phase, len(train)), *([callback] if callback else [])],
+            callbacks=[*watchers(job, phases, phase, len(train)), *([callback] if callback else [])],
             moving=moving(model),
             checkpoints=checkpoints,
             fed=fed.words,

@@ -12,17 +12,16 @@ from tlmed.evaluation.measures import measure, score
 from tlmed.evaluation.predictions import HALF, Predictions, describe_ties, write_predictions
 from tlmed.features import feature_model
 from tlmed.inference import make_predictions
-from tlmed.recipe import Recipe
-from tlmed.run.clock import Clock
+from tlmed.run.job import Job
 from tlmed.run.networks import wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import features_of
-from tlmed.rundir import RunDir, write_json
-from tlmed.voice import Voice
+from tlmed.rundir import write_json
 
 
-def evaluate_run(recipe: Recipe, run: RunDir, images: ImageSet, outcome: Outcome, clock: Clock, voice: Voice) -> None:
+def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
     """Choose threshold and temperature, write `predictions.csv` and `metrics.json`, and say what they hold."""
+    recipe, run, clock, voice = job.recipe, job.run, job.clock, job.voice
     run.mark("Evaluating.")
     with clock.stage("evaluate"), voice.busy("Scoring test images"):
         predictions, decision = _predict(recipe, images, outcome.scores, recipe.threshold)
@@ -31,7 +30,7 @@ def evaluate_run(recipe: Recipe, run: RunDir, images: ImageSet, outcome: Outcome
         known = [images.table.paths[row] for row in np.flatnonzero(leaked)]
         result = score(predictions, "test", recipe.data.positive, recipe.seed, decision, recipe.prevalence, known)
     with clock.stage("baselines"), voice.busy("Scoring baselines"):
-        baselines = _score_baselines(recipe, images, clock, voice)
+        baselines = _score_baselines(job, images)
     result |= {**outcome.notes, "baselines": baselines}
     write_json(run / "metrics.json", result)
     for note in describe_ties(predictions.of("test")):
@@ -52,9 +51,9 @@ def _list_scored(images) -> np.ndarray:
     return np.concatenate([images.indices("val"), images.indices("test")])
 
 
-def _score_baselines(recipe, images, clock, voice) -> dict:
+def _score_baselines(job, images) -> dict:
     """Score what needs no transfer on the test images: always the same class, and two linear classifiers if asked."""
-    train, rows = images.indices("train"), _list_scored(images)
+    recipe, train, rows = job.recipe, images.indices("train"), _list_scored(images)
     labels, classes = images.table.labels[train], len(images.table.classes)
     found = {
         "majority_class": {
@@ -69,9 +68,9 @@ def _score_baselines(recipe, images, clock, voice) -> dict:
     histograms = count_colours(images.pixels.take, len(images.splits))
     features = {"colour_histograms": ("how often each level of red, green and blue occurs", histograms)}
     if str(recipe.backbone).startswith("own:"):
-        voice.warn("There is no baseline of random weights: tlmed cannot draw those of a network of your own.")
+        job.voice.warn("There is no baseline of random weights: tlmed cannot draw those of a network of your own.")
     else:
-        random = _draw_features(recipe, images, clock, voice)
+        random = _draw_features(job, images)
         features["random_weights"] = ("the features of randomly initialised weights", random)
     for name, (words, table) in features.items():
         scores = linear_probe(table[train], labels, table[rows], classes)
@@ -80,12 +79,12 @@ def _score_baselines(recipe, images, clock, voice) -> dict:
     return found
 
 
-def _draw_features(recipe, images, clock, voice) -> np.ndarray:
+def _draw_features(job, images) -> np.ndarray:
     """Return what the backbone gives for every image with weights as they are drawn, without any training."""
-    random = build_backbone(recipe, "none")
-    wake(recipe, random, images)
-    pooled = feature_model(random.model, pooling=recipe.head.pooling)
-    return features_of(recipe, pooled, images, "baseline", clock, voice)
+    random = build_backbone(job.recipe, "none")
+    wake(job.recipe, random, images)
+    pooled = feature_model(random.model, pooling=job.recipe.head.pooling)
+    return features_of(job, pooled, images, "baseline")
 
 
 def _score_baseline(recipe, images, scores, rule) -> dict:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from tlmed.report import write_report
 from tlmed.run.clock import Clock
 from tlmed.run.crossvalidation import cross_validate, is_cross_validation
 from tlmed.run.examples import write_examples
+from tlmed.run.job import Job
 from tlmed.run.outcome import Outcome
 from tlmed.run.preparation import check_leaks, prepare
 from tlmed.run.prepared import Prepared
@@ -30,7 +30,7 @@ from tlmed.run.records import (
     describe_rows,
     describe_run,
     flat_fields,
-    holds_same_recipe,
+    holds_complete,
     keep_choices,
     open_run,
     say_complete,
@@ -123,19 +123,21 @@ def train(
         recipe = dataclasses.replace(recipe, backbone=f"own:{backbone.name}", weights="own")
     name = recipe_file.path.stem if recipe_file else "recipe"
     out = Path(out or f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
-    train_one = functools.partial(
-        _train_one,
-        backbone=backbone,
+    job = Job(
+        recipe,
+        RunDir(out),
+        voice,
+        own=backbone,
         skip_bad=skip_bad,
         strict=strict,
+        fresh=fresh,
         recipe_file=recipe_file,
         choices=choices,
-        voice=voice,
     )
     if is_cross_validation(recipe):
-        cross_validate(recipe, out, _make_fold_trainer(train_one, backbone), recipe_file, fresh, strict, voice)
+        cross_validate(job, _make_fold_trainer(_train_one, backbone))
     else:
-        train_one(recipe, out, fresh=fresh)
+        _train_one(job)
     return Run(out)
 
 
@@ -153,7 +155,7 @@ def _make_fold_trainer(train_one: Callable[..., None], backbone: keras.Model | N
     weights = backbone.get_weights() if backbone is not None else None
     read = []
 
-    def train_fold(recipe: Recipe, out: Path, fresh: bool, begin: Callable[[ImageSet], None]) -> None:
+    def train_fold(job: Job, begin: Callable[[ImageSet], None]) -> None:
         if backbone is not None:
             backbone.set_weights(weights)
 
@@ -161,46 +163,42 @@ def _make_fold_trainer(train_one: Callable[..., None], backbone: keras.Model | N
             read[:] = [images]
             begin(images)
 
-        train_one(recipe, out, fresh=fresh, begin=prepared, read=read[0] if read else None)
+        train_one(job, begin=prepared, read=read[0] if read else None)
 
     return train_fold
 
 
-def _train_one(
-    recipe, out, *, backbone, skip_bad, strict, recipe_file, choices, voice, fresh, begin=lambda images: None, read=None
-) -> None:
+def _train_one(job: Job, begin=lambda images: None, read: ImageSet | None = None) -> None:
     """Train one network, or one classifier, and evaluate it.
 
     Of one fold of several, `begin` is called with the images before anything is written, and `read` are the images if
     an earlier fold read them.
     """
-    fields = flat_fields(recipe)
+    out, fields = job.run.path, flat_fields(job.recipe)
     del fields["data.source"]  # the images themselves are compared
-    with working_together(fields, out, voice.warn) as workers:
-        run, voice = workers.run, voice if workers.is_chief else SILENT
-        if workers.decide(lambda: not fresh and run.exists and holds_same_recipe(run, recipe) and run.complete):
-            run.finish()  # an earlier command may have been killed in its last step
-            voice.say(say_complete(run, recipe, strict))
+    with working_together(fields, out, job.voice.warn) as workers:
+        voice = job.voice if workers.is_chief else SILENT
+        job = dataclasses.replace(job, run=workers.run, voice=voice, clock=Clock())
+        if workers.decide(lambda: not job.fresh and holds_complete(job)):
+            job.run.finish()  # an earlier command may have been killed in its last step
+            job.voice.say(say_complete(job))
             return
-        clock = Clock()
         with contextlib.ExitStack() as stack:
-            prepared = stack.enter_context(
-                _prepared(recipe, workers, backbone, skip_bad, strict, choices is None, clock, voice, read)
-            )
+            prepared = stack.enter_context(_prepared(job, workers, job.choices is None, read))
             begin(prepared.images)
-            stack.enter_context(open_run(workers, recipe, recipe_file, prepared.images, fresh))
-            _write_plan(recipe, recipe_file, workers, prepared, choices or {}, voice)
-            outcome = _train(recipe, run, prepared, clock, voice)
-            evaluate_run(recipe, run, prepared.images, outcome, clock, voice)
+            stack.enter_context(open_run(job, workers, prepared.images))
+            _write_plan(job, workers, prepared)
+            outcome = _train(job, prepared)
+            evaluate_run(job, prepared.images, outcome)
             if workers.is_chief:
-                write_examples(recipe, run, prepared.images, clock, voice)
-                write_timing(run, clock, outcome)
-                with voice.busy("Writing the report"):
-                    write_lock(run)
-                    write_report(run.path)
-                run.finish()
+                write_examples(job, prepared.images)
+                write_timing(job, outcome)
+                with job.voice.busy("Writing the report"):
+                    write_lock(job.run)
+                    write_report(job.run.path)
+                job.run.finish()
             workers.wait()
-        voice.say(f"Run: {out}\nReport: {out / 'report.html'}")
+        job.voice.say(f"Run: {out}\nReport: {out / 'report.html'}")
 
 
 def rehearse(
@@ -225,46 +223,51 @@ def rehearse(
     Raises:
         InputError, RunFailed: As `train`.
     """
-    workers, clock = Workers(RunDir(out)), Clock()
+    job = Job(recipe, RunDir(out), voice, skip_bad=skip_bad, choices=choices)
+    workers = Workers(job.run)
     with (
-        _prepared(recipe, workers, None, skip_bad, False, False, clock, voice) as prepared,
-        open_run(workers, recipe, None, prepared.images, fresh=False),
+        _prepared(job, workers, continues=False) as prepared,
+        open_run(job, workers, prepared.images),
     ):
-        _write_plan(recipe, None, workers, prepared, choices or {}, voice)
+        _write_plan(job, workers, prepared)
         first = dataclasses.replace(prepared.phases[0], epochs=min(epochs, prepared.phases[0].epochs))
-        train_phases(recipe, workers.run, dataclasses.replace(prepared, phases=(first,)), clock, voice)
+        train_phases(job, dataclasses.replace(prepared, phases=(first,)))
 
 
 @contextlib.contextmanager
-def _prepared(recipe, workers, backbone, skip_bad, strict, continues, clock, voice, read=None) -> Iterator[Prepared]:
-    """Choose devices, seed what draws by itself, build, read and plan; what goes wrong in the block is explained."""
+def _prepared(job: Job, workers: Workers, continues: bool, read: ImageSet | None = None) -> Iterator[Prepared]:
+    """Choose devices, seed what draws by itself, build, read and plan; what goes wrong in the block is explained.
+
+    Whoever stops a run that `continues` is told that the same command goes on with it.
+    """
     grow_memory()
-    strategy = choose_strategy(recipe.distribute, max(1, len(workers.addresses)), recipe.data.batch_size, voice.warn)
+    recipe, data = job.recipe, job.recipe.data
+    strategy = choose_strategy(recipe.distribute, max(1, len(workers.addresses)), data.batch_size, job.voice.warn)
     keras.utils.set_random_seed(recipe.seed)
     if recipe.deterministic:
         tf.config.experimental.enable_op_determinism()
     continues = continues and workers.is_chief  # the others write to a folder that goes when they end
-    with strategy.scope(), explained(workers.run, recipe.data.batch_size, recipe.data.image_size, continues):
-        prepared = prepare(recipe, backbone, skip_bad, clock, voice, read)
-        check_leaks(prepared.images, strict, voice)
+    with strategy.scope(), explained(job.run, data.batch_size, data.image_size, continues):
+        prepared = prepare(job, read)
+        check_leaks(job, prepared.images)
         workers.compare("images", describe_rows(prepared.images))
         yield prepared
 
 
-def _write_plan(recipe, recipe_file, workers, prepared, choices, voice) -> None:
-    run = workers.run
-    keep_choices(run, prepared.plan, choices)
+def _write_plan(job, workers, prepared) -> None:
+    run, voice = job.run, job.voice
+    keep_choices(run, prepared.plan, job.choices or {})
     write_json(run / "plan.json", prepared.plan)
     with voice.busy("Recording versions and devices"):
-        environment = describe_run(recipe, recipe_file, prepared, workers.addresses)
+        environment = describe_run(job, prepared, workers.addresses)
     warn_of_changes(run, environment, voice)
     write_json(run / "environment.json", environment)
     write_start(run, prepared.images, prepared.plan, environment)
 
 
-def _train(recipe, run, prepared, clock, voice) -> Outcome:
-    if not isinstance(recipe.head, Hybrid):
-        return train_phases(recipe, run, prepared, clock, voice)
+def _train(job, prepared) -> Outcome:
+    if not isinstance(job.recipe.head, Hybrid):
+        return train_phases(job, prepared)
     from tlmed.run.hybrids import train_classifier  # scikit-learn's classifiers and skops take seconds to import
 
-    return train_classifier(recipe, run, prepared, clock, voice)
+    return train_classifier(job, prepared)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import keras
 
-from tlmed.recipe import Recipe
+from tlmed.run.job import Job
 from tlmed.rundir import RunDir, write_json
 from tlmed.sections import Phase
 from tlmed.status import STATUS
@@ -63,12 +63,10 @@ class StatusNote(keras.callbacks.Callback):
         )
 
 
-def watchers(
-    recipe: Recipe, run: RunDir, phases: Sequence[Phase], phase: Phase, images: int
-) -> list[keras.callbacks.Callback]:
+def watchers(job: Job, phases: Sequence[Phase], phase: Phase, images: int) -> list[keras.callbacks.Callback]:
     """Return the callbacks by which a phase can be watched."""
-    steps = -(-images // recipe.data.batch_size)
-    found = [StatusNote(run, phases, phase, steps, images)]
-    if recipe.tensorboard:
-        found.append(keras.callbacks.TensorBoard(run / "tensorboard" / phase.name, write_graph=False))
+    steps = -(-images // job.recipe.data.batch_size)
+    found = [StatusNote(job.run, phases, phase, steps, images)]
+    if job.recipe.tensorboard:
+        found.append(keras.callbacks.TensorBoard(job.run / "tensorboard" / phase.name, write_graph=False))
     return found
