@@ -320,6 +320,7 @@ def fit_hybrids(features, read: Callable) -> Side:
     from sklearn.metrics import roc_auc_score
 
     from tlmed.heads import hybrid
+    from tlmed.sections import Hybrid
 
     hybrid.SIDE_BY_SIDE = ()
     seconds, scores = 0.0, []
@@ -330,7 +331,7 @@ def fit_hybrids(features, read: Callable) -> Side:
             images = read(split, cached=False)
             labels = np.array([images.class_names.index(Path(path).parent.name) for path in images.file_paths])
             found[split] = features.predict(images.prefetch(2), verbose=0), labels
-        classifier = hybrid.fit_classifier(*found["train"], name=name).classifier
+        classifier = hybrid.fit_classifier(*found["train"], search=hybrid.Search(Hybrid(name))).classifier
         seconds += time.perf_counter() - begin
         values, labels = found["test"]
         probabilities = hybrid.predict_probabilities(classifier, values, 3)

@@ -26,6 +26,7 @@ from tlmed.heads import skops_files
 from tlmed.heads.classifiers import find_classifier
 from tlmed.heads.hybrid import (
     GRIDS,
+    Search,
     find_classifier_faults,
     find_hybrid_faults,
     fit_classifier,
@@ -34,6 +35,7 @@ from tlmed.heads.hybrid import (
 )
 from tlmed.heads.pipelines import SETTINGS
 from tlmed.heads.skops_files import ALLOWED, load_classifier, save_classifier
+from tlmed.sections import Hybrid
 
 NAMES = ("benign", "malignant", "normal")
 OTHERS = sorted({name for name, _ in all_estimators("classifier")} - set(GRIDS))
@@ -58,6 +60,10 @@ def blobs(per_class: int = 20, classes: int = 3, width: int = 6, spread: float =
 
 
 FEATURES, LABELS, GROUPS = blobs()
+
+
+def search(name="SVC", grid=None, monitor="val_auc", class_weight="none", seed=0, **section):
+    return Search(Hybrid(name, grid or {}, **section), monitor, class_weight, seed)
 
 
 def quick(name):
@@ -92,7 +98,7 @@ def test_every_shipped_classifier_fits_saves_and_loads(name, tmp_path, monkeypat
     seen = []
     fit = GridSearchCV.fit
     monkeypatch.setattr(GridSearchCV, "fit", lambda self, *data: seen.append(self.cv) or fit(self, *data))
-    fitted = fit_classifier(FEATURES, LABELS, GROUPS, name, quick(name), folds=3, seed=5)
+    fitted = fit_classifier(FEATURES, LABELS, GROUPS, search(name, quick(name), folds=3, seed=5))
     assert fitted.notes == ()
 
     for train, held_out in seen[0]:
@@ -116,7 +122,7 @@ def test_every_shipped_classifier_fits_saves_and_loads(name, tmp_path, monkeypat
     loaded = load_classifier(tmp_path / "classifier.skops")
     np.testing.assert_array_equal(predict_probabilities(loaded, other, 3), probabilities)
 
-    again = fit_classifier(FEATURES, LABELS, GROUPS, name, quick(name), folds=3, seed=5)
+    again = fit_classifier(FEATURES, LABELS, GROUPS, search(name, quick(name), folds=3, seed=5))
     assert (again.parameters, again.score, again.rows) == (fitted.parameters, fitted.score, fitted.rows)
     np.testing.assert_array_equal(predict_probabilities(again.classifier, other, 3), probabilities)
 
@@ -136,9 +142,9 @@ def test_any_other_classifier_works_or_is_refused_before_it_is_fitted(name, tmp_
     features = FEATURES - FEATURES.min()
     if name == "CategoricalNB":  # which takes categories that it was shown, and features are none
         with pytest.raises(InputError, match="must be able to learn the features"):
-            fit_classifier(features, LABELS, name=name, scale=False, folds=3)
+            fit_classifier(features, LABELS, search=search(name, scale=False, folds=3))
         return
-    fitted = fit_classifier(features, LABELS, name=name, grid=grid, scale=name not in NOT_NEGATIVE, folds=3)
+    fitted = fit_classifier(features, LABELS, search=search(name, grid=grid, scale=name not in NOT_NEGATIVE, folds=3))
     save_classifier(fitted.classifier, tmp_path / "classifier.skops")
     loaded = load_classifier(tmp_path / "classifier.skops")
     probabilities = predict_probabilities(fitted.classifier, features, 3)
@@ -149,7 +155,7 @@ def test_any_other_classifier_works_or_is_refused_before_it_is_fitted(name, tmp_
 @pytest.mark.parametrize("classes", [2, 4])
 def test_more_or_fewer_classes_and_no_groups(name, classes):
     features, labels, _ = blobs(classes=classes)
-    fitted = fit_classifier(features, labels, name=name, folds=4)
+    fitted = fit_classifier(features, labels, search=search(name, folds=4))
     scores = predict_probabilities(fitted.classifier, features, classes)
     assert (scores.argmax(axis=1) == labels).mean() > 0.8
     assert fitted.scoring == "macro_auc"
@@ -160,7 +166,7 @@ def test_more_or_fewer_classes_and_no_groups(name, classes):
 def test_the_score_is_the_mean_macro_auc_of_the_folds(name):
     grid = {key: values[:1] for key, values in GRIDS[name].items()}
     features, labels, groups = blobs(spread=2.0)
-    fitted = fit_classifier(features, labels, groups, name, grid, folds=3, seed=2)
+    fitted = fit_classifier(features, labels, groups, search(name, grid, folds=3, seed=2))
     pipeline = fitted.classifier.estimator
     areas = []
     for train, held_out in make_folds(labels, groups, 3, seed=2):
@@ -173,18 +179,20 @@ def test_the_score_is_the_mean_macro_auc_of_the_folds(name):
 
 @pytest.mark.parametrize(("monitor", "scoring"), [("val_accuracy", "accuracy"), ("val_loss", "neg_log_loss")])
 def test_the_monitor_decides_what_is_scored(monitor, scoring):
-    fitted = fit_classifier(FEATURES, LABELS, GROUPS, "LogisticRegression", folds=3, monitor=monitor)
+    fitted = fit_classifier(FEATURES, LABELS, GROUPS, search("LogisticRegression", folds=3, monitor=monitor))
     assert fitted.scoring == scoring
     assert (0.5 < fitted.score <= 1) if scoring == "accuracy" else (-1.2 < fitted.score < 0)
 
 
 def test_scaling_components_and_class_weights_reach_the_pipeline():
-    fitted = fit_classifier(FEATURES, LABELS, GROUPS, "SVC", {"C": (1.0,)}, pca=3, folds=3, class_weight="balanced")
+    fitted = fit_classifier(
+        FEATURES, LABELS, GROUPS, search("SVC", {"C": (1.0,)}, pca=3, folds=3, class_weight="balanced")
+    )
     pipeline = fitted.classifier.calibrated_classifiers_[0].estimator
     assert list(pipeline.named_steps) == ["scale", "pca", "classifier"]
     assert pipeline["pca"].n_components_ == 3
     assert pipeline["classifier"].estimators_[0].class_weight == "balanced"
-    bare = fit_classifier(FEATURES, LABELS, GROUPS, "SVC", {"C": (1.0,)}, scale=False, folds=3)
+    bare = fit_classifier(FEATURES, LABELS, GROUPS, search("SVC", {"C": (1.0,)}, scale=False, folds=3))
     assert list(bare.classifier.estimator.named_steps) == ["classifier"]
 
 
@@ -193,7 +201,7 @@ def test_what_is_held_out_is_never_fitted_on(monkeypatch):
     seen = []
     fit = Pipeline.fit
     monkeypatch.setattr(Pipeline, "fit", lambda self, x, y, **more: seen.append(len(x)) or fit(self, x, y, **more))
-    fit_classifier(FEATURES, LABELS, GROUPS, "SVC", {"C": (1.0, 10.0)}, folds=3)
+    fit_classifier(FEATURES, LABELS, GROUPS, search("SVC", {"C": (1.0, 10.0)}, folds=3))
     assert sorted(set(seen)) == [40, 60]
     assert seen.count(60) == 1  # two points and the calibration in three folds each, and the fit that is kept
 
@@ -202,7 +210,7 @@ def test_probabilities_are_calibrated_on_images_that_were_not_fitted_on():
     # Noise alone: an SVC separates its own training images, and would be sure of them.
     random = np.random.RandomState(0)
     features, labels = random.normal(size=(120, 40)), np.arange(120) % 3
-    fitted = fit_classifier(features, labels, name="SVC", grid={"C": (100.0,)}, folds=4)
+    fitted = fit_classifier(features, labels, search=search("SVC", grid={"C": (100.0,)}, folds=4))
     assert predict_probabilities(fitted.classifier, features, 3).max() < 0.7
 
 
@@ -233,20 +241,20 @@ def test_what_scikit_learn_warns_of_is_noted_and_not_shown():
     features, labels, groups = blobs(spread=3.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fitted = fit_classifier(features, labels, groups, "MLPClassifier", {"max_iter": (2,)}, folds=3)
+        fitted = fit_classifier(features, labels, groups, search("MLPClassifier", {"max_iter": (2,)}, folds=3))
     assert len(fitted.notes) == 1
     assert fitted.notes[0].startswith("scikit-learn, 7 times: ConvergenceWarning")
 
 
 def test_a_class_that_was_not_shown_gets_no_probability():
-    fitted = fit_classifier(FEATURES[LABELS < 2], LABELS[LABELS < 2], name="SVC", folds=3)
+    fitted = fit_classifier(FEATURES[LABELS < 2], LABELS[LABELS < 2], search=search("SVC", folds=3))
     scores = predict_probabilities(fitted.classifier, FEATURES, 3)
     assert (scores[:, 2] == 0).all()
     np.testing.assert_allclose(scores.sum(axis=1), 1)
 
 
 def test_features_of_another_tap_are_refused():
-    fitted = fit_classifier(FEATURES, LABELS, name="SVC", grid={"C": (1.0,)}, folds=3)
+    fitted = fit_classifier(FEATURES, LABELS, search=search("SVC", grid={"C": (1.0,)}, folds=3))
     with pytest.raises(InputError, match="must be such as the classifier was fitted on"):
         predict_probabilities(fitted.classifier, FEATURES[:, :4], 3)
 
@@ -269,7 +277,7 @@ def test_features_of_another_tap_are_refused():
     ],
 )
 def test_a_name_that_is_no_classifier_is_explained(name, said):
-    faults = find_hybrid_faults(name, {}, LABELS, GROUPS, 3, NAMES)
+    faults = find_hybrid_faults(search(name, folds=3), LABELS, GROUPS, NAMES)
     assert len(faults) == 1
     assert said in faults[0]
 
@@ -277,7 +285,8 @@ def test_a_name_that_is_no_classifier_is_explained(name, said):
 def test_a_name_may_leave_out_classifier():
     for short in ("GradientBoosting", "KNeighbors", "RandomForest"):
         assert find_classifier(short) is find_classifier(f"{short}Classifier")
-    assert fit_classifier(FEATURES, LABELS, name="KNeighbors", folds=3).parameters["n_neighbors"] in (1, 3, 5, 9)
+    fitted = fit_classifier(FEATURES, LABELS, search=search("KNeighbors", folds=3))
+    assert fitted.parameters["n_neighbors"] in (1, 3, 5, 9)
 
 
 @pytest.mark.parametrize(
@@ -307,9 +316,11 @@ def test_a_name_may_leave_out_classifier():
     ],
 )
 def test_faults_are_told_before_anything_is_fitted(changes, said):
-    sound = {"name": "SVC", "grid": {}, "labels": LABELS, "groups": GROUPS, "folds": 3, "class_names": NAMES}
-    assert find_hybrid_faults(**sound) == []
-    faults = find_hybrid_faults(**{**sound, **changes})
+    data = {"labels": LABELS, "groups": GROUPS, "class_names": NAMES, "width": None}
+    assert find_hybrid_faults(search(folds=3), **data) == []
+    changed = {key: value for key, value in changes.items() if key not in data}
+    data |= {key: value for key, value in changes.items() if key in data}
+    faults = find_hybrid_faults(search(**{"folds": 3, **changed}), **data)
     assert any(said in fault for fault in faults), faults
 
 
@@ -318,13 +329,14 @@ def test_a_fold_without_a_class_is_named_with_the_class():
     labels, groups = np.array([2, 0, 2, 0, 1, 1, 0, 1, 2]), [*"daadeccbe"]
     absent = [set(range(3)) - set(labels[held_out]) for _, held_out in make_folds(labels, groups, 3, seed=0)]
     assert absent == [set(), {2}, set()]
-    (fault,) = find_hybrid_faults("SVC", {}, labels, groups, 3, NAMES, seed=0)
+    (fault,) = find_hybrid_faults(search(folds=3), labels, groups, NAMES)
     assert fault.startswith("Every fold must hold every class")
     assert fault.endswith("Received: fold 2 of 3 without 'normal'.")
 
 
 def test_all_faults_come_at_once():
-    faults = find_hybrid_faults("SVC", {"c": (1,), "gama": (1,)}, LABELS, GROUPS, 50, NAMES, class_weight="heavy")
+    wrong = search("SVC", {"c": (1,), "gama": (1,)}, folds=50, class_weight="heavy")
+    faults = find_hybrid_faults(wrong, LABELS, GROUPS, NAMES)
     assert len(faults) == 6
 
 
@@ -338,7 +350,7 @@ def test_all_faults_come_at_once():
 )
 def test_what_scikit_learn_refuses_is_an_input_error(arguments, said):
     with pytest.raises(InputError, match="`classifier` must be able to learn the features") as caught:
-        fit_classifier(FEATURES, LABELS, GROUPS, folds=3, **arguments)
+        fit_classifier(FEATURES, LABELS, GROUPS, search(folds=3, **arguments))
     assert said in str(caught.value)
 
 
@@ -346,7 +358,7 @@ def test_features_that_are_not_finite_are_refused():
     features = FEATURES.copy()
     features[3, 2] = np.nan
     with pytest.raises(InputError, match="NaN"):
-        fit_classifier(features, LABELS, GROUPS, folds=3)
+        fit_classifier(features, LABELS, GROUPS, search(folds=3))
 
 
 # Files
@@ -354,7 +366,7 @@ def test_features_that_are_not_finite_are_refused():
 
 @pytest.fixture(scope="module")
 def fitted():
-    return fit_classifier(FEATURES, LABELS, GROUPS, "SVC", {"C": (1.0,)}, folds=3).classifier
+    return fit_classifier(FEATURES, LABELS, GROUPS, search("SVC", {"C": (1.0,)}, folds=3)).classifier
 
 
 def test_a_file_holds_no_folds_and_no_groups(fitted, tmp_path):

@@ -11,8 +11,8 @@ Nothing here knows of images: features, labels and groups in, probabilities out.
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from joblib import parallel_config
@@ -26,10 +26,12 @@ from tlmed.heads.classifiers import FIT_ERRORS, cannot_learn, find_classifier, f
 from tlmed.heads.folds import find_fold_faults, make_folds
 from tlmed.heads.pipelines import GRIDS, SCORINGS, make_pipeline, prefix
 from tlmed.metrics import macro_auc
+from tlmed.sections import Hybrid
 
 __all__ = [
     "GRIDS",
     "FittedClassifier",
+    "Search",
     "find_classifier_faults",
     "find_hybrid_faults",
     "fit_classifier",
@@ -67,18 +69,27 @@ class FittedClassifier:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Search:
+    """How a classifier is chosen.
+
+    Attributes:
+        head: The classifier, the grid to try (empty: the entry of `GRIDS`, or the classifier as it is), what comes
+            before it, and the folds, which its probabilities are calibrated in, too. Tap and pooling decide nothing.
+        monitor: `"val_auc"` (macro one-vs-rest), `"val_accuracy"` or `"val_loss"` decides between the grid's points.
+        class_weight: `"balanced"` lets the classes weigh the same in fitting; probabilities are still calibrated to
+            how often they occur.
+        seed: Decides the folds, and what the classifier draws.
+    """
+
+    head: Hybrid = field(default_factory=Hybrid)
+    monitor: str = "val_auc"
+    class_weight: str = "none"
+    seed: int = 0
+
+
 def fit_classifier(
-    features: np.ndarray,
-    labels: np.ndarray,
-    groups: Sequence[str] | None = None,
-    name: str = "SVC",
-    grid: Mapping[str, Sequence] | None = None,
-    scale: bool = True,
-    pca: int | float | None = None,
-    folds: int = 5,
-    monitor: str = "val_auc",
-    class_weight: str = "none",
-    seed: int = 0,
+    features: np.ndarray, labels: np.ndarray, groups: Sequence[str] | None = None, search: Search = Search()
 ) -> FittedClassifier:
     """Choose a classifier's hyper-parameters by cross-validation, fit it to all features, calibrate its probabilities.
 
@@ -90,34 +101,24 @@ def fit_classifier(
         labels: Their classes [n], 0..k-1.
         groups: Who each image belongs to [n], an empty name for an image on its own; identical images must share a
             group. No group is divided between folds.
-        name: A classifier of scikit-learn, with or without "Classifier" at the end.
-        grid: Parameter to the values to try; empty means the entry of `GRIDS`, or the classifier as it is.
-        scale: Bring each feature to mean 0 and variance 1 first.
-        pca: Then keep so many principal components, or as many as explain this fraction of the variance.
-        folds: Of the cross-validation, and of the calibration.
-        monitor: `"val_auc"` (macro one-vs-rest), `"val_accuracy"` or `"val_loss"` decides between the grid's points.
-        class_weight: `"balanced"` lets the classes weigh the same in fitting; probabilities are still calibrated to
-            how often they occur.
-        seed: Decides the folds, and what the classifier draws.
+        search: How the classifier is chosen.
 
     Raises:
         InputError: If `find_hybrid_faults` finds any, or the classifier cannot learn these features.
 
     >>> features = np.repeat(np.eye(3), 8, axis=0) + np.random.RandomState(0).normal(0, 0.1, (24, 3))
-    >>> fitted = fit_classifier(features, np.repeat(np.arange(3), 8), name="LinearSVC", folds=4)
+    >>> fitted = fit_classifier(features, np.repeat(np.arange(3), 8), search=Search(Hybrid("LinearSVC", folds=4)))
     >>> fitted.score, len(fitted.rows), predict_probabilities(fitted.classifier, np.eye(3), 3).argmax(axis=1).tolist()
     (1.0, 4, [0, 1, 2])
     """
     features, labels = np.asarray(features, "float64"), np.asarray(labels)
     names = [str(label) for label in range(int(labels.max(initial=0)) + 1)]
-    width = features.shape[1]
-    if faults := find_hybrid_faults(
-        name, grid, labels, groups, folds, names, pca, width, scale, monitor, class_weight, seed
-    ):
+    if faults := find_hybrid_faults(search, labels, groups, names, features.shape[1]):
         raise InputError(faults)
-    kind = find_classifier(name)
-    splits = make_folds(labels, groups, folds, seed)
-    scoring = _score_auc if monitor == "val_auc" else SCORINGS[monitor]
+    head, seed = search.head, search.seed
+    kind = find_classifier(head.classifier)
+    splits = make_folds(labels, groups, head.folds, seed)
+    scoring = _score_auc if search.monitor == "val_auc" else SCORINGS[search.monitor]
     cores = -1 if kind.__name__ in SIDE_BY_SIDE else 1
     with (
         warnings.catch_warnings(record=True) as caught,
@@ -126,57 +127,46 @@ def fit_classifier(
     ):
         warnings.simplefilter("always")
         try:
-            pipeline = make_pipeline(kind, scale, pca, class_weight, seed)
+            pipeline = make_pipeline(kind, head.scale, head.pca, search.class_weight, seed)
             own = prefix(pipeline)
-            points = {own + key: list(values) for key, values in (grid or GRIDS.get(kind.__name__, {})).items()}
-            search = GridSearchCV(pipeline, points, scoring=scoring, cv=splits, refit=False, error_score="raise")
-            search.fit(features, labels)
-            best = clone(pipeline).set_params(**search.best_params_)
+            points = {own + key: list(values) for key, values in (head.grid or GRIDS.get(kind.__name__, {})).items()}
+            found = GridSearchCV(pipeline, points, scoring=scoring, cv=splits, refit=False, error_score="raise")
+            found.fit(features, labels)
+            best = clone(pipeline).set_params(**found.best_params_)
             classifier = CalibratedClassifierCV(best, method="sigmoid", ensemble=False, cv=splits)
             classifier.fit(features, labels)
         except FIT_ERRORS as error:
             raise InputError(cannot_learn(kind, error)) from error
     classifier.set_params(cv=None)  # which images were in which fold is nothing that a model should carry about
-    rows = _tabulate(search.cv_results_, own)
-    parameters = _unprefixed(search.best_params_, own)
-    return FittedClassifier(classifier, parameters, float(search.best_score_), SCORINGS[monitor], rows, _note(caught))
+    rows = _tabulate(found.cv_results_, own)
+    parameters = _unprefixed(found.best_params_, own)
+    scoring = SCORINGS[search.monitor]
+    return FittedClassifier(classifier, parameters, float(found.best_score_), scoring, rows, _note(caught))
 
 
 def find_hybrid_faults(
-    name: str,
-    grid: Mapping[str, Sequence] | None,
+    search: Search,
     labels: np.ndarray,
     groups: Sequence[str] | None,
-    folds: int,
     class_names: Sequence[str],
-    pca: int | float | None = None,
     width: int | None = None,
-    scale: bool = True,
-    monitor: str = "val_auc",
-    class_weight: str = "none",
-    seed: int = 0,
 ) -> list[str]:
     """Return what keeps a hybrid from being fitted, a sentence each; nothing is fitted to the images for that.
 
     Args:
-        name: As in `fit_classifier`, like all that is not listed here.
-        grid: Parameter to values.
+        search: How the classifier is chosen.
         labels: Classes of the training images [n].
         groups: Of the training images [n], or None.
-        folds: Of the cross-validation.
         class_names: In the order of the labels.
-        pca: Principal components.
         width: How many features there are, where that is known.
-        scale: Whether features are scaled.
-        monitor: What decides.
-        class_weight: "none" or "balanced".
-        seed: The run's seed.
 
-    >>> find_hybrid_faults("SVC", {}, np.repeat([0, 1], 4), None, 5, ["benign", "malignant"])[0]
+    >>> find_hybrid_faults(Search(), np.repeat([0, 1], 4), None, ["benign", "malignant"])[0]
     "`folds` must be at most 4: class 'benign' has 4 training images. Received: folds=5."
     """
-    faults = find_classifier_faults(name, grid, scale, class_weight, monitor)
-    return faults + find_fold_faults(np.asarray(labels), groups, folds, class_names, pca, width, seed)
+    head = search.head
+    faults = find_classifier_faults(head.classifier, head.grid, head.scale, search.class_weight, search.monitor)
+    labels = np.asarray(labels)
+    return faults + find_fold_faults(labels, groups, head.folds, class_names, head.pca, width, search.seed)
 
 
 def predict_probabilities(classifier: CalibratedClassifierCV, features: np.ndarray, num_classes: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from tlmed.data import ImageSet, join_units
 from tlmed.errors import RunFailed
 from tlmed.heads import classifiers, hybrid
-from tlmed.heads.hybrid import fit_classifier, predict_probabilities
+from tlmed.heads.hybrid import Search, fit_classifier, predict_probabilities
 from tlmed.heads.pipelines import GRIDS
 from tlmed.heads.skops_files import save_classifier
 from tlmed.plan import describe_classifier
@@ -37,19 +37,8 @@ def train_classifier(job: Job, prepared: Prepared) -> Outcome:
     run.mark("Fitting the classifier.")
     train = images.indices("train")
     with clock.stage("fit classifier"), voice.busy(f"Searching parameters of {head.classifier}"):
-        fitted = fit_classifier(
-            features[train],
-            images.table.labels[train],
-            find_units(images, train),
-            name=head.classifier,
-            grid=head.grid,
-            scale=head.scale,
-            pca=head.pca,
-            folds=head.folds,
-            monitor=recipe.monitor,
-            class_weight=recipe.class_weight,
-            seed=recipe.seed,
-        )
+        units = find_units(images, train)
+        fitted = fit_classifier(features[train], images.table.labels[train], units, _search(recipe))
     clock.trained = time.perf_counter()
     for note in fitted.notes:
         voice.warn(note)
@@ -90,20 +79,13 @@ def find_classifier_faults(recipe: Recipe) -> list[str]:
 
 def find_hybrid_faults(recipe: Recipe, images: ImageSet) -> list[str]:
     """Return what keeps a recipe's classifier from being fitted to the training images."""
-    head, train = recipe.head, images.indices("train")
-    return hybrid.find_hybrid_faults(
-        head.classifier,
-        head.grid,
-        images.table.labels[train],
-        find_units(images, train),
-        head.folds,
-        images.table.classes,
-        pca=head.pca,
-        scale=head.scale,
-        monitor=recipe.monitor,
-        class_weight=recipe.class_weight,
-        seed=recipe.seed,
-    )
+    train = images.indices("train")
+    labels, units = images.table.labels[train], find_units(images, train)
+    return hybrid.find_hybrid_faults(_search(recipe), labels, units, images.table.classes)
+
+
+def _search(recipe) -> Search:
+    return Search(recipe.head, recipe.monitor, recipe.class_weight, recipe.seed)
 
 
 def find_units(images: ImageSet, rows: np.ndarray) -> tuple[str, ...]:
