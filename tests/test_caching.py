@@ -23,7 +23,7 @@ from tlmed.cache import store as stores
 from tlmed.data.reading import Pixels
 from tlmed.errors import InputError, RunFailed
 from tlmed.evaluation.predictions import read_predictions
-from tlmed.features.activations import extract
+from tlmed.features.activations import Shelf, extract
 from tlmed.features.engines import CannotConvert, OpenVino, choose_engine, make_engine
 from tlmed.features.views import Views
 from tlmed.heads import augmentation
@@ -202,8 +202,7 @@ def test_only_the_images_that_are_needed_are_computed_and_others_cannot_be_taken
         prefix,
         make_engine("tensorflow", prefix, 2),
         pixels,
-        stores.Store(empty_cache, 10**9),
-        "x",
+        Shelf(stores.Store(empty_cache, 10**9), "x"),
         rows=np.array([3, 1]),
     )
     assert (done.images, done.computed) == (2, 2)

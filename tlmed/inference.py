@@ -44,7 +44,7 @@ from tlmed.evaluation.predictions import (
     read_predictions,
     write_predictions,
 )
-from tlmed.features.kept import keep_features, rounds
+from tlmed.features.kept import Means, keep_features, rounds
 from tlmed.heads import split_head
 from tlmed.intact import check_intact
 from tlmed.recipe import from_json
@@ -293,15 +293,10 @@ def _look_up(run, recipe, scorer, images, rows, voice) -> np.ndarray | None:
     except (KeyError, TypeError) as error:
         raise _not_written(run, "plan.json", "what the phase that was kept has thawed") from error
     rounded = rounds(recipe.engine, recipe.engine_precision, recipe.cache_dtype, recipe.precision)
+    engine = "tensorflow" if rounded else recipe.engine  # where it rounds, the run too was scored by its network
+    means = Means(name_all(recipe.backbone), engine, recipe.data.batch_size, trained_on=trained)
     with _computing():
-        kept = keep_features(
-            *(scorer.features, images.pixels, "evaluation", voice),
-            backbone=name_all(recipe.backbone),
-            engine="tensorflow" if rounded else recipe.engine,  # where it rounds, the run too was scored by its network
-            batch_size=recipe.data.batch_size,
-            trained_on=trained,
-            rows=rows,
-        )
+        kept = keep_features(scorer.features, images.pixels, "evaluation", voice, means, rows)
     return None if kept is None else kept[0].take(rows)
 
 

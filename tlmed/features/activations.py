@@ -90,13 +90,26 @@ class Extraction:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """Where activations are looked up and kept.
+
+    Attributes:
+        store: The store.
+        name: What its list calls them.
+        dtype: In which numbers they are kept, "float32" or "float16".
+    """
+
+    store: Store
+    name: str
+    dtype: str = "float32"
+
+
 def extract(
     prefix: keras.Model,
     engine: Engine,
     pixels: Pixels,
-    store: Store,
-    name: str,
-    dtype: str = "float32",
+    shelf: Shelf,
     watch: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] | None = None,
     rows: np.ndarray | None = None,
 ) -> tuple[Activations, Extraction]:
@@ -106,16 +119,16 @@ def extract(
         prefix: From raw images to one output or several.
         engine: What runs it.
         pixels: The images, with digests.
-        store: Where rows are looked up and kept.
-        name: What the store's list calls them.
-        dtype: In which numbers they are kept, "float32" or "float16".
-        watch: Makes a function that is told of how many more images rows were computed, given `name` and the number.
+        shelf: Where rows are looked up and kept.
+        watch: Makes a function that is told of how many more images rows were computed, given the shelf's name and the
+            number.
         rows: The images that are needed; None: all. Only their activations can be taken.
 
     Raises:
         StoreError: If the store cannot be used.
         CannotConvert: If the engine cannot run the network.
     """
+    store, name, dtype = shelf.store, shelf.name, shelf.dtype
     description = describe(prefix, engine, dtype)
     key, digests = address(description), pixels.digests
     rows = np.arange(len(digests)) if rows is None else rows

@@ -1,13 +1,14 @@
 """Have the features of images: from the store where they are there, else computed by the engine that is chosen."""
 
 import time
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 
 from tlmed.cache import Store, StoreError, cache_folder, cache_limit
 from tlmed.data.reading import Pixels
-from tlmed.features.activations import Activations, extract
+from tlmed.features.activations import Activations, Shelf, extract
 from tlmed.features.engines import CannotConvert, choose_engine, make_engine
 from tlmed.voice import Voice
 
@@ -21,19 +22,29 @@ def rounds(engine: str, *precisions: str) -> bool:
     return set(precisions) != {"float32"} or engine == "openvino"
 
 
+@dataclass(frozen=True)
+class Means:
+    """By which means features are computed and kept.
+
+    Attributes:
+        backbone: What the store's list calls the network.
+        engine: As `choose_engine` takes it, with `precision` and `trained_on`.
+        batch_size: Images per call of the engine.
+        precision: Of the engine's arithmetic.
+        dtype: In which numbers features are kept, "float32" or "float16".
+        trained_on: Whether blocks are trained on the features.
+    """
+
+    backbone: str
+    engine: str
+    batch_size: int
+    precision: str = "float32"
+    dtype: str = "float32"
+    trained_on: bool = False
+
+
 def keep_features(
-    network: keras.Model,
-    pixels: Pixels,
-    name: str,
-    voice: Voice,
-    *,
-    backbone: str,
-    engine: str,
-    batch_size: int,
-    precision: str = "float32",
-    dtype: str = "float32",
-    trained_on: bool = False,
-    rows: np.ndarray | None = None,
+    network: keras.Model, pixels: Pixels, name: str, voice: Voice, means: Means, rows: np.ndarray | None = None
 ) -> tuple[Activations, dict] | None:
     """Return what a frozen network makes of images, and how it was had, for `timing.json`.
 
@@ -42,30 +53,25 @@ def keep_features(
         pixels: The images, with digests.
         name: What the features are for.
         voice: Where to tell of it.
-        backbone: What the store's list calls the network.
-        engine: As `choose_engine` takes it, with `precision` and `trained_on`.
-        batch_size: Images per call of the engine.
-        precision: Of the engine's arithmetic.
-        dtype: In which numbers features are kept, "float32" or "float16".
-        trained_on: Whether blocks are trained on the features.
+        means: How they are computed and kept.
         rows: The images that are needed; None: all.
 
     Returns:
         None where the store cannot be used, which the user is told.
     """
     start = time.perf_counter()
-    store = Store(cache_folder(), cache_limit())
-    chosen = choose_engine(engine, precision, trained_on)
+    shelf = Shelf(Store(cache_folder(), cache_limit()), f"{means.backbone}, {name}", means.dtype)
+    chosen = choose_engine(means.engine, means.precision, means.trained_on)
 
     def run(made):
-        return made, *extract(network, made, pixels, store, f"{backbone}, {name}", dtype, voice.features, rows)
+        return made, *extract(network, made, pixels, shelf, voice.features, rows)
 
     try:
         try:
-            used, activations, done = run(make_engine(chosen, network, batch_size, precision))
+            used, activations, done = run(make_engine(chosen, network, means.batch_size, means.precision))
         except CannotConvert as reason:
             voice.warn(f"{chosen} cannot run the frozen blocks ({reason}); TensorFlow does, in float32.")
-            used, activations, done = run(make_engine("tensorflow", network, batch_size))
+            used, activations, done = run(make_engine("tensorflow", network, means.batch_size))
     except StoreError as reason:
         voice.warn(f"The cache cannot be used, and frozen blocks run as often as they are needed: {reason}.")
         return None

@@ -12,7 +12,7 @@ from tlmed.backbones.graphs import find_unknown_code
 from tlmed.data import ImageSet
 from tlmed.errors import RunFailed
 from tlmed.features.activations import Activations
-from tlmed.features.kept import keep_features, rounds
+from tlmed.features.kept import Means, keep_features, rounds
 from tlmed.features.views import Views
 from tlmed.phases import Classifier, trainer
 from tlmed.plan import describe_foreign
@@ -138,18 +138,17 @@ def _keep(job, prefix, pixels, name, trained_on=False) -> tuple[Activations, dic
     Where workers share no store, each goes on to compute what it did not find.
     """
     recipe = job.recipe
+    means = Means(
+        name_all(recipe.backbone),
+        recipe.engine,
+        recipe.data.batch_size,
+        recipe.engine_precision,
+        recipe.cache_dtype,
+        trained_on,
+    )
 
     def keep(rows: np.ndarray | None):
-        return keep_features(
-            *(prefix, pixels, name, job.voice),
-            backbone=name_all(recipe.backbone),
-            engine=recipe.engine,
-            batch_size=recipe.data.batch_size,
-            precision=recipe.engine_precision,
-            dtype=recipe.cache_dtype,
-            trained_on=trained_on,
-            rows=rows,
-        )
+        return keep_features(prefix, pixels, name, job.voice, means, rows)
 
     number, count = workers()
     if count == 1:
