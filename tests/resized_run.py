@@ -12,7 +12,7 @@ from tlmed.heads import attach_head
 from tlmed.phases import moving, thaw
 from tlmed.recipe import Phase
 from tlmed.replicas import choose_strategy
-from tlmed.training import Checkpoints, Loop, fit_phase
+from tlmed.training import Checkpoints, Judge, Loop, Saving, fit_phase
 
 import keras  # isort: skip
 import tensorflow as tf  # isort: skip
@@ -48,11 +48,10 @@ def main(wanted: str, folder: str, what: str) -> None:
         checkpoints, rows = Checkpoints(Path(folder)), []
         Checkpoints.due = property(lambda self: True)
         fit_phase(
-            *(Loop(model, batches, STEPS), phase, lambda: model.plain()(IMAGES).numpy(), LABELS),
+            *(Loop(model, batches, STEPS), phase, Judge(lambda: model.plain()(IMAGES).numpy(), LABELS)),
             record=rows.append,
             callbacks=[Stop()] if what == "stop" else [],
-            moving=moving(model),
-            checkpoints=checkpoints,
+            saving=Saving(checkpoints, moving(model)),
         )
         print(json.dumps([row["loss"] for row in rows]))
 

@@ -21,7 +21,7 @@ from tlmed.phases import moving, thaw
 from tlmed.recipe import Phase, override
 from tlmed.rundir import RunDir, atomic, read_csv
 from tlmed.sealed import DamagedFile, read_facts, seal, unseal
-from tlmed.training import Checkpoints, Loop, fit_phase
+from tlmed.training import Checkpoints, Judge, Loop, Saving, fit_phase
 
 from .conftest import SMALL
 
@@ -81,12 +81,10 @@ def fit(folder, kill=None, fed="images", **fields):
     checkpoints = Checkpoints(folder, seconds=0)
     checkpoints.save = save_always(checkpoints)
     result = fit_phase(
-        *(Loop(model, batches, STEPS), phase, lambda: model.plain()(IMAGES[:12]).numpy(), LABELS[:12]),
+        *(Loop(model, batches, STEPS), phase, Judge(lambda: model.plain()(IMAGES[:12]).numpy(), LABELS[:12])),
         record=rows.append,
         callbacks=[KillAt(kill)],
-        moving=moving(model),
-        checkpoints=checkpoints,
-        fed=fed,
+        saving=Saving(checkpoints, moving(model), fed),
     )
     return model, result, [{**row, "seconds": 0} for row in rows]
 

@@ -14,7 +14,7 @@ from tlmed.heads import attach_head
 from tlmed.phases import thaw
 from tlmed.recipe import Phase
 from tlmed.screen import Screen
-from tlmed.training import Loop, class_weights, fit_phase
+from tlmed.training import Judge, Loop, class_weights, fit_phase
 from tlmed.training.progress import Lines, Moving, speak
 
 RANDOM = np.random.RandomState(0)
@@ -34,14 +34,14 @@ def batches(begin=(0, 0), share=None):
     return epochs.skip(3 * begin[0] + begin[1])
 
 
-def fit(phase, model=None, class_weight=None, **options):
+def fit(phase, model=None, class_weight=None, monitor="val_auc", callbacks=()):
     rows = []
     model = model or make(phase)
     result = fit_phase(
         *(Loop(model, batches, 3, class_weight=class_weight), phase),
-        *(lambda: model.predict(VALIDATION, verbose=0), LABELS[:12]),
+        Judge(lambda: model.predict(VALIDATION, verbose=0), LABELS[:12], monitor),
         record=rows.append,
-        **options,
+        callbacks=callbacks,
     )
     return model, result, rows
 

@@ -22,7 +22,7 @@ from tlmed.run.watching import watchers
 from tlmed.rundir import DEGREES, atomic, write_csv, write_json
 from tlmed.sections import MONITORS
 from tlmed.seeds import derive
-from tlmed.training import Checkpoints, Loop, PhaseResult, class_weights, fit_phase, measure
+from tlmed.training import Checkpoints, Judge, Loop, PhaseResult, Saving, class_weights, fit_phase, measure
 from tlmed.voice import Voice
 
 
@@ -212,14 +212,10 @@ def _fit(job, phases, model, fed, checkpoints) -> tuple[PhaseResult, list[dict]]
         result = fit_phase(
             loop,
             phase,
-            lambda: fed.predict(val),
-            labels[val],
-            monitor=recipe.monitor,
-            record=record,
-            callbacks=[*watchers(job, phases, phase, len(train)), *([callback] if callback else [])],
-            moving=moving(model),
-            checkpoints=checkpoints,
-            fed=fed.words,
+            Judge(lambda: fed.predict(val), labels[val], recipe.monitor),
+            record,
+            [*watchers(job, phases, phase, len(train)), *([callback] if callback else [])],
+            Saving(checkpoints, moving(model), fed.words),
         )
     return result, history
 

@@ -3,15 +3,17 @@
 import tlmed.tensorflow_start
 
 from tlmed.training.checkpoints import Checkpoints
-from tlmed.training.fitting import IMAGES, PhaseResult, class_weights, fit_phase, measure
+from tlmed.training.fitting import IMAGES, Judge, PhaseResult, Saving, class_weights, fit_phase, measure
 from tlmed.training.loop import Loop
 from tlmed.training.progress import open_voice, speak
 
 __all__ = [
     "IMAGES",
     "Checkpoints",
+    "Judge",
     "Loop",
     "PhaseResult",
+    "Saving",
     "class_weights",
     "fit_phase",
     "measure",

@@ -236,44 +236,67 @@ class State:
             )
 
 
+@dataclass(frozen=True)
+class Judge:
+    """How a network is scored after each epoch, and which score decides.
+
+    Attributes:
+        validate: Gives class probabilities [n, classes] of the validation images by the weights of the moment.
+        labels: Their labels [n].
+        monitor: The score that decides; of equal ones the earlier epoch stays.
+    """
+
+    validate: Callable[[], np.ndarray]
+    labels: np.ndarray
+    monitor: str = "val_auc"
+
+
+@dataclass(frozen=True)
+class Saving:
+    """What of a phase is saved meanwhile, and where.
+
+    Attributes:
+        checkpoints: Where the phase is saved, and goes on from; a request to stop is saved, too. None: nowhere.
+        moving: The variables that the phase can change; None: all of the network's.
+        fed: What the loop's batches hold, in words; a phase goes on from a checkpoint with the same only.
+    """
+
+    checkpoints: Checkpoints | None = None
+    moving: Sequence[keras.Variable] | None = None
+    fed: str = IMAGES
+
+
 def fit_phase(
     loop: Loop,
     phase: Phase,
-    validate: Callable[[], np.ndarray],
-    validation_labels: np.ndarray,
-    monitor: str = "val_auc",
+    judge: Judge,
     record: Callable[[dict], None] = lambda row: None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    moving: Sequence[keras.Variable] | None = None,
-    checkpoints: Checkpoints | None = None,
-    fed: str = IMAGES,
+    saving: Saving = Saving(),
 ) -> PhaseResult:
     """Train a compiled network for one phase and leave it with the weights of its best epoch.
 
     Args:
         loop: Over the network, as `tlmed.phases.thaw` left it or the `tlmed.phases.trainer` of that.
         phase: Epochs and patience.
-        validate: Gives class probabilities [n, classes] of the validation images by the weights of the moment.
-        validation_labels: Their labels [n].
-        monitor: The score that decides; of equal ones the earlier epoch stays.
+        judge: Scores each epoch.
         record: Called with every epoch's scores; of a phase that goes on, first with those of the epochs before.
         callbacks: More Keras callbacks, such as a progress bar.
-        moving: The variables that the phase can change, by default all of the network's.
-        checkpoints: Where the phase is saved meanwhile, and goes on from; a request to stop is saved, too.
-        fed: What the loop's batches hold, in words; a phase goes on from a checkpoint with the same only.
+        saving: What is saved meanwhile; by default nothing.
 
     Raises:
         RunFailed: If the loss or a score is no longer finite, or a checkpoint is of something else.
         Interrupted, Terminated: If a request to stop came, behind the next step, saved.
     """
     best = keras.callbacks.EarlyStopping(
-        monitor=monitor,
-        mode=MONITORS[monitor],
+        monitor=judge.monitor,
+        mode=MONITORS[judge.monitor],
         patience=phase.patience or phase.epochs,
         restore_best_weights=True,
     )
-    log = EpochLog(phase.name, record)
-    state = State(loop, best, log, loop.model.variables if moving is None else moving, fed)
+    log, checkpoints = EpochLog(phase.name, record), saving.checkpoints
+    moving = loop.model.variables if saving.moving is None else saving.moving
+    state = State(loop, best, log, moving, saving.fed)
 
     def save() -> None:
         if checkpoints is not None:
@@ -294,7 +317,7 @@ def fit_phase(
 
     # Of several workers none can stop by itself.
     with stopping.saving(save if workers()[1] == 1 else None):
-        listeners = [Validation(validate, validation_labels), best, log, *callbacks]
+        listeners = [Validation(judge.validate, judge.labels), best, log, *callbacks]
         loop.run(phase.epochs, listeners, wishes, look, begin)
     seconds, earlier = log.phase_seconds, log.before[0]
     return PhaseResult(phase.name, float(best.best), best.best_epoch + 1, len(log.rows), seconds, earlier)
