@@ -21,7 +21,7 @@ from tlmed.backbones.own import register_layers
 from tlmed.backbones.saved import load_network, summarise
 from tlmed.cache import cache_folder, find_writers
 from tlmed.columns import Grouping, spell, suggest_spelling
-from tlmed.data import ImageSet, KnownPixels, load, read_files
+from tlmed.data import ImageSet, KnownPixels, load, open_source, read_files
 from tlmed.data.depths import describe_depths, describe_levels
 from tlmed.data.extras import describe_extras
 from tlmed.data.familiar import compare_with_run
@@ -162,7 +162,8 @@ def evaluate(
             leaked = _find_leaked(run, elsewhere)
         else:
             grouping = grouping or _group_like(recipe, source)
-            images = load(source, recipe.data.image_size, None, recipe.seed, skip_bad, known=known, grouping=grouping)
+            table = open_source(source, grouping)
+            images = load(table, recipe.data.image_size, None, recipe.seed, skip_bad, known=known)
             _check_classes(images.table.classes, old["classes"])
             conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
             familiar = compare_with_run(images, run.splits(), elsewhere, grouping.use)
@@ -225,8 +226,8 @@ def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, 
     except (KeyError, TypeError) as error:
         raise _not_written(run, "environment.json", "which images were left out") from error
     try:
-        size, grouping = recipe.data.image_size, recipe.data.grouping
-        found = recall(source, size, recorded, classes, left_out, known, grouping=grouping)
+        table = open_source(source, recipe.data.grouping)
+        found = recall(table, recipe.data.image_size, recorded, classes, left_out, known)
     except InputError as error:
         hint = "Where the images of RUN lie elsewhere by now, `--data PLACE --moved` says where."
         raise InputError([*error.faults, hint]) from error

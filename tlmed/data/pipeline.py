@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tlmed.columns import BY_NAME, Grouping
 from tlmed.data.depths import describe_depths
 from tlmed.data.extras import describe_extras
 from tlmed.data.findings import Finding
@@ -197,12 +196,11 @@ def load(
     skip_bad: bool = False,
     memory_bytes: int = 2**30,
     known: KnownPixels | None = None,
-    grouping: Grouping = BY_NAME,
 ) -> ImageSet:
     """Open a source, read every image once, and split what is usable.
 
     Args:
-        source: Any form that `open_source` takes, or the table that it gave.
+        source: Any form that `open_source` takes, or the table that it gave where groups are not those by name.
         image_size: Height and width in pixels.
         split: The parts of train, val and test for splits that tlmed makes, which add up to 1; or one fold of a
             cross-validation. None makes every image a test image, whatever split it is given in: an external set.
@@ -211,7 +209,6 @@ def load(
         memory_bytes: Resized pixels are kept in memory if they take no more than this; otherwise in a nameless file in
             the cache directory; where that has no room, every epoch decodes them again. Batches are the same.
         known: What is known of files that were decoded before; with it, pixels have digests.
-        grouping: Which column of the source names the groups.
 
     Returns:
         The images.
@@ -219,7 +216,7 @@ def load(
     Raises:
         InputError: The data cannot be used; all faults of a kind at once.
     """
-    table = source if isinstance(source, Table) else open_source(source, grouping)
+    table = source if isinstance(source, Table) else open_source(source)
     if split is not None and (faults := find_scheme_faults(table, split)):
         raise InputError(faults)  # before every image is read
     digests, broken, pixels = read_all(table, tuple(image_size), memory_bytes, known)

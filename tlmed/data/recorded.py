@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed.columns import BY_NAME, Grouping
 from tlmed.data.known import KnownPixels
 from tlmed.data.pipeline import ImageSet
 from tlmed.data.reading import read_all
@@ -109,26 +108,24 @@ class Recalled:
 
 
 def recall(
-    source: str | Path,
+    source: str | Path | Table,
     image_size: tuple[int, int],
     recorded: Sequence[Mapping[str, str]],
     classes: Sequence[str],
     left_out: Iterable[str] = (),
     known: KnownPixels | None = None,
     memory_bytes: int = 2**30,
-    grouping: Grouping = BY_NAME,
 ) -> Recalled:
     """Read again the images that a run recorded.
 
     Args:
-        source: Any form that `open_source` takes.
+        source: As for `load`.
         image_size: Height and width in pixels.
         recorded: The rows of the run's `splits.csv`.
         classes: The run's classes, in order.
         left_out: Paths that the run left out, because they could not be read: they are not new.
         known: As for `load`.
         memory_bytes: As for `load`.
-        grouping: As for `load`.
 
     Raises:
         InputError: The source cannot be used, or the record names a class that the run does not have.
@@ -138,7 +135,7 @@ def recall(
             f"The labels of `splits.csv` must be classes of the run: {', '.join(classes)}. Received: {listed(strange)}."
         )
     left_out = set(left_out)
-    table = open_source(source, grouping)
+    table = source if isinstance(source, Table) else open_source(source)
     rows = {row["path"]: row for row in recorded}
     others = [path for path in table.paths if path not in rows and path not in left_out]
     table = table.take([number for number, path in enumerate(table.paths) if path in rows])
