@@ -54,7 +54,6 @@ def join(
     timeout: float,
     on_loss: Callable[[str], None] = end_process,
     patience: float = PATIENCE,
-    what: str = "versions and settings",
     secret: str = "",
     warn: Callable[[str], None] = lambda line: None,
 ) -> Link:
@@ -73,7 +72,6 @@ def join(
         timeout: Seconds to wait for the others.
         on_loss: Takes the message, in a thread, when a process is lost; by default it ends this process, too.
         patience: Seconds without a sign of life after which a process is lost.
-        what: What the facts are, for the message.
         secret: A text that only the processes of this run know; "" for none.
         warn: Takes a line when a caller is refused.
 
@@ -89,7 +87,7 @@ def join(
         connections = {0: _reach_chief(cluster, timeout, key)}
     link = Link(cluster, connections, on_loss, patience)
     try:
-        link.compare(what, facts)
+        link.compare("versions and settings", facts)
     except BaseException as error:
         link.close(str(error) or type(error).__name__)
         raise
