@@ -9,6 +9,7 @@ The builders take what those of `keras.applications` take. There are no ImageNet
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import keras
 from keras.applications import imagenet_utils
@@ -169,17 +170,17 @@ def GoogLeNet(
     x = normalise_responses(x)
     x = max_pool(padding="same", name="pool2")(x)
     # columns: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, projection of the pooling
-    x = _inception(x, 64, 96, 128, 16, 32, 32, name="inception_3a")
-    x = _inception(x, 128, 128, 192, 32, 96, 64, name="inception_3b")
+    x = _inception(x, _Widths(64, 96, 128, 16, 32, 32), name="inception_3a")
+    x = _inception(x, _Widths(128, 128, 192, 32, 96, 64), name="inception_3b")
     x = max_pool(padding="same", name="pool3")(x)
-    x = _inception(x, 192, 96, 208, 16, 48, 64, name="inception_4a")
-    x = _inception(x, 160, 112, 224, 24, 64, 64, name="inception_4b")
-    x = _inception(x, 128, 128, 256, 24, 64, 64, name="inception_4c")
-    x = _inception(x, 112, 144, 288, 32, 64, 64, name="inception_4d")
-    x = _inception(x, 256, 160, 320, 32, 128, 128, name="inception_4e")
+    x = _inception(x, _Widths(192, 96, 208, 16, 48, 64), name="inception_4a")
+    x = _inception(x, _Widths(160, 112, 224, 24, 64, 64), name="inception_4b")
+    x = _inception(x, _Widths(128, 128, 256, 24, 64, 64), name="inception_4c")
+    x = _inception(x, _Widths(112, 144, 288, 32, 64, 64), name="inception_4d")
+    x = _inception(x, _Widths(256, 160, 320, 32, 128, 128), name="inception_4e")
     x = max_pool(padding="same", name="pool4")(x)
-    x = _inception(x, 256, 160, 320, 32, 128, 128, name="inception_5a")
-    x = _inception(x, 384, 192, 384, 48, 128, 128, name="inception_5b")
+    x = _inception(x, _Widths(256, 160, 320, 32, 128, 128), name="inception_5a")
+    x = _inception(x, _Widths(384, 192, 384, 48, 128, 128), name="inception_5b")
     if include_top:
         x = keras.layers.GlobalAveragePooling2D(name="pool5")(x)
         x = keras.layers.Dropout(0.4, name="drop")(x)
@@ -267,14 +268,26 @@ def _convolve_in_two_groups(x, filters: int, size: int, name: str):
     return keras.layers.Concatenate(name=name)(maps)
 
 
-def _inception(x, one, reduce3, three, reduce5, five, projection, name: str):
+@dataclass(frozen=True)
+class _Widths:
+    """Maps that each convolution of an inception module gives, in the order of the columns of the paper's table 1."""
+
+    one: int
+    reduce3: int
+    three: int
+    reduce5: int
+    five: int
+    projection: int
+
+
+def _inception(x, widths: _Widths, name: str):
     """Look at the same maps in four ways: Szegedy et al. 2015, figure 2b."""
     pooled = max_pool(strides=1, padding="same", name=f"{name}_pool")(x)
     ways = [
-        conv(one, 1, name=f"{name}_1x1")(x),
-        conv(three, 3, name=f"{name}_3x3")(conv(reduce3, 1, name=f"{name}_3x3_reduce")(x)),
-        conv(five, 5, name=f"{name}_5x5")(conv(reduce5, 1, name=f"{name}_5x5_reduce")(x)),
-        conv(projection, 1, name=f"{name}_pool_proj")(pooled),
+        conv(widths.one, 1, name=f"{name}_1x1")(x),
+        conv(widths.three, 3, name=f"{name}_3x3")(conv(widths.reduce3, 1, name=f"{name}_3x3_reduce")(x)),
+        conv(widths.five, 5, name=f"{name}_5x5")(conv(widths.reduce5, 1, name=f"{name}_5x5_reduce")(x)),
+        conv(widths.projection, 1, name=f"{name}_pool_proj")(pooled),
     ]
     return keras.layers.Concatenate(name=name)(ways)
 
