@@ -21,6 +21,7 @@ from tlmed.data import resize
 from tlmed.errors import InputError
 from tlmed.evaluation.explanations import (
     METHODS,
+    Place,
     attribute_pixels,
     draw_panel,
     explain_images,
@@ -648,7 +649,8 @@ def test_long_names_that_end_alike_stay_apart_and_short_enough():
 def test_explanations_are_written_whole_and_named_apart(tmp_path, monkeypatch):
     images, maps = make_images(2, 16, 16), np.zeros((2, 16, 16))
     folder = tmp_path / "new" / "folder"
-    files = write_explanations(folder, ["a/x.png", "b/x.png"], images, maps, ["benign 0.9", "normal 0.8"], "grad-cam")
+    names = ["a/x.png", "b/x.png"]
+    files = write_explanations(Place(folder, names), images, maps, ["benign 0.9", "normal 0.8"], "grad-cam")
     assert sorted(os.listdir(folder)) == ["a-x.grad-cam.png", "b-x.grad-cam.png"]
     assert [file.name for file in files] == ["a-x.grad-cam.png", "b-x.grad-cam.png"]
     before = files[0].read_bytes()
@@ -656,7 +658,7 @@ def test_explanations_are_written_whole_and_named_apart(tmp_path, monkeypatch):
         assert picture.size == (2 * 224 + 8 + 16, 224 + 44 + 24)
     monkeypatch.setattr(Image.Image, "save", save_half)
     with pytest.raises(OSError, match="disk is full"):
-        write_explanations(folder, ["a/x.png", "b/x.png"], images, maps, method="grad-cam", force=True)
+        write_explanations(Place(folder, names, force=True), images, maps, method="grad-cam")
     assert files[0].read_bytes() == before
     assert sorted(os.listdir(folder)) == ["a-x.grad-cam.png", "b-x.grad-cam.png"]
 
@@ -671,13 +673,13 @@ def test_an_image_is_never_replaced_by_its_explanation(tmp_path):
     Image.fromarray(make_images(1)[0]).save(source)
     other = tmp_path / "x.png"
     with pytest.raises(InputError, match="must not be what the command reads"):
-        write_explanations(tmp_path, [str(source), str(other)], *[np.zeros((2, 4, 4))] * 2, method="grad-cam")
+        write_explanations(Place(tmp_path, [str(source), str(other)]), *[np.zeros((2, 4, 4))] * 2, method="grad-cam")
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=re.escape("a folder that can be made. Received: ")):
-        write_explanations(tmp_path / "file", ["x.png"], make_images(1), np.zeros((1, 4, 4)))
+        write_explanations(Place(tmp_path / "file", ["x.png"]), make_images(1), np.zeros((1, 4, 4)))
 
 
 def test_a_folder_among_the_images_is_refused_before_it_is_made(tmp_path):
@@ -700,7 +702,7 @@ def test_batches_are_explained_as_they_come(tmp_path, monkeypatch):
     )
     batches = tf.data.Dataset.from_tensor_slices(images).batch(3)
     names, classes = [f"{i}.png" for i in range(5)], ["noise", "square"]
-    files = save_explanations(tmp_path, names, batches, labels, scores, classes, make_explainer(finder()))
+    files = save_explanations(Place(tmp_path, names), batches, labels, scores, classes, make_explainer(finder()))
     assert [file.name for file in files] == [f"{i}.grad-cam.png" for i in range(5)]
     assert all(file.exists() for file in files)
     np.testing.assert_allclose([heat for heat, *_ in seen], grad_cam(finder(), images, labels), atol=1e-4)
@@ -710,7 +712,7 @@ def test_batches_are_explained_as_they_come(tmp_path, monkeypatch):
     assert {note for *_, note in seen} == {"grad-cam, last block"}
     for method, block, note in (("grad-cam++", "block1", "grad-cam++, block1"), ("occlusion", None, "occlusion")):
         explainer = make_explainer(finder(), method, block)
-        save_explanations(tmp_path, names[:1], [images[:1]], labels[:1], scores[:1], classes, explainer)
+        save_explanations(Place(tmp_path, names[:1]), [images[:1]], labels[:1], scores[:1], classes, explainer)
         assert seen[-1][2] == note
 
 

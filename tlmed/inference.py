@@ -33,7 +33,7 @@ from tlmed.data.splits import find_leaked
 from tlmed.data.table import describe_classes
 from tlmed.errors import CHANGED, InputError, RunFailed, TlmedError
 from tlmed.evaluation.decisions import Decision, describe_contradictions, read_decision
-from tlmed.evaluation.explanations import Explainer, make_explainer, name_in, open_folder, save_explanations
+from tlmed.evaluation.explanations import Explainer, Place, make_explainer, name_in, open_folder, save_explanations
 from tlmed.evaluation.lines import describe_left_out
 from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import (
@@ -490,13 +490,14 @@ def predict(
     scorer = load_scorer(run)
     explainer = None if explain is None else scorer.explainer(method, block)
     if explainer is not None:
+        place = Place(explain, names, force)
         open_folder(explain, paths)
-        name_in(explain, names, explainer.method, force)
+        name_in(place, explainer.method)
     scores = scorer(files.batches(BATCH_SIZE))
     chosen = predict_classes(scores, metrics.positive_index(classes, old["positive"]), decision.threshold)
     if explainer is not None:
         with writing_out(explain, "--explain"), _computing():
-            save_explanations(explain, names, files.batches(BATCH_SIZE), chosen, scores, classes, explainer, force)
+            save_explanations(place, files.batches(BATCH_SIZE), chosen, scores, classes, explainer)
     tables = np.concatenate([scores, metrics.apply_temperature(scores, decision.temperature)], axis=1, dtype=float)
     rows = [(name, classes[choice], *row) for name, choice, row in zip(names, chosen, tables.tolist(), strict=True)]
     return list_columns(classes), rows, broken

@@ -17,6 +17,7 @@ from tlmed.evaluation.explanations.gradients import (
 from tlmed.evaluation.explanations.methods import METHODS, Explainer, explain_images, make_explainer
 from tlmed.evaluation.explanations.occlusions import measure_drops, occlusion
 from tlmed.evaluation.explanations.pictures import (
+    Place,
     draw_panel,
     name_in,
     open_folder,
@@ -28,6 +29,7 @@ from tlmed.evaluation.explanations.pictures import (
 __all__ = [
     "METHODS",
     "Explainer",
+    "Place",
     "attribute_pixels",
     "draw_panel",
     "explain_images",

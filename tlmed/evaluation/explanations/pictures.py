@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -63,27 +64,38 @@ def draw_panel(image: np.ndarray, heat: np.ndarray, caption: str = "", note: str
     return panel
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where explanations are written.
+
+    Attributes:
+        folder: Is made where it is missing.
+        names: Paths of the images; the files are named by them, no two alike.
+        force: Whether earlier explanations may be written over.
+    """
+
+    folder: str | Path
+    names: Sequence[str]
+    force: bool = False
+
+
 def write_explanations(
-    folder: str | Path,
-    names: Sequence[str],
+    place: Place,
     images: np.ndarray,
     maps: np.ndarray,
     captions: Sequence[str] | None = None,
     method: str = "explained",
     note: str = "",
-    force: bool = False,
 ) -> list[Path]:
     """Write a PNG for each image: image and overlay side by side, with a caption.
 
     Args:
-        folder: Is made where it is missing.
-        names: Paths of the images; the files are named by them, no two alike.
+        place: The folder, and the paths of the images.
         images: uint8 [n, height, width, 3].
         maps: float [n, height, width], 0..1.
         captions: What was predicted for each.
         method: Stands in the names of the files, before `.png`.
         note: A second line for all.
-        force: Write over earlier explanations.
 
     Returns:
         The files, in the order of the images.
@@ -91,33 +103,29 @@ def write_explanations(
     Raises:
         InputError: If the folder cannot be made, or a file exists and may not be written over.
     """
-    files = name_in(folder, names, method, force)
+    files = name_in(place, method)
     for file, image, heat, caption in zip(files, images, maps, captions or [""] * len(files), strict=True):
         _write_panel(file, image, heat, caption, note)
     return files
 
 
 def save_explanations(
-    folder: str | Path,
-    names: Sequence[str],
+    place: Place,
     batches: Iterable[np.ndarray],
     predictions: Sequence[int],
     scores: np.ndarray,
     classes: Sequence[str],
     explainer: Explainer,
-    force: bool = False,
 ) -> list[Path]:
     """Explain why images were given their class, batch by batch, and write a PNG for each.
 
     Args:
-        folder: Is made where it is missing.
-        names: Paths of the images.
+        place: The folder, and the paths of the images.
         batches: Their pixels in the same order, uint8 [b, height, width, 3] each.
         predictions: Their classes, 0..k-1, which are explained.
         scores: Class probabilities [n, k], shown in the captions.
         classes: Names of the k classes.
         explainer: From `make_explainer`.
-        force: Write over earlier explanations.
 
     Returns:
         The files, in the order of the images.
@@ -129,7 +137,7 @@ def save_explanations(
     captions = [
         f"{classes[label]} {row[label]:.2f}" for label, row in zip(predictions, np.asarray(scores), strict=True)
     ]
-    files, done = name_in(folder, names, explainer.method, force), 0
+    files, done = name_in(place, explainer.method), 0
     for images in batches:
         images = np.asarray(images)
         rows = slice(done, done + len(images))
@@ -201,21 +209,20 @@ def open_folder(folder: str | Path, sources: Sequence[str | Path] = ()) -> None:
         raise InputError(f"Explanations must go to a folder that can be made. Received: {folder}: {error}.") from error
 
 
-def name_in(folder: str | Path, names: Sequence[str], method: str, force: bool = False) -> list[Path]:
+def name_in(place: Place, method: str) -> list[Path]:
     """Make a folder for explanations, and return the file of each image in it.
 
     Args:
-        folder: Is made where it is missing.
-        names: Paths of the images.
+        place: The folder, and the paths of the images.
         method: Stands before `.png`.
-        force: Whether earlier explanations may be written over.
 
     Raises:
         InputError: If the folder cannot be made, or a file exists and may not be written over; see `check_targets`.
     """
-    open_folder(folder)
-    files = [Path(folder) / name for name in name_files(names, method)]
-    check_targets("--explain", {file: lambda file: is_marked(file, _COMMAND) for file in files}, force, names)
+    open_folder(place.folder)
+    files = [Path(place.folder) / name for name in name_files(place.names, method)]
+    made = {file: lambda file: is_marked(file, _COMMAND) for file in files}
+    check_targets("--explain", made, place.force, place.names)
     return files
 
 
