@@ -6,7 +6,10 @@ import time
 
 import pytest
 
-from tlmed.environment.packages import describe_packages
+import tlmed
+from tlmed.environment.packages import check_installed, describe_packages
+from tlmed.errors import InputError
+from tlmed.recipe import load_recipe
 
 DIGEST = "ab" * 32
 
@@ -113,3 +116,13 @@ def test_the_packages_here_are_found_fast():
     assert {"tlmed", "tensorflow", "keras", "numpy", "protobuf"} <= packages.keys()
     assert packages["numpy"] == __import__("numpy").__version__
     assert not {"pytest", "ruff", "sphinx"} & packages.keys()
+
+
+def test_a_run_of_a_tlmed_that_is_not_installed_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    check_installed()
+    train, recipe = tlmed.train, load_recipe("quickstart")  # imported while packages can be found
+    (tmp_path / "site").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site")])
+    with pytest.raises(InputError, match=r"must be installed to train.*pip install -e \."):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import tlmed
 from tlmed.errors import InputError, Interrupted, Terminated
 from tlmed.recipe import (
     Augment,
@@ -542,6 +543,16 @@ def test_a_recipe_may_begin_with_a_mark_and_have_line_ends_of_windows(content, t
 def test_an_unknown_recipe_gets_the_nearest_name():
     with pytest.raises(InputError, match="Did you mean 'fine_tuning'"):
         load_recipe("fine_tunning")
+
+
+def test_shipped_recipes_are_found_in_the_source_folder_of_a_tlmed_that_is_not_installed():
+    root = Path(tlmed.__file__).parents[1]
+    if not (root / "setup.cfg").is_file():
+        pytest.skip("tlmed does not run from its source")
+    code = "import tlmed, tlmed.recipe as r; print(tlmed.load_recipe('quickstart').backbone, *r.shipped_recipes())"
+    # -S: no installed packages, so that nothing knows of `tlmed.recipes`.
+    found = subprocess.run([sys.executable, "-S", "-c", code], cwd=root, check=True, capture_output=True, text=True)
+    assert found.stdout.split() == [load_recipe("quickstart").backbone, *shipped_recipes()]
 
 
 def test_loading_a_recipe_imports_neither_keras_nor_tensorflow():

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from tlmed.errors import InputError
+
 ROOT = "tlmed"
 # What develops tlmed, and is no part of a run.
 DEVELOPMENT = ("docs", "test")
@@ -26,6 +28,21 @@ def describe_packages() -> dict[str, dict[str, str]]:
     found = dict(sorted(_find_all().items()))
     hashes = {name: digest for name, distribution in found.items() if (digest := _hash_of(distribution))}
     return {"packages": {name: distribution.version for name, distribution in found.items()}, "hashes": hashes}
+
+
+def check_installed() -> None:
+    """Make sure that a run can record its packages, which are those that the installed tlmed asks for.
+
+    Raises:
+        InputError: tlmed runs from the folder of its source without being installed.
+    """
+    try:
+        importlib.metadata.distribution(ROOT)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise InputError(
+            "tlmed must be installed to train, so that a run can record its packages: `pip install -e .` in the folder "
+            "of its source. Received: a tlmed without an installation."
+        ) from error
 
 
 def _find_all() -> dict[str, importlib.metadata.Distribution]:

@@ -12,6 +12,7 @@ from tlmed.recipe.recipe import Recipe
 from tlmed.words import shorten
 
 MOST_BYTES = 2**20
+_SOURCE = Path(__file__).parents[2] / "recipes"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ class RecipeFile:
 
 def shipped_recipes() -> dict[str, Path]:
     """Return the recipes that come with tlmed: name to file, sorted by name."""
-    folders = importlib.util.find_spec("tlmed.recipes").submodule_search_locations
+    # Run from the folder of its source, without being installed, tlmed has no package of that name.
+    spec = importlib.util.find_spec("tlmed.recipes")
+    folders = [_SOURCE] if spec is None else spec.submodule_search_locations
     files = [file for folder in folders for file in Path(folder).rglob("*.py") if file.name != "__init__.py"]
     return {file.stem: file for file in sorted(files, key=lambda file: file.stem)}
 

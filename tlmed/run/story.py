@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from tlmed.data import ImageSet
+from tlmed.environment.packages import check_installed
 from tlmed.errors import InputError
 from tlmed.failures import explained
 from tlmed.inference import load_model
@@ -113,6 +114,7 @@ def train(
         CheckFailed: If `strict` is set and the data has leaks.
         RunFailed: If the loss is no longer finite, a frozen weight moved, memory or disk run out, or a worker is lost.
     """
+    check_installed()
     voice = voice or open_voice(verbose)
     if not isinstance(recipe, Recipe):
         recipe_file = read_recipe(recipe)
