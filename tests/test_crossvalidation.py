@@ -20,7 +20,8 @@ from tlmed import backbones
 from tlmed.data import divide, load
 from tlmed.data import splits as splits_module
 from tlmed.data.findings import GROUP, IDENTICAL
-from tlmed.data.splits import assign_splits, find_leaks
+from tlmed.data.leaks import find_leaks
+from tlmed.data.splits import assign_splits
 from tlmed.errors import InputError, Interrupted
 from tlmed.evaluation import plots
 from tlmed.inference import evaluate

@@ -10,9 +10,11 @@ from PIL import Image
 
 from tlmed.data import load
 from tlmed.data.findings import GROUP, IDENTICAL, KNOWN, NAMES
+from tlmed.data.leaks import find_leaked, find_leaks
 from tlmed.data.learned import list_learned
-from tlmed.data.splits import assign_splits, describe, find_leaked, find_leaks, join_units, split_units
+from tlmed.data.splits import assign_splits, describe
 from tlmed.data.table import Table
+from tlmed.data.units import join_units, split_units
 from tlmed.errors import InputError
 from tlmed.rundir import SPLITS
 
@@ -102,6 +104,57 @@ def test_a_large_group_does_not_starve_a_split():
     splits, _ = assign_splits(data, digests(140), FRACTIONS, 0)
     assert set(splits[:60]) == {"train"}
     np.testing.assert_array_equal(counts(data.labels, splits)["test"], (15, 6))
+
+
+def draw_often(groups, labels, fractions, seeds):
+    """Return how often each group came into each part [groups, parts], and how many images each group has."""
+    units = join_units(groups, digests(len(groups)))
+    sizes = np.bincount(units)
+    found = np.zeros((len(sizes), len(fractions)))
+    for seed in range(seeds):
+        part_of = np.zeros(len(sizes), int)
+        part_of[units] = split_units(labels, units, fractions, seed, labels.max() + 1)
+        found[np.arange(len(sizes)), part_of] += 1
+    return found / seeds, sizes
+
+
+@pytest.mark.parametrize("fractions", [FRACTIONS, (0.6, 0.2, 0.2), (0.85, 0.15), (1 / 3, 1 / 3, 1 / 3)])
+@pytest.mark.parametrize("kind", ["60 of 300 with several", "1 to 5 each", "two classes in a group"])
+def test_a_patients_number_of_images_does_not_decide_where_it_goes(kind, fractions):
+    random = np.random.RandomState(0)
+    amounts = [1] * 240 + [random.randint(2, 25) for _ in range(60)] if "300" in kind else random.randint(1, 6, 200)
+    groups = np.repeat(np.arange(len(amounts)), amounts)
+    labels = (groups + (np.arange(len(groups)) if "two" in kind else 0)) % 2
+    found, sizes = draw_often([str(group) for group in groups], labels, fractions, 100)
+    for chosen in (sizes == 1, sizes == 2, (sizes > 2) & (sizes < 6), sizes > 5):
+        if chosen.any():
+            # Within four standard errors of independent draws; shares of the same split differ by less.
+            error = np.sqrt(np.array(fractions) * (1 - np.array(fractions)) / (100 * chosen.sum()))
+            assert (np.abs(found[chosen].mean(0) - fractions) < 4 * error + 0.015).all(), found[chosen].mean(0)
+    each = np.abs(found - fractions)
+    assert each.max() < 0.25  # no patient is always, or never, in one part
+
+
+def test_groups_larger_than_a_part_go_where_there_is_room():
+    groups = [*np.repeat(["a", "b"], 30), *np.repeat([f"s{row}" for row in range(40)], 2)]
+    found, _ = draw_often(groups, np.arange(140) % 2, FRACTIONS, 20)
+    assert found[:2, 0].tolist() == [1, 1]
+    assert 0 < found[2:, 2].mean() < 1
+
+
+def test_three_groups_that_are_all_larger_than_a_part_reach_every_split():
+    parts = split_units(np.zeros(9, int), np.repeat(np.arange(3), 3), (0.7, 0.15, 0.15), 0, 1)
+    assert sorted(parts[::3]) == [0, 1, 2]
+    parts = split_units(np.zeros(9, int), np.repeat(np.arange(3), 3), (2 / 3, 1 / 3), 0, 1)
+    assert sorted(parts[::3]) == [0, 0, 1]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_class_of_few_groups_reaches_every_split(seed):
+    groups = tuple(f"p{row // 3}" for row in range(9)) + tuple(f"q{row // 4}" for row in range(240))
+    data = table((9, 240), groups=groups)
+    splits, _ = assign_splits(data, digests(249), FRACTIONS, seed)
+    assert set(splits[:9]) == set(SPLITS)
 
 
 def test_joined_units_are_connected_through_both_relations():

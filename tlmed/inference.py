@@ -26,10 +26,10 @@ from tlmed.data.depths import describe_depths, describe_levels
 from tlmed.data.extras import describe_extras
 from tlmed.data.familiar import compare_with_run
 from tlmed.data.findings import TWO_LABELS
+from tlmed.data.leaks import find_leaked
 from tlmed.data.learned import Learned
 from tlmed.data.recorded import describe_changes, describe_columns, recall
 from tlmed.data.sources import find_gap
-from tlmed.data.splits import find_leaked
 from tlmed.data.table import describe_classes
 from tlmed.errors import CHANGED, InputError, RunFailed, TlmedError
 from tlmed.evaluation.decisions import Decision, describe_contradictions, read_decision

@@ -6,8 +6,8 @@ from tlmed.data.images import decode, resize
 from tlmed.data.known import KnownPixels
 from tlmed.data.pipeline import ImageSet, Share, divide, epoch_order, load, read_files
 from tlmed.data.sources import open_source
-from tlmed.data.splits import join_units
 from tlmed.data.table import EXTENSIONS, Table
+from tlmed.data.units import join_units
 
 __all__ = [
     "EXTENSIONS",

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tlmed.columns import spell
+from tlmed.data.leaks import say_same_names
 from tlmed.data.learned import Learned, list_learned, recognise_images
 from tlmed.data.pipeline import ImageSet
-from tlmed.data.splits import say_same_names
 from tlmed.words import count, listed
 
 NAMED = 3  # images that a sentence names; it counts the others

@@ -14,11 +14,12 @@ from tlmed.data.findings import Finding
 from tlmed.data.folders import find_hidden, visible_files
 from tlmed.data.kinds import describe_others
 from tlmed.data.known import KnownPixels
+from tlmed.data.leaks import find_leaks
 from tlmed.data.learned import Learned
 from tlmed.data.masks import describe_two_values, find_masks
 from tlmed.data.reading import Pixels, check_broken, read_all
 from tlmed.data.sources import check_exists, open_source
-from tlmed.data.splits import assign_splits, describe, find_leaks, find_scheme_faults
+from tlmed.data.splits import assign_splits, describe, find_scheme_faults
 from tlmed.data.table import Table, check_names, describe_skipped, extensions, is_image
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tlmed.data.splits import split_units
+from tlmed.data.units import split_units
 from tlmed.seeds import derive
 from tlmed.words import count
 

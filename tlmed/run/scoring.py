@@ -4,7 +4,7 @@ import numpy as np
 
 from tlmed.building import build_backbone
 from tlmed.data import ImageSet
-from tlmed.data.splits import find_leaked
+from tlmed.data.leaks import find_leaked
 from tlmed.evaluation.baselines import count_colours, linear_probe, majority_class
 from tlmed.evaluation.decisions import Decision, decide
 from tlmed.evaluation.lines import describe_metrics

@@ -1,0 +1,154 @@
+"""Leaks: test images that training has seen, whole or by their patient, and images that contradict each other."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tlmed.columns import name_alike, spell
+from tlmed.data.findings import AMOUNT, GROUP, IDENTICAL, KNOWN, NAMES, TWO_LABELS, Finding
+from tlmed.data.learned import Learned, recognise_images
+from tlmed.data.table import Table
+from tlmed.data.units import find_repeated, list_present, spell_all
+from tlmed.words import count, listed
+
+
+def find_leaks(
+    table: Table, sha256: Sequence[str], splits: np.ndarray, elsewhere: Mapping[str, Learned] | None = None
+) -> tuple[Finding, ...]:
+    """Name what would flatter or confuse: content or groups in several splits, content under several labels.
+
+    Test images that the weights know, from runs before, are named too, and those of groups that only have the same
+    names as what those runs know.
+
+    Args:
+        table: Usable images only.
+        sha256: The digest of every image's content.
+        splits: The split of every image.
+        elsewhere: What each of the runs learned from that gave the weights, by its directory.
+
+    Returns:
+        A finding for every set of identical images and every group concerned, kind by kind, and before them one that
+        says how many test images that is.
+    """
+    elsewhere = elsewhere or {}
+    amount = _count_leaked(table, find_leaked(sha256, table.groups, splits, elsewhere), splits, elsewhere)
+    labels, copies = _find_copies(table, sha256, splits)
+    texts = {
+        AMOUNT: amount,
+        KNOWN: _find_known(table, sha256, splits, elsewhere),
+        NAMES: _find_same_names(table, sha256, splits, elsewhere),
+        TWO_LABELS: labels,
+        IDENTICAL: copies,
+        GROUP: _group_leaks(table, splits),
+    }
+    return tuple(Finding(kind, text) for kind, found in texts.items() for text in found)
+
+
+def _find_known(table, sha256, splits, elsewhere) -> list[str]:
+    leaks = []
+    for run, known in elsewhere.items():
+        rows = np.flatnonzero((splits == "test") & recognise_images([known], sha256, table.groups))
+        if len(rows):
+            is_many = count(len(rows), "test image") + (" is" if len(rows) == 1 else " are")
+            names = listed((f"'{table.paths[row]}'" for row in rows), 3)
+            leaks.append(
+                f"{is_many} among those on which {run}, where the weights come from, was trained or validated, or of "
+                f"their groups: {names}."
+            )
+    return leaks
+
+
+def _find_same_names(table, sha256, splits, elsewhere) -> list[str]:
+    return [
+        say_same_names(table.groups, chosen, int((splits == "test").sum()), f"{run}, where the weights come from,")
+        for run, known in elsewhere.items()
+        if (chosen := (splits == "test") & known.find_same_names(sha256, table.groups)).any()
+    ]
+
+
+def say_same_names(groups: Sequence[str], chosen: np.ndarray, tested: int, run: str) -> str:
+    """Return a sentence on images of groups that a run knows by name, where nothing shows that they are the same.
+
+    Args:
+        groups: The group of every image.
+        chosen: Which images these are, bool [n], at least one.
+        tested: How many images are tested.
+        run: Words for the run.
+    """
+    names = sorted({groups[row] for row in np.flatnonzero(chosen)})
+    return (
+        f"{chosen.sum():,} of {count(tested, 'test image')} {'belongs' if chosen.sum() == 1 else 'belong'} to groups "
+        f"that have the names of groups on which {run} was trained or validated ({listed(names, 3)}): if they are the "
+        "same patients, their scores are too good."
+    )
+
+
+def _find_copies(table, sha256, splits) -> tuple[list[str], list[str]]:
+    """Return sentences on identical images under several labels, and on those in several splits."""
+    labelled, apart = [], []
+    same = "Byte-identical files" if table.unit == "byte" else "Images of equal pixels"
+    for rows in find_repeated(sha256):
+        names = listed(f"'{table.paths[row]}'" for row in rows)
+        labels = sorted({table.classes[table.labels[row]] for row in rows})
+        if len(labels) > 1:
+            labelled.append(f"{same} stand under the labels {listed(labels)}: {names}.")
+        where = list_present(splits[rows])
+        if len(where) > 1:
+            apart.append(f"{same} are in {' and '.join(where)}: {names}.")
+    return labelled, apart
+
+
+def find_leaked(
+    sha256: Sequence[str],
+    groups: Sequence[str] | None,
+    splits: np.ndarray,
+    elsewhere: Mapping[str, Learned] | None = None,
+) -> np.ndarray:
+    """Tell which test images are no news to a network: an identical one, or its group, is in train or val too.
+
+    So is a group whose name differs only in spelling, and what the runs that gave the weights were trained or
+    validated on.
+
+    Args:
+        sha256: The digest of every image's content.
+        groups: The group of every image, "" for none; None where there are no groups.
+        splits: The split of every image.
+        elsewhere: As for `find_leaks`.
+
+    Returns:
+        bool [n].
+
+    >>> find_leaked(["a", "a", "b", "c"], ["p", "q", "r", "r"], np.array(["train", "test", "test", "val"])).tolist()
+    [False, True, True, False]
+    """
+    test, leaked = splits == "test", np.zeros(len(splits), bool)
+    for keys in (sha256, spell_all(groups)):
+        known = {key for key, tested in zip(keys, test, strict=False) if key and not tested}
+        leaked |= test & np.array([key in known for key in keys] or False)
+    return leaked | test & recognise_images((elsewhere or {}).values(), sha256, groups)
+
+
+def _count_leaked(table, leaked, splits, elsewhere) -> list[str]:
+    if not leaked.any():
+        return []
+    amount, tested = int(leaked.sum()), int((splits == "test").sum())
+    which = f"{amount:,} of {count(tested, 'test image')} ({amount / tested:.0%}) {'is' if amount == 1 else 'are'}"
+    weights = ", or known to a run from which the weights come" if elsewhere else ""
+    unit, groups = table.unit, set(table.groups or ())
+    spelled = ", in some spelling" if len(set(map(spell, groups))) < len(groups) else ""
+    return [
+        f"{which} in train or val too, {unit} for {unit}, or of a group that is there{spelled}{weights}: their scores "
+        "may be too good, and all are also given without them."
+    ]
+
+
+def _group_leaks(table: Table, splits: np.ndarray) -> list[str]:
+    leaks = []
+    for rows in find_repeated(spell_all(table.groups)):
+        where = list_present(splits[rows])
+        if len(where) > 1:
+            names = listed((f"'{table.paths[row]}'" for row in rows), 4)
+            owners = {table.groups[row] for row in rows}
+            who = f"The group '{owners.pop()}' is" if len(owners) == 1 else f"The groups {name_alike(owners)} are"
+            leaks.append(f"{who} in {' and '.join(where)}: {names}.")
+    return leaks
