@@ -64,9 +64,13 @@ def test_every_builder_of_keras_applications_and_of_the_classics_is_a_backbone()
     assert len(public) >= 38
 
 
-def test_an_unknown_backbone_is_refused_with_the_nearest_name():
-    with pytest.raises(InputError, match=r"Did you mean 'ResNet50'\? Received: backbone='Resnet-50'"):
-        backbones.build("Resnet-50", "none")
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("Resnet-50", "ResNet50"), ("VGG61", "VGG16"), ("VGG91", "VGG19"), ("densenet112", "DenseNet121")],
+)
+def test_an_unknown_backbone_is_refused_with_the_nearest_name(name, nearest):
+    with pytest.raises(InputError, match=rf"Did you mean '{nearest}'\? Received: backbone='{name}'"):
+        backbones.build(name, "none")
 
 
 @pytest.mark.parametrize("name", backbones.BACKBONES)

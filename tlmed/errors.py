@@ -75,9 +75,16 @@ class Terminated(TlmedError):
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """Return ' Did you mean ...?' for the nearest of `choices`, or '' where none is near.
 
-    >>> did_you_mean("VGG61", ["ResNet50", "VGG16"])
+    >>> did_you_mean("VGG61", ["ResNet50", "VGG16", "VGG19"])
     " Did you mean 'VGG16'?"
     """
-    choices = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(str(name).lower(), choices, n=1)
-    return f" Did you mean '{choices[near[0]]}'?" if near else ""
+    word, choices = str(name).lower(), {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(word, choices, n=max(1, len(choices)))
+    best = max(near, key=lambda choice: _rate(word, choice), default=None)
+    return "" if best is None else f" Did you mean '{choices[best]}'?"
+
+
+def _rate(word: str, choice: str) -> tuple[float, float]:
+    """Return how alike two words are, then how alike their letters are in any order: letters get swapped."""
+    pairs = (choice, word), (sorted(choice), sorted(word))
+    return tuple(difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)

@@ -84,7 +84,7 @@ def build(
         The model and where its weights come from.
 
     Raises:
-        InputError: The name is unknown, the weights cannot be had or do not fit, or the backbone refuses the
+        InputError: The name is unknown, the weights are not found or do not fit, or the backbone refuses the
             image size. Of several backbones all faults are named.
 
     >>> build("MobileNetV2", weights="none", image_size=(64, 64)).model.get_layer("images").name
@@ -191,7 +191,7 @@ def identify(
         image_size: Height and width in pixels.
 
     Raises:
-        InputError: The weights cannot be had; of several backbones all faults are named.
+        InputError: The weights are not found; of several backbones all faults are named.
     """
     single = isinstance(name, str)
     pairs, faults, found = [(name, weights)] if single else _pair(name, weights), [], []

@@ -57,7 +57,7 @@ def build(
         A model as `wrap` gives it, and the record of its weights. The SHA-256 of "own" is that of the numbers.
 
     Raises:
-        InputError: It cannot be had or used.
+        InputError: It is not found or cannot be used.
     """
     origin = _resolve(backbone, weights, branch)
     affine = preprocessing.IDENTITY

