@@ -25,7 +25,7 @@ from tlmed.metrics import (
     wilson,
 )
 from tlmed.metrics.combining import combine
-from tlmed.metrics.differences import newcombe_paired
+from tlmed.metrics.paired_tests import newcombe_paired
 from tlmed.metrics.resampling import number_groups
 from tlmed.metrics.spreads import Spread, find_strata, measure_spread
 from tlmed.sections import KFold

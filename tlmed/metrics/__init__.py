@@ -3,16 +3,10 @@
 from tlmed.metrics.calibration import apply_temperature, fit_temperature, reliability
 from tlmed.metrics.classes import describe_default, positive_index
 from tlmed.metrics.curves import binary_auc, macro_auc, roc_curve
-from tlmed.metrics.differences import (
-    average_folds,
-    compare_areas,
-    compare_metrics,
-    compare_pairs,
-    holm,
-    mcnemar,
-    measure_pairs,
-)
+from tlmed.metrics.differences import compare_metrics, compare_pairs, holm, measure_pairs
 from tlmed.metrics.evaluation import evaluate
+from tlmed.metrics.fold_means import average_folds
+from tlmed.metrics.paired_tests import compare_areas, mcnemar
 from tlmed.metrics.predictive import predictive_values
 from tlmed.metrics.proportions import wilson
 from tlmed.metrics.rates import METRICS

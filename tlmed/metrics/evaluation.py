@@ -14,22 +14,25 @@ from tlmed.metrics.classes import positive_index
 from tlmed.metrics.combining import agree, combine, draw_rates
 from tlmed.metrics.confusion import pack_confusion
 from tlmed.metrics.influences import OF_CLASS, influence_of_all, influence_of_class, leave_out
-from tlmed.metrics.proportions import LEAST_GROUPS, harmonic_mean, has_few_groups, proportion, wilson
+from tlmed.metrics.proportions import harmonic_mean, has_few_groups, proportion, wilson
 from tlmed.metrics.rates import CALIBRATED, CLASS_METRICS, METRICS, RANKED, Case, make_case, rate
 from tlmed.metrics.resampling import bound, draw_weights, has_clusters, number_groups
+from tlmed.metrics.sample_sizes import (
+    AGREEMENT,
+    MANY_CLASSES,
+    NO_INTERVAL,
+    TOGETHER,
+    count_in,
+    count_units,
+    find_counted,
+    name_units,
+    note_few,
+    say_few,
+)
 from tlmed.metrics.spreads import bound_correlation, bound_logit, bound_mean, find_strata, measure_spread
 from tlmed.words import listed
 
-FEW_UNITS = 10  # images or groups: what rests on fewer is marked
-# Images or groups below which a variance says too little: average precision is then too high itself, kappa of three
-# classes covered 80 %, log loss of seven patients 91 %, and an AUC of three patients always.
-LEAST_UNITS = 5
 MOST_NAMED = 5  # classes in a sentence; the others are counted
-MANY_CLASSES = 30  # from here on what few images of each class tell adds up
-_AGREEMENT = ("mcc", "kappa", "quadratic_kappa")
-# Of all images together. A class takes part in them by its share, and what the largest class is alone tells little.
-_OF_ALL = frozenset({"accuracy", "log_loss", "brier", "ece", *_AGREEMENT})
-_NO_INTERVAL = "from which no interval follows."
 
 
 def evaluate(
@@ -149,7 +152,7 @@ def _bound_class(case: Case, owners, own, name, value) -> dict:
     """Return a metric of one class against the rest with its interval, where it rests on enough."""
     if math.isnan(value):
         return _leave_open(None)
-    if few := _say_few(case, owners, own, name):
+    if few := say_few(case, owners, own, name):
         return _leave_open(value, few)
     return _measure_class(case, owners, own, name, value)
 
@@ -162,15 +165,8 @@ def _measure_class(case: Case, owners, own, name, value) -> dict:
         return harmonic_mean(truth, guess, owners)
     if name == "average_precision":
         return _bound_precision(case, owners, own, value)
-    rows, right = _select(truth, guess, name), guess if name in ("sensitivity", "specificity") else truth
+    rows, right = find_counted(truth, guess, name), guess if name in ("sensitivity", "specificity") else truth
     return proportion((right if name in ("sensitivity", "ppv") else ~right)[rows], _take(owners, rows))
-
-
-def _select(truth, guess, name) -> np.ndarray:
-    """Return the images of which a metric of a class is a share, bool [n]."""
-    return {
-        "sensitivity": truth, "specificity": ~truth, "ppv": guess, "npv": ~guess, "f1": truth | guess
-    }[name]  # fmt: skip
 
 
 def _take(owners, rows) -> np.ndarray | None:
@@ -179,14 +175,14 @@ def _take(owners, rows) -> np.ndarray | None:
 
 def _bound_precision(case: Case, owners, own, value) -> dict:
     truth = case.labels == own
-    units = min(_count(rows, owners) for rows in (truth, ~truth))
+    units = min(count_in(rows, owners) for rows in (truth, ~truth))
     # The class against the rest, also where there are more: each side has its own degrees of freedom.
     # A jackknife and no influences: with few of the class the precision bends within the reach of one image.
     moves = leave_out(truth, case.scores[:, own])
     spread = measure_spread(moves, find_strata(truth.astype(int), owners), owners)
     if spread.variance and value < 1 - 1e-12:
         low, high = bound_logit(value, spread)
-        how = f"jackknife of {spread.units} {_name_units(owners)} on the logit scale (Boyd et al. 2013)"
+        how = f"jackknife of {spread.units} {name_units(owners)} on the logit scale (Boyd et al. 2013)"
         return {
             "value": value,
             "low": low,
@@ -194,7 +190,7 @@ def _bound_precision(case: Case, owners, own, value) -> dict:
             "method": f"{how}, t with {spread.freedom:.0f} df (Welch 1947)",
         }
     low, high = wilson(value * units, units)
-    method = f"Wilson score of {units} {_name_units(owners)} (Boyd et al. 2013, binomial)"
+    method = f"Wilson score of {units} {name_units(owners)} (Boyd et al. 2013, binomial)"
     note = "The ranking does not vary: the interval is a bound from the number of the class."
     return {"value": value, "low": min(low, value), "high": max(high, value), "method": method, "note": note}
 
@@ -207,26 +203,26 @@ def _bound_all(case: Case, owners, strata, tables, name, value, draws) -> dict:
         return dict(tables[case.main][name])
     if name in CLASS_METRICS or name in OF_CLASS:
         return _average_classes(case, owners, tables, name, value)
-    if few := _say_few(case, owners, None, name):
+    if few := say_few(case, owners, None, name):
         return _leave_open(value, few)
     if name == "accuracy":
         return proportion(case.labels == case.predictions, owners)
     if name == "ece":
         return _bound_calibration(case, owners, value, *draws)
-    if name in _AGREEMENT and case.main is not None:
+    if name in AGREEMENT and case.main is not None:
         return _bound_agreement(case, owners, name, value, *draws)
     spread = measure_spread(influence_of_all(case, name), strata, owners)
     if not spread.variance:
-        return _leave_open(value, f"All {_name_units(owners)} count alike, {_NO_INTERVAL}")
-    if name in _AGREEMENT:
+        return _leave_open(value, f"All {name_units(owners)} count alike, {NO_INTERVAL}")
+    if name in AGREEMENT:
         spread = dataclasses.replace(spread, freedom=min(spread.freedom, count_units(case, owners, None, name) - 1))
         low, high = bound_correlation(value, spread)
-        how = f"influences of {spread.units} {_name_units(owners)} on Fisher's scale (Fisher 1921)"
+        how = f"influences of {spread.units} {name_units(owners)} on Fisher's scale (Fisher 1921)"
         method = f"{how}, t with {spread.freedom:.0f} df (Welch 1947)"
     else:
         most = math.inf if name == "log_loss" else 1.0 if case.main is not None else 2.0
         low, high = bound_mean(value, spread, most)
-        method = f"t of {spread.units} {_name_units(owners)}, made symmetric (Hall 1992)"
+        method = f"t of {spread.units} {name_units(owners)}, made symmetric (Hall 1992)"
     return {"value": value, "low": low, "high": high, "method": method}
 
 
@@ -235,7 +231,7 @@ def _average_classes(case: Case, owners, tables, name, value) -> dict:
     part, present = OF_CLASS.get(name, name), np.unique(case.labels).tolist()
     many = case.classes >= MANY_CLASSES and (owners is None or not has_few_groups(owners))
     if not many and min(np.bincount(case.labels)[present]) < 2:
-        return _leave_open(value, f"A class has a single image, {_NO_INTERVAL}")
+        return _leave_open(value, f"A class has a single image, {NO_INTERVAL}")
     entries = [tables[own].get(part) or _bound_class(case, owners, own, part, 0.0) for own in present]
     if many and part not in RANKED:
         entries = [
@@ -245,7 +241,7 @@ def _average_classes(case: Case, owners, tables, name, value) -> dict:
     open_ = sum(entry["low"] is None for entry in entries)
     if open_:
         verb = "has" if open_ == 1 else "have"
-        return _leave_open(value, f"{open_} of {len(entries)} classes {verb} no interval, {_NO_INTERVAL}")
+        return _leave_open(value, f"{open_} of {len(entries)} classes {verb} no interval, {NO_INTERVAL}")
     influences = (influence_of_class(case, own, part) for own in present)
     low, high = combine(entries, influences, [1 / len(entries)] * len(entries), owners)
     by = "" if owners is None else " by groups"
@@ -280,9 +276,9 @@ def _bound_calibration(case: Case, owners, value, draws, seed, split) -> dict:
     units = int(members.max()) + 1
     low, high, note = bound(found, units, value)
     if low is None or high - low < 1e-12:
-        return _leave_open(value, f"Every resample gave the same value, {_NO_INTERVAL}")
+        return _leave_open(value, f"Every resample gave the same value, {NO_INTERVAL}")
     chance = _draw_chance(case, owners, draws, seed, split)
-    how = f"basic bootstrap of {units} {_name_units(owners)}, {draws} draws, with 0 where chance explains it"
+    how = f"basic bootstrap of {units} {name_units(owners)}, {draws} draws, with 0 where chance explains it"
     method = f"{how} (Field & Welsh 2007, Broecker & Smith 2007)"
     entry = {"value": value, **_correct_error(value, found, high, chance), "method": method}
     said = [text for text in (note, entry.pop("note", None)) if text]
@@ -291,111 +287,6 @@ def _bound_calibration(case: Case, owners, value, draws, seed, split) -> dict:
 
 def _leave_open(value, note=None) -> dict:
     return {"value": value, "low": None, "high": None, "method": None} | ({"note": note} if note else {})
-
-
-def _name_unit(owners) -> str:
-    return "image" if owners is None else "group"
-
-
-def _name_units(owners) -> str:
-    return _name_unit(owners) + "s"
-
-
-def _count(rows, owners) -> int:
-    return int(np.count_nonzero(rows)) if owners is None else len(np.unique(owners[rows]))
-
-
-def count_units(case: Case, owners: np.ndarray | None, scope: int | None, name: str) -> int:
-    """Return the smallest number of images, or groups, that a metric rests on.
-
-    Of accuracy it is all of them. Of what else all images have together it is those outside the largest class: with
-    three positives among 400 images, three decide how uncertain log loss is. Else it is those of the class, of the
-    rest or of those predicted as it, whichever is smaller and takes part; of a mean over classes those of the
-    smallest class.
-
-    Args:
-        case: The predictions.
-        owners: The number of the group of each image, int [n]; None where every image stands alone.
-        scope: The class whose metric it is; None for the metric of all.
-        name: The metric, of `METRICS`.
-
-    >>> labels = np.array([0, 0, 0, 1, 1])
-    >>> case = make_case(labels, np.eye(2)[labels], labels, main=1)
-    >>> [count_units(case, None, None, name) for name in ("accuracy", "f1", "specificity", "brier")]
-    [5, 2, 3, 2]
-    """
-    return _find_units(case, range(case.classes), owners, scope, name)[0]
-
-
-def find_least(case: Case, owners: np.ndarray | None, scope: int | None, name: str) -> int:
-    """Return the least number of images, or groups, from which a metric gets an interval; `count_units` counts them.
-
-    The numbers are fixed before the data is seen, so that no interval is left out for what it says. A proportion of
-    images has an exact distribution and needs none. What has an estimated variance needs five, of which it is
-    estimated. Proportions by groups, and what is made of them, need ten: below, Wilson's interval with an effective
-    size is half as wide as the whole range or wider, because of how little is known of how alike images of a group are.
-    Besides, by groups nothing gets an interval from fewer than ten of them in all.
-
-    Args:
-        case: The predictions.
-        owners: The number of the group of each image, int [n]; None where every image stands alone.
-        scope: The class whose metric it is; None for the metric of all.
-        name: The metric, of `METRICS`.
-
-    >>> case = make_case(np.array([0, 1]), np.eye(2), np.array([0, 1]), main=1)
-    >>> [find_least(case, owners, None, "accuracy") for owners in (None, np.array([0, 0]))]
-    [1, 10]
-    """
-    if name in ("log_loss", "brier", "average_precision"):
-        return LEAST_UNITS
-    if name in _AGREEMENT and scope is None and case.main is None and (owners is None or name == "quadratic_kappa"):
-        return LEAST_UNITS
-    if name == "ece":
-        return 2
-    if owners is not None:
-        return LEAST_UNITS if name == "auc" else LEAST_GROUPS
-    return 2 if name in _AGREEMENT else 1
-
-
-def _say_few(case: Case, owners, scope, name) -> str:
-    """Say that a metric rests on too little for an interval; nothing where it does not."""
-    if scope is not None and name not in RANKED:
-        rows = _select(case.labels == scope, case.predictions == scope, name)
-        if owners is None or len(np.unique(owners[rows])) == np.count_nonzero(rows):
-            return ""  # images that stand alone: their share has an exact distribution
-    if owners is not None and has_few_groups(owners):
-        return f"Fewer than {LEAST_GROUPS} groups, {_NO_INTERVAL}"
-    least = find_least(case, owners, scope, name)
-    if least == 1 or count_units(case, owners, scope, name) >= least:
-        return ""
-    return f"Fewer than {least} {_name_units(owners)} decide, {_NO_INTERVAL}"
-
-
-def _find_units(case: Case, classes, owners, scope, name) -> tuple[int, str]:
-    """Return that number, and in words which ones they are."""
-    own = case.main if scope is None and name not in OF_CLASS else scope
-    if name == "accuracy":
-        return _count(case.labels >= 0, owners), ""
-    if name in _OF_ALL and not (name == "quadratic_kappa" and own is None):  # which rests on the classes far apart
-        sizes = {c: _count(case.labels == c, owners) for c in np.unique(case.labels).tolist()}
-        largest = max(sizes, key=sizes.get)
-        others = [c for c in range(case.classes) if c != largest]
-        words = f" of class {classes[others[0]]!r}" if len(others) == 1 else " outside the largest class"
-        return _count(case.labels != largest, owners), words
-    if own is None:
-        part = OF_CLASS.get(name, name)
-        return min(
-            _find_units(case, classes, owners, c, "f1" if part == "quadratic_kappa" else part)
-            for c in np.unique(case.labels).tolist()
-        )
-    truth, guess, named = case.labels == own, case.predictions == own, f"class {classes[own]!r}"
-    sides = {
-        "sensitivity": [(truth, f" of {named}")],
-        "specificity": [(~truth, f" outside {named}")],
-        "ppv": [(guess, f" predicted as {named}")],
-        "npv": [(~guess, f" not predicted as {named}")],
-    }.get(name, [(truth, f" of {named}"), (~truth, f" outside {named}")])
-    return min((_count(rows, owners), words) for rows, words in sides)
 
 
 def _draw_chance(case: Case, owners, draws, seed, split) -> np.ndarray:
@@ -431,31 +322,11 @@ def _explain(tables, case: Case, classes, owners):
                 entry["reason"] = _find_reason(case, classes, own, name, present)
                 continue
             notes = [entry.get("note", ""), note_few(case, classes, owners, scope, name)]
-            if own is None and absent and name not in _OF_ALL:
+            if own is None and absent and name not in TOGETHER:
                 missing = listed(map(repr, absent), MOST_NAMED)
                 notes.insert(0, f"Mean over the classes present; there is no image of {missing}.")
             if said := " ".join(filter(None, notes)):
                 entry["note"] = said
-
-
-def note_few(case: Case, classes: Sequence[str], owners: np.ndarray | None, scope: int | None, *names: str) -> str:
-    """Return on how few images, or groups, metrics rest; nothing where they are enough.
-
-    Args:
-        case: The predictions.
-        classes: The names.
-        owners: The number of the group of each image, int [n]; None where every image stands alone.
-        scope: The class whose metrics they are; None for those of all.
-        names: The metric, of `METRICS`; several where a number is made of them all.
-    """
-    units, which = min(_find_units(case, classes, owners, scope, name) for name in names)
-    if units >= FEW_UNITS:
-        return ""
-    if case.classes >= MANY_CLASSES and scope is None and not _OF_ALL.issuperset(names):
-        sizes = [_count(case.labels == own, owners) for own in np.unique(case.labels).tolist()]
-        small = sum(size < FEW_UNITS for size in sizes)
-        return f"{small} of {len(sizes)} classes have fewer than {FEW_UNITS} {_name_units(owners)}."
-    return f"It rests on {units} {_name_unit(owners) if units == 1 else _name_units(owners)}{which}."
 
 
 def _find_reason(case: Case, classes, own, name, present) -> str:

@@ -54,6 +54,17 @@ def t_95(freedom: float) -> float:
     return float(stdtrit(freedom, 0.975))
 
 
+def t_tails(statistic: float, freedom: float) -> float:
+    """Return the two-sided p-value of Student's t distribution.
+
+    >>> round(t_tails(2.093, 19), 3)
+    0.05
+    """
+    from scipy.special import stdtr  # here, for importing it takes longer than a training loop should wait
+
+    return float(2 * stdtr(freedom, -abs(statistic)))
+
+
 def effective_size(right: np.ndarray, owners: np.ndarray) -> float:
     """Return how many independent images would tell as much of a proportion as these images of groups do.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tlmed.intact import check_intact
 from tlmed.metrics.confusion import pack_confusion, unpack_confusion
-from tlmed.metrics.differences import average_folds
+from tlmed.metrics.fold_means import average_folds
 from tlmed.rundir import FOLDS, RunDir, read_csv, write_csv, write_json
 from tlmed.sections import KFold
 from tlmed.words import listed

@@ -1,0 +1,156 @@
+"""On how many images, or groups, a metric rests, and whether they are enough for an interval."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tlmed.metrics.influences import OF_CLASS
+from tlmed.metrics.proportions import LEAST_GROUPS, has_few_groups
+from tlmed.metrics.rates import RANKED, Case
+
+FEW_UNITS = 10  # images or groups: what rests on fewer is marked
+# Images or groups below which a variance says too little: average precision is then too high itself, kappa of three
+# classes covered 80 %, log loss of seven patients 91 %, and an AUC of three patients always.
+LEAST_UNITS = 5
+MANY_CLASSES = 30  # from here on what few images of each class tell adds up
+AGREEMENT = ("mcc", "kappa", "quadratic_kappa")
+# Of all images together. A class takes part in them by its share, and what the largest class is alone tells little.
+TOGETHER = frozenset({"accuracy", "log_loss", "brier", "ece", *AGREEMENT})
+NO_INTERVAL = "from which no interval follows."
+
+
+def find_counted(truth: np.ndarray, guess: np.ndarray, name: str) -> np.ndarray:
+    """Return the images of which a metric of a class is a share, bool [n]."""
+    return {
+        "sensitivity": truth, "specificity": ~truth, "ppv": guess, "npv": ~guess, "f1": truth | guess
+    }[name]  # fmt: skip
+
+
+def name_unit(owners: np.ndarray | None) -> str:
+    """Return what is counted: "group" where images have groups, else "image"."""
+    return "image" if owners is None else "group"
+
+
+def name_units(owners: np.ndarray | None) -> str:
+    """Return the same in the plural."""
+    return name_unit(owners) + "s"
+
+
+def count_in(rows: np.ndarray, owners: np.ndarray | None) -> int:
+    """Return how many images, or groups, some rows (bool [n]) have."""
+    return int(np.count_nonzero(rows)) if owners is None else len(np.unique(owners[rows]))
+
+
+def count_units(case: Case, owners: np.ndarray | None, scope: int | None, name: str) -> int:
+    """Return the smallest number of images, or groups, that a metric rests on.
+
+    Of accuracy it is all of them. Of what else all images have together it is those outside the largest class: with
+    three positives among 400 images, three decide how uncertain log loss is. Else it is those of the class, of the
+    rest or of those predicted as it, whichever is smaller and takes part; of a mean over classes those of the
+    smallest class.
+
+    Args:
+        case: The predictions.
+        owners: The number of the group of each image, int [n]; None where every image stands alone.
+        scope: The class whose metric it is; None for the metric of all.
+        name: The metric, of `METRICS`.
+
+    >>> from tlmed.metrics.rates import make_case
+    >>> labels = np.array([0, 0, 0, 1, 1])
+    >>> case = make_case(labels, np.eye(2)[labels], labels, main=1)
+    >>> [count_units(case, None, None, name) for name in ("accuracy", "f1", "specificity", "brier")]
+    [5, 2, 3, 2]
+    """
+    return _find_units(case, range(case.classes), owners, scope, name)[0]
+
+
+def find_least(case: Case, owners: np.ndarray | None, scope: int | None, name: str) -> int:
+    """Return the least number of images, or groups, from which a metric gets an interval; `count_units` counts them.
+
+    The numbers are fixed before the data is seen, so that no interval is left out for what it says. A proportion of
+    images has an exact distribution and needs none. What has an estimated variance needs five, of which it is
+    estimated. Proportions by groups, and what is made of them, need ten: below, Wilson's interval with an effective
+    size is half as wide as the whole range or wider, because of how little is known of how alike images of a group are.
+    Besides, by groups nothing gets an interval from fewer than ten of them in all.
+
+    Args:
+        case: The predictions.
+        owners: The number of the group of each image, int [n]; None where every image stands alone.
+        scope: The class whose metric it is; None for the metric of all.
+        name: The metric, of `METRICS`.
+
+    >>> from tlmed.metrics.rates import make_case
+    >>> case = make_case(np.array([0, 1]), np.eye(2), np.array([0, 1]), main=1)
+    >>> [find_least(case, owners, None, "accuracy") for owners in (None, np.array([0, 0]))]
+    [1, 10]
+    """
+    if name in ("log_loss", "brier", "average_precision"):
+        return LEAST_UNITS
+    if name in AGREEMENT and scope is None and case.main is None and (owners is None or name == "quadratic_kappa"):
+        return LEAST_UNITS
+    if name == "ece":
+        return 2
+    if owners is not None:
+        return LEAST_UNITS if name == "auc" else LEAST_GROUPS
+    return 2 if name in AGREEMENT else 1
+
+
+def say_few(case: Case, owners, scope, name) -> str:
+    """Say that a metric rests on too little for an interval; nothing where it does not."""
+    if scope is not None and name not in RANKED:
+        rows = find_counted(case.labels == scope, case.predictions == scope, name)
+        if owners is None or len(np.unique(owners[rows])) == np.count_nonzero(rows):
+            return ""  # images that stand alone: their share has an exact distribution
+    if owners is not None and has_few_groups(owners):
+        return f"Fewer than {LEAST_GROUPS} groups, {NO_INTERVAL}"
+    least = find_least(case, owners, scope, name)
+    if least == 1 or count_units(case, owners, scope, name) >= least:
+        return ""
+    return f"Fewer than {least} {name_units(owners)} decide, {NO_INTERVAL}"
+
+
+def _find_units(case: Case, classes, owners, scope, name) -> tuple[int, str]:
+    """Return that number, and in words which ones they are."""
+    own = case.main if scope is None and name not in OF_CLASS else scope
+    if name == "accuracy":
+        return count_in(case.labels >= 0, owners), ""
+    if name in TOGETHER and not (name == "quadratic_kappa" and own is None):  # which rests on the classes far apart
+        sizes = {c: count_in(case.labels == c, owners) for c in np.unique(case.labels).tolist()}
+        largest = max(sizes, key=sizes.get)
+        others = [c for c in range(case.classes) if c != largest]
+        words = f" of class {classes[others[0]]!r}" if len(others) == 1 else " outside the largest class"
+        return count_in(case.labels != largest, owners), words
+    if own is None:
+        part = OF_CLASS.get(name, name)
+        return min(
+            _find_units(case, classes, owners, c, "f1" if part == "quadratic_kappa" else part)
+            for c in np.unique(case.labels).tolist()
+        )
+    truth, guess, named = case.labels == own, case.predictions == own, f"class {classes[own]!r}"
+    sides = {
+        "sensitivity": [(truth, f" of {named}")],
+        "specificity": [(~truth, f" outside {named}")],
+        "ppv": [(guess, f" predicted as {named}")],
+        "npv": [(~guess, f" not predicted as {named}")],
+    }.get(name, [(truth, f" of {named}"), (~truth, f" outside {named}")])
+    return min((count_in(rows, owners), words) for rows, words in sides)
+
+
+def note_few(case: Case, classes: Sequence[str], owners: np.ndarray | None, scope: int | None, *names: str) -> str:
+    """Return on how few images, or groups, metrics rest; nothing where they are enough.
+
+    Args:
+        case: The predictions.
+        classes: The names.
+        owners: The number of the group of each image, int [n]; None where every image stands alone.
+        scope: The class whose metrics they are; None for those of all.
+        names: The metric, of `METRICS`; several where a number is made of them all.
+    """
+    units, which = min(_find_units(case, classes, owners, scope, name) for name in names)
+    if units >= FEW_UNITS:
+        return ""
+    if case.classes >= MANY_CLASSES and scope is None and not TOGETHER.issuperset(names):
+        sizes = [count_in(case.labels == own, owners) for own in np.unique(case.labels).tolist()]
+        small = sum(size < FEW_UNITS for size in sizes)
+        return f"{small} of {len(sizes)} classes have fewer than {FEW_UNITS} {name_units(owners)}."
+    return f"It rests on {units} {name_unit(owners) if units == 1 else name_units(owners)}{which}."
