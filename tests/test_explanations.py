@@ -558,6 +558,7 @@ def test_a_hybrid_has_no_gradients(method):
 
 
 NET = functools.cache(by_hand)
+SCALED = r"numbers from 0 to 1 in 2 images \(0, 1\), which are to be multiplied by 255"
 
 
 @pytest.mark.parametrize(
@@ -572,11 +573,18 @@ NET = functools.cache(by_hand)
         (lambda: grad_cam(NET(), make_images(1, 4, 6), 0), r"\[n, 4, 4, 3\]\. Received: shape \[1, 4, 6, 3\]"),
         (lambda: grad_cam(NET(), make_images(1)[0], 0), r"Received: shape \[4, 4, 3\]"),
         (lambda: explain_images(NET(), make_images(1, 6, 4), 0, "occlusion"), r"Received: shape \[1, 6, 4, 3\]"),
-        (lambda: integrated_gradients(NET(), make_images(1) / -1.0, 0), "with other values"),
-        (lambda: grad_cam(NET(), np.full((1, 4, 4, 3), np.nan), 0), "with other values"),
+        (lambda: integrated_gradients(NET(), make_images(1) / -1.0, 0), "Received: numbers from -"),
+        (lambda: grad_cam(NET(), np.full((1, 4, 4, 3), np.nan), 0), r"NaN or infinite numbers in 1 image \(0\)"),
+        (lambda: grad_cam(NET(), make_images(1) > 9, 0), "numbers of type bool"),
+        *((lambda call=call: call(NET(), make_images(2) / 255, 0), SCALED) for call in (grad_cam, grad_cam_plus_plus)),
+        (lambda: integrated_gradients(NET(), make_images(2) / 255, 0), SCALED),
+        *((lambda name=name: explain_images(NET(), make_images(2) / 255, 0, name), SCALED) for name in METHODS),
+        (lambda: grad_cam(NET(), make_images(3) / [[[[1]]], [[[255]]], [[[1]]]], 0), r"from 0 to 1 in 1 image \(1\)"),
         (lambda: grad_cam(NET(), make_images(2), 2), "from 0 to 1. Received: 2"),
         (lambda: grad_cam(NET(), make_images(2), [0, -1]), r"from 0 to 1. Received: \[0, -1\]"),
         (lambda: grad_cam(NET(), make_images(2), [0, 1, 0]), "each of the 2 images"),
+        (lambda: overlay(make_images(1)[0] / 255, np.zeros((4, 4))), "`image` must be .*numbers from 0 to 1"),
+        (lambda: draw_panel(make_images(1)[0] / 255, np.zeros((4, 4))), "`image` must be .*numbers from 0 to 1"),
         (lambda: occlusion(len, make_images(2), 0.5), "a whole number"),
         (lambda: integrated_gradients(NET(), make_images(1), 0, steps=0), "`steps` must be .*steps=0"),
         (lambda: integrated_gradients(NET(), make_images(1), 0, baseline=(1, 2)), "three of them, an image"),

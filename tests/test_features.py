@@ -230,6 +230,21 @@ def test_few_networks_are_kept():
     assert _build.cache_info().maxsize <= 4
 
 
+def scale_some(n):
+    """Return all images as floats, the first n of them in 0..1."""
+    return np.where(np.arange(21)[:, None, None, None] < n, IMAGES / np.float32(255), IMAGES)
+
+
+def test_black_images_among_others_are_taken_as_floats_too(fitted):
+    images = IMAGES.copy()
+    images[:2], images[2:4] = 0, images[2:4] > 127
+    with pytest.warns(UserWarning, match="single colour"):
+        expected = fitted.transform(images)
+    for form in (images.astype("float32"), list(images.astype("float64"))):
+        with pytest.warns(UserWarning, match="single colour"):
+            np.testing.assert_array_equal(fitted.transform(form), expected)
+
+
 @pytest.mark.parametrize(
     ("images", "said"),
     [
@@ -250,6 +265,10 @@ def test_few_networks_are_kept():
         (IMAGES * 16.0, "numbers from 0 to"),
         (IMAGES / 127.5 - 1, "which are to be multiplied by 127.5 after adding 1"),
         ([IMAGES[0], IMAGES[1] / 255], "in 1 image (1), which are to be multiplied by 255"),
+        (scale_some(5), "numbers from 0 to 1 in 5 images (0, 1, 2 and 2 more), which are to be multiplied by 255"),
+        (list(scale_some(20)), "numbers from 0 to 1 in 20 images (0, 1, 2 and 17 more)"),
+        (scale_some(20), "numbers from 0 to 1 in 20 images (0, 1, 2 and 17 more)"),
+        ((IMAGES > 127).astype("float32"), "numbers from 0 to 1 in 21 images"),
         (IMAGES[..., 0], "gray images need a channel axis, X[..., None]"),
         (IMAGES[0], "of one image it is X[None]"),
         (IMAGES.transpose(0, 3, 1, 2), "with the channels first"),
@@ -289,7 +308,7 @@ DEEP = np.random.RandomState(0).randint(0, 4096, (4, 40, 40, 3)).astype("uint16"
             ["3 images (0, 1, 2) hold a single", "All images are black or nearly so: the brightest value is 0"],
         ),
         ((IMAGES > 127).astype("uint8"), ["All images are black or nearly so: the brightest value is 1 of 255"]),
-        (IMAGES / 200, ["All images are black or nearly so: the brightest value is 1 of 255"]),
+        (IMAGES / 60, ["All images are black or nearly so: the brightest value is 4 of 255"]),
     ],
 )
 def test_valid_images_that_are_hardly_meant_so_are_warned_of(fitted, images, told):

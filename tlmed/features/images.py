@@ -8,6 +8,7 @@ import numpy as np
 from tlmed.data.depths import describe_levels
 from tlmed.data.extras import describe_extras, find_extras
 from tlmed.data.images import decode_measured
+from tlmed.data.ranges import find_range_faults
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.words import count, listed
@@ -55,12 +56,12 @@ def _find_faults(images, items) -> list[str]:
     missing = [f"'{item}'" for item in items if isinstance(item, Path) and not item.is_file()]
     if missing:
         faults.append(f"Every path of `X` must be a file. Received: {listed(missing)}.")
+    pictures = {i: item for i, item in enumerate(items) if not isinstance(item, Path)}
     if isinstance(images, np.ndarray) and images.ndim == 4:
-        reasons = [reason] if (reason := _reason(images[0])) else _name_ranges(dict(enumerate(images)), together=True)
+        reasons = [reason] if (reason := _reason(images[0])) else []
     else:
-        pictures = {i: item for i, item in enumerate(items) if not isinstance(item, Path)}
         reasons = [f"image {i}: {reason}" for i, item in pictures.items() if (reason := _reason(item))]
-        reasons += [] if reasons else _name_ranges(pictures, together=False)
+    reasons = reasons or find_range_faults({i: image for i, image in pictures.items() if not _is_deep(image.dtype)})
     if reasons:
         faults.append(
             "Each image of `X` must be uint8 [height, width, 3], or other numbers from 0 to 255. "
@@ -90,43 +91,13 @@ def _reason(image) -> str | None:
     return None
 
 
-def _name_ranges(pictures: dict[int, np.ndarray], together: bool) -> list[str]:
-    """Say which images hold numbers that are no intensities.
-
-    Args:
-        pictures: The images, by number.
-        together: Whether they are of one array, and scaled alike: then they are dark only if all are.
-    """
-    others = {i: image for i, image in pictures.items() if not _is_raw(image.dtype)}
-    lows = {i: image.min() for i, image in others.items()}
-    highs = {i: image.max() for i, image in others.items()}
-    unfinished = [i for i in others if not (np.isfinite(lows[i]) and np.isfinite(highs[i]))]
-    if unfinished:
-        return [f"NaN or infinite numbers in {_name(unfinished)}"]
-    outside = [i for i in others if lows[i] < 0 or highs[i] > 255]
-    if outside:
-        low, high = min(lows.values()), max(highs.values())
-        cure = ", which are to be multiplied by 127.5 after adding 1" if low >= -1 and high <= 1 else ""
-        return [f"numbers from {low:g} to {high:g} in {_name(outside)}{cure}"]
-    small = [i for i, image in others.items() if image.dtype.kind == "f" and 0 < highs[i] <= 1]
-    if small and not (together and max(highs.values()) > 1):
-        return [f"numbers from 0 to 1 in {_name(small)}, which are to be multiplied by 255"]
-    return []
-
-
-def _name(numbers: Sequence[int]) -> str:
-    return f"{count(len(numbers), 'image')} ({listed(numbers, NAMED)})"
-
-
-def _is_raw(dtype) -> bool:
-    """Tell unsigned numbers of 8 or 16 bits, whose ranges are 0 to 255 and 0 to 65535, in either order of bytes."""
-    return dtype.kind == "u" and dtype.itemsize <= 2
+def _is_deep(dtype) -> bool:
+    """Tell unsigned numbers of 16 bits, whose range is 0 to 65535, in either order of bytes."""
+    return dtype.kind == "u" and dtype.itemsize == 2
 
 
 def _to_unsigned(image) -> np.ndarray:
-    if _is_raw(image.dtype):
-        return image.astype(image.dtype.newbyteorder("="), copy=False)
-    return np.rint(image).astype(np.uint8)
+    return image.astype("uint16", copy=False) if _is_deep(image.dtype) else np.rint(image).astype("uint8", copy=False)
 
 
 def read_batches(

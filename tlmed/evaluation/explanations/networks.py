@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from tlmed.blocks import Block, partition
+from tlmed.data.ranges import check_ranges
 from tlmed.errors import InputError, did_you_mean
 from tlmed.features.taps import LAST
 
@@ -93,8 +94,7 @@ def check_images(model: keras.Model, images: np.ndarray) -> np.ndarray:
     if images.ndim != 4 or any(want not in (None, got) for want, got in zip(expected, images.shape, strict=True)):
         shape = ["n", *("any" if side is None else side for side in expected[1:])]
         raise InputError(f"{_RANGE}, [{', '.join(map(str, shape))}]. Received: shape {list(images.shape)}.")
-    if images.dtype != np.uint8 and (images.dtype.kind not in "iuf" or not ((images >= 0) & (images <= 255)).all()):
-        raise InputError(f"{_RANGE}. Received: {images.dtype} with other values.")
+    check_ranges(images, _RANGE)
     return images
 
 

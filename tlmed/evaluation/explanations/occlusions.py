@@ -60,7 +60,7 @@ def measure_drops(
     Args:
         predict: Images [m, height, width, 3], at most 32 at a time, to scores [m, k]: log-odds, probabilities,
             whatever falls with the evidence.
-        images: [n, height, width, 3], as `predict` takes them.
+        images: [n, height, width, 3], as `predict` takes them. Their range is not checked: only `predict` knows it.
         class_index: The class to explain, 0..k-1: one for all, or one for each image [n].
         patch: Side of the square in pixels; None: a seventh of the image's shorter side, about.
         stride: Pixels from one square to the next, no more than a side; None: half a side. The last square of a row or

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
+from tlmed.data.ranges import check_ranges
 from tlmed.errors import InputError
 from tlmed.evaluation.explanations.methods import Explainer
 from tlmed.rundir import atomic, check_targets, is_marked, make_mark
@@ -29,17 +30,21 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """Return an image with a map on it: the more the map says, the more colour; where it is 0 the image is as it was.
 
     Args:
-        image: uint8 [height, width, 3].
+        image: [height, width, 3], RGB in 0..255.
         heat: Map [height, width], 0..1.
 
     Returns:
         uint8 [height, width, 3].
 
+    Raises:
+        InputError: If the image has other numbers.
+
     >>> image = np.full((1, 2, 3), 100, "uint8")
     >>> overlay(image, np.array([[0.0, 1.0]])).tolist()
     [[[100, 100, 100], [207, 192, 56]]]
     """
-    heat = np.asarray(heat, "float64")
+    image, heat = np.asarray(image), np.asarray(heat, "float64")
+    check_ranges(image[None], "`image` must be RGB in 0..255")
     share = OPACITY * heat[..., None]
     return np.rint((1 - share) * image + share * _colour(heat)).astype("uint8")
 
@@ -48,13 +53,17 @@ def draw_panel(image: np.ndarray, heat: np.ndarray, caption: str = "", note: str
     """Draw an image and its overlay side by side, with two lines below and a key to the colours.
 
     Args:
-        image: uint8 [height, width, 3].
+        image: [height, width, 3], RGB in 0..255.
         heat: Map [height, width], 0..1.
         caption: What was predicted, below the image.
         note: How it is explained, below that.
+
+    Raises:
+        InputError: If the image has other numbers.
     """
-    times = -(-_LEAST_SIDE // min(image.shape[:2]))
-    pair = [Image.fromarray(part) for part in (image, overlay(image, heat))]
+    drawn = overlay(image, heat)
+    times = -(-_LEAST_SIDE // min(drawn.shape[:2]))
+    pair = [Image.fromarray(part) for part in (np.rint(image).astype("uint8"), drawn)]
     size = tuple(times * side for side in pair[0].size)
     height = size[1] + 2 * _LINE + 3 * _MARGIN
     panel = Image.new("RGB", (2 * size[0] + _GAP + 2 * _MARGIN, height), "white")
@@ -91,7 +100,7 @@ def write_explanations(
 
     Args:
         place: The folder, and the paths of the images.
-        images: uint8 [n, height, width, 3].
+        images: [n, height, width, 3], RGB in 0..255.
         maps: float [n, height, width], 0..1.
         captions: What was predicted for each.
         method: Stands in the names of the files, before `.png`.
@@ -101,9 +110,12 @@ def write_explanations(
         The files, in the order of the images.
 
     Raises:
-        InputError: If the folder cannot be made, or a file exists and may not be written over.
+        InputError: If the folder cannot be made, a file exists and may not be written over, or images have other
+            numbers.
     """
-    files = name_in(place, method)
+    images = np.asarray(images)
+    check_ranges(images, "`images` must be RGB in 0..255")
+    images, files = np.rint(images).astype("uint8"), name_in(place, method)
     for file, image, heat, caption in zip(files, images, maps, captions or [""] * len(files), strict=True):
         _write_panel(file, image, heat, caption, note)
     return files
