@@ -9,6 +9,7 @@ import sys
 import termios
 
 import pytest
+from rich.cells import cell_len
 
 from tests.conftest import SMALL
 from tests.terminal import Terminal
@@ -70,6 +71,27 @@ def test_a_table_with_an_empty_column_fits_any_width(width):
     lines = Table(("pair", "difference", ""), rows).lines(width)
     assert "*" in "".join(lines)
     assert width < 30 or max(map(len, lines)) <= width
+
+
+WIDE = [("良性", "437", "0.9"), ("malignant", "210", "0.8"), ("悪性腫瘍", "3", "0.7")]  # two columns a letter
+
+
+def test_columns_stand_below_each_other_where_letters_are_wide():
+    lines = Table(("クラス", "images", "score"), WIDE, right=(1,)).lines()
+    assert [cell_len(line[: line.rindex("  ")]) for line in lines] == [17] * 4
+    assert lines[1] == "良性          437  0.9"
+
+
+@pytest.mark.parametrize("width", range(12, 60))
+def test_wide_letters_fit_a_width_and_none_is_lost(width):
+    name, note = "悪性腫瘍" * 4, "超音波画像 of 良性 and 悪性の " * 3
+    table = Table(("クラス", "images", "言葉"), [*WIDE, (name, "1,000", note)], right=(1,))
+    lines = [*table.lines(width), *to_lines([note], width)]
+    assert max(map(cell_len, lines)) <= width
+    assert all(line.isprintable() for line in lines)
+    assert "".join(lines).count("悪") == 1 + 4 + 3 + 3
+    for line in describe_bar(Bar(name, 10, 3, note), width + 12):
+        assert cell_len(line) <= width + 9
 
 
 @pytest.mark.parametrize("width", range(27, 70))

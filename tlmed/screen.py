@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from rich.cells import cell_len, chop_cells, set_cell_size
+
 from tlmed.errors import one_line
 
 _FRAMES_PER_SECOND = 4  # a terminal over a slow line keeps up, and training is not slowed
@@ -21,6 +23,7 @@ _KEPT_FREE = 3  # columns on the right of a bar: a terminal writes ^C there, and
 _MOST_LINES = 3  # of a row whose cells are broken; rows with more are lists, unless these are twice as long
 _WHOLE = re.compile(r"\([^\s()]+ to [^\s()]+\)|\b\d+(?: x \d+)+")  # an interval, a shape: not to be broken
 _JOINT = "\0"  # stands for a blank that is not to be broken; `one_line` leaves none in a text
+_SECOND = "\1"  # stands for the second column of a wide letter: `textwrap` counts letters, not columns
 _COLOURS = {"Error:": "red", "Warning:": "yellow", "Found:": "yellow"}  # of how a line begins
 
 
@@ -50,7 +53,7 @@ class Table:
         ['block1', '  layers  2']
         """
         rows = [tuple(map(one_line, row)) for row in ([self.head] if self.head else []) + list(self.rows)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
         if width is None or sum(widths) + 2 * (len(widths) - 1) <= width:
             return [line for row in rows for line in self._lay([[cell] for cell in row], widths)]
         if same := self._find_same():
@@ -84,19 +87,18 @@ class Table:
     def _narrowest(self, number, column) -> int:
         """Return the width of a column in which no word is broken, and no number."""
         parts = column if number in self.right else [word for cell in column for word in _join(cell).split(" ")]
-        return max(map(len, parts), default=0)
+        return max((cell_len(part.replace(_JOINT, " ")) for part in parts), default=0)
 
     def _stack(self, rows, width) -> list[str]:
         """Return each row as a list: its first cell that is not empty, and below it the others with their titles."""
         titles, *rest = rows
-        wide = max(map(len, titles[1:]), default=0)
+        wide = max(map(cell_len, titles[1:]), default=0)
         lines = []
         for row in rest:
             first = next((number for number, cell in enumerate(row) if cell), 0)
             lines += _break(row[first], width)
             for title, cell in list(zip(titles, row, strict=True))[first + 1 :]:
-                begin = f"  {title.ljust(wide)}  "
-                lines += _break(cell, width, begin, " " * len(begin))
+                lines += _break(cell, width, f"  {_pad(title, wide)}  ", " " * (wide + 4))
         return lines
 
     def _fold(self, rows, widest, width, least) -> tuple[list[str], int]:
@@ -113,9 +115,9 @@ class Table:
 
     def _lay(self, row, widths) -> Iterator[str]:
         """Yield the lines of a row, whose cells are lines themselves."""
-        justify = [str.rjust if column in self.right else str.ljust for column in range(len(widths))]
+        sides = [column in self.right for column in range(len(widths))]
         for parts in itertools.zip_longest(*row, fillvalue=""):
-            yield "  ".join(move(part, wide) for part, wide, move in zip(parts, widths, justify, strict=True)).rstrip()
+            yield "  ".join(map(_pad, parts, widths, sides)).rstrip()
 
 
 @dataclass
@@ -274,7 +276,7 @@ def describe_bar(bar: Bar, width: int, plain: bool = False) -> list[str]:
     share = min(1.0, bar.done / max(1, bar.total))
     tail = f"  {share:>4.0%}{left}"
     label = _cut(bar.label, max(4, last - len(tail) - _BAR[0] - 2), plain)
-    cells = max(0, min(_BAR[1], last - len(label) - 2 - len(tail)))
+    cells = max(0, min(_BAR[1], last - cell_len(label) - 2 - len(tail)))
     full = round(cells * share)
     drawn = "#" * full + "-" * (cells - full) if plain else "━" * full + "─" * (cells - full)
     lines = [_cut(f"{label}  {drawn}{tail}", last, plain)]
@@ -285,7 +287,8 @@ def _cut(text, width, plain) -> str:
     text = one_line(text)
     if plain:
         text = text.encode("ascii", "backslashreplace").decode()
-    return text if len(text) <= width else text[: max(0, width - 3)] + "..." if plain else text[: width - 1] + "…"
+    end = "..." if plain else "…"
+    return text if cell_len(text) <= width else set_cell_size(text, max(0, width - len(end))) + end
 
 
 def _clock(seconds) -> str:
@@ -306,10 +309,32 @@ def _wrap(line, width) -> list[str]:
     return _break(line, width, rest=inner, break_long_words=False, break_on_hyphens=False) or [""]
 
 
-def _break(text, width, first="", rest="", **options) -> list[str]:
-    """Break a text between words, but within no interval and no shape."""
-    lines = textwrap.wrap(_join(text), width, initial_indent=first, subsequent_indent=rest, **options)
-    return [line.replace(_JOINT, " ") for line in lines]
+def _break(text, width, first="", rest="", break_long_words=True, **options) -> list[str]:
+    """Break a text between words, but within no interval and no shape; wide letters take two columns."""
+    text = _join(text)
+    if break_long_words:
+        text = " ".join(_chop(word, width - cell_len(first or rest)) for word in text.split(" "))
+    options |= {"break_long_words": break_long_words, "initial_indent": _widen(first), "subsequent_indent": rest}
+    lines = textwrap.wrap(_widen(text), width, **options)
+    return [line.replace(_JOINT, " ").replace(_SECOND, "") for line in lines]
+
+
+def _chop(word, room) -> str:
+    """Break a word with wide letters where it is longer than its room: `textwrap` would cut letters in two."""
+    if cell_len(word.replace(_JOINT, " ")) == len(word):
+        return word
+    return " ".join(filter(None, chop_cells(word, max(room, 2))))
+
+
+def _widen(text) -> str:
+    """Return a text with as many characters as it takes columns."""
+    return text if text.isascii() else "".join(f"{letter}{_SECOND * (cell_len(letter) - 1)}" for letter in text)
+
+
+def _pad(text, width, right=False) -> str:
+    """Return a text with blanks up to a width, in columns: after it, or before it where it stands on the right."""
+    blanks = " " * (width - cell_len(text))
+    return blanks + text if right else text + blanks
 
 
 def _join(text) -> str:
