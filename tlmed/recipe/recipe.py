@@ -138,6 +138,9 @@ class Recipe:
     def build(self, num_classes: int, backbone=None):
         """Build the network and compile it for the first phase.
 
+        What concerns training, such as `class_weight`, patience and batch size, is used by `tlmed.train` alone: pass it
+        to your own `fit`.
+
         Args:
             num_classes: How many classes the head tells apart, 2 or more.
             backbone: A `keras.Model` of your own from raw RGB images, 0..255, to a feature map or to features,

@@ -1,0 +1,95 @@
+"""What a network is built from: the fields of a recipe that decide it, and those that docs/api.md says do not."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import tlmed
+from tlmed import building, phases
+from tlmed.recipe import Augment, Dense, Hybrid, Images, Phase, Recipe
+from tlmed.sections import KFold
+
+PAGE = Path(tlmed.__file__).parents[1] / "docs" / "api.md"
+STAGES = (
+    Phase("head", thaw=0, epochs=1, learning_rate=1e-3),
+    Phase("top", thaw=1, epochs=1, learning_rate=1e-3, start="pretrained", block_decay=0.5, batch_norm="update"),
+)
+SETTINGS = ({"head": Dense(units=(3,)), "phases": STAGES, "augment": Augment(flip="both")}, {"head": Hybrid()})
+
+
+class Watched:
+    """A section of a recipe that notes which of its fields are read."""
+
+    def __init__(self, part, path, read):
+        self.__dict__.update(_part=part, _path=path, _read=read)
+
+    @property
+    def __class__(self):
+        return type(self._part)
+
+    def __getattr__(self, name):
+        value, path = getattr(self._part, name), self._path + name
+        if name == "phases":
+            return tuple(Watched(phase, "phases.", self._read) for phase in value)
+        if dataclasses.is_dataclass(value):
+            return Watched(value, f"{path}.", self._read)
+        self._read.add(path)
+        return value
+
+
+def list_fields(kind, path=""):
+    return {f"{path}{spec.name}" for spec in dataclasses.fields(kind)}
+
+
+def list_all_fields():
+    sections = {"data": (Images,), "head": (Dense, Hybrid), "augment": (Augment,), "phases": (Phase,)}
+    nested = [list_fields(kind, f"{name}.") for name, kinds in sections.items() for kind in kinds]
+    return (list_fields(Recipe) - sections.keys()).union(*nested)
+
+
+@pytest.fixture(scope="module")
+def said():
+    """What the page lists as used by `build`, and as used by `tlmed.train` alone."""
+    if not PAGE.is_file():
+        pytest.skip("tlmed does not run from its source")
+    _, _, section = PAGE.read_text().partition("## What `build` uses of a recipe")
+    used, _, rest = section.partition("\n## ")[0].partition("Only `tlmed.train` uses the rest")
+    names = list_all_fields()
+    cells = [line.split("|")[1] for line in rest.splitlines() if line.startswith("| `")]
+    return [set(re.findall(r"`([\w.]+)`", text)) & names for text in (used, " ".join(cells))]
+
+
+def test_the_page_lists_every_field_of_a_recipe_once(said):
+    used, left = said
+    assert used | left == list_all_fields()
+    assert not used & left
+
+
+def test_build_and_thaw_read_the_fields_that_the_page_says_and_no_others(said, monkeypatch):
+    monkeypatch.setattr(phases, "find_faults", lambda phase: [])  # which reads every field, to check it
+    read = set()
+    for settings in SETTINGS:
+        recipe = Recipe(Images("x", image_size=(32, 32)), "LeNet5", weights="none", **settings)
+        watched = Watched(recipe, "", read)
+        model = building.build(watched, 2)
+        for phase in watched.phases:
+            phases.thaw(model, phase)
+    assert read == said[0]
+
+
+def test_lines_of_the_page_do_what_they_say():
+    recipe = Recipe(Images("x", image_size=(32, 32), split=KFold(2)), "LeNet5", STAGES, "none", monitor="val_loss")
+    model, labels = recipe.build(2), np.array([0, 0, 0, 1])
+    pixels = np.random.RandomState(0).randint(0, 256, (4, 32, 32, 3)).astype("float32")
+    early = keras.callbacks.EarlyStopping(recipe.monitor, patience=1, restore_best_weights=True)
+    weights = tlmed.training.class_weights(labels)
+    told = {"validation_data": (pixels, labels), "callbacks": [early], "verbose": 0, "batch_size": 4}
+    start = model.get_weights()
+    heavy = model.fit(pixels, labels, class_weight=weights, **told).history["loss"]
+    model.set_weights(start)
+    assert heavy != model.fit(pixels, labels, **told).history["loss"]
+    assert tlmed.plan.expand(recipe.phases, model.parts.backbone) == STAGES
