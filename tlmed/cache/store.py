@@ -4,95 +4,45 @@
 
 A key names everything that decides the numbers but the image: graph, weights, engine, versions (see `keys`). Each
 file holds the rows of some images, found by the digest of their decoded pixels, and never changes: it is written under
-another name and renamed when it is whole, so that readers and writers need no locks, whatever is killed when. A file is
-
-    rows | SHA-256 of each image's pixels | description (JSON) | its length, its SHA-256, magic
-
-and the description holds the SHA-256 of what stands before it. It is checked whenever a file is opened: one that does
-not agree is deleted, and its rows are computed again.
+another name and renamed when it is whole, so that readers and writers need no locks, whatever is killed when. It is
+checked whenever it is opened (`row_files`): one that is damaged is deleted, and its rows are computed again.
 """
 
 import contextlib
 import hashlib
 import json
-import math
 import os
 import re
 import secrets
 import shutil
 import socket
-import struct
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from tlmed.cache.folder import list_notes, make_private, open_private, show_size
-from tlmed.regular_files import NotRegular, open_regular
+from tlmed.cache.row_files import (
+    DIGEST,
+    FORMAT,
+    Damaged,
+    Entry,
+    Rows,
+    count_bytes,
+    open_file,
+    open_rows,
+    pack_end,
+    read_entry,
+)
 
-FORMAT = 1
 SHELF = f"features-{FORMAT}"
 SUFFIX = ".rows"
-DTYPES = ("float32", "float16")  # that rows are kept in
-DIGEST = 32  # bytes of a SHA-256
-_LONGEST = 1 << 20  # bytes of a description, which has one or two thousand
-_MAGIC = b"tlmed-rows\x00" + bytes([FORMAT])
-_TAIL = struct.Struct(f"<Q{DIGEST}s{len(_MAGIC)}s")
-_CHUNK = 1 << 24
 _OLD = 24 * 3600  # seconds
 
 
 class StoreError(Exception):
     """The store cannot be used; the message says why. Rows can always be computed instead."""
-
-
-class Damaged(Exception):
-    """A file of the store is not what it says it is; the message says in what."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file of the store: rows of some images, all made in the same way.
-
-    Attributes:
-        path: The file.
-        key: What the rows are made of.
-        about: The same for people.
-        shape: Of a row.
-        dtype: Of its numbers.
-        count: Rows.
-        size: Bytes of the file.
-        used: When it was last used, in seconds since the epoch.
-        sha256: Of rows and digests.
-    """
-
-    path: Path
-    key: str
-    about: Mapping
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    count: int
-    size: int
-    used: float
-    sha256: str
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """The rows of an entry. They can be read even when their file has been deleted meanwhile.
-
-    Attributes:
-        entry: What the file says of itself.
-        values: [count, *shape], mapped into memory and not read before they are used.
-        digests: The SHA-256 of each row's image.
-    """
-
-    entry: Entry
-    values: np.ndarray
-    digests: tuple[bytes, ...]
 
 
 class Store:
@@ -125,7 +75,7 @@ class Store:
         with _explained(self.folder):
             for path in sorted((self.folder / key).glob(f"*{SUFFIX}")):
                 try:
-                    rows = _open(path, wanted, (tuple(shape), np.dtype(dtype)))
+                    rows = open_rows(path, wanted, (tuple(shape), np.dtype(dtype)))
                 except FileNotFoundError:  # another process has just deleted it
                     continue
                 except Damaged as reason:
@@ -155,10 +105,11 @@ class Store:
         """
         shape, dtype = tuple(shape), np.dtype(dtype)
         packed = b"".join(digests)
-        size = len(digests) * _row_bytes(shape, dtype)
+        size = len(digests) * count_bytes(shape, dtype)
         words = {"format": FORMAT, "key": key, "about": dict(about), "shape": shape, "dtype": dtype.name}
         words |= {"count": len(digests), "sha256": "0" * 2 * DIGEST}
-        need = size + len(packed) + len(json.dumps(words)) + _TAIL.size
+        description = json.dumps(words).encode()
+        need = size + len(packed) + len(description) + len(pack_end(description))
         shelf, name = self.folder / key, hashlib.sha256(packed).hexdigest()[:32]
         part = self.folder / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.part"
         with _explained(self.folder):
@@ -185,7 +136,7 @@ class Store:
                     raise ValueError("`digests` must be one for each row.")
                 found.update(packed)
                 text = json.dumps({**words, "sha256": found.hexdigest()}).encode()
-                file.write(packed + text + _TAIL.pack(len(text), hashlib.sha256(text).digest(), _MAGIC))
+                file.write(packed + text + pack_end(text))
                 file.flush()
                 os.fsync(file.fileno())
                 file.close()
@@ -201,8 +152,8 @@ class Store:
         """Return all entries, the last used one first; what cannot be read is passed over (`verify` names it)."""
         entries = []
         for path in self._files():
-            with contextlib.suppress(Damaged, FileNotFoundError), _explained(self.folder), _open_file(path) as file:
-                entries.append(_read(path, file))
+            with contextlib.suppress(Damaged, FileNotFoundError), _explained(self.folder), open_file(path) as file:
+                entries.append(read_entry(path, file))
         return sorted(entries, key=lambda entry: -entry.used)
 
     def verify(self) -> tuple[int, list[tuple[Path, str]]]:
@@ -215,7 +166,7 @@ class Store:
         with _explained(self.folder):
             for path in self._files():
                 try:
-                    _open(path)
+                    open_rows(path)
                     sound += 1
                 except FileNotFoundError:
                     continue
@@ -316,95 +267,3 @@ def _explained(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(f"{error.strerror or error}: {folder}") from error
-
-
-def _row_bytes(shape, dtype) -> int:
-    return math.prod(shape) * dtype.itemsize
-
-
-def _open(
-    path: Path, wanted: Collection[bytes] | None = None, expected: tuple[tuple[int, ...], np.dtype] | None = None
-) -> Rows | None:
-    """Return a file's rows, once every byte of it is what was written; None if it holds nothing that is wanted."""
-    with _open_file(path) as file:
-        entry = _read(path, file)
-        if expected is not None and (entry.shape, entry.dtype) != expected:
-            raise Damaged("its rows are not of the shape and type that its folder stands for")
-        size = entry.count * _row_bytes(entry.shape, entry.dtype)
-        file.seek(size)
-        packed = file.read(entry.count * DIGEST)
-        digests = tuple(packed[i : i + DIGEST] for i in range(0, len(packed), DIGEST))
-        if wanted is not None and not any(digest in wanted for digest in digests):
-            return None
-        if _digest(file, size + entry.count * DIGEST) != entry.sha256:
-            raise Damaged("its numbers are not what was written")
-        if entry.key != path.parent.name:
-            raise Damaged("it was made in another way than its folder says")
-        values = np.memmap(file, entry.dtype, "r", shape=(entry.count, *entry.shape))
-    return Rows(entry, values, digests)
-
-
-def _read(path: Path, file) -> Entry:
-    """Return what an open file says of itself, without looking at its numbers."""
-    stat = os.fstat(file.fileno())
-    if stat.st_size < _TAIL.size:
-        raise Damaged("it is too short")
-    file.seek(-_TAIL.size, os.SEEK_END)
-    length, digest, magic = _TAIL.unpack(file.read(_TAIL.size))
-    if magic != _MAGIC or length > min(stat.st_size - _TAIL.size, _LONGEST):
-        raise Damaged("its end is not that of such a file")
-    body = stat.st_size - _TAIL.size - length
-    file.seek(body)
-    text = file.read(length)
-    if hashlib.sha256(text).digest() != digest:
-        raise Damaged("its description is not what was written")
-    words = _parse(text)
-    shape, dtype, count = tuple(words["shape"]), np.dtype(words["dtype"]), words["count"]
-    if words["format"] != FORMAT or body != count * (_row_bytes(shape, dtype) + DIGEST):
-        raise Damaged("its length is not what it says")
-    return Entry(
-        *(path, words["key"], words["about"], shape, dtype, count, stat.st_size, stat.st_mtime, words["sha256"])
-    )
-
-
-def _parse(text: bytes) -> dict:
-    """Return a description, once each of its fields is of the kind that is written.
-
-    Raises:
-        Damaged: If one is not. Numbers that are no plain floats could be read as anything, even as addresses of memory.
-    """
-    try:
-        words = json.loads(text)
-    except (ValueError, RecursionError):
-        words = None
-    sound = (
-        isinstance(words, dict)
-        and all(isinstance(words.get(name), str) for name in ("key", "sha256"))
-        and isinstance(words.get("about"), dict)
-        and words.get("dtype") in DTYPES
-        and isinstance(words.get("shape"), list)
-        and all(_is_amount(number) for number in (*words["shape"], words.get("count")))
-    )
-    if not sound:
-        raise Damaged(f"its description is not that of rows of {' or '.join(DTYPES)}")
-    return words
-
-
-def _is_amount(value) -> bool:
-    return type(value) is int and value > 0
-
-
-def _open_file(path: Path) -> BinaryIO:
-    try:
-        return open_regular(path)
-    except NotRegular as error:
-        raise Damaged(error.strerror) from error
-
-
-def _digest(file, size: int) -> str:
-    found = hashlib.sha256()
-    file.seek(0)
-    while size and (data := file.read(min(size, _CHUNK))):
-        found.update(data)
-        size -= len(data)
-    return found.hexdigest()

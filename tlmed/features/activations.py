@@ -11,7 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tlmed.cache.store import Rows, Store, StoreError
+from tlmed.cache.row_files import Rows
+from tlmed.cache.store import Store, StoreError
 from tlmed.data.reading import Pixels, map_rows
 from tlmed.features.engines import Engine
 from tlmed.features.keys import address, describe

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tlmed.cache.store import FORMAT
+from tlmed.cache.row_files import FORMAT
 from tlmed.environment import count_threads, describe_processor
 from tlmed.features.engines import Engine
 
