@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shlex
 import shutil
 
 import keras
@@ -589,6 +590,28 @@ def test_a_network_of_ones_own_has_no_baseline_of_random_weights(tmp_path):
         (("abnormal", "normal"), "normal"),
         (("COVID", "Non-COVID"), "Non-COVID"),
         (("Parasitized", "Uninfected"), "Uninfected"),
+        (("krank", "unauffällig"), "unauffällig"),
+        (("Befund", "ohne Befund"), "ohne Befund"),
+        (("ja", "nein"), "nein"),
+        (("malade", "sain"), "sain"),
+        (("lésion", "pas de lésion"), "pas de lésion"),
+        (("enfermo", "sano"), "sano"),
+        (("hallazgo", "sin hallazgos"), "sin hallazgos"),
+        (("maligno", "normale"), "normale"),
+        (("doente", "saudável"), "saudável"),
+        (("DOENTE", "SAUDA\u0301VEL"), "SAUDA\u0301VEL"),
+        (("afwijkend", "gezond"), "gezond"),
+        (("hasta", "sa\u011fl\u0131kl\u0131"), "sa\u011fl\u0131kl\u0131"),
+        (("bulgu var", "bulgu yok"), "bulgu yok"),
+        (("chory", "zdrowy"), "zdrowy"),
+        (("больной", "здоровый"), "здоровый"),
+        (("异常", "正常"), "正常"),
+        (("gesund", "nicht gesund"), None),
+        (("gesund", "ungesund"), None),
+        (("anormal", "normal de\u011fil"), None),
+        (("AFB", "PAS positive"), None),  # a stain
+        (("normal", "pas normal"), None),
+        (("benign", "insano"), None),
         (("cancer", "NoFinding"), None),  # in sorted order NoFinding is the first
         (("benign", "malignant"), None),
         (("healthy", "not healthy"), None),
@@ -609,7 +632,7 @@ def test_a_positive_class_that_sounds_healthy_is_told_where_nobody_asked_for_it(
         return
     (sentence,) = said
     assert sentence.startswith(f"The positive class is {positive!r}, by default the second in sorted order, and its ")
-    assert sentence.endswith(f"If {classes[0]!r} is what is looked for: `--positive {classes[0]}`.")
+    assert sentence.endswith(f"If {classes[0]!r} is what is looked for: `--positive {shlex.quote(classes[0])}`.")
     for asked in classes:
         assert inference.evaluate(None, file=file, positive=asked)[1]["evaluated"]["warnings"] == []
 
