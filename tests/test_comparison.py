@@ -115,11 +115,11 @@ def write_run(folder, classes=TWO, skill=0.3, seed=0, train=200, groups=None, fi
     return folder
 
 
-def write_folds(folder, skill=0.3, seed=0, k=3, repeats=1):
+def write_folds(folder, skill=0.3, seed=0, k=3, repeats=1, classes=THREE):
     """Write a cross-validation with `k` folds of different test images."""
     split = {"k": k, "repeats": repeats, "val": 0.15, "fold": None}
     for fold in range(k * repeats):
-        write_run(folder / "folds" / f"{fold + 1:02}", THREE, skill, seed + 10 * fold, first=100 * fold)
+        write_run(folder / "folds" / f"{fold + 1:02}", classes, skill, seed + 10 * fold, first=100 * fold)
     write_means(folder)
     recipe = {"data": {"source": "/data", "split": split}, "backbone": "VGG16", "weights": "imagenet", "seed": 0}
     rundir.write_json(folder / "recipe.json", recipe)
@@ -612,7 +612,35 @@ def test_the_conclusion_says_what_was_shown_and_what_was_not(made):
     assert "No difference in AUC from good was shown. That does not mean that they are equal" in said
     assert f"up to {gap['high']:.3f} lower or {-gap['low']:.3f} higher" in said
     assert "These test images also chose the best run" in said
-    assert "also chose" not in " ".join(conclude(compare(made[:2])))
+    two = compare(made[:2])
+    lead = "These test images also chose the best run, so that its lead looks larger than it is on new images."
+    assert conclude(two)[-1] == lead
+    assert "The best was chosen by these same test images" in make_comparison_page(two)
+
+
+def test_cross_validations_say_that_each_fold_has_a_threshold_of_its_own(tmp_path):
+    runs = [write_folds(tmp_path / name, seed=seed, classes=TWO) for seed, name in enumerate("ab")]
+    assert noted(compare(runs)) == ()  # all at 0.5
+    edit(runs[1] / "folds" / "02" / "metrics.json", lambda metrics: metrics.update(threshold=0.31))
+    for run in runs:
+        edit(run / "recipe.json", lambda recipe: recipe.update(threshold="youden"))
+    told = "Accuracy, sensitivity, specificity and F1 are those of each run's own threshold in each fold (rule: {}); "
+    after = "the AUC and the Brier score need none."
+    assert noted(compare(runs)) == (told.format("youden") + after,)
+    edit(runs[0] / "recipe.json", lambda recipe: recipe.update(threshold=0.5))
+    assert noted(compare(runs)) == (told.replace("rule", "rules").format("0.5, youden") + after,)
+    assert "These test images also chose the best run" in conclude(compare(runs))[-1]
+
+
+def test_cross_validations_with_the_same_predictions_are_named(tmp_path):
+    first = write_folds(tmp_path / "a")
+    copy = Path(shutil.copytree(first, tmp_path / "copy"))
+    (note,) = noted(compare([first, copy]))
+    assert note.startswith("a and copy have the same scores and predictions for every test image")
+    other = write_folds(tmp_path / "other", seed=1)
+    shutil.copytree(first / "folds" / "01", other / "folds" / "01", dirs_exist_ok=True)
+    write_means(other)
+    assert noted(compare([first, other])) == ()  # one fold of three
 
 
 def test_a_run_differs_from_its_copy_in_nothing(made, tmp_path):
@@ -651,6 +679,7 @@ def test_runs_that_share_the_highest_score_are_all_named(made, tmp_path):
     alike = compare([made[2], copy, third])
     assert "better, copy and third share the highest" in conclude(alike)[0]
     assert "also chose" not in " ".join(conclude(alike))
+    assert "The best was chosen" not in make_comparison_page(alike)
 
 
 def test_only_intervals_that_there_are_bound_a_difference_that_was_not_shown(made, tmp_path):

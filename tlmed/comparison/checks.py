@@ -136,15 +136,19 @@ def _note_same(results) -> list[str]:
     """Name runs with the same predictions throughout: a copy, or a recipe that was repeated to the bit."""
     alike = {}
     for result in results:
-        if result.test is not None:
-            order = sorted(range(len(result.test.paths)), key=result.test.paths.__getitem__)
-            key = result.test.scores[order].tobytes(), result.test.predictions[order].tobytes()
-            alike.setdefault(key, []).append(result.name)
+        key = tuple(_list_predictions(part.test) for part in (result.folds or [result]))
+        alike.setdefault(key, []).append(result.name)
     return [
         f"{join_names(names)} have the same scores and predictions for every test image: on these they are the same."
         for names in alike.values()
         if len(names) > 1
     ]
+
+
+def _list_predictions(test) -> tuple[bytes, bytes]:
+    """Return scores and predicted classes in the order of paths, as a key."""
+    order = sorted(range(len(test.paths)), key=test.paths.__getitem__)
+    return test.scores[order].tobytes(), test.predictions[order].tobytes()
 
 
 def _note_training(results) -> str:
@@ -182,18 +186,18 @@ def _note_weights(result) -> str:
 
 
 def _note_thresholds(results) -> str:
-    if len(results[0].metrics["classes"]) != 2:
+    """Say so where two classes were predicted by thresholds that differ from run to run, in a fold or more."""
+    cuts = [[part.metrics.get("threshold") for part in (result.folds or [result])] for result in results]
+    if len(results[0].metrics["classes"]) != 2 or all(found == cuts[0] for found in cuts):
         return ""
     if results[0].folds:
-        rules = [str(result.recipe.get("threshold")) for result in results]
-        said = f"Each fold has a threshold of its own, chosen by different rules ({', '.join(rules)})"
-        return f"{said}; the AUC and the Brier score need none." if len(set(rules)) > 1 else ""
-    cuts = [result.metrics.get("threshold") for result in results]
-    if len(set(cuts)) == 1:
-        return ""
+        rules = dict.fromkeys(str(result.recipe.get("threshold", "0.5")) for result in results)
+        which = f" in each fold (rule{'s' * (len(rules) > 1)}: {', '.join(rules)})"
+    else:
+        which = f" ({', '.join('0.5' if cut is None else f'{cut:.3g}' for (cut,) in cuts)})"
     return (
-        "Accuracy, sensitivity, specificity and F1 are those of each run's own threshold "
-        f"({', '.join('0.5' if cut is None else f'{cut:.3g}' for cut in cuts)}); the AUC and the Brier score need none."
+        f"Accuracy, sensitivity, specificity and F1 are those of each run's own threshold{which}; the AUC and the "
+        "Brier score need none."
     )
 
 

@@ -192,7 +192,7 @@ def _show_differences(comparison) -> str:
         f"Each interval holds 95 % by itself. Filled: shown, with a corrected p below {LEVEL}; open: not shown, which "
         "is not the same as equal."
     )
-    if len(comparison.results) > 2:
+    if any(0 < len(comparison.leaders(question)) < len(comparison.results) for question in _DRAWN):
         meaning += " The best was chosen by these same test images: differences from it look larger than they are."
     return f'<p>{meaning}</p><div class="pair">{"".join(parts)}</div>' if parts else ""
 

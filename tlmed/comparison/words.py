@@ -142,7 +142,7 @@ def conclude(comparison: Comparison) -> list[str]:
     )
     if untested := [runs[place].name for place, entry in others.items() if entry["p"] is None]:
         sentences.append(f"The difference from {_name(untested)} could not be tested.")
-    if len(leaders) < len(runs) > 2:
+    if len(leaders) < len(runs):
         lead = "runs, so that their lead" if shared else "run, so that its lead"
         sentences.append(f"These test images also chose the best {lead} looks larger than it is on new images.")
     return sentences
