@@ -40,7 +40,7 @@ from tlmed.comparison.traits import (
 )
 from tlmed.comparison.words import say_difference, say_score
 from tlmed.errors import InputError
-from tlmed.evaluation.plots import MOST_CURVES
+from tlmed.evaluation.score_plots import MOST_CURVES
 from tlmed.metrics import compare_areas, compare_metrics, evaluate, holm, mcnemar, roc_curve
 from tlmed.metrics.spreads import Spread
 from tlmed.screen import to_lines

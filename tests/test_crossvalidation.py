@@ -23,7 +23,7 @@ from tlmed.data.findings import GROUP, IDENTICAL
 from tlmed.data.leaks import find_leaks
 from tlmed.data.splits import assign_splits
 from tlmed.errors import InputError, Interrupted
-from tlmed.evaluation import plots
+from tlmed.evaluation import score_plots
 from tlmed.inference import evaluate
 from tlmed.recipe import Images, KFold, from_json, load_recipe, override, read_recipe, to_json, to_source
 from tlmed.report.folds import write_folds_report
@@ -467,15 +467,17 @@ def test_the_page_of_folds_draws_every_fold_and_adds_up_their_confusions(copy):
 
 def test_the_mean_curve_is_the_mean_of_the_folds_at_each_rate():
     folds = [make_predictions(("a", "b"), seed=seed).of("test") for seed in range(3)]
-    axes = plots.roc_of_folds(folds, [1]).axes[0]
+    axes = score_plots.roc_of_folds(folds, [1]).axes[0]
     *curves, mean = axes.lines[1:]
     assert len(curves) == 3
-    assert np.mean([plots.area_of(fold, 1) for fold in folds]) == pytest.approx(
+    assert np.mean([score_plots.area_of(fold, 1) for fold in folds]) == pytest.approx(
         np.trapezoid(mean.get_ydata(), mean.get_xdata()), abs=0.005
     )
     only = [fold.take(np.flatnonzero(fold.labels == 0)) for fold in folds]
-    assert [text.get_text() for text in plots.roc_of_folds(only, [1]).axes[0].texts] == ["no curve: one class only"]
-    assert len(plots.roc_of_folds(folds, [0, 1]).axes) == 2
+    assert [text.get_text() for text in score_plots.roc_of_folds(only, [1]).axes[0].texts] == [
+        "no curve: one class only"
+    ]
+    assert len(score_plots.roc_of_folds(folds, [0, 1]).axes) == 2
 
 
 def test_where_one_network_is_wanted_the_folds_are_named(crossed):

@@ -17,7 +17,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from tlmed import comparison, report, rundir
 from tlmed.errors import InputError
-from tlmed.evaluation import plots
+from tlmed.evaluation import score_plots, training_plots
 from tlmed.evaluation.explanations import draw_panel
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.measures import score
@@ -526,8 +526,8 @@ def test_calibration_is_shown_before_and_after(tmp_path):
 
 
 def test_reliability_is_by_groups(tmp_path, monkeypatch):
-    content, drawn, draw = read_content(write_run(tmp_path / "run", groups=True)), [], plots.reliability_diagram
-    monkeypatch.setattr(plots, "reliability_diagram", lambda series, about: drawn.append(series) or draw(series, about))
+    content, drawn, draw = read_content(write_run(tmp_path / "run", groups=True)), [], score_plots.reliability_diagram
+    monkeypatch.setattr(score_plots, "reliability_diagram", lambda *words: drawn.append(words[0]) or draw(*words))
     show_calibration(content)
     show_calibration(dataclasses.replace(content, predictions=dataclasses.replace(content.predictions, groups=None)))
     grouped, alone = (series["as trained"] for series in drawn)
@@ -1044,7 +1044,7 @@ def test_test_scores_stand_beside_validation_only_where_the_recipe_asks_for_them
     assert "Test" not in Reader(hidden).text
     assert "test AUC" not in hidden
     for empty in ({"test_auc": "", "test_accuracy": ""}, {}):
-        figure = plots.score_by_degree(write_degrees(folder, **empty), monitor)
+        figure = training_plots.score_by_degree(write_degrees(folder, **empty), monitor)
         names = [name for axes in figure.axes for name in axes.get_legend_handles_labels()[1]]
         assert ("test AUC" in names) == (not empty)
 
@@ -1224,7 +1224,7 @@ def test_a_report_needs_neither_tensorflow_nor_keras():
 
 def test_learning_curves_show_every_epoch_and_phase():
     rows = [dict(zip(rundir.HISTORY, row, strict=True)) for row in make_history()]
-    loss, scores = plots.learning_curves(rows).axes
+    loss, scores = training_plots.learning_curves(rows).axes
     assert {line.get_label() for line in loss.lines if len(line.get_xdata()) == 20} == {"training", "validation"}
     assert loss.lines[0].get_ydata().tolist() == [float(row["loss"]) for row in rows]
     assert [text.get_text() for text in scores.texts] == list(PHASES)
@@ -1233,7 +1233,7 @@ def test_learning_curves_show_every_epoch_and_phase():
 
 def test_learning_curves_leave_out_what_was_not_measured():
     rows = [{"phase": "head", "epoch": 1, "loss": 0.5, "val_loss": "", "val_auc": None}]
-    loss, scores = plots.learning_curves(rows).axes
+    loss, scores = training_plots.learning_curves(rows).axes
     assert [line.get_label() for line in loss.lines] == ["training"]
     assert not scores.lines
 
@@ -1241,7 +1241,7 @@ def test_learning_curves_leave_out_what_was_not_measured():
 @pytest.mark.parametrize(("count", "unit"), [(2, "block"), (30, "layer"), (63, "layer")])
 def test_scores_by_degree_show_every_degree_and_mark_the_kept_one(tmp_path, count, unit):
     rows = write_degrees(tmp_path, count, unit, kept=1)
-    (axes,) = plots.score_by_degree(rows, "val_auc").axes
+    (axes,) = training_plots.score_by_degree(rows, "val_auc").axes
     lines = {line.get_label(): line for line in axes.lines}
     for label, column in (("validation AUC", "val_auc"), ("test AUC", "test_auc")):
         assert lines[label].get_xdata().tolist() == list(range(count))
@@ -1260,29 +1260,29 @@ def test_scores_by_degree_show_every_degree_and_mark_the_kept_one(tmp_path, coun
     [("val_accuracy", ["validation accuracy and test AUC"]), ("val_loss", ["validation loss", "test AUC"])],
 )
 def test_scores_by_degree_show_what_chose(tmp_path, monitor, labels):
-    figure = plots.score_by_degree(write_degrees(tmp_path), monitor)
+    figure = training_plots.score_by_degree(write_degrees(tmp_path), monitor)
     assert [axes.get_ylabel() for axes in figure.axes] == labels
 
 
 def test_degrees_that_do_not_grow_stand_in_their_order(tmp_path):
     rows = write_degrees(tmp_path, 3)
     rows[2]["blocks"] = "1"
-    axes = plots.score_by_degree(rows, "val_auc").axes[0]
+    axes = training_plots.score_by_degree(rows, "val_auc").axes[0]
     assert axes.lines[0].get_xdata().tolist() == [0, 1, 2]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0\n0.00", "1\n0.50", "1\n1.00"]
 
 
 def test_learning_curves_of_many_phases_name_some_of_them():
     rows = [{"phase": f"layer{i}", "epoch": 1, "loss": 0.5} for i in range(53)]
-    loss, _ = plots.learning_curves(rows).axes
+    loss, _ = training_plots.learning_curves(rows).axes
     assert [text.get_text() for text in loss.texts] == [f"layer{i}" for i in range(0, 53, 4)]
 
 
 @pytest.mark.parametrize(("k", "curves"), [(2, 1), (3, 3), (30, 30)])
 def test_roc_curves_are_one_per_class_or_the_positive_ones(k, curves):
     predictions = make_predictions([f"_{i}$" for i in range(k)])
-    axes = plots.roc_curves(predictions, "test").axes[0]
-    named = min(curves, plots.MOST_CURVES)
+    axes = score_plots.roc_curves(predictions, "test").axes[0]
+    named = min(curves, score_plots.MOST_CURVES)
     assert len(axes.lines) == named + 1  # and chance
     assert sum(len(others.get_segments()) for others in axes.collections if k > 3) == curves - named
     assert len(axes.get_legend().texts) == named
@@ -1299,7 +1299,7 @@ def test_up_to_three_roc_curves_have_a_band_that_holds_them(grouped):
     if grouped:
         owners = tuple(f"p{i // 6}" for i in range(len(predictions.paths)))
         predictions = dataclasses.replace(predictions, groups=owners)
-    axes, test = plots.roc_curves(predictions, "test").axes[0], predictions.of("test")
+    axes, test = score_plots.roc_curves(predictions, "test").axes[0], predictions.of("test")
     rates = np.linspace(0, 1, 201)
     (band,) = axes.collections
     vertices = band.get_paths()[0].vertices
@@ -1311,7 +1311,7 @@ def test_up_to_three_roc_curves_have_a_band_that_holds_them(grouped):
         assert np.interp(x, rates, low) - 0.02 <= y <= np.interp(x, rates, high) + 0.02
     alone, _ = roc_band(test.labels == 1, test.scores[:, 1], rates)
     assert np.array_equal(alone, low) != grouped
-    assert not plots.roc_curves(make_predictions(list("abcd")), "test").axes[0].collections
+    assert not score_plots.roc_curves(make_predictions(list("abcd")), "test").axes[0].collections
 
 
 @pytest.mark.parametrize(("groups", "band"), [(9, False), (10, True)])
@@ -1320,8 +1320,8 @@ def test_a_class_of_few_groups_has_no_band_and_the_page_says_so(tmp_path, groups
     every = content.predictions
     owners = tuple(f"{label} {i // 2 % groups}" for i, label in enumerate(every.labels.tolist()))
     grouped = dataclasses.replace(every, groups=owners)
-    assert plots.draws_bands(grouped, "test") is band
-    assert bool(plots.roc_curves(grouped, "test").axes[0].collections) is band
+    assert score_plots.draws_bands(grouped, "test") is band
+    assert bool(score_plots.roc_curves(grouped, "test").axes[0].collections) is band
     text = Reader(show_curves(dataclasses.replace(content, predictions=grouped))).text
     assert ("no band, because a class has fewer than 10 groups." in text) is not band
     assert ("ROC with a 95 % band" in text) is band
@@ -1341,13 +1341,13 @@ def make_pictures_with_legends():
     point = {"from": 0.6, "to": 0.7, "n": 2, "confidence": 0.65, "share": 0.5, "low": 0.1, "high": 0.9}
     degree = {"phase": "head", "unit": "block", "blocks": "0", "layers": "0", "fine_tuning_ratio": "0", "kept": "yes"}
     return {
-        "roc": plots.roc_curves(make_predictions([f"a long name {i}" for i in range(9)])),
-        "recall": plots.precision_recall_curves(test),
-        "reliability": plots.reliability_diagram({"as trained": [point], "calibrated": [point]}, "a"),
-        "decision": plots.decision_curves(test, test.scores, [1]),
-        "decisions": plots.decision_curves(test, test.scores, [0, 1]),
-        "learning": plots.learning_curves([row, {**row, "epoch": 2}]),
-        "degrees": plots.score_by_degree([{**degree, "val_auc": "0.9", "test_auc": "0.8"}]),
+        "roc": score_plots.roc_curves(make_predictions([f"a long name {i}" for i in range(9)])),
+        "recall": score_plots.precision_recall_curves(test),
+        "reliability": score_plots.reliability_diagram({"as trained": [point], "calibrated": [point]}, "a"),
+        "decision": score_plots.decision_curves(test, test.scores, [1]),
+        "decisions": score_plots.decision_curves(test, test.scores, [0, 1]),
+        "learning": training_plots.learning_curves([row, {**row, "epoch": 2}]),
+        "degrees": training_plots.score_by_degree([{**degree, "val_auc": "0.9", "test_auc": "0.8"}]),
     }
 
 
@@ -1366,7 +1366,7 @@ def test_no_legend_covers_a_curve():
 
 
 def test_roc_curve_of_one_class_says_that_there_is_none():
-    figure = plots.roc_curves(make_predictions(["a", "b"]).of("test"), "train")
+    figure = score_plots.roc_curves(make_predictions(["a", "b"]).of("test"), "train")
     assert [text.get_text() for text in figure.axes[0].texts] == ["no curve: one class only"]
 
 
@@ -1377,7 +1377,7 @@ def test_precision_and_recall_equal_those_of_scikit_learn(seed):
     scores = rng.random(60).round(1 + seed % 3)  # with ties and without
     positive[0] = True
     precision, recall, _ = precision_recall_curve(positive, scores)
-    ours = plots.precision_recall(positive, scores)
+    ours = score_plots.precision_recall(positive, scores)
     # Theirs goes from the lowest threshold up, and ours goes on to the last image where all are found.
     np.testing.assert_array_equal(ours[0][::-1][-len(recall) :], recall)
     np.testing.assert_array_equal(ours[1][::-1][-len(recall) :], precision)
@@ -1388,7 +1388,7 @@ def test_precision_and_recall_equal_those_of_scikit_learn(seed):
 @pytest.mark.parametrize(("k", "curves"), [(2, 1), (3, 3)])
 def test_precision_recall_curves_show_each_class_and_its_share(k, curves):
     predictions = make_predictions([f"_{i}$" for i in range(k)])
-    axes = plots.precision_recall_curves(predictions, "test").axes[0]
+    axes = score_plots.precision_recall_curves(predictions, "test").axes[0]
     areas = [float(text.get_text().split()[1]) for text in axes.get_legend().texts]
     test = predictions.of("test")
     wanted = [average_precision_score(test.labels == i, test.scores[:, i]) for i in range(k)][-curves:]
@@ -1398,14 +1398,14 @@ def test_precision_recall_curves_show_each_class_and_its_share(k, curves):
 
 
 def test_precision_recall_without_the_class_says_that_there_is_none():
-    figure = plots.precision_recall_curves(make_predictions(["a", "b"]).of("test"), "train")
+    figure = score_plots.precision_recall_curves(make_predictions(["a", "b"]).of("test"), "train")
     assert [text.get_text() for text in figure.axes[0].texts] == ["no curve: no image of the class"]
 
 
 def test_reliability_shows_points_intervals_and_counts():
     rng = np.random.default_rng(0)
     points = {name: reliability(rng.random(200), rng.random(200) < 0.5) for name in ("as trained", "calibrated")}
-    axes, below = plots.reliability_diagram(points, "$x_").axes
+    axes, below = score_plots.reliability_diagram(points, "$x_").axes
     assert [text.get_text() for text in axes.figure.legends[0].texts] == list(points)
     for container, found in zip(axes.containers, points.values(), strict=True):
         line, _, (bars,) = container
@@ -1420,14 +1420,14 @@ def test_reliability_shows_points_intervals_and_counts():
 
 def test_decision_curves_have_a_panel_for_each_class():
     test = make_predictions(["a", "b", "c", "d"]).of("test")
-    panels = plots.decision_curves(test, test.scores, [0, 1, 3]).axes
+    panels = score_plots.decision_curves(test, test.scores, [0, 1, 3]).axes
     assert [axes.get_title() for axes in panels] == ["a", "b", "d"]
     model, everyone, none = panels[1].lines
     curves = net_benefit(test.labels == 1, test.scores[:, 1])
     assert model.get_ydata().tolist() == curves["model"].tolist()
     assert everyone.get_ydata().tolist() == curves["all"].tolist()
     assert not none.get_ydata().any()
-    (alone,) = plots.decision_curves(test, test.scores, [2]).axes
+    (alone,) = score_plots.decision_curves(test, test.scores, [2]).axes
     assert [text.get_text() for text in alone.figure.legends[0].texts] == [
         "act on the scores",
         "act on all",
@@ -1443,7 +1443,7 @@ def test_decision_curves_of_many_classes_are_left_out(tmp_path):
 @pytest.mark.parametrize(("k", "written"), [(2, 4), (3, 9), (40, 0)])
 def test_confusion_matrix_writes_counts_while_they_can_be_read(k, written):
     confusion = (np.arange(k * k).reshape(k, k) * 3).tolist()
-    figure = plots.confusion_matrix({"classes": [f"class {i}" for i in range(k)], "confusion": confusion})
+    figure = score_plots.confusion_matrix({"classes": [f"class {i}" for i in range(k)], "confusion": confusion})
     texts = figure.axes[0].texts
     assert len(texts) == written
     if written:
@@ -1454,7 +1454,7 @@ def test_confusion_matrix_writes_counts_while_they_can_be_read(k, written):
 @pytest.mark.parametrize("n", [1, 3, 10])
 def test_example_grid_shows_every_image_with_its_caption(n):
     images = np.random.default_rng(0).integers(256, size=(n, 20, 30, 3)).astype("uint8")
-    figure = plots.example_grid(images, [f"no. {i}" for i in range(n)])
+    figure = score_plots.example_grid(images, [f"no. {i}" for i in range(n)])
     shown = [axes for axes in figure.axes if axes.images]
     assert [axes.get_title() for axes in shown] == [f"no. {i}" for i in range(n)]
     np.testing.assert_array_equal(shown[-1].images[0].get_array(), images[-1])
@@ -1462,7 +1462,7 @@ def test_example_grid_shows_every_image_with_its_caption(n):
 
 def test_example_grid_wants_a_caption_for_every_image():
     with pytest.raises(ValueError, match="One caption per image"):
-        plots.example_grid(np.zeros((2, 4, 4, 3), "uint8"), ["one"])
+        score_plots.example_grid(np.zeros((2, 4, 4, 3), "uint8"), ["one"])
 
 
 def test_what_was_set_stands_above_the_recipe(tmp_path):

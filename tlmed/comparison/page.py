@@ -13,7 +13,7 @@ from tlmed.comparison.words import (
     sign,
 )
 from tlmed.evaluation.page import bullets, fold, join_sections, make_document, picture, table, text
-from tlmed.evaluation.plots import area_of
+from tlmed.evaluation.score_plots import area_of
 from tlmed.metrics import positive_index
 from tlmed.recipe import divide_fields, join_fields
 from tlmed.report.entries import show_cell

@@ -11,8 +11,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from tlmed.comparison.traits import APPROACHES
 from tlmed.comparison.words import say_difference, say_score
-from tlmed.evaluation.plots import COLOURS, LINES, MOST_CURVES, UNNAMED, area_of, literal, tidy
+from tlmed.evaluation.drawing import COLOURS, LINES, UNNAMED, literal, tidy
 from tlmed.evaluation.predictions import Predictions
+from tlmed.evaluation.score_plots import MOST_CURVES, area_of
 from tlmed.metrics import macro_auc, roc_curve
 
 MARKERS = dict(zip(APPROACHES, "os^D*Pv", strict=True))

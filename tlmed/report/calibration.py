@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tlmed.evaluation import plots
+from tlmed.evaluation import score_plots
 from tlmed.evaluation.page import picture, text
 from tlmed.metrics import positive_index, reliability
 from tlmed.metrics.calibration import pair, sort_changes
@@ -31,7 +31,9 @@ def show_calibration(content: Content) -> str:
     alt = f"Reliability diagram of the {metrics['split']} split: scores of {about}. " + " ".join(
         f"{name.capitalize()}: {_say_points(points)}." for name, points in series.items()
     )
-    drawn = picture(plots.reliability_diagram(series, about), alt, "Reliability with 95 % intervals; dotted: perfect")
+    drawn = picture(
+        score_plots.reliability_diagram(series, about), alt, "Reliability with 95 % intervals; dotted: perfect"
+    )
     return f"{_show_temperature(metrics)}{drawn}<p><small>{_EXPLAINED}</small></p>"
 
 

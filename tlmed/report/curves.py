@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tlmed.evaluation import plots
+from tlmed.evaluation import score_plots
 from tlmed.evaluation.page import picture
 from tlmed.metrics.confusion import unpack_confusion
 from tlmed.metrics.proportions import LEAST_GROUPS
@@ -23,14 +23,14 @@ def show_curves(content: Content) -> str:
     roc = f"ROC curve of the {split} split. {_say_areas(metrics, 'auc', 'AUC')}"
     recall = f"Precision-recall curve of the {split} split. {_say_areas(metrics, 'average_precision', 'AP')}"
     classes = 1 if positive is not None else len(metrics["classes"])
-    bands = plots.draws_bands(predictions, split, positive)
+    bands = score_plots.draws_bands(predictions, split, positive)
     named = "ROC with a 95 % band" if bands else "ROC"
     return (
         f"<p>{_explain_curves(content.scored, classes, bands)}</p>"
         '<div class="pair">'
-        + picture(plots.roc_curves(predictions, split, positive), roc, f"{named}; dotted: chance")
+        + picture(score_plots.roc_curves(predictions, split, positive), roc, f"{named}; dotted: chance")
         + picture(
-            plots.precision_recall_curves(predictions, split, positive),
+            score_plots.precision_recall_curves(predictions, split, positive),
             recall,
             "Precision and recall; dotted: the share of the class",
         )
@@ -48,7 +48,7 @@ def show_confusion(metrics, of: str, caption: str = "Confusion matrix: rows sum 
         caption: What stands below it.
     """
     alt = f"Confusion matrix {of}, true class: predicted as {_say_confusions(metrics)}"
-    return picture(plots.confusion_matrix(metrics), alt, caption)
+    return picture(score_plots.confusion_matrix(metrics), alt, caption)
 
 
 def _say_confusions(metrics) -> str:
@@ -67,13 +67,13 @@ def _say_confusions(metrics) -> str:
 
 
 def _explain_curves(scored, classes, bands) -> str:
-    curves = classes <= plots.MOST_BANDS and len(set(scored.labels.tolist())) > 1
+    curves = classes <= score_plots.MOST_BANDS and len(set(scored.labels.tolist())) > 1
     few = f"The ROC curve has no band, because a class has fewer than {LEAST_GROUPS} groups. " if curves else ""
     band = f"{_say_band(scored)} " if bands else few
     many = (
-        f"Of {classes} classes the {plots.MOST_CURVES} with the smallest areas have a colour and a name, the others "
-        "are grey. "
-        if classes > plots.MOST_CURVES
+        f"Of {classes} classes the {score_plots.MOST_CURVES} with the smallest areas have a colour and a name, the "
+        "others are grey. "
+        if classes > score_plots.MOST_CURVES
         else ""
     )
     return (

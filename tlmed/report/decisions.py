@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tlmed.evaluation import plots
+from tlmed.evaluation import score_plots
 from tlmed.evaluation.page import picture, text
 from tlmed.metrics import net_benefit, positive_index
 from tlmed.report.content import Content
@@ -133,7 +133,7 @@ def show_decision_curve(content: Content) -> str:
         f"{predictions.classes[column]}: {_say_benefit(predictions.labels == column, scores[:, column])}"
         for column in columns
     )
-    drawn = picture(plots.decision_curves(predictions, scores, columns), alt, f"Decision curves, {which} scores")
+    drawn = picture(score_plots.decision_curves(predictions, scores, columns), alt, f"Decision curves, {which} scores")
     warning = "" if is_calibrated else " The scores are not calibrated, so read the curve with care."
     share = "the mix of classes in the split"
     if main is not None:

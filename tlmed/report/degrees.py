@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from tlmed.evaluation import plots
+from tlmed.evaluation import training_plots
 from tlmed.evaluation.page import picture, table, text
 from tlmed.report.content import Content
 from tlmed.report.glossary import explain
@@ -35,7 +35,7 @@ def show_degrees(content: Content) -> str:
         "fine-tuning, "
         f"from {_name_thawed(rows[0])} thawed to {_name_thawed(rows[-1])}; kept: {kept}"
     )
-    drawn = picture(plots.score_by_degree(rows, monitor), alt, "Score against degree of fine-tuning")
+    drawn = picture(training_plots.score_by_degree(rows, monitor), alt, "Score against degree of fine-tuning")
     choice = f"<p>{_say_choice(content.recipe, monitor)} {_say_starts(rows)}</p>"
     return choice + drawn + _tabulate(rows)
 

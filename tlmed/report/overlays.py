@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed import rundir
-from tlmed.evaluation import plots
+from tlmed.evaluation import score_plots
 from tlmed.evaluation.page import picture, text
 from tlmed.evaluation.predictions import Predictions, read_predictions
 from tlmed.metrics import positive_index
@@ -66,7 +66,7 @@ def show_overlays(folds: Sequence[Fold], metrics: Mapping) -> str:
             f"{classes[column]}: {_say_areas(folds, column)}" for column in columns
         )
         caption = "ROC: thin, each fold's network on its test images; thick, their mean; dotted, chance"
-        drawn = picture(plots.roc_of_folds([fold.test for fold in folds], columns), alt, caption)
+        drawn = picture(score_plots.roc_of_folds([fold.test for fold in folds], columns), alt, caption)
     left_out = "" if drawn else f"ROC curves are not drawn: there are {len(columns)} classes. "
     times = round(unpack_confusion(metrics).sum() / metrics["n"])
     counted = "each image once" if times == 1 else f"each image {times} times, once in each repeat"
@@ -81,7 +81,7 @@ def show_overlays(folds: Sequence[Fold], metrics: Mapping) -> str:
 
 
 def _say_areas(folds, column) -> str:
-    areas = [plots.area_of(fold.test, column) for fold in folds]
+    areas = [score_plots.area_of(fold.test, column) for fold in folds]
     return ", ".join("undefined" if area is None else f"AUC {area:.3f}" for area in areas)
 
 

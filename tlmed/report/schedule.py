@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from tlmed.evaluation import plots
+from tlmed.evaluation import training_plots
 from tlmed.evaluation.page import fold, picture, table, text
 from tlmed.report.content import Content
 from tlmed.report.glossary import explain
@@ -84,7 +84,7 @@ def show_history(content: Content) -> str:
     last = content.history[-1]
     said = ", ".join(f"{name_metric(key)} {last[key]}" for key in ("loss", "val_loss", "val_auc") if last.get(key))
     alt = f"Loss, accuracy and AUC over {count(len(content.history), 'epoch')}; at the end: {said}"
-    return picture(plots.learning_curves(content.history), alt, "Training and validation, epoch by epoch")
+    return picture(training_plots.learning_curves(content.history), alt, "Training and validation, epoch by epoch")
 
 
 def show_certificate(content: Content) -> str:

@@ -1,4 +1,4 @@
-"""Pictures of a run, in colours that the colour-blind can tell apart.
+"""Pictures of scores: ROC and precision-recall curves, calibration, decisions, confusion, examples.
 
 Each function makes a `matplotlib.figure.Figure` of its own; pyplot, with its hidden state, is not used.
 """
@@ -13,6 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tlmed.evaluation.drawing import COLOURS, LINES, TEST_STYLE, UNNAMED, VALIDATION_STYLE, add_legend, literal, tidy
 from tlmed.evaluation.predictions import Predictions
 from tlmed.metrics import binary_auc, net_benefit, positive_index, roc_curve
 from tlmed.metrics.bands import has_band, roc_band
@@ -20,91 +21,18 @@ from tlmed.metrics.calibration import BINS
 from tlmed.metrics.confusion import unpack_confusion
 from tlmed.metrics.resampling import find_clusters
 
-# Okabe & Ito, Color Universal Design, 2008; yellow left out: it vanishes on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-LINES = ("-", "--", ":", "-.")
 BLUES = LinearSegmentedColormap.from_list("blues", ["#FFFFFF", COLOURS[0]])
-_CURVES = {"loss": ("loss", "val_loss"), "accuracy and AUC": ("accuracy", "val_accuracy", "val_auc")}
-_NAMES = {
-    "loss": "training",
-    "val_loss": "validation",
-    "accuracy": "training accuracy",
-    "val_accuracy": "validation accuracy",
-    "val_auc": "validation AUC",
-}
-_DEGREE_NAMES = {**_NAMES, "val_loss": "validation loss", "test_auc": "test AUC"}
-# Colour, line and marker: told apart in grey too.
-_VALIDATION_STYLE = (COLOURS[0], "-", "o")
-_TEST_STYLE = (COLOURS[1], "--", "s")
 # What one may do, by the names of `net_benefit`.
 _STRATEGIES = {
     "model": ("act on the scores", COLOURS[0], "-"),
     "all": ("act on all", COLOURS[1], "--"),
     "none": ("act on none", "#000000", ":"),
 }
-_MOST_TICKS = 14  # that stand beside each other without touching
-UNNAMED = "#BBBBBB"  # curves of many, that have no colour of their own
 MOST_CURVES = 8  # of classes that have a colour and a name in a picture
 MOST_BANDS = 3  # that can lie over each other
 _RATES = np.linspace(0, 1, 201)  # at which a band is drawn
 MOST_NAMED = 60  # classes of a confusion matrix that have a name beside it
 _LARGEST_WRITTEN = 20  # classes of a confusion matrix whose numbers can still be read
-
-
-def learning_curves(history: Sequence[Mapping]) -> Figure:
-    """Draw loss, accuracy and AUC per epoch, phase after phase.
-
-    Args:
-        history: One row per epoch, as in `history.csv`: `phase`, `epoch` (from 1 in each phase) and any of
-            `loss`, `accuracy`, `val_loss`, `val_accuracy`, `val_auc`; a value may be None.
-
-    >>> rows = [{"phase": "head", "epoch": 1, "loss": 0.7}, {"phase": "head", "epoch": 2, "loss": 0.5}]
-    >>> [axes.get_ylabel() for axes in learning_curves(rows).axes]
-    ['loss', 'accuracy and AUC']
-    """
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
-    panels = figure.subplots(1, 2, sharex=True)
-    phases = [row["phase"] for row in history]
-    for axes, (title, names) in zip(panels, _CURVES.items(), strict=True):
-        for name, colour, line in zip(names, COLOURS, ("-", "--", "-."), strict=False):
-            _draw_curve(axes, history, name, colour, line)
-        tidy(axes, xlabel="epoch", ylabel=title)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.set_xlim(0.5, max(len(phases), 1) + 0.5)
-        _mark_phases(axes, phases)
-        _add_legend(axes, ncols=2)
-    return figure
-
-
-def score_by_degree(degrees: Sequence[Mapping], monitor: str = "val_auc") -> Figure:
-    """Draw the validation score, and the test AUC if there is one, against the degree; mark the kept degree.
-
-    A monitored loss gets a panel of its own, for its scale is another.
-
-    Args:
-        degrees: One row per degree, as in `degrees.csv`; an empty score is left out.
-        monitor: The validation score that chose: `val_auc`, `val_accuracy` or `val_loss`.
-
-    >>> row = {"phase": "head", "unit": "block", "blocks": "0", "layers": "0", "fine_tuning_ratio": "0", "kept": "yes"}
-    >>> score_by_degree([{**row, "val_auc": "0.9", "test_auc": "0.8"}]).axes[0].get_legend_handles_labels()[1]
-    ['validation AUC', 'test AUC', 'kept']
-    """
-    tested = ("test_auc",) if any(row.get("test_auc") for row in degrees) else ()
-    panels = (("val_loss",), *(tested and (tested,))) if monitor == "val_loss" else ((monitor, *tested),)
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
-    unit = "block" if all(row["unit"] == "block" for row in degrees) else "layer"
-    places = _place_degrees([int(row[f"{unit}s"]) for row in degrees])
-    labels = [f"{row[f'{unit}s']}\n{float(row['fine_tuning_ratio']):.2f}" for row in degrees]
-    step = math.ceil(len(degrees) * len(panels) / _MOST_TICKS)
-    for axes, names in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        _draw_scores(axes, places, degrees, names)
-        _mark_kept(axes, places, degrees, names)
-        ylabel = " and ".join(_DEGREE_NAMES[name] for name in names)
-        tidy(axes, xlabel=f"{unit}s thawed\nfine-tuning ratio", ylabel=ylabel)
-        axes.set_xticks(places[::step], labels[::step])
-        axes.margins(x=0.06, y=0.12)
-        _add_legend(axes, lines=3, ncols=2, labelspacing=0.9)  # the ring is larger than a line of text
-    return figure
 
 
 def draws_bands(predictions: Predictions, split: str = "test", positive: str | None = None) -> bool:
@@ -149,7 +77,7 @@ def roc_curves(predictions: Predictions, split: str = "test", positive: str | No
             axes.fill_between(_RATES, low, high, color=style["color"], alpha=0.15, linewidth=0)
     tidy(axes, xlabel="1 - specificity", ylabel="sensitivity")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    if not _add_legend(axes):
+    if not add_legend(axes):
         axes.text(0.5, 0.5, "no curve: one class only", ha="center", va="center", backgroundcolor="white")
     return figure
 
@@ -245,7 +173,7 @@ def precision_recall_curves(predictions: Predictions, split: str = "test", posit
         axes.axhline(share, color=style["color"], linestyle=":", linewidth=0.9)
     tidy(axes, xlabel="recall (sensitivity)", ylabel="precision (positive predictive value)")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    if not _add_legend(axes):
+    if not add_legend(axes):
         axes.text(0.5, 0.5, "no curve: no image of the class", ha="center", va="center", backgroundcolor="white")
     return figure
 
@@ -264,7 +192,7 @@ def reliability_diagram(series: Mapping[str, Sequence[Mapping]], about: str) -> 
     figure = Figure(figsize=(4.6, 5.4), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
-    styles = (_TEST_STYLE, _VALIDATION_STYLE) if len(series) > 1 else (_VALIDATION_STYLE,)
+    styles = (TEST_STYLE, VALIDATION_STYLE) if len(series) > 1 else (VALIDATION_STYLE,)
     width = 0.8 / BINS / len(series)
     for number, ((name, points), (colour, line, marker)) in enumerate(zip(series.items(), styles, strict=True)):
         said, came = (np.array([point[key] for point in points]) for key in ("confidence", "share"))
@@ -400,101 +328,3 @@ def _draw_others(axes, curves: Sequence[tuple]):
         return
     lines = [np.column_stack(curve) for curve in curves]
     axes.add_collection(LineCollection(lines, colors=UNNAMED, linewidths=0.7, zorder=1.5), autolim=False)
-
-
-def _draw_curve(axes, history, name, colour, line):
-    points = _numbers(enumerate(history, 1), name)
-    if points:
-        marker = "o" if len(points) <= 30 else None
-        axes.plot(*zip(*points, strict=True), line, color=colour, marker=marker, markersize=3, label=_NAMES[name])
-
-
-def _numbers(placed_rows, name) -> list[tuple[float, float]]:
-    """Return place and value of a column where it has a value."""
-    return [(place, float(row[name])) for place, row in placed_rows if row.get(name) not in (None, "")]
-
-
-def _place_degrees(thawed: Sequence[int]) -> list[int]:
-    """Return where degrees stand: at what they thaw, or in their order where that does not grow."""
-    growing = all(before < after for before, after in itertools.pairwise(thawed))
-    return list(thawed) if growing else list(range(len(thawed)))
-
-
-def _draw_scores(axes, places, degrees, names):
-    for name in names:
-        colour, line, marker = _TEST_STYLE if name == "test_auc" else _VALIDATION_STYLE
-        if points := _numbers(zip(places, degrees, strict=True), name):
-            label = _DEGREE_NAMES[name]
-            axes.plot(*zip(*points, strict=True), line, color=colour, marker=marker, markersize=5, label=label)
-
-
-def _mark_kept(axes, places, degrees, names):
-    """Ring the scores of the kept degree, and name it above."""
-    kept = [(place, row) for place, row in zip(places, degrees, strict=True) if row["kept"] == "yes"]
-    rings = [point for name in names for point in _numbers(kept, name)]
-    if rings:
-        style = {"markeredgecolor": "#000000", "markerfacecolor": "none", "markersize": 13, "markeredgewidth": 1.6}
-        axes.plot(*zip(*rings, strict=True), "o", label="kept", **style)
-    for place, row in kept:
-        axes.axvline(place, color="#999999", linewidth=1, linestyle=":", zorder=0)
-        right = place > (places[0] + places[-1]) / 2
-        axes.text(
-            place,
-            1.01,
-            f"kept: {literal(row['phase'])}",
-            transform=axes.get_xaxis_transform(),
-            ha="right" if right else "left",
-            va="bottom",
-            fontsize="small",
-        )
-
-
-def _mark_phases(axes, phases):
-    """Draw a line where a new phase begins, and name the phases above."""
-    starts = [i for i, phase in enumerate(phases) if i == 0 or phase != phases[i - 1]]
-    step = math.ceil(len(starts) / _MOST_TICKS)
-    for number, (start, end) in enumerate(itertools.pairwise([*starts, len(phases)])):
-        if number:
-            axes.axvline(start + 0.5, color="#999999", linewidth=1, linestyle=":")
-        short = len(starts) > 3
-        if number % step:  # of many phases only some can be named
-            continue
-        axes.text(
-            start + 0.5 if short else (start + end + 1) / 2,
-            1.01,
-            literal(phases[start]),
-            transform=axes.get_xaxis_transform(),
-            ha="left" if short else "center",
-            va="bottom",
-            rotation=35 if short else 0,
-            fontsize="small",
-            color="#555555",
-        )
-
-
-def _add_legend(axes, lines: int = 1, **options) -> bool:
-    """Add a legend below axes, where it covers nothing, and say so; matplotlib warns where there is nothing to name.
-
-    Args:
-        axes: Drawn and labelled.
-        lines: Of text below the ticks, which the legend leaves free besides one of ticks.
-        **options: As for `axes.legend`.
-    """
-    named = bool(axes.get_legend_handles_labels()[0])
-    if named:
-        place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "borderaxespad": 2.4 + 1.6 * lines}
-        axes.legend(frameon=False, fontsize="small", **place, **options)
-    return named
-
-
-def tidy(axes, **labels) -> None:
-    """Give axes their labels, a faint grid and no frame."""
-    axes.set(**labels)
-    axes.grid(color="#DDDDDD", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def literal(text: str) -> str:
-    """Return text that matplotlib shows as it is: dollar signs would begin a formula."""
-    return str(text).replace("$", r"\$")
