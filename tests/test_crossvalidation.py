@@ -31,7 +31,7 @@ from tlmed.reproduce import Request, reproduce
 from tlmed.run import Voice, preparation, preview, schedule, story
 from tlmed.run.averages import _average_subgroups, average
 from tlmed.run.crossvalidation import name_folds
-from tlmed.rundir import RunDir, find_run, read_csv
+from tlmed.rundir import RunDir, find_run, read_csv, write_json
 from tlmed.status import describe_status
 
 NAME = "feature_extractor"
@@ -398,6 +398,17 @@ def test_means_are_those_of_the_folds(crossed):
             assert entry["value"] == pytest.approx(np.mean(values))
     assert (result["split"], result["n"], result["classes"]) == ("test", 60, ["benign", "malignant", "normal"])
     assert [fold["n"] for fold in result["folds"]] == [20, 20, 20]
+
+
+@pytest.mark.parametrize("part", [".", "folds/02"])
+def test_means_that_were_edited_are_not_returned(part, crossed, tmp_path):
+    run = RunDir(shutil.copytree(crossed[0].path, tmp_path / "run"))
+    content = run.json(f"{part}/metrics.json")
+    content["metrics"]["auc"]["value"] = 0.987
+    write_json(run / part / "metrics.json", content)
+    said = "must hold the means of its folds" if part == "." else r"where metrics\.json is not as recorded"
+    with pytest.raises(InputError, match=said):
+        _ = type(crossed[0])(run.path).metrics
 
 
 def test_the_table_of_folds_has_sizes_scores_and_seconds(crossed):

@@ -138,6 +138,24 @@ def test_compare_names_the_file_that_was_edited(runs, run):
         compare([runs["one"].path, run.path])
 
 
+def test_metrics_that_were_edited_are_not_returned(run):
+    assert tlmed.run.Run(run.path).metrics == run.json("metrics.json")
+    CHANGES["metrics.json"](run)
+    with pytest.raises(InputError, match=r"where metrics\.json is not as recorded"):
+        _ = tlmed.run.Run(run.path).metrics
+
+
+PYTHON = {"metrics": lambda run: run.metrics, "model": lambda run: run.model()}
+
+
+@pytest.mark.parametrize(("reader", "names"), [("metrics", "metrics.json"), ("model", "recipe.json and model.keras")])
+def test_python_is_warned_of_a_run_without_its_lock(reader, names, run):
+    (run / LOCK).unlink()
+    with pytest.warns(UserWarning, match=f"Whether {names} of run .* cannot be told: its lock.json is missing") as said:
+        PYTHON[reader](tlmed.run.Run(run.path))
+    assert said[0].filename == __file__
+
+
 def test_a_requirements_file_is_not_made_from_edited_packages(run):
     edit(run, "environment.json", lambda found: found["packages"].update(keras="1.0"))
     with pytest.raises(InputError, match=r"where environment\.json is not as recorded"):

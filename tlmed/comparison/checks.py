@@ -1,7 +1,8 @@
 """Which runs can be compared, and what a reader has to know of those that can."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from tlmed.comparison.groups import note_groups
 from tlmed.comparison.results import Result
@@ -39,7 +40,7 @@ def _check_agreement(result) -> None:
     if result.folds:
         for fold in result.folds:
             _check_agreement(fold)
-        _check_means(result)
+        check_means(result.path, result.metrics, [fold.metrics for fold in result.folds])
         return
     test, metrics = result.test, result.metrics
     tables = (test.labels, test.scores, test.predictions, test.classes, metrics.get("positive"))
@@ -52,14 +53,20 @@ def _check_agreement(result) -> None:
             )
 
 
-def _check_means(result) -> None:
-    """Refuse a cross-validation whose metrics are not the means of those of its folds."""
-    for name, entry in result.metrics["metrics"].items():
-        values = [fold.metrics["metrics"].get(name, {}).get("value") for fold in result.folds]
+def check_means(place: Path, metrics: Mapping, folds: Sequence[Mapping]) -> None:
+    """Refuse a cross-validation whose metrics are not the means of those of its folds.
+
+    Args:
+        place: Its directory, for the error.
+        metrics: Its `metrics.json`.
+        folds: That of each fold.
+    """
+    for name, entry in metrics["metrics"].items():
+        values = [fold["metrics"].get(name, {}).get("value") for fold in folds]
         mean = None if None in values else sum(values) / len(values)
         if (entry["value"] is None) != (mean is None) or (mean is not None and abs(entry["value"] - mean) > 1e-6):
             raise InputError(
-                f"`metrics.json` of a cross-validation must hold the means of its folds. Received: {result.path}: "
+                f"`metrics.json` of a cross-validation must hold the means of its folds. Received: {place}: "
                 f"{name} {number(entry['value'])} there, {number(mean)} by the folds."
             )
 

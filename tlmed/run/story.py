@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,13 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from tlmed.comparison.checks import check_means
 from tlmed.data import ImageSet
 from tlmed.environment.packages import check_installed
 from tlmed.errors import InputError
 from tlmed.failures import explained
 from tlmed.inference import load_model
-from tlmed.intact import check_intact
+from tlmed.intact import check_intact, reading
 from tlmed.lock import write_lock
 from tlmed.recipe import Recipe, RecipeFile, read_recipe
 from tlmed.replicas import choose_strategy, grow_memory
@@ -60,8 +62,19 @@ class Run:
 
     @property
     def metrics(self) -> dict:
-        """Return the content of `metrics.json`."""
-        return RunDir(self.path).json("metrics.json")
+        """Return the content of `metrics.json`; what cannot be told of it, as without a lock, is a Python warning.
+
+        Raises:
+            InputError: If the file, or one of a cross-validation's folds, is another run's or was edited.
+        """
+        run = RunDir(self.path)
+        for part in run.folds or (run,):
+            _check(part, "metrics.json")
+        with reading(run, "metrics.json"):
+            content = run.json("metrics.json")
+            if run.folds:
+                check_means(run.path, content, [fold.json("metrics.json") for fold in run.folds])
+        return content
 
     def model(self) -> keras.Model:
         """Load the trained network: raw RGB images, 0..255, in; one probability per class out, of a hybrid features.
@@ -71,8 +84,13 @@ class Run:
         """
         run = RunDir(self.path)
         check_single(run)
-        check_intact(run, ("recipe.json", "model.keras"))
+        _check(run, "recipe.json", "model.keras")
         return load_model(run)
+
+
+def _check(run, *names) -> None:
+    for sentence in check_intact(run, names):
+        warnings.warn(sentence, stacklevel=3)
 
 
 def train(
