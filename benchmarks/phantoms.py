@@ -19,7 +19,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tlmed import backbones
-from tlmed.data.phantoms import LABELS, draw, enrol
+from tlmed.data.phantoms import enrol
+from tlmed.data.ultrasound import LABELS, draw
 
 BATCH = 32
 

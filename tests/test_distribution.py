@@ -21,7 +21,7 @@ import tlmed
 from tlmed import replicas
 from tlmed.backbones import build
 from tlmed.data import Share
-from tlmed.data.phantoms import draw
+from tlmed.data.ultrasound import draw
 from tlmed.errors import InputError
 from tlmed.launch import free_addresses, launch
 from tlmed.recipe import override, shipped_recipes

@@ -11,12 +11,13 @@ import tensorflow_datasets as tfds
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from tlmed.data import phantoms
-from tlmed.data.phantoms import LABELS, draw, enrol
+from tlmed.data import phantoms, ultrasound
+from tlmed.data.phantoms import enrol
+from tlmed.data.ultrasound import LABELS, draw
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-# python -c "import hashlib; from tlmed.data.phantoms import draw
+# python -c "import hashlib; from tlmed.data.ultrasound import draw
 # print(hashlib.sha256(draw('benign', 0, 0, 0, 32).tobytes()).hexdigest()[:16])"
 GOLDEN = {
     ("benign", 0, 0, 0, 32): "29785ff020de5156",
@@ -108,12 +109,12 @@ def test_patients_have_one_class_two_to_four_images_and_classes_are_balanced():
 
 def test_size_and_echo_level_of_a_lesion_do_not_depend_on_its_class():
     for patient in range(50):
-        benign, malignant = (phantoms._draw_lesion(np.random.RandomState(patient), label) for label in LABELS[:2])
+        benign, malignant = (ultrasound._draw_lesion(np.random.RandomState(patient), label) for label in LABELS[:2])
         assert (benign.radius, benign.level) == (malignant.radius, malignant.level)
         assert benign.aspect < malignant.aspect
         assert benign.posterior > malignant.posterior
         assert benign.spicules < malignant.spicules
-    assert phantoms._draw_lesion(np.random.RandomState(0), "normal") is None
+    assert ultrasound._draw_lesion(np.random.RandomState(0), "normal") is None
 
 
 def test_brightness_does_not_give_the_class_away():
