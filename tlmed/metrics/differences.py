@@ -94,15 +94,16 @@ def compare_pairs(
         (i, j): {
             name: _compare_one((cases[i], cases[j]), groups, owners, name)
             or _test_difference(
+                (cases[i], cases[j]),
                 values[i][name] - values[j][name],
                 [moves[place].get(name) for place in (i, j)],
-                strata, owners, name, min(_count_both(cases[place], owners, name) for place in (i, j)),
-                len(classes), _find_most(name, main),
+                (strata, owners),
+                name,
             )
             for name in values[i]
         }
         for i, j in itertools.combinations(range(len(cases)), 2)
-    }  # fmt: skip
+    }
 
 
 def measure_pairs(
@@ -185,7 +186,11 @@ def _compare_one(cases, groups, owners, name) -> dict | None:
     return found | {"units": count_units(first, owners, None, name)}
 
 
-def _test_difference(value, moves, strata, owners, name, units, classes, most) -> dict:
+def _test_difference(cases, value, moves, owned, name) -> dict:
+    """Return the difference of two metrics with its interval and test, by what each image adds to it."""
+    strata, owners = owned
+    units, classes = min(_count_both(case, owners, name) for case in cases), cases[0].classes
+    most = _find_most(name, cases[0].main)
     if math.isnan(value):
         return leave_untested("The metric is undefined for one of the two.")
     if any(move is None for move in moves):
