@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from tlmed.columns import Grouping, find_group, is_group, is_identifier, name_spellings, suggest_spelling
+from tlmed.columns import (
+    BY_NAME,
+    Grouping,
+    describe_group,
+    find_group,
+    is_group,
+    is_identifier,
+    name_spellings,
+    suggest_spelling,
+)
 from tlmed.data import load, open_source, read_files
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions import read_predictions
@@ -42,6 +51,8 @@ def test_usual_names_are_groups(name):
         ("scanner_id", ["A1", "B2", "C3"] * 18, False),
         ("device", ["GE-1", "SIEMENS-2", "P3"] * 18, False),
         ("empty", [""] * 54, False),
+        ("patient_name", ["Ann", "Bea", "Cid"] * 18, True),
+        ("patient_sex", ["f", "m"] * 27, False),
     ],
 )
 def test_a_column_looks_like_an_identifier_by_its_values_and_its_name(name, values, looks):
@@ -66,6 +77,49 @@ def test_of_several_columns_the_one_that_holds_the_others_whole():
     assert find_group(columns, Grouping(), "x") == "patient"
     with pytest.raises(InputError, match="'group' and 'patient', which divide the images differently"):
         find_group({"group": ["1", "2", "1", "2"], "patient": ["a", "a", "b", "b"]}, Grouping(), "x")
+
+
+RUNNING = [str(number) for number in range(54)]
+VISITS = [f"V{number}" for number in range(27) for _ in range(2)]
+OWNERS = [PEOPLE[number // 6] for number in range(54)]  # three visits each
+
+
+@pytest.mark.parametrize("name", ["case", "patient_id", "group"])
+def test_a_running_number_does_not_keep_another_column_from_being_asked_for(name):
+    with pytest.raises(InputError, match=f"'patient_name' .9 values in 54 images.; no value of '{name}' repeats"):
+        find_group({name: RUNNING, "patient_name": OWNERS}, Grouping(), "x")
+    assert find_group({name: RUNNING, "patient_name": OWNERS}, Grouping(name), "x") == name
+    assert find_group({name: RUNNING, "patient_name": OWNERS}, Grouping("patient_name"), "x") == "patient_name"
+
+
+def test_of_usual_names_the_one_whose_values_repeat():
+    assert find_group({"case": RUNNING, "subject": OWNERS}, Grouping(), "x") == "subject"
+    assert find_group({"case": ["", *RUNNING[1:]], "subject": VISITS, "mrn": OWNERS}, Grouping(), "x") == "mrn"
+    spelled = [value for number in range(27) for value in (f"P{number}", f"p 0{number}")]
+    assert find_group({"case": RUNNING, "subject": spelled}, Grouping(), "x") == "subject"
+
+
+def test_a_case_that_another_identifier_does_not_lie_in_is_asked_for():
+    with pytest.raises(InputError, match=r"'patient_name' .* beside 'case', which divides the images differently"):
+        find_group({"case": VISITS, "patient_name": OWNERS}, Grouping(), "x")
+    assert find_group({"case": OWNERS, "exam_id": VISITS}, Grouping(), "x") == "case"
+
+
+def test_what_is_taken_is_told_with_what_could_be():
+    def tell(columns, grouping=BY_NAME):
+        return describe_group(find_group(columns, grouping, "x"), columns, grouping)
+
+    assert tell({"sex": ["f", "m"] * 27}) == ()
+    assert tell({"group": OWNERS}) == ()
+    assert tell({"patient": OWNERS, "exam_id": VISITS}) == ("The column 'patient' names the groups.",)
+    alone = "The column 'case' names the groups. No value of it repeats: each image stands alone."
+    assert tell({"case": RUNNING}) == (alone,)
+    [said] = tell({"patient": VISITS, "person": [f"{owner}x" for owner in PEOPLE[:18] for _ in range(3)]})
+    assert said.endswith(
+        "'person' (18 values in 54 images) looks like an identifier too, and divides the images "
+        "differently: `--group COLUMN` takes another."
+    )
+    assert tell({"patient": VISITS, "who": OWNERS}, Grouping("patient")) == ("The column 'patient' names the groups.",)
 
 
 def test_spellings_are_named():
@@ -94,6 +148,15 @@ def test_images_of_one_patient_share_a_split_whatever_the_column_is_called(patie
         assert len(set(images.splits[mine])) == 1
     assert any("names the groups" in sentence for sentence in images.warnings)
     assert not images.table.traits
+
+
+def test_no_patient_is_in_two_splits_where_images_are_numbered_under_a_usual_name(patients):
+    lines = [f"{number}.png,{'ab'[number % 2]},{number},Name{PEOPLE[number // 2]}" for number in range(54)]
+    file = listing(patients, "\n".join(["path,label,case,patient_name", *lines]) + "\n")
+    with pytest.raises(InputError, match=r"'patient_name' \(27 values in 54 images\); no value of 'case' repeats"):
+        load(file, (4, 4))
+    images = load(open_source(file, Grouping("patient_name")), (4, 4))
+    assert len(set(zip(images.table.groups, images.splits, strict=True))) == 27
 
 
 def test_the_recipe_can_name_the_column(patients):
@@ -144,6 +207,14 @@ def test_intervals_of_a_file_of_predictions_are_by_the_patient(tmp_path, column)
         _, result = evaluate(None, file=file, grouping=grouping)
         widths.append(result["metrics"]["auc"]["high"] - result["metrics"]["auc"]["low"])
     assert widths[0] > 1.3 * widths[1]
+
+
+def test_predictions_ask_for_the_patients_beside_a_running_number(tmp_path):
+    lines = [f"{i},{'ab'[i % 2]},0.4,0.6,{i},Name{PEOPLE[i // 2]}" for i in range(54)]
+    (tmp_path / "p.csv").write_text("\n".join(["path,label,score_a,score_b,case,patient_name", *lines]))
+    with pytest.raises(InputError, match=r"'patient_name' \(27 values in 54 images\); no value of 'case' repeats"):
+        read_predictions(tmp_path / "p.csv")
+    assert len(set(read_predictions(tmp_path / "p.csv", Grouping("patient_name")).groups)) == 27
 
 
 @pytest.mark.parametrize("missing", ["", "NA", "n/a", "unknown", "-"])

@@ -17,6 +17,8 @@ GROUPS = (
     *("group", "groupid", "patient", "patientid", "patientno", "patientnumber", "subject", "subjectid", "case"),
     *("caseid", "participant", "participantid", "mrn"),
 )
+CASES = ("case", "caseid")  # a patient, or one of a patient's studies; every other usual name means the patient
+_PERSON = re.compile(r"patient|participant|subject|person|proband")
 IDENTIFIERS = re.compile(
     r"(id|uid|ids|nr|no|number|code|name|key|patient|subject|study|series|exam|accession|session)$"
 )
@@ -65,6 +67,7 @@ def find_group(columns: Mapping[str, Sequence[str]], grouping: Grouping, source:
 
     By itself it is the one with a usual name: group, patient, patient_id, subject, case, mrn and the like. Of several
     it is the one whose groups hold those of all others whole; where there is no such one, that is for the user to say.
+    A column in which no value repeats groups nothing: it is only taken where there is nothing else to take.
 
     Args:
         columns: The values of each column that means nothing else, a text per image.
@@ -75,8 +78,9 @@ def find_group(columns: Mapping[str, Sequence[str]], grouping: Grouping, source:
         None where images have no groups.
 
     Raises:
-        InputError: If the column that is asked for is not there, several could be meant, or there is none while another
-            column looks like an identifier, whose images could then fall on both sides of a split.
+        InputError: If the column that is asked for is not there, several could be meant, or another column looks like
+            an identifier, whose images could then fall on both sides of a split, while no column is taken or the one
+            taken is called a case, of which a patient may have several.
 
     >>> find_group({"Patient ID": ["a", "a", "b"], "sex": ["f", "f", "m"]}, Grouping(), "list.csv")
     'Patient ID'
@@ -91,15 +95,65 @@ def find_group(columns: Mapping[str, Sequence[str]], grouping: Grouping, source:
             )
         return grouping.column
     usual = [name for name in columns if is_group(name)]
-    if usual:
-        return _find_widest(columns, usual, source)
-    if suspects := [name for name, values in columns.items() if is_identifier(name, values)]:
+    repeated = [name for name in usual if _repeats(columns[name])]
+    taken = _find_widest(columns, repeated, source) if repeated else None
+    if (taken is None or _squeeze(taken) in CASES) and (rivals := _find_rivals(taken, columns)):
+        without = [name for name in usual if name not in repeated]
+        empty = f"; no value of {join_names(map(repr, without))} repeats" if taken is None and without else ""
+        beside = f" beside {taken!r}, which divides the images differently" if taken is not None else empty
         raise InputError(
             "A column that looks like an identifier must be named as the group, by `--group COLUMN` (in a recipe "
             "`data.group_column`), so that images of one patient count as one; or `--no-groups` (`data.groups=False`) "
-            f"must say that every image stands alone. Received: {source} with {_describe(suspects, columns)}."
+            f"must say that every image stands alone. Received: {source} with {_describe(rivals, columns)}{beside}."
         )
-    return None
+    return taken or next(iter(usual), None)
+
+
+def describe_group(
+    group: str | None, columns: Mapping[str, Sequence[str]], grouping: Grouping, what: str = "column"
+) -> tuple[str, ...]:
+    """Return what a user should know of the column that names the groups; nothing where it is called so.
+
+    Args:
+        group: What `find_group` returned.
+        columns: As for `find_group`.
+        grouping: As for `find_group`.
+        what: A "column", or a "feature".
+
+    >>> describe_group("case", {"case": ["1", "2"]}, Grouping())
+    ("The column 'case' names the groups. No value of it repeats: each image stands alone.",)
+    """
+    if group is None:
+        return ()
+    told = f"The {what} {group!r} names the groups."
+    if not _repeats(columns[group]):
+        return (f"{told} No value of it repeats: each image stands alone.",)
+    if grouping.column is None and (rivals := _find_rivals(group, columns)):
+        look = "looks like an identifier" if len(rivals) == 1 else "look like identifiers"
+        divide = "divides" if len(rivals) == 1 else "divide"
+        return (
+            f"{told} {_describe(rivals, columns)} {look} too, and {divide} the images differently: `--group COLUMN` "
+            "takes another.",
+        )
+    return () if group == "group" else (told,)
+
+
+def _find_rivals(taken: str | None, columns) -> list[str]:
+    """Return the columns that look like identifiers and have images of one value in several groups of the one taken."""
+    return [
+        name
+        for name, values in columns.items()
+        if not is_group(name)
+        and name != taken
+        and is_identifier(name, values)
+        and (taken is None or not _holds(columns[taken], values))
+    ]
+
+
+def _repeats(values: Sequence[str]) -> bool:
+    """Tell whether a value occurs twice, in any spelling; one that says that nothing is known does not count."""
+    named = [value for value in values if not is_missing(value)]
+    return len(set(named)) < len(named) or len(set(map(spell, named))) < len(named)
 
 
 def _find_widest(columns, usual, source) -> str:
@@ -113,16 +167,17 @@ def _find_widest(columns, usual, source) -> str:
 
 
 def _holds(wide: Sequence[str], narrow: Sequence[str]) -> bool:
-    """Tell whether every group of one column lies whole in a group of another."""
+    """Tell whether every group of one column lies whole in a group of another; images without a name are in none."""
     owner: dict[str, str] = {}
-    return all(owner.setdefault(inner, outer) == outer for inner, outer in zip(narrow, wide, strict=True))
+    named = ((inner, outer) for inner, outer in zip(narrow, wide, strict=True) if not is_missing(inner))
+    return all(owner.setdefault(inner, outer) == outer for inner, outer in named)
 
 
 def is_identifier(name: str, values: Sequence[str]) -> bool:
     """Tell whether a column looks as if it said which patient, study or series an image is of: many values, repeated.
 
-    Numbers that are measured (an age, a weight, a date) do not; neither do columns with few values, such as a site, nor
-    those in which every image has a value of its own.
+    Numbers that are measured (an age, a weight, a date) do not; neither do columns with few values, such as a site,
+    unless they are called a patient's name or number, nor those in which every image has a value of its own.
 
     >>> is_identifier("pid", ["17", "17", "18", "19"] * 10), is_identifier("age", ["17", "17", "18", "19"] * 10)
     (False, False)
@@ -139,7 +194,7 @@ def is_identifier(name: str, values: Sequence[str]) -> bool:
         return False
     named = bool(IDENTIFIERS.search(_squeeze(name)))
     if len(kinds) <= FEW:
-        return named and repeats < 5  # fewer than a subgroup has
+        return named and (repeats < 5 or bool(_PERSON.search(_squeeze(name))))  # a subgroup has 5 or more
     if named or all(map(_CODE.match, kinds)):
         return True
     if all(map(str.isdecimal, kinds)):

@@ -20,7 +20,7 @@ from tensorflow_datasets.core import naming
 from tensorflow_datasets.core.utils.file_utils import list_data_dirs
 
 import tlmed.data.phantoms  # noqa: F401  registers the builder tlmed_phantoms
-from tlmed.columns import BY_NAME, Grouping, find_group, is_missing, name_spellings, state_group_rule
+from tlmed.columns import BY_NAME, Grouping, describe_group, find_group, is_missing, name_spellings, state_group_rule
 from tlmed.data.table import Table, make_table
 from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import open_regular, read_regular
@@ -109,7 +109,7 @@ def open_builder(name: str, grouping: Grouping = BY_NAME) -> Table:
             f"Received: data=tfds:{name}, where {count(len(nameless), 'image')} of {len(places):,} "
             f"{'does' if len(nameless) == 1 else 'do'} not: {listed(nameless, 3)}."
         )
-    told = () if group in (None, "group") else (f"The feature {group!r} names the groups.",)
+    told = describe_group(group, named, grouping, "feature")
     unused = (f"The splits {listed(others)} of tfds:{name} are not used.",) if others else ()
     classes = builder.info.features[label].names
     return make_table(

@@ -12,6 +12,7 @@ from pathlib import Path, PureWindowsPath
 from tlmed.columns import (
     BY_NAME,
     Grouping,
+    describe_group,
     find_group,
     is_blank,
     is_missing,
@@ -66,7 +67,8 @@ def open_listing(file: Path, grouping: Grouping = BY_NAME) -> Table:
     """
     images, notes = _read_rows(file)
     others = {name: [row.others[name] for row in images] for name in (images[0].others if images else ())}
-    group = find_group({name: texts for name, texts in others.items() if any(texts)}, grouping, f"data={file}")
+    filled = {name: texts for name, texts in others.items() if any(texts)}
+    group = find_group(filled, grouping, f"data={file}")
     has_splits = any(row.split for row in images)
     faults = [*_faults(file, images, group, has_splits), *_split_faults(file, others, has_splits)]
     if faults:
@@ -77,7 +79,7 @@ def open_listing(file: Path, grouping: Grouping = BY_NAME) -> Table:
     others = {name: [texts[row] for row in kept] for name, texts in others.items()}
     paths = [posixpath.normpath(row.path) for row in images]
     groups = others.pop(group) if group else None
-    told = () if group in (None, "group") else (f"The column {group!r} names the groups.",)
+    told = describe_group(group, filled, grouping)
     return make_table(
         str(file),
         paths,

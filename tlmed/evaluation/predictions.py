@@ -15,6 +15,7 @@ from tlmed import rundir
 from tlmed.columns import (
     BY_NAME,
     Grouping,
+    describe_group,
     find_group,
     is_missing,
     name_spellings,
@@ -213,7 +214,8 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME, positive: s
     numbers = {name: number for number, name in enumerate(classes)}
     guesses = columns.get("prediction")
     others = {name: tuple(map(str.strip, texts)) for name, texts in columns.items() if not _is_ours(name)}
-    group = find_group({name: texts for name, texts in others.items() if any(texts)}, grouping, str(path))
+    filled = {name: texts for name, texts in others.items() if any(texts)}
+    group = find_group(filled, grouping, str(path))
     groups = others.pop(group) if group else None
     if groups:
         _raise(path, _name_lines(state_group_rule(group), _pick(rows.lines, map(is_missing, groups))))
@@ -221,7 +223,7 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME, positive: s
         predicted = predict_classes(tables[SCORE], positive_index(classes, positive))
     else:
         predicted = np.array([numbers[name] for name in guesses])
-    told = () if group in (None, "group") else (f"The column {group!r} names the groups.",)
+    told = describe_group(group, filled, grouping)
     return Predictions(
         columns["path"],
         tuple(map(name_split, columns["split"])) if "split" in columns else ("test",) * len(rows.lines),
