@@ -13,6 +13,7 @@ import sklearn.metrics
 import tlmed
 from tests.conftest import write_images
 from tests.test_cli import assert_close
+from tests.test_report import Reader
 from tests.test_run import small
 from tlmed import inference
 from tlmed.backbones.ancestry import find_known
@@ -24,6 +25,7 @@ from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
 from tlmed.metrics import apply_temperature, evaluate, fit_temperature, predictive_values
+from tlmed.report.evaluations import make_evaluation_page
 from tlmed.rundir import RunDir, read_csv, write_json
 from tlmed.voice import Voice
 
@@ -623,7 +625,8 @@ def test_a_network_of_ones_own_has_no_baseline_of_random_weights(tmp_path):
 def test_a_positive_class_that_sounds_healthy_is_told_where_nobody_asked_for_it(tmp_path, classes, positive):
     file = tmp_path / "predictions.csv"
     names = ",".join(f"score_{name}" for name in classes)
-    scores = np.eye(len(classes))
+    scores = 0.1 + 0.7 * np.eye(len(classes))
+    scores /= scores.sum(axis=1, keepdims=True)
     rows = [f"{i},{name},{','.join(map(str, scores[i]))}" for i, name in enumerate(classes)]
     file.write_text("\n".join([f"path,label,{names}", *rows]))
     said = inference.evaluate(None, file=file)[1]["evaluated"]["warnings"]
@@ -635,6 +638,85 @@ def test_a_positive_class_that_sounds_healthy_is_told_where_nobody_asked_for_it(
     assert sentence.endswith(f"If {classes[0]!r} is what is looked for: `--positive {shlex.quote(classes[0])}`.")
     for asked in classes:
         assert inference.evaluate(None, file=file, positive=asked)[1]["evaluated"]["warnings"] == []
+
+
+def write_columns(file, labels, **tables):
+    """Write a file of predictions; `tables` holds the columns of each kind by the name of the class."""
+    head = [f"{kind}_{name}" for kind, table in tables.items() for name in table]
+    columns = np.stack([column for table in tables.values() for column in table.values()], axis=1)
+    rows = [
+        f"{i}.png,{label},{','.join(map(repr, row))}"
+        for i, (label, row) in enumerate(zip(labels, columns.tolist(), strict=True))
+    ]
+    file.write_text("\n".join([f"path,label,{','.join(head)}", *rows]))
+    return file
+
+
+def draw_columns(classes, n=120):
+    """Return labels and the columns of scores that tell them apart, by class."""
+    numbers = np.arange(n) % len(classes)
+    scores = np.random.default_rng(0).dirichlet(np.ones(len(classes)), n)
+    scores[np.arange(n), numbers] += 0.5
+    scores /= scores.sum(axis=1, keepdims=True)
+    return [classes[number] for number in numbers], dict(zip(classes, scores.T, strict=True))
+
+
+@pytest.mark.parametrize("classes", [("ill", "well"), ("a", "b", "c", "d")])
+def test_exchanged_columns_of_calibrated_probabilities_are_told(tmp_path, classes):
+    labels, scores = draw_columns(classes)
+    softened = dict(zip(classes, apply_temperature(np.stack([*scores.values()], axis=1), 3.0).T, strict=True))
+    first, second, *_ = classes
+    exchanged = softened | {first: softened[second], second: softened[first]}
+    told = (
+        f"Are columns exchanged? `calibrated_{first}` goes with `score_{second}`, `calibrated_{second}` goes with "
+        f"`score_{first}`."
+    )
+    for calibrated, said in ((softened, []), (exchanged, [told])):
+        warned = []
+        file = write_columns(tmp_path / "p.csv", labels, score=scores, calibrated=calibrated)
+        made, result = inference.evaluate(None, file=file, voice=Voice(warn=warned.append), positive=None)
+        assert warned == result["evaluated"]["warnings"] == said
+        assert (told.replace("`", "") in Reader(make_evaluation_page(made, result)).text.replace("`", "")) == bool(said)
+
+
+def test_a_column_of_calibrated_probabilities_without_spread_is_no_exchange(tmp_path):
+    labels, scores = draw_columns(("a", "b", "c"))
+    rest = scores["a"] + scores["b"]
+    flat = {"a": 0.9 * scores["a"] / rest, "b": 0.9 * scores["b"] / rest, "c": np.full(len(labels), 0.1)}
+    file = write_columns(tmp_path / "p.csv", labels, score=scores, calibrated=flat)
+    assert inference.evaluate(None, file=file)[1]["evaluated"]["warnings"] == []
+
+
+@pytest.mark.parametrize("classes", [("ill", "well"), ("a", "b", "c")])
+def test_scores_that_are_decisions_are_told(tmp_path, classes):
+    labels, scores = draw_columns(classes)
+    table = np.stack([*scores.values()], axis=1)
+    hard = dict(zip(classes, np.eye(len(classes))[table.argmax(axis=1)].T, strict=True))
+    file, warned = write_columns(tmp_path / "p.csv", labels, score=hard), []
+    made, result = inference.evaluate(None, file=file, voice=Voice(warn=warned.append))
+    (said,) = result["evaluated"]["warnings"]
+    assert warned == [said]
+    assert said.startswith("All scores are 0 or 1, decisions and not probabilities: the AUC is only the mean of sensi")
+    metrics = {name: entry["value"] for name, entry in result["metrics"].items()}
+    assert metrics["auc"] == pytest.approx((metrics["sensitivity"] + metrics["specificity"]) / 2)
+    assert said in Reader(make_evaluation_page(made, result)).text
+    (said,) = inference.evaluate(None, file=write_columns(file, labels, score=scores, calibrated=hard))[1]["evaluated"][
+        "warnings"
+    ]
+    assert said.startswith("All columns `calibrated_CLASS` are 0 or 1")
+    hard[classes[0]][0], hard[classes[1]][0] = 0.5, 0.5
+    rows = inference.evaluate(None, file=write_columns(file, labels, score=hard))[1]["evaluated"]["warnings"]
+    assert not any("0 or 1" in row for row in rows)
+
+
+def test_classes_whose_scores_are_exchanged_are_named_though_the_mean_auc_is_high(tmp_path):
+    labels, scores = draw_columns(("a", "b", "c", "d"))
+    told = "The whole interval of the AUC of a, b lies below 0.5: the scores rank images of the class and others the "
+    for table, times in ((scores, 0), (scores | {"a": scores["b"], "b": scores["a"]}, 1)):
+        made, result = inference.evaluate(None, file=write_columns(tmp_path / "p.csv", labels, score=table))
+        assert result["metrics"]["auc"]["value"] > 0.5
+        assert sum(line.startswith(told) for line in describe_metrics(result)) == times
+        assert Reader(make_evaluation_page(made, result)).text.count(told) == times
 
 
 def test_training_planning_and_scoring_say_that_the_positive_class_sounds_healthy(tmp_path):

@@ -32,7 +32,13 @@ from tlmed.data.recorded import describe_changes, describe_columns, recall
 from tlmed.data.sources import find_gap
 from tlmed.data.table import describe_classes
 from tlmed.errors import CHANGED, InputError, RunFailed, TlmedError
-from tlmed.evaluation.decisions import Decision, describe_contradictions, read_decision
+from tlmed.evaluation.decisions import (
+    Decision,
+    describe_contradictions,
+    describe_exchanged,
+    describe_hard_scores,
+    read_decision,
+)
 from tlmed.evaluation.explanations import Explainer, Place, make_explainer, name_in, open_folder, save_explanations
 from tlmed.evaluation.lines import describe_left_out
 from tlmed.evaluation.measures import score
@@ -127,16 +133,19 @@ def evaluate(
     if run is None:
         predictions = read_predictions(file, grouping or Grouping(), positive)
         split = _choose_split(file, predictions)
-        notes = [*predictions.notes, *describe_classes(len(predictions.classes), predictions.splits.count(split))]
+        chosen = predictions.of(split)
+        notes = [*predictions.notes, *describe_classes(len(predictions.classes), len(chosen.paths))]
         notes += metrics.describe_default(predictions.classes, positive)
         notes += _find_shared_groups(predictions, split)
-        notes += describe_contradictions(predictions.of(split), positive)
-        notes += describe_ties(predictions.of(split), positive)
+        notes += describe_contradictions(chosen, positive)
+        notes += describe_ties(chosen, positive)
+        notes += describe_exchanged(chosen)
+        notes += describe_hard_scores(chosen)
         for note in notes:
             voice.warn(note)
         others = Counter(name for name in predictions.splits if name != split)
         evaluated = {"predictions": str(file), "not_scored": dict(sorted(others.items())), "warnings": notes}
-        with voice.busy(f"Scoring {count(len(predictions.splits) - others.total(), 'row')}"):
+        with voice.busy(f"Scoring {count(len(chosen.paths), 'row')}"):
             result = {**score(predictions, split, positive, 0, prevalence=prevalence), "evaluated": evaluated}
         for sentence in describe_left_out(result):
             voice.say(sentence)

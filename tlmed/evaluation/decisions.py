@@ -8,13 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlmed.errors import InputError
-from tlmed.evaluation.predictions import HALF, Predictions
+from tlmed.evaluation.predictions import CALIBRATED, HALF, SCORE, Predictions
 from tlmed.metrics import choose_threshold, fit_temperature, positive_index
 from tlmed.metrics.calibration import TEMPERATURES
 from tlmed.rundir import RunDir
-from tlmed.words import count, shorten
+from tlmed.words import count, listed, shorten
 
 FEW = 10  # validation images of a class: with fewer, a reader is told
+_APART = (
+    0.5  # by which a correlation with another class's scores exceeds that with one's own, where columns are exchanged
+)
 METHOD = "temperature scaling (Guo et al. 2017)"
 
 
@@ -175,3 +178,55 @@ def _explain_by_threshold(scores, chosen, name) -> str:
     nearest = f"{levels[best]:.6g}" if best < len(levels) else f"any above {levels[-1]:.6g}"
     rows = count(int(left[best]), "row")
     return f"No single threshold of {name!r} explains it: the nearest, {nearest}, contradicts {rows}."
+
+
+def describe_hard_scores(predictions: Predictions) -> list[str]:
+    """Return a sentence where all scores, or all calibrated ones, are 0 or 1: decisions, of which there is no ranking.
+
+    >>> rows = ["a", "b"], ["test"] * 2, np.array([0, 1]), np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 1])
+    >>> describe_hard_scores(Predictions(*rows, ("ill", "well")))[0].partition(":")[0]
+    'All scores are 0 or 1, decisions and not probabilities'
+    """
+    if _is_hard(predictions.scores):
+        return [
+            "All scores are 0 or 1, decisions and not probabilities: the AUC is only the mean of sensitivity and "
+            "specificity, and log loss, Brier score and ECE say nothing of calibration."
+        ]
+    if predictions.calibrated is not None and _is_hard(predictions.calibrated):
+        return [f"All columns `{CALIBRATED}CLASS` are 0 or 1: what is computed from them says nothing of calibration."]
+    return []
+
+
+def _is_hard(scores) -> bool:
+    return bool(np.isin(scores, (0, 1)).all())
+
+
+def describe_exchanged(predictions: Predictions) -> list[str]:
+    """Return a sentence where calibrated probabilities go with the scores of other classes: columns are exchanged.
+
+    Calibration keeps the order of scores, more or less: each column correlates best with its own.
+
+    >>> scores = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
+    >>> rows = ["a", "b", "c"], ["test"] * 3, np.array([0, 1, 1]), scores, np.array([0, 1, 1]), ("ill", "well")
+    >>> describe_exchanged(Predictions(*rows, calibrated=scores[:, ::-1]))
+    ['Are columns exchanged? `calibrated_ill` goes with `score_well`, `calibrated_well` goes with `score_ill`.']
+    """
+    if predictions.calibrated is None:
+        return []
+    classes = predictions.classes
+    likeness = _standardise(predictions.calibrated).T @ _standardise(predictions.scores)
+    nearest = likeness.argmax(axis=1)
+    moved = set(np.flatnonzero(likeness.max(axis=1) - likeness.diagonal() > _APART).tolist())
+    said = [
+        f"`{CALIBRATED}{classes[c]}` goes with `{SCORE}{classes[nearest[c]]}`"
+        for c in sorted(moved)
+        if nearest[c] in moved  # each takes another's place
+    ]
+    return [f"Are columns exchanged? {listed(said, 3)}."] if said else []
+
+
+def _standardise(table) -> np.ndarray:
+    """Return columns with mean 0 and length 1, whose products are correlations; a constant one becomes zeros."""
+    centred = table - table.mean(axis=0)
+    length = np.linalg.norm(centred, axis=0)
+    return centred / np.where(length > 1e-9, length, np.inf)

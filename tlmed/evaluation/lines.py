@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from tlmed.evaluation.predictions import HALF
 from tlmed.metrics.names import list_once
-from tlmed.words import count, join_names
+from tlmed.words import count, join_names, listed
 
 SMALL = 30  # images or groups: with fewer a reader is told how much hangs on one
 
@@ -53,16 +53,27 @@ def describe_left_out(result: Mapping) -> list[str]:
 def describe_reversed(result: Mapping) -> list[str]:
     """Say so where the whole interval of the AUC lies below 0.5: something is the wrong way round.
 
+    Of more than two classes those are named whose own AUC does: their scores may be exchanged though the mean is high.
+
     >>> describe_reversed({"metrics": {"auc": {"value": 0.2, "low": 0.1, "high": 0.3}}})[0].partition(":")[0]
     'The whole interval of the AUC lies below 0.5'
     """
-    high = result["metrics"].get("auc", {}).get("high")
-    if high is None or high >= 0.5:
-        return []
+    if _is_reversed(result["metrics"]):
+        whose, what = "", "the classes"
+    else:
+        found = [label for label, entry in result.get("per_class", {}).items() if _is_reversed(entry)]
+        if len(result.get("per_class", {})) == 2 or not found:
+            return []
+        whose, what = f" of {listed(found, 3)}", "images of the class and others"
     return [
-        "The whole interval of the AUC lies below 0.5: the scores rank the classes the wrong way round more often than "
-        "chance does. Are labels, or the columns of scores, swapped?"
+        f"The whole interval of the AUC{whose} lies below 0.5: the scores rank {what} the wrong way round more often "
+        "than chance does. Are labels, or the columns of scores, swapped?"
     ]
+
+
+def _is_reversed(metrics) -> bool:
+    high = metrics.get("auc", {}).get("high")
+    return high is not None and high < 0.5
 
 
 def describe_better_baselines(result: Mapping) -> list[str]:
