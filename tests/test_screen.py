@@ -13,7 +13,8 @@ from rich.cells import cell_len
 
 from tests.conftest import SMALL
 from tests.terminal import Terminal
-from tlmed.screen import Bar, Screen, Table, describe_bar, to_lines
+from tlmed.screen import Bar, Screen, describe_bar, to_lines
+from tlmed.tabulation import Table, numbers, texts
 
 WIDTHS = (20, 40, 60, 80, 120, 150)
 
@@ -54,7 +55,7 @@ def test_a_bar_counts_the_time_left_from_the_first_step_of_this_command():
     assert re.search(r"70%  1:0\d left$|70%  0:59 left$", describe_bar(bar, 80)[0])
 
 
-TABLE = Table(("name", "count", "what"), [("a", "1", "x " * 60), ("b" * 30, "1,000", "y")], right=(1,))
+TABLE = Table(texts("name") + numbers("count") + texts("what"), [("a", "1", "x " * 60), ("b" * 30, "1,000", "y")])
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -68,7 +69,7 @@ def test_a_table_fits_a_width_and_loses_nothing(width):
 @pytest.mark.parametrize("width", range(1, 90))
 def test_a_table_with_an_empty_column_fits_any_width(width):
     rows = [("1 - 2", "0.1 (-0.2 to +0.3)", ""), ("1 - 3", "0.1 (-0.1 to +0.3)", "*")]
-    lines = Table(("pair", "difference", ""), rows).lines(width)
+    lines = Table(texts("pair", "difference", ""), rows).lines(width)
     assert "*" in "".join(lines)
     assert width < 30 or max(map(len, lines)) <= width
 
@@ -77,7 +78,7 @@ WIDE = [("良性", "437", "0.9"), ("malignant", "210", "0.8"), ("悪性腫瘍", 
 
 
 def test_columns_stand_below_each_other_where_letters_are_wide():
-    lines = Table(("クラス", "images", "score"), WIDE, right=(1,)).lines()
+    lines = Table(texts("クラス") + numbers("images") + texts("score"), WIDE).lines()
     assert [cell_len(line[: line.rindex("  ")]) for line in lines] == [17] * 4
     assert lines[1] == "良性          437  0.9"
 
@@ -85,7 +86,7 @@ def test_columns_stand_below_each_other_where_letters_are_wide():
 @pytest.mark.parametrize("width", range(12, 60))
 def test_wide_letters_fit_a_width_and_none_is_lost(width):
     name, note = "悪性腫瘍" * 4, "超音波画像 of 良性 and 悪性の " * 3
-    table = Table(("クラス", "images", "言葉"), [*WIDE, (name, "1,000", note)], right=(1,))
+    table = Table(texts("クラス") + numbers("images") + texts("言葉"), [*WIDE, (name, "1,000", note)])
     lines = [*table.lines(width), *to_lines([note], width)]
     assert max(map(cell_len, lines)) <= width
     assert all(line.isprintable() for line in lines)
@@ -97,14 +98,14 @@ def test_wide_letters_fit_a_width_and_none_is_lost(width):
 @pytest.mark.parametrize("width", range(27, 70))
 def test_neither_an_interval_nor_a_shape_is_broken(width):
     score, shape = "0.447 (0.373 to 0.526)", "2 x 2 x 1280"
-    lines = Table(("name", "score", "output"), [("a long name", score, shape), ("b", "0.5", "3")]).lines(width)
+    lines = Table(texts("name", "score", "output"), [("a long name", score, shape), ("b", "0.5", "3")]).lines(width)
     text = "\n".join([*lines, *to_lines([f"The area under the curve is {score}, the shape {shape}."], width)])
     assert text.count("(0.373 to 0.526)") == text.count(shape) == 2
 
 
 def test_what_is_the_same_in_all_rows_of_a_wide_table_is_a_sentence():
     rows = [("head", "frozen", "0.001", "one two"), ("top", "frozen", "0.0001", "three four five")]
-    table = Table(("phase", "BatchNorm", "rate", "trains"), rows)
+    table = Table(texts("phase", "BatchNorm", "rate", "trains"), rows)
     assert table.lines(36) == [
         "phase  rate    trains",
         "head   0.001   one two",
@@ -112,14 +113,14 @@ def test_what_is_the_same_in_all_rows_of_a_wide_table_is_a_sentence():
         "In all rows: BatchNorm frozen.",
     ]
     assert len(table.lines(80)) == 3
-    assert "In all rows" not in "".join(Table(table.head, rows[:1]).lines(20))
+    assert "In all rows" not in "".join(Table(table.columns, rows[:1]).lines(20))
 
 
 def test_rows_that_would_take_many_lines_are_lists():
-    table = Table(("name", "why"), [("a", "word " * 20), ("b", "more " * 20)])
+    table = Table(texts("name", "why"), [("a", "word " * 20), ("b", "more " * 20)])
     assert table.lines(30)[:2] == ["a", "  why  word word word word"]
     assert len(table.lines(30)) == 2 * (1 + 5)
-    short = Table(("name", "why", "x"), [("a", "word " * 20, "1"), *[(str(i), "word", "2") for i in range(9)]])
+    short = Table(texts("name", "why", "x"), [("a", "word " * 20, "1"), *[(str(i), "word", "2") for i in range(9)]])
     assert short.lines(30)[0].split() == ["name", "why", "x"]
 
 
@@ -142,7 +143,7 @@ def test_where_there_is_no_terminal_every_line_is_plain_and_nothing_is_lost():
         screen.say("one\ntwo \x1b[31m" + "x" * 300)
         with screen.wait(Bar("head", 3)) as bar:
             bar.move(1)
-    screen.show([Table(("a",), [("b",)])])
+    screen.show([Table(texts("a"), [("b",)])])
     assert stream.getvalue() == "Reading ...\none\ntwo \\x1b[31m" + "x" * 300 + "\na\nb\n"
     stream = io.StringIO()
     with Screen(stream, waits=False).busy("Reading"):
@@ -162,7 +163,7 @@ def test_a_line_is_broken_after_its_letters_are_replaced(monkeypatch):
     terminal.encoding = "ascii"
     screen = Screen(terminal)
     with screen.busy("Reading Größe"):
-        screen.show(["Größe " * 5, Table(("class",), [("Größe",)])])
+        screen.show(["Größe " * 5, Table(texts("class"), [("Größe",)])])
     assert terminal.kept() == ["Gr\\xf6\\xdfe", "  Gr\\xf6\\xdfe"] + ["  Gr\\xf6\\xdfe"] * 3 + [
         "class",
         "Gr\\xf6\\xdfe",

@@ -18,6 +18,7 @@ ORDER = (
         "quiet",
         "tensorflow_start",
         "voice",
+        "tabulation",
         "screen",
         "catalogue",
         "stopping",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlmed.screen import Table
+from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import decimals
 
 COLUMNS = ("name", "parameters", "blocks", "height", "width", "file", "package")
@@ -66,7 +66,7 @@ def describe_catalogue() -> list[str | Table]:
         for entry in read_catalogue()
     ]
     return [
-        Table(("backbone", "M params", "blocks", "size", "weights"), rows, right=(1, 2, 3)),
+        Table(texts("backbone") + numbers("M params", "blocks", "size") + texts("weights"), rows),
         "",
         "M params: millions of parameters without a classifier. size: height and width that the authors used.",
         "weights: of ImageNet, LeNet5's of digits; in Keras's cache, in an installed package, with tlmed, to be "

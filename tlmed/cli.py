@@ -20,7 +20,8 @@ from tlmed.columns import Grouping
 from tlmed.errors import InputError, Interrupted, RunFailed, TlmedError
 from tlmed.recipe import STRATEGIES, find_recipe, override, read_recipe, read_text, shipped_recipes, summary, to_source
 from tlmed.rundir import check_targets, write_text
-from tlmed.screen import Screen, Table
+from tlmed.screen import Screen
+from tlmed.tabulation import Table, numbers, texts
 from tlmed.trust import trusting
 from tlmed.voice import Voice
 from tlmed.words import count
@@ -347,7 +348,7 @@ def _show_predictions(header, rows) -> list[str | Table]:
     columns = {name: place for place, name in enumerate(header)}
     shown = [(row[0], row[1], f"{row[columns[f'score_{row[1]}']]:.3f}") for row in rows]
     more = "score: of the predicted class. `--out FILE`, or `> FILE`, gives a CSV with all classes and all digits."
-    return [Table(("path", "prediction", "score"), shown, right=(2,)), more]
+    return [Table(texts("path", "prediction") + numbers("score"), shown), more]
 
 
 def _shorten_scores(row) -> list:
@@ -498,7 +499,7 @@ def recipes():
 def list_recipes():
     """List the shipped recipes."""
     rows = [(name, summary(file)) for name, file in shipped_recipes().items()]
-    Screen(sys.stdout).show([Table((), rows)])
+    Screen(sys.stdout).show([Table(texts("", ""), rows)])
 
 
 @recipes.command()
@@ -560,7 +561,7 @@ def list_cache():
         )
         for entry in entries
     ]
-    table = Table(("last used", "size", "images", "features of", "computed by"), rows, right=(1, 2))
+    table = Table(texts("last used") + numbers("size", "images") + texts("features of", "computed by"), rows)
     screen, folder = Screen(sys.stdout), store.folder.parent
     notes = [
         f"{show_size(sum(path.stat().st_size for path in paths))}: {what}"

@@ -1,123 +1,25 @@
 """What a person sees: lines that fit the terminal, bars and what is waited for; plain lines where there is none."""
 
 import contextlib
-import itertools
 import os
-import re
 import shutil
 import sys
-import textwrap
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from rich.cells import cell_len, chop_cells, set_cell_size
+from rich.cells import cell_len, set_cell_size
 
 from tlmed.errors import one_line
+from tlmed.tabulation import Table
+from tlmed.tabulation.layout import wrap
 
 _FRAMES_PER_SECOND = 4  # a terminal over a slow line keeps up, and training is not slowed
 _showing: list["Screen"] = []  # the screens on which something is waited for now
 _BAR = (8, 40)  # characters that a bar has, at least and at most
 _KEPT_FREE = 3  # columns on the right of a bar: a terminal writes ^C there, and would break a full line
-_MOST_LINES = 3  # of a row whose cells are broken; rows with more are lists, unless these are twice as long
-_WHOLE = re.compile(r"\([^\s()]+ to [^\s()]+\)|\b\d+(?: x \d+)+")  # an interval, a shape: not to be broken
-_JOINT = "\0"  # stands for a blank that is not to be broken; `one_line` leaves none in a text
-_SECOND = "\1"  # stands for the second column of a wide letter: `textwrap` counts letters, not columns
 _COLOURS = {"Error:": "red", "Warning:": "yellow", "Found:": "yellow"}  # of how a line begins
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text below a head.
-
-    Attributes:
-        head: The title of each column; none where the rows speak for themselves.
-        rows: The cells, as many in each row.
-        right: The numbers of the columns that stand on the right.
-    """
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    right: Sequence[int] = ()
-
-    def lines(self, width: int | None = None) -> list[str]:
-        """Return the table as lines that fit a width.
-
-        Where it is too wide, columns that say the same in all rows become a sentence, and cells are broken between
-        words, or, where rows would take many lines so, each row is a list.
-
-        >>> Table(("block", "layers"), [("block1", "2")], right=(1,)).lines()
-        ['block   layers', 'block1       2']
-        >>> Table(("block", "layers"), [("block1", "2")], right=(1,)).lines(width=12)
-        ['block1', '  layers  2']
-        """
-        rows = [tuple(map(one_line, row)) for row in ([self.head] if self.head else []) + list(self.rows)]
-        widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-        if width is None or sum(widths) + 2 * (len(widths) - 1) <= width:
-            return [line for row in rows for line in self._lay([[cell] for cell in row], widths)]
-        if same := self._find_same():
-            rest = [number for number in range(len(self.head)) if number not in same]
-            told = ", ".join(f"{self.head[number]} {self.rows[0][number]}" for number in same)
-            return [*self._choose(rest).lines(width), *_wrap(f"In all rows: {told}.", width)]
-        least = [self._narrowest(number, column) for number, column in enumerate(zip(*rows, strict=True))]
-        if not self.head:
-            return self._fold(rows, widths, width, least)[0]
-        stacked = self._stack(rows, width)
-        if sum(least) + 2 * (len(least) - 1) > width:
-            return stacked
-        folded, most = self._fold(rows, widths, width, least)
-        return folded if most <= _MOST_LINES or 2 * len(folded) <= len(stacked) else stacked
-
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
-
-    def _find_same(self) -> list[int]:
-        """Return the numbers of the columns, but the first, that say the same in all of several rows."""
-        if not self.head or len(self.rows) < 2:
-            return []
-        columns = list(zip(*self.rows, strict=True))
-        return [number for number in range(1, len(columns)) if self.head[number] and len(set(columns[number])) == 1]
-
-    def _choose(self, numbers) -> "Table":
-        rows = [[row[number] for number in numbers] for row in self.rows]
-        right = [place for place, number in enumerate(numbers) if number in self.right]
-        return Table([self.head[number] for number in numbers], rows, right)
-
-    def _narrowest(self, number, column) -> int:
-        """Return the width of a column in which no word is broken, and no number."""
-        parts = column if number in self.right else [word for cell in column for word in _join(cell).split(" ")]
-        return max((cell_len(part.replace(_JOINT, " ")) for part in parts), default=0)
-
-    def _stack(self, rows, width) -> list[str]:
-        """Return each row as a list: its first cell that is not empty, and below it the others with their titles."""
-        titles, *rest = rows
-        wide = max(map(cell_len, titles[1:]), default=0)
-        lines = []
-        for row in rest:
-            first = next((number for number, cell in enumerate(row) if cell), 0)
-            lines += _break(row[first], width)
-            for title, cell in list(zip(titles, row, strict=True))[first + 1 :]:
-                lines += _break(cell, width, f"  {_pad(title, wide)}  ", " " * (wide + 4))
-        return lines
-
-    def _fold(self, rows, widest, width, least) -> tuple[list[str], int]:
-        """Return rows whose cells take several lines, and how many at most.
-
-        The room that is left goes to the columns that lack most.
-        """
-        widths = [min(narrow, width) for narrow in least]
-        for _ in range(width - sum(widths) - 2 * (len(widths) - 1)):
-            lacks = [wide - now for wide, now in zip(widest, widths, strict=True)]
-            widths[lacks.index(max(lacks))] += 1
-        rows = [[_break(cell, max(wide, 1)) for cell, wide in zip(row, widths, strict=True)] for row in rows]
-        return [line for row in rows for line in self._lay(row, widths)], max(len(cell) for row in rows for cell in row)
-
-    def _lay(self, row, widths) -> Iterator[str]:
-        """Yield the lines of a row, whose cells are lines themselves."""
-        sides = [column in self.right for column in range(len(widths))]
-        for parts in itertools.zip_longest(*row, fillvalue=""):
-            yield "  ".join(map(_pad, parts, widths, sides)).rstrip()
 
 
 @dataclass
@@ -236,10 +138,7 @@ def to_lines(parts: Iterable[str | Table], width: int | None = None) -> list[str
     """Return lines and tables as lines; those that are longer than a width are broken between words."""
     lines = []
     for part in parts:
-        if isinstance(part, Table):
-            lines += part.lines(width)
-        else:
-            lines += [one_line(part)] if width is None else _wrap(part, width)
+        lines += part.lines(width) if isinstance(part, Table) else wrap(part, width)
     return lines
 
 
@@ -302,45 +201,6 @@ def _clock(seconds) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def _wrap(line, width) -> list[str]:
-    """Break a line between words, the rest of it further in; a path or a name longer than the width stays whole."""
-    line = one_line(line)
-    inner = line[: len(line) - len(line.lstrip())] + "  "
-    return _break(line, width, rest=inner, break_long_words=False, break_on_hyphens=False) or [""]
-
-
-def _break(text, width, first="", rest="", break_long_words=True, **options) -> list[str]:
-    """Break a text between words, but within no interval and no shape; wide letters take two columns."""
-    text = _join(text)
-    if break_long_words:
-        text = " ".join(_chop(word, width - cell_len(first or rest)) for word in text.split(" "))
-    options |= {"break_long_words": break_long_words, "initial_indent": _widen(first), "subsequent_indent": rest}
-    lines = textwrap.wrap(_widen(text), width, **options)
-    return [line.replace(_JOINT, " ").replace(_SECOND, "") for line in lines]
-
-
-def _chop(word, room) -> str:
-    """Break a word with wide letters where it is longer than its room: `textwrap` would cut letters in two."""
-    if cell_len(word.replace(_JOINT, " ")) == len(word):
-        return word
-    return " ".join(filter(None, chop_cells(word, max(room, 2))))
-
-
-def _widen(text) -> str:
-    """Return a text with as many characters as it takes columns."""
-    return text if text.isascii() else "".join(f"{letter}{_SECOND * (cell_len(letter) - 1)}" for letter in text)
-
-
-def _pad(text, width, right=False) -> str:
-    """Return a text with blanks up to a width, in columns: after it, or before it where it stands on the right."""
-    blanks = " " * (width - cell_len(text))
-    return blanks + text if right else text + blanks
-
-
-def _join(text) -> str:
-    return _WHOLE.sub(lambda found: found[0].replace(" ", _JOINT), text)
-
-
 def _spell(part, stream) -> str | Table:
     """Return a line or a table in letters that a stream can write."""
     encoding = stream.encoding or "utf-8"
@@ -348,9 +208,7 @@ def _spell(part, stream) -> str | Table:
     def spell(text: str) -> str:
         return text.encode(encoding, "backslashreplace").decode(encoding)
 
-    if isinstance(part, Table):
-        return Table([*map(spell, part.head)], [[*map(spell, row)] for row in part.rows], part.right)
-    return spell(part)
+    return part.spell(spell) if isinstance(part, Table) else spell(part)
 
 
 def _colour(line):

@@ -2,7 +2,7 @@
 
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.words import NAMES, conclude, name_images, say_cost, say_difference, say_leaks, say_p, say_score
-from tlmed.screen import Table
+from tlmed.tabulation import Table, numbers, texts
 
 _QUESTIONS = ("auc", "accuracy")  # the others are in the files
 _COSTS = {
@@ -20,8 +20,6 @@ def describe_comparison(comparison: Comparison) -> list[str | Table]:
         _list_runs(comparison),
         "",
         _list_pairs(comparison),
-        _explain(comparison),
-        *_name_methods(comparison),
         "",
         *say_leaks(comparison),
         *conclude(comparison),
@@ -36,24 +34,23 @@ def _head(comparison) -> str:
 
 
 def _list_runs(comparison) -> Table:
-    head = ["", "run", *(NAMES[name] for name in _QUESTIONS), *_COSTS.values()]
+    columns = texts("", "run", *(NAMES[name] for name in _QUESTIONS)) + numbers(*_COSTS.values())
     rows = []
     for place, result in enumerate(comparison.results, 1):
         scores = [say_score(result.metrics["metrics"][name]) for name in _QUESTIONS]
         costs = [say_cost(name, result.costs[name]) for name in _COSTS]
         rows.append([str(place), result.name, *scores, *costs])
-    columns = 2 + len(_QUESTIONS)
-    return Table(head, rows, right=range(columns, columns + len(_COSTS)))
+    return Table(columns, rows)
 
 
 def _list_pairs(comparison) -> Table:
-    head = ["pair", *(title for name in _QUESTIONS for title in (f"{NAMES[name]}: difference", "p", ""))]
+    titles = (title for name in _QUESTIONS for title in (f"{NAMES[name]}: difference", "p", ""))
     rows = []
     for pair in comparison.pairs:
         entries = [pair.questions[name] for name in _QUESTIONS]
         cells = [(say_difference(it), say_p(it["p_holm"]), "*" if is_shown(it) else "") for it in entries]
         rows.append([f"{pair.first + 1} - {pair.second + 1}", *(cell for three in cells for cell in three)])
-    return Table(head, rows)
+    return Table(texts("pair", *titles), rows, notes=[_explain(comparison), *_name_methods(comparison)])
 
 
 def _name_methods(comparison) -> list[str]:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from tlmed.errors import InputError
 from tlmed.export.content import read_content
 from tlmed.export.front_matter import find_licence, write_front_matter
-from tlmed.export.markdown import block, bullets, code, plain, table
 from tlmed.export.naming import name_data, name_weights
 from tlmed.export.training import describe_steps, show_training
 from tlmed.export.usage import show_usage
@@ -19,6 +18,8 @@ from tlmed.metrics.names import list_once, name_metric
 from tlmed.metrics.rates import CLASS_METRICS
 from tlmed.report.images import describe_splits
 from tlmed.rundir import SPLITS, RunDir
+from tlmed.tabulation import Table, numbers, texts
+from tlmed.tabulation.markdown import block, bullets, code, plain
 from tlmed.words import RANDOM, count, join_names, name_pooling
 
 PER_CLASS = ("sensitivity", "specificity", "auc", "f1")
@@ -120,17 +121,20 @@ def _describe_phases(content) -> list[str]:
     kept = content.metrics.get("kept", {}).get("name")
     rows = [
         (
-            plain(phase["name"]) + (" (kept)" if phase["name"] == kept else ""),
-            plain(phase["thaw"]),
+            phase["name"] + (" (kept)" if phase["name"] == kept else ""),
+            str(phase["thaw"]),
             str(phase["epochs"]),
             f"{phase['learning_rate']:g}",
-            plain(phase["batch_norm"]),
+            phase["batch_norm"],
             f"{phase['trainable_parameters']:,}",
         )
         for phase in phases
     ]
-    head = ("Phase", "Blocks thawed", "Epochs, at most", "Learning rate", "BatchNorm", "Trainable parameters")
-    return [table(head, rows)]
+    columns = (
+        *(*texts("Phase"), *numbers("Blocks thawed", "Epochs, at most", "Learning rate")),
+        *(*texts("BatchNorm"), *numbers("Trainable parameters")),
+    )
+    return [Table(columns, rows).markdown()]
 
 
 def _describe_use(content) -> str:
@@ -182,9 +186,9 @@ def _describe_data(content) -> str:
 
 def _count_images(classes, splits) -> str:
     counts = Counter((row["label"], row["split"]) for row in splits)
-    rows = [(plain(name), *(f"{counts[name, split]:,}" for split in SPLITS)) for name in classes]
+    rows = [(name, *(f"{counts[name, split]:,}" for split in SPLITS)) for name in classes]
     totals = [f"{sum(counts[name, split] for name in classes):,}" for split in SPLITS]
-    return table(("Images", *SPLITS), [*rows, ("all", *totals)])
+    return Table(texts("Images") + numbers(*SPLITS), [*rows, ("all", *totals)]).markdown()
 
 
 def _count_groups(splits) -> str:
@@ -206,11 +210,9 @@ def _describe_scores(content) -> str:
             f"The positive class is {plain(metrics['positive'])}, predicted from a probability of "
             f"{metrics['threshold']:.4g} on{_name_rule(metrics)}.{_note(metrics.get('operating_point', {}))}"
         )
-    head = ("Metric", "Value", "95 % interval")
-    rows = [(name_metric(name), *_show(entry)) for name, entry in list_once(metrics).items()]
     parts = [
         f"{metrics['n']:,} images{groups}, split {code(metrics['split'])}. {meaning}",
-        table(head, rows),
+        _tabulate(list_once(metrics)),
         *(f"**{plain(said)}**" for said in content.unchecked),
         *_name_methods(list_once(metrics)),
         *_show_without_leaks(metrics),
@@ -232,8 +234,13 @@ def _show_without_leaks(metrics) -> list[str]:
         f"one that gave it its weights), or of a group that is there**: the scores above may be too good. "
         f"Without them {found['n']:,} images are left."
     )
-    rows = [(name_metric(name), *_show(entry)) for name, entry in found["metrics"].items()]
-    return [said, *([table(("Metric", "Value", "95 % interval"), rows)] if rows else [])]
+    return [said, *([_tabulate(found["metrics"])] if found["metrics"] else [])]
+
+
+def _tabulate(entries: Mapping) -> str:
+    """Return metrics by name as a table of values and intervals."""
+    rows = [(name_metric(name), *_show(entry)) for name, entry in entries.items()]
+    return Table(texts("Metric") + numbers("Value", "95 % interval"), rows).markdown()
 
 
 def _name_rule(metrics) -> str:
@@ -246,9 +253,8 @@ def _show_prevalence(metrics) -> list[str]:
     found = metrics.get("at_prevalence")
     if not found:
         return []
-    rows = [(name_metric(name), *_show(found[name])) for name in ("ppv", "npv")]
     said = f"PPV and NPV hold for the mix of classes in the split. At a prevalence of {found['prevalence']:g}:"
-    return [said, table(("Metric", "Value", "95 % interval"), rows)]
+    return [said, _tabulate({name: found[name] for name in ("ppv", "npv")})]
 
 
 def _note(part) -> str:
@@ -269,13 +275,14 @@ def _show_calibration(metrics) -> list[str]:
         f"{count(calibration['n'], 'image')} of the split {code(calibration['split'])}.{_note(calibration)} It changes "
         "no class that is predicted. Lower is better."
     )
-    return [said, table(("Metric", "Before", "95 % interval", "After", "95 % interval"), rows)]
+    columns = texts("Metric") + numbers("Before", "95 % interval", "After", "95 % interval")
+    return [said, Table(columns, rows).markdown()]
 
 
 def _show(entry) -> tuple[str, str]:
     """Return value and interval of a metric; of an undefined one, why it has none."""
     if entry["value"] is None:
-        return f"undefined: {plain(entry.get('reason', 'the run says no reason'))}", ""
+        return f"undefined: {entry.get('reason', 'the run says no reason')}", ""
     interval = "" if entry["low"] is None else f"{entry['low']:.3f} to {entry['high']:.3f}"
     return f"{entry['value']:.3f}", interval
 
@@ -292,10 +299,10 @@ def _name_methods(entries) -> list[str]:
 
 def _show_classes(per_class: Mapping) -> str:
     rows = [
-        (plain(label), f"{entry['n']:,}", *(" ".join(_show_cell(entry[name])) for name in PER_CLASS))
+        (label, f"{entry['n']:,}", *(" ".join(_show_cell(entry[name])) for name in PER_CLASS))
         for label, entry in per_class.items()
     ]
-    return table(("Class against the rest", "Images", *map(name_metric, PER_CLASS)), rows)
+    return Table(texts("Class against the rest") + numbers("Images", *map(name_metric, PER_CLASS)), rows).markdown()
 
 
 def _show_cell(entry) -> Iterable[str]:
@@ -308,8 +315,9 @@ def _show_baselines(metrics) -> list[str]:
     if not baselines:
         return []
     rows = [("this model", *_show(metrics["metrics"]["auc"]))]
-    rows += [(plain(run["description"]), *_show(run["auc"])) for run in baselines.values()]
-    return ["Against what needs no transfer:", table(("", "AUC", "95 % interval"), rows)]
+    rows += [(run["description"], *_show(run["auc"])) for run in baselines.values()]
+    table = Table(texts("") + numbers("AUC", "95 % interval"), rows)
+    return ["Against what needs no transfer:", table.markdown()]
 
 
 def _describe_run(content) -> str:

@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from tlmed.export.content import Content
-from tlmed.export.markdown import code, plain, table
 from tlmed.recipe import Hybrid, Images, KFold, Phase, Recipe, from_json
+from tlmed.tabulation import Table, texts
+from tlmed.tabulation.markdown import code
 
 _ALWAYS = {
     Recipe: (
@@ -37,7 +38,8 @@ def show_training(content: Content) -> str:
         tried = {"grid": content.plan["classifier"]["grid"]}  # tlmed's own where the recipe has none
         rows += [(f"head.{name}", tried.get(name, value)) for name, value in _choose(recipe.head)]
     said = "Training: settings of the recipe. Those that are left out are at the default of tlmed."
-    return f"{said}\n\n{table(('Setting', 'Value'), [(plain(name), plain(_say(value))) for name, value in rows])}"
+    table = Table(texts("Setting", "Value"), [(name, _say(value)) for name, value in rows])
+    return f"{said}\n\n{table.markdown()}"
 
 
 def describe_steps(content: Content) -> str:

@@ -3,8 +3,8 @@
 import inspect
 
 from tlmed.export.content import Content
-from tlmed.export.markdown import block
 from tlmed.export.reading import read
+from tlmed.tabulation.markdown import block
 
 _EXCEPTIONS = (
     "`read` gives the pixels that tlmed gives for PNG, JPEG, BMP, GIF and TIFF: gray or RGB of 1 to 16 bits, palettes, "

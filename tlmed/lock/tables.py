@@ -9,7 +9,8 @@ from itertools import groupby
 from tlmed.lock.differences import CODE, ENVIRONMENT, INPUT, LIBRARY, NOTE, REPORTED, Difference
 from tlmed.lock.results import Row
 from tlmed.lock.words import show
-from tlmed.screen import Table
+from tlmed.tabulation import Table, texts
+from tlmed.tabulation.markdown import bullets, plain
 from tlmed.words import count
 
 _VERDICTS = {True: "same", False: "DIFFERENT", None: "not asked"}
@@ -86,16 +87,14 @@ def to_lines(comparison: Comparison) -> list[str | Table]:
 def to_markdown(comparison: Comparison) -> str:
     """Return the comparison for the page of a CI job."""
     mark = "❌" if comparison.faults or comparison.fault else "✅"
-    lines = [f"### {mark} {_escape(comparison.name)}: {comparison.verdict}", "", _escape(comparison.asked), ""]
+    parts = [f"### {mark} {plain(comparison.name)}: {comparison.verdict}", plain(comparison.asked)]
     if comparison.fault:
-        lines += [f"**{_escape(comparison.fault)}**", ""]
+        parts.append(f"**{plain(comparison.fault)}**")
     for title, words in list_differences(comparison.differences):
-        lines += [f"{title}:", "", *(f"- {_escape(word)}" for word in words), ""]
+        parts += [f"{title}:", bullets(map(plain, words))]
     if comparison.rows:
-        lines += [_join(HEADER), _join(["---"] * len(HEADER))]
-        lines += [_join(map(_escape, _cells(row))) for row in comparison.rows]
-        lines += [""]
-    return "\n".join(lines)
+        parts.append(list_rows(comparison.rows).markdown())
+    return "\n\n".join(parts) + "\n"
 
 
 def to_junit(comparison: Comparison) -> str:
@@ -148,20 +147,11 @@ def list_differences(
 
 def list_rows(rows: Sequence[Row], header: Sequence[str] = HEADER) -> Table:
     """Return the rows as a table."""
-    return Table(header, [*map(_cells, rows)])
+    return Table(texts(*header), [*map(_cells, rows)])
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     return f"{row.part}: {show(row.name)}", show(row.there), show(row.here), _VERDICTS[row.same], show(row.note)
-
-
-def _join(cells) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _escape(text: str) -> str:
-    """Return text that Markdown shows as it is, in one line and inside a table's cell."""
-    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(text.split()))
 
 
 def _clean(text: str) -> str:

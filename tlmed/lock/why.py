@@ -10,7 +10,7 @@ from tlmed.lock.results import compare_results
 from tlmed.lock.shape import check_run
 from tlmed.lock.tables import list_differences, list_rows
 from tlmed.rundir import RunDir
-from tlmed.screen import Table
+from tlmed.tabulation import Table
 
 _ROUNDING = 2.0**-23  # of scores in single precision: 1 less the score of one class is not quite that of the other
 

@@ -9,7 +9,7 @@ from tlmed.cache import show_size
 from tlmed.phases import STATISTICS_IMAGES
 from tlmed.plan.content import cut, describe_block
 from tlmed.rundir import SPLITS
-from tlmed.screen import Table
+from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import decimals, listed, name_pooling
 
 _MOST_NAMES = 4  # blocks that a line of the table names one by one
@@ -52,7 +52,7 @@ def describe_images(
     if groups is not None:
         owners = np.array(groups, dtype=object)
         table.append(("groups", *(f"{len(set(owners[part])):,}" for part in parts)))
-    return Table(("class", *SPLITS, "all"), table, right=(1, 2, 3, 4))
+    return Table(texts("class") + numbers(*SPLITS, "all"), table)
 
 
 def describe_blocks(plan: dict) -> list[Table | str]:
@@ -68,7 +68,7 @@ def describe_blocks(plan: dict) -> list[Table | str]:
         for block in plan["blocks"]
     ]
     return [
-        Table(("block", "layers", "parameters", "output", "from .. to"), rows, right=(1, 2)),
+        Table(texts("block") + numbers("layers", "parameters") + texts("output", "from .. to"), rows),
         *describe_reused(plan),
     ]
 
@@ -109,11 +109,14 @@ def describe_phases(plan: dict) -> list[Table | str]:
         )
         for phase in plan["phases"]
     ]
-    head = ("phase", "thaw", "trains", "trainable", "frozen", "ratio", "BatchNorm", "epochs", "rate", "start")
+    head = (
+        *(*texts("phase"), *numbers("thaw"), *texts("trains"), *numbers("trainable", "frozen", "ratio")),
+        *(*texts("BatchNorm"), *numbers("epochs"), *texts("rate", "start")),
+    )
     if {phase["start"] for phase in plan["phases"]} == {"previous"}:  # as ever: no column of its own
         head, rows = head[:-1], [row[:-1] for row in rows]
     again = any(phase["batch_norm"] == "recalibrate" and phase["blocks"] for phase in plan["phases"])
-    return [Table(head, rows, right=(1, 3, 4, 5, 7)), *([_RECALIBRATE] if again else [])]
+    return [Table(head, rows), *([_RECALIBRATE] if again else [])]
 
 
 def describe_caching(plan: dict) -> list[Table]:
@@ -127,8 +130,8 @@ def describe_caching(plan: dict) -> list[Table]:
         for phase in plan["phases"]
         if phase["blocks"] != [block["name"] for block in plan["blocks"]]
     ]
-    head = ("phase", "frozen blocks", "GFLOP/image", "features/image", "because")
-    return [Table(head, rows, right=(2, 3))] if rows else []
+    head = texts("phase", "frozen blocks") + numbers("GFLOP/image", "features/image") + texts("because")
+    return [Table(head, rows)] if rows else []
 
 
 def _name_blocks(phase) -> str:
@@ -157,4 +160,4 @@ def _describe_settings(classifier) -> list[Table]:
         **{f"grid {name}": ", ".join(map(str, values)) for name, values in classifier["grid"].items()},
         "search": f"{classifier['points']} grid points, each in {classifier['folds']} folds of the training images",
     }
-    return [Table(("setting", "value"), list(words.items()))]
+    return [Table(texts("setting", "value"), list(words.items()))]

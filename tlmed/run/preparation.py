@@ -28,9 +28,9 @@ from tlmed.replicas import device_class, replicas
 from tlmed.run.job import Job
 from tlmed.run.prefixes import choose_features
 from tlmed.run.prepared import Prepared
-from tlmed.screen import Table
 from tlmed.sections import Augment, Hybrid, KFold, Phase
 from tlmed.synthetic import describe_source
+from tlmed.tabulation import Table
 from tlmed.words import name_start
 
 

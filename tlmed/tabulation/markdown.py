@@ -1,7 +1,7 @@
 """Text that someone else wrote, as Markdown that shows it and does nothing more."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~&$#])")
 
@@ -45,17 +45,6 @@ def _fence(text, shortest) -> str:
     """Return so many backticks that none in the text end the code."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     return "`" * max(shortest, longest + 1)
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of cells that are Markdown already.
-
-    >>> print(table(["a", "b"], [["1", "2"]]))
-    | a | b |
-    | --- | --- |
-    | 1 | 2 |
-    """
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
 
 
 def bullets(points: Iterable[str]) -> str:
