@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tlmed
 from tests.conftest import write_images
@@ -26,10 +27,10 @@ from tlmed.evaluation.predictions import read_predictions
 from tlmed.features.activations import Shelf, extract
 from tlmed.features.engines import CannotConvert, OpenVino, choose_engine, make_engine
 from tlmed.features.views import Views
-from tlmed.heads import augmentation
+from tlmed.heads import attach_head, augmentation
 from tlmed.plan import Terms
 from tlmed.plan.costs import choose_cache, count_flops, weigh
-from tlmed.recipe import Augment, load_recipe, override
+from tlmed.recipe import Augment, Phase, load_recipe, override
 from tlmed.run import schedule
 from tlmed.run.preparation import preview
 from tlmed.rundir import RunDir, read_csv
@@ -586,7 +587,34 @@ def test_random_augmentation_and_a_forced_cache_contradict_each_other():
 def test_operations_are_counted_as_papers_count_them():
     # MobileNetV2 (Sandler et al. 2018): 300 million multiply-adds at 224 x 224, with its classifier of 1.28 million.
     model = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(224, 224, 3))
-    assert count_flops(model.layers) / 2 == pytest.approx(300e6, rel=0.02)
+    assert count_flops(model) / 2 == pytest.approx(300e6, rel=0.02)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_operations_of_a_layer_that_is_used_more_than_once_are_counted_at_each_use(nested):
+    conv, inputs = keras.layers.Conv2D(3, 3, strides=2, padding="same"), keras.Input((16, 16, 3))
+    if nested:
+        inner = keras.Input((16, 16, 3))
+        conv = keras.Model(inner, keras.layers.UpSampling2D(2)(conv(inner)))
+    net = keras.Model(inputs, conv(conv(inputs)))
+    sizes = (8, 8) if nested else (8, 4)
+    assert count_flops(net) == sum(2 * 3 * 3 * 3 * 3 * size**2 for size in sizes)
+    # By brute force: TensorFlow's own count of what runs, without the bias.
+    graph = (
+        tf.function(lambda images: net(images, training=False)).get_concrete_function(tf.zeros((1, 16, 16, 3))).graph
+    )
+    found = [operation for operation in graph.get_operations() if operation.type == "Conv2D"]
+    assert count_flops(net) == sum(2 * 3 * 3 * 3 * np.prod(operation.outputs[0].shape) for operation in found)
+
+
+def test_a_phase_counts_each_use_of_a_frozen_layer_and_no_use_after_it():
+    conv, inputs = keras.layers.Conv2D(3, 3, padding="same"), keras.Input((16, 16, 3), name="images")
+    small = keras.layers.MaxPooling2D(2)(conv(inputs))
+    top = keras.layers.Conv2D(4, 3, padding="same", name="top")(keras.layers.MaxPooling2D(2)(conv(small)))
+    model = attach_head(keras.Model(inputs, top), 2)
+    choices = [choose_cache(model, Phase("p", thaw, 2, 1e-3), Terms("off", "float32", False, 9, 0)) for thaw in (0, 1)]
+    shared, last = 2 * 81 * (16**2 + 8**2), 2 * 9 * 3 * 4 * 4**2
+    assert [choice.flops for choice in choices] == [shared + last, shared]
 
 
 def test_a_stopped_run_finds_its_features_again(images, empty_cache, tmp_path):
@@ -610,7 +638,7 @@ def test_plan_json_holds_the_choice(images, empty_cache, tmp_path):
     assert head == {
         "on": False,
         "reason": "one epoch passes over the images once in any case",
-        "flops": count_flops(build("CifarNet", "none", (32, 32)).model.layers),
+        "flops": count_flops(build("CifarNet", "none", (32, 32)).model),
         "bytes_per_image": 4 * 64,
     }
     assert top["on"] is False

@@ -17,6 +17,7 @@ from tlmed.heads.dense import split_head
 from tlmed.phases import (
     Classifier,
     Frozen,
+    batch_norms,
     computing,
     learning_rates,
     leaves,
@@ -25,6 +26,7 @@ from tlmed.phases import (
     seed_generators,
     thaw,
     trainer,
+    whole,
 )
 from tlmed.recipe import Images, Phase, Recipe
 
@@ -338,6 +340,57 @@ def test_reestimated_statistics_are_those_of_all_images():
     np.testing.assert_allclose(norm.moving_mean, images.mean((0, 1, 2)), rtol=1e-5)
     np.testing.assert_allclose(norm.moving_variance, images.var((0, 1, 2)), rtol=1e-4)
     assert norm.momentum == 0.9
+
+
+def twice(nested):
+    """A network that uses one BatchNorm at two places, whose values differ in mean, spread and number of places."""
+    norm, inputs = keras.layers.BatchNormalization(name="norm", momentum=0.9), keras.Input((4, 4, 3))
+    if nested:
+        inner = keras.Input((None, None, 3))
+        norm = keras.Model(inner, norm(inner))
+    first = norm(inputs)
+    second = keras.layers.Rescaling(4.0, 5.0)(keras.layers.MaxPooling2D(2)(first))
+    return keras.Model(inputs, norm(second))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_batch_norm_that_is_used_twice_gets_the_statistics_of_both_uses(nested):
+    net = twice(nested)
+    (norm,) = batch_norms([whole(net)])
+    images = np.random.RandomState(2).uniform(0, 255, (10, 4, 4, 3)).astype("float32")
+    # By hand: the first use normalises by its batch's own statistics, and the second gets what comes of that.
+    normal = (images - images.mean((0, 1, 2))) / np.sqrt(images.var((0, 1, 2)) + norm.epsilon)
+    pooled = 4 * normal.reshape(10, 2, 2, 2, 2, 3).max((2, 4)) + 5
+    means = np.stack([values.mean((0, 1, 2)) for values in (images, pooled)])
+    inner = np.stack([values.var((0, 1, 2)) for values in (images, pooled)])
+    assert reestimate_statistics(net, [images]) == 10
+    np.testing.assert_allclose(norm.moving_mean, means.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(norm.moving_variance, inner.mean(0) + means.var(0), rtol=1e-4)
+    assert (norm.momentum, "call" in vars(norm)) == (0.9, False)
+    # Of two batches each use of each counts by its images.
+    pieces = []
+    for batch in (images[:7], images[7:]):
+        reestimate_statistics(net, [batch])
+        pieces.append((len(batch) / 10, norm.moving_mean.numpy(), norm.moving_variance.numpy()))
+    reestimate_statistics(net, [images[:7], images[7:]])
+    mean = sum(share * row for share, row, _ in pieces)
+    np.testing.assert_allclose(norm.moving_mean, mean, rtol=1e-4)
+    whole_variance = sum(share * (other + (row - mean) ** 2) for share, row, other in pieces)
+    np.testing.assert_allclose(norm.moving_variance, whole_variance, rtol=1e-4)
+
+
+def test_batches_that_fail_leave_a_batch_norm_as_it_was():
+    net = twice(nested=False)
+    norm = net.get_layer("norm")
+    norm.trainable = False
+
+    def broken():
+        raise OSError("gone")
+        yield
+
+    with pytest.raises(OSError, match="gone"):
+        reestimate_statistics(net, broken())
+    assert (norm.trainable, norm.momentum, "call" in vars(norm)) == (False, 0.9, False)
 
 
 def test_a_network_without_batch_norm_has_nothing_to_reestimate():

@@ -39,6 +39,7 @@ ORDER = (
         "metrics",
         "backbones",
         "blocks",
+        "moments",
         "optimizers",
     ),
     *("replicas", "phases", "certificate", "plan", "features", "heads", "building", "training", "recipe"),

@@ -126,6 +126,23 @@ def find_reused(model: keras.Model) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def list_uses(
+    model: keras.Model, outputs: Sequence[keras.KerasTensor] | None = None
+) -> list[tuple[keras.Operation, tuple[keras.KerasTensor, ...]]]:
+    """Return each operation before some outputs of a functional model with what it gives, once for every use.
+
+    Args:
+        model: The model.
+        outputs: Symbolic tensors inside it; by default its outputs.
+
+    >>> images, conv = keras.Input((8, 8, 3)), keras.layers.Conv2D(3, 3)
+    >>> [outputs[0].shape[1] for _, outputs in list_uses(keras.Model(images, conv(conv(images))))]
+    [8, 6, 4]
+    """
+    vertices = _read_graph(model, model.outputs if outputs is None else outputs)
+    return [(vertex.operation, vertex.outputs) for vertex in vertices]
+
+
 def _weights_of(vertex) -> set[int]:
     return {id(weight) for weight in getattr(vertex.operation, "weights", ())}
 

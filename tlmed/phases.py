@@ -17,6 +17,7 @@ import numpy as np
 
 from tlmed.blocks import Block, find_reused, partition
 from tlmed.errors import InputError
+from tlmed.moments import listening, pool
 from tlmed.optimizers import make_optimizer
 from tlmed.replicas import assign_each, choose_jit, replicas, without_xla
 from tlmed.sections import Phase, find_faults
@@ -457,6 +458,7 @@ def reestimate_statistics(
     Random weights with the statistics that Keras starts from (mean 0, variance 1) are dead: activations shrink
     layer by layer until all images look alike. The images pass through the network once, each BatchNorm working
     on the statistics of its batch; mean and variance are then pooled over the batches by the law of total variance.
+    A layer that is used more than once has one mean and one variance for all its uses: each use counts as a batch.
 
     Args:
         backbone: A functional network on raw images; its statistics are changed in place.
@@ -469,23 +471,14 @@ def reestimate_statistics(
     norms = batch_norms([whole(backbone)]) if norms is None else list(norms)
     if not norms:
         return 0
-    chosen = {id(norm) for norm in norms}
-    before = [(norm.trainable, norm.momentum) for norm in norms]
+    chosen, count = {id(norm) for norm in norms}, 0
     # Dropout and stochastic depth would add noise that inference does not have.
     steady = keras.models.clone_model(backbone, clone_function=lambda layer: _freeze_all_but(chosen, layer))
-    for norm in norms:
-        norm.trainable, norm.momentum = True, 0.0  # the moving statistics become the batch's own
-    counts, means, variances = [], [], []
-    for images in batches:
-        steady(keras.ops.cast(images, "float32"), training=True)  # a dozen batches are not worth a trace
-        counts.append(len(images))
-        means.append([norm.moving_mean.numpy() for norm in norms])
-        variances.append([norm.moving_variance.numpy() for norm in norms])
-    shares = np.array(counts) / sum(counts)
-    for i, (norm, (trainable, momentum)) in enumerate(zip(norms, before, strict=True)):
-        mean = sum(share * row[i] for share, row in zip(shares, means, strict=True))
-        spread = sum(share * (row[i] - mean) ** 2 for share, row in zip(shares, means, strict=True))
-        norm.moving_mean.assign(mean)
-        norm.moving_variance.assign(spread + sum(share * row[i] for share, row in zip(shares, variances, strict=True)))
-        norm.trainable, norm.momentum = trainable, momentum
-    return sum(counts)
+    with listening(norms) as heard:
+        for images in batches:
+            steady(keras.ops.cast(images, "float32"), training=True)  # a dozen batches are not worth a trace
+            count += len(images)
+    for norm, moments in zip(norms, heard, strict=True):
+        if moments:
+            pool(norm, *zip(*moments, strict=True))
+    return count

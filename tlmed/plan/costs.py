@@ -1,13 +1,14 @@
 """What it costs to run frozen blocks in every epoch, and to keep what they give: estimates, for a choice."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
 from tlmed.backbones.graphs import is_functional
+from tlmed.blocks import list_uses
 from tlmed.cache import show_size
 from tlmed.errors import InputError
 from tlmed.phases import Classifier, split_blocks
@@ -68,9 +69,10 @@ def choose_cache(model: Classifier, phase: Phase, terms: Terms) -> Choice:
     frozen, thawed = split_blocks(model.parts.backbone, phase)
     if not frozen:
         return Choice(False, "nothing is frozen")
-    flops = count_flops(layer for block in frozen for layer in block.layers)
-    border = frozen[-1].output if thawed else model.parts.border  # as `phases.thaw` lays it
-    values = sum(math.prod(tensor.shape[1:]) for tensor in keras.tree.flatten(border))
+    # As `phases.thaw` lays it.
+    border = keras.tree.flatten(frozen[-1].output if thawed else model.parts.border)
+    flops = count_flops(model, border)
+    values = sum(math.prod(tensor.shape[1:]) for tensor in border)
     size = values * np.dtype(terms.dtype).itemsize
     if terms.wanted == "off":
         return Choice(False, "the recipe says so", flops, size)
@@ -93,29 +95,32 @@ def describe_foreign(name: str) -> str:
     return f"{name} is code of your own, which no address can cover"
 
 
-def count_flops(layers: Iterable[keras.layers.Layer]) -> int:
-    """Return the estimated operations of some layers for one image.
+def count_flops(model: keras.Model, outputs: Sequence[keras.KerasTensor] | None = None) -> int:
+    """Return the estimated operations of a functional model for one image.
 
-    Each weight of a kernel is multiplied and added once for every position of the layer's output. Products of
-    activations with each other (attention) and everything without a kernel are left out.
+    Each weight of a kernel is multiplied and added once for every position of the layer's output, at every use of the
+    layer. Products of activations with each other (attention) and everything without a kernel are left out.
+
+    Args:
+        model: The model.
+        outputs: Symbolic tensors inside it, up to which is counted; by default its outputs.
 
     >>> inputs = keras.Input((8, 8, 3))
-    >>> layer = keras.layers.Conv2D(4, 3, padding="same", use_bias=False)
-    >>> model = keras.Model(inputs, layer(inputs))
-    >>> count_flops(model.layers) == 2 * 3 * 3 * 3 * 4 * 8 * 8
+    >>> layer = keras.layers.Conv2D(3, 3, padding="same", use_bias=False)
+    >>> count_flops(keras.Model(inputs, layer(inputs))) == 2 * 3 * 3 * 3 * 3 * 8 * 8
+    True
+    >>> count_flops(keras.Model(inputs, layer(layer(inputs)))) == 2 * 2 * 3 * 3 * 3 * 3 * 8 * 8
     True
     """
-    return sum(_count(layer) for layer in layers)
+    return sum(_count(operation, given) for operation, given in list_uses(model, outputs))
 
 
-def _count(layer) -> int:
-    if is_functional(layer):
-        return count_flops(layer.layers)
-    kernels = sum(math.prod(weight.shape) for weight in layer.weights if len(weight.shape) > 1)
-    if not kernels:
-        return 0
-    positions = max(math.prod(size or 1 for size in output.shape[1:-1]) for output in keras.tree.flatten(layer.output))
-    return 2 * kernels * positions
+def _count(operation, outputs) -> int:
+    if is_functional(operation):
+        return count_flops(operation)
+    weights = getattr(operation, "weights", ())
+    kernels = sum(math.prod(weight.shape) for weight in weights if len(weight.shape) > 1)
+    return 2 * kernels * max(math.prod(size or 1 for size in output.shape[1:-1]) for output in outputs)
 
 
 def weigh(flops: int, values: int, dtype: str, images: int, epochs: int, room: int, device: str = "CPU") -> Choice:

@@ -1,12 +1,10 @@
 """Explain a run's most telling test images, for its report."""
 
 import dataclasses
-import math
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
-import keras
 import numpy as np
 from PIL import Image
 
@@ -17,12 +15,13 @@ from tlmed.evaluation.explanations.gradients import BATCH_SIZE
 from tlmed.evaluation.predictions import Predictions, read_predictions
 from tlmed.inference import Scorer, load_scorer
 from tlmed.metrics import positive_index
+from tlmed.plan.costs import count_flops
 from tlmed.run.job import Job
 from tlmed.rundir import EXAMPLES, atomic, write_json
 
 SQUARES = 7  # along the shorter side, when an image is covered square by square
-# Multiply-adds that occlusion may take. Counted, not timed, so that a run explains the same images on any machine.
-MOST_WORK = 2.5e12
+# Operations that occlusion may take. Counted, not timed, so that a run explains the same images on any machine.
+MOST_WORK = 5e12
 
 
 def write_examples(job: Job, images: ImageSet) -> None:
@@ -52,22 +51,6 @@ def write_examples(job: Job, images: ImageSet) -> None:
         write_json(run / "examples.json", {"split": result["split"], "notes": notes, "examples": examples})
     for note in notes:
         job.voice.warn(note)
-
-
-def count_work(network: keras.Model) -> float:
-    """Return about how many multiply-adds an image takes: each weight once for every place of its layer's output.
-
-    >>> count_work(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)]))
-    3888
-    """
-    work = 0
-    for layer in network.layers:
-        if isinstance(layer, keras.Model) and hasattr(layer, "operations"):  # a network as a layer of another
-            work += count_work(layer)
-        elif kernels := sum(math.prod(weight.shape) for weight in layer.weights if len(weight.shape) > 1):
-            places = layer._inbound_nodes[-1].output_tensors[0].shape[1:-1]
-            work += kernels * math.prod(side or 1 for side in places)
-    return work
 
 
 def _read(images, paths) -> np.ndarray:
@@ -101,7 +84,7 @@ def _explain(run, cases, pixels, predictions, left) -> tuple[dict[int, np.ndarra
         return {}, "", [f"The images are shown without explanations: {error}"]
     rows, notes = sorted(pixels), []
     if explainer.method == "occlusion":
-        rows = _limit(cases, count_work(scorer.network or scorer.features))
+        rows = _limit(cases, count_flops(scorer.network or scorer.features))
         if len(rows) < len(pixels):
             notes.append(
                 f"{len(rows):,} of {len(pixels):,} images are explained, the first of each kind, because occlusion "
