@@ -9,8 +9,7 @@ import pytest
 
 from tlmed.cache import Store, find_writers
 from tlmed.cache.folder import FOLDER, LIMIT, cache_folder, cache_limit, parse_size, show_size
-from tlmed.data.known import KnownPixels
-from tlmed.data.trusted import TrustedDigests
+from tlmed.data.known_files import KnownPixels, TrustedDigests
 from tlmed.errors import InputError
 
 

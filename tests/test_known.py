@@ -107,7 +107,7 @@ def test_another_image_size_is_another_table(folder, cache, decoded):
     assert decoded == []
 
 
-@pytest.mark.parametrize("name", ["PIL.__version__", "tlmed.data.known.RULE"])
+@pytest.mark.parametrize("name", ["PIL.__version__", "tlmed.data.known_files.RULE"])
 def test_another_way_to_decode_is_another_table(folder, cache, decoded, name):
     look(folder, cache)
     decoded.clear()

@@ -12,7 +12,7 @@ from tests.conftest import write_images
 from tlmed.backbones import torch_checkpoint
 from tlmed.cache import Store
 from tlmed.data import load, open_source, read_files
-from tlmed.data.kept import KeptTable
+from tlmed.data.known_files import KeptTable
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions import read_predictions
 from tlmed.features.images import batches

@@ -10,6 +10,7 @@ from tlmed.cache.folder import (
     open_private,
     show_size,
 )
+from tlmed.cache.room import make_room
 from tlmed.cache.store import Store, StoreError
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "find_writers",
     "list_notes",
     "make_private",
+    "make_room",
     "open_private",
     "show_size",
 ]

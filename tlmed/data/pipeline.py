@@ -13,7 +13,7 @@ from tlmed.data.extras import describe_extras
 from tlmed.data.findings import Finding
 from tlmed.data.folders import find_hidden, visible_files
 from tlmed.data.kinds import describe_others
-from tlmed.data.known import KnownPixels
+from tlmed.data.known_files import KnownPixels
 from tlmed.data.leaks import find_leaks
 from tlmed.data.learned import Learned
 from tlmed.data.masks import describe_two_values, find_masks

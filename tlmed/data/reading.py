@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from tlmed.cache import make_room
 from tlmed.data.extras import find_extras
 from tlmed.data.images import decode, decode_measured, decode_resized, has_depth
-from tlmed.data.known import KnownPixels
+from tlmed.data.known_files import KnownPixels
 from tlmed.data.masks import TWO_VALUES, has_two_values
-from tlmed.data.room import make_room
 from tlmed.data.table import Table
 from tlmed.errors import CHANGED, InputError, RunFailed
 from tlmed.words import count, listed

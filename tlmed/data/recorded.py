@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed.data.known import KnownPixels
+from tlmed.data.known_files import KnownPixels
 from tlmed.data.pipeline import ImageSet
 from tlmed.data.reading import read_all
 from tlmed.data.sources import open_source

@@ -7,11 +7,11 @@ from pathlib import Path
 from tlmed import backbones
 from tlmed.cache import cache_folder
 from tlmed.data import open_source
+from tlmed.data.known_files import TrustedDigests
 from tlmed.data.reading import is_readable, read_digests
 from tlmed.data.recorded import digest_columns
 from tlmed.data.splits import assign_splits, list_rows
 from tlmed.data.table import Table
-from tlmed.data.trusted import TrustedDigests
 from tlmed.digests import split_lines
 from tlmed.environment import describe_code, describe_environment
 from tlmed.errors import InputError

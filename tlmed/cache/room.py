@@ -7,7 +7,7 @@ import tempfile
 
 import numpy as np
 
-from tlmed.cache import cache_folder, make_private
+from tlmed.cache.folder import cache_folder, make_private
 
 
 def make_room(shape: tuple[int, ...], memory_bytes: int) -> np.ndarray | None:
