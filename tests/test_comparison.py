@@ -921,6 +921,20 @@ def test_leaked_images_of_folds_are_added_up(tmp_path):
     assert "18 test images of 270 are known to a" in Reader(make_comparison_page(compare(runs))).text
     rows = rundir.read_csv(write_comparison(tmp_path / "out", compare(runs))[1])
     assert [row["leaked"] for row in rows] == ["18", ""]
+    left = {"value": 0.777, "low": 0.7, "high": 0.8}
+    for fold, found in (("01", 9), ("03", 9)):
+        known = {"leaked": found, "n": 81, "metrics": {"auc": left}}
+        edit(runs[0] / "folds" / fold / "metrics.json", lambda text, known=known: text.update(without_leaks=known))
+    own = json.loads((runs[0] / "folds" / "02" / "metrics.json").read_text())["metrics"]["auc"]["value"]
+    mean = {**left, "value": (0.777 * 2 + own) / 3}
+    known = {"leaked": 18, "n": 252, "metrics": {"auc": mean}}
+    edit(runs[0] / "metrics.json", lambda text: text.update(without_leaks=known))
+    told = " ".join(to_lines(describe_comparison(compare(runs))))
+    assert "a knows 18 test images of 270" in told
+    assert f"Without them: AUC {mean['value']:.3f}." in told
+    mean["value"] = 0.5
+    edit(runs[0] / "metrics.json", lambda text: text.update(without_leaks=known))
+    refuse(runs, "the means of its folds", "auc 0.500 there, ")
 
 
 def test_words_of_the_page_are_explained_on_it(made):

@@ -15,7 +15,7 @@ from PIL import Image
 import tlmed
 from tests.conftest import SMALL, draw, write_images
 from tests.test_data_splits import digests, table
-from tests.test_report import add_examples, make_predictions
+from tests.test_report import Reader, add_examples, make_predictions
 from tlmed import backbones
 from tlmed.data import divide, load
 from tlmed.data import splits as splits_module
@@ -29,7 +29,7 @@ from tlmed.recipe import Images, KFold, from_json, load_recipe, override, read_r
 from tlmed.report.folds import write_folds_report
 from tlmed.reproduce import Request, reproduce
 from tlmed.run import Voice, preparation, preview, schedule, story
-from tlmed.run.averages import _average_subgroups, average
+from tlmed.run.averages import _average_subgroups, _average_without_leaks, average
 from tlmed.run.crossvalidation import name_folds
 from tlmed.rundir import RunDir, find_run, read_csv, write_json
 from tlmed.status import describe_status
@@ -324,6 +324,77 @@ def test_subgroups_that_differ_between_folds_are_left_out_with_the_reason():
         }
     }
     assert _average_subgroups(["01"], KFold(2), [{}]) == {}
+
+
+def leave_out(n, leaked=None, known=(0.25, 0.5), whole=(0.75, 0.5)):
+    """Return what a fold of `n` test images says, of which some are known to the network."""
+
+    def enter(auc, accuracy):
+        values = {"accuracy": accuracy, "auc": auc, "sensitivity": 0.5, "specificity": 0.5, "f1": 0.5}
+        return {name: {"value": value, "low": None, "high": None} for name, value in values.items()}
+
+    result = {"n": n, "metrics": enter(*whole)}
+    if leaked is None:
+        return result
+    left = enter(*known)
+    del left["f1"]
+    return {**result, "without_leaks": {"leaked": leaked, "n": n - leaked, "metrics": left if n > leaked else {}}}
+
+
+def test_what_folds_know_is_added_up_and_their_scores_without_it_are_averaged():
+    assert _average_without_leaks(["01", "02"], KFold(2), [leave_out(20)] * 2) == {}
+    folds = [leave_out(20, 9), leave_out(20), leave_out(20, 3, known=(0.5, 0.5))]
+    found = _average_without_leaks(["01", "02", "03"], KFold(3), folds)["without_leaks"]
+    assert (found["leaked"], found["n"]) == (12, 48)
+    assert {name: entry["value"] for name, entry in found["metrics"].items()} == {
+        "auc": 0.5,  # 0.25, 0.75 of a fold that knows none, 0.5
+        **dict.fromkeys(("accuracy", "sensitivity", "specificity"), 0.5),
+    }
+    assert found["metrics"]["auc"]["method"].startswith("corrected resampled t, 3 folds")
+    repeated = _average_without_leaks(["1", "2", "3", "4"], KFold(2, repeats=2), [leave_out(30, 9)] * 4)
+    assert [repeated["without_leaks"][name] for name in ("leaked", "n")] == [18, 42]
+    none = _average_without_leaks(["01", "02"], KFold(2), [leave_out(20, 20), leave_out(20, 3)])["without_leaks"]
+    assert none["metrics"]["auc"]["value"] is None
+    assert none["metrics"]["auc"]["reason"] == "In fold 01: no image is left."
+    nothing = _average_without_leaks(["01", "02"], KFold(2), [leave_out(20, 20)] * 2)["without_leaks"]
+    assert nothing == {"leaked": 40, "n": 0, "metrics": {}}
+
+
+def test_a_cross_validation_from_a_run_that_knows_the_images_says_so_of_all_folds(images, tmp_path):
+    first = tlmed.train(small("data.split=0.5,0.1,0.4", "cache=off"), tmp_path / "first", images)
+    said = []
+    recipe = small(f"weights={first.path}", "cache=off")
+    made = tlmed.train(recipe, tmp_path / "run", images, voice=Voice(say=said.append))
+    run = RunDir(made.path)
+    folds, found = [fold.json("metrics.json")["without_leaks"] for fold in run.folds], made.metrics["without_leaks"]
+    assert (found["leaked"], found["n"]) == (36, 24)  # of 60 images the first run has 24 in test
+    assert found["leaked"] == sum(fold["leaked"] for fold in folds)
+    for name in ("auc", "accuracy", "sensitivity", "specificity"):
+        assert found["metrics"][name]["value"] == pytest.approx(np.mean([it["metrics"][name]["value"] for it in folds]))
+    assert "Without 36 of 60 images that training or validation knows:" in said
+    page = Reader((run / "report.html").read_text()).text
+    assert page.count("36 of 60 test images (60%) are known to the networks") == 1
+    assert "Without them 24 images are left, whose scores stand beside the others above." in page
+    head, _, single = page.partition("Warnings of single folds")
+    for name, fold in zip(("01", "02", "03"), folds, strict=True):
+        assert f"Fold {name}: {fold['leaked']} of 20 test images" in single
+    assert "of 20 test images" not in head
+    content = run.json("metrics.json")
+    content["without_leaks"]["metrics"]["accuracy"]["value"] = 0.987
+    write_json(run / "metrics.json", content)
+    with pytest.raises(InputError, match="must hold the means of its folds"):
+        _ = made.metrics
+
+
+def test_warnings_that_all_folds_have_are_told_once(copy):
+    for fold, found in {"01": ["All.", "One."], "02": ["Two.", "All."], "03": ["All."]}.items():
+        place = copy / "folds" / fold / "environment.json"
+        write_json(place, {**json.loads(place.read_text()), "warnings": found})
+    page = Reader(write_folds_report(copy).read_text()).text
+    assert page.count("All.") == 1
+    head, _, single = page.partition("Warnings of single folds")
+    assert "All." in head
+    assert single.index("Fold 01: One.") < single.index("Fold 02: Two.")
 
 
 def test_the_page_of_folds_has_what_metrics_json_has(copy):

@@ -230,7 +230,7 @@ def test_leaks_are_named():
     leaks = find_leaks(table((3, 3), groups=groups), sha, splits)
     assert tuple(leak.text for leak in leaks) == (
         "1 of 2 test images (50%) is in train or val too, byte for byte, or of a group that is there: their scores "
-        "may be too good, and all are also given without them.",
+        "may be too good, and the main ones are also given without them.",
         "Byte-identical files stand under the labels class0, class1: 'class0/000002.png', 'class1/000003.png'.",
         "Byte-identical files are in train and val: 'class0/000002.png', 'class1/000003.png'.",
         "The group 'p1' is in train and test: 'class0/000000.png', 'class0/000001.png'.",

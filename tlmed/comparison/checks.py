@@ -61,8 +61,14 @@ def check_means(place: Path, metrics: Mapping, folds: Sequence[Mapping]) -> None
         metrics: Its `metrics.json`.
         folds: That of each fold.
     """
-    for name, entry in metrics["metrics"].items():
-        values = [fold["metrics"].get(name, {}).get("value") for fold in folds]
+    _compare_means(place, metrics["metrics"], [fold["metrics"] for fold in folds])
+    if left := metrics.get("without_leaks"):
+        _compare_means(place, left["metrics"], [(fold.get("without_leaks") or fold)["metrics"] for fold in folds])
+
+
+def _compare_means(place, means, folds) -> None:
+    for name, entry in means.items():
+        values = [fold.get(name, {}).get("value") for fold in folds]
         mean = None if None in values else sum(values) / len(values)
         if (entry["value"] is None) != (mean is None) or (mean is not None and abs(entry["value"] - mean) > 1e-6):
             raise InputError(

@@ -40,7 +40,8 @@ def _use_groups_of(chosen, result) -> Result:
         return result
     if result.folds:
         folds = map(_regroup, chosen.folds, result.folds)
-        return dataclasses.replace(result, folds=tuple(folds))
+        means = {name: part for name, part in result.metrics.items() if name != "without_leaks"}  # of its own groups
+        return dataclasses.replace(result, folds=tuple(folds), metrics=means)
     return _regroup(chosen, result)
 
 

@@ -81,9 +81,9 @@ class Result:
     def without_leaks(self) -> Mapping | None:
         """Return how many test images the run knows, how many are left, and scores of these; None where it knows none.
 
-        Of a cross-validation they are numbers of all folds together, without scores.
+        Of a cross-validation that does not say, they are numbers of all folds together, without scores.
         """
-        if not self.folds:
+        if not self.folds or "without_leaks" in self.metrics:
             return self.metrics.get("without_leaks")
         if not any(fold.without_leaks for fold in self.folds):
             return None

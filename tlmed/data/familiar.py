@@ -143,7 +143,7 @@ def _describe_groups(images, there, chosen) -> list[str]:
     amount = _name_amount(_pick(images.table.paths, chosen), images)
     return [
         f"{amount} of groups with other images in training or validation ({listed(named, NAMED)}): their scores may "
-        "be too good, and all are also given without them."
+        "be too good, and the main ones are also given without them."
     ]
 
 

@@ -138,7 +138,7 @@ def _count_leaked(table, leaked, splits, elsewhere) -> list[str]:
     spelled = ", in some spelling" if len(set(map(spell, groups))) < len(groups) else ""
     return [
         f"{which} in train or val too, {unit} for {unit}, or of a group that is there{spelled}{weights}: their scores "
-        "may be too good, and all are also given without them."
+        "may be too good, and the main ones are also given without them."
     ]
 
 

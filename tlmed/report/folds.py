@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed import rundir
-from tlmed.evaluation.page import bullets, table, text
+from tlmed.evaluation.page import bullets, fold, table, text
 from tlmed.metrics.names import list_once
 from tlmed.report.calibration import show_mean_calibration
 from tlmed.report.cost import show_cost, show_environment
@@ -32,6 +32,7 @@ class FoldsContent:
         recipe: `recipe.json`.
         source: `recipe.py`.
         environment: `environment.json` of the first fold.
+        warnings: What each fold warns of, by its name.
         rows: The rows of `folds.csv`.
         metrics: `metrics.json`.
         timing: `timing.json`.
@@ -42,6 +43,7 @@ class FoldsContent:
     recipe: Mapping
     source: str
     environment: Mapping
+    warnings: Mapping[str, Sequence[str]]
     rows: Sequence[Mapping]
     metrics: Mapping
     timing: Mapping
@@ -56,10 +58,11 @@ def write_folds_report(run_dir: str | Path) -> Path:
         recipe=run.json("recipe.json"),
         source=(run / "recipe.py").read_text(encoding="utf-8"),
         environment=run.folds[0].json("environment.json"),
+        warnings={part.path.name: part.json("environment.json").get("warnings", []) for part in run.folds},
         rows=rundir.read_csv(run / f"{rundir.FOLDS}.csv"),
         metrics=run.json("metrics.json"),
         timing=run.json("timing.json"),
-        folds=[read_fold(fold) for fold in run.folds],
+        folds=[read_fold(part) for part in run.folds],
     )
     rundir.write_text(run / "report.html", make_folds_page(content))
     return run / "report.html"
@@ -77,7 +80,7 @@ def make_folds_page(content: FoldsContent) -> str:
         "Subgroups": show_subgroups(content.metrics),
         "Examples": show_fold_examples(content.folds),
         "Folds": _show_folds(content.rows),
-        "Warnings": bullets(map(text, content.environment.get("warnings", []))),
+        "Warnings": _show_warnings(content.warnings),
         "Cost": show_cost(content.timing),
         "Environment of the first fold": show_environment(content.environment),
         "Recipe": show_recipe(content.source, content.recipe, content.environment),
@@ -126,3 +129,16 @@ def _show_folds(rows) -> str:
         for row in rows
     ]
     return table(("Report", "Repeat", "Train", "Val", "Test", *map(explain, shown), "Training"), cells)
+
+
+def _show_warnings(warnings) -> str:
+    """Return what all folds warn of; what only some do, such as of their own test images, is folded away."""
+    first, *others = warnings.values()
+    shared = [sentence for sentence in first if all(sentence in found for found in others)]
+    single = [
+        f"Fold {text(name)}: {text(sentence)}"
+        for name, found in warnings.items()
+        for sentence in found
+        if sentence not in shared
+    ]
+    return bullets(map(text, shared)) + (fold("Warnings of single folds", bullets(single)) if single else "")

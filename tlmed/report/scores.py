@@ -33,6 +33,7 @@ def _show_without(entry) -> str:
     if entry is None:
         return ""
     interval = f"<br>95 %: {interval_of(entry)}" if interval_of(entry) else ""
+    interval += f"<br>{text(entry['reason'])}" if "reason" in entry else ""
     return f"<br><small>without {explain('leak', 'leaks')}: <strong>{number(entry['value'])}</strong>{interval}</small>"
 
 
@@ -47,10 +48,10 @@ def say_leaks(metrics: Mapping) -> str:
         if found["n"]
         else "No image is left without them: these scores tell nothing of new images."
     )
-    verb = "is" if found["leaked"] == 1 else "are"
+    verb, whom = "is" if found["leaked"] == 1 else "are", "networks" if "folds" in metrics else "network"
     return (
         f'<p class="notice"><b>{found["leaked"]:,} of {count(metrics["n"], "test image")} '
-        f"({found['leaked'] / metrics['n']:.0%}) {verb} known to the network</b>: in training or validation too (of "
+        f"({found['leaked'] / metrics['n']:.0%}) {verb} known to the {whom}</b>: in training or validation too (of "
         f"this run, or of one that gave it its weights), or of a {explain('group', 'group')} that is there. "
         f"The scores may be too good. {left}</p>"
     )

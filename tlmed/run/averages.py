@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from tlmed.evaluation.measures import SUBGROUP_METRICS
 from tlmed.intact import check_intact
 from tlmed.metrics.confusion import pack_confusion, unpack_confusion
 from tlmed.metrics.fold_means import average_folds
@@ -173,7 +174,33 @@ def _average_all(split, folds, results, sizes) -> dict:
     if "at_prevalence" in first:
         values = mean([_only_metrics(result["at_prevalence"]) for result in results])
         content["at_prevalence"] = {"prevalence": first["at_prevalence"]["prevalence"], **values}
-    return content | _average_subgroups(names, split, results)
+    return content | _average_without_leaks(names, split, results) | _average_subgroups(names, split, results)
+
+
+def _average_without_leaks(names, split, results) -> dict[str, Mapping]:
+    """Return the means without the test images that training or validation knows; nothing where no fold has any.
+
+    A fold without such images gives what it gives with all of them; one in which no image is left leaves no mean.
+    """
+    if not any("without_leaks" in result for result in results):
+        return {}
+    found = [result.get("without_leaks") or _keep_all(result) for result in results]
+    left = sum(part["n"] for part in found)
+    undefined = {"value": None, "low": None, "high": None, "method": None, "reason": "no image is left."}
+    nothing = dict.fromkeys(SUBGROUP_METRICS, undefined)
+    return {
+        "without_leaks": {
+            # Each repeat tests every image once, and knows the same ones.
+            "leaked": sum(part["leaked"] for part in found) // split.repeats,
+            "n": left // split.repeats,
+            "metrics": _average_each(names, split, [part["metrics"] or nothing for part in found]) if left else {},
+        }
+    }
+
+
+def _keep_all(result) -> dict:
+    """Return what is left of a fold that knows none of its test images: all of it."""
+    return {"leaked": 0, "n": result["n"], "metrics": {name: result["metrics"][name] for name in SUBGROUP_METRICS}}
 
 
 def _average_subgroups(names, split, results) -> dict[str, Mapping]:
