@@ -245,12 +245,6 @@ def test_a_column_of_patients_that_is_empty_throughout_is_none(tmp_path):
     assert read_predictions(file).groups is None
 
 
-def test_splits_under_another_name_are_no_trait(patients):
-    text = rows("path,label,set", lambda number: ["train", "Test"][number % 3 == 0])
-    with pytest.raises(InputError, match=r"must be called 'split'. Received: 'set'"):
-        open_source(listing(patients, text))
-
-
 def test_grades_are_in_the_order_of_numbers(patients, tmp_path):
     text = "path,label\n" + "".join(f"{number}.png,{number % 12}\n" for number in range(54))
     table = open_source(listing(patients, text))

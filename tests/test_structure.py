@@ -11,6 +11,7 @@ ORDER = (
         "errors",
         "words",
         "columns",
+        "divisions",
         "synthetic",
         "regular_files",
         "trust",

@@ -59,7 +59,7 @@ def is_group(column: str) -> bool:
     >>> is_group("Patient ID"), is_group("patient-id"), is_group("patience")
     (True, True, False)
     """
-    return _squeeze(column) in GROUPS
+    return squeeze(column) in GROUPS
 
 
 def find_group(columns: Mapping[str, Sequence[str]], grouping: Grouping, source: str) -> str | None:
@@ -97,7 +97,7 @@ def find_group(columns: Mapping[str, Sequence[str]], grouping: Grouping, source:
     usual = [name for name in columns if is_group(name)]
     repeated = [name for name in usual if _repeats(columns[name])]
     taken = _find_widest(columns, repeated, source) if repeated else None
-    if (taken is None or _squeeze(taken) in CASES) and (rivals := _find_rivals(taken, columns)):
+    if (taken is None or squeeze(taken) in CASES) and (rivals := _find_rivals(taken, columns)):
         without = [name for name in usual if name not in repeated]
         empty = f"; no value of {join_names(map(repr, without))} repeats" if taken is None and without else ""
         beside = f" beside {taken!r}, which divides the images differently" if taken is not None else empty
@@ -192,9 +192,9 @@ def is_identifier(name: str, values: Sequence[str]) -> bool:
     repeats = len(filled) / len(kinds)
     if all(map(_MEASURE.match, kinds)):
         return False
-    named = bool(IDENTIFIERS.search(_squeeze(name)))
+    named = bool(IDENTIFIERS.search(squeeze(name)))
     if len(kinds) <= FEW:
-        return named and (repeats < 5 or bool(_PERSON.search(_squeeze(name))))  # a subgroup has 5 or more
+        return named and (repeats < 5 or bool(_PERSON.search(squeeze(name))))  # a subgroup has 5 or more
     if named or all(map(_CODE.match, kinds)):
         return True
     if all(map(str.isdecimal, kinds)):
@@ -317,5 +317,10 @@ def order_classes(names: Iterable[str]) -> list[str]:
     return sorted(names, key=int) if all(map(str.isdecimal, names)) else names
 
 
-def _squeeze(name: str) -> str:
+def squeeze(name: str) -> str:
+    """Return a name without case, spaces, underscores, hyphens and dots.
+
+    >>> squeeze("Patient_ID")
+    'patientid'
+    """
     return re.sub(r"[\s_\-.]+", "", name).casefold()

@@ -26,7 +26,7 @@ from tlmed.data.table import Table, extensions, find_licence, is_image, make_tab
 from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import read_regular
 from tlmed.rundir import SPLIT_NAMES, name_split
-from tlmed.words import join_names, listed
+from tlmed.words import listed
 
 REQUIRED, OPTIONAL = ("path", "label"), ("group", "split")
 DELIMITERS = {";": "semicolons", "\t": "tabs"}
@@ -70,8 +70,7 @@ def open_listing(file: Path, grouping: Grouping = BY_NAME) -> Table:
     filled = {name: texts for name, texts in others.items() if any(texts)}
     group = find_group(filled, grouping, f"data={file}")
     has_splits = any(row.split for row in images)
-    faults = [*_faults(file, images, group, has_splits), *_split_faults(file, others, has_splits)]
-    if faults:
+    if faults := _faults(file, images, group, has_splits):
         raise InputError(faults)
     masks = find_masks(file.parent, [posixpath.normpath(row.path) for row in images])
     kept = [row for row, image in enumerate(images) if posixpath.normpath(image.path) not in masks.of]
@@ -175,16 +174,6 @@ def _faults(file: Path, rows: list[_Row], group: str | None, has_splits: bool) -
         for split in {"train", "test"} - {_split(row) for row in rows}:
             bad[f"The column 'split' must name rows of '{split}' (only 'val' may be missing)."] = ["none"]
     return [f"{rule} Received: {listed(received, NAMED)}." for rule, received in sorted(bad.items())]
-
-
-def _split_faults(file: Path, others: dict[str, list[str]], has_splits: bool) -> list[str]:
-    """Refuse a column of another name whose values are splits, where there is none of that name."""
-    return [
-        f"The column that gives the splits must be called 'split'. Received: {name!r} in data={file}, with "
-        f"{join_names(sorted(set(texts)))}; rename it, or remove it if tlmed shall divide the images."
-        for name, texts in others.items()
-        if not has_splits and {name_split(text) for text in texts} in ({"train", "test"}, {"train", "val", "test"})
-    ]
 
 
 def _row_faults(folder: Path, row: _Row, train: set[str], group: str | None, has_splits: bool):

@@ -8,6 +8,7 @@ import numpy as np
 from tlmed.columns import is_missing, name_spellings, suggest_spelling
 from tlmed.data.table import Table, describe_classes
 from tlmed.data.units import find_repeated, join_units, list_present, split_units
+from tlmed.divisions import describe_unused_splits, find_split_faults
 from tlmed.errors import InputError
 from tlmed.rundir import SPLITS
 from tlmed.sections import KFold, find_faults
@@ -85,6 +86,10 @@ def find_scheme_faults(table: Table, scheme: Sequence[float] | KFold) -> list[st
 
     Byte-identical files join units, and files that cannot be read are left out: reading can only find more faults.
     """
+    if table.splits is None:
+        unused = find_split_faults(table.traits, f"data={table.source}", "tlmed shall divide the images")
+        if unused:
+            return unused
     if not isinstance(scheme, KFold):
         return _find_fraction_faults(table, scheme)
     if table.splits is None:
@@ -265,6 +270,8 @@ def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: Coll
             f"A label that may stand for none counts as a class: {join_names(map(repr, unsure))}. If it does, remove "
             "its images."
         )
+    if made and table.splits is None:
+        sentences += describe_unused_splits(table.traits)
     if made and table.splits is not None:
         sentences.append(f"The data gives no val: {count(int((splits == 'val').sum()), 'image')} of train became val.")
     copies = sum(len(rows) - 1 for rows in find_repeated(sha256))

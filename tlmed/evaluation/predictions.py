@@ -22,6 +22,7 @@ from tlmed.columns import (
     order_classes,
     state_group_rule,
 )
+from tlmed.divisions import describe_unused_splits, find_split_faults
 from tlmed.errors import InputError, did_you_mean
 from tlmed.metrics import positive_index
 from tlmed.regular_files import read_regular
@@ -217,6 +218,9 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME, positive: s
     filled = {name: texts for name, texts in others.items() if any(texts)}
     group = find_group(filled, grouping, str(path))
     groups = others.pop(group) if group else None
+    unused = {} if "split" in columns else others
+    if faults := find_split_faults(unused, str(path), "all rows shall be scored"):
+        raise InputError(faults)
     if groups:
         _raise(path, _name_lines(state_group_rule(group), _pick(rows.lines, map(is_missing, groups))))
     if guesses is None:
@@ -234,7 +238,7 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME, positive: s
         groups,
         tables.get(CALIBRATED),
         others,
-        (*told, *name_spellings(groups or ())),
+        (*told, *name_spellings(groups or ()), *describe_unused_splits(unused)),
         by_scores=guesses is None,
     )
 
