@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from tlmed.launch import TLMED
-from tlmed.rundir import write_text
+from tlmed.whole_files import write_text
 
 MARK = ("<!-- determinism: begin -->", "<!-- determinism: end -->")
 COMMON = ("data.image_size=128,128", "phases.patience=none")

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from result_tables import replace_block, table
 
-from tlmed.rundir import write_json, write_text
+from tlmed.whole_files import write_json, write_text
 
 BATCH = 32
 SIZES = {"MobileNetV2": (224, 224), "VGG16": (128, 128)}

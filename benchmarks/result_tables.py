@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tlmed.rundir import RunDir, read_csv
+from tlmed.rundir import RunDir
+from tlmed.whole_files import read_csv
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 METRICS = ("auc", "accuracy", "sensitivity", "specificity")

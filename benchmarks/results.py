@@ -24,7 +24,8 @@ from pathlib import Path
 from result_tables import BASE, BEGIN, END, Result, make_block, replace_block, show
 
 from tlmed.recipe import load_recipe, override
-from tlmed.rundir import RunDir, write_text
+from tlmed.rundir import RunDir
+from tlmed.whole_files import write_text
 
 SEEDS, IMAGE_SIZE = (0, 1, 2), 128
 STOPPED = (75, 130)  # exit statuses of `tlmed train` when it is told to stop

@@ -18,7 +18,8 @@ from result_tables import replace_block, spread, table
 
 import tlmed
 from tlmed.recipe import override
-from tlmed.rundir import RunDir, read_csv, write_text
+from tlmed.rundir import RunDir
+from tlmed.whole_files import read_csv, write_text
 
 BEGIN, END = "<!-- sizes: begin -->", "<!-- sizes: end -->"
 RECIPES = ("feature_extractor", "feature_extractor_hybrid", "fine_tuning")

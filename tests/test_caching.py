@@ -33,8 +33,9 @@ from tlmed.plan.costs import choose_cache, count_flops, weigh
 from tlmed.recipe import Augment, Phase, load_recipe, override
 from tlmed.run import schedule
 from tlmed.run.preparation import preview
-from tlmed.rundir import RunDir, read_csv
+from tlmed.rundir import RunDir
 from tlmed.voice import Voice
+from tlmed.whole_files import read_csv
 
 SMALL = (
     *("data.image_size=32,32", "data.batch_size=16", "phases.epochs=3", "weights=none", "engine=tensorflow"),

@@ -20,7 +20,7 @@ from tlmed.cache import Store
 from tlmed.cli import EXPLANATIONS, _show_predictions, cli, main
 from tlmed.evaluation.explanations import METHODS
 from tlmed.recipe import from_json, load_recipe, read_recipe, shipped_recipes, to_json, to_source
-from tlmed.rundir import read_csv
+from tlmed.whole_files import read_csv
 
 COMMANDS = ["", "train", "plan", "evaluate", "predict", "recipes", "recipes list", "recipes show", "recipes copy"]
 COMMANDS += ["cache", "cache list", "cache verify", "cache clear"]

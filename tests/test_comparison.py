@@ -16,7 +16,7 @@ from scipy import stats
 
 from tests.test_cli import here
 from tests.test_report import Reader
-from tlmed import rundir
+from tlmed import whole_files
 from tlmed.comparison import (
     compare,
     conclude,
@@ -65,9 +65,9 @@ def edit(file, change):
 
 def edit_rows(file, change):
     """Change the rows of a table; `change` takes the list of them and changes it."""
-    rows = rundir.read_csv(file)
+    rows = whole_files.read_csv(file)
     change(rows)
-    rundir.write_csv(file, rows[0], (row.values() for row in rows))
+    whole_files.write_csv(file, rows[0], (row.values() for row in rows))
 
 
 def write_run(folder, classes=TWO, skill=0.3, seed=0, train=200, groups=None, first=0, **recipe):
@@ -92,14 +92,14 @@ def write_run(folder, classes=TWO, skill=0.3, seed=0, train=200, groups=None, fi
         for name, label, owner in zip(names, labels, owners, strict=True)
     ]
     rows += [(f"t{i}.png", classes[i % 2], "", "train", f"{i:0>64}") for i in range(train)]
-    rundir.write_csv(folder / "splits.csv", ("path", "label", "group", "split", "sha256"), rows)
+    whole_files.write_csv(folder / "splits.csv", ("path", "label", "group", "split", "sha256"), rows)
     guesses = scores.argmax(axis=1)
     table = [
         (name, "test", classes[label], classes[guess], *map(repr, row))
         for name, label, guess, row in zip(names, labels, guesses, scores.tolist(), strict=True)
     ]
     columns = ("path", "split", "label", "prediction", *(f"score_{name}" for name in classes))
-    rundir.write_csv(folder / "predictions.csv", columns, table)
+    whole_files.write_csv(folder / "predictions.csv", columns, table)
     metrics = evaluate(labels, scores, guesses, classes, groups=owners, draws=4)
     phases = [("head", 0, 0.0, 1000), ("top", 2, 0.4, 50_000)]
     keys = ("name", "thaw", "fine_tuning_ratio", "trainable_parameters")
@@ -111,7 +111,7 @@ def write_run(folder, classes=TWO, skill=0.3, seed=0, train=200, groups=None, fi
         "metrics.json": {**metrics, "threshold": 0.5 if len(classes) == 2 else None, "kept": {"name": "top"}},
     }
     for name, content in files.items():
-        rundir.write_json(folder / name, content)
+        whole_files.write_json(folder / name, content)
     return folder
 
 
@@ -122,8 +122,8 @@ def write_folds(folder, skill=0.3, seed=0, k=3, repeats=1, classes=THREE):
         write_run(folder / "folds" / f"{fold + 1:02}", classes, skill, seed + 10 * fold, first=100 * fold)
     write_means(folder)
     recipe = {"data": {"source": "/data", "split": split}, "backbone": "VGG16", "weights": "imagenet", "seed": 0}
-    rundir.write_json(folder / "recipe.json", recipe)
-    rundir.write_json(folder / "timing.json", {"training_seconds": 99.5, "peak_memory_mb": 950})
+    whole_files.write_json(folder / "recipe.json", recipe)
+    whole_files.write_json(folder / "timing.json", {"training_seconds": 99.5, "peak_memory_mb": 950})
     return folder
 
 
@@ -135,7 +135,7 @@ def write_means(folder):
         values = [fold["metrics"].get(name, {}).get("value") for fold in folds]
         metrics[name] = {**entry, "value": None if None in values else float(np.mean(values))}
     content = {**folds[0], "n": len(folds) * IMAGES, "groups": None, "metrics": metrics}
-    rundir.write_json(folder / "metrics.json", content)
+    whole_files.write_json(folder / "metrics.json", content)
 
 
 def noted(comparison):
@@ -163,7 +163,7 @@ def read_tables(runs):
     """Return labels and each run's scores and predictions, in the order of the paths."""
     tables = []
     for run in runs:
-        rows = sorted(rundir.read_csv(run / "predictions.csv"), key=lambda row: row["path"])
+        rows = sorted(whole_files.read_csv(run / "predictions.csv"), key=lambda row: row["path"])
         classes = [name.removeprefix("score_") for name in rows[0] if name.startswith("score_")]
         scores = np.array([[float(row[f"score_{name}"]) for name in classes] for row in rows])
         tables.append((scores, np.array([classes.index(row["prediction"]) for row in rows])))
@@ -291,7 +291,7 @@ def test_folds_that_agree_by_luck_leave_the_sampling_error_of_their_images(tmp_p
             edit(folder / "metrics.json", lambda it, v=accuracy: it["metrics"]["accuracy"].update(value=v))
         write_means(run)
         split = {"k": 3, "repeats": 1, "val": 0.15, "fold": None}
-        rundir.write_json(run / "recipe.json", {"data": {"source": "/data", "split": split}, "backbone": "VGG16"})
+        whole_files.write_json(run / "recipe.json", {"data": {"source": "/data", "split": split}, "backbone": "VGG16"})
     entry = compare(runs).pairs[0].questions["accuracy"]
     # By hand: in each fold 7 of 90 images for the first, 4 for the second: their variance, by 270 images.
     mean = 3 / 90
@@ -324,7 +324,7 @@ def test_runs_that_name_different_groups_are_compared_by_one_set_of_them(tmp_pat
     edit(grouped / "metrics.json", lambda content: content.update(without_leaks=found))
     before = json.loads((plain / "metrics.json").read_text())["metrics"]
     labels, scores = draw_scores(TWO, 0.3, 1)
-    owners = [row["group"] for row in rundir.read_csv(grouped / "splits.csv") if row["split"] == "test"]
+    owners = [row["group"] for row in whole_files.read_csv(grouped / "splits.csv") if row["split"] == "test"]
     expected = evaluate(labels, scores, scores.argmax(axis=1), TWO, groups=owners)["metrics"]
     for runs in ((plain, grouped), (grouped, plain)):
         comparison = compare(runs)
@@ -337,7 +337,7 @@ def test_runs_that_name_different_groups_are_compared_by_one_set_of_them(tmp_pat
         for name in ("plain", "grouped"):
             assert f"{name} knows 3 test images of 90 from training or validation" in told
         assert "those of grouped are used. Intervals and known test images of plain are counted by them here" in told
-        rows = rundir.read_csv(write_comparison(tmp_path / f"out-{runs[0].name}", comparison)[1])
+        rows = whole_files.read_csv(write_comparison(tmp_path / f"out-{runs[0].name}", comparison)[1])
         row = next(row for row in rows if row["run"] == "plain")
         assert (float(row["accuracy_low"]), row["leaked"]) == (expected["accuracy"]["low"], "3")
         assert float(row["accuracy_without_leaks"]) == mine.without_leaks["metrics"]["accuracy"]["value"]
@@ -400,7 +400,7 @@ def test_other_classes_and_another_positive_one_are_refused(made, two, tmp_path)
 )
 def test_runs_whose_test_images_differ_are_refused_by_name(two, change, words):
     for file in ("splits.csv", "predictions.csv"):
-        columns = set(rundir.read_csv(two[1] / file)[0])
+        columns = set(whole_files.read_csv(two[1] / file)[0])
 
         def change_first(rows, columns=columns):
             row = next(row for row in rows if row["path"] == "benign/0.png")
@@ -896,7 +896,7 @@ def test_leaked_images_are_told_beside_the_scores(two):
     assert sentence in told
     assert told.count("Without them: AUC 0.777.") == 2
     assert told.index(sentence) < told.index("has the highest")
-    for row in rundir.read_csv(write_comparison(two[0].parent / "out", compare(two))[1]):
+    for row in whole_files.read_csv(write_comparison(two[0].parent / "out", compare(two))[1]):
         assert (row["leaked"], row["auc_without_leaks"], row["accuracy_without_leaks"]) == ("9", "0.777", "")
     for wrong in ({"leaked": 9}, {**found, "metrics": {"auc": 3}}, {**found, "leaked": "9"}):
         edit(two[0] / "metrics.json", lambda content, wrong=wrong: content.update(without_leaks=wrong))
@@ -919,7 +919,7 @@ def test_leaked_images_of_folds_are_added_up(tmp_path):
     assert "a knows 18 test images of 270 from training or validation" in told
     assert "b knows" not in told
     assert "18 test images of 270 are known to a" in Reader(make_comparison_page(compare(runs))).text
-    rows = rundir.read_csv(write_comparison(tmp_path / "out", compare(runs))[1])
+    rows = whole_files.read_csv(write_comparison(tmp_path / "out", compare(runs))[1])
     assert [row["leaked"] for row in rows] == ["18", ""]
     left = {"value": 0.777, "low": 0.7, "high": 0.8}
     for fold, found in (("01", 9), ("03", 9)):

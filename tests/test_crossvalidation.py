@@ -31,8 +31,9 @@ from tlmed.reproduce import Request, reproduce
 from tlmed.run import Voice, preparation, preview, schedule, story
 from tlmed.run.averages import _average_subgroups, _average_without_leaks, average
 from tlmed.run.crossvalidation import name_folds
-from tlmed.rundir import RunDir, find_run, read_csv, write_json
+from tlmed.rundir import RunDir, find_run
 from tlmed.status import describe_status
+from tlmed.whole_files import read_csv, write_json
 
 NAME = "feature_extractor"
 SETTINGS = (*SMALL, "phases.epochs=1", "cache=on", "engine=tensorflow", "data.split=KFold(3)")

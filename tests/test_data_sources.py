@@ -12,7 +12,7 @@ from PIL import Image
 
 from tlmed.data import archives, load, open_source, read_files
 from tlmed.errors import InputError
-from tlmed.rundir import SPLITS
+from tlmed.split_names import SPLITS
 from tlmed.trust import trusting
 
 tfds = pytest.importorskip("tensorflow_datasets")

@@ -16,7 +16,7 @@ from tlmed.data.splits import assign_splits, describe
 from tlmed.data.table import Table
 from tlmed.data.units import join_units, split_units
 from tlmed.errors import InputError
-from tlmed.rundir import SPLITS
+from tlmed.split_names import SPLITS
 
 FRACTIONS = (0.70, 0.15, 0.15)
 

@@ -26,8 +26,9 @@ from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
 from tlmed.metrics import apply_temperature, evaluate, fit_temperature, predictive_values
 from tlmed.report.evaluations import make_evaluation_page
-from tlmed.rundir import RunDir, read_csv, write_json
+from tlmed.rundir import RunDir
 from tlmed.voice import Voice
+from tlmed.whole_files import read_csv, write_json
 
 TWO = ("ill", "well")
 N = 120

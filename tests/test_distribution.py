@@ -25,7 +25,8 @@ from tlmed.data.ultrasound import draw
 from tlmed.errors import InputError
 from tlmed.launch import free_addresses, launch
 from tlmed.recipe import override, shipped_recipes
-from tlmed.rundir import RunDir, read_csv
+from tlmed.rundir import RunDir
+from tlmed.whole_files import read_csv
 
 from .test_resuming import check_equal
 

@@ -28,7 +28,8 @@ from tlmed.export.front_matter import to_yaml
 from tlmed.export.reading import read as read_alone
 from tlmed.metrics import evaluate
 from tlmed.recipe import load_recipe, to_json
-from tlmed.rundir import RunDir, read_csv, write_csv, write_json
+from tlmed.rundir import RunDir
+from tlmed.whole_files import read_csv, write_csv, write_json
 
 DIGEST = "sha256:" + "ab" * 32
 # What environment.json says of the splits, and what is to be said of them.

@@ -17,8 +17,9 @@ from tlmed.export import write_card, write_requirements
 from tlmed.intact import LOCK, RECORDED, check_intact, checksum, find_changed, read_content
 from tlmed.recipe import load_recipe, override
 from tlmed.reproduce import Request, reproduce_and_report
-from tlmed.rundir import RunDir, write_json
+from tlmed.rundir import RunDir
 from tlmed.voice import Voice
+from tlmed.whole_files import write_json
 
 HYBRID = (*SMALL[:4], "examples=0", "head.folds=2", "head.grid.C=1.0,2.0")
 

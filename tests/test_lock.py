@@ -46,8 +46,9 @@ from tlmed.lock.content import PREDICTIONS, read_rows
 from tlmed.recipe import digest_modules, from_json, load_recipe, override, shipped_recipes, to_json, to_source
 from tlmed.reproduce import Request, reproduce, reproduce_and_report
 from tlmed.run import train
-from tlmed.rundir import RunDir, read_csv, write_json
+from tlmed.rundir import RunDir
 from tlmed.voice import Voice
+from tlmed.whole_files import read_csv, write_json
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ from tests.conftest import SMALL
 from tlmed.recipe import load_recipe, override
 from tlmed.report import write_report
 from tlmed.run.recalibration import compare_recalibration, warn_of_recalibration
-from tlmed.rundir import RunDir, read_csv
+from tlmed.rundir import RunDir
 from tlmed.voice import Voice
+from tlmed.whole_files import read_csv
 
 CLASSES = ["a", "b", "c"]
 LABELS = np.arange(60) % 3

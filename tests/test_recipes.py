@@ -16,7 +16,8 @@ from tlmed.certificate import fingerprint, make_claim
 from tlmed.phases import reestimate_statistics, thaw
 from tlmed.plan import expand
 from tlmed.recipe import Degrees, Hybrid, load_recipe, override, read_recipe, shipped_recipes
-from tlmed.rundir import DEGREES, RunDir, read_csv
+from tlmed.rundir import DEGREES, RunDir
+from tlmed.whole_files import read_csv
 
 PHANTOMS = "data.source=tfds:tlmed_phantoms/images=45,size=64,seed=1"
 SMALL = (PHANTOMS, "data.image_size=64,64", "data.batch_size=16", "phases.epochs=1", "examples=0")

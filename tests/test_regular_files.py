@@ -18,8 +18,9 @@ from tlmed.evaluation.predictions import read_predictions
 from tlmed.features.images import batches
 from tlmed.lock import read_lock
 from tlmed.regular_files import LIMIT, NotRegular, open_regular, read_regular, sha256
-from tlmed.rundir import RunDir, read_csv
+from tlmed.rundir import RunDir
 from tlmed.sealed import DamagedFile, unseal
+from tlmed.whole_files import read_csv
 
 KINDS = ("pipe", "device", "socket")
 RESCUES = []

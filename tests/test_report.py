@@ -15,7 +15,7 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from tlmed import comparison, report, rundir
+from tlmed import comparison, report, rundir, whole_files
 from tlmed.errors import InputError
 from tlmed.evaluation import score_plots, training_plots
 from tlmed.evaluation.explanations import draw_panel
@@ -138,8 +138,8 @@ def write_run(folder, classes=("benign", "malignant", "normal"), source="/data/b
     scored = zip(predictions.paths, predictions.labels, predictions.splits, strict=True)
     rows = train + [[path, classes[label], split] for path, label, split in scored]
     rows = [[p, label, f"p{i // 3}" if groups else "", split, "0" * 64] for i, (p, label, split) in enumerate(rows)]
-    rundir.write_csv(folder / "splits.csv", ("path", "label", "group", "split", "sha256"), rows)
-    rundir.write_csv(folder / "history.csv", rundir.HISTORY, make_history())
+    whole_files.write_csv(folder / "splits.csv", ("path", "label", "group", "split", "sha256"), rows)
+    whole_files.write_csv(folder / "history.csv", rundir.HISTORY, make_history())
     (folder / "recipe.py").write_text('"""Head, then the top block."""\n\nrecipe = Recipe(data=Images("<here>"))\n')
     files = {
         "recipe.json": {
@@ -178,7 +178,7 @@ def write_run(folder, classes=("benign", "malignant", "normal"), source="/data/b
         },
     }
     for name, content in files.items():
-        rundir.write_json(folder / name, content)
+        whole_files.write_json(folder / name, content)
     return folder
 
 
@@ -248,7 +248,7 @@ def add_examples(folder, each=2, side=64, method="grad-cam, last block"):
             example = {"kind": kind, "path": test.paths[row], "label": test.classes[label], "method": method}
             example |= {"prediction": test.classes[guess], "score": float(test.scores[row, guess])}
             examples.append(example | {"file": f"examples/{kind}-{i}.png"})
-    rundir.write_json(folder / "examples.json", {"split": "test", "notes": [], "examples": examples})
+    whole_files.write_json(folder / "examples.json", {"split": "test", "notes": [], "examples": examples})
     return examples
 
 
@@ -273,7 +273,7 @@ def write_folds(folder, classes=("benign", "malignant")):
     names = ("01", "02")
     folds = [RunDir(write_full_run(folder / "folds" / name, classes, seed=i)) for i, name in enumerate(names)]
     recipe = folds[0].json("recipe.json")
-    rundir.write_json(folder / "recipe.json", {**recipe, "data": {**recipe["data"], "split": split}})
+    whole_files.write_json(folder / "recipe.json", {**recipe, "data": {**recipe["data"], "split": split}})
     (folder / "recipe.py").write_text('"""Cross-validated."""\n')
     write_averages(RunDir(folder), KFold(2), folds)
     return folder
@@ -303,8 +303,10 @@ def write_degrees(folder, count=6, unit="block", start="previous", kept=2, **emp
             "kept": "yes" if i == kept else "no",
         }
         rows.append({**row, **empty})
-    rundir.write_csv(folder / "degrees.csv", rundir.DEGREES, [[row[name] for name in rundir.DEGREES] for row in rows])
-    return rundir.read_csv(folder / "degrees.csv")
+    whole_files.write_csv(
+        folder / "degrees.csv", rundir.DEGREES, [[row[name] for name in rundir.DEGREES] for row in rows]
+    )
+    return whole_files.read_csv(folder / "degrees.csv")
 
 
 def write_certificate(folder):
@@ -317,7 +319,7 @@ def write_certificate(folder):
         }
         for name, moved in (("head", 2), ("top", 61))
     ]
-    rundir.write_json(folder / "freeze.json", {"algorithm": "sha256", "seconds": 0.376, "phases": phases})
+    whole_files.write_json(folder / "freeze.json", {"algorithm": "sha256", "seconds": 0.376, "phases": phases})
 
 
 def make_hybrid(folder, points=3):
@@ -331,7 +333,7 @@ def make_hybrid(folder, points=3):
     found |= {"folds": 5, "features": 1280}
     edit(folder / "metrics.json", lambda content: (content.pop("kept"), content.update(classifier=found)))
     search = [[i + 1, 0.9132 - 0.01 * i, 0.012, 10.0**-i] for i in range(points)]
-    rundir.write_csv(folder / "search.csv", ("rank", "mean_score", "std_score", "C"), search)
+    whole_files.write_csv(folder / "search.csv", ("rank", "mean_score", "std_score", "C"), search)
     return folder
 
 
@@ -446,9 +448,9 @@ def test_two_classes_name_the_positive_one_and_groups_are_counted(tmp_path):
 
 def test_groups_in_several_splits_are_told(tmp_path):
     folder = write_run(tmp_path / "run", groups=True)
-    rows = rundir.read_csv(folder / "splits.csv")
+    rows = whole_files.read_csv(folder / "splits.csv")
     rows[0]["group"] = rows[-1]["group"]
-    rundir.write_csv(folder / "splits.csv", rows[0], (row.values() for row in rows))
+    whole_files.write_csv(folder / "splits.csv", rows[0], (row.values() for row in rows))
     text = Reader(write_report(folder).read_text()).text
     assert "1 group with images in several splits: those images are not new to the network." in text
     assert "1 group in several partitions" in text
@@ -972,7 +974,7 @@ def test_nothing_from_outside_becomes_markup(tmp_path):
     found = {"name": evil, "parameters": {evil: evil}, "cv_score": 0.9, "scoring": evil, "folds": 5, "features": 9}
     edit(folder / "metrics.json", lambda content: content.update(classifier=found))
     edit(folder / "plan.json", lambda content: content.update(classifier={evil: evil}))
-    rundir.write_csv(folder / "search.csv", ("rank", "mean_score", "std_score", evil), [[1, 0.9, 0.1, evil]])
+    whole_files.write_csv(folder / "search.csv", ("rank", "mean_score", "std_score", evil), [[1, 0.9, 0.1, evil]])
     page = write_report(folder).read_text()
     assert "<script" not in page
     assert Reader(page).text.count(evil) >= 40
@@ -1165,7 +1167,7 @@ def test_degrees_in_the_recipe_are_phases_in_the_plan(tmp_path):
 def test_phases_behind_the_last_that_helped_were_not_tried(tmp_path):
     folder = write_run(tmp_path / "run")
     rows = [row for row in make_history() if row[0] == "head"]
-    rundir.write_csv(folder / "history.csv", rundir.HISTORY, rows)
+    whole_files.write_csv(folder / "history.csv", rundir.HISTORY, rows)
     assert "0.44frozennot tried1e-05" in Reader(write_report(folder).read_text()).text
 
 

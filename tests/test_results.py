@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tlmed import rundir
+from tlmed import rundir, whole_files
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 MARKS = "# Results\n\nBefore.\n\n<!-- results: begin -->\n\nold\n\n<!-- results: end -->\n\nBehind.\n"
@@ -42,9 +42,9 @@ def write_run(folder, auc=0.9, kept="top", classifier=None, splits=0, seconds=60
         "timing.json": {"training_seconds": seconds},
     }
     for name, content in files.items():
-        rundir.write_json(folder / name, content)
+        whole_files.write_json(folder / name, content)
     rows = [(f"{label}/{i}.png", label, "train" if i != splits else "test") for label in "ab" for i in range(3)]
-    rundir.write_csv(folder / "splits.csv", ("path", "label", "split"), rows)
+    whole_files.write_csv(folder / "splits.csv", ("path", "label", "split"), rows)
     return folder
 
 
@@ -54,7 +54,7 @@ def write_degrees(folder):
         {**values, "phase": "head", "blocks": "0", "fine_tuning_ratio": "0.0", "kept": "no"},
         {**values, "phase": "block5", "trainable_parameters": "1009843", "fine_tuning_ratio": "0.2308", "kept": "yes"},
     ]
-    rundir.write_csv(folder / "degrees.csv", rundir.DEGREES, [list(row.values()) for row in rows])
+    whole_files.write_csv(folder / "degrees.csv", rundir.DEGREES, [list(row.values()) for row in rows])
 
 
 def write_document(results, tmp_path):
@@ -193,8 +193,8 @@ def make_fake_training(results, ran, statuses=()):
         if not status:
             job.out.mkdir(parents=True)
             recipe = results.override(results.load_recipe(job.recipe), job.settings)
-            rundir.write_json(job.out / "recipe.json", results.dataclasses.asdict(recipe))
-            rundir.write_json(job.out / "metrics.json", {})
+            whole_files.write_json(job.out / "recipe.json", results.dataclasses.asdict(recipe))
+            whole_files.write_json(job.out / "metrics.json", {})
         return status
 
     return run_job

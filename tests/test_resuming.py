@@ -19,9 +19,10 @@ from tlmed.errors import InputError, Interrupted, RunFailed
 from tlmed.heads import attach_head, augmentation
 from tlmed.phases import moving, thaw
 from tlmed.recipe import Phase, override
-from tlmed.rundir import RunDir, atomic, read_csv
+from tlmed.rundir import RunDir
 from tlmed.sealed import DamagedFile, read_facts, seal, unseal
 from tlmed.training import Checkpoints, Judge, Loop, Saving, fit_phase
+from tlmed.whole_files import atomic, read_csv
 
 from .conftest import SMALL
 

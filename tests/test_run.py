@@ -20,8 +20,9 @@ from tlmed.plan import memory_needed
 from tlmed.recipe import find_recipe, load_recipe, override
 from tlmed.run import preparation, schedule
 from tlmed.run.records import holds_same_recipe, write_recipe
-from tlmed.rundir import FILES, HISTORY, RunDir, read_csv, write_json
+from tlmed.rundir import FILES, HISTORY, RunDir
 from tlmed.voice import Voice
+from tlmed.whole_files import read_csv, write_json
 
 HYBRID_ONLY = {"classifier.skops", "search.csv"}
 

@@ -12,8 +12,9 @@ from tlmed.errors import InputError
 from tlmed.heads.skops_files import load_classifier
 from tlmed.recipe import load_recipe, override
 from tlmed.run.schedule import choose
-from tlmed.rundir import FILES, RunDir, read_csv
+from tlmed.rundir import FILES, RunDir
 from tlmed.training import PhaseResult
+from tlmed.whole_files import read_csv
 
 TINY = ("data.image_size=32,32", "data.batch_size=16")
 

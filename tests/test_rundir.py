@@ -4,7 +4,8 @@ import os
 import pytest
 
 from tlmed.errors import InputError
-from tlmed.rundir import RunDir, atomic, find_run, read_csv, write_csv, write_json, write_text
+from tlmed.rundir import RunDir, find_run
+from tlmed.whole_files import atomic, read_csv, write_csv, write_json, write_text
 
 
 def fail_half_way(path, error):

@@ -2,10 +2,11 @@ import pytest
 
 from tests.test_cli import here
 from tlmed.evaluation.lines import describe_metrics
-from tlmed.rundir import RunDir, write_json
+from tlmed.rundir import RunDir
 from tlmed.sealed import seal
 from tlmed.status import STATUS, describe_status, find_runs, list_status
 from tlmed.training import Checkpoints
+from tlmed.whole_files import write_json
 
 
 def test_a_folder_of_runs_has_a_line_for_each(tmp_path):

@@ -14,10 +14,11 @@ from tests.conftest import SMALL
 from tlmed import inference, rundir
 from tlmed.errors import InputError, RunFailed, TlmedError
 from tlmed.recipe import load_recipe, override
-from tlmed.rundir import RunDir, find_run, read_csv
+from tlmed.rundir import RunDir, find_run
 from tlmed.sealed import seal, unseal
 from tlmed.status import STATUS, describe_status
 from tlmed.voice import Voice
+from tlmed.whole_files import read_csv
 
 SLOW = pytest.mark.slow
 WORDS = [*SMALL, "phases.epochs=1", "engine=tensorflow"]

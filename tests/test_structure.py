@@ -13,7 +13,9 @@ ORDER = (
         "columns",
         "divisions",
         "synthetic",
+        "split_names",
         "regular_files",
+        "whole_files",
         "trust",
         "seeds",
         "quiet",
@@ -28,6 +30,7 @@ ORDER = (
         "cache",
         "sections",
         "rundir",
+        "targets",
     ),
     *(
         "digests",

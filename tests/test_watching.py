@@ -12,8 +12,8 @@ import tlmed
 from tlmed.cli import cli
 from tlmed.errors import InputError
 from tlmed.recipe import override
-from tlmed.rundir import read_csv
 from tlmed.status import describe_seconds
+from tlmed.whole_files import read_csv
 
 from .conftest import SMALL
 

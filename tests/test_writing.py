@@ -7,7 +7,9 @@ import pytest
 
 from tests.test_cli import here
 from tlmed.errors import InputError
-from tlmed.rundir import RunDir, check_targets, is_marked, make_mark, read_header, write_json
+from tlmed.rundir import RunDir
+from tlmed.targets import check_targets, is_marked, make_mark, read_header
+from tlmed.whole_files import write_json
 
 PRECIOUS = b"years of work\n"
 

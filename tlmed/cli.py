@@ -19,11 +19,12 @@ from tlmed import __version__, stopping
 from tlmed.columns import Grouping
 from tlmed.errors import InputError, Interrupted, RunFailed, TlmedError
 from tlmed.recipe import STRATEGIES, find_recipe, override, read_recipe, read_text, shipped_recipes, summary, to_source
-from tlmed.rundir import check_targets, write_text
 from tlmed.screen import Screen
 from tlmed.tabulation import Table, numbers, texts
+from tlmed.targets import check_targets
 from tlmed.trust import trusting
 from tlmed.voice import Voice
+from tlmed.whole_files import write_text
 from tlmed.words import count
 
 UNFINISHED = 3
@@ -317,7 +318,9 @@ def predict(run, paths, out, skip_bad, explain, method, block, force):
     if explain is None and (method or block):
         raise click.UsageError("--method and --block go with --explain DIR.")
     from tlmed.evaluation.predictions import check_table
-    from tlmed.rundir import find_run, write_csv, writing_out
+    from tlmed.rundir import find_run
+    from tlmed.targets import writing_out
+    from tlmed.whole_files import write_csv
 
     run = find_run(run)
     if out is not None:

@@ -11,7 +11,8 @@ import h5py
 import numpy as np
 
 from tlmed.regular_files import read_regular
-from tlmed.rundir import RunDir, format_csv, read_csv
+from tlmed.rundir import RunDir
+from tlmed.whole_files import format_csv, read_csv
 
 TIMES = ("seconds", "earlier")
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"

@@ -55,9 +55,11 @@ from tlmed.heads import split_head
 from tlmed.intact import check_intact
 from tlmed.recipe import from_json
 from tlmed.regular_files import read_regular, sha256
-from tlmed.rundir import RunDir, check_folder, check_targets, is_marked, write_json, writing_out
+from tlmed.rundir import RunDir
 from tlmed.synthetic import describe_learned, describe_source, is_synthetic
+from tlmed.targets import check_folder, check_targets, is_marked, writing_out
 from tlmed.voice import SILENT, Voice
+from tlmed.whole_files import write_json
 from tlmed.words import count, listed
 
 BATCH_SIZE = 32

@@ -36,9 +36,11 @@ from tlmed.lock.levels import BITS, METRICS, TOLERANCES
 from tlmed.lock.shape import check_results
 from tlmed.recipe import Recipe
 from tlmed.run import rehearse, train
-from tlmed.rundir import RunDir, check_targets, is_marked, make_mark, write_text
+from tlmed.rundir import RunDir
 from tlmed.sections import Hybrid
+from tlmed.targets import check_targets, is_marked, make_mark
 from tlmed.voice import SILENT, Voice
+from tlmed.whole_files import write_text
 from tlmed.words import count
 
 QUICK_EPOCHS = 2

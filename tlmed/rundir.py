@@ -1,23 +1,23 @@
-"""Every path in a run directory, and writing to it in whole files or not at all."""
+"""The directory of a run: the names of its files, who may write there, and whether it is complete."""
 
 import contextlib
 import csv
 import fcntl
-import io
 import json
 import os
 import re
 import shutil
 import stat
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed.errors import InputError
-from tlmed.regular_files import open_regular, read_regular
+from tlmed.regular_files import read_regular
+from tlmed.split_names import SPLITS
+from tlmed.whole_files import read_csv, write_csv, write_text
 from tlmed.words import listed
 
 FILES = (
@@ -48,215 +48,12 @@ EXAMPLES = "examples"  # the folder of the pictures that `examples.json` names
 FOLDS = "folds"  # the folder of a cross-validation's runs; their table is `folds.csv`
 WORKER = "tlmed-worker-"  # begins the name of the folder where a worker that is not the chief writes: it is no run
 _FOLDERS = (FOLDS, EXAMPLES, "tensorboard", "progress")
-_OWN = {*FILES, f"{FOLDS}.csv", "UNFINISHED", *_FOLDERS}
+OWN = {*FILES, f"{FOLDS}.csv", "UNFINISHED", *_FOLDERS}  # what is a run's in its directory
 _PROGRESS = ("start", "status.json", "*.phase", "*.weights")  # beside the lock and the checkpoints
 _PICTURE = re.compile(r"(right|wrong|uncertain)-\d+\.png")
 _LOOK_SECONDS = 1.0  # for which a starting run waits while others look whether one is running
-_LARGEST_MARKED = 2**28  # bytes; no page or table that tlmed marks comes near
-_LONGEST_HEADER = 2**22  # characters
 _NAMED = 3  # files that a sentence names; it counts the others
-SPLITS = ("train", "val", "test")
-# As data say it, in any case. Not "dev": in clinical papers the development set is what a model is trained on.
-SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
 HISTORY = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_auc", "seconds")
-
-
-def name_split(text: str) -> str | None:
-    """Return the split that data mean by a text, however it is spelled; None where it names none.
-
-    >>> name_split(" Test "), name_split("validation"), name_split("tset")
-    ('test', 'val', None)
-    """
-    return SPLIT_NAMES.get(text.strip().lower())
-
-
-@contextlib.contextmanager
-def atomic(path: str | Path):
-    """Give a temporary path beside `path` to write to; it takes the name when the block ends well.
-
-    Whatever goes wrong, a full disk or Ctrl-C, `path` is as it was before and nothing else stays.
-
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with atomic(Path(folder) / "note.txt") as part:
-    ...         _ = part.write_text("done")
-    ...     os.listdir(folder)
-    ['note.txt']
-    """
-    path = Path(path)
-    # In a folder of its own, so that the suffix stays: Keras chooses the format by it.
-    folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
-    try:
-        part = folder / path.name
-        yield part
-        os.replace(part, path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def writing_out(path: str | Path, option: str = "--out") -> Iterator[None]:
-    """Turn what goes wrong in the block, which writes what a user asked for, into one clear line.
-
-    Raises:
-        InputError: That the option's place cannot be written to, and why.
-    """
-    try:
-        yield
-    except OSError as error:
-        why = error.strerror or error
-        raise InputError(f"`{option}` must be where files can be written. Received: {path}: {why}.") from error
-
-
-def check_folder(folder: str | Path, names: Iterable[str], make: bool = True) -> None:
-    """Refuse a folder that files cannot be written to, before what they are to hold is computed.
-
-    Args:
-        folder: It is not made here.
-        names: The files.
-        make: Whether it may be missing, for it will be made.
-
-    Raises:
-        InputError: If it is no folder, may not be written to, or has a folder of one of those names.
-    """
-    folder = Path(folder)
-    near = next(part for part in (folder, *folder.parents) if part.exists())
-    if near != folder and not make:
-        raise InputError(f"`--out` must be in a folder that exists. Received: {folder}.")
-    if not near.is_dir() or not os.access(near, os.W_OK):
-        raise InputError(
-            f"`--out` must be a folder that can be made and written to. Received: {folder}, where {near} is "
-            f"{'a folder that may not be written to' if near.is_dir() else 'a file'}."
-        )
-    if taken := [str(folder / name) for name in names if (folder / name).is_dir()]:
-        raise InputError(f"`--out` must not have folders where files go. Received: {', '.join(taken)}.")
-
-
-def check_targets(
-    option: str,
-    targets: Mapping[Path, Callable[[Path], bool]],
-    force: bool | None = None,
-    inputs: Iterable[str | Path] = (),
-) -> None:
-    """Refuse to write over anything but what the same command made earlier: the rule of every option that writes.
-
-    An input of the command and a file of a run are never written over. What else exists is written over with `--force`
-    only, and only if the command knows it for its own: by a mark in it, the header of a table, or a checksum.
-
-    Args:
-        option: What the files were given as, for the error.
-        targets: Files that will be written, each with what tells the command's own earlier file from any other.
-        force: Whether `--force` was given; None for a command without it.
-        inputs: What the command reads.
-
-    Raises:
-        InputError: With every file that may not be written.
-    """
-    read = {_identify(Path(path)) for path in inputs if os.path.exists(path)}
-    broken: dict[str, list[str]] = {}
-    for path, is_own in targets.items():
-        if rule := _find_broken_rule(path, is_own, force, read):
-            broken.setdefault(rule, []).append(str(path))
-    if broken:
-        raise InputError(
-            [f"`{option}` must {rule}. Received: {listed(paths, _NAMED)}." for rule, paths in broken.items()]
-        )
-
-
-def _find_broken_rule(path: Path, is_own, force, read) -> str:
-    """Return the rule against writing to a path; nothing where it may be written."""
-    if path.exists() and _identify(path) in read:
-        return "not be what the command reads"
-    if _is_of_run(path):
-        return "not be a file of a run"
-    if not os.path.lexists(path):
-        return ""
-    if path.is_dir():
-        return "be a file, which a folder is not"
-    if force is None:
-        return "be a new file; nothing is written over"
-    if not force:
-        return "be a new file; --force writes over those that the same command made"
-    ours = path.is_file() and not path.is_symlink() and is_own(path)
-    return "" if ours else "be a new file, or with --force one that the same command made and that is as it was made"
-
-
-def _identify(path: Path) -> tuple[int, int]:
-    """Return what is the same for all names of a file."""
-    found = path.stat()
-    return found.st_dev, found.st_ino
-
-
-def _is_of_run(path: Path) -> bool:
-    """Tell whether a path belongs to a run's own files; what a user has put into its directory does not."""
-    return any(
-        place.relative_to(folder).parts[0] in _OWN and RunDir(folder).exists
-        for place in (Path(os.path.abspath(path)), path.resolve())
-        for folder in place.parents
-    )
-
-
-def make_mark(command: str) -> str:
-    """Return the words by which a command knows a file that it made.
-
-    >>> make_mark("export")
-    'Made by tlmed export.'
-    """
-    return f"Made by tlmed {command}."
-
-
-def is_marked(path: Path, command: str) -> bool:
-    """Tell whether a file holds the mark of a command."""
-    return path.stat().st_size < _LARGEST_MARKED and make_mark(command).encode() in read_regular(path)
-
-
-def read_header(path: Path) -> list[str]:
-    """Return the names of a table's columns; none where the file is no table."""
-    try:
-        with io.TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as file:
-            return next(csv.reader([file.readline(_LONGEST_HEADER)]), [])
-    except (UnicodeDecodeError, csv.Error):
-        return []
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    with atomic(path) as part:
-        part.write_text(text, encoding="utf-8")
-
-
-def write_json(path: str | Path, content) -> None:
-    """Write JSON with two spaces of indentation; NaN is an error, for other programs could not read it."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def write_csv(path: str | Path, header: Iterable[str], rows: Iterable[Iterable]) -> None:
-    """Write a table, whole or not at all."""
-    with atomic(path) as part:
-        part.write_bytes(format_csv(header, rows).encode())
-
-
-def format_csv(header: Iterable[str], rows: Iterable[Iterable]) -> str:
-    """Return a table as text.
-
-    >>> print(format_csv(["path", "split"], [("a, b.png", "train")]), end="")
-    path,split
-    "a, b.png",train
-    """
-    text = io.StringIO(newline="")
-    plain, quoting = (csv.writer(text, lineterminator="\n", quoting=how) for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
-    for row in (header, *map(tuple, rows)):
-        # Readers take a carriage return for the end of a line, and Python's writer does not quote it.
-        (quoting if any("\r" in str(field) for field in row) else plain).writerow(row)
-    return text.getvalue()
-
-
-def read_csv(path: str | Path) -> list[dict[str, str]]:
-    """Read a table as one dictionary a row."""
-    return list(csv.DictReader(io.StringIO(read_regular(path).decode(), newline="")))
 
 
 @dataclass(frozen=True)
@@ -368,12 +165,12 @@ class RunDir:
         """Return what keeps a run from beginning here; beside the run of a fold other files may lie."""
         names = {path.name for path in self.path.iterdir()} - {self.progress.name, FOLDS}
         is_fold = self.path.name.isdecimal() and self.path.parent.name == FOLDS
-        return names & _OWN if is_fold and RunDir(self.path.parent.parent).exists else names
+        return names & OWN if is_fold and RunDir(self.path.parent.parent).exists else names
 
     def _check_kinds(self) -> None:
         """Refuse links, folders where files go, and files where folders go: writing would end elsewhere or fail."""
         checkpoints = self.progress / "checkpoints"
-        wanted = {self / name: "folder" if name in _FOLDERS else "file" for name in _OWN}
+        wanted = {self / name: "folder" if name in _FOLDERS else "file" for name in OWN}
         for folder in (self.progress, checkpoints):
             if _find_kind(folder) == "folder":
                 wanted |= dict.fromkeys(folder.iterdir(), "file")

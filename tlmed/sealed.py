@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from tlmed.regular_files import open_regular
-from tlmed.rundir import atomic
+from tlmed.whole_files import atomic
 
 DIGEST = hashlib.sha256().digest_size
 ABOUT = "about.json"

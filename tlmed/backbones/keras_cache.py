@@ -10,8 +10,8 @@ from keras.src.backend import config
 from keras.src.utils import file_utils
 
 from tlmed.backbones.applications import KerasFile
-from tlmed.rundir import atomic
 from tlmed.screen import Bar, wait_below
+from tlmed.whole_files import atomic
 
 # Without a limit a network that swallows packets would hold the command for many minutes.
 SECONDS_WITHOUT_DATA = 20

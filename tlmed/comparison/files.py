@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tlmed import rundir
+from tlmed import targets, whole_files
 from tlmed.comparison.page import make_comparison_page
 from tlmed.comparison.pairs import QUESTIONS, Comparison
 from tlmed.comparison.traits import COSTS
@@ -16,14 +16,14 @@ _PARTS = {"": "value", "_low": "low", "_high": "high"}
 
 
 def check_targets(folder: Path, force: bool = False) -> None:
-    """Refuse a folder with files that a comparison would write over and may not; see `rundir.check_targets`."""
+    """Refuse a folder with files that a comparison would write over and may not; see `targets.check_targets`."""
     page, runs, pairs = (folder / name for name in FILES)
     own = {
-        page: lambda file: rundir.is_marked(file, "compare"),
-        runs: lambda file: rundir.read_header(file) == _RUN_COLUMNS,
-        pairs: lambda file: rundir.read_header(file) == _PAIR_COLUMNS,
+        page: lambda file: targets.is_marked(file, "compare"),
+        runs: lambda file: targets.read_header(file) == _RUN_COLUMNS,
+        pairs: lambda file: targets.read_header(file) == _PAIR_COLUMNS,
     }
-    rundir.check_targets("--out", {path: is_own for path, is_own in own.items() if not path.is_dir()}, force)
+    targets.check_targets("--out", {path: is_own for path, is_own in own.items() if not path.is_dir()}, force)
 
 
 def write_comparison(folder: Path, comparison: Comparison, force: bool = False) -> list[Path]:
@@ -43,15 +43,15 @@ def write_comparison(folder: Path, comparison: Comparison, force: bool = False) 
     """
     check_targets(folder, force)
     texts = (
-        f"{make_comparison_page(comparison)}<!-- {rundir.make_mark('compare')} -->\n",
-        rundir.format_csv(*_list_runs(comparison)),
-        rundir.format_csv(_PAIR_COLUMNS, _list_pairs(comparison)),
+        f"{make_comparison_page(comparison)}<!-- {targets.make_mark('compare')} -->\n",
+        whole_files.format_csv(*_list_runs(comparison)),
+        whole_files.format_csv(_PAIR_COLUMNS, _list_pairs(comparison)),
     )
     paths = [folder / name for name in FILES]
     _prepare(folder, paths)
-    with rundir.writing_out(folder), contextlib.ExitStack() as stack:
+    with targets.writing_out(folder), contextlib.ExitStack() as stack:
         for path, text in zip(paths, texts, strict=True):
-            stack.enter_context(rundir.atomic(path)).write_text(text, encoding="utf-8", newline="")
+            stack.enter_context(whole_files.atomic(path)).write_text(text, encoding="utf-8", newline="")
     return paths
 
 

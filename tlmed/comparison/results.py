@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tlmed import rundir
+from tlmed import rundir, whole_files
 from tlmed.comparison.traits import MIXED, find_approach, find_costs, join_costs, to_number
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions import Predictions, read_predictions
@@ -265,7 +265,7 @@ def _is_entry(entry) -> bool:
 
 def _read_splits(path) -> dict[str, dict[str, str]]:
     try:
-        rows = rundir.read_csv(path)
+        rows = whole_files.read_csv(path)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"`splits.csv` of a run must be a CSV file in UTF-8. Received: {path}: {error}.") from error
     if not rows or any(row.get(column) is None for row in rows for column in _COLUMNS):

@@ -20,7 +20,7 @@ from tlmed.data.table import Table, make_table
 from tlmed.environment import free_memory
 from tlmed.errors import InputError
 from tlmed.regular_files import open_regular
-from tlmed.rundir import SPLITS
+from tlmed.split_names import SPLITS
 from tlmed.words import count, listed
 
 _SUFFIX = ".npy"

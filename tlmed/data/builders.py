@@ -24,7 +24,7 @@ from tlmed.columns import BY_NAME, Grouping, describe_group, find_group, is_miss
 from tlmed.data.table import Table, make_table
 from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import open_regular, read_regular
-from tlmed.rundir import SPLIT_NAMES
+from tlmed.split_names import SPLIT_NAMES
 from tlmed.trust import is_trusting
 from tlmed.words import count, listed
 

@@ -9,7 +9,7 @@ from tlmed.data.masks import find_masks
 from tlmed.data.table import Table, describe_hidden, extensions, find_licence, is_image, make_table
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
-from tlmed.rundir import SPLIT_NAMES
+from tlmed.split_names import SPLIT_NAMES
 from tlmed.words import count, listed
 
 

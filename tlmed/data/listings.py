@@ -25,7 +25,7 @@ from tlmed.data.masks import find_masks
 from tlmed.data.table import Table, extensions, find_licence, is_image, make_table
 from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import read_regular
-from tlmed.rundir import SPLIT_NAMES, name_split
+from tlmed.split_names import SPLIT_NAMES, name_split
 from tlmed.words import listed
 
 REQUIRED, OPTIONAL = ("path", "label"), ("group", "split")

@@ -10,9 +10,9 @@ from tlmed.data.table import Table, describe_classes
 from tlmed.data.units import find_repeated, join_units, list_present, split_units
 from tlmed.divisions import describe_unused_splits, find_split_faults
 from tlmed.errors import InputError
-from tlmed.rundir import SPLITS
 from tlmed.sections import KFold, find_faults
 from tlmed.seeds import derive
+from tlmed.split_names import SPLITS
 from tlmed.words import count, join_names, listed
 
 FEWER = "; fewer folds need fewer"

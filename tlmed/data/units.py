@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tlmed.columns import spell
-from tlmed.rundir import SPLITS
 from tlmed.seeds import derive
+from tlmed.split_names import SPLITS
 
 
 def join_units(groups: Sequence[str] | None, sha256: Sequence[str]) -> np.ndarray:

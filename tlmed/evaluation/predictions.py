@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed import rundir
+from tlmed import targets, whole_files
 from tlmed.columns import (
     BY_NAME,
     Grouping,
@@ -26,7 +26,7 @@ from tlmed.divisions import describe_unused_splits, find_split_faults
 from tlmed.errors import InputError, did_you_mean
 from tlmed.metrics import positive_index
 from tlmed.regular_files import read_regular
-from tlmed.rundir import SPLIT_NAMES, SPLITS, name_split
+from tlmed.split_names import SPLIT_NAMES, SPLITS, name_split
 from tlmed.words import count, listed
 
 HALF = 0.5
@@ -152,15 +152,15 @@ def write_predictions(path: str | Path, predictions: Predictions) -> None:
     numbers = zip(*map(_to_texts, tables.values()), strict=True)
     owners = ((),) * len(predictions.paths) if groups is None else ((group,) for group in groups)
     header = ("path", "split", "label", "prediction", *(kind + name for kind in tables for name in names))
-    with rundir.atomic(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        file.write(rundir.format_csv((*header, *(("group",) if groups is not None else ())), ()))
+    with whole_files.atomic(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        file.write(whole_files.format_csv((*header, *(("group",) if groups is not None else ())), ()))
         for row, scores, owner in zip(texts, numbers, owners, strict=True):
             after = [_to_line(owner)] if owner else []
             file.write(",".join([_to_line(row), *scores, *after]) + "\n")
 
 
 def _to_line(fields) -> str:
-    return rundir.format_csv(fields, ()).removesuffix("\n")
+    return whole_files.format_csv(fields, ()).removesuffix("\n")
 
 
 def _to_texts(numbers) -> Iterator[str]:
@@ -252,14 +252,14 @@ def check_table(path: Path, force: bool, inputs: Sequence[str | Path]) -> None:
         inputs: What the command reads.
 
     Raises:
-        InputError: As `rundir.check_targets`, or if there is no folder to write in.
+        InputError: As `targets.check_targets`, or if there is no folder to write in.
     """
-    rundir.check_folder(path.parent, [path.name], make=False)
-    rundir.check_targets("--out", {path: _is_predicted}, force, inputs)
+    targets.check_folder(path.parent, [path.name], make=False)
+    targets.check_targets("--out", {path: _is_predicted}, force, inputs)
 
 
 def _is_predicted(path: Path) -> bool:
-    header = rundir.read_header(path)
+    header = targets.read_header(path)
     classes = [name.removeprefix(SCORE) for name in header if name.startswith(SCORE)]
     return bool(classes) and header == list_columns(classes)
 

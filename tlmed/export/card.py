@@ -17,7 +17,8 @@ from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.metrics.rates import CLASS_METRICS
 from tlmed.report.images import describe_splits
-from tlmed.rundir import SPLITS, RunDir
+from tlmed.rundir import RunDir
+from tlmed.split_names import SPLITS
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.tabulation.markdown import block, bullets, code, plain
 from tlmed.words import RANDOM, count, join_names, name_pooling

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from tlmed.errors import InputError
 from tlmed.intact import RECORDED, check_intact
 from tlmed.recipe import summary
-from tlmed.rundir import RunDir, read_csv
+from tlmed.rundir import RunDir
 from tlmed.synthetic import is_synthetic
+from tlmed.whole_files import read_csv
 
 _BESIDE = ("model.keras", "classifier.skops", "history.csv", "predictions.csv")  # whose content is not in a card
 

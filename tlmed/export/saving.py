@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tlmed.rundir import check_targets, is_marked, make_mark, write_text, writing_out
+from tlmed.targets import check_targets, is_marked, make_mark, writing_out
+from tlmed.whole_files import write_text
 
 COMMENTS = {"requirements": "# {}\n", "card": "<!-- {} -->\n"}  # as each format writes them
 

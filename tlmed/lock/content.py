@@ -19,8 +19,9 @@ from tlmed.evaluation.predictions import read_predictions
 from tlmed.intact import FORMAT, checksum, divide_environment, list_choices, reading
 from tlmed.recipe import digest, from_json
 from tlmed.regular_files import sha256
-from tlmed.rundir import RunDir, format_csv
+from tlmed.rundir import RunDir
 from tlmed.seeds import derive
+from tlmed.whole_files import format_csv
 
 STREAMS = ("split", "backbone", "statistics", "bootstrap/test", "folds", "pca", "classifier")
 PREDICTIONS = ("path", "split", "label", "prediction", "score")

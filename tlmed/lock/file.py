@@ -10,7 +10,8 @@ from tlmed.lock.content import make_lock
 from tlmed.lock.shape import MOST_FAULTS, find_shape_faults
 from tlmed.lock.words import show
 from tlmed.recipe import Recipe, from_json
-from tlmed.rundir import RunDir, check_single, write_json
+from tlmed.rundir import RunDir, check_single
+from tlmed.whole_files import write_json
 from tlmed.words import listed
 
 

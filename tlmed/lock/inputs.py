@@ -18,7 +18,8 @@ from tlmed.errors import InputError
 from tlmed.lock.content import name_streams
 from tlmed.lock.file import Lock
 from tlmed.recipe import Recipe, changed_modules, flatten, load_recipe, shipped_recipes, to_json
-from tlmed.rundir import IMAGES, format_csv
+from tlmed.rundir import IMAGES
+from tlmed.whole_files import format_csv
 
 
 def repeat_recipe(lock: Lock, source: str | None, weights: Sequence[str]) -> Recipe:

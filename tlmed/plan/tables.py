@@ -8,7 +8,7 @@ import numpy as np
 from tlmed.cache import show_size
 from tlmed.phases import STATISTICS_IMAGES
 from tlmed.plan.content import cut, describe_block
-from tlmed.rundir import SPLITS
+from tlmed.split_names import SPLITS
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import decimals, listed, name_pooling
 

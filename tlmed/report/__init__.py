@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tlmed import rundir
+from tlmed import whole_files
 from tlmed.report.calibration import show_calibration
 from tlmed.report.checklist import show_checklist
 from tlmed.report.classifier import show_classifier
@@ -35,7 +35,7 @@ def write_report(run_dir: str | Path) -> Path:
         InputError: With every file that is missing, or the first that cannot be read.
     """
     run = Path(run_dir)
-    rundir.write_text(run / "report.html", make_page(read_content(run)))
+    whole_files.write_text(run / "report.html", make_page(read_content(run)))
     return run / "report.html"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlmed import rundir
+from tlmed import whole_files
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions import Predictions, read_predictions
 from tlmed.regular_files import read_regular
@@ -85,7 +85,7 @@ def read_content(run: Path) -> Content:
         recipe=_read_json(run / "recipe.json"),
         source=source.read_text(encoding="utf-8") if source.is_file() else "",
         environment=_read_json(run / "environment.json"),
-        splits=rundir.read_csv(run / "splits.csv"),
+        splits=whole_files.read_csv(run / "splits.csv"),
         plan=_read_json(run / "plan.json"),
         history=_read_table(run / "history.csv"),
         degrees=_read_table(run / "degrees.csv"),
@@ -100,7 +100,7 @@ def read_content(run: Path) -> Content:
 
 
 def _read_table(path: Path) -> list[dict[str, str]]:
-    return rundir.read_csv(path) if path.is_file() else []
+    return whole_files.read_csv(path) if path.is_file() else []
 
 
 def _read_optional(path: Path) -> dict:

@@ -13,7 +13,8 @@ from tlmed.report.decisions import show_decision_curve, show_operating_point
 from tlmed.report.frame import frame
 from tlmed.report.images import is_synthetic
 from tlmed.report.scores import show_scores, show_subgroups
-from tlmed.rundir import make_mark, write_text, writing_out
+from tlmed.targets import make_mark, writing_out
+from tlmed.whole_files import write_text
 
 PAGE = "evaluation.html"
 

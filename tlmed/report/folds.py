@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlmed import rundir
+from tlmed import rundir, whole_files
 from tlmed.evaluation.page import bullets, fold, table, text
 from tlmed.metrics.names import list_once
 from tlmed.report.calibration import show_mean_calibration
@@ -59,12 +59,12 @@ def write_folds_report(run_dir: str | Path) -> Path:
         source=(run / "recipe.py").read_text(encoding="utf-8"),
         environment=run.folds[0].json("environment.json"),
         warnings={part.path.name: part.json("environment.json").get("warnings", []) for part in run.folds},
-        rows=rundir.read_csv(run / f"{rundir.FOLDS}.csv"),
+        rows=whole_files.read_csv(run / f"{rundir.FOLDS}.csv"),
         metrics=run.json("metrics.json"),
         timing=run.json("timing.json"),
         folds=[read_fold(part) for part in run.folds],
     )
-    rundir.write_text(run / "report.html", make_folds_page(content))
+    whole_files.write_text(run / "report.html", make_folds_page(content))
     return run / "report.html"
 
 

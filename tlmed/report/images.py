@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tlmed.evaluation.page import bullets, fold, table, text
 from tlmed.report.content import Content
 from tlmed.report.glossary import explain
-from tlmed.rundir import SPLITS
+from tlmed.split_names import SPLITS
 from tlmed.synthetic import is_synthetic as is_drawn
 from tlmed.words import count
 

@@ -10,8 +10,9 @@ from tlmed.evaluation.measures import SUBGROUP_METRICS
 from tlmed.intact import check_intact
 from tlmed.metrics.confusion import pack_confusion, unpack_confusion
 from tlmed.metrics.fold_means import average_folds
-from tlmed.rundir import FOLDS, RunDir, read_csv, write_csv, write_json
+from tlmed.rundir import FOLDS, RunDir
 from tlmed.sections import KFold
+from tlmed.whole_files import read_csv, write_csv, write_json
 from tlmed.words import listed
 
 _RANGES = {

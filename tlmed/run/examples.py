@@ -17,7 +17,8 @@ from tlmed.inference import Scorer, load_scorer
 from tlmed.metrics import positive_index
 from tlmed.plan.costs import count_flops
 from tlmed.run.job import Job
-from tlmed.rundir import EXAMPLES, atomic, write_json
+from tlmed.rundir import EXAMPLES
+from tlmed.whole_files import atomic, write_json
 
 SQUARES = 7  # along the shorter side, when an image is covered square by square
 # Operations that occlusion may take. Counted, not timed, so that a run explains the same images on any machine.

@@ -17,8 +17,8 @@ from tlmed.run.networks import predict_rows, wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import features_of, is_rounded
 from tlmed.run.prepared import Prepared
-from tlmed.rundir import atomic, write_csv
 from tlmed.sections import Hybrid
+from tlmed.whole_files import atomic, write_csv
 
 
 def train_classifier(job: Job, prepared: Prepared) -> Outcome:

@@ -15,9 +15,10 @@ from tlmed.run.job import Job
 from tlmed.run.outcome import Outcome
 from tlmed.run.prepared import Prepared
 from tlmed.run.workers import Workers
-from tlmed.rundir import IMAGES, RunDir, write_csv, write_json, write_text
+from tlmed.rundir import IMAGES, RunDir
 from tlmed.sealed import DamagedFile, seal, unseal
 from tlmed.voice import Voice
+from tlmed.whole_files import write_csv, write_json, write_text
 from tlmed.words import listed
 
 START = "start"  # the file of a run's progress that holds what the run began with

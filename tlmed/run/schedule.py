@@ -19,11 +19,12 @@ from tlmed.run.prepared import Prepared
 from tlmed.run.recalibration import compare_recalibration, describe_recalibration, warn_of_recalibration
 from tlmed.run.records import note_choices
 from tlmed.run.watching import watchers
-from tlmed.rundir import DEGREES, atomic, write_csv, write_json
+from tlmed.rundir import DEGREES
 from tlmed.sections import MONITORS
 from tlmed.seeds import derive
 from tlmed.training import Checkpoints, Judge, Loop, PhaseResult, Saving, class_weights, fit_phase, measure
 from tlmed.voice import Voice
+from tlmed.whole_files import atomic, write_csv, write_json
 
 
 def train_phases(job: Job, prepared: Prepared) -> Outcome:

@@ -16,7 +16,7 @@ from tlmed.run.job import Job
 from tlmed.run.networks import wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import features_of
-from tlmed.rundir import write_json
+from tlmed.whole_files import write_json
 
 
 def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:

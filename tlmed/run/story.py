@@ -44,10 +44,11 @@ from tlmed.run.records import (
 from tlmed.run.schedule import train_phases
 from tlmed.run.scoring import evaluate_run
 from tlmed.run.workers import Workers, working_together
-from tlmed.rundir import RunDir, check_single, write_json
+from tlmed.rundir import RunDir, check_single
 from tlmed.sections import Hybrid
 from tlmed.training import open_voice
 from tlmed.voice import SILENT, Voice
+from tlmed.whole_files import write_json
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import keras
 
 from tlmed.run.job import Job
-from tlmed.rundir import RunDir, write_json
+from tlmed.rundir import RunDir
 from tlmed.sections import Phase
 from tlmed.status import STATUS
+from tlmed.whole_files import write_json
 
 SECONDS = 1.0  # the least between two notes
 

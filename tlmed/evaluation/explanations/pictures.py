@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from tlmed.data.ranges import check_ranges
 from tlmed.errors import InputError
 from tlmed.evaluation.explanations.methods import Explainer
-from tlmed.rundir import atomic, check_targets, is_marked, make_mark
+from tlmed.targets import check_targets, is_marked, make_mark
+from tlmed.whole_files import atomic
 
 # Even in perception and ordered by lightness, so that the colour-blind and a grey print show the same order (van der
 # Walt & Smith, A better default colormap for matplotlib, SciPy 2015). Its middle is green; that of cividis is grey,
