@@ -110,7 +110,7 @@ def test_mutants_are_read_or_named(mutants):
     # All at once: nothing is missing, and the pixels are those that each gives alone.
     names, files, broken = read_files([mutants / "odd"], (8, 8), skip_bad=True)
     assert (sorted(names), sorted(path for path, _ in broken)) == (read, sorted(named))
-    assert len(files.pixels.levels) == len(files.rows) == len(read)
+    assert len(files.pixels.tones) == len(files.rows) == len(read)
     for row in range(0, len(names), 10):
         _, alone, _ = read_files([names[row]], (8, 8))
         np.testing.assert_array_equal(files.pixels.take(np.array([row])), alone.pixels.take(np.array([0])))

@@ -22,7 +22,6 @@ from tlmed.backbones.saved import load_network, summarise
 from tlmed.cache import cache_folder, find_writers
 from tlmed.columns import Grouping, spell, suggest_spelling
 from tlmed.data import ImageSet, KnownPixels, load, open_source, read_files
-from tlmed.data.depths import describe_depths, describe_levels
 from tlmed.data.extras import describe_extras
 from tlmed.data.familiar import compare_with_run
 from tlmed.data.findings import TWO_LABELS
@@ -31,6 +30,7 @@ from tlmed.data.learned import Learned
 from tlmed.data.recorded import describe_changes, describe_columns, recall
 from tlmed.data.sources import find_gap
 from tlmed.data.table import describe_classes
+from tlmed.data.tones import describe_tones
 from tlmed.errors import CHANGED, InputError, RunFailed, TlmedError
 from tlmed.evaluation.decisions import (
     Decision,
@@ -252,10 +252,10 @@ def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, 
     rows = np.flatnonzero(found.same & (splits != "train"))
     table = found.images.table.take(rows)
     pixels = found.images.pixels
-    deep = describe_depths(table.paths, table.labels, table.classes, pixels.levels[rows])
+    held = describe_tones(table.paths, pixels.tones[rows], table.labels, table.classes)
     unused = describe_extras(table.paths, [pixels.extras[row] for row in rows])
     moved = describe_columns(found, tested, data.get("columns"))
-    return found.images, rows, [*describe_changes(found, tested), *moved, *deep, *unused]
+    return found.images, rows, [*describe_changes(found, tested), *moved, *held, *unused]
 
 
 def _not_written(run, name, what) -> InputError:
@@ -496,7 +496,7 @@ def predict(
     for warning in describe_learned(settings.source):
         voice.warn(warning)
     names, files, broken = read_files(paths, settings.image_size, skip_bad)
-    for warning in (*describe_levels(names, files.pixels.levels), *describe_extras(names, files.pixels.extras)):
+    for warning in (*describe_tones(names, files.pixels.tones), *describe_extras(names, files.pixels.extras)):
         voice.warn(warning)
     scorer = load_scorer(run)
     explainer = None if explain is None else scorer.explainer(method, block)

@@ -19,7 +19,6 @@ _PNG, _TIFFS = b"\x89PNG\r\n\x1a\n", (b"II", b"MM")
 # Where the header of a PNG says how many bits a sample has, and of which colour type it is.
 _PNG_BITS, _PNG_COLOURS = 24, 25
 _GRAY, _RGB = 0, 2  # such colour types
-_MAY_BE_DEEP = (_PNG, *_TIFFS)
 _SCALES = {2: 85, 4: 17}  # by which Pillow multiplies gray samples of a PNG of so many bits
 # Tags of TIFF, of which Pillow names only some.
 _SAMPLE_FORMAT, _PLANAR, _SEPARATE = 339, 284, 2
@@ -39,6 +38,9 @@ _WELL_KNOWN = {
     "BMP": b"BM",
 }
 NO_RANGE = "32-bit, signed or floating-point samples have no defined range; save it with 8 or 16 bits, unsigned"
+# What values an image holds before it is resized: how many levels from the lowest to the highest, 1..256, if it has
+# more than 8 bits, else 0; the highest one; and how many different ones there are, in the channel that has most.
+TONES = np.dtype([("levels", "u2"), ("brightest", "u1"), ("used", "u2")])
 RULE = "rgb-bilinear-2"  # names what `decode_resized` does; another number for every change that moves a pixel
 # What Pillow raises for content that is not, or no longer, an image of its format. Warnings are among them
 # only where the caller made warnings errors.
@@ -115,51 +117,40 @@ def decode_resized(content: bytes | np.ndarray, size: tuple[int, int]) -> np.nda
     return decode_measured(content, size)[0]
 
 
-def decode_measured(content: bytes | np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, int]:
-    """Return what `decode_resized` does, and how many grey levels an image of more than 8 bits keeps.
+def decode_measured(content: bytes | np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `decode_resized` does, and what values the image holds.
 
     Args:
         content: As for `decode`.
         size: Height and width in pixels.
 
     Returns:
-        uint8 [size[0], size[1], 3]; and the levels from the lowest value to the highest, 1..256, before the image is
-        resized. They are 0 for an image of 8 bits, whose range is its own affair.
+        uint8 [size[0], size[1], 3]; and `TONES` [], of the image before it is resized.
 
     Raises:
         ValueError: As for `decode`.
 
-    >>> decode_measured(np.array([[0, 4095]], np.uint16), (1, 1))[1]
-    16
+    >>> decode_measured(np.array([[0, 4095]], np.uint16), (1, 1))[1].tolist()
+    (16, 15, 2)
     """
     if isinstance(content, np.ndarray):
         image, deep = Image.fromarray(decode(content)), content.dtype == np.uint16
     else:
         image, deep = _open(content)
-    return _repeat(np.asarray(_resize(image, size))), _count_levels(image) if deep else 0
+    return _repeat(np.asarray(_resize(image, size))), _measure(image, deep)
 
 
-def has_depth(content: bytes | np.ndarray) -> bool:
-    """Tell by its header whether an image has more than 8 bits; False for what cannot be decoded."""
-    if isinstance(content, np.ndarray):
-        return content.dtype == np.uint16
-    if not content.startswith(_MAY_BE_DEEP):
-        return False
-    try:
-        return _is_deep(Image.open(io.BytesIO(content), formats=FORMATS), content)
-    except (Image.DecompressionBombError, *PILLOW_ERRORS):
-        return False
+def _measure(image: Image.Image, deep: bool) -> np.ndarray:
+    held = np.reshape(image.histogram(), (-1, 256)) > 0  # by channel
+    values = np.flatnonzero(held.any(axis=0))
+    levels = values[-1] - values[0] + 1 if deep else 0
+    return np.array((levels, values[-1], held.sum(axis=1).max()), TONES)
 
 
 def _is_deep(image: Image.Image, content: bytes) -> bool:
     if image.format == "PNG":
         return content[_PNG_BITS] > 8
     return image.format == "TIFF" and max(image.tag_v2.get(ExifTags.Base.BitsPerSample, (1,))) > 8
-
-
-def _count_levels(image: Image.Image) -> int:
-    found = np.array(image.getextrema())  # [2], or [3, 2] for RGB
-    return int(found.max()) - int(found.min()) + 1
 
 
 def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tlmed.data.depths import describe_depths
 from tlmed.data.extras import describe_extras
 from tlmed.data.findings import Finding
 from tlmed.data.folders import find_hidden, visible_files
@@ -21,6 +20,7 @@ from tlmed.data.reading import Pixels, check_broken, read_all
 from tlmed.data.sources import check_exists, open_source
 from tlmed.data.splits import assign_splits, describe, find_scheme_faults
 from tlmed.data.table import Table, check_names, describe_skipped, extensions, is_image
+from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.sections import KFold
@@ -266,7 +266,7 @@ def _put(images, splits, made) -> ImageSet:
         splits=splits,
         warnings=(
             *_describe_files(table, images.broken),
-            *describe_depths(table.paths, table.labels, table.classes, images.pixels.levels),
+            *describe_tones(table.paths, images.pixels.tones, table.labels, table.classes),
             *describe_extras(table.paths, images.pixels.extras),
             *describe_two_values(table, images.pixels.extras),
             *describe(table, digests, splits, made),

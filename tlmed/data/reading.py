@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tlmed.cache import make_room
 from tlmed.data.extras import find_extras
-from tlmed.data.images import decode, decode_measured, decode_resized, has_depth
+from tlmed.data.images import TONES, decode, decode_measured, decode_resized
 from tlmed.data.known_files import KnownPixels
 from tlmed.data.masks import TWO_VALUES, has_two_values
 from tlmed.data.table import Table
@@ -34,8 +34,7 @@ class Pixels:
         kept: uint8 [n, height, width, 3], or None to decode each time.
         ready: bool [n], which rows of `kept` are filled; the others are decoded when they are first asked for.
         digests: The SHA-256 of each row's pixels, or None where nobody asked for them.
-        levels: int64 [n], of each row: how many grey levels an image of more than 8 bits keeps, and 0 for others; None
-            where nobody counted them.
+        tones: `TONES` [n], what values each row's image holds; None where nobody looked.
         extras: What each row's file holds that is not used as it is stored (`find_extras`); None where nobody looked.
     """
 
@@ -44,7 +43,7 @@ class Pixels:
     kept: np.ndarray | None = None
     ready: np.ndarray | None = None
     digests: tuple[bytes, ...] | None = None
-    levels: np.ndarray | None = None
+    tones: np.ndarray | None = None
     extras: tuple[frozenset[str], ...] | None = None
 
     def take(self, rows: np.ndarray) -> np.ndarray:
@@ -139,7 +138,7 @@ def read_all(
     """
     kept = make_room((len(table), *image_size, 3), memory_bytes)
     ready = np.zeros(len(table), bool)
-    contents, pixels, levels, extras, reasons = zip(*_read_rows(table, image_size, kept, ready, known), strict=True)
+    contents, pixels, tones, extras, reasons = zip(*_read_rows(table, image_size, kept, ready, known), strict=True)
     broken = {row: reason for row, reason in enumerate(reasons) if reason}
     usable = [row for row in range(len(table)) if row not in broken]
     if known is not None:
@@ -147,40 +146,41 @@ def read_all(
     if kept is not None and broken:
         kept, ready = _close_gaps(kept, usable), ready[usable]
     digests = tuple(pixels[row] for row in usable) if known is not None else None
-    levels, extras = np.array(levels, np.int64)[usable], tuple(extras[row] for row in usable)
-    source = Pixels(table.take(usable).read, tuple(image_size), kept, ready, digests, levels, extras)
+    tones, extras = np.stack(tones)[usable], tuple(extras[row] for row in usable)
+    source = Pixels(table.take(usable).read, tuple(image_size), kept, ready, digests, tones, extras)
     return list(contents), broken, source
 
 
-def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, bytes, int, frozenset[str], str]]:
-    """Yield the digests of every row's content and pixels, levels, extras, and a reason (empty if sound), in order."""
+def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, bytes, np.ndarray, frozenset[str], str]]:
+    """Yield the digests of every row's content and pixels, tones, extras, and a reason (empty if sound), in order."""
 
-    def read_one(row: int) -> tuple[str, bytes, int, frozenset[str], str]:
+    def read_one(row: int) -> tuple[str, bytes, np.ndarray, frozenset[str], str]:
         try:
             content = table.read(row)
             digest = _digest(content)
             pixels = known.get(digest) if known is not None else None
-            levels = _recall_levels(content, digest, known) if pixels is not None else None
-            if levels is None:
-                image, levels = decode_measured(content, image_size)
+            tones = _recall_tones(digest, known) if pixels is not None else None
+            if tones is None:
+                image, tones = decode_measured(content, image_size)
                 pixels = _keep(row, image)
                 if known is not None:
                     known.add(digest, pixels)
-                    if levels:
-                        known.add(_name_levels(digest), levels.to_bytes(2, "big"))
+                    known.add(_name_tones(digest), tones.tobytes())
             if table.encoded_here:
                 digest = _digest_decoded(content, digest, known)
-            extras = find_extras(content) | ({TWO_VALUES} if has_two_values(content) else set())
+            extras = find_extras(content)
+            if tones["brightest"] > 1 and has_two_values(content):  # of 0 and 1 alone `describe_tones` tells
+                extras |= {TWO_VALUES}
         except READ_ERRORS as error:
-            return "", b"", 0, frozenset(), _reason(error)
-        return digest, pixels, levels, extras, ""
+            return "", b"", np.zeros((), TONES), frozenset(), _reason(error)
+        return digest, pixels, tones, extras, ""
 
     def _keep(row, image) -> bytes:
         if kept is not None:
             kept[row], ready[row] = image, True
         return hashlib.sha256(image).digest() if known is not None else b""
 
-    def read_rows(start: int) -> list[tuple[str, bytes, int, frozenset[str], str]]:
+    def read_rows(start: int) -> list[tuple[str, bytes, np.ndarray, frozenset[str], str]]:
         return [read_one(row) for row in range(start, min(start + CHUNK, len(table)))]
 
     pool = ThreadPoolExecutor(PARALLEL)
@@ -191,16 +191,14 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
         pool.shutdown(cancel_futures=True)
 
 
-def _recall_levels(content, digest: str, known: KnownPixels) -> int | None:
-    """Return the levels of an image that was decoded before: 0 if it has 8 bits; None if they were not counted."""
-    if not has_depth(content):
-        return 0
-    found = known.get(_name_levels(digest))
-    return None if found is None else int.from_bytes(found, "big")
+def _recall_tones(digest: str, known: KnownPixels) -> np.ndarray | None:
+    """Return the tones of an image that was decoded before; None if nobody looked at them."""
+    found = known.get(_name_tones(digest))
+    return None if found is None else np.frombuffer(found, TONES)[0]
 
 
-def _name_levels(digest: str) -> str:
-    return hashlib.sha256(f"{digest} levels".encode()).hexdigest()
+def _name_tones(digest: str) -> str:
+    return hashlib.sha256(f"{digest} tones".encode()).hexdigest()
 
 
 def is_readable(table: Table, row: int) -> bool:

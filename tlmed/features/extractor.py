@@ -119,7 +119,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
         Warns:
             UserWarning: By number and name, of images with more than 8 bits that keep few grey levels (12 bits in 16),
-                of files with several pages, of images of a single colour, and if all are black or nearly so.
+                of images of a single colour, of images that are all but black, and of files with several pages.
         """
         check_is_fitted(self, "n_features_out_")
         if faults := [*_find_faults(self), *self._find_changes()]:
@@ -136,8 +136,8 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             for norm, (mean, variance) in zip(norms, self.statistics_, strict=True):
                 norm.moving_mean.assign(mean)
                 norm.moving_variance.assign(variance)
-            for images, *others in read_batches(items, self.image_size, self.batch_size):
-                impressions.add(images, *others)
+            for images, *held in read_batches(items, self.image_size, self.batch_size):
+                impressions.add(*held)
                 padding = np.zeros((self.batch_size - len(images), *images.shape[1:]), images.dtype)
                 features = network.predict_on_batch(np.concatenate([images, padding]))
                 rows.append(np.asarray(features, "float32")[: len(images)])

@@ -5,16 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed.data.depths import describe_levels
 from tlmed.data.extras import describe_extras, find_extras
 from tlmed.data.images import decode_measured
 from tlmed.data.ranges import find_range_faults
+from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
-from tlmed.words import count, listed
-
-NAMED = 3
-DARK = 8  # an X without a value this bright, of 255, is scaled wrongly, or black
+from tlmed.words import listed
 
 
 def open_images(images) -> list[Path | np.ndarray]:
@@ -111,26 +108,26 @@ def read_batches(
         batch_size: Images per batch; the last one may be smaller.
 
     Yields:
-        uint8 [b, *size, 3]; int64 [b], as `decode_measured` counts grey levels; and what `find_extras` finds for each.
+        uint8 [b, *size, 3]; `TONES` [b], what values the images hold; and what `find_extras` finds for each.
 
     Raises:
         InputError: If files are broken; all of them are named, once the others have been read too.
     """
     broken = []
     for start in range(0, len(items), batch_size):
-        images, levels, extras = [], [], []
+        images, tones, extras = [], [], []
         for i, item in enumerate(items[start : start + batch_size], start):
             try:
                 content = read_regular(item) if isinstance(item, Path) else item
-                image, kept = decode_measured(content, tuple(size))
+                image, held = decode_measured(content, tuple(size))
             except (ValueError, OSError) as error:
                 broken.append(f"'{item}': {error}" if isinstance(item, Path) else f"image {i}: {error}")
                 continue
             images.append(image)
-            levels.append(kept)
+            tones.append(held)
             extras.append(find_extras(content))
         if not broken:
-            yield np.stack(images), np.array(levels, np.int64), extras
+            yield np.stack(images), np.stack(tones), extras
     if broken:
         raise InputError(f"Every path of `X` must be an image. Received: {listed(broken, 5)}.")
 
@@ -145,25 +142,13 @@ class Impressions:
 
     def __init__(self, items: Sequence[Path | np.ndarray]):
         self.names = [str(item) if isinstance(item, Path) else str(i) for i, item in enumerate(items)]
-        self.levels, self.extras, self.plain, self.brightest = [], [], [], 0
+        self.tones, self.extras = [], []
 
-    def add(self, images: np.ndarray, levels: np.ndarray, extras: list[frozenset[str]]) -> None:
-        """Note a batch from `read_batches`."""
-        self.plain += (images == images[:, :1, :1]).all(axis=(1, 2, 3)).tolist()
-        self.brightest = max(self.brightest, int(images.max()))
-        self.levels += levels.tolist()
+    def add(self, tones: np.ndarray, extras: list[frozenset[str]]) -> None:
+        """Note what `read_batches` tells of a batch."""
+        self.tones.append(tones)
         self.extras += extras
 
     def describe(self) -> list[str]:
-        """Return the sentences: few grey levels of more than 8 bits, pages that are not used, one colour, darkness."""
-        said = [*describe_levels(self.names, np.array(self.levels)), *describe_extras(self.names, self.extras)]
-        plain = [name for name, is_plain in zip(self.names, self.plain, strict=True) if is_plain]
-        if plain:
-            hold = "holds" if len(plain) == 1 else "hold"
-            said.append(f"{count(len(plain), 'image')} ({listed(plain, NAMED)}) {hold} a single colour.")
-        if self.brightest < DARK and not any(self.levels):
-            said.append(
-                f"All images are black or nearly so: the brightest value is {self.brightest} of 255. Numbers from 0 to "
-                "1 are to be multiplied by 255 before they are rounded."
-            )
-        return said
+        """Return the sentences: few grey levels of more than 8 bits, one colour, darkness, pages that are not used."""
+        return [*describe_tones(self.names, np.concatenate(self.tones)), *describe_extras(self.names, self.extras)]

@@ -1,4 +1,4 @@
-"""Images of more than 8 bits: what keeps few grey levels is said, and so is a depth that goes with the label."""
+"""What values images hold: few grey levels, a single colour, all but black, and what of it goes with the label."""
 
 import io
 
@@ -10,8 +10,8 @@ from tests.conftest import write_images
 from tests.test_data_images import LOSSLESS, encode, tiff16
 from tlmed import inference
 from tlmed.data import KnownPixels, load, read_files
-from tlmed.data.depths import describe_depths, describe_levels
-from tlmed.data.images import decode_measured, decode_resized, has_depth
+from tlmed.data.images import TONES, decode_measured, decode_resized
+from tlmed.data.tones import describe_tones
 from tlmed.recipe import load_recipe, override
 from tlmed.run import preview
 from tlmed.voice import Voice
@@ -32,30 +32,78 @@ def test_levels_are_counted_before_the_image_is_resized(bits, levels, form):
     values = samples(bits)
     forms = {"array": lambda: values, "white is zero": lambda: tiff16(values, 0)}
     content = forms.get(form, lambda: encode(values, form))()
-    pixels, found = decode_measured(content, (3, 2))
-    assert found == levels
-    assert has_depth(content)
+    pixels, tones = decode_measured(content, (3, 2))
+    assert tones["levels"] == levels
+    assert tones["brightest"] == (255 if form == "white is zero" else levels - 1)
     np.testing.assert_array_equal(pixels, decode_resized(content, (3, 2)))
 
 
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_images_of_8_bits_have_no_levels_to_speak_of(name):
     content = LOSSLESS[name][0]
-    deep = " 16" in name
-    assert has_depth(content) == deep
-    assert decode_measured(content, (4, 4))[1] in (range(240, 257) if deep else [0])
+    assert decode_measured(content, (4, 4))[1]["levels"] in (range(240, 257) if " 16" in name else [0])
 
 
-def test_content_that_is_no_image_has_no_depth():
-    for content in (b"", b"II", b"MM\0*\0", b"\x89PNG\r\n\x1a\n", tiff16(samples(12), 1)[:20], b"text"):
-        assert not has_depth(content)
+@pytest.mark.parametrize("form", ["PNG", "BMP", "GIF", "array"])
+@pytest.mark.parametrize(
+    ("image", "brightest", "used"),
+    [
+        (np.arange(48).reshape(6, 8) * 4, 188, 48),
+        (np.arange(48).reshape(6, 8) // 3, 15, 16),
+        (np.full((6, 8), 7), 7, 1),
+        (np.full((6, 8, 3), [9, 0, 200]), 200, 1),
+        (np.arange(144).reshape(6, 8, 3) // [1, 36, 144], 141, 48),
+    ],
+)
+def test_values_are_counted_by_channel(form, image, brightest, used):
+    pixels = image.astype("uint8")
+    tones = decode_measured(pixels if form == "array" else encode(pixels, form), (2, 2))[1]
+    assert (tones["brightest"], tones["used"]) == (brightest, used)
+
+
+def make_tones(*rows):
+    """Return tones of images of which `rows` say levels, brightest and used."""
+    return np.array([*rows], TONES)
+
+
+def with_levels(levels):
+    return make_tones(*((level, 255, 200) for level in levels))
 
 
 def test_images_are_named_three_and_a_count():
     paths = [f"{i}.png" for i in range(6)]
-    (sentence,) = describe_levels(paths, np.array([16, 8, 0, 256, 64, 16]))
+    (sentence,) = describe_tones(paths, with_levels([16, 8, 0, 256, 64, 16]))
     assert sentence.startswith("4 images (0.png, 1.png, 4.png and 1 more) with more than 8 bits keep at most 64 of 256")
-    assert describe_levels(paths, np.array([0, 0, 65, 256, 0, 0])) == []
+    assert describe_tones(paths, with_levels([0, 0, 65, 256, 0, 0])) == []
+    assert describe_tones(paths, None) == []
+
+
+WELL, PLAIN, BINARY, DIM, DEEP = (0, 255, 200), (0, 90, 1), (0, 1, 2), (0, 15, 16), (16, 15, 16)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([WELL] * 6, []),
+        ([WELL, PLAIN, WELL], ["1 of 3 images (1.png) holds a single colour: there is nothing to see in it."]),
+        ([(0, 0, 1)], ["1 of 1 image (0.png) holds a single colour"]),
+        (
+            [WELL] * 2 + [BINARY] * 4,
+            [
+                "4 of 6 images (2.png, 3.png, 4.png and 1 more) hold nothing above 1 of 255, which is all but black: "
+                "numbers from 0 to 1 are to be multiplied by 255, and masks are to be left out."
+            ],
+        ),
+        ([WELL, BINARY, DIM], ["2 of 3 images (1.png, 2.png) hold nothing above 15 of 255, which is all but black: s"]),
+        ([WELL, (0, 16, 17)], []),
+        ([PLAIN, BINARY], ["1 of 2 images (0.png) holds a single", "1 of 2 images (1.png) holds nothing above 1 of"]),
+        ([DEEP, WELL], ["1 image (0.png) with more than 8 bits keeps at most 16 of 256"]),
+    ],
+)
+def test_a_single_colour_and_darkness_are_counted_and_named(rows, told):
+    found = describe_tones([f"{i}.png" for i in range(len(rows))], make_tones(*rows))
+    assert len(found) == len(told), found
+    assert all(sentence.startswith(words) for sentence, words in zip(found, told, strict=True)), found
 
 
 LABELS = np.repeat([0, 1], 20)
@@ -76,9 +124,33 @@ LABELS = np.repeat([0, 1], 20)
     ],
 )
 def test_a_depth_that_goes_with_the_label_is_told(levels, told):
-    found = [s for s in describe_depths([f"{i}" for i in range(40)], LABELS, ("a", "b"), levels) if "can tell" in s]
+    said = describe_tones([f"{i}" for i in range(40)], with_levels(levels), LABELS, ("a", "b"))
+    found = [sentence for sentence in said if "can tell" in sentence]
     assert len(found) == len(told)
     assert all(words in sentence for words, sentence in zip(told, found, strict=True)), found
+
+
+@pytest.mark.parametrize("row", [PLAIN, BINARY, DIM])
+def test_values_that_go_with_the_label_are_told(row):
+    paths = [f"{i}" for i in range(40)]
+    (said,) = describe_tones(paths, make_tones(*([WELL] * 20 + [row] * 20)), LABELS, ("a", "b"))
+    assert "They are 0 of 20 in class 'a', 20 of 20 in class 'b': a network can tell the classes by that." in said
+    (said,) = describe_tones(paths, make_tones(*[WELL, row] * 20), LABELS, ("a", "b"))
+    assert "class" not in said
+
+
+def test_half_of_the_files_hold_0_and_1_only(tmp_path):
+    noise = RANDOM.randint(0, 256, (18, 40, 40)).astype("uint8")
+    for i, image in enumerate(noise):
+        place = tmp_path / "ab"[i % 2] / f"{i}.png"
+        place.parent.mkdir(exist_ok=True)
+        Image.fromarray(image > 127 if i < 2 else image // 128 if i < 10 else image).save(place)
+    (said,) = (said for said in load(tmp_path, (8, 8)).warnings if "black" in said)
+    assert said.startswith("8 of 18 images (a/2.png, a/4.png, a/6.png and 5 more) hold nothing above 1 of 255")
+    for grey, image in enumerate((tmp_path / "b").iterdir()):
+        Image.fromarray(np.full((40, 40), grey, "uint8")).save(image)
+    (said,) = (said for said in load(tmp_path, (8, 8)).warnings if "single colour" in said)
+    assert said.endswith("They are 0 of 9 in class 'a', 9 of 9 in class 'b': a network can tell the classes by that.")
 
 
 @pytest.fixture
@@ -108,10 +180,10 @@ def test_a_source_is_warned_of_whatever_is_known_of_it(folder, tmp_path, memory_
     for _ in range(2):
         known = KnownPixels(tmp_path / "cache", (8, 8))
         check(load(folder, (8, 8), known=known, memory_bytes=memory_bytes).warnings)
-    # Files that an earlier version decoded are known without their levels.
+    # Files that an earlier version decoded are known without their tones.
     table = (tmp_path / "cache").rglob("*.txt")
     lines = next(table).read_text().splitlines()
-    assert len(lines) - lines.count("") == 18 + 9
+    assert len(lines) - lines.count("") == 18 + 18
     known = KnownPixels(tmp_path / "older", (8, 8))
     for line in lines:
         if len(line.split()) == 3 and len(line.split()[1]) == 64:
@@ -150,5 +222,5 @@ def test_files_without_labels(tmp_path):
     Image.fromarray(samples(12)).save(buffer, "PNG")
     (tmp_path / "x.png").write_bytes(buffer.getvalue())
     names, files, _ = read_files([tmp_path], (8, 8))
-    assert files.pixels.levels.tolist() == [16]
-    assert len(describe_levels(names, files.pixels.levels)) == 1
+    assert files.pixels.tones["levels"].tolist() == [16]
+    assert len(describe_tones(names, files.pixels.tones)) == 1

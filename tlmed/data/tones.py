@@ -1,0 +1,114 @@
+"""What is to be said of the values that images hold: too few of them, a single one, or all but black.
+
+Samples of 16 bits keep their high byte (see `images`). Data of 12 bits in such files so keep 16 of 256 levels. The rule
+stays as it is, because runs that were made with it must stay reproducible; but nobody should train on that unawares.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy import stats
+
+from tlmed.words import count, listed
+
+FEW = 64  # levels: what 14 bits keep
+BLACK = 15  # of 255: what 12 bits in 16 reach, and no image that somebody can see anything in
+NAMED = 3
+CHANCE = 0.01  # below which the kind of file is said to go with the label
+
+
+def describe_tones(
+    paths: Sequence[str],
+    tones: np.ndarray | None,
+    labels: np.ndarray | None = None,
+    classes: Sequence[str] = (),
+) -> list[str]:
+    """Return a sentence for each kind of images that a user should know of, with three names and a count.
+
+    Args:
+        paths: Of the images.
+        tones: `TONES` [n]; None: not known.
+        labels: int [n], an index into `classes` for every image: what goes with the class is said, too. None: no image
+            has a label.
+        classes: The names of the classes.
+
+    >>> from tlmed.data.images import TONES
+    >>> describe_tones(["a.png", "b.png"], np.array([(0, 200, 90), (0, 7, 1)], TONES))
+    ['1 of 2 images (b.png) holds a single colour: there is nothing to see in it.']
+    """
+    if tones is None:
+        return []
+    said = _describe_levels(paths, tones["levels"])
+    if labels is not None:
+        said += _describe_depths(labels, classes, tones["levels"])
+    for chosen, describe in _sort_out(tones):
+        if chosen.any():
+            named = listed((paths[row] for row in np.flatnonzero(chosen)), NAMED)
+            shares = "" if labels is None else _compare(chosen, labels, classes)
+            goes = f" They are {shares}: a network can tell the classes by that." if shares else ""
+            said.append(f"{np.sum(chosen):,} of {count(len(paths), 'image')} ({named}) {describe(tones[chosen])}{goes}")
+    return said
+
+
+def _sort_out(tones) -> list[tuple[np.ndarray, Callable[[np.ndarray], str]]]:
+    """Return which images are of a kind, bool [n], and what is said of those. What keeps few levels is told as that."""
+    plain = tones["used"] == 1
+    told = plain | (tones["levels"] > 0) & (tones["levels"] <= FEW)
+    return [(plain, _describe_plain), (~told & (tones["brightest"] <= BLACK), _describe_dark)]
+
+
+def _describe_plain(tones) -> str:
+    one = len(tones) == 1
+    return f"{'holds' if one else 'hold'} a single colour: there is nothing to see in {'it' if one else 'them'}."
+
+
+def _describe_dark(tones) -> str:
+    highest = int(tones["brightest"].max())
+    cure = "scale them to the full range"
+    if highest == 1:
+        cure = "numbers from 0 to 1 are to be multiplied by 255, and masks are to be left out"
+    return f"{'holds' if len(tones) == 1 else 'hold'} nothing above {highest} of 255, which is all but black: {cure}."
+
+
+def _describe_levels(paths, levels) -> list[str]:
+    """Return a sentence that names the images of more than 8 bits that keep few grey levels; none where all is well."""
+    few = np.flatnonzero((levels > 0) & (levels <= FEW))
+    if not len(few):
+        return []
+    one = len(few) == 1
+    return [
+        f"{count(len(few), 'image')} ({listed((paths[row] for row in few), NAMED)}) with more than 8 bits "
+        f"{'keeps' if one else 'keep'} at most {levels[few].max()} of 256 grey levels, because "
+        f"{'its' if one else 'their'} values use a small part of the range of 16 bits, as data of 12 bits do: scale "
+        "such data to the full range first."
+    ]
+
+
+def _describe_depths(labels, classes, levels) -> list[str]:
+    """Return what is to be said where how files were stored gives the label away."""
+    kinds = {
+        f"that keep at most {FEW} of 256 grey levels": (levels > 0) & (levels <= FEW),
+        "with more than 8 bits": levels > 0,
+    }
+    told = [
+        f"Images {kind} are {shares}: a network can tell the classes by how the files were stored. "
+        "Store all images in one way."
+        for kind, chosen in kinds.items()
+        if (shares := _compare(chosen, labels, classes))
+    ]
+    return told[:1]
+
+
+def _compare(chosen: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> str:
+    """Say how many images of each class are chosen, where that is no chance; nothing where it may be one."""
+    table = np.array([np.bincount(labels[chosen == is_one], minlength=len(classes)) for is_one in (True, False)])
+    table = table[:, table.sum(axis=0) > 0]
+    if table.shape[1] < 2 or (table.sum(axis=1) == 0).any():
+        return ""
+    if stats.chi2_contingency(table, correction=False).pvalue >= CHANCE:
+        return ""
+    totals = np.bincount(labels, minlength=len(classes))
+    found = np.bincount(labels[chosen], minlength=len(classes))
+    return listed(
+        [f"{found[i]:,} of {totals[i]:,} in class '{name}'" for i, name in enumerate(classes) if totals[i]], NAMED
+    )
