@@ -7,6 +7,7 @@ from tlmed.columns import (
     BY_NAME,
     Grouping,
     describe_group,
+    describe_traits,
     find_group,
     is_group,
     is_identifier,
@@ -260,6 +261,22 @@ def test_grades_are_in_the_order_of_numbers(patients, tmp_path):
 def test_classes_that_differ_in_case_are_named(tmp_path):
     write(tmp_path, *(f"{name}/{n}.png" for name in ("Normal", "normal", "ill") for n in range(6)))
     assert any("Names of classes differ only in case" in sentence for sentence in load(tmp_path, (4, 4)).warnings)
+
+
+def test_subgroups_that_differ_in_spelling_only_are_named(patients):
+    sexes = ["M", "f", "m", "F", "m ", "male", "m ale"]
+    images = load(listing(patients, rows("path,label,sex", lambda number: sexes[number % 7])), (4, 4))
+    said = "Values of 'sex' differ only in case or spaces, and count as different subgroups: "
+    assert f"{said}'F' and 'f', 'M' and 'm', 'm ale' and 'male'." in images.warnings
+    assert describe_traits({"sex": ["M", "f", "u"], "note": [f"{n}{end}" for n in range(13) for end in "aA"]}) == ()
+
+
+def test_subgroups_and_classes_of_predictions_that_differ_in_spelling_only_are_named(tmp_path):
+    lines = [f"{i},{['a', 'A'][i % 2]},0.4,0.6,{['M', 'f', 'm'][i % 3]}" for i in range(30)]
+    (tmp_path / "p.csv").write_text("\n".join(["path,label,score_a,score_A,sex", *lines]))
+    notes = read_predictions(tmp_path / "p.csv").notes
+    assert "Names of classes differ only in case or spaces, and count as different classes: 'A' and 'a'." in notes
+    assert "Values of 'sex' differ only in case or spaces, and count as different subgroups: 'M' and 'm'." in notes
 
 
 def test_groups_of_scored_rows_that_other_splits_have_are_counted(tmp_path):

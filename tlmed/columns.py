@@ -11,6 +11,7 @@ from tlmed.words import count, join_names, listed
 
 NAMED = 3  # names in a sentence; the others are counted
 FEW = 12  # so many different values are a trait, such as a site or a device, unless the column's name says otherwise
+MOST_SUBGROUPS = 12  # different values of a trait that are scored each by itself
 LEAST_REPEATS, MOST_REPEATS = 1, 20  # images for each value, on average, where a text without digits is a person's name
 # Without case, spaces, underscores, hyphens and dots.
 GROUPS = (
@@ -211,8 +212,13 @@ def _describe(names, columns) -> str:
     return listed(parts, NAMED)
 
 
-def name_spellings(names: Iterable[str], what: str = "groups") -> tuple[str, ...]:
+def name_spellings(names: Iterable[str], what: str = "groups", whose: str | None = None) -> tuple[str, ...]:
     """Return a sentence where names are written differently and look as if they meant the same; else nothing.
+
+    Args:
+        names: In any order, each once or several times.
+        what: What they name.
+        whose: How the sentence begins, by default with "Names of" what they name.
 
     >>> name_spellings(["P 1", "p1", "P2"])
     ("Names of groups differ only in case or spaces, and count as different groups: 'P 1' and 'p1'.",)
@@ -227,7 +233,27 @@ def name_spellings(names: Iterable[str], what: str = "groups") -> tuple[str, ...
         return ()
     ways = " or ".join(dict.fromkeys(_name_difference(found) for found in alike))
     twice = [join_names(map(_show, found)) for found in alike]
-    return (f"Names of {what} differ only in {ways}, and count as different {what}: {listed(twice, NAMED)}.",)
+    return (
+        f"{whose or f'Names of {what}'} differ only in {ways}, and count as different {what}: {listed(twice, NAMED)}.",
+    )
+
+
+def describe_traits(traits: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return a sentence for each trait whose values make subgroups of their own because they are written differently.
+
+    Args:
+        traits: The values of each column that may divide images into subgroups.
+
+    >>> describe_traits({"sex": ["M", "m", "f"]})
+    ("Values of 'sex' differ only in case or spaces, and count as different subgroups: 'M' and 'm'.",)
+    """
+    kinds = {name: set(texts) for name, texts in traits.items()}
+    few = {name: values for name, values in kinds.items() if len(set(map(spell, values))) <= MOST_SUBGROUPS}
+    return tuple(
+        sentence
+        for name, values in few.items()
+        for sentence in name_spellings(values, "subgroups", f"Values of {name!r}")
+    )
 
 
 def name_alike(names: Iterable[str]) -> str:

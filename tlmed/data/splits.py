@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tlmed.columns import is_missing, name_spellings, suggest_spelling
+from tlmed.columns import describe_traits, is_missing, name_spellings, suggest_spelling
 from tlmed.data.table import Table, describe_classes
 from tlmed.data.units import find_repeated, join_units, list_present, split_units
 from tlmed.divisions import describe_unused_splits, find_split_faults
@@ -263,6 +263,7 @@ def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: Coll
         Sentences to print.
     """
     sentences = [*describe_classes(len(table.classes), len(table)), *name_spellings(table.classes, "classes")]
+    sentences += describe_traits(table.traits)
     if spaced := [name for name in table.classes if name != name.strip()]:
         sentences.append(f"Names of classes begin or end with a space: {listed(map(repr, spaced), 3)}.")
     if unsure := [name for name in table.classes if is_missing(name) and name.strip().casefold() not in ("none", "-")]:

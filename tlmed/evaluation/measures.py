@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from tlmed.columns import MOST_SUBGROUPS
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision
 from tlmed.evaluation.predictions import HALF, Predictions, predict_classes
@@ -13,7 +14,6 @@ from tlmed.metrics.resampling import find_clusters
 from tlmed.metrics.sample_sizes import note_few
 from tlmed.words import count
 
-MOST_SUBGROUPS = 12  # different values of a trait that each get a row
 LEAST_IMAGES = 5  # of a value, on average
 SUBGROUP_METRICS = ("accuracy", "auc", "sensitivity", "specificity")
 _BY_THRESHOLD = tuple(name for name in METRICS if name not in {*CALIBRATED, *RANKED})

@@ -16,6 +16,7 @@ from tlmed.columns import (
     BY_NAME,
     Grouping,
     describe_group,
+    describe_traits,
     find_group,
     is_missing,
     name_spellings,
@@ -227,7 +228,13 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME, positive: s
         predicted = predict_classes(tables[SCORE], positive_index(classes, positive))
     else:
         predicted = np.array([numbers[name] for name in guesses])
-    told = describe_group(group, filled, grouping)
+    notes = (
+        *describe_group(group, filled, grouping),
+        *name_spellings(groups or ()),
+        *name_spellings(classes, "classes"),
+        *describe_traits(others),
+        *describe_unused_splits(unused),
+    )
     return Predictions(
         columns["path"],
         tuple(map(name_split, columns["split"])) if "split" in columns else ("test",) * len(rows.lines),
@@ -238,7 +245,7 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME, positive: s
         groups,
         tables.get(CALIBRATED),
         others,
-        (*told, *name_spellings(groups or ()), *describe_unused_splits(unused)),
+        notes,
         by_scores=guesses is None,
     )
 
