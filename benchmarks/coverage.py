@@ -194,9 +194,9 @@ def main() -> None:
 
     error = 100 * math.sqrt(0.95 * 0.05 / given.draws)
     lines = [
-        f"{given.draws:,} draws for each number, which is right to {error:.1f} (one standard error). In brackets: in "
-        "how many of 100 draws there is an interval or a test, where it is not all; `none` where it is fewer than "
-        f"{100 * LEAST_SHARE:.0f}.",
+        f"Each number comes from {given.draws:,} draws; its standard error is {error:.1f}. A number in brackets says "
+        "in how many of 100 draws there was an interval or a test; without brackets, in all. `none` means in fewer "
+        f"than {100 * LEAST_SHARE:.0f}.",
         "",
         "Coverage of 95 % intervals in %, by prevalence (`three`: classes of 0.8, 0.15 and 0.05) and number of images:",
         "",
@@ -212,7 +212,7 @@ def main() -> None:
                 outside += list_outside(title, settings, found, LIMITS[kind], given.draws)
                 print("\n".join(lines[-len(found[0]) - 3 :]), flush=True)
     (low, high), (_, most) = LIMITS.values()
-    said = f"Cells outside {low:g} to {high:g} % of coverage, or above {most:g} % of findings"
+    said = f"Cells with a coverage outside {low:g} to {high:g} %, or with more than {most:g} % of differences found"
     lines += [f"{said}: {'; '.join(outside) or 'none'}.", ""]
     print(lines[-2])
     if given.write:
