@@ -206,6 +206,40 @@ def test_what_is_held_out_is_never_fitted_on(monkeypatch):
     assert seen.count(60) == 1  # two points and the calibration in three folds each, and the fit that is kept
 
 
+def noise(per_class, classes, seed):
+    """Return features that say nothing of the classes: which way folds rank them is chance."""
+    random = np.random.RandomState(seed)
+    return random.normal(size=(per_class * classes, 30)), np.repeat(np.arange(classes), per_class)
+
+
+@pytest.mark.parametrize("name", ["SVC", "LinearSVC", "GaussianNB"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_calibration_never_reverses_a_classifier(name, classes):
+    kinds = set()
+    for seed in range(6):
+        features, labels = noise(10, classes, seed)
+        grid = {key: values[:1] for key, values in GRIDS[name].items()}
+        fitted = fit_classifier(features, labels, search=search(name, grid, seed=seed, folds=5))
+        ours = fitted.classifier.calibrated_classifiers_[0]
+        theirs = CalibratedClassifierCV(
+            fitted.classifier.estimator, cv=make_folds(labels, None, 5, seed), ensemble=False
+        ).fit(features, labels)
+        decide = getattr(ours.estimator, "decision_function", None) or ours.estimator.predict_proba
+        fresh = noise(20, classes, seed + 100)[0]
+        values = np.atleast_2d(decide(fresh).T)[-len(ours.calibrators) :]
+        pairs = zip(ours.calibrators, theirs.calibrated_classifiers_[0].calibrators, values, strict=True)
+        for label, (own, other, column) in enumerate(pairs, classes - len(ours.calibrators)):
+            assert (label in fitted.turned) == (other.a_ >= 0)
+            assert scipy.stats.spearmanr(own.predict(column), column).statistic == pytest.approx(1)
+            if label in fitted.turned:
+                assert np.ptp(own.predict(column)) < 0.02
+                assert own.predict(column).mean() == pytest.approx(1 / classes, abs=0.02)
+            else:
+                assert (own.a_, own.b_) == (other.a_, other.b_)
+            kinds.add(label in fitted.turned)
+    assert kinds == {True, False}
+
+
 def test_probabilities_are_calibrated_on_images_that_were_not_fitted_on():
     # Noise alone: an SVC separates its own training images, and would be sure of them.
     random = np.random.RandomState(0)

@@ -1,6 +1,7 @@
 """Hybrid runs, and how a phase is chosen."""
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ from tlmed import inference
 from tlmed.errors import InputError
 from tlmed.heads.skops_files import load_classifier
 from tlmed.recipe import load_recipe, override
+from tlmed.run import hybrids
 from tlmed.run.schedule import choose
 from tlmed.rundir import FILES, RunDir
 from tlmed.training import PhaseResult
+from tlmed.voice import Voice
 from tlmed.whole_files import read_csv
 
 TINY = ("data.image_size=32,32", "data.batch_size=16")
@@ -105,6 +108,17 @@ def test_a_block_can_be_tapped_and_build_gives_the_features(images, tmp_path):
     run = tlmed.train(recipe, tmp_path / "run", images)
     assert run.metrics["classifier"]["features"] == 32
     assert run.metrics["classifier"]["parameters"] == {"C": 0.1}
+
+
+def test_a_run_says_of_which_classes_its_folds_found_no_order(images, tmp_path, monkeypatch):
+    fit, said = hybrids.fit_classifier, []
+    monkeypatch.setattr(hybrids, "fit_classifier", lambda *data: dataclasses.replace(fit(*data), turned=(1,)))
+    recipe = hybrid("head.classifier=LinearSVC")
+    run = tlmed.train(recipe, tmp_path / "run", images, voice=Voice(warn=said.append))
+    name = CLASSES[1]
+    assert any(line.startswith(f"In the folds, images of {name} were ranked the wrong way round") for line in said)
+    assert run.metrics["classifier"]["turned"] == [name]
+    assert f"the folds ranked images of {name} the wrong way round" in (run.path / "report.html").read_text()
 
 
 def result(name, score):

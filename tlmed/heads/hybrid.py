@@ -4,7 +4,8 @@ Scaler, principal components and classifier are one `Pipeline`, so that nothing 
 scored. Its hyper-parameters are chosen by cross-validation within the training images, groups kept together and classes
 spread evenly over the folds. What the chosen pipeline then says of images that it was not fitted on, in the same folds,
 teaches one sigmoid per class (Platt, Advances in Large Margin Classifiers, 1999, pages 61-74), which turns its decision
-values into probabilities; the pipeline itself is fitted once more, on all training images.
+values into probabilities; the pipeline itself is fitted once more, on all training images. No sigmoid turns its order
+round.
 
 Nothing here knows of images: features, labels and groups in, probabilities out.
 """
@@ -25,6 +26,7 @@ from tlmed.errors import InputError
 from tlmed.heads.classifiers import FIT_ERRORS, cannot_learn, find_classifier, find_classifier_faults
 from tlmed.heads.folds import find_fold_faults, make_folds
 from tlmed.heads.pipelines import GRIDS, SCORINGS, make_pipeline, prefix
+from tlmed.heads.sigmoids import keep_order
 from tlmed.metrics import macro_auc
 from tlmed.sections import Hybrid
 
@@ -59,6 +61,8 @@ class FittedClassifier:
         scoring: What the score is: "macro_auc", "accuracy" or "neg_log_loss"; of each, more is better.
         rows: One per point of the grid, best first: `rank`, `mean_score`, `std_score` and its parameters.
         notes: What scikit-learn warned of while fitting, once each; nothing for the shipped grids on common data.
+        turned: Classes that the folds ranked the wrong way round; of two classes the second stands for both. Their
+            probabilities keep the classifier's order, and say little more than how often they occur.
     """
 
     classifier: CalibratedClassifierCV
@@ -67,6 +71,7 @@ class FittedClassifier:
     scoring: str
     rows: tuple[dict, ...]
     notes: tuple[str, ...] = ()
+    turned: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,13 +140,15 @@ def fit_classifier(
             best = clone(pipeline).set_params(**found.best_params_)
             classifier = CalibratedClassifierCV(best, method="sigmoid", ensemble=False, cv=splits)
             classifier.fit(features, labels)
+            turned = keep_order(classifier, features, labels)
         except FIT_ERRORS as error:
             raise InputError(cannot_learn(kind, error)) from error
     classifier.set_params(cv=None)  # which images were in which fold is nothing that a model should carry about
     rows = _tabulate(found.cv_results_, own)
     parameters = _unprefixed(found.best_params_, own)
     scoring = SCORINGS[search.monitor]
-    return FittedClassifier(classifier, parameters, float(found.best_score_), scoring, rows, _note(caught))
+    score = float(found.best_score_)
+    return FittedClassifier(classifier, parameters, score, scoring, rows, _note(caught), tuple(turned))
 
 
 def find_hybrid_faults(

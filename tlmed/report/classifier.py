@@ -6,10 +6,11 @@ from tlmed.evaluation.page import fold, table, text
 from tlmed.report.content import Content
 from tlmed.report.schedule import show_blocks
 from tlmed.report.words import flatten, number
-from tlmed.words import count
+from tlmed.words import count, join_names
 
 _MOST_ROWS = 12  # of a search that is shown without a click
 _SEARCH = ("rank", "mean_score", "std_score")
+_FLAT = "probabilities keep the classifier's order and say little more than how often they occur"
 
 
 def show_classifier(content: Content) -> str:
@@ -25,6 +26,9 @@ def show_classifier(content: Content) -> str:
     ]
     if found.get("features") is not None:
         rows.append(("Features per image", text(f"{found['features']:,}")))
+    if found.get("turned"):
+        names = join_names(found["turned"])
+        rows.append(("Calibration", text(f"the folds ranked images of {names} the wrong way round; {_FLAT}")))
     steps = [(text(key.replace("_", " ")), text(value)) for key, value in flatten(content.plan.get("classifier", {}))]
     return (
         table(("", ""), rows, texts=(1,))

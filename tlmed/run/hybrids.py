@@ -19,6 +19,7 @@ from tlmed.run.prefixes import features_of, is_rounded
 from tlmed.run.prepared import Prepared
 from tlmed.sections import Hybrid
 from tlmed.whole_files import atomic, write_csv
+from tlmed.words import count, join_names
 
 
 def train_classifier(job: Job, prepared: Prepared) -> Outcome:
@@ -40,7 +41,8 @@ def train_classifier(job: Job, prepared: Prepared) -> Outcome:
         units = find_units(images, train)
         fitted = fit_classifier(features[train], images.table.labels[train], units, _search(recipe))
     clock.trained = time.perf_counter()
-    for note in fitted.notes:
+    turned = [images.table.classes[label] for label in fitted.turned]
+    for note in (*fitted.notes, *_describe_turned(turned, len(train))):
         voice.warn(note)
     rows = np.concatenate([images.indices("val"), images.indices("test")])
     seen = predict_rows(recipe, prepared.network, images, rows) if is_rounded(recipe) else features[rows]
@@ -60,8 +62,19 @@ def train_classifier(job: Job, prepared: Prepared) -> Outcome:
         "scoring": fitted.scoring,
         "folds": head.folds,
         "features": features.shape[1],
+        **({"turned": turned} if turned else {}),
     }
     return Outcome(scores, {"classifier": notes}, len(images.splits), seconds)
+
+
+def _describe_turned(names, images) -> list[str]:
+    """Say of which classes calibration found no order that it could trust; nothing where there is none."""
+    if not names:
+        return []
+    return [
+        f"In the folds, images of {join_names(names)} were ranked the wrong way round: their probabilities keep the "
+        f"classifier's order, but say little more than how often they occur ({count(images, 'training image')})."
+    ]
 
 
 def describe(head: Hybrid) -> dict:
