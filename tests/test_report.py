@@ -48,6 +48,7 @@ from tlmed.report.degrees import show_degrees
 from tlmed.report.examples import show_examples
 from tlmed.report.glossary import TERMS, WORDS
 from tlmed.report.images import show_images
+from tlmed.report.schedule import show_history
 from tlmed.report.story import name_weakest, tell_story
 from tlmed.run.averages import write_averages
 from tlmed.rundir import RunDir
@@ -1049,6 +1050,32 @@ def test_test_scores_stand_beside_validation_only_where_the_recipe_asks_for_them
         figure = training_plots.score_by_degree(write_degrees(folder, **empty), monitor)
         names = [name for axes in figure.axes for name in axes.get_legend_handles_labels()[1]]
         assert ("test AUC" in names) == (not empty)
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.312])
+@pytest.mark.parametrize("scored", [True, False])
+def test_degrees_and_curves_say_that_their_threshold_is_another_and_that_known_images_count(
+    tmp_path, threshold, scored
+):
+    folder = write_run(tmp_path / "run", ("benign", "malignant"))
+    write_degrees(folder)
+    edit(folder / "recipe.json", lambda content: content.update(score_degrees=scored))
+    found = {"leaked": 28, "n": 92, "metrics": {}}
+    told = "Accuracy here is at a threshold of 0.5; that of the result is at its own, 0.312."
+    known = "The test scores include 28 of 120 test images that the network knows, so that they may be too good."
+    for leaks in ({}, {"without_leaks": found}):
+        edit(folder / "metrics.json", lambda content, leaks=leaks: content.update(threshold=threshold, **leaks))
+        content = read_content(folder)
+        degrees, curves = Reader(show_degrees(content)).text, Reader(show_history(content)).text
+        assert (told in degrees) == (told in curves) == (threshold != 0.5)
+        assert (known in degrees) == (scored and bool(leaks))
+
+
+def test_of_more_classes_than_two_no_threshold_is_told(tmp_path):
+    folder = write_run(tmp_path / "run")
+    write_degrees(folder)
+    content = read_content(folder)
+    assert "threshold" not in show_degrees(content) + show_history(content)
 
 
 @pytest.mark.parametrize("k", [20, 21])

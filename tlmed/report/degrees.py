@@ -6,7 +6,7 @@ from tlmed.evaluation import training_plots
 from tlmed.evaluation.page import picture, table, text
 from tlmed.report.content import Content
 from tlmed.report.glossary import explain
-from tlmed.report.words import duration, enumerate_names, name_metric
+from tlmed.report.words import duration, enumerate_names, name_metric, say_half
 from tlmed.words import count
 
 _SCORES = {
@@ -37,7 +37,8 @@ def show_degrees(content: Content) -> str:
     )
     drawn = picture(training_plots.score_by_degree(rows, monitor), alt, "Score against degree of fine-tuning")
     choice = f"<p>{_say_choice(content.recipe, monitor)} {_say_starts(rows)}</p>"
-    return choice + drawn + _tabulate(rows)
+    beside = " ".join(filter(None, [say_half(content.metrics), _say_known(rows, content.metrics)]))
+    return choice + (f"<p>{beside}</p>" if beside else "") + drawn + _tabulate(rows)
 
 
 def _hide_test(content) -> list[dict]:
@@ -56,6 +57,15 @@ def _say_choice(recipe, monitor) -> str:
             "blocks); the test scores had no part in it."
         )
     return "The last degree is the result, as the recipe says; no score had a part in it."
+
+
+def _say_known(rows, metrics) -> str:
+    """Say that test scores are of all images, where the network knows some of them."""
+    found = metrics.get("without_leaks")
+    if found is None or not any(row[name] for row in rows for name in _OF_TEST):
+        return ""
+    known = f"{found['leaked']:,} of {count(metrics['n'], 'test image')}"
+    return f"<b>The test scores include {known} that the network knows</b>, so that they may be too good."
 
 
 def _say_starts(rows: Sequence[Mapping]) -> str:

@@ -7,7 +7,7 @@ from tlmed.evaluation import training_plots
 from tlmed.evaluation.page import fold, picture, table, text
 from tlmed.report.content import Content
 from tlmed.report.glossary import explain
-from tlmed.report.words import duration, join, name_metric
+from tlmed.report.words import duration, join, name_metric, say_half
 from tlmed.words import count
 
 _MOST_NAMES = 6  # blocks that a cell of the table names one by one
@@ -84,7 +84,9 @@ def show_history(content: Content) -> str:
     last = content.history[-1]
     said = ", ".join(f"{name_metric(key)} {last[key]}" for key in ("loss", "val_loss", "val_auc") if last.get(key))
     alt = f"Loss, accuracy and AUC over {count(len(content.history), 'epoch')}; at the end: {said}"
-    return picture(training_plots.learning_curves(content.history), alt, "Training and validation, epoch by epoch")
+    drawn = picture(training_plots.learning_curves(content.history), alt, "Training and validation, epoch by epoch")
+    half = say_half(content.metrics)
+    return (f"<p>{half}</p>" if half else "") + drawn
 
 
 def show_certificate(content: Content) -> str:

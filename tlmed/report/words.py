@@ -57,6 +57,21 @@ def says_nothing(entry: Mapping) -> bool:
     return low <= 0 and high == 1
 
 
+def say_half(metrics: Mapping) -> str:
+    """Return by which threshold accuracy is computed while training goes on, where the result has another one.
+
+    Args:
+        metrics: `metrics.json`.
+
+    >>> say_half({"threshold": 0.312}), say_half({"threshold": None})
+    ('Accuracy here is at a threshold of 0.5; that of the result is at its own, 0.312.', '')
+    """
+    threshold = metrics.get("threshold")
+    if threshold in (None, 0.5):
+        return ""
+    return f"Accuracy here is at a threshold of 0.5; that of the result is at its own, {number(threshold)}."
+
+
 def join(parts: object) -> str:
     """Return what a field holds, one thing or several, as plain text.
 
