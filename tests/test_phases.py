@@ -9,25 +9,14 @@ import pytest
 
 import tlmed
 from tlmed.backbones import build
+from tlmed.batch_statistics import reestimate_statistics
 from tlmed.blocks import partition
 from tlmed.errors import InputError
 from tlmed.features import feature_model
+from tlmed.frozen import Frozen, batch_norms, leaves, whole
 from tlmed.heads import attach_head, augmentation
 from tlmed.heads.dense import split_head
-from tlmed.phases import (
-    Classifier,
-    Frozen,
-    batch_norms,
-    computing,
-    learning_rates,
-    leaves,
-    recalibrate,
-    reestimate_statistics,
-    seed_generators,
-    thaw,
-    trainer,
-    whole,
-)
+from tlmed.phases import Classifier, computing, learning_rates, recalibrate, seed_generators, thaw, trainer
 from tlmed.recipe import Images, Phase, Recipe
 
 SIZE = (32, 32)

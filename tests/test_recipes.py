@@ -10,10 +10,11 @@ import pytest
 
 import tlmed
 from tests.test_certificate import FAMILIES
+from tlmed.batch_statistics import reestimate_statistics
 from tlmed.blocks import partition
 from tlmed.building import build_backbone
 from tlmed.certificate import fingerprint, make_claim
-from tlmed.phases import reestimate_statistics, thaw
+from tlmed.phases import thaw
 from tlmed.plan import expand
 from tlmed.recipe import Degrees, Hybrid, load_recipe, override, read_recipe, shipped_recipes
 from tlmed.rundir import DEGREES, RunDir

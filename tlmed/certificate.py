@@ -10,7 +10,8 @@ import keras
 
 from tlmed.blocks import Block
 from tlmed.errors import RunFailed
-from tlmed.phases import Classifier, batch_norms, split_blocks
+from tlmed.frozen import batch_norms
+from tlmed.phases import Classifier, split_blocks
 
 ALGORITHM = "sha256"
 # The parts of a BatchNorm that each policy leaves as they are, in thawed blocks.

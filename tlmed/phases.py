@@ -15,40 +15,18 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from tlmed.batch_statistics import reestimate_statistics
 from tlmed.blocks import Block, find_reused, partition
 from tlmed.errors import InputError
-from tlmed.moments import listening, pool
+from tlmed.frozen import Frozen, batch_norms, freeze_statistics, leaves, whole
 from tlmed.optimizers import make_optimizer
 from tlmed.replicas import assign_each, choose_jit, replicas, without_xla
 from tlmed.sections import Phase, find_faults
 from tlmed.seeds import derive
 
-STATISTICS_IMAGES = 512  # as many as BatchNorm statistics are re-estimated on
 # The most of its old value that a moving statistic keeps at a step. MobileNet V2 and V3 come with 0.999 and NASNet with
 # 0.9997: after the few hundred steps of a small data set their statistics would still be those they began with.
 MOMENTUM = 0.9
-
-
-class Frozen(keras.layers.Layer):
-    """Run a network in inference mode always.
-
-    `call` takes no `training` argument, so that Keras has nothing to override.
-
-    Args:
-        net: A layer or a model; its weights are shared, not copied.
-    """
-
-    def __init__(self, net, **options):
-        super().__init__(**options)
-        self.net = net
-
-    def call(self, inputs, mask=None):
-        """Return `net(inputs)` with BatchNorm on its moving statistics and dropout off."""
-        return self.net(inputs, training=False)
-
-    def compute_output_spec(self, inputs, mask=None):
-        """Return what the network itself says; Keras would try it, and take some tensors for sparse ones."""
-        return self.net.compute_output_spec(inputs)
 
 
 @dataclass(frozen=True)
@@ -223,7 +201,7 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
     prefix = keras.Model(images, border) if frozen else None
     suffix = keras.Model(border, model.outputs[0])
     if thawed and phase.batch_norm in ("affine", "recalibrate"):
-        suffix = _freeze_statistics(suffix)
+        suffix = freeze_statistics(suffix)
     model.route, model.phase = Route(Frozen(prefix) if frozen else None, suffix), phase
     optimizer = make_optimizer(phase.optimizer, phase.learning_rate, _rate_factors(thawed, phase))
     _compile(model, optimizer, choose_jit())
@@ -321,12 +299,6 @@ def _say_reused(backbone) -> str:
     return f"; between two uses of a layer ({', '.join(reused)}) no block ends" if reused else ""
 
 
-def whole(backbone: keras.Model) -> Block:
-    """Return a backbone as a single block."""
-    outputs = tuple(backbone.outputs)
-    return Block("backbone", tuple(backbone.layers), outputs if len(outputs) > 1 else outputs[0])
-
-
 def learning_rates(thawed: Sequence[Block], phase: Phase) -> dict[str, float]:
     """Return the learning rate of the head and of each thawed block, by name: it falls towards the input."""
     steps = enumerate(reversed(thawed), 1)
@@ -366,17 +338,6 @@ def _weights_of(layers) -> list[np.ndarray]:
     return [value for layer in layers for value in layer.get_weights()]
 
 
-def leaves(layers: Iterable[keras.layers.Layer]) -> list[keras.layers.Layer]:
-    """Return the layers that hold no others, however deep they are nested."""
-    flat = [part for layer in layers for part in layer._flatten_layers()]
-    return [part for part in flat if not list(part._flatten_layers(include_self=False))]
-
-
-def batch_norms(blocks: Iterable[Block]) -> list[keras.layers.BatchNormalization]:
-    """Return the BatchNorm layers of some blocks, however deep they are nested."""
-    return [layer for block in blocks for layer in leaves(block.layers) if _is_batch_norm(layer)]
-
-
 def _set_trainable(model, frozen, thawed, batch_norm):
     # On leaves only: a parent's flag would hide a thawed child, and setting it sets every child's.
     still = {id(layer) for block in frozen for layer in leaves(block.layers)}
@@ -384,24 +345,6 @@ def _set_trainable(model, frozen, thawed, batch_norm):
         still |= {id(layer) for layer in batch_norms(thawed)}
     for layer in leaves(model.layers):
         layer.trainable = id(layer) not in still
-
-
-def _is_batch_norm(layer) -> bool:
-    return isinstance(layer, keras.layers.BatchNormalization)
-
-
-def _freeze_all_but(chosen: set[int], operation):
-    """Return a layer in inference mode unless it is chosen or holds what is; operations of Keras have no modes."""
-    if not isinstance(operation, keras.layers.Layer) or chosen & {id(leaf) for leaf in leaves([operation])}:
-        return operation
-    return Frozen(operation)
-
-
-def _freeze_statistics(suffix) -> keras.Model:
-    """Return the same layers with BatchNorm in inference mode, so that gamma and beta train and statistics stay."""
-    return keras.models.clone_model(
-        suffix, clone_function=lambda layer: Frozen(layer) if _is_batch_norm(layer) else layer
-    )
 
 
 def _reseed(model, phase_name):
@@ -446,39 +389,3 @@ def recalibrate(model: Classifier, batches: Iterable[np.ndarray]) -> int:
     """
     _, thawed = split_blocks(model.parts.backbone, model.phase)
     return reestimate_statistics(model.parts.backbone, batches, batch_norms(thawed))
-
-
-def reestimate_statistics(
-    backbone: keras.Model,
-    batches: Iterable[np.ndarray],
-    norms: Sequence[keras.layers.BatchNormalization] | None = None,
-) -> int:
-    """Set the BatchNorm statistics of a network to those of some images.
-
-    Random weights with the statistics that Keras starts from (mean 0, variance 1) are dead: activations shrink
-    layer by layer until all images look alike. The images pass through the network once, each BatchNorm working
-    on the statistics of its batch; mean and variance are then pooled over the batches by the law of total variance.
-    A layer that is used more than once has one mean and one variance for all its uses: each use counts as a batch.
-
-    Args:
-        backbone: A functional network on raw images; its statistics are changed in place.
-        batches: Images [batch, height, width, 3], RGB 0..255.
-        norms: The layers to change; by default every BatchNorm.
-
-    Returns:
-        How many images were used; 0, and nothing read, where there is no BatchNorm.
-    """
-    norms = batch_norms([whole(backbone)]) if norms is None else list(norms)
-    if not norms:
-        return 0
-    chosen, count = {id(norm) for norm in norms}, 0
-    # Dropout and stochastic depth would add noise that inference does not have.
-    steady = keras.models.clone_model(backbone, clone_function=lambda layer: _freeze_all_but(chosen, layer))
-    with listening(norms) as heard:
-        for images in batches:
-            steady(keras.ops.cast(images, "float32"), training=True)  # a dozen batches are not worth a trace
-            count += len(images)
-    for norm, moments in zip(norms, heard, strict=True):
-        if moments:
-            pool(norm, *zip(*moments, strict=True))
-    return count

@@ -8,7 +8,7 @@ from tlmed.backbones import Backbone
 from tlmed.backbones.weights import branch_prefix
 from tlmed.blocks import partition
 from tlmed.errors import InputError, did_you_mean
-from tlmed.phases import batch_norms, whole
+from tlmed.frozen import batch_norms, whole
 from tlmed.replicas import without_xla
 
 # By rank: feature maps [batch, height, width, channels], and the tokens [batch, tokens, channels] of a transformer.

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed.data.reading import Pixels
-from tlmed.phases import leaves, seed_generators
+from tlmed.frozen import leaves
+from tlmed.phases import seed_generators
 from tlmed.seeds import derive
 
 FORMAT = 1  # another number for every change of how a version is made

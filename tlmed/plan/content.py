@@ -9,7 +9,8 @@ import keras
 from tlmed.backbones.graphs import is_counted
 from tlmed.blocks import Block, count_parameters, find_reused, partition
 from tlmed.errors import InputError
-from tlmed.phases import Classifier, batch_norms, learning_rates, leaves, split_blocks, whole
+from tlmed.frozen import batch_norms, leaves, whole
+from tlmed.phases import Classifier, learning_rates, split_blocks
 from tlmed.plan.costs import Terms, choose_cache
 from tlmed.plan.schedule import find_schedule_faults
 from tlmed.sections import Hybrid, Phase

@@ -7,7 +7,8 @@ import keras
 
 from tlmed.blocks import partition
 from tlmed.errors import InputError
-from tlmed.phases import batch_norms, split_blocks
+from tlmed.frozen import batch_norms
+from tlmed.phases import split_blocks
 from tlmed.sections import Degrees, Phase
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from tlmed.batch_statistics import STATISTICS_IMAGES
 from tlmed.cache import show_size
-from tlmed.phases import STATISTICS_IMAGES
 from tlmed.plan.content import cut, describe_block
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import Table, numbers, texts

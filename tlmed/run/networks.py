@@ -8,9 +8,10 @@ import tensorflow as tf
 
 from tlmed import stopping
 from tlmed.backbones import Backbone
+from tlmed.batch_statistics import STATISTICS_IMAGES, reestimate_statistics
 from tlmed.data import ImageSet
 from tlmed.features import random_norms
-from tlmed.phases import STATISTICS_IMAGES, Classifier, recalibrate, reestimate_statistics
+from tlmed.phases import Classifier, recalibrate
 from tlmed.recipe import Recipe
 from tlmed.replicas import make_predictor, replicas
 from tlmed.seeds import derive

@@ -1,0 +1,101 @@
+"""The statistics of BatchNorm layers, estimated again on images: by each batch, then over all of them together."""
+
+import tlmed.tensorflow_start
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+
+import keras
+import numpy as np
+
+from tlmed.frozen import batch_norms, freeze_all_but, whole
+
+STATISTICS_IMAGES = 512  # as many as BatchNorm statistics are re-estimated on
+
+
+def reestimate_statistics(
+    backbone: keras.Model,
+    batches: Iterable[np.ndarray],
+    norms: Sequence[keras.layers.BatchNormalization] | None = None,
+) -> int:
+    """Set the BatchNorm statistics of a network to those of some images.
+
+    Random weights with the statistics that Keras starts from (mean 0, variance 1) are dead: activations shrink
+    layer by layer until all images look alike. The images pass through the network once, each BatchNorm working
+    on the statistics of its batch; mean and variance are then pooled over the batches by the law of total variance.
+    A layer that is used more than once has one mean and one variance for all its uses: each use counts as a batch.
+
+    Args:
+        backbone: A functional network on raw images; its statistics are changed in place.
+        batches: Images [batch, height, width, 3], RGB 0..255.
+        norms: The layers to change; by default every BatchNorm.
+
+    Returns:
+        How many images were used; 0, and nothing read, where there is no BatchNorm.
+    """
+    norms = batch_norms([whole(backbone)]) if norms is None else list(norms)
+    if not norms:
+        return 0
+    chosen, count = {id(norm) for norm in norms}, 0
+    # Dropout and stochastic depth would add noise that inference does not have.
+    steady = keras.models.clone_model(backbone, clone_function=lambda layer: freeze_all_but(chosen, layer))
+    with _listening(norms) as heard:
+        for images in batches:
+            steady(keras.ops.cast(images, "float32"), training=True)  # a dozen batches are not worth a trace
+            count += len(images)
+    for norm, moments in zip(norms, heard, strict=True):
+        if moments:
+            _pool(norm, *zip(*moments, strict=True))
+    return count
+
+
+@contextlib.contextmanager
+def _listening(norms: Sequence[keras.layers.BatchNormalization]) -> Iterator[list[list[tuple]]]:
+    """Note size, mean and variance of the batch at every use of some BatchNorm layers inside the block.
+
+    Each use writes over the moving statistics of the one before, so that they are read at every call.
+
+    Args:
+        norms: The layers, called eagerly with `training=True` inside the block.
+
+    Returns:
+        A list for each layer, in their order, of its uses: images, mean [channels] and variance [channels].
+    """
+    heard, before = [[] for _ in norms], [(norm.trainable, norm.momentum) for norm in norms]
+
+    def listen(norm, moments):
+        call = norm.call
+
+        def noting(inputs, training=None, mask=None):
+            outputs = call(inputs, training=training, mask=mask)
+            if training:
+                moments.append((len(inputs), norm.moving_mean.numpy(), norm.moving_variance.numpy()))
+            return outputs
+
+        norm.call = noting
+
+    try:
+        for norm, moments in zip(norms, heard, strict=True):
+            norm.trainable, norm.momentum = True, 0.0  # the moving statistics become the batch's own
+            listen(norm, moments)
+        yield heard
+    finally:
+        for norm, (trainable, momentum) in zip(norms, before, strict=True):
+            norm.trainable, norm.momentum = trainable, momentum
+            vars(norm).pop("call", None)
+
+
+def _pool(norm: keras.layers.BatchNormalization, counts: Sequence, means: Sequence, variances: Sequence) -> None:
+    """Set a BatchNorm's statistics to those of several batches together, by the law of total variance.
+
+    Args:
+        norm: The layer.
+        counts: Images of each batch.
+        means: Mean of each, [channels].
+        variances: Variance of each, [channels].
+    """
+    shares = np.array(counts) / sum(counts)
+    mean = sum(share * row for share, row in zip(shares, means, strict=True))
+    spread = sum(share * (row - mean) ** 2 for share, row in zip(shares, means, strict=True))
+    norm.moving_mean.assign(mean)
+    norm.moving_variance.assign(spread + sum(share * row for share, row in zip(shares, variances, strict=True)))
