@@ -16,7 +16,7 @@ import numpy as np
 
 from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import Predictions, read_predictions, write_predictions
-from tlmed.lock.content import describe_metrics, list_predictions
+from tlmed.lock.lock_json import describe_metrics, list_predictions
 from tlmed.rundir import RunDir
 from tlmed.whole_files import write_json
 

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
-from tlmed.backbones import applications, classic, digits, packages, preprocessing
+from tlmed.backbones import applications, classic, digits, preprocessing, weight_packages
 from tlmed.data.images import resize
 
 TRAIN = 1347
@@ -68,7 +68,7 @@ def main() -> None:
     for name, part in {"training": slice(TRAIN), "held out": slice(TRAIN, None)}.items():
         right = model.predict(images[part], batch_size=256, verbose=0).argmax(-1) == labels[part]
         print(f"{name}: {right.sum()} of {len(right)} right, {right.mean():.4f}")
-    print(f"SHA-256 {packages.sha256(out)}")
+    print(f"SHA-256 {weight_packages.sha256(out)}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from tlmed import sealed  # noqa: E402
 from tlmed.errors import RunFailed  # noqa: E402
 from tlmed.features.engines import Engine  # noqa: E402
 from tlmed.recipe import override  # noqa: E402
-from tlmed.run import finished, schedule, scoring, story  # noqa: E402
+from tlmed.run import finished, phase_training, scoring, story  # noqa: E402
 from tlmed.rundir import RunDir  # noqa: E402
 from tlmed.training import fitting  # noqa: E402
 from tlmed.training.checkpoints import Checkpoints  # noqa: E402
@@ -87,9 +87,9 @@ MOMENTS = {
     "checkpoint": kill_while_writing,
     "extraction": lambda n: kill_before(Engine, "__call__", n),
     "validation": lambda n: kill_before(fitting.Validation, "on_epoch_end", n),
-    "phase end": lambda n: kill_before(schedule, "certify", n),
+    "phase end": lambda n: kill_before(phase_training, "certify", n),
     "phase ended": lambda n: kill_before(finished.Finished, "write", n),
-    "model": lambda n: kill_before(schedule, "_write_degrees", n),
+    "model": lambda n: kill_before(phase_training, "_write_degrees", n),
     "predictions": lambda n: kill_before(scoring, "write_predictions", n),
     "metrics": lambda n: kill_before(scoring, "describe_metrics", n),
     "report": lambda n: kill_before(story, "write_report", n),

@@ -20,7 +20,7 @@ from keras.src.utils import file_utils
 from tests.golden.images import picture
 from tlmed import backbones
 from tlmed.backbones import applications, mobilenet_v2, preprocessing, vgg16_hed
-from tlmed.backbones.packages import PACKAGES
+from tlmed.backbones.weight_packages import PACKAGES
 from tlmed.errors import InputError
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -31,7 +31,7 @@ from tlmed.heads import attach_head, augmentation
 from tlmed.plan import Terms
 from tlmed.plan.costs import choose_cache, count_flops, weigh
 from tlmed.recipe import Augment, Phase, load_recipe, override
-from tlmed.run import schedule
+from tlmed.run import phase_training
 from tlmed.run.preparation import preview
 from tlmed.rundir import RunDir
 from tlmed.voice import Voice
@@ -647,9 +647,9 @@ def test_plan_json_holds_the_choice(images, empty_cache, tmp_path):
 
 @pytest.mark.parametrize("cache", ["on", pytest.param("off", marks=pytest.mark.slow)])
 def test_only_the_phase_that_is_kept_is_scored_on_test_images(cache, images, empty_cache, tmp_path, monkeypatch):
-    scored, measure = [], schedule.measure
+    scored, measure = [], phase_training.measure
     monkeypatch.setattr(
-        schedule, "measure", lambda scores, labels: scored.append(len(labels)) or measure(scores, labels)
+        phase_training, "measure", lambda scores, labels: scored.append(len(labels)) or measure(scores, labels)
     )
     words = (f"cache={cache}", "engine=tensorflow", "backbone=CifarNet")
     once = train(images, tmp_path / "once", *words)

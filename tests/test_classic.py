@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 from tests.golden.images import picture
 from tlmed import backbones
-from tlmed.backbones import applications, classic, digits, packages, preprocessing, table
+from tlmed.backbones import applications, classic, digits, preprocessing, published_counts, weight_packages
 from tlmed.blocks import count_parameters, partition
 from tlmed.cli import cli
 from tlmed.errors import InputError
@@ -149,7 +149,7 @@ def test_weights_that_a_network_has_not_are_refused_by_what_there_is(function, n
 
 def test_digits_are_recorded_with_their_checksum():
     source = backbones.build("LeNet5", "digits", (48, 48)).source
-    package = next(each for each in packages.PACKAGES if each.source == "digits/tlmed")
+    package = next(each for each in weight_packages.PACKAGES if each.source == "digits/tlmed")
     assert (source.name, source.sha256) == ("digits/tlmed", package.sha256)
     assert backbones.locate("LeNet5", source.name) == "digits/tlmed, installed"
     assert Path(source.path).stat().st_size < 500_000
@@ -157,7 +157,7 @@ def test_digits_are_recorded_with_their_checksum():
 
 def test_another_file_in_the_place_of_digits_is_refused(tmp_path, monkeypatch):
     (tmp_path / "other.weights.h5").write_bytes(b"other")
-    monkeypatch.setattr(packages.Package, "path", lambda self: tmp_path / "other.weights.h5")
+    monkeypatch.setattr(weight_packages.Package, "path", lambda self: tmp_path / "other.weights.h5")
     with pytest.raises(InputError, match="with SHA-256"):
         backbones.build("LeNet5", "digits", (32, 32))
 
@@ -184,7 +184,7 @@ def test_the_shipped_digits_read_held_out_digits_as_well_as_the_model_card_says(
     images, labels = script.read()
     np.testing.assert_array_equal(labels, load_digits().target)
     model = script.build()
-    package = next(each for each in packages.PACKAGES if each.source == "digits/tlmed")
+    package = next(each for each in weight_packages.PACKAGES if each.source == "digits/tlmed")
     model.get_layer("lenet5").load_weights(package.path())
     held_out = slice(script.TRAIN, None)
     right = (model.predict(images[held_out], verbose=0).argmax(-1) == labels[held_out]).sum()
@@ -216,7 +216,7 @@ def test_paper_is_white_and_ink_is_black():
 
 @pytest.mark.parametrize("name", ["LeNet5", "AlexNet", "VGG16", "GoogLeNet", "ResNet50"])
 def test_counts_are_those_that_keras_makes_of_an_allocated_network(name):
-    counts = table.count(name)
+    counts = published_counts.count(name)
     net = backbones.BACKBONES[name].builder(weights=None, include_top=False, input_shape=(*SIZE, 3))
     assert counts.features == net.count_params()
     assert counts.statistics == sum(weight.numpy().size for weight in net.non_trainable_weights)
@@ -226,16 +226,16 @@ def test_counts_are_those_that_keras_makes_of_an_allocated_network(name):
     ("name", "layers"), [("VGG16", 16), ("VGG19", 19), ("ResNet50", 50), ("ResNet101", 101), ("DenseNet121", 121)]
 )
 def test_depth_is_the_number_in_the_name(name, layers):
-    assert table.count(name).layers == layers
+    assert published_counts.count(name).layers == layers
 
 
 def test_the_table_is_printed_and_the_documentation_explains_its_numbers(capsys):
     cli(["backbones", "--table"], standalone_mode=False)
     printed = capsys.readouterr().out
     explained = (ROOT / "docs" / "backbones.md").read_text()
-    for row in table.REVIEW:
+    for row in published_counts.REVIEW:
         line = next(line for line in printed.splitlines() if line.startswith(row.name))
-        counts = table.count(row.name)
+        counts = published_counts.count(row.name)
         for part in (row.parameters, row.features, row.layers, f"{counts.parameters:,}", f"{counts.features:,}"):
             assert part in line
             assert part in explained, f"{row.name}: {part}"

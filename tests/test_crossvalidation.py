@@ -28,7 +28,7 @@ from tlmed.inference import evaluate
 from tlmed.recipe import Images, KFold, from_json, load_recipe, override, read_recipe, to_json, to_source
 from tlmed.report.folds import write_folds_report
 from tlmed.reproduce import Request, reproduce
-from tlmed.run import Voice, preparation, preview, schedule, story
+from tlmed.run import Voice, phase_training, preparation, preview, story
 from tlmed.run.averages import _average_subgroups, _average_without_leaks, average
 from tlmed.run.crossvalidation import name_folds
 from tlmed.rundir import RunDir, find_run
@@ -597,7 +597,7 @@ def test_a_complete_cross_validation_is_returned_as_it_is_and_another_is_refused
 
 def interrupt_fold(monkeypatch, number):
     """Press Ctrl-C while that fold trains."""
-    fit, seen = schedule.fit_phase, []
+    fit, seen = phase_training.fit_phase, []
 
     def fit_some(*args, **options):
         seen.append(args)
@@ -605,7 +605,7 @@ def interrupt_fold(monkeypatch, number):
             raise Interrupted("Stopped by Ctrl-C.")
         return fit(*args, **options)
 
-    monkeypatch.setattr(schedule, "fit_phase", fit_some)
+    monkeypatch.setattr(phase_training, "fit_phase", fit_some)
 
 
 def test_a_stopped_cross_validation_goes_on_with_the_fold_that_it_stopped_in(crossed, images, tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from tlmed.evaluation.predictions import read_predictions
 from tlmed.inference import Scorer, load_scorer
 from tlmed.plan.costs import count_flops
 from tlmed.recipe import override
-from tlmed.run import examples
+from tlmed.run import example_pictures
 from tlmed.rundir import RunDir
 
 SETTINGS = (*SMALL, "phases.epochs=1", "engine=tensorflow", "examples=2")
@@ -92,10 +92,10 @@ def test_what_cannot_be_explained_is_shown_with_the_reason(run, tmp_path, monkey
     monkeypatch.setattr("tlmed.inference.Scorer.explainer", refuse)
     pixels = {row: np.zeros((32, 32, 3), "uint8") for row in range(3)}
     predictions = read_predictions(run / "predictions.csv")
-    maps, method, notes = examples._explain_aside(run, {"right": [0, 1]}, pixels, predictions)
+    maps, method, notes = example_pictures._explain_aside(run, {"right": [0, 1]}, pixels, predictions)
     assert (maps, method) == ({}, "")
     assert notes == ["The images are shown without explanations: `model` must end in a softmax. Received: another end."]
-    examples._write_picture(tmp_path / "a.png", pixels[0], None, predictions, 0, method)
+    example_pictures._write_picture(tmp_path / "a.png", pixels[0], None, predictions, 0, method)
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == (32, 32)
 
@@ -136,7 +136,7 @@ def explain_by_occlusion(calls, monkeypatch):
 def test_who_presses_ctrl_c_waits_for_no_more_than_a_batch(run, monkeypatch, make):
     calls = []
     scorer = make(calls, monkeypatch)
-    monkeypatch.setattr(examples, "load_scorer", lambda run: scorer)
+    monkeypatch.setattr(example_pictures, "load_scorer", lambda run: scorer)
     predictions = read_predictions(run / "predictions.csv")
     amount = 24 if make is explain_by_occlusion else 12 * 32
     predictions = predictions.take(np.arange(amount) % len(predictions.paths))
@@ -146,7 +146,7 @@ def test_who_presses_ctrl_c_waits_for_no_more_than_a_batch(run, monkeypatch, mak
     press.start()
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        examples._explain_aside(run, {"right": list(range(amount))}, pixels, predictions)
+        example_pictures._explain_aside(run, {"right": list(range(amount))}, pixels, predictions)
     assert time.monotonic() - start < 0.7  # all of it takes more than a second
     for thread in set(threading.enumerate()) - threads:
         thread.join(0.7)
@@ -156,10 +156,10 @@ def test_who_presses_ctrl_c_waits_for_no_more_than_a_batch(run, monkeypatch, mak
 
 def test_heavy_networks_have_fewer_images_explained():
     cases = {"right": [3, 1], "wrong": [2, 5], "uncertain": [2, 4]}
-    light = examples.MOST_WORK / (50 * 5)
-    assert examples._limit(cases, light) == [1, 2, 3, 4, 5]
-    assert examples._limit(cases, 1.01 * light) == [2, 3]
-    assert examples._limit(cases, 1e20) == [2, 3]  # one of each kind in any case
+    light = example_pictures.MOST_WORK / (50 * 5)
+    assert example_pictures._limit(cases, light) == [1, 2, 3, 4, 5]
+    assert example_pictures._limit(cases, 1.01 * light) == [2, 3]
+    assert example_pictures._limit(cases, 1e20) == [2, 3]  # one of each kind in any case
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ from tlmed.evaluation.explanations import (
     write_explanations,
 )
 from tlmed.evaluation.explanations.gradients import share_out, trace_gradient, weigh_by_gradient, weigh_by_place
-from tlmed.evaluation.explanations.networks import cut, find_scores, normalise
+from tlmed.evaluation.explanations.halves import cut, find_scores, normalise
 from tlmed.evaluation.explanations.pictures import name_files
 from tlmed.evaluation.predictions import Predictions
 from tlmed.features import feature_model

@@ -25,7 +25,7 @@ from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.export import index as index_of_pip
 from tlmed.export import save, write_card, write_requirements
 from tlmed.export.front_matter import to_yaml
-from tlmed.export.reading import read as read_alone
+from tlmed.export.plain_reading import read as read_alone
 from tlmed.metrics import evaluate
 from tlmed.recipe import load_recipe, to_json
 from tlmed.rundir import RunDir

@@ -28,8 +28,8 @@ from tlmed.errors import CheckFailed, InputError, Interrupted, RunFailed
 from tlmed.inference import evaluate
 from tlmed.intact import checksum
 from tlmed.lock import (
-    Comparison,
     Difference,
+    Reproduction,
     Row,
     choose_level,
     compare_history,
@@ -42,7 +42,7 @@ from tlmed.lock import (
     to_lines,
     to_markdown,
 )
-from tlmed.lock.content import PREDICTIONS, read_rows
+from tlmed.lock.lock_json import PREDICTIONS, read_rows
 from tlmed.recipe import digest_modules, from_json, load_recipe, override, shipped_recipes, to_json, to_source
 from tlmed.reproduce import Request, reproduce, reproduce_and_report
 from tlmed.run import train
@@ -236,7 +236,7 @@ def add_image(folder, monkeypatch):
 
 
 def change_seeds(folder, monkeypatch):
-    monkeypatch.setattr("tlmed.lock.content.derive", lambda seed, *names: 5)
+    monkeypatch.setattr("tlmed.lock.lock_json.derive", lambda seed, *names: 5)
 
 
 @pytest.mark.parametrize(
@@ -648,7 +648,7 @@ def test_nothing_half_made_stays(error, job, tmp_path, monkeypatch):
     def fail(*args, **options):
         raise error
 
-    monkeypatch.setattr("tlmed.run.schedule.fit_phase", fail)
+    monkeypatch.setattr("tlmed.run.phase_training.fit_phase", fail)
     with pytest.raises(type(error)):
         reproduce_and_report(Request(job[1].path, out=tmp_path / "again"), tmp_path / "j.xml", None)
     assert [path.name for path in tmp_path.iterdir()] == ["j.xml"]
@@ -772,14 +772,14 @@ def test_inputs_explain_before_code_and_environment():
 
 def test_tables_hold_what_any_name_can_hold():
     odd = 'a|b *c*\n<d> & "e"\x00'
-    comparison = Comparison(odd, "asked", [differ("input", name=odd)], [Row("metrics", odd, "1", "2", False, odd)])
+    comparison = Reproduction(odd, "asked", [differ("input", name=odd)], [Row("metrics", odd, "1", "2", False, odd)])
     root = ET.fromstring(to_junit(comparison))
     assert root.find("testsuite").get("failures") == "1"  # the difference is of no part of the inputs
     table = [line for line in to_markdown(comparison).splitlines() if line.startswith("| metrics")]
     assert len(table) == 1
     assert table[0].replace("\\|", "").count("|") == 6
     assert "DIFFERENT" in "\n".join(screen.to_lines(to_lines(comparison)))
-    broken = Comparison("x", "asked", fault="no weights")
+    broken = Reproduction("x", "asked", fault="no weights")
     assert ET.fromstring(to_junit(broken)).find("testsuite/testcase/error").get("message") == "no weights"
     assert "**no weights**" in to_markdown(broken)
 
@@ -875,7 +875,7 @@ def test_a_forged_lock_is_refused_or_compared_and_never_breaks_anything(step, co
             str(difference).encode()
         for level in ("bits", "predictions", "metrics"):
             rows = compare_results(lock.content["results"], whole["results"], level, 0.1)
-            to_junit(Comparison("x", "", rows=rows)).encode()
+            to_junit(Reproduction("x", "", rows=rows)).encode()
     assert refused > 100 / step
 
 

@@ -223,7 +223,7 @@ def test_ctrl_c_saves_the_step_and_the_run_goes_on_from_it(where, asked, images,
     calls = {"step": "tlmed.training.loop.Loop.run", "validation": "tlmed.training.fitting.Validation.on_epoch_end"}
     if where == "step":
         monkeypatch.setattr(StopAt, "asked", staticmethod(asked))
-        monkeypatch.setattr("tlmed.run.schedule.watchers", lambda *_: [StopAt(4)])
+        monkeypatch.setattr("tlmed.run.phase_training.watchers", lambda *_: [StopAt(4)])
     elif where == "validation":
         original = tlmed.training.fitting.Validation.on_epoch_end
 
@@ -233,7 +233,9 @@ def test_ctrl_c_saves_the_step_and_the_run_goes_on_from_it(where, asked, images,
 
         monkeypatch.setattr(calls["validation"], ask)
     else:
-        monkeypatch.setattr("tlmed.run.schedule._has_stopped_improving", lambda recipe, degrees: degrees and asked())
+        monkeypatch.setattr(
+            "tlmed.run.phase_training._has_stopped_improving", lambda recipe, degrees: degrees and asked()
+        )
     with pytest.raises(Interrupted, match="--out"):
         train(images, tmp_path / "run", *settings)
     run = RunDir(tmp_path / "run")

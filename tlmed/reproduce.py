@@ -15,8 +15,8 @@ from tlmed.digests import list_history
 from tlmed.errors import CheckFailed, InputError, TlmedError
 from tlmed.intact import find_changed
 from tlmed.lock import (
-    Comparison,
     Lock,
+    Reproduction,
     Row,
     choose_level,
     compare_history,
@@ -79,7 +79,7 @@ class Request:
     force: bool = False
 
 
-def reproduce(request: Request, voice: Voice = SILENT) -> Comparison:
+def reproduce(request: Request, voice: Voice = SILENT) -> Reproduction:
     """Do what is requested; nothing is ever written into the run that the lock belongs to.
 
     Where the inputs differ nothing is trained, for that would be another job.
@@ -105,7 +105,7 @@ def reproduce(request: Request, voice: Voice = SILENT) -> Comparison:
     differences = compare_inputs(lock.content, now)
     wanted = METRICS if request.level is None and request.tolerance is not None else request.level
     level, why = choose_level(wanted, differences, recipe)
-    compared = Comparison(lock.name, "", differences, checked=_count(now))
+    compared = Reproduction(lock.name, "", differences, checked=_count(now))
     rows = _check_files(lock)
     if request.mode == CHECK:
         asked = f"inputs and environment; `{level}` can be asked for: {why}."
@@ -137,28 +137,28 @@ def reproduce_and_report(request: Request, junit: Path | None, summary: Path | N
     _check_reports(request, {"--junit": junit, "--summary": summary})
     begin = time.perf_counter()
     try:
-        comparison = reproduce(request, voice)
+        reproduction = reproduce(request, voice)
     except TlmedError as error:
         seconds = time.perf_counter() - begin
-        fault = Comparison(name_lock(request.target), _name(request.mode), seconds=seconds, fault=str(error))
+        fault = Reproduction(name_lock(request.target), _name(request.mode), seconds=seconds, fault=str(error))
         _write(fault, junit, summary)
         raise
-    for part in to_lines(comparison):
+    for part in to_lines(reproduction):
         voice.say(part)
-    _write(comparison, junit, summary)
-    if not comparison.faults:
+    _write(reproduction, junit, summary)
+    if not reproduction.faults:
         return
-    headline = f"What was locked must come again. Received: {comparison.name}: {comparison.verdict}."
-    trained = request.mode != CHECK and comparison.rows
-    causes = [str(cause) for cause in find_causes(comparison.differences)] if trained else []
+    headline = f"What was locked must come again. Received: {reproduction.name}: {reproduction.verdict}."
+    trained = request.mode != CHECK and reproduction.rows
+    causes = [str(cause) for cause in find_causes(reproduction.differences)] if trained else []
     likely = [f"What may have moved it: {'; '.join(causes)}."] if causes else []
-    raise CheckFailed([headline, *comparison.faults, *likely])
+    raise CheckFailed([headline, *reproduction.faults, *likely])
 
 
-def _write(comparison, junit, summary) -> None:
+def _write(reproduction, junit, summary) -> None:
     for path, text in ((junit, to_junit), (summary, to_markdown)):
         if path is not None:
-            write_text(path, f"{text(comparison)}<!-- {make_mark('reproduce')} -->\n")
+            write_text(path, f"{text(reproduction)}<!-- {make_mark('reproduce')} -->\n")
 
 
 def _name(mode) -> str:

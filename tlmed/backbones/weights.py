@@ -9,8 +9,8 @@ import keras
 
 from tlmed.backbones import applications, keras_cache
 from tlmed.backbones.applications import Application, KerasFile
-from tlmed.backbones.packages import PACKAGES, Package
 from tlmed.backbones.saved import load_network
+from tlmed.backbones.weight_packages import PACKAGES, Package
 from tlmed.errors import InputError, did_you_mean
 from tlmed.intact import check_intact
 from tlmed.regular_files import sha256

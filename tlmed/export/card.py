@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from tlmed.errors import InputError
-from tlmed.export.content import read_content
+from tlmed.export.card_facts import read_card_facts
 from tlmed.export.front_matter import find_licence, write_front_matter
 from tlmed.export.naming import name_data, name_weights
-from tlmed.export.training import describe_steps, show_training
+from tlmed.export.training_section import describe_steps, show_training
 from tlmed.export.usage import show_usage
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.names import list_once, name_metric
@@ -37,7 +37,7 @@ def write_card(run: RunDir) -> str:
     Raises:
         InputError: A file of the run is missing, cannot be read, or is not as `tlmed train` writes it.
     """
-    content = read_content(run)
+    content = read_card_facts(run)
     try:
         return _write(content)
     except InputError:

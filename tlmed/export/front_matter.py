@@ -6,7 +6,7 @@ The fields are those of https://huggingface.co/docs/hub/model-cards, and of `mod
 import json
 import re
 
-from tlmed.export.content import Content
+from tlmed.export.card_facts import CardFacts
 from tlmed.export.naming import name_data, name_weights, type_metric
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.metrics.rates import CLASS_METRICS
@@ -21,7 +21,7 @@ LICENCES = (
 HUB_METRICS = ("accuracy", "roc_auc", "recall", "f1")
 
 
-def write_front_matter(content: Content) -> str:
+def write_front_matter(content: CardFacts) -> str:
     """Return the front matter of a run's model card: YAML between two lines of three dashes."""
     defined = {name: entry["value"] for name, entry in list_once(content.metrics).items() if entry["value"] is not None}
     types = map(type_metric, defined)
@@ -36,7 +36,7 @@ def write_front_matter(content: Content) -> str:
     return f"---\n{to_yaml({name: value for name, value in fields.items() if value})}\n---"
 
 
-def find_licence(content: Content) -> str | None:
+def find_licence(content: CardFacts) -> str | None:
     """Return the Hub's name of the licence that all weights have, None where it is not known to be one."""
     stated = {str(source.get("licence")).partition(";")[0] for source in content.weights}
     licence = stated.pop() if len(stated) == 1 else None

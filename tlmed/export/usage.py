@@ -2,8 +2,8 @@
 
 import inspect
 
-from tlmed.export.content import Content
-from tlmed.export.reading import read
+from tlmed.export.card_facts import CardFacts
+from tlmed.export.plain_reading import read
 from tlmed.tabulation.markdown import block
 
 _EXCEPTIONS = (
@@ -14,7 +14,7 @@ _EXCEPTIONS = (
 )
 
 
-def show_usage(content: Content) -> str:
+def show_usage(content: CardFacts) -> str:
     """Return Markdown with code that scores an image."""
     height, width = content.recipe["data"]["image_size"]
     of_hub = any(name.startswith("hub:") for name in content.backbones)

@@ -16,7 +16,7 @@ from tlmed import backbones
 from tlmed.backbones import own
 from tlmed.batch_statistics import STATISTICS_IMAGES, reestimate_statistics
 from tlmed.errors import InputError, did_you_mean
-from tlmed.features.images import Impressions, batches, open_images, read_batches
+from tlmed.features.image_inputs import Impressions, batches, open_images, read_batches
 from tlmed.features.taps import POOLINGS, feature_model, random_norms
 from tlmed.frozen import leaves
 from tlmed.seeds import derive

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from tlmed.errors import InputError
 from tlmed.heads.classifiers import FIT_ERRORS, cannot_learn, find_classifier, find_classifier_faults
-from tlmed.heads.folds import find_fold_faults, make_folds
+from tlmed.heads.fold_division import find_fold_faults, make_folds
 from tlmed.heads.pipelines import GRIDS, SCORINGS, make_pipeline, prefix
 from tlmed.heads.sigmoids import keep_order
 from tlmed.metrics import macro_auc

@@ -6,9 +6,9 @@ from pathlib import Path
 from tlmed.errors import InputError
 from tlmed.intact import CHECKSUM, checksum, read_content, refuse_lock
 from tlmed.intact import LOCK as NAME
-from tlmed.lock.content import make_lock
+from tlmed.lock.lock_json import make_lock
+from tlmed.lock.printable import show
 from tlmed.lock.shape import MOST_FAULTS, find_shape_faults
-from tlmed.lock.words import show
 from tlmed.recipe import Recipe, from_json
 from tlmed.rundir import RunDir, check_single
 from tlmed.whole_files import write_json

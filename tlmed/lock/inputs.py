@@ -15,8 +15,8 @@ from tlmed.data.table import Table
 from tlmed.digests import split_lines
 from tlmed.environment import describe_code, describe_environment
 from tlmed.errors import InputError
-from tlmed.lock.content import name_streams
 from tlmed.lock.file import Lock
+from tlmed.lock.lock_json import name_streams
 from tlmed.recipe import Recipe, changed_modules, flatten, load_recipe, shipped_recipes, to_json
 from tlmed.rundir import IMAGES
 from tlmed.whole_files import format_csv

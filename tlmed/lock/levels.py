@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tlmed.errors import InputError
-from tlmed.lock.differences import ENVIRONMENT, LIBRARY, Difference
+from tlmed.lock.input_differences import ENVIRONMENT, LIBRARY, Difference
 from tlmed.recipe import Recipe
 from tlmed.sections import Degrees
 

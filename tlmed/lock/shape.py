@@ -5,8 +5,8 @@ import math
 from collections.abc import Iterator
 
 from tlmed.errors import InputError
-from tlmed.lock.content import PREDICTIONS, describe_results, make_lock, read_rows
-from tlmed.lock.words import show
+from tlmed.lock.lock_json import PREDICTIONS, describe_results, make_lock, read_rows
+from tlmed.lock.printable import show
 from tlmed.rundir import RunDir
 from tlmed.words import listed
 

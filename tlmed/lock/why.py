@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tlmed.intact import reading
-from tlmed.lock.differences import Difference, compare_inputs, find_causes
+from tlmed.lock.agreement import compare_results
+from tlmed.lock.input_differences import Difference, compare_inputs, find_causes
 from tlmed.lock.levels import BITS
-from tlmed.lock.results import compare_results
+from tlmed.lock.reproduction import list_differences, list_rows
 from tlmed.lock.shape import check_run
-from tlmed.lock.tables import list_differences, list_rows
 from tlmed.rundir import RunDir
 from tlmed.tabulation import Table
 

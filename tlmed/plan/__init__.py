@@ -2,9 +2,9 @@
 
 import tlmed.tensorflow_start
 
-from tlmed.plan.content import describe_classifier, make_plan, memory_needed
 from tlmed.plan.costs import Terms, describe_foreign
-from tlmed.plan.schedule import expand, find_schedule_faults
+from tlmed.plan.expansion import expand, find_schedule_faults
+from tlmed.plan.plan_json import describe_classifier, make_plan, memory_needed
 from tlmed.plan.tables import (
     describe_backbone,
     describe_blocks,

@@ -5,7 +5,7 @@ import sys
 
 from tlmed.backbones import BACKBONES, build
 from tlmed.backbones.applications import Application, keras_file
-from tlmed.backbones.packages import PACKAGES
+from tlmed.backbones.weight_packages import PACKAGES
 from tlmed.blocks import partition
 from tlmed.catalogue import COLUMNS
 

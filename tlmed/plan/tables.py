@@ -7,7 +7,7 @@ import numpy as np
 
 from tlmed.batch_statistics import STATISTICS_IMAGES
 from tlmed.cache import show_size
-from tlmed.plan.content import cut, describe_block
+from tlmed.plan.plan_json import cut, describe_block
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import decimals, listed, name_pooling

@@ -4,9 +4,17 @@ A recipe is Python code: loading a recipe file runs it, so load only files that 
 This package imports neither Keras nor TensorFlow; loading a recipe takes milliseconds.
 """
 
-from tlmed.recipe.files import RecipeFile, find_recipe, load_recipe, read_recipe, read_text, shipped_recipes, summary
 from tlmed.recipe.modules import changed_modules, digest_modules
 from tlmed.recipe.recipe import PRECISIONS, STRATEGIES, Recipe, find_faults
+from tlmed.recipe.recipe_files import (
+    RecipeFile,
+    find_recipe,
+    load_recipe,
+    read_recipe,
+    read_text,
+    shipped_recipes,
+    summary,
+)
 from tlmed.recipe.resolved import (
     UNDECIDING,
     digest,

@@ -24,9 +24,10 @@ from tlmed.replicas import choose_strategy, grow_memory
 from tlmed.report import write_report
 from tlmed.run.clock import Clock
 from tlmed.run.crossvalidation import cross_validate, is_cross_validation
-from tlmed.run.examples import write_examples
+from tlmed.run.example_pictures import write_examples
 from tlmed.run.job import Job
 from tlmed.run.outcome import Outcome
+from tlmed.run.phase_training import train_phases
 from tlmed.run.preparation import check_leaks, prepare
 from tlmed.run.prepared import Prepared
 from tlmed.run.records import (
@@ -41,7 +42,6 @@ from tlmed.run.records import (
     write_start,
     write_timing,
 )
-from tlmed.run.schedule import train_phases
 from tlmed.run.scoring import evaluate_run
 from tlmed.run.workers import Workers, working_together
 from tlmed.rundir import RunDir, check_single

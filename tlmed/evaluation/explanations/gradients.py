@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed.errors import InputError
-from tlmed.evaluation.explanations.networks import (
+from tlmed.evaluation.explanations.halves import (
     Halves,
     broadcast_colour,
     check_classes,

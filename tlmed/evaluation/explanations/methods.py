@@ -16,7 +16,7 @@ from tlmed.evaluation.explanations.gradients import (
     weigh_by_gradient,
     weigh_by_place,
 )
-from tlmed.evaluation.explanations.networks import check_images, cut, find_scores
+from tlmed.evaluation.explanations.halves import check_images, cut, find_scores
 from tlmed.evaluation.explanations.occlusions import occlusion
 from tlmed.features.taps import LAST
 from tlmed.replicas import without_xla

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tlmed.errors import InputError
-from tlmed.evaluation.explanations.networks import broadcast_colour, check_classes, normalise
+from tlmed.evaluation.explanations.halves import broadcast_colour, check_classes, normalise
 
 STEPS = 14  # along the shorter side of an image, by default; a square is two steps wide
 BATCH_SIZE = 32

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tlmed.environment import name_family
-from tlmed.lock.content import read_rows
-from tlmed.lock.words import shorten, show
+from tlmed.lock.lock_json import read_rows
+from tlmed.lock.printable import shorten, show
 from tlmed.recipe import UNDECIDING, divide_fields, flatten, from_json, join_fields, to_json
 from tlmed.words import listed
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from tlmed.lock.differences import CODE, ENVIRONMENT, INPUT, LIBRARY, NOTE, REPORTED, Difference
-from tlmed.lock.results import Row
-from tlmed.lock.words import show
+from tlmed.lock.agreement import Row
+from tlmed.lock.input_differences import CODE, ENVIRONMENT, INPUT, LIBRARY, NOTE, REPORTED, Difference
+from tlmed.lock.printable import show
 from tlmed.tabulation import Table, texts
 from tlmed.tabulation.markdown import bullets, plain
 from tlmed.words import count
@@ -29,7 +29,7 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Reproduction:
     """What was asked, and what came.
 
     Attributes:
@@ -74,50 +74,50 @@ def _describe(row: Row) -> str:
     return f"{words} ({note})" if note else words
 
 
-def to_lines(comparison: Comparison) -> list[str | Table]:
-    """Return the comparison for a terminal, as lines and a table."""
-    lines = [f"{comparison.name}: {comparison.asked}"]
-    for title, words in list_differences(comparison.differences):
+def to_lines(reproduction: Reproduction) -> list[str | Table]:
+    """Return it for a terminal, as lines and a table."""
+    lines = [f"{reproduction.name}: {reproduction.asked}"]
+    for title, words in list_differences(reproduction.differences):
         lines += [f"{title}:", *(f"  {word}" for word in words)]
-    if comparison.rows:
-        lines.append(list_rows(comparison.rows))
-    return [*lines, f"{comparison.name}: {comparison.verdict}"]
+    if reproduction.rows:
+        lines.append(list_rows(reproduction.rows))
+    return [*lines, f"{reproduction.name}: {reproduction.verdict}"]
 
 
-def to_markdown(comparison: Comparison) -> str:
-    """Return the comparison for the page of a CI job."""
-    mark = "❌" if comparison.faults or comparison.fault else "✅"
-    parts = [f"### {mark} {plain(comparison.name)}: {comparison.verdict}", plain(comparison.asked)]
-    if comparison.fault:
-        parts.append(f"**{plain(comparison.fault)}**")
-    for title, words in list_differences(comparison.differences):
+def to_markdown(reproduction: Reproduction) -> str:
+    """Return it for the page of a CI job."""
+    mark = "❌" if reproduction.faults or reproduction.fault else "✅"
+    parts = [f"### {mark} {plain(reproduction.name)}: {reproduction.verdict}", plain(reproduction.asked)]
+    if reproduction.fault:
+        parts.append(f"**{plain(reproduction.fault)}**")
+    for title, words in list_differences(reproduction.differences):
         parts += [f"{title}:", bullets(map(plain, words))]
-    if comparison.rows:
-        parts.append(list_rows(comparison.rows).markdown())
+    if reproduction.rows:
+        parts.append(list_rows(reproduction.rows).markdown())
     return "\n\n".join(parts) + "\n"
 
 
-def to_junit(comparison: Comparison) -> str:
-    """Return the comparison as JUnit XML: a test for each part of the inputs, and for each line that was asked for."""
-    suite = ET.Element("testsuite", name=_clean(comparison.name))
+def to_junit(reproduction: Reproduction) -> str:
+    """Return it as JUnit XML: a test for each part of the inputs, and for each line that was asked for."""
+    suite = ET.Element("testsuite", name=_clean(reproduction.name))
     failures = 0
-    for part in comparison.checked if not comparison.fault else ():
-        found = [str(it) for it in comparison.differences if it.part == part and it.kind in _ASKED]
-        failures += _add_case(suite, comparison, part, "same inputs", "\n".join(found))
-    for row in comparison.rows:
+    for part in reproduction.checked if not reproduction.fault else ():
+        found = [str(it) for it in reproduction.differences if it.part == part and it.kind in _ASKED]
+        failures += _add_case(suite, reproduction, part, "same inputs", "\n".join(found))
+    for row in reproduction.rows:
         if row.same is not None:
-            failures += _add_case(suite, comparison, row.part, row.name, "" if row.same else _describe(row))
-    if comparison.fault:
-        case = ET.SubElement(suite, "testcase", classname=_clean(comparison.name), name="comparison")
-        ET.SubElement(case, "error", message=_clean(comparison.fault)).text = _clean(comparison.fault)
-    notes = "\n".join(str(difference) for difference in comparison.differences)
-    ET.SubElement(suite, "system-out").text = _clean(f"{comparison.asked}\n{notes}")
+            failures += _add_case(suite, reproduction, row.part, row.name, "" if row.same else _describe(row))
+    if reproduction.fault:
+        case = ET.SubElement(suite, "testcase", classname=_clean(reproduction.name), name="comparison")
+        ET.SubElement(case, "error", message=_clean(reproduction.fault)).text = _clean(reproduction.fault)
+    notes = "\n".join(str(difference) for difference in reproduction.differences)
+    ET.SubElement(suite, "system-out").text = _clean(f"{reproduction.asked}\n{notes}")
     counts = {
         "tests": str(len(suite.findall("testcase"))),
         "failures": str(failures),
-        "errors": str(int(bool(comparison.fault))),
+        "errors": str(int(bool(reproduction.fault))),
         "skipped": "0",
-        "time": f"{comparison.seconds:.3f}",
+        "time": f"{reproduction.seconds:.3f}",
     }
     for name, value in counts.items():
         suite.set(name, value)
@@ -127,8 +127,8 @@ def to_junit(comparison: Comparison) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _add_case(suite, comparison, part, name, failure) -> int:
-    case = ET.SubElement(suite, "testcase", classname=_clean(f"{comparison.name}.{part}"), name=_clean(name))
+def _add_case(suite, reproduction, part, name, failure) -> int:
+    case = ET.SubElement(suite, "testcase", classname=_clean(f"{reproduction.name}.{part}"), name=_clean(name))
     if failure:
         ET.SubElement(case, "failure", message=_clean(failure.partition("\n")[0])).text = _clean(failure)
     return int(bool(failure))

@@ -12,7 +12,7 @@ from tlmed.errors import InputError
 from tlmed.frozen import batch_norms, leaves, whole
 from tlmed.phases import Classifier, learning_rates, split_blocks
 from tlmed.plan.costs import Terms, choose_cache
-from tlmed.plan.schedule import find_schedule_faults
+from tlmed.plan.expansion import find_schedule_faults
 from tlmed.sections import Hybrid, Phase
 
 

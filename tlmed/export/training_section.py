@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
-from tlmed.export.content import Content
+from tlmed.export.card_facts import CardFacts
 from tlmed.recipe import Hybrid, Images, KFold, Phase, Recipe, from_json
 from tlmed.tabulation import Table, texts
 from tlmed.tabulation.markdown import code
@@ -30,7 +30,7 @@ _ELSEWHERE = {
 _OF_PHASES = ("keep", "precision")  # a hybrid has none
 
 
-def show_training(content: Content) -> str:
+def show_training(content: CardFacts) -> str:
     """Return a table of settings, named as in a recipe, in Markdown."""
     recipe = from_json(content.recipe)
     rows = [*_list_data(recipe), *_list_settings(content, recipe), *_list_phases(content.plan["phases"])]
@@ -42,7 +42,7 @@ def show_training(content: Content) -> str:
     return f"{said}\n\n{table.markdown()}"
 
 
-def describe_steps(content: Content) -> str:
+def describe_steps(content: CardFacts) -> str:
     """Return the scikit-learn steps from a hybrid's features to its probabilities, as one sentence in Markdown."""
     from tlmed.heads.classifiers import find_classifier
     from tlmed.heads.pipelines import make_pipeline, prefix

@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tlmed.lock.content import read_rows
 from tlmed.lock.levels import BITS, METRICS, PREDICTIONS
-from tlmed.lock.words import shorten
+from tlmed.lock.lock_json import read_rows
+from tlmed.lock.printable import shorten
 from tlmed.words import count
 
 

@@ -14,7 +14,7 @@ _BESIDE = ("model.keras", "classifier.skops", "history.csv", "predictions.csv") 
 
 
 @dataclass(frozen=True)
-class Content:
+class CardFacts:
     """What a model card tells.
 
     Attributes:
@@ -69,7 +69,7 @@ def _as_list(one_or_several) -> list:
     return one_or_several if isinstance(one_or_several, list) else [one_or_several]
 
 
-def read_content(run: RunDir) -> Content:
+def read_card_facts(run: RunDir) -> CardFacts:
     """Read what a model card tells from a finished run.
 
     Args:
@@ -83,7 +83,7 @@ def read_content(run: RunDir) -> Content:
     # A card goes beside the network and its predictions, whoever reads it cannot compare them.
     unchecked = check_intact(run, [name for name in RECORDED if name not in _BESIDE or (run / name).exists()])
     name = run.path.resolve().name
-    return Content(name=name, summary=_summary(run), splits=splits, unchecked=unchecked, **files)
+    return CardFacts(name=name, summary=_summary(run), splits=splits, unchecked=unchecked, **files)
 
 
 def _read_splits(run) -> list[dict[str, str]]:
