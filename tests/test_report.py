@@ -15,7 +15,7 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from tlmed import comparison, report, rundir, whole_files
+from tlmed import comparison, pages, report, rundir, whole_files
 from tlmed.errors import InputError
 from tlmed.evaluation import score_plots, training_plots
 from tlmed.evaluation.explanations import draw_panel
@@ -37,6 +37,7 @@ from tlmed.metrics import (
 )
 from tlmed.metrics.bands import roc_band
 from tlmed.metrics.resampling import find_clusters
+from tlmed.pages.glossary import TERMS, WORDS
 from tlmed.recipe import KFold
 from tlmed.report import REQUIRED, read_content, write_report
 from tlmed.report.answers import answer
@@ -46,7 +47,6 @@ from tlmed.report.curves import show_curves
 from tlmed.report.decisions import show_operating_point
 from tlmed.report.degrees import show_degrees
 from tlmed.report.examples import show_examples
-from tlmed.report.glossary import TERMS, WORDS
 from tlmed.report.images import show_images
 from tlmed.report.schedule import show_history
 from tlmed.report.story import name_weakest, tell_story
@@ -352,7 +352,7 @@ class Reader(html.parser.HTMLParser):
     def __init__(self, page):
         super().__init__()
         self.open, self.tags, self.text = [], [], ""
-        self.feed(page)
+        self.feed(str(page))
         assert not self.open
 
     def handle_starttag(self, tag, attrs):
@@ -666,8 +666,9 @@ def test_an_interval_that_holds_every_value_is_marked(tmp_path):
 def test_no_word_is_explained_that_no_page_uses():
     folders = (Path(report.__file__).parent, Path(comparison.__file__).parent)
     files = [file for folder in folders for file in folder.glob("*.py") if file.name != "glossary.py"]
+    files += (Path(pages.__file__).parent / "templates").rglob("*.html")
     source = "".join(file.read_text() for file in files)
-    assert set(WORDS) == set(re.findall(r"explain\(['\"](\w+)['\"]", source))
+    assert set(WORDS) == set(re.findall(r"(?:explain|term)\(['\"](\w+)['\"]", source))
 
 
 def test_every_metric_and_every_word_that_a_page_links_is_explained_on_it(tmp_path):

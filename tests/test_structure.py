@@ -41,6 +41,7 @@ ORDER = (
         "failures",
         "data",
         "metrics",
+        "pages",
         "backbones",
         "blocks",
         "frozen",

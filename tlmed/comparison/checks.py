@@ -8,8 +8,8 @@ from tlmed.comparison.groups import note_groups
 from tlmed.comparison.results import Result
 from tlmed.errors import InputError
 from tlmed.metrics import evaluate
+from tlmed.pages.amounts import number
 from tlmed.report.images import is_synthetic
-from tlmed.report.words import number
 from tlmed.words import count, join_names, listed
 
 

@@ -11,10 +11,10 @@ from tlmed.comparison.checks import check_comparable, find_notes
 from tlmed.comparison.groups import choose_groups, use_groups
 from tlmed.comparison.results import Result, read_results
 from tlmed.metrics import average_folds, compare_pairs, holm, measure_pairs
+from tlmed.metrics.names import name_metric
 from tlmed.metrics.resampling import has_clusters, number_groups
 from tlmed.metrics.sample_sizes import FEW_UNITS
 from tlmed.metrics.spreads import Spread
-from tlmed.report.words import name_metric
 from tlmed.sections import KFold
 from tlmed.words import join_names
 

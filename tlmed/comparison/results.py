@@ -14,8 +14,8 @@ from tlmed.comparison.traits import MIXED, find_approach, find_costs, join_costs
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions import Predictions, read_predictions
 from tlmed.intact import RECORDED, check_intact
+from tlmed.pages.amounts import join
 from tlmed.regular_files import read_regular
-from tlmed.report.words import join
 from tlmed.rundir import RunDir, find_run
 from tlmed.words import listed
 

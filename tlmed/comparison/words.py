@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tlmed.comparison.pairs import Comparison, is_shown
-from tlmed.report.words import EMPTY, duration, number, says_nothing
+from tlmed.pages.amounts import EMPTY, duration, number, says_nothing
 from tlmed.words import count, join_names
 
 NAMES = {

@@ -12,92 +12,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from tlmed.errors import InputError
+from tlmed.pages.glossary import anchor
+from tlmed.pages.templating import STYLE
 
 DPI = 150
 BROAD = 600  # pixels from which on a picture is scrolled on a phone, for shrunk to its width it could not be read
 _NO_GLYPH = r"Glyph \d+ .*missing from font"  # how Matplotlib begins its warning of it
 _SEE_TEXT = "Names in letters that the picture's font does not have stand in its text alternative."
 PHOTO_SIDE = 640  # pixels that a photograph in a page is wide at most
-# Light and dark by the reader's setting; one column that a phone can show, tables scroll within it. Paper is always
-# light, breaks neither pictures nor rows, and keeps a heading with what follows.
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b2430; --soft: #5a6675; --page: #ffffff; --card: #f4f6f8;
-  --line: #d5dbe1; --accent: #0072B2; --warn: #D55E00; }
-@media screen and (prefers-color-scheme: dark) { :root { --ink: #e6eaee; --soft: #a3afbb; --page: #14191f;
-  --card: #1d242c; --line: #37424d; --accent: #56B4E9; --warn: #E69F00; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem 4rem; color: var(--ink); background: var(--page);
-  font: 1rem/1.55 system-ui, sans-serif; overflow-wrap: break-word; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; }
-h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; padding-top: .6rem; border-top: 1px solid var(--line); }
-h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
-p { margin: .5rem 0; max-width: 46rem; }
-.soft, figcaption, small { color: var(--soft); font-weight: normal; }
-td small { white-space: nowrap; }
-td:first-child small { display: inline-block; min-width: 9rem; white-space: normal; }
-.notice { border-left: 4px solid var(--warn); background: var(--card); padding: .5rem .9rem; margin: .8rem 0; }
-.headline { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0; }
-.headline div { flex: 1 1 9rem; background: var(--card); border-radius: .5rem; padding: .7rem .9rem; }
-.headline b { display: block; font-size: 1.6rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .93rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; white-space: nowrap; }
-th:first-child, td:first-child, .text { white-space: normal; }
-th { color: var(--soft); font-weight: 600; }
-th:first-child, td:first-child, .text { text-align: left; }
-td:first-child { font-weight: 600; }
-svg { display: inline-block; vertical-align: middle; }
-figure { margin: 1rem 0; }
-figure img { max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line); border-radius: .5rem;
-  padding: .5rem; }
-a { color: var(--accent); }
-nav ul { columns: 15rem; margin: .5rem 0; padding-left: 1.2rem; }
-.pair { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); gap: 0 1.5rem;
-  align-items: start; }
-.pair figure:has(.broad) { grid-column: 1 / -1; }
-.examples figure:has(.broad) { grid-column: auto; }
-.bar { display: inline-block; width: 120px; margin-left: .6rem; text-align: left; }
-a.term { color: inherit; text-decoration: underline dotted; text-underline-offset: .2em; }
-.terms dt { font-weight: 600; margin-top: .7rem; }
-.terms dd { margin: 0; max-width: 46rem; }
-.terms dt:target { color: var(--warn); }
-.even table { table-layout: fixed; }
-.even th:first-child { width: 38%; }
-summary { cursor: pointer; color: var(--accent); margin: .6rem 0; }
-pre { background: var(--card); border-radius: .5rem; padding: .8rem; overflow-x: auto; font-size: .85rem; }
-code { background: var(--card); border-radius: .25rem; padding: .05rem .3rem; }
-.label { display: none; }
-@media screen and (max-width: 40rem) {
-  .stacked thead { display: none; }
-  .stacked tr { display: grid; grid-template-columns: 1fr 1fr; border-bottom: 1px solid var(--line); padding: .4rem 0; }
-  .stacked td { border: 0; padding: .15rem 0; text-align: left; white-space: normal; }
-  .stacked td:first-child { grid-column: 1 / -1; }
-  .stacked .label { display: block; color: var(--soft); }
-  .bar { display: block; margin: 0 0 0 auto; } figure { overflow-x: auto; }
-  figure .broad { max-width: none; width: 38rem; } }
-@page { size: A4; margin: 15mm; }
-@media print {
-  :root { color-scheme: light; }
-  body { max-width: none; padding: 0; font-size: 10pt; }
-  nav { display: none; }
-  a, a.term { color: inherit; text-decoration: none; }
-  h2, h3, thead, summary { break-after: avoid; }
-  figure, tr, .headline, .notice { break-inside: avoid; }
-  figure img { max-height: 230mm; }
-  .pair { display: block; orphans: 1; widows: 1; }
-  .pair figure { display: inline-block; width: 48%; margin-right: 1%; vertical-align: top; }
-  .terms dt, .terms dd { break-inside: avoid; }
-  .terms dt { break-after: avoid; }
-  .wide { overflow: visible; }
-  table { font-size: 8pt; }
-  th, td { white-space: normal; padding-right: .4rem; }
-  td small { white-space: normal; }
-  td:first-child small { min-width: 0; }
-  pre { white-space: pre-wrap; }
-  details:not([open]) > summary::after { content: " (folded: open it on the screen before printing)"; }
-}
-"""
 
 
 def make_document(title: str, body: str) -> str:
@@ -105,7 +27,7 @@ def make_document(title: str, body: str) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f"<title>{text(title)}</title>\n<style>{STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 
 
@@ -135,15 +57,6 @@ def bullets(items: Iterable[str]) -> str:
 def fold(summary: str, inside: str) -> str:
     """Return HTML that is shown when its summary, HTML too, is clicked."""
     return f"<details><summary>{summary}</summary>{inside}</details>"
-
-
-def anchor(title: str) -> str:
-    """Return the name by which a link finds a heading.
-
-    >>> anchor("What was asked, and what was done")
-    'what-was-asked-and-what-was-done'
-    """
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
 def link(title: str) -> str:

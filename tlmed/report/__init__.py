@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tlmed import whole_files
+from tlmed.pages.amounts import name_run, title_run
 from tlmed.report.calibration import show_calibration
 from tlmed.report.checklist import show_checklist
 from tlmed.report.classifier import show_classifier
@@ -17,7 +18,6 @@ from tlmed.report.images import is_synthetic, show_images, show_warnings
 from tlmed.report.schedule import show_certificate, show_history, show_phases
 from tlmed.report.scores import show_baselines, show_scores, show_subgroups
 from tlmed.report.story import show_recipe, tell_story
-from tlmed.report.words import name_run, title_run
 
 __all__ = ["REQUIRED", "Content", "make_page", "read_content", "write_report"]
 

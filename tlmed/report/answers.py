@@ -4,9 +4,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from tlmed.evaluation.page import link, text
+from tlmed.pages.amounts import interval_of, join, number
 from tlmed.report.content import Content
 from tlmed.report.images import count_shared_groups, count_splits, describe_splits, find_made, is_synthetic
-from tlmed.report.words import enumerate_names, interval_of, join, name_metric, number
+from tlmed.report.words import enumerate_names, name_metric
 from tlmed.split_names import SPLITS
 from tlmed.words import RANDOM, count, name_start
 

@@ -8,10 +8,11 @@ from tlmed.metrics import positive_index, reliability
 from tlmed.metrics.calibration import pair, sort_changes
 from tlmed.metrics.rates import CALIBRATED
 from tlmed.metrics.resampling import find_clusters
+from tlmed.pages.amounts import number
 from tlmed.report.content import Content
 from tlmed.report.entries import compare_entries
 from tlmed.report.glossary import explain
-from tlmed.report.words import name_metric, number
+from tlmed.report.words import name_metric
 from tlmed.words import count, join_names
 
 _EXPLAINED = (

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from tlmed.evaluation.page import fold, table, text
+from tlmed.pages.amounts import flatten, number
 from tlmed.report.content import Content
 from tlmed.report.schedule import show_blocks
-from tlmed.report.words import flatten, number
 from tlmed.words import count, join_names
 
 _MOST_ROWS = 12  # of a search that is shown without a click

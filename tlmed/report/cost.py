@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tlmed.evaluation.page import fold, table, text
-from tlmed.report.words import duration, flatten
+from tlmed.pages.amounts import duration, flatten
 
 
 def show_cost(timing: Mapping) -> str:

@@ -7,9 +7,9 @@ from tlmed.evaluation.page import picture
 from tlmed.metrics.confusion import unpack_confusion
 from tlmed.metrics.proportions import LEAST_GROUPS
 from tlmed.metrics.resampling import find_clusters
+from tlmed.pages.amounts import number
 from tlmed.report.content import Content
 from tlmed.report.glossary import explain
-from tlmed.report.words import number
 from tlmed.words import count
 
 _MOST_NAMED = 6  # classes whose numbers an alternative text can hold

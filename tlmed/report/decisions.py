@@ -8,10 +8,11 @@ import numpy as np
 from tlmed.evaluation import score_plots
 from tlmed.evaluation.page import picture, text
 from tlmed.metrics import net_benefit, positive_index
+from tlmed.pages.amounts import number
 from tlmed.report.content import Content
 from tlmed.report.entries import compare_entries
 from tlmed.report.glossary import explain
-from tlmed.report.words import enumerate_names, number
+from tlmed.report.words import enumerate_names
 from tlmed.words import count
 
 _MOST_PANELS = 6

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from tlmed.evaluation import training_plots
 from tlmed.evaluation.page import picture, table, text
+from tlmed.pages.amounts import duration, say_half
 from tlmed.report.content import Content
 from tlmed.report.glossary import explain
-from tlmed.report.words import duration, enumerate_names, name_metric, say_half
+from tlmed.report.words import enumerate_names, name_metric
 from tlmed.words import count
 
 _SCORES = {

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 
 from tlmed.evaluation.page import bar, bullets, table, text
+from tlmed.pages.amounts import number
 from tlmed.report.glossary import explain
-from tlmed.report.words import name_metric, number, show_interval
+from tlmed.report.words import name_metric, show_interval
 
 
 def list_entries(entries: Mapping[str, Mapping], value: str = "Value") -> str:

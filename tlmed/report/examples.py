@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tlmed import rundir
 from tlmed.evaluation.page import bullets, photo, text
+from tlmed.pages.amounts import number
 from tlmed.report.content import KINDS, Content
 from tlmed.report.glossary import explain
-from tlmed.report.words import number
 from tlmed.words import count
 
 TITLES = {

@@ -7,6 +7,7 @@ from pathlib import Path
 from tlmed import rundir, whole_files
 from tlmed.evaluation.page import bullets, fold, table, text
 from tlmed.metrics.names import list_once
+from tlmed.pages.amounts import duration, join, name_run, number, title_run
 from tlmed.report.calibration import show_mean_calibration
 from tlmed.report.cost import show_cost, show_environment
 from tlmed.report.decisions import show_mean_operating_point
@@ -17,7 +18,7 @@ from tlmed.report.images import is_synthetic
 from tlmed.report.overlays import Fold, read_fold, show_fold_examples, show_overlays
 from tlmed.report.scores import show_baselines, show_classes, show_subgroups
 from tlmed.report.story import name_weakest, say_doubts, say_value, show_recipe
-from tlmed.report.words import duration, enumerate_names, join, name_run, number, title_run
+from tlmed.report.words import enumerate_names
 from tlmed.words import count, name_start
 
 _SHOWN = ("auc", "accuracy", "sensitivity", "specificity")  # of each fold; its own report has all

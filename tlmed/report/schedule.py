@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 
 from tlmed.evaluation import training_plots
 from tlmed.evaluation.page import fold, picture, table, text
+from tlmed.pages.amounts import duration, join, say_half
 from tlmed.report.content import Content
 from tlmed.report.glossary import explain
-from tlmed.report.words import duration, join, name_metric, say_half
+from tlmed.report.words import name_metric
 from tlmed.words import count
 
 _MOST_NAMES = 6  # blocks that a cell of the table names one by one

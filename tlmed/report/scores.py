@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from tlmed.evaluation.lines import describe_size
 from tlmed.evaluation.page import bullets, fold, table, text
 from tlmed.metrics.names import list_once
+from tlmed.pages.amounts import interval_of, number
 from tlmed.report.content import Content
 from tlmed.report.entries import list_entries, say_notes, show_cell
 from tlmed.report.glossary import explain
 from tlmed.report.images import MOST_CLASSES
-from tlmed.report.words import interval_of, name_metric, number
+from tlmed.report.words import name_metric
 from tlmed.words import count, listed
 
 _MOST_WEAK = 10  # classes, of many

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 
 from tlmed.evaluation.lines import describe_better_baselines, describe_reversed
 from tlmed.evaluation.page import bullets, text
+from tlmed.pages.amounts import duration, interval_of, join, number
 from tlmed.recipe import flatten
 from tlmed.report.content import Content
-from tlmed.report.words import duration, enumerate_names, interval_of, join, name_metric, number
+from tlmed.report.words import enumerate_names, name_metric
 from tlmed.words import count, name_start
 
 

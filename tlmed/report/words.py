@@ -1,13 +1,11 @@
-"""Numbers, names and lists as a report says them; what returns HTML is escaped already."""
+"""Names and intervals as a report says them, in HTML that is escaped already."""
 
 from collections.abc import Iterable, Mapping
 
 from tlmed.evaluation.page import text
 from tlmed.metrics.names import name_metric as name_plain
-from tlmed.words import join_names
-
-EMPTY = "says nothing"  # of an interval that holds every value
-_MOST_NAMES = 12  # that a sentence can hold
+from tlmed.pages import amounts
+from tlmed.pages.amounts import EMPTY, interval_of
 
 
 def name_metric(metric: str) -> str:
@@ -15,128 +13,11 @@ def name_metric(metric: str) -> str:
     return text(name_plain(metric))
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """Return a number with as many decimals, or "undefined" for None.
-
-    >>> number(0.81249), number(None)
-    ('0.812', 'undefined')
-    """
-    return "undefined" if value is None else f"{value:.{digits}f}"
-
-
-def value_of(entry: Mapping) -> str:
-    """Return a metric's value as HTML, with the reason where there is none."""
-    reason = f"<br><small>{text(entry['reason'])}</small>" if "reason" in entry else ""
-    return number(entry["value"]) + reason
-
-
-def interval_of(entry: Mapping) -> str:
-    """Return a metric's interval, marked where it says nothing; nothing where there is none.
-
-    >>> interval_of({"low": 0.5, "high": 0.75}), interval_of({"low": 0.0, "high": 1.0})
-    ('0.500 to 0.750', '0.000 to 1.000, which says nothing')
-    """
-    if entry["low"] is None:
-        return ""
-    return f"{number(entry['low'])} to {number(entry['high'])}" + (f", which {EMPTY}" if says_nothing(entry) else "")
-
-
 def show_interval(entry: Mapping) -> str:
     """Return what `interval_of` does as HTML for a narrow cell: the mark on a line of its own."""
     return interval_of(entry).replace(f", which {EMPTY}", f"<br><em>{EMPTY}</em>")
 
 
-def says_nothing(entry: Mapping) -> bool:
-    """Tell whether an interval, as it is written, reaches from 0 to 1: any value is as good as any other.
-
-    A metric that begins at -1 is none the wiser by it; one without an upper end, as log loss, may reach beyond 1.
-    """
-    if entry["low"] is None:
-        return False
-    low, high = (round(entry[end], 3) for end in ("low", "high"))
-    return low <= 0 and high == 1
-
-
-def say_half(metrics: Mapping) -> str:
-    """Return by which threshold accuracy is computed while training goes on, where the result has another one.
-
-    Args:
-        metrics: `metrics.json`.
-
-    >>> say_half({"threshold": 0.312}), say_half({"threshold": None})
-    ('Accuracy here is at a threshold of 0.5; that of the result is at its own, 0.312.', '')
-    """
-    threshold = metrics.get("threshold")
-    if threshold in (None, 0.5):
-        return ""
-    return f"Accuracy here is at a threshold of 0.5; that of the result is at its own, {number(threshold)}."
-
-
-def join(parts: object) -> str:
-    """Return what a field holds, one thing or several, as plain text.
-
-    >>> join("VGG16"), join(["MobileNetV2", "LeNet5"])
-    ('VGG16', 'MobileNetV2 + LeNet5')
-    """
-    return " + ".join(map(str, parts)) if isinstance(parts, list) else "" if parts is None else str(parts)
-
-
-def name_run(recipe: Mapping, name: str, of: str = "") -> str:
-    """Return backbone and directory of a run, as plain text; the arguments are those of `title_run`."""
-    return f"{join(recipe.get('backbone', 'Run'))}{of}: {name}"
-
-
-def title_run(recipe: Mapping, name: str, of: str = "") -> str:
-    """Return what to call a run, as plain text: its own title, or its backbone and directory.
-
-    Args:
-        recipe: `recipe.json`; the run of one fold says which one.
-        name: The run directory's name.
-        of: What the run is, where it is more than one network.
-
-    >>> title_run({"backbone": "VGG16"}, "first"), title_run({"backbone": "VGG16", "name": "Ward 7"}, "first")
-    ('VGG16: first', 'Ward 7')
-    """
-    if not recipe.get("name"):
-        return name_run(recipe, name, of)
-    split = recipe.get("data", {}).get("split")
-    fold = split.get("fold") if isinstance(split, dict) else None
-    return f"{recipe['name']}{of}" + (f", fold {fold}" if fold is not None else "")
-
-
 def enumerate_names(names: Iterable[object]) -> str:
-    """Return names as a sentence lists them, as HTML; of many the first ones.
-
-    >>> enumerate_names(["benign", "malignant", "normal"])
-    'benign, malignant and normal'
-    """
-    names = [text(name) for name in names]
-    rest = len(names) - _MOST_NAMES
-    return join_names(names if rest <= 0 else [*names[:_MOST_NAMES], f"{rest:,} more"])
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as people say them.
-
-    >>> duration(3.25), duration(75), duration(7380)
-    ('3.2 s', '1 min 15 s', '2 h 3 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def flatten(content: Mapping, path: str = "") -> Iterable[tuple[str, object]]:
-    """Yield nested content as dotted keys with plain values.
-
-    >>> dict(flatten({"weights": [{"name": "a"}, {"name": "b"}], "seeds": [1, 2]}))
-    {'weights.0.name': 'a', 'weights.1.name': 'b', 'seeds': '1, 2'}
-    """
-    for key, value in content.items():
-        if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
-            value = dict(enumerate(value))
-        if isinstance(value, Mapping):
-            yield from flatten(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", ", ".join(map(str, value)) if isinstance(value, list) else value
+    """Return names as a sentence lists them, as HTML; of many the first ones."""
+    return text(amounts.enumerate_names(names))

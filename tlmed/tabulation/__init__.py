@@ -1,5 +1,33 @@
 """One kind of table, for pages, Markdown and the terminal; and texts as the last two show them."""
 
-from tlmed.tabulation.grid import NUMBER, TEXT, Column, Table, numbers, texts
+from tlmed.tabulation.grid import (
+    CODE,
+    EMPHASIS,
+    NUMBER,
+    SOFT,
+    STRONG,
+    TEXT,
+    WHOLE,
+    Cell,
+    Column,
+    Table,
+    numbers,
+    say,
+    texts,
+)
 
-__all__ = ["NUMBER", "TEXT", "Column", "Table", "numbers", "texts"]
+__all__ = [
+    "CODE",
+    "EMPHASIS",
+    "NUMBER",
+    "SOFT",
+    "STRONG",
+    "TEXT",
+    "WHOLE",
+    "Cell",
+    "Column",
+    "Table",
+    "numbers",
+    "say",
+    "texts",
+]

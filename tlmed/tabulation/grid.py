@@ -8,16 +8,53 @@ from tlmed.tabulation import layout, markdown
 TEXT, NUMBER = "text", "number"  # kinds of columns: on the left; on the right, and never broken
 
 
+STRONG, EMPHASIS, CODE, WHOLE, SOFT = "strong", "em", "code", "whole", "bar"  # marks of cells, on a page
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Words of a table, or of a sentence, that a page shows in more than plain letters.
+
+    Attributes:
+        parts: Plain texts and cells, one after the other.
+        below: Smaller lines below them.
+        mark: How a page shows the words; `WHOLE` is never broken, `SOFT` stands where intervals are drawn.
+        term: The word of the glossary whose explanation they lead to.
+        link: The address that they lead to.
+        interval: Lower end, value and upper end, to be drawn from 0 to 1; none outside of it.
+    """
+
+    parts: Sequence["str | Cell"]
+    below: Sequence["str | Cell"] = ()
+    mark: str = ""
+    term: str = ""
+    link: str = ""
+    interval: tuple[float, float, float] | None = None
+
+    def __str__(self) -> str:
+        words = "".join(map(str, self.parts))
+        return f"{words} ({'; '.join(map(str, self.below))})" if self.below else words
+
+
+def say(*parts: str | Cell, **shown: object) -> Cell:
+    """Return words as a cell; what is named goes to `Cell`.
+
+    >>> str(say("0.5", below=("0.4 to 0.6",)))
+    '0.5 (0.4 to 0.6)'
+    """
+    return Cell(parts, **shown)
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table.
 
     Attributes:
-        title: Plain text; "" for none.
+        title: Plain text, or a cell; "" for none.
         kind: `TEXT` or `NUMBER`.
     """
 
-    title: str
+    title: str | Cell
     kind: str = TEXT
 
 
@@ -27,24 +64,27 @@ class Table:
 
     Attributes:
         columns: The columns; where none has a title, the rows speak for themselves.
-        rows: The cells as plain text, as many in each row as there are columns.
+        rows: Plain texts and cells, as many in each row as there are columns.
         notes: Sentences that stand below.
+        footnote: What stands between the rows and the notes, in small letters; "" for nothing.
     """
 
     columns: Sequence[Column]
-    rows: Sequence[Sequence[str]]
-    notes: Sequence[str] = ()
+    rows: Sequence[Sequence[str | Cell]]
+    notes: Sequence[str | Cell] = ()
+    footnote: str | Cell = ""
 
     @property
     def head(self) -> list[str]:
         """The titles of the columns; empty where none has one."""
-        titles = [column.title for column in self.columns]
+        titles = [str(column.title) for column in self.columns]
         return titles if any(titles) else []
 
     def spell(self, write: Callable[[str], str]) -> "Table":
-        """Return the table with every text written by a function."""
-        columns = [Column(write(column.title), column.kind) for column in self.columns]
-        return Table(columns, [[*map(write, row)] for row in self.rows], [*map(write, self.notes)])
+        """Return the table in plain texts, each written by a function."""
+        columns = [Column(write(str(column.title)), column.kind) for column in self.columns]
+        rows = [[write(str(cell)) for cell in row] for row in self.rows]
+        return Table(columns, rows, [write(str(note)) for note in self.notes], write(str(self.footnote)))
 
     def lines(self, width: int | None = None) -> list[str]:
         """Return the table as lines for a terminal of a width, or as wide as they are; notes are lines below.
@@ -55,8 +95,8 @@ class Table:
         ['block1', '  layers  2']
         """
         right = [place for place, column in enumerate(self.columns) if column.kind == NUMBER]
-        lines = layout.lay_out(self.head, self.rows, right, width)
-        return [*lines, *(line for note in self.notes for line in layout.wrap(note, width))]
+        lines = layout.lay_out(self.head, [[*map(str, row)] for row in self.rows], right, width)
+        return [*lines, *(line for note in self._below() for line in layout.wrap(note, width))]
 
     def markdown(self) -> str:
         r"""Return the table in Markdown, every text escaped; notes are a list below.
@@ -70,13 +110,19 @@ class Table:
         head, *cells = (f"| {' | '.join(map(markdown.plain, row))} |" for row in rows)
         sides = ["---:" if column.kind == NUMBER else "---" for column in self.columns]
         table = "\n".join([head, f"| {' | '.join(sides)} |", *cells])
-        return "\n\n".join([table, *([markdown.bullets(map(markdown.plain, self.notes))] if self.notes else [])])
+        footnote = [markdown.plain(self.footnote)] if self.footnote else []
+        return "\n\n".join(
+            [table, *footnote, *([markdown.bullets(map(markdown.plain, self.notes))] if self.notes else [])]
+        )
+
+    def _below(self) -> list[str]:
+        return [*([str(self.footnote)] if self.footnote else []), *map(str, self.notes)]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
 
-def texts(*titles: str) -> tuple[Column, ...]:
+def texts(*titles: str | Cell) -> tuple[Column, ...]:
     """Return columns of texts.
 
     >>> [column.title for column in texts("name", "why")]
@@ -85,7 +131,7 @@ def texts(*titles: str) -> tuple[Column, ...]:
     return tuple(Column(title) for title in titles)
 
 
-def numbers(*titles: str) -> tuple[Column, ...]:
+def numbers(*titles: str | Cell) -> tuple[Column, ...]:
     """Return columns of numbers.
 
     >>> numbers("size")

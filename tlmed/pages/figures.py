@@ -1,0 +1,88 @@
+"""Pictures that are part of a page: figures and photographs, each with a text that says what it shows."""
+
+import base64
+import io
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from PIL import Image
+
+from tlmed.errors import InputError
+
+DPI = 150
+BROAD = 600  # pixels from which on a picture is scrolled on a phone, for shrunk to its width it could not be read
+PHOTO_SIDE = 640  # pixels that a photograph in a page is wide at most
+_NO_GLYPH = r"Glyph \d+ .*missing from font"  # how Matplotlib begins its warning of it
+_SEE_TEXT = "Names in letters that the picture's font does not have stand in its text alternative."
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that is part of a page.
+
+    Attributes:
+        kind: Of the file: "png" or "jpeg".
+        data: The file in base64.
+        width: In pixels, as it is shown.
+        alt: What it shows, in words.
+        caption: What stands below it.
+    """
+
+    kind: str
+    data: str
+    width: int
+    alt: str
+    caption: str
+
+    @property
+    def broad(self) -> bool:
+        """Whether it is too broad for a phone."""
+        return self.width >= BROAD
+
+
+def draw(figure: Figure, alt: str, caption: str) -> Picture:
+    """Return a figure as a picture of 256 colours at most.
+
+    Where its font lacks letters of a name, boxes stand in their place; the caption says then where to find the name.
+    """
+    drawn, file = io.BytesIO(), io.BytesIO()
+    if _save(figure, drawn):
+        caption = f"{caption}. {_SEE_TEXT}"
+    with Image.open(drawn) as image:
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    return Picture("png", _encode(file), round(96 * figure.get_figwidth()), alt, caption)
+
+
+def _save(figure, file) -> bool:
+    """Write a figure as a PNG, and tell whether its font lacks letters; of all else Matplotlib warns as ever."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", _NO_GLYPH, UserWarning)
+        figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+    others = [each for each in caught if not re.match(_NO_GLYPH, str(each.message))]
+    for each in others:
+        warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    return len(others) < len(caught)
+
+
+def photo(path: Path, alt: str, caption: str) -> Picture:
+    """Return an image file as a JPEG of at most 640 pixels in width.
+
+    Raises:
+        InputError: If it is missing or no image.
+    """
+    file = io.BytesIO()
+    try:
+        with Image.open(path) as image:
+            image = image.convert("RGB")
+    except OSError as error:
+        raise InputError(f"A picture in a page must be an image file. Received: {path}: {error}.") from error
+    image.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
+    image.save(file, "JPEG", quality=85)
+    return Picture("jpeg", _encode(file), image.width, alt, caption)
+
+
+def _encode(file) -> str:
+    return base64.b64encode(file.getvalue()).decode("ascii")

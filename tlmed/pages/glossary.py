@@ -1,0 +1,162 @@
+"""What the words of a page mean, in one place: each is explained where it stands, and in a list at the page's end.
+
+A tooltip is nothing on a phone or on paper. So a word is a link to the list, which is part of the page, and has its
+explanation as a tooltip besides.
+"""
+
+import re
+
+from tlmed.metrics.names import name_metric
+from tlmed.tabulation import Cell, say
+
+_OF_POSITIVE = "With more than two classes: the mean over the classes, each against the rest."
+# By the names of metrics, and by names of our own.
+METRICS = {
+    "accuracy": "The share of all images that were predicted right. With a rare class it is high even if that class is "
+    "always missed.",
+    "auc": "Area under the ROC curve: how often an image of the positive class scores higher than one of the other. "
+    f"0.5 is guessing, 1 is perfect; no threshold has a part in it. {_OF_POSITIVE}",
+    "sensitivity": f"The share of the images of the positive class that were found (recall). {_OF_POSITIVE}",
+    "specificity": f"The share of the images that are not of the positive class and were called so. {_OF_POSITIVE}",
+    "ppv": "Positive predictive value (precision): the share of right ones among the images predicted as the "
+    f"positive class. It falls where that class is rarer than in these images. {_OF_POSITIVE}",
+    "npv": "Negative predictive value: the share of right ones among the images predicted as not of the positive "
+    f"class. It, too, depends on how common the class is. {_OF_POSITIVE}",
+    "balanced_accuracy": "The mean of the classes' sensitivities: each class counts the same, however rare it is. "
+    "Guessing gives one divided by the number of classes.",
+    "f1": f"The harmonic mean of PPV and sensitivity: high only where both are. {_OF_POSITIVE}",
+    "mcc": "Matthews's correlation of predicted and true classes, from -1 to 1. 0 is no better than chance, whatever "
+    "the mix of classes.",
+    "kappa": "Agreement of predicted and true classes beyond what chance gives (Cohen), from -1 to 1. 0 is chance.",
+    "quadratic_kappa": "Cohen's kappa for ordered classes: a confusion weighs by the square of how many steps apart "
+    "the two are. It has a meaning only where the order of the classes has one.",
+    "average_precision": "The area below the curve of precision and recall: the mean PPV over all thresholds. Guessing "
+    f"gives the share of the class. {_OF_POSITIVE}",
+    "log_loss": "How surprised the scores are by the truth; being sure and wrong costs most. 0 is best, and lower is "
+    "better.",
+    "brier": "The mean squared distance of the scores from the truth (0 or 1). 0 is best, and lower is better.",
+    "ece": "Expected calibration error (ECE): by how much, on average, the scores miss how often they come true. 0 is "
+    "best, and lower is better.",
+}
+WORDS = {
+    "baseline": ("Baseline", "What is reached without transfer. A result that does not beat it has learned nothing."),
+    "batch_norm": (
+        "BatchNorm",
+        "Batch normalisation, layers that hold statistics of the images. Frozen: statistics and factors stay as they "
+        "were; affine: the factors train; update: the statistics follow the new images too; recalibrate: as affine, "
+        "and after the phase the statistics are estimated again on training images.",
+    ),
+    "confusion": ("Confusion matrix", "How many images of each true class were predicted as which class."),
+    "corrected": (
+        "Corrected p",
+        "Of many comparisons some look like a difference by chance. Holm's correction raises each p so that this "
+        "happens in 5 % of all such sets at most.",
+    ),
+    "cross_validation": (
+        "Cross-validation",
+        "The images are divided into folds; each fold is the test split of a network that was trained on the others.",
+    ),
+    "examples": (
+        "Map of the evidence",
+        "Where in the image the network found what speaks for its prediction. It shows what was used, not what is "
+        "true.",
+    ),
+    "fine_tuning_ratio": ("Fine-tuning ratio", "The share of the backbone's weighted layers that train."),
+    "group": (
+        "Group",
+        "Images that belong together, of one patient for example. They are alike and tell less than as many images of "
+        "different patients; intervals and tests count by groups.",
+    ),
+    "interval": (
+        "95 % interval",
+        "Where the value may lie on other images of the same kind: of 100 such intervals about 95 hold the true value. "
+        "A wide one means that the images are too few to tell.",
+    ),
+    "leak": (
+        "Leak",
+        "A test image whose file, byte for byte, or whose group is in training or validation too. The network knows "
+        "it, so that it scores better than new images do. A picture that was saved anew is not recognised.",
+    ),
+    "net_benefit": (
+        "Net benefit",
+        "True positives per image, less false positives, weighed by how many of these one accepts for one that is "
+        "found.",
+    ),
+    "positive": (
+        "Positive class",
+        "The one of two classes that is looked for. Sensitivity, PPV, F1 and AUC are about it.",
+    ),
+    "prevalence": (
+        "Prevalence",
+        "How common the positive class is where the network is used. Predictive values depend on it.",
+    ),
+    "recall": (
+        "Precision-recall curve",
+        "PPV (precision) against sensitivity (recall) at every threshold. It shows what the ROC curve hides where a "
+        "class is rare.",
+    ),
+    "reliability": (
+        "Reliability diagram",
+        "How often scores came true, against what they said. On the diagonal they mean what they say.",
+    ),
+    "roc": (
+        "ROC curve",
+        "Sensitivity against 1 - specificity at every threshold: how many are found, at the price of how many false "
+        "alarms.",
+    ),
+    "score": (
+        "Score",
+        "The number between 0 and 1 that the network gives a class. It is a probability only as far as it is "
+        "calibrated.",
+    ),
+    "split": (
+        "Splits",
+        "Training images teach, validation (val) images choose epoch, phase, threshold and temperature, test images "
+        "only score. The same image or patient in two of them makes scores too good.",
+    ),
+    "temperature": (
+        "Temperature",
+        "One number by which the network's outputs are divided before they become scores. Above 1 it makes them less "
+        "sure, below 1 surer; their order within an image stays.",
+    ),
+    "threshold": (
+        "Threshold",
+        "The score from which on an image is predicted as the positive class. A lower one finds more, and gives more "
+        "false alarms.",
+    ),
+}
+TERMS = {**{name: (name_metric(name), meaning) for name, meaning in METRICS.items()}, **WORDS}
+_LINK = re.compile(r'href="#term-([a-z0-9_]+)"')
+
+
+def explain(name: str, said: str | None = None) -> Cell:
+    """Return a word that leads to its explanation on a page; one without an explanation is plain.
+
+    Args:
+        name: A metric's name, or a key of `WORDS`.
+        said: How the page says it; by default its name.
+
+    >>> explain("my_metric"), explain("leak", "leaks").term
+    (Cell(parts=('My metric',), below=(), mark='', term='', link='', interval=None), 'leak')
+    """
+    if name not in TERMS:
+        return say(said if said is not None else name_metric(name))
+    return say(said if said is not None else TERMS[name][0], term=name)
+
+
+def find_terms(page: str) -> dict[str, tuple[str, str]]:
+    """Return the words that a page links, in the order of the alphabet: name to word and explanation.
+
+    >>> list(find_terms('<a href="#term-roc">ROC</a> <a href="#term-auc">AUC</a>'))
+    ['auc', 'roc']
+    """
+    return {name: TERMS[name] for name in sorted(set(_LINK.findall(page)), key=lambda name: TERMS[name][0].casefold())}
+
+
+def anchor(title: str) -> str:
+    """Return the name by which a link finds a heading.
+
+    >>> anchor("What was asked, and what was done")
+    'what-was-asked-and-what-was-done'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")

@@ -1,0 +1,67 @@
+"""Jinja2 templates, filled in: every text that is put into one is escaped, and a name that is missing is an error."""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from tlmed.metrics.names import name_metric
+from tlmed.pages.amounts import duration, interval_of, number
+from tlmed.pages.glossary import TERMS, anchor, find_terms
+from tlmed.words import count, join_names, listed, name_start
+
+STYLE = Path(__file__).with_name("style.css")
+_FILTERS = {
+    "anchor": anchor,
+    "count": count,
+    "duration": duration,
+    "interval": interval_of,
+    "join_names": join_names,
+    "listed": listed,
+    "metric": name_metric,
+    "number": number,
+    "start": name_start,
+}
+
+
+def render(template: str, **values: object) -> Markup:
+    """Return a template filled in with values, without blanks around it.
+
+    Args:
+        template: Its name in the folder `templates`.
+        values: What its names stand for: plain text, which is escaped, or what was rendered before.
+
+    >>> render("list.html", items=["<b>"])
+    Markup('<ul><li>&lt;b&gt;</li></ul>')
+    """
+    return Markup(_open_templates().get_template(template).render(values).strip())
+
+
+def make_page(title: str, lead: Markup, sections: Mapping[str, Markup]) -> str:
+    """Return a whole page: a title, what stands before the contents, the sections, and what the words in them mean.
+
+    Args:
+        title: Plain text.
+        lead: What was rendered for the place below the title.
+        sections: Titles to what was rendered; a section without content is left out.
+    """
+    sections = {head: part for head, part in sections.items() if part}
+    if terms := find_terms("".join([lead, *sections.values()])):
+        sections["Terms"] = render("terms.html", terms=terms)
+    return f"{render('page.html', title=title, lead=lead, sections=sections)}\n"
+
+
+@functools.cache
+def _open_templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("tlmed.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(_FILTERS)
+    environment.globals.update(style=Markup(STYLE.read_text(encoding="utf-8")), glossary=TERMS)
+    return environment
