@@ -197,11 +197,14 @@ def predict(run, images, tmp_path):
 
 
 def test_a_terminal_shows_predictions_as_a_table():
-    header = ["path", "prediction", "score_a", "score_b", "calibrated_a", "calibrated_b"]
-    rows = [["x y.png", "b", 0.123456789, 0.876543211, 0.2, 0.8], ["z.png", "a", 0.5, 0.5, 0.4, 0.6]]
+    header = ["path", "prediction", "score_a", "score_b", "calibrated_a", "calibrated_b", "image_note"]
+    rows = [("x y.png", "b", 0.123456789, 0.876543211, 0.2, 0.8, ""), ("z.png", "a", 0.5, 0.5, 0.4, 0.6, "")]
     table, more = _show_predictions(header, rows)
     assert table.lines() == ["path     prediction  score", "x y.png  b           0.877", "z.png    a           0.500"]
     assert "--out FILE" in more
+    table, _ = _show_predictions(header, [rows[0], (*rows[1][:-1], "all but black")])
+    assert table.lines()[0] == "path     prediction  score  note"
+    assert table.lines()[2] == "z.png    a           0.500  all but black"
 
 
 WRONG = [

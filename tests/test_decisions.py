@@ -285,7 +285,15 @@ def test_a_run_keeps_its_threshold_and_temperature_and_predicts_by_them(trained)
         assert [np.float32(row[f"calibrated_{name}"]) for name in TWO] == calibrated.tolist()
     paths = [folder / row["path"] for row in rows]
     header, found, _ = inference.predict(run, paths)
-    assert header == ["path", "prediction", "score_ill", "score_well", "calibrated_ill", "calibrated_well"]
+    assert header == [
+        "path",
+        "prediction",
+        "score_ill",
+        "score_well",
+        "calibrated_ill",
+        "calibrated_well",
+        "image_note",
+    ]
     assert [row[1] for row in found] == [row["prediction"] for row in rows]
     np.testing.assert_allclose([row[4] for row in found], [float(row["calibrated_ill"]) for row in rows], atol=1e-6)
 

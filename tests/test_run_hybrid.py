@@ -68,8 +68,8 @@ def test_a_hybrid_is_evaluated_and_predicts_as_in_training(finished, images):
     assert again["metrics"] == finished.json("metrics.json")["metrics"]
     row = read_csv(finished / "predictions.csv")[0]
     columns, rows, _ = inference.predict(finished, [images / row["path"]])
-    assert columns[2:] == [f"{kind}_{name}" for kind in ("score", "calibrated") for name in CLASSES]
-    np.testing.assert_allclose(rows[0][2:], [float(row[name]) for name in columns[2:]], atol=1e-6)
+    assert columns[2:-1] == [f"{kind}_{name}" for kind in ("score", "calibrated") for name in CLASSES]
+    np.testing.assert_allclose(rows[0][2:-1], [float(row[name]) for name in columns[2:-1]], atol=1e-6)
     assert rows[0][1] == row["prediction"]
 
 

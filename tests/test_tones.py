@@ -1,6 +1,8 @@
 """What values images hold: few grey levels, a single colour, all but black, and what of it goes with the label."""
 
 import io
+import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,9 +13,11 @@ from tests.test_data_images import LOSSLESS, encode, tiff16
 from tlmed import inference
 from tlmed.data import KnownPixels, load, read_files
 from tlmed.data.images import TONES, decode_measured, decode_resized
-from tlmed.data.tones import describe_tones
+from tlmed.data.tones import describe_tones, measure_usual, note_tones
+from tlmed.errors import InputError
 from tlmed.recipe import load_recipe, override
 from tlmed.run import preview
+from tlmed.rundir import RunDir
 from tlmed.voice import Voice
 
 RANDOM = np.random.RandomState(0)
@@ -130,6 +134,79 @@ def test_a_depth_that_goes_with_the_label_is_told(levels, told):
     assert all(words in sentence for words, sentence in zip(told, found, strict=True)), found
 
 
+USUAL = {"fewest": 180, "most": 256}
+
+
+@pytest.mark.parametrize(
+    ("row", "usual", "note"),
+    [
+        (WELL, USUAL, ""),
+        ((0, 255, 91), USUAL, ""),
+        ((0, 255, 90), USUAL, "values unlike those of training"),
+        ((0, 255, 90), None, ""),
+        ((256, 255, 16), USUAL, "values unlike those of training"),
+        (PLAIN, USUAL, "a single colour"),
+        (BINARY, USUAL, "all but black"),
+        (DEEP, USUAL, ""),
+        ((0, 255, 32), {"fewest": 2, "most": 16}, "values unlike those of training"),
+        ((0, 255, 31), {"fewest": 2, "most": 16}, ""),
+        (DIM, {"fewest": 2, "most": 16}, "all but black"),
+    ],
+)
+def test_values_are_compared_with_those_of_the_training_images(row, usual, note):
+    assert note_tones(make_tones(row, WELL), usual)[0] == note
+    said = describe_tones(["x.png"], make_tones(row), usual=usual)
+    assert any("where nearly all training images" in sentence for sentence in said) == note.startswith("values")
+
+
+def test_one_per_cent_of_the_training_images_on_each_side_is_not_usual():
+    assert measure_usual(make_tones(*((0, 255, used) for used in (1, *[90] * 198, 256)))) == {"fewest": 90, "most": 90}
+    assert measure_usual(make_tones((0, 255, 7))) == {"fewest": 7, "most": 7}
+
+
+def test_predict_and_evaluate_say_what_is_odd_in_an_image(finished, tmp_path):
+    run, told = RunDir(finished.path), []
+    usual = run.json("environment.json")["data"]["values"]
+    assert 10 < usual["fewest"] <= usual["most"] <= 256
+    folder = write_images(tmp_path / "images", 5)
+    first, second, third, *_ = sorted(folder.rglob("*.png"))
+    Image.fromarray(np.full((40, 40), 90, "uint8")).save(first)
+    Image.fromarray(RANDOM.randint(0, 2, (40, 40)).astype("uint8")).save(second)
+    Image.fromarray(RANDOM.randint(0, 4, (40, 40)).astype("uint8") * 85).save(third)
+    header, rows, _ = inference.predict(run, [folder], voice=Voice(warn=told.append))
+    assert header[-1] == "image_note"
+    notes = {row[0]: row[-1] for row in rows if row[-1]}
+    assert notes == {
+        str(first): "a single colour",
+        str(second): "all but black",
+        str(third): "values unlike those of training",
+    }
+    assert len(told) == 3
+    assert all(said.startswith(f"1 of 15 images ({path}) h") for said, path in zip(told, notes, strict=True)), told
+    assert f"has 4 different values, where nearly all training images of the run have {usual['fewest']} to" in told[2]
+    _, result = inference.evaluate(run, str(folder))
+    said = [sentence for sentence in result["evaluated"]["warnings"] if sentence.startswith("1 of 15 images")]
+    files = [path.relative_to(folder) for path in (first, second, third)]
+    assert len(said) == 3
+    assert all(f"({path}) h" in sentence for sentence, path in zip(said, files, strict=True)), said
+
+
+def test_a_run_that_recorded_no_values_compares_none(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished.path, run)
+    (run / "lock.json").unlink()
+    environment = json.loads((run / "environment.json").read_text())
+    del environment["data"]["values"]
+    (run / "environment.json").write_text(json.dumps(environment))
+    Image.fromarray(RANDOM.randint(0, 4, (40, 40)).astype("uint8") * 85).save(tmp_path / "x.png")
+    _, rows, _ = inference.predict(RunDir(run), [tmp_path / "x.png"])
+    assert rows[0][-1] == ""
+    environment["data"]["values"] = {"fewest": "few"}
+    (run / "environment.json").write_text(json.dumps(environment))
+    with pytest.raises(InputError, match=r"`environment\.json` must say how many values the training images have"):
+        inference.predict(RunDir(run), [tmp_path / "x.png"])
+
+
 @pytest.mark.parametrize("row", [PLAIN, BINARY, DIM])
 def test_values_that_go_with_the_label_are_told(row):
     paths = [f"{i}" for i in range(40)]
@@ -198,8 +275,6 @@ def test_plan_warns(folder):
 
 
 def test_predict_and_evaluate_warn(finished, folder, tmp_path):
-    from tlmed.rundir import RunDir
-
     run = RunDir(finished.path)
     told = []
     voice = Voice(warn=told.append)

@@ -349,9 +349,10 @@ def predict(run, paths, out, skip_bad, explain, method, block, force):
 def _show_predictions(header, rows) -> list[str | Table]:
     """Return predictions for a person: each image with the score of its predicted class."""
     columns = {name: place for place, name in enumerate(header)}
-    shown = [(row[0], row[1], f"{row[columns[f'score_{row[1]}']]:.3f}") for row in rows]
+    noted = any(row[-1] for row in rows)
+    shown = [(*row[:2], f"{row[columns[f'score_{row[1]}']]:.3f}", *row[-1:] * noted) for row in rows]
     more = "score: of the predicted class. `--out FILE`, or `> FILE`, gives a CSV with all classes and all digits."
-    return [Table(texts("path", "prediction") + numbers("score"), shown), more]
+    return [Table(texts("path", "prediction") + numbers("score") + texts(*["note"] * noted), shown), more]
 
 
 def _shorten_scores(row) -> list:

@@ -30,7 +30,7 @@ from tlmed.data.learned import Learned
 from tlmed.data.recorded import describe_changes, describe_columns, recall
 from tlmed.data.sources import find_gap
 from tlmed.data.table import describe_classes
-from tlmed.data.tones import describe_tones
+from tlmed.data.tones import describe_tones, note_tones
 from tlmed.errors import CHANGED, InputError, RunFailed, TlmedError
 from tlmed.evaluation.decisions import (
     Decision,
@@ -178,7 +178,9 @@ def evaluate(
             _check_classes(images.table.classes, old["classes"])
             conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
             familiar = compare_with_run(images, run.splits(), elsewhere, grouping.use)
-            seen = [*images.warnings, *conflicts, *familiar.sentences]
+            table, usual = images.table, _read_usual(run)
+            held = describe_tones(table.paths, images.pixels.tones, table.labels, table.classes, usual)
+            seen = [*dict.fromkeys((*images.warnings, *held)), *conflicts, *familiar.sentences]
             images = familiar.images
             leaked = [images.table.paths[row] for row in np.flatnonzero(familiar.leaked)]
             if gap := find_gap(recipe.data.source, source):
@@ -479,10 +481,11 @@ def predict(
             that is all that can be had.
         block: The block that Grad-CAM and Grad-CAM++ show; None: the last.
         force: Write over earlier explanations.
-        voice: Where to warn of images that keep few grey levels, or hold pages that are not used.
+        voice: Where to warn of images with odd values, or with pages that are not used.
 
     Returns:
-        The columns `path`, `prediction` (by the run's threshold), `score_<class>` and `calibrated_<class>`; one row per
+        The columns `path`, `prediction` (by the run's threshold), `score_<class>`, `calibrated_<class>` and
+        `image_note` (a single colour, all but black, or values unlike those of training; empty for others); one row per
         image; path and reason of what was left out.
 
     Raises:
@@ -491,12 +494,13 @@ def predict(
     """
     old, settings, decision = run.json("metrics.json"), from_json(run.json("recipe.json")).data, read_decision(run)
     classes = old["classes"]
-    for warning in check_intact(run, _name_files(old)):
+    for warning in check_intact(run, _name_files(old, "environment.json")):
         voice.warn(warning)
     for warning in describe_learned(settings.source):
         voice.warn(warning)
     names, files, broken = read_files(paths, settings.image_size, skip_bad)
-    for warning in (*describe_tones(names, files.pixels.tones), *describe_extras(names, files.pixels.extras)):
+    tones, usual = files.pixels.tones, _read_usual(run)
+    for warning in (*describe_tones(names, tones, usual=usual), *describe_extras(names, files.pixels.extras)):
         voice.warn(warning)
     scorer = load_scorer(run)
     explainer = None if explain is None else scorer.explainer(method, block)
@@ -510,5 +514,15 @@ def predict(
         with writing_out(explain, "--explain"), _computing():
             save_explanations(place, files.batches(BATCH_SIZE), chosen, scores, classes, explainer)
     tables = np.concatenate([scores, metrics.apply_temperature(scores, decision.temperature)], axis=1, dtype=float)
-    rows = [(name, classes[choice], *row) for name, choice, row in zip(names, chosen, tables.tolist(), strict=True)]
+    lines = zip(names, chosen, tables.tolist(), note_tones(tones, usual), strict=True)
+    rows = [(name, classes[choice], *row, note) for name, choice, row, note in lines]
     return list_columns(classes), rows, broken
+
+
+def _read_usual(run) -> dict[str, int] | None:
+    """Return how many values a run's training images usually have; None for runs that did not record it yet."""
+    try:
+        usual = run.json("environment.json")["data"].get("values")
+        return None if usual is None else {name: int(usual[name]) for name in ("fewest", "most")}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _not_written(run, "environment.json", "how many values the training images have") from error

@@ -1,10 +1,10 @@
-"""What is to be said of the values that images hold: too few of them, a single one, or all but black.
+"""What is to be said of the values that images hold: too few of them, a single one, all but black, unlike a run's.
 
 Samples of 16 bits keep their high byte (see `images`). Data of 12 bits in such files so keep 16 of 256 levels. The rule
 stays as it is, because runs that were made with it must stay reproducible; but nobody should train on that unawares.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import stats
@@ -15,6 +15,9 @@ FEW = 64  # levels: what 14 bits keep
 BLACK = 15  # of 255: what 12 bits in 16 reach, and no image that somebody can see anything in
 NAMED = 3
 CHANCE = 0.01  # below which the kind of file is said to go with the label
+_PLAIN, _DARK, _UNLIKE = "a single colour", "all but black", "values unlike those of training"
+_TAIL = 1  # per cent of the training images on each side that do not count as usual
+_FAR = 2  # times fewer values than usual, or more
 
 
 def describe_tones(
@@ -22,6 +25,7 @@ def describe_tones(
     tones: np.ndarray | None,
     labels: np.ndarray | None = None,
     classes: Sequence[str] = (),
+    usual: Mapping[str, int] | None = None,
 ) -> list[str]:
     """Return a sentence for each kind of images that a user should know of, with three names and a count.
 
@@ -31,6 +35,7 @@ def describe_tones(
         labels: int [n], an index into `classes` for every image: what goes with the class is said, too. None: no image
             has a label.
         classes: The names of the classes.
+        usual: What `measure_usual` gave for the training images of a run; None: nothing to compare with.
 
     >>> from tlmed.data.images import TONES
     >>> describe_tones(["a.png", "b.png"], np.array([(0, 200, 90), (0, 7, 1)], TONES))
@@ -41,33 +46,79 @@ def describe_tones(
     said = _describe_levels(paths, tones["levels"])
     if labels is not None:
         said += _describe_depths(labels, classes, tones["levels"])
-    for chosen, describe in _sort_out(tones):
+    for kind, chosen in _sort_out(tones, usual).items():
         if chosen.any():
             named = listed((paths[row] for row in np.flatnonzero(chosen)), NAMED)
+            what = _DESCRIBE[kind](tones[chosen], usual)
             shares = "" if labels is None else _compare(chosen, labels, classes)
             goes = f" They are {shares}: a network can tell the classes by that." if shares else ""
-            said.append(f"{np.sum(chosen):,} of {count(len(paths), 'image')} ({named}) {describe(tones[chosen])}{goes}")
+            said.append(f"{np.sum(chosen):,} of {count(len(paths), 'image')} ({named}) {what}{goes}")
     return said
 
 
-def _sort_out(tones) -> list[tuple[np.ndarray, Callable[[np.ndarray], str]]]:
-    """Return which images are of a kind, bool [n], and what is said of those. What keeps few levels is told as that."""
+def note_tones(tones: np.ndarray, usual: Mapping[str, int] | None) -> list[str]:
+    """Return a few words for each image that `describe_tones` names by its values; no words for all others.
+
+    Args:
+        tones: As for `describe_tones`.
+        usual: As for `describe_tones`.
+
+    >>> from tlmed.data.images import TONES
+    >>> note_tones(np.array([(0, 200, 90), (0, 7, 1)], TONES), {"fewest": 180, "most": 256})
+    ['values unlike those of training', 'a single colour']
+    """
+    notes = [""] * len(tones)
+    for kind, chosen in _sort_out(tones, usual).items():
+        for row in np.flatnonzero(chosen):
+            notes[row] = kind
+    return notes
+
+
+def measure_usual(tones: np.ndarray) -> dict[str, int]:
+    """Return how many different values images usually have, fewest and most, but for one per cent on each side.
+
+    >>> from tlmed.data.images import TONES
+    >>> measure_usual(np.array([(0, 255, used) for used in (3, 200, 210)], TONES))
+    {'fewest': 3, 'most': 210}
+    """
+    fewest = np.percentile(tones["used"], _TAIL, method="lower")
+    return {"fewest": int(fewest), "most": int(np.percentile(tones["used"], 100 - _TAIL, method="higher"))}
+
+
+def _sort_out(tones, usual) -> dict[str, np.ndarray]:
+    """Return which images are of a kind, bool [n]; none is of two. What keeps few levels is told as that."""
     plain = tones["used"] == 1
     told = plain | (tones["levels"] > 0) & (tones["levels"] <= FEW)
-    return [(plain, _describe_plain), (~told & (tones["brightest"] <= BLACK), _describe_dark)]
+    dark = ~told & (tones["brightest"] <= BLACK)
+    if usual is None:
+        return {_PLAIN: plain, _DARK: dark}
+    far = (tones["used"] * _FAR <= usual["fewest"]) | (tones["used"] >= usual["most"] * _FAR)
+    return {_PLAIN: plain, _DARK: dark, _UNLIKE: ~told & ~dark & far}
 
 
-def _describe_plain(tones) -> str:
+def _describe_plain(tones, usual) -> str:
     one = len(tones) == 1
     return f"{'holds' if one else 'hold'} a single colour: there is nothing to see in {'it' if one else 'them'}."
 
 
-def _describe_dark(tones) -> str:
+def _describe_dark(tones, usual) -> str:
     highest = int(tones["brightest"].max())
     cure = "scale them to the full range"
     if highest == 1:
         cure = "numbers from 0 to 1 are to be multiplied by 255, and masks are to be left out"
     return f"{'holds' if len(tones) == 1 else 'hold'} nothing above {highest} of 255, which is all but black: {cure}."
+
+
+def _describe_unlike(tones, usual) -> str:
+    low, high = int(tones["used"].min()), int(tones["used"].max())
+    found = f"{low}" if low == high else f"{low} to {high}"
+    return (
+        f"{'has' if len(tones) == 1 else 'have'} {found} different values, where nearly all training images of the run "
+        f"have {usual['fewest']} to {usual['most']}: they may be scaled, or saved, in another way."
+    )
+
+
+_DESCRIBE = {_PLAIN: _describe_plain, _DARK: _describe_dark, _UNLIKE: _describe_unlike}
 
 
 def _describe_levels(paths, levels) -> list[str]:

@@ -32,6 +32,7 @@ from tlmed.words import count, listed
 
 HALF = 0.5
 SCORE, CALIBRATED = "score_", "calibrated_"
+NOTE = "image_note"  # says in the table of `tlmed predict` what is odd in an image
 _OURS = ("path", "split", "label", "prediction", "fold")
 _NAMED = 3  # faulty rows that an error names; the others it counts
 
@@ -275,13 +276,13 @@ def list_columns(classes: Sequence[str]) -> list[str]:
     """Return the columns of the table that `tlmed predict` writes.
 
     >>> list_columns(["ill", "well"])
-    ['path', 'prediction', 'score_ill', 'score_well', 'calibrated_ill', 'calibrated_well']
+    ['path', 'prediction', 'score_ill', 'score_well', 'calibrated_ill', 'calibrated_well', 'image_note']
     """
-    return ["path", "prediction", *(kind + name for kind in (SCORE, CALIBRATED) for name in classes)]
+    return ["path", "prediction", *(kind + name for kind in (SCORE, CALIBRATED) for name in classes), NOTE]
 
 
 def _is_ours(column: str) -> bool:
-    return column in _OURS or column.startswith((SCORE, CALIBRATED))
+    return column in (*_OURS, NOTE) or column.startswith((SCORE, CALIBRATED))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tlmed.data import ImageSet
 from tlmed.data.recorded import compare_rows, digest_columns, to_rows
+from tlmed.data.tones import measure_usual
 from tlmed.environment import describe_code, describe_environment, peak_memory_mb
 from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.recipe import UNDECIDING, Recipe, RecipeFile, flatten, name_differences, shipped_recipes, to_json, to_source
@@ -223,6 +224,7 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
             "made": list(images.split_made),
             "licence": images.table.licence,
             "columns": digest_columns(images.table, images.splits),
+            "values": measure_usual(images.pixels.tones[images.indices("train")]),
             "left_out": [{"path": path, "reason": reason} for path, reason in images.broken],
         },
         "warnings": [*leaks, *images.warnings],
