@@ -382,6 +382,13 @@ def test_batches_that_fail_leave_a_batch_norm_as_it_was():
     assert (norm.trainable, norm.momentum, "call" in vars(norm)) == (False, 0.9, False)
 
 
+def test_batches_in_0_to_1_are_refused():
+    net = build("MobileNetV2", "none", SIZE).model
+    images = np.random.RandomState(0).randint(0, 256, (4, *SIZE, 3)).astype("float32")
+    with pytest.raises(InputError, match=r"`batches` must be images, RGB in 0\.\.255.*numbers from 0 to 1 in 4 images"):
+        reestimate_statistics(net, iter([images, images / 255]))
+
+
 def test_a_network_without_batch_norm_has_nothing_to_reestimate():
     assert reestimate_statistics(build("VGG16", "none", SIZE).model, iter(())) == 0
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import keras
 import numpy as np
 
+from tlmed.data.ranges import check_ranges
 from tlmed.frozen import batch_norms, freeze_all_but, whole
 
 STATISTICS_IMAGES = 512  # as many as BatchNorm statistics are re-estimated on
@@ -32,6 +33,9 @@ def reestimate_statistics(
 
     Returns:
         How many images were used; 0, and nothing read, where there is no BatchNorm.
+
+    Raises:
+        InputError: If images have other numbers.
     """
     norms = batch_norms([whole(backbone)]) if norms is None else list(norms)
     if not norms:
@@ -41,6 +45,7 @@ def reestimate_statistics(
     steady = keras.models.clone_model(backbone, clone_function=lambda layer: freeze_all_but(chosen, layer))
     with _listening(norms) as heard:
         for images in batches:
+            check_ranges(np.asarray(images), "`batches` must be images, RGB in 0..255")
             steady(keras.ops.cast(images, "float32"), training=True)  # a dozen batches are not worth a trace
             count += len(images)
     for norm, moments in zip(norms, heard, strict=True):

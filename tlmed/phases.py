@@ -386,6 +386,9 @@ def recalibrate(model: Classifier, batches: Iterable[np.ndarray]) -> int:
 
     Returns:
         How many images were used.
+
+    Raises:
+        InputError: If images have other numbers.
     """
     _, thawed = split_blocks(model.parts.backbone, model.phase)
     return reestimate_statistics(model.parts.backbone, batches, batch_norms(thawed))
