@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tlmed.data import KnownPixels, decode, load, resize
+from tlmed.data.images import _open as open_image
 from tlmed.data.images import decode_measured, decode_resized
 from tlmed.errors import InputError
 
@@ -67,6 +68,23 @@ def check(source, images):
     pixels = expected(source, images)
     np.testing.assert_array_equal(pixels_of(images), pixels)
     assert images.pixels.digests == tuple(hashlib.sha256(image).digest() for image in pixels)
+
+
+@pytest.mark.parametrize("form", ["bmp", "tif", "gif", "png"])
+def test_only_what_may_be_a_mask_is_decoded_twice_and_known_files_not_at_all(tmp_path, cache, monkeypatch, form):
+    for name, colours in (("few", 2), ("many", 256)):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for seed in range(6):
+            pixels = np.random.RandomState(seed).randint(0, colours, (12, 12)).astype(np.uint8) * (255 // (colours - 1))
+            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{seed}.{form}")
+    opened, open_it = [], open_image
+    monkeypatch.setattr("tlmed.data.images._open", lambda content: opened.append(content) or open_it(content))
+    first = look(tmp_path / "images", cache)
+    assert len(opened) == 6 * 3
+    again = look(tmp_path / "images", cache)
+    assert len(opened) == 6 * 3
+    assert again.warnings == first.warnings
+    assert any("two colours only" in said for said in first.warnings)
 
 
 def test_known_files_are_not_decoded_and_give_the_same_pixels(folder, cache, decoded, memory_bytes):

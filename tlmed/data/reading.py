@@ -169,7 +169,8 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
             if table.encoded_here:
                 digest = _digest_decoded(content, digest, known)
             extras = find_extras(content)
-            if tones["brightest"] > 1 and has_two_values(content):  # of 0 and 1 alone `describe_tones` tells
+            # Of 0 and 1 alone `describe_tones` tells. Few images have two values in a channel: those are decoded again.
+            if tones["used"] == 2 and tones["brightest"] > 1 and _has_two_values(content, digest, known):
                 extras |= {TWO_VALUES}
         except READ_ERRORS as error:
             return "", b"", np.zeros((), TONES), frozenset(), _reason(error)
@@ -189,6 +190,16 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
             yield from chunk
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _has_two_values(content, digest: str, known: KnownPixels | None) -> bool:
+    name = hashlib.sha256(f"{digest} two values".encode()).hexdigest()
+    found = known.get(name) if known is not None else None
+    if found is None:
+        found = bytes([has_two_values(content)])
+        if known is not None:
+            known.add(name, found)
+    return bool(found[0])
 
 
 def _recall_tones(digest: str, known: KnownPixels) -> np.ndarray | None:
