@@ -250,7 +250,7 @@ def measure_head() -> tuple[Job, Extraction]:
     from tlmed.phases import trainer
 
     model, random = build(0), np.random.RandomState(0)
-    engine = make_engine(choose_engine("auto", "float32"), model.route.frozen.net, BATCH)
+    engine = make_engine(choose_engine("openvino", "float32"), model.route.frozen.net, BATCH)
     begin = time.perf_counter()
     engine.prepare()
     preparation = time.perf_counter() - begin

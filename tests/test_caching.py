@@ -102,6 +102,26 @@ def test_histories_are_those_without_the_cache(backbone, images, empty_cache, tm
         np.testing.assert_allclose(one, other, atol=1e-3)
 
 
+LEFT_ALONE = {
+    "fine_tuning": ("phases.1.thaw=1", "phases.1.learning_rate=1e-3"),
+    "feature_extractor": ("head.units=8",),
+    "feature_extractor_hybrid": ("head.classifier=LogisticRegression", "head.folds=2"),
+}
+
+
+@pytest.mark.parametrize("name", LEFT_ALONE)
+def test_scores_do_not_depend_on_the_cache_where_the_engine_is_left_alone(name, images, empty_cache, tmp_path):
+    words = [word for word in SMALL if "hybrid" not in name or not word.startswith("phases")]
+    recipe = override(load_recipe(name), [*words, "backbone=CifarNet", "engine=auto", *LEFT_ALONE[name]])
+    kept, plain = (
+        RunDir(tlmed.train(dataclasses.replace(recipe, cache=mode), tmp_path / mode, images).path)
+        for mode in ("on", "off")
+    )
+    assert {entry["engine"] for entry in extractions(kept)} == {"tensorflow"}  # which OpenVINO's numbers are not
+    assert extractions(plain) == []
+    np.testing.assert_allclose(numbers(kept, "predictions.csv"), numbers(plain, "predictions.csv"), rtol=0, atol=1e-6)
+
+
 @pytest.mark.slow
 def test_several_backbones_are_kept_side_by_side(images, empty_cache, tmp_path):
     words = ("backbone=CifarNet,CifarNet", "phases.thaw=1")
@@ -369,9 +389,8 @@ def test_the_engine_is_chosen_by_what_is_installed(monkeypatch):
     from tlmed.features import engines
 
     monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: object())
-    assert choose_engine("auto", "float32") == choose_engine("auto", "bfloat16") == "openvino"
-    assert choose_engine("auto", "float32", trained_on=True) == "tensorflow"
-    assert choose_engine("auto", "bfloat16", trained_on=True) == "openvino"
+    assert choose_engine("auto", "float32") == "tensorflow"
+    assert choose_engine("auto", "bfloat16") == choose_engine("openvino", "float32") == "openvino"
     assert choose_engine("tensorflow", "float32") == "tensorflow"
     monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
     assert choose_engine("auto", "float32") == "tensorflow"

@@ -50,7 +50,7 @@ from tlmed.evaluation.predictions import (
     read_predictions,
     write_predictions,
 )
-from tlmed.features.kept import Means, keep_features, rounds
+from tlmed.features.kept import Means, keep_features
 from tlmed.heads import split_head
 from tlmed.intact import check_intact
 from tlmed.recipe import from_json
@@ -153,7 +153,7 @@ def evaluate(
             voice.say(sentence)
         return predictions, result
     recipe, old, decision = from_json(run.json("recipe.json")), run.json("metrics.json"), read_decision(run)
-    unsure = check_intact(run, _name_files(old, "environment.json", "splits.csv", "plan.json", "predictions.csv"))
+    unsure = check_intact(run, _name_files(old, "environment.json", "splits.csv", "predictions.csv"))
     prevalence = recipe.prevalence if prevalence is None else prevalence
     if prevalence is not None and len(old["classes"]) != 2:
         raise InputError(
@@ -192,7 +192,7 @@ def evaluate(
         voice.warn(warning)
     scorer = load_scorer(run)
     with voice.busy(f"Scoring {count(len(rows), 'image')}"):
-        found = _look_up(run, recipe, scorer, images, rows, voice) if cached else None
+        found = _look_up(recipe, scorer, images, rows, voice) if cached else None
         scores = scorer(images.batches(rows, recipe.data.batch_size)) if found is None else scorer.finish(found)
         predictions = make_predictions(images, rows, scores, old["positive"], decision)
         result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence, leaked)
@@ -296,19 +296,12 @@ def _find_leaked(run: RunDir, elsewhere: Mapping[str, Learned]) -> list[str]:
     return [row["path"] for row, known in zip(recorded, leaked, strict=True) if known]
 
 
-def _look_up(run, recipe, scorer, images, rows, voice) -> np.ndarray | None:
-    """Return features from the store, computed as the run did where they are not there; None if it cannot be used."""
+def _look_up(recipe, scorer, images, rows, voice) -> np.ndarray | None:
+    """Return features from the store, computed where they are not there; None if it cannot be used."""
     if find_unknown_code(scorer.features):
         return None
-    old = run.json("metrics.json")
-    try:
-        thawed = {phase["name"]: phase["thaw"] != 0 for phase in run.json("plan.json")["phases"]}
-        trained = "kept" in old and thawed[old["kept"]["name"]]
-    except (KeyError, TypeError) as error:
-        raise _not_written(run, "plan.json", "what the phase that was kept has thawed") from error
-    rounded = rounds(recipe.engine, recipe.engine_precision, recipe.cache_dtype, recipe.precision)
-    engine = "tensorflow" if rounded else recipe.engine  # where it rounds, the run too was scored by its network
-    means = Means(name_all(recipe.backbone), engine, recipe.data.batch_size, trained_on=trained)
+    # Also of a run that trained on rounded features: its scores, too, are those of its network.
+    means = Means(name_all(recipe.backbone), "tensorflow", recipe.data.batch_size)
     with _computing():
         kept = keep_features(scorer.features, images.pixels, "evaluation", voice, means, rows)
     return None if kept is None else kept[0].take(rows)

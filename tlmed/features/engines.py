@@ -194,15 +194,13 @@ def _raise_stop(error: BaseException) -> None:
         seen = seen.__cause__ or seen.__context__
 
 
-def choose_engine(wanted: str, precision: str, trained_on: bool = False) -> str:
+def choose_engine(wanted: str, precision: str) -> str:
     """Return the engine that a recipe gets here, by static facts alone, so that another day brings the same.
 
     Args:
-        wanted: "auto", or an engine's name. "auto" is TensorFlow on a GPU; on a CPU OpenVINO, if it is installed, for
-            features that only a head or a classifier sees.
+        wanted: "auto", or an engine's name. "auto" is TensorFlow in float32, so that features kept in the cache are
+            those computed without it: training amplifies the last digits. For bfloat16 it is OpenVINO, on a CPU.
         precision: "float32" or "bfloat16"; the latter is OpenVINO's.
-        trained_on: Whether blocks are trained on the features. There "auto" is OpenVINO for bfloat16 only: training
-            many layers amplifies the last digits, and the history would no longer be that without a cache.
 
     Raises:
         InputError: If the engine is not installed, or knows no such precision.
@@ -210,7 +208,7 @@ def choose_engine(wanted: str, precision: str, trained_on: bool = False) -> str:
     installed = importlib.util.find_spec("openvino") is not None
     if wanted == "openvino" and not installed:
         raise InputError("`engine` must be installed: `pip install openvino` brings it. Received: engine='openvino'.")
-    fast = installed and not tf.config.list_physical_devices("GPU") and not (trained_on and precision == "float32")
+    fast = installed and precision != "float32" and not tf.config.list_physical_devices("GPU")
     chosen = ("openvino" if fast else "tensorflow") if wanted == "auto" else wanted
     if chosen == "tensorflow" and precision != "float32":
         raise InputError(

@@ -28,11 +28,10 @@ class Means:
 
     Attributes:
         backbone: What the store's list calls the network.
-        engine: As `choose_engine` takes it, with `precision` and `trained_on`.
+        engine: As `choose_engine` takes it, with `precision`.
         batch_size: Images per call of the engine.
         precision: Of the engine's arithmetic.
         dtype: In which numbers features are kept, "float32" or "float16".
-        trained_on: Whether blocks are trained on the features.
     """
 
     backbone: str
@@ -40,7 +39,6 @@ class Means:
     batch_size: int
     precision: str = "float32"
     dtype: str = "float32"
-    trained_on: bool = False
 
 
 def keep_features(
@@ -61,7 +59,7 @@ def keep_features(
     """
     start = time.perf_counter()
     shelf = Shelf(Store(cache_folder(), cache_limit()), f"{means.backbone}, {name}", means.dtype)
-    chosen = choose_engine(means.engine, means.precision, means.trained_on)
+    chosen = choose_engine(means.engine, means.precision)
 
     def run(made):
         return made, *extract(network, made, pixels, shelf, voice.features, rows)

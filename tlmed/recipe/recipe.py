@@ -65,8 +65,8 @@ class Recipe:
         cache: Whether what frozen blocks give is computed once per image and kept for all epochs and later runs:
             `"auto"`, where that is cheaper and training images do not change; `"on"`; or `"off"`.
         cache_dtype: In which numbers it is kept; `"float16"` takes half the room.
-        engine: What runs frozen blocks then: `"tensorflow"`, `"openvino"`, or `"auto"`, which is OpenVINO on a CPU
-            where it is installed.
+        engine: What runs frozen blocks then: `"tensorflow"`; `"openvino"`, which is faster on a CPU and gives other
+            last digits, which training amplifies; or `"auto"`: OpenVINO for bfloat16 on a CPU, else TensorFlow.
         engine_precision: In which numbers OpenVINO computes.
         steps_per_execution: Training steps that TensorFlow runs before Python looks again; None: a whole epoch where
             only a head trains on kept features, which is quicker than Python between steps, and else one.

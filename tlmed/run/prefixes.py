@@ -67,8 +67,8 @@ def feed(job: Job, model: Classifier, images: ImageSet, choice: dict, begun: boo
     if choice["on"]:
         train, views = images.indices("train"), recipe.augment.views
         pixels = Views(images.pixels, train, model.parts.augment, views, recipe.seed) if views else images.pixels
-        name, trained_on = model.phase.name, model.phase.thaw != 0
-        found = _keep(job, model.route.frozen.net, pixels, name, trained_on)
+        name = model.phase.name
+        found = _keep(job, model.route.frozen.net, pixels, name)
         if found is None and views:
             raise RunFailed(
                 "`augment.views` must be 0 where the cache cannot be used, for without it the network would be trained "
@@ -132,7 +132,7 @@ def features_of(job: Job, network: keras.Model, images: ImageSet, name: str) -> 
     return activations.take(rows)
 
 
-def _keep(job, prefix, pixels, name, trained_on=False) -> tuple[Activations, dict] | None:
+def _keep(job, prefix, pixels, name) -> tuple[Activations, dict] | None:
     """Have the features of all images; of several workers each computes its share first, and then finds the others'.
 
     Where workers share no store, each goes on to compute what it did not find.
@@ -144,7 +144,6 @@ def _keep(job, prefix, pixels, name, trained_on=False) -> tuple[Activations, dic
         recipe.data.batch_size,
         recipe.engine_precision,
         recipe.cache_dtype,
-        trained_on,
     )
 
     def keep(rows: np.ndarray | None):
