@@ -99,6 +99,7 @@ WELL, PLAIN, BINARY, DIM, DEEP = (0, 255, 200), (0, 90, 1), (0, 1, 2), (0, 15, 1
             ],
         ),
         ([WELL, BINARY, DIM], ["2 of 3 images (1.png, 2.png) hold nothing above 15 of 255, which is all but black: s"]),
+        ([WELL, DIM], ["1 of 2 images (1.png) holds nothing above 15 of 255, which is all but black: scale it to the"]),
         ([WELL, (0, 16, 17)], []),
         ([PLAIN, BINARY], ["1 of 2 images (0.png) holds a single", "1 of 2 images (1.png) holds nothing above 1 of"]),
         ([DEEP, WELL], ["1 image (0.png) with more than 8 bits keeps at most 16 of 256"]),

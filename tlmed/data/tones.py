@@ -102,19 +102,19 @@ def _describe_plain(tones, usual) -> str:
 
 
 def _describe_dark(tones, usual) -> str:
-    highest = int(tones["brightest"].max())
-    cure = "scale them to the full range"
+    highest, one = int(tones["brightest"].max()), len(tones) == 1
+    cure = f"scale {'it' if one else 'them'} to the full range"
     if highest == 1:
         cure = "numbers from 0 to 1 are to be multiplied by 255, and masks are to be left out"
-    return f"{'holds' if len(tones) == 1 else 'hold'} nothing above {highest} of 255, which is all but black: {cure}."
+    return f"{'holds' if one else 'hold'} nothing above {highest} of 255, which is all but black: {cure}."
 
 
 def _describe_unlike(tones, usual) -> str:
-    low, high = int(tones["used"].min()), int(tones["used"].max())
+    low, high, one = int(tones["used"].min()), int(tones["used"].max()), len(tones) == 1
     found = f"{low}" if low == high else f"{low} to {high}"
     return (
-        f"{'has' if len(tones) == 1 else 'have'} {found} different values, where nearly all training images of the run "
-        f"have {usual['fewest']} to {usual['most']}: they may be scaled, or saved, in another way."
+        f"{'has' if one else 'have'} {found} different values, where nearly all training images of the run "
+        f"have {usual['fewest']} to {usual['most']}: {'it' if one else 'they'} may be scaled, or saved, in another way."
     )
 
 
