@@ -293,11 +293,24 @@ def test_the_hub_reads_what_the_card_says_to_programs(run, read):
 
 def test_the_card_tells_of_images_that_training_knows(run, read):
     metrics = run.json("metrics.json")
-    found = {"leaked": 3, "n": 6, "metrics": {"auc": {**metrics["metrics"]["auc"], "value": 0.4321}}}
+    undefined = {"value": None, "low": None, "high": None, "method": None, "reason": "One class only."}
+    left = {"auc": {**metrics["metrics"]["auc"], "value": 0.4321}, "sensitivity": undefined}
+    found = {"leaked": 3, "n": 6, "metrics": left}
     write_json(run / "metrics.json", metrics | {"without_leaks": found})
-    text = read(run).text
-    assert "**3 of 9 test images are in training or validation too" in text
-    assert "| AUC | 0.432 |" in text
+    card = read(run)
+    assert "**3 of 9 test images are in training or validation too" in card.text
+    assert "Without them 6 images are left; the metadata of this card has their scores." in card.text
+    assert "| AUC | 0.432 |" in card.text
+    # Whoever reads the metadata alone takes each value as a result: those of known images are not there.
+    (result,) = card.data.eval_results
+    assert (result.metric_type, result.metric_value) == ("roc_auc", 0.4321)
+    assert result.dataset_name == "images, without 3 of 9 test images that the network knows"
+    assert card.data.metrics == ["roc_auc"]
+    for nothing in ({"leaked": 9, "n": 0, "metrics": {}}, {"leaked": 8, "n": 1, "metrics": {"auc": undefined}}):
+        write_json(run / "metrics.json", metrics | {"without_leaks": nothing})
+        card = read(run)
+        assert f"Without them {nothing['n']} images are left; the metadata of this card has no scores." in card.text
+        assert (card.data.eval_results, card.data.metrics) == (None, None)
 
 
 def test_the_card_has_the_title_of_the_run(run, read):

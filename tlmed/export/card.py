@@ -233,8 +233,10 @@ def _show_without_leaks(metrics) -> list[str]:
     said = (
         f"**{found['leaked']:,} of {metrics['n']:,} test images are in training or validation too (of this run, or of "
         f"one that gave it its weights), or of a group that is there**: the scores above may be too good. "
-        f"Without them {found['n']:,} images are left."
+        f"Without them {found['n']:,} images are left"
     )
+    defined = any(entry["value"] is not None for entry in found["metrics"].values())
+    said += f"; the metadata of this card has {'their' if defined else 'no'} scores."
     return [said, *([_tabulate(found["metrics"])] if found["metrics"] else [])]
 
 

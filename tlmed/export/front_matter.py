@@ -22,8 +22,14 @@ HUB_METRICS = ("accuracy", "roc_auc", "recall", "f1")
 
 
 def write_front_matter(content: CardFacts) -> str:
-    """Return the front matter of a run's model card: YAML between two lines of three dashes."""
-    defined = {name: entry["value"] for name, entry in list_once(content.metrics).items() if entry["value"] is not None}
+    """Return the front matter of a run's model card: YAML between two lines of three dashes.
+
+    Of a run that knows some of its test images the results are those of the others: programs rank by the value alone,
+    and the format has no place for a warning beside it.
+    """
+    leaks = content.metrics.get("without_leaks")
+    entries = list_once(content.metrics) if leaks is None else leaks["metrics"]
+    defined = {name: entry["value"] for name, entry in entries.items() if entry["value"] is not None}
     types = map(type_metric, defined)
     fields = {
         "license": find_licence(content),
@@ -55,7 +61,7 @@ def _describe_result(content, defined) -> dict:
         "task": {"type": TASK, "name": "Image classification"},
         "dataset": {
             "type": "custom",  # the Hub's name of a data set, which these images have not
-            "name": name_data(content.recipe["data"]["source"]) + (" (synthetic)" if content.is_synthetic else ""),
+            "name": _name_images(content),
             "split": content.metrics["split"],
         },
         "metrics": [
@@ -67,6 +73,14 @@ def _describe_result(content, defined) -> dict:
             for name, value in defined.items()
         ],
     }
+
+
+def _name_images(content) -> str:
+    """Return what the results are of: the data, and which of its images are left out."""
+    name = name_data(content.recipe["data"]["source"]) + (" (synthetic)" if content.is_synthetic else "")
+    if leaks := content.metrics.get("without_leaks"):
+        name += f", without {leaks['leaked']:,} of {content.metrics['n']:,} test images that the network knows"
+    return name
 
 
 def to_yaml(value: object, depth: int = 0) -> str:
