@@ -1,6 +1,8 @@
 """What a network is built from: the fields of a recipe that decide it, and those that docs/api.md says do not."""
 
 import dataclasses
+import html
+import json
 import re
 from pathlib import Path
 
@@ -9,9 +11,14 @@ import numpy as np
 import pytest
 
 import tlmed
+from tests.conftest import SMALL
 from tlmed import building, phases
-from tlmed.recipe import Augment, Dense, Hybrid, Images, Phase, Recipe
+from tlmed.errors import InputError
+from tlmed.features.extractor import FeatureExtractor
+from tlmed.recipe import Augment, Dense, Hybrid, Images, Phase, Recipe, load_recipe, override
+from tlmed.run.preparation import preview
 from tlmed.sections import KFold
+from tlmed.voice import Voice
 
 PAGE = Path(tlmed.__file__).parents[1] / "docs" / "api.md"
 STAGES = (
@@ -93,3 +100,39 @@ def test_lines_of_the_page_do_what_they_say():
     model.set_weights(start)
     assert heavy != model.fit(pixels, labels, **told).history["loss"]
     assert tlmed.plan.expand(recipe.phases, model.parts.backbone) == STAGES
+
+
+def test_how_images_are_prepared_for_a_file_of_weights_is_said_wherever_one_is_given(tmp_path):
+    recipe = Recipe(Images("x", image_size=(32, 32)), "LeNet5", STAGES, "none")
+    path = tmp_path / "mine.weights.h5"
+    building.build_backbone(recipe).model.save_weights(path)
+    with pytest.warns(
+        UserWarning, match=r"Weights file:.*: images are prepared by the backbone's own preprocess_input"
+    ):
+        dataclasses.replace(recipe, weights=str(path)).build(2)
+    pixels = np.zeros((2, 32, 32, 3), "uint8")
+    with pytest.warns(UserWarning, match="own preprocess_input, because the file does not say how"):
+        FeatureExtractor("LeNet5", str(path), (32, 32)).fit(pixels)
+
+
+def test_plan_train_and_report_say_how_images_are_prepared_for_a_file_of_weights(images, tmp_path):
+    recipe = override(load_recipe("feature_extractor"), [*SMALL, "backbone=LeNet5", "phases.epochs=1", "examples=0"])
+    path = tmp_path / "mine.weights.h5"
+    building.build_backbone(recipe).model.save_weights(path)
+    recipe, said = override(recipe, [f"weights={path}"]), []
+    words = "images are prepared by the backbone's own preprocess_input"
+    asked = override(recipe, [f"data.source={images}"])
+    lines, _, _ = preview(asked)
+    assert any(str(line).startswith("Weights: file:") and words in str(line) for line in lines)
+    tlmed.train(recipe, tmp_path / "run", images, voice=Voice(say=said.append))
+    assert any(str(line).startswith(f"Weights file:{path}: {words}") for line in said)
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert f"weights; {html.escape(words)}" in page
+    assert json.loads((tmp_path / "run" / "lock.json").read_text())["weights"][0]["graph"] == "keras-imagenet"
+    path.write_bytes(path.read_bytes()[:1000])
+    for ask in (
+        lambda: preview(override(recipe, [f"data.source={images}"])),
+        lambda: tlmed.train(recipe, tmp_path / "x", images),
+    ):
+        with pytest.raises(InputError, match="it is no HDF5 file that can be read"):
+            ask()

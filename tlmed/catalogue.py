@@ -12,6 +12,7 @@ from tlmed.words import decimals
 
 COLUMNS = ("name", "parameters", "blocks", "height", "width", "file", "package")
 FILE = Path(__file__).with_suffix(".csv")  # made by `python -m tlmed.plan.counting`
+_BYTES = 4  # of each number in Keras's files
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,9 @@ class Entry:
     package: str
 
     def find_weights(self) -> str:
-        """Say where weights would come from: nothing is imported, read or checked."""
-        if self.file and (_keras_home() / "models" / self.file).is_file():
+        """Say where weights would come from: nothing is imported or read; a file too small for them does not count."""
+        file = _keras_home() / "models" / self.file
+        if self.file and file.is_file() and file.stat().st_size >= _BYTES * self.parameters:
             return "in cache"
         if self.package and importlib.util.find_spec(self.package) is not None:
             return "with tlmed" if self.package == "tlmed" else "installed"

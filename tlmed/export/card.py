@@ -21,7 +21,7 @@ from tlmed.rundir import RunDir
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.tabulation.markdown import block, bullets, code, plain
-from tlmed.words import RANDOM, count, join_names, name_pooling
+from tlmed.words import RANDOM, count, join_names, name_pooling, say_preparation
 
 PER_CLASS = ("sensitivity", "specificity", "auc", "f1")
 
@@ -97,7 +97,9 @@ def _describe_backbone(backbone, source) -> str:
     licence = f", licence: {plain(source['licence'])}" if source.get("licence") else ""
     unknown = "" if licence or name == "none" else ", which state no licence"
     digest = f", SHA-256 {code(source['sha256'])}" if source.get("sha256") else ""
-    return f"Backbone: {plain(name_weights(backbone))}, from {start}{licence}{unknown}{digest}."
+    words = say_preparation(source["name"], source.get("graph"))
+    prepared = f"; {words}" if words else ""
+    return f"Backbone: {plain(name_weights(backbone))}, from {start}{licence}{unknown}{digest}{prepared}."
 
 
 def _describe_head(head) -> str:

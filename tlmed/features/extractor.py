@@ -90,17 +90,22 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
         Raises:
             InputError: If the parameters or the images cannot be used.
+
+        Warns:
+            UserWarning: How images are prepared, if the weights are a file, which does not say it.
         """
         if faults := _find_faults(self):
             raise InputError(faults)
         items = open_images(X)
-        network, norms, sources = self._build()
+        network, norms, sources, said = self._build()
         with _LOCK:
             if norms:
                 order = np.random.RandomState(derive(self.seed, "statistics")).permutation(len(items))
                 chosen = [items[i] for i in order[:STATISTICS_IMAGES]]
                 reestimate_statistics(network, batches(chosen, self.image_size, self.batch_size), norms)
             self.statistics_ = [(norm.moving_mean.numpy(), norm.moving_variance.numpy()) for norm in norms]
+        for line in said:
+            warnings.warn(line, stacklevel=2)
         self.sources_ = sources
         self.n_features_out_ = int(network.output_shape[-1])
         self.parameters_ = self._list_parameters()
@@ -126,7 +131,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if faults := [*_find_faults(self), *self._find_changes()]:
             raise InputError(faults)
         items = open_images(X)
-        network, norms, sources = self._build()
+        network, norms, sources, _ = self._build()
         if sources != self.sources_:
             raise InputError(
                 f"The weights must be those that the extractor was fitted with, {_names(self.sources_)}; or fit it "
@@ -198,13 +203,14 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 def _build(backbone, weights, image_size, tap, pooling, seed, state):
     """Return a feature model, its BatchNorm layers with random weights, and the names and SHA-256 of its weights.
 
-    `state` only tells builds apart.
+    Last comes what is to be said of preprocessing. `state` only tells builds apart.
     """
     built = backbones.build(backbone, weights, image_size, derive(seed, "backbone"))
     network = feature_model(built.model, tap, pooling)
     used = {id(layer) for layer in leaves(network.layers)}
     norms = [norm for norm in random_norms(built) if id(norm) in used]
-    return network, norms, [(source.name, source.sha256) for source in built.sources]
+    names = [(source.name, source.sha256) for source in built.sources]
+    return network, norms, names, backbones.say_preparations(built.sources)
 
 
 def _state_of(backbone, weights):

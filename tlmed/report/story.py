@@ -9,7 +9,7 @@ from tlmed.pages.amounts import duration, interval_of, join, number
 from tlmed.recipe import flatten
 from tlmed.report.content import Content
 from tlmed.report.words import enumerate_names, name_metric
-from tlmed.words import count, name_start
+from tlmed.words import count, name_start, say_preparation
 
 
 def tell_story(content: Content) -> str:
@@ -48,12 +48,21 @@ def _do(content) -> str:
     epochs = Counter(row["phase"] for row in content.history)
     ran = "; ".join(f"{text(phase)} {count(number, 'epoch')}" for phase, number in epochs.items())
     return (
-        f"<b>Done:</b> {text(name_start(content.plan.get('weights', recipe.get('weights'))))}. "
+        f"<b>Done:</b> {text(name_start(content.plan.get('weights', recipe.get('weights'))))}"
+        f"{text(_tell_preparation(content.environment))}. "
         + (f"Trained: {ran}. " if ran else "")
         + (f"Kept: phase {text(kept['name'])}, epoch {text(kept.get('best_epoch'))}. " if "name" in kept else "")
         + (f"Fitted: {text(classifier['name'])}. " if classifier else "")
         + (f"Training took {duration(timing['training_seconds'])}." if "training_seconds" in timing else "")
     )
+
+
+def _tell_preparation(environment) -> str:
+    found = environment.get("weights")
+    sources = found if isinstance(found, list) else [found]
+    named = [source for source in sources if isinstance(source, Mapping) and {"name", "graph"} <= source.keys()]
+    said = (say_preparation(str(source["name"]), str(source["graph"])) for source in named)
+    return "".join(f"; {words}" for words in dict.fromkeys(said) if words)
 
 
 def _find(metrics) -> str:

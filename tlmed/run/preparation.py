@@ -56,6 +56,8 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
         for line in _describe_source(recipe) if read is None else ():
             voice.say(line)
         voice.say(f"Backbone: {backbones.name_all(recipe.backbone)}, {name_start(backbone.name)}")
+        for line in backbones.say_preparations(backbone.sources):
+            voice.say(line)
     if not faults:
         _import(recipe)
     clock.reading = time.perf_counter()
