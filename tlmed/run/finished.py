@@ -13,6 +13,10 @@ from tlmed.sections import Phase
 from tlmed.training import PhaseResult
 
 
+class _OtherVersion(Exception):
+    """What was saved of a phase has other fields: it is whole, but of another version of tlmed."""
+
+
 @dataclass(frozen=True)
 class Degree:
     """How a phase ended, and what it is worth.
@@ -87,13 +91,18 @@ class Finished:
     def _read(self, phase: Phase) -> Degree:
         facts, arrays = unseal(self._file(phase))
         if {*facts, *arrays} != {spec.name for spec in dataclasses.fields(Degree)}:
-            raise DamagedFile("another version of tlmed wrote it")
+            raise _OtherVersion
         return Degree(**{**facts, **arrays, "result": PhaseResult(**facts["result"])})
 
     def _try(self, phase: Phase, read: Callable[[Phase], object]):
         try:
             return read(phase)
         except FileNotFoundError:
+            return None
+        except _OtherVersion:
+            self.warn(
+                f"Phase {phase.name!r} was saved by another version of tlmed: it is trained again, with those after it."
+            )
             return None
         except DamagedFile as error:
             self.warn(f"What was saved after phase {phase.name!r} is damaged ({error}); what was before it is used.")
