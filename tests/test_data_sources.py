@@ -197,6 +197,8 @@ def test_a_folder_level_too_high_or_too_low_is_named_with_the_right_one(tmp_path
         ("brain.nii.gz", b"", "does not read NIfTI yet"),
         ("brain", bytes(344) + b"n+1\0", "does not read NIfTI yet"),
         ("all.zip", b"PK\3\4", "unzip it first"),
+        ("biopsy.svs", b"II*\0", "1 slide: tlmed does not read slides yet: write tiles"),
+        ("biopsy.SCN", b"II*\0", "1 slide: tlmed does not read slides yet: write tiles"),
     ],
 )
 def test_files_of_other_kinds_are_called_by_their_name(tmp_path, name, content, said):
@@ -206,6 +208,11 @@ def test_files_of_other_kinds_are_called_by_their_name(tmp_path, name, content, 
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / name).write_bytes(content)
     assert said in faults(tmp_path)[0]
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "flat" / name).write_bytes(content)
+    [flat] = faults(tmp_path / "flat")
+    assert "holds no image and 1 other file (1 " in flat
+    assert said in flat
     if name.endswith(".zip"):
         assert said in faults(tmp_path / "a" / name)[0]
 

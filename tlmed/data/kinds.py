@@ -17,7 +17,7 @@ _ENDINGS = {
     **dict.fromkeys((".dcm", ".dicom", ".ima"), "DICOM"),
     **dict.fromkeys((".nii", ".nii.gz"), "NIfTI"),
     **dict.fromkeys((".mha", ".mhd", ".nrrd"), "volume"),
-    **dict.fromkeys((".svs", ".ndpi", ".mrxs"), "slide"),
+    **dict.fromkeys((".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi", ".qptiff"), "slide"),
     **dict.fromkeys((".zip", ".tar", ".tar.gz", ".tgz", ".rar", ".7z"), "archive"),
 }
 CURES = {

@@ -146,7 +146,7 @@ def check_classes(table: Table) -> None:
         raise InputError(
             f"The data must hold images ({extensions()}). "
             f"Received: data={table.source}, which holds no image and {count(len(table.skipped), 'other file')}"
-            f"{_say_hidden(table)}."
+            f"{_say_hidden(table)}{''.join(f' ({note[:-1]})' for note in table.notes)}."
         )
     if len(table.classes) < 2:
         raise InputError(
