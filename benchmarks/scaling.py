@@ -298,7 +298,7 @@ def tabulate_limits(jobs: Sequence[Job]) -> str:
         )
         for job, network in itertools.product(jobs, NETWORKS)
     )
-    return table((*head, "strong, quickest at"), rows)
+    return table((*head, "strong, fastest at"), rows)
 
 
 def find_limit(law: Law, job: Job, network: Network, level: float) -> str:
@@ -368,8 +368,8 @@ def make_block(measured: Job, head: Job, extraction: Extraction) -> str:
     """Return what stands between the marks of the document."""
     assumed = [Job("ResNet50, assumed", measured.gradient, {BATCH: seconds}) for seconds in ASSUMED]
     alone = (
-        f"Features of a batch of {BATCH} images by {extraction.engine}: {show_time(extraction.batch)}, behind "
-        f"{extraction.preparation:.2g} s in which the network is converted."
+        f"Features of a batch of {BATCH} images by {extraction.engine}: {show_time(extraction.batch)}, after "
+        f"{extraction.preparation:.2g} s for converting the network."
     )
     return "\n\n".join(
         (
