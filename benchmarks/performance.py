@@ -219,7 +219,7 @@ COMPARISONS = (
         margin=0.005,
     ),
     Comparison(
-        *("extraction", "features of all images by OpenVINO, decoding included, conversion apart"),
+        *("extraction", "features of all images by OpenVINO, with decoding, without conversion"),
         *("one `predict` of Keras", 2),
         *(extraction, plain("predict")),
     ),
@@ -247,7 +247,7 @@ COMPARISONS = (
         margin=0.1,
     ),
     Comparison(
-        *("pipeline", "feeding ten epochs, decoding included", "`image_dataset_from_directory`", 1),
+        *("pipeline", "feeding ten epochs, with decoding", "`image_dataset_from_directory`", 1),
         *(plain("read_tlmed", epochs=10), plain("read", epochs=10)),
     ),
     Comparison(
