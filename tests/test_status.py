@@ -1,3 +1,7 @@
+import os
+import re
+import time
+
 import pytest
 
 from tests.test_cli import here
@@ -35,7 +39,9 @@ def test_a_folder_of_runs_has_a_line_for_each(tmp_path):
 
 def write_note(run, **fields):
     note = {"phase": "head", "number": 1, "phases": 2, "epoch": 25, "epochs": 400, "step": 1, "steps": 3}
-    write_json(run.progress / STATUS, {**note, "images_per_second": 5.0, "seconds_left": 96, "time": 0, **fields})
+    write_json(
+        run.progress / STATUS, {**note, "images_per_second": 5.0, "seconds_left": 96, "time": time.time(), **fields}
+    )
 
 
 def test_a_stopped_run_is_where_it_will_go_on_and_has_no_time_left(tmp_path):
@@ -56,6 +62,22 @@ def test_a_stopped_run_is_where_it_will_go_on_and_has_no_time_left(tmp_path):
     write_note(run, phase="top")
     checkpoints.save({"phase": "top", "epoch": 0, "step": 2}, [])
     assert describe_status(run)[2:] == ["Saved: phase 'top', after epoch 0, step 2."]
+
+
+def test_a_running_run_says_what_it_has_recorded_and_since_when(tmp_path):
+    run = RunDir(tmp_path)
+    with run.open():
+        run.mark("Training phase 'head'.")
+        assert re.fullmatch(r"Since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.", *describe_status(run)[2:])
+        write_note(run)
+        assert len(describe_status(run)) == 4
+        for epoch in (25, 26):
+            run.append_history({"phase": "head", "epoch": epoch})
+        os.utime(run / "history.csv", (time.time() + 9, time.time() + 9))
+        assert describe_status(run)[4].startswith("Epoch 26 of 400 ended at ")
+        run.mark("Training phase 'top'.")
+        os.utime(run.marker, (time.time() + 20, time.time() + 20))
+        assert [line.split(" ")[0] for line in describe_status(run)[2:]] == ["Since"]  # the note is the head's
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 from tlmed.regular_files import read_regular
 from tlmed.rundir import WORKER, RunDir
 from tlmed.sealed import DamagedFile, read_facts
+from tlmed.whole_files import read_csv
 from tlmed.words import count
 
 STATUS = "status.json"  # in the run's folder of progress
@@ -18,7 +19,7 @@ def describe_status(run: RunDir) -> list[str]:
     if run.complete:
         return [f"{run.path}: complete{f', {len(run.folds)} folds' if run.folds else ''}."]
     state = "running." if run.is_running else "stopped; the same `tlmed train` command continues it."
-    return [f"{run.path}: {state}", _read_words(run), *_describe_folds(run), *_describe_step(run)]
+    return [f"{run.path}: {state}", _read_words(run), *(_describe_folds(run) or _describe_step(run))]
 
 
 def find_runs(folder: Path) -> list[RunDir]:
@@ -65,22 +66,43 @@ def _describe_step(run) -> list[str]:
 
 
 def _describe_note(run) -> list[str]:
-    """Return where a running run stands, by its own note; nothing where it has made none."""
+    """Return where a running run stands: by its own note, about one a second, and the epochs that it has recorded.
+
+    A note from before what the run does now is another phase's.
+    """
     file = run.progress / STATUS
-    if not file.exists():
-        return []
     try:
+        begun = run.marker.stat().st_mtime
+        if not file.exists():
+            return [f"Since {_show(begun)}."]
         now = json.loads(read_regular(file))
+        if now["time"] < begun:
+            return [f"Since {_show(begun)}."]
         speed = f"{now['images_per_second']:.1f} images a second, validation included"
         left = f"at most {describe_seconds(now['seconds_left'])} left in this phase"
         place = f"epoch {now['epoch']} of {now['epochs']}, step {now['step']} of {now['steps']}"
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now["time"]))
         return [
             f"Phase {now['phase']!r} ({now['number']} of {now['phases']}), {place}; {speed}; {left}.",
-            f"As of {when}.",
+            f"As of {_show(now['time'])}.",
+            *_describe_epoch(run, now),
         ]
     except (OSError, ValueError, KeyError, TypeError, OverflowError):  # JSON of another shape, or none
         return [f"Its step cannot be read from {file}."]
+
+
+def _describe_epoch(run, now) -> list[str]:
+    """Return the epoch that was recorded last, where the note is older than that."""
+    history = run / "history.csv"
+    if not history.exists() or history.stat().st_mtime < now["time"]:
+        return []
+    rows = [row for row in read_csv(history) if row["phase"] == now["phase"]]
+    if not rows or int(rows[-1]["epoch"]) < now["epoch"]:
+        return []
+    return [f"Epoch {rows[-1]['epoch']} of {now['epochs']} ended at {_show(history.stat().st_mtime)}."]
+
+
+def _show(seconds) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 def _describe_saved(run) -> list[str]:
