@@ -106,3 +106,22 @@ except ValueError:
     first, second, third = done.stderr.splitlines()
     assert (first, second) == ("mine", "Info: mine too")
     assert third.endswith("why it failed")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "quickstart", "--data", "imagse"],
+        ["plan", "quickstart", "--data", "imagse"],
+        ["reproduce", "x", "--data", "imagse"],
+    ],
+)
+def test_data_that_are_not_there_are_told_before_tensorflow_is_loaded(tmp_path, words):
+    (tmp_path / "images").mkdir()
+    code = (
+        "import atexit, sys; from tlmed.cli import main;"
+        f"atexit.register(lambda: print('tensorflow' in sys.modules)); sys.argv = ['tlmed', *{words!r}]; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout.split()[-1]) == (2, "False")
+    assert "and exist. Did you mean 'images'? Received: data=imagse." in done.stderr

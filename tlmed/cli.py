@@ -19,6 +19,7 @@ from tlmed import __version__, stopping
 from tlmed.columns import Grouping
 from tlmed.errors import InputError, Interrupted, RunFailed, TlmedError
 from tlmed.recipe import STRATEGIES, find_recipe, override, read_recipe, read_text, shipped_recipes, summary, to_source
+from tlmed.regular_files import check_exists
 from tlmed.screen import Screen
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.targets import check_targets
@@ -144,7 +145,15 @@ def _load(recipe, data, settings, positive, group, no_groups, strategy, seed):
     options = {"data.source": data, "data.positive": positive, "distribute": strategy, "seed": seed}
     options |= {"data.group_column": group, "data.groups": False if no_groups else None}
     given = {key: value for key, value in options.items() if value is not None}
-    return file, override(file.recipe, settings, given)
+    changed = override(file.recipe, settings, given)
+    _check_place(data)
+    return file, changed
+
+
+def _check_place(data: str | None) -> None:
+    """Refuse data that are not there before TensorFlow is loaded, which takes seconds."""
+    if data and not data.startswith("tfds:"):
+        check_exists(Path(data).expanduser())
 
 
 def _check_groups(group, no_groups) -> None:
@@ -282,6 +291,7 @@ def evaluate(run, data, moved, predictions, out, positive, group, no_groups, pre
     from tlmed.rundir import find_run
 
     run = find_run(run) if run is not None else None
+    _check_place(data)
     screen = Screen(sys.stdout, waits=False)
     voice = _open_voice(screen, "inference")
     from tlmed import inference
@@ -429,6 +439,7 @@ def reproduce(lock, check, quick, level, tolerance, data, weights, recipe, out, 
     """
     if check and quick:
         raise click.UsageError("Give --check or --quick, one of the two.")
+    _check_place(data)
     voice = _open_voice(Screen(sys.stdout), "reproduce")
     from tlmed.reproduce import Request, reproduce_and_report
 

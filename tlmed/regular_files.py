@@ -7,6 +7,9 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from tlmed.errors import InputError, did_you_mean
+
+FORMS = "a folder, a .csv, a MedMNIST .npz or tfds:NAME"  # of data
 LIMIT = 2**30  # bytes of an image, a table or a JSON file: they are held in memory whole
 _CHUNK = 2**20
 _KINDS = {
@@ -88,3 +91,23 @@ def sha256(path: str | Path) -> str:
 
 def _too_large(path, limit) -> OSError:
     return OSError(errno.EINVAL, f"it is larger than {limit:,} bytes", str(path))
+
+
+def check_exists(path: Path, name: str = "data", forms: str = FORMS) -> None:
+    """Refuse a path that does not exist, and suggest the nearest name beside it.
+
+    Args:
+        path: The path.
+        name: What the path was given as.
+        forms: What it may be.
+
+    Raises:
+        InputError: There is no such file or folder.
+    """
+    if path.exists():
+        return
+    parent, missing = path.parent, path
+    while not parent.is_dir() and parent != parent.parent:
+        parent, missing = parent.parent, parent
+    near = did_you_mean(missing.name, (entry.name for entry in parent.iterdir())) if parent.is_dir() else ""
+    raise InputError(f"`{name}` must be {forms}, and exist.{near} Received: {name}={path}.")

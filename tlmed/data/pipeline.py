@@ -17,12 +17,12 @@ from tlmed.data.leaks import find_leaks
 from tlmed.data.learned import Learned
 from tlmed.data.masks import describe_two_values, find_masks
 from tlmed.data.reading import Pixels, check_broken, read_all
-from tlmed.data.sources import check_exists, open_source
+from tlmed.data.sources import open_source
 from tlmed.data.splits import assign_splits, describe, find_scheme_faults
 from tlmed.data.table import Table, check_names, describe_skipped, extensions, is_image
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
-from tlmed.regular_files import read_regular
+from tlmed.regular_files import check_exists, read_regular
 from tlmed.sections import KFold
 from tlmed.seeds import derive
 from tlmed.words import count, listed

@@ -8,9 +8,8 @@ from tlmed.data.folders import open_folder
 from tlmed.data.kinds import CURES, name_kind
 from tlmed.data.listings import open_listing
 from tlmed.data.table import Table
-from tlmed.errors import InputError, did_you_mean
-
-FORMS = "a folder, a .csv, a MedMNIST .npz or tfds:NAME"
+from tlmed.errors import InputError
+from tlmed.regular_files import FORMS, check_exists
 
 
 def open_source(source: str | Path, grouping: Grouping = BY_NAME) -> Table:
@@ -70,23 +69,3 @@ def _name_digested(source: str) -> str:
         return "decoded images of TFDS"
     path = Path(source).expanduser()
     return "arrays of an .npz" if path.suffix.lower() == ".npz" and not path.is_dir() else "image files"
-
-
-def check_exists(path: Path, name: str = "data", forms: str = FORMS) -> None:
-    """Refuse a path that does not exist, and suggest the nearest name beside it.
-
-    Args:
-        path: The path.
-        name: What the path was given as.
-        forms: What it may be.
-
-    Raises:
-        InputError: There is no such file or folder.
-    """
-    if path.exists():
-        return
-    parent, missing = path.parent, path
-    while not parent.is_dir() and parent != parent.parent:
-        parent, missing = parent.parent, parent
-    near = did_you_mean(missing.name, (entry.name for entry in parent.iterdir())) if parent.is_dir() else ""
-    raise InputError(f"`{name}` must be {forms}, and exist.{near} Received: {name}={path}.")
