@@ -17,7 +17,8 @@ import pytest
 
 from tests.conftest import SMALL, write_images
 from tlmed.cache import Store
-from tlmed.cli import EXPLANATIONS, _show_predictions, cli, main
+from tlmed.cli import cli, main
+from tlmed.cli.predict_command import EXPLANATIONS, _show_predictions
 from tlmed.evaluation.explanations import METHODS
 from tlmed.recipe import from_json, load_recipe, read_recipe, shipped_recipes, to_json, to_source
 from tlmed.whole_files import read_csv
@@ -256,6 +257,7 @@ def test_help_explains_every_option_and_cuts_no_word(found):
 def test_options_are_values_and_not_read_as_settings_are(text, monkeypatch, tmp_path):
     trained = []
     monkeypatch.setattr("tlmed.run.train", lambda recipe, *words, **options: trained.append(recipe))
+    (tmp_path / text).mkdir()
     words = ["--positive", text, "--data", text, "--seed", "7", "--strategy", "one", "--set", "data.positive=x"]
     assert here("train", "feature_extractor", *words, cwd=tmp_path) == (0, "", "")
     found = trained[0]
@@ -350,7 +352,7 @@ VALUES += [
 def test_odd_settings_are_refused_in_one_line_each_or_make_a_recipe_that_can_be_written_down(monkeypatch, tmp_path):
     trained = []
     monkeypatch.setattr("tlmed.run.train", lambda recipe, *words, **options: trained.append(recipe))
-    monkeypatch.setattr("tlmed.cli.read_recipe", functools.cache(read_recipe))
+    monkeypatch.setattr("tlmed.cli.options.read_recipe", functools.cache(read_recipe))
     settings = [f"{key}={value}" for key in KEYS for value in VALUES] + KEYS
     assert len(settings) > 300
     for i, setting in enumerate(settings):

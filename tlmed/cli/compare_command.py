@@ -1,0 +1,52 @@
+"""`tlmed compare`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from tlmed.cli.options import debug, force, open_voice
+from tlmed.screen import Screen
+from tlmed.tabulation import Table
+
+
+@click.command(short_help="Compare runs on the same test images.")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Write a page and two tables here.")
+@click.option("--why", is_flag=True, help="Say why two runs differ: the cause, then all that is not the same.")
+@force
+@debug
+def compare(runs, out, why, force):
+    """Compare several runs on the same test images, or say why two of them differ.
+
+    Scores and costs, and for every pair the difference with its interval and a corrected p-value. Cross-validations
+    are compared by their folds.
+    """
+    if len(runs) < 2 or (why and len(runs) != 2):
+        raise click.UsageError("Give two runs with --why, else two or more.")
+    if why and out is not None:
+        raise click.UsageError("Give --why or --out DIR, one of the two.")
+    screen = Screen(sys.stdout, waits=False)
+    screen.show(_explain(runs, screen) if why else _compare(runs, out, force, screen))
+
+
+def _explain(runs, screen) -> list[str | Table]:
+    from tlmed.rundir import find_run
+
+    found = [find_run(run) for run in runs]
+    open_voice(screen, "lock")
+    from tlmed.lock import explain
+
+    with screen.busy("Comparing two runs"):
+        return explain(*found)
+
+
+def _compare(runs, out, force, screen) -> list[str | Table]:
+    from tlmed.comparison import check_targets, compare, describe_comparison, write_comparison
+
+    if out is not None:
+        check_targets(out, force)
+    with screen.busy(f"Comparing {len(runs)} runs"):
+        comparison = compare(runs)
+        files = [] if out is None else write_comparison(out, comparison, force)
+    return [*describe_comparison(comparison), *(f"Written: {file}" for file in files)]

@@ -1,0 +1,91 @@
+"""The way in: whatever goes wrong is one line, and an exit status."""
+
+import logging
+import sys
+import traceback
+
+import click
+
+from tlmed import __version__, stopping
+from tlmed.cli.backbones_command import backbones
+from tlmed.cli.cache_commands import cache
+from tlmed.cli.compare_command import compare
+from tlmed.cli.evaluate_command import evaluate
+from tlmed.cli.export_command import export
+from tlmed.cli.launch_command import launch
+from tlmed.cli.plan_command import plan
+from tlmed.cli.predict_command import predict
+from tlmed.cli.recipes_commands import recipes
+from tlmed.cli.reproduce_command import reproduce
+from tlmed.cli.status_command import status
+from tlmed.cli.train_command import train
+from tlmed.errors import Interrupted, TlmedError
+from tlmed.screen import Screen
+
+UNFINISHED = 3
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="tlmed")
+def cli():
+    """Transfer learning for medical image classification.
+
+    Begin with `tlmed train quickstart`, then `tlmed train feature_extractor --data FOLDER`.
+    A recipe is Python code, and loading it runs it; data and weights never are. Not a medical device.
+    """
+
+
+for _command in (train, plan, evaluate, predict, compare, reproduce, export, status, launch, recipes, cache, backbones):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line; whatever goes wrong is one line that starts with `Error:`, and an exit status."""
+    stopping.listen()
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # a download that fails is told once, not at each retry
+    try:
+        cli(standalone_mode=False, prog_name="tlmed")
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()  # a command without its arguments is no error, but a question
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        _fail(_describe_misuse(error), error.exit_code)
+    except TlmedError as error:
+        _fail(str(error), error.exit_status)
+    except click.Abort as error:  # click's word for Ctrl-C, and for an end of file that nobody expected
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            _fail("Stopped by Ctrl-C.", Interrupted.exit_status)
+        _fail(f"Something unforeseen: {error.__cause__!r} (--debug shows where).", UNFINISHED)
+    except BrokenPipeError:
+        sys.stderr.close()  # `tlmed ... | head`: the reader has gone, which is no fault
+    except Exception as error:  # the outermost line of defence: a person gets a sentence, not a traceback
+        if stop := stopping.requested():
+            _fail(str(stop), stop.exit_status)
+        if _lacks_memory(error):
+            _fail(
+                "The command must fit into memory. Received: too little of it; smaller or fewer images need less.",
+                UNFINISHED,
+            )
+        _fail(f"Something unforeseen: {type(error).__name__}: {error} (--debug shows where).", UNFINISHED)
+
+
+def _describe_misuse(error: click.ClickException) -> str:
+    """Return a line for what click refuses; it breaks some of its own."""
+    message = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    return f"{message} `{context.command_path} --help` shows what there is." if context is not None else message
+
+
+def _lacks_memory(error: Exception) -> bool:
+    if "tensorflow" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from tlmed.failures import lacks_memory
+
+    return lacks_memory(error)
+
+
+def _fail(message: str, status: int):
+    if "--debug" in sys.argv:
+        traceback.print_exc()  # of the exception that is being handled
+    Screen(sys.stderr).show(f"Error: {message}".split("\n"))
+    sys.exit(status)

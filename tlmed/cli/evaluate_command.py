@@ -1,0 +1,69 @@
+"""`tlmed evaluate`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from tlmed.cli.options import GROUP, NO_GROUPS, check_groups, check_place, debug, force, open_voice, trust
+from tlmed.columns import Grouping
+from tlmed.screen import Screen
+
+SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+PREVALENCE = "The share of positives where the classifier is used, for its PPV and NPV there."
+
+
+@click.command(short_help="Score a run again, on other images, or a file of predictions.")
+@click.argument("run", required=False)
+@click.option("--data", metavar="SOURCE", help="Score all images of another source, of the same classes.")
+@click.option("--moved", is_flag=True, help="--data is where the images of RUN lie now: score its test images.")
+@click.option("--predictions", type=click.Path(path_type=Path), help="Score a CSV of predictions; needs no RUN.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write metrics.json, predictions.csv and a page here.")
+@click.option("--positive", metavar="CLASS", help="The positive one of two classes, with --predictions.")
+@click.option("--group", metavar="COLUMN", help=GROUP)
+@click.option("--no-groups", is_flag=True, help=NO_GROUPS)
+@click.option("--prevalence", type=SHARE, metavar="SHARE", help=PREVALENCE)
+@click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and list them.")
+@force
+@trust
+@debug
+def evaluate(run, data, moved, predictions, out, positive, group, no_groups, prevalence, skip_bad, force):
+    """Score RUN on its test images again, or on other data, or score a file of predictions.
+
+    The test images are those of the run's `splits.csv`; what was added, changed or deleted since is named and not
+    scored. Other data must have the classes of RUN, by name. Columns of a CSV that tlmed does not know divide the
+    images into subgroups, which are scored each by itself.
+    """
+    if (run is None) == (predictions is None):
+        raise click.UsageError("Give a RUN or --predictions FILE, one of the two.")
+    if predictions is not None and data is not None:
+        raise click.UsageError("--data goes with a RUN.")
+    if predictions is not None and skip_bad:
+        raise click.UsageError("--skip-bad goes with a RUN.")
+    check_groups(group, no_groups)
+    grouping = Grouping(group, not no_groups) if group is not None or no_groups else None
+    if grouping is not None and (moved or (data is None and predictions is None)):
+        raise click.UsageError("--group and --no-groups go with other data or --predictions; a RUN has its own groups.")
+    if moved and data is None:
+        raise click.UsageError("--moved goes with --data SOURCE.")
+    if run is not None and positive is not None:
+        raise click.UsageError("--positive goes with --predictions; a RUN has its own.")
+    from tlmed.rundir import find_run
+
+    run = find_run(run) if run is not None else None
+    check_place(data)
+    screen = Screen(sys.stdout, waits=False)
+    voice = open_voice(screen, "inference")
+    from tlmed import inference
+    from tlmed.evaluation.lines import describe_metrics
+
+    read = [path for path in (data, predictions) if path is not None]
+    if out is not None:
+        inference.check_evaluation_folder(out, force, read)
+    made, result = inference.evaluate(run, data, predictions, positive, prevalence, skip_bad, voice, moved, grouping)
+    if out is not None:
+        from tlmed.report.evaluations import write_evaluation_page
+
+        inference.write_evaluation(out, made, result, force, read)
+        write_evaluation_page(out, made, result)
+    screen.show(describe_metrics(result))

@@ -1,0 +1,148 @@
+"""What commands share: options, and what is done before TensorFlow is loaded."""
+
+import contextlib
+import dataclasses
+import functools
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from tlmed.errors import InputError
+from tlmed.recipe import STRATEGIES, Recipe, RecipeFile, override, read_recipe
+from tlmed.regular_files import check_exists
+from tlmed.screen import Screen
+from tlmed.targets import check_targets
+from tlmed.trust import trusting
+from tlmed.voice import Voice
+
+GROUP = "The column of a CSV that names the patient of each image; by default one with a usual name."
+NO_GROUPS = "Every image stands alone, whatever columns there are."
+DATA = "A folder, a .csv, a MedMNIST .npz, or tfds:NAME; by default the recipe's."
+SET = "Replace a field of the recipe, such as phases.0.epochs=3; may be given several times."
+STRATEGY = "Which devices train together; auto: all GPUs of this machine, or all workers. By default the recipe's."
+
+
+def debug(command: Callable) -> Callable:
+    """Add `--debug`, which `main` looks for."""
+    return click.option(
+        "--debug", is_flag=True, expose_value=False, help="Show a traceback where something goes wrong."
+    )(command)
+
+
+def force(command: Callable) -> Callable:
+    """Add `--force`."""
+    return click.option("--force", is_flag=True, help="Write over files that the same command made earlier.")(command)
+
+
+def trust(command: Callable) -> Callable:
+    """Add `--trust`, which holds while the command runs."""
+
+    def allow(context, option, given):
+        if given:
+            context.with_resource(trusting())
+
+    return click.option(
+        *("--trust", "trust"),
+        is_flag=True,
+        expose_value=False,
+        callback=allow,
+        help="Run code that a TensorFlow data set brings along.",
+    )(command)
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What a command is asked to train: a recipe, and what its options replace in it; None keeps the recipe's own."""
+
+    recipe: str
+    data: str | None
+    settings: tuple[str, ...]
+    positive: str | None
+    group: str | None
+    no_groups: bool
+    strategy: str | None
+    seed: int | None
+
+    def load(self) -> tuple[RecipeFile, Recipe]:
+        """Return the recipe's file, read, and the recipe with what the options replace.
+
+        Raises:
+            InputError, click.UsageError: If the recipe or an option cannot be used.
+        """
+        check_groups(self.group, self.no_groups)
+        file = read_recipe(self.recipe)
+        options = {"data.source": self.data, "data.positive": self.positive, "data.group_column": self.group}
+        options |= {"data.groups": False if self.no_groups else None, "distribute": self.strategy, "seed": self.seed}
+        given = {key: value for key, value in options.items() if value is not None}
+        changed = override(file.recipe, self.settings, given)
+        check_place(self.data)
+        return file, changed
+
+
+def recipe_options(command: Callable) -> Callable:
+    """Add the argument and the options of a command that takes a recipe, which gets them first, as one `Asked`."""
+
+    @functools.wraps(command)
+    def ask(**given):
+        asked = Asked(**{field.name: given.pop(field.name) for field in dataclasses.fields(Asked)})
+        return command(asked, **given)
+
+    for decorate in (
+        click.option("--seed", type=int, help="Of all random numbers; by default the recipe's."),
+        click.option("--strategy", type=click.Choice(STRATEGIES), help=STRATEGY),
+        click.option(
+            "--positive",
+            metavar="CLASS",
+            help="The positive one of two classes; by default the second in sorted order, numbers by size.",
+        ),
+        click.option("--no-groups", is_flag=True, help=NO_GROUPS),
+        click.option("--group", metavar="COLUMN", help=GROUP),
+        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help=SET),
+        click.option("--data", metavar="SOURCE", help=DATA),
+        click.argument("recipe"),
+    ):
+        ask = decorate(ask)
+    return ask
+
+
+def check_place(data: str | None) -> None:
+    """Refuse data that are not there before TensorFlow is loaded, which takes seconds."""
+    if data and not data.startswith("tfds:"):
+        check_exists(Path(data).expanduser())
+
+
+def check_groups(group: str | None, no_groups: bool) -> None:
+    """Refuse a column of groups together with no groups."""
+    if group is not None and no_groups:
+        raise click.UsageError("Give --group COLUMN or --no-groups, one of the two.")
+
+
+def open_voice(screen: Screen, *modules: str) -> Voice:
+    """Import TensorFlow, and modules of tlmed that import it, while the screen says so; return what speaks to it."""
+    from tlmed.quiet import check_backend, import_tensorflow
+
+    check_backend()
+    loaded = "tensorflow" in sys.modules
+    with contextlib.nullcontext() if loaded else screen.busy("Loading TensorFlow"):
+        import_tensorflow()
+        from tlmed.training import speak
+
+        for module in modules:
+            importlib.import_module(f"tlmed.{module}")
+    return speak(screen)
+
+
+def new_recipe(path: Path, name: str, option: str) -> Path:
+    """Return where to write a recipe: a file of that path, or of a name in that folder; nothing is written over."""
+    target = path / name if path.is_dir() else path
+    check_targets(option, {target: lambda file: False})
+    rules = {
+        "lie in a folder that exists": target.parent.is_dir(),
+        "end in .py, as recipes do": target.suffix == ".py",
+    }
+    if faults := [f"{option} must {rule}. Received: {target}." for rule, kept in rules.items() if not kept]:
+        raise InputError(faults)
+    return target

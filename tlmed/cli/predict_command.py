@@ -1,0 +1,77 @@
+"""`tlmed predict`."""
+
+import csv
+import io
+import sys
+from pathlib import Path
+
+import click
+
+from tlmed.cli.options import debug, force, open_voice
+from tlmed.screen import Screen
+from tlmed.tabulation import Table, numbers, texts
+
+EXPLANATIONS = ("grad-cam", "grad-cam++", "occlusion", "integrated-gradients")  # their module imports TensorFlow
+
+
+@click.command(short_help="Predict the class of images, as a CSV.")
+@click.argument("run")
+@click.argument("paths", nargs=-1, required=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Write the CSV here; by default it is printed.")
+@click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and name them.")
+@click.option("--explain", type=click.Path(path_type=Path), metavar="DIR", help="Write a picture of each image here.")
+@click.option("--method", type=click.Choice(EXPLANATIONS), help="How to explain; by default grad-cam, or occlusion.")
+@click.option("--block", metavar="NAME", help="The block that grad-cam and grad-cam++ show; by default the last.")
+@force
+@debug
+def predict(run, paths, out, skip_bad, explain, method, block, force):
+    """Predict the class of images: a CSV with one row per image of PATHS, files or folders.
+
+    A terminal shows a table instead, with the score of the predicted class. With --explain, a PNG of each image shows
+    where the evidence for the predicted class lies.
+    """
+    if explain is None and (method or block):
+        raise click.UsageError("--method and --block go with --explain DIR.")
+    from tlmed.evaluation.predictions import check_table
+    from tlmed.rundir import find_run
+    from tlmed.targets import writing_out
+    from tlmed.whole_files import write_csv
+
+    run = find_run(run)
+    if out is not None:
+        check_table(out, force, paths)
+    screen = Screen(sys.stderr, waits=False)  # standard output is the table's
+    voice = open_voice(screen, "inference")
+    from tlmed import inference
+
+    with screen.busy("Explaining images" if explain else "Predicting images"):
+        header, rows, broken = inference.predict(run, paths, skip_bad, explain, method, block, force, voice)
+    for path, reason in broken:
+        screen.warn(f"{path} left out: {reason}")
+    if out is not None:
+        check_table(out, force, paths)  # again: reading and scoring take their time
+        with writing_out(out):
+            write_csv(out, header, rows)
+        return
+    if sys.stdout.isatty():
+        Screen(sys.stdout).show(_show_predictions(header, rows))
+        return
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *map(_shorten_scores, rows)])
+    click.echo(text.getvalue(), nl=False)
+
+
+def _show_predictions(header, rows) -> list[str | Table]:
+    """Return predictions for a person: each image with the score of its predicted class."""
+    columns = {name: place for place, name in enumerate(header)}
+    noted = any(row[-1] for row in rows)
+    shown = [(*row[:2], f"{row[columns[f'score_{row[1]}']]:.3f}", *row[-1:] * noted) for row in rows]
+    more = "score: of the predicted class. `--out FILE`, or `> FILE`, gives a CSV with all classes and all digits."
+    return [Table(texts("path", "prediction") + numbers("score") + texts(*["note"] * noted), shown), more]
+
+
+def _shorten_scores(row) -> list:
+    """Return a row with as many digits as its scores have: networks compute in float32. A file keeps all digits."""
+    import numpy
+
+    return [str(numpy.float32(cell)) if isinstance(cell, float) else cell for cell in row]

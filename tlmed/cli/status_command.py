@@ -1,0 +1,21 @@
+"""`tlmed status`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from tlmed.cli.options import debug
+from tlmed.screen import Screen
+
+
+@click.command(short_help="Show how far a run is.")
+@click.argument("run", type=click.Path(path_type=Path))
+@debug
+def status(run):
+    """Show how far RUN is, while it trains or after it was stopped; of a folder of runs, how far each is."""
+    from tlmed.rundir import RunDir, find_run
+    from tlmed.status import describe_status, find_runs, list_status
+
+    runs = [] if RunDir(run).exists else find_runs(run)
+    Screen(sys.stdout).show(list_status(runs) if runs else describe_status(find_run(run, complete=False)))
