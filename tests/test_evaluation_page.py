@@ -75,3 +75,18 @@ def test_the_page_of_a_file_without_calibrated_probabilities_says_so(tmp_path):
     assert "which has no columns calibrated_CLASS" in words
     assert "not scored" not in words
     assert "one alone" not in words
+
+
+def test_nothing_from_a_file_of_predictions_becomes_markup(tmp_path):
+    evil = '<script>alert("1")</script>'
+    file = write_file(tmp_path / "predictions & 'more'.csv")
+    quoted = evil.replace('"', '""')
+    lines = [re.sub(r",ill,", f',"{quoted}",', line) for line in file.read_text().splitlines()]
+    header = lines[0].replace("score_ill", f'"score_{quoted}"').replace("calibrated_ill", f'"calibrated_{quoted}"')
+    file.write_text("\n".join([header, *lines[1:]]))
+    code, _, said = here("evaluate", "--predictions", file, "--prevalence", 0.05, "--out", tmp_path / "out")
+    assert code == 0, said
+    page, _ = read(tmp_path / "out")
+    assert "<script" not in page
+    assert Reader(page).text.count(evil) >= 3
+    assert f"Predictions of {file}" in Reader(page).text

@@ -21,7 +21,6 @@ from tlmed.evaluation import score_plots, training_plots
 from tlmed.evaluation.explanations import draw_panel
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.measures import score
-from tlmed.evaluation.page import picture
 from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
 from tlmed.metrics import (
     METRICS,
@@ -37,6 +36,7 @@ from tlmed.metrics import (
 )
 from tlmed.metrics.bands import roc_band
 from tlmed.metrics.resampling import find_clusters
+from tlmed.pages.figures import Picture, draw
 from tlmed.pages.glossary import TERMS, WORDS
 from tlmed.recipe import KFold
 from tlmed.report import REQUIRED, read_content, write_report
@@ -47,6 +47,7 @@ from tlmed.report.curves import show_curves
 from tlmed.report.decisions import show_operating_point
 from tlmed.report.degrees import show_degrees
 from tlmed.report.examples import show_examples
+from tlmed.report.folds import write_folds_report
 from tlmed.report.images import show_images
 from tlmed.report.schedule import show_history
 from tlmed.report.story import name_weakest, tell_story
@@ -796,7 +797,8 @@ def test_many_examples_stay_below_five_megabytes(tmp_path, monkeypatch):
 
 def test_kinds_take_turns_and_what_does_not_fit_is_not_opened(tmp_path, monkeypatch):
     opened = []
-    monkeypatch.setattr("tlmed.report.examples.photo", lambda path, *words: opened.append(path.name) or "x" * 100)
+    drawn = Picture("jpeg", "x" * 100, 640, "what it shows", "its name")
+    monkeypatch.setattr("tlmed.report.examples.photo", lambda path, *words: opened.append(path.name) or drawn)
     monkeypatch.setattr("tlmed.report.examples._MOST_BYTES", 450)
     folder = write_run(tmp_path / "run")
     add_examples(folder, each=4)
@@ -879,7 +881,7 @@ def test_names_that_a_picture_cannot_show_stand_in_its_text(tmp_path, monkeypatc
     assert page.text.count("Names in letters that the picture's font does not have stand in its text") == 4
     alts = [attributes["alt"] for tag, attributes in page.tags if tag == "img"]
     assert ["\u6f22" in alt for alt in alts] == [True] * 4
-    assert "Names in letters" not in picture(Figure(), "alt", "caption")
+    assert "Names in letters" not in draw(Figure(), "alt", "caption").caption
 
 
 def test_other_warnings_of_a_picture_are_heard(monkeypatch):
@@ -890,7 +892,7 @@ def test_other_warnings_of_a_picture_are_heard(monkeypatch):
 
     monkeypatch.setattr(Figure, "savefig", warn)
     with pytest.warns(UserWarning, match="something else") as heard:
-        assert "Names in letters" in picture(Figure(), "alt", "caption")
+        assert "Names in letters" in draw(Figure(), "alt", "caption").caption
     assert len(heard) == 1
 
 
@@ -1529,6 +1531,21 @@ def test_report_and_checklist_say_who_made_the_splits_and_how_large_they_are(tmp
     content = read_content(folder)
     assert said in Reader(show_images(content)).text
     partition = answer(content, ())[19]
-    assert claimed in partition.said
-    assert re.search(r"train 420 images \(\d+ %\), val \d+ images \(\d+ %\), test", partition.said)
+    assert claimed in str(partition.said)
+    assert re.search(r"train 420 images \(\d+ %\), val \d+ images \(\d+ %\), test", str(partition.said))
     assert bool(partition.left) == (data.get("made") != ["train", "val", "test"])
+
+
+def test_in_a_cross_validation_nothing_from_outside_becomes_markup_either(tmp_path):
+    evil = '<script>alert("1")</script>'
+    folder = write_folds(tmp_path / "run", ("benign", evil))
+    for run in (folder, *(folder / "folds" / name for name in ("01", "02"))):
+        edit(run / "recipe.json", lambda content: content.update(name=evil, backbone=evil, seed=evil))
+        edit(run / "metrics.json", lambda content: content["metrics"]["auc"].update(note=evil, method=evil))
+    edit(folder / "folds" / "01" / "environment.json", lambda content: content.update(warnings=[evil], platform=evil))
+    edit(folder / "folds" / "01" / "examples.json", lambda content: content["examples"][0].update(path=evil))
+    edit(folder / "timing.json", lambda content: content.update(stages=[{"name": evil, "seconds": 1.0}]))
+    (folder / "recipe.py").write_text(evil)
+    page = write_folds_report(folder).read_text()
+    assert "<script" not in page
+    assert Reader(page).text.count(evil) >= 15

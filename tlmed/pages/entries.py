@@ -1,19 +1,81 @@
-"""Metrics as cells of a table."""
+"""Metrics as tables: one after the other, or several sets side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import EMPTY, number, says_nothing
-from tlmed.tabulation import EMPHASIS, Cell, say
+from tlmed.pages.glossary import explain
+from tlmed.tabulation import EMPHASIS, SOFT, Cell, Table, numbers, say, texts
+
+
+def list_entries(entries: Mapping[str, Mapping], value: str = "Value") -> Table:
+    """Return metrics with intervals and drawings; how the intervals were made, and notes, stand below.
+
+    Args:
+        entries: Metrics by name.
+        value: What the values are.
+    """
+    rows = [(explain(name), number(entry["value"]), _draw_interval(entry)) for name, entry in entries.items()]
+    named = {name_metric(name): entry for name, entry in entries.items()}
+    columns = texts("Metric") + numbers(value, say(explain("interval"), " ", say("0 to 1", mark=SOFT)))
+    return Table(columns, rows, list_notes(named.items()), _say_methods(named))
+
+
+def compare_entries(columns: Mapping[str, Mapping[str, Mapping]]) -> Table:
+    """Return several sets of metrics side by side, a row for each metric and its interval below each value.
+
+    Args:
+        columns: Their names to metrics by name.
+    """
+    names = dict.fromkeys(name for metrics in columns.values() for name in metrics)
+    rows = [(explain(name), *(show_cell(metrics.get(name)) for metrics in columns.values())) for name in names]
+    entries = [
+        (f"{name_metric(name)} ({column})", metrics[name])
+        for name in names
+        for column, metrics in columns.items()
+        if name in metrics
+    ]
+    return Table(texts("Metric") + numbers(*columns), rows, list_notes(entries))
 
 
 def show_cell(entry: Mapping | None) -> str | Cell:
     """Return a value with its interval below it; nothing where there is none."""
     if entry is None:
         return ""
-    return say(number(entry["value"]), below=() if entry["low"] is None else (show_interval(entry),))
+    return say(number(entry["value"]), below=() if entry["low"] is None else (_show_interval(entry),))
 
 
-def show_interval(entry: Mapping, **shown: object) -> Cell:
-    """Return an interval for a narrow cell, marked below where it says nothing; what is named goes to `Cell`."""
+def list_notes(entries: Iterable[tuple[str, Mapping]]) -> list[str]:
+    """Return what there is to say of metrics, and why some are undefined.
+
+    It stands below their table: a sentence in a cell would push the numbers off a screen.
+    """
+    noted = {}
+    for name, entry in entries:
+        for words in (entry.get("reason"), entry.get("note")):
+            if words:
+                noted.setdefault(words, []).append(name)
+    return [f"{', '.join(names)}: {words}" for words, names in noted.items()]
+
+
+def _draw_interval(entry) -> str | Cell:
+    """Return an interval with its drawing, which stands beside it, or on a phone below it."""
+    if entry["low"] is None:
+        return ""
+    return _show_interval(entry, interval=(entry["low"], entry["value"], entry["high"]))
+
+
+def _show_interval(entry, **shown) -> Cell:
+    """Return an interval for a narrow cell, marked below where it says nothing."""
     below = (say(EMPTY, mark=EMPHASIS),) if says_nothing(entry) else ()
     return say(f"{number(entry['low'])} to {number(entry['high'])}", below=below, **shown)
+
+
+def _say_methods(entries) -> str:
+    """Return how the intervals of metrics were made; the names of the metrics, where there were several ways."""
+    methods = {}
+    for name, entry in entries.items():
+        if entry["method"]:
+            methods.setdefault(entry["method"], []).append(name)
+    said = [(f"{', '.join(names)}: " if len(methods) > 1 else "") + method for method, names in methods.items()]
+    return f"Intervals: {'; '.join(said)}." if said else ""

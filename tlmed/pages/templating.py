@@ -59,9 +59,15 @@ def _open_templates() -> Environment:
         loader=PackageLoader("tlmed.pages"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_write,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters.update(_FILTERS)
     environment.globals.update(style=Markup(STYLE.read_text(encoding="utf-8")), glossary=TERMS)
     return environment
+
+
+def _write(value) -> object:
+    """Return nothing in place of None: recipes of older versions lack some fields."""
+    return "" if value is None else value

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from tlmed.evaluation.page import link, text
-from tlmed.pages.amounts import interval_of, join, number
+from tlmed.metrics.names import name_metric
+from tlmed.pages.amounts import enumerate_names, interval_of, join, number
+from tlmed.pages.glossary import anchor
 from tlmed.report.content import Content
 from tlmed.report.images import count_shared_groups, count_splits, describe_splits, find_made, is_synthetic
-from tlmed.report.words import enumerate_names, name_metric
 from tlmed.split_names import SPLITS
+from tlmed.tabulation import CODE, Cell, say
 from tlmed.words import RANDOM, count, name_start
 
 
@@ -17,11 +18,11 @@ class Answer:
     """What a run knows of an item.
 
     Attributes:
-        said: HTML; "" where it knows nothing.
-        left: What the author has to add, plain text; "" where nothing is left.
+        said: What it recorded; "" where it knows nothing.
+        left: What the author has to add; "" where nothing is left.
     """
 
-    said: str
+    said: str | Cell
     left: str = ""
 
 
@@ -36,10 +37,11 @@ def answer(content: Content, titles: Collection[str]) -> dict[int, Answer]:
     return {number: found for number, found in answers.items() if found.said}
 
 
-def _see(titles, *wanted) -> str:
+def _see(titles, *wanted) -> tuple[str | Cell, ...]:
     """Return where to read more, of the sections that there are."""
-    found = [link(title) for title in wanted if title in titles]
-    return f" See {' and '.join(found)}." if found else ""
+    found = [say(title, link=f"#{anchor(title)}") for title in wanted if title in titles]
+    parts = [part for each in found for part in (" and ", each)][1:]
+    return (" See ", *parts, ".") if parts else ()
 
 
 def _tell_source(content, titles) -> Answer:
@@ -47,9 +49,8 @@ def _tell_source(content, titles) -> Answer:
     if source is None:
         return Answer("")
     drawn = ", synthetic images drawn by a program" if is_synthetic(content) else ""
-    return Answer(
-        f"<code>{text(source)}</code>{drawn}.{_see(titles, 'Data')}", "Where, when and by whom they were collected"
-    )
+    said = say(say(source, mark=CODE), f"{drawn}.", *_see(titles, "Data"))
+    return Answer(said, "Where, when and by whom they were collected")
 
 
 def _tell_preprocessing(content, titles) -> Answer:
@@ -57,8 +58,8 @@ def _tell_preprocessing(content, titles) -> Answer:
     if not size:
         return Answer("")
     return Answer(
-        f"Resized to {text(' x '.join(map(str, size)))} pixels (antialiased bilinear, 8 bit); what "
-        f"{text(join(content.recipe.get('backbone')))} wants of its input is part of the model.",
+        f"Resized to {' x '.join(map(str, size))} pixels (antialiased bilinear, 8 bit); what "
+        f"{join(content.recipe.get('backbone'))} wants of its input is part of the model.",
         "What was done to the images before",
     )
 
@@ -74,15 +75,15 @@ def _tell_partition(content, titles) -> Answer:
     said = describe_splits(content.environment, content.recipe).capitalize()
     if not said:
         return Answer("")
-    made, sizes = find_made(content.environment, content.recipe), text(count_splits(content.splits))
+    made, sizes = find_made(content.environment, content.recipe), count_splits(content.splits)
     how = (
         ""
         if made == ()
         else ": at random, stratified by class, groups and identical files kept whole, "
-        f"seed {text(content.recipe.get('seed'))}"
+        f"seed {content.recipe.get('seed', '')}"
     )
     left = "" if made == SPLITS else "How the given ones were assigned"
-    return Answer(f"{said}{how}{';' if how else ':'} {sizes}.{_see(titles, 'Data')}", left)
+    return Answer(say(f"{said}{how}{';' if how else ':'} {sizes}.", *_see(titles, "Data")), left)
 
 
 def _tell_level(content, titles) -> Answer:
@@ -91,7 +92,7 @@ def _tell_level(content, titles) -> Answer:
         said = (
             f"{count(shared, 'group')} in several partitions" if shared else "Groups: none has images in two partitions"
         )
-        return Answer(f"{said}.{_see(titles, 'Data')}", "What a group is, a patient or an examination")
+        return Answer(say(f"{said}.", *_see(titles, "Data")), "What a group is, a patient or an examination")
     same = {}
     for row in content.splits:
         same.setdefault(row["sha256"], set()).add(row["split"])
@@ -112,11 +113,12 @@ def _tell_model(content, titles) -> Answer:
     if backbone is None:
         return Answer("")
     head = content.recipe.get("head", {}).get("classifier")
-    top = f" and {text(head)} on its features" if head else " and a head of its own"
-    return Answer(
-        f"{text(join(backbone))}{top}; raw RGB images in, a probability for each of "
-        f"{enumerate_names(content.metrics['classes'])} out.{_see(titles, 'Phases', 'Classifier', 'Recipe')}"
+    top = f" and {head} on its features" if head else " and a head of its own"
+    said = (
+        f"{join(backbone)}{top}; raw RGB images in, a probability for each of "
+        f"{enumerate_names(content.metrics['classes'])} out."
     )
+    return Answer(say(said, *_see(titles, "Phases", "Classifier", "Recipe")))
 
 
 def _tell_software(content, titles) -> Answer:
@@ -124,7 +126,7 @@ def _tell_software(content, titles) -> Answer:
     named = ", ".join(
         f"{name} {versions[name]}" for name in ("tlmed", "tensorflow", "keras", "scikit-learn") if name in versions
     )
-    return Answer(f"{text(named)}.{_see(titles, 'Environment')}" if named else "")
+    return Answer(say(f"{named}.", *_see(titles, "Environment")) if named else "")
 
 
 def _tell_start(content, titles) -> Answer:
@@ -132,20 +134,21 @@ def _tell_start(content, titles) -> Answer:
     if not weights:
         return Answer("")
     start = name_start(weights)
-    said = "all at random" if start == RANDOM else f"backbone from {text(start)}, the rest at random"
-    return Answer(f"Weights: {said}; seed {text(content.recipe.get('seed'))}.{_see(titles, 'Environment')}")
+    said = "all at random" if start == RANDOM else f"backbone from {start}, the rest at random"
+    seed = content.recipe.get("seed", "")
+    return Answer(say(f"Weights: {said}; seed {seed}.", *_see(titles, "Environment")))
 
 
 def _tell_training(content, titles) -> Answer:
     where = _see(titles, "Phases", "Classifier", "Recipe")
-    return Answer(f"Every setting is in the recipe; code and machine are recorded.{where}" if where else "")
+    return Answer(say("Every setting is in the recipe; code and machine are recorded.", *where) if where else "")
 
 
 def _tell_selection(content, titles) -> Answer:
     monitor = name_metric(content.recipe.get("monitor", "val_auc"))
     if found := content.metrics.get("classifier"):
         folds = count(found["folds"], "fold")
-        return Answer(f"Parameters by {folds} inside the training split.{_see(titles, 'Classifier')}")
+        return Answer(say(f"Parameters by {folds} inside the training split.", *_see(titles, "Classifier")))
     if "keep" not in content.recipe:
         return Answer("")
     phase = f"the best phase by {monitor}" if content.recipe["keep"] == "best" else "the last phase"
@@ -154,48 +157,50 @@ def _tell_selection(content, titles) -> Answer:
 
 def _tell_ensembling(content, titles) -> Answer:
     found = content.metrics.get("classifier")
-    kind = f"one classifier ({text(found['name'])})" if found else "one network"
+    kind = f"one classifier ({found['name']})" if found else "one network"
     return Answer(f"The result is {kind}; predictions of several models are not combined.")
 
 
 def _tell_metrics(content, titles) -> Answer:
-    return Answer(f"{', '.join(map(name_metric, content.metrics['metrics']))}.{_see(titles, 'Scores')}", "Why these")
+    names = ", ".join(map(name_metric, content.metrics["metrics"]))
+    return Answer(say(f"{names}.", *_see(titles, "Scores")), "Why these")
 
 
 def _tell_uncertainty(content, titles) -> Answer:
     methods = dict.fromkeys(entry["method"] for entry in content.metrics["metrics"].values() if entry["method"])
-    return Answer(f"95 % intervals: {text('; '.join(methods))}." if methods else "")
+    return Answer(f"95 % intervals: {'; '.join(methods)}." if methods else "")
 
 
 def _tell_explanations(content, titles) -> Answer:
     methods = dict.fromkeys(each["method"] for each in content.examples.get("examples", []) if each["method"])
-    said = f"{text(' and '.join(methods))}.{_see(titles, 'Examples')}" if methods else ""
+    said = say(f"{' and '.join(methods)}.", *_see(titles, "Examples")) if methods else ""
     return Answer(said, "How it was validated in the study")
 
 
 def _tell_internal(content, titles) -> Answer:
     metrics = content.metrics
-    where = f"{count(metrics['n'], 'image')} of the {text(metrics['split'])} split"
-    said = f"On {where}, of the same source and held out of training.{_see(titles, 'Scores')}"
+    where = f"{count(metrics['n'], 'image')} of the {metrics['split']} split"
+    said = say(f"On {where}, of the same source and held out of training.", *_see(titles, "Scores"))
     return Answer(said, "Whether that source is internal")
 
 
 def _tell_numbers(content, titles) -> Answer:
     left_out = content.environment.get("data", {}).get("left_out", [])
-    said = f"{text(count_splits(content.splits))}; {count(len(left_out), 'image')} left out.{_see(titles, 'Data')}"
-    return Answer(said, "Exclusions before, and a flow chart")
+    said = f"{count_splits(content.splits)}; {count(len(left_out), 'image')} left out."
+    return Answer(say(said, *_see(titles, "Data")), "Exclusions before, and a flow chart")
 
 
 def _tell_characteristics(content, titles) -> Answer:
     columns = content.metrics.get("subgroups", {})
-    said = f"Results by {enumerate_names(columns)}.{_see(titles, 'Subgroups')}" if columns else ""
+    said = say(f"Results by {enumerate_names(columns)}.", *_see(titles, "Subgroups")) if columns else ""
     return Answer(said, "Characteristics in each partition")
 
 
 def _tell_performance(content, titles) -> Answer:
     auc = content.metrics["metrics"]["auc"]
     beside = f" ({interval_of(auc)})" if interval_of(auc) else ""
-    return Answer(f"AUC {number(auc['value'])}{beside}, and others.{_see(titles, 'Scores', 'Calibration')}")
+    said = f"AUC {number(auc['value'])}{beside}, and others."
+    return Answer(say(said, *_see(titles, "Scores", "Calibration")))
 
 
 def _tell_diagnosis(content, titles) -> Answer:
@@ -205,18 +210,20 @@ def _tell_diagnosis(content, titles) -> Answer:
         for name, entry in found.items()
         if entry
     )
-    return Answer(f"{said.capitalize()}.{_see(titles, 'Scores', 'Operating point')}" if said else "")
+    return Answer(say(f"{said.capitalize()}.", *_see(titles, "Scores", "Operating point")) if said else "")
 
 
 def _tell_failures(content, titles) -> Answer:
     wrong = int((content.scored.predictions != content.scored.labels).sum())
     where = _see(titles, "Curves and confusion", "Examples")
-    return Answer(f"{count(wrong, 'image')} of {content.metrics['n']:,} predicted wrong.{where}", "Why they are wrong")
+    said = f"{count(wrong, 'image')} of {content.metrics['n']:,} predicted wrong."
+    return Answer(say(said, *where), "Why they are wrong")
 
 
 def _tell_details(content, titles) -> Answer:
     where = _see(titles, "Recipe")
-    return Answer(f"Recipe, plan, environment and hashes are in the run directory.{where}", "The protocol of the study")
+    said = say("Recipe, plan, environment and hashes are in the run directory.", *where)
+    return Answer(said, "The protocol of the study")
 
 
 _FILLED: Mapping[int, Callable[[Content, Collection[str]], Answer]] = {

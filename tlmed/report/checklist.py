@@ -7,9 +7,12 @@ Intelligence 2024, 6(4):e240300. The numbers are the paper's, the words are our 
 
 from collections.abc import Collection
 
-from tlmed.evaluation.page import table, text
+from markupsafe import Markup
+
+from tlmed.pages.templating import render
 from tlmed.report.answers import answer
 from tlmed.report.content import Content
+from tlmed.tabulation import EMPHASIS, Cell, Table, say, texts
 
 AUTHOR = "to be filled in by the author"
 ITEMS = {
@@ -88,8 +91,8 @@ ITEMS = {
 }
 
 
-def show_checklist(content: Content, titles: Collection[str]) -> str:
-    """Return all 44 items, with what the run knows of each, as HTML.
+def show_checklist(content: Content, titles: Collection[str]) -> Markup:
+    """Return all 44 items, with what the run knows of each.
 
     Args:
         content: The run.
@@ -97,21 +100,22 @@ def show_checklist(content: Content, titles: Collection[str]) -> str:
     """
     answers = answer(content, titles)
     whole = sum(not found.left for found in answers.values())
-    amount = sum(map(len, ITEMS.values()))
-    parts = []
-    for part, items in ITEMS.items():
-        rows = [(f"{number}. {text(words)}", _say(answers.get(number))) for number, words in items.items()]
-        parts.append(f"<h3>{text(part)}</h3>{table(('Item', 'Answer'), rows, texts=(1,))}")
-    return (
-        "<p>The items of CLAIM, the Checklist for Artificial Intelligence in Medical Imaging, in its update of 2024 "
-        "(Tejani et al., Radiology: Artificial Intelligence 2024, 6(4):e240300), in words of our own. "
-        f"Of {amount} the run fills in {whole} and a part of {len(answers) - whole} more; {amount - len(answers)} are "
-        "left to the author.</p>"
-        f'<div class="even">{"".join(parts)}</div>'
+    return render(
+        "report/checklist.html",
+        amount=sum(map(len, ITEMS.values())),
+        whole=whole,
+        partly=len(answers) - whole,
+        parts={part: _tabulate(items, answers) for part, items in ITEMS.items()},
     )
 
 
-def _say(found) -> str:
+def _tabulate(items, answers) -> Table:
+    rows = [(f"{number}. {words}", _say(answers.get(number))) for number, words in items.items()]
+    return Table(texts("Item", "Answer"), rows)
+
+
+def _say(found) -> Cell:
     if found is None:
-        return f"<em>{AUTHOR}</em>"
-    return found.said + (f" <em>{text(found.left)}: {AUTHOR}</em>" if found.left else "")
+        return say(AUTHOR, mark=EMPHASIS)
+    left = (" ", say(f"{found.left}: {AUTHOR}", mark=EMPHASIS)) if found.left else ()
+    return say(found.said, *left)

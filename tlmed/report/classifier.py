@@ -2,65 +2,73 @@
 
 from collections.abc import Mapping, Sequence
 
-from tlmed.evaluation.page import fold, table, text
+from markupsafe import Markup
+
 from tlmed.pages.amounts import flatten, number
+from tlmed.pages.templating import render
 from tlmed.report.content import Content
 from tlmed.report.schedule import show_blocks
+from tlmed.tabulation import CODE, Table, numbers, say, texts
 from tlmed.words import count, join_names
 
 _MOST_ROWS = 12  # of a search that is shown without a click
+_CHOSEN = (
+    "Parameters were chosen by cross-validation inside the training split; validation and test images had no part in "
+    "it."
+)
 _SEARCH = ("rank", "mean_score", "std_score")
 _FLAT = "probabilities keep the classifier's order and say little more than how often they occur"
 
 
-def show_classifier(content: Content) -> str:
-    """Return the classifier, its parameters and its search as HTML; nothing where the network has a head."""
+def show_classifier(content: Content) -> Markup:
+    """Return the classifier, its parameters and its search; nothing where the network has a head."""
     found = content.metrics.get("classifier")
     if not found:
-        return ""
+        return Markup()
     named = ", ".join(f"{name} = {value}" for name, value in found.get("parameters", {}).items()) or "the defaults"
     rows = [
-        ("Classifier", f"<code>{text(found['name'])}</code>"),
-        ("Parameters chosen", f"<code>{text(named)}</code>"),
+        ("Classifier", say(found["name"], mark=CODE)),
+        ("Parameters chosen", say(named, mark=CODE)),
         ("Cross-validated score", _say_score(found)),
     ]
     if found.get("features") is not None:
-        rows.append(("Features per image", text(f"{found['features']:,}")))
+        rows.append(("Features per image", f"{found['features']:,}"))
     if found.get("turned"):
         names = join_names(found["turned"])
-        rows.append(("Calibration", text(f"the folds ranked images of {names} the wrong way round; {_FLAT}")))
-    steps = [(text(key.replace("_", " ")), text(value)) for key, value in flatten(content.plan.get("classifier", {}))]
-    return (
-        table(("", ""), rows, texts=(1,))
-        + "<p><small>Parameters were chosen by cross-validation inside the training split; validation and test images "
-        "had no part in it.</small></p>"
-        + _show_search(content.search)
-        + (fold("How the features reach the classifier", table(("", ""), steps, texts=(1,))) if steps else "")
-        + show_blocks(content.plan)
+        rows.append(("Calibration", f"the folds ranked images of {names} the wrong way round; {_FLAT}"))
+    steps = [
+        (key.replace("_", " "), "" if value is None else str(value))
+        for key, value in flatten(content.plan.get("classifier", {}))
+    ]
+    return render(
+        "report/classifier.html",
+        found=Table(texts("", ""), rows, footnote=_CHOSEN),
+        steps=Table(texts("", ""), steps),
+        blocks=show_blocks(content.plan),
+        title=f"Search over {count(len(content.search), 'grid point')}",
+        search=_tabulate_search(content.search),
+        folded=len(content.search) > _MOST_ROWS,
     )
 
 
 def _say_score(found) -> str:
     if found.get("cv_score") is None:
         return "none"
-    by = f" ({text(found['scoring'])}" if found.get("scoring") else " ("
+    by = f" ({found['scoring']}" if found.get("scoring") else " ("
     return f"{number(found['cv_score'])}{by}, mean of {count(found['folds'], 'fold')})"
 
 
-def _show_search(rows: Sequence[Mapping]) -> str:
-    """Return every point of the grid, best first; folded where they are many."""
+def _tabulate_search(rows: Sequence[Mapping]) -> Table | None:
+    """Return every point of the grid, best first."""
     if not rows:
-        return ""
+        return None
     parameters = [name for name in rows[0] if name not in _SEARCH]
-    best_first = sorted(rows, key=lambda row: int(row["rank"]))
     cells = [
         (
-            text(row["rank"]),
+            row["rank"],
             *(number(float(row[name])) if row[name] else "" for name in ("mean_score", "std_score")),
-            *(text(row[name]) for name in parameters),
+            *(row[name] for name in parameters),
         )
-        for row in best_first
+        for row in sorted(rows, key=lambda row: int(row["rank"]))
     ]
-    shown = table(("Rank", "Mean score", "Std over folds", *map(text, parameters)), cells)
-    title = f"Search over {count(len(rows), 'grid point')}"
-    return f"<h3>{title}</h3>{shown}" if len(rows) <= _MOST_ROWS else fold(title, shown)
+    return Table(texts("Rank") + numbers("Mean score", "Std over folds", *parameters), cells)

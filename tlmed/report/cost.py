@@ -2,24 +2,35 @@
 
 from collections.abc import Mapping
 
-from tlmed.evaluation.page import fold, table, text
+from markupsafe import Markup
+
 from tlmed.pages.amounts import duration, flatten
+from tlmed.pages.templating import render
+from tlmed.tabulation import Table, numbers, texts
 
 
-def show_cost(timing: Mapping) -> str:
-    """Return times, speed and memory as HTML."""
+def show_cost(timing: Mapping) -> Markup:
+    """Return times, speed and memory."""
     named = {"training_seconds": "Training, from the first image read", "total_seconds": "Whole run"}
     rows = [(words, duration(timing[key])) for key, words in named.items() if key in timing]
     if timing.get("images_per_second") is not None:
         rows.append(("Images per second while training", f"{timing['images_per_second']:,.1f}"))
     if timing.get("peak_memory_mb") is not None:
         rows.append(("Peak memory", f"{timing['peak_memory_mb']:,.0f} MB"))
-    stages = [(text(stage["name"]), duration(stage["seconds"])) for stage in timing.get("stages", [])]
-    return table(("", ""), rows) + fold("Stages", table(("Stage", "Time"), stages))
+    stages = [(stage["name"], duration(stage["seconds"])) for stage in timing.get("stages", [])]
+    return render(
+        "report/cost.html",
+        costs=Table(texts("") + numbers(""), rows),
+        stages=Table(texts("Stage") + numbers("Time"), stages),
+    )
 
 
-def show_environment(environment: Mapping) -> str:
-    """Return versions, devices, threads, seed and weights as HTML."""
+def show_environment(environment: Mapping) -> Markup:
+    """Return versions, devices, threads, seed and weights."""
     elsewhere = ("warnings", "leaks", "data")
-    rows = [(text(key), text(value)) for key, value in flatten(environment) if not key.startswith(elsewhere)]
-    return fold("Versions, devices, threads, seed, weights", table(("", ""), rows, texts=(1,)))
+    rows = [
+        (key, "" if value is None else str(value))
+        for key, value in flatten(environment)
+        if not key.startswith(elsewhere)
+    ]
+    return render("report/environment.html", environment=Table(texts("", ""), rows))

@@ -1,46 +1,61 @@
 """What the scores can tell apart, threshold by threshold, and what was taken for what."""
 
+from collections.abc import Mapping
+
 import numpy as np
+from markupsafe import Markup
 
 from tlmed.evaluation import score_plots
-from tlmed.evaluation.page import picture
 from tlmed.metrics.confusion import unpack_confusion
 from tlmed.metrics.proportions import LEAST_GROUPS
 from tlmed.metrics.resampling import find_clusters
 from tlmed.pages.amounts import number
+from tlmed.pages.figures import Picture, draw
+from tlmed.pages.templating import render
 from tlmed.report.content import Content
-from tlmed.report.glossary import explain
 from tlmed.words import count
 
 _MOST_NAMED = 6  # classes whose numbers an alternative text can hold
 _MOST_CONFUSIONS = 10  # that are told in words, of many classes
 
 
-def show_curves(content: Content) -> str:
-    """Return the ROC curve, the precision-recall curve and the confusion matrix as HTML."""
+def show_curves(content: Content) -> Markup:
+    """Return the ROC curve, the precision-recall curve and the confusion matrix."""
+    metrics, predictions = content.metrics, content.predictions
+    split, positive = metrics["split"], metrics.get("positive")
+    classes = 1 if positive is not None else len(metrics["classes"])
+    bands = score_plots.draws_bands(predictions, split, positive)
+    drawn = classes <= score_plots.MOST_BANDS and len(set(content.scored.labels.tolist())) > 1
+    owners = find_clusters(content.scored.groups)
+    return render(
+        "report/curves.html",
+        bands=bands,
+        groups=None if owners is None else int(owners.max()) + 1,
+        few=LEAST_GROUPS if drawn else None,
+        classes=classes,
+        coloured=score_plots.MOST_CURVES,
+        pictures=[*_draw_curves(content, bands), draw_confusion(metrics, f"of the {split} split")],
+    )
+
+
+def _draw_curves(content, bands) -> list[Picture]:
     metrics, predictions = content.metrics, content.predictions
     split, positive = metrics["split"], metrics.get("positive")
     roc = f"ROC curve of the {split} split. {_say_areas(metrics, 'auc', 'AUC')}"
     recall = f"Precision-recall curve of the {split} split. {_say_areas(metrics, 'average_precision', 'AP')}"
-    classes = 1 if positive is not None else len(metrics["classes"])
-    bands = score_plots.draws_bands(predictions, split, positive)
     named = "ROC with a 95 % band" if bands else "ROC"
-    return (
-        f"<p>{_explain_curves(content.scored, classes, bands)}</p>"
-        '<div class="pair">'
-        + picture(score_plots.roc_curves(predictions, split, positive), roc, f"{named}; dotted: chance")
-        + picture(
+    return [
+        draw(score_plots.roc_curves(predictions, split, positive), roc, f"{named}; dotted: chance"),
+        draw(
             score_plots.precision_recall_curves(predictions, split, positive),
             recall,
             "Precision and recall; dotted: the share of the class",
-        )
-        + show_confusion(metrics, f"of the {split} split")
-        + "</div>"
-    )
+        ),
+    ]
 
 
-def show_confusion(metrics, of: str, caption: str = "Confusion matrix: rows sum to 100 %") -> str:
-    """Return the confusion matrix as a picture of HTML, with the numbers in its text.
+def draw_confusion(metrics: Mapping, of: str, caption: str = "Confusion matrix: rows sum to 100 %") -> Picture:
+    """Return the confusion matrix as a picture, with the numbers in its text.
 
     Args:
         metrics: `classes` and `confusion` are used.
@@ -48,7 +63,7 @@ def show_confusion(metrics, of: str, caption: str = "Confusion matrix: rows sum 
         caption: What stands below it.
     """
     alt = f"Confusion matrix {of}, true class: predicted as {_say_confusions(metrics)}"
-    return picture(score_plots.confusion_matrix(metrics), alt, caption)
+    return draw(score_plots.confusion_matrix(metrics), alt, caption)
 
 
 def _say_confusions(metrics) -> str:
@@ -64,31 +79,6 @@ def _say_confusions(metrics) -> str:
     said = "; ".join(f"{classes[row]} as {classes[column]}: {wrong[row, column]}" for row, column in pairs)
     right = f"one of {len(classes)} classes. Right: {np.trace(counts):,} of {count(int(counts.sum()), 'image')}"
     return f"{right}. Most often taken for another one: {said}" if said else right
-
-
-def _explain_curves(scored, classes, bands) -> str:
-    curves = classes <= score_plots.MOST_BANDS and len(set(scored.labels.tolist())) > 1
-    few = f"The ROC curve has no band, because a class has fewer than {LEAST_GROUPS} groups. " if curves else ""
-    band = f"{_say_band(scored)} " if bands else few
-    many = (
-        f"Of {classes} classes the {score_plots.MOST_CURVES} with the smallest areas have a colour and a name, the "
-        "others are grey. "
-        if classes > score_plots.MOST_CURVES
-        else ""
-    )
-    return (
-        f"The {explain('roc')} and the {explain('recall', 'curve of precision and recall')} show every threshold; the "
-        f"{explain('confusion', 'confusion matrix')} shows the predictions that were made. {band}{many}".strip()
-    )
-
-
-def _say_band(scored) -> str:
-    owners = find_clusters(scored.groups)
-    by = "" if owners is None else f", by {count(int(owners.max()) + 1, 'group')} (effective sample sizes)"
-    return (
-        f"The band around the ROC curve is a pointwise {explain('interval')}: Wilson's bounds of sensitivity and "
-        f"specificity at each threshold, together{by}."
-    )
 
 
 def _say_areas(metrics, name, short) -> str:

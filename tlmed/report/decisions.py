@@ -4,15 +4,16 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
+from markupsafe import Markup
 
 from tlmed.evaluation import score_plots
-from tlmed.evaluation.page import picture, text
 from tlmed.metrics import net_benefit, positive_index
-from tlmed.pages.amounts import number
+from tlmed.pages.amounts import enumerate_names, number
+from tlmed.pages.entries import compare_entries
+from tlmed.pages.figures import Picture, draw
+from tlmed.pages.templating import render
 from tlmed.report.content import Content
-from tlmed.report.entries import compare_entries
-from tlmed.report.glossary import explain
-from tlmed.report.words import enumerate_names
+from tlmed.tabulation import Table
 from tlmed.words import count
 
 _MOST_PANELS = 6
@@ -22,53 +23,48 @@ _OTHER = {"sensitivity": "specificity", "specificity": "sensitivity"}
 _RISKS = (0.1, 0.3, 0.5)  # at which an alternative text names the net benefit
 
 
-def show_operating_point(metrics: Mapping) -> str:
-    """Return the threshold, what chose it and what it gives, and predictive values at the stated prevalence, as HTML.
+def show_operating_point(metrics: Mapping) -> Markup:
+    """Return the threshold, what chose it and what it gives, and predictive values at the stated prevalence.
 
     Nothing for more than two classes; of a file of predictions, which names no threshold, the predictive values alone.
     """
     threshold, point = metrics.get("threshold"), metrics.get("operating_point", {})
-    prevalence = _show_prevalence(metrics)
-    if threshold is None:
-        return prevalence
-    said = (
-        f"An image counts as {text(metrics['positive'])} where its {explain('score', 'score')} reaches "
-        f"<b>{explain('threshold', number(threshold))}</b>. "
+    return render(
+        "report/operating_point.html",
+        threshold=threshold,
+        split=metrics["split"],
+        point=point,
+        choice=_say_choice(point),
+        thresholds=_compare_thresholds(metrics, f"At {number(threshold)}"),
+        **_compare_prevalences(metrics),
     )
-    note = f"<p>{text(point['note'])}</p>" if point.get("note") else ""
-    where = f"<p>On the {text(metrics['split'])} split:</p>" if point.get("at_half") else ""
-    beside = where + _compare_thresholds(metrics, f"At {number(threshold)}")
-    return f"<p>{said}{_say_choice(point)}</p>{note}{beside}{prevalence}"
 
 
-def show_mean_operating_point(metrics: Mapping) -> str:
-    """Return what the thresholds of the folds changed on average, as HTML; nothing for more than two classes.
+def show_mean_operating_point(metrics: Mapping) -> Markup:
+    """Return what the thresholds of the folds changed on average; nothing for more than two classes.
 
     Args:
         metrics: `metrics.json` of a cross-validation.
     """
     point = metrics.get("operating_point", {})
-    prevalence = _show_prevalence(metrics, of_folds=True)
-    if not point.get("at_half"):
-        return prevalence
-    said = (
-        "The recipe fixes the threshold; no image had a part in it."
-        if point["rule"] == "fixed"
-        else f"Each fold chose a threshold of its own on its validation images, for {text(_name_aim(point['rule']))}; "
-        "they have no mean, what they give has."
+    fixed = point.get("rule") == "fixed"
+    return render(
+        "folds/operating_point.html",
+        point=point,
+        aim=_name_aim(point.get("rule", "")),
+        thresholds=_compare_thresholds(metrics, "At the recipe's threshold" if fixed else "At each fold's threshold"),
+        **_compare_prevalences(metrics, of_folds=True),
     )
-    of_folds = "At the recipe's threshold" if point["rule"] == "fixed" else "At each fold's threshold"
-    return f"<p>{said}</p>{_compare_thresholds(metrics, of_folds)}{prevalence}"
 
 
-def _compare_thresholds(metrics, title) -> str:
-    """Return what the threshold gives beside what 0.5 does, if that is known."""
+def _compare_thresholds(metrics, title) -> Table:
+    """Return what the threshold gives beside what 0.5 does, as far as that is known."""
     halves = metrics.get("operating_point", {}).get("at_half", {})
     columns = {
         title: {name: metrics["metrics"][name] for name in _SHOWN if name in halves},
         "At 0.5": {name: halves[name] for name in _SHOWN if name in halves},
     }
-    return compare_entries(columns) if halves else ""
+    return compare_entries(columns)
 
 
 def _say_choice(point) -> str:
@@ -77,8 +73,8 @@ def _say_choice(point) -> str:
     if point.get("sensitivity") is None:
         return "The recipe fixes it; no image had a part in it."
     return (
-        f"It was chosen on {count(point['n'], 'image')} of the {text(point['split'])} split for "
-        f"{text(_name_aim(point['rule']))}, and gives there a sensitivity of "
+        f"It was chosen on {count(point['n'], 'image')} of the {point['split']} split for "
+        f"{_name_aim(point['rule'])}, and gives there a sensitivity of "
         f"{number(point['sensitivity'])} and a specificity of {number(point['specificity'])}; the test images had no "
         "part in it."
     )
@@ -90,22 +86,18 @@ def _name_aim(rule) -> str:
     return {"youden": "the largest sum of sensitivity and specificity (Youden 1950)"}.get(rule, rule)
 
 
-def _show_prevalence(metrics, of_folds=False) -> str:
+def _compare_prevalences(metrics, of_folds=False) -> dict[str, object]:
     """Return the predictive values at the stated prevalence, if there is one, beside those of the images."""
-    stated = metrics.get("at_prevalence")
+    stated, positive = metrics.get("at_prevalence"), metrics.get("positive")
     if not stated:
-        return ""
+        return {"values": None, "positive": positive}
     title = "As in the folds" if of_folds else f"As in the split, {_percent(_share_of_positives(metrics))}"
+    share = _percent(stated["prevalence"])
     columns = {
-        f"At {_percent(stated['prevalence'])}": {name: stated[name] for name in ("ppv", "npv") if name in stated},
+        f"At {share}": {name: stated[name] for name in ("ppv", "npv") if name in stated},
         title: {name: metrics["metrics"][name] for name in ("ppv", "npv") if name in metrics["metrics"]},
     }
-    return (
-        f"<h3>Predictive values at the stated {explain('prevalence', 'prevalence')}</h3>"
-        f"<p>What a positive and a negative answer mean where {_percent(stated['prevalence'])} of the images are "
-        f"{text(metrics['positive'])}, as was stated; by Bayes' rule from sensitivity and specificity.</p>"
-        f"{compare_entries(columns)}"
-    )
+    return {"values": compare_entries(columns), "positive": positive, "stated": share}
 
 
 def _share_of_positives(metrics) -> float:
@@ -116,34 +108,33 @@ def _percent(share) -> str:
     return f"{100 * share:.3g} %"
 
 
-def show_decision_curve(content: Content) -> str:
-    """Return the net benefit of acting on the scores as HTML; nothing where it is not defined for any class."""
+def show_decision_curve(content: Content) -> Markup:
+    """Return the net benefit of acting on the scores; nothing where it is not defined for any class."""
     predictions = content.scored
     main = positive_index(predictions.classes, content.metrics.get("positive"))
     wanted = range(len(predictions.classes)) if main is None else [main]
     columns = [column for column in wanted if 0 < np.mean(predictions.labels == column) < 1]
     if not columns:
-        return ""
-    if len(columns) > _MOST_PANELS:
-        return f"<p>Not drawn: there are {len(columns)} classes, and each would need a panel of its own.</p>"
+        return Markup()
+    return render(
+        "report/decision_curve.html",
+        panels=len(columns),
+        classes=enumerate_names(predictions.classes[column] for column in columns),
+        main=None if main is None else predictions.classes[main],
+        share=None if main is None else _percent(np.mean(predictions.labels == main)),
+        calibrated=predictions.calibrated is not None,
+        picture=_draw_benefit(predictions, columns, content.metrics["split"]) if len(columns) <= _MOST_PANELS else None,
+    )
+
+
+def _draw_benefit(predictions, columns, split) -> Picture:
     is_calibrated = predictions.calibrated is not None
     which, scores = ("calibrated", predictions.calibrated) if is_calibrated else ("uncalibrated", predictions.scores)
-    names = [predictions.classes[column] for column in columns]
-    about = "" if main is not None else "A panel for each class against the rest. "
-    alt = f"Decision curves of the {content.metrics['split']} split. " + "; ".join(
+    alt = f"Decision curves of the {split} split. " + "; ".join(
         f"{predictions.classes[column]}: {_say_benefit(predictions.labels == column, scores[:, column])}"
         for column in columns
     )
-    drawn = picture(score_plots.decision_curves(predictions, scores, columns), alt, f"Decision curves, {which} scores")
-    warning = "" if is_calibrated else " The scores are not calibrated, so read the curve with care."
-    share = "the mix of classes in the split"
-    if main is not None:
-        share += f", {_percent(np.mean(predictions.labels == main))} {text(predictions.classes[main])}"
-    return (
-        f"<p>{explain('net_benefit')} of acting on {enumerate_names(names)}: true positives per image, less false "
-        f"positives at the exchange rate that the risk means (Vickers &amp; Elkin 2006). {about}Acting on the scores "
-        f"is worth it where its line is the highest. The curve holds for {share}.{warning}</p>{drawn}"
-    )
+    return draw(score_plots.decision_curves(predictions, scores, columns), alt, f"Decision curves, {which} scores")
 
 
 def _say_benefit(positive, scores) -> str:

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
+from markupsafe import Markup
+
 from tlmed.evaluation import training_plots
-from tlmed.evaluation.page import picture, table, text
-from tlmed.pages.amounts import duration, say_half
+from tlmed.metrics.names import name_metric
+from tlmed.pages.amounts import duration, enumerate_names, say_half
+from tlmed.pages.figures import draw
+from tlmed.pages.glossary import explain
+from tlmed.pages.templating import render
 from tlmed.report.content import Content
-from tlmed.report.glossary import explain
-from tlmed.report.words import enumerate_names, name_metric
+from tlmed.tabulation import Table, numbers, say, texts
 from tlmed.words import count
 
 _SCORES = {
@@ -24,11 +28,11 @@ _STARTS = {
 }
 
 
-def show_degrees(content: Content) -> str:
-    """Return score against degree, as a picture and a table of HTML; nothing where there is one phase or none."""
+def show_degrees(content: Content) -> Markup:
+    """Return score against degree, as a picture and a table; nothing where there is one phase or none."""
     rows = _hide_test(content)
     if not rows:
-        return ""
+        return Markup()
     monitor = content.recipe.get("monitor", "val_auc")
     kept = ", ".join(row["phase"] for row in rows if row["kept"] == "yes")
     alt = (
@@ -36,10 +40,15 @@ def show_degrees(content: Content) -> str:
         "fine-tuning, "
         f"from {_name_thawed(rows[0])} thawed to {_name_thawed(rows[-1])}; kept: {kept}"
     )
-    drawn = picture(training_plots.score_by_degree(rows, monitor), alt, "Score against degree of fine-tuning")
-    choice = f"<p>{_say_choice(content.recipe, monitor)} {_say_starts(rows)}</p>"
-    beside = " ".join(filter(None, [say_half(content.metrics), _say_known(rows, content.metrics)]))
-    return choice + (f"<p>{beside}</p>" if beside else "") + drawn + _tabulate(rows)
+    return render(
+        "report/degrees.html",
+        choice=_say_choice(content.recipe, monitor),
+        starts=_say_starts(rows),
+        half=say_half(content.metrics),
+        known=_count_known(rows, content.metrics),
+        picture=draw(training_plots.score_by_degree(rows, monitor), alt, "Score against degree of fine-tuning"),
+        degrees=_tabulate(rows),
+    )
 
 
 def _hide_test(content) -> list[dict]:
@@ -60,13 +69,12 @@ def _say_choice(recipe, monitor) -> str:
     return "The last degree is the result, as the recipe says; no score had a part in it."
 
 
-def _say_known(rows, metrics) -> str:
-    """Say that test scores are of all images, where the network knows some of them."""
+def _count_known(rows, metrics) -> str:
+    """Count the test images that the network knows, where test scores of all of them are shown."""
     found = metrics.get("without_leaks")
     if found is None or not any(row[name] for row in rows for name in _OF_TEST):
         return ""
-    known = f"{found['leaked']:,} of {count(metrics['n'], 'test image')}"
-    return f"<b>The test scores include {known} that the network knows</b>, so that they may be too good."
+    return f"{found['leaked']:,} of {count(metrics['n'], 'test image')}"
 
 
 def _say_starts(rows: Sequence[Mapping]) -> str:
@@ -75,8 +83,8 @@ def _say_starts(rows: Sequence[Mapping]) -> str:
     for row in rows[1:]:
         begun.setdefault(row["start"], []).append(row["phase"])
     if len(begun) == 1:
-        return f"Each degree after the first started {text(_describe_start(*begun))}."
-    parts = [f"{enumerate_names(names)} {text(_describe_start(start))}" for start, names in begun.items()]
+        return f"Each degree after the first started {_describe_start(*begun)}."
+    parts = [f"{enumerate_names(names)} {_describe_start(start)}" for start, names in begun.items()]
     return f"The degrees after the first started: {'; '.join(parts)}." if parts else ""
 
 
@@ -84,22 +92,23 @@ def _describe_start(start) -> str:
     return _STARTS.get(start, f"from {start}")
 
 
-def _tabulate(rows) -> str:
+def _tabulate(rows) -> Table:
     shown = [name for name in _SCORES if any(row[name] for row in rows)]
     cells = [
         (
-            text(row["phase"]) + ("<br><small>kept</small>" if row["kept"] == "yes" else ""),
-            f"{text(_name_thawed(row))}<br><small>{_describe_share(row)}</small>",
+            say(row["phase"], below=("kept",) if row["kept"] == "yes" else ()),
+            say(_name_thawed(row), below=(_describe_share(row),)),
             f"{int(row['trainable_parameters']):,}",
-            f"{text(row['best_epoch'])} of {text(row['epochs'])}",
+            f"{row['best_epoch']} of {row['epochs']}",
             *(f"{float(row[name]):.3f}" if row[name] else "" for name in shown),
             duration(float(row["seconds"])),
         )
         for row in rows
     ]
-    head = ("Degree", "Thawed", "Trainable", "Best epoch", *(_SCORES[name] for name in shown), "Time")
+    head = ("Thawed", "Trainable", "Best epoch", *(_SCORES[name] for name in shown), "Time")
     ratio = explain("fine_tuning_ratio", "fine-tuning ratio")
-    return table(head, cells) + f"<p><small>Percentages: the {ratio}, of the backbone's weighted layers.</small></p>"
+    footnote = say("Percentages: the ", ratio, ", of the backbone's weighted layers.")
+    return Table(texts("Degree") + numbers(*head), cells, footnote=footnote)
 
 
 def _name_thawed(row) -> str:

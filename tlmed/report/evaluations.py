@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from markupsafe import Markup
+
 from tlmed.evaluation.lines import describe_left_out, describe_reversed
-from tlmed.evaluation.page import bullets, text
 from tlmed.evaluation.predictions import Predictions
+from tlmed.pages.templating import render
 from tlmed.report.calibration import show_calibration
 from tlmed.report.content import Content
 from tlmed.report.curves import show_curves
@@ -65,8 +67,7 @@ def make_evaluation_page(predictions: Predictions, result: Mapping) -> str:
     return frame(title, result, sections, is_synthetic(content), run)
 
 
-def _tell(result, source) -> str:
+def _tell(result, source) -> Markup:
     evaluated = result["evaluated"]
-    what = f"The run {text(evaluated['run'])} on {text(source)}." if "run" in evaluated else f"{text(source)}."
     said = [*describe_reversed(result), *describe_left_out(result), *evaluated.get("warnings", [])]
-    return f"<p>{what}</p>{bullets(map(text, said))}"
+    return render("report/evaluated.html", run=evaluated.get("run"), source=source, said=said)

@@ -4,11 +4,14 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from markupsafe import Markup
+
 from tlmed import rundir
-from tlmed.evaluation.page import bullets, photo, text
 from tlmed.pages.amounts import number
+from tlmed.pages.figures import Picture, photo
+from tlmed.pages.templating import render
 from tlmed.report.content import KINDS, Content
-from tlmed.report.glossary import explain
+from tlmed.tabulation import CODE, Cell, say
 from tlmed.words import count
 
 TITLES = {
@@ -19,41 +22,47 @@ TITLES = {
 _MOST_BYTES = 2_500_000  # of pictures, so that a page stays below 5 MB
 
 
-def show_examples(content: Content) -> str:
-    """Return the examples of a run as HTML; nothing where it has none."""
-    examples = content.examples.get("examples", [])
+def show_examples(content: Content) -> Markup:
+    """Return the examples of a run; nothing where it has none."""
+    examples, metrics = content.examples.get("examples", []), content.metrics
     if not examples:
-        return ""
+        return Markup()
     folder = content.path / rundir.EXAMPLES
     files = [_locate(content.path, example) for example in examples]
     strangers = [file.name for file in files if not _lies_in(folder, file)]
     turns = [(each, file) for each, file in _take_turns(examples, files) if file.name not in strangers]
-    shown = _show_while_room(turns, content.metrics)
-    notes = [text(note) for note in content.examples.get("notes", [])]
-    if strangers:
-        outside = f"Not shown, for they do not lie in the folder <code>{rundir.EXAMPLES}</code> of the run"
-        notes.append(f"{outside}: {text(', '.join(strangers))}.")
-    if left_out := len(turns) - sum(map(len, shown.values())):
-        notes.append(f"{count(left_out, 'more picture')} in the folder <code>{rundir.EXAMPLES}</code> of the run.")
-    parts = (
-        f"<h3>{TITLES[kind][0]}{_say_border(content.metrics) if kind == 'uncertain' else ''}</h3>"
-        f'<div class="pair examples">{"".join(drawn)}</div>'
-        for kind, drawn in shown.items()
-        if drawn
+    shown = _show_while_room(turns, metrics)
+    left_out = len(turns) - sum(map(len, shown.values()))
+    return render(
+        "report/examples.html",
+        split=metrics["split"],
+        threshold=metrics.get("threshold"),
+        methods=list(dict.fromkeys(each["method"] for each in examples if each["method"])),
+        notes=[*content.examples.get("notes", []), *_list_hidden(strangers, left_out)],
+        shown={
+            f"{TITLES[kind][0]}{_say_border(metrics) if kind == 'uncertain' else ''}": drawn
+            for kind, drawn in shown.items()
+            if drawn
+        },
     )
-    return f"<p>{_explain(content)}</p>{bullets(notes)}{''.join(parts)}"
 
 
-def _name_border(metrics) -> str:
-    threshold = metrics.get("threshold")
-    return "" if threshold is None else f", which is the {explain('threshold', 'threshold')} of {number(threshold)}"
+def _list_hidden(strangers, left_out) -> list[Cell]:
+    """Return which pictures are not shown: those outside of the folder, by name, and the number of the rest."""
+    folder, notes = say(rundir.EXAMPLES, mark=CODE), []
+    if strangers:
+        outside = "Not shown, for they do not lie in the folder "
+        notes.append(say(outside, folder, f" of the run: {', '.join(strangers)}."))
+    if left_out:
+        notes.append(say(f"{count(left_out, 'more picture')} in the folder ", folder, " of the run."))
+    return notes
 
 
 def _say_border(metrics) -> str:
     """Return where a prediction turns into another one: it need not be at 0.5."""
     if metrics.get("threshold") is None:
         return ": two classes score almost the same"
-    return f": closest to the threshold of {number(metrics['threshold'])} for {text(metrics['positive'])}"
+    return f": closest to the threshold of {number(metrics['threshold'])} for {metrics['positive']}"
 
 
 def _lies_in(folder, file) -> bool:
@@ -70,36 +79,20 @@ def _take_turns(examples, files) -> Iterator[tuple[dict, Path]]:
         yield from (kind[rank] for kind in kinds if rank < len(kind))
 
 
-def _show_while_room(turns, metrics) -> dict[str, list[str]]:
+def _show_while_room(turns, metrics) -> dict[str, list[Picture]]:
     """Return pictures by kind, in turn, up to the first that does not fit; those after it are not even opened."""
     shown, room = {kind: [] for kind in KINDS}, _MOST_BYTES
     for example, file in turns:
         drawn = _show(file, example, metrics)
-        room -= len(drawn)
+        room -= len(drawn.data)
         if room < 0:
             break
         shown[example["kind"]].append(drawn)
     return shown
 
 
-def _explain(content) -> str:
-    split = text(content.metrics["split"])
-    chosen = (
-        f"Chosen by rule from the {split} split: by how far the score lies from where another class would be predicted"
-        f"{_name_border(content.metrics)}."
-    )
-    methods = dict.fromkeys(each["method"] for each in content.examples["examples"] if each["method"])
-    if not methods:
-        return chosen
-    return (
-        f"{chosen} On the left the image as the network saw it, on the right the same with the evidence for the "
-        f"predicted class in colour ({text(' and '.join(methods))}). A {explain('examples', 'map')} shows what the "
-        "network used, not what is true, and each is scaled by itself."
-    )
-
-
-def show_example(run: Path, example: Mapping, metrics: Mapping, before: str = "") -> str:
-    """Return the picture of an example as HTML, with what was predicted; nothing where it does not lie in the run.
+def draw_example(run: Path, example: Mapping, metrics: Mapping, before: str = "") -> Picture | None:
+    """Return the picture of an example, with what was predicted; none where it does not lie in the run.
 
     Args:
         run: The run directory.
@@ -108,14 +101,14 @@ def show_example(run: Path, example: Mapping, metrics: Mapping, before: str = ""
         before: What its caption begins with.
     """
     file = _locate(run, example)
-    return _show(file, example, metrics, before) if _lies_in(run / rundir.EXAMPLES, file) else ""
+    return _show(file, example, metrics, before) if _lies_in(run / rundir.EXAMPLES, file) else None
 
 
 def _locate(run, example) -> Path:
     return run / rundir.EXAMPLES / Path(example["file"]).name  # of this folder, whatever the file says
 
 
-def _show(path, example, metrics, before="") -> str:
+def _show(path, example, metrics, before="") -> Picture:
     right = example["prediction"] == example["label"]
     said = f"predicted {example['prediction']} ({_say_score(example, metrics)}), " + (
         "which is right" if right else f"truly {example['label']}"

@@ -4,21 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
+
 from tlmed import rundir, whole_files
-from tlmed.evaluation.page import bullets, fold, table, text
 from tlmed.metrics.names import list_once
-from tlmed.pages.amounts import duration, join, name_run, number, title_run
+from tlmed.pages.amounts import duration, enumerate_names, join, name_run, number, title_run
+from tlmed.pages.entries import list_entries
+from tlmed.pages.glossary import explain
+from tlmed.pages.templating import render
 from tlmed.report.calibration import show_mean_calibration
 from tlmed.report.cost import show_cost, show_environment
 from tlmed.report.decisions import show_mean_operating_point
-from tlmed.report.entries import list_entries
 from tlmed.report.frame import frame
-from tlmed.report.glossary import explain
 from tlmed.report.images import is_synthetic
 from tlmed.report.overlays import Fold, read_fold, show_fold_examples, show_overlays
 from tlmed.report.scores import show_baselines, show_classes, show_subgroups
-from tlmed.report.story import name_weakest, say_doubts, say_value, show_recipe
-from tlmed.report.words import enumerate_names
+from tlmed.report.story import list_doubts, name_weakest, say_value, show_recipe
+from tlmed.tabulation import Table, numbers, say, texts
 from tlmed.words import count, name_start
 
 _SHOWN = ("auc", "accuracy", "sensitivity", "specificity")  # of each fold; its own report has all
@@ -90,56 +92,49 @@ def make_folds_page(content: FoldsContent) -> str:
     return frame(title, content.metrics, sections, is_synthetic(content), run)
 
 
-def _tell_story(content) -> str:
+def _tell_story(content) -> Markup:
     recipe, metrics = content.recipe, content.metrics
-    split = recipe["data"]["split"]
-    repeated = f" in {split['repeats']} repeats, each divided anew" if split["repeats"] > 1 else ""
-    groups = f" of {count(metrics['groups'], 'group')}" if metrics.get("groups") is not None else ""
-    return (
-        f"<p><b>Asked:</b> tell {enumerate_names(metrics['classes'])} apart in {count(metrics['n'], 'image')}{groups} "
-        f"from <code>{text(recipe['data'].get('source'))}</code>, with {text(join(recipe.get('backbone')))} starting "
-        f"from {text(name_start(recipe.get('weights')))}. Seed {text(recipe.get('seed'))}.</p>"
-        f"<p><b>Done:</b> {count(split['k'], 'fold')}{repeated}; each fold was the test split of a network of its own, "
-        f"trained on the others, of which {split['val']:.0%} were kept for validation. Groups and byte-identical files "
-        f"stay together in a fold.</p>"
-        f"<p><b>Found:</b> the mean AUC of {count(len(content.rows), 'network')} is "
-        f"{say_value(metrics['metrics']['auc'])}. {name_weakest(metrics)}{say_doubts(metrics)}</p>"
+    return render(
+        "folds/story.html",
+        classes=enumerate_names(metrics["classes"]),
+        metrics=metrics,
+        source=recipe["data"].get("source"),
+        backbone=join(recipe.get("backbone")),
+        start=name_start(recipe.get("weights")),
+        seed=recipe.get("seed"),
+        split=recipe["data"]["split"],
+        found=f"the mean AUC of {count(len(content.rows), 'network')} is {say_value(metrics['metrics']['auc'])}. "
+        f"{name_weakest(metrics)}",
+        doubts=list_doubts(metrics),
     )
 
 
-def _show_means(metrics) -> str:
-    meaning = (
-        f"<p>Each value is the mean of the {explain('cross_validation', 'folds')}' own values. None is computed over "
-        "the predictions of several folds together: each fold has a network of its own, and their scores are not on "
-        "one scale.</p>"
-    )
-    classes = f"<h3>Each class against the rest</h3>{show_classes(metrics)}"
-    return meaning + list_entries(list_once(metrics), "Mean") + classes
+def _show_means(metrics) -> Markup:
+    means = list_entries(list_once(metrics), "Mean")
+    return render("folds/means.html", means=means, classes=show_classes(metrics))
 
 
-def _show_folds(rows) -> str:
+def _show_folds(rows) -> Markup:
     shown = [name for name in _SHOWN if name in rows[0]]
     cells = [
         (
-            f'<a href="{rundir.FOLDS}/{text(row["fold"])}/report.html">Fold {text(row["fold"])}</a>',
-            text(row["repeat"]),
+            say(f"Fold {row['fold']}", link=f"{rundir.FOLDS}/{row['fold']}/report.html"),
+            row["repeat"],
             *(f"{int(row[split]):,}" for split in ("train", "val", "test")),
             *(number(float(row[name]) if row[name] else None) for name in shown),
             duration(float(row["seconds"])),
         )
         for row in rows
     ]
-    return table(("Report", "Repeat", "Train", "Val", "Test", *map(explain, shown), "Training"), cells)
+    columns = numbers("Repeat", "Train", "Val", "Test", *map(explain, shown), "Training")
+    return render("table.html", table=Table(texts("Report") + columns, cells))
 
 
-def _show_warnings(warnings) -> str:
+def _show_warnings(warnings) -> Markup:
     """Return what all folds warn of; what only some do, such as of their own test images, is folded away."""
     first, *others = warnings.values()
     shared = [sentence for sentence in first if all(sentence in found for found in others)]
     single = [
-        f"Fold {text(name)}: {text(sentence)}"
-        for name, found in warnings.items()
-        for sentence in found
-        if sentence not in shared
+        f"Fold {name}: {sentence}" for name, found in warnings.items() for sentence in found if sentence not in shared
     ]
-    return bullets(map(text, shared)) + (fold("Warnings of single folds", bullets(single)) if single else "")
+    return render("folds/warnings.html", shared=shared, single=single)

@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from tlmed.evaluation.page import bullets, fold, table, text
+from markupsafe import Markup
+
+from tlmed.pages.templating import render
 from tlmed.report.content import Content
-from tlmed.report.glossary import explain
 from tlmed.split_names import SPLITS
 from tlmed.synthetic import is_synthetic as is_drawn
+from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import count
 
 MOST_CLASSES = 20  # that a table shows without a click
@@ -25,19 +27,19 @@ def is_synthetic(content: Content) -> bool:
     return any(map(is_drawn, places))
 
 
-def show_images(content: Content) -> str:
-    """Return images, and groups where there are any, per class and split as HTML."""
-    data = content.environment.get("data", {})
-    left_out = [f"{text(item['path'])}: {text(item['reason'])}" for item in data.get("left_out", [])]
-    more = f"<h3>Left out</h3>{bullets(left_out)}" if left_out else ""
-    images = _tabulate(
-        [(row["label"], row["split"], number) for number, row in enumerate(content.splits)], "all images"
-    )
+def show_images(content: Content) -> Markup:
+    """Return images, and groups where there are any, per class and split."""
+    left_out = content.environment.get("data", {}).get("left_out", [])
+    images = [(row["label"], row["split"], number) for number, row in enumerate(content.splits)]
     groups = [(row["label"], row["split"], row["group"]) for row in content.splits if row.get("group")]
-    grouped = f"<h3>Groups</h3>{_say_groups(content.splits)}{_tabulate(groups, 'all groups')}" if groups else ""
-    made = describe_splits(content.environment, content.recipe)
-    said = f"<p>{explain('split', 'Splits')}: {made}.</p>" if made else ""
-    return f"{said}{images}{grouped}{more}"
+    return render(
+        "report/images.html",
+        made=describe_splits(content.environment, content.recipe),
+        images=_tabulate(images, "all images"),
+        groups=_tabulate(groups, "all groups") if groups else None,
+        shared=count_shared_groups(content.splits),
+        left_out=[f"{item['path']}: {item['reason']}" for item in left_out],
+    )
 
 
 def find_made(environment: Mapping, recipe: Mapping) -> tuple[str, ...] | None:
@@ -107,16 +109,11 @@ def count_shared_groups(splits: Sequence[Mapping]) -> int:
     return sum(number > 1 for number in Counter(group for group, _ in found).values())
 
 
-def _say_groups(splits) -> str:
-    shared = count_shared_groups(splits)
-    if shared:
-        found = f"{count(shared, 'group')} with images in several splits: those images are not new to the network."
-        return f'<p class="notice">{found}</p>'
-    return "<p>No group has images in two splits. One with images of several classes counts in each of them.</p>"
+def _tabulate(found: Iterable[tuple[str, str, object]], whole: str) -> tuple[Table, Table]:
+    """Return how many different things of each label, split and number there are, with sums.
 
-
-def _tabulate(found: Iterable[tuple[str, str, object]], whole: str) -> str:
-    """Return how many different things of each label, split and number there are, with sums."""
+    Of many classes the first table has the sums alone, and the second, which is folded, the classes.
+    """
     things = set(found)
     splits, parts = order_splits(split for _, split, _ in things), {}
     for label, split, thing in things:
@@ -126,19 +123,14 @@ def _tabulate(found: Iterable[tuple[str, str, object]], whole: str) -> str:
         counts = Counter(split for split, _ in chosen)
         return *(f"{counts[split]:,}" for split in splits), f"{len({thing for _, thing in chosen}):,}"
 
-    rows = [(text(label), *tally(parts[label])) for label in sorted(parts)]
+    rows = [(label, *tally(parts[label])) for label in sorted(parts)]
     whole_row = (whole, *tally(set().union(*parts.values())))
-    return _fold_long(("Class", *map(text, splits), "all"), rows, whole_row)
+    columns = texts("Class") + numbers(*splits, "all")
+    apart = len(rows) > MOST_CLASSES
+    return Table(columns, [whole_row] if apart else [*rows, whole_row]), Table(columns, rows if apart else ())
 
 
-def _fold_long(head, rows, whole) -> str:
-    """Return a table; of many classes the sum alone, and the classes folded below it."""
-    if len(rows) <= MOST_CLASSES:
-        return table(head, [*rows, whole])
-    return table(head, [whole]) + fold(f"Each of {count(len(rows), 'class')}", table(head, rows))
-
-
-def show_warnings(content: Content) -> str:
-    """Return the warnings of all of a run's files as a list of HTML."""
+def show_warnings(content: Content) -> Markup:
+    """Return the warnings of all of a run's files."""
     found = [*content.environment.get("warnings", []), *content.plan.get("warnings", [])]
-    return bullets(map(text, [*found, *content.metrics.get("warnings", [])]))
+    return render("list.html", items=[*found, *content.metrics.get("warnings", [])])
