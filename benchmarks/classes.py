@@ -17,6 +17,7 @@ import numpy as np
 from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import Predictions, read_predictions, write_predictions
 from tlmed.lock.lock_json import describe_metrics, list_predictions
+from tlmed.run_files import METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.whole_files import write_json
 
@@ -42,7 +43,7 @@ def measure(classes: int, images: int) -> None:
         steps = {
             "write predictions.csv": lambda: write_predictions(run / "predictions.csv", predictions),
             "read it": lambda: read_predictions(run / "predictions.csv"),
-            "score": lambda: write_json(run / "metrics.json", score(predictions, "test", None, 0)),
+            "score": lambda: METRICS_JSON.write(run, score(predictions, "test", None, 0)),
             "lock": lambda: write_json(
                 run / "lock.json",
                 {

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from tlmed.run_files import DEGREES_CSV, ENVIRONMENT_JSON, METRICS_JSON, PLAN_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
-from tlmed.whole_files import read_csv
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 METRICS = ("auc", "accuracy", "sensitivity", "specificity")
@@ -42,17 +42,17 @@ class Result:
     @cached_property
     def metrics(self) -> dict:
         """Read `metrics.json`."""
-        return self.run.json("metrics.json")
+        return METRICS_JSON.read(self.run)
 
     @cached_property
     def plan(self) -> dict:
         """Read `plan.json`."""
-        return self.run.json("plan.json")
+        return PLAN_JSON.read(self.run)
 
     @cached_property
     def recipe(self) -> dict:
         """Read `recipe.json`."""
-        return self.run.json("recipe.json")
+        return RECIPE_JSON.read(self.run)
 
     @property
     def kept(self) -> str:
@@ -90,7 +90,7 @@ def make_block(common: Sequence[Result], own: Sequence[Result] = ()) -> str:
 
 def describe_runs(results: Sequence[Result]) -> str:
     """Return command, images, versions and hardware, as the runs recorded them."""
-    environments = [result.run.json("environment.json") for result in results]
+    environments = [ENVIRONMENT_JSON.read(result.run) for result in results]
     source = results[0].recipe["data"]["source"]
     data = source if source.startswith("tfds:") else Path(source).name  # where it lay says nothing
     height, width = results[0].recipe["data"]["image_size"]
@@ -118,7 +118,7 @@ def collect_versions(environments: Iterable[dict]) -> dict[str, list[str]]:
 
 def tabulate_splits(result: Result) -> str:
     """Return images per class and split as a table."""
-    rows = read_csv(result.run / "splits.csv")
+    rows = SPLITS_CSV.read(result.run)
     cells = Counter((label, row["split"]) for row in rows for label in (row["label"], "all"))
     splits = ("train", "val", "test")
     labels = [*sorted({row["label"] for row in rows}), "all"]
@@ -200,7 +200,7 @@ def tabulate_degrees(result: Result) -> str:
             *(show(float(row[name]) if row[name] else None) for name in ("val_auc", "test_auc")),
             f"{float(row['seconds']):,.0f}",
         )
-        for row in read_csv(result.run / "degrees.csv")
+        for row in DEGREES_CSV.read(result.run)
     ]
     head = ("degree", "blocks thawed", "fine-tuning ratio", "trainable", "validation AUC", "test AUC", "seconds")
     return table(head, rows)

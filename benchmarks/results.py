@@ -24,6 +24,7 @@ from pathlib import Path
 from result_tables import BASE, BEGIN, END, Result, make_block, replace_block, show
 
 from tlmed.recipe import load_recipe, override
+from tlmed.run_files import METRICS_JSON, RECIPE_JSON, TIMING_JSON
 from tlmed.rundir import RunDir
 from tlmed.whole_files import write_text
 
@@ -125,7 +126,7 @@ def is_done(job: Job) -> bool:
     if not run.complete:
         return False
     recipe = override(load_recipe(job.recipe), job.settings)
-    return run.json("recipe.json") == json.loads(json.dumps(dataclasses.asdict(recipe)))
+    return RECIPE_JSON.read(run) == json.loads(json.dumps(dataclasses.asdict(recipe)))
 
 
 def run_job(job: Job) -> int:
@@ -145,7 +146,7 @@ def run_job(job: Job) -> int:
         said = [line for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("Error:")]
         print(f"{job.out.name}: exit status {status}; {said[-1] if said else f'see {log}'}", flush=True)
     else:
-        auc = RunDir(job.out).json("metrics.json")["metrics"]["auc"]["value"]
+        auc = METRICS_JSON.read(RunDir(job.out))["metrics"]["auc"]["value"]
         print(f"{job.out.name}: AUC {show(auc)}, {time.perf_counter() - begin:.0f} s", flush=True)
     return status
 
@@ -183,7 +184,7 @@ def find_results(runs: Path) -> list[tuple[Approach, Result]]:
             run = RunDir(runs / f"{approach.name}-{seed}")
             if run.complete:
                 stages = [RunDir(first_stage(approach, seed, runs))] if approach.first else []
-                seconds = sum(stage.json("timing.json")["training_seconds"] for stage in [*stages, run])
+                seconds = sum(TIMING_JSON.read(stage)["training_seconds"] for stage in [*stages, run])
                 found.append((approach, Result(approach.name, seed, run, seconds)))
     return found
 

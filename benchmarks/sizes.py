@@ -18,8 +18,9 @@ from result_tables import replace_block, spread, table
 
 import tlmed
 from tlmed.recipe import override
+from tlmed.run_files import METRICS_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
-from tlmed.whole_files import read_csv, write_text
+from tlmed.whole_files import write_text
 
 BEGIN, END = "<!-- sizes: begin -->", "<!-- sizes: end -->"
 RECIPES = ("feature_extractor", "feature_extractor_hybrid", "fine_tuning")
@@ -32,14 +33,14 @@ def train(name: str, source: Path, seed: int, out: Path) -> RunDir:
     run = RunDir(out)
     if not run.complete:
         tlmed.train(override(tlmed.load_recipe(name), [*SETTINGS, f"seed={seed}"]), out, source)
-        print(f"{out.name}: AUC {run.json('metrics.json')['metrics']['auc']['value']:.3f}", flush=True)
+        print(f"{out.name}: AUC {METRICS_JSON.read(run)['metrics']['auc']['value']:.3f}", flush=True)
     return run
 
 
 def write_smaller(whole: RunDir, size: int, seed: int, file: Path) -> None:
     """Write a list of the test images of a run and of `size` of each class of its others."""
     kept = []
-    rows = sorted(read_csv(whole / "splits.csv"), key=lambda row: row["path"])
+    rows = sorted(SPLITS_CSV.read(whole), key=lambda row: row["path"])
     for split, count in (("train", size * 4 // 5), ("val", size - size * 4 // 5)):
         for label in sorted({row["label"] for row in rows}):
             own = [row for row in rows if (row["split"], row["label"]) == (split, label)]
@@ -78,7 +79,7 @@ def make_block(found: dict[tuple[int | str, str], list[RunDir]], data: str, seed
     for metric, title in (("auc", "AUC"), ("accuracy", "accuracy")):
         for size in (*SIZES, "all"):
             scores = [
-                [run.json("metrics.json")["metrics"][metric]["value"] for run in found[size, name]] for name in RECIPES
+                [METRICS_JSON.read(run)["metrics"][metric]["value"] for run in found[size, name]] for name in RECIPES
             ]
             rows.append((f"{title}, {size}", *map(spread, scores)))
     command = f"python benchmarks/sizes.py --data {data} --seeds {' '.join(map(str, seeds))} --runs runs/sizes"

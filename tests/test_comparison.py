@@ -88,8 +88,8 @@ def write_run(folder, classes=TWO, skill=0.3, seed=0, train=200, groups=None, fi
     names = [f"{classes[label]}/{first + i}.png" for i, label in enumerate(labels)]
     owners = [f"p{i // len(classes) // groups}-{label}" if groups else "" for i, label in enumerate(labels)]
     rows = [
-        (name, classes[label], owner, "test", f"{name:0>64}")
-        for name, label, owner in zip(names, labels, owners, strict=True)
+        (name, classes[label], owner, "test", f"{first + i:0>63}a")
+        for i, (name, label, owner) in enumerate(zip(names, labels, owners, strict=True))
     ]
     rows += [(f"t{i}.png", classes[i % 2], "", "train", f"{i:0>64}") for i in range(train)]
     whole_files.write_csv(folder / "splits.csv", ("path", "label", "group", "split", "sha256"), rows)
@@ -454,12 +454,13 @@ def test_unfinished_runs_are_refused(two):
     [
         ("metrics.json", "{", "must be JSON"),
         ("metrics.json", "[]", "must hold a JSON object"),
-        ("metrics.json", "{}", "must hold `classes` and `metrics`"),
+        ("metrics.json", "{}", "must be as `tlmed train` writes it"),
+        ("metrics.json", '{"classes": ["a", "b"], "metrics": {}}', "must hold `auc` and `accuracy`"),
         ("plan.json", '{"phases": 3}', "must be as `tlmed train` writes it"),
         ("timing.json", "\xff", "must be JSON"),
-        ("splits.csv", "path,label\na,b\n", "must have the columns path, label, split, sha256"),
-        ("splits.csv", "", "must have the columns"),
-        ("splits.csv", "path,label,split,sha256\na,b,test,0\na,b,test,0\n", "must name each image once"),
+        ("splits.csv", "path,label\na,b\n", "with the columns path,label,group,split,sha256. Received"),
+        ("splits.csv", "", "it names no image"),
+        ("splits.csv", "path,label,group,split,sha256\n" + 2 * f"a,b,,test,{'0' * 64}\n", "'a' twice"),
         ("predictions.csv", "path\n", "must have the column `label`"),
         ("predictions.csv", "path,label,score_a,score_b\nx,a,0.5,0.5\n", "must have the classes of `metrics.json`"),
         (
@@ -478,7 +479,7 @@ def test_damaged_files_are_refused(two, file, content, words):
 
 def test_a_number_that_is_none_is_refused(two):
     edit(two[1] / "metrics.json", lambda content: content["metrics"]["auc"].update(value="high"))
-    refuse(two, "`metrics.json` of a run must hold")
+    refuse(two, "`metrics.json` of a run must be as `tlmed train` writes it", "another kind of `metrics`: metrics.auc")
 
 
 @pytest.mark.parametrize(
@@ -502,7 +503,7 @@ def test_parts_of_another_kind_are_refused_in_one_line(two, file, part, content)
 @pytest.mark.parametrize("value", [{"note": ["x"]}, {"reason": 3}, {"value": 10**400}], ids=str)
 def test_an_entry_of_another_kind_is_refused(two, value):
     edit(two[1] / "metrics.json", lambda it: it["metrics"]["auc"].update(value))
-    refuse(two, "`metrics.json` of a run must hold")
+    refuse(two, "`metrics.json` of a run must be as `tlmed train` writes it", "another kind of `metrics`: metrics.auc")
 
 
 def test_parts_that_are_null_are_as_good_as_missing(two):

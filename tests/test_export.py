@@ -28,8 +28,9 @@ from tlmed.export.front_matter import to_yaml
 from tlmed.export.plain_reading import read as read_alone
 from tlmed.metrics import evaluate
 from tlmed.recipe import load_recipe, to_json
+from tlmed.run_files import SPLITS_CSV
 from tlmed.rundir import RunDir
-from tlmed.whole_files import read_csv, write_csv, write_json
+from tlmed.whole_files import read_csv, write_json
 
 DIGEST = "sha256:" + "ab" * 32
 # What environment.json says of the splits, and what is to be said of them.
@@ -251,6 +252,13 @@ def read():
     return read
 
 
+def write_splits(run, rows):
+    """Write `splits.csv`; `rows` have path, label, group and split."""
+    SPLITS_CSV.write(
+        run, [dict(zip(SPLITS_CSV.columns, (*row, f"{i:064x}"), strict=True)) for i, row in enumerate(rows)]
+    )
+
+
 def score(classes, labels, predictions=None, groups=None):
     """Return the content of metrics.json for some labels."""
     labels = np.array(labels)
@@ -391,7 +399,7 @@ def test_the_card_counts_images_and_groups_by_split(run, read):
         ("b/1.png", "normal", "", "val"),
         ("b/2.png", "normal", "cora", "test"),
     ]
-    write_csv(run / "splits.csv", ("path", "label", "group", "split"), rows)
+    write_splits(run, rows)
     text = read(run).text
     assert "| benign | 2 | 0 | 0 |\n| malignant | 1 | 0 | 0 |\n| normal | 0 | 1 | 1 |\n| all | 3 | 1 | 1 |" in text
     assert "Groups (patients): 2 in train, 0 in val, 1 in test." in text
@@ -554,7 +562,7 @@ def test_the_card_says_what_calibration_did_to_the_scores(run, read, moved, said
 @pytest.mark.parametrize("damage", [{"classes": 3}, {"metrics": []}, {"per_class": None}, {"threshold": "abc"}])
 def test_a_damaged_run_has_no_card(run, damage):
     write_json(run / "metrics.json", {**score(["benign", "malignant"], [0, 0, 1, 1]), **damage})
-    with pytest.raises(InputError, match="RUN must have its files as `tlmed train` writes them"):
+    with pytest.raises(InputError, match=r"`metrics\.json` of a run must be as `tlmed train` writes it"):
         write_card(run)
 
 
@@ -612,7 +620,7 @@ def test_any_names_of_classes_and_runs_make_a_card(run, read, tmp_path):
     names = [text for text in TEXTS if text.strip()]
     write_json(run / "metrics.json", score(names, list(range(len(names)))))
     rows = [(f"{i}.png", name, "", "test") for i, name in enumerate(names)]
-    write_csv(run / "splits.csv", ("path", "label", "group", "split"), [row for row in rows if row[1] != "\ud83d"])
+    write_splits(run, [row for row in rows if row[1] != "\ud83d"])
     hostile = RunDir(run.path.rename(tmp_path / 'a: "b"\n---\n| <img>'))
     card = read(hostile)
     assert card.data.model_name == 'a: "b"\n---\n| <img>'

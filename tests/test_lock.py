@@ -46,6 +46,7 @@ from tlmed.lock.lock_json import PREDICTIONS, read_rows
 from tlmed.recipe import digest_modules, from_json, load_recipe, override, shipped_recipes, to_json, to_source
 from tlmed.reproduce import Request, reproduce, reproduce_and_report
 from tlmed.run import train
+from tlmed.run_files import SPLITS_CSV
 from tlmed.rundir import RunDir
 from tlmed.voice import Voice
 from tlmed.whole_files import read_csv, write_json
@@ -345,7 +346,7 @@ def list_with_sites(folder, name, change=lambda path, site: site):
 def test_columns_that_make_subgroups_are_inputs(copy, tmp_path):
     recipe = override(load_recipe("feature_extractor"), [*SMALL, "examples=0"])
     run = RunDir(train(recipe, tmp_path / "run", list_with_sites(copy, "list.csv")).path)
-    tested = [row["path"] for row in run.splits() if row["split"] == "test"]
+    tested = [row["path"] for row in SPLITS_CSV.read(run) if row["split"] == "test"]
     swap = {"A": "B", "B": "A"}
     other = list_with_sites(copy, "other.csv", lambda path, site: swap[site] if path == tested[0] else site)
     untested = list_with_sites(copy, "untested.csv", lambda path, site: site if path in tested else swap[site])

@@ -17,7 +17,8 @@ from tlmed.certificate import fingerprint, make_claim
 from tlmed.phases import thaw
 from tlmed.plan import expand
 from tlmed.recipe import Degrees, Hybrid, load_recipe, override, read_recipe, shipped_recipes
-from tlmed.rundir import DEGREES, RunDir
+from tlmed.run_files import DEGREES_CSV
+from tlmed.rundir import RunDir
 from tlmed.whole_files import read_csv
 
 PHANTOMS = "data.source=tfds:tlmed_phantoms/images=45,size=64,seed=1"
@@ -110,7 +111,7 @@ def test_every_recipe_with_more_than_one_phase_writes_its_degrees(name):
 def test_degrees_tell_what_each_is_worth(trained):
     run = trained("blockwise")
     rows = read_csv(run / "degrees.csv")
-    assert list(rows[0]) == list(DEGREES)
+    assert list(rows[0]) == list(DEGREES_CSV.columns)
     count = len(partition(build_backbone(small("blockwise")).model))
     assert [int(row["blocks"]) for row in rows] == list(range(count + 1))
     sizes = [int(row["trainable_parameters"]) for row in rows]

@@ -12,7 +12,8 @@ from tlmed.data import load
 from tlmed.data.recorded import Changes, compare_rows, describe_changes, recall, to_rows
 from tlmed.errors import InputError
 from tlmed.lock import write_lock
-from tlmed.rundir import IMAGES, RunDir
+from tlmed.run_files import SPLITS_CSV
+from tlmed.rundir import RunDir
 from tlmed.voice import Voice
 
 CLASSES = ("ill", "well")
@@ -141,7 +142,7 @@ def test_a_sentence_names_three_images_and_counts_the_others(tmp_path):
 def test_rows_are_compared_by_path():
     row = {"path": "a", "label": "ill", "group": "", "split": "test", "sha256": "0"}
     assert compare_rows([row], [{**row, "split": "train"}]) == Changes()
-    assert compare_rows([row], [{**row, "split": "train"}], IMAGES[1:]).changed == ("a (split)",)
+    assert compare_rows([row], [{**row, "split": "train"}], SPLITS_CSV.columns[1:]).changed == ("a (split)",)
 
 
 # A finished run
@@ -201,7 +202,7 @@ def test_images_that_lie_elsewhere_are_the_runs_own_where_a_user_says_so(moved, 
 
 def test_without_a_test_image_that_is_as_it_was_there_is_no_score(moved):
     run, images = moved
-    for row in run.splits():
+    for row in SPLITS_CSV.read(run):
         if row["split"] == "test":
             Image.fromarray(draw(0, 99)).save(images / row["path"])
     with pytest.raises(InputError, match=r"must be left as it was .*: 9 changed: .*\.png \(sha256\), .* and 6 more\."):
@@ -223,4 +224,4 @@ def test_without_a_test_image_that_is_as_it_was_there_is_no_score(moved):
 def test_a_record_that_is_not_as_it_was_written_is_refused(content, said, tmp_path):
     (tmp_path / "splits.csv").write_bytes(content)
     with pytest.raises(InputError, match=rf"`splits.csv` of a run must be as `tlmed train` wrote it.*({said})"):
-        RunDir(tmp_path).splits()
+        SPLITS_CSV.read(RunDir(tmp_path))

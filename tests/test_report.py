@@ -15,7 +15,7 @@ import pytest
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from tlmed import comparison, pages, report, rundir, whole_files
+from tlmed import comparison, pages, report, whole_files
 from tlmed.errors import InputError
 from tlmed.evaluation import score_plots, training_plots
 from tlmed.evaluation.explanations import draw_panel
@@ -52,6 +52,7 @@ from tlmed.report.images import show_images
 from tlmed.report.schedule import show_history
 from tlmed.report.story import name_weakest, tell_story
 from tlmed.run.averages import write_averages
+from tlmed.run_files import DEGREES_CSV, HISTORY_CSV
 from tlmed.rundir import RunDir
 
 PHASES = {"head": 12, "top": 8}
@@ -141,7 +142,7 @@ def write_run(folder, classes=("benign", "malignant", "normal"), source="/data/b
     rows = train + [[path, classes[label], split] for path, label, split in scored]
     rows = [[p, label, f"p{i // 3}" if groups else "", split, "0" * 64] for i, (p, label, split) in enumerate(rows)]
     whole_files.write_csv(folder / "splits.csv", ("path", "label", "group", "split", "sha256"), rows)
-    whole_files.write_csv(folder / "history.csv", rundir.HISTORY, make_history())
+    whole_files.write_csv(folder / "history.csv", HISTORY_CSV.columns, make_history())
     (folder / "recipe.py").write_text('"""Head, then the top block."""\n\nrecipe = Recipe(data=Images("<here>"))\n')
     files = {
         "recipe.json": {
@@ -306,7 +307,7 @@ def write_degrees(folder, count=6, unit="block", start="previous", kept=2, **emp
         }
         rows.append({**row, **empty})
     whole_files.write_csv(
-        folder / "degrees.csv", rundir.DEGREES, [[row[name] for name in rundir.DEGREES] for row in rows]
+        folder / "degrees.csv", DEGREES_CSV.columns, [[row[name] for name in DEGREES_CSV.columns] for row in rows]
     )
     return whole_files.read_csv(folder / "degrees.csv")
 
@@ -832,9 +833,9 @@ def test_no_link_leads_out_of_the_run(tmp_path, whole):
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ([], "a list in place of the table"),
-        ({"examples": 3}, "`examples` is 3"),
-        ({"notes": "one"}, "`notes` is 'one', not a list of texts"),
+        ([], "must hold a JSON object"),
+        ({"examples": 3}, "another kind of `examples`: 3"),
+        ({"notes": "one"}, "another kind of `notes`: 'one'"),
         ({"examples": ["a"]}, "example 1 is 'a'"),
         ({"file": None}, "example 2 has no `file`"),
         ({"method": None}, "example 2 has no `method`"),
@@ -858,7 +859,7 @@ def test_a_table_of_examples_that_is_none_is_refused_in_one_line(tmp_path, conte
         edit(folder / "examples.json", lambda it: (it["examples"][1].pop(name), it["examples"][1].update(change)))
     with pytest.raises(InputError) as caught:
         write_report(folder)
-    assert str(caught.value).startswith("`examples.json` must be a table with the lists `examples` and `notes`")
+    assert "`examples.json` " in str(caught.value)
     assert fault in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -1197,7 +1198,7 @@ def test_degrees_in_the_recipe_are_phases_in_the_plan(tmp_path):
 def test_phases_behind_the_last_that_helped_were_not_tried(tmp_path):
     folder = write_run(tmp_path / "run")
     rows = [row for row in make_history() if row[0] == "head"]
-    whole_files.write_csv(folder / "history.csv", rundir.HISTORY, rows)
+    whole_files.write_csv(folder / "history.csv", HISTORY_CSV.columns, rows)
     assert "0.44frozennot tried1e-05" in Reader(write_report(folder).read_text()).text
 
 
@@ -1255,7 +1256,7 @@ def test_a_report_needs_neither_tensorflow_nor_keras():
 
 
 def test_learning_curves_show_every_epoch_and_phase():
-    rows = [dict(zip(rundir.HISTORY, row, strict=True)) for row in make_history()]
+    rows = [dict(zip(HISTORY_CSV.columns, row, strict=True)) for row in make_history()]
     loss, scores = training_plots.learning_curves(rows).axes
     assert {line.get_label() for line in loss.lines if len(line.get_xdata()) == 20} == {"training", "validation"}
     assert loss.lines[0].get_ydata().tolist() == [float(row["loss"]) for row in rows]

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tlmed import rundir, whole_files
+from tlmed import whole_files
+from tlmed.run_files import DEGREES_CSV, SPLITS_CSV
+from tlmed.rundir import RunDir
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 MARKS = "# Results\n\nBefore.\n\n<!-- results: begin -->\n\nold\n\n<!-- results: end -->\n\nBehind.\n"
@@ -25,7 +27,10 @@ def write_run(folder, auc=0.9, kept="top", classifier=None, splits=0, seconds=60
     """Write what the tables read of a complete run."""
     folder.mkdir(parents=True)
     entry = {"value": auc, "low": auc - 0.05, "high": auc + 0.04, "method": "bootstrap"}
-    metrics = {"metrics": dict.fromkeys(("auc", "accuracy", "sensitivity", "specificity"), entry)}
+    metrics = {
+        "classes": ["a", "b"],
+        "metrics": dict.fromkeys(("auc", "accuracy", "sensitivity", "specificity"), entry),
+    }
     metrics |= {"classifier": classifier} if classifier else {"kept": {"name": kept, "best_epoch": 7}}
     phases = [{"name": "head", "trainable_parameters": 3_843, "epochs": 4}]
     phases.append({"name": "top", "trainable_parameters": 1_009_843, "epochs": 3})
@@ -43,18 +48,22 @@ def write_run(folder, auc=0.9, kept="top", classifier=None, splits=0, seconds=60
     }
     for name, content in files.items():
         whole_files.write_json(folder / name, content)
-    rows = [(f"{label}/{i}.png", label, "train" if i != splits else "test") for label in "ab" for i in range(3)]
-    whole_files.write_csv(folder / "splits.csv", ("path", "label", "split"), rows)
+    rows = [
+        {"path": f"{label}/{i}.png", "label": label, "group": "", "split": split, "sha256": 64 * "0"}
+        for label in "ab"
+        for i, split in enumerate("test" if i == splits else "train" for i in range(3))
+    ]
+    SPLITS_CSV.write(RunDir(folder), rows)
     return folder
 
 
 def write_degrees(folder):
-    values = {name: "1" for name in rundir.DEGREES} | {"val_auc": "0.91234", "test_auc": "", "seconds": "61.2"}
+    values = {name: "1" for name in DEGREES_CSV.columns} | {"val_auc": "0.91234", "test_auc": "", "seconds": "61.2"}
     rows = [
         {**values, "phase": "head", "blocks": "0", "fine_tuning_ratio": "0.0", "kept": "no"},
         {**values, "phase": "block5", "trainable_parameters": "1009843", "fine_tuning_ratio": "0.2308", "kept": "yes"},
     ]
-    whole_files.write_csv(folder / "degrees.csv", rundir.DEGREES, [list(row.values()) for row in rows])
+    whole_files.write_csv(folder / "degrees.csv", DEGREES_CSV.columns, [list(row.values()) for row in rows])
 
 
 def write_document(results, tmp_path):

@@ -20,7 +20,8 @@ from tlmed.plan import memory_needed
 from tlmed.recipe import find_recipe, load_recipe, override
 from tlmed.run import phase_training, preparation
 from tlmed.run.records import holds_same_recipe, write_recipe
-from tlmed.rundir import FILES, HISTORY, RunDir
+from tlmed.run_files import HISTORY_CSV, SPLITS_CSV
+from tlmed.rundir import FILES, RunDir
 from tlmed.voice import Voice
 from tlmed.whole_files import read_csv, write_json
 
@@ -65,9 +66,9 @@ def test_splits_csv_lists_every_image_with_its_hash(finished, images):
 
 def test_history_has_a_line_for_every_epoch(finished):
     rows = read_csv(finished.path / "history.csv")
-    assert list(rows[0]) == list(HISTORY)
+    assert list(rows[0]) == list(HISTORY_CSV.columns)
     assert [(row["phase"], row["epoch"]) for row in rows] == [("head", "1"), ("head", "2"), ("top", "1"), ("top", "2")]
-    assert all(float(row[name]) >= 0 for row in rows for name in HISTORY[2:])
+    assert all(float(row[name]) >= 0 for row in rows for name in HISTORY_CSV.columns[2:])
 
 
 def test_plan_json_says_what_each_phase_trained(finished):
@@ -347,7 +348,7 @@ def test_test_images_that_the_weights_know_are_leaks(images, tmp_path):
             with pytest.raises(CheckFailed, match="first, where the weights come from, was trained or validated"):
                 train("strict", weights, seed, strict=True)
         out = RunDir(train(name, weights, seed, voice=voice).path)
-        rows[name], told[name] = out.splits(), out.json("environment.json")["warnings"]
+        rows[name], told[name] = SPLITS_CSV.read(out), out.json("environment.json")["warnings"]
         tested = [row for row in rows[name] if row["split"] == "test"]
         known = set().union(*(learnt(other) for other in rows if other != name))
         leaked = sum(row["sha256"] in known for row in tested)

@@ -4,6 +4,7 @@ import os
 import pytest
 
 from tlmed.errors import InputError
+from tlmed.run_files import append_history, replace_history
 from tlmed.rundir import RunDir, find_run
 from tlmed.whole_files import atomic, read_csv, write_csv, write_json, write_text
 
@@ -126,11 +127,11 @@ def test_history_grows_by_a_line_and_is_written_anew(tmp_path):
     run = RunDir(tmp_path)
     row = dict.fromkeys(("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_auc", "seconds"), 1)
     for phase in ("head", "head", "top"):
-        run.append_history({"phase": phase, **row})
+        append_history(run, {"phase": phase, **row})
     assert len(read_csv(run / "history.csv")) == 3
-    run.write_history([{"phase": "head", **row}] * 2)
+    replace_history(run, [{"phase": "head", **row}] * 2)
     assert [line["phase"] for line in read_csv(run / "history.csv")] == ["head", "head"]
-    run.write_history([])
+    replace_history(run, [])
     assert not (run / "history.csv").exists()
 
 

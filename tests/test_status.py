@@ -6,9 +6,10 @@ import pytest
 
 from tests.test_cli import here
 from tlmed.evaluation.lines import describe_metrics
+from tlmed.run_files import STATUS_JSON, append_history
 from tlmed.rundir import RunDir
 from tlmed.sealed import seal
-from tlmed.status import STATUS, describe_status, find_runs, list_status
+from tlmed.status import describe_status, find_runs, list_status
 from tlmed.training import Checkpoints
 from tlmed.whole_files import write_json
 
@@ -40,7 +41,7 @@ def test_a_folder_of_runs_has_a_line_for_each(tmp_path):
 def write_note(run, **fields):
     note = {"phase": "head", "number": 1, "phases": 2, "epoch": 25, "epochs": 400, "step": 1, "steps": 3}
     write_json(
-        run.progress / STATUS, {**note, "images_per_second": 5.0, "seconds_left": 96, "time": time.time(), **fields}
+        run / STATUS_JSON.name, {**note, "images_per_second": 5.0, "seconds_left": 96, "time": time.time(), **fields}
     )
 
 
@@ -72,7 +73,7 @@ def test_a_running_run_says_what_it_has_recorded_and_since_when(tmp_path):
         write_note(run)
         assert len(describe_status(run)) == 4
         for epoch in (25, 26):
-            run.append_history({"phase": "head", "epoch": epoch})
+            append_history(run, {"phase": "head", "epoch": epoch})
         os.utime(run / "history.csv", (time.time() + 9, time.time() + 9))
         assert describe_status(run)[4].startswith("Epoch 26 of 400 ended at ")
         run.mark("Training phase 'top'.")

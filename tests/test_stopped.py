@@ -14,9 +14,10 @@ from tests.conftest import SMALL
 from tlmed import inference, rundir
 from tlmed.errors import InputError, RunFailed, TlmedError
 from tlmed.recipe import load_recipe, override
+from tlmed.run_files import STATUS_JSON
 from tlmed.rundir import RunDir, find_run
 from tlmed.sealed import seal, unseal
-from tlmed.status import STATUS, describe_status
+from tlmed.status import describe_status
 from tlmed.voice import Voice
 from tlmed.whole_files import read_csv
 
@@ -225,9 +226,9 @@ def test_the_name_of_a_phase_makes_names_of_files(name):
     "content", [b"", b"{}", b"[]", b"\xff\xfe", b'{"phase": 1, "time": "x"}', b'{"time": 1e400}'], ids=repr
 )
 def test_a_note_that_cannot_be_read_is_said(content, stopped):
-    (stopped.progress / STATUS).write_bytes(content)
+    (stopped / STATUS_JSON.name).write_bytes(content)
     with stopped.open():
-        assert describe_status(stopped)[-1] == f"Its step cannot be read from {stopped.progress / STATUS}."
+        assert describe_status(stopped)[-1] == f"Its step cannot be read from {stopped / STATUS_JSON.name}."
     stopped.marker.write_bytes(b"\xff\xfe")
     assert describe_status(stopped)[1] == f"How far it got cannot be read from {stopped.marker}."
 

@@ -31,6 +31,7 @@ ORDER = (
         "sections",
         "rundir",
         "targets",
+        "run_files",
     ),
     *(
         "digests",

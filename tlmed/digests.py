@@ -11,8 +11,9 @@ import h5py
 import numpy as np
 
 from tlmed.regular_files import read_regular
+from tlmed.run_files import HISTORY_CSV
 from tlmed.rundir import RunDir
-from tlmed.whole_files import format_csv, read_csv
+from tlmed.whole_files import format_csv
 
 TIMES = ("seconds", "earlier")
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
@@ -123,7 +124,7 @@ def digest_metrics(metrics: Mapping) -> str:
 
 def list_history(run: RunDir) -> list[str]:
     """Return a run's `history.csv` as lines, without the times."""
-    rows = read_csv(run / "history.csv") if (run / "history.csv").exists() else []
+    rows = HISTORY_CSV.find(run)
     if not rows:
         return []
     names = [name for name in rows[0] if name not in TIMES]

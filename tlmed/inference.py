@@ -3,7 +3,6 @@
 import tlmed.tensorflow_start
 
 import contextlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,12 +53,12 @@ from tlmed.features.kept import Means, keep_features
 from tlmed.heads import split_head
 from tlmed.intact import check_intact
 from tlmed.recipe import from_json
-from tlmed.regular_files import read_regular, sha256
+from tlmed.regular_files import sha256
+from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
 from tlmed.synthetic import describe_learned, describe_source, is_synthetic
 from tlmed.targets import check_folder, check_targets, is_marked, writing_out
 from tlmed.voice import SILENT, Voice
-from tlmed.whole_files import write_json
 from tlmed.words import count, listed
 
 BATCH_SIZE = 32
@@ -152,7 +151,7 @@ def evaluate(
         for sentence in describe_left_out(result):
             voice.say(sentence)
         return predictions, result
-    recipe, old, decision = from_json(run.json("recipe.json")), run.json("metrics.json"), read_decision(run)
+    recipe, old, decision = from_json(RECIPE_JSON.read(run)), METRICS_JSON.read(run), read_decision(run)
     unsure = check_intact(run, _name_files(old, "environment.json", "splits.csv", "predictions.csv"))
     prevalence = recipe.prevalence if prevalence is None else prevalence
     if prevalence is not None and len(old["classes"]) != 2:
@@ -177,7 +176,7 @@ def evaluate(
             images = load(table, recipe.data.image_size, None, recipe.seed, skip_bad, known=known)
             _check_classes(images.table.classes, old["classes"])
             conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
-            familiar = compare_with_run(images, run.splits(), elsewhere, grouping.use)
+            familiar = compare_with_run(images, SPLITS_CSV.read(run), elsewhere, grouping.use)
             table, usual = images.table, _read_usual(run)
             held = describe_tones(table.paths, images.pixels.tones, table.labels, table.classes, usual)
             seen = [*dict.fromkeys((*images.warnings, *held)), *conflicts, *familiar.sentences]
@@ -232,9 +231,9 @@ def _group_like(recipe, source: str) -> Grouping:
 
 def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, list[str]]:
     """Return a run's own images, which of them are scored, and what is to be said of those that are not."""
-    recorded = run.splits()
+    recorded = SPLITS_CSV.read(run)
     try:
-        data = run.json("environment.json")["data"]
+        data = ENVIRONMENT_JSON.read(run)["data"]
         left_out = [entry["path"] for entry in data["left_out"]]
     except (KeyError, TypeError) as error:
         raise _not_written(run, "environment.json", "which images were left out") from error
@@ -290,7 +289,7 @@ def _check_classes(found: Sequence[str], wanted: Sequence[str]) -> None:
 
 def _find_leaked(run: RunDir, elsewhere: Mapping[str, Learned]) -> list[str]:
     """Return the paths of a run's own images that training or validation knows, or runs before (`elsewhere`)."""
-    recorded = run.splits()
+    recorded = SPLITS_CSV.read(run)
     digests, groups, splits = ([row[name] for row in recorded] for name in ("sha256", "group", "split"))
     leaked = find_leaked(digests, groups, np.array(splits), elsewhere)
     return [row["path"] for row, known in zip(recorded, leaked, strict=True) if known]
@@ -319,7 +318,7 @@ def check_evaluation_folder(folder: Path, force: bool = False, inputs: Sequence[
         InputError: If it cannot be written to, is a run's, or holds files that may not be written over.
     """
     check_folder(folder, _EVALUATION)
-    made = _read_evaluated(folder / "metrics.json")
+    made = _read_evaluated(folder)
     own = {
         folder / "metrics.json": lambda file: made is not None,
         folder / "evaluation.html": lambda file: is_marked(file, "evaluate"),
@@ -328,14 +327,12 @@ def check_evaluation_folder(folder: Path, force: bool = False, inputs: Sequence[
     check_targets("--out", own, force, inputs)
 
 
-def _read_evaluated(file: Path) -> dict | None:
-    """Return what an evaluation says of itself in a file; None where it is none of an evaluation."""
+def _read_evaluated(folder: Path) -> dict | None:
+    """Return what an evaluation in a folder says of itself; None where there is none."""
     try:
-        found = json.loads(read_regular(file))
-    except (OSError, ValueError, RecursionError):
+        return METRICS_JSON.read(RunDir(folder)).get("evaluated")
+    except InputError:
         return None
-    found = found.get("evaluated") if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else None
 
 
 def write_evaluation(
@@ -358,12 +355,12 @@ def write_evaluation(
         folder.mkdir(parents=True, exist_ok=True)
         write_predictions(folder / "predictions.csv", predictions)
         evaluated = {**result["evaluated"], _DIGEST: sha256(folder / "predictions.csv")}
-        write_json(folder / "metrics.json", {**result, "evaluated": evaluated})
+        METRICS_JSON.write(folder, {**result, "evaluated": evaluated})
 
 
 def load_model(run: RunDir) -> keras.Model:
     """Load a run's network; a file that would run code is refused by Keras's safe mode."""
-    recipe = from_json(run.json("recipe.json"))
+    recipe = from_json(RECIPE_JSON.read(run))
     register_layers(recipe.backbone)
     network, size = load_network(run / "model.keras", compile=True), recipe.data.image_size
     if network.input_shape[1:3] != size:
@@ -420,7 +417,7 @@ class Scorer:
 
 def load_scorer(run: RunDir) -> Scorer:
     """Load a run's network, with its head or with its classifier."""
-    network, result = load_model(run), run.json("metrics.json")
+    network, result = load_model(run), METRICS_JSON.read(run)
     classes = result["classes"]
     if "classifier" not in result:
         if network.output_shape[1] != len(classes):
@@ -485,7 +482,7 @@ def predict(
         InputError: If a path is missing, an image cannot be read, the network cannot be explained like that, or the
             folder for the pictures lies in one of `paths` or holds files that may not be written over.
     """
-    old, settings, decision = run.json("metrics.json"), from_json(run.json("recipe.json")).data, read_decision(run)
+    old, settings, decision = METRICS_JSON.read(run), from_json(RECIPE_JSON.read(run)).data, read_decision(run)
     classes = old["classes"]
     for warning in check_intact(run, _name_files(old, "environment.json")):
         voice.warn(warning)
@@ -515,7 +512,7 @@ def predict(
 def _read_usual(run) -> dict[str, int] | None:
     """Return how many values a run's training images usually have; None for runs that did not record it yet."""
     try:
-        usual = run.json("environment.json")["data"].get("values")
+        usual = ENVIRONMENT_JSON.read(run)["data"].get("values")
         return None if usual is None else {name: int(usual[name]) for name in ("fewest", "most")}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _not_written(run, "environment.json", "how many values the training images have") from error

@@ -12,6 +12,7 @@ from pathlib import Path
 from tlmed.digests import digest_classifier, digest_layers, digest_metrics, digest_model, list_history
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular, sha256
+from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, PLAN_JSON, RECIPE_JSON
 from tlmed.rundir import RunDir
 from tlmed.words import join_names
 
@@ -134,11 +135,11 @@ def list_choices(plan: Mapping) -> dict[str, dict]:
 
 
 def _compare_recipe(run, lock) -> tuple[object, object]:
-    return run.json("recipe.json"), lock["recipe"]["resolved"]
+    return RECIPE_JSON.read(run), lock["recipe"]["resolved"]
 
 
 def _compare_environment(run, lock) -> tuple[object, object]:
-    parts = divide_environment(run.json("environment.json"))
+    parts = divide_environment(ENVIRONMENT_JSON.read(run))
     return parts, {
         **{name: lock[name] for name in parts},
         "recipe": _leave_out(lock["recipe"], "sha256", "resolved"),  # which are those of other files
@@ -155,7 +156,7 @@ def _compare_splits(run, lock) -> tuple[object, object]:
 
 
 def _compare_plan(run, lock) -> tuple[object, object]:
-    plan = run.json("plan.json")
+    plan = PLAN_JSON.read(run)
     said = lock.get("files", {}).get("plan.json")  # which locks did not hold from the beginning
     return (list_choices(plan), said and checksum(plan)), (lock["plan"], said)
 
@@ -180,7 +181,7 @@ def _compare_predictions(run, lock) -> tuple[object, object]:
 
 
 def _compare_metrics(run, lock) -> tuple[object, object]:
-    return digest_metrics(run.json("metrics.json")), lock["results"]["metrics"]["sha256"]
+    return digest_metrics(METRICS_JSON.read(run)), lock["results"]["metrics"]["sha256"]
 
 
 RECORDED: Mapping[str, Callable[[RunDir, Mapping], tuple[object, object]]] = {

@@ -1,7 +1,6 @@
 """The directory of a run: the names of its files, who may write there, and whether it is complete."""
 
 import contextlib
-import csv
 import fcntl
 import json
 import os
@@ -9,15 +8,13 @@ import re
 import shutil
 import stat
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
-from tlmed.split_names import SPLITS
-from tlmed.whole_files import read_csv, write_csv, write_text
+from tlmed.whole_files import write_text
 from tlmed.words import listed
 
 FILES = (
@@ -39,11 +36,6 @@ FILES = (
     "report.html",
     "lock.json",
 )
-DEGREES = (
-    *("phase", "start", "unit", "blocks", "layers", "trainable_parameters", "fine_tuning_ratio"),
-    *("epochs", "best_epoch", "val_loss", "val_accuracy", "val_auc", "test_accuracy", "test_auc", "seconds", "kept"),
-)
-IMAGES = ("path", "label", "group", "split", "sha256")  # the columns of `splits.csv`
 EXAMPLES = "examples"  # the folder of the pictures that `examples.json` names
 FOLDS = "folds"  # the folder of a cross-validation's runs; their table is `folds.csv`
 WORKER = "tlmed-worker-"  # begins the name of the folder where a worker that is not the chief writes: it is no run
@@ -53,7 +45,6 @@ _PROGRESS = ("start", "status.json", "*.phase", "*.weights")  # beside the lock 
 _PICTURE = re.compile(r"(right|wrong|uncertain)-\d+\.png")
 _LOOK_SECONDS = 1.0  # for which a starting run waits while others look whether one is running
 _NAMED = 3  # files that a sentence names; it counts the others
-HISTORY = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_auc", "seconds")
 
 
 @dataclass(frozen=True)
@@ -104,31 +95,15 @@ class RunDir:
         """
         try:
             content = json.loads(read_regular(self / name))
-            fault = "" if isinstance(content, dict) else f"`{name}` holds no JSON object"
+            fault = "" if isinstance(content, dict) else f"a {type(content).__name__}"
         except (OSError, ValueError, RecursionError) as error:
-            fault = f"`{name}`: {type(error).__name__}: {error}"
-        if fault:
-            raise InputError(f"RUN must have all its files, readable. Received: {str(self.path)!r}: {fault}.")
-        return content
-
-    def splits(self) -> list[dict[str, str]]:
-        """Return the rows of `splits.csv`: the run's images, each with the columns `IMAGES`.
-
-        Raises:
-            InputError: If the file is missing or is not as `tlmed train` writes it.
-        """
-        path = self / "splits.csv"
-        try:
-            rows = read_csv(path)
-            fault = _find_splits_fault(rows)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
             fault = f"{type(error).__name__}: {error}"
         if fault:
             raise InputError(
-                f"`splits.csv` of a run must be as `tlmed train` wrote it, with the columns {','.join(IMAGES)}. "
-                f"Received: {path}: {fault}."
+                f"RUN must have all its files, readable: `{name}` must be JSON in UTF-8 and must hold a JSON object. "
+                f"Received: {self / name}: {fault}."
             )
-        return rows
+        return content
 
     @contextlib.contextmanager
     def open(self, fresh: bool = False) -> Iterator[None]:
@@ -283,40 +258,6 @@ class RunDir:
             names = set()
         found = folder.iterdir() if folder.is_dir() else ()
         return {path for path in found if path.is_file() and (path.name in names or _PICTURE.fullmatch(path.name))}
-
-    def append_history(self, row: Mapping[str, object]) -> None:
-        """Add one epoch to `history.csv`, which begins with its header."""
-        path = self / "history.csv"
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, HISTORY, lineterminator="\n")
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-
-    def write_history(self, rows: Iterable[Mapping[str, object]]) -> None:
-        """Write `history.csv` anew, with the epochs that a run goes on behind; without any there is no such file."""
-        rows = [[row[name] for name in HISTORY] for row in rows]
-        if rows:
-            write_csv(self / "history.csv", HISTORY, rows)
-        else:
-            (self / "history.csv").unlink(missing_ok=True)
-
-
-def _find_splits_fault(rows: list[dict]) -> str:
-    """Return what is wrong with the rows of a `splits.csv`; nothing where all is well."""
-    if not rows:
-        return "it names no image"
-    columns = [name for name in rows[0] if name is not None]
-    if tuple(columns) != IMAGES:
-        return f"the columns {','.join(columns)}"
-    for line, row in enumerate(rows, 2):
-        if None in row or None in row.values():
-            return f"row {line} has not {len(IMAGES)} fields"
-        if row["split"] not in SPLITS or not re.fullmatch("[0-9a-f]{64}", row["sha256"]):
-            return f"split={row['split']!r} and sha256={row['sha256']!r} in row {line}"
-    twice = [path for path, number in Counter(row["path"] for row in rows).items() if number > 1]
-    return f"{twice[0]!r} twice" if twice else ""
 
 
 def _find_kind(path: Path) -> str | None:

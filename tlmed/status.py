@@ -1,17 +1,15 @@
 """How far a run is, told from its directory while another process trains."""
 
-import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
+from tlmed.run_files import HISTORY_CSV, RECIPE_JSON, STATUS_JSON
 from tlmed.rundir import WORKER, RunDir
 from tlmed.sealed import DamagedFile, read_facts
-from tlmed.whole_files import read_csv
 from tlmed.words import count
-
-STATUS = "status.json"  # in the run's folder of progress
 
 
 def describe_status(run: RunDir) -> list[str]:
@@ -52,7 +50,7 @@ def _describe_folds(run) -> list[str]:
     """Return how many folds of a cross-validation are complete, and how far the others are; of another run nothing."""
     if not run.folds:
         return []
-    split = run.json("recipe.json")["data"]["split"]
+    split = RECIPE_JSON.read(run)["data"]["split"]
     complete = sum(fold.complete for fold in run.folds)
     lines = [f"{complete} of {split['k'] * split['repeats']} folds complete."]
     for fold in run.folds:
@@ -70,12 +68,12 @@ def _describe_note(run) -> list[str]:
 
     A note from before what the run does now is another phase's.
     """
-    file = run.progress / STATUS
+    file = run / STATUS_JSON.name
     try:
         begun = run.marker.stat().st_mtime
         if not file.exists():
             return [f"Since {_show(begun)}."]
-        now = json.loads(read_regular(file))
+        now = STATUS_JSON.read(run)
         if now["time"] < begun:
             return [f"Since {_show(begun)}."]
         speed = f"{now['images_per_second']:.1f} images a second, validation included"
@@ -86,16 +84,16 @@ def _describe_note(run) -> list[str]:
             f"As of {_show(now['time'])}.",
             *_describe_epoch(run, now),
         ]
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):  # JSON of another shape, or none
+    except (InputError, OSError, ValueError, OverflowError):  # the last three: a time that no calendar has
         return [f"Its step cannot be read from {file}."]
 
 
 def _describe_epoch(run, now) -> list[str]:
     """Return the epoch that was recorded last, where the note is older than that."""
-    history = run / "history.csv"
+    history = run / HISTORY_CSV.name
     if not history.exists() or history.stat().st_mtime < now["time"]:
         return []
-    rows = [row for row in read_csv(history) if row["phase"] == now["phase"]]
+    rows = [row for row in HISTORY_CSV.read(run) if row["phase"] == now["phase"]]
     if not rows or int(rows[-1]["epoch"]) < now["epoch"]:
         return []
     return [f"Epoch {rows[-1]['epoch']} of {now['epochs']} ended at {_show(history.stat().st_mtime)}."]
@@ -120,7 +118,7 @@ def _describe_saved(run) -> list[str]:
     if whole:
         last = max(whole, key=lambda name: whole[name].lstat().st_mtime_ns)
         return [f"Saved: phase {last!r}, whole."]
-    return ["Saved: nothing of the phase that was training."] if (run.progress / STATUS).exists() else []
+    return ["Saved: nothing of the phase that was training."] if (run / STATUS_JSON.name).exists() else []
 
 
 def describe_seconds(seconds: float) -> str:

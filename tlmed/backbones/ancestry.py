@@ -7,6 +7,7 @@ from tlmed.data.learned import Learned, list_learned
 from tlmed.data.sources import find_gap
 from tlmed.errors import InputError
 from tlmed.intact import check_intact
+from tlmed.run_files import ENVIRONMENT_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
 
 _CHECKED = ("splits.csv", "environment.json")
@@ -32,9 +33,9 @@ def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, Lea
         seen.add(folder)
         run = RunDir(folder)
         try:
-            rows = run.splits()
+            rows = SPLITS_CSV.read(run)
             unsure += [f"Weights come from {folder}. {said}" for said in check_intact(run, _CHECKED)]
-            if gap := find_gap(str(run.json("recipe.json").get("data", {}).get("source")), source):
+            if gap := find_gap(str(RECIPE_JSON.read(run).get("data", {}).get("source")), source):
                 unsure.append(f"Weights come from {folder}; which of these images they know cannot be told: {gap}.")
             known[str(folder)] = list_learned(rows)
             waiting += map(run_folder, name_weights(run))
@@ -49,6 +50,6 @@ def name_weights(run: RunDir) -> list[str]:
     Raises:
         InputError: The file cannot be read.
     """
-    found = run.json("environment.json").get("weights")
+    found = ENVIRONMENT_JSON.read(run).get("weights")
     sources = found if isinstance(found, list) else [found]
     return [str(source["name"]) for source in sources if isinstance(source, dict) and "name" in source]

@@ -15,6 +15,7 @@ from tlmed.backbones.weight_packages import PACKAGES, Package
 from tlmed.errors import InputError, did_you_mean
 from tlmed.intact import check_intact
 from tlmed.regular_files import sha256
+from tlmed.run_files import ENVIRONMENT_JSON, RECIPE_JSON, JsonFile
 from tlmed.rundir import RunDir, check_single
 from tlmed.words import say_preparation
 
@@ -299,7 +300,7 @@ def resolve_run(name: str, folder: Path, branch: int | None = None, graphs: Coll
     if run.marker.exists():
         raise InputError(f"`weights` must be a run directory that is finished. {received}, which is not.")
     check_single(run)
-    model, recipe, environment = run / "model.keras", _read(run, "recipe.json"), _read(run, "environment.json")
+    model, recipe, environment = run / "model.keras", _read(run, RECIPE_JSON), _read(run, ENVIRONMENT_JSON)
     if not model.is_file():
         raise InputError(f"`weights` must be a finished run directory. {received} without model.keras.")
     backbone, recorded, prefix = recipe.get("backbone"), environment.get("weights"), ""
@@ -323,15 +324,14 @@ def resolve_run(name: str, folder: Path, branch: int | None = None, graphs: Coll
     )
 
 
-def _read(run, name):
+def _read(run, file: JsonFile) -> dict:
     try:
-        content = run.json(name)
-    except (OSError, ValueError) as error:
+        return file.read(run)
+    except InputError as error:
         raise InputError(
-            f"`weights` must be a finished run directory with a readable {name}. "
+            f"`weights` must be a finished run directory with a readable {file.name}. "
             f"Received: weights={str(run.path)!r}, where {error}."
         ) from error
-    return content if isinstance(content, dict) else {}
 
 
 def _unavailable(application, file, weights, reason):

@@ -1,39 +1,33 @@
 """What runs hold that a comparison needs, read and checked one by one."""
 
-import csv
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tlmed import rundir, whole_files
-from tlmed.comparison.traits import MIXED, find_approach, find_costs, join_costs, to_number
+from tlmed import rundir
+from tlmed.comparison.traits import MIXED, find_approach, find_costs, join_costs
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions import Predictions, read_predictions
-from tlmed.intact import RECORDED, check_intact
+from tlmed.intact import check_intact
 from tlmed.pages.amounts import join
-from tlmed.regular_files import read_regular
+from tlmed.run_files import (
+    ENVIRONMENT_JSON,
+    METRICS_JSON,
+    PLAN_JSON,
+    RECIPE_JSON,
+    SPLITS_CSV,
+    TIMING_JSON,
+    Environment,
+    Metrics,
+    Plan,
+    ResolvedRecipe,
+    Timing,
+)
 from tlmed.rundir import RunDir, find_run
-from tlmed.words import listed
-
-_REQUIRED = ("recipe.json", "metrics.json")
-_OPTIONAL = ("plan.json", "timing.json", "environment.json")
-_COLUMNS = ("path", "label", "split", "sha256")
-_PARTS = {"value", "low", "high"}
-# Lists of JSON objects, with what is a number in each.
-_LISTS = {"phases": ("fine_tuning_ratio",), "extractions": ("images", "computed")}
-# What `metrics.json` holds beside its numbers.
-_KINDS = {
-    "kept": dict | None,
-    "positive": str | None,
-    "threshold": float | int | None,
-    "n": int | None,
-    "groups": int | None,
-    "without_leaks": dict,
-}
+from tlmed.words import join_names, listed
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +50,11 @@ class Result:
 
     path: Path
     name: str
-    recipe: Mapping
-    plan: Mapping
-    environment: Mapping
-    timing: Mapping
-    metrics: Mapping
+    recipe: ResolvedRecipe
+    plan: Plan
+    environment: Environment
+    timing: Timing
+    metrics: Metrics
     splits: Mapping[str, Mapping[str, str]]
     test: Predictions | None = None
     folds: tuple["Result", ...] = ()
@@ -173,107 +167,32 @@ def _read(run: RunDir, name: str) -> Result:
     folds = tuple(_read_single(fold, fold.path.name) for fold in run.folds)
     if not folds:
         return _read_single(run, name)
-    files = {"timing.json": {}, **_read_files(run)}
-    split = files["recipe.json"].get("data", {}).get("split")
+    recipe, metrics = RECIPE_JSON.read(run), _read_metrics(run)
+    split = recipe.get("data", {}).get("split")
     if not isinstance(split, dict) or not isinstance(split.get("k"), int) or split["k"] < 2:
         raise InputError(f"`recipe.json` of a cross-validation must say `data.split`. Received: {run / 'recipe.json'}.")
-    first = folds[0].environment
-    metrics = files["metrics.json"]
-    return Result(run.path, name, files["recipe.json"], {}, first, files["timing.json"], metrics, {}, None, folds)
+    return Result(run.path, name, recipe, {}, folds[0].environment, TIMING_JSON.find(run), metrics, {}, None, folds)
 
 
 def _read_single(run, name) -> Result:
-    files = _read_files(run)
-    splits = _read_splits(run / "splits.csv")
-    test = _read_test(run, splits, files["metrics.json"]["classes"])
-    parts = (files.get(file, {}) for file in ("recipe.json", *("plan.json", "environment.json", "timing.json")))
-    names = [*files, "splits.csv", "predictions.csv"]
-    unchecked = check_intact(run, [file for file in names if file in RECORDED])
-    return Result(run.path, name, *parts, files["metrics.json"], splits, test, unchecked=tuple(unchecked))
+    recipe, plan, environment = RECIPE_JSON.read(run), PLAN_JSON.find(run), ENVIRONMENT_JSON.find(run)
+    timing, metrics = TIMING_JSON.find(run), _read_metrics(run)
+    splits = {row["path"]: row for row in SPLITS_CSV.read(run)}
+    test = _read_test(run, splits, metrics["classes"])
+    compared = ("recipe.json", "metrics.json", "plan.json", "environment.json", "splits.csv", "predictions.csv")
+    unchecked = check_intact(run, [file for file in compared if (run / file).exists()])
+    return Result(run.path, name, recipe, plan, environment, timing, metrics, splits, test, unchecked=tuple(unchecked))
 
 
-def _read_files(run) -> dict[str, dict]:
-    names = [*_REQUIRED, *(name for name in _OPTIONAL if (run / name).is_file())]
-    files = {name: _read_json(run / name) for name in names}
-    for name, content in files.items():
-        _check_parts(run / name, content)
-    _check_metrics(run / "metrics.json", files["metrics.json"])
-    return files
-
-
-def _read_json(path) -> dict:
-    try:
-        content = json.loads(read_regular(path))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"`{path.name}` of a run must be JSON in UTF-8. Received: {path}: {error}.") from error
-    if not isinstance(content, dict):
-        raise InputError(f"`{path.name}` of a run must hold a JSON object. Received: {path}.")
-    return content
-
-
-def _check_parts(path, content) -> None:
-    """Refuse parts of another kind than `tlmed train` writes; missing ones are those of an older version."""
-    lists = {} if path.name == "recipe.json" else _LISTS  # whose phases may be degrees
-    wrong = [name for name, numbers in lists.items() if not _is_list(content.get(name, []), numbers)]
-    kinds = _KINDS if path.name == "metrics.json" else {"data": dict, "name": str | None}
-    wrong += [name for name, kind in kinds.items() if name in content and not isinstance(content[name], kind)]
-    if wrong:
-        names = ", ".join(f"`{name}`" for name in wrong)
+def _read_metrics(run) -> Metrics:
+    """Return `metrics.json`, which must have the metrics that every comparison shows."""
+    metrics = METRICS_JSON.read(run)
+    if missing := [name for name in ("auc", "accuracy") if name not in metrics["metrics"]]:
         raise InputError(
-            f"`{path.name}` of a run must be as `tlmed train` writes it. Received: {path}: another kind of {names}."
+            "`metrics.json` of a run must hold `auc` and `accuracy` to be compared. "
+            f"Received: {run / 'metrics.json'} without {join_names(missing)}."
         )
-
-
-def _is_list(found, numbers) -> bool:
-    """Tell whether this is a list of JSON objects, in each of which some parts are numbers, null or missing."""
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        return False
-    return all(item.get(key) is None or to_number(item[key]) is not None for item in found for key in numbers)
-
-
-def _check_metrics(path, content) -> None:
-    """Refuse what `tlmed train` would not write: every number below is shown as it stands there."""
-    classes, metrics = content.get("classes"), content.get("metrics")
-    sound = (
-        isinstance(classes, list)
-        and all(isinstance(name, str) for name in classes)
-        and isinstance(metrics, dict)
-        and {"auc", "accuracy"} <= set(metrics)
-        and all(map(_is_entry, metrics.values()))
-        and _is_without_leaks(content.get("without_leaks"))
-    )
-    if not sound:
-        rule = "`metrics.json` of a run must hold `classes` and `metrics`, each with `value`, `low` and `high`"
-        raise InputError(f"{rule}. Received: {path}.")
-
-
-def _is_without_leaks(found) -> bool:
-    if found is None:
-        return True
-    counted = all(to_number(found.get(name)) is not None for name in ("leaked", "n"))
-    metrics = found.get("metrics")
-    return counted and isinstance(metrics, dict) and all(map(_is_entry, metrics.values()))
-
-
-def _is_entry(entry) -> bool:
-    if not isinstance(entry, dict) or not set(entry) >= _PARTS:
-        return False
-    if not all(isinstance(entry.get(part) or "", str) for part in ("reason", "note")):
-        return False
-    return all(entry[part] is None or to_number(entry[part]) is not None for part in _PARTS)
-
-
-def _read_splits(path) -> dict[str, dict[str, str]]:
-    try:
-        rows = whole_files.read_csv(path)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"`splits.csv` of a run must be a CSV file in UTF-8. Received: {path}: {error}.") from error
-    if not rows or any(row.get(column) is None for row in rows for column in _COLUMNS):
-        columns = ", ".join(_COLUMNS)
-        raise InputError(f"`splits.csv` of a run must have the columns {columns} in every row. Received: {path}.")
-    if twice := [name for name, count in Counter(row["path"] for row in rows).items() if count > 1]:
-        raise InputError(f"`splits.csv` of a run must name each image once. Received: {path}: {twice[0]!r} twice.")
-    return {row["path"]: row for row in rows}
+    return metrics
 
 
 def _read_test(run, splits, classes) -> Predictions:

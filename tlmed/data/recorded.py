@@ -15,7 +15,7 @@ from tlmed.data.sources import open_source
 from tlmed.data.splits import list_rows
 from tlmed.data.table import Table
 from tlmed.errors import InputError
-from tlmed.rundir import IMAGES
+from tlmed.run_files import SPLITS_CSV
 from tlmed.words import count, listed
 
 NAMED = 3  # images that a sentence names; it counts the others
@@ -71,7 +71,7 @@ def compare_rows(
 def to_rows(images: ImageSet) -> list[dict[str, str]]:
     """Return what `splits.csv` says of images, as `RunDir.splits` gives it."""
     lines = list_rows(images.table, images.splits, images.sha256)
-    return [dict(zip(IMAGES, line, strict=True)) for line in lines]
+    return [dict(zip(SPLITS_CSV.columns, line, strict=True)) for line in lines]
 
 
 def digest_columns(table: Table, splits: np.ndarray) -> dict[str, str]:

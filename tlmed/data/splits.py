@@ -244,7 +244,7 @@ def _find_given_faults(table: Table, given: np.ndarray) -> list[str]:
 
 
 def list_rows(table: Table, splits: np.ndarray, sha256: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return what `splits.csv` says of every image: the columns `tlmed.rundir.IMAGES`."""
+    """Return what `splits.csv` says of every image: the columns of `tlmed.run_files.SPLITS_CSV`."""
     groups = table.groups or [""] * len(table)
     names = (table.classes[label] for label in table.labels)
     return list(zip(table.paths, names, groups, map(str, splits), sha256, strict=True))

@@ -11,6 +11,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation.predictions import CALIBRATED, HALF, SCORE, Predictions
 from tlmed.metrics import choose_threshold, fit_temperature, positive_index
 from tlmed.metrics.calibration import TEMPERATURES
+from tlmed.run_files import METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.words import count, listed, shorten
 
@@ -52,7 +53,7 @@ def read_decision(run: RunDir) -> Decision:
     Raises:
         InputError: If it does not say.
     """
-    metrics = run.json("metrics.json")
+    metrics = METRICS_JSON.read(run)
     point, calibration = metrics.get("operating_point"), metrics.get("calibration")
     classes, positive = metrics.get("classes"), metrics.get("positive")
     names = isinstance(classes, list) and len(classes) > 1 and all(isinstance(name, str) for name in classes)

@@ -3,12 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tlmed.errors import InputError
 from tlmed.intact import RECORDED, check_intact
 from tlmed.recipe import summary
+from tlmed.run_files import (
+    ENVIRONMENT_JSON,
+    METRICS_JSON,
+    PLAN_JSON,
+    RECIPE_JSON,
+    SPLITS_CSV,
+    TIMING_JSON,
+    Environment,
+    Metrics,
+    Plan,
+    ResolvedRecipe,
+    Timing,
+)
 from tlmed.rundir import RunDir
 from tlmed.synthetic import is_synthetic
-from tlmed.whole_files import read_csv
 
 _BESIDE = ("model.keras", "classifier.skops", "history.csv", "predictions.csv")  # whose content is not in a card
 
@@ -31,12 +42,12 @@ class CardFacts:
 
     name: str
     summary: str
-    recipe: Mapping
-    environment: Mapping
+    recipe: ResolvedRecipe
+    environment: Environment
     splits: Sequence[Mapping]
-    plan: Mapping
-    metrics: Mapping
-    timing: Mapping
+    plan: Plan
+    metrics: Metrics
+    timing: Timing
     unchecked: Sequence[str]
 
     @property
@@ -78,19 +89,20 @@ def read_card_facts(run: RunDir) -> CardFacts:
     Raises:
         InputError: A file is missing, cannot be read, or is not as the run wrote it.
     """
-    files = {name: run.json(f"{name}.json") for name in ("recipe", "environment", "plan", "metrics", "timing")}
-    splits = _read_splits(run)
     # A card goes beside the network and its predictions, whoever reads it cannot compare them.
     unchecked = check_intact(run, [name for name in RECORDED if name not in _BESIDE or (run / name).exists()])
     name = run.path.resolve().name
-    return CardFacts(name=name, summary=_summary(run), splits=splits, unchecked=unchecked, **files)
-
-
-def _read_splits(run) -> list[dict[str, str]]:
-    try:
-        return read_csv(run / "splits.csv")
-    except (OSError, ValueError) as error:
-        raise InputError(f"RUN must hold `splits.csv`, which can be read. Received: {run.path}: {error}.") from error
+    return CardFacts(
+        name=name,
+        summary=_summary(run),
+        recipe=RECIPE_JSON.read(run),
+        environment=ENVIRONMENT_JSON.read(run),
+        splits=SPLITS_CSV.read(run),
+        plan=PLAN_JSON.read(run),
+        metrics=METRICS_JSON.read(run),
+        timing=TIMING_JSON.read(run),
+        unchecked=unchecked,
+    )
 
 
 def _summary(run) -> str:

@@ -9,6 +9,7 @@ from packaging.version import InvalidVersion, Version
 from tlmed.errors import InputError
 from tlmed.export.index import ask_index
 from tlmed.intact import check_intact
+from tlmed.run_files import ENVIRONMENT_JSON
 from tlmed.rundir import RunDir
 
 OWN = "tlmed"
@@ -35,7 +36,7 @@ def write_requirements(run: RunDir, hashes: bool = False) -> str:
         CheckFailed: The index has another file than the one that was installed.
         RunFailed: pip or its index cannot be reached.
     """
-    environment = run.json("environment.json")
+    environment = ENVIRONMENT_JSON.read(run)
     unchecked = check_intact(run, ("environment.json",))
     versions, known = _read_packages(run, environment)
     pins = {name: f"{name}=={version}" for name, version in versions.items() if name != OWN}

@@ -18,7 +18,7 @@ from tlmed.errors import InputError
 from tlmed.lock.file import Lock
 from tlmed.lock.lock_json import name_streams
 from tlmed.recipe import Recipe, changed_modules, flatten, load_recipe, shipped_recipes, to_json
-from tlmed.rundir import IMAGES
+from tlmed.run_files import SPLITS_CSV
 from tlmed.whole_files import format_csv
 
 
@@ -100,7 +100,7 @@ def _describe_data(lock, recipe, trust) -> dict:
     except (OSError, ValueError) as error:
         raise InputError(f"Every image must be readable. Received: data={recipe.data.source}: {error}.") from error
     splits, _ = assign_splits(table, digests, recipe.data.split, recipe.seed)
-    lines = format_csv(IMAGES, list_rows(table, splits, digests))
+    lines = format_csv(SPLITS_CSV.columns, list_rows(table, splits, digests))
     columns = digest_columns(table, splits)
     return {"rows": split_lines(lines), "left_out": broken, "columns": columns}
 

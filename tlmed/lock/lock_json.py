@@ -19,6 +19,7 @@ from tlmed.evaluation.predictions import read_predictions
 from tlmed.intact import FORMAT, checksum, divide_environment, list_choices, reading
 from tlmed.recipe import digest, from_json
 from tlmed.regular_files import sha256
+from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, PLAN_JSON, RECIPE_JSON
 from tlmed.rundir import RunDir
 from tlmed.seeds import derive
 from tlmed.whole_files import format_csv
@@ -40,13 +41,13 @@ def make_lock(run: RunDir) -> dict:
 
 
 def _make(run) -> dict:
-    environment, resolved = run.json("environment.json"), run.json("recipe.json")
+    environment, resolved = ENVIRONMENT_JSON.read(run), RECIPE_JSON.read(run)
     if "code_sha256" not in environment:
         raise InputError(
             "RUN must be of a tlmed that records all that decides a result; train it again. "
             f"Received: {str(run.path)!r}, of an older one."
         )
-    recipe, plan = from_json(resolved), run.json("plan.json")
+    recipe, plan = from_json(resolved), PLAN_JSON.read(run)
     parts = divide_environment(environment)
     return {
         "format": FORMAT,
@@ -78,7 +79,7 @@ def describe_results(run: RunDir) -> dict:
             "layers": digest_layers(run / "model.keras"),
             "classifier": digest_classifier(run / "classifier.skops") if hybrid else None,
             "predictions": {"sha256": sha256(run / "predictions.csv"), "rows": list_predictions(run)},
-            "metrics": describe_metrics(run.json("metrics.json")),
+            "metrics": describe_metrics(METRICS_JSON.read(run)),
             "history": list_history(run),
         }
 

@@ -9,6 +9,7 @@ from tlmed.lock.input_differences import Difference, compare_inputs, find_causes
 from tlmed.lock.levels import BITS
 from tlmed.lock.reproduction import list_differences, list_rows
 from tlmed.lock.shape import check_run
+from tlmed.run_files import ENVIRONMENT_JSON, RECIPE_JSON, TIMING_JSON
 from tlmed.rundir import RunDir
 from tlmed.tabulation import Table
 
@@ -53,12 +54,12 @@ def _name_cause(differences: Sequence[Difference], equal: bool, words, runs) -> 
 def _find_excuses(run: RunDir) -> list[str]:
     """Return what a run had that is no input, and may have moved its last digits."""
     found = []
-    if not run.json("recipe.json").get("deterministic", True):
+    if not RECIPE_JSON.read(run).get("deterministic", True):
         found.append(f"  {run.path} was trained with deterministic=False.")
     with reading(run):
-        for part in run.json("timing.json")["extractions"]:
+        for part in TIMING_JSON.read(run)["extractions"]:
             if part["computed"] < part["images"]:
                 found.append(f"  {run.path} found features of {part['name']} in the cache, computed by an earlier run.")
-    if run.json("environment.json").get("changed"):
+    if ENVIRONMENT_JSON.read(run).get("changed"):
         found.append(f"  {run.path} was stopped and went on in another environment.")
     return found

@@ -10,7 +10,8 @@ from tlmed import rundir
 from tlmed.pages.amounts import number
 from tlmed.pages.figures import Picture, photo
 from tlmed.pages.templating import render
-from tlmed.report.content import KINDS, Content
+from tlmed.report.content import Content
+from tlmed.run_files import KINDS
 from tlmed.tabulation import CODE, Cell, say
 from tlmed.words import count
 

@@ -20,6 +20,7 @@ from tlmed.report.images import is_synthetic
 from tlmed.report.overlays import Fold, read_fold, show_fold_examples, show_overlays
 from tlmed.report.scores import show_baselines, show_classes, show_subgroups
 from tlmed.report.story import list_doubts, name_weakest, say_value, show_recipe
+from tlmed.run_files import ENVIRONMENT_JSON, FOLDS_CSV, METRICS_JSON, RECIPE_JSON, TIMING_JSON
 from tlmed.tabulation import Table, numbers, say, texts
 from tlmed.words import count, name_start
 
@@ -58,13 +59,13 @@ def write_folds_report(run_dir: str | Path) -> Path:
     run = rundir.RunDir(Path(run_dir))
     content = FoldsContent(
         name=run.path.resolve().name,
-        recipe=run.json("recipe.json"),
+        recipe=RECIPE_JSON.read(run),
         source=(run / "recipe.py").read_text(encoding="utf-8"),
-        environment=run.folds[0].json("environment.json"),
-        warnings={part.path.name: part.json("environment.json").get("warnings", []) for part in run.folds},
-        rows=whole_files.read_csv(run / f"{rundir.FOLDS}.csv"),
-        metrics=run.json("metrics.json"),
-        timing=run.json("timing.json"),
+        environment=ENVIRONMENT_JSON.read(run.folds[0]),
+        warnings={part.path.name: ENVIRONMENT_JSON.read(part).get("warnings", []) for part in run.folds},
+        rows=FOLDS_CSV.read(run),
+        metrics=METRICS_JSON.read(run),
+        timing=TIMING_JSON.read(run),
         folds=[read_fold(part) for part in run.folds],
     )
     whole_files.write_text(run / "report.html", make_folds_page(content))

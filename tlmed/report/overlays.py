@@ -13,9 +13,9 @@ from tlmed.metrics import positive_index
 from tlmed.metrics.confusion import unpack_confusion
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import render
-from tlmed.report.content import KINDS, read_examples
 from tlmed.report.curves import draw_confusion
 from tlmed.report.examples import TITLES, draw_example
+from tlmed.run_files import EXAMPLES_JSON, KINDS, METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.tabulation import say
 from tlmed.words import count
@@ -49,8 +49,8 @@ def read_fold(run: RunDir) -> Fold:
     Raises:
         InputError: If a file cannot be read.
     """
-    metrics, predictions = run.json("metrics.json"), read_predictions(run / "predictions.csv")
-    test, examples = predictions.of(metrics["split"]), read_examples(run / "examples.json")
+    metrics, predictions = METRICS_JSON.read(run), read_predictions(run / "predictions.csv")
+    test, examples = predictions.of(metrics["split"]), EXAMPLES_JSON.find(run)
     return Fold(run.path.name, test, metrics, examples, run.path)
 
 

@@ -10,9 +10,10 @@ from tlmed.evaluation.measures import SUBGROUP_METRICS
 from tlmed.intact import check_intact
 from tlmed.metrics.confusion import pack_confusion, unpack_confusion
 from tlmed.metrics.fold_means import average_folds
-from tlmed.rundir import FOLDS, RunDir
+from tlmed.run_files import FOLDS_CSV, METRICS_JSON, SPLITS_CSV, TIMING_JSON
+from tlmed.rundir import RunDir
 from tlmed.sections import KFold
-from tlmed.whole_files import read_csv, write_csv, write_json
+from tlmed.whole_files import read_csv, write_csv
 from tlmed.words import listed
 
 _RANGES = {
@@ -41,13 +42,13 @@ def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir]) -> dict:
     """
     for fold in folds:
         check_intact(fold, ("splits.csv", "predictions.csv", "metrics.json"))
-    results = [fold.json("metrics.json") for fold in folds]
-    timings = [fold.json("timing.json") for fold in folds]
+    results = [METRICS_JSON.read(fold) for fold in folds]
+    timings = [TIMING_JSON.read(fold) for fold in folds]
     sizes = [_count_splits(fold) for fold in folds]
     _write_table(run, split, folds, results, timings, sizes)
     content = _average_all(split, folds, results, sizes)
-    write_json(run / "metrics.json", content)
-    write_json(run / "timing.json", _add_up(folds, timings))
+    METRICS_JSON.write(run, content)
+    TIMING_JSON.write(run, _add_up(folds, timings))
     if split.repeats == 1:
         _write_predictions(run, folds)
     return content
@@ -260,12 +261,12 @@ def _describe_fold(name, result, sizes) -> dict:
 
 
 def _count_splits(fold) -> dict[str, int]:
-    rows = fold.splits()
+    rows = SPLITS_CSV.read(fold)
     return {split: sum(row["split"] == split for row in rows) for split in ("train", "val", "test")}
 
 
 def _count_groups(fold) -> int:
-    return len({row["group"] or row["path"] for row in fold.splits()})
+    return len({row["group"] or row["path"] for row in SPLITS_CSV.read(fold)})
 
 
 def _write_table(run, split, folds, results, timings, sizes) -> None:
@@ -279,7 +280,7 @@ def _write_table(run, split, folds, results, timings, sizes) -> None:
         for i, (fold, result, timing, size) in enumerate(zip(folds, results, timings, sizes, strict=True))
     ]
     header = ("repeat", "fold", "train", "val", "test", *metrics, "seconds")
-    write_csv(run / f"{FOLDS}.csv", header, rows)
+    FOLDS_CSV.write(run, [dict(zip(header, row, strict=True)) for row in rows])
 
 
 def _add_up(folds, timings) -> dict:

@@ -16,6 +16,7 @@ from tlmed.report.folds import write_folds_report
 from tlmed.run.averages import write_averages
 from tlmed.run.job import Job
 from tlmed.run.records import holds_complete, say_complete, write_recipe
+from tlmed.run_files import SPLITS_CSV
 from tlmed.rundir import FOLDS, RunDir
 from tlmed.sections import KFold
 
@@ -59,7 +60,7 @@ def cross_validate(job: Job, train_fold: Callable[[Job, Callable[[ImageSet], Non
             begin = functools.partial(_begin, enter, run, number, split, folds[0])
             with _explained(run, fold, number, len(folds)):
                 train_fold(dataclasses.replace(job, recipe=_name_fold(recipe, number), run=fold), begin)
-            _check_same_images(folds[0], fold, fold.splits())
+            _check_same_images(folds[0], fold, SPLITS_CSV.read(fold))
         enter()
         run.mark(f"Averaging {len(folds)} folds.")
         with voice.busy(f"Averaging {len(folds)} folds"):
@@ -132,7 +133,7 @@ def _explained(run, fold, number, folds) -> Iterator[None]:
 
 def _check_same_images(first: RunDir, fold: RunDir, rows: Sequence[Mapping[str, str]]) -> None:
     """Refuse a fold of other images than the first one's: their splits would not fit together."""
-    if found := compare_rows(first.splits(), rows).name():
+    if found := compare_rows(SPLITS_CSV.read(first), rows).name():
         raise InputError(
             "All folds must be of the same images; --fresh trains all of them again. "
             f"Received: {fold.path} with other images than {first.path}: {'; '.join(found)}."

@@ -17,8 +17,9 @@ from tlmed.inference import Scorer, load_scorer
 from tlmed.metrics import positive_index
 from tlmed.plan.costs import count_flops
 from tlmed.run.job import Job
+from tlmed.run_files import EXAMPLES_JSON, METRICS_JSON
 from tlmed.rundir import EXAMPLES
-from tlmed.whole_files import atomic, write_json
+from tlmed.whole_files import atomic
 
 SQUARES = 7  # along the shorter side, when an image is covered square by square
 # Operations that occlusion may take. Counted, not timed, so that a run explains the same images on any machine.
@@ -35,7 +36,7 @@ def write_examples(job: Job, images: ImageSet) -> None:
         return
     run.mark("Explaining examples.")
     with job.clock.stage("examples"), job.voice.busy("Explaining examples"):
-        predictions, result = read_predictions(run / "predictions.csv"), run.json("metrics.json")
+        predictions, result = read_predictions(run / "predictions.csv"), METRICS_JSON.read(run)
         main = positive_index(predictions.classes, result["positive"])
         cases = pick_cases(predictions, wanted, main, result["threshold"], result["split"])
         rows = sorted({row for chosen in cases.values() for row in chosen})
@@ -49,7 +50,7 @@ def write_examples(job: Job, images: ImageSet) -> None:
             heat = maps.get(row)
             _write_picture(run / EXAMPLES / name, pixels[row], heat, predictions, row, method)
             examples.append(_describe(kind, row, name, predictions, None if heat is None else method))
-        write_json(run / "examples.json", {"split": result["split"], "notes": notes, "examples": examples})
+        EXAMPLES_JSON.write(run, {"split": result["split"], "notes": notes, "examples": examples})
     for note in notes:
         job.voice.warn(note)
 

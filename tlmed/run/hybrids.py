@@ -17,8 +17,9 @@ from tlmed.run.networks import predict_rows, wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import features_of, is_rounded
 from tlmed.run.prepared import Prepared
+from tlmed.run_files import SEARCH_CSV
 from tlmed.sections import Hybrid
-from tlmed.whole_files import atomic, write_csv
+from tlmed.whole_files import atomic
 from tlmed.words import count, join_names
 
 
@@ -52,7 +53,7 @@ def train_classifier(job: Job, prepared: Prepared) -> Outcome:
         prepared.network.save(part)
     with atomic(run / "classifier.skops") as part:
         save_classifier(fitted.classifier, part)
-    write_csv(run / "search.csv", fitted.rows[0], (row.values() for row in fitted.rows))
+    SEARCH_CSV.write(run, fitted.rows)
     chosen = ", ".join(f"{name}={value}" for name, value in fitted.parameters.items()) or "its defaults"
     voice.say(f"Chosen: {head.classifier} with {chosen}; {fitted.scoring} {fitted.score:.4f} in {head.folds} folds")
     notes = {

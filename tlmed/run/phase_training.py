@@ -19,12 +19,12 @@ from tlmed.run.prepared import Prepared
 from tlmed.run.recalibration import compare_recalibration, describe_recalibration, warn_of_recalibration
 from tlmed.run.records import note_choices
 from tlmed.run.watching import watchers
-from tlmed.rundir import DEGREES
+from tlmed.run_files import DEGREES_CSV, FREEZE_JSON, PLAN_JSON, append_history, replace_history
 from tlmed.sections import MONITORS
 from tlmed.seeds import derive
 from tlmed.training import Checkpoints, Judge, Loop, PhaseResult, Saving, class_weights, fit_phase, measure
 from tlmed.voice import Voice
-from tlmed.whole_files import atomic, write_csv, write_json
+from tlmed.whole_files import atomic
 
 
 def train_phases(job: Job, prepared: Prepared) -> Outcome:
@@ -115,7 +115,7 @@ def _continue(job, prepared, degrees, finished) -> None:
     """Bring the network to where an earlier command stopped, or to its beginning."""
     model, phases = prepared.network, prepared.phases
     done = phases[: len(degrees)]
-    job.run.write_history(row for degree in degrees for row in degree.history)
+    replace_history(job.run, (row for degree in degrees for row in degree.history))
     _write_certificate(job.run, degrees)
     returns = any(phase.start == "pretrained" for phase in phases)
     if random_norms(prepared.backbone) and (returns or not done):
@@ -185,7 +185,7 @@ def _feed(job, prepared, model, begun) -> Feed:
         for entry in prepared.plan["phases"][number:]:
             if entry["cache"]["on"]:
                 entry["cache"] |= {"on": False, "reason": "the cache could not be used"}
-        write_json(job.run / "plan.json", prepared.plan)
+        PLAN_JSON.write(job.run, prepared.plan)
         note_choices(job.run, prepared.plan)
     return fed
 
@@ -206,7 +206,7 @@ def _fit(job, phases, model, fed, checkpoints) -> tuple[PhaseResult, list[dict]]
 
     def record(row: dict) -> None:
         history.append(row)
-        job.run.append_history(row)
+        append_history(job.run, row)
 
     shown = voice.progress(phase.name, phase.epochs, steps) if voice.progress else contextlib.nullcontext()
     with shown as callback:
@@ -239,7 +239,7 @@ def _write_certificate(run, degrees) -> None:
     entries = [degree.certificate for degree in degrees]
     seconds = round(sum(degree.hashing for degree in degrees), 4)
     if entries:
-        write_json(run / "freeze.json", {"algorithm": ALGORITHM, "seconds": seconds, "phases": entries})
+        FREEZE_JSON.write(run, {"algorithm": ALGORITHM, "seconds": seconds, "phases": entries})
     else:
         (run / "freeze.json").unlink(missing_ok=True)
 
@@ -261,4 +261,4 @@ def _write_degrees(run, prepared, degrees, kept) -> None:
                 "yes" if i == kept else "no",
             )
         )
-    write_csv(run / "degrees.csv", DEGREES, rows)
+    DEGREES_CSV.write(run, [dict(zip(DEGREES_CSV.columns, row, strict=True)) for row in rows])

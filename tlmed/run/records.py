@@ -16,10 +16,11 @@ from tlmed.run.job import Job
 from tlmed.run.outcome import Outcome
 from tlmed.run.prepared import Prepared
 from tlmed.run.workers import Workers
-from tlmed.rundir import IMAGES, RunDir
+from tlmed.run_files import ENVIRONMENT_JSON, RECIPE_JSON, SPLITS_CSV, TIMING_JSON
+from tlmed.rundir import RunDir
 from tlmed.sealed import DamagedFile, seal, unseal
 from tlmed.voice import Voice
-from tlmed.whole_files import write_csv, write_json, write_text
+from tlmed.whole_files import write_text
 from tlmed.words import listed
 
 START = "start"  # the file of a run's progress that holds what the run began with
@@ -54,7 +55,7 @@ def read_start(run: RunDir) -> dict | None:
 def write_start(run: RunDir, images: ImageSet, plan: dict, environment: dict) -> None:
     """Seal what a run begins with, or goes on with, before it trains."""
     about = {
-        "recipe": run.json("recipe.json"),  # which has its title, though this command may give none
+        "recipe": RECIPE_JSON.read(run),  # which has its title, though this command may give none
         "images": to_rows(images),
         "choices": list_choices(plan),
         "environment": {name: environment.get(name) for name in _ENVIRONMENT},
@@ -78,7 +79,7 @@ def _read_recipe(run) -> dict | None:
     start = None if run.complete else read_start(run)
     if start is not None:
         return start["recipe"]
-    return run.json("recipe.json") if (run / "recipe.json").exists() else None
+    return RECIPE_JSON.read(run) if (run / "recipe.json").exists() else None
 
 
 def holds_same_recipe(run: RunDir, recipe: Recipe) -> bool:
@@ -115,10 +116,10 @@ def say_complete(job: Job) -> str:
         CheckFailed: If `strict` is set and the run, or a fold of it, recorded leaks.
     """
     run, name = job.run, job.recipe.name
-    leaks = [leak for part in run.folds or (run,) for leak in part.json("environment.json").get("leaks", [])]
+    leaks = [leak for part in run.folds or (run,) for leak in ENVIRONMENT_JSON.read(part).get("leaks", [])]
     if job.strict and leaks:
         raise CheckFailed(list(dict.fromkeys(leaks)))
-    title = run.json("recipe.json").get("name")
+    title = RECIPE_JSON.read(run).get("name")
     said = (
         f"{run.path} is complete already, and its images were not read again "
         f"(`tlmed evaluate {run.path}` names what has changed); --fresh trains it again."
@@ -138,7 +139,7 @@ def open_run(job: Job, workers: Workers, images: ImageSet) -> Iterator[None]:
             _check_images(run, start["images"], rows)
         workers.follow()
         run.mark("Started.")
-        write_csv(run / "splits.csv", IMAGES, (row.values() for row in rows))
+        SPLITS_CSV.write(run, rows)
         write_recipe(run, job.recipe, job.recipe_file)
         yield
 
@@ -150,7 +151,7 @@ def write_recipe(run: RunDir, recipe: Recipe, recipe_file: RecipeFile | None) ->
     """
     if recipe.name is None and (there := _read_recipe(run)) is not None:
         recipe = dataclasses.replace(recipe, name=there.get("name"))
-    write_json(run / "recipe.json", to_json(recipe))
+    RECIPE_JSON.write(run, to_json(recipe))
     write_text(run / "recipe.py", recipe_file.text if recipe_file else to_source(recipe))
 
 
@@ -163,7 +164,7 @@ def describe_rows(images: ImageSet) -> dict[str, str]:
 
 def _check_images(run, began, rows) -> None:
     """Refuse images that are not those that the run began with, and name them."""
-    if found := compare_rows(began, rows, IMAGES[1:]).name():
+    if found := compare_rows(began, rows, SPLITS_CSV.columns[1:]).name():
         raise InputError(
             f"A run continues with the images that it began with; --fresh starts over. "
             f"Received: {run.path}: {'; '.join(found)}."
@@ -247,8 +248,8 @@ def _describe_recipe(recipe, file) -> dict:
 def write_timing(job: Job, outcome: Outcome) -> None:
     """Write `timing.json`, by the clock of this command."""
     clock, now = job.clock, time.perf_counter()
-    write_json(
-        job.run / "timing.json",
+    TIMING_JSON.write(
+        job.run,
         {
             "training_seconds": round(max(clock.trained - clock.reading, 0) + outcome.earlier, 3),
             "total_seconds": round(now - clock.begin + outcome.earlier, 3),

@@ -16,7 +16,7 @@ from tlmed.run.job import Job
 from tlmed.run.networks import wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import features_of
-from tlmed.whole_files import write_json
+from tlmed.run_files import METRICS_JSON
 
 
 def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
@@ -32,7 +32,7 @@ def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
     with clock.stage("baselines"), voice.busy("Scoring baselines"):
         baselines = _score_baselines(job, images)
     result |= {**outcome.notes, "baselines": baselines}
-    write_json(run / "metrics.json", result)
+    METRICS_JSON.write(run, result)
     for note in describe_ties(predictions.of("test")):
         voice.warn(note)
     for line in describe_metrics(result):

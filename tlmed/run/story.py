@@ -44,11 +44,11 @@ from tlmed.run.records import (
 )
 from tlmed.run.scoring import evaluate_run
 from tlmed.run.workers import Workers, working_together
+from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, PLAN_JSON
 from tlmed.rundir import RunDir, check_single
 from tlmed.sections import Hybrid
 from tlmed.training import open_voice
 from tlmed.voice import SILENT, Voice
-from tlmed.whole_files import write_json
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class Run:
         for part in run.folds or (run,):
             _check(part, "metrics.json")
         with reading(run, "metrics.json"):
-            content = run.json("metrics.json")
+            content = METRICS_JSON.read(run)
             if run.folds:
-                check_means(run.path, content, [fold.json("metrics.json") for fold in run.folds])
+                check_means(run.path, content, [METRICS_JSON.read(fold) for fold in run.folds])
         return content
 
     def model(self) -> keras.Model:
@@ -278,11 +278,11 @@ def _prepared(job: Job, workers: Workers, continues: bool, read: ImageSet | None
 def _write_plan(job, workers, prepared) -> None:
     run, voice = job.run, job.voice
     keep_choices(run, prepared.plan, job.choices or {})
-    write_json(run / "plan.json", prepared.plan)
+    PLAN_JSON.write(run, prepared.plan)
     with voice.busy("Recording versions and devices"):
         environment = describe_run(job, prepared, workers.addresses)
     warn_of_changes(run, environment, voice)
-    write_json(run / "environment.json", environment)
+    ENVIRONMENT_JSON.write(run, environment)
     write_start(run, prepared.images, prepared.plan, environment)
 
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 import keras
 
 from tlmed.run.job import Job
+from tlmed.run_files import STATUS_JSON
 from tlmed.rundir import RunDir
 from tlmed.sections import Phase
-from tlmed.status import STATUS
-from tlmed.whole_files import write_json
 
 SECONDS = 1.0  # the least between two notes
 
@@ -27,7 +26,7 @@ class StatusNote(keras.callbacks.Callback):
 
     def __init__(self, run: RunDir, phases: Sequence[Phase], phase: Phase, steps: int, images: int):
         super().__init__()
-        self.file, self.phase, self.steps, self.images = run.progress / STATUS, phase, steps, images
+        self.run, self.phase, self.steps, self.images = run, phase, steps, images
         self.number, self.phases = list(phases).index(phase) + 1, len(phases)
         self.start, self.first, self.noted, self.epoch = time.monotonic(), None, 0.0, 0
 
@@ -47,8 +46,8 @@ class StatusNote(keras.callbacks.Callback):
             return
         self.noted, done = now, self.epoch * self.steps + batch + 1
         pace = (now - self.start) / (done - self.first)
-        write_json(
-            self.file,
+        STATUS_JSON.write(
+            self.run,
             {
                 "phase": self.phase.name,
                 "number": self.number,

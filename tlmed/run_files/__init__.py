@@ -1,0 +1,65 @@
+"""The files of a run directory: one reader and one writer for each, and what each holds.
+
+`METRICS_JSON.read(run)` returns the content of `metrics.json`, `HISTORY_CSV.write(run, rows)` writes `history.csv`.
+Three files are read and written elsewhere, because they need more than this: `predictions.csv`
+(`tlmed.evaluation.predictions`), `lock.json` (`tlmed.intact` and `tlmed.lock`) and what a stopped run continues from
+(`tlmed.sealed`).
+"""
+
+from tlmed.run_files.csv_files import (
+    DEGREES_CSV,
+    FOLDS_CSV,
+    HISTORY_CSV,
+    SEARCH_CSV,
+    SPLITS_CSV,
+    CsvFile,
+    append_history,
+    replace_history,
+)
+from tlmed.run_files.examples_json import EXAMPLES_JSON, KINDS, Examples
+from tlmed.run_files.json_files import (
+    ENVIRONMENT_JSON,
+    FREEZE_JSON,
+    METRICS_JSON,
+    PLAN_JSON,
+    RECIPE_JSON,
+    STATUS_JSON,
+    TIMING_JSON,
+    Environment,
+    Freeze,
+    JsonFile,
+    Metrics,
+    Plan,
+    ResolvedRecipe,
+    Status,
+    Timing,
+)
+
+__all__ = [
+    "DEGREES_CSV",
+    "ENVIRONMENT_JSON",
+    "EXAMPLES_JSON",
+    "FOLDS_CSV",
+    "FREEZE_JSON",
+    "HISTORY_CSV",
+    "KINDS",
+    "METRICS_JSON",
+    "PLAN_JSON",
+    "RECIPE_JSON",
+    "SEARCH_CSV",
+    "SPLITS_CSV",
+    "STATUS_JSON",
+    "TIMING_JSON",
+    "CsvFile",
+    "Environment",
+    "Examples",
+    "Freeze",
+    "JsonFile",
+    "Metrics",
+    "Plan",
+    "ResolvedRecipe",
+    "Status",
+    "Timing",
+    "append_history",
+    "replace_history",
+]

@@ -1,0 +1,184 @@
+"""The JSON files of a run: what each holds, its reader and its writer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Required, TypedDict, TypeVar
+
+from tlmed.errors import InputError
+from tlmed.run_files.checking import find_fault
+from tlmed.rundir import RunDir
+from tlmed.whole_files import write_json
+
+Content = TypeVar("Content", bound=TypedDict)
+
+
+@dataclass(frozen=True)
+class JsonFile(Generic[Content]):
+    """One JSON file of a run directory.
+
+    Attributes:
+        name: Its path in the directory.
+        kind: What it holds. Parts that are missing are those that an older tlmed did not write, or that this run has
+            no use for; only what is `Required` must be there.
+        check: Returns what else is wrong, in words; nothing where all is well.
+    """
+
+    name: str
+    kind: type[Content]
+    check: Callable[[Content], str] = lambda content: ""
+
+    def read(self, run: RunDir) -> Content:
+        """Return what the file holds.
+
+        Raises:
+            InputError: If it is missing, cannot be read, or a part of it is of another kind than declared.
+        """
+        content = run.json(self.name)
+        if fault := find_fault(content, self.kind) or self.check(content):
+            raise InputError(
+                f"`{self.name}` of a run must be as `tlmed train` writes it. Received: {run / self.name}: {fault}."
+            )
+        return content
+
+    def find(self, run: RunDir) -> Content | dict:
+        """Return what the file holds; nothing where there is none.
+
+        Raises:
+            InputError: As `read`, if there is one.
+        """
+        return self.read(run) if (run / self.name).exists() else {}
+
+    def write(self, run: RunDir | Path, content: Content) -> None:
+        """Write the file, whole or not at all."""
+        write_json(run / self.name, content)
+
+
+class ResolvedRecipe(TypedDict, total=False):
+    """`recipe.json`: every field of the recipe, as `tlmed.recipe.to_json` gives it."""
+
+    name: str | None
+    data: dict[str, object]
+    backbone: object  # a name, or a list of names
+    weights: object
+    head: dict[str, object]
+
+
+class PhasePlan(TypedDict, total=False):
+    """A phase in `plan.json`: the recipe's fields, and what they mean for this network."""
+
+    name: str
+    fine_tuning_ratio: float | None  # share of the backbone's layers with weights that it thaws, 0..1
+    trainable_parameters: float | None
+    cache: dict[str, object]
+
+
+class Plan(TypedDict, total=False):
+    """`plan.json`, as `tlmed.plan.make_plan` makes it."""
+
+    weights: object  # full names, of one or of several backbones
+    parameters: int
+    blocks: list[dict[str, object]]
+    phases: list[PhasePlan]
+    reused: list[str]
+    classifier: dict[str, object]  # of a hybrid
+
+
+class Environment(TypedDict, total=False):
+    """`environment.json`, as `tlmed.run.records.describe_run` makes it."""
+
+    versions: dict[str, str]
+    weights: object  # where they came from: one source, or a list of them
+    data: dict[str, object]
+    recipe: dict[str, object]
+    warnings: list[str]
+    leaks: list[str]
+    changed: list[str]  # of the environment, while the run was stopped
+
+
+class Entry(TypedDict, total=False):
+    """A metric with its 95 % interval; None where it is undefined."""
+
+    value: Required[float | None]
+    low: Required[float | None]
+    high: Required[float | None]
+    method: str | None
+    reason: str | None  # why it is undefined
+    note: str | None
+
+
+class WithoutLeaks(TypedDict):
+    """Scores of the test images that training and validation do not know."""
+
+    leaked: float  # images that they know
+    n: float  # images that are left
+    metrics: dict[str, Entry]
+
+
+class Metrics(TypedDict, total=False):
+    """`metrics.json`, as `tlmed.evaluation.measures.score` makes it; of a cross-validation, means over its folds."""
+
+    split: str
+    n: int | None  # images
+    groups: int | None
+    classes: Required[list[str]]
+    positive: str | None  # of two classes
+    metrics: Required[dict[str, Entry]]
+    per_class: dict[str, dict[str, object]]
+    threshold: float | None
+    kept: dict[str, object] | None  # the phase that is the result
+    classifier: dict[str, object]  # of a hybrid
+    without_leaks: WithoutLeaks
+    baselines: dict[str, dict[str, object]]
+    evaluated: dict[str, object]  # of an evaluation: what was scored
+
+
+class Extraction(TypedDict, total=False):
+    """How the features of some images were obtained."""
+
+    name: str
+    images: float | None
+    computed: float | None  # the others came from the cache
+
+
+class Timing(TypedDict, total=False):
+    """`timing.json`."""
+
+    training_seconds: float | None
+    total_seconds: float | None
+    images_per_second: float | None
+    peak_memory_mb: float | None
+    stages: list[dict[str, object]]
+    extractions: list[Extraction]
+
+
+class Freeze(TypedDict, total=False):
+    """`freeze.json`: for each phase the hash of every weight, as `tlmed.certificate.certify` gives it."""
+
+    algorithm: str
+    seconds: float
+    phases: list[dict[str, object]]
+
+
+class Status(TypedDict):
+    """`progress/status.json`: where a run stands while it trains."""
+
+    phase: str
+    number: int  # of the phase, counted from 1
+    phases: int
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    images_per_second: float
+    seconds_left: float
+    time: float  # seconds since 1970
+
+
+RECIPE_JSON = JsonFile("recipe.json", ResolvedRecipe)
+PLAN_JSON = JsonFile("plan.json", Plan)
+ENVIRONMENT_JSON = JsonFile("environment.json", Environment)
+METRICS_JSON = JsonFile("metrics.json", Metrics)
+TIMING_JSON = JsonFile("timing.json", Timing)
+FREEZE_JSON = JsonFile("freeze.json", Freeze)
+STATUS_JSON = JsonFile("progress/status.json", Status)
