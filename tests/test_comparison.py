@@ -28,6 +28,7 @@ from tlmed.comparison import (
 )
 from tlmed.comparison.files import FILES
 from tlmed.comparison.pairs import QUESTIONS, _average
+from tlmed.comparison.sentences import say_difference, say_score
 from tlmed.comparison.traits import (
     FEATURE_EXTRACTOR,
     FINE_TUNING,
@@ -38,7 +39,6 @@ from tlmed.comparison.traits import (
     find_approach,
     find_costs,
 )
-from tlmed.comparison.words import say_difference, say_score
 from tlmed.errors import InputError
 from tlmed.evaluation.score_plots import MOST_CURVES
 from tlmed.metrics import compare_areas, compare_metrics, evaluate, holm, mcnemar, roc_curve

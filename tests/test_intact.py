@@ -14,7 +14,7 @@ from tlmed.comparison import compare
 from tlmed.digests import digest_layers, digest_model
 from tlmed.errors import CheckFailed, InputError
 from tlmed.export import write_card, write_requirements
-from tlmed.intact import LOCK, RECORDED, check_intact, checksum, find_changed, read_content
+from tlmed.intact import LOCK, RECORDED, check_intact, checksum, find_changed, read_verified
 from tlmed.recipe import load_recipe, override
 from tlmed.reproduce import Request, reproduce_and_report
 from tlmed.rundir import RunDir
@@ -172,7 +172,7 @@ def test_all_files_that_were_changed_are_named_together(run):
 
 @pytest.mark.parametrize("name", ["recipe.json", "environment.json", "plan.json", "splits.csv", "metrics.json"])
 def test_reproduce_check_names_a_file_that_was_edited(name, run, data):
-    assert find_changed(run, read_content(run / LOCK)) == []
+    assert find_changed(run, read_verified(run / LOCK)) == []
     reproduce_and_report(Request(run.path, "check", source=str(data)), None, None)
     CHANGES[name](run)
     with pytest.raises(CheckFailed, match=re.escape(name)):

@@ -39,18 +39,18 @@ from tlmed.metrics.resampling import find_clusters
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.glossary import TERMS, WORDS
 from tlmed.recipe import KFold
-from tlmed.report import REQUIRED, read_content, write_report
+from tlmed.report import REQUIRED, read_run, write_report
 from tlmed.report.answers import answer
 from tlmed.report.calibration import show_calibration
 from tlmed.report.checklist import AUTHOR, ITEMS
 from tlmed.report.curves import show_curves
-from tlmed.report.decisions import show_operating_point
 from tlmed.report.degrees import show_degrees
 from tlmed.report.examples import show_examples
 from tlmed.report.folds import write_folds_report
-from tlmed.report.images import show_images
-from tlmed.report.schedule import show_history
-from tlmed.report.story import name_weakest, tell_story
+from tlmed.report.image_counts import show_images
+from tlmed.report.operating_point import show_operating_point
+from tlmed.report.phase_tables import show_history
+from tlmed.report.summary import name_weakest, tell_story
 from tlmed.run.averages import write_averages
 from tlmed.run_files import DEGREES_CSV, HISTORY_CSV
 from tlmed.rundir import RunDir
@@ -531,7 +531,7 @@ def test_calibration_is_shown_before_and_after(tmp_path):
 
 
 def test_reliability_is_by_groups(tmp_path, monkeypatch):
-    content, drawn, draw = read_content(write_run(tmp_path / "run", groups=True)), [], score_plots.reliability_diagram
+    content, drawn, draw = read_run(write_run(tmp_path / "run", groups=True)), [], score_plots.reliability_diagram
     monkeypatch.setattr(score_plots, "reliability_diagram", lambda *words: drawn.append(words[0]) or draw(*words))
     show_calibration(content)
     show_calibration(dataclasses.replace(content, predictions=dataclasses.replace(content.predictions, groups=None)))
@@ -562,7 +562,7 @@ def test_calibration_that_made_scores_worse_is_said(tmp_path, moved, said):
             metrics["calibration"]["metrics"][name].update(value=0.4 + by)
 
     edit(folder / "metrics.json", change)
-    text = Reader(show_calibration(read_content(folder))).text
+    text = Reader(show_calibration(read_run(folder))).text
     assert said in text
     assert ("made the scores worse" in text) == bool(said)
 
@@ -620,7 +620,7 @@ def test_what_speaks_against_a_result_stands_where_it_is_found(tmp_path, auc, ba
         }
 
     edit(folder / "metrics.json", change)
-    found = tell_story(read_content(folder)).partition("Found:")[2]
+    found = tell_story(read_run(folder)).partition("Found:")[2]
     metrics = json.loads((folder / "metrics.json").read_text())
     printed = [line for line in describe_metrics(metrics) if "The whole interval" in line or "higher AUC" in line]
     assert said in found
@@ -765,7 +765,7 @@ def test_examples_are_shown_with_what_was_said_of_them(tmp_path):
 def test_uncertain_is_at_the_threshold_and_the_page_says_so(tmp_path):
     folder = write_run(tmp_path / "run", ("benign", "malignant"))
     chosen, examples = add_threshold(folder), add_examples(folder)
-    text = Reader(show_examples(read_content(folder))).text
+    text = Reader(show_examples(read_run(folder))).text
     assert f"Most uncertain: closest to the threshold of {chosen.value:.3f} for malignant" in text
     assert f"where another class would be predicted, which is the threshold of {chosen.value:.3f}." in text
     for example in examples:
@@ -774,7 +774,7 @@ def test_uncertain_is_at_the_threshold_and_the_page_says_so(tmp_path):
         assert f"predicted {example['prediction']} ({both})" in text
     three = write_run(tmp_path / "three")
     add_examples(three)
-    assert "Most uncertain: two classes score almost the same" in Reader(show_examples(read_content(three))).text
+    assert "Most uncertain: two classes score almost the same" in Reader(show_examples(read_run(three))).text
 
 
 def test_examples_without_explanations_say_why(tmp_path):
@@ -805,7 +805,7 @@ def test_kinds_take_turns_and_what_does_not_fit_is_not_opened(tmp_path, monkeypa
     add_examples(folder, each=4)
     (folder / "examples/right-1.png").rename(folder / "examples/other.png")
     edit(folder / "examples.json", lambda content: content["examples"][0].update(file="examples/other.png"))
-    page = show_examples(read_content(folder))
+    page = show_examples(read_run(folder))
     assert opened == ["other.png", "wrong-1.png", "uncertain-1.png", "right-2.png", "wrong-2.png"]
     assert [part.count("x" * 100) for part in page.split("<h3>")] == [0, 2, 1, 1]
     assert "8 more pictures" in page
@@ -876,7 +876,7 @@ def test_subgroups_that_were_left_out_say_why(tmp_path):
 
 
 def test_names_that_a_picture_cannot_show_stand_in_its_text(tmp_path, monkeypatch):
-    content = read_content(write_run(tmp_path / "run", ("benign", "\u6f22")))
+    content = read_run(write_run(tmp_path / "run", ("benign", "\u6f22")))
     monkeypatch.setattr(Figure, "savefig", SAVE)  # warnings are errors here
     page = Reader(show_curves(content) + show_calibration(content))
     assert page.text.count("Names in letters that the picture's font does not have stand in its text") == 4
@@ -1045,9 +1045,9 @@ def test_test_scores_stand_beside_validation_only_where_the_recipe_asks_for_them
     folder = write_run(tmp_path / "run")
     write_degrees(folder)
     edit(folder / "recipe.json", lambda content: content.update(monitor=monitor, score_degrees=True))
-    assert "Test AUC" in Reader(show_degrees(read_content(folder))).text
+    assert "Test AUC" in Reader(show_degrees(read_run(folder))).text
     edit(folder / "recipe.json", lambda content: content.update(score_degrees=False))
-    hidden = show_degrees(read_content(folder))
+    hidden = show_degrees(read_run(folder))
     assert "Test" not in Reader(hidden).text
     assert "test AUC" not in hidden
     for empty in ({"test_auc": "", "test_accuracy": ""}, {}):
@@ -1069,7 +1069,7 @@ def test_degrees_and_curves_say_that_their_threshold_is_another_and_that_known_i
     known = "The test scores include 28 of 120 test images that the network knows, so that they may be too good."
     for leaks in ({}, {"without_leaks": found}):
         edit(folder / "metrics.json", lambda content, leaks=leaks: content.update(threshold=threshold, **leaks))
-        content = read_content(folder)
+        content = read_run(folder)
         degrees, curves = Reader(show_degrees(content)).text, Reader(show_history(content)).text
         assert (told in degrees) == (told in curves) == (threshold != 0.5)
         assert (known in degrees) == (scored and bool(leaks))
@@ -1078,7 +1078,7 @@ def test_degrees_and_curves_say_that_their_threshold_is_another_and_that_known_i
 def test_of_more_classes_than_two_no_threshold_is_told(tmp_path):
     folder = write_run(tmp_path / "run")
     write_degrees(folder)
-    content = read_content(folder)
+    content = read_run(folder)
     assert "threshold" not in show_degrees(content) + show_history(content)
 
 
@@ -1349,7 +1349,7 @@ def test_up_to_three_roc_curves_have_a_band_that_holds_them(grouped):
 
 @pytest.mark.parametrize(("groups", "band"), [(9, False), (10, True)])
 def test_a_class_of_few_groups_has_no_band_and_the_page_says_so(tmp_path, groups, band):
-    content = read_content(write_run(tmp_path / "run", ("benign", "malignant")))
+    content = read_run(write_run(tmp_path / "run", ("benign", "malignant")))
     every = content.predictions
     owners = tuple(f"{label} {i // 2 % groups}" for i, label in enumerate(every.labels.tolist()))
     grouped = dataclasses.replace(every, groups=owners)
@@ -1529,7 +1529,7 @@ def test_report_and_checklist_say_who_made_the_splits_and_how_large_they_are(tmp
         environment["data"] = {"source": "busi", "left_out": [], **data}
 
     edit(folder / "environment.json", change)
-    content = read_content(folder)
+    content = read_run(folder)
     assert said in Reader(show_images(content)).text
     partition = answer(content, ())[19]
     assert claimed in str(partition.said)

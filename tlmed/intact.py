@@ -43,7 +43,7 @@ def checksum(content: Mapping) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def read_content(path: Path) -> dict:
+def read_verified(path: Path) -> dict:
     """Return what a lock of this format holds, without its checksum; nothing more of it is looked at.
 
     Raises:

@@ -9,7 +9,7 @@ from tlmed.comparison.results import Result
 from tlmed.errors import InputError
 from tlmed.metrics import evaluate
 from tlmed.pages.amounts import number
-from tlmed.report.images import is_synthetic
+from tlmed.report.image_counts import is_synthetic
 from tlmed.words import count, join_names, listed
 
 

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from tlmed.comparison import plots
 from tlmed.comparison.pairs import LEVEL, QUESTIONS, Comparison, is_shown
-from tlmed.comparison.words import (
+from tlmed.comparison.sentences import (
     NAMES,
     conclude,
     name_images,

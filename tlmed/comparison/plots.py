@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from tlmed.comparison.sentences import say_difference, say_score
 from tlmed.comparison.traits import APPROACHES
-from tlmed.comparison.words import say_difference, say_score
 from tlmed.evaluation.drawing import COLOURS, LINES, UNNAMED, literal, tidy
 from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.score_plots import MOST_CURVES, area_of

@@ -1,7 +1,16 @@
 """A comparison as lines and tables for a terminal."""
 
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
-from tlmed.comparison.words import NAMES, conclude, name_images, say_cost, say_difference, say_leaks, say_p, say_score
+from tlmed.comparison.sentences import (
+    NAMES,
+    conclude,
+    name_images,
+    say_cost,
+    say_difference,
+    say_leaks,
+    say_p,
+    say_score,
+)
 from tlmed.tabulation import Table, numbers, texts
 
 _QUESTIONS = ("auc", "accuracy")  # the others are in the files

@@ -16,7 +16,7 @@ from tlmed.export.usage import show_usage
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.metrics.rates import CLASS_METRICS
-from tlmed.report.images import describe_splits
+from tlmed.report.image_counts import describe_splits
 from tlmed.rundir import RunDir
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import Table, numbers, texts

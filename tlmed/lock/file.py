@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tlmed.errors import InputError
-from tlmed.intact import CHECKSUM, checksum, read_content, refuse_lock
+from tlmed.intact import CHECKSUM, checksum, read_verified, refuse_lock
 from tlmed.intact import LOCK as NAME
 from tlmed.lock.lock_json import make_lock
 from tlmed.lock.printable import show
@@ -54,7 +54,7 @@ def read_lock(path: str | Path) -> Lock:
         InputError: If there is none, it has a newer or an older format, it was edited, or it is none at all.
     """
     path = find_lock(Path(path))
-    content = read_content(path)
+    content = read_verified(path)
     if faults := list(find_shape_faults(content)):
         raise refuse_lock(path, f"where {listed(map(show, faults), MOST_FAULTS)}")
     try:

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from tlmed.metrics.curves import binary_auc
 from tlmed.metrics.proportions import Z_95, t_95
+from tlmed.metrics.roc import binary_auc
 
 
 def place(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:

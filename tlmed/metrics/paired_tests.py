@@ -7,9 +7,9 @@ import numpy as np
 
 from tlmed.metrics.areas import covariance, place
 from tlmed.metrics.combining import combine
-from tlmed.metrics.curves import binary_auc
 from tlmed.metrics.proportions import LEAST_GROUPS, Z_95, has_few_groups, proportion, t_95, t_tails, wilson
 from tlmed.metrics.resampling import has_clusters, number_groups
+from tlmed.metrics.roc import binary_auc
 from tlmed.metrics.sample_sizes import NO_INTERVAL
 
 _MOST_EXACT = 1000  # discordant images or groups up to which the exact distribution is computed

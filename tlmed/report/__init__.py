@@ -7,19 +7,19 @@ from tlmed.pages.amounts import name_run, title_run
 from tlmed.report.calibration import show_calibration
 from tlmed.report.checklist import show_checklist
 from tlmed.report.classifier import show_classifier
-from tlmed.report.content import REQUIRED, Content, read_content
 from tlmed.report.cost import show_cost, show_environment
 from tlmed.report.curves import show_curves
-from tlmed.report.decisions import show_decision_curve, show_operating_point
 from tlmed.report.degrees import show_degrees
 from tlmed.report.examples import show_examples
 from tlmed.report.frame import frame
-from tlmed.report.images import is_synthetic, show_images, show_warnings
-from tlmed.report.schedule import show_certificate, show_history, show_phases
+from tlmed.report.image_counts import is_synthetic, show_images, show_warnings
+from tlmed.report.operating_point import show_decision_curve, show_operating_point
+from tlmed.report.phase_tables import show_certificate, show_history, show_phases
+from tlmed.report.run_content import REQUIRED, RunContent, read_run
 from tlmed.report.scores import show_baselines, show_scores, show_subgroups
-from tlmed.report.story import show_recipe, tell_story
+from tlmed.report.summary import show_recipe, tell_story
 
-__all__ = ["REQUIRED", "Content", "make_page", "read_content", "write_report"]
+__all__ = ["REQUIRED", "RunContent", "make_page", "read_run", "write_report"]
 
 
 def write_report(run_dir: str | Path) -> Path:
@@ -35,11 +35,11 @@ def write_report(run_dir: str | Path) -> Path:
         InputError: With every file that is missing, or the first that cannot be read.
     """
     run = Path(run_dir)
-    whole_files.write_text(run / "report.html", make_page(read_content(run)))
+    whole_files.write_text(run / "report.html", make_page(read_run(run)))
     return run / "report.html"
 
 
-def make_page(content: Content) -> str:
+def make_page(content: RunContent) -> str:
     """Return the whole page as HTML; a section without content is left out."""
     sections = {
         "What was asked, and what was done": tell_story(content),

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import enumerate_names, interval_of, join, number
 from tlmed.pages.glossary import anchor
-from tlmed.report.content import Content
-from tlmed.report.images import count_shared_groups, count_splits, describe_splits, find_made, is_synthetic
+from tlmed.report.image_counts import count_shared_groups, count_splits, describe_splits, find_made, is_synthetic
+from tlmed.report.run_content import RunContent
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import CODE, Cell, say
 from tlmed.words import RANDOM, count, name_start
@@ -26,7 +26,7 @@ class Answer:
     left: str = ""
 
 
-def answer(content: Content, titles: Collection[str]) -> dict[int, Answer]:
+def answer(content: RunContent, titles: Collection[str]) -> dict[int, Answer]:
     """Return what a run knows, by the number of the item in CLAIM 2024; items that it knows nothing of are left out.
 
     Args:
@@ -226,7 +226,7 @@ def _tell_details(content, titles) -> Answer:
     return Answer(said, "The protocol of the study")
 
 
-_FILLED: Mapping[int, Callable[[Content, Collection[str]], Answer]] = {
+_FILLED: Mapping[int, Callable[[RunContent, Collection[str]], Answer]] = {
     7: _tell_source,
     9: _tell_preprocessing,
     12: _tell_missing,

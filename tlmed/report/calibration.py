@@ -14,12 +14,12 @@ from tlmed.pages.amounts import number
 from tlmed.pages.entries import compare_entries
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import render
-from tlmed.report.content import Content
+from tlmed.report.run_content import RunContent
 from tlmed.tabulation import Table
 from tlmed.words import count
 
 
-def show_calibration(content: Content) -> Markup:
+def show_calibration(content: RunContent) -> Markup:
     """Return the temperature, the scores before and after it, and the reliability diagram."""
     metrics, predictions = content.metrics, content.scored
     positive = metrics.get("positive")

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from tlmed.pages.templating import render
 from tlmed.report.answers import answer
-from tlmed.report.content import Content
+from tlmed.report.run_content import RunContent
 from tlmed.tabulation import EMPHASIS, Cell, Table, say, texts
 
 AUTHOR = "to be filled in by the author"
@@ -91,7 +91,7 @@ ITEMS = {
 }
 
 
-def show_checklist(content: Content, titles: Collection[str]) -> Markup:
+def show_checklist(content: RunContent, titles: Collection[str]) -> Markup:
     """Return all 44 items, with what the run knows of each.
 
     Args:

@@ -6,8 +6,8 @@ from markupsafe import Markup
 
 from tlmed.pages.amounts import flatten, number
 from tlmed.pages.templating import render
-from tlmed.report.content import Content
-from tlmed.report.schedule import show_blocks
+from tlmed.report.phase_tables import show_blocks
+from tlmed.report.run_content import RunContent
 from tlmed.tabulation import CODE, Table, numbers, say, texts
 from tlmed.words import count, join_names
 
@@ -20,7 +20,7 @@ _SEARCH = ("rank", "mean_score", "std_score")
 _FLAT = "probabilities keep the classifier's order and say little more than how often they occur"
 
 
-def show_classifier(content: Content) -> Markup:
+def show_classifier(content: RunContent) -> Markup:
     """Return the classifier, its parameters and its search; nothing where the network has a head."""
     found = content.metrics.get("classifier")
     if not found:

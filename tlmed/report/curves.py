@@ -12,14 +12,14 @@ from tlmed.metrics.resampling import find_clusters
 from tlmed.pages.amounts import number
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import render
-from tlmed.report.content import Content
+from tlmed.report.run_content import RunContent
 from tlmed.words import count
 
 _MOST_NAMED = 6  # classes whose numbers an alternative text can hold
 _MOST_CONFUSIONS = 10  # that are told in words, of many classes
 
 
-def show_curves(content: Content) -> Markup:
+def show_curves(content: RunContent) -> Markup:
     """Return the ROC curve, the precision-recall curve and the confusion matrix."""
     metrics, predictions = content.metrics, content.predictions
     split, positive = metrics["split"], metrics.get("positive")

@@ -10,7 +10,7 @@ from tlmed.pages.amounts import duration, enumerate_names, say_half
 from tlmed.pages.figures import draw
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
-from tlmed.report.content import Content
+from tlmed.report.run_content import RunContent
 from tlmed.tabulation import Table, numbers, say, texts
 from tlmed.words import count
 
@@ -28,7 +28,7 @@ _STARTS = {
 }
 
 
-def show_degrees(content: Content) -> Markup:
+def show_degrees(content: RunContent) -> Markup:
     """Return score against degree, as a picture and a table; nothing where there is one phase or none."""
     rows = _hide_test(content)
     if not rows:

@@ -9,11 +9,11 @@ from tlmed.evaluation.lines import describe_left_out, describe_reversed
 from tlmed.evaluation.predictions import Predictions
 from tlmed.pages.templating import render
 from tlmed.report.calibration import show_calibration
-from tlmed.report.content import Content
 from tlmed.report.curves import show_curves
-from tlmed.report.decisions import show_decision_curve, show_operating_point
 from tlmed.report.frame import frame
-from tlmed.report.images import is_synthetic
+from tlmed.report.image_counts import is_synthetic
+from tlmed.report.operating_point import show_decision_curve, show_operating_point
+from tlmed.report.run_content import RunContent
 from tlmed.report.scores import show_scores, show_subgroups
 from tlmed.targets import make_mark, writing_out
 from tlmed.whole_files import write_text
@@ -43,7 +43,7 @@ def make_evaluation_page(predictions: Predictions, result: Mapping) -> str:
     source = str(evaluated.get("data", evaluated.get("predictions", "")))
     empty = {name: {} for name in ("recipe", "plan", "freeze", "timing", "examples")}
     rows = dict.fromkeys(("splits", "history", "degrees", "search"), ())
-    content = Content(
+    content = RunContent(
         name=source,
         source="",
         environment={"data": {"source": source}},

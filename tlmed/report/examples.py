@@ -10,7 +10,7 @@ from tlmed import rundir
 from tlmed.pages.amounts import number
 from tlmed.pages.figures import Picture, photo
 from tlmed.pages.templating import render
-from tlmed.report.content import Content
+from tlmed.report.run_content import RunContent
 from tlmed.run_files import KINDS
 from tlmed.tabulation import CODE, Cell, say
 from tlmed.words import count
@@ -23,7 +23,7 @@ TITLES = {
 _MOST_BYTES = 2_500_000  # of pictures, so that a page stays below 5 MB
 
 
-def show_examples(content: Content) -> Markup:
+def show_examples(content: RunContent) -> Markup:
     """Return the examples of a run; nothing where it has none."""
     examples, metrics = content.examples.get("examples", []), content.metrics
     if not examples:

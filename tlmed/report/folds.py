@@ -14,12 +14,12 @@ from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
 from tlmed.report.calibration import show_mean_calibration
 from tlmed.report.cost import show_cost, show_environment
-from tlmed.report.decisions import show_mean_operating_point
 from tlmed.report.frame import frame
-from tlmed.report.images import is_synthetic
+from tlmed.report.image_counts import is_synthetic
+from tlmed.report.operating_point import show_mean_operating_point
 from tlmed.report.overlays import Fold, read_fold, show_fold_examples, show_overlays
 from tlmed.report.scores import show_baselines, show_classes, show_subgroups
-from tlmed.report.story import list_doubts, name_weakest, say_value, show_recipe
+from tlmed.report.summary import list_doubts, name_weakest, say_value, show_recipe
 from tlmed.run_files import ENVIRONMENT_JSON, FOLDS_CSV, METRICS_JSON, RECIPE_JSON, TIMING_JSON
 from tlmed.tabulation import Table, numbers, say, texts
 from tlmed.words import count, name_start

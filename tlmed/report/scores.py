@@ -9,8 +9,8 @@ from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.entries import list_entries, list_notes, show_cell
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
-from tlmed.report.content import Content
-from tlmed.report.images import MOST_CLASSES
+from tlmed.report.image_counts import MOST_CLASSES
+from tlmed.report.run_content import RunContent
 from tlmed.tabulation import EMPHASIS, Table, numbers, say, texts
 from tlmed.words import listed
 
@@ -20,7 +20,7 @@ _EMPTY = "empty"  # a cell without a value makes a subgroup too
 _OF_CLASS = "AUC, sensitivity, specificity, predictive values, F1 and average precision"
 
 
-def show_scores(content: Content) -> Markup:
+def show_scores(content: RunContent) -> Markup:
     """Return every metric, of all images and of each class."""
     metrics = content.metrics
     return render(

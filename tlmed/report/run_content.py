@@ -40,7 +40,7 @@ REQUIRED = (
 
 
 @dataclass(frozen=True)
-class Content:
+class RunContent:
     """What a report tells.
 
     Attributes:
@@ -83,7 +83,7 @@ class Content:
         return self.predictions.of(self.metrics["split"])
 
 
-def read_content(run: Path) -> Content:
+def read_run(run: Path) -> RunContent:
     """Read what a report tells from a run directory.
 
     Raises:
@@ -93,7 +93,7 @@ def read_content(run: Path) -> Content:
     if missing:
         raise InputError([f"A report needs `{name}` in the run directory. Received: {run}." for name in missing])
     files, source = RunDir(run), run / "recipe.py"
-    return Content(
+    return RunContent(
         name=run.resolve().name,
         recipe=RECIPE_JSON.read(files),
         source=source.read_text(encoding="utf-8") if source.is_file() else "",

@@ -12,7 +12,7 @@ from tlmed.pages.amounts import enumerate_names, number
 from tlmed.pages.entries import compare_entries
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import render
-from tlmed.report.content import Content
+from tlmed.report.run_content import RunContent
 from tlmed.tabulation import Table
 from tlmed.words import count
 
@@ -108,7 +108,7 @@ def _percent(share) -> str:
     return f"{100 * share:.3g} %"
 
 
-def show_decision_curve(content: Content) -> Markup:
+def show_decision_curve(content: RunContent) -> Markup:
     """Return the net benefit of acting on the scores; nothing where it is not defined for any class."""
     predictions = content.scored
     main = positive_index(predictions.classes, content.metrics.get("positive"))

@@ -10,11 +10,11 @@ from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import duration, enumerate_names, interval_of, join, number
 from tlmed.pages.templating import render
 from tlmed.recipe import flatten
-from tlmed.report.content import Content
+from tlmed.report.run_content import RunContent
 from tlmed.words import count, name_start, say_preparation
 
 
-def tell_story(content: Content) -> Markup:
+def tell_story(content: RunContent) -> Markup:
     """Return what was asked, what was done and what was found, a paragraph each."""
     recipe, metrics = content.recipe, content.metrics
     data = recipe.get("data", {})

@@ -11,14 +11,14 @@ from tlmed.pages.amounts import join, say_half
 from tlmed.pages.figures import draw
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
-from tlmed.report.content import Content
+from tlmed.report.run_content import RunContent
 from tlmed.tabulation import Table, numbers, say, texts
 from tlmed.words import count
 
 _MOST_NAMES = 6  # blocks that a cell of the table names one by one
 
 
-def show_phases(content: Content) -> Markup:
+def show_phases(content: RunContent) -> Markup:
     """Return what each phase trained; nothing where there were no phases."""
     phases = content.plan.get("phases", [])
     if not phases:
@@ -82,7 +82,7 @@ def show_blocks(plan: Mapping) -> Markup:
     return render("report/blocks.html", backbone=join(plan.get("backbone", "the backbone")), blocks=table)
 
 
-def show_history(content: Content) -> Markup:
+def show_history(content: RunContent) -> Markup:
     """Return the learning curves; nothing where no epoch was trained."""
     if not content.history:
         return Markup()
@@ -93,7 +93,7 @@ def show_history(content: Content) -> Markup:
     return render("report/history.html", half=say_half(content.metrics), picture=drawn)
 
 
-def show_certificate(content: Content) -> Markup:
+def show_certificate(content: RunContent) -> Markup:
     """Return how many weights were proved to stay, and how many moved."""
     phases = content.freeze.get("phases", [])
     if not phases:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from markupsafe import Markup
 
 from tlmed.pages.templating import render
-from tlmed.report.content import Content
+from tlmed.report.run_content import RunContent
 from tlmed.split_names import SPLITS
 from tlmed.synthetic import is_synthetic as is_drawn
 from tlmed.tabulation import Table, numbers, texts
@@ -21,13 +21,13 @@ _SPLITS = {
 _OLDER = "tlmed drew val; an older version did not record whether train and test were given or drawn, too"
 
 
-def is_synthetic(content: Content) -> bool:
+def is_synthetic(content: RunContent) -> bool:
     """Tell whether the images were drawn by tlmed."""
     places = [part.get("data", {}).get("source", "") for part in (content.recipe, content.environment)]
     return any(map(is_drawn, places))
 
 
-def show_images(content: Content) -> Markup:
+def show_images(content: RunContent) -> Markup:
     """Return images, and groups where there are any, per class and split."""
     left_out = content.environment.get("data", {}).get("left_out", [])
     images = [(row["label"], row["split"], number) for number, row in enumerate(content.splits)]
@@ -130,7 +130,7 @@ def _tabulate(found: Iterable[tuple[str, str, object]], whole: str) -> tuple[Tab
     return Table(columns, [whole_row] if apart else [*rows, whole_row]), Table(columns, rows if apart else ())
 
 
-def show_warnings(content: Content) -> Markup:
+def show_warnings(content: RunContent) -> Markup:
     """Return the warnings of all of a run's files."""
     found = [*content.environment.get("warnings", []), *content.plan.get("warnings", [])]
     return render("list.html", items=[*found, *content.metrics.get("warnings", [])])
