@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tlmed.tabulation import Table, numbers, texts
+from tlmed.tabulation import EMPHASIS, Table, numbers, say, texts
 from tlmed.tabulation.markdown import plain
 
 TABLE = Table(texts("Class|name") + numbers("Images"), [("<b>benign</b>", "1,000"), ("a*b_c", "9")], ["`2` & $more$."])
@@ -39,6 +39,13 @@ def test_markdown_shows_every_text_and_acts_on_none():
 def test_cells_of_markdown_stay_on_their_line():
     assert Table(texts("a"), [("one\ntwo",)]).markdown().count("\n") == 2
     assert plain("one\r\n two") == "one two"
+
+
+def test_cells_of_a_page_are_plain_words_elsewhere():
+    score = say("0.5", below=("0.4 to 0.6", say("says nothing", mark=EMPHASIS)), interval=(0.4, 0.5, 0.6))
+    table = Table(texts(say("a", say("b", term="auc"))) + numbers("score"), [(say("x", link="y"), score)], footnote="z")
+    assert table.lines() == ["ab                           score", "x   0.5 (0.4 to 0.6; says nothing)", "z"]
+    assert table.markdown().split("\n")[2:] == ["| x | 0.5 (0.4 to 0.6; says nothing) |", "", "z"]
 
 
 def test_a_table_without_titles_has_no_head():

@@ -5,7 +5,7 @@ Hub: a README.md with front matter.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from tlmed.errors import InputError
 from tlmed.export.card_facts import read_card_facts
@@ -16,6 +16,7 @@ from tlmed.export.usage import show_usage
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.metrics.rates import CLASS_METRICS
+from tlmed.pages.entries import list_notes, say_methods
 from tlmed.report.image_counts import describe_splits
 from tlmed.rundir import RunDir
 from tlmed.split_names import SPLITS
@@ -213,11 +214,11 @@ def _describe_scores(content) -> str:
             f"The positive class is {plain(metrics['positive'])}, predicted from a probability of "
             f"{metrics['threshold']:.4g} on{_name_rule(metrics)}.{_note(metrics.get('operating_point', {}))}"
         )
+    entries = {name_metric(name): entry for name, entry in list_once(metrics).items()}
     parts = [
         f"{metrics['n']:,} images{groups}, split {code(metrics['split'])}. {meaning}",
-        _tabulate(list_once(metrics)),
+        _tabulate(list_once(metrics), say_methods(entries), list_notes(entries.items(), ("note",))),
         *(f"**{plain(said)}**" for said in content.unchecked),
-        *_name_methods(list_once(metrics)),
         *_show_without_leaks(metrics),
         _show_classes(metrics["per_class"]),
         *_show_prevalence(metrics),
@@ -242,10 +243,10 @@ def _show_without_leaks(metrics) -> list[str]:
     return [said, *([_tabulate(found["metrics"])] if found["metrics"] else [])]
 
 
-def _tabulate(entries: Mapping) -> str:
+def _tabulate(entries: Mapping, footnote: str = "", notes: Sequence[str] = ()) -> str:
     """Return metrics by name as a table of values and intervals."""
     rows = [(name_metric(name), *_show(entry)) for name, entry in entries.items()]
-    return Table(texts("Metric") + numbers("Value", "95 % interval"), rows).markdown()
+    return Table(texts("Metric") + numbers("Value", "95 % interval"), rows, notes, footnote).markdown()
 
 
 def _name_rule(metrics) -> str:
@@ -290,16 +291,6 @@ def _show(entry) -> tuple[str, str]:
         return f"undefined: {entry.get('reason', 'the run says no reason')}", ""
     interval = "" if entry["low"] is None else f"{entry['low']:.3f} to {entry['high']:.3f}"
     return f"{entry['value']:.3f}", interval
-
-
-def _name_methods(entries) -> list[str]:
-    methods, notes = {}, {}
-    for name, entry in entries.items():
-        methods.setdefault(entry["method"], []).append(name_metric(name))
-        notes.setdefault(entry.get("note"), []).append(name_metric(name))
-    said = [f"{', '.join(names)}: {plain(method)}" for method, names in methods.items() if method]
-    noted = [f"{', '.join(names)}: {plain(note)}" for note, names in notes.items() if note]
-    return ([f"Intervals. {'; '.join(said)}."] if said else []) + ([bullets(noted)] if noted else [])
 
 
 def _show_classes(per_class: Mapping) -> str:

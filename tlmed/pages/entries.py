@@ -1,6 +1,6 @@
 """Metrics as tables: one after the other, or several sets side by side."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import EMPTY, number, says_nothing
@@ -18,7 +18,7 @@ def list_entries(entries: Mapping[str, Mapping], value: str = "Value") -> Table:
     rows = [(explain(name), number(entry["value"]), _draw_interval(entry)) for name, entry in entries.items()]
     named = {name_metric(name): entry for name, entry in entries.items()}
     columns = texts("Metric") + numbers(value, say(explain("interval"), " ", say("0 to 1", mark=SOFT)))
-    return Table(columns, rows, list_notes(named.items()), _say_methods(named))
+    return Table(columns, rows, list_notes(named.items()), say_methods(named))
 
 
 def compare_entries(columns: Mapping[str, Mapping[str, Mapping]]) -> Table:
@@ -45,17 +45,31 @@ def show_cell(entry: Mapping | None) -> str | Cell:
     return say(number(entry["value"]), below=() if entry["low"] is None else (_show_interval(entry),))
 
 
-def list_notes(entries: Iterable[tuple[str, Mapping]]) -> list[str]:
+def list_notes(entries: Iterable[tuple[str, Mapping]], parts: Sequence[str] = ("reason", "note")) -> list[str]:
     """Return what there is to say of metrics, and why some are undefined.
 
     It stands below their table: a sentence in a cell would push the numbers off a screen.
+
+    Args:
+        entries: Names of metrics, and the metrics.
+        parts: The keys of a metric that hold such sentences.
     """
     noted = {}
     for name, entry in entries:
-        for words in (entry.get("reason"), entry.get("note")):
+        for words in map(entry.get, parts):
             if words:
                 noted.setdefault(words, []).append(name)
     return [f"{', '.join(names)}: {words}" for words, names in noted.items()]
+
+
+def say_methods(entries: Mapping[str, Mapping]) -> str:
+    """Return how the intervals of metrics were made; the names of the metrics, where there were several ways."""
+    methods = {}
+    for name, entry in entries.items():
+        if entry["method"]:
+            methods.setdefault(entry["method"], []).append(name)
+    said = [(f"{', '.join(names)}: " if len(methods) > 1 else "") + method for method, names in methods.items()]
+    return f"Intervals: {'; '.join(said)}." if said else ""
 
 
 def _draw_interval(entry) -> str | Cell:
@@ -69,13 +83,3 @@ def _show_interval(entry, **shown) -> Cell:
     """Return an interval for a narrow cell, marked below where it says nothing."""
     below = (say(EMPTY, mark=EMPHASIS),) if says_nothing(entry) else ()
     return say(f"{number(entry['low'])} to {number(entry['high'])}", below=below, **shown)
-
-
-def _say_methods(entries) -> str:
-    """Return how the intervals of metrics were made; the names of the metrics, where there were several ways."""
-    methods = {}
-    for name, entry in entries.items():
-        if entry["method"]:
-            methods.setdefault(entry["method"], []).append(name)
-    said = [(f"{', '.join(names)}: " if len(methods) > 1 else "") + method for method, names in methods.items()]
-    return f"Intervals: {'; '.join(said)}." if said else ""
