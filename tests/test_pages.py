@@ -27,6 +27,14 @@ def test_every_file_of_pages_is_installed():
     assert {FOLDER / "style.css", FOLDER / "templates/page.html"} < installed
 
 
+def test_only_what_was_rendered_counts_as_html():
+    templates = [path.read_text() for path in FOLDER.rglob("*.html")]
+    assert templates
+    assert not re.findall(r"\bsafe\b|\{% autoescape|<script|https?:", "".join(templates))
+    made = {path.name: path.read_text() for path in FOLDER.parent.rglob("*.py")}
+    assert [name for name, text in made.items() if re.search(r"\bMarkup\([^)]", text)] == ["templating.py"]
+
+
 def test_a_template_with_a_name_that_is_missing_is_an_error():
     with pytest.raises(jinja2.UndefinedError, match="items"):
         render("list.html")

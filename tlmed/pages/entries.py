@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import EMPTY, number, says_nothing
 from tlmed.pages.glossary import explain
-from tlmed.tabulation import EMPHASIS, SOFT, Cell, Table, numbers, say, texts
+from tlmed.tabulation import EMPHASIS, SCALE, Cell, Table, numbers, say, texts
 
 
 def list_entries(entries: Mapping[str, Mapping], value: str = "Value") -> Table:
@@ -17,7 +17,7 @@ def list_entries(entries: Mapping[str, Mapping], value: str = "Value") -> Table:
     """
     rows = [(explain(name), number(entry["value"]), _draw_interval(entry)) for name, entry in entries.items()]
     named = {name_metric(name): entry for name, entry in entries.items()}
-    columns = texts("Metric") + numbers(value, say(explain("interval"), " ", say("0 to 1", mark=SOFT)))
+    columns = texts("Metric") + numbers(value, say(explain("interval"), " ", say("0 to 1", mark=SCALE)))
     return Table(columns, rows, list_notes(named.items()), say_methods(named))
 
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from tlmed.tabulation import layout, markdown
 
 TEXT, NUMBER = "text", "number"  # kinds of columns: on the left; on the right, and never broken
-
-
-STRONG, EMPHASIS, CODE, WHOLE, SOFT = "strong", "em", "code", "whole", "bar"  # marks of cells, on a page
+STRONG, EMPHASIS, CODE, WHOLE, SCALE = "strong", "em", "code", "whole", "bar"  # marks of cells, on a page
 
 
 @dataclass(frozen=True)
@@ -18,7 +16,7 @@ class Cell:
     Attributes:
         parts: Plain texts and cells, one after the other.
         below: Smaller lines below them.
-        mark: How a page shows the words; `WHOLE` is never broken, `SOFT` stands where intervals are drawn.
+        mark: How a page shows the words; `WHOLE` is never broken, `SCALE` stands where intervals are drawn.
         term: The word of the glossary whose explanation they lead to.
         link: The address that they lead to.
         interval: Lower end, value and upper end, to be drawn from 0 to 1; none outside of it.
