@@ -89,7 +89,7 @@ def test_what_cannot_be_explained_is_shown_with_the_reason(run, tmp_path, monkey
     def refuse(scorer, *words, **options):
         raise InputError("`model` must end in a softmax. Received: another end.")
 
-    monkeypatch.setattr("tlmed.inference.Scorer.explainer", refuse)
+    monkeypatch.setattr("tlmed.inference.scorer.Scorer.explainer", refuse)
     pixels = {row: np.zeros((32, 32, 3), "uint8") for row in range(3)}
     predictions = read_predictions(run / "predictions.csv")
     maps, method, notes = example_pictures._explain_aside(run, {"right": [0, 1]}, pixels, predictions)
@@ -122,7 +122,7 @@ def be_slow(calls):
 def explain_by_gradients(calls, monkeypatch):
     """Return a scorer whose explainer takes a while for each batch."""
     explainer = Explainer("grad-cam", "last", lambda images, wanted: be_slow(calls) or np.zeros(images.shape[:3]))
-    monkeypatch.setattr("tlmed.inference.Scorer.explainer", lambda *words: explainer)
+    monkeypatch.setattr("tlmed.inference.scorer.Scorer.explainer", lambda *words: explainer)
     return Scorer(None, None, None)
 
 

@@ -8,12 +8,7 @@ of a run, as Keras loads it.
 import tlmed.tensorflow_start
 
 from tlmed.evaluation.explanations.cases import pick_cases
-from tlmed.evaluation.explanations.gradients import (
-    attribute_pixels,
-    grad_cam,
-    grad_cam_plus_plus,
-    integrated_gradients,
-)
+from tlmed.evaluation.explanations.gradients import attribute_pixels, grad_cam, grad_cam_plus_plus, integrated_gradients
 from tlmed.evaluation.explanations.methods import METHODS, Explainer, explain_images, make_explainer
 from tlmed.evaluation.explanations.occlusions import measure_drops, occlusion
 from tlmed.evaluation.explanations.pictures import (

@@ -1,0 +1,19 @@
+"""Score images with a trained network: those of a run, another data set, or loose files."""
+
+import tlmed.tensorflow_start
+
+from tlmed.inference.evaluation_files import check_evaluation_folder, write_evaluation
+from tlmed.inference.loose_images import predict
+from tlmed.inference.rescoring import evaluate
+from tlmed.inference.scorer import Scorer, load_model, load_scorer, make_predictions
+
+__all__ = [
+    "Scorer",
+    "check_evaluation_folder",
+    "evaluate",
+    "load_model",
+    "load_scorer",
+    "make_predictions",
+    "predict",
+    "write_evaluation",
+]

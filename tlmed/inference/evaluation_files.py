@@ -1,0 +1,67 @@
+"""The folder that an evaluation is written to: whole, and over nothing but an earlier one."""
+
+import tlmed.tensorflow_start
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tlmed.evaluation.predictions import Predictions, write_predictions
+from tlmed.regular_files import sha256
+from tlmed.run_files import METRICS_JSON
+from tlmed.rundir import RunDir
+from tlmed.targets import check_folder, check_targets, is_marked, writing_out
+
+_EVALUATION = ("predictions.csv", "metrics.json", "evaluation.html")
+_DIGEST = "predictions_sha256"  # by which an evaluation knows its own table
+
+
+def check_evaluation_folder(folder: Path, force: bool = False, inputs: Sequence[Path] = ()) -> None:
+    """Refuse a folder that an evaluation cannot be written to, before it is made.
+
+    Args:
+        folder: The folder.
+        force: Whether an earlier evaluation may be written over.
+        inputs: What the command reads.
+
+    Raises:
+        InputError: If it cannot be written to, is a run's, or holds files that may not be written over.
+    """
+    check_folder(folder, _EVALUATION)
+    made = _read_evaluated(folder)
+    own = {
+        folder / "metrics.json": lambda file: made is not None,
+        folder / "evaluation.html": lambda file: is_marked(file, "evaluate"),
+        folder / "predictions.csv": lambda file: made is not None and made.get(_DIGEST) == sha256(file),
+    }
+    check_targets("--out", own, force, inputs)
+
+
+def _read_evaluated(folder: Path) -> dict | None:
+    """Return what an evaluation in a folder says of itself; None where there is none."""
+    try:
+        return METRICS_JSON.read(RunDir(folder)).get("evaluated")
+    except InputError:
+        return None
+
+
+def write_evaluation(
+    folder: Path, predictions: Predictions, result: dict, force: bool = False, inputs: Sequence[Path] = ()
+) -> None:
+    """Write `predictions.csv` and `metrics.json` into a folder, which is made if it is missing.
+
+    Args:
+        folder: The folder.
+        predictions: From `evaluate`, as is `result`.
+        result: The content of `metrics.json`.
+        force: Write over an earlier evaluation.
+        inputs: What was read, which is never written over.
+
+    Raises:
+        InputError: As `check_evaluation_folder`, or if they cannot be written.
+    """
+    check_evaluation_folder(folder, force, inputs)
+    with writing_out(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_predictions(folder / "predictions.csv", predictions)
+        evaluated = {**result["evaluated"], _DIGEST: sha256(folder / "predictions.csv")}
+        METRICS_JSON.write(folder, {**result, "evaluated": evaluated})

@@ -1,0 +1,243 @@
+"""Score a run again, on its own test images or on others, or score a file of predictions."""
+
+import tlmed.tensorflow_start
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tlmed import metrics
+from tlmed.backbones import name_all
+from tlmed.backbones.ancestry import find_known, name_weights
+from tlmed.backbones.graphs import find_unknown_code
+from tlmed.cache import cache_folder, find_writers
+from tlmed.columns import Grouping, spell, suggest_spelling
+from tlmed.data import ImageSet, KnownPixels, load, open_source
+from tlmed.data.extras import describe_extras
+from tlmed.data.familiar import compare_with_run
+from tlmed.data.findings import TWO_LABELS
+from tlmed.data.leaks import find_leaked
+from tlmed.data.learned import Learned
+from tlmed.data.recorded import describe_changes, describe_columns, recall
+from tlmed.data.sources import find_gap
+from tlmed.data.table import describe_classes
+from tlmed.data.tones import describe_tones
+from tlmed.errors import InputError
+from tlmed.evaluation.decisions import describe_contradictions, describe_exchanged, describe_hard_scores, read_decision
+from tlmed.evaluation.lines import describe_left_out
+from tlmed.evaluation.measures import score
+from tlmed.evaluation.predictions import Predictions, describe_ties, read_predictions
+from tlmed.features.kept import Means, keep_features
+from tlmed.inference.loose_images import _read_usual
+from tlmed.inference.scorer import computing, load_scorer, make_predictions, name_files, report_unwritten
+from tlmed.intact import check_intact
+from tlmed.recipe import from_json
+from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON, SPLITS_CSV
+from tlmed.rundir import RunDir
+from tlmed.synthetic import describe_learned, describe_source, is_synthetic
+from tlmed.voice import SILENT, Voice
+from tlmed.words import count, listed
+
+
+def evaluate(
+    run: RunDir | None,
+    source: str | None = None,
+    file: Path | None = None,
+    positive: str | None = None,
+    prevalence: float | None = None,
+    skip_bad: bool = False,
+    voice: Voice = SILENT,
+    moved: bool = False,
+    grouping: Grouping | None = None,
+) -> tuple[Predictions, dict]:
+    """Score a run on its own test images, or on all images of another source, or score a file of predictions.
+
+    The run's own images are those of its `splits.csv`, in the splits that stand there. What the source has besides, and
+    what is no longer as it was (content, label or group), is named and not scored.
+
+    Images are predicted by the threshold, and probabilities calibrated at the temperature, that the run's validation
+    images chose. Columns of a CSV beside those that tlmed knows make subgroups, each scored by itself.
+
+    Args:
+        run: A complete run, or None with `file`.
+        source: Another source; its classes must be the run's, by name. With `moved`, where the run's own images lie.
+        file: A CSV of predictions, ours or not; its test rows are scored, or all rows if they are of one split.
+        positive: The positive one of two classes of `file`.
+        prevalence: The share of positives for predictive values, by default the recipe's.
+        skip_bad: Leave out images of another source that cannot be read.
+        voice: Where to tell of features; those of a frozen network come from the store where another run has put them.
+        moved: Whether `source` holds the run's own images, at another place.
+        grouping: Which column of another source, or of `file`, names the groups; None: as in the run, or the one with
+            a usual name.
+
+    Returns:
+        The predictions, and the content of `metrics.json`.
+
+    Raises:
+        InputError: If something cannot be read, the classes differ, or no test image of the run is left as it was.
+    """
+    if run is None:
+        predictions = read_predictions(file, grouping or Grouping(), positive)
+        split = _choose_split(file, predictions)
+        chosen = predictions.of(split)
+        notes = [*predictions.notes, *describe_classes(len(predictions.classes), len(chosen.paths))]
+        notes += metrics.describe_default(predictions.classes, positive)
+        notes += _find_shared_groups(predictions, split)
+        notes += describe_contradictions(chosen, positive)
+        notes += describe_ties(chosen, positive)
+        notes += describe_exchanged(chosen)
+        notes += describe_hard_scores(chosen)
+        for note in notes:
+            voice.warn(note)
+        others = Counter(name for name in predictions.splits if name != split)
+        evaluated = {"predictions": str(file), "not_scored": dict(sorted(others.items())), "warnings": notes}
+        with voice.busy(f"Scoring {count(len(chosen.paths), 'row')}"):
+            result = {**score(predictions, split, positive, 0, prevalence=prevalence), "evaluated": evaluated}
+        for sentence in describe_left_out(result):
+            voice.say(sentence)
+        return predictions, result
+    recipe, old, decision = from_json(RECIPE_JSON.read(run)), METRICS_JSON.read(run), read_decision(run)
+    unsure = check_intact(run, name_files(old, "environment.json", "splits.csv", "predictions.csv"))
+    prevalence = recipe.prevalence if prevalence is None else prevalence
+    if prevalence is not None and len(old["classes"]) != 2:
+        raise InputError(
+            f"`prevalence` needs exactly two classes. Received: prevalence={prevalence} with {len(old['classes'])}."
+        )
+    cached = recipe.cache != "off"
+    known = KnownPixels(cache_folder(), recipe.data.image_size) if cached else None
+    if cached and (writers := find_writers(cache_folder())):
+        voice.warn(writers)
+    place = source or recipe.data.source
+    elsewhere, unknown = find_known(name_weights(run), place)
+    for sentence in describe_source(place):
+        voice.say(sentence)
+    with voice.busy(f"Reading images of {place}"):
+        if source is None or moved:
+            images, rows, seen = _recall(run, recipe, place, old["classes"], known)
+            leaked = _find_leaked(run, elsewhere)
+        else:
+            grouping = grouping or _group_like(recipe, source)
+            table = open_source(source, grouping)
+            images = load(table, recipe.data.image_size, None, recipe.seed, skip_bad, known=known)
+            _check_classes(images.table.classes, old["classes"])
+            conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
+            familiar = compare_with_run(images, SPLITS_CSV.read(run), elsewhere, grouping.use)
+            table, usual = images.table, _read_usual(run)
+            held = describe_tones(table.paths, images.pixels.tones, table.labels, table.classes, usual)
+            seen = [*dict.fromkeys((*images.warnings, *held)), *conflicts, *familiar.sentences]
+            images = familiar.images
+            leaked = [images.table.paths[row] for row in np.flatnonzero(familiar.leaked)]
+            if gap := find_gap(recipe.data.source, source):
+                seen.append(f"Whether the run was trained on some of these images cannot be told: {gap}.")
+            rows = np.arange(len(images.splits))
+    default = metrics.describe_default(old["classes"], recipe.data.positive, "tlmed train ... --positive")
+    seen = [*default, *seen, *unsure, *unknown, *([] if is_synthetic(place) else describe_learned(recipe.data.source))]
+    for warning in seen:
+        voice.warn(warning)
+    scorer = load_scorer(run)
+    with voice.busy(f"Scoring {count(len(rows), 'image')}"):
+        found = _look_up(recipe, scorer, images, rows, voice) if cached else None
+        scores = scorer(images.batches(rows, recipe.data.batch_size)) if found is None else scorer.finish(found)
+        predictions = make_predictions(images, rows, scores, old["positive"], decision)
+        result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence, leaked)
+    for note in (ties := describe_ties(predictions.of("test"))):
+        voice.warn(note)
+    seen += ties
+    return predictions, {**result, "evaluated": {"run": str(run.path), "data": images.table.source, "warnings": seen}}
+
+
+def _find_shared_groups(predictions: Predictions, split: str) -> list[str]:
+    """Return a sentence where groups of the rows that are scored have rows in other splits of the file, too."""
+    if predictions.groups is None:
+        return []
+    pairs = [(spell(group), part == split) for group, part in zip(predictions.groups, predictions.splits, strict=True)]
+    shared = {group for group, scored in pairs if scored} & {group for group, scored in pairs if not scored}
+    rows = sum(scored and group in shared for group, scored in pairs)
+    named = {group for group in predictions.groups if spell(group) in shared}
+    if not rows:
+        return []
+    return [
+        f"{count(rows, 'row')} of {split!r} belong to groups that have rows in other splits of the file, too "
+        f"({listed(sorted(named), 3)}): if the network learnt from those, it knows them."
+    ]
+
+
+def _group_like(recipe, source: str) -> Grouping:
+    """Return how a run found its groups, for another source; one without columns has none."""
+    has_columns = source.startswith("tfds:") or source.lower().endswith(".csv")
+    return recipe.data.grouping if has_columns else Grouping(use=recipe.data.groups)
+
+
+def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, list[str]]:
+    """Return a run's own images, which of them are scored, and what is to be said of those that are not."""
+    recorded = SPLITS_CSV.read(run)
+    try:
+        data = ENVIRONMENT_JSON.read(run)["data"]
+        left_out = [entry["path"] for entry in data["left_out"]]
+    except (KeyError, TypeError) as error:
+        raise report_unwritten(run, "environment.json", "which images were left out") from error
+    try:
+        table = open_source(source, recipe.data.grouping)
+        found = recall(table, recipe.data.image_size, recorded, classes, left_out, known)
+    except InputError as error:
+        hint = "Where the images of RUN lie elsewhere by now, `--data PLACE --moved` says where."
+        raise InputError([*error.faults, hint]) from error
+    splits = found.images.splits
+    if not (found.same & (splits == "test")).any():
+        raise InputError(
+            "A test image of RUN must be left as it was when RUN was trained. "
+            f"Received: {run.path} with data={source}: {'; '.join(found.changes.name()) or 'no test image'}."
+        )
+    tested = sum(row["split"] == "test" for row in recorded)
+    rows = np.flatnonzero(found.same & (splits != "train"))
+    table = found.images.table.take(rows)
+    pixels = found.images.pixels
+    held = describe_tones(table.paths, pixels.tones[rows], table.labels, table.classes)
+    unused = describe_extras(table.paths, [pixels.extras[row] for row in rows])
+    moved = describe_columns(found, tested, data.get("columns"))
+    return found.images, rows, [*describe_changes(found, tested), *moved, *held, *unused]
+
+
+def _choose_split(file, predictions: Predictions) -> str:
+    """Return the split of a file of predictions that is scored: never one of several at random."""
+    splits = sorted(set(predictions.splits))
+    if "test" not in splits and len(splits) > 1:
+        raise InputError(
+            "Predictions must have rows of the split 'test', or be of one split only. "
+            f"Received: {file}, splits {listed(splits)}."
+        )
+    return "test" if "test" in splits else splits[0]
+
+
+def _check_classes(found: Sequence[str], wanted: Sequence[str]) -> None:
+    """Refuse images of other classes than the run's, by name."""
+    if list(found) == list(wanted):
+        return
+    kinds = {"without": [name for name in wanted if name not in found], "with": [n for n in found if n not in wanted]}
+    differ = " and ".join(f"{how} {', '.join(map(repr, names))}" for how, names in kinds.items() if names)
+    near = "".join(suggest_spelling(name, wanted) for name in kinds["with"])
+    raise InputError(
+        f"The images must have the run's classes, by the same names: {', '.join(wanted)}.{near} "
+        f"Received: classes={', '.join(found)}; {differ}."
+    )
+
+
+def _find_leaked(run: RunDir, elsewhere: Mapping[str, Learned]) -> list[str]:
+    """Return the paths of a run's own images that training or validation knows, or runs before (`elsewhere`)."""
+    recorded = SPLITS_CSV.read(run)
+    digests, groups, splits = ([row[name] for row in recorded] for name in ("sha256", "group", "split"))
+    leaked = find_leaked(digests, groups, np.array(splits), elsewhere)
+    return [row["path"] for row, known in zip(recorded, leaked, strict=True) if known]
+
+
+def _look_up(recipe, scorer, images, rows, voice) -> np.ndarray | None:
+    """Return features from the store, computed where they are not there; None if it cannot be used."""
+    if find_unknown_code(scorer.features):
+        return None
+    # Also of a run that trained on rounded features: its scores, too, are those of its network.
+    means = Means(name_all(recipe.backbone), "tensorflow", recipe.data.batch_size)
+    with computing():
+        kept = keep_features(scorer.features, images.pixels, "evaluation", voice, means, rows)
+    return None if kept is None else kept[0].take(rows)

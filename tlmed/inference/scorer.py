@@ -1,0 +1,158 @@
+"""A run's network or classifier as a function from images to scores, and its predictions."""
+
+import tlmed.tensorflow_start
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tlmed import metrics
+from tlmed.backbones.own import register_layers
+from tlmed.backbones.saved import load_network, summarise
+from tlmed.data import ImageSet
+from tlmed.errors import CHANGED, InputError, RunFailed, TlmedError
+from tlmed.evaluation.decisions import Decision
+from tlmed.evaluation.explanations import Explainer, make_explainer
+from tlmed.evaluation.predictions import Predictions, predict_classes
+from tlmed.heads import split_head
+from tlmed.recipe import from_json
+from tlmed.run_files import METRICS_JSON, RECIPE_JSON
+from tlmed.rundir import RunDir
+from tlmed.words import count
+
+BATCH_SIZE = 32
+
+
+def make_predictions(
+    images: ImageSet, rows: np.ndarray, scores: np.ndarray, positive: str | None, decision: Decision
+) -> Predictions:
+    """Return the predictions for some rows of an image set.
+
+    Args:
+        images: The images.
+        rows: Which of them were scored [n].
+        scores: Class probabilities [n, classes].
+        positive: The positive one of two classes.
+        decision: The threshold by which it is predicted, and the temperature that calibrates.
+    """
+    table, calibrated = images.table, metrics.apply_temperature(scores, decision.temperature)
+    scores = np.asarray(scores, "float64")
+    return Predictions(
+        paths=tuple(table.paths[row] for row in rows),
+        splits=tuple(str(images.splits[row]) for row in rows),
+        labels=table.labels[rows],
+        scores=scores,
+        predictions=predict_classes(scores, metrics.positive_index(table.classes, positive), decision.threshold),
+        classes=table.classes,
+        groups=tuple(table.groups[row] for row in rows) if table.groups else None,
+        calibrated=calibrated,
+        traits={name: tuple(texts[row] for row in rows) for name, texts in table.traits.items()},
+        by_scores=decision.threshold is None,
+    )
+
+
+def load_model(run: RunDir) -> keras.Model:
+    """Load a run's network; a file that would run code is refused by Keras's safe mode."""
+    recipe = from_json(RECIPE_JSON.read(run))
+    register_layers(recipe.backbone)
+    network, size = load_network(run / "model.keras", compile=True), recipe.data.image_size
+    if network.input_shape[1:3] != size:
+        raise InputError(
+            f"`model.keras` must take images of the recipe's size, {size}. "
+            f"Received: {run / 'model.keras'}, which takes {network.input_shape[1:3]}."
+        )
+    return network
+
+
+@contextlib.contextmanager
+def computing() -> Iterator[None]:
+    """Turn what can go wrong while a network works on images into one clear line."""
+    try:
+        yield
+    except TlmedError:
+        raise
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        raise RunFailed("Scoring must fit into memory. Received: a network or images that do not.") from error
+    except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
+        if CHANGED in str(error):
+            raise RunFailed(f"{CHANGED} Received: one that is no longer as it was a moment ago.") from error
+        raise InputError(
+            f"The network of RUN must be able to score the images. Received: {summarise(error)}."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """What turns raw images into class probabilities.
+
+    Attributes:
+        features: A network from images [batch, height, width, 3], RGB 0..255, to features [batch, d].
+        finish: Features [n, d] to class probabilities [n, classes].
+        network: All of it, from images to probabilities; None for a hybrid, whose end is no network.
+    """
+
+    features: keras.Model
+    finish: Callable[[np.ndarray], np.ndarray]
+    network: keras.Model | None = None
+
+    def __call__(self, batches: tf.data.Dataset) -> np.ndarray:
+        """Return class probabilities [n, classes] for batches of raw images."""
+        with computing():
+            features = self.features.predict(batches, verbose=0)
+        return self.finish(features)
+
+    def explainer(self, method: str | None = None, block: str | None = None, **options) -> Explainer:
+        """Prepare a method that shows where the evidence lies; see `make_explainer`."""
+        if self.network is None:
+            return make_explainer(self.features, method, block, self.finish, **options)
+        return make_explainer(self.network, method, block, **options)
+
+
+def load_scorer(run: RunDir) -> Scorer:
+    """Load a run's network, with its head or with its classifier."""
+    network, result = load_model(run), METRICS_JSON.read(run)
+    classes = result["classes"]
+    if "classifier" not in result:
+        if network.output_shape[1] != len(classes):
+            raise InputError(
+                f"`model.keras` must give a probability for each of {count(len(classes), 'class')}. "
+                f"Received: {run / 'model.keras'}, which gives {network.output_shape[1]}."
+            )
+        features, head = split_head(network)
+        finish = _finite(run, lambda found: head.predict(found, batch_size=BATCH_SIZE, verbose=0))
+        return Scorer(features, finish, network)
+    from tlmed.heads.hybrid import predict_probabilities
+    from tlmed.heads.skops_files import load_classifier
+
+    classifier = load_classifier(run / "classifier.skops")
+    return Scorer(network, _finite(run, lambda found: predict_probabilities(classifier, found, len(classes))))
+
+
+def _finite(run, finish: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function from features to scores that refuses those that are not finite: some classifiers take any."""
+
+    def check(features: np.ndarray) -> np.ndarray:
+        scores = finish(features) if np.isfinite(features).all() else np.full((len(features), 1), np.nan)
+        if bad := int((~np.isfinite(scores).all(axis=1)).sum()):
+            raise InputError(
+                "The network of RUN must give finite features and scores. "
+                f"Received: {run.path}, which does not for {bad:,} of {count(len(scores), 'image')}."
+            )
+        return scores
+
+    return check
+
+
+def name_files(metrics: Mapping, *others: str) -> list[str]:
+    """Return the files of a run that give its scores, and others that a command reads; `metrics` tell a hybrid."""
+    hybrid = ["classifier.skops"] if "classifier" in metrics else []
+    return ["recipe.json", "metrics.json", *others, "model.keras", *hybrid]
+
+
+def report_unwritten(run: RunDir, name: str, what: str) -> InputError:
+    """Return the error for a file of a run that does not say what every run writes there."""
+    return InputError(f"`{name}` must say {what}, as `tlmed train` writes it. Received: {run / name}.")
