@@ -228,7 +228,7 @@ def name_spellings(names: Iterable[str], what: str = "groups", whose: str | None
     spelled = defaultdict(set)
     for name in names:
         spelled[spell(name)].add(name)
-    alike = [sorted(found) for found in spelled.values() if len(found) > 1]
+    alike = [sorted(found) for _, found in sorted(spelled.items()) if len(found) > 1]
     if not alike:
         return ()
     ways = " or ".join(dict.fromkeys(_name_difference(found) for found in alike))

@@ -5,6 +5,7 @@ import tlmed.tensorflow_start
 from collections.abc import Sequence
 from pathlib import Path
 
+from tlmed.errors import InputError
 from tlmed.evaluation.predictions import Predictions, write_predictions
 from tlmed.regular_files import sha256
 from tlmed.run_files import METRICS_JSON
