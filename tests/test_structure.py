@@ -5,68 +5,30 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-ORDER = (
-    *(
-        "errors",
-        "words",
-        "columns",
-        "divisions",
-        "synthetic",
-        "split_names",
-        "regular_files",
-        "whole_files",
-        "trust",
-        "seeds",
-        "quiet",
-        "tensorflow_start",
-        "voice",
-        "tabulation",
-        "screen",
-        "catalogue",
-        "stopping",
-        "cluster",
-        "launch",
-        "cache",
-        "sections",
-        "rundir",
-        "targets",
-        "run_files",
-    ),
-    *(
-        "digests",
-        "intact",
-        "sealed",
-        "status",
-        "environment",
-        "failures",
-        "data",
-        "metrics",
-        "pages",
-        "backbones",
-        "blocks",
-        "frozen",
-        "batch_statistics",
-        "optimizers",
-    ),
-    *("replicas", "phases", "certificate", "plan", "features", "heads", "building", "training", "recipe"),
-    *("evaluation", "inference"),
-    *("lock", "report", "comparison", "run", "reproduce", "export", "cli", "pytest_locks"),
+from tests.shape import (
+    MOST_ARGUMENTS,
+    MOST_LINES,
+    PAGE,
+    draw_modules,
+    find_circles,
+    join_parts,
+    read_modules,
+    replace_picture,
 )
+
+ROOT = Path(__file__).parent.parent
+MODULES = read_modules()
+# What users call in Python, and commands, whose arguments are their options.
+PUBLIC = {
+    "tlmed.cli.evaluate_command.evaluate",
+    "tlmed.cli.predict_command.predict",
+    "tlmed.cli.reproduce_command.reproduce",
+    "tlmed.inference.loose_images.predict",
+    "tlmed.inference.rescoring.evaluate",
+    "tlmed.metrics.evaluation.evaluate",
+    "tlmed.run.story.train",
+}
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "tlmed").rglob("*.py"))
-
-
-def module_of(path):
-    return path.parts[1].removesuffix(".py")
-
-
-def imports(path):
-    for node in ast.walk(ast.parse((ROOT / path).read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "tlmed" else [node.module]
-            yield from names
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
 
 
 NEED_TENSORFLOW = ("keras", "tensorflow", "tensorflow_datasets")
@@ -94,20 +56,36 @@ def test_every_package_is_installed():
     assert installed == {".".join(path.parent.parts) for path in FILES if path.name == "__init__.py"}
 
 
-def test_every_module_has_its_place():
-    assert {module_of(path) for path in FILES} - {"__init__"} == set(ORDER)
+def test_no_modules_import_each_other_not_even_lazily():
+    assert find_circles({module.name: module.imports for module in MODULES}) == []
+    assert find_circles(join_parts(MODULES)) == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=str)
-def test_a_module_imports_only_from_those_to_its_left(path):
-    own = module_of(path)
-    if own == "__init__":
-        return
-    for name in imports(path):
-        parts = name.split(".")
-        if parts[0] != "tlmed" or len(parts) < 2 or parts[1] == own or parts[1] not in ORDER:
-            continue
-        assert ORDER.index(parts[1]) < ORDER.index(own), f"{path} imports {name}"
+def test_a_circle_is_found_at_any_remove():
+    assert find_circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+
+
+def test_the_page_about_the_design_shows_the_modules_as_they_are():
+    page = PAGE.read_text()
+    # A module that was added or moved: `python tests/shape.py --write`, and look at the floor that it came to.
+    assert page == replace_picture(page, draw_modules(MODULES))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_modules_and_functions_are_of_a_size_that_is_read_at_once(module):
+    assert module.lines <= MOST_LINES
+    many = {function.name for function in module.functions if function.arguments > MOST_ARGUMENTS}
+    assert many <= PUBLIC
+
+
+def test_what_the_walks_through_the_code_name_is_there():
+    walks = PAGE.read_text().partition("## Three walks")[2].partition("\n## ")[0]
+    for file in re.findall(r"`([a-z_/]+\.py)`", walks):
+        assert (ROOT / "tlmed" / file).is_file(), file
+    names = {word for word in re.findall(r"`(?:[a-z_]+\.)*([A-Za-z_]+)`", walks) if len(word) > 4}
+    text = "\n".join((ROOT / path).read_text() for path in FILES)
+    assert len(names) > 20
+    assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
