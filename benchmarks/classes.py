@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from tlmed.evaluation.measures import score
-from tlmed.evaluation.predictions import Predictions, read_predictions, write_predictions
+from tlmed.evaluation.predictions import Predictions
+from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
 from tlmed.lock.lock_json import describe_metrics, list_predictions
 from tlmed.run_files import METRICS_JSON
 from tlmed.rundir import RunDir

@@ -23,7 +23,7 @@ from tlmed.backbones import build
 from tlmed.cache import store as stores
 from tlmed.data.reading import Pixels
 from tlmed.errors import InputError, RunFailed
-from tlmed.evaluation.predictions import read_predictions
+from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.features.activations import Shelf, extract
 from tlmed.features.engines import CannotConvert, OpenVino, choose_engine, make_engine
 from tlmed.features.views import Views

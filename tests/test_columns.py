@@ -16,7 +16,7 @@ from tlmed.columns import (
 )
 from tlmed.data import load, open_source, read_files
 from tlmed.errors import InputError
-from tlmed.evaluation.predictions import read_predictions
+from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.inference import evaluate
 
 from .test_data_sources import listing, write

@@ -23,7 +23,8 @@ from tlmed.evaluation.baselines import count_colours
 from tlmed.evaluation.decisions import decide
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.measures import score
-from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
+from tlmed.evaluation.predictions import Predictions, predict_classes
+from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
 from tlmed.metrics import apply_temperature, evaluate, fit_temperature, predictive_values
 from tlmed.report.evaluations import make_evaluation_page
 from tlmed.rundir import RunDir

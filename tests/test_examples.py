@@ -15,7 +15,7 @@ import tlmed
 from tests.conftest import SMALL
 from tlmed.errors import InputError
 from tlmed.evaluation.explanations import Explainer, overlay, pick_cases
-from tlmed.evaluation.predictions import read_predictions
+from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.inference import Scorer, load_scorer
 from tlmed.plan.costs import count_flops
 from tlmed.recipe import override

@@ -12,13 +12,8 @@ from tlmed.data import ImageSet
 from tlmed.data.table import Table
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision
-from tlmed.evaluation.predictions import (
-    Predictions,
-    describe_ties,
-    predict_classes,
-    read_predictions,
-    write_predictions,
-)
+from tlmed.evaluation.predictions import Predictions, describe_ties, predict_classes
+from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
 from tlmed.voice import Voice
 
 CLASSES = ('a "hard", class', "benign", "näive")

@@ -14,7 +14,7 @@ from tlmed.cache import Store
 from tlmed.data import load, open_source, read_files
 from tlmed.data.known_files import KeptTable
 from tlmed.errors import InputError
-from tlmed.evaluation.predictions import read_predictions
+from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.features.image_inputs import batches
 from tlmed.lock import read_lock
 from tlmed.regular_files import LIMIT, NotRegular, open_regular, read_regular, sha256

@@ -21,7 +21,8 @@ from tlmed.evaluation import score_plots, training_plots
 from tlmed.evaluation.explanations import draw_panel
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.measures import score
-from tlmed.evaluation.predictions import Predictions, predict_classes, read_predictions, write_predictions
+from tlmed.evaluation.predictions import Predictions, predict_classes
+from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
 from tlmed.metrics import (
     METRICS,
     apply_temperature,

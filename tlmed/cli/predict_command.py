@@ -32,7 +32,7 @@ def predict(run, paths, out, skip_bad, explain, method, block, force):
     """
     if explain is None and (method or block):
         raise click.UsageError("--method and --block go with --explain DIR.")
-    from tlmed.evaluation.predictions import check_table
+    from tlmed.evaluation.predictions_csv import check_table
     from tlmed.rundir import find_run
     from tlmed.targets import writing_out
     from tlmed.whole_files import write_csv

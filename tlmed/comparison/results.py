@@ -10,7 +10,8 @@ from pathlib import Path
 from tlmed import rundir
 from tlmed.comparison.traits import MIXED, find_approach, find_costs, join_costs
 from tlmed.errors import InputError
-from tlmed.evaluation.predictions import Predictions, read_predictions
+from tlmed.evaluation.predictions import Predictions
+from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.intact import check_intact
 from tlmed.pages.amounts import join
 from tlmed.run_files import (

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlmed.errors import InputError
-from tlmed.evaluation.predictions import CALIBRATED, HALF, SCORE, Predictions
+from tlmed.evaluation.predictions import HALF, Predictions
+from tlmed.evaluation.predictions_csv import CALIBRATED, SCORE
 from tlmed.metrics import choose_threshold, fit_temperature, positive_index
 from tlmed.metrics.calibration import TEMPERATURES
 from tlmed.run_files import METRICS_JSON

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tlmed.errors import InputError
-from tlmed.evaluation.predictions import Predictions, write_predictions
+from tlmed.evaluation.predictions import Predictions
+from tlmed.evaluation.predictions_csv import write_predictions
 from tlmed.regular_files import sha256
 from tlmed.run_files import METRICS_JSON
 from tlmed.rundir import RunDir

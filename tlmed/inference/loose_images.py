@@ -13,7 +13,8 @@ from tlmed.data.extras import describe_extras
 from tlmed.data.tones import describe_tones, note_tones
 from tlmed.evaluation.decisions import read_decision
 from tlmed.evaluation.explanations import Place, name_in, open_folder, save_explanations
-from tlmed.evaluation.predictions import list_columns, predict_classes
+from tlmed.evaluation.predictions import predict_classes
+from tlmed.evaluation.predictions_csv import list_columns
 from tlmed.inference.scorer import BATCH_SIZE, computing, load_scorer, name_files, report_unwritten
 from tlmed.intact import check_intact
 from tlmed.recipe import from_json

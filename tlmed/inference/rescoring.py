@@ -28,7 +28,8 @@ from tlmed.errors import InputError
 from tlmed.evaluation.decisions import describe_contradictions, describe_exchanged, describe_hard_scores, read_decision
 from tlmed.evaluation.lines import describe_left_out
 from tlmed.evaluation.measures import score
-from tlmed.evaluation.predictions import Predictions, describe_ties, read_predictions
+from tlmed.evaluation.predictions import Predictions, describe_ties
+from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.features.kept import Means, keep_features
 from tlmed.inference.loose_images import _read_usual
 from tlmed.inference.scorer import computing, load_scorer, make_predictions, name_files, report_unwritten

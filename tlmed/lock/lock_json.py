@@ -15,7 +15,7 @@ from tlmed.digests import (
     split_lines,
 )
 from tlmed.errors import InputError
-from tlmed.evaluation.predictions import read_predictions
+from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.intact import FORMAT, checksum, divide_environment, list_choices, reading
 from tlmed.recipe import digest, from_json
 from tlmed.regular_files import sha256

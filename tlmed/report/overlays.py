@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 from tlmed import rundir
 from tlmed.evaluation import score_plots
-from tlmed.evaluation.predictions import Predictions, read_predictions
+from tlmed.evaluation.predictions import Predictions
+from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.metrics import positive_index
 from tlmed.metrics.confusion import unpack_confusion
 from tlmed.pages.figures import Picture, draw

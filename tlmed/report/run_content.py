@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed.errors import InputError
-from tlmed.evaluation.predictions import Predictions, read_predictions
+from tlmed.evaluation.predictions import Predictions
+from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.run_files import (
     DEGREES_CSV,
     ENVIRONMENT_JSON,

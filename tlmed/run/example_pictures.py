@@ -12,7 +12,8 @@ from tlmed.data import ImageSet
 from tlmed.errors import InputError
 from tlmed.evaluation.explanations import Explainer, draw_panel, pick_cases
 from tlmed.evaluation.explanations.gradients import BATCH_SIZE
-from tlmed.evaluation.predictions import Predictions, read_predictions
+from tlmed.evaluation.predictions import Predictions
+from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.inference import Scorer, load_scorer
 from tlmed.metrics import positive_index
 from tlmed.plan.costs import count_flops

@@ -9,7 +9,8 @@ from tlmed.evaluation.baselines import count_colours, linear_probe, majority_cla
 from tlmed.evaluation.decisions import Decision, decide
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.measures import measure, score
-from tlmed.evaluation.predictions import HALF, Predictions, describe_ties, write_predictions
+from tlmed.evaluation.predictions import HALF, Predictions, describe_ties
+from tlmed.evaluation.predictions_csv import write_predictions
 from tlmed.features import feature_model
 from tlmed.inference import make_predictions
 from tlmed.run.job import Job
