@@ -2,8 +2,8 @@
 
 `METRICS_JSON.read(run)` returns the content of `metrics.json`, `HISTORY_CSV.write(run, rows)` writes `history.csv`.
 Three files are read and written elsewhere, because they need more than this: `predictions.csv`
-(`tlmed.evaluation.predictions_csv`), `lock.json` (`tlmed.intact` and `tlmed.lock`) and what a stopped run continues from
-(`tlmed.sealed`).
+(`tlmed.evaluation.predictions_csv`), `lock.json` (`tlmed.intact` and `tlmed.lock`) and what a stopped run continues
+from (`tlmed.sealed`).
 """
 
 from tlmed.run_files.csv_files import (
