@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from tests.run.test_recipes import train
 from tests.synchronized_run import open_devices
-from tests.test_recipes import train
 
 
 def main(strategy: str, folder: str, *words: str) -> None:

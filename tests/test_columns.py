@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.data.test_data_sources import listing, write
 from tlmed.columns import (
     BY_NAME,
     Grouping,
@@ -18,8 +19,6 @@ from tlmed.data import load, open_source, read_files
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.inference import evaluate
-
-from .test_data_sources import listing, write
 
 PEOPLE = [f"P{number:03}" for number in range(27)]
 

@@ -2,14 +2,13 @@
 
 import pytest
 
+from tests.data.test_data_sources import listing, write
 from tlmed.data import load, open_source
 from tlmed.data.splits import find_scheme_faults
 from tlmed.divisions import describe_unused_splits, find_split_faults
 from tlmed.errors import InputError
 from tlmed.inference import evaluate
 from tlmed.sections import KFold
-
-from .test_data_sources import listing, write
 
 N = 40
 SURE = {

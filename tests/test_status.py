@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.test_cli import here
+from tests.cli.test_cli import here
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.run_files import STATUS_JSON, append_history
 from tlmed.rundir import RunDir

