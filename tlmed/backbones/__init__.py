@@ -45,7 +45,7 @@ class Backbone:
     Args:
         model: One flat functional model: "images", raw RGB in 0..255 of shape (batch, height, width, 3), then
             preprocessing, then the network without its top, to its feature map of shape (batch, rows,
-            columns, channels). Several backbones read the same images, each behind its own preprocessing, and
+            columns, channels). Several backbones read the same images, each after its own preprocessing, and
             give a feature map each; their layers are named `branch1_...`, `branch2_...`.
         sources: Where the weights come from, for each backbone.
     """
@@ -90,8 +90,8 @@ def build(
             "none" (random); of a model of your own and of keras-hub "own" or "none". For several backbones: one
             word for all, or one for each.
         image_size: Height and width in pixels.
-        seed: Decides random weights, and the streams of dropout layers, alone: neither depends on Python's
-            random state nor changes it.
+        seed: Alone decides random weights and the streams of dropout layers: Python's random state has no
+            influence on them and is not changed.
 
     Returns:
         The model and where its weights come from.
@@ -129,6 +129,7 @@ def _build_one(name, weights, image_size, seed, branch=None) -> Backbone:
     application = find(name)
     origin = fetch(application, resolve(application, weights, image_size, branch), weights)
     with applications.ALONE, _seeded(seed):
+        # Weights are random until `load` below; for "none" this seed decides them.
         model = GRAPHS[origin.graph](application, image_size)
     if origin.load is not None:
         origin.load(model, origin.path)
@@ -148,7 +149,7 @@ def _pair(names, weights) -> list[tuple[str, str]]:
 def stand_side_by_side(models: Sequence[keras.Model], image_size: tuple[int, int]) -> keras.Model:
     """Return one flat model that gives the outputs of several on the same images.
 
-    Layers are drawn again under names of their own, for two networks may both have a `conv1`; weights are copied.
+    Layers are drawn again under names of their own, because two networks may both have a `conv1`; weights are copied.
 
     Args:
         models: Functional models from raw images to a feature map each.
@@ -157,7 +158,7 @@ def stand_side_by_side(models: Sequence[keras.Model], image_size: tuple[int, int
     images = keras.Input((*image_size, 3), name=INPUT_NAME)
     outputs = []
     for i, model in enumerate(models):
-        # A layer of its own to begin with: there a branch can be cut before anything of it is thawed.
+        # Each branch begins with a layer of its own, so that it can be cut before the first layer of its network.
         entrance = keras.layers.Identity(name=f"{branch_prefix(i)}entrance")(images)
         outputs.append(graphs.redraw(model, entrance, rename=f"{branch_prefix(i)}{{}}".format))
     return keras.Model(images, outputs, name="_".join(model.name for model in models))
@@ -193,10 +194,10 @@ def locate(
 def identify(
     name: str | Sequence[str], weights: str | Sequence[str], image_size: tuple[int, int]
 ) -> tuple[WeightSource | None, ...]:
-    """Return what the weights of a backbone would be, for each of several, without building it.
+    """Return the record of the weights of each backbone, without building any.
 
-    A file that is not here is downloaded. Of a backbone of your own, or of keras-hub, nothing is known before it is
-    built: None.
+    A file that is not here is downloaded. Nothing is known of a backbone of your own, or of one of keras-hub, before
+    it is built: its record is None.
 
     Args:
         name: As in `build`.
@@ -231,7 +232,7 @@ def _locate_one(name, weights, image_size, branch=None) -> str:
 
 
 def say_preparations(sources: Sequence[WeightSource]) -> list[str]:
-    """Say for each backbone whose weights are a file how images are prepared for it: the file has no preprocessing.
+    """Say how images are prepared for each backbone whose weights are a file, because such a file does not say it.
 
     Args:
         sources: Of a `Backbone`.
@@ -242,7 +243,7 @@ def say_preparations(sources: Sequence[WeightSource]) -> list[str]:
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Decide what Keras draws from Python's `random` while layers are made: their initialisers' seeds."""
+    """Fix what Keras draws from Python's `random` while layers are made: the seeds of their initialisers."""
     state = random.getstate()
     random.seed(seed)
     try:

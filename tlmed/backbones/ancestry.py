@@ -1,4 +1,4 @@
-"""Which images weights know that come from a run, or from the run that gave that one its weights."""
+"""Images that weights were trained or validated on, in the run that they come from and in the runs before it."""
 
 from collections.abc import Iterable
 
@@ -14,20 +14,21 @@ _CHECKED = ("splits.csv", "environment.json")
 
 
 def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, Learned], list[str]]:
-    """Return what the runs that weights come from were trained or validated on, from run to run.
+    """Return the images that the runs behind some weights were trained or validated on, back to the first run.
 
     Args:
         weights: As in a recipe, or by full names; one or several.
-        source: Where the images come from that are to be recognised.
+        source: Where the images to be recognised come from.
 
     Returns:
-        What each run learned from, by its directory; and a sentence for each run of which that cannot be told, because
-        it is gone, a file is missing or not as the run wrote it, or its images come from a source of another form.
+        What each run learned from, by its directory; and a sentence for each run where this is not certain: the run is
+        gone, a file is missing or was changed, or its images come from a source of another form.
     """
     known, unsure, seen = {}, [], set()
     waiting = [run_folder(words) for words in ([weights] if isinstance(weights, str) else weights)]
     while waiting:
         folder = waiting.pop()
+        # `seen` also ends a circle of runs that name one another.
         if folder is None or folder in seen:
             continue
         seen.add(folder)
@@ -45,11 +46,12 @@ def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, Lea
 
 
 def name_weights(run: RunDir) -> list[str]:
-    """Return the full names of the weights that a run started from, as its `environment.json` has them.
+    """Return the full names of the weights that a run started from, as recorded in its `environment.json`.
 
     Raises:
         InputError: The file cannot be read.
     """
     found = ENVIRONMENT_JSON.read(run).get("weights")
+    # A list for several backbones, one record for a single one.
     sources = found if isinstance(found, list) else [found]
     return [str(source["name"]) for source in sources if isinstance(source, dict) and "name" in source]

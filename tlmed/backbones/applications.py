@@ -116,7 +116,7 @@ def draw(
     imagenet: bool,
     affine: preprocessing.Affine | None = None,
 ) -> keras.Model:
-    """Draw a backbone with random weights behind its preprocessing, as one flat functional model.
+    """Draw a backbone with random weights after its preprocessing, as one flat functional model.
 
     Args:
         application: The backbone.
@@ -160,14 +160,16 @@ def keras_file(application: Application, image_size: tuple[int, int]) -> KerasFi
 
 
 def load_all(model: keras.Model, path: str | Path) -> None:
-    """Load a file of weights into a network, and make sure that it has given every one of them.
+    """Load a file of weights into a network, and check that the file has set every one of them.
 
     Keras passes over a layer whose place in the file is missing, and leaves it as it was.
 
     Raises:
-        ValueError: A weight was not given, or is not finite; or Keras cannot read the file (KeyError, OSError too).
+        ValueError: The file does not set a weight, or sets one that is not finite.
+        ValueError, KeyError, OSError: Keras cannot read the file.
     """
     numbers = [weight for weight in model.weights if keras.backend.is_float_dtype(weight.dtype)]
+    # NaN marks the weights that the file leaves out.
     for weight in numbers:
         weight.assign(np.full(weight.shape, np.nan, "float32"))
     with ALONE, warnings.catch_warnings():
@@ -195,6 +197,7 @@ def _draw(application, builder, image_size, affine):
 
 def _refused_size(name, image_size, reason):
     received = f"Received: data.image_size={image_size[0]},{image_size[1]}."
+    # Keras's builders say: Input size must be at least 32x32.
     if least := re.search(r"at least (\d+)\s*x\s*(\d+)", reason):
         return f"`data.image_size` must be at least {least[1]},{least[2]} for {name}. {received}"
     reason = reason.strip().splitlines()[0].rstrip(".")
@@ -211,11 +214,10 @@ class _Unloaded(Functional):
 def _without_loading(builder: Callable) -> tuple[Callable, list[KerasFile]]:
     """Return a copy of a builder of Keras that neither fetches nor loads files, and a list of those it asks for.
 
-    Which file belongs to a backbone (and to an image size) is known to its builder alone: it calls
-    `file_utils.get_file` and then `load_weights`, after the graph is drawn. The copy's functions find other things
-    under these names; Keras's own stay as they are, for nothing is replaced that other threads can see. This saves
-    a hand-written table of 40 names, and keeps a refused image size (an error of the builder) apart from a bad file
-    (an error of the loader).
+    Only the builder knows which file belongs to a backbone and an image size: it calls `file_utils.get_file` and then
+    `load_weights`, after the graph is drawn. The functions of the copy find stand-ins under these names. Keras itself
+    is not changed, so other threads notice nothing. This saves a hand-written table of 40 names, and keeps a refused
+    image size (an error of the builder) apart from a bad file (an error of the loader).
     """
     files = []
 
@@ -227,15 +229,18 @@ def _without_loading(builder: Callable) -> tuple[Callable, list[KerasFile]]:
 
 
 def _copy_names(module: types.ModuleType, replaced: Mapping[str, object]) -> dict[str, object]:
-    """Return a module's names, some of them replaced also for its functions and for the modules that it calls."""
+    """Return a module's names with some replaced, as its functions and the modules that it calls see them too."""
     names = dict(vars(module))
     for name, value in vars(module).items():
         if name in replaced:
             names[name] = replaced[name]
+        # The builders of ResNet V2 call functions of the module `resnet`.
         elif inspect.ismodule(value) and value.__name__.startswith("keras.src.applications."):
             names[name] = types.SimpleNamespace(**_copy_names(value, replaced))
         elif inspect.isfunction(value) and value.__module__ == module.__name__:
+            # The same code, which looks up its globals in `names`.
             copy = types.FunctionType(value.__code__, names, name, value.__defaults__, value.__closure__)
+            # FunctionType takes no defaults of keyword-only arguments.
             copy.__kwdefaults__ = value.__kwdefaults__
             names[name] = copy
     return names
@@ -251,7 +256,7 @@ def unallocated() -> Iterator[None]:
         with keras.StatelessScope(initialize_variables=False):
             yield
     finally:
-        # Otherwise the next stateless scope of anyone would allocate them after all.
+        # Otherwise the next stateless scope, whoever opens it, would allocate them.
         global_state.set_global_attribute(key, waiting)
 
 
@@ -262,6 +267,7 @@ def fresh_names() -> Iterator[None]:
     `conv2d_17` of an InceptionV3 is then the same layer in every process, in every run directory. Afterwards
     the counters stand at the higher of both, so that layers added later get no name that is taken.
     """
+    # A copy, because `reset_uids` empties the counters.
     before = dict(global_state.get_global_attribute("object_name_uids") or {})
     naming.reset_uids()
     try:

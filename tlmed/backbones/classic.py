@@ -30,7 +30,8 @@ max_pool = functools.partial(keras.layers.MaxPooling2D, pool_size=3, strides=2)
 
 
 def black_ink(images, data_format=None):
-    """Map white (255) to -0.1 and black (0) to 1.175, as LeNet-5 was given its digits (LeCun et al. 1998, p. 7)."""
+    """Map white (255) to -0.1 and black (0) to 1.175, as LeNet-5 got its digits (LeCun et al. 1998, p. 7)."""
+    # 1.275 is the distance from ink (1.175) to paper (-0.1).
     return 1.175 - images * (1.275 / 255)
 
 
@@ -103,7 +104,7 @@ def AlexNet(
 ):
     """Draw AlexNet with its two groups: 2.33 M weights in its feature maps, 60.97 M in all.
 
-    The padding before conv1 is what makes its 55 x 55 maps of 224 x 224 pixels. After Krizhevsky et al., ImageNet
+    The padding before conv1 makes its maps 55 x 55 where images are 224 x 224. After Krizhevsky et al., ImageNet
     classification with deep convolutional neural networks (NIPS 2012), section 3.
 
     Args, returns and raises as for `LeNet5`; images are at least 64 x 64; with the top, 224 x 224 by default.
@@ -129,7 +130,7 @@ def AlexNet(
 def CaffeNet(
     include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None, classes=1000, name="caffenet"
 ):
-    """Draw CaffeNet: AlexNet with pooling before normalisation, as Caffe's reference network has it.
+    """Draw CaffeNet: AlexNet with pooling before normalisation, as in Caffe's reference network.
 
     After Jia et al., Caffe: convolutional architecture for fast feature embedding (ACM Multimedia 2014).
 
@@ -231,6 +232,7 @@ def normalise_responses(x, bias: float = 1, alpha: float = 2e-5, beta: float = 0
         A tensor of the same shape.
     """
     channels = x.shape[-1]
+    # Half a window of zeros on both sides of the channels: slice i is then the maps shifted by i - maps // 2.
     squares = keras.ops.pad(keras.ops.square(x), [(0, 0), (0, 0), (0, 0), (maps // 2, maps // 2)])
     around = functools.reduce(keras.ops.add, [squares[..., i : i + channels] for i in range(maps)])
     return x / (bias + alpha * around) ** beta
@@ -244,15 +246,16 @@ def _squash(x):
 def _subsample(x, name: str):
     """Halve a map: the mean of 2 x 2 values, with one coefficient and one bias per map, squashed.
 
-    Both are applied before the mean is taken, which comes to the same and keeps a layer's weights at one resolution.
+    Coefficient and bias are applied before the mean. The result is the same, and all weights of the layer stay at one
+    resolution.
     """
     x = keras.layers.DepthwiseConv2D(1, depthwise_initializer="ones", name=name)(x)
     return _squash(keras.layers.AveragePooling2D(2, name=f"{name}_mean")(x))
 
 
 def _connect_by_table(x, table: Sequence[Sequence[int]], size: int, name: str):
-    """Convolve for each map a choice of the maps before it."""
-    parts = keras.ops.split(x, x.shape[-1], axis=-1)  # traced in three quarters of the time of gathering
+    """Compute each map by a convolution of its own choice of the maps before it."""
+    parts = keras.ops.split(x, x.shape[-1], axis=-1)  # traced in three quarters of the time that gathering takes
     chosen = [keras.ops.concatenate([parts[i] for i in inputs], axis=-1) for inputs in table]
     maps = [keras.layers.Conv2D(1, size, name=f"{name}_{i}")(choice) for i, choice in enumerate(chosen)]
     return keras.layers.Concatenate(name=name)(maps)
@@ -261,7 +264,8 @@ def _connect_by_table(x, table: Sequence[Sequence[int]], size: int, name: str):
 def _convolve_in_two_groups(x, filters: int, size: int, name: str):
     """Convolve each half of the maps by itself, as on the two GPUs of the paper.
 
-    Two layers and not `groups=2`, which TensorFlow cannot train on a CPU without XLA.
+    There are two layers instead of `groups=2`, because TensorFlow cannot train grouped convolutions on a CPU without
+    XLA.
     """
     halves = keras.ops.split(x, 2, axis=-1)
     maps = [conv(filters // 2, size, name=f"{name}_{i}")(half) for i, half in enumerate(halves, 1)]
@@ -281,7 +285,7 @@ class _Widths:
 
 
 def _inception(x, widths: _Widths, name: str):
-    """Look at the same maps in four ways: Szegedy et al. 2015, figure 2b."""
+    """Join four kinds of convolution of the same maps: Szegedy et al. 2015, figure 2b."""
     pooled = max_pool(strides=1, padding="same", name=f"{name}_pool")(x)
     ways = [
         conv(widths.one, 1, name=f"{name}_1x1")(x),
@@ -317,6 +321,7 @@ def _finish(images, x, include_top, pooling, weights, name: str) -> keras.Model:
     if not include_top and pooling is not None:
         layers = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
         x = layers[pooling](name=f"{pooling}_pool")(x)
+    # `input_tensor` may come from layers before it, such as preprocessing: the model starts at the images.
     (source,) = keras.utils.get_source_inputs(images)
     model = keras.Model(source, x, name=name)
     if weights is not None:

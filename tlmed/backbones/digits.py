@@ -1,4 +1,4 @@
-"""LeNet5 pretrained on the handwritten digits that scikit-learn carries: made by `benchmarks/lenet5_digits.py`."""
+"""LeNet5 pretrained on the handwritten digits of scikit-learn, by `benchmarks/lenet5_digits.py`."""
 
 from pathlib import Path
 
@@ -50,6 +50,7 @@ def load(model: keras.Model, path: str | Path) -> None:
     Raises:
         InputError: It is another network's file.
     """
+    # The file holds the classifier too, so it is read into a whole network first.
     whole = classic.LeNet5()
     try:
         applications.load_all(whole, path)

@@ -53,6 +53,7 @@ def redraw(
     def copy(operation):
         if is_nested(operation):
             return operation
+        # By identity: an operation that is called several times shares its weights, and so does its copy.
         if id(operation) not in copies:
             name = _free_name(rename(operation.name), names)
             copies[id(operation)] = operation, _copy(operation, name)
@@ -79,7 +80,7 @@ def is_counted(operation) -> bool:
 def find_unknown_code(model: keras.Model) -> str | None:
     """Return the name of a layer, function or class that is neither Keras's nor keras-hub's; None if there is none.
 
-    What a network computes is then more than its configuration says.
+    Such code decides what a network computes, and the network's configuration does not show it.
 
     >>> find_unknown_code(keras.Sequential([keras.layers.Dense(1, activation="relu")])) is None
     True
@@ -124,6 +125,7 @@ def is_nested(operation) -> bool:
 
 
 def _run(model, tensor, copy, call):
+    # A sequential model has no `_run_through_graph`; a functional one on the same tensors has.
     plain = keras.Model(model.inputs[0], model.outputs[0])
     return plain._run_through_graph(tensor, operation_fn=copy, call_fn=call)
 
@@ -131,7 +133,7 @@ def _run(model, tensor, copy, call):
 def _copy(operation, name: str):
     try:
         return type(operation).from_config({**operation.get_config(), "name": name})
-    # What a user's `get_config`, or a constructor that does not take what it gave, raises.
+    # Raised by a user's `get_config`, or by a constructor that does not accept what `get_config` returned.
     except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
         raise CannotCopy(f"{type(operation).__name__} {operation.name!r}") from error
 

@@ -13,7 +13,7 @@ from tlmed.backbones.applications import KerasFile
 from tlmed.screen import Bar, wait_below
 from tlmed.whole_files import atomic
 
-# Without a limit a network that swallows packets would hold the command for many minutes.
+# Without a limit, a network that drops packets would block the command for many minutes.
 SECONDS_WITHOUT_DATA = 20
 
 
@@ -55,7 +55,7 @@ def download(file: KerasFile) -> Path:
             _store(answer, part, file)
     except (OSError, http.client.HTTPException) as error:
         if getattr(error, "errno", None) == errno.ENOSPC:
-            raise  # a full disk is no fault of what the user asked for
+            raise  # a full disk is reported as such, not as a failed download
         raise DownloadFailed(f"{file.origin}: {getattr(error, 'reason', None) or error}") from error
     return path
 
@@ -67,6 +67,7 @@ def _store(answer: http.client.HTTPResponse, part: Path, file: KerasFile) -> Non
         while piece := answer.read(2**20):
             target.write(piece)
             bar.move(bar.done + len(piece))
+    # `read` returns what it has when a connection breaks off: it raises nothing.
     if size and part.stat().st_size != size:
         raise DownloadFailed(f"{file.origin}: {part.stat().st_size:,} of {size:,} bytes came")
     if file.hash is not None and not file_utils.validate_file(str(part), file.hash):

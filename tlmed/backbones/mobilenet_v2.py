@@ -16,8 +16,8 @@ def draw(application: applications.Application, image_size: tuple[int, int]) -> 
     """Draw MobileNetV2 as PyTorch computes it, with random weights.
 
     Two things differ from the graph in `keras.applications`. Strided convolutions are padded by 1 on all
-    sides, as in PyTorch; Keras pads at even sizes only the bottom and the right, which moves the sampling
-    grid by a pixel per stage and costs accuracy with these weights. And batch normalisation has PyTorch's
+    sides, as in PyTorch. At even sizes Keras pads only the bottom and the right, which moves the sampling
+    grid by a pixel per stage and costs accuracy with these weights. Batch normalisation has PyTorch's
     epsilon.
 
     Args:
@@ -27,6 +27,7 @@ def draw(application: applications.Application, image_size: tuple[int, int]) -> 
     Returns:
         A model like those of `applications.draw`, with one more layer, "Conv1_pad".
     """
+    # Only a template: the weights are allocated when it is cloned.
     with applications.unallocated():
         template = applications.draw(application, image_size, imagenet=False, affine=IMAGENET)
     return keras.models.clone_model(template, clone_function=_clone, call_function=_call)
@@ -64,6 +65,7 @@ def load(model: keras.Model, path: str | Path) -> None:
     for prefix, name in _layers():
         layer = model.get_layer(name)
         if isinstance(layer, keras.layers.BatchNormalization):
+            # The order of Keras: gamma, beta, moving mean, moving variance.
             parts = ("weight", "bias", "running_mean", "running_var")
             layer.set_weights([state[f"{prefix}.{part}"] for part in parts])
         else:

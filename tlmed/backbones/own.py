@@ -22,8 +22,8 @@ from tlmed.errors import InputError
 
 PREFIX = "hub:"
 WEIGHTS = ("own", "none")
-GRAPH = "own"  # what a run records: the graph is the backbone's, and no variant that tlmed draws
-# What a head adds behind a backbone: layers of a user's that have these names get a number.
+GRAPH = "own"  # what a run records: the graph is the backbone's own, not a variant that tlmed draws
+# Names of the layers that a head adds after a backbone. A user's layers of these names get a number appended.
 HEAD_NAMES = (
     *(INPUT_NAME, preprocessing.LAYER_NAME, "pool", "dropout", "features", "probabilities"),
     *(f"hidden{i}" for i in range(1, 10)),
@@ -118,11 +118,12 @@ def wrap(
     affine: preprocessing.Affine = preprocessing.IDENTITY,
     with_weights: bool = True,
 ) -> keras.Model:
-    """Make a feature extractor on raw images of any image backbone.
+    """Turn any image backbone into a feature extractor on raw images.
 
     A functional model is drawn again, flat, with layers of its own: it can be cut into blocks, and the original stays
-    as it is whatever is trained. Any other is called once, as one layer, which is the user's own object: a subclassed
-    model, and a functional one with a layer that its own configuration cannot make again (some of keras-hub's).
+    as it is whatever is trained. Any other model is called once, as one layer, which is the user's own object. These
+    are subclassed models, and functional ones with a layer that cannot be made again from its configuration (some of
+    keras-hub's).
 
     Args:
         model: A model with one image input [batch, height, width, 3] and one output: a feature map of rank 4, tokens
@@ -135,7 +136,7 @@ def wrap(
         A functional model from "images", raw RGB in 0..255 of shape (batch, height, width, 3).
 
     Raises:
-        InputError: The model is no such model, or does not take images of that size.
+        InputError: It is not such a model, or does not take images of that size.
 
     >>> net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(2, 3)])
     >>> wrap(net, (32, 48)).output_shape
@@ -149,8 +150,9 @@ def wrap(
     inputs = preprocessing.apply(affine, images)
     try:
         output = _draw(model, inputs, with_weights)
-    # What Keras, or the user's own `call`, raises at a tensor of the wrong shape.
+    # Raised by Keras, or by the user's own `call`, for a tensor of the wrong shape.
     except (ValueError, TypeError, NotImplementedError) as error:
+        # InputError is a ValueError too; `_draw` raises one that says more.
         if isinstance(error, InputError):
             raise
         raise InputError(
@@ -167,7 +169,7 @@ def wrap(
 
 
 def check_reloads(model: keras.Model) -> None:
-    """Make sure, before anything is trained, that a model will be saved so that it can be loaded again.
+    """Check, before anything is trained, that a model can be loaded again after it is saved.
 
     Args:
         model: From `wrap`, or a classifier on top of it.
@@ -181,7 +183,7 @@ def check_reloads(model: keras.Model) -> None:
         with unallocated(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model), safe_mode=True)
-    # What Keras raises at unknown classes and Lambda layers, and a user's `get_config` and constructor at one another.
+    # Raised by Keras for unknown classes and Lambda layers, and by a user's constructor that refuses `get_config`.
     except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
         raise InputError(
             "`backbone` must be a model that Keras can save and load again in safe mode: no Lambda layers, and classes "
@@ -194,6 +196,7 @@ def _draw(model, inputs, with_weights):
     reason = "a subclassed model"
     if graphs.is_functional(model):
         dtype = keras.backend.standardize_dtype(model.inputs[0].dtype)
+        # Images are float32 here; a model may declare an integer input.
         inputs = inputs if dtype.startswith("float") else keras.ops.cast(inputs, dtype)
         try:
             return graphs.redraw(model, inputs, taken=HEAD_NAMES, with_weights=with_weights)
@@ -232,7 +235,7 @@ def _check_ends(model, image_size):
 
 
 def register_layers(names: str | Sequence[str]) -> None:
-    """Make the layers of keras-hub known to Keras where a backbone is one of its presets, so that it can be loaded.
+    """Import keras-hub if a backbone is one of its presets, so that Keras knows its layers when a model is loaded.
 
     Args:
         names: A recipe's backbone, or several.
@@ -279,8 +282,9 @@ def read_preset(preset: str, with_weights: bool = True) -> tuple[keras.Model, pr
 def _preprocessing_of(hub, preset) -> preprocessing.Affine:
     try:
         converter = hub.layers.ImageConverter.from_preset(preset, image_size=None)
-    except (FileNotFoundError, ValueError):  # no file of one, or no kind of one for this backbone
+    except (FileNotFoundError, ValueError):  # the preset has no converter, or there is none for this backbone
         return preprocessing.IDENTITY
+    # The converter works in float32, so it is affine only up to rounding.
     return preprocessing.infer(
         lambda images, data_format: np.asarray(converter(images.astype("float32"))), tolerance=1e-4
     )
@@ -298,7 +302,7 @@ def _import_hub(preset: str) -> types.ModuleType:
 
 
 def digest(model: keras.Model) -> str:
-    """Return the SHA-256 of a model's weights themselves, in their order: what says which numbers they are."""
+    """Return the SHA-256 of a model's weights in their order, which identifies the numbers themselves."""
     found = hashlib.sha256()
     for value in model.get_weights():
         found.update(np.ascontiguousarray(value).tobytes())

@@ -62,10 +62,10 @@ def infer(preprocess_input: Callable, tolerance: float = 1e-9) -> Affine:
         tolerance: By how much it may differ from such a map; more than rounding where it works in float32.
 
     Returns:
-        The map, exact to 1e-12 where the function is.
+        The map, rounded to 12 decimals.
 
     Raises:
-        ValueError: The function is not such a map, so layers cannot stand in for it.
+        ValueError: The function is not such a map, so it cannot be written as layers.
 
     >>> infer(keras.applications.vgg16.preprocess_input).flip
     True
@@ -78,8 +78,10 @@ def infer(preprocess_input: Callable, tolerance: float = 1e-9) -> Affine:
 
     offset = probe(np.zeros(3))[0]
     matrix = (probe(255 * np.eye(3)) - offset).T / 255  # matrix[out, in]
+    # BGR: the first output channel depends on the third input channel.
     flip = abs(matrix[0, 0]) < abs(matrix[0, 2])
     scale = np.diag(matrix[:, ::-1] if flip else matrix)
+    # Three different values in each pixel, so that swapped channels show.
     mixed = np.arange(0, 255, 5).reshape(-1, 3)[:, [0, 2, 1]]
     expected = (mixed[:, ::-1] if flip else mixed) * scale + offset
     if not np.allclose(probe(mixed), expected, rtol=0, atol=tolerance):

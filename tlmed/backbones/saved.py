@@ -1,7 +1,7 @@
-"""Read a network that tlmed saved: nothing of the file is run, and nothing is allocated that the file does not hold.
+"""Read a network that tlmed saved, without running code of the file or allocating more than the file holds.
 
 A `.keras` file is an archive of a configuration, which Keras turns into layers, and of their weights. The configuration
-may ask for more numbers than any machine has, so that the layers are first drawn without memory for their weights.
+may ask for more numbers than any machine has, so the layers are first drawn without memory for their weights.
 """
 
 import json
@@ -23,16 +23,16 @@ from tlmed.regular_files import open_regular
 from tlmed.words import listed
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
-# What Keras, h5py and the archive raise for a file of another shape. Keras follows the configuration without checking
-# it: a key that is missing, a wrong type, a name that is not there comes up as whatever Python says of it.
+# Raised by Keras, h5py and zipfile for a damaged or foreign file. Keras follows the configuration without checking it:
+# a missing key, a wrong type or an unknown name raises whatever Python raises at that place.
 _READ_ERRORS = (
     *(OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, IndexError, ValueError, TypeError, AttributeError),
     *(ImportError, NotImplementedError, RuntimeError, ArithmeticError, AssertionError, MemoryError, StopIteration),
     *(tf.errors.OpError, UserWarning),
 )
 NAMED = 3  # weights that an error names; it counts the others
-_LONGEST = 200  # characters of what others say
-_NO_DRAFT = "create a variable while in a stateless scope"  # Keras, of layers of a user's own that are made like that
+_LONGEST = 200  # characters quoted from the error of another library
+_NO_DRAFT = "create a variable while in a stateless scope"  # Keras's words for a user's layers that cannot be drawn so
 
 
 def load_network(path: Path, compile: bool = False) -> keras.Model:
@@ -47,7 +47,7 @@ def load_network(path: Path, compile: bool = False) -> keras.Model:
             graph from one batch of RGB images to one output, or holds weights that are not finite.
     """
     try:
-        open_regular(path).close()  # a pipe would be waited for
+        open_regular(path).close()  # refuses a pipe, which would be waited for
         if excess := _find_excess(path):
             raise _not_ours(path, excess)
         with warnings.catch_warnings():
@@ -70,7 +70,7 @@ def _not_ours(path, why) -> InputError:
 
 
 def summarise(error: Exception) -> str:
-    r"""Return what Keras or TensorFlow says of a fault as a line: it may be pages of configuration, with colours.
+    r"""Shorten an error of Keras or TensorFlow to one line: theirs may be pages of configuration, with colour codes.
 
     >>> summarise(ValueError("Exception encountered.\n\n\x1b[1mNo such axis.\x1b[0m\n\nArguments received: ..."))
     'ValueError: Exception encountered. No such axis'
@@ -81,12 +81,13 @@ def summarise(error: Exception) -> str:
 
 
 def _find_excess(path) -> str:
-    """Draw the layers without memory for their weights, and say so if they need more of it than the file holds."""
+    """Draw the layers without memory for their weights; return a reason if they need more bytes than the file holds."""
     with zipfile.ZipFile(path) as archive:
         size = archive.getinfo(_WEIGHTS).file_size
         config = json.loads(archive.read(_CONFIG))
     if not isinstance(config, dict):
         return "its configuration is no table of fields"
+    # Counting weights needs no optimiser, loss or metrics.
     config["compile_config"] = None
     try:
         with unallocated():
@@ -115,7 +116,7 @@ def _show(shape) -> str:
 
 
 def check_finite(model: keras.Model, path: Path | str) -> None:
-    """Refuse weights that are not all finite: what a network computes from them is not to be believed.
+    """Refuse weights that are not all finite, because the output of a network is meaningless then.
 
     Args:
         model: The network.

@@ -42,7 +42,7 @@ def _rebuild_tensor(storage, offset, shape, strides, requires_grad=False, backwa
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
-# The stand-ins describe tensors; the numbers come behind the pickles.
+# The stand-ins describe tensors; the numbers come after the pickles.
 _ALLOWED = {
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
@@ -97,6 +97,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def _read(file: BinaryIO) -> dict[str, np.ndarray]:
+    # Magic number, protocol version, description of the system.
     header = [_RestrictedUnpickler(file).load() for _ in range(3)]
     if header[:2] != [MAGIC, PROTOCOL] or not header[2]["little_endian"]:
         raise ValueError("it does not begin with PyTorch's magic number, protocol 1001 and little-endian numbers")
@@ -121,6 +122,7 @@ def _read_storage(file, storage):
 
 def _view(tensor, numbers):
     size = math.prod(tensor.shape)
+    # Strides in numbers, not bytes: the product of the later axes.
     contiguous = tuple(math.prod(tensor.shape[axis + 1 :]) for axis in range(len(tensor.shape)))
     if tensor.strides != contiguous or not 0 <= tensor.offset <= numbers.size - size:
         raise ValueError("a tensor is not a contiguous part of its storage")

@@ -13,9 +13,9 @@ HED = preprocessing.Affine(scale=(1, 1, 1), offset=(-104.00699, -116.66877, -122
 
 
 def draw(application: applications.Application, image_size: tuple[int, int]) -> keras.Model:
-    """Draw VGG16 behind HED's preprocessing, with random weights.
+    """Draw VGG16 after HED's preprocessing, with random weights.
 
-    The pooling is VGG16's own. HED's rounds up, so that feature maps differ at the lower and right border
+    The pooling is VGG16's own. HED's pooling rounds up, so its feature maps differ at the lower and right border
     where a side is no multiple of 16.
 
     Args:
@@ -42,6 +42,7 @@ def load(model: keras.Model, path: str | Path) -> None:
 
     def collect(_path, group):
         if isinstance(group, h5py.Group) and "name" in group.attrs:
+            # Keras numbers the arrays of a layer: 0 is the kernel, 1 the bias.
             convolutions[group.attrs["name"]] = [group[key][()] for key in sorted(group)]
 
     with h5py.File(path) as file:

@@ -1,4 +1,4 @@
-"""What a file of weights says before it is loaded: whether it can fit a network, and to which graph it belongs."""
+"""Look into a file of weights before it is loaded: whether it can fit a network, and to which graph it belongs."""
 
 import collections
 import functools
@@ -31,9 +31,9 @@ class Outline:
     """What a variant of a backbone's graph holds.
 
     Attributes:
-        arrays: For each layer, by the name that Keras's files give it, the shapes of its weights that are no whole
-            numbers, and how many there are of each.
-        kinds: How many layers of each class there are, without the input and the layer that tlmed prepares images by.
+        arrays: For each layer, by the name that Keras's files give it, how many weights it has of each shape; integer
+            weights are left out.
+        kinds: How many layers of each class there are, without the input and the preprocessing that tlmed adds.
     """
 
     arrays: dict[str, collections.Counter]
@@ -58,6 +58,7 @@ def outline_graph(graph: str, application: Application, image_size: tuple[int, i
     for layer in model.layers:
         kind = naming.to_snake_case(type(layer).__name__)
         shapes = (tuple(weight.shape) for weight in layer.weights if keras.backend.is_float_dtype(weight.dtype))
+        # Files of Keras 3 name layers by class and number: conv2d, conv2d_1, ...
         arrays[f"{kind}_{kinds[kind]}" if kinds[kind] else kind] = collections.Counter(shapes)
         kinds[kind] += 1
         own[kind] += layer.name == preprocessing.LAYER_NAME or isinstance(layer, keras.layers.InputLayer)
@@ -67,7 +68,7 @@ def outline_graph(graph: str, application: Application, image_size: tuple[int, i
 def find_misfit(path: Path, outline: Outline) -> str:
     """Say why a file cannot hold a network's weights, or return "".
 
-    The shapes of its arrays are compared, layer by layer where it is one of Keras 3. No number is read.
+    Only the shapes of arrays are compared, layer by layer if it is a file of Keras 3. No number is read.
 
     Args:
         path: A `.h5` or `.weights.h5` file.
@@ -80,9 +81,10 @@ def find_misfit(path: Path, outline: Outline) -> str:
                 found = {name: _shapes(layers[name]) for name in layers if name in needed}
             else:
                 needed, found = {"": _add(needed.values())}, {"": _shapes(file)}
-    # What h5py raises at a file that is cut off, empty or no HDF5, or whose inner tables are damaged.
+    # Raised by h5py for a file that is cut off, empty or no HDF5, or whose inner tables are damaged.
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         return f"it is no HDF5 file that can be read ({str(error).strip().splitlines()[0].rstrip('.')})"
+    # The difference of two counters keeps positive counts only: more arrays than needed are no fault.
     lacking = _add(shapes - found.get(name, collections.Counter()) for name, shapes in needed.items())
     if not lacking:
         return ""
@@ -93,8 +95,9 @@ def find_misfit(path: Path, outline: Outline) -> str:
 def find_graph(path: Path, application: Application, image_size: tuple[int, int]) -> str:
     """Return which variant of a backbone's graph, and so which preprocessing, a file's weights belong to.
 
-    Weights that started from those of a package are known by their first kernel, where that was not trained; a file
-    that names every layer also by the layers in which the variants differ. Else it is the graph of Keras's own weights.
+    Weights that started from those of a package are recognised by their first kernel, unless it was trained. A file
+    that names every layer is also recognised by the layers in which the variants differ. In all other cases the graph
+    is that of Keras's own weights.
 
     Args:
         path: A file in which `find_misfit` finds nothing.
@@ -106,21 +109,23 @@ def find_graph(path: Path, application: Application, image_size: tuple[int, int]
     """
     packages = [package for package in PACKAGES if package.backbone == application.name]
     with h5py.File(path) as file:
+        # A first kernel reads RGB, so its third axis is 3.
         kernels = {_digest(array) for array in _arrays(file) if array.ndim == 4 and array.shape[2] == 3}
         layers = collections.Counter(_list_kinds(file))
     if known := [package.graph for package in packages if package.kernel in kernels]:
         return known[0]
     graphs = ("keras-imagenet", "keras", *(package.graph for package in packages))
     outlines = {graph: outline_graph(graph, application, image_size).kinds for graph in graphs}
+    # Only classes whose number of layers differs between the variants can tell them apart.
     kinds = {kind for one in outlines.values() for kind in one if len({it[kind] for it in outlines.values()}) > 1}
     fitting = (graph for graph in graphs if all(outlines[graph][kind] == layers[kind] for kind in kinds))
     return next(fitting, graphs[0])
 
 
 def _list_kinds(file) -> list[str]:
-    """Return the class of each layer that a file of Keras 3, or one of a whole model, names; else nothing.
+    """Return the class of each layer named in a file of Keras 3 or of a whole model; an empty list for other files.
 
-    Older files of weights alone name layers too, but Keras has drawn some networks with other layers then.
+    Older files of weights alone name layers too, but at that time Keras drew some networks with other layers.
     """
     if isinstance(file.get("layers"), h5py.Group):
         return [re.sub(r"_\d+$", "", name) for name in file["layers"]]

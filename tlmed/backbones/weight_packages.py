@@ -1,4 +1,4 @@
-"""Packages that carry weights, ours among them: found without importing them, used if the file is the known one."""
+"""Packages that contain weights, tlmed among them: found without importing them, checked by the SHA-256 of the file."""
 
 import importlib.util
 from collections.abc import Callable
@@ -15,19 +15,19 @@ from tlmed.regular_files import sha256
 
 @dataclass(frozen=True)
 class Package:
-    """A package that carries the weights of one backbone.
+    """A package that contains the weights of one backbone.
 
     Args:
         source: The full name of the weights: what they were trained on, and the distribution.
         requirement: What to install, pinned.
-        remedy: What brings it, as one types it.
+        remedy: The command that installs it.
         backbone: Name of the backbone in `BACKBONES`.
         module: Top-level module of the package.
         file: Path of the weights inside the module's folder.
         sha256: Of that file.
         licence: As the package states it.
-        kernel: The SHA-256 of the first convolution's kernel, float32 [rows, columns, 3, filters]: weights that started
-            from these are known by it; None where the backbone is drawn for them as it always is.
+        kernel: The SHA-256 of the first convolution's kernel, float32 [rows, columns, 3, filters]; weights that started
+            from these are recognised by it. None if these weights need no graph of their own.
         draw: Draw the graph that the weights belong to, from an application and an image size.
         load: Load the file into that graph.
     """

