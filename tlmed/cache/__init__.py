@@ -1,4 +1,4 @@
-"""What tlmed may compute again and therefore keeps: where it lies, how much of it, and the store of feature rows."""
+"""The cache, for what can be computed again: its folder, its limit, room for pixels and the store of feature rows."""
 
 from tlmed.cache.folder import (
     cache_folder,

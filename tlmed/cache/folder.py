@@ -1,4 +1,4 @@
-"""Where tlmed keeps what it may compute again: the user's cache directory, and how much may lie there."""
+"""The cache directory: where it is, how much it may hold, and who can write to it."""
 
 import contextlib
 import errno
@@ -24,7 +24,7 @@ _chosen: ContextVar[Path | None] = ContextVar("chosen", default=None)
 
 @contextlib.contextmanager
 def caching_in(folder: Path) -> Iterator[None]:
-    """Let the block keep what it computes in a folder of its own; other threads keep theirs where they do."""
+    """Use another cache folder inside the block; other threads are not affected."""
     token = _chosen.set(folder)
     try:
         yield
@@ -52,11 +52,12 @@ def cache_limit() -> int:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, which nobody else can write to: their content is trusted."""
+    """Make a folder and its missing parents so that nobody else can write to them, because their content is trusted."""
     if folder.is_dir():
         return
     if folder.exists():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    # One by one: `mkdir(parents=True)` makes the parents with the default mode.
     make_private(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
 
@@ -69,16 +70,18 @@ def open_private(path: str | Path, flags: int) -> int:
 def find_writers(folder: Path) -> str:
     """Say whether others can write to the cache directory; nothing where nobody can.
 
-    Hashes tell damage and not intent: whoever writes there decides what features a run gets.
+    Hashes show damage but not intent: whoever can write there can change the features that a run gets.
 
     Args:
         folder: The cache directory.
     """
+    # The folder, its shelves, the keys on them and their files.
     for place in (folder, *sorted(folder.glob("*")), *sorted(folder.glob("*-*/*")), *sorted(folder.glob("*-*/*/*"))):
         try:
             found = place.stat()
         except OSError:
             continue
+        # Root (0) can write everywhere anyway.
         foreign = found.st_uid not in (os.getuid(), 0)
         if foreign or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             how = "belongs to another user" if foreign else "can be written to by other users"
@@ -90,7 +93,7 @@ def find_writers(folder: Path) -> str:
 
 
 def list_notes(folder: Path) -> dict[str, list[Path]]:
-    """Return the files that note what is known of images, in any format, by what they note.
+    """Return the files that record facts about images, in all formats, by what they record.
 
     Args:
         folder: The cache directory.

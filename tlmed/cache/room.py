@@ -1,4 +1,4 @@
-"""Room for decoded pixels: in memory, or on disk where they are too many for that."""
+"""Room for decoded pixels: in memory, or on disk if they do not fit there."""
 
 import math
 import os
@@ -13,8 +13,8 @@ from tlmed.cache.folder import cache_folder, make_private
 def make_room(shape: tuple[int, ...], memory_bytes: int) -> np.ndarray | None:
     """Return an array for decoded pixels, in memory or in a file of the cache directory, or None.
 
-    The file has no name: it goes with the array, even where the process is killed. All of it is reserved at once, for
-    a disk that fills up later would end the process. It takes no more than half of what is free.
+    The file has no name: it disappears with the array, even if the process is killed. All of it is reserved at once,
+    because a disk that fills up later would end the process. It takes at most half of what is free.
 
     Args:
         shape: Of the array, which is uint8.
@@ -35,4 +35,4 @@ def make_room(shape: tuple[int, ...], memory_bytes: int) -> np.ndarray | None:
             os.posix_fallocate(file.fileno(), 0, size)
             return np.asarray(np.memmap(file, np.uint8, "r+", shape=shape))
     except OSError:
-        return None  # a cache directory that cannot be written: images are decoded whenever they are needed
+        return None  # the cache directory cannot be written: images are decoded whenever they are needed

@@ -2,7 +2,7 @@
 
     rows | SHA-256 of each image's pixels | description (JSON) | its length, its SHA-256, magic
 
-The description holds the SHA-256 of what stands before it. It is checked whenever a file is opened.
+The description holds the SHA-256 of the bytes before it. It is checked whenever a file is opened.
 """
 
 import hashlib
@@ -20,12 +20,12 @@ import numpy as np
 from tlmed.regular_files import NotRegular, open_regular
 
 FORMAT = 1
-DTYPES = ("float32", "float16")  # that rows are kept in
+DTYPES = ("float32", "float16")  # in which rows may be stored
 DIGEST = 32  # bytes of a SHA-256
 _LONGEST = 1 << 20  # bytes of a description, which has one or two thousand
 _MAGIC = b"tlmed-rows\x00" + bytes([FORMAT])
 _TAIL = struct.Struct(f"<Q{DIGEST}s{len(_MAGIC)}s")
-_CHUNK = 1 << 24
+_CHUNK = 1 << 24  # bytes hashed at a time, so that a large file is never in memory as a whole
 
 
 class Damaged(Exception):
@@ -91,6 +91,7 @@ def open_rows(
         file.seek(size)
         packed = file.read(entry.count * DIGEST)
         digests = tuple(packed[i : i + DIGEST] for i in range(0, len(packed), DIGEST))
+        # Before the hash: a file that holds nothing wanted is not read through.
         if wanted is not None and not any(digest in wanted for digest in digests):
             return None
         if _digest(file, size + entry.count * DIGEST) != entry.sha256:
@@ -108,6 +109,7 @@ def read_entry(path: Path, file: BinaryIO) -> Entry:
         raise Damaged("it is too short")
     file.seek(-_TAIL.size, os.SEEK_END)
     length, digest, magic = _TAIL.unpack(file.read(_TAIL.size))
+    # The length is not trusted before it is known to lie inside the file.
     if magic != _MAGIC or length > min(stat.st_size - _TAIL.size, _LONGEST):
         raise Damaged("its end is not that of such a file")
     body = stat.st_size - _TAIL.size - length
@@ -128,7 +130,7 @@ def _parse(text: bytes) -> dict:
     """Return a description, once each of its fields is of the kind that is written.
 
     Raises:
-        Damaged: If one is not. Numbers that are no plain floats could be read as anything, even as addresses of memory.
+        Damaged: If one is not. With another type of number, bytes could be read as anything, even as memory addresses.
     """
     try:
         words = json.loads(text)
@@ -148,6 +150,7 @@ def _parse(text: bytes) -> dict:
 
 
 def _is_amount(value) -> bool:
+    # Not `isinstance`, which takes True for a number.
     return type(value) is int and value > 0
 
 
@@ -160,7 +163,7 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def pack_end(description: bytes) -> bytes:
-    """Return what stands after a description: its length, its SHA-256, and the mark of such files."""
+    """Return the bytes that follow a description: its length, its SHA-256, and the mark of such files."""
     return _TAIL.pack(len(description), hashlib.sha256(description).digest(), _MAGIC)
 
 

@@ -2,7 +2,7 @@
 
     FOLDER/features-1/<key>/<name>.rows
 
-A key names everything that decides the numbers but the image: graph, weights, engine, versions (see `keys`). Each
+A key names everything that decides the numbers, except the image: graph, weights, engine, versions (see `keys`). Each
 file holds the rows of some images, found by the digest of their decoded pixels, and never changes: it is written under
 another name and renamed when it is whole, so that readers and writers need no locks, whatever is killed when. It is
 checked whenever it is opened (`row_files`): one that is damaged is deleted, and its rows are computed again.
@@ -91,7 +91,7 @@ class Store:
     def create(
         self, key: str, about: Mapping, shape: Sequence[int], dtype: str, digests: Sequence[bytes]
     ) -> Iterator[Callable[[np.ndarray], None]]:
-        """Give a function that appends rows; the entry exists when the block ends well, and not before.
+        """Yield a function that appends rows; the entry exists only after the block has ended without an error.
 
         Args:
             key: What the rows are made of.
@@ -107,6 +107,7 @@ class Store:
         packed = b"".join(digests)
         size = len(digests) * count_bytes(shape, dtype)
         words = {"format": FORMAT, "key": key, "about": dict(about), "shape": shape, "dtype": dtype.name}
+        # Zeros stand for the hash, so that the length of the file is known before the first row is written.
         words |= {"count": len(digests), "sha256": "0" * 2 * DIGEST}
         description = json.dumps(words).encode()
         need = size + len(packed) + len(description) + len(pack_end(description))
@@ -122,6 +123,7 @@ class Store:
         def append(rows: np.ndarray) -> None:
             with np.errstate(over="ignore"):
                 cast = np.ascontiguousarray(rows, dtype)
+            # float16 ends at 65504. Infinity would spoil whatever is trained on the rows.
             if (np.isinf(cast) & np.isfinite(rows)).any():
                 raise StoreError(f"features up to {np.abs(rows).max():.3g} do not fit into {dtype.name}")
             data = cast.tobytes()
@@ -176,7 +178,7 @@ class Store:
         return sound, damaged
 
     def clear(self) -> tuple[int, int]:
-        """Delete everything, of older formats and what is known of images too; return how many files and bytes.
+        """Delete everything, with older formats and facts about images; return how many files and bytes.
 
         Raises:
             StoreError: If something cannot be deleted.
@@ -206,7 +208,7 @@ class Store:
         return sorted(found)
 
     def _use(self, *paths: Path) -> None:
-        """Note that files are used now: each later than all others, whatever the clock says."""
+        """Mark files as used now, each with a time later than all others, even if the clock was set back."""
         self._kept.update(paths)
         latest = max((used for used, _, _ in self._stats()), default=0.0)
         for path in paths:
@@ -215,11 +217,12 @@ class Store:
                 os.utime(path, (latest, latest))
 
     def _make_room(self, need: int) -> None:
-        """Delete the longest unused until so many bytes fit into the limit, and into half of the free disk."""
+        """Delete the longest unused files until `need` bytes fit into the limit and into half of the free disk."""
         files = self._stats()
         others = [(size, path) for _, size, path in files if path not in self._kept]
         stay = sum(size for _, size, _ in files) - sum(size for size, _ in others)
         free = shutil.disk_usage(self.folder).free
+        # Nothing is deleted if deleting all that may go would not be enough.
         for what, allowed in {
             f"the limit of the cache is {show_size(self.limit)}": self.limit - stay,
             f"half of what the disk has left is {show_size(free // 2)}": (free + sum(size for size, _ in others)) // 2,
@@ -239,7 +242,7 @@ class Store:
         for part in self.folder.glob("*.part"):
             found = own.fullmatch(part.name)
             with contextlib.suppress(FileNotFoundError):
-                # Of processes elsewhere only the age is known: a container never comes back under its name.
+                # Of processes on other hosts only the age is known: a container never returns under its host name.
                 if not _is_alive(int(found[1])) if found else time.time() - part.stat().st_mtime > _OLD:
                     part.unlink()
 
@@ -253,6 +256,7 @@ def _delete(path: Path) -> None:
 
 def _is_alive(process: int) -> bool:
     try:
+        # Signal 0 changes nothing; it only tells whether the process exists.
         os.kill(process, 0)
     except ProcessLookupError:
         return False
