@@ -103,7 +103,7 @@ def test_part_of_another_hybrid_is_refused(reader, part, hybrids, data, tmp_path
 
 CHANGES = {
     "recipe.json": lambda run: edit(run, "recipe.json", lambda recipe: recipe.update(seed=7)),
-    "environment.json": lambda run: edit(run, "environment.json", lambda found: found["data"].update(left_out=["x"])),
+    "environment.json": lambda run: edit(run, "environment.json", lambda found: found["data"].update(images=7)),
     "splits.csv": lambda run: swap(run / "splits.csv", ",test,", ",val,"),
     "plan.json": lambda run: edit(run, "plan.json", lambda plan: plan.update(parameters=7)),
     "history.csv": lambda run: swap(run / "history.csv", "\n", "\n\n", last=True),

@@ -50,7 +50,7 @@ def _describe_folds(run) -> list[str]:
     """Return how many folds of a cross-validation are complete, and how far the others are; of another run nothing."""
     if not run.folds:
         return []
-    split = RECIPE_JSON.read(run)["data"]["split"]
+    split = RECIPE_JSON.read(run, "data.split.k", "data.split.repeats")["data"]["split"]
     complete = sum(fold.complete for fold in run.folds)
     lines = [f"{complete} of {split['k'] * split['repeats']} folds complete."]
     for fold in run.folds:

@@ -8,6 +8,7 @@ import pytest
 from tlmed import run_files
 from tlmed.errors import InputError
 from tlmed.run_files import (
+    ENVIRONMENT_JSON,
     EXAMPLES_JSON,
     HISTORY_CSV,
     METRICS_JSON,
@@ -130,6 +131,16 @@ def test_a_status_lacks_nothing(tmp_path):
     (run / STATUS_JSON.name).write_text('{"phase": "head"}')
     with pytest.raises(InputError, match=r"status\.json` of a run must be as `tlmed train` writes it.*: no `epoch`"):
         STATUS_JSON.read(run)
+
+
+@pytest.mark.parametrize("data", [{}, {"data": {}}, {"data": {"left_out": [3]}}, {"data": {"values": {"fewest": 1}}}])
+def test_what_a_reader_cannot_do_without_must_be_there(data, tmp_path):
+    run = RunDir(tmp_path)
+    ENVIRONMENT_JSON.write(run, data)
+    with pytest.raises(InputError, match=r"`environment\.json` of a run must be as .* `data(\.\w+)*`"):
+        ENVIRONMENT_JSON.read(run, "data.left_out")
+    ENVIRONMENT_JSON.write(run, {"data": {"left_out": [{"path": "a.png"}]}})
+    assert ENVIRONMENT_JSON.read(run, "data.left_out")["data"]["left_out"] == [{"path": "a.png"}]
 
 
 def test_every_text_file_of_a_run_has_its_reader():

@@ -28,7 +28,9 @@ from tlmed.run_files import (
     Timing,
 )
 from tlmed.rundir import RunDir, find_run
-from tlmed.words import join_names, listed
+from tlmed.words import listed
+
+_SHOWN = ("metrics.auc", "metrics.accuracy")  # of every run
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +170,7 @@ def _read(run: RunDir, name: str) -> Result:
     folds = tuple(_read_single(fold, fold.path.name) for fold in run.folds)
     if not folds:
         return _read_single(run, name)
-    recipe, metrics = RECIPE_JSON.read(run), _read_metrics(run)
+    recipe, metrics = RECIPE_JSON.read(run), METRICS_JSON.read(run, *_SHOWN)
     split = recipe.get("data", {}).get("split")
     if not isinstance(split, dict) or not isinstance(split.get("k"), int) or split["k"] < 2:
         raise InputError(f"`recipe.json` of a cross-validation must say `data.split`. Received: {run / 'recipe.json'}.")
@@ -177,23 +179,12 @@ def _read(run: RunDir, name: str) -> Result:
 
 def _read_single(run, name) -> Result:
     recipe, plan, environment = RECIPE_JSON.read(run), PLAN_JSON.find(run), ENVIRONMENT_JSON.find(run)
-    timing, metrics = TIMING_JSON.find(run), _read_metrics(run)
+    timing, metrics = TIMING_JSON.find(run), METRICS_JSON.read(run, *_SHOWN)
     splits = {row["path"]: row for row in SPLITS_CSV.read(run)}
     test = _read_test(run, splits, metrics["classes"])
     compared = ("recipe.json", "metrics.json", "plan.json", "environment.json", "splits.csv", "predictions.csv")
     unchecked = check_intact(run, [file for file in compared if (run / file).exists()])
     return Result(run.path, name, recipe, plan, environment, timing, metrics, splits, test, unchecked=tuple(unchecked))
-
-
-def _read_metrics(run) -> Metrics:
-    """Return `metrics.json`, which must have the metrics that every comparison shows."""
-    metrics = METRICS_JSON.read(run)
-    if missing := [name for name in ("auc", "accuracy") if name not in metrics["metrics"]]:
-        raise InputError(
-            "`metrics.json` of a run must hold `auc` and `accuracy` to be compared. "
-            f"Received: {run / 'metrics.json'} without {join_names(missing)}."
-        )
-    return metrics
 
 
 def _read_test(run, splits, classes) -> Predictions:

@@ -15,7 +15,7 @@ from tlmed.evaluation.decisions import read_decision
 from tlmed.evaluation.explanations import Place, name_in, open_folder, save_explanations
 from tlmed.evaluation.predictions import predict_classes
 from tlmed.evaluation.predictions_csv import list_columns
-from tlmed.inference.scorer import BATCH_SIZE, computing, load_scorer, name_files, report_unwritten
+from tlmed.inference.scorer import BATCH_SIZE, computing, load_scorer, name_files
 from tlmed.intact import check_intact
 from tlmed.recipe import from_json
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON
@@ -64,7 +64,7 @@ def predict(
     for warning in describe_learned(settings.source):
         voice.warn(warning)
     names, files, broken = read_files(paths, settings.image_size, skip_bad)
-    tones, usual = files.pixels.tones, _read_usual(run)
+    tones, usual = files.pixels.tones, read_usual(run)
     for warning in (*describe_tones(names, tones, usual=usual), *describe_extras(names, files.pixels.extras)):
         voice.warn(warning)
     scorer = load_scorer(run)
@@ -84,10 +84,6 @@ def predict(
     return list_columns(classes), rows, broken
 
 
-def _read_usual(run) -> dict[str, int] | None:
+def read_usual(run) -> dict[str, int] | None:
     """Return how many values a run's training images usually have; None for runs that did not record it yet."""
-    try:
-        usual = ENVIRONMENT_JSON.read(run)["data"].get("values")
-        return None if usual is None else {name: int(usual[name]) for name in ("fewest", "most")}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise report_unwritten(run, "environment.json", "how many values the training images have") from error
+    return ENVIRONMENT_JSON.read(run, "data")["data"].get("values")

@@ -31,8 +31,8 @@ from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import Predictions, describe_ties
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.features.kept import Means, keep_features
-from tlmed.inference.loose_images import _read_usual
-from tlmed.inference.scorer import computing, load_scorer, make_predictions, name_files, report_unwritten
+from tlmed.inference.loose_images import read_usual
+from tlmed.inference.scorer import computing, load_scorer, make_predictions, name_files
 from tlmed.intact import check_intact
 from tlmed.recipe import from_json
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON, SPLITS_CSV
@@ -125,7 +125,7 @@ def evaluate(
             _check_classes(images.table.classes, old["classes"])
             conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
             familiar = compare_with_run(images, SPLITS_CSV.read(run), elsewhere, grouping.use)
-            table, usual = images.table, _read_usual(run)
+            table, usual = images.table, read_usual(run)
             held = describe_tones(table.paths, images.pixels.tones, table.labels, table.classes, usual)
             seen = [*dict.fromkeys((*images.warnings, *held)), *conflicts, *familiar.sentences]
             images = familiar.images
@@ -174,11 +174,8 @@ def _group_like(recipe, source: str) -> Grouping:
 def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, list[str]]:
     """Return a run's own images, which of them are scored, and what is to be said of those that are not."""
     recorded = SPLITS_CSV.read(run)
-    try:
-        data = ENVIRONMENT_JSON.read(run)["data"]
-        left_out = [entry["path"] for entry in data["left_out"]]
-    except (KeyError, TypeError) as error:
-        raise report_unwritten(run, "environment.json", "which images were left out") from error
+    data = ENVIRONMENT_JSON.read(run, "data.left_out")["data"]
+    left_out = [entry["path"] for entry in data["left_out"]]
     try:
         table = open_source(source, recipe.data.grouping)
         found = recall(table, recipe.data.image_size, recorded, classes, left_out, known)

@@ -151,8 +151,3 @@ def name_files(metrics: Mapping, *others: str) -> list[str]:
     """Return the files of a run that give its scores, and others that a command reads; `metrics` tell a hybrid."""
     hybrid = ["classifier.skops"] if "classifier" in metrics else []
     return ["recipe.json", "metrics.json", *others, "model.keras", *hybrid]
-
-
-def report_unwritten(run: RunDir, name: str, what: str) -> InputError:
-    """Return the error for a file of a run that does not say what every run writes there."""
-    return InputError(f"`{name}` must say {what}, as `tlmed train` writes it. Received: {run / name}.")

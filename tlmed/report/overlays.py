@@ -50,7 +50,7 @@ def read_fold(run: RunDir) -> Fold:
     Raises:
         InputError: If a file cannot be read.
     """
-    metrics, predictions = METRICS_JSON.read(run), read_predictions(run / "predictions.csv")
+    metrics, predictions = METRICS_JSON.read(run, "split"), read_predictions(run / "predictions.csv")
     test, examples = predictions.of(metrics["split"]), EXAMPLES_JSON.find(run)
     return Fold(run.path.name, test, metrics, examples, run.path)
 

@@ -106,7 +106,7 @@ def read_run(run: Path) -> RunContent:
         search=SEARCH_CSV.find(files),
         freeze=FREEZE_JSON.find(files),
         predictions=read_predictions(run / "predictions.csv"),
-        metrics=METRICS_JSON.read(files),
+        metrics=METRICS_JSON.read(files, "split"),
         timing=TIMING_JSON.read(files),
         examples=EXAMPLES_JSON.find(files),
         path=run,

@@ -5,7 +5,7 @@ import math
 import reprlib
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 _LARGEST = 2**1023  # an integer beyond is no finite number
 
@@ -29,6 +29,21 @@ def find_fault(content: object, kind: type) -> str:
     """
     for place, words in _find(content, kind, ()):
         return _say(place, words)
+    return ""
+
+
+def find_missing(content: Mapping, places: Iterable[str]) -> str:
+    """Return the first of some places, such as `"data.left_out"`, that JSON does not have; nothing where it has all.
+
+    >>> find_missing({"data": {"source": "x"}}, ["data.source", "data.left_out"])
+    'no `data.left_out`'
+    """
+    for place in places:
+        part = content
+        for name in place.split("."):
+            if not isinstance(part, Mapping) or name not in part:
+                return f"no `{place}`"
+            part = part[name]
     return ""
 
 

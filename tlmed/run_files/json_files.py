@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Generic, Required, TypedDict, TypeVar
 
 from tlmed.errors import InputError
-from tlmed.run_files.checking import find_fault
+from tlmed.run_files.checking import find_fault, find_missing
 from tlmed.rundir import RunDir
 from tlmed.whole_files import write_json
 
-Content = TypeVar("Content", bound=TypedDict)
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,19 @@ class JsonFile(Generic[Content]):
     kind: type[Content]
     check: Callable[[Content], str] = lambda content: ""
 
-    def read(self, run: RunDir) -> Content:
+    def read(self, run: RunDir, *needed: str) -> Content:
         """Return what the file holds.
 
+        Args:
+            run: The run.
+            needed: Parts that the caller cannot do without, such as `"data.left_out"`.
+
         Raises:
-            InputError: If it is missing, cannot be read, or a part of it is of another kind than declared.
+            InputError: If it is missing, cannot be read, a part of it is of another kind than declared, or one that is
+                needed is missing.
         """
         content = run.json(self.name)
-        if fault := find_fault(content, self.kind) or self.check(content):
+        if fault := find_fault(content, self.kind) or find_missing(content, needed) or self.check(content):
             raise InputError(
                 f"`{self.name}` of a run must be as `tlmed train` writes it. Received: {run / self.name}: {fault}."
             )
@@ -84,12 +89,39 @@ class Plan(TypedDict, total=False):
     classifier: dict[str, object]  # of a hybrid
 
 
+class LeftOut(TypedDict, total=False):
+    """An image that could not be read."""
+
+    path: Required[str]
+    reason: str
+
+
+class UsualValues(TypedDict):
+    """How many different values a training image usually has."""
+
+    fewest: int
+    most: int
+
+
+class ImagesRecord(TypedDict, total=False):
+    """What `environment.json` says of the images."""
+
+    source: str | None
+    images: int
+    classes: list[str]
+    split: str  # "made" or "given"
+    made: list[str]  # the splits that tlmed made
+    licence: str | None
+    values: UsualValues
+    left_out: list[LeftOut]
+
+
 class Environment(TypedDict, total=False):
     """`environment.json`, as `tlmed.run.records.describe_run` makes it."""
 
     versions: dict[str, str]
     weights: object  # where they came from: one source, or a list of them
-    data: dict[str, object]
+    data: ImagesRecord
     recipe: dict[str, object]
     warnings: list[str]
     leaks: list[str]
