@@ -1,4 +1,4 @@
-"""Train a network through one phase, step by step and saved meanwhile: its best epoch is what stays."""
+"""Train a network through one phase, with checkpoints. It ends with the weights of its best epoch."""
 
 import tlmed.tensorflow_start
 

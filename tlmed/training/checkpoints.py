@@ -1,4 +1,4 @@
-"""Checkpoints of a phase: everything that its next step depends on, two deep, each verified when it is read."""
+"""Checkpoints of a phase: all that its next step depends on. Two are kept; each is verified when it is read."""
 
 import contextlib
 import time
@@ -11,8 +11,8 @@ import numpy as np
 from tlmed.sealed import DamagedFile, read_facts, seal, unseal
 
 SECONDS = 30.0  # the least between two checkpoints
-COST = 20  # and so many times what one takes, so that they never take more than a twentieth of the time
-DEPTH = 2
+COST = 20  # also at least 20 times what the last one took: checkpoints take a twentieth of the time at most
+DEPTH = 2  # checkpoints that are kept: the one before is used where the newest is damaged
 
 
 @dataclass
@@ -37,30 +37,32 @@ class Checkpoints:
 
     @property
     def due(self) -> bool:
-        """Tell whether it is time for another."""
+        """Tell whether it is time for the next checkpoint."""
         return time.monotonic() >= self._next
 
     def save(self, about: dict, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
-        """Write a checkpoint, and delete all but it and the one before.
+        """Write a checkpoint, and delete all but this one and the one before it.
 
         Args:
             about: Facts; `phase` names the phase.
-            arrays: The state: names and arrays, which are asked for one after the other.
+            arrays: The state: names and arrays. They are asked for one by one, so that memory holds one copy at a time.
         """
         start = time.monotonic()
         files = self._files()
+        # Numbers go on over all phases of a run: the newest file is the newest state, whatever its phase.
         number = _number(files[-1]) + 1 if files else 1
         self.folder.mkdir(parents=True, exist_ok=True)
         seal(self.folder / f"{number:06}.checkpoint", about, arrays)
+        # Only after the new one is whole on disk: who is killed here leaves one too many, never one too few.
         for file in files[: len(files) + 1 - DEPTH]:
             file.unlink()
         took = time.monotonic() - start
         self._next = time.monotonic() + max(self.seconds, COST * took)
 
     def newest(self, phase: str) -> tuple[dict, dict[str, np.ndarray]] | None:
-        """Return the last checkpoint of a phase that is as it was written; None where there is none.
+        """Return the newest checkpoint of a phase that is undamaged; None where there is none.
 
-        Damaged ones are told of and deleted.
+        Damaged ones are reported and deleted.
         """
         for file in reversed(self._files()):
             try:
@@ -75,8 +77,9 @@ class Checkpoints:
         return None
 
     def facts(self, phase: str) -> dict | None:
-        """Return what the last checkpoint of a phase says besides its arrays; None where there is none."""
+        """Return the facts of the newest checkpoint of a phase, without its arrays; None where there is none."""
         for file in reversed(self._files()):
+            # `newest` reports damaged files; this only looks.
             with contextlib.suppress(DamagedFile):
                 about = read_facts(file)
                 if about["phase"] == phase:
@@ -84,7 +87,7 @@ class Checkpoints:
         return None
 
     def _files(self) -> list[Path]:
-        # A name that is no number is nobody's checkpoint.
+        # Names that are no numbers were not written by `save`.
         return sorted((file for file in self.folder.glob("*.checkpoint") if file.stem.isdecimal()), key=_number)
 
 

@@ -1,4 +1,4 @@
-"""Train a phase with validation by exact scores, early stopping, checkpoints, and an end to NaN."""
+"""Train a phase: exact validation scores, early stopping, checkpoints; NaN ends it."""
 
 import math
 import time
@@ -16,7 +16,7 @@ from tlmed.training.checkpoints import Checkpoints
 from tlmed.training.loop import Loop
 from tlmed.words import listed
 
-IMAGES = "images"  # what a phase is fed with where nothing is kept
+IMAGES = "images"  # what a phase is fed with where no features are kept
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Validation(keras.callbacks.Callback):
     """Score the validation images after every epoch, in one pass, exactly.
 
     Keras's own AUC approximates by thresholds and knows no macro average; `val_auc` is `metrics.macro_auc`.
-    It comes before callbacks that read `val_...` from the logs.
+    It must come before the callbacks that read `val_...` from the logs.
     """
 
     def __init__(self, predict: Callable[[], np.ndarray], labels: np.ndarray):
@@ -72,6 +72,7 @@ def measure(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     >>> measure(np.array([[0.75, 0.25], [0.5, 0.5]]), np.array([0, 1]))["auc"]
     1.0
     """
+    # Clipped as Keras clips probabilities, so that a score of 0 does not make the loss infinite.
     chosen = np.clip(scores[np.arange(len(scores)), labels].astype("float64"), 1e-7, 1)
     return {
         "loss": float(-np.log(chosen).mean()),
@@ -84,8 +85,8 @@ class EpochLog(keras.callbacks.Callback):
     """Hand every epoch's scores, with its number and seconds, to a function, and remember them.
 
     Attributes:
-        rows: Of the epochs so far.
-        before: Seconds that an earlier, stopped command had spent on the phase, and of these on the epoch it was in.
+        rows: One for each epoch so far.
+        before: Seconds that an earlier, stopped command spent on the phase; and how many of them on its last epoch.
     """
 
     def __init__(self, phase: str, record: Callable[[dict], None]):
@@ -104,7 +105,7 @@ class EpochLog(keras.callbacks.Callback):
         return time.perf_counter() - self.epoch_start + self.before[1]
 
     def resume(self, rows: list[dict], before: tuple[float, float]) -> None:
-        """Go on behind some epochs."""
+        """Go on after some epochs, whose rows are recorded again."""
         self.rows, self.before = rows, before
         for row in rows:
             self.record(row)
@@ -116,6 +117,7 @@ class EpochLog(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Record the epoch."""
         row = {"phase": self.phase, "epoch": epoch + 1, **logs, "seconds": round(self.epoch_seconds, 3)}
+        # The earlier command spent seconds on this epoch alone; the next ones begin here.
         self.before = (self.before[0], 0.0)
         self.rows.append(row)
         self.record(row)
@@ -141,32 +143,33 @@ class State:
 
     @property
     def _weights(self) -> list[keras.Variable]:
-        """The weights that the phase can change, in an order that does not depend on what the loop trains them in.
+        """The weights that the phase can change, in the network's order, whether the loop trains all of it or a suffix.
 
-        Their paths would not do: a user's own layers may have other numbers when the network is made again.
+        They are numbered, not named by their paths: a user's own layers may have other numbers in their names when the
+        network is made again.
         """
         local = {id(variable) for variable in self._states}
         return [variable for variable in self.moving if id(variable) not in local]
 
     @property
     def _states(self) -> list[keras.Variable]:
-        """The random states, which each replica has by itself."""
+        """The random states of dropout and augmentation; each replica has its own."""
         weights = {id(weight) for weight in self.loop.model.weights}
         return [variable for variable in self.moving if id(variable) not in weights]
 
     @property
     def _seen(self) -> list[keras.Variable]:
-        """What each replica has seen of the epoch."""
+        """The sums of the metrics over this epoch's steps; each replica has its own."""
         return [variable for metric in self.loop.metrics for variable in metric.variables]
 
     @property
     def _places(self) -> list[int]:
-        """Where each of them is among all weights of what the loop trains: the network, or its suffix alone."""
+        """The position of each of `_weights` among all weights of what the loop trains: the network, or its suffix."""
         places = {id(weight): i for i, weight in enumerate(self.loop.model.weights)}
         return [places[id(weight)] for weight in self._weights]
 
     def take(self) -> tuple[dict, Iterator[tuple[str, np.ndarray]]]:
-        """Return facts and arrays that `put` brings everything back from; each array is read when it is asked for."""
+        """Return the facts and arrays that `put` restores everything from; each array is read when it is asked for."""
         best, loop = self.best, self.loop
         about = {
             "phase": self.log.phase,
@@ -192,15 +195,15 @@ class State:
 
     @property
     def _shared(self) -> dict[str, keras.Variable]:
-        """What all replicas have in common."""
+        """The variables that are the same on all replicas, by a name for the checkpoint."""
         parts = {"weight": self._weights, "optimizer": self.loop.model.optimizer.variables}
         return {f"{name} {i}": variable for name, part in parts.items() for i, variable in enumerate(part)}
 
     def put(self, about: dict, arrays: dict[str, np.ndarray]) -> None:
-        """Bring everything to where `take` saw it; on another number of replicas random states begin anew.
+        """Restore everything that `take` saved; on another number of replicas random states begin anew.
 
         Raises:
-            RunFailed: What was saved is not of what the phase trains.
+            RunFailed: If the checkpoint is of something else than the phase trains.
         """
         best, loop = self.best, self.loop
         self._check(about, arrays)
@@ -210,10 +213,12 @@ class State:
         if about["replicas"] == replicas():
             assign_each(self._states, [arrays[f"state {i}"] for i in range(len(self._states))])
         else:
+            # A metric is the sum over its replicas, so that all of it may stand on the first one.
             seen = [np.stack([rows.sum(axis=0), *[np.zeros_like(rows[0])] * (replicas() - 1)]) for rows in seen]
         assign_each(self._seen, seen)
         best.best, best.best_epoch, best.wait = about["best"], about["best_epoch"], about["wait"]
         if about["best"] is not None:
+            # Keras restores all weights at once. Frozen ones are the same now as then, so only the others were saved.
             weights = loop.model.get_weights()
             for i, place in enumerate(self._places):
                 weights[place] = arrays[f"best {i}"]
@@ -222,10 +227,11 @@ class State:
         self.log.resume(about["rows"], tuple(about["seconds"]))
 
     def _check(self, about, arrays) -> None:
-        """Make sure that a checkpoint is of what is trained here."""
+        """Refuse a checkpoint of something else than is trained here."""
         here = {name: tuple(variable.shape) for name, variable in self._shared.items()}
         if about["best"] is not None:
             here |= {f"best {i}": tuple(weight.shape) for i, weight in enumerate(self._weights)}
+        # "state" and "seen" depend on the number of replicas, which may have changed.
         there = {name: array.shape for name, array in arrays.items() if name.split()[0] not in ("state", "seen")}
         differ = sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
         if about.get("fed") != self.fed or differ:
@@ -241,9 +247,9 @@ class Judge:
     """How a network is scored after each epoch, and which score decides.
 
     Attributes:
-        validate: Gives class probabilities [n, classes] of the validation images by the weights of the moment.
+        validate: Returns class probabilities [n, classes] of the validation images by the current weights.
         labels: Their labels [n].
-        monitor: The score that decides; of equal ones the earlier epoch stays.
+        monitor: The score that decides; of equal epochs the earlier one is kept.
     """
 
     validate: Callable[[], np.ndarray]
@@ -253,12 +259,12 @@ class Judge:
 
 @dataclass(frozen=True)
 class Saving:
-    """What of a phase is saved meanwhile, and where.
+    """What is saved of a phase while it trains, and where.
 
     Attributes:
-        checkpoints: Where the phase is saved, and goes on from; a request to stop is saved, too. None: nowhere.
+        checkpoints: Where the phase is saved, also when it is asked to stop, and where it goes on from. None: nowhere.
         moving: The variables that the phase can change; None: all of the network's.
-        fed: What the loop's batches hold, in words; a phase goes on from a checkpoint with the same only.
+        fed: What the loop's batches hold, in words; a phase goes on only from a checkpoint with the same.
     """
 
     checkpoints: Checkpoints | None = None
@@ -280,17 +286,18 @@ def fit_phase(
         loop: Over the network, as `tlmed.phases.thaw` left it or the `tlmed.phases.trainer` of that.
         phase: Epochs and patience.
         judge: Scores each epoch.
-        record: Called with every epoch's scores; of a phase that goes on, first with those of the epochs before.
+        record: Called with every epoch's scores; if a phase goes on, first with those of the epochs before.
         callbacks: More Keras callbacks, such as a progress bar.
-        saving: What is saved meanwhile; by default nothing.
+        saving: What is saved while it trains; by default nothing.
 
     Raises:
         RunFailed: If the loss or a score is no longer finite, or a checkpoint is of something else.
-        Interrupted, Terminated: If a request to stop came, behind the next step, saved.
+        Interrupted, Terminated: If it is asked to stop: after the next step, and once that is saved.
     """
     best = keras.callbacks.EarlyStopping(
         monitor=judge.monitor,
         mode=MONITORS[judge.monitor],
+        # Without patience no epoch stops it, but Keras still keeps the weights of the best one.
         patience=phase.patience or phase.epochs,
         restore_best_weights=True,
     )
@@ -315,8 +322,9 @@ def fit_phase(
         if checkpoints is not None and (found := checkpoints.newest(phase.name)):
             state.put(*found)
 
-    # Of several workers none can stop by itself.
+    # One of several workers must not stop alone, for the others would wait for it: they agree on a step in `look`.
     with stopping.saving(save if workers()[1] == 1 else None):
+        # The order matters: Validation adds the scores that all after it read.
         listeners = [Validation(judge.validate, judge.labels), best, log, *callbacks]
         loop.run(phase.epochs, listeners, wishes, look, begin)
     seconds, earlier = log.phase_seconds, log.before[0]

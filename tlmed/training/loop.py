@@ -18,13 +18,13 @@ Batches = Callable[[tuple[int, int], Share], tf.data.Dataset]
 
 
 class Loop:
-    """Train a compiled network step by step, and know where it stands.
+    """Train a compiled network step by step, and know how far training is.
 
     Make and run it in the scope of the strategy that the network was made in.
 
     Args:
         model: The network, with its optimizer; the loss is the cross-entropy of the class probabilities that it gives.
-        batches: Makes an endless data set that begins at an epoch and step and holds a share of each batch, as
+        batches: Makes an endless data set that begins at an epoch and a step, and holds a share of each batch, as
             `ImageSet.training_batches` does: inputs [b, ...] and labels [b].
         steps: Batches per epoch.
         together: Steps that TensorFlow runs before Python looks again; it divides `steps`.
@@ -58,18 +58,20 @@ class Loop:
         at_boundary: Callable[[bool, bool], None] = lambda stop, save: None,
         begin: Callable[[], None] = lambda: None,
     ) -> None:
-        """Train up to an epoch, from where the loop stands.
+        """Train until an epoch is done, from where the loop is.
 
         Args:
             epochs: Epochs in all.
-            callbacks: Of Keras; one that sets `model.stop_training` ends training behind its epoch.
+            callbacks: Of Keras; one that sets `model.stop_training` ends training after its epoch.
             wishes: Tells whether to stop, and whether to save.
-            at_boundary: Called between steps and behind each epoch, where the state is whole, with what is wished. Of
-                several workers all do what one of them wishes, and at the same step.
-            begin: Called when the callbacks have begun, to bring everything to where an earlier loop stood.
+            at_boundary: Called with these two between steps and after each epoch, where the state can be saved. If
+                one of several workers wishes something, all of them do it, and at the same step.
+            begin: Called when the callbacks have begun, to restore where an earlier loop was.
         """
         model, listeners = self.model, keras.callbacks.CallbackList(callbacks, model=self.model)
         model.stop_training, alone, nothing = False, workers()[1] == 1, tf.zeros(2)
+        # `begin` comes after this, because EarlyStopping forgets its best epoch here, and before the data set is made,
+        # because that starts at the epoch and the step that `begin` restores.
         listeners.on_train_begin()
         begin()
         batches = iter(tf.distribute.get_strategy().distribute_datasets_from_function(self._share))
@@ -77,6 +79,7 @@ class Loop:
             listeners.on_epoch_begin(self.epoch)
             while self.step < self.steps:
                 listeners.on_train_batch_begin(self.step)
+                # Workers send their wishes along with the step's own sum, so that agreeing costs no further message.
                 agreed = self._take_steps(batches, nothing if alone else tf.constant(wishes(), tf.float32))
                 self.step += self.together
                 listeners.on_train_batch_end(self.step - 1)
@@ -85,6 +88,7 @@ class Loop:
             self.epoch, self.step = self.epoch + 1, 0
             for metric in self.metrics:
                 metric.reset_state()
+            # Of several workers each would answer for itself here: they agree in the next epoch's first step.
             at_boundary(*(wishes() if alone else (False, False)))
         listeners.on_train_end()
 
@@ -95,17 +99,18 @@ class Loop:
 
 
 def _compile(model, metrics, together, factors) -> Callable:
-    """Return a function of TensorFlow that takes so many steps on all replicas, given an iterator over batches."""
+    """Return a TensorFlow function that takes `together` steps on all replicas, given an iterator over batches."""
     strategy, (loss_metric, accuracy) = tf.distribute.get_strategy(), metrics
 
     @tf.autograph.experimental.do_not_convert  # a network is made of graph operations already
     def step(batch, wishes):
         inputs, labels = batch
+        # [1]: images of this replica; `wishes` is [2], so that all three can be added up over the replicas at once.
         count = tf.cast(tf.shape(labels)[:1], tf.float32)
         if strategy.num_replicas_in_sync > 1:
             inputs, labels = _fill_empty((inputs, labels))
         counted = tf.cast(tf.range(tf.shape(labels)[0]) < tf.cast(count, tf.int32), tf.float32)
-        # A replica may have an image less than another, so that the mean over the batch is nobody's to take alone.
+        # Replicas may hold different numbers of images, so that the mean needs the count of the whole batch.
         sums = tf.distribute.get_replica_context().all_reduce(
             tf.distribute.ReduceOp.SUM, tf.concat([count, wishes], axis=0)
         )
@@ -114,6 +119,7 @@ def _compile(model, metrics, together, factors) -> Callable:
             losses = counted * keras.losses.sparse_categorical_crossentropy(labels, scores)
             if factors is not None:
                 losses *= tf.gather(tf.constant(factors, losses.dtype), labels)
+            # The penalty is the same on every replica, and gradients are added up: each one takes its share.
             penalty = tf.add_n(model.losses) if model.losses else tf.constant(0.0)
             loss = tf.reduce_sum(losses) / sums[0] + penalty / strategy.num_replicas_in_sync
         weights = model.trainable_weights
@@ -138,7 +144,7 @@ def _compile(model, metrics, together, factors) -> Callable:
 
 
 def _fill_empty(batch):
-    """Return a batch with one blank image if it has none: few operations of TensorFlow can do without."""
+    """Return a batch with one blank image if it has none: many operations of TensorFlow fail on an empty batch."""
     blank = tf.cast(tf.equal(tf.shape(batch[1])[0], 0), tf.int32)
 
     def fill(values: tf.Tensor) -> tf.Tensor:

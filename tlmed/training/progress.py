@@ -76,7 +76,7 @@ class Moving(keras.callbacks.Callback):
         self.bar.label = f"{self.phase}  epoch {epoch + 1}/{self.epochs}"
 
     def on_train_batch_end(self, batch, logs=None):
-        """Move on to a batch, counted from 0; several may have run at once, and some in an earlier, stopped command."""
+        """Move on to a batch, counted from 0: an absolute position, because a run that goes on begins in the middle."""
         self.bar.move(self.epoch * self.steps + batch + 1)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -87,7 +87,7 @@ class Moving(keras.callbacks.Callback):
 
 @contextlib.contextmanager
 def _show_phase(screen, phase, epochs, steps) -> Iterator[keras.callbacks.Callback]:
-    """Give a callback that shows a phase; on a terminal a line of it stays."""
+    """Give a callback that shows a phase; on a terminal one line about it remains."""
     if screen.console is None:
         yield Lines(screen.say, phase, epochs)
         return
