@@ -78,14 +78,16 @@ def test_modules_and_functions_are_of_a_size_that_is_read_at_once(module):
     assert many <= PUBLIC
 
 
-def test_what_the_walks_through_the_code_name_is_there():
-    walks = PAGE.read_text().partition("## Three walks")[2].partition("\n## ")[0]
-    for file in re.findall(r"`([a-z_/]+\.py)`", walks):
-        assert (ROOT / "tlmed" / file).is_file(), file
-    names = {word for word in re.findall(r"`(?:[a-z_]+\.)*([A-Za-z_]+)`", walks) if len(word) > 4}
-    text = "\n".join((ROOT / path).read_text() for path in FILES)
+def test_what_the_walks_and_the_table_of_places_name_is_there():
+    text = PAGE.read_text().partition("## Three walks")[2].partition("\n## Decisions")[0]
+    for place in re.findall(r"`([a-z_/]+(?:\.py|/))`", text):
+        assert (ROOT / "tlmed" / place).exists(), place
+    names = {word for word in re.findall(r"`(?:[a-z_]+\.)*([A-Za-z_]+)`", text) if len(word) > 4}
+    code = "\n".join((ROOT / path).read_text() for path in FILES)
     assert len(names) > 20
-    assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
+    assert [name for name in names if not re.search(rf"\b{name}\b", code)] == []
+    for place, name in re.findall(r"\| `([a-z_/]+\.py)`, `(\w+)` \|", text):
+        assert re.search(rf"^(def )?{name}\b", (ROOT / "tlmed" / place).read_text(), re.M), (place, name)
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)

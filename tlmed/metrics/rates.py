@@ -1,7 +1,7 @@
-"""Every metric under many weightings of the images at once: what bootstrapping needs.
+"""The list of all metrics, and how each is computed, for many weightings of the images at once.
 
-Each function takes weights [n, d], one column per draw, and reads them once. The numbers are those of scikit-learn
-with `sample_weight`; there a draw takes tens of milliseconds, here a fraction of one.
+Resampling needs the weightings. Each function takes weights [n, d], one column per draw, and reads them once. The
+numbers are those of scikit-learn with `sample_weight`; there a draw takes tens of milliseconds, here a fraction of one.
 """
 
 from collections.abc import Collection
