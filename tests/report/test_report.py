@@ -42,7 +42,7 @@ from tlmed.pages.glossary import TERMS, WORDS
 from tlmed.recipe import KFold
 from tlmed.report import REQUIRED, read_run, write_report
 from tlmed.report.answers import answer
-from tlmed.report.calibration import show_calibration
+from tlmed.report.calibration_section import show_calibration
 from tlmed.report.checklist import AUTHOR, ITEMS
 from tlmed.report.curves import show_curves
 from tlmed.report.degrees import show_degrees

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tlmed import whole_files
 from tlmed.pages.amounts import name_run, title_run
-from tlmed.report.calibration import show_calibration
+from tlmed.report.calibration_section import show_calibration
 from tlmed.report.checklist import show_checklist
 from tlmed.report.classifier import show_classifier
 from tlmed.report.cost import show_cost, show_environment

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from tlmed.evaluation.lines import describe_left_out, describe_reversed
 from tlmed.evaluation.predictions import Predictions
 from tlmed.pages.templating import render
-from tlmed.report.calibration import show_calibration
+from tlmed.report.calibration_section import show_calibration
 from tlmed.report.curves import show_curves
 from tlmed.report.frame import frame
 from tlmed.report.image_counts import is_synthetic

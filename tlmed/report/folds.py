@@ -12,7 +12,7 @@ from tlmed.pages.amounts import duration, enumerate_names, join, name_run, numbe
 from tlmed.pages.entries import list_entries
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
-from tlmed.report.calibration import show_mean_calibration
+from tlmed.report.calibration_section import show_mean_calibration
 from tlmed.report.cost import show_cost, show_environment
 from tlmed.report.frame import frame
 from tlmed.report.image_counts import is_synthetic
