@@ -1,4 +1,4 @@
-"""A run: a recipe and images in, a run directory out. `story` tells it from top to bottom."""
+"""A run: from a recipe and images to a run directory. Begin with `story`, which calls all other modules in order."""
 
 import tlmed.tensorflow_start
 

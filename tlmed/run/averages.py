@@ -1,4 +1,4 @@
-"""What a cross-validation says of its folds: a table of them, and the mean of each metric with its interval."""
+"""The result of a cross-validation: a table of its folds, and the mean of each metric with its interval."""
 
 import functools
 import math
@@ -21,8 +21,8 @@ _RANGES = {
     "log_loss": (0.0, float("inf")),
     "brier": (0.0, 2.0),
 }
-_RANGE = (0.0, 1.0)  # of all others
-_MOST_NAMED = 3  # folds in a note
+_RANGE = (0.0, 1.0)  # of all other metrics
+_MOST_NAMED = 3  # so many folds are named in a note
 
 
 def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir]) -> dict:
@@ -34,11 +34,11 @@ def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir]) -> dict:
         folds: The folds' runs, complete, in order.
 
     Returns:
-        The content of `metrics.json`. No score is computed over the predictions of several folds together: each has a
-        network of its own, and what they call 0.7 is not the same.
+        The content of `metrics.json`. No metric is computed over the predictions of several folds together: each fold
+        has its own network, and a score of 0.7 does not mean the same in all of them.
 
     Raises:
-        InputError: If a fold's files are not as it wrote them: it may have been complete long before the others.
+        InputError: If a fold's files were changed after it wrote them: it may have been complete for a long time.
     """
     for fold in folds:
         check_intact(fold, ("splits.csv", "predictions.csv", "metrics.json"))
@@ -57,12 +57,12 @@ def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir]) -> dict:
 def average(name: str, entries: Mapping[str, Mapping], split: KFold) -> dict:
     """Return the mean of a metric over the folds, with its interval: the corrected resampled t (Nadeau & Bengio 2003).
 
-    Folds that agree by luck would make it narrower than their images allow: each bound is at least as far from the mean
-    as the folds' own intervals together put it.
+    Folds that agree by luck would make it narrower than their few images allow. So each bound is at least as far from
+    the mean as in the interval that the folds' own intervals combine to.
 
     Args:
         name: The metric's.
-        entries: What each fold's `metrics.json` says of it, by the fold's name.
+        entries: The metric's entry in each fold's `metrics.json`, by the fold's name.
         split: How the images were divided.
 
     Returns:
@@ -78,6 +78,7 @@ def average(name: str, entries: Mapping[str, Mapping], split: KFold) -> dict:
     if alike and images is None:
         return {**found, "note": "All folds have the same value, from which no interval follows."}
     spread = average_folds(values, split.test_share)
+    # Without images the spread of the folds decides alone; with them, whichever reaches further on each side.
     low, high = (
         (spread["low"], spread["high"])
         if images is None
@@ -96,12 +97,13 @@ def average(name: str, entries: Mapping[str, Mapping], split: KFold) -> dict:
 def _combine_folds(entries: Collection[Mapping], split) -> tuple[float, float] | None:
     """Return the interval of the mean that the folds' own intervals give, None where one has none.
 
-    Folds have no image in common, so that the squared distances to their bounds add up (MOVER: Zou & Donner, Statistics
-    in Medicine 2008, 27:1693-1702). All repeats have the same images: theirs is the mean of what each repeat gives.
+    Folds have no image in common, so the squared distances to their bounds add up (MOVER: Zou & Donner, Statistics in
+    Medicine 2008, 27:1693-1702). Repeats have the same images, so their distances are averaged and do not shrink.
     """
     if any(entry.get("low") is None or entry.get("high") is None for entry in entries):
         return None
     mean = sum(entry["value"] for entry in entries) / len(entries)
+    # sqrt(sum d^2) / k within a repeat of k folds; the factor makes it the root mean square over the repeats.
     down, up = (
         math.sqrt(split.repeats * sum((entry["value"] - entry[end]) ** 2 for entry in entries)) / len(entries)
         for end in ("low", "high")
@@ -110,7 +112,7 @@ def _combine_folds(entries: Collection[Mapping], split) -> tuple[float, float] |
 
 
 def _say_open(entries) -> str:
-    """Name the folds without an interval, by which the images' part in that of the mean is not known."""
+    """Name the folds without an interval: because of them the interval of the mean leaves out the images' part."""
     folds = [fold for fold, entry in entries.items() if entry.get("low") is None or entry.get("high") is None]
     which = f"Fold {folds[0]} has" if len(folds) == 1 else f"Folds {listed(folds, _MOST_NAMED)} have"
     return f"{which} no interval: this one shows how the folds vary, without the sampling error of their images."
@@ -149,12 +151,13 @@ def _average_all(split, folds, results, sizes) -> dict:
         "metrics": mean([result["metrics"] for result in results]),
         "per_class": {
             label: {
+                # Every repeat tests all images once, so that the sum counts each of them `repeats` times.
                 "n": sum(result["per_class"][label]["n"] for result in results) // split.repeats,
                 **mean([_only_metrics(result["per_class"][label]) for result in results]),
             }
             for label in first["classes"]
         },
-        # Labels mean the same in every fold, other than scores: the confusions can be added up.
+        # Unlike scores, labels mean the same in every fold, so the confusion matrices can be added up.
         "confusion": pack_confusion(sum(map(unpack_confusion, results)), first["classes"]),
         "folds": [_describe_fold(*each) for each in zip(names, results, sizes, strict=True)],
     }
@@ -165,7 +168,7 @@ def _average_all(split, folds, results, sizes) -> dict:
         }
         for name, baseline in first["baselines"].items()
     }
-    # Each fold chose a threshold and a temperature of its own: what they changed has a mean, they have none.
+    # Each fold chose its own threshold and temperature. Their mean would belong to no network, so it is not given.
     content["calibration"] = {
         "method": first["calibration"]["method"],
         "metrics": mean([result["calibration"]["metrics"] for result in results]),
@@ -180,9 +183,9 @@ def _average_all(split, folds, results, sizes) -> dict:
 
 
 def _average_without_leaks(names, split, results) -> dict[str, Mapping]:
-    """Return the means without the test images that training or validation knows; nothing where no fold has any.
+    """Return the means without the test images that training or validation has seen; nothing where no fold has any.
 
-    A fold without such images gives what it gives with all of them; one in which no image is left leaves no mean.
+    A fold without such images counts with all of its images; if no image is left in a fold, there is no mean.
     """
     if not any("without_leaks" in result for result in results):
         return {}
@@ -192,7 +195,7 @@ def _average_without_leaks(names, split, results) -> dict[str, Mapping]:
     nothing = dict.fromkeys(SUBGROUP_METRICS, undefined)
     return {
         "without_leaks": {
-            # Each repeat tests every image once, and knows the same ones.
+            # Each repeat tests every image once, and the same ones are leaked in each.
             "leaked": sum(part["leaked"] for part in found) // split.repeats,
             "n": left // split.repeats,
             "metrics": _average_each(names, split, [part["metrics"] or nothing for part in found]) if left else {},
@@ -201,7 +204,7 @@ def _average_without_leaks(names, split, results) -> dict[str, Mapping]:
 
 
 def _keep_all(result) -> dict:
-    """Return what is left of a fold that knows none of its test images: all of it."""
+    """Return the entry of a fold without leaked test images: all of its images are left."""
     return {"leaked": 0, "n": result["n"], "metrics": {name: result["metrics"][name] for name in SUBGROUP_METRICS}}
 
 
@@ -295,7 +298,7 @@ def _add_up(folds, timings) -> dict:
 
 
 def _write_predictions(run, folds) -> None:
-    """Write what each image was predicted to be by the one network that it is a test image of."""
+    """Write for each image the prediction of the one network that did not see it: that of the fold that tests it."""
     rows = [
         {**row, "fold": fold.path.name}
         for fold in folds

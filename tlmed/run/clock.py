@@ -11,11 +11,11 @@ class Clock:
     """Seconds of each stage, and of the whole from when the first image is read to when the last weight is updated.
 
     Attributes:
-        begin: When the command began, as all three on the clock of `time.perf_counter`.
+        begin: When the command began. This and the next two are readings of `time.perf_counter`.
         reading: When the first image was read.
         trained: When the last weight was updated.
         stages: Name and seconds of each stage.
-        extractions: How features were had: computed, or found in the cache.
+        extractions: How features were obtained: computed, or found in the cache.
     """
 
     begin: float = field(default_factory=time.perf_counter)

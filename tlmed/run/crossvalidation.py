@@ -1,4 +1,4 @@
-"""Cross-validation: a run for each fold, one after another, and the mean of what they give."""
+"""Cross-validation: a run for each fold, one after another, and the mean of their results."""
 
 import contextlib
 import dataclasses
@@ -20,7 +20,7 @@ from tlmed.run_files import SPLITS_CSV
 from tlmed.rundir import FOLDS, RunDir
 from tlmed.sections import KFold
 
-_DIGITS = 2  # of a fold's number in paths, at least
+_DIGITS = 2  # at least so many in a fold's directory name, so that names sort as numbers do
 
 
 def is_cross_validation(recipe: Recipe) -> bool:
@@ -32,7 +32,7 @@ def cross_validate(job: Job, train_fold: Callable[[Job, Callable[[ImageSet], Non
     """Train a run for each fold, in `OUT/folds/01`, `02` and so on, and write down their mean.
 
     A fold that is complete is not trained again, so that the same command goes on where an earlier one was stopped.
-    Nothing is written before the inputs of the first fold to be trained are found to be without fault.
+    Nothing is written before the inputs of the first fold that is trained have been checked.
 
     Args:
         job: The run, its recipe with a `KFold` that names no fold. A complete one that recorded leaks is refused where
@@ -52,7 +52,7 @@ def cross_validate(job: Job, train_fold: Callable[[Job, Callable[[ImageSet], Non
         voice.say(say_complete(job))
         return
     with contextlib.ExitStack() as stack:
-        # Once, and when the first fold to be trained is prepared: --fresh clears what was here before.
+        # Once, and not before the first fold that is trained is prepared, because --fresh deletes what was here before.
         enter = functools.cache(lambda: stack.enter_context(_opened(job)))
         folds = [RunDir(run / FOLDS / name) for name in name_folds(split)]
         for number, fold in enumerate(folds, 1):
@@ -110,14 +110,14 @@ def _opened(job) -> Iterator[None]:
 
 def _begin(enter, run, number, split, first: RunDir, images: ImageSet) -> None:
     enter()
-    if number > 1:  # before the fold is trained: afterwards its work would be lost
+    if number > 1:  # checked before the fold is trained, because afterwards its work would be lost
         _check_same_images(first, RunDir(run / FOLDS / name_folds(split)[number - 1]), to_rows(images))
     run.mark(f"Training fold {number} of {split.folds}.")
 
 
 @contextlib.contextmanager
 def _explained(run, fold, number, folds) -> Iterator[None]:
-    """Say of what ends a fold which one it was, and what goes on: the command that trains all of them."""
+    """Add to an error of a fold which fold it was, and name the command for all folds as the one that goes on."""
     try:
         yield
     except (TlmedError, KeyboardInterrupt) as error:
@@ -132,7 +132,7 @@ def _explained(run, fold, number, folds) -> Iterator[None]:
 
 
 def _check_same_images(first: RunDir, fold: RunDir, rows: Sequence[Mapping[str, str]]) -> None:
-    """Refuse a fold of other images than the first one's: their splits would not fit together."""
+    """Refuse a fold with other images than the first one's: an image might be tested twice, or never."""
     if found := compare_rows(SPLITS_CSV.read(first), rows).name():
         raise InputError(
             "All folds must be of the same images; --fresh trains all of them again. "

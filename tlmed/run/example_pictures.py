@@ -23,7 +23,7 @@ from tlmed.rundir import EXAMPLES
 from tlmed.whole_files import atomic
 
 SQUARES = 7  # along the shorter side, when an image is covered square by square
-# Operations that occlusion may take. Counted, not timed, so that a run explains the same images on any machine.
+# Operations that occlusion may take. They are counted, not timed, so that a run explains the same images anywhere.
 MOST_WORK = 5e12
 
 
@@ -57,15 +57,16 @@ def write_examples(job: Job, images: ImageSet) -> None:
 
 
 def _read(images, paths) -> np.ndarray:
+    # `predictions.csv` holds only validation and test images, so that its row numbers are not those of the images.
     numbers = {path: number for number, path in enumerate(images.table.paths)}
     chosen = [numbers[path] for path in paths]
     return np.concatenate([batch.numpy() for batch, _ in images.batches(chosen, 32)])
 
 
 def _explain_aside(run, cases, pixels, predictions) -> tuple[dict[int, np.ndarray], str, list[str]]:
-    """Return what `_explain` does; if the wait for it ends before, by Ctrl-C or SIGTERM, so does the work, soon.
+    """Return what `_explain` returns. If waiting for it is interrupted (Ctrl-C, SIGTERM), the work soon ends, too.
 
-    It is done in a thread: the scope of a strategy does not reach there, and one process explains by itself.
+    The work runs in a thread, because the scope of a strategy does not reach there: one process explains by itself.
     """
     left, pool = threading.Event(), ThreadPoolExecutor(1)
     try:
@@ -76,9 +77,9 @@ def _explain_aside(run, cases, pixels, predictions) -> tuple[dict[int, np.ndarra
 
 
 def _explain(run, cases, pixels, predictions, left) -> tuple[dict[int, np.ndarray], str, list[str]]:
-    """Return maps by row, the name of the method, and what the reader must know of what is missing.
+    """Return maps by row, the name of the method, and sentences about images without a map.
 
-    Nothing is written here: whoever has set `left` goes on without the thread that this runs in.
+    Nothing is written here: once `left` is set, nobody waits for the thread that this runs in.
     """
     try:
         scorer = _watch(load_scorer(run), left)
@@ -94,7 +95,8 @@ def _explain(run, cases, pixels, predictions, left) -> tuple[dict[int, np.ndarra
                 "takes long with this network; tlmed predict --explain explains any image."
             )
     maps = {}
-    for start in range(0, len(rows), BATCH_SIZE):  # as explainers divide them: of other batches the last bits differ
+    # In the batches that explainers make themselves: in others the last bits differ.
+    for start in range(0, len(rows), BATCH_SIZE):
         _check(left)
         batch = rows[start : start + BATCH_SIZE]
         found = explainer(np.stack([pixels[row] for row in batch]), predictions.predictions[batch])
@@ -103,7 +105,7 @@ def _explain(run, cases, pixels, predictions, left) -> tuple[dict[int, np.ndarra
 
 
 def _watch(scorer: Scorer, left) -> Scorer:
-    """Return a scorer that looks for `left` with each batch for its classifier: covering one image takes several."""
+    """Return a scorer that checks `left` with each batch for its classifier: occlusion of one image takes several."""
 
     def finish(features):
         _check(left)
@@ -118,19 +120,21 @@ def _check(left) -> None:
 
 
 def _prepare(scorer: Scorer) -> Explainer:
-    """Return the default method, of which occlusion gets large squares that do not overlap: quicker, and coarser."""
+    """Return the default method; occlusion gets large squares that do not overlap, which is quicker and coarser."""
     explainer = scorer.explainer()
     if explainer.method != "occlusion":
         return explainer
+    # Rounded up, so that SQUARES of them cover the shorter side.
     side = -(-min(scorer.features.input_shape[1:3]) // SQUARES)
     return scorer.explainer("occlusion", patch=side, stride=side)
 
 
 def _limit(cases, work) -> list[int]:
-    """Return the rows of the first cases of each kind, as many as may be covered square by square, one at least."""
+    """Return the rows of the first cases of each kind: as many as MOST_WORK allows, but at least one of each kind."""
     most = max(map(len, cases.values()))
     for each in range(most, 1, -1):
         rows = {row for chosen in cases.values() for row in chosen[:each]}
+        # One pass for the image as it is, and one for each square that is covered.
         if len(rows) * (SQUARES**2 + 1) * work <= MOST_WORK:
             return sorted(rows)
     return sorted({row for chosen in cases.values() for row in chosen[:1]})

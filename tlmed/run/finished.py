@@ -1,4 +1,4 @@
-"""The phases that are finished: what a stopped run continues behind."""
+"""The phases that are finished: a stopped run continues after them."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from tlmed.training import PhaseResult
 
 
 class _OtherVersion(Exception):
-    """What was saved of a phase has other fields: it is whole, but of another version of tlmed."""
+    """The saved phase has other fields: it is undamaged, but another version of tlmed wrote it."""
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,16 @@ class Degree:
     """How a phase ended, and what it is worth.
 
     Attributes:
-        result: The phase's end; its score is that of the network behind the phase, statistics re-estimated if asked.
+        result: The phase's end. Its score is that of the network after the phase, with re-estimated statistics if the
+            phase asks for them.
         val: `loss`, `accuracy` and `auc` on the validation images.
         test: The same on the test images, by which nothing is chosen; None where the recipe compares no degrees.
         history: A row for each epoch.
         scores: Class probabilities [n, classes] of the validation images, then of the test images if those were scored.
         certificate: Its entry of `freeze.json`.
         hashing: Seconds that its certificate took.
-        extraction: For `timing.json`, how the features of its frozen blocks were had, if they were kept.
-        recalibration: If the phase estimates BatchNorm statistics again, what that did to the validation score.
+        extraction: For `timing.json`, how the features of its frozen blocks were obtained, if they were kept.
+        recalibration: How the validation score changed, if the phase estimates BatchNorm statistics again.
     """
 
     result: PhaseResult
@@ -51,7 +52,7 @@ class Finished:
     Attributes:
         folder: Where their files lie.
         phases: The schedule.
-        best: Tells which of some phases would be kept.
+        best: Returns the index of the phase that would be kept.
         warn: Takes a sentence about a file that is damaged.
     """
 
@@ -61,13 +62,14 @@ class Finished:
     warn: Callable[[str], None]
 
     def read(self) -> list[Degree]:
-        """Return the phases that are finished, up to one of which something is missing or damaged."""
+        """Return the finished phases, up to the first one with a file that is missing or damaged."""
         degrees = []
         for phase in self.phases:
             found = self._try(phase, self._read)
             if found is None:
                 break
             degrees.append(found)
+        # Without the weights to continue with, the last phase is trained again; fewer phases may need other weights.
         while degrees and any(self._try(phase, self.weights) is None for phase in self._needed(degrees)):
             degrees.pop()
         return degrees
@@ -75,6 +77,7 @@ class Finished:
     def write(self, degrees: Sequence[Degree], weights: Sequence[keras.Variable]) -> None:
         """Keep the last of some phases, and delete the weights that nothing can go back to any more."""
         phase, degree = self.phases[len(degrees) - 1], degrees[-1]
+        # The weights first: `read` takes a phase for finished if its `.phase` file exists.
         seal(self._weights_file(phase), {}, ((str(i), weight.numpy()) for i, weight in enumerate(weights)))
         facts = {name: value for name, value in dataclasses.asdict(degree).items() if name != "scores"}
         seal(self._file(phase), facts, [("scores", degree.scores)])
@@ -84,7 +87,7 @@ class Finished:
                 self._weights_file(phase).unlink(missing_ok=True)
 
     def weights(self, phase: Phase) -> list[np.ndarray]:
-        """Return the network's weights behind a phase."""
+        """Return the network's weights after a phase."""
         _, arrays = unseal(self._weights_file(phase))
         return [arrays[str(i)] for i in range(len(arrays))]
 

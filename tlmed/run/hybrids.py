@@ -46,6 +46,7 @@ def train_classifier(job: Job, prepared: Prepared) -> Outcome:
     for note in (*fitted.notes, *_describe_turned(turned, len(train))):
         voice.warn(note)
     rows = np.concatenate([images.indices("val"), images.indices("test")])
+    # With rounded features: what is written down is what `model.keras` gives, which rounds nothing.
     seen = predict_rows(recipe, prepared.network, images, rows) if is_rounded(recipe) else features[rows]
     scores = predict_probabilities(fitted.classifier, seen, len(images.table.classes))
     seconds = time.perf_counter() - start
@@ -69,7 +70,7 @@ def train_classifier(job: Job, prepared: Prepared) -> Outcome:
 
 
 def _describe_turned(names, images) -> list[str]:
-    """Say of which classes calibration found no order that it could trust; nothing where there is none."""
+    """Name the classes whose images the folds ranked the wrong way round; nothing where there are none."""
     if not names:
         return []
     return [
@@ -79,7 +80,7 @@ def _describe_turned(names, images) -> list[str]:
 
 
 def describe(head: Hybrid) -> dict:
-    """Return what `plan.json` says of the classifier, with the grid that is tried where the recipe leaves it empty."""
+    """Return the classifier's entry in `plan.json`; where the recipe's grid is empty, with the default grid."""
     return describe_classifier(head, head.grid or GRIDS.get(classifiers.find_classifier(head.classifier).__name__, {}))
 
 
@@ -103,7 +104,7 @@ def _search(recipe) -> Search:
 
 
 def find_units(images: ImageSet, rows: np.ndarray) -> tuple[str, ...]:
-    """Return for some images which ones must stay together in a fold: groups and byte-identical images."""
+    """Return a unit for each of some images: images of one unit (same group, or same bytes) stay in one fold."""
     table = images.table
     groups = [table.groups[row] for row in rows] if table.groups else None
     return tuple(map(str, join_units(groups, [images.sha256[row] for row in rows])))

@@ -1,4 +1,4 @@
-"""What every step of a run is told: the recipe, where to write, and what the command asked for."""
+"""The job that every step of a run is given: the recipe, where to write, and the options of the command."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Job:
         strict: Refuse data with leaks between splits or with one image under two labels.
         fresh: Start over where a run is already.
         recipe_file: The file that the recipe is from; None for one made in Python.
-        choices: For a run that repeats another, `cache` of that one's plan, by phase; None: as this machine suggests.
+        choices: If this run repeats another: `cache` of the other one's plan, by phase. None: as this machine suggests.
     """
 
     recipe: Recipe

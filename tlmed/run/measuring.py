@@ -1,4 +1,4 @@
-"""Time a training step on this machine in each precision, before a run is begun."""
+"""Time a training step on this machine in each precision, before a run begins."""
 
 import dataclasses
 import statistics
@@ -15,8 +15,8 @@ from tlmed.recipe import PRECISIONS, Recipe
 from tlmed.sections import Hybrid
 
 CLASSES = 2
-WARM, STEPS = 2, 5  # the first steps trace, and find their memory
-CLEAR = 1.1  # what is less than a tenth quicker is not worth the rounding
+WARM, STEPS = 2, 5  # the first steps are not timed, because they also trace and allocate memory
+CLEAR = 1.1  # a gain of less than a tenth is not worth the rounding
 
 
 def measure_precisions(recipe: Recipe) -> dict[str, float]:
@@ -32,6 +32,7 @@ def measure_precisions(recipe: Recipe) -> dict[str, float]:
     network = backbones.build(recipe.backbone, "none", recipe.data.image_size).model
     phases = expand(recipe.phases, network)
     most = max(phases, key=lambda each: float("inf") if each.thaw == "all" else each.thaw)
+    # There are no pretrained weights here to go back to.
     phase = dataclasses.replace(most, start="previous")
     model = assemble(recipe, network, CLASSES)
     random = np.random.RandomState(0)

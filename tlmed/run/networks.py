@@ -18,13 +18,13 @@ from tlmed.seeds import derive
 
 
 def wake(recipe: Recipe, backbone: Backbone, images: ImageSet) -> None:
-    """Give random weights BatchNorm statistics of the training images: with Keras's own they are dead."""
+    """Give random weights BatchNorm statistics of the training images: with Keras's initial ones they are dead."""
     if norms := random_norms(backbone):
         reestimate_statistics(backbone.model, _pixels(recipe, images), norms)
 
 
 def settle(recipe: Recipe, model: Classifier, images: ImageSet) -> None:
-    """Give the thawed blocks BatchNorm statistics of the training images, behind a phase that asks for it."""
+    """Give the thawed blocks BatchNorm statistics of the training images, after a phase that asks for it."""
     recalibrate(model, _pixels(recipe, images))
 
 
@@ -35,15 +35,16 @@ def _pixels(recipe, images):
 
 
 def predict_rows(recipe: Recipe, network: keras.Model, images: ImageSet, rows: np.ndarray) -> np.ndarray:
-    """Return what a network gives for some images, in the recipe's batches: float32 [n, outputs]."""
+    """Return a network's outputs for some images, computed in the recipe's batches: float32 [n, outputs]."""
     return image_predictor(recipe, network, images)(rows)
 
 
 def image_predictor(recipe: Recipe, network: keras.Model, images: ImageSet) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from row numbers to what a network gives for those images, traced once for all calls."""
+    """Return a function from row numbers to a network's outputs for those images, traced once for all calls."""
     size = recipe.data.batch_size
     if replicas() > 1:
         spec = tf.TensorSpec([None, *images.image_size, 3], tf.uint8)
         return make_predictor(lambda pixels: network(pixels, training=False), images.pixels.take, spec, size)
+    # A request to stop is looked for after every batch: many images take long.
     look = keras.callbacks.LambdaCallback(on_predict_batch_end=lambda batch, logs: stopping.check())
     return lambda rows: network.predict(images.batches(rows, size), verbose=0, callbacks=[look])

@@ -1,4 +1,4 @@
-"""What training hands on to evaluation."""
+"""The result of training, as evaluation takes it."""
 
 from dataclasses import dataclass, field
 
@@ -7,14 +7,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trained classifier's scores, and how it came about.
+    """A trained classifier's scores, and how it was trained.
 
     Attributes:
         scores: Class probabilities [n, classes] of the validation images, then of the test images.
-        notes: What goes into `metrics.json` of how it was trained and chosen.
-        images: How many images training went through, each epoch's counted.
+        notes: How it was trained and chosen, for `metrics.json`.
+        images: How many images training went through, over all epochs.
         seconds: What that took.
-        earlier: Seconds of it that an earlier, stopped command had spent.
+        earlier: How many of these seconds an earlier, stopped command spent.
     """
 
     scores: np.ndarray

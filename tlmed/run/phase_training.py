@@ -1,4 +1,4 @@
-"""Train phase after phase, score each, certify what moved, and keep one."""
+"""Train phase after phase, score each, certify which weights moved, and keep one phase."""
 
 import contextlib
 import dataclasses
@@ -30,7 +30,7 @@ from tlmed.whole_files import atomic
 def train_phases(job: Job, prepared: Prepared) -> Outcome:
     """Train a recipe's phases, each from the best epoch of the one before or from the pretrained weights.
 
-    A finished phase of an earlier, stopped command is not repeated. The weights of the phase that is kept are saved.
+    Phases that an earlier, stopped command finished are not repeated. The weights of the phase that is kept are saved.
     """
     recipe, run, clock, voice = job.recipe, job.run, job.clock, job.voice
     model, phases = prepared.network, prepared.phases
@@ -55,6 +55,7 @@ def train_phases(job: Job, prepared: Prepared) -> Outcome:
     clock.extractions += [degree.extraction for degree in degrees if degree.extraction]
     results = [degree.result for degree in degrees]
     kept = best(degrees)
+    # `model.keras` says of each layer whether it is trainable: as in the phase whose weights it holds.
     thaw(model, phases[kept])
     model.plain().set_weights(finished.weights(phases[kept]))
     with atomic(run / "model.keras") as part:
@@ -74,15 +75,15 @@ def train_phases(job: Job, prepared: Prepared) -> Outcome:
 
 
 def _score_kept(job, prepared, degree) -> np.ndarray:
-    """Return the scores of validation and test images of the phase that is kept, for which the network is ready."""
+    """Return the scores of validation and test images of the kept phase, whose weights the network holds."""
     recipe, model, images = job.recipe, prepared.network, prepared.images
     if is_rounded(recipe):
-        # What is written down is what `model.keras` gives, which rounds nothing.
+        # The scores that are written must be those of `model.keras`, which rounds nothing.
         rows = np.concatenate([images.indices(split) for split in ("val", "test")])
         return predict_rows(recipe, model.plain(), images, rows)
     if degree.test is not None:
         return degree.scores
-    # On what the phase was trained on, so that test images are scored just as validation images were.
+    # From the features or pixels of training, so that test images are scored exactly as validation images were.
     quiet = dataclasses.replace(job, voice=Voice(warn=job.voice.warn))
     fed = _feed(quiet, prepared, model, degree.extraction is not None)
     return np.concatenate([degree.scores, fed.predict(images.indices("test"))])
@@ -117,6 +118,7 @@ def _continue(job, prepared, degrees, finished) -> None:
     done = phases[: len(degrees)]
     replace_history(job.run, (row for degree in degrees for row in degree.history))
     _write_certificate(job.run, degrees)
+    # Random weights need statistics where training begins from them: now, or in a later phase that goes back to them.
     returns = any(phase.start == "pretrained" for phase in phases)
     if random_norms(prepared.backbone) and (returns or not done):
         with job.clock.stage("re-estimate statistics"), job.voice.busy("Estimating statistics of random weights"):
@@ -126,6 +128,7 @@ def _continue(job, prepared, degrees, finished) -> None:
     if done:
         heads = [phase for phase in done if phase.thaw == 0]
         if returns and heads:
+            # Phases with start="pretrained" take this head; the weights of the last phase come after it.
             model.plain().set_weights(finished.weights(heads[-1]))
             model.remember_head()
         model.plain().set_weights(finished.weights(done[-1]))
@@ -133,7 +136,7 @@ def _continue(job, prepared, degrees, finished) -> None:
 
 
 def _train_phase(job, prepared, phase, begun) -> Degree:
-    """Train one phase, with a certificate of what moved, and score it on validation images, or on test images, too."""
+    """Train one phase, certify which weights moved, and score it on validation (if asked, test) images."""
     recipe, voice, start = job.recipe, job.voice, time.perf_counter()
     model, images = thaw(prepared.network, phase), prepared.images
     checkpoints = Checkpoints(job.run.progress / "checkpoints", warn=voice.warn, say=voice.say)
@@ -151,7 +154,7 @@ def _train_phase(job, prepared, phase, begun) -> Degree:
     with (
         computing(model, recipe.precision),
         voice.busy(f"Scoring phase {phase.name!r}"),
-    ):  # as in the history, that degrees can be compared with it
+    ):  # in the precision of training, so that degrees can be compared with the history
         splits = ("val", "test") if recipe.score_degrees else ("val",)
         parts = [(fed.predict(images.indices(name)), images.table.labels[images.indices(name)]) for name in splits]
     val, test = (*(measure(scores, labels) for scores, labels in parts), None)[:2]
@@ -163,7 +166,7 @@ def _train_phase(job, prepared, phase, begun) -> Degree:
 
 
 def _tell_recalibration(job, images, phase, before, after) -> dict:
-    """Say what estimating statistics again did to the validation score, and return it."""
+    """Say how the validation score changed when statistics were estimated again, and return that."""
     monitor, rows, table = job.recipe.monitor, images.indices("val"), images.table
     groups = None if table.groups is None else [table.groups[row] for row in rows]
     entry = compare_recalibration(phase.name, monitor, table.labels[rows], before, after, table.classes, groups)
@@ -174,9 +177,9 @@ def _tell_recalibration(job, images, phase, before, after) -> dict:
 
 
 def _feed(job, prepared, model, begun) -> Feed:
-    """Return what a phase trains on; where the cache cannot be used, note in the plan that the run does without.
+    """Return what a phase trains on; where the cache cannot be used, note in the plan that the run trains without it.
 
-    A later command then trains on the same, whether there is a cache by then or not.
+    A command that continues the run then trains on the same, even if it could use the cache.
     """
     number = prepared.phases.index(model.phase)
     choice = prepared.plan["phases"][number]["cache"]
@@ -223,7 +226,7 @@ def _fit(job, phases, model, fed, checkpoints) -> tuple[PhaseResult, list[dict]]
 
 @contextlib.contextmanager
 def _certified(model) -> Iterator[dict]:
-    """Hash every weight before and after the block; what it gives then holds the phase's entry of `freeze.json`."""
+    """Hash every weight before and after the block; the dictionary then holds the phase's entry of `freeze.json`."""
     found = {}
     begin = time.perf_counter()
     claim, before = make_claim(model), fingerprint(model)
@@ -235,7 +238,7 @@ def _certified(model) -> Iterator[dict]:
 
 
 def _write_certificate(run, degrees) -> None:
-    """Write `freeze.json` of the phases that are finished, as `Finished` keeps them: what lies there is not read."""
+    """Write `freeze.json` for the finished phases, from what `Finished` keeps: an existing file is never read."""
     entries = [degree.certificate for degree in degrees]
     seconds = round(sum(degree.hashing for degree in degrees), 4)
     if entries:

@@ -1,4 +1,4 @@
-"""Run what a phase keeps frozen once over all images, or leave it in the network: by what the plan says is cheaper."""
+"""Compute a phase's frozen blocks once for all images, or in every step, as the plan decided."""
 
 import dataclasses
 from collections.abc import Callable
@@ -25,14 +25,14 @@ from tlmed.training import IMAGES
 
 @dataclass(frozen=True)
 class Feed:
-    """What a phase is fed with, what is trained on that, and how the network is scored meanwhile.
+    """What a phase is fed with, the model that is trained on it, and how the network is scored meanwhile.
 
     Attributes:
-        images: The images, or in place of their pixels what the frozen prefix made of them.
-        trainer: What is fitted to their batches.
-        predict: Row numbers to class probabilities [n, classes], by the weights of the moment.
+        images: The images; instead of their pixels they may hold the features that the frozen blocks computed.
+        trainer: The model that is fitted to their batches.
+        predict: Row numbers to class probabilities [n, classes], by the current weights.
         together: Training steps that TensorFlow runs before Python looks again.
-        extraction: For `timing.json`, how features were had; None where the images themselves are fed.
+        extraction: For `timing.json`, how features were obtained; None where the images themselves are fed.
     """
 
     images: ImageSet
@@ -57,7 +57,7 @@ def feed(job: Job, model: Classifier, images: ImageSet, choice: dict, begun: boo
         model: Its network, thawed for the phase.
         images: The images.
         choice: `cache` of the phase in `plan.json`.
-        begun: Whether an earlier command has trained on features, so that this one cannot do without.
+        begun: Whether an earlier command trained on features; then this one must, too.
 
     Raises:
         RunFailed: If the cache cannot be used, and the recipe asks for versions of training images or the run has begun
@@ -71,23 +71,24 @@ def feed(job: Job, model: Classifier, images: ImageSet, choice: dict, begun: boo
         found = _keep(job, model.route.frozen.net, pixels, name)
         if found is None and views:
             raise RunFailed(
-                "`augment.views` must be 0 where the cache cannot be used, for without it the network would be trained "
-                f"on other images. Received: views={views}."
+                "`augment.views` must be 0 where the cache cannot be used, because without it the network would be "
+                f"trained on other images. Received: views={views}."
             )
         if found is None and begun:
             raise RunFailed(
-                "A run that has begun on kept features goes on with them, for without them it would end in other bits. "
-                f"Make the cache usable and run the command again, or start over with --fresh. Received: phase {name!r}"
-                " without a usable cache, for the reason above."
+                "A run that has begun on kept features goes on with them, because without them it would end in other "
+                "bits. Make the cache usable and run the command again, or start over with --fresh. "
+                f"Received: phase {name!r} without a usable cache, because of the reason above."
             )
         if found is not None:
             activations, extraction = found
+            # Steps of an epoch, the last batch being smaller.
             epoch = -(-len(train) // recipe.data.batch_size)
             suffix = trainer(model)
             return Feed(
                 dataclasses.replace(images, pixels=activations, views=views),
                 suffix,
-                # `Model.predict` takes longer to begin than a head takes to compute.
+                # Not `Model.predict`: starting it takes longer than computing a head.
                 make_predictor(
                     lambda batch: suffix(activations.split(batch), training=False),
                     *(activations.take, activations.spec, recipe.data.batch_size),
@@ -133,9 +134,9 @@ def features_of(job: Job, network: keras.Model, images: ImageSet, name: str) -> 
 
 
 def _keep(job, prefix, pixels, name) -> tuple[Activations, dict] | None:
-    """Have the features of all images; of several workers each computes its share first, and then finds the others'.
+    """Return the features of all images. Each of several workers computes its share first, then finds the others'.
 
-    Where workers share no store, each goes on to compute what it did not find.
+    Workers that share no store compute what they do not find.
     """
     recipe = job.recipe
     means = Means(
@@ -153,6 +154,7 @@ def _keep(job, prefix, pixels, name) -> tuple[Activations, dict] | None:
     if count == 1:
         return keep(None)
     own = keep(np.array_split(np.arange(len(pixels.digests)), count)[number])
+    # If the cache fails in one worker, all of them must train without it, or their weights would differ.
     if not all_agree(own is not None):
         return None
     found = keep(None)

@@ -1,4 +1,4 @@
-"""Before anything is trained: build, read, plan, and name every fault that planning can see, at once."""
+"""Before training: build the network, read the images, plan, and name every fault that can be seen by then at once."""
 
 import contextlib
 import dataclasses
@@ -39,7 +39,7 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
 
     Args:
         job: The run.
-        read: The recipe's images, if they were read already, in whatever splits.
+        read: The recipe's images, if they were read already; they are divided anew.
 
     Raises:
         InputError: With every fault of backbone, weights, image size, schedule, classifier and data.
@@ -79,7 +79,7 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
 
 
 def _read(recipe, skip_bad) -> ImageSet:
-    """Read the recipe's images and divide them; what their list alone shows to be wrong is said before."""
+    """Read the recipe's images and divide them; faults that their list alone shows are reported before any is read."""
     settings = recipe.data
     table = open_source(settings.source, settings.grouping)
     if faults := [*find_scheme_faults(table, settings.split), *_find_decision_faults(recipe, table.classes)]:
@@ -89,9 +89,9 @@ def _read(recipe, skip_bad) -> ImageSet:
 
 
 def _examine(recipe, images) -> ImageSet:
-    """Find the test images that the weights know where they come from a run, and say where that cannot be told.
+    """Mark the test images that the run which the weights come from has seen; warn where that cannot be told.
 
-    Say too where the positive class is the healthy one, and nobody asked for that.
+    Warn too where the positive class is the healthy one, and nobody asked for that.
     """
     known, unsure = find_known(recipe.weights, recipe.data.source)
     default = metrics.describe_default(images.table.classes, recipe.data.positive)
@@ -99,7 +99,7 @@ def _examine(recipe, images) -> ImageSet:
 
 
 def _import(recipe) -> None:
-    """Import what takes long before the clock of training starts, as TensorFlow is."""
+    """Import slow libraries before the clock of training starts, because TensorFlow is imported before it, too."""
     if isinstance(recipe.head, Hybrid):
         _hybrids()
     if recipe.cache != "off" and choose_engine(recipe.engine, recipe.engine_precision) == OpenVino.name:
@@ -110,7 +110,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
     """Return what a recipe would do, without training; what `train` refuses is refused.
 
     Args:
-        recipe: The recipe; of a cross-validation the first fold is looked at, which looks at all of them.
+        recipe: The recipe. Of a cross-validation the first fold is shown; making it checks how all are divided.
         skip_bad: Leave out images that cannot be read.
 
     Returns:
@@ -120,6 +120,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         InputError: With every fault of backbone, weights, image size, schedule, classifier and data.
         RunFailed: If training cannot do with this machine's memory.
     """
+    # Network and images are checked one after the other even if the first has faults: a user sees all of them at once.
     faults, network, images = [], None, None
     settings = recipe.data
     folds = settings.split if isinstance(settings.split, KFold) else None
@@ -156,12 +157,12 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
 
 
 def _describe_source(recipe) -> list[str]:
-    """Say so where no patient was ever imaged."""
+    """Say that images are synthetic, where they are."""
     return [f"{sentence} `--data FOLDER` takes images of yours." for sentence in describe_source(recipe.data.source)]
 
 
 def _describe_folds(split, images) -> list[str]:
-    """Return what cross-validation makes of so many images, about; nothing for other splits."""
+    """Say about how many images each fold of a cross-validation gets; nothing for other splits."""
     if split is None:
         return []
     test = images / split.k
@@ -182,7 +183,7 @@ def check_leaks(job: Job, images: ImageSet) -> None:
 
 
 def _shorten(images: ImageSet, where: str) -> list[str]:
-    """Return what a screen shows of what is found, leaks first; each warning is a kind of its own."""
+    """Return the findings that a screen shows, leaks first; each warning counts as a kind of its own."""
     return shorten([*images.leaks, *(Finding(sentence, sentence) for sentence in images.warnings)], where)
 
 
@@ -224,7 +225,7 @@ def _find_label_faults(recipe, images) -> list[str]:
 
 
 def _find_decision_faults(recipe, classes) -> list[str]:
-    """Check what only two classes have: a positive one, its threshold and its prevalence."""
+    """Check the fields that need two classes: the positive one, its threshold and its prevalence."""
     faults = []
     with _collected(faults):
         metrics.positive_index(classes, recipe.data.positive)
@@ -241,11 +242,12 @@ def _find_step_faults(recipe, images) -> list[str]:
     count, faults = len(images.indices("train")), []
     steps, together = -(-count // recipe.data.batch_size), recipe.steps_per_execution
     if together is not None and steps % together:
-        # It would go on into the next epoch.
+        # The steps that are run together would go on into the next epoch.
         faults.append(
             f"`steps_per_execution` must divide the steps of an epoch ({steps}), or be None. "
             f"Received: steps_per_execution={together}."
         )
+    # BatchNorm needs images on every replica: the statistics of an empty batch are NaN.
     last = count - (steps - 1) * recipe.data.batch_size
     phases = recipe.phases if isinstance(recipe.phases, tuple) else (recipe.phases,)
     if last < replicas() and any(phase.batch_norm == "update" for phase in phases):

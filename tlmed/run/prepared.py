@@ -1,4 +1,4 @@
-"""What preparation hands on to training."""
+"""The result of preparation, as training takes it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What estimating BatchNorm statistics again does to the validation score of a phase."""
+"""How the validation score of a phase changes when BatchNorm statistics are estimated again."""
 
 from collections.abc import Sequence
 
@@ -21,9 +21,9 @@ def compare_recalibration(
 ) -> dict:
     """Return a phase's entry of `recalibration` in `metrics.json`.
 
-    Epochs are chosen, and patience is counted, by the network that trains, with the statistics it trains with.
-    Estimating them again in every epoch would bring up to 512 images through the whole network each time, frozen blocks
-    included, which often costs more than the epoch. Phases are compared by the network that they leave behind.
+    Epochs are chosen, and patience is counted, by the network with the statistics that it trains with. Estimating them
+    again in every epoch would run up to 512 images through the whole network each time, frozen blocks included, which
+    often costs more than the epoch. Phases are compared by the network as it is after them.
 
     Args:
         phase: The phase's name.
@@ -32,12 +32,12 @@ def compare_recalibration(
         before: Their class probabilities [n, classes] after the best epoch.
         after: Those after the statistics were estimated again.
         classes: The names of the classes.
-        groups: Who each image belongs to.
+        groups: The group (the patient) of each image.
 
     Returns:
-        `phase`, `monitor`, `before` and `after`; `low` and `high`, the 95 % interval of the score before less the one
-        after, on the same images, by groups if there are any (None where none follows); `worse`: whether the score is
-        worse, and the interval does not say that this can be noise.
+        `phase`, `monitor`, `before` and `after`; `low` and `high`: the 95 % interval of the score before minus the
+        score after, on the same images, by groups if there are any (None where there is no interval); `worse`: whether
+        the score became worse, and the interval does not hold 0.
 
     >>> labels, right = np.array([0, 1, 0, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.8, 0.2], [0.1, 0.9]])
     >>> found = compare_recalibration("p", "val_auc", labels, right, 1 - right, ["a", "b"])
@@ -58,7 +58,7 @@ def compare_recalibration(
 
 
 def describe_recalibration(entry: dict) -> str:
-    """Say what the statistics did to the score.
+    """Say how the score changed.
 
     >>> describe_recalibration({"phase": "all", "monitor": "val_auc", "before": 0.95, "after": 0.97})
     "Phase 'all': BatchNorm statistics estimated again; val_auc 0.9500 before, 0.9700 after."

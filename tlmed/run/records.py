@@ -1,4 +1,4 @@
-"""What a run writes down of itself: recipe, splits, environment, timing; and what it compares when it goes on."""
+"""The records of a run: recipe, splits, environment, timing; and the comparison with them when it goes on."""
 
 import contextlib
 import dataclasses
@@ -28,9 +28,9 @@ _ENVIRONMENT = ("versions", "devices", "threads", "strategy")
 
 
 def read_start(run: RunDir) -> dict | None:
-    """Return what a run that was stopped began with: `recipe`, `images`, `choices`, `environment`, `changed`.
+    """Return what a stopped run began with: `recipe`, `images`, `choices`, `environment`, `changed`.
 
-    A run goes on from this and from what is sealed beside it, and from nothing else: other files can be edited or lost.
+    A run goes on only from this and from the sealed files beside it, because other files can be edited or lost.
 
     Returns:
         None where nothing was trained yet.
@@ -44,6 +44,7 @@ def read_start(run: RunDir) -> dict | None:
         fault = "it is missing"
     except DamagedFile as error:
         fault = str(error)
+    # Without any of these nothing was trained, and the run begins anew without a loss.
     if any(path.suffix in (".phase", ".weights", ".checkpoint") for path in run.progress.rglob("*")):
         raise RunFailed(
             "A stopped run must have what it began with, as it was written; --fresh starts over. "
@@ -55,7 +56,7 @@ def read_start(run: RunDir) -> dict | None:
 def write_start(run: RunDir, images: ImageSet, plan: dict, environment: dict) -> None:
     """Seal what a run begins with, or goes on with, before it trains."""
     about = {
-        "recipe": RECIPE_JSON.read(run),  # which has its title, though this command may give none
+        "recipe": RECIPE_JSON.read(run),  # not the job's: the file keeps the title where this command gives none
         "images": to_rows(images),
         "choices": list_choices(plan),
         "environment": {name: environment.get(name) for name in _ENVIRONMENT},
@@ -65,17 +66,17 @@ def write_start(run: RunDir, images: ImageSet, plan: dict, environment: dict) ->
 
 
 def note_choices(run: RunDir, plan: dict) -> None:
-    """Seal other choices than those that a run began with, as it could not keep to them."""
+    """Seal new choices, where a run could not keep to those that it began with."""
     seal(run.progress / START, {**read_start(run), "choices": list_choices(plan)}, {})
 
 
 def list_choices(plan: dict) -> dict[str, dict]:
-    """Return by phase whether it keeps what its frozen blocks give, as a plan says it."""
+    """Return each phase's `cache` of a plan: whether the outputs of its frozen blocks are kept."""
     return {phase["name"]: phase["cache"] for phase in plan["phases"]}
 
 
 def _read_recipe(run) -> dict | None:
-    """Return the recipe that a run has, or began with; None where there is none yet."""
+    """Return the recipe of a complete run, or the one that a stopped run began with; None where there is none yet."""
     start = None if run.complete else read_start(run)
     if start is not None:
         return start["recipe"]
@@ -83,9 +84,9 @@ def _read_recipe(run) -> dict | None:
 
 
 def holds_same_recipe(run: RunDir, recipe: Recipe) -> bool:
-    """Tell whether a run directory holds this recipe, of any title; another one is an error that names the fields.
+    """Tell whether a run directory holds this recipe, whatever its title; another recipe is an error.
 
-    The images of a stopped run may lie elsewhere by now: they are compared one by one when it goes on.
+    The images of a stopped run may have moved: they are compared one by one when it goes on.
     """
     if (there := _read_recipe(run)) is None:
         return False
@@ -100,7 +101,7 @@ def holds_same_recipe(run: RunDir, recipe: Recipe) -> bool:
 
 
 def holds_complete(job: Job) -> bool:
-    """Tell whether there is nothing left to do for a run; one of another recipe is an error, as it always is."""
+    """Tell whether a run is complete; a run of another recipe is an error, as always."""
     return job.run.exists and holds_same_recipe(job.run, job.recipe) and job.run.complete
 
 
@@ -110,7 +111,7 @@ def flat_fields(recipe: Recipe) -> dict[str, str]:
 
 
 def say_complete(job: Job) -> str:
-    """Return what to say of a run that there is nothing left to do for.
+    """Return the message about a run that is complete already.
 
     Raises:
         CheckFailed: If `strict` is set and the run, or a fold of it, recorded leaks.
@@ -163,7 +164,7 @@ def describe_rows(images: ImageSet) -> dict[str, str]:
 
 
 def _check_images(run, began, rows) -> None:
-    """Refuse images that are not those that the run began with, and name them."""
+    """Refuse images other than those that the run began with, and name them."""
     if found := compare_rows(began, rows, SPLITS_CSV.columns[1:]).name():
         raise InputError(
             f"A run continues with the images that it began with; --fresh starts over. "
@@ -172,12 +173,12 @@ def _check_images(run, began, rows) -> None:
 
 
 def keep_choices(run: RunDir, plan: dict, choices: Mapping[str, dict]) -> None:
-    """Go on by the choices that a run began with: whether each phase keeps what its frozen blocks give.
+    """Put the choices that a run began with into its plan: whether each phase keeps its frozen blocks' outputs.
 
     Args:
         run: The run; it may have begun.
         plan: Its plan, which is changed.
-        choices: What another run chose, by phase, for one that repeats it.
+        choices: If this run repeats another: what the other one chose, by phase.
     """
     if start := read_start(run):
         choices = start["choices"]
@@ -197,7 +198,7 @@ def warn_of_changes(run: RunDir, environment: dict, voice: Voice) -> None:
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     ]
-    environment["changed"] = [*start["changed"], *changed]  # of all times that it went on, not of the last only
+    environment["changed"] = [*start["changed"], *changed]  # of every time that it went on, not only of the last
     for differ in filter(None, (start["changed"], changed)):
         environment["warnings"].append(f"The run goes on in another environment than it began in: {listed(differ)}.")
     if changed:
@@ -234,7 +235,7 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
 
 
 def _describe_recipe(recipe, file) -> dict:
-    """Return where a recipe is from: its file, which of its fields were set to something else, and its modules."""
+    """Return where a recipe comes from: its file, the fields that were set to other values, and its modules."""
     if file is None:
         return {"name": None, "shipped": False, "set": [], "modules": {}}
     return {

@@ -1,4 +1,4 @@
-"""Score a trained run, beside what needs no transfer, and write it down."""
+"""Score a trained run and its baselines, and write the scores down."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from tlmed.run_files import METRICS_JSON
 
 
 def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
-    """Choose threshold and temperature, write `predictions.csv` and `metrics.json`, and say what they hold."""
+    """Choose threshold and temperature, write `predictions.csv` and `metrics.json`, and say the metrics."""
     recipe, run, clock, voice = job.recipe, job.run, job.clock, job.voice
     run.mark("Evaluating.")
     with clock.stage("evaluate"), voice.busy("Scoring test images"):
@@ -41,7 +41,7 @@ def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
 
 
 def _predict(recipe, images, scores, rule) -> tuple[Predictions, Decision]:
-    """Return predictions for validation and test images, and what the validation images decided."""
+    """Return predictions for validation and test images, and the threshold and temperature chosen on validation."""
     rows, classes, positive = _list_scored(images), images.table.classes, recipe.data.positive
     val = images.splits[rows] == "val"
     decision = decide(images.table.labels[rows[val]], scores[val], classes, positive, rule)
@@ -53,14 +53,14 @@ def _list_scored(images) -> np.ndarray:
 
 
 def _score_baselines(job, images) -> dict:
-    """Score what needs no transfer on the test images: always the same class, and two linear classifiers if asked."""
+    """Score what needs no transfer on the test images: the most frequent class, and two linear classifiers if asked."""
     recipe, train, rows = job.recipe, images.indices("train"), _list_scored(images)
     labels, classes = images.table.labels[train], len(images.table.classes)
     found = {
         "majority_class": {
             "description": "The most frequent class of the training images for every image; its scores are the shares "
             "of the classes.",
-            # The same score for every image leaves nothing to choose: at 0.5 the more frequent class is predicted.
+            # All images have the same score, so no threshold can be chosen: 0.5 predicts the more frequent class.
             **_score_baseline(recipe, images, majority_class(labels, len(rows), classes), HALF),
         }
     }
@@ -81,7 +81,7 @@ def _score_baselines(job, images) -> dict:
 
 
 def _draw_features(job, images) -> np.ndarray:
-    """Return what the backbone gives for every image with weights as they are drawn, without any training."""
+    """Return the features of every image by the backbone with random weights, without any training."""
     random = build_backbone(job.recipe, "none")
     wake(job.recipe, random, images)
     pooled = feature_model(random.model, pooling=job.recipe.head.pooling)

@@ -63,7 +63,7 @@ class Run:
 
     @property
     def metrics(self) -> dict:
-        """Return the content of `metrics.json`; what cannot be told of it, as without a lock, is a Python warning.
+        """Return the content of `metrics.json`; where it cannot be verified, as without a lock, Python warns.
 
         Raises:
             InputError: If the file, or one of a cross-validation's folds, is another run's or was edited.
@@ -110,7 +110,7 @@ def train(
 ) -> Run:
     """Train a recipe and evaluate the result.
 
-    A run that was stopped continues behind the last step that was saved; a complete one is returned as it is. With
+    A stopped run continues after the last step that was saved; a complete one is returned as it is. With
     `split=KFold(...)` a run for each fold is trained below the run directory, which holds their mean.
 
     Args:
@@ -123,8 +123,9 @@ def train(
         strict: Refuse data with leaks between splits or with one image under two labels.
         fresh: Start over where a run is already.
         recipe_file: The file that `recipe` is from, as `read_recipe` read it; the run keeps a copy.
-        choices: For a run that repeats another, whether each phase keeps what its frozen blocks give: `cache` of that
-            one's plan, by phase. None: as this machine's memory and disk suggest. Such a run does not go on if stopped.
+        choices: If this run repeats another: whether each phase keeps the outputs of its frozen blocks, as `cache` of
+            the other run's plan, by phase. Such a run does not go on if stopped. None: as this machine's memory and
+            disk suggest.
         voice: Where to tell what happens, instead of what `verbose` says.
         verbose: True shows what the command shows, False nothing; `"auto"` shows it in a terminal or a notebook.
 
@@ -163,10 +164,10 @@ def train(
 
 
 def _make_fold_trainer(train_one: Callable[..., None], backbone: keras.Model | None) -> Callable[..., None]:
-    """Return what trains one fold after another, on images that are read once.
+    """Return a function that trains one fold after another, on images that are read once.
 
-    Each fold begins with the weights that the user's network has now. A network that Keras cannot draw again is trained
-    itself, and would take what it learnt to the next fold, whose test images it has seen.
+    Each fold begins with the weights that the user's network has now. A network that Keras
+    cannot make again is trained itself: it would take what it learnt to the next fold, whose test images it has seen.
     """
     if backbone is not None and not backbone.built:
         raise InputError(
@@ -192,8 +193,8 @@ def _make_fold_trainer(train_one: Callable[..., None], backbone: keras.Model | N
 def _train_one(job: Job, begin=lambda images: None, read: ImageSet | None = None) -> None:
     """Train one network, or one classifier, and evaluate it.
 
-    Of one fold of several, `begin` is called with the images before anything is written, and `read` are the images if
-    an earlier fold read them.
+    For a fold of a cross-validation: `begin` is called with the images before anything is written, and `read` are the
+    images if an earlier fold read them.
     """
     out, fields = job.run.path, flat_fields(job.recipe)
     del fields["data.source"]  # the images themselves are compared
@@ -231,7 +232,7 @@ def rehearse(
     choices: Mapping[str, dict] | None = None,
     voice: Voice = SILENT,
 ) -> None:
-    """Train the first epochs of a recipe's first phase, for the `history.csv` that they give; the run stays unfinished.
+    """Train the first epochs of a recipe's first phase to obtain their `history.csv`; the run stays unfinished.
 
     Args:
         recipe: A recipe with phases.
@@ -257,9 +258,9 @@ def rehearse(
 
 @contextlib.contextmanager
 def _prepared(job: Job, workers: Workers, continues: bool, read: ImageSet | None = None) -> Iterator[Prepared]:
-    """Choose devices, seed what draws by itself, build, read and plan; what goes wrong in the block is explained.
+    """Choose devices, set global seeds, build, read and plan; errors of the block are explained to the user.
 
-    Whoever stops a run that `continues` is told that the same command goes on with it.
+    If a run that `continues` is stopped, the message says that the same command goes on with it.
     """
     grow_memory()
     recipe, data = job.recipe, job.recipe.data
@@ -267,7 +268,7 @@ def _prepared(job: Job, workers: Workers, continues: bool, read: ImageSet | None
     keras.utils.set_random_seed(recipe.seed)
     if recipe.deterministic:
         tf.config.experimental.enable_op_determinism()
-    continues = continues and workers.is_chief  # the others write to a folder that goes when they end
+    continues = continues and workers.is_chief  # the others write to a folder that is deleted when they end
     with strategy.scope(), explained(job.run, data.batch_size, data.image_size, continues):
         prepared = prepare(job, read)
         check_leaks(job, prepared.images)

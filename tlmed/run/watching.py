@@ -1,4 +1,4 @@
-"""Let a run be watched from outside: where it stands, for `tlmed status`, and events for TensorBoard."""
+"""Let a run be watched from outside: its progress for `tlmed status`, and events for TensorBoard."""
 
 import time
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from tlmed.run_files import STATUS_JSON
 from tlmed.rundir import RunDir
 from tlmed.sections import Phase
 
-SECONDS = 1.0  # the least between two notes
+SECONDS = 1.0  # at least so long between two notes: writing one takes time from training
 
 
 class StatusNote(keras.callbacks.Callback):
@@ -35,7 +35,7 @@ class StatusNote(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_begin(self, batch, logs=None):
-        """Note with which step this command begins."""
+        """Note the step that this command begins with, so that the pace counts only its own steps."""
         if self.first is None:
             self.first = self.epoch * self.steps + batch
 

@@ -27,8 +27,8 @@ class Workers:
     """The processes of a run.
 
     Attributes:
-        link: Between them; None for a process by itself.
-        run: Where this process writes: at the chief the run directory, elsewhere one that goes when the run ends.
+        link: The connection between them; None for a single process.
+        run: Where this process writes: the chief to the run directory, others to one that is deleted at the end.
     """
 
     run: RunDir
@@ -41,11 +41,11 @@ class Workers:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Return where the processes are; nothing for one by itself."""
+        """Return the addresses of the processes; none for a single process."""
         return self.link.cluster.workers if self.link is not None else ()
 
     def decide(self, question: Callable[[], bool]) -> bool:
-        """Ask the chief, and do as it says."""
+        """Return the chief's answer to a question: only it sees the run directory."""
         if self.link is None:
             return question()
         return self.link.share(bytes([question()]) if self.is_chief else None) == b"\1"
@@ -60,7 +60,7 @@ class Workers:
             self.link.compare(what, facts)
 
     def follow(self) -> None:
-        """Bring to every process what the run directory holds, which the others go on from just as the chief does."""
+        """Copy the small files of the chief's run directory to every process, so that all go on from the same state."""
         if self.link is None:
             return
         content = self.link.share(_pack(self.run) if self.is_chief else None)
@@ -75,7 +75,7 @@ class Workers:
 
 
 def _pack(run) -> bytes:
-    """Return the small files of a run and what it goes on from."""
+    """Return a ZIP archive of a run's small files and of what it goes on from."""
     content = io.BytesIO()
     names = [name for name in FILES if name.endswith((".json", ".csv"))]
     files = [run / name for name in names if (run / name).exists()]
@@ -88,12 +88,12 @@ def _pack(run) -> bytes:
 
 @contextlib.contextmanager
 def working_together(fields: dict[str, str], out: Path, warn: Callable[[str], None]) -> Iterator[Workers]:
-    """Find the processes that the environment names, and wait until all are there and mean the same run.
+    """Find the processes that the environment names, and wait until all are there and train the same run.
 
     Args:
-        fields: Those of the recipe, which must be the same in all.
+        fields: The recipe's fields, which must be the same in all processes.
         out: The run directory.
-        warn: Takes a line of what a user should know.
+        warn: Takes a line that a user should know.
 
     Raises:
         InputError: If the environment cannot be used, or the processes differ.
@@ -125,7 +125,7 @@ def working_together(fields: dict[str, str], out: Path, warn: Callable[[str], No
         try:
             yield Workers(run, link)
         except tf.errors.OpError as error:
-            if cause := link.cause():  # TensorFlow can notice sooner that a worker is lost, and says it worse
+            if cause := link.cause():  # TensorFlow may notice a lost worker first, but its message is harder to read
                 raise RunFailed(cause) from error
             raise
 
