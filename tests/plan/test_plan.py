@@ -150,12 +150,12 @@ WRONG = {
     ),
     "behind everything": (
         (HEAD, ALL, TWO),
-        ["behind 'all' nothing is left to thaw, so 'two' can never be reached", "Received: thaw='all'"],
+        ["after 'all' nothing is left to thaw, so 'two' can never be reached", "Received: thaw='all'"],
     ),
     "behind everything, once more": ((ALL, TWO, HEAD), ["'two' can never be reached", "'head' can never be reached"]),
     "everything, in layers": (
         (phase("layers", 13, unit="layer"), phase("four", 4)),
-        ["behind 'layers' nothing is left to thaw"],
+        ["after 'layers' nothing is left to thaw"],
     ),
     "all kinds together": (
         (phase("six", 6), HEAD, ALL, phase("again", 5), phase("one", 1), independent("big", 9)),

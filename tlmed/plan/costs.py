@@ -1,4 +1,4 @@
-"""What it costs to run frozen blocks in every epoch, and to keep what they give: estimates, for a choice."""
+"""Estimate what frozen blocks cost: run in every epoch, or run once with their outputs kept."""
 
 import math
 from collections.abc import Sequence
@@ -14,23 +14,23 @@ from tlmed.errors import InputError
 from tlmed.phases import Classifier, split_blocks
 from tlmed.sections import Phase
 
-# Round figures, to weigh computing against reading and writing: factors matter, not digits. CPU: two cores of today.
+# Round figures, to weigh computing against reading and writing: only factors matter. CPU: two cores of today.
 # GPU: half of the 8.1 TFLOPS in single precision of NVIDIA's T4 (its data sheet, 2019), the smallest that clouds lend;
 # larger ones only make computing cheaper still.
 FLOPS_PER_SECOND = {"CPU": 50e9, "GPU": 4e12}
 BYTES_PER_SECOND = 1e9
-ENGINE_SECONDS = 2.0  # conversion, checksums, tracing of another graph
+ENGINE_SECONDS = 2.0  # what keeping costs once: conversion, checksums, tracing of another graph
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Whether a phase keeps what its frozen blocks give, and why.
+    """Whether a phase keeps the outputs of its frozen blocks, and why.
 
     Attributes:
         on: Whether it does.
         reason: A clause for the user.
         flops: Estimated operations of the frozen blocks for one image, a multiplication and an addition each.
-        bytes_per_image: What is kept of an image.
+        bytes_per_image: The size of what is kept for an image.
     """
 
     on: bool
@@ -45,8 +45,8 @@ class Terms:
 
     Attributes:
         wanted: "auto", "on" or "off".
-        dtype: In which numbers activations are kept.
-        augmented: Whether training images are others in every epoch.
+        dtype: The type of number in which activations are kept.
+        augmented: Whether training images change with every epoch.
         images: How many there are, all splits together.
         room: Bytes that the store may take.
         views: Versions of each training image that take turns over the epochs.
@@ -65,11 +65,11 @@ class Terms:
 
 
 def choose_cache(model: Classifier, phase: Phase, terms: Terms) -> Choice:
-    """Say whether a phase should keep what its frozen blocks give."""
+    """Decide whether a phase should keep the outputs of its frozen blocks."""
     frozen, thawed = split_blocks(model.parts.backbone, phase)
     if not frozen:
         return Choice(False, "nothing is frozen")
-    # As `phases.thaw` lays it.
+    # The border between frozen and thawed layers, as `phases.thaw` draws it.
     border = keras.tree.flatten(frozen[-1].output if thawed else model.parts.border)
     flops = count_flops(model, border)
     values = sum(math.prod(tensor.shape[1:]) for tensor in border)
@@ -91,7 +91,7 @@ def choose_cache(model: Classifier, phase: Phase, terms: Terms) -> Choice:
 
 
 def describe_foreign(name: str) -> str:
-    """Say why features are not kept behind code of the user's own."""
+    """Say why the features of a backbone with the user's own code are not kept."""
     return f"{name} is code of your own, which no address can cover"
 
 
@@ -124,12 +124,12 @@ def _count(operation, outputs) -> int:
 
 
 def weigh(flops: int, values: int, dtype: str, images: int, epochs: int, room: int, device: str = "CPU") -> Choice:
-    """Say whether keeping the activations of a frozen prefix costs less than computing them in every epoch.
+    """Decide whether keeping the activations of the frozen blocks costs less than computing them in every epoch.
 
     Args:
-        flops: Of the prefix for one image.
-        values: Numbers that it gives for an image.
-        dtype: In which they are kept.
+        flops: Operations of the frozen blocks for one image.
+        values: How many numbers they output for an image.
+        dtype: The type in which these are kept.
         images: How many there are.
         epochs: Passes over them, at most.
         room: Bytes that the store may take.
@@ -141,8 +141,10 @@ def weigh(flops: int, values: int, dtype: str, images: int, epochs: int, room: i
     'one epoch passes over the images once in any case'
     """
     size = values * np.dtype(dtype).itemsize
+    # One pass over the images is needed in any case: only further epochs are saved.
     saved = flops * images * (epochs - 1) / FLOPS_PER_SECOND[device]
-    spent = size * images * (epochs + 2) / BYTES_PER_SECOND + ENGINE_SECONDS  # written, checked, read
+    # Written once, checked once, and read in every epoch.
+    spent = size * images * (epochs + 2) / BYTES_PER_SECOND + ENGINE_SECONDS
     if epochs < 2:
         return Choice(False, "one epoch passes over the images once in any case", flops, size)
     if size * images > room:

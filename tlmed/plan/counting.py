@@ -1,4 +1,4 @@
-"""Count what `tlmed backbones` lists, so that the list needs no network: `python -m tlmed.plan.counting`."""
+"""Write the table that `tlmed backbones` shows, so that it need not build networks: `python -m tlmed.plan.counting`."""
 
 import csv
 import sys
@@ -12,7 +12,7 @@ from tlmed.catalogue import COLUMNS
 
 def count(application: Application) -> dict[str, object]:
     """Return a backbone's row of `catalogue.csv`."""
-    # MobileNetV3 takes any size, and was trained on this one.
+    # MobileNetV3 takes images of any size; it was trained on 224 x 224.
     size = tuple(side or 224 for side in application.builder(weights=None).input_shape[1:3])
     model = build(application.name, "none", size).model
     sources = ("imagenet/", "digits/")
@@ -34,6 +34,7 @@ def main() -> None:
     table.writeheader()
     for application in BACKBONES.values():
         table.writerow(count(application))
+        # Building all networks takes long: each row is shown once it is known.
         sys.stdout.flush()
 
 

@@ -1,4 +1,4 @@
-"""From a recipe's schedule to phases that fit a network, and what is wrong with them."""
+"""Expand a recipe's schedule to phases for a network, and find their faults."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def expand(phases: tuple[Phase, ...] | Degrees, backbone: keras.Model) -> tuple[
 
 @dataclass(frozen=True)
 class _Step:
-    """A phase, and the identities of the weights that may move in its blocks."""
+    """A phase, the `id` of each weight that may move in its blocks, and whether it thaws the whole backbone."""
 
     phase: Phase
     moves: frozenset[int]
@@ -47,10 +47,10 @@ class _Step:
 
 
 def find_schedule_faults(backbone: keras.Model, phases: Sequence[Phase]) -> list[str]:
-    """Return one sentence for each phase that thaws more than there is, nothing new, or could never be reached.
+    """Return one sentence for each phase that thaws more than there is, thaws nothing new, or can never be reached.
 
-    Phases may count in different units, so it is their weights that are compared: those of the thawed layers, with
-    BatchNorm's only where the phase lets them move.
+    Phases may count in different units, so their weights are compared: those of the thawed layers, with those of
+    BatchNorm only where the phase lets them move.
 
     Args:
         backbone: A functional model on raw images.
@@ -70,11 +70,12 @@ def find_schedule_faults(backbone: keras.Model, phases: Sequence[Phase]) -> list
         step = _Step(phase, _find_moves(thawed, phase.batch_norm), not frozen)
         if phase.start == "pretrained":
             faults += _find_repetition(step, anchored)
+            # A phase that starts anew is compared only with others that start from the same weights.
             chain = []
         else:
             faults += _find_repetition(step, chain[-1:]) or _find_dead_end(step, chain)
         chain.append(step)
-        # Each of these starts from weights that later phases go back to: the same set again would repeat it.
+        # Later phases with start="pretrained" begin as these did: the same weights thawed again would repeat them.
         if phase.start == "pretrained" or phase.thaw == 0:
             anchored.append(step)
     return faults
@@ -103,7 +104,7 @@ def _find_dead_end(step, chain) -> list[str]:
     if last is None:
         return []
     return [
-        f"A phase that thaws everything must come last: behind {last.name!r} nothing is left to thaw, so "
+        f"A phase that thaws everything must come last: after {last.name!r} nothing is left to thaw, so "
         f"{step.phase.name!r} can never be reached. Put it before {last.name!r}, or let it start='pretrained'. "
         f"Received: {_name_thaw(last)}, {_name_thaw(step.phase)}."
     ]

@@ -1,4 +1,4 @@
-"""The content of `plan.json`: what each phase trains, what the classifier is, and the memory that it takes."""
+"""The content of `plan.json`: what each phase trains, the classifier, and the memory that training needs."""
 
 import dataclasses
 import math
@@ -22,7 +22,7 @@ def make_plan(model: keras.Model, phases: Sequence[Phase], terms: Terms | None =
     Args:
         model: A classifier, every layer of it still trainable; without phases, a network from images to features.
         phases: The schedule, expanded.
-        terms: What decides, besides, whether a phase keeps what its frozen blocks give; None: not to be decided.
+        terms: What else decides whether a phase keeps the outputs of its frozen blocks; None: nothing is decided.
         facts: More to note, such as the backbone's name, or a hybrid's `classifier`.
 
     Returns:
@@ -55,7 +55,7 @@ def describe_classifier(head: Hybrid, grid: Mapping[str, Sequence]) -> dict:
 
     Args:
         head: The recipe's head.
-        grid: Its grid, or the one that stands in where it is empty.
+        grid: Its grid, or the default grid where that is empty.
 
     >>> describe_classifier(Hybrid(), {"C": (0.1, 1, 10), "gamma": ("scale", 0.01)})["points"]
     6
@@ -71,10 +71,10 @@ def describe_classifier(head: Hybrid, grid: Mapping[str, Sequence]) -> dict:
 
 
 def memory_needed(model: Classifier, phases: Sequence[Phase], batch_size: int) -> int:
-    """Return the bytes that training needs at the very least: less memory than that cannot do.
+    """Return the bytes that training needs at least.
 
-    One batch of the largest float32 activation has to be held in any case, and where layers are trained, what goes
-    into each of them, for its gradient.
+    Memory must hold one batch of the largest float32 activation and, because of the gradients, the inputs of all layers
+    that are trained.
 
     Args:
         model: A classifier.
@@ -87,17 +87,17 @@ def memory_needed(model: Classifier, phases: Sequence[Phase], batch_size: int) -
         sum(_values(layer, "input") for block in split_blocks(backbone, phase)[1] for layer in _weighted(block.layers))
         for phase in phases
     ]
-    return 4 * batch_size * max([largest, *kept])
+    return 4 * batch_size * max([largest, *kept])  # 4 bytes each in float32
 
 
 def _values(layer, side) -> int:
-    """Return how many values an image has where a layer begins or ends; 0 for one that only code calls."""
+    """Return how many values a layer takes or gives for an image; 0 for a layer that is called only inside another."""
     tensors = keras.tree.flatten(getattr(layer, side)) if layer._inbound_nodes else ()
     return sum(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors)
 
 
 def cut(backbone: keras.Model) -> tuple[Block, ...]:
-    """Return a backbone's blocks, or all of it as one block where it cannot be cut."""
+    """Return a backbone's blocks, or the whole backbone as one block where it cannot be cut."""
     try:
         return partition(backbone, tail=True)
     except ValueError:
@@ -123,6 +123,7 @@ def _describe_phase(model: Classifier, phase: Phase) -> dict:
     layers = [layer for block in thawed for layer in block.layers]
     still = {id(norm) for norm in batch_norms(thawed)} if phase.batch_norm == "frozen" else set()
     trained = [layer for layer in leaves([*layers, *model.head]) if layer.weights and id(layer) not in still]
+    # A layer that is used more than once counts once.
     variables = {id(variable): variable for layer in trained for variable in layer.trainable_variables}
     trainable = sum(math.prod(variable.shape) for variable in variables.values())
     weighted = len(_weighted(layers))

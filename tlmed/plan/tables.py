@@ -12,7 +12,7 @@ from tlmed.split_names import SPLITS
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import decimals, listed, name_pooling
 
-_MOST_NAMES = 4  # blocks that a line of the table names one by one
+_MOST_NAMES = 4  # so many blocks are named one by one in a row of the table
 _RECALIBRATE = (
     f"recalibrate: after the phase, BatchNorm statistics are estimated again on {STATISTICS_IMAGES} training images at "
     "most. Epochs are chosen by the scores before that, phases by those after it."
@@ -56,7 +56,7 @@ def describe_images(
 
 
 def describe_blocks(plan: dict) -> list[Table | str]:
-    """Return the plan's blocks as a table, and a sentence if layers that are used more than once left cuts out."""
+    """Return the plan's blocks as a table, and a sentence if layers that are used more than once prevented cuts."""
     rows = [
         (
             block["name"],
@@ -113,14 +113,14 @@ def describe_phases(plan: dict) -> list[Table | str]:
         *(*texts("phase"), *numbers("thaw"), *texts("trains"), *numbers("trainable", "frozen", "ratio")),
         *(*texts("BatchNorm"), *numbers("epochs"), *texts("rate", "start")),
     )
-    if {phase["start"] for phase in plan["phases"]} == {"previous"}:  # as ever: no column of its own
+    if {phase["start"] for phase in plan["phases"]} == {"previous"}:  # the default needs no column
         head, rows = head[:-1], [row[:-1] for row in rows]
     again = any(phase["batch_norm"] == "recalibrate" and phase["blocks"] for phase in plan["phases"])
     return [Table(head, rows), *([_RECALIBRATE] if again else [])]
 
 
 def describe_caching(plan: dict) -> list[Table]:
-    """Return for each of the plan's phases whether what its frozen blocks give is kept, and why."""
+    """Return for each of the plan's phases whether the outputs of its frozen blocks are kept, and why."""
     rows = [
         (
             *(phase["name"], "kept" if phase["cache"]["on"] else "run in every epoch"),

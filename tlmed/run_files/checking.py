@@ -1,4 +1,4 @@
-"""Whether JSON that was read has the parts that a typed dictionary declares, each of the declared kind."""
+"""Check that JSON has the parts that a typed dictionary declares, each of the declared kind."""
 
 import functools
 import math
@@ -7,11 +7,11 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 
-_LARGEST = 2**1023  # an integer beyond is no finite number
+_LARGEST = 2**1023  # larger integers may not fit into a float
 
 
 def find_fault(content: object, kind: type) -> str:
-    """Return the first part of JSON that is not as declared; nothing where all is well.
+    """Return a description of the first part of JSON that is not as declared; "" where all is well.
 
     Args:
         content: What was read.
@@ -55,12 +55,12 @@ def _say(place, words) -> str:
 
 
 def _find(value, kind, place) -> Iterator[tuple[tuple[str, ...], str | None]]:
-    """Yield places of what is of another kind, with the value in words, or None where something is missing."""
+    """Yield the place of each part of another kind, with its value in words, or with None if it is missing."""
     if typing.is_typeddict(kind) or typing.get_origin(kind) in (dict, list):
         yield from _find_inside(value, kind, place)
     elif typing.get_origin(kind) in (types.UnionType, typing.Union):
         found = [list(_find(value, option, place)) for option in typing.get_args(kind)]
-        # Of several kinds the one that fits best speaks: what went furthest into the value.
+        # Where no kind of a union fits, report the faults of the one that fits best: whose first fault lies deepest.
         yield from max(found, key=lambda faults: len(faults[0][0])) if all(found) else ()
     elif not _is_of(value, kind):
         yield place, reprlib.repr(value)
@@ -92,4 +92,5 @@ def _is_of(value, kind) -> bool:
     if kind is float:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return is_number and abs(value) < _LARGEST and math.isfinite(value)
+    # In Python a bool is an int; in JSON `true` is no number.
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))

@@ -19,7 +19,7 @@ class CsvFile:
     Attributes:
         name: Its name.
         columns: Its columns; empty where they differ from run to run.
-        check: Returns what else is wrong with the rows, in words; nothing where all is well.
+        check: Returns what else is wrong with the rows, in words; "" where all is well.
     """
 
     name: str
@@ -60,6 +60,7 @@ class CsvFile:
         write_csv(run / self.name, columns, ([row[name] for name in columns] for row in rows))
 
     def _find_fault(self, rows) -> str:
+        # `csv.DictReader` puts surplus fields under the key None, and None in place of missing ones.
         columns = tuple(name for name in rows[0] if name is not None) if rows else self.columns
         if self.columns and columns != self.columns:
             return f"the columns {','.join(columns)}"

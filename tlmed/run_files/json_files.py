@@ -19,9 +19,9 @@ class JsonFile(Generic[Content]):
 
     Attributes:
         name: Its path in the directory.
-        kind: What it holds. Parts that are missing are those that an older tlmed did not write, or that this run has
-            no use for; only what is `Required` must be there.
-        check: Returns what else is wrong, in words; nothing where all is well.
+        kind: What it holds. Parts may be missing, because an older tlmed did not write them or this run does not need
+            them; only those that are `Required` must be there.
+        check: Returns what else is wrong, in words; "" where all is well.
     """
 
     name: str

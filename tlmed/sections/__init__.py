@@ -1,4 +1,4 @@
-"""The sections that a recipe is made of: frozen data, each field with its rule. Neither Keras nor NumPy is needed.
+"""The sections that a recipe is made of: frozen dataclasses, each field with its rule, without Keras or NumPy.
 
 Everything that takes a phase, a split or a head as its argument imports it from here; `tlmed.recipe`, which puts the
 sections together, stands above the networks that they describe.

@@ -13,8 +13,8 @@ class KFold:
     Attributes:
         k: How many folds the images are divided into.
         repeats: How often they are divided, anew each time.
-        val: The share of what is not test that becomes validation.
-        fold: None: a run for each fold, `k * repeats` in all, and their mean. A number from 1: this fold's run alone.
+        val: The share of the images outside of the test fold that becomes validation.
+        fold: None: a run for each fold, `k * repeats` in all, and their mean. A number from 1: only this fold's run.
     """
 
     k: int = must("a whole number of 2 or more", lambda k: k >= 2)
@@ -29,11 +29,12 @@ class KFold:
 
     @property
     def test_share(self) -> float:
-        """Return the test images of a fold by those that its weights are trained on, without validation images.
+        """Return the number of test images of a fold divided by that of its training images, without validation.
 
         >>> round(KFold(k=5, val=0.15).test_share, 3)
         0.294
         """
+        # n/k test images, and (1 - val) of the other n (k - 1)/k images for training.
         return 1 / ((self.k - 1) * (1 - self.val))
 
     def find_conflicts(self, path: str) -> list[str]:

@@ -3,7 +3,7 @@
 from tlmed.sections.rules import must, one_of, section
 
 POOLING = ("avg", "max")
-# What one value of a grid can be, so that a recipe's source says all of it.
+# The types of a grid's values: plain ones, so that a recipe can be written as source code without loss.
 Plain = int | float | str | bool | None
 
 

@@ -12,7 +12,7 @@ from tlmed.words import shorten
 
 
 class Missing:
-    """Stand for a required field that was not given, until the recipe reports it with all other faults."""
+    """The value of a required field that was not given, until the recipe reports it with all other faults."""
 
     def __repr__(self):
         return "nothing"
@@ -65,6 +65,7 @@ def section(cls):
         for spec in dataclasses.fields(cls):
             if spec.default is spec.default_factory is dataclasses.MISSING:
                 given.setdefault(spec.name, Missing())
+        # The class is frozen. Not a field, so that unknown names take no part in equality or in `asdict`.
         object.__setattr__(self, "_unknown", unknown)
         plain_init(self, **given)
 
@@ -81,7 +82,7 @@ def find_faults(part, path: str = "") -> list[str]:
 
     Args:
         part: An instance of a class that `section` made.
-        path: What stands before the names of its fields in a sentence, as `"data."`.
+        path: The prefix of its fields' names in a sentence, such as `"data."`.
 
     >>> from tlmed.sections import Phase
     >>> find_faults(Phase("head", thaw=-1, epochs=2, learning_rate=1e-3))
@@ -99,11 +100,13 @@ def find_faults(part, path: str = "") -> list[str]:
         if not fits(value, hints[name]) or not spec.metadata["test"](value):
             faults.append(f"`{path}{name}` must be {spec.metadata['must']}. Received: {name}={shorten(repr(value))}.")
             continue
+        # A tuple may hold sections too: phases are named `phases.0.`, `phases.1.` and so on.
         items = enumerate(value) if isinstance(value, tuple) else ()
         inside = {f"{path}{name}.{i}.": item for i, item in items} or {f"{path}{name}.": value}
         for inner, item in inside.items():
             if dataclasses.is_dataclass(item):
                 faults += find_faults(item, inner)
+    # Rules between fields take it for granted that each field is right.
     if not faults and hasattr(part, "find_conflicts"):
         faults += part.find_conflicts(path)
     return faults
@@ -125,6 +128,8 @@ def fits(value, hint) -> bool:
         return isinstance(value, tuple) and len(value) == len(items) and all(map(fits, value, items))
     if origin is dict:
         return isinstance(value, dict) and all(fits(key, args[0]) and fits(value[key], args[1]) for key in value)
+    # In Python True is an int; in a recipe it is not one.
     if isinstance(value, bool):
         return hint is bool
+    # Where a float is wanted, 1 is as good as 1.0.
     return isinstance(value, (int, float) if hint is float else hint)

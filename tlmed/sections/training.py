@@ -1,4 +1,4 @@
-"""What is trained, in which order, and by which score the best of it is kept."""
+"""What is trained, in which order, and which score decides what is kept."""
 
 import re
 from typing import Literal
@@ -12,12 +12,12 @@ STARTS = ("previous", "pretrained")
 UNITS = ("block", "layer")
 THRESHOLD_RULE = re.compile(r"youden|(sensitivity|specificity)>=(0?\.\d+|1(?:\.0+)?|0)")
 
-_LONGEST_NAME = 200  # file names are made of it, and file systems take 255 bytes
+_LONGEST_NAME = 200  # bytes; file names are made of it, and file systems allow 255
 
 
 @section
 class Phase:
-    """One stretch of training: what is thawed, for how long, at which rate.
+    """One phase of training: which blocks are thawed, for how long, at which learning rate.
 
     Attributes:
         name: Names the phase in files and on screen.
@@ -33,8 +33,8 @@ class Phase:
         unit: What `thaw` counts: blocks (one per resolution) or weighted layers.
         start: The weights to start from: those of the phase before, or the pretrained ones with the head as it was
             after the last phase that thawed nothing.
-        block_decay: The learning rate of each thawed block is this times that of what follows it: the head has
-            `learning_rate`, the last block `learning_rate * block_decay`, and so on towards the input.
+        block_decay: The factor from one learning rate to the next, from output to input: the head has `learning_rate`,
+            the last block `learning_rate * block_decay`, the block before it that times `block_decay`, and so on.
     """
 
     name: str = must(
@@ -54,7 +54,7 @@ class Phase:
 
 @section
 class Degrees:
-    """Degrees of fine-tuning, as many as the backbone has blocks (or layers): the head alone, then one more each.
+    """Degrees of fine-tuning: a phase for the head alone, then one for each block (or layer), which thaws one more.
 
     Attributes:
         epochs: Passes over the training images for each degree, the head's phase too, at most.
@@ -62,7 +62,7 @@ class Degrees:
         unit: What each degree thaws one more of: blocks or weighted layers.
         start: What each degree starts from: the one before it (progressive), or the pretrained weights with the
             trained head (independent, so that degrees can be compared with one another).
-        falloff: Each further degree has the learning rate of the one before it times this.
+        falloff: Each further degree has `falloff` times the learning rate of the one before it.
         head_learning_rate: Step size of the head's phase.
         patience: Epochs without improvement of the recipe's `monitor` before a degree ends; None: never.
         batch_norm: As in `Phase`.
@@ -83,7 +83,7 @@ class Degrees:
         """Return the phases that these degrees are for a backbone.
 
         Args:
-            names: The names of its blocks, from input to output; each degree is called after the one it adds.
+            names: The names of its blocks, from input to output; each degree is named after the block that it adds.
 
         >>> [(phase.name, phase.thaw) for phase in Degrees(epochs=1, learning_rate=1e-4).expand(["block1", "block2"])]
         [('head', 0), ('block2', 1), ('block1', 2)]
@@ -98,5 +98,5 @@ class Degrees:
 
 
 def _fall(rate, falloff, steps) -> float:
-    # Twelve digits are exact enough, and a written recipe says 3e-5 instead of 2.9999999999999997e-05.
+    # Rounded to twelve digits, so that a written recipe says 3e-5 instead of 2.9999999999999997e-05.
     return float(f"{rate * falloff**steps:.12g}")

@@ -1,4 +1,4 @@
-"""One kind of table, for pages, Markdown and the terminal; and texts as the last two show them."""
+"""One kind of table for pages, Markdown and the terminal; and the writing of texts in Markdown and on a terminal."""
 
 from tlmed.tabulation.grid import (
     CODE,

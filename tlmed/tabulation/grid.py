@@ -1,25 +1,25 @@
-"""What a table says, apart from where it is shown."""
+"""The content of a table, whether a page, Markdown or a terminal shows it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tlmed.tabulation import layout, markdown
 
-TEXT, NUMBER = "text", "number"  # kinds of columns: on the left; on the right, and never broken
-STRONG, EMPHASIS, CODE, WHOLE, SCALE = "strong", "em", "code", "whole", "bar"  # marks of cells, on a page
+TEXT, NUMBER = "text", "number"  # kinds of columns: texts are aligned left, numbers right and never broken
+STRONG, EMPHASIS, CODE, WHOLE, SCALE = "strong", "em", "code", "whole", "bar"  # how a page shows a cell
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Words of a table, or of a sentence, that a page shows in more than plain letters.
+    """Words of a table or a sentence that a page shows in another way than as plain text.
 
     Attributes:
         parts: Plain texts and cells, one after the other.
         below: Smaller lines below them.
-        mark: How a page shows the words; `WHOLE` is never broken, `SCALE` stands where intervals are drawn.
-        term: The word of the glossary whose explanation they lead to.
-        link: The address that they lead to.
-        interval: Lower end, value and upper end, to be drawn from 0 to 1; none outside of it.
+        mark: How a page shows the words; `WHOLE` is never broken, `SCALE` heads a column of drawn intervals.
+        term: The word of the glossary that they link to.
+        link: The address that they link to.
+        interval: Lower end, value and upper end, to be drawn on a scale from 0 to 1; nothing is drawn outside of it.
     """
 
     parts: Sequence["str | Cell"]
@@ -35,7 +35,7 @@ class Cell:
 
 
 def say(*parts: str | Cell, **shown: object) -> Cell:
-    """Return words as a cell; what is named goes to `Cell`.
+    """Return words as a cell; keyword arguments go to `Cell`.
 
     >>> str(say("0.5", below=("0.4 to 0.6",)))
     '0.5 (0.4 to 0.6)'
@@ -61,7 +61,7 @@ class Table:
     """Rows of cells below a head.
 
     Attributes:
-        columns: The columns; where none has a title, the rows speak for themselves.
+        columns: The columns; where none has a title, the table has no head.
         rows: Plain texts and cells, as many in each row as there are columns.
         notes: Sentences that stand below.
         footnote: What stands between the rows and the notes, in small letters; "" for nothing.
@@ -85,7 +85,7 @@ class Table:
         return Table(columns, rows, [write(str(note)) for note in self.notes], write(str(self.footnote)))
 
     def lines(self, width: int | None = None) -> list[str]:
-        """Return the table as lines for a terminal of a width, or as wide as they are; notes are lines below.
+        """Return the table as lines for a terminal of some width (None: as wide as needed); notes are lines below.
 
         >>> Table(texts("block") + numbers("layers"), [("block1", "2")]).lines()
         ['block   layers', 'block1       2']

@@ -1,4 +1,4 @@
-"""Rows and sentences as lines of a width: what is too wide is broken between words, or told in another form."""
+"""Rows and sentences as lines of some width: what is too wide is broken between words, or becomes a list."""
 
 import itertools
 import re
@@ -9,10 +9,10 @@ from rich.cells import cell_len, chop_cells
 
 from tlmed.errors import one_line
 
-_MOST_LINES = 3  # of a row whose cells are broken; rows with more are lists, unless these are twice as long
-_WHOLE = re.compile(r"\([^\s()]+ to [^\s()]+\)|\b\d+(?: x \d+)+")  # an interval, a shape: not to be broken
-_JOINT = "\0"  # stands for a blank that is not to be broken; `one_line` leaves none in a text
-_SECOND = "\1"  # stands for the second column of a wide letter: `textwrap` counts letters, not columns
+_MOST_LINES = 3  # lines of a row whose cells are broken; a table with longer rows becomes lists if these are short
+_WHOLE = re.compile(r"\([^\s()]+ to [^\s()]+\)|\b\d+(?: x \d+)+")  # an interval or a shape, which stays on one line
+_JOINT = "\0"  # stands for a blank at which a line must not break
+_SECOND = "\1"  # stands for the second column of a wide letter, because `textwrap` counts letters, not columns
 
 
 def lay_out(
@@ -20,17 +20,18 @@ def lay_out(
 ) -> list[str]:
     """Return a table as lines that fit a width.
 
-    Where it is too wide, columns that say the same in all rows become a sentence, and cells are broken between
-    words, or, where rows would take many lines so, each row is a list.
+    Where it is too wide, columns with the same cell in all rows become a sentence, and cells are broken between words.
+    Where rows would take too many lines that way, each row becomes a list.
 
     Args:
         head: The titles of the columns, or none.
         rows: The cells.
-        right: The numbers of the columns that stand on the right.
+        right: The numbers of the columns that are aligned right.
         width: In columns of the terminal; None for as wide as the rows are.
     """
     cells = [tuple(map(one_line, row)) for row in ([head] if head else []) + list(rows)]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    # Two blanks stand between columns.
     if width is None or sum(widths) + 2 * (len(widths) - 1) <= width:
         return [line for row in cells for line in _lay([[cell] for cell in row], widths, right)]
     if same := _find_same(head, rows):
@@ -46,7 +47,7 @@ def lay_out(
 
 
 def _find_same(head, rows) -> list[int]:
-    """Return the numbers of the columns, but the first, that say the same in all of several rows."""
+    """Return the numbers of the columns, apart from the first, that hold the same in all of several rows."""
     if not head or len(rows) < 2:
         return []
     columns = list(zip(*rows, strict=True))
@@ -54,7 +55,7 @@ def _find_same(head, rows) -> list[int]:
 
 
 def _tell_same(same, head, rows, right, width) -> list[str]:
-    """Return a table without the columns `same`, and what they say as a sentence."""
+    """Return a table without the columns `same`, whose content becomes a sentence below."""
     rest = [number for number in range(len(head)) if number not in same]
     told = ", ".join(f"{head[number]} {rows[0][number]}" for number in same)
     left = [place for place, number in enumerate(rest) if number in right]
@@ -84,7 +85,7 @@ def _stack(rows, width) -> list[str]:
 def _fold(rows, widest, width, least, right) -> tuple[list[str], int]:
     """Return rows whose cells take several lines, and how many at most.
 
-    The room that is left goes to the columns that lack most.
+    The room that is left goes, one terminal column at a time, to the table columns that lack most.
     """
     widths = [min(narrow, width) for narrow in least]
     for _ in range(width - sum(widths) - 2 * (len(widths) - 1)):
@@ -103,7 +104,7 @@ def _lay(row, widths, right) -> Iterator[str]:
 
 
 def wrap(line: str, width: int | None) -> list[str]:
-    """Break a line between words, the rest of it further in; a path or a name longer than the width stays whole."""
+    """Break a line between words and indent the rest; a path or a name that is longer than the width stays whole."""
     line = one_line(line)
     if width is None:
         return [line]

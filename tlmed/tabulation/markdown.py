@@ -1,4 +1,4 @@
-"""Text that someone else wrote, as Markdown that shows it and does nothing more."""
+"""Escape text that someone else wrote, so that Markdown shows it as it is."""
 
 import re
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ def block(text: str, language: str) -> str:
 
 
 def _fence(text, shortest) -> str:
-    """Return so many backticks that none in the text end the code."""
+    """Return more backticks than stand side by side in the text, so that none of it ends the code."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     return "`" * max(shortest, longest + 1)
 
