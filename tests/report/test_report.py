@@ -827,7 +827,7 @@ def test_no_link_leads_out_of_the_run(tmp_path, whole):
     (tmp_path / "link").symlink_to(folder)
     page = write_report(tmp_path / "link").read_text()
     assert page.count("data:image/jpeg") == (0 if whole else 5)
-    assert "Not shown, for they do not lie in the folder <code>examples</code> of the run: right-1.png" in page
+    assert "Not shown because they do not lie in the folder <code>examples</code> of the run: right-1.png" in page
     assert ("right-1.png, right-2.png" in page) == whole
 
 

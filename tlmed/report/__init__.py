@@ -1,4 +1,4 @@
-"""A run directory as one page that stands alone: no network, no model, nothing beside the file."""
+"""The report of a run: one page that stands alone, made without the network's model or any download."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a run knows of the items of a reporting checklist: it says what it recorded, and claims nothing else."""
+"""Answers to the items of a reporting checklist, from what the run recorded and nothing else."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from tlmed.words import RANDOM, count, name_start
 
 @dataclass(frozen=True)
 class Answer:
-    """What a run knows of an item.
+    """A run's answer to an item.
 
     Attributes:
-        said: What it recorded; "" where it knows nothing.
-        left: What the author has to add; "" where nothing is left.
+        said: What the run recorded; "" where it recorded nothing.
+        left: What the author has to add; "" where nothing is missing.
     """
 
     said: str | Cell
@@ -27,18 +27,18 @@ class Answer:
 
 
 def answer(content: RunContent, titles: Collection[str]) -> dict[int, Answer]:
-    """Return what a run knows, by the number of the item in CLAIM 2024; items that it knows nothing of are left out.
+    """Return a run's answers by the number of the item in CLAIM 2024; items without an answer are left out.
 
     Args:
         content: The run.
-        titles: The sections of the page, to which answers lead.
+        titles: The sections of the page, which answers link to.
     """
     answers = {number: fill(content, titles) for number, fill in _FILLED.items()}
     return {number: found for number, found in answers.items() if found.said}
 
 
 def _see(titles, *wanted) -> tuple[str | Cell, ...]:
-    """Return where to read more, of the sections that there are."""
+    """Return links to those of some sections that the page has."""
     found = [say(title, link=f"#{anchor(title)}") for title in wanted if title in titles]
     parts = [part for each in found for part in (" and ", each)][1:]
     return (" See ", *parts, ".") if parts else ()

@@ -1,4 +1,4 @@
-"""Whether the scores mean what they say, before and after calibration."""
+"""The calibration of the scores: how often they come true, before and after a temperature is applied."""
 
 from collections.abc import Mapping
 
@@ -67,7 +67,7 @@ def _compare(metrics) -> Table:
 
 
 def _is_from_file(metrics) -> bool:
-    """Say whether a file of predictions was scored, of which only its numbers are known."""
+    """Tell whether a file of predictions was scored: then nothing is known of how its scores were made."""
     return "predictions" in metrics.get("evaluated", {})
 
 
@@ -76,7 +76,7 @@ def _name_scores(metrics) -> str:
 
 
 def _find_worse(metrics, where) -> dict[str, object]:
-    """Return what calibration made worse, of what is written with three decimals, and what better, for a template."""
+    """Return for a template which metrics calibration made worse and which better, as written with three decimals."""
     before, after = metrics["metrics"], metrics["calibration"]["metrics"]
     worse, better = sort_changes(metrics)
     rose = [

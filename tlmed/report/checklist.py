@@ -1,4 +1,4 @@
-"""The reporting checklist CLAIM 2024, filled in as far as a run knows.
+"""The reporting checklist CLAIM 2024, filled in as far as a run recorded the answers.
 
 Tejani et al., Checklist for Artificial Intelligence in Medical Imaging (CLAIM): 2024 update, Radiology: Artificial
 Intelligence 2024, 6(4):e240300. The numbers are the paper's, the words are our own. What only a person can know
@@ -92,11 +92,11 @@ ITEMS = {
 
 
 def show_checklist(content: RunContent, titles: Collection[str]) -> Markup:
-    """Return all 44 items, with what the run knows of each.
+    """Return all 44 items, with the run's answers.
 
     Args:
         content: The run.
-        titles: The sections of the page, to which answers lead.
+        titles: The sections of the page, which answers link to.
     """
     answers = answer(content, titles)
     whole = sum(not found.left for found in answers.values())

@@ -1,4 +1,4 @@
-"""The classical classifier of a feature extractor hybrid: what was searched for, and what was found."""
+"""The scikit-learn classifier of a feature extractor hybrid: the parameters that were tried, and those chosen."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from tlmed.report.run_content import RunContent
 from tlmed.tabulation import CODE, Table, numbers, say, texts
 from tlmed.words import count, join_names
 
-_MOST_ROWS = 12  # of a search that is shown without a click
+_MOST_ROWS = 12  # a search with more rows is folded
 _CHOSEN = (
     "Parameters were chosen by cross-validation inside the training split; validation and test images had no part in "
     "it."

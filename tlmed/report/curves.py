@@ -1,4 +1,4 @@
-"""What the scores can tell apart, threshold by threshold, and what was taken for what."""
+"""ROC curve, precision-recall curve and confusion matrix."""
 
 from collections.abc import Mapping
 
@@ -15,8 +15,8 @@ from tlmed.pages.templating import render
 from tlmed.report.run_content import RunContent
 from tlmed.words import count
 
-_MOST_NAMED = 6  # classes whose numbers an alternative text can hold
-_MOST_CONFUSIONS = 10  # that are told in words, of many classes
+_MOST_NAMED = 6  # with more classes an alternative text leaves their numbers out
+_MOST_CONFUSIONS = 10  # so many confusions are told in words where there are many classes
 
 
 def show_curves(content: RunContent) -> Markup:
@@ -59,7 +59,7 @@ def draw_confusion(metrics: Mapping, of: str, caption: str = "Confusion matrix: 
 
     Args:
         metrics: `classes` and `confusion` are used.
-        of: Which images these are, for the text.
+        of: Which images these are, for the alternative text.
         caption: What stands below it.
     """
     alt = f"Confusion matrix {of}, true class: predicted as {_say_confusions(metrics)}"
@@ -72,6 +72,7 @@ def _say_confusions(metrics) -> str:
         rows = (f"{name}: {', '.join(map(str, row))}" for name, row in zip(classes, counts.tolist(), strict=True))
         return f"{', '.join(classes)}. {'; '.join(rows)}"
     wrong = counts - np.diag(np.diag(counts))
+    # Places in the flattened matrix; stable, so that equal numbers come in the order of the classes.
     most = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_CONFUSIONS]
     pairs = [
         (row, column) for row, column in zip(*np.unravel_index(most, wrong.shape), strict=True) if wrong[row, column]

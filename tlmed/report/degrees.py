@@ -54,7 +54,8 @@ def show_degrees(content: RunContent) -> Markup:
 def _hide_test(content) -> list[dict]:
     """Return the degrees without test scores, unless the recipe asks for a comparison of degrees on test images.
 
-    Seen beside the validation scores they invite one to choose by them. A recipe of an older tlmed does not say.
+    Test scores beside validation scores invite a reader to choose by them. Recipes of older versions have no such
+    field: their test scores are shown.
     """
     hidden = {} if content.recipe.get("score_degrees", True) else dict.fromkeys(_OF_TEST, "")
     return [{**row, **hidden} for row in content.degrees]
@@ -70,7 +71,7 @@ def _say_choice(recipe, monitor) -> str:
 
 
 def _count_known(rows, metrics) -> str:
-    """Count the test images that the network knows, where test scores of all of them are shown."""
+    """Say how many test images the network has seen, where test scores that include them are shown."""
     found = metrics.get("without_leaks")
     if found is None or not any(row[name] for row in rows for name in _OF_TEST):
         return ""

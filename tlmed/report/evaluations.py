@@ -41,6 +41,7 @@ def make_evaluation_page(predictions: Predictions, result: Mapping) -> str:
     """Return the page of an evaluation as HTML."""
     evaluated = result["evaluated"]
     source = str(evaluated.get("data", evaluated.get("predictions", "")))
+    # An evaluation trains nothing; with empty parts it can use the sections of a run report.
     empty = {name: {} for name in ("recipe", "plan", "freeze", "timing", "examples")}
     rows = dict.fromkeys(("splits", "history", "degrees", "search"), ())
     content = RunContent(

@@ -1,4 +1,4 @@
-"""Example images with explanations: where the network was surest, right or wrong, and where it was not."""
+"""Example images with explanations: the surest right, the surest wrong, and the most uncertain predictions."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -49,10 +49,10 @@ def show_examples(content: RunContent) -> Markup:
 
 
 def _list_hidden(strangers, left_out) -> list[Cell]:
-    """Return which pictures are not shown: those outside of the folder, by name, and the number of the rest."""
+    """Return notes on pictures that are not shown: the names of those outside of the folder, and how many others."""
     folder, notes = say(rundir.EXAMPLES, mark=CODE), []
     if strangers:
-        outside = "Not shown, for they do not lie in the folder "
+        outside = "Not shown because they do not lie in the folder "
         notes.append(say(outside, folder, f" of the run: {', '.join(strangers)}."))
     if left_out:
         notes.append(say(f"{count(left_out, 'more picture')} in the folder ", folder, " of the run."))
@@ -60,7 +60,7 @@ def _list_hidden(strangers, left_out) -> list[Cell]:
 
 
 def _say_border(metrics) -> str:
-    """Return where a prediction turns into another one: it need not be at 0.5."""
+    """Say where the border between two predictions lies, which need not be at 0.5."""
     if metrics.get("threshold") is None:
         return ": two classes score almost the same"
     return f": closest to the threshold of {number(metrics['threshold'])} for {metrics['positive']}"
@@ -68,6 +68,7 @@ def _say_border(metrics) -> str:
 
 def _lies_in(folder, file) -> bool:
     """Tell whether a file lies in the folder `examples` of the run, wherever links lead."""
+    # Only the parent is resolved: an `examples` that is itself a link could lead to any folder of this machine.
     home = Path(os.path.realpath(folder.parent), folder.name)
     return Path(os.path.realpath(file)).parent == home
 
@@ -81,7 +82,7 @@ def _take_turns(examples, files) -> Iterator[tuple[dict, Path]]:
 
 
 def _show_while_room(turns, metrics) -> dict[str, list[Picture]]:
-    """Return pictures by kind, in turn, up to the first that does not fit; those after it are not even opened."""
+    """Return pictures by kind, up to the first that does not fit into the page; those after it are not opened."""
     shown, room = {kind: [] for kind in KINDS}, _MOST_BYTES
     for example, file in turns:
         drawn = _show(file, example, metrics)
@@ -106,7 +107,7 @@ def draw_example(run: Path, example: Mapping, metrics: Mapping, before: str = ""
 
 
 def _locate(run, example) -> Path:
-    return run / rundir.EXAMPLES / Path(example["file"]).name  # of this folder, whatever the file says
+    return run / rundir.EXAMPLES / Path(example["file"]).name  # only the name, so that no path leads out of the folder
 
 
 def _show(path, example, metrics, before="") -> Picture:
@@ -120,7 +121,7 @@ def _show(path, example, metrics, before="") -> Picture:
 
 
 def _say_score(example, metrics) -> str:
-    """Return the score of the predicted class; where a threshold decides, that of the positive one, which it is for."""
+    """Return the score of the predicted class; where a threshold decides, also that of the positive class."""
     positive = metrics.get("positive")
     if metrics.get("threshold") is None or example["prediction"] == positive:
         return number(example["score"])

@@ -1,4 +1,4 @@
-"""A cross-validation as one page: its folds, their mean, and the way to each fold's own report."""
+"""The report of a cross-validation: its folds, their mean, and links to each fold's own report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,19 +24,19 @@ from tlmed.run_files import ENVIRONMENT_JSON, FOLDS_CSV, METRICS_JSON, RECIPE_JS
 from tlmed.tabulation import Table, numbers, say, texts
 from tlmed.words import count, name_start
 
-_SHOWN = ("auc", "accuracy", "sensitivity", "specificity")  # of each fold; its own report has all
+_SHOWN = ("auc", "accuracy", "sensitivity", "specificity")  # of each fold; the fold's own report shows all metrics
 
 
 @dataclass(frozen=True)
 class FoldsContent:
-    """What the report of a cross-validation tells.
+    """The content of the report of a cross-validation.
 
     Attributes:
         name: The run directory's name.
         recipe: `recipe.json`.
         source: `recipe.py`.
         environment: `environment.json` of the first fold.
-        warnings: What each fold warns of, by its name.
+        warnings: The warnings of each fold, by its name.
         rows: The rows of `folds.csv`.
         metrics: `metrics.json`.
         timing: `timing.json`.
@@ -132,7 +132,7 @@ def _show_folds(rows) -> Markup:
 
 
 def _show_warnings(warnings) -> Markup:
-    """Return what all folds warn of; what only some do, such as of their own test images, is folded away."""
+    """Return the warnings that all folds share; those of single folds, such as of their test images, are hidden."""
     first, *others = warnings.values()
     shared = [sentence for sentence in first if all(sentence in found for found in others)]
     single = [

@@ -1,4 +1,4 @@
-"""What every report has around its sections: title, notices, the scores that papers report."""
+"""The parts of every report around its sections: title, notices, the scores that papers report."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ def frame(title: str, metrics: Mapping, sections: Mapping[str, Markup], syntheti
         metrics: `metrics.json`.
         sections: Titles to what was rendered; a section without content is left out.
         synthetic: Whether the images were drawn by tlmed.
-        run: What the run is without a title of its own, plain text.
+        run: What the run is called where it has no title, plain text.
     """
     leaks = metrics.get("without_leaks")
     without = leaks["metrics"] if leaks else {}

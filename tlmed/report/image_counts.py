@@ -12,7 +12,7 @@ from tlmed.synthetic import is_synthetic as is_drawn
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import count
 
-MOST_CLASSES = 20  # that a table shows without a click
+MOST_CLASSES = 20  # a table with more classes is folded
 _SPLITS = {
     ("train", "val", "test"): "all were made by tlmed",
     ("val",): "train and test were given with the data and tlmed drew val from train",
@@ -57,12 +57,12 @@ def find_made(environment: Mapping, recipe: Mapping) -> tuple[str, ...] | None:
         return tuple(data["made"])
     if data.get("split") == "given":
         return ()
-    # Cross-validation takes no data that give splits.
+    # A KFold, which is a mapping in JSON, refuses data with given splits: tlmed made them all.
     return SPLITS if isinstance(recipe.get("data", {}).get("split"), Mapping) else None
 
 
 def describe_splits(environment: Mapping, recipe: Mapping) -> str:
-    """Return who made the splits, as the end of a sentence in plain text; "" where nothing is said of them.
+    """Return who made the splits, as the end of a sentence in plain text; "" where that was not recorded.
 
     Args:
         environment: As for `find_made`.
@@ -110,9 +110,9 @@ def count_shared_groups(splits: Sequence[Mapping]) -> int:
 
 
 def _tabulate(found: Iterable[tuple[str, str, object]], whole: str) -> tuple[Table, Table]:
-    """Return how many different things of each label, split and number there are, with sums.
+    """Return how many different images (or groups) there are of each label in each split, with sums.
 
-    Of many classes the first table has the sums alone, and the second, which is folded, the classes.
+    With many classes the first table has only the sums; the classes are in the second, which is folded.
     """
     things = set(found)
     splits, parts = order_splits(split for _, split, _ in things), {}

@@ -1,4 +1,4 @@
-"""From scores to decisions: the threshold, predictive values where the classes are as rare as stated, net benefit."""
+"""From scores to decisions: the threshold, predictive values at the stated prevalence, net benefit."""
 
 import re
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ _MOST_PANELS = 6
 _TARGET = re.compile(r"(sensitivity|specificity)>=(.+)")
 _SHOWN = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "balanced_accuracy", "f1", "mcc", "kappa")
 _OTHER = {"sensitivity": "specificity", "specificity": "sensitivity"}
-_RISKS = (0.1, 0.3, 0.5)  # at which an alternative text names the net benefit
+_RISKS = (0.1, 0.3, 0.5)  # an alternative text names the net benefit at these
 
 
 def show_operating_point(metrics: Mapping) -> Markup:
-    """Return the threshold, what chose it and what it gives, and predictive values at the stated prevalence.
+    """Return the threshold, how it was chosen, the metrics at it, and predictive values at the stated prevalence.
 
-    Nothing for more than two classes; of a file of predictions, which names no threshold, the predictive values alone.
+    Nothing for more than two classes; for a file of predictions, which names no threshold, only predictive values.
     """
     threshold, point = metrics.get("threshold"), metrics.get("operating_point", {})
     return render(
@@ -41,7 +41,7 @@ def show_operating_point(metrics: Mapping) -> Markup:
 
 
 def show_mean_operating_point(metrics: Mapping) -> Markup:
-    """Return what the thresholds of the folds changed on average; nothing for more than two classes.
+    """Return how the folds' thresholds changed the metrics on average; nothing for more than two classes.
 
     Args:
         metrics: `metrics.json` of a cross-validation.
@@ -58,7 +58,7 @@ def show_mean_operating_point(metrics: Mapping) -> Markup:
 
 
 def _compare_thresholds(metrics, title) -> Table:
-    """Return what the threshold gives beside what 0.5 does, as far as that is known."""
+    """Return the metrics at the threshold beside those at 0.5, as far as these are known."""
     halves = metrics.get("operating_point", {}).get("at_half", {})
     columns = {
         title: {name: metrics["metrics"][name] for name in _SHOWN if name in halves},
@@ -113,6 +113,7 @@ def show_decision_curve(content: RunContent) -> Markup:
     predictions = content.scored
     main = positive_index(predictions.classes, content.metrics.get("positive"))
     wanted = range(len(predictions.classes)) if main is None else [main]
+    # Net benefit needs images with and without the class.
     columns = [column for column in wanted if 0 < np.mean(predictions.labels == column) < 1]
     if not columns:
         return Markup()

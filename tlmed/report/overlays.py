@@ -1,4 +1,4 @@
-"""What the networks of a cross-validation tell apart: their curves over each other, all confusions, some examples."""
+"""All folds of a cross-validation in one picture: their ROC curves, the sum of their confusions, some examples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _OF_EACH_KIND = 3  # examples, each of another fold
 
 @dataclass(frozen=True)
 class Fold:
-    """What a page of all folds shows of one of them.
+    """The part of one fold on the page of all folds.
 
     Attributes:
         name: Its directory's name.

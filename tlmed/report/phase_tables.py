@@ -1,4 +1,4 @@
-"""The phases of a run: what each trained, epoch by epoch, and the proof that the rest stayed."""
+"""The phases of a run: what each trained, its epochs, and the proof that frozen weights did not change."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -94,7 +94,7 @@ def show_history(content: RunContent) -> Markup:
 
 
 def show_certificate(content: RunContent) -> Markup:
-    """Return how many weights were proved to stay, and how many moved."""
+    """Return for how many weights the hash stayed the same, and for how many it changed."""
     phases = content.freeze.get("phases", [])
     if not phases:
         return Markup()

@@ -1,4 +1,4 @@
-"""The files of a run, read."""
+"""Read the files of a run that its report needs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ REQUIRED = (
 
 @dataclass(frozen=True)
 class RunContent:
-    """What a report tells.
+    """The content of a report.
 
     Attributes:
         name: The run directory's name.
@@ -53,7 +53,7 @@ class RunContent:
         plan: `plan.json`.
         history: The rows of `history.csv`; empty where nothing was trained epoch by epoch.
         degrees: The rows of `degrees.csv`; empty where there was one phase or none.
-        search: The rows of `search.csv`; empty where no classifier was searched for.
+        search: The rows of `search.csv`; empty where there was no search for a classifier's parameters.
         freeze: `freeze.json`, or empty.
         predictions: `predictions.csv`.
         metrics: `metrics.json`.
@@ -85,7 +85,7 @@ class RunContent:
 
 
 def read_run(run: Path) -> RunContent:
-    """Read what a report tells from a run directory.
+    """Read the content of a report from a run directory.
 
     Raises:
         InputError: With every required file that is missing, or the first that cannot be read.

@@ -16,7 +16,7 @@ from tlmed.words import listed
 
 _MOST_WEAK = 10  # classes, of many
 _MOST_NOTED = 6  # classes that a note names
-_EMPTY = "empty"  # a cell without a value makes a subgroup too
+_EMPTY = "empty"  # the name of the subgroup of images without a value
 _OF_CLASS = "AUC, sensitivity, specificity, predictive values, F1 and average precision"
 
 
@@ -37,7 +37,7 @@ def show_scores(content: RunContent) -> Markup:
 
 
 def show_baselines(metrics: Mapping) -> Markup:
-    """Return what needs no transfer beside the run; nothing where no baseline was scored."""
+    """Return the baselines beside the run; nothing where none was scored."""
     baselines = metrics.get("baselines", {})
     if not baselines:
         return Markup()
@@ -56,9 +56,9 @@ def show_baselines(metrics: Mapping) -> Markup:
 
 
 def show_subgroups(metrics: Mapping) -> Markup:
-    """Return the metrics of the images that share a value of a column; nothing where none was given.
+    """Return the metrics of the images that share a value of a column; nothing where there are no such columns.
 
-    Below them stands by which columns the images are not divided, and why.
+    Below them stand the columns by which the images are not divided, and why.
     """
     columns = {column: _tabulate(values, metrics) for column, values in metrics.get("subgroups", {}).items()}
     left_out = [f"Not by {column}: {why}" for column, why in metrics.get("subgroups_left_out", {}).items()]
@@ -111,7 +111,7 @@ def _tabulate_classes(classes) -> Table:
 
 
 def _list_notes_of_classes(classes, shown) -> list[str]:
-    """Return what there is to say of the metrics of classes; of those that share a note the first are named."""
+    """Return the notes on the metrics of classes; where many classes share a note, only the first are named."""
     noted = {}
     for name in shown:
         for label, entry in classes.items():

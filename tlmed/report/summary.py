@@ -1,4 +1,4 @@
-"""What was asked, what was done and what was found, in three sentences; and the recipe."""
+"""What was asked, what was done and what was found, a paragraph each; and the recipe."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -70,7 +70,7 @@ def _tell_preparation(environment) -> str:
 
 
 def list_doubts(metrics: Mapping) -> list[str]:
-    """Return what speaks against a result: classes the wrong way round, baselines that score higher."""
+    """Return reasons to doubt a result: classes that are the wrong way round, baselines that score higher."""
     return [*describe_reversed(metrics), *describe_better_baselines(metrics)]
 
 
