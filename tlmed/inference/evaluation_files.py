@@ -1,4 +1,4 @@
-"""The folder that an evaluation is written to: whole, and over nothing but an earlier one."""
+"""The folder that an evaluation is written to; only an earlier evaluation may be replaced."""
 
 import tlmed.tensorflow_start
 
@@ -14,7 +14,7 @@ from tlmed.rundir import RunDir
 from tlmed.targets import check_folder, check_targets, is_marked, writing_out
 
 _EVALUATION = ("predictions.csv", "metrics.json", "evaluation.html")
-_DIGEST = "predictions_sha256"  # by which an evaluation knows its own table
+_DIGEST = "predictions_sha256"  # tells whether `predictions.csv` is the table that the evaluation wrote
 
 
 def check_evaluation_folder(folder: Path, force: bool = False, inputs: Sequence[Path] = ()) -> None:
@@ -23,7 +23,7 @@ def check_evaluation_folder(folder: Path, force: bool = False, inputs: Sequence[
     Args:
         folder: The folder.
         force: Whether an earlier evaluation may be written over.
-        inputs: What the command reads.
+        inputs: The files that the command reads.
 
     Raises:
         InputError: If it cannot be written to, is a run's, or holds files that may not be written over.
@@ -39,7 +39,7 @@ def check_evaluation_folder(folder: Path, force: bool = False, inputs: Sequence[
 
 
 def _read_evaluated(folder: Path) -> dict | None:
-    """Return what an evaluation in a folder says of itself; None where there is none."""
+    """Return `evaluated` of the `metrics.json` in a folder; None where there is none."""
     try:
         return METRICS_JSON.read(RunDir(folder)).get("evaluated")
     except InputError:
@@ -56,7 +56,7 @@ def write_evaluation(
         predictions: From `evaluate`, as is `result`.
         result: The content of `metrics.json`.
         force: Write over an earlier evaluation.
-        inputs: What was read, which is never written over.
+        inputs: The files that were read, which are never written over.
 
     Raises:
         InputError: As `check_evaluation_folder`, or if they cannot be written.
@@ -65,5 +65,6 @@ def write_evaluation(
     with writing_out(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_predictions(folder / "predictions.csv", predictions)
+        # The table comes first, because `metrics.json` holds its hash.
         evaluated = {**result["evaluated"], _DIGEST: sha256(folder / "predictions.csv")}
         METRICS_JSON.write(folder, {**result, "evaluated": evaluated})

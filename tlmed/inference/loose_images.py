@@ -43,7 +43,7 @@ def predict(
         skip_bad: Leave out images that cannot be read, instead of refusing all.
         explain: A folder for a picture of each image that shows where the evidence for its class lies.
         method: How it is found, one of `tlmed.evaluation.explanations.METHODS`; None: Grad-CAM, or occlusion where
-            that is all that can be had.
+            the network allows no other.
         block: The block that Grad-CAM and Grad-CAM++ show; None: the last.
         force: Write over earlier explanations.
         voice: Where to warn of images with odd values, or with pages that are not used.
@@ -70,6 +70,7 @@ def predict(
     scorer = load_scorer(run)
     explainer = None if explain is None else scorer.explainer(method, block)
     if explainer is not None:
+        # Before scoring, so that a folder that cannot be used costs no time.
         place = Place(explain, names, force)
         open_folder(explain, paths)
         name_in(place, explainer.method)

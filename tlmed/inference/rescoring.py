@@ -55,20 +55,20 @@ def evaluate(
 ) -> tuple[Predictions, dict]:
     """Score a run on its own test images, or on all images of another source, or score a file of predictions.
 
-    The run's own images are those of its `splits.csv`, in the splits that stand there. What the source has besides, and
-    what is no longer as it was (content, label or group), is named and not scored.
+    The run's own images are those of its `splits.csv`, in the splits that are recorded there. Further images of the
+    source, and those whose content, label or group has changed, are named and not scored.
 
     Images are predicted by the threshold, and probabilities calibrated at the temperature, that the run's validation
-    images chose. Columns of a CSV beside those that tlmed knows make subgroups, each scored by itself.
+    images chose. Columns of a CSV that tlmed does not know make subgroups, and each is scored by itself.
 
     Args:
         run: A complete run, or None with `file`.
         source: Another source; its classes must be the run's, by name. With `moved`, where the run's own images lie.
-        file: A CSV of predictions, ours or not; its test rows are scored, or all rows if they are of one split.
+        file: A CSV of predictions by any program; its test rows are scored, or all rows if they are of one split.
         positive: The positive one of two classes of `file`.
         prevalence: The share of positives for predictive values, by default the recipe's.
         skip_bad: Leave out images of another source that cannot be read.
-        voice: Where to tell of features; those of a frozen network come from the store where another run has put them.
+        voice: Where to tell what happens; features that another run put into the store are taken from there.
         moved: Whether `source` holds the run's own images, at another place.
         grouping: Which column of another source, or of `file`, names the groups; None: as in the run, or the one with
             a usual name.
@@ -172,7 +172,7 @@ def _group_like(recipe, source: str) -> Grouping:
 
 
 def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, list[str]]:
-    """Return a run's own images, which of them are scored, and what is to be said of those that are not."""
+    """Return a run's own images, the rows of those that are scored, and sentences about the others."""
     recorded = SPLITS_CSV.read(run)
     data = ENVIRONMENT_JSON.read(run, "data.left_out")["data"]
     left_out = [entry["path"] for entry in data["left_out"]]
@@ -199,7 +199,7 @@ def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, 
 
 
 def _choose_split(file, predictions: Predictions) -> str:
-    """Return the split of a file of predictions that is scored: never one of several at random."""
+    """Return the split of a file of predictions that is scored; refuse to choose where none of several is the test."""
     splits = sorted(set(predictions.splits))
     if "test" not in splits and len(splits) > 1:
         raise InputError(
@@ -223,7 +223,7 @@ def _check_classes(found: Sequence[str], wanted: Sequence[str]) -> None:
 
 
 def _find_leaked(run: RunDir, elsewhere: Mapping[str, Learned]) -> list[str]:
-    """Return the paths of a run's own images that training or validation knows, or runs before (`elsewhere`)."""
+    """Return the paths of a run's own images that training, validation or an earlier run (`elsewhere`) has seen."""
     recorded = SPLITS_CSV.read(run)
     digests, groups, splits = ([row[name] for row in recorded] for name in ("sha256", "group", "split"))
     leaked = find_leaked(digests, groups, np.array(splits), elsewhere)
@@ -234,7 +234,7 @@ def _look_up(recipe, scorer, images, rows, voice) -> np.ndarray | None:
     """Return features from the store, computed where they are not there; None if it cannot be used."""
     if find_unknown_code(scorer.features):
         return None
-    # Also of a run that trained on rounded features: its scores, too, are those of its network.
+    # In float32 even if the run trained on rounded features: its scores are those of its saved network.
     means = Means(name_all(recipe.backbone), "tensorflow", recipe.data.batch_size)
     with computing():
         kept = keep_features(scorer.features, images.pixels, "evaluation", voice, means, rows)

@@ -70,7 +70,7 @@ def load_model(run: RunDir) -> keras.Model:
 
 @contextlib.contextmanager
 def computing() -> Iterator[None]:
-    """Turn what can go wrong while a network works on images into one clear line."""
+    """Turn the errors of a network that scores images into one clear line."""
     try:
         yield
     except TlmedError:
@@ -78,6 +78,7 @@ def computing() -> Iterator[None]:
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         raise RunFailed("Scoring must fit into memory. Received: a network or images that do not.") from error
     except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
+        # An image changed while it was read; TensorFlow wraps our error of that into one of its own.
         if CHANGED in str(error):
             raise RunFailed(f"{CHANGED} Received: one that is no longer as it was a moment ago.") from error
         raise InputError(
@@ -92,7 +93,7 @@ class Scorer:
     Attributes:
         features: A network from images [batch, height, width, 3], RGB 0..255, to features [batch, d].
         finish: Features [n, d] to class probabilities [n, classes].
-        network: All of it, from images to probabilities; None for a hybrid, whose end is no network.
+        network: All of it, from images to probabilities; None for a hybrid, whose last part is no network.
     """
 
     features: keras.Model
@@ -133,7 +134,7 @@ def load_scorer(run: RunDir) -> Scorer:
 
 
 def _finite(run, finish: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from features to scores that refuses those that are not finite: some classifiers take any."""
+    """Return a function from features to scores that refuses non-finite ones, which some classifiers would accept."""
 
     def check(features: np.ndarray) -> np.ndarray:
         scores = finish(features) if np.isfinite(features).all() else np.full((len(features), 1), np.nan)

@@ -1,1 +1,1 @@
-"""Web pages that stand alone: templates with everything escaped, one style, pictures inside, no script, no network."""
+"""Web pages in a single file: templates that escape every text, one style, pictures inside, no script, no network."""

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from tlmed.words import join_names
 
-EMPTY = "says nothing"  # of an interval that holds every value
-_MOST_NAMES = 12  # that a sentence can hold
+EMPTY = "says nothing"  # the mark of an interval that holds every value
+_MOST_NAMES = 12  # a sentence names so many at most
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -29,9 +29,10 @@ def interval_of(entry: Mapping) -> str:
 
 
 def says_nothing(entry: Mapping) -> bool:
-    """Tell whether an interval, as it is written, reaches from 0 to 1: any value is as good as any other.
+    """Tell whether an interval, rounded as it is written, reaches from 0 to 1: then it excludes no value.
 
-    A metric that begins at -1 is none the wiser by it; one without an upper end, as log loss, may reach beyond 1.
+    This holds for metrics from -1 to 1, too: such an interval excludes nothing better than chance. A metric without an
+    upper end, such as log loss, may reach beyond 1; its interval still says something.
     """
     if entry["low"] is None:
         return False
@@ -40,7 +41,7 @@ def says_nothing(entry: Mapping) -> bool:
 
 
 def say_half(metrics: Mapping) -> str:
-    """Return by which threshold accuracy is computed while training goes on, where the result has another one.
+    """Say at which threshold accuracy is computed during training, if the result has another one.
 
     Args:
         metrics: `metrics.json`.
@@ -55,7 +56,7 @@ def say_half(metrics: Mapping) -> str:
 
 
 def join(parts: object) -> str:
-    """Return what a field holds, one thing or several, as plain text.
+    """Return the value of a field, or its several values, as plain text.
 
     >>> join("VGG16"), join(["MobileNetV2", "LeNet5"])
     ('VGG16', 'MobileNetV2 + LeNet5')
@@ -74,7 +75,7 @@ def title_run(recipe: Mapping, name: str, of: str = "") -> str:
     Args:
         recipe: `recipe.json`; the run of one fold says which one.
         name: The run directory's name.
-        of: What the run is, where it is more than one network.
+        of: What follows the name where the run is more than one network.
 
     >>> title_run({"backbone": "VGG16"}, "first"), title_run({"backbone": "VGG16", "name": "Ward 7"}, "first")
     ('VGG16: first', 'Ward 7')

@@ -9,11 +9,11 @@ from tlmed.tabulation import EMPHASIS, SCALE, Cell, Table, numbers, say, texts
 
 
 def list_entries(entries: Mapping[str, Mapping], value: str = "Value") -> Table:
-    """Return metrics with intervals and drawings; how the intervals were made, and notes, stand below.
+    """Return metrics with intervals and drawings; the methods of the intervals and notes stand below.
 
     Args:
         entries: Metrics by name.
-        value: What the values are.
+        value: The title of the column of values.
     """
     rows = [(explain(name), number(entry["value"]), _draw_interval(entry)) for name, entry in entries.items()]
     named = {name_metric(name): entry for name, entry in entries.items()}
@@ -46,9 +46,9 @@ def show_cell(entry: Mapping | None) -> str | Cell:
 
 
 def list_notes(entries: Iterable[tuple[str, Mapping]], parts: Sequence[str] = ("reason", "note")) -> list[str]:
-    """Return what there is to say of metrics, and why some are undefined.
+    """Return the notes on metrics, and the reasons why some are undefined.
 
-    It stands below their table: a sentence in a cell would push the numbers off a screen.
+    They stand below the table, because a sentence in a cell would push the numbers off a screen.
 
     Args:
         entries: Names of metrics, and the metrics.

@@ -13,9 +13,9 @@ from PIL import Image
 from tlmed.errors import InputError
 
 DPI = 150
-BROAD = 600  # pixels from which on a picture is scrolled on a phone, for shrunk to its width it could not be read
-PHOTO_SIDE = 640  # pixels that a photograph in a page is wide at most
-_NO_GLYPH = r"Glyph \d+ .*missing from font"  # how Matplotlib begins its warning of it
+BROAD = 600  # pixels; a phone scrolls pictures of this width or more, because they would be illegible if shrunk
+PHOTO_SIDE = 640  # the largest width of a photograph in a page, in pixels
+_NO_GLYPH = r"Glyph \d+ .*missing from font"  # the beginning of Matplotlib's warning about it
 _SEE_TEXT = "Names in letters that the picture's font does not have stand in its text alternative."
 
 
@@ -44,22 +44,24 @@ class Picture:
 
 
 def draw(figure: Figure, alt: str, caption: str) -> Picture:
-    """Return a figure as a picture of 256 colours at most.
+    """Return a figure as a picture of at most 256 colours, which makes its file much smaller.
 
-    Where its font lacks letters of a name, boxes stand in their place; the caption says then where to find the name.
+    Where its font lacks letters of a name, boxes stand in their place, and the caption says where to find the name.
     """
     drawn, file = io.BytesIO(), io.BytesIO()
     if _save(figure, drawn):
         caption = f"{caption}. {_SEE_TEXT}"
     with Image.open(drawn) as image:
         image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    # 96 pixels of a web page are an inch; the file has DPI of them, to be sharp on fine screens.
     return Picture("png", _encode(file), round(96 * figure.get_figwidth()), alt, caption)
 
 
 def _save(figure, file) -> bool:
-    """Write a figure as a PNG, and tell whether its font lacks letters; of all else Matplotlib warns as ever."""
+    """Write a figure as a PNG, and tell whether its font lacks letters; Matplotlib's other warnings are passed on."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.filterwarnings("always", _NO_GLYPH, UserWarning)
+        # Without the version of Matplotlib in it, so that the same figure gives the same bytes.
         figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
     others = [each for each in caught if not re.match(_NO_GLYPH, str(each.message))]
     for each in others:

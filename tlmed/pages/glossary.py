@@ -1,7 +1,7 @@
-"""What the words of a page mean, in one place: each is explained where it stands, and in a list at the page's end.
+"""The glossary of all pages: each term is explained where it stands, and in a list at the page's end.
 
-A tooltip is nothing on a phone or on paper. So a word is a link to the list, which is part of the page, and has its
-explanation as a tooltip besides.
+A tooltip does not exist on a phone or on paper. So a term has its explanation as a tooltip, and is a link to the list
+as well.
 """
 
 import re
@@ -10,7 +10,7 @@ from tlmed.metrics.names import name_metric
 from tlmed.tabulation import Cell, say
 
 _OF_POSITIVE = "With more than two classes: the mean over the classes, each against the rest."
-# By the names of metrics, and by names of our own.
+# Explanations by the names of metrics; those of other terms are in WORDS, by names that only tlmed uses.
 METRICS = {
     "accuracy": "The share of all images that were predicted right. With a rare class it is high even if that class is "
     "always missed.",
@@ -134,7 +134,7 @@ def explain(name: str, said: str | None = None) -> Cell:
 
     Args:
         name: A metric's name, or a key of `WORDS`.
-        said: How the page says it; by default its name.
+        said: The word on the page; by default the term's name.
 
     >>> explain("my_metric"), explain("leak", "leaks").term
     (Cell(parts=('My metric',), below=(), mark='', term='', link='', interval=None), 'leak')

@@ -1,4 +1,4 @@
-"""Jinja2 templates, filled in: every text that is put into one is escaped, and a name that is missing is an error."""
+"""Fill in Jinja2 templates: every text is escaped, and a missing name is an error."""
 
 import functools
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def render(template: str, **values: object) -> Markup:
 
     Args:
         template: Its name in the folder `templates`.
-        values: What its names stand for: plain text, which is escaped, or what was rendered before.
+        values: The values of its names: plain text, which is escaped, or what `render` returned, which is not.
 
     >>> render("list.html", items=["<b>"])
     Markup('<ul><li>&lt;b&gt;</li></ul>')
@@ -40,12 +40,12 @@ def render(template: str, **values: object) -> Markup:
 
 
 def make_page(title: str, lead: Markup, sections: Mapping[str, Markup]) -> str:
-    """Return a whole page: a title, what stands before the contents, the sections, and what the words in them mean.
+    """Return a whole page: a title, the lead, a table of contents, the sections, and the terms that they link to.
 
     Args:
         title: Plain text.
-        lead: What was rendered for the place below the title.
-        sections: Titles to what was rendered; a section without content is left out.
+        lead: What `render` returned for the place below the title.
+        sections: Titles to what `render` returned; a section without content is left out.
     """
     sections = {head: part for head, part in sections.items() if part}
     if terms := find_terms("".join([lead, *sections.values()])):

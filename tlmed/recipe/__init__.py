@@ -1,4 +1,4 @@
-"""What a run is: frozen data, read top to bottom, checked in full before anything starts.
+"""A recipe: frozen dataclasses that decide a run, read from top to bottom, checked in full before anything starts.
 
 A recipe is Python code: loading a recipe file runs it, so load only files that you would run.
 This package imports neither Keras nor TensorFlow; loading a recipe takes milliseconds.

@@ -1,4 +1,4 @@
-"""The modules of a user's own that a recipe's code imports: what they hold decides the recipe too."""
+"""The user's own modules that a recipe's code imports: their content decides the recipe too."""
 
 import ast
 import hashlib
@@ -9,7 +9,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-_PACKAGES = ("site-packages", "dist-packages")  # where other environments that this one builds on keep theirs
+_PACKAGES = ("site-packages", "dist-packages")  # folders of other environments that this one builds on
 _INSTALLED = tuple({Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")})
 
 
@@ -33,7 +33,7 @@ def digest_modules(file: Path) -> dict[str, str]:
 
 
 def changed_modules(locked: dict[str, str]) -> list[str]:
-    """Return one sentence's worth of words for each module that is not as it was.
+    """Return some words for a sentence about each module that has changed or is missing.
 
     Args:
         locked: From `digest_modules`.
@@ -49,27 +49,30 @@ def changed_modules(locked: dict[str, str]) -> list[str]:
 
 
 def _imports(file: Path, package: str) -> Iterator[str]:
-    """Yield the names that a file's import statements may mean as modules; none of one that this Python cannot read."""
+    """Yield all names in a file's import statements that may be modules; none if this Python cannot parse the file."""
     try:
         tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # it may be imported only where another Python runs
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # it may be imported only by another Python version
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
+            # One dot means the package itself, each further dot a package above it.
             above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             start = ".".join([*above, *([node.module] if node.module else [])])
+            # `from a import b`: `b` may be a module or a name in `a`; `_find` tells.
             names = [start, *(f"{start}.{alias.name}" for alias in node.names)]
         else:
             continue
         for name in names:
             parts = name.split(".")
+            # Importing a.b.c runs a and a.b first.
             yield from (".".join(parts[: i + 1]) for i in range(len(parts)))
 
 
 def _find(name: str) -> Path | None:
-    """Return the file of a module of the user's own, found without importing its parents."""
+    """Return the file of one of the user's own modules, found without importing its parents."""
     top, *rest = name.split(".")
     if not top or top == "tlmed" or top in sys.stdlib_module_names:
         return None
@@ -88,9 +91,10 @@ def _find(name: str) -> Path | None:
 
 
 def _find_inside(folders: list[str], name: str) -> importlib.machinery.ModuleSpec | None:
-    """Return the spec of a package's module, or of the folders that are a package without `__init__.py`.
+    """Return the spec of a package's module, or of the folders that form a package without `__init__.py`.
 
-    Python's own `PathFinder` looks for the parents of such a package in `sys.modules`, where nothing is imported.
+    Python's own `PathFinder` is of no use here: it looks for the parents of such a package in `sys.modules`, but this
+    module imports nothing.
     """
     portions = []
     for folder in folders:

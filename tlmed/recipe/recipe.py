@@ -1,4 +1,4 @@
-"""The recipe itself: its sections together, and what they must be to one another."""
+"""The recipe itself: its sections together, and the rules between them."""
 
 import dataclasses
 import unicodedata
@@ -15,8 +15,9 @@ ENGINES = ("auto", "tensorflow", "openvino")
 KEEP = ("best", "last")
 PRECISIONS = ("float32", "bfloat16")
 STRATEGIES = ("auto", "one", "mirrored", "multi-worker")
-LONGEST_NAME = 200  # characters
-_NO_LETTERS = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, halves of characters, ends of lines and paragraphs
+LONGEST_NAME = 200  # characters of a title
+# Unicode categories that no title may hold: controls, halves of surrogate pairs, ends of lines and of paragraphs.
+_NO_LETTERS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def _one_name_or_several(value) -> bool:
@@ -62,20 +63,22 @@ class Recipe:
             histograms. The majority class is always reported.
         examples: How many test images of each kind the report shows explained: those where the result is surest and
             right, surest and wrong, and most uncertain. 0 shows none.
-        cache: Whether what frozen blocks give is computed once per image and kept for all epochs and later runs:
+        cache: Whether the outputs of frozen blocks are computed once per image and kept for all epochs and later runs:
             `"auto"`, where that is cheaper and training images do not change; `"on"`; or `"off"`.
-        cache_dtype: In which numbers it is kept; `"float16"` takes half the room.
-        engine: What runs frozen blocks then: `"tensorflow"`; `"openvino"`, which is faster on a CPU and gives other
-            last digits, which training amplifies; or `"auto"`: OpenVINO for bfloat16 on a CPU, else TensorFlow.
-        engine_precision: In which numbers OpenVINO computes.
-        steps_per_execution: Training steps that TensorFlow runs before Python looks again; None: a whole epoch where
-            only a head trains on kept features, which is quicker than Python between steps, and else one.
-        precision: In which numbers the backbone computes while it trains; its weights, the head, the loss and the saved
-            network are `"float32"` in any case.
-        distribute: What trains together: `"one"` device, all GPUs of a machine (`"mirrored"`), several machines
-            (`"multi-worker"`), or `"auto"`, what is there. `data.batch_size` is that of all replicas together.
-        scale_learning_rate: Multiply every learning rate by the number of replicas (Goyal et al. 2017), for a
-            `data.batch_size` that was raised with them.
+        cache_dtype: The type in which they are kept; `"float16"` takes half the room.
+        engine: The library that computes these outputs: `"tensorflow"`; `"openvino"`, which is faster on a CPU and
+            gives other last digits, which training amplifies; or `"auto"`: OpenVINO for bfloat16 on a CPU, else
+            TensorFlow.
+        engine_precision: The precision in which OpenVINO computes.
+        steps_per_execution: Training steps that TensorFlow runs before it returns to Python; None: a whole epoch where
+            only a head trains on kept features (its steps are so short that Python would slow them down), else one.
+        precision: The precision in which the backbone computes while it trains; its weights, the head, the loss and the
+            saved network are `"float32"` in any case.
+        distribute: The devices that train together: `"one"`, all GPUs of a machine (`"mirrored"`), those of several
+            machines (`"multi-worker"`), or `"auto"`, all that there are. `data.batch_size` is that of all replicas
+            together.
+        scale_learning_rate: Multiply every learning rate by the number of replicas (Goyal et al. 2017). Use it if you
+            raised `data.batch_size` with the number of replicas.
         tensorboard: Write event files for TensorBoard into the run.
         phase_patience: Phases without improvement of `monitor` after which no later phase is tried; None: all are.
         name: The title of the run's report; None: the backbone and the run directory. It decides nothing: a run of
@@ -151,7 +154,7 @@ class Recipe:
             probability per class. `tlmed.phases.thaw` prepares it for the phases that follow. For a `Hybrid` the
             frozen network from images to pooled features.
         """
-        # Imported when asked for: a recipe is loaded in milliseconds, Keras in seconds.
+        # Imported only here, because loading Keras takes seconds and loading a recipe must take milliseconds.
         from tlmed.quiet import check_backend
 
         check_backend()
@@ -161,7 +164,7 @@ class Recipe:
 
 
 def find_faults(recipe: Recipe) -> list[str]:
-    """Return one sentence for each fault of a recipe: of its sections, and of what they ask of one another."""
+    """Return one sentence for each fault of a recipe: in its sections, and between them."""
     faults = find_section_faults(recipe)
     for find in (
         _find_name_faults,
@@ -182,7 +185,7 @@ def _find_name_faults(recipe) -> list[str]:
 
 
 def _find_head_faults(recipe) -> list[str]:
-    """Check what the kind of head asks of phases and augmentation."""
+    """Check what the kind of head demands of phases and augmentation."""
     if isinstance(recipe.head, Dense) and recipe.phases == ():
         return [
             "`phases` must hold one Phase(...) or more for a Dense(...), or be a Degrees(...). Received: phases=()."

@@ -11,19 +11,19 @@ from tlmed.recipe.modules import digest_modules
 from tlmed.recipe.recipe import Recipe
 from tlmed.words import shorten
 
-MOST_BYTES = 2**20
+MOST_BYTES = 2**20  # a recipe is short; a larger file is refused without reading all of it
 _SOURCE = Path(__file__).parents[2] / "recipes"
 
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """A recipe's file as it was when it was read; its code ran once, and does not run again.
+    """A recipe's file as it was when it was read. Its code has run once and does not run again.
 
     Attributes:
         path: Where it lies.
         text: What it says.
         recipe: The recipe that its code made.
-        modules: The SHA-256 of each module of the user's own that it imports, by the module's name.
+        modules: The SHA-256 of each of the user's own modules that it imports, by the module's name.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class RecipeFile:
 
 def shipped_recipes() -> dict[str, Path]:
     """Return the recipes that come with tlmed: name to file, sorted by name."""
-    # Run from the folder of its source, without being installed, tlmed has no package of that name.
+    # An installed tlmed has its recipes in the package `tlmed.recipes`; in the folder of its source there is none.
     spec = importlib.util.find_spec("tlmed.recipes")
     folders = [_SOURCE] if spec is None else spec.submodule_search_locations
     files = [file for folder in folders for file in Path(folder).rglob("*.py") if file.name != "__init__.py"]
@@ -84,7 +84,7 @@ def read_recipe(path_or_name: str | Path) -> RecipeFile:
     file = find_recipe(path_or_name)
     text = read_text(file)
     code = _compile(text, file)
-    modules = digest_modules(file)  # now, as they run: they may change while a run goes on
+    modules = digest_modules(file)  # before the code runs, because they may change while the run goes on
     namespace = _run(code, file)
     recipe = namespace.get("recipe")
     if not isinstance(recipe, Recipe):
@@ -99,6 +99,7 @@ def read_text(file: Path) -> str:
         InputError: If it cannot be read, is too long, or is no such text.
     """
     try:
+        # One byte more than allowed tells that it is too long, without reading a file of gigabytes.
         with file.open("rb") as stream:
             content = stream.read(MOST_BYTES + 1)
     except OSError as error:
@@ -125,14 +126,14 @@ def _compile(text, file):
         line = f", line {error.lineno}" if error.lineno else ""
         raise InputError(f"A recipe must be valid Python. Received: {file}{line}: {error.msg}.") from error
     except (RecursionError, MemoryError) as error:
-        # Python's parser and compiler go down one call for each bracket and each operator of an expression.
+        # Python's parser and compiler recurse once for each bracket and each operator of an expression.
         raise InputError(
             f"A recipe must be valid Python. Received: {file}: an expression that is nested too deeply to compile."
         ) from error
 
 
 def _run(code, file) -> dict:
-    """Run a recipe's code, and return what it defines; it may fail in any way that Python knows."""
+    """Run a recipe's code and return the names that it defines; any exception of it becomes an InputError."""
     namespace = {"__name__": f"tlmed_recipe_{file.stem}", "__file__": str(file)}
     try:
         exec(code, namespace)
@@ -149,7 +150,7 @@ def _run(code, file) -> dict:
 
 
 def _find_line(error, file) -> int:
-    """Return the last line of a file that was running when an error was raised, there or in what it called."""
+    """Return the line of a file at which an error left it, whether raised there or in a function that it called."""
     return [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == str(file)][-1]
 
 

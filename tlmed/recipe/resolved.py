@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from tlmed.errors import InputError
 from tlmed.recipe.recipe import Recipe, find_faults
 
-UNDECIDING = ("name",)  # fields that say nothing of what is trained or scored
+UNDECIDING = ("name",)  # fields that change neither training nor scores
 
 
 def to_json(recipe: Recipe) -> dict:
@@ -19,7 +19,7 @@ def to_json(recipe: Recipe) -> dict:
 
 
 def from_json(content: dict) -> Recipe:
-    """Return the recipe of which `to_json` gave the fields; those that are missing have their default.
+    """Return the recipe from the fields that `to_json` returned; missing ones get their default.
 
     Raises:
         InputError: If there are fields that no recipe has, as a newer tlmed may write, or values that break a rule.
@@ -52,7 +52,7 @@ def flatten(content, path: str = "") -> dict:
 
 
 def digest(recipe: Recipe) -> str:
-    """Return the SHA-256 of all that decides a run, but for where the images lie: 64 hexadecimal digits."""
+    """Return the SHA-256 of all fields that decide a run, except the place of the images: 64 hexadecimal digits."""
     content = to_json(recipe)
     del content["data"]["source"]
     for name in UNDECIDING:
@@ -61,7 +61,7 @@ def digest(recipe: Recipe) -> str:
 
 
 def _restore(value, hint):
-    """Return a value of JSON as the type that a field declares; one of another type stays as it is, to be reported."""
+    """Return a value of JSON as the type that a field declares; if it does not fit, as it is, to be reported later."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         return _restore(value, _choose(value, args))
@@ -77,7 +77,7 @@ def _restore(value, hint):
 
 
 def _choose(value, options):
-    """Return the type that a value of JSON stands for: a section by its fields, a tuple for a list."""
+    """Return which of some types a value of JSON stands for: a section is known by its fields, a list is a tuple."""
     sections = [option for option in options if dataclasses.is_dataclass(option)]
     if isinstance(value, dict) and sections:
         return max(sections, key=lambda option: len({spec.name for spec in dataclasses.fields(option)} & set(value)))
@@ -87,10 +87,10 @@ def _choose(value, options):
 
 
 def divide_fields(recipes: Sequence[Mapping]) -> tuple[list[str], dict[str, list[str]]]:
-    """Return the fields that several recipes have, and those of parts, such as a phase, that only some of them have.
+    """Divide the fields of several recipes: those that all have, and those of parts (a phase) that only some have.
 
     Args:
-        recipes: Of each the fields by dotted name, as `flatten` gives them.
+        recipes: The fields of each by dotted name, as `flatten` returns them.
 
     Returns:
         Names of fields; and the name of each part with the names of its fields that some recipe lacks. A field that is
@@ -111,7 +111,7 @@ def divide_fields(recipes: Sequence[Mapping]) -> tuple[list[str], dict[str, list
 
 
 def join_fields(fields: Mapping, names: Iterable[str], show: Callable[[object], str] = str) -> str:
-    """Return those fields of one part of a recipe that there are, on one line.
+    """Return those of some fields that one part of a recipe has, on one line.
 
     >>> join_fields({"phases.0.name": "head", "phases.0.thaw": 0}, ["phases.0.name", "phases.0.thaw", "phases.0.unit"])
     'name=head, thaw=0'

@@ -16,7 +16,7 @@ from tlmed.words import shorten
 
 _NUMBER = re.compile(r"-?[0-9]+")
 _QUOTED = re.compile(r""""[^"]*"|'[^']*'""")
-# What stands between commas, or in quotes, which may hold commas too.
+# An item between commas; in quotes it may hold commas itself. The possessive `*+` and `?+` keep it from backtracking.
 _ITEM = re.compile(rf"\s*+((?:{_QUOTED.pattern})(?=\s*+(?:,|$))|[^,]++)(?:,|$)?+")
 
 
@@ -29,7 +29,7 @@ def override(recipe: Recipe, settings: Iterable[str], values: Mapping[str, objec
             `phases.epochs` for all; `head.grid.C` for one parameter of a grid). VALUE gets the field's type; tuples
             are written with commas, a whole section as a recipe writes it: `data.split=KFold(5)`, and a text that
             would be read as something else in quotes: `data.positive="none"`.
-        values: Values by their dotted keys, which are taken as they are and win over `settings`.
+        values: Values by their dotted keys; they are not parsed, and replace those of `settings`.
 
     Raises:
         InputError: With every unknown key and every value that breaks a rule.
@@ -61,7 +61,7 @@ def override(recipe: Recipe, settings: Iterable[str], values: Mapping[str, objec
 
 
 class _UnknownField(InputError):
-    """A name is none of a section's fields."""
+    """A section has no field of that name."""
 
     def __init__(self, path: str, name: str, section: type):
         self.path, self.name, self.section = path, name, section
@@ -69,7 +69,7 @@ class _UnknownField(InputError):
 
 
 def _describe_unknown(error, recipe, setting) -> str:
-    # Phases are suggested for without their number: one is as good as another.
+    # Suggestions name fields of phases without a number, because all phases have the same fields.
     near = suggest(error.name, recipe, re.sub(r"[0-9]+\.", "", error.path))
     fields = "" if near else f" Its fields: {', '.join(spec.name for spec in dataclasses.fields(error.section))}."
     return f"{error}{near or fields} Received: --set {shorten(setting)}."
@@ -83,6 +83,7 @@ def _replace(part, keys, text, path):
     if isinstance(part, tuple):
         return _replace_phase(part, keys, text, path)
     if isinstance(part, dict):
+        # The grid of a Hybrid, whose keys are names of scikit-learn's parameters.
         return {**part, ".".join(keys): parse(text, tuple[Plain, ...])}
     specs = {spec.name: spec for spec in dataclasses.fields(part)}
     name, rest = keys[0], keys[1:]
@@ -108,7 +109,7 @@ def _replace(part, keys, text, path):
 
 
 def _put(part, names, value):
-    """Return `part` with a value in one field, which may be one of a section inside it."""
+    """Return `part` with one field replaced, which may be a field of a section inside it."""
     name, *rest = names
     return _with(part, name, _put(getattr(part, name), rest, value) if rest else value)
 
@@ -119,6 +120,7 @@ def _sections(hint) -> list[type]:
 
 
 def _with(part, name, value):
+    # Not `dataclasses.replace`: it would check a recipe after each setting, and a later one may mend what is wrong now.
     copy = object.__new__(type(part))
     for spec in dataclasses.fields(part):
         object.__setattr__(copy, spec.name, value if spec.name == name else getattr(part, spec.name))
@@ -128,7 +130,7 @@ def _with(part, name, value):
 
 def _replace_phase(phases, keys, text, path):
     if not _NUMBER.fullmatch(keys[0]):
-        # No phases, nothing to change: one command serves recipes with and without. A wrong name is still a fault.
+        # Without phases nothing changes, so that one command serves all recipes. A wrong name is still a fault.
         if not phases and keys[0] not in [spec.name for spec in dataclasses.fields(Phase)]:
             raise _UnknownField(path, keys[0], Phase)
         return tuple(_replace(phase, keys, text, path) for phase in phases)
@@ -142,7 +144,7 @@ def _replace_phase(phases, keys, text, path):
 
 
 def parse(text: str, hint):
-    """Read `text` as a value of the type `hint`; text that cannot be read so is returned as it is.
+    """Read `text` as a value of the type `hint`; if that fails, the text is returned, and the field's rule reports it.
 
     >>> parse("64,64", tuple[int, int]), parse("none", int | None), parse("0.5", int | float | None)
     ((64, 64), None, 0.5)
@@ -174,21 +176,21 @@ def parse(text: str, hint):
 
 
 def _parse_section(text, hint):
-    """Read a call of a section, whose arguments are literals; what it says is never run."""
+    """Read a call of a section whose arguments are literals; no code is run."""
     try:
         call = ast.parse(text, mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != hint.__name__:
             return text
         given = [ast.literal_eval(argument) for argument in call.args]
         named = [(keyword.arg, ast.literal_eval(keyword.value)) for keyword in call.keywords]
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):  # the last two: brackets in thousands
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):  # the last two: thousands of brackets
         return text
     names = [name for name, _ in named]
     return hint(*given, **dict(named)) if all(names) and len(set(names)) == len(names) else text
 
 
 def _parse_union(text, options):
-    """Read text as the narrowest of some types: None, a tuple where there are commas, numbers, and text at last."""
+    """Read text as the first of these that fits: None, a tuple (if there are commas), a number, a text."""
     if type(None) in options and text.lower() == "none":
         return None
     order = sorted(options, key=lambda option: (typing.get_origin(option) is not tuple, option is str))

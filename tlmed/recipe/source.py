@@ -5,7 +5,7 @@ import math
 
 from tlmed.recipe.recipe import Recipe
 
-WIDTH = 120
+WIDTH = 120  # characters of a line
 
 
 def to_source(recipe: Recipe, docstring: str = "") -> str:
@@ -13,7 +13,7 @@ def to_source(recipe: Recipe, docstring: str = "") -> str:
 
     Args:
         recipe: A recipe without faults.
-        docstring: What the file says of itself.
+        docstring: The docstring of the file.
 
     Returns:
         The docstring, the import of the sections that are used, and `recipe = Recipe(...)` without the fields that
@@ -63,7 +63,7 @@ def _split(value) -> tuple[str, list[tuple[str, object]] | None, str]:
     """Return how a value opens, its parts with the labels before them (None for a plain value), how it closes."""
     if dataclasses.is_dataclass(value):
         fields = dataclasses.fields(value)
-        # A section is called by its first argument where that is a text that it must have: a source, a name.
+        # A required first field that is a text (a source, a name) is written without its keyword, as people do.
         first = fields[0].name if fields[0].type is str and _default(fields[0]) is dataclasses.MISSING else None
         parts = [
             ("" if spec.name == first else f"{spec.name}=", getattr(value, spec.name)) for spec in _set_fields(value)
@@ -88,6 +88,7 @@ def _write_plain(value) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return f'float("{text}")'
     if isinstance(value, float) and 0 < abs(value) < 0.01:
+        # The shortest form that reads back as the same number; 17 digits always suffice.
         digits = next(f"{value:.{n}e}" for n in range(17) if float(f"{value:.{n}e}") == value)
         mantissa, _, exponent = digits.partition("e")
         return f"{mantissa}e{int(exponent)}"

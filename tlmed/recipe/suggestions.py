@@ -7,21 +7,21 @@ from collections.abc import Iterator
 from tlmed.recipe.recipe import Recipe
 from tlmed.sections import Phase
 
-_NEAR = 0.6  # the share of letters that agree, as `difflib` counts it
-_MOST = 3  # so many fields are suggested
+_NEAR = 0.6  # least similarity of a suggested name, as `difflib` computes it (its own default)
+_MOST = 3  # so many fields are suggested at most
 _ELSEWHERE = {"model": "backbone", "network": "backbone", "strategy": "distribute", "devices": "distribute"}
 
 
 def suggest(name: str, recipe: Recipe, path: str = "") -> str:
     """Return ' Did you mean ...?' with the fields that a name may stand for, or '' where none is near.
 
-    Fields are found by their name, by their first letters (`lr` is `learning_rate`), by one of their words, and by
-    names that are spelled nearly so.
+    Fields are found by their name, by the first letters of its words (`lr` is `learning_rate`), by one of its words,
+    and by a similar spelling.
 
     Args:
-        name: What no field is called.
+        name: A name that no field has.
         recipe: The recipe, whose sections are searched.
-        path: Of the section that the name was looked for in, as `"data."`; fields there need no path.
+        path: The path of the section in which the name was looked for, as `"data."`; fields there need no path.
 
     >>> from tlmed.recipe import load_recipe
     >>> recipe = load_recipe("fine_tuning")
@@ -49,10 +49,11 @@ def _list_keys(part, path: str = "") -> Iterator[str]:
 
 
 def _rate(wanted: str, name: str) -> float:
-    """Return how likely it is that a field is meant: 1 where the name is its own."""
+    """Return how likely it is that a field is meant: 1 if the name is the field's own."""
     words = name.split("_")
     if wanted == name:
         return 1.0
     if len(words) > 1 and wanted in (*words, "".join(word[0] for word in words)):
         return 0.95
+    # Below 0.95: a whole word or the initials tell more than a similar spelling.
     return min(0.9, difflib.SequenceMatcher(None, wanted, name).ratio())
