@@ -25,7 +25,7 @@ from tlmed.words import count, listed
 
 _SUFFIX = ".npy"
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-# What Python's zip files raise: of unknown compression NotImplementedError, of passwords RuntimeError.
+# Raised by Python's zip files; RuntimeError also covers unknown compression (NotImplementedError) and passwords.
 _READ_ERRORS = (
     *(OSError, EOFError, ValueError, OverflowError, RuntimeError, RecursionError, MemoryError),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
@@ -76,6 +76,7 @@ def _read_arrays(file: Path) -> dict[str, np.ndarray]:
                     f"Received: data={file} without {listed(missing)}."
                 )
             names = [name for name in needed if name in members]
+            # A name may occur twice in a zip file, and readers differ in which one they take.
             if twice := [name for name in names if members.count(name) > 1]:
                 raise ValueError(f"it holds {listed(twice)} more than once")
             _check_sizes(archive, names)
@@ -91,7 +92,7 @@ def _read_arrays(file: Path) -> dict[str, np.ndarray]:
 
 
 def _check_sizes(archive: zipfile.ZipFile, names: Sequence[str]) -> None:
-    """Refuse arrays that do not fill their members, or that memory has no room for, before any is read."""
+    """Before any array is read, refuse those that do not fill their members or do not fit into memory."""
     total = 0
     for name in names:
         member = archive.getinfo(f"{name}{_SUFFIX}")
@@ -106,7 +107,7 @@ def _check_sizes(archive: zipfile.ZipFile, names: Sequence[str]) -> None:
 
 
 def _read_header(stream: BinaryIO, name: str) -> tuple[tuple[int, ...], np.dtype]:
-    """Return shape and type of an array, of which the first bytes are read."""
+    """Read the header of an array and return the array's shape and type."""
     version = np.lib.format.read_magic(stream)
     if version not in _HEADERS:
         raise ValueError(f"{name} has the version {version} of NumPy's format")
@@ -134,7 +135,7 @@ def _advise(images: np.ndarray) -> str:
 
 
 def _describe_gaps(labels: Sequence[int]) -> tuple[str, ...]:
-    """Return a sentence where the numbers of the classes do not follow one another: one may stand for none."""
+    """Return a sentence if the numbers of the classes have gaps: one of them may mean "no class"."""
     found = sorted(set(labels))
     if not found or found == list(range(found[0], found[-1] + 1)):
         return ()

@@ -65,6 +65,7 @@ def _index(file: Path):
         start, size = 0, os.fstat(stream.fileno()).st_size
         while header := stream.read(8):
             length = int.from_bytes(header, "little")
+            # 16 bytes frame a record: its length (8), and a checksum (4) of the length and one of the record.
             if start + length + 16 > size:
                 raise ValueError(f"{file} ends within a record")
             yield start + 12, length
@@ -73,22 +74,21 @@ def _index(file: Path):
 
 
 def open_builder(name: str, grouping: Grouping = BY_NAME) -> Table:
-    """Read a TFDS data set, prepared before where it is not; paths are `split/index`.
+    """Read a TFDS data set, which is prepared first if it is not yet; paths are `split/index`.
 
     The splits of a builder that has train and test are given; a single split is left for tlmed to divide.
     The group is the feature that names it, by the rule of `find_group`; the other features are not used.
 
     Args:
         name: What `tfds.builder` takes, such as `tlmed_phantoms` or `colorectal_histology:2.0.0`.
-
         grouping: Which feature names the groups.
 
     Returns:
         The table.
 
     Raises:
-        InputError: There is no such data set, it can't be had, it is no image classification, or it brings code along
-            outside of `tlmed.trust.trusting`.
+        InputError: There is no such data set, it cannot be downloaded or read, it is no image classification, or it
+            brings code of its own outside of `tlmed.trust.trusting`.
     """
     builder = _prepare(_find(name), name)
     image, label, plain = _features(builder.info, name)
@@ -145,11 +145,11 @@ def _find(name: str) -> tfds.core.DatasetBuilder:
 
 
 def _find_foreign_code(name: str) -> str:
-    """Say which code that is not installed with TFDS a data set would run; nothing where it runs none."""
+    """Name the code, not installed with TFDS, that a data set would run; return "" if there is none."""
     try:
         full, arguments = naming.parse_builder_name_kwargs(name)
     except ValueError:
-        return ""  # which `tfds.builder` explains
+        return ""  # `tfds.builder` explains this fault
     if full.namespace:
         return (
             "`tfds:NAME` must name a data set whose code is installed with TensorFlow Datasets; code of a NAMESPACE is "
@@ -161,7 +161,7 @@ def _find_foreign_code(name: str) -> str:
         try:
             foreign = _find_foreign_classes(read_regular(file, _LONGEST))
         except (OSError, ValueError, RecursionError):
-            continue  # which TFDS explains, if it is this one that is read
+            continue  # TFDS explains this fault, if this is the file that it reads
         if foreign:
             return (
                 "The features of a prepared data set must be classes of TensorFlow Datasets; other modules are "
@@ -172,21 +172,22 @@ def _find_foreign_code(name: str) -> str:
 
 
 def _find_foreign_classes(content: bytes) -> list[str]:
-    """Return the classes that a `features.json` names and TFDS does not bring: it would import their modules."""
+    """Return the classes in a `features.json` that are not from TFDS, which would import their modules."""
     found = set()
 
     def note(pairs: list[tuple[str, object]]) -> None:
         found.update(value for name, value in pairs if name in _CLASS_NAMES and isinstance(value, str) and "." in value)
 
+    # Pair by pair: a dict would keep only the last of two equal keys.
     json.loads(content, object_pairs_hook=note)
     return sorted(name for name in found if not name.startswith("tensorflow_datasets."))
 
 
 def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> tfds.core.DatasetBuilder:
-    """Generate the data set where that has not been done; public buckets are never asked."""
+    """Generate the data set if that has not been done; public buckets are never asked."""
     tfds.disable_progress_bar()
-    # TFDS speaks of downloads where it only draws, and has no switch for that. Turning standard output elsewhere would
-    # swallow what other threads print.
+    # TFDS prints messages about downloads even where it only draws, and has no switch for that. Redirecting standard
+    # output would swallow what other threads print.
     builder._log_download_bytes = builder._log_download_done = _say_nothing
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     try:
@@ -276,7 +277,7 @@ def _feature(record: bytes, name: str) -> tf.train.Feature:
 
 @contextlib.contextmanager
 def _whole(builder: tfds.core.DatasetBuilder, name: str) -> Iterator[None]:
-    """Explain what goes wrong where the files of a prepared data set are damaged."""
+    """Explain errors in the block: the files of a prepared data set are damaged."""
     try:
         yield
     except InputError:
@@ -289,7 +290,7 @@ def _whole(builder: tfds.core.DatasetBuilder, name: str) -> Iterator[None]:
 
 
 def _fields(record: bytes, image: str, label: str, plain: Sequence[str]) -> tuple[int, dict[str, str]]:
-    """Return the label's number and the plain features of a record, as text; an empty one that it lacks.
+    """Return the label's number and the plain features of a record, as text; "" for a feature that it lacks.
 
     Raises:
         ValueError: If it has no image or no label.
@@ -310,6 +311,7 @@ def _text(feature: tf.train.Feature) -> str:
 
 
 def _check_labels(name: str, found: list[tuple[int, dict[str, str]]], classes: int) -> None:
+    # TFDS writes -1 for an image without a label.
     unlabelled = sum(number < 0 for number, _ in found)
     if unlabelled:
         raise InputError(

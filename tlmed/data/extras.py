@@ -1,4 +1,4 @@
-"""What an image file holds that is not used as it is stored, by its header: further pages, and colours for printing."""
+"""What the header of an image file shows that is not used as it is stored: further pages, and colours for printing."""
 
 import io
 import struct
@@ -16,12 +16,12 @@ _SENTENCES = {
     PAGES: "{images} {hold} several pages or frames: only the first one of each is used.",
     PRINT: "{images} {hold} the colours of printing (CMYK): RGB is computed from them without their colour profile.",
 }
-_START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG markers before which all that matters stands
+_START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG markers that end the search: the rest is after them
 _APP2 = 0xE2  # where the index of several pictures in one JPEG stands
 
 
 def find_extras(content: bytes | np.ndarray) -> frozenset[str]:
-    """Return which of `PAGES` and `PRINT` an image is concerned by, without decoding it.
+    """Return which of `PAGES` and `PRINT` an image has, without decoding it.
 
     Args:
         content: As for `decode`.
@@ -34,6 +34,7 @@ def find_extras(content: bytes | np.ndarray) -> frozenset[str]:
     if content.startswith(b"\xff\xd8"):
         return frozenset(_find_in_jpeg(content))
     if content.startswith(b"\x89PNG"):
+        # An animated PNG has an `acTL` chunk before its first pixels.
         return frozenset([PAGES] if b"acTL" in content[: max(content.find(b"IDAT"), 0)] else [])
     if not content.startswith((b"GIF8", b"II", b"MM")):
         return frozenset()
@@ -41,7 +42,7 @@ def find_extras(content: bytes | np.ndarray) -> frozenset[str]:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             return frozenset([PAGES] * getattr(image, "is_animated", False) + [PRINT] * (image.mode == "CMYK"))
     except (Image.DecompressionBombError, *PILLOW_ERRORS):
-        return frozenset()  # which is told where it is decoded
+        return frozenset()  # decoding the image names this fault
 
 
 def _find_in_jpeg(content: bytes) -> Iterator[str]:
@@ -52,6 +53,7 @@ def _find_in_jpeg(content: bytes) -> Iterator[str]:
         if marker == _APP2 and content.startswith(b"MPF\0", place + 4):
             yield PAGES
         if marker in _START_OF_FRAME:
+            # After marker (2), length (2), bits (1), height (2) and width (2): the number of components.
             if content[place + 9] == 4:
                 yield PRINT
             return
@@ -59,7 +61,7 @@ def _find_in_jpeg(content: bytes) -> Iterator[str]:
 
 
 def describe_extras(paths: Sequence[str], extras: Sequence[frozenset[str]]) -> list[str]:
-    """Return a sentence for each kind, with three names and a count; none where no image is concerned.
+    """Return a sentence for each kind, with three names and a count; none if no image has it.
 
     Args:
         paths: Of the images.

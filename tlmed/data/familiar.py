@@ -1,4 +1,4 @@
-"""What a run knows of the images of another source, which it recognises by their SHA-256, and of their groups."""
+"""Recognise images of another source that a run has seen, by their SHA-256 and by their groups."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,10 @@ _USED = {"train": "the run was trained on", "val": "the run was validated on"}
 
 @dataclass(frozen=True, eq=False)
 class Familiar:
-    """Images of another source, beside what a run recorded.
+    """Images of another source, compared with what a run recorded.
 
     Attributes:
-        images: The images; with the groups that the run recorded, where the source names none.
+        images: The images; if the source names no groups, with those that the run recorded.
         leaked: Whether training or validation knows each image or its group, bool [n].
         sentences: What a user should know of it.
     """
@@ -37,11 +37,11 @@ def compare_with_run(
     elsewhere: Mapping[str, Learned],
     use_groups: bool = True,
 ) -> Familiar:
-    """Recognise what a run knows of images of another source, and where the source says something else of them.
+    """Find which images of another source a run has seen, and where the source contradicts the run's record.
 
-    An image is known where training or validation had an identical one, one of the group that the run recorded for it,
-    or one of the group that the source names. Names of groups alone prove nothing, for another hospital counts its
-    patients from 1 too: they do where images that both have show that both use the same names.
+    An image is known if training or validation had an identical one, one of the group that the run recorded for it, or
+    one of the group that the source names. Names of groups alone prove nothing, because another hospital also counts
+    its patients from 1. They count only if images that both have show that both use the same names.
 
     Args:
         images: All images of the source.
@@ -66,6 +66,7 @@ def compare_with_run(
     sentences += _describe_groups(images, there, leaked & ~identical)
     if given is not None:
         sentences += _describe_divided(given, there)
+        # Groups of unproven identity are only named; they are not counted as leaked.
         named = {words: known.find_same_names(images.sha256, given) for words, known in learned.items()}
         sentences += [
             say_same_names(given, chosen, len(given), words) for words, chosen in named.items() if chosen.any()
@@ -74,7 +75,7 @@ def compare_with_run(
 
 
 def _find_identical(images, there, elsewhere) -> np.ndarray:
-    """Tell which images training or validation had, the run's, or are known to the runs before, bool [n]."""
+    """Tell which images the run was trained or validated on, or the runs before it know, bool [n]."""
     used = [any(row["split"] != "test" for row in rows) for rows in there]
     return np.array(used, bool) | recognise_images(elsewhere.values(), images.sha256, None)
 
@@ -85,7 +86,7 @@ def _list_groups(rows) -> set[str]:
 
 
 def _fill_groups(images, there) -> tuple[str, ...] | None:
-    """Return the groups that the run recorded; each other image is one by itself. None where it recorded none."""
+    """Return the groups that the run recorded; each other image is a group by itself. None if it recorded none."""
     if not any(map(_list_groups, there)):
         return None
     names = [next((row["group"] for row in rows if row["group"]), "") for rows in there]
@@ -103,7 +104,7 @@ def _describe_filled(there, filled) -> str:
 
 
 def _describe_identical(images, there, elsewhere) -> list[str]:
-    """Name images that the run was trained on, or that chose its epoch and threshold, and its own test images."""
+    """Name images that trained the run or chose its epoch and threshold, and the run's own test images."""
     used = {words: [any(row["split"] == split for row in rows) for rows in there] for split, words in _USED.items()}
     for folder, known in elsewhere.items():
         used[f"{folder}, where the weights come from, knows"] = [digest in known.digests for digest in images.sha256]

@@ -1,4 +1,4 @@
-"""What is found wrong with images, by kind, and how much of it a screen shows."""
+"""Findings about faulty images, by kind, and how many of them a screen shows."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ class Finding:
     """One thing that is wrong with images.
 
     Attributes:
-        kind: What it has in common with others, such as `TWO_LABELS`.
+        kind: The kind of fault, such as `TWO_LABELS`.
         text: A sentence that names the images.
     """
 
@@ -23,11 +23,11 @@ class Finding:
 
 
 def shorten(findings: Iterable[Finding], where: str) -> list[str]:
-    """Return the sentences of findings, kind by kind: the first of each, and as many more as there is room for.
+    """Return the sentences of findings, kind by kind: the first of each kind, and more while there is room.
 
     Args:
         findings: In the order in which kinds are to stand.
-        where: What becomes of the others, after "is" or "are".
+        where: Where the others are found, as words after "is" or "are".
 
     >>> shorten([Finding(GROUP, "P1 is in train and test."), Finding(GROUP, "P2 is, too.")], "not shown")
     ['P1 is in train and test.', 'P2 is, too.']
@@ -36,6 +36,7 @@ def shorten(findings: Iterable[Finding], where: str) -> list[str]:
     for finding in findings:
         kinds[finding.kind].append(finding.text)
     sizes = list(map(len, kinds.values()))
+    # The same limit for each kind: the largest that keeps all kinds together within MOST sentences.
     each = next((most for most in range(MOST, 1, -1) if sum(min(most, size) for size in sizes) <= MOST), 1)
     return [sentence for texts in kinds.values() for sentence in _cut(texts, each, where)]
 

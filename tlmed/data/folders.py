@@ -20,9 +20,9 @@ class _Listing:
     paths: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
-    others: list[Path] = field(default_factory=list)  # files that are no images by their extension
+    others: list[Path] = field(default_factory=list)  # files whose extension is not that of an image
     hidden: list[str] = field(default_factory=list)
-    astray: list[str] = field(default_factory=list)  # images that lie in no class folder
+    astray: list[str] = field(default_factory=list)  # images outside of the class folders
     faults: list[str] = field(default_factory=list)
 
 
@@ -76,7 +76,7 @@ def visible_files(root: Path) -> Iterator[Path]:
     """Yield every file below a folder that is not hidden, sorted, links to files included.
 
     Args:
-        root: The folder. Links to folders below it are not followed, so that no loop can be.
+        root: The folder. Links to folders below it are not followed, so that no endless loop can arise.
     """
     for entry in sorted(_visible(root)):
         if not entry.is_dir():
@@ -133,7 +133,7 @@ def _note_files(found: _Listing, folder: Path, prefix: str) -> None:
 
 
 def _find_level(root: Path, folders: dict[str, Path], found: _Listing) -> Path | None:
-    """Return the folder of class folders, where the one that was given lies a level above or below it."""
+    """Return the folder of class folders if the given folder is one level above or below it."""
     if len(folders) == 1 and not found.paths:
         [inner] = folders.values()
         if sum(_holds_images(entry) for entry in _visible(inner)) > 1:
@@ -150,7 +150,7 @@ def _holds_images(folder: Path) -> bool:
 
 
 def _check_class_folders(found: _Listing, root: Path, folders: dict[str, Path]) -> None:
-    """Say so where the images of a folder are not sorted into classes."""
+    """Note a fault if the images of a folder are not sorted into classes."""
     if found.astray and not folders:
         found.faults.append(
             "The data's folder must hold one folder per class with its images inside. "
@@ -189,6 +189,7 @@ def _read_class(found: _Listing, folder: Path, prefix: str, name: str, split: st
     """Read the images of one class folder."""
     hidden = _list_hidden(folder, f"{prefix}/")
     found.hidden += hidden
+    # The number of images so far shows afterwards whether this folder added any.
     before, others = len(found.paths), []
     for entry in _visible(folder):
         if entry.is_dir():
@@ -210,7 +211,7 @@ def _read_class(found: _Listing, folder: Path, prefix: str, name: str, split: st
 
 
 def _check_nested(found: _Listing, folder: Path, path: str) -> None:
-    """Refuse images further down: is their folder a patient, a mask or a split? That is not ours to guess."""
+    """Refuse images further down: their folder may be a patient, a mask or a split, and tlmed does not guess."""
     found.hidden += (f"{path}/{name}" for name in find_hidden(folder))
     inside = next((file for file in visible_files(folder) if is_image(file.name)), None)
     if inside is not None:

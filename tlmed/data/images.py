@@ -19,11 +19,11 @@ _PNG, _TIFFS = b"\x89PNG\r\n\x1a\n", (b"II", b"MM")
 # Where the header of a PNG says how many bits a sample has, and of which colour type it is.
 _PNG_BITS, _PNG_COLOURS = 24, 25
 _GRAY, _RGB = 0, 2  # such colour types
-_SCALES = {2: 85, 4: 17}  # by which Pillow multiplies gray samples of a PNG of so many bits
-# Tags of TIFF, of which Pillow names only some.
+_SCALES = {2: 85, 4: 17}  # factors by which Pillow scales gray samples of 2 and 4 bits in a PNG to 0..255
+# Numbers in TIFF files: two tags and one value that Pillow does not name.
 _SAMPLE_FORMAT, _PLANAR, _SEPARATE = 339, 284, 2
-_SIGNED_OR_FLOAT = {2, 3, 5, 6}
-_FIRST_BYTES = {  # of what is often called .png or .jpg, and is none
+_SIGNED_OR_FLOAT = {2, 3, 5, 6}  # values of the sample format: signed, float, complex signed, complex float
+_FIRST_BYTES = {  # of formats that are often called .png or .jpg by mistake
     "WebP": rb"RIFF....WEBP",
     "JPEG 2000": rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51",
     "JPEG XL": rb"\x00\x00\x00\x0cJXL |\xff\x0a",
@@ -38,17 +38,17 @@ _WELL_KNOWN = {
     "BMP": b"BM",
 }
 NO_RANGE = "32-bit, signed or floating-point samples have no defined range; save it with 8 or 16 bits, unsigned"
-# What values an image holds before it is resized: how many levels from the lowest to the highest, 1..256, if it has
-# more than 8 bits, else 0; the highest one; and how many different ones there are, in the channel that has most.
+# Values of an image before it is resized. levels: from the lowest to the highest value, 1..256, if it has more than
+# 8 bits, else 0. brightest: the highest value. used: how many different values the channel with most of them has.
 TONES = np.dtype([("levels", "u2"), ("brightest", "u1"), ("used", "u2")])
-RULE = "rgb-bilinear-2"  # names what `decode_resized` does; another number for every change that moves a pixel
-# What Pillow raises for content that is not, or no longer, an image of its format. Warnings are among them
-# only where the caller made warnings errors.
+RULE = "rgb-bilinear-2"  # names what `decode_resized` does; the number rises with every change that moves a pixel
+# Raised by Pillow for content that is no image of its format, or a damaged one. Warnings are raised only if the caller
+# has turned warnings into errors.
 PILLOW_ERRORS = (
     *(OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, OverflowError),
     *(ZeroDivisionError, struct.error, zlib.error, Warning),
 )
-# Sizes are checked here, and refused with a reason, so that Pillow need not warn of them on standard error.
+# This module refuses large images itself, with a reason, so Pillow need not warn of them on standard error.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
@@ -141,6 +141,7 @@ def decode_measured(content: bytes | np.ndarray, size: tuple[int, int]) -> tuple
 
 
 def _measure(image: Image.Image, deep: bool) -> np.ndarray:
+    # Pillow joins the histograms of all channels, 256 numbers each, in one list.
     held = np.reshape(image.histogram(), (-1, 256)) > 0  # by channel
     values = np.flatnonzero(held.any(axis=0))
     levels = values[-1] - values[0] + 1 if deep else 0
@@ -180,12 +181,13 @@ def _open(content: bytes) -> tuple[Image.Image, bool]:
         raise ValueError("the file is empty")
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
+        # `open` reads the header only: an image that is too large is refused before its pixels take memory.
         _check_size(image.height, image.width)
         deep = _is_deep(image, content)
         _check_kind(image, content)
         image.load()
         _scale_transparency(image, content)
-        # TIFF is turned while it loads, and its own header then no longer asks for it.
+        # Pillow turns a TIFF while loading it and removes the orientation, so it is not turned twice.
         ImageOps.exif_transpose(image, in_place=True)
         return _to_8_bit(image), deep
     except Image.UnidentifiedImageError:
@@ -199,7 +201,7 @@ def _open(content: bytes) -> tuple[Image.Image, bool]:
 
 
 def _describe_unread(content: bytes) -> str:
-    """Say of content that Pillow does not read what it is."""
+    """Say what content is that Pillow does not read."""
     for name, pattern in _FIRST_BYTES.items():
         if re.match(pattern, content, re.DOTALL):
             return f"it is {name}, whatever its name says; save it as PNG"
@@ -213,8 +215,8 @@ def _describe_unread(content: bytes) -> str:
 
 
 def _check_kind(image: Image.Image, content: bytes) -> None:
-    """Refuse what Pillow reads as something else, by the header."""
-    # Pillow looks for a transparent colour of 16 bits among colours of 8 bits, and shows what is transparent.
+    """Refuse, by the header, images that Pillow would read wrongly."""
+    # Pillow compares a transparent colour of 16 bits with colours of 8 bits, finds none and shows hidden pixels.
     is_rgb_png = image.format == "PNG" and content[_PNG_COLOURS] == _RGB
     if is_rgb_png and "transparency" in image.info and _is_deep(image, content):
         raise ValueError("16-bit RGB with a transparent colour is not read; save it with an alpha channel")
@@ -222,12 +224,12 @@ def _check_kind(image: Image.Image, content: bytes) -> None:
         return
     tags = image.tag_v2
     if _SIGNED_OR_FLOAT & set(np.atleast_1d(tags.get(_SAMPLE_FORMAT, 1)).tolist()):
-        raise ValueError(NO_RANGE)  # of signed 8 bits Pillow makes unsigned ones
+        raise ValueError(NO_RANGE)  # Pillow reads signed 8-bit samples as unsigned
     if tags.get(_PLANAR) == _SEPARATE and len(image.getbands()) > 1 and _is_deep(image, content):
         raise ValueError("16-bit colours in separate planes are not read; save them interleaved")
     if image.mode == "LAB":
         raise ValueError("its colours are CIE L*a*b*; save it as RGB")
-    if image.info.get("compression") == "webp":  # which Pillow's libtiff may lack, and complains of on standard error
+    if image.info.get("compression") == "webp":  # Pillow's libtiff may lack it and then prints to standard error
         raise ValueError("WebP in TIFF is not read; save it in another compression")
 
 
@@ -253,6 +255,7 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
         return _high_byte(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
+        # `convert("RGB")` would show the colours that transparency hides; a new image is black.
         opaque = Image.new("RGB", image.size)
         opaque.paste(image, mask=image.getchannel("A"))
         return opaque

@@ -1,4 +1,4 @@
-"""What files are that are not read: medical formats, archives and some pictures, by their name, with what to do."""
+"""Files that tlmed does not read: medical formats, archives and some pictures, with advice for each kind."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from pathlib import Path
 from tlmed.regular_files import open_regular
 from tlmed.words import count
 
-_PICTURES = {  # whose formats are not read
+_PICTURES = {  # pictures in formats that are not read
     **dict.fromkeys((".jp2", ".j2k", ".jpx", ".j2c"), "JPEG 2000"),
     **dict.fromkeys((".heic", ".heif"), "HEIC"),
     **{".webp": "WebP", ".jxl": "JPEG XL", ".avif": "AVIF"},
@@ -34,7 +34,7 @@ _HEAD = 352  # bytes: the header of a NIfTI file, which is longer than the pream
 
 
 def name_kind(file: Path) -> str | None:
-    """Return what a file is, one of `CURES`: by its ending, or, without an ending that is known, by its first bytes."""
+    """Return the kind of a file, a key of `CURES`, by its ending or, if that is unknown, by its first bytes."""
     name = file.name.lower()
     for ending, kind in _ENDINGS.items():
         if name.endswith(ending):
@@ -44,6 +44,7 @@ def name_kind(file: Path) -> str | None:
             head = stream.read(_HEAD)
     except OSError:
         return None
+    # DICOM has a preamble of 128 bytes before its mark; NIfTI has its mark at the end of its header.
     if head[128:132] == b"DICM":
         return "DICOM"
     if head[344:348] in (b"n+1\0", b"ni1\0"):
@@ -52,6 +53,6 @@ def name_kind(file: Path) -> str | None:
 
 
 def describe_others(files: Iterable[Path]) -> tuple[str, ...]:
-    """Return a sentence for each kind of file that is not read and has a name; nothing for the rest."""
+    """Return a sentence for each known kind among files that are not read; none for other files."""
     kinds = Counter(kind for kind in map(name_kind, files) if kind)
     return tuple(f"{count(number, NOUNS[kind])}: {CURES[kind]}." for kind, number in kinds.items())

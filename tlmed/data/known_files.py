@@ -1,4 +1,4 @@
-"""The index of image files that were looked at before, beside the store of features: what need not be found again."""
+"""The index of image files that were read before, beside the store of features: facts that need no second look."""
 
 import hashlib
 import threading
@@ -20,8 +20,8 @@ class KeptTable:
     Every line has a checksum of its own: lines that were cut short, or that another process is writing, are not read.
 
     Args:
-        path: The file. If it cannot be read or written, nothing is known, and what is added is forgotten: what the
-            table is for can be found again.
+        path: The file. If it cannot be read or written, nothing is known, and what is added is forgotten; everything in
+            the table can be found again.
     """
 
     def __init__(self, path: Path):
@@ -48,7 +48,7 @@ class KeptTable:
             make_private(self.path.parent)
             with open(
                 self.path, "a", encoding="ascii", opener=open_private
-            ) as file:  # begins with a line's end: the last may be cut short
+            ) as file:  # begin with a line's end, because the last line may be cut short
                 file.write("\n" + "".join(f"{line} {_check(line)}\n" for line in lines))
         except OSError:
             return
@@ -59,6 +59,7 @@ class KeptTable:
         except OSError:
             return {}
         lines = (line.rpartition(" ") for line in text.splitlines())
+        # A line that was cut short has no check, or a wrong one.
         sound = (words.partition(" ") for words, _, check in lines if check and _check(words) == check)
         return {key: value for key, _, value in sound}
 
@@ -76,6 +77,7 @@ class KnownPixels:
 
     def __init__(self, folder: Path, image_size: tuple[int, int]):
         height, width = image_size
+        # JPEG libraries, and versions of one, may decode some pixels differently.
         versions = f"pillow-{PIL.__version__}-jpeg-{features.version('libjpeg_turbo') or features.version('jpg')}"
         self.path = Path(folder) / f"pixels-{FORMAT}" / f"{height}x{width}-{RULE}-{versions}.txt"
         self._table = KeptTable(self.path)
@@ -97,7 +99,7 @@ class KnownPixels:
 class TrustedDigests:
     """A table from a file's place, size and time to its SHA-256, kept in the cache directory.
 
-    A file that was changed within its size, and given its old time back, is not noticed: that is what a user trusts in.
+    A file that was changed at the same size and got its old time back is not noticed: the user trusts that none is.
 
     Args:
         folder: The cache directory. If it cannot be read or written, nothing is known, and every file is read.
@@ -124,7 +126,7 @@ def _check(line: str) -> str:
 
 
 def _describe(file: Path) -> str:
-    """Return, as one word, where a file lies, its size and when it was changed."""
+    """Return a file's path, size and time of change as one word."""
     found = file.stat()
     words = f"{file.resolve()} {found.st_size} {found.st_mtime_ns}"
     return hashlib.sha256(words.encode(errors="surrogateescape")).hexdigest()

@@ -15,10 +15,11 @@ from tlmed.words import count, listed
 def find_leaks(
     table: Table, sha256: Sequence[str], splits: np.ndarray, elsewhere: Mapping[str, Learned] | None = None
 ) -> tuple[Finding, ...]:
-    """Name what would flatter or confuse: content or groups in several splits, content under several labels.
+    """Find images that make scores too good or labels contradictory.
 
-    Test images that the weights know, from runs before, are named too, and those of groups that only have the same
-    names as what those runs know.
+    These are identical images or groups in several splits, and identical images under several labels. Test images that
+    earlier runs, from which the weights come, have seen are named too, and images of groups that only share a name with
+    a group of those runs.
 
     Args:
         table: Usable images only.
@@ -104,10 +105,10 @@ def find_leaked(
     splits: np.ndarray,
     elsewhere: Mapping[str, Learned] | None = None,
 ) -> np.ndarray:
-    """Tell which test images are no news to a network: an identical one, or its group, is in train or val too.
+    """Tell which test images a network has seen: an identical one, or one of the same group, is in train or val.
 
-    So is a group whose name differs only in spelling, and what the runs that gave the weights were trained or
-    validated on.
+    Names of groups that differ only in spelling count as one. Images that earlier runs, from which the weights come,
+    were trained or validated on count as seen too.
 
     Args:
         sha256: The digest of every image's content.
@@ -123,6 +124,7 @@ def find_leaked(
     """
     test, leaked = splits == "test", np.zeros(len(splits), bool)
     for keys in (sha256, spell_all(groups)):
+        # "" stands for no group, which two images cannot share.
         known = {key for key, tested in zip(keys, test, strict=False) if key and not tested}
         leaked |= test & np.array([key in known for key in keys] or False)
     return leaked | test & recognise_images((elsewhere or {}).values(), sha256, groups)

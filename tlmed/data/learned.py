@@ -1,4 +1,4 @@
-"""What a run learned from, and which images of a source are no news to it: by content, and by names of groups."""
+"""What a run learned from, and which images of a source it has seen: by content, and by names of groups."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ class Learned:
         return any(spell(group) in self.owners.get(digest, ()) for digest, group in pairs)
 
     def find_same_names(self, sha256: Sequence[str], groups: Sequence[str] | None) -> np.ndarray:
-        """Tell which images belong to a group of a known name, where nothing shows that names mean the same; bool [n].
+        """Tell which images are in a group of a known name although no image shows that the names agree; bool [n].
 
         Args:
             sha256: As for `uses_same_names`, as are `groups`.
@@ -62,15 +62,16 @@ def list_learned(rows: Iterable[Mapping[str, str]]) -> Learned:
     for row in rows:
         if row["group"]:
             owners[row["sha256"]].add(spell(row["group"]))
+    # A test image counts too if its group was trained on: the patient is known.
     known = (row["sha256"] for row in rows if row["split"] != "test" or spell(row["group"]) in groups)
     return Learned(frozenset(known), groups, {digest: frozenset(names) for digest, names in owners.items()})
 
 
 def recognise_images(learned: Iterable[Learned], sha256: Sequence[str], groups: Sequence[str] | None) -> np.ndarray:
-    """Tell which images are no news to runs.
+    """Tell which images runs have seen.
 
-    They are images that a run learned from, others of a group with such images, in the run or in the source, and those
-    of a group whose name a run knows where `uses_same_names`.
+    They are images that a run learned from, other images of a group with such images, in the run or in the source, and
+    images of a group whose name a run knows, if `uses_same_names` is true.
 
     Args:
         learned: What each run learned from.

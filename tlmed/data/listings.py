@@ -44,16 +44,16 @@ class _Row:
     label: str
     split: str
     too_long: bool
-    others: dict[str, str]  # what stands in the columns that mean nothing else
+    others: dict[str, str]  # values of all columns but path, label and split
 
 
 def open_listing(file: Path, grouping: Grouping = BY_NAME) -> Table:
     """Read a CSV file whose paths are relative to the file's own folder.
 
     A column `split` without a single value gives no splits. Masks of other images are left out and named, although they
-    are listed: who makes a list of all files means the images. Any other row that names no image is a fault, because a
-    whole class could be missing without it. Columns of other names are traits of the images: the
-    site, the device, the patient's sex.
+    are listed, because lists are often made of all files. Any other row that names no image is a fault, because a whole
+    class could be missing without it. Columns of other names are traits of the images, such as the site, the device or
+    the patient's sex.
 
     Args:
         file: The CSV file, UTF-8, with a header.
@@ -93,8 +93,9 @@ def open_listing(file: Path, grouping: Grouping = BY_NAME) -> Table:
 
 
 def _read_rows(file: Path) -> tuple[list[_Row], list[str]]:
-    """Return the rows, and what was understood of an unusual form; what is no table is refused here."""
+    """Return the rows, and sentences on how an unusual form was understood; refuse a file that is no table."""
     try:
+        # Excel begins a CSV file in UTF-8 with a byte order mark, which "utf-8-sig" removes.
         text = read_regular(file).decode("utf-8-sig")
         header = text.partition("\n")[0]
         delimiter = next((mark for mark in DELIMITERS if mark in header and "," not in header), ",")
@@ -114,7 +115,7 @@ def _read_rows(file: Path) -> tuple[list[_Row], list[str]]:
 
 
 def _find_meant(columns: list[str]) -> dict[str, str]:
-    """Return which columns are meant by `path` and `label` where none is called so, and only one has a usual name."""
+    """Return the columns taken for `path` and `label`: none has that name, and only one has a usual name for it."""
     meant = {}
     for wanted, names in USUAL.items():
         found = [name for name in columns if re.sub(r"[\s_\-.]+", "", name).lower() in names]
@@ -150,7 +151,7 @@ def _row(folder: Path, line: int, fields: dict) -> _Row:
 
 
 def _find_path(folder: Path, path: str) -> str:
-    """Return a path as it is relative to the folder: absolute ones inside it, and those that Windows wrote, too."""
+    """Return a path relative to the folder; absolute paths inside it and paths written by Windows are converted."""
     if os.path.isfile(folder / (forward := path.replace("\\", "/"))):
         path = forward
     root = folder.resolve().as_posix() + "/"
@@ -223,10 +224,11 @@ def _split(row: _Row) -> str | None:
 
 
 def _escapes(path: str) -> bool:
-    """Tell a path that is absolute, on Windows or elsewhere, or leads out of its folder.
+    """Tell whether a path is absolute, on Windows or elsewhere, or leads out of its folder.
 
     >>> [_escapes(path) for path in ("a/../b.png", "../b.png", "/b.png", "C:/b.png")]
     [False, True, True, True]
     """
+    # `anchor` also finds a drive or share: C:/b.png, //server/share.
     absolute = posixpath.isabs(path) or bool(PureWindowsPath(path).anchor)
     return absolute or posixpath.normpath(path).split("/")[0] == ".."

@@ -1,8 +1,9 @@
 """Masks that lie beside the images they were drawn on: they give the class away, and are no images to learn from.
 
 A file is a mask if its name says so (`x_mask.png`, `mask_x.png`, `x-seg.png` beside `x.png`, `masks/x.png` beside
-`images/x.png`) and its content does: it has two grey levels, or is close to one of two. Masks that were saved as JPEG,
-or with soft edges, have some others. What only its content calls a mask is used, and told.
+`images/x.png`) and its content does too: all or nearly all of its pixels are close to one of two grey levels. Masks
+saved as JPEG or with soft edges have some other levels as well. A file that is a mask by its content only is used, and
+a sentence says so.
 """
 
 import re
@@ -19,11 +20,11 @@ from tlmed.regular_files import read_regular
 from tlmed.words import count, listed
 
 NAMED = 3  # files that a sentence names; it counts the others
-TWO_VALUES = "two values"  # stands among the extras of an image that has two colours only
-TOLERANCE, SHARE = 16, 0.98  # so near to one of the two levels, of 255, lies at least so much of a mask
-MOST = 2 / 3  # of all images: where more have two values, they are drawings or scans of text, and no masks
-FEW = 64  # pixels that are looked at before all are
-OVERHEAD = 1024  # bytes of a PNG besides its pixels; those of a mask take less than a bit each
+TWO_VALUES = "two values"  # mark, among its extras, of an image that has two colours only
+TOLERANCE, SHARE = 16, 0.98  # at least this share of a mask's pixels is this near, of 255, to one of its two levels
+MOST = 2 / 3  # of all images: if more have two values, they are drawings or scans of text, not masks
+FEW = 64  # pixels that are compared before all of them are
+OVERHEAD = 1024  # bytes of a PNG besides its pixels; a pixel of a mask takes less than a bit
 _WORD = (
     r"(?:binary|lesion|tumou?r)?[ _.\-]*"
     r"(?:masks?|seg(?:s|mentations?|mented|map)?(?:[ _.\-]*(?:map|mask)s?)?|ground[ _.\-]?truth|gt|rois?|annotations?|"
@@ -117,6 +118,7 @@ def has_two_values(content: bytes | np.ndarray) -> bool:
     pixels = decode(content).reshape(-1, 3)
     if len(set(map(tuple, pixels[:: len(pixels) // FEW + 1].tolist()))) > 2:
         return False
+    # One number per colour: a comparison of numbers is faster than one of rows.
     colours = pixels.astype(np.int32) @ np.array([1, 256, 65536], np.int32)
     low, high = colours.min(), colours.max()
     return bool(low < high and ((colours == low) | (colours == high)).all())

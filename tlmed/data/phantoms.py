@@ -90,7 +90,7 @@ class TlmedPhantoms(tfds.core.GeneratorBasedBuilder):
         ValueError: An argument is not a whole number or out of range.
     """
 
-    # Whoever changes a single pixel raises the version: prepared folders of the old one are then not used.
+    # Raise the version with every change of a pixel, so that folders prepared by the old code are not used.
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Three classes; 2 to 4 images a patient."}
     # Where TFDS looks for the checksums of downloads, of which there are none. TFDS 4.9.10
@@ -109,15 +109,15 @@ class TlmedPhantoms(tfds.core.GeneratorBasedBuilder):
         description = f"{images} synthetic images of {size} x {size} pixels, seed {seed}."
         config = PhantomConfig(name=name, description=description, images=images, size=size, seed=seed)
         super().__init__(config=config, **where)
-        # What pickling hands to this method again.
+        # The arguments that unpickling passes to this method again.
         self._original_state = {"images": images, "size": size, "seed": seed, **where}
 
     def download_and_prepare(self, **options: object) -> None:
-        """Draw the set, unless its folder is there; where another process was faster, take that one's."""
+        """Draw the set unless its folder exists; if another process was faster, use the folder of that process."""
         try:
             super().download_and_prepare(**options)
         except OSError:
-            # Moving a finished folder into place fails where one is already; nothing else leaves it there.
+            # Moving a finished folder into place fails if one is there already: then that one is complete.
             if not self.is_prepared():
                 raise
             self.info.read_from_directory(self.data_dir)

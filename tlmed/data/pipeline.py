@@ -30,7 +30,7 @@ from tlmed.words import count, listed
 
 @dataclass(frozen=True)
 class Share:
-    """The replicas that one process feeds: each gets a run of a batch's images, as many as any other or one less.
+    """The replicas that one process feeds: each gets consecutive images of a batch; amounts differ by at most one.
 
     Attributes:
         replicas: How many replicas there are in all.
@@ -54,6 +54,7 @@ class Share:
         own = tf.data.Dataset.range(self.first, self.first + self.count)
 
         def cut(batch: tf.Tensor) -> tf.data.Dataset:
+            # The first `more` replicas get one image more than `small`.
             small, more = tf.size(batch) // self.replicas, tf.size(batch) % self.replicas
 
             def take(number: tf.Tensor) -> tf.Tensor:
@@ -81,7 +82,7 @@ class ImageSet:
             labels.
         split_made: Which splits tlmed decided: all, none, or `val` alone, split off a given `train`.
         pixels: Where the pixels come from.
-        views: Versions of each training image that `pixels` holds behind its rows; epochs take turns with them.
+        views: Versions of each training image that `pixels` holds after its rows; epochs take turns with them.
         elsewhere: What each of the runs learned from that gave the weights, by its directory.
     """
 
@@ -141,17 +142,20 @@ class ImageSet:
         if self.views:
             labels = np.concatenate([labels, np.tile(labels[indices], self.views)])
 
+        # Rows of the versions follow the rows of all images: version 0 of each training image, then version 1, ...
         def visit(epoch: np.ndarray) -> np.ndarray:
             order = epoch_order(len(indices), seed, int(epoch))
             return len(self.splits) + int(epoch) % self.views * len(indices) + order if self.views else indices[order]
 
         def ordered(epoch: tf.Tensor) -> tf.data.Dataset:
+            # The order is drawn by NumPy, so it is that of `epoch_order` in every process and version of TensorFlow.
             rows = tf.numpy_function(visit, [epoch], tf.int64, stateful=False)
             batches = tf.data.Dataset.from_tensor_slices(tf.ensure_shape(rows, [len(indices)])).batch(batch_size)
             return batches.skip(tf.where(epoch == begin[0], tf.constant(begin[1], tf.int64), 0))
 
         epochs = tf.data.Dataset.range(begin[0], np.iinfo(np.int64).max).flat_map(ordered)
         endless = self.pixels.batches(share.split(epochs), labels)
+        # After `flat_map` TensorFlow does not know that the data are endless.
         return endless.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
 
@@ -201,14 +205,14 @@ def load(
     """Open a source, read every image once, and split what is usable.
 
     Args:
-        source: Any form that `open_source` takes, or the table that it gave where groups are not those by name.
+        source: Any form that `open_source` takes, or a table from it, for example one with another grouping.
         image_size: Height and width in pixels.
         split: The parts of train, val and test for splits that tlmed makes, which add up to 1; or one fold of a
             cross-validation. None makes every image a test image, whatever split it is given in: an external set.
         seed: The run's seed; it decides the splits.
         skip_bad: Leave broken images out and list them, instead of refusing the data.
-        memory_bytes: Resized pixels are kept in memory if they take no more than this; otherwise in a nameless file in
-            the cache directory; where that has no room, every epoch decodes them again. Batches are the same.
+        memory_bytes: Resized pixels are kept in memory if they take no more than this, otherwise in a nameless file in
+            the cache directory. If there is no room for it, every epoch decodes them again. Batches are the same.
         known: What is known of files that were decoded before; with it, pixels have digests.
 
     Returns:
@@ -234,7 +238,7 @@ def load(
 
 
 def divide(images: ImageSet, split: Sequence[float] | KFold, seed: int) -> ImageSet:
-    """Return the same images, which are not read again, in other splits; given ones stay as they are.
+    """Return the same images in other splits, without reading them again; given splits stay as they are.
 
     Args:
         images: The images.
@@ -248,7 +252,7 @@ def divide(images: ImageSet, split: Sequence[float] | KFold, seed: int) -> Image
 
 
 def recognise(images: ImageSet, elsewhere: Mapping[str, Learned]) -> ImageSet:
-    """Return the same images, with the leaks from runs that gave the weights.
+    """Return the same images, with leaks from the runs that the weights come from.
 
     Args:
         images: The images, in their splits.
@@ -259,7 +263,7 @@ def recognise(images: ImageSet, elsewhere: Mapping[str, Learned]) -> ImageSet:
 
 
 def _put(images, splits, made) -> ImageSet:
-    """Return images with these splits, and with what is to be said of them."""
+    """Return images with these splits, and with the warnings and leaks that belong to them."""
     table, digests = images.table, images.sha256
     return dataclasses.replace(
         images,
@@ -313,7 +317,7 @@ def _read_path(names: Sequence[str]):
 
 
 def _find_files(paths: Sequence[str | Path]) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
-    """Return the image files that paths name, each once, and what of their folders is left out, with the reason.
+    """Return the image files that paths name, each once, and the other files of their folders, with the reason.
 
     Raises:
         InputError: A path names none.
@@ -343,7 +347,7 @@ def _find_files(paths: Sequence[str | Path]) -> tuple[tuple[str, ...], list[tupl
 
 
 def _describe_rest(folder: Path) -> list[tuple[str, str]]:
-    """Return how many files below a folder are no images to read, and why; nothing where there is none."""
+    """Return how many files below a folder are not read, and why; an empty list if there are none."""
     rest = [file for file in visible_files(folder) if not is_image(file.name)]
     others, hidden = [file.relative_to(folder).as_posix() for file in rest], list(find_hidden(folder))
     if not others and not hidden:

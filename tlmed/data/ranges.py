@@ -1,4 +1,4 @@
-"""Which numbers of a Python user are intensities from 0 to 255, image by image: others would be black to a network."""
+"""Check that arrays of a Python user hold intensities from 0 to 255; a network sees numbers from 0 to 1 as black."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,13 +11,14 @@ NAMED = 3
 
 
 def find_range_faults(pictures: Mapping[int, np.ndarray]) -> list[str]:
-    """Say which images hold numbers that are no intensities; nothing where all may be.
+    """Say which images hold numbers that are not intensities; return an empty list if all may be.
 
-    Each image is judged by itself, because a data set may mix two ways of scaling. Floats up to 1 with fractions are
-    scaled to 0..1. Floats that are 0 and 1 only may be a black image: they are refused where no image is brighter.
+    Each image is judged by itself, because a data set may mix two ways of scaling. Floats up to 1 with fractions mean
+    that the image is scaled to 0..1. Floats that are only 0 and 1 may be a black image: they are refused if no image is
+    brighter.
 
     Args:
-        pictures: The images, by number; of any type but those of 16 bits, which have a range of their own.
+        pictures: The images, by number, of any type except 16-bit integers, which have a range of their own.
 
     >>> image = np.array([[0.0, 51.0], [102.0, 255.0]])
     >>> find_range_faults({0: image, 1: image / 255, 2: np.minimum(image, 1)})
@@ -38,6 +39,7 @@ def find_range_faults(pictures: Mapping[int, np.ndarray]) -> list[str]:
         return [f"numbers from {low:g} to {high:g} in {_name(outside)}{cure}"]
     small = [i for i, image in others.items() if image.dtype.kind == "f" and 0 < highs[i] <= 1]
     if small and any(image.max() > 1 for image in pictures.values()):
+        # A brighter image shows that the data are in 0..255: then whole numbers 0 and 1 are nearly black pixels.
         small = [i for i in small if (others[i] != np.rint(others[i])).any()]
     if not small:
         return []
@@ -45,7 +47,7 @@ def find_range_faults(pictures: Mapping[int, np.ndarray]) -> list[str]:
 
 
 def check_ranges(images: np.ndarray, rule: str) -> None:
-    """Refuse images that are no intensities.
+    """Refuse images whose numbers are not intensities.
 
     Args:
         images: [n, height, width, 3].

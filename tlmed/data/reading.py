@@ -1,4 +1,4 @@
-"""Read images: once, to know each by its digest and its faults; and by row, as batches of uint8 pixels."""
+"""Read images: all of them once, for their digests and faults; then by row, as batches of uint8 pixels."""
 
 import hashlib
 import os
@@ -33,9 +33,9 @@ class Pixels:
         image_size: Height and width in pixels.
         kept: uint8 [n, height, width, 3], or None to decode each time.
         ready: bool [n], which rows of `kept` are filled; the others are decoded when they are first asked for.
-        digests: The SHA-256 of each row's pixels, or None where nobody asked for them.
-        tones: `TONES` [n], what values each row's image holds; None where nobody looked.
-        extras: What each row's file holds that is not used as it is stored (`find_extras`); None where nobody looked.
+        digests: The SHA-256 of each row's pixels, or None if they were not asked for.
+        tones: `TONES` [n], the values of each row's image; None if they were not measured.
+        extras: What each row's file holds that is not used as it is stored (`find_extras`); None if unknown.
     """
 
     read: Callable[[int], bytes | np.ndarray]
@@ -60,6 +60,7 @@ class Pixels:
         return self.kept.take(rows, axis=0)
 
     def _decode(self, rows: list[int]) -> list[np.ndarray]:
+        # Few images: starting threads would cost more than it saves.
         if len(rows) <= CHUNK:
             return [self._decode_one(row) for row in rows]
         with ThreadPoolExecutor(PARALLEL) as pool:
@@ -113,8 +114,8 @@ def map_rows(
         made = finish(tf.ensure_shape(taken, spec.shape))
         return made if labels is None else (made, tf.gather(labels, batch))
 
-    # TensorFlow would otherwise tune these numbers, too late for a small data set, in a thread that sleeps for up to a
-    # minute, longer and longer: TensorFlow 2.21 does not wake it where the data end, but waits for it.
+    # Without this, TensorFlow tunes these numbers, too late for a small data set, in a thread that sleeps longer and
+    # longer, up to a minute. TensorFlow 2.21 does not wake that thread at the end of the data, but waits for it.
     options = tf.data.Options()
     options.autotune.enabled = False
     return rows.map(look_up, PARALLEL, deterministic=True).prefetch(AHEAD).with_options(options)
@@ -129,8 +130,8 @@ def read_all(
         table: The images.
         image_size: Height and width in pixels.
         memory_bytes: The most that kept pixels may take in memory; see `make_room`.
-        known: What is known of files that were decoded before: those are sound, and not decoded before their pixels
-            are needed. What is new is added. None: every image is decoded now, and pixels have no digests.
+        known: Facts about files that were decoded before: these are sound, and they are decoded only when their pixels
+            are needed. New facts are added. None: every image is decoded now, and pixels have no digests.
 
     Returns:
         The digest of every row's content, of its pixels where they were encoded here; the reason of every broken row;
@@ -169,7 +170,7 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
             if table.encoded_here:
                 digest = _digest_decoded(content, digest, known)
             extras = find_extras(content)
-            # Of 0 and 1 alone `describe_tones` tells. Few images have two values in a channel: those are decoded again.
+            # `describe_tones` reports images of 0 and 1 only. Few other images have two values: they are decoded again.
             if tones["used"] == 2 and tones["brightest"] > 1 and _has_two_values(content, digest, known):
                 extras |= {TWO_VALUES}
         except READ_ERRORS as error:
@@ -189,6 +190,7 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
         for chunk in pool.map(read_rows, range(0, len(table), CHUNK)):
             yield from chunk
     finally:
+        # After Ctrl-C or an error the images still waiting are not read.
         pool.shutdown(cancel_futures=True)
 
 
@@ -203,7 +205,7 @@ def _has_two_values(content, digest: str, known: KnownPixels | None) -> bool:
 
 
 def _recall_tones(digest: str, known: KnownPixels) -> np.ndarray | None:
-    """Return the tones of an image that was decoded before; None if nobody looked at them."""
+    """Return the tones of an image that was decoded before; None if they were not measured then."""
     found = known.get(_name_tones(digest))
     return None if found is None else np.frombuffer(found, TONES)[0]
 
@@ -222,7 +224,7 @@ def is_readable(table: Table, row: int) -> bool:
 
 
 def read_digests(table: Table) -> list[str]:
-    """Return the digest of every row's content, as `read_all` does, without decoding what need not be.
+    """Return the digest of every row's content, as `read_all` does, decoding only where the digest needs it.
 
     Args:
         table: The images.
@@ -245,7 +247,7 @@ def _digest(content: bytes | np.ndarray) -> str:
 
 
 def _digest_pixels(pixels: np.ndarray) -> bytes:
-    """Return the SHA-256 of an array's type, shape and values: the same bytes can be another image."""
+    """Return the SHA-256 of an array's type, shape and values, because the same bytes can be different images."""
     found = hashlib.sha256(f"{pixels.dtype} {pixels.shape} ".encode())
     found.update(np.ascontiguousarray(pixels))
     return found.digest()
@@ -276,7 +278,7 @@ def _reason(error: Exception) -> str:
 
 
 def check_broken(table: Table, broken: dict[int, str], skip_bad: bool) -> None:
-    """Name the images that cannot be read, unless they are to be left out and others remain.
+    """Name the images that cannot be read, unless they may be left out and other images remain.
 
     Args:
         table: The images.

@@ -1,4 +1,4 @@
-"""The images of a run, found again where they lie: by what its `splits.csv` says, never by dividing them anew."""
+"""The images of a run, found again by its `splits.csv`; they are never divided anew."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from tlmed.run_files import SPLITS_CSV
 from tlmed.words import count, listed
 
 NAMED = 3  # images that a sentence names; it counts the others
-SAME = ("label", "group", "sha256")  # what must be as it was; the split is the run's, whatever the source says now
+SAME = ("label", "group", "sha256")  # what must not have changed; the split is always the one that the run recorded
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Changes:
     Attributes:
         new: Paths that the run does not know.
         gone: Paths that the source no longer has.
-        changed: Paths of which something is another, with what that is.
+        changed: Paths whose label, group or content changed, with the names of what did.
     """
 
     new: tuple[str, ...] = ()
@@ -75,14 +75,14 @@ def to_rows(images: ImageSet) -> list[dict[str, str]]:
 
 
 def digest_columns(table: Table, splits: np.ndarray) -> dict[str, str]:
-    """Return the SHA-256 of each further column of the test images, which divides them into subgroups, by its name.
+    """Return the SHA-256 of each trait of the test images, by its name; traits divide them into subgroups.
 
     Args:
         table: The images, sorted by path.
         splits: The split of every image.
 
     Returns:
-        Nothing where the source has no such columns.
+        An empty dict if the source has no traits.
     """
     rows = np.flatnonzero(splits == "test").tolist()
     return {
@@ -138,6 +138,7 @@ def recall(
     table = source if isinstance(source, Table) else open_source(source)
     rows = {row["path"]: row for row in recorded}
     others = [path for path in table.paths if path not in rows and path not in left_out]
+    # New images are only named: they are not read.
     table = table.take([number for number, path in enumerate(table.paths) if path in rows])
     digests, broken, pixels = read_all(table, tuple(image_size), memory_bytes, known)
     labels = [table.classes[label] for label in table.labels]

@@ -1,4 +1,4 @@
-"""One entrance for every form of `--data`."""
+"""Open any form of `--data`."""
 
 from pathlib import Path
 
@@ -28,11 +28,12 @@ def open_source(source: str | Path, grouping: Grouping = BY_NAME) -> Table:
     """
     text = str(source)
     if text.startswith("tfds:"):
-        from tlmed.data.builders import open_builder  # seconds of import that no other form needs
+        from tlmed.data.builders import open_builder  # takes seconds to import, and no other form needs it
 
         return open_builder(text.removeprefix("tfds:"), grouping)
     path = Path(text).expanduser()
     check_exists(path)
+    # A folder may be called x.csv too.
     if path.suffix.lower() == ".csv" and not path.is_dir():
         return open_listing(path, grouping)
     if grouping.column is not None:
@@ -49,7 +50,7 @@ def open_source(source: str | Path, grouping: Grouping = BY_NAME) -> Table:
 
 
 def find_gap(first: str, second: str) -> str:
-    """Return why images of two sources cannot be recognised by their SHA-256; nothing where they can.
+    """Return why images of two sources cannot be compared by their SHA-256; "" if they can.
 
     Args:
         first: The source of a run; it may be gone by now.

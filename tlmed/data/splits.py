@@ -23,7 +23,7 @@ def assign_splits(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the split of every image: the given one, or one of ours.
 
-    Where the source gives splits they stay as they are; only `val`, where missing, is split off `train`.
+    Splits that the source gives stay as they are; only a missing `val` is split off `train`.
 
     Args:
         table: Usable images only, in canonical order.
@@ -55,9 +55,10 @@ def assign_splits(
 
 
 def _assign_fold(table: Table, units: np.ndarray, scheme: KFold, seed: int) -> np.ndarray:
-    """Return the splits of one fold; the first one, with which a cross-validation begins, looks at all of them.
+    """Return the splits of one fold.
 
-    What is wrong with the last fold is so told before the first is trained, and not days later.
+    A cross-validation begins with fold 1, for which all folds are checked: a fault of the last fold is then reported
+    before the first fold is trained, and not days later.
     """
     if faults := [*find_faults(scheme), *find_scheme_faults(table, scheme)]:
         raise InputError(faults)
@@ -82,7 +83,7 @@ def _assign_fold(table: Table, units: np.ndarray, scheme: KFold, seed: int) -> n
 
 
 def find_scheme_faults(table: Table, scheme: Sequence[float] | KFold) -> list[str]:
-    """Return what keeps images from being divided by a scheme, as far as it is seen without reading them.
+    """Return why images cannot be divided by a scheme, as far as this is known without reading them.
 
     Byte-identical files join units, and files that cannot be read are left out: reading can only find more faults.
     """
@@ -118,13 +119,13 @@ def _find_fraction_faults(table: Table, scheme: Sequence[float]) -> list[str]:
 
 
 def _find_fold_faults(table: Table, units: np.ndarray, scheme: KFold) -> list[str]:
-    """Return which classes have fewer units than folds; of two folds `_check_folds` says which one lacks a class."""
+    """Return which classes have fewer units than folds; for two folds `_check_folds` says which one lacks a class."""
     where = "train, val and test of every fold"
     return _find_few(table, units, scheme.k, where, FEWER) if scheme.k > 2 else []
 
 
 def _fewest_units(k: int) -> int:
-    """Return how many units a class needs for k folds: of two folds each must leave two to the other."""
+    """Return how many units a class needs for k folds; of two, each must hold one for train and one for val."""
     return k if k > 2 else 4
 
 
@@ -147,7 +148,7 @@ def _name_units(table: Table) -> str:
 
 
 def _divide(table: Table, units: np.ndarray, scheme: KFold, repeat: int, seed: int) -> np.ndarray:
-    """Return the part of the k of a repeat that each image is in, from 0."""
+    """Return which of the k parts of a repeat each image is in, counted from 0."""
     named = derive(seed, "cross-validation", repeat)
     return split_units(table.labels, _renumber(units), [1 / scheme.k] * scheme.k, named, len(table.classes))
 
@@ -156,6 +157,7 @@ def _hold_out(table, units, parts, scheme: KFold, place: tuple[int, int], seed: 
     """Return the splits of one fold: its part of the images is test, a share of the others val."""
     repeat, fold = place
     classes, named = len(table.classes), (seed, "cross-validation", repeat)
+    # Of type <U5: "val" is assigned below, and "train" must not be cut short.
     splits = np.where(parts == fold - 1, "test", "train").astype("<U5")
     rest = np.flatnonzero(parts != fold - 1)
     fractions = (1 - scheme.val, scheme.val)

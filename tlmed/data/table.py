@@ -12,7 +12,7 @@ from tlmed.errors import InputError
 from tlmed.words import count, listed
 
 NAMED = 3  # files of a kind that a sentence names; it counts the others
-MANY_CLASSES = 100  # from here on a user is warned
+MANY_CLASSES = 100  # from this number on a user is warned
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")
 
 
@@ -31,9 +31,9 @@ class Table:
         skipped: The files that are not images by their extension.
         hidden: Files, and folders with a slash at the end, whose names begin with a dot: they are not read.
         notes: Sentences about the source that a user should see.
-        encoded_here: Whether this machine encoded the images, as TFDS does: their pixels then say which image it is,
-            for another machine's encoder may write the same pixels as other bytes.
-        decoded: Whether `read` gives pixels: they, too, then say which image it is.
+        encoded_here: Whether this machine encoded the images, as TFDS does. An image is then identified by its pixels,
+            because the encoder of another machine may write the same pixels as other bytes.
+        decoded: Whether `read` gives pixels, which then identify the image.
         licence: Of the images, as the source states it; None where it states none.
         traits: What else the source says of every image, by name.
     """
@@ -59,7 +59,7 @@ class Table:
 
     @property
     def unit(self) -> str:
-        """What is compared where images are called identical: a "byte", or a "pixel"."""
+        """What two identical images have in common, each "byte" or each "pixel"."""
         return "pixel" if self.encoded_here or self.decoded else "byte"
 
     def take(self, rows: Sequence[int]) -> "Table":
@@ -111,7 +111,7 @@ def make_table(source: str, paths: Sequence[str], names: Sequence[str], read, **
 
 
 def check_names(source: object, paths: Iterable[str]) -> None:
-    """Refuse names of files that are not UTF-8: no file of a run could hold them.
+    """Refuse names of files that are not UTF-8, because files of a run cannot hold them.
 
     Args:
         source: The source as it was given.
@@ -128,7 +128,7 @@ def check_names(source: object, paths: Iterable[str]) -> None:
 def _is_utf8(name: str) -> bool:
     try:
         name.encode()
-    except UnicodeEncodeError:  # what Python makes of other bytes
+    except UnicodeEncodeError:  # Python reads other bytes as surrogates, which have no UTF-8
         return False
     return True
 
@@ -161,7 +161,7 @@ def _say_hidden(table: Table) -> str:
 
 
 def describe_skipped(skipped: Sequence[str], hidden: Sequence[str]) -> str:
-    """Return which files of a folder are not used, and why; nothing where all are.
+    """Return which files of a folder are not used, and why; "" if all are used.
 
     Args:
         skipped: Files that are not images by their extension.
@@ -182,12 +182,12 @@ def describe_hidden(hidden: Sequence[str]) -> str:
 
 
 def _name(files: Sequence[str]) -> str:
-    """Return the names of some files; one that no file of a run could hold as Python writes it."""
+    """Return the names of some files; names with control characters or other bytes are escaped."""
     return listed((name if name.isprintable() else ascii(name) for name in files), NAMED)
 
 
 def describe_classes(classes: int, images: int) -> tuple[str, ...]:
-    """Return what a user should know where there are many classes.
+    """Return what a user should know if there are many classes.
 
     Args:
         classes: How many there are.
@@ -205,7 +205,7 @@ def describe_classes(classes: int, images: int) -> tuple[str, ...]:
 
 
 def find_licence(folder: Path) -> str | None:
-    """Return where a folder says under which licence its files are, None where it does not.
+    """Return where a folder states the licence of its files; None if it states none.
 
     Args:
         folder: The folder.

@@ -1,7 +1,7 @@
-"""What is to be said of the values that images hold: too few of them, a single one, all but black, unlike a run's.
+"""Warnings about the values of images: too few levels, a single colour, nearly black, or unlike those of a run.
 
-Samples of 16 bits keep their high byte (see `images`). Data of 12 bits in such files so keep 16 of 256 levels. The rule
-stays as it is, because runs that were made with it must stay reproducible; but nobody should train on that unawares.
+Samples of 16 bits keep their high byte (see `images`), so data of 12 bits in such files keep 16 of 256 levels. The rule
+stays as it is, because runs that were made with it must stay reproducible, but a user should know about it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ from scipy import stats
 from tlmed.words import count, listed
 
 FEW = 64  # levels: what 14 bits keep
-BLACK = 15  # of 255: what 12 bits in 16 reach, and no image that somebody can see anything in
+BLACK = 15  # of 255: the highest that 12 bits in 16 reach; nothing can be seen in such an image
 NAMED = 3
-CHANCE = 0.01  # below which the kind of file is said to go with the label
+CHANCE = 0.01  # a smaller p-value means that the kind of file goes with the label
 _PLAIN, _DARK, _UNLIKE = "a single colour", "all but black", "values unlike those of training"
-_TAIL = 1  # per cent of the training images on each side that do not count as usual
-_FAR = 2  # times fewer values than usual, or more
+_TAIL = 1  # per cent of the training images on each side that are left out of what is usual
+_FAR = 2  # by this factor fewer or more values than usual are reported
 
 
 def describe_tones(
@@ -32,8 +32,8 @@ def describe_tones(
     Args:
         paths: Of the images.
         tones: `TONES` [n]; None: not known.
-        labels: int [n], an index into `classes` for every image: what goes with the class is said, too. None: no image
-            has a label.
+        labels: int [n], an index into `classes` for every image, to report what differs between classes. None: no
+            image has a label.
         classes: The names of the classes.
         usual: What `measure_usual` gave for the training images of a run; None: nothing to compare with.
 
@@ -57,7 +57,7 @@ def describe_tones(
 
 
 def note_tones(tones: np.ndarray, usual: Mapping[str, int] | None) -> list[str]:
-    """Return a few words for each image that `describe_tones` names by its values; no words for all others.
+    """Return a few words for each image that `describe_tones` names by its values, "" for all others.
 
     Args:
         tones: As for `describe_tones`.
@@ -75,7 +75,7 @@ def note_tones(tones: np.ndarray, usual: Mapping[str, int] | None) -> list[str]:
 
 
 def measure_usual(tones: np.ndarray) -> dict[str, int]:
-    """Return how many different values images usually have, fewest and most, but for one per cent on each side.
+    """Return how few and how many different values images usually have, without one per cent on each side.
 
     >>> from tlmed.data.images import TONES
     >>> measure_usual(np.array([(0, 255, used) for used in (3, 200, 210)], TONES))
@@ -86,9 +86,10 @@ def measure_usual(tones: np.ndarray) -> dict[str, int]:
 
 
 def _sort_out(tones, usual) -> dict[str, np.ndarray]:
-    """Return which images are of a kind, bool [n]; none is of two. What keeps few levels is told as that."""
+    """Return which images are of each kind, bool [n]; no image is of two kinds."""
     plain = tones["used"] == 1
     told = plain | (tones["levels"] > 0) & (tones["levels"] <= FEW)
+    # Images that keep few levels have a sentence of their own (`_describe_levels`).
     dark = ~told & (tones["brightest"] <= BLACK)
     if usual is None:
         return {_PLAIN: plain, _DARK: dark}
@@ -122,7 +123,7 @@ _DESCRIBE = {_PLAIN: _describe_plain, _DARK: _describe_dark, _UNLIKE: _describe_
 
 
 def _describe_levels(paths, levels) -> list[str]:
-    """Return a sentence that names the images of more than 8 bits that keep few grey levels; none where all is well."""
+    """Return a sentence that names the images of more than 8 bits that keep few grey levels; none if there are none."""
     few = np.flatnonzero((levels > 0) & (levels <= FEW))
     if not len(few):
         return []
@@ -136,7 +137,7 @@ def _describe_levels(paths, levels) -> list[str]:
 
 
 def _describe_depths(labels, classes, levels) -> list[str]:
-    """Return what is to be said where how files were stored gives the label away."""
+    """Return a sentence if the way in which files were stored gives the label away."""
     kinds = {
         f"that keep at most {FEW} of 256 grey levels": (levels > 0) & (levels <= FEW),
         "with more than 8 bits": levels > 0,
@@ -151,7 +152,8 @@ def _describe_depths(labels, classes, levels) -> list[str]:
 
 
 def _compare(chosen: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> str:
-    """Say how many images of each class are chosen, where that is no chance; nothing where it may be one."""
+    """Say how many images of each class are chosen, if that is not by chance; return "" if it may be."""
+    # Counts [chosen or not, class] for a chi-squared test; empty classes are dropped below.
     table = np.array([np.bincount(labels[chosen == is_one], minlength=len(classes)) for is_one in (True, False)])
     table = table[:, table.sum(axis=0) > 0]
     if table.shape[1] < 2 or (table.sum(axis=1) == 0).any():

@@ -186,6 +186,7 @@ def _tissue(random: np.random.RandomState, breast: Breast, side: int) -> np.ndar
         for bottom, wave in zip(breast.depths, (0.004, 0.02, 0.02), strict=True)
     )
     in_fat, in_gland, in_muscle = (expit(distance / 0.008) for distance in (skin, fat, gland))
+    # A layer begins with a soft step: its level minus that of the layer above.
     steps = np.diff(breast.levels)
     level = breast.levels[0] + steps[0] * in_fat + steps[1] * in_gland + steps[2] * in_muscle
     level += 6 * np.exp(-((gland / 0.012) ** 2)) + 3 * np.exp(-((fat / 0.010) ** 2))
@@ -215,6 +216,7 @@ def _lesion_levels(random: np.random.RandomState, lesion: Lesion, breast: Breast
     depth, width = _axes(side)
     scale = lesion.radius * random.uniform(0.85, 1.15)
     tall = scale * math.sqrt(lesion.aspect * random.uniform(0.9, 1.1))
+    # tall * wide = scale**2: the aspect does not change the area.
     wide = scale**2 / tall
     top = breast.depths[1] + 0.5 * tall
     y = top + random.uniform(0.2, 0.8) * max(breast.depths[2] - 0.5 * tall - top, 0.05)
@@ -225,10 +227,12 @@ def _lesion_levels(random: np.random.RandomState, lesion: Lesion, breast: Breast
     v = (down * math.cos(tilt) - across * math.sin(tilt)) / tall
     angle = np.arctan2(v, u)
     outline = _outline(random, lesion)
+    # The outline is a table by angle: -pi is its first entry, pi its last.
     edge = outline[((angle / (2 * math.pi) + 0.5) * (ANGLES - 1)).astype(np.intp)]
     outside = np.hypot(u, v) - edge
     inside = expit(-outside / lesion.blur)
     margin = np.exp(-(((outside - 0.5 * lesion.blur) / (0.08 + lesion.blur)) ** 2))
+    # Per column, how much of the lesion the beam has passed, about 1 below its middle.
     behind = np.cumsum(inside, axis=0) / (side * 2 * tall)
     texture = 1.2 * _field(random, 14, 14, side)
     return (lesion.level + texture) * inside + lesion.rim * margin + lesion.posterior * np.minimum(behind, 1.2)

@@ -1,4 +1,4 @@
-"""Units: images that must stay together, and how they are divided. Size has no say, classes are stratified."""
+"""Units: images that must stay together, and how they are divided, by class and without regard to size."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from tlmed.split_names import SPLITS
 
 
 def join_units(groups: Sequence[str] | None, sha256: Sequence[str]) -> np.ndarray:
-    """Number the units that must stay together: images joined by group or identical content, at any remove.
+    """Number the units that must stay together: images joined by group or content, directly or through others.
 
     Groups whose names differ only in spelling stay together too: they may be one patient's.
 
@@ -29,6 +29,7 @@ def join_units(groups: Sequence[str] | None, sha256: Sequence[str]) -> np.ndarra
 
     def root(node: int) -> int:
         while parent[node] != node:
+            # Union-find with path halving.
             parent[node] = node = parent[parent[node]]
         return node
 
@@ -93,6 +94,7 @@ def split_units(
     random = np.random.RandomState(derive(seed, "split"))
     order = random.permutation(len(holdings)).tolist()
     sizes = np.bincount(labels, minlength=classes).tolist()
+    # First, because single images can afterwards fill each part to its size.
     several = [unit for unit in order if sum(holdings[unit].values()) > 1]
     part_of = _draw_several(holdings, several, sizes, fractions, random) if several else {}
     lacks = [[size * fraction for fraction in fractions] for size in sizes]
@@ -116,7 +118,7 @@ def split_units(
 
 
 def _draw_several(holdings, several, sizes, fractions, random) -> dict[int, int]:
-    """Return the part of each unit of several images, drawn so that its size has no say.
+    """Return the part of each unit of several images, drawn so that its size has no influence.
 
     The units are dealt to small shares of equal size, class by class and the larger ones first, each to the share that
     holds fewest images of its classes; which part a share belongs to is drawn. As any rotation of the shares is as
@@ -130,6 +132,7 @@ def _draw_several(holdings, several, sizes, fractions, random) -> dict[int, int]
     filled, filled_all = np.zeros((len(sizes), len(owners))), np.zeros(len(owners))
     for unit in sorted(rest, key=lambda unit: (sorted(holdings[unit]), -amounts[unit])):
         full = sum(images * filled[label] / sizes[label] for label, images in holdings[unit].items())
+        # `lexsort` sorts by its last key first: classes, then images in all.
         share = int(np.lexsort((filled_all, full))[0])
         part_of[unit] = int(owners[share])
         for label, images in holdings[unit].items():
@@ -154,7 +157,7 @@ def _place_large(amounts: dict[int, int], rooms: Sequence[float]) -> tuple[dict[
 
 
 def _share_out(parts: Sequence[float], random: np.random.RandomState) -> np.ndarray:
-    """Return the part that each of some equal shares belongs to: as many as it is large, evenly among the others.
+    """Return the part that each of some equal shares belongs to: in number by the part's size, and evenly spread.
 
     Args:
         parts: The parts' sizes, of any sum.
