@@ -1,4 +1,4 @@
-"""What a frozen prefix makes of images: computed once, kept in the store, read back as batches."""
+"""Activations of a frozen prefix: computed once per image, kept in the store, read back as batches."""
 
 import contextlib
 import math
@@ -17,9 +17,9 @@ from tlmed.data.reading import Pixels, map_rows
 from tlmed.features.engines import Engine
 from tlmed.features.keys import address, describe
 
-TURN = 256  # images that are decoded before they are computed
+TURN = 256  # images that are decoded before the network runs over them
 PORTION = 1024  # images at least in a file of the store
-PORTION_SECONDS = 120.0  # for which a file is written, about, where it holds more
+PORTION_SECONDS = 120.0  # a larger file takes about this time to compute
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Activations:
     Attributes:
         shapes: Of each output of the prefix, for one image.
         sources: Arrays [n, values], mapped into memory.
-        places: int64 [rows, 2]: of each row, which source holds it and where; -1 for images that nobody needs.
+        places: int64 [rows, 2]: for each row, which source holds it and where; -1 for images that are not needed.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -72,7 +72,7 @@ class Activations:
 
 @dataclass(frozen=True)
 class Extraction:
-    """How activations were had.
+    """How many activations were computed, and how many came from the store.
 
     Attributes:
         key: Their address in the store.
@@ -114,7 +114,7 @@ def extract(
     watch: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] | None = None,
     rows: np.ndarray | None = None,
 ) -> tuple[Activations, Extraction]:
-    """Return what a network makes of images: from the store where it is there, else computed and put there.
+    """Return a network's activations for images: read from the store, or computed and put into it.
 
     Args:
         prefix: From raw images to one output or several.
@@ -148,11 +148,12 @@ def extract(
         with watch(name, len(missing)) if watch else contextlib.nullcontext(lambda count: None) as tell:
             for part in _portions(missing):
                 with store.create(key, about, *kind, [digests[row] for row in part]) as append:
-                    # Decoding and computing take turns: side by side they fight for the same cores.
+                    # Decoding and computing take turns: at the same time they would compete for the same cores.
                     for turn in _split(part, engine.batch_size * max(1, TURN // engine.batch_size)):
                         for images in _split(pixels.take(turn), engine.batch_size):
                             append(engine(images))
                             tell(len(images))
+        # Read back from the store, so that rows are the same whether they were computed now or earlier.
         found, more = store.open(key, *kind, wanted)
         notes += more
     done = Extraction(key, len(rows), len(missing), engine.calls - before, preparation, tuple(notes))
@@ -160,12 +161,13 @@ def extract(
 
 
 def _portions(rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield rows in portions, each for a file of its own, of which a process that is killed loses the last at most."""
+    """Yield rows in portions, each for a file of its own: a process that is killed loses at most one portion."""
     start, size = 0, PORTION
     while start < len(rows):
         begin = time.perf_counter()
         yield rows[start : start + size]
         start += size
+        # The time since `yield` is what the last portion took: it gives the size of the next one.
         size = max(PORTION, int(size * PORTION_SECONDS / (time.perf_counter() - begin)))
 
 

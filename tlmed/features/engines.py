@@ -1,4 +1,4 @@
-"""What runs a frozen network over images: TensorFlow, or OpenVINO, which is faster on a CPU."""
+"""Engines that run a frozen network over images: TensorFlow, or OpenVINO, which is faster on a CPU."""
 
 import abc
 import importlib.metadata
@@ -14,9 +14,9 @@ import tensorflow as tf
 from tlmed import stopping
 from tlmed.errors import InputError
 
-SHARE_PIXELS = 224 * 224  # of the images that one core computes at a time
-# Its frontend and its CPU plugin raise RuntimeError with their own reports, whatever they lack; an installation without
-# its libraries, or an old one, is found out by the others.
+SHARE_PIXELS = 224 * 224  # pixels, of one image or several, that one core computes at a time
+# OpenVINO's frontend and CPU plugin raise RuntimeError for whatever they cannot do. The other errors come from an
+# installation without its libraries, or from an old one.
 _OPENVINO_ERRORS = (RuntimeError, ValueError, TypeError, NotImplementedError, ImportError, AttributeError)
 _OPENVINO_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -26,10 +26,10 @@ class CannotConvert(Exception):
 
 
 class Engine(abc.ABC):
-    """Run a network over batches of images of one size, always as many: rows do not depend on their neighbours.
+    """Run a network over batches of images of one size. Batches are always full, so rows do not depend on others.
 
     Args:
-        prefix: A functional network on raw images; it is read when the engine is first called, and not before.
+        prefix: A functional network on raw images; its weights are read when the engine is first called.
         batch_size: Images per call.
 
     Attributes:
@@ -58,7 +58,7 @@ class Engine(abc.ABC):
             self._run = self._compile()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Return the features of some images, each as one row; several outputs lie one after the other in it.
+        """Return the features of some images, one row each; in a row, several outputs follow one another.
 
         Args:
             images: uint8 [b, height, width, 3], b no more than the batch size.
@@ -125,7 +125,7 @@ class OpenVino(Engine):
 
     @staticmethod
     def load() -> None:
-        """Import the library, which takes a while; what is wrong with it is said where it is needed."""
+        """Import the library, which takes a while; `prepare` reports what is wrong with it."""
         try:
             _import_openvino()
         except _OPENVINO_ERRORS as error:
@@ -141,18 +141,20 @@ class OpenVino(Engine):
             }
             compiled = openvino.Core().compile_model(converted, "CPU", settings)
             queue = openvino.AsyncInferQueue(compiled)
+            # One run, because some faults show only when the network runs.
             compiled(np.zeros((self.share, *self.prefix.input_shape[1:]), "uint8"))
         except _OPENVINO_ERRORS as error:
             _raise_stop(error)
             raise CannotConvert(str(error).strip().split("\n")[-1] or type(error).__name__) from error
         shapes = [tuple(output.shape[1:]) for output in keras.tree.flatten(self.prefix.outputs)]
         found = [tuple(output.get_partial_shape().to_shape())[1:] for output in compiled.outputs]
+        # Rows are written into arrays of these shapes: another order of outputs would mix features up.
         if found != shapes:
             raise CannotConvert(f"outputs {found} instead of {shapes}")
         return lambda images: self._run_shares(queue, images, shapes)
 
     def _trace_fixed(self, images: int):
-        """Return the same function with the weights' values of now, which are quicker to convert than variables."""
+        """Return the same function with the present weights as constants, which convert faster than variables."""
         values = [(weight, tf.constant(weight.numpy())) for weight in self.prefix.variables]
         with keras.StatelessScope(state_mapping=values):
             return self._trace(images)
@@ -175,8 +177,9 @@ class OpenVino(Engine):
 def _import_openvino():
     """Import OpenVINO, but not `openvino-telemetry`, by which it would report every conversion to a server.
 
-    OpenVINO does without where that package is not installed, and so it is made to look.
+    We hide `openvino_telemetry` from OpenVINO; it then works without it.
     """
+    # None in `sys.modules` makes the import fail as if the package were missing.
     sys.modules.setdefault("openvino_telemetry", None)
     import openvino
 
@@ -184,7 +187,7 @@ def _import_openvino():
 
 
 def _raise_stop(error: BaseException) -> None:
-    """Raise the wish to stop that another library took for a failure of its own, if there was one."""
+    """Raise a request to stop that another library has turned into an error of its own, if there was one."""
     if stop := stopping.requested():
         raise stop from error
     seen = error
@@ -195,7 +198,7 @@ def _raise_stop(error: BaseException) -> None:
 
 
 def choose_engine(wanted: str, precision: str) -> str:
-    """Return the engine that a recipe gets here, by static facts alone, so that another day brings the same.
+    """Return the engine that a recipe gets here, by fixed facts only, so that the choice is the same every day.
 
     Args:
         wanted: "auto", or an engine's name. "auto" is TensorFlow in float32, so that features kept in the cache are

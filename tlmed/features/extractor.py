@@ -21,18 +21,18 @@ from tlmed.features.taps import POOLINGS, feature_model, random_norms
 from tlmed.frozen import leaves
 from tlmed.seeds import derive
 
-NETWORKS = 4  # so many are kept built
+NETWORKS = 4  # networks that are kept built
 
-# Clones share a network and each brings its statistics along: one at a time.
+# Clones share a network, into which each writes its own statistics: one thread at a time.
 _LOCK = threading.RLock()
 
 
 class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Turn images into the features of a pretrained network, as a step of a scikit-learn `Pipeline`.
 
-    The network is no part of the object: it is built when it is first needed, once for all clones with equal
+    The network is not part of the object: it is built when it is first needed, once for all clones with equal
     parameters, so that cloning costs nothing and a pickle is small. Batches are always full (the last one is padded),
-    so that what comes out for an image does not depend on how many others are asked for.
+    so that an image's features do not depend on the number of other images.
 
     Random weights (`weights="none"`) get BatchNorm statistics of the images that `fit` is given, or of a sample of
     them; else `fit` learns nothing.
@@ -148,7 +148,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 features = network.predict_on_batch(np.concatenate([images, padding]))
                 rows.append(np.asarray(features, "float32")[: len(images)])
         for sentence in impressions.describe():
-            warnings.warn(sentence, stacklevel=3)  # scikit-learn's own frame lies between
+            warnings.warn(sentence, stacklevel=3)  # scikit-learn wraps `transform` in a frame of its own
         return np.concatenate(rows)
 
     def _list_parameters(self) -> dict:
@@ -169,7 +169,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         backbone = tuple(self.backbone) if isinstance(self.backbone, list) else self.backbone
         weights = tuple(self.weights) if isinstance(self.weights, list) else self.weights
         state = _state_of(backbone, weights)
-        with _LOCK:  # else two threads would build it twice, and each set statistics in a network of its own
+        with _LOCK:  # without it two threads would build two networks, each with its own statistics
             return _build(backbone, weights, tuple(self.image_size), self.tap, self.pooling, self.seed, state)
 
     @property
@@ -184,6 +184,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def __sklearn_clone__(self):
         # scikit-learn would copy a `keras.Model` with all its weights, for each point of a grid and each fold.
         copy = type(self)(**self.get_params(deep=False))
+        # What `set_output` chose; `clone` of scikit-learn copies it too.
         copy._sklearn_output_config = dict(getattr(self, "_sklearn_output_config", {}))
         return copy
 
@@ -203,7 +204,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 def _build(backbone, weights, image_size, tap, pooling, seed, state):
     """Return a feature model, its BatchNorm layers with random weights, and the names and SHA-256 of its weights.
 
-    Last comes what is to be said of preprocessing. `state` only tells builds apart.
+    Sentences on preprocessing come last. `state` is not used: as part of the cache's key it tells builds apart.
     """
     built = backbones.build(backbone, weights, image_size, derive(seed, "backbone"))
     network = feature_model(built.model, tap, pooling)
@@ -214,7 +215,7 @@ def _build(backbone, weights, image_size, tap, pooling, seed, state):
 
 
 def _state_of(backbone, weights):
-    """Return what changes when a user's model is trained on, or the file that holds the weights is written anew."""
+    """Return what changes when a user's model is trained further, or a file of weights is written anew."""
     words = [weights] if isinstance(weights, str) else weights
     files = [path for word in words for path in (Path(word), Path(word) / "model.keras") if path.is_file()]
     stamps = tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in files)

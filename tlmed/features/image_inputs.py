@@ -1,4 +1,4 @@
-"""Images in the forms that a Python user has them, to full batches of one size."""
+"""Turn images in the forms that a Python user has (arrays, lists, paths) into batches of one size."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from tlmed.words import listed
 
 
 def open_images(images) -> list[Path | np.ndarray]:
-    """Return images as a list of paths and arrays, once nothing is wrong that can be told without reading them.
+    """Return images as a list of paths and arrays, after the checks that need no reading of files.
 
     Args:
         images: An array [n, height, width, 3]; or paths, or arrays of different sizes.
@@ -74,7 +74,7 @@ def _advise(shape: Sequence[int]) -> str:
 
 
 def _reason(image) -> str | None:
-    """Say why something is no image by its type or shape."""
+    """Say why something is no image, by its type or shape; None if it may be one."""
     if not isinstance(image, np.ndarray):
         return f"a {type(image).__name__}"
     if np.ma.is_masked(image):
@@ -89,7 +89,7 @@ def _reason(image) -> str | None:
 
 
 def _is_deep(dtype) -> bool:
-    """Tell unsigned numbers of 16 bits, whose range is 0 to 65535, in either order of bytes."""
+    """Tell whether numbers are unsigned with 16 bits, range 0 to 65535, in either byte order."""
     return dtype.kind == "u" and dtype.itemsize == 2
 
 
@@ -100,7 +100,7 @@ def _to_unsigned(image) -> np.ndarray:
 def read_batches(
     items: Sequence[Path | np.ndarray], size: tuple[int, int], batch_size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, list[frozenset[str]]]]:
-    """Yield resized images in order, decoded by tlmed's one rule, and what is to be known of each.
+    """Yield resized images in order, decoded by the rule of `tlmed.data.images`, and facts about each.
 
     Args:
         items: From `open_images`.
@@ -126,6 +126,7 @@ def read_batches(
             images.append(image)
             tones.append(held)
             extras.append(find_extras(content))
+        # After the first broken file no batch is of use: the others are read to name all broken ones at once.
         if not broken:
             yield np.stack(images), np.stack(tones), extras
     if broken:
@@ -138,7 +139,7 @@ def batches(items: Sequence[Path | np.ndarray], size: tuple[int, int], batch_siz
 
 
 class Impressions:
-    """Gather, batch by batch, what a user should be warned of, in images that are none the less valid."""
+    """Gather warnings about valid images, batch by batch."""
 
     def __init__(self, items: Sequence[Path | np.ndarray]):
         self.names = [str(item) if isinstance(item, Path) else str(i) for i, item in enumerate(items)]

@@ -1,4 +1,4 @@
-"""Have the features of images: from the store where they are there, else computed by the engine that is chosen."""
+"""Get the features of images: read from the store, or computed by the chosen engine and stored."""
 
 import time
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from tlmed.voice import Voice
 
 
 def rounds(engine: str, *precisions: str) -> bool:
-    """Tell whether features can differ from those of Keras in float32, by an engine's name and all precisions in use.
+    """Tell from an engine's name and all precisions whether features can differ from those of Keras in float32.
 
     >>> rounds("auto", "float32", "float32"), rounds("auto", "float32", "float16")
     (False, True)
@@ -24,7 +24,7 @@ def rounds(engine: str, *precisions: str) -> bool:
 
 @dataclass(frozen=True)
 class Means:
-    """By which means features are computed and kept.
+    """How features are computed and kept.
 
     Attributes:
         backbone: What the store's list calls the network.
@@ -44,7 +44,7 @@ class Means:
 def keep_features(
     network: keras.Model, pixels: Pixels, name: str, voice: Voice, means: Means, rows: np.ndarray | None = None
 ) -> tuple[Activations, dict] | None:
-    """Return what a frozen network makes of images, and how it was had, for `timing.json`.
+    """Return the features of images, and for `timing.json` how they were obtained.
 
     Args:
         network: From raw images to one output or several.
@@ -55,7 +55,7 @@ def keep_features(
         rows: The images that are needed; None: all.
 
     Returns:
-        None where the store cannot be used, which the user is told.
+        None if the store cannot be used; the user is warned of that.
     """
     start = time.perf_counter()
     shelf = Shelf(Store(cache_folder(), cache_limit()), f"{means.backbone}, {name}", means.dtype)

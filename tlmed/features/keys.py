@@ -14,17 +14,17 @@ from tlmed.cache.row_files import FORMAT
 from tlmed.environment import count_threads, describe_processor
 from tlmed.features.engines import Engine
 
-# What a layer's configuration says of training alone. Initial values are drawn anew for every seed, while the weights
-# themselves are part of the address.
+# Parts of a layer's configuration that concern training only. Initialisers may be left out, because the values of the
+# weights themselves are part of the address.
 _OF_TRAINING = ("trainable", "seed")
 _ENDINGS_OF_TRAINING = ("_initializer", "_regularizer", "_constraint")
 
 
 def describe(prefix: keras.Model, engine: Engine, dtype: str) -> dict:
-    """Return what decides the features of a network: two that differ in anything here are not the same.
+    """Return everything that decides the features of a network; if anything here differs, features may differ.
 
     Args:
-        prefix: From raw images to features; what counts is the values of its weights now.
+        prefix: From raw images to features; the present values of its weights count.
         engine: What runs it.
         dtype: Of the stored numbers.
     """
@@ -37,6 +37,7 @@ def describe(prefix: keras.Model, engine: Engine, dtype: str) -> dict:
         "engine": engine.name,
         "engine_version": engine.version,
         "engine_precision": engine.precision,
+        # Libraries choose their code by the shape of a batch, which can move the last bits; so do threads below.
         "batch_size": engine.batch_size,
         "share": engine.share,
         "tensorflow": tf.__version__,

@@ -1,4 +1,4 @@
-"""Tap a network: pool what comes out of one of its blocks to a vector per image."""
+"""Tap a network: pool the output of one of its blocks to a vector per image."""
 
 from collections.abc import Sequence
 
@@ -90,7 +90,7 @@ def _find_outputs(backbone, tap):
 
 
 def random_norms(backbone: Backbone) -> list[keras.layers.BatchNormalization]:
-    """Return the BatchNorm layers whose weights are random: their statistics are not yet those of any images.
+    """Return the BatchNorm layers whose weights are random: their statistics do not come from images yet.
 
     Args:
         backbone: One backbone, or several side by side with weights of their own.

@@ -1,4 +1,4 @@
-"""Augmented versions of training images, each made once, so that what frozen blocks give for them can be kept."""
+"""Augmented versions of training images, each made once, so that the features of frozen blocks can be kept."""
 
 import functools
 import hashlib
@@ -13,14 +13,14 @@ from tlmed.frozen import leaves
 from tlmed.phases import seed_generators
 from tlmed.seeds import derive
 
-FORMAT = 1  # another number for every change of how a version is made
+FORMAT = 1  # rises with every change of how a version is made
 
 
 class Views:
-    """Give images by row, and behind them so many augmented versions of the training images.
+    """Give images by row, and after them `count` augmented versions of each training image.
 
-    Row `len(pixels.digests) + view * len(train) + i` is version `view` of image `train[i]`. It depends on the image,
-    the version's number, the layer's settings and the seed alone.
+    Row `len(pixels.digests) + view * len(train) + i` is version `view` of image `train[i]`. It depends only on the
+    image, the version's number, the layer's settings and the seed.
 
     Args:
         pixels: The images, with digests.
@@ -35,7 +35,7 @@ class Views:
 
     @functools.cached_property
     def digests(self) -> tuple[bytes, ...]:
-        """What each row is: of images the SHA-256 of the pixels, of versions that of what they are made of."""
+        """The digest of each row: for images the SHA-256 of the pixels, for versions that of all that decides them."""
         layers = [layer for layer in leaves([self.augment]) if not isinstance(layer, keras.layers.InputLayer)]
         settings = [[type(layer).__name__, {**layer.get_config(), "name": None}] for layer in layers]
         made = hashlib.sha256(json.dumps([FORMAT, settings, self.seed], sort_keys=True).encode()).digest()
@@ -57,6 +57,7 @@ class Views:
 
     def _change(self, image: np.ndarray, name: bytes) -> np.ndarray:
         for i, generator in seed_generators([self.augment]):
+            # The seed of a version is its digest, so that it is the same in whatever order versions are made.
             generator.state.assign([derive(self.seed, "view", i, name.hex()), 0])
         return np.rint(self._run(image[None].astype("float32")).numpy()[0]).clip(0, 255).astype("uint8")
 
