@@ -1,4 +1,4 @@
-"""Which scikit-learn classifiers can stand on features: found by name, and checked."""
+"""Find a scikit-learn classifier by name, and check that it can be trained on features."""
 
 import functools
 import inspect
@@ -14,7 +14,7 @@ from tlmed.errors import InputError, did_you_mean
 from tlmed.heads.pipelines import SCORINGS, SETTINGS, make_pipeline
 from tlmed.heads.skops_files import to_bytes
 
-# What scikit-learn raises where a classifier cannot learn, or score, what it is given.
+# Raised by scikit-learn if a classifier cannot learn or score its data.
 FIT_ERRORS = (ValueError, IndexError)
 
 
@@ -57,7 +57,7 @@ def find_classifier_faults(
 ) -> list[str]:
     """Return what is wrong with the choice of a classifier, a sentence each; looks at no data.
 
-    A classifier that passes has been fitted to a few random numbers, and what came of it can be saved and loaded.
+    A classifier that passes has been fitted to a few random numbers, and the result can be saved and loaded.
 
     Args:
         name: As in `find_classifier`.
@@ -91,7 +91,7 @@ def find_classifier_faults(
 
 
 def _find_score_faults(model, grid, monitor) -> list[str]:
-    """Say where a point of the grid takes away what is to be scored; some parameters decide over it."""
+    """Say if a point of the grid removes the probabilities or decision values that are scored."""
     if monitor not in SCORINGS:
         return [f"`monitor` must be one of {', '.join(map(repr, SCORINGS))}. Received: monitor={monitor!r}."]
     name, has_probabilities = type(model).__name__, hasattr(model, "predict_proba")
@@ -108,7 +108,7 @@ def _find_score_faults(model, grid, monitor) -> list[str]:
 
 
 def _gives_scores(model) -> bool:
-    """Tell whether a classifier gives probabilities or decision values, as its parameters are."""
+    """Tell whether a classifier with its present parameters gives probabilities or decision values."""
     return hasattr(model, "predict_proba") or hasattr(model, "decision_function")
 
 
@@ -125,7 +125,7 @@ def _find_grid_faults(model, key, values) -> list[str]:
 
 @functools.cache
 def _find_fault_of(kind, scale) -> str | None:
-    """Say why no probabilities can come of a classifier; None if they can. It is fitted to random numbers to see."""
+    """Say why a classifier cannot give probabilities; None if it can. It is fitted to random numbers to find out."""
     name = kind.__name__
     needed = [
         key
@@ -141,7 +141,7 @@ def _find_fault_of(kind, scale) -> str | None:
     labels = np.repeat([0, 1, 2], 20)
     features = random.uniform(0, 1, (60, 2)) + labels[:, None]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # so few numbers converge to nothing; the real ones are listened to
+        warnings.simplefilter("ignore")  # training on so few numbers need not converge
         pipeline = make_pipeline(kind, scale, None, "none", 0)
         if not _gives_scores(pipeline[-1]):
             return (

@@ -1,4 +1,4 @@
-"""What sits on top of a backbone: pooling, and a classifier of class probabilities."""
+"""The layers on top of a backbone: pooling, and a classifier of class probabilities."""
 
 import re
 
@@ -44,6 +44,7 @@ def attach_head(
     for i, width in enumerate(units, 1):
         x = dense(width, "relu", f"{HIDDEN}{i}")(x)
     if dropout:
+        # Any fixed seed: `thaw` sets the streams of dropout and augmentation anew in each phase.
         x = keras.layers.Dropout(dropout, seed=0, name=DROPOUT)(x)
     outputs = dense(num_classes, "softmax", PROBABILITIES)(x)
     if augment is not None:
@@ -54,7 +55,7 @@ def attach_head(
 
 
 def split_head(network: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """Cut a saved classifier into what gives features and what `attach_head` has put on them; layers are shared.
+    """Cut a saved classifier into its features and the head that `attach_head` added; layers are shared.
 
     Args:
         network: The plain graph of a classifier, from raw images to class probabilities.

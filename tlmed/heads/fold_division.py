@@ -12,10 +12,10 @@ from tlmed.words import count
 def make_folds(
     labels: np.ndarray, groups: Sequence[str] | None, folds: int, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Divide images into folds: groups stay whole, every class is spread evenly.
+    """Divide images into folds: groups stay whole, and every class is spread evenly.
 
-    They are made as the splits of a run are, which gives a class to every fold if it has groups enough, and does not
-    depend on the version of scikit-learn.
+    Folds are made in the same way as the splits of a run. Every fold then has a class that has groups enough, and the
+    folds do not depend on the version of scikit-learn.
 
     Args:
         labels: Classes [n].
@@ -50,7 +50,7 @@ def find_fold_faults(
     width: int | None = None,
     seed: int = 0,
 ) -> list[str]:
-    """Return what keeps images from being divided into folds, a sentence each; arguments as in `find_hybrid_faults`."""
+    """Return why images cannot be divided into folds, a sentence each; arguments as in `find_hybrid_faults`."""
     if not isinstance(folds, int) or isinstance(folds, bool) or folds < 2:
         return [f"`folds` must be a whole number of 2 or more. Received: folds={folds!r}."]
     units, kind = _units(groups, len(labels)), "group" if groups is not None and any(groups) else "image"

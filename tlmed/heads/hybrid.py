@@ -1,11 +1,11 @@
 """The hybrid's head: a scikit-learn classifier on a network's features, after the review's figure 2a.
 
 Scaler, principal components and classifier are one `Pipeline`, so that nothing of a held-out fold is seen before it is
-scored. Its hyper-parameters are chosen by cross-validation within the training images, groups kept together and classes
-spread evenly over the folds. What the chosen pipeline then says of images that it was not fitted on, in the same folds,
-teaches one sigmoid per class (Platt, Advances in Large Margin Classifiers, 1999, pages 61-74), which turns its decision
-values into probabilities; the pipeline itself is fitted once more, on all training images. No sigmoid turns its order
-round.
+scored. Its hyper-parameters are chosen by cross-validation within the training images, with groups kept together and
+classes spread evenly over the folds. In the same folds, the decision values of the chosen pipeline for held-out images
+are used to fit one sigmoid per class (Platt, Advances in Large Margin Classifiers, 1999, pages 61-74), which turns
+decision values into probabilities. The pipeline itself is then fitted to all training images. No sigmoid reverses the
+order of the decision values.
 
 Nothing here knows of images: features, labels and groups in, probabilities out.
 """
@@ -42,11 +42,11 @@ __all__ = [
 ]
 
 
-# Sums are formed in one order, whatever the number of cores; features are too few for threads to gain much.
+# With one thread, sums have one order, whatever the number of cores. Features are too few for threads to gain much.
 ONE_THREAD = 1
-# Their fits run on a core each, which changes no bit. Others hold Python's lock, or sum in threads of their own
-# (OpenMP), which the limit above does not reach from there. On 546 images with 1,280 features and two cores an SVC's
-# grid took 3.3 s instead of 5.9, that of a random forest 27 s instead of 40.
+# Fits of these classifiers run side by side, one per core, with the same bits. Other classifiers hold Python's lock, or
+# sum in threads of their own (OpenMP), which the limit above does not reach from there. On 546 images with 1,280
+# features and two cores an SVC's grid took 3.3 s instead of 5.9, that of a random forest 27 s instead of 40.
 SIDE_BY_SIDE = ("DecisionTreeClassifier", "ExtraTreesClassifier", "RandomForestClassifier", "SVC")
 
 
@@ -61,7 +61,7 @@ class FittedClassifier:
         scoring: What the score is: "macro_auc", "accuracy" or "neg_log_loss"; of each, more is better.
         rows: One per point of the grid, best first: `rank`, `mean_score`, `std_score` and its parameters.
         notes: What scikit-learn warned of while fitting, once each; nothing for the shipped grids on common data.
-        turned: Classes that the folds ranked the wrong way round; of two classes the second stands for both. Their
+        turned: Classes that the folds ranked in the wrong order; of two classes the second stands for both. Their
             probabilities keep the classifier's order, and say little more than how often they occur.
     """
 
@@ -135,6 +135,7 @@ def fit_classifier(
             pipeline = make_pipeline(kind, head.scale, head.pca, search.class_weight, seed)
             own = prefix(pipeline)
             points = {own + key: list(values) for key, values in (head.grid or GRIDS.get(kind.__name__, {})).items()}
+            # `refit=False`: calibration below fits the best pipeline anyway.
             found = GridSearchCV(pipeline, points, scoring=scoring, cv=splits, refit=False, error_score="raise")
             found.fit(features, labels)
             best = clone(pipeline).set_params(**found.best_params_)
@@ -143,7 +144,7 @@ def fit_classifier(
             turned = keep_order(classifier, features, labels)
         except FIT_ERRORS as error:
             raise InputError(cannot_learn(kind, error)) from error
-    classifier.set_params(cv=None)  # which images were in which fold is nothing that a model should carry about
+    classifier.set_params(cv=None)  # a saved model should not hold which images were in which fold
     rows = _tabulate(found.cv_results_, own)
     parameters = _unprefixed(found.best_params_, own)
     scoring = SCORINGS[search.monitor]
@@ -158,14 +159,14 @@ def find_hybrid_faults(
     class_names: Sequence[str],
     width: int | None = None,
 ) -> list[str]:
-    """Return what keeps a hybrid from being fitted, a sentence each; nothing is fitted to the images for that.
+    """Return why a hybrid cannot be fitted, a sentence each; nothing is fitted to the images to find out.
 
     Args:
         search: How the classifier is chosen.
         labels: Classes of the training images [n].
         groups: Of the training images [n], or None.
         class_names: In the order of the labels.
-        width: How many features there are, where that is known.
+        width: How many features there are, if that is known.
 
     >>> find_hybrid_faults(Search(), np.repeat([0, 1], 4), None, ["benign", "malignant"])[0]
     "`folds` must be at most 4: class 'benign' has 4 training images. Received: folds=5."
@@ -185,7 +186,7 @@ def predict_probabilities(classifier: CalibratedClassifierCV, features: np.ndarr
         num_classes: Columns of the result, in the order of the labels; a class that it was not shown gets 0.
 
     Raises:
-        InputError: If the features are not as many as it was fitted on.
+        InputError: If the number of features is not the one that it was fitted on.
     """
     try:
         with threadpool_limits(ONE_THREAD):
@@ -193,6 +194,7 @@ def predict_probabilities(classifier: CalibratedClassifierCV, features: np.ndarr
     except FIT_ERRORS as error:
         raise InputError(f"The features must be such as the classifier was fitted on. Received: {error}") from error
     probabilities = np.zeros((len(features), num_classes))
+    # `classes_` are labels, which are columns here.
     probabilities[:, classifier.classes_] = given
     return probabilities / probabilities.sum(axis=1, keepdims=True)
 
@@ -201,6 +203,7 @@ def _score_auc(model, features, labels) -> float:
     """Score a fitted pipeline by macro one-vs-rest AUC, of what will be calibrated."""
     decide = model.decision_function if hasattr(model, "decision_function") else model.predict_proba
     values = decide(features)
+    # Of two classes scikit-learn gives one decision value, that of the second class.
     if values.ndim == 1:
         values = np.stack([-values, values], axis=1)
     score = macro_auc(np.searchsorted(model.classes_, labels), values)

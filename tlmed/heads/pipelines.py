@@ -1,7 +1,7 @@
 """The scikit-learn pipeline of a hybrid: scaler, principal components, classifier; and the grids tried by default.
 
-For more than two classes, what scikit-learn's classifiers decide by is not always fit to rank the images by one class,
-which is what a probability and an AUC need. So two kinds are wrapped, in what scikit-learn itself has for it:
+For more than two classes, the decision values of scikit-learn's classifiers are not always fit to rank images by one
+class, which a probability and an AUC need. So two kinds of classifiers are wrapped in estimators of scikit-learn:
 
 - An `SVC` counts the votes of its pairs of classes, and ranks by little more than their number. One per class against
   the rest is fitted instead (Rifkin & Klautau, Journal of Machine Learning Research 2004, 5:101-141). On breast
@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from tlmed.seeds import derive
 
-# What is tried for a classifier whose grid the recipe leaves empty, the simplest model first: of equals it is chosen.
+# Values tried where the recipe gives no grid, the simplest model first, because the first of equal ones is chosen.
 GRIDS: dict[str, dict[str, tuple]] = {
     "AdaBoostClassifier": {"learning_rate": (0.3, 1.0)},
     "DecisionTreeClassifier": {"max_depth": (2, 4, 8), "min_samples_leaf": (10, 3)},
@@ -41,14 +41,14 @@ GRIDS: dict[str, dict[str, tuple]] = {
     "SVC": {"C": (1.0, 3.0, 10.0, 30.0, 100.0)},
 }
 
-# Where scikit-learn's own default would not do, whatever the grid.
+# Settings that replace unsuitable defaults of scikit-learn, whatever the grid.
 SETTINGS: dict[str, dict] = {
     "ExtraTreesClassifier": {"n_estimators": 300},
     "GradientBoostingClassifier": {"max_features": "sqrt"},  # each split looks at 30 of 1,000 features: 30 times faster
     "HistGradientBoostingClassifier": {"learning_rate": 0.15, "max_features": 0.1},
-    # A tree of neighbours gains nothing in many dimensions, and could not be saved safely.
+    # A tree of neighbours is no faster in many dimensions, and could not be saved safely.
     "KNeighborsClassifier": {"algorithm": "brute"},
-    "LinearDiscriminantAnalysis": {"solver": "lsqr"},  # the only solvers that shrink, of which it needs no eigenvectors
+    "LinearDiscriminantAnalysis": {"solver": "lsqr"},  # the other solver that shrinks needs eigenvectors
     "LinearSVC": {"max_iter": 100_000, "dual": True},
     "LogisticRegression": {"max_iter": 10_000},
     "MLPClassifier": {"max_iter": 2_000},
@@ -100,5 +100,5 @@ def _wrap(model):
     if type(model).__name__ in ONE_VS_REST:
         return OneVsRestClassifier(model)
     if hasattr(model, "predict_proba") and hasattr(model, "decision_function"):
-        return VotingClassifier([("only", model)], voting="soft")  # a vote of one: it has no decision values
+        return VotingClassifier([("only", model)], voting="soft")  # a vote of one, because it hides the decision values
     return model

@@ -1,9 +1,9 @@
-"""Sigmoids that turn decision values into probabilities must not turn their order round.
+"""Sigmoids that turn decision values into probabilities must not reverse their order.
 
-A class's sigmoid 1 / (1 + exp(A f + B)) rises with the decision value f where A is below 0 (Platt 1999; Niculescu-Mizil
-& Caruana, ICML 2005). Nothing in scikit-learn's fit asks for that. What a classifier says of held-out images can rank
-few images the wrong way round by chance; A is then above 0, and the classifier that is kept would be reversed: with ten
-breast ultrasound images of each of two classes in 11 of 40 draws, 0.72 becoming 0.28 in one (scikit-learn issue 31222).
+A class's sigmoid 1 / (1 + exp(A f + B)) rises with the decision value f if A is below 0 (Platt 1999; Niculescu-Mizil
+& Caruana, ICML 2005). scikit-learn's fit does not ensure that. A classifier can rank a few held-out images in the wrong
+order by chance. A is then above 0, and the final classifier would be reversed: with ten breast ultrasound images of
+each of two classes in 11 of 40 draws, where in one 0.72 became 0.28 (scikit-learn issue 31222).
 """
 
 import math
@@ -15,9 +15,9 @@ MILDEST = 0.01  # log-odds between the mean decision value and the one that is f
 
 
 def keep_order(classifier: CalibratedClassifierCV, features: np.ndarray, labels: np.ndarray) -> list[int]:
-    """Give each sigmoid that does not rise the mildest one that does, about how often its class occurs.
+    """Replace each sigmoid that does not rise by a nearly constant one that does, near the frequency of its class.
 
-    The likeliest sigmoid that does not fall is that constant; its slope serves the order alone.
+    Of all sigmoids that do not fall, that constant is the likeliest. The slight slope only keeps the order.
 
     Args:
         classifier: Fitted with sigmoids and `ensemble=False`; it is changed.
@@ -35,13 +35,14 @@ def keep_order(classifier: CalibratedClassifierCV, features: np.ndarray, labels:
         middle, own = values.mean(), int((labels == label).sum())
         spread = np.abs(values - middle).max()
         sigmoid.a_ = -MILDEST / spread if spread > 0 else 0.0
+        # Platt's targets for the prior: (negatives + 1) / (positives + 1).
         sigmoid.b_ = math.log((len(labels) - own + 1) / (own + 1)) - sigmoid.a_ * middle
         turned.append(int(label))
     return turned
 
 
 def _decide(estimator, features) -> np.ndarray:
-    """Return what the sigmoids are given: a row per sigmoid, of two classes for the second alone."""
+    """Return the decision values, one row per sigmoid; two classes have one sigmoid, that of the second."""
     decide = getattr(estimator, "decision_function", None) or estimator.predict_proba
     values = decide(features).reshape(len(features), -1)
     return values[:, -1:].T if len(estimator.classes_) == 2 else values.T

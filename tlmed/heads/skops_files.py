@@ -1,9 +1,9 @@
-"""Save a fitted scikit-learn classifier with skops, and load one without running anything that the file brings along.
+"""Save a fitted scikit-learn classifier with skops, and load one without running code from the file.
 
 A skops file names the types that it holds. skops itself trusts scikit-learn's public estimators and NumPy's arrays, and
-reports all others before it builds anything; of those, `ALLOWED` are built too and the rest are refused by name. Some
-are allowed in spite of their content, not only of their type: a tree is arrays of indices, which scikit-learn follows
-without looking, so that an index out of range crashes Python and a cycle never ends. Trees are therefore checked.
+reports all others before it builds anything. Of those, the types in `ALLOWED` are built too, and the rest are refused
+by name. Not only types can be harmful: a tree is arrays of indices, which scikit-learn follows without checking, so an
+index out of range crashes Python and a cycle never ends. Trees are therefore checked.
 """
 
 import json
@@ -25,7 +25,7 @@ from skops.io.exceptions import UnsupportedTypeException, UntrustedTypesFoundExc
 from tlmed.errors import InputError
 from tlmed.regular_files import open_regular
 
-# Exact names, sorted: what scikit-learn's classifiers are made of and skops, in some version, does not trust by itself.
+# Exact names, sorted: types in scikit-learn's classifiers that some version of skops does not trust by itself.
 ALLOWED = (
     # How decision values become probabilities: two numbers per class.
     "sklearn.calibration._CalibratedClassifier",
@@ -46,8 +46,8 @@ ALLOWED = (
     "sklearn.utils._bunch.Bunch",
 )
 
-# What reading a file can raise that is damaged, or no skops file at all: skops follows its JSON without checking it, so
-# that a missing key, a wrong type or a name that is not there comes up as whatever Python says of it.
+# Raised for a file that is damaged or no skops file. skops follows its JSON without checking it, so a missing key, a
+# wrong type or an unknown name raises whatever Python raises at that place.
 _READ_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, OSError, EOFError, json.JSONDecodeError, UnicodeDecodeError),
     *(KeyError, IndexError, ValueError, TypeError, AttributeError, ImportError, NotImplementedError, RecursionError),
@@ -99,7 +99,7 @@ def load_classifier(path: str | Path) -> CalibratedClassifierCV:
     """
     path = Path(path)
     try:
-        open_regular(path).close()  # a pipe would be waited for
+        open_regular(path).close()  # refuses a pipe, which would be waited for
         foreign = _foreign_types(skops.io.get_untrusted_types(file=path))
         if foreign:
             raise InputError(
@@ -107,7 +107,7 @@ def load_classifier(path: str | Path) -> CalibratedClassifierCV:
                 f"run code and are not loaded. Received: {path}, which holds {', '.join(foreign)}."
             )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # what scikit-learn will drop was noted when it was fitted
+            warnings.simplefilter("ignore", FutureWarning)  # deprecations were noted when it was fitted
             classifier = skops.io.load(path, trusted=list(ALLOWED))
         fault = _find_fault(classifier)
     except InputError:
@@ -125,7 +125,7 @@ def _foreign_types(names: list[str]) -> list[str]:
 
 
 def _find_fault(classifier) -> str | None:
-    """Say in what respect this is no fitted classifier of ours; None if it is one."""
+    """Say why this is no fitted classifier of tlmed; None if it is one."""
     if type(classifier) is not CalibratedClassifierCV:
         return f"which holds a {type(classifier).__name__}"
     fitted = getattr(classifier, "calibrated_classifiers_", None) or []
@@ -140,6 +140,7 @@ def _find_fault(classifier) -> str | None:
 def _trees(part, width: int | None = None, seen: set | None = None) -> Iterator[tuple[object, int | None]]:
     """Yield every tree in an estimator, with the least number of features that the estimators around it take."""
     seen = set() if seen is None else seen
+    # Objects may refer to one another in a circle.
     if (id(part), width) in seen:
         return
     seen.add((id(part), width))
@@ -176,5 +177,6 @@ def _is_sound(tree: Tree | TreePredictor, width: int | None) -> bool:
         left, right, feature = (nodes[name].astype("int64") for name in ("left", "right", "feature_idx"))
         inner = nodes["is_leaf"] == 0
     own = np.arange(len(left))
+    # Children come after their parent, so a walk down the tree cannot go round in a circle.
     onward = (np.minimum(left, right) > own) & (np.maximum(left, right) < len(left))
     return width is not None and bool((onward & (feature >= 0) & (feature < width))[inner].all())
