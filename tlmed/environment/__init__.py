@@ -1,4 +1,4 @@
-"""What a run runs on."""
+"""The environment of a run: packages, processor, memory, threads."""
 
 import tlmed.tensorflow_start
 

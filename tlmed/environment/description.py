@@ -18,7 +18,7 @@ COMPUTING = (
     *("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "tensorflow-datasets", "pillow", "h5py"),
     *("openvino", "joblib"),
 )
-# What the environment can say of threads and of the code that is chosen, for TensorFlow, oneDNN, OpenMP and BLAS.
+# Variables that set threads and choose code, for TensorFlow, oneDNN, OpenMP and BLAS.
 VARIABLES = (
     *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
     *("MKL_NUM_THREADS", "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "OPENBLAS_CORETYPE"),
@@ -57,14 +57,14 @@ def describe_code() -> dict:
 
 
 def count_cores() -> int:
-    """Return how many cores this process may use, which is what TensorFlow makes as many threads as."""
+    """Return how many cores this process may use; TensorFlow makes as many threads."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def count_threads() -> dict[str, int]:
     """Return how many threads TensorFlow takes inside an operation and for operations side by side.
 
-    As set in code, else as its variables say, else one for each core.
+    The number set in code counts first, then that of TensorFlow's variables, then one for each core.
     """
     threading = tf.config.threading
     set_in_code = {
@@ -94,7 +94,7 @@ def _describe_libraries() -> dict[str, str]:
 
 
 def git_commit(folder: Path) -> str | None:
-    """Return the commit that `folder` is at, with "+changes" behind it if files differ; None outside git."""
+    """Return the commit that `folder` is at, with "+changes" after it if files differ; None outside git."""
 
     def git(*words):
         command = ["git", "-C", str(folder), *words]

@@ -22,9 +22,9 @@ _GROUP_FILES = {  # of a control group's limit and use, in version 2 and version
 
 
 def memory_limit() -> float:
-    """Return the bytes that this process can hold: infinite on a GPU, whose allocator reports by itself what it lacks.
+    """Return the bytes that this process can hold; infinite on a GPU, whose allocator reports a lack by itself.
 
-    On a CPU TensorFlow crashes where an allocation fails, so that what cannot work must be known before.
+    On a CPU TensorFlow crashes if an allocation fails, so a lack of memory must be found before.
     """
     if tf.config.list_physical_devices("GPU"):
         return math.inf
@@ -40,10 +40,10 @@ def free_memory() -> int:
 
 
 def check_address_space(needed: int) -> None:
-    """Refuse to train where the address space is too small: TensorFlow then ends the process with a stack of C++.
+    """Refuse to train if the address space is too small, because TensorFlow would end the process with a C++ stack.
 
     Args:
-        needed: The bytes that training needs besides what TensorFlow takes for itself.
+        needed: The bytes that training needs in addition to TensorFlow's own.
 
     Raises:
         RunFailed: If it is limited, as by `ulimit -v`, and too small.
@@ -51,6 +51,7 @@ def check_address_space(needed: int) -> None:
     left = _free_address_space()
     if left is not None and left < SPACE + needed:
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        # In units of 1,024 bytes, as `ulimit -v` takes them, rounded up to a mebibyte.
         least = math.ceil((limit - left + SPACE + needed) / 2**20) * 2**10
         raise RunFailed(
             f"The address space must have room for training: `ulimit -v` must be {least} or more, or `unlimited`. "
@@ -59,15 +60,15 @@ def check_address_space(needed: int) -> None:
 
 
 def _free_address_space() -> int | None:
-    """Return the bytes of address space that are left; None where it is not limited."""
+    """Return the bytes of address space that are left; None if there is no limit."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     return None if limit == resource.RLIM_INFINITY else limit - psutil.Process().memory_info().vms
 
 
 def _free_in_groups(membership: Path = Path("/proc/self/cgroup"), groups: Path = _GROUPS) -> list[int]:
-    """Return what each control group that this process is in has left; those that have no limit are left out.
+    """Return the bytes left in each control group of this process; groups without a limit are left out.
 
-    What the system would drop from its cache of files counts as free.
+    Cached file content that the system would drop counts as free.
     """
     if not membership.is_file():
         return []
@@ -97,4 +98,5 @@ def _left_in(group, limit, used, cached) -> int | None:
 def peak_memory_mb() -> int:
     """Return the most memory that this process has held, in megabytes (2**20 bytes)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS reports bytes, Linux kibibytes.
     return round(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)

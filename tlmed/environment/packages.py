@@ -1,4 +1,4 @@
-"""The installed packages that tlmed needs, directly or through others: what an exact copy of an environment pins."""
+"""The installed packages that tlmed needs, directly or through others; an exact copy of an environment pins them."""
 
 import importlib.metadata
 import json
@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 from tlmed.errors import InputError
 
 ROOT = "tlmed"
-# What develops tlmed, and is no part of a run.
+# Extras for developing tlmed, which are no part of a run.
 DEVELOPMENT = ("docs", "test")
 
 
@@ -19,7 +19,7 @@ def describe_packages() -> dict[str, dict[str, str]]:
 
     Returns:
         `packages`, from name to version, tlmed among them; and `hashes`, from name to "sha256:...", of those that were
-        installed from one file (PEP 610). Of what came from an index nothing on the disk says which file it was.
+        installed from one file (PEP 610). For a package from an index, nothing on the disk says which file it was.
 
     >>> packages = describe_packages()["packages"]
     >>> "keras" in packages, "pytest" in packages
@@ -31,7 +31,7 @@ def describe_packages() -> dict[str, dict[str, str]]:
 
 
 def check_installed() -> None:
-    """Make sure that a run can record its packages, which are those that the installed tlmed asks for.
+    """Check that a run can record its packages, which are those that the installed tlmed requires.
 
     Raises:
         InputError: tlmed runs from the folder of its source without being installed.
@@ -70,14 +70,14 @@ def _requirements(distribution, extra) -> Iterator[Requirement]:
     for line in distribution.requires or ():
         try:
             requirement = Requirement(line)
-        except InvalidRequirement:  # of an old package: pip installed it all the same, and a run must not end for it
+        except InvalidRequirement:  # in an old package; pip installed it anyway, and a run must not fail because of it
             continue
         if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
             yield requirement
 
 
 def _hash_of(distribution) -> str | None:
-    """Return the SHA-256 of the file that a distribution was installed from; None where that is not known."""
+    """Return the SHA-256 of the file that a distribution was installed from; None if it is not known."""
     text = distribution.read_text("direct_url.json")
     archive = json.loads(text).get("archive_info", {}) if text else {}
     digest = archive.get("hashes", {}).get("sha256")

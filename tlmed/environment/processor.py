@@ -1,4 +1,4 @@
-"""The processor: its name, and the instructions by which numeric libraries choose their code, and so the last bits."""
+"""The processor: its name, and the instructions by which numeric libraries choose code, which moves the last bits."""
 
 import functools
 import os
@@ -7,13 +7,13 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-# What oneDNN, Eigen, OpenBLAS and OpenVINO choose their code by.
+# Instructions by which oneDNN, Eigen, OpenBLAS and OpenVINO choose their code.
 INSTRUCTIONS = (
     *("sse4_1", "sse4_2", "avx", "fma", "f16c", "avx2", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512dq"),
     *("avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16", "amx_fp16"),
     *("asimd", "asimdhp", "asimddp", "bf16", "i8mm", "sve", "sve2"),
 )
-# The families that people speak of, the newest first; the first whose flags are all there names a processor.
+# Common names of families, the newest first; the first one whose flags are all present names a processor.
 _FAMILIES = (
     ("AMX", ("amx_tile", "amx_bf16")),
     ("AVX512-BF16", ("avx512f", "avx512_bf16")),
@@ -30,7 +30,7 @@ _FAMILIES = (
 def describe_processor() -> dict:
     """Return `name`, `architecture` and `features`, those of `INSTRUCTIONS` that it has.
 
-    Linux says them in /proc/cpuinfo and macOS by `sysctl`; elsewhere there are no features.
+    They are read from /proc/cpuinfo on Linux and from `sysctl` on macOS; elsewhere `features` is empty.
     """
     name, flags = _read_cpuinfo(Path("/proc/cpuinfo")) if os.path.exists("/proc/cpuinfo") else _ask_sysctl()
     return {
@@ -54,6 +54,7 @@ def _read_cpuinfo(path: Path) -> tuple[str, set[str]]:
     fields = {}
     for line in path.read_text(errors="replace").splitlines():
         key, _, value = line.partition(":")
+        # The file repeats all fields for each core: the first one is enough.
         fields.setdefault(key.strip().lower(), value.strip())
     return fields.get("model name", ""), set((fields.get("flags") or fields.get("features") or "").split())
 
