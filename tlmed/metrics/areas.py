@@ -11,7 +11,7 @@ from tlmed.metrics.roc import binary_auc
 def place(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return the placement of each case: the share of the other class that it is on the right side of.
 
-    A tie counts one half. The mean over the positive cases, and that over the negative ones, is the AUC. Found by
+    A tie counts one half. The mean over the positive cases, like that over the negative ones, is the AUC. Computed by
     sorting, in O(n log n) (Sun & Xu, IEEE Signal Processing Letters 2014, 21:1389-1393, by ranks).
 
     Args:
@@ -27,14 +27,14 @@ def place(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
     placements = np.empty(len(scores))
     winners, losers = np.sort(scores[positive]), np.sort(scores[~positive])
     placements[positive] = _rank_within(losers, scores[positive]) / len(losers)
-    # Counted from the other end, and not as 1 less a share: of two classes each must see the same numbers to the bit.
+    # Counted from the other end, not as 1 minus a share: both of two classes must get the same numbers to the bit.
     placements[~positive] = (len(winners) - _rank_within(winners, scores[~positive])) / len(winners)
     return placements
 
 
 def _rank_within(ordered, values):
     """Return how many of `ordered` each value exceeds, ties counted half."""
-    order = np.argsort(values, kind="stable")  # searching in order is ten times as fast: the cache knows the way
+    order = np.argsort(values, kind="stable")  # searching in order is ten times as fast: the cache is warm
     ranks = np.empty(len(values))
     ranks[order] = sum(np.searchsorted(ordered, values[order], side) for side in ("left", "right")) / 2
     return ranks
@@ -43,7 +43,7 @@ def _rank_within(ordered, values):
 def covariance(positive: np.ndarray, placements: np.ndarray, owners: np.ndarray | None = None) -> np.ndarray:
     """Return the covariance matrix of the AUCs of several scores of the same cases.
 
-    DeLong, DeLong & Clarke-Pearson, Biometrics 1988, 44:837-845; where groups have several images, Obuchowski,
+    DeLong, DeLong & Clarke-Pearson, Biometrics 1988, 44:837-845; if groups have several images, Obuchowski,
     Biometrics 1997, 53:567-578, which is the same where every group has one.
 
     Args:
@@ -66,6 +66,7 @@ def covariance(positive: np.ndarray, placements: np.ndarray, owners: np.ndarray 
         units.append(len(np.unique(owners[rows])))
     if min(units) < 2:
         return np.full((len(placements), len(placements)), np.nan)
+    # Groups with images of both classes make the two halves depend on each other.
     every = len(np.unique(owners))
     mixed = totals[0] @ totals[1].T * every / (every - 1)
     own = (total @ total.T * unit / (unit - 1) for total, unit in zip(totals, units, strict=True))
@@ -75,11 +76,11 @@ def covariance(positive: np.ndarray, placements: np.ndarray, owners: np.ndarray 
 def newcombe(area: float, positives: int, negatives: int) -> tuple[float, float]:
     """Return the 95 % score interval of an AUC from the numbers of cases alone.
 
-    The AUCs that lie within 1.96 of their own standard errors from the one observed, with Hanley and McNeil's
+    It holds the AUCs that lie within 1.96 of their own standard errors from the observed one, with Hanley and McNeil's
     variance for exponential scores: method 5 of Newcombe, Statistics in Medicine 2006, 25:559-573. It has a bound
-    at 0 and 1, where DeLong's variance is zero. There it is cautious: of normal scores whose AUC is the lower bound,
-    20 + 60 cases come out in the right order throughout in 0.3 % of 100,000 draws or less, 10 + 10 in 1.1 %, 5 + 5 in
-    2.9 % (standard deviations of the two classes as 1:2, 1:1 and 2:1), where 2.5 % would do.
+    at 0 and 1, where DeLong's variance is zero. There it is cautious: for normal scores whose AUC is the lower bound,
+    all pairs of 20 + 60 cases are in the right order in at most 0.3 % of 100,000 draws, of 10 + 10 cases in 1.1 %, of
+    5 + 5 in 2.9 % (standard deviations of the two classes as 1:2, 1:1 and 2:1), where 2.5 % would be enough.
 
     Args:
         area: 0..1.
@@ -98,6 +99,7 @@ def newcombe(area: float, positives: int, negatives: int) -> tuple[float, float]
 
     def search(far):
         near = area
+        # 60 halvings reach the last bit of a number from 0 to 1.
         for _ in range(60):
             middle = (near + far) / 2
             near, far = (middle, far) if is_near(middle) else (near, middle)
@@ -109,12 +111,12 @@ def newcombe(area: float, positives: int, negatives: int) -> tuple[float, float]
 def area_interval(positive: np.ndarray, scores: np.ndarray, owners: np.ndarray | None = None) -> dict:
     """Return the AUC of two classes with its interval: DeLong's variance on the logit scale.
 
-    The logit keeps the interval within 0 and 1 and makes it as lopsided as the AUC is (Pepe, The Statistical
+    The logit keeps the interval within 0 and 1 and makes it as asymmetric as the AUC is (Pepe, The Statistical
     Evaluation of Medical Tests, 2003, chapter 5; Qin & Hotilovac, Statist. Methods Med. Res. 2008, 17:207-221).
-    A few positives tell their part of the variance only roughly: the quantile is that of Student's t with the
-    degrees of freedom of Welch and Satterthwaite. In 3,000 draws of normal scores with AUC 0.85 and a random number of
-    positives it covered in 93.9 % (60 images, one in ten positive), 93.0 % (117) and 94.9 % (400); with z in 90.5, 91.6
-    and 94.2 %.
+    Few positives give only a rough estimate of their part of the variance, so the quantile is that of Student's t with
+    the degrees of freedom of Welch and Satterthwaite. In 3,000 draws of normal scores with AUC 0.85 and a random number
+    of positives it covered in 93.9 % (60 images, one in ten positive), 93.0 % (117) and 94.9 % (400); with z in 90.5,
+    91.6 and 94.2 %.
 
     Where groups have several images, the variance is Obuchowski's, and the quantile is that of Student's t with
     one degree of freedom less than the class with fewer groups has groups. In 2,000 draws of 20 + 20 groups of 5

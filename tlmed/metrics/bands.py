@@ -6,12 +6,12 @@ import numpy as np
 
 from tlmed.metrics.proportions import Z_95, effective_size, has_few_groups, wilson
 
-_MOST_POINTS = 200  # of the curve, so that many images of groups take no longer
-_DIRECTIONS = 9  # from straight up to straight to the side: more change the third decimal
+_MOST_POINTS = 200  # of the curve, so that many images of groups do not take longer
+_DIRECTIONS = 9  # angles from straight up to straight to the side: more of them change the third decimal only
 
 
 def has_band(positive: np.ndarray, owners: np.ndarray | None = None) -> bool:
-    """Say whether a ROC curve has a band: sensitivity and specificity must rest on enough for intervals.
+    """Say whether a ROC curve has a band: sensitivity and specificity need enough images for intervals.
 
     Args:
         positive: Whether each case is positive, bool [n].
@@ -32,10 +32,10 @@ def roc_band(
     """Return a pointwise 95 % band of the sensitivity at some false positive rates.
 
     At each threshold the sensitivity and the false positive rate are those of different images, so they err
-    independently: both are moved by Wilson's score at once, by z sin(a) and z cos(a) with z = 1.96, for angles a from 0
-    to 90 degrees. The band holds all that is reached from any threshold: the delta method's variance at a fixed false
-    positive rate, with Wilson's bounds in place of the normal ones. Where groups have several images, their effective
-    numbers take the place of the numbers of images.
+    independently. Both are moved by Wilson's score at once, by z sin(a) and z cos(a) with z = 1.96, for angles a from 0
+    to 90 degrees. The band holds all points that are reached from any threshold. This is the delta method's variance at
+    a fixed false positive rate, with Wilson's bounds instead of normal ones. If groups have several images, their
+    effective numbers replace the numbers of images.
 
     In 1,000 draws of each of 7 settings (normal scores 1 to 3 standard deviations apart, 60 to 2,000 images, 10 to 50 %
     positive) it covered the sensitivity at rates of 0.02 to 0.8 in 95 to 100 %. Percentiles of resamples, which cannot
@@ -60,6 +60,7 @@ def roc_band(
         (least, most), (left, right) = (
             _move(counts, Z_95 * part) for counts, part in ((true, math.sin(angle)), (false, math.cos(angle)))
         )
+        # 1e-12 keeps rounding from choosing the neighbouring point of the curve.
         high = np.maximum(high, most[np.searchsorted(left, at + 1e-12, "right") - 1])
         low = np.minimum(low, least[np.searchsorted(right, at - 1e-12, "left")])
     return low, high
@@ -81,5 +82,5 @@ def _count(rows, scores, positive, owners) -> np.ndarray:
 def _move(counts, z) -> tuple[np.ndarray, np.ndarray]:
     """Return Wilson's bounds of shares for a quantile of the normal distribution; they grow from point to point."""
     bounds = np.array([wilson(share * size, size, z) for share, size in counts])
-    # Effective sizes change from point to point, and rounding does too: a curve never falls.
+    # Effective sizes and rounding differ from point to point, but a curve never falls.
     return np.minimum.accumulate(bounds[::-1, 0])[::-1], np.maximum.accumulate(bounds[:, 1])

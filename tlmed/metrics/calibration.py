@@ -10,7 +10,7 @@ from tlmed.metrics.proportions import proportion
 BINS = 10  # of equal width: with more, a test set of some hundred images shows mostly noise
 TEMPERATURES = (0.25, 10.0)
 _SMALLEST = 1e-12  # the least probability whose logarithm is taken
-_TOLERANCE = 1e-3  # as much as scores written with few digits miss a sum of 1
+_TOLERANCE = 1e-3  # by which the sum of scores written with few digits may differ from 1
 
 
 def are_probabilities(scores: np.ndarray) -> bool:
@@ -104,9 +104,9 @@ def chance_error(
 ) -> np.ndarray:
     """Draw the expected calibration errors that perfectly calibrated scores would show by chance.
 
-    In each bin the surplus of outcomes over probabilities is taken as normal around zero: for images that stand
-    alone with the binomial variance, for groups with that of their totals, which also go together from bin to bin: a
-    patient's images lie in several, and are all of one class. The idea is that of Broecker & Smith, Weather and
+    In each bin the surplus of outcomes over probabilities is taken as normal around zero. For images that stand alone
+    it has the binomial variance. For groups it has the variance of their totals, which are correlated between bins: a
+    patient's images lie in several bins, and are all of one class. The idea is that of Broecker & Smith, Weather and
     Forecasting 2007, 22:651-661, who redraw the outcomes.
 
     Args:
@@ -131,7 +131,7 @@ def chance_error(
         _, owners = np.unique(owners, return_inverse=True)
         totals = np.bincount(owners * BINS + bins, outcome - confidence, (owners.max() + 1) * BINS).reshape(-1, BINS)
         variances, axes = np.linalg.eigh(np.einsum("gi,gj->ij", totals, totals))
-        # The symmetric root of the covariances: the only one that no sign of an axis changes.
+        # The symmetric root of the covariances does not depend on the signs of the axes, which libraries choose freely.
         root = np.einsum("ik,k,jk->ij", axes, np.sqrt(np.maximum(variances, 0)), axes)
         surplus = np.einsum("di,ij->dj", drawn, root)
     return np.abs(surplus).sum(axis=1) / len(confidence)
@@ -140,9 +140,9 @@ def chance_error(
 def fit_temperature(scores: np.ndarray, labels: np.ndarray, logits: bool = False) -> float:
     """Return the temperature that makes scores fit the labels of validation data best, by log loss.
 
-    Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Log loss is convex in 1 / temperature, so that its
-    slope has one zero, which is found by halving. It stays within 0.25 and 10: where the highest scores are
-    right without exception, ever smaller temperatures would fit ever better.
+    Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Log loss is convex in 1 / temperature, so its slope
+    has one zero, which is found by bisection. The temperature stays within 0.25 and 10: if the highest scores are
+    always right, ever smaller temperatures would fit ever better.
 
     Args:
         scores: Probabilities [n, k] of validation images, or logits.
@@ -150,7 +150,7 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray, logits: bool = False
         logits: Whether `scores` are logits.
 
     Returns:
-        Above 1 the scores were too sure, below 1 not sure enough.
+        Above 1 the scores were too confident, below 1 not confident enough.
 
     Raises:
         InputError: If there is no image, or something is not finite.
@@ -165,6 +165,7 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray, logits: bool = False
             f"{int((~np.isfinite(scores)).sum())} scores that are not finite."
         )
     values = scores if logits else np.log(np.maximum(scores, _SMALLEST))
+    # Shifting a row changes no probability and keeps `exp` from overflowing.
     values = values - values.max(axis=1, keepdims=True)
     target = values[np.arange(len(labels)), labels].mean()
 
@@ -175,6 +176,7 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray, logits: bool = False
 
     low, high = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0]
     for _ in range(60):
+        # The geometric mean, because temperatures are ratios.
         middle = (low * high) ** 0.5
         low, high = (middle, high) if falls(middle) else (low, middle)
     return float(1 / (low * high) ** 0.5)

@@ -1,4 +1,4 @@
-"""Which class is the positive one, and whether it sounds as if it should be."""
+"""Which class is the positive one, and whether its name sounds like a healthy one."""
 
 import re
 import shlex
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tlmed.columns import order_classes
 from tlmed.errors import InputError, did_you_mean
 
-_UNDIVIDED = str.maketrans("łıøđ", "liod")  # letters that Unicode does not divide into a letter and an accent
+_UNDIVIDED = str.maketrans("łıøđ", "liod")  # letters that Unicode does not split into a letter and an accent
 
 
 def _simplify(name: str) -> str:
@@ -48,7 +48,7 @@ _HEALTHY = frozenset(
         "正常 健康 健常 良性 阴性 陰性 정상 음성"
     ).split()
 )
-# What denies the words after it; the second group means something else where it stands alone, such as SEM.
+# Words that negate those after them. Those of the second group mean something else when alone, such as SEM.
 _DENIALS = re.compile(
     r"(?:no|non|not|without|keine?|keinen|aucune?|ningun|nessuna?|nao|geen|nie|brak|ingen|inga|нет)\b"
     r"|(?:nicht|ohne|sans|sin|senza|sem|niet|zonder|bez|inte|ikke|uden|uten|utan|fara|без|не)(?= )"
@@ -104,12 +104,12 @@ def sounds_healthy(name: str) -> bool:
 
 
 def describe_default(classes: Sequence[str], positive: str | None, option: str = "--positive") -> list[str]:
-    """Return a sentence where the class that is positive by default sounds like the healthy one.
+    """Return a sentence if the class that is positive by default sounds like the healthy one.
 
     Args:
         classes: The names of the classes.
         positive: The positive class that was asked for; None: the default.
-        option: What turns the classes round.
+        option: The option that makes the other class positive.
 
     >>> print(describe_default(["abnormal", "normal"], None)[0].partition("order, ")[2])
     and its name sounds like the healthy one. If 'abnormal' is what is looked for: `--positive abnormal`.

@@ -1,4 +1,4 @@
-"""Intervals of numbers made of others: means over classes, differences, ratios, agreement; from the parts' own ones."""
+"""Intervals of means over classes, differences, ratios and agreement, combined from the intervals of their parts."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,9 +19,9 @@ def combine(
     The squared distances to the bounds add up, as variances do, with the correlations of the parts (MOVER: Zou &
     Donner, Statistics in Medicine 2008, 27:1693-1702; for two independent proportions it is method 10 of Newcombe,
     Statistics in Medicine 1998, 17:873-890). A part that does not vary in the sample, such as a class whose five
-    images are all right, so counts with the width of its own interval and not with none. The correlations come from
-    what each image, or group, adds to the parts; parts that do not vary are taken as independent. The work grows with
-    the number of parts, not with its square.
+    images are all right, therefore counts with the width of its own interval, and not with zero. The correlations come
+    from what each image, or group, adds to the parts; parts that do not vary are taken as independent. The work grows
+    with the number of parts, not with its square.
 
     Args:
         entries: `value`, `low` and `high` of each part.
@@ -39,6 +39,7 @@ def combine(
         ways = entry["value"] - entry["low"], entry["high"] - entry["value"]
         totals = influence if owners is None else np.bincount(owners, influence)
         size = math.sqrt(float(totals @ totals))
+        # With a negative weight the lower bound of a part moves the upper bound of the sum.
         for end, way in enumerate(ways if sign > 0 else ways[::-1]):
             if size < 1e-12:
                 rest[end] += (sign * way) ** 2
@@ -56,12 +57,12 @@ def combine_ratio(top: Mapping, bottom: Mapping, correlation: float = 0.0) -> tu
     Methods Med. Res. 2016, 25:1774-1778). It needs no logarithm, and so no adjusted estimate where a share is 0 or 1.
 
     Args:
-        top: `value`, `low` and `high` of the share above the line.
-        bottom: Those of the share below it; both values must not be 0.
+        top: `value`, `low` and `high` of the numerator.
+        bottom: Those of the denominator; both values must not be 0.
         correlation: Of the two estimates.
 
     Returns:
-        Both bounds; the upper one is infinite where the lower bound of the share below the line is 0.
+        Both bounds; the upper one is infinite if the lower bound of the denominator is 0.
 
     >>> halves = {"value": 0.5, "low": 0.4, "high": 0.6}
     >>> [round(bound, 3) for bound in combine_ratio(halves, halves)]
@@ -86,9 +87,9 @@ def draw_rates(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw the prevalence, sensitivity and specificity that two classes' predictions leave possible.
 
-    Each from its beta distribution with Jeffreys's prior, whose intervals of a proportion cover as they say for few
-    images too, and where all are right (Brown, Cai & DasGupta, Statistical Science 2001, 16:101-133). Where groups
-    have several images, effective sizes take the place of the numbers of images.
+    Each is drawn from its beta distribution with Jeffreys's prior, whose intervals of a proportion keep their coverage
+    for few images too, and if all are right (Brown, Cai & DasGupta, Statistical Science 2001, 16:101-133). If groups
+    have several images, effective sizes replace the numbers of images.
 
     Args:
         positive: Whether each image is positive, bool [n]; both kinds must occur.

@@ -1,11 +1,11 @@
-"""How many images of each class were predicted as which one: as `metrics.json` keeps it, and as a table."""
+"""The confusion matrix: as `metrics.json` keeps it, and as a table."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-# From here on cells without images are left out. 3,000 classes have nine million cells, of which 4,000 images fill
-# 4,000 at most: `metrics.json` was 85 MB, nearly all of it zeros.
+# From this number of classes on, empty cells are left out. 3,000 classes have nine million cells, of which 4,000
+# images fill 4,000 at most: `metrics.json` was 85 MB, nearly all of it zeros.
 SPARSE_FROM = 100
 
 

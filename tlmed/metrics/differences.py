@@ -1,4 +1,4 @@
-"""Whether classifiers differ on the same images in any metric, and by how much; many such questions at once."""
+"""Whether classifiers differ on the same images in any metric, and by how much; correction for many comparisons."""
 
 import dataclasses
 import itertools
@@ -28,13 +28,14 @@ def compare_metrics(
 ) -> dict[str, dict]:
     """Return the differences of two classifiers' metrics on the same images, each with its interval and test.
 
-    Each image adds something to the difference, its influence on the one metric less that on the other; their sum of
-    squares is the variance, and the difference is tested by Student's t with the degrees of freedom of Welch and
-    Satterthwaite (`tlmed.metrics.spreads`). Where groups have several images, the images of each are added up first,
-    and there is at most one degree of freedom less than the smallest class has groups, as for the AUC.
-    For a mean over images, as the Brier score is, that has the statistic of the paired t test, up to how the variance
-    is divided among classes, and at most its n - 1 degrees of freedom; for two accuracies, or sensitivities or
-    specificities of two classes, McNemar's test takes its place, for the AUC of two classes `compare_areas`.
+    Each image adds something to the difference: its influence on the one metric minus that on the other. The sum of
+    their squares is the variance, and the difference is tested by Student's t with the degrees of freedom of Welch and
+    Satterthwaite (`tlmed.metrics.spreads`). If groups have several images, the images of each group are added up first,
+    and the degrees of freedom are at most the groups of the smallest class minus one, as for the AUC.
+
+    For a mean over images, such as the Brier score, this is the paired t test, except for how the variance is divided
+    among classes, with at most its n - 1 degrees of freedom. Two accuracies, and sensitivities or specificities of two
+    classes, are compared by McNemar's test instead, and the AUC of two classes by `compare_areas`.
 
     Args:
         labels: True classes, int [n], 0..k-1.
@@ -166,7 +167,7 @@ def _bound_freedom(spread: Spread, name, units, classes) -> Spread:
     """Return a spread with at most the degrees of freedom that the groups of the smallest class give."""
     if not spread.grouped or name in CALIBRATED or classes >= MANY_CLASSES:
         return spread
-    # As for the AUC: Welch's rule takes the variance of a class for as well known as groups of one size tell it.
+    # As for the AUC: Welch's rule overrates the degrees of freedom of groups of unequal sizes.
     return dataclasses.replace(spread, freedom=min(spread.freedom, max(units - 1, 1)))
 
 
@@ -214,18 +215,18 @@ def _test_difference(cases, value, moves, owned, name) -> dict:
 
 
 def _count_both(case, owners, name) -> int:
-    """Return on how many units a metric rests; predictive values on those of the class too, which they hit or miss."""
+    """Return on how many units a metric rests; for predictive values, the units of the class count too."""
     names = (name, "f1") if name in ("ppv", "npv") else (name,)
     return min(count_units(case, owners, None, each) for each in names)
 
 
 def _find_least(name, classes) -> int:
-    """Return on how many units of the smallest class an influence must rest; of many classes they add up."""
+    """Return the least units of the smallest class that influences need; with many classes, one is enough."""
     if name in CALIBRATED:
         return 2
     if classes >= MANY_CLASSES:
         return 1
-    # Of predictive values of a rare class five are too few: 8 % of equal classifiers were found to differ.
+    # For predictive values of a rare class five are too few: 8 % of equal classifiers were found to differ.
     return FEW_UNITS if name in ("ppv", "npv") and classes > 2 else LEAST_UNITS
 
 
@@ -247,6 +248,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     defined = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
     corrected, largest = [None] * len(p_values), 0.0
     for rank, (p, i) in enumerate(defined):
+        # A corrected p-value is never below that of a smaller p-value.
         largest = max(largest, min(1.0, (len(defined) - rank) * p))
         corrected[i] = largest
     return corrected

@@ -49,11 +49,11 @@ def evaluate(
 ) -> dict:
     """Score predictions, each metric with a 95 % interval.
 
-    Proportions of images and F1 get Wilson's interval, the AUC of two classes (and of each class against the rest)
-    DeLong's on the logit scale, means over classes those of their classes combined, average precision and
-    agreement an interval from the influence of each image, log loss and Brier score one for skewed means, and the
-    calibration error resamples. All hold for a random mix of classes. Where a group has several
-    images, they depend on each other, and every interval is by groups. Each entry names its method and source;
+    Each kind of metric has its own interval. Proportions of images and F1 get Wilson's, the AUC of two classes (and of
+    each class against the rest) DeLong's on the logit scale. Means over classes combine the intervals of their classes.
+    Average precision and agreement get an interval from the influence of each image, log loss and Brier score one for
+    skewed means, and the calibration error one from resamples. All hold for a random mix of classes. If a group has
+    several images, they depend on each other, and every interval is by groups. Each entry names its method and source;
     docs/metrics.md says how often they cover, and `python benchmarks/coverage.py` repeats it.
 
     For two classes, sensitivity, specificity, predictive values, AUC, F1 and average precision are those of the
@@ -67,7 +67,7 @@ def evaluate(
         positive: The positive of two classes, by default the second in the order of classes.
         groups: Who each image belongs to (a patient, say), [n]; an empty name stands for an image on its own.
         split: The name of the split, for the record.
-        draws: Of what is drawn: resamples for the calibration error, rates for the agreement of two classes.
+        draws: How many to draw: resamples for the calibration error, rates for the agreement of two classes.
         seed: Decides them.
         only: The metrics wanted, of `METRICS`; by default all.
 
@@ -149,7 +149,7 @@ def _find_faults(labels, scores, predictions, classes, groups, draws, only) -> l
 
 
 def _bound_class(case: Case, owners, own, name, value) -> dict:
-    """Return a metric of one class against the rest with its interval, where it rests on enough."""
+    """Return a metric of one class against the rest, with its interval if enough images support it."""
     if math.isnan(value):
         return _leave_open(None)
     if few := say_few(case, owners, own, name):
@@ -176,8 +176,8 @@ def _take(owners, rows) -> np.ndarray | None:
 def _bound_precision(case: Case, owners, own, value) -> dict:
     truth = case.labels == own
     units = min(count_in(rows, owners) for rows in (truth, ~truth))
-    # The class against the rest, also where there are more: each side has its own degrees of freedom.
-    # A jackknife and no influences: with few of the class the precision bends within the reach of one image.
+    # The class against the rest, also with more than two classes: each side has its own degrees of freedom.
+    # A jackknife instead of influences: with few images of the class, one image moves the precision too far.
     moves = leave_out(truth, case.scores[:, own])
     spread = measure_spread(moves, find_strata(truth.astype(int), owners), owners)
     if spread.variance and value < 1 - 1e-12:
@@ -196,7 +196,7 @@ def _bound_precision(case: Case, owners, own, value) -> dict:
 
 
 def _bound_all(case: Case, owners, strata, tables, name, value, draws) -> dict:
-    """Return a metric of all classes with its interval; of two classes those of the positive one are its own."""
+    """Return a metric of all classes with its interval; with two classes, it may be that of the positive class."""
     if math.isnan(value):
         return _leave_open(None)
     if case.main is not None and name in CLASS_METRICS:
@@ -261,7 +261,7 @@ def _shorten(entries) -> str:
 
 def _bound_agreement(case: Case, owners, name, value, draws, seed, split) -> dict:
     rng = np.random.default_rng(seeds.derive(seed, "bootstrap", split))
-    # The second class, whichever is the positive one: agreement does not depend on it, nor do the rates that are drawn.
+    # Always the second class, so that neither agreement nor the random draws depend on which one is positive.
     positive, predicted = case.labels == 1, case.predictions == 1
     drawn = agree(*draw_rates(positive, predicted, owners, draws, rng))[name]
     low, high = np.percentile(drawn, (2.5, 97.5)).tolist()
@@ -271,6 +271,7 @@ def _bound_agreement(case: Case, owners, name, value, draws, seed, split) -> dic
 
 
 def _bound_calibration(case: Case, owners, value, draws, seed, split) -> dict:
+    # Without groups each image is a unit of its own.
     members = np.arange(len(case.labels)) if owners is None else owners
     found = np.concatenate([rate(case, w, ("ece",))[None]["ece"] for w in draw_weights(members, draws, seed, split)])
     units = int(members.max()) + 1
@@ -297,10 +298,10 @@ def _draw_chance(case: Case, owners, draws, seed, split) -> np.ndarray:
 
 
 def _correct_error(value, draws, high, chance) -> dict:
-    """Return the interval of an expected calibration error: its estimate is too high, a resample's twice as much.
+    """Return the interval of an expected calibration error, whose estimate is too high, and in resamples twice so.
 
-    The resamples are reflected at the estimate (the basic bootstrap), which takes off as much as they
-    add; the upper bound is at least the estimate. Where perfectly calibrated scores would show as large
+    The resamples are reflected at the estimate (the basic bootstrap), which subtracts as much as they
+    add; the upper bound is at least the estimate. If perfectly calibrated scores would show as large
     an error by chance, the interval begins at 0.
     """
     least, bias = max(0.0, 2 * value - high), float(draws.mean()) - value

@@ -20,22 +20,21 @@ def average_folds(
 ) -> dict:
     """Return the mean of a metric over folds, or of a difference, with the corrected resampled t interval.
 
-    Folds that agree by luck would make that interval narrower than the images allow, of which there are only so many.
-    Where it is told how much the sample of images moves the value of each fold, the wider of two intervals is returned,
-    with the larger p: this one, and that of the sampling error of the images, each with its own degrees of freedom. Two
-    tests must both find a mean other than zero, so that it is found no more often by chance than either of them finds
-    it.
+    Folds that agree by luck would make that interval narrower than the number of images allows. If `spreads` says how
+    much the sample of images moves the value of each fold, the wider of two intervals is returned, with the larger p:
+    this one, and that of the sampling error of the images, each with its own degrees of freedom. Because both tests
+    must find a mean other than zero, a chance finding is no more frequent than with either test alone.
 
-    The training sets of folds overlap, so that their results vary less than new data would make them: the variance
+    The training sets of folds overlap, so their results vary less than those of new data would: the variance
     of the mean is s^2 (1 / folds + test / training images) (Nadeau & Bengio, Machine Learning 2003, 52:239-281; for
     repeated folds Bouckaert & Frank, PAKDD 2004).
 
     Args:
         values: One per fold, of all repeats; None where undefined.
-        test_share: Test images divided by those that trained the weights. Validation images are not counted: they
-            choose an epoch and a threshold, and no gradient comes from them, so that two folds share less than all
-            that is not test. With 15 % of them the interval is 4.6 % wider than if they were.
-        bounds: Between which a metric can lie; the interval is cut there.
+        test_share: Test images divided by the images that trained the weights. Validation images are not counted: they
+            choose an epoch and a threshold, but give no gradient, so two folds share less than all images that are not
+            tested. With 15 % of validation images the interval is 4.6 % wider than if they were counted.
+        bounds: The lowest and highest value of the metric; the interval is cut there.
         spreads: How much the sample of images moves each of the values (`measure_pairs`), None where it is undefined.
         repeats: How often the images were divided, each time into as many folds. The images stay the same, so that
             repeats do not make their sampling error smaller.
@@ -85,6 +84,7 @@ def _add_spreads(spreads: Sequence[Spread], repeats) -> Spread:
     count, variances = len(spreads), [spread.variance for spread in spreads]
     total = sum(variances)
     below = sum(spread.variance**2 / spread.freedom for spread in spreads if spread.variance > 0)
+    # All repeats use the same images, so they add no degrees of freedom.
     freedom = total**2 / below / repeats if total else math.nan
     grouped = any(spread.grouped for spread in spreads)
     return Spread(total * repeats / count**2, max(freedom, 1.0), 0.0, sum(spread.units for spread in spreads), grouped)

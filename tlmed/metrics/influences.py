@@ -1,8 +1,8 @@
-"""How much each image moves a metric: the linear part of it, from which its variance follows in one pass.
+"""How much each image moves a metric, to first order; the variance of the metric follows in one pass.
 
 The influence of an image is the derivative of the metric by the image's weight (Hampel, J. Amer. Statist. Assoc. 1974,
 69:383-393; Efron, The Jackknife, the Bootstrap and Other Resampling Plans, 1982, chapter 6). Summed over all images it
-is zero; the sum of its squares is the variance that a bootstrap of many draws would find, at the cost of one.
+is zero. The sum of its squares is the variance that a bootstrap of many draws would find, at the cost of one draw.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy as np
 from tlmed.metrics.areas import place
 from tlmed.metrics.rates import Case
 
-OF_CLASS = {"balanced_accuracy": "sensitivity"}  # the mean over classes of what
+OF_CLASS = {"balanced_accuracy": "sensitivity"}  # metrics that are the mean over classes of another one
 
 
 def influence_of_class(case: Case, own: int, name: str) -> np.ndarray:
@@ -76,7 +76,7 @@ def _move_precision(truth, scores) -> np.ndarray:
     precision = true / reached
     gain, loss = (
         np.cumsum((mine * part / reached)[::-1])[::-1][ranks] for part in (1 - precision, precision)
-    )  # over the images of the class that stand as high or lower
+    )  # sums over the images of the class that rank as high or lower
     average = (mine * precision).sum() / true[-1]
     return np.where(truth, precision[ranks] - average + gain, -loss) / true[-1]
 
@@ -96,7 +96,7 @@ def leave_out(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
     _, ranks = np.unique(-scores, return_inverse=True)
     mine, all_of = (np.bincount(ranks, weights=weights, minlength=ranks.max() + 1) for weights in (truth, None))
     true, reached, total = np.cumsum(mine), np.cumsum(all_of), truth.sum()
-    fewer = np.maximum(reached - 1, 1)  # where no other image stands as high there is nothing to divide
+    fewer = np.maximum(reached - 1, 1)  # 1 avoids 0 / 0 where no other image ranks as high
     above = np.r_[0, np.cumsum(mine * true / reached)]
     below_hit, below_miss = (np.cumsum((mine * part / fewer)[::-1])[::-1] for part in (true - 1, true))
     own = ((true - 1) / fewer)[ranks]
@@ -126,6 +126,7 @@ def _move_agreement(case, mine, guessed) -> np.ndarray:
 
 def _move_kappa(case) -> np.ndarray:
     mine, guessed, right = _shares(case)
+    # kappa = (right - expected) / (1 - expected); the influence is its derivative by `right` and `expected`.
     rest = 1 - (mine * guessed).sum()
     moved = _move_agreement(case, mine, guessed)
     return (((case.labels == case.predictions) - right) / rest - (1 - right) / rest**2 * moved) / len(case.labels)
@@ -146,6 +147,7 @@ def _move_correlation(case) -> np.ndarray:
 
 def _move_quadratic_kappa(case) -> np.ndarray:
     truth, guess = case.labels.astype(float), case.predictions.astype(float)
+    # kappa = 1 - mean squared distance / that expected by chance.
     apart = (truth - guess) ** 2
     expected = (truth**2).mean() + (guess**2).mean() - 2 * truth.mean() * guess.mean()
     moved = (

@@ -1,4 +1,4 @@
-"""Whether two classifiers differ on the same images in their AUC or accuracy, by the tests made for that."""
+"""Whether two classifiers differ on the same images in their AUC or accuracy: DeLong's test and McNemar's."""
 
 import math
 from collections.abc import Sequence
@@ -69,12 +69,12 @@ def compare_areas(
 def mcnemar(first: np.ndarray, second: np.ndarray, groups: Sequence[str] | None = None) -> dict:
     """Test whether two classifiers are right equally often on the same images.
 
-    Only images that one gets right and the other wrong tell. The mid-p version of the exact conditional test is
-    taken: it keeps its level where the exact test is too cautious and the asymptotic one too bold (Fagerland,
-    Lydersen & Laake, BMC Med. Res. Methodol. 2013, 13:91). Where groups have several images, it is the surplus of a
-    group that may as well have the other sign: the exact distribution behind the test of Yang, Sun & Hardin
-    (Biometrical J. 2010, 52:638-652), the same where every group has one image. Beyond 1,000 discordant
-    images or groups the asymptotic test is taken, without continuity correction.
+    Only discordant images count: one classifier is right and the other wrong. The mid-p version of the exact
+    conditional test is used: it keeps its level where the exact test is too cautious and the asymptotic one too bold
+    (Fagerland, Lydersen & Laake, BMC Med. Res. Methodol. 2013, 13:91). If groups have several images, the sign of each
+    group's surplus is as likely to be the other one: the exact distribution of the test of Yang, Sun & Hardin
+    (Biometrical J. 2010, 52:638-652), which is the same if every group has one image. Beyond 1,000 discordant
+    images or groups the asymptotic test is used, without continuity correction.
 
     The interval is method 10 of Newcombe, Statistics in Medicine 1998, 17:2635-2650: the Wilson intervals of the two
     accuracies, combined with the correlation of right answers. It has a width where no image is discordant, and one
@@ -134,6 +134,7 @@ def _flip_signs(steps, total) -> float:
     """Return the two-sided mid-p of a sum of steps, each up or down with the same chance."""
     chances = np.ones(1)  # of the number of single steps up
     for step in steps.tolist():
+        # One more step, up or down with the same chance: the distribution is shifted by it or not.
         up = np.zeros(len(chances) + step)
         up[step:] = chances / 2
         up[: len(chances)] += chances / 2

@@ -1,4 +1,4 @@
-"""What a positive and a negative prediction are worth where the positive class is as common as stated."""
+"""Predictive values of a positive and a negative prediction at a stated prevalence."""
 
 import math
 
@@ -12,12 +12,12 @@ from tlmed.metrics.proportions import LEAST_GROUPS, has_few_groups, proportion
 def predictive_values(
     positive: np.ndarray, predicted: np.ndarray, prevalence: float, owners: np.ndarray | None = None
 ) -> dict[str, dict]:
-    """Return what a positive and a negative prediction are worth where the disease is as common as stated.
+    """Return the predictive values of a positive and a negative prediction at a stated prevalence.
 
     Bayes' theorem: the odds of a predictive value are those of the prevalence times the ratio of two rates (the
-    likelihood ratio), of which the shares of the positive and of the negative images that are predicted so are
-    proportions. The interval is MOVER-R of their own intervals: the same that `evaluate` gives for sensitivity and
-    specificity, by groups where groups have several images. It covers alike at every prevalence. Computed exactly for
+    likelihood ratio). These rates are the shares of the positive and of the negative images that get the prediction.
+    The interval is MOVER-R of their own intervals, which are those that `evaluate` gives for sensitivity and
+    specificity, by groups if groups have several images. Coverage is the same at every prevalence. Computed exactly for
     20, 30, 50 and 200 images of each class, sensitivity 0.8 to 0.999 and specificity 0.8 to 0.999, it covers in 92.2 to
     98.3 %. The logit interval of Mercaldo, Lau & Zhou (Statistics in Medicine 2007, 26:2170-2183), with their adjusted
     estimates where a rate is 1, covered down to 79 %.

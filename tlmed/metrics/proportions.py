@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 Z_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
-# Groups below which a proportion has no interval: it covered in 98 to 100 % (99 and more below eight) and was half as
-# wide as the whole range, because what fewer groups tell of how alike their images are is next to nothing.
+# With fewer groups a proportion has no interval: it covered in 98 to 100 % (99 and more below eight) and was half as
+# wide as the whole range, because so few groups hardly show how alike the images of a group are.
 LEAST_GROUPS = 10
 
 
@@ -66,22 +66,22 @@ def t_tails(statistic: float, freedom: float) -> float:
 
 
 def effective_size(right: np.ndarray, owners: np.ndarray) -> float:
-    """Return how many independent images would tell as much of a proportion as these images of groups do.
+    """Return how many independent images would estimate a proportion as exactly as these images of groups.
 
     The variance of the proportion is that of a ratio of group totals, and its inverse on the scale of the
     binomial variance is the effective size (Rao & Scott, Biometrics 1992, 48:577-585), at most the number of
-    images. Few groups tell the variance only roughly: the size is multiplied by (z / t)^2 with one degree of
+    images. Few groups give only a rough variance, so the size is multiplied by (z / t)^2 with one degree of
     freedom less than there are groups (Korn & Graubard, Survey Methodology 1998, 24:193-201). Groups of unequal sizes
     count as (sum v)^2 / sum v^2 groups (Satterthwaite, Biometrics Bulletin 1946, 2:110-114), where
-    v = s (1 + (s - 1) r) is the variance of a group of s images with the correlation r, which the images themselves
-    tell: where those of a group are alike, ten groups of one image and two of ten are not twelve but two; where they
-    are not, four.
+    v = s (1 + (s - 1) r) is the variance of a group of s images with the correlation r, estimated from the images.
+    For example, ten groups of one image and two groups of ten count not as twelve groups, but as two if the images of a
+    group are alike, and as four if they are not.
 
-    Where all images are right, or none is, or those that are not (or are) belong to one group, nothing tells how alike
-    the images of a group are: the size is then at most the number of groups, as if the images of each were one.
+    The images do not show how alike those of a group are if all are right, or none is, or if the only right (or wrong)
+    ones belong to one group. The size is then at most the number of groups, as if each group had one image.
 
-    With the Wilson score it is what Saha, Miller & Wang (Int. J. Biostatistics 2016, 12(2)) and Franco et al.
-    (J. Survey Statist. Methodol. 2019, 7:334-364) recommend. docs/metrics.md says how often it covers.
+    Saha, Miller & Wang (Int. J. Biostatistics 2016, 12(2)) and Franco et al. (J. Survey Statist. Methodol. 2019,
+    7:334-364) recommend it with the Wilson score. docs/metrics.md says how often it covers.
 
     Args:
         right: Whether each image counts as a success, bool [n].
@@ -104,6 +104,7 @@ def effective_size(right: np.ndarray, owners: np.ndarray) -> float:
     freedom = max(variances.sum() ** 2 / (variances**2).sum() - 1, 1)
     size = min(images, images**2 * spread / squares) if squares > 0 else images
     size *= (Z_95 / t_95(freedom)) ** 2
+    # How many groups have a right image, or a wrong one, whichever are fewer.
     rarer = min(np.count_nonzero(hits), np.count_nonzero(hits < sizes))
     return float(min(size, groups) if rarer < 2 else size)
 
@@ -131,7 +132,7 @@ def proportion(right: np.ndarray, owners: np.ndarray | None = None) -> dict:
         )
         size = effective_size(right, owners)
     value = successes / trials
-    # All right stays all right: the product could miss the size by a rounding error.
+    # If all are right, the product could miss the size by a rounding error.
     low, high = wilson(size if successes == trials else value * size, size)
     return {"value": value, "low": low, "high": high, "method": method}
 

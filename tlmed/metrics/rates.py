@@ -24,7 +24,7 @@ _SMALLEST = np.finfo(float).eps  # the least probability whose logarithm is take
 
 @dataclass(frozen=True)
 class Ranking:
-    """How the images of a class stand among the rest by their scores, from the highest down.
+    """The ranks of the images of a class among the rest, by scores from the highest down.
 
     Attributes:
         winners: Rows of the images of the class [p].
@@ -43,7 +43,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Case:
-    """Predictions, made ready to be weighted again and again.
+    """Predictions, prepared once to be weighted many times.
 
     Attributes:
         labels: True classes, int [n].
@@ -69,7 +69,7 @@ class Case:
 
 
 def make_case(labels: np.ndarray, scores: np.ndarray, predictions: np.ndarray, main: int | None) -> Case:
-    """Sort and bin once what each draw needs.
+    """Prepare predictions: sort and bin once what each draw needs.
 
     Args:
         labels: True classes, int [n], 0..k-1.
@@ -153,7 +153,7 @@ def rate(case: Case, weights: np.ndarray, names: Collection[str] = METRICS) -> d
 def _count(case, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the weight of the images of each class, of those predicted as it, and of those of both, [k, d] each.
 
-    Not a table of each class by each: with 1,000 classes it would have a million cells for every draw.
+    There is no confusion matrix: with 1,000 classes it would have a million cells for every draw.
     """
     right = case.labels == case.predictions
     return tuple(
@@ -165,6 +165,7 @@ def _count(case, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _add_up(classes, of, weights) -> np.ndarray:
     """Return the sum of the weights [n, d] of each class, [classes, d]."""
     order = np.argsort(of, kind="stable")
+    # Sorted by class, because `reduceat` sums neighbouring rows.
     found, starts = np.unique(of[order], return_index=True)
     sums = np.zeros((classes, weights.shape[1]))
     if len(found):
@@ -176,7 +177,7 @@ def _rate_classes(support, guessed, hits) -> dict[str, np.ndarray]:
     """Return what counts tell of each class against the rest, [k, d] each."""
     total = support.sum(axis=0)
     correct = total - support - guessed + hits
-    both = (support > 0) & (support < total)  # of one kind of image alone a predictive value says nothing
+    both = (support > 0) & (support < total)  # with one kind of image only, a predictive value says nothing
     return {
         "sensitivity": hits / support,
         "specificity": correct / (total - support),
@@ -195,7 +196,7 @@ def _rate_agreement(case, weights, support, guessed, hits) -> dict[str, np.ndarr
     apart = np.einsum("n,nd->d", (case.labels - case.predictions).astype(float) ** 2, weights)
     means, squares = ([(places**power * margin).sum(axis=0) for margin in (support, guessed)] for power in (1, 2))
     apart_by_chance = (squares[0] + squares[1]) * total - 2 * means[0] * means[1]
-    varied = spread[0] > 0  # where all images are of one class, agreement by chance is all there is
+    varied = spread[0] > 0  # if all images are of one class, all agreement is by chance
     return {
         "accuracy": right / total,
         "mcc": (right * total - expected) / np.sqrt(spread[0] * spread[1]),
@@ -217,6 +218,6 @@ def _rate_ranking(ranking, weights) -> tuple[np.ndarray, np.ndarray]:
     area = (own * rest - np.einsum("nd,nd->d", mine, beaten)) / (own * rest)  # whole and half numbers: no rounding
     true = np.cumsum(mine, axis=0)[ranking.peers - 1]
     predicted = true + false
-    predicted[predicted == 0] = 1  # only images without weight stand so high
+    predicted[predicted == 0] = 1  # only images without weight rank so high; their term is 0 / 1
     precision = np.einsum("nd,nd->d", mine, true / predicted) / own
     return area, np.where(rest > 0, precision, np.nan)

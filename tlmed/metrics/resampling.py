@@ -1,4 +1,4 @@
-"""Resamples of images, or of whole groups, and the intervals that they give."""
+"""Resamples of images or of whole groups, and intervals from them."""
 
 import functools
 import math
@@ -9,7 +9,7 @@ import numpy as np
 from tlmed import seeds
 from tlmed.metrics.proportions import t_95
 
-_CELLS_AT_ONCE = 1_000_000  # weights held at a time: enough to be fast, little enough to stay in the cache
+_CELLS_AT_ONCE = 1_000_000  # weights held at a time: enough to be fast, few enough for the processor's cache
 
 
 def number_groups(groups: Sequence[str] | None) -> np.ndarray | None:
@@ -59,6 +59,7 @@ def draw_weights(members: np.ndarray, draws: int, seed: int, split: str) -> Iter
     at_once = max(1, min(draws, _CELLS_AT_ONCE // len(members)))
     for start in range(0, draws, at_once):
         some = min(at_once, draws - start)
+        # Column j of the draws goes to cell unit * some + j, so that one `bincount` counts all draws.
         cells = rng.integers(units, size=(units, some)) * some + np.arange(some)
         yield np.bincount(cells.ravel(), minlength=cells.size).reshape(cells.shape).astype(float)[members]
 
@@ -82,7 +83,7 @@ def widen(units: int) -> tuple[float, float]:
 
 
 def bound(draws: np.ndarray, units: int, value: float) -> tuple[float | None, float | None, str | None]:
-    """Return the interval that resampled values give, and what it leaves out.
+    """Return the interval of resampled values, and a note on what it leaves out.
 
     Args:
         draws: A metric in each resample, nan where undefined.
@@ -95,7 +96,7 @@ def bound(draws: np.ndarray, units: int, value: float) -> tuple[float | None, fl
     defined = draws[~np.isnan(draws)]
     if not len(defined):
         return None, None, "It is undefined in every resample."
-    # Sums in another order differ in the last digit: an interval must not miss its value by that.
+    # Sums in another order differ in the last digit; the interval must still contain the value.
     defined = np.where(np.abs(defined - value) < 1e-12, value, defined)
     low, high = np.percentile(defined, widen(units)).tolist()
     missed = len(draws) - len(defined)

@@ -1,4 +1,4 @@
-"""The area under the ROC curve, and the curve: what training looks at after each epoch, and what is drawn."""
+"""The area under the ROC curve, which training watches after each epoch, and the curve itself."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""On how many images, or groups, a metric rests, and whether they are enough for an interval."""
+"""How many images or groups a metric rests on, and whether they are enough for an interval."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from tlmed.metrics.proportions import LEAST_GROUPS, has_few_groups
 from tlmed.metrics.rates import RANKED, Case
 
 FEW_UNITS = 10  # images or groups: what rests on fewer is marked
-# Images or groups below which a variance says too little: average precision is then too high itself, kappa of three
-# classes covered 80 %, log loss of seven patients 91 %, and an AUC of three patients always.
+# With fewer images or groups a variance is too rough: average precision itself is then too high, kappa of three classes
+# covered 80 %, log loss of seven patients 91 %, and an AUC of three patients always.
 LEAST_UNITS = 5
-MANY_CLASSES = 30  # from here on what few images of each class tell adds up
+MANY_CLASSES = 30  # from this number on, few images of each class are enough together
 AGREEMENT = ("mcc", "kappa", "quadratic_kappa")
-# Of all images together. A class takes part in them by its share, and what the largest class is alone tells little.
+# Metrics of all images together. Each class counts by its share, and the largest class alone says little.
 TOGETHER = frozenset({"accuracy", "log_loss", "brier", "ece", *AGREEMENT})
 NO_INTERVAL = "from which no interval follows."
 
@@ -44,10 +44,10 @@ def count_in(rows: np.ndarray, owners: np.ndarray | None) -> int:
 def count_units(case: Case, owners: np.ndarray | None, scope: int | None, name: str) -> int:
     """Return the smallest number of images, or groups, that a metric rests on.
 
-    Of accuracy it is all of them. Of what else all images have together it is those outside the largest class: with
-    three positives among 400 images, three decide how uncertain log loss is. Else it is those of the class, of the
-    rest or of those predicted as it, whichever is smaller and takes part; of a mean over classes those of the
-    smallest class.
+    Accuracy rests on all of them. Other metrics of all images together rest on those outside the largest class: with
+    three positives among 400 images, three decide how uncertain log loss is. A metric of a class rests on the images of
+    the class, on the rest or on those predicted as it, whichever of them takes part and is smallest. A mean over
+    classes rests on those of the smallest class.
 
     Args:
         case: The predictions.
@@ -67,11 +67,11 @@ def count_units(case: Case, owners: np.ndarray | None, scope: int | None, name: 
 def find_least(case: Case, owners: np.ndarray | None, scope: int | None, name: str) -> int:
     """Return the least number of images, or groups, from which a metric gets an interval; `count_units` counts them.
 
-    The numbers are fixed before the data is seen, so that no interval is left out for what it says. A proportion of
-    images has an exact distribution and needs none. What has an estimated variance needs five, of which it is
-    estimated. Proportions by groups, and what is made of them, need ten: below, Wilson's interval with an effective
-    size is half as wide as the whole range or wider, because of how little is known of how alike images of a group are.
-    Besides, by groups nothing gets an interval from fewer than ten of them in all.
+    The numbers are fixed before the data are seen, so that no interval is left out because of its result. A proportion
+    of images has an exact distribution and needs no minimum. A metric with an estimated variance needs five units.
+    Proportions by groups, and metrics made of them, need ten: with fewer, Wilson's interval with an effective size is
+    at least half as wide as the whole range, because it is hardly known how alike the images of a group are. By groups,
+    no metric gets an interval from fewer than ten groups in all.
 
     Args:
         case: The predictions.
@@ -96,7 +96,7 @@ def find_least(case: Case, owners: np.ndarray | None, scope: int | None, name: s
 
 
 def say_few(case: Case, owners, scope, name) -> str:
-    """Say that a metric rests on too little for an interval; nothing where it does not."""
+    """Say if a metric rests on too few images for an interval; return "" if they are enough."""
     if scope is not None and name not in RANKED:
         rows = find_counted(case.labels == scope, case.predictions == scope, name)
         if owners is None or len(np.unique(owners[rows])) == np.count_nonzero(rows):
@@ -110,7 +110,7 @@ def say_few(case: Case, owners, scope, name) -> str:
 
 
 def _find_units(case: Case, classes, owners, scope, name) -> tuple[int, str]:
-    """Return that number, and in words which ones they are."""
+    """Return the number of `count_units`, and in words which units they are."""
     own = case.main if scope is None and name not in OF_CLASS else scope
     if name == "accuracy":
         return count_in(case.labels >= 0, owners), ""
@@ -137,7 +137,7 @@ def _find_units(case: Case, classes, owners, scope, name) -> tuple[int, str]:
 
 
 def note_few(case: Case, classes: Sequence[str], owners: np.ndarray | None, scope: int | None, *names: str) -> str:
-    """Return on how few images, or groups, metrics rest; nothing where they are enough.
+    """Return a sentence if metrics rest on few images, or groups; "" if they are enough.
 
     Args:
         case: The predictions.

@@ -1,4 +1,4 @@
-"""Intervals from influences: a variance, the degrees of freedom that it has, and the scale on which it holds."""
+"""Intervals from influences: a variance, its degrees of freedom, and the scale on which it applies."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Spread:
     """How much a metric varies from sample to sample.
 
     Attributes:
-        variance: Of the metric; 0 where the images do not tell any.
+        variance: Of the metric; 0 if the images show none.
         freedom: Degrees of freedom of that variance.
         skewness: Of what the units add to the metric.
         units: Images, or groups.
@@ -42,6 +42,7 @@ def find_strata(labels: np.ndarray, owners: np.ndarray | None = None) -> np.ndar
     else:
         strata = np.full(int(owners.max()) + 1, -1)
         strata[owners] = labels
+        # The assignment above kept one image's class per group: any other class in the group shows that it is mixed.
         mixed = owners[strata[owners] != labels]
         strata[mixed] = -1
     known, counts = np.unique(strata, return_counts=True)
@@ -52,11 +53,11 @@ def find_strata(labels: np.ndarray, owners: np.ndarray | None = None) -> np.ndar
 def measure_spread(influences: np.ndarray, strata: np.ndarray, owners: np.ndarray | None = None) -> Spread:
     """Return the variance that influences give, with the degrees of freedom of Welch and Satterthwaite.
 
-    A few images of a class tell their variance only roughly, however many there are of another class. The variance is
+    A few images of a class give only a rough variance, however many images another class has. The variance is therefore
     split into that within each class and that of the random mix of classes, and each part counts with the degrees of
-    freedom that its images give (Satterthwaite, Biometrics Bulletin 1946, 2:110-114; Welch, Biometrika 1947, 34:28-35).
-    Images of a group are added up first. The mix is of the same units as the classes are, so that the parts together
-    may count more degrees of freedom than there are: n units give n - 1 at most.
+    freedom of its images (Satterthwaite, Biometrics Bulletin 1946, 2:110-114; Welch, Biometrika 1947, 34:28-35).
+    Images of a group are added up first. The mix is made of the same units as the classes, so the parts together could
+    count more degrees of freedom than there are: n units give at most n - 1.
 
     Args:
         influences: What each image adds to the metric, float [n], sum zero.
@@ -107,9 +108,9 @@ def bound_correlation(value: float, spread: Spread) -> tuple[float, float]:
 def bound_mean(value: float, spread: Spread, most: float) -> tuple[float, float]:
     """Return the 95 % interval of a mean of skewed numbers, between 0 and `most`.
 
-    A few large losses make a mean: where none of them is in the sample, the mean is too low and its variance too. The
-    t statistic is made symmetric by the cubic transformation of Hall, J. R. Statist. Soc. B 1992, 54:221-228. Its
-    degrees of freedom are those of all units, but for groups those of Welch where they are fewer: groups of several
+    A few large losses decide such a mean: if none of them is in the sample, both the mean and its variance are too low.
+    The t statistic is made symmetric by the cubic transformation of Hall, J. R. Statist. Soc. B 1992, 54:221-228. Its
+    degrees of freedom are those of all units; for groups they are Welch's if those are fewer, because groups of several
     images are unequal, and there are few of them.
 
     >>> [round(bound, 3) for bound in bound_mean(0.2, Spread(0.0016, 20.0, 2.0, 30), 1.0)]

@@ -1,4 +1,4 @@
-"""From scores to decisions: the threshold, chosen on validation data, and what deciding by it is worth."""
+"""From scores to decisions: the threshold, chosen on validation data, and the net benefit of decisions."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from tlmed.sections import THRESHOLD_RULE
 
 @dataclass(frozen=True)
 class Threshold:
-    """A score from which on an image is predicted as positive, and what it does on the data that chose it.
+    """The score from which on an image is predicted as positive, and its rates on the data that chose it.
 
     Attributes:
         value: The score.
@@ -32,9 +32,10 @@ def choose_threshold(positive: np.ndarray, scores: np.ndarray, rule: str = "youd
 
     "youden" maximises sensitivity + specificity - 1 (Youden, Cancer 1950, 3:32-35). "sensitivity>=0.95" gives the
     highest specificity that leaves the sensitivity at 0.95 or more, "specificity>=0.9" the highest sensitivity
-    that leaves the specificity at 0.9 or more. Of thresholds equally good by a target the one with more of what the
-    target names is taken, by Youden's index the one with the higher sensitivity: to miss a case is usually the
-    worse error. It lies midway between two scores that occur, so that the last digit of a score decides nothing.
+    that leaves the specificity at 0.9 or more. Of equally good thresholds, a target takes the one with the higher value
+    of the rate that it names. Youden's index takes the one with the higher sensitivity, because missing a case is
+    usually the worse error. A threshold lies midway between two scores that occur, so that the last digit of a score
+    decides nothing.
 
     A target can always be met by predicting every image alike; a note says where nothing better was possible.
 
@@ -97,11 +98,11 @@ def _list_thresholds(positive, scores):
 def net_benefit(
     positive: np.ndarray, scores: np.ndarray, thresholds: np.ndarray | None = None, prevalence: float | None = None
 ) -> dict[str, np.ndarray]:
-    """Return the curves of a decision curve analysis: what acting on the scores is worth.
+    """Return the curves of a decision curve analysis: the net benefit of acting on the scores.
 
-    True positives per image, less false positives at the exchange rate that a threshold means: who acts from a
-    risk of 10 % on takes nine needless actions for one that is needed (Vickers & Elkin, Medical Decision Making
-    2006, 26:565-574). Scores must be calibrated for the curve to mean anything.
+    It is true positives per image minus false positives at the exchange rate that a threshold implies: whoever acts
+    from a risk of 10 % on accepts nine needless actions for one that is needed (Vickers & Elkin, Medical Decision
+    Making 2006, 26:565-574). The curve is only meaningful if scores are calibrated.
 
     Args:
         positive: Whether each image is positive, bool [n]; both kinds must occur.
