@@ -1,4 +1,4 @@
-"""A run of several processes: who they are, and the link over which they agree, share and watch one another."""
+"""A run of several processes: which they are, and the link over which they agree, share and watch one another."""
 
 from tlmed.cluster.addresses import SECRET, Cluster
 from tlmed.cluster.discovery import find_cluster

@@ -1,4 +1,4 @@
-"""The processes of a run and their addresses, and how TF_CONFIG says them."""
+"""The processes of a run and their addresses, as TF_CONFIG gives them."""
 
 import ipaddress
 import json
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tlmed.errors import InputError, did_you_mean
 
 VARIABLE = "TF_CONFIG"
-SECRET = "TLMED_WORKERS_SECRET"  # the variable of a text that only the processes of one run know
+SECRET = "TLMED_WORKERS_SECRET"  # the variable that holds a text known to the processes of one run only
 JOBS = ("chief", "worker")  # in the order of the index
 
 
@@ -83,6 +83,7 @@ def read_tf_config(text: str) -> Cluster:
         faults = [*_job_faults(jobs), *_address_faults(jobs), *_task_faults(task, jobs)]
     if faults:
         raise InputError(faults)
+    # The chief has index 0, so workers are counted after it.
     before = len(jobs.get("chief", ())) if task["type"] == "worker" else 0
     return Cluster(tuple(_addresses(jobs)), before + int(task["index"]))
 
@@ -105,7 +106,7 @@ def split_address(address: str) -> tuple[str, int]:
 def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:  # another name: what it stands for is the network's to say
+    except ValueError:  # another name, which only the network can resolve
         return False
 
 
@@ -155,5 +156,5 @@ def _task_faults(task, jobs: Mapping) -> Iterator[str]:
 
 
 def _is_index(value) -> bool:
-    """Tell whether a value is a whole number; as a text, too, as templates of cluster software write it."""
+    """Tell whether a value is a whole number, or a text of one, as templates of cluster software write it."""
     return value.isdecimal() if isinstance(value, str) else type(value) is int and value >= 0

@@ -1,4 +1,4 @@
-"""Which processes this one trains together with: as TF_CONFIG says, or else Slurm."""
+"""Find the processes that this one trains together with: by TF_CONFIG, or else by Slurm."""
 
 from collections.abc import Mapping
 
@@ -8,11 +8,11 @@ from tlmed.cluster.addresses import VARIABLE, Cluster, read_tf_config
 def find_cluster(environment: Mapping[str, str]) -> Cluster | None:
     """Return the cluster that the environment describes: TF_CONFIG, or else a step of Slurm's with several tasks.
 
-    Of Slurm, `environment` must be `os.environ`, which TensorFlow's resolver reads; there CUDA_VISIBLE_DEVICES is set
+    Under Slurm, `environment` must be `os.environ`, which TensorFlow's resolver reads. CUDA_VISIBLE_DEVICES is then set
     to this task's share of the GPUs that all tasks of its node see.
 
     Returns:
-        None for a process by itself: no such variables, or one single worker.
+        None for a single process: no such variables, or one worker only.
 
     Raises:
         InputError: If TF_CONFIG or Slurm's variables cannot be used; all faults of TF_CONFIG at once.

@@ -1,14 +1,14 @@
-"""What goes over a connection: typed frames, each with its length, and single bytes as signs of life."""
+"""The messages of a connection: typed frames, each with its length, and single bytes as signs of life."""
 
 import enum
 import socket
 import struct
 from collections.abc import Callable
 
-CONTROL_LIMIT = 2**20  # bytes of a frame that only steers
+CONTROL_LIMIT = 2**20  # bytes of a frame without a payload of the run
 GATHER_LIMIT = 2**26  # facts and small tables of a worker
-SHARE_LIMIT = 2**33  # what a run goes on from: the weights and optimizer states of the largest networks
-CHUNK = 2**24  # so much memory is taken for bytes that have only been announced
+SHARE_LIMIT = 2**33  # the state that a run continues from: weights and optimizer states of the largest networks
+CHUNK = 2**24  # bytes of memory that are reserved at a time for announced content
 _LENGTH = struct.Struct(">Q")
 
 
@@ -30,18 +30,18 @@ LIMITS = {**dict.fromkeys(Kind, CONTROL_LIMIT), Kind.GATHER: GATHER_LIMIT, Kind.
 
 
 class FrameError(ValueError):
-    """What was received is no frame: whoever sent it speaks something else."""
+    """What was received is no frame: the sender does not use this protocol."""
 
 
 def send_frame(connection: socket.socket, kind: Kind, payload: bytes = b"") -> None:
-    """Send a frame; the caller sees to it that no other thread sends at the same time."""
+    """Send a frame; the caller must ensure that no other thread sends at the same time."""
     connection.sendall(_head(kind, payload))
-    if payload:  # whoever has the head of an empty frame has all of it, and may be gone
+    if payload:  # the head alone is a whole empty frame, after which the receiver may be gone
         connection.sendall(payload)
 
 
 def pack_frame(kind: Kind, payload: bytes) -> bytes:
-    """Return a frame, where it is short."""
+    """Return a short frame as bytes."""
     return _head(kind, payload) + payload
 
 

@@ -9,7 +9,7 @@ VARIABLE = "CUDA_VISIBLE_DEVICES"
 def visible_gpus(environment: Mapping[str, str]) -> list[str]:
     """Return the GPUs that a process sees, as CUDA_VISIBLE_DEVICES names them; TensorFlow is not asked.
 
-    TensorFlow would look once, and see for good what is visible then.
+    TensorFlow looks only once, and keeps to what is visible at that moment.
 
     >>> visible_gpus({"CUDA_VISIBLE_DEVICES": "2,3"}), visible_gpus({"CUDA_VISIBLE_DEVICES": ""})
     (['2', '3'], [])
@@ -25,7 +25,7 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
 
 
 def share_of(gpus: Sequence[str], processes: int, position: int) -> list[str]:
-    """Return the share of one of the processes; nothing where there are fewer GPUs than processes.
+    """Return the share of one of the processes; an empty list if there are fewer GPUs than processes.
 
     >>> share_of(["0", "1", "2", "3", "4"], 2, 1), share_of(["0"], 2, 0)
     (['2', '3'], [])

@@ -1,4 +1,4 @@
-"""How the processes of a run find each other: the workers call the chief, who waits until all have."""
+"""How the processes of a run find each other: the workers call the chief, which waits until all have called."""
 
 import contextlib
 import hmac
@@ -18,14 +18,14 @@ from tlmed.errors import InputError, RunFailed
 MAGIC = b"tlmed link 2\n"  # both sides begin with it
 CHALLENGE = 32  # random bytes by which each side makes the other prove that it knows the secret
 HELLO_LIMIT = 2**16
-ANSWER_SECONDS = 5.0  # within which either side has said its first words, if it is one of us
-MOST_STRANGERS = 64  # that may be connected before they have said who they are
+ANSWER_SECONDS = 5.0  # within which a process of the run has sent its first bytes
+MOST_STRANGERS = 64  # callers that may be connected before they have identified themselves
 RETRY_SECONDS = 0.25
 
 
 @dataclass(eq=False)
 class _Caller:
-    """Whoever has connected to the chief, until it is known who that is."""
+    """A caller that has connected to the chief and is not identified yet."""
 
     connection: socket.socket
     challenge: bytes = field(default_factory=lambda: secrets.token_bytes(CHALLENGE))
@@ -59,12 +59,12 @@ def join(
 ) -> Link:
     """Wait until all processes of the cluster are there and agree, and return the link between them.
 
-    The chief listens at its own address until all have come. Call this with TensorFlow imported, as that can hold a
-    process up for longer than `patience`, and before its distribution strategy is made, which then listens there.
+    The chief listens at its own address until all have joined. Call this after TensorFlow is imported, because the
+    import can take longer than `patience`, and before its distribution strategy is made, which then listens there.
 
-    A caller that does not prove that it knows the secret (HMAC-SHA256 of the other side's random challenge, both ways)
-    is refused, and the others are waited for: it cannot end the run. Without a secret nobody can be told from a
-    stranger, so that nothing that a caller says ends the run. What is sent later is neither signed nor encrypted.
+    A caller must prove that it knows the secret (HMAC-SHA256 of the other side's random challenge, both ways). One that
+    does not is refused, and the chief goes on waiting: a stranger cannot end the run. Without a secret, workers cannot
+    be told from strangers, so nothing that a caller says ends the run. Later messages are neither signed nor encrypted.
 
     Args:
         cluster: The processes, and which this one is.
@@ -76,8 +76,8 @@ def join(
         warn: Takes a line when a caller is refused.
 
     Raises:
-        InputError: In every process, if their facts differ, or, where there is a secret, their clusters differ or two
-            have the same index; in the one concerned, if it was refused or its port is in use.
+        InputError: In every process, if their facts differ or, with a secret, if their clusters differ or two have the
+            same index; in one process, if it was refused or its port is in use.
         RunFailed: If not all have come in time.
     """
     key = secret.encode()
@@ -99,7 +99,7 @@ def _listen(cluster: Cluster) -> socket.socket:
     both = socket.has_dualstack_ipv6() and not cluster.is_local
     family = socket.AF_INET6 if both or (cluster.is_local and ":" in host) else socket.AF_INET
     try:
-        # It sets SO_REUSEADDR, which its connections inherit: TensorFlow can listen at the port beside them.
+        # It sets SO_REUSEADDR, which its connections inherit, so TensorFlow can later listen at the same port.
         place = (host if cluster.is_local else "", port)
         return socket.create_server(place, family=family, backlog=128, dualstack_ipv6=both)
     except OSError as error:
@@ -159,6 +159,7 @@ def _answer_calls(listener, cluster, timeout, key, warn, callers, joined) -> dic
                     del joined[i]  # it may be started again
         waiting = [caller for caller in callers if caller not in joined.values()]
         late = [caller for caller in waiting if caller.deadline < time.monotonic()]
+        # Too many strangers: the oldest go, so that workers can still connect.
         for stranger in late or waiting[: max(0, len(waiting) - MOST_STRANGERS)]:
             _drop(stranger, callers)
     return proofs
@@ -179,7 +180,7 @@ def _drop(caller, callers) -> None:
 
 
 def _read_hello(caller: _Caller) -> dict | None:
-    """Return what a worker that calls says of itself, or None while not all of it has arrived."""
+    """Return what a calling worker says of itself, or None until all of it has arrived."""
     data = caller.connection.recv(HELLO_LIMIT)
     if not data:
         raise EOFError("the connection was closed")
@@ -200,7 +201,8 @@ def _read_hello(caller: _Caller) -> dict | None:
 
 
 def prove(key: bytes, side: str, challenge: bytes, hello: dict) -> str:
-    """Return what only who knows the secret can say: of this side, this challenge and this worker."""
+    """Return the proof of knowing the secret, for this side, this challenge and this worker."""
+    # The side is part of it, so that a proof cannot be sent back as the other side's.
     words = [side, challenge.hex(), hello["index"], hello["workers"], hello["challenge"]]
     return hmac.new(key, json.dumps(words).encode(), "sha256").hexdigest()
 
@@ -210,7 +212,7 @@ def _admit(caller, hello, cluster, key, joined) -> tuple[int, bytes]:
 
     Raises:
         _Refused: If it cannot be part of the run.
-        InputError: The same, if it knows the secret: then it was meant to be part of it, and the run cannot be.
+        InputError: The same, if it knows the secret: it was meant to join, so the run cannot start.
     """
     index, workers = hello["index"], tuple(map(str, hello["workers"]))
     if not hmac.compare_digest(
@@ -245,8 +247,8 @@ def _refuse(caller, faults, is_input: bool) -> None:
 
 
 def _reach_chief(cluster, timeout, key) -> socket.socket:
-    """Return the connection to the chief, once it says that all are there."""
-    _listen(cluster).close()  # to find out that the port is in use here, and not deep inside TensorFlow
+    """Return the connection to the chief, as soon as the chief says that all have joined."""
+    _listen(cluster).close()  # a port in use is reported here, and not from deep inside TensorFlow
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -263,7 +265,7 @@ def _call_chief(cluster, timeout, key) -> socket.socket:
     connection = socket.create_connection(split_address(cluster.workers[0]), ANSWER_SECONDS)
     try:
         if connection.getsockname() == connection.getpeername():
-            raise FrameError("it called itself")  # as TCP lets it where nobody listens at a port for outgoing calls
+            raise FrameError("it called itself")  # TCP allows it at a free port
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(MAGIC)
         if receive_exactly(connection, len(MAGIC)) != MAGIC:

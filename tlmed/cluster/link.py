@@ -15,26 +15,26 @@ from tlmed.errors import InputError, RunFailed
 
 PATIENCE = 30.0  # seconds
 BEAT_SECONDS = 1.0
-GRACE_SECONDS = 5.0  # for a process to end in order after another has ended with an error
-FAREWELL_SECONDS = 2.0  # for what was sent last to arrive
+GRACE_SECONDS = 5.0  # for a process to end by itself after another has ended with an error
+FAREWELL_SECONDS = 2.0  # for the last messages to arrive
 SHOWN_DIFFERENCES = 10
 SHOWN_ERROR = 2000  # characters
 STAY = "All workers must stay until the end."
 
 
 def end_process(message: str) -> None:
-    """Print the message and end this process at once: its main thread may wait in TensorFlow for what never comes."""
+    """Print the message and end this process at once, because its main thread may wait in TensorFlow forever."""
     with contextlib.suppress(OSError):
-        os.write(2, f"Error: {' '.join(message.split())}\n".encode())  # no lock that the main thread may hold
+        os.write(2, f"Error: {' '.join(message.split())}\n".encode())  # `print` needs a lock
     os._exit(RunFailed.exit_status)
 
 
 class Link:
-    """What the processes of a run say to each other; every process must make the same calls in the same order.
+    """The connection between the processes of a run; every process must make the same calls in the same order.
 
     Args:
         cluster: The processes, and which this one is.
-        connections: To every worker, by index, at the chief; at a worker to the chief, 0.
+        connections: At the chief, to every worker by index; at a worker, to the chief, which is 0.
         on_loss: Takes the message when a process is lost; it is called from a thread.
         patience: Seconds without a sign of life after which a process is lost.
     """
@@ -111,25 +111,25 @@ class Link:
         everyone = self.gather(json.dumps(dict(facts)).encode())
         faults = _differences(self.cluster, what, [json.loads(it) for it in everyone]) if everyone else []
         if faults := json.loads(self.share(json.dumps(faults).encode())):
-            self.close()  # in order, so that each process ends by this error and not by another's end
+            self.close()  # so that each process ends with this error, and not because another one ended
             raise InputError(faults)
 
     def cause(self, wait: float | None = None) -> str | None:
         """Return why the link has failed, or None if it has not.
 
-        TensorFlow can notice sooner that a process is lost, and says it worse.
+        TensorFlow can notice a lost process sooner, but its message is worse.
 
         Args:
-            wait: Seconds that the link has to find out; by default as many as it can need.
+            wait: Seconds that the link has to find out; by default the most that it can need.
         """
         self._failed.wait(self._patience + 2 * FAREWELL_SECONDS if wait is None else wait)
         return self._failure
 
     def close(self, error: str | None = None) -> None:
-        """Say goodbye; what this process does from now on is no loss.
+        """Say goodbye; from now on the others do not count this process as lost.
 
         Args:
-            error: Why the others cannot go on, either: they have some seconds to end in order, and then are ended.
+            error: Why the others cannot go on either: they have some seconds to end by themselves, and are then ended.
         """
         with self._failing:
             if self._closed.is_set():
@@ -156,6 +156,7 @@ class Link:
     def _take(self, peer, kind) -> bytes:
         item = peer.inbox.get()
         if item is None:
+            # Back again: every later call must see the end too.
             peer.inbox.put(None)
             raise RunFailed(self._why(peer))
         if item[0] is not kind:
@@ -191,7 +192,7 @@ class Link:
             peer.inbox.put(None)
 
     def _watch(self):
-        """Send signs of life, and miss those of the others."""
+        """Send signs of life, and notice if those of the others stop."""
         while not self._closed.wait(min(BEAT_SECONDS, self._patience / 4)):
             for peer in self._peers:
                 if not peer.left:
@@ -204,7 +205,7 @@ class Link:
         self._fail(f"{STAY} Received: {peer.name} was lost. {again}", Kind.LOSS)
 
     def _fail(self, message, kind):
-        """Tell the others, and end the process: at once, or in a while if another one ended in order."""
+        """Tell the others, and end the process: at once, or after a while if another one ended by itself."""
         with self._failing:
             if self._closed.is_set() or self._failure:
                 return
@@ -213,7 +214,7 @@ class Link:
             if self.cluster.is_chief and not peer.left:
                 peer.tell(kind, message, FAREWELL_SECONDS)
             peer.hang_up()
-        self._wait_for_receivers()  # a process that ends can take with it what it has just sent
+        self._wait_for_receivers()  # the end of a process can discard what it has just sent
         if kind is Kind.LOSS:
             self._on_loss(message)
         self._failed.set()

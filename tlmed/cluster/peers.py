@@ -1,4 +1,4 @@
-"""A process at the other end of a connection: what is sent to it, and when it was heard last."""
+"""A process at the other end of a connection: sending to it, and when it was heard last."""
 
 import contextlib
 import queue
@@ -36,7 +36,7 @@ class Peer:
             send_frame(self.connection, kind, payload)
 
     def tell(self, kind: Kind, text: str, seconds: float) -> None:
-        """Send a short frame if there is room for it within some seconds: the other side may have stopped to read."""
+        """Send a short frame if there is room for it within some seconds: the other side may have stopped reading."""
         if not self._sending.acquire(timeout=seconds):
             return
         try:
@@ -49,10 +49,10 @@ class Peer:
             self._sending.release()
 
     def beat(self) -> None:
-        """Send a sign of life; what is being sent, or waits to be, is one already."""
+        """Send a sign of life, unless another frame is being sent or waits, which is one already."""
         if self._sending.acquire(blocking=False):
             try:
-                with contextlib.suppress(OSError):  # whoever receives from it will find out
+                with contextlib.suppress(OSError):  # the thread that receives from it will notice
                     self.connection.send(bytes([Kind.BEAT]), socket.MSG_DONTWAIT)
             finally:
                 self._sending.release()

@@ -1,7 +1,7 @@
-"""TensorFlow's own server between the workers: started so that a wait can be ended, and closed to other machines.
+"""TensorFlow's own server between the workers: its start can be interrupted, and other machines cannot reach it.
 
-Every worker runs one, at its address in TF_CONFIG. It asks for no password, and whoever reaches it can run TensorFlow
-operations in the worker's name, which read and write files (TensorFlow's SECURITY.md).
+Every worker runs one, at its address in TF_CONFIG. It asks for no password, and anyone who reaches it can run
+TensorFlow operations as the worker, which read and write files (TensorFlow's SECURITY.md).
 """
 
 import tlmed.tensorflow_start
@@ -26,15 +26,15 @@ LOOPBACK = b"lo\0"  # the interface, on Linux
 def start_server(warn: Callable[[str], None] = lambda line: None) -> tf.distribute.Strategy:
     """Return the strategy of the workers that TF_CONFIG names, once all of them are there.
 
-    The wait goes on in another thread, so that Ctrl-C and SIGTERM end it, and the link to the other workers is watched.
-    Two parts of TensorFlow are left out, whose work the link does. The coordination service holds Python's lock while
-    it waits, which froze signals and the link's threads for good where a worker was lost just then, and it takes
-    SIGTERM for itself. The health check holds the lock for half a minute where a worker does not answer.
+    The wait runs in another thread, so that Ctrl-C and SIGTERM end it, and the link to the other workers stays watched.
+    Two parts of TensorFlow are switched off, because the link does their work. The coordination service holds Python's
+    lock while it waits: if a worker was lost at that moment, signals and the link's threads froze forever. It also
+    takes SIGTERM for itself. The health check holds the lock for half a minute if a worker does not answer.
 
-    Where all workers are on this machine, the server takes calls over the loopback interface only.
+    If all workers are on this machine, the server takes calls over the loopback interface only.
 
     Args:
-        warn: Takes a line where other machines can reach the server of such a worker.
+        warn: Takes a line if other machines can reach the server of such a worker.
     """
     context.context().configure_coordination_service(service_type="")
     CollectiveAllReduceExtended._enable_check_health = False
@@ -66,7 +66,7 @@ def start_server(warn: Callable[[str], None] = lambda line: None) -> tf.distribu
 
 
 def _confine(port: int, warn) -> None:
-    """Let the sockets at which this process listens take calls of this machine only.
+    """Let the listening sockets of this process take calls of this machine only.
 
     TensorFlow binds its server to all interfaces and has no option for it. A socket that is tied to an interface
     afterwards takes no call that comes in by another one.

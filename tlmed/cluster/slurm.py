@@ -22,14 +22,14 @@ def find_slurm_step(environment: MutableMapping[str, str]) -> Cluster:
     import tensorflow as tf
 
     try:
-        # Its own division of GPUs fails where there are fewer than tasks, and gives out the first of a node's GPUs
-        # even where the job has others; so it is told of one for each task, and sets none.
+        # The resolver's own division of GPUs fails if there are fewer GPUs than tasks, and assigns the first GPUs of a
+        # node even if the job has others. So it is told of one GPU for each task, and must not set any.
         tasks = int(environment["SLURM_STEP_NUM_TASKS"])
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
             port_base=_port_base(environment), gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False
         )
         workers = resolver.cluster_spec().as_dict()["worker"]
-        # It sorts hosts as text, node10 before node9; Slurm counts.
+        # It sorts hosts as text, node10 before node9; Slurm sorts them by number.
         cluster = Cluster(tuple(sorted(workers, key=_host_key)), int(environment["SLURM_PROCID"]))
         host = split_address(cluster.address)[0]
     except (RuntimeError, ValueError, IndexError) as error:
@@ -46,11 +46,12 @@ def find_slurm_step(environment: MutableMapping[str, str]) -> Cluster:
 
 def _port_base(environment) -> int:
     job, step = (int(environment.get(name, 0)) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
+    # 37 has no factor in common with 200: jobs with neighbouring numbers get ranges far apart.
     return FIRST_PORT + PORTS * ((37 * job + step) % RANGES)
 
 
 def _host_key(address: str) -> list[str | int]:
-    """Return what sorts hosts as people count them.
+    """Return a key that sorts hosts by number.
 
     >>> sorted(["node10:1", "node9:1"], key=_host_key)
     ['node9:1', 'node10:1']
