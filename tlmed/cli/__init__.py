@@ -1,4 +1,4 @@
-"""The command line: each command a few lines, TensorFlow only where a command needs it."""
+"""The command line: a few lines per command; TensorFlow is imported only by commands that need it."""
 
 from tlmed.cli.entry import cli, main
 

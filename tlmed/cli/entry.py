@@ -1,4 +1,4 @@
-"""The way in: whatever goes wrong is one line, and an exit status."""
+"""The entry point of the command line: every error becomes one line and an exit status."""
 
 import logging
 import sys
@@ -42,23 +42,25 @@ for _command in (train, plan, evaluate, predict, compare, reproduce, export, sta
 def main() -> None:
     """Run the command line; whatever goes wrong is one line that starts with `Error:`, and an exit status."""
     stopping.listen()
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # a download that fails is told once, not at each retry
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # a failed download is reported once, not at each retry
     try:
+        # Not standalone, in which click would print errors in its own form and exit with its own statuses.
         cli(standalone_mode=False, prog_name="tlmed")
     except click.exceptions.NoArgsIsHelpError as error:
-        error.show()  # a command without its arguments is no error, but a question
+        error.show()  # a command without arguments is a question, not an error
         sys.exit(error.exit_code)
     except click.ClickException as error:
         _fail(_describe_misuse(error), error.exit_code)
     except TlmedError as error:
         _fail(str(error), error.exit_status)
-    except click.Abort as error:  # click's word for Ctrl-C, and for an end of file that nobody expected
+    except click.Abort as error:  # what click makes of Ctrl-C, and of an unexpected end of file
         if isinstance(error.__cause__, KeyboardInterrupt):
             _fail("Stopped by Ctrl-C.", Interrupted.exit_status)
         _fail(f"Something unforeseen: {error.__cause__!r} (--debug shows where).", UNFINISHED)
     except BrokenPipeError:
-        sys.stderr.close()  # `tlmed ... | head`: the reader has gone, which is no fault
+        sys.stderr.close()  # `tlmed ... | head`: the reader has ended, which is no error
     except Exception as error:  # the outermost line of defence: a person gets a sentence, not a traceback
+        # TensorFlow may have turned the request to stop into an error of its own.
         if stop := stopping.requested():
             _fail(str(stop), stop.exit_status)
         if _lacks_memory(error):
@@ -70,7 +72,7 @@ def main() -> None:
 
 
 def _describe_misuse(error: click.ClickException) -> str:
-    """Return a line for what click refuses; it breaks some of its own."""
+    """Return an error of click as one line; click breaks some of its messages into several."""
     message = " ".join(error.format_message().split())
     context = getattr(error, "ctx", None)
     return f"{message} `{context.command_path} --help` shows what there is." if context is not None else message

@@ -59,6 +59,7 @@ def evaluate(run, data, moved, predictions, out, positive, group, no_groups, pre
 
     read = [path for path in (data, predictions) if path is not None]
     if out is not None:
+        # Before images are read: a wrong `--out` costs no time then.
         inference.check_evaluation_folder(out, force, read)
     made, result = inference.evaluate(run, data, predictions, positive, prevalence, skip_bad, voice, moved, grouping)
     if out is not None:

@@ -7,7 +7,7 @@ import click
 from tlmed.cli.options import debug
 
 
-# What follows COMMAND is its own, --debug too.
+# Options after COMMAND belong to COMMAND, --debug too.
 @click.command(
     context_settings={"allow_interspersed_args": False},
     short_help="Run a command in several local processes that train together.",

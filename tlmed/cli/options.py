@@ -1,4 +1,4 @@
-"""What commands share: options, and what is done before TensorFlow is loaded."""
+"""Options and checks that commands share; the checks run before TensorFlow is loaded."""
 
 import contextlib
 import dataclasses
@@ -90,6 +90,7 @@ def recipe_options(command: Callable) -> Callable:
         asked = Asked(**{field.name: given.pop(field.name) for field in dataclasses.fields(Asked)})
         return command(asked, **given)
 
+    # In reverse, because the decorator applied last is the first in `--help`.
     for decorate in (
         click.option("--seed", type=int, help="Of all random numbers; by default the recipe's."),
         click.option("--strategy", type=click.Choice(STRATEGIES), help=STRATEGY),
@@ -109,7 +110,7 @@ def recipe_options(command: Callable) -> Callable:
 
 
 def check_place(data: str | None) -> None:
-    """Refuse data that are not there before TensorFlow is loaded, which takes seconds."""
+    """Refuse data that do not exist, before TensorFlow is loaded, which takes seconds."""
     if data and not data.startswith("tfds:"):
         check_exists(Path(data).expanduser())
 
@@ -121,10 +122,11 @@ def check_groups(group: str | None, no_groups: bool) -> None:
 
 
 def open_voice(screen: Screen, *modules: str) -> Voice:
-    """Import TensorFlow, and modules of tlmed that import it, while the screen says so; return what speaks to it."""
+    """Import TensorFlow, and modules of tlmed that import it, while the screen says so; return the screen's voice."""
     from tlmed.quiet import check_backend, import_tensorflow
 
     check_backend()
+    # In a notebook or a test it may be loaded already: then there is nothing to wait for.
     loaded = "tensorflow" in sys.modules
     with contextlib.nullcontext() if loaded else screen.busy("Loading TensorFlow"):
         import_tensorflow()

@@ -49,7 +49,7 @@ def predict(run, paths, out, skip_bad, explain, method, block, force):
     for path, reason in broken:
         screen.warn(f"{path} left out: {reason}")
     if out is not None:
-        check_table(out, force, paths)  # again: reading and scoring take their time
+        check_table(out, force, paths)  # again, because a file may have appeared while images were read and scored
         with writing_out(out):
             write_csv(out, header, rows)
         return

@@ -26,6 +26,7 @@ def train(asked, out, skip_bad, strict, fresh, title):
     file, recipe = asked.load()
     if title is not None:
         recipe = dataclasses.replace(recipe, name=title)
+    # The recipe is read first: a fault in it is reported without the seconds that TensorFlow takes to load.
     voice = open_voice(Screen(sys.stdout), "run")
     from tlmed import run
 
