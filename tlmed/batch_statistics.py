@@ -1,4 +1,4 @@
-"""The statistics of BatchNorm layers, estimated again on images: by each batch, then over all of them together."""
+"""Estimate the statistics of BatchNorm layers again on images: for each batch, then pooled over all batches."""
 
 import tlmed.tensorflow_start
 
@@ -32,7 +32,7 @@ def reestimate_statistics(
         norms: The layers to change; by default every BatchNorm.
 
     Returns:
-        How many images were used; 0, and nothing read, where there is no BatchNorm.
+        How many images were used; 0, with nothing read, if there is no BatchNorm.
 
     Raises:
         InputError: If images have other numbers.
@@ -46,7 +46,7 @@ def reestimate_statistics(
     with _listening(norms) as heard:
         for images in batches:
             check_ranges(np.asarray(images), "`batches` must be images, RGB in 0..255")
-            steady(keras.ops.cast(images, "float32"), training=True)  # a dozen batches are not worth a trace
+            steady(keras.ops.cast(images, "float32"), training=True)  # tracing does not pay for a dozen batches
             count += len(images)
     for norm, moments in zip(norms, heard, strict=True):
         if moments:
@@ -58,7 +58,7 @@ def reestimate_statistics(
 def _listening(norms: Sequence[keras.layers.BatchNormalization]) -> Iterator[list[list[tuple]]]:
     """Note size, mean and variance of the batch at every use of some BatchNorm layers inside the block.
 
-    Each use writes over the moving statistics of the one before, so that they are read at every call.
+    Each use overwrites the moving statistics of the one before, so they are read at every call.
 
     Args:
         norms: The layers, called eagerly with `training=True` inside the block.

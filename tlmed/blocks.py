@@ -50,7 +50,7 @@ class _Vertex:
 
     @property
     def weighted(self) -> bool:
-        # The mean and variance of a Normalization describe the images: part of the input, not of a block.
+        # The mean and variance of a Normalization describe the images, so they belong to the input, not to a block.
         return bool(getattr(self.operation, "weights", ())) and not isinstance(
             self.operation, keras.layers.Normalization
         )
@@ -62,7 +62,7 @@ class _Vertex:
 
     @property
     def is_map(self) -> bool:
-        # After a padding the tensor is the same but for its zeros: never a place to cut.
+        # After a padding the tensor only has more zeros, so there is never a reason to cut there.
         return self.is_cut and len(self.outputs[0].shape) == 4 and not _is_padding(self.operation)
 
     @property
@@ -82,8 +82,9 @@ def partition(model: keras.Model, unit: str = "block", tail: bool = False) -> tu
     twice, or by two layers that share it. All that lies between its uses is then in that block too. The result
     depends on the graph alone, not on the image size.
 
-    Backbones that stand side by side on the same images are cut each by itself, and counted from the output: the
-    last block holds the last block of each. Where one of them has fewer, the first blocks hold nothing of it.
+    Backbones that stand side by side on the same images are each cut by themselves, and their blocks are counted from
+    the output: the last block holds the last block of each. If a backbone has fewer blocks, the first joint blocks hold
+    nothing of it.
 
     Args:
         model: A functional Keras model that takes images [batch, height, width, channels].
@@ -129,7 +130,7 @@ def find_reused(model: keras.Model) -> tuple[str, ...]:
 def list_uses(
     model: keras.Model, outputs: Sequence[keras.KerasTensor] | None = None
 ) -> list[tuple[keras.Operation, tuple[keras.KerasTensor, ...]]]:
-    """Return each operation before some outputs of a functional model with what it gives, once for every use.
+    """Return each operation before some outputs of a functional model with its output tensors, once for every use.
 
     Args:
         model: The model.
@@ -148,7 +149,7 @@ def _weights_of(vertex) -> set[int]:
 
 
 def _add_tail(blocks, model) -> tuple[Block, ...]:
-    """Let the last block hold what follows the last feature map, if that has weights which are in no block."""
+    """Add what follows the last feature map to the last block, if it has weights that are in no block."""
     held = {id(weight) for block in blocks for layer in block.layers for weight in layer.weights}
     if all(id(weight) in held for weight in model.weights):
         return blocks
@@ -177,8 +178,8 @@ def _cut(vertices, unit, model) -> tuple[Block, ...]:
 def _find_branches(model) -> list[list[keras.KerasTensor]]:
     """Return the outputs of the backbones that stand side by side: mostly one list, all outputs of the model.
 
-    They are told by the graph: several outputs, or pooled features that are concatenated before anything else lies
-    on every path.
+    They are recognised by the graph: it has several outputs, or pooled features are concatenated before any other
+    operation lies on every path.
     """
     if len(model.outputs) > 1:
         return [[output] for output in model.outputs]
@@ -190,7 +191,7 @@ def _find_branches(model) -> list[list[keras.KerasTensor]]:
 
 
 def _stand_side_by_side(graphs, parts, unit) -> tuple[Block, ...]:
-    """Join the blocks of several backbones, counted from their outputs; one that is used up waits at its entrance."""
+    """Join the blocks of several backbones, counted from their outputs; a shorter one stops at its entrance."""
     depth = max(map(len, parts))
     entrances = [_find_entrance(vertices) for vertices in graphs]
     padded = [(*[None] * (depth - len(blocks)), *blocks) for blocks in parts]
@@ -218,7 +219,7 @@ def _join_sharing(blocks) -> list[Block]:
 
 
 def _find_entrance(vertices) -> keras.KerasTensor:
-    # Not the images themselves: a model that starts from an input and from what follows it would rewire the input.
+    # Not the images themselves: a model that starts from an input and from a tensor after it would rewire the input.
     first = vertices[1]
     if not first.is_cut or first.weighted:
         raise ValueError("Backbones that stand side by side must each begin with one layer without weights.")
@@ -262,6 +263,7 @@ def _mark_cuts(vertices) -> list[_Vertex]:
     jumps = [0] * (len(vertices) + 1)  # jumps[i]: edges that open minus edges that close above vertex i
     for i, vertex in enumerate(vertices):
         for parent in vertex.parents:
+            # An edge from parent to i jumps over the vertices between them, parent + 1 to i - 1.
             jumps[parent + 1] += 1
             jumps[i] -= 1
     last_use = {weight: i for i, vertex in enumerate(vertices) for weight in _weights_of(vertex)}
@@ -287,13 +289,13 @@ def _find_boundaries(vertices, last) -> list[int]:
     for before, after in itertools.pairwise(cuts):
         if vertices[after].stride > vertices[before].stride:
             candidates = [i for i in _candidates(vertices, cuts, before) if i >= first_weight]
-            # Among equally narrow ones the last: a ReLU belongs to the convolution before it.
+            # Of equally narrow ones the last, because a ReLU belongs to the convolution before it.
             boundaries += sorted(candidates, key=lambda i: (vertices[i].width, -i))[:1]
     return sorted(set(boundaries))
 
 
 def _find_layer_ends(vertices, last) -> list[int]:
-    """Return the cut vertices before each weighted layer but the first; what has no weights follows what has."""
+    """Return the cut vertices before each weighted layer but the first; what has no weights joins the layer before."""
     cuts = _find_cuts(vertices, last)
     spans = zip([-1, *cuts], cuts, strict=False)
     starts = [
@@ -303,7 +305,7 @@ def _find_layer_ends(vertices, last) -> list[int]:
 
 
 def _candidates(vertices, cuts, before) -> list[int]:
-    """List the cut vertices between two strides: those that can end a block without sharing its last branch.
+    """List the cut vertices near a drop of the resolution that can end a block without splitting its last branch.
 
     Backwards from the drop, as long as each vertex follows the one before it directly (nothing runs beside it) and
     has the same stride; forwards, as long as no weights come with the new stride (pooling belongs to the block

@@ -1,4 +1,4 @@
-"""From what a recipe says of a network to the network: its backbone, its head, compiled for its first phase."""
+"""Build the network of a recipe: its backbone and its head, compiled for its first phase."""
 
 import tlmed.tensorflow_start
 
@@ -20,7 +20,7 @@ from tlmed.seeds import derive
 
 
 class Blueprint(Protocol):
-    """What decides a network: these fields of a `Recipe`, which stands above this module."""
+    """The fields of a `Recipe` that decide a network; this module must not import `Recipe`, which imports it."""
 
     data: Images
     backbone: str | tuple[str, ...]

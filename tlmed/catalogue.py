@@ -1,4 +1,4 @@
-"""The backbones as a list that needs no network to be built: names, sizes, and where ImageNet weights are here."""
+"""List the backbones without building any: names, sizes, and where ImageNet weights are found here."""
 
 import csv
 import importlib.util
@@ -21,7 +21,7 @@ class Entry:
 
     Attributes:
         name: Its name.
-        parameters: Of it without a classifier.
+        parameters: Its parameters without a classifier.
         blocks: How many it is cut into.
         size: Height and width that its authors gave it, in pixels.
         file: Keras's file of its ImageNet weights at that size, `""` where there is none.
@@ -36,7 +36,7 @@ class Entry:
     package: str
 
     def find_weights(self) -> str:
-        """Say where weights would come from: nothing is imported or read; a file too small for them does not count."""
+        """Say where weights would come from, without importing or reading; a file that is too small is ignored."""
         file = _keras_home() / "models" / self.file
         if self.file and file.is_file() and file.stat().st_size >= _BYTES * self.parameters:
             return "in cache"

@@ -67,13 +67,14 @@ def _named(model) -> dict[str, keras.Variable]:
 
 
 def make_claim(model: Classifier) -> Claim:
-    """Return what the phase that a network was thawed for may move: by its blocks, not by Keras's `trainable`.
+    """Return which weights the phase of a network may move, by its blocks and not by Keras's `trainable`.
 
-    All that is in no thawed part must stay.
+    Weights in no thawed part must not move.
     """
     phase = model.phase
     frozen, thawed = split_blocks(model.parts.backbone, phase)
     names = {id(weight): name for name, weight in _named(model).items()}
+    # Not from Keras's `trainable`: the proof must not rest on the flags that it checks.
     still = {names[id(weight)] for weight in _still(thawed, STILL_IN_BATCH_NORM[phase.batch_norm])}
     parts = {block.name: tuple(names[id(weight)] for weight in _weights(block)) for block in thawed}
     parts["head"] = tuple(names[id(weight)] for layer in model.head for weight in layer.weights)
@@ -100,7 +101,7 @@ def certify(phase: str, claim: Claim, before: Mapping[str, str], after: Mapping[
         phase: The phase's name.
         claim: From `make_claim`.
         before: The `fingerprint` before the phase.
-        after: The one behind it.
+        after: The one after it.
 
     Returns:
         `frozen`: hash by weight of all that had to stay; `moved`: both hashes of all that moved; `blocks`: "frozen"

@@ -1,4 +1,4 @@
-"""What the columns of a table mean: which one names the group of each image, and which one looks as if it did."""
+"""The meaning of a table's columns: which one names the group of each image, and which others might."""
 
 import re
 import unicodedata
@@ -10,8 +10,8 @@ from tlmed.errors import InputError, did_you_mean
 from tlmed.words import count, join_names, listed
 
 NAMED = 3  # names in a sentence; the others are counted
-FEW = 12  # so many different values are a trait, such as a site or a device, unless the column's name says otherwise
-MOST_SUBGROUPS = 12  # different values of a trait that are scored each by itself
+FEW = 12  # up to so many values are a trait, such as a site or a device, unless the column's name says otherwise
+MOST_SUBGROUPS = 12  # different values of a trait, each of which is scored by itself
 LEAST_REPEATS, MOST_REPEATS = 1, 20  # images for each value, on average, where a text without digits is a person's name
 # Without case, spaces, underscores, hyphens and dots.
 GROUPS = (
@@ -66,9 +66,9 @@ def is_group(column: str) -> bool:
 def find_group(columns: Mapping[str, Sequence[str]], grouping: Grouping, source: str) -> str | None:
     """Return the column that names the group of each image.
 
-    By itself it is the one with a usual name: group, patient, patient_id, subject, case, mrn and the like. Of several
-    it is the one whose groups hold those of all others whole; where there is no such one, that is for the user to say.
-    A column in which no value repeats groups nothing: it is only taken where there is nothing else to take.
+    Without `--group` it is the one with a usual name: group, patient, patient_id, subject, case, mrn and the like. Of
+    several it is the one whose groups contain those of all others whole; if there is none, the user must choose.
+    A column in which no value repeats groups nothing, so it is taken only if there is no other.
 
     Args:
         columns: The values of each column that means nothing else, a text per image.
@@ -79,9 +79,9 @@ def find_group(columns: Mapping[str, Sequence[str]], grouping: Grouping, source:
         None where images have no groups.
 
     Raises:
-        InputError: If the column that is asked for is not there, several could be meant, or another column looks like
-            an identifier, whose images could then fall on both sides of a split, while no column is taken or the one
-            taken is called a case, of which a patient may have several.
+        InputError: If the wanted column does not exist, or several could be meant. Also if another column looks like an
+            identifier while no column is taken, or the one taken is called a case, of which a patient may have several:
+            images of one patient could then fall on both sides of a split.
 
     >>> find_group({"Patient ID": ["a", "a", "b"], "sex": ["f", "f", "m"]}, Grouping(), "list.csv")
     'Patient ID'
@@ -113,7 +113,7 @@ def find_group(columns: Mapping[str, Sequence[str]], grouping: Grouping, source:
 def describe_group(
     group: str | None, columns: Mapping[str, Sequence[str]], grouping: Grouping, what: str = "column"
 ) -> tuple[str, ...]:
-    """Return what a user should know of the column that names the groups; nothing where it is called so.
+    """Return what a user should know of the column that names the groups; nothing if it is called "group".
 
     Args:
         group: What `find_group` returned.
@@ -152,7 +152,7 @@ def _find_rivals(taken: str | None, columns) -> list[str]:
 
 
 def _repeats(values: Sequence[str]) -> bool:
-    """Tell whether a value occurs twice, in any spelling; one that says that nothing is known does not count."""
+    """Tell whether a value occurs twice, in any spelling; values such as "unknown" do not count."""
     named = [value for value in values if not is_missing(value)]
     return len(set(named)) < len(named) or len(set(map(spell, named))) < len(named)
 
@@ -175,7 +175,7 @@ def _holds(wide: Sequence[str], narrow: Sequence[str]) -> bool:
 
 
 def is_identifier(name: str, values: Sequence[str]) -> bool:
-    """Tell whether a column looks as if it said which patient, study or series an image is of: many values, repeated.
+    """Tell whether a column looks like a patient, study or series of each image: many values that repeat.
 
     Numbers that are measured (an age, a weight, a date) do not; neither do columns with few values, such as a site,
     unless they are called a patient's name or number, nor those in which every image has a value of its own.
@@ -213,7 +213,7 @@ def _describe(names, columns) -> str:
 
 
 def name_spellings(names: Iterable[str], what: str = "groups", whose: str | None = None) -> tuple[str, ...]:
-    """Return a sentence where names are written differently and look as if they meant the same; else nothing.
+    """Return a sentence if names differ only in spelling and may mean the same; else nothing.
 
     Args:
         names: In any order, each once or several times.
@@ -280,13 +280,13 @@ def suggest_spelling(name: str, names: Iterable[str]) -> str:
 
 
 def spell(name: str) -> str:
-    """Return what names have in common that differ in case, spaces, Unicode form or the writing of a number.
+    """Return one spelling for names that differ only in case, spaces, Unicode form or the writing of a number.
 
     >>> spell("P 007") == spell("p7"), spell("116") == spell("00000116.0"), spell("1.05") == spell("1.5")
     (True, True, False)
     """
     text = unicodedata.normalize("NFKC", "".join(name.split())).casefold()
-    text = unicodedata.normalize("NFKC", text)  # case folding may take a letter apart
+    text = unicodedata.normalize("NFKC", text)  # case folding may split a letter again
     return _write_numbers(text)
 
 
@@ -311,7 +311,7 @@ def _show(name: str) -> str:
 
 
 def is_missing(value: str) -> bool:
-    """Tell whether a value says that nothing is known: that is no name of a patient.
+    """Tell whether a value means that nothing is known, so that it is no name of a patient.
 
     >>> is_missing("N/A"), is_missing("unknown"), is_missing("Nana")
     (True, True, False)
@@ -320,7 +320,7 @@ def is_missing(value: str) -> bool:
 
 
 def is_blank(value: str) -> bool:
-    """Tell whether a value is what programs write where there is none; a word for it can be the name of a class.
+    """Tell whether a value is what programs write for an empty one; a word such as "none" can be a class.
 
     >>> is_blank("NaN"), is_blank("<NA>"), is_blank("none"), is_blank("normal")
     (True, True, False, False)

@@ -1,4 +1,4 @@
-"""What the files of a run hold, as digests that two runs of one job share: without times, dates and addresses."""
+"""Digests of the files of a run, without times, dates and addresses: equal for two runs of one job."""
 
 import hashlib
 import io
@@ -18,7 +18,7 @@ from tlmed.whole_files import format_csv
 TIMES = ("seconds", "earlier")
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _BY_ADDRESS = ("__id__", "file", "_skops_version")
-# What Keras writes of a layer that decides nothing when it is used. Initial values are drawn anew for every seed.
+# Parts of a layer's configuration that have no effect when it is used. Initial values differ with every seed.
 _OF_TRAINING = ("trainable", "seed", "shared_object_id", "compile_config", "build_config")
 _ENDINGS_OF_TRAINING = ("_initializer", "_regularizer", "_constraint")
 
@@ -133,7 +133,7 @@ def list_history(run: RunDir) -> list[str]:
 
 def list_lines(path: Path) -> list[str]:
     """Return the lines of a text file."""
-    # Not `read_text`, which would make the line feeds of a file name others.
+    # Not `read_text`, which would change the line ends that a file name may hold.
     return split_lines(read_regular(path).decode())
 
 

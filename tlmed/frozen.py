@@ -1,4 +1,4 @@
-"""Layers in inference mode whatever Keras is told, and the layers and BatchNorms of blocks."""
+"""Layers that stay in inference mode whatever Keras is told, and the layers and BatchNorms of blocks."""
 
 import tlmed.tensorflow_start
 
@@ -10,7 +10,7 @@ from tlmed.blocks import Block
 
 
 class Frozen(keras.layers.Layer):
-    """Run a network in inference mode always.
+    """Always run a network in inference mode.
 
     `call` takes no `training` argument, so that Keras has nothing to override.
 
@@ -27,7 +27,7 @@ class Frozen(keras.layers.Layer):
         return self.net(inputs, training=False)
 
     def compute_output_spec(self, inputs, mask=None):
-        """Return what the network itself says; Keras would try it, and take some tensors for sparse ones."""
+        """Return the network's own specification; Keras would call it to find out, and take some tensors for sparse."""
         return self.net.compute_output_spec(inputs)
 
 
@@ -40,6 +40,7 @@ def whole(backbone: keras.Model) -> Block:
 def leaves(layers: Iterable[keras.layers.Layer]) -> list[keras.layers.Layer]:
     """Return the layers that hold no others, however deep they are nested."""
     flat = [part for layer in layers for part in layer._flatten_layers()]
+    # Keras lists a layer that holds others beside the others themselves.
     return [part for part in flat if not list(part._flatten_layers(include_self=False))]
 
 

@@ -1,4 +1,4 @@
-"""Whether the files of a finished run are still those that it wrote: its lock says what they held."""
+"""Check whether the files of a finished run are still those that it wrote, by the digests in its lock."""
 
 import contextlib
 import csv
@@ -19,7 +19,7 @@ from tlmed.words import join_names
 LOCK = "lock.json"
 CHECKSUM = "sha256"
 FORMAT = 2  # 1 held copies of `predictions.csv` and `metrics.json`: 100 MB for 1,000 classes
-# What JSON of another shape, a short table, a damaged archive and damaged HDF5 raise when they are read.
+# Raised for JSON of another shape, a short table, a damaged archive and damaged HDF5.
 _READ_ERRORS = (
     *(OSError, KeyError, IndexError, ValueError, TypeError, AttributeError, EOFError, RecursionError),
     *(RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, csv.Error),
@@ -28,7 +28,7 @@ _READ_ERRORS = (
 
 @contextlib.contextmanager
 def reading(run: RunDir, name: str | None = None) -> Iterator[None]:
-    """Turn what can go wrong with the files of a run, or with one of a name, into one error that says so."""
+    """Turn any error in reading the files of a run, or one named file, into one clear error."""
     try:
         yield
     except InputError:
@@ -44,7 +44,7 @@ def checksum(content: Mapping) -> str:
 
 
 def read_verified(path: Path) -> dict:
-    """Return what a lock of this format holds, without its checksum; nothing more of it is looked at.
+    """Return the content of a lock of this format without its checksum; the content is not checked further.
 
     Raises:
         InputError: If there is no such file, it has a newer or an older format, was edited, or is no lock at all.
@@ -122,16 +122,16 @@ def divide_environment(environment: Mapping) -> dict:
 
 
 def _strip_path(source) -> dict:
-    """Return what weights are, without where a package or Keras keeps them on this machine."""
+    """Return the record of weights without the path, which differs from machine to machine."""
     return _leave_out(source, "path")
 
 
 def list_choices(plan: Mapping) -> dict[str, dict]:
-    """Return by phase whether it keeps what its frozen blocks give, as `plan.json` says it."""
+    """Return by phase whether it keeps the features of its frozen blocks, as `plan.json` records it."""
     return {phase["name"]: phase["cache"] for phase in plan["phases"]}
 
 
-# Of each file: what it holds now, and what the lock says that it held; equal where nobody changed it.
+# For each file: what it holds now, and what the lock says it held; they are equal if nobody changed the file.
 
 
 def _compare_recipe(run, lock) -> tuple[object, object]:
@@ -142,7 +142,7 @@ def _compare_environment(run, lock) -> tuple[object, object]:
     parts = divide_environment(ENVIRONMENT_JSON.read(run))
     return parts, {
         **{name: lock[name] for name in parts},
-        "recipe": _leave_out(lock["recipe"], "sha256", "resolved"),  # which are those of other files
+        "recipe": _leave_out(lock["recipe"], "sha256", "resolved"),  # digests of other files
         "data": _leave_out(lock["data"], "sha256", "rows"),
     }
 
@@ -157,7 +157,7 @@ def _compare_splits(run, lock) -> tuple[object, object]:
 
 def _compare_plan(run, lock) -> tuple[object, object]:
     plan = PLAN_JSON.read(run)
-    said = lock.get("files", {}).get("plan.json")  # which locks did not hold from the beginning
+    said = lock.get("files", {}).get("plan.json")  # missing in early locks
     return (list_choices(plan), said and checksum(plan)), (lock["plan"], said)
 
 
@@ -166,7 +166,7 @@ def _compare_history(run, lock) -> tuple[object, object]:
 
 
 def _compare_model(run, lock) -> tuple[object, object]:
-    layers = lock["results"].get("layers")  # which locks did not hold from the beginning
+    layers = lock["results"].get("layers")  # missing in early locks
     found = digest_model(run / "model.keras"), layers and digest_layers(run / "model.keras")
     return found, (lock["results"]["weights"], layers)
 
@@ -205,7 +205,7 @@ def find_changed(run: RunDir, lock: Mapping, names: Collection[str] = tuple(RECO
     Args:
         run: The run.
         lock: What its lock holds.
-        names: The files that are looked at, of `RECORDED`.
+        names: The files to check, of `RECORDED`.
 
     Raises:
         InputError: If a file cannot be read, or the lock has another form.
@@ -220,15 +220,15 @@ def find_changed(run: RunDir, lock: Mapping, names: Collection[str] = tuple(RECO
 
 
 def check_intact(run: RunDir, names: Collection[str], what: str = "RUN") -> list[str]:
-    """Refuse a finished run of which a file does not hold what its lock says: another run's, or an edited one.
+    """Refuse a finished run with a file that differs from its lock: a file of another run, or an edited one.
 
     Args:
         run: The run.
-        names: The files that are about to be believed, of `RECORDED`.
+        names: The files that the caller will rely on, of `RECORDED`.
         what: What the run was given as, for the error.
 
     Returns:
-        A sentence where that cannot be told, because the run has no lock or an older one; nothing otherwise.
+        A sentence if this cannot be checked, because the run has no lock or an older one; otherwise an empty list.
 
     Raises:
         InputError: With every such file, or if one cannot be read.
@@ -248,7 +248,7 @@ def check_intact(run: RunDir, names: Collection[str], what: str = "RUN") -> list
 
 
 def _find_gap(table) -> str:
-    """Return why a run's lock, or None for a missing one, cannot tell what its files held; nothing where it can."""
+    """Return why a lock (None if it is missing) does not say what files held; "" if it does."""
     if table is None:
         return f"its {LOCK} is missing"
     found = table.get("format")

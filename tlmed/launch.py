@@ -1,4 +1,4 @@
-"""Start the processes of a run on this machine, show what they say, and see to it that they end together."""
+"""Start the processes of a run on this machine, show their output, and make sure that they end together."""
 
 import contextlib
 import os
@@ -22,11 +22,11 @@ from tlmed.errors import InputError, Interrupted, RunFailed, Terminated
 TLMED = (sys.executable, "-P", "-c", "from tlmed.cli import main; main()")
 PORTS = range(10_000, 32_768)  # below those that systems give to outgoing connections
 POLL_SECONDS = 0.05
-PIPE_SECONDS = 5.0  # for the last lines, where a process has left children that hold its output open
+PIPE_SECONDS = 5.0  # for the last lines, if children of a process that has ended hold its output open
 STOPPED = {signal.SIGINT: Interrupted.exit_status, signal.SIGTERM: Terminated.exit_status}
 
-# What a process begins with: it asks Linux to kill it when the launcher is gone, even by SIGKILL, and then becomes the
-# program. `preexec_fn` would ask between fork and exec, where a launcher with threads can hang.
+# Each process begins with this: it asks Linux to kill it when the launcher has ended, even by SIGKILL, and then becomes
+# the program. `preexec_fn` would do so between fork and exec, where a launcher with threads can hang.
 _LEASH = """
 import ctypes, os, signal, sys
 if sys.platform == "linux":
@@ -54,10 +54,11 @@ def launch(
     wait: float = 10.0,
     grace: float = 30.0,
 ) -> int:
-    """Run a command in several processes, which TF_CONFIG tells of each other, and return the exit status.
+    """Run a command in several processes that know each other by TF_CONFIG, and return the exit status.
 
-    To be called from the main thread: SIGINT and SIGTERM are passed on to all, and a second SIGINT kills them. Each
-    process gets its share of the GPUs. TensorFlow's threads are left as they are, as results depend on their number.
+    Call it from the main thread: SIGINT and SIGTERM are passed on to all processes, and a second SIGINT kills them.
+    Each process gets its share of the GPUs. The number of TensorFlow's threads is not changed, because results depend
+    on it.
 
     Args:
         workers: The number of processes.
@@ -126,7 +127,7 @@ def _environments(workers: int) -> list[Mapping[str, str]]:
 
 @contextlib.contextmanager
 def _signals_into(heard: queue.SimpleQueue) -> Iterator[None]:
-    """Queue SIGINT and SIGTERM instead of what they do otherwise."""
+    """Queue SIGINT and SIGTERM instead of acting on them at once."""
     before = {number: signal.signal(number, lambda number, frame: heard.put(number)) for number in STOPPED}
     try:
         yield
@@ -184,7 +185,7 @@ def _attend(processes, heard, warn, wait, grace) -> int:
                 status = _status(code, sent)
                 now = time.monotonic()
                 plan = [(now + wait + grace, signal.SIGKILL)]
-                if not sent:  # one that is stopping already is left to it
+                if not sent:  # processes that have been told to stop are left to do so
                     plan.insert(0, (now + wait, signal.SIGTERM))
         if plan and time.monotonic() > plan[0][0]:
             send(plan.pop(0)[1])
@@ -207,12 +208,12 @@ def _signal_name(number: int) -> str:
 
 
 def _signal(process, number):
-    """Send a signal to a process; SIGKILL to its children, too, as they are not told in any other way."""
+    """Send a signal to a process; SIGKILL also goes to its children, which would not end otherwise."""
     if number == signal.SIGKILL and process.poll() is None:
         os.killpg(process.pid, number)
     else:
         process.send_signal(number)
-        process.send_signal(signal.SIGCONT)  # one that was stopped would hear of it only then
+        process.send_signal(signal.SIGCONT)  # a stopped process gets the signal only after this one
 
 
 def _show_rest(readers, heard):
@@ -226,7 +227,7 @@ def _show_rest(readers, heard):
 
 
 def _end(processes, grace):
-    """End what still runs, where the launcher itself could not go on: the reader of its output has gone, perhaps."""
+    """End all processes that still run if the launcher itself failed, for example because its output was closed."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in processes:
             _signal(process, number)

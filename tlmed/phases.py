@@ -24,22 +24,22 @@ from tlmed.replicas import assign_each, choose_jit, replicas, without_xla
 from tlmed.sections import Phase, find_faults
 from tlmed.seeds import derive
 
-# The most of its old value that a moving statistic keeps at a step. MobileNet V2 and V3 come with 0.999 and NASNet with
-# 0.9997: after the few hundred steps of a small data set their statistics would still be those they began with.
+# The largest share of its old value that a moving statistic keeps at a step. MobileNet V2 and V3 come with 0.999 and
+# NASNet with 0.9997: after the few hundred steps of a small data set their statistics would hardly have moved.
 MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a classifier is put together from, besides its head.
+    """The parts of a classifier besides its head.
 
     A dataclass, so that Keras does not count the parts as layers of the model: they share the model's own.
 
     Attributes:
         backbone: The functional model from raw images to a feature map, or to several.
         augment: A layer that changes training images.
-        features: What the head begins with, such as pooled features [batch, d]: a symbolic tensor, behind which
-            something is trained. None: what the backbone gives.
+        features: The tensor at which the head begins, such as pooled features [batch, d]; only layers after it are
+            trained if all blocks are frozen. None: the outputs of the backbone.
     """
 
     backbone: keras.Model | None = None
@@ -71,7 +71,7 @@ class Start:
 
     Attributes:
         backbone: As they were before the first phase.
-        head: As they were behind the last phase that thawed nothing; those of the beginning if there was none.
+        head: As they were after the last phase that thawed nothing; those of the beginning if there was none.
     """
 
     backbone: list[np.ndarray]
@@ -114,7 +114,7 @@ class Classifier(keras.Model):
 
     @property
     def head(self) -> list[keras.layers.Layer]:
-        """The layers behind the backbone."""
+        """The layers after the backbone."""
         inside = {id(layer) for layer in self.parts.backbone.layers}
         return [layer for layer in self.layers if id(layer) not in inside]
 
@@ -123,7 +123,7 @@ class Classifier(keras.Model):
         self.start = Start(self.parts.backbone.get_weights(), _weights_of(self.head))
 
     def remember_head(self) -> None:
-        """Note the head's weights: behind a phase that thawed nothing."""
+        """Note the head's weights after a phase that thawed nothing."""
         self.start = Start(self.start.backbone, _weights_of(self.head))
 
     def plain(self) -> keras.Model:
@@ -145,7 +145,7 @@ class Classifier(keras.Model):
         """
         saved = keras.Model(self.inputs[0], self.outputs[0], name=self.name)
         rate = 1e-3 if self.phase is None else self.phase.learning_rate
-        # No XLA, whatever this machine has: the file does not depend on where it was saved.
+        # Never XLA, so that the file does not depend on the machine where it was saved.
         _compile(saved, keras.optimizers.SGD(rate), jit_compile=False)
         saved.save(filepath, overwrite=overwrite, **options)
 
@@ -170,7 +170,7 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
     The last `phase.thaw` blocks and the head become trainable, with BatchNorm as `phase.batch_norm` says; the blocks
     before them run in inference mode. Dropout and augmentation start again from seeds of the phase's own. A phase
     that starts from the pretrained weights gets them back, with the head that the last phase without thawed blocks
-    has trained. Behind a phase with `batch_norm="recalibrate"`, call `recalibrate`.
+    has trained. After a phase with `batch_norm="recalibrate"`, call `recalibrate`.
 
     Args:
         model: A network from `Recipe.build`.
@@ -196,7 +196,7 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
         norm.synchronized = phase.batch_norm == "update" and replicas() > 1
     _reseed(model, phase.name)
     images = model.inputs[0]
-    # Pooling has nothing to train: where all blocks are frozen, it is frozen with them.
+    # Pooling has nothing to train: if all blocks are frozen, it is frozen with them.
     border = (frozen[-1].output if thawed else model.parts.border) if frozen else images
     prefix = keras.Model(images, border) if frozen else None
     suffix = keras.Model(border, model.outputs[0])
@@ -205,7 +205,7 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
     model.route, model.phase = Route(Frozen(prefix) if frozen else None, suffix), phase
     optimizer = make_optimizer(phase.optimizer, phase.learning_rate, _rate_factors(thawed, phase))
     _compile(model, optimizer, choose_jit())
-    # All variables exist beforehand, so that TensorFlow traces a step once and not twice.
+    # All variables exist before the first step, so that TensorFlow traces a step once and not twice.
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -235,11 +235,11 @@ def moving(model: Classifier) -> list[keras.Variable]:
 def computing(model: Classifier, precision: str) -> Iterator[None]:
     """Compute in another precision inside the block: the backbone's layers, not the head, the loss or the metrics.
 
-    Weights and their updates stay float32 throughout, and so does what is saved behind the block.
+    Weights and their updates stay float32 throughout, and so do files saved after the block.
 
     Args:
         model: A network that `thaw` has prepared, before anything of the phase was traced.
-        precision: "float32", or "bfloat16", which is quick on processors and GPUs that know it.
+        precision: "float32", or "bfloat16", which is faster on processors and GPUs that support it.
     """
     if precision == "float32":
         yield
@@ -262,7 +262,7 @@ def _compile(model, optimizer, jit_compile) -> None:
         optimizer=optimizer,
         jit_compile=jit_compile,
         loss="sparse_categorical_crossentropy",
-        # No mere name: the metric's variables exist before the first step.
+        # An object, not only a name, so that the metric's variables exist before the first step.
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
 
@@ -318,7 +318,7 @@ def _rate_factors(thawed, phase) -> dict[int, float]:
 
 
 def _go_back(model, phase):
-    """Restore what `start="pretrained"` asks for, and note the head behind a phase that thawed nothing."""
+    """Restore what `start="pretrained"` asks for, and note the head after a phase that thawed nothing."""
     if model.start is not None and model.phase is not None and model.phase.thaw == 0:
         model.remember_head()
     if phase.start == "previous":
@@ -350,7 +350,7 @@ def _set_trainable(model, frozen, thawed, batch_norm):
 def _reseed(model, phase_name):
     augment = [model.parts.augment] if model.parts.augment is not None else []
     for i, generator in seed_generators([*model.layers, *augment]):
-        # A stream for each replica: with one for all, the first images of all replicas would be dropped alike.
+        # A stream for each replica: with one for all, dropout would be the same on every replica.
         streams = [("layer", phase_name, i, *((number,) if number else ())) for number in range(replicas())]
         states = np.array([(derive(model.seed, *stream), 0) for stream in streams])
         assign_each([generator.state], [states.astype(generator.state.dtype)])
@@ -359,7 +359,7 @@ def _reseed(model, phase_name):
 def seed_generators(layers: Iterable[keras.layers.Layer]) -> list[tuple[int, keras.random.SeedGenerator]]:
     """Return what draws random numbers in some layers, each with its layer's number among the leaves.
 
-    Behind them come those that a layer of a user's own keeps under other names, or beside layers of its own.
+    After them come those that a user's layer keeps under other names, or beside layers of its own.
     """
     layers, found = list(layers), []
     parts = leaves(layers)
@@ -381,7 +381,7 @@ def recalibrate(model: Classifier, batches: Iterable[np.ndarray]) -> int:
     variance 1. Frozen blocks are left alone.
 
     Args:
-        model: A network behind its phase.
+        model: A network after its phase.
         batches: Training images [batch, height, width, 3], RGB 0..255.
 
     Returns:

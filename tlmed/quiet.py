@@ -22,7 +22,7 @@ SPACE = 5 * 2**29  # bytes of address space for TensorFlow 2.21, Keras and a sma
 
 @contextlib.contextmanager
 def quiet_stderr():
-    """Hold back what the process writes to standard error; drop what TensorFlow's C++ side logs, if nothing is raised.
+    """Hold back standard error of the process; drop what TensorFlow's C++ side logs, unless an error is raised.
 
     Other threads may write there too: their lines come after the block.
     """
@@ -49,10 +49,10 @@ def _is_of_others(line: bytes) -> bool:
 
 
 def check_backend() -> None:
-    """Make sure, before Keras is imported, that it will stand on TensorFlow.
+    """Check, before Keras is imported, that its backend will be TensorFlow.
 
     Raises:
-        InputError: It is told to stand on something else, by the environment or by its own file; or does already.
+        InputError: Another backend is set by the environment or by Keras's own file, or is in use already.
     """
     file = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
     if "keras" in sys.modules:
@@ -81,7 +81,7 @@ def import_tensorflow():
     """Import TensorFlow quietly, once; set TF_CPP_MIN_LOG_LEVEL=0 to see what its C++ side logs later.
 
     Raises:
-        InputError: If Keras is told to stand on another backend.
+        InputError: If Keras is set to another backend.
         RunFailed: If the address space is too small for it.
     """
     check_backend()
@@ -92,7 +92,7 @@ def import_tensorflow():
                 f"The address space must have room for TensorFlow: `ulimit -v` must be {SPACE // 2**10} or more, or "
                 f"`unlimited`. Received: ulimit -v {limit // 2**10}."
             )
-        if not os.environ.get("TF_CPP_MIN_LOG_LEVEL"):  # TensorFlow reads an empty one as 0: all that it can say
+        if not os.environ.get("TF_CPP_MIN_LOG_LEVEL"):  # TensorFlow reads an empty value as 0, which shows everything
             os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
         with quiet_stderr():
             import tensorflow  # noqa: F401

@@ -1,4 +1,4 @@
-"""Replicas: how many devices and machines train together, and what each of them holds by itself."""
+"""Replicas: how many devices and machines train together, and the state that each of them holds."""
 
 import tlmed.tensorflow_start
 
@@ -19,15 +19,15 @@ def grow_memory() -> None:
     for gpu in tf.config.list_physical_devices("GPU"):
         try:
             tf.config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError:  # the process has used its GPUs before: it is the user's to decide
+        except RuntimeError:  # the GPUs are in use already; then the user's own setting stays
             return
 
 
 def choose_jit() -> bool | str:
     """Return `jit_compile` for Keras: no XLA where operations are deterministic, else Keras's choice, "auto".
 
-    That is XLA on a single GPU, which refuses some gradients where they must be deterministic. Keras decides when a
-    model is compiled, and determinism may be asked for later.
+    "auto" means XLA on a single GPU, which refuses some gradients if they must be deterministic. The choice is made
+    here because Keras decides when a model is compiled, and determinism may be asked for later.
     """
     return False if is_op_determinism_enabled() else "auto"
 
@@ -49,10 +49,10 @@ def choose_strategy(
 ) -> tf.distribute.Strategy:
     """Return the strategy that a run trains under.
 
-    It has to be the first thing of TensorFlow in a process that is one of several workers.
+    In a process that is one of several workers, nothing else of TensorFlow may run before it.
 
     Args:
-        wanted: "auto", "one", "mirrored" or "multi-worker"; "auto" takes what is there.
+        wanted: "auto", "one", "mirrored" or "multi-worker"; "auto" takes all devices and workers that there are.
         workers: How many processes the run has.
         batch_size: Images per step, of all replicas together.
         warn: Takes a line of what a user should know.
@@ -152,7 +152,7 @@ def all_agree(yes: bool) -> bool:
 
 
 def read_each(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
-    """Return what each replica holds, [replicas, ...] for each variable; every process gets all of it."""
+    """Return each replica's values, [replicas, ...] for each variable; every process gets all of them."""
     if replicas() == 1:
         return [np.array(variable)[None] for variable in variables]
     strategy = tf.distribute.get_strategy()
@@ -170,12 +170,12 @@ def read_each(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
 
 
 def _widen(value: tf.Tensor) -> tf.Tensor:
-    # Collective operations know these types only.
+    # Collective operations support these types only.
     return tf.cast(value, tf.float32 if value.dtype.is_floating else tf.int64)
 
 
 def assign_each(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> None:
-    """Give each replica what it held.
+    """Give each replica its own values back.
 
     Args:
         variables: Such as the states of dropout and augmentation, and of metrics.
@@ -201,7 +201,7 @@ def make_predictor(
     spec: tf.TensorSpec,
     batch_size: int,
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from row numbers to what a network gives for them, each computed once, by whichever replica.
+    """Return a function from row numbers to a network's outputs; each row is computed once, by any replica.
 
     Args:
         network: Computes a batch.
@@ -216,7 +216,9 @@ def make_predictor(
     def compute(rows: np.ndarray) -> np.ndarray:
         if count == 1:
             return alone(take(rows)).numpy()
+        # rounded up
         size = -(-len(rows) // count)
+        # Each replica needs equally many rows; the repeated last row is cut off again below.
         padded = np.concatenate([rows, np.repeat(rows[-1:], size * count - len(rows))])
 
         def own(context) -> tf.Tensor:

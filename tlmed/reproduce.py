@@ -59,8 +59,8 @@ class Request:
         level: "bits", "predictions", "metrics"; None: "metrics" where a tolerance is given, else the strongest that can
             hold here.
         tolerance: For scores or metrics, 0..1; None: 0.001 for scores, 0.005 for metrics.
-        source: Where the images lie here; None: where they lay.
-        weights: Where the files of the weights lie here, for each backbone; none: where they lay.
+        source: Where the images are now; None: where they were.
+        weights: Where the files of the weights are now, for each backbone; empty: where they were.
         recipe_file: A recipe to compare with the locked one.
         out: The fresh directory; None: `runs/reproduced-<name>-<time>`, and for "quick" one that is removed.
         trust: Trust size and time of a file where its digest is known from an earlier look.
@@ -82,7 +82,7 @@ class Request:
 def reproduce(request: Request, voice: Voice = SILENT) -> Reproduction:
     """Do what is requested; nothing is ever written into the run that the lock belongs to.
 
-    Where the inputs differ nothing is trained, for that would be another job.
+    If the inputs differ, nothing is trained, because that would be another job.
 
     Raises:
         InputError: If the lock cannot be used or be met here: damaged, newer, without its images or weights, of another
@@ -122,7 +122,7 @@ def reproduce(request: Request, voice: Voice = SILENT) -> Reproduction:
 
 
 def reproduce_and_report(request: Request, junit: Path | None, summary: Path | None, voice: Voice = SILENT) -> None:
-    """Do what is requested, say how it ended, and write it down; also where it could not be done.
+    """Do what is requested, say how it ended, and write reports, even if it could not be done.
 
     Args:
         request: What to do.
@@ -177,7 +177,7 @@ def _count(now) -> dict[str, str]:
 
 
 def _check_files(lock: Lock) -> list[Row]:
-    """Return the lines in which the files of the lock's own run are not as they were locked."""
+    """Return the rows for files of the lock's own run that differ from the lock."""
     if lock.run is None:
         return []
     rows = compare_results(lock.content["results"], check_results(lock.run), BITS, 0.0)
@@ -190,7 +190,7 @@ def _check_files(lock: Lock) -> list[Row]:
     ]
 
 
-# What can be seen to be wrong before anything is read
+# Faults that can be found before anything is read
 
 
 def _check(request) -> None:
@@ -267,12 +267,12 @@ def _repeat(request, lock: Lock, recipe: Recipe, level: str, voice: Voice) -> Se
 
 @contextlib.contextmanager
 def _claimed(request, lock) -> Iterator[Path]:
-    """Give the block a new directory that is nobody else's; it goes if the block fails, or was not asked for."""
+    """Give the block a new directory of its own; it is removed if the block fails or nobody asked for it."""
     out = request.out or Path("runs") / f"reproduced-{lock.name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.is_dir() and not out.is_symlink():
-            out.rmdir()  # an empty one; of two processes that want it one makes it anew
+            out.rmdir()  # only an empty one; if two processes want it, `mkdir` below fails in one of them
         out.mkdir()
     except OSError as error:
         why = error.strerror or error
@@ -288,6 +288,6 @@ def _claimed(request, lock) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _empty_store(parent: Path) -> Iterator[None]:
-    """Let the block find no features of another run, and leave none."""
+    """Give the block an empty feature store, which is removed after it."""
     with tempfile.TemporaryDirectory(prefix=".store-", dir=parent) as folder, cache.caching_in(Path(folder)):
         yield

@@ -40,10 +40,10 @@ EXAMPLES = "examples"  # the folder of the pictures that `examples.json` names
 FOLDS = "folds"  # the folder of a cross-validation's runs; their table is `folds.csv`
 WORKER = "tlmed-worker-"  # begins the name of the folder where a worker that is not the chief writes: it is no run
 _FOLDERS = (FOLDS, EXAMPLES, "tensorboard", "progress")
-OWN = {*FILES, f"{FOLDS}.csv", "UNFINISHED", *_FOLDERS}  # what is a run's in its directory
+OWN = {*FILES, f"{FOLDS}.csv", "UNFINISHED", *_FOLDERS}  # names in the directory that belong to the run
 _PROGRESS = ("start", "status.json", "*.phase", "*.weights")  # beside the lock and the checkpoints
 _PICTURE = re.compile(r"(right|wrong|uncertain)-\d+\.png")
-_LOOK_SECONDS = 1.0  # for which a starting run waits while others look whether one is running
+_LOOK_SECONDS = 1.0  # for which a starting run waits, because `is_running` holds the lock for a moment
 _NAMED = 3  # files that a sentence names; it counts the others
 
 
@@ -137,13 +137,13 @@ class RunDir:
             yield
 
     def _name_obstacles(self) -> set[str]:
-        """Return what keeps a run from beginning here; beside the run of a fold other files may lie."""
+        """Return the files that keep a run from beginning here; other files may lie beside the run of a fold."""
         names = {path.name for path in self.path.iterdir()} - {self.progress.name, FOLDS}
         is_fold = self.path.name.isdecimal() and self.path.parent.name == FOLDS
         return names & OWN if is_fold and RunDir(self.path.parent.parent).exists else names
 
     def _check_kinds(self) -> None:
-        """Refuse links, folders where files go, and files where folders go: writing would end elsewhere or fail."""
+        """Refuse links, folders instead of files and files instead of folders: writing would end elsewhere or fail."""
         checkpoints = self.progress / "checkpoints"
         wanted = {self / name: "folder" if name in _FOLDERS else "file" for name in OWN}
         for folder in (self.progress, checkpoints):
@@ -163,7 +163,7 @@ class RunDir:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Lock the directory for this process; another one that merely looks at the lock holds it for no time."""
+        """Lock the directory for this process; a process that only looks at the lock holds it for a moment."""
         number = os.open(self.guard, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:
             end = time.monotonic() + _LOOK_SECONDS
@@ -184,7 +184,7 @@ class RunDir:
 
     @property
     def guard(self) -> Path:
-        """Be locked by the process that writes here; the system unlocks it when the process ends, however it ends."""
+        """The file that the writing process locks; the system unlocks it when the process ends, however it ends."""
         return self.progress / "lock"
 
     @property
@@ -206,7 +206,7 @@ class RunDir:
     def finish(self) -> None:
         """Declare the run complete: the last step of a run.
 
-        The note goes first: a run that is killed in between is complete, and the next call removes what is left.
+        The marker goes first: a run that is killed after that is complete, and the next call removes what is left.
         """
         self.marker.unlink(missing_ok=True)
         self._clear_progress()
@@ -220,7 +220,7 @@ class RunDir:
             folds = self.folds
             for fold in folds:  # all before anything is removed: one of them may be refused
                 stack.enter_context(fold.open())
-            self.mark("Starting over.")  # what is left if this is interrupted is still a run's
+            self.mark("Starting over.")  # if this is interrupted, the rest still counts as a run
             for file in self._list_pictures():
                 file.unlink(missing_ok=True)
             for file in (self / "tensorboard").rglob("events.out.tfevents.*"):
@@ -242,7 +242,7 @@ class RunDir:
         checkpoints = self.progress / "checkpoints"
         for folder, patterns in ((self.progress, _PROGRESS), (checkpoints, ("*.checkpoint",))):
             if _find_kind(folder) != "folder":
-                continue  # what a link leads to is not ours
+                continue  # the target of a link does not belong to the run
             for path in (path for pattern in patterns for path in folder.glob(pattern)):
                 if _find_kind(path) == "file":
                     path.unlink()

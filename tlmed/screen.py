@@ -1,4 +1,4 @@
-"""What a person sees: lines that fit the terminal, bars and what is waited for; plain lines where there is none."""
+"""Output for a person: lines that fit the terminal, and progress bars; plain lines if there is no terminal."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from tlmed.tabulation import Table
 from tlmed.tabulation.layout import wrap
 
 _FRAMES_PER_SECOND = 4  # a terminal over a slow line keeps up, and training is not slowed
-_showing: list["Screen"] = []  # the screens on which something is waited for now
+_showing: list["Screen"] = []  # the screens that show a bar now
 _BAR = (8, 40)  # characters that a bar has, at least and at most
 _KEPT_FREE = 3  # columns on the right of a bar: a terminal writes ^C there, and would break a full line
 _COLOURS = {"Error:": "red", "Warning:": "yellow", "Found:": "yellow"}  # of how a line begins
@@ -24,7 +24,7 @@ _COLOURS = {"Error:": "red", "Warning:": "yellow", "Found:": "yellow"}  # of how
 
 @dataclass
 class Bar:
-    """One thing that is waited for, as it stands now.
+    """The present state of one task that a person waits for.
 
     Attributes:
         label: What it is.
@@ -45,7 +45,7 @@ class Bar:
     def move(self, done: int) -> None:
         """Say how many steps are done."""
         if self.first is None:
-            self.begin, self.first = time.monotonic(), done  # the first step includes what is made once
+            self.begin, self.first = time.monotonic(), done  # the first step includes one-time work
         self.done = done
 
 
@@ -228,7 +228,7 @@ def _open_console(stream):
     from rich.console import Console
 
     if stream is sys.stderr:
-        # Its own door: what TensorFlow writes to standard error is held back by turning that descriptor elsewhere.
+        # A descriptor of its own, because `quiet_stderr` redirects descriptor 2 to hold back TensorFlow's output.
         stream = open(os.dup(stream.fileno()), "w", encoding=stream.encoding, errors="backslashreplace")  # noqa: SIM115
     return Console(file=stream, force_terminal=True, force_jupyter=False, highlight=False, markup=False, emoji=False)
 

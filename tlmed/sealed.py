@@ -1,4 +1,4 @@
-"""Files that tell when they are damaged: arrays and a few facts, behind the SHA-256 of both."""
+"""Files that show when they are damaged: arrays and a few facts, after the SHA-256 of both."""
 
 import contextlib
 import hashlib
@@ -23,7 +23,7 @@ class DamagedFile(ValueError):
 
 
 class _Digested:
-    """A file that can only be written on, with the SHA-256 of what was written."""
+    """A file that can only be appended to, with the SHA-256 of what was written."""
 
     def __init__(self, file):
         self.file, self.digest = file, hashlib.sha256()
@@ -34,12 +34,12 @@ class _Digested:
         return self.file.write(content)
 
     def flush(self) -> None:
-        """Hand on what is buffered."""
+        """Write out what is buffered."""
         self.file.flush()
 
 
 def seal(path: Path, about: dict, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
-    """Write facts and arrays, whole or not at all; one array at a time is asked for, and none is copied.
+    """Write facts and arrays, whole or not at all; arrays are taken one at a time, and none is copied.
 
     Args:
         path: The file.
@@ -54,6 +54,7 @@ def seal(path: Path, about: dict, arrays: Iterable[tuple[str, np.ndarray]]) -> N
     ({'epoch': 3}, [0, 1])
     """
     with atomic(path) as part, part.open("wb") as file:
+        # Zeros keep the place of the digest, which is known only at the end.
         file.write(bytes(DIGEST))
         digested = _Digested(file)
         with zipfile.ZipFile(digested, "w") as members:
@@ -86,7 +87,7 @@ def unseal(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
 
 
 def read_facts(path: Path) -> dict:
-    """Return the facts that `seal` wrote, without the arrays and without making sure that these are whole.
+    """Return the facts that `seal` wrote, without reading the arrays or checking that they are whole.
 
     Raises:
         DamagedFile, FileNotFoundError: As `unseal`.

@@ -6,7 +6,7 @@ import hashlib
 def derive(seed: int, *names: str | int) -> int:
     """Return the seed, in 0..2**31 - 1, of the stream that `names` name.
 
-    A stream depends on the run's seed and on its own name alone, so that a new consumer of randomness
+    A stream depends only on the run's seed and on its own name, so that a new consumer of randomness
     shifts none of the others.
 
     >>> derive(0, "split") == derive(0, "split")

@@ -1,4 +1,4 @@
-"""How far a run is, told from its directory while another process trains."""
+"""Tell how far a run is, from its directory, while another process trains."""
 
 import time
 from collections.abc import Iterable
@@ -64,9 +64,9 @@ def _describe_step(run) -> list[str]:
 
 
 def _describe_note(run) -> list[str]:
-    """Return where a running run stands: by its own note, about one a second, and the epochs that it has recorded.
+    """Return where a running run is, by its own note, written about once a second, and by its recorded epochs.
 
-    A note from before what the run does now is another phase's.
+    A note that is older than the marker belongs to an earlier phase.
     """
     file = run / STATUS_JSON.name
     try:
@@ -89,7 +89,7 @@ def _describe_note(run) -> list[str]:
 
 
 def _describe_epoch(run, now) -> list[str]:
-    """Return the epoch that was recorded last, where the note is older than that."""
+    """Return the epoch that was recorded last, if it is newer than the note."""
     history = run / HISTORY_CSV.name
     if not history.exists() or history.stat().st_mtime < now["time"]:
         return []
@@ -104,7 +104,7 @@ def _show(seconds) -> str:
 
 
 def _describe_saved(run) -> list[str]:
-    """Return from where a stopped run will go on, which is not where it was when it ended."""
+    """Return the point from which a stopped run will continue, which is before the point where it ended."""
     whole = {file.stem: file for file in run.progress.glob("*.phase")}
     files = (file for file in (run.progress / "checkpoints").glob("*.checkpoint") if file.stem.isdecimal())
     for file in sorted(files, key=lambda file: int(file.stem), reverse=True):
@@ -113,7 +113,7 @@ def _describe_saved(run) -> list[str]:
             if about["phase"] not in whole:
                 return [f"Saved: phase {about['phase']!r}, after epoch {about['epoch']}, step {about['step']}."]
             break
-        except (DamagedFile, FileNotFoundError, KeyError, TypeError):  # the one before it is used when the run goes on
+        except (DamagedFile, FileNotFoundError, KeyError, TypeError):  # a continued run uses the one before, too
             continue
     if whole:
         last = max(whole, key=lambda name: whole[name].lstat().st_mtime_ns)

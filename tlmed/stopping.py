@@ -1,4 +1,4 @@
-"""Let Ctrl-C and SIGTERM end a command in order: what is running is left by an exception that says why."""
+"""Let Ctrl-C and SIGTERM end a command cleanly, by an exception that says why."""
 
 import contextlib
 import signal
@@ -30,7 +30,7 @@ _HANDLERS = {signal.SIGINT: _interrupt, signal.SIGTERM: _terminate}
 def _stop(error: TlmedError):
     _requests.append(error)
     if _savers and len(_requests) == 1:
-        return  # what runs looks for requests itself, and saves first
+        return  # the running code calls `check`, which saves first
     raise error
 
 
@@ -47,8 +47,8 @@ def saving(save: Callable[[], None] | None) -> Iterator[None]:
     """Inside the block, end only where `check` is called, and save before; a second request ends it at once.
 
     Args:
-        save: Saves what is there. It is called where `check` is, so that all is of one moment. None: `check` does
-            nothing, for what runs asks for `requested` itself.
+        save: Saves the present state. It is called inside `check`, so that all parts of the state are of one moment.
+            None: `check` does nothing, because the running code asks `requested` itself.
     """
     _savers.append(save)
     try:
@@ -58,7 +58,7 @@ def saving(save: Callable[[], None] | None) -> Iterator[None]:
 
 
 def check() -> None:
-    """End here if that was asked for, and what runs saves first."""
+    """End here if a stop was requested, after the running code has saved."""
     if _savers and _savers[-1] is not None and (stop := requested()):
         _savers[-1]()
         raise stop

@@ -1,4 +1,4 @@
-"""What a command may write to: the one rule of every option that writes, and the marks that tell own files."""
+"""Files that a command may write to: one rule for every option that writes, and marks that show own files."""
 
 import contextlib
 import csv
@@ -18,12 +18,12 @@ _NAMED = 3  # files that a sentence names; it counts the others
 
 
 def check_folder(folder: str | Path, names: Iterable[str], make: bool = True) -> None:
-    """Refuse a folder that files cannot be written to, before what they are to hold is computed.
+    """Refuse a folder that files cannot be written to, before their content is computed.
 
     Args:
         folder: It is not made here.
         names: The files.
-        make: Whether it may be missing, for it will be made.
+        make: Whether it may be missing, because it will be made.
 
     Raises:
         InputError: If it is no folder, may not be written to, or has a folder of one of those names.
@@ -73,7 +73,7 @@ def check_targets(
 
 
 def _find_broken_rule(path: Path, is_own, force, read) -> str:
-    """Return the rule against writing to a path; nothing where it may be written."""
+    """Return the rule that writing to a path would break; "" if it may be written."""
     if path.exists() and _identify(path) in read:
         return "not be what the command reads"
     if _is_of_run(path):
@@ -91,7 +91,7 @@ def _find_broken_rule(path: Path, is_own, force, read) -> str:
 
 
 def _identify(path: Path) -> tuple[int, int]:
-    """Return what is the same for all names of a file."""
+    """Return device and number of a file, which are the same for all of its names."""
     found = path.stat()
     return found.st_dev, found.st_ino
 
@@ -107,7 +107,7 @@ def _is_of_run(path: Path) -> bool:
 
 @contextlib.contextmanager
 def writing_out(path: str | Path, option: str = "--out") -> Iterator[None]:
-    """Turn what goes wrong in the block, which writes what a user asked for, into one clear line.
+    """Turn errors of the block, which writes what a user asked for, into one clear line.
 
     Raises:
         InputError: That the option's place cannot be written to, and why.

@@ -1,4 +1,4 @@
-"""Whether code that a data set brings along may be run: only where a user says so, for a command or a block."""
+"""Whether code that comes with a data set may be run: only if a user allows it, for a command or a block."""
 
 import contextlib
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def trusting() -> Iterator[None]:
 
 
 def is_trusting() -> bool:
-    """Tell whether code that data bring along may be run here.
+    """Tell whether code that comes with data may be run here.
 
     >>> with trusting():
     ...     inside = is_trusting()

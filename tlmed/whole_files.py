@@ -15,9 +15,9 @@ from tlmed.regular_files import read_regular
 
 @contextlib.contextmanager
 def atomic(path: str | Path):
-    """Give a temporary path beside `path` to write to; it takes the name when the block ends well.
+    """Yield a temporary path beside `path` to write to; it is renamed to `path` when the block ends without an error.
 
-    Whatever goes wrong, a full disk or Ctrl-C, `path` is as it was before and nothing else stays.
+    After any error, such as a full disk or Ctrl-C, `path` is as it was before and nothing else stays.
 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with atomic(Path(folder) / "note.txt") as part:
@@ -26,7 +26,7 @@ def atomic(path: str | Path):
     ['note.txt']
     """
     path = Path(path)
-    # In a folder of its own, so that the suffix stays: Keras chooses the format by it.
+    # In a folder of its own, so that the name keeps its suffix, by which Keras chooses the format.
     folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
     try:
         part = folder / path.name
@@ -43,7 +43,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, content) -> None:
-    """Write JSON with two spaces of indentation; NaN is an error, for other programs could not read it."""
+    """Write JSON with two spaces of indentation; NaN is an error, because other programs could not read it."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 

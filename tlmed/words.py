@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable
 
-NAMED = 20  # so many names stand in one message; the rest is a count
-RANDOM = "random weights"  # how sentences call what recipes call none
+NAMED = 20  # names in one message; the others are counted
+RANDOM = "random weights"  # the words for weights that recipes call "none"
 _NAMES = re.compile(r" \+ |\+(?=none\b)|(?<=\bnone)\+")  # where several are joined; paths may hold a plus
-LONGEST = 200  # so many characters of what a user typed stand in one message
+LONGEST = 200  # characters of a user's text in one message
 
 
 def count(amount: int, noun: str) -> str:
@@ -73,7 +73,7 @@ def name_start(weights: object) -> str:
 
 
 def say_preparation(name: str, graph: str | None) -> str:
-    """Say how images are prepared for the weights of a file, which holds numbers only; "" for weights that decide it.
+    """Say how images are prepared for the weights of a file, which holds numbers only; "" for all other weights.
 
     Args:
         name: The full name of the weights, as a run records it.
