@@ -163,7 +163,7 @@ def _cut(vertices, unit, model) -> tuple[Block, ...]:
     last = max((i for i, vertex in enumerate(vertices) if vertex.is_map), default=None)
     if last is None or not any(vertex.weighted for vertex in vertices[: last + 1]):
         raise ValueError(
-            "`model` must lead through a feature map of rank 4 behind its first weights. "
+            "`model` must lead through a feature map of rank 4 after its first weights. "
             f"Received: model={model.name!r}."
         )
     find = _find_boundaries if unit == "block" else _find_layer_ends

@@ -110,7 +110,7 @@ def reproduce(request: Request, voice: Voice = SILENT) -> Reproduction:
     if request.mode == CHECK:
         asked = f"inputs and environment; `{level}` can be asked for: {why}."
     elif compared.faults:
-        asked = "not trained, for the inputs differ."
+        asked = "not trained, because the inputs differ."
     else:
         if rows:
             voice.warn(

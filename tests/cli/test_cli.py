@@ -225,7 +225,7 @@ WRONG = [
     (["predict", "nowhere", "x.png"], "nowhere"),
     (["frobnicate"], "frobnicate"),
     (["export", "run"], "Missing option '--format'. Choose from: requirements, card `tlmed export --help`"),
-    (["train"], "`tlmed train --help` shows what there is."),
+    (["train"], "`tlmed train --help` shows the usage."),
 ]
 
 

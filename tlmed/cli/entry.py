@@ -75,7 +75,7 @@ def _describe_misuse(error: click.ClickException) -> str:
     """Return an error of click as one line; click breaks some of its messages into several."""
     message = " ".join(error.format_message().split())
     context = getattr(error, "ctx", None)
-    return f"{message} `{context.command_path} --help` shows what there is." if context is not None else message
+    return f"{message} `{context.command_path} --help` shows the usage." if context is not None else message
 
 
 def _lacks_memory(error: Exception) -> bool:
