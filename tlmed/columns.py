@@ -76,7 +76,7 @@ def find_group(columns: Mapping[str, Sequence[str]], grouping: Grouping, source:
         source: What messages call the table.
 
     Returns:
-        None where images have no groups.
+        None if images have no groups.
 
     Raises:
         InputError: If the wanted column does not exist, or several could be meant. Also if another column looks like an

@@ -86,7 +86,7 @@ class LockTests:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(self, collector):
-        """Add the locks behind what the session collects.
+        """Add the locks after what the session collects.
 
         They are not added to pytest's arguments, which would replace `testpaths`, be ignored in folders of
         `norecursedirs`, and be taken for test ids where a name has a bracket.

@@ -69,7 +69,7 @@ def check_backend() -> None:
 
 
 def _read_backend(file: Path) -> str | None:
-    """Return what a `keras.json` says, None where it says nothing that Keras would follow."""
+    """Return what a `keras.json` says, None if it says nothing that Keras would follow."""
     try:
         content = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):

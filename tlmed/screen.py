@@ -28,7 +28,7 @@ class Bar:
 
     Attributes:
         label: What it is.
-        total: How many steps it has; None where that is not known.
+        total: How many steps it has; None if that is not known.
         done: How many of them are done.
         note: What else to say of it, in words that can be cut off.
         begin: When it began, in seconds of `time.monotonic`.
@@ -64,7 +64,7 @@ class Screen:
 
     @property
     def width(self) -> int | None:
-        """How many columns the terminal has, one without a cursor too; None where there is no terminal."""
+        """How many columns the terminal has, one without a cursor too; None if there is no terminal."""
         if self.console is not None:
             return self.console.width
         return shutil.get_terminal_size().columns if self.stream.isatty() else None

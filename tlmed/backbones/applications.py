@@ -63,7 +63,7 @@ class KerasFile:
         name: File name in the cache.
         origin: Address to download it from.
         subfolder: Folder below the Keras home.
-        hash: MD5 or SHA-256 that Keras expects, None where Keras names none.
+        hash: MD5 or SHA-256 that Keras expects, None if Keras names none.
     """
 
     name: str

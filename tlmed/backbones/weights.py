@@ -34,7 +34,7 @@ class WeightSource:
         graph: Which variant of the backbone's graph and preprocessing they belong to: a key of `GRAPHS`.
         path: The file that was read, None for random weights.
         sha256: Of that file.
-        licence: As the source states it, None where it states none.
+        licence: As the source states it, None if it states none.
     """
 
     name: str
@@ -266,7 +266,7 @@ def _find_path(weights) -> Path:
 
 
 def run_folder(weights: str) -> Path | None:
-    """Return the directory of the run that weights come from; None where they come from no run.
+    """Return the directory of the run that weights come from; None if they come from no run.
 
     Args:
         weights: As for `resolve`, or "own". What begins with `run:` need not exist any more.

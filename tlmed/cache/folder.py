@@ -68,7 +68,7 @@ def open_private(path: str | Path, flags: int) -> int:
 
 
 def find_writers(folder: Path) -> str:
-    """Say whether others can write to the cache directory; nothing where nobody can.
+    """Say whether others can write to the cache directory; return "" if nobody can.
 
     Hashes show damage but not intent: whoever can write there can change the features that a run gets.
 

@@ -21,7 +21,7 @@ def make_room(shape: tuple[int, ...], memory_bytes: int) -> np.ndarray | None:
         memory_bytes: The most that it may take in memory.
 
     Returns:
-        The array, its values arbitrary; None where neither memory nor disk have room.
+        The array, its values arbitrary; None if neither memory nor disk have room.
     """
     size = math.prod(shape)
     if size <= memory_bytes:

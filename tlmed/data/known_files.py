@@ -109,7 +109,7 @@ class TrustedDigests:
         self._table = KeptTable(Path(folder) / "digests-1.txt")
 
     def get(self, file: Path) -> str | None:
-        """Return the SHA-256 of a file, 64 hexadecimal digits, None where it is not known."""
+        """Return the SHA-256 of a file, 64 hexadecimal digits, None if it is not known."""
         return self._table.get(_describe(file))
 
     def add(self, file: Path, digest: str) -> None:

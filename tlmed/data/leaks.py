@@ -112,7 +112,7 @@ def find_leaked(
 
     Args:
         sha256: The digest of every image's content.
-        groups: The group of every image, "" for none; None where there are no groups.
+        groups: The group of every image, "" for none; None if there are no groups.
         splits: The split of every image.
         elsewhere: As for `find_leaks`.
 

@@ -30,7 +30,7 @@ class Learned:
 
         Args:
             sha256: The digest of every image of the source.
-            groups: The group of every image, "" for none; None where there are no groups.
+            groups: The group of every image, "" for none; None if there are no groups.
         """
         pairs = zip(sha256, groups or (), strict=False)
         return any(spell(group) in self.owners.get(digest, ()) for digest, group in pairs)
@@ -76,7 +76,7 @@ def recognise_images(learned: Iterable[Learned], sha256: Sequence[str], groups: 
     Args:
         learned: What each run learned from.
         sha256: The digest of every image.
-        groups: The group of every image, "" for none; None where there are no groups.
+        groups: The group of every image, "" for none; None if there are no groups.
 
     Returns:
         bool [n].

@@ -178,7 +178,7 @@ def describe_columns(recalled: Recalled, tested: int, recorded: Mapping[str, str
     Args:
         recalled: From `recall`.
         tested: How many test images the run recorded.
-        recorded: What `digest_columns` gave for the run; None where it recorded none.
+        recorded: What `digest_columns` gave for the run; None if it recorded none.
     """
     images = recalled.images
     if recorded is None or int((images.splits == "test").sum()) < tested:

@@ -25,7 +25,7 @@ class Table:
         paths: Posix paths relative to the data's root; `split/index` for TFDS and `.npz`.
         labels: int64, an index into `classes` for every image.
         classes: The class names, in order: numbers by their size, others as text.
-        groups: The group (patient) of every image, or None where the source names none.
+        groups: The group (patient) of every image, or None if the source names none.
         splits: The given split of every image ("train", "val" or "test"), or None.
         read: Row number to the encoded file content, or to the decoded array for `.npz`.
         skipped: The files that are not images by their extension.
@@ -34,7 +34,7 @@ class Table:
         encoded_here: Whether this machine encoded the images, as TFDS does. An image is then identified by its pixels,
             because the encoder of another machine may write the same pixels as other bytes.
         decoded: Whether `read` gives pixels, which then identify the image.
-        licence: Of the images, as the source states it; None where it states none.
+        licence: Of the images, as the source states it; None if it states none.
         traits: What else the source says of every image, by name.
     """
 

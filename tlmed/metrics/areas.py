@@ -49,7 +49,7 @@ def covariance(positive: np.ndarray, placements: np.ndarray, owners: np.ndarray 
     Args:
         positive: Whether each case is positive, bool [n]; both kinds must occur.
         placements: Those of each score, float [scores, n].
-        owners: The number of the group of each case, int [n]; None where every case stands alone.
+        owners: The number of the group of each case, int [n]; None if every case stands alone.
 
     Returns:
         float [scores, scores]; nan where only one group has positive cases, or negative ones.
@@ -129,7 +129,7 @@ def area_interval(positive: np.ndarray, scores: np.ndarray, owners: np.ndarray |
     Args:
         positive: Whether each case is positive, bool [n]; both kinds must occur.
         scores: Higher means more likely positive, float [n], finite.
-        owners: The number of the group of each case, int [n]; None where every case stands alone.
+        owners: The number of the group of each case, int [n]; None if every case stands alone.
 
     Returns:
         `value`, `low`, `high` and `method`, and a `note` where it is not DeLong's.

@@ -15,7 +15,7 @@ def has_band(positive: np.ndarray, owners: np.ndarray | None = None) -> bool:
 
     Args:
         positive: Whether each case is positive, bool [n].
-        owners: The number of the group of each case, int [n]; None where every case stands alone.
+        owners: The number of the group of each case, int [n]; None if every case stands alone.
 
     >>> positive = np.arange(40) >= 20
     >>> has_band(positive), has_band(positive, np.arange(40) // 2), has_band(positive, np.arange(40) // 4)
@@ -45,7 +45,7 @@ def roc_band(
         positive: Whether each case is positive, bool [n]; both kinds must occur.
         scores: Higher means more likely positive, float [n].
         at: False positive rates, float [m], 0..1.
-        owners: The number of the group of each case, int [n]; None where every case stands alone.
+        owners: The number of the group of each case, int [n]; None if every case stands alone.
 
     Returns:
         The lower and the upper bound, float [m] each.

@@ -79,7 +79,7 @@ def reliability(confidence: np.ndarray, outcome: np.ndarray, owners: np.ndarray 
     Args:
         confidence: A probability per image [n].
         outcome: Whether what it is about came true, bool [n].
-        owners: The number of the group of each image, int [n]; None where every image stands alone.
+        owners: The number of the group of each image, int [n]; None if every image stands alone.
 
     Returns:
         For each bin `from`, `to`, `n`, `confidence` (the mean) and `share` (that came true), with `low` and `high`.

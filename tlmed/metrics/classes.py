@@ -58,7 +58,7 @@ _DENIALS = re.compile(
 
 
 def positive_index(classes: Sequence[str], positive: str | None = None) -> int | None:
-    """Return which of two classes is the positive one; None where there are more than two.
+    """Return which of two classes is the positive one; None if there are more than two.
 
     Args:
         classes: The names of the classes, in the order of the scores.

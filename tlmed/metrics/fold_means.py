@@ -30,12 +30,12 @@ def average_folds(
     repeated folds Bouckaert & Frank, PAKDD 2004).
 
     Args:
-        values: One per fold, of all repeats; None where undefined.
+        values: One per fold, of all repeats; None if undefined.
         test_share: Test images divided by the images that trained the weights. Validation images are not counted: they
             choose an epoch and a threshold, but give no gradient, so two folds share less than all images that are not
             tested. With 15 % of validation images the interval is 4.6 % wider than if they were counted.
         bounds: The lowest and highest value of the metric; the interval is cut there.
-        spreads: How much the sample of images moves each of the values (`measure_pairs`), None where it is undefined.
+        spreads: How much the sample of images moves each of the values (`measure_pairs`), None if it is undefined.
         repeats: How often the images were divided, each time into as many folds. The images stay the same, so that
             repeats do not make their sampling error smaller.
 

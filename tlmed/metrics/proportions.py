@@ -114,7 +114,7 @@ def proportion(right: np.ndarray, owners: np.ndarray | None = None) -> dict:
 
     Args:
         right: Whether each image counts as a success, bool [n], n >= 1.
-        owners: The number of the group of each, int [n]; None where every image stands alone.
+        owners: The number of the group of each, int [n]; None if every image stands alone.
 
     Returns:
         `value`, `low`, `high` and `method`.
@@ -146,7 +146,7 @@ def harmonic_mean(truth: np.ndarray, guess: np.ndarray, owners: np.ndarray | Non
     Args:
         truth: Whether each image is of the class, bool [n]; some must be.
         guess: Whether each is predicted as it, bool [n].
-        owners: The number of the group of each image, int [n]; None where every image stands alone.
+        owners: The number of the group of each image, int [n]; None if every image stands alone.
 
     Returns:
         `value`, `low`, `high` and `method`.

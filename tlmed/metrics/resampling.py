@@ -26,7 +26,7 @@ def number_groups(groups: Sequence[str] | None) -> np.ndarray | None:
 
 
 def find_clusters(groups: Sequence[str] | None) -> np.ndarray | None:
-    """Number groups from 0, or return None where no group has several images.
+    """Number groups from 0, or return None if no group has several images.
 
     >>> find_clusters(["a", "b"]) is None, find_clusters(["a", "b", "a"]).tolist()
     (True, [0, 1, 0])

@@ -14,7 +14,7 @@ def binary_auc(positive: np.ndarray, scores: np.ndarray) -> float | None:
         scores: Higher means more likely positive, float [n].
 
     Returns:
-        A number from 0 to 1, or None where it is undefined: one class only, or scores that are not finite.
+        A number from 0 to 1, or None if it is undefined: one class only, or scores that are not finite.
 
     >>> binary_auc(np.array([False, False, True, True]), np.array([0.1, 0.4, 0.4, 0.8]))
     0.875
@@ -37,7 +37,7 @@ def macro_auc(labels: np.ndarray, scores: np.ndarray) -> float | None:
         scores: One column per class, float [n, k]. Of two classes the second column is used.
 
     Returns:
-        A number from 0 to 1 (for more than two classes the mean over the classes present), or None where it
+        A number from 0 to 1 (for more than two classes the mean over the classes present), or None if it
         is undefined: one class only, or scores that are not finite.
 
     >>> macro_auc(np.array([0, 1, 2]), np.eye(3))

@@ -62,7 +62,7 @@ def measure_spread(influences: np.ndarray, strata: np.ndarray, owners: np.ndarra
     Args:
         influences: What each image adds to the metric, float [n], sum zero.
         strata: The class of each image or group, from `find_strata`.
-        owners: The number of the group of each image, int [n]; None where every image stands alone.
+        owners: The number of the group of each image, int [n]; None if every image stands alone.
 
     >>> spread = measure_spread(np.array([-1.0, 1.0, -1.0, 1.0]) / 4, np.array([0, 0, 1, 1]))
     >>> round(spread.variance, 3), round(spread.freedom, 3)
