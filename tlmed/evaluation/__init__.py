@@ -1,1 +1,1 @@
-"""What a trained network is worth: predictions, scores to beat, plots."""
+"""Evaluate a trained network: predictions, metrics, baselines, plots."""

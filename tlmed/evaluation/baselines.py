@@ -1,4 +1,4 @@
-"""Scores that need no transfer: what a result has to beat."""
+"""Baselines: classifiers without transfer learning, which a result has to beat."""
 
 from collections.abc import Callable, Sequence
 

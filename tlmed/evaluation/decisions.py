@@ -16,16 +16,15 @@ from tlmed.run_files import METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.words import count, listed, shorten
 
-FEW = 10  # validation images of a class: with fewer, a reader is told
-_APART = (
-    0.5  # by which a correlation with another class's scores exceeds that with one's own, where columns are exchanged
-)
+FEW = 10  # with fewer validation images of a class there is a note
+# Columns count as exchanged if the correlation with another class's scores exceeds that with the own ones by this.
+_APART = 0.5
 METHOD = "temperature scaling (Guo et al. 2017)"
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What validation data decided, as `metrics.json` says it.
+    """The threshold and the temperature chosen on validation data, as in `metrics.json`.
 
     Attributes:
         operating_point: `rule`, `threshold`, the `split` and the number `n` of images that it was chosen on, its
@@ -44,15 +43,15 @@ class Decision:
 
     @property
     def temperature(self) -> float:
-        """Return what the logarithms of scores are divided by to calibrate them."""
+        """Return the number by which the logarithms of scores are divided to calibrate them."""
         return self.calibration["temperature"]
 
 
 def read_decision(run: RunDir) -> Decision:
-    """Return what was decided for a run, from its `metrics.json`.
+    """Return a run's threshold and temperature, from its `metrics.json`.
 
     Raises:
-        InputError: If it does not say.
+        InputError: If they are not there.
     """
     metrics = METRICS_JSON.read(run)
     point, calibration = metrics.get("operating_point"), metrics.get("calibration")
@@ -76,7 +75,7 @@ def read_decision(run: RunDir) -> Decision:
 
 
 def _holds_number(part, name) -> bool:
-    """Tell whether a part of `metrics.json` has a usable number; a threshold may be 0, a temperature not."""
+    """Tell whether a part of `metrics.json` has a usable number; a threshold may be 0, but a temperature may not."""
     found = part.get(name) if isinstance(part, dict) else None
     return isinstance(found, int | float) and 0 <= found < math.inf and (found > 0 or name == "threshold")
 
@@ -131,7 +130,7 @@ def _calibrate(labels, scores) -> dict:
     temperature = fit_temperature(scores, labels)
     found = {"method": METHOD, "temperature": temperature, "split": "val", "n": len(labels)}
     low, high = TEMPERATURES
-    if low * 1.001 < temperature < high / 1.001:  # halving comes close to the ends, and never there
+    if low * 1.001 < temperature < high / 1.001:  # the search by halving comes close to the ends but never reaches them
         return found
     return found | {"note": f"The temperature is at the end of what is tried, {low:g} to {high:g}."}
 
@@ -140,7 +139,7 @@ def describe_contradictions(predictions: Predictions, positive: str | None) -> l
     """Return a sentence where predicted classes are not those with the highest score, and which threshold explains it.
 
     Args:
-        predictions: All of them are looked at; rows with several highest scores contradict nothing.
+        predictions: All rows are checked; rows with several highest scores contradict nothing.
         positive: The positive of two classes, by default the second in the order of classes.
 
     >>> rows = ["a", "b", "c"], ["test"] * 3, np.array([0, 1, 1]), np.array([[0.8, 0.2], [0.6, 0.4], [0.1, 0.9]])
@@ -170,7 +169,8 @@ def _explain_by_threshold(scores, chosen, name) -> str:
         bounds = [f"above {highest:.6g}"] if chosen.sum() < len(chosen) else []
         bounds += [f"up to {lowest:.6g}"] if chosen.any() else []
         return f"A threshold of {name!r} {' and '.join(bounds)} explains it."
-    # With each score as threshold: the chosen rows below it, and those from it on that are not; then with none chosen.
+    # `left` counts contradictions for each score as threshold: chosen rows below it, and rows from it on that are not
+    # chosen. Its last entry is for a threshold above all scores.
     order = np.argsort(scores, kind="stable")
     levels, first = np.unique(scores[order], return_index=True)
     below = np.concatenate([[0], np.cumsum(chosen[order])])
@@ -216,13 +216,14 @@ def describe_exchanged(predictions: Predictions) -> list[str]:
     if predictions.calibrated is None:
         return []
     classes = predictions.classes
+    # Correlations [k, k]: rows are calibrated columns, columns are scores.
     likeness = _standardise(predictions.calibrated).T @ _standardise(predictions.scores)
     nearest = likeness.argmax(axis=1)
     moved = set(np.flatnonzero(likeness.max(axis=1) - likeness.diagonal() > _APART).tolist())
     said = [
         f"`{CALIBRATED}{classes[c]}` goes with `{SCORE}{classes[nearest[c]]}`"
         for c in sorted(moved)
-        if nearest[c] in moved  # each takes another's place
+        if nearest[c] in moved  # an exchange: the other column must be out of place, too
     ]
     return [f"Are columns exchanged? {listed(said, 3)}."] if said else []
 

@@ -1,4 +1,4 @@
-"""How pictures look: colours that the colour-blind can tell apart, legends that cover nothing, plain axes."""
+"""The look of plots: colours that the colour-blind can tell apart, legends that cover nothing, plain axes."""
 
 # Okabe & Ito, Color Universal Design, 2008; yellow left out: it vanishes on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -6,7 +6,7 @@ LINES = ("-", "--", ":", "-.")
 # Colour, line and marker: told apart in grey too.
 VALIDATION_STYLE = (COLOURS[0], "-", "o")
 TEST_STYLE = (COLOURS[1], "--", "s")
-UNNAMED = "#BBBBBB"  # curves of many, that have no colour of their own
+UNNAMED = "#BBBBBB"  # the colour of curves without a name, where there are many
 
 
 def add_legend(axes, lines: int = 1, **options) -> bool:

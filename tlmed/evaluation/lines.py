@@ -6,7 +6,7 @@ from tlmed.evaluation.predictions import HALF
 from tlmed.metrics.names import list_once
 from tlmed.words import count, join_names, listed
 
-SMALL = 30  # images or groups: with fewer a reader is told how much hangs on one
+SMALL = 30  # with fewer images or groups a note says how much depends on a single one
 
 
 def describe_metrics(result: Mapping) -> list[str]:
@@ -77,7 +77,7 @@ def _is_reversed(metrics) -> bool:
 
 
 def describe_better_baselines(result: Mapping) -> list[str]:
-    """Say which baselines have a higher AUC, as it is written, than the result that is to beat them.
+    """Say which baselines have a higher AUC, rounded as written, than the result that should beat them.
 
     >>> better = {"random_weights": {"auc": {"value": 0.79, "low": None}}}
     >>> describe_better_baselines({"metrics": {"auc": {"value": 0.66}}, "baselines": better})
@@ -98,7 +98,7 @@ def describe_better_baselines(result: Mapping) -> list[str]:
 
 
 def describe_size(result: Mapping) -> list[str]:
-    """Say of a small test set how much hangs on one image, or on one group."""
+    """Say for a small test set how much depends on one image, or on one group."""
     units, noun = (result["groups"], "group") if result.get("groups") else (result["n"], "image")
     if units >= SMALL:
         return []
@@ -134,7 +134,7 @@ def _note(part: Mapping) -> list[str]:
 
 
 def _describe_without_leaks(result) -> list[str]:
-    """Say what is left where training or validation knows some of the images."""
+    """Say the scores without the test images that training or validation has seen."""
     found = result.get("without_leaks")
     if found is None:
         return []

@@ -1,4 +1,4 @@
-"""What `metrics.json` says of predictions: metrics, before and after what validation data decided, and subgroups."""
+"""The content of `metrics.json`: metrics at the chosen threshold and at 0.5, calibration, and subgroups."""
 
 from collections.abc import Collection, Mapping
 
@@ -14,7 +14,7 @@ from tlmed.metrics.resampling import find_clusters
 from tlmed.metrics.sample_sizes import note_few
 from tlmed.words import count
 
-LEAST_IMAGES = 5  # of a value, on average
+LEAST_IMAGES = 5  # a column makes subgroups only if its values have so many images on average
 SUBGROUP_METRICS = ("accuracy", "auc", "sensitivity", "specificity")
 _BY_THRESHOLD = tuple(name for name in METRICS if name not in {*CALIBRATED, *RANKED})
 
@@ -28,13 +28,13 @@ def measure(
     scores: np.ndarray | None = None,
     guesses: np.ndarray | None = None,
 ) -> dict:
-    """Return what `tlmed.metrics.evaluate` says of predictions.
+    """Return the result of `tlmed.metrics.evaluate` for predictions.
 
     Args:
         predictions: All of them are scored.
         positive: The positive of two classes, by default the second in the order of classes.
         seed: Decides the resamples.
-        split: The name of the split, for the record.
+        split: The name of the split, which goes into the result.
         only: The metrics wanted.
         scores: Other probabilities, float [n, k].
         guesses: Other predicted classes, int [n].
@@ -120,7 +120,7 @@ def _weigh(chosen, positive, prevalence) -> dict:
 
 
 def _leave_out(chosen, leaked, positive, seed, split) -> dict:
-    """Return how many images training or validation knows, and the metrics of the others, none where there are none."""
+    """Return how many images training or validation has seen, and the metrics of the others, if there are any."""
     rows = np.flatnonzero([path not in leaked for path in chosen.paths])
     metrics = measure(chosen.take(rows), positive, seed, split, SUBGROUP_METRICS)["metrics"] if len(rows) else {}
     return {"leaked": len(chosen.paths) - len(rows), "n": len(rows), "metrics": metrics}

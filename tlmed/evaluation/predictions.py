@@ -13,7 +13,7 @@ HALF = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a network said about n images, and what they are.
+    """A network's predictions for n images, and the true labels.
 
     Attributes:
         paths: Where each image lies, relative to the root of the data; n texts, all different.
@@ -83,7 +83,8 @@ def predict_classes(scores: np.ndarray, positive_index: int | None, threshold: f
     >>> predict_classes(np.array([[0.2, 0.4, 0.4]]), positive_index=None).tolist()
     [1]
     """
-    scores = np.asarray(scores, dtype=float)  # a threshold has more digits than a score in single precision
+    # In double precision, because a threshold has more digits than a score in single precision.
+    scores = np.asarray(scores, dtype=float)
     if positive_index is None:
         return scores.argmax(axis=1)
     return np.where(scores[:, positive_index] >= threshold, positive_index, 1 - positive_index)

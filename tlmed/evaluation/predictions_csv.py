@@ -32,9 +32,9 @@ from tlmed.split_names import SPLIT_NAMES, SPLITS, name_split
 from tlmed.words import listed
 
 SCORE, CALIBRATED = "score_", "calibrated_"
-NOTE = "image_note"  # says in the table of `tlmed predict` what is odd in an image
+NOTE = "image_note"  # the column of `tlmed predict` that says what is odd about an image
 _OURS = ("path", "split", "label", "prediction", "fold")
-_NAMED = 3  # faulty rows that an error names; the others it counts
+_NAMED = 3  # an error names so many faulty rows and counts the others
 
 
 def write_predictions(path: str | Path, predictions: Predictions) -> None:
@@ -73,12 +73,12 @@ def _to_texts(numbers) -> Iterator[str]:
 
 
 def _name_form(columns: int) -> str:
-    """Return the form of a row in single precision: nine digits tell all its numbers apart."""
+    """Return the format of a row in single precision: nine digits distinguish all its numbers."""
     return ",".join(["%.9g"] * columns)
 
 
 def _to_single(numbers: np.ndarray) -> np.ndarray:
-    """Return the nearest numbers of single precision, as double precision has them."""
+    """Return the nearest numbers of single precision, in double precision."""
     with np.errstate(over="ignore"):  # of numbers that are no scores
         return numbers.astype(np.float32).astype(float)
 
@@ -187,7 +187,7 @@ def _is_ours(column: str) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """The rows of a file: texts as they stand there, scores as numbers, which take a tenth of the room.
+    """The rows of a file: texts as they are there, scores as numbers, which take a tenth of the memory.
 
     Attributes:
         names: The columns that hold texts.
@@ -343,7 +343,7 @@ def _name_lines(rule, lines) -> list[tuple[str, str]]:
 
 
 def _to_numbers(texts: Sequence[str]) -> list[float]:
-    """Return the numbers that texts are; NaN, which no score may be, for any other text."""
+    """Return texts as numbers; NaN, which no score may be, for any text that is no number."""
     try:
         return list(map(float, texts))
     except ValueError:
@@ -351,7 +351,7 @@ def _to_numbers(texts: Sequence[str]) -> list[float]:
 
 
 def _to_number(text: str) -> float:
-    """Return the number that `text` is; NaN, which no score may be, for any other text."""
+    """Return `text` as a number; NaN, which no score may be, if it is none."""
     try:
         return float(text)
     except ValueError:

@@ -28,11 +28,11 @@ _STRATEGIES = {
     "all": ("act on all", COLOURS[1], "--"),
     "none": ("act on none", "#000000", ":"),
 }
-MOST_CURVES = 8  # of classes that have a colour and a name in a picture
-MOST_BANDS = 3  # that can lie over each other
-_RATES = np.linspace(0, 1, 201)  # at which a band is drawn
-MOST_NAMED = 60  # classes of a confusion matrix that have a name beside it
-_LARGEST_WRITTEN = 20  # classes of a confusion matrix whose numbers can still be read
+MOST_CURVES = 8  # with more classes only so many have a colour and a name in a picture
+MOST_BANDS = 3  # with more curves the bands would hide each other
+_RATES = np.linspace(0, 1, 201)  # the false positive rates at which a band is drawn
+MOST_NAMED = 60  # with more classes a confusion matrix has no names beside it
+_LARGEST_WRITTEN = 20  # with more classes the numbers in a confusion matrix would be illegible
 
 
 def draws_bands(predictions: Predictions, split: str = "test", positive: str | None = None) -> bool:
@@ -179,7 +179,7 @@ def precision_recall_curves(predictions: Predictions, split: str = "test", posit
 
 
 def reliability_diagram(series: Mapping[str, Sequence[Mapping]], about: str) -> Figure:
-    """Draw what share came true of what was said to be so likely, with 95 % intervals, and how many images that is.
+    """Draw a reliability diagram: the share that came true against the score, with 95 % intervals, and image counts.
 
     Args:
         series: One or two names to points, as `tlmed.metrics.reliability` gives them.
@@ -323,7 +323,7 @@ def _list_styles() -> Iterator[dict]:
 
 
 def _draw_others(axes, curves: Sequence[tuple]):
-    """Draw curves without a name as one object: a thousand of them would take a minute."""
+    """Draw curves without a name as one object, because a thousand separate ones would take a minute."""
     if not curves:
         return
     lines = [np.column_stack(curve) for curve in curves]

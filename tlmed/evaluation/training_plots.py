@@ -1,4 +1,4 @@
-"""Pictures of the training: scores epoch by epoch, and degree by degree."""
+"""Plots of the training: scores epoch by epoch, and degree by degree."""
 
 import itertools
 import math
@@ -18,7 +18,7 @@ _NAMES = {
     "val_auc": "validation AUC",
 }
 _DEGREE_NAMES = {**_NAMES, "val_loss": "validation loss", "test_auc": "test AUC"}
-_MOST_TICKS = 14  # that stand beside each other without touching
+_MOST_TICKS = 14  # more would touch each other
 
 
 def learning_curves(history: Sequence[Mapping]) -> Figure:
@@ -49,7 +49,7 @@ def learning_curves(history: Sequence[Mapping]) -> Figure:
 def score_by_degree(degrees: Sequence[Mapping], monitor: str = "val_auc") -> Figure:
     """Draw the validation score, and the test AUC if there is one, against the degree; mark the kept degree.
 
-    A monitored loss gets a panel of its own, for its scale is another.
+    A monitored loss gets a panel of its own, because its scale is another.
 
     Args:
         degrees: One row per degree, as in `degrees.csv`; an empty score is left out.

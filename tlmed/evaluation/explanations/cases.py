@@ -46,10 +46,10 @@ def pick_cases(
 
 
 def _measure_confidence(predictions, positive, threshold) -> np.ndarray:
-    """Return how far each prediction is from being another one: 0 at the border, 1 at its farthest.
+    """Return how far each prediction is from another one: 0 at the border, 1 at the largest distance.
 
-    That is the score of the predicted class less the highest of the others, or for two classes with a threshold the
-    distance from it, as a share of the longest there is on that side; the same for a threshold of 0.5.
+    That is the score of the predicted class minus the highest other score. For two classes with a threshold it is the
+    distance from the threshold, as a share of the largest possible one on that side; at 0.5 both are the same.
     """
     scores = np.asarray(predictions.scores, "float64")
     rows = np.arange(len(scores))

@@ -20,7 +20,7 @@ from tlmed.features.taps import LAST
 
 BATCH_SIZE = 32
 STEPS = 50
-_PATH_BATCH = 16  # a gradient down to the pixels keeps what every layer gave
+_PATH_BATCH = 16  # small, because a gradient by the pixels keeps the outputs of all layers in memory
 # A handful of pixels has most of an attribution, and all others would be black beside them; the cap is that of Smilkov
 # et al., SmoothGrad: removing noise by adding noise, 2017, section 3.2.
 CAP = 99.0
@@ -74,9 +74,9 @@ def grad_cam_plus_plus(
 
     After Chattopadhay et al., Grad-CAM++: generalized gradient-based visual explanations for deep convolutional
     networks (WACV 2018), equation 19 for the weights of single places. It holds for the exponential of the score before
-    softmax, whose derivatives of second and third order are then powers of the first where all behind the block is
-    linear by parts (pooling, dense layers, ReLU), as it is behind the last block; behind an earlier block with
-    another activation it is an approximation. The exponential itself is a factor common to a map, and left out.
+    softmax. Its derivatives of second and third order are powers of the first where all layers after the block are
+    piecewise linear (pooling, dense layers, ReLU). This is so after the last block; after an earlier block with another
+    activation it is an approximation. The exponential itself is a factor common to a map, and left out.
 
     Args:
         model: As in `grad_cam`.
@@ -136,8 +136,8 @@ def weigh_by_place(maps: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
     """Return Grad-CAM++'s weights of feature maps [b, k], from maps and gradients [b, rows, columns, k].
 
     Equation 19, alpha = g^2 / (2 g^2 + g^3 sum(A)), is divided by g^2: only places with a gradient g above 0 count, so
-    that nothing is divided by 0. Feature maps are those behind a ReLU; the sum of others can be negative, and
-    counts as 0 then, for the fraction would have a pole.
+    that nothing is divided by 0. Feature maps should come after a ReLU. The sum of others can be negative; it counts as
+    0 then, because otherwise the fraction could have a pole.
     """
     rising = tf.nn.relu(gradients)
     sums = tf.nn.relu(tf.reduce_sum(maps, axis=(1, 2), keepdims=True))

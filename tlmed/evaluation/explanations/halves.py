@@ -15,13 +15,13 @@ _RANGE = "`images` must be RGB in 0..255 at the network's size"
 
 @dataclass(frozen=True)
 class Halves:
-    """A network, cut behind a block; both halves share its layers.
+    """A network, cut after a block; both halves share its layers.
 
     Attributes:
         before: From images to feature maps [batch, rows, columns, channels], one per backbone.
         after: From a list of those to class scores before softmax [batch, classes].
-        seen: Which of the feature maps are the block's. A backbone with fewer blocks has none so near to the input: it
-            hands on the images themselves.
+        seen: The places of feature maps that the block made. Where several backbones have different numbers of blocks,
+            a shorter one may have no block so near to the input: its entry in the list is the images themselves.
     """
 
     before: keras.Model
@@ -30,14 +30,14 @@ class Halves:
 
 
 def cut(model: keras.Model, block: str = LAST) -> Halves:
-    """Cut a classifier behind one of its blocks.
+    """Cut a classifier after one of its blocks.
 
     Args:
         model: A functional classifier from raw images to class probabilities.
         block: A block's name, as `tlmed.blocks.partition` gives them, or "last".
 
     Raises:
-        InputError: If there is no such block, no feature map, or the features behind the last block are tokens.
+        InputError: If there is no such block, no feature map, or the features after the last block are tokens.
 
     >>> layers = keras.layers
     >>> ends = [layers.GlobalAveragePooling2D(), layers.Dense(2, "softmax")]
@@ -53,13 +53,13 @@ def cut(model: keras.Model, block: str = LAST) -> Halves:
             "Class activation maps need feature maps up to the last features; occlusion and integrated gradients need "
             f"none. Received: model={model.name!r}, whose last features are tokens."
         )
-    # Every block has weights: what none lead to is where a backbone begins.
+    # Every block has weights. A tensor that no weights lead to is the beginning of a backbone.
     seen = (i for i, tensor in enumerate(tensors) if keras.Model(model.inputs[0], tensor).weights)
     return Halves(before, after, tuple(seen))
 
 
 def find_scores(model: keras.Model) -> keras.KerasTensor:
-    """Return the symbolic class scores before softmax [batch, classes]: probabilities saturate, these do not.
+    """Return the symbolic class scores before softmax [batch, classes], which do not saturate as probabilities do.
 
     Args:
         model: A functional model that ends in a softmax, or in such scores.
@@ -123,7 +123,7 @@ def check_classes(class_index: int | np.ndarray, n: int, num_classes: int) -> np
 
 
 def normalise(maps: np.ndarray, cap: float = 100.0) -> np.ndarray:
-    """Bring each map to 0..1: what speaks against the class becomes 0, the rest is divided by its largest value.
+    """Bring each map to 0..1: evidence against the class becomes 0, the rest is divided by its largest value.
 
     The colours of two images can therefore not be compared: each has a 1, however weak its evidence. A map without
     anything positive is 0 everywhere.
@@ -145,7 +145,7 @@ def normalise(maps: np.ndarray, cap: float = 100.0) -> np.ndarray:
 
 
 def broadcast_colour(colour: float | np.ndarray | None, images: np.ndarray) -> np.ndarray:
-    """Return a picture of nothing for each image: float64, broadcast to the shape of the images.
+    """Return an image without content for each image: float64, broadcast to the shape of the images.
 
     Args:
         colour: A grey value, an RGB triple or an image, in 0..255; None: the mean colour of each image.
@@ -188,4 +188,5 @@ def _as_list(tensors) -> list[keras.KerasTensor]:
 
 def _holds_tokens(after) -> bool:
     nodes = (node for operation in after.operations for node in operation._inbound_nodes)
+    # [batch, tokens, channels]; feature maps have four axes, pooled features two.
     return any(len(tensor.shape) == 3 for node in nodes for tensor in node.output_tensors)

@@ -23,7 +23,7 @@ from tlmed.replicas import without_xla
 
 _CAMS = {"grad-cam": weigh_by_gradient, "grad-cam++": weigh_by_place}
 METHODS = (*_CAMS, "occlusion", "integrated-gradients")
-_LEAST = 1e-15  # a probability this near to 0 or 1 differs from it by rounding
+_LEAST = 1e-15  # a probability so near to 0 or 1 differs from it only by rounding; it keeps log-odds finite
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def make_explainer(
 ) -> Explainer:
     """Prepare a method for a network, so that any number of batches can be explained.
 
-    Occlusion watches the log-odds of the class: they fall with the evidence where a probability stands still at 1.
+    Occlusion measures the log-odds of the class: they fall with the evidence even where a probability stays at 1.
 
     Args:
         model: A run's network: from raw images to class probabilities, or of a hybrid to features.
@@ -130,7 +130,7 @@ def _integrate(model, finish, options) -> Callable:
 
 
 def _choose(model, block, finish) -> str:
-    """Return Grad-CAM if it can be had, or if a block is asked for, so that it is said why it cannot be shown."""
+    """Return Grad-CAM if the network allows it; also if a block is asked for, so that the error says why it fails."""
     if finish is not None:
         return "occlusion" if block is None else "grad-cam"
     try:
@@ -157,7 +157,7 @@ def _find_faults(method, block, finish) -> list[str]:
 
 
 def _log_odds_of(model, finish) -> Callable[[np.ndarray], np.ndarray]:
-    # By batch: `predict` would make a data set of every few covered copies.
+    # Not `predict`, which would make a `tf.data` data set for each small batch of covered copies.
     if finish is not None:
         return lambda images: _of_probabilities(finish(np.asarray(model.predict_on_batch(images))))
     network = without_xla(keras.Model(model.inputs[0], find_scores(model)))

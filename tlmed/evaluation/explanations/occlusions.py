@@ -1,4 +1,4 @@
-"""Maps from covering parts of an image: they need no gradients and no knowledge of what is asked for scores."""
+"""Maps from covering parts of an image: any function from images to scores will do, without gradients."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import numpy as np
 from tlmed.errors import InputError
 from tlmed.evaluation.explanations.halves import broadcast_colour, check_classes, normalise
 
-STEPS = 14  # along the shorter side of an image, by default; a square is two steps wide
+STEPS = 14  # default number of steps along the shorter side of an image; a square is two steps wide
 BATCH_SIZE = 32
 
 

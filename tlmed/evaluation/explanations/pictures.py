@@ -24,7 +24,7 @@ _LEAST_SIDE = 224  # smaller images are enlarged by a whole number
 _GAP, _MARGIN, _LINE = 8, 8, 22
 _BAR = (72, 10)
 _COMMAND = "predict"
-_LONGEST = 56  # characters of a file's name that are kept: 4 bytes each, at most, and file systems take 255
+_LONGEST = 56  # characters of a file's name that are kept: 4 bytes each at most, and file systems allow 255 bytes
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -195,7 +195,7 @@ def _number(stems) -> list[str]:
 
 
 def _tidy(stem) -> str:
-    """Return text that every file system takes for a name, and no shell for several words or an option."""
+    """Return text that every file system accepts as a name, and that a shell takes for one word and no option."""
     return re.sub(r"[^\w.()-]+", "_", stem)[-_LONGEST:].lstrip(".-") or "image"
 
 
