@@ -1,4 +1,4 @@
-"""Locks: all that decided a run, and what came of it, in one file by which it can be repeated and checked.
+"""Locks: all that decided a run, and its results, in one file with which the run can be repeated and checked.
 
 A lock is data: reading one, or training from one, runs no code that it brings along.
 """

@@ -1,4 +1,4 @@
-"""Whether two results are the same, at a level: bits, predictions or metrics; and where training parted."""
+"""Compare two results at a level (bits, predictions or metrics), and find where two trainings began to differ."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,9 @@ class Row:
     Attributes:
         part: "weights", "predictions", "metrics" or "history".
         name: What is compared.
-        there: What was locked, for a person.
-        here: What came.
-        same: Whether it is the same as far as the level asks; None where the level does not ask for it.
+        there: The locked value, as text for a person.
+        here: The new value, likewise.
+        same: Whether both agree as the level demands; None where the level does not compare them.
         note: How far apart they are.
     """
 
@@ -51,13 +51,13 @@ def compare_results(there: Mapping, here: Mapping, level: str, tolerance: float)
 
 
 def compare_history(there: Sequence[str], here: Sequence[str], tolerance: float | None) -> list[Row]:
-    """Return a line that names the first phase and epoch at which two histories part; none for hybrids.
+    """Return a line that names the first phase and epoch at which two histories differ; none for hybrids.
 
     Args:
         there: Lines of CSV with the header in front.
         here: The same of another run.
-        tolerance: The largest difference, relative to 1 or to the value if that is larger; None: differences count
-            nothing, and the first is named.
+        tolerance: The largest difference, relative to 1 or to the value if that is larger; None: the first difference
+            is named, but none counts as a fault.
     """
     old, new = read_rows(list(there)), read_rows(list(here))
     if not old and not new:
@@ -75,7 +75,7 @@ def compare_history(there: Sequence[str], here: Sequence[str], tolerance: float 
 
 
 def _part(a: Mapping[str, str], b: Mapping[str, str]) -> tuple[str, float] | None:
-    """Return the column that differs most and by how much; None where the rows are of other epochs."""
+    """Return the column that differs most and by how much; None where the rows are of different epochs."""
     if (a["phase"], a["epoch"]) != (b["phase"], b["epoch"]):
         return None
     differences = {name: _differ(a[name], b.get(name, "")) for name in a if name not in ("phase", "epoch")}
@@ -90,6 +90,7 @@ def _differ(a: str, b: str) -> float:
         difference = abs(float(a) - float(b)) / max(1.0, abs(float(a)))
     except ValueError:
         return math.inf
+    # Every comparison with NaN is false, so it would pass as within the tolerance.
     return math.inf if math.isnan(difference) else difference
 
 
@@ -144,7 +145,10 @@ def _compare_scores(there, here, level, tolerance) -> list[Row]:
 
 
 def _compare_largest(old, new, both, asked, tolerance) -> list[Row]:
-    """Return a line for the score that moved most; where labels moved, scores are of other classes."""
+    """Return a line for the score that moved most, among images with the same predicted label.
+
+    Where the label differs, the two scores are of different classes.
+    """
     same = [path for path in both if old[path]["prediction"] == new[path]["prediction"]]
     found = [(_differ(old[path]["score"], new[path]["score"]), path) for path in same]
     if not found:
@@ -181,7 +185,10 @@ def _judge_metric(a, b, level, tolerance) -> tuple[bool | None, str]:
 
 
 def _judge_entry(a, b, tolerance) -> tuple[bool, str]:
-    """Compare a metric with its interval and its words; sums in another order move the last digits of a number."""
+    """Compare a metric with its interval and its texts.
+
+    Numbers are compared within the tolerance, because sums in another order differ in their last digits.
+    """
     if a == b:
         return True, "equal"
     parts = {name: (a.get(name), b.get(name)) for name in {**a, **b}}
@@ -195,7 +202,7 @@ def _judge_entry(a, b, tolerance) -> tuple[bool, str]:
 
 
 def _measure(a, b) -> float:
-    """Return how far two parts of a metric lie apart, relative to 1 or to the value; infinite where not by numbers."""
+    """Return how far apart two parts of a metric are, relative to 1 or to the value; infinite for different texts."""
     if not all(isinstance(part, int | float) for part in (a, b)):
         return math.inf
     return abs(a - b) / max(1.0, abs(a))

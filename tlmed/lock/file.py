@@ -1,4 +1,4 @@
-"""The file of a lock: written whole, and read only as it was written."""
+"""The file of a lock: written whole, and refused if it was changed since."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,7 +51,7 @@ def read_lock(path: str | Path) -> Lock:
     """Read a lock, given by its file or by the directory of its run.
 
     Raises:
-        InputError: If there is none, it has a newer or an older format, it was edited, or it is none at all.
+        InputError: If the file is missing, has a newer or an older format, was edited, or is no lock.
     """
     path = find_lock(Path(path))
     content = read_verified(path)

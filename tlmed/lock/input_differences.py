@@ -1,4 +1,4 @@
-"""Where two runs differ in what decides their result: recipe, images, weights, code, environment; causes first."""
+"""Differences between the inputs of two runs: recipe, images, weights, code, environment; causes first."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,32 +10,32 @@ from tlmed.lock.printable import shorten, show
 from tlmed.recipe import UNDECIDING, divide_fields, flatten, from_json, join_fields, to_json
 from tlmed.words import listed
 
-# What a difference can mean for the result.
+# The kinds of differences, by what they mean for the result.
 INPUT, CODE, LIBRARY, ENVIRONMENT = "input", "code", "library", "environment"
 REPORTED, NOTE = "reported", "note"
 _COLUMNS = {"sha256": "content", "label": "label", "group": "group", "split": "split"}
-MOST_PATHS = 5
-DIGEST_DIGITS = 64
+MOST_PATHS = 5  # so many images are named
+DIGEST_DIGITS = 64  # a text of this length is taken for a SHA-256 and shortened
 _OF_SPLITS = ("seed", "data.split")
-# Images and weights are compared themselves, and a lock holds no scores of degrees.
+# Images and weights are compared by their content, wherever they lie, and a lock holds no scores of degrees.
 _IGNORED_FIELDS = ("data.source", "weights", "score_degrees", *UNDECIDING)
-# They add to what is reported; no prediction and no score depends on them.
+# These fields only add to the report; no prediction and no score depends on them.
 _REPORTED_FIELDS = ("baselines", "examples", "prevalence", "tensorboard")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that is not the same in a lock, or a first run, and here, or in a second one.
+    """One difference between a lock (or a first run) and the state now (or a second run).
 
     Attributes:
         part: "recipe", "data", "weights", "seeds", "code" or "environment".
         name: What it is.
-        there: What it was, for a person.
-        here: What it is now.
+        there: The value in the lock, as text for a person.
+        here: The value now, likewise.
         kind: `INPUT`: another job; `CODE`: another tlmed; `LIBRARY`: another version of one that computes;
             `ENVIRONMENT`: the last bits may differ; `REPORTED`: another job, with the same predictions and scores, and
             more or less reported beside them; `NOTE`: nothing that is known to change a number.
-        why: What it does to numbers, where that is worth a word.
+        why: How it affects numbers; "" where there is nothing to say.
     """
 
     part: str
@@ -49,13 +49,13 @@ class Difference:
         return self.describe("locked", "now")
 
     def describe(self, there: str, here: str) -> str:
-        """Return it as a sentence that calls the two by these words."""
+        """Return it as a sentence, with these words for the two sides."""
         words = f"{self.part}: {show(self.name)}: {show(self.there)} {there}, {show(self.here)} {here}"
         return f"{words} ({show(self.why)})" if self.why else words
 
 
 def compare_inputs(there: Mapping, here: Mapping) -> list[Difference]:
-    """Return all differences between two locks' inputs, those first that explain most.
+    """Return all differences between two locks' inputs; those that explain most come first.
 
     Args:
         there: A lock's content, or what `describe_inputs` gives.
@@ -66,10 +66,10 @@ def compare_inputs(there: Mapping, here: Mapping) -> list[Difference]:
 
 
 def find_causes(differences: Sequence[Difference]) -> list[Difference]:
-    """Return, of some differences, those of the kind that explains most.
+    """Return those of some differences whose kind explains most.
 
-    Inputs come first, then code, libraries and the environment; what only adds to a report is a cause if nothing else
-    is there.
+    Inputs come first, then code, libraries and the environment. What only adds to a report is a cause only if there is
+    no other difference.
     """
     for kind in (INPUT, CODE, LIBRARY, ENVIRONMENT, REPORTED):
         if found := [difference for difference in differences if difference.kind == kind]:
@@ -95,7 +95,7 @@ def _leave_out(fields) -> dict:
 
 
 def _fields(recipe) -> dict:
-    """Return a recipe's fields by dotted name, those that it did not have yet with their default."""
+    """Return a recipe's fields by dotted name; fields that its version did not have yet get their default."""
     return recipe.get("fields") or flatten(to_json(from_json(recipe["resolved"])))
 
 
@@ -108,7 +108,7 @@ def _compare_data(there, here) -> Iterator[Difference]:
     changed = {name: [path for path in both if old[path][name] != new[path][name]] for name in _COLUMNS}
     same_job = set(old) == set(new) and _name_splits(there) == _name_splits(here)
     if not same_job or any(changed[name] for name in _COLUMNS if name != "split"):
-        changed["split"] = []  # other splits follow from other images, or from the recipe
+        changed["split"] = []  # splits differ because images or the recipe do, which are named already
     for name, paths in changed.items():
         if paths:
             values = (_show(row[paths[0]][name]) for row in (old, new))
@@ -119,7 +119,7 @@ def _compare_data(there, here) -> Iterator[Difference]:
 
 
 def _compare_columns(old: Mapping | None, new: Mapping | None) -> Iterator[Difference]:
-    """Compare the columns that make subgroups of the same test images; locks did not hold them from the beginning."""
+    """Compare the columns that make subgroups of the same test images; older locks do not hold them."""
     if old is None or new is None:
         if old or new:
             words = ("not recorded" if found is None else listed(found) for found in (old, new))
@@ -147,7 +147,7 @@ def _name_splits(lock) -> dict:
 def _compare_weights(there, here) -> Iterator[Difference]:
     for i, (old, new) in enumerate(itertools.zip_longest(there["weights"], here["weights"])):
         if old is None or new is None:
-            continue  # of a network of the user's own nothing is known before it is built
+            continue  # nothing is known of a user's own network before it is built
         name = f"backbone {i + 1}" if len(there["weights"]) > 1 else "backbone"
         if old["sha256"] != new["sha256"]:
             values = (f"{source['name']} {shorten(source['sha256'])}" for source in (old, new))
@@ -158,7 +158,7 @@ def _compare_weights(there, here) -> Iterator[Difference]:
 
 def _compare_seeds(there, here) -> Iterator[Difference]:
     if there["seeds"]["seed"] != here["seeds"]["seed"]:
-        return  # the recipe says so
+        return  # named already as a difference of the recipe, and all streams follow from the seed
     old, new = there["seeds"]["streams"], here["seeds"]["streams"]
     for name in old:
         if name in new and old[name] != new[name]:
@@ -180,7 +180,8 @@ def _compare_code(there, here) -> Iterator[Difference]:
 
 def _compare_environments(there, here) -> Iterator[Difference]:
     old, new = there["environment"], here["environment"]
-    for name in [name for name in {**old["versions"], **new["versions"]} if name != "tlmed"]:  # which is the code
+    # tlmed itself is compared as the code, above.
+    for name in [name for name in {**old["versions"], **new["versions"]} if name != "tlmed"]:
         yield from _differ(name, old["versions"].get(name), new["versions"].get(name), kind=LIBRARY)
     yield from _compare_processors(old["processor"], new["processor"])
     threads = "sums are split otherwise, which moves the last digits"
@@ -193,9 +194,10 @@ def _compare_environments(there, here) -> Iterator[Difference]:
     yield from _differ("system", old["system"], new["system"], "other builds of every library")
     yield from _compare_strategies(old.get("strategy"), new.get("strategy"))
     for name in {**old["variables"], **new["variables"]}:
-        if name not in ("TF_NUM_INTRAOP_THREADS", "TF_ENABLE_ONEDNN_OPTS"):  # said above by what they do
+        if name not in ("TF_NUM_INTRAOP_THREADS", "TF_ENABLE_ONEDNN_OPTS"):  # their effects are compared above
             yield from _differ(name, old["variables"].get(name), new["variables"].get(name), "a setting of libraries")
-    for name in old["libraries"].keys() & new["libraries"].keys():  # which ones are loaded is no difference
+    # Only those that both have loaded: which ones are loaded is no difference.
+    for name in old["libraries"].keys() & new["libraries"].keys():
         yield from _differ(name, old["libraries"][name], new["libraries"][name], "linear algebra of NumPy and SciPy")
     yield from _differ("Python", old["python"], new["python"], kind=NOTE)
     computing = {**old["versions"], **new["versions"]}
@@ -218,7 +220,7 @@ def _compare_processors(old, new) -> Iterator[Difference]:
 
 
 def _compare_strategies(old, new) -> Iterator[Difference]:
-    """Compare what trained together, if both say it: addresses of workers decide nothing."""
+    """Compare the number of replicas, if both recorded it; the addresses of workers decide nothing."""
     if old and new:
         yield from _differ("replicas", old["replicas"], new["replicas"], "gradients are summed in another order")
 

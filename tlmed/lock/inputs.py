@@ -1,4 +1,4 @@
-"""What a locked run would find now: the recipe as it ships, its images, its weights, its environment."""
+"""The inputs of a locked run as they are now: the shipped recipe, the images, the weights, the environment."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ from tlmed.whole_files import format_csv
 
 
 def repeat_recipe(lock: Lock, source: str | None, weights: Sequence[str]) -> Recipe:
-    """Return the recipe that repeats a locked run: with the very weights that it had.
+    """Return the recipe that repeats a locked run, with exactly the weights of that run.
 
     Args:
         lock: The lock.
         source: Where the images lie here; None: where they lay.
-        weights: Where the files of the weights lie here, for each backbone; none: where they lay.
+        weights: Where the files of the weights lie here, for each backbone; none: where they were for the locked run.
 
     Raises:
         InputError: If the backbone is not tlmed's to build, or there are not as many weights as backbones.
@@ -50,7 +50,7 @@ def repeat_recipe(lock: Lock, source: str | None, weights: Sequence[str]) -> Rec
 
 
 def describe_inputs(lock: Lock, recipe: Recipe, recipe_file: Path | None = None, trust: bool = False) -> dict:
-    """Return what decides a locked run, as it is now, in the form of a lock; nothing is trained.
+    """Return the inputs of a locked run as they are now, in the form of a lock; nothing is trained.
 
     Args:
         lock: The lock.
@@ -89,7 +89,7 @@ def describe_inputs(lock: Lock, recipe: Recipe, recipe_file: Path | None = None,
 
 
 def _describe_data(lock, recipe, trust) -> dict:
-    """Return the lines that `splits.csv` would have now, and which of the images that were left out still would be."""
+    """Return the lines that `splits.csv` would have now, and which images would be left out now."""
     table = open_source(recipe.data.source, recipe.data.grouping)
     left_out = {entry["path"] for entry in lock.content["data"]["left_out"]}
     aside = [row for row, path in enumerate(table.paths) if path in left_out]
@@ -119,7 +119,7 @@ def _digest_images(table: Table, source: str, trust: bool) -> list[str]:
 
 
 def _find_fields_now(lock, file) -> dict:
-    """Return the fields of the recipe as it is now, with what was set on top of it when it was locked."""
+    """Return the fields of the recipe as it is now, with the fields that the locked run had set."""
     facts, locked = lock.content["recipe"], flatten(to_json(lock.recipe))
     if file is None and facts["shipped"]:
         file = shipped_recipes().get(facts["name"])

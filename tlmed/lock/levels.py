@@ -1,4 +1,4 @@
-"""How alike two results must be, and what can be asked for where."""
+"""The levels at which two results are compared, and which level can hold in which environment."""
 
 from collections.abc import Sequence
 
@@ -8,16 +8,17 @@ from tlmed.recipe import Recipe
 from tlmed.sections import Degrees
 
 BITS, PREDICTIONS, METRICS = LEVELS = ("bits", "predictions", "metrics")
-# Scores within which labels stay the same as a rule, and metrics within half a percentage point.
+# Scores that differ by less than 0.001 rarely change a label; metrics may differ by half a percentage point.
 TOLERANCES = {BITS: 0.0, PREDICTIONS: 1e-3, METRICS: 0.005}
 
 
 def choose_level(wanted: str | None, differences: Sequence[Difference], recipe: Recipe) -> tuple[str, str]:
     """Return the level at which a result is compared, and why.
 
-    On another processor, or with other threads, sums differ in their last digits. Where only a head or a classifier is
-    trained they stay there; training many layers amplifies them. The shipped recipes, made small: with other kernels
-    scores of a trained head moved by 1e-5 at most, those of a MobileNetV2 of which all layers train by 0.15.
+    On another processor, or with other threads, sums differ in their last digits. If only a head or a classifier is
+    trained, scores differ only there; training many layers amplifies the differences. Measured on the shipped recipes,
+    made small, with other kernels: scores of a trained head moved by 1e-5 at most, those of a MobileNetV2 of which all
+    layers train by 0.15.
 
     Args:
         wanted: A level, or None for the strongest that can hold.

@@ -1,4 +1,4 @@
-"""What a lock says of a run: everything is read from the run's own files."""
+"""The content of a lock: everything is read from the run's own files."""
 
 import csv
 import io
@@ -31,7 +31,7 @@ PREDICTIONS = ("path", "split", "label", "prediction", "score")
 def make_lock(run: RunDir) -> dict:
     """Return the content of a complete run's `lock.json`, without its checksum.
 
-    Tables are lists of CSV lines, so that a version control system shows which line of one changed.
+    Tables are lists of CSV lines, so that a version control system shows which line of a table changed.
 
     Raises:
         InputError: If the run's files cannot be read.
@@ -64,10 +64,10 @@ def _make(run) -> dict:
 
 
 def describe_results(run: RunDir) -> dict:
-    """Return what came of a run: hashes of weights, predictions and `metrics.json`, and what other levels compare.
+    """Return a run's results: hashes of weights, predictions and `metrics.json`, and what weaker levels compare.
 
-    That is, beside the history, for each image the predicted label with its score, and the metrics of all classes
-    together. Of two classes nothing is lost; of more, a score that moves without the highest one moves the hash.
+    The latter are the history, the predicted label and its score for each image, and the metrics of all classes
+    together. With two classes one score tells the other. With more, a change of a lower score is seen in the hash only.
 
     Raises:
         InputError: If the run's files cannot be read.
@@ -100,7 +100,7 @@ def describe_metrics(metrics: dict) -> dict:
 
 
 def name_streams(seed: int, phases: list[str]) -> dict[str, int]:
-    """Return the seeds of some streams that a run draws from: they tell whether streams are still derived alike."""
+    """Return the seeds of some streams that a run draws from: if they change, streams are derived in another way."""
     return {name: derive(seed, *name.split("/")) for name in (*STREAMS, *(f"phase/{phase}" for phase in phases))}
 
 

@@ -22,15 +22,16 @@ _KINDS = {
     REPORTED: "More or less is reported, which changes no prediction and no score",
     NOTE: "Also different, not known to move a number",
 }
-_ASKED = (INPUT, REPORTED)  # what must be the same as in the lock
-MOST_NOTES = 5
+_ASKED = (INPUT, REPORTED)  # kinds of differences that count as faults
+MOST_NOTES = 5  # so many differences are named that explain nothing
 HEADER = ("what", "locked", "now", "verdict", "note")
+# All characters that XML 1.0 does not allow, even escaped.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What was asked, and what came.
+    """What was compared with a lock, and how it ended.
 
     Attributes:
         name: The lock's.
@@ -38,8 +39,8 @@ class Reproduction:
         differences: Between the inputs of then and now.
         rows: Between the results; none where nothing was trained.
         checked: How much of each part of the inputs was compared, in words; in JUnit's table each is a test.
-        seconds: What it took.
-        fault: What kept it from being done, instead of a result.
+        seconds: How long it took.
+        fault: Why nothing could be compared; "" otherwise.
     """
 
     name: str
@@ -52,13 +53,13 @@ class Reproduction:
 
     @property
     def faults(self) -> list[str]:
-        """One sentence for each thing that is not the same and should be."""
+        """One sentence for each difference that should not be there."""
         inputs = [str(difference) for difference in self.differences if difference.kind in _ASKED]
         return inputs + [_describe(row) for row in self.rows if row.same is False]
 
     @property
     def verdict(self) -> str:
-        """Say in a few words how it ended."""
+        """A few words about the result."""
         if self.fault:
             return "not compared"
         if self.faults:
@@ -98,7 +99,7 @@ def to_markdown(reproduction: Reproduction) -> str:
 
 
 def to_junit(reproduction: Reproduction) -> str:
-    """Return it as JUnit XML: a test for each part of the inputs, and for each line that was asked for."""
+    """Return it as JUnit XML: a test for each part of the inputs, and for each line that the level compares."""
     suite = ET.Element("testsuite", name=_clean(reproduction.name))
     failures = 0
     for part in reproduction.checked if not reproduction.fault else ():
@@ -137,7 +138,7 @@ def _add_case(suite, reproduction, part, name, failure) -> int:
 def list_differences(
     differences: Sequence[Difference], describe: Callable[[Difference], str] = str
 ) -> Iterator[tuple[str, list[str]]]:
-    """Yield a title and sentences for each kind of difference; of those that explain nothing only a few."""
+    """Yield a title and sentences for each kind of difference; only a few of those that explain nothing."""
     order = list(_KINDS)
     for kind, found in groupby(sorted(differences, key=lambda it: order.index(it.kind)), key=lambda it: it.kind):
         words = [describe(difference) for difference in found]

@@ -1,4 +1,4 @@
-"""What a lock must look like to be understood: a forged one with a right checksum is found out here, by the place."""
+"""The shape of a lock. It is checked because a forged lock can have a right checksum; faults name their place."""
 
 import csv
 import math
@@ -10,8 +10,8 @@ from tlmed.lock.printable import show
 from tlmed.rundir import RunDir
 from tlmed.words import listed
 
-MOST_FAULTS = 5
-LARGEST = 2**63  # numbers beyond are no counts, seeds or scores
+MOST_FAULTS = 5  # so many faults are named
+LARGEST = 2**63  # larger numbers are no counts, seeds or scores
 TEXT, NUMBER, COUNT, FLAG = str, (int, float), int, bool
 OPTIONAL = type(None)
 
@@ -29,11 +29,11 @@ class Every(dict):
 
 
 class Later(Every):
-    """The same, of what locks did not hold from the beginning: it may be missing."""
+    """The same for a part that older locks do not hold: it may be missing."""
 
 
 class Each(list):
-    """A list, all items of which have the shape of the one that stands in it."""
+    """A list; all items have the shape of its only element here."""
 
 
 _METRIC = {"value": (int, float, OPTIONAL)}
@@ -82,7 +82,7 @@ _BOUNDS = ("low", "high")
 
 
 def check_results(run: RunDir) -> dict:
-    """Return what came of a run, as `describe_results` does.
+    """Return a run's results, as `describe_results` does.
 
     Raises:
         InputError: If its files cannot be read, or hold something that `tlmed train` does not write.
@@ -93,7 +93,7 @@ def check_results(run: RunDir) -> dict:
 
 
 def check_run(run: RunDir) -> dict:
-    """Return what a lock of a run would hold, as `make_lock` does.
+    """Return the content that a lock of a run would have, as `make_lock` does.
 
     Raises:
         InputError: As `check_results`.
@@ -112,7 +112,7 @@ def _raise(run, faults) -> None:
 
 
 def find_shape_faults(content: dict) -> Iterator[str]:
-    """Yield the places of a lock that are not as they must be, in words."""
+    """Yield a description of each place of a lock with a wrong shape."""
     yield from _find_odd_values(content, "")
     yield from _compare(content, SHAPE, "")
 

@@ -13,14 +13,15 @@ from tlmed.run_files import ENVIRONMENT_JSON, RECIPE_JSON, TIMING_JSON
 from tlmed.rundir import RunDir
 from tlmed.tabulation import Table
 
-_ROUNDING = 2.0**-23  # of scores in single precision: 1 less the score of one class is not quite that of the other
+# The rounding of scores in single precision: 1 minus the score of one class is not exactly the score of the other.
+_ROUNDING = 2.0**-23
 
 
 def explain(first: RunDir, second: RunDir) -> list[str | Table]:
     """Return lines that say why two runs differ: the likeliest cause, all differences, history and metrics.
 
     Raises:
-        InputError: If a run cannot be read, or is of a tlmed that recorded too little.
+        InputError: If a run cannot be read, or an older tlmed made it that recorded too little.
     """
     locks, words = (check_run(first), check_run(second)), _name_runs(first, second)
     differences = compare_inputs(*locks)
@@ -35,7 +36,7 @@ def explain(first: RunDir, second: RunDir) -> list[str | Table]:
 
 
 def _name_runs(first, second) -> tuple[str, str]:
-    """Return how to speak of two runs: by the directory's name where that tells them apart."""
+    """Return words for two runs: the name of the directory, or its path where both have the same name."""
     names = [Path(run.path).resolve().name for run in (first, second)]
     if names[0] == names[1]:
         names = [str(run.path) for run in (first, second)]
@@ -52,7 +53,7 @@ def _name_cause(differences: Sequence[Difference], equal: bool, words, runs) -> 
 
 
 def _find_excuses(run: RunDir) -> list[str]:
-    """Return what a run had that is no input, and may have moved its last digits."""
+    """Return circumstances of a run that are no inputs and may have changed its last digits."""
     found = []
     if not RECIPE_JSON.read(run).get("deterministic", True):
         found.append(f"  {run.path} was trained with deterministic=False.")
