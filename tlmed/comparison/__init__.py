@@ -1,4 +1,4 @@
-"""Several runs on the same test images: what can be said of their differences, and what each of them cost."""
+"""Compare several runs on the same test images: their differences, with tests, and the cost of each."""
 
 from tlmed.comparison.files import check_targets, write_comparison
 from tlmed.comparison.page import make_comparison_page

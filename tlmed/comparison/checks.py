@@ -1,4 +1,4 @@
-"""Which runs can be compared, and what a reader has to know of those that can."""
+"""Refuse runs that cannot be compared, and list what a reader has to know about the others."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,6 +44,7 @@ def _check_agreement(result) -> None:
         return
     test, metrics = result.test, result.metrics
     tables = (test.labels, test.scores, test.predictions, test.classes, metrics.get("positive"))
+    # Only values are compared here, so one draw is enough for the intervals.
     for name, entry in evaluate(*tables, draws=1, only=("auc", "accuracy"))["metrics"].items():
         there, here = metrics["metrics"][name]["value"], entry["value"]
         if there is not None and here is not None and abs(there - here) > 1e-6:
@@ -102,7 +103,7 @@ def _name_classes(metrics) -> str:
 
 
 def _find_difference(first: Result, other: Result) -> str:
-    """Say in what the test images of two runs, or of their folds, differ; nothing where they are the same."""
+    """Say how the test images of two runs, or of their folds, differ; nothing where they are the same."""
     if len(first.folds) != len(other.folds):
         return f"{first.name} with {len(first.folds)} folds, {other.name} with {len(other.folds)}"
     for one, two in zip(first.folds or [first], other.folds or [other], strict=True):
@@ -126,7 +127,7 @@ def _describe_images(ours, theirs) -> Iterator[str]:
 
 
 def find_notes(results: Sequence[Result]) -> tuple[str, ...]:
-    """Return what a reader of a comparison has to know, one sentence or two each, as plain text."""
+    """Return what a reader of a comparison has to know, each in one or two sentences of plain text."""
     singles = [part for result in results for part in (result.folds or [result])]
     notes = [
         "The images are synthetic: drawn by a program (tlmed_phantoms). The scores say nothing about medicine."
@@ -174,7 +175,7 @@ def _note_training(results) -> str:
 
 
 def _note_leak(result) -> str:
-    """Name test images that the same run was trained on under another path, which given splits may contain."""
+    """Name test images that a run was also trained on under another path; splits given with the data may hold such."""
     parts = result.folds or [result]
     seen = [{row["sha256"] for row in part.of("train").values()} for part in parts]
     found = [
@@ -199,7 +200,7 @@ def _note_weights(result) -> str:
 
 
 def _note_thresholds(results) -> str:
-    """Say so where two classes were predicted by thresholds that differ from run to run, in a fold or more."""
+    """Say so where runs of two classes used different thresholds, in one fold or more."""
     cuts = [[part.metrics.get("threshold") for part in (result.folds or [result])] for result in results]
     if len(results[0].metrics["classes"]) != 2 or all(found == cuts[0] for found in cuts):
         return ""
@@ -215,7 +216,7 @@ def _note_thresholds(results) -> str:
 
 
 def _note_stored(results) -> str:
-    """Name runs that found features which another one had computed, and so took less time."""
+    """Name runs that took less time because they found features that an earlier run had computed."""
     found = [
         result.name
         for result in results
@@ -230,7 +231,7 @@ def _note_stored(results) -> str:
 
 
 def _note_machines(results) -> str:
-    """Say so where runs were made on different machines, as far as all of them say what they ran on."""
+    """Say so where runs were made on different machines, if all of them recorded their machine."""
     for key in ("processor", "cpus", "devices", "gpus"):
         said = [json.dumps(result.environment[key]) for result in results if key in result.environment]
         if len(said) == len(results) and len(set(said)) > 1:

@@ -56,7 +56,7 @@ def write_comparison(folder: Path, comparison: Comparison, force: bool = False) 
 
 
 def _prepare(folder, paths) -> None:
-    """Make the folder and try all that writing asks of it: a file that cannot take its name stops none before it."""
+    """Make the folder and check that every file can be written, so that none is written where one cannot be."""
     rule = "`--out` must be a folder that can be made and written in"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,9 +74,9 @@ _COLUMNS = (
 )
 
 
-_LEFT = ("auc", "accuracy", "sensitivity", "specificity")  # what is measured without leaks
+_LEFT = ("auc", "accuracy", "sensitivity", "specificity")  # metrics that are computed without leaks, too
 _ABOUT = ("number", "run", "path", "backbone", "weights", "approach", "seed", "threshold", "folds")
-_WITHOUT = "_without_leaks"  # ends the columns of what is left without test images that the run knows
+_WITHOUT = "_without_leaks"  # the ending of columns with scores without the test images that the run has seen
 _LEAKS = ("leaked", *(f"{name}{part}{_WITHOUT}" for name in _LEFT for part in _PARTS))
 _RUN_COLUMNS = [*_ABOUT, *(f"{name}{part}" for name in QUESTIONS for part in _PARTS), *_LEAKS, *COSTS]
 _PAIR_COLUMNS = ["first", "second", *_COLUMNS]

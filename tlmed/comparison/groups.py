@@ -1,4 +1,4 @@
-"""One set of groups for all runs of a comparison: intervals and leaks are counted by it, whatever each run was told."""
+"""One set of groups for all runs of a comparison: intervals and leaks follow it, whatever groups each run used."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ def _list_groups(rows) -> dict[str, str]:
 
 
 def _regroup(chosen, result) -> Result:
-    """Return one network's run with what `metrics.json` says by the groups of another one."""
+    """Return one network's run with its metrics computed by the groups of another run."""
     groups, metrics = _list_groups(chosen.splits), result.metrics
     test = dataclasses.replace(result.test, groups=tuple(groups[path] for path in result.test.paths), calibrated=None)
     leaked = find_leaked(result, groups)
@@ -70,13 +70,13 @@ def _regroup(chosen, result) -> Result:
 
 
 def find_leaked(result: Result, groups: Mapping[str, str]) -> set[str]:
-    """Return the paths of test images that training or validation knows, by content or as images of a group.
+    """Return the paths of test images that are in training or validation too, by content or by group.
 
     Args:
         result: The run of one network.
         groups: Path of an image to its group, "" for none; images that are not there stand alone.
     """
-    # As `tlmed.data.splits.find_leaked` does, whose package starts TensorFlow: a comparison begins without.
+    # The same as `tlmed.data.splits.find_leaked`, which is not used because its package imports TensorFlow.
     known, owners = set(), set()
     for path, row in result.splits.items():
         if row["split"] != "test":
@@ -118,6 +118,6 @@ def note_groups(results: Sequence[Result]) -> list[str]:
 
 
 def _knows_more(result) -> bool:
-    """Tell whether a run recorded more known test images than its own splits show."""
+    """Tell whether a run recorded more leaked test images than its own splits show."""
     recorded = (result.metrics.get("without_leaks") or {}).get("leaked", 0)
     return recorded > len(find_leaked(result, _list_groups(result.splits)))

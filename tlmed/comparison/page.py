@@ -1,4 +1,4 @@
-"""A comparison as one page that stands alone: the same pieces as a run's report."""
+"""The page of a comparison, in a single file, made of the same parts as a run's report."""
 
 from dataclasses import replace
 
@@ -88,7 +88,7 @@ def _name_run(number, result, *below) -> Cell:
 
 
 def _describe(result) -> Cell:
-    """Return what a run is, and of one that is called by its title the directory."""
+    """Return what a run is; if it is called by its title, also its directory."""
     folder = result.path.resolve().name
     where = () if folder in result.name else (say(folder, mark=CODE), ": ")
     return say(*where, f"{result.backbone}, {name_start(result.weights)}, {result.approach}")
@@ -266,7 +266,7 @@ def _tabulate_pairs(comparison, question) -> Table:
 
 
 def _list_metric_notes(comparison) -> list[str]:
-    """Return what is said of single numbers: why one is undefined, what an interval leaves out."""
+    """Return notes on single numbers: why one is undefined, what an interval leaves out."""
     names = [result.name for result in comparison.results]
     tables = [(result.name, result.metrics["metrics"]) for result in comparison.results]
     tables += [(f"{names[pair.first]} less {names[pair.second]}", pair.questions) for pair in comparison.pairs]

@@ -1,4 +1,4 @@
-"""Every pair of runs: how far their metrics lie apart on the same test images, and whether chance explains it."""
+"""Every pair of runs: how far apart their metrics are on the same test images, and whether chance explains that."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -19,16 +19,16 @@ from tlmed.sections import KFold
 from tlmed.words import join_names
 
 QUESTIONS = ("auc", "accuracy", "sensitivity", "specificity", "f1", "brier")
-LEVEL = 0.05  # of a corrected p-value, below which a difference counts as shown
+LEVEL = 0.05  # a difference counts as shown if its corrected p-value is below this
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two runs and what lies between them.
+    """Two runs and the differences of their metrics.
 
     Attributes:
         first: The place of the one in `Comparison.results`.
-        second: That of the other, behind it.
+        second: The place of the other run, which comes after it.
         questions: Metric to `value` (that of the first less that of the second), `low`, `high`, `p`, `p_holm` and
             `method`; `reason` where it is undefined, `note` where there is something to say of its interval, `units`
             that it rests on; for accuracy of two networks `first_only` and `second_only`, the images that
@@ -124,6 +124,7 @@ def _find_owners(results) -> list[str]:
 
 def _list_tables(results) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
     """Return the labels, and each run's scores and predicted classes, in the order of the images' paths."""
+    # Runs may list the same images in different orders, and the tests are paired image by image.
     orders = [np.argsort(np.array(result.test.paths, dtype=object)) for result in results]
     tables = [
         (result.test.scores[order], result.test.predictions[order])
@@ -160,6 +161,7 @@ def _compare_folds(first: Result, second: Result, spreads: Sequence[Mapping[str,
         folds = zip(*values, strict=True)
         differences = [None if None in pair else pair[0] - pair[1] for pair in folds]
         moved = [spread.get(name) for spread in spreads]
+        # The largest possible difference: a Brier score goes up to 2, the other metrics up to 1.
         most = 2.0 if name == "brier" else 1.0
         found[name] = _average(differences, first.folds, share, moved, split.get("repeats", 1), most)
     return found
@@ -169,6 +171,7 @@ def _average(differences, folds, share, spreads, repeats, most) -> dict:
     undefined = [fold.name for fold, value in zip(folds, differences, strict=True) if value is None]
     if undefined:
         return _leave_open(None, f"The metric is undefined in fold {', '.join(undefined)} of one of the two.")
+    # Where neither folds nor images vary, a t test would divide by 0.
     if np.ptp(differences) < 1e-12 and not any(spread.variance for spread in spreads):
         said = "All folds have the same difference, from which no interval follows."
         if abs(differences[0]) > 1e-12:

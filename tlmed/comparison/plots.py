@@ -1,4 +1,4 @@
-"""Pictures of a comparison, in colours and shapes that the colour-blind can tell apart, each point with its number."""
+"""Plots of a comparison, in colours and shapes that the colour-blind can tell apart; each point has its number."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from tlmed.metrics import macro_auc, roc_curve
 MARKERS = dict(zip(APPROACHES, "os^D*Pv", strict=True))
 _WIDTH = 5.2  # inches: narrow, so that a phone need not make the letters small
 _LONGEST_NAME = 30
-_LOG_FROM = 8  # times the smallest: then the axis is logarithmic
+_LOG_FROM = 8  # the axis is logarithmic if the largest value is so many times the smallest
 _STEP, _MOST = 0.04, 0.4  # between points that share a place, and for all of them, by the length of the axis
 
 
@@ -172,13 +172,13 @@ def _draw_interval(axes, place, entry, filled):
 
 
 def _write(axes, place, x, side, words):
-    paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # the lines of the grid pass behind
+    paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # hides the lines of the grid below the text
     style = {"ha": side, "va": "bottom", "fontsize": 9.5, "bbox": paper}
     axes.text(x, place - 0.25, words, transform=axes.get_yaxis_transform(), **style)
 
 
 def _spread(places, log) -> list[float]:
-    """Return places where those that are the same stand side by side."""
+    """Return places in which points with the same place are moved side by side."""
     values = np.log(places) if log else np.array(places, dtype=float)
     most = max(np.isclose(values, value).sum() for value in values)
     width = np.ptp(values) or (1.0 if log else values[0])  # of a single place any will do

@@ -1,4 +1,4 @@
-"""What runs hold that a comparison needs, read and checked one by one."""
+"""Read and check the files of runs that a comparison needs."""
 
 import dataclasses
 from collections import Counter
@@ -76,7 +76,7 @@ class Result:
 
     @property
     def without_leaks(self) -> Mapping | None:
-        """Return how many test images the run knows, how many are left, and scores of these; None where it knows none.
+        """Return how many test images the run has seen, how many are left, and the scores of these; None if none.
 
         Of a cross-validation that does not say, they are numbers of all folds together, without scores.
         """
@@ -145,7 +145,7 @@ def _use_titles(results: Sequence[Result]) -> tuple[Result, ...]:
 
 
 def shorten(paths: Sequence[Path]) -> list[str]:
-    """Return for each path as many of its last parts as tell it from all others; of a fold also its run.
+    """Return the shortest end of each path that differs from all others; for a fold with its run.
 
     >>> shorten([Path("/a/one/run"), Path("/a/two/run"), Path("/a/other"), Path("/a/cv/folds/01")])
     ['one/run', 'two/run', 'other', 'cv/folds/01']

@@ -1,4 +1,4 @@
-"""What a comparison says, in plain text: p-values, differences, and what can and cannot be concluded."""
+"""The sentences of a comparison: p-values, differences, and what can and cannot be concluded."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ NAMES = {
     "f1": "F1",
     "brier": "Brier score",
 }
-_MOST_NAMED = 4  # runs that a sentence names; of more it gives the number
+_MOST_NAMED = 4  # a sentence names so many runs at most; of more it gives the number
 
 
 def say_p(p: float | None) -> str:

@@ -1,4 +1,4 @@
-"""What a run is and what it cost: the review's approach, the backbone, images, seconds, parameters, memory."""
+"""The approach and the cost of a run: the review's name, the backbone, images, seconds, parameters, memory."""
 
 from collections.abc import Mapping, Sequence
 from sys import float_info
@@ -46,7 +46,7 @@ def find_approach(recipe: Mapping, plan: Mapping, metrics: Mapping) -> str:
 
 
 def _find_chain(plan, metrics) -> Sequence[Mapping]:
-    """Return the kept phase and those before it whose weights it went on from."""
+    """Return the kept phase and the earlier phases that its weights went through."""
     phases = plan.get("phases", [])
     names = [phase.get("name") for phase in phases]
     kept = (metrics.get("kept") or {}).get("name")

@@ -1,4 +1,4 @@
-"""A run's model card: what it is, what it is not for, what it learned from, how well it did, and how to use it.
+"""A run's model card: the model, its limits, its training data, its scores, and how to use it.
 
 The questions are those of Mitchell et al., Model cards for model reporting, FAT* 2019, in the form of the Hugging Face
 Hub: a README.md with front matter.
@@ -44,7 +44,7 @@ def write_card(run: RunDir) -> str:
     except InputError:
         raise
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        # JSON of another shape: what is missing, or of another kind, depends on what was done to it.
+        # The files are valid JSON with other content than `tlmed train` writes: it may fail in any of these ways.
         what = f"{type(error).__name__}: {error}"
         rule = "RUN must have its files as `tlmed train` writes them"
         raise InputError(f"{rule}. Received: {str(run.path)!r}: {what}.") from error
@@ -157,7 +157,7 @@ def _describe_use(content) -> str:
 
 
 def _say_calibration(metrics) -> str:
-    """Say whether the probabilities mean what they say, and what calibration did to that."""
+    """Say whether the probabilities are calibrated, and how calibration changed the scores."""
     if not metrics.get("calibration"):
         return "Its probabilities were not calibrated."
     worse, better = (join_names(map(name_metric, names)) if names else "" for names in sort_changes(metrics))
@@ -229,7 +229,7 @@ def _describe_scores(content) -> str:
 
 
 def _show_without_leaks(metrics) -> list[str]:
-    """Return what is left where training or validation knows some of the images."""
+    """Return the scores without the test images that training or validation has seen, if there are such images."""
     found = metrics.get("without_leaks")
     if not found:
         return []
@@ -268,7 +268,7 @@ def _note(part) -> str:
 
 
 def _show_calibration(metrics) -> list[str]:
-    """Return how probabilities are calibrated, and what that changes."""
+    """Return how probabilities are calibrated, and how that changes the scores."""
     calibration = metrics.get("calibration")
     if not calibration:
         return []

@@ -1,4 +1,4 @@
-"""The files of a finished run that an export tells of, read."""
+"""Read the files of a finished run that its model card needs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _BESIDE = ("model.keras", "classifier.skops", "history.csv", "predictions.csv") 
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a model card tells.
+    """The content of a model card.
 
     Attributes:
         name: The run directory's name.
@@ -37,7 +37,7 @@ class CardFacts:
         plan: `plan.json`.
         metrics: `metrics.json`.
         timing: `timing.json`.
-        unchecked: Sentences that say which files nothing shows to be as the run wrote them.
+        unchecked: Sentences that name the files for which nothing proves that the run wrote them so.
     """
 
     name: str
@@ -52,12 +52,12 @@ class CardFacts:
 
     @property
     def title(self) -> str:
-        """What the run is called: its own title, or the name of its directory."""
+        """The run's own title, or the name of its directory."""
         return self.recipe.get("name") or self.name
 
     @property
     def backbones(self) -> list[str]:
-        """The names of the backbones, of which most runs have one."""
+        """The names of the backbones; most runs have one."""
         return _as_list(self.recipe["backbone"])
 
     @property
@@ -67,7 +67,7 @@ class CardFacts:
 
     @property
     def is_hybrid(self) -> bool:
-        """Whether a scikit-learn classifier stands behind the network."""
+        """Whether a scikit-learn classifier comes after the network."""
         return "classifier" in self.metrics
 
     @property
@@ -81,7 +81,7 @@ def _as_list(one_or_several) -> list:
 
 
 def read_card_facts(run: RunDir) -> CardFacts:
-    """Read what a model card tells from a finished run.
+    """Read the content of a model card from a finished run.
 
     Args:
         run: The run.
@@ -89,7 +89,7 @@ def read_card_facts(run: RunDir) -> CardFacts:
     Raises:
         InputError: A file is missing, cannot be read, or is not as the run wrote it.
     """
-    # A card goes beside the network and its predictions, whoever reads it cannot compare them.
+    # Whoever reads the card cannot compare it with the files, so all that are there are checked here.
     unchecked = check_intact(run, [name for name in RECORDED if name not in _BESIDE or (run / name).exists()])
     name = run.path.resolve().name
     return CardFacts(
@@ -108,5 +108,5 @@ def read_card_facts(run: RunDir) -> CardFacts:
 def _summary(run) -> str:
     try:
         return summary(run / "recipe.py")
-    except (OSError, ValueError, SyntaxError):  # a card can do without
+    except (OSError, ValueError, SyntaxError):  # the card is complete without it
         return ""

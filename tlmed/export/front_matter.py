@@ -1,4 +1,4 @@
-"""What a model card says to programs: the YAML before its text, as the Hugging Face Hub reads it.
+"""The front matter of a model card: the YAML before its text, which programs of the Hugging Face Hub read.
 
 The fields are those of https://huggingface.co/docs/hub/model-cards, and of `modelcard.md` in its repository `hub-docs`.
 """
@@ -24,8 +24,8 @@ HUB_METRICS = ("accuracy", "roc_auc", "recall", "f1")
 def write_front_matter(content: CardFacts) -> str:
     """Return the front matter of a run's model card: YAML between two lines of three dashes.
 
-    Of a run that knows some of its test images the results are those of the others: programs rank by the value alone,
-    and the format has no place for a warning beside it.
+    If the network has seen some of the test images, the results are those of the others, because programs rank by the
+    value alone, and the format has no place for a warning beside it.
     """
     leaks = content.metrics.get("without_leaks")
     entries = list_once(content.metrics) if leaks is None else leaks["metrics"]
@@ -43,7 +43,7 @@ def write_front_matter(content: CardFacts) -> str:
 
 
 def find_licence(content: CardFacts) -> str | None:
-    """Return the Hub's name of the licence that all weights have, None where it is not known to be one."""
+    """Return the Hub's name of the licence that all weights have; None where they differ or the Hub has no name."""
     stated = {str(source.get("licence")).partition(";")[0] for source in content.weights}
     licence = stated.pop() if len(stated) == 1 else None
     return licence.lower() if licence in LICENCES else None
@@ -60,7 +60,7 @@ def _describe_result(content, defined) -> dict:
     return {
         "task": {"type": TASK, "name": "Image classification"},
         "dataset": {
-            "type": "custom",  # the Hub's name of a data set, which these images have not
+            "type": "custom",  # here the Hub expects the name of one of its own data sets; these images are none
             "name": _name_images(content),
             "split": content.metrics["split"],
         },
@@ -116,7 +116,8 @@ def _nested(value, depth) -> str:
 def _to_scalar(value) -> str:
     if isinstance(value, (int, float)):
         number = repr(float(value))
-        return number if "." in number else number.replace("e", ".0e")  # without a point YAML 1.1 reads a text
+        return number if "." in number else number.replace("e", ".0e")  # YAML 1.1 reads 1e-05 as a text
     text = json.dumps(value, ensure_ascii=False)
-    # What YAML calls not printable; pairs of surrogates, which JSON would write, are two characters to YAML.
+    # Escape only what YAML calls not printable. JSON's own escapes would write pairs of surrogates, which YAML reads as
+    # two characters.
     return re.sub(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]", lambda m: f"\\u{ord(m[0]):04x}", text)

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from tlmed.errors import CheckFailed, InputError, RunFailed
 
-# -P: a pip.py in the working directory is not the pip that is meant.
+# -P keeps a `pip.py` in the working directory from being run instead of pip.
 PIP = (sys.executable, "-P", "-m", "pip")
 _QUERY = ("install", "--dry-run", "--ignore-installed", "--no-deps", "--no-input", "--quiet", "--report", "-")
 
@@ -19,8 +19,8 @@ _QUERY = ("install", "--dry-run", "--ignore-installed", "--no-deps", "--no-input
 def ask_index(pins: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
     """Return the SHA-256 of the file that pip would install for each package; nothing is installed.
 
-    pip is used as it is set up: its index, its cache, its certificates. Of a package without a wheel it runs the build
-    script, to learn its name and version.
+    pip is used as it is configured: its index, its cache, its certificates. For a package without a wheel it runs the
+    build script to learn name and version.
 
     Args:
         pins: The canonical name of each package to its requirement, `name==version`.

@@ -20,8 +20,8 @@ _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 def write_requirements(run: RunDir, hashes: bool = False) -> str:
     """Return a requirements file with the packages of a run.
 
-    pip checks the hashes of all lines or of none. They are options of their lines where all are known, and comments
-    behind them otherwise. tlmed itself is on no index, so that it is a comment.
+    pip checks the hashes of all lines or of none. So they are options of the lines where all are known, and comments
+    after them otherwise. tlmed itself is on no index, so its line is a comment.
 
     Args:
         run: A finished run.
@@ -59,7 +59,7 @@ def _write_pin(pin: str, digest: str | None, complete: bool) -> str:
 
 
 def _read_packages(run, environment) -> tuple[dict[str, str], dict[str, str]]:
-    """Return versions and hashes; text that is neither is refused, for pip would take it for an option."""
+    """Return versions and hashes; other text is refused, because pip would take it for an option."""
     if "packages" not in environment:
         raise InputError(
             "RUN must say which packages it was made with; train it again with this tlmed, which records them. "
@@ -111,7 +111,7 @@ def _say_hashes(known: Mapping, pins: Mapping, asked: bool) -> str:
 
 
 def _check_same_python(environment) -> None:
-    """Refuse to ask for hashes of files that the run did not have: an index has one for each Python and system."""
+    """Refuse to ask for hashes on another Python or system, because an index has other files for those."""
     made = ".".join(str(environment.get("python")).split(".")[:2]), environment.get("system", _system())
     here = _minor(), _system()
     if made != here:

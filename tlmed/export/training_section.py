@@ -1,4 +1,4 @@
-"""What a model card says of training: the settings that always matter, and all others that are not the default."""
+"""The training section of a model card: the settings that always matter, and others that differ from the default."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _ELSEWHERE = {
     Phase: ("name", "thaw", "epochs", "learning_rate", "batch_norm"),
     Hybrid: ("classifier",),
 }
-_OF_PHASES = ("keep", "precision")  # a hybrid has none
+_OF_PHASES = ("keep", "precision")  # settings of phases, which a hybrid does not have
 
 
 def show_training(content: CardFacts) -> str:
@@ -79,7 +79,7 @@ def _list_settings(content, recipe) -> Iterator[tuple[str, object]]:
 
 
 def _say_kept(phases) -> str:
-    """Say in which phases what frozen blocks give was kept."""
+    """Say in which phases the outputs of frozen blocks were kept."""
     kept = [phase["name"] for phase in phases if phase.get("cache", {}).get("on")]
     return f" (kept in {', '.join(kept)})" if kept else " (nothing was kept)" if phases else ""
 
@@ -98,7 +98,7 @@ def _list_phases(phases: Sequence[Mapping]) -> Iterator[tuple[str, object]]:
 
 
 def _choose(section) -> Iterator[tuple[str, object]]:
-    """Yield the fields of a section that are to be told."""
+    """Yield the fields of a section that the card shows."""
     always, elsewhere = _ALWAYS[type(section)], _ELSEWHERE[type(section)]
     for field, value, default in _walk(section):
         if field.name not in elsewhere and (field.name in always or value != default):

@@ -1,4 +1,4 @@
-"""How to use a model, as its card says it: code that reads an image as tlmed does, and scores it with plain Keras."""
+"""The usage section of a model card: code that reads an image as tlmed does, and scores it with plain Keras."""
 
 import inspect
 

@@ -189,6 +189,7 @@ def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, 
             f"Received: {run.path} with data={source}: {'; '.join(found.changes.name()) or 'no test image'}."
         )
     tested = sum(row["split"] == "test" for row in recorded)
+    # Validation images are predicted too, as in the run's own table; only test images are scored.
     rows = np.flatnonzero(found.same & (splits != "train"))
     table = found.images.table.take(rows)
     pixels = found.images.pixels

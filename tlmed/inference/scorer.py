@@ -126,6 +126,7 @@ def load_scorer(run: RunDir) -> Scorer:
         features, head = split_head(network)
         finish = _finite(run, lambda found: head.predict(found, batch_size=BATCH_SIZE, verbose=0))
         return Scorer(features, finish, network)
+    # Imported only for hybrids: scikit-learn's classifiers and skops take seconds.
     from tlmed.heads.hybrid import predict_probabilities
     from tlmed.heads.skops_files import load_classifier
 

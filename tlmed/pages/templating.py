@@ -58,6 +58,7 @@ def _open_templates() -> Environment:
     environment = Environment(
         loader=PackageLoader("tlmed.pages"),
         autoescape=True,
+        # A misspelt name in a template is an error instead of a gap in the page.
         undefined=StrictUndefined,
         finalize=_write,
         trim_blocks=True,

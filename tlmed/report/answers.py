@@ -40,6 +40,7 @@ def answer(content: RunContent, titles: Collection[str]) -> dict[int, Answer]:
 def _see(titles, *wanted) -> tuple[str | Cell, ...]:
     """Return links to those of some sections that the page has."""
     found = [say(title, link=f"#{anchor(title)}") for title in wanted if title in titles]
+    # "and" stands before each link; the first one is cut off.
     parts = [part for each in found for part in (" and ", each)][1:]
     return (" See ", *parts, ".") if parts else ()
 

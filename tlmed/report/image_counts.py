@@ -114,6 +114,7 @@ def _tabulate(found: Iterable[tuple[str, str, object]], whole: str) -> tuple[Tab
 
     With many classes the first table has only the sums; the classes are in the second, which is folded.
     """
+    # A set, so that a group with many images in a split counts once.
     things = set(found)
     splits, parts = order_splits(split for _, split, _ in things), {}
     for label, split, thing in things:

@@ -69,6 +69,7 @@ def show_overlays(folds: Sequence[Fold], metrics: Mapping) -> Markup:
     return render(
         "folds/curves.html",
         panels=None if drawn else len(columns),
+        # How often each image was tested: once in every repeat.
         times=round(unpack_confusion(metrics).sum() / metrics["n"]),
         pictures=[*([_draw_curves(folds, columns)] if drawn else []), confusion],
     )

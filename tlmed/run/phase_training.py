@@ -155,6 +155,7 @@ def _train_phase(job, prepared, phase, begun) -> Degree:
         computing(model, recipe.precision),
         voice.busy(f"Scoring phase {phase.name!r}"),
     ):  # in the precision of training, so that degrees can be compared with the history
+        # Unless degrees are compared, test images are scored once, at the end, for the phase that is kept.
         splits = ("val", "test") if recipe.score_degrees else ("val",)
         parts = [(fed.predict(images.indices(name)), images.table.labels[images.indices(name)]) for name in splits]
     val, test = (*(measure(scores, labels) for scores, labels in parts), None)[:2]
@@ -197,6 +198,7 @@ def _fit(job, phases, model, fed, checkpoints) -> tuple[PhaseResult, list[dict]]
     recipe, voice = job.recipe, job.voice
     phase, images, size = model.phase, fed.images, recipe.data.batch_size
     train, val = images.indices("train"), images.indices("val")
+    # The seed comes from the phase's name, so that the order of images does not depend on the phases before.
     steps, seed = -(-len(train) // size), derive(recipe.seed, "phase", phase.name)
     labels, history = images.table.labels, []
     loop = Loop(

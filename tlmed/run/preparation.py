@@ -229,6 +229,7 @@ def _find_decision_faults(recipe, classes) -> list[str]:
     faults = []
     with _collected(faults):
         metrics.positive_index(classes, recipe.data.positive)
+    # A field with its default value was not asked for, so it is no fault where there are more classes.
     default = {spec.name: spec.default for spec in dataclasses.fields(recipe)}
     faults += [
         f"`{name}` needs exactly two classes. Received: {name}={getattr(recipe, name)!r} with {len(classes)} classes."
