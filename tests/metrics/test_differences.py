@@ -196,6 +196,27 @@ def test_no_variance_has_more_degrees_of_freedom_than_images_give():
                 assert int(re.search(r"(\d+) df", entry["method"])[1]) <= spread.units - 1
 
 
+def test_equal_classifiers_of_few_groups_have_an_interval_with_a_width():
+    right = np.array([True] * 18 + [False] * 18)
+    alone = mcnemar(right, right)
+    grouped = mcnemar(right, right, [f"p{row // 2}" for row in range(36)])
+    assert grouped["low"] < alone["low"] < 0 < alone["high"] < grouped["high"]
+
+
+@pytest.mark.parametrize(("groups", "images"), [(18, 2), (12, 4), (40, 3)])
+def test_small_differences_of_whole_groups_are_covered(groups, images):
+    rng, covered, draws = np.random.default_rng(0), 0, 200
+    owners = [f"p{row // images}" for row in range(groups * images)]
+    for _ in range(draws):
+        first = rng.random((groups, images)) < 0.6
+        second, chance = first.copy(), rng.random(groups)
+        first[chance < 0.03], second[chance < 0.03] = True, False  # right for the first only
+        first[chance > 0.99], second[chance > 0.99] = False, True
+        found = mcnemar(first.ravel(), second.ravel(), owners)
+        covered += found["low"] <= 0.02 <= found["high"]
+    assert covered >= 0.92 * draws  # it was 54 to 70 % of them without the correction
+
+
 def test_the_accuracy_of_two_has_newcombes_interval_and_mcnemars_test():
     labels, first, second = make_two(0)
     found = compare_metrics(labels, first, second, ["a", "b"], only=["accuracy", "sensitivity", "specificity"])
