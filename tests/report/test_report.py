@@ -728,6 +728,28 @@ def test_leaked_images_are_told_beside_the_headline(tmp_path):
     assert "without_leaks" not in score(test, "test", None, 0)
 
 
+def test_known_test_images_are_never_said_to_have_had_no_part(tmp_path):
+    folder = write_full_run(tmp_path / "run")
+    apart = Reader(write_report(folder).read_text()).text
+    test = read_predictions(folder / "predictions.csv").of("test")
+    for known in (30, 120):
+        found = score(test, "test", None, 0, leaked=test.paths[:known])["without_leaks"]
+        edit(folder / "metrics.json", lambda metrics, found=found: metrics.update(without_leaks=found))
+        text, said = Reader(write_report(folder).read_text()).text, answer(read_run(folder), ())
+        words = f"{known} of 120 test images are known from training or validation"
+        assert "no part in it" not in text
+        assert text.count(f"but {words}") == apart.count("no part in it") == 3
+        assert f"of the same source; {words}." in str(said[32].said)
+        for item, name, called in ((37, "auc", "AUC"), (38, "sensitivity", "sensitivity")):
+            rest = "no image is left without the 120 known"
+            if known == 30:
+                rest = f"without the 30 known images {called} {found['metrics'][name]['value']:.3f}"
+            assert rest in str(said[item].said)
+    edit(make_hybrid(folder) / "metrics.json", lambda metrics: metrics.update(without_leaks=found))
+    text = Reader(write_report(folder).read_text()).text
+    assert "inside the training split; but 120 of 120 test images are known" in text
+
+
 def test_subgroups_stand_below_all_images(tmp_path):
     folder = write_run(tmp_path / "run", ("benign", "malignant"))
     values = add_subgroups(folder)

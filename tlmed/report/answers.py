@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import enumerate_names, interval_of, join, number
 from tlmed.pages.glossary import anchor
-from tlmed.report.image_counts import count_shared_groups, count_splits, describe_splits, find_made, is_synthetic
+from tlmed.report.image_counts import (
+    count_known,
+    count_shared_groups,
+    count_splits,
+    describe_splits,
+    find_made,
+    is_synthetic,
+    say_test_apart,
+)
 from tlmed.report.run_content import RunContent
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import CODE, Cell, say
@@ -153,7 +161,7 @@ def _tell_selection(content, titles) -> Answer:
     if "keep" not in content.recipe:
         return Answer("")
     phase = f"the best phase by {monitor}" if content.recipe["keep"] == "best" else "the last phase"
-    return Answer(f"The best epoch of each phase by {monitor}, then {phase}; test images had no part in it.")
+    return Answer(f"The best epoch of each phase by {monitor}, then {phase}; {say_test_apart(content.metrics)}.")
 
 
 def _tell_ensembling(content, titles) -> Answer:
@@ -181,7 +189,9 @@ def _tell_explanations(content, titles) -> Answer:
 def _tell_internal(content, titles) -> Answer:
     metrics = content.metrics
     where = f"{count(metrics['n'], 'image')} of the {metrics['split']} split"
-    said = say(f"On {where}, of the same source and held out of training.", *_see(titles, "Scores"))
+    known = count_known(metrics)
+    apart = f"; {known}" if known else " and held out of training"
+    said = say(f"On {where}, of the same source{apart}.", *_see(titles, "Scores"))
     return Answer(said, "Whether that source is internal")
 
 
@@ -198,19 +208,29 @@ def _tell_characteristics(content, titles) -> Answer:
 
 
 def _tell_performance(content, titles) -> Answer:
-    auc = content.metrics["metrics"]["auc"]
-    beside = f" ({interval_of(auc)})" if interval_of(auc) else ""
-    said = f"AUC {number(auc['value'])}{beside}, and others."
+    said = f"{_say_values(content.metrics, {'auc': 'AUC'})}, and others."
     return Answer(say(said, *_see(titles, "Scores", "Calibration")))
 
 
+def _say_values(metrics, names) -> str:
+    """Return scores with intervals, by what they are called here; then those without the known test images."""
+    leaks = metrics.get("without_leaks")
+    said = _list_values(metrics["metrics"], names)
+    if not leaks or not said:
+        return said
+    if not leaks["n"]:
+        return f"{said}; no image is left without the {leaks['leaked']:,} known"
+    rest = _list_values(leaks["metrics"], names)
+    return f"{said}; without the {count(leaks['leaked'], 'known image')} {rest}"
+
+
+def _list_values(entries, names) -> str:
+    found = [(said, entries[name], interval_of(entries[name])) for name, said in names.items() if name in entries]
+    return ", ".join(f"{said} {number(it['value'])}" + (f" ({beside})" if beside else "") for said, it, beside in found)
+
+
 def _tell_diagnosis(content, titles) -> Answer:
-    found = {name: content.metrics["metrics"].get(name) for name in ("sensitivity", "specificity")}
-    said = ", ".join(
-        f"{name} {number(entry['value'])}" + (f" ({interval_of(entry)})" if interval_of(entry) else "")
-        for name, entry in found.items()
-        if entry
-    )
+    said = _say_values(content.metrics, {name: name for name in ("sensitivity", "specificity")})
     return Answer(say(f"{said.capitalize()}.", *_see(titles, "Scores", "Operating point")) if said else "")
 
 

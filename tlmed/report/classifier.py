@@ -6,16 +6,14 @@ from markupsafe import Markup
 
 from tlmed.pages.amounts import flatten, number
 from tlmed.pages.templating import render
+from tlmed.report.image_counts import count_known, say_test_apart
 from tlmed.report.phase_tables import show_blocks
 from tlmed.report.run_content import RunContent
 from tlmed.tabulation import CODE, Table, numbers, say, texts
 from tlmed.words import count, join_names
 
 _MOST_ROWS = 12  # a search with more rows is folded
-_CHOSEN = (
-    "Parameters were chosen by cross-validation inside the training split; validation and test images had no part in "
-    "it."
-)
+_CHOSEN = "Parameters were chosen by cross-validation inside the training split"
 _SEARCH = ("rank", "mean_score", "std_score")
 _FLAT = "probabilities keep the classifier's order and say little more than how often they occur"
 
@@ -42,13 +40,17 @@ def show_classifier(content: RunContent) -> Markup:
     ]
     return render(
         "report/classifier.html",
-        found=Table(texts("", ""), rows, footnote=_CHOSEN),
+        found=Table(texts("", ""), rows, footnote=f"{_CHOSEN}; {_say_apart(content.metrics)}."),
         steps=Table(texts("", ""), steps),
         blocks=show_blocks(content.plan),
         title=f"Search over {count(len(content.search), 'grid point')}",
         search=_tabulate_search(content.search),
         folded=len(content.search) > _MOST_ROWS,
     )
+
+
+def _say_apart(metrics) -> str:
+    return say_test_apart(metrics) if count_known(metrics) else "validation and test images had no part in it"
 
 
 def _say_score(found) -> str:

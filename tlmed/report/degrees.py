@@ -10,6 +10,7 @@ from tlmed.pages.amounts import duration, enumerate_names, say_half
 from tlmed.pages.figures import draw
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
+from tlmed.report.image_counts import say_test_apart
 from tlmed.report.run_content import RunContent
 from tlmed.tabulation import Table, numbers, say, texts
 from tlmed.words import count
@@ -42,7 +43,7 @@ def show_degrees(content: RunContent) -> Markup:
     )
     return render(
         "report/degrees.html",
-        choice=_say_choice(content.recipe, monitor),
+        choice=_say_choice(content.recipe, monitor, content.metrics),
         starts=_say_starts(rows),
         half=say_half(content.metrics),
         known=_count_known(rows, content.metrics),
@@ -61,11 +62,11 @@ def _hide_test(content) -> list[dict]:
     return [{**row, **hidden} for row in content.degrees]
 
 
-def _say_choice(recipe, monitor) -> str:
+def _say_choice(recipe, monitor, metrics) -> str:
     if recipe.get("keep", "best") == "best":
         return (
             f"The kept degree was chosen by {name_metric(monitor)}, on validation data alone (ties go to fewer thawed "
-            "blocks); the test scores had no part in it."
+            f"blocks); {say_test_apart(metrics)}."
         )
     return "The last degree is the result, as the recipe says; no score had a part in it."
 

@@ -27,6 +27,25 @@ def is_synthetic(content: RunContent) -> bool:
     return any(map(is_drawn, places))
 
 
+def say_test_apart(metrics: Mapping) -> str:
+    """Return that test images had no part in a choice, or how many of them are known from what it was made on.
+
+    >>> say_test_apart({"n": 140, "without_leaks": {"leaked": 60}})
+    'but 60 of 140 test images are known from training or validation'
+    """
+    known = count_known(metrics)
+    return f"but {known}" if known else "test images had no part in it"
+
+
+def count_known(metrics: Mapping) -> str:
+    """Return how many test images training or validation knows; nothing where it knows none."""
+    found = metrics.get("without_leaks")
+    if not found:
+        return ""
+    are = "is" if found["leaked"] == 1 else "are"
+    return f"{found['leaked']:,} of {count(metrics['n'], 'test image')} {are} known from training or validation"
+
+
 def show_images(content: RunContent) -> Markup:
     """Return images, and groups where there are any, per class and split."""
     left_out = content.environment.get("data", {}).get("left_out", [])

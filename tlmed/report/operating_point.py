@@ -12,6 +12,7 @@ from tlmed.pages.amounts import enumerate_names, number
 from tlmed.pages.entries import compare_entries
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import render
+from tlmed.report.image_counts import say_test_apart
 from tlmed.report.run_content import RunContent
 from tlmed.tabulation import Table
 from tlmed.words import count
@@ -34,7 +35,7 @@ def show_operating_point(metrics: Mapping) -> Markup:
         threshold=threshold,
         split=metrics["split"],
         point=point,
-        choice=_say_choice(point),
+        choice=_say_choice(metrics),
         thresholds=_compare_thresholds(metrics, f"At {number(threshold)}"),
         **_compare_prevalences(metrics),
     )
@@ -67,7 +68,8 @@ def _compare_thresholds(metrics, title) -> Table:
     return compare_entries(columns)
 
 
-def _say_choice(point) -> str:
+def _say_choice(metrics) -> str:
+    point = metrics.get("operating_point")
     if not point:
         return ""
     if point.get("sensitivity") is None:
@@ -75,8 +77,8 @@ def _say_choice(point) -> str:
     return (
         f"It was chosen on {count(point['n'], 'image')} of the {point['split']} split for "
         f"{_name_aim(point['rule'])}, and gives there a sensitivity of "
-        f"{number(point['sensitivity'])} and a specificity of {number(point['specificity'])}; the test images had no "
-        "part in it."
+        f"{number(point['sensitivity'])} and a specificity of {number(point['specificity'])}; "
+        f"{say_test_apart(metrics)}."
     )
 
 
