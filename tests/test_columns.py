@@ -11,13 +11,13 @@ from tlmed.columns import (
     describe_traits,
     find_group,
     is_group,
-    is_identifier,
     name_spellings,
     suggest_spelling,
 )
 from tlmed.data import load, open_source, read_files
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions_csv import read_predictions
+from tlmed.identifiers import is_identifier
 from tlmed.inference import evaluate
 
 PEOPLE = [f"P{number:03}" for number in range(27)]
@@ -53,10 +53,68 @@ def test_usual_names_are_groups(name):
         ("empty", [""] * 54, False),
         ("patient_name", ["Ann", "Bea", "Cid"] * 18, True),
         ("patient_sex", ["f", "m"] * 27, False),
+        ("who", [f"2021-{number:04}" for number in range(27)] * 2, True),
+        ("who", [f"{number}/2021" for number in range(27)] * 2, True),
+        ("who", [f"{number}.0" for number in range(1001, 1028)] * 2, True),
+        ("who", [f"-{number}" for number in range(10, 37)] * 2, True),
+        ("who", [f"{number}.0e+09" for number in range(1, 28)] * 2, True),
+        (
+            "who",
+            ["1/21"] + [f"{number}/21" for number in range(2, 28)] * 2,
+            False,
+        ),
+        ("marker", [f"{number}.34" for number in range(27)] * 2, False),
+        ("scanned", [f"{number:02}.01.2020" for number in range(1, 28)] * 2, False),
+        ("Alter", [str(number) for number in range(30, 57)] * 2, False),
+        ("PatientAge", [str(number) for number in range(30, 57)] * 2, False),
+        ("Größe (cm)", [str(number) for number in range(130, 157)] * 2, False),
+        ("edad", [f"{number}.0" for number in range(30, 57)] * 2, False),
+        ("temperature_level", [f"-{number}" for number in range(10, 37)] * 2, False),
+        ("site", ["Bonn", "Ulm", "Köln"] * 18, False),
+        ("hospital_id", ["1", "2", "3"] * 18, False),
+        ("ID", ["unique"] * 54, False),
     ],
 )
 def test_a_column_looks_like_an_identifier_by_its_values_and_its_name(name, values, looks):
     assert is_identifier(name, values) is looks
+
+
+@pytest.mark.parametrize(
+    "form", ["{}", "P{:02}", "2021-{:04}", "{}/2021", "{}.0", "{}.34", "-{}", "{}.0e+09", "{:02}.01.1950"]
+)
+@pytest.mark.parametrize(
+    "name",
+    ["Patientennummer", "PatID", "Pat_ID", "Patient Nr.", "Fallnummer", "ID", "paciente", "numero_patient", "MRN2"],
+)
+@pytest.mark.parametrize("amount", [4, 27])
+def test_a_column_whose_name_says_patient_is_asked_for_whatever_its_values(name, form, amount):
+    values = [form.format(number + 1) for number in range(amount)] * 10
+    for beside in ({}, {"case": [str(number) for number in range(len(values))]}):
+        with pytest.raises(InputError, match="looks like an identifier must be named"):
+            find_group({**beside, name: values}, Grouping(), "x")
+
+
+def test_an_identifier_is_seen_although_some_values_are_missing():
+    with pytest.raises(InputError, match="'who'"):
+        find_group({"who": ["NA", "unknown", *PEOPLE, *PEOPLE]}, Grouping(), "x")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "num_patients",
+        "patient_age",
+        "patient_label",
+        "hospital_name",
+        "fall",
+        "animal",
+        "image_id",
+        "PT",
+        "subject_group",
+    ],
+)
+def test_a_name_that_may_mean_another_thing_is_not_asked_for(name):
+    assert find_group({name: ["1", "2", "3"] * 18}, Grouping(), "x") is None
 
 
 def test_an_identifier_that_nobody_named_is_asked_for():

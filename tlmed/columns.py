@@ -7,32 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tlmed.errors import InputError, did_you_mean
+from tlmed.identifiers import is_identifier, squeeze
 from tlmed.words import count, join_names, listed
 
 NAMED = 3  # names in a sentence; the others are counted
-FEW = 12  # up to so many values are a trait, such as a site or a device, unless the column's name says otherwise
 MOST_SUBGROUPS = 12  # different values of a trait, each of which is scored by itself
-LEAST_REPEATS, MOST_REPEATS = 1, 20  # images for each value, on average, where a text without digits is a person's name
 # Without case, spaces, underscores, hyphens and dots.
 GROUPS = (
     *("group", "groupid", "patient", "patientid", "patientno", "patientnumber", "subject", "subjectid", "case"),
     *("caseid", "participant", "participantid", "mrn"),
 )
 CASES = ("case", "caseid")  # a patient, or one of a patient's studies; every other usual name means the patient
-_PERSON = re.compile(r"patient|participant|subject|person|proband")
-IDENTIFIERS = re.compile(
-    r"(id|uid|ids|nr|no|number|code|name|key|patient|subject|study|series|exam|accession|session)$"
-)
-# Whole numbers under such a name are measured or counted; under any other they may be a patient's.
-_QUANTITY = re.compile(
-    r"(age|years?|months?|days?|date|time|weight|height|width|depth|length|size|area|volume|thickness|dose|score|grade|"
-    r"stage|level|count|bmi|slices?|frames?|rows?|columns?|x|y|z|mm\d?|cm\d?|kg|ml|kvp?|mas)$"
-)
-_CODE = re.compile(r"(?=.*[^\W\d_])(?=.*\d)|0\d|\d{5,}$")  # letters with digits, a leading zero, a long number
-_MEASURE = re.compile(
-    r"[-+]?\d*[.,]\d+([eE][-+]?\d+)?$|\d{1,3}[YMWDymwd]$|\d{4}-\d{2}-\d{2}|\d+(x\d+)+$|\d{1,2}[./]\d{1,2}[./]\d{2,4}$"
-)
-
 _WHOLE = re.compile(r"(?P<sign>-?)\+?0*(?P<digits>[1-9]\d*)?(?<=\d)(\.0*)?$")
 _LEADING_ZEROS = re.compile(r"(?<![\d.,])0+(?=\d)")  # within a name; those of a decimal place mean something
 _FORM = "Unicode form (composed or decomposed letters, as macOS writes them)"
@@ -146,7 +131,7 @@ def _find_rivals(taken: str | None, columns) -> list[str]:
         for name, values in columns.items()
         if not is_group(name)
         and name != taken
-        and is_identifier(name, values)
+        and is_identifier(name, [value for value in values if not is_missing(value)])
         and (taken is None or not _holds(columns[taken], values))
     ]
 
@@ -172,36 +157,6 @@ def _holds(wide: Sequence[str], narrow: Sequence[str]) -> bool:
     owner: dict[str, str] = {}
     named = ((inner, outer) for inner, outer in zip(narrow, wide, strict=True) if not is_missing(inner))
     return all(owner.setdefault(inner, outer) == outer for inner, outer in named)
-
-
-def is_identifier(name: str, values: Sequence[str]) -> bool:
-    """Tell whether a column looks like a patient, study or series of each image: many values that repeat.
-
-    Numbers that are measured (an age, a weight, a date) do not; neither do columns with few values, such as a site,
-    unless they are called a patient's name or number, nor those in which every image has a value of its own.
-
-    >>> is_identifier("pid", ["17", "17", "18", "19"] * 10), is_identifier("age", ["17", "17", "18", "19"] * 10)
-    (False, False)
-    >>> numbers = [str(number) for number in range(30)] * 2
-    >>> is_identifier("who", numbers), is_identifier("age_years", numbers)
-    (True, False)
-    """
-    filled = [value for value in values if value]
-    kinds = set(filled)
-    if len(kinds) < 2 or len(kinds) == len(filled):
-        return False
-    repeats = len(filled) / len(kinds)
-    if all(map(_MEASURE.match, kinds)):
-        return False
-    named = bool(IDENTIFIERS.search(squeeze(name)))
-    if len(kinds) <= FEW:
-        return named and (repeats < 5 or bool(_PERSON.search(squeeze(name))))  # a subgroup has 5 or more
-    if named or all(map(_CODE.match, kinds)):
-        return True
-    if all(map(str.isdecimal, kinds)):
-        return not any(map(_QUANTITY.match, re.split(r"[\s_\-.]+", name.strip().casefold())))
-    wordy = not any(any(map(str.isdigit, kind)) for kind in kinds)
-    return wordy and LEAST_REPEATS < repeats <= MOST_REPEATS
 
 
 def _describe(names, columns) -> str:
@@ -341,12 +296,3 @@ def order_classes(names: Iterable[str]) -> list[str]:
     """
     names = sorted(set(names))
     return sorted(names, key=int) if all(map(str.isdecimal, names)) else names
-
-
-def squeeze(name: str) -> str:
-    """Return a name without case, spaces, underscores, hyphens and dots.
-
-    >>> squeeze("Patient_ID")
-    'patientid'
-    """
-    return re.sub(r"[\s_\-.]+", "", name).casefold()
