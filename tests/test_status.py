@@ -87,13 +87,24 @@ def test_a_running_run_says_what_it_has_recorded_and_since_when(tmp_path):
         (6, None, "Only 6 images: one alone is 17 % of all"),
         (100, 4, "Only 4 groups: one alone is 25 % of all"),
         (30, None, ""),
+        (100, (4, 25), "Only 4 groups: one alone is 25 % of all"),
+        (304, (24, 200), "Only 24 groups: one alone is 66 % of all"),
+        (
+            304,
+            (24, 200),
+            "The largest group holds 200 of 304 images: intervals of AUC, average precision, log loss and",
+        ),
+        (200, (59, 42), "The largest group holds 42 of 200 images: intervals of"),
+        (200, (59, 20), ""),
+        (200, (40, 20), ""),
     ],
 )
 def test_a_small_test_set_does_not_pass_without_comment(n, groups, said):
     entry = {"value": 1.0, "low": 0.6, "high": 1.0, "method": "Wilson"}
+    several = groups if isinstance(groups, tuple) else (groups,)
     result = {
         "n": n,
-        "groups": groups,
+        **dict(zip(("groups", "largest_group"), several, strict=False)),
         "classes": ["a", "b"],
         "positive": None,
         "split": "test",

@@ -209,6 +209,12 @@ def test_groups_of_one_image_change_nothing_but_their_number(groups, number):
     plain, grouped = evaluate(*case, draws=50), evaluate(*case, groups=groups, draws=50)
     assert grouped["groups"] == number
     assert grouped["metrics"] == plain["metrics"]
+    assert "largest_group" not in {**plain, **grouped}
+
+
+def test_the_largest_group_is_counted():
+    groups = ["a"] * 9 + ["", *"bbcc"] + [str(i) for i in range(66)]
+    assert evaluate(*draw_case(0), ["a", "b", "c"], groups=groups, draws=50)["largest_group"] == 9
 
 
 def test_a_class_without_images_is_undefined_and_says_so():

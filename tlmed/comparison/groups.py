@@ -8,7 +8,7 @@ from tlmed.comparison.results import Result
 from tlmed.evaluation.measures import score
 from tlmed.words import count, join_names
 
-_COUNTED = ("metrics", "per_class", "groups")  # parts of `metrics.json` that depend on groups
+_COUNTED = ("metrics", "per_class", "groups", "largest_group")  # parts of `metrics.json` that depend on groups
 
 
 def choose_groups(results: Sequence[Result]) -> Result:
@@ -62,8 +62,8 @@ def _regroup(chosen, result) -> Result:
     leaked = find_leaked(result, groups)
     seed = result.recipe.get("seed", 0)
     scored = score(test, "test", metrics.get("positive"), seed, leaked=leaked)
-    found = {**metrics, **{name: scored[name] for name in _COUNTED}}
-    found.pop("without_leaks", None)
+    kept = {name: part for name, part in metrics.items() if name not in (*_COUNTED, "without_leaks")}
+    found = kept | {name: scored[name] for name in _COUNTED if name in scored}
     if leaked:
         found["without_leaks"] = scored["without_leaks"]
     return dataclasses.replace(result, metrics=found)

@@ -109,6 +109,7 @@ def evaluate(
         "classes": list(classes),
         "positive": None if main is None else classes[main],
         "groups": units,
+        **({} if owners is None else {"largest_group": int(np.bincount(owners).max())}),
         "metrics": overall,
         "per_class": {classes[c]: {"n": int((labels == c).sum()), **table} for c, table in tables.items()},
         "confusion": pack_confusion(_confuse(labels, predictions, len(classes)), classes),

@@ -153,6 +153,7 @@ class Metrics(TypedDict, total=False):
     split: str
     n: int | None  # images
     groups: int | None
+    largest_group: int  # its images; only where a group has several
     classes: Required[list[str]]
     positive: str | None  # of two classes
     metrics: Required[dict[str, Entry]]
