@@ -92,7 +92,7 @@ def test_the_page_can_be_followed_to_the_letter(tmp_path):
 @needs_weights
 def test_with_fine_tuning_too(tmp_path):
     blocks = [block for block in read_blocks() if block.mark != "not run"]
-    assert [block.mark for block in blocks].count("slow") == 2
+    assert [block.mark for block in blocks].count("slow") == 3
     follow(blocks, tmp_path)
 
 
