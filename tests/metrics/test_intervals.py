@@ -1,6 +1,7 @@
 """Intervals equal published ones and those of R, and cover the truth as often as they say."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from tlmed.metrics.areas import area_interval, covariance, newcombe, place
 from tlmed.metrics.calibration import chance_error
 from tlmed.metrics.combining import combine_ratio
 from tlmed.metrics.influences import influence_of_all, influence_of_class, leave_out
-from tlmed.metrics.proportions import effective_size, harmonic_mean, proportion, t_95
+from tlmed.metrics.proportions import effective_groups, effective_size, harmonic_mean, proportion, t_95
 from tlmed.metrics.rates import CLASS_METRICS, make_case, rate
 from tlmed.metrics.resampling import bound, widen
 from tlmed.metrics.spreads import Spread, bound_mean, find_strata, measure_spread
@@ -217,6 +218,39 @@ def test_the_effective_size_counts_patients_where_their_images_agree():
     mixed[3:5] = True, False  # nearly: groups that are too alike must not count for more than their images
     assert effective_size(mixed, owners) == pytest.approx(120 * factor)
     assert effective_size(np.ones(120, bool), owners) == 30
+
+
+def test_groups_of_one_size_count_all_and_a_large_one_counts_for_more():
+    rng = np.random.default_rng(0)
+    owners, influences = np.repeat(np.arange(20), 5), rng.normal(size=100)
+    assert effective_groups(influences, owners) == pytest.approx(20)
+    large = np.concatenate([np.zeros(60, int), np.arange(1, 41)])
+    alike = np.concatenate([np.ones(60), -1.5 * np.ones(40)])
+    assert effective_groups(influences[:100], large) < 20  # 41 groups
+    assert effective_groups(alike, large) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.slow
+def test_intervals_by_groups_of_unequal_sizes_cover():
+    sizes = np.array([42, 15, 12, 10, 8, 8, 7, 6, 5, 5, *[3] * 10, *[2] * 14, *[1] * 25])
+    only, covered, draws = ("auc", "log_loss", "brier", "average_precision"), Counter(), 300
+    rng = np.random.default_rng(7)
+
+    def draw(groups):
+        chosen = rng.integers(0, len(sizes), groups)
+        owners = np.repeat(np.arange(groups), sizes[chosen])
+        labels = (chosen % 2)[owners]
+        latent = rng.normal(size=len(owners)) * np.sqrt(0.7) + rng.normal(size=groups)[owners] * np.sqrt(0.3)
+        likely = 1 / (1 + np.exp(-1.2 * (latent + (labels - 0.5) * 1.2)))
+        return labels, np.stack([1 - likely, likely], 1), [str(owner) for owner in owners]
+
+    labels, scores, _ = draw(30_000)
+    truth = evaluate(labels, scores, scores.argmax(1), ["a", "b"], draws=20, only=only)["metrics"]
+    for _ in range(draws):
+        labels, scores, owners = draw(len(sizes))
+        found = evaluate(labels, scores, scores.argmax(1), ["a", "b"], groups=owners, draws=20, only=only)["metrics"]
+        covered.update(name for name in only if found[name]["low"] <= truth[name]["value"] <= found[name]["high"])
+    assert all(0.92 * draws <= covered[name] for name in only), covered
 
 
 def test_the_effective_size_measures_how_alike_the_images_of_unequal_groups_are():

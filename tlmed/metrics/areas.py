@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tlmed.metrics.proportions import Z_95, t_95
+from tlmed.metrics.proportions import Z_95, effective_groups, t_95
 from tlmed.metrics.roc import binary_auc
 
 
@@ -73,6 +73,25 @@ def covariance(positive: np.ndarray, placements: np.ndarray, owners: np.ndarray 
     return sum(own) + mixed + mixed.T
 
 
+def count_sides(positive: np.ndarray, placements: np.ndarray, owners: np.ndarray) -> tuple[float, float]:
+    """Return the degrees of freedom of an AUC's variance by groups, and a factor for that variance.
+
+    They are those of the class with fewer groups, which count as `effective_groups` where their sizes differ. Then the
+    variance, too, is larger by one of these groups, as with n - 1 for n.
+
+    Args:
+        positive: Whether each case is positive, bool [n].
+        placements: As `place` returns them, or the difference of two scores' placements, float [n].
+        owners: The number of the group of each case, int [n].
+    """
+    found = []
+    for rows in (positive, ~positive):
+        own, groups = placements[rows], len(np.unique(owners[rows]))
+        counted = min(groups, effective_groups(own - own.mean(), owners[rows]))
+        found.append((max(counted - 1, 1), (groups - 1) / groups * counted / max(counted - 1, 0.5)))
+    return min(freedom for freedom, _ in found), max(more for _, more in found)
+
+
 def newcombe(area: float, positives: int, negatives: int) -> tuple[float, float]:
     """Return the 95 % score interval of an AUC from the numbers of cases alone.
 
@@ -119,7 +138,8 @@ def area_interval(positive: np.ndarray, scores: np.ndarray, owners: np.ndarray |
     91.6 and 94.2 %.
 
     Where groups have several images, the variance is Obuchowski's, and the quantile is that of Student's t with
-    one degree of freedom less than the class with fewer groups has groups. In 2,000 draws of 20 + 20 groups of 5
+    one degree of freedom less than the class with fewer groups has groups, which count as fewer where their sizes
+    differ (`count_sides`). In 2,000 draws of 20 + 20 groups of 5
     (AUC 0.8 and 0.95, correlation 0.5 and 0.8) it covered in 93.7 to 96.4 %; with z in 92.3 to 95.1 %, without
     groups in 67 to 78 %. At AUC 0.99 so few groups are too few: 90.6 %.
 
@@ -145,7 +165,8 @@ def area_interval(positive: np.ndarray, scores: np.ndarray, owners: np.ndarray |
             covariance(positive, placements[None], owners).item(),
             [len(np.unique(owners[s])) for s in sides],
         )
-        freedom = min(units) - 1
+        freedom, more = count_sides(positive, placements, owners)
+        variance *= more
     else:
         units = [int(rows.sum()) for rows in sides]
         variance, freedom = _add_sides([placements[rows] for rows in sides])
@@ -160,7 +181,7 @@ def area_interval(positive: np.ndarray, scores: np.ndarray, owners: np.ndarray |
     method = f"DeLong on the logit scale (DeLong et al. 1988, Pepe 2003), t with {freedom:.0f} df (Welch 1947)"
     if clustered:
         groups = len(np.unique(owners))
-        method = f"DeLong of {groups} groups on the logit scale (Obuchowski 1997), t with {freedom} df"
+        method = f"DeLong of {groups} groups on the logit scale (Obuchowski 1997), t with {freedom:.0f} df"
     return {"value": area, "low": low, "high": high, "method": method}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tlmed.metrics.areas import covariance, place
+from tlmed.metrics.areas import count_sides, covariance, place
 from tlmed.metrics.proportions import LEAST_GROUPS, Z_95, has_few_groups, proportion, t_95, t_tails, wilson
 from tlmed.metrics.resampling import has_clusters, number_groups
 from tlmed.metrics.roc import binary_auc
@@ -46,15 +46,15 @@ def compare_areas(
     owners = owners if has_clusters(owners) else None
     placements = np.stack([place(positive, first), place(positive, second)])
     difference = binary_auc(positive, first) - binary_auc(positive, second)
-    method = "paired DeLong (DeLong et al. 1988)"
+    method, more = "paired DeLong (DeLong et al. 1988)", 1.0
     if owners is not None:
-        freedom = min(len(np.unique(owners[rows])) for rows in (positive, ~positive)) - 1
-        method = f"paired DeLong by groups (Obuchowski 1997), t with {freedom} df"
+        freedom, more = count_sides(positive, placements[0] - placements[1], owners)
+        method = f"paired DeLong by groups (Obuchowski 1997), t with {freedom:.0f} df"
     if np.ptp(placements[0] - placements[1]) < 1e-12 and abs(difference) < 1e-12:
         note = "Both rank each image alike among those of the other class, from which no interval follows."
         return {"value": 0.0, "low": None, "high": None, "statistic": 0.0, "p": 1.0, "method": method, "note": note}
     spread = covariance(positive, placements, owners)
-    variance = float(spread[0, 0] + spread[1, 1] - 2 * spread[0, 1])
+    variance = float(spread[0, 0] + spread[1, 1] - 2 * spread[0, 1]) * more
     if not variance > 1e-24:
         return leave_untested("The variance of the difference cannot be estimated.", difference)
     statistic = difference / math.sqrt(variance)

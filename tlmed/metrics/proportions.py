@@ -100,13 +100,44 @@ def effective_size(right: np.ndarray, owners: np.ndarray) -> float:
     squares = groups / (groups - 1) * ((hits - share * sizes) ** 2).sum()
     pairs = (sizes * (sizes - 1.0)).sum()
     alike = min(1.0, max(0.0, (squares / spread - images) / pairs)) if pairs else 0.0
-    variances = sizes * (1 + (sizes - 1) * alike)
-    freedom = max(variances.sum() ** 2 / (variances**2).sum() - 1, 1)
+    freedom = max(_count_unequal(sizes, alike) - 1, 1)
     size = min(images, images**2 * spread / squares) if squares > 0 else images
     size *= (Z_95 / t_95(freedom)) ** 2
     # How many groups have a right image, or a wrong one, whichever are fewer.
     rarer = min(np.count_nonzero(hits), np.count_nonzero(hits < sizes))
     return float(min(size, groups) if rarer < 2 else size)
+
+
+def effective_groups(influences: np.ndarray, owners: np.ndarray) -> float:
+    """Return how many groups of one size would tell as much of a variance as these groups of unequal sizes.
+
+    A variance is estimated from what the images of each group add up to. Where one group has a fifth of all images, it
+    decides a large part of that sum, and counting it as one of many would make intervals too narrow. The number is
+    that of `effective_size`: (sum v)^2 / sum v^2, with the correlation within groups estimated from the influences.
+
+    Args:
+        influences: What each image adds to a metric, float [n].
+        owners: The number of the group of each, int [n].
+
+    >>> effective_groups(np.array([1.0, -1.0, 1.0, -1.0]), np.array([0, 0, 1, 1]))
+    2.0
+    >>> round(effective_groups(np.array([1.0, 1.0, 1.0, -3.0]), np.array([0, 0, 0, 1])), 2)
+    1.38
+    """
+    _, owners, sizes = np.unique(owners, return_inverse=True, return_counts=True)
+    squares, pairs = float((influences**2).sum()), float((sizes * (sizes - 1.0)).sum())
+    if not pairs or not squares:
+        return float(len(sizes))
+    together = float((np.bincount(owners, influences) ** 2).sum())
+    # The sum over pairs of images of a group, as a share of what it would be if they were all alike.
+    alike = min(1.0, max(0.0, (together - squares) / (squares / len(influences)) / pairs))
+    return _count_unequal(sizes, alike)
+
+
+def _count_unequal(sizes, alike) -> float:
+    """Return (sum v)^2 / sum v^2 for the variances v of groups whose images correlate so much."""
+    variances = sizes * (1 + (sizes - 1) * alike)
+    return float(variances.sum() ** 2 / (variances**2).sum())
 
 
 def proportion(right: np.ndarray, owners: np.ndarray | None = None) -> dict:
