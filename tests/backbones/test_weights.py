@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import errno
+import hashlib
 import http.client
 import io
 import json
@@ -25,7 +26,10 @@ from keras.src.utils import file_utils
 
 from tests.golden.images import picture
 from tlmed import backbones
-from tlmed.backbones import applications, torch_checkpoint, weight_packages
+from tlmed.backbones import applications, torch_checkpoint, weight_packages, weights
+from tlmed.backbones.ancestry import find_known
+from tlmed.backbones.weight_packages import PACKAGES
+from tlmed.backbones.weights import NAMES
 from tlmed.errors import InputError
 
 SMALL, SIZE = "MobileNetV3Small", (32, 32)
@@ -595,3 +599,21 @@ def test_a_malicious_checkpoint_is_refused_by_name_and_runs_nothing(place, funct
 def test_a_checkpoint_of_something_else_is_refused(content, tmp_path):
     with pytest.raises(InputError, match="not a table of tensors"):
         torch_checkpoint.read(checkpoint(tmp_path / "other.pt", content))
+
+
+def test_it_is_said_of_a_file_that_nobody_knows_what_it_was_trained_on(tmp_path, monkeypatch):
+    own, known = (tmp_path / f"{name}.weights.h5" for name in ("own", "known"))
+    own.write_bytes(b"own")
+    known.write_bytes(b"of a package")
+    said = (
+        f"Weights come from {own}, which does not say on which images they were trained: if test or validation images "
+        "are among them, scores are too good."
+    )
+    for words in (str(own), f"file:{own}", [str(own), "none", str(own)]):
+        assert find_known(words, str(tmp_path)) == ({}, [said])
+    assert find_known([*NAMES, "own"], str(tmp_path)) == ({}, [])
+    package = dataclasses.replace(PACKAGES[0], sha256=hashlib.sha256(b"of a package").hexdigest())
+    monkeypatch.setattr(weights, "PACKAGES", (package,))
+    assert find_known(str(known), str(tmp_path)) == ({}, [])
+    gone = f"file:{tmp_path / 'gone.h5'}"
+    assert len(find_known(gone, str(tmp_path))[1]) == 1

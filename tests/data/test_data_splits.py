@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tlmed.data import load
-from tlmed.data.findings import GROUP, IDENTICAL, KNOWN, NAMES
+from tlmed.data.findings import CHOOSING, GROUP, IDENTICAL, KNOWN, NAMES
 from tlmed.data.leaks import find_leaked, find_leaks
 from tlmed.data.learned import list_learned
 from tlmed.data.splits import assign_splits, describe
@@ -258,6 +258,27 @@ def test_groups_that_the_weights_know_by_name_are_findings_and_leaks_where_an_im
     assert amount.text.startswith("2 of 4 test images (50%) are in train or val too")
     assert known.kind == KNOWN
     assert find_leaked(shown, data.groups, splits, first).tolist() == [False, False, True, True, False, False]
+
+
+def test_validation_images_that_trained_the_run_of_the_weights_are_counted_and_named():
+    rows = [
+        {"sha256": "a", "group": "P1", "split": "train"},
+        {"sha256": "b", "group": "P2", "split": "val"},
+        {"sha256": "c", "group": "P3", "split": "test"},
+    ]
+    first = {"runs/first": list_learned(rows)}
+    data = table((3, 3), groups=("P1", "P2", "P1", "x", "y", "z"))
+    (found,) = find_leaks(data, ("a", "b", "new", "d", "e", "f"), np.array(["val"] * 4 + ["train", "test"]), first)
+    assert (found.kind, found.text) == (
+        CHOOSING,
+        "2 of 4 validation images are among those on which runs/first, which gave the weights, was trained, or of "
+        "their groups: 'class0/000000.png', 'class0/000002.png'. What validation chooses or fits (epoch, phase, "
+        "threshold, temperature) may not suit new images.",
+    )
+    # The same division again: each run was validated on the same images and trained on none of them.
+    assert not find_leaks(
+        data, ("a", "b", "a", "d", "e", "f"), np.array(["train", "val", "train", *["test"] * 3]), first
+    )
 
 
 ONE_PATIENT = [("00000116", "116"), ("12", "12.0"), ("P 1", "p1"), ("Mu\u0308ller", "M\xfcller"), ("a07", "A7")]

@@ -365,6 +365,10 @@ def test_test_images_that_the_weights_know_are_leaks(images, tmp_path):
         assert (again["leaked"], again["n"]) == (found["leaked"], found["n"])
     pair = ("none", f"run:{tmp_path / 'third'}")
     assert set(find_known(pair, str(tmp_path))[0]) == {str(tmp_path / name) for name in stages}
+    trained = {row["sha256"] for row in rows["first"] if row["split"] == "train"}
+    validated = [row["sha256"] for row in rows["second"] if row["split"] == "val"]
+    amount = f"{sum(digest in trained for digest in validated)} of {len(validated)} validation images are"
+    assert [sentence for sentence in told["second"] if sentence.startswith(amount)]
     (tmp_path / "first").rename(tmp_path / "moved")
     known, (sentence,) = find_known(pair, str(tmp_path))
     assert set(known) == {str(tmp_path / name) for name in ("second", "third")}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from tlmed.backbones.weights import run_folder
+from tlmed.backbones.weights import is_foreign_file, run_folder
 from tlmed.data.learned import Learned, list_learned
 from tlmed.data.sources import find_gap
 from tlmed.errors import InputError
@@ -21,17 +21,23 @@ def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, Lea
         source: Where the images to be recognised come from.
 
     Returns:
-        What each run learned from, by its directory; and a sentence for each run where this is not certain: the run is
-        gone, a file is missing or was changed, or its images come from a source of another form.
+        What each run learned from, by its directory; and a sentence for each source where this is not certain: the run
+        is gone, a file is missing or was changed, its images come from a source of another form, or the weights are a
+        file of the user's, which does not say what it was trained on.
     """
     known, unsure, seen = {}, [], set()
-    waiting = [run_folder(words) for words in ([weights] if isinstance(weights, str) else weights)]
+    waiting = [weights] if isinstance(weights, str) else list(weights)
     while waiting:
-        folder = waiting.pop()
+        words = waiting.pop()
+        folder = run_folder(words)
         # `seen` also ends a circle of runs that name one another.
-        if folder is None or folder in seen:
+        if (folder or words) in seen:
             continue
-        seen.add(folder)
+        seen.add(folder or words)
+        if folder is None:
+            if is_foreign_file(words):
+                unsure.append(_say_unknown(words))
+            continue
         run = RunDir(folder)
         try:
             rows = SPLITS_CSV.read(run)
@@ -39,10 +45,17 @@ def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, Lea
             if gap := find_gap(str(RECIPE_JSON.read(run).get("data", {}).get("source")), source):
                 unsure.append(f"Weights come from {folder}; which of these images they know cannot be told: {gap}.")
             known[str(folder)] = list_learned(rows)
-            waiting += map(run_folder, name_weights(run))
+            waiting += name_weights(run)
         except InputError as error:
             unsure.append(f"Weights come from {folder}; which images they know cannot be told: {error}")
     return known, unsure
+
+
+def _say_unknown(words) -> str:
+    return (
+        f"Weights come from {words.removeprefix('file:')}, which does not say on which images they were trained: if "
+        "test or validation images are among them, scores are too good."
+    )
 
 
 def name_weights(run: RunDir) -> list[str]:

@@ -277,6 +277,18 @@ def run_folder(weights: str) -> Path | None:
     return path if path.is_dir() or weights.startswith("run:") else None
 
 
+def is_foreign_file(weights: str) -> bool:
+    """Tell whether weights are a file of the user's, and not the own file of a package that tlmed knows.
+
+    Args:
+        weights: As for `resolve`, or "own". What begins with `file:` need not exist any more.
+    """
+    if weights in (*NAMES, "own") or run_folder(weights) is not None:
+        return False
+    path = _find_path(weights)
+    return not path.is_file() or sha256(path) not in [package.sha256 for package in PACKAGES]
+
+
 def _why_no_path(path):
     if path.is_file() and path.suffix != SUFFIX:
         return f", a file of another format ({path.suffix or 'no suffix'})"

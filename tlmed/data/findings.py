@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-AMOUNT, KNOWN, NAMES = "amount", "known", "names"
+AMOUNT, KNOWN, NAMES, CHOOSING = "amount", "known", "names", "known-validation"
 TWO_LABELS, IDENTICAL, GROUP = "two-labels", "identical", "group-crosses"
 MOST = 10  # findings on screen, unless there are more kinds of them
 

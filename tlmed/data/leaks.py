@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tlmed.columns import name_alike, spell
-from tlmed.data.findings import AMOUNT, GROUP, IDENTICAL, KNOWN, NAMES, TWO_LABELS, Finding
+from tlmed.data.findings import AMOUNT, CHOOSING, GROUP, IDENTICAL, KNOWN, NAMES, TWO_LABELS, Finding
 from tlmed.data.learned import Learned, recognise_images
 from tlmed.data.table import Table
 from tlmed.data.units import find_repeated, list_present, spell_all
@@ -19,7 +19,7 @@ def find_leaks(
 
     These are identical images or groups in several splits, and identical images under several labels. Test images that
     earlier runs, from which the weights come, have seen are named too, and images of groups that only share a name with
-    a group of those runs.
+    a group of those runs, and validation images on which those runs were trained.
 
     Args:
         table: Usable images only.
@@ -38,6 +38,7 @@ def find_leaks(
         AMOUNT: amount,
         KNOWN: _find_known(table, sha256, splits, elsewhere),
         NAMES: _find_same_names(table, sha256, splits, elsewhere),
+        CHOOSING: _find_known_validation(table, sha256, splits, elsewhere),
         TWO_LABELS: labels,
         IDENTICAL: copies,
         GROUP: _group_leaks(table, splits),
@@ -55,6 +56,25 @@ def _find_known(table, sha256, splits, elsewhere) -> list[str]:
             leaks.append(
                 f"{is_many} among those on which {run}, where the weights come from, was trained or validated, or of "
                 f"their groups: {names}."
+            )
+    return leaks
+
+
+def _find_known_validation(table, sha256, splits, elsewhere) -> list[str]:
+    """Name validation images on which an earlier run was trained.
+
+    Those that only validated it are left out: they chose among its epochs, as they choose among the epochs of this run.
+    """
+    leaks, validated = [], splits == "val"
+    for run, known in elsewhere.items():
+        rows = np.flatnonzero(validated & recognise_images([known.without_validation()], sha256, table.groups))
+        if len(rows):
+            names = listed((f"'{table.paths[row]}'" for row in rows), 3)
+            amount = f"{len(rows):,} of {count(int(validated.sum()), 'validation image')}"
+            leaks.append(
+                f"{amount} {'is' if len(rows) == 1 else 'are'} among those on which {run}, which gave the weights, was "
+                f"trained, or of their groups: {names}. What validation chooses or fits (epoch, phase, threshold, "
+                "temperature) may not suit new images."
             )
     return leaks
 

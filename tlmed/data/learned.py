@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,11 +17,18 @@ class Learned:
         digests: SHA-256 of those images, and of others that the run recorded in one of their groups.
         groups: Their groups, in one spelling.
         owners: The groups of every image that the run recorded, test images included, in one spelling, by SHA-256.
+        trained: `digests` and `groups` of the training images alone.
     """
 
     digests: frozenset[str]
     groups: frozenset[str]
     owners: Mapping[str, frozenset[str]]
+    trained: tuple[frozenset[str], frozenset[str]]
+
+    def without_validation(self) -> "Learned":
+        """Return what it was trained on; images that only validated it are left out."""
+        digests, groups = self.trained
+        return replace(self, digests=digests, groups=groups)
 
     def uses_same_names(self, sha256: Sequence[str], groups: Sequence[str] | None) -> bool:
         """Tell whether some image that a source and the run have is in a group of the same name in both.
@@ -58,13 +65,19 @@ def list_learned(rows: Iterable[Mapping[str, str]]) -> Learned:
     (['a', 'b'], ['1'])
     """
     rows, owners = list(rows), defaultdict(set)
-    groups = frozenset(spell(row["group"]) for row in rows if row["group"] and row["split"] != "test")
     for row in rows:
         if row["group"]:
             owners[row["sha256"]].add(spell(row["group"]))
-    # A test image counts too if its group was trained on: the patient is known.
-    known = (row["sha256"] for row in rows if row["split"] != "test" or spell(row["group"]) in groups)
-    return Learned(frozenset(known), groups, {digest: frozenset(names) for digest, names in owners.items()})
+    named = {digest: frozenset(names) for digest, names in owners.items()}
+    return Learned(*_list_known(rows, ("train", "val")), named, _list_known(rows, ("train",)))
+
+
+def _list_known(rows, splits) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the digests and the groups that somebody knows who saw the images of these splits."""
+    groups = frozenset(spell(row["group"]) for row in rows if row["group"] and row["split"] in splits)
+    # An image of another split counts too if its group was seen: the patient is known.
+    known = (row["sha256"] for row in rows if row["split"] in splits or spell(row["group"]) in groups)
+    return frozenset(known), groups
 
 
 def recognise_images(learned: Iterable[Learned], sha256: Sequence[str], groups: Sequence[str] | None) -> np.ndarray:
