@@ -180,6 +180,15 @@ def test_what_is_taken_is_told_with_what_could_be():
     assert tell({"patient": VISITS, "who": OWNERS}, Grouping("patient")) == ("The column 'patient' names the groups.",)
 
 
+def test_a_column_that_is_not_used_because_groups_are_switched_off_is_told():
+    off = Grouping(use=False)
+    assert describe_group(None, {"sex": ["f", "m"] * 27, "case": RUNNING}, off) == ()
+    unused = "the column 'patient' (9 values in 54 images) is not used, and each image counts alone."
+    assert describe_group(None, {"patient": OWNERS}, off) == (f"Groups are switched off: {unused}",)
+    [said] = describe_group(None, {"patient": OWNERS, "who": VISITS}, off, "feature")
+    assert "the features 'patient' (9 values in 54 images), 'who' (27 values in 54 images) are not used" in said
+
+
 def test_spellings_are_named():
     [said] = name_spellings(["P001", "p001", "P 001", "P002"])
     assert "'P 001', 'P001' and 'p001'" in said
@@ -222,7 +231,9 @@ def test_the_recipe_can_name_the_column(patients):
     with pytest.raises(InputError, match="looks like an identifier"):
         open_source(file)
     assert set(open_source(file, Grouping("who")).groups) == set(PEOPLE)
-    assert open_source(file, Grouping(use=False)).groups is None
+    alone = open_source(file, Grouping(use=False))
+    assert alone.groups is None
+    assert any("the column 'who' (27 values in 54 images) is not used" in note for note in alone.notes)
     with pytest.raises(InputError, match="a source that has columns"):
         open_source(patients, Grouping("who"))
 
@@ -294,7 +305,9 @@ def test_a_row_of_predictions_without_a_patient_is_refused_as_in_training(tmp_pa
         "Where the column 'patient_id' names the groups, every row must name its group. "
         f"Received: {file}, lines 2, 5, 8 and 7 more."
     )
-    evaluate(None, file=file, grouping=Grouping(use=False))
+    _, result = evaluate(None, file=file, grouping=Grouping(use=False))
+    [said] = [note for note in result["evaluated"]["warnings"] if note.startswith("Groups are switched off")]
+    assert "'patient_id'" in said
 
 
 def test_a_column_of_patients_that_is_empty_throughout_is_none(tmp_path):

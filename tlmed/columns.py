@@ -100,6 +100,8 @@ def describe_group(
 ) -> tuple[str, ...]:
     """Return what a user should know of the column that names the groups; nothing if it is called "group".
 
+    If the user switched groups off, it is which columns would have named them.
+
     Args:
         group: What `find_group` returned.
         columns: As for `find_group`.
@@ -109,6 +111,8 @@ def describe_group(
     >>> describe_group("case", {"case": ["1", "2"]}, Grouping())
     ("The column 'case' names the groups. No value of it repeats: each image stands alone.",)
     """
+    if not grouping.use:
+        return _describe_unused(columns, what)
     if group is None:
         return ()
     told = f"The {what} {group!r} names the groups."
@@ -122,6 +126,14 @@ def describe_group(
             "takes another.",
         )
     return () if group == "group" else (told,)
+
+
+def _describe_unused(columns, what) -> tuple[str, ...]:
+    usual = [name for name in columns if is_group(name) and _repeats(columns[name])]
+    if not (found := [*usual, *_find_rivals(None, columns)]):
+        return ()
+    said = f"{what} {_describe(found, columns)} is" if len(found) == 1 else f"{what}s {_describe(found, columns)} are"
+    return (f"Groups are switched off: the {said} not used, and each image counts alone.",)
 
 
 def _find_rivals(taken: str | None, columns) -> list[str]:

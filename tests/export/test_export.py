@@ -409,6 +409,11 @@ def test_the_card_counts_images_and_groups_by_split(run, read):
 def test_without_groups_the_card_warns(run, read):
     assert all(row["group"] == "" for row in read_csv(run / "splits.csv"))
     assert "the source names none, so images of one patient may be in several splits" in read(run).text
+    recipe = run.json("recipe.json")
+    change(run, "recipe", data=recipe["data"] | {"groups": False})
+    text = read(run).text
+    assert "switched off in the recipe, so images of one patient may be in several splits" in text
+    assert "names none" not in text
 
 
 def test_no_path_of_the_machine_is_in_the_card(run, read):

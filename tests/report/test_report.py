@@ -965,6 +965,18 @@ def test_the_checklist_claims_nothing_that_a_bare_run_does_not_know(tmp_path):
     assert "None" not in text
 
 
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [(True, "; the data name no groups."), (False, "; groups (patients) are switched off in the recipe.")],
+)
+def test_the_checklist_says_whether_the_data_or_the_recipe_know_no_groups(tmp_path, groups, said):
+    folder = write_run(tmp_path / "run")
+    rows = [{**row, "group": ""} for row in whole_files.read_csv(folder / "splits.csv")]
+    whole_files.write_csv(folder / "splits.csv", rows[0], (row.values() for row in rows))
+    edit(folder / "recipe.json", lambda recipe: recipe.setdefault("data", {}).update(groups=groups))
+    assert str(answer(read_run(folder), ())[20].said).endswith(said)
+
+
 def test_the_contents_lead_to_every_section(page):
     tags = Reader(page).tags
     heads = [attributes["id"] for tag, attributes in tags if tag == "h2"]

@@ -179,7 +179,7 @@ def _describe_data(content) -> str:
         + (", synthetic phantoms that tlmed draws." if content.is_synthetic else "."),
         f"Licence of the images: {plain(licence) if licence else 'not stated by the source'}.{of_weights}",
         f"Splits: {describe_splits(content.environment, content.recipe)}.",
-        _count_groups(splits),
+        _count_groups(splits, content.recipe["data"]),
     ]
     if data["left_out"]:
         points.append(f"Images that could not be read and were left out: {len(data['left_out'])}.")
@@ -195,10 +195,12 @@ def _count_images(classes, splits) -> str:
     return Table(texts("Images") + numbers(*SPLITS), [*rows, ("all", *totals)]).markdown()
 
 
-def _count_groups(splits) -> str:
+def _count_groups(splits, data) -> str:
     groups = {split: {row["group"] for row in splits if row["split"] == split and row["group"]} for split in SPLITS}
     if not any(groups.values()):
-        return "Groups (patients): the source names none, so images of one patient may be in several splits."
+        # Runs of older versions recorded no such switch.
+        why = "the source names none" if data.get("groups", True) else "switched off in the recipe"
+        return f"Groups (patients): {why}, so images of one patient may be in several splits."
     counts = ", ".join(f"{len(names):,} in {split}" for split, names in groups.items())
     return f"Groups (patients): {counts}."
 

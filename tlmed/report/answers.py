@@ -108,7 +108,9 @@ def _tell_level(content, titles) -> Answer:
     shared = sum(len(splits) > 1 for splits in same.values())
     same = "Files: no byte-identical ones in two partitions; pictures that were saved anew were not looked for"
     said = f"{count(shared, 'byte-identical file')} in several partitions" if shared else same
-    return Answer(f"{said}; the data name no groups.", "Whether images of one patient are in several partitions")
+    used = content.recipe.get("data", {}).get("groups", True)
+    why = "the data name no groups" if used else "groups (patients) are switched off in the recipe"
+    return Answer(f"{said}; {why}.", "Whether images of one patient are in several partitions")
 
 
 def _tell_size(content, titles) -> Answer:
