@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterable
+from decimal import Decimal
 
 NAMED = 20  # names in one message; the others are counted
 RANDOM = "random weights"  # the words for weights that recipes call "none"
 _NAMES = re.compile(r" \+ |\+(?=none\b)|(?<=\bnone)\+")  # where several are joined; paths may hold a plus
+_ROUNDING = 1e-12  # a mean of many ones may miss 1 by the rounding of floating-point numbers
 LONGEST = 200  # characters of a user's text in one message
 
 
@@ -56,6 +58,20 @@ def decimals(value: float) -> str:
     ('14.71', '0.002', '0.00')
     """
     return f"{value:.1g}" if 0 < value < 0.005 else f"{value:.2f}"
+
+
+def thousandths(value: float) -> str:
+    """Return a number with three decimals; one near 0 or 1 with as many as show that it is neither.
+
+    >>> thousandths(0.81249), thousandths(0.000225), thousandths(0.99972), thousandths(2e-7), thousandths(1)
+    ('0.812', '0.00022', '0.99972', '2e-07', '1.000')
+    """
+    rounded = f"{value:.3f}"
+    if rounded in ("0.000", "-0.000"):
+        return f"{value:.2g}" if abs(value) > _ROUNDING else "0.000"
+    if rounded == "1.000" and 1 - value > _ROUNDING:
+        return f"{1 - Decimal(f'{1 - value:.2g}'):f}"
+    return rounded
 
 
 def name_start(weights: object) -> str:

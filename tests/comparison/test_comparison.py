@@ -595,7 +595,7 @@ def test_what_a_reader_has_to_know_is_noted(two, tmp_path):
         "The training images differ (poor 200, good 200, small 50)",
         "good: 1 test image also among its training images, byte for byte (benign/0.png)",
         "good started from the weights of another run",
-        "each run's own threshold (0.5, 0.31, 0.5)",
+        "each run's own threshold (0.500, 0.310, 0.500)",
         "Features that were in the store already made training shorter than it is alone: good.",
         "different machines",
     ):

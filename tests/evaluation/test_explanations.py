@@ -43,6 +43,7 @@ from tlmed.evaluation.explanations.pictures import name_files
 from tlmed.evaluation.predictions import Predictions
 from tlmed.features import feature_model
 from tlmed.heads import attach_head, split_head
+from tlmed.words import thousandths
 
 CAMS = {"grad-cam": grad_cam, "grad-cam++": grad_cam_plus_plus}
 SPREAD = np.array([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])  # bilinear, from 2 pixels to 4, by their centres
@@ -715,7 +716,7 @@ def test_batches_are_explained_as_they_come(tmp_path, monkeypatch):
     assert all(file.exists() for file in files)
     np.testing.assert_allclose([heat for heat, *_ in seen], grad_cam(finder(), images, labels), atol=1e-4)
     assert [caption for _, caption, _ in seen] == [
-        f"{classes[label]} {row.max():.2f}" for label, row in zip(labels, scores, strict=True)
+        f"{classes[label]} {thousandths(row.max())}" for label, row in zip(labels, scores, strict=True)
     ]
     assert {note for *_, note in seen} == {"grad-cam, last block"}
     for method, block, note in (("grad-cam++", "block1", "grad-cam++, block1"), ("occlusion", None, "occlusion")):

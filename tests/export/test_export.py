@@ -486,7 +486,7 @@ def test_phantoms_are_said_to_be_synthetic(run, read):
 def test_two_classes_have_a_positive_one(run, read):
     write_json(run / "metrics.json", score(["benign", "malignant"], [0, 0, 1, 1], [0, 1, 1, 1]))
     card = read(run)
-    assert "The positive class is malignant, predicted from a probability of 0.5 on." in card.text
+    assert "The positive class is malignant, predicted from a probability of 0.500 on." in card.text
     assert [result.metric_name for result in card.data.eval_results][1:3] == ["AUC", "Sensitivity"]
     assert "Against what needs no transfer" not in card.text  # there are no baselines
 
@@ -528,13 +528,23 @@ def test_the_card_tells_threshold_calibration_and_prevalence(run, read):
     metrics["at_prevalence"] = {"prevalence": 0.02, "ppv": {**parts["ppv"], "value": 0.04}, "npv": parts["npv"]}
     write_json(run / "metrics.json", metrics)
     text = read(run).text
-    assert "predicted from a probability of 0.3123 on (sensitivity>=0.9 on 1,200 validation images)" in text
+    assert "predicted from a probability of 0.312 on (sensitivity>=0.9 on 1,200 validation images)" in text
     assert "temperature scaling, temperature 1.500, fitted on 1,200 images of the split `val`" in text
     assert text.count(few) == 2
     assert f"| {parts['brier']['value']:.3f} " in text
     assert "| 0.125 " in text
     assert "At a prevalence of 0.02:" in text
     assert "| PPV | 0.040 " in text
+
+
+def test_the_card_shows_numbers_near_0_and_1_with_the_digits_that_they_need(run, read):
+    metrics = score(["benign", "malignant"], [0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 1, 0])
+    metrics["threshold"] = 0.99996
+    metrics["metrics"]["npv"] |= {"value": 0.99972, "low": 0.00023, "high": 1.0}
+    write_json(run / "metrics.json", metrics)
+    text = read(run).text
+    assert "from a probability of 0.99996 on" in text
+    assert re.search(r"NPV +\| +0\.99972 +\| 0\.00023 to 1\.000", text)
 
 
 @pytest.mark.parametrize(

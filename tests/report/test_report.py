@@ -659,9 +659,9 @@ def test_an_interval_that_holds_every_value_is_marked(tmp_path):
 
     edit(folder / "metrics.json", change)
     page = write_report(folder).read_text()
-    assert "95 %: 0.000 to 1.000, which says nothing" in page
+    assert "95 %: 0.0003 to 0.99951, which says nothing" in page
     assert page.count("<em>says nothing</em>") == 3  # accuracy stands beside the baselines too
-    assert "0.000 to 1.000<br><em>says nothing</em>" in page
+    assert "0.0003 to 0.99951<br><em>says nothing</em>" in page
     assert re.search("-1.000 to 1.000 <span class=.bar.>[^\n]*?</span><br><em>says nothing</em>", page)
     assert "0.001 to 1.000 <" in page
 
@@ -783,6 +783,32 @@ def test_examples_are_shown_with_what_was_said_of_them(tmp_path):
         assert "a map of the evidence by grad-cam, last block" in each["alt"]
     heads = ["Most confident, and right", "Most confident, and wrong", "Most uncertain"]
     assert sorted(heads, key=page.text.index) == heads
+
+
+def test_no_number_near_0_or_1_looks_like_a_certainty(tmp_path):
+    folder = write_run(tmp_path / "run", ("benign", "malignant"))
+    add_threshold(folder)
+    examples = add_examples(folder)
+
+    def change(metrics):
+        metrics["threshold"] = metrics["operating_point"]["threshold"] = 0.000225
+        metrics["at_prevalence"]["npv"] |= {"value": 0.99972, "low": 0.99964, "high": 1.0}
+        metrics["at_prevalence"]["ppv"] |= {"value": 0.00041, "low": 0.0, "high": 0.002}
+
+    edit(folder / "metrics.json", change)
+    examples[0] |= {"prediction": "benign", "score": 0.99983}
+    edit(folder / "examples.json", lambda content: content.update(examples=examples))
+    text = Reader(write_report(folder).read_text()).text
+    assert "An image counts as malignant where its score reaches 0.00022." in text
+    assert "closest to the threshold of 0.00022 for malignant" in text
+    assert "which is the threshold of 0.00022." in text
+    assert "MetricAt 0.00022At 0.5" in text
+    assert "NPV0.999720.99964 to 1.000" in text
+    assert "PPV0.000410.000 to 0.002" in text
+    assert "(0.99983; malignant 0.00017)" in text
+    lines = "\n".join(describe_metrics(json.loads((folder / "metrics.json").read_text())))
+    assert "Threshold of malignant: 0.00022 (" in lines
+    assert "npv                0.99972  (0.99964 to 1.000)" in lines
 
 
 def test_uncertain_is_at_the_threshold_and_the_page_says_so(tmp_path):

@@ -10,6 +10,7 @@ import click
 from tlmed.cli.options import debug, force, open_voice
 from tlmed.screen import Screen
 from tlmed.tabulation import Table, numbers, texts
+from tlmed.words import thousandths
 
 EXPLANATIONS = ("grad-cam", "grad-cam++", "occlusion", "integrated-gradients")  # their module imports TensorFlow
 
@@ -65,7 +66,7 @@ def _show_predictions(header, rows) -> list[str | Table]:
     """Return predictions for a person: each image with the score of its predicted class."""
     columns = {name: place for place, name in enumerate(header)}
     noted = any(row[-1] for row in rows)
-    shown = [(*row[:2], f"{row[columns[f'score_{row[1]}']]:.3f}", *row[-1:] * noted) for row in rows]
+    shown = [(*row[:2], thousandths(row[columns[f"score_{row[1]}"]]), *row[-1:] * noted) for row in rows]
     more = "score: of the predicted class. `--out FILE`, or `> FILE`, gives a CSV with all classes and all digits."
     return [Table(texts("path", "prediction") + numbers("score") + texts(*["note"] * noted), shown), more]
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from tlmed.comparison.groups import note_groups
 from tlmed.comparison.results import Result
 from tlmed.errors import InputError
+from tlmed.evaluation.predictions import HALF
 from tlmed.metrics import evaluate
 from tlmed.pages.amounts import number
 from tlmed.report.image_counts import is_synthetic
-from tlmed.words import count, join_names, listed
+from tlmed.words import count, join_names, listed, thousandths
 
 
 def check_comparable(results: Sequence[Result]) -> None:
@@ -208,7 +209,7 @@ def _note_thresholds(results) -> str:
         rules = dict.fromkeys(str(result.recipe.get("threshold", "0.5")) for result in results)
         which = f" in each fold (rule{'s' * (len(rules) > 1)}: {', '.join(rules)})"
     else:
-        which = f" ({', '.join('0.5' if cut is None else f'{cut:.3g}' for (cut,) in cuts)})"
+        which = f" ({', '.join(thousandths(HALF if cut is None else cut) for (cut,) in cuts)})"
     return (
         f"Accuracy, sensitivity, specificity and F1 are those of each run's own threshold{which}; the AUC and the "
         "Brier score need none."

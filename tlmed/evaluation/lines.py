@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from tlmed.evaluation.predictions import HALF
 from tlmed.metrics.names import list_once
-from tlmed.words import count, join_names, listed
+from tlmed.words import count, join_names, listed, thousandths
 
 SMALL = 30  # with fewer images or groups a note says how much depends on a single one
 # With more than this share of the images in one group (and more than twice the mean), intervals cover too little: with
@@ -80,7 +80,7 @@ def _is_reversed(metrics) -> bool:
 
 
 def describe_better_baselines(result: Mapping) -> list[str]:
-    """Say which baselines have a higher AUC, rounded as written, than the result that should beat them.
+    """Say which baselines have a higher AUC, rounded to three decimals, than the result that should beat them.
 
     >>> better = {"random_weights": {"auc": {"value": 0.79, "low": None}}}
     >>> describe_better_baselines({"metrics": {"auc": {"value": 0.66}}, "baselines": better})
@@ -130,8 +130,8 @@ def describe_metric(metric: Mapping) -> str:
     if metric["value"] is None:
         return f"undefined: {metric['reason']}"
     if metric["low"] is None:
-        return f"{metric['value']:.3f}"
-    return f"{metric['value']:.3f}  ({metric['low']:.3f} to {metric['high']:.3f})"
+        return thousandths(metric["value"])
+    return "{}  ({} to {})".format(*(thousandths(metric[part]) for part in ("value", "low", "high")))
 
 
 def _list(metrics: Mapping, names: Iterable[str] | None = None) -> list[str]:
@@ -168,14 +168,14 @@ def _describe_point(result) -> list[str]:
     if point["threshold"] == HALF:
         before = []
     origin = point["rule"] if point["n"] is None else f"{point['rule']}, from {count(point['n'], 'validation image')}"
-    return [f"Threshold of {result['positive']}: {point['threshold']:.3f} ({origin}).", *_note(point), *before]
+    return [f"Threshold of {result['positive']}: {thousandths(point['threshold'])} ({origin}).", *_note(point), *before]
 
 
 def _describe_calibration(result) -> list[str]:
     calibration = result.get("calibration")
     if calibration is None:
         return []
-    origin = f" at temperature {calibration['temperature']:.3f}" if "temperature" in calibration else ""
+    origin = f" at temperature {thousandths(calibration['temperature'])}" if "temperature" in calibration else ""
     return [f"Calibrated{origin}:", *_note(calibration), *_list(calibration["metrics"])]
 
 

@@ -20,6 +20,7 @@ from tlmed.metrics.bands import has_band, roc_band
 from tlmed.metrics.calibration import BINS
 from tlmed.metrics.confusion import unpack_confusion
 from tlmed.metrics.resampling import find_clusters
+from tlmed.words import thousandths
 
 BLUES = LinearSegmentedColormap.from_list("blues", ["#FFFFFF", COLOURS[0]])
 # What one may do, by the names of `net_benefit`.
@@ -71,7 +72,7 @@ def roc_curves(predictions: Predictions, split: str = "test", positive: str | No
     named, others = _choose_named(drawn)
     _draw_others(axes, [roc_curve(*curve) for _, _, curve in others])
     for (area, name, (truth, scores)), style in zip(named, _list_styles(), strict=False):
-        axes.plot(*roc_curve(truth, scores), label=f"AUC {area:.3f}  {literal(name)}", **style)
+        axes.plot(*roc_curve(truth, scores), label=f"AUC {thousandths(area)}  {literal(name)}", **style)
         if bands:
             low, high = roc_band(truth, scores, _RATES, owners)
             axes.fill_between(_RATES, low, high, color=style["color"], alpha=0.15, linewidth=0)
@@ -169,7 +170,7 @@ def precision_recall_curves(predictions: Predictions, split: str = "test", posit
         axes, [(np.repeat(recall, 2)[:-1], np.repeat(precision, 2)[1:]) for *_, (recall, precision, _) in others]
     )
     for (area, name, (recall, precision, share)), style in zip(named, _list_styles(), strict=False):
-        axes.step(recall, precision, where="pre", label=f"AP {area:.3f}  {literal(name)}", **style)
+        axes.step(recall, precision, where="pre", label=f"AP {thousandths(area)}  {literal(name)}", **style)
         axes.axhline(share, color=style["color"], linestyle=":", linewidth=0.9)
     tidy(axes, xlabel="recall (sensitivity)", ylabel="precision (positive predictive value)")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")

@@ -22,7 +22,7 @@ from tlmed.rundir import RunDir
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.tabulation.markdown import block, bullets, code, plain
-from tlmed.words import RANDOM, count, join_names, name_pooling, say_preparation
+from tlmed.words import RANDOM, count, join_names, name_pooling, say_preparation, thousandths
 
 PER_CLASS = ("sensitivity", "specificity", "auc", "f1")
 
@@ -166,7 +166,7 @@ def _say_calibration(metrics) -> str:
     did = f"made {worse} worse {where}" + (f", though it improved {better}" if better else "") if worse else ""
     return (
         "Its own probabilities are as they were trained, not calibrated; a temperature of "
-        f"{metrics['calibration']['temperature']:.3f} (see below) {did or f'{rest} {where}'}."
+        f"{thousandths(metrics['calibration']['temperature'])} (see below) {did or f'{rest} {where}'}."
     )
 
 
@@ -214,7 +214,7 @@ def _describe_scores(content) -> str:
     else:
         meaning = (
             f"The positive class is {plain(metrics['positive'])}, predicted from a probability of "
-            f"{metrics['threshold']:.4g} on{_name_rule(metrics)}.{_note(metrics.get('operating_point', {}))}"
+            f"{thousandths(metrics['threshold'])} on{_name_rule(metrics)}.{_note(metrics.get('operating_point', {}))}"
         )
     entries = {name_metric(name): entry for name, entry in list_once(metrics).items()}
     parts = [
@@ -279,9 +279,9 @@ def _show_calibration(metrics) -> list[str]:
         for name, after in calibration["metrics"].items()
     ]
     said = (
-        f"Calibration: {plain(calibration['method'])}, temperature {calibration['temperature']:.3f}, fitted on "
-        f"{count(calibration['n'], 'image')} of the split {code(calibration['split'])}.{_note(calibration)} It changes "
-        "no class that is predicted. Lower is better."
+        f"Calibration: {plain(calibration['method'])}, temperature {thousandths(calibration['temperature'])}, fitted "
+        f"on {count(calibration['n'], 'image')} of the split {code(calibration['split'])}.{_note(calibration)} It "
+        "changes no class that is predicted. Lower is better."
     )
     columns = texts("Metric") + numbers("Before", "95 % interval", "After", "95 % interval")
     return [said, Table(columns, rows).markdown()]
@@ -291,8 +291,8 @@ def _show(entry) -> tuple[str, str]:
     """Return value and interval of a metric; of an undefined one, why it has none."""
     if entry["value"] is None:
         return f"undefined: {entry.get('reason', 'the run says no reason')}", ""
-    interval = "" if entry["low"] is None else f"{entry['low']:.3f} to {entry['high']:.3f}"
-    return f"{entry['value']:.3f}", interval
+    interval = "" if entry["low"] is None else f"{thousandths(entry['low'])} to {thousandths(entry['high'])}"
+    return thousandths(entry["value"]), interval
 
 
 def _show_classes(per_class: Mapping) -> str:

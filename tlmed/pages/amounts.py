@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 
-from tlmed.words import join_names
+from tlmed.words import join_names, thousandths
 
 EMPTY = "says nothing"  # the mark of an interval that holds every value
 _MOST_NAMES = 12  # a sentence names so many at most
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """Return a number with as many decimals, or "undefined" for None.
+def number(value: float | None) -> str:
+    """Return a number with three decimals, more near 0 and 1, or "undefined" for None.
 
-    >>> number(0.81249), number(None)
-    ('0.812', 'undefined')
+    >>> number(0.81249), number(0.000225), number(None)
+    ('0.812', '0.00022', 'undefined')
     """
-    return "undefined" if value is None else f"{value:.{digits}f}"
+    return "undefined" if value is None else thousandths(value)
 
 
 def interval_of(entry: Mapping) -> str:
@@ -29,7 +29,7 @@ def interval_of(entry: Mapping) -> str:
 
 
 def says_nothing(entry: Mapping) -> bool:
-    """Tell whether an interval, rounded as it is written, reaches from 0 to 1: then it excludes no value.
+    """Tell whether an interval, rounded to three decimals, reaches from 0 to 1: then it excludes no value.
 
     This holds for metrics from -1 to 1, too: such an interval excludes nothing better than chance. A metric without an
     upper end, such as log loss, may reach beyond 1; its interval still says something.

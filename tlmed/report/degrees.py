@@ -13,7 +13,7 @@ from tlmed.pages.templating import render
 from tlmed.report.image_counts import say_test_apart
 from tlmed.report.run_content import RunContent
 from tlmed.tabulation import Table, numbers, say, texts
-from tlmed.words import count
+from tlmed.words import count, thousandths
 
 _SCORES = {
     "val_loss": "Val loss",
@@ -102,7 +102,7 @@ def _tabulate(rows) -> Table:
             say(_name_thawed(row), below=(_describe_share(row),)),
             f"{int(row['trainable_parameters']):,}",
             f"{row['best_epoch']} of {row['epochs']}",
-            *(f"{float(row[name]):.3f}" if row[name] else "" for name in shown),
+            *(thousandths(float(row[name])) if row[name] else "" for name in shown),
             duration(float(row["seconds"])),
         )
         for row in rows

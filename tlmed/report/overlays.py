@@ -19,7 +19,7 @@ from tlmed.report.examples import TITLES, draw_example
 from tlmed.run_files import EXAMPLES_JSON, KINDS, METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.tabulation import say
-from tlmed.words import count
+from tlmed.words import count, thousandths
 
 MOST_PANELS = 6  # classes that each have a panel
 _OF_EACH_KIND = 3  # examples, each of another fold
@@ -86,7 +86,7 @@ def _draw_curves(folds, columns) -> Picture:
 
 def _say_areas(folds, column) -> str:
     areas = [score_plots.area_of(fold.test, column) for fold in folds]
-    return ", ".join("undefined" if area is None else f"AUC {area:.3f}" for area in areas)
+    return ", ".join("undefined" if area is None else f"AUC {thousandths(area)}" for area in areas)
 
 
 def show_fold_examples(folds: Sequence[Fold]) -> Markup:

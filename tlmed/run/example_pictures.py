@@ -21,6 +21,7 @@ from tlmed.run.job import Job
 from tlmed.run_files import EXAMPLES_JSON, METRICS_JSON
 from tlmed.rundir import EXAMPLES
 from tlmed.whole_files import atomic
+from tlmed.words import thousandths
 
 SQUARES = 7  # along the shorter side, when an image is covered square by square
 # Operations that occlusion may take. They are counted, not timed, so that a run explains the same images anywhere.
@@ -148,7 +149,7 @@ def _name_files(cases) -> Iterator[tuple[str, int, str]]:
 
 def _write_picture(file, image, heat, predictions: Predictions, row, method) -> None:
     label = predictions.predictions[row]
-    caption = f"{predictions.classes[label]} {predictions.scores[row, label]:.2f}"
+    caption = f"{predictions.classes[label]} {thousandths(predictions.scores[row, label])}"
     with atomic(file) as part:
         drawn = Image.fromarray(image) if heat is None else draw_panel(image, heat, caption, method)
         drawn.save(part, "PNG")

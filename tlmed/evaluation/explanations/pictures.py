@@ -14,6 +14,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation.explanations.methods import Explainer
 from tlmed.targets import check_targets, is_marked, make_mark
 from tlmed.whole_files import atomic
+from tlmed.words import thousandths
 
 # Even in perception and ordered by lightness, so that the colour-blind and a grey print show the same order (van der
 # Walt & Smith, A better default colormap for matplotlib, SciPy 2015). Its middle is green; that of cividis is grey,
@@ -148,7 +149,8 @@ def save_explanations(
     """
     predictions = np.asarray(predictions)
     captions = [
-        f"{classes[label]} {row[label]:.2f}" for label, row in zip(predictions, np.asarray(scores), strict=True)
+        f"{classes[label]} {thousandths(row[label])}"
+        for label, row in zip(predictions, np.asarray(scores), strict=True)
     ]
     files, done = name_in(place, explainer.method), 0
     for images in batches:
