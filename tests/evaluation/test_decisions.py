@@ -50,7 +50,7 @@ def binary(n=N, seed=0, groups=None):
 def decided(predictions, rule="youden", positive="ill"):
     """Return predictions by what their validation rows decide, and the decision."""
     val = predictions.of("val")
-    decision = decide(val.labels, val.scores, val.classes, positive, rule)
+    decision = decide(val.labels, val.scores, val.classes, positive, rule, val.groups)
     index = val.classes.index(positive)
     return (
         dataclasses.replace(
@@ -107,6 +107,23 @@ def test_few_validation_images_are_told_of():
     _, decision = decided(dataclasses.replace(predictions, labels=labels.astype(int)))
     few = "Few validation images chose it (3 of 'ill'): others would choose differently."
     assert decision.operating_point["note"] == decision.calibration["note"] == few
+
+
+@pytest.mark.parametrize(
+    ("size", "named"),
+    [
+        (30, "2 groups of 'ill', 2 groups of 'well'"),
+        (15, "4 groups of 'ill', 4 groups of 'well'"),
+        (1, ""),
+    ],
+)
+def test_many_validation_images_of_few_groups_are_few(size, named):
+    groups = tuple(f"p{i // size}" for i in range(180))
+    _, decision = decided(dataclasses.replace(binary(180), groups=groups))
+    for part in (decision.operating_point, decision.calibration):
+        assert part.get("note", "") == (
+            f"Few validation images chose it ({named}): others would choose differently." * bool(named)
+        )
 
 
 def test_a_number_is_taken_as_it_is():

@@ -746,6 +746,8 @@ def test_repeats_groups_and_baselines(patients, tmp_path):
     for name, baseline in result["baselines"].items():
         values = [fold.json("metrics.json")["baselines"][name]["auc"]["value"] for fold in folds]
         assert baseline["auc"]["value"] == pytest.approx(np.mean(values))
+    notes = [fold.json("metrics.json")["operating_point"]["note"] for fold in folds]
+    assert all(re.search(r"Few validation images chose it \(\d groups? of 'ill'", note) for note in notes)
     assert not (run.path / "predictions.csv").exists()  # each image was predicted twice
     page = (run.path / "report.html").read_text()
     assert "36 images of 18 groups" in page

@@ -12,11 +12,12 @@ from tlmed.evaluation.predictions import HALF, Predictions
 from tlmed.evaluation.predictions_csv import CALIBRATED, SCORE
 from tlmed.metrics import choose_threshold, fit_temperature, positive_index
 from tlmed.metrics.calibration import TEMPERATURES
+from tlmed.metrics.resampling import find_clusters
 from tlmed.run_files import METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.words import count, listed, shorten
 
-FEW = 10  # with fewer validation images of a class there is a note
+FEW = 10  # with fewer validation images of a class, or groups, there is a note
 # Columns count as exchanged if the correlation with another class's scores exceeds that with the own ones by this.
 _APART = 0.5
 METHOD = "temperature scaling (Guo et al. 2017)"
@@ -81,7 +82,12 @@ def _holds_number(part, name) -> bool:
 
 
 def decide(
-    labels: np.ndarray, scores: np.ndarray, classes: Sequence[str], positive: str | None, rule: str | float
+    labels: np.ndarray,
+    scores: np.ndarray,
+    classes: Sequence[str],
+    positive: str | None,
+    rule: str | float,
+    groups: Sequence[str] | None = None,
 ) -> Decision:
     """Choose a threshold and a temperature on validation images.
 
@@ -91,6 +97,7 @@ def decide(
         classes: The k names.
         positive: The positive of two classes, by default the second in the order of classes.
         rule: How to choose the threshold, as for `choose_threshold`; or the threshold itself, 0..1.
+        groups: Who each image belongs to, [n], as for `tlmed.metrics.evaluate`: a note says where few groups choose.
 
     >>> scores = np.array([[0.8, 0.2], [0.6, 0.4], [0.4, 0.6], [0.1, 0.9]])
     >>> decide(np.array([0, 0, 1, 1]), scores, ("benign", "malignant"), None, "youden").threshold
@@ -99,13 +106,21 @@ def decide(
     main = positive_index(classes, positive)
     point = None if main is None else _choose_point(labels == main, scores[:, main], classes, main, rule)
     calibration = _calibrate(labels, scores)
-    counts = Counter(labels.tolist())
-    if scarce := [f"{counts[c]} of {name!r}" for c, name in enumerate(classes) if counts[c] < FEW]:
+    if scarce := _list_scarce(labels, classes, find_clusters(groups)):
         few = f"Few validation images chose it ({', '.join(scarce)}): others would choose differently."
         for part in (point, calibration):
             if part and part["n"] is not None:
                 part["note"] = " ".join(filter(None, [part.get("note"), few]))
     return Decision(point, calibration)
+
+
+def _list_scarce(labels, classes, owners) -> list[str]:
+    """Return the classes with few validation images, or with few groups where a group has several images."""
+    if owners is None:
+        counts = Counter(labels.tolist())
+        return [f"{counts[c]} of {name!r}" for c, name in enumerate(classes) if counts[c] < FEW]
+    sizes = [len(set(owners[labels == c].tolist())) for c in range(len(classes))]
+    return [f"{count(size, 'group')} of {name!r}" for size, name in zip(sizes, classes, strict=True) if size < FEW]
 
 
 def _choose_point(positive, scores, classes, main, rule) -> dict:

@@ -44,7 +44,9 @@ def _predict(recipe, images, scores, rule) -> tuple[Predictions, Decision]:
     """Return predictions for validation and test images, and the threshold and temperature chosen on validation."""
     rows, classes, positive = _list_scored(images), images.table.classes, recipe.data.positive
     val = images.splits[rows] == "val"
-    decision = decide(images.table.labels[rows[val]], scores[val], classes, positive, rule)
+    groups = images.table.groups
+    owners = None if groups is None else [groups[row] for row in rows[val]]
+    decision = decide(images.table.labels[rows[val]], scores[val], classes, positive, rule, owners)
     return make_predictions(images, rows, scores, positive, decision), decision
 
 
