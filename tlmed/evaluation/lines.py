@@ -7,8 +7,8 @@ from tlmed.metrics.names import list_once
 from tlmed.words import count, join_names, listed, thousandths
 
 SMALL = 30  # with fewer images or groups a note says how much depends on a single one
-# With more than this share of the images in one group (and more than twice the mean), intervals cover too little: with
-# 42 of 200 images in one of 59 groups 87 to 91 %. Groups of equal sizes are no such case, however few.
+# With more than this share of the images in one group (and more than twice the mean), that group decides much of every
+# score, and intervals are wide. Groups of equal sizes are no such case, however few.
 DOMINANT = 0.1
 
 
@@ -115,8 +115,8 @@ def describe_size(result: Mapping) -> list[str]:
         said.append(f"Only {count(units, noun)}: one alone is {share} of all, so treat every score as rough.")
     if largest > DOMINANT * n and largest > 2 * n / units:
         said.append(
-            f"The largest group holds {largest:,} of {count(n, 'image')}: intervals of AUC, average precision, log "
-            "loss and Brier score are too narrow (in simulations they covered 87 to 91 %)."
+            f"The largest group holds {largest:,} of {count(n, 'image')}: every score, which counts images, depends "
+            "much on that group."
         )
     return said
 
