@@ -629,6 +629,32 @@ def test_what_speaks_against_a_result_stands_where_it_is_found(tmp_path, auc, ba
     assert said in "".join(printed)
 
 
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (0.439, "Without 30 of 120 images that training or validation knows the AUC is 0.439, below the 0.500 of the "),
+        (0.4999, ""),
+        (0.61, ""),
+        (None, ""),
+    ],
+)
+def test_a_result_that_falls_below_the_majority_without_known_images_is_doubted(tmp_path, left, said):
+    folder, nothing = write_run(tmp_path / "run"), {"low": None, "high": None, "method": None}
+    auc = {"value": left, **nothing} | ({} if left else {"reason": "None."})
+
+    def change(metrics):
+        entry = {"value": 0.5, **nothing}
+        metrics["baselines"] = {"majority_class": {"description": "d", "auc": entry, "accuracy": entry}}
+        metrics["without_leaks"] = {"leaked": 30, "n": 90, "metrics": {"auc": auc}}
+
+    edit(folder / "metrics.json", change)
+    found = str(tell_story(read_run(folder)).partition("Found:")[2])
+    printed = "\n".join(describe_metrics(json.loads((folder / "metrics.json").read_text())))
+    assert ("does not beat what needs no transfer" in found) == ("does not beat" in printed) == bool(said)
+    assert said in found
+    assert said in printed
+
+
 def test_classes_that_are_equally_weak_are_named_together_and_equal_ones_not_at_all():
     def score(*values):
         entries = [{"n": 4, "sensitivity": {"value": value, "low": None, "high": None}} for value in values]

@@ -100,6 +100,27 @@ def describe_better_baselines(result: Mapping) -> list[str]:
     return [f"{said}: the result does not beat what needs no transfer."]
 
 
+def describe_below_majority(result: Mapping) -> list[str]:
+    """Say so where the AUC without known images is below that of the most frequent class, which is the same anywhere.
+
+    Other baselines learned from the same training images: without known images their AUC is another one, too.
+    """
+    found = result.get("without_leaks") or {"metrics": {}}
+    auc = found["metrics"].get("auc", {}).get("value")
+    majority = result.get("baselines", {}).get("majority_class", {}).get("auc", {}).get("value")
+    if None in (auc, majority) or round(auc, 3) >= round(majority, 3):
+        return []
+    return [
+        f"{_name_without(result)} the AUC is {auc:.3f}, below the {majority:.3f} of the baseline majority class: "
+        "the result does not beat what needs no transfer."
+    ]
+
+
+def _name_without(result) -> str:
+    found = result["without_leaks"]
+    return f"Without {found['leaked']:,} of {count(result['n'], 'image')} that training or validation knows"
+
+
 def describe_size(result: Mapping) -> list[str]:
     """Say how much depends on one image, or on one group: of a small test set, and where one group dominates.
 
@@ -153,7 +174,7 @@ def _describe_without_leaks(result) -> list[str]:
     found = result.get("without_leaks")
     if found is None:
         return []
-    known = f"Without {found['leaked']:,} of {count(result['n'], 'image')} that training or validation knows"
+    known = _name_without(result)
     return [f"{known}:", *_list(found["metrics"])] if found["n"] else [f"{known} none is left."]
 
 
@@ -188,4 +209,4 @@ def _describe_baselines(result) -> list[str]:
     lines = []
     for name, baseline in result.get("baselines", {}).items():
         lines += [f"Baseline {name.replace('_', ' ')}:", *_list(baseline, ("auc", "accuracy"))]
-    return lines + describe_better_baselines(result)
+    return [*lines, *describe_better_baselines(result), *describe_below_majority(result)]
