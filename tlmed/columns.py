@@ -30,10 +30,12 @@ class Grouping:
     Attributes:
         column: The column that names the group of each image; None: the one with a usual name, if there is one.
         use: Whether images have groups at all; False: each stands alone.
+        ask: Whether the user must say what a column means that looks like an identifier, if none has a usual name.
     """
 
     column: str | None = None
     use: bool = True
+    ask: bool = True
 
 
 BY_NAME = Grouping()
@@ -83,7 +85,8 @@ def find_group(columns: Mapping[str, Sequence[str]], grouping: Grouping, source:
     usual = [name for name in columns if is_group(name)]
     repeated = [name for name in usual if _repeats(columns[name])]
     taken = _find_widest(columns, repeated, source) if repeated else None
-    if (taken is None or squeeze(taken) in CASES) and (rivals := _find_rivals(taken, columns)):
+    unsure = grouping.ask and (taken is None or squeeze(taken) in CASES)
+    if unsure and (rivals := _find_rivals(taken, columns)):
         without = [name for name in usual if name not in repeated]
         empty = f"; no value of {join_names(map(repr, without))} repeats" if taken is None and without else ""
         beside = f" beside {taken!r}, which divides the images differently" if taken is not None else empty
@@ -111,7 +114,7 @@ def describe_group(
     >>> describe_group("case", {"case": ["1", "2"]}, Grouping())
     ("The column 'case' names the groups. No value of it repeats: each image stands alone.",)
     """
-    if not grouping.use:
+    if not grouping.use or (group is None and not grouping.ask):
         return _describe_unused(columns, what)
     if group is None:
         return ()

@@ -1,6 +1,7 @@
 """Thresholds and temperatures come from validation images, are kept in the run, and decide wherever it is used."""
 
 import dataclasses
+import json
 import re
 import shlex
 import shutil
@@ -416,6 +417,24 @@ def test_a_list_of_the_runs_own_images_is_recognised_with_patients_and_labels(tr
     _, alone = inference.evaluate(copied, str(folder / "plain.csv"), grouping=Grouping(use=False))
     assert alone["groups"] is None
     assert alone["without_leaks"]["leaked"] == 3
+
+
+def test_a_run_without_groups_takes_the_patients_of_another_list(trained, tmp_path):
+    run, folder = trained
+    copied = RunDir(shutil.copytree(run.path, tmp_path / "run"))
+    recipe = copied.json("recipe.json")
+    (copied / "recipe.json").write_text(json.dumps(recipe | {"data": recipe["data"] | {"groups": False}}))
+    (copied / "lock.json").unlink()
+    rows = read_csv(run / "splits.csv")
+    for name, groups in (("patient", len(rows) // 2), ("PatID", None)):
+        lines = [f"{row['path']},{row['label']},p{i // 2}" for i, row in enumerate(rows)]
+        (folder / "list.csv").write_text("\n".join([f"path,label,{name}", *lines]))
+        _, result = inference.evaluate(copied, str(folder / "list.csv"))
+        assert result["groups"] == groups
+        told = [said for said in result["evaluated"]["warnings"] if said.startswith("Groups are switched off")]
+        assert len(told) == (groups is None)
+    _, alone = inference.evaluate(copied, str(folder / "list.csv"), grouping=Grouping(use=False))
+    assert alone["groups"] is None
 
 
 def test_weights_know_the_patients_that_they_learned_from(trained, tmp_path):

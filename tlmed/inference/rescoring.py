@@ -71,7 +71,7 @@ def evaluate(
         voice: Where to tell what happens; features that another run put into the store are taken from there.
         moved: Whether `source` holds the run's own images, at another place.
         grouping: Which column of another source, or of `file`, names the groups; None: as in the run, or the one with
-            a usual name.
+            a usual name, also if the run's groups are switched off.
 
     Returns:
         The predictions, and the content of `metrics.json`.
@@ -166,9 +166,13 @@ def _find_shared_groups(predictions: Predictions, split: str) -> list[str]:
 
 
 def _group_like(recipe, source: str) -> Grouping:
-    """Return how a run found its groups, for another source; one without columns has none."""
-    has_columns = source.startswith("tfds:") or source.lower().endswith(".csv")
-    return recipe.data.grouping if has_columns else Grouping(use=recipe.data.groups)
+    """Return how a run found its groups, for another source; one without columns has none.
+
+    That the run's own images have no groups says nothing of other images: a column with a usual name is taken.
+    """
+    if not (source.startswith("tfds:") or source.lower().endswith(".csv")):
+        return Grouping(use=recipe.data.groups)
+    return recipe.data.grouping if recipe.data.groups else Grouping(ask=False)
 
 
 def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, list[str]]:
