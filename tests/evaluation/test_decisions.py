@@ -303,7 +303,12 @@ def test_a_run_keeps_its_threshold_and_temperature_and_predicts_by_them(trained)
         assert (row["prediction"] == "ill") == (np.float32(row["score_ill"]).item() >= point["threshold"])
         assert [np.float32(row[f"calibrated_{name}"]) for name in TWO] == calibrated.tolist()
     paths = [folder / row["path"] for row in rows]
-    header, found, _ = inference.predict(run, paths)
+    said = []
+    header, found, _ = inference.predict(run, paths, voice=Voice(say=said.append))
+    assert said[0] == (
+        f"`prediction` is ill where `score_ill` is {point['threshold']:.3f} or more, the threshold of the run, and "
+        "well elsewhere."
+    )
     assert header == [
         "path",
         "prediction",

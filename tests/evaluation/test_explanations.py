@@ -723,6 +723,10 @@ def test_batches_are_explained_as_they_come(tmp_path, monkeypatch):
         explainer = make_explainer(finder(), method, block)
         save_explanations(Place(tmp_path, names[:1]), [images[:1]], labels[:1], scores[:1], classes, explainer)
         assert seen[-1][2] == note
+    save_explanations(
+        Place(tmp_path, ["x.png"]), [images[:1]], [0], scores[:1], classes, explainer, "; square from 0.1"
+    )
+    assert seen[-1][1] == f"noise {thousandths(scores[0, 0])}; square from 0.1"
 
 
 def predicted(scores, labels, guesses=None, splits=None, paths=None):

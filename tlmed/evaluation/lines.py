@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Mapping
 
 from tlmed.evaluation.predictions import HALF
-from tlmed.metrics.names import list_once
+from tlmed.evaluation.predictions_csv import SCORE
+from tlmed.metrics import positive_index
+from tlmed.metrics.calibration import sort_changes
+from tlmed.metrics.names import list_once, name_metric
 from tlmed.words import count, join_names, listed, thousandths
 
 SMALL = 30  # with fewer images or groups a note says how much depends on a single one
@@ -197,7 +200,54 @@ def _describe_calibration(result) -> list[str]:
     if calibration is None:
         return []
     origin = f" at temperature {thousandths(calibration['temperature'])}" if "temperature" in calibration else ""
-    return [f"Calibrated{origin}:", *_note(calibration), *_list(calibration["metrics"])]
+    return [f"Calibrated{origin}:", *_note(calibration), *_list(calibration["metrics"]), *describe_worse(result)]
+
+
+def describe_worse(result: Mapping) -> list[str]:
+    """Say so where calibration made scores worse, in what is written with three decimals.
+
+    >>> before, after = {"log_loss": {"value": 0.4}, "ece": {"value": 0.2}}, {"log_loss": {"value": 0.5}}
+    >>> calibration = {"metrics": after | {"ece": {"value": 0.1}}}
+    >>> describe_worse({"split": "test", "metrics": before, "calibration": calibration})
+    ['On the test split, calibration made Log loss worse, though Expected calibration error fell.']
+    """
+    if not result.get("calibration", {}).get("metrics"):
+        return []
+    worse, better = (join_names(map(name_metric, names)) if names else "" for names in sort_changes(result))
+    but = f", though {better} fell" if better else ""
+    return [f"On the {result['split']} split, calibration made {worse} worse{but}."] if worse else []
+
+
+def describe_choice(result: Mapping) -> list[str]:
+    """Say which threshold decides between two classes, and of which score.
+
+    >>> describe_choice({"classes": ["ill", "well"], "positive": "well", "threshold": 0.000225})
+    ['`prediction` is well where `score_well` is 0.00022 or more, the threshold of the run, and ill elsewhere.']
+    """
+    if result.get("threshold") is None:
+        return []
+    positive, other = _order_by_main(result)
+    return [
+        f"`prediction` is {positive} where `{SCORE}{positive}` is {thousandths(result['threshold'])} or more, the "
+        f"threshold of the run, and {other} elsewhere."
+    ]
+
+
+def caption_choice(result: Mapping) -> str:
+    """Return the threshold for the end of a caption; "" where the highest score decides.
+
+    >>> caption_choice({"classes": ["ill", "well"], "positive": "well", "threshold": 0.000225})
+    '; well from 0.00022 on'
+    """
+    if result.get("threshold") in (None, HALF):
+        return ""
+    return f"; {_order_by_main(result)[0]} from {thousandths(result['threshold'])} on"
+
+
+def _order_by_main(result) -> tuple[str, str]:
+    """Return the positive one of two classes, and the other."""
+    main = positive_index(result["classes"], result["positive"])
+    return result["classes"][main], result["classes"][1 - main]
 
 
 def _describe_prevalence(result) -> list[str]:

@@ -13,6 +13,7 @@ from tlmed.data.extras import describe_extras
 from tlmed.data.tones import describe_tones, note_tones
 from tlmed.evaluation.decisions import read_decision
 from tlmed.evaluation.explanations import Place, name_in, open_folder, save_explanations
+from tlmed.evaluation.lines import caption_choice, describe_choice, describe_worse
 from tlmed.evaluation.predictions import predict_classes
 from tlmed.evaluation.predictions_csv import list_columns
 from tlmed.inference.scorer import BATCH_SIZE, computing, load_scorer, name_files
@@ -46,7 +47,8 @@ def predict(
             the network allows no other.
         block: The block that Grad-CAM and Grad-CAM++ show; None: the last.
         force: Write over earlier explanations.
-        voice: Where to warn of images with odd values, or with pages that are not used.
+        voice: Where to warn of images with odd values, or with pages that are not used, and to say which threshold
+            decides.
 
     Returns:
         The columns `path`, `prediction` (by the run's threshold), `score_<class>`, `calibrated_<class>` and
@@ -78,8 +80,11 @@ def predict(
     chosen = predict_classes(scores, metrics.positive_index(classes, old["positive"]), decision.threshold)
     if explainer is not None:
         with writing_out(explain, "--explain"), computing():
-            save_explanations(place, files.batches(BATCH_SIZE), chosen, scores, classes, explainer)
+            rule = caption_choice(old)
+            save_explanations(place, files.batches(BATCH_SIZE), chosen, scores, classes, explainer, rule)
     tables = np.concatenate([scores, metrics.apply_temperature(scores, decision.temperature)], axis=1, dtype=float)
+    for line in (*describe_choice(old), *describe_worse(old)):
+        voice.say(line)
     lines = zip(names, chosen, tables.tolist(), note_tones(tones, usual), strict=True)
     rows = [(name, classes[choice], *row, note) for name, choice, row, note in lines]
     return list_columns(classes), rows, broken

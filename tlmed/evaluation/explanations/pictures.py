@@ -130,6 +130,7 @@ def save_explanations(
     scores: np.ndarray,
     classes: Sequence[str],
     explainer: Explainer,
+    rule: str = "",
 ) -> list[Path]:
     """Explain why images were given their class, batch by batch, and write a PNG for each.
 
@@ -140,6 +141,7 @@ def save_explanations(
         scores: Class probabilities [n, k], shown in the captions.
         classes: Names of the k classes.
         explainer: From `make_explainer`.
+        rule: What chose between the classes; stands after each caption.
 
     Returns:
         The files, in the order of the images.
@@ -149,7 +151,7 @@ def save_explanations(
     """
     predictions = np.asarray(predictions)
     captions = [
-        f"{classes[label]} {thousandths(row[label])}"
+        f"{classes[label]} {thousandths(row[label])}{rule}"
         for label, row in zip(predictions, np.asarray(scores), strict=True)
     ]
     files, done = name_in(place, explainer.method), 0
