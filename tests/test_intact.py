@@ -15,8 +15,10 @@ from tlmed.digests import digest_layers, digest_model
 from tlmed.errors import CheckFailed, InputError
 from tlmed.export import write_card, write_requirements
 from tlmed.intact import LOCK, RECORDED, check_intact, checksum, find_changed, read_verified
+from tlmed.lock import write_lock
 from tlmed.recipe import load_recipe, override
 from tlmed.reproduce import Request, reproduce_and_report
+from tlmed.run_files import DEGREES_CSV, EXAMPLES_JSON
 from tlmed.rundir import RunDir
 from tlmed.voice import Voice
 from tlmed.whole_files import write_json
@@ -109,7 +111,13 @@ CHANGES = {
     "history.csv": lambda run: swap(run / "history.csv", "\n", "\n\n", last=True),
     "predictions.csv": lambda run: swap(run / "predictions.csv", ",0.", ",0.0"),
     "metrics.json": lambda run: edit(run, "metrics.json", flatter),
+    "freeze.json": lambda run: edit(run, "freeze.json", lambda freeze: freeze["phases"][0].update(name="other")),
+    "degrees.csv": lambda run: (run / "degrees.csv").write_text(",".join(DEGREES_CSV.columns)),
+    "recipe.py": lambda run: (run / "recipe.py").write_text('"""Ready for patients."""\n'),
 }
+
+
+_BESIDE = ["recipe.py", "freeze.json", "degrees.csv"]
 
 
 def swap(path, old, new, last=False):
@@ -170,7 +178,10 @@ def test_all_files_that_were_changed_are_named_together(run):
         write_card(run)
 
 
-@pytest.mark.parametrize("name", ["recipe.json", "environment.json", "plan.json", "splits.csv", "metrics.json"])
+_CHECKED = ["recipe.json", "environment.json", "plan.json", "splits.csv", "metrics.json", *_BESIDE]
+
+
+@pytest.mark.parametrize("name", _CHECKED)
 def test_reproduce_check_names_a_file_that_was_edited(name, run, data):
     assert find_changed(run, read_verified(run / LOCK)) == []
     reproduce_and_report(Request(run.path, "check", source=str(data)), None, None)
@@ -179,9 +190,29 @@ def test_reproduce_check_names_a_file_that_was_edited(name, run, data):
         reproduce_and_report(Request(run.path, "check", source=str(data)), None, None)
 
 
+def test_examples_and_their_pictures_are_as_recorded_or_deleted(run, data):
+    texts = dict.fromkeys(("path", "label", "prediction"), "x")
+    one = {**texts, "kind": "right", "file": "examples/right-1.png", "score": 0.9, "method": None}
+    EXAMPLES_JSON.write(run, {"split": "test", "notes": [], "examples": [one]})
+    picture = run / "examples" / "right-1.png"
+    picture.parent.mkdir()
+    picture.write_bytes(b"picture")
+    write_lock(run)
+    assert check_intact(run, ["examples.json"]) == []
+    picture.write_bytes(b"another")
+    with pytest.raises(InputError, match=r"where examples\.json is not as recorded"):
+        write_card(run)
+    picture.unlink()
+    assert check_intact(run, ["examples.json"]) == []
+    edit(run, "examples.json", lambda found: found["examples"][0].update(score=0.99))
+    with pytest.raises(CheckFailed, match=r"examples\.json"):
+        reproduce_and_report(Request(run.path, "check", source=str(data)), None, None)
+
+
 def test_times_and_dates_and_titles_of_pages_are_no_change(run):
     edit(run, "metrics.json", lambda metrics: metrics["kept"].update(seconds=99.0))
     edit(run, "environment.json", lambda found: found.update(warnings=["A sentence."]))
+    edit(run, "freeze.json", lambda found: found.update(seconds=99.0))
     assert check_intact(run, RECORDED) == []
 
 
@@ -242,5 +273,7 @@ def test_a_lock_from_before_layers_were_recorded_is_enough(run, data):
     content = json.loads((run / LOCK).read_text())
     del content["sha256"], content["results"]["layers"], content["files"]
     write_json(run / LOCK, {**content, "sha256": checksum(content)})
+    assert check_intact(run, RECORDED) == []
+    CHANGES["freeze.json"](run)  # which that lock does not hold
     assert check_intact(run, RECORDED) == []
     inference.predict(run, [data / "benign"])

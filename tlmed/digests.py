@@ -10,12 +10,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from tlmed.regular_files import read_regular
-from tlmed.run_files import HISTORY_CSV
-from tlmed.rundir import RunDir
+from tlmed.regular_files import read_regular, sha256
+from tlmed.run_files import DEGREES_CSV, EXAMPLES_JSON, FREEZE_JSON, HISTORY_CSV, SEARCH_CSV
+from tlmed.rundir import EXAMPLES, RunDir
 from tlmed.whole_files import format_csv
 
 TIMES = ("seconds", "earlier")
+# Files that decide no result, and that people read beside it.
+BESIDE = ("recipe.py", *(file.name for file in (FREEZE_JSON, DEGREES_CSV, SEARCH_CSV, EXAMPLES_JSON)))
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _BY_ADDRESS = ("__id__", "file", "_skops_version")
 # Parts of a layer's configuration that have no effect when it is used. Initial values differ with every seed.
@@ -129,6 +131,25 @@ def list_history(run: RunDir) -> list[str]:
         return []
     names = [name for name in rows[0] if name not in TIMES]
     return split_lines(format_csv(names, ([row[name] for name in names] for row in rows)))
+
+
+def digest_beside(run: RunDir, name: str) -> str | None:
+    """Return the SHA-256 of one of the files `BESIDE`, without the times; None if the run has no such file."""
+    if not (run / name).exists():
+        return None
+    if name == "recipe.py":
+        return sha256(run / name)
+    file = next(file for file in (FREEZE_JSON, DEGREES_CSV, SEARCH_CSV, EXAMPLES_JSON) if file.name == name)
+    content = file.read(run)
+    parts = content if isinstance(content, list) else [content]
+    kept = [{key: value for key, value in part.items() if key not in TIMES} for part in parts]
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def digest_pictures(run: RunDir) -> dict[str, str]:
+    """Return the SHA-256 of each picture that `examples.json` names, if it is still there, by `examples/<name>`."""
+    names = sorted(Path(example["file"]).name for example in EXAMPLES_JSON.find(run).get("examples", []))
+    return {f"{EXAMPLES}/{name}": sha256(run / EXAMPLES / name) for name in names if (run / EXAMPLES / name).exists()}
 
 
 def list_lines(path: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import functools
 import hashlib
 import json
 import zipfile
@@ -9,7 +10,16 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from tlmed.digests import digest_classifier, digest_layers, digest_metrics, digest_model, list_history
+from tlmed.digests import (
+    BESIDE,
+    digest_beside,
+    digest_classifier,
+    digest_layers,
+    digest_metrics,
+    digest_model,
+    digest_pictures,
+    list_history,
+)
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular, sha256
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, PLAN_JSON, RECIPE_JSON
@@ -184,6 +194,15 @@ def _compare_metrics(run, lock) -> tuple[object, object]:
     return digest_metrics(METRICS_JSON.read(run)), lock["results"]["metrics"]["sha256"]
 
 
+def _compare_beside(name, run, lock) -> tuple[object, object]:
+    files = lock.get("files", {})
+    if name not in files:  # as in early locks
+        return None, None
+    pictures = digest_pictures(run) if name == "examples.json" else {}
+    # A picture that was deleted misleads nobody, unlike one that was exchanged.
+    return (digest_beside(run, name), pictures), (files[name], {picture: files.get(picture) for picture in pictures})
+
+
 RECORDED: Mapping[str, Callable[[RunDir, Mapping], tuple[object, object]]] = {
     "recipe.json": _compare_recipe,
     "environment.json": _compare_environment,
@@ -194,6 +213,7 @@ RECORDED: Mapping[str, Callable[[RunDir, Mapping], tuple[object, object]]] = {
     "classifier.skops": _compare_classifier,
     "predictions.csv": _compare_predictions,
     "metrics.json": _compare_metrics,
+    **{name: functools.partial(_compare_beside, name) for name in BESIDE},
 }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed import cache
-from tlmed.digests import list_history
+from tlmed.digests import BESIDE, list_history
 from tlmed.errors import CheckFailed, InputError, TlmedError
 from tlmed.intact import find_changed
 from tlmed.lock import (
@@ -44,7 +44,13 @@ from tlmed.whole_files import write_text
 from tlmed.words import count
 
 QUICK_EPOCHS = 2
-_INPUTS = ("recipe.json", "environment.json", "splits.csv", "plan.json")  # of a run; its results are compared in full
+_INPUTS = (
+    "recipe.json",
+    "environment.json",
+    "splits.csv",
+    "plan.json",
+    *BESIDE,
+)  # of a run; its results are compared in full
 TRAIN, QUICK, CHECK = "train", "quick", "check"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tlmed.digests import BESIDE
 from tlmed.intact import RECORDED, check_intact
 from tlmed.recipe import summary
 from tlmed.run_files import (
@@ -21,7 +22,8 @@ from tlmed.run_files import (
 from tlmed.rundir import RunDir
 from tlmed.synthetic import is_synthetic
 
-_BESIDE = ("model.keras", "classifier.skops", "history.csv", "predictions.csv")  # whose content is not in a card
+# A card needs no content of these, so a run may lack them.
+_DISPENSABLE = ("model.keras", "classifier.skops", "history.csv", "predictions.csv", *BESIDE)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def read_card_facts(run: RunDir) -> CardFacts:
         InputError: A file is missing, cannot be read, or is not as the run wrote it.
     """
     # Whoever reads the card cannot compare it with the files, so all that are there are checked here.
-    unchecked = check_intact(run, [name for name in RECORDED if name not in _BESIDE or (run / name).exists()])
+    unchecked = check_intact(run, [name for name in RECORDED if name not in _DISPENSABLE or (run / name).exists()])
     name = run.path.resolve().name
     return CardFacts(
         name=name,

@@ -6,10 +6,13 @@ import io
 import numpy as np
 
 from tlmed.digests import (
+    BESIDE,
+    digest_beside,
     digest_classifier,
     digest_layers,
     digest_metrics,
     digest_model,
+    digest_pictures,
     list_history,
     list_lines,
     split_lines,
@@ -58,7 +61,8 @@ def _make(run) -> dict:
         "seeds": {"seed": recipe.seed, "streams": name_streams(recipe.seed, list(list_choices(plan)))},
         "environment": parts["environment"],
         "plan": list_choices(plan),
-        "files": {"plan.json": checksum(plan)},
+        "files": {"plan.json": checksum(plan), **{name: digest_beside(run, name) for name in BESIDE}}
+        | digest_pictures(run),
         "results": describe_results(run),
     }
 

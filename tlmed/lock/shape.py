@@ -70,6 +70,7 @@ SHAPE = {
         "packages": Every(each=TEXT),
     },
     "plan": Every(each={"on": FLAG}),
+    "files": Later(each=(str, OPTIONAL)),
     "results": {
         "weights": TEXT,
         "classifier": (str, OPTIONAL),

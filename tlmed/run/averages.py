@@ -41,7 +41,7 @@ def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir]) -> dict:
         InputError: If a fold's files were changed after it wrote them: it may have been complete for a long time.
     """
     for fold in folds:
-        check_intact(fold, ("splits.csv", "predictions.csv", "metrics.json"))
+        check_intact(fold, ("splits.csv", "predictions.csv", "metrics.json", "examples.json"))
     results = [METRICS_JSON.read(fold) for fold in folds]
     timings = [TIMING_JSON.read(fold) for fold in folds]
     sizes = [_count_splits(fold) for fold in folds]
