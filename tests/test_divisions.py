@@ -19,11 +19,21 @@ SURE = {
     "cohort": ["development", "holdout"],
     "Cohort": ["Training cohort", "Validation cohort"],
     "group_of_paper": ["derivation", "validation", ""],
+    "Datensatz": ["Lern", "Prüf"],
+    "Menge": ["Lerndaten", "Validierung", "PRUEFUNG"],
+    "jeu": ["apprentissage", "test"],
+    "ensemble": ["Entraînement", "évaluation"],
+    "conjunto": ["entrenamiento", "prueba"],
+    "subconjunto": ["conjunto de treino", "Validação", "teste"],
+    "insieme": ["addestramento", "prova"],
     "usage": ["Training", "PublicTest", "PrivateTest"],
 }
 LIKELY = {
     "fold": "01234",
     "Fold_ID": "12",
+    "cv": "01234",
+    "kfold": "12345",
+    "cross_validation": "123",
     "set": "012",
     "partition": "AB",
     "subset1": "AB",
@@ -39,6 +49,8 @@ NEVER = {
     "phase": ["arterial", "venous"],
     "test": ["PCR", "antigen"],
     "valid": "01",
+    "cvd": "01",
+    "mode": ["lernend", "blind"],
     "age_group": ["<50", ">50"],
     "setting": ["inpatient", "outpatient"],
     "sex": ["f", "m"],
@@ -117,5 +129,11 @@ def test_predictions_are_not_all_test_beside_a_given_split(tmp_path):
 
     with pytest.raises(InputError, match=r"'is_test' in .*p.csv, with 0 and 1; .* if all rows shall be scored"):
         score("is_test", "01")
+    with pytest.raises(InputError, match=r"'Datensatz' in .*p.csv, with Lern and Prüf"):
+        score("Datensatz", ["Lern", "Prüf"])
+    for name in ("cv", "kfold", "CV fold", "fold_id", "fold"):
+        with pytest.raises(InputError, match=rf"must be of one fold.*column '{name}' with 0, 1, 2 and 2 more"):
+            score(name, "01234")
+    assert score("cv", "0") == score("site", "0")
     assert any(said.startswith("'set' (0, 1 and 2) looks") for said in score("set", "012"))
     assert not any("given split" in said for said in score("set,split", ["0,train", "1,test"]))

@@ -9,19 +9,29 @@ from tlmed.words import join_names, listed
 
 NAMED = 3  # values in a sentence; the others are counted
 MOST = 20  # values of a column that divides images for training and testing; folds are the most
-_ROLES = {  # words for a split, as squeezed; "test set" and "training cohort" are such words too
-    "train": r"train|training|trn|dev|devel|development|derivation|discovery|learning",
-    "val": r"val|valid|validation|tune|tuning|internalvalidation",
+# Words for a split, as squeezed; "test set" and "training cohort" are such words too. In English, German, French,
+# Spanish, Portuguese, Italian and Dutch, with and without accents.
+_ROLES = {
+    "train": r"train|training|trn|dev|devel|development|derivation|discovery|learning|lern|lernen|lerndaten|"
+    r"trainieren|anlernen|entwicklung|apprentissage|entra[iî]nement|entrenamiento|entrenar|aprendizaje|treino|"
+    r"treinamento|addestramento|allenamento|apprendimento|ontwikkeling",
+    "val": r"val|valid|validation|tune|tuning|internalvalidation|validierung|validaci[oó]n|valida[cç][aã]o|"
+    r"validazione|convalida|validatie",
     "test": r"test|testing|tst|holdout|heldout|evaluation|eval|external|externalvalidation|temporalvalidation|"
-    r"(internal|external|public|private)test",
+    r"(internal|external|public|private)test|pr[uü]f|pruef|pr[uü]fung|pruefung|testen|[eé]valuation|essai|prueba|"
+    r"pruebas|evaluaci[oó]n|teste|avalia[cç][aã]o|prova|valutazione|toets",
 }
 _ROLES = {
-    role: re.compile(rf"({words})(set|cohort|data|dataset|group|split|sample|images|part)?")
+    role: re.compile(
+        rf"((conjunto|ensemble|jeu|insieme)d[ei]?)?({words})s?"
+        r"(set|cohort|kohorte|data|daten|datensatz|dataset|group|gruppe|split|sample|stichprobe|images|menge|part)?"
+    )
     for role, words in _ROLES.items()
 }
+_FOLDS = re.compile(r"cv|xval|crossval(idation)?|kreuzvalidierung|(cv|k|test|outer)?folds?(id|no|nr|number|idx|index)?")
 _NAME = re.compile(
     r"(?!datasets?)(data|random|official|cv|k|inner|outer|train|test|val|valid)*(splits?|sets?|subsets?|partitions?|"
-    r"folds?)(id|no|nr|number|idx|index|name|\d+)?"
+    rf"folds?)(id|no|nr|number|idx|index|name|\d+)?|{_FOLDS.pattern}"
 )
 _FOLD = re.compile(r"(cv)?(fold|split|partition)\d+")  # such as the values of any column
 _PART = r"(train|training|test|testing|val|validation|holdout|heldout)(set|data|split|flag)?"
@@ -68,6 +78,16 @@ def describe_unused_splits(columns: Mapping[str, Sequence[str]]) -> tuple[str, .
     else:
         said = f"{named} look like given splits, and are not used as such. To use them"
     return (f"{said}, write train, val or test for every row into a column 'split'.",)
+
+
+def find_folds(name: str, values: Sequence[str]) -> list[str]:
+    """Return the folds of a cross-validation that a column says each image was tested in; nothing if it is no such one.
+
+    >>> find_folds("cv", ["0", "1", "0"]), find_folds("site", ["Bonn", "Ulm", "Ulm"])
+    (['0', '1'], [])
+    """
+    kinds = sorted({value for value in values if not is_blank(value)})
+    return kinds if _FOLDS.fullmatch(squeeze(name)) and 1 < len(kinds) <= MOST else []
 
 
 def _is_split(name: str, values: Sequence[str]) -> bool:

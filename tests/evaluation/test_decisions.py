@@ -270,7 +270,7 @@ def test_predictions_of_several_folds_are_not_scored_together(tmp_path):
     file = tmp_path / "predictions.csv"
     file.write_text("path,label,score_a,score_b,fold\nx,a,0.9,0.1,01\ny,b,0.2,0.8,02\n")
     with pytest.raises(
-        InputError, match=r"Predictions must be of one fold.*Received: .*predictions\.csv, folds 01, 02"
+        InputError, match=r"Predictions must be of one fold.*Received: .*predictions\.csv, column 'fold' with 01, 02"
     ):
         read_predictions(file)
 

@@ -23,7 +23,7 @@ from tlmed.columns import (
     order_classes,
     state_group_rule,
 )
-from tlmed.divisions import describe_unused_splits, find_split_faults
+from tlmed.divisions import describe_unused_splits, find_folds, find_split_faults
 from tlmed.errors import InputError, did_you_mean
 from tlmed.evaluation.predictions import Predictions, predict_classes
 from tlmed.metrics import positive_index
@@ -275,6 +275,17 @@ def _find_header_faults(header, rows, classes) -> list[tuple[str, str]]:
     return faults + _name_lines(f"Every row must have {len(header)} fields, as the header has", rows.ragged)
 
 
+def _find_fold_faults(columns) -> list[tuple[str, str]]:
+    rule = (
+        "Predictions must be of one fold: each fold has a network of its own, and their scores are not on one scale. "
+        "A cross-validation's `metrics.json` holds the mean over its folds; remove the column if it means another thing"
+    )
+    folds = {name: find_folds(name, texts) for name, texts in columns.items()}
+    # Of tlmed's own column every value counts, however many there are.
+    folds["fold"] = kinds if len(kinds := sorted(set(columns.get("fold", ())))) > 1 else []
+    return [(rule, f"column {name!r} with {listed(kinds, _NAMED)}") for name, kinds in folds.items() if kinds]
+
+
 def _find_faults(lines, columns, classes, tables) -> list[tuple[str, str]]:
     faults = [fault for prefix, table in tables.items() for fault in _find_score_faults(lines, prefix, table)]
     seen = Counter(columns["path"])
@@ -285,12 +296,7 @@ def _find_faults(lines, columns, classes, tables) -> list[tuple[str, str]]:
             _pick(lines, [seen[name] > 1 for name in columns["path"]]),
         ),
     ]
-    if folds := sorted(set(columns.get("fold", ()))):
-        rule = (
-            "Predictions must be of one fold: each fold has a network of its own, and their scores are not on one "
-            "scale. A cross-validation's `metrics.json` holds the mean over its folds"
-        )
-        faults += [(rule, f"folds {', '.join(folds)}")] if len(folds) > 1 else []
+    faults += _find_fold_faults(columns)
     faults += _find_split_faults(lines, columns)
     for column in [name for name in ("label", "prediction") if name in columns]:
         unknown = [name not in classes for name in columns[column]]
