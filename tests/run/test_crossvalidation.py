@@ -589,7 +589,10 @@ def test_a_fold_is_evaluated_checked_and_hands_its_weights_on_as_any_run(crossed
 
 def test_a_complete_cross_validation_is_returned_as_it_is_and_another_is_refused(crossed, images, monkeypatch):
     monkeypatch.setattr(story, "prepare", None)
-    assert tlmed.train(small(), crossed[0].path, images).path == crossed[0].path
+    said = []
+    assert tlmed.train(small(), crossed[0].path, images, voice=Voice(say=said.append)).path == crossed[0].path
+    # `evaluate` takes a network's run, so that a fold is named.
+    assert f"(`tlmed evaluate {crossed[0].path / 'folds' / '01'}` names what has changed)" in said[0]
     for setting in ("data.split.k=5", "data.split=0.5,0.25,0.25", "data.split.fold=1"):
         with pytest.raises(InputError, match=r"another recipe.*data\.split"):
             tlmed.train(small(setting), crossed[0].path, images)

@@ -325,6 +325,7 @@ def test_a_complete_run_is_refused_with_strict_for_the_leaks_that_it_recorded(fi
     said = []
     tlmed.train(recipe, out.path, images, strict=True, voice=Voice(say=said.append))
     assert "is complete already, and its images were not read again" in said[0]
+    assert f"(`tlmed evaluate {out.path}` names what has changed)" in said[0]
     leak = "Byte-identical files are in train and test: a.png, b.png."
     write_json(out / "environment.json", {**out.json("environment.json"), "leaks": [leak]})
     with pytest.raises(CheckFailed, match=leak):

@@ -123,7 +123,7 @@ def say_complete(job: Job) -> str:
     title = RECIPE_JSON.read(run).get("name")
     said = (
         f"{run.path} is complete already, and its images were not read again "
-        f"(`tlmed evaluate {run.path}` names what has changed); --fresh trains it again."
+        f"(`tlmed evaluate {(run.folds or (run,))[0].path}` names what has changed); --fresh trains it again."
     )
     if name not in (None, title):
         said += f" Its title stays {title!r}." if title else " It stays without a title."
