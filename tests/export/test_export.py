@@ -594,6 +594,8 @@ def test_a_hybrid_has_its_classifier_told(run, read):
         in card.text
     )
     assert "scikit-learn" in card.data.tags
+    assert "Its own probabilities are calibrated inside the training split; a temperature of " in card.text
+    assert "not calibrated" not in card.text
     assert "`classifier.skops`, read by `tlmed predict RUN IMAGES`" in card.text
     assert "| Phase |" not in card.text
     text = html.unescape(card.text.replace("\\", ""))

@@ -164,8 +164,12 @@ def _say_calibration(metrics) -> str:
     rest = f"improved {better}" if better else "changed no score"
     where = f"on the split {code(metrics['split'])}"
     did = f"made {worse} worse {where}" + (f", though it improved {better}" if better else "") if worse else ""
+    # A hybrid's classifier comes with sigmoids that were fitted by cross-validation.
+    own = (
+        "calibrated inside the training split" if metrics.get("classifier") else "as they were trained, not calibrated"
+    )
     return (
-        "Its own probabilities are as they were trained, not calibrated; a temperature of "
+        f"Its own probabilities are {own}; a temperature of "
         f"{thousandths(metrics['calibration']['temperature'])} (see below) {did or f'{rest} {where}'}."
     )
 
