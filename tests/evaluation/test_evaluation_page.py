@@ -18,6 +18,9 @@ def test_an_evaluation_is_a_page_too(finished, images, tmp_path):
     assert sections[:4] == ["What was scored", "Scores", "Curves and confusion", "Calibration"]
     assert f"The run {finished.path} on {images}." in page
     assert "42 images of 60 are among those that the run was trained on" in page
+    assert "test split" not in page  # all 60 images were scored
+    assert here("evaluate", finished.path, "--data", images, "--moved", "--out", tmp_path / "own")[0] == 0
+    assert "images of the test split." in read(tmp_path / "own")[0]
     file = finished.path / "predictions.csv"
     assert here("evaluate", "--predictions", file, "--out", tmp_path / "file")[0] == 0
     page, sections = read(tmp_path / "file")
@@ -74,6 +77,8 @@ def test_the_page_of_a_file_without_calibrated_probabilities_says_so(tmp_path):
     words = Reader(read(tmp_path / "out")[0]).text
     assert "which has no columns calibrated_CLASS" in words
     assert "not scored" not in words
+    assert "On 30 images." in words
+    assert "test split" not in words
     assert "one alone" not in words
 
 

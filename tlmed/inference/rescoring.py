@@ -146,7 +146,9 @@ def evaluate(
     for note in (ties := describe_ties(predictions.of("test"))):
         voice.warn(note)
     seen += ties
-    return predictions, {**result, "evaluated": {"run": str(run.path), "data": images.table.source, "warnings": seen}}
+    evaluated = {"run": str(run.path), "data": images.table.source, "warnings": seen}
+    evaluated |= {"split": "test"} if source is None or moved else {}  # another source is scored as a whole
+    return predictions, {**result, "evaluated": evaluated}
 
 
 def _find_shared_groups(predictions: Predictions, split: str) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from tlmed.metrics.names import name_metric
+from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import enumerate_names, interval_of, join, number
 from tlmed.pages.glossary import anchor
 from tlmed.report.image_counts import (
@@ -173,7 +173,7 @@ def _tell_ensembling(content, titles) -> Answer:
 
 
 def _tell_metrics(content, titles) -> Answer:
-    names = ", ".join(map(name_metric, content.metrics["metrics"]))
+    names = ", ".join(map(name_metric, list_once(content.metrics)))
     return Answer(say(f"{names}.", *_see(titles, "Scores")), "Why these")
 
 

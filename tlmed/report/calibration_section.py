@@ -14,6 +14,7 @@ from tlmed.pages.amounts import number
 from tlmed.pages.entries import compare_entries
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import render
+from tlmed.report.image_counts import name_scored
 from tlmed.report.run_content import RunContent
 from tlmed.tabulation import Table
 from tlmed.words import count
@@ -27,9 +28,7 @@ def show_calibration(content: RunContent) -> Markup:
     if predictions.calibrated is not None:
         series["calibrated"] = _find_points(predictions, predictions.calibrated, positive)
     found = metrics.get("calibration")
-    compared = (
-        {"compared": _compare(metrics), **_find_worse(metrics, f"On the {metrics['split']} split")} if found else {}
-    )
+    compared = {"compared": _compare(metrics), **_find_worse(metrics, f"On {name_scored(metrics)}")} if found else {}
     return render(
         "report/calibration.html",
         from_file=_is_from_file(metrics),
@@ -40,7 +39,7 @@ def show_calibration(content: RunContent) -> Markup:
 
 
 def _draw_reliability(metrics, series, about) -> Picture:
-    alt = f"Reliability diagram of the {metrics['split']} split: scores of {about}. " + " ".join(
+    alt = f"Reliability diagram of {name_scored(metrics)}: scores of {about}. " + " ".join(
         f"{name.capitalize()}: {_say_points(points)}." for name, points in series.items()
     )
     caption = "Reliability with 95 % intervals; dotted: perfect"

@@ -12,6 +12,7 @@ from tlmed.metrics.resampling import find_clusters
 from tlmed.pages.amounts import number
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import render
+from tlmed.report.image_counts import name_scored
 from tlmed.report.run_content import RunContent
 from tlmed.words import count
 
@@ -34,15 +35,15 @@ def show_curves(content: RunContent) -> Markup:
         few=LEAST_GROUPS if drawn else None,
         classes=classes,
         coloured=score_plots.MOST_CURVES,
-        pictures=[*_draw_curves(content, bands), draw_confusion(metrics, f"of the {split} split")],
+        pictures=[*_draw_curves(content, bands), draw_confusion(metrics, f"of {name_scored(metrics)}")],
     )
 
 
 def _draw_curves(content, bands) -> list[Picture]:
     metrics, predictions = content.metrics, content.predictions
     split, positive = metrics["split"], metrics.get("positive")
-    roc = f"ROC curve of the {split} split. {_say_areas(metrics, 'auc', 'AUC')}"
-    recall = f"Precision-recall curve of the {split} split. {_say_areas(metrics, 'average_precision', 'AP')}"
+    roc = f"ROC curve of {name_scored(metrics)}. {_say_areas(metrics, 'auc', 'AUC')}"
+    recall = f"Precision-recall curve of {name_scored(metrics)}. {_say_areas(metrics, 'average_precision', 'AP')}"
     named = "ROC with a 95 % band" if bands else "ROC"
     return [
         draw(score_plots.roc_curves(predictions, split, positive), roc, f"{named}; dotted: chance"),

@@ -27,6 +27,17 @@ def is_synthetic(content: RunContent) -> bool:
     return any(map(is_drawn, places))
 
 
+def name_scored(metrics: Mapping) -> str:
+    """Return which images were scored: those of a split, or all that an evaluation was given.
+
+    >>> name_scored({"split": "test", "evaluated": {"predictions": "a.csv", "not_scored": {}}})
+    'all images'
+    """
+    evaluated = metrics.get("evaluated")
+    whole = evaluated is not None and not (evaluated.get("not_scored") or evaluated.get("split"))
+    return "all images" if whole else f"the {metrics['split']} split"
+
+
 def say_test_apart(metrics: Mapping) -> str:
     """Return that test images had no part in a choice, or how many of them are known from what it was made on.
 

@@ -8,11 +8,12 @@ from markupsafe import Markup
 
 from tlmed.evaluation import score_plots
 from tlmed.metrics import net_benefit, positive_index
+from tlmed.metrics.calibration import sort_changes
 from tlmed.pages.amounts import enumerate_names, number
 from tlmed.pages.entries import compare_entries
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import render
-from tlmed.report.image_counts import say_test_apart
+from tlmed.report.image_counts import name_scored, say_test_apart
 from tlmed.report.run_content import RunContent
 from tlmed.tabulation import Table
 from tlmed.words import count
@@ -33,7 +34,7 @@ def show_operating_point(metrics: Mapping) -> Markup:
     return render(
         "report/operating_point.html",
         threshold=threshold,
-        split=metrics["split"],
+        of=name_scored(metrics),
         point=point,
         choice=_say_choice(metrics),
         thresholds=_compare_thresholds(metrics, f"At {number(threshold)}"),
@@ -126,14 +127,17 @@ def show_decision_curve(content: RunContent) -> Markup:
         main=None if main is None else predictions.classes[main],
         share=None if main is None else _percent(np.mean(predictions.labels == main)),
         calibrated=predictions.calibrated is not None,
-        picture=_draw_benefit(predictions, columns, content.metrics["split"]) if len(columns) <= _MOST_PANELS else None,
+        worse="calibration" in content.metrics and bool(sort_changes(content.metrics)[0]),
+        picture=_draw_benefit(predictions, columns, name_scored(content.metrics))
+        if len(columns) <= _MOST_PANELS
+        else None,
     )
 
 
-def _draw_benefit(predictions, columns, split) -> Picture:
+def _draw_benefit(predictions, columns, of) -> Picture:
     is_calibrated = predictions.calibrated is not None
     which, scores = ("calibrated", predictions.calibrated) if is_calibrated else ("uncalibrated", predictions.scores)
-    alt = f"Decision curves of the {split} split. " + "; ".join(
+    alt = f"Decision curves of {of}. " + "; ".join(
         f"{predictions.classes[column]}: {_say_benefit(predictions.labels == column, scores[:, column])}"
         for column in columns
     )

@@ -9,7 +9,7 @@ from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.entries import list_entries, list_notes, show_cell
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
-from tlmed.report.image_counts import MOST_CLASSES
+from tlmed.report.image_counts import MOST_CLASSES, name_scored
 from tlmed.report.run_content import RunContent
 from tlmed.tabulation import EMPHASIS, Table, numbers, say, texts
 from tlmed.words import listed
@@ -26,7 +26,7 @@ def show_scores(content: RunContent) -> Markup:
     return render(
         "report/scores.html",
         n=metrics["n"],
-        split=metrics["split"],
+        of=name_scored(metrics),
         groups=metrics.get("groups"),
         few=describe_size(metrics),
         positive=metrics.get("positive"),
