@@ -732,16 +732,17 @@ def test_what_is_only_reported_is_no_cause_of_other_scores(job, tmp_path):
     metrics = run.json("metrics.json")
     (other / "metrics.json").write_text(json.dumps({**metrics, "baselines": {"another": {}}}))
     more = {"baselines": not recipe["baselines"], "examples": recipe["examples"] + 1}
+    more["score_degrees"] = not recipe["score_degrees"]
     (other / "recipe.json").write_text(json.dumps({**recipe, **more, "seed": 3}))
     lines = screen.to_lines(explain(run, other))
     assert lines[1] == "  recipe: seed: 0 in run, 3 in other"
     assert not lines[2].startswith("  recipe: ")
     title = lines.index("More or less is reported, which changes no prediction and no score:")
-    assert [line.split(": ")[1] for line in lines[title + 1 : title + 3]] == ["baselines", "examples"]
+    assert [line.split(": ")[1] for line in lines[title + 1 : title + 4]] == ["score_degrees", "baselines", "examples"]
     (other / "recipe.json").write_text(json.dumps({**recipe, **more}))  # then nothing else explains another file
     assert screen.to_lines(explain(run, other))[:2] == [
         "Cause, as far as is recorded:",
-        f"  recipe: baselines: {recipe['baselines']} in run, {not recipe['baselines']} in other",
+        f"  recipe: score_degrees: {recipe['score_degrees']} in run, {not recipe['score_degrees']} in other",
     ]
 
 

@@ -17,10 +17,10 @@ _COLUMNS = {"sha256": "content", "label": "label", "group": "group", "split": "s
 MOST_PATHS = 5  # so many images are named
 DIGEST_DIGITS = 64  # a text of this length is taken for a SHA-256 and shortened
 _OF_SPLITS = ("seed", "data.split")
-# Images and weights are compared by their content, wherever they lie, and a lock holds no scores of degrees.
-_IGNORED_FIELDS = ("data.source", "weights", "score_degrees", *UNDECIDING)
+# Images and weights are compared by their content, wherever they lie.
+_IGNORED_FIELDS = ("data.source", "weights", *UNDECIDING)
 # These fields only add to the report; no prediction and no score depends on them.
-_REPORTED_FIELDS = ("baselines", "examples", "prevalence", "tensorboard")
+_REPORTED_FIELDS = ("baselines", "examples", "prevalence", "score_degrees", "tensorboard")
 
 
 @dataclass(frozen=True)
