@@ -66,6 +66,10 @@ def test_masks_in_a_folder_are_not_predicted(busi):
         *(("xMask.png", False), ("mask_x.png", True), ("seg-x.png", True), ("x_segmentation_map.png", True)),
         *(("x (mask).png", True), ("x_lesion.png", True), ("x_labels.png", True), ("x_binary_mask.png", True)),
         *(("mask_y.png", False), ("x_GT.png", True), ("x_contour.png", True), ("masks/x.png", False)),
+        *(("x_Maske.png", True), ("x-masken.png", True), ("masque_x.png", True), ("x_mascara.png", True)),
+        *(("x_máscara.png", True), ("x_ma\u0301scara.png", True), ("x_maschera.png", True), ("x_masker.png", True)),
+        *(("x_Segmentierung.png", True), ("x_segmentación_2.png", True), ("x_kontur.png", True)),
+        *(("x_maskiert.png", False), ("x_mascarade.png", False)),
         *(("x_1.png", False), ("mask.png", False), ("sub/x_mask.png", False)),
     ],
 )
@@ -102,6 +106,14 @@ def test_masks_lie_in_a_folder_beside_that_of_the_images(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (mask() if "mask" in name.lower() else picture(1)).save(tmp_path / name)
     assert find_masks(tmp_path, names).of == {"Masks/x.png": "images/x.png", "Masks/z_mask.png": "images/z.png"}
+
+
+def test_folders_of_masks_have_names_in_other_languages(tmp_path):
+    names = ["Bilder/x.png", "Masken/x.png", "immagini/y.png", "maschere/y.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (mask() if "mas" in name.lower() else picture(1)).save(tmp_path / name)
+    assert find_masks(tmp_path, names).of == {"Masken/x.png": "Bilder/x.png", "maschere/y.png": "immagini/y.png"}
 
 
 def save_classes(folder, **classes):

@@ -8,6 +8,7 @@ a sentence says so.
 
 import re
 import struct
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -25,15 +26,32 @@ TOLERANCE, SHARE = 16, 0.98  # at least this share of a mask's pixels is this ne
 MOST = 2 / 3  # of all images: if more have two values, they are drawings or scans of text, not masks
 FEW = 64  # pixels that are compared before all of them are
 OVERHEAD = 1024  # bytes of a PNG besides its pixels; a pixel of a mask takes less than a bit
+# In English, German, French, Spanish, Portuguese, Italian and Dutch.
+_MASK = (
+    r"masks?|masken?|masques?|m[aá]scaras?|mascher[ae]|maskers?|segmentier(?:ung|ungen|t)|segmentaci[oó]n|"
+    r"segmenta[cç][aã]o|segmentazion[ei]|segmentatie"
+)
 _WORD = (
     r"(?:binary|lesion|tumou?r)?[ _.\-]*"
-    r"(?:masks?|seg(?:s|mentations?|mented|map)?(?:[ _.\-]*(?:map|mask)s?)?|ground[ _.\-]?truth|gt|rois?|annotations?|"
-    r"labels?|contours?|outlines?|binary|lesion)"
+    rf"(?:{_MASK}|seg(?:s|mentations?|mented|map)?(?:[ _.\-]*(?:map|mask)s?)?|ground[ _.\-]?truth|gt|rois?|"
+    r"annotations?|labels?|contours?|outlines?|kontur(?:en)?|contornos?|contorni|binary|lesion)"
 )
 _AFTER = re.compile(rf"(?P<base>.+?)[ _.\-(]*(?<![^\W\d_]){_WORD}\)?(?:[ _.\-]*\(?\d+\)?)?", re.IGNORECASE)
 _BEFORE = re.compile(rf"{_WORD}[ _.\-]+(?P<base>.+)", re.IGNORECASE)
 _FOLDER = re.compile(_WORD, re.IGNORECASE)
-_IMAGES = ("images", "image", "imgs", "img")  # folders beside those of masks, in any case
+# Folders beside those of masks, in any case.
+_IMAGES = (
+    "images",
+    "image",
+    "imgs",
+    "img",
+    "bilder",
+    "imágenes",
+    "imagenes",
+    "imagens",
+    "immagini",
+    "beelden",
+)
 
 
 @dataclass(frozen=True)
@@ -85,14 +103,15 @@ def find_masks(root: Path, paths: Sequence[str]) -> Masks:
 
 
 def _fold(path: PurePosixPath) -> str:
-    return str(path).casefold()
+    return unicodedata.normalize("NFC", str(path)).casefold()  # macOS writes accents as letters of their own
 
 
 def _list_bases(path: PurePosixPath) -> list[str]:
     """Return what the image of a file may be called, without its extension, if the file is called a mask."""
-    named = [found["base"] for form in (_AFTER, _BEFORE) if (found := form.fullmatch(path.stem))]
+    stem = unicodedata.normalize("NFC", path.stem)
+    named = [found["base"] for form in (_AFTER, _BEFORE) if (found := form.fullmatch(stem))]
     bases = [_fold(path.parent / name) for name in named]
-    if _FOLDER.fullmatch(path.parent.name):
+    if _FOLDER.fullmatch(unicodedata.normalize("NFC", path.parent.name)):
         bases += [_fold(path.parent.parent / folder / name) for folder in _IMAGES for name in (path.stem, *named)]
     return bases
 
