@@ -189,6 +189,15 @@ def test_a_column_that_is_not_used_because_groups_are_switched_off_is_told():
     assert "the features 'patient' (9 values in 54 images), 'who' (27 values in 54 images) are not used" in said
 
 
+@pytest.mark.parametrize("value", ["0", "-1", "999", "X"])
+@pytest.mark.parametrize("name", ["group", "patient"])
+def test_many_images_of_a_patient_who_may_be_none_are_told(name, value):
+    *_, said = describe_group(name, {name: [value] * 6 + VISITS}, BY_NAME)
+    assert said.startswith(f"6 of 60 images have {value!r} in {name!r} and count as one group")
+    for honest in ([value] * 2 + VISITS, ["P0"] * 20 + VISITS, [value] * 9 + OWNERS, [value] * 60):
+        assert not any("count as one" in told for told in describe_group(name, {name: honest}, BY_NAME))
+
+
 def test_spellings_are_named():
     [said] = name_spellings(["P001", "p001", "P 001", "P002"])
     assert "'P 001', 'P001' and 'p001'" in said
@@ -286,7 +295,7 @@ def test_predictions_ask_for_the_patients_beside_a_running_number(tmp_path):
     assert len(set(read_predictions(tmp_path / "p.csv", Grouping("patient_name")).groups)) == 27
 
 
-@pytest.mark.parametrize("missing", ["", "NA", "n/a", "unknown", "-"])
+@pytest.mark.parametrize("missing", ["", "NA", "n/a", "unknown", "-", "Unbekannt", "anonymous"])
 def test_a_value_that_says_nothing_is_no_patient(patients, missing):
     text = rows("path,label,patient", lambda number: missing if number % 4 == 0 else PEOPLE[number // 2])
     with pytest.raises(InputError, match="every row must name its group"):

@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from tlmed.errors import InputError, did_you_mean
 from tlmed.identifiers import is_identifier, squeeze
@@ -18,6 +19,12 @@ GROUPS = (
     *("caseid", "participant", "participantid", "mrn"),
 )
 CASES = ("case", "caseid")  # a patient, or one of a patient's studies; every other usual name means the patient
+_NOT_KNOWN = {
+    *("none", "unknown", "missing", "-", "?", "anonymous", "anonym", "anonymized", "anonymised", "anonymisiert"),
+    *("unbekannt", "inconnu", "desconocido", "desconhecido", "sconosciuto", "onbekend"),
+}
+_STAND_INS = re.compile(r"0+|-1|99+|x+", re.IGNORECASE)  # in a database often a patient who is not known
+LEAST_ROWS, MANY_TIMES = 5, 3  # of a patient who may be none: images, and how many times those of the median patient
 _WHOLE = re.compile(r"(?P<sign>-?)\+?0*(?P<digits>[1-9]\d*)?(?<=\d)(\.0*)?$")
 _LEADING_ZEROS = re.compile(r"(?<![\d.,])0+(?=\d)")  # within a name; those of a decimal place mean something
 _FORM = "Unicode form (composed or decomposed letters, as macOS writes them)"
@@ -118,6 +125,7 @@ def describe_group(
         return _describe_unused(columns, what)
     if group is None:
         return ()
+    unsure = _describe_stand_ins(group, columns[group])
     told = f"The {what} {group!r} names the groups."
     if not _repeats(columns[group]):
         return (f"{told} No value of it repeats: each image stands alone.",)
@@ -127,8 +135,20 @@ def describe_group(
         return (
             f"{told} {_describe(rivals, columns)} {look} too, and {divide} the images differently: `--group COLUMN` "
             "takes another.",
+            *unsure,
         )
-    return () if group == "group" else (told,)
+    return unsure if group == "group" else (told, *unsure)
+
+
+def _describe_stand_ins(group, values) -> tuple[str, ...]:
+    counts = Counter(values)
+    usual = median(counts.values())
+    return tuple(
+        f"{number:,} of {len(values):,} images have {value!r} in {group!r} and count as one group; if it means that "
+        "the patient is not known, remove them."
+        for value, number in counts.items()
+        if _STAND_INS.fullmatch(value) and number >= max(LEAST_ROWS, MANY_TIMES * usual) and len(counts) > 1
+    )
 
 
 def _describe_unused(columns, what) -> tuple[str, ...]:
@@ -286,7 +306,7 @@ def is_missing(value: str) -> bool:
     >>> is_missing("N/A"), is_missing("unknown"), is_missing("Nana")
     (True, True, False)
     """
-    return is_blank(value) or value.strip().casefold() in ("none", "unknown", "missing", "-", "?")
+    return is_blank(value) or value.strip().casefold() in _NOT_KNOWN
 
 
 def is_blank(value: str) -> bool:
