@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -319,6 +320,23 @@ def test_the_card_tells_of_images_that_training_knows(run, read):
         card = read(run)
         assert f"Without them {nothing['n']} images are left; the metadata of this card has no scores." in card.text
         assert (card.data.eval_results, card.data.metrics) == (None, None)
+
+
+def test_the_card_tells_what_earlier_runs_learned_from_and_where_that_is_not_known(run, finished, tmp_path):
+    weights = run.json("environment.json")["weights"]
+    before = shutil.copytree(finished.path, tmp_path / "before")
+    change(run, "environment", weights={**weights, "name": f"run:{before}"})
+    learned = write_card(run).partition("## What it learned from")[2].partition("\n## ")[0]
+    counts = [sum(row["split"] == split for row in SPLITS_CSV.read(RunDir(before))) for split in ("train", "val")]
+    name = Path(RunDir(before).json("recipe.json")["data"]["source"]).name
+    said = "The run `before`, which gave weights, learned before that from images of `{}`: {} in train, {} in val."
+    assert said.format(name, *counts) in learned
+    unknown = "On which images its first weights were trained is not fully known."
+    assert unknown not in learned
+    assert str(tmp_path) not in learned
+    for name in ("run:/gone", "file:/gone.h5"):
+        change(run, "environment", weights={**weights, "name": name})
+        assert unknown in write_card(run)
 
 
 def test_the_card_has_the_title_of_the_run(run, read):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tlmed.errors import InputError
 from tlmed.export.card_facts import read_card_facts
+from tlmed.export.earlier_runs import describe_earlier
 from tlmed.export.front_matter import find_licence, write_front_matter
 from tlmed.export.naming import name_data, name_weights
 from tlmed.export.training_section import describe_steps, show_training
@@ -184,6 +185,7 @@ def _describe_data(content) -> str:
         f"Licence of the images: {plain(licence) if licence else 'not stated by the source'}.{of_weights}",
         f"Splits: {describe_splits(content.environment, content.recipe)}.",
         _count_groups(splits, content.recipe["data"]),
+        *describe_earlier([found["name"] for found in content.weights], content.recipe["data"]["source"]),
     ]
     if data["left_out"]:
         points.append(f"Images that could not be read and were left out: {len(data['left_out'])}.")

@@ -1,0 +1,34 @@
+"""Say in a model card which images the runs learned from that gave a run its weights."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from tlmed.backbones.ancestry import find_known
+from tlmed.export.naming import name_data
+from tlmed.run_files import RECIPE_JSON, SPLITS_CSV
+from tlmed.rundir import RunDir
+from tlmed.tabulation.markdown import code
+
+
+def describe_earlier(weights: Iterable[str], source: str) -> list[str]:
+    """Return a sentence for each earlier run that gave weights, back to the first, and one if something is not known.
+
+    Args:
+        weights: The full names of the weights that a run started from.
+        source: Where its images come from.
+    """
+    known, unsure = find_known(weights, source)
+    sentences = [_describe(RunDir(Path(folder))) for folder in known]
+    if unsure:
+        sentences.append("On which images its first weights were trained is not fully known.")
+    return sentences
+
+
+def _describe(run) -> str:
+    counts = Counter(row["split"] for row in SPLITS_CSV.read(run))
+    source = name_data(RECIPE_JSON.read(run)["data"]["source"])
+    return (
+        f"The run {code(run.path.name)}, which gave weights, learned before that from images of {code(source)}: "
+        f"{counts['train']:,} in train, {counts['val']:,} in val."
+    )
