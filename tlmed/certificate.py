@@ -48,14 +48,14 @@ def fingerprint(model: keras.Model) -> dict[str, str]:
     >>> list(fingerprint(keras.Model(inputs, keras.layers.Dense(1, name="out")(inputs))))
     ['out/kernel', 'out/bias']
     """
-    return {name: _digest(weight) for name, weight in _named(model).items()}
+    return {name: _digest(weight) for name, weight in list_weights(model).items()}
 
 
 def _digest(weight) -> str:
     return hashlib.new(ALGORITHM, weight.numpy().tobytes()).hexdigest()
 
 
-def _named(model) -> dict[str, keras.Variable]:
+def list_weights(model: keras.Model) -> dict[str, keras.Variable]:
     """Return the weights by path; a path that occurs again gets a number."""
     named = {}
     for weight in model.weights:
@@ -73,7 +73,7 @@ def make_claim(model: Classifier) -> Claim:
     """
     phase = model.phase
     frozen, thawed = split_blocks(model.parts.backbone, phase)
-    names = {id(weight): name for name, weight in _named(model).items()}
+    names = {id(weight): name for name, weight in list_weights(model).items()}
     # Not from Keras's `trainable`: the proof must not rest on the flags that it checks.
     still = {names[id(weight)] for weight in _still(thawed, STILL_IN_BATCH_NORM[phase.batch_norm])}
     parts = {block.name: tuple(names[id(weight)] for weight in _weights(block)) for block in thawed}

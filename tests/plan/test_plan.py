@@ -11,6 +11,7 @@ from click.testing import CliRunner
 import tlmed
 from tests import conftest
 from tlmed import backbones
+from tlmed.certificate import list_weights, make_claim
 from tlmed.cli import cli
 from tlmed.data.findings import Finding, shorten
 from tlmed.errors import InputError
@@ -214,6 +215,7 @@ SCHEDULES = [
     *(("mobilenet", phase("p", thaw, batch_norm=mode)) for thaw in (0, 2, "all") for mode in ("frozen", "affine")),
     ("mobilenet", phase("p", 3, batch_norm="update")),
     ("mobilenet", phase("p", 3, batch_norm="recalibrate")),
+    ("mobilenet", phase("p", "all", batch_norm="update")),
     ("mobilenet", phase("p", 3, unit="layer")),
     ("vgg16", phase("p", 4, unit="layer")),
     ("pair", phase("p", 1)),
@@ -221,6 +223,17 @@ SCHEDULES = [
     ("pair", phase("p", "all", unit="layer")),
     *((name, phase("p", thaw)) for name in ("twice", "dense_end") for thaw in (0, 1, 2)),
 ]
+
+
+def test_statistics_that_follow_the_batches_are_not_called_frozen(mobilenet):
+    plan = make_plan(attach_head(mobilenet, 3), (HEAD, phase("all", "all", batch_norm="update")))
+    table = describe_phases(plan)[0]
+    head, row, last = (line.split() for line in table.lines())
+    assert [name for name in head if name == "statistics"] == ["statistics"]
+    assert row[head.index("statistics")] == "0"
+    assert "21,888" in last
+    assert plan["phases"][1]["frozen_parameters"] == 0
+    assert "statistics" not in describe_phases(make_plan(attach_head(mobilenet, 3), (HEAD,)))[0].lines()[0]
 
 
 @pytest.mark.parametrize(("network", "step"), SCHEDULES)
@@ -231,8 +244,13 @@ def test_the_plan_counts_what_keras_trains(network, step, request):
     plan = make_plan(model, (step,))
     (planned,) = plan["phases"]
     assert sum(block["parameters"] for block in plan["blocks"]) == model.parts.backbone.count_params()
-    assert planned["trainable_parameters"] + planned["frozen_parameters"] == model.count_params()
+    moved = planned.get("moving_statistics", 0)
+    assert planned["trainable_parameters"] + planned["frozen_parameters"] + moved == model.count_params()
     thaw(model, step)
+    claim = make_claim(model)  # counts weights by another way
+    sizes = {name: int(np.prod(weight.shape)) for name, weight in list_weights(model).items()}
+    assert planned["frozen_parameters"] == sum(sizes[name] for name in claim.frozen)
+    assert (moved > 0) == (step.batch_norm in {"update", "recalibrate"})
     assert planned["trainable_parameters"] == sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     moving = {layer.name for layer in model._flatten_layers() if layer.trainable_weights and layer.built}
     assert set(planned["layers"]) <= moving

@@ -28,8 +28,9 @@ def make_plan(model: keras.Model, phases: Sequence[Phase], terms: Terms | None =
     Returns:
         `parameters`, `blocks` and `phases`, and `reused` if the backbone uses layers more than once: their names. A
         phase's `fine_tuning_ratio` is the share of the backbone's weighted layers (normalisation apart) that it thaws:
-        0 for a feature extractor, 1 for fine-tuning from scratch. Its `learning_rates` are those of the head and of
-        each thawed block. Its `cache`, with `terms`, is a `Choice`.
+        0 for a feature extractor, 1 for fine-tuning from scratch. Its `moving_statistics`, if any, are the numbers of
+        BatchNorm that no gradient trains and that still move; its `frozen_parameters` stay. Its `learning_rates` are
+        those of the head and of each thawed block. Its `cache`, with `terms`, is a `Choice`.
 
     Raises:
         InputError: With every fault of the schedule.
@@ -126,6 +127,7 @@ def _describe_phase(model: Classifier, phase: Phase) -> dict:
     # A layer that is used more than once counts once.
     variables = {id(variable): variable for layer in trained for variable in layer.trainable_variables}
     trainable = sum(math.prod(variable.shape) for variable in variables.values())
+    moving = _count_statistics(thawed) if phase.batch_norm in ("update", "recalibrate") else 0
     weighted = len(_weighted(layers))
     return {
         **{spec.name: getattr(phase, spec.name) for spec in dataclasses.fields(phase)},
@@ -133,10 +135,17 @@ def _describe_phase(model: Classifier, phase: Phase) -> dict:
         "layers": [layer.name for layer in trained],
         "weighted_layers": weighted,
         "trainable_parameters": trainable,
-        "frozen_parameters": count_parameters(model.layers) - trainable,
+        **({"moving_statistics": moving} if moving else {}),
+        "frozen_parameters": count_parameters(model.layers) - trainable - moving,
         "fine_tuning_ratio": round(weighted / (weighted + sum(len(_weighted(block.layers)) for block in frozen)), 4),
         "learning_rates": learning_rates(thawed, phase),
     }
+
+
+def _count_statistics(blocks) -> int:
+    """Return how many means and variances BatchNorm layers hold; a layer that is used more than once counts once."""
+    norms = {id(norm): norm for norm in batch_norms(blocks)}.values()
+    return sum(math.prod(weight.shape) for norm in norms for weight in (norm.moving_mean, norm.moving_variance))
 
 
 def _weighted(layers) -> list[keras.layers.Layer]:

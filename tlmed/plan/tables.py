@@ -101,16 +101,19 @@ def describe_phases(plan: dict) -> list[Table | str]:
     """Return the plan's phases as a table, or its classifier as a table of settings; and what "recalibrate" does."""
     if "classifier" in plan:
         return _describe_settings(plan["classifier"])
+    moving = any("moving_statistics" in phase for phase in plan["phases"])
     rows = [
         (
             *(phase["name"], str(phase["thaw"]), _name_blocks(phase), f"{phase['trainable_parameters']:,}"),
+            *((f"{phase.get('moving_statistics', 0):,}",) if moving else ()),
             *(f"{phase['frozen_parameters']:,}", f"{phase['fine_tuning_ratio']:.2f}", phase["batch_norm"]),
             *(str(phase["epochs"]), _name_rates(phase["learning_rates"]), phase["start"]),
         )
         for phase in plan["phases"]
     ]
     head = (
-        *(*texts("phase"), *numbers("thaw"), *texts("trains"), *numbers("trainable", "frozen", "ratio")),
+        *(*texts("phase"), *numbers("thaw"), *texts("trains"), *numbers("trainable")),
+        *numbers(*(("statistics",) if moving else ()), "frozen", "ratio"),
         *(*texts("BatchNorm"), *numbers("epochs"), *texts("rate", "start")),
     )
     if {phase["start"] for phase in plan["phases"]} == {"previous"}:  # the default needs no column

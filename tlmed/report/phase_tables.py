@@ -34,11 +34,13 @@ def show_phases(content: RunContent) -> Markup:
 
 
 def _tabulate_phases(phases, ran) -> Table:
+    moving = any("moving_statistics" in phase for phase in phases)
     rows = [
         (
             say(phase["name"], below=("from the initial weights",) if phase.get("start") == "pretrained" else ()),
             _name_blocks(phase),
             f"{phase['trainable_parameters']:,}",
+            *((f"{phase.get('moving_statistics', 0):,}",) if moving else ()),
             f"{phase['frozen_parameters']:,}",
             f"{phase['fine_tuning_ratio']:.2f}" if "fine_tuning_ratio" in phase else "",
             phase.get("batch_norm", ""),
@@ -49,7 +51,7 @@ def _tabulate_phases(phases, ran) -> Table:
     ]
     columns = (
         *texts("Phase", "Trains"),
-        *numbers("Trainable", "Frozen", explain("fine_tuning_ratio")),
+        *numbers("Trainable", *(("Moving statistics",) if moving else ()), "Frozen", explain("fine_tuning_ratio")),
         *(*texts(explain("batch_norm")), *numbers("Epochs", "Learning rate")),
     )
     return Table(columns, rows)
