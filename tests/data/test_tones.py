@@ -102,6 +102,14 @@ WELL, PLAIN, BINARY, DIM, DEEP = (0, 255, 200), (0, 90, 1), (0, 1, 2), (0, 15, 1
         ([WELL, DIM], ["1 of 2 images (1.png) holds nothing above 15 of 255, which is all but black: scale it to the"]),
         ([WELL, (0, 16, 17)], []),
         ([PLAIN, BINARY], ["1 of 2 images (0.png) holds a single", "1 of 2 images (1.png) holds nothing above 1 of"]),
+        (
+            [DEEP, DEEP, (64, 63, 64)],
+            [
+                "3 images (0.png, 1.png, 2.png) with more than 8 bits keep at most 64 of 256 grey levels, because "
+                "their values use a small part of the range of 16 bits, as data of 12 bits do: scale such data to the "
+                "full range first (2 of 3 all but black)."
+            ],
+        ),
         ([DEEP, WELL], ["1 image (0.png) with more than 8 bits keeps at most 16 of 256"]),
     ],
 )
@@ -148,7 +156,9 @@ USUAL = {"fewest": 180, "most": 256}
         ((256, 255, 16), USUAL, "values unlike those of training"),
         (PLAIN, USUAL, "a single colour"),
         (BINARY, USUAL, "all but black"),
-        (DEEP, USUAL, ""),
+        (DEEP, USUAL, "all but black"),
+        ((64, 63, 64), USUAL, "few grey levels"),
+        ((64, 90, 1), USUAL, "a single colour"),
         ((0, 255, 32), {"fewest": 2, "most": 16}, "values unlike those of training"),
         ((0, 255, 31), {"fewest": 2, "most": 16}, ""),
         (DIM, {"fewest": 2, "most": 16}, "all but black"),

@@ -16,6 +16,7 @@ BLACK = 15  # of 255: the highest that 12 bits in 16 reach; nothing can be seen 
 NAMED = 3
 CHANCE = 0.01  # a smaller p-value means that the kind of file goes with the label
 _PLAIN, _DARK, _UNLIKE = "a single colour", "all but black", "values unlike those of training"
+_COARSE = "few grey levels"
 _TAIL = 1  # per cent of the training images on each side that are left out of what is usual
 _FAR = 2  # by this factor fewer or more values than usual are reported
 
@@ -43,7 +44,7 @@ def describe_tones(
     """
     if tones is None:
         return []
-    said = _describe_levels(paths, tones["levels"])
+    said = _describe_levels(paths, tones["levels"], tones["brightest"])
     if labels is not None:
         said += _describe_depths(labels, classes, tones["levels"])
     for kind, chosen in _sort_out(tones, usual).items():
@@ -67,11 +68,11 @@ def note_tones(tones: np.ndarray, usual: Mapping[str, int] | None) -> list[str]:
     >>> note_tones(np.array([(0, 200, 90), (0, 7, 1)], TONES), {"fewest": 180, "most": 256})
     ['values unlike those of training', 'a single colour']
     """
-    notes = [""] * len(tones)
+    few, dark = _keep_few(tones["levels"]), tones["brightest"] <= BLACK
+    notes = np.select([few & dark, few], [_DARK, _COARSE], "").astype(object)
     for kind, chosen in _sort_out(tones, usual).items():
-        for row in np.flatnonzero(chosen):
-            notes[row] = kind
-    return notes
+        notes[chosen] = kind
+    return notes.tolist()
 
 
 def measure_usual(tones: np.ndarray) -> dict[str, int]:
@@ -88,13 +89,18 @@ def measure_usual(tones: np.ndarray) -> dict[str, int]:
 def _sort_out(tones, usual) -> dict[str, np.ndarray]:
     """Return which images are of each kind, bool [n]; no image is of two kinds."""
     plain = tones["used"] == 1
-    told = plain | (tones["levels"] > 0) & (tones["levels"] <= FEW)
+    told = plain | _keep_few(tones["levels"])
     # Images that keep few levels have a sentence of their own (`_describe_levels`).
     dark = ~told & (tones["brightest"] <= BLACK)
     if usual is None:
         return {_PLAIN: plain, _DARK: dark}
     far = (tones["used"] * _FAR <= usual["fewest"]) | (tones["used"] >= usual["most"] * _FAR)
     return {_PLAIN: plain, _DARK: dark, _UNLIKE: ~told & ~dark & far}
+
+
+def _keep_few(levels) -> np.ndarray:
+    """Return which images of more than 8 bits keep few grey levels, bool [n]."""
+    return (levels > 0) & (levels <= FEW)
 
 
 def _describe_plain(tones, usual) -> str:
@@ -122,24 +128,25 @@ def _describe_unlike(tones, usual) -> str:
 _DESCRIBE = {_PLAIN: _describe_plain, _DARK: _describe_dark, _UNLIKE: _describe_unlike}
 
 
-def _describe_levels(paths, levels) -> list[str]:
+def _describe_levels(paths, levels, brightest) -> list[str]:
     """Return a sentence that names the images of more than 8 bits that keep few grey levels; none if there are none."""
-    few = np.flatnonzero((levels > 0) & (levels <= FEW))
+    few = np.flatnonzero(_keep_few(levels))
     if not len(few):
         return []
-    one = len(few) == 1
+    one, dark = len(few) == 1, int((brightest[few] <= BLACK).sum())
+    seen = f" ({dark:,} of {len(few):,} all but black)" if dark else ""
     return [
         f"{count(len(few), 'image')} ({listed((paths[row] for row in few), NAMED)}) with more than 8 bits "
         f"{'keeps' if one else 'keep'} at most {levels[few].max()} of 256 grey levels, because "
         f"{'its' if one else 'their'} values use a small part of the range of 16 bits, as data of 12 bits do: scale "
-        "such data to the full range first."
+        f"such data to the full range first{seen}."
     ]
 
 
 def _describe_depths(labels, classes, levels) -> list[str]:
     """Return a sentence if the way in which files were stored gives the label away."""
     kinds = {
-        f"that keep at most {FEW} of 256 grey levels": (levels > 0) & (levels <= FEW),
+        f"that keep at most {FEW} of 256 grey levels": _keep_few(levels),
         "with more than 8 bits": levels > 0,
     }
     told = [

@@ -52,8 +52,8 @@ def predict(
 
     Returns:
         The columns `path`, `prediction` (by the run's threshold), `score_<class>`, `calibrated_<class>` and
-        `image_note` (a single colour, all but black, or values unlike those of training; empty for others); one row per
-        image; path and reason of what was left out.
+        `image_note` (a single colour, all but black, few grey levels, or values unlike those of training; empty for
+        others); one row per image; path and reason of what was left out.
 
     Raises:
         InputError: If a path is missing, an image cannot be read, the network cannot be explained like that, or the
