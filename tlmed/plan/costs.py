@@ -139,6 +139,8 @@ def weigh(flops: int, values: int, dtype: str, images: int, epochs: int, room: i
     True
     >>> weigh(10**9, 1280, "float32", images=780, epochs=1, room=10**9).reason
     'one epoch passes over the images once in any case'
+    >>> weigh(10**9, 1280, "float32", images=5, epochs=3, room=10**9).reason
+    'keeping them would cost more than computing them (2.0 s against 0.2 s)'
     """
     size = values * np.dtype(dtype).itemsize
     # One pass over the images is needed in any case: only further epochs are saved.
@@ -151,6 +153,7 @@ def weigh(flops: int, values: int, dtype: str, images: int, epochs: int, room: i
         reason = f"{show_size(size * images)} of activations do not fit into the {show_size(room)} that they may take"
         return Choice(False, reason, flops, size)
     if saved <= spent:
-        reason = f"reading them would cost about as much as computing them ({spent:.1f} s against {saved:.1f} s)"
+        more = "about as much as" if saved > spent / 2 else "more than"
+        reason = f"keeping them would cost {more} computing them ({spent:.1f} s against {saved:.1f} s)"
         return Choice(False, reason, flops, size)
     return Choice(True, f"about {saved:,.0f} s of computing are saved, and {spent:,.0f} s spent", flops, size)
