@@ -33,7 +33,7 @@ def show_classifier(content: RunContent) -> Markup:
         rows.append(("Features per image", f"{found['features']:,}"))
     if found.get("turned"):
         names = join_names(found["turned"])
-        rows.append(("Calibration", f"the folds ranked images of {names} the wrong way round; {_FLAT}"))
+        rows.append(("Calibration", f"the folds did not rank images of {names} above others; {_FLAT}"))
     steps = [
         (key.replace("_", " "), "" if value is None else str(value))
         for key, value in flatten(content.plan.get("classifier", {}))

@@ -70,11 +70,11 @@ def train_classifier(job: Job, prepared: Prepared) -> Outcome:
 
 
 def _describe_turned(names, images) -> list[str]:
-    """Name the classes whose images the folds ranked the wrong way round; nothing where there are none."""
+    """Name the classes whose images the folds did not rank above others; nothing where there are none."""
     if not names:
         return []
     return [
-        f"In the folds, images of {join_names(names)} were ranked the wrong way round: their probabilities keep the "
+        f"In the folds, images of {join_names(names)} were not ranked above others: their probabilities keep the "
         f"classifier's order, but say little more than how often they occur ({count(images, 'training image')})."
     ]
 
