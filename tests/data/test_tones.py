@@ -214,7 +214,7 @@ def test_a_run_that_recorded_no_values_compares_none(finished, tmp_path):
     assert rows[0][-1] == ""
     environment["data"]["values"] = {"fewest": "few"}
     (run / "environment.json").write_text(json.dumps(environment))
-    with pytest.raises(InputError, match=r"`environment\.json` must say how many values the training images have"):
+    with pytest.raises(InputError, match=r"`environment\.json` of a run must be as .*: no `data\.values\.most`"):
         inference.predict(RunDir(run), [tmp_path / "x.png"])
 
 
