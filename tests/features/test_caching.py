@@ -410,7 +410,7 @@ def terms(**fields):
         ({"wanted": "off"}, False, "the recipe says so"),
         ({"wanted": "on", "images": 3}, True, "the recipe says so"),
         ({"augmented": True}, False, "augmentation"),
-        ({"images": 3}, False, "as much"),
+        ({"images": 3}, False, "would cost more than computing them"),
         ({"room": 10**5, "images": 10**6}, False, "do not fit"),
         ({"images": 10**6}, True, "saved"),
     ],
