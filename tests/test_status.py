@@ -92,9 +92,9 @@ def test_a_running_run_says_what_it_has_recorded_and_since_when(tmp_path):
         (
             304,
             (24, 200),
-            "The largest group holds 200 of 304 images: intervals of AUC, average precision, log loss and",
+            "The largest group holds 200 of 304 images: every score, which counts images, depends",
         ),
-        (200, (59, 42), "The largest group holds 42 of 200 images: intervals of"),
+        (200, (59, 42), "The largest group holds 42 of 200 images: every score"),
         (200, (59, 20), ""),
         (200, (40, 20), ""),
     ],
