@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tlmed.metrics.proportions import Z_95, effective_groups, t_95
+from tlmed.metrics.proportions import Z_95, count_freedom, t_95
 from tlmed.metrics.roc import binary_auc
 
 
@@ -76,20 +76,16 @@ def covariance(positive: np.ndarray, placements: np.ndarray, owners: np.ndarray 
 def count_sides(positive: np.ndarray, placements: np.ndarray, owners: np.ndarray) -> tuple[float, float]:
     """Return the degrees of freedom of an AUC's variance by groups, and a factor for that variance.
 
-    They are those of the class with fewer groups, which count as `effective_groups` where their sizes differ. Then the
-    variance, too, is larger by one of these groups, as with n - 1 for n.
+    They are those of the class with fewer groups, by `count_freedom`.
 
     Args:
         positive: Whether each case is positive, bool [n].
         placements: As `place` returns them, or the difference of two scores' placements, float [n].
         owners: The number of the group of each case, int [n].
     """
-    found = []
-    for rows in (positive, ~positive):
-        own, groups = placements[rows], len(np.unique(owners[rows]))
-        counted = min(groups, effective_groups(own - own.mean(), owners[rows]))
-        found.append((max(counted - 1, 1), (groups - 1) / groups * counted / max(counted - 1, 0.5)))
-    return min(freedom for freedom, _ in found), max(more for _, more in found)
+    sides = [(placements[rows], owners[rows]) for rows in (positive, ~positive)]
+    freedoms, factors = zip(*(count_freedom(own - own.mean(), groups) for own, groups in sides), strict=True)
+    return min(freedoms), max(factors)
 
 
 def newcombe(area: float, positives: int, negatives: int) -> tuple[float, float]:

@@ -121,11 +121,11 @@ def _bound_paired(first, second, owners) -> dict:
     """Return the interval of the difference of two proportions of the same images, or a note why there is none."""
     if owners is None:
         low, high = newcombe_paired(first, second)
-        return {"low": max(-1.0, low), "high": min(1.0, high)}
-    if has_few_groups(owners):
+    elif has_few_groups(owners):
         return {"low": None, "high": None, "note": f"Fewer than {LEAST_GROUPS} groups, {NO_INTERVAL}"}
-    entries = [proportion(right, owners) for right in (first, second)]
-    low, high = _subtract_correlated(*entries, _correlate_groups(first, second, owners))
+    else:
+        entries = [proportion(right, owners) for right in (first, second)]
+        low, high = _subtract_correlated(*entries, _correlate_groups(first, second, owners))
     return {"low": max(-1.0, low), "high": min(1.0, high)}
 
 

@@ -134,6 +134,24 @@ def effective_groups(influences: np.ndarray, owners: np.ndarray) -> float:
     return _count_unequal(sizes, alike)
 
 
+def count_freedom(influences: np.ndarray, owners: np.ndarray) -> tuple[float, float]:
+    """Return the degrees of freedom that groups give a variance at most, and a factor for that variance.
+
+    Groups count as `effective_groups`. A sum of squares of unequal groups is too small by one of these, as with n - 1
+    for n, and not by one of all.
+
+    Args:
+        influences: What each image adds to a metric, float [n].
+        owners: The number of the group of each, int [n].
+
+    >>> count_freedom(np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0]), np.array([0, 0, 1, 1, 2, 2]))
+    (2, 1.0)
+    """
+    groups = len(np.unique(owners))
+    counted = min(groups, effective_groups(influences, owners))
+    return max(counted - 1, 1), (groups - 1) / groups * counted / max(counted - 1, 0.5)
+
+
 def _count_unequal(sizes, alike) -> float:
     """Return (sum v)^2 / sum v^2 for the variances v of groups whose images correlate so much."""
     variances = sizes * (1 + (sizes - 1) * alike)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlmed.metrics.proportions import effective_groups, t_95
+from tlmed.metrics.proportions import count_freedom, t_95
 
 _NOTHING = 1e-24  # a variance that is only rounding
 
@@ -80,10 +80,9 @@ def measure_spread(influences: np.ndarray, strata: np.ndarray, owners: np.ndarra
         return Spread(0.0, math.nan, 0.0, units, owners is not None)
     below = float((within**2 / np.maximum(counts - 1, 1)).sum()) + mix**2 / max(units - 1, 1)
     skewness = float((totals**3).mean() / (totals**2).mean() ** 1.5)
-    counted = units if owners is None else min(units, effective_groups(influences, owners))
-    # Unequal groups also make the sum of squares too small: as with n - 1 for n, by one of the groups that count.
-    freedom = max(min(variance**2 / below, counted - 1), 1)
-    variance *= (units - 1) / units * counted / max(counted - 1, 0.5)
+    most, more = (units - 1, 1.0) if owners is None else count_freedom(influences, owners)
+    freedom = min(variance**2 / below, most)
+    variance *= more
     return Spread(variance, freedom, skewness, units, owners is not None)
 
 
