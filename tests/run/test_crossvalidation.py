@@ -718,7 +718,7 @@ def test_a_network_of_the_users_own_begins_each_fold_with_the_same_weights():
 def test_a_plan_shows_the_folds(images, tmp_path):
     words = preview(small(f"data.source={images}", "data.split=KFold(5, repeats=3)"))[0]
     assert words[-1] == (
-        "Cross-validation: 5 folds, repeated 3 times: 15 runs; about train 41, val 7, test 12 images in each; "
+        "Cross-validation: 5 folds, repeated 3 times: 15 runs, with train 42, val 6, test 12 images; "
         "the first fold is shown"
     )
     assert "fold 2 of 3 alone" in preview(small(f"data.source={images}", "data.split.fold=2"))[0][-1]
@@ -736,6 +736,21 @@ def patients(tmp_path):
     lines = [f"{path},{label},{label}{i // 2}" for i, (path, label) in enumerate(rows)]
     (folder / "list.csv").write_text("\n".join(["path,label,group", *lines]) + "\n")
     return folder / "list.csv"
+
+
+def test_a_plan_gives_the_smallest_and_the_largest_fold_where_a_patient_has_half_of_the_images(patients):
+    rows = [
+        f"{line.rpartition(',')[0]},{'p' if i % 2 else i}" for i, line in enumerate(patients.read_text().splitlines())
+    ]
+    patients.write_text("\n".join(["path,label,group", *rows[1:]]) + "\n")
+    settings = (f"data.source={patients}", "data.split=KFold(3, val=0.3)")
+    said = preview(small(*settings))[0][-1]
+    folds = [preview(small(*settings, f"data.split.fold={fold}"))[0] for fold in (1, 2, 3)]
+    images = [next(words for words in fold if str(words).startswith("Images: ")) for fold in folds]
+    for split in ("train", "val", "test"):
+        sizes = [int(re.search(rf"{split} (\d+)", words)[1]) for words in images]
+        assert min(sizes) < max(sizes)
+        assert f"{split} {min(sizes)} to {max(sizes)}" in said
 
 
 @pytest.mark.slow

@@ -68,18 +68,43 @@ def _assign_fold(table: Table, units: np.ndarray, scheme: KFold, seed: int) -> n
         )
     if faults := _find_fold_faults(table, units, scheme):
         raise InputError(faults)
-    numbers = range(1, scheme.folds + 1) if scheme.fold == 1 else [scheme.fold]
+    found = _divide_folds(table, units, scheme, range(1, scheme.folds + 1) if scheme.fold == 1 else [scheme.fold], seed)
+    _check_folds(table, units, found, scheme)
+    return found[scheme.fold]
+
+
+def _divide_folds(table, units, scheme: KFold, numbers: Collection[int], seed: int) -> dict[int, np.ndarray]:
+    """Return the splits of some folds, by their numbers from 1."""
     places = {number: replace(scheme, fold=number).place() for number in numbers}
     # The folds of a repeat are the parts of one division.
     parts = {
         repeat: _divide(table, units, scheme, repeat, seed) for repeat in {repeat for repeat, _ in places.values()}
     }
-    found = {
+    return {
         number: _hold_out(table, units, parts[repeat], scheme, (repeat, fold), seed)
         for number, (repeat, fold) in places.items()
     }
-    _check_folds(table, units, found, scheme)
-    return found[scheme.fold]
+
+
+def count_folds(table: Table, sha256: Sequence[str], scheme: KFold, seed: int) -> dict[str, list[int]]:
+    """Return how many images of train, val and test each fold of a cross-validation has, in the order of the folds.
+
+    Groups and identical files stay together, so folds differ in size; a large group makes its fold large.
+
+    Args:
+        table: Usable images only, in canonical order.
+        sha256: The digest of every image's content.
+        scheme: The cross-validation; its `fold` has no influence.
+        seed: The run's seed.
+
+    >>> from tlmed.data.table import Table
+    >>> paths = tuple(f"{number}.png" for number in range(8))
+    >>> table = Table("busi", paths, np.zeros(8, int), ("benign",), ("Ann",) * 4 + tuple("bcde"), None, open)
+    >>> count_folds(table, paths, KFold(k=2, val=0.25), seed=0)["test"]
+    [4, 4]
+    """
+    found = _divide_folds(table, join_units(table.groups, sha256), scheme, range(1, scheme.folds + 1), seed)
+    return {split: [int((splits == split).sum()) for splits in found.values()] for split in SPLITS}
 
 
 def find_scheme_faults(table: Table, scheme: Sequence[float] | KFold) -> list[str]:

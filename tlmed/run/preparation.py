@@ -16,7 +16,7 @@ from tlmed.cache import cache_folder, cache_limit, find_writers
 from tlmed.data import ImageSet, KnownPixels, divide, load, open_source
 from tlmed.data.findings import Finding, shorten
 from tlmed.data.pipeline import recognise
-from tlmed.data.splits import find_scheme_faults
+from tlmed.data.splits import count_folds, find_scheme_faults
 from tlmed.environment import check_address_space, memory_limit
 from tlmed.errors import CheckFailed, InputError
 from tlmed.failures import refuse_size
@@ -153,7 +153,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         "",
         *(f"Found: {sentence}" for sentence in _shorten(images, "not shown")),
     ]
-    return [*words, *_describe_folds(folds, len(images.splits))], plan, phases
+    return [*words, *_describe_folds(folds, images, recipe.seed)], plan, phases
 
 
 def _describe_source(recipe) -> list[str]:
@@ -161,17 +161,21 @@ def _describe_source(recipe) -> list[str]:
     return [f"{sentence} `--data FOLDER` takes images of yours." for sentence in describe_source(recipe.data.source)]
 
 
-def _describe_folds(split, images) -> list[str]:
-    """Say about how many images each fold of a cross-validation gets; nothing for other splits."""
+def _describe_folds(split, images: ImageSet, seed) -> list[str]:
+    """Say how many folds a cross-validation has and the least and most images of each; nothing for other splits."""
     if split is None:
         return []
-    test = images / split.k
-    val = (images - test) * split.val
-    sizes = f"about train {images - test - val:,.0f}, val {val:,.0f}, test {test:,.0f} images in each"
     if split.fold is not None:
-        return [f"Cross-validation: fold {split.fold} of {split.folds} alone; {sizes}"]
+        return [f"Cross-validation: fold {split.fold} of {split.folds} alone"]
     times = f", repeated {split.repeats} times: {split.folds} runs" if split.repeats > 1 else ": a run for each"
-    return [f"Cross-validation: {split.k} folds{times}; {sizes}; the first fold is shown"]
+    sizes = count_folds(images.table, images.sha256, split, seed)
+    each = ", ".join(f"{name} {_say_span(amounts)}" for name, amounts in sizes.items())
+    return [f"Cross-validation: {split.k} folds{times}, with {each} images; the first fold is shown"]
+
+
+def _say_span(amounts) -> str:
+    """Return the smallest and the largest amount, or the one that all are."""
+    return " to ".join(f"{amount:,}" for amount in sorted({min(amounts), max(amounts)}))
 
 
 def check_leaks(job: Job, images: ImageSet) -> None:
