@@ -1,3 +1,4 @@
+import functools
 import re
 import subprocess
 import sys
@@ -39,6 +40,38 @@ def make(name=None, **options):
     backbone = build(name, "none", SIZE).model if name else small_backbone()
     reestimate_statistics(backbone, [IMAGES])
     return attach_head(backbone, 3, seed=1, **options)
+
+
+class Own(keras.layers.Layer):
+    """A layer that hands `training` on to what is inside it, as people write them."""
+
+    def __init__(self, parts, **options):
+        super().__init__(**options)
+        self.parts = parts
+
+    def build(self, shape):
+        for part in self.parts:
+            part.build(shape)
+            shape = part.compute_output_shape(shape)
+        super().build(shape)
+
+    def call(self, inputs, training=None):
+        for part in self.parts:
+            inputs = part(inputs, training=training)
+        return inputs
+
+
+def wrap(parts, kind, shape=(*SIZE, 3)):
+    """A network of layers that follow each other: flat, within a model or a layer, or within a model in a model."""
+    if kind == "own":
+        parts = [Own(parts, name="own")]
+    if kind == "sequential":
+        parts = [keras.Sequential(parts)]
+    for _ in range({"nested": 1, "deep": 2}.get(kind, 0)):
+        inner = keras.Input(shape)
+        parts = [keras.Model(inner, functools.reduce(lambda x, part: part(x), parts, inner))]
+    inputs = keras.Input(shape, name="images")
+    return keras.Model(inputs, functools.reduce(lambda x, part: part(x), parts, inputs))
 
 
 def phase(thaw=0, batch_norm="frozen", **fields):
@@ -110,6 +143,40 @@ def test_batch_norm_of_thawed_blocks_follows_the_policy(policy, scale_moves, sta
     indices = {index for _, index in moved(before, norms)}
     assert bool(indices & {0, 1}) == scale_moves
     assert bool(indices & {2, 3}) == statistics_move
+
+
+@pytest.mark.parametrize("kind", ["nested", "deep", "sequential"])
+@pytest.mark.parametrize("policy", ["frozen", "affine", "recalibrate", "update"])
+def test_batch_norm_in_a_model_inside_the_backbone_follows_the_policy_as_in_a_flat_one(policy, kind):
+    after = []
+    for form in ("flat", kind):
+        convs = [keras.layers.Conv2D(4, 3, strides=2, name=f"conv{i}") for i in (1, 2)]
+        norms = [keras.layers.BatchNormalization(name=f"norm{i}") for i in (1, 2)]
+        net = wrap([part for pair in zip(convs, norms, strict=True) for part in pair], form)
+        random = np.random.RandomState(0)
+        for layer in (*convs, *norms):
+            layer.set_weights([random.uniform(0.1, 0.5, weight.shape) for weight in layer.weights])
+        model = thaw(attach_head(net, 3, seed=1), phase("all", policy))
+        before = [layer.get_weights() for layer in norms]
+        fit(model, 2)
+        after.append([value for layer in (*convs, *norms) for value in layer.get_weights()])
+        moves = [not np.array_equal(*pair) for pair in zip(before[0], norms[0].get_weights(), strict=True)]
+        assert moves == [policy != "frozen"] * 2 + [policy == "update"] * 2
+    for one, other in zip(*after, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["frozen", "affine", "recalibrate", "update"])
+def test_statistics_cannot_stay_within_the_code_of_a_layer_while_gamma_trains(policy):
+    net = wrap([keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()], "own")
+    model = attach_head(net, 3)
+    if policy in ("frozen", "update"):
+        thaw(model, phase("all", policy))
+        return
+    thaw(model, phase(0, policy))
+    words = "must be 'frozen' or 'update' where a layer calls a BatchNorm in its own code, as Own 'own' does"
+    with pytest.raises(InputError, match=f"`batch_norm` {words}. Received: batch_norm='{policy}' in phase 'p'"):
+        thaw(model, phase("all", policy))
 
 
 def test_statistics_stay_means_that_training_uses_them():
@@ -329,6 +396,22 @@ def test_reestimated_statistics_are_those_of_all_images():
     np.testing.assert_allclose(norm.moving_mean, images.mean((0, 1, 2)), rtol=1e-5)
     np.testing.assert_allclose(norm.moving_variance, images.var((0, 1, 2)), rtol=1e-4)
     assert norm.momentum == 0.9
+
+
+@pytest.mark.parametrize("kind", ["flat", "nested", "deep", "sequential", "own"])
+def test_statistics_are_estimated_with_all_other_layers_as_in_inference(kind):
+    first, other, last = (keras.layers.BatchNormalization(name=name) for name in ("first", "other", "last"))
+    drop, noise = keras.layers.Dropout(0.7, seed=0), keras.layers.GaussianNoise(0.5, seed=1)
+    net = wrap([keras.layers.Rescaling(1 / 50, -3), drop, first, noise, other, drop, last], kind)
+    images = np.random.RandomState(2).uniform(0, 255, (10, *SIZE, 3)).astype("float32")
+    assert reestimate_statistics(net, [images], [first, last]) == 10
+    values = images / 50 - 3
+    np.testing.assert_allclose(first.moving_mean, values.mean((0, 1, 2)), rtol=1e-3)
+    np.testing.assert_allclose(first.moving_variance, values.var((0, 1, 2)), rtol=1e-3)
+    # The last one gets what the first has normalised, and the one between keeps its mean 0 and variance 1.
+    np.testing.assert_array_equal([other.moving_mean, other.moving_variance], [[0, 0, 0], [1, 1, 1]])
+    np.testing.assert_allclose(last.moving_mean, np.zeros(3), atol=1e-4)
+    np.testing.assert_allclose(last.moving_variance, np.ones(3), atol=2e-3)
 
 
 def twice(nested):

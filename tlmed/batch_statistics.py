@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from tlmed.data.ranges import check_ranges
-from tlmed.frozen import batch_norms, freeze_all_but, whole
+from tlmed.frozen import batch_norms, whole
 
 STATISTICS_IMAGES = 512  # as many as BatchNorm statistics are re-estimated on
 
@@ -22,8 +22,9 @@ def reestimate_statistics(
     """Set the BatchNorm statistics of a network to those of some images.
 
     Random weights with the statistics that Keras starts from (mean 0, variance 1) are dead: activations shrink
-    layer by layer until all images look alike. The images pass through the network once, each BatchNorm working
-    on the statistics of its batch; mean and variance are then pooled over the batches by the law of total variance.
+    layer by layer until all images look alike. The images pass through the network once, each of these BatchNorms
+    working on the statistics of its batch and all other layers in inference mode, because dropout and stochastic depth
+    would add noise; mean and variance are then pooled over the batches by the law of total variance.
     A layer that is used more than once has one mean and one variance for all its uses: each use counts as a batch.
 
     Args:
@@ -40,13 +41,11 @@ def reestimate_statistics(
     norms = batch_norms([whole(backbone)]) if norms is None else list(norms)
     if not norms:
         return 0
-    chosen, count = {id(norm) for norm in norms}, 0
-    # Dropout and stochastic depth would add noise that inference does not have.
-    steady = keras.models.clone_model(backbone, clone_function=lambda layer: freeze_all_but(chosen, layer))
+    count = 0
     with _listening(norms) as heard:
         for images in batches:
             check_ranges(np.asarray(images), "`batches` must be images, RGB in 0..255")
-            steady(keras.ops.cast(images, "float32"), training=True)  # tracing does not pay for a dozen batches
+            backbone(keras.ops.cast(images, "float32"), training=False)  # tracing does not pay for a dozen batches
             count += len(images)
     for norm, moments in zip(norms, heard, strict=True):
         if moments:
@@ -56,12 +55,14 @@ def reestimate_statistics(
 
 @contextlib.contextmanager
 def _listening(norms: Sequence[keras.layers.BatchNormalization]) -> Iterator[list[list[tuple]]]:
-    """Note size, mean and variance of the batch at every use of some BatchNorm layers inside the block.
+    """Run some BatchNorm layers in training mode inside the block, and note size, mean and variance at every use.
 
-    Each use overwrites the moving statistics of the one before, so they are read at every call.
+    Only these layers are told to train, wherever they are: `training=True` for the whole network would reach every
+    layer beside them, in nested models and in the user's own layers too. Each use overwrites the moving statistics of
+    the one before, so they are read at every call.
 
     Args:
-        norms: The layers, called eagerly with `training=True` inside the block.
+        norms: The layers, called eagerly inside the block.
 
     Returns:
         A list for each layer, in their order, of its uses: images, mean [channels] and variance [channels].
@@ -72,9 +73,8 @@ def _listening(norms: Sequence[keras.layers.BatchNormalization]) -> Iterator[lis
         call = norm.call
 
         def noting(inputs, training=None, mask=None):
-            outputs = call(inputs, training=training, mask=mask)
-            if training:
-                moments.append((len(inputs), norm.moving_mean.numpy(), norm.moving_variance.numpy()))
+            outputs = call(inputs, training=True, mask=mask)
+            moments.append((len(inputs), norm.moving_mean.numpy(), norm.moving_variance.numpy()))
             return outputs
 
         norm.call = noting

@@ -6,7 +6,12 @@ from collections.abc import Iterable
 
 import keras
 
+from tlmed.backbones.graphs import is_functional
 from tlmed.blocks import Block
+from tlmed.errors import InputError
+from tlmed.sections import Phase
+
+FIXED_STATISTICS = ("affine", "recalibrate")  # modes in which gamma and beta train on statistics that stay
 
 
 class Frozen(keras.layers.Layer):
@@ -53,15 +58,38 @@ def _is_batch_norm(layer) -> bool:
     return isinstance(layer, keras.layers.BatchNormalization)
 
 
-def freeze_all_but(chosen: set[int], operation: keras.Operation) -> keras.Operation:
-    """Return a layer in inference mode unless it is chosen or holds what is; operations of Keras have no modes."""
-    if not isinstance(operation, keras.layers.Layer) or chosen & {id(leaf) for leaf in leaves([operation])}:
-        return operation
-    return Frozen(operation)
-
-
 def freeze_statistics(suffix: keras.Model) -> keras.Model:
-    """Return the same layers with BatchNorm in inference mode, so that gamma and beta train and statistics stay."""
+    """Return the same layers with BatchNorm in inference mode, so that gamma and beta train and statistics stay.
+
+    That of models inside the model too; none may be in a layer's own code (`check_norms`).
+    """
     return keras.models.clone_model(
-        suffix, clone_function=lambda layer: Frozen(layer) if _is_batch_norm(layer) else layer
+        suffix, clone_function=lambda layer: Frozen(layer) if _is_batch_norm(layer) else layer, recursive=True
     )
+
+
+def check_norms(thawed: Iterable[Block], phase: Phase) -> None:
+    """Refuse a phase that trains gamma and beta on fixed statistics where Keras has no way to fix them.
+
+    Raises:
+        InputError: If a layer of the thawed blocks calls a BatchNorm in code of its own.
+    """
+    buried = _find_buried(layer for block in thawed for layer in block.layers)
+    if phase.batch_norm in FIXED_STATISTICS and buried:
+        layer = buried[0]
+        raise InputError(
+            f"`batch_norm` must be 'frozen' or 'update' where a layer calls a BatchNorm in its own code, as "
+            f"{type(layer).__name__} {layer.name!r} does. "
+            f"Received: batch_norm={phase.batch_norm!r} in phase {phase.name!r}."
+        )
+
+
+def _find_buried(layers) -> list[keras.layers.Layer]:
+    """Return the layers that call a BatchNorm in code of their own, where no frozen one can take its place."""
+    buried = []
+    for layer in layers:
+        if is_functional(layer):
+            buried += _find_buried(layer.layers)
+        elif not _is_batch_norm(layer) and any(map(_is_batch_norm, leaves([layer]))):
+            buried.append(layer)
+    return buried

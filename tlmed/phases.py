@@ -18,7 +18,7 @@ import numpy as np
 from tlmed.batch_statistics import reestimate_statistics
 from tlmed.blocks import Block, find_reused, partition
 from tlmed.errors import InputError
-from tlmed.frozen import Frozen, batch_norms, freeze_statistics, leaves, whole
+from tlmed.frozen import FIXED_STATISTICS, Frozen, batch_norms, check_norms, freeze_statistics, leaves, whole
 from tlmed.optimizers import make_optimizer
 from tlmed.replicas import assign_each, choose_jit, replicas, without_xla
 from tlmed.sections import Phase, find_faults
@@ -200,7 +200,7 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
     border = (frozen[-1].output if thawed else model.parts.border) if frozen else images
     prefix = keras.Model(images, border) if frozen else None
     suffix = keras.Model(border, model.outputs[0])
-    if thawed and phase.batch_norm in ("affine", "recalibrate"):
+    if thawed and phase.batch_norm in FIXED_STATISTICS:
         suffix = freeze_statistics(suffix)
     model.route, model.phase = Route(Frozen(prefix) if frozen else None, suffix), phase
     optimizer = make_optimizer(phase.optimizer, phase.learning_rate, _rate_factors(thawed, phase))
@@ -273,7 +273,8 @@ def split_blocks(backbone: keras.Model, phase: Phase) -> tuple[tuple[Block, ...]
     A backbone that cannot be cut is one block, which is thawed as a whole or not at all.
 
     Raises:
-        InputError: If the phase thaws more blocks than there are, or some of a backbone that cannot be cut.
+        InputError: If the phase thaws more blocks than there are, or some of a backbone that cannot be cut, or wants
+            the statistics of a BatchNorm fixed that is in a layer's own code.
     """
     try:
         blocks = partition(backbone, phase.unit, tail=True)
@@ -291,7 +292,9 @@ def split_blocks(backbone: keras.Model, phase: Phase) -> tuple[tuple[Block, ...]
             f"{_say_reused(backbone)}. "
             f"Received: thaw={phase.thaw} in phase {phase.name!r}."
         )
-    return blocks[: len(blocks) - count], blocks[len(blocks) - count :]
+    thawed = blocks[len(blocks) - count :]
+    check_norms(thawed, phase)
+    return blocks[: len(blocks) - count], thawed
 
 
 def _say_reused(backbone) -> str:
