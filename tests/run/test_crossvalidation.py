@@ -48,6 +48,8 @@ def crossed(images, tmp_path_factory):
     """Give a cross-validation in three folds, and what it said."""
     said, reads = [], []
     with pytest.MonkeyPatch.context() as patch:
+        # Other tests draw the same pixels, whose features the cache of the session may hold.
+        patch.setenv("TLMED_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(preparation, "load", lambda *a, **k: reads.append(a) or load(*a, **k))
         out = tmp_path_factory.mktemp("runs") / "crossed"
         run = tlmed.train(small(), out, images, recipe_file=read_recipe(NAME), voice=Voice(say=said.append))
