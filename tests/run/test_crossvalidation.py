@@ -24,6 +24,9 @@ from tlmed.data.leaks import find_leaks
 from tlmed.data.splits import assign_splits
 from tlmed.errors import InputError, Interrupted
 from tlmed.evaluation import score_plots
+from tlmed.evaluation.lines import describe_metrics
+from tlmed.evaluation.measures import score
+from tlmed.evaluation.predictions import Predictions
 from tlmed.inference import evaluate
 from tlmed.recipe import Images, KFold, from_json, load_recipe, override, read_recipe, to_json, to_source
 from tlmed.report.folds import write_folds_report
@@ -316,17 +319,79 @@ def test_subgroups_that_all_folds_have_are_averaged():
     assert twice["subgroups"]["site"]["A"]["n"] == 12  # of one repeat
 
 
-def test_subgroups_that_differ_between_folds_are_left_out_with_the_reason():
+def test_a_column_that_does_not_divide_each_fold_makes_no_subgroups():
     results = [divide_by("site", A=(6, 0.5), B=(4, 1.0)), divide_by("site", A=(9, 0.7)), {"metrics": {}}]
     results[0]["subgroups_left_out"] = results[1]["subgroups_left_out"] = {"age": "9 values."}
     results[2]["subgroups_left_out"] = {"age": "8 values."}
     assert _average_subgroups(["01", "02", "03"], KFold(3), results) == {
         "subgroups_left_out": {
-            "site": "In fold 02: no image of B. In fold 03: not scored.",
+            "site": "In fold 03: not scored.",
             "age": "In folds 01, 02: 9 values. In fold 03: 8 values.",
         }
     }
     assert _average_subgroups(["01"], KFold(2), [{}]) == {}
+
+
+def test_a_subgroup_that_a_fold_does_not_test_is_averaged_over_the_others_which_are_counted():
+    results = [divide_by("site", A=(6, 0.5), B=(4, 1.0)), divide_by("site", A=(9, 0.7)), divide_by("site", A=(9, 0.6))]
+    results[2] = divide_by("site", A=(9, 0.6), B=(2, 0.5))
+    found = _average_subgroups(["01", "02", "03"], KFold(3), results)["subgroups"]["site"]
+    assert (found["A"]["n"], found["B"]["n"]) == (24, 6)
+    assert "folds" not in found["A"]["metrics"]["accuracy"]
+    mean = found["B"]["metrics"]["accuracy"]
+    assert (mean["value"], mean["folds"]) == (0.75, ["01", "03"])
+    assert mean["note"].startswith("Mean of 2 of 3 folds. In fold 02: no image.")
+    del results[2]["subgroups"]["site"]["B"]
+    one = _average_subgroups(["01", "02", "03"], KFold(3), results)["subgroups"]["site"]["B"]["metrics"]["accuracy"]
+    assert (one["value"], one["folds"]) == (None, ["01"])
+    assert one["reason"] == "Two folds of 3 are needed, 1 can be used. In folds 02, 03: no image."
+
+
+def score_folds(classes, folds):
+    """Return the results of folds, each a list of (true class, score of the last class, value of a column)."""
+    results = []
+    for rows in folds:
+        labels, last, site = (np.array(column) for column in zip(*rows, strict=True))
+        scores = np.full((len(rows), len(classes)), ((1 - last) / (len(classes) - 1))[:, None])
+        scores[:, -1] = last
+        paths = [f"{i}.png" for i in range(len(rows))]
+        made = Predictions(paths, np.full(len(rows), "test"), labels, scores, scores.argmax(axis=1), tuple(classes))
+        results.append(score(dataclasses.replace(made, traits={"site": site.tolist()}), "test", None, 0))
+    return results
+
+
+def test_a_fold_whose_subgroup_lacks_a_class_is_left_out_of_means_over_classes_and_named():
+    random = np.random.default_rng(0)
+    folds = [[(c, random.random(), site) for site in "AB" for c in (0, 1, 2) for _ in range(4)] for _ in range(3)]
+    folds[1] = [row for row in folds[1] if row[0] != 1 or row[2] == "A"]  # no image of n in B
+    results = score_folds(("m", "n", "o"), folds)
+    found = _average_subgroups(["01", "02", "03"], KFold(3), results)["subgroups"]["site"]
+    values = {
+        name: [result["subgroups"]["site"]["B"]["metrics"][name]["value"] for result in results]
+        for name in ("accuracy", "auc", "sensitivity", "specificity")
+    }
+    for name, (first, second, third) in values.items():
+        entry = found["B"]["metrics"][name]
+        if name == "accuracy":
+            assert entry["value"] == pytest.approx(np.mean([first, second, third]))
+            assert "folds" not in entry
+        else:
+            assert entry["value"] == pytest.approx(np.mean([first, third]))
+            assert entry["folds"] == ["01", "03"]
+            assert entry["note"].startswith("Mean of 2 of 3 folds. In fold 02: no image of 'n'.")
+        assert "folds" not in found["A"]["metrics"][name]
+
+
+def test_of_two_classes_only_the_metric_of_the_absent_one_leaves_the_fold_out():
+    random = np.random.default_rng(1)
+    folds = [[(c, random.random(), site) for site in "AB" for c in (0, 1) for _ in range(4)] for _ in range(3)]
+    folds[0] = [row for row in folds[0] if row[0] != 1 or row[2] == "A"]
+    results = score_folds(("benign", "malignant"), folds)
+    found = _average_subgroups(["01", "02", "03"], KFold(3), results)["subgroups"]["site"]["B"]["metrics"]
+    assert [len(found[name].get("folds", "all")) for name in found] == [3, 2, 2, 3]
+    assert "In fold 01: no image of 'malignant'." in found["sensitivity"]["note"]
+    lines = "\n".join(describe_metrics({**results[0], **_average_subgroups(["01", "02", "03"], KFold(3), results)}))
+    assert "Note on auc, sensitivity: Mean of 2 of 3 folds. In fold 01: no image of 'malignant'." in lines
 
 
 def leave_out(n, leaked=None, known=(0.25, 0.5), whole=(0.75, 0.5)):

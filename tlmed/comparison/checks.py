@@ -41,7 +41,7 @@ def _check_agreement(result) -> None:
     if result.folds:
         for fold in result.folds:
             _check_agreement(fold)
-        check_means(result.path, result.metrics, [fold.metrics for fold in result.folds])
+        check_means(result.path, result.metrics, {fold.path.name: fold.metrics for fold in result.folds})
         return
     test, metrics = result.test, result.metrics
     tables = (test.labels, test.scores, test.predictions, test.classes, metrics.get("positive"))
@@ -55,22 +55,26 @@ def _check_agreement(result) -> None:
             )
 
 
-def check_means(place: Path, metrics: Mapping, folds: Sequence[Mapping]) -> None:
+def check_means(place: Path, metrics: Mapping, folds: Mapping[str, Mapping]) -> None:
     """Refuse a cross-validation whose metrics are not the means of those of its folds.
 
     Args:
         place: Its directory, for the error.
         metrics: Its `metrics.json`.
-        folds: That of each fold.
+        folds: That of each fold, by its name.
     """
-    _compare_means(place, metrics["metrics"], [fold["metrics"] for fold in folds])
+    _compare_means(place, metrics["metrics"], {name: fold["metrics"] for name, fold in folds.items()})
     if left := metrics.get("without_leaks"):
-        _compare_means(place, left["metrics"], [(fold.get("without_leaks") or fold)["metrics"] for fold in folds])
+        known = {name: (fold.get("without_leaks") or fold)["metrics"] for name, fold in folds.items()}
+        _compare_means(place, left["metrics"], known)
 
 
 def _compare_means(place, means, folds) -> None:
     for name, entry in means.items():
-        values = [fold.get(name, {}).get("value") for fold in folds]
+        used = entry.get("folds", folds)
+        values = [fold.get(name, {}).get("value") for title, fold in folds.items() if title in used]
+        if len(values) < 2:  # too few folds have its classes
+            values = [None]
         mean = None if None in values else sum(values) / len(values)
         if (entry["value"] is None) != (mean is None) or (mean is not None and abs(entry["value"] - mean) > 1e-6):
             raise InputError(

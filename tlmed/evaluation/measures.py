@@ -122,8 +122,17 @@ def _weigh(chosen, positive, prevalence) -> dict:
 def _leave_out(chosen, leaked, positive, seed, split) -> dict:
     """Return how many images training or validation has seen, and the metrics of the others, if there are any."""
     rows = np.flatnonzero([path not in leaked for path in chosen.paths])
-    metrics = measure(chosen.take(rows), positive, seed, split, SUBGROUP_METRICS)["metrics"] if len(rows) else {}
-    return {"leaked": len(chosen.paths) - len(rows), "n": len(rows), "metrics": metrics}
+    left = {"leaked": len(chosen.paths) - len(rows)}
+    if not len(rows):
+        return {**left, "n": 0, "metrics": {}}
+    return {**left, **_measure_part(chosen.take(rows), positive, seed, split)}
+
+
+def _measure_part(part, positive, seed, split) -> dict:
+    """Return metrics of a part of the images, and which classes have no image there (nothing where all have)."""
+    found = measure(part, positive, seed, split, SUBGROUP_METRICS)
+    absent = [label for label, entry in found["per_class"].items() if not entry["n"]]
+    return {"n": found["n"], **({"absent": absent} if absent else {}), "metrics": found["metrics"]}
 
 
 def _divide(chosen, positive, seed, split) -> dict[str, Mapping]:
@@ -139,12 +148,6 @@ def _divide(chosen, positive, seed, split) -> dict[str, Mapping]:
             continue
         column = np.array(texts, dtype=object)
         parts = {value: chosen.take(np.flatnonzero(column == value)) for value in values}
-        tables[trait] = {
-            value: {
-                "n": len(part.paths),
-                "metrics": measure(part, positive, seed, split, SUBGROUP_METRICS)["metrics"],
-            }
-            for value, part in parts.items()
-        }
+        tables[trait] = {value: _measure_part(part, positive, seed, split) for value, part in parts.items()}
     found = {"subgroups": tables, "subgroups_left_out": left_out}
     return {name: content for name, content in found.items() if content}

@@ -14,7 +14,7 @@ from tlmed.run_files import FOLDS_CSV, METRICS_JSON, SPLITS_CSV, TIMING_JSON
 from tlmed.rundir import RunDir
 from tlmed.sections import KFold
 from tlmed.whole_files import read_csv, write_csv
-from tlmed.words import listed
+from tlmed.words import join_names, listed
 
 _RANGES = {
     **dict.fromkeys(("mcc", "kappa", "quadratic_kappa"), (-1.0, 1.0)),
@@ -193,12 +193,13 @@ def _average_without_leaks(names, split, results) -> dict[str, Mapping]:
     left = sum(part["n"] for part in found)
     undefined = {"value": None, "low": None, "high": None, "method": None, "reason": "no image is left."}
     nothing = dict.fromkeys(SUBGROUP_METRICS, undefined)
+    parts = {name: {**part, "metrics": part["metrics"] or nothing} for name, part in zip(names, found, strict=True)}
     return {
         "without_leaks": {
             # Each repeat tests every image once, and the same ones are leaked in each.
             "leaked": sum(part["leaked"] for part in found) // split.repeats,
             "n": left // split.repeats,
-            "metrics": _average_each(names, split, [part["metrics"] or nothing for part in found]) if left else {},
+            "metrics": _average_parts(parts, split, results[0].get("positive")) if left else {},
         }
     }
 
@@ -209,38 +210,88 @@ def _keep_all(result) -> dict:
 
 
 def _average_subgroups(names, split, results) -> dict[str, Mapping]:
-    """Return the means for each value of each trait, and why there are none where the folds do not have the same."""
+    """Return the means for each value of each trait, and why there are none where a fold is not divided by it."""
     found, left_out = {}, {}
     tables = [result.get("subgroups", {}) for result in results]
     traits = dict.fromkeys(
         trait for result in results for key in ("subgroups", "subgroups_left_out") for trait in result.get(key, {})
     )
     for trait in traits:
-        if reason := _say_uneven(trait, names, results):
+        if reason := _say_undivided(trait, names, results):
             left_out[trait] = reason
             continue
-        parts = [table[trait] for table in tables]
+        values = sorted({value for table in tables for value in table[trait]})
         found[trait] = {
-            value: {
-                "n": sum(part[value]["n"] for part in parts) // split.repeats,
-                "metrics": _average_each(names, split, [part[value]["metrics"] for part in parts]),
-            }
-            for value in parts[0]
+            value: _average_subgroup(
+                {name: table[trait].get(value) for name, table in zip(names, tables, strict=True)},
+                split,
+                results[0].get("positive"),
+            )
+            for value in values
         }
     return {key: part for key, part in (("subgroups", found), ("subgroups_left_out", left_out)) if part}
 
 
-def _say_uneven(trait, names, results) -> str:
-    """Say in which folds a trait makes no subgroups, or none of a value that others have; "" where all are alike."""
-    values = dict.fromkeys(value for result in results for value in result.get("subgroups", {}).get(trait, {}))
-    reasons = {}
-    for fold, result in zip(names, results, strict=True):
-        parts = result.get("subgroups", {}).get(trait)
-        if parts is None:
-            reasons[fold] = result.get("subgroups_left_out", {}).get(trait, "not scored.")
-        elif missing := [value for value in values if value not in parts]:
-            reasons[fold] = f"no image of {', '.join(missing)}."
-    return _name_folds(reasons)
+def _average_subgroup(parts: Mapping[str, Mapping | None], split, positive) -> dict:
+    """Return the means of one subgroup; `parts` are its entries by fold, None where a fold tests no image of it."""
+    images = sum(part["n"] for part in parts.values() if part is not None)
+    return {"n": images // split.repeats, "metrics": _average_parts(parts, split, positive)}
+
+
+def _average_parts(parts: Mapping[str, Mapping | None], split, positive) -> dict:
+    """Return the mean of each metric of a part of the images, such as a subgroup, over the folds that have its classes.
+
+    Of more than two classes a metric is the mean over the classes present, another one where another class is absent;
+    of two it is then undefined. Such folds are left out: which classes a part has does not depend on the network.
+
+    Args:
+        parts: The part in each fold, by the fold's name; None where the fold has no image of it.
+        split: How the images were divided.
+        positive: The positive one of two classes; None for more.
+    """
+    held = {fold: set(part.get("absent", ())) for fold, part in parts.items() if part is not None}
+    lacking = {fold: absent - set.intersection(*held.values()) for fold, absent in held.items()}
+    found = {}
+    for metric in next(part for part in parts.values() if part is not None)["metrics"]:
+        left_out, entries = {}, {}
+        for fold, part in parts.items():
+            if part is None:
+                left_out[fold] = "no image."
+            elif _misses(metric, part["metrics"][metric], lacking[fold], positive):
+                left_out[fold] = f"no image of {join_names(map(repr, sorted(lacking[fold])))}."
+            else:
+                entries[fold] = part["metrics"][metric]
+        found[metric] = _average_some(metric, entries, left_out, split)
+    return found
+
+
+def _misses(metric, entry, lacking, positive) -> bool:
+    """Tell whether a metric of a part misses classes that it lacks; accuracy never does."""
+    return bool(lacking) and metric != "accuracy" and (positive is None or entry["value"] is None)
+
+
+def _average_some(metric, entries, left_out: Mapping[str, str], split) -> dict:
+    """Return the mean over some of the folds, with their names; `left_out` says why others are not used."""
+    if not left_out:
+        return average(metric, entries, split)
+    why, of = _name_folds(left_out), len(entries) + len(left_out)
+    if len(entries) < 2:
+        reason = f"Two folds of {of} are needed, {len(entries)} can be used. {why}"
+        return {"value": None, "low": None, "high": None, "method": None, "reason": reason, "folds": [*entries]}
+    found = average(metric, entries, split)
+    note = f"Mean of {len(entries)} of {of} folds. {why}"
+    return {**found, "note": f"{note} {found['note']}" if "note" in found else note, "folds": [*entries]}
+
+
+def _say_undivided(trait, names, results) -> str:
+    """Say in which folds a trait makes no subgroups; "" where it does in all."""
+    return _name_folds(
+        {
+            fold: result.get("subgroups_left_out", {}).get(trait, "not scored.")
+            for fold, result in zip(names, results, strict=True)
+            if trait not in result.get("subgroups", {})
+        }
+    )
 
 
 def _average_each(names, split, parts: Sequence[Mapping]) -> dict:

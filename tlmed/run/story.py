@@ -74,7 +74,7 @@ class Run:
         with reading(run, "metrics.json"):
             content = METRICS_JSON.read(run)
             if run.folds:
-                check_means(run.path, content, [METRICS_JSON.read(fold) for fold in run.folds])
+                check_means(run.path, content, {fold.path.name: METRICS_JSON.read(fold) for fold in run.folds})
         return content
 
     def model(self) -> keras.Model:

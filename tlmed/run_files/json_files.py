@@ -137,14 +137,16 @@ class Entry(TypedDict, total=False):
     method: str | None
     reason: str | None  # why it is undefined
     note: str | None
+    folds: list[str]  # of a mean over some folds of a cross-validation: which ones
 
 
-class WithoutLeaks(TypedDict):
+class WithoutLeaks(TypedDict, total=False):
     """Scores of the test images that training and validation do not know."""
 
-    leaked: float  # images that they know
-    n: float  # images that are left
-    metrics: dict[str, Entry]
+    leaked: Required[float]  # images that they know
+    n: Required[float]  # images that are left
+    absent: list[str]  # classes without an image among these; only where there are any
+    metrics: Required[dict[str, Entry]]
 
 
 class Metrics(TypedDict, total=False):
