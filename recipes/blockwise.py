@@ -1,4 +1,4 @@
-"""Block-wise fine-tuning: how deep pays off, block by block, for any backbone (after Kandel & Castelli 2020).
+"""Block-wise fine-tuning: compares how many blocks are worth training (after Kandel & Castelli 2020).
 
 tlmed train blockwise --data my_images/
 """
@@ -10,11 +10,11 @@ recipe = Recipe(
     backbone="MobileNetV2",
     weights="imagenet",
     head=Dense(dropout=0.2),
-    # The degrees are compared with one another, so each starts from the pretrained weights with the trained head, at
-    # the same rate: they differ in depth alone. `degrees.csv` holds the comparison.
+    # A degree is a number of thawed blocks. Each one starts from the pretrained weights with the trained head, at the
+    # same rate, so that they differ only in depth. The run's `degrees.csv` compares them.
     phases=Degrees(unit="block", start="pretrained", epochs=20, learning_rate=1e-4, patience=6),
     keep="best",
-    score_degrees=True,  # to see what each is worth; validation alone decides
+    score_degrees=True,  # score each degree on the test images, too; validation alone decides which one is kept
     monitor="val_auc",
     seed=0,
 )

@@ -1,4 +1,4 @@
-"""Discriminative learning rates: all blocks at once, each slower than the one after it (Howard & Ruder 2018).
+"""Discriminative learning rates: all blocks at once, each at a lower rate than the next one (Howard & Ruder 2018).
 
 tlmed train discriminative_rates --data my_images/
 """
@@ -11,9 +11,10 @@ recipe = Recipe(
     weights="imagenet",
     head=Dense(dropout=0.2),
     phases=(
-        # A random head would send large gradients into pretrained layers, so it learns alone first.
+        # The new head is random and would send large gradients into pretrained layers, so it learns alone first.
         Phase("head", thaw=0, epochs=20, learning_rate=1e-3, patience=6),
-        # The rate is the head's; 2.6 is the paper's divisor. Five blocks down, that leaves 1/119 for the input.
+        # `learning_rate` is that of the head. Each block has the rate of the next one divided by 2.6, as in the paper.
+        # The first of five blocks has 1/119 of the head's rate.
         Phase("all", thaw="all", epochs=20, learning_rate=3e-4, patience=6, block_decay=1 / 2.6),
     ),
     keep="best",

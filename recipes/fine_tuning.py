@@ -1,4 +1,4 @@
-"""Fine-tuning: the new head first, then the top blocks with it at a lower rate (Kim et al. 2022).
+"""Fine-tuning: first the new head, then the last two blocks with it, at a lower rate (Kim et al. 2022).
 
 tlmed train fine_tuning --data my_images/
 """
@@ -11,7 +11,7 @@ recipe = Recipe(
     weights="imagenet",
     head=Dense(dropout=0.2),
     phases=(
-        # A random head would send large gradients into pretrained layers, so it learns alone first.
+        # The new head is random and would send large gradients into pretrained layers, so it learns alone first.
         Phase("head", thaw=0, epochs=20, learning_rate=1e-3, patience=6),
         Phase("top", thaw=2, epochs=20, learning_rate=1e-4, patience=6),
     ),

@@ -10,7 +10,7 @@ recipe = Recipe(
     backbone="MobileNetV2",
     weights="imagenet",
     head=Dense(dropout=0.2),
-    # BatchNorm's scale and shift are weights like any other here; its statistics stay those of pretraining.
+    # "affine": BatchNorm's scale and shift are trained like other weights; its statistics stay those of pretraining.
     phases=(Phase("all", thaw="all", epochs=30, learning_rate=1e-4, patience=8, batch_norm="affine"),),
     keep="best",
     monitor="val_auc",

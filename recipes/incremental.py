@@ -1,4 +1,4 @@
-"""Incremental fine-tuning: a feature extractor first, then block by block for as long as it helps (Kim et al. 2022).
+"""Incremental fine-tuning: a feature extractor first, then block by block as long as it helps (Kim et al. 2022).
 
 tlmed train incremental --data my_images/
 """
@@ -10,10 +10,10 @@ recipe = Recipe(
     backbone="MobileNetV2",
     weights="imagenet",
     head=Dense(dropout=0.2),
-    # Each degree goes on from the one before it; the closer to the input, the more general the layers and the less they
-    # should move. The last degree trains all layers.
+    # Each degree thaws one more block and continues from the degree before, at half its rate (`falloff`): layers closer
+    # to the input are more general and should change less. The last degree trains all layers.
     phases=Degrees(unit="block", start="previous", epochs=20, learning_rate=1e-4, falloff=0.5, patience=6),
-    phase_patience=1,  # the first block that does not improve validation is the last one tried
+    phase_patience=1,  # stop after the first block that does not improve the validation score
     keep="best",
     monitor="val_auc",
     seed=0,

@@ -1,4 +1,4 @@
-"""Layer-wise fine-tuning: one more weighted layer each time, from the top (after Zhang et al. 2016, who use CaffeNet).
+"""Layer-wise fine-tuning: one more layer with weights each time, beginning at the output (after Zhang et al. 2016).
 
 tlmed train layerwise --data my_images/
 """
@@ -10,11 +10,12 @@ recipe = Recipe(
     backbone="MobileNetV2",
     weights="imagenet",
     head=Dense(dropout=0.2),
-    # Every degree starts from the pretrained weights with the trained head: one that followed another would have been
-    # trained longer, and depth could not be told from time. That makes 33 phases for MobileNetV2, hence the patience.
+    # Each degree starts from the pretrained weights with the trained head. If it continued from the degree before, it
+    # would be trained longer, and the effect of depth would be mixed with that of time. MobileNetV2 has 33 phases, so
+    # `patience` is short. (The study used CaffeNet.)
     phases=Degrees(unit="layer", start="pretrained", epochs=10, learning_rate=1e-4, patience=3),
     keep="best",
-    score_degrees=True,  # to see what each is worth; validation alone decides
+    score_degrees=True,  # score each degree on the test images, too; validation alone decides which one is kept
     monitor="val_auc",
     seed=0,
 )

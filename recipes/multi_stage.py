@@ -9,8 +9,9 @@ from tlmed.recipe import Dense, Images, Phase, Recipe
 recipe = Recipe(
     data=Images("tfds:tlmed_phantoms", image_size=(224, 224), split=(0.70, 0.15, 0.15), batch_size=32),
     backbone="MobileNetV2",
-    # Each stage is this recipe again, its weights the run of the stage before it; that one keeps its last phase,
-    # for the best could be the one that left the backbone alone. The head is always new: other data, other classes.
+    # Each stage is a run of this recipe. The second stage takes its weights from the run of the first (`runs/larger`
+    # above). The first keeps its last phase, because the best one could be the phase that trained only the head: its
+    # backbone would be unchanged. The head of each stage is new, because the classes may be others.
     weights="imagenet",
     head=Dense(dropout=0.2),
     phases=(

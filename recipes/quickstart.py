@@ -14,5 +14,5 @@ recipe = Recipe(
     keep="best",
     monitor="val_auc",
     seed=0,
-    baselines=True,  # the same images through random weights: did transfer help?
+    baselines=True,  # also score the same network with random weights: did transfer learning help?
 )

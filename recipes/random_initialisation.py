@@ -1,4 +1,4 @@
-"""Random initialisation: the architecture alone, all weights new and all trained (Shin et al. 2016 compare this).
+"""Random initialisation: all weights are random at first, and all are trained (compared by Shin et al. 2016).
 
 tlmed train random_initialisation --data my_images/
 """
@@ -10,8 +10,8 @@ recipe = Recipe(
     backbone="MobileNetV2",
     weights="none",
     head=Dense(dropout=0.2),
-    # Nothing pretrained can be damaged, so the rate is high, and BatchNorm learns its statistics as it goes. With
-    # nothing to build on, training takes longer.
+    # There are no pretrained weights to damage, so the rate is high, and BatchNorm learns its statistics in training.
+    # Starting from nothing needs more epochs.
     phases=(Phase("all", thaw="all", epochs=60, learning_rate=1e-3, patience=15, batch_norm="update"),),
     keep="best",
     monitor="val_auc",

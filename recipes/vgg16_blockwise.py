@@ -1,4 +1,4 @@
-"""Thaw VGG16 one block at a time and keep the degree that validates best (Lee et al. 2020, chest X-rays).
+"""VGG16, thawed one block at a time; the phase with the best validation score is kept (Lee et al. 2020, chest X-rays).
 
 tlmed train vgg16_blockwise --data my_xrays/
 tlmed train vgg16_blockwise --data my_xrays/ --set backbone=VGG19
@@ -11,8 +11,8 @@ recipe = Recipe(
     backbone="VGG16",
     weights="imagenet",
     head=Dense(dropout=0.5),
-    # Each phase thaws one more block, counted from the output, at a lower rate. It goes on from the phase before, so a
-    # deeper one, of which an epoch costs more, needs fewer of them.
+    # Each phase thaws one more block, beginning at the output, at a lower rate or the same. It continues from the phase
+    # before, so the deeper phases, whose epochs take longer, need fewer epochs.
     phases=(
         Phase("head", thaw=0, epochs=20, learning_rate=1e-3),
         Phase("block5", thaw=1, epochs=8, learning_rate=1e-4),
@@ -22,7 +22,7 @@ recipe = Recipe(
         Phase("block1", thaw=5, epochs=2, learning_rate=1e-5),
     ),
     keep="best",  # the phase with the best validation score is the result
-    score_degrees=True,  # to see what each is worth; validation alone decides
+    score_degrees=True,  # score each phase on the test images, too; validation alone decides which one is kept
     monitor="val_auc",
     seed=0,
 )
