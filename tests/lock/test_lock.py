@@ -361,7 +361,7 @@ def test_columns_that_make_subgroups_are_inputs(copy, tmp_path):
     for source in (other, untested):
         said[source] = evaluate(run, source, moved=True)[1]["evaluated"]["warnings"]
     assert [words for words in said[other] if "column" in words] == [
-        "A column is not as when the run was trained, and subgroups are by what stands there now: 'site'."
+        "A column is not as when the run was trained, and subgroups are by what stands there now: 'site' (changed)."
     ]
     assert not any("column" in words for words in said[untested])
     second = RunDir(train(recipe, tmp_path / "second", other).path)

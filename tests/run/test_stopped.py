@@ -14,6 +14,7 @@ from tests.conftest import SMALL
 from tlmed import inference, rundir
 from tlmed.errors import InputError, RunFailed, TlmedError
 from tlmed.recipe import load_recipe, override
+from tlmed.run import records
 from tlmed.run_files import STATUS_JSON
 from tlmed.rundir import RunDir, find_run
 from tlmed.sealed import seal, unseal
@@ -133,6 +134,47 @@ def test_a_change_of_environment_is_told_however_often_a_run_goes_on(stopped, im
     environment = stopped.json("environment.json")
     assert environment["changed"] == [f"versions.keras: 3.0.0 before, {keras.__version__} now"]
     assert "another environment" in environment["warnings"][-1]
+
+
+def list_sites(images, folder):
+    """Copy images, and list them in a CSV with a column that makes subgroups."""
+    shutil.copytree(images, folder)
+    paths = [file.relative_to(folder).as_posix() for file in sorted(folder.glob("*/*.png"))]
+    lines = [f"{path},{path.partition('/')[0]},{'AB'[number % 2]}" for number, path in enumerate(paths)]
+    (folder / "list.csv").write_text("\n".join(["path,label,site", *lines]))
+    return folder / "list.csv"
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_column_that_changed_since_the_run_began_is_named_each_time(recorded, stopped, images, tmp_path, monkeypatch):
+    about, _ = unseal(stopped.progress / "start")
+    assert about["columns"] == {}
+    if not recorded:  # as an older version wrote it
+        del about["columns"]
+        seal(stopped.progress / "start", about, {})
+    source, said = list_sites(images, tmp_path / "data"), []
+    with monkeypatch.context() as patch:
+        stop(patch)
+        with pytest.raises(Killed):
+            tlmed.train(small(), stopped.path, source)
+    tlmed.train(small(), stopped.path, source, voice=Voice(warn=said.append))
+    sentence = "A column is not as when the run began, and subgroups are by what stands there now: 'site' (new)."
+    assert (sentence in said) == (sentence in stopped.json("environment.json")["warnings"]) == recorded
+    assert set(stopped.json("environment.json")["data"]["columns"]) == {"site"}
+
+
+def test_one_image_that_changed_is_named_and_not_those_that_it_divides_anew(stopped, images, tmp_path):
+    data = shutil.copytree(images, tmp_path / "data")
+    (data / "benign" / "benign (3).png").write_bytes((data / "normal" / "normal (5).png").read_bytes())
+    with pytest.raises(InputError, match=r": 1 changed: benign/benign \(3\)\.png \(sha256\)\.$"):
+        tlmed.train(small(), stopped.path, data)
+
+
+def test_a_run_whose_splits_alone_changed_is_refused(stopped):
+    about, _ = unseal(stopped.progress / "start")
+    rows = [{**row, "split": "train" if row["split"] == "test" else row["split"]} for row in about["images"]]
+    with pytest.raises(InputError, match=r"changed: .* \(split\)"):
+        records._check_images(stopped, about["images"], rows)
 
 
 @pytest.mark.parametrize("step", ["unlink", "rmtree"])

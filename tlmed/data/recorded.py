@@ -172,24 +172,25 @@ def _with_record(table, rows, classes):
     )
 
 
-def describe_columns(recalled: Recalled, tested: int, recorded: Mapping[str, str] | None) -> list[str]:
+def describe_columns(recorded: Mapping[str, str], now: Mapping[str, str], since: str) -> list[str]:
     """Return what a user should know of columns that divide the same test images into other subgroups than before.
 
     Args:
-        recalled: From `recall`.
-        tested: How many test images the run recorded.
-        recorded: What `digest_columns` gave for the run; None if it recorded none.
+        recorded: What `digest_columns` gave then.
+        now: What it gives now, for the same test images.
+        since: When the columns were recorded, as words after "when".
+
+    >>> describe_columns({"sex": "ab", "site": "cd"}, {"sex": "ef"}, "the run began")[0].rpartition(": ")[2]
+    "'sex' (changed), 'site' (gone)."
     """
-    images = recalled.images
-    if recorded is None or int((images.splits == "test").sum()) < tested:
+    moved = [name for name in {**recorded, **now} if recorded.get(name) != now.get(name)]
+    if not moved:
         return []
-    now = digest_columns(images.table, images.splits)
-    if moved := [name for name in {**recorded, **now} if recorded.get(name) != now.get(name)]:
-        return [
-            f"{'Columns are' if len(moved) > 1 else 'A column is'} not as when the run was trained, and subgroups are "
-            f"by what stands there now: {listed(map(repr, moved), NAMED)}."
-        ]
-    return []
+    kinds = {name: "new" if name not in recorded else "changed" if name in now else "gone" for name in moved}
+    return [
+        f"{'Columns are' if len(moved) > 1 else 'A column is'} not as when {since}, and subgroups are by what stands "
+        f"there now: {listed((f'{name!r} ({kind})' for name, kind in kinds.items()), NAMED)}."
+    ]
 
 
 def describe_changes(recalled: Recalled, tested: int) -> list[str]:

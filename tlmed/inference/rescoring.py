@@ -20,7 +20,7 @@ from tlmed.data.familiar import compare_with_run
 from tlmed.data.findings import TWO_LABELS
 from tlmed.data.leaks import find_leaked
 from tlmed.data.learned import Learned
-from tlmed.data.recorded import describe_changes, describe_columns, recall
+from tlmed.data.recorded import describe_changes, describe_columns, digest_columns, recall
 from tlmed.data.sources import find_gap
 from tlmed.data.table import describe_classes
 from tlmed.data.tones import describe_tones
@@ -201,8 +201,15 @@ def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, 
     pixels = found.images.pixels
     held = describe_tones(table.paths, pixels.tones[rows], table.labels, table.classes)
     unused = describe_extras(table.paths, [pixels.extras[row] for row in rows])
-    moved = describe_columns(found, tested, data.get("columns"))
+    moved = _describe_columns(found.images, tested, data.get("columns"))
     return found.images, rows, [*describe_changes(found, tested), *moved, *held, *unused]
+
+
+def _describe_columns(images, tested, recorded) -> list[str]:
+    """Compare the columns of a run's test images, all of which must be there, with those that an older run lacks."""
+    if recorded is None or int((images.splits == "test").sum()) < tested:
+        return []
+    return describe_columns(recorded, digest_columns(images.table, images.splits), "the run was trained")
 
 
 def _choose_split(file, predictions: Predictions) -> str:

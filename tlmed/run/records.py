@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from tlmed.data import ImageSet
-from tlmed.data.recorded import compare_rows, digest_columns, to_rows
+from tlmed.data.recorded import SAME, compare_rows, describe_columns, digest_columns, to_rows
 from tlmed.data.tones import measure_usual
 from tlmed.environment import describe_code, describe_environment, peak_memory_mb
 from tlmed.errors import CheckFailed, InputError, RunFailed
@@ -28,7 +28,9 @@ _ENVIRONMENT = ("versions", "devices", "threads", "strategy")
 
 
 def read_start(run: RunDir) -> dict | None:
-    """Return what a stopped run began with: `recipe`, `images`, `choices`, `environment`, `changed`.
+    """Return what a stopped run began with: `recipe`, `images`, `columns`, `choices`, `environment`, `changed`.
+
+    An older version of tlmed recorded no `columns`.
 
     A run goes on only from this and from the sealed files beside it, because other files can be edited or lost.
 
@@ -55,9 +57,12 @@ def read_start(run: RunDir) -> dict | None:
 
 def write_start(run: RunDir, images: ImageSet, plan: dict, environment: dict) -> None:
     """Seal what a run begins with, or goes on with, before it trains."""
+    began = read_start(run)
     about = {
         "recipe": RECIPE_JSON.read(run),  # not the job's: the file keeps the title where this command gives none
         "images": to_rows(images),
+        # Those that it began with, so that every command that goes on with others says so.
+        "columns": began.get("columns") if began else environment["data"]["columns"],
         "choices": list_choices(plan),
         "environment": {name: environment.get(name) for name in _ENVIRONMENT},
         "changed": environment.get("changed", []),
@@ -164,8 +169,11 @@ def describe_rows(images: ImageSet) -> dict[str, str]:
 
 
 def _check_images(run, began, rows) -> None:
-    """Refuse images other than those that the run began with, and name them."""
-    if found := compare_rows(began, rows, SPLITS_CSV.columns[1:]).name():
+    """Refuse images other than those that the run began with, and name them.
+
+    A changed image may divide others in another way, so splits are compared only where nothing else differs.
+    """
+    if found := compare_rows(began, rows, SAME).name() or compare_rows(began, rows, ("split",)).name():
         raise InputError(
             f"A run continues with the images that it began with; --fresh starts over. "
             f"Received: {run.path}: {'; '.join(found)}."
@@ -187,9 +195,13 @@ def keep_choices(run: RunDir, plan: dict, choices: Mapping[str, dict]) -> None:
 
 
 def warn_of_changes(run: RunDir, environment: dict, voice: Voice) -> None:
-    """Warn where a run goes on in another environment than it began in, and note it in `environment`."""
+    """Warn where a run goes on in another environment, or with other columns, and note it in `environment`."""
     if (start := read_start(run)) is None:
         return
+    if (began := start.get("columns")) is not None:
+        for sentence in describe_columns(began, environment["data"]["columns"], "the run began"):
+            environment["warnings"].append(sentence)
+            voice.warn(sentence)
     now = {name: environment.get(name) for name in _ENVIRONMENT}
     old, new = flatten(start["environment"]), flatten(now)
     old["strategy.workers"] = new["strategy.workers"]  # their addresses decide nothing
