@@ -720,6 +720,14 @@ def test_scores_that_are_not_those_of_the_predictions_are_refused(two, name):
         compare(two)
 
 
+def test_a_group_that_decides_much_is_noted_once(tmp_path):
+    runs = [write_run(tmp_path / str(i), seed=i, groups=1) for i in range(2)]
+    for run in runs:
+        edit(run / "metrics.json", lambda content: content.update(largest_group=40))
+    found = [note for note in compare(runs).notes if note.startswith("The largest group holds 40 of 90 images")]
+    assert len(found) == 1
+
+
 def test_a_few_images_or_groups_are_noted(made, tmp_path):
     runs = [write_run(tmp_path / str(i), seed=i, groups=5) for i in range(2)]
     comparison = compare(runs)

@@ -530,7 +530,14 @@ def test_a_note_of_an_interval_is_told(run, read):
     write_json(run / "metrics.json", score(["benign", "malignant"], [0, 0, 1, 1], groups=["a", "a", "b", "b"]))
     text = read(run).text
     assert "4 images of 2 groups" in text
+    assert "Only 2 groups: one alone is 50 % of all, so treat every score as rough." in text
     assert "from which no interval follows" in text
+
+
+def test_a_card_says_that_one_group_decides_much(run, read):
+    groups = ["a"] * 20 + [str(i) for i in range(40)]
+    write_json(run / "metrics.json", score(["benign", "malignant"], [0, 1] * 30, groups=groups))
+    assert "The largest group holds 20 of 60 images: every score, which counts images, depends" in read(run).text
 
 
 def test_the_card_tells_threshold_calibration_and_prevalence(run, read):

@@ -32,11 +32,11 @@ from tlmed.recipe import Images, KFold, from_json, load_recipe, override, read_r
 from tlmed.report.folds import write_folds_report
 from tlmed.reproduce import Request, reproduce
 from tlmed.run import Voice, phase_training, preparation, preview, story
-from tlmed.run.averages import _average_subgroups, _average_without_leaks, average
+from tlmed.run.averages import _average_subgroups, _average_without_leaks, _count_groups, average
 from tlmed.run.crossvalidation import name_folds
 from tlmed.rundir import RunDir, find_run
 from tlmed.status import describe_status
-from tlmed.whole_files import read_csv, write_json
+from tlmed.whole_files import read_csv, write_csv, write_json
 
 NAME = "feature_extractor"
 SETTINGS = (*SMALL, "phases.epochs=1", "cache=on", "engine=tensorflow", "data.split=KFold(3)")
@@ -503,6 +503,21 @@ def test_the_page_of_folds_has_what_metrics_json_has(copy):
     page = show()
     for head in ("Operating point", "Calibration", "Against what needs no transfer", "Subgroups"):
         assert head not in page
+
+
+def test_the_largest_group_is_counted_over_all_folds_and_told_where_it_decides_much(copy):
+    rows = read_csv(copy / "folds" / "01" / "splits.csv")
+    for i, row in enumerate(rows):
+        row["group"] = "p" if i < 20 else str(i)
+    write_csv(copy / "folds" / "01" / "splits.csv", rows[0], (row.values() for row in rows))
+    fold = RunDir(copy / "folds" / "01")
+    assert _count_groups(fold, True) == {"groups": 41, "largest_group": 20}
+    assert _count_groups(fold, False) == {"groups": None}
+    result = json.loads((copy / "metrics.json").read_text()) | _count_groups(fold, True)
+    write_json(copy / "metrics.json", result)
+    said = "The largest group holds 20 of 60 images: every score, which counts images, depends much on that group."
+    assert said in Reader(write_folds_report(copy).read_text()).text
+    assert said in describe_metrics(result)
 
 
 def test_folds_have_as_many_digits_as_they_need():

@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tlmed.comparison.groups import note_groups
+from tlmed.comparison.groups import choose_groups, note_groups
 from tlmed.comparison.results import Result
 from tlmed.errors import InputError
+from tlmed.evaluation.lines import describe_dominance
 from tlmed.evaluation.predictions import HALF
 from tlmed.metrics import evaluate
 from tlmed.pages.amounts import number
@@ -141,6 +142,7 @@ def find_notes(results: Sequence[Result]) -> tuple[str, ...]:
         *_note_same(results),
         _note_training(results),
         *note_groups(results),
+        *describe_dominance(choose_groups(results).metrics),
         *(_note_leak(result) for result in results),
         *(_note_weights(result) for result in results),
         _note_thresholds(results),

@@ -127,22 +127,36 @@ def _name_without(result) -> str:
 def describe_size(result: Mapping) -> list[str]:
     """Say how much depends on one image, or on one group: of a small test set, and where one group dominates.
 
-    >>> describe_size({"n": 200, "groups": 59, "largest_group": 42})[0].partition(":")[0]
-    'The largest group holds 42 of 200 images'
+    >>> describe_size({"n": 20})
+    ['Only 20 images: one alone is 5 % of all, so treat every score as rough.']
     """
     n, groups = result["n"], result.get("groups")
     units, noun = (groups, "group") if groups else (n, "image")
-    largest = result.get("largest_group", n / units)
     said = []
     if units < SMALL:
-        share = f"{100 * largest / n:.0f} %"
+        share = f"{100 * _count_largest(result) / n:.0f} %"
         said.append(f"Only {count(units, noun)}: one alone is {share} of all, so treat every score as rough.")
-    if largest > DOMINANT * n and largest > 2 * n / units:
-        said.append(
-            f"The largest group holds {largest:,} of {count(n, 'image')}: every score, which counts images, depends "
-            "much on that group."
-        )
-    return said
+    return [*said, *describe_dominance(result)]
+
+
+def describe_dominance(result: Mapping) -> list[str]:
+    """Say so where one group has a large share of the images.
+
+    >>> describe_dominance({"n": 200, "groups": 59, "largest_group": 42})[0].partition(":")[0]
+    'The largest group holds 42 of 200 images'
+    """
+    n, largest = result["n"], _count_largest(result)
+    if largest <= DOMINANT * n or largest <= 2 * n / (result.get("groups") or n):
+        return []
+    return [
+        f"The largest group holds {largest:,} of {count(n, 'image')}: every score, which counts images, depends "
+        "much on that group."
+    ]
+
+
+def _count_largest(result) -> float:
+    """Return the images of the largest group; where none has several, those of any."""
+    return result.get("largest_group", result["n"] / (result.get("groups") or result["n"]))
 
 
 def describe_metric(metric: Mapping) -> str:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from tlmed.errors import InputError
+from tlmed.evaluation.lines import describe_size
 from tlmed.export.card_facts import read_card_facts
 from tlmed.export.earlier_runs import describe_earlier
 from tlmed.export.front_matter import find_licence, write_front_matter
@@ -225,6 +226,7 @@ def _describe_scores(content) -> str:
     entries = {name_metric(name): entry for name, entry in list_once(metrics).items()}
     parts = [
         f"{metrics['n']:,} images{groups}, split {code(metrics['split'])}. {meaning}",
+        *map(plain, describe_size(metrics)),
         _tabulate(list_once(metrics), say_methods(entries), list_notes(entries.items(), ("note",))),
         *(f"**{plain(said)}**" for said in content.unchecked),
         *_show_without_leaks(metrics),

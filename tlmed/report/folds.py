@@ -7,6 +7,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from tlmed import rundir, whole_files
+from tlmed.evaluation.lines import describe_size
 from tlmed.metrics.names import list_once
 from tlmed.pages.amounts import duration, enumerate_names, join, name_run, number, title_run
 from tlmed.pages.entries import list_entries
@@ -112,7 +113,7 @@ def _tell_story(content) -> Markup:
 
 def _show_means(metrics) -> Markup:
     means = list_entries(list_once(metrics), "Mean")
-    return render("folds/means.html", means=means, classes=show_classes(metrics))
+    return render("folds/means.html", means=means, few=describe_size(metrics), classes=show_classes(metrics))
 
 
 def _show_folds(rows) -> Markup:

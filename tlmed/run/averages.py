@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -147,7 +148,7 @@ def _average_all(split, folds, results, sizes) -> dict:
         "n": sum(sizes[0].values()),
         "classes": first["classes"],
         "positive": first["positive"],
-        "groups": _count_groups(folds[0]) if first.get("groups") is not None else None,
+        **_count_groups(folds[0], first.get("groups") is not None),
         "metrics": mean([result["metrics"] for result in results]),
         "per_class": {
             label: {
@@ -319,8 +320,13 @@ def _count_splits(fold) -> dict[str, int]:
     return {split: sum(row["split"] == split for row in rows) for split in ("train", "val", "test")}
 
 
-def _count_groups(fold) -> int:
-    return len({row["group"] or row["path"] for row in SPLITS_CSV.read(fold)})
+def _count_groups(fold, are_named) -> dict[str, int | None]:
+    """Return how many groups there are, and the images of the largest where one has several, as `evaluate` does."""
+    if not are_named:
+        return {"groups": None}
+    sizes = Counter(row["group"] or row["path"] for row in SPLITS_CSV.read(fold))
+    largest = max(sizes.values())
+    return {"groups": len(sizes), **({"largest_group": largest} if largest > 1 else {})}
 
 
 def _write_table(run, split, folds, results, timings, sizes) -> None:
