@@ -1,8 +1,10 @@
+import contextlib
 import json
 import os
 
 import pytest
 
+from tlmed import rundir
 from tlmed.errors import InputError
 from tlmed.run_files import append_history, replace_history
 from tlmed.rundir import RunDir, find_run
@@ -57,6 +59,26 @@ def test_a_run_is_complete_when_its_marker_is_gone(tmp_path):
             find_run(run.path)
         run.finish()
     assert run.complete
+
+
+def test_who_waits_for_a_run_that_ends_has_a_lock_that_keeps_others_out(tmp_path, monkeypatch):
+    run, first = RunDir(tmp_path / "run"), contextlib.ExitStack()
+    first.enter_context(run.open())
+    run.mark("Started.")
+    write_json(run / "metrics.json", {})
+
+    def end(seconds):
+        run.finish()  # removes the lock that the other one has opened already
+        first.close()
+
+    monkeypatch.setattr(rundir.time, "sleep", end)
+    with run.open():
+        run.mark("Again.")
+        assert run.is_running
+        monkeypatch.setattr(rundir, "_LOOK_SECONDS", -1.0)
+        with pytest.raises(InputError, match="no other process writes to"), run.open():
+            pass
+    assert not run.is_running
 
 
 def test_starting_over_removes_only_a_runs_own_files(tmp_path):

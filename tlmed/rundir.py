@@ -126,7 +126,6 @@ class RunDir:
         if not self.exists and self._name_obstacles():
             raise InputError(f"`--out` must be a new or empty directory, or a run's. Received: {self.path}.")
         self._check_kinds()
-        self.progress.mkdir(exist_ok=True)
         with self._locked():
             for part in self.path.rglob(".writing-*"):
                 # In a fold another process may be writing.
@@ -164,23 +163,32 @@ class RunDir:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Lock the directory for this process; a process that only looks at the lock holds it for a moment."""
-        number = os.open(self.guard, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        end = time.monotonic() + _LOOK_SECONDS
+        while (number := self._try_lock()) is None:
+            if time.monotonic() > end:
+                raise InputError(
+                    "`--out` must be a directory that no other process writes to. "
+                    f"Received: {self.path}, where one is training."
+                )
+            time.sleep(_LOOK_SECONDS / 20)
         try:
-            end = time.monotonic() + _LOOK_SECONDS
-            while True:
-                try:
-                    fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() > end:
-                        raise InputError(
-                            "`--out` must be a directory that no other process writes to. "
-                            f"Received: {self.path}, where one is training."
-                        ) from error
-                    time.sleep(_LOOK_SECONDS / 20)
             yield
         finally:
             os.close(number)
+
+    def _try_lock(self) -> int | None:
+        """Return the descriptor that holds the lock, or None where another process has it or has just removed it."""
+        # A run that ends removes the file and its folder, perhaps just now.
+        with contextlib.suppress(BlockingIOError, FileNotFoundError), contextlib.ExitStack() as stack:
+            self.progress.mkdir(exist_ok=True)
+            number = os.open(self.guard, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+            stack.callback(os.close, number)
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever opened the file before it was removed could lock it, and the next one would lock a new file.
+            if os.path.samestat(os.fstat(number), self.guard.lstat()):
+                stack.pop_all()
+                return number
+        return None
 
     @property
     def guard(self) -> Path:
