@@ -712,7 +712,7 @@ def draw_columns(classes, n=120):
     return [classes[number] for number in numbers], dict(zip(classes, scores.T, strict=True))
 
 
-@pytest.mark.parametrize("classes", [("ill", "well"), ("a", "b", "c", "d")])
+@pytest.mark.parametrize("classes", [("benign", "malignant"), ("a", "b", "c", "d")])
 def test_exchanged_columns_of_calibrated_probabilities_are_told(tmp_path, classes):
     labels, scores = draw_columns(classes)
     softened = dict(zip(classes, apply_temperature(np.stack([*scores.values()], axis=1), 3.0).T, strict=True))
@@ -738,7 +738,7 @@ def test_a_column_of_calibrated_probabilities_without_spread_is_no_exchange(tmp_
     assert inference.evaluate(None, file=file)[1]["evaluated"]["warnings"] == []
 
 
-@pytest.mark.parametrize("classes", [("ill", "well"), ("a", "b", "c")])
+@pytest.mark.parametrize("classes", [("benign", "malignant"), ("a", "b", "c")])
 def test_scores_that_are_decisions_are_told(tmp_path, classes):
     labels, scores = draw_columns(classes)
     table = np.stack([*scores.values()], axis=1)
