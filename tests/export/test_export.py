@@ -277,6 +277,29 @@ def test_the_quadratic_kappa_of_two_classes_is_not_told_twice(run, read, classes
     assert sum(result.metric_type == "quadratic_kappa" for result in card.data.eval_results) == times
 
 
+def test_the_hubs_library_writes_the_front_matter_that_the_card_has(run, tmp_path):
+    hub = pytest.importorskip("huggingface_hub", reason="huggingface-hub is not installed: pip install '.[test]'")
+    yaml = pytest.importorskip("yaml", reason="PyYAML comes with huggingface-hub: pip install '.[test]'")
+    text = write_card(run)
+    (tmp_path / "README.md").write_text(text)
+    card = hub.ModelCard.load(tmp_path / "README.md", ignore_metadata_errors=False)
+    ours = yaml.safe_load(text.split("---\n")[1])
+    (model,) = ours.pop("model-index")
+    (result,) = model["results"]
+    assert yaml.safe_load(hub.ModelCardData(**ours).to_yaml()) == ours
+    # Each result is made again from its parts, as by someone who uses the library alone.
+    made = [
+        hub.EvalResult(
+            **{f"{part}_{name}": value for part in ("task", "dataset") for name, value in result[part].items()},
+            **{f"metric_{name}": value for name, value in metric.items()},
+        )
+        for metric in result["metrics"]
+    ]
+    assert card.data.eval_results == made
+    again = hub.ModelCardData(**ours, model_name=model["name"], eval_results=made)
+    assert yaml.safe_load(again.to_yaml()) == yaml.safe_load(card.data.to_yaml()) == {**ours, "model-index": [model]}
+
+
 def test_the_hub_reads_what_the_card_says_to_programs(run, read):
     card = read(run)
     metrics = run.json("metrics.json")["metrics"]
