@@ -275,7 +275,7 @@ def test_a_class_that_is_called_none_can_be_the_positive_one(tmp_path):
     words = ["--data", source, "--out", "run", *small(), "--positive", "none"]
     status, out, err = here("train", "feature_extractor", *words, cwd=tmp_path)
     assert (status, err) == (0, "")
-    assert "positive: none" in out
+    assert "positive: none, as asked for" in out
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["positive"] == "none"
     lock = json.loads((tmp_path / "run" / "lock.json").read_text())

@@ -764,7 +764,7 @@ def test_the_terminal_shows_scores_costs_and_pairs_in_its_width(made, tmp_path):
         assert max(map(len, narrow)) <= width
         assert {"138,357,544", "88,888"} <= set(re.findall(r"[\d,]{6,}", " ".join(narrow))), width
     lines = to_lines(parts)
-    assert "positive: malignant" in lines[0]
+    assert "positive: malignant, the second in sorted order." in " ".join(lines[:2])
     assert re.match(r"1  poor +0\.\d{3} \(0\.\d{3} to 0\.\d{3}\).* 200 +10\.0 s +50,000 +900$", lines[2])
     assert long in lines[5]
     assert "138,357,544" in lines[5]
@@ -808,7 +808,7 @@ def test_the_page_tells_what_the_terminal_does(written):
         *conclude(comparison),
         "Comparison of 3 runs",
         "Not a medical device",
-        "Positive class: malignant",
+        "Positive class: malignant, the second in sorted order.",
         "VGG16, imagenet/keras weights, fine-tuning",
         "paired DeLong (DeLong et al. 1988)",
         "McNemar, mid-p",

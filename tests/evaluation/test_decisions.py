@@ -212,7 +212,7 @@ def test_a_test_split_of_one_class_leaves_undefined_what_needs_two():
 def test_lines_name_the_positive_class_and_tell_notes():
     predictions, decision = decided(binary())
     lines = describe_metrics(score(predictions, "test", "ill", 0, decision))
-    assert lines[0] == "Test (80 images; positive: ill), with 95 % intervals:"
+    assert lines[0] == "Test (80 images; positive: ill, as asked for), with 95 % intervals:"
     perfect = dataclasses.replace(predictions, scores=np.eye(2)[predictions.labels], predictions=predictions.labels)
     lines = "\n".join(describe_metrics(score(perfect, "test", "ill", 0)))
     assert "  Note on auc: Every pair of images is in the right order" in lines
@@ -802,5 +802,5 @@ def test_the_terminal_does_not_promise_intervals_where_there_are_none():
     scores = np.random.default_rng(0).dirichlet((1, 1), 12)
     result = {**evaluate(labels, scores, labels, ["a", "b"], groups=list("aabbccddeeff"), draws=10), "threshold": None}
     head, *rest = describe_metrics(result)
-    assert head == "Test (12 images of 6 groups; positive: b), too few for intervals:"
+    assert head == "Test (12 images of 6 groups; positive: b, the second in sorted order), too few for intervals:"
     assert "  Note on accuracy: Fewer than 10 groups, from which no interval follows. It rests on 6 groups." in rest

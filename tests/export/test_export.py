@@ -527,7 +527,10 @@ def test_phantoms_are_said_to_be_synthetic(run, read):
 def test_two_classes_have_a_positive_one(run, read):
     write_json(run / "metrics.json", score(["benign", "malignant"], [0, 0, 1, 1], [0, 1, 1, 1]))
     card = read(run)
-    assert "The positive class is malignant, predicted from a probability of 0.500 on." in card.text
+    assert (
+        "The positive class is malignant, the second in sorted order. It is predicted from a probability of 0.500 on."
+        in card.text
+    )
     assert [result.metric_name for result in card.data.eval_results][1:3] == ["AUC", "Sensitivity"]
     assert "Against what needs no transfer" not in card.text  # there are no baselines
 

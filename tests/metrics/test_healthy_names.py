@@ -5,7 +5,7 @@ What is listed as not healthy includes harmless classes whose names do not say s
 
 import pytest
 
-from tlmed.metrics import describe_default
+from tlmed.metrics import describe_default, say_positive
 from tlmed.metrics.healthy_names import sounds_healthy
 
 HEALTHY = {
@@ -185,3 +185,20 @@ def test_the_tables_name_many_classes():
 )
 def test_a_default_is_told_by_the_whole_name(classes, told):
     assert bool(describe_default(classes, None)) == told
+
+
+@pytest.mark.parametrize(
+    ("classes", "positive", "said"),
+    [
+        (["benign", "malignant"], "malignant", "malignant, the second in sorted order"),
+        (["benign", "malignant"], "benign", "benign, as asked for"),
+        (["9", "10"], "10", "10, the second in sorted order"),
+        (["abnormal", "normal"], "abnormal", "abnormal, as asked for"),
+        (["{a}", "{b}"], "{b}", "{b}, the second in sorted order"),
+        (["ill", "well"], "well", "well, the second in sorted order, though its name sounds like the healthy one"),
+    ],
+)
+def test_why_a_class_is_positive_is_said_wherever_it_is_named(classes, positive, said):
+    assert say_positive(classes, positive) == said
+    assert say_positive(classes, positive, "; {}.") == f"; {said}."
+    assert say_positive([*classes, "x"], None, "; {}.") == ""

@@ -443,7 +443,9 @@ def test_every_score_stands_beside_its_interval(tmp_path):
 
 def test_two_classes_name_the_positive_one_and_groups_are_counted(tmp_path):
     text = Reader(write_report(write_run(tmp_path / "run", ("benign", "malignant"), groups=True)).read_text()).text
-    assert "Positive class: malignant" in text
+    named = "Positive class: malignant, the second in sorted order."
+    assert text.count(named) == 2  # below the first scores, and above all of them
+    assert f"The {named[0].lower()}{named[1:].replace(':', ' is')}" in text  # the checklist
     assert "The images come from 40 groups." in text
     assert "all groups1402040200" in text  # train, val, test, all
     assert "malignant1402040200" in text

@@ -11,6 +11,7 @@ from tlmed.comparison.sentences import (
     say_p,
     say_score,
 )
+from tlmed.metrics import say_positive
 from tlmed.tabulation import Table, numbers, texts
 
 _QUESTIONS = ("auc", "accuracy")  # the others are in the files
@@ -38,7 +39,7 @@ def describe_comparison(comparison: Comparison) -> list[str | Table]:
 
 def _head(comparison) -> str:
     metrics = comparison.results[0].metrics
-    positive = f", positive: {metrics['positive']}" if metrics.get("positive") is not None else ""
+    positive = say_positive(metrics["classes"], metrics.get("positive"), "; positive: {}")
     return f"Compared on {name_images(comparison)}; classes: {', '.join(metrics['classes'])}{positive}."
 
 

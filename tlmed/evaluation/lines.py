@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from tlmed.evaluation.predictions import HALF
 from tlmed.evaluation.predictions_csv import SCORE
-from tlmed.metrics import positive_index
+from tlmed.metrics import positive_index, say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.words import count, join_names, listed, thousandths
@@ -18,7 +18,7 @@ DOMINANT = 0.1
 def describe_metrics(result: Mapping) -> list[str]:
     """Return the content of `metrics.json` as lines for a person."""
     n = count(result["n"], "image") + (f" of {count(result['groups'], 'group')}" if result.get("groups") else "")
-    positive = f"; positive: {result['positive']}" if result["positive"] is not None else ""
+    positive = say_positive(result["classes"], result["positive"], "; positive: {}")
     bounded = any(entry["low"] is not None for entry in result["metrics"].values())
     said = "with 95 % intervals" if bounded else "too few for intervals"
     lines = [f"{result['split'].capitalize()} ({n}{positive}), {said}:", *_list(list_once(result))]

@@ -15,6 +15,7 @@ from tlmed.export.front_matter import find_licence, write_front_matter
 from tlmed.export.naming import name_data, name_weights
 from tlmed.export.training_section import describe_steps, show_training
 from tlmed.export.usage import show_usage
+from tlmed.metrics import say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.metrics.rates import CLASS_METRICS
@@ -219,9 +220,10 @@ def _describe_scores(content) -> str:
         averaged = join_names(map(name_metric, CLASS_METRICS))
         meaning = f"{averaged} are means over the classes, each against the rest."
     else:
+        named = say_positive(metrics["classes"], metrics["positive"], "The positive class is {}.")
         meaning = (
-            f"The positive class is {plain(metrics['positive'])}, predicted from a probability of "
-            f"{thousandths(metrics['threshold'])} on{_name_rule(metrics)}.{_note(metrics.get('operating_point', {}))}"
+            f"{plain(named)} It is predicted from a probability of {thousandths(metrics['threshold'])} "
+            f"on{_name_rule(metrics)}.{_note(metrics.get('operating_point', {}))}"
         )
     entries = {name_metric(name): entry for name, entry in list_once(metrics).items()}
     parts = [

@@ -1,7 +1,7 @@
 """Labels and scores in, metrics, intervals, thresholds and tests out: NumPy arrays in, plain data out."""
 
 from tlmed.metrics.calibration import apply_temperature, fit_temperature, reliability
-from tlmed.metrics.classes import describe_default, positive_index
+from tlmed.metrics.classes import describe_default, positive_index, say_positive
 from tlmed.metrics.differences import compare_metrics, compare_pairs, holm, measure_pairs
 from tlmed.metrics.evaluation import evaluate
 from tlmed.metrics.fold_means import average_folds
@@ -34,5 +34,6 @@ __all__ = [
     "predictive_values",
     "reliability",
     "roc_curve",
+    "say_positive",
     "wilson",
 ]

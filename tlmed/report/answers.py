@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from tlmed.metrics import say_positive
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import enumerate_names, interval_of, join, number
 from tlmed.pages.glossary import anchor
@@ -233,7 +234,8 @@ def _list_values(entries, names) -> str:
 
 def _tell_diagnosis(content, titles) -> Answer:
     said = _say_values(content.metrics, {name: name for name in ("sensitivity", "specificity")})
-    return Answer(say(f"{said.capitalize()}.", *_see(titles, "Scores", "Operating point")) if said else "")
+    main = say_positive(content.metrics["classes"], content.metrics.get("positive"), " The positive class is {}.")
+    return Answer(say(f"{said.capitalize()}.{main}", *_see(titles, "Scores", "Operating point")) if said else "")
 
 
 def _tell_failures(content, titles) -> Answer:

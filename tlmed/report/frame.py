@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from tlmed.metrics import say_positive
 from tlmed.pages.templating import make_page, render
 
 _HEADLINE = ("auc", "accuracy", "sensitivity", "specificity")
@@ -29,6 +30,7 @@ def frame(title: str, metrics: Mapping, sections: Mapping[str, Markup], syntheti
         run="" if run == title else run,
         synthetic=synthetic,
         headline=headline,
+        positive=say_positive(metrics["classes"], metrics.get("positive")),
         leaks=leaks,
         n=metrics["n"],
         whom="networks" if "folds" in metrics else "network",

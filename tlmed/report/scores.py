@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from tlmed.evaluation.lines import describe_size
+from tlmed.metrics import say_positive
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.entries import list_entries, list_notes, show_cell
 from tlmed.pages.glossary import explain
@@ -29,7 +30,7 @@ def show_scores(content: RunContent) -> Markup:
         of=name_scored(metrics),
         groups=metrics.get("groups"),
         few=describe_size(metrics),
-        positive=metrics.get("positive"),
+        positive=say_positive(metrics["classes"], metrics.get("positive")),
         of_class=_OF_CLASS,
         entries=list_entries(list_once(metrics)),
         classes=show_classes(metrics),
