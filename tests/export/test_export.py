@@ -449,7 +449,7 @@ def test_the_card_counts_images_and_groups_by_split(run, read):
 
 def test_without_groups_the_card_warns(run, read):
     assert all(row["group"] == "" for row in read_csv(run / "splits.csv"))
-    assert "the source names none, so images of one patient may be in several splits" in read(run).text
+    assert "no column that names them was found, so images of one patient may be in several splits" in read(run).text
     recipe = run.json("recipe.json")
     change(run, "recipe", data=recipe["data"] | {"groups": False})
     text = read(run).text

@@ -491,3 +491,16 @@ def test_every_shipped_recipe_can_be_planned_and_written(name, images, tmp_path,
     assert "block5" in done.output
     given = override(load_recipe(name), settings)
     assert load_recipe(tmp_path / "mine.py") == dataclasses.replace(given, phases=expand(given.phases, vgg16))
+
+
+def test_a_plan_says_why_a_class_is_positive_and_whether_patients_are_known(tmp_path):
+    folder, settings = conftest.write_images(tmp_path / "set", 12, ("abnormal", "fine")), ("--set", "backbone=CifarNet")
+    files = sorted(path.relative_to(tmp_path) for path in folder.rglob("*.png"))
+    rows = [f"{path},{path.parent.name},p{number // 2}" for number, path in enumerate(files)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,patient", *rows]))
+    whys = {(): "fine, the second in sorted order", ("--positive", "abnormal"): "abnormal, as asked for"}
+    for source, unknown in ((folder, True), (tmp_path / "list.csv", False)):
+        for words, why in whys.items():
+            output = " ".join(run_plan("feature_extractor", *small(source), *settings, *words).output.split())
+            assert f"; classes: abnormal, fine; positive: {why}" in output
+            assert ("; patients: not known" in output) == unknown

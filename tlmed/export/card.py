@@ -207,7 +207,7 @@ def _count_groups(splits, data) -> str:
     groups = {split: {row["group"] for row in splits if row["split"] == split and row["group"]} for split in SPLITS}
     if not any(groups.values()):
         # Runs of older versions recorded no such switch.
-        why = "the source names none" if data.get("groups", True) else "switched off in the recipe"
+        why = "no column that names them was found" if data.get("groups", True) else "switched off in the recipe"
         return f"Groups (patients): {why}, so images of one patient may be in several splits."
     counts = ", ".join(f"{len(names):,} in {split}" for split, names in groups.items())
     return f"Groups (patients): {counts}."

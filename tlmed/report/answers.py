@@ -8,6 +8,7 @@ from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import enumerate_names, interval_of, join, number
 from tlmed.pages.glossary import anchor
 from tlmed.report.image_counts import (
+    SHOWN,
     count_known,
     count_shared_groups,
     count_splits,
@@ -100,7 +101,9 @@ def _tell_level(content, titles) -> Answer:
     if any(row.get("group") for row in content.splits):
         shared = count_shared_groups(content.splits)
         said = (
-            f"{count(shared, 'group')} in several partitions" if shared else "Groups: none has images in two partitions"
+            f"{count(shared, 'group')} in several partitions"
+            if shared
+            else f"Groups: none has images in two partitions, {SHOWN}"
         )
         return Answer(say(f"{said}.", *_see(titles, "Data")), "What a group is, a patient or an examination")
     same = {}
@@ -110,7 +113,11 @@ def _tell_level(content, titles) -> Answer:
     same = "Files: no byte-identical ones in two partitions; pictures that were saved anew were not looked for"
     said = f"{count(shared, 'byte-identical file')} in several partitions" if shared else same
     used = content.recipe.get("data", {}).get("groups", True)
-    why = "the data name no groups" if used else "groups (patients) are switched off in the recipe"
+    why = (
+        "tlmed found no column that names groups (patients)"
+        if used
+        else "groups (patients) are switched off in the recipe"
+    )
     return Answer(f"{said}; {why}.", "Whether images of one patient are in several partitions")
 
 

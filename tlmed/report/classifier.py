@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from tlmed.pages.amounts import flatten, number
 from tlmed.pages.templating import render
-from tlmed.report.image_counts import count_known, say_test_apart
+from tlmed.report.image_counts import SHOWN, count_known, say_test_apart
 from tlmed.report.phase_tables import show_blocks
 from tlmed.report.run_content import RunContent
 from tlmed.tabulation import CODE, Table, numbers, say, texts
@@ -50,7 +50,7 @@ def show_classifier(content: RunContent) -> Markup:
 
 
 def _say_apart(metrics) -> str:
-    return say_test_apart(metrics) if count_known(metrics) else "validation and test images had no part in it"
+    return say_test_apart(metrics) if count_known(metrics) else f"validation and test images had no part in it, {SHOWN}"
 
 
 def _say_score(found) -> str:

@@ -18,6 +18,7 @@ _SPLITS = {
     ("val",): "train and test were given with the data and tlmed drew val from train",
     (): "all were given with the data",
 }
+SHOWN = "as far as files and columns show"  # see "What tlmed cannot see" in docs/data.md
 _OLDER = "tlmed drew val; an older version did not record whether train and test were given or drawn, too"
 
 
@@ -45,7 +46,7 @@ def say_test_apart(metrics: Mapping) -> str:
     'but 60 of 140 test images are known from training or validation'
     """
     known = count_known(metrics)
-    return f"but {known}" if known else "test images had no part in it"
+    return f"but {known}" if known else f"test images had no part in it, {SHOWN}"
 
 
 def count_known(metrics: Mapping) -> str:

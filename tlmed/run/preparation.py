@@ -312,10 +312,12 @@ def _make_plan(recipe, network, phases, images, **facts) -> dict:
 
 def _describe_images(recipe, images) -> str:
     counts = ", ".join(f"{split} {len(images.indices(split)):,}" for split in ("train", "val", "test"))
-    classes = ", ".join(images.table.classes)
-    positive = metrics.positive_index(images.table.classes, recipe.data.positive)
-    marked = f"; positive: {images.table.classes[positive]}" if positive is not None else ""
-    return f"Images: {len(images.splits):,} from {recipe.data.source} ({counts}); classes: {classes}{marked}"
+    names = images.table.classes
+    main = metrics.positive_index(names, recipe.data.positive)
+    marked = metrics.say_positive(names, None if main is None else names[main], "; positive: {}")
+    unknown = "; patients: not known" if images.table.groups is None and recipe.data.groups else ""
+    read = f"{len(images.splits):,} from {recipe.data.source} ({counts})"
+    return f"Images: {read}; classes: {', '.join(names)}{marked}{unknown}"
 
 
 def _hybrids():
