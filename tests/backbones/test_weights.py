@@ -27,7 +27,7 @@ from keras.src.utils import file_utils
 from tests.golden.images import picture
 from tlmed import backbones
 from tlmed.backbones import applications, torch_checkpoint, weight_packages, weights
-from tlmed.backbones.ancestry import find_known
+from tlmed.backbones.ancestry import find_known, leave_out_published, list_weights
 from tlmed.backbones.weight_packages import PACKAGES
 from tlmed.backbones.weights import NAMES
 from tlmed.errors import InputError
@@ -611,9 +611,30 @@ def test_it_is_said_of_a_file_that_nobody_knows_what_it_was_trained_on(tmp_path,
     )
     for words in (str(own), f"file:{own}", [str(own), "none", str(own)]):
         assert find_known(words, str(tmp_path)) == ({}, [said])
-    assert find_known([*NAMES, "own"], str(tmp_path)) == ({}, [])
+    assert find_known(NAMES, str(tmp_path)) == ({}, [])
     package = dataclasses.replace(PACKAGES[0], sha256=hashlib.sha256(b"of a package").hexdigest())
     monkeypatch.setattr(weights, "PACKAGES", (package,))
     assert find_known(str(known), str(tmp_path)) == ({}, [])
     gone = f"file:{tmp_path / 'gone.h5'}"
     assert len(find_known(gone, str(tmp_path))[1]) == 1
+
+
+def test_it_is_said_of_the_users_own_network_but_not_of_a_preset_that_keras_hub_publishes(tmp_path):
+    said = (
+        "On which images the network's own weights were trained is not known: if test or validation images are among "
+        "them, scores are too good."
+    )
+    published, folder = "hub:vit_base_patch16_224_imagenet", f"hub:{tmp_path}"
+    for backbone, given, sentences in (
+        ("own:mine", "own", [said]),
+        (folder, "own", [said]),
+        ("hub:kaggle://me/net/keras/net", "own", [said]),
+        ((published, folder), "own", [said]),
+        (published, "own", []),
+        ((published, "MobileNetV2"), ("own", "imagenet"), []),
+        ("own:mine", "none", []),
+    ):
+        assert find_known(leave_out_published(given, backbone), "data") == ({}, sentences), backbone
+        names = [given] if isinstance(given, str) else given
+        environment = {"weights": [{"name": name} for name in names]}
+        assert find_known(list_weights(environment, {"backbone": backbone}), "data")[1] == sentences

@@ -2,6 +2,8 @@
 
 import csv
 import dataclasses
+import html
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import tlmed
 from tests.conftest import CLASSES, draw, write_images
 from tlmed import inference
 from tlmed.errors import InputError
+from tlmed.export.card import write_card
 from tlmed.heads.skops_files import load_classifier
 from tlmed.recipe import load_recipe, override
 from tlmed.run import hybrids
@@ -200,4 +203,11 @@ def test_a_network_of_ones_own_is_trained_and_recorded(images, tmp_path):
     assert run.json("recipe.json")["backbone"] == "own:mine"
     assert run.json("environment.json")["weights"]["name"] == "own"
     assert [phase["blocks"] for phase in run.json("plan.json")["phases"]] == [[], ["block1", "block2"]]
-    assert inference.evaluate(run)[1]["metrics"] == run.json("metrics.json")["metrics"]
+    again = inference.evaluate(run)[1]
+    assert again["metrics"] == run.json("metrics.json")["metrics"]
+    said = "On which images the network's own weights were trained is not known: if test or validation images are among"
+    page = html.unescape((run / "report.html").read_text())
+    for found in (run.json("environment.json")["warnings"], again["evaluated"]["warnings"], [page]):
+        assert said in "\n".join(found)
+    assert "On which images the weights were trained: to be filled in by the author" in re.sub("<[^>]*>", "", page)
+    assert "On which images its first weights were trained is not fully known." in write_card(run)

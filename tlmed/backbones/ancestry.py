@@ -1,7 +1,8 @@
 """Images that weights were trained or validated on, in the run that they come from and in the runs before it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from tlmed.backbones.own import PREFIX, is_published
 from tlmed.backbones.weights import is_foreign_file, run_folder
 from tlmed.data.learned import Learned, list_learned
 from tlmed.data.sources import find_gap
@@ -17,13 +18,13 @@ def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, Lea
     """Return the images that trained or validated the runs that weights come from, back to the first run.
 
     Args:
-        weights: As in a recipe, or by full names; one or several.
+        weights: As in a recipe, or by full names; one or several, from `leave_out_published`.
         source: Where the images to be recognised come from.
 
     Returns:
         What each run learned from, by its directory; and a sentence for each source where this is not certain: the run
         is gone, a file is missing or was changed, its images come from a source of another form, or the weights are a
-        file of the user's, which does not say what it was trained on.
+        file of the user's or those of the user's own network, which do not say what they were trained on.
     """
     known, unsure, seen = {}, [], set()
     waiting = [weights] if isinstance(weights, str) else list(weights)
@@ -35,7 +36,7 @@ def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, Lea
             continue
         seen.add(folder or words)
         if folder is None:
-            if is_foreign_file(words):
+            if words == "own" or is_foreign_file(words):
                 unsure.append(_say_unknown(words))
             continue
         run = RunDir(folder)
@@ -52,19 +53,48 @@ def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, Lea
 
 
 def _say_unknown(words) -> str:
-    return (
-        f"Weights come from {words.removeprefix('file:')}, which does not say on which images they were trained: if "
-        "test or validation images are among them, scores are too good."
-    )
+    if words == "own":
+        said = "On which images the network's own weights were trained is not known"
+    else:
+        said = f"Weights come from {words.removeprefix('file:')}, which does not say on which images they were trained"
+    return f"{said}: if test or validation images are among them, scores are too good."
+
+
+def leave_out_published(weights: str | Iterable[str], backbone: str | Iterable[str]) -> list[str]:
+    """Return the weights of which tlmed may know or not know what they were trained on.
+
+    Left out are those of presets that keras-hub publishes, which it documents by their name, as Keras does `imagenet`.
+
+    Args:
+        weights: As in a recipe, or by full names.
+        backbone: The recipe's, one or several.
+
+    >>> leave_out_published("own", "hub:vit_base_patch16_224_imagenet"), leave_out_published("own", "own:mine")
+    ([], ['own'])
+    """
+    words, names = ([given] if isinstance(given, str) else list(given) for given in (weights, backbone))
+    mine = [name for name in names if name.startswith((PREFIX, "own:"))]
+    return [word for word in words if word != "own" or not all(map(is_published, mine))]
 
 
 def name_weights(run: RunDir) -> list[str]:
-    """Return the full names of the weights that a run started from, as recorded in its `environment.json`.
+    """Return the full names of the weights that a run started from, for `find_known`.
 
     Raises:
-        InputError: The file cannot be read.
+        InputError: Its `environment.json` or `recipe.json` cannot be read.
     """
-    found = ENVIRONMENT_JSON.read(run).get("weights")
+    return list_weights(ENVIRONMENT_JSON.read(run), RECIPE_JSON.read(run))
+
+
+def list_weights(environment: Mapping, recipe: Mapping) -> list[str]:
+    """Return the full names of the weights that a run started from, by its records, for `find_known`.
+
+    Args:
+        environment: The content of `environment.json`.
+        recipe: The content of `recipe.json`.
+    """
+    found = environment.get("weights")
     # A list for several backbones, one record for a single one.
     sources = found if isinstance(found, list) else [found]
-    return [str(source["name"]) for source in sources if isinstance(source, dict) and "name" in source]
+    named = [str(source["name"]) for source in sources if isinstance(source, dict) and "name" in source]
+    return leave_out_published(named, recipe.get("backbone", []))

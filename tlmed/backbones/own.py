@@ -39,6 +39,16 @@ def is_own(backbone) -> bool:
     return isinstance(backbone, keras.Model) or (isinstance(backbone, str) and backbone.startswith(PREFIX))
 
 
+def is_published(backbone: str) -> bool:
+    """Return whether a backbone is a preset that keras-hub itself names, and no folder or place of somebody else.
+
+    >>> is_published("hub:vit_base_patch16_224_imagenet"), is_published("hub:hf://me/net"), is_published("own:mine")
+    (True, False, False)
+    """
+    preset = backbone.removeprefix(PREFIX)
+    return preset != backbone and not {"/", "\\"} & set(preset) and not Path(preset).is_dir()
+
+
 def build(
     backbone: keras.Model | str,
     weights: str = "own",

@@ -7,6 +7,7 @@ Hub: a README.md with front matter.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from tlmed.backbones.ancestry import list_weights
 from tlmed.errors import InputError
 from tlmed.evaluation.lines import describe_size
 from tlmed.export.card_facts import read_card_facts
@@ -187,7 +188,7 @@ def _describe_data(content) -> str:
         f"Licence of the images: {plain(licence) if licence else 'not stated by the source'}.{of_weights}",
         f"Splits: {describe_splits(content.environment, content.recipe)}.",
         _count_groups(splits, content.recipe["data"]),
-        *describe_earlier([found["name"] for found in content.weights], content.recipe["data"]["source"]),
+        *describe_earlier(list_weights(content.environment, content.recipe), content.recipe["data"]["source"]),
     ]
     if data["left_out"]:
         points.append(f"Images that could not be read and were left out: {len(data['left_out'])}.")

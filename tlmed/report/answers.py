@@ -155,7 +155,15 @@ def _tell_start(content, titles) -> Answer:
     start = name_start(weights)
     said = "all at random" if start == RANDOM else f"backbone from {start}, the rest at random"
     seed = content.recipe.get("seed", "")
-    return Answer(say(f"Weights: {said}; seed {seed}.", *_see(titles, "Environment")))
+    left = "On which images the weights were trained" if _is_start_unnamed(content) else ""
+    return Answer(say(f"Weights: {said}; seed {seed}.", *_see(titles, "Environment")), left)
+
+
+def _is_start_unnamed(content) -> bool:
+    """Tell whether the name of some weights does not say what they were trained on, as `imagenet/keras` does."""
+    found = content.environment.get("weights")
+    names = [source.get("name", "") for source in (found if isinstance(found, list) else [found or {}])]
+    return any(name == "own" or name.startswith(("file:", "run:")) for name in names)
 
 
 def _tell_training(content, titles) -> Answer:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import keras
 
 from tlmed import backbones, metrics
-from tlmed.backbones.ancestry import find_known
+from tlmed.backbones.ancestry import find_known, leave_out_published
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.building import assemble, build_backbone
 from tlmed.cache import cache_folder, cache_limit, find_writers
@@ -93,7 +93,7 @@ def _examine(recipe, images) -> ImageSet:
 
     Warn too where the positive class is the healthy one, and nobody asked for that.
     """
-    known, unsure = find_known(recipe.weights, recipe.data.source)
+    known, unsure = find_known(leave_out_published(recipe.weights, recipe.backbone), recipe.data.source)
     default = metrics.describe_default(images.table.classes, recipe.data.positive)
     return dataclasses.replace(recognise(images, known), warnings=(*default, *images.warnings, *unsure))
 
