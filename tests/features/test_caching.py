@@ -610,14 +610,18 @@ def test_operations_are_counted_as_papers_count_them():
     assert count_flops(model) / 2 == pytest.approx(300e6, rel=0.02)
 
 
-@pytest.mark.parametrize("nested", [False, True])
-def test_operations_of_a_layer_that_is_used_more_than_once_are_counted_at_each_use(nested):
+@pytest.mark.parametrize(
+    ("kind", "sizes"), [("flat", (8, 4)), ("nested", (8, 8)), ("any size", (8, 4)), ("deep", (8, 4))]
+)
+def test_operations_of_a_layer_that_is_used_more_than_once_are_counted_at_each_use(kind, sizes):
     conv, inputs = keras.layers.Conv2D(3, 3, strides=2, padding="same"), keras.Input((16, 16, 3))
-    if nested:
+    if kind == "nested":
         inner = keras.Input((16, 16, 3))
         conv = keras.Model(inner, keras.layers.UpSampling2D(2)(conv(inner)))
+    for _ in range({"any size": 1, "deep": 2}.get(kind, 0)):
+        inner = keras.Input((None, None, 3))
+        conv = keras.Model(inner, conv(inner))
     net = keras.Model(inputs, conv(conv(inputs)))
-    sizes = (8, 8) if nested else (8, 4)
     assert count_flops(net) == sum(2 * 3 * 3 * 3 * 3 * size**2 for size in sizes)
     # By brute force: TensorFlow's own count of what runs, without the bias.
     graph = (

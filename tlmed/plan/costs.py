@@ -117,7 +117,28 @@ def count_flops(model: keras.Model, outputs: Sequence[keras.KerasTensor] | None 
 
 def _count(operation, outputs) -> int:
     if is_functional(operation):
-        return count_flops(operation)
+        number = outputs[0]._keras_history.node_index
+        return _count_inside(operation, operation._inbound_nodes[number].input_tensors)
+    return _multiply(operation, outputs)
+
+
+def _count_inside(model, inputs) -> int:
+    """Count a model that is used inside another on inputs of this size: it may be drawn for any size."""
+    counts = []
+
+    def follow(operation, *args, **kwargs):
+        # Sizes alone: calling the layer would add a use of it to the user's graph.
+        outputs = operation.compute_output_spec(*args, **kwargs)
+        inside = is_functional(operation)
+        counts.append(_count_inside(operation, args) if inside else _multiply(operation, keras.tree.flatten(outputs)))
+        return outputs
+
+    # A sequential model has no `_run_through_graph`; a functional one on the same tensors has.
+    keras.Model(model.inputs, model.outputs)._run_through_graph(inputs, call_fn=follow)
+    return sum(counts)
+
+
+def _multiply(operation, outputs) -> int:
     weights = getattr(operation, "weights", ())
     kernels = sum(math.prod(weight.shape) for weight in weights if len(weight.shape) > 1)
     return 2 * kernels * max(math.prod(size or 1 for size in output.shape[1:-1]) for output in outputs)
