@@ -81,8 +81,8 @@ def _verify(path, content) -> dict:
         raise refuse_lock(path, f"without its {CHECKSUM}")
     if said != checksum(content):
         raise InputError(
-            "A lock must be as it was written: it has a checksum of its own, and is made anew by `tlmed train`, never "
-            f"edited. Received: {path}, which was changed or cut short."
+            "A lock must be as it was written: do not edit it, `tlmed train` makes a new one. "
+            f"Received: {path}, which was changed or cut short."
         )
     return content
 

@@ -312,7 +312,7 @@ for name, line in (('ran.txt', 'once '), (__file__, '# changed while it trains')
     [
         (["train", "fine_tunning", "--debug"], 2, "Error: RECIPE must be"),
         (["train", "fine_tuning", "--sed", "1", "--debug"], 2, "Error: No such option"),
-        (["cache", "list", "--debug"], 3, "Error: Something unforeseen: ZeroDivisionError: x"),
+        (["cache", "list", "--debug"], 3, "Error: Unexpected error: ZeroDivisionError: x"),
     ],
 )
 def test_debug_shows_where_and_changes_nothing_else(words, expected, line, tmp_path, monkeypatch):

@@ -336,7 +336,10 @@ def test_runs_that_name_different_groups_are_compared_by_one_set_of_them(tmp_pat
         told = " ".join(to_lines(describe_comparison(comparison)))
         for name in ("plain", "grouped"):
             assert f"{name} knows 3 test images of 90 from training or validation" in told
-        assert "those of grouped are used. Intervals and known test images of plain are counted by them here" in told
+        assert (
+            "those of grouped are used. So intervals and known test images of plain differ from those in its own report"
+            in told
+        )
         rows = whole_files.read_csv(write_comparison(tmp_path / f"out-{runs[0].name}", comparison)[1])
         row = next(row for row in rows if row["run"] == "plain")
         assert (float(row["accuracy_low"]), row["leaked"]) == (expected["accuracy"]["low"], "3")
@@ -344,8 +347,8 @@ def test_runs_that_name_different_groups_are_compared_by_one_set_of_them(tmp_pat
     edit_rows(plain / "splits.csv", lambda rows: rows[-1].update(path="elsewhere.png"))
     edit(plain / "metrics.json", lambda content: content.update(without_leaks={**found, "leaked": 9}))
     notes = " ".join(compare((plain, grouped)).notes)
-    assert "plain has 1 image that grouped does not have, whose groups are not known" in notes
-    assert "plain knows further test images from the weights that it started from" in notes
+    assert "The groups of 1 image of plain are not known, because grouped does not have these images" in notes
+    assert "plain also knows test images through the weights that it started from" in notes
 
 
 def test_cross_validations_that_name_different_groups_are_compared_by_one_set_of_them(tmp_path):
@@ -357,7 +360,7 @@ def test_cross_validations_that_name_different_groups_are_compared_by_one_set_of
         )
     comparison = compare(runs)
     assert sum("those of grouped are used" in note for note in comparison.notes) == 1
-    assert "the intervals of its own means are by its own groups" in " ".join(comparison.notes)
+    assert "the intervals of the means still follow the run's own groups" in " ".join(comparison.notes)
     told = " ".join(to_lines(describe_comparison(comparison)))
     assert "plain knows" not in told
     edit_rows(runs[1] / "folds" / "01" / "splits.csv", lambda rows: rows[-1].update(group="p0"))
@@ -596,7 +599,7 @@ def test_what_a_reader_has_to_know_is_noted(two, tmp_path):
         "good: 1 test image also among its training images, byte for byte (benign/0.png)",
         "good started from the weights of another run",
         "each run's own threshold (0.500, 0.310, 0.500)",
-        "Features that were in the store already made training shorter than it is alone: good.",
+        "Training took less time than it takes alone, because features were in the store already: good.",
         "different machines",
     ):
         assert words in notes, words
@@ -625,7 +628,7 @@ def test_cross_validations_say_that_each_fold_has_a_threshold_of_its_own(tmp_pat
     edit(runs[1] / "folds" / "02" / "metrics.json", lambda metrics: metrics.update(threshold=0.31))
     for run in runs:
         edit(run / "recipe.json", lambda recipe: recipe.update(threshold="youden"))
-    told = "Accuracy, sensitivity, specificity and F1 are those of each run's own threshold in each fold (rule: {}); "
+    told = "Accuracy, sensitivity, specificity and F1 depend on each run's own threshold in each fold (rule: {}); "
     after = "the AUC and the Brier score need none."
     assert noted(compare(runs)) == (told.format("youden") + after,)
     edit(runs[0] / "recipe.json", lambda recipe: recipe.update(threshold=0.5))
@@ -716,7 +719,9 @@ def test_two_that_one_outdoes_in_every_image_have_a_p_value_for_accuracy_alone(t
 @pytest.mark.parametrize("name", ["auc", "accuracy"])
 def test_scores_that_are_not_those_of_the_predictions_are_refused(two, name):
     edit(two[1] / "metrics.json", lambda content: content["metrics"][name].update(value=0.999))
-    with pytest.raises(InputError, match=rf"what its `predictions.csv` gives\. Received: .*: {name} 0\.999 there, 0\."):
+    with pytest.raises(
+        InputError, match=rf"those of its `predictions.csv`\. Received: .*: {name} 0\.999 in the one, 0\."
+    ):
         compare(two)
 
 

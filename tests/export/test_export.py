@@ -72,7 +72,7 @@ def test_requirements_are_exact_pins_and_tlmed_is_a_comment(run):
     text = write_requirements(run)
     assert pins_of(text) == ["absl-py==2.5.1", "keras==3.15.1"]
     assert "# tlmed==0.1.0\n" in text
-    assert "at commit 1234567; the run's files differed" in text
+    assert "at commit 1234567; files were changed since" in text
     assert f"# Python {platform.python_version()} on Linux-6\n" in text
     assert text.endswith("\n")
 
@@ -184,7 +184,9 @@ def test_pip_gives_the_hashes_and_takes_the_file(run, wheels, tmp_path):
 
 def test_a_version_that_the_index_lacks_is_named(run, wheels):
     change(run, "environment", packages=PACKAGES | {"keras": "9.9"})
-    with pytest.raises(InputError, match=r"every version of the run\. Received: keras==9\.9, which it has not\.$"):
+    with pytest.raises(
+        InputError, match=r"every version of the run\. Received: keras==9\.9, which the index does not have\.$"
+    ):
         write_requirements(run, hashes=True)
 
 
@@ -470,7 +472,7 @@ def test_no_path_of_the_machine_is_in_the_card(run, read):
     assert "Source: `busi`." in card.text
     assert f"weights `file:w.h5`, which state no licence, SHA-256 `{'1' * 64}`" in card.text
     assert "left out: 1." in card.text
-    assert "told in it: 1." in card.text
+    assert "listed in it: 1." in card.text
 
 
 @pytest.mark.parametrize(
@@ -532,7 +534,7 @@ def test_two_classes_have_a_positive_one(run, read):
         in card.text
     )
     assert [result.metric_name for result in card.data.eval_results][1:3] == ["AUC", "Sensitivity"]
-    assert "Against what needs no transfer" not in card.text  # there are no baselines
+    assert "Compared with no transfer learning" not in card.text  # there are no baselines
 
 
 def test_an_undefined_metric_is_told_in_the_text_alone(run, read):
@@ -572,7 +574,7 @@ def test_the_card_tells_threshold_calibration_and_prevalence(run, read):
     parts = metrics["metrics"]
     metrics["threshold"], metrics["operating_point"] = 0.31234, {"rule": "sensitivity>=0.9", "n": 1200}
     after = {name: {**parts[name], "value": 0.125} for name in ("log_loss", "brier", "ece")}
-    few = "Few validation images chose it (4 of 'benign'): others would choose differently."
+    few = "It rests on few validation images (4 of 'benign'): others would give another value."
     metrics["operating_point"]["note"] = few
     fitted = {"method": "temperature scaling", "temperature": 1.5, "split": "val", "n": 1200, "note": few}
     metrics["calibration"] = fitted | {"metrics": after}

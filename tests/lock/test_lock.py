@@ -455,7 +455,7 @@ def test_bits_are_refused_where_they_cannot_be_the_same(copy, monkeypatch):
     with pytest.raises(InputError, match="deterministic=False"):
         choose_level("bits", [], override(load_recipe("feature_extractor"), ["deterministic=false"]))
     change_processor(copy, monkeypatch)
-    with pytest.raises(InputError, match=r"in the environment of the lock.*AVX2 locked"):
+    with pytest.raises(InputError, match=r"outside of the environment of the lock.*AVX2 locked"):
         check(copy, level="bits")
 
 
@@ -703,7 +703,7 @@ def test_why_two_runs_differ_begins_with_the_cause(job, tmp_path, monkeypatch):
     assert explain(run, other)[0].startswith("Cause: none is recorded")
     del environment["code_sha256"]
     (other / "environment.json").write_text(json.dumps(environment))
-    with pytest.raises(InputError, match="of an older one"):
+    with pytest.raises(InputError, match="made by an older version"):
         explain(run, other)
 
 
@@ -737,7 +737,7 @@ def test_what_is_only_reported_is_no_cause_of_other_scores(job, tmp_path):
     lines = screen.to_lines(explain(run, other))
     assert lines[1] == "  recipe: seed: 0 in run, 3 in other"
     assert not lines[2].startswith("  recipe: ")
-    title = lines.index("More or less is reported, which changes no prediction and no score:")
+    title = lines.index("The report has more or fewer parts, which changes no prediction and no score:")
     assert [line.split(": ")[1] for line in lines[title + 1 : title + 4]] == ["score_degrees", "baselines", "examples"]
     (other / "recipe.json").write_text(json.dumps({**recipe, **more}))  # then nothing else explains another file
     assert screen.to_lines(explain(run, other))[:2] == [

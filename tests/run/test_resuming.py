@@ -424,5 +424,5 @@ def test_a_run_that_began_without_a_cache_goes_on_without_it(images, tmp_path):
 def test_a_run_that_began_with_a_cache_waits_for_it(images, tmp_path):
     moments = [("step", 3), ("phase end", 1), *IN_THE_SECOND_PHASE]
     said = check_kills(images, tmp_path, moments, ("with", "without", "with"), (3, 0))
-    assert said.count("A run that has begun on kept features goes on with them") == len(moments)
-    assert "Something unforeseen" not in said
+    assert said.count("A run that began with features from the cache must go on with them") == len(moments)
+    assert "Unexpected error" not in said

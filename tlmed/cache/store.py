@@ -50,7 +50,8 @@ class Store:
 
     Args:
         folder: The cache directory.
-        limit: The most that all files together may take, in bytes; what was not used for longest goes first.
+        limit: The most that all files together may take, in bytes; the files not used for the longest time are
+            deleted first.
     """
 
     def __init__(self, folder: Path, limit: int):

@@ -18,7 +18,7 @@ def cache():
     """List, check and delete the features that are kept for later runs.
 
     They lie in TLMED_CACHE_DIR, by default the user's cache directory, and take at most TLMED_CACHE_LIMIT, by default
-    20GB; what was not used for longest goes first.
+    20GB; the features that were not used for the longest time are deleted first.
     """
 
 

@@ -56,7 +56,7 @@ def main() -> None:
     except click.Abort as error:  # what click makes of Ctrl-C, and of an unexpected end of file
         if isinstance(error.__cause__, KeyboardInterrupt):
             _fail("Stopped by Ctrl-C.", Interrupted.exit_status)
-        _fail(f"Something unforeseen: {error.__cause__!r} (--debug shows where).", UNFINISHED)
+        _fail(f"Unexpected error: {error.__cause__!r} (--debug shows where).", UNFINISHED)
     except BrokenPipeError:
         sys.stderr.close()  # `tlmed ... | head`: the reader has ended, which is no error
     except Exception as error:  # the outermost line of defence: a person gets a sentence, not a traceback
@@ -65,10 +65,10 @@ def main() -> None:
             _fail(str(stop), stop.exit_status)
         if _lacks_memory(error):
             _fail(
-                "The command must fit into memory. Received: too little of it; smaller or fewer images need less.",
+                "The command must fit into memory; smaller or fewer images need less. Received: too little memory.",
                 UNFINISHED,
             )
-        _fail(f"Something unforeseen: {type(error).__name__}: {error} (--debug shows where).", UNFINISHED)
+        _fail(f"Unexpected error: {type(error).__name__}: {error} (--debug shows where).", UNFINISHED)
 
 
 def _describe_misuse(error: click.ClickException) -> str:

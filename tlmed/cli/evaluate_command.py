@@ -10,7 +10,7 @@ from tlmed.columns import Grouping
 from tlmed.screen import Screen
 
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
-PREVALENCE = "The share of positives where the classifier is used, for its PPV and NPV there."
+PREVALENCE = "The share of positives where the classifier will be used; PPV and NPV are given for it."
 
 
 @click.command(short_help="Score a run again, on other images, or a file of predictions.")
@@ -19,7 +19,7 @@ PREVALENCE = "The share of positives where the classifier is used, for its PPV a
 @click.option("--moved", is_flag=True, help="--data is where the images of RUN lie now: score its test images.")
 @click.option("--predictions", type=click.Path(path_type=Path), help="Score a CSV of predictions; needs no RUN.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write metrics.json, predictions.csv and a page here.")
-@click.option("--positive", metavar="CLASS", help="The positive one of two classes, with --predictions.")
+@click.option("--positive", metavar="CLASS", help="With --predictions: which of two classes is the positive one.")
 @click.option("--group", metavar="COLUMN", help=GROUP)
 @click.option("--no-groups", is_flag=True, help=NO_GROUPS)
 @click.option("--prevalence", type=SHARE, metavar="SHARE", help=PREVALENCE)

@@ -17,7 +17,7 @@ FORMATS = ("requirements", "card")
 @force
 @debug
 def export(run, form, out, hashes, force):
-    """Write RUN down for others: the packages that it was made with, for pip, or a model card."""
+    """Write a file about RUN for others: its packages, for pip, or a model card."""
     if hashes and form != "requirements":
         raise click.UsageError("--hashes goes with --format requirements.")
     from tlmed.export import check_target, save, write_card, write_requirements

@@ -19,7 +19,7 @@ from tlmed.trust import trusting
 from tlmed.voice import Voice
 
 GROUP = "The column of a CSV that names the patient of each image; by default one with a usual name."
-NO_GROUPS = "Every image stands alone, whatever columns there are."
+NO_GROUPS = "Take each image as independent, whatever columns there are."
 DATA = "A folder, a .csv, a MedMNIST .npz, or tfds:NAME; by default the recipe's."
 SET = "Replace a field of the recipe, such as phases.0.epochs=3; may be given several times."
 STRATEGY = "Which devices train together; auto: all GPUs of this machine, or all workers. By default the recipe's."
@@ -92,7 +92,7 @@ def recipe_options(command: Callable) -> Callable:
 
     # In reverse, because the decorator applied last is the first in `--help`.
     for decorate in (
-        click.option("--seed", type=int, help="Of all random numbers; by default the recipe's."),
+        click.option("--seed", type=int, help="The seed of all random numbers; by default the recipe's."),
         click.option("--strategy", type=click.Choice(STRATEGIES), help=STRATEGY),
         click.option(
             "--positive",

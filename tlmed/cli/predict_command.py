@@ -67,7 +67,7 @@ def _show_predictions(header, rows) -> list[str | Table]:
     columns = {name: place for place, name in enumerate(header)}
     noted = any(row[-1] for row in rows)
     shown = [(*row[:2], thousandths(row[columns[f"score_{row[1]}"]]), *row[-1:] * noted) for row in rows]
-    more = "score: of the predicted class. `--out FILE`, or `> FILE`, gives a CSV with all classes and all digits."
+    more = "score: that of the predicted class. `--out FILE`, or `> FILE`, gives a CSV with all classes and all digits."
     return [Table(texts("path", "prediction") + numbers("score") + texts(*["note"] * noted), shown), more]
 
 

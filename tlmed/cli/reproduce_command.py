@@ -11,26 +11,26 @@ from tlmed.screen import Screen
 LEVEL = "What must be equal: all bits, classes and scores, or metrics; by default the strictest that can hold here."
 
 
-@click.command(short_help="Train again what a run holds, and check that it comes again.")
+@click.command(short_help="Train a run again, and check that the result is the same.")
 @click.argument("lock", metavar="RUN|LOCK", type=click.Path(path_type=Path))
 @click.option("--check", is_flag=True, help="Compare inputs and environment only, without training.")
 @click.option("--quick", is_flag=True, help="Repeat the first epochs only, and compare them with the locked history.")
 @click.option("--level", type=click.Choice(("bits", "predictions", "metrics")), help=LEVEL)
 @click.option("--tolerance", type=float, help="By how much scores or metrics may differ; by default 0.001 and 0.005.")
-@click.option("--data", metavar="SOURCE", help="Where the images lie here; by default where they lay.")
-@click.option("--weights", multiple=True, metavar="PATH", help="Where weights lie here; once for each backbone.")
+@click.option("--data", metavar="SOURCE", help="Where the images are now; by default where they were.")
+@click.option("--weights", multiple=True, metavar="PATH", help="Where the weights are now; once for each backbone.")
 @click.option(
     "--recipe", type=click.Path(path_type=Path), help="A recipe to compare with the locked one; runs its code."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The fresh directory; by default one in runs/.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write the comparison as JUnit XML.")
 @click.option("--summary", type=click.Path(path_type=Path), help="Write the comparison as Markdown.")
-@click.option("--trust-mtime", is_flag=True, help="Read no image again whose size and time of change are known.")
+@click.option("--trust-mtime", is_flag=True, help="Do not read an image again whose size and time of change are known.")
 @force
 @trust
 @debug
 def reproduce(lock, check, quick, level, tolerance, data, weights, recipe, out, junit, summary, trust_mtime, force):
-    """Train again what RUN or LOCK (a lock.json) holds, and compare; exit 1 where a result moved.
+    """Train again what RUN or LOCK (a lock.json) describes, and compare the results; exit 1 if one moved.
 
     Nothing is read back from the run that is checked, and nothing is written into it.
     """

@@ -19,8 +19,8 @@ def check_comparable(results: Sequence[Result]) -> None:
     """Refuse runs whose numbers answer different questions.
 
     Raises:
-        InputError: If some are cross-validations and others are not, classes or the positive class differ, or the test
-            images do, by path, label or SHA-256; with every run that differs from the first, and in what.
+        InputError: If some are cross-validations and others are not, or if classes, positive class or test images
+            (path, label, SHA-256) differ. It names every run that differs from the first, and in what.
     """
     _check_kinds(results)
     _check_classes(results)
@@ -51,8 +51,8 @@ def _check_agreement(result) -> None:
         there, here = metrics["metrics"][name]["value"], entry["value"]
         if there is not None and here is not None and abs(there - here) > 1e-6:
             raise InputError(
-                f"`metrics.json` of a run must hold what its `predictions.csv` gives. Received: {result.path}: {name} "
-                f"{number(there)} there, {number(here)} by the predictions."
+                "The metrics in a run's `metrics.json` must be those of its `predictions.csv`. "
+                f"Received: {result.path}: {name} {number(there)} in the one, {number(here)} from the other."
             )
 
 
@@ -160,7 +160,8 @@ def _note_same(results) -> list[str]:
         key = tuple(_list_predictions(part.test) for part in (result.folds or [result]))
         alike.setdefault(key, []).append(result.name)
     return [
-        f"{join_names(names)} have the same scores and predictions for every test image: on these they are the same."
+        f"{join_names(names)} have the same scores and predictions for every test image, so no difference between "
+        "them can be measured here."
         for names in alike.values()
         if len(names) > 1
     ]
@@ -201,8 +202,8 @@ def _note_weights(result) -> str:
     if not result.weights.startswith("run:"):
         return ""
     return (
-        f"{result.name} started from the weights of another run; test images that the other knows are counted only "
-        "where its directory was there when they were scored."
+        f"{result.name} started from the weights of another run. Test images that the other run knows are counted only "
+        f"if its directory was there when {result.name} was scored."
     )
 
 
@@ -217,7 +218,7 @@ def _note_thresholds(results) -> str:
     else:
         which = f" ({', '.join(thousandths(HALF if cut is None else cut) for (cut,) in cuts)})"
     return (
-        f"Accuracy, sensitivity, specificity and F1 are those of each run's own threshold{which}; the AUC and the "
+        f"Accuracy, sensitivity, specificity and F1 depend on each run's own threshold{which}; the AUC and the "
         "Brier score need none."
     )
 
@@ -234,7 +235,9 @@ def _note_stored(results) -> str:
     ]
     if not found:
         return ""
-    return f"Features that were in the store already made training shorter than it is alone: {', '.join(found)}."
+    return (
+        f"Training took less time than it takes alone, because features were in the store already: {', '.join(found)}."
+    )
 
 
 def _note_machines(results) -> str:

@@ -28,7 +28,7 @@ def _parts(result) -> Sequence[Result]:
 def use_groups(results: Sequence[Result]) -> tuple[Result, ...]:
     """Return the runs with intervals, and leaks, by one set of groups: those of the run that `choose_groups` names.
 
-    Only runs that name others are counted anew. The means of a cross-validation stay as they are, by its own groups;
+    Only runs that name other groups are computed again. The means of a cross-validation stay by its own groups;
     those of its folds do not.
     """
     chosen = choose_groups(results)
@@ -96,23 +96,24 @@ def note_groups(results: Sequence[Result]) -> list[str]:
     if not others:
         return []
     names = join_names([result.name for result in others])
-    folds = ", in every fold; the intervals of its own means are by its own groups" if others[0].folds else ""
+    folds = " This holds in every fold; the intervals of the means still follow the run's own groups."
+    reports = "its own report" if len(others) == 1 else "their own reports"
     notes = [
-        f"The runs name different groups for the same images; those of {chosen.name} are used. Intervals and known "
-        f"test images of {names} are counted by them here, other than in its own report{folds}."
+        f"The runs name different groups for the same images; those of {chosen.name} are used. So intervals and known "
+        f"test images of {names} differ from those in {reports}.{folds if others[0].folds else ''}"
     ]
     for result in others:
         pairs = zip(_parts(chosen), _parts(result), strict=True)
         unknown = sum(len(theirs.splits.keys() - ours.splits.keys()) for ours, theirs in pairs)
         if unknown:
             notes.append(
-                f"{result.name} has {count(unknown, 'image')} that {chosen.name} does not have, whose groups are not "
-                "known: test images of the same groups are not counted as known."
+                f"The groups of {count(unknown, 'image')} of {result.name} are not known, because {chosen.name} does "
+                "not have these images: test images of the same groups are not counted as known."
             )
         if any(_knows_more(part) for part in _parts(result)):
             notes.append(
-                f"{result.name} knows further test images from the weights that it started from: its own report "
-                "counts them, which is not possible here by other groups."
+                f"{result.name} also knows test images through the weights that it started from. Its own report counts "
+                "them; here that is not possible, because the groups are those of another run."
             )
     return notes
 

@@ -176,7 +176,7 @@ def _show_differences(comparison) -> Markup:
         champion, metric = _label(comparison, best), NAMES[question]
         alt = f"Forest plot of differences in {metric} from {champion}, with 95 % intervals. {said}"
         figure = plots.draw_differences(names, entries, list(map(is_shown, entries)), metric, champion)
-        pictures.append(draw(figure, alt, f"{name_metric(question)} less that of {champion}, {rank}"))
+        pictures.append(draw(figure, alt, f"{name_metric(question)} minus that of {champion}, {rank}"))
     if not pictures:
         return Markup()
     chosen = any(0 < len(comparison.leaders(question)) < len(comparison.results) for question in _DRAWN)
@@ -219,11 +219,10 @@ def _show_costs(comparison) -> Markup:
         for place, result in enumerate(comparison.results, 1)
     ]
     whole = (
-        "Of a cross-validation: the time of all folds together, the mean of training images and of speed, the most "
-        "parameters and memory of a fold."
+        "Time is the sum over the folds, training images and speed are their means, parameters and memory their maxima."
         if comparison.results[0].folds
-        else "Images: those of training. Trainable: the network's parameters in the phase that was kept; a hybrid's "
-        "classifier is no network. Memory: the most that the run held."
+        else "Images: training images. Trainable: the network's parameters that the kept phase trained; a hybrid's "
+        "classifier does not count. Memory: the peak of the run."
     )
     axes = {"training_seconds": "seconds of training", "peak_memory_mb": "peak memory (MB)"}
     drawn = [_draw_against(comparison, *axis) for axis in axes.items()]

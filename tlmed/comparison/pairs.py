@@ -29,7 +29,7 @@ class Pair:
     Attributes:
         first: The place of the one in `Comparison.results`.
         second: The place of the other run, which comes after it.
-        questions: Metric to `value` (that of the first less that of the second), `low`, `high`, `p`, `p_holm` and
+        questions: Metric to `value` (that of the first minus that of the second), `low`, `high`, `p`, `p_holm` and
             `method`; `reason` where it is undefined, `note` where there is something to say of its interval, `units`
             that it rests on; for accuracy of two networks `first_only` and `second_only`, the images that
             one alone got right. `low` and `high` are None with a `p` of 1 where no image shows a difference.

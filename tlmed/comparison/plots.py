@@ -67,12 +67,12 @@ def draw_differences(
 
     Args:
         names: One per run but the best.
-        entries: The metric of each less that of the best: `value`, `low` and `high`.
+        entries: The metric of each minus that of the best: `value`, `low` and `high`.
         shown: Whether each counts as shown.
         metric: Its name.
         best: The best run's name.
     """
-    figure, axes = _prepare(names, f"{metric}, less that of {_shorten(best)}")
+    figure, axes = _prepare(names, f"{metric}, minus that of {_shorten(best)}")
     axes.axvline(0, color="#777777", linewidth=1, linestyle="--", zorder=1)
     for place, (entry, filled) in enumerate(zip(entries, shown, strict=True)):
         _draw_interval(axes, place, entry, filled)

@@ -99,8 +99,8 @@ def say_leaks(comparison: Comparison) -> list[str]:
                 if name in found["metrics"]
             ]
             sentences.append(
-                f"{result.name} knows {known} from training or validation, or others of "
-                f"their group: its scores and differences may be too good. {_say_left(found, left)}"
+                f"{result.name} knows {known} from training or validation, or other images "
+                f"of their group: its scores and differences may be too good. {_say_left(found, left)}"
             )
     return sentences
 
@@ -119,7 +119,10 @@ def conclude(comparison: Comparison) -> list[str]:
     """
     question = next((name for name in ("auc", "accuracy") if comparison.best(name) is not None), None)
     if question is None:
-        return [f"On {name_images(comparison)}, AUC and accuracy are undefined for a run or more: none is called best."]
+        return [
+            f"On {name_images(comparison)}, AUC and accuracy are undefined for at least one run, so none is called "
+            "best."
+        ]
     leaders, metric = comparison.leaders(question), NAMES[question]
     best, shared = leaders[0], len(leaders) > 1
     mean = "mean " if comparison.results[best].folds else ""

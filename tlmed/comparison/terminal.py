@@ -79,6 +79,6 @@ def _explain(comparison) -> str:
     corrected = f", corrected for {len(comparison.pairs)} pairs (Holm)" if len(comparison.pairs) > 1 else ""
     return (
         "images: for training; trainable: parameters of the phase that was kept; MB: peak memory. Differences: the "
-        f"first run less the second, each with its own 95 % interval. p: test of no difference{corrected}; * below "
+        f"first run minus the second, each with its own 95 % interval. p: test of no difference{corrected}; * below "
         f"{LEVEL}."
     )

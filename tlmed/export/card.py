@@ -87,8 +87,8 @@ def _describe_model(content) -> str:
     height, width = recipe["data"]["image_size"]
     points = [f"Recipe: {plain(content.summary)}"] if content.summary else []
     points += [
-        f"Input: RGB images of {height} x {width} pixels (height x width), raw values from 0 to 255. What the "
-        "weights want of their input is inside the model; reading a file is not (see How to use it).",
+        f"Input: RGB images of {height} x {width} pixels (height x width), raw values from 0 to 255. The model itself "
+        "scales them as its weights expect; it does not read files (see How to use it).",
         *(_describe_backbone(*pair) for pair in zip(content.backbones, content.weights, strict=True)),
         f"Blocks of the backbone: {len(plan['blocks'])}. Parameters: {plan['parameters']:,}.",
         _describe_classifier(content) if content.is_hybrid else _describe_head(recipe["head"]),
@@ -98,7 +98,7 @@ def _describe_model(content) -> str:
 
 def _describe_backbone(backbone, source) -> str:
     name = name_weights(source["name"])
-    start = {"none": RANDOM, "own": "weights of its own"}.get(name, f"weights {code(name)}")
+    start = {"none": RANDOM, "own": "the weights that it came with"}.get(name, f"weights {code(name)}")
     licence = f", licence: {plain(source['licence'])}" if source.get("licence") else ""
     unknown = "" if licence or name == "none" else ", which state no licence"
     digest = f", SHA-256 {code(source['sha256'])}" if source.get("sha256") else ""
@@ -155,7 +155,8 @@ def _describe_use(content) -> str:
             _say_calibration(content.metrics),
             "Images of another device, hospital or population may give worse results than those below, which are of "
             f"{sizes} from the same source as the training images.",
-            "It was trained once, with one seed and one division of the images; another gives other numbers.",
+            "It was trained once, with one seed and one division of the images; another seed or division gives other "
+            "numbers.",
         ]
     )
 
@@ -193,7 +194,7 @@ def _describe_data(content) -> str:
     if data["left_out"]:
         points.append(f"Images that could not be read and were left out: {len(data['left_out'])}.")
     if content.environment.get("warnings"):
-        points.append(f"Warnings about the images or the run, told in it: {len(content.environment['warnings'])}.")
+        points.append(f"Warnings about the images or the run, listed in it: {len(content.environment['warnings'])}.")
     return f"{_count_images(content.metrics['classes'], splits)}\n\n{bullets(points)}"
 
 
@@ -248,7 +249,7 @@ def _show_without_leaks(metrics) -> list[str]:
         return []
     said = (
         f"**{found['leaked']:,} of {metrics['n']:,} test images are in training or validation too (of this run, or of "
-        f"one that gave it its weights), or of a group that is there**: the scores above may be too good. "
+        f"one that gave it its weights), or of a group that has images there**: the scores above may be too good. "
         f"Without them {found['n']:,} images are left"
     )
     defined = any(entry["value"] is not None for entry in found["metrics"].values())
@@ -326,7 +327,7 @@ def _show_baselines(metrics) -> list[str]:
     rows = [("this model", *_show(metrics["metrics"]["auc"]))]
     rows += [(run["description"], *_show(run["auc"])) for run in baselines.values()]
     table = Table(texts("") + numbers("AUC", "95 % interval"), rows)
-    return ["Against what needs no transfer:", table.markdown()]
+    return ["Compared with no transfer learning:", table.markdown()]
 
 
 def _describe_run(content) -> str:
@@ -356,7 +357,7 @@ def _say_commit(commit: str | None) -> str:
     if commit is None:
         return "commit not known"
     commit, _, changes = commit.partition("+")
-    return f"commit {code(commit)}" + (", from which files differed" if changes else "")
+    return f"commit {code(commit)}" + (", with files changed since" if changes else "")
 
 
 def _say_processor(environment) -> str:

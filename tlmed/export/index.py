@@ -43,7 +43,7 @@ def ask_index(pins: Mapping[str, str], known: Mapping[str, str]) -> dict[str, st
     found = dict(map(_read_entry, json.loads(done.stdout)["install"]))
     moved = [name for name in pins if name in known and found[name] != known[name]]
     if moved:
-        rule = "The index must have the file that the run had, of every package."
+        rule = "The index must have the same file as the run, for every package."
         raise CheckFailed([f"{rule} Received: {pins[name]} with {found[name]}, not {known[name]}." for name in moved])
     return found
 
@@ -57,10 +57,13 @@ def _explain(stderr: str) -> InputError | RunFailed:
     """Return the error that stands for what pip said."""
     errors = re.findall(r"^ERROR: (.*)$", stderr, re.MULTILINE) or stderr.strip().splitlines()[-1:] or ["nothing"]
     if "No module named pip" in stderr:
-        return RunFailed(f"`--hashes` needs pip beside tlmed: `python -m ensurepip`. Received: {errors[-1]}.")
+        return RunFailed(
+            f"`--hashes` needs pip in tlmed's environment: `python -m ensurepip` installs it. Received: {errors[-1]}."
+        )
     if missing := re.search(r"requirement (\S+) \(from versions: (?!none\))", errors[0]):
         return InputError(
-            f"`--hashes` needs an index that has every version of the run. Received: {missing[1]}, which it has not."
+            f"`--hashes` needs an index that has every version of the run. Received: {missing[1]}, which the index "
+            "does not have."
         )
     return RunFailed(
         f"`--hashes` needs an index that pip can reach and that has every package of the run. pip says: {errors[0]}"

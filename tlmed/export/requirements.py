@@ -97,8 +97,8 @@ def _head(run, environment, own) -> list[str]:
 def _say_commit(environment) -> str:
     commit, _, changes = (environment.get("git_commit") or "").partition("+")
     if not commit:
-        return "; at which commit is not known"
-    return f" at commit {commit}" + ("; the run's files differed from that" if changes else "")
+        return "; the commit is not known"
+    return f" at commit {commit}" + ("; files were changed since that commit" if changes else "")
 
 
 def _say_hashes(known: Mapping, pins: Mapping, asked: bool) -> str:
@@ -107,7 +107,10 @@ def _say_hashes(known: Mapping, pins: Mapping, asked: bool) -> str:
     if known.keys() == pins.keys():
         where = f" The files are those for Python {_minor()} on {_system()}." if asked else ""
         return f"# pip checks the SHA-256 of every file.{where}"
-    return f"# The SHA-256 of {len(known)} of {len(pins)} files is known: a comment, for pip checks either all or none."
+    return (
+        f"# The SHA-256 of {len(known)} of {len(pins)} files is known: each is a comment, because pip checks "
+        "the hashes of all lines or of none."
+    )
 
 
 def _check_same_python(environment) -> None:
@@ -116,8 +119,8 @@ def _check_same_python(environment) -> None:
     here = _minor(), _system()
     if made != here:
         raise InputError(
-            f"`--hashes` must be asked for by the Python and on the system of the run, {made[0]} on {made[1]}, for "
-            f"others have other files. Received: {here[0]} on {here[1]}."
+            f"`--hashes` must be used with the Python and on the system of the run, {made[0]} on {made[1]}, because an "
+            f"index has other files for others. Received: {here[0]} on {here[1]}."
         )
 
 

@@ -37,7 +37,7 @@ def show_training(content: CardFacts) -> str:
     if isinstance(recipe.head, Hybrid):
         tried = {"grid": content.plan["classifier"]["grid"]}  # tlmed's own where the recipe has none
         rows += [(f"head.{name}", tried.get(name, value)) for name, value in _choose(recipe.head)]
-    said = "Training: settings of the recipe. Those that are left out are at the default of tlmed."
+    said = "Training: settings of the recipe. Those that are not shown have tlmed's default."
     table = Table(texts("Setting", "Value"), [(name, _say(value)) for name, value in rows])
     return f"{said}\n\n{table.markdown()}"
 

@@ -76,7 +76,7 @@ def find_lock(path: Path) -> Path:
         return path / NAME
     run = RunDir(path)
     check_single(run)  # the folds of a cross-validation have a lock each
-    kind = "an unfinished run" if run.marker.exists() else "a run of an older tlmed" if run.exists else "a directory"
+    kind = "an unfinished run" if run.marker.exists() else "a run of an older version" if run.exists else "a directory"
     raise InputError(
         f"RUN must be a complete run that holds {NAME}, as `tlmed train` writes it. "
         f"Received: {str(path)!r}, {kind} without one."

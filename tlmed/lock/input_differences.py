@@ -184,7 +184,7 @@ def _compare_environments(there, here) -> Iterator[Difference]:
     for name in [name for name in {**old["versions"], **new["versions"]} if name != "tlmed"]:
         yield from _differ(name, old["versions"].get(name), new["versions"].get(name), kind=LIBRARY)
     yield from _compare_processors(old["processor"], new["processor"])
-    threads = "sums are split otherwise, which moves the last digits"
+    threads = "sums are divided differently, which moves the last digits"
     cure = f"{threads}; TF_NUM_INTRAOP_THREADS={old['threads']['intra_op']} makes them the same"
     yield from _differ("threads inside an operation", old["threads"]["intra_op"], new["threads"]["intra_op"], cure)
     yield from _differ("cores", old["cpus"], new["cpus"], "OpenVINO and scikit-learn share work among them")

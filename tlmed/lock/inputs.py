@@ -64,17 +64,17 @@ def describe_inputs(lock: Lock, recipe: Recipe, recipe_file: Path | None = None,
     faults, data, sources = [], {}, ()
     if changed := changed_modules(lock.content["recipe"]["modules"]):
         faults.append(
-            f"A recipe's modules must be as they were when it was locked; with others, train it again for a new lock. "
-            f"Received: {'; '.join(changed)}."
+            "A recipe's modules must be as they were when it was locked; if they changed, train the recipe again for a "
+            f"new lock. Received: {'; '.join(changed)}."
         )
     try:
         data = _describe_data(lock, recipe, trust)
     except InputError as error:
-        faults += [f"{fault} `--data` says where the locked images lie here." for fault in error.faults]
+        faults += [f"{fault} Say with `--data` where the locked images are now." for fault in error.faults]
     try:
         sources = backbones.identify(recipe.backbone, recipe.weights, recipe.data.image_size)
     except InputError as error:
-        faults += [f"{fault} `--weights` says where the locked weights lie here." for fault in error.faults]
+        faults += [f"{fault} Say with `--weights` where the locked weights are now." for fault in error.faults]
     if faults:
         raise InputError(faults)
     phases = [name.removeprefix("phase/") for name in lock.content["seeds"]["streams"] if name.startswith("phase/")]

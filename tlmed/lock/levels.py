@@ -35,8 +35,8 @@ def choose_level(wanted: str | None, differences: Sequence[Difference], recipe: 
         )
     if wanted == BITS and found:
         raise InputError(
-            "`--level bits` must be asked for in the environment of the lock; elsewhere 'predictions' or 'metrics' can "
-            f"hold. Received: level='bits' with {'; '.join(map(str, found))}."
+            "`--level` must be 'predictions' or 'metrics' outside of the environment of the lock. "
+            f"Received: level='bits' with {'; '.join(map(str, found))}."
         )
     if wanted is not None:
         return wanted, "as asked for"

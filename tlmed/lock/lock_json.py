@@ -47,8 +47,8 @@ def _make(run) -> dict:
     environment, resolved = ENVIRONMENT_JSON.read(run), RECIPE_JSON.read(run)
     if "code_sha256" not in environment:
         raise InputError(
-            "RUN must be of a tlmed that records all that decides a result; train it again. "
-            f"Received: {str(run.path)!r}, of an older one."
+            "RUN must be made by a version of tlmed that records all that decides a result; train it again. "
+            f"Received: {str(run.path)!r}, made by an older version."
         )
     recipe, plan = from_json(resolved), PLAN_JSON.read(run)
     parts = divide_environment(environment)

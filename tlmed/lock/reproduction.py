@@ -16,11 +16,11 @@ from tlmed.words import count
 _VERDICTS = {True: "same", False: "DIFFERENT", None: "not asked"}
 _KINDS = {
     INPUT: "Inputs that differ, so that this is another job",
-    CODE: "Another tlmed, which may be what moved a number",
+    CODE: "Another version of tlmed, which may explain a number that moved",
     LIBRARY: "Other versions of libraries that compute",
     ENVIRONMENT: "Another environment, which may move the last digits",
-    REPORTED: "More or less is reported, which changes no prediction and no score",
-    NOTE: "Also different, not known to move a number",
+    REPORTED: "The report has more or fewer parts, which changes no prediction and no score",
+    NOTE: "Also different, but not known to change a number",
 }
 _ASKED = (INPUT, REPORTED)  # kinds of differences that count as faults
 MOST_NOTES = 5  # so many differences are named that explain nothing

@@ -108,7 +108,7 @@ def _raise(run, faults) -> None:
     if faults:
         raise InputError(
             "A run must have its files as `tlmed train` wrote them. "
-            f"Received: {str(run.path)!r}, of which a lock would say: {listed(map(show, faults), MOST_FAULTS)}."
+            f"Received: {str(run.path)!r}, where {listed(map(show, faults), MOST_FAULTS)}."
         )
 
 
