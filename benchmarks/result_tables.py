@@ -147,7 +147,7 @@ def tabulate_approaches(results: Sequence[Result]) -> str:
 
 
 def find_differences(runs: Sequence[Result], base: dict[int, Result]) -> list[float]:
-    """Return AUC less that of the feature extractor, seed by seed, where both have the same splits."""
+    """Return AUC minus that of the feature extractor, seed by seed, where both have the same splits."""
     pairs = [(run, base[run.seed]) for run in runs if run.seed in base and has_same_splits(run, base[run.seed])]
     scores = [(run.score("auc"), other.score("auc")) for run, other in pairs]
     return [score - other for score, other in scores if score is not None and other is not None]

@@ -78,13 +78,13 @@ def name_start(weights: object) -> str:
     """Return the weights that a network starts from, one name or several, as a sentence can hold them.
 
     >>> name_start("none"), name_start("own"), name_start("imagenet/keras"), name_start(["none", "digits"])
-    ('random weights', 'weights of its own', 'imagenet/keras weights', 'random + digits weights')
+    ('random weights', 'its own weights', 'imagenet/keras weights', 'random + digits weights')
     """
     names = " + ".join(map(str, weights)) if isinstance(weights, list | tuple) else str(weights)
     if set(_NAMES.split(names)) == {"none"}:
         return RANDOM
     if names == "own":
-        return "weights of its own"
+        return "its own weights"
     return " + ".join("random" if name == "none" else name for name in _NAMES.split(names)) + " weights"
 
 

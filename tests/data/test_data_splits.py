@@ -229,8 +229,8 @@ def test_leaks_are_named():
     sha = ("a", "b", "c", "c", "d", "e")
     leaks = find_leaks(table((3, 3), groups=groups), sha, splits)
     assert tuple(leak.text for leak in leaks) == (
-        "1 of 2 test images (50%) is in train or val too, byte for byte, or of a group that is there: their scores "
-        "may be too good, and the main ones are also given without them.",
+        "1 of 2 test images (50%) is in train or val too, byte for byte, or of a group that has images there: their "
+        "scores may be too good, and the main ones are also given without them.",
         "Byte-identical files stand under the labels class0, class1: 'class0/000002.png', 'class1/000003.png'.",
         "Byte-identical files are in train and val: 'class0/000002.png', 'class1/000003.png'.",
         "The group 'p1' is in train and test: 'class0/000000.png', 'class0/000001.png'.",
@@ -291,7 +291,7 @@ def test_one_patient_in_two_spellings_leaks_where_given_splits_part_them(spellin
     leaks = [leak.text for leak in find_leaks(table((3, 3), groups=groups), digests(6), splits)]
     assert len(leaks) == 2
     assert leaks[0].startswith("1 of 2 test images (50%) is in train or val too, byte for byte, or of a group")
-    assert "that is there, in some spelling: their scores" in leaks[0]
+    assert "that has images there, in some spelling: their scores" in leaks[0]
     assert re.match(r"The groups '.*' and '.*', which differ only in .*, are in train and test: ", leaks[1])
     assert find_leaked(digests(6), groups, splits).tolist() == [False, True, False, False, False, False]
 

@@ -193,7 +193,7 @@ def test_images_that_lie_elsewhere_are_the_runs_own_where_a_user_says_so(moved, 
     run, images = moved
     before, _, _ = evaluate(run)
     images.rename(tmp_path / "elsewhere")
-    with pytest.raises(InputError, match="`--data PLACE --moved` says where"):
+    with pytest.raises(InputError, match="now with `--data PLACE --moved`"):
         evaluate(run)
     made, result, said = evaluate(run, str(tmp_path / "elsewhere"), moved=True)
     assert (made.paths, made.splits, said) == (before.paths, before.splits, [])
@@ -205,7 +205,7 @@ def test_without_a_test_image_that_is_as_it_was_there_is_no_score(moved):
     for row in SPLITS_CSV.read(run):
         if row["split"] == "test":
             Image.fromarray(draw(0, 99)).save(images / row["path"])
-    with pytest.raises(InputError, match=r"must be left as it was .*: 9 changed: .*\.png \(sha256\), .* and 6 more\."):
+    with pytest.raises(InputError, match=r"must be as it was .*: 9 changed: .*\.png \(sha256\), .* and 6 more\."):
         evaluate(run)
 
 

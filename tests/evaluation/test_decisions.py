@@ -106,7 +106,7 @@ def test_few_validation_images_are_told_of():
     predictions = binary(90)
     labels = np.where(np.arange(90) < 30, np.arange(90) % 10 > 0, predictions.labels)  # 3 of 30 are ill
     _, decision = decided(dataclasses.replace(predictions, labels=labels.astype(int)))
-    few = "Few validation images chose it (3 of 'ill'): others would choose differently."
+    few = "It rests on few validation images (3 of 'ill'): others would give another value."
     assert decision.operating_point["note"] == decision.calibration["note"] == few
 
 
@@ -123,7 +123,7 @@ def test_many_validation_images_of_few_groups_are_few(size, named):
     _, decision = decided(dataclasses.replace(binary(180), groups=groups))
     for part in (decision.operating_point, decision.calibration):
         assert part.get("note", "") == (
-            f"Few validation images chose it ({named}): others would choose differently." * bool(named)
+            f"It rests on few validation images ({named}): others would give another value." * bool(named)
         )
 
 
@@ -138,7 +138,7 @@ def test_validation_images_of_one_class_choose_no_threshold_and_say_so():
     made, decision = decided(one)
     assert decision.threshold == 0.5
     assert decision.operating_point["note"].startswith(
-        "The validation images are of class 'well' only, and no threshold can be chosen: it is 0.5."
+        "The validation images are of class 'well' only, so no threshold can be chosen: it is 0.5."
     )
     assert decision.temperature == 1
     assert decision.calibration["note"].startswith("The validation images are of one class only")
@@ -248,8 +248,8 @@ def test_traits_make_subgroups_unless_they_have_too_many_values():
     area = sklearn.metrics.roc_auc_score(test.labels[site] == 0, test.scores[site, 0])
     assert part["metrics"]["auc"]["value"] == pytest.approx(area)
     assert result["subgroups_left_out"] == {
-        "age": "80 values in 80 images; 2 to 12 values, of 5 images on average or more, make subgroups.",
-        "model": "1 value in 80 images; 2 to 12 values, of 5 images on average or more, make subgroups.",
+        "age": "80 values in 80 images; subgroups need 2 to 12 values, with 5 images or more on average.",
+        "model": "1 value in 80 images; subgroups need 2 to 12 values, with 5 images or more on average.",
     }
     few = dataclasses.replace(predictions, splits=("val",) * 108 + ("test",) * 12)  # of so few images each has its age
     assert set(score(few, "test", "ill", 0)["subgroups_left_out"]) == {"age", "model", "sex"}
@@ -559,7 +559,7 @@ def test_a_file_of_predictions_is_scored_by_its_test_rows(tmp_path):
         evaluate("train", "val", "train")
 
 
-TOLD = "What counts predicted classes, such as accuracy, sensitivity and F1, is computed from the column `prediction`"
+TOLD = "Metrics that count predicted classes, such as accuracy, sensitivity and F1, are computed from the column"
 
 
 @pytest.mark.parametrize(
@@ -634,7 +634,7 @@ def test_a_network_of_ones_own_has_no_baseline_of_random_weights(tmp_path):
     recipe = small("phases.epochs=1", "baselines=true")
     done = tlmed.train(recipe, tmp_path / "run", folder, backbone=own, voice=voice)
     assert list(done.metrics["baselines"]) == ["majority_class", "colour_histograms"]
-    assert "There is no baseline of random weights" in "\n".join(warnings)
+    assert "There is no baseline with random weights" in "\n".join(warnings)
 
 
 @pytest.mark.parametrize(

@@ -694,7 +694,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
 def test_a_folder_among_the_images_is_refused_before_it_is_made(tmp_path):
     (tmp_path / "images").mkdir()
     for folder in (tmp_path / "images", tmp_path / "images" / "maps" / "new", tmp_path / "images" / "x" / ".." / "y"):
-        with pytest.raises(InputError, match=r"outside those whose images they explain.*, inside .*images\."):
+        with pytest.raises(InputError, match=r"outside of the images' folders.*, inside .*images\."):
             open_folder(folder, [tmp_path / "one.png", tmp_path / "images"])
     assert not list((tmp_path / "images").iterdir())
     open_folder(tmp_path / "images-maps", [tmp_path / "images"])

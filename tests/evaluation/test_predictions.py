@@ -238,14 +238,17 @@ HEADER = "path,split,label,prediction,score_a,score_b"
             "path,label,subset,score_a,score_b\nx,a,Train,1,0\ny,a,test,1,0",
             ["must be called `split`.*column 'subset' with Train, test"],
         ),
-        (f"{HEADER}\nx,test,a,a,1,0\nx,val,a,a,1,0\n,test,a,b,0,1", ["`path` must not be empty", "another one.*2, 3"]),
+        (
+            f"{HEADER}\nx,test,a,a,1,0\nx,val,a,a,1,0\n,test,a,b,0,1",
+            ["`path` must not be empty", "must be different.*2, 3"],
+        ),
         (
             f"{HEADER}\nx,test,c,,0.5,0.5",
             [r"`label` must be a class with scores \(a, b\).*'c'", "`prediction` must be"],
         ),
         (
             f"{HEADER}\nx,test,c,a,2,0\nx,test,a,d,0.9,0.9",
-            ["finite probabilities", "must sum to 1", "another one in every row", "`label`", "`prediction`"],
+            ["finite probabilities", "must sum to 1", "different in every row", "`label`", "`prediction`"],
         ),
     ],
 )

@@ -501,7 +501,7 @@ def test_the_page_of_folds_has_what_metrics_json_has(copy):
     for name in ("operating_point", "calibration", "at_prevalence", "baselines", "subgroups", "subgroups_left_out"):
         del result[name]
     page = show()
-    for head in ("Operating point", "Calibration", "Against what needs no transfer", "Subgroups"):
+    for head in ("Operating point", "Calibration", "Compared with no transfer learning", "Subgroups"):
         assert head not in page
 
 
@@ -847,7 +847,7 @@ def test_repeats_groups_and_baselines(patients, tmp_path):
         values = [fold.json("metrics.json")["baselines"][name]["auc"]["value"] for fold in folds]
         assert baseline["auc"]["value"] == pytest.approx(np.mean(values))
     notes = [fold.json("metrics.json")["operating_point"]["note"] for fold in folds]
-    assert all(re.search(r"Few validation images chose it \(\d groups? of 'ill'", note) for note in notes)
+    assert all(re.search(r"It rests on few validation images \(\d groups? of 'ill'", note) for note in notes)
     assert not (run.path / "predictions.csv").exists()  # each image was predicted twice
     page = (run.path / "report.html").read_text()
     assert "36 images of 18 groups" in page

@@ -94,7 +94,9 @@ def test_the_readable_files_of_a_stopped_run_are_written_anew(kind, made, stoppe
 @pytest.mark.parametrize("kind", DAMAGES)
 def test_what_it_began_with_must_be_as_it_was_written(kind, stopped, images):
     damage(stopped.progress / "start", kind)
-    with pytest.raises(RunFailed, match=r"must have what it began with.*--fresh starts over\. Received: .*/start: "):
+    with pytest.raises(
+        RunFailed, match=r"record of what a stopped run began with.*--fresh starts over\. Received: .*/start: "
+    ):
         tlmed.train(small(), stopped.path, images)
 
 

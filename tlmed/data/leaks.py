@@ -159,8 +159,8 @@ def _count_leaked(table, leaked, splits, elsewhere) -> list[str]:
     unit, groups = table.unit, set(table.groups or ())
     spelled = ", in some spelling" if len(set(map(spell, groups))) < len(groups) else ""
     return [
-        f"{which} in train or val too, {unit} for {unit}, or of a group that is there{spelled}{weights}: their scores "
-        "may be too good, and the main ones are also given without them."
+        f"{which} in train or val too, {unit} for {unit}, or of a group that has images there{spelled}{weights}: their "
+        "scores may be too good, and the main ones are also given without them."
     ]
 
 

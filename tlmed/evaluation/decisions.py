@@ -107,7 +107,7 @@ def decide(
     point = None if main is None else _choose_point(labels == main, scores[:, main], classes, main, rule)
     calibration = _calibrate(labels, scores)
     if scarce := _list_scarce(labels, classes, find_clusters(groups)):
-        few = f"Few validation images chose it ({', '.join(scarce)}): others would choose differently."
+        few = f"It rests on few validation images ({', '.join(scarce)}): others would give another value."
         for part in (point, calibration):
             if part and part["n"] is not None:
                 part["note"] = " ".join(filter(None, [part.get("note"), few]))
@@ -130,7 +130,7 @@ def _choose_point(positive, scores, classes, main, rule) -> dict:
     chosen_on = {"split": "val", "n": len(positive)}
     if positive.all() or not positive.any():
         only = classes[main if positive.all() else 1 - main]
-        note = f"The validation images are of class {only!r} only, and no threshold can be chosen: it is {HALF}."
+        note = f"The validation images are of class {only!r} only, so no threshold can be chosen: it is {HALF}."
         return {"rule": rule, "threshold": HALF, **chosen_on, **nothing, "note": note}
     chosen = choose_threshold(positive, scores, rule)
     found = {"rule": rule, "threshold": chosen.value, **chosen_on}
@@ -140,14 +140,14 @@ def _choose_point(positive, scores, classes, main, rule) -> dict:
 
 def _calibrate(labels, scores) -> dict:
     if len(set(labels.tolist())) == 1:
-        note = "The validation images are of one class only, and no temperature can be fitted: scores stay as they are."
+        note = "The validation images are of one class only, so no temperature can be fitted: scores stay as they are."
         return {"method": METHOD, "temperature": 1.0, "split": "val", "n": len(labels), "note": note}
     temperature = fit_temperature(scores, labels)
     found = {"method": METHOD, "temperature": temperature, "split": "val", "n": len(labels)}
     low, high = TEMPERATURES
     if low * 1.001 < temperature < high / 1.001:  # the search by halving comes close to the ends but never reaches them
         return found
-    return found | {"note": f"The temperature is at the end of what is tried, {low:g} to {high:g}."}
+    return found | {"note": f"The temperature is at the end of the range that is searched, {low:g} to {high:g}."}
 
 
 def describe_contradictions(predictions: Predictions, positive: str | None) -> list[str]:
@@ -172,8 +172,8 @@ def describe_contradictions(predictions: Predictions, positive: str | None) -> l
         "" if main is None else f" {_explain_by_threshold(scores[:, main], guesses == main, predictions.classes[main])}"
     )
     return [
-        f"{said}{cause} What counts predicted classes, such as accuracy, sensitivity and F1, is computed from the "
-        "column `prediction`; AUC, average precision, log loss and what else needs probabilities, from the scores."
+        f"{said}{cause} Metrics that count predicted classes, such as accuracy, sensitivity and F1, are computed from "
+        "the column `prediction`; those that need probabilities, such as AUC and log loss, from the scores."
     ]
 
 

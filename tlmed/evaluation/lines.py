@@ -87,7 +87,7 @@ def describe_better_baselines(result: Mapping) -> list[str]:
 
     >>> better = {"random_weights": {"auc": {"value": 0.79, "low": None}}}
     >>> describe_better_baselines({"metrics": {"auc": {"value": 0.66}}, "baselines": better})
-    ['The baseline random weights has a higher AUC, 0.790: the result does not beat what needs no transfer.']
+    ['The baseline random weights has a higher AUC, 0.790: the result does not beat it.']
     """
     own, found = result["metrics"].get("auc", {}).get("value"), {}
     for name, baseline in result.get("baselines", {}).items():
@@ -100,7 +100,7 @@ def describe_better_baselines(result: Mapping) -> list[str]:
         said = "The baseline {} has a higher AUC, {}".format(*next(iter(found.items())))
     else:
         said = f"{len(found)} baselines have a higher AUC, {join_names(f'{name} {auc}' for name, auc in found.items())}"
-    return [f"{said}: the result does not beat what needs no transfer."]
+    return [f"{said}: the result does not beat {'it' if len(found) == 1 else 'them'}."]
 
 
 def describe_below_majority(result: Mapping) -> list[str]:
@@ -115,7 +115,7 @@ def describe_below_majority(result: Mapping) -> list[str]:
         return []
     return [
         f"{_name_without(result)} the AUC is {auc:.3f}, below the {majority:.3f} of the baseline majority class: "
-        "the result does not beat what needs no transfer."
+        "the result does not beat a classifier without transfer learning."
     ]
 
 

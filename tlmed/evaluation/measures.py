@@ -142,8 +142,8 @@ def _divide(chosen, positive, seed, split) -> dict[str, Mapping]:
         values = sorted(set(texts))
         if not 1 < len(values) <= min(MOST_SUBGROUPS, len(texts) // LEAST_IMAGES):
             left_out[trait] = (
-                f"{count(len(values), 'value')} in {count(len(texts), 'image')}; 2 to {MOST_SUBGROUPS} values, of "
-                f"{LEAST_IMAGES} images on average or more, make subgroups."
+                f"{count(len(values), 'value')} in {count(len(texts), 'image')}; subgroups need 2 to {MOST_SUBGROUPS} "
+                f"values, with {LEAST_IMAGES} images or more on average."
             )
             continue
         column = np.array(texts, dtype=object)

@@ -292,7 +292,7 @@ def _find_faults(lines, columns, classes, tables) -> list[tuple[str, str]]:
     faults += [
         *_name_lines("`path` must not be empty", _pick(lines, [not name for name in columns["path"]])),
         *_name_lines(
-            "`path` must be another one in every row",
+            "`path` must be different in every row",
             _pick(lines, [seen[name] > 1 for name in columns["path"]]),
         ),
     ]

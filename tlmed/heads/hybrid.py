@@ -62,7 +62,7 @@ class FittedClassifier:
         rows: One per point of the grid, best first: `rank`, `mean_score`, `std_score` and its parameters.
         notes: What scikit-learn warned of while fitting, once each; nothing for the shipped grids on common data.
         turned: Classes that the folds ranked in the wrong order; of two classes the second stands for both. Their
-            probabilities keep the classifier's order, and say little more than how often they occur.
+            probabilities keep the classifier's order, but hardly differ from how often the class occurs.
     """
 
     classifier: CalibratedClassifierCV

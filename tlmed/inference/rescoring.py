@@ -186,12 +186,12 @@ def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, 
         table = open_source(source, recipe.data.grouping)
         found = recall(table, recipe.data.image_size, recorded, classes, left_out, known)
     except InputError as error:
-        hint = "Where the images of RUN lie elsewhere by now, `--data PLACE --moved` says where."
+        hint = "If the images of RUN were moved, say where they are now with `--data PLACE --moved`."
         raise InputError([*error.faults, hint]) from error
     splits = found.images.splits
     if not (found.same & (splits == "test")).any():
         raise InputError(
-            "A test image of RUN must be left as it was when RUN was trained. "
+            "At least one test image of RUN must be as it was when RUN was trained. "
             f"Received: {run.path} with data={source}: {'; '.join(found.changes.name()) or 'no test image'}."
         )
     tested = sum(row["split"] == "test" for row in recorded)

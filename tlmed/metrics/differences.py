@@ -47,7 +47,7 @@ def compare_metrics(
         only: The metrics wanted, of `METRICS`.
 
     Returns:
-        For each metric `value` (that of the first less that of the second), `low`, `high`, `p`, `method` and `units`
+        For each metric `value` (that of the first minus that of the second), `low`, `high`, `p`, `method` and `units`
         (the images or groups that it rests on: `tlmed.metrics.sample_sizes.count_units`), and a `note` where there is
         no interval because the two do not differ in any image; undefined (None, with a `reason`) where a metric is,
         or where no interval follows.

@@ -31,7 +31,7 @@ def compare_areas(
         groups: Who each case belongs to, [n]; an empty name stands for a case on its own.
 
     Returns:
-        `value` (AUC of the first less that of the second), `low`, `high`, `statistic`, `p` and `method`; undefined
+        `value` (AUC of the first minus that of the second), `low`, `high`, `statistic`, `p` and `method`; undefined
         (None, with a `reason`) where one class is missing, or no variance can be estimated. Of two that rank every
         case alike `p` is 1, and a `note` says why there is no interval.
 
@@ -87,7 +87,7 @@ def mcnemar(first: np.ndarray, second: np.ndarray, groups: Sequence[str] | None 
         groups: Who each image belongs to, [n]; an empty name stands for an image on its own.
 
     Returns:
-        `value` (accuracy of the first less that of the second), `low`, `high`, `first_only` and `second_only` (images
+        `value` (accuracy of the first minus that of the second), `low`, `high`, `first_only` and `second_only` (images
         that one alone gets right), `statistic` (chi-squared, 1 degree of freedom, for comparison), `p` and `method`.
 
     >>> first, second = np.arange(21) < 2, (np.arange(21) > 1) & (np.arange(21) < 9) | (np.arange(21) == 0)

@@ -52,7 +52,9 @@ def say_half(metrics: Mapping) -> str:
     threshold = metrics.get("threshold")
     if threshold in (None, 0.5):
         return ""
-    return f"Accuracy here is at a threshold of 0.5; that of the result is at its own, {number(threshold)}."
+    return (
+        f"Accuracy here is at a threshold of 0.5; the result's accuracy is at its own threshold, {number(threshold)}."
+    )
 
 
 def join(parts: object) -> str:

@@ -12,10 +12,10 @@ from tlmed.tabulation import Cell, say
 _OF_POSITIVE = "With more than two classes: the mean over the classes, each against the rest."
 # Explanations by the names of metrics; those of other terms are in WORDS, by names that only tlmed uses.
 METRICS = {
-    "accuracy": "The share of all images that were predicted right. With a rare class it is high even if that class is "
-    "always missed.",
+    "accuracy": "The share of all images that were predicted correctly. With a rare class it is high even if that "
+    "class is always missed.",
     "auc": "Area under the ROC curve: how often an image of the positive class scores higher than one of the other. "
-    f"0.5 is guessing, 1 is perfect; no threshold has a part in it. {_OF_POSITIVE}",
+    f"0.5 is guessing, 1 is perfect; it does not depend on a threshold. {_OF_POSITIVE}",
     "sensitivity": f"The share of the images of the positive class that were found (recall). {_OF_POSITIVE}",
     "specificity": f"The share of the images that are not of the positive class and were called so. {_OF_POSITIVE}",
     "ppv": "Positive predictive value (precision): the share of right ones among the images predicted as the "
@@ -39,7 +39,10 @@ METRICS = {
     "best, and lower is better.",
 }
 WORDS = {
-    "baseline": ("Baseline", "What is reached without transfer. A result that does not beat it has learned nothing."),
+    "baseline": (
+        "Baseline",
+        "A score without transfer learning. A result that does not beat it gained nothing from transfer.",
+    ),
     "batch_norm": (
         "BatchNorm",
         "Batch normalisation, layers that hold statistics of the images. Frozen: statistics and factors stay as they "
@@ -58,8 +61,7 @@ WORDS = {
     ),
     "examples": (
         "Map of the evidence",
-        "Where in the image the network found what speaks for its prediction. It shows what was used, not what is "
-        "true.",
+        "Where in the image the network found evidence for its prediction. It shows what was used, not what is true.",
     ),
     "fine_tuning_ratio": ("Fine-tuning ratio", "The share of the backbone's weighted layers that train."),
     "group": (

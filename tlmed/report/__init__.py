@@ -48,7 +48,7 @@ def make_page(content: RunContent) -> str:
         "Curves and confusion": show_curves(content),
         "Calibration": show_calibration(content),
         "Decision curve": show_decision_curve(content),
-        "Against what needs no transfer": show_baselines(content.metrics),
+        "Compared with no transfer learning": show_baselines(content.metrics),
         "Subgroups": show_subgroups(content.metrics),
         "Examples": show_examples(content),
         "Data": show_images(content),

@@ -237,7 +237,7 @@ def _say_values(metrics, names) -> str:
     if not leaks or not said:
         return said
     if not leaks["n"]:
-        return f"{said}; no image is left without the {leaks['leaked']:,} known"
+        return f"{said}; without the {count(leaks['leaked'], 'known image')} none is left"
     rest = _list_values(leaks["metrics"], names)
     return f"{said}; without the {count(leaks['leaked'], 'known image')} {rest}"
 

@@ -15,7 +15,7 @@ from tlmed.words import count, join_names
 _MOST_ROWS = 12  # a search with more rows is folded
 _CHOSEN = "Parameters were chosen by cross-validation inside the training split"
 _SEARCH = ("rank", "mean_score", "std_score")
-_FLAT = "probabilities keep the classifier's order and say little more than how often they occur"
+_FLAT = "probabilities keep the classifier's order, but hardly differ from how often the class occurs"
 
 
 def show_classifier(content: RunContent) -> Markup:

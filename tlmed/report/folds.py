@@ -81,7 +81,7 @@ def make_folds_page(content: FoldsContent) -> str:
         "Curves and confusion": show_overlays(content.folds, content.metrics),
         "Operating point": show_mean_operating_point(content.metrics),
         "Calibration": show_mean_calibration(content.metrics),
-        "Against what needs no transfer": show_baselines(content.metrics),
+        "Compared with no transfer learning": show_baselines(content.metrics),
         "Subgroups": show_subgroups(content.metrics),
         "Examples": show_fold_examples(content.folds),
         "Folds": _show_folds(content.rows),

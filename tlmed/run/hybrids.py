@@ -75,7 +75,7 @@ def _describe_turned(names, images) -> list[str]:
         return []
     return [
         f"In the folds, images of {join_names(names)} were not ranked above others: their probabilities keep the "
-        f"classifier's order, but say little more than how often they occur ({count(images, 'training image')})."
+        f"classifier's order, but hardly differ from how often the class occurs ({count(images, 'training image')})."
     ]
 
 

@@ -76,8 +76,8 @@ def feed(job: Job, model: Classifier, images: ImageSet, choice: dict, begun: boo
             )
         if found is None and begun:
             raise RunFailed(
-                "A run that has begun on kept features goes on with them, because without them it would end in other "
-                "bits. Make the cache usable and run the command again, or start over with --fresh. "
+                "A run that began with features from the cache must go on with them, or its result would differ in its "
+                "last bits. Make the cache usable and run the command again, or start over with --fresh. "
                 f"Received: phase {name!r} without a usable cache, because of the reason above."
             )
         if found is not None:

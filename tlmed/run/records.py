@@ -49,7 +49,7 @@ def read_start(run: RunDir) -> dict | None:
     # Without any of these nothing was trained, and the run begins anew without a loss.
     if any(path.suffix in (".phase", ".weights", ".checkpoint") for path in run.progress.rglob("*")):
         raise RunFailed(
-            "A stopped run must have what it began with, as it was written; --fresh starts over. "
+            "The record of what a stopped run began with must be there, unchanged; --fresh starts over. "
             f"Received: {run.progress / START}: {fault}."
         )
     return None

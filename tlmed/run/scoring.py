@@ -55,7 +55,7 @@ def _list_scored(images) -> np.ndarray:
 
 
 def _score_baselines(job, images) -> dict:
-    """Score what needs no transfer on the test images: the most frequent class, and two linear classifiers if asked."""
+    """Score baselines on the test images: the most frequent class, and two linear classifiers if asked."""
     recipe, train, rows = job.recipe, images.indices("train"), _list_scored(images)
     labels, classes = images.table.labels[train], len(images.table.classes)
     found = {
@@ -71,7 +71,9 @@ def _score_baselines(job, images) -> dict:
     histograms = count_colours(images.pixels.take, len(images.splits))
     features = {"colour_histograms": ("how often each level of red, green and blue occurs", histograms)}
     if str(recipe.backbone).startswith("own:"):
-        job.voice.warn("There is no baseline of random weights: tlmed cannot draw those of a network of your own.")
+        job.voice.warn(
+            "There is no baseline with random weights, because tlmed cannot draw random weights for your own network."
+        )
     else:
         random = _draw_features(job, images)
         features["random_weights"] = ("the features of randomly initialised weights", random)

@@ -217,8 +217,8 @@ def open_folder(folder: str | Path, sources: Sequence[str | Path] = ()) -> None:
     for source in map(Path, sources):
         if source.is_dir() and place.is_relative_to(source.resolve()):
             raise InputError(
-                "Explanations must go to a folder outside those whose images they explain, which would be read as "
-                f"images the next time. Received: {folder}, inside {source}."
+                "Explanations must go to a folder outside of the images' folders, because they would be read as images "
+                f"the next time. Received: {folder}, inside {source}."
             )
     try:
         place.mkdir(parents=True, exist_ok=True)
