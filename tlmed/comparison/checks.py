@@ -22,6 +22,7 @@ def check_comparable(results: Sequence[Result]) -> None:
         InputError: If some are cross-validations and others are not, or if classes, positive class or test images
             (path, label, SHA-256) differ. It names every run that differs from the first, and in what.
     """
+    # In this order: images are compared fold by fold, and the agreement below needs the same classes.
     _check_kinds(results)
     _check_classes(results)
     first, *others = results
@@ -46,6 +47,7 @@ def _check_agreement(result) -> None:
         return
     test, metrics = result.test, result.metrics
     tables = (test.labels, test.scores, test.predictions, test.classes, metrics.get("positive"))
+    # The AUC depends on every score and accuracy on every predicted class, so that a swap of either table shows.
     # Only values are compared here, so one draw is enough for the intervals.
     for name, entry in evaluate(*tables, draws=1, only=("auc", "accuracy"))["metrics"].items():
         there, here = metrics["metrics"][name]["value"], entry["value"]
@@ -66,6 +68,7 @@ def check_means(place: Path, metrics: Mapping, folds: Mapping[str, Mapping]) -> 
     """
     _compare_means(place, metrics["metrics"], {name: fold["metrics"] for name, fold in folds.items()})
     if left := metrics.get("without_leaks"):
+        # A fold without known images counts with all of its images, as in `run.averages`.
         known = {name: (fold.get("without_leaks") or fold)["metrics"] for name, fold in folds.items()}
         _compare_means(place, left["metrics"], known)
 
@@ -228,7 +231,7 @@ def _note_stored(results) -> str:
     found = [
         result.name
         for result in results
-        for part in (result.folds[:1] or [result])
+        for part in (result.folds[:1] or [result])  # later folds find what the first one computed
         if any(
             (entry.get("computed") or 0) < (entry.get("images") or 0) for entry in part.timing.get("extractions", [])
         )
@@ -242,6 +245,7 @@ def _note_stored(results) -> str:
 
 def _note_machines(results) -> str:
     """Say so where runs were made on different machines, if all of them recorded their machine."""
+    # Runs of older versions did not record all of these.
     for key in ("processor", "cpus", "devices", "gpus"):
         said = [json.dumps(result.environment[key]) for result in results if key in result.environment]
         if len(said) == len(results) and len(set(said)) > 1:

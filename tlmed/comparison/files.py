@@ -23,6 +23,7 @@ def check_targets(folder: Path, force: bool = False) -> None:
         runs: lambda file: targets.read_header(file) == _RUN_COLUMNS,
         pairs: lambda file: targets.read_header(file) == _PAIR_COLUMNS,
     }
+    # A folder with the name of a file is refused by `_prepare`, whose message says so, and with --force too.
     targets.check_targets("--out", {path: is_own for path, is_own in own.items() if not path.is_dir()}, force)
 
 
@@ -49,6 +50,7 @@ def write_comparison(folder: Path, comparison: Comparison, force: bool = False) 
     )
     paths = [folder / name for name in FILES]
     _prepare(folder, paths)
+    # The files get their names when the block ends: an error before that leaves the old files, or none.
     with targets.writing_out(folder), contextlib.ExitStack() as stack:
         for path, text in zip(paths, texts, strict=True):
             stack.enter_context(whole_files.atomic(path)).write_text(text, encoding="utf-8", newline="")
@@ -58,6 +60,7 @@ def write_comparison(folder: Path, comparison: Comparison, force: bool = False) 
 def _prepare(folder, paths) -> None:
     """Make the folder and check that every file can be written, so that none is written where one cannot be."""
     rule = "`--out` must be a folder that can be made and written in"
+    # Only an attempt shows it: permissions do not tell of read-only mounts, and do not bind root.
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder):

@@ -58,6 +58,7 @@ def _list_groups(rows) -> dict[str, str]:
 def _regroup(chosen, result) -> Result:
     """Return one network's run with its metrics computed by the groups of another run."""
     groups, metrics = _list_groups(chosen.splits), result.metrics
+    # Without calibrated scores: what is computed from them is not in `_COUNTED`.
     test = dataclasses.replace(result.test, groups=tuple(groups[path] for path in result.test.paths), calibrated=None)
     leaked = find_leaked(result, groups)
     seed = result.recipe.get("seed", 0)

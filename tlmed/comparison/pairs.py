@@ -67,6 +67,7 @@ class Comparison:
         values = [self.value(place, question) for place in range(len(self.results))]
         if None in values:
             return []
+        # Values that differ by rounding only share the lead.
         return [place for place, value in enumerate(values) if value > max(values) - 1e-12]
 
     def best(self, question: str) -> int | None:
@@ -174,6 +175,7 @@ def _average(differences, folds, share, spreads, repeats, most) -> dict:
     # Where neither folds nor images vary, a t test would divide by 0.
     if np.ptp(differences) < 1e-12 and not any(spread.variance for spread in spreads):
         said = "All folds have the same difference, from which no interval follows."
+        # No difference in any fold is no evidence of one (p = 1); another constant one has no valid test.
         if abs(differences[0]) > 1e-12:
             return _leave_open(differences[0], said)
         method = "corrected resampled t (Nadeau & Bengio 2003)"

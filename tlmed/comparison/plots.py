@@ -94,6 +94,7 @@ def draw_curves(names: Sequence[str], tests: Sequence[Predictions], columns: Seq
     figure = Figure(figsize=(side * across, side * down * 0.95), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False).ravel()
     ranks = np.argsort([-(macro_auc(test.labels, test.scores) or 0) for test in tests], kind="stable").tolist()
+    # All colours come before the second kind of line, because colours are easier to tell apart.
     styles = dict(zip(sorted(ranks[:MOST_CURVES]), itertools.product(LINES, COLOURS), strict=False))
     for axes in panels[len(columns) :]:
         axes.set_axis_off()

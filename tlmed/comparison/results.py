@@ -33,6 +33,7 @@ from tlmed.words import listed
 _SHOWN = ("metrics.auc", "metrics.accuracy")  # of every run
 
 
+# Not compared field by field: `==` of the arrays in `test` is an array.
 @dataclass(frozen=True, eq=False)
 class Result:
     """One of the runs that are compared.
@@ -137,6 +138,7 @@ def read_results(paths: Sequence[str | Path]) -> tuple[Result, ...]:
 def _use_titles(results: Sequence[Result]) -> tuple[Result, ...]:
     """Call a run by its own title where that tells it from all others."""
     titles = [result.recipe.get("name") for result in results]
+    # Names count too: a title that is another run's name would mislead.
     taken = Counter([*titles, *(result.name for result in results)])
     return tuple(
         dataclasses.replace(result, name=title) if title and taken[title] == 1 else result
@@ -154,6 +156,7 @@ def shorten(paths: Sequence[Path]) -> list[str]:
 
 
 def _shorten_one(path, others) -> str:
+    # The end of a fold's path is RUN/folds/01: the number alone does not tell of which run.
     for count in range(3 if path.parent.name == rundir.FOLDS else 1, len(path.parts) + 1):
         ending = path.parts[-count:]
         if all(other.parts[-count:] != ending for other in others):
@@ -162,6 +165,7 @@ def _shorten_one(path, others) -> str:
 
 
 def _find(path) -> RunDir:
+    # A complete cross-validation counts as a whole; `find_run` refuses any other that is not one finished network.
     run = find_run(path, complete=False)
     return run if run.complete and run.folds else find_run(path)
 

@@ -51,6 +51,7 @@ def say_difference(entry: Mapping) -> str:
         return sign(None)
     if entry["low"] is None:
         return f"{sign(entry['value'])} (no interval)"
+    # The bounds that are written -1.000 and +1.000, which leave every difference possible.
     nothing = f", {EMPTY}" if entry["low"] < -0.9995 and entry["high"] > 0.9995 else ""
     return f"{sign(entry['value'])} ({sign(entry['low'])} to {sign(entry['high'])}{nothing})"
 
@@ -155,6 +156,7 @@ def _say_shown(runs, whose, shown) -> list[str]:
     if not shown:
         return []
     corrected = "p" if len(runs) == 2 else "Holm-corrected p"
+    # The largest p, so that the sentence holds for each run that it names.
     largest = max(entry["p_holm"] for entry in shown.values())
     p = f"{corrected} {say_p(largest)}" if len(shown) == 1 else f"each {corrected} {_say_bound(largest)}"
     return [f"{whose} was shown to be higher than that of {_name([runs[i].name for i in shown])} ({p})."]
@@ -168,6 +170,7 @@ def _say_open(runs, metric, entries, of) -> list[str]:
     if not entries:
         return []
     names = [runs[place].name for place in entries]
+    # Differences are the best run minus the other: up to `high` the other may be lower, up to -`low` higher.
     ends = [(entry["high"], -entry["low"]) for entry in entries.values() if entry["low"] is not None]
     lower, higher = (max(0.0, *side) for side in zip((0.0, 0.0), *ends, strict=True))
     spans = [f"{number(span)} {word}" for span, word in ((lower, "lower"), (higher, "higher")) if span > 0]

@@ -91,5 +91,5 @@ def to_number(value: object) -> float | None:
     >>> to_number(3), to_number("3"), to_number(None), to_number(True)
     (3, None, None, None)
     """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)  # a bool is an int in Python
     return value if is_number and abs(value) <= float_info.max else None

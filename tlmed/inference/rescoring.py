@@ -95,6 +95,7 @@ def evaluate(
         others = Counter(name for name in predictions.splits if name != split)
         evaluated = {"predictions": str(file), "not_scored": dict(sorted(others.items())), "warnings": notes}
         with voice.busy(f"Scoring {count(len(chosen.paths), 'row')}"):
+            # A file names no seed; with a fixed one its intervals are the same each time.
             result = {**score(predictions, split, positive, 0, prevalence=prevalence), "evaluated": evaluated}
         for sentence in describe_left_out(result):
             voice.say(sentence)
@@ -134,6 +135,7 @@ def evaluate(
                 seen.append(f"Whether the run was trained on some of these images cannot be told: {gap}.")
             rows = np.arange(len(images.splits))
     default = metrics.describe_default(old["classes"], recipe.data.positive, "tlmed train ... --positive")
+    # Where the scored images are phantoms, `describe_source` has said already that scores say nothing.
     seen = [*default, *seen, *unsure, *unknown, *([] if is_synthetic(place) else describe_learned(recipe.data.source))]
     for warning in seen:
         voice.warn(warning)

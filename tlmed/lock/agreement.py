@@ -63,6 +63,7 @@ def compare_history(there: Sequence[str], here: Sequence[str], tolerance: float 
     if not old and not new:
         return []
     largest = 0.0
+    # As far as both go: lengths are compared below, after the rows, because where rows part says more.
     for a, b in zip(old, new, strict=False):
         apart = _part(a, b)
         largest = max(largest, math.inf if apart is None else apart[1])
@@ -133,7 +134,7 @@ def _compare_scores(there, here, level, tolerance) -> list[Row]:
     rows = []
     if len(both) < len(old) or len(both) < len(new):
         counts = (count(len(found), "image") for found in (old, new))
-        odd = min(old.keys() ^ new.keys())
+        odd = min(old.keys() ^ new.keys())  # not any of the set, so that the message is the same each time
         rows.append(Row("predictions", "images", *counts, False, f"{len(both):,} in both; not so {odd}"))
     moved = [path for path in both if old[path]["prediction"] != new[path]["prediction"]]
     label = f"label of {moved[0]}" if moved else "labels"

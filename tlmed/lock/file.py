@@ -27,7 +27,7 @@ class Lock:
 
     path: Path
     recipe: Recipe
-    content: dict = field(repr=False)
+    content: dict = field(repr=False)  # it has a line for every image
 
     @property
     def run(self) -> RunDir | None:

@@ -114,6 +114,7 @@ def _compare_data(there, here) -> Iterator[Difference]:
             values = (_show(row[paths[0]][name]) for row in (old, new))
             why = f"and of {listed(map(show, paths[1:]), MOST_PATHS)}" if paths[1:] else ""
             yield Difference("data", f"{_COLUMNS[name]} of {paths[0]}", *values, INPUT, why)
+    # The digests are of the test images' values: of other test images they differ anyway.
     if [path for path in old if old[path]["split"] == "test"] == [path for path in new if new[path]["split"] == "test"]:
         yield from _compare_columns(there["data"].get("columns"), here["data"].get("columns"))
 
@@ -167,6 +168,7 @@ def _compare_seeds(there, here) -> Iterator[Difference]:
 
 def _compare_code(there, here) -> Iterator[Difference]:
     old, new = there["code"], here["code"]
+    # Equal files compute equal numbers, whatever version or commit they are called.
     if old["sha256"] == new["sha256"]:
         return
     if old["version"] != new["version"]:
@@ -207,6 +209,7 @@ def _compare_environments(there, here) -> Iterator[Difference]:
 
 
 def _compare_processors(old, new) -> Iterator[Difference]:
+    # oneDNN chooses its kernels by the family of vector instructions; names of processors say less.
     families = name_family(old["features"]), name_family(new["features"])
     if families[0] != families[1]:
         yield Difference(

@@ -44,6 +44,7 @@ def repeat_recipe(lock: Lock, source: str | None, weights: Sequence[str]) -> Rec
         raise InputError(
             f"`--weights` must be given once for each of {len(recorded)} backbones. Received: {', '.join(weights)}."
         )
+    # By their full recorded names: 'imagenet' alone could find other weights here.
     chosen = tuple(weights) or tuple(recorded)
     data = recipe.data if source is None else dataclasses.replace(recipe.data, source=source)
     return dataclasses.replace(recipe, data=data, weights=chosen[0] if len(chosen) == 1 else chosen)
@@ -91,6 +92,7 @@ def describe_inputs(lock: Lock, recipe: Recipe, recipe_file: Path | None = None,
 def _describe_data(lock, recipe, trust) -> dict:
     """Return the lines that `splits.csv` would have now, and which images would be left out now."""
     table = open_source(recipe.data.source, recipe.data.grouping)
+    # What the run left out stays out even if it can be read now: with other images all splits would be others.
     left_out = {entry["path"] for entry in lock.content["data"]["left_out"]}
     aside = [row for row, path in enumerate(table.paths) if path in left_out]
     broken = [{"path": table.paths[row]} for row in aside if not is_readable(table, row)]
@@ -107,6 +109,7 @@ def _describe_data(lock, recipe, trust) -> dict:
 
 def _digest_images(table: Table, source: str, trust: bool) -> list[str]:
     root = Path(source).expanduser()
+    # Images of TFDS and of an .npz share files, so that no file's size and time belong to one image.
     if not trust or source.startswith("tfds:") or root.suffix.lower() == ".npz":
         return read_digests(table)
     files = [(root if root.is_dir() else root.parent) / path for path in table.paths]

@@ -93,7 +93,9 @@ def list_predictions(run: RunDir) -> list[str]:
     found = read_predictions(run / "predictions.csv")
     scores = found.scores[np.arange(len(found.paths)), found.predictions].tolist()
     labels, guesses = ([found.classes[number] for number in numbers] for numbers in (found.labels, found.predictions))
-    rows = zip(found.paths, found.splits, labels, guesses, (f"{score:.9g}" for score in scores), strict=True)
+    rows = zip(
+        found.paths, found.splits, labels, guesses, (f"{score:.9g}" for score in scores), strict=True
+    )  # all of float32
     return split_lines(format_csv(PREDICTIONS, rows))
 
 

@@ -102,6 +102,7 @@ def to_junit(reproduction: Reproduction) -> str:
     """Return it as JUnit XML: a test for each part of the inputs, and for each line that the level compares."""
     suite = ET.Element("testsuite", name=_clean(reproduction.name))
     failures = 0
+    # With a fault nothing was compared, so that no part of the inputs may count as passed.
     for part in reproduction.checked if not reproduction.fault else ():
         found = [str(it) for it in reproduction.differences if it.part == part and it.kind in _ASKED]
         failures += _add_case(suite, reproduction, part, "same inputs", "\n".join(found))

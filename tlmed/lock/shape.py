@@ -168,7 +168,7 @@ def _compare(value, shape, place) -> Iterator[str]:
                 yield f"{where} is missing"
         if shape is _METRIC:
             yield from _compare_bounds(value, place)
-    elif not isinstance(value, shape) or (isinstance(value, bool) and shape != FLAG):
+    elif not isinstance(value, shape) or (isinstance(value, bool) and shape != FLAG):  # a bool is an int in Python
         yield f"{place} is {value!r:.40}"
 
 

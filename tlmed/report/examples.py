@@ -31,6 +31,7 @@ def show_examples(content: RunContent) -> Markup:
     folder = content.path / rundir.EXAMPLES
     files = [_locate(content.path, example) for example in examples]
     strangers = [file.name for file in files if not _lies_in(folder, file)]
+    # In turns, so that each kind has pictures where the page has no room for all.
     turns = [(each, file) for each, file in _take_turns(examples, files) if file.name not in strangers]
     shown = _show_while_room(turns, metrics)
     left_out = len(turns) - sum(map(len, shown.values()))

@@ -183,9 +183,11 @@ def _feed(job, prepared, model, begun) -> Feed:
     A command that continues the run then trains on the same, even if it could use the cache.
     """
     number = prepared.phases.index(model.phase)
+    # From the plan and not decided anew: a run that goes on, or repeats another, keeps to the plan's choice.
     choice = prepared.plan["phases"][number]["cache"]
     fed = feed(job, model, prepared.images, choice, begun)
     if choice["on"] and fed.extraction is None:
+        # Later phases, too: a cache that fails in between would mix two ways to compute features in one run.
         for entry in prepared.plan["phases"][number:]:
             if entry["cache"]["on"]:
                 entry["cache"] |= {"on": False, "reason": "the cache could not be used"}
@@ -246,7 +248,7 @@ def _write_certificate(run, degrees) -> None:
     if entries:
         FREEZE_JSON.write(run, {"algorithm": ALGORITHM, "seconds": seconds, "phases": entries})
     else:
-        (run / "freeze.json").unlink(missing_ok=True)
+        (run / "freeze.json").unlink(missing_ok=True)  # of phases that are trained again
 
 
 def _write_degrees(run, prepared, degrees, kept) -> None:

@@ -93,6 +93,7 @@ def feed(job: Job, model: Classifier, images: ImageSet, choice: dict, begun: boo
                     lambda batch: suffix(activations.split(batch), training=False),
                     *(activations.take, activations.spec, recipe.data.batch_size),
                 ),
+                # A step of a head is so short that Python between steps costs more than the step.
                 recipe.steps_per_execution or (epoch if model.phase.thaw == 0 else 1),
                 extraction,
             )

@@ -58,7 +58,7 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
         voice.say(f"Backbone: {backbones.name_all(recipe.backbone)}, {name_start(backbone.name)}")
         for line in backbones.say_preparations(backbone.sources):
             voice.say(line)
-    if not faults:
+    if not faults:  # else only faults are looked for, and imports would make a user wait for them
         _import(recipe)
     clock.reading = time.perf_counter()
     with clock.stage("read images"), _collected(faults), voice.busy(f"Reading images of {recipe.data.source}"):

@@ -24,7 +24,7 @@ from tlmed.whole_files import write_text
 from tlmed.words import listed
 
 START = "start"  # the file of a run's progress that holds what the run began with
-_ENVIRONMENT = ("versions", "devices", "threads", "strategy")
+_ENVIRONMENT = ("versions", "devices", "threads", "strategy")  # what can change the numbers of a run that goes on
 
 
 def read_start(run: RunDir) -> dict | None:
@@ -95,6 +95,7 @@ def holds_same_recipe(run: RunDir, recipe: Recipe) -> bool:
     """
     if (there := _read_recipe(run)) is None:
         return False
+    # Not so for a complete run, whose images are not read again.
     free = UNDECIDING if run.complete else {*UNDECIDING, "data.source"}
     differ = name_differences(there, to_json(recipe))
     if words := [f"{key}={old!r} there, {new!r} here" for key, old, new in differ if key not in free]:

@@ -219,7 +219,7 @@ def _train_one(job: Job, begin=lambda images: None, read: ImageSet | None = None
                     write_lock(job.run)
                     write_report(job.run.path)
                 job.run.finish()
-            workers.wait()
+            workers.wait()  # one that left before the chief is done would count as lost
         job.voice.say(f"Run: {out}\nReport: {out / 'report.html'}")
 
 

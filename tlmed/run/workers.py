@@ -17,7 +17,7 @@ from tlmed.cluster import SECRET, Link, end_process, find_cluster, join
 from tlmed.errors import InputError, RunFailed
 from tlmed.rundir import FILES, WORKER, RunDir
 
-COMPARED = ("tlmed", "tensorflow", "keras", "numpy", "openvino")
+COMPARED = ("tlmed", "tensorflow", "keras", "numpy", "openvino")  # other versions may compute other gradients
 WAIT = "TLMED_WORKERS_TIMEOUT"
 DEFAULT_WAIT = "600"
 
@@ -103,12 +103,13 @@ def working_together(fields: dict[str, str], out: Path, warn: Callable[[str], No
     if cluster is None:
         yield Workers(RunDir(out))
         return
-    os.environ["TF_CONFIG"] = cluster.tf_config()
+    os.environ["TF_CONFIG"] = cluster.tf_config()  # TensorFlow's own strategy reads it; Slurm sets other variables
     with contextlib.ExitStack() as stack:
         run = RunDir(out)
         if not cluster.is_chief:
             run = RunDir(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=WORKER))))
 
+        # Called by the thread that notices a lost process: `end_process` leaves no chance to clean up after it.
         def end(message: str) -> None:
             with contextlib.suppress(OSError):
                 if not cluster.is_chief:
