@@ -330,6 +330,28 @@ def test_a_complete_run_is_refused_with_strict_for_the_leaks_that_it_recorded(fi
     write_json(out / "environment.json", {**out.json("environment.json"), "leaks": [leak]})
     with pytest.raises(CheckFailed, match=leak):
         tlmed.train(recipe, out.path, images, strict=True)
+    write_json(out / "environment.json", {**out.json("environment.json"), "leaks": [], "data": {}})
+    with pytest.raises(InputError, match=r"environment\.json is not as recorded"):
+        tlmed.train(recipe, out.path, images, strict=True)
+
+
+def test_strict_sees_the_leaks_of_a_complete_run_whose_note_of_them_was_removed(tmp_path):
+    folder, said = write_images(tmp_path / "data", 8), []
+    (folder / "benign" / "copy.png").write_bytes((folder / "normal" / "normal (0).png").read_bytes())
+    out = RunDir(tlmed.train(small("phases.epochs=1"), tmp_path / "run", folder).path)
+    noted = out.json("environment.json")["leaks"]
+    write_json(out / "environment.json", {**out.json("environment.json"), "leaks": [], "warnings": []})
+    tlmed.train(small("phases.epochs=1"), out.path, folder)  # nobody asked
+    with pytest.raises(CheckFailed) as caught:
+        tlmed.train(small("phases.epochs=1"), out.path, folder, strict=True)
+    assert list(caught.value.faults) == noted
+    rows = [{**row, "label": "normal"} if row["path"] == "benign/copy.png" else row for row in SPLITS_CSV.read(out)]
+    SPLITS_CSV.write(out, rows)
+    with pytest.raises(InputError, match=r"splits\.csv is not as recorded"):
+        tlmed.train(small("phases.epochs=1"), out.path, folder, strict=True)
+    (out / "lock.json").unlink()
+    tlmed.train(small("phases.epochs=1"), out.path, folder, strict=True, voice=Voice(warn=said.append))
+    assert any("lock.json is missing" in sentence for sentence in said)
 
 
 def test_test_images_that_the_weights_know_are_leaks(images, tmp_path):

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tlmed.data.findings import Finding
 from tlmed.data.known_files import KnownPixels
+from tlmed.data.leaks import find_leaks
+from tlmed.data.learned import Learned
 from tlmed.data.pipeline import ImageSet
 from tlmed.data.reading import read_all
 from tlmed.data.sources import open_source
@@ -72,6 +75,26 @@ def to_rows(images: ImageSet) -> list[dict[str, str]]:
     """Return what `splits.csv` says of images, as `RunDir.splits` gives it."""
     lines = list_rows(images.table, images.splits, images.sha256)
     return [dict(zip(SPLITS_CSV.columns, line, strict=True)) for line in lines]
+
+
+def find_recorded_leaks(
+    recorded: Sequence[Mapping[str, str]], classes: Sequence[str], elsewhere: Mapping[str, Learned]
+) -> tuple[Finding, ...]:
+    """Find the leaks among the images that a run recorded; no image is read.
+
+    Args:
+        recorded: The rows of the run's `splits.csv`.
+        classes: The run's classes, in order.
+        elsewhere: As for `find_leaks`.
+    """
+    paths, groups, digests = (tuple(row[name] for row in recorded) for name in ("path", "group", "sha256"))
+    labels = np.array([classes.index(row["label"]) for row in recorded], np.int64)
+    table = Table(SPLITS_CSV.name, paths, labels, tuple(classes), groups if any(groups) else None, None, _refuse)
+    return find_leaks(table, digests, np.array([row["split"] for row in recorded]), elsewhere)
+
+
+def _refuse(row: int):
+    raise NotImplementedError("A record holds no images.")
 
 
 def digest_columns(table: Table, splits: np.ndarray) -> dict[str, str]:

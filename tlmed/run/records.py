@@ -5,11 +5,13 @@ import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+from tlmed.backbones.ancestry import find_known, name_weights
 from tlmed.data import ImageSet
-from tlmed.data.recorded import SAME, compare_rows, describe_columns, digest_columns, to_rows
+from tlmed.data.recorded import SAME, compare_rows, describe_columns, digest_columns, find_recorded_leaks, to_rows
 from tlmed.data.tones import measure_usual
 from tlmed.environment import describe_code, describe_environment, peak_memory_mb
 from tlmed.errors import CheckFailed, InputError, RunFailed
+from tlmed.intact import check_intact, reading
 from tlmed.recipe import UNDECIDING, Recipe, RecipeFile, flatten, name_differences, shipped_recipes, to_json, to_source
 from tlmed.replicas import describe_strategy
 from tlmed.run.job import Job
@@ -120,11 +122,12 @@ def say_complete(job: Job) -> str:
     """Return the message about a run that is complete already.
 
     Raises:
-        CheckFailed: If `strict` is set and the run, or a fold of it, recorded leaks.
+        CheckFailed: If `strict` is set and the run, or a fold of it, has leaks.
+        InputError: If `strict` is set and a file that shows them is not as the run wrote it.
     """
     run, name = job.run, job.recipe.name
-    leaks = [leak for part in run.folds or (run,) for leak in ENVIRONMENT_JSON.read(part).get("leaks", [])]
-    if job.strict and leaks:
+    leaks = [leak for part in run.folds or (run,) for leak in _list_leaks(part, job.voice)] if job.strict else []
+    if leaks:
         raise CheckFailed(list(dict.fromkeys(leaks)))
     title = RECIPE_JSON.read(run).get("name")
     said = (
@@ -134,6 +137,22 @@ def say_complete(job: Job) -> str:
     if name not in (None, title):
         said += f" Its title stays {title!r}." if title else " It stays without a title."
     return f"{said}\nReport: {run / 'report.html'}"
+
+
+def _list_leaks(run, voice) -> list[str]:
+    """Return the leaks of a finished run: those that it noted, and those that its `splits.csv` shows.
+
+    A lock holds no digest of the note, which could be edited; it holds one of `splits.csv`.
+    """
+    for sentence in check_intact(run, ("splits.csv", "environment.json")):
+        voice.warn(sentence)
+    with reading(run):
+        environment, rows = ENVIRONMENT_JSON.read(run), SPLITS_CSV.read(run)
+        elsewhere, unknown = find_known(name_weights(run), environment["data"]["source"])
+        found = find_recorded_leaks(rows, environment["data"]["classes"], elsewhere)
+    for sentence in unknown:
+        voice.warn(sentence)
+    return list(dict.fromkeys([*environment.get("leaks", []), *(leak.text for leak in found)]))
 
 
 @contextlib.contextmanager
