@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from tlmed.data import load, open_source, read_files
+from tlmed.data import load, masks, open_source, read_files
 from tlmed.data.masks import find_masks, has_two_values
 
 
@@ -165,3 +165,82 @@ def test_two_values_are_told_in_every_form(tmp_path):
     assert has_two_values(np.asarray(mask()))
     assert not has_two_values(np.zeros((4, 4), np.uint8))
     assert not has_two_values(np.asarray(mask().resize((47, 47), Image.Resampling.BILINEAR)))
+
+
+def soft(size=64):
+    return mask(size).filter(ImageFilter.GaussianBlur(1))
+
+
+def coloured(size=64):
+    """Return a mask of three things, each with a colour of its own."""
+    pixels = np.zeros((size, size, 3), np.uint8)
+    for i, colour in enumerate([(255, 0, 0), (255, 255, 0), (0, 120, 255)]):
+        pixels[10 * i : 10 * i + 9, 12:40] = colour
+    return Image.fromarray(pixels)
+
+
+def smooth(seed, size=64):
+    """Return a picture of soft blobs on black, as fluorescence gives."""
+    spots = np.random.RandomState(seed).rand(size, size) > 0.995
+    return (
+        Image.fromarray(np.uint8(255 * spots))
+        .filter(ImageFilter.GaussianBlur(2))
+        .point(lambda value: min(255, 12 * value))
+    )
+
+
+def dark(seed, size=64):
+    return picture(seed, size).point(lambda value: value // 16)
+
+
+@pytest.mark.parametrize("form", ["png", "jpg"])
+@pytest.mark.parametrize("name", ["{}_umriss", "cizgi-{}", "{} (Läsion) 1", "{}_境界"])
+def test_soft_masks_under_any_word_beside_images_are_used_and_told(tmp_path, name, form):
+    paths = []
+    for i in range(4):
+        picture(i, 200).save(tmp_path / f"p{i}_1.png")
+        soft(200).save(tmp_path / f"{name.format(f'p{i}_1')}.{form}", quality=90)
+        paths += [f"p{i}_1.png", f"{name.format(f'p{i}_1')}.{form}"]
+    found = find_masks(tmp_path, paths)
+    assert (found.of, found.alike) == ({}, tuple(paths[1::2]))
+    (said,) = found.describe()
+    assert said.startswith("Used as images, although they look like masks of images whose names they continue (if t")
+    assert find_masks(tmp_path, paths[:4]).alike == ()  # two are no rule
+
+
+@pytest.mark.parametrize(
+    ("image", "beside", "told"),
+    [
+        (lambda i: picture(i, 64), lambda i: coloured(), True),
+        (lambda i: picture(i, 64), lambda i: mask(64), False),  # two colours only: that is told anyway
+        (lambda i: picture(i, 64), lambda i: picture(9 + i, 64), False),
+        (lambda i: picture(i, 64), lambda i: smooth(i), False),
+        (lambda i: picture(i, 64), lambda i: soft() if i else picture(9, 64), False),
+        (lambda i: soft(), lambda i: soft(), False),  # drawings
+        (lambda i: picture(i, 64), lambda i: dark(i), False),
+        (lambda i: smooth(i), lambda i: smooth(9 + i), False),
+    ],
+)
+def test_views_and_channels_beside_images_are_no_masks(tmp_path, image, beside, told):
+    paths = []
+    for i in range(4):
+        image(i).save(tmp_path / f"p{i}.png")
+        beside(i).save(tmp_path / f"p{i}_left.png")
+        paths += [f"p{i}.png", f"p{i}_left.png"]
+    assert bool(find_masks(tmp_path, paths).alike) is told
+
+
+def test_only_one_view_is_read_where_views_are_no_masks(tmp_path, monkeypatch):
+    read, paths = [], [f"p{i}{view}.png" for i in range(9) for view in ("", "_left")]
+    for i, path in enumerate(paths):
+        picture(i).save(tmp_path / path)
+    original = masks.read_regular
+    monkeypatch.setattr(masks, "read_regular", lambda path: read.append(path) or original(path))
+    assert find_masks(tmp_path, paths).describe() == ()
+    assert len(read) == 1
+
+
+def test_a_mask_of_several_colours_is_left_out_by_its_name(tmp_path):
+    picture(1, 64).save(tmp_path / "x.png")
+    coloured().save(tmp_path / "x_mask.png")
+    assert find_masks(tmp_path, ["x.png", "x_mask.png"]).of == {"x_mask.png": "x.png"}

@@ -2,14 +2,16 @@
 
 A file is a mask if its name says so (`x_mask.png`, `mask_x.png`, `x-seg.png` beside `x.png`, `masks/x.png` beside
 `images/x.png`) and its content does too: all or nearly all of its pixels are close to one of two grey levels. Masks
-saved as JPEG or with soft edges have some other levels as well. A file that is a mask by its content only is used, and
-a sentence says so.
+saved as JPEG or with soft edges have some other levels as well; masks of several things have a few colours. A file that
+is a mask by its content only is used, and a sentence says so. If its edges are soft, that is said only where it has the
+name of another image and one word more, and all files with this word look like masks: single pictures may do so, too.
 """
 
 import re
 import struct
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +25,10 @@ from tlmed.words import count, listed
 NAMED = 3  # files that a sentence names; it counts the others
 TWO_VALUES = "two values"  # mark, among its extras, of an image that has two colours only
 TOLERANCE, SHARE = 16, 0.98  # at least this share of a mask's pixels is this near, of 255, to one of its two levels
+COLOURS = 8  # a mask of several things has at most so many colours in that share of its pixels
+# Where no name says that a file is a mask: between its levels, of 255; and the most pixels of soft edges.
+CONTRAST, SOFT = 128, 0.05
+LEAST = 3  # files with the same word after the names of images
 MOST = 2 / 3  # of all images: if more have two values, they are drawings or scans of text, not masks
 FEW = 64  # pixels that are compared before all of them are
 OVERHEAD = 1024  # bytes of a PNG besides its pixels; a pixel of a mask takes less than a bit
@@ -38,6 +44,11 @@ _WORD = (
 )
 _AFTER = re.compile(rf"(?P<base>.+?)[ _.\-(]*(?<![^\W\d_]){_WORD}\)?(?:[ _.\-]*\(?\d+\)?)?", re.IGNORECASE)
 _BEFORE = re.compile(rf"{_WORD}[ _.\-]+(?P<base>.+)", re.IGNORECASE)
+# The name of any image with one word after or before it.
+_LONGER = (
+    re.compile(r"(?P<base>.+?)[ _.\-(]+(?P<word>[^\W\d_]{2,})\)?(?:[ _.\-]*\(?\d+\)?)?"),
+    re.compile(r"(?P<word>[^\W\d_]{2,})[ _.\-]+(?P<base>.+)"),
+)
 _FOLDER = re.compile(_WORD, re.IGNORECASE)
 # Folders beside those of masks, in any case.
 _IMAGES = (
@@ -61,10 +72,12 @@ class Masks:
     Attributes:
         of: For each mask the image that it belongs to, by path.
         doubtful: Files that are called masks and do not look like one, by path: they are images.
+        alike: Files that look like masks of images whose names they have with one word more, by path: they are used.
     """
 
     of: dict[str, str]
     doubtful: tuple[str, ...]
+    alike: tuple[str, ...] = ()
 
     def describe(self) -> tuple[str, ...]:
         """Return what a user should know of them.
@@ -74,7 +87,9 @@ class Masks:
         """
         kinds = {
             "Left out, as masks of other images": tuple(self.of),
-            "Used as images, although they are called masks, as they have more than two grey levels": self.doubtful,
+            "Used as images, although they are called masks, as they have many grey levels or colours": self.doubtful,
+            "Used as images, although they look like masks of images whose names they continue (if they are masks, "
+            "remove them)": self.alike,
         }
         return tuple(
             f"{what}: {count(len(paths), 'file')} ({listed(map(repr, paths), NAMED)})."
@@ -84,7 +99,7 @@ class Masks:
 
 
 def find_masks(root: Path, paths: Sequence[str]) -> Masks:
-    """Find the masks among images; only files that are called one are read.
+    """Find the masks among images; read only files that are called one, or have the name of another and one word more.
 
     Args:
         root: What the paths are relative to.
@@ -99,7 +114,55 @@ def find_masks(root: Path, paths: Sequence[str]) -> Masks:
                 masks[path] = base
             else:
                 doubtful.append(path)
-    return Masks(masks, tuple(doubtful))
+    others = [path for path in paths if path not in masks and path not in doubtful]
+    return Masks(masks, tuple(doubtful), tuple(_find_alike(root, others, stems)))
+
+
+def _find_alike(root: Path, paths: Sequence[str], stems: Mapping[str, str]) -> list[str]:
+    """Return files that look like masks, as all do whose names continue those of other images by the same word."""
+    images, found = set(paths), []
+    by_word: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for path in paths:
+        for word, name in _list_longer(PurePosixPath(path)):
+            if (image := stems.get(name, path)) != path and image in images:
+                by_word[word].append((path, image))
+    for pairs in by_word.values():
+        # One picture is enough to end it, so that views of one thing (x.png, x_left.png) cost little.
+        if len(pairs) >= LEAST and all(_is_stark(root / path) and not _is_stark(root / image) for path, image in pairs):
+            found += [
+                path for path, _ in pairs if not has_two_values(read_regular(root / path))
+            ]  # those are told anyway
+    return found
+
+
+def _list_longer(path: PurePosixPath) -> list[tuple[str, str]]:
+    """Return in which ways a name may be that of another image and one word: the word, and that image's path."""
+    stem = unicodedata.normalize("NFC", path.stem)
+    found = filter(None, (form.fullmatch(stem) for form in _LONGER))
+    return [(match["word"].casefold(), _fold(path.parent / match["base"])) for match in found]
+
+
+def _is_stark(path: Path) -> bool:
+    """Tell whether an image has two levels far apart, each of some extent, or few colours."""
+    try:
+        pixels = decode(read_regular(path))
+    except (OSError, ValueError):  # reading all images names it, with the reason
+        return False
+    grey = pixels.mean(axis=2)
+    low, high = (np.abs(grey - end()) <= TOLERANCE for end in (grey.min, grey.max))
+    between = (~low & ~high).mean()
+    far = float(np.ptp(grey)) >= CONTRAST and between <= min(SOFT, high.mean())
+    return far or _has_few_colours(pixels)
+
+
+def _has_few_colours(pixels: np.ndarray) -> bool:
+    _, counts = np.unique(_number_colours(pixels.reshape(-1, 3)), return_counts=True)
+    return bool(np.sort(counts)[-COLOURS:].sum() >= SHARE * counts.sum())
+
+
+def _number_colours(pixels: np.ndarray) -> np.ndarray:
+    """Return one number per colour: a comparison of numbers is faster than one of rows."""
+    return pixels.astype(np.int32) @ np.array([1, 256, 65536], np.int32)
 
 
 def _fold(path: PurePosixPath) -> str:
@@ -123,7 +186,7 @@ def _looks_like_a_mask(read: Callable[[], bytes | np.ndarray]) -> bool:
         return False
     grey = pixels.mean(axis=2)
     near = np.minimum(grey - grey.min(), grey.max() - grey) <= TOLERANCE
-    return bool(near.mean() >= SHARE)
+    return bool(near.mean() >= SHARE) or _has_few_colours(pixels)
 
 
 def has_two_values(content: bytes | np.ndarray) -> bool:
@@ -137,8 +200,7 @@ def has_two_values(content: bytes | np.ndarray) -> bool:
     pixels = decode(content).reshape(-1, 3)
     if len(set(map(tuple, pixels[:: len(pixels) // FEW + 1].tolist()))) > 2:
         return False
-    # One number per colour: a comparison of numbers is faster than one of rows.
-    colours = pixels.astype(np.int32) @ np.array([1, 256, 65536], np.int32)
+    colours = _number_colours(pixels)
     low, high = colours.min(), colours.max()
     return bool(low < high and ((colours == low) | (colours == high)).all())
 
