@@ -58,6 +58,12 @@ def test_usual_names_are_groups(name):
         ("who", [f"{number}.0" for number in range(1001, 1028)] * 2, True),
         ("who", [f"-{number}" for number in range(10, 37)] * 2, True),
         ("who", [f"{number}.0e+09" for number in range(1, 28)] * 2, True),
+        ("who", ["2021-0100"] + [f"2021-{number:04}" for number in range(27)] * 2, True),  # one has a single image
+        ("who", ["412-03-1000"] + [f"412-03-{number:04}" for number in range(27)] * 2, True),
+        ("who", ["1.2.840.10008.7"] + [f"1.2.840.10008.{number}" for number in range(8, 35)] * 2, True),
+        ("pressure", ["120/80"] + [f"{number}/100" for number in range(130, 157)] * 2, False),
+        ("who", ["120-180"] + [f"{number}-200" for number in range(130, 157)] * 2, False),
+        ("length", ["2021-0100"] + [f"2021-{number:04}" for number in range(27)] * 2, False),
         (
             "who",
             ["1/21"] + [f"{number}/21" for number in range(2, 28)] * 2,

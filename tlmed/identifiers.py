@@ -37,6 +37,8 @@ _DATE = r"\d{4}([-./])\d{1,2}\1\d{1,2}([T ].*)?$|\d{1,2}([-./])\d{1,2}\3\d{2,4}$
 _SIZE = r"\d{1,3}[YMWDymwd]$|\d+(x\d+)+$"  # an age as DICOM writes it, or pixels
 _DECIMAL = r"[-+]?\d*[.,]\d+([eE][-+]?\d+)?$"
 _MEASURE = re.compile(rf"{_DATE}|{_SIZE}|{_DECIMAL}")
+_PADDED = re.compile(r"(?:\d+[-/_ ])+(\d{3,})$")  # such as the year and a running number, 2021-0001
+_UID = re.compile(r"\d+(\.\d+){4,}$")  # as DICOM has them
 _WHOLE = re.compile(r"\+?\d+([.,]0*)?$|\d+[.,]?\d*[eE]\+?\d+$")  # as spreadsheets write a whole number, too
 
 
@@ -84,12 +86,20 @@ def is_identifier(name: str, values: Sequence[str]) -> bool:
     if named or all(map(_CODE.match, kinds)):
         return True
     if any(any(map(str.isdigit, kind)) for kind in kinds):  # such as 2021-0001, 1/2021 or -12
-        return not _is_quantity(name) and min(kinds.values()) > 1
+        return not _is_quantity(name) and (min(kinds.values()) > 1 or _are_unmeasured(kinds))
     return LEAST_REPEATS < repeats <= MOST_REPEATS
 
 
 def _are_measures(kinds: Collection[str]) -> bool:
     return all(map(_MEASURE.match, kinds)) and not all(map(_WHOLE.match, kinds))
+
+
+def _are_unmeasured(kinds: Collection[str]) -> bool:
+    """Tell whether all are unique identifiers, or end in numbers of one length, some with leading zeros."""
+    if all(map(_UID.match, kinds)):
+        return True
+    ends = [found[1] if (found := _PADDED.match(kind)) else "" for kind in kinds]
+    return all(ends) and len(set(map(len, ends))) == 1 and any(end.startswith("0") for end in ends)
 
 
 def _is_quantity(name: str) -> bool:
