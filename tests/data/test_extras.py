@@ -8,7 +8,8 @@ from tests.conftest import write_images
 from tests.data.test_data_images import GRAY, LOSSLESS, SMOOTH, encode
 from tlmed import inference
 from tlmed.data import KnownPixels, decode, load
-from tlmed.data.extras import PAGES, PRINT, describe_extras, find_extras
+from tlmed.data.extras import PAGES, describe_extras, find_extras
+from tlmed.data.readers.picture_files import PRINT
 from tlmed.rundir import RunDir
 from tlmed.voice import Voice
 

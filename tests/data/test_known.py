@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from tlmed.data import KnownPixels, decode, load, resize
-from tlmed.data.images import _open as open_image
-from tlmed.data.images import decode_measured, decode_resized
+from tlmed.data.pixel_rule import decode_measured, decode_resized
+from tlmed.data.readers import read_plane
 from tlmed.errors import InputError
 
 SIZE = (12, 10)
@@ -77,8 +77,8 @@ def test_only_what_may_be_a_mask_is_decoded_twice_and_known_files_not_at_all(tmp
         for seed in range(6):
             pixels = np.random.RandomState(seed).randint(0, colours, (12, 12)).astype(np.uint8) * (255 // (colours - 1))
             Image.fromarray(pixels).save(tmp_path / "images" / name / f"{seed}.{form}")
-    opened, open_it = [], open_image
-    monkeypatch.setattr("tlmed.data.images._open", lambda content: opened.append(content) or open_it(content))
+    opened, open_it = [], read_plane
+    monkeypatch.setattr("tlmed.data.pixel_rule.read_plane", lambda content: opened.append(content) or open_it(content))
     first = look(tmp_path / "images", cache)
     assert len(opened) == 6 * 3
     again = look(tmp_path / "images", cache)

@@ -1,58 +1,103 @@
 """Files that tlmed does not read: medical formats, archives and some pictures, with advice for each kind."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed.regular_files import open_regular
 from tlmed.words import count
 
-_PICTURES = {  # pictures in formats that are not read
-    **dict.fromkeys((".jp2", ".j2k", ".jpx", ".j2c"), "JPEG 2000"),
-    **dict.fromkeys((".heic", ".heif"), "HEIC"),
-    **{".webp": "WebP", ".jxl": "JPEG XL", ".avif": "AVIF"},
-}
-_ENDINGS = {
-    **_PICTURES,
-    **dict.fromkeys((".dcm", ".dicom", ".ima"), "DICOM"),
-    **dict.fromkeys((".nii", ".nii.gz"), "NIfTI"),
-    **dict.fromkeys((".mha", ".mhd", ".nrrd"), "volume"),
-    **dict.fromkeys((".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi", ".qptiff"), "slide"),
-    **dict.fromkeys((".zip", ".tar", ".tar.gz", ".tgz", ".rar", ".7z"), "archive"),
-}
-CURES = {
-    **{kind: f"tlmed does not read {kind}: convert it to PNG first" for kind in _PICTURES.values()},
-    "DICOM": "tlmed does not read DICOM yet: convert it to PNG or TIFF first",
-    "NIfTI": "tlmed does not read NIfTI yet: write its slices as PNG or TIFF first",
-    "volume": "tlmed does not read volumes yet: write their slices as PNG or TIFF first",
-    "slide": "tlmed does not read slides yet: write tiles of them as PNG or TIFF first",
-    "archive": "unzip it first",
-}
-NOUNS = {kind: f"{kind} file" for kind in ("DICOM", "NIfTI", *_PICTURES.values())}
-NOUNS |= {name: name for name in ("volume", "slide", "archive")}
-_HEAD = 352  # bytes: the header of a NIfTI file, which is longer than the preamble of DICOM
+HEAD = 352  # bytes that tell what a file is: the header of NIfTI, which is longer than the preamble of DICOM
 
 
-def name_kind(file: Path) -> str | None:
-    """Return the kind of a file, a key of `CURES`, by its ending or, if that is unknown, by its first bytes."""
+@dataclass(frozen=True)
+class Kind:
+    """A kind of files that is not read.
+
+    Attributes:
+        name: Of the format, as it is read after "it is".
+        noun: What one file is called.
+        endings: Of the names of such files, in lower case.
+        start: A regular expression of the first bytes; None: only the name tells.
+        cure: What to do with such a file.
+        complaint: What is said before the cure, if anything.
+    """
+
+    name: str
+    noun: str
+    endings: tuple[str, ...]
+    start: bytes | None
+    cure: str
+    complaint: str = ""
+
+    @property
+    def advice(self) -> str:
+        """What is said of such files."""
+        return f"{self.complaint}{self.cure}"
+
+
+def _picture(name: str, endings: tuple[str, ...], start: bytes) -> Kind:
+    return Kind(name, f"{name} file", endings, start, "convert it to PNG first", f"tlmed does not read {name}: ")
+
+
+_SLIDES = (".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi", ".qptiff")
+_SLICES = "write {} slices as PNG or TIFF first"
+KINDS = (
+    _picture("JPEG 2000", (".jp2", ".j2k", ".jpx", ".j2c"), rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"),
+    _picture("HEIC", (".heic", ".heif"), rb"....ftyp(heic|heix|mif1|msf1)"),
+    _picture("AVIF", (".avif",), rb"....ftypavif"),
+    _picture("WebP", (".webp",), rb"RIFF....WEBP"),
+    _picture("JPEG XL", (".jxl",), rb"\0\0\0\x0cJXL |\xff\x0a"),
+    _picture("JPEG-LS", (".jls",), rb"\xff\xd8\xff\xf7"),
+    Kind(
+        *("DICOM", "DICOM file", (".dcm", ".dicom", ".ima"), rb".{128}DICM"),
+        *("convert it to PNG or TIFF first", "tlmed does not read DICOM yet: "),
+    ),
+    Kind(
+        *("NIfTI", "NIfTI file", (".nii", ".nii.gz"), rb".{344}(n\+1|ni1)\0"),
+        *(_SLICES.format("its"), "tlmed does not read NIfTI yet: "),
+    ),
+    Kind(
+        *("a volume", "volume", (".mha", ".mhd", ".nrrd"), rb"NRRD000"),
+        *(_SLICES.format("their"), "tlmed does not read volumes yet: "),
+    ),
+    Kind(
+        *("a slide", "slide", _SLIDES, None),
+        *("write tiles of them as PNG or TIFF first", "tlmed does not read slides yet: "),
+    ),
+    Kind("an archive", "archive", (".zip", ".tar", ".tar.gz", ".tgz", ".rar", ".7z"), rb"PK\x03\x04", "unzip it first"),
+)
+
+
+def find_kind(file: Path) -> Kind | None:
+    """Return the kind of a file by its ending or, if that is unknown, by its first bytes; None if it is of none."""
     name = file.name.lower()
-    for ending, kind in _ENDINGS.items():
-        if name.endswith(ending):
-            return kind
+    if named := [kind for kind in KINDS if name.endswith(kind.endings)]:
+        return named[0]
+    return recognise(read_head(file))
+
+
+def read_head(file: Path) -> bytes:
+    """Return the first bytes of a file; none if it cannot be read."""
     try:
         with open_regular(file) as stream:
-            head = stream.read(_HEAD)
+            return stream.read(HEAD)
     except OSError:
-        return None
-    # DICOM has a preamble of 128 bytes before its mark; NIfTI has its mark at the end of its header.
-    if head[128:132] == b"DICM":
-        return "DICOM"
-    if head[344:348] in (b"n+1\0", b"ni1\0"):
-        return "NIfTI"
-    return "archive" if head[:4] == b"PK\x03\x04" else None
+        return b""
+
+
+def recognise(head: bytes) -> Kind | None:
+    """Return the kind of a file by its first bytes; None if it is of no kind.
+
+    >>> recognise(b"RIFF0000WEBP").advice
+    'tlmed does not read WebP: convert it to PNG first'
+    """
+    return next((kind for kind in KINDS if kind.start and re.match(kind.start, head, re.DOTALL)), None)
 
 
 def describe_others(files: Iterable[Path]) -> tuple[str, ...]:
     """Return a sentence for each known kind among files that are not read; none for other files."""
-    kinds = Counter(kind for kind in map(name_kind, files) if kind)
-    return tuple(f"{count(number, NOUNS[kind])}: {CURES[kind]}." for kind, number in kinds.items())
+    kinds = Counter(kind for kind in map(find_kind, files) if kind)
+    return tuple(f"{count(number, kind.noun)}: {kind.advice}." for kind, number in kinds.items())

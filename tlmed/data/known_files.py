@@ -4,11 +4,9 @@ import hashlib
 import threading
 from pathlib import Path
 
-import PIL
-from PIL import features
-
 from tlmed.cache import make_private, open_private
-from tlmed.data.images import RULE
+from tlmed.data.pixel_rule import RULE
+from tlmed.data.readers import name_versions
 from tlmed.regular_files import read_regular
 
 FORMAT = 1
@@ -67,7 +65,7 @@ class KeptTable:
 class KnownPixels:
     """A table from the SHA-256 of a file's content to that of its resized pixels, kept in a file.
 
-    It holds for one image size, one rule of decoding and resizing, one version of Pillow and of its JPEG library.
+    It holds for one image size, one rule of decoding and resizing, and one version of each library that decodes.
 
     Args:
         folder: The cache directory. If it cannot be read or written, nothing is known, and every image is decoded; the
@@ -77,9 +75,7 @@ class KnownPixels:
 
     def __init__(self, folder: Path, image_size: tuple[int, int]):
         height, width = image_size
-        # JPEG libraries, and versions of one, may decode some pixels differently.
-        versions = f"pillow-{PIL.__version__}-jpeg-{features.version('libjpeg_turbo') or features.version('jpg')}"
-        self.path = Path(folder) / f"pixels-{FORMAT}" / f"{height}x{width}-{RULE}-{versions}.txt"
+        self.path = Path(folder) / f"pixels-{FORMAT}" / f"{height}x{width}-{RULE}-{name_versions()}.txt"
         self._table = KeptTable(self.path)
 
     def get(self, content: str) -> bytes | None:

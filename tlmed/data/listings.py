@@ -20,7 +20,7 @@ from tlmed.columns import (
     state_group_rule,
     suggest_spelling,
 )
-from tlmed.data.kinds import CURES, name_kind
+from tlmed.data.kinds import find_kind
 from tlmed.data.masks import find_masks
 from tlmed.data.table import Table, extensions, find_licence, is_image, make_table
 from tlmed.errors import InputError, did_you_mean
@@ -189,9 +189,9 @@ def _row_faults(folder: Path, row: _Row, train: set[str], group: str | None, has
     elif _escapes(row.path):
         yield "A path must be relative to the CSV's folder and stay inside it.", f"'{row.path}'"
     elif not is_image(row.path):
-        kind = name_kind(folder / row.path)
+        kind = find_kind(folder / row.path)
         yield (
-            f"A path must name an image ({extensions()}){f'; {CURES[kind]}' if kind else ''}.",
+            f"A path must name an image ({extensions()}){f'; {kind.advice}' if kind else ''}.",
             f"'{row.path}'",
         )
     elif not os.path.isfile(folder / row.path):

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tlmed.data.images import decode
+from tlmed.data.pixel_rule import decode
 from tlmed.data.table import Table
 from tlmed.regular_files import read_regular
 from tlmed.words import count, listed

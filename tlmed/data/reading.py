@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from tlmed.cache import make_room
 from tlmed.data.extras import find_extras
-from tlmed.data.images import TONES, decode, decode_measured, decode_resized
 from tlmed.data.known_files import KnownPixels
 from tlmed.data.masks import TWO_VALUES, has_two_values
+from tlmed.data.pixel_rule import TONES, decode, decode_measured, decode_resized
 from tlmed.data.table import Table
 from tlmed.errors import CHANGED, InputError, RunFailed
 from tlmed.words import count, listed
@@ -173,6 +173,8 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
             # `describe_tones` reports images of 0 and 1 only. Few other images have two values: they are decoded again.
             if tones["used"] == 2 and tones["brightest"] > 1 and _has_two_values(content, digest, known):
                 extras |= {TWO_VALUES}
+        except InputError:  # a reader is not installed: no fault of this image
+            raise
         except READ_ERRORS as error:
             return "", b"", np.zeros((), TONES), frozenset(), _reason(error)
         return digest, pixels, tones, extras, ""

@@ -5,7 +5,7 @@ from pathlib import Path
 from tlmed.columns import BY_NAME, Grouping
 from tlmed.data.archives import open_archive
 from tlmed.data.folders import open_folder
-from tlmed.data.kinds import CURES, name_kind
+from tlmed.data.kinds import find_kind
 from tlmed.data.listings import open_listing
 from tlmed.data.table import Table
 from tlmed.errors import InputError
@@ -45,7 +45,7 @@ def open_source(source: str | Path, grouping: Grouping = BY_NAME) -> Table:
         return open_folder(path)
     if path.suffix.lower() == ".npz":
         return open_archive(path)
-    cure = f"; {CURES[kind]}" if (kind := name_kind(path)) else ""
+    cure = f"; {kind.advice}" if (kind := find_kind(path)) else ""
     raise InputError(f"The data must be {FORMS}{cure}. Received: data={text}.")
 
 

@@ -8,12 +8,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from tlmed.columns import order_classes
+from tlmed.data.readers import readable_endings
 from tlmed.errors import InputError
 from tlmed.words import count, listed
 
 NAMED = 3  # files of a kind that a sentence names; it counts the others
 MANY_CLASSES = 100  # from this number on a user is warned
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")
+EXTENSIONS = readable_endings()
 
 
 @dataclass(frozen=True, eq=False)

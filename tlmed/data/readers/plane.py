@@ -1,0 +1,51 @@
+"""One plane of a file, and how large it may be."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+MOST_PIXELS = 100_000_000  # each takes 4 bytes in Pillow, and some steps hold two copies
+LONGEST_SIDE = 65_535  # that of the largest JPEG; Pillow keeps a table for each row
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """One plane of a file: its numbers, after the format's own rules that give them a meaning, before they are 8 bits.
+
+    Args:
+        values: Finite numbers [height, width], or uint8 or uint16 [height, width, 3]: RGB. With 8 bits or fewer they
+            are uint8, 0..255. A Pillow image of mode L or RGB stands for its uint8 values, and is resized without a
+            copy.
+        bits: How many bits a sample has in the file. Without a window, the values of uint16 use as many of their bits.
+        window: The lowest and the highest value to be shown, by the file itself, in units of `values`; the highest is
+            above the lowest. None if the file names none.
+        inverted: Whether the lowest value is white (DICOM's MONOCHROME1).
+        spacing: Millimetres between rows, and between columns; None if the file states none.
+    """
+
+    values: np.ndarray | Image.Image
+    bits: int = 8
+    window: tuple[float, float] | None = None
+    inverted: bool = False
+    spacing: tuple[float, float] | None = None
+
+
+def check_size(height: int, width: int) -> None:
+    """Refuse a plane that is too large. Every reader asks this by the header, before pixels take memory.
+
+    Args:
+        height: In pixels.
+        width: The same.
+
+    Raises:
+        ValueError: It has more than `MOST_PIXELS`, or a side longer than `LONGEST_SIDE`.
+
+    >>> check_size(1, 70_000)
+    Traceback (most recent call last):
+    ValueError: it has a side of more than 65,535 pixels: 1 x 70,000
+    """
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"it has more than {MOST_PIXELS:,} pixels: {height:,} x {width:,}")
+    if max(height, width) > LONGEST_SIDE:
+        raise ValueError(f"it has a side of more than {LONGEST_SIDE:,} pixels: {height:,} x {width:,}")
