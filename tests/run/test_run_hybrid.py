@@ -12,10 +12,11 @@ import tlmed
 from tests.conftest import CLASSES, draw, write_images
 from tlmed import inference
 from tlmed.errors import InputError
+from tlmed.evaluation.predictions import Predictions
 from tlmed.export.card import write_card
 from tlmed.heads.skops_files import load_classifier
 from tlmed.recipe import load_recipe, override
-from tlmed.run import hybrids
+from tlmed.run import hybrids, scoring
 from tlmed.run.phase_training import choose
 from tlmed.rundir import FILES, RunDir
 from tlmed.training import PhaseResult
@@ -211,3 +212,37 @@ def test_a_network_of_ones_own_is_trained_and_recorded(images, tmp_path):
         assert said in "\n".join(found)
     assert "On which images the weights were trained: to be filled in by the author" in re.sub("<[^>]*>", "", page)
     assert "On which images its first weights were trained is not fully known." in write_card(run)
+
+
+@pytest.mark.parametrize("swapped", [True, False])
+def test_validation_images_that_are_ranked_the_wrong_way_round_are_told(swapped, tmp_path):
+    two, said = CLASSES[:2], []
+    write_images(tmp_path, 24, two)
+    lines = ["path,label,split"]
+    for label, name in enumerate(two):
+        for i in range(24):
+            split = "train" if i < 12 else "val" if i < 20 else "test"
+            given = two[1 - label] if swapped and split == "val" else name
+            lines.append(f"{name}/{name} ({i}).png,{given},{split}")
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    run = RunDir(tlmed.train(hybrid(), tmp_path / "run", tmp_path / "list.csv", voice=Voice(say=said.append)).path)
+    words = "On the 16 validation images the AUC of what was kept is 0.000 (0.000 to 0."
+    page = html.unescape((run / "report.html").read_text())
+    for found in ("\n".join(map(str, said)), page.partition("<b>Found:</b>")[2].partition("</p>")[0]):
+        assert (words in found) == swapped
+    assert ("validation" in run.json("metrics.json")) == swapped
+
+
+@pytest.mark.parametrize(
+    ("second", "classes", "told"),
+    [
+        ([0.9, 0.1] * 10, 2, True),  # AUC 0
+        (np.linspace(0.9, 0.1, 20), 2, False),  # AUC 0.45, which is noise
+        ([0.9, 0.1] * 10, 1, False),  # no AUC
+    ],
+)
+def test_a_validation_auc_below_a_half_is_told_only_where_its_whole_interval_is(second, classes, told):
+    scores = np.stack([1 - np.array(second), second], axis=1)
+    labels, paths = np.arange(20) % classes, tuple(map(str, range(20)))
+    predictions = Predictions(paths, ("val",) * 20, labels, scores, scores.argmax(axis=1), ("a", "b"))
+    assert bool(scoring._note_validation(predictions, hybrid())) == told

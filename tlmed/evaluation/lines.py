@@ -25,6 +25,7 @@ def describe_metrics(result: Mapping) -> list[str]:
     for describe in (
         describe_size,
         describe_reversed,
+        describe_validation,
         _describe_without_leaks,
         _describe_point,
         _describe_calibration,
@@ -64,10 +65,10 @@ def describe_reversed(result: Mapping) -> list[str]:
     >>> describe_reversed({"metrics": {"auc": {"value": 0.2, "low": 0.1, "high": 0.3}}})[0].partition(":")[0]
     'The whole interval of the AUC lies below 0.5'
     """
-    if _is_reversed(result["metrics"]):
+    if is_reversed(result["metrics"]):
         whose, what = "", "the classes"
     else:
-        found = [label for label, entry in result.get("per_class", {}).items() if _is_reversed(entry)]
+        found = [label for label, entry in result.get("per_class", {}).items() if is_reversed(entry)]
         if len(result.get("per_class", {})) == 2 or not found:
             return []
         whose, what = f" of {listed(found, 3)}", "images of the class and others"
@@ -77,9 +78,26 @@ def describe_reversed(result: Mapping) -> list[str]:
     ]
 
 
-def _is_reversed(metrics) -> bool:
+def is_reversed(metrics: Mapping) -> bool:
+    """Tell whether the whole interval of the AUC lies below 0.5; by chance it does so in about one of 40 draws."""
     high = metrics.get("auc", {}).get("high")
     return high is not None and high < 0.5
+
+
+def describe_validation(result: Mapping) -> list[str]:
+    """Say so where what was kept ranks even the validation images, by which it was chosen, worse than chance does.
+
+    >>> auc = {"value": 0.257, "low": 0.12, "high": 0.46}
+    >>> describe_validation({"validation": {"n": 40, "metrics": {"auc": auc}}})[0].partition(":")[0]
+    'On the 40 validation images the AUC of what was kept is 0.257 (0.120 to 0.460), below 0.5'
+    """
+    if (found := result.get("validation")) is None:
+        return []
+    auc = describe_metric(found["metrics"]["auc"]).replace("  (", " (")
+    return [
+        f"On the {count(found['n'], 'validation image')} the AUC of what was kept is {auc}, below 0.5: it ranks them "
+        "the wrong way round more often than chance does. Are labels wrong, or the rate too high?"
+    ]
 
 
 def describe_better_baselines(result: Mapping) -> list[str]:

@@ -5,7 +5,12 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from tlmed.evaluation.lines import describe_below_majority, describe_better_baselines, describe_reversed
+from tlmed.evaluation.lines import (
+    describe_below_majority,
+    describe_better_baselines,
+    describe_reversed,
+    describe_validation,
+)
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import duration, enumerate_names, interval_of, join, number
 from tlmed.pages.templating import render
@@ -71,7 +76,8 @@ def _tell_preparation(environment) -> str:
 
 def list_doubts(metrics: Mapping) -> list[str]:
     """Return reasons to doubt a result: classes the wrong way round, baselines or guessing that score higher."""
-    return [*describe_reversed(metrics), *describe_better_baselines(metrics), *describe_below_majority(metrics)]
+    reversed_ranks = [*describe_reversed(metrics), *describe_validation(metrics)]
+    return [*reversed_ranks, *describe_better_baselines(metrics), *describe_below_majority(metrics)]
 
 
 def say_value(entry: Mapping) -> str:

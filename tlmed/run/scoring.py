@@ -7,7 +7,7 @@ from tlmed.data import ImageSet
 from tlmed.data.leaks import find_leaked
 from tlmed.evaluation.baselines import count_colours, linear_probe, majority_class
 from tlmed.evaluation.decisions import Decision, decide
-from tlmed.evaluation.lines import describe_metrics
+from tlmed.evaluation.lines import describe_metrics, is_reversed
 from tlmed.evaluation.measures import measure, score
 from tlmed.evaluation.predictions import HALF, Predictions, describe_ties
 from tlmed.evaluation.predictions_csv import write_predictions
@@ -32,7 +32,7 @@ def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
         result = score(predictions, "test", recipe.data.positive, recipe.seed, decision, recipe.prevalence, known)
     with clock.stage("baselines"), voice.busy("Scoring baselines"):
         baselines = _score_baselines(job, images)
-    result |= {**outcome.notes, "baselines": baselines}
+    result |= {**outcome.notes, **_note_validation(predictions, recipe), "baselines": baselines}
     METRICS_JSON.write(run, result)
     for note in describe_ties(predictions.of("test")):
         voice.warn(note)
@@ -48,6 +48,12 @@ def _predict(recipe, images, scores, rule) -> tuple[Predictions, Decision]:
     owners = None if groups is None else [groups[row] for row in rows[val]]
     decision = decide(images.table.labels[rows[val]], scores[val], classes, positive, rule, owners)
     return make_predictions(images, rows, scores, positive, decision), decision
+
+
+def _note_validation(predictions, recipe) -> dict:
+    """Return the AUC of the validation images where it is below 0.5 by more than chance; nothing elsewhere."""
+    found = measure(predictions.of("val"), recipe.data.positive, recipe.seed, "val", ("auc",))
+    return {"validation": {"n": found["n"], "metrics": found["metrics"]}} if is_reversed(found["metrics"]) else {}
 
 
 def _list_scored(images) -> np.ndarray:

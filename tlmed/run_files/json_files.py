@@ -149,6 +149,13 @@ class WithoutLeaks(TypedDict, total=False):
     metrics: Required[dict[str, Entry]]
 
 
+class Validation(TypedDict):
+    """The AUC of the validation images, by the network that was kept."""
+
+    n: float
+    metrics: dict[str, Entry]
+
+
 class Metrics(TypedDict, total=False):
     """`metrics.json`, as `tlmed.evaluation.measures.score` makes it; of a cross-validation, means over its folds."""
 
@@ -164,6 +171,7 @@ class Metrics(TypedDict, total=False):
     kept: dict[str, object] | None  # the phase that is the result
     classifier: dict[str, object]  # of a hybrid
     without_leaks: WithoutLeaks
+    validation: Validation  # only where its AUC is below 0.5 by more than chance
     baselines: dict[str, dict[str, object]]
     evaluated: dict[str, object]  # of an evaluation: what was scored
 
