@@ -49,7 +49,7 @@ def test_another_backend_of_keras_is_named_before_anything_is_imported(where, wh
         code = "import sys; from tlmed.cli import main; sys.argv = ['tlmed', 'train', 'quickstart']; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     last = done.stderr.splitlines()[-1]
-    assert "Keras must stand on TensorFlow" in last
+    assert "Keras must run on TensorFlow" in last
     assert "Received: 'torch' as " + ("KERAS_BACKEND" if where == "environment" else "backend in") in last
     if what == "command":
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)

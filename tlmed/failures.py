@@ -61,7 +61,7 @@ def _explain(error, run, batch_size, image_size) -> BaseException | None:
     if isinstance(error, tf.errors.UnimplementedError) and "determinis" in str(error).lower():
         return RunFailed(
             "Every operation must have a deterministic kernel on the device, or runs could not be repeated; "
-            "`deterministic=False` does without. "
+            "`deterministic=False` allows others. "
             f"Received: {_first_line(error)}"
         )
     if _is_full_disk(error):

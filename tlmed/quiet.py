@@ -63,7 +63,7 @@ def check_backend() -> None:
         chosen, where = _read_backend(file), f"backend in {file}"
     if chosen not in (None, "", "tensorflow"):
         raise InputError(
-            "Keras must stand on TensorFlow, as tlmed does; KERAS_BACKEND=tensorflow sets it for a command. "
+            "Keras must run on TensorFlow, as tlmed does; KERAS_BACKEND=tensorflow sets it for a command. "
             f"Received: {chosen!r} as {where}."
         )
 

@@ -154,10 +154,10 @@ def reproduce_and_report(request: Request, junit: Path | None, summary: Path | N
     _write(reproduction, junit, summary)
     if not reproduction.faults:
         return
-    headline = f"What was locked must come again. Received: {reproduction.name}: {reproduction.verdict}."
+    headline = f"The locked result must come out again. Received: {reproduction.name}: {reproduction.verdict}."
     trained = request.mode != CHECK and reproduction.rows
     causes = [str(cause) for cause in find_causes(reproduction.differences)] if trained else []
-    likely = [f"What may have moved it: {'; '.join(causes)}."] if causes else []
+    likely = [f"What may have changed it: {'; '.join(causes)}."] if causes else []
     raise CheckFailed([headline, *reproduction.faults, *likely])
 
 

@@ -593,7 +593,7 @@ def test_a_result_that_moved_is_a_failure_with_all_of_it_named(copy, tmp_path):
     assert "metrics: auc: " in words
     assert "first parting, phase 'head', epoch 2" in words
     assert any("metrics: auc" in line and "DIFFERENT" in line for line in screen.to_lines(said))
-    assert "What may have moved it" not in words
+    assert "What may have changed it" not in words
     suite = ET.parse(tmp_path / "j.xml").getroot().find("testsuite")
     failed = [case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None]
     assert "auc" in failed
@@ -819,7 +819,7 @@ def test_commands_end_with_the_status_that_fits(copy, job, monkeypatch, capsys):
     change_pixel(copy, monkeypatch)
     status, out, err = run_command(monkeypatch, capsys, "reproduce", copy / "job.json", "--check", *here)
     assert status == 1
-    assert err.startswith("Error: What was locked must come again.")
+    assert err.startswith("Error: The locked result must come out again.")
     assert "normal (3).png" in err
     (copy / "job.json").write_text("{}")
     status, out, err = run_command(monkeypatch, capsys, "reproduce", copy / "job.json", "--check", *here)

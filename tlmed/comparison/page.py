@@ -252,7 +252,7 @@ def _tabulate_pairs(comparison, question) -> Table:
         interval = () if entry["low"] is None else (f"{sign(entry['low'])} to {sign(entry['high'])}",)
         alone = (f"{entry['first_only']} / {entry['second_only']}",) if counted else ()
         p = say(say_p(entry["p_holm"]), mark=STRONG if is_shown(entry) else "")
-        label = say(f"{pair.first + 1} - {pair.second + 1}", below=(f"{first} less {second}",))
+        label = say(f"{pair.first + 1} - {pair.second + 1}", below=(f"{first} minus {second}",))
         rows.append((label, say(sign(entry["value"]), below=interval), *alone, p))
     head = (
         "Difference",
@@ -268,7 +268,7 @@ def _list_metric_notes(comparison) -> list[str]:
     """Return notes on single numbers: why one is undefined, what an interval leaves out."""
     names = [result.name for result in comparison.results]
     tables = [(result.name, result.metrics["metrics"]) for result in comparison.results]
-    tables += [(f"{names[pair.first]} less {names[pair.second]}", pair.questions) for pair in comparison.pairs]
+    tables += [(f"{names[pair.first]} minus {names[pair.second]}", pair.questions) for pair in comparison.pairs]
     found = {}
     for whose, table_of in tables:
         for name in QUESTIONS:

@@ -175,7 +175,7 @@ def _read_splits(found: _Listing, root: Path, folders: dict[str, Path], given: d
             found.faults.append(f"A split must be one folder. Received: {listed(names)}, which all mean '{split}'.")
     if others:
         found.faults.append(
-            "Beside the folders train, val and test no other folder may stand. "
+            "No other folder may stand beside the folders train, val and test. "
             f"Received: data={root} with {listed(others)}."
         )
     for name, folder in given.items():

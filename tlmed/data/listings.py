@@ -135,7 +135,7 @@ def _check_columns(file: Path, columns: list[str]) -> None:
         f"Received: data={file} with {listed(columns) or 'none'}."
         for name in missing
     ]
-    faults += [f"A column may stand once. Received: '{name}' twice in data={file}." for name in twice]
+    faults += [f"A column name may occur only once. Received: '{name}' twice in data={file}." for name in twice]
     faults += [
         f"The column '{name.lower()}' must be written in small letters. Received: '{name}' in data={file}."
         for name in capital
@@ -170,7 +170,7 @@ def _faults(file: Path, rows: list[_Row], group: str | None, has_splits: bool) -
             lines[posixpath.normpath(row.path)].append(row.line)
     twice = [f"'{path}' (lines {listed(where)})" for path, where in lines.items() if len(where) > 1]
     if twice:
-        bad["A path must stand once."] = twice
+        bad["A path must occur only once."] = twice
     if has_splits:
         for split in {"train", "test"} - {_split(row) for row in rows}:
             bad[f"The column 'split' must name rows of '{split}' (only 'val' may be missing)."] = ["none"]
@@ -210,7 +210,7 @@ def _row_faults(folder: Path, row: _Row, train: set[str], group: str | None, has
     if not has_splits:
         return
     if not row.split:
-        yield "A split must stand in every row, or in none (then tlmed divides the images).", "split=''"
+        yield "A split must be given in every row, or in none (then tlmed divides the images).", "split=''"
     elif _split(row) is None:
         near = did_you_mean(row.split, SPLIT_NAMES)
         yield f"A split must be 'train', 'val' or 'test'.{near}", f"'{row.split}'"

@@ -80,6 +80,7 @@ def score(
     if not chosen.paths:
         raise InputError(f"`split` must have predictions. Received: split={split!r}, with none.")
     result = measure(chosen, positive, seed, split)
+    # None for a file of predictions: its own column `prediction` decides, and by which threshold is not known.
     result["threshold"] = None if decision is None else decision.threshold
     if decision is not None and decision.operating_point is not None:
         half = predict_classes(chosen.scores, positive_index(chosen.classes, positive), HALF)

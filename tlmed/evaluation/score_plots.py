@@ -235,7 +235,7 @@ def decision_curves(predictions: Predictions, scores: np.ndarray, columns: Seque
         for name, style in _STRATEGIES.items():
             axes.plot(curves["thresholds"], curves[name], label=style[0], color=style[1], linestyle=style[2])
         top = positive.mean()
-        tidy(axes, xlabel="risk from which on one acts", ylabel="net benefit")
+        tidy(axes, xlabel="risk at which one acts", ylabel="net benefit")
         # Net benefit is at most the share of the class; acting on all falls without a bound, so it is cut off.
         axes.set(xlim=(0, 1), ylim=(-0.25 * top, 1.1 * top))
         if len(columns) > 1:

@@ -29,7 +29,7 @@ METRICS = {
     "the mix of classes.",
     "kappa": "Agreement of predicted and true classes beyond what chance gives (Cohen), from -1 to 1. 0 is chance.",
     "quadratic_kappa": "Cohen's kappa for ordered classes: a confusion weighs by the square of how many steps apart "
-    "the two are. It has a meaning only where the order of the classes has one.",
+    "the two are. It makes sense only if the order of the classes does.",
     "average_precision": "The area below the curve of precision and recall: the mean PPV over all thresholds. Guessing "
     f"gives the share of the class. {_OF_POSITIVE}",
     "log_loss": "How surprised the scores are by the truth; being sure and wrong costs most. 0 is best, and lower is "
@@ -81,7 +81,7 @@ WORDS = {
     ),
     "net_benefit": (
         "Net benefit",
-        "True positives per image, less false positives, weighed by how many of these one accepts for one that is "
+        "True positives per image minus false positives, which weigh less the more of them one accepts for one that is "
         "found.",
     ),
     "positive": (

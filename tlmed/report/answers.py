@@ -69,8 +69,8 @@ def _tell_preprocessing(content, titles) -> Answer:
     if not size:
         return Answer("")
     return Answer(
-        f"Resized to {' x '.join(map(str, size))} pixels (antialiased bilinear, 8 bit); what "
-        f"{join(content.recipe.get('backbone'))} wants of its input is part of the model.",
+        f"Resized to {' x '.join(map(str, size))} pixels (antialiased bilinear, 8 bit); the scaling that "
+        f"{join(content.recipe.get('backbone'))} expects is part of the model.",
         "What was done to the images before",
     )
 

@@ -82,11 +82,13 @@ def measure_drops(
     colours = broadcast_colour(fill, images)
     tops, lefts = (_starts(side, patch, stride) for side in images.shape[1:3])
     places = [(top, left) for top in tops for left in lefts]
+    # Squares overlap, and the last one of a row more than others: each pixel is the mean of its own.
     drops = np.zeros(images.shape[:3])
     covered = np.zeros(images.shape[1:3])
     for top, left in places:
         covered[top : top + patch, left : left + patch] += 1
     for i, (image, colour, label) in enumerate(zip(images, colours, wanted, strict=True)):
+        # Rounded, because an array of uint8 would cut the fraction off.
         colour = np.rint(colour).astype(images.dtype) if images.dtype == np.uint8 else colour
         for start in range(0, len(places), BATCH_SIZE):
             chosen = places[start : start + BATCH_SIZE]
