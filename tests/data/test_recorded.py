@@ -82,7 +82,8 @@ def alter(kind, source):
 def test_what_is_the_same_keeps_its_split_and_the_rest_is_named(kind, tmp_path):
     source, images = make(kind, tmp_path)
     recorded = to_rows(images)
-    before = recall(source, (8, 8), recorded, images.table.classes)
+    before = recall(source, (8, 8), recorded, images.table.classes, made=images.split_made)
+    assert before.images.split_made == images.split_made
     assert before.changes == Changes()
     assert before.same.all()
     assert to_rows(before.images) == recorded

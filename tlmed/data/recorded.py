@@ -22,6 +22,7 @@ from tlmed.run_files import SPLITS_CSV
 from tlmed.words import count, listed
 
 NAMED = 3  # images that a sentence names; it counts the others
+MEMORY = 2**30  # bytes of pixels that are kept in memory, as `load` keeps them
 SAME = ("label", "group", "sha256")  # what must not have changed; the split is always the one that the run recorded
 
 
@@ -137,7 +138,7 @@ def recall(
     classes: Sequence[str],
     left_out: Iterable[str] = (),
     known: KnownPixels | None = None,
-    memory_bytes: int = 2**30,
+    made: Sequence[str] = (),
 ) -> Recalled:
     """Read again the images that a run recorded.
 
@@ -148,7 +149,7 @@ def recall(
         classes: The run's classes, in order.
         left_out: Paths that the run left out, because they could not be read: they are not new.
         known: As for `load`.
-        memory_bytes: As for `load`.
+        made: The splits that tlmed made when the run was trained.
 
     Raises:
         InputError: The source cannot be used, or the record names a class that the run does not have.
@@ -163,7 +164,7 @@ def recall(
     others = [path for path in table.paths if path not in rows and path not in left_out]
     # New images are only named: they are not read.
     table = table.take([number for number, path in enumerate(table.paths) if path in rows])
-    digests, broken, pixels = read_all(table, tuple(image_size), memory_bytes, known)
+    digests, broken, pixels = read_all(table, tuple(image_size), MEMORY, known)
     labels = [table.classes[label] for label in table.labels]
     lines = zip(table.paths, labels, table.groups or [""] * len(table), digests, strict=True)
     found = [dict(zip(("path", *SAME), line, strict=True)) for line in lines]
@@ -179,7 +180,7 @@ def recall(
     table = _with_record(table.take(readable), rows, classes)
     splits = np.array([rows[path]["split"] for path in table.paths], dtype=object)
     digests = tuple(digests[number] for number in readable)
-    images = ImageSet(table, splits, digests, tuple(image_size), (), (), (), False, pixels)
+    images = ImageSet(table, splits, digests, tuple(image_size), (), (), (), tuple(made), pixels)
     return Recalled(images, np.array(same, bool), changes)
 
 

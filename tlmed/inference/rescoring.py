@@ -186,7 +186,7 @@ def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, 
     left_out = [entry["path"] for entry in data["left_out"]]
     try:
         table = open_source(source, recipe.data.grouping)
-        found = recall(table, recipe.data.image_size, recorded, classes, left_out, known)
+        found = recall(table, recipe.data.image_size, recorded, classes, left_out, known, made=data.get("made", ()))
     except InputError as error:
         hint = "If the images of RUN were moved, say where they are now with `--data PLACE --moved`."
         raise InputError([*error.faults, hint]) from error
