@@ -8,6 +8,8 @@ NAMED = 20  # names in one message; the others are counted
 RANDOM = "random weights"  # the words for weights that recipes call "none"
 _NAMES = re.compile(r" \+ |\+(?=none\b)|(?<=\bnone)\+")  # where several are joined; paths may hold a plus
 _ROUNDING = 1e-12  # a mean of many ones may miss 1 by the rounding of floating-point numbers
+_PLACES = 3  # decimals of a metric
+_MOST_PLACES = 12  # what differs less is the rounding of floating-point numbers
 LONGEST = 200  # characters of a user's text in one message
 
 
@@ -61,17 +63,57 @@ def decimals(value: float) -> str:
 
 
 def thousandths(value: float) -> str:
-    """Return a number with three decimals; one near 0 or 1 with as many as show that it is neither.
+    """Return a number with three decimals; one near 0, 1 or -1 with as many as show that it is neither.
 
-    >>> thousandths(0.81249), thousandths(0.000225), thousandths(0.99972), thousandths(2e-7), thousandths(1)
-    ('0.812', '0.00022', '0.99972', '2e-07', '1.000')
+    >>> thousandths(0.81249), thousandths(0.000225), thousandths(-0.99972), thousandths(2e-7), thousandths(1)
+    ('0.812', '0.00022', '-0.99972', '2e-07', '1.000')
     """
-    rounded = f"{value:.3f}"
-    if rounded in ("0.000", "-0.000"):
-        return f"{value:.2g}" if abs(value) > _ROUNDING else "0.000"
-    if rounded == "1.000" and 1 - value > _ROUNDING:
-        return f"{1 - Decimal(f'{1 - value:.2g}'):f}"
-    return rounded
+    return _round(value, _PLACES)
+
+
+def as_shown(value: float) -> float:
+    """Return the number that is read where a value is shown by `thousandths`; of two that read alike none is larger.
+
+    >>> as_shown(0.8121) == as_shown(0.8119), as_shown(0.0003) < as_shown(0.0004)
+    (True, True)
+    """
+    return float(thousandths(value))
+
+
+def tell_apart(*values: float, places: int = _PLACES) -> tuple[str, ...]:
+    """Return numbers with so many decimals, or with as many more as show which of them differ by more than rounding.
+
+    >>> tell_apart(0.8121, 0.8119), tell_apart(0.5, 0.5), tell_apart(0.0, 0.0001)
+    (('0.8121', '0.8119'), ('0.500', '0.500'), ('0.000', '0.0001'))
+    """
+    different = len({round(value, _MOST_PLACES) for value in values})
+    shown = (tuple(_round(value, more) for value in values) for more in range(places, _MOST_PLACES + 1))
+    return next(texts for texts in shown if len(set(texts)) >= different)
+
+
+def percent(share: float) -> str:
+    """Return a share as a whole percentage; one near none or all with the digit that shows that it is neither.
+
+    >>> percent(0.251), percent(0.0004), percent(0.9996), percent(1)
+    ('25 %', '0.04 %', '99.96 %', '100 %')
+    """
+    rounded = f"{100 * share:.0f}"
+    if rounded == "0" and share > _ROUNDING:
+        rounded = f"{100 * share:.1g}"
+    if rounded == "100" and 1 - share > _ROUNDING:
+        rounded = f"{100 - Decimal(f'{100 * (1 - share):.1g}'):f}"
+    return f"{rounded} %"
+
+
+def _round(value, places) -> str:
+    """Return a number with some decimals; one near 0, 1 or -1 with two digits of what is between."""
+    sign, size = "-" if value < 0 else "", abs(value)
+    rounded = f"{size:.{places}f}"
+    if not float(rounded):
+        return f"{sign}{size:.2g}" if size > _ROUNDING else rounded
+    if float(rounded) == 1 and 1 - size > _ROUNDING:
+        return f"{sign}{1 - Decimal(f'{1 - size:.2g}'):f}"
+    return f"{sign}{rounded}"
 
 
 def name_start(weights: object) -> str:

@@ -725,6 +725,23 @@ def test_scores_that_are_not_those_of_the_predictions_are_refused(two, name):
         compare(two)
 
 
+def test_thresholds_that_differ_read_differently(two):
+    for run, threshold in zip(two, (0.50012, 0.50041), strict=True):
+        edit(run / "metrics.json", lambda content, threshold=threshold: content.update(threshold=threshold))
+    assert any("own threshold (0.5001, 0.5004)" in note for note in compare(two).notes)
+
+
+def test_a_value_that_was_edited_a_little_reads_differently_in_the_error(two):
+    def shift(content):
+        content["metrics"]["accuracy"]["value"] += 1e-5
+
+    edit(two[0] / "metrics.json", shift)
+    with pytest.raises(InputError) as error:
+        compare(two)
+    there, here = re.search(r"accuracy (\S+) in the one, (\S+) from the other", str(error.value)).groups()
+    assert float(there) - float(here) == pytest.approx(1e-5)
+
+
 def test_a_group_that_decides_much_is_noted_once(tmp_path):
     runs = [write_run(tmp_path / str(i), seed=i, groups=1) for i in range(2)]
     for run in runs:

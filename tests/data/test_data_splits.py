@@ -229,7 +229,7 @@ def test_leaks_are_named():
     sha = ("a", "b", "c", "c", "d", "e")
     leaks = find_leaks(table((3, 3), groups=groups), sha, splits)
     assert tuple(leak.text for leak in leaks) == (
-        "1 of 2 test images (50%) is in train or val too, byte for byte, or of a group that has images there: their "
+        "1 of 2 test images (50 %) is in train or val too, byte for byte, or of a group that has images there: their "
         "scores may be too good, and the main ones are also given without them.",
         "Byte-identical files stand under the labels class0, class1: 'class0/000002.png', 'class1/000003.png'.",
         "Byte-identical files are in train and val: 'class0/000002.png', 'class1/000003.png'.",
@@ -255,7 +255,7 @@ def test_groups_that_the_weights_know_by_name_are_findings_and_leaks_where_an_im
     assert not find_leaked(digests(6), data.groups, splits, first).any()
     shown = (*digests(4), "c", "z")  # the run's own test image, of the same name
     amount, known = find_leaks(data, shown, splits, first)
-    assert amount.text.startswith("2 of 4 test images (50%) are in train or val too")
+    assert amount.text.startswith("2 of 4 test images (50 %) are in train or val too")
     assert known.kind == KNOWN
     assert find_leaked(shown, data.groups, splits, first).tolist() == [False, False, True, True, False, False]
 
@@ -290,7 +290,7 @@ def test_one_patient_in_two_spellings_leaks_where_given_splits_part_them(spellin
     splits = np.array(["train", "test", "val", "train", "test", "val"])
     leaks = [leak.text for leak in find_leaks(table((3, 3), groups=groups), digests(6), splits)]
     assert len(leaks) == 2
-    assert leaks[0].startswith("1 of 2 test images (50%) is in train or val too, byte for byte, or of a group")
+    assert leaks[0].startswith("1 of 2 test images (50 %) is in train or val too, byte for byte, or of a group")
     assert "that has images there, in some spelling: their scores" in leaks[0]
     assert re.match(r"The groups '.*' and '.*', which differ only in .*, are in train and test: ", leaks[1])
     assert find_leaked(digests(6), groups, splits).tolist() == [False, True, False, False, False, False]
@@ -315,7 +315,7 @@ def test_pictures_saved_anew_are_no_copies_and_pixels_are_called_pixels(tmp_path
     np.savez(tmp_path / "x.npz", **arrays)
     found = load(tmp_path / "x.npz", (9, 9))
     assert found.leaks[0].text.startswith(
-        "3 of 3 test images (100%) are in train or val too, pixel for pixel, or of a group"
+        "3 of 3 test images (100 %) are in train or val too, pixel for pixel, or of a group"
     )
     assert found.leaks[1].text.startswith("Images of equal pixels are in train and val and test: ")
     assert any("repeat another one pixel for pixel. Each" in sentence for sentence in found.warnings)

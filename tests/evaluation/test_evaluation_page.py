@@ -56,7 +56,7 @@ def test_the_page_of_a_file_shows_all_that_was_asked_for_and_computed(tmp_path):
     ppv = metrics["at_prevalence"]["ppv"]
     assert f"{ppv['value']:.3f}" in words
     assert f"{ppv['low']:.3f} to {ppv['high']:.3f}" in words
-    assert "where 5 % of the images are ill, as was stated" in words
+    assert "if 5 % of the images are ill, as was stated" in words
     assert "does not say on which images they were calibrated" in words
     assert f"{metrics['calibration']['metrics']['log_loss']['value']:.3f}" in words
     assert "On the test split calibration made the scores worse by every measure that moved" in words
@@ -73,7 +73,9 @@ def test_the_page_of_a_file_without_calibrated_probabilities_says_so(tmp_path):
         if ",train," not in line and ",val," not in line
     ]
     file.write_text("\n".join(lines))
-    assert here("evaluate", "--predictions", file, "--out", tmp_path / "out")[0] == 0
+    code, printed, _ = here("evaluate", "--predictions", file, "--out", tmp_path / "out")
+    assert code == 0
+    assert "All (30 images; positive: well" in printed
     words = Reader(read(tmp_path / "out")[0]).text
     assert "which has no columns calibrated_CLASS" in words
     assert "not scored" not in words

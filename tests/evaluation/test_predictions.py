@@ -12,8 +12,11 @@ from tlmed.data import ImageSet
 from tlmed.data.table import Table
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision
+from tlmed.evaluation.lines import describe_better_baselines, describe_metrics, describe_reversed
 from tlmed.evaluation.predictions import Predictions, describe_ties, predict_classes
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
+from tlmed.metrics.calibration import sort_changes
+from tlmed.report.image_counts import count_known, say_test_apart
 from tlmed.voice import Voice
 
 CLASSES = ('a "hard", class', "benign", "näive")
@@ -277,3 +280,34 @@ def test_many_faulty_rows_are_counted_not_listed(tmp_path):
     file.write_text(HEADER + "".join(f"\n{i},test,a,a,0.9,0.9" for i in range(1000)))
     with pytest.raises(InputError, match="lines 2, 3, 4 and 997 more"):
         read_predictions(file)
+
+
+def measured(**values):
+    return {name: {"value": value, "low": None, "high": None} for name, value in values.items()}
+
+
+def test_what_reads_differently_is_said_to_differ_near_0_and_1_too():
+    changed = {"metrics": measured(brier=0.0003), "calibration": {"metrics": measured(brier=0.0004)}}
+    assert sort_changes(changed) == (["brier"], [])
+    better = {"metrics": measured(auc=0.9997), "baselines": {"random_weights": measured(auc=0.9998)}}
+    assert describe_better_baselines(better)[0].startswith("The baseline random weights has a higher AUC, 0.9998")
+    half = {"metrics": {"auc": {"value": 0.4, "low": 0.3, "high": 0.4999}}, "per_class": {}}
+    assert describe_reversed(half) == []  # its interval reads "0.300 to 0.500"
+    assert describe_reversed({"metrics": {"auc": {"value": 0.4, "low": 0.3, "high": 0.499}}})
+
+
+@pytest.mark.parametrize(
+    ("evaluated", "head", "leaked"),
+    [
+        ({"run": "runs/a", "data": "ward/"}, "All (2 images)", "1 of 2 images is known"),
+        ({"run": "runs/a", "data": "own/", "split": "test"}, "Test (2 images)", "1 of 2 test images is known"),
+        ({"predictions": "a.csv", "not_scored": {"val": 3}}, "Test (2 images)", "1 of 2 test images is known"),
+        ({"predictions": "a.csv", "not_scored": {}}, "All (2 images)", "1 of 2 images is known"),
+    ],
+)
+def test_images_that_are_no_split_are_not_called_test_images(evaluated, head, leaked):
+    result = {"split": "test", "n": 2, "classes": ["a", "b"], "positive": None, "metrics": measured(accuracy=0.5)}
+    result |= {"evaluated": evaluated, "without_leaks": {"leaked": 1, "n": 1, "metrics": measured(accuracy=1.0)}}
+    assert describe_metrics(result)[0].startswith(head)
+    assert count_known(result).startswith(leaked)
+    assert say_test_apart({**result, "without_leaks": None}).startswith("images" if head[0] == "A" else "test images")

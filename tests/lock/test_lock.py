@@ -762,6 +762,28 @@ def test_a_number_that_rounding_moved_is_the_same_and_one_whose_interval_moved_i
         assert row.same is False  # where bits are promised
 
 
+@pytest.mark.parametrize(
+    ("there", "here", "shown"),
+    [
+        ({"value": 0.91241}, {"value": 0.91243}, ("0.91241", "0.91243")),
+        ({"value": 0.9, "low": 0.8004, "high": 1.0}, {"value": 0.9, "low": 0.8001, "high": 1.0}, None),
+        ({"value": 1.0}, {"value": 0.99998}, ("1.0000", "0.99998")),
+        ({"value": 0.5}, {"value": 0.5 + 1e-15}, ("0.5000", "0.5000")),
+        ({"value": None}, {"value": 0.00002}, ("undefined", "2e-05")),
+    ],
+)
+def test_two_metrics_that_differ_read_differently(there, here, shown):
+    results = [moved(lambda it, entry=entry: it["metrics"]["metrics"].update(auc=entry)) for entry in (there, here)]
+    [row] = [row for row in compare_results(*results, "metrics", 0.1) if row.name == "auc"]
+    assert (row.there, row.here) == (shown or ("0.9000 (0.8004 to 1.000)", "0.9000 (0.8001 to 1.000)"))
+
+
+def test_a_difference_just_beyond_the_tolerance_reads_as_larger():
+    results = moved(lambda results: results["metrics"]["metrics"].update(auc={"value": 0.901003}))
+    [row] = [row for row in compare_results(RESULTS, results, "metrics", 0.001) if row.name == "auc"]
+    assert (row.same, row.note) == (False, "difference 0.001003, tolerance 0.001")
+
+
 def test_inputs_explain_before_code_and_environment():
     found = [differ(), differ("code"), differ("input", name="seed")]
     assert [cause.name for cause in find_causes(found)] == ["seed"]

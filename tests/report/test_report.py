@@ -55,6 +55,7 @@ from tlmed.report.summary import name_weakest, tell_story
 from tlmed.run.averages import write_averages
 from tlmed.run_files import DEGREES_CSV, HISTORY_CSV
 from tlmed.rundir import RunDir
+from tlmed.words import thousandths
 
 PHASES = {"head": 12, "top": 8}
 SAVE = Figure.savefig  # before a fixture leaves pictures blank
@@ -530,7 +531,7 @@ def test_calibration_is_shown_before_and_after(tmp_path):
     scores = apply_temperature(test.scores, found["temperature"])
     for point in reliability(scores.max(axis=1), test.labels == test.predictions):
         assert f"{point['n']} image" in alt.split("Calibrated:")[1]
-        assert f"came true {point['share']:.2f}" in alt.split("Calibrated:")[1]
+        assert f"came true {thousandths(point['share'])}" in alt.split("Calibrated:")[1]
 
 
 def test_reliability_is_by_groups(tmp_path, monkeypatch):
@@ -745,7 +746,7 @@ def test_leaked_images_are_told_beside_the_headline(tmp_path):
     edit(folder / "metrics.json", lambda metrics: metrics.update(without_leaks=found))
     page = write_report(folder).read_text()
     text = Reader(page).text
-    assert "30 of 120 test images (25%) are known to the network" in text
+    assert "30 of 120 test images (25 %) are known to the network" in text
     assert "Without them 90 images are left" in text
     for entry in found["metrics"].values():
         assert f"without leaks: {entry['value']:.3f}" in text
@@ -1104,7 +1105,7 @@ def test_degrees_say_how_they_were_chosen_and_how_they_began(tmp_path, start, wo
     reader = Reader(write_report(folder).read_text())
     assert "chosen by validation AUC, on validation data alone (ties go to fewer thawed blocks)" in reader.text
     assert words in reader.text
-    assert "block4kept2 blocks8 layers, 40%1,003,8437 of 150.0500.8500.9500.8000.9001 min 3 s" in reader.text
+    assert "block4kept2 blocks8 layers, 40 %1,003,8437 of 150.0500.8500.9500.8000.9001 min 3 s" in reader.text
     assert reader.text.count("kept2 blocks") == 1
     alts = [attributes["alt"] for tag, attributes in reader.tags if tag == "img"]
     assert "validation AUC and test AUC of 6 degrees of fine-tuning" in " ".join(alts)
@@ -1114,7 +1115,7 @@ def test_degrees_say_how_they_were_chosen_and_how_they_began(tmp_path, start, wo
 def test_degrees_by_layer_count_the_weighted_layers(tmp_path):
     folder = write_run(tmp_path / "run")
     write_degrees(folder, unit="layer", layers=9)
-    assert "layer4kept9 layers40%1,003,843" in Reader(write_report(folder).read_text()).text
+    assert "layer4kept9 layers40 %1,003,843" in Reader(write_report(folder).read_text()).text
 
 
 def test_degrees_that_began_in_different_ways_are_told_apart(tmp_path):

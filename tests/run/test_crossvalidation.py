@@ -441,7 +441,7 @@ def test_a_cross_validation_from_a_run_that_knows_the_images_says_so_of_all_fold
         assert found["metrics"][name]["value"] == pytest.approx(np.mean([it["metrics"][name]["value"] for it in folds]))
     assert "Without 36 of 60 images that training or validation knows:" in said
     page = Reader((run / "report.html").read_text()).text
-    assert page.count("36 of 60 test images (60%) are known to the networks") == 1
+    assert page.count("36 of 60 test images (60 %) are known to the networks") == 1
     assert "Without them 24 images are left, whose scores stand beside the others above." in page
     head, _, single = page.partition("Warnings of single folds")
     for name, fold in zip(("01", "02", "03"), folds, strict=True):

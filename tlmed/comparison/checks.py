@@ -12,7 +12,7 @@ from tlmed.evaluation.predictions import HALF
 from tlmed.metrics import evaluate
 from tlmed.pages.amounts import number
 from tlmed.report.image_counts import is_synthetic
-from tlmed.words import count, join_names, listed, thousandths
+from tlmed.words import count, join_names, listed, tell_apart
 
 
 def check_comparable(results: Sequence[Result]) -> None:
@@ -52,9 +52,10 @@ def _check_agreement(result) -> None:
     for name, entry in evaluate(*tables, draws=1, only=("auc", "accuracy"))["metrics"].items():
         there, here = metrics["metrics"][name]["value"], entry["value"]
         if there is not None and here is not None and abs(there - here) > 1e-6:
+            there, here = tell_apart(there, here)
             raise InputError(
                 "The metrics in a run's `metrics.json` must be those of its `predictions.csv`. "
-                f"Received: {result.path}: {name} {number(there)} in the one, {number(here)} from the other."
+                f"Received: {result.path}: {name} {there} in the one, {here} from the other."
             )
 
 
@@ -80,10 +81,12 @@ def _compare_means(place, means, folds) -> None:
         if len(values) < 2:  # too few folds have its classes
             values = [None]
         mean = None if None in values else sum(values) / len(values)
+        pair = (entry["value"], mean)
         if (entry["value"] is None) != (mean is None) or (mean is not None and abs(entry["value"] - mean) > 1e-6):
+            shown = [number(entry["value"]), number(mean)] if None in pair else tell_apart(*pair)
             raise InputError(
                 f"`metrics.json` of a cross-validation must hold the means of its folds. Received: {place}: "
-                f"{name} {number(entry['value'])} there, {number(mean)} by the folds."
+                f"{name} {shown[0]} there, {shown[1]} by the folds."
             )
 
 
@@ -219,7 +222,7 @@ def _note_thresholds(results) -> str:
         rules = dict.fromkeys(str(result.recipe.get("threshold", "0.5")) for result in results)
         which = f" in each fold (rule{'s' * (len(rules) > 1)}: {', '.join(rules)})"
     else:
-        which = f" ({', '.join(thousandths(HALF if cut is None else cut) for (cut,) in cuts)})"
+        which = f" ({', '.join(tell_apart(*(HALF if cut is None else cut for (cut,) in cuts)))})"
     return (
         f"Accuracy, sensitivity, specificity and F1 depend on each run's own threshold{which}; the AUC and the "
         "Brier score need none."

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from tlmed.comparison.pairs import Comparison, is_shown
+from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.pages.amounts import EMPTY, duration, number, says_nothing
-from tlmed.words import count, join_names
+from tlmed.words import count, join_names, tell_apart, thousandths
 
 NAMES = {
     "auc": "AUC",
@@ -18,25 +18,28 @@ _MOST_NAMED = 4  # a sentence names so many runs at most; of more it gives the n
 
 
 def say_p(p: float | None) -> str:
-    """Return a p-value as papers print it.
+    """Return a p-value as papers print it; one near the level has the digits that show on which side it is.
 
-    >>> say_p(0.0004), say_p(0.0312), say_p(1.0), say_p(None)
-    ('< 0.001', '0.031', '> 0.999', 'undefined')
+    >>> say_p(0.0004), say_p(0.0312), say_p(0.04996), say_p(1.0), say_p(None)
+    ('< 0.001', '0.031', '0.04996', '> 0.999', 'undefined')
     """
     if p is None:
         return "undefined"
+    if p < LEVEL <= float(f"{p:.3f}"):
+        return tell_apart(p, LEVEL)[0]
     return "< 0.001" if p < 0.001 else "> 0.999" if p > 0.999 else f"{p:.3f}"
 
 
 def sign(value: float | None) -> str:
-    """Return a difference with its sign.
+    """Return a difference with its sign; only one of nothing has none, and none is shown as 0 or 1 that is not.
 
-    >>> sign(0.0213), sign(-0.5), sign(-0.0001), sign(None)
-    ('+0.021', '-0.500', '0.000', 'undefined')
+    >>> sign(0.0213), sign(-0.5), sign(-0.00012), sign(0.0), sign(None)
+    ('+0.021', '-0.500', '-0.00012', '0.000', 'undefined')
     """
     if value is None:
         return "undefined"
-    return "0.000" if abs(value) < 0.0005 else f"{value:+.3f}"
+    shown = thousandths(value)
+    return shown if value < 0 or not float(shown) else f"+{shown}"
 
 
 def say_difference(entry: Mapping) -> str:

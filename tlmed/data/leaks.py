@@ -9,7 +9,7 @@ from tlmed.data.findings import AMOUNT, CHOOSING, GROUP, IDENTICAL, KNOWN, NAMES
 from tlmed.data.learned import Learned, recognise_images
 from tlmed.data.table import Table
 from tlmed.data.units import find_repeated, list_present, spell_all
-from tlmed.words import count, listed
+from tlmed.words import count, listed, percent
 
 
 def find_leaks(
@@ -154,7 +154,7 @@ def _count_leaked(table, leaked, splits, elsewhere) -> list[str]:
     if not leaked.any():
         return []
     amount, tested = int(leaked.sum()), int((splits == "test").sum())
-    which = f"{amount:,} of {count(tested, 'test image')} ({amount / tested:.0%}) {'is' if amount == 1 else 'are'}"
+    which = f"{amount:,} of {count(tested, 'test image')} ({percent(amount / tested)}) {'is' if amount == 1 else 'are'}"
     weights = ", or known to a run from which the weights come" if elsewhere else ""
     unit, groups = table.unit, set(table.groups or ())
     spelled = ", in some spelling" if len(set(map(spell, groups))) < len(groups) else ""

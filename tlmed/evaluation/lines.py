@@ -7,7 +7,7 @@ from tlmed.evaluation.predictions_csv import SCORE
 from tlmed.metrics import positive_index, say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.names import list_once, name_metric
-from tlmed.words import count, join_names, listed, thousandths
+from tlmed.words import as_shown, count, join_names, listed, percent, thousandths
 
 SMALL = 30  # with fewer images or groups a note says how much depends on a single one
 # With more than this share of the images in one group (and more than twice the mean), that group decides much of every
@@ -21,7 +21,8 @@ def describe_metrics(result: Mapping) -> list[str]:
     positive = say_positive(result["classes"], result["positive"], "; positive: {}")
     bounded = any(entry["low"] is not None for entry in result["metrics"].values())
     said = "with 95 % intervals" if bounded else "too few for intervals"
-    lines = [f"{result['split'].capitalize()} ({n}{positive}), {said}:", *_list(list_once(result))]
+    title = "All" if _is_whole(result) else result["split"].capitalize()
+    lines = [f"{title} ({n}{positive}), {said}:", *_list(list_once(result))]
     for describe in (
         describe_size,
         describe_reversed,
@@ -37,6 +38,30 @@ def describe_metrics(result: Mapping) -> list[str]:
         for value, part in values.items():
             lines += [f"{trait} {value or 'empty'} ({count(part['n'], 'image')}):", *_list(part["metrics"])]
     return lines + [f"Not by {trait}: {why}" for trait, why in result.get("subgroups_left_out", {}).items()]
+
+
+def name_scored(result: Mapping) -> str:
+    """Return which images were scored: those of a split, or all that an evaluation was given.
+
+    >>> name_scored({"split": "test", "evaluated": {"predictions": "a.csv", "not_scored": {}}})
+    'all images'
+    """
+    return "all images" if _is_whole(result) else f"the {result['split']} split"
+
+
+def scored_image(result: Mapping) -> str:
+    """Return what one of the images that were scored is called.
+
+    >>> scored_image({"split": "test"}), scored_image({"split": "test", "evaluated": {"data": "ward/"}})
+    ('test image', 'image')
+    """
+    return "image" if _is_whole(result) else f"{result['split']} image"
+
+
+def _is_whole(result) -> bool:
+    """Tell whether all images of a source were scored, which are no split of it."""
+    evaluated = result.get("evaluated")
+    return evaluated is not None and not (evaluated.get("not_scored") or evaluated.get("split"))
 
 
 def describe_left_out(result: Mapping) -> list[str]:
@@ -81,7 +106,7 @@ def describe_reversed(result: Mapping) -> list[str]:
 def is_reversed(metrics: Mapping) -> bool:
     """Tell whether the whole interval of the AUC lies below 0.5; by chance it does so in about one of 40 draws."""
     high = metrics.get("auc", {}).get("high")
-    return high is not None and high < 0.5
+    return high is not None and as_shown(high) < 0.5
 
 
 def describe_validation(result: Mapping) -> list[str]:
@@ -101,7 +126,7 @@ def describe_validation(result: Mapping) -> list[str]:
 
 
 def describe_better_baselines(result: Mapping) -> list[str]:
-    """Say which baselines have a higher AUC, rounded to three decimals, than the result that should beat them.
+    """Say which baselines have an AUC that reads higher than that of the result, which should beat them.
 
     >>> better = {"random_weights": {"auc": {"value": 0.79, "low": None}}}
     >>> describe_better_baselines({"metrics": {"auc": {"value": 0.66}}, "baselines": better})
@@ -110,7 +135,7 @@ def describe_better_baselines(result: Mapping) -> list[str]:
     own, found = result["metrics"].get("auc", {}).get("value"), {}
     for name, baseline in result.get("baselines", {}).items():
         auc = baseline.get("auc", {})
-        if None not in (own, auc.get("value")) and round(auc["value"], 3) > round(own, 3):
+        if None not in (own, auc.get("value")) and as_shown(auc["value"]) > as_shown(own):
             found[name.replace("_", " ")] = describe_metric(auc).replace("  (", " (")
     if not found:
         return []
@@ -129,11 +154,11 @@ def describe_below_majority(result: Mapping) -> list[str]:
     found = result.get("without_leaks") or {"metrics": {}}
     auc = found["metrics"].get("auc", {}).get("value")
     majority = result.get("baselines", {}).get("majority_class", {}).get("auc", {}).get("value")
-    if None in (auc, majority) or round(auc, 3) >= round(majority, 3):
+    if None in (auc, majority) or as_shown(auc) >= as_shown(majority):
         return []
     return [
-        f"{_name_without(result)} the AUC is {auc:.3f}, below the {majority:.3f} of the baseline majority class: "
-        "the result does not beat a classifier without transfer learning."
+        f"{_name_without(result)} the AUC is {thousandths(auc)}, below the {thousandths(majority)} of the baseline "
+        "majority class: the result does not beat a classifier without transfer learning."
     ]
 
 
@@ -152,7 +177,7 @@ def describe_size(result: Mapping) -> list[str]:
     units, noun = (groups, "group") if groups else (n, "image")
     said = []
     if units < SMALL:
-        share = f"{100 * _count_largest(result) / n:.0f} %"
+        share = percent(_count_largest(result) / n)
         said.append(f"Only {count(units, noun)}: one alone is {share} of all, so treat every score as rough.")
     return [*said, *describe_dominance(result)]
 
@@ -236,7 +261,7 @@ def _describe_calibration(result) -> list[str]:
 
 
 def describe_worse(result: Mapping) -> list[str]:
-    """Say so where calibration made scores worse, in what is written with three decimals.
+    """Say so where calibration made scores worse, in what is shown of them.
 
     >>> before, after = {"log_loss": {"value": 0.4}, "ece": {"value": 0.2}}, {"log_loss": {"value": 0.5}}
     >>> calibration = {"metrics": after | {"ece": {"value": 0.1}}}
@@ -247,7 +272,7 @@ def describe_worse(result: Mapping) -> list[str]:
         return []
     worse, better = (join_names(map(name_metric, names)) if names else "" for names in sort_changes(result))
     but = f", though {better} fell" if better else ""
-    return [f"On the {result['split']} split, calibration made {worse} worse{but}."] if worse else []
+    return [f"On {name_scored(result)}, calibration made {worse} worse{but}."] if worse else []
 
 
 def describe_choice(result: Mapping) -> list[str]:

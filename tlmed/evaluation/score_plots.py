@@ -20,7 +20,7 @@ from tlmed.metrics.bands import has_band, roc_band
 from tlmed.metrics.calibration import BINS
 from tlmed.metrics.confusion import unpack_confusion
 from tlmed.metrics.resampling import find_clusters
-from tlmed.words import thousandths
+from tlmed.words import percent, thousandths
 
 BLUES = LinearSegmentedColormap.from_list("blues", ["#FFFFFF", COLOURS[0]])
 # What one may do, by the names of `net_benefit`.
@@ -272,7 +272,7 @@ def confusion_matrix(evaluation: Mapping) -> Figure:
     axes.spines[:].set_visible(False)
     for (row, column), count in np.ndenumerate(counts) if small else ():
         colour = "white" if shares[row, column] > 0.9 else "black"
-        text = f"{count}\n{shares[row, column]:.0%}"
+        text = f"{count}\n{percent(shares[row, column])}"
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize="small")
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8, format="{x:.0%}")
     return figure

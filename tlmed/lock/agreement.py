@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tlmed.lock.levels import BITS, METRICS, PREDICTIONS
 from tlmed.lock.lock_json import read_rows
 from tlmed.lock.printable import shorten
-from tlmed.words import count
+from tlmed.words import count, tell_apart
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _compare_largest(old, new, both, asked, tolerance) -> list[Row]:
     if not found:
         return []
     largest, path = max(found)
-    note = f"difference {largest:.2g}" + (f", tolerance {tolerance:g}" if asked else "")
+    note = _say_difference(largest, tolerance) if asked else f"difference {largest:.2g}"
     verdict = largest <= tolerance if asked else None
     name = f"score of {old[path]['prediction']} for {path}, moved most"
     return [Row("predictions", name, old[path]["score"], new[path]["score"], verdict, note)]
@@ -167,7 +167,7 @@ def _compare_metrics(there, here, level, tolerance) -> list[Row]:
     for name in {**old, **new}:
         a, b = old.get(name, {}), new.get(name, {})
         same, note = _judge_metric(a, b, level, tolerance)
-        rows.append(Row("metrics", name, _show_metric(a), _show_metric(b), same, note))
+        rows.append(Row("metrics", name, *_show_metrics(a, b), same, note))
     if level == BITS:
         equal, values = there["sha256"] == here["sha256"], (shorten(found["sha256"]) for found in (there, here))
         rows.append(Row("metrics", "SHA-256 of metrics.json without times", *values, equal, _say(equal)))
@@ -181,7 +181,7 @@ def _judge_metric(a, b, level, tolerance) -> tuple[bool | None, str]:
     old, new = a.get("value"), b.get("value")
     if old is None or new is None:
         return (old is new if asked else None), "undefined" if old is new else "undefined in one of them"
-    note = f"difference {abs(old - new):.2g}" + (f", tolerance {tolerance:g}" if asked else "")
+    note = _say_difference(abs(old - new), tolerance) if asked else f"difference {abs(old - new):.2g}"
     return (abs(old - new) <= tolerance * max(1.0, abs(old)) if asked else None), note  # a log loss has no upper bound
 
 
@@ -209,10 +209,28 @@ def _measure(a, b) -> float:
     return abs(a - b) / max(1.0, abs(a))
 
 
-def _show_metric(metric) -> str:
-    """Return a metric with its interval, which is there for context."""
-    if metric.get("value") is None:
+def _show_metrics(*metrics: Mapping) -> tuple[str, str]:
+    """Return two metrics with their intervals, which are there for context; numbers that differ read differently."""
+    shown = [{}, {}]
+    for part, places in (("value", 4), ("low", 3), ("high", 3)):
+        numbers = [metric.get(part) for metric in metrics]
+        texts = iter(tell_apart(*(number for number in numbers if number is not None), places=places))
+        for texts_of, number in zip(shown, numbers, strict=True):
+            texts_of[part] = None if number is None else next(texts)
+    return tuple(_show_metric(metric, texts) for metric, texts in zip(metrics, shown, strict=True))
+
+
+def _show_metric(metric, texts) -> str:
+    if texts["value"] is None:
         return "undefined" if metric else "none"
-    if metric.get("low") is None or metric.get("high") is None:
-        return f"{metric['value']:.4f}"
-    return f"{metric['value']:.4f} ({metric['low']:.3f} to {metric['high']:.3f})"
+    if texts["low"] is None or texts["high"] is None:
+        return texts["value"]
+    return f"{texts['value']} ({texts['low']} to {texts['high']})"
+
+
+def _say_difference(difference: float, tolerance: float) -> str:
+    """Return how large a difference is, with the digits that show on which side of the tolerance it is."""
+    for digits in range(2, 18):
+        if (float(shown := f"{difference:.{digits}g}") > tolerance) == (difference > tolerance):
+            break
+    return f"difference {shown}, tolerance {tolerance:g}"

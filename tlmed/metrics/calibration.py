@@ -6,6 +6,7 @@ import numpy as np
 
 from tlmed.errors import InputError
 from tlmed.metrics.proportions import proportion
+from tlmed.words import as_shown
 
 BINS = 10  # of equal width: with more, a test set of some hundred images shows mostly noise
 TEMPERATURES = (0.25, 10.0)
@@ -47,7 +48,7 @@ def pair(labels: np.ndarray, scores: np.ndarray, predictions: np.ndarray, main: 
 
 
 def sort_changes(metrics: Mapping) -> tuple[list[str], list[str]]:
-    """Return which scores calibration made worse, and which better, of what is written with three decimals.
+    """Return which scores calibration made worse, and which better, of what reads differently.
 
     Args:
         metrics: The content of `metrics.json`, with `calibration`.
@@ -58,7 +59,7 @@ def sort_changes(metrics: Mapping) -> tuple[list[str], list[str]]:
     """
     before, after = metrics["metrics"], metrics["calibration"]["metrics"]
     known = [name for name in after if None not in (before[name]["value"], after[name]["value"])]
-    change = {name: round(after[name]["value"], 3) - round(before[name]["value"], 3) for name in known}
+    change = {name: as_shown(after[name]["value"]) - as_shown(before[name]["value"]) for name in known}
     return [name for name in known if change[name] > 0], [name for name in known if change[name] < 0]
 
 

@@ -30,7 +30,7 @@ from tlmed.metrics.sample_sizes import (
     say_few,
 )
 from tlmed.metrics.spreads import bound_correlation, bound_logit, bound_mean, find_strata, measure_spread
-from tlmed.words import listed
+from tlmed.words import listed, thousandths
 
 MOST_NAMED = 5  # classes in a sentence; the others are counted
 
@@ -309,7 +309,7 @@ def _correct_error(value, draws, high, chance) -> dict:
     found = {"low": min(least, value), "high": min(1.0, max(high - bias, value))}
     if value > np.percentile(chance, 97.5):
         return found
-    note = f"Perfectly calibrated scores would show {chance.mean():.3f} on average: this error may be chance."
+    note = f"Perfectly calibrated scores would show {thousandths(chance.mean())} on average: this error may be chance."
     return found | {"low": 0.0, "note": note}
 
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import duration, interval_of, number
 from tlmed.pages.glossary import TERMS, anchor, find_terms
-from tlmed.words import count, join_names, listed, name_start
+from tlmed.words import count, join_names, listed, name_start, percent
 
 STYLE = Path(__file__).with_name("style.css")
 _FILTERS = {
@@ -22,6 +22,7 @@ _FILTERS = {
     "listed": listed,
     "metric": name_metric,
     "number": number,
+    "percent": percent,
     "start": name_start,
 }
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from tlmed.evaluation import score_plots
+from tlmed.evaluation.lines import name_scored
 from tlmed.metrics import positive_index, reliability
 from tlmed.metrics.calibration import pair, sort_changes
 from tlmed.metrics.names import name_metric
@@ -14,10 +15,9 @@ from tlmed.pages.amounts import number
 from tlmed.pages.entries import compare_entries
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import render
-from tlmed.report.image_counts import name_scored
 from tlmed.report.run_content import RunContent
 from tlmed.tabulation import Table
-from tlmed.words import count
+from tlmed.words import count, thousandths
 
 
 def show_calibration(content: RunContent) -> Markup:
@@ -93,6 +93,6 @@ def _find_points(predictions, scores, positive) -> list[dict]:
 def _say_points(points) -> str:
     return "; ".join(
         f"scores {point['from']:.1f} to {point['to']:.1f}: {count(point['n'], 'image')}, "
-        f"mean {point['confidence']:.2f}, came true {point['share']:.2f}"
+        f"mean {thousandths(point['confidence'])}, came true {thousandths(point['share'])}"
         for point in points
     )

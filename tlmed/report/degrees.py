@@ -13,7 +13,7 @@ from tlmed.pages.templating import render
 from tlmed.report.image_counts import say_test_apart
 from tlmed.report.run_content import RunContent
 from tlmed.tabulation import Table, numbers, say, texts
-from tlmed.words import count, thousandths
+from tlmed.words import count, percent, thousandths
 
 _SCORES = {
     "val_loss": "Val loss",
@@ -119,5 +119,5 @@ def _name_thawed(row) -> str:
 
 
 def _describe_share(row) -> str:
-    share = f"{float(row['fine_tuning_ratio']):.0%}"
+    share = percent(float(row["fine_tuning_ratio"]))
     return share if row["unit"] == "layer" else f"{count(int(row['layers']), 'layer')}, {share}"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from tlmed.evaluation.lines import scored_image
 from tlmed.metrics import say_positive
 from tlmed.pages.templating import make_page, render
 
@@ -33,6 +34,7 @@ def frame(title: str, metrics: Mapping, sections: Mapping[str, Markup], syntheti
         positive=say_positive(metrics["classes"], metrics.get("positive")),
         leaks=leaks,
         n=metrics["n"],
+        image=scored_image(metrics),
         whom="networks" if "folds" in metrics else "network",
     )
     return make_page(title, lead, sections)

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
+from tlmed.evaluation.lines import scored_image
 from tlmed.pages.templating import render
 from tlmed.report.run_content import RunContent
 from tlmed.split_names import SPLITS
 from tlmed.synthetic import is_synthetic as is_drawn
 from tlmed.tabulation import Table, numbers, texts
-from tlmed.words import count
+from tlmed.words import count, percent
 
 MOST_CLASSES = 20  # a table with more classes is folded
 _SPLITS = {
@@ -28,25 +29,14 @@ def is_synthetic(content: RunContent) -> bool:
     return any(map(is_drawn, places))
 
 
-def name_scored(metrics: Mapping) -> str:
-    """Return which images were scored: those of a split, or all that an evaluation was given.
-
-    >>> name_scored({"split": "test", "evaluated": {"predictions": "a.csv", "not_scored": {}}})
-    'all images'
-    """
-    evaluated = metrics.get("evaluated")
-    whole = evaluated is not None and not (evaluated.get("not_scored") or evaluated.get("split"))
-    return "all images" if whole else f"the {metrics['split']} split"
-
-
 def say_test_apart(metrics: Mapping) -> str:
     """Return that test images had no part in a choice, or how many of them are known from what it was made on.
 
-    >>> say_test_apart({"n": 140, "without_leaks": {"leaked": 60}})
+    >>> say_test_apart({"split": "test", "n": 140, "without_leaks": {"leaked": 60}})
     'but 60 of 140 test images are known from training or validation'
     """
     known = count_known(metrics)
-    return f"but {known}" if known else f"test images had no part in it, {SHOWN}"
+    return f"but {known}" if known else f"{scored_image(metrics)}s had no part in it, {SHOWN}"
 
 
 def count_known(metrics: Mapping) -> str:
@@ -55,7 +45,9 @@ def count_known(metrics: Mapping) -> str:
     if not found:
         return ""
     are = "is" if found["leaked"] == 1 else "are"
-    return f"{found['leaked']:,} of {count(metrics['n'], 'test image')} {are} known from training or validation"
+    return (
+        f"{found['leaked']:,} of {count(metrics['n'], scored_image(metrics))} {are} known from training or validation"
+    )
 
 
 def show_images(content: RunContent) -> Markup:
@@ -119,7 +111,7 @@ def count_splits(splits: Sequence[Mapping]) -> str:
     """
     counts = Counter(row["split"] for row in splits)
     return ", ".join(
-        f"{name} {count(counts[name], 'image')} ({counts[name] / len(splits):.0%})".replace("%", " %")
+        f"{name} {count(counts[name], 'image')} ({percent(counts[name] / len(splits))})"
         for name in order_splits(counts)
     )
 

@@ -7,16 +7,17 @@ import numpy as np
 from markupsafe import Markup
 
 from tlmed.evaluation import score_plots
+from tlmed.evaluation.lines import name_scored
 from tlmed.metrics import net_benefit, positive_index
 from tlmed.metrics.calibration import sort_changes
 from tlmed.pages.amounts import enumerate_names, number
 from tlmed.pages.entries import compare_entries
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import render
-from tlmed.report.image_counts import name_scored, say_test_apart
+from tlmed.report.image_counts import say_test_apart
 from tlmed.report.run_content import RunContent
 from tlmed.tabulation import Table
-from tlmed.words import count
+from tlmed.words import count, thousandths
 
 _MOST_PANELS = 6
 _TARGET = re.compile(r"(sensitivity|specificity)>=(.+)")
@@ -147,4 +148,7 @@ def _draw_benefit(predictions, columns, of) -> Picture:
 def _say_benefit(positive, scores) -> str:
     curves = net_benefit(positive, scores, np.array(_RISKS))
     said = zip(_RISKS, curves["model"], curves["all"], strict=True)
-    return ", ".join(f"at risk {risk} net benefit {model:.3f}, acting on all {all_:.3f}" for risk, model, all_ in said)
+    return ", ".join(
+        f"at risk {risk} net benefit {thousandths(model)}, acting on all {thousandths(all_)}"
+        for risk, model, all_ in said
+    )

@@ -13,7 +13,7 @@ from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
 from tlmed.report.run_content import RunContent
 from tlmed.tabulation import Table, numbers, say, texts
-from tlmed.words import count
+from tlmed.words import count, tell_apart
 
 _MOST_NAMES = 6  # blocks that a cell of the table names one by one
 
@@ -63,8 +63,7 @@ def _tabulate_recalibration(entries) -> Table:
         (
             entry["phase"],
             name_metric(entry["monitor"]),
-            f"{entry['before']:.4f}",
-            f"{entry['after']:.4f}",
+            *tell_apart(entry["before"], entry["after"], places=4),
             "Worse, by more than its noise" if entry["worse"] else "",
         )
         for entry in entries

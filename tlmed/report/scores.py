@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from tlmed.evaluation.lines import describe_size
+from tlmed.evaluation.lines import describe_size, name_scored
 from tlmed.metrics import say_positive
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.entries import list_entries, list_notes, show_cell
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
-from tlmed.report.image_counts import MOST_CLASSES, name_scored
+from tlmed.report.image_counts import MOST_CLASSES
 from tlmed.report.run_content import RunContent
 from tlmed.tabulation import EMPHASIS, Table, numbers, say, texts
 from tlmed.words import listed

@@ -6,6 +6,7 @@ import numpy as np
 
 from tlmed.metrics import compare_metrics
 from tlmed.training import measure
+from tlmed.words import tell_apart
 
 _METRIC_OF = {"val_auc": "auc", "val_accuracy": "accuracy", "val_loss": "log_loss"}
 
@@ -63,9 +64,10 @@ def describe_recalibration(entry: dict) -> str:
     >>> describe_recalibration({"phase": "all", "monitor": "val_auc", "before": 0.95, "after": 0.97})
     "Phase 'all': BatchNorm statistics estimated again; val_auc 0.9500 before, 0.9700 after."
     """
+    before, after = tell_apart(entry["before"], entry["after"], places=4)
     return (
-        f"Phase {entry['phase']!r}: BatchNorm statistics estimated again; {entry['monitor']} {entry['before']:.4f} "
-        f"before, {entry['after']:.4f} after."
+        f"Phase {entry['phase']!r}: BatchNorm statistics estimated again; {entry['monitor']} {before} before, "
+        f"{after} after."
     )
 
 
@@ -81,8 +83,9 @@ def warn_of_recalibration(entry: dict) -> str:
         if entry["low"] is None
         else f"95 % interval of the difference {entry['low']:.4f} to {entry['high']:.4f}"
     )
+    before, after = tell_apart(entry["before"], entry["after"], places=4)
     return (
-        f"Phase {entry['phase']!r}: {entry['monitor']} went from {entry['before']:.4f} to {entry['after']:.4f} when "
+        f"Phase {entry['phase']!r}: {entry['monitor']} went from {before} to {after} when "
         f"BatchNorm statistics were estimated again, to the worse ({spread}). The weights were trained with the "
         "old statistics; batch_norm='affine' keeps those."
     )
