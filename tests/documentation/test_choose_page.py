@@ -65,7 +65,7 @@ SECONDS = {
     "`feature_extractor`": "feature_extractor",
     "`feature_extractor_hybrid` (SVC)": "hybrid_svc",
     "`fine_tuning`": "fine_tuning",
-    "`two_backbones`, MobileNetV2 and LeNet5 instead of DenseNet121 and ResNet101": "two_backbones",
+    "`two_backbones`, measured with MobileNetV2 and LeNet5 (the recipe has DenseNet121 and ResNet101)": "two_backbones",
     "`incremental`": "incremental",
     "`discriminative_rates`": "discriminative_rates",
     "`layerwise`, 3 epochs for each layer instead of 10": "layerwise",
