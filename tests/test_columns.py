@@ -379,9 +379,7 @@ def test_what_predict_passes_over_in_a_folder_is_told(tmp_path):
     assert len(names) == 1
     [(named, why)] = left_out
     assert named == f"3 files of {tmp_path}"
-    assert why.startswith(
-        "3 not images by their extension (NOEXT, b.webp, c.dcm); 1 WebP file: tlmed does not read WebP:"
-    )
+    assert why.startswith("3 not images (NOEXT, b.webp, c.dcm); 1 WebP file: tlmed does not read WebP:")
     assert "; 1 DICOM file: tlmed does not read DICOM yet" in why
 
 

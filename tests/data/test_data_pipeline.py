@@ -214,7 +214,7 @@ def test_skipped_files_are_counted_and_named(folder):
     hidden = (".DS_Store", ".git/", "benign/.hidden.png", "benign/notes/.c.png", "malignant/._x.png")
     assert images.table.hidden == hidden
     assert images.warnings == (
-        "7 files skipped: 2 not images by their extension (README.md, benign/Thumbs.db); 5 hidden, by the dot before "
+        "7 files skipped: 2 not images (README.md, benign/Thumbs.db); 5 hidden, by the dot before "
         "their names (.DS_Store, .git/, benign/.hidden.png and 2 more).",
     )
 

@@ -25,10 +25,11 @@ def png(value=0, size=(6, 8)):
 
 
 def write(root, *paths):
-    """Write a different small image at every path."""
+    """Write a different small image at every path, and text at those that end in .txt."""
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(png(len(list(root.rglob("*"))) % 256))
+        content = b"A note.\n" if path.endswith(".txt") else png(len(list(root.rglob("*"))) % 256)
+        (root / path).write_bytes(content)
     return root
 
 

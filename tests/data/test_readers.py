@@ -2,17 +2,22 @@
 
 import dataclasses
 import hashlib
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.conftest import write_images
 from tests.data.test_data_images import COLOUR, DEEP, GRAY, LOSSLESS, encode, encode_png16, tiff, tiff16
-from tlmed.data import decode, load, readers, resize
+from tlmed.data import KnownPixels, decode, load, read_files, readers, resize
 from tlmed.data.pixel_rule import decode_measured, decode_resized
-from tlmed.data.readers import READERS, find_reader, read_plane, readable_endings
+from tlmed.data.readers import READERS, find_reader, is_image, read_plane, readable_endings
 from tlmed.data.readers.plane import Plane
+from tlmed.data.table import check_classes
 from tlmed.errors import InputError
+from tlmed.features.image_inputs import open_images, read_batches
 
 
 def turned(form, orientation):
@@ -175,3 +180,87 @@ def test_an_extra_that_is_missing_is_one_line_and_no_image_is_left_out_for_it(fa
     with pytest.raises(InputError, match=r"PLN files are read by an extra: pip install 'tlmed\[planes\]'") as caught:
         load(tmp_path, (8, 8), skip_bad=True)
     assert len(caught.value.faults) == 1
+
+
+PNG = encode(COLOUR, "PNG")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "is_read"),
+    [
+        ("scan.TIFF", b"", True),  # the ending is usual: a fault of the file is named later
+        ("scan", PNG, True),
+        ("1.2.840.113619.2.55", encode(COLOUR, "JPEG"), True),
+        ("scan.dat", encode(GRAY, "TIFF"), True),
+        ("scan.dat", b"BMI of patients, in kg/m2", False),
+        ("scan", b"", False),
+        ("photo.nef", encode(GRAY, "TIFF"), False),
+        ("slide.svs", encode(GRAY, "TIFF"), False),
+        ("x.png.bak", PNG, False),
+        ("x.jpg_original", PNG, False),
+        ("x.png~", PNG, False),
+    ],
+)
+def test_an_image_is_known_by_its_ending_or_by_what_it_holds(name, content, is_read, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    assert is_image(tmp_path / name) == is_read
+
+
+def test_what_is_no_file_is_no_image(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "gone").symlink_to("nowhere")
+    assert not any(is_image(tmp_path / name) for name in ("pipe", "gone", "missing", "."))
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """Give a folder of two classes with images whose endings are missing, unusual or wrong."""
+    folder = write_images(tmp_path / "images", 9)
+    for number, name in enumerate(("IM0001", "1.2.840.7", "scan.dat", "wrong.gif", "x.png.bak")):
+        Image.new("RGB", (8, 8), (number, 9, 9)).save(folder / "benign" / name, "PNG")
+    return folder
+
+
+def test_images_with_odd_names_are_used_and_told_in_folders(odd):
+    images = load(odd, (8, 8))
+    names = {Path(path).name for path in images.table.paths}
+    assert names >= {"IM0001", "1.2.840.7", "scan.dat", "wrong.gif"}
+    told = [sentence for sentence in images.warnings if "what they hold" in sentence]
+    assert told == ["Used as images, by what they hold and not by their names: 1 file (benign/scan.dat)."]
+    assert any("1 not an image (benign/x.png.bak)" in sentence for sentence in images.warnings)
+
+
+def test_images_with_odd_names_are_used_in_tables_and_predictions(odd):
+    rows = [f"{path.parent.name}/{path.name},{path.parent.name}" for path in sorted(odd.glob("*/*"))]
+    table = odd / "labels.csv"
+    table.write_text("\n".join(["path,label", *(row for row in rows if ".bak" not in row)]))
+    assert len(load(table, (8, 8)).table) == len(rows) - 1
+    names, _, left_out = read_files([odd], (8, 8))
+    assert len(names) == len(rows) - 1
+    assert "x.png.bak" in str(left_out)
+    assert read_files([odd / "benign" / "IM0001"], (8, 8))[0] == [str(odd / "benign" / "IM0001")]
+    with pytest.raises(InputError, match=r"A path must be an image \(.png, .* or a folder. Received: path=.*csv"):
+        read_files([table], (8, 8))
+
+
+def test_a_family_is_known_everywhere_by_its_place_in_the_registry(family, tmp_path):
+    for name, ending in (("a", ".pln"), ("b", "")):
+        (tmp_path / name).mkdir()
+        for number in range(8):
+            (tmp_path / name / f"{number}{ending}").write_bytes(b"plane%d" % number)
+    family["plane"] = Plane(HOUNSFIELD, 12, (-160, 240))
+    images = load(tmp_path, (4, 4))
+    assert len(images.table) == 16
+    assert any("16 images (a/0.pln, " in line and "several pages" in line for line in images.warnings)
+    assert any("16 images (a/0.pln, " in line and "a remark" in line for line in images.warnings)
+    assert "pln-3" in KnownPixels(tmp_path, (4, 4)).path.name
+    rows = [path.name for path in (tmp_path / "a").iterdir()]
+    (tmp_path / "x.csv").write_text(
+        "path,label\n" + "".join(f"a/{row},{number % 2}\n" for number, row in enumerate(rows))
+    )
+    assert len(load(tmp_path / "x.csv", (4, 4)).table) == 8
+    assert len(read_files([tmp_path], (4, 4))[0]) == 16
+    features = list(read_batches(open_images([tmp_path / "b" / "0"]), (4, 4), 1))
+    np.testing.assert_array_equal(features[0][0][0], resize(decode(b"plane"), (4, 4)))
+    with pytest.raises(InputError, match=r"\.tiff, \.pln"):
+        check_classes(images.table.take([]))

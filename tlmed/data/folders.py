@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tlmed.data.kinds import describe_others
 from tlmed.data.masks import find_masks
-from tlmed.data.table import Table, describe_hidden, extensions, find_licence, is_image, make_table
+from tlmed.data.readers import describe_endings, has_usual_ending, is_image
+from tlmed.data.table import Table, describe_hidden, find_licence, make_table
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.split_names import SPLIT_NAMES
@@ -20,7 +21,7 @@ class _Listing:
     paths: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
-    others: list[Path] = field(default_factory=list)  # files whose extension is not that of an image
+    others: list[Path] = field(default_factory=list)  # files that are not images
     hidden: list[str] = field(default_factory=list)
     astray: list[str] = field(default_factory=list)  # images outside of the class folders
     faults: list[str] = field(default_factory=list)
@@ -67,7 +68,7 @@ def open_folder(root: Path) -> Table:
         splits=[found.splits[row] for row in kept] if given else None,
         skipped=tuple(sorted(path.relative_to(root).as_posix() for path in found.others)),
         hidden=tuple(sorted(found.hidden)),
-        notes=(*notes, *masks.describe(), *describe_others(found.others)),
+        notes=(*notes, *_describe_odd(paths), *masks.describe(), *describe_others(found.others)),
         licence=find_licence(root),
     )
 
@@ -121,12 +122,20 @@ def _lie(paths: list[str]) -> str:
     return f"{count(len(paths), 'image')} ({listed(sorted(paths), 3)}) {'lies' if len(paths) == 1 else 'lie'}"
 
 
+def _describe_odd(paths: list[str]) -> tuple[str, ...]:
+    """Return a sentence about images whose names end in an unusual way; none or a number is usual for DICOM."""
+    odd = [path for path in paths if not has_usual_ending(path) and PurePosixPath(path).suffix.strip(".0123456789")]
+    if not odd:
+        return ()
+    return (f"Used as images, by what they hold and not by their names: {count(len(odd), 'file')} ({listed(odd, 3)}).",)
+
+
 def _note_files(found: _Listing, folder: Path, prefix: str) -> None:
     """Note the files of a folder that should hold folders only."""
     found.hidden += _list_hidden(folder, prefix)
     for entry in _visible(folder):
         if not entry.is_dir():
-            if is_image(entry.name):
+            if is_image(entry):
                 found.astray.append(prefix + entry.name)
             else:
                 found.others.append(entry)
@@ -146,7 +155,7 @@ def _find_level(root: Path, folders: dict[str, Path], found: _Listing) -> Path |
 
 
 def _holds_images(folder: Path) -> bool:
-    return folder.is_dir() and any(is_image(entry.name) for entry in _visible(folder))
+    return folder.is_dir() and any(is_image(entry) for entry in _visible(folder))
 
 
 def _check_class_folders(found: _Listing, root: Path, folders: dict[str, Path]) -> None:
@@ -194,7 +203,7 @@ def _read_class(found: _Listing, folder: Path, prefix: str, name: str, split: st
     for entry in _visible(folder):
         if entry.is_dir():
             _check_nested(found, entry, f"{prefix}/{entry.name}")
-        elif is_image(entry.name):
+        elif is_image(entry):
             found.paths.append(f"{prefix}/{entry.name}")
             found.names.append(name)
             found.splits.append(split)
@@ -203,7 +212,7 @@ def _read_class(found: _Listing, folder: Path, prefix: str, name: str, split: st
     found.others += others
     if len(found.paths) == before:
         found.faults.append(
-            f"Every class folder must hold images ({extensions()}). "
+            f"Every class folder must hold images ({describe_endings()}). "
             f"Received: '{prefix}' with no image and {count(len(others), 'other file')}"
             f"{f'; {describe_hidden(hidden)}' if hidden else ''}"
             f"{''.join(f' ({sentence[:-1]})' for sentence in describe_others(others))}."
@@ -213,7 +222,7 @@ def _read_class(found: _Listing, folder: Path, prefix: str, name: str, split: st
 def _check_nested(found: _Listing, folder: Path, path: str) -> None:
     """Refuse images further down: their folder may be a patient, a mask or a split, and tlmed does not guess."""
     found.hidden += (f"{path}/{name}" for name in find_hidden(folder))
-    inside = next((file for file in visible_files(folder) if is_image(file.name)), None)
+    inside = next((file for file in visible_files(folder) if is_image(file)), None)
     if inside is not None:
         found.faults.append(
             "A class folder must hold its images directly (folders of given splits are called train, val and "

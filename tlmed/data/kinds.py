@@ -67,6 +67,10 @@ KINDS = (
         *("a slide", "slide", _SLIDES, None),
         *("write tiles of them as PNG or TIFF first", "tlmed does not read slides yet: "),
     ),
+    Kind(
+        *("a raw photo", "raw photo", (".dng", ".nef", ".cr2", ".arw", ".orf", ".rw2", ".pef"), None),
+        *("develop it to PNG or TIFF first", "tlmed does not read raw photos: "),
+    ),
     Kind("an archive", "archive", (".zip", ".tar", ".tar.gz", ".tgz", ".rar", ".7z"), rb"PK\x03\x04", "unzip it first"),
 )
 
@@ -77,6 +81,11 @@ def find_kind(file: Path) -> Kind | None:
     if named := [kind for kind in KINDS if name.endswith(kind.endings)]:
         return named[0]
     return recognise(read_head(file))
+
+
+def is_known_ending(name: str) -> bool:
+    """Tell whether a name, in lower case, ends as those of a kind that is not read."""
+    return any(name.endswith(kind.endings) for kind in KINDS)
 
 
 def read_head(file: Path) -> bytes:

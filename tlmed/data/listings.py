@@ -22,7 +22,8 @@ from tlmed.columns import (
 )
 from tlmed.data.kinds import find_kind
 from tlmed.data.masks import find_masks
-from tlmed.data.table import Table, extensions, find_licence, is_image, make_table
+from tlmed.data.readers import describe_endings, is_image
+from tlmed.data.table import Table, find_licence, make_table
 from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import read_regular
 from tlmed.split_names import SPLIT_NAMES, name_split
@@ -188,10 +189,10 @@ def _row_faults(folder: Path, row: _Row, train: set[str], group: str | None, has
         yield "A path must not be empty.", "path=''"
     elif _escapes(row.path):
         yield "A path must be relative to the CSV's folder and stay inside it.", f"'{row.path}'"
-    elif not is_image(row.path):
+    elif not is_image(folder / row.path):
         kind = find_kind(folder / row.path)
         yield (
-            f"A path must name an image ({extensions()}){f'; {kind.advice}' if kind else ''}.",
+            f"A path must name an image ({describe_endings()}){f'; {kind.advice}' if kind else ''}.",
             f"'{row.path}'",
         )
     elif not os.path.isfile(folder / row.path):

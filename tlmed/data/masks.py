@@ -8,7 +8,6 @@ name of another image and one word more, and all files with this word look like 
 """
 
 import re
-import struct
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +30,6 @@ CONTRAST, SOFT = 128, 0.05
 LEAST = 3  # files with the same word after the names of images
 MOST = 2 / 3  # of all images: if more have two values, they are drawings or scans of text, not masks
 FEW = 64  # pixels that are compared before all of them are
-OVERHEAD = 1024  # bytes of a PNG besides its pixels; a pixel of a mask takes less than a bit
 # In English, German, French, Spanish, Portuguese, Italian and Dutch.
 _MASK = (
     r"masks?|masken?|masques?|m[aá]scaras?|mascher[ae]|maskers?|segmentier(?:ung|ungen|t)|segmentaci[oó]n|"
@@ -190,27 +188,17 @@ def _looks_like_a_mask(read: Callable[[], bytes | np.ndarray]) -> bool:
 
 
 def has_two_values(content: bytes | np.ndarray) -> bool:
-    """Tell whether a sound image has exactly two colours, as masks have; a JPEG never has.
+    """Tell whether a sound image has exactly two colours, as masks have.
 
     Args:
         content: As for `decode`.
     """
-    if isinstance(content, bytes) and not _may_have_two_values(content):
-        return False
     pixels = decode(content).reshape(-1, 3)
     if len(set(map(tuple, pixels[:: len(pixels) // FEW + 1].tolist()))) > 2:
         return False
     colours = _number_colours(pixels)
     low, high = colours.min(), colours.max()
     return bool(low < high and ((colours == low) | (colours == high)).all())
-
-
-def _may_have_two_values(content: bytes) -> bool:
-    """Tell by form and size whether an image may have two colours only, so that few images are decoded again."""
-    if content.startswith(b"\x89PNG"):
-        width, height = struct.unpack_from(">II", content, 16)
-        return len(content) <= width * height // 8 + OVERHEAD
-    return not content.startswith(b"\xff\xd8")
 
 
 def describe_two_values(table: Table, extras: Sequence[frozenset[str]]) -> tuple[str, ...]:

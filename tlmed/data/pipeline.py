@@ -11,15 +11,16 @@ import tensorflow as tf
 from tlmed.data.extras import describe_extras
 from tlmed.data.findings import Finding
 from tlmed.data.folders import find_hidden, visible_files
-from tlmed.data.kinds import describe_others
+from tlmed.data.kinds import describe_others, find_kind
 from tlmed.data.known_files import KnownPixels
 from tlmed.data.leaks import find_leaks
 from tlmed.data.learned import Learned
 from tlmed.data.masks import describe_two_values, find_masks
+from tlmed.data.readers import describe_endings, is_image
 from tlmed.data.reading import Pixels, check_broken, read_all
 from tlmed.data.sources import open_source
 from tlmed.data.splits import assign_splits, describe, find_scheme_faults
-from tlmed.data.table import Table, check_names, describe_skipped, extensions, is_image
+from tlmed.data.table import Table, check_names, describe_skipped
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
 from tlmed.regular_files import check_exists, read_regular
@@ -289,7 +290,7 @@ def read_files(
     """Read images without labels: files, and folders with everything below them.
 
     Args:
-        paths: Files and folders. In folders, files that are not images by their extension are passed over, and masks of
+        paths: Files and folders. In folders, files that are not images are passed over, and masks of
             other images are left out.
         image_size: Height and width in pixels.
         skip_bad: Leave broken images out and list them, instead of refusing all.
@@ -331,16 +332,17 @@ def _find_files(paths: Sequence[str | Path]) -> tuple[tuple[str, ...], list[tupl
         except InputError as error:
             faults += error.faults
             continue
-        files = [file for file in visible_files(path) if is_image(file.name)] if path.is_dir() else [path]
+        files = [file for file in visible_files(path) if is_image(file)] if path.is_dir() else [path]
         names = [file.as_posix() for file in files]
         if path.is_dir():
             passed_over += _describe_rest(path)
         masks |= {name: f"it is a mask of {base}" for name, base in find_masks(Path(), names).of.items()}
         found |= dict.fromkeys(name for name in names if name not in masks)
         if not files:
-            faults.append(f"A folder must hold images ({extensions()}). Received: path={path}, where none is.")
-        elif not is_image(files[0].name):
-            faults.append(f"An image's name must end in one of {extensions()}. Received: path={path}.")
+            faults.append(f"A folder must hold images ({describe_endings()}). Received: path={path}, where none is.")
+        elif not is_image(files[0]):
+            advice = f"; {kind.advice}" if (kind := find_kind(path)) else ""
+            faults.append(f"A path must be an image ({describe_endings()}) or a folder{advice}. Received: path={path}.")
     if faults:
         raise InputError(faults)
     return tuple(found), [*passed_over, *((name, why) for name, why in masks.items() if name not in found)]
@@ -348,7 +350,7 @@ def _find_files(paths: Sequence[str | Path]) -> tuple[tuple[str, ...], list[tupl
 
 def _describe_rest(folder: Path) -> list[tuple[str, str]]:
     """Return how many files below a folder are not read, and why; an empty list if there are none."""
-    rest = [file for file in visible_files(folder) if not is_image(file.name)]
+    rest = [file for file in visible_files(folder) if not is_image(file)]
     others, hidden = [file.relative_to(folder).as_posix() for file in rest], list(find_hidden(folder))
     if not others and not hidden:
         return []

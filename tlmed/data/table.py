@@ -3,18 +3,17 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from tlmed.columns import order_classes
-from tlmed.data.readers import readable_endings
+from tlmed.data.readers import describe_endings
 from tlmed.errors import InputError
 from tlmed.words import count, listed
 
 NAMED = 3  # files of a kind that a sentence names; it counts the others
 MANY_CLASSES = 100  # from this number on a user is warned
-EXTENSIONS = readable_endings()
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +28,7 @@ class Table:
         groups: The group (patient) of every image, or None if the source names none.
         splits: The given split of every image ("train", "val" or "test"), or None.
         read: Row number to the encoded file content, or to the decoded array for `.npz`.
-        skipped: The files that are not images by their extension.
+        skipped: The files that are not images.
         hidden: Files, and folders with a slash at the end, whose names begin with a dot: they are not read.
         notes: Sentences about the source that a user should see.
         encoded_here: Whether this machine encoded the images, as TFDS does. An image is then identified by its pixels,
@@ -145,7 +144,7 @@ def check_classes(table: Table) -> None:
     """
     if not len(table):
         raise InputError(
-            f"The data must hold images ({extensions()}). "
+            f"The data must hold images ({describe_endings()}). "
             f"Received: data={table.source}, which holds no image and {count(len(table.skipped), 'other file')}"
             f"{_say_hidden(table)}{''.join(f' ({note[:-1]})' for note in table.notes)}."
         )
@@ -165,13 +164,13 @@ def describe_skipped(skipped: Sequence[str], hidden: Sequence[str]) -> str:
     """Return which files of a folder are not used, and why; "" if all are used.
 
     Args:
-        skipped: Files that are not images by their extension.
+        skipped: Files that are not images.
         hidden: Files, and folders with a slash at the end, whose names begin with a dot.
 
     >>> describe_skipped(["a/notes.txt"], ["a/._x.png"])
-    '1 not an image by its extension (a/notes.txt); 1 hidden, by the dot before its name (a/._x.png)'
+    '1 not an image (a/notes.txt); 1 hidden, by the dot before its name (a/._x.png)'
     """
-    kind = "not an image by its extension" if len(skipped) == 1 else "not images by their extension"
+    kind = "not an image" if len(skipped) == 1 else "not images"
     parts = [f"{len(skipped):,} {kind} ({_name(skipped)})"] if skipped else []
     return "; ".join([*parts, *([describe_hidden(hidden)] if hidden else [])])
 
@@ -213,17 +212,3 @@ def find_licence(folder: Path) -> str | None:
     """
     names = sorted(path.name for path in folder.iterdir() if re.match("licen[cs]e", path.name, re.IGNORECASE))
     return f"see {names[0]}, beside the images" if names else None
-
-
-def is_image(path: str) -> bool:
-    """Tell an image by its extension, in any case.
-
-    >>> is_image("scan 01.TIFF"), is_image("notes.txt")
-    (True, False)
-    """
-    return PurePosixPath(path).suffix.lower() in EXTENSIONS
-
-
-def extensions() -> str:
-    """Return the extensions of images, to be read by a person."""
-    return ", ".join(EXTENSIONS)

@@ -6,11 +6,13 @@ A family that is added has a module here and a place in `READERS`; all other mod
 import tlmed.tensorflow_start
 
 import contextlib
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
-from tlmed.data.kinds import HEAD, recognise
+from tlmed.data.kinds import HEAD, is_known_ending, read_head, recognise
 from tlmed.data.readers.arrays import ARRAYS
 from tlmed.data.readers.picture_files import PICTURES
 from tlmed.data.readers.plane import Plane
@@ -86,6 +88,36 @@ def readable_endings() -> tuple[str, ...]:
     True
     """
     return tuple(ending for reader in READERS for ending in reader.endings)
+
+
+def describe_endings() -> str:
+    """Return these endings, to be read by a person."""
+    return ", ".join(readable_endings())
+
+
+def has_usual_ending(name: str) -> bool:
+    """Tell whether a name ends as those of image files do, in any case.
+
+    >>> has_usual_ending("scan 01.TIFF"), has_usual_ending("1.2.840.10008")
+    (True, False)
+    """
+    return name.lower().endswith(readable_endings())
+
+
+def is_image(file: Path) -> bool:
+    """Tell an image file by its usual ending or, if its ending says nothing else, by its first bytes.
+
+    Args:
+        file: Its name is enough if it ends as usual. A copy or an unfinished download (`x.png.bak`, `x.jpg_original`)
+            is no image, whatever it holds: it would count twice.
+    """
+    name = file.name.lower()
+    if has_usual_ending(name):
+        return True
+    copy = rf"({'|'.join(map(re.escape, readable_endings()))})[^a-z0-9]"
+    if is_known_ending(name) or re.search(copy, name):
+        return False
+    return find_reader(read_head(file)) is not None
 
 
 def name_versions() -> str:
