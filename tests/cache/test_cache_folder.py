@@ -7,7 +7,7 @@ import numpy as np
 import platformdirs
 import pytest
 
-from tlmed.cache import Store, find_writers
+from tlmed.cache import Store, find_writers, make_private
 from tlmed.cache.folder import FOLDER, LIMIT, cache_folder, cache_limit, parse_size, show_size
 from tlmed.data.known_files import KnownPixels, TrustedDigests
 from tlmed.errors import InputError
@@ -113,3 +113,26 @@ def test_clear_forgets_the_digests_that_are_trusted_by_time(filled, tmp_path):
     assert size > 200
     assert TrustedDigests(filled).get(tmp_path / "x.png") is None
     assert [path.name for path in filled.iterdir()] == ["mine.txt"]
+
+
+def test_a_folder_that_another_process_makes_at_the_same_time_is_used(tmp_path, monkeypatch):
+    is_dir, made = Path.is_dir, []
+
+    def make_meanwhile(path):
+        found = is_dir(path)
+        if path.name == "features" and not made:
+            made.append(path)
+            path.mkdir()
+        return found
+
+    monkeypatch.setattr(Path, "is_dir", make_meanwhile)
+    make_private(tmp_path / "features" / "key")
+    assert made == [tmp_path / "features"]
+    assert (tmp_path / "features" / "key").is_dir()
+
+
+def test_a_file_where_a_folder_is_needed_is_told(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(NotADirectoryError):
+            make_private(folder)

@@ -55,11 +55,12 @@ def make_private(folder: Path) -> None:
     """Make a folder and its missing parents so that nobody else can write to them, because their content is trusted."""
     if folder.is_dir():
         return
-    if folder.exists():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     # One by one: `mkdir(parents=True)` makes the parents with the default mode.
     make_private(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)  # another process may make it at the same time
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
 
 
 def open_private(path: str | Path, flags: int) -> int:
