@@ -1078,6 +1078,14 @@ def test_the_axis_is_logarithmic_where_the_range_asks_for_it(largest, scale):
     assert find_markers(figure)[1].get_xdata()[0] == pytest.approx(largest)
 
 
+def test_no_number_stands_twice_on_an_axis_of_close_values():
+    figure = plots.draw_against([make_point(1, 1826), make_point(2, 1828)], "peak memory (MB)", "AUC")
+    figure.canvas.draw()
+    labels = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    assert "1,827" in labels
+    assert len(set(labels)) == len(labels)
+
+
 def test_one_size_alone_is_the_only_number_on_the_axis():
     figure = plots.draw_against([make_point(i, 546) for i in range(5)], "training images", "AUC")
     assert figure.axes[0].get_xticks().tolist() == [546]

@@ -222,7 +222,8 @@ def _show_costs(comparison) -> Markup:
         "Time is the sum over the folds, training images and speed are their means, parameters and memory their maxima."
         if comparison.results[0].folds
         else "Images: training images. Trainable: the network's parameters that the kept phase trained; a hybrid's "
-        "classifier does not count. Memory: the peak of the run."
+        "classifier does not count. Memory: the peak of the run. Images/s: images that training used in a second, its "
+        "first steps included."
     )
     axes = {"training_seconds": "seconds of training", "peak_memory_mb": "peak memory (MB)"}
     drawn = [_draw_against(comparison, *axis) for axis in axes.items()]

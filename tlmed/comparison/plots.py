@@ -226,6 +226,9 @@ def _scale(axes, log):
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_formatter(NullFormatter())
+    elif axes.get_xlim()[1] > 10:
+        # Labels are whole numbers: two ticks within one of them would read the same.
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_major_formatter("{x:,.0f}" if axes.get_xlim()[1] > 10 else "{x:g}")
     axes.margins(x=0.1, y=0.08)
 

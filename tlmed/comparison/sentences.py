@@ -177,7 +177,7 @@ def _say_open(runs, metric, entries, of) -> list[str]:
     ends = [(entry["high"], -entry["low"]) for entry in entries.values() if entry["low"] is not None]
     lower, higher = (max(0.0, *side) for side in zip((0.0, 0.0), *ends, strict=True))
     spans = [f"{number(span)} {word}" for span, word in ((lower, "lower"), (higher, "higher")) if span > 0]
-    those = "this run" if len(names) == 1 else "these runs" if len(ends) == len(names) else "those that have one"
+    those = names[0] if len(names) == 1 else "these runs" if len(ends) == len(names) else "those that have one"
     whose = f"the {metric} of {those}"
     whom = _name(names) if len(names) == of or len(names) <= _MOST_NAMED else f"the other {len(names)} runs"
     bounds = f": by the 95 % intervals {whose} may be up to {' or '.join(spans)}" if spans else ""
