@@ -11,7 +11,7 @@ import numpy as np
 from tlmed.data.ranges import check_ranges
 from tlmed.frozen import batch_norms, whole
 
-STATISTICS_IMAGES = 512  # as many as BatchNorm statistics are re-estimated on
+STATISTICS_IMAGES = 512  # at most: images on which BatchNorm statistics are estimated again
 
 
 def reestimate_statistics(
@@ -81,13 +81,14 @@ def _listening(norms: Sequence[keras.layers.BatchNormalization]) -> Iterator[lis
 
     try:
         for norm, moments in zip(norms, heard, strict=True):
+            # Keras runs a BatchNorm that is not trainable in inference mode, whatever `training` says.
             norm.trainable, norm.momentum = True, 0.0  # the moving statistics become the batch's own
             listen(norm, moments)
         yield heard
     finally:
         for norm, (trainable, momentum) in zip(norms, before, strict=True):
             norm.trainable, norm.momentum = trainable, momentum
-            vars(norm).pop("call", None)
+            vars(norm).pop("call", None)  # the class's own `call` is seen again
 
 
 def _pool(norm: keras.layers.BatchNormalization, counts: Sequence, means: Sequence, variances: Sequence) -> None:

@@ -185,6 +185,7 @@ def _find_branches(model) -> list[list[keras.KerasTensor]]:
         return [[output] for output in model.outputs]
     vertices = _mark_cuts(_read_graph(model, model.outputs))
     first = next((vertex for vertex in vertices[1:] if vertex.is_cut), None)
+    # Residual blocks join several parents too, but these are maps of rank 4; pooled features have rank 2.
     if first is None or len(first.parents) < 2 or len(first.outputs[0].shape) != 2:
         return [model.outputs]
     return [[vertices[i].outputs[0]] for i in first.parents]
@@ -233,14 +234,15 @@ def _read_graph(model, outputs) -> list[_Vertex]:
     while stack:  # depth first, without recursion: NASNet is deeper than Python's stack
         tensor, ready = stack.pop()
         operation, node_index, _ = tensor._keras_history
-        key = (id(operation), node_index)
+        key = (id(operation), node_index)  # an operation that is used twice is two vertices
         if key in index:
             continue
         node = operation._inbound_nodes[node_index]
+        # A suffix starts at a tensor inside a larger graph, not at an input layer.
         at_input = any(tensor is start for start in model.inputs) or not node.input_tensors
         inputs = [] if at_input else node.input_tensors
         if not ready:
-            stack.append((tensor, True))
+            stack.append((tensor, True))  # it comes up again when its parents are in the list
             stack.extend((parent, False) for parent in reversed(inputs))
             continue
         histories = [parent._keras_history for parent in inputs]
@@ -271,7 +273,7 @@ def _mark_cuts(vertices) -> list[_Vertex]:
     for i, (vertex, change) in enumerate(zip(vertices, jumps, strict=False)):
         above += change
         used_up_to = max([used_up_to, *(last_use[weight] for weight in _weights_of(vertex))])
-        cut = above == 0 and len(vertex.outputs) == 1
+        cut = above == 0 and len(vertex.outputs) == 1  # a cut needs one tensor at which the suffix starts
         marked.append(replace(vertex, is_cut=cut, splits_weight=used_up_to > i))
     return marked
 
@@ -288,8 +290,9 @@ def _find_boundaries(vertices, last) -> list[int]:
     boundaries = []
     for before, after in itertools.pairwise(cuts):
         if vertices[after].stride > vertices[before].stride:
-            candidates = [i for i in _candidates(vertices, cuts, before) if i >= first_weight]
-            # Of equally narrow ones the last, because a ReLU belongs to the convolution before it.
+            candidates = [i for i in _candidates(vertices, cuts, before) if i >= first_weight]  # else nothing to train
+            # The narrowest: little has to be kept of a prefix, and MobileNetV2's blocks are those of its paper. Of
+            # equally narrow ones the last, because a ReLU belongs to the convolution before it.
             boundaries += sorted(candidates, key=lambda i: (vertices[i].width, -i))[:1]
     return sorted(set(boundaries))
 
@@ -343,5 +346,5 @@ def _unique_layers(span) -> tuple[keras.layers.Layer, ...]:
 
 def count_parameters(layers) -> int:
     """Return how many numbers the weights of some layers hold, BatchNorm statistics included."""
-    variables = {id(variable): variable for layer in layers for variable in layer.weights}
+    variables = {id(variable): variable for layer in layers for variable in layer.weights}  # layers may share weights
     return sum(math.prod(variable.shape) for variable in variables.values())

@@ -18,7 +18,7 @@ ALGORITHM = "sha256"
 STILL_IN_BATCH_NORM = {
     "frozen": ("gamma", "beta", "moving_mean", "moving_variance"),
     "affine": ("moving_mean", "moving_variance"),
-    "recalibrate": (),
+    "recalibrate": (),  # estimated again after the phase, on training images
     "update": (),
 }
 
@@ -28,9 +28,9 @@ class Claim:
     """What a phase says of its weights.
 
     Attributes:
-        frozen: Names of the weights that it must not move.
-        free: Names of those that it may move, by part of the network: each thawed block, and `"head"`. Something
-            must move in each.
+        frozen: Names of the weights that the phase must not change.
+        free: Names of those that it may change, by part of the network: each thawed block, and `"head"`. At least one
+            weight of each part must change.
         still: The names of the frozen blocks.
     """
 
@@ -60,7 +60,7 @@ def list_weights(model: keras.Model) -> dict[str, keras.Variable]:
     named = {}
     for weight in model.weights:
         name, number = weight.path, 2
-        while name in named:
+        while name in named:  # paths consist of layer names, which two models in one network may share
             name, number = f"{weight.path}#{number}", number + 1
         named[name] = weight
     return named
@@ -90,6 +90,7 @@ def _weights(block: Block) -> list[keras.Variable]:
 
 
 def _still(thawed: Iterable[Block], parts: Iterable[str]) -> list[keras.Variable]:
+    # No gamma where scale=False.
     weights = [getattr(norm, part, None) for norm in batch_norms(thawed) for part in parts]
     return [weight for weight in weights if weight is not None]
 

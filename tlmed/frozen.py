@@ -32,7 +32,7 @@ class Frozen(keras.layers.Layer):
         return self.net(inputs, training=False)
 
     def compute_output_spec(self, inputs, mask=None):
-        """Return the network's own specification; Keras would call it to find out, and take some tensors for sparse."""
+        """Return the network's own specification. Keras would call it to find this, and take tensors for sparse."""
         return self.net.compute_output_spec(inputs)
 
 
@@ -61,7 +61,7 @@ def _is_batch_norm(layer) -> bool:
 def freeze_statistics(suffix: keras.Model) -> keras.Model:
     """Return the same layers with BatchNorm in inference mode, so that gamma and beta train and statistics stay.
 
-    That of models inside the model too; none may be in a layer's own code (`check_norms`).
+    This includes the BatchNorms of models inside the model. None may be in a layer's own code (`check_norms`).
     """
     return keras.models.clone_model(
         suffix, clone_function=lambda layer: Frozen(layer) if _is_batch_norm(layer) else layer, recursive=True

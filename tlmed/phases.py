@@ -103,7 +103,7 @@ class Classifier(keras.Model):
         """Return class probabilities [batch, classes] for images [batch, height, width, 3], RGB 0..255."""
         if not training:
             return super().call(inputs, training=False, mask=mask)
-        images = keras.ops.cast(inputs, "float32")
+        images = keras.ops.cast(inputs, "float32")  # batches are bytes
         if self.parts.augment is not None:
             images = self.parts.augment(images, training=True)
         if self.route.frozen is not None:
@@ -193,6 +193,7 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
     for norm in batch_norms(thawed):
         if phase.batch_norm == "update":
             norm.momentum = min(norm.momentum, MOMENTUM)
+        # Else each replica would use its part of a batch.
         norm.synchronized = phase.batch_norm == "update" and replicas() > 1
     _reseed(model, phase.name)
     images = model.inputs[0]
@@ -355,7 +356,7 @@ def _reseed(model, phase_name):
     for i, generator in seed_generators([*model.layers, *augment]):
         # A stream for each replica: with one for all, dropout would be the same on every replica.
         streams = [("layer", phase_name, i, *((number,) if number else ())) for number in range(replicas())]
-        states = np.array([(derive(model.seed, *stream), 0) for stream in streams])
+        states = np.array([(derive(model.seed, *stream), 0) for stream in streams])  # Keras keeps a seed and a counter
         assign_each([generator.state], [states.astype(generator.state.dtype)])
 
 

@@ -492,7 +492,7 @@ def test_equal_classifiers_are_seldom_found_to_differ_over_folds(k, grouped):
 def test_folds_at_the_edge():
     assert average_folds([1.0, 0.8, None], 0.5, bounds=(0, 1))["high"] == 1
     assert average_folds([1.0, 0.8, None], 0.5)["note"] == "1 of 3 folds, in which it is undefined, left out."
-    assert average_folds([0.7, None], 0.5)["reason"].startswith("Two folds are needed")
+    assert average_folds([0.7, None], 0.5)["reason"].startswith("It must be defined in two folds or more")
     assert average_folds([0.0, 0.0], 0.5)["p"] == 1
     with pytest.raises(InputError, match="`test_share` must be more than 0"):
         average_folds([0.7, 0.8], 0)

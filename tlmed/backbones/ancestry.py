@@ -11,7 +11,7 @@ from tlmed.intact import check_intact
 from tlmed.run_files import ENVIRONMENT_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
 
-_CHECKED = ("splits.csv", "environment.json")
+_CHECKED = ("splits.csv", "environment.json")  # if one was changed, the answer is uncertain
 
 
 def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, Learned], list[str]]:

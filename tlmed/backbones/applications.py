@@ -52,7 +52,7 @@ class Application:
     @property
     def has_imagenet(self) -> bool:
         """Whether its builder knows ImageNet weights."""
-        return inspect.signature(self.builder).parameters["weights"].default == "imagenet"
+        return inspect.signature(self.builder).parameters["weights"].default == "imagenet"  # None for classics
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def load_all(model: keras.Model, path: str | Path) -> None:
         ValueError: The file does not set a weight, or sets one that is not finite.
         ValueError, KeyError, OSError: Keras cannot read the file.
     """
-    numbers = [weight for weight in model.weights if keras.backend.is_float_dtype(weight.dtype)]
+    numbers = [weight for weight in model.weights if keras.backend.is_float_dtype(weight.dtype)]  # integers have no NaN
     # NaN marks the weights that the file leaves out.
     for weight in numbers:
         weight.assign(np.full(weight.shape, np.nan, "float32"))

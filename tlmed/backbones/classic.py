@@ -91,7 +91,7 @@ def LeNet5(
     x = _squash(_connect_by_table(x, C3_INPUTS, 5, name="c3"))
     x = _subsample(x, name="s4")
     if include_top:
-        x = _squash(keras.layers.Conv2D(120, 5, name="c5")(x))
+        x = _squash(keras.layers.Conv2D(120, 5, name="c5")(x))  # dense only at 32 x 32, where S4 has 5 x 5 values
         x = keras.layers.Flatten(name="flatten")(x)
         x = _squash(keras.layers.Dense(84, name="f6")(x))
         x = keras.layers.Dense(classes, activation="softmax", name="output")(x)
@@ -201,7 +201,7 @@ def CifarNet(
     Args, returns and raises as for `LeNet5`; images are at least 8 x 8; with the top, 32 x 32 by default.
     """
     images = _images(input_tensor, input_shape, usual=32, least=8)
-    x = conv(32, 5, activation=None, name="conv1")(images)
+    x = conv(32, 5, activation=None, name="conv1")(images)  # as in Caffe, pooling comes before the first ReLU only
     x = max_pool(padding="same", name="pool1")(x)
     x = keras.layers.ReLU(name="relu1")(x)
     x = conv(32, 5, name="conv2")(x)

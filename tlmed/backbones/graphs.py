@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable
 
 import keras
 
-NORMALISATIONS = (
+NORMALISATIONS = (  # papers do not count them among the layers
     keras.layers.BatchNormalization,
     keras.layers.GroupNormalization,
     keras.layers.LayerNormalization,
     keras.layers.Normalization,
 )
-_KNOWN_CODE = ("keras", "keras_hub")
+_KNOWN_CODE = ("keras", "keras_hub")  # the version of these packages tells what their code does
 
 
 class CannotCopy(Exception):

@@ -63,7 +63,7 @@ def download(file: KerasFile) -> Path:
 def _store(answer: http.client.HTTPResponse, part: Path, file: KerasFile) -> None:
     size = int(answer.headers.get("Content-Length", 0))
     with part.open("wb") as target, wait_below(Bar(f"Downloading {file.name}", size or None)) as bar:
-        bar.move(0)
+        bar.move(0)  # the speed counts from here
         while piece := answer.read(2**20):
             target.write(piece)
             bar.move(bar.done + len(piece))

@@ -82,7 +82,7 @@ def _layers() -> Iterator[tuple[str, str]]:
     """Yield the checkpoint's prefix and the Keras name of each layer that has weights."""
     yield "features.0.0", "Conv1"
     yield "features.0.1", "bn_Conv1"
-    for block in range(17):
+    for block in range(17):  # the rows of table 2 in the paper have 1 + 2 + 3 + 4 + 3 + 3 + 1 blocks
         name = f"block_{block}" if block else "expanded_conv"
         # The first block has no expansion, so its numbers begin three lower.
         positions = (0, 1, 3, 4, 6, 7) if block else (None, None, 0, 1, 3, 4)

@@ -291,7 +291,7 @@ def read_preset(preset: str, with_weights: bool = True) -> tuple[keras.Model, pr
 
 def _preprocessing_of(hub, preset) -> preprocessing.Affine:
     try:
-        converter = hub.layers.ImageConverter.from_preset(preset, image_size=None)
+        converter = hub.layers.ImageConverter.from_preset(preset, image_size=None)  # images are resized already
     except (FileNotFoundError, ValueError):  # the preset has no converter, or there is none for this backbone
         return preprocessing.IDENTITY
     # The converter works in float32, so it is affine only up to rounding.

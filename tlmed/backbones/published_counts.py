@@ -70,7 +70,7 @@ def count(name: str) -> Counts:
     """
     application = applications.find(name)
     with applications.unallocated(), applications.fresh_names():
-        whole = application.builder(weights=None)
+        whole = application.builder(weights=None)  # at the size of its paper
         features = application.builder(weights=None, include_top=False, input_shape=whole.input_shape[1:])
     return Counts(
         parameters=_size(whole.weights),

@@ -28,7 +28,7 @@ _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _READ_ERRORS = (
     *(OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, IndexError, ValueError, TypeError, AttributeError),
     *(ImportError, NotImplementedError, RuntimeError, ArithmeticError, AssertionError, MemoryError, StopIteration),
-    *(tf.errors.OpError, UserWarning),
+    *(tf.errors.OpError, UserWarning),  # the warnings that `load_network` turns into errors
 )
 NAMED = 3  # weights that an error names; it counts the others
 _LONGEST = 200  # characters quoted from the error of another library
@@ -93,7 +93,7 @@ def _find_excess(path) -> str:
         with unallocated():
             model = keras.saving.deserialize_keras_object(config, safe_mode=True)
     except ValueError as error:
-        if _NO_DRAFT in str(error):
+        if _NO_DRAFT in str(error):  # then only loading itself can tell
             return ""
         raise
     if not isinstance(model, keras.Model):

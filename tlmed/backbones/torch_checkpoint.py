@@ -19,7 +19,7 @@ import numpy as np
 from tlmed.errors import InputError
 from tlmed.regular_files import open_regular
 
-MAGIC = 0x1950A86A20F9469CFC6C
+MAGIC = 0x1950A86A20F9469CFC6C  # this and the next are those of torch/serialization.py
 PROTOCOL = 1001
 
 
@@ -105,6 +105,7 @@ def _read(file: BinaryIO) -> dict[str, np.ndarray]:
     if not isinstance(table, dict) or not all(isinstance(tensor, _Tensor) for tensor in table.values()):
         raise ValueError("its object is not a table of tensors")
     storages = {tensor.storage.key: tensor.storage for tensor in table.values()}
+    # In the order of the file.
     numbers = {key: _read_storage(file, storages[key]) for key in _RestrictedUnpickler(file).load()}
     return {name: _view(tensor, numbers[tensor.storage.key]) for name, tensor in table.items()}
 

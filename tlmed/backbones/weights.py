@@ -236,6 +236,7 @@ def _installed(package: Package, path: Path) -> Origin:
 
 def _resolve_path(application, weights, image_size, branch):
     path = _find_path(weights)
+    # A recorded name says what the weights were: what now lies at that path may be something else.
     if path.is_dir() and not weights.startswith("file:"):
         return resolve_run(application.name, path, branch)
     if path.is_file() and path.suffix == SUFFIX and not weights.startswith("run:"):
@@ -251,7 +252,7 @@ def _resolve_path(application, weights, image_size, branch):
 def _resolve_file(application, path, image_size) -> Origin:
     name, load = f"file:{path}", load_file
     packages = [package for package in PACKAGES if package.backbone == application.name]
-    digest = sha256(path) if packages else None
+    digest = sha256(path) if packages else None  # of a large file it takes seconds
     if package := next((package for package in packages if package.sha256 == digest), None):
         graph, load = package.graph, package.load  # the package's own file, which may hold more than the backbone
     elif misfit := find_misfit(path, outline_graph("keras", application, image_size)):

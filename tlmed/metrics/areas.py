@@ -49,7 +49,7 @@ def covariance(positive: np.ndarray, placements: np.ndarray, owners: np.ndarray 
     Args:
         positive: Whether each case is positive, bool [n]; both kinds must occur.
         placements: Those of each score, float [scores, n].
-        owners: The number of the group of each case, int [n]; None if every case stands alone.
+        owners: The number of the group of each case, int [n]; None if cases have no groups.
 
     Returns:
         float [scores, scores]; nan where only one group has positive cases, or negative ones.
@@ -85,7 +85,7 @@ def count_sides(positive: np.ndarray, placements: np.ndarray, owners: np.ndarray
     """
     sides = [(placements[rows], owners[rows]) for rows in (positive, ~positive)]
     freedoms, factors = zip(*(count_freedom(own - own.mean(), groups) for own, groups in sides), strict=True)
-    return min(freedoms), max(factors)
+    return min(freedoms), max(factors)  # the more cautious of both
 
 
 def newcombe(area: float, positives: int, negatives: int) -> tuple[float, float]:
@@ -107,12 +107,14 @@ def newcombe(area: float, positives: int, negatives: int) -> tuple[float, float]
     """
     mean = (positives + negatives) / 2
 
+    # Hanley and McNeil use the number of each class; method 5 puts the mean of both in place of each.
     def is_near(other):
         spread = (1 - other) / (2 - other) + other / (1 + other)
         variance = other * (1 - other) * (1 + (mean - 1) * spread) / (positives * negatives)
         return (area - other) ** 2 <= Z_95**2 * variance
 
     def search(far):
+        # `near` is always inside the interval, `far` outside or at the end of the range.
         near = area
         # 60 halvings reach the last bit of a number from 0 to 1.
         for _ in range(60):
@@ -145,7 +147,7 @@ def area_interval(positive: np.ndarray, scores: np.ndarray, owners: np.ndarray |
     Args:
         positive: Whether each case is positive, bool [n]; both kinds must occur.
         scores: Higher means more likely positive, float [n], finite.
-        owners: The number of the group of each case, int [n]; None if every case stands alone.
+        owners: The number of the group of each case, int [n]; None if cases have no groups.
 
     Returns:
         `value`, `low`, `high` and `method`, and a `note` where it is not DeLong's.

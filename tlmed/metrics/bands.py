@@ -6,7 +6,7 @@ import numpy as np
 
 from tlmed.metrics.proportions import Z_95, effective_size, has_few_groups, wilson
 
-_MOST_POINTS = 200  # of the curve, so that many images of groups do not take longer
+_MOST_POINTS = 200  # of the curve: at each, effective sizes of groups are computed, which takes time
 _DIRECTIONS = 9  # angles from straight up to straight to the side: more of them change the third decimal only
 
 
@@ -15,7 +15,7 @@ def has_band(positive: np.ndarray, owners: np.ndarray | None = None) -> bool:
 
     Args:
         positive: Whether each case is positive, bool [n].
-        owners: The number of the group of each case, int [n]; None if every case stands alone.
+        owners: The number of the group of each case, int [n]; None if cases have no groups.
 
     >>> positive = np.arange(40) >= 20
     >>> has_band(positive), has_band(positive, np.arange(40) // 2), has_band(positive, np.arange(40) // 4)
@@ -45,7 +45,7 @@ def roc_band(
         positive: Whether each case is positive, bool [n]; both kinds must occur.
         scores: Higher means more likely positive, float [n].
         at: False positive rates, float [m], 0..1.
-        owners: The number of the group of each case, int [n]; None if every case stands alone.
+        owners: The number of the group of each case, int [n]; None if cases have no groups.
 
     Returns:
         The lower and the upper bound, float [m] each.
@@ -60,6 +60,7 @@ def roc_band(
         (least, most), (left, right) = (
             _move(counts, Z_95 * part) for counts, part in ((true, math.sin(angle)), (false, math.cos(angle)))
         )
+        # The highest point at or left of each rate bounds from above, the lowest at or right of it from below.
         # 1e-12 keeps rounding from choosing the neighbouring point of the curve.
         high = np.maximum(high, most[np.searchsorted(left, at + 1e-12, "right") - 1])
         low = np.minimum(low, least[np.searchsorted(right, at - 1e-12, "left")])

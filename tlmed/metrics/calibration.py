@@ -9,7 +9,7 @@ from tlmed.metrics.proportions import proportion
 from tlmed.words import as_shown
 
 BINS = 10  # of equal width: with more, a test set of some hundred images shows mostly noise
-TEMPERATURES = (0.25, 10.0)
+TEMPERATURES = (0.25, 10.0)  # scores that rank all images correctly would fit best at 0
 _SMALLEST = 1e-12  # the least probability whose logarithm is taken
 _TOLERANCE = 1e-3  # by which the sum of scores written with few digits may differ from 1
 
@@ -44,7 +44,7 @@ def pair(labels: np.ndarray, scores: np.ndarray, predictions: np.ndarray, main: 
     ([0.5, 0.6], [True, False])
     """
     chosen = predictions if main is None else np.full(len(labels), main)
-    return np.clip(scores[np.arange(len(labels)), chosen], 0, 1), labels == chosen
+    return np.clip(scores[np.arange(len(labels)), chosen], 0, 1), labels == chosen  # `_TOLERANCE` lets them leave 0..1
 
 
 def sort_changes(metrics: Mapping) -> tuple[list[str], list[str]]:
@@ -80,7 +80,7 @@ def reliability(confidence: np.ndarray, outcome: np.ndarray, owners: np.ndarray 
     Args:
         confidence: A probability per image [n].
         outcome: Whether what it is about came true, bool [n].
-        owners: The number of the group of each image, int [n]; None if every image stands alone.
+        owners: The number of the group of each image, int [n]; None if images have no groups.
 
     Returns:
         For each bin `from`, `to`, `n`, `confidence` (the mean) and `share` (that came true), with `low` and `high`.
@@ -133,6 +133,7 @@ def chance_error(
         totals = np.bincount(owners * BINS + bins, outcome - confidence, (owners.max() + 1) * BINS).reshape(-1, BINS)
         variances, axes = np.linalg.eigh(np.einsum("gi,gj->ij", totals, totals))
         # The symmetric root of the covariances does not depend on the signs of the axes, which libraries choose freely.
+        # Rounding makes variances of 0 negative.
         root = np.einsum("ik,k,jk->ij", axes, np.sqrt(np.maximum(variances, 0)), axes)
         surplus = np.einsum("di,ij->dj", drawn, root)
     return np.abs(surplus).sum(axis=1) / len(confidence)
@@ -176,7 +177,7 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray, logits: bool = False
         return ((weights * values).sum(axis=1) / weights.sum(axis=1)).mean() < target
 
     low, high = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0]
-    for _ in range(60):
+    for _ in range(60):  # enough for all 53 bits of a float
         # The geometric mean, because temperatures are ratios.
         middle = (low * high) ** 0.5
         low, high = (middle, high) if falls(middle) else (low, middle)

@@ -45,7 +45,7 @@ def say_positive(classes: Sequence[str], positive: str | None, form: str = "{}")
     Args:
         classes: The names of the classes.
         positive: The name of the positive one; None: there are more than two.
-        form: What stands around it.
+        form: A format string with one `{}`, for words around it.
 
     >>> say_positive(["benign", "malignant"], "malignant"), say_positive(["benign", "malignant"], "benign")
     ('malignant, the second in sorted order', 'benign, as asked for')

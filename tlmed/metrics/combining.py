@@ -27,7 +27,7 @@ def combine(
         entries: `value`, `low` and `high` of each part.
         influences: What each image adds to each part, float [n] each.
         signs: The weight of each part in the sum.
-        owners: The number of the group of each image, int [n]; None if every image stands alone.
+        owners: The number of the group of each image, int [n]; None if images have no groups.
 
     >>> parts = [{"value": 1.0, "low": 0.566, "high": 1.0}, {"value": 0.8, "low": 0.711, "high": 0.867}]
     >>> [round(bound, 2) for bound in combine(parts, [np.zeros(105)] * 2, [0.5, 0.5])]
@@ -94,7 +94,7 @@ def draw_rates(
     Args:
         positive: Whether each image is positive, bool [n]; both kinds must occur.
         predicted: Whether each is predicted to be, bool [n].
-        owners: The number of the group of each image, int [n]; None if every image stands alone.
+        owners: The number of the group of each image, int [n]; None if images have no groups.
         draws: How many.
         rng: Decides them.
 
@@ -107,10 +107,11 @@ def draw_rates(
     [0.31, 0.99, 1.0]
     """
     found = []
+    # All images decide the prevalence, those of each class its rate.
     for among, right in ((positive | True, positive), (positive, predicted), (~positive, ~predicted)):
         size = float(among.sum()) if owners is None else effective_size(right[among], owners[among])
         hits = right[among].mean() * size
-        found.append(rng.beta(hits + 0.5, size - hits + 0.5, draws))
+        found.append(rng.beta(hits + 0.5, size - hits + 0.5, draws))  # Jeffreys's prior is Beta(0.5, 0.5)
     return tuple(found)
 
 

@@ -195,7 +195,7 @@ def _test_difference(cases, value, moves, owned, name) -> dict:
     if math.isnan(value):
         return leave_untested("The metric is undefined for one of the two.")
     if any(move is None for move in moves):
-        return leave_untested("What the calibration error of a few images differs by is mostly chance.", value)
+        return leave_untested("The difference of two calibration errors on few images is mostly chance.", value)
     kind = "images" if owners is None else "groups"
     spread = measure_spread(moves[0] - moves[1], strata, owners)
     method = f"paired t of influences by {kind}"
@@ -232,6 +232,7 @@ def _find_least(name, classes) -> int:
 
 def _find_most(name, main) -> float:
     """Return the largest difference that a metric can have."""
+    # Agreement ranges from -1 to 1, the Brier score of more than two classes from 0 to 2.
     if name in ("mcc", "kappa", "quadratic_kappa") or (name == "brier" and main is None):
         return 2.0
     return math.inf if name == "log_loss" else 1.0

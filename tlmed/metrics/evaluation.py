@@ -201,7 +201,7 @@ def _bound_all(case: Case, owners, strata, tables, name, value, draws) -> dict:
     if math.isnan(value):
         return _leave_open(None)
     if case.main is not None and name in CLASS_METRICS:
-        return dict(tables[case.main][name])
+        return dict(tables[case.main][name])  # a copy, because `_explain` adds other notes to the class's
     if name in CLASS_METRICS or name in OF_CLASS:
         return _average_classes(case, owners, tables, name, value)
     if few := say_few(case, owners, None, name):
@@ -233,6 +233,7 @@ def _average_classes(case: Case, owners, tables, name, value) -> dict:
     many = case.classes >= MANY_CLASSES and (owners is None or not has_few_groups(owners))
     if not many and min(np.bincount(case.labels)[present]) < 2:
         return _leave_open(value, f"A class has a single image, {NO_INTERVAL}")
+    # `only` may leave out the metric of the classes; its value is then computed, and 0.0 is not used.
     entries = [tables[own].get(part) or _bound_class(case, owners, own, part, 0.0) for own in present]
     if many and part not in RANKED:
         entries = [
@@ -257,7 +258,7 @@ def _average_classes(case: Case, owners, tables, name, value) -> dict:
 def _shorten(entries) -> str:
     """Return the method of most classes, without its numbers, which are each class's own."""
     kinds = [entry["method"].partition(" (")[0].partition(" of ")[0] for entry in entries]
-    return max(dict.fromkeys(kinds), key=kinds.count)
+    return max(dict.fromkeys(kinds), key=kinds.count)  # in order, so that ties do not depend on hashing
 
 
 def _bound_agreement(case: Case, owners, name, value, draws, seed, split) -> dict:

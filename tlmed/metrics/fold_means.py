@@ -55,7 +55,7 @@ def average_folds(
     defined = [value for value in values if value is not None]
     if len(defined) < 2:
         return leave_untested(
-            f"Two folds are needed in which it is defined, of {len(values)} there are {len(defined)}."
+            f"It must be defined in two folds or more; of {len(values)} folds, it is defined in {len(defined)}."
         )
     mean, freedom = float(np.mean(defined)), len(defined) - 1
     error = math.sqrt(np.var(defined, ddof=1) * (1 / len(defined) + test_share))

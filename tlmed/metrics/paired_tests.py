@@ -55,7 +55,7 @@ def compare_areas(
         return {"value": 0.0, "low": None, "high": None, "statistic": 0.0, "p": 1.0, "method": method, "note": note}
     spread = covariance(positive, placements, owners)
     variance = float(spread[0, 0] + spread[1, 1] - 2 * spread[0, 1]) * more
-    if not variance > 1e-24:
+    if not variance > 1e-24:  # less is only rounding
         return leave_untested("The variance of the difference cannot be estimated.", difference)
     statistic = difference / math.sqrt(variance)
     quantile = Z_95 if owners is None else t_95(freedom)
@@ -166,7 +166,7 @@ def _flip_signs(steps, total) -> float:
         up[: len(chances)] += chances / 2
         chances = up
     place_of = (int(steps.sum()) - abs(total)) // 2
-    return float(min(1.0, 2 * chances[:place_of].sum() + chances[place_of]))
+    return float(min(1.0, 2 * chances[:place_of].sum() + chances[place_of]))  # mid-p: what was observed counts half
 
 
 def newcombe_paired(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:

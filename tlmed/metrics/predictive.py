@@ -26,7 +26,7 @@ def predictive_values(
         positive: Whether each image is positive, bool [n]; both kinds must occur.
         predicted: Whether each is predicted to be, bool [n].
         prevalence: The share of positives where the test is to be used, between 0 and 1.
-        owners: The number of the group of each image, int [n]; None if every image stands alone.
+        owners: The number of the group of each image, int [n]; None if images have no groups.
 
     Returns:
         `ppv` and `npv`, each with `value`, `low`, `high` and `method`; undefined (None, with a `reason`) where

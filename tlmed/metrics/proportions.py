@@ -49,7 +49,7 @@ def t_95(freedom: float) -> float:
     >>> round(t_95(19), 3)
     2.093
     """
-    from scipy.special import stdtrit  # here, for importing it takes longer than a training loop should wait
+    from scipy.special import stdtrit  # here, because a training loop should not wait for this slow import
 
     return float(stdtrit(freedom, 0.975))
 
@@ -60,7 +60,7 @@ def t_tails(statistic: float, freedom: float) -> float:
     >>> round(t_tails(2.093, 19), 3)
     0.05
     """
-    from scipy.special import stdtr  # here, for importing it takes longer than a training loop should wait
+    from scipy.special import stdtr  # here, because a training loop should not wait for this slow import
 
     return float(2 * stdtr(freedom, -abs(statistic)))
 
@@ -163,7 +163,7 @@ def proportion(right: np.ndarray, owners: np.ndarray | None = None) -> dict:
 
     Args:
         right: Whether each image counts as a success, bool [n], n >= 1.
-        owners: The number of the group of each, int [n]; None if every image stands alone.
+        owners: The number of the group of each, int [n]; None if images have no groups.
 
     Returns:
         `value`, `low`, `high` and `method`.
@@ -195,7 +195,7 @@ def harmonic_mean(truth: np.ndarray, guess: np.ndarray, owners: np.ndarray | Non
     Args:
         truth: Whether each image is of the class, bool [n]; some must be.
         guess: Whether each is predicted as it, bool [n].
-        owners: The number of the group of each image, int [n]; None if every image stands alone.
+        owners: The number of the group of each image, int [n]; None if images have no groups.
 
     Returns:
         `value`, `low`, `high` and `method`.

@@ -51,7 +51,7 @@ def count_units(case: Case, owners: np.ndarray | None, scope: int | None, name: 
 
     Args:
         case: The predictions.
-        owners: The number of the group of each image, int [n]; None if every image stands alone.
+        owners: The number of the group of each image, int [n]; None if images have no groups.
         scope: The class whose metric it is; None for the metric of all.
         name: The metric, of `METRICS`.
 
@@ -75,7 +75,7 @@ def find_least(case: Case, owners: np.ndarray | None, scope: int | None, name: s
 
     Args:
         case: The predictions.
-        owners: The number of the group of each image, int [n]; None if every image stands alone.
+        owners: The number of the group of each image, int [n]; None if images have no groups.
         scope: The class whose metric it is; None for the metric of all.
         name: The metric, of `METRICS`.
 
@@ -142,7 +142,7 @@ def note_few(case: Case, classes: Sequence[str], owners: np.ndarray | None, scop
     Args:
         case: The predictions.
         classes: The names.
-        owners: The number of the group of each image, int [n]; None if every image stands alone.
+        owners: The number of the group of each image, int [n]; None if images have no groups.
         scope: The class whose metrics they are; None for those of all.
         names: The metric, of `METRICS`; several where a number is made of them all.
     """

@@ -62,7 +62,7 @@ def measure_spread(influences: np.ndarray, strata: np.ndarray, owners: np.ndarra
     Args:
         influences: What each image adds to the metric, float [n], sum zero.
         strata: The class of each image or group, from `find_strata`.
-        owners: The number of the group of each image, int [n]; None if every image stands alone.
+        owners: The number of the group of each image, int [n]; None if images have no groups.
 
     >>> spread = measure_spread(np.array([-1.0, 1.0, -1.0, 1.0]) / 4, np.array([0, 0, 1, 1]))
     >>> round(spread.variance, 3), round(spread.freedom, 3)
@@ -93,7 +93,7 @@ def bound_logit(value: float, spread: Spread) -> tuple[float, float]:
     [0.585, 0.919]
     """
     middle, half = math.log(value / (1 - value)), _half(spread) / (value * (1 - value))
-    low, high = (0.5 * (1 + math.tanh(edge / 2)) for edge in (middle - half, middle + half))
+    low, high = (0.5 * (1 + math.tanh(edge / 2)) for edge in (middle - half, middle + half))  # inverse logit
     return low, high
 
 
@@ -124,7 +124,7 @@ def bound_mean(value: float, spread: Spread, most: float) -> tuple[float, float]
 
     def turn(statistic):
         moved = statistic - shift
-        return moved if abs(bend) < 1e-9 else (math.cbrt(1 + 3 * bend * moved) - 1) / bend
+        return moved if abs(bend) < 1e-9 else (math.cbrt(1 + 3 * bend * moved) - 1) / bend  # no skewness: the limit
 
     low, high = value - turn(quantile) * error, value - turn(-quantile) * error
     return max(0.0, min(low, value)), min(most, max(high, value))

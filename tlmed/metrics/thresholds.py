@@ -84,7 +84,7 @@ def choose_threshold(positive: np.ndarray, scores: np.ndarray, rule: str = "youd
 def _list_thresholds(positive, scores):
     """Return thresholds from the lowest, where every image is positive, to the highest, where none is."""
     found = np.unique(scores)
-    last = (found[-1] + 1) / 2 if found[-1] < 1 else np.nextafter(found[-1], np.inf)
+    last = (found[-1] + 1) / 2 if found[-1] < 1 else np.nextafter(found[-1], np.inf)  # above every score
     values = np.r_[found[0], (found[:-1] + found[1:]) / 2, last]
     # Between neighbouring floats there is no middle.
     values[1:-1] = np.where(values[1:-1] > found[:-1], values[1:-1], found[1:])
