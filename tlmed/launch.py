@@ -26,7 +26,8 @@ PIPE_SECONDS = 5.0  # for the last lines, if children of a process that has ende
 STOPPED = {signal.SIGINT: Interrupted.exit_status, signal.SIGTERM: Terminated.exit_status}
 
 # Each process begins with this: it asks Linux to kill it when the launcher has ended, even by SIGKILL, and then becomes
-# the program. `preexec_fn` would do so between fork and exec, where a launcher with threads can hang.
+# the program. If the launcher has ended already, the process ends, too. `preexec_fn` would do so between fork and exec,
+# where a launcher with threads can hang.
 _LEASH = """
 import ctypes, os, signal, sys
 if sys.platform == "linux":
@@ -96,6 +97,7 @@ def free_addresses(count: int) -> list[str]:
     """Return addresses of this machine at which nobody listens."""
     with contextlib.ExitStack() as held:  # all at once, so that they differ
         addresses = []
+        # No seed, so that launches at the same time rarely try the same ports.
         for port in random.SystemRandom().sample(PORTS, len(PORTS)):
             if len(addresses) == count:
                 break
@@ -118,6 +120,7 @@ def _environments(workers: int) -> list[Mapping[str, str]]:
     addresses = tuple(free_addresses(workers))
     environments, secret = [], secrets.token_hex(32)
     for i in range(workers):
+        # Unbuffered, so that lines are shown when they are printed.
         own = {"PYTHONUNBUFFERED": "1", VARIABLE: Cluster(addresses, i).tf_config(), SECRET: secret}
         if visible:
             own[gpus.VARIABLE] = ",".join(gpus.share_of(visible, workers, i))
@@ -138,6 +141,7 @@ def _signals_into(heard: queue.SimpleQueue) -> Iterator[None]:
 
 def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen:
     """Start a process in a session of its own: Ctrl-C reaches the launcher alone, which passes it on."""
+    # -I -S: it needs no packages, and starts faster without them.
     leash = [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid())]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen([*leash, *command], env=environment, start_new_session=True, **pipes)

@@ -181,6 +181,7 @@ class RunDir:
         # A run that ends removes the file and its folder, perhaps just now.
         with contextlib.suppress(BlockingIOError, FileNotFoundError), contextlib.ExitStack() as stack:
             self.progress.mkdir(exist_ok=True)
+            # O_NOFOLLOW: a link would put the lock somewhere else.
             number = os.open(self.guard, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
             stack.callback(os.close, number)
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -313,7 +314,7 @@ def check_single(run: RunDir) -> None:
     """
     if folds := run.folds:
         names = ", ".join(str(fold.path) for fold in (folds if len(folds) < 4 else folds[:2]))
-        more = f" to {folds[-1].path}" if len(folds) >= 4 else ""
+        more = f" to {folds[-1].path}" if len(folds) >= 4 else ""  # the first two, and the last
         raise InputError(
             f"RUN must be the run of one network; of a cross-validation give one of its folds: {names}{more}. "
             f"Received: {str(run.path)!r}, a cross-validation of {len(folds)} folds."

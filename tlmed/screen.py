@@ -81,7 +81,7 @@ class Screen:
                 print(line, file=self.stream, flush=True)
         else:
             for line in lines:
-                self.console.print(_colour(line), soft_wrap=True)
+                self.console.print(_colour(line), soft_wrap=True)  # `to_lines` has broken lines already
 
     def warn(self, sentence: str) -> None:
         """Write a warning to standard error; above what is shown of the wait, where both are one terminal."""
@@ -169,7 +169,7 @@ def describe_bar(bar: Bar, width: int, plain: bool = False) -> list[str]:
     if bar.total is None:
         return [_cut(f"{bar.label} ... {_clock(now)}", last, plain)]
     left = ""
-    if now > 1:
+    if now > 1:  # earlier, a guess of what is left would jump
         steps = 0 if bar.first is None else bar.done - bar.first
         left = f"  {_clock(now / steps * (bar.total - bar.done))} left" if steps > 0 else f"  {_clock(now)}"
     share = min(1.0, bar.done / max(1, bar.total))

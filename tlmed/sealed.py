@@ -56,10 +56,11 @@ def seal(path: Path, about: dict, arrays: Iterable[tuple[str, np.ndarray]]) -> N
     with atomic(path) as part, part.open("wb") as file:
         # Zeros keep the place of the digest, which is known only at the end.
         file.write(bytes(DIGEST))
-        digested = _Digested(file)
+        digested = _Digested(file)  # without `seek`, zipfile never goes back to change what is digested
         with zipfile.ZipFile(digested, "w") as members:
             members.writestr(ABOUT, json.dumps(about))
             for name, array in arrays:
+                # Sizes are unknown here, and may be over 2 GiB.
                 with members.open(name, "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
         file.seek(0)

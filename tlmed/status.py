@@ -41,7 +41,7 @@ def list_status(runs: Iterable[RunDir]) -> list[str]:
 
 def _read_words(run) -> str:
     try:
-        return read_regular(run.marker).decode().strip().split(" The same command")[0]
+        return read_regular(run.marker).decode().strip().split(" The same command")[0]  # that advice is given above
     except (OSError, UnicodeDecodeError):
         return f"How far it got cannot be read from {run.marker}."
 

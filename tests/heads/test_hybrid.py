@@ -289,7 +289,7 @@ def test_a_class_that_was_not_shown_gets_no_probability():
 
 def test_features_of_another_tap_are_refused():
     fitted = fit_classifier(FEATURES, LABELS, search=search("SVC", grid={"C": (1.0,)}, folds=3))
-    with pytest.raises(InputError, match="must be such as the classifier was fitted on"):
+    with pytest.raises(InputError, match="must be like those of the fit"):
         predict_probabilities(fitted.classifier, FEATURES[:, :4], 3)
 
 

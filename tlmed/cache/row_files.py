@@ -24,6 +24,8 @@ DTYPES = ("float32", "float16")  # in which rows may be stored
 DIGEST = 32  # bytes of a SHA-256
 _LONGEST = 1 << 20  # bytes of a description, which has one or two thousand
 _MAGIC = b"tlmed-rows\x00" + bytes([FORMAT])
+# At the end, because the description holds a hash that is known only when all rows are written.
+# The rows come first, so that they can be mapped into memory as they are.
 _TAIL = struct.Struct(f"<Q{DIGEST}s{len(_MAGIC)}s")
 _CHUNK = 1 << 24  # bytes hashed at a time, so that a large file is never in memory as a whole
 
@@ -59,7 +61,7 @@ class Entry:
     sha256: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False)  # `==` of arrays is an array
 class Rows:
     """The rows of an entry. They can be read even when their file has been deleted meanwhile.
 

@@ -38,7 +38,7 @@ from tlmed.cache.row_files import (
 
 SHELF = f"features-{FORMAT}"
 SUFFIX = ".rows"
-_OLD = 24 * 3600  # seconds
+_OLD = 24 * 3600  # seconds after which a half-written file of another host counts as abandoned
 
 
 class StoreError(Exception):
@@ -112,7 +112,7 @@ class Store:
         words |= {"count": len(digests), "sha256": "0" * 2 * DIGEST}
         description = json.dumps(words).encode()
         need = size + len(packed) + len(description) + len(pack_end(description))
-        shelf, name = self.folder / key, hashlib.sha256(packed).hexdigest()[:32]
+        shelf, name = self.folder / key, hashlib.sha256(packed).hexdigest()[:32]  # 128 bits tell files apart
         part = self.folder / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.part"
         with _explained(self.folder):
             make_private(shelf)
@@ -141,7 +141,7 @@ class Store:
                 text = json.dumps({**words, "sha256": found.hexdigest()}).encode()
                 file.write(packed + text + pack_end(text))
                 file.flush()
-                os.fsync(file.fileno())
+                os.fsync(file.fileno())  # else a crash could leave the name without the content
                 file.close()
                 make_private(shelf)  # another process may have emptied and removed it
                 os.replace(part, shelf / f"{name}{SUFFIX}")

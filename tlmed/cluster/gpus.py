@@ -16,6 +16,7 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
     """
     if VARIABLE in environment:
         names = [name.strip() for name in environment[VARIABLE].split(",")]
+        # These hide all; the second is Slurm's.
         return [name for name in names if name and name not in ("-1", "NoDevFiles")]
     try:
         listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=True).stdout

@@ -116,7 +116,7 @@ def _accept_workers(cluster, timeout, key, warn) -> dict[int, socket.socket]:
     joined: dict[int, _Caller] = {}
     try:
         with _listen(cluster) as listener:
-            listener.setblocking(False)
+            listener.setblocking(False)  # a caller may be gone before `accept`, which would then wait for another
             proofs = _answer_calls(listener, cluster, timeout, key, warn, callers, joined)
     except BaseException as error:
         told = error.faults if isinstance(error, (InputError, RunFailed)) else [f"{cluster.name(0)} ended: {error}"]
@@ -235,7 +235,7 @@ def _admit(caller, hello, cluster, key, joined) -> tuple[int, bytes]:
         if key:
             raise
         raise _Refused(str(error).partition(" Received: ")[0]) from error
-    caller.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    caller.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # short messages go out at once
     return index, prove(key, "chief", caller.challenge, hello).encode()
 
 

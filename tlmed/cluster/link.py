@@ -13,7 +13,7 @@ from tlmed.cluster.frames import PAYLOADS, FrameError, Kind, receive_frame
 from tlmed.cluster.peers import Peer
 from tlmed.errors import InputError, RunFailed
 
-PATIENCE = 30.0  # seconds
+PATIENCE = 30.0  # seconds without a sign of life, after which a process counts as lost
 BEAT_SECONDS = 1.0
 GRACE_SECONDS = 5.0  # for a process to end by itself after another has ended with an error
 FAREWELL_SECONDS = 2.0  # for the last messages to arrive
@@ -165,7 +165,7 @@ class Link:
 
     def _why(self, peer) -> str:
         if not peer.left and not self._closed.is_set():
-            self._failed.wait(3 * FAREWELL_SECONDS)
+            self._failed.wait(3 * FAREWELL_SECONDS)  # the link may be about to learn the reason
         return self._failure or f"{STAY} Received: {peer.name} has left."
 
     def _receive(self, peer):
@@ -193,7 +193,7 @@ class Link:
 
     def _watch(self):
         """Send signs of life, and notice if those of the others stop."""
-        while not self._closed.wait(min(BEAT_SECONDS, self._patience / 4)):
+        while not self._closed.wait(min(BEAT_SECONDS, self._patience / 4)):  # several beats before patience ends
             for peer in self._peers:
                 if not peer.left:
                     peer.beat()

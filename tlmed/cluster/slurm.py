@@ -10,6 +10,7 @@ from tlmed.errors import InputError
 # Below the ports that systems give to outgoing connections. Jobs and steps that share a node get different ones; the
 # resolver's own default is the same for all.
 FIRST_PORT, RANGES, PORTS = 10_000, 200, 100
+# If one is set, Slurm itself divides the GPUs.
 BOUND = ("SLURM_GPUS_PER_TASK", "SLURM_TRES_PER_TASK", "SLURM_NTASKS_PER_GPU", "SLURM_GPU_BIND")
 
 

@@ -67,4 +67,5 @@ def _ask_sysctl() -> tuple[str, set[str]]:
             return ""
 
     flags = f"{ask('machdep.cpu.features')} {ask('machdep.cpu.leaf7_features')}".lower().replace(".", "_").split()
+    # Macs with ARM list no features by these keys, and all have NEON.
     return ask("machdep.cpu.brand_string"), {"asimd"} if platform.machine() == "arm64" else set(flags)

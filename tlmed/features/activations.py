@@ -22,7 +22,7 @@ PORTION = 1024  # images at least in a file of the store
 PORTION_SECONDS = 120.0  # a larger file takes about this time to compute
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False)  # `==` of arrays is an array
 class Activations:
     """Give the activations of images by row, as `Pixels` gives their pixels.
 

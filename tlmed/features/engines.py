@@ -165,6 +165,7 @@ class OpenVino(Engine):
 
         def keep(request, start):
             for number, output in enumerate(outputs):
+                # Copied: requests are used again.
                 output[start : start + self.share] = request.get_output_tensor(number).data
 
         queue.set_callback(keep)

@@ -166,6 +166,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         ]
 
     def _build(self):
+        # The cache of `_build` needs arguments that can be hashed.
         backbone = tuple(self.backbone) if isinstance(self.backbone, list) else self.backbone
         weights = tuple(self.weights) if isinstance(self.weights, list) else self.weights
         state = _state_of(backbone, weights)
@@ -173,7 +174,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             return _build(backbone, weights, tuple(self.image_size), self.tap, self.pooling, self.seed, state)
 
     @property
-    def _n_features_out(self):
+    def _n_features_out(self):  # the mixin makes as many names
         return self.n_features_out_
 
     def __sklearn_tags__(self):

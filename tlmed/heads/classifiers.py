@@ -139,7 +139,7 @@ def _find_fault_of(kind, scale) -> str | None:
         )
     random = np.random.RandomState(0)
     labels = np.repeat([0, 1, 2], 20)
-    features = random.uniform(0, 1, (60, 2)) + labels[:, None]
+    features = random.uniform(0, 1, (60, 2)) + labels[:, None]  # some classifiers accept no negative numbers
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # training on so few numbers need not converge
         pipeline = make_pipeline(kind, scale, None, "none", 0)

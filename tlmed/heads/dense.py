@@ -93,7 +93,7 @@ def augmentation(
         zoom: Largest change of scale, as a fraction.
         contrast: Largest change of contrast, as a fraction; results are clipped to 0..255.
     """
-    layers = []
+    layers = []  # `thaw` replaces their seeds
     if flip != "none":
         layers.append(keras.layers.RandomFlip("horizontal_and_vertical" if flip == "both" else flip, seed=0))
     if rotation:

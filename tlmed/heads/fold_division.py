@@ -36,6 +36,7 @@ def make_folds(
 
 def _units(groups, n) -> np.ndarray:
     """Number the groups from 0 in order of appearance; an empty name is a group of its own."""
+    # Numbers cannot equal names, which are text.
     names = list(range(n)) if groups is None else [group or i for i, group in enumerate(groups)]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     return np.array([numbers[name] for name in names], np.int64)

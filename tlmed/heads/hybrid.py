@@ -136,6 +136,7 @@ def fit_classifier(
             own = prefix(pipeline)
             points = {own + key: list(values) for key, values in (head.grid or GRIDS.get(kind.__name__, {})).items()}
             # `refit=False`: calibration below fits the best pipeline anyway.
+            # `error_score`: by default a fit that fails only warns, and scores nan.
             found = GridSearchCV(pipeline, points, scoring=scoring, cv=splits, refit=False, error_score="raise")
             found.fit(features, labels)
             best = clone(pipeline).set_params(**found.best_params_)
@@ -192,7 +193,7 @@ def predict_probabilities(classifier: CalibratedClassifierCV, features: np.ndarr
         with threadpool_limits(ONE_THREAD):
             given = classifier.predict_proba(np.asarray(features, "float64"))
     except FIT_ERRORS as error:
-        raise InputError(f"The features must be such as the classifier was fitted on. Received: {error}") from error
+        raise InputError(f"The features must be like those of the fit. Received: {error}") from error
     probabilities = np.zeros((len(features), num_classes))
     # `classes_` are labels, which are columns here.
     probabilities[:, classifier.classes_] = given

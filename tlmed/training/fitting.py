@@ -322,12 +322,13 @@ def fit_phase(
         if checkpoints is not None and (found := checkpoints.newest(phase.name)):
             state.put(*found)
 
-    # One of several workers must not stop alone, for the others would wait for it: they agree on a step in `look`.
+    # One of several workers must not stop alone, because the others would wait for it: they agree on a step in `look`.
     with stopping.saving(save if workers()[1] == 1 else None):
         # The order matters: Validation adds the scores that all after it read.
         listeners = [Validation(judge.validate, judge.labels), best, log, *callbacks]
         loop.run(phase.epochs, listeners, wishes, look, begin)
     seconds, earlier = log.phase_seconds, log.before[0]
+    # Keras counts from 0.
     return PhaseResult(phase.name, float(best.best), best.best_epoch + 1, len(log.rows), seconds, earlier)
 
 

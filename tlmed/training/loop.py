@@ -82,7 +82,7 @@ class Loop:
                 # Workers send their wishes along with the step's own sum, so that agreeing costs no further message.
                 agreed = self._take_steps(batches, nothing if alone else tf.constant(wishes(), tf.float32))
                 self.step += self.together
-                listeners.on_train_batch_end(self.step - 1)
+                listeners.on_train_batch_end(self.step - 1)  # the last of these steps, counted from 0
                 at_boundary(*(wishes() if alone else np.array(agreed) > 0))
             listeners.on_epoch_end(self.epoch, {metric.name: float(metric.result()) for metric in self.metrics})
             self.epoch, self.step = self.epoch + 1, 0
