@@ -47,7 +47,7 @@ def say_half(metrics: Mapping) -> str:
         metrics: `metrics.json`.
 
     >>> say_half({"threshold": 0.312}), say_half({"threshold": None})
-    ('Accuracy here is at a threshold of 0.5; that of the result is at its own, 0.312.', '')
+    ("Accuracy here is at a threshold of 0.5; the result's accuracy is at its own threshold, 0.312.", '')
     """
     threshold = metrics.get("threshold")
     if threshold in (None, 0.5):
