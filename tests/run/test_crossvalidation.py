@@ -16,6 +16,7 @@ import tlmed
 from tests.conftest import SMALL, draw, write_images
 from tests.data.test_data_splits import digests, table
 from tests.report.test_report import Reader, add_examples, make_predictions
+from tests.run.test_stopped import list_sites
 from tlmed import backbones
 from tlmed.data import divide, load
 from tlmed.data import splits as splits_module
@@ -758,6 +759,34 @@ def test_a_fold_is_not_trained_on_other_images_than_the_first(crossed, images, t
     with pytest.raises(InputError, match=r"All folds must be of the same images.*: 1 new: benign/added.png"):
         tlmed.train(small(), out, tmp_path / "images", recipe_file=read_recipe(NAME))
     assert not (out / "folds" / "02").exists()
+
+
+def write_sites(source, rows, header="path,label,site"):
+    source.write_text("\n".join([header, *map(",".join, rows)]))
+
+
+def test_a_column_that_changed_since_a_fold_was_trained_is_refused_before_the_next(images, tmp_path, monkeypatch):
+    out, recipe, source = tmp_path / "run", small("data.split=KFold(2)"), list_sites(images, tmp_path / "data")
+    with monkeypatch.context() as patch:
+        interrupt_fold(patch, 2)
+        with pytest.raises(Interrupted):
+            tlmed.train(recipe, out, source)
+    rows = [line.split(",") for line in source.read_text().splitlines()[1:]]
+    fold = {row["path"]: row["split"] for row in read_csv(out / "folds" / "01" / "splits.csv")}
+    first = next(path for path, split in fold.items() if split == "test")
+    write_sites(source, [(path, label, "B" if path == first else "A") for path, label, _ in rows])
+    with pytest.raises(InputError, match=r"same in all folds: .* Received: other values than .*folds/01 had in 'site'"):
+        tlmed.train(recipe, out, source)
+    assert not (out / "folds" / "02" / "model.keras").exists()
+    # Fold 1 tested no image whose value differs now, and a new column makes no means.
+    later = [
+        (path, label, site if fold[path] == "test" or label != "benign" else "C", "DE"[n % 2])
+        for n, (path, label, site) in enumerate(rows)
+    ]
+    write_sites(source, later, "path,label,site,scanner")
+    result = tlmed.train(recipe, out, source).metrics
+    assert set(result["subgroups"]["site"]) == {"A", "B", "C"}
+    assert result["subgroups_left_out"] == {"scanner": "In fold 01: not scored."}
 
 
 def test_folds_of_other_images_are_not_averaged(copy, images):

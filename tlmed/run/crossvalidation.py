@@ -6,9 +6,11 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import numpy as np
+
 from tlmed.cluster import find_cluster
 from tlmed.data import ImageSet
-from tlmed.data.recorded import compare_rows, to_rows
+from tlmed.data.recorded import compare_rows, digest_columns, to_rows
 from tlmed.errors import InputError, TlmedError
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.recipe import Recipe
@@ -16,9 +18,10 @@ from tlmed.report.folds import write_folds_report
 from tlmed.run.averages import write_averages
 from tlmed.run.job import Job
 from tlmed.run.records import holds_complete, say_complete, write_recipe
-from tlmed.run_files import SPLITS_CSV
+from tlmed.run_files import ENVIRONMENT_JSON, SPLITS_CSV
 from tlmed.rundir import FOLDS, RunDir
 from tlmed.sections import KFold
+from tlmed.words import NAMED, listed
 
 _DIGITS = 2  # at least so many in a fold's directory name, so that names sort as numbers do
 
@@ -57,7 +60,7 @@ def cross_validate(job: Job, train_fold: Callable[[Job, Callable[[ImageSet], Non
         folds = [RunDir(run / FOLDS / name) for name in name_folds(split)]
         for number, fold in enumerate(folds, 1):
             voice.say(f"Fold {number} of {len(folds)}: {fold.path}")
-            begin = functools.partial(_begin, enter, run, number, split, folds[0])
+            begin = functools.partial(_begin, enter, run, number, folds)
             with _explained(run, fold, number, len(folds)):
                 train_fold(dataclasses.replace(job, recipe=_name_fold(recipe, number), run=fold), begin)
             _check_same_images(folds[0], fold, SPLITS_CSV.read(fold))
@@ -108,11 +111,14 @@ def _opened(job) -> Iterator[None]:
         yield
 
 
-def _begin(enter, run, number, split, first: RunDir, images: ImageSet) -> None:
+def _begin(enter, run, number, folds: Sequence[RunDir], images: ImageSet) -> None:
+    """Begin a fold, unless it is of other images than complete ones: checked now, because later its work is lost."""
     enter()
-    if number > 1:  # checked before the fold is trained, because afterwards its work would be lost
-        _check_same_images(first, RunDir(run / FOLDS / name_folds(split)[number - 1]), to_rows(images))
-    run.mark(f"Training fold {number} of {split.folds}.")
+    for fold in folds:
+        if fold.complete:
+            _check_same_images(fold, folds[number - 1], to_rows(images))
+            _check_same_columns(fold, images)
+    run.mark(f"Training fold {number} of {len(folds)}.")
 
 
 @contextlib.contextmanager
@@ -137,4 +143,19 @@ def _check_same_images(first: RunDir, fold: RunDir, rows: Sequence[Mapping[str, 
         raise InputError(
             "All folds must be of the same images; --fresh trains all of them again. "
             f"Received: {fold.path} with other images than {first.path}: {'; '.join(found)}."
+        )
+
+
+def _check_same_columns(fold: RunDir, images: ImageSet) -> None:
+    """Refuse columns that changed since a fold was trained: means of subgroups would be of two divisions.
+
+    A column that is new or gone makes no means, which say in which folds it was not there.
+    """
+    recorded = ENVIRONMENT_JSON.read(fold)["data"].get("columns", {})  # an older version of tlmed recorded none
+    splits = {row["path"]: row["split"] for row in SPLITS_CSV.read(fold)}
+    now = digest_columns(images.table, np.array([splits[path] for path in images.table.paths]))
+    if changed := [name for name, digest in recorded.items() if now.get(name, digest) != digest]:
+        raise InputError(
+            "Columns that make subgroups must be the same in all folds: restore them, or --fresh trains all folds "
+            f"again. Received: other values than {fold.path} had in {listed(map(repr, changed), NAMED)}."
         )
