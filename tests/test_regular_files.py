@@ -10,9 +10,8 @@ from PIL import Image
 
 from tests.conftest import write_images
 from tlmed.backbones import torch_checkpoint
-from tlmed.cache import Store
+from tlmed.cache import KeptTable, Store
 from tlmed.data import load, open_source, read_files
-from tlmed.data.known_files import KeptTable
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.features.image_inputs import batches

@@ -1,11 +1,11 @@
-"""The cache, for what can be computed again: its folder, its limit, room for pixels and the store of feature rows."""
+"""The cache, for what can be computed again: its folder, its limit, room for pixels, features, and known facts."""
 
+from tlmed.cache.fact_tables import KeptTable, list_facts, open_digests, open_pixels
 from tlmed.cache.folder import (
     cache_folder,
     cache_limit,
     caching_in,
     find_writers,
-    list_notes,
     make_private,
     open_private,
     show_size,
@@ -14,15 +14,18 @@ from tlmed.cache.room import make_room
 from tlmed.cache.store import Store, StoreError
 
 __all__ = [
+    "KeptTable",
     "Store",
     "StoreError",
     "cache_folder",
     "cache_limit",
     "caching_in",
     "find_writers",
-    "list_notes",
+    "list_facts",
     "make_private",
     "make_room",
+    "open_digests",
+    "open_pixels",
     "open_private",
     "show_size",
 ]

@@ -93,18 +93,6 @@ def find_writers(folder: Path) -> str:
     return ""
 
 
-def list_notes(folder: Path) -> dict[str, list[Path]]:
-    """Return the files that record facts about images, in all formats, by what they record.
-
-    Args:
-        folder: The cache directory.
-    """
-    return {
-        "pixels of images that were decoded": sorted(folder.glob("pixels-*/*.txt")),
-        "digests of files, for --trust-mtime": sorted(folder.glob("digests-*.txt")),
-    }
-
-
 def parse_size(text: str) -> int:
     """Return a size in bytes.
 

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed.cache.folder import list_notes, make_private, open_private, show_size
+from tlmed.cache.fact_tables import list_facts
+from tlmed.cache.folder import make_private, open_private, show_size
 from tlmed.cache.row_files import (
     DIGEST,
     FORMAT,
@@ -188,7 +189,7 @@ class Store:
         shelves = [shelf for pattern in ("features-*", "pixels-*") for shelf in folder.glob(pattern)]
         with _explained(folder):
             files = {path for shelf in shelves for path in shelf.rglob("*") if path.is_file()}
-            files.update(path for paths in list_notes(folder).values() for path in paths)
+            files.update(path for paths in list_facts(folder).values() for path in paths)
             size = sum(path.stat().st_size for path in files)
             for path in files:
                 path.unlink(missing_ok=True)

@@ -41,7 +41,7 @@ def _describe_entry(about) -> tuple[str, str]:
 @debug
 def list_cache():
     """List what is kept, the last used first."""
-    from tlmed.cache import find_writers, list_notes, show_size
+    from tlmed.cache import find_writers, list_facts, show_size
 
     with _open_store() as store:
         entries = store.entries()
@@ -56,7 +56,7 @@ def list_cache():
     screen, folder = Screen(sys.stdout), store.folder.parent
     notes = [
         f"{show_size(sum(path.stat().st_size for path in paths))}: {what}"
-        for what, paths in list_notes(folder).items()
+        for what, paths in list_facts(folder).items()
         if paths
     ]
     if writers := find_writers(folder):

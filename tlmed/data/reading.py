@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tlmed.cache import make_room
 from tlmed.data.extras import find_extras
-from tlmed.data.known_files import KnownPixels
+from tlmed.data.known_files import KnownPixels, recall
 from tlmed.data.masks import TWO_VALUES, has_two_values
 from tlmed.data.pixel_rule import TONES, decode, decode_measured, decode_resized
 from tlmed.data.table import Table
@@ -160,13 +160,16 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
             content = table.read(row)
             digest = _digest(content)
             pixels = known.get(digest) if known is not None else None
-            tones = _recall_tones(digest, known) if pixels is not None else None
-            if tones is None:
+            # Facts of older versions have no tones.
+            held = known.get(digest, "tones") if pixels is not None else None
+            if held is None:
                 image, tones = decode_measured(content, image_size)
                 pixels = _keep(row, image)
                 if known is not None:
                     known.add(digest, pixels)
-                    known.add(_name_tones(digest), tones.tobytes())
+                    known.add(digest, tones.tobytes(), "tones")
+            else:
+                tones = np.frombuffer(held, TONES)[0]
             if table.encoded_here:
                 digest = _digest_decoded(content, digest, known)
             extras = find_extras(content)
@@ -197,23 +200,7 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
 
 
 def _has_two_values(content, digest: str, known: KnownPixels | None) -> bool:
-    name = hashlib.sha256(f"{digest} two values".encode()).hexdigest()
-    found = known.get(name) if known is not None else None
-    if found is None:
-        found = bytes([has_two_values(content)])
-        if known is not None:
-            known.add(name, found)
-    return bool(found[0])
-
-
-def _recall_tones(digest: str, known: KnownPixels) -> np.ndarray | None:
-    """Return the tones of an image that was decoded before; None if they were not measured then."""
-    found = known.get(_name_tones(digest))
-    return None if found is None else np.frombuffer(found, TONES)[0]
-
-
-def _name_tones(digest: str) -> str:
-    return hashlib.sha256(f"{digest} tones".encode()).hexdigest()
+    return recall(known, digest, "two values", lambda: bytes([has_two_values(content)])) != b"\0"
 
 
 def is_readable(table: Table, row: int) -> bool:
@@ -257,13 +244,7 @@ def _digest_pixels(pixels: np.ndarray) -> bytes:
 
 def _digest_decoded(content: bytes, digest: str, known: KnownPixels | None) -> str:
     """Return the digest of an image's pixels, at their own size."""
-    name = hashlib.sha256(f"{digest} at its own size".encode()).hexdigest()
-    found = known.get(name) if known is not None else None
-    if found is None:
-        found = _digest_pixels(decode(content))
-        if known is not None:
-            known.add(name, found)
-    return found.hex()
+    return recall(known, digest, "at its own size", lambda: _digest_pixels(decode(content))).hex()
 
 
 def _close_gaps(kept: np.ndarray, usable: list[int]) -> np.ndarray:

@@ -120,6 +120,8 @@ def read_batches(
             try:
                 content = read_regular(item) if isinstance(item, Path) else item
                 image, held = decode_measured(content, tuple(size))
+            except InputError:  # a reader is not installed: no fault of this image
+                raise
             except (ValueError, OSError) as error:
                 broken.append(f"'{item}': {error}" if isinstance(item, Path) else f"image {i}: {error}")
                 continue
