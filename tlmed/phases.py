@@ -222,6 +222,7 @@ def trainer(model: Classifier) -> keras.Model:
         of `model.route.frozen.net`.
     """
     suffix = model.route.suffix
+    # Made by `thaw` for these very variables, with the rates of their blocks.
     _compile(suffix, model.optimizer, choose_jit())
     return suffix
 

@@ -27,7 +27,7 @@ def atomic(path: str | Path):
     """
     path = Path(path)
     # In a folder of its own, so that the name keeps its suffix, by which Keras chooses the format.
-    folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+    folder = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))  # a killed run's is removed by `RunDir.open`
     try:
         part = folder / path.name
         yield part

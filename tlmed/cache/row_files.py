@@ -84,7 +84,17 @@ def count_bytes(shape: Sequence[int], dtype: np.dtype) -> int:
 def open_rows(
     path: Path, wanted: Collection[bytes] | None = None, expected: tuple[tuple[int, ...], np.dtype] | None = None
 ) -> Rows | None:
-    """Return a file's rows, once every byte of it is what was written; None if it holds nothing that is wanted."""
+    """Return a file's rows, once every byte of it is what was written; None if it holds nothing that is wanted.
+
+    Args:
+        path: The file; its folder is named after the key.
+        wanted: SHA-256 of images, 32 bytes each; None: all that the file holds.
+        expected: Shape and type of a row; None: whatever the file says.
+
+    Raises:
+        Damaged: If the file is not what it says, or what its folder stands for.
+        FileNotFoundError: If it is gone.
+    """
     with open_file(path) as file:
         entry = read_entry(path, file)
         if expected is not None and (entry.shape, entry.dtype) != expected:
@@ -105,7 +115,11 @@ def open_rows(
 
 
 def read_entry(path: Path, file: BinaryIO) -> Entry:
-    """Return what an open file says of itself, without looking at its numbers."""
+    """Return what an open file says of itself, without looking at its numbers.
+
+    Raises:
+        Damaged: If its end is not as `pack_end` writes it, or its length is not what it says.
+    """
     stat = os.fstat(file.fileno())
     if stat.st_size < _TAIL.size:
         raise Damaged("it is too short")

@@ -18,7 +18,7 @@ def backbones(name, table):
         raise click.UsageError("Give a NAME or --table, one of the two.")
     screen = Screen(sys.stdout, waits=False)
     if name is None and not table:
-        from tlmed.catalogue import describe_catalogue
+        from tlmed.catalogue import describe_catalogue  # from a table, without TensorFlow
 
         screen.show(describe_catalogue())
         return

@@ -33,7 +33,7 @@ def compare(runs, out, why, force):
 def _explain(runs, screen) -> list[str | Table]:
     from tlmed.rundir import find_run
 
-    found = [find_run(run) for run in runs]
+    found = [find_run(run) for run in runs]  # before TensorFlow, which takes seconds to load
     open_voice(screen, "lock")
     from tlmed.lock import explain
 

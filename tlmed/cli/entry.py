@@ -22,7 +22,7 @@ from tlmed.cli.train_command import train
 from tlmed.errors import Interrupted, TlmedError
 from tlmed.screen import Screen
 
-UNFINISHED = 3
+UNFINISHED = 3  # the exit status of what could not finish
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -85,7 +85,7 @@ def receive_exactly(connection: socket.socket, size: int, heard: Callable[[], No
     while len(buffer) < size:
         done = len(buffer)
         buffer += bytes(min(size - done, CHUNK))
-        with memoryview(buffer) as view:
+        with memoryview(buffer) as view:  # released before the buffer grows, which a view forbids
             while done < len(buffer):
                 received = connection.recv_into(view[done:])
                 if not received:

@@ -168,7 +168,7 @@ def _answer_calls(listener, cluster, timeout, key, warn, callers, joined) -> dic
 def _accept(listener, callers, joined) -> None:
     with contextlib.suppress(OSError):  # gone again
         connection, _ = listener.accept()
-        connection.setblocking(True)
+        connection.setblocking(True)  # otherwise the system decides whether `accept` gives one that blocks
         caller = _Caller(connection)
         callers.append(caller)
         connection.sendall(MAGIC + caller.challenge)
@@ -215,7 +215,7 @@ def _admit(caller, hello, cluster, key, joined) -> tuple[int, bytes]:
         InputError: The same, if it knows the secret: it was meant to join, so the run cannot start.
     """
     index, workers = hello["index"], tuple(map(str, hello["workers"]))
-    if not hmac.compare_digest(
+    if not hmac.compare_digest(  # its time does not tell how much of a proof is right
         hello["proof"].encode(errors="replace"), prove(key, "worker", caller.challenge, hello).encode()
     ):
         raise _Refused(f"All workers must have the same secret in {SECRET}.")

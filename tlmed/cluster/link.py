@@ -189,7 +189,7 @@ class Link:
             if not peer.left:
                 self._lose(peer)
         finally:
-            peer.inbox.put(None)
+            peer.inbox.put(None)  # whoever waits for it must wake up
 
     def _watch(self):
         """Send signs of life, and notice if those of the others stop."""

@@ -90,7 +90,7 @@ def _left_in(group, limit, used, cached) -> int | None:
     try:
         most, now = (group / limit).read_text().strip(), int((group / used).read_text())
         stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-    except OSError:
+    except OSError:  # the root of all groups has no such files
         return None
     return None if most == "max" else int(most) - now + int(stat.get(cached, 0))
 

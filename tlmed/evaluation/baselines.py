@@ -31,6 +31,7 @@ def count_colours(take: Callable[[np.ndarray], np.ndarray], n: int) -> np.ndarra
     for start in range(0, n, _CHUNK):
         rows = np.arange(start, min(start + _CHUNK, n))
         for row, image in zip(rows, take(rows), strict=True):
+            # At most 95, so that no byte overflows.
             cells = image.reshape(-1, 3) // (256 // LEVELS) + np.arange(0, 3 * LEVELS, LEVELS, dtype="uint8")
             found[row] = np.bincount(cells.ravel(), minlength=3 * LEVELS) / len(cells)
     return found

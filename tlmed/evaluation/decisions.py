@@ -70,6 +70,7 @@ def read_decision(run: RunDir) -> Decision:
             f"train it again. Received: {str(run.path)!r}."
         )
     return Decision(
+        # `at_half` is of the test images.
         None if point is None else {name: value for name, value in point.items() if name != "at_half"},
         {name: value for name, value in calibration.items() if name != "metrics"},
     )

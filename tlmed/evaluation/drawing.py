@@ -19,6 +19,7 @@ def add_legend(axes, lines: int = 1, **options) -> bool:
     """
     named = bool(axes.get_legend_handles_labels()[0])
     if named:
+        # `borderaxespad` is in heights of letters.
         place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "borderaxespad": 2.4 + 1.6 * lines}
         axes.legend(frameon=False, fontsize="small", **place, **options)
     return named

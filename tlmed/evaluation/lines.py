@@ -94,7 +94,7 @@ def describe_reversed(result: Mapping) -> list[str]:
         whose, what = "", "the classes"
     else:
         found = [label for label, entry in result.get("per_class", {}).items() if is_reversed(entry)]
-        if len(result.get("per_class", {})) == 2 or not found:
+        if len(result.get("per_class", {})) == 2 or not found:  # of two classes, both AUCs are the same
             return []
         whose, what = f" of {listed(found, 3)}", "images of the class and others"
     return [
@@ -135,6 +135,7 @@ def describe_better_baselines(result: Mapping) -> list[str]:
     own, found = result["metrics"].get("auc", {}).get("value"), {}
     for name, baseline in result.get("baselines", {}).items():
         auc = baseline.get("auc", {})
+        # Only what is shown counts: two numbers that read alike are no difference.
         if None not in (own, auc.get("value")) and as_shown(auc["value"]) > as_shown(own):
             found[name.replace("_", " ")] = describe_metric(auc).replace("  (", " (")
     if not found:

@@ -11,7 +11,7 @@ from tlmed.words import count
 HALF = 0.5
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False)  # `==` of arrays is an array
 class Predictions:
     """A network's predictions for n images, and the true labels.
 

@@ -185,7 +185,7 @@ def _is_ours(column: str) -> bool:
     return column in (*_OURS, NOTE) or column.startswith((SCORE, CALIBRATED))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False)  # `==` of arrays is an array
 class _Rows:
     """The rows of a file: texts as they are there, scores as numbers, which take a tenth of the memory.
 
@@ -210,6 +210,7 @@ class _Rows:
         table = np.array(self.tables[kind])
         place = {name: column for column, name in enumerate(name for name in header if name.startswith(kind))}
         table = table[:, [place[kind + name] for name in classes]]
+        # Nine digits, read in double precision, are not quite the number that was written.
         return _to_single(table) if self.single[kind] else table
 
 
@@ -217,7 +218,7 @@ def _read_rows(path: Path) -> tuple[list[str], tuple[str, ...], _Rows]:
     """Return the header, the classes and the rows."""
     try:
         with io.TextIOWrapper(io.BytesIO(read_regular(path)), encoding="utf-8-sig", newline="") as text:
-            reader = csv.reader(text, strict=True)
+            reader = csv.reader(text, strict=True)  # otherwise Python accepts broken quotes
             header = next(reader, [])
             return header, *_collect(header, reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -233,7 +234,7 @@ def _collect(header, reader) -> tuple[tuple[str, ...], _Rows]:
     for kind in [kind for kind, found in places.items() if found]:
         rows.tables[kind], rows.single[kind] = [], True
     forms = {kind: _name_form(len(places[kind])) for kind in rows.tables}
-    for fields in filter(None, reader):
+    for fields in filter(None, reader):  # blank lines are no rows
         if len(fields) != len(header):
             rows.ragged.append(reader.line_num)
             continue

@@ -120,6 +120,7 @@ def _draw_folds(axes, folds, column):
         axes.plot(*curve, color=COLOURS[0], linewidth=0.8, alpha=0.55)
     if curves:
         mean = np.mean([np.interp(_RATES, *curve) for curve in curves], axis=0)
+        # From the corner, where every curve begins.
         axes.plot(np.r_[0, _RATES], np.r_[0, mean], color=COLOURS[1], linewidth=2.2)
     else:
         axes.text(0.5, 0.5, "no curve: one class only", ha="center", va="center", backgroundcolor="white")
@@ -256,7 +257,7 @@ def confusion_matrix(evaluation: Mapping) -> Figure:
     """
     counts = unpack_confusion(evaluation)
     names = [literal(name) for name in evaluation["classes"]]
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # 1: a class without images has no shares
     side = min(2.4 + 0.75 * len(names), 14) if len(names) <= MOST_NAMED else 7
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.subplots()
@@ -264,6 +265,7 @@ def confusion_matrix(evaluation: Mapping) -> Figure:
     small = len(names) <= _LARGEST_WRITTEN
     ticks = range(len(names)) if len(names) <= MOST_NAMED else ()
     names = [names[i] for i in ticks]
+    # A few short names fit side by side.
     axes.set_xticks(ticks, names, rotation=0 if max(map(len, names), default=0) <= 9 and len(names) < 6 else 90)
     axes.set_yticks(ticks, names)
     axes.tick_params(length=0, labelsize="medium" if small else "x-small")
@@ -329,4 +331,5 @@ def _draw_others(axes, curves: Sequence[tuple]):
     if not curves:
         return
     lines = [np.column_stack(curve) for curve in curves]
+    # Above the grid, below the named curves.
     axes.add_collection(LineCollection(lines, colors=UNNAMED, linewidths=0.7, zorder=1.5), autolim=False)

@@ -80,7 +80,7 @@ def score_by_degree(degrees: Sequence[Mapping], monitor: str = "val_auc") -> Fig
 def _draw_curve(axes, history, name, colour, line):
     points = _numbers(enumerate(history, 1), name)
     if points:
-        marker = "o" if len(points) <= 30 else None
+        marker = "o" if len(points) <= 30 else None  # more would touch each other
         axes.plot(*zip(*points, strict=True), line, color=colour, marker=marker, markersize=3, label=_NAMES[name])
 
 

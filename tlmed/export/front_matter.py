@@ -44,6 +44,7 @@ def write_front_matter(content: CardFacts) -> str:
 
 def find_licence(content: CardFacts) -> str | None:
     """Return the Hub's name of the licence that all weights have; None where they differ or the Hub has no name."""
+    # After ';' comes what the weights were trained on, as in `weight_packages`.
     stated = {str(source.get("licence")).partition(";")[0] for source in content.weights}
     licence = stated.pop() if len(stated) == 1 else None
     return licence.lower() if licence in LICENCES else None

@@ -13,6 +13,7 @@ from tlmed.errors import CheckFailed, InputError, RunFailed
 
 # -P keeps a `pip.py` in the working directory from being run instead of pip.
 PIP = (sys.executable, "-P", "-m", "pip")
+# --ignore-installed, because pip otherwise reports only what is not installed yet.
 _QUERY = ("install", "--dry-run", "--ignore-installed", "--no-deps", "--no-input", "--quiet", "--report", "-")
 
 
@@ -60,6 +61,7 @@ def _explain(stderr: str) -> InputError | RunFailed:
         return RunFailed(
             f"`--hashes` needs pip in tlmed's environment: `python -m ensurepip` installs it. Received: {errors[-1]}."
         )
+    # pip says "none" when it found no file at all: then the index may be out of reach.
     if missing := re.search(r"requirement (\S+) \(from versions: (?!none\))", errors[0]):
         return InputError(
             f"`--hashes` needs an index that has every version of the run. Received: {missing[1]}, which the index "

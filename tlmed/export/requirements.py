@@ -13,7 +13,7 @@ from tlmed.run_files import ENVIRONMENT_JSON
 from tlmed.rundir import RunDir
 
 OWN = "tlmed"
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # canonical, as PEP 503 defines it
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 

@@ -44,7 +44,7 @@ def show_training(content: CardFacts) -> str:
 
 def describe_steps(content: CardFacts) -> str:
     """Return the scikit-learn steps from a hybrid's features to its probabilities, as one sentence in Markdown."""
-    from tlmed.heads.classifiers import find_classifier
+    from tlmed.heads.classifiers import find_classifier  # here, because only a hybrid needs scikit-learn
     from tlmed.heads.pipelines import make_pipeline, prefix
 
     recipe, chosen = from_json(content.recipe), content.metrics["classifier"]

@@ -55,7 +55,7 @@ def _find_faults(images, items) -> list[str]:
         faults.append(f"Every path of `X` must be a file. Received: {listed(missing)}.")
     pictures = {i: item for i, item in enumerate(items) if not isinstance(item, Path)}
     if isinstance(images, np.ndarray) and images.ndim == 4:
-        reasons = [reason] if (reason := _reason(images[0])) else []
+        reasons = [reason] if (reason := _reason(images[0])) else []  # all images of one array are alike
     else:
         reasons = [f"image {i}: {reason}" for i, item in pictures.items() if (reason := _reason(item))]
     reasons = reasons or find_range_faults({i: image for i, image in pictures.items() if not _is_deep(image.dtype)})

@@ -80,7 +80,7 @@ def digest_graph(model: keras.Model) -> str:
 
     The model's own name and what concerns training alone do not count.
     """
-    config = keras.saving.serialize_keras_object(model)["config"]
+    config = keras.saving.serialize_keras_object(model)["config"]  # not the weights, which `digest_weights` covers
     return hashlib.sha256(json.dumps({**_bare(config), "name": None}, sort_keys=True).encode()).hexdigest()
 
 

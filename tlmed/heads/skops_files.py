@@ -126,7 +126,7 @@ def _foreign_types(names: list[str]) -> list[str]:
 
 def _find_fault(classifier) -> str | None:
     """Say why this is no fitted classifier of tlmed; None if it is one."""
-    if type(classifier) is not CalibratedClassifierCV:
+    if type(classifier) is not CalibratedClassifierCV:  # a subclass could hold other code
         return f"which holds a {type(classifier).__name__}"
     fitted = getattr(classifier, "calibrated_classifiers_", None) or []
     pipelines = [getattr(part, "estimator", None) for part in fitted]

@@ -118,6 +118,14 @@ def draw_rates(
 def agree(prevalence: np.ndarray, sensitivity: np.ndarray, specificity: np.ndarray) -> dict[str, np.ndarray]:
     """Return Cohen's kappa (of two classes the quadratic one too) and Matthews's correlation for given rates.
 
+    Args:
+        prevalence: 0..1, float [draws] or one number, as are the others.
+        sensitivity: 0..1.
+        specificity: 0..1.
+
+    Returns:
+        `kappa`, `quadratic_kappa` and `mcc`, each of the same shape.
+
     >>> {name: float(value) for name, value in agree(0.5, 0.75, 0.75).items()}
     {'kappa': 0.5, 'quadratic_kappa': 0.5, 'mcc': 0.5}
     """

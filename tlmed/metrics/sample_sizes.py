@@ -20,7 +20,13 @@ NO_INTERVAL = "from which no interval follows."
 
 
 def find_counted(truth: np.ndarray, guess: np.ndarray, name: str) -> np.ndarray:
-    """Return the images of which a metric of a class is a share, bool [n]."""
+    """Return the images of which a metric of a class is a share, bool [n].
+
+    Args:
+        truth: Whether each image is of the class, bool [n].
+        guess: Whether each is predicted as it, bool [n].
+        name: "sensitivity", "specificity", "ppv", "npv" or "f1".
+    """
     return {
         "sensitivity": truth, "specificity": ~truth, "ppv": guess, "npv": ~guess, "f1": truth | guess
     }[name]  # fmt: skip

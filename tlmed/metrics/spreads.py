@@ -87,7 +87,11 @@ def measure_spread(influences: np.ndarray, strata: np.ndarray, owners: np.ndarra
 
 
 def bound_logit(value: float, spread: Spread) -> tuple[float, float]:
-    """Return the 95 % interval of a share between 0 and 1, on the logit scale.
+    """Return the 95 % interval of a share, on the logit scale.
+
+    Args:
+        value: Above 0 and below 1.
+        spread: Its variance and degrees of freedom.
 
     >>> [round(bound, 3) for bound in bound_logit(0.8, Spread(0.0064, 20.0, 0.0, 30))]
     [0.585, 0.919]
@@ -98,7 +102,11 @@ def bound_logit(value: float, spread: Spread) -> tuple[float, float]:
 
 
 def bound_correlation(value: float, spread: Spread) -> tuple[float, float]:
-    """Return the 95 % interval of a number between -1 and 1, on Fisher's scale (Metron 1921, 1:3-32).
+    """Return the 95 % interval of a number like a correlation, on Fisher's scale (Metron 1921, 1:3-32).
+
+    Args:
+        value: Above -1 and below 1.
+        spread: Its variance and degrees of freedom.
 
     >>> [round(bound, 3) for bound in bound_correlation(0.6, Spread(0.01, 20.0, 0.0, 30))]
     [0.352, 0.769]
@@ -114,6 +122,11 @@ def bound_mean(value: float, spread: Spread, most: float) -> tuple[float, float]
     The t statistic is made symmetric by the cubic transformation of Hall, J. R. Statist. Soc. B 1992, 54:221-228. Its
     degrees of freedom are those of all units; for groups they are Welch's if those are fewer, because groups of several
     images are unequal, and there are few of them.
+
+    Args:
+        value: The mean, 0..`most`.
+        spread: Its variance, degrees of freedom and skewness.
+        most: The largest value that is possible; infinite for none.
 
     >>> [round(bound, 3) for bound in bound_mean(0.2, Spread(0.0016, 20.0, 2.0, 30), 1.0)]
     [0.135, 0.327]

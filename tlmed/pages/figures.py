@@ -52,6 +52,7 @@ def draw(figure: Figure, alt: str, caption: str) -> Picture:
     if _save(figure, drawn):
         caption = f"{caption}. {_SEE_TEXT}"
     with Image.open(drawn) as image:
+        # Without dithering, plain areas stay plain and take few bytes.
         image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
     # 96 pixels of a web page are an inch; the file has DPI of them, to be sharp on fine screens.
     return Picture("png", _encode(file), round(96 * figure.get_figwidth()), alt, caption)

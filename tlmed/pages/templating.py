@@ -66,6 +66,7 @@ def _open_templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(_FILTERS)
+    # `Markup`: this style is our own, and is not escaped.
     environment.globals.update(style=Markup(STYLE.read_text(encoding="utf-8")), glossary=TERMS)
     return environment
 

@@ -21,7 +21,7 @@ _NO_LETTERS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def _one_name_or_several(value) -> bool:
-    return bool(value) and (isinstance(value, str) or (len(value) > 1 and all(value)))
+    return bool(value) and (isinstance(value, str) or (len(value) > 1 and all(value)))  # a single one is no tuple
 
 
 def _rule_or_score(value) -> bool:

@@ -134,6 +134,7 @@ def _compile(text, file):
 
 def _run(code, file) -> dict:
     """Run a recipe's code and return the names that it defines; any exception of it becomes an InputError."""
+    # Not `__main__`, so that what a file does only when it is run as a script is left out.
     namespace = {"__name__": f"tlmed_recipe_{file.stem}", "__file__": str(file)}
     try:
         exec(code, namespace)

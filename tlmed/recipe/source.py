@@ -52,6 +52,7 @@ def _write(value, column: int, indent: str = "") -> str:
         return opening
     comma = "," if isinstance(value, tuple) and len(parts) == 1 else ""
     line = opening + ", ".join(label + _write(part, 0) for label, part in parts) + comma + closing
+    # One column more for the comma after it. A whole recipe always has one field in a line.
     if "\n" not in line and column + len(line) + 1 <= WIDTH and not isinstance(value, Recipe):
         return line
     deeper = indent + "    "

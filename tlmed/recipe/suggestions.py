@@ -30,7 +30,7 @@ def suggest(name: str, recipe: Recipe, path: str = "") -> str:
     >>> suggest("size", recipe)
     " Did you mean 'data.image_size' or 'data.batch_size'?"
     """
-    wanted = _ELSEWHERE.get(name.lower(), name.lower())[:50]
+    wanted = _ELSEWHERE.get(name.lower(), name.lower())[:50]  # `difflib` takes very long for long texts
     ranked = [(_rate(wanted, key.rpartition(".")[2]), key) for key in dict.fromkeys(_list_keys(recipe))]
     best = max((rate for rate, _ in ranked), default=0.0)
     found = [key.removeprefix(path) if key.startswith(path) else key for rate, key in ranked if rate == best >= _NEAR]

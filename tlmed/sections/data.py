@@ -70,7 +70,7 @@ class Images:
             malignant of benign and malignant, 1 of 0 and 1, 10 of 9 and 10.
         group_column: The column of a `.csv` that names the group (the patient) of each image, whose images stay in one
             split; None: the one with a usual name, such as `group`, `patient_id`, `subject` or `case`.
-        groups: False: every image stands alone, whatever columns there are.
+        groups: False: no image has a group, whatever columns there are.
     """
 
     source: str = must("a path or 'tfds:NAME'", bool)
@@ -81,6 +81,7 @@ class Images:
     )
     split: tuple[float, float, float] | KFold = must(
         "three fractions above 0 that sum to 1: train, val, test; or a KFold(...)",
+        # 0.7 + 0.2 + 0.1 is a little less than 1 in a computer.
         lambda split: isinstance(split, KFold) or (all(map(positive, split)) and abs(sum(split) - 1) < 1e-6),
         default=(0.70, 0.15, 0.15),
     )

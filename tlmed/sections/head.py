@@ -39,7 +39,7 @@ class Hybrid:
     """
 
     classifier: str = must("the name of a scikit-learn classifier", str.isidentifier, default="SVC")
-    grid: dict[str, tuple[Plain | tuple[int | float, ...], ...]] = must(
+    grid: dict[str, tuple[Plain | tuple[int | float, ...], ...]] = must(  # tuples: sizes of hidden layers
         "a dictionary: parameter name -> a tuple of numbers, texts, booleans, None or tuples of numbers",
         lambda grid: all(name and values for name, values in grid.items()),
         default_factory=dict,

@@ -58,7 +58,7 @@ def section(cls):
     names = [spec.name for spec in dataclasses.fields(cls)]
 
     def __init__(self, *args, **kwargs):
-        given = dict(zip(names, args, strict=False))
+        given = dict(zip(names, args, strict=False))  # what is too much becomes unknown below
         unknown = {name: kwargs[name] for name in kwargs if name not in names or name in given}
         unknown.update({f"argument {i + 1}": value for i, value in enumerate(args[len(names) :], len(names))})
         given.update({name: value for name, value in kwargs.items() if name not in unknown})

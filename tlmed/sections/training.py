@@ -39,6 +39,7 @@ class Phase:
 
     name: str = must(
         f"a word of letters, digits, '_', '-' or '.', with no '.' at the beginning, of {_LONGEST_NAME} bytes at most",
+        # Files that begin with a dot are hidden.
         lambda name: re.fullmatch(r"[\w-][\w.-]*", name) and len(name.encode()) <= _LONGEST_NAME,
     )
     thaw: int | Literal["all"] = must("a whole number of blocks, 0 or more, or 'all'", lambda n: n == "all" or n >= 0)

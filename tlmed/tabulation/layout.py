@@ -43,6 +43,7 @@ def lay_out(
     if sum(least) + 2 * (len(least) - 1) > width:
         return stacked
     folded, most = _fold(cells, widths, width, least, right)
+    # Rows of many lines are still better than lists of twice the length.
     return folded if most <= _MOST_LINES or 2 * len(folded) <= len(stacked) else stacked
 
 
@@ -126,7 +127,7 @@ def _chop(word, room) -> str:
     """Break a word with wide letters where it is longer than its room: `textwrap` would cut letters in two."""
     if cell_len(word.replace(_JOINT, " ")) == len(word):
         return word
-    return " ".join(filter(None, chop_cells(word, max(room, 2))))
+    return " ".join(filter(None, chop_cells(word, max(room, 2))))  # a wide letter takes two columns
 
 
 def _widen(text) -> str:

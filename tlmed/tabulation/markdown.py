@@ -31,7 +31,7 @@ def code(text: object) -> str:
     '`` a`b ``'
     """
     line = one_line(text)
-    fence, space = _fence(line, 1), " " if "`" in line else ""
+    fence, space = _fence(line, 1), " " if "`" in line else ""  # Markdown takes one blank from each side
     return f"{fence}{space}{line}{space}{fence}"
 
 

@@ -33,7 +33,7 @@ class Checkpoints:
     _next: float = field(init=False)
 
     def __post_init__(self):
-        self._next = time.monotonic() + self.seconds
+        self._next = time.monotonic() + self.seconds  # not the clock on the wall, which may be set back
 
     @property
     def due(self) -> bool:

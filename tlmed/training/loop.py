@@ -47,6 +47,7 @@ class Loop:
         self.model, self.batches, self.steps, self.together = model, batches, steps, together
         self.epoch, self.step = 0, 0
         self.metrics = (keras.metrics.Mean(name="loss"), keras.metrics.Mean(name="accuracy"))
+        # In the order of labels, which index them.
         factors = None if class_weight is None else [class_weight[label] for label in sorted(class_weight)]
         self._take_steps = _compile(model, self.metrics, together, factors)
 

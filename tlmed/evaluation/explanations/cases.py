@@ -56,7 +56,7 @@ def _measure_confidence(predictions, positive, threshold) -> np.ndarray:
     if threshold is not None and positive is not None and scores.shape[1] == 2:
         margin = scores[:, positive] - threshold
         longest = np.where(margin >= 0, 1 - threshold, threshold)
-        return np.abs(margin) / np.where(longest > 0, longest, 1)
+        return np.abs(margin) / np.where(longest > 0, longest, 1)  # at a threshold of 0 or 1 one side has no length
     others = scores.copy()
     others[rows, predictions.predictions] = -np.inf
     return scores[rows, predictions.predictions] - others.max(axis=1)

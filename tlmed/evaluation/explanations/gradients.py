@@ -19,7 +19,7 @@ from tlmed.evaluation.explanations.halves import (
 from tlmed.features.taps import LAST
 
 BATCH_SIZE = 32
-STEPS = 50
+STEPS = 50  # of integrated gradients; the paper finds 20 to 300 enough (section 5)
 _PATH_BATCH = 16  # small, because a gradient by the pixels keeps the outputs of all layers in memory
 # A handful of pixels has most of an attribution, and all others would be black beside them; the cap is that of Smilkov
 # et al., SmoothGrad: removing noise by adding noise, 2017, section 3.2.
@@ -107,7 +107,7 @@ def activation_maps(
     class_index: int | np.ndarray,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
-    """Return class activation maps of a network that is cut already; `grad_cam` has the arguments that are not here.
+    """Return class activation maps of a network that is cut already; see `grad_cam` for the other arguments.
 
     Args:
         halves: From `cut`.
@@ -189,16 +189,16 @@ def attribute_pixels(
     """Share out, by integrated gradients, how far the class's score lies above that of a baseline.
 
     After Sundararajan et al., Axiomatic attribution for deep networks (ICML 2017), equation 3, of the score before
-    softmax, with the middle of each step in place of its end, which errs less. The attributions add up to the
-    difference of the two scores (their axiom of completeness), but for the steps being finite.
+    softmax, with the middle of each step in place of its end, which errs less. With enough steps, the attributions add
+    up to the difference of the two scores (their axiom of completeness).
 
     Args:
         model: A functional classifier from raw images to class probabilities; it is left as it is.
         images: uint8 [n, height, width, 3], RGB at the network's size.
         class_index: The class to explain, 0..k-1: one for all, or one for each image [n].
-        steps: Steps on the straight line from the baseline to the image; each costs a pass forth and back.
+        steps: Steps on the straight line from the baseline to the image; each costs a forward and a backward pass.
         baseline: What counts as nothing: a grey value, an RGB triple or an image, in 0..255; None: the mean colour of
-            each image. What has the colour of the baseline gets nothing: of a black one, a dark lesion.
+            each image. Pixels in the colour of the baseline get nothing, such as a dark lesion against black.
 
     Returns:
         Signed attributions, float64 [n, height, width, 3].
@@ -222,7 +222,7 @@ def share_out(
     steps: int = STEPS,
     baseline: float | np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return what `attribute_pixels` does, which has the arguments that are not here, of a gradient traced before.
+    """Return what `attribute_pixels` does, from a gradient that is traced already; see there for the arguments.
 
     Args:
         gradient: From `trace_gradient`.

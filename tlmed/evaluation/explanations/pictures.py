@@ -70,6 +70,7 @@ def draw_panel(image: np.ndarray, heat: np.ndarray, caption: str = "", note: str
     height = size[1] + 2 * _LINE + 3 * _MARGIN
     panel = Image.new("RGB", (2 * size[0] + _GAP + 2 * _MARGIN, height), "white")
     for i, part in enumerate(pair):
+        # Nearest, so that the network's own pixels show.
         panel.paste(part.resize(size, Image.Resampling.NEAREST), (_MARGIN + i * (size[0] + _GAP), _MARGIN))
     _write_lines(panel, size, (caption, note))
     return panel
