@@ -29,11 +29,12 @@ from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import Predictions
 from tlmed.inference import evaluate
+from tlmed.lock import write_lock
 from tlmed.recipe import Images, KFold, from_json, load_recipe, override, read_recipe, to_json, to_source
 from tlmed.report.folds import write_folds_report
 from tlmed.reproduce import Request, reproduce
 from tlmed.run import Voice, phase_training, preparation, preview, story
-from tlmed.run.averages import _average_subgroups, _average_without_leaks, _count_groups, average
+from tlmed.run.averages import _average_subgroups, _average_without_leaks, _count_groups, average, write_averages
 from tlmed.run.crossvalidation import name_folds
 from tlmed.rundir import RunDir, find_run
 from tlmed.status import describe_status
@@ -453,6 +454,22 @@ def test_a_cross_validation_from_a_run_that_knows_the_images_says_so_of_all_fold
     write_json(run / "metrics.json", content)
     with pytest.raises(InputError, match="must hold the means of its folds"):
         _ = made.metrics
+
+
+def test_folds_that_rank_validation_images_the_wrong_way_round_are_named_on_screen_and_page(copy):
+    place = copy / "folds" / "02" / "metrics.json"
+    content = json.loads(place.read_text())
+    auc = {"value": 0.257, "low": 0.12, "high": 0.46, "method": "Jeffreys"}
+    write_json(place, {**content, "validation": {"n": 6, "metrics": {"auc": auc}}})
+    write_lock(RunDir(copy / "folds" / "02"))
+    run = RunDir(copy)
+    found = write_averages(run, KFold(3), run.folds)
+    write_folds_report(copy)
+    assert [fold["fold"] for fold in found["folds"] if "validation" in fold] == ["02"]
+    words = "In 1 of 3 folds the validation AUC of what was kept is below 0.5: 0.257 (0.120 to 0.460) in fold 02."
+    assert sum(line.startswith(words) for line in describe_metrics(found)) == 1
+    page = Reader((copy / "report.html").read_text()).text
+    assert words in page.partition("Found:")[2].partition("Means over the folds")[0]
 
 
 def test_warnings_that_all_folds_have_are_told_once(copy):

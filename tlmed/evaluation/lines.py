@@ -7,7 +7,7 @@ from tlmed.evaluation.predictions_csv import SCORE
 from tlmed.metrics import positive_index, say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.names import list_once, name_metric
-from tlmed.words import as_shown, count, join_names, listed, percent, thousandths
+from tlmed.words import NAMED, as_shown, count, join_names, listed, percent, thousandths
 
 SMALL = 30  # with fewer images or groups a note says how much depends on a single one
 # With more than this share of the images in one group (and more than twice the mean), that group decides much of every
@@ -116,13 +116,22 @@ def describe_validation(result: Mapping) -> list[str]:
     >>> describe_validation({"validation": {"n": 40, "metrics": {"auc": auc}}})[0].partition(":")[0]
     'On the 40 validation images the AUC of what was kept is 0.257 (0.120 to 0.460), below 0.5'
     """
-    if (found := result.get("validation")) is None:
+    folds = result.get("folds", [])
+    found = {fold["fold"]: fold["validation"] for fold in folds if "validation" in fold}
+    if "validation" in result:
+        n, auc = result["validation"]["n"], _say_validation(result["validation"])
+        said = f"On the {count(n, 'validation image')} the AUC of what was kept is {auc}, below 0.5: it ranks them"
+    elif found:
+        named = listed((f"{_say_validation(entry)} in fold {fold}" for fold, entry in found.items()), NAMED)
+        which = f"{len(found)} of {count(len(folds), 'fold')}"
+        said = f"In {which} the validation AUC of what was kept is below 0.5: {named}. Those images are ranked"
+    else:
         return []
-    auc = describe_metric(found["metrics"]["auc"]).replace("  (", " (")
-    return [
-        f"On the {count(found['n'], 'validation image')} the AUC of what was kept is {auc}, below 0.5: it ranks them "
-        "the wrong way round more often than chance does. Are labels wrong, or the rate too high?"
-    ]
+    return [f"{said} the wrong way round more often than chance does. Are labels wrong, or the rate too high?"]
+
+
+def _say_validation(entry) -> str:
+    return describe_metric(entry["metrics"]["auc"]).replace("  (", " (")
 
 
 def describe_better_baselines(result: Mapping) -> list[str]:

@@ -312,6 +312,7 @@ def _describe_fold(name, result, sizes) -> dict:
         "fold": name,
         "n": sizes["test"],
         "metrics": {metric: entry["value"] for metric, entry in result["metrics"].items()},
+        **({"validation": result["validation"]} if "validation" in result else {}),
     }
 
 

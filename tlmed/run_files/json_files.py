@@ -156,6 +156,15 @@ class Validation(TypedDict):
     metrics: dict[str, Entry]
 
 
+class FoldScores(TypedDict, total=False):
+    """What `metrics.json` of a cross-validation says of one fold."""
+
+    fold: Required[str]
+    n: float
+    metrics: dict[str, float | None]
+    validation: Validation  # as the fold's own `metrics.json` has it
+
+
 class Metrics(TypedDict, total=False):
     """`metrics.json`, as `tlmed.evaluation.measures.score` makes it; of a cross-validation, means over its folds."""
 
@@ -172,6 +181,7 @@ class Metrics(TypedDict, total=False):
     classifier: dict[str, object]  # of a hybrid
     without_leaks: WithoutLeaks
     validation: Validation  # only where its AUC is below 0.5 by more than chance
+    folds: list[FoldScores]  # of a cross-validation
     baselines: dict[str, dict[str, object]]
     evaluated: dict[str, object]  # of an evaluation: what was scored
 
