@@ -12,10 +12,11 @@ from tlmed.data import load
 from tlmed.data.findings import CHOOSING, GROUP, IDENTICAL, KNOWN, NAMES
 from tlmed.data.leaks import find_leaked, find_leaks
 from tlmed.data.learned import list_learned
-from tlmed.data.splits import assign_splits, describe
+from tlmed.data.splits import assign_splits, describe, find_scheme_faults
 from tlmed.data.table import Table
 from tlmed.data.units import join_units, split_units
 from tlmed.errors import InputError
+from tlmed.sections import KFold
 from tlmed.split_names import SPLITS
 
 FRACTIONS = (0.70, 0.15, 0.15)
@@ -364,3 +365,18 @@ def test_a_hundred_thousand_images_take_seconds():
     start = time.perf_counter()
     assign_splits(data, digests(100_000), FRACTIONS, 0)
     assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize("scheme", [FRACTIONS, KFold(3, fold=1), KFold(2, fold=1)])
+@pytest.mark.parametrize("groups", [None, ("a",) * 21])
+@pytest.mark.parametrize("name", ["Benign", "cyst"])
+def test_a_class_of_few_images_that_another_spelling_has_is_named(name, groups, scheme):
+    data = replace(table((20, 1), groups=groups), classes=("benign", name))
+    with pytest.raises(InputError) as error:
+        assign_splits(data, digests(21), scheme, 0)
+    fault = next(fault for fault in error.value.faults if f"class '{name}' with 1 image in 1 of them" in fault)
+    said = " 'Benign' differs from 'benign' only in case or spaces. Received: "
+    assert (said in fault) == (name == "Benign")
+    assert scheme == KFold(3, fold=1) or "none for" in fault
+    if scheme == FRACTIONS:
+        assert (said in "".join(find_scheme_faults(data, scheme))) == (name == "Benign")

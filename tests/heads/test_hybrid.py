@@ -339,6 +339,10 @@ def test_a_name_may_leave_out_classifier():
         ({"folds": 21, "groups": None}, "`folds` must be at most 20: class 'benign' has 20 training images"),
         ({"groups": [f"{label}" for label in LABELS]}, "Received: class 'benign' with 1 group"),
         ({"class_names": (*NAMES, "cyst")}, "Received: class 'cyst' with 0 groups"),
+        (
+            {"class_names": (*NAMES, "Benign")},
+            "'Benign' differs from 'benign' only in case or spaces. Received: class 'B",
+        ),
         ({"pca": 41}, "`pca` must be from 1 to 40"),
         ({"pca": 7, "width": 6}, "`pca` must be from 1 to 6"),
         ({"pca": 0}, "Received: pca=0"),

@@ -157,15 +157,20 @@ def _fewest_units(k: int) -> int:
 def _find_few(table: Table, units: np.ndarray, needed: int, where: str, advice: str = "") -> list[str]:
     """Return a fault for each class with fewer units than it must have."""
     kind, faults = _name_units(table), []
-    for label, name in enumerate(table.classes):
-        rows = table.labels == label
-        held = len(np.unique(units[rows]))
-        if held < needed:
-            faults.append(
-                f"A class must have images in {where}: {needed} {kind} or more{advice}. "
-                f"Received: class '{name}' with {count(int(rows.sum()), 'image')} in {held} of them."
-            )
+    for label in range(len(table.classes)):
+        if len(np.unique(units[table.labels == label])) < needed:
+            rule = f"A class must have images in {where}: {needed} {kind} or more{advice}."
+            faults.append(f"{_tell_few(table, units, label, rule)}.")
     return faults
+
+
+def _tell_few(table: Table, units: np.ndarray, label: int, rule: str) -> str:
+    """Return a rule, and what a class has; it may have little because another spelling of its name has the rest."""
+    name, rows = table.classes[label], table.labels == label
+    return (
+        f"{rule}{suggest_spelling(name, table.classes)} Received: class '{name}' with "
+        f"{count(int(rows.sum()), 'image')} in {len(np.unique(units[rows]))} of them"
+    )
 
 
 def _name_units(table: Table) -> str:
@@ -198,8 +203,9 @@ def _renumber(units: np.ndarray) -> np.ndarray:
 
 def _check_folds(table: Table, units: np.ndarray, found: dict[int, np.ndarray], scheme: KFold) -> None:
     """Refuse a class that train, val or test of some fold lacks."""
-    faults, kind, needed = [], _name_units(table), _fewest_units(scheme.k)
-    for label, name in enumerate(table.classes):
+    kind, needed, faults = _name_units(table), _fewest_units(scheme.k), []
+    rule = f"A class must have images in train, val and test of every fold: {needed} {kind} or more{FEWER}."
+    for label in range(len(table.classes)):
         rows = table.labels == label
         absent = [
             f"{split} of fold {number}"
@@ -208,11 +214,8 @@ def _check_folds(table: Table, units: np.ndarray, found: dict[int, np.ndarray], 
             if split not in splits[rows]
         ]
         if absent:
-            faults.append(
-                f"A class must have images in train, val and test of every fold: {needed} {kind} or more"
-                f"{FEWER}. Received: class '{name}' with {count(int(rows.sum()), 'image')} in "
-                f"{len(np.unique(units[rows]))} of them, none for {listed(absent, 4)} of {scheme.folds}."
-            )
+            said = _tell_few(table, units, label, rule)
+            faults.append(f"{said}, none for {listed(absent, 4)} of {scheme.folds}.")
     if faults:
         raise InputError(faults)
 
@@ -229,17 +232,12 @@ def _made(table: Table, units: np.ndarray, parts: dict[str, float], seed: int) -
 
 
 def _check_made(table: Table, units: np.ndarray, splits: np.ndarray, needed: list[str]) -> None:
-    faults = []
-    for label, name in enumerate(table.classes):
-        rows = table.labels == label
-        absent = [split for split in needed if split not in splits[rows]]
+    kind, faults = f"{len(needed)} {_name_units(table)}", []
+    rule = f"A class must have images in each of {', '.join(needed)}: {kind} or more."
+    for label in range(len(table.classes)):
+        absent = [split for split in needed if split not in splits[table.labels == label]]
         if absent:
-            kind = _name_units(table)
-            faults.append(
-                f"A class must have images in each of {', '.join(needed)}: {len(needed)} {kind} or more. "
-                f"Received: class '{name}' with {count(int(rows.sum()), 'image')} in "
-                f"{len(np.unique(units[rows]))} of them, none for {' and '.join(absent)}."
-            )
+            faults.append(f"{_tell_few(table, units, label, rule)}, none for {' and '.join(absent)}.")
     if faults:
         raise InputError(faults)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tlmed.columns import suggest_spelling
 from tlmed.data.units import split_units
 from tlmed.seeds import derive
 from tlmed.words import count
@@ -60,13 +61,13 @@ def find_fold_faults(
         held = len(np.unique(units[labels == label]))
         if held < 2:
             faults.append(
-                f"A class must have 2 training {kind}s or more to be held out in turn. "
-                f"Received: class {class_name!r} with {count(held, kind)}."
+                f"A class must have 2 training {kind}s or more to be held out in turn."
+                f"{suggest_spelling(class_name, class_names)} Received: class {class_name!r} with {count(held, kind)}."
             )
         elif held < folds:
             faults.append(
-                f"`folds` must be at most {held}: class {class_name!r} has {held} training {kind}s. "
-                f"Received: folds={folds}."
+                f"`folds` must be at most {held}: class {class_name!r} has {held} training {kind}s."
+                f"{suggest_spelling(class_name, class_names)} Received: folds={folds}."
             )
     if faults:
         return faults
