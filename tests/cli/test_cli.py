@@ -484,7 +484,7 @@ def test_the_cache_is_listed_checked_and_cleared(tmp_path, monkeypatch):
     tmp_path.chmod(0o770)
     status, out, err = here("cache", "list")
     assert "6 B: digests of files, for --trust-mtime" in out
-    assert err.startswith(f"Warning: What the cache holds is used as it stands, and {tmp_path} can be written to by")
+    assert err.startswith(f"Warning: Runs trust what the cache holds, and {tmp_path} can be written to by")
     assert here("cache", "clear")[1] == "2 files deleted, 12.4 KB\n"
     assert "0 files" in here("cache", "list")[1]
 

@@ -69,6 +69,6 @@ def _store(answer: http.client.HTTPResponse, part: Path, file: KerasFile) -> Non
             bar.move(bar.done + len(piece))
     # `read` returns what it has when a connection breaks off: it raises nothing.
     if size and part.stat().st_size != size:
-        raise DownloadFailed(f"{file.origin}: {part.stat().st_size:,} of {size:,} bytes came")
+        raise DownloadFailed(f"{file.origin}: {part.stat().st_size:,} of {size:,} bytes arrived")
     if file.hash is not None and not file_utils.validate_file(str(part), file.hash):
-        raise DownloadFailed(f"{file.origin}: the hash of what came is not {file.hash}")
+        raise DownloadFailed(f"{file.origin}: the hash of the file is not {file.hash}")

@@ -357,7 +357,7 @@ def _unavailable(application, file, weights, reason):
     tried += [f"a download ({reason})"]
     return (
         f"No `weights={weights!r}` found for {application.name}. Tried: {'; '.join(tried)}. "
-        f"What can be given instead: {'; '.join(_list_ways(application))}. Received: weights={weights!r}."
+        f"Instead, `weights` can be: {'; '.join(_list_ways(application))}. Received: weights={weights!r}."
     )
 
 

@@ -87,7 +87,7 @@ def find_writers(folder: Path) -> str:
         if foreign or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             how = "belongs to another user" if foreign else "can be written to by other users"
             return (
-                f"What the cache holds is used as it stands, and {place} {how}: keep others out "
+                f"Runs trust what the cache holds, and {place} {how}: keep others out "
                 f"(chmod -R go-w {shlex.quote(str(folder))}), or set {FOLDER} to a folder of your own."
             )
     return ""

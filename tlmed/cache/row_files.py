@@ -127,7 +127,7 @@ def read_entry(path: Path, file: BinaryIO) -> Entry:
     length, digest, magic = _TAIL.unpack(file.read(_TAIL.size))
     # The length is not trusted before it is known to lie inside the file.
     if magic != _MAGIC or length > min(stat.st_size - _TAIL.size, _LONGEST):
-        raise Damaged("its end is not that of such a file")
+        raise Damaged("its end is not that of a file of rows")
     body = stat.st_size - _TAIL.size - length
     file.seek(body)
     text = file.read(length)
@@ -179,7 +179,7 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def pack_end(description: bytes) -> bytes:
-    """Return the bytes that follow a description: its length, its SHA-256, and the mark of such files."""
+    """Return the bytes that follow a description: its length, its SHA-256, and the mark of a file of rows."""
     return _TAIL.pack(len(description), hashlib.sha256(description).digest(), _MAGIC)
 
 

@@ -78,7 +78,7 @@ def verify():
     if writers := find_writers(store.folder.parent):
         screen.warn(writers)
     for path, reason in damaged:
-        screen.warn(f"deleted, because of {reason}: {path}")
+        screen.warn(f"deleted, because {reason}: {path}")
     screen.say(f"{count(sound, 'file')} sound, {count(len(damaged), 'file')} damaged")
 
 

@@ -14,7 +14,7 @@ from tlmed.metrics.resampling import find_clusters
 from tlmed.metrics.sample_sizes import note_few
 from tlmed.words import count
 
-LEAST_IMAGES = 5  # a column makes subgroups only if its values have so many images on average
+LEAST_IMAGES = 5  # images for each value on average, with which a column makes subgroups
 SUBGROUP_METRICS = ("accuracy", "auc", "sensitivity", "specificity")
 _BY_THRESHOLD = tuple(name for name in METRICS if name not in {*CALIBRATED, *RANKED})
 

@@ -34,7 +34,7 @@ from tlmed.words import listed
 SCORE, CALIBRATED = "score_", "calibrated_"
 NOTE = "image_note"  # the column of `tlmed predict` that says what is odd about an image
 _OURS = ("path", "split", "label", "prediction", "fold")
-_NAMED = 3  # an error names so many faulty rows and counts the others
+_NAMED = 3  # faulty rows that an error names; it counts the others
 
 
 def write_predictions(path: str | Path, predictions: Predictions) -> None:

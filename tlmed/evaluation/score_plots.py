@@ -29,7 +29,7 @@ _STRATEGIES = {
     "all": ("act on all", COLOURS[1], "--"),
     "none": ("act on none", "#000000", ":"),
 }
-MOST_CURVES = 8  # with more classes only so many have a colour and a name in a picture
+MOST_CURVES = 8  # curves with a colour and a name in a picture; the others are grey
 MOST_BANDS = 3  # with more curves the bands would hide each other
 _RATES = np.linspace(0, 1, 201)  # the false positive rates at which a band is drawn
 MOST_NAMED = 60  # with more classes a confusion matrix has no names beside it
@@ -145,6 +145,7 @@ def precision_recall(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarr
     ranked, hits = scores[order], positive[order]
     ends = np.r_[np.flatnonzero(np.diff(ranked)), len(ranked) - 1]  # tied cases enter together
     true = np.cumsum(hits)[ends]
+    # Ends + 1: images with that score or a higher one.
     return np.r_[0.0, true / true[-1]], np.r_[1.0, true / (ends + 1)]
 
 

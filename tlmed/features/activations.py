@@ -181,7 +181,7 @@ def _locate(
     """Return the arrays that hold some images' rows, and where each row is; -1 for images that are not among them."""
     where = {digest: (number, row) for number, held in enumerate(found) for row, digest in enumerate(held.digests)}
     if any(digests[row] not in where for row in rows):
-        raise StoreError("what was written is no longer there, or no longer what it was")
+        raise StoreError("features that were written just now are gone, or have changed")
     places = np.full((len(digests), 2), -1, np.int64)
     places[rows] = [where[digests[row]] for row in rows]
     return tuple(held.values for held in found), places

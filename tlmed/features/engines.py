@@ -79,7 +79,7 @@ class Engine(abc.ABC):
         """Return what runs a full batch of images, uint8, and gives the network's outputs, one array each."""
 
     def _trace(self, images: int):
-        """Return the network as TensorFlow's function of so many images, uint8; its outputs are a flat list."""
+        """Return the network as a TensorFlow function of a fixed number of images, uint8; it gives a flat list."""
         prefix, dtype = self.prefix, self.prefix.inputs[0].dtype
         spec = tf.TensorSpec((images, *prefix.input_shape[1:]), tf.uint8)
         run = tf.function(

@@ -115,7 +115,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Return the features of images, float32 [n, d].
 
         Args:
-            X: uint8 images [n, height, width, 3] of any size; a list of such images of different sizes; or a list of
+            X: uint8 images [n, height, width, 3] of any size; a list of images of different sizes; or a list of
                 paths to PNG, JPEG, BMP, GIF or TIFF files. Of uint16 the high byte counts (`value // 256`). Other
                 numbers are taken too if they are from 0 to 255.
 
@@ -135,7 +135,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         if sources != self.sources_:
             raise InputError(
                 f"The weights must be those that the extractor was fitted with, {_names(self.sources_)}; or fit it "
-                f"anew. Received: {_names(sources)}."
+                f"again. Received: {_names(sources)}."
             )
         rows, impressions = [], Impressions(items)
         with _LOCK:
@@ -159,7 +159,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     def _find_changes(self) -> list[str]:
         now = self._list_parameters()
         return [
-            f"`{name}` must be what it was when the extractor was fitted, {old!r}; or fit it anew. "
+            f"`{name}` must be what it was when the extractor was fitted, {old!r}; or fit it again. "
             f"Received: {name}={now[name]!r}."
             for name, old in self.parameters_.items()
             if now[name] != old
@@ -216,7 +216,7 @@ def _build(backbone, weights, image_size, tap, pooling, seed, state):
 
 
 def _state_of(backbone, weights):
-    """Return what changes when a user's model is trained further, or a file of weights is written anew."""
+    """Return what changes when a user's model is trained further, or a file of weights is written again."""
     words = [weights] if isinstance(weights, str) else weights
     files = [path for word in words for path in (Path(word), Path(word) / "model.keras") if path.is_file()]
     stamps = tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in files)

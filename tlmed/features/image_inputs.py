@@ -78,7 +78,7 @@ def _reason(image) -> str | None:
     if not isinstance(image, np.ndarray):
         return f"a {type(image).__name__}"
     if np.ma.is_masked(image):
-        return "masked values, which are to be filled"
+        return "masked values; fill them"
     if image.dtype.kind not in "uif":
         return f"numbers of type {image.dtype}"
     if image.ndim == 3 and image.shape[0] in (1, 3) and image.shape[2] not in (1, 3):

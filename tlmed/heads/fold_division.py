@@ -76,7 +76,7 @@ def find_fold_faults(
         absent = [class_name for label, class_name in enumerate(class_names) if label not in labels[held_out]]
         if absent:
             faults.append(
-                f"Every fold must hold every class: fewer `folds`, or another `seed`, may do. "
+                f"Every fold must hold every class; fewer `folds` or another `seed` may help. "
                 f"Received: fold {fold} of {folds} without {', '.join(map(repr, absent))}."
             )
     return faults + _find_pca_faults(pca, width, min(len(rows) for rows, _ in splits))

@@ -173,6 +173,7 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray, logits: bool = False
 
     def falls(inverse):
         """Say whether log loss still falls when the scores are sharpened beyond `inverse`."""
+        # The slope of log loss: the mean of the values under these probabilities, less that of the true class.
         weights = np.exp(values * inverse)
         return ((weights * values).sum(axis=1) / weights.sum(axis=1)).mean() < target
 

@@ -70,6 +70,7 @@ def combine_ratio(top: Mapping, bottom: Mapping, correlation: float = 0.0) -> tu
     """
 
     def solve(end, other):
+        # The bound R solves below * R^2 - 2 * middle * R + above = 0.
         ways = abs(top["value"] - top[end]), abs(bottom["value"] - bottom[other])
         above = top[end] * (2 * top["value"] - top[end])
         below = bottom[other] * (2 * bottom["value"] - bottom[other])

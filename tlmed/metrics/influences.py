@@ -31,6 +31,8 @@ def influence_of_class(case: Case, own: int, name: str) -> np.ndarray:
     truth, guess = case.labels == own, case.predictions == own
     if name in _RANKINGS:
         return _RANKINGS[name](truth, case.scores[:, own])
+    # Each metric is a ratio of two sums over images, hits and trials. For F1, an image that is of the class and is
+    # predicted as it counts twice in both.
     among, right = {
         "sensitivity": (truth, guess),
         "specificity": (~truth, ~guess),
@@ -97,6 +99,8 @@ def leave_out(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
     mine, all_of = (np.bincount(ranks, weights=weights, minlength=ranks.max() + 1) for weights in (truth, None))
     true, reached, total = np.cumsum(mine), np.cumsum(all_of), truth.sum()
     fewer = np.maximum(reached - 1, 1)  # 1 avoids 0 / 0 where no other image ranks as high
+    # Without an image, those ranked above it keep their precision. Those as high or lower count one image fewer: one of
+    # the class (`below_hit`), or another (`below_miss`). `own` is the term of the image itself, which goes, too.
     above = np.r_[0, np.cumsum(mine * true / reached)]
     below_hit, below_miss = (np.cumsum((mine * part / fewer)[::-1])[::-1] for part in (true - 1, true))
     own = ((true - 1) / fewer)[ranks]
@@ -134,6 +138,7 @@ def _move_kappa(case) -> np.ndarray:
 
 def _move_correlation(case) -> np.ndarray:
     mine, guessed, right = _shares(case)
+    # mcc = (right - expected) / sqrt(spread of labels * spread of predictions); the influence is its derivative.
     spreads = [1 - (shares**2).sum() for shares in (mine, guessed)]
     scale = np.sqrt(spreads[0] * spreads[1])
     value = (right - (mine * guessed).sum()) / scale

@@ -153,7 +153,7 @@ def count_freedom(influences: np.ndarray, owners: np.ndarray) -> tuple[float, fl
 
 
 def _count_unequal(sizes, alike) -> float:
-    """Return (sum v)^2 / sum v^2 for the variances v of groups whose images correlate so much."""
+    """Return (sum v)^2 / sum v^2 for the variances v of groups whose images have this correlation."""
     variances = sizes * (1 + (sizes - 1) * alike)
     return float(variances.sum() ** 2 / (variances**2).sum())
 

@@ -189,6 +189,7 @@ def _rate_classes(support, guessed, hits) -> dict[str, np.ndarray]:
 
 def _rate_agreement(case, weights, support, guessed, hits) -> dict[str, np.ndarray]:
     """Return what counts tell of all classes together, [d] each."""
+    # Counts instead of shares: both terms of each fraction are multiplied by the square of `total`.
     total, right = support.sum(axis=0), hits.sum(axis=0)
     expected = (support * guessed).sum(axis=0)
     spread = [total**2 - (margin**2).sum(axis=0) for margin in (support, guessed)]

@@ -66,7 +66,7 @@ def draw_weights(members: np.ndarray, draws: int, seed: int, split: str) -> Iter
 
 @functools.cache
 def widen(units: int) -> tuple[float, float]:
-    """Return the percentiles that bound a 95 % interval of a statistic of so many independent units.
+    """Return the percentiles that bound a 95 % interval of a statistic of independent units.
 
     Resamples of a few units vary too little: the levels are those of Student's t in place of the normal
     distribution, and of a variance divided by n - 1 (Hesterberg, The American Statistician 2015, 69:371-386,
@@ -78,6 +78,7 @@ def widen(units: int) -> tuple[float, float]:
     """
     if units < 2:
         return 0.0, 100.0
+    # `erfc(x / sqrt(2)) / 2` is the tail of the normal distribution beyond x.
     tail = 50 * math.erfc(math.sqrt(units / (units - 1)) * t_95(units - 1) / math.sqrt(2))
     return tail, 100 - tail
 

@@ -25,6 +25,7 @@ def binary_auc(positive: np.ndarray, scores: np.ndarray) -> float | None:
         return None
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     midranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    # Less the ranks of the positive cases among themselves.
     wins = midranks[positive].sum() - positives * (positives + 1) / 2
     return float(wins / (positives * negatives))
 

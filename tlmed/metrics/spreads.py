@@ -73,6 +73,7 @@ def measure_spread(influences: np.ndarray, strata: np.ndarray, owners: np.ndarra
     units = len(totals)
     _, places, counts = np.unique(strata, return_inverse=True, return_counts=True)
     means = np.bincount(places, totals) / counts
+    # n / (n - 1), here and for the mix, because sums of squares around a mean are too small by one of n.
     within = np.bincount(places, (totals - means[places]) ** 2) * counts / np.maximum(counts - 1, 1)
     mix = float((counts * means**2).sum()) * units / max(units - 1, 1)
     variance = float(within.sum()) + mix

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from tlmed.words import join_names, thousandths
 
 EMPTY = "says nothing"  # the mark of an interval that holds every value
-_MOST_NAMES = 12  # a sentence names so many at most
+_MOST_NAMES = 12  # names in a sentence at most
 
 
 def number(value: float | None) -> str:

@@ -77,7 +77,7 @@ def choose_cache(model: Classifier, phase: Phase, terms: Terms) -> Choice:
     if terms.wanted == "off":
         return Choice(False, "the recipe says so", flops, size)
     if terms.augmented:
-        return Choice(False, "augmentation shows every epoch other images", flops, size)
+        return Choice(False, "augmentation changes the images in each epoch", flops, size)
     if terms.foreign is not None and terms.views:
         raise InputError(
             f"`augment.views` must be 0 for a backbone with code of your own. "

@@ -54,7 +54,7 @@ class Recipe:
         monitor: The validation score that picks the best epoch of a phase, and the best phase.
         threshold: The score from which on an image is predicted as the positive one of two classes, chosen on
             validation images: `"youden"` maximises sensitivity + specificity; `"sensitivity>=0.95"` gives the highest
-            specificity that leaves so much sensitivity, `"specificity>=0.9"` the reverse; a number is taken as it is.
+            specificity with a sensitivity of 0.95 or more, `"specificity>=0.9"` the reverse; a number is used as it is.
         prevalence: The share of positives where the result is to be used; predictive values are reported for it too.
         deterministic: Let TensorFlow use only operations that give the same bits each time. False is quicker, and two
             runs differ in their last digits; in a process that has trained deterministically it changes nothing.
@@ -233,8 +233,8 @@ def _find_cache_faults(recipe) -> list[str]:
     changes = dataclasses.replace(augment, views=0) != Augment()
     if recipe.cache == "on" and changes and not augment.views:
         faults.append(
-            "`cache` must be 'auto' or 'off' with augmentation that shows every epoch other images; `augment.views` "
-            f"makes so many versions once. Received: cache='on' with augment={augment!r}."
+            "`cache` must be 'auto' or 'off' with augmentation that changes the images in each epoch; `augment.views` "
+            f"makes that many versions once. Received: cache='on' with augment={augment!r}."
         )
     if augment.views and not changes:
         faults.append(f"`augment.views` must be 0 where augmentation is off. Received: views={augment.views!r}.")

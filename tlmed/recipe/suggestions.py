@@ -8,7 +8,7 @@ from tlmed.recipe.recipe import Recipe
 from tlmed.sections import Phase
 
 _NEAR = 0.6  # least similarity of a suggested name, as `difflib` computes it (its own default)
-_MOST = 3  # so many fields are suggested at most
+_MOST = 3  # fields that are suggested at most
 _ELSEWHERE = {"model": "backbone", "network": "backbone", "strategy": "distribute", "devices": "distribute"}
 
 

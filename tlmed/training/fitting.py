@@ -29,7 +29,7 @@ class PhaseResult:
         best_epoch: The epoch that gave it, counted from 1; the network holds that epoch's weights.
         epochs: Epochs trained.
         seconds: What the phase took, tracing and validation included.
-        earlier: Seconds of it that an earlier, stopped command had spent.
+        earlier: Seconds of it that an earlier, stopped command spent.
     """
 
     name: str
@@ -200,7 +200,7 @@ class State:
         return {f"{name} {i}": variable for name, part in parts.items() for i, variable in enumerate(part)}
 
     def put(self, about: dict, arrays: dict[str, np.ndarray]) -> None:
-        """Restore everything that `take` saved; on another number of replicas random states begin anew.
+        """Restore everything that `take` saved; with another number of replicas random states start again.
 
         Raises:
             RunFailed: If the checkpoint is of something else than the phase trains.
