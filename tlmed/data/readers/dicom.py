@@ -1,0 +1,125 @@
+"""DICOM: one frame of a file, by its standard's rules from stored pixels to what is shown (PS3.3, C.11; PS3.4, N.2).
+
+The order is: decode, Modality LUT or rescaling, VOI LUT or window, and inversion last. Nothing of a header leaves this
+family but pixels, their spacing and their window; reasons for refusing a file quote nothing from it.
+
+- Overlays are not drawn, whether they have elements of their own or lie in bits of the pixels that are not used.
+- Pixels with the Pixel Padding Value go through the same steps as others. The standard says that they are no part of
+  the image and not how to show them; dcmtk and GDCM do the same, and windows show them as they show air.
+- Neither presentation states nor ICC profiles nor pixel aspect ratios are applied.
+"""
+
+import importlib.metadata
+
+import numpy as np
+
+from tlmed.data.readers.dicom_file import Unread, is_dicom, only_reasons, read_header
+from tlmed.data.readers.dicom_pixels import PALETTE, Stored, count_frames, decode, describe
+from tlmed.data.readers.dicom_values import apply_window, colour, count_windows, find_spacing, give_meaning, is_inverted
+from tlmed.data.readers.plane import Plane
+from tlmed.data.readers.reader import Reader
+
+ENDINGS = (".dcm", ".dicom", ".ima")  # many files of an archive have none
+_BYTE = 8  # bits
+_LIBRARIES = ("pydicom", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg")
+_SEVERAL = "{images} {hold} several windows or VOI LUTs: the first is used, a LUT before a window."
+_DRAWN = "{images} {hold} overlays: they are not drawn."
+
+
+def count_planes(content: bytes) -> int:
+    """Return how many frames a file has, by its header; no pixel is decoded.
+
+    Args:
+        content: A DICOM file.
+
+    Raises:
+        ValueError: The header is damaged.
+    """
+    return count_frames(read_header(content, pixels=False))
+
+
+def read_plane(content: bytes, index: int = 0) -> Plane:
+    """Read one frame.
+
+    Args:
+        content: A DICOM file.
+        index: Which frame, from 0.
+
+    Returns:
+        Values in the units of the file, after a VOI LUT if there is one, with the window. Without a window of their
+        own, gray pixels of at most 8 bits are shown in the whole range of their bits; others have no window.
+
+    Raises:
+        ValueError: A short reason, without anything from the header.
+    """
+    header = read_header(content)
+    stored = describe(header)
+    if not 0 <= index < stored.frames:
+        raise Unread(f"it has {stored.frames:,} frames, and not a frame {index + 1:,}")
+    if header.get("PixelPresentation") in ("COLOR", "MIXED"):
+        raise Unread("its gray pixels are coloured by a supplemental palette, which is not read")
+    pixels = decode(header, stored, index)
+    spacing = find_spacing(header, index)
+    with only_reasons("its pixels cannot be shown by what its header says"):
+        if stored.photometric == PALETTE:
+            return _make_rgb(colour(pixels, header, stored), spacing)
+        if stored.samples > 1:
+            return _make_rgb(_fill(pixels, stored), spacing)
+        values, whole = give_meaning(pixels, header, stored, index)
+        values, window = apply_window(values, whole, header, index)
+        if window is None and stored.bits <= _BYTE and not _is_byte(values, whole):
+            window = whole
+        return Plane(values, stored.bits, window, is_inverted(header, stored), spacing)
+
+
+def _read_only_plane(content: bytes, index: int) -> Plane:
+    """Read the plane of a file that has one, and says what of its values is to be shown: the others have to wait."""
+    frames = count_planes(content)
+    if frames > 1:
+        raise Unread(f"it has {frames:,} frames, and a file with more than one is not read yet")
+    plane = read_plane(content, index)
+    if plane.window is None and plane.bits > _BYTE and plane.values.ndim == 2:
+        raise Unread(f"it has {plane.bits} bits and names no window, so what is to be black or white is not known")
+    return plane
+
+
+def _make_rgb(pixels: np.ndarray, spacing: tuple[float, float] | None) -> Plane:
+    return Plane(np.ascontiguousarray(pixels), _BYTE * pixels.itemsize, None, False, spacing)
+
+
+def _fill(pixels: np.ndarray, stored: Stored) -> np.ndarray:
+    """Move colours of 9 to 15 bits, or fewer than 8, to the highest bits."""
+    return pixels << (stored.allocated - stored.bits)
+
+
+def _is_byte(values: np.ndarray, whole: tuple[float, float]) -> bool:
+    return values.dtype == np.uint8 and whole == (0, 255)
+
+
+def _name_version() -> str:
+    return "-".join(f"{name}-{_find_version(name)}" for name in _LIBRARIES)
+
+
+def _find_version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+def _find_remarks(content: bytes) -> frozenset[str]:
+    header = read_header(content, pixels=False)
+    found = {_DRAWN} if header.has_overlays else set()
+    return frozenset(found | {_SEVERAL} if count_windows(header) > 1 else found)
+
+
+DICOM = Reader(
+    name="DICOM",
+    endings=ENDINGS,
+    extra="dicom",
+    owns=is_dicom,
+    version=_name_version,
+    count_planes=count_planes,
+    read_plane=_read_only_plane,
+    remarks=_find_remarks,
+)
