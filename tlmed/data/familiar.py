@@ -62,12 +62,14 @@ def compare_with_run(
     identical = _find_identical(images, there, elsewhere)
     learned = {"the run": list_learned(recorded)}
     learned |= {f"{folder}, where the weights come from,": before for folder, before in elsewhere.items()}
-    leaked = recognise_images(learned.values(), images.sha256, images.table.groups)
+    leaked = recognise_images(learned.values(), images.sha256, images.table.own_groups)
     sentences += _describe_groups(images, there, leaked & ~identical)
     if given is not None:
         sentences += _describe_divided(given, there)
         # Groups of unproven identity are only named; they are not counted as leaked.
-        named = {words: known.find_same_names(images.sha256, given) for words, known in learned.items()}
+        named = {
+            words: known.find_same_names(images.sha256, images.table.own_groups) for words, known in learned.items()
+        }
         sentences += [
             say_same_names(given, chosen, len(given), words) for words, chosen in named.items() if chosen.any()
         ]

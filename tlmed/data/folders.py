@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from tlmed.data.kinds import describe_others
 from tlmed.data.masks import find_masks
+from tlmed.data.patients import name_patients
 from tlmed.data.readers import describe_endings, has_usual_ending, is_image
 from tlmed.data.table import Table, describe_hidden, find_licence, make_table
 from tlmed.errors import InputError
@@ -27,14 +28,15 @@ class _Listing:
     faults: list[str] = field(default_factory=list)
 
 
-def open_folder(root: Path) -> Table:
+def open_folder(root: Path, use_groups: bool = True) -> Table:
     """Read a folder of class folders, or one of train/val/test folders of class folders.
 
     Images lie directly in their class folder. Hidden files and folders are named and not read; links are followed.
-    Masks of other images are left out and named.
+    Masks of other images are left out and named. Where files name their patients, as DICOM does, these are the groups.
 
     Args:
         root: The folder.
+        use_groups: Whether images have groups at all; False: each stands alone.
 
     Returns:
         The table; `splits` is None for plain class folders.
@@ -58,17 +60,21 @@ def open_folder(root: Path) -> Table:
         raise InputError(found.faults)
     notes = (f"{_lie(found.astray)} in no class folder and will not be used.",) if found.astray else ()
     masks = find_masks(root, found.paths)
-    kept = [row for row, path in enumerate(found.paths) if path not in masks.of]
+    # The order in which a folder lists its files is another one on each machine.
+    kept = sorted((row for row, path in enumerate(found.paths) if path not in masks.of), key=found.paths.__getitem__)
     paths = [found.paths[row] for row in kept]
+    groups, told = name_patients([root / path for path in paths]) if use_groups else (None, ())
     return make_table(
         str(root),
         paths,
         [found.names[row] for row in kept],
         _reader(root, paths),
+        groups=groups,
+        pseudonyms=groups is not None,
         splits=[found.splits[row] for row in kept] if given else None,
         skipped=tuple(sorted(path.relative_to(root).as_posix() for path in found.others)),
         hidden=tuple(sorted(found.hidden)),
-        notes=(*notes, *_describe_odd(paths), *masks.describe(), *describe_others(found.others)),
+        notes=(*notes, *told, *_describe_odd(paths), *masks.describe(), *describe_others(found.others)),
         licence=find_licence(root),
     )
 

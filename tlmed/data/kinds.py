@@ -52,8 +52,8 @@ KINDS = (
     _picture("JPEG XL", (".jxl",), rb"\0\0\0\x0cJXL |\xff\x0a"),
     _picture("JPEG-LS", (".jls",), rb"\xff\xd8\xff\xf7"),
     Kind(
-        *("DICOM", "DICOM file", (".dcm", ".dicom", ".ima"), rb".{128}DICM"),
-        *("convert it to PNG or TIFF first", "tlmed does not read DICOM yet: "),
+        *("a DICOMDIR", "DICOMDIR", ("dicomdir",), rb".{128}DICM.{,200}1\.2\.840\.10008\.1\.3\.10"),
+        "it lists DICOM files and is no image",
     ),
     Kind(
         *("NIfTI", "NIfTI file", (".nii", ".nii.gz"), rb".{344}(n\+1|ni1)\0"),

@@ -32,7 +32,7 @@ def find_leaks(
         says how many test images that is.
     """
     elsewhere = elsewhere or {}
-    amount = _count_leaked(table, find_leaked(sha256, table.groups, splits, elsewhere), splits, elsewhere)
+    amount = _count_leaked(table, find_leaked(sha256, table.own_groups, splits, elsewhere), splits, elsewhere)
     labels, copies = _find_copies(table, sha256, splits)
     texts = {
         AMOUNT: amount,
@@ -49,7 +49,7 @@ def find_leaks(
 def _find_known(table, sha256, splits, elsewhere) -> list[str]:
     leaks = []
     for run, known in elsewhere.items():
-        rows = np.flatnonzero((splits == "test") & recognise_images([known], sha256, table.groups))
+        rows = np.flatnonzero((splits == "test") & recognise_images([known], sha256, table.own_groups))
         if len(rows):
             is_many = count(len(rows), "test image") + (" is" if len(rows) == 1 else " are")
             names = listed((f"'{table.paths[row]}'" for row in rows), 3)
@@ -67,7 +67,7 @@ def _find_known_validation(table, sha256, splits, elsewhere) -> list[str]:
     """
     leaks, validated = [], splits == "val"
     for run, known in elsewhere.items():
-        rows = np.flatnonzero(validated & recognise_images([known.without_validation()], sha256, table.groups))
+        rows = np.flatnonzero(validated & recognise_images([known.without_validation()], sha256, table.own_groups))
         if len(rows):
             names = listed((f"'{table.paths[row]}'" for row in rows), 3)
             amount = f"{len(rows):,} of {count(int(validated.sum()), 'validation image')}"
@@ -83,7 +83,7 @@ def _find_same_names(table, sha256, splits, elsewhere) -> list[str]:
     return [
         say_same_names(table.groups, chosen, int((splits == "test").sum()), f"{run}, where the weights come from,")
         for run, known in elsewhere.items()
-        if (chosen := (splits == "test") & known.find_same_names(sha256, table.groups)).any()
+        if (chosen := (splits == "test") & known.find_same_names(sha256, table.own_groups)).any()
     ]
 
 

@@ -12,6 +12,7 @@ from tlmed.data.findings import Finding
 from tlmed.data.known_files import KnownPixels
 from tlmed.data.leaks import find_leaks
 from tlmed.data.learned import Learned
+from tlmed.data.patients import align_pseudonyms
 from tlmed.data.pipeline import ImageSet
 from tlmed.data.reading import read_all
 from tlmed.data.sources import open_source
@@ -164,6 +165,9 @@ def recall(
     others = [path for path in table.paths if path not in rows and path not in left_out]
     # New images are only named: they are not read.
     table = table.take([number for number, path in enumerate(table.paths) if path in rows])
+    if table.pseudonyms:
+        groups = align_pseudonyms(table.groups, [rows[path]["group"] for path in table.paths])
+        table = replace(table, groups=groups)
     digests, broken, pixels = read_all(table, tuple(image_size), MEMORY, known)
     labels = [table.classes[label] for label in table.labels]
     lines = zip(table.paths, labels, table.groups or [""] * len(table), digests, strict=True)

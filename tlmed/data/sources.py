@@ -42,7 +42,7 @@ def open_source(source: str | Path, grouping: Grouping = BY_NAME) -> Table:
             f"Received: group={grouping.column!r} with data={text}."
         )
     if path.is_dir():
-        return open_folder(path)
+        return open_folder(path, grouping.use)
     if path.suffix.lower() == ".npz":
         return open_archive(path)
     cure = f"; {kind.advice}" if (kind := find_kind(path)) else ""

@@ -36,6 +36,7 @@ class Table:
         decoded: Whether `read` gives pixels, which then identify the image.
         licence: Of the images, as the source states it; None if it states none.
         traits: What else the source says of every image, by name.
+        pseudonyms: Whether tlmed made the names of groups, so that the same name means nothing in another source.
     """
 
     source: str
@@ -52,10 +53,16 @@ class Table:
     decoded: bool = False
     licence: str | None = None
     traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pseudonyms: bool = False
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.paths)
+
+    @property
+    def own_groups(self) -> tuple[str, ...] | None:
+        """The groups, for a comparison with another source: pseudonyms by names that no other source has."""
+        return tuple(f"\0{group}" for group in self.groups) if self.pseudonyms else self.groups
 
     @property
     def unit(self) -> str:

@@ -27,7 +27,7 @@ def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
     with clock.stage("evaluate"), voice.busy("Scoring test images"):
         predictions, decision = _predict(recipe, images, outcome.scores, recipe.threshold)
         write_predictions(run / "predictions.csv", predictions)
-        leaked = find_leaked(images.sha256, images.table.groups, images.splits, images.elsewhere)
+        leaked = find_leaked(images.sha256, images.table.own_groups, images.splits, images.elsewhere)
         known = [images.table.paths[row] for row in np.flatnonzero(leaked)]
         result = score(predictions, "test", recipe.data.positive, recipe.seed, decision, recipe.prevalence, known)
     with clock.stage("baselines"), voice.busy("Scoring baselines"):

@@ -14,13 +14,14 @@ import numpy as np
 
 from tlmed.data.kinds import HEAD, is_known_ending, read_head, recognise
 from tlmed.data.readers.arrays import ARRAYS
+from tlmed.data.readers.dicom import DICOM
 from tlmed.data.readers.picture_files import PICTURES
 from tlmed.data.readers.plane import Plane
 from tlmed.data.readers.reader import Reader
 from tlmed.errors import InputError
 
 # The first one that owns a content reads it. Arrays come first: all others compare bytes.
-READERS: tuple[Reader, ...] = (ARRAYS, PICTURES)
+READERS: tuple[Reader, ...] = (ARRAYS, PICTURES, DICOM)
 
 
 def find_reader(content: bytes | np.ndarray) -> Reader | None:
@@ -81,6 +82,25 @@ def find_remarks(content: bytes | np.ndarray) -> frozenset[str]:
         return reader.remarks(content)
 
 
+def names_patients(head: bytes) -> bool:
+    """Tell by a file's first bytes whether it is an image of a family that names its patients."""
+    reader = find_reader(head)
+    return reader is not None and reader.patient is not None
+
+
+def find_patient(content: bytes) -> str:
+    """Return what tells the patient of a file for which `names_patients` is true; "" if nothing does.
+
+    Who calls this lets no text of it into a file or a message.
+
+    Raises:
+        ValueError, InputError: As for `read_plane`.
+    """
+    reader = find_reader(content)
+    with _using(reader):
+        return reader.patient(content)
+
+
 def readable_endings() -> tuple[str, ...]:
     """Return the endings that names of readable files usually have, in lower case, with the dot.
 
@@ -134,7 +154,7 @@ def _using(reader: Reader) -> Iterator[None]:
         if reader.extra is None:
             raise
         raise InputError(
-            f"{reader.name} files are read by an extra: pip install 'tlmed[{reader.extra}]'. Received: {error}."
+            f"{reader.name} files are read by an extra: pip install '.[{reader.extra}]'. Received: {error}."
         ) from error
 
 

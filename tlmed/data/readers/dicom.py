@@ -5,7 +5,7 @@ family but pixels, their spacing and their window; reasons for refusing a file q
 
 - Overlays are not drawn, whether they have elements of their own or lie in bits of the pixels that are not used.
 - Pixels with the Pixel Padding Value go through the same steps as others. The standard says that they are no part of
-  the image and not how to show them; dcmtk and GDCM do the same, and windows show them as they show air.
+  the image and not how to show them; dcmtk does the same, and windows mostly show them black, as they show air.
 - Neither presentation states nor ICC profiles nor pixel aspect ratios are applied.
 """
 
@@ -13,7 +13,8 @@ import importlib.metadata
 
 import numpy as np
 
-from tlmed.data.readers.dicom_file import Unread, is_dicom, only_reasons, read_header
+from tlmed.columns import is_missing, spell
+from tlmed.data.readers.dicom_file import Unread, is_dicom, only_reasons, read_header, read_patient
 from tlmed.data.readers.dicom_pixels import PALETTE, Stored, count_frames, decode, describe
 from tlmed.data.readers.dicom_values import apply_window, colour, count_windows, find_spacing, give_meaning, is_inverted
 from tlmed.data.readers.plane import Plane
@@ -109,8 +110,15 @@ def _find_version(name: str) -> str:
 
 def _find_remarks(content: bytes) -> frozenset[str]:
     header = read_header(content, pixels=False)
-    found = {_DRAWN} if header.has_overlays else set()
-    return frozenset(found | {_SEVERAL} if count_windows(header) > 1 else found)
+    return frozenset([_DRAWN] * header.has_overlays + [_SEVERAL] * (count_windows(header) > 1))
+
+
+def _find_patient(content: bytes) -> str:
+    """Return the PatientID, or where no patient is named, the study: images of one study are of one patient."""
+    patient, study = read_patient(content)
+    if not is_missing(patient):
+        return f"patient {spell(patient)}"
+    return f"study {study}" if study else ""
 
 
 DICOM = Reader(
@@ -121,5 +129,6 @@ DICOM = Reader(
     version=_name_version,
     count_planes=count_planes,
     read_plane=_read_only_plane,
+    patient=_find_patient,
     remarks=_find_remarks,
 )

@@ -19,6 +19,7 @@ MOST_INFLATED = 2**29  # bytes of a deflated data set: more than any one image t
 _MARK = 128  # where the mark of a Part 10 file stands, after its preamble
 _IMPLICIT, _EXPLICIT, _BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
+_DIRECTORY = b"1.2.840.10008.1.3.10"  # the class of a DICOMDIR, which lists files and has no pixels
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 _FEW = 3  # elements in a row that tell a file without preamble from other files
 _FIRST_GROUPS = (0x0002, 0x0008)
@@ -131,13 +132,13 @@ def is_dicom(head: bytes) -> bool:
 
     Returns:
         Whether it has the mark of a Part 10 file, or begins like a data set: with several elements of the groups 0002
-        and 0008, well-formed and in order.
+        and 0008, well-formed and in order. A DICOMDIR is none.
 
     >>> is_dicom(bytes(128) + b"DICM"), is_dicom(b"\x08\0\x05\0CS\x0a\0ISO_IR 100")
     (True, False)
     """
     if head[_MARK : _MARK + 4] == b"DICM":
-        return True
+        return _DIRECTORY not in head
     return any(_begins(head, order, explicit) for order in "<>" for explicit in (True, False))
 
 

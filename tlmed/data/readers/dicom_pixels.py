@@ -19,7 +19,8 @@ _BITS = (1, 8, 16, 32)
 _PLUGIN, _RLE_PLUGIN = "pylibjpeg", "pydicom"
 # A compression that makes pixels larger than this is none: longer frames are bombs.
 _MOST_LARGER, _MOST_EXTRA = 2, 2**16
-_TAIL = 64  # bytes at the end of a frame where its end mark is, before padding
+_MOST_RUN = 64  # times the length of a frame in RLE: two bytes stand for 128 at most
+_TAIL = 64  # bytes at the end of a frame, without padding, where its end mark is
 _END = b"\xff\xd9"
 _START, _SIZE = b"\xff\xd8", b"\xff\x4f\xff\x51"  # of a JPEG, and of the size in JPEG 2000
 _MOST_BOXES = 2**16  # bytes before the code of a JPEG 2000 image
@@ -235,6 +236,8 @@ def _wrap(frame: bytes, syntax, stored: Stored) -> bytes:
         raise Unread("its compressed pixels are larger than its pixels")
     if not _is_rle(syntax):
         frame = _check_code(frame, stored)
+    elif stored.frame_bits // 8 > _MOST_RUN * len(frame):
+        raise Unread("its compressed pixels are cut off")
     with only_reasons("its compressed frames are damaged"):
         return encapsulate([frame], has_bot=False)
 
@@ -246,7 +249,7 @@ def _check_code(frame: bytes, stored: Stored) -> bytes:
     length of 0.
     """
     # Decoders fill what is missing with gray, and say nothing.
-    if _END not in frame[-_TAIL:]:
+    if _END not in frame.rstrip(b"\0")[-_TAIL:]:
         raise Unread("its compressed pixels are cut off")
     # A decoder takes memory for what this header says, before anything is compared with Rows and Columns.
     with only_reasons("its compressed pixels are damaged"):

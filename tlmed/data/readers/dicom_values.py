@@ -195,7 +195,10 @@ def _rescale(pixels: np.ndarray, whole: tuple[int, int], group: "Dataset") -> tu
         raise Unread("its rescaling leads to numbers that are too large")
     # float32 is exact for 24 bits.
     exact = np.float32 if pixels.itemsize <= 2 else np.float64
-    return (pixels.astype(exact) * exact(slope) + exact(intercept)).astype(np.float32), tuple(ends)
+    values = pixels.astype(exact)
+    values *= slope
+    values += intercept
+    return values.astype(np.float32, copy=False), tuple(ends)
 
 
 def _take_first(elements: "Dataset", name: str) -> float | None:

@@ -14,9 +14,9 @@ class Plane:
     """One plane of a file: its numbers, after the format's own rules that give them a meaning, before they are 8 bits.
 
     Args:
-        values: Finite numbers [height, width], or uint8 or uint16 [height, width, 3]: RGB. With 8 bits or fewer they
-            are uint8, 0..255. A Pillow image of mode L or RGB stands for its uint8 values, and is resized without a
-            copy.
+        values: Finite numbers [height, width], or uint8 or uint16 [height, width, 3]: RGB. With 8 bits or fewer, and
+            without a window, they are uint8, 0..255. A Pillow image of mode L or RGB stands for its uint8 values, and
+            is resized without a copy.
         bits: How many bits a sample has in the file. Without a window, the values of uint16 use as many of their bits.
         window: The lowest and the highest value to be shown, by the file itself, in units of `values`; the highest is
             above the lowest. None if the file names none.

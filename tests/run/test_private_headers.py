@@ -1,0 +1,151 @@
+"""Nothing of a DICOM header reaches a run, its report, its card, a lock, the cache or the screen."""
+
+import io
+import re
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+
+from tests.cli.test_cli import here
+from tests.conftest import SMALL
+from tests.data.readers.dicom_files import Dataset, make, save
+
+# What the confidentiality profile of PS3.15, table E.1-1, says to remove or replace, with a value of each kind.
+TEXTS = (
+    *("PatientName", "PatientID", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName", "PatientAddress"),
+    *("PatientTelephoneNumbers", "PatientComments", "AdditionalPatientHistory", "EthnicGroup", "Occupation"),
+    *("MilitaryRank", "BranchOfService", "PatientReligiousPreference", "RegionOfResidence", "CountryOfResidence"),
+    *("IssuerOfPatientID", "MedicalAlerts", "Allergies", "InsurancePlanIdentification", "ResponsiblePerson"),
+    *("ResponsibleOrganization", "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName"),
+    *("ReferringPhysicianName", "ReferringPhysicianAddress", "ReferringPhysicianTelephoneNumbers"),
+    *("PhysiciansOfRecord", "PerformingPhysicianName", "NameOfPhysiciansReadingStudy", "OperatorsName"),
+    *("RequestingPhysician", "RequestingService", "ScheduledPerformingPhysicianName", "ReviewerName"),
+    *("StudyID", "AccessionNumber", "StudyDescription", "SeriesDescription", "ProtocolName", "ImageComments"),
+    *("AdmittingDiagnosesDescription", "AdmissionID", "DerivationDescription", "ReasonForStudy", "StudyComments"),
+    *("RequestedProcedureDescription", "RequestedProcedureID", "PerformedProcedureStepDescription"),
+    *("PerformedProcedureStepID", "StationName", "PerformedStationName", "DeviceSerialNumber", "DetectorID"),
+    *("PlateID", "CassetteID", "GantryID", "CurrentPatientLocation", "PatientInstitutionResidence", "VisitComments"),
+    *("ContrastBolusAgent", "DeviceDescription", "AcquisitionComments", "FrameComments", "LossyImageCompressionMethod"),
+    *("ClinicalTrialSubjectID", "ClinicalTrialSiteName", "ClinicalTrialProtocolName", "DeidentificationMethod"),
+)
+DATES = (
+    *("PatientBirthDate", "StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate", "InstanceCreationDate"),
+    *("AdmittingDate", "LastMenstrualDate", "PerformedProcedureStepStartDate", "ScheduledProcedureStepStartDate"),
+)
+TIMES = ("PatientBirthTime", "StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime")
+UIDS = (
+    *("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SynchronizationFrameOfReferenceUID"),
+    *("DimensionOrganizationUID", "IrradiationEventUID", "DeviceUID", "InstanceCreatorUID"),
+)
+# Each starts so, and no file of tlmed has such bytes by chance.
+MARK, DAY, HOUR, ROOT = "ZQXJV", "194907", "235959.71", "1.2.826.0.1.7654321"
+PRIVATE_BYTES = [text.encode() for text in (MARK, DAY, HOUR, ROOT)]
+
+
+def fill(made: Dataset, number: int) -> Dataset:
+    """Write private values into all tags, into nested ones and private ones; each patient has several images."""
+    for place, keyword in enumerate(TEXTS):
+        setattr(made, keyword, f"{MARK}{place}X{number // 2}")
+    for place, keyword in enumerate(DATES):
+        setattr(made, keyword, f"{DAY}{place + 10}")
+    for keyword in TIMES:
+        setattr(made, keyword, f"{HOUR}{number:02}")
+    for place, keyword in enumerate(UIDS):
+        setattr(made, keyword, f"{ROOT}.{place}.{number}")
+    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = f"{ROOT}.99.{number}"
+    made.file_meta.SourceApplicationEntityTitle = f"{MARK}TITLE"
+    nested = Dataset()
+    nested.PatientID = nested.ReferencedSOPInstanceUID = ""
+    nested.PatientName = f"{MARK}nested"
+    made.ReferencedStudySequence = [nested]
+    made.OtherPatientIDsSequence = [nested]
+    block = made.private_block(0x0029, f"{MARK} GROUP", create=True)
+    block.add_new(0x01, "LO", f"{MARK}private")
+    block.add_new(0x02, "OB", f"{MARK}bytes".encode() + b"\0")
+    return made
+
+
+def write_private(folder):
+    """Write two classes of 30 images of 15 patients each, one of which is cut off, and one that names no window."""
+    for number in range(60):
+        label = number // 30
+        pixels = np.random.RandomState(number).randint(0, 2000 + 2000 * label, (32, 32)).astype(np.uint16)
+        window = {} if number == 59 else {"WindowCenter": [2000, 40], "WindowWidth": [4000, 400]}
+        content = save(fill(make(pixels, 12, Modality="CT", **window), number))
+        path = folder / "ab"[label] / (f"{number}.dcm" if number % 2 else f"{number:04}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content[:-100] if number == 58 else content)
+    return folder
+
+
+def run(*words):
+    """Return what a command prints."""
+    status, out, err = here(*words)
+    assert status == 0, err
+    return out + err
+
+
+def unpack(name, content):
+    """Yield what a file holds: its bytes; members of a zip file; and what streams of a picture inflate to."""
+    yield name, content
+    if content[:4] == b"PK\3\4":
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for member in archive.namelist():
+                yield from unpack(f"{name}/{member}", archive.read(member))
+    for place in (match.start() for match in re.finditer(rb"\x78[\x01\x5e\x9c\xda]", content)):
+        unpacker = zlib.decompressobj()
+        try:
+            yield f"{name} at {place}", unpacker.decompress(content[place:], 2**20)
+        except zlib.error:
+            continue
+
+
+def find_private(folder):
+    """Return where private bytes are, in UTF-8 or UTF-16, in names or content of files."""
+    wanted = [text.decode().encode(form) for text in PRIVATE_BYTES for form in ("utf-8", "utf-16-le", "utf-16-be")]
+    found = []
+    for path in sorted(folder.rglob("*")):
+        found += [path.name] * any(text.decode() in path.name for text in PRIVATE_BYTES)
+        if path.is_file():
+            for name, content in unpack(str(path), path.read_bytes()):
+                found += [(name, text) for text in wanted if text in content]
+    return found
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Give these tests a cache that holds nothing else."""
+    folder = tmp_path_factory.mktemp("cache of private images")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TLMED_CACHE_DIR", str(folder))
+        yield folder
+
+
+def test_nothing_of_a_header_is_kept_or_printed(tmp_path, cache, caplog):
+    data, out = write_private(tmp_path / "data"), tmp_path / "out"
+    settings = [word for setting in (*SMALL, "examples=2") for word in ("--set", setting)]
+    printed = [
+        run("plan", "feature_extractor", "--data", data, "--skip-bad", *settings),
+        run("train", "feature_extractor", "--data", data, "--out", out / "run", "--skip-bad", *settings),
+        run("evaluate", out / "run", "--data", data, "--skip-bad", "--out", out / "again"),
+        run("predict", out / "run", data, "--skip-bad", "--out", out / "predicted.csv", "--explain", out / "pictures"),
+        run("export", out / "run", "--format", "card", "--out", out / "card.md"),
+    ]
+    assert any("it has 12 bits and names no window" in text for text in printed)
+    # The last patient has the two images that are left out.
+    assert len(set(re.findall(r"patient-\d{4}", (out / "run" / "splits.csv").read_text()))) == 29
+    assert find_private(out) == []
+    assert find_private(cache) == []
+    assert [text for text in PRIVATE_BYTES if text.decode() in "".join(printed) + caplog.text] == []
+
+
+def test_private_bytes_would_be_found(tmp_path):
+    data = write_private(tmp_path / "data")
+    assert len(find_private(data)) >= 60 * len(PRIVATE_BYTES)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("member", MARK * 100)
+    (tmp_path / "data" / "z").mkdir()
+    (tmp_path / "a.zip").rename(tmp_path / "data" / "z" / "a.zip")
+    assert find_private(tmp_path / "data" / "z") != []
