@@ -26,8 +26,8 @@ PIPE_SECONDS = 5.0  # for the last lines, if children of a process that has ende
 STOPPED = {signal.SIGINT: Interrupted.exit_status, signal.SIGTERM: Terminated.exit_status}
 
 # Each process begins with this: it asks Linux to kill it when the launcher has ended, even by SIGKILL, and then becomes
-# the program. If the launcher has ended already, the process ends, too. `preexec_fn` would do so between fork and exec,
-# where a launcher with threads can hang.
+# the program. If the launcher has ended already, the process ends, too. `preexec_fn` would ask between fork and
+# exec, where a launcher with threads can hang.
 _LEASH = """
 import ctypes, os, signal, sys
 if sys.platform == "linux":

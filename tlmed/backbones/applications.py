@@ -164,6 +164,10 @@ def load_all(model: keras.Model, path: str | Path) -> None:
 
     Keras passes over a layer whose place in the file is missing, and leaves it as it was.
 
+    Args:
+        model: The network; all of its weights are replaced.
+        path: A `.h5` or `.weights.h5` file in the layout of the network.
+
     Raises:
         ValueError: The file does not set a weight, or sets one that is not finite.
         ValueError, KeyError, OSError: Keras cannot read the file.

@@ -105,7 +105,7 @@ def _read(file: BinaryIO) -> dict[str, np.ndarray]:
     if not isinstance(table, dict) or not all(isinstance(tensor, _Tensor) for tensor in table.values()):
         raise ValueError("its object is not a table of tensors")
     storages = {tensor.storage.key: tensor.storage for tensor in table.values()}
-    # In the order of the file.
+    # The numbers come in the order of these keys, which is not that of the names.
     numbers = {key: _read_storage(file, storages[key]) for key in _RestrictedUnpickler(file).load()}
     return {name: _view(tensor, numbers[tensor.storage.key]) for name, tensor in table.items()}
 

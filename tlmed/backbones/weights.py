@@ -128,6 +128,10 @@ def describe(origin: Origin) -> WeightSource:
 def load_file(model: keras.Model, path: Path) -> None:
     """Load a `.h5` or `.weights.h5` file in the layout of the backbone without its top.
 
+    Args:
+        model: The backbone, from images to its feature map.
+        path: The file.
+
     Raises:
         InputError: The file is broken or holds another network's weights.
     """

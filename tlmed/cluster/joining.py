@@ -201,7 +201,17 @@ def _read_hello(caller: _Caller) -> dict | None:
 
 
 def prove(key: bytes, side: str, challenge: bytes, hello: dict) -> str:
-    """Return the proof of knowing the secret, for this side, this challenge and this worker."""
+    """Return the proof of knowing the secret, for this side, this challenge and this worker.
+
+    Args:
+        key: The secret.
+        side: Who proves it, "chief" or "worker".
+        challenge: The random bytes that the chief sent to the worker.
+        hello: What the worker says of itself; its own challenge to the chief is in it.
+
+    Returns:
+        HMAC-SHA256 of all that, 64 hexadecimal digits.
+    """
     # The side is part of it, so that a proof cannot be sent back as the other side's.
     words = [side, challenge.hex(), hello["index"], hello["workers"], hello["challenge"]]
     return hmac.new(key, json.dumps(words).encode(), "sha256").hexdigest()

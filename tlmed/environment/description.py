@@ -102,7 +102,7 @@ def git_commit(folder: Path) -> str | None:
 
     try:
         commit = git("rev-parse", "HEAD")
-        # Changes beside this folder change no result, and neither do files that git does not know.
+        # Of files in this folder that git knows; the SHA-256 of `describe_code` covers all others.
         return commit + ("+changes" if git("status", "--porcelain", "--untracked-files=no", ".") else "")
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -57,6 +57,15 @@ def linear_probe(features: np.ndarray, labels: np.ndarray, other: np.ndarray, nu
 
 
 def majority_class(labels: Sequence[int], n: int, num_classes: int) -> np.ndarray:
-    """Return the scores [n, num_classes] of always answering with the shares of the training labels."""
+    """Return the scores of always answering with the shares of the training labels.
+
+    Args:
+        labels: Classes of the training images, 0..num_classes-1.
+        n: How many images are to be scored.
+        num_classes: Columns of the result.
+
+    Returns:
+        Probabilities [n, num_classes], all rows alike.
+    """
     shares = np.bincount(labels, minlength=num_classes) / len(labels)
     return np.tile(shares, (n, 1))

@@ -107,7 +107,12 @@ def roc_of_folds(folds: Sequence[Predictions], columns: Sequence[int]) -> Figure
 
 
 def area_of(predictions: Predictions, column: int) -> float | None:
-    """Return the AUC of a class against the rest; None where one of the two has no image."""
+    """Return the AUC of a class against the rest, 0..1; None where one of the two has no image.
+
+    Args:
+        predictions: Scored images, all of which count.
+        column: The class, 0..k-1.
+    """
     return binary_auc(predictions.labels == column, predictions.scores[:, column])
 
 
@@ -145,7 +150,7 @@ def precision_recall(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarr
     ranked, hits = scores[order], positive[order]
     ends = np.r_[np.flatnonzero(np.diff(ranked)), len(ranked) - 1]  # tied cases enter together
     true = np.cumsum(hits)[ends]
-    # Ends + 1: images with that score or a higher one.
+    # `ends + 1`: images with that score or a higher one.
     return np.r_[0.0, true / true[-1]], np.r_[1.0, true / (ends + 1)]
 
 

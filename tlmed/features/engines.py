@@ -223,5 +223,15 @@ def choose_engine(wanted: str, precision: str) -> str:
 
 
 def make_engine(name: str, prefix: keras.Model, batch_size: int, precision: str = "float32") -> Engine:
-    """Return an engine for a network."""
+    """Return an engine for a network.
+
+    Args:
+        name: "tensorflow" or "openvino", from `choose_engine`.
+        prefix: A functional network on raw images.
+        batch_size: Images per call.
+        precision: Of OpenVINO's arithmetic, "float32" or "bfloat16".
+
+    Raises:
+        CannotConvert: If OpenVINO is installed without its version.
+    """
     return TensorFlow(prefix, batch_size) if name == "tensorflow" else OpenVino(prefix, batch_size, precision)

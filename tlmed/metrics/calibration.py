@@ -9,7 +9,7 @@ from tlmed.metrics.proportions import proportion
 from tlmed.words import as_shown
 
 BINS = 10  # of equal width: with more, a test set of some hundred images shows mostly noise
-TEMPERATURES = (0.25, 10.0)  # scores that rank all images correctly would fit best at 0
+TEMPERATURES = (0.25, 10.0)  # bounds: where all highest scores are right, 0 would fit best
 _SMALLEST = 1e-12  # the least probability whose logarithm is taken
 _TOLERANCE = 1e-3  # by which the sum of scores written with few digits may differ from 1
 
@@ -133,7 +133,7 @@ def chance_error(
         totals = np.bincount(owners * BINS + bins, outcome - confidence, (owners.max() + 1) * BINS).reshape(-1, BINS)
         variances, axes = np.linalg.eigh(np.einsum("gi,gj->ij", totals, totals))
         # The symmetric root of the covariances does not depend on the signs of the axes, which libraries choose freely.
-        # Rounding makes variances of 0 negative.
+        # Rounding can make a variance of 0 negative.
         root = np.einsum("ik,k,jk->ij", axes, np.sqrt(np.maximum(variances, 0)), axes)
         surplus = np.einsum("di,ij->dj", drawn, root)
     return np.abs(surplus).sum(axis=1) / len(confidence)

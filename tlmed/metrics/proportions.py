@@ -57,6 +57,10 @@ def t_95(freedom: float) -> float:
 def t_tails(statistic: float, freedom: float) -> float:
     """Return the two-sided p-value of Student's t distribution.
 
+    Args:
+        statistic: The t statistic, of either sign.
+        freedom: Degrees of freedom, above 0; need not be whole.
+
     >>> round(t_tails(2.093, 19), 3)
     0.05
     """

@@ -114,6 +114,11 @@ def rate(case: Case, weights: np.ndarray, names: Collection[str] = METRICS) -> d
     - `ece`: expected calibration error (Naeini et al., AAAI 2015; Guo et al., ICML 2017) over ten bins of equal width,
       for the positive class's probability of two classes and the predicted class's of more.
 
+    Args:
+        case: The predictions.
+        weights: How often each image counts, float [n, d], one column per draw; 0 leaves an image out.
+        names: The metrics wanted, of `METRICS`.
+
     Returns:
         Scope (None for overall, else the class) to metric to values [d]; nan where undefined.
 

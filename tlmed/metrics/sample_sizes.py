@@ -43,7 +43,12 @@ def name_units(owners: np.ndarray | None) -> str:
 
 
 def count_in(rows: np.ndarray, owners: np.ndarray | None) -> int:
-    """Return how many images, or groups, some rows (bool [n]) have."""
+    """Return how many images, or groups, some rows have.
+
+    Args:
+        rows: Which images count, bool [n].
+        owners: The number of the group of each image, int [n]; None if images have no groups.
+    """
     return int(np.count_nonzero(rows)) if owners is None else len(np.unique(owners[rows]))
 
 
@@ -102,7 +107,10 @@ def find_least(case: Case, owners: np.ndarray | None, scope: int | None, name: s
 
 
 def say_few(case: Case, owners, scope, name) -> str:
-    """Say if a metric rests on too few images for an interval; return "" if they are enough."""
+    """Say if a metric rests on too few images for an interval; return "" if they are enough.
+
+    The arguments are those of `find_least`, which has the numbers.
+    """
     if scope is not None and name not in RANKED:
         rows = find_counted(case.labels == scope, case.predictions == scope, name)
         if owners is None or len(np.unique(owners[rows])) == np.count_nonzero(rows):

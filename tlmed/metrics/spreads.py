@@ -32,6 +32,13 @@ class Spread:
 def find_strata(labels: np.ndarray, owners: np.ndarray | None = None) -> np.ndarray:
     """Return the class of each image, or of each group: -1 for groups of several classes and classes of one unit.
 
+    Args:
+        labels: True classes, int [n], 0..k-1.
+        owners: The number of the group of each image from 0, int [n]; None if images have no groups.
+
+    Returns:
+        int [units], units being images or groups.
+
     >>> find_strata(np.array([0, 0, 1, 1, 2])).tolist()
     [0, 0, 1, 1, -1]
     >>> find_strata(np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 2])).tolist()
