@@ -29,7 +29,11 @@ CMYK = Image.fromarray(SMOOTH).convert("CMYK")
         (encode(SMOOTH, "JPEG", exif=Image.Exif(), progressive=True), set()),
         (encode(CMYK, "JPEG"), {PRINT}),
         (encode(CMYK, "TIFF"), {PRINT}),
-        (encode(CMYK, "TIFF", save_all=True, append_images=[CMYK]), {PAGES, PRINT}),
+        *(
+            (encode(CMYK, "TIFF", save_all=True, append_images=[CMYK], big_tiff=is_big), {PAGES, PRINT})
+            for is_big in (False, True)
+        ),
+        (encode(Image.fromarray(GRAY), "TIFF", big_tiff=True), set()),
         (b"", set()),
         (b"\xff\xd8\xff", set()),
         (b"II*\0\0\0", set()),
@@ -50,6 +54,15 @@ def test_a_jpeg_cut_anywhere_is_no_crash():
     content = encode(CMYK, "JPEG")
     for length in range(200):
         assert find_extras(content[:length]) <= {PRINT}
+
+
+@pytest.mark.parametrize("is_big", [False, True])
+def test_a_tiff_cut_or_changed_anywhere_is_no_crash_and_no_endless_walk(is_big):
+    content = encode(CMYK.resize((4, 4)), "TIFF", save_all=True, append_images=[CMYK.resize((4, 4))], big_tiff=is_big)
+    for place in range(len(content)):
+        assert find_extras(content[:place]) <= {PAGES, PRINT}
+        for value in (0, 8, 255):
+            assert find_extras(content[:place] + bytes([value]) * 8 + content[place + 8 :]) <= {PAGES, PRINT}
 
 
 def test_they_are_named_three_and_a_count():

@@ -16,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 
 from tlmed.cache import show_size
+from tlmed.data.readers.arrays import is_picture
 from tlmed.data.table import Table, make_table
 from tlmed.environment import free_memory
 from tlmed.errors import InputError
@@ -146,7 +147,7 @@ def _faults(split: str, arrays: dict[str, np.ndarray]) -> list[str]:
     """Return a sentence for every fault of one split."""
     images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
     faults = []
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
+    if images.dtype != np.uint8 or not is_picture(images.shape[1:]):
         faults.append(
             f"`{split}_images` must be 2D images, uint8 [n, h, w] or [n, h, w, 3]{_advise(images)}. "
             f"Received: {images.dtype} {list(images.shape)}."

@@ -8,6 +8,7 @@ import numpy as np
 from tlmed.data.extras import describe_extras, find_extras
 from tlmed.data.pixel_rule import decode_measured
 from tlmed.data.ranges import find_range_faults
+from tlmed.data.readers.arrays import is_picture
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
@@ -83,9 +84,7 @@ def _reason(image) -> str | None:
         return f"numbers of type {image.dtype}"
     if image.ndim == 3 and image.shape[0] in (1, 3) and image.shape[2] not in (1, 3):
         return f"shape {list(image.shape)}, with the channels first (numpy.moveaxis puts them last)"
-    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)) or 0 in image.shape:
-        return f"shape {list(image.shape)}"
-    return None
+    return None if is_picture(image.shape) else f"shape {list(image.shape)}"
 
 
 def _is_deep(dtype) -> bool:

@@ -29,6 +29,7 @@ _GRAY, _RGB = 0, 2  # such colour types
 _SCALES = {2: 85, 4: 17}  # factors by which Pillow scales gray samples of 2 and 4 bits in a PNG to 0..255
 # Numbers in TIFF files: two tags and one value that Pillow does not name.
 _SAMPLE_FORMAT, _PLANAR, _SEPARATE = 339, 284, 2
+_TIFFS, _SEPARATED = (b"II", b"MM"), 5  # the photometric interpretation of CMYK
 _SIGNED_OR_FLOAT = {2, 3, 5, 6}  # values of the sample format: signed, float, complex signed, complex float
 _START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG markers that end the search: the rest is after them
 _APP2 = 0xE2  # where the index of several pictures in one JPEG stands
@@ -146,6 +147,8 @@ def _take_samples(image: Image.Image, bits: int) -> np.ndarray:
 
 
 def _count_planes(content: bytes) -> int:
+    if content.startswith(_TIFFS):
+        return max(sum(1 for _ in _walk_tiff(content)), 1)  # Pillow takes 0.1 ms for each page
     if not _may_hold_several(content):
         return 1
     with _opened(content) as image:
@@ -153,13 +156,13 @@ def _count_planes(content: bytes) -> int:
 
 
 def _may_hold_several(content: bytes) -> bool:
-    """Tell quickly whether Pillow is to be asked for the number of pages or frames."""
+    """Tell quickly whether Pillow is to be asked for the number of pictures or frames."""
     if content.startswith(b"\xff\xd8"):
         return _walk_jpeg(content)[0]
     if content.startswith(b"\x89PNG"):
         # An animated PNG has an `acTL` chunk before its first pixels.
         return b"acTL" in content[: max(content.find(b"IDAT"), 0)]
-    return not content.startswith(b"BM")
+    return content.startswith(b"GIF")
 
 
 def _walk_jpeg(content: bytes) -> tuple[bool, int]:
@@ -175,13 +178,39 @@ def _walk_jpeg(content: bytes) -> tuple[bool, int]:
     return has_index, 0
 
 
+def _walk_tiff(content: bytes) -> Iterator[range]:
+    """Yield, for each page of a TIFF, where the entries of its directory begin; a file that is cut short ends it."""
+    order, is_big = "<" if content.startswith(b"II") else ">", b"+" in content[2:4]  # + is 43, of files above 4 GB
+    count, size, offset, place = ("Q", 20, "Q", 8) if is_big else ("H", 12, "I", 4)
+    seen = {0}  # the last directory names 0 as the next one
+    with contextlib.suppress(struct.error, OverflowError):
+        while (place := struct.unpack_from(order + offset, content, place)[0]) not in seen:
+            seen.add(place)
+            (entries,) = struct.unpack_from(order + count, content, place)
+            begin = place + struct.calcsize(order + count)
+            place = begin + entries * size
+            yield range(begin, place, size)
+
+
+def _is_separated(content: bytes) -> bool:
+    """Tell whether the first page of a TIFF has the colours of printing."""
+    form = f"{'<' if content.startswith(b'II') else '>'}H"
+    for entry in next(_walk_tiff(content), range(0)):
+        if struct.unpack_from(form, content, entry)[0] == ExifTags.Base.PhotometricInterpretation:
+            value = entry + (12 if b"+" in content[2:4] else 8)  # after tag, type and count
+            return struct.unpack_from(form, content, value)[0] == _SEPARATED
+    return False
+
+
 def _find_remarks(content: bytes) -> frozenset[str]:
-    if content.startswith(b"\xff\xd8"):
-        return frozenset([PRINT] if _walk_jpeg(content)[1] == 4 else [])
-    if not content.startswith((b"II", b"MM")):
-        return frozenset()
-    with _opened(content) as image:
-        return frozenset([PRINT] if image.mode == "CMYK" else [])
+    try:
+        if content.startswith(b"\xff\xd8"):
+            is_print = _walk_jpeg(content)[1] == 4
+        else:
+            is_print = content.startswith(_TIFFS) and _is_separated(content)
+    except struct.error:
+        raise ValueError("it is cut short") from None
+    return frozenset([PRINT] if is_print else [])
 
 
 PICTURES = Reader(
