@@ -1,4 +1,5 @@
 import struct
+import subprocess
 import sys
 import tracemalloc
 import zlib
@@ -398,6 +399,23 @@ def test_so_is_missing_pydicom(monkeypatch):
     with pytest.raises(ImportError):
         dicom.read_plane(content, 0)
     assert is_dicom(content[:352])
+
+
+@pytest.mark.slow
+def test_several_threads_may_be_the_first_to_need_pydicom(tmp_path):
+    (tmp_path / "x.dcm").write_bytes(save(jpeg_2000()))
+    script = """
+import pathlib, sys
+from concurrent.futures import ThreadPoolExecutor
+from tlmed.data.readers import dicom
+content = pathlib.Path(sys.argv[1]).read_bytes()
+sys.setswitchinterval(1e-6)
+with ThreadPoolExecutor(8) as pool:
+    assert len(list(pool.map(dicom.read_plane, [content] * 8))) == 8
+"""
+    # Without the lock, half of such starts failed.
+    for _ in range(5):
+        subprocess.run([sys.executable, "-c", script, tmp_path / "x.dcm"], check=True)
 
 
 def test_for_now_a_file_has_one_frame_and_a_window_or_8_bits():

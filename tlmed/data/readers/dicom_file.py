@@ -1,10 +1,12 @@
 """The header of a DICOM file: what its pixels need and nothing else, with bounds on size and on what damage can do."""
 
 import functools
+import importlib
 import io
 import logging
 import re
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -54,6 +56,7 @@ _DAMAGE = (
 )
 
 
+_IMPORTING, _MODULES = threading.Lock(), ("pydicom.datadict", "pydicom.encaps", "pydicom.filereader", "pydicom.pixels")
 _QUIET = ("ignore", None, re.compile("pydicom"), Warning, 0)  # as `warnings.filterwarnings` keeps it
 
 
@@ -220,6 +223,10 @@ def _read_elements(stream: io.BytesIO, syntax: str, tags: tuple[int, ...], last:
 
 @functools.cache
 def _number(keywords: tuple[str, ...]) -> tuple[int, ...]:
+    # Modules of pydicom import each other: without the lock, another thread may find one of them half made.
+    with _IMPORTING:
+        for name in _MODULES:
+            importlib.import_module(name)
     from pydicom.datadict import tag_for_keyword
 
     return tuple(map(tag_for_keyword, keywords))
