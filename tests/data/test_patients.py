@@ -128,6 +128,14 @@ def test_predict_reads_files_and_folders_of_them(tmp_path):
     assert len(read_files([folder / "a" / "IM0000"], (8, 8))[0]) == 1
 
 
+def test_a_file_may_begin_as_a_tiff_does(tmp_path):
+    folder = write_folder(tmp_path, ["Adam", "Bob"])
+    for path in (folder / "a" / "IM0000", folder / "b" / "1.dcm"):
+        path.write_bytes(b"II*\0" + path.read_bytes()[4:])
+    assert open_source(folder).groups == ("patient-0001", "patient-0002")
+    assert len(read_files([folder], (8, 8))[0]) == 2
+
+
 def test_a_listing_may_name_files_without_an_ending(tmp_path):
     write_folder(tmp_path, ["Adam", "Bob"])
     (tmp_path / "list.csv").write_text("path,label,patient\na/IM0000,a,1\nb/1.dcm,b,2\n")

@@ -22,7 +22,8 @@ _FORMATS = {  # by Pillow's name: how a file begins
     "GIF": rb"GIF8",
     "TIFF": rb"II[*+]\0|MM\0[*+]|II\0\*|MM\*\0",
 }
-_FIRST_BYTES = re.compile(b"|".join(_FORMATS.values()), re.DOTALL)
+# The 128 bytes before the mark of DICOM may be the header of a TIFF (PS3.10, 7.1); some CT scanners write it.
+_FIRST_BYTES = re.compile(b"(?!.{128}DICM)(?:%b)" % b"|".join(_FORMATS.values()), re.DOTALL)
 # Where the header of a PNG says how many bits a sample has, and of which colour type it is.
 _PNG_BITS, _PNG_COLOURS = 24, 25
 _GRAY, _RGB = 0, 2  # such colour types
