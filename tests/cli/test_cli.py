@@ -478,7 +478,7 @@ def test_the_cache_is_listed_checked_and_cleared(tmp_path, monkeypatch):
     damaged.write_bytes(b"nonsense")
     status, out, err = here("cache", "verify")
     assert (status, out) == (0, "1 file sound, 1 file damaged\n")
-    assert err.startswith("Warning: deleted, ")
+    assert err.startswith("Warning: deleted, because it is too short: ")
     assert str(damaged) in err
     (tmp_path / "digests-1.txt").write_text("known\n")
     tmp_path.chmod(0o770)
