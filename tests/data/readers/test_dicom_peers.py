@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from tests.data.readers.dicom_files import make, make_table, pydicom, save, uid, write
+from tlmed.data.pixel_rule import decode
 from tlmed.data.readers import dicom
 
 pytestmark = [
@@ -81,15 +82,19 @@ def show(plane):
 
 
 def compare(path, folder, name):
-    """Return how many frames were compared."""
+    """Return how many frames were compared; one that stands alone is also read as a data set's images are."""
     content, compared = path.read_bytes(), 0
-    for frame in sorted({0, dicom.count_planes(content) - 1}):
+    frames = dicom.count_planes(content)
+    for frame in sorted({0, frames - 1}):
         shown = show(dicom.read_plane(content, frame))
         expected = None if shown is None else render(path, frame, folder)
         if expected is None:
             continue
         difference = np.abs(shown - expected)
         assert difference.max() <= ALLOWED.get(name, 1), (name, frame, difference.max())
+        if frames == 1:
+            gray = decode(content)[..., 0] if expected.ndim == 2 else decode(content)
+            assert np.abs(gray - shown).max() <= 1
         compared += 1
     return compared
 
