@@ -149,7 +149,7 @@ def test_a_whole_session(images, tmp_path):
     status, out, err = here("evaluate", run, "--data", images)
     assert status == 0
     assert "Warning: 42 images of 60 are among those that the run was trained on" in err
-    assert "Test (60 images)" in out
+    assert "All (60 images)" in out
 
     rows = predict(run, images, tmp_path)
     given = {row["path"]: row for row in read_csv(run / "predictions.csv")}
