@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,9 @@ from tlmed.cli import cli, main
 from tlmed.cli.predict_command import EXPLANATIONS, _show_predictions
 from tlmed.evaluation.explanations import METHODS
 from tlmed.evaluation.lines import describe_worse
+from tlmed.export.card import write_card
 from tlmed.recipe import from_json, load_recipe, read_recipe, shipped_recipes, to_json, to_source
+from tlmed.rundir import RunDir
 from tlmed.whole_files import read_csv
 
 COMMANDS = ["", "train", "plan", "evaluate", "predict", "recipes", "recipes list", "recipes show", "recipes copy"]
@@ -286,6 +289,28 @@ def test_a_class_that_is_called_none_can_be_the_positive_one(tmp_path):
     again = json.loads((tmp_path / "again" / "metrics.json").read_text())
     assert again["metrics"] == metrics["metrics"]
     assert json.loads((tmp_path / "run" / "recipe.json").read_text())["data"]["positive"] == "none"
+
+
+@pytest.mark.parametrize("words", [(), ("--positive", "malignant")])
+def test_that_a_class_was_asked_for_is_told_also_where_it_is_the_default(words, tmp_path):
+    source = write_images(tmp_path / "images", 8, ("benign", "malignant"))
+    why = "malignant, as asked for" if words else "malignant, the second in sorted order"
+    settings = ["--data", source, *small(), *words]
+    _, plain, _ = here("train", "feature_extractor", *settings, "--out", "run", cwd=tmp_path)
+    _, folds, _ = here(
+        "train", "feature_extractor", *settings, "--out", "cv", "--set", "data.split=KFold(2)", cwd=tmp_path
+    )
+    _, again, _ = here("evaluate", "run", cwd=tmp_path)
+    _, elsewhere, _ = here("evaluate", "run", "--data", source, "--out", "elsewhere", cwd=tmp_path)
+    _, table, _ = here("evaluate", "--predictions", "run/predictions.csv", *words, "--out", "file", cwd=tmp_path)
+    shutil.copytree(tmp_path / "run", tmp_path / "twin")
+    _, compared, _ = here("compare", "run", "twin", "--out", "comparison", cwd=tmp_path)
+    for out in (plain, folds, again, elsewhere, table, compared):
+        assert f"positive: {why}" in " ".join(out.split())
+    for place in ("run/report.html", "cv/report.html", "elsewhere/evaluation.html", "comparison/comparison.html"):
+        page = re.sub("<[^>]*>", "", (tmp_path / place).read_text())
+        assert page.count("malignant, ") == page.count(why) > 0, place
+    assert f"The positive class is {why}." in write_card(RunDir(tmp_path / "run"))
 
 
 def test_a_recipe_file_runs_once_and_the_run_keeps_it_as_it_ran(images, tmp_path):

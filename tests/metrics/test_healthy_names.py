@@ -200,5 +200,6 @@ def test_a_default_is_told_by_the_whole_name(classes, told):
 )
 def test_why_a_class_is_positive_is_said_wherever_it_is_named(classes, positive, said):
     assert say_positive(classes, positive) == said
-    assert say_positive(classes, positive, "; {}.") == f"; {said}."
-    assert say_positive([*classes, "x"], None, "; {}.") == ""
+    assert say_positive(classes, positive, form="; {}.") == f"; {said}."
+    assert say_positive(classes, positive, asked=True) == f"{positive}, as asked for"
+    assert say_positive([*classes, "x"], None, form="; {}.") == ""

@@ -498,7 +498,8 @@ def test_a_plan_says_why_a_class_is_positive_and_whether_patients_are_known(tmp_
     files = sorted(path.relative_to(tmp_path) for path in folder.rglob("*.png"))
     rows = [f"{path},{path.parent.name},p{number // 2}" for number, path in enumerate(files)]
     (tmp_path / "list.csv").write_text("\n".join(["path,label,patient", *rows]))
-    whys = {(): "fine, the second in sorted order", ("--positive", "abnormal"): "abnormal, as asked for"}
+    whys = {(): "fine, the second in sorted order"}
+    whys |= {("--positive", name): f"{name}, as asked for" for name in ("abnormal", "fine")}
     for source, unknown in ((folder, True), (tmp_path / "list.csv", False)):
         for words, why in whys.items():
             output = " ".join(run_plan("feature_extractor", *small(source), *settings, *words).output.split())

@@ -12,12 +12,13 @@ from tlmed.comparison.sentences import (
     name_images,
     say_cost,
     say_difference,
+    say_main,
     say_p,
     say_score,
     sign,
 )
 from tlmed.evaluation.score_plots import area_of
-from tlmed.metrics import positive_index, say_positive
+from tlmed.metrics import positive_index
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import flatten, number
 from tlmed.pages.entries import show_cell
@@ -67,7 +68,7 @@ def _label(comparison, place) -> str:
 
 def _show_runs(comparison) -> Markup:
     metrics = comparison.results[0].metrics
-    positive = say_positive(metrics["classes"], metrics.get("positive"), " Positive class: {}.")
+    positive = say_main(comparison, " Positive class: {}.")
     meaning = f"Compared on {name_images(comparison)}. Classes: {listed(metrics['classes'], _MOST_CLASSES)}.{positive}"
     rows = [
         (_name_run(place, result, _describe(result)), *(_show_score(result, name) for name in _HEAD))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
+from tlmed.metrics import say_positive
 from tlmed.pages.amounts import EMPTY, duration, number, says_nothing
 from tlmed.words import count, join_names, tell_apart, thousandths
 
@@ -15,6 +16,18 @@ NAMES = {
     "brier": "Brier score",
 }
 _MOST_NAMED = 4  # a sentence names so many runs at most; of more it gives the number
+
+
+def say_main(comparison: Comparison, form: str) -> str:
+    """Return the positive class, and why it is that one: as asked for, if all runs were asked for it.
+
+    Args:
+        comparison: The comparison.
+        form: What stands around it.
+    """
+    metrics = [result.metrics for result in comparison.results]
+    asked = all(found.get("positive_asked", False) for found in metrics)
+    return say_positive(metrics[0]["classes"], metrics[0].get("positive"), asked, form)
 
 
 def say_p(p: float | None) -> str:

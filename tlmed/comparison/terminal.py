@@ -8,10 +8,10 @@ from tlmed.comparison.sentences import (
     say_cost,
     say_difference,
     say_leaks,
+    say_main,
     say_p,
     say_score,
 )
-from tlmed.metrics import say_positive
 from tlmed.tabulation import Table, numbers, texts
 
 _QUESTIONS = ("auc", "accuracy")  # the others are in the files
@@ -39,7 +39,7 @@ def describe_comparison(comparison: Comparison) -> list[str | Table]:
 
 def _head(comparison) -> str:
     metrics = comparison.results[0].metrics
-    positive = say_positive(metrics["classes"], metrics.get("positive"), "; positive: {}")
+    positive = say_main(comparison, "; positive: {}")
     return f"Compared on {name_images(comparison)}; classes: {', '.join(metrics['classes'])}{positive}."
 
 

@@ -18,7 +18,9 @@ DOMINANT = 0.1
 def describe_metrics(result: Mapping) -> list[str]:
     """Return the content of `metrics.json` as lines for a person."""
     n = count(result["n"], "image") + (f" of {count(result['groups'], 'group')}" if result.get("groups") else "")
-    positive = say_positive(result["classes"], result["positive"], "; positive: {}")
+    positive = say_positive(
+        result["classes"], result["positive"], result.get("positive_asked", False), "; positive: {}"
+    )
     bounded = any(entry["low"] is not None for entry in result["metrics"].values())
     said = "with 95 % intervals" if bounded else "too few for intervals"
     title = "All" if _is_whole(result) else result["split"].capitalize()

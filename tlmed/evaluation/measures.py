@@ -80,6 +80,8 @@ def score(
     if not chosen.paths:
         raise InputError(f"`split` must have predictions. Received: split={split!r}, with none.")
     result = measure(chosen, positive, seed, split)
+    if result["positive"] is not None:
+        result["positive_asked"] = positive is not None
     # None for a file of predictions: its own column `prediction` decides, and by which threshold is not known.
     result["threshold"] = None if decision is None else decision.threshold
     if decision is not None and decision.operating_point is not None:

@@ -222,7 +222,8 @@ def _describe_scores(content) -> str:
         averaged = join_names(map(name_metric, CLASS_METRICS))
         meaning = f"{averaged} are means over the classes, each against the rest."
     else:
-        named = say_positive(metrics["classes"], metrics["positive"], "The positive class is {}.")
+        asked = metrics.get("positive_asked", False)
+        named = say_positive(metrics["classes"], metrics["positive"], asked, "The positive class is {}.")
         meaning = (
             f"{plain(named)} It is predicted from a probability of {thousandths(metrics['threshold'])} "
             f"on{_name_rule(metrics)}.{_note(metrics.get('operating_point', {}))}"

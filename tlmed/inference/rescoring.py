@@ -145,6 +145,8 @@ def evaluate(
         scores = scorer(images.batches(rows, recipe.data.batch_size)) if found is None else scorer.finish(found)
         predictions = make_predictions(images, rows, scores, old["positive"], decision)
         result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence, leaked)
+    if result["positive"] is not None:
+        result["positive_asked"] = recipe.data.positive is not None  # when the run was trained
     for note in (ties := describe_ties(predictions.of("test"))):
         voice.warn(note)
     seen += ties

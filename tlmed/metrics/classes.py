@@ -39,22 +39,25 @@ def positive_index(classes: Sequence[str], positive: str | None = None) -> int |
     return names.index(order_classes(names)[1] if positive is None else positive)
 
 
-def say_positive(classes: Sequence[str], positive: str | None, form: str = "{}") -> str:
+def say_positive(classes: Sequence[str], positive: str | None, asked: bool = False, form: str = "{}") -> str:
     """Return the name of the positive class of two, and why it is that one; "" where there is none.
 
     Args:
         classes: The names of the classes.
         positive: The name of the positive one; None: there are more than two.
+        asked: Whether the user named it; older versions of tlmed did not record that.
         form: A format string with one `{}`, for words around it.
 
     >>> say_positive(["benign", "malignant"], "malignant"), say_positive(["benign", "malignant"], "benign")
     ('malignant, the second in sorted order', 'benign, as asked for')
+    >>> say_positive(["benign", "malignant"], "malignant", asked=True)
+    'malignant, as asked for'
     >>> say_positive(["abnormal", "normal"], "normal")
     'normal, the second in sorted order, though its name sounds like the healthy one'
     """
     if positive is None:
         return ""
-    if positive != classes[positive_index(classes)]:
+    if asked or positive != classes[positive_index(classes)]:
         return form.format(f"{positive}, as asked for")
     though = ", though its name sounds like the healthy one" if sounds_healthy(positive) else ""
     return form.format(f"{positive}, the second in sorted order{though}")

@@ -249,7 +249,9 @@ def _list_values(entries, names) -> str:
 
 def _tell_diagnosis(content, titles) -> Answer:
     said = _say_values(content.metrics, {name: name for name in ("sensitivity", "specificity")})
-    main = say_positive(content.metrics["classes"], content.metrics.get("positive"), " The positive class is {}.")
+    metrics = content.metrics
+    asked = metrics.get("positive_asked", False)
+    main = say_positive(metrics["classes"], metrics.get("positive"), asked, " The positive class is {}.")
     return Answer(say(f"{said.capitalize()}.{main}", *_see(titles, "Scores", "Operating point")) if said else "")
 
 

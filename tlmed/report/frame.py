@@ -31,7 +31,7 @@ def frame(title: str, metrics: Mapping, sections: Mapping[str, Markup], syntheti
         run="" if run == title else run,
         synthetic=synthetic,
         headline=headline,
-        positive=say_positive(metrics["classes"], metrics.get("positive")),
+        positive=say_positive(metrics["classes"], metrics.get("positive"), metrics.get("positive_asked", False)),
         leaks=leaks,
         n=metrics["n"],
         image=scored_image(metrics),

@@ -30,7 +30,7 @@ def show_scores(content: RunContent) -> Markup:
         of=name_scored(metrics),
         groups=metrics.get("groups"),
         few=describe_size(metrics),
-        positive=say_positive(metrics["classes"], metrics.get("positive")),
+        positive=say_positive(metrics["classes"], metrics.get("positive"), metrics.get("positive_asked", False)),
         of_class=_OF_CLASS,
         entries=list_entries(list_once(metrics)),
         classes=show_classes(metrics),

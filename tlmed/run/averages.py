@@ -148,6 +148,7 @@ def _average_all(split, folds, results, sizes) -> dict:
         "n": sum(sizes[0].values()),
         "classes": first["classes"],
         "positive": first["positive"],
+        **({"positive_asked": first["positive_asked"]} if "positive_asked" in first else {}),
         **_count_groups(folds[0], first.get("groups") is not None),
         "metrics": mean([result["metrics"] for result in results]),
         "per_class": {

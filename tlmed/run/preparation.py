@@ -313,8 +313,8 @@ def _make_plan(recipe, network, phases, images, **facts) -> dict:
 def _describe_images(recipe, images) -> str:
     counts = ", ".join(f"{split} {len(images.indices(split)):,}" for split in ("train", "val", "test"))
     names = images.table.classes
-    main = metrics.positive_index(names, recipe.data.positive)
-    marked = metrics.say_positive(names, None if main is None else names[main], "; positive: {}")
+    main, asked = metrics.positive_index(names, recipe.data.positive), recipe.data.positive is not None
+    marked = metrics.say_positive(names, None if main is None else names[main], asked, "; positive: {}")
     unknown = "; patients: not known" if images.table.groups is None and recipe.data.groups else ""
     read = f"{len(images.splits):,} from {recipe.data.source} ({counts})"
     return f"Images: {read}; classes: {', '.join(names)}{marked}{unknown}"

@@ -174,6 +174,7 @@ class Metrics(TypedDict, total=False):
     largest_group: int  # its images; only where a group has several
     classes: Required[list[str]]
     positive: str | None  # of two classes
+    positive_asked: bool  # whether the user named it; else it is the second in sorted order
     metrics: Required[dict[str, Entry]]
     per_class: dict[str, dict[str, object]]
     threshold: float | None
