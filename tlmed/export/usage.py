@@ -9,8 +9,9 @@ from tlmed.tabulation.markdown import block
 _EXCEPTIONS = (
     "`read` gives the pixels that tlmed gives for PNG, JPEG, BMP, GIF and TIFF: gray or RGB of 1 to 16 bits, palettes, "
     "transparency, CMYK, EXIF orientation. Not for gray PNG of 2, 4 or 16 bits with a transparent colour, and not for "
-    "gray TIFF of 12 bits, or of 16 bits where white is zero: use `tlmed predict` for these. tlmed also refuses images "
-    "whose meaning is not sure (signed samples, 16-bit colours in separate planes), and `read` does so only in part."
+    "gray TIFF of 12 bits, or of 16 bits where white is zero: use `tlmed predict` for these, and for other formats. "
+    "tlmed also refuses images whose meaning is not sure (signed samples, 16-bit colours in separate planes), and "
+    "`read` does so only in part."
 )
 
 
