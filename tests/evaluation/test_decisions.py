@@ -204,9 +204,9 @@ def test_a_test_split_of_one_class_leaves_undefined_what_needs_two():
     ]
     for entry in [*undefined, result["at_prevalence"]["ppv"], result["at_prevalence"]["npv"]]:
         assert (entry["value"], entry["low"]) == (None, None)
-        assert "'ill'" in entry["reason"] or "'well' only" in entry["reason"]
+        assert "'ill'" in entry["reason"] or "'well'" in entry["reason"]
     assert result["metrics"]["specificity"]["value"] is not None
-    assert "undefined: The split has images of class 'well' only." in "\n".join(describe_metrics(result))
+    assert "undefined: All images are of class 'well'." in "\n".join(describe_metrics(result))
 
 
 def test_lines_name_the_positive_class_and_tell_notes():
@@ -804,3 +804,14 @@ def test_the_terminal_does_not_promise_intervals_where_there_are_none():
     head, *rest = describe_metrics(result)
     assert head == "Test (12 images of 6 groups; positive: b, the second in sorted order), too few for intervals:"
     assert "  Note on accuracy: Fewer than 10 groups, from which no interval follows. It rests on 6 groups." in rest
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_terminal_says_which_metrics_are_means_over_classes(classes):
+    labels = np.arange(60) % classes
+    scores = np.random.default_rng(0).dirichlet(np.ones(classes), 60)
+    result = {**evaluate(labels, scores, labels, list("abc")[:classes], draws=10), "threshold": None}
+    named = "auc, sensitivity, specificity, ppv, npv, f1, average_precision"
+    line = f"  Means over the classes, each against the rest: {named}."
+    assert (line in describe_metrics(result)) == (classes == 3)
+    assert not any("Means" in line for line in describe_metrics({**result, "metrics": {}})[1:])

@@ -544,7 +544,7 @@ def test_an_undefined_metric_is_told_in_the_text_alone(run, read):
     assert {result.metric_type for result in card.data.eval_results} == {
         *("accuracy", "specificity", "log_loss", "brier", "ece")
     }
-    assert "| AUC | undefined: The split has no image of class 'malignant'. |  |" in card.text
+    assert "| AUC | undefined: No image is of class 'malignant'. |  |" in card.text
 
 
 def test_a_card_without_any_defined_metric_has_no_results(run, read):

@@ -226,10 +226,10 @@ def test_a_class_without_images_is_undefined_and_says_so():
             "low": None,
             "high": None,
             "method": None,
-            "reason": "The split has no image of class 'malignant'.",
+            "reason": "No image is of class 'malignant'.",
         }
     assert result["metrics"]["specificity"]["value"] == pytest.approx(2 / 3)
-    assert result["per_class"]["benign"]["specificity"]["reason"] == "The split has images of class 'benign' only."
+    assert result["per_class"]["benign"]["specificity"]["reason"] == "All images are of class 'benign'."
     assert macro_auc(np.zeros(3, int), scores) is None
 
 
@@ -241,7 +241,7 @@ def test_a_mean_over_classes_leaves_an_absent_one_out_and_says_so():
     assert result["metrics"]["auc"]["value"] == pytest.approx(np.mean(areas), abs=1e-10)
     assert macro_auc(labels[rows], scores[rows]) == pytest.approx(np.mean(areas), abs=1e-10)
     assert result["metrics"]["auc"]["note"] == "Mean over the classes present; there is no image of 'b'."
-    assert result["per_class"]["b"]["auc"]["reason"] == "The split has no image of class 'b'."
+    assert result["per_class"]["b"]["auc"]["reason"] == "No image is of class 'b'."
     assert result["per_class"]["b"]["specificity"]["value"] is not None
     assert "note" not in result["metrics"]["accuracy"]
 
@@ -276,8 +276,8 @@ def test_a_split_of_one_class_says_what_is_undefined(k):
     assert undefined == expected | ({"balanced_accuracy"} if k == 2 else set())
     for name in undefined:
         assert result[name]["reason"] in (
-            "The split has images of class 'b' only.",
-            "The split has no image of class 'a'.",
+            "All images are of class 'b'.",
+            "No image is of class 'a'.",
         ), name
 
 

@@ -111,7 +111,7 @@ def _weigh(chosen, positive, prevalence) -> dict:
     if truth.all() or not truth.any():
         only = chosen.classes[main if truth.all() else 1 - main]
         nothing = {"value": None, "low": None, "high": None, "method": None}
-        reason = {**nothing, "reason": f"The split has images of class {only!r} only."}
+        reason = {**nothing, "reason": f"All images are of class {only!r}."}
         return {"prevalence": prevalence, "ppv": reason, "npv": reason}
     found = predictive_values(truth, chosen.predictions == main, prevalence, owners)
     case = make_case(chosen.labels, chosen.scores, chosen.predictions, main)

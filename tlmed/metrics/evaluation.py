@@ -336,9 +336,9 @@ def _find_reason(case: Case, classes, own, name, present) -> str:
     if name in CALIBRATED:
         return "The scores are not probabilities that sum to 1."
     if own is not None and own not in present and name not in {"mcc", "kappa", "quadratic_kappa"}:
-        return f"The split has no image of class {classes[own]!r}."
+        return f"No image is of class {classes[own]!r}."
     if len(present) == 1:
-        return f"The split has images of class {classes[present[0]]!r} only."
+        return f"All images are of class {classes[present[0]]!r}."
     guessed = np.unique(case.predictions).tolist()
     if len(guessed) == 1 and name != "ppv":
         return f"Every image was predicted as class {classes[guessed[0]]!r}."
