@@ -7,6 +7,7 @@ from tlmed.evaluation.predictions_csv import SCORE
 from tlmed.metrics import positive_index, say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.names import list_once, name_metric
+from tlmed.metrics.rates import CLASS_METRICS
 from tlmed.words import NAMED, as_shown, count, join_names, listed, percent, thousandths
 
 SMALL = 30  # with fewer images or groups a note says how much depends on a single one
@@ -24,7 +25,7 @@ def describe_metrics(result: Mapping) -> list[str]:
     bounded = any(entry["low"] is not None for entry in result["metrics"].values())
     said = "with 95 % intervals" if bounded else "too few for intervals"
     title = "All" if _is_whole(result) else result["split"].capitalize()
-    lines = [f"{title} ({n}{positive}), {said}:", *_list(list_once(result))]
+    lines = [f"{title} ({n}{positive}), {said}:", *_list(list_once(result)), *_describe_means(result)]
     for describe in (
         describe_size,
         describe_reversed,
@@ -40,6 +41,12 @@ def describe_metrics(result: Mapping) -> list[str]:
         for value, part in values.items():
             lines += [f"{trait} {value or 'empty'} ({count(part['n'], 'image')}):", *_list(part["metrics"])]
     return lines + [f"Not by {trait}: {why}" for trait, why in result.get("subgroups_left_out", {}).items()]
+
+
+def _describe_means(result) -> list[str]:
+    """Say of more than two classes which metrics are means over them; what subgroups and baselines show is so, too."""
+    shown = [name for name in CLASS_METRICS if name in result["metrics"]] if len(result["classes"]) > 2 else []
+    return [f"  Means over the classes, each against the rest: {', '.join(shown)}."] if shown else []
 
 
 def name_scored(result: Mapping) -> str:
