@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import threading
+import time
+from types import SimpleNamespace
 
 import keras
 import pytest
@@ -14,7 +16,7 @@ from tests.conftest import SMALL
 from tlmed import inference, rundir
 from tlmed.errors import InputError, RunFailed, TlmedError
 from tlmed.recipe import load_recipe, override
-from tlmed.run import records
+from tlmed.run import phase_training, records
 from tlmed.run_files import STATUS_JSON
 from tlmed.rundir import RunDir, find_run
 from tlmed.sealed import seal, unseal
@@ -197,6 +199,33 @@ def test_a_run_that_is_killed_in_its_last_step_is_not_trained_again(step, made, 
     assert stopped.complete
     assert not stopped.progress.exists()
     assert step == "unlink" or (stopped / "model.keras").read_bytes() == before
+
+
+def test_the_stages_of_a_run_that_goes_on_hold_what_was_done_before(stopped, images):
+    path = tlmed.train(small(), stopped.path, images).path
+    timing, rows = json.loads((path / "timing.json").read_text()), read_csv(path / "degrees.csv")
+    stages = {stage["name"]: stage["seconds"] for stage in timing["stages"]}
+    assert [stages[f"phase {row['phase']}"] for row in rows] == [float(row["seconds"]) for row in rows]
+    assert sum(stages.values()) <= timing["total_seconds"] + 0.001 * len(stages)  # each is rounded
+
+
+def test_a_phase_that_goes_on_counts_its_features_of_before_the_stop(images, tmp_path, monkeypatch):
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        # As if computing the features had taken 1,000 seconds.
+        patch.setattr(phase_training, "time", SimpleNamespace(perf_counter=lambda: time.perf_counter() - 1000))
+        patch.setattr("tlmed.training.checkpoints.Checkpoints.due", True)
+        patch.setattr("tlmed.training.fitting.EpochLog.on_train_end", kill)
+        with pytest.raises(Killed):
+            tlmed.train(small("keep=last"), tmp_path / "run", images)
+    result = tlmed.train(small("keep=last"), tmp_path / "run", images)
+    first, last = (float(row["seconds"]) for row in read_csv(result.path / "degrees.csv"))
+    timing = json.loads((result.path / "timing.json").read_text())
+    assert first > 1000 > last
+    assert timing["total_seconds"] > timing["training_seconds"] > first
+    assert {"name": "phase head", "seconds": first} in timing["stages"]
 
 
 def test_the_note_of_an_unfinished_run_goes_before_what_it_goes_on_from(tmp_path, monkeypatch):

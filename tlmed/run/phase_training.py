@@ -47,13 +47,14 @@ def train_phases(job: Job, prepared: Prepared) -> Outcome:
             voice.say(f"Not tried: {phase.name!r} and what follows, because {recipe.monitor} no longer improved.")
             break
         run.mark(f"Training phase {phase.name!r}.")
-        with clock.stage(f"phase {phase.name}"):
-            degrees.append(_train_phase(job, prepared, phase, begun))
+        degrees.append(_train_phase(job, prepared, phase, begun))
         finished.write(degrees, model.plain().weights)
         _write_certificate(run, degrees)
         earlier += degrees[-1].result.earlier
     clock.extractions += [degree.extraction for degree in degrees if degree.extraction]
     results = [degree.result for degree in degrees]
+    # Not timed by `clock.stage`, which knows nothing of what an earlier, stopped command spent.
+    clock.stages += [{"name": f"phase {result.name}", "seconds": round(result.seconds, 3)} for result in results]
     kept = best(degrees)
     # `model.keras` says of each layer whether it is trainable: as in the phase whose weights it holds.
     thaw(model, phases[kept])
@@ -143,7 +144,8 @@ def _train_phase(job, prepared, phase, begun) -> Degree:
     fed = _feed(job, prepared, model, begun or checkpoints.facts(phase.name) is not None)
     with _certified(model) as found:
         with computing(model, recipe.precision):
-            result, history = _fit(job, prepared.phases, model, fed, checkpoints)
+            saving = Saving(checkpoints, moving(model), fed.words, start)
+            result, history = _fit(job, prepared.phases, model, fed, saving)
         before = None
         if phase.batch_norm == "recalibrate":
             with voice.busy("Estimating statistics again"):
@@ -196,7 +198,7 @@ def _feed(job, prepared, model, begun) -> Feed:
     return fed
 
 
-def _fit(job, phases, model, fed, checkpoints) -> tuple[PhaseResult, list[dict]]:
+def _fit(job, phases, model, fed, saving) -> tuple[PhaseResult, list[dict]]:
     recipe, voice = job.recipe, job.voice
     phase, images, size = model.phase, fed.images, recipe.data.batch_size
     train, val = images.indices("train"), images.indices("val")
@@ -223,7 +225,7 @@ def _fit(job, phases, model, fed, checkpoints) -> tuple[PhaseResult, list[dict]]
             Judge(lambda: fed.predict(val), labels[val], recipe.monitor),
             record,
             [*watchers(job, phases, phase, len(train)), *([callback] if callback else [])],
-            Saving(checkpoints, moving(model), fed.words),
+            saving,
         )
     return result, history
 

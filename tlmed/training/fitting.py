@@ -87,12 +87,14 @@ class EpochLog(keras.callbacks.Callback):
     Attributes:
         rows: One for each epoch so far.
         before: Seconds that an earlier, stopped command spent on the phase; and how many of them on its last epoch.
+        start: When the phase began, as `time.perf_counter` gives it; None: now.
     """
 
-    def __init__(self, phase: str, record: Callable[[dict], None]):
+    def __init__(self, phase: str, record: Callable[[dict], None], start: float | None = None):
         super().__init__()
         self.phase, self.record, self.rows, self.before = phase, record, [], (0.0, 0.0)
-        self.start = self.epoch_start = time.perf_counter()
+        self.epoch_start = time.perf_counter()
+        self.start = self.epoch_start if start is None else start
 
     @property
     def phase_seconds(self) -> float:
@@ -265,11 +267,14 @@ class Saving:
         checkpoints: Where the phase is saved, also when it is asked to stop, and where it goes on from. None: nowhere.
         moving: The variables that the phase can change; None: all of the network's.
         fed: What the loop's batches hold, in words; a phase goes on only from a checkpoint with the same.
+        start: When the phase began, as `time.perf_counter` gives it. The seconds of a stopped command count from there,
+            so that they include computing features. None: when `fit_phase` is called.
     """
 
     checkpoints: Checkpoints | None = None
     moving: Sequence[keras.Variable] | None = None
     fed: str = IMAGES
+    start: float | None = None
 
 
 def fit_phase(
@@ -301,7 +306,7 @@ def fit_phase(
         patience=phase.patience or phase.epochs,
         restore_best_weights=True,
     )
-    log, checkpoints = EpochLog(phase.name, record), saving.checkpoints
+    log, checkpoints = EpochLog(phase.name, record, saving.start), saving.checkpoints
     moving = loop.model.variables if saving.moving is None else saving.moving
     state = State(loop, best, log, moving, saving.fed)
 
