@@ -32,6 +32,7 @@ from tlmed.inference import evaluate
 from tlmed.lock import write_lock
 from tlmed.recipe import Images, KFold, from_json, load_recipe, override, read_recipe, to_json, to_source
 from tlmed.report.folds import write_folds_report
+from tlmed.report.overlays import Fold, _say_borders
 from tlmed.reproduce import Request, reproduce
 from tlmed.run import Voice, phase_training, preparation, preview, story
 from tlmed.run.averages import _average_subgroups, _average_without_leaks, _count_groups, average, write_averages
@@ -639,6 +640,7 @@ def test_the_page_of_folds_draws_every_fold_and_adds_up_their_confusions(copy):
     for label in result["classes"]:
         areas = (f"AUC {each['per_class'][label]['auc']['value']:.3f}" for each in results)
         assert f"{label}: {', '.join(areas)}" in page
+    assert "Most uncertain: two classes score almost the same" in page
     assert "It counts each image once" in page
     assert "classes mean the same in every fold" in page
     weakest = min(entry["sensitivity"]["value"] for entry in result["per_class"].values())
@@ -646,6 +648,20 @@ def test_the_page_of_folds_draws_every_fold_and_adds_up_their_confusions(copy):
     for fold in folds:
         for example in fold.json("examples.json")["examples"]:
             assert f"Fold {fold.path.name}: {example['path']}: predicted {example['prediction']}" in page
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "said"),
+    [
+        ((0.366, 0.776), ": closest to the fold's threshold for b, 0.366 in 01 and 0.776 in 02"),
+        ((0.5, 0.5), ": closest to the threshold of 0.500 for b"),
+        ((None, None), ": two classes score almost the same"),
+    ],
+)
+def test_uncertain_examples_of_folds_name_the_threshold_of_each(thresholds, said):
+    metrics = [{"threshold": threshold, "positive": "b"} for threshold in thresholds]
+    folds = [Fold(f"0{number}", None, found, {}, None) for number, found in enumerate(metrics, 1)]
+    assert _say_borders(folds) == said
 
 
 def test_the_mean_curve_is_the_mean_of_the_folds_at_each_rate():

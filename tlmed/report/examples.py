@@ -42,7 +42,7 @@ def show_examples(content: RunContent) -> Markup:
         methods=list(dict.fromkeys(each["method"] for each in examples if each["method"])),
         notes=[*content.examples.get("notes", []), *_list_hidden(strangers, left_out)],
         shown={
-            f"{TITLES[kind][0]}{_say_border(metrics) if kind == 'uncertain' else ''}": drawn
+            f"{TITLES[kind][0]}{say_border(metrics) if kind == 'uncertain' else ''}": drawn
             for kind, drawn in shown.items()
             if drawn
         },
@@ -60,7 +60,7 @@ def _list_hidden(strangers, left_out) -> list[Cell]:
     return notes
 
 
-def _say_border(metrics) -> str:
+def say_border(metrics) -> str:
     """Say where the border between two predictions lies, which need not be at 0.5."""
     if metrics.get("threshold") is None:
         return ": two classes score almost the same"

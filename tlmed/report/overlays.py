@@ -15,11 +15,11 @@ from tlmed.metrics.confusion import unpack_confusion
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import render
 from tlmed.report.curves import draw_confusion
-from tlmed.report.examples import TITLES, draw_example
+from tlmed.report.examples import TITLES, draw_example, say_border
 from tlmed.run_files import EXAMPLES_JSON, KINDS, METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.tabulation import say
-from tlmed.words import count, thousandths
+from tlmed.words import count, join_names, thousandths
 
 MOST_PANELS = 6  # classes that each have a panel
 _OF_EACH_KIND = 3  # examples, each of another fold
@@ -95,12 +95,22 @@ def show_fold_examples(folds: Sequence[Fold]) -> Markup:
     for kind in KINDS:
         found = [(fold, each) for fold in folds for each in _first(fold, kind)][:_OF_EACH_KIND]
         drawn = [draw_example(fold.path, each, fold.metrics, f"Fold {fold.name}: ") for fold, each in found]
-        shown[TITLES[kind][0]] = [each for each in drawn if each]
+        border = _say_borders([fold for fold, _ in found]) if kind == "uncertain" and found else ""
+        shown[f"{TITLES[kind][0]}{border}"] = [each for each in drawn if each]
     if not any(shown.values()):
         return Markup()
     links = [say(fold.name, link=f"{rundir.FOLDS}/{fold.name}/report.html") for fold in folds]
     shown = {title: drawn for title, drawn in shown.items() if drawn}
     return render("folds/examples.html", most=_OF_EACH_KIND, links=links, shown=shown)
+
+
+def _say_borders(folds) -> str:
+    """Say where the border between two predictions lies in each of some folds, which have thresholds of their own."""
+    thresholds = {fold.name: fold.metrics.get("threshold") for fold in folds}
+    if len(set(thresholds.values())) == 1:
+        return say_border(folds[0].metrics)
+    named = join_names(f"{thousandths(threshold)} in {name}" for name, threshold in thresholds.items())
+    return f": closest to the fold's threshold for {folds[0].metrics['positive']}, {named}"
 
 
 def _first(fold, kind) -> list[Mapping]:
