@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tlmed.run_files import DEGREES_CSV, ENVIRONMENT_JSON, METRICS_JSON, PLAN_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
+from tlmed.words import tell_apart
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 METRICS = ("auc", "accuracy", "sensitivity", "specificity")
@@ -191,16 +192,21 @@ def describe_own(result: Result) -> str:
 
 def tabulate_degrees(result: Result) -> str:
     """Return every degree of fine-tuning of a run."""
+    degrees = DEGREES_CSV.read(result.run)
+    # Validation AUC chose the degree: one that is lower must not read as if it were equal.
+    scores = iter(tell_apart(*(float(row["val_auc"]) for row in degrees if row["val_auc"])))
+    ratios = iter(tell_apart(*(float(row["fine_tuning_ratio"]) for row in degrees), places=2))
     rows = [
         (
             row["phase"] + (" (kept)" if row["kept"] == "yes" else ""),
             row["blocks"],
-            f"{float(row['fine_tuning_ratio']):.2f}",
+            next(ratios),
             f"{int(row['trainable_parameters']):,}",
-            *(show(float(row[name]) if row[name] else None) for name in ("val_auc", "test_auc")),
+            next(scores) if row["val_auc"] else show(None),
+            show(float(row["test_auc"]) if row["test_auc"] else None),
             f"{float(row['seconds']):,.0f}",
         )
-        for row in DEGREES_CSV.read(result.run)
+        for row in degrees
     ]
     head = ("degree", "blocks thawed", "fine-tuning ratio", "trainable", "validation AUC", "test AUC", "seconds")
     return table(head, rows)

@@ -129,6 +129,17 @@ def test_vgg16_has_a_table_of_its_own_with_every_degree(results, tmp_path):
     assert lines_of(own, "block5 (kept)") == ["| block5 (kept) | 1 | 0.23 | 1,009,843 | 0.912 | undefined | 61 |"]
 
 
+def test_a_degree_that_was_not_kept_does_not_read_like_the_kept_one(results, tmp_path):
+    folder = write_run(tmp_path / "runs" / "vgg16_blockwise-0")
+    write_run(tmp_path / "runs" / "feature_extractor-0")
+    write_degrees(folder)
+    file = folder / "degrees.csv"
+    file.write_text(file.read_text().replace("0.91234", "0.91229", 1))
+    text = write_document(results, tmp_path)[1]
+    assert "| 0.91229 | undefined |" in lines_of(text, "head")[-1]
+    assert "| 0.91234 | undefined |" in lines_of(text, "block5 (kept)")[-1]
+
+
 def test_the_document_keeps_what_is_outside_the_marks(results, tmp_path):
     write_run(tmp_path / "runs" / "fine_tuning-0")
     text = write_document(results, tmp_path)[1]

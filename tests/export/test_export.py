@@ -537,6 +537,11 @@ def test_two_classes_have_a_positive_one(run, read):
     assert "Compared with no transfer learning" not in card.text  # there are no baselines
 
 
+def test_a_short_training_did_not_take_0_seconds(run, read):
+    write_json(run / "timing.json", {**run.json("timing.json"), "training_seconds": 0.3})
+    assert "Training took 0.3 s." in read(run).text
+
+
 def test_an_undefined_metric_is_told_in_the_text_alone(run, read):
     write_json(run / "metrics.json", score(["benign", "malignant"], [0, 0]))
     card = read(run)

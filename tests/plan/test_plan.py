@@ -256,6 +256,15 @@ def test_the_plan_counts_what_keras_trains(network, step, request):
     assert set(planned["layers"]) <= moving
 
 
+def test_ratios_of_phases_that_thaw_nearly_as_much_read_differently(mobilenet):
+    plan = make_plan(attach_head(mobilenet, 3), (HEAD, ALL))
+    for phase, ratio in zip(plan["phases"], (0.0041, 0.0049), strict=True):
+        phase["fine_tuning_ratio"] = ratio
+    lines = "\n".join(describe_phases(plan)[0].lines())
+    assert "0.0041" in lines
+    assert "0.0049" in lines
+
+
 def test_the_plan_says_what_recalibration_does_and_by_which_scores_is_chosen(mobilenet):
     model = attach_head(mobilenet, 2)
     _, said = describe_phases(make_plan(model, (phase("p", 1, batch_norm="recalibrate"),)))

@@ -1112,6 +1112,25 @@ def test_degrees_say_how_they_were_chosen_and_how_they_began(tmp_path, start, wo
     assert "kept: block4" in " ".join(alts)
 
 
+def test_degrees_whose_scores_nearly_agree_read_differently_where_one_was_chosen(tmp_path):
+    folder = write_run(tmp_path / "run")
+    rows = write_degrees(folder, count=3, kept=1)
+    values = [{**row, "val_auc": auc} for row, auc in zip(rows, ("0.95001", "0.95004", "0.9"), strict=True)]
+    whole_files.write_csv(folder / "degrees.csv", DEGREES_CSV.columns, [list(row.values()) for row in values])
+    text = Reader(write_report(folder).read_text()).text
+    assert "0.8500.950040.800" in text  # beside accuracies
+    assert "0.95001" in text
+
+
+def test_phases_that_thaw_nearly_as_much_have_ratios_that_differ(tmp_path):
+    folder = write_run(tmp_path / "run")
+    ratios = iter((0.9911, 0.9917))
+    edit(folder / "plan.json", lambda plan: [phase.update(fine_tuning_ratio=next(ratios)) for phase in plan["phases"]])
+    text = Reader(write_report(folder).read_text()).text
+    assert "0.991" in text
+    assert "0.992" in text
+
+
 def test_degrees_by_layer_count_the_weighted_layers(tmp_path):
     folder = write_run(tmp_path / "run")
     write_degrees(folder, unit="layer", layers=9)

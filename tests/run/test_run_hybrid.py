@@ -17,7 +17,7 @@ from tlmed.export.card import write_card
 from tlmed.heads.skops_files import load_classifier
 from tlmed.recipe import load_recipe, override
 from tlmed.run import hybrids, scoring
-from tlmed.run.phase_training import choose
+from tlmed.run.phase_training import _show_score, choose
 from tlmed.rundir import FILES, RunDir
 from tlmed.training import PhaseResult
 from tlmed.voice import Voice
@@ -146,6 +146,14 @@ def test_the_best_phase_is_kept_and_of_equal_ones_the_one_that_thaws_least(score
     if keep == "best":
         best = (max if monitor != "val_loss" else min)(scores)
         assert choose(results, reverse, keep, monitor) == max(i for i in range(3) if scores[i] == best)
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept", "shown"),
+    [((0.98001, 0.98004, 0.7), 1, "0.98004"), ((0.9, 0.9), 0, "0.9000"), ((0.1,), 0, "0.1000")],
+)
+def test_the_score_of_the_kept_phase_does_not_read_like_a_worse_one(scores, kept, shown):
+    assert _show_score([result(f"p{i}", score) for i, score in enumerate(scores)], kept) == shown
 
 
 @pytest.mark.slow

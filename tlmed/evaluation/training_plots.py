@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tlmed.evaluation.drawing import COLOURS, TEST_STYLE, VALIDATION_STYLE, add_legend, literal, tidy
+from tlmed.words import tell_apart
 
 _CURVES = {"loss": ("loss", "val_loss"), "accuracy and AUC": ("accuracy", "val_accuracy", "val_auc")}
 _NAMES = {
@@ -64,7 +65,8 @@ def score_by_degree(degrees: Sequence[Mapping], monitor: str = "val_auc") -> Fig
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     unit = "block" if all(row["unit"] == "block" for row in degrees) else "layer"
     places = _place_degrees([int(row[f"{unit}s"]) for row in degrees])
-    labels = [f"{row[f'{unit}s']}\n{float(row['fine_tuning_ratio']):.2f}" for row in degrees]
+    ratios = tell_apart(*(float(row["fine_tuning_ratio"]) for row in degrees), places=2)
+    labels = [f"{row[f'{unit}s']}\n{ratio}" for row, ratio in zip(degrees, ratios, strict=True)]
     step = math.ceil(len(degrees) * len(panels) / _MOST_TICKS)
     for axes, names in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _draw_scores(axes, places, degrees, names)

@@ -20,6 +20,7 @@ from tlmed.metrics import say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.metrics.rates import CLASS_METRICS
+from tlmed.pages.amounts import duration
 from tlmed.pages.entries import list_notes, say_methods
 from tlmed.report.image_counts import describe_splits
 from tlmed.rundir import RunDir
@@ -344,7 +345,7 @@ def _describe_run(content) -> str:
         # 0 means: as many as there are cores
         f"Threads: {threads['intra_op'] or environment['cpus']} within an operation, "
         f"{threads['inter_op'] or environment['cpus']} between operations.",
-        f"Training took {timing['training_seconds']:,.0f} s.",
+        f"Training took {duration(timing['training_seconds'])}.",
     ]
     lines = (
         "tlmed export RUN --format requirements --out requirements.txt\n"

@@ -10,7 +10,7 @@ from tlmed.cache import show_size
 from tlmed.plan.plan_json import cut, describe_block
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import Table, numbers, texts
-from tlmed.words import decimals, listed, name_pooling
+from tlmed.words import decimals, listed, name_pooling, tell_apart
 
 _MOST_NAMES = 4  # so many blocks are named one by one in a row of the table
 _RECALIBRATE = (
@@ -102,14 +102,15 @@ def describe_phases(plan: dict) -> list[Table | str]:
     if "classifier" in plan:
         return _describe_settings(plan["classifier"])
     moving = any("moving_statistics" in phase for phase in plan["phases"])
+    ratios = tell_apart(*(phase["fine_tuning_ratio"] for phase in plan["phases"]), places=2)
     rows = [
         (
             *(phase["name"], str(phase["thaw"]), _name_blocks(phase), f"{phase['trainable_parameters']:,}"),
             *((f"{phase.get('moving_statistics', 0):,}",) if moving else ()),
-            *(f"{phase['frozen_parameters']:,}", f"{phase['fine_tuning_ratio']:.2f}", phase["batch_norm"]),
+            *(f"{phase['frozen_parameters']:,}", ratio, phase["batch_norm"]),
             *(str(phase["epochs"]), _name_rates(phase["learning_rates"]), phase["start"]),
         )
-        for phase in plan["phases"]
+        for phase, ratio in zip(plan["phases"], ratios, strict=True)
     ]
     head = (
         *(*texts("phase"), *numbers("thaw"), *texts("trains"), *numbers("trainable")),

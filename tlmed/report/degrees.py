@@ -13,7 +13,7 @@ from tlmed.pages.templating import render
 from tlmed.report.image_counts import say_test_apart
 from tlmed.report.run_content import RunContent
 from tlmed.tabulation import Table, numbers, say, texts
-from tlmed.words import count, percent, thousandths
+from tlmed.words import count, percent, tell_apart, thousandths
 
 _SCORES = {
     "val_loss": "Val loss",
@@ -48,7 +48,7 @@ def show_degrees(content: RunContent) -> Markup:
         half=say_half(content.metrics),
         known=_count_known(rows, content.metrics),
         picture=draw(training_plots.score_by_degree(rows, monitor), alt, "Score against degree of fine-tuning"),
-        degrees=_tabulate(rows),
+        degrees=_tabulate(rows, monitor),
     )
 
 
@@ -94,23 +94,31 @@ def _describe_start(start) -> str:
     return _STARTS.get(start, f"from {start}")
 
 
-def _tabulate(rows) -> Table:
+def _tabulate(rows, monitor) -> Table:
     shown = [name for name in _SCORES if any(row[name] for row in rows)]
+    columns = {name: _show_scores(rows, name, monitor) for name in shown}
     cells = [
         (
             say(row["phase"], below=("kept",) if row["kept"] == "yes" else ()),
             say(_name_thawed(row), below=(_describe_share(row),)),
             f"{int(row['trainable_parameters']):,}",
             f"{row['best_epoch']} of {row['epochs']}",
-            *(thousandths(float(row[name])) if row[name] else "" for name in shown),
+            *(columns[name][place] for name in shown),
             duration(float(row["seconds"])),
         )
-        for row in rows
+        for place, row in enumerate(rows)
     ]
     head = ("Thawed", "Trainable", "Best epoch", *(_SCORES[name] for name in shown), "Time")
     ratio = explain("fine_tuning_ratio", "fine-tuning ratio")
     footnote = say("Percentages: the ", ratio, ", of the backbone's weighted layers.")
     return Table(texts("Degree") + numbers(*head), cells, footnote=footnote)
+
+
+def _show_scores(rows, name, monitor) -> Sequence[str]:
+    """Return a score of each degree; that which decides with the digits in which degrees differ."""
+    if name == monitor and all(row[name] for row in rows):
+        return tell_apart(*(float(row[name]) for row in rows))
+    return [thousandths(float(row[name])) if row[name] else "" for row in rows]
 
 
 def _name_thawed(row) -> str:

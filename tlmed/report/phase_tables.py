@@ -35,6 +35,7 @@ def show_phases(content: RunContent) -> Markup:
 
 def _tabulate_phases(phases, ran) -> Table:
     moving = any("moving_statistics" in phase for phase in phases)
+    ratios = tell_apart(*(phase.get("fine_tuning_ratio", 0.0) for phase in phases), places=2)
     rows = [
         (
             say(phase["name"], below=("from the initial weights",) if phase.get("start") == "pretrained" else ()),
@@ -42,12 +43,12 @@ def _tabulate_phases(phases, ran) -> Table:
             f"{phase['trainable_parameters']:,}",
             *((f"{phase.get('moving_statistics', 0):,}",) if moving else ()),
             f"{phase['frozen_parameters']:,}",
-            f"{phase['fine_tuning_ratio']:.2f}" if "fine_tuning_ratio" in phase else "",
+            ratio if "fine_tuning_ratio" in phase else "",
             phase.get("batch_norm", ""),
             _count_epochs(ran, phase),
             _name_rates(phase),
         )
-        for phase in phases
+        for phase, ratio in zip(phases, ratios, strict=True)
     ]
     columns = (
         *texts("Phase", "Trains"),

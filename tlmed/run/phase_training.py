@@ -25,6 +25,7 @@ from tlmed.seeds import derive
 from tlmed.training import Checkpoints, Judge, Loop, PhaseResult, Saving, class_weights, fit_phase, measure
 from tlmed.voice import Voice
 from tlmed.whole_files import atomic
+from tlmed.words import tell_apart
 
 
 def train_phases(job: Job, prepared: Prepared) -> Outcome:
@@ -65,7 +66,7 @@ def train_phases(job: Job, prepared: Prepared) -> Outcome:
     with voice.busy("Scoring the phase that is kept"):
         scores = _score_kept(job, prepared, degrees[kept])
     chosen, recalibrated = results[kept], [degree.recalibration for degree in degrees if degree.recalibration]
-    voice.say(f"Kept: phase {chosen.name!r}, epoch {chosen.best_epoch}, {recipe.monitor} {chosen.score:.4f}")
+    voice.say(f"Kept: phase {chosen.name!r}, epoch {chosen.best_epoch}, {recipe.monitor} {_show_score(results, kept)}")
     return Outcome(
         scores,
         {"kept": dataclasses.asdict(chosen)} | ({"recalibration": recalibrated} if recalibrated else {}),
@@ -73,6 +74,11 @@ def train_phases(job: Job, prepared: Prepared) -> Outcome:
         sum(result.seconds for result in results),
         earlier,
     )
+
+
+def _show_score(results: Sequence[PhaseResult], kept: int) -> str:
+    """Return the score of the kept phase, with the digits in which it differs from those of the others."""
+    return tell_apart(*(result.score for result in results), places=4)[kept]
 
 
 def _score_kept(job, prepared, degree) -> np.ndarray:
