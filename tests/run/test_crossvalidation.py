@@ -641,6 +641,8 @@ def test_the_page_of_folds_draws_every_fold_and_adds_up_their_confusions(copy):
         areas = (f"AUC {each['per_class'][label]['auc']['value']:.3f}" for each in results)
         assert f"{label}: {', '.join(areas)}" in page
     assert "Most uncertain: two classes score almost the same" in page
+    assert "each fold was the test split of a network of its own" in page
+    assert "the mean AUC of 3 networks is" in page
     assert "It counts each image once" in page
     assert "classes mean the same in every fold" in page
     weakest = min(entry["sensitivity"]["value"] for entry in result["per_class"].values())
@@ -922,6 +924,16 @@ def test_a_hybrid_is_cross_validated_too(images, tmp_path):
     run = tlmed.train(override(load_recipe("feature_extractor_hybrid"), settings), tmp_path / "run", images)
     assert all((fold / "classifier.skops").exists() for fold in RunDir(run.path).folds)
     assert run.metrics["metrics"]["auc"]["value"] > 0.5
+    text = " ".join(Reader((run.path / "report.html").read_text()).text.split())
+    for words in (
+        "starting from random weights, and LogisticRegression as the classifier of the features. Seed 0.",
+        "each fold was the test split of a classifier of its own",
+        "the mean AUC of 2 classifiers is",
+        "each fold has a classifier of its own",
+        "as predicted by the classifier that had not seen it",
+        "thin, each fold's classifier on its test images",
+    ):
+        assert words in text, words
 
 
 @pytest.mark.slow

@@ -54,6 +54,16 @@ class FoldsContent:
     timing: Mapping
     folds: Sequence[Fold]
 
+    @property
+    def model(self) -> str:
+        """What each fold trained; all classifiers of a hybrid stand on the same frozen network."""
+        return "classifier" if self.classifier else "network"
+
+    @property
+    def classifier(self) -> str | None:
+        """The name of a hybrid's classifier; None for a network that was trained."""
+        return self.recipe.get("head", {}).get("classifier")
+
 
 def write_folds_report(run_dir: str | Path) -> Path:
     """Write `report.html` of a cross-validation from the other files of its directory, and return its path."""
@@ -77,13 +87,13 @@ def make_folds_page(content: FoldsContent) -> str:
     """Return the whole page as HTML."""
     sections = {
         "What was asked, and what was done": _tell_story(content),
-        "Means over the folds": _show_means(content.metrics),
-        "Curves and confusion": show_overlays(content.folds, content.metrics),
+        "Means over the folds": _show_means(content.metrics, content.model),
+        "Curves and confusion": show_overlays(content.folds, content.metrics, content.model),
         "Operating point": show_mean_operating_point(content.metrics),
         "Calibration": show_mean_calibration(content.metrics),
         "Compared with no transfer learning": show_baselines(content.metrics),
         "Subgroups": show_subgroups(content.metrics),
-        "Examples": show_fold_examples(content.folds),
+        "Examples": show_fold_examples(content.folds, content.model),
         "Folds": _show_folds(content.rows),
         "Warnings": _show_warnings(content.warnings),
         "Cost": show_cost(content.timing),
@@ -103,17 +113,21 @@ def _tell_story(content) -> Markup:
         source=recipe["data"].get("source"),
         backbone=join(recipe.get("backbone")),
         start=name_start(recipe.get("weights")),
+        classifier=content.classifier,
+        model=content.model,
         seed=recipe.get("seed"),
         split=recipe["data"]["split"],
-        found=f"the mean AUC of {count(len(content.rows), 'network')} is {say_value(metrics['metrics']['auc'])}. "
+        found=f"the mean AUC of {count(len(content.rows), content.model)} is {say_value(metrics['metrics']['auc'])}. "
         f"{name_weakest(metrics)}",
         doubts=list_doubts(metrics),
     )
 
 
-def _show_means(metrics) -> Markup:
+def _show_means(metrics, model) -> Markup:
     means = list_entries(list_once(metrics), "Mean")
-    return render("folds/means.html", means=means, few=describe_size(metrics), classes=show_classes(metrics))
+    return render(
+        "folds/means.html", model=model, means=means, few=describe_size(metrics), classes=show_classes(metrics)
+    )
 
 
 def _show_folds(rows) -> Markup:

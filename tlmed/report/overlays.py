@@ -55,12 +55,13 @@ def read_fold(run: RunDir) -> Fold:
     return Fold(run.path.name, test, metrics, examples, run.path)
 
 
-def show_overlays(folds: Sequence[Fold], metrics: Mapping) -> Markup:
+def show_overlays(folds: Sequence[Fold], metrics: Mapping, model: str) -> Markup:
     """Return the ROC curves of all folds with their mean, and the confusions of all.
 
     Args:
         folds: The folds.
         metrics: `metrics.json` of the whole, with `confusion`.
+        model: What each fold trained, such as "network".
     """
     classes, main = folds[0].test.classes, positive_index(folds[0].test.classes, metrics.get("positive"))
     columns = range(len(classes)) if main is None else [main]
@@ -68,19 +69,20 @@ def show_overlays(folds: Sequence[Fold], metrics: Mapping) -> Markup:
     drawn = len(columns) <= MOST_PANELS
     return render(
         "folds/curves.html",
+        model=model,
         panels=None if drawn else len(columns),
         # How often each image was tested: once in every repeat.
         times=round(unpack_confusion(metrics).sum() / metrics["n"]),
-        pictures=[*([_draw_curves(folds, columns)] if drawn else []), confusion],
+        pictures=[*([_draw_curves(folds, columns, model)] if drawn else []), confusion],
     )
 
 
-def _draw_curves(folds, columns) -> Picture:
+def _draw_curves(folds, columns, model) -> Picture:
     classes = folds[0].test.classes
     alt = f"ROC curves of {count(len(folds), 'fold')} and their mean. " + "; ".join(
         f"{classes[column]}: {_say_areas(folds, column)}" for column in columns
     )
-    caption = "ROC: thin, each fold's network on its test images; thick, their mean; dotted, chance"
+    caption = f"ROC: thin, each fold's {model} on its test images; thick, their mean; dotted, chance"
     return draw(score_plots.roc_of_folds([fold.test for fold in folds], columns), alt, caption)
 
 
@@ -89,7 +91,7 @@ def _say_areas(folds, column) -> str:
     return ", ".join("undefined" if area is None else f"AUC {thousandths(area)}" for area in areas)
 
 
-def show_fold_examples(folds: Sequence[Fold]) -> Markup:
+def show_fold_examples(folds: Sequence[Fold], model: str) -> Markup:
     """Return the most telling example of each kind from some folds; nothing where the folds have none."""
     shown = {}
     for kind in KINDS:
@@ -101,7 +103,7 @@ def show_fold_examples(folds: Sequence[Fold]) -> Markup:
         return Markup()
     links = [say(fold.name, link=f"{rundir.FOLDS}/{fold.name}/report.html") for fold in folds]
     shown = {title: drawn for title, drawn in shown.items() if drawn}
-    return render("folds/examples.html", most=_OF_EACH_KIND, links=links, shown=shown)
+    return render("folds/examples.html", model=model, most=_OF_EACH_KIND, links=links, shown=shown)
 
 
 def _say_borders(folds) -> str:
