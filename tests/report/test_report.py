@@ -1131,6 +1131,21 @@ def test_phases_that_thaw_nearly_as_much_have_ratios_that_differ(tmp_path):
     assert "0.992" in text
 
 
+def test_grid_points_whose_scores_nearly_agree_read_differently(tmp_path):
+    folder = make_hybrid(write_run(tmp_path / "run"))
+    points = [
+        [1, 0.90004, 0.1, 1],
+        [2, 0.90001, 0.1, 10],
+        [2, 0.90001, 0.1, 20],
+        [4, "nan", "nan", 30],
+        [5, "", "", 40],
+    ]
+    whole_files.write_csv(folder / "search.csv", ("rank", "mean_score", "std_score", "C"), points)
+    text = Reader(write_report(folder).read_text()).text
+    assert "10.900040.1001" in text
+    assert text.count("0.900010.100") == 2
+
+
 def test_degrees_by_layer_count_the_weighted_layers(tmp_path):
     folder = write_run(tmp_path / "run")
     write_degrees(folder, unit="layer", layers=9)

@@ -1,5 +1,6 @@
 """The scikit-learn classifier of a feature extractor hybrid: the parameters that were tried, and those chosen."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
@@ -10,7 +11,7 @@ from tlmed.report.image_counts import SHOWN, count_known, say_test_apart
 from tlmed.report.phase_tables import show_blocks
 from tlmed.report.run_content import RunContent
 from tlmed.tabulation import CODE, Table, numbers, say, texts
-from tlmed.words import count, join_names
+from tlmed.words import count, join_names, tell_apart
 
 _MOST_ROWS = 12  # a search with more rows is folded
 _CHOSEN = "Parameters were chosen by cross-validation inside the training split"
@@ -65,10 +66,14 @@ def _tabulate_search(rows: Sequence[Mapping]) -> Table | None:
     if not rows:
         return None
     parameters = [name for name in rows[0] if name not in _SEARCH]
+    means = {float(row["mean_score"]) for row in rows if row["mean_score"]}
+    known = sorted(filter(math.isfinite, means))
+    shown = dict(zip(known, tell_apart(*known), strict=True))  # the best one was chosen: a worse must not read like it
     cells = [
         (
             row["rank"],
-            *(number(float(row[name])) if row[name] else "" for name in ("mean_score", "std_score")),
+            shown.get(float(row["mean_score"]), row["mean_score"]) if row["mean_score"] else "",
+            number(float(row["std_score"])) if row["std_score"] else "",
             *(row[name] for name in parameters),
         )
         for row in sorted(rows, key=lambda row: int(row["rank"]))
