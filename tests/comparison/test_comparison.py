@@ -916,19 +916,37 @@ def test_of_many_runs_the_best_have_colours(made):
 
 
 def test_leaked_images_are_told_beside_the_scores(two):
-    found = {"leaked": 9, "n": 81, "metrics": {"auc": {"value": 0.777, "low": None, "high": None, "method": None}}}
+    auc = {"value": 0.777, "low": None, "high": None, "method": None, "note": "It rests on 1 group of class 'ill'."}
+    accuracy = {"value": 0.444, "low": 0.4, "high": 0.5, "method": "Wilson"}
+    found = {"leaked": 9, "n": 81, "metrics": {"auc": auc, "accuracy": accuracy}}
     for run in two:
         edit(run / "metrics.json", lambda content: content.update(without_leaks=found))
     page = make_comparison_page(compare(two))
     assert f"9 test images of 90 are known to {two[0].name}, {two[1].name}" in Reader(page).text
+    assert "Without them 81 images are left." in Reader(page).text
     assert Reader(page).text.count("without leaks 0.777") == 2
+    assert Reader(page).text.count("without leaks 0.444 (0.400 to 0.500)") == 2
+    why = f"AUC of {two[0].name} without leaks, {two[1].name} without leaks: It rests on 1 group of class 'ill'."
+    assert why in Reader(page).text
     sentence = f"{two[1].name} knows 9 test images of 90 from training or validation"
     told = " ".join(to_lines(describe_comparison(compare(two))))
     assert sentence in told
-    assert told.count("Without them: AUC 0.777.") == 2
+    assert told.count("Without them 81 images are left: AUC 0.777 and accuracy 0.444 (0.400 to 0.500).") == 2
+    assert f"Note: {why}" in told
+    assert "do not know the same" not in f"{told} {Reader(page).text}"
     assert told.index(sentence) < told.index("has the highest")
     for row in whole_files.read_csv(write_comparison(two[0].parent / "out", compare(two))[1]):
-        assert (row["leaked"], row["auc_without_leaks"], row["accuracy_without_leaks"]) == ("9", "0.777", "")
+        assert (row["leaked"], row["left"], row["auc_without_leaks"]) == ("9", "81", "0.777")
+        assert (row["auc_low_without_leaks"], row["accuracy_low_without_leaks"]) == ("", "0.4")
+        assert row["notes"] == f"AUC of {row['run']} without leaks: It rests on 1 group of class 'ill'."
+    for run, left in ((two[0], {**found, "leaked": 8, "n": 82}), (two[1], {"leaked": 90, "n": 0, "metrics": {}})):
+        edit(run / "metrics.json", lambda content, left=left: content.update(without_leaks=left))
+    page, told = Reader(make_comparison_page(compare(two))).text, to_lines(describe_comparison(compare(two)))
+    different = "The runs do not know the same test images: scores without them are of different images"
+    assert different in page
+    assert any(line.startswith(different) for line in told)
+    assert "No image is left without them." in page
+    assert any(line.endswith("No image is left without them.") for line in told)
     for wrong in ({"leaked": 9}, {**found, "metrics": {"auc": 3}}, {**found, "leaked": "9"}):
         edit(two[0] / "metrics.json", lambda content, wrong=wrong: content.update(without_leaks=wrong))
         with pytest.raises(InputError, match=r"metrics\.json"):
@@ -962,7 +980,7 @@ def test_leaked_images_of_folds_are_added_up(tmp_path):
     edit(runs[0] / "metrics.json", lambda text: text.update(without_leaks=known))
     told = " ".join(to_lines(describe_comparison(compare(runs))))
     assert "a knows 18 test images of 270" in told
-    assert f"Without them: AUC {mean['value']:.3f}." in told
+    assert f"Without them 252 images are left: AUC {mean['value']:.3f} (0.700 to 0.800)." in told
     mean["value"] = 0.5
     edit(runs[0] / "metrics.json", lambda text: text.update(without_leaks=known))
     refuse(runs, "the means of its folds", "auc 0.500 there, ")

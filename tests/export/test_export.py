@@ -328,13 +328,15 @@ def test_the_hub_reads_what_the_card_says_to_programs(run, read):
 def test_the_card_tells_of_images_that_training_knows(run, read):
     metrics = run.json("metrics.json")
     undefined = {"value": None, "low": None, "high": None, "method": None, "reason": "One class only."}
-    left = {"auc": {**metrics["metrics"]["auc"], "value": 0.4321}, "sensitivity": undefined}
+    few = "It rests on 1 group of class 'ill'."
+    left = {"auc": {**metrics["metrics"]["auc"], "value": 0.4321, "note": few}, "sensitivity": undefined}
     found = {"leaked": 3, "n": 6, "metrics": left}
     write_json(run / "metrics.json", metrics | {"without_leaks": found})
     card = read(run)
     assert "**3 of 9 test images are in training or validation too" in card.text
     assert "Without them 6 images are left; the metadata of this card has their scores." in card.text
     assert "| AUC | 0.432 |" in card.text
+    assert f"AUC: {few}" in card.text
     # Whoever reads the metadata alone takes each value as a result: those of known images are not there.
     (result,) = card.data.eval_results
     assert (result.metric_type, result.metric_value) == ("roc_auc", 0.4321)

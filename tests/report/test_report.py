@@ -752,6 +752,10 @@ def test_leaked_images_are_told_beside_the_headline(tmp_path):
         assert f"without leaks: {entry['value']:.3f}" in text
     lines = describe_metrics({**result, "positive": "malignant"})
     assert "Without 30 of 120 images that training or validation knows:" in lines
+    one = np.flatnonzero(test.labels == 1)[1:]  # one image of the class is left
+    few = score(test, "test", None, 0, leaked=[test.paths[row] for row in one])["without_leaks"]
+    edit(folder / "metrics.json", lambda metrics: metrics.update(without_leaks=few))
+    assert few["metrics"]["auc"]["note"] in Reader(write_report(folder).read_text()).text
     nothing = score(test, "test", None, 0, leaked=test.paths)["without_leaks"]
     assert nothing == {"leaked": 120, "n": 0, "metrics": {}}
     edit(folder / "metrics.json", lambda metrics: metrics.update(without_leaks=nothing))

@@ -8,6 +8,7 @@ from pathlib import Path
 from tlmed import targets, whole_files
 from tlmed.comparison.page import make_comparison_page
 from tlmed.comparison.pairs import QUESTIONS, Comparison
+from tlmed.comparison.sentences import list_metric_notes, list_metrics
 from tlmed.comparison.traits import COSTS
 from tlmed.errors import InputError
 
@@ -80,8 +81,8 @@ _COLUMNS = (
 _LEFT = ("auc", "accuracy", "sensitivity", "specificity")  # metrics that are computed without leaks, too
 _ABOUT = ("number", "run", "path", "backbone", "weights", "approach", "seed", "threshold", "folds")
 _WITHOUT = "_without_leaks"  # the ending of columns with scores without the test images that the run has seen
-_LEAKS = ("leaked", *(f"{name}{part}{_WITHOUT}" for name in _LEFT for part in _PARTS))
-_RUN_COLUMNS = [*_ABOUT, *(f"{name}{part}" for name in QUESTIONS for part in _PARTS), *_LEAKS, *COSTS]
+_LEAKS = ("leaked", "left", *(f"{name}{part}{_WITHOUT}" for name in _LEFT for part in _PARTS))
+_RUN_COLUMNS = [*_ABOUT, *(f"{name}{part}" for name in QUESTIONS for part in _PARTS), *_LEAKS, *COSTS, "notes"]
 _PAIR_COLUMNS = ["first", "second", *_COLUMNS]
 
 
@@ -92,10 +93,11 @@ def _list_runs(comparison) -> tuple[list[str], list[list]]:
         row = [number, result.name, result.path, *traits, result.metrics.get("threshold"), len(result.folds) or None]
         entries = [result.metrics["metrics"].get(name, {}) for name in QUESTIONS]
         row += [entry.get(key) for entry in entries for key in _PARTS.values()]
-        found = result.without_leaks or {"leaked": None, "metrics": {}}
+        found = result.without_leaks or {"leaked": None, "n": None, "metrics": {}}
         left = [found["metrics"].get(name, {}) for name in _LEFT]
-        row += [found["leaked"], *(entry.get(key) for entry in left for key in _PARTS.values())]
-        rows.append([*row, *(result.costs[name] for name in COSTS)])
+        row += [found["leaked"], found["n"], *(entry.get(key) for entry in left for key in _PARTS.values())]
+        notes = " ".join(list_metric_notes(list_metrics([result]), QUESTIONS))
+        rows.append([*row, *(result.costs[name] for name in COSTS), notes])
     return _RUN_COLUMNS, rows
 
 

@@ -9,9 +9,12 @@ from tlmed.comparison.pairs import LEVEL, QUESTIONS, Comparison, is_shown
 from tlmed.comparison.sentences import (
     NAMES,
     conclude,
+    list_metric_notes,
+    list_metrics,
     name_images,
     say_cost,
     say_difference,
+    say_different_leaks,
     say_main,
     say_p,
     say_score,
@@ -78,6 +81,7 @@ def _show_runs(comparison) -> Markup:
         "comparison/runs.html",
         meaning=meaning,
         leaks=_list_leaks(comparison),
+        different=say_different_leaks(comparison),
         runs=Table(texts("Run") + numbers(*map(explain, _HEAD)), rows),
         further=_tabulate_metrics(comparison),
     )
@@ -103,17 +107,15 @@ def _show_score(result, name) -> str | Cell:
     shown = show_cell(found)
     if without is None:
         return shown
-    return replace(
-        shown, below=(*shown.below, say("without ", explain("leak", "leaks"), f" {number(without['value'])}"))
-    )
+    return replace(shown, below=(*shown.below, say("without ", explain("leak", "leaks"), f" {say_score(without)}")))
 
 
 def _list_leaks(comparison) -> list[tuple[int, int, list[str]]]:
-    """Return how many test images are known, of how many, and to which runs."""
+    """Return how many test images are known, how many are left without them, and which runs know so many."""
     alike = {}
     for result in comparison.results:
         if found := result.without_leaks:
-            alike.setdefault((found["leaked"], found["leaked"] + found["n"]), []).append(result.name)
+            alike.setdefault((found["leaked"], found["n"]), []).append(result.name)
     return [(*amounts, names) for amounts, names in alike.items()]
 
 
@@ -267,17 +269,11 @@ def _tabulate_pairs(comparison, question) -> Table:
 
 
 def _list_metric_notes(comparison) -> list[str]:
-    """Return notes on single numbers: why one is undefined, what an interval leaves out."""
+    """Return the notes on numbers of runs and of pairs."""
     names = [result.name for result in comparison.results]
-    tables = [(result.name, result.metrics["metrics"]) for result in comparison.results]
+    tables = list_metrics(comparison.results)
     tables += [(f"{names[pair.first]} minus {names[pair.second]}", pair.questions) for pair in comparison.pairs]
-    found = {}
-    for whose, table_of in tables:
-        for name in QUESTIONS:
-            entry = table_of.get(name, {})
-            if words := entry.get("reason") or entry.get("note"):
-                found.setdefault((name, words), []).append(whose)
-    return [f"{name_metric(name)} of {listed(whose, 3)}: {words}" for (name, words), whose in found.items()]
+    return list_metric_notes(tables, QUESTIONS)
 
 
 def _show_recipes(comparison) -> Markup:

@@ -1,11 +1,14 @@
 """The sentences of a comparison: p-values, differences, and what can and cannot be concluded."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
+from tlmed.comparison.results import Result
 from tlmed.metrics import say_positive
+from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import EMPTY, duration, number, says_nothing
-from tlmed.words import count, join_names, tell_apart, thousandths
+from tlmed.words import count, join_names, listed, tell_apart, thousandths
 
 NAMES = {
     "auc": "AUC",
@@ -111,7 +114,7 @@ def say_leaks(comparison: Comparison) -> list[str]:
         if found := result.without_leaks:
             known = f"{count(found['leaked'], 'test image')} of {found['leaked'] + found['n']:,}"
             left = [
-                f"{NAMES[name]} {number(found['metrics'][name]['value'])}"
+                f"{NAMES[name]} {say_score(found['metrics'][name])}"
                 for name in ("auc", "accuracy")
                 if name in found["metrics"]
             ]
@@ -119,13 +122,54 @@ def say_leaks(comparison: Comparison) -> list[str]:
                 f"{result.name} knows {known} from training or validation, or other images "
                 f"of their group: its scores and differences may be too good. {_say_left(found, left)}"
             )
-    return sentences
+    return [*sentences, *say_different_leaks(comparison)]
+
+
+def say_different_leaks(comparison: Comparison) -> list[str]:
+    """Say so where runs know different numbers of test images, so that other images are left of each."""
+    known = [result.without_leaks for result in comparison.results]
+    if len({found["leaked"] if found else 0 for found in known}) == 1:
+        return []
+    return [
+        "The runs do not know the same test images: scores without them are of different images, and do not compare "
+        "the runs."
+    ]
 
 
 def _say_left(found, scores) -> str:
-    if scores:
-        return f"Without them: {join_names(scores)}."
-    return "Scores without them are in its folds." if found["n"] else "No image is left without them."
+    if not found["n"]:
+        return "No image is left without them."
+    left = f"Without them {count(found['n'], 'image')} {'is' if found['n'] == 1 else 'are'} left"
+    return f"{left}: {join_names(scores)}." if scores else f"{left}; the scores of these are in its folds."
+
+
+def list_metrics(results: Sequence[Result]) -> list[tuple[str, Mapping]]:
+    """Return each run's name and its metrics; where it knows test images, then those of the others."""
+    tables = []
+    for result in results:
+        tables.append((result.name, result.metrics["metrics"]))
+        if found := result.without_leaks:
+            tables.append((f"{result.name} without leaks", found["metrics"]))
+    return tables
+
+
+def list_metric_notes(tables: Iterable[tuple[str, Mapping]], names: Iterable[str]) -> list[str]:
+    """Return notes on single numbers: why one is undefined, what an interval leaves out.
+
+    Args:
+        tables: Whose metrics they are, and the metrics by name.
+        names: The metrics whose notes are wanted.
+
+    >>> auc = {"auc": {"value": 0.7, "note": "It rests on 1 group."}}
+    >>> list_metric_notes([("one", auc), ("two", auc)], ["auc"])
+    ['AUC of one, two: It rests on 1 group.']
+    """
+    found = {}
+    for (whose, metrics), name in itertools.product(tables, names):
+        entry = metrics.get(name, {})
+        if words := entry.get("reason") or entry.get("note"):
+            found.setdefault((name, words), []).append(whose)
+    return [f"{name_metric(name)} of {listed(whose, 3)}: {words}" for (name, words), whose in found.items()]
 
 
 def conclude(comparison: Comparison) -> list[str]:

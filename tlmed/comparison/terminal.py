@@ -4,6 +4,8 @@ from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.sentences import (
     NAMES,
     conclude,
+    list_metric_notes,
+    list_metrics,
     name_images,
     say_cost,
     say_difference,
@@ -34,6 +36,7 @@ def describe_comparison(comparison: Comparison) -> list[str | Table]:
         *say_leaks(comparison),
         *conclude(comparison),
         *(f"Note: {note}" for note in comparison.notes),
+        *(f"Note: {note}" for note in list_metric_notes(list_metrics(comparison.results), _QUESTIONS)),
     ]
 
 

@@ -256,7 +256,10 @@ def _show_without_leaks(metrics) -> list[str]:
     )
     defined = any(entry["value"] is not None for entry in found["metrics"].values())
     said += f"; the metadata of this card has {'their' if defined else 'no'} scores."
-    return [said, *([_tabulate(found["metrics"])] if found["metrics"] else [])]
+    if not found["metrics"]:
+        return [said]
+    entries = {name_metric(name): entry for name, entry in found["metrics"].items()}
+    return [said, _tabulate(found["metrics"], notes=list_notes(entries.items(), ("note",)))]
 
 
 def _tabulate(entries: Mapping, footnote: str = "", notes: Sequence[str] = ()) -> str:
