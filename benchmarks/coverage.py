@@ -21,7 +21,7 @@ import numpy as np
 from scipy.special import ndtri, softmax
 
 from tlmed.metrics import METRICS, compare_metrics, evaluate, predictive_values
-from tlmed.metrics.rates import make_case, rate
+from tlmed.metrics.definitions import make_case, rate
 
 SIZES = (20, 60, 117, 400)
 MIXES = {"0.1": (0.9, 0.1), "0.5": (0.5, 0.5), "three": (0.8, 0.15, 0.05)}

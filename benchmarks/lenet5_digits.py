@@ -16,7 +16,7 @@ import tensorflow as tf
 from sklearn.datasets import load_digits
 
 from tlmed.backbones import applications, classic, digits, preprocessing, weight_packages
-from tlmed.data.pixel_rule import resize
+from tlmed.data.decode_and_resize import resize
 
 TRAIN = 1347
 EPOCHS, BATCH, RATE = 40, 32, 2e-3

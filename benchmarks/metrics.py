@@ -15,7 +15,7 @@ from sklearn import metrics as reference
 
 from tlmed.metrics import evaluate
 from tlmed.metrics.areas import area_interval
-from tlmed.metrics.rates import make_case, rate
+from tlmed.metrics.definitions import make_case, rate
 from tlmed.metrics.resampling import draw_weights
 
 

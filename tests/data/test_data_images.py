@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tlmed.data import decode, resize
-from tlmed.data.pixel_rule import decode_resized
+from tlmed.data.decode_and_resize import decode_resized
 
 RNG = np.random.RandomState(0)
 GRAY = RNG.randint(0, 256, (6, 9)).astype(np.uint8)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tlmed.data import KnownPixels, decode, load, resize
-from tlmed.data.pixel_rule import decode_measured, decode_resized
+from tlmed.data.decode_and_resize import decode_measured, decode_resized
 from tlmed.data.readers import read_plane
 from tlmed.errors import InputError
 
@@ -78,7 +78,9 @@ def test_only_what_may_be_a_mask_is_decoded_twice_and_known_files_not_at_all(tmp
             pixels = np.random.RandomState(seed).randint(0, colours, (12, 12)).astype(np.uint8) * (255 // (colours - 1))
             Image.fromarray(pixels).save(tmp_path / "images" / name / f"{seed}.{form}")
     opened, open_it = [], read_plane
-    monkeypatch.setattr("tlmed.data.pixel_rule.read_plane", lambda content: opened.append(content) or open_it(content))
+    monkeypatch.setattr(
+        "tlmed.data.decode_and_resize.read_plane", lambda content: opened.append(content) or open_it(content)
+    )
     first = look(tmp_path / "images", cache)
     assert len(opened) == 6 * 3
     again = look(tmp_path / "images", cache)

@@ -11,9 +11,9 @@ from PIL import Image
 
 from tests.conftest import write_images
 from tests.data.test_data_images import COLOUR, DEEP, GRAY, LOSSLESS, encode, encode_png16, tiff, tiff16
-from tlmed.data import KnownPixels, decode, load, read_files, readers, resize
-from tlmed.data.pixel_rule import decode_measured, decode_resized
-from tlmed.data.readers import READERS, find_reader, is_image, read_plane, readable_endings
+from tlmed.data import KnownPixels, decode, load, read_files, resize
+from tlmed.data.decode_and_resize import decode_measured, decode_resized
+from tlmed.data.readers import READERS, find_reader, is_image, read_plane, readable_endings, registry
 from tlmed.data.readers.plane import Plane
 from tlmed.data.table import check_classes
 from tlmed.errors import InputError
@@ -135,7 +135,7 @@ def family(monkeypatch):
         read_plane=read,
         remarks=lambda content: frozenset(["{images} {hold} a remark."]),
     )
-    monkeypatch.setattr(readers, "READERS", (*READERS, reader))
+    monkeypatch.setattr(registry, "READERS", (*READERS, reader))
     return held
 
 

@@ -12,7 +12,7 @@ from tests.conftest import write_images
 from tests.data.test_data_images import LOSSLESS, encode, tiff16
 from tlmed import inference
 from tlmed.data import KnownPixels, load, read_files
-from tlmed.data.pixel_rule import TONES, decode_measured, decode_resized
+from tlmed.data.decode_and_resize import TONES, decode_measured, decode_resized
 from tlmed.data.tones import describe_tones, measure_usual, note_tones
 from tlmed.errors import InputError
 from tlmed.recipe import load_recipe, override

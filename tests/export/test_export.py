@@ -21,7 +21,7 @@ from PIL import ExifTags, Image
 from tests.conftest import CLASSES, draw
 from tests.data.test_data_images import LOSSLESS
 from tlmed import inference
-from tlmed.data.pixel_rule import decode_resized
+from tlmed.data.decode_and_resize import decode_resized
 from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.export import index as index_of_pip
 from tlmed.export import save, write_card, write_requirements

@@ -15,7 +15,7 @@ from tlmed.metrics import (
     wilson,
 )
 from tlmed.metrics.calibration import pair
-from tlmed.metrics.rates import make_case, rate
+from tlmed.metrics.definitions import make_case, rate
 from tlmed.metrics.resampling import draw_weights, widen
 
 

@@ -16,9 +16,9 @@ from tlmed.metrics import METRICS, evaluate, predictive_values, wilson
 from tlmed.metrics.areas import area_interval, covariance, newcombe, place
 from tlmed.metrics.calibration import chance_error
 from tlmed.metrics.combining import combine_ratio
+from tlmed.metrics.definitions import CLASS_METRICS, make_case, rate
 from tlmed.metrics.influences import influence_of_all, influence_of_class, leave_out
 from tlmed.metrics.proportions import effective_groups, effective_size, harmonic_mean, proportion, t_95
-from tlmed.metrics.rates import CLASS_METRICS, make_case, rate
 from tlmed.metrics.resampling import bound, widen
 from tlmed.metrics.spreads import Spread, bound_mean, find_strata, measure_spread
 

@@ -13,8 +13,8 @@ from sklearn import metrics as reference
 
 from tlmed.errors import InputError
 from tlmed.metrics import METRICS, evaluate, macro_auc, positive_index, roc_curve
-from tlmed.metrics.confusion import unpack_confusion
-from tlmed.metrics.rates import CLASS_METRICS, make_case, rate
+from tlmed.metrics.definitions import CLASS_METRICS, make_case, rate
+from tlmed.metrics.packed_confusion import unpack_confusion
 from tlmed.metrics.resampling import draw_weights, number_groups
 
 

@@ -58,7 +58,7 @@ def test_a_picture_shows_the_image_and_its_map(run, images):
     first = next(each for each in run.json("examples.json")["examples"] if each["kind"] == "wrong")
     with Image.open(run / first["file"]) as picture:
         drawn = np.asarray(picture)
-    pixels = tlmed.data.pixel_rule.decode_resized((images / first["path"]).read_bytes(), (32, 32))
+    pixels = tlmed.data.decode_and_resize.decode_resized((images / first["path"]).read_bytes(), (32, 32))
     explainer = load_scorer(run).explainer()
     label = run.json("metrics.json")["classes"].index(first["prediction"])
     (heat,) = explainer(pixels[None], label)

@@ -2,9 +2,9 @@
 
 import tlmed.tensorflow_start
 
+from tlmed.data.decode_and_resize import decode, resize
 from tlmed.data.known_files import KnownPixels
 from tlmed.data.pipeline import ImageSet, Share, divide, epoch_order, load, read_files
-from tlmed.data.pixel_rule import decode, resize
 from tlmed.data.readers import readable_endings
 from tlmed.data.sources import open_source
 from tlmed.data.table import Table

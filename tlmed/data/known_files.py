@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tlmed.cache import open_digests, open_pixels
-from tlmed.data.pixel_rule import RULE
+from tlmed.data.decode_and_resize import RULE
 from tlmed.data.readers import name_versions
 
 

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tlmed.data.pixel_rule import decode
+from tlmed.data.decode_and_resize import decode
 from tlmed.data.table import Table
 from tlmed.regular_files import read_regular
 from tlmed.words import count, listed

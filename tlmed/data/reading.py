@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed.cache import make_room
+from tlmed.data.decode_and_resize import TONES, decode, decode_measured, decode_resized
 from tlmed.data.extras import find_extras
 from tlmed.data.known_files import KnownPixels, recall
 from tlmed.data.masks import TWO_VALUES, has_two_values
-from tlmed.data.pixel_rule import TONES, decode, decode_measured, decode_resized
 from tlmed.data.table import Table
 from tlmed.errors import CHANGED, InputError, RunFailed
 from tlmed.words import count, listed

@@ -1,7 +1,8 @@
 """Warnings about the values of images: too few levels, a single colour, nearly black, or unlike those of a run.
 
-Samples of 16 bits keep their high byte (see `pixel_rule`), so data of 12 bits in such files keep 16 of 256 levels. The
-rule stays as it is, because runs that were made with it must stay reproducible, but a user should know about it.
+Samples of 16 bits keep their high byte (see `decode_and_resize`), so data of 12 bits in such files keep 16 of 256
+levels. The rule stays as it is, because runs that were made with it must stay reproducible, but a user should know
+about it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +39,7 @@ def describe_tones(
         classes: The names of the classes.
         usual: What `measure_usual` gave for the training images of a run; None: nothing to compare with.
 
-    >>> from tlmed.data.pixel_rule import TONES
+    >>> from tlmed.data.decode_and_resize import TONES
     >>> describe_tones(["a.png", "b.png"], np.array([(0, 200, 90), (0, 7, 1)], TONES))
     ['1 of 2 images (b.png) holds a single colour: there is nothing to see in it.']
     """
@@ -64,7 +65,7 @@ def note_tones(tones: np.ndarray, usual: Mapping[str, int] | None) -> list[str]:
         tones: As for `describe_tones`.
         usual: As for `describe_tones`.
 
-    >>> from tlmed.data.pixel_rule import TONES
+    >>> from tlmed.data.decode_and_resize import TONES
     >>> note_tones(np.array([(0, 200, 90), (0, 7, 1)], TONES), {"fewest": 180, "most": 256})
     ['values unlike those of training', 'a single colour']
     """
@@ -78,7 +79,7 @@ def note_tones(tones: np.ndarray, usual: Mapping[str, int] | None) -> list[str]:
 def measure_usual(tones: np.ndarray) -> dict[str, int]:
     """Return how few and how many different values images usually have, without one per cent on each side.
 
-    >>> from tlmed.data.pixel_rule import TONES
+    >>> from tlmed.data.decode_and_resize import TONES
     >>> measure_usual(np.array([(0, 255, used) for used in (3, 200, 210)], TONES))
     {'fewest': 3, 'most': 210}
     """

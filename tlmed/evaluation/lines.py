@@ -6,8 +6,8 @@ from tlmed.evaluation.predictions import HALF
 from tlmed.evaluation.predictions_csv import SCORE
 from tlmed.metrics import positive_index, say_positive
 from tlmed.metrics.calibration import sort_changes
+from tlmed.metrics.definitions import CLASS_METRICS
 from tlmed.metrics.names import list_once, name_metric
-from tlmed.metrics.rates import CLASS_METRICS
 from tlmed.words import NAMED, as_shown, count, join_names, listed, percent, thousandths
 
 SMALL = 30  # with fewer images or groups a note says how much depends on a single one

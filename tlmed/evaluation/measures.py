@@ -9,7 +9,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision
 from tlmed.evaluation.predictions import HALF, Predictions, predict_classes
 from tlmed.metrics import METRICS, evaluate, positive_index, predictive_values
-from tlmed.metrics.rates import CALIBRATED, RANKED, make_case
+from tlmed.metrics.definitions import CALIBRATED, RANKED, make_case
 from tlmed.metrics.resampling import find_clusters
 from tlmed.metrics.sample_sizes import note_few
 from tlmed.words import count

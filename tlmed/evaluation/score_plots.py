@@ -18,7 +18,7 @@ from tlmed.evaluation.predictions import Predictions
 from tlmed.metrics import binary_auc, net_benefit, positive_index, roc_curve
 from tlmed.metrics.bands import has_band, roc_band
 from tlmed.metrics.calibration import BINS
-from tlmed.metrics.confusion import unpack_confusion
+from tlmed.metrics.packed_confusion import unpack_confusion
 from tlmed.metrics.resampling import find_clusters
 from tlmed.words import percent, thousandths
 

@@ -18,8 +18,8 @@ from tlmed.export.training_section import describe_steps, show_training
 from tlmed.export.usage import show_usage
 from tlmed.metrics import say_positive
 from tlmed.metrics.calibration import sort_changes
+from tlmed.metrics.definitions import CLASS_METRICS
 from tlmed.metrics.names import list_once, name_metric
-from tlmed.metrics.rates import CLASS_METRICS
 from tlmed.pages.amounts import duration
 from tlmed.pages.entries import list_notes, say_methods
 from tlmed.report.image_counts import describe_splits

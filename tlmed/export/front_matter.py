@@ -8,8 +8,8 @@ import re
 
 from tlmed.export.card_facts import CardFacts
 from tlmed.export.naming import name_data, name_weights, type_metric
+from tlmed.metrics.definitions import CLASS_METRICS
 from tlmed.metrics.names import list_once, name_metric
-from tlmed.metrics.rates import CLASS_METRICS
 
 TASK = "image-classification"
 # The Hub's names of licences are these, in lower case.

@@ -1,6 +1,7 @@
 """How an image is read without tlmed: the function that a model card prints, so that its code needs no tlmed.
 
-It says in a few lines what `tlmed.data.pixel_rule` does for nearly all images; tests hold the two to the same pixels.
+It says in a few lines what `tlmed.data.decode_and_resize` does for nearly all images; tests hold the two to the same
+pixels.
 """
 
 import numpy as np

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tlmed.data.decode_and_resize import decode_measured
 from tlmed.data.extras import describe_extras, find_extras
-from tlmed.data.pixel_rule import decode_measured
 from tlmed.data.ranges import find_range_faults
 from tlmed.data.readers.arrays import is_picture
 from tlmed.data.tones import describe_tones
@@ -99,7 +99,7 @@ def _to_unsigned(image) -> np.ndarray:
 def read_batches(
     items: Sequence[Path | np.ndarray], size: tuple[int, int], batch_size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, list[frozenset[str]]]]:
-    """Yield resized images in order, decoded by the rule of `tlmed.data.pixel_rule`, and facts about each.
+    """Yield resized images in order, decoded by the rule of `tlmed.data.decode_and_resize`, and facts about each.
 
     Args:
         items: From `open_images`.

@@ -2,13 +2,13 @@
 
 from tlmed.metrics.calibration import apply_temperature, fit_temperature, reliability
 from tlmed.metrics.classes import describe_default, positive_index, say_positive
+from tlmed.metrics.definitions import METRICS
 from tlmed.metrics.differences import compare_metrics, compare_pairs, holm, measure_pairs
 from tlmed.metrics.evaluation import evaluate
 from tlmed.metrics.fold_means import average_folds
 from tlmed.metrics.paired_tests import compare_areas, mcnemar
 from tlmed.metrics.predictive import predictive_values
 from tlmed.metrics.proportions import wilson
-from tlmed.metrics.rates import METRICS
 from tlmed.metrics.roc import binary_auc, macro_auc, roc_curve
 from tlmed.metrics.thresholds import Threshold, choose_threshold, net_benefit
 

@@ -8,10 +8,10 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from tlmed.metrics.classes import positive_index
+from tlmed.metrics.definitions import CALIBRATED, METRICS, make_case, rate
 from tlmed.metrics.influences import influence_of_all
 from tlmed.metrics.paired_tests import compare_areas, leave_untested, mcnemar
 from tlmed.metrics.proportions import t_95, t_tails
-from tlmed.metrics.rates import CALIBRATED, METRICS, make_case, rate
 from tlmed.metrics.resampling import has_clusters, number_groups
 from tlmed.metrics.sample_sizes import FEW_UNITS, LEAST_UNITS, MANY_CLASSES, NO_INTERVAL, count_units
 from tlmed.metrics.spreads import Spread, find_strata, measure_spread

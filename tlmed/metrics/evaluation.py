@@ -12,10 +12,10 @@ from tlmed.metrics.areas import area_interval
 from tlmed.metrics.calibration import chance_error, pair
 from tlmed.metrics.classes import positive_index
 from tlmed.metrics.combining import agree, combine, draw_rates
-from tlmed.metrics.confusion import pack_confusion
+from tlmed.metrics.definitions import CALIBRATED, CLASS_METRICS, METRICS, RANKED, Case, make_case, rate
 from tlmed.metrics.influences import OF_CLASS, influence_of_all, influence_of_class, leave_out
+from tlmed.metrics.packed_confusion import pack_confusion
 from tlmed.metrics.proportions import harmonic_mean, has_few_groups, proportion, wilson
-from tlmed.metrics.rates import CALIBRATED, CLASS_METRICS, METRICS, RANKED, Case, make_case, rate
 from tlmed.metrics.resampling import bound, draw_weights, has_clusters, number_groups
 from tlmed.metrics.sample_sizes import (
     AGREEMENT,

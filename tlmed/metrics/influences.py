@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tlmed.metrics.areas import place
-from tlmed.metrics.rates import Case
+from tlmed.metrics.definitions import Case
 
 OF_CLASS = {"balanced_accuracy": "sensitivity"}  # metrics that are the mean over classes of another one
 
@@ -23,7 +23,7 @@ def influence_of_class(case: Case, own: int, name: str) -> np.ndarray:
         own: The class.
         name: One of `CLASS_METRICS`.
 
-    >>> from tlmed.metrics.rates import make_case
+    >>> from tlmed.metrics.definitions import make_case
     >>> case = make_case(np.array([0, 1, 1]), np.eye(2)[[0, 1, 0]], np.array([0, 1, 0]), main=1)
     >>> influence_of_class(case, 1, "sensitivity").tolist()
     [-0.0, 0.25, -0.25]
@@ -52,7 +52,7 @@ def influence_of_all(case: Case, name: str) -> np.ndarray:
         case: The predictions; the metric must be defined.
         name: One of `METRICS` but `ece`, which is no smooth function of the images.
 
-    >>> from tlmed.metrics.rates import make_case
+    >>> from tlmed.metrics.definitions import make_case
     >>> case = make_case(np.array([0, 1, 1]), np.eye(2)[[0, 1, 0]], np.array([0, 1, 0]), main=1)
     >>> influence_of_all(case, "accuracy").round(3).tolist()
     [0.111, 0.111, -0.222]

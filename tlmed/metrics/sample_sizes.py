@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tlmed.metrics.definitions import RANKED, Case
 from tlmed.metrics.influences import OF_CLASS
 from tlmed.metrics.proportions import LEAST_GROUPS, has_few_groups
-from tlmed.metrics.rates import RANKED, Case
 
 FEW_UNITS = 10  # images or groups: what rests on fewer is marked
 # With fewer images or groups a variance is too rough: average precision itself is then too high, kappa of three classes
@@ -66,7 +66,7 @@ def count_units(case: Case, owners: np.ndarray | None, scope: int | None, name: 
         scope: The class whose metric it is; None for the metric of all.
         name: The metric, of `METRICS`.
 
-    >>> from tlmed.metrics.rates import make_case
+    >>> from tlmed.metrics.definitions import make_case
     >>> labels = np.array([0, 0, 0, 1, 1])
     >>> case = make_case(labels, np.eye(2)[labels], labels, main=1)
     >>> [count_units(case, None, None, name) for name in ("accuracy", "f1", "specificity", "brier")]
@@ -90,7 +90,7 @@ def find_least(case: Case, owners: np.ndarray | None, scope: int | None, name: s
         scope: The class whose metric it is; None for the metric of all.
         name: The metric, of `METRICS`.
 
-    >>> from tlmed.metrics.rates import make_case
+    >>> from tlmed.metrics.definitions import make_case
     >>> case = make_case(np.array([0, 1]), np.eye(2), np.array([0, 1]), main=1)
     >>> [find_least(case, owners, None, "accuracy") for owners in (None, np.array([0, 0]))]
     [1, 10]

@@ -3,21 +3,8 @@
 from pathlib import Path
 
 from tlmed import whole_files
-from tlmed.pages.amounts import name_run, title_run
-from tlmed.report.calibration_section import show_calibration
-from tlmed.report.checklist import show_checklist
-from tlmed.report.classifier import show_classifier
-from tlmed.report.cost import show_cost, show_environment
-from tlmed.report.curves import show_curves
-from tlmed.report.degrees import show_degrees
-from tlmed.report.examples import show_examples
-from tlmed.report.frame import frame
-from tlmed.report.image_counts import is_synthetic, show_images, show_warnings
-from tlmed.report.operating_point import show_decision_curve, show_operating_point
-from tlmed.report.phase_tables import show_certificate, show_history, show_phases
-from tlmed.report.run_content import REQUIRED, RunContent, read_run
-from tlmed.report.scores import show_baselines, show_scores, show_subgroups
-from tlmed.report.summary import show_recipe, tell_story
+from tlmed.report.loaded_files import REQUIRED, RunContent, read_run
+from tlmed.report.page_sections import make_page
 
 __all__ = ["REQUIRED", "RunContent", "make_page", "read_run", "write_report"]
 
@@ -37,33 +24,3 @@ def write_report(run_dir: str | Path) -> Path:
     run = Path(run_dir)
     whole_files.write_text(run / "report.html", make_page(read_run(run)))
     return run / "report.html"
-
-
-def make_page(content: RunContent) -> str:
-    """Return the whole page as HTML; a section without content is left out."""
-    sections = {
-        "What was asked, and what was done": tell_story(content),
-        "Scores": show_scores(content),
-        "Operating point": show_operating_point(content.metrics),
-        "Curves and confusion": show_curves(content),
-        "Calibration": show_calibration(content),
-        "Decision curve": show_decision_curve(content),
-        "Compared with no transfer learning": show_baselines(content.metrics),
-        "Subgroups": show_subgroups(content.metrics),
-        "Examples": show_examples(content),
-        "Data": show_images(content),
-        "Warnings": show_warnings(content),
-        "Degrees of fine-tuning": show_degrees(content),
-        "Classifier": show_classifier(content),
-        "Phases": show_phases(content),
-        "Learning curves": show_history(content),
-        "Freeze certificate": show_certificate(content),
-        "Cost": show_cost(content.timing),
-        "Environment": show_environment(content.environment),
-        "Recipe": show_recipe(content.source, content.recipe, content.environment),
-    }
-    sections = {title: part for title, part in sections.items() if part}
-    # Last, because its answers link only to sections that the page has.
-    sections["CLAIM 2024 checklist"] = show_checklist(content, sections)
-    title, run = (call(content.recipe, content.name) for call in (title_run, name_run))
-    return frame(title, content.metrics, sections, is_synthetic(content), run)

@@ -17,7 +17,7 @@ from tlmed.report.image_counts import (
     is_synthetic,
     say_test_apart,
 )
-from tlmed.report.run_content import RunContent
+from tlmed.report.loaded_files import RunContent
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import CODE, Cell, say
 from tlmed.words import RANDOM, count, name_start

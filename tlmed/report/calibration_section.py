@@ -8,14 +8,14 @@ from tlmed.evaluation import score_plots
 from tlmed.evaluation.lines import name_scored
 from tlmed.metrics import positive_index, reliability
 from tlmed.metrics.calibration import pair, sort_changes
+from tlmed.metrics.definitions import CALIBRATED
 from tlmed.metrics.names import name_metric
-from tlmed.metrics.rates import CALIBRATED
 from tlmed.metrics.resampling import find_clusters
 from tlmed.pages.amounts import number
 from tlmed.pages.entries import compare_entries
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import render
-from tlmed.report.run_content import RunContent
+from tlmed.report.loaded_files import RunContent
 from tlmed.tabulation import Table
 from tlmed.words import count, thousandths
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from tlmed.pages.templating import render
 from tlmed.report.answers import answer
-from tlmed.report.run_content import RunContent
+from tlmed.report.loaded_files import RunContent
 from tlmed.tabulation import EMPHASIS, Cell, Table, say, texts
 
 AUTHOR = "to be filled in by the author"

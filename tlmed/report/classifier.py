@@ -8,8 +8,8 @@ from markupsafe import Markup
 from tlmed.pages.amounts import flatten, number
 from tlmed.pages.templating import render
 from tlmed.report.image_counts import SHOWN, count_known, say_test_apart
+from tlmed.report.loaded_files import RunContent
 from tlmed.report.phase_tables import show_blocks
-from tlmed.report.run_content import RunContent
 from tlmed.tabulation import CODE, Table, numbers, say, texts
 from tlmed.words import count, join_names, tell_apart
 

@@ -7,13 +7,13 @@ from markupsafe import Markup
 
 from tlmed.evaluation import score_plots
 from tlmed.evaluation.lines import name_scored
-from tlmed.metrics.confusion import unpack_confusion
+from tlmed.metrics.packed_confusion import unpack_confusion
 from tlmed.metrics.proportions import LEAST_GROUPS
 from tlmed.metrics.resampling import find_clusters
 from tlmed.pages.amounts import number
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import render
-from tlmed.report.run_content import RunContent
+from tlmed.report.loaded_files import RunContent
 from tlmed.words import count
 
 _MOST_NAMED = 6  # with more classes an alternative text leaves their numbers out

@@ -11,7 +11,7 @@ from tlmed.pages.figures import draw
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
 from tlmed.report.image_counts import say_test_apart
-from tlmed.report.run_content import RunContent
+from tlmed.report.loaded_files import RunContent
 from tlmed.tabulation import Table, numbers, say, texts
 from tlmed.words import count, percent, tell_apart, thousandths
 

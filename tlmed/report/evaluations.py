@@ -12,8 +12,8 @@ from tlmed.report.calibration_section import show_calibration
 from tlmed.report.curves import show_curves
 from tlmed.report.frame import frame
 from tlmed.report.image_counts import is_synthetic
+from tlmed.report.loaded_files import RunContent
 from tlmed.report.operating_point import show_decision_curve, show_operating_point
-from tlmed.report.run_content import RunContent
 from tlmed.report.scores import show_scores, show_subgroups
 from tlmed.targets import make_mark, writing_out
 from tlmed.whole_files import write_text

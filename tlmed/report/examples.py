@@ -10,7 +10,7 @@ from tlmed import rundir
 from tlmed.pages.amounts import number
 from tlmed.pages.figures import Picture, photo
 from tlmed.pages.templating import render
-from tlmed.report.run_content import RunContent
+from tlmed.report.loaded_files import RunContent
 from tlmed.run_files import KINDS
 from tlmed.tabulation import CODE, Cell, say
 from tlmed.words import count

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from tlmed.evaluation.lines import scored_image
 from tlmed.pages.templating import render
-from tlmed.report.run_content import RunContent
+from tlmed.report.loaded_files import RunContent
 from tlmed.split_names import SPLITS
 from tlmed.synthetic import is_synthetic as is_drawn
 from tlmed.tabulation import Table, numbers, texts

@@ -15,7 +15,7 @@ from tlmed.pages.entries import compare_entries
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import render
 from tlmed.report.image_counts import say_test_apart
-from tlmed.report.run_content import RunContent
+from tlmed.report.loaded_files import RunContent
 from tlmed.tabulation import Table
 from tlmed.words import count, thousandths
 

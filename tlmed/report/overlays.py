@@ -11,7 +11,7 @@ from tlmed.evaluation import score_plots
 from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.metrics import positive_index
-from tlmed.metrics.confusion import unpack_confusion
+from tlmed.metrics.packed_confusion import unpack_confusion
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import render
 from tlmed.report.curves import draw_confusion

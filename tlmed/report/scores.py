@@ -11,7 +11,7 @@ from tlmed.pages.entries import list_entries, list_notes, show_cell
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
 from tlmed.report.image_counts import MOST_CLASSES
-from tlmed.report.run_content import RunContent
+from tlmed.report.loaded_files import RunContent
 from tlmed.tabulation import EMPHASIS, Table, numbers, say, texts
 from tlmed.words import listed
 

@@ -15,7 +15,7 @@ from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import duration, enumerate_names, interval_of, join, number
 from tlmed.pages.templating import render
 from tlmed.recipe import flatten
-from tlmed.report.run_content import RunContent
+from tlmed.report.loaded_files import RunContent
 from tlmed.words import count, name_start, say_preparation
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from tlmed.evaluation.measures import SUBGROUP_METRICS
 from tlmed.intact import check_intact
-from tlmed.metrics.confusion import pack_confusion, unpack_confusion
 from tlmed.metrics.fold_means import average_folds
+from tlmed.metrics.packed_confusion import pack_confusion, unpack_confusion
 from tlmed.run_files import FOLDS_CSV, METRICS_JSON, SPLITS_CSV, TIMING_JSON
 from tlmed.rundir import RunDir
 from tlmed.sections import KFold

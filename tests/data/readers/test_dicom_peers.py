@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from tests.data.readers.dicom_files import make, make_table, pydicom, save, uid, write
-from tlmed.data.pixel_rule import decode
+from tlmed.data.decode_and_resize import decode
 from tlmed.data.readers import dicom
 
 pytestmark = [

@@ -1,4 +1,4 @@
-"""What a family of image files has to say for itself, so that no other module need know it."""
+"""What a family of image files has to say for itself, so that no other module need know it; `registry` lists all."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,10 +1,17 @@
-"""Which columns look as if they named the patient, study or series of each image: by their name and their values."""
+"""Columns that name the patient, study or series of each image: usual names, and others that look as if they did."""
 
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
 
+# Usual names of a column of groups, which is taken without a question: without case, spaces, underscores, hyphens and
+# dots. Of all other names and values the functions below only say that a user should be asked.
+GROUPS = (
+    *("group", "groupid", "patient", "patientid", "patientno", "patientnumber", "subject", "subjectid", "case"),
+    *("caseid", "participant", "participantid", "mrn"),
+)
+CASES = ("case", "caseid")  # a patient, or one of a patient's studies; every other usual name means the patient
 FEW = 12  # up to so many values are a trait, such as a site or a device, unless the column's name says otherwise
 LEAST_REPEATS, MOST_REPEATS = 1, 20  # images for each value, on average, where a text without digits is a person's name
 # Words for a patient in English, German, French, Spanish, Portuguese, Italian and Dutch. Those of the second list
@@ -40,6 +47,15 @@ _MEASURE = re.compile(rf"{_DATE}|{_SIZE}|{_DECIMAL}")
 _PADDED = re.compile(r"(?:\d+[-/_ ])+(\d{3,})$")  # such as the year and a running number, 2021-0001
 _UID = re.compile(r"\d+(\.\d+){4,}$")  # as DICOM has them
 _WHOLE = re.compile(r"\+?\d+([.,]0*)?$|\d+[.,]?\d*[eE]\+?\d+$")  # as spreadsheets write a whole number, too
+
+
+def is_group(column: str) -> bool:
+    """Tell whether a column has one of the usual names of groups, in any spelling.
+
+    >>> is_group("Patient ID"), is_group("patient-id"), is_group("patience")
+    (True, True, False)
+    """
+    return squeeze(column) in GROUPS
 
 
 def names_patients(name: str) -> bool:

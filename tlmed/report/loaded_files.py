@@ -1,4 +1,4 @@
-"""Read the files of a run that its report needs."""
+"""What a report reads: the files of a run, in one object. The sections of the page are in `page_sections`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

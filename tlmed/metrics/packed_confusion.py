@@ -1,4 +1,4 @@
-"""The confusion matrix: as `metrics.json` keeps it, and as a table."""
+"""The confusion matrix as `metrics.json` keeps it, and as a table; metrics are in `definitions`."""
 
 from collections.abc import Mapping, Sequence
 

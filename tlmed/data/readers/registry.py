@@ -1,0 +1,167 @@
+"""The registry of readers: which family reads a file, by what the file holds.
+
+A family that is added has a module beside this one and a place in `READERS`; all other modules ask the functions below.
+"""
+
+import tlmed.tensorflow_start
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tlmed.data.kinds import HEAD, is_known_ending, read_head, recognise
+from tlmed.data.readers.arrays import ARRAYS
+from tlmed.data.readers.dicom import DICOM
+from tlmed.data.readers.picture_files import PICTURES
+from tlmed.data.readers.plane import Plane
+from tlmed.data.readers.reader import Reader
+from tlmed.errors import InputError
+
+# The first one that owns a content reads it. Arrays come first: all others compare bytes.
+READERS: tuple[Reader, ...] = (ARRAYS, PICTURES, DICOM)
+
+
+def find_reader(content: bytes | np.ndarray) -> Reader | None:
+    r"""Return the reader of a content, by its first bytes; None if no family knows them.
+
+    Args:
+        content: Of a file, whole or only the first `HEAD` bytes; or pixels that are decoded already.
+
+    >>> find_reader(b"\xff\xd8\xff\xe0").name
+    'picture'
+    """
+    head = content[:HEAD]
+    return next((reader for reader in READERS if reader.owns(head)), None)
+
+
+def read_plane(content: bytes | np.ndarray, index: int = 0) -> Plane:
+    """Return a plane of an image file, with the meaning that its format gives to its numbers.
+
+    Args:
+        content: Of a file; or pixels that are decoded already, uint8 or uint16, [height, width],
+            [height, width, 1] or [height, width, 3].
+        index: Which plane.
+
+    Raises:
+        ValueError: The content is no image that is read, or a damaged one; the message is a short reason.
+        InputError: It is read by an extra that is not installed.
+    """
+    reader = find_reader(content)
+    if reader is None:
+        raise ValueError(_describe_unread(content))
+    with _using(reader):
+        return reader.read_plane(content, index)
+
+
+def count_planes(content: bytes | np.ndarray) -> int:
+    """Return how many planes an image file has, without decoding them; 0 if it is not read.
+
+    Raises:
+        ValueError, InputError: As for `read_plane`.
+    """
+    reader = find_reader(content)
+    if reader is None:
+        return 0
+    with _using(reader):
+        return reader.count_planes(content)
+
+
+def find_remarks(content: bytes | np.ndarray) -> frozenset[str]:
+    """Return what of an image file is not used as it is stored, as its reader says it (`Reader.remarks`).
+
+    Raises:
+        ValueError, InputError: As for `read_plane`.
+    """
+    reader = find_reader(content)
+    if reader is None:
+        return frozenset()
+    with _using(reader):
+        return reader.remarks(content)
+
+
+def names_patients(head: bytes) -> bool:
+    """Tell by a file's first bytes whether it is an image of a family that names its patients."""
+    reader = find_reader(head)
+    return reader is not None and reader.patient is not None
+
+
+def find_patient(content: bytes) -> str:
+    """Return what tells the patient of a file for which `names_patients` is true; "" if nothing does.
+
+    Who calls this lets no text of it into a file or a message.
+
+    Raises:
+        ValueError, InputError: As for `read_plane`.
+    """
+    reader = find_reader(content)
+    with _using(reader):
+        return reader.patient(content)
+
+
+def readable_endings() -> tuple[str, ...]:
+    """Return the endings that names of readable files usually have, in lower case, with the dot.
+
+    >>> ".tiff" in readable_endings()
+    True
+    """
+    return tuple(ending for reader in READERS for ending in reader.endings)
+
+
+def describe_endings() -> str:
+    """Return these endings, to be read by a person."""
+    return ", ".join(readable_endings())
+
+
+def has_usual_ending(name: str) -> bool:
+    """Tell whether a name ends as those of image files do, in any case.
+
+    >>> has_usual_ending("scan 01.TIFF"), has_usual_ending("1.2.840.10008")
+    (True, False)
+    """
+    return name.lower().endswith(readable_endings())
+
+
+def is_image(file: Path) -> bool:
+    """Tell an image file by its usual ending or, if its ending says nothing else, by its first bytes.
+
+    Args:
+        file: Its name is enough if it ends as usual. A copy or an unfinished download (`x.png.bak`, `x.jpg_original`)
+            is no image, whatever it holds: it would count twice.
+    """
+    name = file.name.lower()
+    if has_usual_ending(name):
+        return True
+    copy = rf"({'|'.join(map(re.escape, readable_endings()))})[^a-z0-9]"
+    if is_known_ending(name) or re.search(copy, name):
+        return False
+    return find_reader(read_head(file)) is not None
+
+
+def name_versions() -> str:
+    """Return what of the installed libraries decides pixels, as part of a file name."""
+    return "-".join(filter(None, (reader.version() for reader in READERS)))
+
+
+@contextlib.contextmanager
+def _using(reader: Reader) -> Iterator[None]:
+    """Say how to install what a reader needs, if that is missing."""
+    try:
+        yield
+    except ImportError as error:
+        if reader.extra is None:
+            raise
+        raise InputError(
+            f"{reader.name} files are read by an extra: pip install '.[{reader.extra}]'. Received: {error}."
+        ) from error
+
+
+def _describe_unread(content: bytes) -> str:
+    """Say what a content is that no reader owns."""
+    if not content:
+        return "the file is empty"
+    if kind := recognise(content[:HEAD]):
+        return f"it is {kind.name}, whatever its name says; {kind.cure}"
+    return f"it is no readable {' or '.join(reader.name for reader in READERS if reader.endings)}"
