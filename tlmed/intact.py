@@ -115,7 +115,9 @@ def divide_environment(environment: Mapping) -> dict:
     Raises:
         KeyError, TypeError: If something is missing, or of another kind.
     """
-    left = {name: value for name, value in environment.items() if name not in ("warnings", "leaks", "seed", "changed")}
+    left = {name: value for name, value in environment.items() if name not in ("warnings", "leaks", "seed")}
+    if not left.get("changed"):
+        left.pop("changed", None)  # of a run that went on in the same environment
     left["versions"] = dict(left["versions"])
     weights = left.pop("weights")
     return {
@@ -150,6 +152,8 @@ def _compare_recipe(run, lock) -> tuple[object, object]:
 
 def _compare_environment(run, lock) -> tuple[object, object]:
     parts = divide_environment(ENVIRONMENT_JSON.read(run))
+    if "changed" not in lock["environment"]:
+        parts["environment"].pop("changed", None)  # older versions did not lock it
     return parts, {
         **{name: lock[name] for name in parts},
         "recipe": _leave_out(lock["recipe"], "sha256", "resolved"),  # digests of other files

@@ -26,7 +26,7 @@ from tlmed.cli import main
 from tlmed.digests import digest_classifier, digest_model
 from tlmed.errors import CheckFailed, InputError, Interrupted, RunFailed
 from tlmed.inference import evaluate
-from tlmed.intact import checksum
+from tlmed.intact import checksum, find_changed
 from tlmed.lock import (
     Difference,
     Reproduction,
@@ -42,7 +42,7 @@ from tlmed.lock import (
     to_lines,
     to_markdown,
 )
-from tlmed.lock.lock_json import PREDICTIONS, read_rows
+from tlmed.lock.lock_json import PREDICTIONS, make_lock, read_rows
 from tlmed.recipe import digest_modules, from_json, load_recipe, override, shipped_recipes, to_json, to_source
 from tlmed.reproduce import Request, reproduce, reproduce_and_report
 from tlmed.run import train
@@ -457,6 +457,33 @@ def test_bits_are_refused_where_they_cannot_be_the_same(copy, monkeypatch):
     change_processor(copy, monkeypatch)
     with pytest.raises(InputError, match=r"outside of the environment of the lock.*AVX2 locked"):
         check(copy, level="bits")
+
+
+def test_a_run_that_went_on_in_another_environment_is_not_asked_for_bits(copy, job, tmp_path, monkeypatch):
+    changed = ["threads.intra_op: 2 before, 1 now"]
+    shutil.copytree(job[1].path, tmp_path / "run")
+    edited = RunDir(tmp_path / "run")
+    write_json(edited / "environment.json", {**edited.json("environment.json"), "changed": changed})
+    # An older version of tlmed locked no changes.
+    assert find_changed(edited, edited.json("lock.json"), ["environment.json"]) == []
+    lock = make_lock(edited)
+    assert lock["environment"]["changed"] == changed
+    assert find_changed(job[1], lock, ["environment.json"]) == ["environment.json"]
+    forge(copy / "job.json", lambda content: content["environment"].update(changed=changed))
+    change_threads(copy, monkeypatch)
+    found = check(copy)
+    said = " ".join(screen.to_lines(to_lines(found)))
+    assert "environment: changes while the run was stopped: threads.intra_op: 2 before, 1 now locked, none now" in said
+    assert "makes them the same" not in said
+    assert "`metrics` can be asked for" in said
+    with pytest.raises(InputError, match=r"level='bits' with .*2 before, 1 now locked"):
+        check(copy, level="bits")
+    other = explain(job[1], edited)
+    assert other[0] == "The results are the same, bit for bit."
+    assert any("changes while the run was stopped: none in " in line for line in screen.to_lines(other))
+    lock["environment"]["changed"] = ["versions.keras: 3.0.0 before, 3.1.0 now"]
+    (difference,) = compare_inputs(lock, make_lock(job[1]))
+    assert difference.kind == "library"
 
 
 # Results

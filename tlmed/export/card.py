@@ -348,6 +348,7 @@ def _describe_run(content) -> str:
         # 0 means: as many as there are cores
         f"Threads: {threads['intra_op'] or environment['cpus']} within an operation, "
         f"{threads['inter_op'] or environment['cpus']} between operations.",
+        *(f"Changed while the run was stopped: {plain(words)}." for words in environment.get("changed", [])),
         f"Training took {duration(timing['training_seconds'])}.",
     ]
     lines = (

@@ -14,6 +14,7 @@ from tlmed.words import listed
 INPUT, CODE, LIBRARY, ENVIRONMENT = "input", "code", "library", "environment"
 REPORTED, NOTE = "reported", "note"
 _COLUMNS = {"sha256": "content", "label": "label", "group": "group", "split": "split"}
+CHANGES = "changes while the run was stopped"
 MOST_PATHS = 5  # so many images are named
 DIGEST_DIGITS = 64  # a text of this length is taken for a SHA-256 and shortened
 _OF_SPLITS = ("seed", "data.split")
@@ -187,7 +188,10 @@ def _compare_environments(there, here) -> Iterator[Difference]:
         yield from _differ(name, old["versions"].get(name), new["versions"].get(name), kind=LIBRARY)
     yield from _compare_processors(old["processor"], new["processor"])
     threads = "sums are divided differently, which moves the last digits"
+    changed = [found.get("changed", []) for found in (old, new)]  # of runs that were stopped
     cure = f"{threads}; TF_NUM_INTRAOP_THREADS={old['threads']['intra_op']} makes them the same"
+    if any(word.startswith("threads") for word in changed[0]):
+        cure = threads
     yield from _differ("threads inside an operation", old["threads"]["intra_op"], new["threads"]["intra_op"], cure)
     yield from _differ("cores", old["cpus"], new["cpus"], "OpenVINO and scikit-learn share work among them")
     yield from _differ("oneDNN", old["onednn"], new["onednn"], "TF_ENABLE_ONEDNN_OPTS chooses other kernels")
@@ -195,6 +199,7 @@ def _compare_environments(there, here) -> Iterator[Difference]:
     yield from _differ("GPUs", old["gpus"], new["gpus"], "other kernels")
     yield from _differ("system", old["system"], new["system"], "other builds of every library")
     yield from _compare_strategies(old.get("strategy"), new.get("strategy"))
+    yield from _compare_changes(*changed)
     for name in {**old["variables"], **new["variables"]}:
         if name not in ("TF_NUM_INTRAOP_THREADS", "TF_ENABLE_ONEDNN_OPTS"):  # their effects are compared above
             yield from _differ(name, old["variables"].get(name), new["variables"].get(name), "a setting of libraries")
@@ -220,6 +225,16 @@ def _compare_processors(old, new) -> Iterator[Difference]:
         missing = sorted(set(old["features"]) ^ set(new["features"]))
         why = f"they differ in {', '.join(missing)}" if missing else f"both have {families[0]}; caches may differ"
         yield Difference("environment", "processor", old["name"], new["name"], ENVIRONMENT, why)
+
+
+def _compare_changes(old, new) -> Iterator[Difference]:
+    """Name a change of environment while a run was stopped: training in one environment does not repeat it."""
+    if old == new:
+        return
+    kind = LIBRARY if any(word.startswith("versions.") for word in (*old, *new)) else ENVIRONMENT
+    values = ("; ".join(words) or "none" for words in (old, new))
+    why = "such a run was trained in more than one environment"
+    yield Difference("environment", CHANGES, *values, kind, why)
 
 
 def _compare_strategies(old, new) -> Iterator[Difference]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tlmed.errors import InputError
-from tlmed.lock.input_differences import ENVIRONMENT, LIBRARY, Difference
+from tlmed.lock.input_differences import CHANGES, ENVIRONMENT, LIBRARY, Difference
 from tlmed.recipe import Recipe
 from tlmed.sections import Degrees
 
@@ -46,9 +46,12 @@ def choose_level(wanted: str | None, differences: Sequence[Difference], recipe: 
         return BITS, "the environment is that of the lock"
     if any(difference.kind == LIBRARY for difference in found):
         return METRICS, "libraries that compute have other versions"
+    where = "on another machine, or with other threads"
+    if any(difference.name == CHANGES for difference in found):
+        where = "in an environment that changed while the run was stopped"
     if _trains_blocks(recipe):
-        return METRICS, "on another machine, or with other threads, training blocks amplifies the last digits"
-    return PREDICTIONS, "the same versions on another machine, or with other threads"
+        return METRICS, f"{where}, training blocks amplifies the last digits"
+    return PREDICTIONS, f"the same versions {where}"
 
 
 def _trains_blocks(recipe) -> bool:

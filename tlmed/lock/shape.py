@@ -36,6 +36,10 @@ class Each(list):
     """A list; all items have the shape of its only element here."""
 
 
+class LaterEach(Each):
+    """The same for a part that not every lock holds: it may be missing."""
+
+
 _METRIC = {"value": (int, float, OPTIONAL)}
 _VALUES = Every(each=_METRIC)
 SHAPE = {
@@ -68,6 +72,7 @@ SHAPE = {
         "onednn": TEXT,
         "strategy": {"replicas": COUNT},
         "packages": Every(each=TEXT),
+        "changed": LaterEach([TEXT]),
     },
     "plan": Every(each={"on": FLAG}),
     "files": Later(each=(str, OPTIONAL)),
@@ -164,7 +169,7 @@ def _compare(value, shape, place) -> Iterator[str]:
             where = f"{place}.{name}" if place else name
             if name in value:
                 yield from _compare(value[name], inner, where)
-            elif not isinstance(inner, Later):
+            elif not isinstance(inner, (Later, LaterEach)):
                 yield f"{where} is missing"
         if shape is _METRIC:
             yield from _compare_bounds(value, place)
