@@ -930,7 +930,7 @@ def test_a_hybrid_is_cross_validated_too(images, tmp_path):
         "each fold was the test split of a classifier of its own",
         "the mean AUC of 2 classifiers is",
         "each fold has a classifier of its own",
-        "as predicted by the classifier that had not seen it",
+        "as predicted by the classifier of the fold that tests it",
         "thin, each fold's classifier on its test images",
     ):
         assert words in text, words

@@ -357,7 +357,7 @@ def _add_up(folds, timings) -> dict:
 
 
 def _write_predictions(run, folds) -> None:
-    """Write for each image the prediction of the one network that did not see it: that of the fold that tests it."""
+    """Write for each image the prediction of the network of the fold that tests it."""
     rows = [
         {**row, "fold": fold.path.name}
         for fold in folds
