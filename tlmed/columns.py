@@ -22,6 +22,7 @@ LEAST_ROWS, MANY_TIMES = 5, 3  # of a patient who may be none: images, and how m
 _WHOLE = re.compile(r"(?P<sign>-?)\+?0*(?P<digits>[1-9]\d*)?(?<=\d)(\.0*)?$")
 _LEADING_ZEROS = re.compile(r"(?<![\d.,])0+(?=\d)")  # within a name; those of a decimal place mean something
 _FORM = "Unicode form (composed or decomposed letters, as macOS writes them)"
+_CASE, _NUMBER = ("case", "spaces"), "how a number is written"
 
 
 @dataclass(frozen=True)
@@ -199,6 +200,8 @@ def name_spellings(names: Iterable[str], what: str = "groups", whose: str | None
     ("Names of groups differ only in case or spaces, and count as different groups: 'P 1' and 'p1'.",)
     >>> name_spellings(["1", "01", "2"])[0].partition(",")[0]
     'Names of groups differ only in how a number is written'
+    >>> name_spellings(["P0", "P00", "p0", "x", "X"])[0].partition(", and")[0]
+    'Names of groups differ only in case, spaces or how a number is written'
     """
     spelled = defaultdict(set)
     for name in names:
@@ -206,7 +209,7 @@ def name_spellings(names: Iterable[str], what: str = "groups", whose: str | None
     alike = [sorted(found) for _, found in sorted(spelled.items()) if len(found) > 1]
     if not alike:
         return ()
-    ways = " or ".join(dict.fromkeys(_name_difference(found) for found in alike))
+    ways = _join_ways(way for found in alike for way in _list_ways(found))
     twice = [join_names(map(_show, found)) for found in alike]
     return (
         f"{whose or f'Names of {what}'} differ only in {ways}, and count as different {what}: {listed(twice, NAMED)}.",
@@ -272,12 +275,23 @@ def _write_numbers(text: str) -> str:
 
 
 def _name_difference(names: Sequence[str]) -> str:
+    return _join_ways(_list_ways(names))
+
+
+def _list_ways(names: Sequence[str]) -> Sequence[str]:
+    """Return in what some spellings of one name may differ, as parts of a sentence."""
     if len({unicodedata.normalize("NFKC", name) for name in names}) == 1:
-        return _FORM
+        return (_FORM,)
     if len({unicodedata.normalize("NFKC", "".join(name.split())).casefold() for name in names}) > 1:
         others = len({_write_numbers(unicodedata.normalize("NFKC", name)) for name in names}) > 1
-        return f"{'case, spaces or ' * others}how a number is written"
-    return "case or spaces"
+        return (*(_CASE if others else ()), _NUMBER)
+    return _CASE
+
+
+def _join_ways(ways: Iterable[str]) -> str:
+    found = set(ways)
+    *first, last = [way for way in (*_CASE, _NUMBER, _FORM) if way in found]
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _show(name: str) -> str:
