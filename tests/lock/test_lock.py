@@ -9,6 +9,7 @@ import signal
 import sys
 import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -364,6 +365,18 @@ def test_columns_that_make_subgroups_are_inputs(copy, tmp_path):
         "A column is not as when the run was trained, and subgroups are by what stands there now: 'site' (changed)."
     ]
     assert not any("column" in words for words in said[untested])
+    lines = Path(other).read_text().splitlines()
+    Path(other).write_text("\n".join(line for line in lines if not line.startswith(tested[-1])))
+    warnings = evaluate(run, other, moved=True)[1]["evaluated"]["warnings"]
+    assert [words for words in warnings if "site" in words] == [
+        "Whether 'site' is as when the run was trained cannot be told, because test images are missing: subgroups are "
+        "by what stands there now."
+    ]
+    renamed = copy / "renamed.csv"
+    renamed.write_text(Path(other).read_text().replace("path,label,site", "path,label,place"))
+    warnings = evaluate(run, str(renamed), moved=True)[1]["evaluated"]["warnings"]
+    assert any(words.endswith("by what stands there now: 'site' (gone), 'place' (new).") for words in warnings)
+    list_with_sites(copy, "other.csv", lambda path, site: swap[site] if path == tested[0] else site)
     second = RunDir(train(recipe, tmp_path / "second", other).path)
     lines = explain(run, second)
     assert lines[0] == "Cause, as far as is recorded:"

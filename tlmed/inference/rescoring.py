@@ -39,7 +39,7 @@ from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON, SPLITS_
 from tlmed.rundir import RunDir
 from tlmed.synthetic import describe_learned, describe_source, is_synthetic
 from tlmed.voice import SILENT, Voice
-from tlmed.words import count, listed
+from tlmed.words import count, join_names, listed
 
 
 def evaluate(
@@ -210,10 +210,22 @@ def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, 
 
 
 def _describe_columns(images, tested, recorded) -> list[str]:
-    """Compare the columns of a run's test images, all of which must be there, with those that an older run lacks."""
-    if recorded is None or int((images.splits == "test").sum()) < tested:
+    """Compare the columns of a run's test images with those that it recorded; an older run recorded none.
+
+    The digest of a column is of all test images: where one is missing, only names of columns can be compared.
+    """
+    if recorded is None:
         return []
-    return describe_columns(recorded, digest_columns(images.table, images.splits), "the run was trained")
+    now, since = digest_columns(images.table, images.splits), "the run was trained"
+    if int((images.splits == "test").sum()) == tested:
+        return describe_columns(recorded, now, since)
+    sentences = describe_columns(dict.fromkeys(recorded, ""), dict.fromkeys(now, ""), since)
+    if both := [repr(name) for name in now if name in recorded]:
+        sentences.append(
+            f"Whether {join_names(both)} {'is' if len(both) == 1 else 'are'} as when {since} cannot be told, because "
+            "test images are missing: subgroups are by what stands there now."
+        )
+    return sentences
 
 
 def _choose_split(file, predictions: Predictions) -> str:
