@@ -246,6 +246,10 @@ HEADER = "path,split,label,prediction,score_a,score_b"
             ["`path` must not be empty", "must be different.*2, 3"],
         ),
         (
+            f"{HEADER}\nd/x.png,test,a,a,1,0\n./d//x.png,test,a,a,1,0\ny.png,test,b,b,0,1",
+            ["must be different.*lines 2, 3"],
+        ),
+        (
             f"{HEADER}\nx,test,c,,0.5,0.5",
             [r"`label` must be a class with scores \(a, b\).*'c'", "`prediction` must be"],
         ),

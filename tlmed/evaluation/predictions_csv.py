@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -289,12 +290,12 @@ def _find_fold_faults(columns) -> list[tuple[str, str]]:
 
 def _find_faults(lines, columns, classes, tables) -> list[tuple[str, str]]:
     faults = [fault for prefix, table in tables.items() for fault in _find_score_faults(lines, prefix, table)]
-    seen = Counter(columns["path"])
+    seen = Counter(map(posixpath.normpath, columns["path"]))  # `./a.png` and `a.png` are one image
     faults += [
         *_name_lines("`path` must not be empty", _pick(lines, [not name for name in columns["path"]])),
         *_name_lines(
             "`path` must be different in every row",
-            _pick(lines, [seen[name] > 1 for name in columns["path"]]),
+            _pick(lines, [seen[posixpath.normpath(name)] > 1 for name in columns["path"]]),
         ),
     ]
     faults += _find_fold_faults(columns)
