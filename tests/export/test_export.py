@@ -32,6 +32,7 @@ from tlmed.recipe import load_recipe, to_json
 from tlmed.run_files import SPLITS_CSV
 from tlmed.rundir import RunDir
 from tlmed.whole_files import read_csv, write_json
+from tlmed.words import name_start
 
 DIGEST = "sha256:" + "ab" * 32
 # What environment.json says of the splits, and what is to be said of them.
@@ -319,7 +320,8 @@ def test_the_hub_reads_what_the_card_says_to_programs(run, read):
     types = ["accuracy", "roc_auc", "recall", "specificity", "ppv", "npv", "balanced_accuracy", "f1"]
     types += ["matthews_correlation", "kappa", "quadratic_kappa", "average_precision", "log_loss", "brier", "ece"]
     assert [result.metric_type for result in results] == types
-    averaged = {result.metric_name for result in results if "mean over the classes" in result.metric_name}
+    names = [result.metric_name.partition(" (")[0] for result in results]  # after it stand notes
+    averaged = {name for name in names if "mean over the classes" in name}
     means = ["AUC", "Sensitivity", "Specificity", "PPV", "NPV", "F1", "Average precision"]
     assert averaged == {f"{name}, mean over the classes" for name in means}
     assert "AUC, Sensitivity, Specificity, PPV, NPV, F1 and Average precision are means over the classes" in card.text
@@ -337,6 +339,7 @@ def test_the_card_tells_of_images_that_training_knows(run, read):
     assert "Without them 6 images are left; the metadata of this card has their scores." in card.text
     assert "| AUC | 0.432 |" in card.text
     assert f"AUC: {few}" in card.text
+    assert card.data.eval_results[0].metric_name == f"AUC, mean over the classes ({few})"
     # Whoever reads the metadata alone takes each value as a result: those of known images are not there.
     (result,) = card.data.eval_results
     assert (result.metric_type, result.metric_value) == ("roc_auc", 0.4321)
@@ -357,7 +360,8 @@ def test_the_card_tells_what_earlier_runs_learned_from_and_where_that_is_not_kno
     counts = [sum(row["split"] == split for row in SPLITS_CSV.read(RunDir(before))) for split in ("train", "val")]
     name = Path(RunDir(before).json("recipe.json")["data"]["source"]).name
     said = "The run `before`, which gave weights, learned before that from images of `{}`: {} in train, {} in val."
-    assert said.format(name, *counts) in learned
+    start = name_start(RunDir(before).json("environment.json")["weights"]["name"])
+    assert f"{said.format(name, *counts)} It began with `{start}`." in learned
     unknown = "On which images its first weights were trained is not fully known."
     assert unknown not in learned
     assert str(tmp_path) not in learned
@@ -535,7 +539,8 @@ def test_two_classes_have_a_positive_one(run, read):
         "The positive class is malignant, the second in sorted order. It is predicted from a probability of 0.500 on."
         in card.text
     )
-    assert [result.metric_name for result in card.data.eval_results][1:3] == ["AUC", "Sensitivity"]
+    names = [result.metric_name.partition(" (")[0] for result in card.data.eval_results]
+    assert names[1:3] == ["AUC", "Sensitivity"]
     assert "Compared with no transfer learning" not in card.text  # there are no baselines
 
 
@@ -655,6 +660,8 @@ def test_a_hybrid_has_its_classifier_told(run, read):
     )
     assert "scikit-learn" in card.data.tags
     assert "Its own probabilities are calibrated inside the training split; a temperature of " in card.text
+    chosen = "| monitor | val_auc (here macro_auc in 5 folds of the training images) |"
+    assert chosen in card.text.replace("\\", "")
     assert "not calibrated" not in card.text
     assert "`classifier.skops`, read by `tlmed predict RUN IMAGES`" in card.text
     assert "| Phase |" not in card.text

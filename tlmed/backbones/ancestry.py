@@ -93,8 +93,16 @@ def list_weights(environment: Mapping, recipe: Mapping) -> list[str]:
         environment: The content of `environment.json`.
         recipe: The content of `recipe.json`.
     """
+    return leave_out_published(list_starts(environment), recipe.get("backbone", []))
+
+
+def list_starts(environment: Mapping) -> list[str]:
+    """Return the full names of all weights that a run started from, those of published networks too.
+
+    Args:
+        environment: The content of `environment.json`.
+    """
     found = environment.get("weights")
     # A list for several backbones, one record for a single one.
     sources = found if isinstance(found, list) else [found]
-    named = [str(source["name"]) for source in sources if isinstance(source, dict) and "name" in source]
-    return leave_out_published(named, recipe.get("backbone", []))
+    return [str(source["name"]) for source in sources if isinstance(source, dict) and "name" in source]

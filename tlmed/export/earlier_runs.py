@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from tlmed.backbones.ancestry import find_known
-from tlmed.export.naming import name_data
-from tlmed.run_files import RECIPE_JSON, SPLITS_CSV
+from tlmed.backbones.ancestry import find_known, list_starts
+from tlmed.export.naming import name_data, name_weights
+from tlmed.run_files import ENVIRONMENT_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
 from tlmed.tabulation.markdown import code
+from tlmed.words import name_start
 
 
 def describe_earlier(weights: Iterable[str], source: str) -> list[str]:
@@ -28,7 +29,8 @@ def describe_earlier(weights: Iterable[str], source: str) -> list[str]:
 def _describe(run) -> str:
     counts = Counter(row["split"] for row in SPLITS_CSV.read(run))
     source = name_data(RECIPE_JSON.read(run)["data"]["source"])
+    start = name_start([*map(name_weights, list_starts(ENVIRONMENT_JSON.read(run)))])
     return (
         f"The run {code(run.path.name)}, which gave weights, learned before that from images of {code(source)}: "
-        f"{counts['train']:,} in train, {counts['val']:,} in val."
+        f"{counts['train']:,} in train, {counts['val']:,} in val. It began with {code(start)}."
     )

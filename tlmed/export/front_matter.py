@@ -25,11 +25,11 @@ def write_front_matter(content: CardFacts) -> str:
     """Return the front matter of a run's model card: YAML between two lines of three dashes.
 
     If the network has seen some of the test images, the results are those of the others, because programs rank by the
-    value alone, and the format has no place for a warning beside it.
+    value alone. The format has no place for a warning beside it: a note, as on how few groups it rests, is in its name.
     """
     leaks = content.metrics.get("without_leaks")
     entries = list_once(content.metrics) if leaks is None else leaks["metrics"]
-    defined = {name: entry["value"] for name, entry in entries.items() if entry["value"] is not None}
+    defined = {name: entry for name, entry in entries.items() if entry["value"] is not None}
     types = map(type_metric, defined)
     fields = {
         "license": find_licence(content),
@@ -68,10 +68,12 @@ def _describe_result(content, defined) -> dict:
         "metrics": [
             {
                 "type": type_metric(name),
-                "value": value,
-                "name": name_metric(name) + (", mean over the classes" if name in averaged else ""),
+                "value": entry["value"],
+                "name": name_metric(name)
+                + (", mean over the classes" if name in averaged else "")
+                + (f" ({entry['note']})" if entry.get("note") else ""),
             }
-            for name, value in defined.items()
+            for name, entry in defined.items()
         ],
     }
 

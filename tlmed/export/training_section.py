@@ -73,9 +73,17 @@ def _list_settings(content, recipe) -> Iterator[tuple[str, object]]:
     phases = content.plan["phases"]
     for name, value in _choose(recipe):
         if phases or name not in _OF_PHASES:
-            yield name, value + _say_kept(phases) if name == "cache" else value
+            yield name, value + _say_use(name, content) if name in ("cache", "monitor") else value
     if phases:
         yield "loss", "cross-entropy"
+
+
+def _say_use(name, content) -> str:
+    """Say what a setting came to: in which phases outputs were kept, by which score a classifier was chosen."""
+    if name == "cache":
+        return _say_kept(content.plan["phases"])
+    chosen = content.metrics.get("classifier")
+    return f" (here {chosen['scoring']} in {chosen['folds']} folds of the training images)" if chosen else ""
 
 
 def _say_kept(phases) -> str:
