@@ -1,4 +1,4 @@
-"""What is trained, in which order, and which score decides what is kept."""
+"""Phases and degrees: what is trained, in which order, and which score decides what is kept."""
 
 import re
 from typing import Literal
