@@ -55,6 +55,14 @@ def test_a_run_of_another_title_is_a_run_of_the_same_recipe_and_keeps_its_own(tm
     assert "Ward" not in str(caught.value)
 
 
+def test_a_run_without_a_name_says_first_where_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = []
+    with pytest.raises(InputError, match="missing"):
+        tlmed.train("quickstart", data="missing", voice=Voice(say=said.append))
+    assert said[0].startswith("Run directory: runs/quickstart-")
+
+
 def test_splits_csv_lists_every_image_with_its_hash(finished, images):
     rows = read_csv(finished.path / "splits.csv")
     assert list(rows[0]) == ["path", "label", "group", "split", "sha256"]

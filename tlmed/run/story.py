@@ -144,7 +144,11 @@ def train(
     if backbone is not None:
         recipe = dataclasses.replace(recipe, backbone=f"own:{backbone.name}", weights="own")
     name = recipe_file.path.stem if recipe_file else "recipe"
-    out = Path(out or f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    if out is None:
+        out = f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        # Said before training, because `tlmed status` and a run that continues need the name.
+        voice.say(f"Run directory: {out}")
+    out = Path(out)
     job = Job(
         recipe,
         RunDir(out),
