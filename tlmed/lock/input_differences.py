@@ -228,8 +228,11 @@ def _compare_processors(old, new) -> Iterator[Difference]:
 
 
 def _compare_changes(old, new) -> Iterator[Difference]:
-    """Name a change of environment while a run was stopped: training in one environment does not repeat it."""
-    if old == new:
+    """Name a change of environment while a run was stopped: training in one environment does not repeat it.
+
+    Of two runs with the same change, too, because nothing records in which step of training it was.
+    """
+    if not old and not new:
         return
     kind = LIBRARY if any(word.startswith("versions.") for word in (*old, *new)) else ENVIRONMENT
     values = ("; ".join(words) or "none" for words in (old, new))

@@ -44,14 +44,19 @@ def choose_level(wanted: str | None, differences: Sequence[Difference], recipe: 
         return METRICS, "the recipe has deterministic=False"
     if not found:
         return BITS, "the environment is that of the lock"
+    level, why = _find_strongest(found, recipe)
+    if any(difference.name == CHANGES for difference in found):
+        why = "the run went on in another environment than it began in, so no single one repeats it to the bit"
+    return level, why
+
+
+def _find_strongest(found, recipe) -> tuple[str, str]:
+    """Return the strongest level that can hold in another environment, and why."""
     if any(difference.kind == LIBRARY for difference in found):
         return METRICS, "libraries that compute have other versions"
-    where = "on another machine, or with other threads"
-    if any(difference.name == CHANGES for difference in found):
-        where = "in an environment that changed while the run was stopped"
     if _trains_blocks(recipe):
-        return METRICS, f"{where}, training blocks amplifies the last digits"
-    return PREDICTIONS, f"the same versions {where}"
+        return METRICS, "on another machine, or with other threads, training blocks amplifies the last digits"
+    return PREDICTIONS, "the same versions on another machine, or with other threads"
 
 
 def _trains_blocks(recipe) -> bool:

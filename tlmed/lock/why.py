@@ -9,7 +9,7 @@ from tlmed.lock.input_differences import Difference, compare_inputs, find_causes
 from tlmed.lock.levels import BITS
 from tlmed.lock.reproduction import list_differences, list_rows
 from tlmed.lock.shape import check_run
-from tlmed.run_files import ENVIRONMENT_JSON, RECIPE_JSON, TIMING_JSON
+from tlmed.run_files import RECIPE_JSON, TIMING_JSON
 from tlmed.rundir import RunDir
 from tlmed.tabulation import Table
 
@@ -61,6 +61,4 @@ def _find_excuses(run: RunDir) -> list[str]:
         for part in TIMING_JSON.read(run)["extractions"]:
             if part["computed"] < part["images"]:
                 found.append(f"  {run.path} found features of {part['name']} in the cache, computed by an earlier run.")
-    if ENVIRONMENT_JSON.read(run).get("changed"):
-        found.append(f"  {run.path} was stopped and went on in another environment.")
     return found
