@@ -140,6 +140,22 @@ def test_a_change_of_environment_is_told_however_often_a_run_goes_on(stopped, im
     assert "another environment" in environment["warnings"][-1]
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+def test_another_processor_is_a_change_of_environment_if_the_run_recorded_it(recorded, stopped, images):
+    about, _ = unseal(stopped.progress / "start")
+    about["environment"]["processor"]["name"] = "Old"
+    about["environment"]["onednn"] = "0"
+    if not recorded:  # as an older version wrote it
+        for name in ("system", "processor", "gpus", "cpus", "onednn", "variables"):
+            del about["environment"][name]
+    seal(stopped.progress / "start", about, {})
+    tlmed.train(small(), stopped.path, images)
+    found = stopped.json("environment.json")
+    expected = ["onednn: 0 before, default now", f"processor.name: Old before, {found['processor']['name']} now"]
+    assert found["changed"] == (expected if recorded else [])
+    assert stopped.json("lock.json")["environment"].get("changed", []) == found["changed"]
+
+
 def list_sites(images, folder):
     """Copy images, and list them in a CSV with a column that makes subgroups."""
     shutil.copytree(images, folder)

@@ -26,7 +26,12 @@ from tlmed.whole_files import write_text
 from tlmed.words import listed
 
 START = "start"  # the file of a run's progress that holds what the run began with
-_ENVIRONMENT = ("versions", "devices", "threads", "strategy")  # what can change the numbers of a run that goes on
+# What can change the numbers of a run that goes on.
+_ENVIRONMENT = (
+    *("versions", "devices", "threads", "strategy"),
+    *("system", "processor", "gpus", "cpus", "onednn", "variables"),  # not recorded by older versions
+)
+_COUNTED = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_ENABLE_ONEDNN_OPTS")  # by `threads` and `onednn`
 
 
 def read_start(run: RunDir) -> dict | None:
@@ -66,7 +71,7 @@ def write_start(run: RunDir, images: ImageSet, plan: dict, environment: dict) ->
         # Those that it began with, so that every command that goes on with others says so.
         "columns": began.get("columns") if began else environment["data"]["columns"],
         "choices": list_choices(plan),
-        "environment": {name: environment.get(name) for name in _ENVIRONMENT},
+        "environment": _choose(environment, _ENVIRONMENT),
         "changed": environment.get("changed", []),
     }
     seal(run.progress / START, about, {})
@@ -222,19 +227,27 @@ def warn_of_changes(run: RunDir, environment: dict, voice: Voice) -> None:
         for sentence in describe_columns(began, environment["data"]["columns"], "the run began"):
             environment["warnings"].append(sentence)
             voice.warn(sentence)
-    now = {name: environment.get(name) for name in _ENVIRONMENT}
-    old, new = flatten(start["environment"]), flatten(now)
-    old["strategy.workers"] = new["strategy.workers"]  # their addresses decide nothing
-    changed = [
-        f"{name}: {old.get(name)} before, {new.get(name)} now"
-        for name in sorted({*old, *new})
-        if old.get(name) != new.get(name)
-    ]
+    changed = _name_changes(start["environment"], _choose(environment, start["environment"]))
     environment["changed"] = [*start["changed"], *changed]  # of every time that it went on, not only of the last
     for differ in filter(None, (start["changed"], changed)):
         environment["warnings"].append(f"The run goes on in another environment than it began in: {listed(differ)}.")
     if changed:
         voice.warn(environment["warnings"][-1] + " Its numbers may not be those of an uninterrupted run.")
+
+
+def _choose(environment, names) -> dict:
+    return {name: environment.get(name) for name in names}
+
+
+def _name_changes(began, now) -> list[str]:
+    """Return a few words for each value that is another one now; the addresses of workers decide nothing."""
+    old, new = flatten(began), flatten(now)
+    decided_elsewhere = {"strategy.workers", *(f"variables.{name}" for name in _COUNTED)}
+    return [
+        f"{name}: {old.get(name)} before, {new.get(name)} now"
+        for name in sorted({*old, *new} - decided_elsewhere)
+        if old.get(name) != new.get(name)
+    ]
 
 
 def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict:
