@@ -78,6 +78,18 @@ def test_requirements_are_exact_pins_and_tlmed_is_a_comment(run):
     assert text.endswith("\n")
 
 
+def test_requirements_say_that_a_run_began_with_other_packages(run):
+    assert "began with others" not in write_requirements(run)
+    change(
+        run, "environment", changed=["threads.intra_op: 2 before, 1 now", "versions.keras: 3.0.0 before, 3.15.1 now"]
+    )
+    said = (
+        "# The run was stopped and went on with these packages; it began with others: versions.keras: 3.0.0 before, 3."
+    )
+    assert said in write_requirements(run)
+    assert "threads" not in write_requirements(run)
+
+
 @pytest.mark.parametrize(("commit", "words"), [(None, "commit is not known"), ("1234567", "at commit 1234567\n")])
 def test_requirements_say_which_commit_of_tlmed_it_was(run, commit, words):
     change(run, "environment", git_commit=commit)
@@ -400,6 +412,9 @@ def test_the_card_tells_what_was_trained_how_and_where(run, read):
     assert f"Seed: {environment['seed']}." in text
     assert f"keras {environment['versions']['keras']}," in text
     assert "tlmed reproduce RUN" in text
+    assert "while the run was stopped" not in text
+    change(run, "environment", changed=["threads.intra_op: 2 before, 1 now"])
+    assert "- Changed while the run was stopped: threads.intra\\_op: 2 before, 1 now." in read(run).text
 
 
 def test_the_card_tells_how_training_was_set(run, read):

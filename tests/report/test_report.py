@@ -1009,6 +1009,11 @@ def test_the_checklist_has_every_item_once_and_claims_what_the_run_knows(tmp_pat
         "grad-cam, last block. See Examples. How it was validated in the study: to be filled in by the author",
     ):
         assert said in text, said
+    edit(
+        folder / "environment.json", lambda content: content.update(changed=["versions.keras: 3.0.0 before, 3.15 now"])
+    )
+    again = Reader(write_report(folder).read_text()).text
+    assert "keras 3.15.1. The run was stopped and went on with them; it began with others: versions.keras: 3.0" in again
     left = text.count(AUTHOR)
     for number in (1, 2, 3, 4, 5, 6, 8, 10, 11, 13, 14, 15, 16, 17, 18, 30, 33, 34, 40, 41, 43, 44):
         assert f"{number}. {words[number]}{AUTHOR}" in text

@@ -11,6 +11,7 @@ from tlmed.export.index import ask_index
 from tlmed.intact import check_intact
 from tlmed.run_files import ENVIRONMENT_JSON
 from tlmed.rundir import RunDir
+from tlmed.words import listed
 
 OWN = "tlmed"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")  # canonical, as PEP 503 defines it
@@ -91,6 +92,10 @@ def _head(run, environment, own) -> list[str]:
         f"tlmed is on no index: pip install --no-deps PATH, where PATH is a checkout of it{_say_commit(environment)}",
         f"{OWN}=={own}",
     ]
+    if changed := [change for change in environment.get("changed", []) if change.startswith("versions.")]:
+        sentences.append(
+            f"The run was stopped and went on with these packages; it began with others: {listed(changed)}"
+        )
     return [f"# {' '.join(sentence.split())}" for sentence in sentences]  # one line each, whatever the run says
 
 

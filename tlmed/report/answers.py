@@ -20,7 +20,7 @@ from tlmed.report.image_counts import (
 from tlmed.report.loaded_files import RunContent
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import CODE, Cell, say
-from tlmed.words import RANDOM, count, name_start
+from tlmed.words import RANDOM, count, listed, name_start
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,11 @@ def _tell_software(content, titles) -> Answer:
     named = ", ".join(
         f"{name} {versions[name]}" for name in ("tlmed", "tensorflow", "keras", "scikit-learn") if name in versions
     )
-    return Answer(say(f"{named}.", *_see(titles, "Environment")) if named else "")
+    if not named:
+        return Answer("")
+    changed = [change for change in content.environment.get("changed", []) if change.startswith("versions.")]
+    began = f" The run was stopped and went on with them; it began with others: {listed(changed)}." if changed else ""
+    return Answer(say(f"{named}.{began}", *_see(titles, "Environment")))
 
 
 def _tell_start(content, titles) -> Answer:
