@@ -1013,6 +1013,16 @@ def test_the_checklist_has_every_item_once_and_claims_what_the_run_knows(tmp_pat
         folder / "environment.json", lambda content: content.update(changed=["versions.keras: 3.0.0 before, 3.15 now"])
     )
     again = Reader(write_report(folder).read_text()).text
+    assert "On which images the weights were trained" not in again
+    for certain in (True, False):
+        earlier = {"name": "a<b", "source": "busi2", "train": 1084, "val": 18, "began": ["imagenet/keras"]}
+        weights = {"name": "run:/runs/a<b"}
+        fields = {"weights": weights, "earlier": {"runs": [earlier], "certain": certain}}
+        edit(folder / "environment.json", lambda content, fields=fields: content.update(fields))
+        said = Reader(write_report(folder).read_text()).text
+        learned = "The run a<b, which gave weights, learned from images of busi2: 1,084 in train, 18 in val."
+        assert said.count(f"{learned} It began with imagenet/keras weights.") == 2
+        assert ("On which images the weights were trained: to be filled in by the author" in said) != certain
     assert "keras 3.15.1. The run was stopped and went on with them; it began with others: versions.keras: 3.0" in again
     left = text.count(AUTHOR)
     for number in (1, 2, 3, 4, 5, 6, 8, 10, 11, 13, 14, 15, 16, 17, 18, 30, 33, 34, 40, 41, 43, 44):

@@ -394,6 +394,18 @@ def test_test_images_that_the_weights_know_are_leaks(images, tmp_path):
         assert set(told[name]) <= set(warnings)
         again = inference.evaluate(out)[1]["without_leaks"]
         assert (again["leaked"], again["n"]) == (found["leaked"], found["n"])
+    third = RunDir(tmp_path / "third")
+    assert "earlier" not in RunDir(tmp_path / "first").json("environment.json")
+    (second, first), certain = (third.json("environment.json")["earlier"][name] for name in ("runs", "certain"))
+    assert (second["name"], second["began"], certain) == ("second", [f"run:{tmp_path / 'first'}"], True)
+    assert (first["name"], first["began"]) == ("first", ["none"])
+    assert [first[split] for split in ("train", "val")] == [
+        sum(row["split"] == split for row in rows["first"]) for split in ("train", "val")
+    ]
+    assert third.json("lock.json")["environment"]["earlier"]["runs"] == [second, first]
+    page = (third / "report.html").read_text()
+    assert page.count("The run first, which gave weights, learned from images of ") == 2  # what was done; the checklist
+    assert page.count("It began with random weights.") == 2
     pair = ("none", f"run:{tmp_path / 'third'}")
     assert set(find_known(pair, str(tmp_path))[0]) == {str(tmp_path / name) for name in stages}
     trained = {row["sha256"] for row in rows["first"] if row["split"] == "train"}

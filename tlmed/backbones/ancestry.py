@@ -1,6 +1,8 @@
 """Images that weights were trained or validated on, in the run that they come from and in the runs before it."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from tlmed.backbones.own import PREFIX, is_published
 from tlmed.backbones.weights import is_foreign_file, run_folder
@@ -50,6 +52,37 @@ def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, Lea
         except InputError as error:
             unsure.append(f"Weights come from {folder}; which images they know cannot be told: {error}")
     return known, unsure
+
+
+def describe_earlier(weights: Iterable[str], source: str) -> tuple[list[dict], bool]:
+    """Describe the runs that gave weights, back to the first.
+
+    Args:
+        weights: As for `find_known`.
+        source: As for `find_known`.
+
+    Returns:
+        For each run its `name` (of the directory), the `source` of its images, how many of them are in `train` and in
+        `val`, and `began`: the full names of the weights that it started from, none where that cannot be read; and
+        whether it is known for all weights what they were trained on.
+    """
+    known, unsure = find_known(weights, source)
+    return [_describe_run(RunDir(Path(folder))) for folder in known], not unsure
+
+
+def _describe_run(run) -> dict:
+    counts = Counter(row["split"] for row in SPLITS_CSV.read(run))
+    try:
+        began = list_starts(ENVIRONMENT_JSON.read(run))
+    except InputError:  # `find_known` says that it is damaged
+        began = []
+    source = RECIPE_JSON.read(run).get("data", {}).get("source")
+    return {
+        "name": run.path.resolve().name,
+        "source": str(source),
+        **{split: counts[split] for split in ("train", "val")},
+        "began": began,
+    }
 
 
 def _say_unknown(words) -> str:

@@ -18,6 +18,7 @@ from tlmed.report.image_counts import (
     say_test_apart,
 )
 from tlmed.report.loaded_files import RunContent
+from tlmed.report.summary import say_earlier
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import CODE, Cell, say
 from tlmed.words import RANDOM, count, listed, name_start
@@ -159,8 +160,10 @@ def _tell_start(content, titles) -> Answer:
     start = name_start(weights)
     said = "all at random" if start == RANDOM else f"backbone from {start}, the rest at random"
     seed = content.recipe.get("seed", "")
-    left = "On which images the weights were trained" if _is_start_unnamed(content) else ""
-    return Answer(say(f"Weights: {said}; seed {seed}.", *_see(titles, "Environment")), left)
+    earlier, certain = say_earlier(content.environment), content.environment.get("earlier", {}).get("certain")
+    left = "On which images the weights were trained" if _is_start_unnamed(content) and not certain else ""
+    where = _see(titles, "Environment")
+    return Answer(say(f"Weights: {said}; seed {seed}.{earlier and ' '}{earlier}", *where), left)
 
 
 def _is_start_unnamed(content) -> bool:

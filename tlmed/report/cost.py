@@ -27,7 +27,7 @@ def show_cost(timing: Mapping) -> Markup:
 
 def show_environment(environment: Mapping) -> Markup:
     """Return versions, devices, threads, seed and weights."""
-    elsewhere = ("warnings", "leaks", "data")
+    elsewhere = ("warnings", "leaks", "data", "earlier")
     rows = [
         (key, "" if value is None else str(value))
         for key, value in flatten(environment)

@@ -20,7 +20,7 @@ from tlmed.report.image_counts import is_synthetic
 from tlmed.report.operating_point import show_mean_operating_point
 from tlmed.report.overlays import Fold, read_fold, show_fold_examples, show_overlays
 from tlmed.report.scores import show_baselines, show_classes, show_subgroups
-from tlmed.report.summary import list_doubts, name_weakest, say_value, show_recipe
+from tlmed.report.summary import list_doubts, name_weakest, say_earlier, say_value, show_recipe
 from tlmed.run_files import ENVIRONMENT_JSON, FOLDS_CSV, METRICS_JSON, RECIPE_JSON, TIMING_JSON
 from tlmed.tabulation import Table, numbers, say, texts
 from tlmed.words import count, name_start
@@ -113,6 +113,7 @@ def _tell_story(content) -> Markup:
         source=recipe["data"].get("source"),
         backbone=join(recipe.get("backbone")),
         start=name_start(recipe.get("weights")),
+        earlier=say_earlier(content.environment),
         classifier=content.classifier,
         model=content.model,
         seed=recipe.get("seed"),

@@ -52,6 +52,21 @@ def _name_training(content) -> str:
     return f"{in_phases}; the {recipe.get('keep', '')} phase{by} is the result"
 
 
+def say_earlier(environment: Mapping) -> str:
+    """Say which runs gave weights and what they learned from; "" of a run that started from no other.
+
+    Args:
+        environment: The content of `environment.json`; older versions did not record it there.
+    """
+    return " ".join(_say_run(run) for run in environment.get("earlier", {}).get("runs", ()))
+
+
+def _say_run(run) -> str:
+    began = f" It began with {name_start(run['began'])}." if run["began"] else ""
+    counts = f"{run['train']:,} in train, {run['val']:,} in val"
+    return f"The run {run['name']}, which gave weights, learned from images of {run['source']}: {counts}.{began}"
+
+
 def _do(content) -> str:
     recipe, timing, kept = content.recipe, content.timing, content.metrics.get("kept") or {}
     classifier = content.metrics.get("classifier")
@@ -59,6 +74,7 @@ def _do(content) -> str:
     ran = "; ".join(f"{phase} {count(number, 'epoch')}" for phase, number in epochs.items())
     return (
         f"{name_start(content.plan.get('weights', recipe.get('weights')))}{_tell_preparation(content.environment)}. "
+        + (f"{earlier} " if (earlier := say_earlier(content.environment)) else "")
         + (f"Trained: {ran}. " if ran else "")
         + (f"Kept: phase {kept['name']}, epoch {kept.get('best_epoch', '')}. " if "name" in kept else "")
         + (f"Fitted: {classifier['name']}. " if classifier else "")

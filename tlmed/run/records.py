@@ -5,7 +5,7 @@ import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from tlmed.backbones.ancestry import find_known, name_weights
+from tlmed.backbones.ancestry import describe_earlier, find_known, list_weights, name_weights
 from tlmed.data import ImageSet
 from tlmed.data.recorded import SAME, compare_rows, describe_columns, digest_columns, find_recorded_leaks, to_rows
 from tlmed.data.tones import measure_usual
@@ -255,6 +255,8 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
     recipe, images, environment, code = job.recipe, prepared.images, describe_environment(), describe_code()
     sources = [dataclasses.asdict(source) for source in prepared.backbone.sources]
     leaks = [leak.text for leak in images.leaks]
+    given = list_weights({"weights": sources}, {"backbone": recipe.backbone})
+    earlier, certain = describe_earlier(given, recipe.data.source)
     return {
         **environment,
         "git_commit": code["git_commit"],
@@ -263,6 +265,7 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
         "seed": recipe.seed,
         "recipe": _describe_recipe(recipe, job.recipe_file),
         "weights": sources[0] if len(sources) == 1 else sources,
+        **({"earlier": {"runs": earlier, "certain": certain}} if earlier else {}),
         "data": {
             "source": recipe.data.source,
             "images": len(images.splits),

@@ -126,6 +126,7 @@ class Environment(TypedDict, total=False):
     warnings: list[str]
     leaks: list[str]
     changed: list[str]  # of the environment, while the run was stopped
+    earlier: dict[str, object]  # `runs` that gave weights, and whether all is known of them (`certain`)
 
 
 class Entry(TypedDict, total=False):
