@@ -172,7 +172,10 @@ def test_test_labels_do_not_decide_what_is_kept(tmp_path):
             csv.writer(target).writerows(
                 [["path", "label", "split"], *([row[0], name, row[2]] for row, name in zip(rows, names, strict=True))]
             )
-        recipe = override(load_recipe("fine_tuning"), ["backbone=CifarNet", "weights=none", "phases.epochs=1", *TINY])
+        recipe = override(
+            load_recipe("fine_tuning"),
+            ["backbone=CifarNet", "weights=none", "phases.epochs=1", "score_degrees=True", *TINY],
+        )
         runs.append(RunDir(tlmed.train(recipe, tmp_path / f"run{turn}", file).path))
     one, other = (read_csv(run / "degrees.csv") for run in runs)
     for column in ("phase", "val_loss", "val_auc", "val_accuracy", "best_epoch", "kept"):
