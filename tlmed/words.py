@@ -156,3 +156,16 @@ def name_pooling(pooling: str) -> str:
     'average pooling'
     """
     return {"avg": "average", "max": "maximum"}.get(pooling, pooling) + " pooling"
+
+
+def say_undecided(images: int) -> str:
+    """Return a sentence, after a space, on test images of patients whom an earlier run may know; "" if there are none.
+
+    Args:
+        images: Of how many images pseudonyms hide it.
+
+    >>> say_undecided(1)
+    ' Whether it knows other images of the same patients cannot be told for 1 test image.'
+    """
+    amount = count(images, "test image")
+    return f" Whether it knows other images of the same patients cannot be told for {amount}." if images else ""

@@ -174,7 +174,8 @@ def test_pseudonyms_of_two_folders_mean_nothing_to_each_other(tmp_path):
     assert set(strangers.table.groups) == set(one.table.groups)
     found = compare_with_run(strangers, to_rows(one), {})
     assert not found.leaked.any()
-    assert found.sentences == ()
+    (said,) = found.sentences
+    assert "cannot be told for 30 of 30 images" in said
     learned = {"run": list_learned(to_rows(one))}
     assert find_leaks(strangers.table, strangers.sha256, strangers.splits, learned) == ()
 
@@ -187,3 +188,33 @@ def test_the_same_images_are_known_with_all_of_their_patient(tmp_path):
     (other / kept).write_bytes((tmp_path / "one" / kept).read_bytes())
     images = load(other, (8, 8), split=None)
     assert compare_with_run(images, to_rows(one), {}).leaked.sum() == 2
+
+
+def test_a_comparison_by_pseudonyms_says_for_which_images_it_cannot_tell(tmp_path):
+    names = [f"P{number // 2:02}" for number in range(30)]
+    one = load(write_folder(tmp_path / "one", names), (8, 8))
+    kept = next(path for path, split in zip(one.table.paths, one.splits, strict=True) if split == "train")
+    other = write_folder(tmp_path / "other", names, RescaleSlope=1, RescaleIntercept=0)
+    (other / kept).write_bytes((tmp_path / "one" / kept).read_bytes())
+    images, rows = load(other, (8, 8), split=None), to_rows(one)
+    said = (
+        "Whether {} was trained or validated on other images of the same patients cannot be told for 28 of 30 images: "
+        "pseudonyms of a DICOM folder hold only there. List both sets in CSVs with a patient column."
+    )
+    assert compare_with_run(images, rows, {}).sentences[-1] == said.format("the run")
+    first = {"runs/first": list_learned(rows)}
+    last = compare_with_run(images, rows, first).sentences[-2:]
+    assert last == (said.format("the run"), said.format("runs/first, where the weights come from,"))
+    # The run's own images are all known by their content.
+    again = load(tmp_path / "one", (8, 8), split=None)
+    assert not any("cannot be told" in sentence for sentence in compare_with_run(again, rows, {}).sentences)
+
+
+@pytest.mark.parametrize("pseudonyms", [False, True])
+def test_a_column_is_not_compared_with_pseudonyms_of_a_run(tmp_path, pseudonyms):
+    one = load(write_folder(tmp_path / "one", [f"P{number:02}" for number in range(30)]), (8, 8))
+    write_folder(tmp_path / "other", ["Q"] * 4, RescaleSlope=1, RescaleIntercept=0)
+    (tmp_path / "other" / "list.csv").write_text("path,label,patient\na/IM0000,a,P00\na/2.dcm,a,P00\nb/1.dcm,b,P01\n")
+    images = load(tmp_path / "other" / "list.csv", (8, 8), split=None)
+    sentences = compare_with_run(images, to_rows(one), {}, pseudonyms=pseudonyms).sentences
+    assert any("cannot be told for 3 of 3 images" in sentence for sentence in sentences) == pseudonyms

@@ -1015,13 +1015,21 @@ def test_the_checklist_has_every_item_once_and_claims_what_the_run_knows(tmp_pat
     again = Reader(write_report(folder).read_text()).text
     assert "On which images the weights were trained" not in again
     for certain in (True, False):
-        earlier = {"name": "a<b", "source": "busi2", "train": 1084, "val": 18, "began": ["imagenet/keras"]}
+        earlier = {
+            "name": "a<b",
+            "source": "busi2",
+            "train": 1084,
+            "val": 18,
+            "began": ["imagenet/keras"],
+            "undecided": 7,
+        }
         weights = {"name": "run:/runs/a<b"}
         fields = {"weights": weights, "earlier": {"runs": [earlier], "certain": certain}}
         edit(folder / "environment.json", lambda content, fields=fields: content.update(fields))
         said = Reader(write_report(folder).read_text()).text
         learned = "The run a<b, which gave weights, learned from images of busi2: 1,084 in train, 18 in val."
-        assert said.count(f"{learned} It began with imagenet/keras weights.") == 2
+        hidden = "Whether it knows other images of the same patients cannot be told for 7 test images."
+        assert said.count(f"{learned} It began with imagenet/keras weights. {hidden}") == 2
         assert ("On which images the weights were trained: to be filled in by the author" in said) != certain
     assert "keras 3.15.1. The run was stopped and went on with them; it began with others: versions.keras: 3.0" in again
     left = text.count(AUTHOR)

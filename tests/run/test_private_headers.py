@@ -149,3 +149,23 @@ def test_private_bytes_would_be_found(tmp_path):
     (tmp_path / "data" / "z").mkdir()
     (tmp_path / "a.zip").rename(tmp_path / "data" / "z" / "a.zip")
     assert find_private(tmp_path / "data" / "z") != []
+
+
+def test_a_run_says_that_pseudonyms_hide_whether_its_weights_know_the_patients(tmp_path, cache):
+    other = tmp_path / "other"
+    for number in range(40):
+        path = other / "ab"[number % 2] / f"{number}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(save(fill(make(np.full((32, 32), number * 9, np.uint16), 8, Modality="CT"), number)))
+    data, first, second = write_private(tmp_path / "data"), tmp_path / "first", tmp_path / "second"
+    settings = [word for setting in SMALL for word in ("--set", setting)]
+    said = "was trained or validated on other images of the same patients cannot be told for"
+    assert said not in run("train", "fine_tuning", "--data", data, "--out", first, "--skip-bad", *settings)
+    told = run("train", "fine_tuning", "--data", other, "--out", second, *settings, "--set", f"weights={first}")
+    assert f"Whether {first}, where the weights come from, {said}" in told
+    assert f"Whether the run {said} 40 of 40 images" in run("evaluate", first, "--data", other)
+    assert f"Whether {first}, where the weights come from, {said}" in run("evaluate", second)
+    run("export", second, "--format", "card", "--out", tmp_path / "card.md")
+    short = "Whether it knows other images of the same patients cannot be told for "
+    assert short in (tmp_path / "card.md").read_text()
+    assert (second / "report.html").read_text().count(short) == 2

@@ -1,13 +1,13 @@
 """Images that weights were trained or validated on, in the run that they come from and in the runs before it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tlmed.backbones.own import PREFIX, is_published
 from tlmed.backbones.weights import is_foreign_file, run_folder
 from tlmed.data.learned import Learned, list_learned
-from tlmed.data.sources import find_gap
+from tlmed.data.sources import find_gap, gives_pseudonyms
 from tlmed.errors import InputError
 from tlmed.intact import check_intact
 from tlmed.run_files import ENVIRONMENT_JSON, RECIPE_JSON, SPLITS_CSV
@@ -45,29 +45,42 @@ def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, Lea
         try:
             rows = SPLITS_CSV.read(run)
             unsure += [f"Weights come from {folder}. {said}" for said in check_intact(run, _CHECKED)]
-            if gap := find_gap(str(RECIPE_JSON.read(run).get("data", {}).get("source")), source):
+            place = str(RECIPE_JSON.read(run).get("data", {}).get("source"))
+            if gap := find_gap(place, source):
                 unsure.append(f"Weights come from {folder}; which of these images they know cannot be told: {gap}.")
-            known[str(folder)] = list_learned(rows)
+            known[str(folder)] = list_learned(rows, gives_pseudonyms(place))
             waiting += name_weights(run)
         except InputError as error:
             unsure.append(f"Weights come from {folder}; which images they know cannot be told: {error}")
     return known, unsure
 
 
-def describe_earlier(weights: Iterable[str], source: str) -> tuple[list[dict], bool]:
+def describe_earlier(weights: Iterable[str], source: str, rows: Sequence[Mapping[str, str]]) -> tuple[list[dict], bool]:
     """Describe the runs that gave weights, back to the first.
 
     Args:
         weights: As for `find_known`.
         source: As for `find_known`.
+        rows: Those of the `splits.csv` of the run that started from the weights.
 
     Returns:
         For each run its `name` (of the directory), the `source` of its images, how many of them are in `train` and in
-        `val`, and `began`: the full names of the weights that it started from, none where that cannot be read; and
-        whether it is known for all weights what they were trained on.
+        `val`, `began`: the full names of the weights that it started from, none where that cannot be read, and
+        `undecided`: for how many test images pseudonyms hide whether it knows the patient; and whether it is known for
+        all weights what they were trained on.
     """
     known, unsure = find_known(weights, source)
-    return [_describe_run(RunDir(Path(folder))) for folder in known], not unsure
+    runs = [
+        {**_describe_run(RunDir(Path(folder))), "undecided": _count_undecided(learned, source, rows)}
+        for folder, learned in known.items()
+    ]
+    return runs, not unsure
+
+
+def _count_undecided(learned, source, rows) -> int:
+    digests, groups = ([row[name] for row in rows] for name in ("sha256", "group"))
+    undecided = learned.find_undecided(digests, groups, gives_pseudonyms(source))
+    return sum(row["split"] == "test" for row, is_undecided in zip(rows, undecided, strict=True) if is_undecided)
 
 
 def _describe_run(run) -> dict:

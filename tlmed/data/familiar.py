@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tlmed.columns import spell
-from tlmed.data.leaks import say_same_names
+from tlmed.data.leaks import describe_hidden_patients, name_givers, say_same_names
 from tlmed.data.learned import Learned, list_learned, recognise_images
 from tlmed.data.pipeline import ImageSet
 from tlmed.words import count, listed
@@ -36,6 +36,7 @@ def compare_with_run(
     recorded: Sequence[Mapping[str, str]],
     elsewhere: Mapping[str, Learned],
     use_groups: bool = True,
+    pseudonyms: bool = False,
 ) -> Familiar:
     """Find which images of another source a run has seen, and where the source contradicts the run's record.
 
@@ -48,6 +49,7 @@ def compare_with_run(
         recorded: The rows of the run's `splits.csv`.
         elsewhere: What each of the runs learned from that gave the weights, by its directory.
         use_groups: Whether images of a source that names no groups get those that the run recorded.
+        pseudonyms: Whether names of groups hold in the run's own source alone.
     """
     rows = defaultdict(list)
     for row in recorded:
@@ -60,8 +62,8 @@ def compare_with_run(
         sentences.append(_describe_filled(there, filled))
         images = replace(images, table=replace(images.table, groups=filled))
     identical = _find_identical(images, there, elsewhere)
-    learned = {"the run": list_learned(recorded)}
-    learned |= {f"{folder}, where the weights come from,": before for folder, before in elsewhere.items()}
+    learned = {"the run": list_learned(recorded, pseudonyms)}
+    learned |= name_givers(elsewhere)
     leaked = recognise_images(learned.values(), images.sha256, images.table.own_groups)
     sentences += _describe_groups(images, there, leaked & ~identical)
     if given is not None:
@@ -73,6 +75,7 @@ def compare_with_run(
         sentences += [
             say_same_names(given, chosen, len(given), words) for words, chosen in named.items() if chosen.any()
         ]
+        sentences += describe_hidden_patients(images.table, images.sha256, np.ones(len(given), bool), learned)
     return Familiar(images, leaked, tuple(sentences))
 
 

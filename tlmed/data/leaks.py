@@ -81,8 +81,8 @@ def _find_known_validation(table, sha256, splits, elsewhere) -> list[str]:
 
 def _find_same_names(table, sha256, splits, elsewhere) -> list[str]:
     return [
-        say_same_names(table.groups, chosen, int((splits == "test").sum()), f"{run}, where the weights come from,")
-        for run, known in elsewhere.items()
+        say_same_names(table.groups, chosen, int((splits == "test").sum()), run)
+        for run, known in name_givers(elsewhere).items()
         if (chosen := (splits == "test") & known.find_same_names(sha256, table.own_groups)).any()
     ]
 
@@ -102,6 +102,36 @@ def say_same_names(groups: Sequence[str], chosen: np.ndarray, tested: int, run: 
         f"that have the names of groups on which {run} was trained or validated ({listed(names, 3)}): if they are the "
         "same patients, their scores are too good."
     )
+
+
+def name_givers(elsewhere: Mapping[str, Learned]) -> dict[str, Learned]:
+    """Return what the runs learned from that gave the weights, by words for each run.
+
+    Args:
+        elsewhere: The same by directory.
+    """
+    return {f"{folder}, where the weights come from,": known for folder, known in elsewhere.items()}
+
+
+def describe_hidden_patients(
+    table: Table, sha256: Sequence[str], tested: np.ndarray, runs: Mapping[str, Learned]
+) -> list[str]:
+    """Return a sentence for each run of which pseudonyms hide whether it knows patients of tested images.
+
+    Args:
+        table: The images.
+        sha256: The digest of every image's content.
+        tested: Which images are tested, bool [n].
+        runs: What each run learned from, by words for the run.
+    """
+    hidden = {run: tested & known.find_undecided(sha256, table.groups, table.pseudonyms) for run, known in runs.items()}
+    return [
+        f"Whether {run} was trained or validated on other images of the same patients cannot be told for "
+        f"{chosen.sum():,} of {count(int(tested.sum()), 'image')}: pseudonyms of a DICOM folder hold only there. List "
+        "both sets in CSVs with a patient column."
+        for run, chosen in hidden.items()
+        if chosen.any()
+    ]
 
 
 def _find_copies(table, sha256, splits) -> tuple[list[str], list[str]]:

@@ -18,12 +18,14 @@ class Learned:
         groups: Their groups, in one spelling.
         owners: The groups of every image that the run recorded, test images included, in one spelling, by SHA-256.
         trained: `digests` and `groups` of the training images alone.
+        pseudonyms: Whether the names of groups hold in its source alone.
     """
 
     digests: frozenset[str]
     groups: frozenset[str]
     owners: Mapping[str, frozenset[str]]
     trained: tuple[frozenset[str], frozenset[str]]
+    pseudonyms: bool = False
 
     def without_validation(self) -> "Learned":
         """Return what it was trained on; images that only validated it are left out."""
@@ -53,12 +55,29 @@ class Learned:
             return np.zeros(len(sha256), bool)
         return np.array([spell(group) in self.groups for group in groups], bool)
 
+    def find_undecided(self, sha256: Sequence[str], groups: Sequence[str] | None, pseudonyms: bool) -> np.ndarray:
+        """Tell for which images pseudonyms hide whether the run has other images of their group; bool [n].
 
-def list_learned(rows: Iterable[Mapping[str, str]]) -> Learned:
+        A group is not hidden if the run recorded one of its images.
+
+        Args:
+            sha256: As for `uses_same_names`, as are `groups`.
+            groups: See there.
+            pseudonyms: Whether names of groups hold in the source of these images alone.
+        """
+        if groups is None or not self.owners or not (pseudonyms or self.pseudonyms):
+            return np.zeros(len(sha256), bool)
+        owners = [spell(group) for group in groups]
+        met = {owner for owner, digest in zip(owners, sha256, strict=True) if digest in self.owners}
+        return np.array([bool(owner) and owner not in met for owner in owners], bool)
+
+
+def list_learned(rows: Iterable[Mapping[str, str]], pseudonyms: bool = False) -> Learned:
     """Return what a run learned from.
 
     Args:
         rows: Of its `splits.csv`.
+        pseudonyms: Whether the names of their groups hold in its source alone.
 
     >>> rows = [{"sha256": "a", "group": "01", "split": "train"}, {"sha256": "b", "group": "1", "split": "test"}]
     >>> sorted(list_learned(rows).digests), sorted(list_learned(rows).groups)
@@ -69,7 +88,7 @@ def list_learned(rows: Iterable[Mapping[str, str]]) -> Learned:
         if row["group"]:
             owners[row["sha256"]].add(spell(row["group"]))
     named = {digest: frozenset(names) for digest, names in owners.items()}
-    return Learned(*_list_known(rows, ("train", "val")), named, _list_known(rows, ("train",)))
+    return Learned(*_list_known(rows, ("train", "val")), named, _list_known(rows, ("train",)), pseudonyms)
 
 
 def _list_known(rows, splits) -> tuple[frozenset[str], frozenset[str]]:

@@ -190,7 +190,7 @@ def _describe_data(content) -> str:
         f"Licence of the images: {plain(licence) if licence else 'not stated by the source'}.{of_weights}",
         f"Splits: {describe_splits(content.environment, content.recipe)}.",
         _count_groups(splits, content.recipe["data"]),
-        *describe_earlier(list_weights(content.environment, content.recipe), content.recipe["data"]["source"]),
+        *describe_earlier(list_weights(content.environment, content.recipe), content.recipe["data"]["source"], splits),
     ]
     if data["left_out"]:
         points.append(f"Images that could not be read and were left out: {len(data['left_out'])}.")

@@ -1,21 +1,22 @@
 """Say in a model card which images the runs learned from that gave a run its weights."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from tlmed.backbones import ancestry
 from tlmed.export.naming import name_data, name_weights
 from tlmed.tabulation.markdown import code
-from tlmed.words import name_start
+from tlmed.words import name_start, say_undecided
 
 
-def describe_earlier(weights: Iterable[str], source: str) -> list[str]:
+def describe_earlier(weights: Iterable[str], source: str, rows: Sequence[Mapping[str, str]]) -> list[str]:
     """Return a sentence for each earlier run that gave weights, back to the first, and one if something is not known.
 
     Args:
         weights: The full names of the weights that a run started from.
         source: Where its images come from.
+        rows: Those of its `splits.csv`.
     """
-    runs, certain = ancestry.describe_earlier(weights, source)
+    runs, certain = ancestry.describe_earlier(weights, source, rows)
     sentences = [_describe(run) for run in runs]
     if not certain:
         sentences.append("On which images its first weights were trained is not fully known.")
@@ -27,4 +28,5 @@ def _describe(run) -> str:
     return (
         f"The run {code(run['name'])}, which gave weights, learned before that from images of "
         f"{code(name_data(run['source']))}: {run['train']:,} in train, {run['val']:,} in val.{began}"
+        f"{say_undecided(run['undecided'])}"
     )

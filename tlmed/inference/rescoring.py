@@ -18,10 +18,10 @@ from tlmed.data import ImageSet, KnownPixels, load, open_source
 from tlmed.data.extras import describe_extras
 from tlmed.data.familiar import compare_with_run
 from tlmed.data.findings import TWO_LABELS
-from tlmed.data.leaks import find_leaked
+from tlmed.data.leaks import describe_hidden_patients, find_leaked, name_givers
 from tlmed.data.learned import Learned
 from tlmed.data.recorded import describe_changes, describe_columns, digest_columns, recall
-from tlmed.data.sources import find_gap
+from tlmed.data.sources import find_gap, gives_pseudonyms
 from tlmed.data.table import describe_classes
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
@@ -119,13 +119,15 @@ def evaluate(
         if source is None or moved:
             images, rows, seen = _recall(run, recipe, place, old["classes"], known)
             leaked = _find_leaked(run, elsewhere)
+            seen += _describe_hidden(images, elsewhere)
         else:
             grouping = grouping or _group_like(recipe, source)
             table = open_source(source, grouping)
             images = load(table, recipe.data.image_size, None, recipe.seed, skip_bad, known=known)
             _check_classes(images.table.classes, old["classes"])
             conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
-            familiar = compare_with_run(images, SPLITS_CSV.read(run), elsewhere, grouping.use)
+            pseudonyms = gives_pseudonyms(recipe.data.source)
+            familiar = compare_with_run(images, SPLITS_CSV.read(run), elsewhere, grouping.use, pseudonyms)
             table, usual = images.table, read_usual(run)
             held = describe_tones(table.paths, images.pixels.tones, table.labels, table.classes, usual)
             seen = [*dict.fromkeys((*images.warnings, *held)), *conflicts, *familiar.sentences]
@@ -258,6 +260,11 @@ def _find_leaked(run: RunDir, elsewhere: Mapping[str, Learned]) -> list[str]:
     digests, groups, splits = ([row[name] for row in recorded] for name in ("sha256", "group", "split"))
     leaked = find_leaked(digests, groups, np.array(splits), elsewhere)
     return [row["path"] for row, known in zip(recorded, leaked, strict=True) if known]
+
+
+def _describe_hidden(images, elsewhere) -> list[str]:
+    """Return sentences on a run's own test images of patients who may be known to the runs that gave the weights."""
+    return describe_hidden_patients(images.table, images.sha256, images.splits == "test", name_givers(elsewhere))
 
 
 def _look_up(recipe, scorer, images, rows, voice) -> np.ndarray | None:

@@ -16,7 +16,7 @@ from tlmed.pages.amounts import duration, enumerate_names, interval_of, join, nu
 from tlmed.pages.templating import render
 from tlmed.recipe import flatten
 from tlmed.report.loaded_files import RunContent
-from tlmed.words import count, name_start, say_preparation
+from tlmed.words import count, name_start, say_preparation, say_undecided
 
 
 def tell_story(content: RunContent) -> Markup:
@@ -64,7 +64,8 @@ def say_earlier(environment: Mapping) -> str:
 def _say_run(run) -> str:
     began = f" It began with {name_start(run['began'])}." if run["began"] else ""
     counts = f"{run['train']:,} in train, {run['val']:,} in val"
-    return f"The run {run['name']}, which gave weights, learned from images of {run['source']}: {counts}.{began}"
+    learned = f"The run {run['name']}, which gave weights, learned from images of {run['source']}: {counts}."
+    return f"{learned}{began}{say_undecided(run['undecided'])}"
 
 
 def _do(content) -> str:

@@ -256,7 +256,7 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
     sources = [dataclasses.asdict(source) for source in prepared.backbone.sources]
     leaks = [leak.text for leak in images.leaks]
     given = list_weights({"weights": sources}, {"backbone": recipe.backbone})
-    earlier, certain = describe_earlier(given, recipe.data.source)
+    earlier, certain = describe_earlier(given, recipe.data.source, to_rows(images))
     return {
         **environment,
         "git_commit": code["git_commit"],
