@@ -351,6 +351,21 @@ def test_runs_that_name_different_groups_are_compared_by_one_set_of_them(tmp_pat
     assert "plain also knows test images through the weights that it started from" in notes
 
 
+def test_groups_that_differ_in_name_alone_are_the_same(tmp_path):
+    runs = [write_run(tmp_path / str(seed), seed=seed, groups=3) for seed in range(2)]
+    edit_rows(runs[1] / "splits.csv", lambda rows: [row.update(group=f"x{row['group']}"[::-1]) for row in rows])
+    comparison = compare(runs)
+    assert "different groups" not in " ".join(comparison.notes)
+    own = json.loads((runs[1] / "metrics.json").read_text())["metrics"]
+    assert comparison.results[1].metrics["metrics"] == own
+    tested = [row["path"] for row in whole_files.read_csv(runs[1] / "splits.csv") if row["split"] == "test"]
+    edit_rows(
+        runs[1] / "splits.csv",
+        lambda rows: [row.update(group="alone") for row in rows if row["path"] == tested[0]],
+    )
+    assert "different groups" in " ".join(compare(runs).notes)
+
+
 def test_cross_validations_that_name_different_groups_are_compared_by_one_set_of_them(tmp_path):
     runs = [write_folds(tmp_path / name, seed=seed) for seed, name in enumerate(("plain", "grouped"))]
     for fold in ("01", "02", "03"):

@@ -46,9 +46,16 @@ def _use_groups_of(chosen, result) -> Result:
 
 
 def names_others(chosen: Result, result: Result) -> bool:
-    """Tell whether a run names other groups for the same test images than the one whose groups are used."""
-    ours, theirs = ([_list_groups(part.of("test")) for part in _parts(each)] for each in (chosen, result))
+    """Tell whether a run divides the same test images into other groups than the run whose groups are used."""
+    ours, theirs = map(_number_groups, (chosen, result))
     return ours != theirs
+
+
+def _number_groups(result) -> list[tuple[str, int | None]]:
+    """Return each test image, fold by fold, and its group as a number, because names alone decide nothing."""
+    numbers = {}
+    rows = [pair for part in _parts(result) for pair in sorted(_list_groups(part.of("test")).items())]
+    return [(path, numbers.setdefault(group, len(numbers)) if group else None) for path, group in rows]
 
 
 def _list_groups(rows) -> dict[str, str]:
