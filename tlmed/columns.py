@@ -127,14 +127,28 @@ def describe_group(
 
 
 def _describe_stand_ins(group, values) -> tuple[str, ...]:
-    counts = Counter(values)
-    usual = median(counts.values())
     return tuple(
         f"{number:,} of {len(values):,} images have {value!r} in {group!r} and count as one group; if it means that "
         "the patient is not known, remove them."
-        for value, number in counts.items()
-        if _STAND_INS.fullmatch(value) and number >= max(LEAST_ROWS, MANY_TIMES * usual) and len(counts) > 1
+        for value, number in Counter(values).items()
+        if is_stand_in(value, values)
     )
+
+
+def is_stand_in(value: str, values: Sequence[str]) -> bool:
+    """Tell whether a patient's name is one that databases give to patients who are not known, and has many images.
+
+    Args:
+        value: The name.
+        values: The names of all images.
+
+    >>> is_stand_in("0", [*"0000012"]), is_stand_in("0", [*"012"]), is_stand_in("P", [*"PPPPP12"])
+    (True, False, False)
+    """
+    if not _STAND_INS.fullmatch(value):
+        return False
+    counts = Counter(values)
+    return counts[value] >= max(LEAST_ROWS, MANY_TIMES * median(counts.values())) and len(counts) > 1
 
 
 def _describe_unused(columns, what) -> tuple[str, ...]:

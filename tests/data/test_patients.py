@@ -50,8 +50,8 @@ def test_patients_are_groups_under_pseudonyms_by_the_order_of_their_ids(tmp_path
         "b/IM0003": "patient-0002",
     }
     assert table.notes == (
-        "Images are grouped by the 3 patients of their DICOM headers (PatientID, or StudyInstanceUID where it is "
-        "empty), under pseudonyms.",
+        "Images are grouped by the 3 patients of their DICOM headers, under pseudonyms. 1 PatientID more, written in "
+        "another way only, is taken for the same.",
     )
 
 
@@ -62,14 +62,33 @@ def test_where_no_patient_is_named_the_study_counts_and_else_the_image(tmp_path)
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(folder / "b" / "picture.png")
     table = open_source(folder)
     assert groups_by_path(table) == {
-        "a/2.dcm": "patient-0003",
+        "a/2.dcm": "study-0003",
         "a/IM0000": "patient-0001",
         "a/bare": "unknown-0001",
-        "b/1.dcm": "patient-0002",
-        "b/IM0003": "patient-0003",
+        "b/1.dcm": "study-0002",
+        "b/IM0003": "study-0003",
         "b/picture.png": "unknown-0002",
     }
-    assert "2 images without either count alone." in table.notes[0]
+    said = (
+        "Images are grouped by the 1 patient of their DICOM headers, under pseudonyms. Images without a PatientID are "
+        "grouped by study (2), and a patient may have several: whether patients are in several splits cannot be told "
+        "there. 2 images without either count alone."
+    )
+    assert table.notes[0] == said
+
+
+def test_studies_alone_are_not_called_patients(tmp_path):
+    (said,) = open_source(write_folder(tmp_path, [""] * 8)).notes
+    assert said.startswith("No DICOM header names a patient. Images without a PatientID are grouped by study (4)")
+
+
+def test_a_patient_id_that_stands_for_nobody_is_named_by_its_pseudonym(tmp_path):
+    names = [*["000"] * 6, *(f"P{number}" for number in range(9))]
+    told = open_source(write_folder(tmp_path / "one", names)).notes[1]
+    assert told.startswith(
+        "6 images of 15 have a PatientID such as 0, 999 or x, and count as one patient (patient-0001)"
+    )
+    assert len(open_source(write_folder(tmp_path / "two", names[5:])).notes) == 1
 
 
 def test_groups_can_be_switched_off_and_pictures_have_none(tmp_path):

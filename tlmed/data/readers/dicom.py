@@ -13,7 +13,7 @@ import importlib.metadata
 
 import numpy as np
 
-from tlmed.columns import is_missing, spell
+from tlmed.columns import is_missing
 from tlmed.data.readers.dicom_file import Unread, is_dicom, only_reasons, read_header, read_patient
 from tlmed.data.readers.dicom_pixels import PALETTE, Stored, count_frames, decode, describe
 from tlmed.data.readers.dicom_values import apply_window, colour, count_windows, find_spacing, give_meaning, is_inverted
@@ -114,10 +114,10 @@ def _find_remarks(content: bytes) -> frozenset[str]:
 
 
 def _find_patient(content: bytes) -> str:
-    """Return the PatientID, or where no patient is named, the study: images of one study are of one patient."""
+    """Return "patient" and the PatientID, or where no patient is named, "study" and its UID: it is of one patient."""
     patient, study = read_patient(content)
     if not is_missing(patient):
-        return f"patient {spell(patient)}"
+        return f"patient {patient}"
     return f"study {study}" if study else ""
 
 
