@@ -15,6 +15,7 @@ NAMED = 3  # names in a sentence; the others are counted
 MOST_SUBGROUPS = 12  # different values of a trait, each of which is scored by itself
 _NOT_KNOWN = {
     *("none", "unknown", "missing", "-", "?", "anonymous", "anonym", "anonymized", "anonymised", "anonymisiert"),
+    *("anon", "removed", "redacted", "deidentified", "de-identified", "anonymous^patient"),
     *("unbekannt", "inconnu", "desconocido", "desconhecido", "sconosciuto", "onbekend"),
 }
 _STAND_INS = re.compile(r"0+|-1|99+|x+", re.IGNORECASE)  # in a database often a patient who is not known

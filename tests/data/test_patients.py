@@ -77,8 +77,9 @@ def test_where_no_patient_is_named_the_study_counts_and_else_the_image(tmp_path)
     assert table.notes[0] == said
 
 
-def test_studies_alone_are_not_called_patients(tmp_path):
-    (said,) = open_source(write_folder(tmp_path, [""] * 8)).notes
+@pytest.mark.parametrize("nobody", ["", "REMOVED", "anon", "De-identified", "Anonymous^Patient"])
+def test_studies_alone_are_not_called_patients(tmp_path, nobody):
+    (said,) = open_source(write_folder(tmp_path, [nobody] * 8)).notes
     assert said.startswith("No DICOM header names a patient. Images without a PatientID are grouped by study (4)")
 
 
