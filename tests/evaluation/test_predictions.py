@@ -194,6 +194,16 @@ def test_predictions_that_stand_in_the_file_are_no_ties(tmp_path):
     assert result["metrics"]["accuracy"]["value"] == 1
 
 
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_scores_of_rows_that_are_no_test_images_are_told(tmp_path, split):
+    file = tmp_path / "theirs.csv"
+    file.write_text(f"path,split,label,score_a,score_b\n1,{split},a,0.9,0.1\n2,{split},b,0.1,0.9\n")
+    said = [f"All rows are of the split {split!r}: these are not scores of test images."] if split != "test" else []
+    warned = []
+    assert inference.evaluate(None, file=file, voice=Voice(warn=warned.append))[1]["evaluated"]["warnings"] == said
+    assert warned == said
+
+
 def test_a_networks_equal_scores_follow_the_same_rule(tmp_path):
     scores = np.array([[0.25, 0.25, 0.5], [0.4, 0.4, 0.2]], np.float32)
     for names, labels in (("abc", [2, 1]), ("ab", [0, 1])):

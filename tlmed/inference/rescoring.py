@@ -85,6 +85,8 @@ def evaluate(
         chosen = predictions.of(split)
         notes = [*predictions.notes, *describe_classes(len(predictions.classes), len(chosen.paths))]
         notes += metrics.describe_default(predictions.classes, positive)
+        if split != "test":
+            notes.append(f"All rows are of the split {split!r}: these are not scores of test images.")
         notes += _find_shared_groups(predictions, split)
         notes += describe_contradictions(chosen, positive)
         notes += describe_ties(chosen, positive)
