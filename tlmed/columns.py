@@ -218,17 +218,43 @@ def name_spellings(names: Iterable[str], what: str = "groups", whose: str | None
     >>> name_spellings(["P0", "P00", "p0", "x", "X"])[0].partition(", and")[0]
     'Names of groups differ only in case, spaces or how a number is written'
     """
+    if not (alike := _find_alike(names)):
+        return ()
+    twice = [join_names(map(_show, found)) for found in alike]
+    return (
+        f"{whose or f'Names of {what}'} differ only in {_name_ways(alike)}, and count as different {what}: "
+        f"{listed(twice, NAMED)}.",
+    )
+
+
+def count_spellings(names: Iterable[str], what: str) -> tuple[str, ...]:
+    """Return a sentence as `name_spellings` does, for names of patients that no message may show.
+
+    Args:
+        names: In any order, each once or several times.
+        what: How the sentence calls them.
+
+    >>> count_spellings(["P 1", "p1", "P2"], "IDs")
+    ('2 of 3 IDs differ from each other only in case or spaces, and count as different patients.',)
+    """
+    names = set(names)
+    if not (alike := _find_alike(names)):
+        return ()
+    return (
+        f"{sum(map(len, alike)):,} of {len(names):,} {what} differ from each other only in {_name_ways(alike)}, and "
+        "count as different patients.",
+    )
+
+
+def _find_alike(names: Iterable[str]) -> list[list[str]]:
     spelled = defaultdict(set)
     for name in names:
         spelled[spell(name)].add(name)
-    alike = [sorted(found) for _, found in sorted(spelled.items()) if len(found) > 1]
-    if not alike:
-        return ()
-    ways = _join_ways(way for found in alike for way in _list_ways(found))
-    twice = [join_names(map(_show, found)) for found in alike]
-    return (
-        f"{whose or f'Names of {what}'} differ only in {ways}, and count as different {what}: {listed(twice, NAMED)}.",
-    )
+    return [sorted(found) for _, found in sorted(spelled.items()) if len(found) > 1]
+
+
+def _name_ways(alike: Iterable[Sequence[str]]) -> str:
+    return _join_ways(way for found in alike for way in _list_ways(found))
 
 
 def describe_traits(traits: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -42,17 +42,29 @@ def groups_by_path(table):
 
 
 def test_patients_are_groups_under_pseudonyms_by_the_order_of_their_ids(tmp_path):
-    table = open_source(write_folder(tmp_path, ["Zoe", "Adam", "zoe ", "Bob"]))
+    table = open_source(write_folder(tmp_path, ["Zoe", "Adam", "Zoe ", "Bob"]))
     assert groups_by_path(table) == {
         "a/IM0000": "patient-0003",
         "a/2.dcm": "patient-0003",
         "b/1.dcm": "patient-0001",
         "b/IM0003": "patient-0002",
     }
-    assert table.notes == (
-        "Images are grouped by the 3 patients of their DICOM headers, under pseudonyms. 1 PatientID more, written in "
-        "another way only, is taken for the same.",
+    assert table.notes == ("Images are grouped by the 3 patients of their DICOM headers, under pseudonyms.",)
+
+
+def test_ids_that_differ_in_spelling_are_different_groups_counted_but_not_named_and_split_together(tmp_path):
+    names = ["P07", "P7", "p07", " P07 ", "Q 1", "Q1", *(f"N{number}" for number in range(20, 34))]
+    images = load(write_folder(tmp_path, names), (8, 8))
+    assert len(set(images.table.groups)) == 19
+    assert images.table.notes[0].startswith("Images are grouped by the 19 patients")
+    assert images.table.notes[1:] == (
+        "5 of 19 PatientIDs differ from each other only in case, spaces or how a number is written, and count as "
+        "different patients.",
     )
+    assert groups_by_path(images.table)["a/IM0000"] == groups_by_path(images.table)["b/IM0003"]
+    splits = dict(zip(images.table.paths, images.splits, strict=True))
+    assert splits["a/IM0000"] == splits["b/1.dcm"] == splits["a/2.dcm"]
+    assert splits["a/4.dcm"] == splits["b/5.dcm"]
 
 
 def test_where_no_patient_is_named_the_study_counts_and_else_the_image(tmp_path):

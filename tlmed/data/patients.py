@@ -1,11 +1,11 @@
 """Patients whom image files themselves name, as DICOM does: they become groups, under pseudonyms."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tlmed.columns import is_stand_in, spell
+from tlmed.columns import count_spellings, is_stand_in, spell
 from tlmed.data.kinds import read_head
 from tlmed.data.readers import find_patient, names_patients
 from tlmed.errors import InputError
@@ -13,7 +13,7 @@ from tlmed.regular_files import read_regular
 from tlmed.words import count
 
 _THREADS = 4  # each holds a file in memory
-_NAMED = "patient "  # so begins what names a patient; "study " begins what names only a study
+_PATIENT, _STUDY = "patient", "study"
 _DIGITS = 4  # of a pseudonym, or more if there are more patients
 
 
@@ -31,51 +31,52 @@ def name_patients(files: Sequence[Path]) -> tuple[tuple[str, ...] | None, tuple[
         InputError: An extra is missing.
     """
     with ThreadPoolExecutor(_THREADS) as pool:
-        patients = list(pool.map(_find, files))
-    if all(patient is None for patient in patients):
+        found = list(pool.map(_find, files))
+    if all(ids is None for ids in found):
         return None, ()
-    spelled = [patient and _spell(patient) for patient in patients]
-    groups = _replace(spelled)
-    return groups, (_describe_groups(patients, spelled), *_describe_stand_ins(spelled, groups))
+    owners = [_choose(*ids) if ids else None for ids in found]
+    groups, named = _replace(owners), [name for kind, name in filter(None, owners) if kind == _PATIENT]
+    return groups, (
+        _describe_groups(owners),
+        *count_spellings(named, "PatientIDs"),
+        *_describe_stand_ins(owners, groups),
+    )
 
 
-def _describe_groups(patients, spelled) -> str:
+def _choose(patient: str, study: str) -> tuple[str, str] | None:
+    """Return what an image is grouped by and its name; None if nothing tells which images it belongs to."""
+    if patient:
+        return _PATIENT, patient
+    return (_STUDY, study) if study else None
+
+
+def _describe_groups(owners) -> str:
     """Say by what images are grouped, and what is not certain of it; no text of a header is in it."""
-    named = {text for text in spelled if text and text.startswith(_NAMED)}
-    studies = len({*filter(None, spelled)} - named)
-    alone = sum(not patient for patient in patients)
-    alike = len({text for text in patients if text and text.startswith(_NAMED)}) - len(named)
+    kinds = Counter(kind for kind, _ in set(filter(None, owners)))
+    alone = owners.count(None)
     said = "No DICOM header names a patient."
-    if named:
-        said = f"Images are grouped by the {count(len(named), 'patient')} of their DICOM headers, under pseudonyms."
-    if studies:
+    if named := kinds[_PATIENT]:
+        said = f"Images are grouped by the {count(named, 'patient')} of their DICOM headers, under pseudonyms."
+    if studies := kinds[_STUDY]:
         said += (
             f" Images without a PatientID are grouped by study ({studies:,}), and a patient may have several: whether "
             "patients are in several splits cannot be told there."
         )
     if alone:
         said += f" {count(alone, 'image')} without either {'counts' if alone == 1 else 'count'} alone."
-    if alike:
-        are = "is" if alike == 1 else "are"
-        said += f" {count(alike, 'PatientID')} more, written in another way only, {are} taken for the same."
     return said
 
 
-def _describe_stand_ins(spelled, groups) -> tuple[str, ...]:
+def _describe_stand_ins(owners, groups) -> tuple[str, ...]:
     """Name pseudonyms of patients who may be none, because their PatientID is a number such as 0 or 999."""
-    named = [text.removeprefix(_NAMED) for text in spelled if text and text.startswith(_NAMED)]
-    pairs = {(text, group) for text, group in zip(spelled, groups, strict=True) if text and text.startswith(_NAMED)}
-    chosen = sorted(group for text, group in pairs if is_stand_in(text.removeprefix(_NAMED), named))
+    names = [name for _, name in filter(None, owners)]
+    pairs = sorted({(group, owner) for group, owner in zip(groups, owners, strict=True) if owner})
     return tuple(
         f"{count(groups.count(group), 'image')} of {len(groups):,} have a PatientID such as 0, 999 or x, and count as "
         f"one patient ({group}); if it means that the patient is not known, list the images in a CSV."
-        for group in chosen
+        for group, (kind, name) in pairs
+        if kind == _PATIENT and is_stand_in(name, names)
     )
-
-
-def _spell(patient: str) -> str:
-    """Return one spelling of what names a patient; a UID of a study has only one."""
-    return f"{_NAMED}{spell(patient.removeprefix(_NAMED))}" if patient.startswith(_NAMED) else patient
 
 
 def align_pseudonyms(groups: Sequence[str], recorded: Sequence[str]) -> tuple[str, ...]:
@@ -97,7 +98,7 @@ def align_pseudonyms(groups: Sequence[str], recorded: Sequence[str]) -> tuple[st
     return tuple(names.get(group, f"{group} now") for group in groups)
 
 
-def _find(file: Path) -> str | None:
+def _find(file: Path) -> tuple[str, str] | None:
     if not names_patients(read_head(file)):
         return None
     try:
@@ -105,18 +106,25 @@ def _find(file: Path) -> str | None:
     except InputError:
         raise
     except (OSError, ValueError):
-        return ""  # reading its pixels names this fault
+        return "", ""  # reading its pixels names this fault
 
 
-def _replace(patients: Sequence[str | None]) -> tuple[str, ...]:
-    """Return a pseudonym for each text, and one of its own for each image without a text.
+def _replace(owners: Sequence[tuple[str, str] | None]) -> tuple[str, ...]:
+    """Return a pseudonym for each name, and one of its own for each image without a name.
 
-    >>> _replace(["patient b", None, "patient a", "study 1"])
-    ('patient-0002', 'unknown-0001', 'patient-0001', 'study-0003')
+    Names that differ only in spelling get pseudonyms that do so too, by one more zero: a split keeps them together.
+
+    >>> _replace([("patient", "b"), None, ("patient", "a"), ("patient", "B"), ("study", "1")])
+    ('patient-00002', 'unknown-0001', 'patient-0001', 'patient-0002', 'study-0003')
     """
-    numbers = {patient: number for number, patient in enumerate(sorted(set(filter(None, patients))), 1)}
-    alone = iter(range(1, len(patients) + 1))
-    return tuple(
-        f"{patient.partition(' ')[0]}-{numbers[patient]:0{_DIGITS}}" if patient else f"unknown-{next(alone):0{_DIGITS}}"
-        for patient in patients
-    )
+    spelled = defaultdict(set)
+    for kind, name in filter(None, owners):
+        spelled[kind, spell(name)].add(name)
+    digits = max(_DIGITS, len(str(len(spelled))))
+    pseudonyms = {
+        (kind, name): f"{kind}-{number:0{digits + zeros}}"
+        for number, ((kind, _), alike) in enumerate(sorted(spelled.items()), 1)
+        for zeros, name in enumerate(sorted(alike))
+    }
+    alone = iter(range(1, len(owners) + 1))
+    return tuple(pseudonyms[owner] if owner else f"unknown-{next(alone):0{_DIGITS}}" for owner in owners)

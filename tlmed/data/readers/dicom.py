@@ -113,12 +113,10 @@ def _find_remarks(content: bytes) -> frozenset[str]:
     return frozenset([_DRAWN] * header.has_overlays + [_SEVERAL] * (count_windows(header) > 1))
 
 
-def _find_patient(content: bytes) -> str:
-    """Return "patient" and the PatientID, or where no patient is named, "study" and its UID: it is of one patient."""
+def _find_patient(content: bytes) -> tuple[str, str]:
+    """Return the PatientID and the study: images of one study are of one patient."""
     patient, study = read_patient(content)
-    if not is_missing(patient):
-        return f"patient {patient}"
-    return f"study {study}" if study else ""
+    return "" if is_missing(patient) else patient, study
 
 
 DICOM = Reader(

@@ -25,8 +25,8 @@ class Reader:
             even where the extra is not installed.
         count_planes: Content to the number of its planes, without decoding pixels. Raises ValueError.
         read_plane: Content and index to a plane. Raises ValueError with a short reason, and nothing else.
-        patient: Content to what tells its patient from others; "" if nothing does. None: the family names no patients.
-            No text of it may reach a file or a message.
+        patient: Content to the patient's ID and the study's, each "" if none is named. None: the family names no
+            patients. No text of it may reach a file or a message.
         remarks: Content to what of it is not used as it is stored, without decoding pixels: sentences with the fields
             `{images}` and `{hold}`, the same for all files that have it. Raises ValueError. Several planes are no such
             remark, because `count_planes` tells them.
@@ -39,5 +39,5 @@ class Reader:
     version: Callable[[], str]
     count_planes: Callable[[bytes], int]
     read_plane: Callable[[bytes, int], Plane]
-    patient: Callable[[bytes], str] | None = None
+    patient: Callable[[bytes], tuple[str, str]] | None = None
     remarks: Callable[[bytes], frozenset[str]] = _remark_nothing

@@ -88,8 +88,8 @@ def names_patients(head: bytes) -> bool:
     return reader is not None and reader.patient is not None
 
 
-def find_patient(content: bytes) -> str:
-    """Return what tells the patient of a file for which `names_patients` is true; "" if nothing does.
+def find_patient(content: bytes) -> tuple[str, str]:
+    """Return the IDs of patient and study of a file for which `names_patients` is true, each "" if none is named.
 
     Who calls this lets no text of it into a file or a message.
 
