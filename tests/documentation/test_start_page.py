@@ -68,7 +68,9 @@ def follow(blocks: list[Block], folder: Path) -> None:
 
 def check_files(folder: Path, text: str) -> None:
     """Check that the files and folders that the text names as they are on the disk are there."""
-    tops = "|".join(["phantom_images", "other_hospital", "new_images", "runs", "pictures", "evaluated", "new_images.csv"])
+    tops = "|".join(
+        ["phantom_images", "other_hospital", "new_images", "runs", "pictures", "evaluated", "new_images.csv"]
+    )
     named = set(re.findall(rf"`((?:{tops})(?:/[\w./-]*)?)`", text))
     assert {"runs/first/report.html", "pictures/000.grad-cam.png", "new_images.csv"} <= named
     assert [name for name in sorted(named) if not (folder / name).exists()] == []
