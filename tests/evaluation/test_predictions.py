@@ -204,6 +204,22 @@ def test_scores_of_rows_that_are_no_test_images_are_told(tmp_path, split):
     assert warned == said
 
 
+@pytest.mark.parametrize(("names", "how"), [("ab", "a threshold of 0.5"), ("abc", "the highest score")])
+def test_a_column_of_classes_that_is_not_called_prediction_is_told(tmp_path, names, how):
+    file = tmp_path / "theirs.csv"
+    rows = [
+        f"{i},{name},{names[0]},{','.join('1' if other == name else '0' for other in names)}"
+        for i, name in enumerate(names)
+    ]
+    rows.append(f"9,{names[0]},{names[1]},{','.join('1' if other == names[0] else '0' for other in names)}")
+    head = f"path,label,predicted,{','.join(f'score_{name}' for name in names)}"
+    file.write_text("\n".join([head, *rows]) + "\n")
+    (said,) = [note for note in read_predictions(file).notes if "prediction" in note]
+    assert said.startswith(f"The file has no column `prediction`, so {how} decides; 'predicted' holds")
+    file.write_text(file.read_text().replace("predicted", "prediction"))
+    assert not [note for note in read_predictions(file).notes if "prediction" in note]
+
+
 def test_a_networks_equal_scores_follow_the_same_rule(tmp_path):
     scores = np.array([[0.25, 0.25, 0.5], [0.4, 0.4, 0.2]], np.float32)
     for names, labels in (("abc", [2, 1]), ("ab", [0, 1])):

@@ -136,6 +136,7 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME, positive: s
         *name_spellings(classes, "classes"),
         *describe_traits(others),
         *describe_unused_splits(unused),
+        *(_describe_unused_guesses(others, classes) if guesses is None else ()),
     )
     return Predictions(
         columns["path"],
@@ -150,6 +151,16 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME, positive: s
         notes,
         by_scores=guesses is None,
     )
+
+
+def _describe_unused_guesses(columns, classes) -> list[str]:
+    """Say that predictions follow from the scores, although a column of another name seems to hold them."""
+    names = [name for name, texts in columns.items() if len(set(texts)) > 1 and set(texts) <= set(classes)]
+    how = "a threshold of 0.5" if len(classes) == 2 else "the highest score"
+    return [
+        f"The file has no column `prediction`, so {how} decides; {name!r} holds classes and is not used for it."
+        for name in names
+    ]
 
 
 def check_table(path: Path, force: bool, inputs: Sequence[str | Path]) -> None:
