@@ -82,9 +82,9 @@ def test_where_no_patient_is_named_the_study_counts_and_else_the_image(tmp_path)
         "b/picture.png": "unknown-0002",
     }
     said = (
-        "Images are grouped by the 1 patient of their DICOM headers, under pseudonyms. Images without a PatientID are "
-        "grouped by study (2), and a patient may have several: whether patients are in several splits cannot be told "
-        "there. 2 images without either count alone."
+        "Images are grouped by the 1 patient of their DICOM headers, and 3 images that name none by study (2), under "
+        "pseudonyms. A patient may have several studies, which may be in several splits. 2 images without either count "
+        "alone."
     )
     assert table.notes[0] == said
 
@@ -92,7 +92,7 @@ def test_where_no_patient_is_named_the_study_counts_and_else_the_image(tmp_path)
 @pytest.mark.parametrize("nobody", ["", "REMOVED", "anon", "De-identified", "Anonymous^Patient"])
 def test_studies_alone_are_not_called_patients(tmp_path, nobody):
     (said,) = open_source(write_folder(tmp_path, [nobody] * 8)).notes
-    assert said.startswith("No DICOM header names a patient. Images without a PatientID are grouped by study (4)")
+    assert said.startswith("No DICOM header names a patient: 8 images are grouped by study (4), under pseudonyms.")
 
 
 def test_a_patient_id_that_stands_for_nobody_is_named_by_its_pseudonym(tmp_path):

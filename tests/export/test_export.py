@@ -470,6 +470,15 @@ def test_the_card_counts_images_and_groups_by_split(run, read):
     assert not re.search("anna|berta|cora|png", text.split("## How to use")[0])
 
 
+def test_the_card_does_not_call_studies_patients(run, read, tmp_path):
+    write_splits(run, [("a/1", "benign", "study-0001", "train"), ("a/2", "malignant", "unknown-0001", "test")])
+    change(run, "recipe", data=run.json("recipe.json")["data"] | {"source": str(tmp_path)})
+    said = "Groups (studies; no patient is named, and one may have several studies in several splits): 1 in train, 0 in"
+    assert said in read(run).text
+    write_splits(run, [("a/1", "benign", "study-0001", "train"), ("a/2", "malignant", "patient-0002", "test")])
+    assert "Groups (patients): 1 in train" in read(run).text
+
+
 def test_without_groups_the_card_warns(run, read):
     assert all(row["group"] == "" for row in read_csv(run / "splits.csv"))
     assert "no column that names them was found, so images of one patient may be in several splits" in read(run).text

@@ -1064,6 +1064,15 @@ def test_the_checklist_says_whether_the_data_or_the_recipe_know_no_groups(tmp_pa
     assert str(answer(read_run(folder), ())[20].said).endswith(said)
 
 
+@pytest.mark.parametrize(("group", "studies"), [("study-0001", True), ("patient-0001", False)])
+def test_the_checklist_does_not_call_studies_patients(tmp_path, group, studies):
+    folder = write_run(tmp_path / "run")
+    rows = [{**row, "group": group} for row in whole_files.read_csv(folder / "splits.csv")]
+    whole_files.write_csv(folder / "splits.csv", rows[0], (row.values() for row in rows))
+    edit(folder / "recipe.json", lambda recipe: recipe.setdefault("data", {}).update(source=str(tmp_path)))
+    assert ("groups are studies, and no patient is named" in str(answer(read_run(folder), ())[20].said)) == studies
+
+
 def test_the_contents_lead_to_every_section(page):
     tags = Reader(page).tags
     heads = [attributes["id"] for tag, attributes in tags if tag == "h2"]

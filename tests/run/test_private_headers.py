@@ -151,6 +151,18 @@ def test_private_bytes_would_be_found(tmp_path):
     assert find_private(tmp_path / "data" / "z") != []
 
 
+@pytest.mark.parametrize("patient", ["", "P"])
+def test_a_plan_says_that_patients_are_not_known_where_headers_name_studies_only(tmp_path, patient):
+    for number in range(24):
+        path = tmp_path / "ab"[number % 2] / f"{number}.dcm"
+        path.parent.mkdir(exist_ok=True)
+        made = make(np.full((32, 32), number * 9, np.uint16), 8, Modality="CT", StudyInstanceUID=f"1.2.{number}")
+        made.PatientID = patient and f"{patient}{number}"
+        path.write_bytes(save(made))
+    settings = [word for setting in SMALL for word in ("--set", setting)]
+    assert ("patients: not known" in run("plan", "fine_tuning", "--data", tmp_path, *settings)) == (not patient)
+
+
 def test_a_run_says_that_pseudonyms_hide_whether_its_weights_know_the_patients(tmp_path, cache):
     other = tmp_path / "other"
     for number in range(40):

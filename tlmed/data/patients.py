@@ -1,7 +1,7 @@
 """Patients whom image files themselves name, as DICOM does: they become groups, under pseudonyms."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tlmed.regular_files import read_regular
 from tlmed.words import count
 
 _THREADS = 4  # each holds a file in memory
-_PATIENT, _STUDY = "patient", "study"
+_PATIENT, _STUDY, _NOBODY = "patient", "study", "unknown"  # so begin pseudonyms
 _DIGITS = 4  # of a pseudonym, or more if there are more patients
 
 
@@ -43,6 +43,19 @@ def name_patients(files: Sequence[Path]) -> tuple[tuple[str, ...] | None, tuple[
     )
 
 
+def are_patients(groups: Iterable[str], pseudonyms: bool) -> bool:
+    """Tell whether groups are patients as far as a source says; not if it names only studies and single images.
+
+    Args:
+        groups: The names of groups; none if images have none.
+        pseudonyms: Whether tlmed made these names.
+
+    >>> are_patients(["study-0001", "unknown-0001"], True), are_patients(["study-0001"], False), are_patients([], False)
+    (False, True, False)
+    """
+    return any(not (pseudonyms and group.startswith((f"{_STUDY}-", f"{_NOBODY}-"))) for group in groups)
+
+
 def _choose(patient: str, study: str) -> tuple[str, str] | None:
     """Return what an image is grouped by and its name; None if nothing tells which images it belongs to."""
     if patient:
@@ -53,15 +66,16 @@ def _choose(patient: str, study: str) -> tuple[str, str] | None:
 def _describe_groups(owners) -> str:
     """Say by what images are grouped, and what is not certain of it; no text of a header is in it."""
     kinds = Counter(kind for kind, _ in set(filter(None, owners)))
-    alone = owners.count(None)
+    studied, alone = sum(kind == _STUDY for kind, _ in filter(None, owners)), owners.count(None)
+    images, names, are = (count(studied, "image"), *(("names", "is") if studied == 1 else ("name", "are")))
     said = "No DICOM header names a patient."
     if named := kinds[_PATIENT]:
-        said = f"Images are grouped by the {count(named, 'patient')} of their DICOM headers, under pseudonyms."
-    if studies := kinds[_STUDY]:
-        said += (
-            f" Images without a PatientID are grouped by study ({studies:,}), and a patient may have several: whether "
-            "patients are in several splits cannot be told there."
-        )
+        rest = f", and {images} that {names} none by study ({kinds[_STUDY]:,})" if studied else ""
+        said = f"Images are grouped by the {count(named, 'patient')} of their DICOM headers{rest}, under pseudonyms."
+    elif studied:
+        said = f"{said[:-1]}: {images} {are} grouped by study ({kinds[_STUDY]:,}), under pseudonyms."
+    if studied:
+        said += " A patient may have several studies, which may be in several splits."
     if alone:
         said += f" {count(alone, 'image')} without either {'counts' if alone == 1 else 'count'} alone."
     return said
@@ -127,4 +141,4 @@ def _replace(owners: Sequence[tuple[str, str] | None]) -> tuple[str, ...]:
         for zeros, name in enumerate(sorted(alike))
     }
     alone = iter(range(1, len(owners) + 1))
-    return tuple(pseudonyms[owner] if owner else f"unknown-{next(alone):0{_DIGITS}}" for owner in owners)
+    return tuple(pseudonyms[owner] if owner else f"{_NOBODY}-{next(alone):0{_DIGITS}}" for owner in owners)

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from tlmed.backbones.ancestry import list_weights
+from tlmed.data.patients import are_patients
+from tlmed.data.sources import gives_pseudonyms
 from tlmed.errors import InputError
 from tlmed.evaluation.lines import describe_size
 from tlmed.export.card_facts import read_card_facts
@@ -213,7 +215,9 @@ def _count_groups(splits, data) -> str:
         why = "no column that names them was found" if data.get("groups", True) else "switched off in the recipe"
         return f"Groups (patients): {why}, so images of one patient may be in several splits."
     counts = ", ".join(f"{len(names):,} in {split}" for split, names in groups.items())
-    return f"Groups (patients): {counts}."
+    if are_patients(set().union(*groups.values()), gives_pseudonyms(data["source"])):
+        return f"Groups (patients): {counts}."
+    return f"Groups (studies; no patient is named, and one may have several studies in several splits): {counts}."
 
 
 def _describe_scores(content) -> str:

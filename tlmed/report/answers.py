@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from tlmed.data.patients import are_patients
+from tlmed.data.sources import gives_pseudonyms
 from tlmed.metrics import say_positive
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import enumerate_names, interval_of, join, number
@@ -106,6 +108,9 @@ def _tell_level(content, titles) -> Answer:
             if shared
             else f"Groups: none has images in two partitions, {SHOWN}"
         )
+        pseudonyms = gives_pseudonyms(content.recipe.get("data", {}).get("source", ""))
+        if not are_patients((row["group"] for row in content.splits if row["group"]), pseudonyms):
+            said += "; groups are studies, and no patient is named"
         return Answer(say(f"{said}.", *_see(titles, "Data")), "What a group is, a patient or an examination")
     same = {}
     for row in content.splits:

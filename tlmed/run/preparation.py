@@ -16,6 +16,7 @@ from tlmed.cache import cache_folder, cache_limit, find_writers
 from tlmed.data import ImageSet, KnownPixels, divide, load, open_source
 from tlmed.data.findings import Finding, shorten
 from tlmed.data.leaks import describe_hidden_patients, name_givers
+from tlmed.data.patients import are_patients
 from tlmed.data.pipeline import recognise
 from tlmed.data.splits import count_folds, find_scheme_faults
 from tlmed.environment import check_address_space, memory_limit
@@ -317,7 +318,8 @@ def _describe_images(recipe, images) -> str:
     names = images.table.classes
     main, asked = metrics.positive_index(names, recipe.data.positive), recipe.data.positive is not None
     marked = metrics.say_positive(names, None if main is None else names[main], asked, "; positive: {}")
-    unknown = "; patients: not known" if images.table.groups is None and recipe.data.groups else ""
+    known = are_patients(images.table.groups or (), images.table.pseudonyms)
+    unknown = "; patients: not known" if recipe.data.groups and not known else ""
     read = f"{len(images.splits):,} from {recipe.data.source} ({counts})"
     return f"Images: {read}; classes: {', '.join(names)}{marked}{unknown}"
 
