@@ -104,6 +104,12 @@ def test_a_patient_id_that_stands_for_nobody_is_named_by_its_pseudonym(tmp_path)
     assert len(open_source(write_folder(tmp_path / "two", names[5:])).notes) == 1
 
 
+def test_one_patient_id_for_all_that_have_one_is_told_beside_studies(tmp_path):
+    said = open_source(write_folder(tmp_path, [*["XXX"] * 6, *[""] * 8])).notes[1]
+    assert said.startswith("6 images of 14 have a PatientID such as 0, 999 or x, and count as one patient")
+    assert "XXX" not in said
+
+
 def test_groups_can_be_switched_off_and_pictures_have_none(tmp_path):
     assert open_source(write_folder(tmp_path / "d", ["A", "B"]), Grouping(use=False)).groups is None
     for name in "ab":
@@ -172,6 +178,24 @@ def test_a_listing_may_name_files_without_an_ending(tmp_path):
     write_folder(tmp_path, ["Adam", "Bob"])
     (tmp_path / "list.csv").write_text("path,label,patient\na/IM0000,a,1\nb/1.dcm,b,2\n")
     assert open_source(tmp_path / "list.csv").groups == ("1", "2")
+
+
+def test_a_listing_of_dicom_files_without_patients_says_that_headers_are_not_asked(tmp_path):
+    write_folder(tmp_path, ["Adam", "Bob"])
+    for name in "ab":
+        Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / name / "picture.png")
+    file, rows = tmp_path / "list.csv", "a/IM0000,a\nb/1.dcm,b\n"
+    file.write_text(f"path,label\n{rows}")
+    (said,) = open_source(file).notes
+    assert said == (
+        "No column names the patients, and in a CSV the headers of DICOM files are not asked. They are if the data are "
+        "a folder of class folders; or add a column `patient`."
+    )
+    assert open_source(file, Grouping(use=False)).notes == ()
+    file.write_text("path,label,group\na/IM0000,a,1\nb/1.dcm,b,1\n")
+    assert open_source(file).notes == ()
+    file.write_text("path,label\na/picture.png,a\nb/picture.png,b\n")
+    assert open_source(file).notes == ()
 
 
 def test_without_the_extra_one_line_says_what_to_install(tmp_path, monkeypatch):

@@ -20,9 +20,9 @@ from tlmed.columns import (
     state_group_rule,
     suggest_spelling,
 )
-from tlmed.data.kinds import find_kind
+from tlmed.data.kinds import find_kind, read_head
 from tlmed.data.masks import find_masks
-from tlmed.data.readers import describe_endings, is_image
+from tlmed.data.readers import describe_endings, is_image, names_patients
 from tlmed.data.table import Table, find_licence, make_table
 from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import read_regular
@@ -35,6 +35,10 @@ USUAL = {  # without case, spaces, underscores, hyphens and dots
     "path": ("path", "image", "imagepath", "imagefile", "file", "filename", "filepath", "imagename"),
     "label": ("label", "class", "target", "diagnosis", "dx", "category"),
 }
+_HEADERS = (
+    "No column names the patients, and in a CSV the headers of DICOM files are not asked. They are if the data are a "
+    "folder of class folders; or add a column `patient`."
+)
 NAMED = 3  # faulty rows of a kind that an error names; the others it counts
 
 
@@ -80,6 +84,8 @@ def open_listing(file: Path, grouping: Grouping = BY_NAME) -> Table:
     paths = [posixpath.normpath(row.path) for row in images]
     groups = others.pop(group) if group else None
     told = describe_group(group, filled, grouping)
+    if group is None and grouping.use and any(names_patients(read_head(file.parent / path)) for path in paths):
+        told += (_HEADERS,)
     return make_table(
         str(file),
         paths,
