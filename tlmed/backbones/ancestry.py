@@ -7,9 +7,10 @@ from pathlib import Path
 from tlmed.backbones.own import PREFIX, is_published
 from tlmed.backbones.weights import is_foreign_file, run_folder
 from tlmed.data.learned import Learned, list_learned
-from tlmed.data.sources import find_gap, gives_pseudonyms
+from tlmed.data.sources import find_gap
 from tlmed.errors import InputError
 from tlmed.intact import check_intact
+from tlmed.pseudonyms import gives_pseudonyms
 from tlmed.run_files import ENVIRONMENT_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
 

@@ -1,7 +1,7 @@
 """Patients whom image files themselves name, as DICOM does: they become groups, under pseudonyms."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from tlmed.columns import count_spellings, is_stand_in, spell
 from tlmed.data.kinds import read_head
 from tlmed.data.readers import find_patient, names_patients
 from tlmed.errors import InputError
+from tlmed.pseudonyms import NOBODY, PATIENT, STUDY
 from tlmed.regular_files import read_regular
 from tlmed.words import count
 
 _THREADS = 4  # each holds a file in memory
-_PATIENT, _STUDY, _NOBODY = "patient", "study", "unknown"  # so begin pseudonyms
 _DIGITS = 4  # of a pseudonym, or more if there are more patients
 
 
@@ -35,7 +35,7 @@ def name_patients(files: Sequence[Path]) -> tuple[tuple[str, ...] | None, tuple[
     if all(ids is None for ids in found):
         return None, ()
     owners = [_choose(*ids) if ids else None for ids in found]
-    groups, named = _replace(owners), [name for kind, name in filter(None, owners) if kind == _PATIENT]
+    groups, named = _replace(owners), [name for kind, name in filter(None, owners) if kind == PATIENT]
     return groups, (
         _describe_groups(owners),
         *count_spellings(named, "PatientIDs"),
@@ -43,37 +43,24 @@ def name_patients(files: Sequence[Path]) -> tuple[tuple[str, ...] | None, tuple[
     )
 
 
-def are_patients(groups: Iterable[str], pseudonyms: bool) -> bool:
-    """Tell whether groups are patients as far as a source says; not if it names only studies and single images.
-
-    Args:
-        groups: The names of groups; none if images have none.
-        pseudonyms: Whether tlmed made these names.
-
-    >>> are_patients(["study-0001", "unknown-0001"], True), are_patients(["study-0001"], False), are_patients([], False)
-    (False, True, False)
-    """
-    return any(not (pseudonyms and group.startswith((f"{_STUDY}-", f"{_NOBODY}-"))) for group in groups)
-
-
 def _choose(patient: str, study: str) -> tuple[str, str] | None:
     """Return what an image is grouped by and its name; None if nothing tells which images it belongs to."""
     if patient:
-        return _PATIENT, patient
-    return (_STUDY, study) if study else None
+        return PATIENT, patient
+    return (STUDY, study) if study else None
 
 
 def _describe_groups(owners) -> str:
     """Say by what images are grouped, and what is not certain of it; no text of a header is in it."""
     kinds = Counter(kind for kind, _ in set(filter(None, owners)))
-    studied, alone = sum(kind == _STUDY for kind, _ in filter(None, owners)), owners.count(None)
+    studied, alone = sum(kind == STUDY for kind, _ in filter(None, owners)), owners.count(None)
     images, names, are = (count(studied, "image"), *(("names", "is") if studied == 1 else ("name", "are")))
     said = "No DICOM header names a patient."
-    if named := kinds[_PATIENT]:
-        rest = f", and {images} that {names} none by study ({kinds[_STUDY]:,})" if studied else ""
+    if named := kinds[PATIENT]:
+        rest = f", and {images} that {names} none by study ({kinds[STUDY]:,})" if studied else ""
         said = f"Images are grouped by the {count(named, 'patient')} of their DICOM headers{rest}, under pseudonyms."
     elif studied:
-        said = f"{said[:-1]}: {images} {are} grouped by study ({kinds[_STUDY]:,}), under pseudonyms."
+        said = f"{said[:-1]}: {images} {are} grouped by study ({kinds[STUDY]:,}), under pseudonyms."
     if studied:
         said += " A patient may have several studies, which may be in several splits."
     if alone:
@@ -89,7 +76,7 @@ def _describe_stand_ins(owners, groups) -> tuple[str, ...]:
         f"{count(groups.count(group), 'image')} of {len(groups):,} have a PatientID such as 0, 999 or x, and count as "
         f"one patient ({group}); if it means that the patient is not known, list the images in a CSV."
         for group, (kind, name) in pairs
-        if kind == _PATIENT and is_stand_in(name, names)
+        if kind == PATIENT and is_stand_in(name, names)
     )
 
 
@@ -141,4 +128,4 @@ def _replace(owners: Sequence[tuple[str, str] | None]) -> tuple[str, ...]:
         for zeros, name in enumerate(sorted(alike))
     }
     alone = iter(range(1, len(owners) + 1))
-    return tuple(pseudonyms[owner] if owner else f"{_NOBODY}-{next(alone):0{_DIGITS}}" for owner in owners)
+    return tuple(pseudonyms[owner] if owner else f"{NOBODY}-{next(alone):0{_DIGITS}}" for owner in owners)

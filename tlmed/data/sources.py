@@ -65,19 +65,6 @@ def find_gap(first: str, second: str) -> str:
     return "" if one == other else f"its images are recorded by digests of {one}, and these are {other}"
 
 
-def gives_pseudonyms(source: str) -> bool:
-    """Tell whether groups of a source, if it has any, are pseudonyms: in a folder only DICOM headers name patients.
-
-    Args:
-        source: The source of a run; it may be gone by now.
-
-    >>> gives_pseudonyms("scans/"), gives_pseudonyms("scans.csv"), gives_pseudonyms("tfds:tlmed_phantoms")
-    (True, False, False)
-    """
-    path = Path(source).expanduser()
-    return not source.startswith("tfds:") and (path.is_dir() or path.suffix.lower() not in (".csv", ".npz"))
-
-
 def _name_digested(source: str) -> str:
     if source.startswith("tfds:"):
         return "decoded images of TFDS"

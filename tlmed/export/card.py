@@ -8,8 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from tlmed.backbones.ancestry import list_weights
-from tlmed.data.patients import are_patients
-from tlmed.data.sources import gives_pseudonyms
 from tlmed.errors import InputError
 from tlmed.evaluation.lines import describe_size
 from tlmed.export.card_facts import read_card_facts
@@ -24,6 +22,7 @@ from tlmed.metrics.definitions import CLASS_METRICS
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import duration
 from tlmed.pages.entries import list_notes, say_methods
+from tlmed.pseudonyms import are_patients, gives_pseudonyms
 from tlmed.report.image_counts import describe_splits
 from tlmed.rundir import RunDir
 from tlmed.split_names import SPLITS

@@ -21,7 +21,7 @@ from tlmed.data.findings import TWO_LABELS
 from tlmed.data.leaks import describe_hidden_patients, find_leaked, name_givers
 from tlmed.data.learned import Learned
 from tlmed.data.recorded import describe_changes, describe_columns, digest_columns, recall
-from tlmed.data.sources import find_gap, gives_pseudonyms
+from tlmed.data.sources import find_gap
 from tlmed.data.table import describe_classes
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
@@ -34,6 +34,7 @@ from tlmed.features.kept import Means, keep_features
 from tlmed.inference.loose_images import read_usual
 from tlmed.inference.scorer import computing, load_scorer, make_predictions, name_files
 from tlmed.intact import check_intact
+from tlmed.pseudonyms import gives_pseudonyms
 from tlmed.recipe import from_json
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from tlmed.data.patients import are_patients
-from tlmed.data.sources import gives_pseudonyms
 from tlmed.metrics import say_positive
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import enumerate_names, interval_of, join, number
 from tlmed.pages.glossary import anchor
+from tlmed.pseudonyms import are_patients, gives_pseudonyms
 from tlmed.report.image_counts import (
     SHOWN,
     count_known,

@@ -16,7 +16,6 @@ from tlmed.cache import cache_folder, cache_limit, find_writers
 from tlmed.data import ImageSet, KnownPixels, divide, load, open_source
 from tlmed.data.findings import Finding, shorten
 from tlmed.data.leaks import describe_hidden_patients, name_givers
-from tlmed.data.patients import are_patients
 from tlmed.data.pipeline import recognise
 from tlmed.data.splits import count_folds, find_scheme_faults
 from tlmed.environment import check_address_space, memory_limit
@@ -25,6 +24,7 @@ from tlmed.failures import refuse_size
 from tlmed.features import feature_model
 from tlmed.features.engines import OpenVino, choose_engine
 from tlmed.plan import Terms, describe_images, describe_reused, expand, find_schedule_faults, make_plan, memory_needed
+from tlmed.pseudonyms import are_patients
 from tlmed.recipe import Recipe
 from tlmed.replicas import device_class, replicas
 from tlmed.run.job import Job
