@@ -370,7 +370,8 @@ def test_amounts_of_a_thousand_and_more_have_one_form(tmp_path):
     assert "Images: 1,017 from" in done.output
     assert "(train 1,001, val 8, test 8)" in done.output
     assert re.search(r"all +1,001 +8 +8 +1,017", done.output)
-    assert "1017" not in done.output
+    # The folder of the 1,017th session of pytest has this number, too.
+    assert "1017" not in done.output.replace(str(tmp_path), "")
 
 
 def test_plan_names_copies_and_leaks(tmp_path):
