@@ -236,22 +236,24 @@ def test_pseudonyms_of_two_folders_mean_nothing_to_each_other(tmp_path):
     assert find_leaks(strangers.table, strangers.sha256, strangers.splits, learned) == ()
 
 
-def test_the_same_images_are_known_with_all_of_their_patient(tmp_path):
+def write_two_that_share_an_image(place):
+    """Give the images of a folder, and another folder of its patients: one training image is the same file."""
     names = [f"P{number // 2:02}" for number in range(30)]
-    one = load(write_folder(tmp_path / "one", names), (8, 8))
+    one = load(write_folder(place / "one", names), (8, 8))
     kept = next(path for path, split in zip(one.table.paths, one.splits, strict=True) if split == "train")
-    other = write_folder(tmp_path / "other", names, RescaleSlope=1, RescaleIntercept=0)
-    (other / kept).write_bytes((tmp_path / "one" / kept).read_bytes())
+    other = write_folder(place / "other", names, RescaleSlope=1, RescaleIntercept=0)
+    (other / kept).write_bytes((place / "one" / kept).read_bytes())
+    return one, other
+
+
+def test_the_same_images_are_known_with_all_of_their_patient(tmp_path):
+    one, other = write_two_that_share_an_image(tmp_path)
     images = load(other, (8, 8), split=None)
     assert compare_with_run(images, to_rows(one), {}).leaked.sum() == 2
 
 
 def test_a_comparison_by_pseudonyms_says_for_which_images_it_cannot_tell(tmp_path):
-    names = [f"P{number // 2:02}" for number in range(30)]
-    one = load(write_folder(tmp_path / "one", names), (8, 8))
-    kept = next(path for path, split in zip(one.table.paths, one.splits, strict=True) if split == "train")
-    other = write_folder(tmp_path / "other", names, RescaleSlope=1, RescaleIntercept=0)
-    (other / kept).write_bytes((tmp_path / "one" / kept).read_bytes())
+    one, other = write_two_that_share_an_image(tmp_path)
     images, rows = load(other, (8, 8), split=None), to_rows(one)
     said = (
         "Whether {} was trained or validated on other images of the same patients cannot be told for 28 of 30 images: "
