@@ -15,6 +15,7 @@ from tlmed.phases import thaw
 from tlmed.recipe import Phase
 from tlmed.screen import Screen
 from tlmed.training import Judge, Loop, class_weights, fit_phase
+from tlmed.training.best_epoch import BestEpoch
 from tlmed.training.progress import Lines, Moving, speak
 
 RANDOM = np.random.RandomState(0)
@@ -105,10 +106,41 @@ def test_the_weights_of_the_best_epoch_stay(monitor, best):
     model, result, rows = fit(phase(epochs=6, learning_rate=0.5), monitor=monitor)
     scores = [row[monitor] for row in rows]
     assert result.score == pytest.approx(best(scores))
-    assert result.best_epoch == scores.index(best(scores)) + 1
+    losses = {row["epoch"]: row["val_loss"] for row in rows if row[monitor] == best(scores)}
+    assert result.best_epoch == min(losses, key=losses.get)
     again = model.predict(IMAGES[:12], verbose=0)
     row = rows[result.best_epoch - 1]
     assert row["val_auc"] == pytest.approx(metrics.macro_auc(LABELS[:12], again), abs=1e-6)
+
+
+def play(best, epochs):
+    model = make(phase())
+    best.set_model(model)
+    best.on_train_begin()
+    for epoch, logs in enumerate(epochs):
+        model.set_weights([np.full_like(weight, epoch) for weight in model.get_weights()])
+        best.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    best.on_train_end()
+    return {float(weight.min()) for weight in model.get_weights()}, epoch
+
+
+def test_of_epochs_with_the_same_score_the_one_with_the_lowest_loss_stays():
+    epochs = [
+        {"val_auc": auc, "val_loss": loss} for auc, loss in [(0.9, 0.1), (1, 0.5), (1, 0.3), (1, 0.4), (0.9, 0.2)]
+    ]
+    assert play(BestEpoch("val_auc", "max", patience=9), epochs) == ({2.0}, 4)
+    # A loss that falls is not a score that rises: patience counts on.
+    assert play(BestEpoch("val_auc", "max", patience=2), epochs) == ({2.0}, 3)
+
+
+@pytest.mark.parametrize(("monitor", "mode"), [("val_loss", "min"), ("val_auc", "max")])
+def test_epochs_with_different_scores_are_chosen_as_by_keras(monitor, mode):
+    values = np.random.RandomState(1).permutation(12) / 12
+    epochs = [{"val_loss": value, "val_auc": value} for value in values]
+    theirs = keras.callbacks.EarlyStopping(monitor, patience=4, mode=mode, restore_best_weights=True)
+    assert play(BestEpoch(monitor, mode, 4), epochs) == play(theirs, epochs)
 
 
 def test_patience_ends_a_phase_early_and_none_does_not():

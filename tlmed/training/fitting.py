@@ -12,6 +12,7 @@ from tlmed import metrics, stopping
 from tlmed.errors import RunFailed, Terminated
 from tlmed.replicas import assign_each, read_each, replicas, workers
 from tlmed.sections import MONITORS, Phase
+from tlmed.training.best_epoch import BestEpoch
 from tlmed.training.checkpoints import Checkpoints
 from tlmed.training.loop import Loop
 from tlmed.words import listed
@@ -131,14 +132,14 @@ class State:
 
     Attributes:
         loop: Where training stands, its metrics and the optimizer.
-        best: Early stopping, with the weights of the best epoch.
+        best: The best epoch so far, with its weights.
         log: The epochs so far.
         moving: The network's variables that the phase can change, the states of dropout and augmentation among them.
         fed: What the phase is fed with, in words: a step on images and one on features are not the same to the bit.
     """
 
     loop: Loop
-    best: keras.callbacks.EarlyStopping
+    best: BestEpoch
     log: EpochLog
     moving: Sequence[keras.Variable]
     fed: str = IMAGES
@@ -220,7 +221,8 @@ class State:
         assign_each(self._seen, seen)
         best.best, best.best_epoch, best.wait = about["best"], about["best_epoch"], about["wait"]
         if about["best"] is not None:
-            # Keras restores all weights at once. Frozen ones are the same now as then, so only the others were saved.
+            best.loss = about["rows"][best.best_epoch]["val_loss"]
+            # All weights are restored at once. Frozen ones are the same now as then, so only the others were saved.
             weights = loop.model.get_weights()
             for i, place in enumerate(self._places):
                 weights[place] = arrays[f"best {i}"]
@@ -251,7 +253,7 @@ class Judge:
     Attributes:
         validate: Returns class probabilities [n, classes] of the validation images by the current weights.
         labels: Their labels [n].
-        monitor: The score that decides; of equal epochs the earlier one is kept.
+        monitor: The score that decides; of equal epochs the one with the lowest `val_loss` is kept.
     """
 
     validate: Callable[[], np.ndarray]
@@ -299,13 +301,8 @@ def fit_phase(
         RunFailed: If the loss or a score is no longer finite, or a checkpoint is of something else.
         Interrupted, Terminated: If it is asked to stop: after the next step, and once that is saved.
     """
-    best = keras.callbacks.EarlyStopping(
-        monitor=judge.monitor,
-        mode=MONITORS[judge.monitor],
-        # Without patience no epoch stops it, but Keras still keeps the weights of the best one.
-        patience=phase.patience or phase.epochs,
-        restore_best_weights=True,
-    )
+    # Without patience no epoch ends it, but the weights of the best one are kept.
+    best = BestEpoch(judge.monitor, MONITORS[judge.monitor], phase.patience or phase.epochs)
     log, checkpoints = EpochLog(phase.name, record, saving.start), saving.checkpoints
     moving = loop.model.variables if saving.moving is None else saving.moving
     state = State(loop, best, log, moving, saving.fed)
