@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -901,6 +902,18 @@ def test_data_size_is_drawn_where_it_differs(made, tmp_path):
         assert ("against training images" in page) == drawn
 
 
+@pytest.mark.parametrize("stated", [("ct", "mri"), ("ct", None), ("ct", "ct"), (None, None)])
+def test_data_size_is_drawn_by_modality_where_recipes_differ_in_it(tmp_path, stated):
+    runs = [write_run(tmp_path / str(train), train=train) for train in (50, 100)]
+    for run, modality in zip(runs, stated, strict=True):
+        recipe = json.loads((run / "recipe.json").read_text())
+        (run / "recipe.json").write_text(json.dumps({**recipe, "data": {"modality": modality}}))
+    page = write_comparison(tmp_path / "out", compare(runs))[0].read_text()
+    by_modality = stated[0] != stated[1]
+    assert ("colour and shape for the modality" in page) == by_modality
+    assert (f"at 100, {stated[1] or 'not stated'}" in page) == by_modality
+
+
 @pytest.mark.parametrize(("classes", "panels"), [(TWO, 1), (THREE, 3)])
 def test_the_roc_curves_of_all_runs_lie_over_each_other(tmp_path, classes, panels):
     runs = [write_run(tmp_path / f"r{i}", classes, seed=i, name="Ward 7" if i else None) for i in range(2)]
@@ -1102,6 +1115,19 @@ def test_points_are_told_apart_by_colour_and_shape():
     assert [text.get_text() for text in figure.axes[0].texts] == ["1", "2", "3"]
     (key,) = figure.legends
     assert [text.get_text() for text in key.get_texts()] == ["VGG16", "ResNet50", HYBRID, FINE_TUNING]
+
+
+def test_points_of_other_modalities_differ_in_colour_and_in_shape():
+    shown = ["ct", "mri", "not stated", "ct"]
+    points = [replace(make_point(i, 100 * i), modality=name) for i, name in enumerate(shown, 1)]
+    figure = plots.draw_against(points, "training images", "AUC")
+    styles = [(line.get_color(), line.get_marker()) for line in find_markers(figure)]
+    assert styles[0] == styles[3]
+    for parts in zip(*styles[:3], strict=True):
+        assert len(set(parts)) == 3
+    (key,) = figure.legends
+    assert [text.get_text() for text in key.get_texts()] == ["ct", "mri", "not stated"]
+    assert [(line.get_color(), line.get_marker()) for line in key.legend_handles] == styles[:3]
 
 
 @pytest.mark.parametrize(("largest", "scale"), [(800, "linear"), (801, "log")])

@@ -556,6 +556,15 @@ def test_phantoms_are_said_to_be_synthetic(run, read):
     assert card.data.eval_results[0].dataset_name == "tlmed_phantoms/images=60,size=64 (synthetic)"
 
 
+def test_what_the_recipe_states_of_the_images_is_in_the_card_and_its_tags(run, read):
+    stated = {"modality": "x-ray", "body_part": "chest", "subject": "patient"}
+    change(run, "recipe", data={**run.json("recipe.json")["data"], **stated})
+    card = read(run)
+    assert card.data.tags[-2:] == ["x-ray", "chest"]
+    assert "| data.body\\_part | chest |" in card.text
+    assert "| data.subject | patient |" in card.text
+
+
 def test_two_classes_have_a_positive_one(run, read):
     write_json(run / "metrics.json", score(["benign", "malignant"], [0, 0, 1, 1], [0, 1, 1, 1]))
     card = read(run)

@@ -29,6 +29,7 @@ from tlmed.recipe import (
     to_json,
     to_source,
 )
+from tlmed.sections.image_attributes import BODY_PARTS, MODALITIES, SUBJECTS, SYNONYMS
 
 
 def make(**fields):
@@ -131,6 +132,15 @@ FAULTS = [
     ({"name": 7}, "`name`", "name=7"),
     ({"data": Images("x", batchsize=3)}, "Did you mean 'batch_size'?", "batchsize=3"),
     ({"sed": 3}, "Did you mean 'seed'?", "sed=3"),
+    (
+        {"data": Images("x", modality="Xray")},
+        "`data.modality` must be a known modality, or None. Did you mean 'x-ray'?",
+        "",
+    ),
+    ({"data": Images("x", modality="ultrasound")}, "Did you mean 'sonography'?", "modality='ultrasound'"),
+    ({"data": Images("x", body_part="thorax")}, "Did you mean 'chest'?", "body_part='thorax'"),
+    ({"data": Images("x", subject="thorax")}, "Choose from patient, fetus, specimen,", "subject='thorax'"),
+    ({"data": Images("x", subject=1)}, "`data.subject` must be a known subject, or None.", "subject=1"),
 ]
 
 
@@ -561,3 +571,22 @@ def test_loading_a_recipe_imports_neither_keras_nor_tensorflow():
         "heavy = {'keras', 'tensorflow', 'sklearn', 'numpy'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_parts_of_the_body_and_subjects_are_called_as_in_dicom():
+    pytest.importorskip("pydicom", reason="needs pydicom: pip install '.[dicom]'")
+    from pydicom.sr._cid_dict import cid_concepts
+
+    parts = {name for group in (4, 4030, 4031, 7166, 8134) for names in cid_concepts[group].values() for name in names}
+    assert {word.title().replace(" ", "") for word in BODY_PARTS} <= parts
+    assert {word.title() for word in SUBJECTS[:3]} <= set(cid_concepts[271]["DCM"])
+    assert set(SYNONYMS.values()) <= {*MODALITIES, *BODY_PARTS, *SUBJECTS}
+    assert not set(SYNONYMS) & {*MODALITIES, *BODY_PARTS, *SUBJECTS}
+
+
+def test_the_page_on_data_names_every_word_for_images():
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    rows = {row.split("`")[1]: row for row in page.splitlines() if row.startswith("| `")}
+    for field, words in {"modality": MODALITIES, "body_part": BODY_PARTS, "subject": SUBJECTS}.items():
+        assert rows[field].count("`") == 2 * len(words) + 2
+        assert all(f"`{word}`" in rows[field] for word in words)

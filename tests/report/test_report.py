@@ -1038,6 +1038,17 @@ def test_the_checklist_has_every_item_once_and_claims_what_the_run_knows(tmp_pat
     assert f"the run fills in {44 - left} and a part of {left - 22} more; 22 are left to the author." in text
 
 
+def test_report_and_checklist_show_what_the_recipe_states_of_the_images(tmp_path):
+    folder = write_full_run(tmp_path / "run")
+    edit(folder / "recipe.json", lambda content: content["data"].update(modality="x-ray", body_part="chest"))
+    data, checklist = Reader(write_report(folder).read_text()).text.split("CLAIM 2024 checklist")[-2:]
+    assert "Modality: x-ray; body part: chest, as the recipe states." in data
+    assert (
+        "13. How the images were acquiredModality: x-ray; body part: chest, as the recipe states. "
+        f"Devices, settings and protocols: {AUTHOR}" in checklist
+    )
+
+
 def test_the_checklist_claims_nothing_that_a_bare_run_does_not_know(tmp_path):
     folder = write_run(tmp_path / "run")
     for name in ("environment.json", "plan.json", "recipe.json"):

@@ -187,32 +187,35 @@ def _show_differences(comparison) -> Markup:
 
 
 def _show_sizes(comparison) -> Markup:
-    """Return score against data size; nothing where all runs have the same size."""
+    """Return score against data size, by modality where runs differ in it; nothing where all have the same size."""
     if len({result.costs["train_images"] for result in comparison.results}) == 1:
         return Markup()
-    drawn = _draw_against(comparison, "train_images", "training images")
+    by_modality = len({result.modality for result in comparison.results}) > 1
+    drawn = _draw_against(comparison, "train_images", "training images", by_modality)
     return render("figure.html", picture=drawn) if drawn else Markup()
 
 
-def _draw_against(comparison, cost, xlabel) -> Picture | None:
+def _draw_against(comparison, cost, xlabel, by_modality=False) -> Picture | None:
     question = "auc" if comparison.best("auc") is not None else "accuracy"
     points = [
-        plots.Point(place, result.costs[cost], entry, result.backbone, result.approach)
+        plots.Point(
+            *(place, result.costs[cost], entry, result.backbone, result.approach),
+            result.modality if by_modality else "",
+        )
         for place, result in enumerate(comparison.results, 1)
         if (entry := result.metrics["metrics"][question])["value"] is not None and result.costs[cost]
     ]
     if not points:
         return None
     said = "; ".join(
-        f"{point.number}: {number(point.score['value'])} at {point.x:,.0f}, {point.backbone}, {point.approach}"
+        f"{point.number}: {number(point.score['value'])} at {point.x:,.0f}, "
+        + (point.modality or f"{point.backbone}, {point.approach}")
         for point in points
     )
     alt = f"{name_metric(question)} against {xlabel}. {said}"
     same = " Points of the same place are drawn side by side." if len({p.x for p in points}) < len(points) else ""
-    caption = (
-        f"{name_metric(question)} against {xlabel}, with 95 % intervals: colour for the backbone, shape for the "
-        f"approach, numbers as in the table.{same}"
-    )
+    shown = "colour and shape for the modality" if by_modality else "colour for the backbone, shape for the approach"
+    caption = f"{name_metric(question)} against {xlabel}, with 95 % intervals: {shown}, numbers as in the table.{same}"
     return draw(plots.draw_against(points, xlabel, NAMES[question]), alt, caption)
 
 

@@ -10,13 +10,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from tlmed.comparison.sentences import say_difference, say_score
-from tlmed.comparison.traits import APPROACHES
+from tlmed.comparison.traits import APPROACHES, UNSTATED
 from tlmed.evaluation.drawing import COLOURS, LINES, UNNAMED, literal, tidy
 from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.score_plots import MOST_CURVES, area_of
 from tlmed.metrics import macro_auc, roc_curve
+from tlmed.sections.image_attributes import MODALITIES
 
 MARKERS = dict(zip(APPROACHES, "os^D*Pv", strict=True))
+MODALITY_MARKERS = dict(zip((*MODALITIES, UNSTATED), "os^Dv<>Pp*hX", strict=True))
 _WIDTH = 5.2  # inches: narrow, so that a phone need not make the letters small
 _LONGEST_NAME = 30
 _LOG_FROM = 8  # the axis is logarithmic if the largest value is so many times the smallest
@@ -33,6 +35,7 @@ class Point:
         score: Its metric, with `value`, `low` and `high`.
         backbone: Its colour.
         approach: Its marker, one of `APPROACHES`.
+        modality: Its colour and its marker, in a picture by modality; "" in any other.
     """
 
     number: int
@@ -40,6 +43,12 @@ class Point:
     score: Mapping
     backbone: str
     approach: str
+    modality: str = ""
+
+    @property
+    def marker(self) -> str:
+        """Return its marker, as Matplotlib calls it."""
+        return MODALITY_MARKERS[self.modality] if self.modality else MARKERS[self.approach]
 
 
 def draw_scores(names: Sequence[str], entries: Sequence[Mapping], metric: str) -> Figure:
@@ -121,6 +130,8 @@ def draw_curves(names: Sequence[str], tests: Sequence[Predictions], columns: Seq
 def draw_against(points: Sequence[Point], xlabel: str, metric: str) -> Figure:
     """Draw score against size or cost: the backbone as colour, the approach as marker, each point with its number.
 
+    Where points have a modality, it is colour and marker.
+
     Points of the same place are drawn side by side. The axis is logarithmic where the largest is more than eight times
     the smallest.
 
@@ -136,9 +147,9 @@ def draw_against(points: Sequence[Point], xlabel: str, metric: str) -> Figure:
     figure = Figure(figsize=(_WIDTH, 4.4), layout="constrained")
     axes = figure.subplots()
     log = max(point.x for point in points) > _LOG_FROM * min(point.x for point in points)
-    colours = _choose_colours([point.backbone for point in points])
+    colours = _choose_colours([point.modality or point.backbone for point in points])
     for point, x in zip(points, _spread([point.x for point in points], log), strict=True):
-        _draw_point(axes, point, x, colours[point.backbone])
+        _draw_point(axes, point, x, colours[point.modality or point.backbone])
     tidy(axes, xlabel=xlabel, ylabel=metric)
     _scale(axes, log)
     if len({point.x for point in points}) == 1:
@@ -197,18 +208,20 @@ def _draw_point(axes, point, x, style):
     if low is not None:
         axes.plot([x, x], [low, high], color=colour, linewidth=1, alpha=0.6)
     face = colour if filled else "white"
-    axes.plot(x, value, MARKERS[point.approach], color=colour, markerfacecolor=face, markersize=9)
+    axes.plot(x, value, point.marker, color=colour, markerfacecolor=face, markersize=9)
     top = (x, value) if high is None else (x, high)  # the end of the line, where no other marker is
     axes.annotate(str(point.number), top, xytext=(0, 6), textcoords="offset points", ha="center", fontsize=9.5)
 
 
-def _choose_colours(backbones) -> dict[str, tuple[str, bool]]:
-    """Return a colour for each backbone, and whether its markers are filled: open ones when the colours begin anew."""
-    names = list(dict.fromkeys(backbones))
+def _choose_colours(names) -> dict[str, tuple[str, bool]]:
+    """Return a colour for each name, and whether its markers are filled: open ones when the colours begin anew."""
+    names = list(dict.fromkeys(names))
     return {name: (COLOURS[i % len(COLOURS)], i // len(COLOURS) % 2 == 0) for i, name in enumerate(names)}
 
 
 def _make_key(points, colours) -> list[Line2D]:
+    if points[0].modality:
+        return [_show_modality(name, *colours[name]) for name in colours]
     used = [approach for approach in APPROACHES if any(point.approach == approach for point in points)]
     lines = [
         Line2D([], [], color=colour, linewidth=5 if filled else 1.5, label=literal(_shorten(name)))
@@ -219,6 +232,12 @@ def _make_key(points, colours) -> list[Line2D]:
         for approach in used
     ]
     return lines + markers
+
+
+def _show_modality(name, colour, filled) -> Line2D:
+    face = colour if filled else "white"
+    style = {"linestyle": "", "marker": MODALITY_MARKERS[name], "markersize": 8}
+    return Line2D([], [], color=colour, markerfacecolor=face, label=name, **style)
 
 
 def _scale(axes, log):

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tlmed import rundir
-from tlmed.comparison.traits import MIXED, find_approach, find_costs, join_costs
+from tlmed.comparison.traits import MIXED, UNSTATED, find_approach, find_costs, join_costs
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.predictions_csv import read_predictions
@@ -93,6 +93,11 @@ class Result:
     def backbone(self) -> str:
         """Return the backbone's name, or those of several."""
         return join(self.recipe.get("backbone")) or "unknown"
+
+    @property
+    def modality(self) -> str:
+        """Return how its images were made; "not stated" where its recipe does not say it."""
+        return self.recipe.get("data", {}).get("modality") or UNSTATED
 
     @property
     def weights(self) -> str:

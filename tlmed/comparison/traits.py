@@ -11,6 +11,7 @@ FROM_SCRATCH = "fine-tuning from scratch"
 RANDOM = "random initialisation"
 MIXED = "differs by fold"
 UNKNOWN = "unknown"
+UNSTATED = "not stated"  # of a modality
 APPROACHES = (FEATURE_EXTRACTOR, HYBRID, FINE_TUNING, FROM_SCRATCH, RANDOM, MIXED, UNKNOWN)
 
 COSTS = ("train_images", "training_seconds", "trainable_parameters", "peak_memory_mb", "images_per_second")

@@ -53,6 +53,7 @@ def find_licence(content: CardFacts) -> str | None:
 def _make_tags(content) -> list[str]:
     extras = ["scikit-learn"] if content.is_hybrid else []
     extras += ["synthetic-images"] if content.is_synthetic else []
+    extras += [data[name] for name in ("modality", "body_part") if (data := content.recipe["data"]).get(name)]
     return ["medical-imaging", "transfer-learning", "tlmed", *map(name_weights, content.backbones), *extras]
 
 

@@ -21,7 +21,10 @@ _OF_SPLITS = ("seed", "data.split")
 # Images and weights are compared by their content, wherever they lie.
 _IGNORED_FIELDS = ("data.source", "weights", *UNDECIDING)
 # These fields only add to the report; no prediction and no score depends on them.
-_REPORTED_FIELDS = ("baselines", "examples", "prevalence", "score_degrees", "tensorboard")
+_REPORTED_FIELDS = (
+    *("baselines", "examples", "prevalence", "score_degrees", "tensorboard"),
+    *("data.modality", "data.body_part", "data.subject"),
+)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from tlmed.report.image_counts import (
     describe_splits,
     find_made,
     is_synthetic,
+    say_attributes,
     say_test_apart,
 )
 from tlmed.report.loaded_files import RunContent
@@ -82,6 +83,11 @@ def _tell_missing(content, titles) -> Answer:
     if left_out is None:
         return Answer("")
     return Answer(f"{count(len(left_out), 'image')} left out as unreadable.", "Cases and labels that were missing")
+
+
+def _tell_acquisition(content, titles) -> Answer:
+    said = say_attributes(content.recipe)
+    return Answer(f"{said}, as the recipe states." if said else "", "Devices, settings and protocols")
 
 
 def _tell_partition(content, titles) -> Answer:
@@ -283,6 +289,7 @@ _FILLED: Mapping[int, Callable[[RunContent, Collection[str]], Answer]] = {
     7: _tell_source,
     9: _tell_preprocessing,
     12: _tell_missing,
+    13: _tell_acquisition,
     19: _tell_partition,
     20: _tell_level,
     21: _tell_size,

@@ -57,12 +57,28 @@ def show_images(content: RunContent) -> Markup:
     groups = [(row["label"], row["split"], row["group"]) for row in content.splits if row.get("group")]
     return render(
         "report/images.html",
+        attributes=say_attributes(content.recipe),
         made=describe_splits(content.environment, content.recipe),
         images=_tabulate(images, "all images"),
         groups=_tabulate(groups, "all groups") if groups else None,
         shared=count_shared_groups(content.splits),
         left_out=[f"{item['path']}: {item['reason']}" for item in left_out],
     )
+
+
+def say_attributes(recipe: Mapping) -> str:
+    """Return how the images were made and what they show, as the recipe states; "" where it states nothing.
+
+    Args:
+        recipe: The content of `recipe.json`.
+
+    >>> say_attributes({"data": {"modality": "x-ray", "body_part": "chest", "subject": None}})
+    'Modality: x-ray; body part: chest'
+    """
+    data = recipe.get("data", {})
+    stated = {name: data.get(name) for name in ("modality", "body_part", "subject")}
+    said = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in stated.items() if value)
+    return said[:1].upper() + said[1:]
 
 
 def find_made(environment: Mapping, recipe: Mapping) -> tuple[str, ...] | None:

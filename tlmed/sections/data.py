@@ -1,7 +1,8 @@
 """Where images come from, how they are divided, and how training changes them."""
 
 from tlmed.columns import Grouping
-from tlmed.sections.rules import count, must, one_of, optional_count, positive, section
+from tlmed.sections.image_attributes import BODY_PARTS, MODALITIES, SUBJECTS, SYNONYMS
+from tlmed.sections.rules import count, must, one_of, optional_count, optional_word, positive, section
 
 FLIPS = ("none", "horizontal", "vertical", "both")
 
@@ -71,6 +72,9 @@ class Images:
         group_column: The column of a `.csv` that names the group (the patient) of each image, whose images stay in one
             split; None: the one with a usual name, such as `group`, `patient_id`, `subject` or `case`.
         groups: False: no image has a group, whatever columns there are.
+        modality: How the images were made, such as `"x-ray"`; it is reported, and changes nothing else.
+        body_part: What they show, such as `"chest"`; likewise.
+        subject: Of what they were taken, such as `"patient"`; likewise.
     """
 
     source: str = must("a path or 'tfds:NAME'", bool)
@@ -89,6 +93,9 @@ class Images:
     positive: str | None = must("the name of a class, or None", lambda name: name != "", default=None)
     group_column: str | None = must("the name of a column, or None", lambda name: name != "", default=None)
     groups: bool = must("True or False", lambda _: True, default=True)
+    modality: str | None = optional_word("a known modality", MODALITIES, SYNONYMS, default=None)
+    body_part: str | None = optional_word("a known part of the body", BODY_PARTS, SYNONYMS, default=None)
+    subject: str | None = optional_word("a known subject", SUBJECTS, SYNONYMS, default=None)
 
     @property
     def grouping(self) -> Grouping:

@@ -1,6 +1,7 @@
 """Fields that carry their rules, and the check that names every fault of a section at once."""
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -18,14 +19,40 @@ class Missing:
         return "nothing"
 
 
-def must(text, test, **options):
-    """Declare a field with its rule: what it must be, in words, and a test of a value of the right type."""
-    return field(metadata={"must": text, "test": test}, **options)
+def must(text, test, near=None, **options):
+    """Declare a field with its rule: what it must be, in words, and a test of a value of the right type.
+
+    Args:
+        text: What it must be.
+        test: Tells whether a value of the right type is right.
+        near: Returns a sentence that helps with a value that is not right, with a space before it.
+        options: As of a dataclass's field.
+    """
+    return field(metadata={"must": text, "test": test, "near": near or (lambda value: "")}, **options)
 
 
 def one_of(choices, **options):
     """Declare a field that takes one of a few words."""
     return must("one of " + ", ".join(map(repr, choices)), lambda value: value in choices, **options)
+
+
+def optional_word(what, choices, synonyms, **options):
+    """Declare a field that takes one of many words, or None.
+
+    Args:
+        what: What the words name.
+        choices: The words.
+        synonyms: Other words, with the one of `choices` that each stands for.
+        options: As of a dataclass's field.
+    """
+    near = functools.partial(_find_near, choices, synonyms)
+    return must(f"{what}, or None", lambda value: value is None or value in choices, near, **options)
+
+
+def _find_near(choices, synonyms, value) -> str:
+    """Suggest one of some words, or name them all."""
+    known = synonyms.get(str(value).lower())
+    return did_you_mean(known if known in choices else value, choices) or f" Choose from {', '.join(choices)}."
 
 
 def count(what="", **options):
@@ -98,7 +125,8 @@ def find_faults(part, path: str = "") -> list[str]:
     for name, spec in specs.items():
         value = getattr(part, name)
         if not fits(value, hints[name]) or not spec.metadata["test"](value):
-            faults.append(f"`{path}{name}` must be {spec.metadata['must']}. Received: {name}={shorten(repr(value))}.")
+            rule = f"{spec.metadata['must']}.{spec.metadata['near'](value)}"
+            faults.append(f"`{path}{name}` must be {rule} Received: {name}={shorten(repr(value))}.")
             continue
         # A tuple may hold sections too: phases are named `phases.0.`, `phases.1.` and so on.
         items = enumerate(value) if isinstance(value, tuple) else ()
