@@ -7,6 +7,7 @@ unsigned 8 bit. What a format does with its numbers before is in `readers`.
 import numpy as np
 from PIL import Image, ImageOps
 
+from tlmed.data.parts import Content, Part
 from tlmed.data.readers import read_plane
 from tlmed.data.readers.plane import Plane
 
@@ -16,7 +17,7 @@ TONES = np.dtype([("levels", "u2"), ("brightest", "u1"), ("used", "u2")])
 RULE = "rgb-bilinear-2"  # names what `decode_resized` does; the number rises with every change that moves a pixel
 
 
-def decode(content: bytes | np.ndarray) -> np.ndarray:
+def decode(content: Content) -> np.ndarray:
     """Decode an image to RGB by one rule for every format.
 
     A window that the file names becomes 0..255. Otherwise samples of more than 8 bits keep their high 8 bits
@@ -27,7 +28,8 @@ def decode(content: bytes | np.ndarray) -> np.ndarray:
     large (`readers.plane`): by what its header says, before it is decoded.
 
     Args:
-        content: As for `read_plane`.
+        content: As for `read_plane`; or a part of a file. Of three planes of different sizes, all are brought to the
+            largest height and width.
 
     Returns:
         uint8 [height, width, 3], 0..255.
@@ -39,7 +41,9 @@ def decode(content: bytes | np.ndarray) -> np.ndarray:
     >>> decode(np.array([[0, 255, 65535]], np.uint16)).tolist()
     [[[0, 0, 0], [0, 0, 0], [255, 255, 255]]]
     """
-    return _repeat(np.array(_show(read_plane(content))))
+    images = [_to_image(plane) for plane in _open(content)]
+    widths, heights = zip(*(image.size for image in images), strict=True)
+    return np.array(_join(images, (max(heights), max(widths))))
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -63,11 +67,11 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.array(_resize(Image.fromarray(image), size))
 
 
-def decode_resized(content: bytes | np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def decode_resized(content: Content, size: tuple[int, int]) -> np.ndarray:
     """Return `resize(decode(content), size)`, without the copies in between.
 
     Args:
-        content: As for `read_plane`.
+        content: As for `decode`.
         size: Height and width in pixels.
 
     Returns:
@@ -76,14 +80,14 @@ def decode_resized(content: bytes | np.ndarray, size: tuple[int, int]) -> np.nda
     Raises:
         ValueError, InputError: As for `decode`.
     """
-    return _repeat(np.asarray(_resize(_to_image(read_plane(content)), size)))
+    return _join([_to_image(plane) for plane in _open(content)], size)
 
 
-def decode_measured(content: bytes | np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def decode_measured(content: Content, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return what `decode_resized` does, and what values the image holds.
 
     Args:
-        content: As for `read_plane`.
+        content: As for `decode`.
         size: Height and width in pixels.
 
     Returns:
@@ -95,9 +99,31 @@ def decode_measured(content: bytes | np.ndarray, size: tuple[int, int]) -> tuple
     >>> decode_measured(np.array([[0, 4095]], np.uint16), (1, 1))[1].tolist()
     (16, 15, 2)
     """
-    plane = read_plane(content)
-    image = _to_image(plane)
-    return _repeat(np.asarray(_resize(image, size))), _measure(image, plane.bits > 8)
+    planes = _open(content)
+    images = [_to_image(plane) for plane in planes]
+    measures = [_measure(image, plane.bits > 8) for image, plane in zip(images, planes, strict=True)]
+    return _join(images, size), _find_most(measures)
+
+
+def _open(content: Content) -> tuple[Plane, ...]:
+    return content.read() if isinstance(content, Part) else (read_plane(content),)
+
+
+def _join(images: list[Image.Image], size: tuple[int, int]) -> np.ndarray:
+    """Return one image, or three gray ones as red, green and blue, at one size."""
+    channels = [np.asarray(_resize(image, size)) for image in images]
+    if len(channels) == 1:
+        return _repeat(channels[0])
+    if any(image.mode != "L" for image in images):
+        raise ValueError("its planes have colours, so that they cannot be the channels of an image")
+    return np.stack(channels, axis=-1)
+
+
+def _find_most(measures: list[np.ndarray]) -> np.ndarray:
+    """Return, of the measures of several planes, the highest of each."""
+    if len(measures) == 1:
+        return measures[0]
+    return np.array(tuple(max(measure[name] for measure in measures) for name in TONES.names), TONES)
 
 
 def _to_image(plane: Plane) -> Image.Image:

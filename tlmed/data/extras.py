@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
+from tlmed.data.parts import Content, Part
 from tlmed.data.readers import count_planes, find_remarks
 from tlmed.errors import InputError
 from tlmed.words import count, listed
@@ -12,19 +11,21 @@ NAMED = 3
 PAGES = "{images} {hold} several pages or frames: only the first one of each is used."
 
 
-def find_extras(content: bytes | np.ndarray) -> frozenset[str]:
+def find_extras(content: Content) -> frozenset[str]:
     """Return a sentence for each thing of an image that is not used as it is stored, without decoding it.
 
     Args:
-        content: As for `read_plane`.
+        content: As for `decode`.
 
     Returns:
         Sentences with the fields `{images}` and `{hold}`: `PAGES`, and what the reader of the file remarks.
 
-    >>> sorted(find_extras(np.zeros((2, 2), np.uint8)))
+    >>> sorted(find_extras(b""))
     []
     """
     try:
+        if isinstance(content, Part):
+            return content.remarks()
         return find_remarks(content).union([PAGES] if count_planes(content) > 1 else [])
     except InputError:
         raise

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tlmed.columns import spell
+from tlmed.pseudonyms import is_file_group
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Learned:
     def find_undecided(self, sha256: Sequence[str], groups: Sequence[str] | None, pseudonyms: bool) -> np.ndarray:
         """Tell for which images pseudonyms hide whether the run has other images of their group; bool [n].
 
-        A group is not hidden if the run recorded one of its images.
+        A group is not hidden if the run recorded one of its images, or if it is a file, which is known by its content.
 
         Args:
             sha256: As for `uses_same_names`, as are `groups`.
@@ -69,7 +70,8 @@ class Learned:
             return np.zeros(len(sha256), bool)
         owners = [spell(group) for group in groups]
         met = {owner for owner, digest in zip(owners, sha256, strict=True) if digest in self.owners}
-        return np.array([bool(owner) and owner not in met for owner in owners], bool)
+        hidden = (bool(owner) and owner not in met and not is_file_group(owner) for owner in owners)
+        return np.array(list(hidden), bool)
 
 
 def list_learned(rows: Iterable[Mapping[str, str]], pseudonyms: bool = False) -> Learned:

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from tlmed.data.decode_and_resize import decode
+from tlmed.data.parts import Content
 from tlmed.data.table import Table
 from tlmed.regular_files import read_regular
 from tlmed.words import count, listed
@@ -177,7 +178,7 @@ def _list_bases(path: PurePosixPath) -> list[str]:
     return bases
 
 
-def _looks_like_a_mask(read: Callable[[], bytes | np.ndarray]) -> bool:
+def _looks_like_a_mask(read: Callable[[], Content]) -> bool:
     try:
         pixels = decode(read())
     except (OSError, ValueError):  # reading all images names it, with the reason
@@ -187,7 +188,7 @@ def _looks_like_a_mask(read: Callable[[], bytes | np.ndarray]) -> bool:
     return bool(near.mean() >= SHARE) or _has_few_colours(pixels)
 
 
-def has_two_values(content: bytes | np.ndarray) -> bool:
+def has_two_values(content: Content) -> bool:
     """Tell whether a sound image has exactly two colours, as masks have.
 
     Args:

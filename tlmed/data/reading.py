@@ -14,6 +14,7 @@ from tlmed.data.decode_and_resize import TONES, decode, decode_measured, decode_
 from tlmed.data.extras import find_extras
 from tlmed.data.known_files import KnownPixels, recall
 from tlmed.data.masks import TWO_VALUES, has_two_values
+from tlmed.data.parts import Content, Part
 from tlmed.data.table import Table
 from tlmed.errors import CHANGED, InputError, RunFailed
 from tlmed.words import count, listed
@@ -29,7 +30,7 @@ class Pixels:
     """Give the resized images of a source as uint8, by row: as they were kept, or decoded from the source.
 
     Args:
-        read: Row number to encoded content or decoded array.
+        read: Row number to content, as `Table.read`.
         image_size: Height and width in pixels.
         kept: uint8 [n, height, width, 3], or None to decode each time.
         ready: bool [n], which rows of `kept` are filled; the others are decoded when they are first asked for.
@@ -38,7 +39,7 @@ class Pixels:
         extras: What each row's file holds that is not used as it is stored (`find_extras`); None if unknown.
     """
 
-    read: Callable[[int], bytes | np.ndarray]
+    read: Callable[[int], Content]
     image_size: tuple[int, int]
     kept: np.ndarray | None = None
     ready: np.ndarray | None = None
@@ -231,7 +232,9 @@ def read_digests(table: Table) -> list[str]:
         return list(pool.map(read_one, range(len(table))))
 
 
-def _digest(content: bytes | np.ndarray) -> str:
+def _digest(content: Content) -> str:
+    if isinstance(content, Part):
+        return content.digest
     return _digest_pixels(content).hex() if isinstance(content, np.ndarray) else hashlib.sha256(content).hexdigest()
 
 

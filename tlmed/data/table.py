@@ -1,4 +1,4 @@
-"""The table that every form of `--data` becomes: one row per image, nothing decoded yet."""
+"""The table that every form of `--data` becomes: one row per sample, nothing decoded yet."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from tlmed.columns import order_classes
+from tlmed.data.parts import Content
 from tlmed.data.readers import describe_endings
 from tlmed.errors import InputError
+from tlmed.pseudonyms import is_file_group
 from tlmed.words import count, listed
 
 NAMED = 3  # files of a kind that a sentence names; it counts the others
@@ -18,16 +20,19 @@ MANY_CLASSES = 100  # from this number on a user is warned
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Hold what a source says about its images, one row per image, and how to read one.
+    """Hold what a source says about its images, one row per sample, and how to read one.
+
+    A sample is an image file, or a part of a file: a plane of a volume, for example.
 
     Args:
         source: The source as it was given.
-        paths: Posix paths relative to the data's root; `split/index` for TFDS and `.npz`.
+        paths: Posix paths relative to the data's root; `split/index` for TFDS and `.npz`; `file#plane=12` for a part of
+            a file (`tlmed.part_names`).
         labels: int64, an index into `classes` for every image.
         classes: The class names, in order: numbers by their size, others as text.
         groups: The group (patient) of every image, or None if the source names none.
         splits: The given split of every image ("train", "val" or "test"), or None.
-        read: Row number to the encoded file content, or to the decoded array for `.npz`.
+        read: Row number to the encoded file content; to the decoded array for `.npz`; or to a `Part`.
         skipped: The files that are not images.
         hidden: Files, and folders with a slash at the end, whose names begin with a dot: they are not read.
         notes: Sentences about the source that a user should see.
@@ -45,7 +50,7 @@ class Table:
     classes: tuple[str, ...]
     groups: tuple[str, ...] | None
     splits: tuple[str, ...] | None
-    read: Callable[[int], bytes | np.ndarray]
+    read: Callable[[int], Content]
     skipped: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -61,8 +66,10 @@ class Table:
 
     @property
     def own_groups(self) -> tuple[str, ...] | None:
-        """The groups, for a comparison with another source: pseudonyms by names that no other source has."""
-        return tuple(f"\0{group}" for group in self.groups) if self.pseudonyms else self.groups
+        """The groups, for a comparison with another source: pseudonyms and files by names that no other source has."""
+        if self.groups is None:
+            return None
+        return tuple(f"\0{group}" if self.pseudonyms or is_file_group(group) else group for group in self.groups)
 
     @property
     def unit(self) -> str:

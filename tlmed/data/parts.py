@@ -1,0 +1,42 @@
+"""A sample that is a part of a file, such as a plane of a volume, as a row of a table gives it."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tlmed.data.readers.plane import Plane
+
+
+def _remark_nothing() -> frozenset[str]:
+    return frozenset()
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A sample that is a part of a file, or of a series of files. Nothing is read or decoded before it is asked for.
+
+    Copies of a file have the same samples, and two parts of a file are never copies of each other, even if both are
+    black.
+
+    Args:
+        name: What of the file it is, with all that decides its pixels: "axial plane=12 repeat".
+        digest_file: Returns the SHA-256 of the file's content in hexadecimal. Raises OSError and ValueError.
+        read: Returns what is shown: one plane, gray or RGB; or three gray planes, as red, green and blue, which may
+            have different sizes. Raises OSError, and ValueError with a short reason.
+        remarks: Returns what of the file is not used as it is stored, as `Reader.remarks` does.
+    """
+
+    name: str
+    digest_file: Callable[[], str]
+    read: Callable[[], tuple[Plane, ...]]
+    remarks: Callable[[], frozenset[str]] = field(default=_remark_nothing)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the file's SHA-256 and the part's name, in hexadecimal."""
+        return hashlib.sha256(f"{self.digest_file()} {self.name}".encode()).hexdigest()
+
+
+Content = bytes | np.ndarray | Part  # of a sample: of a file, whole; decoded pixels; or a part

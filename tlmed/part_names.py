@@ -1,0 +1,28 @@
+"""Names of samples that are parts of a file: planes of a volume, tiles of a slide; `file#plane=12`."""
+
+import re
+
+_PART = re.compile(r"#(plane=[0-9]+|views|x=[0-9]+,y=[0-9]+)$")
+
+
+def join_part(file: str, part: str) -> str:
+    """Return the path of a sample that is a part of a file.
+
+    Args:
+        file: The path of the file, or of the folder or first file of a series.
+        part: "plane=12" (counted from 0), "views" (the three middle planes), or "x=1024,y=0" (the corner of a tile).
+
+    >>> join_part("scan.nii.gz", "plane=12")
+    'scan.nii.gz#plane=12'
+    """
+    return f"{file}#{part}"
+
+
+def split_part(path: str) -> tuple[str, str]:
+    """Return the file that a sample is from, and which part of it; "" for a sample that is the whole file.
+
+    >>> split_part("scan.nii.gz#plane=12"), split_part("scan#2.png")
+    (('scan.nii.gz', 'plane=12'), ('scan#2.png', ''))
+    """
+    found = _PART.search(path)
+    return (path[: found.start()], found[1]) if found else (path, "")
