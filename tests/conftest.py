@@ -50,7 +50,7 @@ def pictures(monkeypatch):
 def memory_bytes(request, monkeypatch):
     """Give what decoded pixels may take in memory: enough, or nothing, and then with and without room on the disk."""
     if request.param == "neither":
-        monkeypatch.setattr("tlmed.cache.room.shutil.disk_usage", lambda folder: SimpleNamespace(free=0))
+        monkeypatch.setattr("tlmed.cache.store.shutil.disk_usage", lambda folder: SimpleNamespace(free=0))
     return 2**30 if request.param == "memory" else 0
 
 

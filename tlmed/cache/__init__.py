@@ -10,17 +10,20 @@ from tlmed.cache.folder import (
     open_private,
     show_size,
 )
-from tlmed.cache.room import make_room
+from tlmed.cache.room import IN_MEMORY, Room, limit_features, make_room
 from tlmed.cache.store import Store, StoreError
 
 __all__ = [
+    "IN_MEMORY",
     "KeptTable",
+    "Room",
     "Store",
     "StoreError",
     "cache_folder",
     "cache_limit",
     "caching_in",
     "find_writers",
+    "limit_features",
     "list_facts",
     "make_private",
     "make_room",

@@ -118,7 +118,7 @@ class Store:
         with _explained(self.folder):
             make_private(shelf)
             self._sweep()
-            self._make_room(need)
+            self.make_room(need, "the features")
             file = os.fdopen(open_private(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb")
         found = hashlib.sha256()
 
@@ -218,19 +218,26 @@ class Store:
             with contextlib.suppress(OSError):  # deleted meanwhile, or a cache that can only be read
                 os.utime(path, (latest, latest))
 
-    def _make_room(self, need: int) -> None:
-        """Delete the longest unused files until `need` bytes fit into the limit and into half of the free disk."""
+    def make_room(self, need: int, what: str) -> None:
+        """Delete the longest unused files until some bytes fit into the limit and into half of the free disk.
+
+        Args:
+            need: How many bytes.
+            what: What takes them, for the message.
+
+        Raises:
+            StoreError: They would not fit if all were deleted that this process does not use; nothing is deleted then.
+        """
         files = self._stats()
         others = [(size, path) for _, size, path in files if path not in self._kept]
         stay = sum(size for _, size, _ in files) - sum(size for size, _ in others)
-        free = shutil.disk_usage(self.folder).free
-        # Nothing is deleted if deleting all that may go would not be enough.
-        for what, allowed in {
+        free = shutil.disk_usage(self.folder.parent).free
+        for why, allowed in {
             f"the limit of the cache is {show_size(self.limit)}": self.limit - stay,
             f"half of what the disk has left is {show_size(free // 2)}": (free + sum(size for size, _ in others)) // 2,
         }.items():
             if need > allowed:
-                raise StoreError(f"the features take {show_size(need)}, and {what}")
+                raise StoreError(f"{what} take {show_size(need)}, and {why}")
         total = stay + sum(size for size, _ in others) + need
         for size, path in others:
             if total <= self.limit and need <= free // 2:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from tlmed.cache import make_room
+from tlmed.cache import IN_MEMORY, Room, make_room
 from tlmed.data.decode_and_resize import TONES, decode, decode_measured, decode_resized
 from tlmed.data.extras import find_extras
 from tlmed.data.known_files import KnownPixels, recall
@@ -37,6 +37,7 @@ class Pixels:
         digests: The SHA-256 of each row's pixels, or None if they were not asked for.
         tones: `TONES` [n], the values of each row's image; None if they were not measured.
         extras: What each row's file holds that is not used as it is stored (`find_extras`); None if unknown.
+        room: Where `kept` is, or why there is none.
     """
 
     read: Callable[[int], Content]
@@ -46,6 +47,7 @@ class Pixels:
     digests: tuple[bytes, ...] | None = None
     tones: np.ndarray | None = None
     extras: tuple[frozenset[str], ...] | None = None
+    room: Room = IN_MEMORY
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Return uint8 [len(rows), height, width, 3] in the order of `rows`.
@@ -138,7 +140,7 @@ def read_all(
         The digest of every row's content, of its pixels where they were encoded here; the reason of every broken row;
         and the pixels of all the other rows, in order.
     """
-    kept = make_room((len(table), *image_size, 3), memory_bytes)
+    kept, room = make_room((len(table), *image_size, 3), memory_bytes)
     ready = np.zeros(len(table), bool)
     contents, pixels, tones, extras, reasons = zip(*_read_rows(table, image_size, kept, ready, known), strict=True)
     broken = {row: reason for row, reason in enumerate(reasons) if reason}
@@ -149,7 +151,7 @@ def read_all(
         kept, ready = _close_gaps(kept, usable), ready[usable]
     digests = tuple(pixels[row] for row in usable) if known is not None else None
     tones, extras = np.stack(tones)[usable], tuple(extras[row] for row in usable)
-    source = Pixels(table.take(usable).read, tuple(image_size), kept, ready, digests, tones, extras)
+    source = Pixels(table.take(usable).read, tuple(image_size), kept, ready, digests, tones, extras, room)
     return list(contents), broken, source
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from tlmed.cache import Store, StoreError, cache_folder, cache_limit
+from tlmed.cache import Store, StoreError, cache_folder, limit_features
 from tlmed.data.reading import Pixels
 from tlmed.features.activations import Activations, Shelf, extract
 from tlmed.features.engines import CannotConvert, choose_engine, make_engine
@@ -58,7 +58,7 @@ def keep_features(
         None if the store cannot be used; the user is warned of that.
     """
     start = time.perf_counter()
-    shelf = Shelf(Store(cache_folder(), cache_limit()), f"{means.backbone}, {name}", means.dtype)
+    shelf = Shelf(Store(cache_folder(), limit_features()), f"{means.backbone}, {name}", means.dtype)
     chosen = choose_engine(means.engine, means.precision)
 
     def run(made):

@@ -12,7 +12,7 @@ from tlmed import backbones, metrics
 from tlmed.backbones.ancestry import find_known, leave_out_published
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.building import assemble, build_backbone
-from tlmed.cache import cache_folder, cache_limit, find_writers
+from tlmed.cache import cache_folder, cache_limit, find_writers, limit_features
 from tlmed.data import ImageSet, KnownPixels, divide, load, open_source
 from tlmed.data.findings import Finding, shorten
 from tlmed.data.leaks import describe_hidden_patients, name_givers
@@ -73,6 +73,7 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
     if faults:
         raise InputError(faults)
     voice.say(_describe_images(recipe, images))
+    voice.say(images.pixels.room.describe())
     with clock.stage("plan"), voice.busy("Planning"):
         prepared = _plan(recipe, backbone, images)
     for sentence in describe_reused(prepared.plan):
@@ -151,6 +152,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         f"Backbone: {backbones.name_all(recipe.backbone)}, {parameters}",
         f"Weights: {weights}",
         _describe_images(recipe, images),
+        images.pixels.room.describe(),
         "",
         describe_images(images.table.classes, images.table.labels, images.splits, images.table.groups),
         "",
@@ -305,7 +307,7 @@ def _make_plan(recipe, network, phases, images, **facts) -> dict:
         recipe.cache_dtype,
         augmented=augment != Augment() and not augment.views,
         images=images,
-        room=cache_limit() if recipe.cache != "off" else 0,
+        room=limit_features() if recipe.cache != "off" else 0,
         views=augment.views,
         foreign=find_unknown_code(network.parts.backbone),
         device=device_class(),
