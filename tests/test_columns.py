@@ -19,6 +19,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.inference import evaluate
 from tlmed.patient_columns import is_identifier
+from tlmed.source_layout import Layout
 
 PEOPLE = [f"P{number:03}" for number in range(27)]
 
@@ -237,7 +238,7 @@ def test_no_patient_is_in_two_splits_where_images_are_numbered_under_a_usual_nam
     file = listing(patients, "\n".join(["path,label,case,patient_name", *lines]) + "\n")
     with pytest.raises(InputError, match=r"'patient_name' \(27 values in 54 images\); no value of 'case' repeats"):
         load(file, (4, 4))
-    images = load(open_source(file, Grouping("patient_name")), (4, 4))
+    images = load(open_source(file, Layout(Grouping("patient_name"))), (4, 4))
     assert len(set(zip(images.table.groups, images.splits, strict=True))) == 27
 
 
@@ -245,12 +246,12 @@ def test_the_recipe_can_name_the_column(patients):
     file = listing(patients, rows("path,label,who", lambda number: PEOPLE[number // 2]))
     with pytest.raises(InputError, match="looks like an identifier"):
         open_source(file)
-    assert set(open_source(file, Grouping("who")).groups) == set(PEOPLE)
-    alone = open_source(file, Grouping(use=False))
+    assert set(open_source(file, Layout(Grouping("who"))).groups) == set(PEOPLE)
+    alone = open_source(file, Layout(Grouping(use=False)))
     assert alone.groups is None
     assert any("the column 'who' (27 values in 54 images) is not used" in note for note in alone.notes)
     with pytest.raises(InputError, match="a source that has columns"):
-        open_source(patients, Grouping("who"))
+        open_source(patients, Layout(Grouping("who")))
 
 
 def test_an_empty_column_of_splits_gives_no_splits(patients):

@@ -34,11 +34,13 @@ class Grouping:
         column: The column that names the group of each image; None: the one with a usual name, if there is one.
         use: Whether images have groups at all; False: each stands alone.
         ask: Whether the user must say what a column means that looks like an identifier, if none has a usual name.
+        folders: Whether the folders below class folders are the groups.
     """
 
     column: str | None = None
     use: bool = True
     ask: bool = True
+    folders: bool = False
 
 
 BY_NAME = Grouping()

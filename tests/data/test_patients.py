@@ -16,6 +16,7 @@ from tlmed.data.readers import dicom_file
 from tlmed.data.recorded import Changes, recall, to_rows
 from tlmed.data.sources import open_source
 from tlmed.errors import InputError
+from tlmed.source_layout import Layout
 
 WINDOW = {"WindowCenter": 2000, "WindowWidth": 4000}
 
@@ -111,7 +112,7 @@ def test_one_patient_id_for_all_that_have_one_is_told_beside_studies(tmp_path):
 
 
 def test_groups_can_be_switched_off_and_pictures_have_none(tmp_path):
-    assert open_source(write_folder(tmp_path / "d", ["A", "B"]), Grouping(use=False)).groups is None
+    assert open_source(write_folder(tmp_path / "d", ["A", "B"]), Layout(Grouping(use=False))).groups is None
     for name in "ab":
         (tmp_path / "p" / name).mkdir(parents=True)
         Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "p" / name / "1.png")
@@ -191,7 +192,7 @@ def test_a_listing_of_dicom_files_without_patients_says_that_headers_are_not_ask
         "No column names the patients, and in a CSV the headers of DICOM files are not asked. They are if the data are "
         "a folder of class folders; or add a column `patient`."
     )
-    assert open_source(file, Grouping(use=False)).notes == ()
+    assert open_source(file, Layout(Grouping(use=False))).notes == ()
     file.write_text("path,label,group\na/IM0000,a,1\nb/1.dcm,b,1\n")
     assert open_source(file).notes == ()
     file.write_text("path,label\na/picture.png,a\nb/picture.png,b\n")

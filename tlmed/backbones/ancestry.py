@@ -10,7 +10,7 @@ from tlmed.data.learned import Learned, list_learned
 from tlmed.data.sources import find_gap
 from tlmed.errors import InputError
 from tlmed.intact import check_intact
-from tlmed.pseudonyms import gives_pseudonyms
+from tlmed.pseudonyms import are_pseudonyms
 from tlmed.run_files import ENVIRONMENT_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
 
@@ -49,7 +49,7 @@ def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, Lea
             place = str(RECIPE_JSON.read(run).get("data", {}).get("source"))
             if gap := find_gap(place, source):
                 unsure.append(f"Weights come from {folder}; which of these images they know cannot be told: {gap}.")
-            known[str(folder)] = list_learned(rows, gives_pseudonyms(place))
+            known[str(folder)] = list_learned(rows, are_pseudonyms((row["group"] for row in rows), place))
             waiting += name_weights(run)
         except InputError as error:
             unsure.append(f"Weights come from {folder}; which images they know cannot be told: {error}")
@@ -80,7 +80,7 @@ def describe_earlier(weights: Iterable[str], source: str, rows: Sequence[Mapping
 
 def _count_undecided(learned, source, rows) -> int:
     digests, groups = ([row[name] for row in rows] for name in ("sha256", "group"))
-    undecided = learned.find_undecided(digests, groups, gives_pseudonyms(source))
+    undecided = learned.find_undecided(digests, groups, are_pseudonyms(groups, source))
     return sum(row["split"] == "test" for row, is_undecided in zip(rows, undecided, strict=True) if is_undecided)
 
 

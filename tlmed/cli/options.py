@@ -14,13 +14,14 @@ from tlmed.errors import InputError
 from tlmed.recipe import STRATEGIES, Recipe, RecipeFile, override, read_recipe
 from tlmed.regular_files import check_exists
 from tlmed.screen import Screen
+from tlmed.source_forms import is_path
 from tlmed.targets import check_targets
 from tlmed.trust import trusting
 from tlmed.voice import Voice
 
 GROUP = "The column of a CSV that names the patient of each image; by default one with a usual name."
 NO_GROUPS = "Take each image as independent, whatever columns there are."
-DATA = "A folder, a .csv, a MedMNIST .npz, or tfds:NAME; by default the recipe's."
+DATA = "A folder, a table (.csv, .tsv), a MedMNIST .npz, or tfds:NAME; by default the recipe's."
 SET = "Replace a field of the recipe, such as phases.0.epochs=3; may be given several times."
 STRATEGY = "Which devices train together; auto: all GPUs of this machine, or all workers. By default the recipe's."
 
@@ -111,7 +112,7 @@ def recipe_options(command: Callable) -> Callable:
 
 def check_place(data: str | None) -> None:
     """Refuse data that do not exist, before TensorFlow is loaded, which takes seconds."""
-    if data and not data.startswith("tfds:"):
+    if data and is_path(data):
         check_exists(Path(data).expanduser())
 
 

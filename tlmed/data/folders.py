@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from tlmed.columns import BY_NAME, Grouping, is_missing, name_spellings
 from tlmed.data.kinds import describe_others
 from tlmed.data.masks import find_masks
 from tlmed.data.patients import name_patients
@@ -14,6 +15,8 @@ from tlmed.regular_files import read_regular
 from tlmed.split_names import SPLIT_NAMES
 from tlmed.words import count, listed
 
+NAMED = 3  # images that a sentence names; it counts the others
+
 
 @dataclass
 class _Listing:
@@ -22,21 +25,23 @@ class _Listing:
     paths: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
+    patients: list[str] = field(default_factory=list)  # the folder below the class folder that each image lies in
     others: list[Path] = field(default_factory=list)  # files that are not images
     hidden: list[str] = field(default_factory=list)
     astray: list[str] = field(default_factory=list)  # images outside of the class folders
     faults: list[str] = field(default_factory=list)
 
 
-def open_folder(root: Path, use_groups: bool = True) -> Table:
+def open_folder(root: Path, grouping: Grouping = BY_NAME) -> Table:
     """Read a folder of class folders, or one of train/val/test folders of class folders.
 
-    Images lie directly in their class folder. Hidden files and folders are named and not read; links are followed.
-    Masks of other images are left out and named. Where files name their patients, as DICOM does, these are the groups.
+    Images lie directly in their class folder, or in those of their patients below it, if the user says so. Hidden files
+    and folders are named and not read; links are followed. Masks of other images are left out and named. Where files
+    name their patients, as DICOM does, these are the groups.
 
     Args:
         root: The folder.
-        use_groups: Whether images have groups at all; False: each stands alone.
+        grouping: How groups are found; no column can name them here.
 
     Returns:
         The table; `splits` is None for plain class folders.
@@ -54,6 +59,7 @@ def open_folder(root: Path, use_groups: bool = True) -> Table:
         _check_class_folders(found, root, folders)
         for name, folder in folders.items():
             _read_class(found, folder, name, name, None)
+    found.faults += _find_level_faults(found, grouping.folders)
     if found.faults:
         if near := _find_level(root, folders, found):
             found.faults[0] = found.faults[0].replace(" Received: ", f" Did you mean data={near}? Received: ", 1)
@@ -63,20 +69,31 @@ def open_folder(root: Path, use_groups: bool = True) -> Table:
     # The order in which a folder lists its files is another one on each machine.
     kept = sorted((row for row, path in enumerate(found.paths) if path not in masks.of), key=found.paths.__getitem__)
     paths = [found.paths[row] for row in kept]
-    groups, told = name_patients([root / path for path in paths]) if use_groups else (None, ())
+    groups, told = _find_groups(root, found, kept, grouping)
     return make_table(
         str(root),
         paths,
         [found.names[row] for row in kept],
         _reader(root, paths),
         groups=groups,
-        pseudonyms=groups is not None,
+        pseudonyms=groups is not None and not grouping.folders,
         splits=[found.splits[row] for row in kept] if given else None,
         skipped=tuple(sorted(path.relative_to(root).as_posix() for path in found.others)),
         hidden=tuple(sorted(found.hidden)),
         notes=(*notes, *told, *_describe_odd(paths), *masks.describe(), *describe_others(found.others)),
         licence=find_licence(root),
     )
+
+
+def _find_groups(root: Path, found: _Listing, kept: list[int], grouping: Grouping):
+    """Return the groups of images, or None, and sentences about them."""
+    if grouping.folders:
+        groups = tuple(found.patients[row] for row in kept)
+        told = f"Images are grouped by {count(len(set(groups)), 'folder')} below the class folders."
+        return groups, (told, *name_spellings(groups))
+    if grouping.use:
+        return name_patients([root / found.paths[row] for row in kept])
+    return None, ()
 
 
 def visible_files(root: Path) -> Iterator[Path]:
@@ -149,7 +166,7 @@ def _note_files(found: _Listing, folder: Path, prefix: str) -> None:
 
 def _find_level(root: Path, folders: dict[str, Path], found: _Listing) -> Path | None:
     """Return the folder of class folders if the given folder is one level above or below it."""
-    if len(folders) == 1 and not found.paths:
+    if len(folders) == 1 and all(found.patients):
         [inner] = folders.values()
         if sum(_holds_images(entry) for entry in _visible(inner)) > 1:
             return inner
@@ -207,14 +224,17 @@ def _read_class(found: _Listing, folder: Path, prefix: str, name: str, split: st
     # The number of images so far shows afterwards whether this folder added any.
     before, others = len(found.paths), []
     for entry in _visible(folder):
+        below = visible_files(entry) if entry.is_dir() else [entry]
         if entry.is_dir():
-            _check_nested(found, entry, f"{prefix}/{entry.name}")
-        elif is_image(entry):
-            found.paths.append(f"{prefix}/{entry.name}")
-            found.names.append(name)
-            found.splits.append(split)
-        else:
-            others.append(entry)
+            found.hidden += (f"{prefix}/{entry.name}/{name}" for name in find_hidden(entry))
+        for file in below:
+            if is_image(file):
+                found.paths.append(f"{prefix}/{file.relative_to(folder).as_posix()}")
+                found.names.append(name)
+                found.splits.append(split)
+                found.patients.append(entry.name if entry.is_dir() else "")
+            else:
+                others.append(file)
     found.others += others
     if len(found.paths) == before:
         found.faults.append(
@@ -225,13 +245,28 @@ def _read_class(found: _Listing, folder: Path, prefix: str, name: str, split: st
         )
 
 
-def _check_nested(found: _Listing, folder: Path, path: str) -> None:
-    """Refuse images further down: their folder may be a patient, a mask or a split, and tlmed does not guess."""
-    found.hidden += (f"{path}/{name}" for name in find_hidden(folder))
-    inside = next((file for file in visible_files(folder) if is_image(file)), None)
-    if inside is not None:
-        found.faults.append(
-            "A class folder must hold its images directly (folders of given splits are called train, val and "
-            "test; for folders of patients use a .csv with the columns path,label,group). "
-            f"Received: '{path}/{inside.relative_to(folder).as_posix()}'."
-        )
+def _find_level_faults(found: _Listing, by_folder: bool) -> list[str]:
+    """Return a sentence where images lie in folders below class folders, or do not although patients have folders.
+
+    Nobody can tell whether such a folder is a patient, a mask or a split, and tlmed does not guess.
+    """
+    deep = {path: patient for path, patient in zip(found.paths, found.patients, strict=True) if patient}
+    if deep and not by_folder:
+        rows = zip(found.names, found.patients, found.paths, strict=True)
+        first = {(name, patient): path for name, patient, path in rows if patient}
+        return [
+            "A class folder must hold its images directly (folders of given splits are called train, val and test). "
+            "`data.groups='folder'` says that the folders below are patients; a .csv with the columns path,label,group "
+            f"can say anything else. Received: {listed(map(repr, sorted(first.values())), NAMED)}."
+        ]
+    if not by_folder:
+        return []
+    flat = sorted(path for path in found.paths if path not in deep)
+    nobody = sorted(path for path, patient in deep.items() if is_missing(patient))
+    kinds = {"lie in the folder of its patient, below that of its class": flat, "be of a patient with a name": nobody}
+    return [
+        f"Where folders are the groups (`data.groups='folder'`), every image must {rule}. "
+        f"Received: {listed(map(repr, paths), NAMED)}."
+        for rule, paths in kinds.items()
+        if paths
+    ]

@@ -71,6 +71,11 @@ KINDS = (
         *("a raw photo", "raw photo", (".dng", ".nef", ".cr2", ".arw", ".orf", ".rw2", ".pef"), None),
         *("develop it to PNG or TIFF first", "tlmed does not read raw photos: "),
     ),
+    Kind(
+        *("a spreadsheet", "spreadsheet", (".xlsx", ".xlsm", ".xls", ".ods")),
+        rb"\xd0\xcf\x11\xe0|PK\x03\x04.{26}(\[Content_Types|docProps/|_rels/|xl/|mimetypeapplication/vnd\.oasis)",
+        *("save the sheet as CSV in UTF-8", "tlmed does not read spreadsheets: "),
+    ),
     Kind("an archive", "archive", (".zip", ".tar", ".tar.gz", ".tgz", ".rar", ".7z"), rb"PK\x03\x04", "unzip it first"),
 )
 

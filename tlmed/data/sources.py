@@ -2,23 +2,27 @@
 
 from pathlib import Path
 
-from tlmed.columns import BY_NAME, Grouping
 from tlmed.data.archives import open_archive
 from tlmed.data.folders import open_folder
 from tlmed.data.kinds import find_kind
 from tlmed.data.listings import open_listing
+from tlmed.data.relabelling import relabel
 from tlmed.data.table import Table
 from tlmed.errors import InputError
 from tlmed.regular_files import FORMS, check_exists
+from tlmed.source_forms import ARCHIVE, TABLE, TFDS, find_form
+from tlmed.source_layout import AS_FOUND, Layout
 
 
-def open_source(source: str | Path, grouping: Grouping = BY_NAME) -> Table:
+def open_source(source: str | Path, layout: Layout = AS_FOUND) -> Table:
     """Read what a source says about its images: paths, labels, groups and given splits. No image is decoded.
 
     Args:
-        source: A folder of class folders; a folder of train, val and test folders of class folders; a `.csv`
-            with the columns path,label and optionally group,split; a MedMNIST `.npz`; or `tfds:NAME`.
-        grouping: Which column of a CSV, or which feature of a TensorFlow data set, names the groups.
+        source: A folder of class folders; a folder of train, val and test folders of class folders; a table (`.csv`,
+            `.tsv`, `.txt`) with columns for path and label and optionally for group and split; a MedMNIST `.npz`; or
+            `tfds:NAME`.
+        layout: Which columns of a table, or which features of a TensorFlow data set, mean what; which labels make up
+            which class.
 
     Returns:
         The table, in canonical order (sorted by path).
@@ -26,27 +30,45 @@ def open_source(source: str | Path, grouping: Grouping = BY_NAME) -> Table:
     Raises:
         InputError: The source cannot be used; all of its faults at once.
     """
-    text = str(source)
-    if text.startswith("tfds:"):
+    text, form = str(source), find_form(source)
+    if faults := _find_misfits(text, form, layout):
+        raise InputError(faults)
+    return relabel(_open(text, form, layout), layout)
+
+
+def _open(text: str, form: str, layout: Layout) -> Table:
+    if form == TFDS:
         from tlmed.data.builders import open_builder  # takes seconds to import, and no other form needs it
 
-        return open_builder(text.removeprefix("tfds:"), grouping)
+        return open_builder(text.removeprefix("tfds:"), layout.grouping)
     path = Path(text).expanduser()
     check_exists(path)
-    # A folder may be called x.csv too.
-    if path.suffix.lower() == ".csv" and not path.is_dir():
-        return open_listing(path, grouping)
-    if grouping.column is not None:
-        raise InputError(
-            "`--group` must go with a source that has columns: a .csv, or tfds:NAME. "
-            f"Received: group={grouping.column!r} with data={text}."
-        )
-    if path.is_dir():
-        return open_folder(path, grouping.use)
-    if path.suffix.lower() == ".npz":
+    if form == TABLE:
+        return open_listing(path, layout)
+    if form == ARCHIVE:
         return open_archive(path)
+    if path.is_dir():
+        return open_folder(path, layout.grouping)
     cure = f"; {kind.advice}" if (kind := find_kind(path)) else ""
     raise InputError(f"The data must be {FORMS}{cure}. Received: data={text}.")
+
+
+def _find_misfits(text: str, form: str, layout: Layout) -> list[str]:
+    """Return a sentence for each field that a source of this form has no use for."""
+    faults = []
+    if layout.grouping.column is not None and form not in (TABLE, TFDS):
+        faults.append(
+            "`--group` must go with a source that has columns: a .csv, or tfds:NAME. "
+            f"Received: group={layout.grouping.column!r} with data={text}."
+        )
+    given = {f"{role}_column": name for role, name in layout.list_columns().items()}
+    given |= {"delimiter": layout.delimiter} if layout.delimiter is not None else {}
+    if form != TABLE:
+        faults += [
+            f"`data.{field}` must go with a table (.csv, .tsv, .txt). Received: {field}={value!r} with data={text}."
+            for field, value in given.items()
+        ]
+    return faults
 
 
 def find_gap(first: str, second: str) -> str:
@@ -66,7 +88,4 @@ def find_gap(first: str, second: str) -> str:
 
 
 def _name_digested(source: str) -> str:
-    if source.startswith("tfds:"):
-        return "decoded images of TFDS"
-    path = Path(source).expanduser()
-    return "arrays of an .npz" if path.suffix.lower() == ".npz" and not path.is_dir() else "image files"
+    return {TFDS: "decoded images of TFDS", ARCHIVE: "arrays of an .npz"}.get(find_form(source), "image files")

@@ -11,6 +11,7 @@ from tlmed.columns import order_classes
 from tlmed.data.parts import Content
 from tlmed.data.readers import describe_endings
 from tlmed.errors import InputError
+from tlmed.plain_cells import RULE, is_plain
 from tlmed.pseudonyms import is_file_group
 from tlmed.words import count, listed
 
@@ -115,6 +116,7 @@ def make_table(source: str, paths: Sequence[str], names: Sequence[str], read, **
         InputError: There are no images, or images of one class only.
     """
     check_names(source, paths)
+    _check_cells(source, names, columns.get("groups"))
     classes = tuple(order_classes(names))
     number = {name: index for index, name in enumerate(classes)}
     columns = {"groups": None, "splits": None, **columns}
@@ -137,6 +139,16 @@ def check_names(source: object, paths: Iterable[str]) -> None:
     odd = [ascii(path) for path in (str(source), *paths) if not _is_utf8(path)]
     if odd:
         raise InputError(f"Names of files and folders must be UTF-8: rename them. Received: {listed(odd, 3)}.")
+
+
+def _check_cells(source: object, *columns: Sequence[str] | None) -> None:
+    """Refuse names that stand in CSV files and tables of a run, for everybody to open."""
+    odd = {text for texts in columns for text in texts or () if not is_plain(text)}
+    if odd:
+        raise InputError(
+            f"The name of a class or a group {RULE}. "
+            f"Received: data={source} with {listed(map(ascii, sorted(odd)), NAMED)}."
+        )
 
 
 def _is_utf8(name: str) -> bool:

@@ -22,7 +22,7 @@ from tlmed.metrics.definitions import CLASS_METRICS
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import duration
 from tlmed.pages.entries import list_notes, say_methods
-from tlmed.pseudonyms import are_patients, gives_pseudonyms, name_units
+from tlmed.pseudonyms import are_patients, are_pseudonyms, name_units
 from tlmed.report.image_counts import describe_splits
 from tlmed.rundir import RunDir
 from tlmed.split_names import SPLITS
@@ -215,7 +215,7 @@ def _count_groups(splits, data) -> str:
         return f"Groups (patients): {why}, so images of one patient may be in several splits."
     counts = ", ".join(f"{len(names):,} in {split}" for split, names in groups.items())
     names = set().union(*groups.values())
-    if are_patients(names, gives_pseudonyms(data["source"])):
+    if are_patients(names, are_pseudonyms(names, data["source"])):
         return f"Groups (patients): {counts}."
     units = name_units(names)
     return f"Groups ({units}; no patient is named, and one may have several {units} in several splits): {counts}."

@@ -2,6 +2,8 @@
 
 import re
 
+from tlmed.source_forms import is_path
+
 # Metrics of the Hub that have another name there than here.
 _TYPES = {"auc": "roc_auc", "sensitivity": "recall", "mcc": "matthews_correlation"}
 
@@ -12,9 +14,9 @@ def name_data(source: str) -> str:
     >>> name_data("/home/me/busi/"), name_data("."), name_data("tfds:mine/folder=/home/me/x,size=64")
     ('busi', 'images', 'mine/folder=x,size=64')
     """
-    if source.startswith("tfds:"):
-        return re.sub(r"=[^,=]*[/\\]", "=", source.removeprefix("tfds:"))
-    return _last_part(source)
+    if is_path(source):
+        return _last_part(source)
+    return re.sub(r"=[^,=]*[/\\]", "=", source.partition(":")[2])
 
 
 def name_weights(name: str) -> str:

@@ -4,6 +4,7 @@ import tlmed.tensorflow_start
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +35,12 @@ from tlmed.features.kept import Means, keep_features
 from tlmed.inference.loose_images import read_usual
 from tlmed.inference.scorer import computing, load_scorer, make_predictions, name_files
 from tlmed.intact import check_intact
-from tlmed.pseudonyms import gives_pseudonyms
+from tlmed.pseudonyms import are_pseudonyms
 from tlmed.recipe import from_json
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
+from tlmed.source_forms import TABLE, TFDS, find_form
+from tlmed.source_layout import Layout
 from tlmed.synthetic import describe_learned, describe_source, is_synthetic
 from tlmed.voice import SILENT, Voice
 from tlmed.words import count, join_names, listed
@@ -124,13 +127,14 @@ def evaluate(
             leaked = _find_leaked(run, elsewhere)
             seen += _describe_hidden(images, elsewhere)
         else:
-            grouping = grouping or _group_like(recipe, source)
-            table = open_source(source, grouping)
+            layout = _lay_out_like(recipe, source, grouping)
+            table = open_source(source, layout)
             images = load(table, recipe.data.image_size, None, recipe.seed, skip_bad, known=known)
             _check_classes(images.table.classes, old["classes"])
             conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
-            pseudonyms = gives_pseudonyms(recipe.data.source)
-            familiar = compare_with_run(images, SPLITS_CSV.read(run), elsewhere, grouping.use, pseudonyms)
+            recorded = SPLITS_CSV.read(run)
+            pseudonyms = are_pseudonyms((row["group"] for row in recorded), recipe.data.source)
+            familiar = compare_with_run(images, recorded, elsewhere, layout.grouping.use, pseudonyms)
             table, usual = images.table, read_usual(run)
             held = describe_tones(table.paths, images.pixels.tones, table.labels, table.classes, usual)
             seen = [*dict.fromkeys((*images.warnings, *held)), *conflicts, *familiar.sentences]
@@ -176,14 +180,18 @@ def _find_shared_groups(predictions: Predictions, split: str) -> list[str]:
     ]
 
 
-def _group_like(recipe, source: str) -> Grouping:
-    """Return how a run found its groups, for another source; one without columns has none.
+def _lay_out_like(recipe, source: str, grouping: Grouping | None) -> Layout:
+    """Return how a run read its own source, for another one, with groups as the user says, if anything.
 
     That the run's own images have no groups says nothing of other images: a column with a usual name is taken.
     """
-    if not (source.startswith("tfds:") or source.lower().endswith(".csv")):
-        return Grouping(use=recipe.data.groups)
-    return recipe.data.grouping if recipe.data.groups else Grouping(ask=False)
+    form, own = find_form(source), recipe.data.grouping
+    layout = recipe.data.layout.for_another(alike=form == find_form(recipe.data.source))
+    if form not in (TABLE, TFDS):
+        own = Grouping(use=own.use, folders=own.folders)
+    elif not own.use:
+        own = Grouping(ask=False)
+    return replace(layout, grouping=grouping or own)
 
 
 def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, list[str]]:
@@ -192,7 +200,7 @@ def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, 
     data = ENVIRONMENT_JSON.read(run, "data.left_out")["data"]
     left_out = [entry["path"] for entry in data["left_out"]]
     try:
-        table = open_source(source, recipe.data.grouping)
+        table = open_source(source, recipe.data.layout)
         found = recall(table, recipe.data.image_size, recorded, classes, left_out, known, made=data.get("made", ()))
     except InputError as error:
         hint = "If the images of RUN were moved, say where they are now with `--data PLACE --moved`."

@@ -17,8 +17,9 @@ from tlmed.environment import describe_code, describe_environment
 from tlmed.errors import InputError
 from tlmed.lock.file import Lock
 from tlmed.lock.lock_json import name_streams
-from tlmed.recipe import Recipe, changed_modules, flatten, load_recipe, shipped_recipes, to_json
+from tlmed.recipe import Recipe, changed_modules, find_parts, flatten, load_recipe, shipped_recipes, to_json
 from tlmed.run_files import SPLITS_CSV
+from tlmed.source_forms import FOLDER, TABLE, find_form
 from tlmed.whole_files import format_csv
 
 
@@ -91,7 +92,7 @@ def describe_inputs(lock: Lock, recipe: Recipe, recipe_file: Path | None = None,
 
 def _describe_data(lock, recipe, trust) -> dict:
     """Return the lines that `splits.csv` would have now, and which images would be left out now."""
-    table = open_source(recipe.data.source, recipe.data.grouping)
+    table = open_source(recipe.data.source, recipe.data.layout)
     # What the run left out stays out even if it can be read now: with other images all splits would be others.
     left_out = {entry["path"] for entry in lock.content["data"]["left_out"]}
     aside = [row for row, path in enumerate(table.paths) if path in left_out]
@@ -108,10 +109,10 @@ def _describe_data(lock, recipe, trust) -> dict:
 
 
 def _digest_images(table: Table, source: str, trust: bool) -> list[str]:
-    root = Path(source).expanduser()
     # Images of TFDS and of an .npz share files, so that no file's size and time belong to one image.
-    if not trust or source.startswith("tfds:") or root.suffix.lower() == ".npz":
+    if not trust or find_form(source) not in (FOLDER, TABLE):
         return read_digests(table)
+    root = Path(source).expanduser()
     files = [(root if root.is_dir() else root.parent) / path for path in table.paths]
     known = TrustedDigests(cache_folder())
     unknown = [row for row, file in enumerate(files) if known.get(file) is None]
@@ -130,6 +131,8 @@ def _find_fields_now(lock, file) -> dict:
         return locked
     fields = flatten(to_json(load_recipe(file)))
     for name in facts["set"]:
-        fields.pop(name, None)
+        for key in (name, *(f"{name}.{part}" for part in find_parts(fields, name))):
+            fields.pop(key, None)
+        fields |= {f"{name}.{part}": value for part, value in find_parts(locked, name).items()}
         fields |= {name: locked[name]} if name in locked else {}
     return fields

@@ -81,9 +81,8 @@ def _choose(value, options):
     sections = [option for option in options if dataclasses.is_dataclass(option)]
     if isinstance(value, dict) and sections:
         return max(sections, key=lambda option: len({spec.name for spec in dataclasses.fields(option)} & set(value)))
-    if isinstance(value, list):
-        return next((option for option in options if typing.get_origin(option) is tuple), object)
-    return object
+    kind = {list: tuple, dict: dict}.get(type(value))
+    return next((option for option in options if kind and typing.get_origin(option) is kind), object)
 
 
 def divide_fields(recipes: Sequence[Mapping]) -> tuple[list[str], dict[str, list[str]]]:
@@ -124,6 +123,25 @@ def name_differences(old: dict, new: dict) -> list[tuple[str, object, object]]:
 
     >>> name_differences({"seed": 0, "keep": "best"}, {"seed": 1, "keep": "best"})
     [('seed', 0, 1)]
+    >>> name_differences({"classes": None}, {"classes": {"ill": ["1"]}})
+    [('classes', None, {'ill': ['1']})]
     """
     old, new = flatten(old), flatten(new)
-    return [(key, old.get(key), new.get(key)) for key in {**old, **new} if old.get(key) != new.get(key)]
+    # A field that is None there and has parts here differs as a whole.
+    whole = [
+        key for one, other in ((old, new), (new, old)) for key in one if one[key] is None and find_parts(other, key)
+    ]
+    parts = {f"{key}.{part}" for key in whole for fields in (old, new) for part in find_parts(fields, key)}
+    old, new = ({**{key: find_parts(fields, key) for key in whole}, **fields} for fields in (old, new))
+    keys = [key for key in {**old, **new} if key not in parts]
+    return [(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
+
+
+def find_parts(fields: Mapping, name: str) -> dict:
+    """Return the parts of a field that has some, by their own names, of fields by dotted name.
+
+    >>> find_parts({"data.classes.ill": ["1"], "seed": 0}, "data.classes")
+    {'ill': ['1']}
+    """
+    start = f"{name}."
+    return {key.removeprefix(start): value for key, value in fields.items() if key.startswith(start)}

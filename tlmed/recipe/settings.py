@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from tlmed.errors import InputError
 from tlmed.recipe.recipe import Recipe, find_faults
 from tlmed.recipe.suggestions import suggest
-from tlmed.sections import Degrees, Phase, Plain
+from tlmed.sections import Degrees, Phase
 from tlmed.sections.rules import fits
 from tlmed.words import shorten
 
@@ -27,8 +27,9 @@ def override(recipe: Recipe, settings: Iterable[str], values: Mapping[str, objec
         recipe: The recipe to start from; it stays as it is.
         settings: Texts `KEY=VALUE`. KEY is dotted (`data.batch_size`; `phases.0.epochs` for one phase,
             `phases.epochs` for all; `head.grid.C` for one parameter of a grid). VALUE gets the field's type; tuples
-            are written with commas, a whole section as a recipe writes it: `data.split=KFold(5)`, and a text that
-            would be read as something else in quotes: `data.positive="none"`.
+            are written with commas, a whole section or dictionary as a recipe writes it: `data.split=KFold(5)`, one
+            entry of a dictionary by its name: `data.classes.ill=1,2`, and a text that would be read as something else
+            in quotes: `data.positive="none"`.
         values: Values by their dotted keys; they are not parsed, and replace those of `settings`.
 
     Raises:
@@ -82,9 +83,6 @@ def _replace(part, keys, text, path):
     """
     if isinstance(part, tuple):
         return _replace_phase(part, keys, text, path)
-    if isinstance(part, dict):
-        # The grid of a Hybrid, whose keys are names of scikit-learn's parameters.
-        return {**part, ".".join(keys): parse(text, tuple[Plain, ...])}
     specs = {spec.name: spec for spec in dataclasses.fields(part)}
     name, rest = keys[0], keys[1:]
     if isinstance(part, Degrees) and _NUMBER.fullmatch(name):
@@ -96,6 +94,9 @@ def _replace(part, keys, text, path):
     if name not in specs:
         raise _UnknownField(path, name, type(part))
     value, hint = getattr(part, name), typing.get_type_hints(type(part))[name]
+    if rest and (items := _find_items(hint)):
+        # One entry: of the grid of a Hybrid, whose keys are names of scikit-learn's parameters, or of the classes.
+        return _with(part, name, {**(value or {}), ".".join(rest): parse(text, items)})
     nested = dataclasses.is_dataclass(value) or isinstance(value, dict) or name == "phases"
     if nested and rest:
         return _with(part, name, _replace(value, rest, text, f"{path}{name}."))
@@ -117,6 +118,12 @@ def _put(part, names, value):
 def _sections(hint) -> list[type]:
     """Return the sections that a field can hold."""
     return [option for option in (typing.get_args(hint) or (hint,)) if dataclasses.is_dataclass(option)]
+
+
+def _find_items(hint):
+    """Return the type of the values of a field that can hold a dictionary; None for other fields."""
+    options = (hint, *typing.get_args(hint))
+    return next((typing.get_args(option)[1] for option in options if typing.get_origin(option) is dict), None)
 
 
 def _with(part, name, value):
@@ -152,6 +159,8 @@ def parse(text: str, hint):
     ('VGG16', ('LeNet5', 'VGG16'))
     >>> parse('"none"', str | None), parse('"a,b.h5", c.h5', str | tuple[str, ...])
     ('none', ('a,b.h5', 'c.h5'))
+    >>> parse('{"ill": ("1", "2")}', dict[str, tuple[str, ...]] | None)
+    {'ill': ('1', '2')}
     >>> from tlmed.recipe import KFold
     >>> parse("KFold(5, repeats=3)", tuple[float, float, float] | KFold)
     KFold(k=5, repeats=3, val=0.15, fold=None)
@@ -167,11 +176,21 @@ def parse(text: str, hint):
         whole = text[1:-1] if text.startswith("(") and text.endswith(")") else text
         items = [item.strip() for item in _ITEM.findall(whole) if item.strip()]
         return tuple(parse(item, args[0]) for item in items)
+    if origin is dict:
+        return _parse_literal(text)
     if hint is bool:
         return {"true": True, "false": False}.get(text.lower(), text)
     try:
         return hint(text) if hint in (int, float) else text
     except ValueError:
+        return text
+
+
+def _parse_literal(text):
+    """Read a dictionary as a recipe writes it; no code is run."""
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         return text
 
 

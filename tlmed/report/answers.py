@@ -7,7 +7,7 @@ from tlmed.metrics import say_positive
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import enumerate_names, interval_of, join, number
 from tlmed.pages.glossary import anchor
-from tlmed.pseudonyms import are_patients, gives_pseudonyms, name_units
+from tlmed.pseudonyms import are_patients, are_pseudonyms, name_units
 from tlmed.report.image_counts import (
     SHOWN,
     count_known,
@@ -113,8 +113,8 @@ def _tell_level(content, titles) -> Answer:
             if shared
             else f"Groups: none has images in two partitions, {SHOWN}"
         )
-        pseudonyms = gives_pseudonyms(content.recipe.get("data", {}).get("source", ""))
         groups = {row["group"] for row in content.splits if row["group"]}
+        pseudonyms = are_pseudonyms(groups, content.recipe.get("data", {}).get("source", ""))
         if not are_patients(groups, pseudonyms):
             said += f"; groups are {name_units(groups)}, and no patient is named"
         return Answer(say(f"{said}.", *_see(titles, "Data")), "What a group is, a patient or an examination")

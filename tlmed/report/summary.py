@@ -14,7 +14,7 @@ from tlmed.evaluation.lines import (
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import duration, enumerate_names, interval_of, join, number
 from tlmed.pages.templating import render
-from tlmed.recipe import flatten
+from tlmed.recipe import find_parts, flatten
 from tlmed.report.loaded_files import RunContent
 from tlmed.words import count, name_start, say_preparation, say_undecided
 
@@ -131,4 +131,8 @@ def show_recipe(source: str, recipe: Mapping, environment: Mapping) -> Markup:
     if not source:
         return Markup()
     values, names = flatten(recipe), environment.get("recipe", {}).get("set", [])
-    return render("report/recipe.html", source=source, changed=[(name, values.get(name)) for name in names])
+    return render(
+        "report/recipe.html",
+        source=source,
+        changed=[(name, values.get(name, find_parts(values, name))) for name in names],
+    )

@@ -84,7 +84,7 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
 def _read(recipe, skip_bad) -> ImageSet:
     """Read the recipe's images and divide them; faults that their list alone shows are reported before any is read."""
     settings = recipe.data
-    table = open_source(settings.source, settings.grouping)
+    table = open_source(settings.source, settings.layout)
     if faults := [*find_scheme_faults(table, settings.split), *_find_decision_faults(recipe, table.classes)]:
         raise InputError(faults)
     known = KnownPixels(cache_folder(), settings.image_size) if recipe.cache != "off" else None

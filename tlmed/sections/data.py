@@ -1,10 +1,15 @@
 """Where images come from, how they are divided, and how training changes them."""
 
+from typing import Literal
+
 from tlmed.columns import Grouping
+from tlmed.plain_cells import is_plain
 from tlmed.sections.image_attributes import BODY_PARTS, MODALITIES, SUBJECTS, SYNONYMS
-from tlmed.sections.rules import count, must, one_of, optional_count, optional_word, positive, section
+from tlmed.sections.rules import column, count, must, one_of, optional_count, optional_word, positive, section
+from tlmed.source_layout import DELIMITERS, Layout
 
 FLIPS = ("none", "horizontal", "vertical", "both")
+TAB = "tab"  # a tab as a person can type it
 
 
 @section
@@ -57,6 +62,16 @@ class KFold:
         return repeat + 1, fold + 1
 
 
+_SEPARATORS = (*DELIMITERS, TAB)
+
+
+def _divides_labels(classes) -> bool:
+    """Tell whether classes have names and labels, and no label belongs to two of them."""
+    labels = [label for names in classes.values() for label in names]
+    full = len(classes) > 1 and all((*classes, *classes.values()))
+    return full and len(set(labels)) == len(labels) and all(map(is_plain, (*classes, *labels)))
+
+
 @section
 class Images:
     """Where the images come from and how they are read.
@@ -69,9 +84,19 @@ class Images:
         batch_size: Images per training step.
         positive: The positive class of a two-class task; by default the second in sorted order, numbers by their size:
             malignant of benign and malignant, 1 of 0 and 1, 10 of 9 and 10.
+        path_column: The column of a table that names the image files; None: the one with a usual name, such as `path`,
+            `image` or `filename`.
+        label_column: The column of a table that names the class of each image; None: the one with a usual name, such
+            as `label`, `class`, `diagnosis` or `target`.
+        split_column: The column of a table that gives the splits; None: the one called `split`, if there is one.
+        delimiter: What separates the columns of a table: `","`, `";"`, `"|"` or `"tab"`; None: what its header shows.
+        classes: For each class the labels that make it up: `{"malignant": ("malignant",), "other": ("benign",
+            "normal")}` merges two, `{"healthy": ("0",), "ill": ("1",)}` gives names. Images of other labels are left
+            out. None: each label is a class.
         group_column: The column of a `.csv` that names the group (the patient) of each image, whose images stay in one
             split; None: the one with a usual name, such as `group`, `patient_id`, `subject` or `case`.
-        groups: False: no image has a group, whatever columns there are.
+        groups: False: no image has a group, whatever columns there are. `"folder"`: the folders below the class folders
+            are patients.
         modality: How the images were made, such as `"x-ray"`; it is reported, and changes nothing else.
         body_part: What they show, such as `"chest"`; likewise.
         subject: Of what they were taken, such as `"patient"`; likewise.
@@ -91,8 +116,22 @@ class Images:
     )
     batch_size: int = count(default=32)
     positive: str | None = must("the name of a class, or None", lambda name: name != "", default=None)
-    group_column: str | None = must("the name of a column, or None", lambda name: name != "", default=None)
-    groups: bool = must("True or False", lambda _: True, default=True)
+    group_column: str | None = column()
+    groups: bool | Literal["folder"] = must("True, False or 'folder'", lambda _: True, default=True)
+    path_column: str | None = column()
+    label_column: str | None = column()
+    split_column: str | None = column()
+    delimiter: str | None = must(
+        f"one of {', '.join(map(repr, _SEPARATORS))}, or None",
+        lambda mark: mark is None or mark in _SEPARATORS,
+        default=None,
+    )
+    classes: dict[str, tuple[str, ...]] | None = must(
+        "a dictionary: the name of a class -> its labels, texts in a tuple, at least two classes, no label twice; or "
+        "None",
+        lambda classes: classes is None or _divides_labels(classes),
+        default=None,
+    )
     modality: str | None = optional_word("a known modality", MODALITIES, SYNONYMS, default=None)
     body_part: str | None = optional_word("a known part of the body", BODY_PARTS, SYNONYMS, default=None)
     subject: str | None = optional_word("a known subject", SUBJECTS, SYNONYMS, default=None)
@@ -100,7 +139,29 @@ class Images:
     @property
     def grouping(self) -> Grouping:
         """Return how groups are found."""
-        return Grouping(self.group_column, self.groups)
+        return Grouping(self.group_column, bool(self.groups), folders=self.groups == "folder")
+
+    @property
+    def layout(self) -> Layout:
+        """Return how the source is read."""
+        delimiter = "\t" if self.delimiter == TAB else self.delimiter
+        named = (self.path_column, self.label_column, self.split_column)
+        return Layout(self.grouping, *named, delimiter, self.classes)
+
+    def find_conflicts(self, path: str) -> list[str]:
+        """Return a sentence where one column would mean two things, or groups would be found in two ways."""
+        names = [self.path_column, self.label_column, self.split_column, self.group_column]
+        faults = [
+            f"`{path.rstrip('.')}` must name each column once. Received: {name!r} more than once."
+            for name in dict.fromkeys(filter(None, names))
+            if names.count(name) > 1
+        ]
+        if self.group_column is not None and self.groups == "folder":
+            faults.append(
+                f"`{path}group_column` must be None where folders are the patients. "
+                f"Received: group_column={self.group_column!r} with groups='folder'."
+            )
+        return faults
 
 
 @section

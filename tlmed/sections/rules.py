@@ -65,6 +65,11 @@ def optional_count(**options):
     return must("a whole number of 1 or more, or None", lambda value: value is None or value >= 1, **options)
 
 
+def column():
+    """Declare a field that takes the name of a column, or None."""
+    return must("the name of a column, or None", lambda name: name != "", default=None)
+
+
 def share(**options):
     """Declare a field that takes a number above 0 and up to 1."""
     return must("a number above 0 and up to 1", lambda value: 0 < value <= 1, **options)

@@ -1,0 +1,65 @@
+"""A run that named its columns and made classes of several labels reads its images, and others, in the same way."""
+
+import pytest
+
+import tlmed
+from tests.conftest import write_images
+from tests.run.test_run import small
+from tlmed import inference
+from tlmed.columns import Grouping
+from tlmed.lock.file import read_lock
+from tlmed.lock.input_differences import compare_inputs
+from tlmed.lock.inputs import describe_inputs
+from tlmed.rundir import RunDir
+from tlmed.whole_files import read_csv
+
+LABELS = ("benign", "malignant", "normal")
+SETTINGS = (
+    *("data.path_column=shot", "data.label_column=finding", "data.group_column=who", "data.delimiter=;"),
+    *("data.classes.malignant=malignant", "data.classes.other=benign,normal", "phases.epochs=1"),
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = write_images(tmp_path_factory.mktemp("tables"), 20, LABELS)
+    rows = [(f"{name}/{name} ({i}).png", name, f"{name}{i // 2}") for name in LABELS for i in range(20)]
+    source = folder / "list.csv"
+    source.write_text("\n".join(["shot;finding;who", *(";".join(row) for row in rows)]))
+    return RunDir(tlmed.train(small(*SETTINGS), folder / "run", source).path), rows
+
+
+def test_a_run_records_its_columns_and_classes_and_scores_its_images_again(trained):
+    run, rows = trained
+    kinds = {path: "malignant" if label == "malignant" else "other" for path, label, _ in rows}
+    assert {row["path"]: row["label"] for row in read_csv(run / "splits.csv")} == kinds
+    assert run.json("metrics.json")["classes"] == ["malignant", "other"]
+    _, again = inference.evaluate(run)
+    assert again["metrics"] == run.json("metrics.json")["metrics"]
+
+
+def test_its_lock_finds_the_same_inputs(trained):
+    run, _ = trained
+    lock = read_lock(run.path)
+    assert list(compare_inputs(lock.content, describe_inputs(lock, lock.recipe))) == []
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_another_table_is_read_by_its_own_names_and_by_the_classes_of_the_run(trained, tmp_path, merged):
+    run, rows = trained
+    there = run.path.parent
+    lines = [f"{path}\t{'other' if merged and label == 'benign' else label}" for path, label, _ in rows]
+    (there / "other.tsv").write_text("\n".join(["Image File\tdx", *lines]))
+    made, result = inference.evaluate(run, str(there / "other.tsv"), grouping=Grouping(use=False))
+    assert (made.classes, result["n"]) == (("malignant", "other"), 60)
+    warnings = result["evaluated"]["warnings"]
+    assert "The column 'dx' is taken for 'label'." in warnings
+    first = "'normal' (20) and 'other' (20)" if merged else "'benign' (20) and 'normal' (20)"
+    assert f"Classes by `data.classes`: 'malignant' is 'malignant' (20); 'other' is {first}." in warnings
+
+
+def test_a_folder_is_read_by_the_classes_of_the_run(trained):
+    run, _ = trained
+    folder = write_images(run.path.parent / "folder", 4, LABELS)
+    made, result = inference.evaluate(run, str(folder))
+    assert (made.classes, result["n"]) == (("malignant", "other"), 12)

@@ -1,0 +1,176 @@
+"""The rows of a table of images (.csv, .tsv, .txt), and which of its columns mean path, label and split."""
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlmed.data.kinds import HEAD, recognise
+from tlmed.data.readers import has_usual_ending, readable_endings
+from tlmed.errors import InputError, did_you_mean
+from tlmed.patient_columns import squeeze
+from tlmed.regular_files import read_regular
+from tlmed.source_layout import DELIMITERS, ROLES, Layout
+from tlmed.words import count, join_names, listed
+
+REQUIRED, OPTIONAL = ("path", "label"), ("group", "split")
+USUAL = {  # without case, spaces, underscores, hyphens and dots
+    "path": ("path", "image", "imagepath", "imagefile", "imageid", "file", "filename", "filepath", "imagename"),
+    "label": ("label", "class", "target", "diagnosis", "dx", "category"),
+    "split": ("split",),
+}
+_GUESSED = ("\t", ";", "|")  # separators of a header without a comma
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+        line: Its last line in the file.
+        path: Relative to the file's folder, as far as that can be made of what is written.
+        label: As it is written.
+        split: As it is written; "" if there is no such column.
+        too_long: Whether it has more fields than the header.
+        others: The values of all other columns.
+    """
+
+    line: int
+    path: str
+    label: str
+    split: str
+    too_long: bool
+    others: dict[str, str]
+
+
+def read_rows(file: Path, layout: Layout) -> tuple[list[Row], list[str]]:
+    """Read a table.
+
+    Args:
+        file: UTF-8, with a header.
+        layout: What the user says of its columns.
+
+    Returns:
+        The rows, and sentences on how an unusual form was understood.
+
+    Raises:
+        InputError: It is no such table, or a column is missing or could be one of several.
+    """
+    try:
+        content = read_regular(file)
+        # Excel begins a CSV file in UTF-8 with a byte order mark, which "utf-8-sig" removes.
+        text = content.decode("utf-8-sig")
+        delimiter = _find_delimiter(file, text.partition("\n")[0], layout)
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+        columns = [(name or "").strip() for name in reader.fieldnames or ()]
+        meant, told = _find_columns(file, columns, layout)
+        reader.fieldnames = columns
+        rows = [_row(file.parent, reader.line_num, fields, meant) for fields in reader]
+    except UnicodeDecodeError as error:
+        raise InputError(_describe_encoding(file, content, error)) from error
+    except (OSError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"A listing must be a CSV file in UTF-8. Received: data={file}: {reason}.") from error
+    if delimiter not in (",", layout.delimiter):
+        told.append(f"The columns are separated by {DELIMITERS[delimiter]}.")
+    return _complete(file.parent, rows, told)
+
+
+def _find_delimiter(file: Path, header: str, layout: Layout) -> str:
+    if layout.delimiter is not None and (layout.delimiter in header or not layout.elsewhere):
+        return layout.delimiter
+    if file.suffix.lower() == ".tsv" and "\t" in header:
+        return "\t"
+    return next((mark for mark in _GUESSED if mark in header and "," not in header), ",")
+
+
+def _describe_encoding(file: Path, content: bytes, error: UnicodeDecodeError) -> str:
+    kind = recognise(content[:HEAD])
+    cure = f"; it is {kind.name}: {kind.cure}" if kind else ". Excel writes it as 'CSV UTF-8'"
+    return f"A listing must be a CSV file in UTF-8{cure}. Received: data={file}: {error}."
+
+
+def _find_columns(file: Path, columns: Sequence[str], layout: Layout) -> tuple[dict[str, str], list[str]]:
+    """Return the column that means each role, as far as there is one, and sentences about usual names."""
+    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    faults = [f"A column name may occur only once. Received: '{name}' twice in data={file}." for name in twice]
+    named, meant, told = layout.list_columns(), {}, []
+    spoken = {*named.values(), layout.grouping.column}
+    for role in ROLES:
+        usual = [name for name in columns if squeeze(name) in USUAL[role] and name not in spoken]
+        found = [name for name in usual if name == role] or usual
+        if named.get(role) in columns:
+            meant[role] = named[role]
+        elif role in named and not layout.elsewhere:
+            faults.append(_describe_unknown(file, role, named[role], columns))
+        elif len(found) == 1:
+            meant[role] = found[0]
+            told += [] if found[0] == role else [f"The column {found[0]!r} is taken for {role!r}."]
+        elif found or role in REQUIRED:
+            faults.append(_describe_unclear(file, role, found, columns))
+        faults += [
+            f"The column '{role}' must be written in small letters. Received: '{name}' in data={file}."
+            for name in usual
+            if name != role == name.lower() and meant.get(role) == role
+        ]
+    if faults:
+        raise InputError(faults)
+    return meant, told
+
+
+def _describe_unknown(file: Path, role: str, name: str, columns: Sequence[str]) -> str:
+    return (
+        f"`data.{role}_column` must name a column.{did_you_mean(name, columns)} "
+        f"Received: {name!r}, for data={file} with {listed(columns) or 'none'}."
+    )
+
+
+def _describe_unclear(file: Path, role: str, found: Sequence[str], columns: Sequence[str]) -> str:
+    if found:
+        return (
+            f"Only one column may mean the column '{role}': `data.{role}_column` says which. "
+            f"Received: data={file} with {join_names(map(repr, found))}."
+        )
+    return (
+        f"A listing must have the column '{role}' ({','.join(REQUIRED)} and optionally {','.join(OPTIONAL)}, "
+        f"separated by commas), or `data.{role}_column` must name it.{did_you_mean(role, columns)} "
+        f"Received: data={file} with {listed(columns) or 'none'}."
+    )
+
+
+def _row(folder: Path, line: int, fields: dict, meant: dict[str, str]) -> Row:
+    text = {name: (value or "").strip() for name, value in fields.items() if name is not None}
+    others = {name: value for name, value in text.items() if name and name not in meant.values()}
+    split = text[meant["split"]] if "split" in meant else ""
+    return Row(line, _find_path(folder, text[meant["path"]]), text[meant["label"]], split, None in fields, others)
+
+
+def _find_path(folder: Path, path: str) -> str:
+    """Return a path relative to the folder; absolute paths inside it and paths written by Windows are converted."""
+    if os.path.isfile(folder / (forward := path.replace("\\", "/"))):
+        path = forward
+    root = folder.resolve().as_posix() + "/"
+    return path.removeprefix(root) if path.startswith(root) else path
+
+
+def _complete(folder: Path, rows: list[Row], told: list[str]) -> tuple[list[Row], list[str]]:
+    """Give paths their ending where a table names images without it, and one file has the name with such an ending."""
+    completed = [row if (path := _find_ending(folder, row.path)) is None else _with_path(row, path) for row in rows]
+    pairs = [(row.path, new.path) for row, new in zip(rows, completed, strict=True) if row is not new]
+    if pairs:
+        before, after = pairs[0]
+        told.append(f"{count(len(pairs), 'path')} without an ending: {before!r} is taken for {after!r}, and so on.")
+    return completed, told
+
+
+def _with_path(row: Row, path: str) -> Row:
+    return Row(row.line, path, row.label, row.split, row.too_long, row.others)
+
+
+def _find_ending(folder: Path, path: str) -> str | None:
+    if not path or has_usual_ending(path) or os.path.lexists(folder / path):
+        return None
+    found = [path + ending for ending in readable_endings() if os.path.isfile(folder / (path + ending))]
+    return found[0] if len(found) == 1 else None
