@@ -8,11 +8,12 @@ from typing import Protocol
 import keras
 
 from tlmed import backbones
+from tlmed.augmentation import make_augmentation
 from tlmed.backbones import Backbone
 from tlmed.backbones.own import GRAPH, check_reloads
 from tlmed.errors import InputError
 from tlmed.features import feature_model
-from tlmed.heads import attach_head, augmentation
+from tlmed.heads import attach_head
 from tlmed.phases import Classifier, thaw
 from tlmed.plan import expand, find_schedule_faults
 from tlmed.sections import Augment, Degrees, Dense, Hybrid, Images, Phase
@@ -62,13 +63,13 @@ def build_backbone(recipe: Blueprint, weights: str | None = None, own: keras.Mod
 
 def assemble(recipe: Blueprint, backbone: keras.Model, num_classes: int) -> Classifier:
     """Put a recipe's Keras head on a backbone; every layer is still trainable."""
-    head, augment = recipe.head, recipe.augment
+    head = recipe.head
     return attach_head(
         backbone,
         num_classes,
         dropout=head.dropout,
         pooling=head.pooling,
         units=head.units,
-        augment=augmentation(augment.flip, augment.rotation, augment.zoom, augment.contrast),
+        augment=make_augmentation(recipe.augment),
         seed=recipe.seed,
     )

@@ -19,6 +19,7 @@ import tensorflow as tf
 import tlmed
 from tests.conftest import write_images
 from tlmed import data, inference, run
+from tlmed.augmentation import make_augmentation
 from tlmed.backbones import build
 from tlmed.cache import store as stores
 from tlmed.data.reading import Pixels
@@ -27,7 +28,7 @@ from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.features.activations import Shelf, extract
 from tlmed.features.engines import CannotConvert, OpenVino, choose_engine, make_engine
 from tlmed.features.views import Views
-from tlmed.heads import attach_head, augmentation
+from tlmed.heads import attach_head
 from tlmed.plan import Terms
 from tlmed.plan.costs import choose_cache, count_flops, weigh
 from tlmed.recipe import Augment, Phase, load_recipe, override
@@ -546,7 +547,8 @@ def test_versions_of_training_images_are_made_once_and_take_turns(images, empty_
 
 def test_a_version_depends_on_its_image_its_number_and_the_seed(images, tmp_path):
     everything = data.load(images, (32, 32), known=data.KnownPixels(tmp_path, (32, 32)))
-    layer = augmentation("both", 0.1, 0.2, 0.3)
+    noise = {"brightness": 0.1, "gamma": 0.2, "stain": 0.1, "blur": 1.0, "speckle": 0.1, "noise": 0.1}
+    layer = make_augmentation(Augment("both", 0.1, 0.2, 0.3, **noise))
     layer.build((None, 32, 32, 3))
     chosen = everything.indices("train")
     views = Views(everything.pixels, chosen, layer, 3, seed=1)

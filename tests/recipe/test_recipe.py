@@ -29,6 +29,8 @@ from tlmed.recipe import (
     to_json,
     to_source,
 )
+from tlmed.sections.augment_presets import PRESETS, SOURCES, preset_values
+from tlmed.sections.augment_words import say_augmentation
 from tlmed.sections.image_attributes import BODY_PARTS, MODALITIES, SUBJECTS, SYNONYMS
 
 
@@ -85,6 +87,18 @@ FAULTS = [
     ({"head": Dense(units=(0,))}, "`head.units`", "units=(0,)"),
     ({"augment": Augment(flip="diagonal")}, "`augment.flip`", "flip='diagonal'"),
     ({"augment": Augment(rotation=2)}, "`augment.rotation`", "rotation=2"),
+    ({"augment": Augment(brightness=1)}, "`augment.brightness` must be a fraction from 0 to below 1", "brightness=1"),
+    ({"augment": Augment(gamma=1.1)}, "`augment.gamma` must be a number from 0 to 1", "gamma=1.1"),
+    ({"augment": Augment(stain=-0.1)}, "`augment.stain`", "stain=-0.1"),
+    ({"augment": Augment(blur=6)}, "`augment.blur` must be a number of pixels from 0 to 5", "blur=6"),
+    ({"augment": Augment(noise=2)}, "`augment.noise`", "noise=2"),
+    ({"augment": Augment(flip="both", from_preset="x")}, "`augment.from_preset` must be the name of a preset", "'x'"),
+    ({"augment": Augment.preset("ct", zoom=2)}, "`augment.zoom`", "zoom=2"),
+    (
+        {"augment": Augment.preset("ct", zom=0)},
+        "`augment.zom` is not a field of Augment.",
+        "zom=0",
+    ),
     ({"phases": (phase(unit="blocks"),)}, "`phases.0.unit`", "unit='blocks'"),
     ({"phases": (phase(start="scratch"),)}, "`phases.0.start`", "start='scratch'"),
     ({"phases": (phase(block_decay=0),)}, "`phases.0.block_decay`", "block_decay=0"),
@@ -219,6 +233,9 @@ OVERRIDES = [
     ("head.dropout=0", lambda r: r.head.dropout, 0.0),
     ("head.units=64,32", lambda r: r.head.units, (64, 32)),
     ("augment.flip=horizontal", lambda r: r.augment.flip, "horizontal"),
+    ("augment.preset=histology", lambda r: r.augment, Augment.preset("histology")),
+    ("augment.preset=none", lambda r: r.augment, Augment()),
+    ("augment.stain=0.1", lambda r: r.augment.stain, 0.1),
     ("baselines=True", lambda r: r.baselines, True),
     ("phases.0.epochs=3", lambda r: [p.epochs for p in r.phases], [3, 20]),
     ("phases.epochs=1", lambda r: [p.epochs for p in r.phases], [1, 1]),
@@ -320,6 +337,7 @@ BAD_SETTINGS_ELSEWHERE = [
     (HYBRID, "head.pca=many", "pca='many'"),
     (HYBRID, "head.dropout=0.5", "is not a field of Hybrid. Its fields: classifier, "),
     (HYBRID, "augment.zoom=0.1", "`augment` must be off"),
+    (HYBRID, "augment.preset=ct", "`augment` must be off"),
     ("two_backbones", "weights=none,none,none", "one for each of them (2)"),
     ("fine_tuning", "weights=none,none", "one for each of them (1)"),
     ("fine_tuning", "phases.thaw=most", "thaw='most'"),
@@ -334,6 +352,9 @@ def test_a_bad_setting_of_degrees_or_hybrids_is_an_error_too(name, setting, word
 
 
 BAD_SETTINGS = [
+    ("augment.preset=chest-xray", "There must be such a preset of augmentation. Did you mean 'chest-x-ray'?"),
+    ("augment.presets=ct", "`augment.presets` is not a field of Augment."),
+    ("augment.from_preset=ct", "`augment.from_preset` must be None where nothing is on; `Augment.preset('ct')` sets"),
     ("sed=1", "Did you mean 'seed'?"),
     ("data.image=1,2", "Did you mean 'image_size'?"),
     ("lr=1e-4", "Did you mean 'phases.learning_rate'?"),
@@ -590,3 +611,51 @@ def test_the_page_on_data_names_every_word_for_images():
     for field, words in {"modality": MODALITIES, "body_part": BODY_PARTS, "subject": SUBJECTS}.items():
         assert rows[field].count("`") == 2 * len(words) + 2
         assert all(f"`{word}`" in rows[field] for word in words)
+
+
+def test_there_is_a_preset_for_each_modality_and_one_for_chest_x_rays():
+    assert {*MODALITIES, "chest-x-ray", "histology"} <= set(PRESETS)
+    assert {choice.source for choices in PRESETS.values() for choice in choices} == set(SOURCES)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_plain_fields_in_every_form_of_a_recipe(name, tmp_path):
+    recipe = make(augment=Augment.preset(name, views=2))
+    fields = to_json(recipe)["augment"]
+    assert {key: fields[key] for key in preset_values(name)} == preset_values(name)
+    assert (fields["views"], fields["from_preset"]) == (2, name)
+    assert from_json(to_json(recipe)) == recipe
+    file = tmp_path / "recipe.py"
+    file.write_text(to_source(recipe))
+    assert read_recipe(file).recipe == recipe
+    assert f"Augment.preset({name!r})" not in file.read_text()
+    assert say_augmentation(fields).startswith(f"preset {name}: ")
+    for choice in PRESETS[name]:
+        assert choice.reason.endswith(".")
+        assert preset_values(name)[choice.field] == choice.value  # no field twice
+
+
+def test_where_sides_matter_no_preset_mirrors():
+    for name in ("chest-x-ray", "ct", "mri", "pet", "spect", "photography"):
+        assert Augment.preset(name).flip == "none"
+    # Shadows fall away from the probe, and the layers of the retina have an order.
+    for name in ("sonography", "oct"):
+        assert Augment.preset(name).flip == "horizontal"
+
+
+def test_a_preset_is_said_with_what_differs_from_it():
+    changed = dataclasses.asdict(Augment.preset("chest-x-ray", zoom=0, noise=0.02))
+    said = say_augmentation(changed)
+    assert said == (
+        "preset chest-x-ray with another zoom, noise: never mirrored, rotated by 10 degrees, contrast changed by 25 %, "
+        "brightness changed by 26 of 255, noise of 5.1 of 255"
+    )
+    assert say_augmentation(dataclasses.asdict(Augment())) == say_augmentation({}) == ""
+
+
+def test_an_unknown_preset_names_the_nearest_one():
+    for name, near in {"ultrasound": "sonography", "Chest-X-Ray": "chest-x-ray", "histopathology": "histology"}.items():
+        with pytest.raises(InputError, match=f"Did you mean '{near}'. Received: preset='{name}'"):
+            Augment.preset(name)
+    with pytest.raises(InputError, match=r"Choose from chest-x-ray, x-ray, .*Received: preset=3"):
+        Augment.preset(3)

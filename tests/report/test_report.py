@@ -39,7 +39,7 @@ from tlmed.metrics.bands import roc_band
 from tlmed.metrics.resampling import find_clusters
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.glossary import TERMS, WORDS
-from tlmed.recipe import KFold
+from tlmed.recipe import Augment, KFold
 from tlmed.report import REQUIRED, read_run, write_report
 from tlmed.report.answers import answer
 from tlmed.report.calibration_section import show_calibration
@@ -1036,6 +1036,15 @@ def test_the_checklist_has_every_item_once_and_claims_what_the_run_knows(tmp_pat
     for number in (1, 2, 3, 4, 5, 6, 8, 10, 11, 13, 14, 15, 16, 17, 18, 30, 33, 34, 40, 41, 43, 44):
         assert f"{number}. {words[number]}{AUTHOR}" in text
     assert f"the run fills in {44 - left} and a part of {left - 22} more; 22 are left to the author." in text
+
+
+def test_the_report_says_which_preset_changed_the_training_images(tmp_path):
+    folder = write_full_run(tmp_path / "run")
+    said = "Training images were changed at random, at most: preset histology: mirrored along both axes, rotated by 180"
+    assert said not in Reader(write_report(folder).read_text()).text
+    fields = dataclasses.asdict(Augment.preset("histology"))
+    edit(folder / "recipe.json", lambda content: content.update(augment=fields))
+    assert said in Reader(write_report(folder).read_text()).text
 
 
 def test_report_and_checklist_show_what_the_recipe_states_of_the_images(tmp_path):

@@ -15,7 +15,10 @@ from tlmed.seeds import derive
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("fine_tuning",)
-AUGMENTED = ("fine_tuning", "augment.flip=both", "augment.rotation=0.1", "augment.zoom=0.1", "augment.contrast=0.2")
+AUGMENTED = (
+    *("fine_tuning", "augment.preset=histology", "augment.zoom=0.1", "augment.contrast=0.2", "augment.brightness=0.1"),
+    *("augment.gamma=0.2", "augment.speckle=0.1", "augment.noise=0.1"),
+)
 
 
 def repeat(folder, *words, strategy="one", **variables):
@@ -62,8 +65,9 @@ def test_every_recipe_gives_the_same_bits_on_two_devices(tmp_path):
 
 
 @pytest.mark.slow
-def test_augmentation_gives_the_same_bits(tmp_path):
-    check_same(repeat(tmp_path, *AUGMENTED, "phases.epochs=2"), ["fine_tuning"])
+@pytest.mark.parametrize("strategy", ["one", "mirrored"])
+def test_augmentation_gives_the_same_bits(strategy, tmp_path):
+    check_same(repeat(tmp_path, *AUGMENTED, "phases.epochs=2", strategy=strategy), ["fine_tuning"])
 
 
 @pytest.mark.slow

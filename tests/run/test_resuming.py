@@ -16,10 +16,11 @@ import tensorflow as tf
 import tlmed
 from tests.conftest import SMALL
 from tlmed import stopping
+from tlmed.augmentation import make_augmentation
 from tlmed.errors import InputError, Interrupted, RunFailed
-from tlmed.heads import attach_head, augmentation
+from tlmed.heads import attach_head
 from tlmed.phases import moving, thaw
-from tlmed.recipe import Phase, override
+from tlmed.recipe import Augment, Phase, override
 from tlmed.rundir import RunDir
 from tlmed.sealed import DamagedFile, read_facts, seal, unseal
 from tlmed.training import Checkpoints, Judge, Loop, Saving, fit_phase
@@ -66,7 +67,9 @@ def make(phase):
     backbone = keras.Model(inputs, features)
     random = np.random.RandomState(1)
     backbone.set_weights([random.uniform(0.1, 0.5, weight.shape) for weight in backbone.weights])
-    return thaw(attach_head(backbone, 3, dropout=0.5, augment=augmentation("both", 0.1, 0.1, 0.1), seed=3), phase)
+    noise = {"brightness": 0.1, "gamma": 0.2, "stain": 0.1, "blur": 0.5, "speckle": 0.1, "noise": 0.1}
+    augment = make_augmentation(Augment("both", 0.1, 0.1, 0.1, **noise))
+    return thaw(attach_head(backbone, 3, dropout=0.5, augment=augment, seed=3), phase)
 
 
 def batches(begin, share):

@@ -80,26 +80,3 @@ def split_head(network: keras.Model) -> tuple[keras.Model, keras.Model]:
 
 def _layer_of(tensor) -> keras.layers.Layer:
     return tensor._keras_history.operation
-
-
-def augmentation(
-    flip: str = "none", rotation: float = 0.0, zoom: float = 0.0, contrast: float = 0.0
-) -> keras.layers.Layer | None:
-    """Return a layer that changes training images at random, or None if all is off.
-
-    Args:
-        flip: `"none"`, `"horizontal"`, `"vertical"` or `"both"`.
-        rotation: Largest rotation, as a fraction of a full turn.
-        zoom: Largest change of scale, as a fraction.
-        contrast: Largest change of contrast, as a fraction; results are clipped to 0..255.
-    """
-    layers = []  # `thaw` replaces their seeds
-    if flip != "none":
-        layers.append(keras.layers.RandomFlip("horizontal_and_vertical" if flip == "both" else flip, seed=0))
-    if rotation:
-        layers.append(keras.layers.RandomRotation(rotation, seed=0))
-    if zoom:
-        layers.append(keras.layers.RandomZoom(zoom, seed=0))
-    if contrast:
-        layers.append(keras.layers.RandomContrast(contrast, value_range=(0, 255), seed=0))
-    return keras.Sequential(layers, name="augmentation") if layers else None

@@ -23,7 +23,7 @@ _IGNORED_FIELDS = ("data.source", "weights", *UNDECIDING)
 # These fields only add to the report; no prediction and no score depends on them.
 _REPORTED_FIELDS = (
     *("baselines", "examples", "prevalence", "score_degrees", "tensorboard"),
-    *("data.modality", "data.body_part", "data.subject"),
+    *("data.modality", "data.body_part", "data.subject", "augment.from_preset"),
 )
 
 

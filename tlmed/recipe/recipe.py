@@ -1,6 +1,5 @@
 """The recipe itself: its sections together, and the rules between them."""
 
-import dataclasses
 import unicodedata
 
 from tlmed.errors import InputError
@@ -230,7 +229,7 @@ def _find_cache_faults(recipe) -> list[str]:
     augment, faults = recipe.augment, []
     if not isinstance(augment, Augment):
         return faults
-    changes = dataclasses.replace(augment, views=0) != Augment()
+    changes = augment.changes_images
     if recipe.cache == "on" and changes and not augment.views:
         faults.append(
             "`cache` must be 'auto' or 'off' with augmentation that changes the images in each epoch; `augment.views` "

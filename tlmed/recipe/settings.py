@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from tlmed.errors import InputError
 from tlmed.recipe.recipe import Recipe, find_faults
 from tlmed.recipe.suggestions import suggest
-from tlmed.sections import Degrees, Phase
+from tlmed.sections import Augment, Degrees, Phase
+from tlmed.sections.augment_presets import PRESETS, suggest_preset
 from tlmed.sections.rules import fits
 from tlmed.words import shorten
 
@@ -29,7 +30,8 @@ def override(recipe: Recipe, settings: Iterable[str], values: Mapping[str, objec
             `phases.epochs` for all; `head.grid.C` for one parameter of a grid). VALUE gets the field's type; tuples
             are written with commas, a whole section or dictionary as a recipe writes it: `data.split=KFold(5)`, one
             entry of a dictionary by its name: `data.classes.ill=1,2`, and a text that would be read as something else
-            in quotes: `data.positive="none"`.
+            in quotes: `data.positive="none"`. `augment.preset=NAME` sets the fields of a preset, and switches off
+            those that it does not name.
         values: Values by their dotted keys; they are not parsed, and replace those of `settings`.
 
     Raises:
@@ -83,6 +85,8 @@ def _replace(part, keys, text, path):
     """
     if isinstance(part, tuple):
         return _replace_phase(part, keys, text, path)
+    if isinstance(part, Augment) and keys == ["preset"]:
+        return _choose_preset(part, text)
     specs = {spec.name: spec for spec in dataclasses.fields(part)}
     name, rest = keys[0], keys[1:]
     if isinstance(part, Degrees) and _NUMBER.fullmatch(name):
@@ -107,6 +111,14 @@ def _replace(part, keys, text, path):
         has = "".join(f"; a {option.__name__}(...) has some, if it is set first" for option in _sections(hint))
         raise InputError(f"`{path}{name}` holds no fields{has}.")
     return _with(part, name, whole)
+
+
+def _choose_preset(augment, name) -> Augment:
+    if name.lower() == "none":
+        return Augment()
+    if name not in PRESETS:
+        raise InputError(suggest_preset(name))
+    return Augment.preset(name, views=augment.views)
 
 
 def _put(part, names, value):

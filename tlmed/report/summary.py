@@ -16,6 +16,7 @@ from tlmed.pages.amounts import duration, enumerate_names, interval_of, join, nu
 from tlmed.pages.templating import render
 from tlmed.recipe import find_parts, flatten
 from tlmed.report.loaded_files import RunContent
+from tlmed.sections.augment_words import say_augmentation
 from tlmed.words import count, name_start, say_preparation, say_undecided
 
 
@@ -70,13 +71,14 @@ def _say_run(run) -> str:
 
 def _do(content) -> str:
     recipe, timing, kept = content.recipe, content.timing, content.metrics.get("kept") or {}
-    classifier = content.metrics.get("classifier")
+    classifier, changed = content.metrics.get("classifier"), say_augmentation(recipe.get("augment", {}))
     epochs = Counter(row["phase"] for row in content.history)
     ran = "; ".join(f"{phase} {count(number, 'epoch')}" for phase, number in epochs.items())
     return (
         f"{name_start(content.plan.get('weights', recipe.get('weights')))}{_tell_preparation(content.environment)}. "
         + (f"{earlier} " if (earlier := say_earlier(content.environment)) else "")
         + (f"Trained: {ran}. " if ran else "")
+        + (f"Training images were changed at random, at most: {changed}. " if changed else "")
         + (f"Kept: phase {kept['name']}, epoch {kept.get('best_epoch', '')}. " if "name" in kept else "")
         + (f"Fitted: {classifier['name']}. " if classifier else "")
         + (f"Training took {duration(timing['training_seconds'])}." if "training_seconds" in timing else "")

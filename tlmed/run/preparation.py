@@ -30,7 +30,8 @@ from tlmed.replicas import device_class, replicas
 from tlmed.run.job import Job
 from tlmed.run.prefixes import choose_features
 from tlmed.run.prepared import Prepared
-from tlmed.sections import Augment, Hybrid, KFold, Phase
+from tlmed.sections import Hybrid, KFold, Phase
+from tlmed.sections.augment_words import say_augmentation
 from tlmed.synthetic import describe_source
 from tlmed.tabulation import Table
 from tlmed.words import name_start
@@ -151,6 +152,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         *_describe_source(recipe),
         f"Backbone: {backbones.name_all(recipe.backbone)}, {parameters}",
         f"Weights: {weights}",
+        *_describe_augmentation(recipe),
         _describe_images(recipe, images),
         images.pixels.room.describe(),
         "",
@@ -159,6 +161,11 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         *(f"Found: {sentence}" for sentence in _shorten(images, "not shown")),
     ]
     return [*words, *_describe_folds(folds, images, recipe.seed)], plan, phases
+
+
+def _describe_augmentation(recipe) -> list[str]:
+    said = say_augmentation(dataclasses.asdict(recipe.augment))
+    return [f"Augmentation of training images, at most: {said}"] if said else []
 
 
 def _describe_source(recipe) -> list[str]:
@@ -305,7 +312,7 @@ def _make_plan(recipe, network, phases, images, **facts) -> dict:
     terms = Terms(
         recipe.cache,
         recipe.cache_dtype,
-        augmented=augment != Augment() and not augment.views,
+        augmented=augment.changes_images and not augment.views,
         images=images,
         room=limit_features() if recipe.cache != "off" else 0,
         views=augment.views,

@@ -4,7 +4,8 @@ Everything that takes a phase, a split or a head as its argument imports it from
 sections together, stands above the networks that they describe.
 """
 
-from tlmed.sections.data import Augment, Images, KFold
+from tlmed.sections.augment import Augment
+from tlmed.sections.data import Images, KFold
 from tlmed.sections.head import Dense, Hybrid, Plain
 from tlmed.sections.rules import find_faults
 from tlmed.sections.training import MONITORS, THRESHOLD_RULE, UNITS, Degrees, Phase

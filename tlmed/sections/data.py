@@ -1,14 +1,13 @@
-"""Where images come from, how they are divided, and how training changes them."""
+"""Where images come from, and how they are divided."""
 
 from typing import Literal
 
 from tlmed.columns import Grouping
 from tlmed.plain_cells import is_plain
 from tlmed.sections.image_attributes import BODY_PARTS, MODALITIES, SUBJECTS, SYNONYMS
-from tlmed.sections.rules import column, count, must, one_of, optional_count, optional_word, positive, section
+from tlmed.sections.rules import column, count, must, optional_count, optional_word, positive, section
 from tlmed.source_layout import DELIMITERS, Layout
 
-FLIPS = ("none", "horizontal", "vertical", "both")
 TAB = "tab"  # a tab as a person can type it
 
 
@@ -162,23 +161,3 @@ class Images:
                 f"Received: group_column={self.group_column!r} with groups='folder'."
             )
         return faults
-
-
-@section
-class Augment:
-    """Random changes to training images; all off by default.
-
-    Attributes:
-        flip: Mirror at random along this axis.
-        rotation: Largest rotation, as a fraction of a full turn, in both directions (0.1: up to 36 degrees).
-        zoom: Largest change of scale, as a fraction, in both directions.
-        contrast: Largest change of contrast, as a fraction, in both directions.
-        views: Versions of each training image that are made once and take turns over the epochs, so that what frozen
-            blocks give for them can be kept; 0: every epoch makes new ones. Phases that freeze nothing make new ones.
-    """
-
-    flip: str = one_of(FLIPS, default="none")
-    rotation: float = must("a fraction of a turn from 0 to 0.5", lambda v: 0 <= v <= 0.5, default=0.0)
-    zoom: float = must("a fraction from 0 to below 1", lambda v: 0 <= v < 1, default=0.0)
-    contrast: float = must("a fraction from 0 to below 1", lambda v: 0 <= v < 1, default=0.0)
-    views: int = must("a whole number, 0 or more", lambda n: n >= 0, default=0)
