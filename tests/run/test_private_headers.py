@@ -11,6 +11,7 @@ import pytest
 from tests.cli.test_cli import here
 from tests.conftest import SMALL
 from tests.data.readers.dicom_files import Dataset, make, save
+from tlmed.whole_files import read_csv
 
 # What the confidentiality profile of PS3.15, table E.1-1, says to remove or replace, with a value of each kind.
 TEXTS = (
@@ -73,7 +74,8 @@ def write_private(folder):
         label = number // 30
         pixels = np.random.RandomState(number).randint(0, 2000 + 2000 * label, (32, 32)).astype(np.uint16)
         window = {} if number == 59 else {"WindowCenter": [2000, 40], "WindowWidth": [4000, 400]}
-        content = save(fill(make(pixels, 12, Modality="CT", **window), number))
+        made = make(pixels, 12, Modality="CT", BodyPartExamined=("CHEST", "HEAD")[label], **window)
+        content = save(fill(made, number))
         path = folder / "ab"[label] / (f"{number}.dcm" if number % 2 else f"{number:04}")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content[:-100] if number == 58 else content)
@@ -139,6 +141,17 @@ def test_nothing_of_a_header_is_kept_or_printed(tmp_path, cache, caplog):
     assert find_private(out) == []
     assert find_private(cache) == []
     assert [text for text in PRIVATE_BYTES if text.decode() in "".join(printed) + caplog.text] == []
+
+
+def test_of_a_header_only_the_element_that_the_recipe_names_is_kept(tmp_path, cache, caplog):
+    data, out = write_private(tmp_path / "data"), tmp_path / "out"
+    settings = [word for text in (*SMALL, "data.label_column=BodyPartExamined") for word in ("--set", text)]
+    printed = run("train", "feature_extractor", "--data", data, "--out", out / "run", "--skip-bad", *settings)
+    printed += run("evaluate", out / "run", "--data", data, "--skip-bad", "--out", out / "again")
+    assert {row["label"] for row in read_csv(out / "run" / "splits.csv")} == {"CHEST", "HEAD"}
+    assert find_private(out) == []
+    assert find_private(cache) == []
+    assert [text for text in PRIVATE_BYTES if text.decode() in printed + caplog.text] == []
 
 
 def test_private_bytes_would_be_found(tmp_path):

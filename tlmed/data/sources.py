@@ -4,13 +4,14 @@ from pathlib import Path
 
 from tlmed.data.archives import open_archive
 from tlmed.data.folders import open_folder
+from tlmed.data.header_classes import open_header_folder
 from tlmed.data.kinds import find_kind
 from tlmed.data.listings import open_listing
 from tlmed.data.relabelling import relabel
 from tlmed.data.table import Table
 from tlmed.errors import InputError
 from tlmed.regular_files import FORMS, check_exists
-from tlmed.source_forms import ARCHIVE, TABLE, TFDS, find_form
+from tlmed.source_forms import ARCHIVE, FOLDER, TABLE, TFDS, find_form
 from tlmed.source_layout import AS_FOUND, Layout
 
 
@@ -20,7 +21,7 @@ def open_source(source: str | Path, layout: Layout = AS_FOUND) -> Table:
     Args:
         source: A folder of class folders; a folder of train, val and test folders of class folders; a table (`.csv`,
             `.tsv`, `.txt`) with columns for path and label and optionally for group and split; a MedMNIST `.npz`; or
-            `tfds:NAME`.
+            `tfds:NAME`. A folder of DICOM files whose headers name their classes, if the layout says so.
         layout: Which columns of a table, or which features of a TensorFlow data set, mean what; which labels make up
             which class.
 
@@ -47,6 +48,8 @@ def _open(text: str, form: str, layout: Layout) -> Table:
         return open_listing(path, layout)
     if form == ARCHIVE:
         return open_archive(path)
+    if path.is_dir() and layout.label is not None:
+        return open_header_folder(path, layout)
     if path.is_dir():
         return open_folder(path, layout.grouping)
     cure = f"; {kind.advice}" if (kind := find_kind(path)) else ""
@@ -63,6 +66,14 @@ def _find_misfits(text: str, form: str, layout: Layout) -> list[str]:
         )
     given = {f"{role}_column": name for role, name in layout.list_columns().items()}
     given |= {"delimiter": layout.delimiter} if layout.delimiter is not None else {}
+    headers = form == FOLDER and layout.label is not None
+    if headers:
+        given.pop("label_column")
+    if headers and layout.grouping.folders:
+        faults.append(
+            "`data.groups='folder'` must go with class folders, and not with labels from headers, which name patients. "
+            f"Received: label_column={layout.label!r} with data={text}."
+        )
     if form != TABLE:
         faults += [
             f"`data.{field}` must go with a table (.csv, .tsv, .txt). Received: {field}={value!r} with data={text}."

@@ -86,7 +86,8 @@ class Images:
         path_column: The column of a table that names the image files; None: the one with a usual name, such as `path`,
             `image` or `filename`.
         label_column: The column of a table that names the class of each image; None: the one with a usual name, such
-            as `label`, `class`, `diagnosis` or `target`.
+            as `label`, `class`, `diagnosis` or `target`. Of a folder of DICOM files, the keyword of the header element
+            that names it, such as `BodyPartExamined`; None: class folders do.
         split_column: The column of a table that gives the splits; None: the one called `split`, if there is one.
         delimiter: What separates the columns of a table: `","`, `";"`, `"|"` or `"tab"`; None: what its header shows.
         classes: For each class the labels that make it up: `{"malignant": ("malignant",), "other": ("benign",

@@ -15,6 +15,7 @@ import numpy as np
 
 from tlmed.columns import is_missing
 from tlmed.data.readers.dicom_file import Unread, is_dicom, only_reasons, read_header, read_patient
+from tlmed.data.readers.dicom_labels import find_label_fault, read_label
 from tlmed.data.readers.dicom_pixels import PALETTE, Stored, count_frames, decode, describe
 from tlmed.data.readers.dicom_values import apply_window, colour, count_windows, find_spacing, give_meaning, is_inverted
 from tlmed.data.readers.plane import Plane
@@ -128,5 +129,7 @@ DICOM = Reader(
     count_planes=count_planes,
     read_plane=_read_only_plane,
     patient=_find_patient,
+    label=read_label,
+    label_fault=find_label_fault,
     remarks=_find_remarks,
 )

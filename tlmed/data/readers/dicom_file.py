@@ -9,7 +9,7 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableSequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -196,6 +196,18 @@ def read_patient(content: bytes) -> tuple[str, str]:
     """
     header = _read(content, _number(_PATIENT), _STUDY)
     return tuple(str(header.get(keyword) or "").strip(" \0") for keyword in _PATIENT)
+
+
+def get_text(content: bytes, keyword: str) -> str:
+    """Return the value of one element of a file as text, several values with backslashes between; "" if it has none.
+
+    Raises:
+        Unread, ImportError: As for `read_header`.
+    """
+    tags = _number((keyword,))
+    value = _read(content, tags, max(tags)).get(keyword)
+    several = value if isinstance(value, MutableSequence) else [value or ""]
+    return "\\".join(str(one).strip(" \0") for one in several)
 
 
 def _read(content: bytes, tags: tuple[int, ...], last: int) -> Header:

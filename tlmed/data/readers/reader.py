@@ -10,6 +10,10 @@ def _remark_nothing(content: bytes) -> frozenset[str]:
     return frozenset()
 
 
+def _find_no_fault(name: str) -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class Reader:
     """A family of files.
@@ -27,6 +31,9 @@ class Reader:
         read_plane: Content and index to a plane. Raises ValueError with a short reason, and nothing else.
         patient: Content to the patient's ID and the study's, each "" if none is named. None: the family names no
             patients. No text of it may reach a file or a message.
+        label: Content and the name of an element of its header to its value, "" if it has none. None: there are no
+            headers to take classes from.
+        label_fault: The name of an element to why it must not give classes; "" if it may.
         remarks: Content to what of it is not used as it is stored, without decoding pixels: sentences with the fields
             `{images}` and `{hold}`, the same for all files that have it. Raises ValueError. Several planes are no such
             remark, because `count_planes` tells them.
@@ -40,4 +47,6 @@ class Reader:
     count_planes: Callable[[bytes], int]
     read_plane: Callable[[bytes, int], Plane]
     patient: Callable[[bytes], tuple[str, str]] | None = None
+    label: Callable[[bytes, str], str] | None = None
+    label_fault: Callable[[str], str] = _find_no_fault
     remarks: Callable[[bytes], frozenset[str]] = _remark_nothing

@@ -101,6 +101,36 @@ def find_patient(content: bytes) -> tuple[str, str]:
         return reader.patient(content)
 
 
+def find_label_fault(name: str) -> str:
+    """Return why no header may give classes by an element of this name; "" if one may.
+
+    Raises:
+        InputError: A family needs an extra that is not installed.
+    """
+    faults = []
+    for reader in (reader for reader in READERS if reader.label is not None):
+        with _using(reader):
+            faults.append(reader.label_fault(name))
+    return "; ".join(faults) if all(faults) else ""
+
+
+def find_label(content: bytes, name: str) -> str | None:
+    """Return the value of an element of a header, "" if it has none; None for a file without a header.
+
+    Args:
+        content: Of a file.
+        name: Of an element for which `find_label_fault` finds nothing.
+
+    Raises:
+        ValueError, InputError: As for `read_plane`.
+    """
+    reader = find_reader(content)
+    if reader is None or reader.label is None:
+        return None
+    with _using(reader):
+        return reader.label(content, name)
+
+
 def readable_endings() -> tuple[str, ...]:
     """Return the endings that names of readable files usually have, in lower case, with the dot.
 
