@@ -374,14 +374,14 @@ def test_groups_of_scored_rows_that_other_splits_have_are_counted(tmp_path):
 
 def test_what_predict_passes_over_in_a_folder_is_told(tmp_path):
     write(tmp_path, "a.png")
-    for name in ("b.webp", "c.nii", "NOEXT"):
+    for name in ("b.webp", "c.mhd", "NOEXT"):
         (tmp_path / name).write_bytes(b"x")
     names, _, left_out = read_files([tmp_path], (4, 4))
     assert len(names) == 1
     [(named, why)] = left_out
     assert named == f"3 files of {tmp_path}"
-    assert why.startswith("3 not images (NOEXT, b.webp, c.nii); 1 WebP file: tlmed does not read WebP:")
-    assert "; 1 NIfTI file: tlmed does not read NIfTI yet" in why
+    assert why.startswith("3 not images (NOEXT, b.webp, c.mhd); 1 WebP file: tlmed does not read WebP:")
+    assert "; 1 volume: tlmed does not read volumes of this format" in why
 
 
 def test_hidden_files_that_predict_passes_over_are_told(tmp_path):

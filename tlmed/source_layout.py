@@ -1,9 +1,10 @@
-"""What a user says of a source: which columns mean what, and which labels make up which class."""
+"""What a user says of a source: which columns mean what, which labels make up which class, which planes are samples."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tlmed.columns import BY_NAME, Grouping
+from tlmed.slicing import WHOLE, Slicing
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 ROLES = ("path", "label", "split")  # of a table's columns, beside the one for groups
@@ -20,6 +21,7 @@ class Layout:
         split: The column with given splits; None: the one called `split`, if there is one.
         delimiter: What separates columns; None: what the header shows.
         classes: For each class the labels that make it up; None: each label is a class.
+        slicing: How files with several planes become samples.
         elsewhere: Whether this is said of another source, which may lack such columns or labels; where it does, its
             own usual names are taken.
     """
@@ -30,6 +32,7 @@ class Layout:
     split: str | None = None
     delimiter: str | None = None
     classes: Mapping[str, tuple[str, ...]] | None = None
+    slicing: Slicing = WHOLE
     elsewhere: bool = False
 
     def name_class(self, label: str) -> str | None:
@@ -54,7 +57,7 @@ class Layout:
         """
         if alike:
             return replace(self, elsewhere=True)
-        return Layout(self.grouping, classes=self.classes, elsewhere=True)
+        return Layout(self.grouping, classes=self.classes, slicing=self.slicing, elsewhere=True)
 
     def list_columns(self) -> dict[str, str]:
         """Return the columns that the user named, by what they mean."""

@@ -111,19 +111,23 @@ def test_samples_of_a_file_stay_in_one_split_where_no_patient_is_known(seed):
     assert len(set(images.splits)) == 3
     assert all(map(is_file_group, images.table.groups))
     assert not are_patients(images.table.groups, False)
-    assert sum("No patients are known" in warning for warning in images.warnings) == 1
+    assert sum("samples of a file count as one group" in warning for warning in images.warnings) == 1
 
 
 def test_samples_have_the_patient_of_their_file_where_one_is_known():
     groups = tuple(f"p{n // 2}" for n in range(20))
     images = load(make_table(3, 20, groups), (16, 16))
     assert images.table.groups == tuple(group for group in groups for _ in range(3))
-    assert not any("No patients are known" in warning for warning in images.warnings)
+    assert not any("samples of a file count as one group" in warning for warning in images.warnings)
 
 
 def test_the_name_of_a_file_in_another_source_is_not_the_same_patient():
-    table = make_table(1, 4)
+    table = make_table(2, 4)
     assert not set(table.own_groups) & set(table.groups)
+
+
+def test_files_with_one_sample_each_are_no_groups():
+    assert make_table(1, 4).groups is None
 
 
 def test_files_without_parts_are_a_table_as_before():

@@ -3,15 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from tlmed.data.parts import Content
 from tlmed.data.table import Table
 from tlmed.part_names import split_part
 from tlmed.pseudonyms import name_file_group
-
-_BY_FILE = (
-    "No patients are known: all samples of a file stay in one split, and intervals are by files. If a patient has "
-    "several files, list them in a CSV with a column `patient`."
-)
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,8 @@ class Sample:
 def expand(table: Table, samples: Sequence[Sample], notes: Sequence[str] = ()) -> Table:
     """Return a table of samples, made from a table of files.
 
-    Samples of a file belong together: they have the group of the file, and where no groups are known, each file is one.
+    Samples of a file belong together: they have the group of the file. Where no groups are known and a file has several
+    samples, each file is a group.
 
     Args:
         table: The files.
@@ -40,13 +38,12 @@ def expand(table: Table, samples: Sequence[Sample], notes: Sequence[str] = ()) -
         notes: More sentences that a user should see.
     """
     grouped = table if table.groups is not None else replace(table, groups=tuple(map(name_file_group, table.paths)))
-    has_parts = any(split_part(sample.path)[1] for sample in samples)
-    told = (_BY_FILE,) if table.groups is None and has_parts else ()
+    has_several = len({sample.row for sample in samples}) < len(samples)
     return replace(
-        (grouped if has_parts else table).take([sample.row for sample in samples]),
+        (grouped if has_several else table).take([sample.row for sample in samples]),
         paths=tuple(sample.path for sample in samples),
         read=lambda row: samples[row].read(),
-        notes=(*table.notes, *notes, *told),
+        notes=(*table.notes, *notes),
     )
 
 
@@ -58,4 +55,33 @@ def find_owners(paths: Sequence[str]) -> list[range]:
     """
     files = [split_part(path)[0] for path in paths]
     starts = [row for row in range(len(files)) if row == 0 or files[row] != files[row - 1]]
-    return [range(start, end) for start, end in zip(starts, [*starts[1:], len(files)], strict=True)]
+    ends = [*starts[1:], len(files)] if files else []
+    return [range(start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def number_owners(paths: Sequence[str]) -> np.ndarray | None:
+    """Return a number for the file of each row, int64 [n]; None if no file has several rows.
+
+    >>> number_owners(["a.png", "b.nii#plane=1", "b.nii#plane=2"]).tolist(), number_owners(["a.png", "b.png"])
+    ([0, 1, 1], None)
+    """
+    owners = find_owners(paths)
+    if len(owners) == len(paths):
+        return None
+    return np.repeat(np.arange(len(owners)), [len(rows) for rows in owners])
+
+
+def cut_between_files(paths: Sequence[str], most: int) -> list[range]:
+    """Cut rows into pieces for one thread each: all samples of one file, or up to so many files with one sample each.
+
+    >>> cut_between_files(["a.png", "b.nii#plane=1", "b.nii#plane=2", "c.png", "d.png", "e.png"], 2)
+    [range(0, 1), range(1, 3), range(3, 5), range(5, 6)]
+    """
+    cuts, single = [], False
+    for rows in find_owners(paths):
+        if single and len(rows) == 1 and len(cuts[-1]) < most:
+            cuts[-1] = range(cuts[-1].start, rows.stop)
+        else:
+            cuts.append(rows)
+        single = len(rows) == 1
+    return cuts

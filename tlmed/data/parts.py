@@ -40,3 +40,21 @@ class Part:
 
 
 Content = bytes | np.ndarray | Part  # of a sample: of a file, whole; decoded pixels; or a part
+
+
+def digest_content(content: Content) -> str:
+    """Return the digest of a sample's content, in hexadecimal: of a file's bytes, or of pixels, or of a part.
+
+    >>> digest_content(b"")[:8]
+    'e3b0c442'
+    """
+    if isinstance(content, Part):
+        return content.digest
+    return digest_pixels(content).hex() if isinstance(content, np.ndarray) else hashlib.sha256(content).hexdigest()
+
+
+def digest_pixels(pixels: np.ndarray) -> bytes:
+    """Return the SHA-256 of an array's type, shape and values, because the same bytes can be different images."""
+    found = hashlib.sha256(f"{pixels.dtype} {pixels.shape} ".encode())
+    found.update(np.ascontiguousarray(pixels))
+    return found.digest()

@@ -22,10 +22,12 @@ from tlmed.data.sources import open_source
 from tlmed.data.splits import assign_splits, describe, find_scheme_faults
 from tlmed.data.table import Table, check_names, describe_skipped
 from tlmed.data.tones import describe_tones
+from tlmed.data.volumes import take_samples
 from tlmed.errors import InputError
 from tlmed.regular_files import check_exists, read_regular
 from tlmed.sections import KFold
 from tlmed.seeds import derive
+from tlmed.slicing import WHOLE, Slicing
 from tlmed.words import count, listed
 
 
@@ -167,10 +169,12 @@ class FileImages:
     Args:
         pixels: Where the pixels come from.
         rows: Row numbers of the usable ones, int64.
+        notes: Sentences that a user should see.
     """
 
     pixels: Pixels = field(repr=False)
     rows: np.ndarray
+    notes: tuple[str, ...] = ()
 
     def batches(self, batch_size: int) -> tf.data.Dataset:
         """Return uint8 [b, height, width, 3] in order, once; the last batch may be smaller."""
@@ -285,6 +289,7 @@ def read_files(
     paths: Sequence[str | Path],
     image_size: tuple[int, int],
     skip_bad: bool = False,
+    slicing: Slicing = WHOLE,
     memory_bytes: int = 2**30,
 ) -> tuple[list[str], FileImages, list[tuple[str, str]]]:
     """Read images without labels: files, and folders with everything below them.
@@ -294,10 +299,11 @@ def read_files(
             other images are left out.
         image_size: Height and width in pixels.
         skip_bad: Leave broken images out and list them, instead of refusing all.
+        slicing: How files with several planes become samples.
         memory_bytes: As for `load`.
 
     Returns:
-        The paths of the usable images (as given, joined with what lies below a folder), sorted within each
+        The paths of the usable samples (as given, joined with what lies below a folder), sorted within each
         folder and each once; their batches; path and reason of what was left out.
 
     Raises:
@@ -305,12 +311,13 @@ def read_files(
     """
     names, masks = _find_files(paths)
     check_names("paths", names)
-    table = Table("paths", names, np.zeros(len(names), np.int64), (), None, None, _read_path(names))
+    files = Table("paths", names, np.zeros(len(names), np.int64), (), None, None, _read_path(names))
+    table = take_samples(files, slicing)
     _, broken, pixels = read_all(table, tuple(image_size), memory_bytes)
     check_broken(table, broken, skip_bad)
     usable = table.take([row for row in range(len(table)) if row not in broken])
-    faulty = [*masks, *((names[row], reason) for row, reason in broken.items())]
-    return list(usable.paths), FileImages(pixels, np.arange(len(usable))), faulty
+    faulty = [*masks, *((table.paths[row], reason) for row, reason in broken.items())]
+    return list(usable.paths), FileImages(pixels, np.arange(len(usable)), table.notes), faulty
 
 
 def _read_path(names: Sequence[str]):

@@ -2,9 +2,11 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
@@ -12,16 +14,19 @@ import tensorflow as tf
 from tlmed.cache import IN_MEMORY, Room, make_room
 from tlmed.data.decode_and_resize import TONES, decode, decode_measured, decode_resized
 from tlmed.data.extras import find_extras
+from tlmed.data.file_samples import cut_between_files, number_owners
 from tlmed.data.known_files import KnownPixels, recall
 from tlmed.data.masks import TWO_VALUES, has_two_values
-from tlmed.data.parts import Content, Part
+from tlmed.data.parts import Content, digest_content, digest_pixels
 from tlmed.data.table import Table
 from tlmed.errors import CHANGED, InputError, RunFailed
+from tlmed.part_names import split_part
 from tlmed.words import count, listed
 
 CHUNK = 8  # images that a thread reads at a time
 PARALLEL = min(os.cpu_count() or 1, 16)
 AHEAD = 2  # batches that wait for their turn
+_ALIKE = 20  # broken images that a message names with the same reason; it counts the others
 READ_ERRORS = (OSError, ValueError)
 
 
@@ -38,6 +43,7 @@ class Pixels:
         tones: `TONES` [n], the values of each row's image; None if they were not measured.
         extras: What each row's file holds that is not used as it is stored (`find_extras`); None if unknown.
         room: Where `kept` is, or why there is none.
+        owners: int64 [n], a number for the file of each row, where files have several samples; None where none has.
     """
 
     read: Callable[[int], Content]
@@ -48,6 +54,8 @@ class Pixels:
     tones: np.ndarray | None = None
     extras: tuple[frozenset[str], ...] | None = None
     room: Room = IN_MEMORY
+    owners: np.ndarray | None = None
+    _filling: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Return uint8 [len(rows), height, width, 3] in the order of `rows`.
@@ -57,17 +65,41 @@ class Pixels:
         """
         if self.kept is None:
             return np.array(self._decode(rows.tolist())).reshape(-1, *self.image_size, 3)
+        if self.owners is None:
+            self._fill(rows)
+        elif not self.ready[rows].all():
+            # All samples of a file at once: it would be decoded again for each of them. A second batch waits for them.
+            with self._filling:
+                self._fill(np.flatnonzero(np.isin(self.owners, self.owners[rows])))
+        return self.kept.take(rows, axis=0)
+
+    def _fill(self, rows: np.ndarray) -> None:
         missing = rows[~self.ready[rows]].tolist()
         for row, image in zip(missing, self._decode(missing), strict=True):
             self.kept[row], self.ready[row] = image, True
-        return self.kept.take(rows, axis=0)
 
     def _decode(self, rows: list[int]) -> list[np.ndarray]:
+        if self.owners is not None:
+            return self._decode_parts(rows)
         # Few images: starting threads would cost more than it saves.
         if len(rows) <= CHUNK:
             return [self._decode_one(row) for row in rows]
         with ThreadPoolExecutor(PARALLEL) as pool:
             return list(pool.map(self._decode_one, rows))
+
+    def _decode_parts(self, rows: list[int]) -> list[np.ndarray]:
+        """Decode samples file by file, each in one thread."""
+        together = defaultdict(list)
+        for row in rows:
+            together[self.owners[row]].append(row)
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            found = pool.map(self._decode_together, together.values())
+            images = dict(pair for pairs in found for pair in pairs)
+        return [images[row] for row in rows]
+
+    def _decode_together(self, rows: list[int]) -> list[tuple[int, np.ndarray]]:
+        held = self.read(rows[0]) if len(rows) > 1 else None
+        return _do_for_each(rows, lambda row: (row, self._decode_one(row)), held)
 
     def _decode_one(self, row: int) -> np.ndarray:
         try:
@@ -151,7 +183,8 @@ def read_all(
         kept, ready = _close_gaps(kept, usable), ready[usable]
     digests = tuple(pixels[row] for row in usable) if known is not None else None
     tones, extras = np.stack(tones)[usable], tuple(extras[row] for row in usable)
-    source = Pixels(table.take(usable).read, tuple(image_size), kept, ready, digests, tones, extras, room)
+    owners = number_owners([table.paths[row] for row in usable])
+    source = Pixels(table.take(usable).read, tuple(image_size), kept, ready, digests, tones, extras, room, owners)
     return list(contents), broken, source
 
 
@@ -161,7 +194,7 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
     def read_one(row: int) -> tuple[str, bytes, np.ndarray, frozenset[str], str]:
         try:
             content = table.read(row)
-            digest = _digest(content)
+            digest = digest_content(content)
             pixels = known.get(digest) if known is not None else None
             # Facts of older versions have no tones.
             held = known.get(digest, "tones") if pixels is not None else None
@@ -190,16 +223,27 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
             kept[row], ready[row] = image, True
         return hashlib.sha256(image).digest() if known is not None else b""
 
-    def read_rows(start: int) -> list[tuple[str, bytes, np.ndarray, frozenset[str], str]]:
-        return [read_one(row) for row in range(start, min(start + CHUNK, len(table)))]
+    def read_rows(rows: range) -> list[tuple[str, bytes, np.ndarray, frozenset[str], str]]:
+        return _do_together(table, rows, read_one)
 
     pool = ThreadPoolExecutor(PARALLEL)
     try:
-        for chunk in pool.map(read_rows, range(0, len(table), CHUNK)):
+        for chunk in pool.map(read_rows, cut_between_files(table.paths, CHUNK)):
             yield from chunk
     finally:
         # After Ctrl-C or an error the images still waiting are not read.
         pool.shutdown(cancel_futures=True)
+
+
+def _do_for_each(rows: Sequence[int], work: Callable[[int], object], held: Content | None) -> list:
+    """Do some work for each row; a sample that is held keeps its file open, which is then decoded once for all rows."""
+    return [work(row) for row in rows]
+
+
+def _do_together(table: Table, rows: range, work: Callable[[int], object]) -> list:
+    """Do some work for each row of a cut of `cut_between_files`."""
+    first, last = (split_part(table.paths[row])[0] for row in (rows[0], rows[-1]))
+    return _do_for_each(rows, work, table.read(rows[0]) if len(rows) > 1 and first == last else None)
 
 
 def _has_two_values(content, digest: str, known: KnownPixels | None) -> bool:
@@ -227,29 +271,17 @@ def read_digests(table: Table) -> list[str]:
 
     def read_one(row: int) -> str:
         content = table.read(row)
-        digest = _digest(content)
+        digest = digest_content(content)
         return _digest_decoded(content, digest, None) if table.encoded_here else digest
 
     with ThreadPoolExecutor(PARALLEL) as pool:
-        return list(pool.map(read_one, range(len(table))))
-
-
-def _digest(content: Content) -> str:
-    if isinstance(content, Part):
-        return content.digest
-    return _digest_pixels(content).hex() if isinstance(content, np.ndarray) else hashlib.sha256(content).hexdigest()
-
-
-def _digest_pixels(pixels: np.ndarray) -> bytes:
-    """Return the SHA-256 of an array's type, shape and values, because the same bytes can be different images."""
-    found = hashlib.sha256(f"{pixels.dtype} {pixels.shape} ".encode())
-    found.update(np.ascontiguousarray(pixels))
-    return found.digest()
+        found = pool.map(lambda rows: _do_together(table, rows, read_one), cut_between_files(table.paths, CHUNK))
+        return [digest for digests in found for digest in digests]
 
 
 def _digest_decoded(content: bytes, digest: str, known: KnownPixels | None) -> str:
     """Return the digest of an image's pixels, at their own size."""
-    return recall(known, digest, "at its own size", lambda: _digest_pixels(decode(content))).hex()
+    return recall(known, digest, "at its own size", lambda: digest_pixels(decode(content))).hex()
 
 
 def _close_gaps(kept: np.ndarray, usable: list[int]) -> np.ndarray:
@@ -277,7 +309,10 @@ def check_broken(table: Table, broken: dict[int, str], skip_bad: bool) -> None:
         InputError: One sentence that names them.
     """
     if broken and not (skip_bad and len(broken) < len(table)):
-        named = listed(f"'{table.paths[row]}' ({reason})" for row, reason in broken.items())
+        alike = defaultdict(list)
+        for row, reason in broken.items():
+            alike[reason].append(f"'{table.paths[row]}'")
+        named = listed(f"{listed(paths, _ALIKE)} ({reason})" for reason, paths in alike.items())
         raise InputError(
             f"Every image must be readable; repair or remove what is not, or leave it out with --skip-bad. "
             f"{count(len(broken), 'image')} of {len(table):,} cannot be read. Received: {named}."

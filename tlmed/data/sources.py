@@ -9,6 +9,7 @@ from tlmed.data.kinds import find_kind
 from tlmed.data.listings import open_listing
 from tlmed.data.relabelling import relabel
 from tlmed.data.table import Table
+from tlmed.data.volumes import take_samples
 from tlmed.errors import InputError
 from tlmed.regular_files import FORMS, check_exists
 from tlmed.source_forms import ARCHIVE, FOLDER, TABLE, TFDS, find_form
@@ -23,7 +24,7 @@ def open_source(source: str | Path, layout: Layout = AS_FOUND) -> Table:
             `.tsv`, `.txt`) with columns for path and label and optionally for group and split; a MedMNIST `.npz`; or
             `tfds:NAME`. A folder of DICOM files whose headers name their classes, if the layout says so.
         layout: Which columns of a table, or which features of a TensorFlow data set, mean what; which labels make up
-            which class.
+            which class; how files with several planes become samples.
 
     Returns:
         The table, in canonical order (sorted by path).
@@ -34,7 +35,7 @@ def open_source(source: str | Path, layout: Layout = AS_FOUND) -> Table:
     text, form = str(source), find_form(source)
     if faults := _find_misfits(text, form, layout):
         raise InputError(faults)
-    return relabel(_open(text, form, layout), layout)
+    return take_samples(relabel(_open(text, form, layout), layout), layout.slicing)
 
 
 def _open(text: str, form: str, layout: Layout) -> Table:

@@ -10,12 +10,17 @@ from tlmed.data.table import Table, describe_classes
 from tlmed.data.units import find_repeated, join_units, list_present, split_units
 from tlmed.divisions import describe_unused_splits, find_split_faults
 from tlmed.errors import InputError
+from tlmed.pseudonyms import is_file_group
 from tlmed.sections import KFold, find_faults
 from tlmed.seeds import derive
 from tlmed.split_names import SPLITS
 from tlmed.words import count, join_names, listed
 
 FEWER = "; fewer folds need fewer"
+_BY_FILE = (
+    "No patients are known: samples of a file count as one group. If a patient has several files, list them in a CSV "
+    "with a column `patient`."
+)
 
 
 def assign_splits(
@@ -296,6 +301,8 @@ def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: Coll
             f"A label that may stand for none counts as a class: {join_names(map(repr, unsure))}. If it does, remove "
             "its images."
         )
+    if table.groups and all(map(is_file_group, table.groups)):
+        sentences.append(_BY_FILE)
     if made and table.splits is None:
         sentences += describe_unused_splits(table.traits)
     if made and table.splits is not None:

@@ -65,9 +65,10 @@ def predict(
         voice.warn(warning)
     for warning in describe_learned(settings.source):
         voice.warn(warning)
-    names, files, broken = read_files(paths, settings.image_size, skip_bad)
+    names, files, broken = read_files(paths, settings.image_size, skip_bad, settings.slicing)
     tones, usual = files.pixels.tones, read_usual(run)
-    for warning in (*describe_tones(names, tones, usual=usual), *describe_extras(names, files.pixels.extras)):
+    odd = describe_tones(names, tones, usual=usual)
+    for warning in (*files.notes, *odd, *describe_extras(names, files.pixels.extras)):
         voice.warn(warning)
     scorer = load_scorer(run)
     explainer = None if explain is None else scorer.explainer(method, block)

@@ -5,7 +5,8 @@ from typing import Literal
 from tlmed.columns import Grouping
 from tlmed.plain_cells import is_plain
 from tlmed.sections.image_attributes import BODY_PARTS, MODALITIES, SUBJECTS, SYNONYMS
-from tlmed.sections.rules import column, count, must, optional_count, optional_word, positive, section
+from tlmed.sections.rules import column, count, must, one_of, optional_count, optional_word, positive, section
+from tlmed.slicing import AXES, CHANNELS, REPEAT, Slicing, are_planes
 from tlmed.source_layout import DELIMITERS, Layout
 
 TAB = "tab"  # a tab as a person can type it
@@ -97,6 +98,11 @@ class Images:
             split; None: the one with a usual name, such as `group`, `patient_id`, `subject` or `case`.
         groups: False: no image has a group, whatever columns there are. `"folder"`: the folders below the class folders
             are patients.
+        planes: Which planes of files with several, such as volumes, are samples: "all"; "every k"; or a number: so many
+            in the middle. None: files with several planes are refused, unless `channels` is "views".
+        axis: Which planes these are: "axial", "coronal" or "sagittal".
+        channels: What red, green and blue of a sample show: "repeat": its plane. "neighbours": the plane before, the
+            plane, the one after. "views": the middle axial, coronal and sagittal plane; a volume is one sample.
         modality: How the images were made, such as `"x-ray"`; it is reported, and changes nothing else.
         body_part: What they show, such as `"chest"`; likewise.
         subject: Of what they were taken, such as `"patient"`; likewise.
@@ -132,6 +138,13 @@ class Images:
         lambda classes: classes is None or _divides_labels(classes),
         default=None,
     )
+    planes: int | str | None = must(
+        "'all', 'every k', a whole number of 1 or more (of planes in the middle), or None",
+        lambda planes: planes is None or are_planes(planes),
+        default=None,
+    )
+    axis: str = one_of(AXES, default="axial")
+    channels: str = one_of(CHANNELS, default=REPEAT)
     modality: str | None = optional_word("a known modality", MODALITIES, SYNONYMS, default=None)
     body_part: str | None = optional_word("a known part of the body", BODY_PARTS, SYNONYMS, default=None)
     subject: str | None = optional_word("a known subject", SUBJECTS, SYNONYMS, default=None)
@@ -146,10 +159,15 @@ class Images:
         """Return how the source is read."""
         delimiter = "\t" if self.delimiter == TAB else self.delimiter
         named = (self.path_column, self.label_column, self.split_column)
-        return Layout(self.grouping, *named, delimiter, self.classes)
+        return Layout(self.grouping, *named, delimiter, self.classes, self.slicing)
+
+    @property
+    def slicing(self) -> Slicing:
+        """Return how files with several planes become samples."""
+        return Slicing(self.planes, self.axis, self.channels)
 
     def find_conflicts(self, path: str) -> list[str]:
-        """Return a sentence where one column would mean two things, or groups would be found in two ways."""
+        """Return a sentence where fields contradict each other: of columns, of groups, of planes."""
         names = [self.path_column, self.label_column, self.split_column, self.group_column]
         faults = [
             f"`{path.rstrip('.')}` must name each column once. Received: {name!r} more than once."
@@ -161,4 +179,4 @@ class Images:
                 f"`{path}group_column` must be None where folders are the patients. "
                 f"Received: group_column={self.group_column!r} with groups='folder'."
             )
-        return faults
+        return [*faults, *self.slicing.find_conflicts(path)]

@@ -13,6 +13,7 @@ from tlmed.data.readers.registry import (
     is_image,
     name_versions,
     names_patients,
+    open_stack,
     read_plane,
     readable_endings,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "is_image",
     "name_versions",
     "names_patients",
+    "open_stack",
     "read_plane",
     "readable_endings",
 ]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tlmed.data.readers.plane import Plane
+from tlmed.data.readers.stack import Stack
 
 
 def _remark_nothing(content: bytes) -> frozenset[str]:
@@ -37,6 +38,7 @@ class Reader:
         remarks: Content to what of it is not used as it is stored, without decoding pixels: sentences with the fields
             `{images}` and `{hold}`, the same for all files that have it. Raises ValueError. Several planes are no such
             remark, because `count_planes` tells them.
+        open_stack: Content to its planes, by the header alone. None: its planes are only counted and read.
     """
 
     name: str
@@ -50,3 +52,4 @@ class Reader:
     label: Callable[[bytes, str], str] | None = None
     label_fault: Callable[[str], str] = _find_no_fault
     remarks: Callable[[bytes], frozenset[str]] = _remark_nothing
+    open_stack: Callable[[bytes], Stack] | None = None

@@ -15,13 +15,15 @@ import numpy as np
 from tlmed.data.kinds import HEAD, is_known_ending, read_head, recognise
 from tlmed.data.readers.arrays import ARRAYS
 from tlmed.data.readers.dicom import DICOM
+from tlmed.data.readers.nifti import NIFTI
 from tlmed.data.readers.picture_files import PICTURES
 from tlmed.data.readers.plane import Plane
 from tlmed.data.readers.reader import Reader
+from tlmed.data.readers.stack import Stack
 from tlmed.errors import InputError
 
 # The first one that owns a content reads it. Arrays come first: all others compare bytes.
-READERS: tuple[Reader, ...] = (ARRAYS, PICTURES, DICOM)
+READERS: tuple[Reader, ...] = (ARRAYS, PICTURES, DICOM, NIFTI)
 
 
 def find_reader(content: bytes | np.ndarray) -> Reader | None:
@@ -67,6 +69,21 @@ def count_planes(content: bytes | np.ndarray) -> int:
         return 0
     with _using(reader):
         return reader.count_planes(content)
+
+
+def open_stack(content: bytes | np.ndarray) -> Stack:
+    """Open the planes of an image file, by its header.
+
+    Raises:
+        ValueError, InputError: As for `read_plane`.
+    """
+    reader = find_reader(content)
+    if reader is None:
+        raise ValueError(_describe_unread(content))
+    with _using(reader):
+        if reader.open_stack is not None:
+            return reader.open_stack(content)
+        return Stack({"axial": reader.count_planes(content)}, lambda axis, index: read_plane(content, index), False)
 
 
 def find_remarks(content: bytes | np.ndarray) -> frozenset[str]:
@@ -194,4 +211,5 @@ def _describe_unread(content: bytes) -> str:
         return "the file is empty"
     if kind := recognise(content[:HEAD]):
         return f"it is {kind.name}, whatever its name says; {kind.cure}"
-    return f"it is no readable {' or '.join(reader.name for reader in READERS if reader.endings)}"
+    *names, last = (reader.name for reader in READERS if reader.endings)
+    return f"it is no readable {', '.join(names)} or {last}"

@@ -1,0 +1,275 @@
+"""NIfTI: volumes of one file, `.nii` or `.nii.gz`, scaled, and turned to the axes of the patient.
+
+Only the header and the voxels are read: extensions, which may hold anything, and texts are not. Nothing of a header
+leaves this family but voxels, their size and their order; reasons for refusing a file quote numbers of voxels only.
+
+- The display range that a header may name (`cal_min`, `cal_max`) is not used: most programs leave it empty, and volumes
+  of one set with and without it would be shown differently.
+- An oblique volume is turned by right angles only, to the nearest axes; no voxel is computed anew.
+"""
+
+import functools
+import gzip
+import importlib
+import importlib.metadata
+import io
+import math
+import threading
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tlmed.data.readers.plane import Plane
+from tlmed.data.readers.reader import Reader
+from tlmed.data.readers.stack import CHOOSE, Stack, check_index, check_shape, cut, cut_spacing, make_once
+from tlmed.slicing import AXES
+
+if TYPE_CHECKING:
+    from nibabel.nifti1 import Nifti1Header
+
+_GZIP = b"\x1f\x8b"
+_SIZES = {348: (344, (b"n+1\0", b"ni1\0")), 540: (4, (b"n+2\0\r\n\x1a\n", b"ni2\0\r\n\x1a\n"))}  # place of the mark
+_LONGEST_HEADER = 540
+_FARTHEST = 2**24  # bytes before the voxels: header and extensions
+_MOST_REST = 2**20  # bytes after the voxels that are looked at
+_BYTE = 8  # bits
+_IMPORTING, _MODULES = threading.Lock(), ("nibabel.nifti1", "nibabel.nifti2", "nibabel.orientations")
+_UNORIENTED = "{images} {hold} no orientation (neither qform nor sform), so that left and right may be exchanged."
+
+
+@functools.cache
+def _import() -> None:
+    # Modules of nibabel import each other: without the lock, another thread may find one of them half made.
+    with _IMPORTING:
+        for name in _MODULES:
+            importlib.import_module(name)
+
+
+def _read_start(content: bytes) -> bytes:
+    """Return as many of the first bytes as a header has, decompressed; fewer if there are no more."""
+    if not content.startswith(_GZIP):
+        return content[:_LONGEST_HEADER]
+    try:
+        # 31: with the header of gzip.
+        return zlib.decompressobj(31).decompress(content, _LONGEST_HEADER)
+    except zlib.error:
+        return b""
+
+
+def is_nifti(head: bytes) -> bool:
+    """Tell a NIfTI file, or the header of a pair, by its first bytes, compressed or not.
+
+    >>> is_nifti((348).to_bytes(4, "little") + bytes(340) + b"n+1" + bytes(1)), is_nifti(bytes(348))
+    (True, False)
+    """
+    return _find_mark(_read_start(head)) != b""
+
+
+def _find_mark(start: bytes) -> bytes:
+    for order in ("little", "big"):
+        place, marks = _SIZES.get(int.from_bytes(start[:4], order), (0, ()))
+        for mark in marks:
+            if start[place : place + len(mark)] == mark:
+                return mark
+    return b""
+
+
+def _read_header(content: bytes) -> "Nifti1Header":
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
+    start = _read_start(content)
+    mark = _find_mark(start)
+    if not mark:
+        raise ValueError("its header is damaged, or cut off")
+    if mark.startswith(b"ni"):
+        raise ValueError("it is the header of a pair of files (.hdr and .img); save both as one .nii")
+    kind = Nifti2Header if mark.startswith(b"n+2") else Nifti1Header
+    if len(start) < kind.sizeof_hdr:
+        raise ValueError("its header is cut off")
+    return kind(start[: kind.sizeof_hdr], check=False)
+
+
+def _find_shape(header: "Nifti1Header") -> tuple[int, int, int]:
+    """Return the sides of a volume as they are stored; refuse what is none, or too large."""
+    axes = int(header["dim"][0])
+    if not 1 <= axes <= 7:
+        raise ValueError("its header is damaged: a volume has 1 to 7 dimensions")
+    sides = [int(side) for side in header["dim"][1 : axes + 1]]
+    if min(sides) < 1:
+        raise ValueError("its header is damaged: a side has no voxels")
+    more = math.prod(sides[3:])
+    if more > 1:
+        raise ValueError(
+            f"it has {sum(side > 1 for side in sides[3:]) + 3} dimensions, with {more:,} volumes; save each one that "
+            "is to be used as a file of its own (nibabel.four_to_three)"
+        )
+    shape = (*sides, 1, 1)[:3]
+    check_shape(shape)
+    return shape
+
+
+def _find_kind(header: "Nifti1Header") -> np.dtype:
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        kind = header.get_data_dtype()
+    except (HeaderDataError, KeyError):
+        raise ValueError("the type of its voxels is not known") from None
+    if kind.fields is not None or kind.kind not in "iuf" or kind.itemsize > 8:
+        raise ValueError("its voxels are neither whole nor floating-point numbers of up to 64 bits, as colours are not")
+    return kind
+
+
+def _find_scale(header: "Nifti1Header") -> tuple[float, float]:
+    """Return the slope and the intercept of values; a slope of 0 means that there is none (NIfTI-1, scl_slope)."""
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if slope == 0 or math.isnan(slope):
+        return 1.0, 0.0
+    if not (math.isfinite(slope) and math.isfinite(intercept)):
+        raise ValueError("its slope or intercept is infinite")
+    return slope, intercept
+
+
+def _find_orientation(header: "Nifti1Header") -> tuple[np.ndarray, tuple[float, float, float]]:
+    """Return how to turn a volume, as nibabel says it, and the sides of a voxel along the axes of the patient."""
+    from nibabel.affines import voxel_sizes
+    from nibabel.orientations import io_orientation
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        with np.errstate(all="ignore"):
+            affine = header.get_best_affine()
+            turned = io_orientation(affine)
+    except (HeaderDataError, ValueError, ArithmeticError, np.linalg.LinAlgError):
+        raise ValueError("its orientation is damaged") from None
+    if not (np.isfinite(affine).all() and np.isfinite(turned).all()):
+        raise ValueError("its orientation is damaged")
+    sizes = voxel_sizes(affine)
+    return turned, tuple(float(sizes[list(turned[:, 0]).index(axis)]) for axis in range(3))
+
+
+def _read_voxels(content: bytes, header: "Nifti1Header", shape: tuple[int, int, int], kind: np.dtype) -> np.ndarray:
+    """Return the values of all voxels in the order in which they are stored, [i, j, k]."""
+    slope, intercept = _find_scale(header)
+    begin = float(header["vox_offset"])
+    if not header.sizeof_hdr <= begin <= _FARTHEST:
+        raise ValueError(f"its header is damaged, or more than {_FARTHEST:,} bytes stand before its voxels")
+    stored = _read_bytes(content, int(begin), math.prod(shape) * kind.itemsize)
+    values = np.frombuffer(stored, kind).astype(kind.newbyteorder("="), copy=False)
+    if kind.kind == "f" or (slope, intercept) != (1, 0) or kind.itemsize > 4:
+        values = _scale(values, slope, intercept)
+    elif kind == np.int8:
+        values = values.astype(np.int16)  # planes of 8 bits are unsigned
+    return values.reshape(shape, order="F")
+
+
+def _read_bytes(content: bytes, begin: int, size: int) -> bytes:
+    """Return the bytes of the voxels; no more are decompressed, whatever a file holds."""
+    if not content.startswith(_GZIP):
+        found = content[begin : begin + size]
+    else:
+        try:
+            with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+                stream.read(begin)
+                found = stream.read(size)
+                stream.read(_MOST_REST)  # at the end of the file its check sum is compared
+        except EOFError:
+            raise ValueError("it is cut off") from None
+        except (OSError, zlib.error):
+            raise ValueError("its compression is damaged") from None
+    if len(found) < size:
+        raise ValueError("it is cut off")
+    return found
+
+
+def _scale(values: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    """Return float32, which is exact for the 24 bits that voxels of 16 bits do not fill; refuse what is not finite."""
+    with np.errstate(all="ignore"):
+        if (slope, intercept) != (1, 0):
+            values = values.astype(np.float32 if values.dtype.kind != "f" and values.itemsize <= 2 else np.float64)
+            values *= slope
+            values += intercept
+        values = values.astype(np.float32, copy=False)
+    if odd := values.size - int(np.count_nonzero(np.isfinite(values))):
+        raise ValueError(f"{odd:,} of its {values.size:,} voxels are NaN, infinite or too large")
+    return values
+
+
+def open_stack(content: bytes) -> Stack:
+    """Open a volume by its header; voxels are decoded when its first plane is read.
+
+    Args:
+        content: A NIfTI file, compressed or not.
+
+    Raises:
+        ValueError: A short reason, without anything of the header's texts.
+    """
+    _import()
+    header = _read_header(content)
+    shape, kind = _find_shape(header), _find_kind(header)
+    turned, sizes = _find_orientation(header)
+    # A volume that is one plane thick can be cut in one way only.
+    counts = {
+        axis: side
+        for axis, side in zip(AXES, _turn_shape(shape, turned), strict=True)
+        if sorted(shape)[0] > 1 or side == 1
+    }
+    grid = make_once(lambda: _turn(_read_voxels(content, header, shape, kind), turned))
+
+    def read(axis: str, index: int) -> Plane:
+        check_index(index, counts.get(axis, 0))
+        values = cut(grid(), axis, index)
+        return Plane(values, _BYTE * values.itemsize, spacing=cut_spacing(sizes, axis))
+
+    return Stack(counts, read)
+
+
+def _turn_shape(shape: tuple[int, int, int], turned: np.ndarray) -> tuple[int, int, int]:
+    return tuple(shape[list(turned[:, 0]).index(axis)] for axis in range(3))
+
+
+def _turn(values: np.ndarray, turned: np.ndarray) -> np.ndarray:
+    from nibabel.orientations import apply_orientation
+
+    return apply_orientation(values, turned)
+
+
+def _count_planes(content: bytes) -> int:
+    return min(open_stack(content).counts.values())
+
+
+def _read_only_plane(content: bytes, index: int) -> Plane:
+    """Read a volume that is one plane thick; of others somebody has to choose."""
+    stack = open_stack(content)
+    axis, count = min(stack.counts.items(), key=lambda found: found[1])
+    if count > 1:
+        raise ValueError(f"it is a volume; {CHOOSE}")  # the same text for all volumes of a folder
+    return stack.read(axis, index)
+
+
+def _find_remarks(content: bytes) -> frozenset[str]:
+    _import()
+    header = _read_header(content)
+    return frozenset([] if header["qform_code"] > 0 or header["sform_code"] > 0 else [_UNORIENTED])
+
+
+def _name_version() -> str:
+    try:
+        return f"nibabel-{importlib.metadata.version('nibabel')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "nibabel-none"
+
+
+NIFTI = Reader(
+    name="NIfTI",
+    endings=(".nii", ".nii.gz"),
+    extra="nifti",
+    owns=is_nifti,
+    version=_name_version,
+    count_planes=_count_planes,
+    read_plane=_read_only_plane,
+    remarks=_find_remarks,
+    open_stack=open_stack,
+)
