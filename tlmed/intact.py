@@ -194,6 +194,11 @@ def _compare_predictions(run, lock) -> tuple[object, object]:
     return sha256(run / "predictions.csv"), lock["results"]["predictions"]["sha256"]
 
 
+def _compare_pooled(run, lock) -> tuple[object, object]:
+    path, said = run / "pooled.csv", lock["results"].get("pooled")  # only where scores are pooled
+    return sha256(path) if path.exists() else None, said and said["sha256"]
+
+
 def _compare_metrics(run, lock) -> tuple[object, object]:
     return digest_metrics(METRICS_JSON.read(run)), lock["results"]["metrics"]["sha256"]
 
@@ -216,6 +221,7 @@ RECORDED: Mapping[str, Callable[[RunDir, Mapping], tuple[object, object]]] = {
     "model.keras": _compare_model,
     "classifier.skops": _compare_classifier,
     "predictions.csv": _compare_predictions,
+    "pooled.csv": _compare_pooled,
     "metrics.json": _compare_metrics,
     **{name: functools.partial(_compare_beside, name) for name in BESIDE},
 }

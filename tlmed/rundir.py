@@ -30,6 +30,7 @@ FILES = (
     "model.keras",
     "classifier.skops",
     "predictions.csv",
+    "pooled.csv",
     "metrics.json",
     "examples.json",
     "timing.json",

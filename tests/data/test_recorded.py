@@ -166,7 +166,7 @@ def evaluate(run, source=None, **options):
     said = []
     made, result = inference.evaluate(run, source, voice=Voice(warn=said.append), **options)
     assert result["evaluated"]["warnings"] == said
-    return made, result, said
+    return made.units, result, said
 
 
 def test_a_run_is_scored_on_its_own_test_images_whatever_was_added(moved):

@@ -11,7 +11,7 @@ from tlmed import inference
 from tlmed.data import ImageSet
 from tlmed.data.table import Table
 from tlmed.errors import InputError
-from tlmed.evaluation.decisions import Decision
+from tlmed.evaluation.decisions import Decision, apply_decision
 from tlmed.evaluation.lines import describe_better_baselines, describe_metrics, describe_reversed
 from tlmed.evaluation.predictions import Predictions, describe_ties, predict_classes
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
@@ -227,7 +227,9 @@ def test_a_networks_equal_scores_follow_the_same_rule(tmp_path):
         images = ImageSet(table, np.array(["test"] * 2), ("", ""), (4, 4), (), (), (), False, None)
         point = {"threshold": 0.5} if len(names) == 2 else None
         these = scores if point is None else np.full((2, 2), 0.5, np.float32)
-        made = inference.make_predictions(images, np.arange(2), these, None, Decision(point, {"temperature": 1.0}))
+        made = apply_decision(
+            inference.make_samples(images, np.arange(2), these), Decision(point, {"temperature": 1.0}), None
+        )
         assert made.predictions.tolist() == ([2, 0] if point is None else [1, 1])
         assert len(describe_ties(made)) == (point is None)
         write_predictions(tmp_path / names, made)
@@ -268,8 +270,8 @@ HEADER = "path,split,label,prediction,score_a,score_b"
             ["must be called `split`.*column 'subset' with Train, test"],
         ),
         (
-            f"{HEADER}\nx,test,a,a,1,0\nx,val,a,a,1,0\n,test,a,b,0,1",
-            ["`path` must not be empty", "must be different.*2, 3"],
+            f"{HEADER}\nx,val,a,a,1,0\nx,Validation,a,a,1,0\n,test,a,b,0,1",
+            ["`path` must not be empty", "must be different in every row of a split.*2, 3"],
         ),
         (
             f"{HEADER}\nd/x.png,test,a,a,1,0\n./d//x.png,test,a,a,1,0\ny.png,test,b,b,0,1",

@@ -263,7 +263,7 @@ def test_groups_and_calibrated_probabilities_are_read_back_and_scored_alike(tmp_
     assert result["metrics"] == before["metrics"]
     assert result["groups"] == 20
     assert result["calibration"] == {"metrics": before["calibration"]["metrics"]}
-    np.testing.assert_array_equal(again.calibrated, predictions.calibrated)
+    np.testing.assert_array_equal(again.units.calibrated, predictions.calibrated)
 
 
 def test_predictions_of_several_folds_are_not_scored_together(tmp_path):
@@ -351,7 +351,7 @@ def test_other_data_is_divided_by_its_columns_and_known_images_are_named(trained
     voice = tlmed.run.Voice(say=lambda text: None, warn=warnings.append)
     made, result = inference.evaluate(run, str(folder / "other.csv"), voice=voice)
     assert result["evaluated"] == {"run": str(run.path), "data": str(folder / "other.csv"), "warnings": warnings}
-    assert result["n"] == len(rows) == len(made.paths)
+    assert result["n"] == len(rows) == len(made.units.paths)
     assert {site: part["n"] for site, part in result["subgroups"]["site"].items()} == {"A": 20, "B": 20}
     train, val = (sum(row["split"] == split for row in rows) for split in ("train", "val"))
     assert [words[: words.index(" images")] for words in warnings] == [
@@ -411,7 +411,7 @@ def test_a_list_of_the_runs_own_images_is_recognised_with_patients_and_labels(tr
     for name, (header, lines) in lists.items():
         (folder / f"{name}.csv").write_text("\n".join([header, *lines]))
         made, found[name] = inference.evaluate(copied, str(folder / f"{name}.csv"))
-        assert dict(zip(made.paths, made.groups, strict=True)) == owners
+        assert dict(zip(made.units.paths, made.units.groups, strict=True)) == owners
         assert (found[name]["without_leaks"]["leaked"], found[name]["n"]) == (3, len(tested))
         assert any("3 images of" in said and "(p0)" in said for said in found[name]["evaluated"]["warnings"])
     assert found["plain"]["metrics"] == found["named"]["metrics"]
@@ -727,7 +727,9 @@ def test_exchanged_columns_of_calibrated_probabilities_are_told(tmp_path, classe
         file = write_columns(tmp_path / "p.csv", labels, score=scores, calibrated=calibrated)
         made, result = inference.evaluate(None, file=file, voice=Voice(warn=warned.append), positive=None)
         assert warned == result["evaluated"]["warnings"] == said
-        assert (told.replace("`", "") in Reader(make_evaluation_page(made, result)).text.replace("`", "")) == bool(said)
+        assert (
+            told.replace("`", "") in Reader(make_evaluation_page(made.units, result)).text.replace("`", "")
+        ) == bool(said)
 
 
 def test_a_column_of_calibrated_probabilities_without_spread_is_no_exchange(tmp_path):
@@ -750,7 +752,7 @@ def test_scores_that_are_decisions_are_told(tmp_path, classes):
     assert said.startswith("All scores are 0 or 1, decisions and not probabilities: the AUC is only the mean of sensi")
     metrics = {name: entry["value"] for name, entry in result["metrics"].items()}
     assert metrics["auc"] == pytest.approx((metrics["sensitivity"] + metrics["specificity"]) / 2)
-    assert said in Reader(make_evaluation_page(made, result)).text
+    assert said in Reader(make_evaluation_page(made.units, result)).text
     (said,) = inference.evaluate(None, file=write_columns(file, labels, score=scores, calibrated=hard))[1]["evaluated"][
         "warnings"
     ]
@@ -767,7 +769,7 @@ def test_classes_whose_scores_are_exchanged_are_named_though_the_mean_auc_is_hig
         made, result = inference.evaluate(None, file=write_columns(tmp_path / "p.csv", labels, score=table))
         assert result["metrics"]["auc"]["value"] > 0.5
         assert sum(line.startswith(told) for line in describe_metrics(result)) == times
-        assert Reader(make_evaluation_page(made, result)).text.count(told) == times
+        assert Reader(make_evaluation_page(made.units, result)).text.count(told) == times
 
 
 def test_training_planning_and_scoring_say_that_the_positive_class_sounds_healthy(tmp_path):

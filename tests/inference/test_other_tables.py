@@ -51,7 +51,7 @@ def test_another_table_is_read_by_its_own_names_and_by_the_classes_of_the_run(tr
     lines = [f"{path}\t{'other' if merged and label == 'benign' else label}" for path, label, _ in rows]
     (there / "other.tsv").write_text("\n".join(["Image File\tdx", *lines]))
     made, result = inference.evaluate(run, str(there / "other.tsv"), grouping=Grouping(use=False))
-    assert (made.classes, result["n"]) == (("malignant", "other"), 60)
+    assert (made.units.classes, result["n"]) == (("malignant", "other"), 60)
     warnings = result["evaluated"]["warnings"]
     assert "The column 'dx' is taken for 'label'." in warnings
     first = "'normal' (20) and 'other' (20)" if merged else "'benign' (20) and 'normal' (20)"
@@ -62,4 +62,4 @@ def test_a_folder_is_read_by_the_classes_of_the_run(trained):
     run, _ = trained
     folder = write_images(run.path.parent / "folder", 4, LABELS)
     made, result = inference.evaluate(run, str(folder))
-    assert (made.classes, result["n"]) == (("malignant", "other"), 12)
+    assert (made.units.classes, result["n"]) == (("malignant", "other"), 12)

@@ -530,9 +530,9 @@ def test_the_largest_group_is_counted_over_all_folds_and_told_where_it_decides_m
         row["group"] = "p" if i < 20 else str(i)
     write_csv(copy / "folds" / "01" / "splits.csv", rows[0], (row.values() for row in rows))
     fold = RunDir(copy / "folds" / "01")
-    assert _count_groups(fold, True) == {"groups": 41, "largest_group": 20}
-    assert _count_groups(fold, False) == {"groups": None}
-    result = json.loads((copy / "metrics.json").read_text()) | _count_groups(fold, True)
+    assert _count_groups(fold, {"groups": 41}) == {"groups": 41, "largest_group": 20}
+    assert _count_groups(fold, {"groups": None}) == {"groups": None}
+    result = json.loads((copy / "metrics.json").read_text()) | _count_groups(fold, {"groups": 41})
     write_json(copy / "metrics.json", result)
     said = "The largest group holds 20 of 60 images: every score, which counts images, depends much on that group."
     assert said in Reader(write_folds_report(copy).read_text()).text
@@ -694,7 +694,7 @@ def test_a_fold_is_evaluated_checked_and_hands_its_weights_on_as_any_run(crossed
     for name, entry in fold.json("metrics.json")["metrics"].items():
         assert result["metrics"][name]["value"] == pytest.approx(entry["value"], abs=1e-6)
     tested = {row["path"] for row in read_csv(fold / "splits.csv") if row["split"] == "test"}
-    assert set(predictions.of("test").paths) == tested
+    assert set(predictions.units.of("test").paths) == tested
     assert not reproduce(Request(fold.path, mode="check")).faults
     assert "a finished run" in backbones.locate("CifarNet", str(fold.path), (32, 32))
     for call in (

@@ -144,7 +144,7 @@ def test_what_a_reader_cannot_do_without_must_be_there(data, tmp_path):
 
 
 def test_every_text_file_of_a_run_has_its_reader():
-    elsewhere = {"predictions.csv", "lock.json"}
+    elsewhere = {"predictions.csv", "pooled.csv", "lock.json"}
     texts = {name for name in FILES if name.endswith((".json", ".csv"))}
     assert texts - elsewhere == {file.name for file in FILES_READ} - {"folds.csv", STATUS_JSON.name}
 

@@ -9,6 +9,7 @@ from tlmed.cli.options import GROUP, NO_GROUPS, check_groups, check_place, debug
 from tlmed.columns import Grouping
 from tlmed.screen import Screen
 
+POOLS, POOLED_BY = ("none", "mean", "max", "top3"), ("file", "group")
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 PREVALENCE = "The share of positives where the classifier will be used; PPV and NPV are given for it."
 
@@ -18,7 +19,9 @@ PREVALENCE = "The share of positives where the classifier will be used; PPV and 
 @click.option("--data", metavar="SOURCE", help="Score all images of another source, of the same classes.")
 @click.option("--moved", is_flag=True, help="--data is where the images of RUN lie now: score its test images.")
 @click.option("--predictions", type=click.Path(path_type=Path), help="Score a CSV of predictions; needs no RUN.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write metrics.json, predictions.csv and a page here.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write metrics.json, predictions and a page here.")
+@click.option("--pool", type=click.Choice(POOLS), help="With --predictions: how several samples become one answer.")
+@click.option("--pool-by", type=click.Choice(POOLED_BY), help="With --predictions: what has one answer.")
 @click.option("--positive", metavar="CLASS", help="With --predictions: which of two classes is the positive one.")
 @click.option("--group", metavar="COLUMN", help=GROUP)
 @click.option("--no-groups", is_flag=True, help=NO_GROUPS)
@@ -27,12 +30,15 @@ PREVALENCE = "The share of positives where the classifier will be used; PPV and 
 @force
 @trust
 @debug
-def evaluate(run, data, moved, predictions, out, positive, group, no_groups, prevalence, skip_bad, force):
+def evaluate(
+    run, data, moved, predictions, out, pool, pool_by, positive, group, no_groups, prevalence, skip_bad, force
+):
     """Score RUN on its test images again, or on other data, or score a file of predictions.
 
     The test images are those of the run's `splits.csv`; what was added, changed or deleted since is named and not
     scored. Other data must have the classes of RUN, by name. Columns of a CSV that tlmed does not know divide the
-    images into subgroups, which are scored each by itself.
+    images into subgroups, which are scored each by itself. A RUN pools scores of samples as it did in training; of a
+    file of predictions, samples of one file (`a.nii#plane=3`) get one answer by default, their mean.
     """
     if (run is None) == (predictions is None):
         raise click.UsageError("Give a RUN or --predictions FILE, one of the two.")
@@ -48,6 +54,11 @@ def evaluate(run, data, moved, predictions, out, positive, group, no_groups, pre
         raise click.UsageError("--moved goes with --data SOURCE.")
     if run is not None and positive is not None:
         raise click.UsageError("--positive goes with --predictions; a RUN has its own.")
+    if run is not None and (pool or pool_by):
+        raise click.UsageError("--pool and --pool-by go with --predictions; a RUN has its own.")
+    pooled_by = (None if pool == "none" else pool or "auto", pool_by or "file")
+    if pooled_by == (None, "group"):
+        raise click.UsageError("--pool-by group goes with --pool mean, max or top3.")
     from tlmed.rundir import find_run
 
     run = find_run(run) if run is not None else None
@@ -61,10 +72,11 @@ def evaluate(run, data, moved, predictions, out, positive, group, no_groups, pre
     if out is not None:
         # Before images are read: a wrong `--out` costs no time then.
         inference.check_evaluation_folder(out, force, read)
-    made, result = inference.evaluate(run, data, predictions, positive, prevalence, skip_bad, voice, moved, grouping)
+    asked = (positive, prevalence, skip_bad, voice, moved, grouping, pooled_by)
+    made, result = inference.evaluate(run, data, predictions, *asked)
     if out is not None:
         from tlmed.report.evaluations import write_evaluation_page
 
         inference.write_evaluation(out, made, result, force, read)
-        write_evaluation_page(out, made, result)
+        write_evaluation_page(out, made.units, result)
     screen.show(describe_metrics(result))

@@ -8,7 +8,9 @@ from tlmed.comparison.groups import choose_groups, note_groups
 from tlmed.comparison.results import Result
 from tlmed.errors import InputError
 from tlmed.evaluation.lines import describe_dominance
+from tlmed.evaluation.pooled_csv import name_table
 from tlmed.evaluation.predictions import HALF
+from tlmed.evaluation.unit_names import unit_of
 from tlmed.metrics import evaluate
 from tlmed.pages.amounts import number
 from tlmed.report.image_counts import is_synthetic
@@ -34,8 +36,23 @@ def check_comparable(results: Sequence[Result]) -> None:
     faults = [f"{rule}. Received: {fault}." for other in others if (fault := _find_difference(first, other))]
     if faults:
         raise InputError(faults)
+    _check_units(results)
     for result in results:
         _check_agreement(result)
+
+
+def _check_units(results) -> None:
+    """Refuse runs whose answers are for other things: images by themselves, files or groups."""
+    first, *others = results
+    faults = [
+        f"Runs must give answers for the same images, files or groups: train with the same `data.pool_by`, or with "
+        f"`data.pool=none`. Received: {other.name} per {unit_of(other.metrics)}, {first.name} per "
+        f"{unit_of(first.metrics)}{' of other names' * (unit_of(other.metrics) == unit_of(first.metrics))}."
+        for other in others
+        if any(one.units != two.units for one, two in zip(first.folds or [first], other.folds or [other], strict=True))
+    ]
+    if faults:
+        raise InputError(faults)
 
 
 def _check_agreement(result) -> None:
@@ -54,7 +71,7 @@ def _check_agreement(result) -> None:
         if there is not None and here is not None and abs(there - here) > 1e-6:
             there, here = tell_apart(there, here)
             raise InputError(
-                "The metrics in a run's `metrics.json` must be those of its `predictions.csv`. "
+                f"The metrics in a run's `metrics.json` must be those of its `{name_table(metrics)}`. "
                 f"Received: {result.path}: {name} {there} in the one, {here} from the other."
             )
 
@@ -152,6 +169,7 @@ def find_notes(results: Sequence[Result]) -> tuple[str, ...]:
         *(_note_leak(result) for result in results),
         *(_note_weights(result) for result in results),
         _note_thresholds(results),
+        _note_pooling(results),
         _note_stored(results),
         _note_machines(singles),
         *(said for part in singles for said in part.unchecked),
@@ -227,6 +245,15 @@ def _note_thresholds(results) -> str:
         f"Accuracy, sensitivity, specificity and F1 depend on each run's own threshold{which}; the AUC and the "
         "Brier score need none."
     )
+
+
+def _note_pooling(results) -> str:
+    """Say so where runs pool scores in different ways."""
+    ways = {result.name: (result.folds or [result])[0].metrics.get("pool") for result in results}
+    if len(set(ways.values())) == 1:
+        return ""
+    named = join_names(f"{name} {how or 'none'}" for name, how in ways.items())
+    return f"Runs pool the scores of a {unit_of(results[0].metrics)} in different ways: {named}."
 
 
 def _note_stored(results) -> str:

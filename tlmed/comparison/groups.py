@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from tlmed.columns import spell
 from tlmed.comparison.results import Result
 from tlmed.evaluation.measures import score
+from tlmed.evaluation.pooling import list_unit_groups, read_pooling
 from tlmed.words import count, join_names
 
 _COUNTED = ("metrics", "per_class", "groups", "largest_group")  # parts of `metrics.json` that depend on groups
@@ -54,8 +55,15 @@ def names_others(chosen: Result, result: Result) -> bool:
 def _number_groups(result) -> list[tuple[str, int | None]]:
     """Return each test image, fold by fold, and its group as a number, because names alone decide nothing."""
     numbers = {}
-    rows = [pair for part in _parts(result) for pair in sorted(_list_groups(part.of("test")).items())]
+    rows = [pair for part in _parts(result) for pair in sorted(list_owners(part).items())]
     return [(path, numbers.setdefault(group, len(numbers)) if group else None) for path, group in rows]
+
+
+def list_owners(result: Result) -> dict[str, str]:
+    """Return each test image of one network's run, or what it is pooled to, and its group; "" where it stands alone."""
+    groups, pooling = _list_groups(result.of("test")), read_pooling(result.metrics)
+    named = list_unit_groups(pooling, list(groups), list(groups.values()))
+    return dict(zip((result.units[path] for path in groups), named or [""] * len(groups), strict=True))
 
 
 def _list_groups(rows) -> dict[str, str]:
@@ -64,10 +72,10 @@ def _list_groups(rows) -> dict[str, str]:
 
 def _regroup(chosen, result) -> Result:
     """Return one network's run with its metrics computed by the groups of another run."""
-    groups, metrics = _list_groups(chosen.splits), result.metrics
+    owners, metrics = list_owners(chosen), result.metrics
     # Without calibrated scores: what is computed from them is not in `_COUNTED`.
-    test = dataclasses.replace(result.test, groups=tuple(groups[path] for path in result.test.paths), calibrated=None)
-    leaked = find_leaked(result, groups)
+    test = dataclasses.replace(result.test, groups=tuple(owners[path] for path in result.test.paths), calibrated=None)
+    leaked = find_leaked(result, _list_groups(chosen.splits))
     seed = result.recipe.get("seed", 0)
     scored = score(test, "test", metrics.get("positive"), seed, leaked=leaked)
     kept = {name: part for name, part in metrics.items() if name not in (*_COUNTED, "without_leaks")}
@@ -78,7 +86,7 @@ def _regroup(chosen, result) -> Result:
 
 
 def find_leaked(result: Result, groups: Mapping[str, str]) -> set[str]:
-    """Return the paths of test images that are in training or validation too, by content or by group.
+    """Return the test images, or what they are pooled to, that are in training or validation too: content or group.
 
     Args:
         result: The run of one network.
@@ -91,7 +99,7 @@ def find_leaked(result: Result, groups: Mapping[str, str]) -> set[str]:
             known.add(row["sha256"])
             owners.add(spell(groups.get(path, "")))
     return {
-        path
+        result.units[path]
         for path, row in result.of("test").items()
         if row["sha256"] in known or (groups.get(path) and spell(groups[path]) in owners)
     }

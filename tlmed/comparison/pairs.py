@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tlmed.comparison.checks import check_comparable, find_notes
-from tlmed.comparison.groups import choose_groups, use_groups
+from tlmed.comparison.groups import choose_groups, list_owners, use_groups
 from tlmed.comparison.results import Result, read_results
 from tlmed.metrics import average_folds, compare_pairs, holm, measure_pairs
 from tlmed.metrics.names import name_metric
@@ -119,8 +119,8 @@ def compare(paths: Sequence[str | Path]) -> Comparison:
 
 
 def _find_owners(results) -> list[str]:
-    rows = choose_groups(results).of("test")
-    return [rows[path].get("group") or "" for path in sorted(rows)]
+    owners = list_owners(choose_groups(results))
+    return [owners[path] for path in sorted(owners)]
 
 
 def _list_tables(results) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from tlmed import rundir
 from tlmed.comparison.traits import MIXED, UNSTATED, find_approach, find_costs, join_costs
 from tlmed.errors import InputError
+from tlmed.evaluation.pooled_csv import list_tables, name_table, read_units
+from tlmed.evaluation.pooling import read_pooling
 from tlmed.evaluation.predictions import Predictions
-from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.intact import check_intact
 from tlmed.pages.amounts import join
 from tlmed.run_files import (
@@ -47,7 +48,8 @@ class Result:
         timing: `timing.json`.
         metrics: `metrics.json`.
         splits: Path of an image to its row of `splits.csv`; empty for a cross-validation.
-        test: The predictions of the test images; None for a cross-validation, whose folds have them.
+        test: The predictions of the test images, or of the files or groups that they make up; None for a
+            cross-validation, whose folds have them.
         folds: The runs of a cross-validation's folds; empty for the run of one network.
         unchecked: Sentences that say which of its files nothing shows to be as they were written.
     """
@@ -75,6 +77,11 @@ class Result:
             found.setdefault(row["split"], {})[path] = row
         return found
 
+    @cached_property
+    def units(self) -> dict[str, str]:
+        """Return what the answer for each test image is an answer for: the image itself, its file or its group."""
+        return _name_units(self.of("test"), self.metrics)
+
     @property
     def without_leaks(self) -> Mapping | None:
         """Return how many test images the run has seen, how many are left, and the scores of these; None if none.
@@ -85,7 +92,7 @@ class Result:
             return self.metrics.get("without_leaks")
         if not any(fold.without_leaks for fold in self.folds):
             return None
-        tested = sum(len(fold.of("test")) for fold in self.folds)
+        tested = sum(len(set(fold.units.values())) for fold in self.folds)
         leaked = sum(fold.without_leaks["leaked"] for fold in self.folds if fold.without_leaks)
         return {"leaked": leaked, "n": tested - leaked, "metrics": {}}
 
@@ -190,27 +197,33 @@ def _read_single(run, name) -> Result:
     recipe, plan, environment = RECIPE_JSON.read(run), PLAN_JSON.find(run), ENVIRONMENT_JSON.find(run)
     timing, metrics = TIMING_JSON.find(run), METRICS_JSON.read(run, *_SHOWN)
     splits = {row["path"]: row for row in SPLITS_CSV.read(run)}
-    test = _read_test(run, splits, metrics["classes"])
-    compared = ("recipe.json", "metrics.json", "plan.json", "environment.json", "splits.csv", "predictions.csv")
+    test = _read_test(run, splits, metrics)
+    compared = ("recipe.json", "metrics.json", "plan.json", "environment.json", "splits.csv", *list_tables(metrics))
     unchecked = check_intact(run, [file for file in compared if (run / file).exists()])
     return Result(run.path, name, recipe, plan, environment, timing, metrics, splits, test, unchecked=tuple(unchecked))
 
 
-def _read_test(run, splits, classes) -> Predictions:
+def _name_units(rows: Mapping[str, Mapping[str, str]], metrics) -> dict[str, str]:
+    names = read_pooling(metrics).name(list(rows), [row.get("group") or "" for row in rows.values()])
+    return dict(zip(rows, names, strict=True))
+
+
+def _read_test(run, splits, metrics) -> Predictions:
     """Return the predictions of the test images, which must be those of `splits.csv`, with their labels."""
-    path = run / "predictions.csv"
-    test = read_predictions(path).of("test")
+    table, classes = name_table(metrics), metrics["classes"]
+    test = read_units(run.path, metrics).of("test")
     if list(test.classes) != classes:
         raise InputError(
-            f"`predictions.csv` must have the classes of `metrics.json`: {', '.join(classes)}. "
-            f"Received: {path}: {', '.join(test.classes)}."
+            f"`{table}` must have the classes of `metrics.json`: {', '.join(classes)}. "
+            f"Received: {run / table}: {', '.join(test.classes)}."
         )
     predicted = {name: test.classes[label] for name, label in zip(test.paths, test.labels, strict=True)}
-    expected = {name: row["label"] for name, row in splits.items() if row["split"] == "test"}
+    rows = {path: row for path, row in splits.items() if row["split"] == "test"}
+    expected = {unit: rows[path]["label"] for path, unit in _name_units(rows, metrics).items()}
     if wrong := sorted(name for name in {**expected, **predicted} if expected.get(name) != predicted.get(name)):
         raise InputError(
-            "`predictions.csv` must hold the test images of `splits.csv`, with their labels. "
-            f"Received: {path}: other than there: {listed(wrong, 3)}."
+            f"`{table}` must hold the test {test.unit}s of `splits.csv`, with their labels. "
+            f"Received: {run / table}: other than there: {listed(wrong, 3)}."
         )
     if not predicted:
         raise InputError(f"A run must have test images to be compared. Received: {run.path}.")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.results import Result
+from tlmed.evaluation.unit_names import unit_of
 from tlmed.metrics import say_positive
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import EMPTY, duration, number, says_nothing
@@ -102,9 +103,13 @@ def name_images(comparison: Comparison) -> str:
     """Return what the runs were compared on."""
     groups = f" of {count(comparison.groups, 'group')}" if comparison.groups is not None else ""
     if folds := comparison.results[0].folds:
-        images = "" if comparison.images is None else f" of {count(comparison.images, 'image')}"
+        images = (
+            ""
+            if comparison.images is None
+            else f" of {count(comparison.images, unit_of(comparison.results[0].metrics))}"
+        )
         return f"the same {len(folds)} folds{images}{groups}"
-    return f"the same {count(comparison.images, 'test image')}{groups}"
+    return f"the same {count(comparison.images, f'test {unit_of(comparison.results[0].metrics)}')}{groups}"
 
 
 def say_leaks(comparison: Comparison) -> list[str]:

@@ -3,14 +3,15 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tlmed.errors import InputError
-from tlmed.evaluation.predictions import HALF, Predictions
+from tlmed.evaluation.predictions import HALF, Predictions, predict_classes
 from tlmed.evaluation.predictions_csv import CALIBRATED, SCORE
-from tlmed.metrics import choose_threshold, fit_temperature, positive_index
+from tlmed.evaluation.unit_names import name_rows
+from tlmed.metrics import apply_temperature, choose_threshold, fit_temperature, positive_index
 from tlmed.metrics.calibration import TEMPERATURES
 from tlmed.metrics.resampling import find_clusters
 from tlmed.run_files import METRICS_JSON
@@ -89,8 +90,9 @@ def decide(
     positive: str | None,
     rule: str | float,
     groups: Sequence[str] | None = None,
+    unit: str = "image",
 ) -> Decision:
-    """Choose a threshold and a temperature on validation images.
+    """Choose a threshold and a temperature on validation images, or on the files or groups that they make up.
 
     Args:
         labels: True classes, int [n], 0..k-1.
@@ -99,6 +101,7 @@ def decide(
         positive: The positive of two classes, by default the second in the order of classes.
         rule: How to choose the threshold, as for `choose_threshold`; or the threshold itself, 0..1.
         groups: Who each image belongs to, [n], as for `tlmed.metrics.evaluate`: a note says where few groups choose.
+        unit: What a row is: "image", "file" or "group".
 
     >>> scores = np.array([[0.8, 0.2], [0.6, 0.4], [0.4, 0.6], [0.1, 0.9]])
     >>> decide(np.array([0, 0, 1, 1]), scores, ("benign", "malignant"), None, "youden").threshold
@@ -112,7 +115,27 @@ def decide(
         for part in (point, calibration):
             if part and part["n"] is not None:
                 part["note"] = " ".join(filter(None, [part.get("note"), few]))
-    return Decision(point, calibration)
+    return Decision(*(part and name_rows(part, unit) for part in (point, calibration)))
+
+
+def apply_decision(predictions: Predictions, decision: Decision | None, positive: str | None) -> Predictions:
+    """Return predictions with the classes that a threshold gives, and with scores calibrated at a temperature.
+
+    Args:
+        predictions: Of any splits; their scores may be in single precision, and those that are returned are not.
+        decision: The threshold and the temperature; None: 0.5 decides, and nothing is calibrated.
+        positive: The positive of two classes, by default the second in the order of classes.
+    """
+    threshold = HALF if decision is None else decision.threshold
+    scores = np.asarray(predictions.scores, "float64")
+    return replace(
+        predictions,
+        scores=scores,
+        predictions=predict_classes(scores, positive_index(predictions.classes, positive), threshold),
+        # In the precision of the scores as they came: a network's in single precision.
+        calibrated=None if decision is None else apply_temperature(predictions.scores, decision.temperature),
+        by_scores=decision is None or decision.threshold is None,
+    )
 
 
 def _list_scarce(labels, classes, owners) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from tlmed.evaluation.predictions import HALF
 from tlmed.evaluation.predictions_csv import SCORE
+from tlmed.evaluation.unit_names import unit_of
 from tlmed.metrics import positive_index, say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.definitions import CLASS_METRICS
@@ -18,7 +19,9 @@ DOMINANT = 0.1
 
 def describe_metrics(result: Mapping) -> list[str]:
     """Return the content of `metrics.json` as lines for a person."""
-    n = count(result["n"], "image") + (f" of {count(result['groups'], 'group')}" if result.get("groups") else "")
+    n = count(result["n"], unit_of(result)) + (
+        f" of {count(result['groups'], 'group')}" if result.get("groups") else ""
+    )
     positive = say_positive(
         result["classes"], result["positive"], result.get("positive_asked", False), "; positive: {}"
     )
@@ -31,6 +34,7 @@ def describe_metrics(result: Mapping) -> list[str]:
         describe_reversed,
         describe_validation,
         _describe_without_leaks,
+        _describe_samples,
         _describe_point,
         _describe_calibration,
         _describe_prevalence,
@@ -39,7 +43,7 @@ def describe_metrics(result: Mapping) -> list[str]:
         lines += describe(result)
     for trait, values in result.get("subgroups", {}).items():
         for value, part in values.items():
-            lines += [f"{trait} {value or 'empty'} ({count(part['n'], 'image')}):", *_list(part["metrics"])]
+            lines += [f"{trait} {value or 'empty'} ({count(part['n'], unit_of(result))}):", *_list(part["metrics"])]
     return lines + [f"Not by {trait}: {why}" for trait, why in result.get("subgroups_left_out", {}).items()]
 
 
@@ -55,16 +59,16 @@ def name_scored(result: Mapping) -> str:
     >>> name_scored({"split": "test", "evaluated": {"predictions": "a.csv", "not_scored": {}}})
     'all images'
     """
-    return "all images" if _is_whole(result) else f"the {result['split']} split"
+    return f"all {unit_of(result)}s" if _is_whole(result) else f"the {result['split']} split"
 
 
 def scored_image(result: Mapping) -> str:
-    """Return what one of the images that were scored is called.
+    """Return what one of the images that were scored, or of the files or groups that they make up, is called.
 
     >>> scored_image({"split": "test"}), scored_image({"split": "test", "evaluated": {"data": "ward/"}})
     ('test image', 'image')
     """
-    return "image" if _is_whole(result) else f"{result['split']} image"
+    return unit_of(result) if _is_whole(result) else f"{result['split']} {unit_of(result)}"
 
 
 def _is_whole(result) -> bool:
@@ -129,11 +133,14 @@ def describe_validation(result: Mapping) -> list[str]:
     found = {fold["fold"]: fold["validation"] for fold in folds if "validation" in fold}
     if "validation" in result:
         n, auc = result["validation"]["n"], _say_validation(result["validation"])
-        said = f"On the {count(n, 'validation image')} the AUC of what was kept is {auc}, below 0.5: it ranks them"
+        where = f"On the {count(n, f'validation {unit_of(result)}')}"
+        said = f"{where} the AUC of what was kept is {auc}, below 0.5: it ranks them"
     elif found:
         named = listed((f"{_say_validation(entry)} in fold {fold}" for fold, entry in found.items()), NAMED)
         which = f"{len(found)} of {count(len(folds), 'fold')}"
-        said = f"In {which} the validation AUC of what was kept is below 0.5: {named}. Those images are ranked"
+        said = (
+            f"In {which} the validation AUC of what was kept is below 0.5: {named}. Those {unit_of(result)}s are ranked"
+        )
     else:
         return []
     return [f"{said} the wrong way round more often than chance does. Are labels wrong, or the rate too high?"]
@@ -183,7 +190,7 @@ def describe_below_majority(result: Mapping) -> list[str]:
 
 def _name_without(result) -> str:
     found = result["without_leaks"]
-    return f"Without {found['leaked']:,} of {count(result['n'], 'image')} that training or validation knows"
+    return f"Without {found['leaked']:,} of {count(result['n'], unit_of(result))} that training or validation knows"
 
 
 def describe_size(result: Mapping) -> list[str]:
@@ -193,7 +200,7 @@ def describe_size(result: Mapping) -> list[str]:
     ['Only 20 images: one alone is 5 % of all, so treat every score as rough.']
     """
     n, groups = result["n"], result.get("groups")
-    units, noun = (groups, "group") if groups else (n, "image")
+    units, noun = (groups, "group") if groups else (n, unit_of(result))
     said = []
     if units < SMALL:
         share = percent(_count_largest(result) / n)
@@ -211,7 +218,8 @@ def describe_dominance(result: Mapping) -> list[str]:
     if largest <= DOMINANT * n or largest <= 2 * n / (result.get("groups") or n):
         return []
     return [
-        f"The largest group holds {largest:,} of {count(n, 'image')}: every score, which counts images, depends "
+        f"The largest group holds {largest:,} of {count(n, unit_of(result))}: every score, which counts "
+        f"{unit_of(result)}s, depends "
         "much on that group."
     ]
 
@@ -257,6 +265,12 @@ def _describe_without_leaks(result) -> list[str]:
     return [f"{known}:", *_list(found["metrics"])] if found["n"] else [f"{known} none is left."]
 
 
+def _describe_samples(result) -> list[str]:
+    """Say how well single images are told apart, where their scores were pooled."""
+    found = result.get("per_sample")
+    return [] if found is None else [f"Each image by itself ({found['n']:,}):", *_list(found["metrics"])]
+
+
 def _describe_point(result) -> list[str]:
     """Say which threshold was used, where it comes from, and what 0.5 would have given."""
     point = result.get("operating_point")
@@ -267,7 +281,11 @@ def _describe_point(result) -> list[str]:
         return [f"Each fold has a threshold of its own ({point['rule']}).", *before]
     if point["threshold"] == HALF:
         before = []
-    origin = point["rule"] if point["n"] is None else f"{point['rule']}, from {count(point['n'], 'validation image')}"
+    origin = (
+        point["rule"]
+        if point["n"] is None
+        else f"{point['rule']}, from {count(point['n'], f'validation {unit_of(result)}')}"
+    )
     return [f"Threshold of {result['positive']}: {thousandths(point['threshold'])} ({origin}).", *_note(point), *before]
 
 

@@ -7,7 +7,9 @@ import numpy as np
 from tlmed.columns import MOST_SUBGROUPS
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision
+from tlmed.evaluation.pooling import Pooled
 from tlmed.evaluation.predictions import HALF, Predictions, predict_classes
+from tlmed.evaluation.unit_names import name_rows
 from tlmed.metrics import METRICS, evaluate, positive_index, predictive_values
 from tlmed.metrics.definitions import CALIBRATED, RANKED, make_case
 from tlmed.metrics.resampling import find_clusters
@@ -16,6 +18,7 @@ from tlmed.words import count
 
 LEAST_IMAGES = 5  # images for each value on average, with which a column makes subgroups
 SUBGROUP_METRICS = ("accuracy", "auc", "sensitivity", "specificity")
+PER_SAMPLE = (*SUBGROUP_METRICS, "log_loss", "brier")
 _BY_THRESHOLD = tuple(name for name in METRICS if name not in {*CALIBRATED, *RANKED})
 
 
@@ -39,7 +42,7 @@ def measure(
         scores: Other probabilities, float [n, k].
         guesses: Other predicted classes, int [n].
     """
-    return evaluate(
+    found = evaluate(
         predictions.labels,
         predictions.scores if scores is None else scores,
         predictions.predictions if guesses is None else guesses,
@@ -50,6 +53,34 @@ def measure(
         seed=seed,
         only=only,
     )
+    return name_rows(found, predictions.unit)
+
+
+def score_pooled(
+    pooled: Pooled,
+    split: str,
+    positive: str | None,
+    seed: int,
+    decision: Decision | None = None,
+    prevalence: float | None = None,
+    leaked: Collection[str] = (),
+) -> dict:
+    """Return the content of `metrics.json` for units, and the scores of their samples beside it.
+
+    Args:
+        pooled: Samples and units; where nothing is pooled, each sample is a unit.
+        split: The one that is scored.
+        positive: As for `score`.
+        seed: As for `score`.
+        decision: As for `score`; it was made on units.
+        prevalence: As for `score`.
+        leaked: Paths of samples that training or validation knows: it knows their units.
+    """
+    result = score(pooled.units, split, positive, seed, decision, prevalence, pooled.find_units(leaked))
+    if not pooled.are_pooled:
+        return result
+    samples = measure(pooled.samples.of(split), positive, seed, split, PER_SAMPLE)
+    return {**result, "pool": pooled.pooling.how, "per_sample": {"n": samples["n"], "metrics": samples["metrics"]}}
 
 
 def score(
@@ -79,7 +110,7 @@ def score(
     chosen = predictions.of(split)
     if not chosen.paths:
         raise InputError(f"`split` must have predictions. Received: split={split!r}, with none.")
-    result = measure(chosen, positive, seed, split)
+    result = {"unit": chosen.unit, **measure(chosen, positive, seed, split)}
     if result["positive"] is not None:
         result["positive_asked"] = positive is not None
     # None for a file of predictions: its own column `prediction` decides, and by which threshold is not known.
@@ -92,7 +123,7 @@ def score(
         after = measure(chosen, positive, seed, split, CALIBRATED, scores=chosen.calibrated)["metrics"]
         result["calibration"] = {**({} if decision is None else decision.calibration), "metrics": after}
     if prevalence is not None:
-        result["at_prevalence"] = _weigh(chosen, positive, prevalence)
+        result["at_prevalence"] = name_rows(_weigh(chosen, positive, prevalence), chosen.unit)
     if leaked:
         result["without_leaks"] = _leave_out(chosen, set(leaked), positive, seed, split)
     if chosen.traits:
@@ -145,8 +176,8 @@ def _divide(chosen, positive, seed, split) -> dict[str, Mapping]:
         values = sorted(set(texts))
         if not 1 < len(values) <= min(MOST_SUBGROUPS, len(texts) // LEAST_IMAGES):
             left_out[trait] = (
-                f"{count(len(values), 'value')} in {count(len(texts), 'image')}; subgroups need 2 to {MOST_SUBGROUPS} "
-                f"values, with {LEAST_IMAGES} images or more on average."
+                f"{count(len(values), 'value')} in {count(len(texts), chosen.unit)}; subgroups need 2 to "
+                f"{MOST_SUBGROUPS} values, with {LEAST_IMAGES} {chosen.unit}s or more on average."
             )
             continue
         column = np.array(texts, dtype=object)

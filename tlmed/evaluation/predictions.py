@@ -28,6 +28,8 @@ class Predictions:
         notes: Sentences about the file that a user should see. Not written to the file.
         by_scores: Whether `predictions` follow from the scores alone: at a threshold of 0.5, or by the highest. Not
             written to the file.
+        unit: What a row is an answer for: an "image", or a "file" or "group" whose samples were pooled. Not written to
+            the file.
     """
 
     paths: tuple[str, ...]
@@ -41,6 +43,7 @@ class Predictions:
     traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     by_scores: bool = False
+    unit: str = "image"
 
     def of(self, split: str) -> "Predictions":
         """Return the predictions of one split."""
@@ -64,6 +67,7 @@ class Predictions:
             {name: pick(texts) for name, texts in self.traits.items()},
             self.notes,
             self.by_scores,
+            self.unit,
         )
 
 

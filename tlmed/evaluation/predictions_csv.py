@@ -301,12 +301,15 @@ def _find_fold_faults(columns) -> list[tuple[str, str]]:
 
 def _find_faults(lines, columns, classes, tables) -> list[tuple[str, str]]:
     faults = [fault for prefix, table in tables.items() for fault in _find_score_faults(lines, prefix, table)]
-    seen = Counter(map(posixpath.normpath, columns["path"]))  # `./a.png` and `a.png` are one image
+    # `./a.png` and `a.png` are one image. A group that was pooled may have a row in each split.
+    splits = map(name_split, columns.get("split", ["test"] * len(lines)))
+    keys = list(zip(splits, map(posixpath.normpath, columns["path"]), strict=True))
+    seen = Counter(keys)
     faults += [
         *_name_lines("`path` must not be empty", _pick(lines, [not name for name in columns["path"]])),
         *_name_lines(
-            "`path` must be different in every row",
-            _pick(lines, [seen[posixpath.normpath(name)] > 1 for name in columns["path"]]),
+            "`path` must be different in every row of a split",
+            _pick(lines, [seen[key] > 1 for key in keys]),
         ),
     ]
     faults += _find_fold_faults(columns)

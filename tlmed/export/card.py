@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from tlmed.backbones.ancestry import list_weights
 from tlmed.errors import InputError
 from tlmed.evaluation.lines import describe_size
+from tlmed.evaluation.pooling import say_pooling
+from tlmed.evaluation.unit_names import unit_of
 from tlmed.export.card_facts import read_card_facts
 from tlmed.export.earlier_runs import describe_earlier
 from tlmed.export.front_matter import find_licence, write_front_matter
@@ -148,7 +150,7 @@ def _describe_phases(content) -> list[str]:
 
 
 def _describe_use(content) -> str:
-    sizes = f"{content.metrics['n']:,} images"
+    sizes = f"{content.metrics['n']:,} {unit_of(content.metrics)}s"
     return bullets(
         [
             "For research and teaching: to compare methods, and to start from.",
@@ -236,7 +238,8 @@ def _describe_scores(content) -> str:
         )
     entries = {name_metric(name): entry for name, entry in list_once(metrics).items()}
     parts = [
-        f"{metrics['n']:,} images{groups}, split {code(metrics['split'])}. {meaning}",
+        f"{metrics['n']:,} {unit_of(metrics)}s{groups}, split {code(metrics['split'])}. {meaning}",
+        *([say_pooling(metrics)] if "pool" in metrics else []),
         *map(plain, describe_size(metrics)),
         _tabulate(list_once(metrics), say_methods(entries), list_notes(entries.items(), ("note",))),
         *(f"**{plain(said)}**" for said in content.unchecked),
@@ -255,9 +258,9 @@ def _show_without_leaks(metrics) -> list[str]:
     if not found:
         return []
     said = (
-        f"**{found['leaked']:,} of {metrics['n']:,} test images are in training or validation too (of this run, or of "
-        f"one that gave it its weights), or of a group that has images there**: the scores above may be too good. "
-        f"Without them {found['n']:,} images are left"
+        f"**{found['leaked']:,} of {metrics['n']:,} test {unit_of(metrics)}s are in training or validation too (of "
+        "this run, or of one that gave it its weights), or of a group that has images there**: the scores above may be "
+        f"too good. Without them {found['n']:,} {unit_of(metrics)}s are left"
     )
     defined = any(entry["value"] is not None for entry in found["metrics"].values())
     said += f"; the metadata of this card has {'their' if defined else 'no'} scores."
@@ -275,7 +278,7 @@ def _tabulate(entries: Mapping, footnote: str = "", notes: Sequence[str] = ()) -
 
 def _name_rule(metrics) -> str:
     point = metrics.get("operating_point", {})
-    return f" ({point['rule']} on {point['n']:,} validation images)" if point.get("n") else ""
+    return f" ({point['rule']} on {point['n']:,} validation {unit_of(metrics)}s)" if point.get("n") else ""
 
 
 def _show_prevalence(metrics) -> list[str]:
@@ -302,8 +305,8 @@ def _show_calibration(metrics) -> list[str]:
     ]
     said = (
         f"Calibration: {plain(calibration['method'])}, temperature {thousandths(calibration['temperature'])}, fitted "
-        f"on {count(calibration['n'], 'image')} of the split {code(calibration['split'])}.{_note(calibration)} It "
-        "changes no class that is predicted. Lower is better."
+        f"on {count(calibration['n'], unit_of(metrics))} of the split {code(calibration['split'])}."
+        f"{_note(calibration)} It changes no class that is predicted. Lower is better."
     )
     columns = texts("Metric") + numbers("Before", "95 % interval", "After", "95 % interval")
     return [said, Table(columns, rows).markdown()]

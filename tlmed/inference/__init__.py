@@ -5,7 +5,7 @@ import tlmed.tensorflow_start
 from tlmed.inference.evaluation_files import check_evaluation_folder, write_evaluation
 from tlmed.inference.loose_images import predict
 from tlmed.inference.rescoring import evaluate
-from tlmed.inference.scorer import Scorer, load_model, load_scorer, make_predictions
+from tlmed.inference.scorer import Scorer, load_model, load_scorer, make_samples
 
 __all__ = [
     "Scorer",
@@ -13,7 +13,7 @@ __all__ = [
     "evaluate",
     "load_model",
     "load_scorer",
-    "make_predictions",
+    "make_samples",
     "predict",
     "write_evaluation",
 ]

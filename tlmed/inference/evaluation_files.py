@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tlmed.errors import InputError
-from tlmed.evaluation.predictions import Predictions
-from tlmed.evaluation.predictions_csv import write_predictions
+from tlmed.evaluation.pooled_csv import TABLES, list_tables, write_pooled
+from tlmed.evaluation.pooling import Pooled
 from tlmed.regular_files import sha256
 from tlmed.run_files import METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.targets import check_folder, check_targets, is_marked, writing_out
 
-_EVALUATION = ("predictions.csv", "metrics.json", "evaluation.html")
-_DIGEST = "predictions_sha256"  # tells whether `predictions.csv` is the table that the evaluation wrote
+_EVALUATION = (*TABLES, "metrics.json", "evaluation.html")
 
 
 def check_evaluation_folder(folder: Path, force: bool = False, inputs: Sequence[Path] = ()) -> None:
@@ -33,7 +32,10 @@ def check_evaluation_folder(folder: Path, force: bool = False, inputs: Sequence[
     own = {
         folder / "metrics.json": lambda file: made is not None,
         folder / "evaluation.html": lambda file: is_marked(file, "evaluate"),
-        folder / "predictions.csv": lambda file: made is not None and made.get(_DIGEST) == sha256(file),
+        **{
+            folder / table: lambda file: made is not None and made.get(_name_digest(file)) == sha256(file)
+            for table in TABLES
+        },
     }
     check_targets("--out", own, force, inputs)
 
@@ -46,14 +48,19 @@ def _read_evaluated(folder: Path) -> dict | None:
         return None
 
 
+def _name_digest(table: Path) -> str:
+    """Return the part of `evaluated` that tells whether a table is the one that the evaluation wrote."""
+    return f"{table.stem}_sha256"
+
+
 def write_evaluation(
-    folder: Path, predictions: Predictions, result: dict, force: bool = False, inputs: Sequence[Path] = ()
+    folder: Path, pooled: Pooled, result: dict, force: bool = False, inputs: Sequence[Path] = ()
 ) -> None:
-    """Write `predictions.csv` and `metrics.json` into a folder, which is made if it is missing.
+    """Write the tables of predictions and `metrics.json` into a folder, which is made if it is missing.
 
     Args:
         folder: The folder.
-        predictions: From `evaluate`, as is `result`.
+        pooled: From `evaluate`, as is `result`.
         result: The content of `metrics.json`.
         force: Write over an earlier evaluation.
         inputs: The files that were read, which are never written over.
@@ -64,7 +71,9 @@ def write_evaluation(
     check_evaluation_folder(folder, force, inputs)
     with writing_out(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        write_predictions(folder / "predictions.csv", predictions)
-        # The table comes first, because `metrics.json` holds its hash.
-        evaluated = {**result["evaluated"], _DIGEST: sha256(folder / "predictions.csv")}
-        METRICS_JSON.write(folder, {**result, "evaluated": evaluated})
+        write_pooled(folder, pooled)
+        for table in set(TABLES) - set(list_tables(result)):
+            (folder / table).unlink(missing_ok=True)  # of an earlier evaluation, which pooled scores
+        # The tables come first, because `metrics.json` holds their hashes.
+        digests = {_name_digest(folder / table): sha256(folder / table) for table in list_tables(result)}
+        METRICS_JSON.write(folder, {**result, "evaluated": {**result["evaluated"], **digests}})

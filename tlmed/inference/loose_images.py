@@ -3,6 +3,7 @@
 import tlmed.tensorflow_start
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from tlmed.data.tones import describe_tones, note_tones
 from tlmed.evaluation.decisions import read_decision
 from tlmed.evaluation.explanations import Place, name_in, open_folder, save_explanations
 from tlmed.evaluation.lines import caption_choice, describe_choice, describe_worse
+from tlmed.evaluation.pooling import SAID, find_telling, number_units, pool_scores, read_pooling
 from tlmed.evaluation.predictions import predict_classes
 from tlmed.evaluation.predictions_csv import list_columns
+from tlmed.evaluation.unit_names import FILE
 from tlmed.inference.scorer import BATCH_SIZE, computing, load_scorer, name_files
 from tlmed.intact import check_intact
 from tlmed.recipe import from_json
@@ -38,6 +41,10 @@ def predict(
 ) -> tuple[list[str], list[tuple], list[tuple[str, str]]]:
     """Predict the class of images: files, and folders with everything below them.
 
+    A run that pools scores gives each file one answer, as it did in training. Which group a file belongs to is not
+    known here, so that a run that pools by group gives each file one, too, and says so. The picture of a file is that
+    of the sample which speaks most for its class.
+
     Args:
         run: A complete run.
         paths: Files and folders.
@@ -53,7 +60,7 @@ def predict(
     Returns:
         The columns `path`, `prediction` (by the run's threshold), `score_<class>`, `calibrated_<class>` and
         `image_note` (a single colour, all but black, few grey levels, or values unlike those of training; empty for
-        others); one row per image; path and reason of what was left out.
+        others); one row per image, or per file where the run pools; path and reason of what was left out.
 
     Raises:
         InputError: If a path is missing, an image cannot be read, the network cannot be explained like that, or the
@@ -70,7 +77,7 @@ def predict(
     odd = describe_tones(names, tones, usual=usual)
     for warning in (*files.notes, *odd, *describe_extras(names, files.pixels.extras)):
         voice.warn(warning)
-    scorer = load_scorer(run)
+    scorer, pooling = load_scorer(run), read_pooling(old)
     explainer = None if explain is None else scorer.explainer(method, block)
     if explainer is not None:
         # Before scoring, so that a folder that cannot be used costs no time.
@@ -78,17 +85,40 @@ def predict(
         open_folder(explain, paths)
         name_in(place, explainer.method)
     scores = scorer(files.batches(BATCH_SIZE))
-    chosen = predict_classes(scores, metrics.positive_index(classes, old["positive"]), decision.threshold)
+    main = metrics.positive_index(classes, old["positive"])
+    units, members = number_units(replace(pooling, by=FILE).name(names, None))
+    pooled = pool_scores(scores, members, pooling.how, main) if pooling.how else scores
+    chosen = predict_classes(pooled, main, decision.threshold)
     if explainer is not None:
+        shown = find_telling(scores, members, chosen)
+        place, files = replace(place, names=[names[row] for row in shown]), replace(files, rows=files.rows[shown])
         with writing_out(explain, "--explain"), computing():
             rule = caption_choice(old)
-            save_explanations(place, files.batches(BATCH_SIZE), chosen, scores, classes, explainer, rule)
-    tables = np.concatenate([scores, metrics.apply_temperature(scores, decision.temperature)], axis=1, dtype=float)
-    for line in (*describe_choice(old), *describe_worse(old)):
+            save_explanations(place, files.batches(BATCH_SIZE), chosen, pooled, classes, explainer, rule)
+    tables = np.concatenate([pooled, metrics.apply_temperature(pooled, decision.temperature)], axis=1, dtype=float)
+    for line in (*_describe_units(pooling), *describe_choice(old), *describe_worse(old)):
         voice.say(line)
-    lines = zip(names, chosen, tables.tolist(), note_tones(tones, usual), strict=True)
+    notes = _join_notes(note_tones(tones, usual), members)
+    lines = zip(units, chosen, tables.tolist(), notes, strict=True)
     rows = [(name, classes[choice], *row, note) for name, choice, row, note in lines]
     return list_columns(classes), rows, broken
+
+
+def _describe_units(pooling) -> list[str]:
+    """Say what has one answer, where the run pools scores."""
+    if not pooling.how:
+        return []
+    own = "; the run pools by group, but files name none" if pooling.by != FILE else ""
+    return [f"One row per file: {SAID[pooling.how]} of its images{own}."]
+
+
+def _join_notes(notes, members) -> list[str]:
+    """Return the notes of each unit, each once."""
+    found = [{} for _ in range(members.max() + 1)]
+    for note, unit in zip(notes, members.tolist(), strict=True):
+        if note:
+            found[unit][note] = None
+    return ["; ".join(said) for said in found]
 
 
 def read_usual(run) -> dict[str, int] | None:

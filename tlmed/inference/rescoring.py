@@ -2,7 +2,6 @@
 
 import tlmed.tensorflow_start
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from tlmed.backbones import name_all
 from tlmed.backbones.ancestry import find_known, name_weights
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.cache import cache_folder, find_writers
-from tlmed.columns import Grouping, spell, suggest_spelling
+from tlmed.columns import Grouping, suggest_spelling
 from tlmed.data import ImageSet, KnownPixels, load, open_source
 from tlmed.data.extras import describe_extras
 from tlmed.data.familiar import compare_with_run
@@ -23,17 +22,18 @@ from tlmed.data.leaks import describe_hidden_patients, find_leaked, name_givers
 from tlmed.data.learned import Learned
 from tlmed.data.recorded import describe_changes, describe_columns, digest_columns, recall
 from tlmed.data.sources import find_gap
-from tlmed.data.table import describe_classes
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
-from tlmed.evaluation.decisions import describe_contradictions, describe_exchanged, describe_hard_scores, read_decision
-from tlmed.evaluation.lines import describe_left_out
-from tlmed.evaluation.measures import score
-from tlmed.evaluation.predictions import Predictions, describe_ties
-from tlmed.evaluation.predictions_csv import read_predictions
+from tlmed.evaluation.decisions import read_decision
+from tlmed.evaluation.measures import score_pooled
+from tlmed.evaluation.pooled_csv import list_tables
+from tlmed.evaluation.pooling import Pooled, find_pooling_faults, pool, read_pooling
+from tlmed.evaluation.predictions import describe_ties
+from tlmed.evaluation.unit_names import FILE
 from tlmed.features.kept import Means, keep_features
 from tlmed.inference.loose_images import read_usual
-from tlmed.inference.scorer import computing, load_scorer, make_predictions, name_files
+from tlmed.inference.prediction_files import score_file
+from tlmed.inference.scorer import computing, load_scorer, make_samples, name_files
 from tlmed.intact import check_intact
 from tlmed.pseudonyms import are_pseudonyms
 from tlmed.recipe import from_json
@@ -43,7 +43,7 @@ from tlmed.source_forms import TABLE, TFDS, find_form
 from tlmed.source_layout import Layout
 from tlmed.synthetic import describe_learned, describe_source, is_synthetic
 from tlmed.voice import SILENT, Voice
-from tlmed.words import count, join_names, listed
+from tlmed.words import count, join_names
 
 
 def evaluate(
@@ -56,14 +56,16 @@ def evaluate(
     voice: Voice = SILENT,
     moved: bool = False,
     grouping: Grouping | None = None,
-) -> tuple[Predictions, dict]:
+    pooled_by: tuple[str | None, str] | None = None,
+) -> tuple[Pooled, dict]:
     """Score a run on its own test images, or on all images of another source, or score a file of predictions.
 
     The run's own images are those of its `splits.csv`, in the splits that are recorded there. Further images of the
     source, and those whose content, label or group has changed, are named and not scored.
 
     Images are predicted by the threshold, and probabilities calibrated at the temperature, that the run's validation
-    images chose. Columns of a CSV that tlmed does not know make subgroups, and each is scored by itself.
+    images chose; scores of samples are pooled as they were then. Columns of a CSV that tlmed does not know make
+    subgroups, and each is scored by itself.
 
     Args:
         run: A complete run, or None with `file`.
@@ -76,43 +78,24 @@ def evaluate(
         moved: Whether `source` holds the run's own images, at another place.
         grouping: Which column of another source, or of `file`, names the groups; None: as in the run, or the one with
             a usual name, also if the run's groups are switched off.
+        pooled_by: `pool` and `pool_by`, as in a recipe, for the samples of `file`; None: "auto" and "file".
 
     Returns:
-        The predictions, and the content of `metrics.json`.
+        The predictions, pooled, and the content of `metrics.json`.
 
     Raises:
         InputError: If something cannot be read, the classes differ, or no test image of the run is left as it was.
     """
     if run is None:
-        predictions = read_predictions(file, grouping or Grouping(), positive)
-        split = _choose_split(file, predictions)
-        chosen = predictions.of(split)
-        notes = [*predictions.notes, *describe_classes(len(predictions.classes), len(chosen.paths))]
-        notes += metrics.describe_default(predictions.classes, positive)
-        if split != "test":
-            notes.append(f"All rows are of the split {split!r}: these are not scores of test images.")
-        notes += _find_shared_groups(predictions, split)
-        notes += describe_contradictions(chosen, positive)
-        notes += describe_ties(chosen, positive)
-        notes += describe_exchanged(chosen)
-        notes += describe_hard_scores(chosen)
-        for note in notes:
-            voice.warn(note)
-        others = Counter(name for name in predictions.splits if name != split)
-        evaluated = {"predictions": str(file), "not_scored": dict(sorted(others.items())), "warnings": notes}
-        with voice.busy(f"Scoring {count(len(chosen.paths), 'row')}"):
-            # A file names no seed; with a fixed one its intervals are the same each time.
-            result = {**score(predictions, split, positive, 0, prevalence=prevalence), "evaluated": evaluated}
-        for sentence in describe_left_out(result):
-            voice.say(sentence)
-        return predictions, result
+        return score_file(file, grouping or Grouping(), positive, prevalence, voice, *(pooled_by or ("auto", FILE)))
     recipe, old, decision = from_json(RECIPE_JSON.read(run)), METRICS_JSON.read(run), read_decision(run)
-    unsure = check_intact(run, name_files(old, "environment.json", "splits.csv", "predictions.csv"))
+    unsure = check_intact(run, name_files(old, "environment.json", "splits.csv", *list_tables(old)))
     prevalence = recipe.prevalence if prevalence is None else prevalence
     if prevalence is not None and len(old["classes"]) != 2:
         raise InputError(
             f"`prevalence` needs exactly two classes. Received: prevalence={prevalence} with {len(old['classes'])}."
         )
+    pooling = read_pooling(old)
     cached = recipe.cache != "off"
     known = KnownPixels(cache_folder(), recipe.data.image_size) if cached else None
     if cached and (writers := find_writers(cache_folder())):
@@ -131,6 +114,7 @@ def evaluate(
             table = open_source(source, layout)
             images = load(table, recipe.data.image_size, None, recipe.seed, skip_bad, known=known)
             _check_classes(images.table.classes, old["classes"])
+            _check_pooling(pooling, images.table)
             conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
             recorded = SPLITS_CSV.read(run)
             pseudonyms = are_pseudonyms((row["group"] for row in recorded), recipe.data.source)
@@ -152,32 +136,21 @@ def evaluate(
     with voice.busy(f"Scoring {count(len(rows), 'image')}"):
         found = _look_up(recipe, scorer, images, rows, voice) if cached else None
         scores = scorer(images.batches(rows, recipe.data.batch_size)) if found is None else scorer.finish(found)
-        predictions = make_predictions(images, rows, scores, old["positive"], decision)
-        result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence, leaked)
+        pooled = pool(make_samples(images, rows, scores), pooling, old["positive"]).decide(decision, old["positive"])
+        result = score_pooled(pooled, "test", old["positive"], recipe.seed, decision, prevalence, leaked)
     if result["positive"] is not None:
         result["positive_asked"] = recipe.data.positive is not None  # when the run was trained
-    for note in (ties := describe_ties(predictions.of("test"))):
+    for note in (ties := describe_ties(pooled.units.of("test"))):
         voice.warn(note)
     seen += ties
     evaluated = {"run": str(run.path), "data": images.table.source, "warnings": seen}
     evaluated |= {"split": "test"} if source is None or moved else {}  # another source is scored as a whole
-    return predictions, {**result, "evaluated": evaluated}
+    return pooled, {**result, "evaluated": evaluated}
 
 
-def _find_shared_groups(predictions: Predictions, split: str) -> list[str]:
-    """Return a sentence where groups of the rows that are scored have rows in other splits of the file, too."""
-    if predictions.groups is None:
-        return []
-    pairs = [(spell(group), part == split) for group, part in zip(predictions.groups, predictions.splits, strict=True)]
-    shared = {group for group, scored in pairs if scored} & {group for group, scored in pairs if not scored}
-    rows = sum(scored and group in shared for group, scored in pairs)
-    named = {group for group in predictions.groups if spell(group) in shared}
-    if not rows:
-        return []
-    return [
-        f"{count(rows, 'row')} of {split!r} belong to groups that have rows in other splits of the file, too "
-        f"({listed(sorted(named), 3)}): if the network learnt from those, it knows them."
-    ]
+def _check_pooling(pooling, table) -> None:
+    if faults := find_pooling_faults(pooling, table.paths, table.labels, table.classes, table.groups):
+        raise InputError(f"RUN pools scores by {pooling.by}. {fault}" for fault in faults)
 
 
 def _lay_out_like(recipe, source: str, grouping: Grouping | None) -> Layout:
@@ -239,17 +212,6 @@ def _describe_columns(images, tested, recorded) -> list[str]:
             "test images are missing: subgroups are by what stands there now."
         )
     return sentences
-
-
-def _choose_split(file, predictions: Predictions) -> str:
-    """Return the split of a file of predictions that is scored; refuse to choose where none of several is the test."""
-    splits = sorted(set(predictions.splits))
-    if "test" not in splits and len(splits) > 1:
-        raise InputError(
-            "Predictions must have rows of the split 'test', or be of one split only. "
-            f"Received: {file}, splits {listed(splits)}."
-        )
-    return "test" if "test" in splits else splits[0]
 
 
 def _check_classes(found: Sequence[str], wanted: Sequence[str]) -> None:

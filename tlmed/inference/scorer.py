@@ -10,14 +10,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tlmed import metrics
 from tlmed.backbones.own import register_layers
 from tlmed.backbones.saved import load_network, summarise
 from tlmed.data import ImageSet
 from tlmed.errors import CHANGED, InputError, RunFailed, TlmedError
-from tlmed.evaluation.decisions import Decision
 from tlmed.evaluation.explanations import Explainer, make_explainer
-from tlmed.evaluation.predictions import Predictions, predict_classes
+from tlmed.evaluation.predictions import Predictions
 from tlmed.heads import split_head
 from tlmed.recipe import from_json
 from tlmed.run_files import METRICS_JSON, RECIPE_JSON
@@ -27,31 +25,25 @@ from tlmed.words import count
 BATCH_SIZE = 32
 
 
-def make_predictions(
-    images: ImageSet, rows: np.ndarray, scores: np.ndarray, positive: str | None, decision: Decision
-) -> Predictions:
-    """Return the predictions for some rows of an image set.
+def make_samples(images: ImageSet, rows: np.ndarray, scores: np.ndarray) -> Predictions:
+    """Return the predictions for some rows of an image set, a row each; no threshold decides yet.
 
     Args:
         images: The images.
         rows: Which of them were scored [n].
         scores: Class probabilities [n, classes].
-        positive: The positive one of two classes.
-        decision: The threshold by which it is predicted, and the temperature that calibrates.
     """
-    table, calibrated = images.table, metrics.apply_temperature(scores, decision.temperature)
-    scores = np.asarray(scores, "float64")
+    table = images.table
     return Predictions(
         paths=tuple(table.paths[row] for row in rows),
         splits=tuple(str(images.splits[row]) for row in rows),
         labels=table.labels[rows],
         scores=scores,
-        predictions=predict_classes(scores, metrics.positive_index(table.classes, positive), decision.threshold),
+        predictions=scores.argmax(axis=1),
         classes=table.classes,
         groups=tuple(table.groups[row] for row in rows) if table.groups else None,
-        calibrated=calibrated,
         traits={name: tuple(texts[row] for row in rows) for name, texts in table.traits.items()},
-        by_scores=decision.threshold is None,
+        by_scores=True,
     )
 
 

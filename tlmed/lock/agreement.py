@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tlmed.lock.levels import BITS, METRICS, PREDICTIONS
-from tlmed.lock.lock_json import read_rows
+from tlmed.lock.lock_json import TABLES, read_rows
 from tlmed.lock.printable import shorten
 from tlmed.words import count, tell_apart
 
@@ -15,7 +15,7 @@ class Row:
     """One line of a comparison.
 
     Attributes:
-        part: "weights", "predictions", "metrics" or "history".
+        part: "weights", "predictions", "pooled", "metrics" or "history".
         name: What is compared.
         there: The locked value, as text for a person.
         here: The new value, likewise.
@@ -44,7 +44,7 @@ def compare_results(there: Mapping, here: Mapping, level: str, tolerance: float)
     """
     return [
         *_compare_hashes(there, here, level),
-        *_compare_predictions(there["predictions"], here["predictions"], level, tolerance),
+        *(row for part in TABLES for row in _compare_predictions(part, there, here, level, tolerance)),
         *_compare_metrics(there["metrics"], here["metrics"], level, tolerance),
         *compare_history(there["history"], here["history"], 0.0 if level == BITS else None),
     ]
@@ -118,47 +118,53 @@ def _say(equal: bool) -> str:
     return "equal" if equal else "different"
 
 
-def _compare_predictions(there, here, level, tolerance) -> list[Row]:
-    equal = there["sha256"] == here["sha256"]
-    files = (shorten(there["sha256"]), shorten(here["sha256"]))
-    row = Row("predictions", "SHA-256 of the file", *files, equal if level == BITS else None, _say(equal))
-    if equal:
+def _compare_predictions(part, there, here, level, tolerance) -> list[Row]:
+    """Return lines for a table of predictions, of `TABLES`; none where neither result has it."""
+    old, new = there.get(part), here.get(part)
+    if old is None and new is None:
+        return []
+    sums = [found and found["sha256"] for found in (old, new)]
+    equal = sums[0] == sums[1]
+    same = equal if level == BITS or None in sums else None
+    row = Row(part, "SHA-256 of the file", *map(shorten, sums), same, _say(equal))
+    if equal or None in sums:
         return [row]
-    return [row, *_compare_scores(there["rows"], here["rows"], level, tolerance)]
+    return [row, *_compare_scores(part, old["rows"], new["rows"], level, tolerance)]
 
 
-def _compare_scores(there, here, level, tolerance) -> list[Row]:
-    asked = level == PREDICTIONS
-    old, new = ({row["path"]: row for row in read_rows(lines)} for lines in (there, here))
-    both = [path for path in old if path in new]
+def _compare_scores(part, there, here, level, tolerance) -> list[Row]:
+    asked, noun = level == PREDICTIONS, "image" if part == "predictions" else "row"
+    # A group may have a row in several splits.
+    old, new = ({(row["path"], row["split"]): row for row in read_rows(lines)} for lines in (there, here))
+    both = [key for key in old if key in new]
     rows = []
     if len(both) < len(old) or len(both) < len(new):
-        counts = (count(len(found), "image") for found in (old, new))
-        odd = min(old.keys() ^ new.keys())  # not any of the set, so that the message is the same each time
-        rows.append(Row("predictions", "images", *counts, False, f"{len(both):,} in both; not so {odd}"))
-    moved = [path for path in both if old[path]["prediction"] != new[path]["prediction"]]
-    label = f"label of {moved[0]}" if moved else "labels"
-    values = (source[moved[0]]["prediction"] if moved else count(len(both), "image") for source in (old, new))
+        counts = (count(len(found), noun) for found in (old, new))
+        odd, _ = min(old.keys() ^ new.keys())  # not any of the set, so that the message is the same each time
+        rows.append(Row(part, f"{noun}s", *counts, False, f"{len(both):,} in both; not so {odd}"))
+    moved = [key for key in both if old[key]["prediction"] != new[key]["prediction"]]
+    label = f"label of {moved[0][0]}" if moved else "labels"
+    values = (source[moved[0]]["prediction"] if moved else count(len(both), noun) for source in (old, new))
     note = f"{len(moved):,} of {len(both):,} moved"
-    rows.append(Row("predictions", label, *values, not moved if asked else None, note))
-    rows += _compare_largest(old, new, both, asked, tolerance)
+    rows.append(Row(part, label, *values, not moved if asked else None, note))
+    rows += _compare_largest(part, old, new, both, asked, tolerance)
     return rows
 
 
-def _compare_largest(old, new, both, asked, tolerance) -> list[Row]:
-    """Return a line for the score that moved most, among images with the same predicted label.
+def _compare_largest(part, old, new, both, asked, tolerance) -> list[Row]:
+    """Return a line for the score that moved most, among rows with the same predicted label.
 
     Where the label differs, the two scores are of different classes.
     """
-    same = [path for path in both if old[path]["prediction"] == new[path]["prediction"]]
-    found = [(_differ(old[path]["score"], new[path]["score"]), path) for path in same]
+    same = [key for key in both if old[key]["prediction"] == new[key]["prediction"]]
+    found = [(_differ(old[key]["score"], new[key]["score"]), key) for key in same]
     if not found:
         return []
-    largest, path = max(found)
+    largest, key = max(found)
     note = _say_difference(largest, tolerance) if asked else f"difference {largest:.2g}"
     verdict = largest <= tolerance if asked else None
-    name = f"score of {old[path]['prediction']} for {path}, moved most"
-    return [Row("predictions", name, old[path]["score"], new[path]["score"], verdict, note)]
+    name = f"score of {old[key]['prediction']} for {key[0]}, moved most"
+    return [Row(part, name, old[key]["score"], new[key]["score"], verdict, note)]
 
 
 def _compare_metrics(there, here, level, tolerance) -> list[Row]:
@@ -194,6 +200,8 @@ def _judge_entry(a, b, tolerance) -> tuple[bool, str]:
         return True, "equal"
     parts = {name: (a.get(name), b.get(name)) for name in {**a, **b}}
     apart = {name: _measure(*pair) for name, pair in parts.items() if pair[0] != pair[1]}
+    if not apart:  # one of them says that a part is None, and the other does not name it
+        return True, "equal"
     if max(apart.values()) <= tolerance:
         return True, f"equal to rounding (difference {max(apart.values()):.2g})"
     if apart.get("value", 0.0) > tolerance:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from tlmed.digests import (
     split_lines,
 )
 from tlmed.errors import InputError
+from tlmed.evaluation.pooled_csv import list_tables
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.intact import FORMAT, checksum, divide_environment, list_choices, reading
 from tlmed.recipe import digest, from_json
@@ -29,6 +31,7 @@ from tlmed.whole_files import format_csv
 
 STREAMS = ("split", "backbone", "statistics", "bootstrap/test", "folds", "pca", "classifier")
 PREDICTIONS = ("path", "split", "label", "prediction", "score")
+TABLES = {"predictions": "predictions.csv", "pooled": "pooled.csv"}  # parts of `results`; the second where pooled
 
 
 def make_lock(run: RunDir) -> dict:
@@ -70,27 +73,32 @@ def _make(run) -> dict:
 def describe_results(run: RunDir) -> dict:
     """Return a run's results: hashes of weights, predictions and `metrics.json`, and what weaker levels compare.
 
-    The latter are the history, the predicted label and its score for each image, and the metrics of all classes
-    together. With two classes one score tells the other. With more, a change of a lower score is seen in the hash only.
+    The latter are the history, the predicted label and its score for each image (and for each file or group that images
+    are pooled to), and the metrics of all classes together. With two classes one score tells the other. With more, a
+    change of a lower score is seen in the hash only.
 
     Raises:
         InputError: If the run's files cannot be read.
     """
     with reading(run):
-        hybrid = (run / "classifier.skops").exists()
+        hybrid, metrics = (run / "classifier.skops").exists(), METRICS_JSON.read(run)
         return {
             "weights": digest_model(run / "model.keras"),
             "layers": digest_layers(run / "model.keras"),
             "classifier": digest_classifier(run / "classifier.skops") if hybrid else None,
-            "predictions": {"sha256": sha256(run / "predictions.csv"), "rows": list_predictions(run)},
-            "metrics": describe_metrics(METRICS_JSON.read(run)),
+            **{part: _describe_table(run / file) for part, file in TABLES.items() if file in list_tables(metrics)},
+            "metrics": describe_metrics(metrics),
             "history": list_history(run),
         }
 
 
-def list_predictions(run: RunDir) -> list[str]:
-    """Return for each image the predicted label and its score, as lines of CSV."""
-    found = read_predictions(run / "predictions.csv")
+def _describe_table(path) -> dict:
+    return {"sha256": sha256(path), "rows": list_predictions(path)}
+
+
+def list_predictions(path: Path) -> list[str]:
+    """Return the predicted label and its score for each row of a table of predictions, as lines of CSV."""
+    found = read_predictions(path)
     scores = found.scores[np.arange(len(found.paths)), found.predictions].tolist()
     labels, guesses = ([found.classes[number] for number in numbers] for numbers in (found.labels, found.predictions))
     rows = zip(

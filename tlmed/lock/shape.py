@@ -40,8 +40,13 @@ class LaterEach(Each):
     """The same for a part that not every lock holds: it may be missing."""
 
 
+class Optional(dict):
+    """A table of fields for a part that not every lock holds: it may be missing."""
+
+
 _METRIC = {"value": (int, float, OPTIONAL)}
 _VALUES = Every(each=_METRIC)
+_PREDICTIONS = {"sha256": TEXT, "rows": Table(PREDICTIONS)}
 SHAPE = {
     "recipe": {
         "name": (str, OPTIONAL),
@@ -79,7 +84,8 @@ SHAPE = {
     "results": {
         "weights": TEXT,
         "classifier": (str, OPTIONAL),
-        "predictions": {"sha256": TEXT, "rows": Table(PREDICTIONS)},
+        "predictions": _PREDICTIONS,
+        "pooled": Optional(_PREDICTIONS),
         "metrics": {"sha256": TEXT, "metrics": _VALUES},
         "history": OptionalTable(("phase", "epoch", "loss")),  # none of a hybrid
     },
@@ -169,7 +175,7 @@ def _compare(value, shape, place) -> Iterator[str]:
             where = f"{place}.{name}" if place else name
             if name in value:
                 yield from _compare(value[name], inner, where)
-            elif not isinstance(inner, (Later, LaterEach)):
+            elif not isinstance(inner, (Later, LaterEach, Optional)):
                 yield f"{where} is missing"
         if shape is _METRIC:
             yield from _compare_bounds(value, place)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from tlmed.evaluation.unit_names import unit_of
 from tlmed.metrics import say_positive
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import enumerate_names, interval_of, join, number
@@ -136,7 +137,7 @@ def _tell_level(content, titles) -> Answer:
 def _tell_size(content, titles) -> Answer:
     metrics = content.metrics
     groups = f" of {count(metrics['groups'], 'group')}" if metrics.get("groups") is not None else ""
-    return Answer(f"Tested on {count(metrics['n'], 'image')}{groups}.", "How many were intended, and why")
+    return Answer(f"Tested on {count(metrics['n'], unit_of(metrics))}{groups}.", "How many were intended, and why")
 
 
 def _tell_model(content, titles) -> Answer:
@@ -224,7 +225,7 @@ def _tell_explanations(content, titles) -> Answer:
 
 def _tell_internal(content, titles) -> Answer:
     metrics = content.metrics
-    where = f"{count(metrics['n'], 'image')} of the {metrics['split']} split"
+    where = f"{count(metrics['n'], unit_of(metrics))} of the {metrics['split']} split"
     known = count_known(metrics)
     apart = f"; {known}" if known else " and held out of training"
     said = say(f"On {where}, of the same source{apart}.", *_see(titles, "Scores"))
@@ -276,7 +277,7 @@ def _tell_diagnosis(content, titles) -> Answer:
 def _tell_failures(content, titles) -> Answer:
     wrong = int((content.scored.predictions != content.scored.labels).sum())
     where = _see(titles, "Curves and confusion", "Examples")
-    said = f"{count(wrong, 'image')} of {content.metrics['n']:,} predicted wrong."
+    said = f"{count(wrong, unit_of(content.metrics))} of {content.metrics['n']:,} predicted wrong."
     return Answer(say(said, *where), "Why they are wrong")
 
 

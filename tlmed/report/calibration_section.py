@@ -6,6 +6,7 @@ from markupsafe import Markup
 
 from tlmed.evaluation import score_plots
 from tlmed.evaluation.lines import name_scored
+from tlmed.evaluation.unit_names import unit_of
 from tlmed.metrics import positive_index, reliability
 from tlmed.metrics.calibration import pair, sort_changes
 from tlmed.metrics.definitions import CALIBRATED
@@ -33,6 +34,7 @@ def show_calibration(content: RunContent) -> Markup:
         "report/calibration.html",
         from_file=_is_from_file(metrics),
         found=found,
+        unit=unit_of(metrics),
         picture=_draw_reliability(metrics, series, positive if positive is not None else "the predicted class"),
         **compared,
     )
@@ -40,7 +42,7 @@ def show_calibration(content: RunContent) -> Markup:
 
 def _draw_reliability(metrics, series, about) -> Picture:
     alt = f"Reliability diagram of {name_scored(metrics)}: scores of {about}. " + " ".join(
-        f"{name.capitalize()}: {_say_points(points)}." for name, points in series.items()
+        f"{name.capitalize()}: {_say_points(points, unit_of(metrics))}." for name, points in series.items()
     )
     caption = "Reliability with 95 % intervals; dotted: perfect"
     return draw(score_plots.reliability_diagram(series, about), alt, caption)
@@ -90,9 +92,9 @@ def _find_points(predictions, scores, positive) -> list[dict]:
     return reliability(confidence, outcome, find_clusters(predictions.groups))
 
 
-def _say_points(points) -> str:
+def _say_points(points, unit) -> str:
     return "; ".join(
-        f"scores {point['from']:.1f} to {point['to']:.1f}: {count(point['n'], 'image')}, "
+        f"scores {point['from']:.1f} to {point['to']:.1f}: {count(point['n'], unit)}, "
         f"mean {thousandths(point['confidence'])}, came true {thousandths(point['share'])}"
         for point in points
     )

@@ -117,8 +117,15 @@ def _show(path, example, metrics, before="") -> Picture:
         "which is right" if right else f"truly {example['label']}"
     )
     map_said = f" Beside it a map of the evidence by {example['method']}." if example["method"] else ""
-    short, caption = TITLES[example["kind"]][1], f"{before}{example['path']}: {said}"
-    return photo(path, f"{short}: {before}{example['path']}, {said}.{map_said}", caption)
+    name = f"{before}{example['path']}{_say_sample(example)}"
+    return photo(path, f"{TITLES[example['kind']][1]}: {name}, {said}.{map_said}", f"{name}: {said}")
+
+
+def _say_sample(example) -> str:
+    """Say which image of a file or a group is shown: the one that speaks most for the answer; "" of an image."""
+    if example.get("sample", example["path"]) == example["path"]:
+        return ""
+    return f" (its image {example['sample'].removeprefix(example['path']).removeprefix('#')})"
 
 
 def _say_score(example, metrics) -> str:

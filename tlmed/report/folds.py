@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from tlmed import rundir, whole_files
 from tlmed.evaluation.lines import describe_size
+from tlmed.evaluation.pooling import say_pooling
 from tlmed.metrics.names import list_once
 from tlmed.pages.amounts import duration, enumerate_names, join, name_run, number, title_run
 from tlmed.pages.entries import list_entries
@@ -19,7 +20,7 @@ from tlmed.report.frame import frame
 from tlmed.report.image_counts import is_synthetic
 from tlmed.report.operating_point import show_mean_operating_point
 from tlmed.report.overlays import Fold, read_fold, show_fold_examples, show_overlays
-from tlmed.report.scores import show_baselines, show_classes, show_subgroups
+from tlmed.report.scores import compare_samples, show_baselines, show_classes, show_subgroups
 from tlmed.report.summary import list_doubts, name_weakest, say_earlier, say_value, show_recipe
 from tlmed.run_files import ENVIRONMENT_JSON, FOLDS_CSV, METRICS_JSON, RECIPE_JSON, TIMING_JSON
 from tlmed.tabulation import Table, numbers, say, texts
@@ -127,7 +128,13 @@ def _tell_story(content) -> Markup:
 def _show_means(metrics, model) -> Markup:
     means = list_entries(list_once(metrics), "Mean")
     return render(
-        "folds/means.html", model=model, means=means, few=describe_size(metrics), classes=show_classes(metrics)
+        "folds/means.html",
+        model=model,
+        means=means,
+        few=describe_size(metrics),
+        pooling=say_pooling(metrics),
+        samples=compare_samples(metrics),
+        classes=show_classes(metrics),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from tlmed.evaluation.lines import scored_image
+from tlmed.evaluation.unit_names import unit_of
 from tlmed.metrics import say_positive
 from tlmed.pages.templating import make_page, render
 
@@ -35,6 +36,7 @@ def frame(title: str, metrics: Mapping, sections: Mapping[str, Markup], syntheti
         leaks=leaks,
         n=metrics["n"],
         image=scored_image(metrics),
+        unit=unit_of(metrics),
         whom="networks" if "folds" in metrics else "network",
     )
     return make_page(title, lead, sections)

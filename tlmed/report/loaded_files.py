@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed.errors import InputError
+from tlmed.evaluation.pooled_csv import read_units
 from tlmed.evaluation.predictions import Predictions
-from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.run_files import (
     DEGREES_CSV,
     ENVIRONMENT_JSON,
@@ -55,7 +55,7 @@ class RunContent:
         degrees: The rows of `degrees.csv`; empty where there was one phase or none.
         search: The rows of `search.csv`; empty where there was no search for a classifier's parameters.
         freeze: `freeze.json`, or empty.
-        predictions: `predictions.csv`.
+        predictions: What `metrics.json` describes: `predictions.csv`, or `pooled.csv` where samples were pooled.
         metrics: `metrics.json`.
         timing: `timing.json`.
         examples: `examples.json`, or empty.
@@ -94,6 +94,7 @@ def read_run(run: Path) -> RunContent:
     if missing:
         raise InputError([f"A report needs `{name}` in the run directory. Received: {run}." for name in missing])
     files, source = RunDir(run), run / "recipe.py"
+    metrics = METRICS_JSON.read(files, "split")
     return RunContent(
         name=run.resolve().name,
         recipe=RECIPE_JSON.read(files),
@@ -105,8 +106,8 @@ def read_run(run: Path) -> RunContent:
         degrees=DEGREES_CSV.find(files),
         search=SEARCH_CSV.find(files),
         freeze=FREEZE_JSON.find(files),
-        predictions=read_predictions(run / "predictions.csv"),
-        metrics=METRICS_JSON.read(files, "split"),
+        predictions=read_units(run, metrics),
+        metrics=metrics,
         timing=TIMING_JSON.read(files),
         examples=EXAMPLES_JSON.find(files),
         path=run,

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from tlmed.evaluation import score_plots
 from tlmed.evaluation.lines import name_scored
+from tlmed.evaluation.unit_names import unit_of
 from tlmed.metrics import net_benefit, positive_index
 from tlmed.metrics.calibration import sort_changes
 from tlmed.pages.amounts import enumerate_names, number
@@ -36,6 +37,7 @@ def show_operating_point(metrics: Mapping) -> Markup:
         "report/operating_point.html",
         threshold=threshold,
         of=name_scored(metrics),
+        unit=unit_of(metrics),
         point=point,
         choice=_say_choice(metrics),
         thresholds=_compare_thresholds(metrics, f"At {number(threshold)}"),
@@ -77,7 +79,7 @@ def _say_choice(metrics) -> str:
     if point.get("sensitivity") is None:
         return "The recipe fixes it; no image had a part in it."
     return (
-        f"It was chosen on {count(point['n'], 'image')} of the {point['split']} split for "
+        f"It was chosen on {count(point['n'], unit_of(metrics))} of the {point['split']} split for "
         f"{_name_aim(point['rule'])}, and gives there a sensitivity of "
         f"{number(point['sensitivity'])} and a specificity of {number(point['specificity'])}; "
         f"{say_test_apart(metrics)}."

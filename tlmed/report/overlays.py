@@ -8,8 +8,8 @@ from markupsafe import Markup
 
 from tlmed import rundir
 from tlmed.evaluation import score_plots
+from tlmed.evaluation.pooled_csv import read_units
 from tlmed.evaluation.predictions import Predictions
-from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.metrics import positive_index
 from tlmed.metrics.packed_confusion import unpack_confusion
 from tlmed.pages.figures import Picture, draw
@@ -31,7 +31,7 @@ class Fold:
 
     Attributes:
         name: Its directory's name.
-        test: The predictions of its test images.
+        test: The predictions of its test images, or of the files or groups that they make up.
         metrics: Its `metrics.json`.
         examples: Its `examples.json`, or empty.
         path: Its run directory.
@@ -50,8 +50,8 @@ def read_fold(run: RunDir) -> Fold:
     Raises:
         InputError: If a file cannot be read.
     """
-    metrics, predictions = METRICS_JSON.read(run, "split"), read_predictions(run / "predictions.csv")
-    test, examples = predictions.of(metrics["split"]), EXAMPLES_JSON.find(run)
+    metrics = METRICS_JSON.read(run, "split")
+    test, examples = read_units(run.path, metrics).of(metrics["split"]), EXAMPLES_JSON.find(run)
     return Fold(run.path.name, test, metrics, examples, run.path)
 
 

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from tlmed.evaluation.lines import describe_size, name_scored
+from tlmed.evaluation.pooling import say_pooling
+from tlmed.evaluation.unit_names import unit_of
 from tlmed.metrics import say_positive
 from tlmed.metrics.names import list_once, name_metric
-from tlmed.pages.entries import list_entries, list_notes, show_cell
+from tlmed.pages.entries import compare_entries, list_entries, list_notes, show_cell
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
 from tlmed.report.image_counts import MOST_CLASSES
@@ -28,6 +30,9 @@ def show_scores(content: RunContent) -> Markup:
         "report/scores.html",
         n=metrics["n"],
         of=name_scored(metrics),
+        unit=unit_of(metrics),
+        pooling=say_pooling(metrics),
+        samples=compare_samples(metrics),
         groups=metrics.get("groups"),
         few=describe_size(metrics),
         positive=say_positive(metrics["classes"], metrics.get("positive"), metrics.get("positive_asked", False)),
@@ -35,6 +40,15 @@ def show_scores(content: RunContent) -> Markup:
         entries=list_entries(list_once(metrics)),
         classes=show_classes(metrics),
     )
+
+
+def compare_samples(metrics) -> Table | None:
+    """Return the scores beside those of single images, where these were pooled."""
+    if "per_sample" not in metrics:
+        return None
+    found, unit = metrics["per_sample"], unit_of(metrics)
+    own = {name: metrics["metrics"][name] for name in found["metrics"]}
+    return compare_entries({f"{unit.capitalize()}s": own, f"{found['n']:,} images by themselves": found["metrics"]})
 
 
 def show_baselines(metrics: Mapping) -> Markup:
@@ -67,7 +81,7 @@ def show_subgroups(metrics: Mapping) -> Markup:
 
 
 def _tabulate(values, metrics) -> Table:
-    parts = {"all images": {"n": metrics["n"], "metrics": metrics["metrics"]}, **values}
+    parts = {f"all {unit_of(metrics)}s": {"n": metrics["n"], "metrics": metrics["metrics"]}, **values}
     order = ("auc", "accuracy", "sensitivity", "specificity", "brier")
     shown = [name for name in order if any(name in part["metrics"] for part in values.values())]
     rows = [
@@ -84,7 +98,7 @@ def _tabulate(values, metrics) -> Table:
         for name in shown
         if name in part["metrics"]
     ]
-    return Table(texts("Value") + numbers("Images", *map(explain, shown)), rows, list_notes(entries))
+    return Table(texts("Value") + numbers(_name_column(metrics), *map(explain, shown)), rows, list_notes(entries))
 
 
 def show_classes(metrics: Mapping) -> Markup:
@@ -94,21 +108,26 @@ def show_classes(metrics: Mapping) -> Markup:
     """
     classes = metrics["per_class"]
     if len(classes) <= MOST_CLASSES:
-        return render("report/classes.html", classes=_tabulate_classes(classes), weakest=None)
+        return render("report/classes.html", classes=_tabulate_classes(classes, metrics), weakest=None)
     found = [label for label, entry in classes.items() if entry["sensitivity"]["value"] is not None]
     weakest = sorted(found, key=lambda label: classes[label]["sensitivity"]["value"])[:_MOST_WEAK]
     return render(
         "report/classes.html",
-        classes=_tabulate_classes(classes),
-        weakest=_tabulate_classes({label: classes[label] for label in weakest}),
+        classes=_tabulate_classes(classes, metrics),
+        weakest=_tabulate_classes({label: classes[label] for label in weakest}, metrics),
     )
 
 
-def _tabulate_classes(classes) -> Table:
+def _name_column(metrics) -> str:
+    return f"{unit_of(metrics)}s".capitalize()
+
+
+def _tabulate_classes(classes, metrics) -> Table:
     columns = ("auc", "sensitivity", "specificity", "ppv", "npv", "f1")
     shown = [name for name in columns if all(name in entry for entry in classes.values())]
     rows = [(label, f"{entry['n']:,}", *(show_cell(entry[name]) for name in shown)) for label, entry in classes.items()]
-    return Table(texts("Class") + numbers("Images", *map(explain, shown)), rows, _list_notes_of_classes(classes, shown))
+    columns = texts("Class") + numbers(_name_column(metrics), *map(explain, shown))
+    return Table(columns, rows, _list_notes_of_classes(classes, shown))
 
 
 def _list_notes_of_classes(classes, shown) -> list[str]:

@@ -11,6 +11,7 @@ from tlmed.evaluation.lines import (
     describe_reversed,
     describe_validation,
 )
+from tlmed.evaluation.unit_names import unit_of
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import duration, enumerate_names, interval_of, join, number
 from tlmed.pages.templating import render
@@ -24,7 +25,7 @@ def tell_story(content: RunContent) -> Markup:
     """Return what was asked, what was done and what was found, a paragraph each."""
     recipe, metrics = content.recipe, content.metrics
     data = recipe.get("data", {})
-    where = f"on {count(metrics['n'], 'image')} of the {metrics['split']} split"
+    where = f"on {count(metrics['n'], unit_of(metrics))} of the {metrics['split']} split"
     return render(
         "report/story.html",
         classes=enumerate_names(metrics["classes"]),
@@ -117,7 +118,7 @@ def name_weakest(metrics: Mapping) -> str:
     if not values or min(values) == max(values):
         return ""
     worst = [label for label in known if known[label]["value"] == min(values)]
-    images = f", on {count(metrics['per_class'][worst[0]]['n'], 'image')}" if len(worst) == 1 else ""
+    images = f", on {count(metrics['per_class'][worst[0]]['n'], unit_of(metrics))}" if len(worst) == 1 else ""
     which = f"class is {worst[0]}" if len(worst) == 1 else f"classes are {enumerate_names(worst)}"
     return f"The weakest {which}: sensitivity {say_value(known[worst[0]])}{images}."
 

@@ -8,6 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from tlmed.evaluation.measures import SUBGROUP_METRICS
+from tlmed.evaluation.pooled_csv import list_tables
+from tlmed.evaluation.pooling import list_unit_groups, read_pooling
+from tlmed.evaluation.unit_names import unit_of
 from tlmed.intact import check_intact
 from tlmed.metrics.fold_means import average_folds
 from tlmed.metrics.packed_confusion import pack_confusion, unpack_confusion
@@ -27,7 +30,7 @@ _MOST_NAMED = 3  # so many folds are named in a note
 
 
 def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir]) -> dict:
-    """Write `folds.csv`, `metrics.json`, `timing.json` and, where each image was tested once, `predictions.csv`.
+    """Write `folds.csv`, `metrics.json`, `timing.json` and, where each image was tested once, predictions.
 
     Args:
         run: The directory above the folds.
@@ -41,17 +44,18 @@ def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir]) -> dict:
     Raises:
         InputError: If a fold's files were changed after it wrote them: it may have been complete for a long time.
     """
-    for fold in folds:
-        check_intact(fold, ("splits.csv", "predictions.csv", "metrics.json", "examples.json"))
     results = [METRICS_JSON.read(fold) for fold in folds]
+    for fold, result in zip(folds, results, strict=True):
+        check_intact(fold, ("splits.csv", *list_tables(result), "metrics.json", "examples.json"))
     timings = [TIMING_JSON.read(fold) for fold in folds]
     sizes = [_count_splits(fold) for fold in folds]
     _write_table(run, split, folds, results, timings, sizes)
-    content = _average_all(split, folds, results, sizes)
+    content = _average_all(split, folds, results)
     METRICS_JSON.write(run, content)
     TIMING_JSON.write(run, _add_up(folds, timings))
     if split.repeats == 1:
-        _write_predictions(run, folds)
+        for table in list_tables(content):
+            _write_predictions(run, folds, table)
     return content
 
 
@@ -140,16 +144,19 @@ def _name_method(split, by_images) -> str:
     return f"{method}, widened to the folds' own intervals combined (Zou & Donner 2008)" if by_images else method
 
 
-def _average_all(split, folds, results, sizes) -> dict:
+def _average_all(split, folds, results) -> dict:
     first, names = results[0], [fold.path.name for fold in folds]
     mean = functools.partial(_average_each, names, split)
     content = {
         "split": "test",
-        "n": sum(sizes[0].values()),
+        "unit": unit_of(first),
+        **({"pool": first["pool"], "per_sample": _average_samples(mean, results, split)} if "pool" in first else {}),
+        # Every image is in the test split of one fold of each repeat.
+        "n": sum(result["n"] for result in results) // split.repeats,
         "classes": first["classes"],
         "positive": first["positive"],
         **({"positive_asked": first["positive_asked"]} if "positive_asked" in first else {}),
-        **_count_groups(folds[0], first.get("groups") is not None),
+        **_count_groups(folds[0], first),
         "metrics": mean([result["metrics"] for result in results]),
         "per_class": {
             label: {
@@ -161,7 +168,7 @@ def _average_all(split, folds, results, sizes) -> dict:
         },
         # Unlike scores, labels mean the same in every fold, so the confusion matrices can be added up.
         "confusion": pack_confusion(sum(map(unpack_confusion, results)), first["classes"]),
-        "folds": [_describe_fold(*each) for each in zip(names, results, sizes, strict=True)],
+        "folds": [_describe_fold(*each) for each in zip(names, results, strict=True)],
     }
     content["baselines"] = {
         name: {
@@ -308,10 +315,16 @@ def _only_metrics(part) -> dict:
     return {name: entry for name, entry in part.items() if isinstance(entry, Mapping) and "value" in entry}
 
 
-def _describe_fold(name, result, sizes) -> dict:
+def _average_samples(mean, results, split) -> dict:
+    parts = [result["per_sample"] for result in results]
+    n = sum(part["n"] for part in parts) // split.repeats
+    return {"n": n, "metrics": mean([part["metrics"] for part in parts])}
+
+
+def _describe_fold(name, result) -> dict:
     return {
         "fold": name,
-        "n": sizes["test"],
+        "n": result["n"],
         "metrics": {metric: entry["value"] for metric, entry in result["metrics"].items()},
         **({"validation": result["validation"]} if "validation" in result else {}),
     }
@@ -322,11 +335,16 @@ def _count_splits(fold) -> dict[str, int]:
     return {split: sum(row["split"] == split for row in rows) for split in ("train", "val", "test")}
 
 
-def _count_groups(fold, are_named) -> dict[str, int | None]:
-    """Return how many groups there are, and the images of the largest where one has several, as `evaluate` does."""
-    if not are_named:
+def _count_groups(fold, result) -> dict[str, int | None]:
+    """Return how many groups there are, and the units of the largest where one has several, as `evaluate` does."""
+    if result.get("groups") is None:
         return {"groups": None}
-    sizes = Counter(row["group"] or row["path"] for row in SPLITS_CSV.read(fold))
+    rows = SPLITS_CSV.read(fold)
+    paths, groups = ([row[name] for row in rows] for name in ("path", "group"))
+    pooling = read_pooling(result)
+    named = list_unit_groups(pooling, paths, groups)
+    owners = dict(zip(pooling.name(paths, groups), named, strict=True))
+    sizes = Counter(owner or unit for unit, owner in owners.items())
     largest = max(sizes.values())
     return {"groups": len(sizes), **({"largest_group": largest} if largest > 1 else {})}
 
@@ -356,13 +374,10 @@ def _add_up(folds, timings) -> dict:
     }
 
 
-def _write_predictions(run, folds) -> None:
-    """Write for each image the prediction of the network of the fold that tests it."""
+def _write_predictions(run, folds, table) -> None:
+    """Write for each image, or for what it is pooled to, the prediction of the network of the fold that tests it."""
     rows = [
-        {**row, "fold": fold.path.name}
-        for fold in folds
-        for row in read_csv(fold / "predictions.csv")
-        if row["split"] == "test"
+        {**row, "fold": fold.path.name} for fold in folds for row in read_csv(fold / table) if row["split"] == "test"
     ]
     rows.sort(key=lambda row: row["path"])
-    write_csv(run / "predictions.csv", rows[0], (row.values() for row in rows))
+    write_csv(run / table, rows[0], (row.values() for row in rows))

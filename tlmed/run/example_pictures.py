@@ -12,6 +12,8 @@ from tlmed.data import ImageSet
 from tlmed.errors import InputError
 from tlmed.evaluation.explanations import Explainer, draw_panel, pick_cases
 from tlmed.evaluation.explanations.gradients import BATCH_SIZE
+from tlmed.evaluation.pooled_csv import PREDICTIONS, read_units
+from tlmed.evaluation.pooling import find_telling, read_pooling
 from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.inference import Scorer, load_scorer
@@ -38,23 +40,38 @@ def write_examples(job: Job, images: ImageSet) -> None:
         return
     run.mark("Explaining examples.")
     with job.clock.stage("examples"), job.voice.busy("Explaining examples"):
-        predictions, result = read_predictions(run / "predictions.csv"), METRICS_JSON.read(run)
+        result = METRICS_JSON.read(run)
+        predictions = read_units(run.path, result)
         main = positive_index(predictions.classes, result["positive"])
         cases = pick_cases(predictions, wanted, main, result["threshold"], result["split"])
         rows = sorted({row for chosen in cases.values() for row in chosen})
         if not rows:
             return
-        pixels = dict(zip(rows, _read(images, [predictions.paths[row] for row in rows]), strict=True))
+        shown = _find_shown(run, result, predictions, rows)
+        pixels = dict(zip(rows, _read(images, [shown[row] for row in rows]), strict=True))
         maps, method, notes = _explain_aside(run, cases, pixels, predictions)
         (run / EXAMPLES).mkdir(exist_ok=True)
         examples = []
         for kind, row, name in _name_files(cases):
             heat = maps.get(row)
             _write_picture(run / EXAMPLES / name, pixels[row], heat, predictions, row, method)
-            examples.append(_describe(kind, row, name, predictions, None if heat is None else method))
+            example = _describe(kind, row, name, predictions, None if heat is None else method)
+            examples.append({**example, **({"sample": shown[row]} if "pool" in result else {})})
         EXAMPLES_JSON.write(run, {"split": result["split"], "notes": notes, "examples": examples})
     for note in notes:
         job.voice.warn(note)
+
+
+def _find_shown(run, result, units: Predictions, rows) -> dict[int, str]:
+    """Return the image that is shown for each of some units: itself, or its sample that speaks most for its class."""
+    pooling, samples = read_pooling(result), read_predictions(run / PREDICTIONS).of(result["split"])
+    names = np.array(pooling.name(samples.paths, samples.groups), dtype=object)
+    shown = {}
+    for row in rows:
+        own = np.flatnonzero(names == units.paths[row])
+        scores, alone = samples.scores[own], np.zeros(len(own), int)
+        shown[row] = samples.paths[own[find_telling(scores, alone, [units.predictions[row]])[0]]]
+    return shown
 
 
 def _read(images, paths) -> np.ndarray:

@@ -20,6 +20,7 @@ from tlmed.data.pipeline import recognise
 from tlmed.data.splits import count_folds, find_scheme_faults
 from tlmed.environment import check_address_space, memory_limit
 from tlmed.errors import CheckFailed, InputError
+from tlmed.evaluation.pooling import Pooling, choose_pooling, describe_pooling, find_pooling_faults
 from tlmed.failures import refuse_size
 from tlmed.features import feature_model
 from tlmed.features.engines import OpenVino, choose_engine
@@ -73,8 +74,8 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
         faults += _find_step_faults(recipe, images)
     if faults:
         raise InputError(faults)
-    voice.say(_describe_images(recipe, images))
-    voice.say(images.pixels.room.describe())
+    for line in (_describe_images(recipe, images), *_describe_pooling(recipe, images), images.pixels.room.describe()):
+        voice.say(line)
     with clock.stage("plan"), voice.busy("Planning"):
         prepared = _plan(recipe, backbone, images)
     for sentence in describe_reused(prepared.plan):
@@ -86,7 +87,8 @@ def _read(recipe, skip_bad) -> ImageSet:
     """Read the recipe's images and divide them; faults that their list alone shows are reported before any is read."""
     settings = recipe.data
     table = open_source(settings.source, settings.layout)
-    if faults := [*find_scheme_faults(table, settings.split), *_find_decision_faults(recipe, table.classes)]:
+    faults = [*find_scheme_faults(table, settings.split), *_find_decision_faults(recipe, table.classes)]
+    if faults := faults + _find_pooling_faults(recipe, table):
         raise InputError(faults)
     known = KnownPixels(cache_folder(), settings.image_size) if recipe.cache != "off" else None
     return load(table, settings.image_size, settings.split, recipe.seed, skip_bad, known=known)
@@ -154,6 +156,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         f"Weights: {weights}",
         *_describe_augmentation(recipe),
         _describe_images(recipe, images),
+        *_describe_pooling(recipe, images),
         images.pixels.room.describe(),
         "",
         describe_images(images.table.classes, images.table.labels, images.splits, images.table.groups),
@@ -232,7 +235,7 @@ def _find_network_faults(recipe, network) -> list[str]:
 
 
 def _find_label_faults(recipe, images) -> list[str]:
-    faults = _find_decision_faults(recipe, images.table.classes)
+    faults = [*_find_decision_faults(recipe, images.table.classes), *_find_pooling_faults(recipe, images.table)]
     if len(set(images.table.labels[images.indices("val")])) < 2 and recipe.monitor == "val_auc":
         faults.append("`monitor` must be 'val_loss' where val holds one class only. Received: monitor='val_auc'.")
     if isinstance(recipe.head, Hybrid):
@@ -253,6 +256,18 @@ def _find_decision_faults(recipe, classes) -> list[str]:
         if len(classes) != 2 and getattr(recipe, name) != default[name]
     ]
     return faults
+
+
+def _choose_pooling(recipe, table) -> Pooling:
+    return choose_pooling(recipe.data.pool, recipe.data.pool_by, table.paths, table.labels, table.groups)
+
+
+def _find_pooling_faults(recipe, table) -> list[str]:
+    return find_pooling_faults(_choose_pooling(recipe, table), table.paths, table.labels, table.classes, table.groups)
+
+
+def _describe_pooling(recipe, images) -> list[str]:
+    return describe_pooling(_choose_pooling(recipe, images.table), recipe.data.pool, images.table.paths)
 
 
 def _find_step_faults(recipe, images) -> list[str]:

@@ -8,11 +8,12 @@ from tlmed.data.leaks import find_leaked
 from tlmed.evaluation.baselines import count_colours, linear_probe, majority_class
 from tlmed.evaluation.decisions import Decision, decide
 from tlmed.evaluation.lines import describe_metrics, is_reversed
-from tlmed.evaluation.measures import measure, score
-from tlmed.evaluation.predictions import HALF, Predictions, describe_ties
-from tlmed.evaluation.predictions_csv import write_predictions
+from tlmed.evaluation.measures import measure, score_pooled
+from tlmed.evaluation.pooled_csv import write_pooled
+from tlmed.evaluation.pooling import Pooled, choose_pooling, pool
+from tlmed.evaluation.predictions import HALF, describe_ties
 from tlmed.features import feature_model
-from tlmed.inference import make_predictions
+from tlmed.inference import make_samples
 from tlmed.run.job import Job
 from tlmed.run.networks import wake
 from tlmed.run.outcome import Outcome
@@ -21,37 +22,37 @@ from tlmed.run_files import METRICS_JSON
 
 
 def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
-    """Choose threshold and temperature, write `predictions.csv` and `metrics.json`, and say the metrics."""
+    """Choose threshold and temperature, write predictions, pooled ones and `metrics.json`, and say the metrics."""
     recipe, run, clock, voice = job.recipe, job.run, job.clock, job.voice
     run.mark("Evaluating.")
     with clock.stage("evaluate"), voice.busy("Scoring test images"):
-        predictions, decision = _predict(recipe, images, outcome.scores, recipe.threshold)
-        write_predictions(run / "predictions.csv", predictions)
+        pooled, decision = _predict(recipe, images, outcome.scores, recipe.threshold)
+        write_pooled(run.path, pooled)
         leaked = find_leaked(images.sha256, images.table.own_groups, images.splits, images.elsewhere)
         known = [images.table.paths[row] for row in np.flatnonzero(leaked)]
-        result = score(predictions, "test", recipe.data.positive, recipe.seed, decision, recipe.prevalence, known)
+        result = score_pooled(pooled, "test", recipe.data.positive, recipe.seed, decision, recipe.prevalence, known)
     with clock.stage("baselines"), voice.busy("Scoring baselines"):
         baselines = _score_baselines(job, images)
-    result |= {**outcome.notes, **_note_validation(predictions, recipe), "baselines": baselines}
+    result |= {**outcome.notes, **_note_validation(pooled.units, recipe), "baselines": baselines}
     METRICS_JSON.write(run, result)
-    for note in describe_ties(predictions.of("test")):
+    for note in describe_ties(pooled.units.of("test")):
         voice.warn(note)
     for line in describe_metrics(result):
         voice.say(line)
 
 
-def _predict(recipe, images, scores, rule) -> tuple[Predictions, Decision]:
-    """Return predictions for validation and test images, and the threshold and temperature chosen on validation."""
-    rows, classes, positive = _list_scored(images), images.table.classes, recipe.data.positive
-    val = images.splits[rows] == "val"
-    groups = images.table.groups
-    owners = None if groups is None else [groups[row] for row in rows[val]]
-    decision = decide(images.table.labels[rows[val]], scores[val], classes, positive, rule, owners)
-    return make_predictions(images, rows, scores, positive, decision), decision
+def _predict(recipe, images, scores, rule) -> tuple[Pooled, Decision]:
+    """Return predictions for validation and test images, pooled, and what was chosen on validation units."""
+    data, table, rows = recipe.data, images.table, _list_scored(images)
+    pooling = choose_pooling(data.pool, data.pool_by, table.paths, table.labels, table.groups)
+    pooled = pool(make_samples(images, rows, scores), pooling, data.positive)
+    val = pooled.units.of("val")
+    decision = decide(val.labels, val.scores, val.classes, data.positive, rule, val.groups, val.unit)
+    return pooled.decide(decision, data.positive), decision
 
 
 def _note_validation(predictions, recipe) -> dict:
-    """Return the AUC of the validation images where it is below 0.5 by more than chance; nothing elsewhere."""
+    """Return the AUC of the validation units where it is below 0.5 by more than chance; nothing elsewhere."""
     found = measure(predictions.of("val"), recipe.data.positive, recipe.seed, "val", ("auc",))
     return {"validation": {"n": found["n"], "metrics": found["metrics"]}} if is_reversed(found["metrics"]) else {}
 
@@ -100,5 +101,5 @@ def _draw_features(job, images) -> np.ndarray:
 
 def _score_baseline(recipe, images, scores, rule) -> dict:
     """Return a baseline's metrics; its threshold is chosen by the same rule as the run's."""
-    predictions, _ = _predict(recipe, images, scores, rule)
-    return measure(predictions.of("test"), recipe.data.positive, recipe.seed, "test")["metrics"]
+    pooled, _ = _predict(recipe, images, scores, rule)
+    return measure(pooled.units.of("test"), recipe.data.positive, recipe.seed, "test")["metrics"]

@@ -32,7 +32,7 @@ def _find_fault_of(example) -> str:
     for name in (*_TEXTS, "score", "method"):
         if name not in example:
             return f"has no `{name}`"
-    for name in _TEXTS:
+    for name in (*_TEXTS, *(["sample"] if "sample" in example else [])):  # the image shown of a file or group
         if not isinstance(example[name], str) or "\0" in example[name]:
             return f"has {name}={reprlib.repr(example[name])}, not a text"
     if example["kind"] not in KINDS:

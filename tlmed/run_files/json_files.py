@@ -1,5 +1,6 @@
 """The JSON files of a run: what each holds, its reader and its writer."""
 
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from tlmed.rundir import RunDir
 from tlmed.whole_files import write_json
 
 Content = TypeVar("Content")
+UNITS, POOLS = ("image", "file", "group"), ("mean", "max", "top3")
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,13 @@ class Validation(TypedDict):
     metrics: dict[str, Entry]
 
 
+class PerSample(TypedDict):
+    """Scores of the samples of pooled units, each by itself."""
+
+    n: float
+    metrics: dict[str, Entry]
+
+
 class FoldScores(TypedDict, total=False):
     """What `metrics.json` of a cross-validation says of one fold."""
 
@@ -170,9 +179,12 @@ class Metrics(TypedDict, total=False):
     """`metrics.json`, as `tlmed.evaluation.measures.score` makes it; of a cross-validation, means over its folds."""
 
     split: str
-    n: int | None  # images
+    unit: str  # of UNITS: what all numbers are of; older versions pooled nothing
+    pool: str  # of POOLS: how the scores of samples became those of units; only where they did
+    per_sample: PerSample  # only where units are pooled
+    n: int | None  # units
     groups: int | None
-    largest_group: int  # its images; only where a group has several
+    largest_group: int  # its units; only where a group has several
     classes: Required[list[str]]
     positive: str | None  # of two classes
     positive_asked: bool  # whether the user named it; else it is the second in sorted order
@@ -230,10 +242,18 @@ class Status(TypedDict):
     time: float  # seconds since 1970
 
 
+def _find_pooling_fault(content: Metrics) -> str:
+    """Return what is wrong with the unit, which decides which table the metrics are of."""
+    unit, pool = content.get("unit", UNITS[0]), content.get("pool")
+    if unit not in UNITS or (pool not in POOLS if unit != UNITS[0] else pool is not None):
+        return f"unit={reprlib.repr(unit)} with pool={reprlib.repr(pool)}"
+    return ""
+
+
 RECIPE_JSON = JsonFile("recipe.json", ResolvedRecipe)
 PLAN_JSON = JsonFile("plan.json", Plan)
 ENVIRONMENT_JSON = JsonFile("environment.json", Environment)
-METRICS_JSON = JsonFile("metrics.json", Metrics)
+METRICS_JSON = JsonFile("metrics.json", Metrics, _find_pooling_fault)
 TIMING_JSON = JsonFile("timing.json", Timing)
 FREEZE_JSON = JsonFile("freeze.json", Freeze)
 STATUS_JSON = JsonFile("progress/status.json", Status)

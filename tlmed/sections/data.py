@@ -10,6 +10,8 @@ from tlmed.slicing import AXES, CHANNELS, REPEAT, Slicing, are_planes
 from tlmed.source_layout import DELIMITERS, Layout
 
 TAB = "tab"  # a tab as a person can type it
+POOLS = ("auto", "mean", "max", "top3", None)
+POOLED_BY = ("file", "group")
 
 
 @section
@@ -103,6 +105,10 @@ class Images:
         axis: Which planes these are: "axial", "coronal" or "sagittal".
         channels: What red, green and blue of a sample show: "repeat": its plane. "neighbours": the plane before, the
             plane, the one after. "views": the middle axial, coronal and sagittal plane; a volume is one sample.
+        pool: How the scores of several samples become one answer: their `"mean"`; the highest, `"max"`; or the mean of
+            the three highest, `"top3"`. None: each sample has an answer of its own. `"auto"`: the mean where files hold
+            several samples of one label, or `pool_by` is `"group"`; None elsewhere.
+        pool_by: What has one answer: each `"file"`, such as a volume, or each `"group"`, such as a patient.
         modality: How the images were made, such as `"x-ray"`; it is reported, and changes nothing else.
         body_part: What they show, such as `"chest"`; likewise.
         subject: Of what they were taken, such as `"patient"`; likewise.
@@ -145,6 +151,8 @@ class Images:
     )
     axis: str = one_of(AXES, default="axial")
     channels: str = one_of(CHANNELS, default=REPEAT)
+    pool: str | None = one_of(POOLS, default="auto")
+    pool_by: str = one_of(POOLED_BY, default="file")
     modality: str | None = optional_word("a known modality", MODALITIES, SYNONYMS, default=None)
     body_part: str | None = optional_word("a known part of the body", BODY_PARTS, SYNONYMS, default=None)
     subject: str | None = optional_word("a known subject", SUBJECTS, SYNONYMS, default=None)
@@ -179,4 +187,12 @@ class Images:
                 f"`{path}group_column` must be None where folders are the patients. "
                 f"Received: group_column={self.group_column!r} with groups='folder'."
             )
-        return [*faults, *self.slicing.find_conflicts(path)]
+        return [*faults, *self.slicing.find_conflicts(path), *self._find_pooling_conflicts(path)]
+
+    def _find_pooling_conflicts(self, path) -> list[str]:
+        received = f"Received: pool_by={self.pool_by!r} with"
+        rules = {
+            f"`{path}pool` must be 'mean', 'max' or 'top3' for one answer per group. {received} pool=None.": self.pool,
+            f"`{path}groups` must not be False for one answer per group. {received} groups=False.": self.groups,
+        }
+        return [said for said, kept in rules.items() if self.pool_by == "group" and not kept]

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from tlmed.data.ranges import check_ranges
 from tlmed.errors import InputError
 from tlmed.evaluation.explanations.methods import Explainer
+from tlmed.part_names import split_part
 from tlmed.targets import check_targets, is_marked, make_mark
 from tlmed.whole_files import atomic
 from tlmed.words import thousandths
@@ -175,8 +176,10 @@ def name_files(names: Sequence[str], method: str) -> list[str]:
 
     >>> name_files(["a/x.png", "b/x.png"], "grad-cam")
     ['a-x.grad-cam.png', 'b-x.grad-cam.png']
+    >>> name_files(["a.nii#plane=3"], "grad-cam")
+    ['a-plane_3.grad-cam.png']
     """
-    parts = [Path(name).with_suffix("").parts for name in names]
+    parts = [_divide(name) for name in names]
     for depth in range(1, max(map(len, parts), default=0) + 1):
         stems = [_tidy("-".join(each[-depth:])) for each in parts]
         # Some file systems take upper and lower case for the same.
@@ -185,6 +188,13 @@ def name_files(names: Sequence[str], method: str) -> list[str]:
     else:
         stems = _number(stems) if parts else []
     return [f"{stem}.{method}.png" for stem in stems]
+
+
+def _divide(name) -> tuple[str, ...]:
+    """Return the folders of a path and its name without an ending; with the part of the file that a sample is."""
+    file, part = split_part(name)
+    path = Path(file).with_suffix("")
+    return (*path.parts[:-1], f"{path.name}-{part}" if part else path.name)
 
 
 def _number(stems) -> list[str]:

@@ -1,0 +1,215 @@
+"""Scores of samples become one answer per file or group, as a plain loop and scikit-learn compute it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import sklearn.metrics
+
+from tlmed import inference
+from tlmed.errors import InputError
+from tlmed.evaluation.decisions import decide
+from tlmed.evaluation.measures import score_pooled
+from tlmed.evaluation.pooled_csv import read_units, write_pooled
+from tlmed.evaluation.pooling import (
+    Pooling,
+    choose_pooling,
+    describe_pooling,
+    fill_groups,
+    find_pooling_faults,
+    find_telling,
+    pool,
+    pool_scores,
+)
+from tlmed.evaluation.predictions import Predictions
+from tlmed.evaluation.predictions_csv import read_predictions
+from tlmed.voice import Voice
+
+TWO, THREE = ("ill", "well"), ("a", "b", "c")
+
+
+def draw(classes=TWO, files=90, seed=0, parts=True):
+    """Return predictions of files with one to six samples each, a third of the files validation."""
+    random = np.random.default_rng(seed)
+    owners = np.repeat(np.arange(files), random.integers(1, 7, files))
+    labels = random.integers(len(classes), size=files)[owners]
+    scores = random.dirichlet(np.ones(len(classes)), len(owners)) + 0.4 * np.eye(len(classes))[labels]
+    scores /= scores.sum(axis=1, keepdims=True)
+    paths = [f"{owner}.nii#plane={i}" if parts else f"{owner}-{i}.png" for i, owner in enumerate(owners)]
+    splits = tuple("val" if owner < files // 3 else "test" for owner in owners)
+    groups = tuple(f"p{owner // 2 if parts else owner}" for owner in owners)
+    return Predictions(tuple(paths), splits, labels, scores, scores.argmax(axis=1), classes, groups), owners
+
+
+def pool_slowly(rows, how, main):
+    """Return the score of one unit, as docs/metrics.md defines it."""
+    most = {"mean": len(rows), "max": 1, "top3": 3}[how]
+    if main is None or how == "mean":
+        found = np.array([np.mean(sorted(column)[-most:]) for column in rows.T])
+        return found / found.sum()
+    found = np.mean(sorted(rows[:, main])[-most:])
+    return np.array([found if column == main else 1 - found for column in range(2)])
+
+
+@pytest.mark.parametrize("how", ["mean", "max", "top3"])
+@pytest.mark.parametrize(("classes", "main"), [(TWO, 0), (TWO, 1), (THREE, None)])
+def test_scores_of_a_unit_are_those_of_a_plain_loop_and_sum_to_1(how, classes, main):
+    samples, owners = draw(classes)
+    mixed = np.random.default_rng(1).permutation(len(owners))
+    found = pool_scores(samples.scores[mixed], owners[mixed], how, main)
+    wanted = [pool_slowly(samples.scores[owners == unit], how, main) for unit in range(90)]
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-12)
+
+
+def test_equal_scores_stay_equal_so_that_ties_stay_ties():
+    shares = np.tile([1 / 3, 2 / 3], (7, 1))
+    members = np.array([0, 0, 0, 1, 1, 2, 2])
+    assert len(np.unique(pool_scores(shares, members, "mean", 1), axis=0)) == 1
+
+
+@pytest.mark.parametrize("how", ["mean", "max", "top3"])
+@pytest.mark.parametrize("by", ["file", "group"])
+def test_metrics_are_those_of_units_and_decisions_are_made_on_validation_units(how, by):
+    samples, owners = draw()
+    pooled = pool(samples, Pooling(how, by), "ill")
+    val, test = pooled.units.of("val"), pooled.units.of("test")
+    if by == "group":
+        # Groups of two files here may have both labels, which `train` refuses; the first one counts.
+        assert val.paths == tuple(f"p{number}" for number in range(15))
+        assert test.groups is None
+        return
+    assert val.paths == tuple(f"{number}.nii" for number in range(30))
+    decision = decide(val.labels, val.scores, TWO, "ill", "youden", val.groups, val.unit)
+    result = score_pooled(pooled.decide(decision, "ill"), "test", "ill", 0, decision)
+    unit = [pool_slowly(samples.scores[owners == number], how, 0)[0] for number in range(30, 90)]
+    ill = np.array([samples.labels[owners == number][0] == 0 for number in range(30, 90)])
+    assert result["metrics"]["auc"]["value"] == pytest.approx(sklearn.metrics.roc_auc_score(ill, unit))
+    guesses = np.array(unit) >= decision.threshold
+    assert result["metrics"]["sensitivity"]["value"] == pytest.approx(sklearn.metrics.recall_score(ill, guesses))
+    assert (result["unit"], result["pool"], result["n"], result["groups"]) == ("file", how, 60, 30)
+    assert result["operating_point"]["n"] == result["calibration"]["n"] == 30
+    rows = samples.of("test")
+    assert result["per_sample"]["n"] == len(rows.paths)
+    auc = sklearn.metrics.roc_auc_score(rows.labels == 0, rows.scores[:, 0])
+    assert result["per_sample"]["metrics"]["auc"]["value"] == pytest.approx(auc)
+    assert "30 groups" in result["per_sample"]["metrics"]["accuracy"]["method"]
+
+
+def test_by_the_highest_score_a_unit_is_positive_exactly_where_a_sample_is():
+    samples, owners = draw()
+    pooled = pool(samples, Pooling("max"), "well")
+    val = pooled.units.of("val")
+    pooled = pooled.decide(decide(val.labels, val.scores, TWO, "well", "youden"), "well")
+    for unit, guess in enumerate(pooled.units.predictions):
+        assert guess == pooled.samples.predictions[owners == unit].max()
+    assert pooled.samples.calibrated is None
+    assert pooled.units.calibrated is not None
+
+
+def test_without_pooling_each_sample_is_its_unit_and_samples_of_a_file_are_a_group():
+    samples, _ = draw()
+    pooled = pool(dataclasses.replace(samples, groups=None), Pooling())
+    assert pooled.units is pooled.samples
+    assert pooled.units.groups[0] == "file:0.nii"
+    result = score_pooled(pooled, "test", None, 0)
+    assert (result["unit"], result["groups"]) == ("image", 60)
+    assert "per_sample" not in result
+    plain, _ = draw(parts=False)
+    assert pool(plain, Pooling()).samples.groups == plain.groups
+    assert fill_groups(["case#3.png", "case#4.png"], None) is None
+
+
+def test_what_is_not_said_is_the_mean_of_files_with_several_samples_of_one_label():
+    parts, labels = ["a.nii#plane=1", "a.nii#plane=2", "b.nii#plane=1"], [0, 0, 1]
+    assert choose_pooling("auto", "file", parts, labels, None) == Pooling("mean", "file")
+    assert choose_pooling("auto", "file", parts, [0, 1, 1], None) == Pooling()
+    assert choose_pooling("auto", "file", ["a#1.png", "a#2.png"], [0, 1], None) == Pooling()
+    assert choose_pooling("auto", "group", ["a.png", "b.png"], [0, 1], ["p", "p"]) == Pooling("mean", "group")
+    assert choose_pooling(None, "file", parts, labels, None) == Pooling()
+    assert describe_pooling(Pooling(), "auto", ["a.png"]) == []
+    (said,) = describe_pooling(Pooling("mean"), "auto", parts)
+    assert said == "One answer per file: the mean score of its images (`data.pool=none`: an answer per image)."
+
+
+def test_groups_of_several_labels_and_missing_groups_are_refused_by_name():
+    paths, labels = [f"{i}.png" for i in range(5)], [0, 0, 1, 1, 1]
+    (fault,) = find_pooling_faults(Pooling("max", "group"), paths, labels, TWO, ["p1", "p1", "p1", "p2", "p2"])
+    assert fault == (
+        "A group must have one label to have one answer: give it one, leave it out, or set `pool_by='file'`. "
+        "Received: p1 (2 of ill, 1 of well)."
+    )
+    for groups in (None, [""] * 5, [f"file:{path}" for path in paths]):
+        (fault,) = find_pooling_faults(Pooling("max", "group"), paths, labels, TWO, groups)
+        assert fault.startswith("`pool_by='group'` needs groups")
+    assert find_pooling_faults(Pooling("max", "group"), paths, labels, TWO, ["p1", "p1", "", "", ""]) == []
+
+
+def test_a_group_in_two_splits_is_a_unit_in_each_and_the_file_is_read_back(tmp_path):
+    samples = Predictions(
+        *(
+            ("a", "b", "c"),
+            ("val", "test", "test"),
+            np.array([0, 0, 1]),
+            np.array([[0.7, 0.3], [0.6, 0.4], [0.1, 0.9]]),
+        ),
+        *(np.array([0, 0, 1]), TWO, ("p", "p", "q")),
+        traits={"view": ("front", "front", "side")},
+    )
+    pooled = pool(samples, Pooling("mean", "group"))
+    assert (pooled.units.paths, pooled.units.splits) == (("p", "p", "q"), ("val", "test", "test"))
+    assert pooled.find_units(["c"]) == {"q"}
+    write_pooled(tmp_path, pooled)
+    again = read_units(tmp_path, {"unit": "group"})
+    assert (again.paths, again.splits, again.unit) == (pooled.units.paths, pooled.units.splits, "group")
+    np.testing.assert_array_equal(again.scores, pooled.units.scores)
+    (tmp_path / "twice.csv").write_text("path,label,score_a,score_b\nx,a,0.5,0.5\n./x,b,0.5,0.5\n")
+    with pytest.raises(InputError, match="`path` must be different in every row of a split"):
+        read_predictions(tmp_path / "twice.csv")
+
+
+def test_traits_that_differ_within_a_unit_have_all_their_values_there():
+    samples = Predictions(
+        *(("a", "b"), ("test",) * 2, np.array([0, 0]), np.array([[0.7, 0.3]] * 2), np.array([0, 0]), TWO, ("p", "p")),
+        traits={"view": ("side", "front"), "sex": ("f", "f")},
+    )
+    assert pool(samples, Pooling("mean", "group")).units.traits == {"view": ("front + side",), "sex": ("f",)}
+
+
+def test_the_sample_that_speaks_most_for_a_units_class_is_found():
+    scores, members = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.2, 0.8]]), np.array([0, 1, 0, 1])
+    assert find_telling(scores, members, [1, 1]).tolist() == [2, 1]
+
+
+def write_planes(file, how="", value=0.9):
+    """Write predictions of volumes, of which only one plane shows the finding."""
+    rows = []
+    for volume in range(24):
+        for plane in range(4):
+            score = value if volume % 2 and plane == 2 else 0.1 + 0.001 * volume
+            label = "ill" if volume % 2 else "well"
+            rows.append(f"{volume}.nii.gz#plane={plane},{label},{score},{1 - score}")
+    file.write_text("\n".join(["path,label,score_ill,score_well", *rows]) + "\n")
+    return file
+
+
+def test_planes_of_a_file_of_predictions_get_one_answer_per_volume(tmp_path):
+    file, said = write_planes(tmp_path / "planes.csv"), []
+    _, result = inference.evaluate(None, file=file, positive="ill", voice=Voice(say=said.append))
+    assert (result["unit"], result["pool"], result["n"], result["per_sample"]["n"]) == ("file", "mean", 24, 96)
+    assert said[0].startswith("One answer per file: the mean score")
+    assert result["metrics"]["sensitivity"]["value"] == 0  # no mean reaches 0.5
+    _, highest = inference.evaluate(None, file=file, positive="ill", pooled_by=("max", "file"))
+    assert highest["metrics"]["accuracy"]["value"] == 1
+    assert all("image" not in str(entry["method"]) for entry in highest["metrics"].values())
+    _, alone = inference.evaluate(None, file=file, positive="ill", pooled_by=(None, "file"))
+    assert (alone["unit"], alone["n"], alone["groups"]) == ("image", 96, 24)
+    with pytest.raises(InputError, match=r"`pool_by='group'` needs groups.*96 images without groups"):
+        inference.evaluate(None, file=file, pooled_by=("max", "group"))
+
+
+def test_a_group_with_rows_in_other_splits_of_a_pooled_file_is_told(tmp_path):
+    lines = [f"p{i},{split},{'ab'[i % 2]},0.5,0.5" for split in ("val", "test") for i in range(2)]
+    (tmp_path / "pooled.csv").write_text("\n".join(["path,split,label,score_a,score_b", *lines]) + "\n")
+    warnings = inference.evaluate(None, file=tmp_path / "pooled.csv")[1]["evaluated"]["warnings"]
+    assert any(said.startswith("2 rows of 'test' have rows of the same path in other splits") for said in warnings)

@@ -1,0 +1,180 @@
+"""A run that gives one answer per patient, from training to every command that uses it."""
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from click.testing import CliRunner
+from PIL import Image
+
+import tlmed
+from tests.conftest import draw
+from tests.report.test_report import Reader
+from tests.run.test_run import small
+from tlmed import inference
+from tlmed.cli.evaluate_command import evaluate as evaluate_command
+from tlmed.columns import Grouping
+from tlmed.comparison import compare
+from tlmed.errors import InputError
+from tlmed.evaluation.predictions_csv import read_predictions
+from tlmed.reproduce import Request, reproduce
+from tlmed.rundir import RunDir
+from tlmed.voice import Voice
+from tlmed.whole_files import read_csv
+
+SMALL = ("data.pool=top3", "data.pool_by=group", "phases.epochs=1")
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory):
+    """Give a CSV of 40 patients with one to four images each, half of them ill."""
+    folder = tmp_path_factory.mktemp("patients")
+    rows = [("path", "label", "patient")]
+    for patient in range(40):
+        for i in range(1 + patient % 4):
+            rows.append((f"{patient}-{i}.png", ("ill", "well")[patient % 2], f"p{patient:02}"))
+            Image.fromarray(draw(patient % 2, 10 * patient + i)).save(folder / rows[-1][0])
+    with (folder / "list.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return folder / "list.csv"
+
+
+@pytest.fixture(scope="module")
+def pooled(listed, tmp_path_factory):
+    return tlmed.train(small(*SMALL, "examples=1"), tmp_path_factory.mktemp("runs") / "pooled", listed)
+
+
+def average_highest(rows):
+    scores = sorted((float(row["score_well"]) for row in rows), reverse=True)[:3]
+    return sum(scores) / len(scores)
+
+
+def group(rows):
+    found = {}
+    for row in rows:
+        found.setdefault((row["split"], row["group"]), []).append(row)
+    return found
+
+
+def test_a_row_per_patient_and_metrics_of_patients(pooled):
+    samples, units = (read_csv(pooled.path / name) for name in ("predictions.csv", "pooled.csv"))
+    wanted = group(samples)
+    assert [(row["split"], row["path"]) for row in units] == list(wanted)
+    scores = [average_highest(rows) for rows in wanted.values()]
+    np.testing.assert_allclose([float(row["score_well"]) for row in units], scores, atol=1e-9)
+    metrics = pooled.metrics
+    test = [row for row in units if row["split"] == "test"]
+    assert (metrics["unit"], metrics["pool"], metrics["n"], metrics["groups"]) == ("group", "top3", len(test), None)
+    truth = [row["label"] == "well" for row in test]
+    auc = sklearn.metrics.roc_auc_score(truth, [float(row["score_well"]) for row in test])
+    assert metrics["metrics"]["auc"]["value"] == pytest.approx(auc)
+    val = [row for row in units if row["split"] == "val"]
+    assert metrics["operating_point"]["n"] == metrics["calibration"]["n"] == len(val)
+    for row in units:
+        assert (row["prediction"] == "well") == (float(row["score_well"]) >= metrics["threshold"])
+    rows = [row for row in samples if row["split"] == "test"]
+    assert metrics["per_sample"]["n"] == len(rows) > len(test)
+    auc = sklearn.metrics.roc_auc_score(
+        [row["label"] == "well" for row in rows], [float(r["score_well"]) for r in rows]
+    )
+    assert metrics["per_sample"]["metrics"]["auc"]["value"] == pytest.approx(auc)
+    assert "calibrated_well" not in samples[0]
+    # Baselines are pooled as the run is: one score for all gives ties, whatever is averaged.
+    assert metrics["baselines"]["majority_class"]["auc"]["value"] == 0.5
+
+
+def test_the_report_speaks_of_patients_and_shows_the_telling_image_of_each(pooled):
+    text = Reader((pooled.path / "report.html").read_text()).text
+    n = pooled.metrics["n"]
+    assert f"On {n} groups of the test split." in text
+    assert "One answer per group: the mean of the three highest score of its images." not in text
+    assert "One answer per group: the mean of the three highest scores of its images." in text
+    assert f"{pooled.metrics['per_sample']['n']:,} images by themselves" in text
+    example = RunDir(pooled.path).json("examples.json")["examples"][0]
+    rows = [row for row in read_csv(pooled.path / "predictions.csv") if row["group"] == example["path"]]
+    best = max(rows, key=lambda row: float(row[f"score_{example['prediction']}"]))
+    assert example["sample"] == best["path"]
+    assert f"{example['path']} (its image {example['sample']})" in text
+
+
+def test_a_run_scored_again_and_its_file_of_patients_give_the_same_metrics(pooled, listed, tmp_path):
+    again, result = inference.evaluate(RunDir(pooled.path))
+    assert result["unit"] == "group"
+    for name in ("auc", "accuracy", "brier"):
+        for found in (result, inference.evaluate(None, file=pooled.path / "pooled.csv")[1]):
+            assert found["metrics"][name]["value"] == pytest.approx(pooled.metrics["metrics"][name]["value"], abs=1e-6)
+    assert set(again.units.paths) == set(read_predictions(pooled.path / "pooled.csv").paths)
+    inference.write_evaluation(tmp_path / "out", again, result)
+    assert (tmp_path / "out" / "pooled.csv").exists()
+    _, result = inference.evaluate(RunDir(pooled.path), str(listed))
+    assert result["n"] == 40
+    # Another evaluation into the same folder, which pools nothing, leaves no table of patients there.
+    alone = inference.evaluate(None, file=tmp_path / "out" / "predictions.csv", pooled_by=(None, "file"))
+    inference.write_evaluation(tmp_path / "out", *alone, force=True)
+    assert not (tmp_path / "out" / "pooled.csv").exists()
+    with pytest.raises(InputError, match=r"RUN pools scores by group.*needs groups"):
+        inference.evaluate(RunDir(pooled.path), str(listed), grouping=Grouping(use=False))
+
+
+def test_pairs_are_patients_and_other_units_are_refused(pooled, listed, tmp_path):
+    other = tlmed.train(small(*SMALL, "seed=0", "data.pool=mean", "head.dropout=0.3"), tmp_path / "mean", listed)
+    found = compare([pooled.path, other.path])
+    assert found.images == pooled.metrics["n"]
+    value = pooled.metrics["metrics"]["auc"]["value"] - other.metrics["metrics"]["auc"]["value"]
+    assert found.pairs[0].questions["auc"]["value"] == pytest.approx(value)
+    assert found.groups is None
+    assert any("in different ways" in note for note in found.notes)
+    alone = tlmed.train(small("phases.epochs=1"), tmp_path / "alone", listed)
+    with pytest.raises(InputError, match=r"same images, files or groups.*alone per image, pooled per group"):
+        compare([pooled.path, alone.path])
+
+
+def test_a_changed_table_of_patients_is_noticed_and_the_lock_covers_it(pooled, tmp_path):
+    lock = RunDir(pooled.path).json("lock.json")
+    rows = read_csv(pooled.path / "pooled.csv")
+    assert len(lock["results"]["pooled"]["rows"]) == len(rows) + 1
+    assert not reproduce(Request(pooled.path, mode="check")).faults
+    copy = RunDir(shutil.copytree(pooled.path, tmp_path / "run"))
+    (copy / "pooled.csv").write_text((copy / "pooled.csv").read_text().replace("p0", "q0"))
+    with pytest.raises(InputError, match=r"pooled\.csv is not as recorded"):
+        inference.evaluate(copy)
+
+
+def test_loose_files_get_an_answer_each_and_a_picture(pooled, listed, tmp_path):
+    said = []
+    header, rows, _ = inference.predict(RunDir(pooled.path), [listed.parent], voice=Voice(say=said.append))
+    assert len(rows) == 100
+    assert "One row per file: the mean of the three highest scores of its images; the run pools by group" in said[0]
+    assert header[:2] == ["path", "prediction"]
+
+
+@pytest.mark.parametrize("options", [["--pool-by", "group", "--pool", "none"], ["--pool", "max"]])
+def test_a_run_has_its_own_pooling(options, pooled):
+    run = [] if "none" in options else [str(pooled.path)]
+    found = CliRunner().invoke(evaluate_command, [*run, *(["--predictions", "x.csv"] * (not run)), *options])
+    assert found.exit_code == 2
+    assert "--pool" in found.output
+
+
+def test_patients_of_both_classes_are_refused_before_an_image_is_read(listed, tmp_path):
+    text = listed.read_text().replace("5-0.png,well", "5-0.png,ill")
+    mixed = listed.parent / "mixed.csv"
+    mixed.write_text(text)
+    with pytest.raises(InputError, match=r"A group must have one label.*Received: p05 \(1 of ill, 1 of well\)"):
+        tlmed.train(small(*SMALL), tmp_path / "run", mixed)
+    with pytest.raises(InputError, match=r"`data\.pool` must be 'mean', 'max' or 'top3' for one answer per group"):
+        small("data.pool=none", "data.pool_by=group")
+
+
+def test_folds_are_averaged_over_patients(listed, tmp_path):
+    run = tlmed.train(small(*SMALL, "data.split=KFold(3)"), tmp_path / "folds", listed)
+    metrics, folds = run.metrics, RunDir(run.path).folds
+    assert (metrics["unit"], metrics["pool"], metrics["n"], metrics["groups"]) == ("group", "top3", 40, None)
+    assert metrics["per_sample"]["n"] == 100
+    of_folds = [fold.json("metrics.json")["per_sample"]["metrics"]["auc"]["value"] for fold in folds]
+    assert metrics["per_sample"]["metrics"]["auc"]["value"] == pytest.approx(np.mean(of_folds))
+    rows = read_csv(run.path / "pooled.csv")
+    assert sorted(row["path"] for row in rows) == sorted({f"p{patient:02}" for patient in range(40)})
+    assert "in 40 groups from" in Reader((run.path / "report.html").read_text()).text

@@ -1,0 +1,115 @@
+"""Score a file of predictions that any program wrote."""
+
+import tlmed.tensorflow_start
+
+from collections import Counter
+from pathlib import Path
+
+from tlmed import metrics
+from tlmed.columns import Grouping, spell
+from tlmed.data.table import describe_classes
+from tlmed.errors import InputError
+from tlmed.evaluation.decisions import describe_contradictions, describe_exchanged, describe_hard_scores
+from tlmed.evaluation.lines import describe_left_out
+from tlmed.evaluation.measures import score_pooled
+from tlmed.evaluation.pooling import Pooled, choose_pooling, describe_pooling, find_pooling_faults, pool
+from tlmed.evaluation.predictions import Predictions, describe_ties
+from tlmed.evaluation.predictions_csv import read_predictions
+from tlmed.voice import Voice
+from tlmed.words import count, listed
+
+
+def score_file(
+    file: Path,
+    grouping: Grouping,
+    positive: str | None,
+    prevalence: float | None,
+    voice: Voice,
+    how: str | None,
+    by: str,
+) -> tuple[Pooled, dict]:
+    """Score the test rows of a CSV of predictions, or all rows if they are of one split.
+
+    Args:
+        file: The CSV.
+        grouping: Which column names the groups.
+        positive: The positive one of two classes.
+        prevalence: The share of positives for predictive values.
+        voice: Where to tell what happens.
+        how: `pool`, as in a recipe.
+        by: `pool_by`, as in a recipe.
+
+    Returns:
+        The predictions, and the content of `metrics.json`.
+
+    Raises:
+        InputError: If the file cannot be read or pooled, or no split can be chosen.
+    """
+    predictions = read_predictions(file, grouping, positive)
+    split = _choose_split(file, predictions)
+    pooled = _pool(predictions, positive, how, by, voice)
+    chosen = pooled.units.of(split)
+    notes = [*predictions.notes, *describe_classes(len(predictions.classes), len(chosen.paths))]
+    notes += metrics.describe_default(predictions.classes, positive)
+    if split != "test":
+        notes.append(f"All rows are of the split {split!r}: these are not scores of test images.")
+    notes += _find_shared(predictions, split)
+    notes += describe_contradictions(chosen, positive)
+    notes += describe_ties(chosen, positive)
+    notes += describe_exchanged(chosen)
+    notes += describe_hard_scores(chosen)
+    for note in notes:
+        voice.warn(note)
+    others = Counter(name for name in predictions.splits if name != split)
+    evaluated = {"predictions": str(file), "not_scored": dict(sorted(others.items())), "warnings": notes}
+    with voice.busy(f"Scoring {count(len(chosen.paths), 'row')}"):
+        # A file names no seed; with a fixed one its intervals are the same each time.
+        result = {**score_pooled(pooled, split, positive, 0, prevalence=prevalence), "evaluated": evaluated}
+    for sentence in describe_left_out(result):
+        voice.say(sentence)
+    return pooled, result
+
+
+def _pool(predictions, positive, how, by, voice) -> Pooled:
+    rows = predictions.paths, predictions.labels, predictions.groups
+    pooling = choose_pooling(how, by, *rows)
+    paths, labels, groups = rows
+    if faults := find_pooling_faults(pooling, paths, labels, predictions.classes, groups):
+        raise InputError(faults)
+    for line in describe_pooling(pooling, how, paths):
+        voice.say(line)
+    return pool(predictions, pooling, positive)
+
+
+def _find_shared(predictions: Predictions, split: str) -> list[str]:
+    """Return sentences where groups, or paths, of the rows that are scored have rows in other splits of the file, too.
+
+    A row may stand for a group or a file, whose name is then its path.
+    """
+    names = {"of the same group": predictions.groups, "of the same path": predictions.paths}
+    return [said for what, found in names.items() if (said := _say_shared(what, found or (), predictions, split))]
+
+
+def _say_shared(what, names, predictions, split) -> str:
+    pairs = [(spell(name), part == split) for name, part in zip(names, predictions.splits, strict=False)]
+    shared = {name for name, scored in pairs if scored and name} & {name for name, scored in pairs if not scored}
+    rows = sum(scored and name in shared for name, scored in pairs)
+    if not rows:
+        return ""
+    named = sorted({name for name in names if spell(name) in shared})
+    verb = "has" if rows == 1 else "have"
+    return (
+        f"{count(rows, 'row')} of {split!r} {verb} rows {what} in other splits of the file, too ({listed(named, 3)}): "
+        "if the network learnt from those, it knows them."
+    )
+
+
+def _choose_split(file, predictions: Predictions) -> str:
+    """Return the split of a file of predictions that is scored; refuse to choose where none of several is the test."""
+    splits = sorted(set(predictions.splits))
+    if "test" not in splits and len(splits) > 1:
+        raise InputError(
+            "Predictions must have rows of the split 'test', or be of one split only. "
+            f"Received: {file}, splits {listed(splits)}."
+        )
+    return "test" if "test" in splits else splits[0]
