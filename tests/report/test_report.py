@@ -1722,6 +1722,15 @@ def test_report_and_checklist_say_who_made_the_splits_and_how_large_they_are(tmp
     assert bool(partition.left) == (data.get("made") != ["train", "val", "test"])
 
 
+def test_the_report_of_a_cross_validation_says_what_the_images_are_and_how_they_were_changed(tmp_path):
+    folder = write_folds(tmp_path / "run")
+    said = ("Modality: ct, as the recipe states.", "Training images were changed at random, at most: preset ct: never")
+    assert not any(words in Reader(write_folds_report(folder).read_text()).text for words in said)
+    edit(folder / "recipe.json", lambda content: content["data"].update(modality="ct"))
+    edit(folder / "recipe.json", lambda content: content.update(augment=dataclasses.asdict(Augment.preset("ct"))))
+    assert all(words in Reader(write_folds_report(folder).read_text()).text for words in said)
+
+
 def test_in_a_cross_validation_nothing_from_outside_becomes_markup_either(tmp_path):
     evil = '<script>alert("1")</script>'
     folder = write_folds(tmp_path / "run", ("benign", evil))

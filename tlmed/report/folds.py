@@ -17,12 +17,13 @@ from tlmed.pages.templating import render
 from tlmed.report.calibration_section import show_mean_calibration
 from tlmed.report.cost import show_cost, show_environment
 from tlmed.report.frame import frame
-from tlmed.report.image_counts import is_synthetic
+from tlmed.report.image_counts import is_synthetic, say_attributes
 from tlmed.report.operating_point import show_mean_operating_point
 from tlmed.report.overlays import Fold, read_fold, show_fold_examples, show_overlays
 from tlmed.report.scores import compare_samples, show_baselines, show_classes, show_subgroups
 from tlmed.report.summary import list_doubts, name_weakest, say_earlier, say_value, show_recipe
 from tlmed.run_files import ENVIRONMENT_JSON, FOLDS_CSV, METRICS_JSON, RECIPE_JSON, TIMING_JSON
+from tlmed.sections.augment_words import say_augmentation
 from tlmed.tabulation import Table, numbers, say, texts
 from tlmed.words import count, name_start
 
@@ -115,6 +116,8 @@ def _tell_story(content) -> Markup:
         backbone=join(recipe.get("backbone")),
         start=name_start(recipe.get("weights")),
         earlier=say_earlier(content.environment),
+        attributes=say_attributes(recipe),
+        changed=say_augmentation(recipe.get("augment", {})),
         classifier=content.classifier,
         model=content.model,
         seed=recipe.get("seed"),
