@@ -15,8 +15,8 @@ from tlmed.sections import Augment
 
 # Optical densities of haematoxylin, eosin and DAB in red, green and blue (Ruifrok & Johnston, Analytical and
 # Quantitative Cytology and Histology 2001, 23:291), as in scikit-image; each row is a stain.
-_DENSITIES = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
-_CONCENTRATIONS = np.linalg.inv(_DENSITIES)  # from optical densities to stains
+_STAINS = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
+_SHARES = np.linalg.inv(_STAINS).astype("float32")  # from optical densities to amounts of the stains
 _DARKEST = 1e-6  # of light that passes: black has no optical density
 
 
@@ -77,7 +77,8 @@ def _draw_noise(images, generator):
 def _change_gamma(images, amount, generator):
     # As often an exponent below 1 as above it, and 1 in the middle.
     exponents = keras.ops.exp(_draw(images, generator, -1.0, 1.0) * math.log1p(amount))
-    return 255 * keras.ops.power(keras.ops.clip(images, 0, 255) / 255, exponents)
+    # Not `power`, which takes seven times as long.
+    return 255 * keras.ops.exp(exponents * keras.ops.log(keras.ops.clip(images / 255, _DARKEST, 1)))
 
 
 def _change_stain(images, amount, generator):
@@ -97,14 +98,14 @@ def change_stains(images, factors, added):
         added: The optical density (base 10) that is added to each, likewise.
     """
     light = keras.ops.clip(images / 255, _DARKEST, 1)
-    stains = _mix(-keras.ops.log10(light), _CONCENTRATIONS)
-    changed = keras.ops.concatenate([stains[..., :2] * factors + added, stains[..., 2:]], axis=-1)
-    return 255 * keras.ops.power(10.0, -_mix(changed, _DENSITIES))
-
-
-def _mix(channels, rows):
-    """Multiply [..., 3] by a matrix, channel by channel: `matmul` rounds to 10 bits on GPUs with TensorFloat-32."""
-    return sum(channels[..., i : i + 1] * keras.ops.convert_to_tensor(row, "float32") for i, row in enumerate(rows))
+    densities = -keras.ops.log(light)
+    more = 0.0
+    for i, (density, share) in enumerate(zip(_STAINS[:2], _SHARES.T[:2], strict=True)):
+        # Not `matmul`, which rounds to 10 bits on GPUs with TensorFloat-32.
+        stain = keras.ops.sum(densities * share, axis=-1, keepdims=True)
+        changes = stain * (factors[..., i : i + 1] - 1) + math.log(10) * added[..., i : i + 1]
+        more = more + changes * keras.ops.convert_to_tensor(density, "float32")
+    return 255 * light * keras.ops.exp(-more)
 
 
 def _blur(images, amount, generator):

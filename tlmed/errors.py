@@ -1,8 +1,9 @@
 """The errors that end a command with one clear line, and the exit status that each stands for."""
 
 import difflib
+import types
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 CHANGED = "An image must not change while a run reads it."
 
@@ -72,16 +73,24 @@ class Terminated(TlmedError):
     exit_status = 75
 
 
-def did_you_mean(name: str, choices: Iterable[str]) -> str:
+def did_you_mean(name: str, choices: Iterable[str], synonyms: Mapping[str, str] = types.MappingProxyType({})) -> str:
     """Return ' Did you mean ...?' for the nearest of `choices`, or '' where none is near.
+
+    Args:
+        name: What was given.
+        choices: What can be meant.
+        synonyms: Other words in lower case, each with what it means; what is none of `choices` does not count.
 
     >>> did_you_mean("VGG61", ["ResNet50", "VGG16", "VGG19"])
     " Did you mean 'VGG16'?"
+    >>> did_you_mean("Ultrasund", ["mri", "sonography"], {"ultrasound": "sonography", "scope": "endoscopy"})
+    " Did you mean 'sonography'?"
     """
-    word, choices = str(name).lower(), {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(word, choices, n=max(1, len(choices)))
+    word, meant = str(name).lower(), {choice.lower(): choice for choice in choices}
+    known = {other: choice for other, choice in synonyms.items() if choice in meant.values()} | meant
+    near = difflib.get_close_matches(word, known, n=max(1, len(known)))
     best = max(near, key=lambda choice: _rate(word, choice), default=None)
-    return "" if best is None else f" Did you mean '{choices[best]}'?"
+    return "" if best is None else f" Did you mean '{known[best]}'?"
 
 
 def _rate(word: str, choice: str) -> tuple[float, float]:

@@ -151,7 +151,7 @@ FAULTS = [
         "`data.modality` must be a known modality, or None. Did you mean 'x-ray'?",
         "",
     ),
-    ({"data": Images("x", modality="ultrasound")}, "Did you mean 'sonography'?", "modality='ultrasound'"),
+    ({"data": Images("x", modality="ultrasonic")}, "Did you mean 'sonography'?", "modality='ultrasonic'"),
     ({"data": Images("x", body_part="thorax")}, "Did you mean 'chest'?", "body_part='thorax'"),
     ({"data": Images("x", subject="thorax")}, "Choose from patient, fetus, specimen,", "subject='thorax'"),
     ({"data": Images("x", subject=1)}, "`data.subject` must be a known subject, or None.", "subject=1"),
@@ -654,7 +654,7 @@ def test_a_preset_is_said_with_what_differs_from_it():
 
 
 def test_an_unknown_preset_names_the_nearest_one():
-    for name, near in {"ultrasound": "sonography", "Chest-X-Ray": "chest-x-ray", "histopathology": "histology"}.items():
+    for name, near in {"ultrasund": "sonography", "Chest-X-Ray": "chest-x-ray", "histopathology": "histology"}.items():
         with pytest.raises(InputError, match=f"Did you mean '{near}'. Received: preset='{name}'"):
             Augment.preset(name)
     with pytest.raises(InputError, match=r"Choose from chest-x-ray, x-ray, .*Received: preset=3"):

@@ -117,7 +117,7 @@ PRESETS = {
         ),
         Choice("rotation", 0.028, "The retina is tilted in the scan; 10 degrees.", "Kuwayama 2019"),
         Choice("contrast", 0.25, _WINDOW, "nnU-Net"),
-        Choice("speckle", 0.1, "Coherent light gives speckle, as coherent sound does.", "Loupas 1989"),
+        Choice("speckle", 0.06, "Coherent light gives speckle, as coherent sound does.", "Loupas 1989"),
     ),
     "pet": (
         Choice("flip", "none", _SIDED, "Garcea 2023"),
@@ -143,7 +143,7 @@ PRESETS = {
         Choice("zoom", 0.1, "The depth of the image is set by hand.", "Tupper 2025"),
         Choice("brightness", 0.1, "The gain is set by hand.", "Tupper 2025"),
         Choice("contrast", 0.25, "The dynamic range is set by hand.", "Tupper 2025"),
-        Choice("speckle", 0.15, "In a displayed image speckle grows with the root of the signal.", "Loupas 1989"),
+        Choice("speckle", 0.08, "In a displayed image speckle grows with the root of the signal.", "Loupas 1989"),
     ),
     "endoscopy": (
         Choice("flip", "both", "The endoscope turns in the body: an image has no top.", "Asperti 2018"),
@@ -207,6 +207,5 @@ def suggest_preset(name: object) -> str:
     >>> suggest_preset("chest-xray")
     "There must be such a preset of augmentation. Did you mean 'chest-x-ray'?"
     """
-    known = _SYNONYMS.get(str(name).lower())
-    near = did_you_mean(known if known in PRESETS else name, PRESETS) or f" Choose from {', '.join(PRESETS)}."
+    near = did_you_mean(name, PRESETS, _SYNONYMS) or f" Choose from {', '.join(PRESETS)}."
     return f"There must be such a preset of augmentation.{near}"

@@ -51,8 +51,7 @@ def optional_word(what, choices, synonyms, **options):
 
 def _find_near(choices, synonyms, value) -> str:
     """Suggest one of some words, or name them all."""
-    known = synonyms.get(str(value).lower())
-    return did_you_mean(known if known in choices else value, choices) or f" Choose from {', '.join(choices)}."
+    return did_you_mean(value, choices, synonyms) or f" Choose from {', '.join(choices)}."
 
 
 def count(what="", **options):
