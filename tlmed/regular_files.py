@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from tlmed.errors import InputError, did_you_mean
 
-FORMS = "a folder, a table (.csv, .tsv, .txt), a MedMNIST .npz or tfds:NAME"  # of data
+FORMS = "a folder, a table (.csv, .tsv, .txt), a MedMNIST .npz, medmnist:NAME or tfds:NAME"  # of data
 LIMIT = 2**30  # bytes of an image, a table or a JSON file: they are held in memory whole
 _CHUNK = 2**20
 _KINDS = {

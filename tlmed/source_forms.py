@@ -2,16 +2,18 @@
 
 from pathlib import Path
 
-FOLDER, TABLE, ARCHIVE, TFDS = "folder", "table", "archive", "tfds"
+FOLDER, TABLE, ARCHIVE, TFDS, MEDMNIST = "folder", "table", "archive", "tfds", "medmnist"
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
-_SCHEMES = {f"{form}:": form for form in (TFDS,)}
+_SCHEMES = {f"{form}:": form for form in (TFDS, MEDMNIST)}
 
 
 def find_form(source: str | Path) -> str:
     """Return the form of a source; what has no ending of a table or an archive is a folder.
 
-    >>> [find_form(source) for source in ("tfds:tlmed_phantoms", "scans.TSV", "x/mnist.npz", "scans/", "x.zip")]
-    ['tfds', 'table', 'archive', 'folder', 'folder']
+    >>> [find_form(source) for source in ("tfds:tlmed_phantoms", "medmnist:breastmnist", "scans.TSV", "x/mnist.npz")]
+    ['tfds', 'medmnist', 'table', 'archive']
+    >>> [find_form(source) for source in ("scans/", "x.zip")]
+    ['folder', 'folder']
     """
     text = str(source)
     if form := next((form for scheme, form in _SCHEMES.items() if text.startswith(scheme)), None):

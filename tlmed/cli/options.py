@@ -21,7 +21,7 @@ from tlmed.voice import Voice
 
 GROUP = "The column of a CSV that names the patient of each image; by default one with a usual name."
 NO_GROUPS = "Take each image as independent, whatever columns there are."
-DATA = "A folder, a table (.csv, .tsv), a MedMNIST .npz, or tfds:NAME; by default the recipe's."
+DATA = "A folder, a table (.csv, .tsv), a MedMNIST .npz, medmnist:NAME or tfds:NAME; by default the recipe's."
 SET = "Replace a field of the recipe, such as phases.0.epochs=3; may be given several times."
 STRATEGY = "Which devices train together; auto: all GPUs of this machine, or all workers. By default the recipe's."
 

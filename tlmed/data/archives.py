@@ -33,11 +33,16 @@ _READ_ERRORS = (
 )
 
 
-def open_archive(file: Path) -> Table:
+def open_archive(
+    file: Path, source: str | None = None, classes: Sequence[str] = (), licence: str | None = None
+) -> Table:
     """Read a MedMNIST file; classes are the label numbers as text, paths are `split/index`.
 
     Args:
         file: The `.npz` file.
+        source: What the table calls its source; None: the file.
+        classes: The names of the labels 0, 1 and so on, if they are known.
+        licence: Of the images, if it is known.
 
     Returns:
         The table, with given splits.
@@ -53,13 +58,14 @@ def open_archive(file: Path) -> Table:
     rows = [(split, index) for split in given for index in range(len(arrays[f"{split}_images"]))]
     labels = [label for split in given for label in arrays[f"{split}_labels"].ravel().tolist()]
     return make_table(
-        str(file),
+        source or str(file),
         [f"{split}/{index}" for split, index in rows],
-        [str(label) for label in labels],
+        [classes[label] if label < len(classes) else str(label) for label in labels],
         lambda row: arrays[f"{rows[row][0]}_images"][rows[row][1]],
         splits=[split for split, _ in rows],
         notes=_describe_gaps(labels),
         decoded=True,
+        licence=licence,
     )
 
 

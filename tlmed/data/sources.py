@@ -7,12 +7,13 @@ from tlmed.data.folders import open_folder
 from tlmed.data.header_classes import open_header_folder
 from tlmed.data.kinds import find_kind
 from tlmed.data.listings import open_listing
+from tlmed.data.medmnist_sets import open_medmnist
 from tlmed.data.relabelling import relabel
 from tlmed.data.table import Table
 from tlmed.data.volumes import take_samples
 from tlmed.errors import InputError
 from tlmed.regular_files import FORMS, check_exists
-from tlmed.source_forms import ARCHIVE, FOLDER, TABLE, TFDS, find_form
+from tlmed.source_forms import ARCHIVE, FOLDER, MEDMNIST, TABLE, TFDS, find_form
 from tlmed.source_layout import AS_FOUND, Layout
 
 
@@ -20,9 +21,10 @@ def open_source(source: str | Path, layout: Layout = AS_FOUND) -> Table:
     """Read what a source says about its images: paths, labels, groups and given splits. No image is decoded.
 
     Args:
-        source: A folder of class folders; a folder of train, val and test folders of class folders; a table (`.csv`,
-            `.tsv`, `.txt`) with columns for path and label and optionally for group and split; a MedMNIST `.npz`; or
-            `tfds:NAME`. A folder of DICOM files whose headers name their classes, if the layout says so.
+        source: A folder of class folders; a folder of train, val and test folders of class folders; a folder of DICOM
+            files whose headers name their classes, if the layout says so; a table (`.csv`, `.tsv`, `.txt`) with columns
+            for path and label and optionally for group and split; a MedMNIST `.npz`; `medmnist:NAME`, one of its public
+            sets; or `tfds:NAME`.
         layout: Which columns of a table, or which features of a TensorFlow data set, mean what; which labels make up
             which class; how files with several planes become samples.
 
@@ -43,6 +45,8 @@ def _open(text: str, form: str, layout: Layout) -> Table:
         from tlmed.data.builders import open_builder  # takes seconds to import, and no other form needs it
 
         return open_builder(text.removeprefix("tfds:"), layout.grouping)
+    if form == MEDMNIST:
+        return open_medmnist(text.removeprefix("medmnist:"))
     path = Path(text).expanduser()
     check_exists(path)
     if form == TABLE:
@@ -100,4 +104,6 @@ def find_gap(first: str, second: str) -> str:
 
 
 def _name_digested(source: str) -> str:
-    return {TFDS: "decoded images of TFDS", ARCHIVE: "arrays of an .npz"}.get(find_form(source), "image files")
+    arrays = "arrays of an .npz"
+    digested = {TFDS: "decoded images of TFDS", ARCHIVE: arrays, MEDMNIST: arrays}
+    return digested.get(find_form(source), "image files")

@@ -79,7 +79,7 @@ class Images:
     """Where the images come from and how they are read.
 
     Attributes:
-        source: A folder, a `.csv`, a MedMNIST `.npz`, or `tfds:NAME`; see the guide on data.
+        source: A folder, a `.csv`, a MedMNIST `.npz`, `medmnist:NAME` or `tfds:NAME`; see the guide on data.
         image_size: Height and width, in pixels, that every image is resized to.
         split: Fractions of train, validation and test, used where the data brings no split of its own; or a `KFold`,
             for data that brings none.
@@ -114,7 +114,7 @@ class Images:
         subject: Of what they were taken, such as `"patient"`; likewise.
     """
 
-    source: str = must("a path or 'tfds:NAME'", bool)
+    source: str = must("a path, 'medmnist:NAME' or 'tfds:NAME'", bool)
     image_size: tuple[int, int] = must(
         "two whole numbers from 16 to 4096, height and width",
         lambda size: all(16 <= side <= 4096 for side in size),
