@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -9,13 +10,13 @@ import pytest
 from tests.conftest import write_images
 from tests.data.readers.nifti_files import draw, open_canonical, write
 from tests.data.test_data_images import GRAY, encode
-from tlmed.data import KnownPixels, decode, load, open_source, read_files, resize
-from tlmed.data import volumes as volumes_module
+from tlmed.data import KnownPixels, decode, load, open_source, read_files, resize, volumes
+from tlmed.data.opened_volumes import share_while_held
 from tlmed.data.readers import nifti
 from tlmed.data.readers.stack import make_once
 from tlmed.data.recorded import recall, to_rows
 from tlmed.data.splits import list_rows
-from tlmed.data.volumes import share_while_held, take_samples
+from tlmed.data.volumes import take_samples
 from tlmed.errors import InputError, RunFailed
 from tlmed.part_names import split_part
 from tlmed.sections import Images, find_faults
@@ -172,14 +173,14 @@ def test_without_room_for_pixels_each_batch_decodes_a_volume_once(folder, decode
 
 
 def test_no_volume_is_held_once_its_samples_are_read(folder, monkeypatch):
-    held, plain = [], volumes_module._open
+    held, plain = [], volumes.open_file
 
-    def watch(table, row):
-        found = plain(table, row)
-        held.append(volumes_module.weakref.ref(found))
+    def watch(read):
+        found = plain(read)
+        held.append(weakref.ref(found))
         return found
 
-    monkeypatch.setattr(volumes_module, "_open", watch)
+    monkeypatch.setattr(volumes, "open_file", watch)
     load(open_source(folder, Layout(slicing=Slicing("all"))), SIZE)
     assert len(held) == 12
     assert [ref for ref in held if ref() is not None] == []

@@ -154,6 +154,41 @@ def test_of_a_header_only_the_element_that_the_recipe_names_is_kept(tmp_path, ca
     assert [text for text in PRIVATE_BYTES if text.decode() in printed + caplog.text] == []
 
 
+def test_nothing_of_a_header_is_kept_or_printed_of_series(tmp_path, cache, caplog):
+    """Of 24 series of 4 planes, one has a gap, one a file twice, one two planes at a place, and one a cut file."""
+    data, out = tmp_path / "data", tmp_path / "out"
+    for number in range(96):
+        series, plane = divmod(number, 4)
+        pixels = np.random.RandomState(number).randint(0, 250, (32, 32)).astype(np.uint8)
+        made = fill(make(pixels, Modality="CT", ImageOrientationPatient=[1, 0, 0, 0, 1, 0]), series)
+        made.SOPInstanceUID, made.SeriesInstanceUID = f"{ROOT}.98.{number}", f"{ROOT}.97.{series}"
+        height = {(3, 3): 9, (5, 3): 1}.get((series, plane), plane)
+        made.ImagePositionPatient = [0, 0, height]
+        content = save(made)
+        path = data / "ab"[series // 12] / f"{series:02}-{plane}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content[:-100] if number == 95 else content)
+    (data / "a" / "copy").write_bytes((data / "a" / "07-1.dcm").read_bytes())
+    fields = ("data.planes=all", "examples=2", *SMALL)
+    settings = [word for setting in fields for word in ("--set", setting)]
+    printed = [
+        run("train", "feature_extractor", "--data", data, "--out", out / "run", "--skip-bad", *settings),
+        run("evaluate", out / "run", "--data", data, "--skip-bad", "--out", out / "again"),
+        run("predict", out / "run", data, "--skip-bad", "--out", out / "predicted.csv", "--explain", out / "pictures"),
+    ]
+    for said in (
+        "Planes are missing in 1 of 24 series",
+        "as copies of other files",
+        "lie at the same place",
+        "cut off",
+    ):
+        assert said in printed[0]
+    assert len(read_csv(out / "run" / "splits.csv")) == 96 - 4 - 1
+    assert find_private(out) == []
+    assert find_private(cache) == []
+    assert [text for text in PRIVATE_BYTES if text.decode() in "".join(printed) + caplog.text] == []
+
+
 def test_private_bytes_would_be_found(tmp_path):
     data = write_private(tmp_path / "data")
     assert len(find_private(data)) >= 60 * len(PRIVATE_BYTES)

@@ -1,89 +1,109 @@
 """Volumes become samples: a table of files to one of their planes, as a recipe asks for them."""
 
-import threading
-import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 from tlmed.data.file_samples import Sample, expand
-from tlmed.data.parts import Part, digest_content
-from tlmed.data.readers import find_remarks, open_stack
-from tlmed.data.readers.plane import Plane
-from tlmed.data.readers.stack import Stack, make_once
+from tlmed.data.opened_volumes import Opened, open_file, open_series, share_while_held, take_part
+from tlmed.data.parts import Content, digest_content
+from tlmed.data.readers import find_slice, open_stack
+from tlmed.data.readers.orientation import Slice
+from tlmed.data.readers.stack import Stack
+from tlmed.data.series import Series, find_series
 from tlmed.data.table import Table
 from tlmed.errors import InputError
 from tlmed.part_names import join_part
-from tlmed.slicing import AXES, NEIGHBOURS, VIEWS, Slicing
+from tlmed.slicing import NEIGHBOURS, REPEAT, VIEWS, Slicing
 from tlmed.words import count
 
 _THREADS = 4  # each holds a file in memory
-_MIDDLE = Slicing(1)
-Key, Held = TypeVar("Key", bound=Hashable), TypeVar("Held")
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """What the header of a file says.
+
+    Attributes:
+        planes: Which of its planes are samples; None for a file that is one sample, or that reading will refuse.
+        slice: Its place in a series; None if it is in none.
+        digest: Of its content, if it is in a series; "" elsewhere.
+    """
+
+    planes: range | None = None
+    slice: Slice | None = None
+    digest: str = ""
 
 
 @dataclass(frozen=True, eq=False)
-class _Opened:
-    """A file, or a series of files, while somebody reads samples of it: it is read and decoded once."""
+class _Unit:
+    """A file, or a series of files, and its samples.
 
-    digest: Callable[[], str]
-    stack: Callable[[], Stack]
-    remarks: Callable[[], frozenset[str]]
+    Attributes:
+        path: What it is called.
+        row: The row of the file, or of the first one of the series.
+        planes: Which planes are samples; None: the file is one, as it is.
+        open: Opens it.
+        apart: Whether each plane is a file that is read by itself, so that nothing is shared.
+        fault: Why no sample of it can be read; "" if some can.
+    """
+
+    path: str
+    row: int
+    planes: range | None
+    open: Callable[[], Opened] | None = None
+    apart: bool = False
+    fault: str = ""
 
 
 def take_samples(table: Table, slicing: Slicing) -> Table:
     """Return the samples of a table of files: planes of those that hold several, and the others as they are.
 
-    Only headers are read here, and of each file all samples are read from one decoded volume, as long as somebody
-    holds one of them. Files of which no sample can be made stay in the table: reading them names the fault.
+    Files that are planes of one series, by their headers, count as one. Only headers are read here; all samples of a
+    volume are read from one decoded volume, as long as somebody holds one of them. Files and series of which no sample
+    can be made stay in the table: reading them names the fault.
 
     Args:
         table: A row per file.
         slicing: Which planes are samples. If none are wanted, the table stays as it is.
 
     Raises:
-        InputError: An extra is missing.
+        InputError: An extra is missing; or files of a series have different labels, patients or splits.
     """
     if not slicing.wanted or table.encoded_here:
         return table
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = list(pool.map(lambda row: _list_planes(table, row, slicing), range(len(table))))
-    opened = share_while_held(lambda row: _open(table, row))
+        found = list(pool.map(lambda row: _survey(table, row, slicing), range(len(table))))
+    slices = {row: survey.slice for row, survey in enumerate(found) if survey.slice is not None}
+    series, notes = find_series(table, slices, {row: found[row].digest for row in slices})
+    units = [_make_series_unit(table, each, slicing) for each in series]
+    inside = {row for each in series for row in (*each.rows, *each.copies)}
+    units += [_make_file_unit(table, row, found[row].planes) for row in range(len(table)) if row not in inside]
+    units.sort(key=lambda unit: unit.row)
+    opened = share_while_held(lambda number: units[number].open())
     samples = [
-        sample
-        for row, planes in enumerate(found)
-        for sample in (_list_samples(table, row, planes, slicing, opened) if planes else [_take_whole(table, row)])
+        sample for number in range(len(units)) for sample in _list_samples(table, units, number, slicing, opened)
     ]
-    return expand(table, samples, [_describe(found, slicing)])
+    return expand(table, samples, [_describe(units, slicing), *notes])
 
 
-def share_while_held(make: Callable[[Key], Held]) -> Callable[[Key], Held]:
-    """Return a function that gives all who hold an object at the same time, in whatever threads, the same one by key.
-
-    Args:
-        make: Makes an object for a key. Once nobody holds it any more, it is made anew.
-    """
-    held, lock = weakref.WeakValueDictionary(), threading.Lock()
-
-    def get(key: Key) -> Held:
-        with lock:
-            found = held.get(key)
-            if found is None:
-                found = held[key] = make(key)
-            return found
-
-    return get
-
-
-def _list_planes(table: Table, row: int, slicing: Slicing) -> range | None:
-    """Return which planes of a file are samples; None for a file that is one sample, or that reading will refuse."""
+def _survey(table: Table, row: int, slicing: Slicing) -> _Survey:
     try:
-        stack = open_stack(table.read(row))
+        content = table.read(row)
+        found = find_slice(content)
     except InputError:
         raise
     except (OSError, ValueError):
-        return None
+        return _Survey()
+    try:
+        planes = _choose(open_stack(content), slicing)
+    except ValueError:
+        planes = None
+    return _Survey(planes, found, digest_content(content) if found else "")
+
+
+def _choose(stack: Stack, slicing: Slicing) -> range | None:
+    """Return which planes are samples; None for a file that is one sample."""
     fits = not stack.oriented or (slicing.channels != VIEWS and slicing.axis in stack.counts)
     if min(stack.counts.values()) == 1 and fits:
         return None
@@ -92,68 +112,53 @@ def _list_planes(table: Table, row: int, slicing: Slicing) -> range | None:
     return slicing.choose(stack.counts.get(slicing.axis, 1))  # reading says that an axis is missing
 
 
-def _open(table: Table, row: int) -> _Opened:
-    content = make_once(lambda: table.read(row))
-    return _Opened(
-        make_once(lambda: digest_content(content())),
-        make_once(lambda: open_stack(content())),
-        make_once(lambda: find_remarks(content())),
+def _make_file_unit(table: Table, row: int, planes: range | None) -> _Unit:
+    return _Unit(table.paths[row], row, planes, lambda: open_file(lambda: table.read(row)))
+
+
+def _make_series_unit(table: Table, series: Series, slicing: Slicing) -> _Unit:
+    first = series.rows[0]
+    if series.fault:
+        return _Unit(series.path, first, None, fault=series.fault)
+    if len(series.rows) == 1:
+        return _Unit(series.path, first, None)
+    reads = [lambda row=row: table.read(row) for row in series.rows]
+    opened = open_series(reads, series.places)
+    return _Unit(
+        series.path,
+        first,
+        _choose(opened.stack(), slicing),
+        lambda: open_series(reads, series.places),
+        apart=slicing.axis == opened.axis and slicing.channels == REPEAT,
     )
-
-
-def _take_whole(table: Table, row: int) -> Sample:
-    return Sample(table.paths[row], row, lambda: table.read(row))
 
 
 def _list_samples(
-    table: Table, row: int, planes: range, slicing: Slicing, opened: Callable[[int], _Opened]
+    table: Table, units: Sequence[_Unit], number: int, slicing: Slicing, opened: Callable[[int], Opened]
 ) -> list[Sample]:
-    def name(index: int) -> str:
-        return "views" if slicing.channels == VIEWS else f"plane={index}"
-
+    unit = units[number]
+    if unit.fault:
+        return [Sample(unit.path, unit.row, lambda: _refuse(unit.fault))]
+    if unit.planes is None:
+        return [Sample(unit.path, unit.row, lambda: table.read(unit.row))]
+    names = [VIEWS if slicing.channels == VIEWS else f"plane={index}" for index in unit.planes]
+    get = unit.open if unit.apart else lambda: opened(number)
     return [
-        Sample(
-            join_part(table.paths[row], name(index)), row, lambda index=index: _take_part(opened(row), slicing, index)
-        )
-        for index in planes
+        Sample(join_part(unit.path, name), unit.row, lambda index=index: take_part(get(), slicing, index))
+        for index, name in zip(unit.planes, names, strict=True)
     ]
 
 
-def _take_part(opened: _Opened, slicing: Slicing, index: int) -> Part:
-    what = VIEWS if slicing.channels == VIEWS else f"{slicing.axis} plane={index} {slicing.channels}"
-    return Part(what, opened.digest, lambda: read_planes(opened.stack(), slicing, index), opened.remarks)
+def _refuse(fault: str) -> Content:
+    raise ValueError(fault)
 
 
-def read_planes(stack: Stack, slicing: Slicing, index: int) -> tuple[Plane, ...]:
-    """Return what a sample shows: one plane, or three.
-
-    Args:
-        stack: The planes of a file.
-        slicing: How it is cut.
-        index: The plane; without meaning for views.
-
-    Raises:
-        ValueError: It cannot be cut so, or not be decoded.
-    """
-    axes = AXES[::-1] if slicing.channels == VIEWS else (slicing.axis,)
-    if absent := [axis for axis in axes if axis not in stack.counts]:
-        why = "its orientation is not known" if not stack.oriented else "it is one plane thick"
-        raise ValueError(f"it has no {' or '.join(absent)} planes, because {why}")
-    if slicing.channels == VIEWS:
-        return tuple(stack.read(axis, _MIDDLE.choose(stack.counts[axis])[0]) for axis in axes)
-    if slicing.channels == NEIGHBOURS:
-        last = stack.counts[slicing.axis] - 1
-        return tuple(stack.read(slicing.axis, min(max(near, 0), last)) for near in (index - 1, index, index + 1))
-    return (stack.read(slicing.axis, index),)
-
-
-def _describe(found: list[range | None], slicing: Slicing) -> str:
-    files, samples = sum(planes is not None for planes in found), sum(len(planes or ()) for planes in found)
-    if not files:
+def _describe(units: Sequence[_Unit], slicing: Slicing) -> str:
+    cut = [len(unit.planes) for unit in units if unit.planes is not None]
+    if not cut:
         return "No file holds several planes: `data.planes` and `data.channels` change nothing."
+    volumes = count(len(cut), "volume")
     if slicing.channels == VIEWS:
-        return f"{count(files, 'volume')}: the middle axial, coronal and sagittal plane are red, green and blue."
-    what = f"{slicing.axis} planes" + (
-        ", each with those before and after it" if slicing.channels == NEIGHBOURS else ""
-    )
-    return f"{count(files, 'volume')} {'gives' if files == 1 else 'give'} {count(samples, 'sample')}: {what}."
+        return f"{volumes}: the middle axial, coronal and sagittal plane are red, green and blue."
+    near = ", each with those before and after it" if slicing.channels == NEIGHBOURS else ""
+    return f"{volumes} {'gives' if len(cut) == 1 else 'give'} {count(sum(cut), 'sample')}: {slicing.axis} planes{near}."

@@ -421,7 +421,7 @@ with ThreadPoolExecutor(8) as pool:
 def test_for_now_a_file_has_one_frame_and_a_window_or_8_bits():
     for content in (write(BYTES), write(DEEP, 12, **WINDOW), write(np.dstack([DEEP] * 3), 12)):
         dicom.DICOM.read_plane(content, 0)
-    with pytest.raises(ValueError, match="it has 2 frames, and a file with more than one is not read yet"):
+    with pytest.raises(ValueError, match="it has 2 frames; say which planes are samples: "):
         dicom.DICOM.read_plane(write(np.stack([DEEP, DEEP]), 12, **WINDOW), 0)
     with pytest.raises(ValueError, match="it has 12 bits and names no window"):
         dicom.DICOM.read_plane(write(DEEP, 12), 0)

@@ -14,12 +14,15 @@ import importlib.metadata
 import numpy as np
 
 from tlmed.columns import is_missing
-from tlmed.data.readers.dicom_file import Unread, is_dicom, only_reasons, read_header, read_patient
+from tlmed.data.readers.dicom_file import Header, Unread, is_dicom, only_reasons, read_header, read_patient
 from tlmed.data.readers.dicom_labels import find_label_fault, read_label
 from tlmed.data.readers.dicom_pixels import PALETTE, Stored, count_frames, decode, describe
+from tlmed.data.readers.dicom_places import find_places, find_slice
 from tlmed.data.readers.dicom_values import apply_window, colour, count_windows, find_spacing, give_meaning, is_inverted
+from tlmed.data.readers.orientation import arrange, stack_planes
 from tlmed.data.readers.plane import Plane
 from tlmed.data.readers.reader import Reader
+from tlmed.data.readers.stack import CHOOSE, Stack
 
 ENDINGS = (".dcm", ".dicom", ".ima")  # many files of an archive have none
 _BYTE = 8  # bits
@@ -55,7 +58,10 @@ def read_plane(content: bytes, index: int = 0) -> Plane:
         ValueError: A short reason, without anything from the header.
     """
     header = read_header(content)
-    stored = describe(header)
+    return _read_frame(header, describe(header), index)
+
+
+def _read_frame(header: Header, stored: Stored, index: int) -> Plane:
     if not 0 <= index < stored.frames:
         raise Unread(f"it has {stored.frames:,} frames, and not a frame {index + 1:,}")
     if header.get("PixelPresentation") in ("COLOR", "MIXED"):
@@ -78,11 +84,27 @@ def _read_only_plane(content: bytes, index: int) -> Plane:
     """Read the plane of a file that has one, and says what of its values is to be shown: the others have to wait."""
     frames = count_planes(content)
     if frames > 1:
-        raise Unread(f"it has {frames:,} frames, and a file with more than one is not read yet")
+        raise Unread(f"it has {frames:,} frames; {CHOOSE}")
     plane = read_plane(content, index)
     if plane.window is None and plane.bits > _BYTE and plane.values.ndim == 2:
         raise Unread(f"it has {plane.bits} bits and names no window, so what is to be black or white is not known")
     return plane
+
+
+def open_stack(content: bytes) -> Stack:
+    """Open the frames of a file: as planes of a volume where the header says where each lies in the patient.
+
+    Raises:
+        ValueError: A short reason, without anything from the header.
+    """
+    header = read_header(content)
+    stored = describe(header)
+    places = find_places(header, stored.frames)
+    if places is None:
+        return Stack({"axial": stored.frames}, lambda axis, index: _read_frame(header, stored, index), oriented=False)
+    if len(places) > 1 and arrange(places).find_repeated():
+        raise Unread("several of its frames lie at the same place: it holds several volumes, such as phases or echoes")
+    return stack_planes(places, lambda index: _read_frame(header, stored, index))
 
 
 def _make_rgb(pixels: np.ndarray, spacing: tuple[float, float] | None) -> Plane:
@@ -132,4 +154,6 @@ DICOM = Reader(
     label=read_label,
     label_fault=find_label_fault,
     remarks=_find_remarks,
+    open_stack=open_stack,
+    slice=find_slice,
 )

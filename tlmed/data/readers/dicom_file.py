@@ -42,7 +42,7 @@ _ASKED = (
         for part in ("Descriptor", "Data")
     ),
     "SegmentedRedPaletteColorLookupTableData",
-    *("PixelSpacing", "ImagerPixelSpacing"),
+    *("PixelSpacing", "ImagerPixelSpacing", "ImagePositionPatient", "ImageOrientationPatient"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *("ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData", "FloatPixelData", "DoubleFloatPixelData"),
 )
@@ -198,14 +198,23 @@ def read_patient(content: bytes) -> tuple[str, str]:
     return tuple(str(header.get(keyword) or "").strip(" \0") for keyword in _PATIENT)
 
 
+def read_elements(content: bytes, keywords: tuple[str, ...]) -> Header:
+    """Read some elements of a file, and nothing else.
+
+    Raises:
+        Unread, ImportError: As for `read_header`.
+    """
+    tags = _number(keywords)
+    return _read(content, tags, max(tags))
+
+
 def get_text(content: bytes, keyword: str) -> str:
     """Return the value of one element of a file as text, several values with backslashes between; "" if it has none.
 
     Raises:
         Unread, ImportError: As for `read_header`.
     """
-    tags = _number((keyword,))
-    value = _read(content, tags, max(tags)).get(keyword)
+    value = read_elements(content, (keyword,)).get(keyword)
     several = value if isinstance(value, MutableSequence) else [value or ""]
     return "\\".join(str(one).strip(" \0") for one in several)
 

@@ -78,7 +78,7 @@ def give_meaning(
         return pixels, whole
     if items := header.get("ModalityLUTSequence"):
         return _apply_table(pixels, items, header, stored.signed)
-    return _rescale(pixels, whole, _find_group(header, _PIXEL_VALUES, index))
+    return _rescale(pixels, whole, find_group(header, _PIXEL_VALUES, index))
 
 
 def apply_window(
@@ -101,7 +101,7 @@ def apply_window(
     Raises:
         Unread: The LUT or window is damaged, or of an unknown kind.
     """
-    group = _find_group(header, _FRAME_WINDOW, index)
+    group = find_group(header, _FRAME_WINDOW, index)
     if items := get(group, "VOILUTSequence"):
         return _apply_table(values, items, header, whole is None or whole[0] < 0)
     center, width = (_take_first(group, name) for name in ("WindowCenter", "WindowWidth"))
@@ -118,7 +118,7 @@ def count_windows(header: Header) -> int:
     Raises:
         Unread: The header is damaged.
     """
-    group = _find_group(header, _FRAME_WINDOW, 0)
+    group = find_group(header, _FRAME_WINDOW, 0)
     center = get(group, "WindowCenter")
     windows = len(center) if isinstance(center, Sequence) and not isinstance(center, str) else int(center is not None)
     return windows + len(get(group, "VOILUTSequence") or ())
@@ -162,7 +162,7 @@ def find_spacing(header: Header, index: int) -> tuple[float, float] | None:
 
     Without PixelSpacing, which is that in the patient, the spacing of the detector's elements counts.
     """
-    group = _find_group(header, _MEASURES, index)
+    group = find_group(header, _MEASURES, index)
     for elements, name in ((group, "PixelSpacing"), (header.elements, "ImagerPixelSpacing")):
         with contextlib.suppress(Unread), only_reasons(""):
             rows, columns = map(float, get(elements, name))
@@ -171,8 +171,17 @@ def find_spacing(header: Header, index: int) -> tuple[float, float] | None:
     return None
 
 
-def _find_group(header: Header, name: str, index: int) -> "Dataset":
-    """Return what holds the elements of a functional group for a frame: the data set itself where there are none."""
+def find_group(header: Header, name: str, index: int) -> "Dataset":
+    """Return what holds the elements of a functional group for a frame: the data set itself where there are none.
+
+    Args:
+        header: The header.
+        name: The keyword of the group's sequence.
+        index: The frame.
+
+    Raises:
+        Unread: There are fewer groups than frames.
+    """
     per_frame, shared = header.get("PerFrameFunctionalGroupsSequence"), header.get("SharedFunctionalGroupsSequence")
     if per_frame and len(per_frame) <= index:
         raise Unread("its functional groups are fewer than its frames")

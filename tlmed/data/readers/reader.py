@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tlmed.data.readers.orientation import Slice
 from tlmed.data.readers.plane import Plane
 from tlmed.data.readers.stack import Stack
 
@@ -39,6 +40,8 @@ class Reader:
             `{images}` and `{hold}`, the same for all files that have it. Raises ValueError. Several planes are no such
             remark, because `count_planes` tells them.
         open_stack: Content to its planes, by the header alone. None: its planes are only counted and read.
+        slice: Content to its place in a series of files that are planes of one volume, None if it is in none. None: the
+            family has no such series.
     """
 
     name: str
@@ -53,3 +56,4 @@ class Reader:
     label_fault: Callable[[str], str] = _find_no_fault
     remarks: Callable[[bytes], frozenset[str]] = _remark_nothing
     open_stack: Callable[[bytes], Stack] | None = None
+    slice: Callable[[bytes], Slice | None] | None = None

@@ -16,6 +16,7 @@ from tlmed.data.kinds import HEAD, is_known_ending, read_head, recognise
 from tlmed.data.readers.arrays import ARRAYS
 from tlmed.data.readers.dicom import DICOM
 from tlmed.data.readers.nifti import NIFTI
+from tlmed.data.readers.orientation import Slice
 from tlmed.data.readers.picture_files import PICTURES
 from tlmed.data.readers.plane import Plane
 from tlmed.data.readers.reader import Reader
@@ -84,6 +85,21 @@ def open_stack(content: bytes | np.ndarray) -> Stack:
         if reader.open_stack is not None:
             return reader.open_stack(content)
         return Stack({"axial": reader.count_planes(content)}, lambda axis, index: read_plane(content, index), False)
+
+
+def find_slice(content: bytes | np.ndarray) -> Slice | None:
+    """Return the place of a file in a series of files that are planes of one volume; None if it is in none.
+
+    Who calls this lets the name of the series into no file and no message.
+
+    Raises:
+        ValueError, InputError: As for `read_plane`.
+    """
+    reader = find_reader(content)
+    if reader is None or reader.slice is None:
+        return None
+    with _using(reader):
+        return reader.slice(content)
 
 
 def find_remarks(content: bytes | np.ndarray) -> frozenset[str]:

@@ -1,0 +1,144 @@
+"""Volumes while somebody reads samples of them: each file is read once, and decoded once."""
+
+import hashlib
+import threading
+import weakref
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tlmed.data.parts import Content, Part, digest_content
+from tlmed.data.readers import find_remarks, open_stack, read_plane
+from tlmed.data.readers.orientation import Place, arrange, stack_planes
+from tlmed.data.readers.plane import Plane
+from tlmed.data.readers.stack import Stack, make_once
+from tlmed.slicing import AXES, NEIGHBOURS, VIEWS, Slicing
+
+_MIDDLE = Slicing(1)
+Key, Held = TypeVar("Key", bound=Hashable), TypeVar("Held")
+
+
+@dataclass(frozen=True, eq=False)
+class _File:
+    """A file that is read, digested and asked for its remarks once, when this is first needed."""
+
+    content: Callable[[], Content]
+    digest: Callable[[], str]
+    remarks: Callable[[], frozenset[str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A file, or a series of files.
+
+    Args:
+        files: All of them.
+        stack: Returns their planes.
+        axis: The axis along which each file is one plane of a series; None for one file.
+        order: The number of the file of each plane along this axis.
+    """
+
+    files: tuple[_File, ...]
+    stack: Callable[[], Stack]
+    axis: str | None = None
+    order: tuple[int, ...] = ()
+
+
+def share_while_held(make: Callable[[Key], Held]) -> Callable[[Key], Held]:
+    """Return a function that gives all who hold an object at the same time, in whatever threads, the same one by key.
+
+    Args:
+        make: Makes an object for a key. Once nobody holds it any more, it is made anew.
+    """
+    held, lock = weakref.WeakValueDictionary(), threading.Lock()
+
+    def get(key: Key) -> Held:
+        with lock:
+            found = held.get(key)
+            if found is None:
+                found = held[key] = make(key)
+            return found
+
+    return get
+
+
+def open_file(read: Callable[[], Content]) -> Opened:
+    """Open a file with several planes; nothing is read yet."""
+    file = _open(read)
+    return Opened((file,), make_once(lambda: open_stack(file.content())))
+
+
+def open_series(reads: Sequence[Callable[[], Content]], places: Sequence[Place]) -> Opened:
+    """Open files that are planes of one volume; nothing is read yet.
+
+    Args:
+        reads: Read one of them each.
+        places: Where the plane of each lies.
+    """
+    files, found = tuple(map(_open, reads)), arrange(places)
+    planes = [make_once(lambda file=file: read_plane(file.content())) for file in files]
+    stack = make_once(lambda: stack_planes(places, lambda number: planes[number]()))
+    return Opened(files, stack, found.axis, found.order)
+
+
+def _open(read: Callable[[], Content]) -> _File:
+    content = make_once(read)
+    return _File(content, make_once(lambda: digest_content(content())), make_once(lambda: find_remarks(content())))
+
+
+def take_part(opened: Opened, slicing: Slicing, index: int) -> Part:
+    """Return a sample; nothing is read yet.
+
+    A plane of a series that is a file by itself has the digest of this file and no number in its name, so that it is
+    recognised in whatever other series it is.
+
+    Args:
+        opened: The file or series.
+        slicing: How it is cut.
+        index: The plane; without meaning for views.
+    """
+    if slicing.channels == VIEWS:
+        files, name = opened.files, VIEWS
+    elif slicing.axis == opened.axis:
+        near = _find_near(slicing, index, len(opened.order))
+        files = tuple(opened.files[opened.order[number]] for number in near)
+        name = f"{slicing.axis} {slicing.channels}"
+    else:
+        files, name = opened.files, f"{slicing.axis} plane={index} {slicing.channels}"
+    return Part(
+        name,
+        lambda: _join([file.digest() for file in files]),
+        lambda: read_planes(opened.stack(), slicing, index),
+        lambda: frozenset().union(*(file.remarks() for file in files)),
+    )
+
+
+def _join(digests: list[str]) -> str:
+    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
+
+
+def _find_near(slicing: Slicing, index: int, count: int) -> tuple[int, ...]:
+    """Return which planes a sample shows."""
+    if slicing.channels != NEIGHBOURS:
+        return (index,)
+    return tuple(min(max(near, 0), count - 1) for near in (index - 1, index, index + 1))
+
+
+def read_planes(stack: Stack, slicing: Slicing, index: int) -> tuple[Plane, ...]:
+    """Return what a sample shows: one plane, or three.
+
+    Args:
+        stack: The planes of a file or series.
+        slicing: How it is cut.
+        index: The plane; without meaning for views.
+
+    Raises:
+        ValueError: It cannot be cut so, or not be decoded.
+    """
+    axes = AXES[::-1] if slicing.channels == VIEWS else (slicing.axis,)
+    if absent := [axis for axis in axes if axis not in stack.counts]:
+        why = "its orientation is not known" if not stack.oriented else "it is one plane thick"
+        raise ValueError(f"it has no {' or '.join(absent)} planes, because {why}")
+    if slicing.channels == VIEWS:
+        return tuple(stack.read(axis, _MIDDLE.choose(stack.counts[axis])[0]) for axis in axes)
+    return tuple(stack.read(slicing.axis, near) for near in _find_near(slicing, index, stack.counts[slicing.axis]))
