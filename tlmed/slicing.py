@@ -1,4 +1,4 @@
-"""Which planes of a volume become samples, along which axis, and what the colours of a sample show."""
+"""Which parts of files become samples: planes of a volume and what their colours show, or tiles of a slide."""
 
 import re
 from dataclasses import dataclass
@@ -79,3 +79,22 @@ class Slicing:
 
 
 WHOLE = Slicing()
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How slides and other large pictures are cut into square tiles, each of which is a sample.
+
+    Attributes:
+        size: Width and height of a tile, in pixels of `mpp` micrometres.
+        mpp: Micrometres per pixel; None: the pixels of the file, whatever they measure.
+        most: The most tiles that a file gives, drawn at random; None: all.
+        tissue: The share of a tile that must be tissue; 0: any tile is taken.
+        seed: Decides which tiles are drawn.
+    """
+
+    size: int
+    mpp: float | None = 0.5
+    most: int | None = 50
+    tissue: float = 0.5
+    seed: int = 0

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tlmed.columns import BY_NAME, Grouping
-from tlmed.slicing import WHOLE, Slicing
+from tlmed.slicing import WHOLE, Slicing, Tiling
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 ROLES = ("path", "label", "split")  # of a table's columns, beside the one for groups
@@ -32,7 +32,7 @@ class Layout:
     split: str | None = None
     delimiter: str | None = None
     classes: Mapping[str, tuple[str, ...]] | None = None
-    slicing: Slicing = WHOLE
+    slicing: Slicing | Tiling = WHOLE
     elsewhere: bool = False
 
     def name_class(self, label: str) -> str | None:

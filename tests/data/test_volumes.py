@@ -16,7 +16,7 @@ from tlmed.data.readers import nifti
 from tlmed.data.readers.stack import make_once
 from tlmed.data.recorded import recall, to_rows
 from tlmed.data.splits import list_rows
-from tlmed.data.volumes import take_samples
+from tlmed.data.volumes import cut_volumes
 from tlmed.errors import InputError, RunFailed
 from tlmed.part_names import split_part
 from tlmed.sections import Images, find_faults
@@ -357,4 +357,4 @@ def test_what_is_made_once_keeps_its_fault():
 
 def test_a_table_without_a_choice_stays_the_same_object(folder):
     table = open_source(folder)
-    assert take_samples(table, Slicing()) is table
+    assert cut_volumes(table, Slicing()) is table

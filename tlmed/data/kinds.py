@@ -42,7 +42,7 @@ def _picture(name: str, endings: tuple[str, ...], start: bytes) -> Kind:
     return Kind(name, f"{name} file", endings, start, "convert it to PNG first", f"tlmed does not read {name}: ")
 
 
-_SLIDES = (".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi", ".qptiff")
+_SLIDES = (".svslide", ".mrxs", ".vms", ".vmu", ".czi")  # those that `readers.slides` does not read
 KINDS = (
     _picture("JPEG 2000", (".jp2", ".j2k", ".jpx", ".j2c"), rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"),
     _picture("HEIC", (".heic", ".heif"), rb"....ftyp(heic|heix|mif1|msf1)"),
@@ -64,7 +64,7 @@ KINDS = (
     ),
     Kind(
         *("a slide", "slide", _SLIDES, None),
-        *("write tiles of them as PNG or TIFF first", "tlmed does not read slides yet: "),
+        *("write tiles of them as PNG or TIFF first", "tlmed does not read slides of this kind: "),
     ),
     Kind(
         *("a raw photo", "raw photo", (".dng", ".nef", ".cr2", ".arw", ".orf", ".rw2", ".pef"), None),

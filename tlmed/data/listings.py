@@ -78,6 +78,7 @@ def open_listing(file: Path, layout: Layout = AS_FOUND) -> Table:
         notes=(*notes, *told, *name_spellings(groups or ()), *masks.describe()),
         licence=find_licence(file.parent),
         traits={name: tuple(texts) for name, texts in others.items()},
+        root=file.parent,
     )
 
 

@@ -18,16 +18,16 @@ from tlmed.data.learned import Learned
 from tlmed.data.masks import describe_two_values, find_masks
 from tlmed.data.readers import describe_endings, is_image
 from tlmed.data.reading import Pixels, check_broken, read_all
+from tlmed.data.samples import take_samples
 from tlmed.data.sources import open_source
 from tlmed.data.splits import assign_splits, describe, find_scheme_faults
 from tlmed.data.table import Table, check_names, describe_skipped
 from tlmed.data.tones import describe_tones
-from tlmed.data.volumes import take_samples
 from tlmed.errors import InputError
 from tlmed.regular_files import check_exists, read_regular
 from tlmed.sections import KFold
 from tlmed.seeds import derive
-from tlmed.slicing import WHOLE, Slicing
+from tlmed.slicing import WHOLE, Slicing, Tiling
 from tlmed.words import count, listed
 
 
@@ -289,7 +289,7 @@ def read_files(
     paths: Sequence[str | Path],
     image_size: tuple[int, int],
     skip_bad: bool = False,
-    slicing: Slicing = WHOLE,
+    slicing: Slicing | Tiling = WHOLE,
     memory_bytes: int = 2**30,
 ) -> tuple[list[str], FileImages, list[tuple[str, str]]]:
     """Read images without labels: files, and folders with everything below them.
@@ -311,7 +311,7 @@ def read_files(
     """
     names, masks = _find_files(paths)
     check_names("paths", names)
-    files = Table("paths", names, np.zeros(len(names), np.int64), (), None, None, _read_path(names))
+    files = Table("paths", names, np.zeros(len(names), np.int64), (), None, None, _read_path(names), root=Path())
     table = take_samples(files, slicing)
     _, broken, pixels = read_all(table, tuple(image_size), memory_bytes)
     check_broken(table, broken, skip_bad)

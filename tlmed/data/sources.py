@@ -9,8 +9,8 @@ from tlmed.data.kinds import find_kind
 from tlmed.data.listings import open_listing
 from tlmed.data.medmnist_sets import open_medmnist
 from tlmed.data.relabelling import relabel
+from tlmed.data.samples import take_samples
 from tlmed.data.table import Table
-from tlmed.data.volumes import take_samples
 from tlmed.errors import InputError
 from tlmed.regular_files import FORMS, check_exists
 from tlmed.source_forms import ARCHIVE, FOLDER, MEDMNIST, TABLE, TFDS, find_form

@@ -42,6 +42,7 @@ class Table:
         decoded: Whether `read` gives pixels, which then identify the image.
         licence: Of the images, as the source states it; None if it states none.
         traits: What else the source says of every image, by name.
+        root: The folder that the paths lead from; None where rows are no files.
         pseudonyms: Whether tlmed made the names of groups, so that the same name means nothing in another source.
     """
 
@@ -60,6 +61,7 @@ class Table:
     licence: str | None = None
     traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pseudonyms: bool = False
+    root: Path | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""

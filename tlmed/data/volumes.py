@@ -56,7 +56,7 @@ class _Unit:
     fault: str = ""
 
 
-def take_samples(table: Table, slicing: Slicing) -> Table:
+def cut_volumes(table: Table, slicing: Slicing) -> Table:
     """Return the samples of a table of files: planes of those that hold several, and the others as they are.
 
     Files that are planes of one series, by their headers, count as one. Only headers are read here; all samples of a

@@ -6,7 +6,7 @@ from tlmed.columns import Grouping
 from tlmed.plain_cells import is_plain
 from tlmed.sections.image_attributes import BODY_PARTS, MODALITIES, SUBJECTS, SYNONYMS
 from tlmed.sections.rules import column, count, must, one_of, optional_count, optional_word, positive, section
-from tlmed.slicing import AXES, CHANNELS, REPEAT, Slicing, are_planes
+from tlmed.slicing import AXES, CHANNELS, REPEAT, WHOLE, Slicing, Tiling, are_planes
 from tlmed.source_layout import DELIMITERS, Layout
 
 TAB = "tab"  # a tab as a person can type it
@@ -109,6 +109,13 @@ class Images:
             the three highest, `"top3"`. None: each sample has an answer of its own. `"auto"`: the mean where files hold
             several samples of one label, or `pool_by` is `"group"`; None elsewhere.
         pool_by: What has one answer: each `"file"`, such as a volume, or each `"group"`, such as a patient.
+        tile: Cut slides and other large pictures into square tiles, each of which is a sample, of so many pixels of
+            `mpp` micrometres on each side. None: they are not cut.
+        mpp: Micrometres per pixel of a tile; None: the pixels of the files, whatever they measure.
+        tiles: The most tiles that a file gives, drawn at random; None: all.
+        tissue: The share of a tile that must be tissue, told from white glass by its colour; 0: any tile is taken.
+        tile_seed: Decides which tiles are drawn. The `seed` of the recipe does not, so that runs with other seeds have
+            the same tiles.
         modality: How the images were made, such as `"x-ray"`; it is reported, and changes nothing else.
         body_part: What they show, such as `"chest"`; likewise.
         subject: Of what they were taken, such as `"patient"`; likewise.
@@ -153,6 +160,15 @@ class Images:
     channels: str = one_of(CHANNELS, default=REPEAT)
     pool: str | None = one_of(POOLS, default="auto")
     pool_by: str = one_of(POOLED_BY, default="file")
+    tile: int | None = must(
+        "a whole number from 16 to 4096, or None", lambda size: size is None or 16 <= size <= 4096, default=None
+    )
+    mpp: float | None = must(
+        "a number above 0 and up to 100, or None", lambda mpp: mpp is None or 0 < mpp <= 100, default=0.5
+    )
+    tiles: int | None = optional_count(default=50)
+    tissue: float = must("a share from 0 to 1", lambda share: 0 <= share <= 1, default=0.5)
+    tile_seed: int = must("a whole number, 0 or more", lambda seed: seed >= 0, default=0)
     modality: str | None = optional_word("a known modality", MODALITIES, SYNONYMS, default=None)
     body_part: str | None = optional_word("a known part of the body", BODY_PARTS, SYNONYMS, default=None)
     subject: str | None = optional_word("a known subject", SUBJECTS, SYNONYMS, default=None)
@@ -170,8 +186,10 @@ class Images:
         return Layout(self.grouping, *named, delimiter, self.classes, self.slicing)
 
     @property
-    def slicing(self) -> Slicing:
-        """Return how files with several planes become samples."""
+    def slicing(self) -> Slicing | Tiling:
+        """Return how files become samples."""
+        if self.tile is not None:
+            return Tiling(self.tile, self.mpp, self.tiles, self.tissue, self.tile_seed)
         return Slicing(self.planes, self.axis, self.channels)
 
     def find_conflicts(self, path: str) -> list[str]:
@@ -187,7 +205,24 @@ class Images:
                 f"`{path}group_column` must be None where folders are the patients. "
                 f"Received: group_column={self.group_column!r} with groups='folder'."
             )
-        return [*faults, *self.slicing.find_conflicts(path), *self._find_pooling_conflicts(path)]
+        return [*faults, *self._find_sample_conflicts(path), *self._find_pooling_conflicts(path)]
+
+    def _find_sample_conflicts(self, path) -> list[str]:
+        planes = Slicing(self.planes, self.axis, self.channels)
+        tiling = (self.mpp, self.tiles, self.tissue, self.tile_seed)
+        faults = planes.find_conflicts(path)
+        if self.tile is not None and planes != WHOLE:
+            faults.append(
+                f"`{path}tile` must be None where planes become samples. Received: tile={self.tile} with "
+                f"planes={self.planes!r}, axis={self.axis!r}, channels={self.channels!r}."
+            )
+        if self.tile is None and Tiling(1, *tiling) != Tiling(1):
+            faults.append(
+                f"`{path}tile` must be the size of a tile where other fields of tiles are set. "
+                f"Received: tile=None with mpp={self.mpp}, tiles={self.tiles}, tissue={self.tissue}, "
+                f"tile_seed={self.tile_seed}."
+            )
+        return faults
 
     def _find_pooling_conflicts(self, path) -> list[str]:
         received = f"Received: pool_by={self.pool_by!r} with"

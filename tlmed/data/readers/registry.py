@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tlmed.data.kinds import HEAD, is_known_ending, read_head, recognise
+from tlmed.data.readers import slides
 from tlmed.data.readers.arrays import ARRAYS
 from tlmed.data.readers.dicom import DICOM
 from tlmed.data.readers.nifti import NIFTI
@@ -170,7 +171,7 @@ def readable_endings() -> tuple[str, ...]:
     >>> ".tiff" in readable_endings()
     True
     """
-    return tuple(ending for reader in READERS for ending in reader.endings)
+    return (*(ending for reader in READERS for ending in reader.endings), *slides.ENDINGS)
 
 
 def describe_endings() -> str:
@@ -205,7 +206,7 @@ def is_image(file: Path) -> bool:
 
 def name_versions() -> str:
     """Return what of the installed libraries decides pixels, as part of a file name."""
-    return "-".join(filter(None, (reader.version() for reader in READERS)))
+    return "-".join(filter(None, (*(reader.version() for reader in READERS), slides.name_version())))
 
 
 @contextlib.contextmanager
