@@ -127,8 +127,8 @@ def test_what_is_not_said_is_the_mean_of_files_with_several_samples_of_one_label
     assert choose_pooling("auto", "file", ["a#1.png", "a#2.png"], [0, 1], None) == Pooling()
     assert choose_pooling("auto", "group", ["a.png", "b.png"], [0, 1], ["p", "p"]) == Pooling("mean", "group")
     assert choose_pooling(None, "file", parts, labels, None) == Pooling()
-    assert describe_pooling(Pooling(), "auto", ["a.png"]) == []
-    (said,) = describe_pooling(Pooling("mean"), "auto", parts)
+    assert describe_pooling(Pooling(), "auto", ["a.png"], None) == []
+    (said,) = describe_pooling(Pooling("mean"), "auto", parts, "ill")
     assert said == "One answer per file: the mean score of its images (`data.pool=none`: an answer per image)."
 
 
@@ -213,3 +213,20 @@ def test_a_group_with_rows_in_other_splits_of_a_pooled_file_is_told(tmp_path):
     (tmp_path / "pooled.csv").write_text("\n".join(["path,split,label,score_a,score_b", *lines]) + "\n")
     warnings = inference.evaluate(None, file=tmp_path / "pooled.csv")[1]["evaluated"]["warnings"]
     assert any(said.startswith("2 rows of 'test' have rows of the same path in other splits") for said in warnings)
+
+
+def test_predictions_of_images_are_not_used_for_files_and_rows_of_other_splits_count_as_files(tmp_path):
+    rows = [
+        f"{volume}.nii#plane={plane},{split},{label},{label},0.3,0.7"
+        for volume, (split, label) in enumerate([("test", "ill"), ("test", "well"), ("train", "ill")] * 4)
+        for plane in range(3)
+    ]
+    (tmp_path / "p.csv").write_text("\n".join(["path,split,label,prediction,score_ill,score_well", *rows]) + "\n")
+    said = []
+    pooled, result = inference.evaluate(None, file=tmp_path / "p.csv", positive="well", voice=Voice(say=said.append))
+    assert result["evaluated"]["warnings"] == [
+        "What `prediction` says is of images: of a file, a threshold of 0.5 decides."
+    ]
+    assert set(pooled.units.predictions.tolist()) == {1}
+    assert result["evaluated"]["not_scored"] == {"train": 4}
+    assert said[-1].endswith("8 files of 'test' are scored; not scored: 4 of 'train'.")

@@ -89,8 +89,7 @@ def test_the_report_speaks_of_patients_and_shows_the_telling_image_of_each(poole
     text = Reader((pooled.path / "report.html").read_text()).text
     n = pooled.metrics["n"]
     assert f"On {n} groups of the test split." in text
-    assert "One answer per group: the mean of the three highest score of its images." not in text
-    assert "One answer per group: the mean of the three highest scores of its images." in text
+    assert "One answer per group: the mean of the three highest scores of its images for 'well'." in text
     assert f"{pooled.metrics['per_sample']['n']:,} images by themselves" in text
     example = RunDir(pooled.path).json("examples.json")["examples"][0]
     rows = [row for row in read_csv(pooled.path / "predictions.csv") if row["group"] == example["path"]]
@@ -146,7 +145,10 @@ def test_loose_files_get_an_answer_each_and_a_picture(pooled, listed, tmp_path):
     said = []
     header, rows, _ = inference.predict(RunDir(pooled.path), [listed.parent], voice=Voice(say=said.append))
     assert len(rows) == 100
-    assert "One row per file: the mean of the three highest scores of its images; the run pools by group" in said[0]
+    assert (
+        "One row per file: the mean of the three highest scores of its images for 'well'; the run pools by group"
+        in said[0]
+    )
     assert header[:2] == ["path", "prediction"]
 
 
@@ -178,3 +180,38 @@ def test_folds_are_averaged_over_patients(listed, tmp_path):
     rows = read_csv(run.path / "pooled.csv")
     assert sorted(row["path"] for row in rows) == sorted({f"p{patient:02}" for patient in range(40)})
     assert "in 40 groups from" in Reader((run.path / "report.html").read_text()).text
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Give a folder of class folders with files of three pages each."""
+    folder = tmp_path_factory.mktemp("pages")
+    for label, name in enumerate(("ill", "well")):
+        (folder / name).mkdir()
+        for i in range(20):
+            first, *others = (Image.fromarray(draw(label, 100 * i + page)) for page in range(3))
+            first.save(folder / name / f"{i}.tiff", save_all=True, append_images=others)
+    return folder
+
+
+@pytest.mark.parametrize("how", ["auto", "none"])
+def test_files_of_several_pages_get_one_answer_each_unless_pages_are_asked_for(how, pages, tmp_path):
+    said = []
+    recipe = small("phases.epochs=1", "data.planes=all", "examples=0", f"data.pool={how}")
+    run = tlmed.train(recipe, tmp_path / "run", pages, voice=Voice(say=said.append))
+    metrics, pooled = run.metrics, how == "auto"
+    told = "One answer per file: the mean score of its images (`data.pool=none`: an answer per image)."
+    assert (told in said) == pooled
+    assert (metrics["unit"], metrics["n"]) == (("file", 6) if pooled else ("image", 18))
+    # Pages of a file depend on each other: without pooling, intervals are by files.
+    assert metrics["groups"] == (None if pooled else 6)
+    assert (run.path / "pooled.csv").exists() == pooled
+    _, rows, _ = inference.predict(RunDir(run.path), [pages / "ill" / "3.tiff"], explain=tmp_path / "shown")
+    names = {path.name for path in (tmp_path / "shown").iterdir()}
+    if pooled:
+        assert [row[0] for row in rows] == [str(pages / "ill" / "3.tiff")]
+        assert len(names) == 1
+        assert names < {f"3-plane_{page}.grad-cam.png" for page in range(3)}
+    else:
+        assert [row[0] for row in rows] == [f"{pages / 'ill' / '3.tiff'}#plane={page}" for page in range(3)]
+        assert names == {f"3-plane_{page}.grad-cam.png" for page in range(3)}

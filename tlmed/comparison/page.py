@@ -21,6 +21,7 @@ from tlmed.comparison.sentences import (
     sign,
 )
 from tlmed.evaluation.score_plots import area_of
+from tlmed.evaluation.unit_names import unit_of
 from tlmed.metrics import positive_index
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import flatten, number
@@ -80,6 +81,7 @@ def _show_runs(comparison) -> Markup:
     return render(
         "comparison/runs.html",
         meaning=meaning,
+        unit=unit_of(metrics),
         leaks=_list_leaks(comparison),
         different=say_different_leaks(comparison),
         runs=Table(texts("Run") + numbers(*map(explain, _HEAD)), rows),

@@ -117,7 +117,8 @@ def say_leaks(comparison: Comparison) -> list[str]:
     sentences = []
     for result in comparison.results:
         if found := result.without_leaks:
-            known = f"{count(found['leaked'], 'test image')} of {found['leaked'] + found['n']:,}"
+            unit = unit_of(result.metrics)
+            known = f"{count(found['leaked'], f'test {unit}')} of {found['leaked'] + found['n']:,}"
             left = [
                 f"{NAMES[name]} {say_score(found['metrics'][name])}"
                 for name in ("auc", "accuracy")
@@ -125,26 +126,26 @@ def say_leaks(comparison: Comparison) -> list[str]:
             ]
             sentences.append(
                 f"{result.name} knows {known} from training or validation, or other images "
-                f"of their group: its scores and differences may be too good. {_say_left(found, left)}"
+                f"of their group: its scores and differences may be too good. {_say_left(found, left, unit)}"
             )
     return [*sentences, *say_different_leaks(comparison)]
 
 
 def say_different_leaks(comparison: Comparison) -> list[str]:
     """Say so where runs know different numbers of test images, so that other images are left of each."""
-    known = [result.without_leaks for result in comparison.results]
+    known, unit = [result.without_leaks for result in comparison.results], unit_of(comparison.results[0].metrics)
     if len({found["leaked"] if found else 0 for found in known}) == 1:
         return []
     return [
-        "The runs do not know the same test images: scores without them are of different images, and do not compare "
+        f"The runs do not know the same test {unit}s: scores without them are of different {unit}s, and do not compare "
         "the runs."
     ]
 
 
-def _say_left(found, scores) -> str:
+def _say_left(found, scores, unit) -> str:
     if not found["n"]:
-        return "No image is left without them."
-    left = f"Without them {count(found['n'], 'image')} {'is' if found['n'] == 1 else 'are'} left"
+        return f"No {unit} is left without them."
+    left = f"Without them {count(found['n'], unit)} {'is' if found['n'] == 1 else 'are'} left"
     return f"{left}: {join_names(scores)}." if scores else f"{left}; the scores of these are in its folds."
 
 

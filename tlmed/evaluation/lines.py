@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from tlmed.evaluation.predictions import HALF
 from tlmed.evaluation.predictions_csv import SCORE
-from tlmed.evaluation.unit_names import unit_of
+from tlmed.evaluation.unit_names import IMAGE, unit_of
 from tlmed.metrics import positive_index, say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.definitions import CLASS_METRICS
@@ -91,7 +91,8 @@ def describe_left_out(result: Mapping) -> list[str]:
     if not evaluated.get("not_scored"):
         return []
     named = join_names(f"{number:,} of {name!r}" for name, number in evaluated["not_scored"].items())
-    scored = f"{count(result['n'], 'row')} of {result['split']!r} {'is' if result['n'] == 1 else 'are'} scored"
+    what = "row" if unit_of(result) == IMAGE else unit_of(result)
+    scored = f"{count(result['n'], what)} of {result['split']!r} {'is' if result['n'] == 1 else 'are'} scored"
     return [f"Of {evaluated['predictions']}, {scored}; not scored: {named}."]
 
 

@@ -16,7 +16,7 @@ from tlmed.words import count, listed
 
 _HIGHEST = {"max": 1, "top3": 3}  # scores of a unit that count
 _NAMED = 3  # units that a sentence names; it counts the others
-SAID = {"mean": "the mean score", "max": "the highest score", "top3": "the mean of the three highest scores"}
+_SAID = {"mean": "the mean score", "max": "the highest score", "top3": "the mean of the three highest scores"}
 
 
 @dataclass(frozen=True)
@@ -190,24 +190,35 @@ def _find_mixed(names, labels) -> list[str]:
     return sorted(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
 
 
-def describe_pooling(pooling: Pooling, how: str | None, paths: Sequence[str]) -> list[str]:
+def describe_pooling(pooling: Pooling, how: str | None, paths: Sequence[str], positive: str | None) -> list[str]:
     """Say how scores are pooled, and how to change that where the recipe left it open; nothing without parts.
 
     Args:
         pooling: From `choose_pooling`.
         how: `pool` of the recipe.
         paths: The samples.
+        positive: The positive one of two classes, whose scores decide what is highest; None for more.
 
-    >>> describe_pooling(Pooling("max", "group"), "max", ["a.png"])
-    ['One answer per group: the highest score of its images.']
+    >>> describe_pooling(Pooling("max", "group"), "max", ["a.png"], "ill")
+    ["One answer per group: the highest score of its images for 'ill'."]
     """
     if pooling.how:
         open_ = how == "auto" and pooling.by == FILE
         change = " (`data.pool=none`: an answer per image)" if open_ else ""
-        return [f"One answer per {pooling.by}: {SAID[pooling.how]} of its images{change}."]
+        return [f"One answer per {pooling.by}: {say_how(pooling, positive)}{change}."]
     if how == "auto" and have_parts(paths):
         return ["One answer per image, because images of one file have several labels (`data.pool`)."]
     return []
+
+
+def say_how(pooling: Pooling, positive: str | None) -> str:
+    """Say what the answer for a unit is.
+
+    >>> say_how(Pooling("mean"), "ill"), say_how(Pooling("top3"), "ill")
+    ('the mean score of its images', "the mean of the three highest scores of its images for 'ill'")
+    """
+    whose = "" if pooling.how == "mean" or positive is None else f" for {positive!r}"
+    return f"{_SAID[pooling.how]} of its images{whose}"
 
 
 def say_pooling(metrics: Mapping) -> str:
@@ -216,7 +227,7 @@ def say_pooling(metrics: Mapping) -> str:
     >>> say_pooling({"unit": "file", "pool": "max"})
     'One answer per file: the highest score of its images.'
     """
-    return " ".join(describe_pooling(read_pooling(metrics), None, ()))
+    return " ".join(describe_pooling(read_pooling(metrics), None, (), metrics.get("positive")))
 
 
 def pool(samples: Predictions, pooling: Pooling, positive: str | None = None) -> Pooled:

@@ -15,7 +15,7 @@ from tlmed.data.tones import describe_tones, note_tones
 from tlmed.evaluation.decisions import read_decision
 from tlmed.evaluation.explanations import Place, name_in, open_folder, save_explanations
 from tlmed.evaluation.lines import caption_choice, describe_choice, describe_worse
-from tlmed.evaluation.pooling import SAID, find_telling, number_units, pool_scores, read_pooling
+from tlmed.evaluation.pooling import find_telling, number_units, pool_scores, read_pooling, say_how
 from tlmed.evaluation.predictions import predict_classes
 from tlmed.evaluation.predictions_csv import list_columns
 from tlmed.evaluation.unit_names import FILE
@@ -96,7 +96,7 @@ def predict(
             rule = caption_choice(old)
             save_explanations(place, files.batches(BATCH_SIZE), chosen, pooled, classes, explainer, rule)
     tables = np.concatenate([pooled, metrics.apply_temperature(pooled, decision.temperature)], axis=1, dtype=float)
-    for line in (*_describe_units(pooling), *describe_choice(old), *describe_worse(old)):
+    for line in (*_describe_units(pooling, old["positive"]), *describe_choice(old), *describe_worse(old)):
         voice.say(line)
     notes = _join_notes(note_tones(tones, usual), members)
     lines = zip(units, chosen, tables.tolist(), notes, strict=True)
@@ -104,12 +104,12 @@ def predict(
     return list_columns(classes), rows, broken
 
 
-def _describe_units(pooling) -> list[str]:
+def _describe_units(pooling, positive) -> list[str]:
     """Say what has one answer, where the run pools scores."""
     if not pooling.how:
         return []
     own = "; the run pools by group, but files name none" if pooling.by != FILE else ""
-    return [f"One row per file: {SAID[pooling.how]} of its images{own}."]
+    return [f"One row per file: {say_how(pooling, positive)}{own}."]
 
 
 def _join_notes(notes, members) -> list[str]:

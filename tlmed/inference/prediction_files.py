@@ -16,7 +16,7 @@ from tlmed.evaluation.pooling import Pooled, choose_pooling, describe_pooling, f
 from tlmed.evaluation.predictions import Predictions, describe_ties
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.voice import Voice
-from tlmed.words import count, listed
+from tlmed.words import count, join_names, listed
 
 
 def score_file(
@@ -54,13 +54,14 @@ def score_file(
     if split != "test":
         notes.append(f"All rows are of the split {split!r}: these are not scores of test images.")
     notes += _find_shared(predictions, split)
+    notes += _describe_unused(pooled)
     notes += describe_contradictions(chosen, positive)
     notes += describe_ties(chosen, positive)
     notes += describe_exchanged(chosen)
     notes += describe_hard_scores(chosen)
     for note in notes:
         voice.warn(note)
-    others = Counter(name for name in predictions.splits if name != split)
+    others = Counter(name for name in pooled.units.splits if name != split)
     evaluated = {"predictions": str(file), "not_scored": dict(sorted(others.items())), "warnings": notes}
     with voice.busy(f"Scoring {count(len(chosen.paths), 'row')}"):
         # A file names no seed; with a fixed one its intervals are the same each time.
@@ -76,9 +77,24 @@ def _pool(predictions, positive, how, by, voice) -> Pooled:
     paths, labels, groups = rows
     if faults := find_pooling_faults(pooling, paths, labels, predictions.classes, groups):
         raise InputError(faults)
-    for line in describe_pooling(pooling, how, paths):
+    main = metrics.positive_index(predictions.classes, positive)
+    for line in describe_pooling(pooling, how, paths, None if main is None else predictions.classes[main]):
         voice.say(line)
     return pool(predictions, pooling, positive)
+
+
+def _describe_unused(pooled: Pooled) -> list[str]:
+    """Say that the columns of predictions and of calibrated scores are not used, where scores were pooled."""
+    columns = {
+        "`prediction`": not pooled.samples.by_scores,
+        "`calibrated_CLASS`": pooled.samples.calibrated is not None,
+    }
+    unused = [name for name, there in columns.items() if there]
+    if not pooled.are_pooled or not unused:
+        return []
+    how = "a threshold of 0.5" if len(pooled.units.classes) == 2 else "the highest score"
+    verb = "says" if len(unused) == 1 else "say"
+    return [f"What {join_names(unused)} {verb} is of images: of a {pooled.pooling.by}, {how} decides."]
 
 
 def _find_shared(predictions: Predictions, split: str) -> list[str]:

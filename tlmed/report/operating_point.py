@@ -37,7 +37,6 @@ def show_operating_point(metrics: Mapping) -> Markup:
         "report/operating_point.html",
         threshold=threshold,
         of=name_scored(metrics),
-        unit=unit_of(metrics),
         point=point,
         choice=_say_choice(metrics),
         thresholds=_compare_thresholds(metrics, f"At {number(threshold)}"),
@@ -96,14 +95,14 @@ def _compare_prevalences(metrics, of_folds=False) -> dict[str, object]:
     """Return the predictive values at the stated prevalence, if there is one, beside those of the images."""
     stated, positive = metrics.get("at_prevalence"), metrics.get("positive")
     if not stated:
-        return {"values": None, "positive": positive}
+        return {"values": None, "positive": positive, "unit": unit_of(metrics)}
     title = "As in the folds" if of_folds else f"As in the split, {_percent(_share_of_positives(metrics))}"
     share = _percent(stated["prevalence"])
     columns = {
         f"At {share}": {name: stated[name] for name in ("ppv", "npv") if name in stated},
         title: {name: metrics["metrics"][name] for name in ("ppv", "npv") if name in metrics["metrics"]},
     }
-    return {"values": compare_entries(columns), "positive": positive, "stated": share}
+    return {"values": compare_entries(columns), "positive": positive, "stated": share, "unit": unit_of(metrics)}
 
 
 def _share_of_positives(metrics) -> float:
@@ -125,6 +124,7 @@ def show_decision_curve(content: RunContent) -> Markup:
         return Markup()
     return render(
         "report/decision_curve.html",
+        unit=unit_of(content.metrics),
         panels=len(columns),
         classes=enumerate_names(predictions.classes[column] for column in columns),
         main=None if main is None else predictions.classes[main],

@@ -267,7 +267,9 @@ def _find_pooling_faults(recipe, table) -> list[str]:
 
 
 def _describe_pooling(recipe, images) -> list[str]:
-    return describe_pooling(_choose_pooling(recipe, images.table), recipe.data.pool, images.table.paths)
+    table, main = images.table, metrics.positive_index(images.table.classes, recipe.data.positive)
+    positive = None if main is None else table.classes[main]
+    return describe_pooling(_choose_pooling(recipe, table), recipe.data.pool, table.paths, positive)
 
 
 def _find_step_faults(recipe, images) -> list[str]:
