@@ -10,6 +10,7 @@ from tlmed import __version__, stopping
 from tlmed.cli.backbones_command import backbones
 from tlmed.cli.cache_commands import cache
 from tlmed.cli.compare_command import compare
+from tlmed.cli.data_commands import data
 from tlmed.cli.evaluate_command import evaluate
 from tlmed.cli.export_command import export
 from tlmed.cli.launch_command import launch
@@ -35,7 +36,9 @@ def cli():
     """
 
 
-for _command in (train, plan, evaluate, predict, compare, reproduce, export, status, launch, recipes, cache, backbones):
+for _command in (
+    *(train, plan, data, evaluate, predict, compare, reproduce, export, status, launch, recipes, cache, backbones),
+):
     cli.add_command(_command)
 
 
