@@ -103,7 +103,6 @@ def test_a_set_that_cannot_be_had_or_is_another_is_refused_with_the_cure_and_lea
         ("pathmnist@", None),
         ("organmnist3d@128", "must be one of 28, 64."),
         ("chestmnist", "which has several"),
-        ("nodulemnist3d", "volumes are not read yet"),
     ],
 )
 def test_names_that_are_no_set_or_one_that_is_not_read(name, said):

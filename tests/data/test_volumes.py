@@ -358,3 +358,20 @@ def test_what_is_made_once_keeps_its_fault():
 def test_a_table_without_a_choice_stays_the_same_object(folder):
     table = open_source(folder)
     assert cut_volumes(table, Slicing()) is table
+
+
+def test_volumes_of_medmnist_are_cut_along_each_axis(tmp_path):
+    volumes = {split: draw(n, 5, 6, 7, seed=n) for split, n in {"train": 8, "val": 4, "test": 6}.items()}
+    labels = {split: np.arange(len(found))[:, None] % 2 for split, found in volumes.items()}
+    arrays = {f"{split}_images": found for split, found in volumes.items()}
+    np.savez(tmp_path / "a3d.npz", **arrays, **{f"{split}_labels": found for split, found in labels.items()})
+    for number, axis in enumerate(("axial", "coronal", "sagittal")):
+        table = open_source(tmp_path / "a3d.npz", Layout(slicing=Slicing("all", axis)))
+        assert len(table) == 18 * (5, 6, 7)[number]
+        assert table.paths[0] == "test/0#plane=0"
+        np.testing.assert_array_equal(decode(table.read(1))[..., 0], volumes["test"][0].take(1, number))
+    images = load(open_source(tmp_path / "a3d.npz", Layout(slicing=Slicing(channels="views"))), SIZE)
+    assert len(images.table) == 18
+    assert len(set(images.sha256)) == 18
+    with pytest.raises(InputError, match=r"18 images of 18 cannot be read.*it is a volume; say which planes"):
+        load(tmp_path / "a3d.npz", SIZE)

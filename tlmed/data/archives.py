@@ -1,8 +1,8 @@
 """A MedMNIST `.npz` file as a table.
 
 The form is that of Yang et al., MedMNIST v2, Scientific Data 10 (2023) 41: `{train,val,test}_images`,
-uint8 [n, h, w] or [n, h, w, 3], and `{train,val,test}_labels`, integers [n, 1]. Its volumes ([n, d, h, w]) and the
-several labels of one image are not read.
+uint8 [n, h, w], [n, h, w, 3] or, of volumes, [n, d, h, w], and `{train,val,test}_labels`, integers [n, 1]. The several
+labels of one image are not read.
 """
 
 import lzma
@@ -16,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 
 from tlmed.cache import show_size
-from tlmed.data.readers.arrays import is_picture
+from tlmed.data.readers.arrays import is_picture, is_volume
 from tlmed.data.table import Table, make_table
 from tlmed.environment import free_memory
 from tlmed.errors import InputError
@@ -134,8 +134,8 @@ def _one_line(reason: object) -> str:
 
 
 def _advise(images: np.ndarray) -> str:
-    if images.ndim == 5 or (images.ndim == 4 and images.shape[3] > 4):
-        return "; volumes are not read yet: take slices of them"
+    if images.ndim == 5:
+        return "; coloured volumes are not read: take slices of them"
     if images.dtype.kind == "f":
         return "; scale floats to 0..255 and round them"
     return "" if images.dtype == np.uint8 or images.ndim not in (3, 4) else "; scale other numbers to 0..255"
@@ -153,10 +153,10 @@ def _faults(split: str, arrays: dict[str, np.ndarray]) -> list[str]:
     """Return a sentence for every fault of one split."""
     images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
     faults = []
-    if images.dtype != np.uint8 or not is_picture(images.shape[1:]):
+    if images.dtype != np.uint8 or not (is_picture(images.shape[1:]) or is_volume(images.shape[1:])):
         faults.append(
-            f"`{split}_images` must be 2D images, uint8 [n, h, w] or [n, h, w, 3]{_advise(images)}. "
-            f"Received: {images.dtype} {list(images.shape)}."
+            f"`{split}_images` must be images, uint8 [n, h, w] or [n, h, w, 3], or volumes, [n, d, h, w]"
+            f"{_advise(images)}. Received: {images.dtype} {list(images.shape)}."
         )
     if labels.ndim == 2 and labels.shape[1] > 1:
         # Rows of zeros with a single one are one class; anything else is several labels of one image.
