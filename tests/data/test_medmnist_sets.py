@@ -13,6 +13,7 @@ from tests.data.test_data_sources import archive
 from tlmed.data import medmnist_sets, open_source
 from tlmed.data.sources import find_gap
 from tlmed.errors import InputError
+from tlmed.slicing import Slicing
 from tlmed.source_layout import Layout
 
 SETS = medmnist_sets.list_sets()
@@ -112,6 +113,26 @@ def test_names_that_are_no_set_or_one_that_is_not_read(name, said):
     with pytest.raises(InputError) as error:
         medmnist_sets.find_set(name)
     assert said in str(error.value)
+
+
+def test_volumes_become_samples_and_are_refused_before_the_download_if_nothing_says_how(server, tmp_path):
+    asked, _ = server
+    served = tmp_path / "served"
+    splits = {"train": 12, "val": 3, "test": 4}
+    volumes = {f"{split}_images": np.zeros((n, 6, 7, 8), np.uint8) for split, n in splits.items()}
+    file, _ = archive(served, **volumes)
+    file.rename(served / "tinymnist_64.npz")
+    sets = json.loads((tmp_path / "sets.json").read_text())
+    digest = hashlib.md5((served / "tinymnist_64.npz").read_bytes()).hexdigest()
+    sets["sets"]["tinymnist"] |= {"volumes": True, "md5": {"64": digest}}
+    (tmp_path / "sets.json").write_text(json.dumps(sets))
+    with pytest.raises(
+        InputError, match=r"data\.channels=views\. Received: data=medmnist:tinymnist@64, a set of volumes"
+    ):
+        open_source("medmnist:tinymnist@64")
+    assert asked == []
+    table = open_source("medmnist:tinymnist@64", Layout(slicing=Slicing(channels="views")))
+    assert (len(table), table.paths[0]) == (19, "test/0#views")
 
 
 def test_all_sets_of_medmnist_are_known_with_a_hash_for_each_size():

@@ -12,6 +12,7 @@ from pathlib import Path
 from keras.src.backend import config
 
 from tlmed.data.archives import open_archive
+from tlmed.data.readers.stack import CHOOSE
 from tlmed.data.table import Table
 from tlmed.downloads import DownloadFailed, download, is_intact
 from tlmed.errors import InputError, did_you_mean
@@ -34,6 +35,7 @@ class PublicSet:
         md5: Of the file, in hexadecimal.
         classes: The names of the labels 0, 1 and so on.
         licence: As MedMNIST states it.
+        volumes: Whether its images are volumes.
     """
 
     name: str
@@ -42,6 +44,7 @@ class PublicSet:
     md5: str
     classes: tuple[str, ...]
     licence: str
+    volumes: bool
 
 
 def list_sets() -> dict[str, dict]:
@@ -74,19 +77,22 @@ def find_set(name: str) -> PublicSet:
     file = f"{plain}.npz" if size in ("", _SMALLEST) else f"{plain}_{size}.npz"
     url = _read()["url"].format(file=file)
     md5 = about["md5"][size or _SMALLEST]
-    return PublicSet(name, file, url, md5, tuple(about["classes"]), about["licence"])
+    return PublicSet(name, file, url, md5, tuple(about["classes"]), about["licence"], about["volumes"])
 
 
-def open_medmnist(name: str) -> Table:
+def open_medmnist(name: str, sliced: bool = False) -> Table:
     """Read a set, which is downloaded into Keras's cache if no intact copy is there.
 
     Args:
         name: As for `find_set`.
+        sliced: Whether volumes become samples; if not, those of a set are refused before they are downloaded.
 
     Raises:
         InputError: As for `find_set`, or it cannot be downloaded.
     """
     public = find_set(name)
+    if public.volumes and not sliced:
+        raise InputError(f"Volumes must become samples: {CHOOSE}. Received: data=medmnist:{name}, a set of volumes.")
     path = Path(os.path.expanduser(config.keras_home())) / _FOLDER / public.file
     if not (path.is_file() and is_intact(path, public.md5)):
         try:

@@ -13,6 +13,7 @@ from tlmed.data.samples import take_samples
 from tlmed.data.table import Table
 from tlmed.errors import InputError
 from tlmed.regular_files import FORMS, check_exists
+from tlmed.slicing import Slicing
 from tlmed.source_forms import ARCHIVE, FOLDER, MEDMNIST, TABLE, TFDS, find_form
 from tlmed.source_layout import AS_FOUND, Layout
 
@@ -46,7 +47,8 @@ def _open(text: str, form: str, layout: Layout) -> Table:
 
         return open_builder(text.removeprefix("tfds:"), layout.grouping)
     if form == MEDMNIST:
-        return open_medmnist(text.removeprefix("medmnist:"))
+        slicing = layout.slicing
+        return open_medmnist(text.removeprefix("medmnist:"), isinstance(slicing, Slicing) and slicing.wanted)
     path = Path(text).expanduser()
     check_exists(path)
     if form == TABLE:
