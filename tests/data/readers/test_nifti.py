@@ -21,9 +21,7 @@ UNREAD = {
     "resampled": "153 of its 1,071 voxels are NaN",
 }
 PACKAGED = sorted((Path(nibabel.__file__).parent / "tests" / "data").glob("*.nii*"))
-HIPPOCAMPUS = (
-    Path(os.environ.get("TLMED_TEST_DATA", Path(__file__).parents[4] / "shared" / "data")) / "hippocampus-nifti"
-)
+HIPPOCAMPUS = sorted(Path(os.environ.get("TLMED_TEST_DATA", "")).glob("hippocampus-nifti/images/*"))
 VALUES = draw(6, 5, 4)
 FILES = {
     "uint8": write(VALUES),
