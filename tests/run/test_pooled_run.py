@@ -89,6 +89,7 @@ def test_the_report_speaks_of_patients_and_shows_the_telling_image_of_each(poole
     text = Reader((pooled.path / "report.html").read_text()).text
     n = pooled.metrics["n"]
     assert f"On {n} groups of the test split." in text
+    assert "Scores here are of single images; the result's are of groups." in text
     assert "One answer per group: the mean of the three highest scores of its images for 'well'." in text
     assert f"{pooled.metrics['per_sample']['n']:,} images by themselves" in text
     example = RunDir(pooled.path).json("examples.json")["examples"][0]

@@ -40,21 +40,24 @@ def says_nothing(entry: Mapping) -> bool:
     return low <= 0 and high == 1
 
 
-def say_half(metrics: Mapping) -> str:
-    """Say at which threshold accuracy is computed during training, if the result has another one.
+def say_apart(metrics: Mapping) -> str:
+    """Say in what scores of training differ from the result's: their threshold, and that they are of single images.
 
     Args:
         metrics: `metrics.json`.
 
-    >>> say_half({"threshold": 0.312}), say_half({"threshold": None})
+    >>> say_apart({"threshold": 0.312}), say_apart({"threshold": None})
     ("Accuracy here is at a threshold of 0.5; the result's accuracy is at its own threshold, 0.312.", '')
+    >>> say_apart({"threshold": None, "unit": "file", "pool": "mean"})
+    "Scores here are of single images; the result's are of files."
     """
-    threshold = metrics.get("threshold")
-    if threshold in (None, 0.5):
-        return ""
-    return (
-        f"Accuracy here is at a threshold of 0.5; the result's accuracy is at its own threshold, {number(threshold)}."
-    )
+    threshold, said = metrics.get("threshold"), []
+    if threshold not in (None, 0.5):
+        own = f"the result's accuracy is at its own threshold, {number(threshold)}"
+        said.append(f"Accuracy here is at a threshold of 0.5; {own}.")
+    if "pool" in metrics:
+        said.append(f"Scores here are of single images; the result's are of {metrics['unit']}s.")
+    return " ".join(said)
 
 
 def join(parts: object) -> str:

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from tlmed.evaluation import training_plots
 from tlmed.evaluation.lines import scored_image
 from tlmed.metrics.names import name_metric
-from tlmed.pages.amounts import duration, enumerate_names, say_half
+from tlmed.pages.amounts import duration, enumerate_names, say_apart
 from tlmed.pages.figures import draw
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
@@ -46,7 +46,7 @@ def show_degrees(content: RunContent) -> Markup:
         "report/degrees.html",
         choice=_say_choice(content.recipe, monitor, content.metrics),
         starts=_say_starts(rows),
-        half=say_half(content.metrics),
+        apart=say_apart(content.metrics),
         known=_count_known(rows, content.metrics),
         picture=draw(training_plots.score_by_degree(rows, monitor), alt, "Score against degree of fine-tuning"),
         degrees=_tabulate(rows, monitor),

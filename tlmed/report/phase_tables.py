@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from tlmed.evaluation import training_plots
 from tlmed.metrics.names import name_metric
-from tlmed.pages.amounts import join, say_half
+from tlmed.pages.amounts import join, say_apart
 from tlmed.pages.figures import draw
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
@@ -92,7 +92,7 @@ def show_history(content: RunContent) -> Markup:
     said = ", ".join(f"{name_metric(key)} {last[key]}" for key in ("loss", "val_loss", "val_auc") if last.get(key))
     alt = f"Loss, accuracy and AUC over {count(len(content.history), 'epoch')}; at the end: {said}"
     drawn = draw(training_plots.learning_curves(content.history), alt, "Training and validation, epoch by epoch")
-    return render("report/history.html", half=say_half(content.metrics), picture=drawn)
+    return render("report/history.html", apart=say_apart(content.metrics), picture=drawn)
 
 
 def show_certificate(content: RunContent) -> Markup:
