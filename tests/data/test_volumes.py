@@ -375,3 +375,27 @@ def test_volumes_of_medmnist_are_cut_along_each_axis(tmp_path):
     assert len(set(images.sha256)) == 18
     with pytest.raises(InputError, match=r"18 images of 18 cannot be read.*it is a volume; say which planes"):
         load(tmp_path / "a3d.npz", SIZE)
+
+
+def test_features_of_volumes_are_of_the_planes_that_a_path_or_a_parameter_names(folder):
+    from tlmed import FeatureExtractor
+
+    def extract(paths, **parameters):
+        extractor = FeatureExtractor("LeNet5", weights="none", image_size=(32, 32), batch_size=2, **parameters)
+        return extractor.fit_transform([str(path) for path in paths])
+
+    file = folder / "a" / "0.nii.gz"
+    middle, views = extract([file], planes=1), extract([file], channels="views")
+    named = extract([f"{file}#plane=3", f"{file}#plane=4", f"{file}#views"])
+    np.testing.assert_allclose(named[[0, 2]], np.concatenate([middle, views]), rtol=1e-5, atol=1e-6)
+    assert not np.allclose(named[0], named[1])
+    coronal = extract([f"{file}#plane=3"], axis="coronal")
+    assert not np.allclose(coronal, named[0])
+    with pytest.raises(InputError, match="it is a volume; say which planes"):
+        extract([file])
+    with pytest.raises(InputError, match="`planes` must be 1, or None"):
+        extract([file], planes=3)
+    with pytest.raises(InputError, match="Every path of `X` must be a file"):
+        extract([f"{file}x#plane=3"])
+    with pytest.raises(InputError, match="it has 7 planes, and not a plane 8"):
+        extract([f"{file}#plane=7"])

@@ -96,14 +96,19 @@ def _survey(table: Table, row: int, slicing: Slicing) -> _Survey:
     except (OSError, ValueError):
         return _Survey()
     try:
-        planes = _choose(open_stack(content), slicing)
+        planes = choose_planes(open_stack(content), slicing)
     except ValueError:
         planes = None
     return _Survey(planes, found, digest_content(content) if found else "")
 
 
-def _choose(stack: Stack, slicing: Slicing) -> range | None:
-    """Return which planes are samples; None for a file that is one sample."""
+def choose_planes(stack: Stack, slicing: Slicing) -> range | None:
+    """Return which planes are samples; None for a file that is one sample.
+
+    Args:
+        stack: The planes of a file.
+        slicing: How it is cut.
+    """
     fits = not stack.oriented or (slicing.channels != VIEWS and slicing.axis in stack.counts)
     if min(stack.counts.values()) == 1 and fits:
         return None
@@ -127,7 +132,7 @@ def _make_series_unit(table: Table, series: Series, slicing: Slicing) -> _Unit:
     return _Unit(
         series.path,
         first,
-        _choose(opened.stack(), slicing),
+        choose_planes(opened.stack(), slicing),
         lambda: open_series(reads, series.places),
         apart=slicing.axis == opened.axis and slicing.channels == REPEAT,
     )

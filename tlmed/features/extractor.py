@@ -15,11 +15,13 @@ from sklearn.utils.validation import check_is_fitted
 from tlmed import backbones
 from tlmed.backbones import own
 from tlmed.batch_statistics import STATISTICS_IMAGES, reestimate_statistics
+from tlmed.data.single_samples import make_reader
 from tlmed.errors import InputError, did_you_mean
 from tlmed.features.image_inputs import Impressions, batches, open_images, read_batches
 from tlmed.features.taps import POOLINGS, feature_model, random_norms
 from tlmed.frozen import leaves
 from tlmed.seeds import derive
+from tlmed.slicing import AXES, CHANNELS, REPEAT, VIEWS, Slicing
 
 NETWORKS = 4  # networks that are kept built
 
@@ -48,6 +50,9 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         pooling: "avg" or "max", over height and width.
         batch_size: Images that pass through the network at a time.
         seed: Decides random weights, and the images whose statistics they get.
+        planes: 1: a path of a volume stands for its middle plane. None: for no plane, unless `channels` is "views".
+        axis: Along which axis planes are counted: "axial", "coronal" or "sagittal".
+        channels: What red, green and blue of a volume's plane show, as in `tlmed.recipe.Images`.
 
     Attributes:
         n_features_out_: How many features there are.
@@ -72,6 +77,9 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         pooling="avg",
         batch_size=32,
         seed=0,
+        planes=None,
+        axis="axial",
+        channels=REPEAT,
     ):
         self.backbone = backbone
         self.weights = weights
@@ -80,6 +88,9 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.pooling = pooling
         self.batch_size = batch_size
         self.seed = seed
+        self.planes = planes
+        self.axis = axis
+        self.channels = channels
 
     def fit(self, X, y=None):
         """Check the parameters and build the network; give random weights the statistics of the images.
@@ -102,7 +113,9 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             if norms:
                 order = np.random.RandomState(derive(self.seed, "statistics")).permutation(len(items))
                 chosen = [items[i] for i in order[:STATISTICS_IMAGES]]
-                reestimate_statistics(network, batches(chosen, self.image_size, self.batch_size), norms)
+                reestimate_statistics(
+                    network, batches(chosen, self.image_size, self.batch_size, self._make_reader()), norms
+                )
             self.statistics_ = [(norm.moving_mean.numpy(), norm.moving_variance.numpy()) for norm in norms]
         for line in said:
             warnings.warn(line, stacklevel=2)
@@ -116,8 +129,9 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
         Args:
             X: uint8 images [n, height, width, 3] of any size; a list of images of different sizes; or a list of
-                paths to PNG, JPEG, BMP, GIF or TIFF files. Of uint16 the high byte counts (`value // 256`). Other
-                numbers are taken too if they are from 0 to 255.
+                paths to image files. Of a volume, a path names a plane as predictions do, `scan.nii.gz#plane=12`, or
+                `planes=1` or `channels="views"` takes those in the middle. Of uint16 the high byte counts
+                (`value // 256`). Other numbers are taken too if they are from 0 to 255.
 
         Raises:
             InputError: If the images cannot be used, or the extractor was changed after `fit`; all faults are named.
@@ -142,7 +156,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             for norm, (mean, variance) in zip(norms, self.statistics_, strict=True):
                 norm.moving_mean.assign(mean)
                 norm.moving_variance.assign(variance)
-            for images, *held in read_batches(items, self.image_size, self.batch_size):
+            for images, *held in read_batches(items, self.image_size, self.batch_size, self._make_reader()):
                 impressions.add(*held)
                 padding = np.zeros((self.batch_size - len(images), *images.shape[1:]), images.dtype)
                 features = network.predict_on_batch(np.concatenate([images, padding]))
@@ -150,6 +164,9 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         for sentence in impressions.describe():
             warnings.warn(sentence, stacklevel=3)  # scikit-learn wraps `transform` in a frame of its own
         return np.concatenate(rows)
+
+    def _make_reader(self):
+        return make_reader(Slicing(self.planes, self.axis, self.channels))
 
     def _list_parameters(self) -> dict:
         """Return the parameters that decide the features; for a `keras.Model` `sources_` tells its weights."""
@@ -274,6 +291,17 @@ def _find_faults(extractor) -> list[str]:
         value = getattr(extractor, name)
         if not is_whole(value, least):
             faults.append(f"`{name}` must be a whole number of {least} or more. Received: {name}={value!r}.")
+    if extractor.axis not in AXES:
+        faults.append(f"`axis` must be one of {', '.join(map(repr, AXES))}. Received: axis={extractor.axis!r}.")
+    if extractor.channels not in CHANNELS:
+        faults.append(
+            f"`channels` must be one of {', '.join(map(repr, CHANNELS))}. Received: channels={extractor.channels!r}."
+        )
+    if extractor.planes not in (None, 1) or (extractor.planes and extractor.channels == VIEWS):
+        faults.append(
+            "`planes` must be 1, or None, as with channels='views': a path has one row of features; name other planes "
+            f"as `scan.nii.gz#plane=12`. Received: planes={extractor.planes!r}."
+        )
     if extractor.pooling not in POOLINGS:
         near = did_you_mean(extractor.pooling, POOLINGS)
         faults.append(f"`pooling` must be 'avg' or 'max'.{near} Received: pooling={extractor.pooling!r}.")

@@ -1,14 +1,16 @@
 """Turn images in the forms that a Python user has (arrays, lists, paths) into batches of one size."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tlmed.data.decode_and_resize import decode_measured
 from tlmed.data.extras import describe_extras, find_extras
+from tlmed.data.parts import Content
 from tlmed.data.ranges import find_range_faults
 from tlmed.data.readers.arrays import is_picture
+from tlmed.data.single_samples import find_file
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
@@ -51,7 +53,7 @@ def _find_faults(images, items) -> list[str]:
     if not items:
         return ["`X` must hold one image or more. Received: none."]
     faults = []
-    missing = [f"'{item}'" for item in items if isinstance(item, Path) and not item.is_file()]
+    missing = [f"'{item}'" for item in items if isinstance(item, Path) and not find_file(item).is_file()]
     if missing:
         faults.append(f"Every path of `X` must be a file. Received: {listed(missing)}.")
     pictures = {i: item for i, item in enumerate(items) if not isinstance(item, Path)}
@@ -97,7 +99,10 @@ def _to_unsigned(image) -> np.ndarray:
 
 
 def read_batches(
-    items: Sequence[Path | np.ndarray], size: tuple[int, int], batch_size: int
+    items: Sequence[Path | np.ndarray],
+    size: tuple[int, int],
+    batch_size: int,
+    read: Callable[[Path], Content] = read_regular,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, list[frozenset[str]]]]:
     """Yield resized images in order, decoded by the rule of `tlmed.data.decode_and_resize`, and facts about each.
 
@@ -105,6 +110,7 @@ def read_batches(
         items: From `open_images`.
         size: Height and width in pixels.
         batch_size: Images per batch; the last one may be smaller.
+        read: Reads the sample that a path names.
 
     Yields:
         uint8 [b, *size, 3]; `TONES` [b], what values the images hold; and what `find_extras` finds for each.
@@ -117,7 +123,7 @@ def read_batches(
         images, tones, extras = [], [], []
         for i, item in enumerate(items[start : start + batch_size], start):
             try:
-                content = read_regular(item) if isinstance(item, Path) else item
+                content = read(item) if isinstance(item, Path) else item
                 image, held = decode_measured(content, tuple(size))
             except InputError:  # a reader is not installed: no fault of this image
                 raise
@@ -134,9 +140,14 @@ def read_batches(
         raise InputError(f"Every path of `X` must be an image. Received: {listed(broken, 5)}.")
 
 
-def batches(items: Sequence[Path | np.ndarray], size: tuple[int, int], batch_size: int) -> Iterator[np.ndarray]:
+def batches(
+    items: Sequence[Path | np.ndarray],
+    size: tuple[int, int],
+    batch_size: int,
+    read: Callable[[Path], Content] = read_regular,
+) -> Iterator[np.ndarray]:
     """Yield the images of `read_batches`, uint8 [b, *size, 3]."""
-    return (images for images, _, _ in read_batches(items, size, batch_size))
+    return (images for images, _, _ in read_batches(items, size, batch_size, read))
 
 
 class Impressions:
