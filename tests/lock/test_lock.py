@@ -510,13 +510,14 @@ def test_a_run_that_went_on_in_another_environment_is_not_asked_for_bits(copy, j
 # Results
 
 
+PREDICTION = "path,split,label,prediction,score"
 RESULTS = {
     "weights": "a" * 64,
     "classifier": None,
     "predictions": {
         "sha256": "b" * 64,
         "rows": [
-            "path,split,label,prediction,score",
+            PREDICTION,
             "1.png,test,x,x,0.7",
             '"2, b.png",test,y,y,0.6',
         ],
@@ -573,6 +574,28 @@ def test_levels_ask_for_what_they_say():
     assert fails(other, "predictions") == fails(other, "metrics") == []
     gone = moved(lambda results: results["predictions"].update(sha256="c", rows=RESULTS["predictions"]["rows"][:2]))
     assert ("predictions", "images") in fails(gone, "predictions")
+
+
+def test_tables_of_pooled_answers_are_compared_as_those_of_images_are():
+    table = {"sha256": "e" * 64, "rows": [PREDICTION, "p1,val,x,x,0.7", "p1,test,x,x,0.8"]}  # a group in two splits
+    there, here = ({**RESULTS, "pooled": json.loads(json.dumps(table))} for _ in range(2))
+
+    def name_failures(level):
+        return [(row.part, row.name) for row in compare_results(there, here, level, 0.005) if row.same is False]
+
+    assert name_failures("bits") == name_failures("predictions") == []
+    here["pooled"] |= {"sha256": "f" * 64, "rows": [PREDICTION, "p1,val,x,x,0.7", "p1,test,x,y,0.8"]}
+    assert name_failures("bits") == [("pooled", "SHA-256 of the file")]
+    assert name_failures("predictions") == [("pooled", "label of p1")]
+    assert name_failures("metrics") == []
+    for level in ("bits", "predictions", "metrics"):  # a result that pools nothing is another result
+        assert fails(there, level) == [("pooled", "SHA-256 of the file")]
+
+
+def test_a_part_of_a_metric_that_is_null_or_not_named_is_the_same():
+    there, here = moved(lambda results: None), moved(lambda results: None)
+    there["metrics"]["metrics"]["f1"]["method"] = None
+    assert [row for row in compare_results(there, here, "bits", 0.0) if row.same is False] == []
 
 
 def test_the_first_epoch_at_which_histories_part_is_named():
