@@ -28,7 +28,7 @@ from tlmed.rundir import RunDir
 from tlmed.whole_files import read_csv
 
 COMMANDS = ["", "train", "plan", "evaluate", "predict", "recipes", "recipes list", "recipes show", "recipes copy"]
-COMMANDS += ["cache", "cache list", "cache verify", "cache clear"]
+COMMANDS += ["data", "data show", "data list", "cache", "cache list", "cache verify", "cache clear"]
 
 
 def start(*words, **options):

@@ -134,6 +134,7 @@ def test_nothing_of_a_header_is_kept_or_printed(tmp_path, cache, caplog):
         run("evaluate", out / "run", "--data", data, "--skip-bad", "--out", out / "again"),
         run("predict", out / "run", data, "--skip-bad", "--out", out / "predicted.csv", "--explain", out / "pictures"),
         run("export", out / "run", "--format", "card", "--out", out / "card.md"),
+        run("data", "show", data, "--skip-bad", "--out", out / "look", *settings),
     ]
     assert any("it has 12 bits and names no window" in text for text in printed)
     # The last patient has the two images that are left out.

@@ -61,11 +61,11 @@ class Asked:
     recipe: str
     data: str | None
     settings: tuple[str, ...]
-    positive: str | None
     group: str | None
     no_groups: bool
-    strategy: str | None
     seed: int | None
+    positive: str | None = None
+    strategy: str | None = None
 
     def load(self) -> tuple[RecipeFile, Recipe]:
         """Return the recipe's file, read, and the recipe with what the options replace.
@@ -85,27 +85,41 @@ class Asked:
 
 def recipe_options(command: Callable) -> Callable:
     """Add the argument and the options of a command that takes a recipe, which gets them first, as one `Asked`."""
-
-    @functools.wraps(command)
-    def ask(**given):
-        asked = Asked(**{field.name: given.pop(field.name) for field in dataclasses.fields(Asked)})
-        return command(asked, **given)
-
-    # In reverse, because the decorator applied last is the first in `--help`.
-    for decorate in (
-        click.option("--seed", type=int, help="The seed of all random numbers; by default the recipe's."),
-        click.option("--strategy", type=click.Choice(STRATEGIES), help=STRATEGY),
+    return _gather(
+        command,
+        click.argument("recipe"),
+        *_IMAGE_OPTIONS,
         click.option(
             "--positive",
             metavar="CLASS",
             help="The positive one of two classes; by default the second in sorted order, numbers by size.",
         ),
-        click.option("--no-groups", is_flag=True, help=NO_GROUPS),
-        click.option("--group", metavar="COLUMN", help=GROUP),
-        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help=SET),
-        click.option("--data", metavar="SOURCE", help=DATA),
-        click.argument("recipe"),
-    ):
+        click.option("--strategy", type=click.Choice(STRATEGIES), help=STRATEGY),
+        _SEED,
+    )
+
+
+def image_options(command: Callable) -> Callable:
+    """Add the argument and the options of a command that looks at images or at a recipe's; it gets them likewise."""
+    return _gather(command, click.argument("recipe", metavar="DATA|RECIPE"), *_IMAGE_OPTIONS, _SEED)
+
+
+_IMAGE_OPTIONS = (
+    click.option("--data", metavar="SOURCE", help=DATA),
+    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help=SET),
+    click.option("--group", metavar="COLUMN", help=GROUP),
+    click.option("--no-groups", is_flag=True, help=NO_GROUPS),
+)
+_SEED = click.option("--seed", type=int, help="The seed of all random numbers; by default the recipe's.")
+
+
+def _gather(command, *options) -> Callable:
+    @functools.wraps(command)
+    def ask(**given):
+        asked = Asked(**{spec.name: given.pop(spec.name) for spec in dataclasses.fields(Asked) if spec.name in given})
+        return command(asked, **given)
+
+    for decorate in reversed(options):  # the decorator applied last is the first in `--help`
         ask = decorate(ask)
     return ask
 

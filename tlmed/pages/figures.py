@@ -76,13 +76,25 @@ def photo(path: Path, alt: str, caption: str) -> Picture:
     Raises:
         InputError: If it is missing or no image.
     """
-    file = io.BytesIO()
     try:
         with Image.open(path) as image:
             image = image.convert("RGB")
     except OSError as error:
         raise InputError(f"A picture in a page must be an image file. Received: {path}: {error}.") from error
-    image.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
+    return embed(image, alt, caption, PHOTO_SIDE)
+
+
+def embed(image: Image.Image, alt: str, caption: str, side: int) -> Picture:
+    """Return an image as a JPEG.
+
+    Args:
+        image: Of mode L or RGB.
+        alt: What it shows, in words.
+        caption: What stands below it.
+        side: The largest width and height, in pixels; a larger one is shrunk.
+    """
+    image, file = image.copy(), io.BytesIO()
+    image.thumbnail((side, side))
     image.save(file, "JPEG", quality=85)
     return Picture("jpeg", _encode(file), image.width, alt, caption)
 

@@ -53,16 +53,35 @@ def count_known(metrics: Mapping) -> str:
 def show_images(content: RunContent) -> Markup:
     """Return images, and groups where there are any, per class and split."""
     left_out = content.environment.get("data", {}).get("left_out", [])
-    images = [(row["label"], row["split"], number) for number, row in enumerate(content.splits)]
-    groups = [(row["label"], row["split"], row["group"]) for row in content.splits if row.get("group")]
+    return show_counts(
+        content.splits,
+        say_attributes(content.recipe),
+        describe_splits(content.environment, content.recipe),
+        [(item["path"], item["reason"]) for item in left_out],
+    )
+
+
+def show_counts(
+    rows: Sequence[Mapping], attributes: str = "", made: str = "", left_out: Iterable[tuple[str, str]] = ()
+) -> Markup:
+    """Return how many images, and groups where there are any, are in each class and split.
+
+    Args:
+        rows: A mapping for each image: `label`, `split`, and `group`, "" for none.
+        attributes: What `say_attributes` returned.
+        made: Who made the splits, as `describe_splits` says it.
+        left_out: Path and reason of every image that is not among the rows.
+    """
+    images = [(row["label"], row["split"], number) for number, row in enumerate(rows)]
+    groups = [(row["label"], row["split"], row["group"]) for row in rows if row.get("group")]
     return render(
         "report/images.html",
-        attributes=say_attributes(content.recipe),
-        made=describe_splits(content.environment, content.recipe),
+        attributes=attributes,
+        made=made,
         images=_tabulate(images, "all images"),
         groups=_tabulate(groups, "all groups") if groups else None,
-        shared=count_shared_groups(content.splits),
-        left_out=[f"{item['path']}: {item['reason']}" for item in left_out],
+        shared=count_shared_groups(rows),
+        left_out=[f"{path}: {reason}" for path, reason in left_out],
     )
 
 
@@ -113,7 +132,16 @@ def describe_splits(environment: Mapping, recipe: Mapping) -> str:
     if environment.get("data", {}).get("split") is None:
         return ""
     made = find_made(environment, recipe)
-    return _OLDER if made is None else _SPLITS[made]
+    return _OLDER if made is None else say_made(made)
+
+
+def say_made(made: tuple[str, ...]) -> str:
+    """Return who made the splits: tlmed those that are named, the others came with the data.
+
+    >>> say_made(())
+    'all were given with the data'
+    """
+    return _SPLITS[made]
 
 
 def count_splits(splits: Sequence[Mapping]) -> str:

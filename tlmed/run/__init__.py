@@ -2,8 +2,8 @@
 
 import tlmed.tensorflow_start
 
-from tlmed.run.preparation import preview
+from tlmed.run.preparation import list_found, look, preview
 from tlmed.run.story import Run, rehearse, train
 from tlmed.voice import Voice
 
-__all__ = ["Run", "Voice", "preview", "rehearse", "train"]
+__all__ = ["Run", "Voice", "list_found", "look", "preview", "rehearse", "train"]

@@ -129,12 +129,9 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
     """
     # Network and images are checked one after the other even if the first has faults: a user sees all of them at once.
     faults, network, images = [], None, None
-    settings = recipe.data
-    folds = settings.split if isinstance(settings.split, KFold) else None
-    if folds is not None and folds.fold is None:
-        settings = dataclasses.replace(settings, split=dataclasses.replace(folds, fold=1))
-    recipe = dataclasses.replace(recipe, data=settings)
-    size = settings.image_size
+    folds = recipe.data.split if isinstance(recipe.data.split, KFold) else None
+    recipe = _take_first_fold(recipe)
+    size = recipe.data.image_size
     with _collected(faults):
         network = backbones.build(recipe.backbone, "none", size).model
         faults += _find_network_faults(recipe, network)
@@ -158,12 +155,50 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         _describe_images(recipe, images),
         *_describe_pooling(recipe, images),
         images.pixels.room.describe(),
-        "",
-        describe_images(images.table.classes, images.table.labels, images.splits, images.table.groups),
-        "",
-        *(f"Found: {sentence}" for sentence in _shorten(images, "not shown")),
+        *_describe_found(images),
     ]
     return [*words, *_describe_folds(folds, images, recipe.seed)], plan, phases
+
+
+def look(recipe: Recipe, skip_bad: bool = False) -> tuple[ImageSet, list[str | Table]]:
+    """Read the images of a recipe as `preview` does, but neither build nor check a network.
+
+    Args:
+        recipe: The recipe. Of a cross-validation the first fold is taken.
+        skip_bad: Leave out images that cannot be read.
+
+    Returns:
+        The images, in their splits; some sentences and a table of them, as `preview` gives.
+
+    Raises:
+        InputError: With every fault of data.
+    """
+    recipe = _take_first_fold(recipe)
+    images = _examine(recipe, _read(recipe, skip_bad))
+    return images, [*_describe_source(recipe), _describe_images(recipe, images), *_describe_found(images)]
+
+
+def list_found(images: ImageSet, where: str) -> list[str]:
+    """Return what is found in images, leaks first, as much as a screen shows; each warning is a kind of its own.
+
+    Args:
+        images: The images.
+        where: Where the others are found, as words after "is" or "are".
+    """
+    return shorten([*images.leaks, *(Finding(sentence, sentence) for sentence in images.warnings)], where)
+
+
+def _take_first_fold(recipe) -> Recipe:
+    """Return the recipe of the first fold where it asks for all folds of a cross-validation."""
+    split = recipe.data.split
+    if not isinstance(split, KFold) or split.fold is not None:
+        return recipe
+    return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, split=dataclasses.replace(split, fold=1)))
+
+
+def _describe_found(images) -> list[str | Table]:
+    counts = describe_images(images.table.classes, images.table.labels, images.splits, images.table.groups)
+    return ["", counts, "", *(f"Found: {sentence}" for sentence in list_found(images, "not shown"))]
 
 
 def _describe_augmentation(recipe) -> list[str]:
@@ -197,13 +232,8 @@ def check_leaks(job: Job, images: ImageSet) -> None:
     """Warn of leaks between splits, or refuse them if asked to be strict."""
     if job.strict and images.leaks:
         raise CheckFailed([leak.text for leak in images.leaks])
-    for sentence in _shorten(images, "listed in the run's environment.json"):
+    for sentence in list_found(images, "listed in the run's environment.json"):
         job.voice.warn(sentence)
-
-
-def _shorten(images: ImageSet, where: str) -> list[str]:
-    """Return the findings that a screen shows, leaks first; each warning counts as a kind of its own."""
-    return shorten([*images.leaks, *(Finding(sentence, sentence) for sentence in images.warnings)], where)
 
 
 @contextlib.contextmanager
