@@ -1,5 +1,7 @@
 """A run that named its columns and made classes of several labels reads its images, and others, in the same way."""
 
+import shutil
+
 import pytest
 
 import tlmed
@@ -7,6 +9,7 @@ from tests.conftest import write_images
 from tests.run.test_run import small
 from tlmed import inference
 from tlmed.columns import Grouping
+from tlmed.errors import InputError
 from tlmed.lock.file import read_lock
 from tlmed.lock.input_differences import compare_inputs
 from tlmed.lock.inputs import describe_inputs
@@ -56,6 +59,23 @@ def test_another_table_is_read_by_its_own_names_and_by_the_classes_of_the_run(tr
     assert "The column 'dx' is taken for 'label'." in warnings
     first = "'normal' (20) and 'other' (20)" if merged else "'benign' (20) and 'normal' (20)"
     assert f"Classes by `data.classes`: 'malignant' is 'malignant' (20); 'other' is {first}." in warnings
+
+
+def test_a_run_on_folders_of_patients_wants_them_in_another_folder_too_unless_groups_are_off(tmp_path):
+    for name in ("here", "there"):
+        flat = write_images(tmp_path / f"{name} flat", 12, ("ill", "well"))
+        for number, file in enumerate(sorted(flat.rglob("*.png"))):
+            target = tmp_path / name / file.parent.name / f"P{number // 2}" / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+    run = RunDir(tlmed.train(small("data.groups=folder", "phases.epochs=1"), tmp_path / "run", tmp_path / "here").path)
+    assert {row["group"] for row in read_csv(run / "splits.csv")} == {f"P{number}" for number in range(12)}
+    _, result = inference.evaluate(run, str(tmp_path / "there"))
+    assert result["groups"] == 12
+    with pytest.raises(InputError, match="must lie in the folder of its patient"):
+        inference.evaluate(run, str(tmp_path / "there flat"))
+    _, alone = inference.evaluate(run, str(tmp_path / "there flat"), grouping=Grouping(use=False))
+    assert alone["n"] == 24
 
 
 def test_a_folder_is_read_by_the_classes_of_the_run(trained):

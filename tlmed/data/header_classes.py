@@ -61,6 +61,7 @@ def open_header_folder(root: Path, layout: Layout) -> Table:
         hidden=tuple(sorted(find_hidden(root))),
         notes=(f"Classes are the values of {layout.label} in the headers.", *told, *describe_others(others)),
         licence=find_licence(root),
+        root=root,
     )
 
 
