@@ -4,6 +4,7 @@ import tlmed.tensorflow_start
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -81,28 +82,7 @@ def evaluate(
         InputError: If something cannot be read, the classes differ, or no test image of the run is left as it was.
     """
     if run is None:
-        predictions = read_predictions(file, grouping or Grouping(), positive)
-        split = _choose_split(file, predictions)
-        chosen = predictions.of(split)
-        notes = [*predictions.notes, *describe_classes(len(predictions.classes), len(chosen.paths))]
-        notes += metrics.describe_default(predictions.classes, positive)
-        if split != "test":
-            notes.append(f"All rows are of the split {split!r}: these are not scores of test images.")
-        notes += _find_shared_groups(predictions, split)
-        notes += describe_contradictions(chosen, positive)
-        notes += describe_ties(chosen, positive)
-        notes += describe_exchanged(chosen)
-        notes += describe_hard_scores(chosen)
-        for note in notes:
-            voice.warn(note)
-        others = Counter(name for name in predictions.splits if name != split)
-        evaluated = {"predictions": str(file), "not_scored": dict(sorted(others.items())), "warnings": notes}
-        with voice.busy(f"Scoring {count(len(chosen.paths), 'row')}"):
-            # A file names no seed; with a fixed one its intervals are the same each time.
-            result = {**score(predictions, split, positive, 0, prevalence=prevalence), "evaluated": evaluated}
-        for sentence in describe_left_out(result):
-            voice.say(sentence)
-        return predictions, result
+        return _score_file(file, grouping or Grouping(), positive, prevalence, voice)
     recipe, old, decision = from_json(RECIPE_JSON.read(run)), METRICS_JSON.read(run), read_decision(run)
     unsure = check_intact(run, name_files(old, "environment.json", "splits.csv", "predictions.csv"))
     prevalence = recipe.prevalence if prevalence is None else prevalence
@@ -110,54 +90,117 @@ def evaluate(
         raise InputError(
             f"`prevalence` needs exactly two classes. Received: prevalence={prevalence} with {len(old['classes'])}."
         )
+    own = source is None or moved
+    place = source or recipe.data.source
     cached = recipe.cache != "off"
     known = KnownPixels(cache_folder(), recipe.data.image_size) if cached else None
     if cached and (writers := find_writers(cache_folder())):
         voice.warn(writers)
-    place = source or recipe.data.source
-    elsewhere, unknown = find_known(name_weights(run), place)
     for sentence in describe_source(place):
         voice.say(sentence)
     with voice.busy(f"Reading images of {place}"):
-        if source is None or moved:
-            images, rows, seen = _recall(run, recipe, place, old["classes"], known)
-            leaked = _find_leaked(run, elsewhere)
-            seen += _describe_hidden(images, elsewhere)
+        if own:
+            chosen = _gather_own(run, recipe, place, old["classes"], known)
         else:
-            grouping = grouping or _group_like(recipe, source)
-            table = open_source(source, grouping)
-            images = load(table, recipe.data.image_size, None, recipe.seed, skip_bad, known=known)
-            _check_classes(images.table.classes, old["classes"])
-            conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
-            pseudonyms = gives_pseudonyms(recipe.data.source)
-            familiar = compare_with_run(images, SPLITS_CSV.read(run), elsewhere, grouping.use, pseudonyms)
-            table, usual = images.table, read_usual(run)
-            held = describe_tones(table.paths, images.pixels.tones, table.labels, table.classes, usual)
-            seen = [*dict.fromkeys((*images.warnings, *held)), *conflicts, *familiar.sentences]
-            images = familiar.images
-            leaked = [images.table.paths[row] for row in np.flatnonzero(familiar.leaked)]
-            if gap := find_gap(recipe.data.source, source):
-                seen.append(f"Whether the run was trained on some of these images cannot be told: {gap}.")
-            rows = np.arange(len(images.splits))
+            chosen = _gather_others(run, recipe, place, old["classes"], known, grouping, skip_bad)
     default = metrics.describe_default(old["classes"], recipe.data.positive, "tlmed train ... --positive")
     # Where the scored images are phantoms, `describe_source` has said already that scores say nothing.
-    seen = [*default, *seen, *unsure, *unknown, *([] if is_synthetic(place) else describe_learned(recipe.data.source))]
-    for warning in seen:
+    learned = [] if is_synthetic(place) else describe_learned(recipe.data.source)
+    warnings = [*default, *chosen.sentences, *unsure, *chosen.unsure, *learned]
+    for warning in warnings:
         voice.warn(warning)
-    scorer = load_scorer(run)
-    with voice.busy(f"Scoring {count(len(rows), 'image')}"):
-        found = _look_up(recipe, scorer, images, rows, voice) if cached else None
-        scores = scorer(images.batches(rows, recipe.data.batch_size)) if found is None else scorer.finish(found)
-        predictions = make_predictions(images, rows, scores, old["positive"], decision)
-        result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence, leaked)
+    with voice.busy(f"Scoring {count(len(chosen.rows), 'image')}"):
+        scores = _compute_scores(run, recipe, chosen, voice)
+        predictions = make_predictions(chosen.images, chosen.rows, scores, old["positive"], decision)
+        result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence, chosen.leaked)
     if result["positive"] is not None:
         result["positive_asked"] = recipe.data.positive is not None  # when the run was trained
     for note in (ties := describe_ties(predictions.of("test"))):
         voice.warn(note)
-    seen += ties
-    evaluated = {"run": str(run.path), "data": images.table.source, "warnings": seen}
-    evaluated |= {"split": "test"} if source is None or moved else {}  # another source is scored as a whole
+    evaluated = {"run": str(run.path), "data": chosen.images.table.source, "warnings": [*warnings, *ties]}
+    evaluated |= {"split": "test"} if own else {}  # another source is scored as a whole
     return predictions, {**result, "evaluated": evaluated}
+
+
+def _score_file(file, grouping, positive, prevalence, voice) -> tuple[Predictions, dict]:
+    """Score a file of predictions by any program, as `evaluate` does without a run."""
+    predictions = read_predictions(file, grouping, positive)
+    split = _choose_split(file, predictions)
+    chosen = predictions.of(split)
+    notes = [*predictions.notes, *describe_classes(len(predictions.classes), len(chosen.paths))]
+    notes += metrics.describe_default(predictions.classes, positive)
+    if split != "test":
+        notes.append(f"All rows are of the split {split!r}: these are not scores of test images.")
+    notes += _find_shared_groups(predictions, split)
+    notes += describe_contradictions(chosen, positive)
+    notes += describe_ties(chosen, positive)
+    notes += describe_exchanged(chosen)
+    notes += describe_hard_scores(chosen)
+    for note in notes:
+        voice.warn(note)
+    others = Counter(name for name in predictions.splits if name != split)
+    evaluated = {"predictions": str(file), "not_scored": dict(sorted(others.items())), "warnings": notes}
+    with voice.busy(f"Scoring {count(len(chosen.paths), 'row')}"):
+        # A file names no seed; with a fixed one its intervals are the same each time.
+        result = {**score(predictions, split, positive, 0, prevalence=prevalence), "evaluated": evaluated}
+    for sentence in describe_left_out(result):
+        voice.say(sentence)
+    return predictions, result
+
+
+@dataclass(frozen=True, eq=False)  # `==` of arrays is an array
+class _Chosen:
+    """The images that a run is scored on.
+
+    Attributes:
+        images: All images that were read.
+        rows: Which of them are predicted, int [m].
+        leaked: The paths of those that training, validation or an earlier run has seen.
+        sentences: What a user should know of them.
+        unsure: Why it is not certain which images the runs know that gave the weights.
+    """
+
+    images: ImageSet
+    rows: np.ndarray
+    leaked: list[str]
+    sentences: list[str]
+    unsure: list[str]
+
+
+def _gather_own(run, recipe, place, classes, known) -> _Chosen:
+    """Return a run's own validation and test images that are as they were, of which only the latter are scored."""
+    elsewhere, unsure = find_known(name_weights(run), place)
+    images, rows, sentences = _recall(run, recipe, place, classes, known)
+    sentences += _describe_hidden(images, elsewhere)
+    return _Chosen(images, rows, _find_leaked(run, elsewhere), sentences, unsure)
+
+
+def _gather_others(run, recipe, source, classes, known, grouping, skip_bad) -> _Chosen:
+    """Return all images of another source, compared with those that the run knows."""
+    elsewhere, unsure = find_known(name_weights(run), source)
+    grouping = grouping or _group_like(recipe, source)
+    images = load(open_source(source, grouping), recipe.data.image_size, None, recipe.seed, skip_bad, known=known)
+    _check_classes(images.table.classes, classes)
+    conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
+    pseudonyms = gives_pseudonyms(recipe.data.source)
+    familiar = compare_with_run(images, SPLITS_CSV.read(run), elsewhere, grouping.use, pseudonyms)
+    table, usual = images.table, read_usual(run)
+    held = describe_tones(table.paths, images.pixels.tones, table.labels, table.classes, usual)
+    sentences = [*dict.fromkeys((*images.warnings, *held)), *conflicts, *familiar.sentences]
+    if gap := find_gap(recipe.data.source, source):
+        sentences.append(f"Whether the run was trained on some of these images cannot be told: {gap}.")
+    paths = familiar.images.table.paths
+    leaked = [paths[row] for row in np.flatnonzero(familiar.leaked)]
+    return _Chosen(familiar.images, np.arange(len(paths)), leaked, sentences, unsure)
+
+
+def _compute_scores(run, recipe, chosen, voice) -> np.ndarray:
+    """Return class probabilities of the chosen rows, from features of the store where it can be used."""
+    scorer = load_scorer(run)
+    found = _look_up(recipe, scorer, chosen.images, chosen.rows, voice) if recipe.cache != "off" else None
+    if found is None:
+        return scorer(chosen.images.batches(chosen.rows, recipe.data.batch_size))
+    return scorer.finish(found)
 
 
 def _find_shared_groups(predictions: Predictions, split: str) -> list[str]:
