@@ -539,12 +539,12 @@ def test_a_run_that_does_not_say_how_it_decides_is_refused(trained, tmp_path, ch
 
 
 def test_a_file_of_predictions_is_scored_by_its_test_rows(tmp_path):
-    rows = ["x,{},a,0.9,0.1", "y,{},b,0.2,0.8", "z,{},b,0.6,0.4"]
+    rows = ["x,{},a,a,0.9,0.1", "y,{},b,b,0.2,0.8", "z,{},b,a,0.6,0.4"]
     file = tmp_path / "predictions.csv"
 
     def evaluate(*splits):
         lines = [row.format(split) for row, split in zip(rows, splits, strict=True)]
-        file.write_text("\n".join(["path,split,label,score_a,score_b", *lines]))
+        file.write_text("\n".join(["path,split,label,prediction,score_a,score_b", *lines]))
         said = []
         return inference.evaluate(None, file=file, voice=Voice(say=said.append))[1]["n"], said
 

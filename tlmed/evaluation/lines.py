@@ -91,6 +91,28 @@ def describe_left_out(result: Mapping) -> list[str]:
     return [f"Of {evaluated['predictions']}, {scored}; not scored: {named}."]
 
 
+def describe_rule(result: Mapping) -> list[str]:
+    """Say how the classes of a file of predictions were predicted, where it does not say them itself.
+
+    Args:
+        result: The content of `metrics.json`.
+
+    >>> found = {"classes": ["ill", "well"], "positive": "well", "threshold": 0.5, "evaluated": {"predicted": True}}
+    >>> describe_rule(found)
+    ["The file has no column `prediction`: 'well' is predicted where its score is 0.5 or more, and 'ill' elsewhere."]
+    >>> describe_rule({"classes": ["a", "b", "c"], "evaluated": {"predicted": True}})
+    ['The file has no column `prediction`: of each row the class with the highest score is predicted.']
+    """
+    if not result["evaluated"].get("predicted"):
+        return []
+    if len(result["classes"]) == 2:
+        positive, other = map(repr, _order_by_main(result))
+        how = f"{positive} is predicted where its score is {result['threshold']:g} or more, and {other} elsewhere"
+    else:
+        how = "of each row the class with the highest score is predicted"
+    return [f"The file has no column `prediction`: {how}."]
+
+
 def describe_reversed(result: Mapping) -> list[str]:
     """Say so where the whole interval of the AUC lies below 0.5: something is the wrong way round.
 

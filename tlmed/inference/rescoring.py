@@ -27,7 +27,7 @@ from tlmed.data.table import describe_classes
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import describe_contradictions, describe_exchanged, describe_hard_scores, read_decision
-from tlmed.evaluation.lines import describe_left_out
+from tlmed.evaluation.lines import describe_left_out, describe_rule
 from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import Predictions, describe_ties
 from tlmed.evaluation.predictions_csv import read_predictions
@@ -140,10 +140,11 @@ def _score_file(file, grouping, positive, prevalence, voice) -> tuple[Prediction
         voice.warn(note)
     others = Counter(name for name in predictions.splits if name != split)
     evaluated = {"predictions": str(file), "not_scored": dict(sorted(others.items())), "warnings": notes}
+    evaluated["predicted"] = predictions.by_scores  # by tlmed, from the scores
     with voice.busy(f"Scoring {count(len(chosen.paths), 'row')}"):
         # A file names no seed; with a fixed one its intervals are the same each time.
         result = {**score(predictions, split, positive, 0, prevalence=prevalence), "evaluated": evaluated}
-    for sentence in describe_left_out(result):
+    for sentence in (*describe_rule(result), *describe_left_out(result)):
         voice.say(sentence)
     return predictions, result
 

@@ -29,7 +29,8 @@ _RISKS = (0.1, 0.3, 0.5)  # an alternative text names the net benefit at these
 def show_operating_point(metrics: Mapping) -> Markup:
     """Return the threshold, how it was chosen, the metrics at it, and predictive values at the stated prevalence.
 
-    Nothing for more than two classes; for a file of predictions, which names no threshold, only predictive values.
+    Nothing for more than two classes; for a file with predictions of its own, which names no threshold, only
+    predictive values.
     """
     threshold, point = metrics.get("threshold"), metrics.get("operating_point", {})
     return render(
