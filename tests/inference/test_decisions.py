@@ -26,6 +26,7 @@ from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import Predictions, predict_classes
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
+from tlmed.identifiers import Identifiers
 from tlmed.metrics import apply_temperature, evaluate, fit_temperature, predictive_values
 from tlmed.report.evaluations import make_evaluation_page
 from tlmed.rundir import RunDir
@@ -443,12 +444,12 @@ def test_a_run_without_groups_takes_the_patients_of_another_list(trained, tmp_pa
 
 
 def test_weights_know_the_patients_that_they_learned_from(trained, tmp_path):
-    run, folder = trained
+    run, _ = trained
     copied = RunDir(shutil.copytree(run.path, tmp_path / "run"))
     rows = read_csv(run / "splits.csv")
     used = {row["sha256"] for row in rows if row["split"] != "test"}
     tested = [row["sha256"] for row in rows if row["split"] == "test"]
-    assert find_known(f"run:{copied.path}", str(folder))[0][str(copied.path)].digests == used
+    assert find_known(f"run:{copied.path}", Identifiers())[0][str(copied.path)].digests == used
     owners = {next(iter(used)): "007", tested[0]: "7", tested[1]: "8"}
     lines = [
         f"{row['path']},{row['label']},{owners.get(row['sha256'], f'q{i}q')},{row['split']},{row['sha256']}"
@@ -456,7 +457,7 @@ def test_weights_know_the_patients_that_they_learned_from(trained, tmp_path):
     ]
     (copied / "splits.csv").write_text("\n".join(["path,label,group,split,sha256", *lines]))
     (copied / "lock.json").unlink()
-    known = find_known(f"run:{copied.path}", str(folder))[0][str(copied.path)]
+    known = find_known(f"run:{copied.path}", Identifiers())[0][str(copied.path)]
     assert known.digests == {*used, tested[0]}
     assert "7" in known.groups
 

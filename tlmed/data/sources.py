@@ -47,26 +47,3 @@ def open_source(source: str | Path, grouping: Grouping = BY_NAME) -> Table:
         return open_archive(path)
     cure = f"; {kind.advice}" if (kind := find_kind(path)) else ""
     raise InputError(f"The data must be {FORMS}{cure}. Received: data={text}.")
-
-
-def find_gap(first: str, second: str) -> str:
-    """Return why images of two sources cannot be compared by their SHA-256; "" if they can.
-
-    Args:
-        first: The source of a run; it may be gone by now.
-        second: Another source.
-
-    >>> find_gap("tfds:tlmed_phantoms", "scans/")
-    'its images are recorded by digests of decoded images of TFDS, and these are image files'
-    >>> find_gap("scans/", "scans.csv")
-    ''
-    """
-    one, other = map(_name_digested, (first, second))
-    return "" if one == other else f"its images are recorded by digests of {one}, and these are {other}"
-
-
-def _name_digested(source: str) -> str:
-    if source.startswith("tfds:"):
-        return "decoded images of TFDS"
-    path = Path(source).expanduser()
-    return "arrays of an .npz" if path.suffix.lower() == ".npz" and not path.is_dir() else "image files"

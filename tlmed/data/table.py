@@ -10,6 +10,7 @@ import numpy as np
 from tlmed.columns import order_classes
 from tlmed.data.readers import describe_endings
 from tlmed.errors import InputError
+from tlmed.identifiers import ARRAYS, FILES, TFDS, Identifiers
 from tlmed.words import count, listed
 
 NAMED = 3  # files of a kind that a sentence names; it counts the others
@@ -63,6 +64,11 @@ class Table:
     def own_groups(self) -> tuple[str, ...] | None:
         """The groups, for a comparison with another source: pseudonyms by names that no other source has."""
         return tuple(f"\0{group}" for group in self.groups) if self.pseudonyms else self.groups
+
+    @property
+    def identifiers(self) -> Identifiers:
+        """How it identifies its images and groups."""
+        return Identifiers(TFDS if self.encoded_here else ARRAYS if self.decoded else FILES, self.pseudonyms)
 
     @property
     def unit(self) -> str:

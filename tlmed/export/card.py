@@ -16,13 +16,14 @@ from tlmed.export.front_matter import find_licence, write_front_matter
 from tlmed.export.naming import name_data, name_weights
 from tlmed.export.training_section import describe_steps, show_training
 from tlmed.export.usage import show_usage
+from tlmed.identifiers import read_identifiers
 from tlmed.metrics import say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.definitions import CLASS_METRICS
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import duration
 from tlmed.pages.entries import list_notes, say_methods
-from tlmed.pseudonyms import are_patients, gives_pseudonyms
+from tlmed.pseudonyms import are_patients
 from tlmed.report.image_counts import describe_splits
 from tlmed.rundir import RunDir
 from tlmed.split_names import SPLITS
@@ -183,6 +184,7 @@ def _say_calibration(metrics) -> str:
 
 def _describe_data(content) -> str:
     data, splits = content.environment["data"], content.splits
+    identifiers = read_identifiers(data)
     licence = data.get("licence")
     of_weights = " The licence that this card begins with is that of the weights." if find_licence(content) else ""
     points = [
@@ -190,8 +192,8 @@ def _describe_data(content) -> str:
         + (", synthetic phantoms that tlmed draws." if content.is_synthetic else "."),
         f"Licence of the images: {plain(licence) if licence else 'not stated by the source'}.{of_weights}",
         f"Splits: {describe_splits(content.environment, content.recipe)}.",
-        _count_groups(splits, content.recipe["data"]),
-        *describe_earlier(list_weights(content.environment, content.recipe), content.recipe["data"]["source"], splits),
+        _count_groups(splits, content.recipe["data"], identifiers.pseudonyms),
+        *describe_earlier(list_weights(content.environment, content.recipe), identifiers, splits),
     ]
     if data["left_out"]:
         points.append(f"Images that could not be read and were left out: {len(data['left_out'])}.")
@@ -207,14 +209,14 @@ def _count_images(classes, splits) -> str:
     return Table(texts("Images") + numbers(*SPLITS), [*rows, ("all", *totals)]).markdown()
 
 
-def _count_groups(splits, data) -> str:
+def _count_groups(splits, data, pseudonyms) -> str:
     groups = {split: {row["group"] for row in splits if row["split"] == split and row["group"]} for split in SPLITS}
     if not any(groups.values()):
         # Runs of older versions recorded no such switch.
         why = "no column that names them was found" if data.get("groups", True) else "switched off in the recipe"
         return f"Groups (patients): {why}, so images of one patient may be in several splits."
     counts = ", ".join(f"{len(names):,} in {split}" for split, names in groups.items())
-    if are_patients(set().union(*groups.values()), gives_pseudonyms(data["source"])):
+    if are_patients(set().union(*groups.values()), pseudonyms):
         return f"Groups (patients): {counts}."
     return f"Groups (studies; no patient is named, and one may have several studies in several splits): {counts}."
 

@@ -22,7 +22,6 @@ from tlmed.data.findings import TWO_LABELS
 from tlmed.data.leaks import describe_hidden_patients, find_leaked, name_givers
 from tlmed.data.learned import Learned
 from tlmed.data.recorded import describe_changes, describe_columns, digest_columns, recall
-from tlmed.data.sources import find_gap
 from tlmed.data.table import describe_classes
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
@@ -32,10 +31,10 @@ from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import Predictions, describe_ties
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.features.kept import Means, keep_features
+from tlmed.identifiers import Identifiers, read_identifiers
 from tlmed.inference.loose_images import read_usual
 from tlmed.inference.scorer import computing, load_scorer, make_predictions, name_files
 from tlmed.intact import check_intact
-from tlmed.pseudonyms import gives_pseudonyms
 from tlmed.recipe import from_json
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
@@ -170,7 +169,7 @@ class _Chosen:
 
 def _gather_own(run, recipe, place, classes, known) -> _Chosen:
     """Return a run's own validation and test images that are as they were, of which only the latter are scored."""
-    elsewhere, unsure = find_known(name_weights(run), place)
+    elsewhere, unsure = find_known(name_weights(run), _read_identifiers(run))
     images, rows, sentences = _recall(run, recipe, place, classes, known)
     sentences += _describe_hidden(images, elsewhere)
     return _Chosen(images, rows, _find_leaked(run, elsewhere), sentences, unsure)
@@ -178,21 +177,24 @@ def _gather_own(run, recipe, place, classes, known) -> _Chosen:
 
 def _gather_others(run, recipe, source, classes, known, grouping, skip_bad) -> _Chosen:
     """Return all images of another source, compared with those that the run knows."""
-    elsewhere, unsure = find_known(name_weights(run), source)
-    grouping = grouping or _group_like(recipe, source)
+    there, grouping = _read_identifiers(run), grouping or _group_like(recipe, source)
     images = load(open_source(source, grouping), recipe.data.image_size, None, recipe.seed, skip_bad, known=known)
     _check_classes(images.table.classes, classes)
     conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
-    pseudonyms = gives_pseudonyms(recipe.data.source)
-    familiar = compare_with_run(images, SPLITS_CSV.read(run), elsewhere, grouping.use, pseudonyms)
+    elsewhere, unsure = find_known(name_weights(run), images.table.identifiers)
+    familiar = compare_with_run(images, SPLITS_CSV.read(run), elsewhere, grouping.use, there.pseudonyms)
     table, usual = images.table, read_usual(run)
     held = describe_tones(table.paths, images.pixels.tones, table.labels, table.classes, usual)
     sentences = [*dict.fromkeys((*images.warnings, *held)), *conflicts, *familiar.sentences]
-    if gap := find_gap(recipe.data.source, source):
+    if gap := there.find_gap(table.identifiers):
         sentences.append(f"Whether the run was trained on some of these images cannot be told: {gap}.")
     paths = familiar.images.table.paths
     leaked = [paths[row] for row in np.flatnonzero(familiar.leaked)]
     return _Chosen(familiar.images, np.arange(len(paths)), leaked, sentences, unsure)
+
+
+def _read_identifiers(run) -> Identifiers:
+    return read_identifiers(ENVIRONMENT_JSON.read(run, "data")["data"])
 
 
 def _compute_scores(run, recipe, chosen, voice) -> np.ndarray:

@@ -104,7 +104,8 @@ def _describe_data(lock, recipe, trust) -> dict:
     splits, _ = assign_splits(table, digests, recipe.data.split, recipe.seed)
     lines = format_csv(SPLITS_CSV.columns, list_rows(table, splits, digests))
     columns = digest_columns(table, splits)
-    return {"rows": split_lines(lines), "left_out": broken, "columns": columns}
+    identifiers = dataclasses.asdict(table.identifiers)
+    return {**identifiers, "rows": split_lines(lines), "left_out": broken, "columns": columns}
 
 
 def _digest_images(table: Table, source: str, trust: bool) -> list[str]:

@@ -40,6 +40,10 @@ class LaterEach(Each):
     """The same for a part that not every lock holds: it may be missing."""
 
 
+class LaterValue(tuple):
+    """The types of a value that older locks do not hold: it may be missing."""
+
+
 _METRIC = {"value": (int, float, OPTIONAL)}
 _VALUES = Every(each=_METRIC)
 SHAPE = {
@@ -55,6 +59,8 @@ SHAPE = {
         "rows": Table(("path", "label", "group", "split", "sha256")),
         "left_out": Each([{"path": TEXT}]),
         "columns": Later(each=TEXT),
+        "digested": LaterValue((TEXT,)),
+        "pseudonyms": LaterValue((FLAG,)),
     },
     "weights": Each([{"name": TEXT, "graph": TEXT, "sha256": (str, OPTIONAL)}]),
     "seeds": {"seed": COUNT, "streams": Every(each=COUNT)},
@@ -169,11 +175,12 @@ def _compare(value, shape, place) -> Iterator[str]:
             where = f"{place}.{name}" if place else name
             if name in value:
                 yield from _compare(value[name], inner, where)
-            elif not isinstance(inner, (Later, LaterEach)):
+            elif not isinstance(inner, (Later, LaterEach, LaterValue)):
                 yield f"{where} is missing"
         if shape is _METRIC:
             yield from _compare_bounds(value, place)
-    elif not isinstance(value, shape) or (isinstance(value, bool) and shape != FLAG):  # a bool is an int in Python
+    # A bool is an int in Python.
+    elif not isinstance(value, shape) or (isinstance(value, bool) and shape not in (FLAG, (FLAG,))):
         yield f"{place} is {value!r:.40}"
 
 

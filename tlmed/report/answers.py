@@ -3,11 +3,12 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from tlmed.identifiers import read_identifiers
 from tlmed.metrics import say_positive
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import enumerate_names, interval_of, join, number
 from tlmed.pages.glossary import anchor
-from tlmed.pseudonyms import are_patients, gives_pseudonyms
+from tlmed.pseudonyms import are_patients
 from tlmed.report.image_counts import (
     SHOWN,
     count_known,
@@ -107,7 +108,7 @@ def _tell_level(content, titles) -> Answer:
             if shared
             else f"Groups: none has images in two partitions, {SHOWN}"
         )
-        pseudonyms = gives_pseudonyms(content.recipe.get("data", {}).get("source", ""))
+        pseudonyms = read_identifiers(content.environment.get("data", {})).pseudonyms
         if not are_patients((row["group"] for row in content.splits if row["group"]), pseudonyms):
             said += "; groups are studies, and no patient is named"
         return Answer(say(f"{said}.", *_see(titles, "Data")), "What a group is, a patient or an examination")

@@ -11,6 +11,7 @@ from tlmed.data.recorded import SAME, compare_rows, describe_columns, digest_col
 from tlmed.data.tones import measure_usual
 from tlmed.environment import describe_code, describe_environment, peak_memory_mb
 from tlmed.errors import CheckFailed, InputError, RunFailed
+from tlmed.identifiers import read_identifiers
 from tlmed.intact import check_intact, reading
 from tlmed.recipe import UNDECIDING, Recipe, RecipeFile, flatten, name_differences, shipped_recipes, to_json, to_source
 from tlmed.replicas import describe_strategy
@@ -153,7 +154,7 @@ def _list_leaks(run, voice) -> list[str]:
         voice.warn(sentence)
     with reading(run):
         environment, rows = ENVIRONMENT_JSON.read(run), SPLITS_CSV.read(run)
-        elsewhere, unknown = find_known(name_weights(run), environment["data"]["source"])
+        elsewhere, unknown = find_known(name_weights(run), read_identifiers(environment["data"]))
         found = find_recorded_leaks(rows, environment["data"]["classes"], elsewhere)
     for sentence in unknown:
         voice.warn(sentence)
@@ -256,7 +257,7 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
     sources = [dataclasses.asdict(source) for source in prepared.backbone.sources]
     leaks = [leak.text for leak in images.leaks]
     given = list_weights({"weights": sources}, {"backbone": recipe.backbone})
-    earlier, certain = describe_earlier(given, recipe.data.source, to_rows(images))
+    earlier, certain = describe_earlier(given, images.table.identifiers, to_rows(images))
     return {
         **environment,
         "git_commit": code["git_commit"],
@@ -268,6 +269,7 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
         **({"earlier": {"runs": earlier, "certain": certain}} if earlier else {}),
         "data": {
             "source": recipe.data.source,
+            **dataclasses.asdict(images.table.identifiers),
             "images": len(images.splits),
             "classes": list(images.table.classes),
             "split": "made" if images.split_made else "given",

@@ -107,6 +107,8 @@ class ImagesRecord(TypedDict, total=False):
     """What `environment.json` says of the images."""
 
     source: str | None
+    digested: str  # what SHA-256 are of
+    pseudonyms: bool  # whether tlmed named the groups
     images: int
     classes: list[str]
     split: str  # "made" or "given"
