@@ -7,12 +7,14 @@ import pytest
 
 import tlmed
 from tests.conftest import SMALL
-from tests.data.test_patients import write_folder
+from tests.data.readers.dicom_files import make, save
+from tests.data.test_patients import WINDOW, draw, write_folder
 from tlmed.backbones.ancestry import find_known
 from tlmed.data import open_source
 from tlmed.export.card import write_card
 from tlmed.identifiers import Identifiers, read_identifiers
 from tlmed.recipe import override
+from tlmed.reproduce import Request, reproduce
 from tlmed.rundir import RunDir
 
 PATIENTS = [f"P{number // 2:02}" for number in range(40)]
@@ -27,6 +29,16 @@ def scans(tmp_path_factory):
     run = RunDir(tlmed.train(recipe, place / "run", folder).path)
     shutil.move(folder, place / "moved")
     return place / "moved", run
+
+
+@pytest.fixture
+def moved(scans, tmp_path):
+    """Give a copy of the images that a test may change."""
+    return shutil.copytree(scans[0], tmp_path / "moved")
+
+
+def list_faults(run, folder):
+    return reproduce(Request(run.path, "check", source=str(folder))).faults
 
 
 def test_a_run_records_whether_tlmed_named_its_groups(scans):
@@ -45,3 +57,17 @@ def test_a_card_tells_studies_from_patients_where_the_folder_is_gone(scans, tmp_
     splits = copied / "splits.csv"
     splits.write_text(splits.read_text().replace("patient-", "study-"))
     assert "\n- Groups (studies; no patient is named" in write_card(copied)
+
+
+def test_a_new_patient_who_shifts_pseudonyms_is_no_other_group(scans, moved):
+    first = make(draw(99), 12, Modality="CT", PatientID="A comes first", **WINDOW)
+    (moved / "a" / "new").write_bytes(save(first))
+    assert list_faults(scans[1], moved) == ["data: images: 40 locked, 41 now (new: a/new)"]
+
+
+def test_an_image_that_goes_to_another_patient_is_another_group(scans, moved):
+    taken = moved / "a" / "IM0000"
+    taken.write_bytes(taken.read_bytes().replace(b"P00 ", b"P01 "))
+    content, group = list_faults(scans[1], moved)
+    assert content.startswith("data: content of a/IM0000: ")
+    assert group.startswith("data: group of a/2.dcm: patient-0002 locked, patient-0002 of other images now")

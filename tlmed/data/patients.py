@@ -91,12 +91,12 @@ def align_pseudonyms(groups: Sequence[str], recorded: Sequence[str]) -> tuple[st
         The recorded ones where both divide images alike; other names where they do not.
 
     >>> align_pseudonyms(["patient-0002", "patient-0003", "patient-0003"], ["patient-0001", "a", "b"])
-    ('patient-0001', 'patient-0003 now', 'patient-0003 now')
+    ('patient-0001', 'patient-0003 of other images', 'patient-0003 of other images')
     """
     pairs = set(zip(groups, recorded, strict=True))
     here, there = (Counter(pair[side] for pair in pairs) for side in (0, 1))
     names = {now: then for now, then in pairs if here[now] == there[then] == 1}
-    return tuple(names.get(group, f"{group} now") for group in groups)
+    return tuple(names.get(group, f"{group} of other images") for group in groups)
 
 
 def _find(file: Path) -> tuple[str, str] | None:

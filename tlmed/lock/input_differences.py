@@ -4,7 +4,9 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tlmed.data.patients import align_pseudonyms
 from tlmed.environment import name_family
+from tlmed.identifiers import read_identifiers
 from tlmed.lock.lock_json import read_rows
 from tlmed.lock.printable import shorten, show
 from tlmed.recipe import UNDECIDING, divide_fields, flatten, from_json, join_fields, to_json
@@ -106,6 +108,9 @@ def _compare_data(there, here) -> Iterator[Difference]:
     left_out = ([entry["path"] for entry in lock["data"]["left_out"]] for lock in (there, here))
     yield from _compare_paths("images left out as unreadable", *left_out)
     both = [path for path in old if path in new]
+    if any(read_identifiers(lock["data"]).pseudonyms for lock in (there, here)):
+        groups = align_pseudonyms(*([rows[path]["group"] for path in both] for rows in (new, old)))
+        new |= {path: {**new[path], "group": group} for path, group in zip(both, groups, strict=True)}
     changed = {name: [path for path in both if old[path][name] != new[path][name]] for name in _COLUMNS}
     same_job = set(old) == set(new) and _name_splits(there) == _name_splits(here)
     if not same_job or any(changed[name] for name in _COLUMNS if name != "split"):
