@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tlmed.columns import spell
-from tlmed.data.leaks import describe_hidden_patients, name_givers, say_same_names
+from tlmed.data.leaks import describe_hidden_patients, describe_unnamed_patients, name_givers, say_same_names
 from tlmed.data.learned import Learned, list_learned, recognise_images
 from tlmed.data.pipeline import ImageSet
 from tlmed.words import count, listed
@@ -66,6 +66,8 @@ def compare_with_run(
     learned |= name_givers(elsewhere)
     leaked = recognise_images(learned.values(), images.sha256, images.table.own_groups)
     sentences += _describe_groups(images, there, leaked & ~identical)
+    if given is None and use_groups:
+        sentences += describe_unnamed_patients(images.sha256, learned)
     if given is not None:
         sentences += _describe_divided(given, there)
         # Groups of unproven identity are only named; they are not counted as leaked.

@@ -134,6 +134,22 @@ def describe_hidden_patients(
     ]
 
 
+def describe_unnamed_patients(sha256: Sequence[str], runs: Mapping[str, Learned]) -> list[str]:
+    """Return a sentence for each run that has patients, where images of a source without any may be of the same ones.
+
+    Args:
+        sha256: The digest of every image's content.
+        runs: What each run learned from, by words for the run.
+    """
+    found = {run: int(known.find_unnamed(sha256).sum()) for run, known in runs.items()}
+    return [
+        f"Whether {run} was trained or validated on other images of the same patients cannot be told for "
+        f"{images:,} of {count(len(sha256), 'image')}, because nothing names their patients here."
+        for run, images in found.items()
+        if images
+    ]
+
+
 def _find_copies(table, sha256, splits) -> tuple[list[str], list[str]]:
     """Return sentences on identical images under several labels, and on those in several splits."""
     labelled, apart = [], []

@@ -71,6 +71,14 @@ class Learned:
         met = {owner for owner, digest in zip(owners, sha256, strict=True) if digest in self.owners}
         return np.array([bool(owner) and owner not in met for owner in owners], bool)
 
+    def find_unnamed(self, sha256: Sequence[str]) -> np.ndarray:
+        """Tell for which images of a source without groups the run, which has some, recorded none; bool [n].
+
+        Args:
+            sha256: As for `uses_same_names`.
+        """
+        return np.array([bool(self.owners) and digest not in self.owners for digest in sha256], bool)
+
 
 def list_learned(rows: Iterable[Mapping[str, str]], pseudonyms: bool = False) -> Learned:
     """Return what a run learned from.
