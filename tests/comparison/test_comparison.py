@@ -40,6 +40,7 @@ from tlmed.comparison.traits import (
     find_costs,
 )
 from tlmed.errors import InputError
+from tlmed.evaluation.measures import measure, score
 from tlmed.evaluation.score_plots import MOST_CURVES
 from tlmed.metrics import compare_areas, compare_metrics, evaluate, holm, mcnemar, roc_curve
 from tlmed.metrics.spreads import Spread
@@ -966,6 +967,59 @@ def test_leaked_images_are_told_beside_the_scores(two):
         edit(two[0] / "metrics.json", lambda content, wrong=wrong: content.update(without_leaks=wrong))
         with pytest.raises(InputError, match=r"metrics\.json"):
             compare(two)
+
+
+def test_runs_that_know_different_images_are_scored_on_those_that_none_knows(two):
+    def know(run, numbers):
+        def leak(rows):
+            for number in numbers:
+                rows[-1 - number]["sha256"] = rows[number]["sha256"]
+
+        edit_rows(run / "splits.csv", leak)
+        result = read_results(two)[two.index(run)]
+        left = score(result.test, "test", "malignant", 0, leaked=[result.test.paths[number] for number in numbers])
+        edit(run / "metrics.json", lambda content: content.update(without_leaks=left["without_leaks"]))
+
+    know(two[0], range(9))
+    know(two[1], range(5, 14))
+    compared = compare(two)
+    assert [result.without_leaks["leaked"] for result in compared.results] == [9, 9]  # as many, and others
+    told, page = to_lines(describe_comparison(compared)), Reader(make_comparison_page(compared)).text
+    (said,) = [line for line in told if line.startswith("The runs do not know the same test images. On the 76 images")]
+    assert said in page
+    for result in compared.results:
+        left = result.test.take(np.arange(14, 90))
+        found = measure(left, "malignant", 0, "test")["metrics"]
+        assert f"{result.name} has AUC {say_score(found['auc'])} and accuracy {say_score(found['accuracy'])}" in said
+    know(two[0], range(45))
+    know(two[1], [*range(5, 14), *range(40, 90)])
+    told = to_lines(describe_comparison(compare(two)))
+    assert any(
+        line.endswith("None is unknown to all, so that no scores compare them without known images.") for line in told
+    )
+
+
+def test_images_of_patients_that_one_run_alone_has_count_as_known_by_it(tmp_path):
+    runs = [write_run(tmp_path / name, seed=seed, groups=3) for seed, name in enumerate(("first", "second"))]
+
+    def leak(rows):
+        rows[-1].update(path="only here.png", group=rows[0]["group"])
+
+    edit_rows(runs[1] / "splits.csv", leak)
+    found = {"leaked": 3, "n": 87, "metrics": {}}
+    edit(runs[1] / "metrics.json", lambda content: content.update(without_leaks=found))
+    told = to_lines(describe_comparison(compare(runs)))
+    assert any("On the 87 images that no run knows, first has AUC" in line for line in told)
+
+
+def test_runs_that_know_as_many_images_through_other_weights_may_know_others(two):
+    for run in two:
+        edit(run / "metrics.json", lambda content: content.update(without_leaks={"leaked": 9, "n": 81, "metrics": {}}))
+    told = "Whether the runs know the same test images is not recorded. If not, scores without them are of different"
+    assert told not in " ".join(to_lines(describe_comparison(compare(two))))
+    edit(two[1] / "plan.json", lambda plan: plan.update(weights="run:/runs/first"))
+    assert told in " ".join(to_lines(describe_comparison(compare(two))))
+    assert told in Reader(make_comparison_page(compare(two))).text
 
 
 def test_means_that_are_not_those_of_the_folds_are_refused(tmp_path):

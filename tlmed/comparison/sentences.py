@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
+from tlmed.comparison.groups import find_known, measure_without
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.results import Result
 from tlmed.metrics import say_positive
@@ -18,6 +19,7 @@ NAMES = {
     "f1": "F1",
     "brier": "Brier score",
 }
+_OTHERS = "scores without them are of different images, and do not compare the runs"
 _MOST_NAMED = 4  # a sentence names so many runs at most; of more it gives the number
 
 
@@ -126,14 +128,36 @@ def say_leaks(comparison: Comparison) -> list[str]:
 
 
 def say_different_leaks(comparison: Comparison) -> list[str]:
-    """Say so where runs know different numbers of test images, so that other images are left of each."""
-    known = [result.without_leaks for result in comparison.results]
-    if len({found["leaked"] if found else 0 for found in known}) == 1:
+    """Say so where runs know different test images, and give the scores of all on those that none knows."""
+    results = comparison.results
+    amounts = {found["leaked"] if (found := result.without_leaks) else 0 for result in results}
+    if amounts == {0}:
         return []
-    return [
-        "The runs do not know the same test images: scores without them are of different images, and do not compare "
-        "the runs."
+    if results[0].folds:
+        return [f"The runs do not know the same test images: {_OTHERS}."] if len(amounts) > 1 else []
+    known = find_known(results)
+    if None not in known:
+        return _compare_unknown(results, known)
+    if len(amounts) > 1:
+        return [f"The runs do not know the same test images: {_OTHERS}."]
+    # Runs that began with the same weights, and know as many images, know the same ones.
+    if not any(known) and len({result.weights for result in results}) == 1:
+        return []
+    return [f"Whether the runs know the same test images is not recorded. If not, {_OTHERS}."]
+
+
+def _compare_unknown(results, known) -> list[str]:
+    if all(paths == known[0] for paths in known):
+        return []
+    every, said = set().union(*known), "The runs do not know the same test images."
+    left = len(results[0].test.paths) - len(every)
+    if not left:
+        return [f"{said} None is unknown to all, so that no scores compare them without known images."]
+    found = [
+        f"{result.name} has {join_names(f'{NAMES[name]} {say_score(entries[name])}' for name in ('auc', 'accuracy'))}"
+        for result, entries in zip(results, measure_without(results, every), strict=True)
     ]
+    return [f"{said} On the {count(left, 'image')} that no run knows, {'; '.join(found)}."]
 
 
 def _say_left(found, scores) -> str:
