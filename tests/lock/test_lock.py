@@ -472,13 +472,26 @@ def test_bits_are_refused_where_they_cannot_be_the_same(copy, monkeypatch):
         check(copy, level="bits")
 
 
+def test_an_older_lock_does_not_tell_whether_its_run_went_on_elsewhere_and_that_is_said(copy, job):
+    told = "environment: whether it went on elsewhere: not recorded locked, recorded now"
+    assert told not in " ".join(screen.to_lines(to_lines(check(copy))))
+    assert make_lock(job[1])["environment"]["changed"] == []
+    forge(copy / "job.json", lambda content: content["environment"].pop("changed"))
+    found = check(copy)
+    said = " ".join(screen.to_lines(to_lines(found)))
+    assert told in said
+    assert "whether such a run was stopped, and went on in another environment, is not known" in said
+    assert not found.faults
+
+
 def test_a_run_that_went_on_in_another_environment_is_not_asked_for_bits(copy, job, tmp_path, monkeypatch):
     changed = ["threads.intra_op: 2 before, 1 now"]
     shutil.copytree(job[1].path, tmp_path / "run")
     edited = RunDir(tmp_path / "run")
     write_json(edited / "environment.json", {**edited.json("environment.json"), "changed": changed})
-    # An older version of tlmed locked no changes.
-    assert find_changed(edited, edited.json("lock.json"), ["environment.json"]) == []
+    older = edited.json("lock.json")
+    older["environment"].pop("changed")  # an older version of tlmed locked no changes
+    assert find_changed(edited, older, ["environment.json"]) == []
     lock = make_lock(edited)
     assert lock["environment"]["changed"] == changed
     assert find_changed(job[1], lock, ["environment.json"]) == ["environment.json"]

@@ -17,6 +17,7 @@ INPUT, CODE, LIBRARY, ENVIRONMENT = "input", "code", "library", "environment"
 REPORTED, NOTE = "reported", "note"
 _COLUMNS = {"sha256": "content", "label": "label", "group": "group", "split": "split"}
 CHANGES = "changes while the run was stopped"
+CONTINUATION = "whether it went on elsewhere"  # of older locks
 MOST_PATHS = 5  # so many images are named
 DIGEST_DIGITS = 64  # a text of this length is taken for a SHA-256 and shortened
 _OF_SPLITS = ("seed", "data.split")
@@ -205,6 +206,10 @@ def _compare_environments(there, here) -> Iterator[Difference]:
     yield from _differ("system", old["system"], new["system"], "other builds of every library")
     yield from _compare_strategies(old.get("strategy"), new.get("strategy"))
     yield from _compare_changes(*changed)
+    if "changed" not in old or "changed" not in new:
+        values = ("recorded" if "changed" in found else "not recorded" for found in (old, new))
+        why = "whether such a run was stopped, and went on in another environment, is not known"
+        yield Difference("environment", CONTINUATION, *values, NOTE, why)
     for name in {**old["variables"], **new["variables"]}:
         if name not in ("TF_NUM_INTRAOP_THREADS", "TF_ENABLE_ONEDNN_OPTS"):  # their effects are compared above
             yield from _differ(name, old["variables"].get(name), new["variables"].get(name), "a setting of libraries")

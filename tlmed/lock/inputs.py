@@ -85,7 +85,7 @@ def describe_inputs(lock: Lock, recipe: Recipe, recipe_file: Path | None = None,
         "weights": [source and dataclasses.asdict(source) for source in sources],
         "seeds": {"seed": recipe.seed, "streams": name_streams(recipe.seed, phases)},
         "code": describe_code(),
-        "environment": describe_environment(),
+        "environment": {**describe_environment(), "changed": []},
     }
 
 

@@ -263,6 +263,7 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
         "git_commit": code["git_commit"],
         "code_sha256": code["sha256"],
         "strategy": describe_strategy(addresses),
+        "changed": [],  # `warn_of_changes` adds to it; older versions recorded nothing where nothing changed
         "seed": recipe.seed,
         "recipe": _describe_recipe(recipe, job.recipe_file),
         "weights": sources[0] if len(sources) == 1 else sources,
