@@ -621,6 +621,27 @@ def test_what_a_reader_has_to_know_is_noted(two, tmp_path):
         assert words in notes, words
 
 
+@pytest.mark.parametrize(
+    ("split", "column", "said"),
+    [
+        ("train", "sha256", "The training images differ (poor 200, good 200): "),
+        ("train", "label", "Training images are of another class in some runs (1 of good against poor): "),
+        ("val", "label", "The validation images or their classes differ (poor 1, good 1), which choose epochs"),
+        ("val", "sha256", "The validation images or their classes differ (poor 1, good 1), which choose epochs"),
+    ],
+)
+def test_runs_that_learned_from_other_data_under_the_same_paths_are_noted(two, split, column, said):
+    def change(rows):
+        row = next(row for row in rows if row["split"] == split)
+        row[column] = {"sha256": "e" * 64, "label": "malignant" if row["label"] == "benign" else "benign"}[column]
+
+    for run in two:
+        edit_rows(run / "splits.csv", lambda rows: rows.append({**rows[0], "path": "benign/v.png", "split": "val"}))
+    edit_rows(two[1] / "splits.csv", change)
+    [note] = [note for note in compare(two).notes if "data, not from the recipe" in note]
+    assert note.startswith(said)
+
+
 def test_the_conclusion_says_what_was_shown_and_what_was_not(made):
     comparison = compare(made)
     said = " ".join(conclude(comparison))

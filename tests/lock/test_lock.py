@@ -335,6 +335,26 @@ def test_a_falsified_score_is_found_whatever_is_compared(mode, job, tmp_path):
     assert bool(before) is (mode == "train")
 
 
+def test_a_split_that_came_with_the_images_is_named_beside_another_label(copy, tmp_path):
+    rows = read_rows(read_lock(copy / "job.json").content["data"]["rows"])
+    given, moved = copy / "images" / "given.csv", copy / "images" / "moved.csv"
+    given.write_text("\n".join(["path,label,split", *(f"{r['path']},{r['label']},{r['split']}" for r in rows)]))
+    run = RunDir(
+        train(override(load_recipe("feature_extractor"), [*SMALL, "examples=0"]), tmp_path / "run", str(given)).path
+    )
+    test, other = (next(row["path"] for row in rows[::step] if row["split"] == "test") for step in (1, -1))
+    lines = given.read_text().splitlines()
+    for row, line in enumerate(lines):
+        if line.startswith(f"{test},"):
+            lines[row] = line.replace(",test", ",train")
+        if line.startswith(f"{other},"):
+            lines[row] = line.replace(f",{line.split(',')[1]},", f",{'benign' if ',normal,' in line else 'normal'},")
+    moved.write_text("\n".join(lines))
+    found = reproduce(Request(run.path, "check", source=str(moved))).faults
+    assert [fault.split(":")[1].strip() for fault in found] == [f"label of {other}", f"split of {test}"]
+    assert found[1].endswith("test locked, train now")
+
+
 def list_with_sites(folder, name, change=lambda path, site: site):
     lines = []
     for i, file in enumerate(sorted((folder / "images").glob("*/*.png"))):

@@ -10,6 +10,7 @@ from tlmed.identifiers import read_identifiers
 from tlmed.lock.lock_json import read_rows
 from tlmed.lock.printable import shorten, show
 from tlmed.recipe import UNDECIDING, divide_fields, flatten, from_json, join_fields, to_json
+from tlmed.split_names import SPLITS
 from tlmed.words import listed
 
 # The kinds of differences, by what they mean for the result.
@@ -115,7 +116,13 @@ def _compare_data(there, here) -> Iterator[Difference]:
     changed = {name: [path for path in both if old[path][name] != new[path][name]] for name in _COLUMNS}
     same_job = set(old) == set(new) and _name_splits(there) == _name_splits(here)
     if not same_job or any(changed[name] for name in _COLUMNS if name != "split"):
-        changed["split"] = []  # splits differ because images or the recipe do, which are named already
+        # Splits that were made differ because images or the recipe do, which are named already.
+        places = [_find_given(lock["data"]) for lock in (there, here)]
+        changed["split"] = [
+            path
+            for path in changed["split"]
+            if (was := places[0].get(old[path]["split"])) and (now := places[1].get(new[path]["split"])) and was != now
+        ]
     for name, paths in changed.items():
         if paths:
             values = (_show(row[paths[0]][name]) for row in (old, new))
@@ -124,6 +131,15 @@ def _compare_data(there, here) -> Iterator[Difference]:
     # The digests are of the test images' values: of other test images they differ anyway.
     if [path for path in old if old[path]["split"] == "test"] == [path for path in new if new[path]["split"] == "test"]:
         yield from _compare_columns(there["data"].get("columns"), here["data"].get("columns"))
+
+
+def _find_given(data) -> dict[str, str]:
+    """Return, for each split of a run, the split in which its images came; splits that were made have none."""
+    # Older locks record only whether any was made.
+    made = set(data.get("made", SPLITS if data.get("split") != "given" else ()))
+    if made == {"val"}:
+        return {"train": "train", "val": "train", "test": "test"}
+    return {split: split for split in SPLITS if split not in made}
 
 
 def _compare_columns(old: Mapping | None, new: Mapping | None) -> Iterator[Difference]:

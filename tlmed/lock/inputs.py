@@ -101,11 +101,17 @@ def _describe_data(lock, recipe, trust) -> dict:
         digests = _digest_images(table, recipe.data.source, trust)
     except (OSError, ValueError) as error:
         raise InputError(f"Every image must be readable. Received: data={recipe.data.source}: {error}.") from error
-    splits, _ = assign_splits(table, digests, recipe.data.split, recipe.seed)
+    splits, made = assign_splits(table, digests, recipe.data.split, recipe.seed)
     lines = format_csv(SPLITS_CSV.columns, list_rows(table, splits, digests))
     columns = digest_columns(table, splits)
     identifiers = dataclasses.asdict(table.identifiers)
-    return {**identifiers, "rows": split_lines(lines), "left_out": broken, "columns": columns}
+    return {
+        **identifiers,
+        "rows": split_lines(lines),
+        "left_out": broken,
+        "columns": columns,
+        "made": list(made),
+    }
 
 
 def _digest_images(table: Table, source: str, trust: bool) -> list[str]:

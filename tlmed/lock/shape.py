@@ -59,6 +59,7 @@ SHAPE = {
         "rows": Table(("path", "label", "group", "split", "sha256")),
         "left_out": Each([{"path": TEXT}]),
         "columns": Later(each=TEXT),
+        "made": LaterEach([TEXT]),
         "digested": LaterValue((TEXT,)),
         "pseudonyms": LaterValue((FLAG,)),
     },
