@@ -1,6 +1,6 @@
 """How a source identifies its images and groups: only sources that do it alike can be compared."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,16 @@ class Identifiers:
         if self.digested == other.digested:
             return ""
         return f"its images are recorded by digests of {self.digested}, and these are {other.digested}"
+
+    def own(self, groups: Sequence[str] | None) -> tuple[str, ...] | None:
+        """Return groups for a comparison with another source: pseudonyms by names that no other source has.
+
+        Args:
+            groups: The group of every image, "" for none; None if there are no groups.
+        """
+        if groups is None or not self.pseudonyms:
+            return groups and tuple(groups)
+        return tuple(group and f"\0{group}" for group in groups)
 
 
 def read_identifiers(data: Mapping) -> Identifiers:

@@ -10,11 +10,17 @@ from tests.conftest import SMALL
 from tests.data.readers.dicom_files import make, save
 from tests.data.test_patients import WINDOW, draw, write_folder
 from tlmed.backbones.ancestry import find_known
+from tlmed.comparison import compare
+from tlmed.comparison.sentences import say_leaks
 from tlmed.data import open_source
+from tlmed.data.recorded import find_recorded_leaks
+from tlmed.evaluation.lines import describe_metrics
 from tlmed.export.card import write_card
 from tlmed.identifiers import Identifiers, read_identifiers
+from tlmed.inference import evaluate
 from tlmed.recipe import override
 from tlmed.reproduce import Request, reproduce
+from tlmed.run_files import METRICS_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
 
 PATIENTS = [f"P{number // 2:02}" for number in range(40)]
@@ -35,6 +41,18 @@ def scans(tmp_path_factory):
 def moved(scans, tmp_path):
     """Give a copy of the images that a test may change."""
     return shutil.copytree(scans[0], tmp_path / "moved")
+
+
+@pytest.fixture(scope="module")
+def second(scans, tmp_path_factory):
+    """Give a run that starts from the other one, on a folder that shares some of its training images."""
+    place = tmp_path_factory.mktemp("second")
+    folder = write_folder(place / "scans", PATIENTS, RescaleSlope=1, RescaleIntercept=0)
+    known = [row["path"] for row in SPLITS_CSV.read(scans[1]) if row["split"] == "train"]
+    for path in known[:3]:
+        shutil.copy2(scans[0] / path, folder / path)
+    recipe = override(tlmed.load_recipe("fine_tuning"), [*SMALL, f"weights={scans[1].path}", "seed=3"])
+    return folder, RunDir(tlmed.train(recipe, place / "run", folder).path)
 
 
 def list_faults(run, folder):
@@ -71,3 +89,38 @@ def test_an_image_that_goes_to_another_patient_is_another_group(scans, moved):
     content, group = list_faults(scans[1], moved)
     assert content.startswith("data: content of a/IM0000: ")
     assert group.startswith("data: group of a/2.dcm: patient-0002 locked, patient-0002 of other images now")
+
+
+def test_a_run_says_of_how_many_test_images_it_cannot_tell_what_its_weights_know(second, tmp_path):
+    _, run = second
+    metrics = METRICS_JSON.read(run)
+    known, hidden, tested = metrics["without_leaks"]["leaked"], metrics["undecided"], metrics["n"]
+    assert known > 0
+    assert hidden > 0
+    assert known + hidden == tested
+    page, card = (run / "report.html").read_text(), write_card(run)
+    assert f"<b>At least {known} of {tested} test images" in page
+    assert page.count(f"but at least {known} of {tested} test images are known") == 3  # phases, threshold, checklist
+    assert f"**At least {known} of {tested} test images are in training or validation too" in card
+    assert any(f"(of {hidden} more this cannot be told)" in line for line in describe_metrics(metrics))
+    assert json.loads((run / "environment.json").read_text())["leaks"][0].startswith(f"At least {known} of {tested} ")
+    copied = shutil.copytree(run.path, tmp_path / "copied")
+    sentences = say_leaks(compare([run.path, copied]))
+    assert f"knows at least {known} test images of {tested}" in sentences[0]
+
+
+def test_scoring_again_counts_the_images_of_which_it_cannot_tell_who_knows_them(scans, second):
+    folder, run = second
+    again, others = (evaluate(*words)[1] for words in ((run,), (scans[1], str(folder))))
+    was = METRICS_JSON.read(run)
+    assert (again["undecided"], again["without_leaks"]["leaked"]) == (was["undecided"], was["without_leaks"]["leaked"])
+    # Patients with an image that both folders have are known, with all of their images.
+    assert others["undecided"] + others["without_leaks"]["leaked"] == others["n"] == 40
+
+
+def test_pseudonyms_of_a_finished_run_are_not_compared_by_name(scans, second):
+    _, run = second
+    rows = SPLITS_CSV.read(run)
+    known, _ = find_known(f"run:{scans[1].path}", Identifiers(pseudonyms=True))
+    texts = [leak.text for leak in find_recorded_leaks(rows, ["a", "b"], known, pseudonyms=True)]
+    assert texts == json.loads((run / "environment.json").read_text())["leaks"]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tlmed.comparison.groups import find_known, measure_without
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.results import Result
+from tlmed.evaluation.lines import say_least
 from tlmed.metrics import say_positive
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import EMPTY, duration, number, says_nothing
@@ -121,7 +122,7 @@ def say_leaks(comparison: Comparison) -> list[str]:
                 if name in found["metrics"]
             ]
             sentences.append(
-                f"{result.name} knows {known} from training or validation, or other images "
+                f"{result.name} knows {say_least(result.metrics)}{known} from training or validation, or other images "
                 f"of their group: its scores and differences may be too good. {_say_left(found, left)}"
             )
     return [*sentences, *say_different_leaks(comparison)]

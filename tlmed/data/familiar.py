@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tlmed.columns import spell
-from tlmed.data.leaks import describe_hidden_patients, describe_unnamed_patients, name_givers, say_same_names
+from tlmed.data.leaks import (
+    describe_hidden_patients,
+    describe_unnamed_patients,
+    find_undecided,
+    name_givers,
+    say_same_names,
+)
 from tlmed.data.learned import Learned, list_learned, recognise_images
 from tlmed.data.pipeline import ImageSet
 from tlmed.words import count, listed
@@ -23,11 +29,13 @@ class Familiar:
     Attributes:
         images: The images; if the source names no groups, with those that the run recorded.
         leaked: Whether training or validation knows each image or its group, bool [n].
+        undecided: Whether pseudonyms hide that of an image that is not known, bool [n].
         sentences: What a user should know of it.
     """
 
     images: ImageSet
     leaked: np.ndarray
+    undecided: np.ndarray
     sentences: tuple[str, ...]
 
 
@@ -78,7 +86,8 @@ def compare_with_run(
             say_same_names(given, chosen, len(given), words) for words, chosen in named.items() if chosen.any()
         ]
         sentences += describe_hidden_patients(images.table, images.sha256, np.ones(len(given), bool), learned)
-    return Familiar(images, leaked, tuple(sentences))
+    undecided = find_undecided(given, images.sha256, learned, images.table.pseudonyms) & ~leaked
+    return Familiar(images, leaked, undecided, tuple(sentences))
 
 
 def _find_identical(images, there, elsewhere) -> np.ndarray:

@@ -63,7 +63,7 @@ class Table:
     @property
     def own_groups(self) -> tuple[str, ...] | None:
         """The groups, for a comparison with another source: pseudonyms by names that no other source has."""
-        return tuple(f"\0{group}" for group in self.groups) if self.pseudonyms else self.groups
+        return self.identifiers.own(self.groups)
 
     @property
     def identifiers(self) -> Identifiers:

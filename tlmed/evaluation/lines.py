@@ -67,6 +67,15 @@ def scored_image(result: Mapping) -> str:
     return "image" if _is_whole(result) else f"{result['split']} image"
 
 
+def say_least(result: Mapping) -> str:
+    """Return the word before the number of known images where more may be known; "" where it is exact.
+
+    >>> say_least({"undecided": 3}), say_least({})
+    ('at least ', '')
+    """
+    return "at least " if result.get("undecided") else ""
+
+
 def _is_whole(result) -> bool:
     """Tell whether all images of a source were scored, which are no split of it."""
     evaluated = result.get("evaluated")
@@ -205,7 +214,8 @@ def describe_below_majority(result: Mapping) -> list[str]:
 
 def _name_without(result) -> str:
     found = result["without_leaks"]
-    return f"Without {found['leaked']:,} of {count(result['n'], 'image')} that training or validation knows"
+    more = f" (of {result['undecided']:,} more this cannot be told)" if result.get("undecided") else ""
+    return f"Without {found['leaked']:,} of {count(result['n'], 'image')} that training or validation knows{more}"
 
 
 def describe_size(result: Mapping) -> list[str]:

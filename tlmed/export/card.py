@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tlmed.backbones.ancestry import list_weights
 from tlmed.errors import InputError
-from tlmed.evaluation.lines import describe_size
+from tlmed.evaluation.lines import describe_size, say_least
 from tlmed.export.card_facts import read_card_facts
 from tlmed.export.earlier_runs import describe_earlier
 from tlmed.export.front_matter import find_licence, write_front_matter
@@ -254,8 +254,9 @@ def _show_without_leaks(metrics) -> list[str]:
     found = metrics.get("without_leaks")
     if not found:
         return []
+    known = f"{say_least(metrics).capitalize()}{found['leaked']:,} of {metrics['n']:,} test images"
     said = (
-        f"**{found['leaked']:,} of {metrics['n']:,} test images are in training or validation too (of this run, or of "
+        f"**{known} are in training or validation too (of this run, or of "
         f"one that gave it its weights), or of a group that has images there**: the scores above may be too good. "
         f"Without them {found['n']:,} images are left"
     )

@@ -19,7 +19,7 @@ from tlmed.data import ImageSet, KnownPixels, load, open_source
 from tlmed.data.extras import describe_extras
 from tlmed.data.familiar import compare_with_run
 from tlmed.data.findings import TWO_LABELS
-from tlmed.data.leaks import describe_hidden_patients, find_leaked, name_givers
+from tlmed.data.leaks import describe_hidden_patients, find_leaked, find_undecided, name_givers
 from tlmed.data.learned import Learned
 from tlmed.data.recorded import describe_changes, describe_columns, digest_columns, recall
 from tlmed.data.table import describe_classes
@@ -112,6 +112,8 @@ def evaluate(
         scores = _compute_scores(run, recipe, chosen, voice)
         predictions = make_predictions(chosen.images, chosen.rows, scores, old["positive"], decision)
         result = score(predictions, "test", old["positive"], recipe.seed, decision, prevalence, chosen.leaked)
+    if chosen.undecided:
+        result["undecided"] = chosen.undecided
     if result["positive"] is not None:
         result["positive_asked"] = recipe.data.positive is not None  # when the run was trained
     for note in (ties := describe_ties(predictions.of("test"))):
@@ -156,6 +158,7 @@ class _Chosen:
         images: All images that were read.
         rows: Which of them are predicted, int [m].
         leaked: The paths of those that training, validation or an earlier run has seen.
+        undecided: Of how many others that are scored pseudonyms hide that.
         sentences: What a user should know of them.
         unsure: Why it is not certain which images the runs know that gave the weights.
     """
@@ -163,6 +166,7 @@ class _Chosen:
     images: ImageSet
     rows: np.ndarray
     leaked: list[str]
+    undecided: int
     sentences: list[str]
     unsure: list[str]
 
@@ -172,7 +176,10 @@ def _gather_own(run, recipe, place, classes, known) -> _Chosen:
     elsewhere, unsure = find_known(name_weights(run), _read_identifiers(run))
     images, rows, sentences = _recall(run, recipe, place, classes, known)
     sentences += _describe_hidden(images, elsewhere)
-    return _Chosen(images, rows, _find_leaked(run, elsewhere), sentences, unsure)
+    leaked, table = _find_leaked(run, elsewhere), images.table
+    hidden = find_undecided(table.groups, images.sha256, elsewhere, table.pseudonyms) & (images.splits == "test")
+    undecided = sum(bool(hidden[row]) and table.paths[row] not in leaked for row in rows)
+    return _Chosen(images, rows, leaked, undecided, sentences, unsure)
 
 
 def _gather_others(run, recipe, source, classes, known, grouping, skip_bad) -> _Chosen:
@@ -190,7 +197,7 @@ def _gather_others(run, recipe, source, classes, known, grouping, skip_bad) -> _
         sentences.append(f"Whether the run was trained on some of these images cannot be told: {gap}.")
     paths = familiar.images.table.paths
     leaked = [paths[row] for row in np.flatnonzero(familiar.leaked)]
-    return _Chosen(familiar.images, np.arange(len(paths)), leaked, sentences, unsure)
+    return _Chosen(familiar.images, np.arange(len(paths)), leaked, int(familiar.undecided.sum()), sentences, unsure)
 
 
 def _read_identifiers(run) -> Identifiers:
@@ -307,7 +314,7 @@ def _find_leaked(run: RunDir, elsewhere: Mapping[str, Learned]) -> list[str]:
     """Return the paths of a run's own images that training, validation or an earlier run (`elsewhere`) has seen."""
     recorded = SPLITS_CSV.read(run)
     digests, groups, splits = ([row[name] for row in recorded] for name in ("sha256", "group", "split"))
-    leaked = find_leaked(digests, groups, np.array(splits), elsewhere)
+    leaked = find_leaked(digests, _read_identifiers(run).own(groups), np.array(splits), elsewhere)
     return [row["path"] for row, known in zip(recorded, leaked, strict=True) if known]
 
 

@@ -17,6 +17,7 @@ from tlmed.report.image_counts import (
     describe_splits,
     find_made,
     is_synthetic,
+    say_hidden,
     say_test_apart,
 )
 from tlmed.report.loaded_files import RunContent
@@ -220,7 +221,7 @@ def _tell_internal(content, titles) -> Answer:
     metrics = content.metrics
     where = f"{count(metrics['n'], 'image')} of the {metrics['split']} split"
     known = count_known(metrics)
-    apart = f"; {known}" if known else " and held out of training"
+    apart = f"; {known}" if known else f" and held out of training{say_hidden(metrics)}"
     said = say(f"On {where}, of the same source{apart}.", *_see(titles, "Scores"))
     return Answer(said, "Whether that source is internal")
 

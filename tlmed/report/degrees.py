@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from tlmed.evaluation import training_plots
+from tlmed.evaluation.lines import say_least
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import duration, enumerate_names, say_half
 from tlmed.pages.figures import draw
@@ -76,7 +77,7 @@ def _count_known(rows, metrics) -> str:
     found = metrics.get("without_leaks")
     if found is None or not any(row[name] for row in rows for name in _OF_TEST):
         return ""
-    return f"{found['leaked']:,} of {count(metrics['n'], 'test image')}"
+    return f"{say_least(metrics)}{found['leaked']:,} of {count(metrics['n'], 'test image')}"
 
 
 def _say_starts(rows: Sequence[Mapping]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from tlmed.evaluation.lines import scored_image
+from tlmed.evaluation.lines import say_least, scored_image
 from tlmed.metrics import say_positive
 from tlmed.pages.templating import make_page, render
 
@@ -33,6 +33,7 @@ def frame(title: str, metrics: Mapping, sections: Mapping[str, Markup], syntheti
         headline=headline,
         positive=say_positive(metrics["classes"], metrics.get("positive"), metrics.get("positive_asked", False)),
         leaks=leaks,
+        least=say_least(metrics).capitalize(),
         n=metrics["n"],
         image=scored_image(metrics),
         whom="networks" if "folds" in metrics else "network",

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from tlmed.evaluation.lines import scored_image
+from tlmed.evaluation.lines import say_least, scored_image
 from tlmed.pages.templating import render
 from tlmed.report.loaded_files import RunContent
 from tlmed.split_names import SPLITS
@@ -34,9 +34,18 @@ def say_test_apart(metrics: Mapping) -> str:
 
     >>> say_test_apart({"split": "test", "n": 140, "without_leaks": {"leaked": 60}})
     'but 60 of 140 test images are known from training or validation'
+    >>> say_test_apart({"split": "test", "n": 9, "undecided": 7}).partition("; ")[2]
+    'whether their patients are known cannot be told for 7 of 9'
     """
     known = count_known(metrics)
-    return f"but {known}" if known else f"{scored_image(metrics)}s had no part in it, {SHOWN}"
+    return f"but {known}" if known else f"{scored_image(metrics)}s had no part in it, {SHOWN}{say_hidden(metrics)}"
+
+
+def say_hidden(metrics: Mapping) -> str:
+    """Return for how many images pseudonyms hide whether a run knows their patients, after a semicolon; "" for none."""
+    if not metrics.get("undecided"):
+        return ""
+    return f"; whether their patients are known cannot be told for {metrics['undecided']:,} of {metrics['n']:,}"
 
 
 def count_known(metrics: Mapping) -> str:
@@ -46,7 +55,8 @@ def count_known(metrics: Mapping) -> str:
         return ""
     are = "is" if found["leaked"] == 1 else "are"
     return (
-        f"{found['leaked']:,} of {count(metrics['n'], scored_image(metrics))} {are} known from training or validation"
+        f"{say_least(metrics)}{found['leaked']:,} of {count(metrics['n'], scored_image(metrics))} {are} known from "
+        "training or validation"
     )
 
 

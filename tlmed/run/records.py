@@ -154,8 +154,9 @@ def _list_leaks(run, voice) -> list[str]:
         voice.warn(sentence)
     with reading(run):
         environment, rows = ENVIRONMENT_JSON.read(run), SPLITS_CSV.read(run)
-        elsewhere, unknown = find_known(name_weights(run), read_identifiers(environment["data"]))
-        found = find_recorded_leaks(rows, environment["data"]["classes"], elsewhere)
+        identifiers = read_identifiers(environment["data"])
+        elsewhere, unknown = find_known(name_weights(run), identifiers)
+        found = find_recorded_leaks(rows, environment["data"]["classes"], elsewhere, identifiers.pseudonyms)
     for sentence in unknown:
         voice.warn(sentence)
     return list(dict.fromkeys([*environment.get("leaks", []), *(leak.text for leak in found)]))

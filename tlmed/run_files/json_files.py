@@ -184,6 +184,7 @@ class Metrics(TypedDict, total=False):
     kept: dict[str, object] | None  # the phase that is the result
     classifier: dict[str, object]  # of a hybrid
     without_leaks: WithoutLeaks
+    undecided: int  # further images of which pseudonyms hide whether training and validation know them
     validation: Validation  # only where its AUC is below 0.5 by more than chance
     folds: list[FoldScores]  # of a cross-validation
     baselines: dict[str, dict[str, object]]
