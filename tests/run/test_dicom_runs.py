@@ -19,8 +19,9 @@ from tlmed.export.card import write_card
 from tlmed.identifiers import Identifiers, read_identifiers
 from tlmed.inference import evaluate
 from tlmed.recipe import override
+from tlmed.report.image_counts import say_formats
 from tlmed.reproduce import Request, reproduce
-from tlmed.run_files import METRICS_JSON, SPLITS_CSV
+from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
 
 PATIENTS = [f"P{number // 2:02}" for number in range(40)]
@@ -31,6 +32,8 @@ def scans(tmp_path_factory):
     """Give a run on a folder of DICOM files; the folder is called as a CSV, and gone."""
     place = tmp_path_factory.mktemp("dicom")
     folder = write_folder(place / "scans.csv", PATIENTS)
+    several = make(draw(41), 12, Modality="CT", PatientID="P41", WindowCenter=[2000, 40], WindowWidth=[4000, 400])
+    (folder / "a" / "several").write_bytes(save(several))
     recipe = override(tlmed.load_recipe("fine_tuning"), [*SMALL])
     run = RunDir(tlmed.train(recipe, place / "run", folder).path)
     shutil.move(folder, place / "moved")
@@ -77,10 +80,33 @@ def test_a_card_tells_studies_from_patients_where_the_folder_is_gone(scans, tmp_
     assert "\n- Groups (studies; no patient is named" in write_card(copied)
 
 
+def test_card_checklist_and_report_say_that_images_were_dicom_and_what_of_the_files_was_shown(scans):
+    data = ENVIRONMENT_JSON.read(scans[1])["data"]
+    shown = "by the first VOI LUT or window of each file; without one, 8 bits or fewer as stored"
+    assert data["formats"] == {"DICOM": {"images": 41, "shown": shown}}
+    said = (
+        f"Formats: 41 DICOM (shown {shown}). 1 image holds several windows or VOI LUTs: the first is used, a LUT "
+        "before a window."
+    )
+    page = (scans[1] / "report.html").read_text()
+    assert f"- {said}\n" in write_card(scans[1])
+    assert f"<p>{said}</p>" in page
+    assert f"{said} Resized to 32 x 32 pixels" in page
+
+
+def test_pictures_that_are_used_as_they_are_need_no_words(finished):
+    environment = ENVIRONMENT_JSON.read(RunDir(finished.path))
+    assert environment["data"]["formats"] == {"picture": {"images": 60, "shown": ""}}
+    assert environment["data"]["unused"] == []
+    assert say_formats(environment) == ""
+    mixed = {"formats": {"picture": {"images": 1, "shown": ""}, "DICOM": {"images": 2, "shown": "so"}}}
+    assert say_formats({"data": mixed}) == "Formats: 1 picture, 2 DICOM (shown so)."
+
+
 def test_a_new_patient_who_shifts_pseudonyms_is_no_other_group(scans, moved):
     first = make(draw(99), 12, Modality="CT", PatientID="A comes first", **WINDOW)
     (moved / "a" / "new").write_bytes(save(first))
-    assert list_faults(scans[1], moved) == ["data: images: 40 locked, 41 now (new: a/new)"]
+    assert list_faults(scans[1], moved) == ["data: images: 41 locked, 42 now (new: a/new)"]
 
 
 def test_an_image_that_goes_to_another_patient_is_another_group(scans, moved):

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +15,7 @@ from tlmed.data.decode_and_resize import TONES, decode, decode_measured, decode_
 from tlmed.data.extras import find_extras
 from tlmed.data.known_files import KnownPixels, recall
 from tlmed.data.masks import TWO_VALUES, has_two_values
+from tlmed.data.readers import name_format
 from tlmed.data.table import Table
 from tlmed.errors import CHANGED, InputError, RunFailed
 from tlmed.words import count, listed
@@ -36,6 +38,7 @@ class Pixels:
         digests: The SHA-256 of each row's pixels, or None if they were not asked for.
         tones: `TONES` [n], the values of each row's image; None if they were not measured.
         extras: What each row's file holds that is not used as it is stored (`find_extras`); None if unknown.
+        formats: The family of files that each row was read as (`name_format`); None if unknown.
     """
 
     read: Callable[[int], bytes | np.ndarray]
@@ -45,6 +48,7 @@ class Pixels:
     digests: tuple[bytes, ...] | None = None
     tones: np.ndarray | None = None
     extras: tuple[frozenset[str], ...] | None = None
+    formats: tuple[str, ...] | None = None
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Return uint8 [len(rows), height, width, 3] in the order of `rows`.
@@ -121,6 +125,17 @@ def map_rows(
     return rows.map(look_up, PARALLEL, deterministic=True).prefetch(AHEAD).with_options(options)
 
 
+class _Row(NamedTuple):
+    """What is read of a row: digests of content and pixels, tones, extras, format; the reason if it cannot be read."""
+
+    content: str
+    pixels: bytes
+    tones: np.ndarray
+    extras: frozenset[str]
+    format: str
+    reason: str
+
+
 def read_all(
     table: Table, image_size: tuple[int, int], memory_bytes: int, known: KnownPixels | None = None
 ) -> tuple[list[str], dict[int, str], Pixels]:
@@ -139,7 +154,8 @@ def read_all(
     """
     kept = make_room((len(table), *image_size, 3), memory_bytes)
     ready = np.zeros(len(table), bool)
-    contents, pixels, tones, extras, reasons = zip(*_read_rows(table, image_size, kept, ready, known), strict=True)
+    rows = _read_rows(table, image_size, kept, ready, known)
+    contents, pixels, tones, extras, formats, reasons = zip(*rows, strict=True)
     broken = {row: reason for row, reason in enumerate(reasons) if reason}
     usable = [row for row in range(len(table)) if row not in broken]
     if known is not None:
@@ -147,15 +163,18 @@ def read_all(
     if kept is not None and broken:
         kept, ready = _close_gaps(kept, usable), ready[usable]
     digests = tuple(pixels[row] for row in usable) if known is not None else None
-    tones, extras = np.stack(tones)[usable], tuple(extras[row] for row in usable)
-    source = Pixels(table.take(usable).read, tuple(image_size), kept, ready, digests, tones, extras)
+    tones, extras, formats = (
+        np.stack(tones)[usable],
+        *(tuple(kind[row] for row in usable) for kind in (extras, formats)),
+    )
+    source = Pixels(table.take(usable).read, tuple(image_size), kept, ready, digests, tones, extras, formats)
     return list(contents), broken, source
 
 
-def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, bytes, np.ndarray, frozenset[str], str]]:
-    """Yield the digests of every row's content and pixels, tones, extras, and a reason (empty if sound), in order."""
+def _read_rows(table, image_size, kept, ready, known) -> Iterator[_Row]:
+    """Yield what is read of every row, in order."""
 
-    def read_one(row: int) -> tuple[str, bytes, np.ndarray, frozenset[str], str]:
+    def read_one(row: int) -> _Row:
         try:
             content = table.read(row)
             digest = _digest(content)
@@ -179,15 +198,15 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
         except InputError:  # a reader is not installed: no fault of this image
             raise
         except READ_ERRORS as error:
-            return "", b"", np.zeros((), TONES), frozenset(), _reason(error)
-        return digest, pixels, tones, extras, ""
+            return _Row("", b"", np.zeros((), TONES), frozenset(), "", _reason(error))
+        return _Row(digest, pixels, tones, extras, name_format(content), "")
 
     def _keep(row, image) -> bytes:
         if kept is not None:
             kept[row], ready[row] = image, True
         return hashlib.sha256(image).digest() if known is not None else b""
 
-    def read_rows(start: int) -> list[tuple[str, bytes, np.ndarray, frozenset[str], str]]:
+    def read_rows(start: int) -> list[_Row]:
         return [read_one(row) for row in range(start, min(start + CHUNK, len(table)))]
 
     pool = ThreadPoolExecutor(PARALLEL)

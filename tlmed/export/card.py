@@ -24,7 +24,7 @@ from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import duration
 from tlmed.pages.entries import list_notes, say_methods
 from tlmed.pseudonyms import are_patients
-from tlmed.report.image_counts import describe_splits
+from tlmed.report.image_counts import describe_splits, say_formats
 from tlmed.rundir import RunDir
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import Table, numbers, texts
@@ -191,6 +191,7 @@ def _describe_data(content) -> str:
         f"Source: {code(name_data(content.recipe['data']['source']))}"
         + (", synthetic phantoms that tlmed draws." if content.is_synthetic else "."),
         f"Licence of the images: {plain(licence) if licence else 'not stated by the source'}.{of_weights}",
+        *filter(None, [plain(say_formats(content.environment))]),
         f"Splits: {describe_splits(content.environment, content.recipe)}.",
         _count_groups(splits, content.recipe["data"], identifiers.pseudonyms),
         *describe_earlier(list_weights(content.environment, content.recipe), identifiers, splits),

@@ -17,6 +17,7 @@ from tlmed.report.image_counts import (
     describe_splits,
     find_made,
     is_synthetic,
+    say_formats,
     say_hidden,
     say_test_apart,
 )
@@ -72,8 +73,10 @@ def _tell_preprocessing(content, titles) -> Answer:
     size = content.recipe.get("data", {}).get("image_size")
     if not size:
         return Answer("")
+    formats = say_formats(content.environment)
+    read = f"{formats} " if formats else ""
     return Answer(
-        f"Resized to {' x '.join(map(str, size))} pixels (antialiased bilinear, 8 bit); the scaling that "
+        f"{read}Resized to {' x '.join(map(str, size))} pixels (antialiased bilinear, 8 bit); the scaling that "
         f"{join(content.recipe.get('backbone'))} expects is part of the model.",
         "What was done to the images before",
     )

@@ -67,12 +67,33 @@ def show_images(content: RunContent) -> Markup:
     groups = [(row["label"], row["split"], row["group"]) for row in content.splits if row.get("group")]
     return render(
         "report/images.html",
+        formats=say_formats(content.environment),
         made=describe_splits(content.environment, content.recipe),
         images=_tabulate(images, "all images"),
         groups=_tabulate(groups, "all groups") if groups else None,
         shared=count_shared_groups(content.splits),
         left_out=[f"{item['path']}: {item['reason']}" for item in left_out],
     )
+
+
+def say_formats(environment: Mapping) -> str:
+    """Return as what files images were read, and what of these is not used; "" of pictures that are used as they are.
+
+    Args:
+        environment: As for `find_made`; older versions did not record it.
+
+    >>> say_formats({"data": {"formats": {"DICOM": {"images": 9, "shown": "by the window of each file"}}}})
+    'Formats: 9 DICOM (shown by the window of each file).'
+    """
+    data = environment.get("data", {})
+    formats, unused = data.get("formats", {}), data.get("unused", [])
+    if not unused and len(formats) < 2 and not any(found["shown"] for found in formats.values()):
+        return ""
+    parts = [
+        f"{found['images']:,} {name}" + (f" (shown {found['shown']})" if found["shown"] else "")
+        for name, found in formats.items()
+    ]
+    return " ".join([f"Formats: {', '.join(parts)}.", *unused])
 
 
 def find_made(environment: Mapping, recipe: Mapping) -> tuple[str, ...] | None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tlmed.backbones.ancestry import describe_earlier, find_known, list_weights, name_weights
 from tlmed.data import ImageSet
+from tlmed.data.extras import count_extras
+from tlmed.data.readers import describe_formats
 from tlmed.data.recorded import SAME, compare_rows, describe_columns, digest_columns, find_recorded_leaks, to_rows
 from tlmed.data.tones import measure_usual
 from tlmed.environment import describe_code, describe_environment, peak_memory_mb
@@ -279,6 +281,8 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
             "licence": images.table.licence,
             "columns": digest_columns(images.table, images.splits),
             "values": measure_usual(images.pixels.tones[images.indices("train")]),
+            "formats": describe_formats(images.pixels.formats),
+            "unused": count_extras(images.pixels.extras),
             "left_out": [{"path": path, "reason": reason} for path, reason in images.broken],
         },
         "warnings": [*leaks, *images.warnings],

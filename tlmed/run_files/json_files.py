@@ -103,6 +103,13 @@ class UsualValues(TypedDict):
     most: int
 
 
+class Format(TypedDict):
+    """A family of files, such as DICOM, that images were read as."""
+
+    images: int
+    shown: str  # by which rule of the format its values become gray; "" for none
+
+
 class ImagesRecord(TypedDict, total=False):
     """What `environment.json` says of the images."""
 
@@ -115,6 +122,8 @@ class ImagesRecord(TypedDict, total=False):
     made: list[str]  # the splits that tlmed made
     licence: str | None
     values: UsualValues
+    formats: dict[str, Format]
+    unused: list[str]  # what of the files was not used as it is stored
     left_out: list[LeftOut]
 
 

@@ -24,6 +24,7 @@ ENDINGS = (".dcm", ".dicom", ".ima")  # many files of an archive have none
 _BYTE = 8  # bits
 _LIBRARIES = ("pydicom", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg")
 _SEVERAL = "{images} {hold} several windows or VOI LUTs: the first is used, a LUT before a window."
+_SHOWN = "by the first VOI LUT or window of each file; without one, 8 bits or fewer as stored"
 _DRAWN = "{images} {hold} overlays: they are not drawn."
 
 
@@ -129,4 +130,5 @@ DICOM = Reader(
     read_plane=_read_only_plane,
     patient=_find_patient,
     remarks=_find_remarks,
+    shown=_SHOWN,
 )

@@ -30,6 +30,7 @@ class Reader:
         remarks: Content to what of it is not used as it is stored, without decoding pixels: sentences with the fields
             `{images}` and `{hold}`, the same for all files that have it. Raises ValueError. Several planes are no such
             remark, because `count_planes` tells them.
+        shown: By which rule of the format its values become gray, as reports say it after the name; "" for none.
     """
 
     name: str
@@ -41,3 +42,4 @@ class Reader:
     read_plane: Callable[[bytes, int], Plane]
     patient: Callable[[bytes], tuple[str, str]] | None = None
     remarks: Callable[[bytes], frozenset[str]] = _remark_nothing
+    shown: str = ""
