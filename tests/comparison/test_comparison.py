@@ -253,6 +253,23 @@ def test_cross_validations_are_compared_by_their_folds(tmp_path):
     assert "the same 3 folds of 270 images" in to_lines(describe_comparison(comparison))[0]
 
 
+def test_training_images_of_folds_of_several_sizes_are_a_mean(tmp_path):
+    runs = [write_folds(tmp_path / "a", 0.1), write_folds(tmp_path / "b", 0.3, seed=1)]
+
+    def remove_one(rows):
+        rows.remove(next(row for row in rows if row["split"] == "train"))
+
+    edit_rows(runs[0] / "folds" / "01" / "splits.csv", remove_one)
+    comparison = compare(runs)
+    assert any(
+        "The training images differ (a 199.7, b 200; means over the folds): " in note for note in comparison.notes
+    )
+    lines = to_lines(describe_comparison(comparison))
+    assert any(" 199.7 " in line for line in lines)
+    assert any("images: for training, the mean over the folds; " in line for line in lines)
+    assert "199.7" in make_comparison_page(comparison)
+
+
 def test_folds_that_give_no_interval_say_why(tmp_path):
     runs = [
         write_folds(tmp_path / "a", 0.1),

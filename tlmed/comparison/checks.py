@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tlmed.comparison.groups import choose_groups, note_groups
 from tlmed.comparison.results import Result
+from tlmed.comparison.traits import say_images
 from tlmed.errors import InputError
 from tlmed.evaluation.lines import describe_dominance
 from tlmed.evaluation.predictions import HALF
@@ -184,8 +185,9 @@ def _list_predictions(test) -> tuple[bytes, bytes]:
 def _note_training(results) -> str:
     """Say where training or validation images differ; runs of other amounts of data are compared as whole recipes."""
     if _differ(results, "train", "sha256"):
-        sizes = ", ".join(f"{result.name} {round(result.costs['train_images']):,}" for result in results)
-        return f"The training images differ ({sizes}): {_FROM_DATA}."
+        mean = "; means over the folds" if results[0].folds else ""
+        sizes = ", ".join(f"{result.name} {say_images(result.costs['train_images'])}" for result in results)
+        return f"The training images differ ({sizes}{mean}): {_FROM_DATA}."
     if _differ(results, "train", "label"):
         return f"Training images are of another class in some runs ({_count_relabelled(results)}): {_FROM_DATA}."
     if _differ(results, "val", "sha256", "label"):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tlmed.comparison.groups import find_known, measure_without
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.results import Result
+from tlmed.comparison.traits import say_images
 from tlmed.evaluation.lines import say_least
 from tlmed.metrics import say_positive
 from tlmed.metrics.names import name_metric
@@ -98,6 +99,8 @@ def say_cost(name: str, value: float | None) -> str:
     """
     if value is None:
         return "-"
+    if name == "train_images":
+        return say_images(value)
     return duration(value) if name == "training_seconds" else f"{value:,.0f}"
 
 
