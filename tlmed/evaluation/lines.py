@@ -58,6 +58,15 @@ def name_scored(result: Mapping) -> str:
     return "all images" if _is_whole(result) else f"the {result['split']} split"
 
 
+def say_where(result: Mapping) -> str:
+    """Return the beginning of a sentence on scores: of which images they are, or that they are means over folds.
+
+    >>> say_where({"split": "test"}), say_where({"split": "test", "folds": []})
+    ('On the test split', 'On average over the folds')
+    """
+    return "On average over the folds" if "folds" in result else f"On {name_scored(result)}"
+
+
 def scored_image(result: Mapping) -> str:
     """Return what one of the images that were scored is called.
 
@@ -318,12 +327,14 @@ def describe_worse(result: Mapping) -> list[str]:
     >>> calibration = {"metrics": after | {"ece": {"value": 0.1}}}
     >>> describe_worse({"split": "test", "metrics": before, "calibration": calibration})
     ['On the test split, calibration made Log loss worse, though Expected calibration error fell.']
+    >>> describe_worse({"folds": [], "metrics": before, "calibration": {"metrics": after}})
+    ['On average over the folds, calibration made Log loss worse.']
     """
     if not result.get("calibration", {}).get("metrics"):
         return []
     worse, better = (join_names(map(name_metric, names)) if names else "" for names in sort_changes(result))
     but = f", though {better} fell" if better else ""
-    return [f"On {name_scored(result)}, calibration made {worse} worse{but}."] if worse else []
+    return [f"{say_where(result)}, calibration made {worse} worse{but}."] if worse else []
 
 
 def describe_choice(result: Mapping) -> list[str]:
