@@ -11,7 +11,9 @@ from tlmed.pages.templating import make_page, render
 _HEADLINE = ("auc", "accuracy", "sensitivity", "specificity")
 
 
-def frame(title: str, metrics: Mapping, sections: Mapping[str, Markup], synthetic: bool, run: str) -> str:
+def frame(
+    title: str, metrics: Mapping, sections: Mapping[str, Markup], synthetic: bool, run: str, model: str = "network"
+) -> str:
     """Return a whole page.
 
     Args:
@@ -20,6 +22,7 @@ def frame(title: str, metrics: Mapping, sections: Mapping[str, Markup], syntheti
         sections: Titles to what was rendered; a section without content is left out.
         synthetic: Whether the images were drawn by tlmed.
         run: What the run is called where it has no title, plain text.
+        model: What knows images that were trained on; of a cross-validation it is one of several.
     """
     leaks = metrics.get("without_leaks")
     without = leaks["metrics"] if leaks else {}
@@ -36,6 +39,6 @@ def frame(title: str, metrics: Mapping, sections: Mapping[str, Markup], syntheti
         least=say_least(metrics).capitalize(),
         n=metrics["n"],
         image=scored_image(metrics),
-        whom="networks" if "folds" in metrics else "network",
+        whom=f"{model}s" if "folds" in metrics else model,
     )
     return make_page(title, lead, sections)
