@@ -488,7 +488,7 @@ def test_bits_are_refused_where_they_cannot_be_the_same(copy, monkeypatch):
     with pytest.raises(InputError, match="deterministic=False"):
         choose_level("bits", [], override(load_recipe("feature_extractor"), ["deterministic=false"]))
     change_processor(copy, monkeypatch)
-    with pytest.raises(InputError, match=r"outside of the environment of the lock.*AVX2 locked"):
+    with pytest.raises(InputError, match=r"^`--level bits` needs the environment of the lock: .*AVX2 locked"):
         check(copy, level="bits")
 
 
@@ -535,6 +535,9 @@ def test_a_run_that_went_on_in_another_environment_is_not_asked_for_bits(copy, j
         cause, said = screen.to_lines(explain(edited, first))[:2]
         assert cause == "Cause, as far as is recorded:"
         assert "changes while the run was stopped: threads.intra_op: 2 before, 1 now in " in said
+    same = [line for line in screen.to_lines(explain(edited, edited)) if "changes while" in line]
+    assert [line.count("2 before, 1 now") for line in same] == [1]
+    assert "threads.intra_op: 2 before, 1 now in both" in same[0]
     lock["environment"]["changed"] = ["versions.keras: 3.0.0 before, 3.1.0 now"]
     (difference,) = compare_inputs(lock, make_lock(job[1]))
     assert difference.kind == "library"

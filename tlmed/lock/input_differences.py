@@ -55,7 +55,10 @@ class Difference:
 
     def describe(self, there: str, here: str) -> str:
         """Return it as a sentence, with these words for the two sides."""
-        words = f"{self.part}: {show(self.name)}: {show(self.there)} {there}, {show(self.here)} {here}"
+        values = f"{show(self.there)} {there}, {show(self.here)} {here}"
+        if self.there == self.here:
+            values = f"{show(self.there)} in both"
+        words = f"{self.part}: {show(self.name)}: {values}"
         return f"{words} ({show(self.why)})" if self.why else words
 
 
