@@ -9,11 +9,13 @@ import tlmed
 from tests.conftest import SMALL
 from tests.data.readers.dicom_files import make, save
 from tests.data.test_patients import WINDOW, draw, write_folder
+from tests.run.test_stopped import Killed, stop
 from tlmed.backbones.ancestry import find_known
 from tlmed.comparison import compare
 from tlmed.comparison.sentences import say_leaks
 from tlmed.data import open_source
 from tlmed.data.recorded import find_recorded_leaks
+from tlmed.errors import InputError
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.export.card import write_card
 from tlmed.identifiers import Identifiers, read_identifiers
@@ -150,3 +152,15 @@ def test_pseudonyms_of_a_finished_run_are_not_compared_by_name(scans, second):
     known, _ = find_known(f"run:{scans[1].path}", Identifiers(pseudonyms=True))
     texts = [leak.text for leak in find_recorded_leaks(rows, ["a", "b"], known, pseudonyms=True)]
     assert texts == json.loads((run / "environment.json").read_text())["leaks"]
+
+
+def test_a_stopped_run_names_the_new_patient_and_not_the_groups_that_it_renumbers(moved, tmp_path, monkeypatch):
+    recipe = override(tlmed.load_recipe("fine_tuning"), [*SMALL])
+    with monkeypatch.context() as patch:
+        stop(patch)
+        with pytest.raises(Killed):
+            tlmed.train(recipe, tmp_path / "run", moved)
+    first = make(draw(99), 12, Modality="CT", PatientID="A comes first", **WINDOW)
+    (moved / "a" / "new").write_bytes(save(first))
+    with pytest.raises(InputError, match=r"; --fresh starts over. Received: .*/run: 1 new: a/new\.$"):
+        tlmed.train(recipe, tmp_path / "run", moved)

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tlmed.data.patients import align_pseudonyms
+from tlmed.data.patients import align_rows
 from tlmed.environment import name_family
 from tlmed.identifiers import read_identifiers
 from tlmed.lock.lock_json import read_rows
@@ -108,14 +108,14 @@ def _fields(recipe) -> dict:
 
 
 def _compare_data(there, here) -> Iterator[Difference]:
-    old, new = ({row["path"]: row for row in read_rows(lock["data"]["rows"])} for lock in (there, here))
+    recorded, rows = (read_rows(lock["data"]["rows"]) for lock in (there, here))
+    if any(read_identifiers(lock["data"]).pseudonyms for lock in (there, here)):
+        rows = align_rows(rows, recorded)
+    old, new = ({row["path"]: row for row in table} for table in (recorded, rows))
     yield from _compare_paths("images", old, new)
     left_out = ([entry["path"] for entry in lock["data"]["left_out"]] for lock in (there, here))
     yield from _compare_paths("images left out as unreadable", *left_out)
     both = [path for path in old if path in new]
-    if any(read_identifiers(lock["data"]).pseudonyms for lock in (there, here)):
-        groups = align_pseudonyms(*([rows[path]["group"] for path in both] for rows in (new, old)))
-        new |= {path: {**new[path], "group": group} for path, group in zip(both, groups, strict=True)}
     changed = {name: [path for path in both if old[path][name] != new[path][name]] for name in _COLUMNS}
     same_job = set(old) == set(new) and _name_splits(there) == _name_splits(here)
     if not same_job or any(changed[name] for name in _COLUMNS if name != "split"):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tlmed.backbones.ancestry import describe_earlier, find_known, list_weights, name_weights
 from tlmed.data import ImageSet
 from tlmed.data.extras import count_extras
+from tlmed.data.patients import align_rows
 from tlmed.data.readers import describe_formats
 from tlmed.data.recorded import SAME, compare_rows, describe_columns, digest_columns, find_recorded_leaks, to_rows
 from tlmed.data.tones import measure_usual
@@ -171,7 +172,8 @@ def open_run(job: Job, workers: Workers, images: ImageSet) -> Iterator[None]:
     with run.open(job.fresh):
         rows, start = to_rows(images), read_start(run)
         if start is not None:
-            _check_images(run, start["images"], rows)
+            began = start["images"]
+            _check_images(run, began, align_rows(rows, began) if images.table.pseudonyms else rows)
         workers.follow()
         run.mark("Started.")
         SPLITS_CSV.write(run, rows)
