@@ -158,7 +158,7 @@ class _Chosen:
         images: All images that were read.
         rows: Which of them are predicted, int [m].
         leaked: The paths of those that training, validation or an earlier run has seen.
-        undecided: Of how many others that are scored pseudonyms hide that.
+        undecided: Of how many others that are scored it cannot be told.
         sentences: What a user should know of them.
         unsure: Why it is not certain which images the runs know that gave the weights.
     """

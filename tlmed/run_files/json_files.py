@@ -193,7 +193,7 @@ class Metrics(TypedDict, total=False):
     kept: dict[str, object] | None  # the phase that is the result
     classifier: dict[str, object]  # of a hybrid
     without_leaks: WithoutLeaks
-    undecided: int  # further images of which pseudonyms hide whether training and validation know them
+    undecided: int  # further images of which it cannot be told whether training and validation know their patients
     validation: Validation  # only where its AUC is below 0.5 by more than chance
     folds: list[FoldScores]  # of a cross-validation
     baselines: dict[str, dict[str, object]]
