@@ -56,7 +56,7 @@ class Difference:
     def describe(self, there: str, here: str) -> str:
         """Return it as a sentence, with these words for the two sides."""
         values = f"{show(self.there)} {there}, {show(self.here)} {here}"
-        if self.there == self.here:
+        if self.name == CHANGES and self.there == self.here:  # of others, such as numbers of images, both are said
             values = f"{show(self.there)} in both"
         words = f"{self.part}: {show(self.name)}: {values}"
         return f"{words} ({show(self.why)})" if self.why else words
