@@ -270,6 +270,18 @@ def test_training_images_of_folds_of_several_sizes_are_a_mean(tmp_path):
     assert "199.7" in make_comparison_page(comparison)
 
 
+def test_validation_images_of_folds_of_several_sizes_are_a_mean(tmp_path):
+    runs = [write_folds(tmp_path / "a", 0.1), write_folds(tmp_path / "b", 0.3, seed=1)]
+
+    def add_one(rows):
+        rows.append({**next(row for row in rows if row["split"] == "train"), "path": "more.png", "split": "val"})
+
+    edit_rows(runs[0] / "folds" / "01" / "splits.csv", add_one)
+    (said,) = [note for note in compare(runs).notes if note.startswith("The validation images")]
+    assert ".3, b " in said
+    assert "; means over the folds), which choose epochs" in said
+
+
 def test_folds_that_give_no_interval_say_why(tmp_path):
     runs = [
         write_folds(tmp_path / "a", 0.1),

@@ -184,16 +184,16 @@ def _list_predictions(test) -> tuple[bytes, bytes]:
 
 def _note_training(results) -> str:
     """Say where training or validation images differ; runs of other amounts of data are compared as whole recipes."""
+    mean = "; means over the folds" if results[0].folds else ""
     if _differ(results, "train", "sha256"):
-        mean = "; means over the folds" if results[0].folds else ""
         sizes = ", ".join(f"{result.name} {say_images(result.costs['train_images'])}" for result in results)
         return f"The training images differ ({sizes}{mean}): {_FROM_DATA}."
     if _differ(results, "train", "label"):
         return f"Training images are of another class in some runs ({_count_relabelled(results)}): {_FROM_DATA}."
     if _differ(results, "val", "sha256", "label"):
-        sizes = ", ".join(f"{result.name} {_count(result, 'val'):,}" for result in results)
+        sizes = ", ".join(f"{result.name} {say_images(_count(result, 'val'))}" for result in results)
         which = "which choose epochs and thresholds"
-        return f"The validation images or their classes differ ({sizes}), {which}: {_FROM_DATA}."
+        return f"The validation images or their classes differ ({sizes}{mean}), {which}: {_FROM_DATA}."
     return ""
 
 
@@ -225,8 +225,8 @@ def _count_relabelled(results) -> str:
     )
 
 
-def _count(result, split) -> int:
-    return round(sum(len(part.of(split)) for part in _parts(result)) / len(_parts(result)))
+def _count(result, split) -> float:
+    return sum(len(part.of(split)) for part in _parts(result)) / len(_parts(result))
 
 
 def _parts(result) -> Sequence[Result]:
