@@ -11,7 +11,9 @@ import numpy as np
 from tlmed.data.ranges import check_ranges
 from tlmed.frozen import batch_norms, whole
 
-STATISTICS_IMAGES = 512  # at most: images on which BatchNorm statistics are estimated again
+# At most so many images, on which BatchNorm statistics are estimated again: even where each counts as one value, the
+# variance of a channel is then known within sqrt(2 / 512) = 6 %. Twice as many take twice as long, for 4 %.
+STATISTICS_IMAGES = 512
 
 
 def reestimate_statistics(

@@ -116,8 +116,6 @@ def divide_environment(environment: Mapping) -> dict:
         KeyError, TypeError: If something is missing, or of another kind.
     """
     left = {name: value for name, value in environment.items() if name not in ("warnings", "leaks", "seed")}
-    if not left.get("changed"):
-        left.pop("changed", None)  # of a run that went on in the same environment
     left["versions"] = dict(left["versions"])
     weights = left.pop("weights")
     return {

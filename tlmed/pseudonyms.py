@@ -1,13 +1,9 @@
 """Names that tlmed gives to the groups of DICOM folders, and what they tell without the images."""
 
-import re
 from collections.abc import Iterable
-
-from tlmed.source_forms import FOLDER, find_form
 
 PATIENT, STUDY, NOBODY = "patient", "study", "unknown"  # so begin pseudonyms
 _FILE = "file:"  # so begin groups that are files, where nothing else tells which samples belong together
-_PSEUDONYM = re.compile(rf"({PATIENT}|{STUDY}|{NOBODY})-\d{{4,}}|{_FILE}.*", re.DOTALL)
 
 
 def name_file_group(path: str) -> str:
@@ -45,18 +41,3 @@ def name_units(groups: Iterable[str]) -> str:
     ('files', 'studies')
     """
     return "files" if all(map(is_file_group, groups)) else "studies"
-
-
-def are_pseudonyms(groups: Iterable[str], source: str) -> bool:
-    """Tell whether groups are pseudonyms: in a folder DICOM headers name patients, or folders do by their own names.
-
-    Args:
-        groups: The names of groups, "" for images without one.
-        source: The source of a run; it may be gone by now.
-
-    >>> are_pseudonyms(["patient-0001", ""], "scans/"), are_pseudonyms(["Anna"], "scans/")
-    (True, False)
-    >>> are_pseudonyms(["patient-0001"], "scans.csv")
-    False
-    """
-    return find_form(source) == FOLDER and all(_PSEUDONYM.fullmatch(group) for group in groups if group)

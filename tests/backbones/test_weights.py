@@ -31,6 +31,7 @@ from tlmed.backbones.ancestry import find_known, leave_out_published, list_weigh
 from tlmed.backbones.weight_packages import PACKAGES
 from tlmed.backbones.weights import NAMES
 from tlmed.errors import InputError
+from tlmed.identifiers import Identifiers
 
 SMALL, SIZE = "MobileNetV3Small", (32, 32)
 NO_NETWORK = urllib.error.URLError("Name or service not known")
@@ -610,13 +611,13 @@ def test_it_is_said_of_a_file_that_nobody_knows_what_it_was_trained_on(tmp_path,
         "are among them, scores are too good."
     )
     for words in (str(own), f"file:{own}", [str(own), "none", str(own)]):
-        assert find_known(words, str(tmp_path)) == ({}, [said])
-    assert find_known(NAMES, str(tmp_path)) == ({}, [])
+        assert find_known(words, Identifiers()) == ({}, [said])
+    assert find_known(NAMES, Identifiers()) == ({}, [])
     package = dataclasses.replace(PACKAGES[0], sha256=hashlib.sha256(b"of a package").hexdigest())
     monkeypatch.setattr(weights, "PACKAGES", (package,))
-    assert find_known(str(known), str(tmp_path)) == ({}, [])
+    assert find_known(str(known), Identifiers()) == ({}, [])
     gone = f"file:{tmp_path / 'gone.h5'}"
-    assert len(find_known(gone, str(tmp_path))[1]) == 1
+    assert len(find_known(gone, Identifiers())[1]) == 1
 
 
 def test_it_is_said_of_the_users_own_network_but_not_of_a_preset_that_keras_hub_publishes(tmp_path):
@@ -634,7 +635,7 @@ def test_it_is_said_of_the_users_own_network_but_not_of_a_preset_that_keras_hub_
         ((published, "MobileNetV2"), ("own", "imagenet"), []),
         ("own:mine", "none", []),
     ):
-        assert find_known(leave_out_published(given, backbone), "data") == ({}, sentences), backbone
+        assert find_known(leave_out_published(given, backbone), Identifiers()) == ({}, sentences), backbone
         names = [given] if isinstance(given, str) else given
         environment = {"weights": [{"name": name} for name in names]}
-        assert find_known(list_weights(environment, {"backbone": backbone}), "data")[1] == sentences
+        assert find_known(list_weights(environment, {"backbone": backbone}), Identifiers())[1] == sentences

@@ -41,6 +41,7 @@ from tlmed.comparison.traits import (
     find_costs,
 )
 from tlmed.errors import InputError
+from tlmed.evaluation.measures import measure, score
 from tlmed.evaluation.score_plots import MOST_CURVES
 from tlmed.metrics import compare_areas, compare_metrics, evaluate, holm, mcnemar, roc_curve
 from tlmed.metrics.spreads import Spread
@@ -251,6 +252,35 @@ def test_cross_validations_are_compared_by_their_folds(tmp_path):
     assert comparison.results[0].costs["training_seconds"] == 99.5
     assert comparison.results[0].costs["train_images"] == 200
     assert "the same 3 folds of 270 images" in to_lines(describe_comparison(comparison))[0]
+
+
+def test_training_images_of_folds_of_several_sizes_are_a_mean(tmp_path):
+    runs = [write_folds(tmp_path / "a", 0.1), write_folds(tmp_path / "b", 0.3, seed=1)]
+
+    def remove_one(rows):
+        rows.remove(next(row for row in rows if row["split"] == "train"))
+
+    edit_rows(runs[0] / "folds" / "01" / "splits.csv", remove_one)
+    comparison = compare(runs)
+    assert any(
+        "The training images differ (a 199.7, b 200; means over the folds): " in note for note in comparison.notes
+    )
+    lines = to_lines(describe_comparison(comparison))
+    assert any(" 199.7 " in line for line in lines)
+    assert any("images: for training, the mean over the folds; " in line for line in lines)
+    assert "199.7" in make_comparison_page(comparison)
+
+
+def test_validation_images_of_folds_of_several_sizes_are_a_mean(tmp_path):
+    runs = [write_folds(tmp_path / "a", 0.1), write_folds(tmp_path / "b", 0.3, seed=1)]
+
+    def add_one(rows):
+        rows.append({**next(row for row in rows if row["split"] == "train"), "path": "more.png", "split": "val"})
+
+    edit_rows(runs[0] / "folds" / "01" / "splits.csv", add_one)
+    (said,) = [note for note in compare(runs).notes if note.startswith("The validation images")]
+    assert ".3, b " in said
+    assert "; means over the folds), which choose epochs" in said
 
 
 def test_folds_that_give_no_interval_say_why(tmp_path):
@@ -621,6 +651,27 @@ def test_what_a_reader_has_to_know_is_noted(two, tmp_path):
         assert words in notes, words
 
 
+@pytest.mark.parametrize(
+    ("split", "column", "said"),
+    [
+        ("train", "sha256", "The training images differ (poor 200, good 200): "),
+        ("train", "label", "Training images are of another class in some runs (1 of good against poor): "),
+        ("val", "label", "The validation images or their classes differ (poor 1, good 1), which choose epochs"),
+        ("val", "sha256", "The validation images or their classes differ (poor 1, good 1), which choose epochs"),
+    ],
+)
+def test_runs_that_learned_from_other_data_under_the_same_paths_are_noted(two, split, column, said):
+    def change(rows):
+        row = next(row for row in rows if row["split"] == split)
+        row[column] = {"sha256": "e" * 64, "label": "malignant" if row["label"] == "benign" else "benign"}[column]
+
+    for run in two:
+        edit_rows(run / "splits.csv", lambda rows: rows.append({**rows[0], "path": "benign/v.png", "split": "val"}))
+    edit_rows(two[1] / "splits.csv", change)
+    [note] = [note for note in compare(two).notes if "data, not from the recipe" in note]
+    assert note.startswith(said)
+
+
 def test_the_conclusion_says_what_was_shown_and_what_was_not(made):
     comparison = compare(made)
     said = " ".join(conclude(comparison))
@@ -979,6 +1030,59 @@ def test_leaked_images_are_told_beside_the_scores(two):
         edit(two[0] / "metrics.json", lambda content, wrong=wrong: content.update(without_leaks=wrong))
         with pytest.raises(InputError, match=r"metrics\.json"):
             compare(two)
+
+
+def test_runs_that_know_different_images_are_scored_on_those_that_none_knows(two):
+    def know(run, numbers):
+        def leak(rows):
+            for number in numbers:
+                rows[-1 - number]["sha256"] = rows[number]["sha256"]
+
+        edit_rows(run / "splits.csv", leak)
+        result = read_results(two)[two.index(run)]
+        left = score(result.test, "test", "malignant", 0, leaked=[result.test.paths[number] for number in numbers])
+        edit(run / "metrics.json", lambda content: content.update(without_leaks=left["without_leaks"]))
+
+    know(two[0], range(9))
+    know(two[1], range(5, 14))
+    compared = compare(two)
+    assert [result.without_leaks["leaked"] for result in compared.results] == [9, 9]  # as many, and others
+    told, page = to_lines(describe_comparison(compared)), Reader(make_comparison_page(compared)).text
+    (said,) = [line for line in told if line.startswith("The runs do not know the same test images. On the 76 images")]
+    assert said in page
+    for result in compared.results:
+        left = result.test.take(np.arange(14, 90))
+        found = measure(left, "malignant", 0, "test")["metrics"]
+        assert f"{result.name} has AUC {say_score(found['auc'])} and accuracy {say_score(found['accuracy'])}" in said
+    know(two[0], range(45))
+    know(two[1], [*range(5, 14), *range(40, 90)])
+    told = to_lines(describe_comparison(compare(two)))
+    assert any(
+        line.endswith("None is unknown to all, so that no scores compare them without known images.") for line in told
+    )
+
+
+def test_images_of_patients_that_one_run_alone_has_count_as_known_by_it(tmp_path):
+    runs = [write_run(tmp_path / name, seed=seed, groups=3) for seed, name in enumerate(("first", "second"))]
+
+    def leak(rows):
+        rows[-1].update(path="only here.png", group=rows[0]["group"])
+
+    edit_rows(runs[1] / "splits.csv", leak)
+    found = {"leaked": 3, "n": 87, "metrics": {}}
+    edit(runs[1] / "metrics.json", lambda content: content.update(without_leaks=found))
+    told = to_lines(describe_comparison(compare(runs)))
+    assert any("On the 87 images that no run knows, first has AUC" in line for line in told)
+
+
+def test_runs_that_know_as_many_images_through_other_weights_may_know_others(two):
+    for run in two:
+        edit(run / "metrics.json", lambda content: content.update(without_leaks={"leaked": 9, "n": 81, "metrics": {}}))
+    told = "Whether the runs know the same test images is not recorded. If not, scores without them are of different"
+    assert told not in " ".join(to_lines(describe_comparison(compare(two))))
+    edit(two[1] / "plan.json", lambda plan: plan.update(weights="run:/runs/first"))
+    assert told in " ".join(to_lines(describe_comparison(compare(two))))
+    assert told in Reader(make_comparison_page(compare(two))).text
 
 
 def test_means_that_are_not_those_of_the_folds_are_refused(tmp_path):

@@ -126,3 +126,18 @@ def test_a_group_that_is_divided_here_is_told():
     assert said.startswith("Images of 1 group of the run's splits.csv have several groups here (001).")
     assert not any("several" in said for said in ask("cde", one, groups=("u", "u", "u")).sentences)
     assert not any("several" in said for said in ask("cde", groups=("001", "3", "u")).sentences)
+
+
+def test_images_without_patients_may_be_of_patients_that_the_run_knows_and_that_is_said():
+    told = (
+        "Whether the run was trained or validated on other images of the same patients cannot be told for {}, because "
+    )
+    assert [said for said in ask("xy").sentences if said.startswith(told.format("2 of 2 images"))]
+    told_of_one = ask("axy").sentences[-1]
+    assert told_of_one.startswith(told.format("2 of 3 images"))
+    # Nothing to tell where the run has no patients, all images are its own, or the user says that each stands alone.
+    for found in (ask("xy", ALONE), ask("ad"), ask("xy", use_groups=False), ask("xy", groups=("u", "v"))):
+        assert not [said for said in found.sentences if "cannot be told" in said]
+    given = {"runs/first": list_learned([{"sha256": "y", "group": "9", "split": "train"}])}
+    (said,) = ask("x", ALONE, given).sentences
+    assert said.startswith(told.format("1 of 1 image").replace("the run", "runs/first, where the weights come from,"))

@@ -11,8 +11,8 @@ from keras.src.backend import config
 
 from tests.data.test_data_sources import archive
 from tlmed.data import medmnist_sets, open_source
-from tlmed.data.sources import find_gap
 from tlmed.errors import InputError
+from tlmed.identifiers import read_identifiers
 from tlmed.slicing import Slicing
 from tlmed.source_layout import Layout
 
@@ -147,8 +147,10 @@ def test_all_sets_of_medmnist_are_known_with_a_hash_for_each_size():
 
 
 def test_images_of_a_set_are_compared_with_those_of_an_archive_by_their_pixels():
-    assert find_gap("medmnist:breastmnist", "breastmnist.npz") == ""
-    assert "decoded images of TFDS" in find_gap("tfds:tlmed_phantoms", "medmnist:breastmnist")
+    sources = ("medmnist:breastmnist", "breastmnist.npz", "tfds:tlmed_phantoms")
+    public, archived, drawn = (read_identifiers({"source": source}) for source in sources)
+    assert public.find_gap(archived) == ""
+    assert "decoded images of TFDS" in drawn.find_gap(public)
 
 
 def test_columns_have_no_use_there():

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from tests.report.test_report import Reader
 from tlmed import inference
 from tlmed.data import ImageSet
 from tlmed.data.table import Table
@@ -16,6 +17,7 @@ from tlmed.evaluation.lines import describe_better_baselines, describe_metrics, 
 from tlmed.evaluation.predictions import Predictions, describe_ties, predict_classes
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
 from tlmed.metrics.calibration import sort_changes
+from tlmed.report.evaluations import make_evaluation_page
 from tlmed.report.image_counts import count_known, say_test_apart
 from tlmed.voice import Voice
 
@@ -204,8 +206,8 @@ def test_scores_of_rows_that_are_no_test_images_are_told(tmp_path, split):
     assert warned == said
 
 
-@pytest.mark.parametrize(("names", "how"), [("ab", "a threshold of 0.5"), ("abc", "the highest score")])
-def test_a_column_of_classes_that_is_not_called_prediction_is_told(tmp_path, names, how):
+@pytest.mark.parametrize("names", ["ab", "abc"])
+def test_a_column_of_classes_that_is_not_called_prediction_is_told(tmp_path, names):
     file = tmp_path / "theirs.csv"
     rows = [
         f"{i},{name},{names[0]},{','.join('1' if other == name else '0' for other in names)}"
@@ -215,9 +217,36 @@ def test_a_column_of_classes_that_is_not_called_prediction_is_told(tmp_path, nam
     head = f"path,label,predicted,{','.join(f'score_{name}' for name in names)}"
     file.write_text("\n".join([head, *rows]) + "\n")
     (said,) = [note for note in read_predictions(file).notes if "prediction" in note]
-    assert said.startswith(f"The file has no column `prediction`, so {how} decides; 'predicted' holds")
+    assert said == "Column 'predicted' holds classes and is not used: predicted classes are read from `prediction`."
     file.write_text(file.read_text().replace("predicted", "prediction"))
     assert not [note for note in read_predictions(file).notes if "prediction" in note]
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "threshold", "how"),
+    [
+        ("ab", None, 0.5, "'b' is predicted where its score is 0.5 or more, and 'a' elsewhere"),
+        ("ab", "a", 0.5, "'a' is predicted where its score is 0.5 or more, and 'b' elsewhere"),
+        ("abc", None, None, "of each row the class with the highest score is predicted"),
+    ],
+)
+def test_how_classes_are_predicted_is_told_wherever_a_file_does_not_say_them(tmp_path, names, asked, threshold, how):
+    told, file = f"The file has no column `prediction`: {how}.", tmp_path / "theirs.csv"
+    head = ",".join(f"score_{name}" for name in names)
+    rows = [f"{i},{name},{','.join(str(int(name == other)) for other in names)}" for i, name in enumerate(names)]
+    file.write_text("\n".join([f"path,label,{head}", *rows]))
+    said = []
+    made, result = inference.evaluate(None, file=file, positive=asked, voice=Voice(say=said.append))
+    assert said == [told]
+    assert result["evaluated"]["predicted"]
+    assert result["threshold"] == threshold
+    assert told in Reader(make_evaluation_page(made, result)).text
+    write_predictions(file, made)
+    made, result = inference.evaluate(None, file=file, positive=asked, voice=Voice(say=said.append))
+    assert said == [told]  # not once more
+    assert not result["evaluated"]["predicted"]
+    assert result["threshold"] is None
+    assert "no column `prediction`" not in Reader(make_evaluation_page(made, result)).text
 
 
 def test_a_networks_equal_scores_follow_the_same_rule(tmp_path):

@@ -470,9 +470,9 @@ def test_the_card_counts_images_and_groups_by_split(run, read):
     assert not re.search("anna|berta|cora|png", text.split("## How to use")[0])
 
 
-def test_the_card_does_not_call_studies_patients(run, read, tmp_path):
+def test_the_card_does_not_call_studies_patients(run, read):
     write_splits(run, [("a/1", "benign", "study-0001", "train"), ("a/2", "malignant", "unknown-0001", "test")])
-    change(run, "recipe", data=run.json("recipe.json")["data"] | {"source": str(tmp_path)})
+    change(run, "environment", data=run.json("environment.json")["data"] | {"pseudonyms": True})
     said = "Groups (studies; no patient is named, and one may have several studies in several splits): 1 in train, 0 in"
     assert said in read(run).text
     write_splits(run, [("a/1", "benign", "study-0001", "train"), ("a/2", "malignant", "patient-0002", "test")])

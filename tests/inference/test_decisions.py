@@ -26,6 +26,7 @@ from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.measures import score
 from tlmed.evaluation.predictions import Predictions, predict_classes
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
+from tlmed.identifiers import Identifiers
 from tlmed.metrics import apply_temperature, evaluate, fit_temperature, predictive_values
 from tlmed.report.evaluations import make_evaluation_page
 from tlmed.rundir import RunDir
@@ -443,12 +444,12 @@ def test_a_run_without_groups_takes_the_patients_of_another_list(trained, tmp_pa
 
 
 def test_weights_know_the_patients_that_they_learned_from(trained, tmp_path):
-    run, folder = trained
+    run, _ = trained
     copied = RunDir(shutil.copytree(run.path, tmp_path / "run"))
     rows = read_csv(run / "splits.csv")
     used = {row["sha256"] for row in rows if row["split"] != "test"}
     tested = [row["sha256"] for row in rows if row["split"] == "test"]
-    assert find_known(f"run:{copied.path}", str(folder))[0][str(copied.path)].digests == used
+    assert find_known(f"run:{copied.path}", Identifiers())[0][str(copied.path)].digests == used
     owners = {next(iter(used)): "007", tested[0]: "7", tested[1]: "8"}
     lines = [
         f"{row['path']},{row['label']},{owners.get(row['sha256'], f'q{i}q')},{row['split']},{row['sha256']}"
@@ -456,7 +457,7 @@ def test_weights_know_the_patients_that_they_learned_from(trained, tmp_path):
     ]
     (copied / "splits.csv").write_text("\n".join(["path,label,group,split,sha256", *lines]))
     (copied / "lock.json").unlink()
-    known = find_known(f"run:{copied.path}", str(folder))[0][str(copied.path)]
+    known = find_known(f"run:{copied.path}", Identifiers())[0][str(copied.path)]
     assert known.digests == {*used, tested[0]}
     assert "7" in known.groups
 
@@ -539,12 +540,12 @@ def test_a_run_that_does_not_say_how_it_decides_is_refused(trained, tmp_path, ch
 
 
 def test_a_file_of_predictions_is_scored_by_its_test_rows(tmp_path):
-    rows = ["x,{},a,0.9,0.1", "y,{},b,0.2,0.8", "z,{},b,0.6,0.4"]
+    rows = ["x,{},a,a,0.9,0.1", "y,{},b,b,0.2,0.8", "z,{},b,a,0.6,0.4"]
     file = tmp_path / "predictions.csv"
 
     def evaluate(*splits):
         lines = [row.format(split) for row, split in zip(rows, splits, strict=True)]
-        file.write_text("\n".join(["path,split,label,score_a,score_b", *lines]))
+        file.write_text("\n".join(["path,split,label,prediction,score_a,score_b", *lines]))
         said = []
         return inference.evaluate(None, file=file, voice=Voice(say=said.append))[1]["n"], said
 

@@ -335,6 +335,26 @@ def test_a_falsified_score_is_found_whatever_is_compared(mode, job, tmp_path):
     assert bool(before) is (mode == "train")
 
 
+def test_a_split_that_came_with_the_images_is_named_beside_another_label(copy, tmp_path):
+    rows = read_rows(read_lock(copy / "job.json").content["data"]["rows"])
+    given, moved = copy / "images" / "given.csv", copy / "images" / "moved.csv"
+    given.write_text("\n".join(["path,label,split", *(f"{r['path']},{r['label']},{r['split']}" for r in rows)]))
+    run = RunDir(
+        train(override(load_recipe("feature_extractor"), [*SMALL, "examples=0"]), tmp_path / "run", str(given)).path
+    )
+    test, other = (next(row["path"] for row in rows[::step] if row["split"] == "test") for step in (1, -1))
+    lines = given.read_text().splitlines()
+    for row, line in enumerate(lines):
+        if line.startswith(f"{test},"):
+            lines[row] = line.replace(",test", ",train")
+        if line.startswith(f"{other},"):
+            lines[row] = line.replace(f",{line.split(',')[1]},", f",{'benign' if ',normal,' in line else 'normal'},")
+    moved.write_text("\n".join(lines))
+    found = reproduce(Request(run.path, "check", source=str(moved))).faults
+    assert [fault.split(":")[1].strip() for fault in found] == [f"label of {other}", f"split of {test}"]
+    assert found[1].endswith("test locked, train now")
+
+
 def list_with_sites(folder, name, change=lambda path, site: site):
     lines = []
     for i, file in enumerate(sorted((folder / "images").glob("*/*.png"))):
@@ -468,8 +488,20 @@ def test_bits_are_refused_where_they_cannot_be_the_same(copy, monkeypatch):
     with pytest.raises(InputError, match="deterministic=False"):
         choose_level("bits", [], override(load_recipe("feature_extractor"), ["deterministic=false"]))
     change_processor(copy, monkeypatch)
-    with pytest.raises(InputError, match=r"outside of the environment of the lock.*AVX2 locked"):
+    with pytest.raises(InputError, match=r"^`--level bits` needs the environment of the lock: .*AVX2 locked"):
         check(copy, level="bits")
+
+
+def test_an_older_lock_does_not_tell_whether_its_run_went_on_elsewhere_and_that_is_said(copy, job):
+    told = "environment: whether it went on elsewhere: not recorded locked, recorded now"
+    assert told not in " ".join(screen.to_lines(to_lines(check(copy))))
+    assert make_lock(job[1])["environment"]["changed"] == []
+    forge(copy / "job.json", lambda content: content["environment"].pop("changed"))
+    found = check(copy)
+    said = " ".join(screen.to_lines(to_lines(found)))
+    assert told in said
+    assert "whether such a run was stopped, and went on in another environment, is not known" in said
+    assert not found.faults
 
 
 def test_a_run_that_went_on_in_another_environment_is_not_asked_for_bits(copy, job, tmp_path, monkeypatch):
@@ -477,8 +509,9 @@ def test_a_run_that_went_on_in_another_environment_is_not_asked_for_bits(copy, j
     shutil.copytree(job[1].path, tmp_path / "run")
     edited = RunDir(tmp_path / "run")
     write_json(edited / "environment.json", {**edited.json("environment.json"), "changed": changed})
-    # An older version of tlmed locked no changes.
-    assert find_changed(edited, edited.json("lock.json"), ["environment.json"]) == []
+    older = edited.json("lock.json")
+    older["environment"].pop("changed")  # an older version of tlmed locked no changes
+    assert find_changed(edited, older, ["environment.json"]) == []
     lock = make_lock(edited)
     assert lock["environment"]["changed"] == changed
     assert find_changed(job[1], lock, ["environment.json"]) == ["environment.json"]
@@ -502,6 +535,9 @@ def test_a_run_that_went_on_in_another_environment_is_not_asked_for_bits(copy, j
         cause, said = screen.to_lines(explain(edited, first))[:2]
         assert cause == "Cause, as far as is recorded:"
         assert "changes while the run was stopped: threads.intra_op: 2 before, 1 now in " in said
+    same = [line for line in screen.to_lines(explain(edited, edited)) if "changes while" in line]
+    assert [line.count("2 before, 1 now") for line in same] == [1]
+    assert "threads.intra_op: 2 before, 1 now in both" in same[0]
     lock["environment"]["changed"] = ["versions.keras: 3.0.0 before, 3.1.0 now"]
     (difference,) = compare_inputs(lock, make_lock(job[1]))
     assert difference.kind == "library"

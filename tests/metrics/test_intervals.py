@@ -18,7 +18,7 @@ from tlmed.metrics.calibration import chance_error
 from tlmed.metrics.combining import combine_ratio
 from tlmed.metrics.definitions import CLASS_METRICS, make_case, rate
 from tlmed.metrics.influences import influence_of_all, influence_of_class, leave_out
-from tlmed.metrics.proportions import effective_groups, effective_size, harmonic_mean, proportion, t_95
+from tlmed.metrics.proportions import count_freedom, effective_groups, effective_size, harmonic_mean, proportion, t_95
 from tlmed.metrics.resampling import bound, widen
 from tlmed.metrics.spreads import Spread, bound_mean, find_strata, measure_spread
 
@@ -228,6 +228,20 @@ def test_groups_of_one_size_count_all_and_a_large_one_counts_for_more():
     alike = np.concatenate([np.ones(60), -1.5 * np.ones(40)])
     assert effective_groups(influences[:100], large) < 20  # 41 groups
     assert effective_groups(alike, large) == pytest.approx(1, abs=0.05)
+
+
+def test_the_variance_never_shrinks_as_one_group_gets_larger():
+    factors = []
+    for size in (2, 5, 10, 20, 80, 1000):
+        owners = np.repeat(np.arange(12), [size, *[1] * 11])
+        influences = np.where(owners == 0, 1.0, -size / 11) + 0.1 * np.random.default_rng(0).standard_normal(
+            len(owners)
+        )
+        freedom, factor = count_freedom(influences - influences.mean(), owners)
+        assert freedom >= 1
+        factors.append(factor)
+    assert factors == sorted(factors)
+    assert factors[-1] == pytest.approx(11 / 12 * 3)
 
 
 @pytest.mark.slow

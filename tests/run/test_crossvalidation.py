@@ -32,6 +32,7 @@ from tlmed.inference import evaluate
 from tlmed.lock import write_lock
 from tlmed.recipe import Images, KFold, from_json, load_recipe, override, read_recipe, to_json, to_source
 from tlmed.report.folds import write_folds_report
+from tlmed.report.frame import frame
 from tlmed.report.overlays import Fold, _say_borders
 from tlmed.reproduce import Request, reproduce
 from tlmed.run import Voice, phase_training, preparation, preview, story
@@ -916,6 +917,16 @@ def test_repeats_groups_and_baselines(patients, tmp_path):
     page = (run.path / "report.html").read_text()
     assert "36 images of 18 groups" in page
     assert "2 folds in 2 repeats, each divided anew" in page
+
+
+def test_the_lead_of_a_hybrid_says_that_classifiers_know_images():
+    empty = {"value": None, "low": None, "high": None}
+    leaks = {"leaked": 3, "n": 6, "metrics": {}}
+    metrics = {"split": "test", "n": 9, "classes": ["a", "b"], "metrics": {"auc": empty}, "without_leaks": leaks}
+    single = frame("A run", metrics, {}, False, "run", "classifier")
+    assert "known to the classifier</b>" in single
+    assert "known to the classifiers</b>" in frame("A run", {**metrics, "folds": []}, {}, False, "run", "classifier")
+    assert "known to the networks</b>" in frame("A run", {**metrics, "folds": []}, {}, False, "run")
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from tlmed import inference, phases, run, seeds
 from tlmed.backbones.ancestry import find_known
 from tlmed.data import epoch_order, load
 from tlmed.errors import CheckFailed, InputError, RunFailed
+from tlmed.identifiers import Identifiers
 from tlmed.plan import memory_needed
 from tlmed.recipe import find_recipe, load_recipe, override
 from tlmed.run import phase_training, preparation
@@ -407,12 +408,12 @@ def test_test_images_that_the_weights_know_are_leaks(images, tmp_path):
     assert page.count("The run first, which gave weights, learned from images of ") == 2  # what was done; the checklist
     assert page.count("It began with random weights.") == 2
     pair = ("none", f"run:{tmp_path / 'third'}")
-    assert set(find_known(pair, str(tmp_path))[0]) == {str(tmp_path / name) for name in stages}
+    assert set(find_known(pair, Identifiers())[0]) == {str(tmp_path / name) for name in stages}
     trained = {row["sha256"] for row in rows["first"] if row["split"] == "train"}
     validated = [row["sha256"] for row in rows["second"] if row["split"] == "val"]
     amount = f"{sum(digest in trained for digest in validated)} of {len(validated)} validation images are"
     assert [sentence for sentence in told["second"] if sentence.startswith(amount)]
     (tmp_path / "first").rename(tmp_path / "moved")
-    known, (sentence,) = find_known(pair, str(tmp_path))
+    known, (sentence,) = find_known(pair, Identifiers())
     assert set(known) == {str(tmp_path / name) for name in ("second", "third")}
     assert f"Weights come from {tmp_path / 'first'}; which images they know cannot be told" in sentence

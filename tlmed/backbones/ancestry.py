@@ -7,22 +7,21 @@ from pathlib import Path
 from tlmed.backbones.own import PREFIX, is_published
 from tlmed.backbones.weights import is_foreign_file, run_folder
 from tlmed.data.learned import Learned, list_learned
-from tlmed.data.sources import find_gap
 from tlmed.errors import InputError
+from tlmed.identifiers import Identifiers, read_identifiers
 from tlmed.intact import check_intact
-from tlmed.pseudonyms import are_pseudonyms
 from tlmed.run_files import ENVIRONMENT_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
 
 _CHECKED = ("splits.csv", "environment.json")  # if one was changed, the answer is uncertain
 
 
-def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, Learned], list[str]]:
+def find_known(weights: str | Iterable[str], images: Identifiers) -> tuple[dict[str, Learned], list[str]]:
     """Return the images that trained or validated the runs that weights come from, back to the first run.
 
     Args:
         weights: As in a recipe, or by full names; one or several, from `leave_out_published`.
-        source: Where the images to be recognised come from.
+        images: How those to be recognised are identified.
 
     Returns:
         What each run learned from, by its directory; and a sentence for each source where this is not certain: the run
@@ -46,22 +45,24 @@ def find_known(weights: str | Iterable[str], source: str) -> tuple[dict[str, Lea
         try:
             rows = SPLITS_CSV.read(run)
             unsure += [f"Weights come from {folder}. {said}" for said in check_intact(run, _CHECKED)]
-            place = str(RECIPE_JSON.read(run).get("data", {}).get("source"))
-            if gap := find_gap(place, source):
+            there = read_identifiers(ENVIRONMENT_JSON.read(run).get("data", {}))
+            if gap := there.find_gap(images):
                 unsure.append(f"Weights come from {folder}; which of these images they know cannot be told: {gap}.")
-            known[str(folder)] = list_learned(rows, are_pseudonyms((row["group"] for row in rows), place))
+            known[str(folder)] = list_learned(rows, there.pseudonyms)
             waiting += name_weights(run)
         except InputError as error:
             unsure.append(f"Weights come from {folder}; which images they know cannot be told: {error}")
     return known, unsure
 
 
-def describe_earlier(weights: Iterable[str], source: str, rows: Sequence[Mapping[str, str]]) -> tuple[list[dict], bool]:
+def describe_earlier(
+    weights: Iterable[str], images: Identifiers, rows: Sequence[Mapping[str, str]]
+) -> tuple[list[dict], bool]:
     """Describe the runs that gave weights, back to the first.
 
     Args:
         weights: As for `find_known`.
-        source: As for `find_known`.
+        images: As for `find_known`.
         rows: Those of the `splits.csv` of the run that started from the weights.
 
     Returns:
@@ -70,17 +71,17 @@ def describe_earlier(weights: Iterable[str], source: str, rows: Sequence[Mapping
         `undecided`: for how many test images pseudonyms hide whether it knows the patient; and whether it is known for
         all weights what they were trained on.
     """
-    known, unsure = find_known(weights, source)
+    known, unsure = find_known(weights, images)
     runs = [
-        {**_describe_run(RunDir(Path(folder))), "undecided": _count_undecided(learned, source, rows)}
+        {**_describe_run(RunDir(Path(folder))), "undecided": _count_undecided(learned, images, rows)}
         for folder, learned in known.items()
     ]
     return runs, not unsure
 
 
-def _count_undecided(learned, source, rows) -> int:
+def _count_undecided(learned, images, rows) -> int:
     digests, groups = ([row[name] for row in rows] for name in ("sha256", "group"))
-    undecided = learned.find_undecided(digests, groups, are_pseudonyms(groups, source))
+    undecided = learned.find_undecided(digests, groups, images.pseudonyms)
     return sum(row["split"] == "test" for row, is_undecided in zip(rows, undecided, strict=True) if is_undecided)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tlmed.comparison.groups import choose_groups, note_groups
 from tlmed.comparison.results import Result
+from tlmed.comparison.traits import say_images
 from tlmed.errors import InputError
 from tlmed.evaluation.lines import describe_dominance
 from tlmed.evaluation.pooled_csv import name_table
@@ -15,6 +16,8 @@ from tlmed.metrics import evaluate
 from tlmed.pages.amounts import number
 from tlmed.report.image_counts import is_synthetic
 from tlmed.words import count, join_names, listed, tell_apart
+
+_FROM_DATA = "a difference in score may come from the data, not from the recipe"
 
 
 def check_comparable(results: Sequence[Result]) -> None:
@@ -198,12 +201,54 @@ def _list_predictions(test) -> tuple[bytes, bytes]:
 
 
 def _note_training(results) -> str:
-    """Say where training images differ; runs of other amounts of data are compared as whole recipes, data included."""
-    sets = [[frozenset(part.of("train")) for part in (result.folds or [result])] for result in results]
-    if all(found == sets[0] for found in sets):
-        return ""
-    sizes = ", ".join(f"{result.name} {round(result.costs['train_images']):,}" for result in results)
-    return f"The training images differ ({sizes}): a difference in score may come from the data, not from the recipe."
+    """Say where training or validation images differ; runs of other amounts of data are compared as whole recipes."""
+    mean = "; means over the folds" if results[0].folds else ""
+    if _differ(results, "train", "sha256"):
+        sizes = ", ".join(f"{result.name} {say_images(result.costs['train_images'])}" for result in results)
+        return f"The training images differ ({sizes}{mean}): {_FROM_DATA}."
+    if _differ(results, "train", "label"):
+        return f"Training images are of another class in some runs ({_count_relabelled(results)}): {_FROM_DATA}."
+    if _differ(results, "val", "sha256", "label"):
+        sizes = ", ".join(f"{result.name} {say_images(_count(result, 'val'))}" for result in results)
+        which = "which choose epochs and thresholds"
+        return f"The validation images or their classes differ ({sizes}{mean}), {which}: {_FROM_DATA}."
+    return ""
+
+
+def _differ(results, split, *columns) -> bool:
+    """Tell whether runs have other images in a split, by path and some columns; folds are compared one by one."""
+    sets = [
+        [{(path, *(row[name] for name in columns)) for path, row in part.of(split).items()} for part in _parts(result)]
+        for result in results
+    ]
+    return any(found != sets[0] for found in sets)
+
+
+def _count_relabelled(results) -> str:
+    """Say of how many training images each run has another class than the first run."""
+    first, *others = ([part.of("train") for part in _parts(result)] for result in results)
+    changed = [
+        {
+            path
+            for one, two in zip(first, parts, strict=True)
+            for path in one
+            if one[path]["label"] != two[path]["label"]
+        }
+        for parts in others
+    ]
+    return ", ".join(
+        f"{len(paths):,} of {result.name} against {results[0].name}"
+        for result, paths in zip(results[1:], changed, strict=True)
+        if paths
+    )
+
+
+def _count(result, split) -> float:
+    return sum(len(part.of(split)) for part in _parts(result)) / len(_parts(result))
+
+
+def _parts(result) -> Sequence[Result]:
+    return result.folds or [result]
 
 
 def _note_leak(result) -> str:

@@ -1,11 +1,13 @@
 """One set of groups for all runs of a comparison: intervals and leaks follow it, whatever groups each run used."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
 
 from tlmed.columns import spell
 from tlmed.comparison.results import Result
-from tlmed.evaluation.measures import score
+from tlmed.evaluation.measures import SUBGROUP_METRICS, measure, score
 from tlmed.evaluation.pooling import list_unit_groups, read_pooling
 from tlmed.words import count, join_names
 
@@ -103,6 +105,36 @@ def find_leaked(result: Result, groups: Mapping[str, str]) -> set[str]:
         for path, row in result.of("test").items()
         if row["sha256"] in known or (groups.get(path) and spell(groups[path]) in owners)
     }
+
+
+def list_known(results: Sequence[Result]) -> list[set[str] | None]:
+    """Return the test images, or what they are pooled to, that each run knows.
+
+    None for a run that knows others through the weights it began with.
+
+    Which those are is not recorded, only how many test images it knows in all.
+
+    Args:
+        results: Runs of one network each.
+    """
+    chosen = choose_groups(results)
+    # A run that was not computed again knows by its own groups: it may have images that the chosen run does not have.
+    own = [chosen if names_others(chosen, result) else result for result in results]
+    pairs = zip(results, own, strict=True)
+    found = [find_leaked(result, _list_groups(whose.splits)) for result, whose in pairs]
+    recorded = [(result.without_leaks or {}).get("leaked", 0) for result in results]
+    return [paths if len(paths) == number else None for paths, number in zip(found, recorded, strict=True)]
+
+
+def measure_without(results: Sequence[Result], known: Collection[str]) -> list[Mapping[str, Mapping]]:
+    """Return each run's main metrics on the test images that are not among `known`, of which there is one or more."""
+    owners, found = list_owners(choose_groups(results)), []
+    for result in results:
+        test = dataclasses.replace(result.test, groups=tuple(owners.get(path, "") for path in result.test.paths))
+        rows = np.flatnonzero([path not in known for path in test.paths])
+        asked = (result.metrics.get("positive"), result.recipe.get("seed", 0), "test", SUBGROUP_METRICS)
+        found.append(measure(test.take(rows), *asked)["metrics"])
+    return found
 
 
 def note_groups(results: Sequence[Result]) -> list[str]:

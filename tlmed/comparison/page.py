@@ -21,7 +21,7 @@ from tlmed.comparison.sentences import (
     sign,
 )
 from tlmed.evaluation.score_plots import area_of
-from tlmed.evaluation.unit_names import unit_of
+from tlmed.evaluation.unit_names import say_least, unit_of
 from tlmed.metrics import positive_index
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import flatten, number
@@ -112,12 +112,14 @@ def _show_score(result, name) -> str | Cell:
     return replace(shown, below=(*shown.below, say("without ", explain("leak", "leaks"), f" {say_score(without)}")))
 
 
-def _list_leaks(comparison) -> list[tuple[int, int, list[str]]]:
-    """Return how many test images are known, how many are left without them, and which runs know so many."""
+def _list_leaks(comparison) -> list[tuple[str, int, int, list[str]]]:
+    """Return how many test images are known ("at least " before it), how many are left, and which runs know so many."""
     alike = {}
     for result in comparison.results:
         if found := result.without_leaks:
-            alike.setdefault((found["leaked"], found["n"]), []).append(result.name)
+            alike.setdefault((say_least(result.metrics).capitalize(), found["leaked"], found["n"]), []).append(
+                result.name
+            )
     return [(*amounts, names) for amounts, names in alike.items()]
 
 

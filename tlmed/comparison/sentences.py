@@ -3,9 +3,11 @@
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
+from tlmed.comparison.groups import list_known, measure_without
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.results import Result
-from tlmed.evaluation.unit_names import unit_of
+from tlmed.comparison.traits import say_images
+from tlmed.evaluation.unit_names import say_least, unit_of
 from tlmed.metrics import say_positive
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import EMPTY, duration, number, says_nothing
@@ -19,6 +21,7 @@ NAMES = {
     "f1": "F1",
     "brier": "Brier score",
 }
+_OTHERS = "scores without them are of different images, and do not compare the runs"
 _MOST_NAMED = 4  # a sentence names so many runs at most; of more it gives the number
 
 
@@ -96,6 +99,8 @@ def say_cost(name: str, value: float | None) -> str:
     """
     if value is None:
         return "-"
+    if name == "train_images":
+        return say_images(value)
     return duration(value) if name == "training_seconds" else f"{value:,.0f}"
 
 
@@ -125,21 +130,45 @@ def say_leaks(comparison: Comparison) -> list[str]:
                 if name in found["metrics"]
             ]
             sentences.append(
-                f"{result.name} knows {known} from training or validation, or other images "
+                f"{result.name} knows {say_least(result.metrics)}{known} from training or validation, or other images "
                 f"of their group: its scores and differences may be too good. {_say_left(found, left, unit)}"
             )
     return [*sentences, *say_different_leaks(comparison)]
 
 
 def say_different_leaks(comparison: Comparison) -> list[str]:
-    """Say so where runs know different numbers of test images, so that other images are left of each."""
-    known, unit = [result.without_leaks for result in comparison.results], unit_of(comparison.results[0].metrics)
-    if len({found["leaked"] if found else 0 for found in known}) == 1:
+    """Say so where runs know different test images, and give the scores of all on those that none knows."""
+    results, unit = comparison.results, unit_of(comparison.results[0].metrics)
+    said = f"The runs do not know the same test {unit}s"
+    others = f"scores without them are of different {unit}s, and do not compare the runs"
+    amounts = {found["leaked"] if (found := result.without_leaks) else 0 for result in results}
+    if amounts == {0}:
         return []
-    return [
-        f"The runs do not know the same test {unit}s: scores without them are of different {unit}s, and do not compare "
-        "the runs."
+    if results[0].folds:
+        return [f"{said}: {others}."] if len(amounts) > 1 else []
+    known = list_known(results)
+    if None not in known:
+        return _compare_unknown(results, known, said, unit)
+    if len(amounts) > 1:
+        return [f"{said}: {others}."]
+    # Runs that began with the same weights, and know as many images, know the same ones.
+    if not any(known) and len({result.weights for result in results}) == 1:
+        return []
+    return [f"Whether the runs know the same test {unit}s is not recorded. If not, {others}."]
+
+
+def _compare_unknown(results, known, said, unit) -> list[str]:
+    if all(paths == known[0] for paths in known):
+        return []
+    every = set().union(*known)
+    left = len(results[0].test.paths) - len(every)
+    if not left:
+        return [f"{said}. None is unknown to all, so that no scores compare them without known {unit}s."]
+    found = [
+        f"{result.name} has {join_names(f'{NAMES[name]} {say_score(entries[name])}' for name in ('auc', 'accuracy'))}"
+        for result, entries in zip(results, measure_without(results, every), strict=True)
     ]
+    return [f"{said}. On the {count(left, unit)} that no run knows, {'; '.join(found)}."]
 
 
 def _say_left(found, scores, unit) -> str:

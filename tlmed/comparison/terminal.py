@@ -80,8 +80,9 @@ def _name_methods(comparison) -> list[str]:
 
 def _explain(comparison) -> str:
     corrected = f", corrected for {len(comparison.pairs)} pairs (Holm)" if len(comparison.pairs) > 1 else ""
+    mean = ", the mean over the folds" if comparison.results[0].folds else ""
     return (
-        "images: for training; trainable: parameters of the phase that was kept; MB: peak memory. Differences: the "
-        f"first run minus the second, each with its own 95 % interval. p: test of no difference{corrected}; * below "
-        f"{LEVEL}."
+        f"images: for training{mean}; trainable: parameters of the phase that was kept; MB: peak memory. Differences: "
+        "the first run minus the second, each with its own 95 % interval. p: test of no difference"
+        f"{corrected}; * below {LEVEL}."
     )

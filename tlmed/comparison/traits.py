@@ -86,6 +86,15 @@ def join_costs(folds: Sequence[Mapping[str, float | None]], timing: Mapping) -> 
     return {name: found.get(name) for name in COSTS}
 
 
+def say_images(amount: float) -> str:
+    """Return a number of images, which may be a mean over folds.
+
+    >>> say_images(1067), say_images(202 / 3)
+    ('1,067', '67.3')
+    """
+    return f"{amount:,.1f}".removesuffix(".0")
+
+
 def to_number(value: object) -> float | None:
     """Return a finite number as it is, and None for anything else.
 

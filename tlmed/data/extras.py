@@ -44,10 +44,32 @@ def describe_extras(paths: Sequence[str], extras: Sequence[frozenset[str]]) -> l
     ['1 image (a.tif) holds several pages or frames: only the first one of each is used.']
     """
     found = []
-    for sentence in sorted(frozenset().union(*extras)):
-        if "{images}" not in sentence:
-            continue
-        named = [path for path, has in zip(paths, extras, strict=True) if sentence in has]
-        images = f"{count(len(named), 'image')} ({listed(named, NAMED)})"
-        found.append(sentence.format(images=images, hold="holds" if len(named) == 1 else "hold"))
+    for sentence, rows in _find_rows(extras).items():
+        images = f"{count(len(rows), 'image')} ({listed((paths[row] for row in rows), NAMED)})"
+        found.append(sentence.format(images=images, hold="holds" if len(rows) == 1 else "hold"))
     return found
+
+
+def count_extras(extras: Sequence[frozenset[str]]) -> list[str]:
+    """Return each sentence once, with a count of the images that it is about and without their names.
+
+    Args:
+        extras: As for `describe_extras`.
+
+    >>> count_extras([frozenset([PAGES]), frozenset([PAGES])])
+    ['2 images hold several pages or frames: only the first one of each is used.']
+    """
+    amounts = {sentence: len(rows) for sentence, rows in _find_rows(extras).items()}
+    return [
+        sentence.format(images=count(amount, "image"), hold="holds" if amount == 1 else "hold")
+        for sentence, amount in amounts.items()
+    ]
+
+
+def _find_rows(extras) -> dict[str, list[int]]:
+    """Return the rows that each sentence is about; marks without the field `{images}` are none."""
+    found = {}
+    for row, sentences in enumerate(extras):
+        for sentence in sentences:
+            found.setdefault(sentence, []).append(row)
+    return {sentence: found[sentence] for sentence in sorted(found) if "{images}" in sentence}

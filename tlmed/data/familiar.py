@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tlmed.columns import spell
-from tlmed.data.leaks import describe_hidden_patients, name_givers, say_same_names
+from tlmed.data.leaks import (
+    describe_hidden_patients,
+    describe_unnamed_patients,
+    find_undecided,
+    name_givers,
+    say_same_names,
+)
 from tlmed.data.learned import Learned, list_learned, recognise_images
 from tlmed.data.pipeline import ImageSet
 from tlmed.words import count, listed
@@ -23,11 +29,14 @@ class Familiar:
     Attributes:
         images: The images; if the source names no groups, with those that the run recorded.
         leaked: Whether training or validation knows each image or its group, bool [n].
+        undecided: Whether nothing tells it of an image that is not known, because of pseudonyms or because patients are
+            named on one side only, bool [n].
         sentences: What a user should know of it.
     """
 
     images: ImageSet
     leaked: np.ndarray
+    undecided: np.ndarray
     sentences: tuple[str, ...]
 
 
@@ -66,6 +75,10 @@ def compare_with_run(
     learned |= name_givers(elsewhere)
     leaked = recognise_images(learned.values(), images.sha256, images.table.own_groups)
     sentences += _describe_groups(images, there, leaked & ~identical)
+    hidden = find_undecided(given, images.sha256, learned, images.table.pseudonyms)
+    if given is None and use_groups:
+        sentences += describe_unnamed_patients(images.sha256, learned)
+        hidden = np.any([known.find_unnamed(images.sha256) for known in learned.values()], axis=0)
     if given is not None:
         sentences += _describe_divided(given, there)
         # Groups of unproven identity are only named; they are not counted as leaked.
@@ -76,7 +89,7 @@ def compare_with_run(
             say_same_names(given, chosen, len(given), words) for words, chosen in named.items() if chosen.any()
         ]
         sentences += describe_hidden_patients(images.table, images.sha256, np.ones(len(given), bool), learned)
-    return Familiar(images, leaked, tuple(sentences))
+    return Familiar(images, leaked, hidden & ~leaked, tuple(sentences))
 
 
 def _find_identical(images, there, elsewhere) -> np.ndarray:

@@ -32,7 +32,9 @@ def find_leaks(
         says how many test images that is.
     """
     elsewhere = elsewhere or {}
-    amount = _count_leaked(table, find_leaked(sha256, table.own_groups, splits, elsewhere), splits, elsewhere)
+    leaked = find_leaked(sha256, table.own_groups, splits, elsewhere)
+    undecided = find_undecided(table.groups, sha256, elsewhere, table.pseudonyms) & (splits == "test")
+    amount = _count_leaked(table, leaked, undecided, splits, elsewhere)
     labels, copies = _find_copies(table, sha256, splits)
     texts = {
         AMOUNT: amount,
@@ -134,6 +136,22 @@ def describe_hidden_patients(
     ]
 
 
+def describe_unnamed_patients(sha256: Sequence[str], runs: Mapping[str, Learned]) -> list[str]:
+    """Return a sentence for each run that has patients, where images of a source without any may be of the same ones.
+
+    Args:
+        sha256: The digest of every image's content.
+        runs: What each run learned from, by words for the run.
+    """
+    found = {run: int(known.find_unnamed(sha256).sum()) for run, known in runs.items()}
+    return [
+        f"Whether {run} was trained or validated on other images of the same patients cannot be told for "
+        f"{images:,} of {count(len(sha256), 'image')}, because nothing names their patients here."
+        for run, images in found.items()
+        if images
+    ]
+
+
 def _find_copies(table, sha256, splits) -> tuple[list[str], list[str]]:
     """Return sentences on identical images under several labels, and on those in several splits."""
     labelled, apart = [], []
@@ -180,11 +198,27 @@ def find_leaked(
     return leaked | test & recognise_images((elsewhere or {}).values(), sha256, groups)
 
 
-def _count_leaked(table, leaked, splits, elsewhere) -> list[str]:
+def find_undecided(
+    groups: Sequence[str] | None, sha256: Sequence[str], runs: Mapping[str, Learned], pseudonyms: bool
+) -> np.ndarray:
+    """Tell for which images pseudonyms hide whether some run has other images of their group; bool [n].
+
+    Args:
+        groups: The group of every image, "" for none; None if there are no groups.
+        sha256: The digest of every image's content.
+        runs: What each run learned from, by its directory or by words for it.
+        pseudonyms: Whether names of groups hold in the source of these images alone.
+    """
+    hidden = [known.find_undecided(sha256, groups, pseudonyms) for known in runs.values()]
+    return np.any([np.zeros(len(sha256), bool), *hidden], axis=0)
+
+
+def _count_leaked(table, leaked, undecided, splits, elsewhere) -> list[str]:
     if not leaked.any():
         return []
     amount, tested = int(leaked.sum()), int((splits == "test").sum())
     which = f"{amount:,} of {count(tested, 'test image')} ({percent(amount / tested)}) {'is' if amount == 1 else 'are'}"
+    which = f"At least {which}" if (undecided & ~leaked).any() else which
     weights = ", or known to a run from which the weights come" if elsewhere else ""
     unit, groups = table.unit, set(table.groups or ())
     spelled = ", in some spelling" if len(set(map(spell, groups))) < len(groups) else ""

@@ -73,6 +73,14 @@ class Learned:
         hidden = (bool(owner) and owner not in met and not is_file_group(owner) for owner in owners)
         return np.array(list(hidden), bool)
 
+    def find_unnamed(self, sha256: Sequence[str]) -> np.ndarray:
+        """Tell for which images of a source without groups the run, which has some, recorded none; bool [n].
+
+        Args:
+            sha256: As for `uses_same_names`.
+        """
+        return np.array([bool(self.owners) and digest not in self.owners for digest in sha256], bool)
+
 
 def list_learned(rows: Iterable[Mapping[str, str]], pseudonyms: bool = False) -> Learned:
     """Return what a run learned from.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tlmed.data.parts import Content, Part, digest_content
-from tlmed.data.readers import find_remarks, open_stack, read_plane
+from tlmed.data.readers import find_remarks, name_format, open_stack, read_plane
 from tlmed.data.readers.orientation import Place, arrange, stack_planes
 from tlmed.data.readers.plane import Plane
 from tlmed.data.readers.stack import Stack, make_once
@@ -109,6 +109,7 @@ def take_part(opened: Opened, slicing: Slicing, index: int) -> Part:
         name,
         lambda: _join([file.digest() for file in files]),
         lambda: read_planes(opened.stack(), slicing, index),
+        lambda: name_format(files[0].content()),
         lambda: frozenset().union(*(file.remarks() for file in files)),
     )
 

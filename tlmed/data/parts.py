@@ -25,12 +25,14 @@ class Part:
         digest_file: Returns the SHA-256 of the file's content in hexadecimal. Raises OSError and ValueError.
         read: Returns what is shown: one plane, gray or RGB; or three gray planes, as red, green and blue, which may
             have different sizes. Raises OSError, and ValueError with a short reason.
+        family: Returns the name of the family of files that it was read as, as `name_format` does.
         remarks: Returns what of the file is not used as it is stored, as `Reader.remarks` does.
     """
 
     name: str
     digest_file: Callable[[], str]
     read: Callable[[], tuple[Plane, ...]]
+    family: Callable[[], str]
     remarks: Callable[[], frozenset[str]] = field(default=_remark_nothing)
 
     @property

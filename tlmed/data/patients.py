@@ -1,7 +1,7 @@
 """Patients whom image files themselves name, as DICOM does: they become groups, under pseudonyms."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -91,12 +91,26 @@ def align_pseudonyms(groups: Sequence[str], recorded: Sequence[str]) -> tuple[st
         The recorded ones where both divide images alike; other names where they do not.
 
     >>> align_pseudonyms(["patient-0002", "patient-0003", "patient-0003"], ["patient-0001", "a", "b"])
-    ('patient-0001', 'patient-0003 now', 'patient-0003 now')
+    ('patient-0001', 'patient-0003 of other images', 'patient-0003 of other images')
     """
     pairs = set(zip(groups, recorded, strict=True))
     here, there = (Counter(pair[side] for pair in pairs) for side in (0, 1))
     names = {now: then for now, then in pairs if here[now] == there[then] == 1}
-    return tuple(names.get(group, f"{group} now") for group in groups)
+    return tuple(names.get(group, f"{group} of other images") for group in groups)
+
+
+def align_rows(rows: Iterable[Mapping[str, str]], recorded: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return rows of `splits.csv` under the pseudonyms that were recorded, as `align_pseudonyms` does for groups.
+
+    Args:
+        rows: Of the images now.
+        recorded: The rows that were recorded; images that are in one of both only stay as they are.
+    """
+    rows, groups = list(rows), {row["path"]: row["group"] for row in recorded}
+    both = [row for row in rows if row["path"] in groups]
+    names = align_pseudonyms([row["group"] for row in both], [groups[row["path"]] for row in both])
+    aligned = {row["path"]: group for row, group in zip(both, names, strict=True)}
+    return [{**row, "group": aligned.get(row["path"], row["group"])} for row in rows]
 
 
 def _find(file: Path) -> tuple[str, str] | None:

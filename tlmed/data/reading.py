@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,8 @@ from tlmed.data.extras import find_extras
 from tlmed.data.file_samples import cut_between_files, number_owners
 from tlmed.data.known_files import KnownPixels, recall
 from tlmed.data.masks import TWO_VALUES, has_two_values
-from tlmed.data.parts import Content, digest_content, digest_pixels
+from tlmed.data.parts import Content, Part, digest_content, digest_pixels
+from tlmed.data.readers import name_format
 from tlmed.data.table import Table
 from tlmed.errors import CHANGED, InputError, RunFailed
 from tlmed.part_names import split_part
@@ -42,6 +44,7 @@ class Pixels:
         digests: The SHA-256 of each row's pixels, or None if they were not asked for.
         tones: `TONES` [n], the values of each row's image; None if they were not measured.
         extras: What each row's file holds that is not used as it is stored (`find_extras`); None if unknown.
+        formats: The family of files that each row was read as (`name_format`); None if unknown.
         room: Where `kept` is, or why there is none.
         owners: int64 [n], a number for the file of each row, where files have several samples; None where none has.
     """
@@ -53,6 +56,7 @@ class Pixels:
     digests: tuple[bytes, ...] | None = None
     tones: np.ndarray | None = None
     extras: tuple[frozenset[str], ...] | None = None
+    formats: tuple[str, ...] | None = None
     room: Room = IN_MEMORY
     owners: np.ndarray | None = None
     _filling: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -156,6 +160,17 @@ def map_rows(
     return rows.map(look_up, PARALLEL, deterministic=True).prefetch(AHEAD).with_options(options)
 
 
+class _Row(NamedTuple):
+    """What is read of a row: digests of content and pixels, tones, extras, format; the reason if it cannot be read."""
+
+    content: str
+    pixels: bytes
+    tones: np.ndarray
+    extras: frozenset[str]
+    format: str
+    reason: str
+
+
 def read_all(
     table: Table, image_size: tuple[int, int], memory_bytes: int, known: KnownPixels | None = None
 ) -> tuple[list[str], dict[int, str], Pixels]:
@@ -174,7 +189,8 @@ def read_all(
     """
     kept, room = make_room((len(table), *image_size, 3), memory_bytes)
     ready = np.zeros(len(table), bool)
-    contents, pixels, tones, extras, reasons = zip(*_read_rows(table, image_size, kept, ready, known), strict=True)
+    rows = _read_rows(table, image_size, kept, ready, known)
+    contents, pixels, tones, extras, formats, reasons = zip(*rows, strict=True)
     broken = {row: reason for row, reason in enumerate(reasons) if reason}
     usable = [row for row in range(len(table)) if row not in broken]
     if known is not None:
@@ -182,16 +198,20 @@ def read_all(
     if kept is not None and broken:
         kept, ready = _close_gaps(kept, usable), ready[usable]
     digests = tuple(pixels[row] for row in usable) if known is not None else None
-    tones, extras = np.stack(tones)[usable], tuple(extras[row] for row in usable)
+    tones, extras, formats = (
+        np.stack(tones)[usable],
+        *(tuple(kind[row] for row in usable) for kind in (extras, formats)),
+    )
     owners = number_owners([table.paths[row] for row in usable])
-    source = Pixels(table.take(usable).read, tuple(image_size), kept, ready, digests, tones, extras, room, owners)
+    facts = (digests, tones, extras, formats, room, owners)
+    source = Pixels(table.take(usable).read, tuple(image_size), kept, ready, *facts)
     return list(contents), broken, source
 
 
-def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, bytes, np.ndarray, frozenset[str], str]]:
-    """Yield the digests of every row's content and pixels, tones, extras, and a reason (empty if sound), in order."""
+def _read_rows(table, image_size, kept, ready, known) -> Iterator[_Row]:
+    """Yield what is read of every row, in order."""
 
-    def read_one(row: int) -> tuple[str, bytes, np.ndarray, frozenset[str], str]:
+    def read_one(row: int) -> _Row:
         try:
             content = table.read(row)
             digest = digest_content(content)
@@ -215,15 +235,16 @@ def _read_rows(table, image_size, kept, ready, known) -> Iterator[tuple[str, byt
         except InputError:  # a reader is not installed: no fault of this image
             raise
         except READ_ERRORS as error:
-            return "", b"", np.zeros((), TONES), frozenset(), _reason(error)
-        return digest, pixels, tones, extras, ""
+            return _Row("", b"", np.zeros((), TONES), frozenset(), "", _reason(error))
+        family = content.family() if isinstance(content, Part) else name_format(content)
+        return _Row(digest, pixels, tones, extras, family, "")
 
     def _keep(row, image) -> bytes:
         if kept is not None:
             kept[row], ready[row] = image, True
         return hashlib.sha256(image).digest() if known is not None else b""
 
-    def read_rows(rows: range) -> list[tuple[str, bytes, np.ndarray, frozenset[str], str]]:
+    def read_rows(rows: range) -> list[_Row]:
         return _do_together(table, rows, read_one)
 
     pool = ThreadPoolExecutor(PARALLEL)

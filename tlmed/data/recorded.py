@@ -80,7 +80,7 @@ def to_rows(images: ImageSet) -> list[dict[str, str]]:
 
 
 def find_recorded_leaks(
-    recorded: Sequence[Mapping[str, str]], classes: Sequence[str], elsewhere: Mapping[str, Learned]
+    recorded: Sequence[Mapping[str, str]], classes: Sequence[str], elsewhere: Mapping[str, Learned], pseudonyms: bool
 ) -> tuple[Finding, ...]:
     """Find the leaks among the images that a run recorded; no image is read.
 
@@ -88,10 +88,12 @@ def find_recorded_leaks(
         recorded: The rows of the run's `splits.csv`.
         classes: The run's classes, in order.
         elsewhere: As for `find_leaks`.
+        pseudonyms: Whether tlmed named the run's groups.
     """
     paths, groups, digests = (tuple(row[name] for row in recorded) for name in ("path", "group", "sha256"))
     labels = np.array([classes.index(row["label"]) for row in recorded], np.int64)
-    table = Table(SPLITS_CSV.name, paths, labels, tuple(classes), groups if any(groups) else None, None, _refuse)
+    groups = groups if any(groups) else None
+    table = Table(SPLITS_CSV.name, paths, labels, tuple(classes), groups, None, _refuse, pseudonyms=pseudonyms)
     return find_leaks(table, digests, np.array([row["split"] for row in recorded]), elsewhere)
 
 

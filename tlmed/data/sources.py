@@ -87,25 +87,3 @@ def _find_misfits(text: str, form: str, layout: Layout) -> list[str]:
             for field, value in given.items()
         ]
     return faults
-
-
-def find_gap(first: str, second: str) -> str:
-    """Return why images of two sources cannot be compared by their SHA-256; "" if they can.
-
-    Args:
-        first: The source of a run; it may be gone by now.
-        second: Another source.
-
-    >>> find_gap("tfds:tlmed_phantoms", "scans/")
-    'its images are recorded by digests of decoded images of TFDS, and these are image files'
-    >>> find_gap("scans/", "scans.csv")
-    ''
-    """
-    one, other = map(_name_digested, (first, second))
-    return "" if one == other else f"its images are recorded by digests of {one}, and these are {other}"
-
-
-def _name_digested(source: str) -> str:
-    arrays = "arrays of an .npz"
-    digested = {TFDS: "decoded images of TFDS", ARCHIVE: arrays, MEDMNIST: arrays}
-    return digested.get(find_form(source), "image files")

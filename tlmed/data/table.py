@@ -11,8 +11,8 @@ from tlmed.columns import order_classes
 from tlmed.data.parts import Content
 from tlmed.data.readers import describe_endings
 from tlmed.errors import InputError
+from tlmed.identifiers import ARRAYS, FILES, TFDS, Identifiers
 from tlmed.plain_cells import RULE, is_plain
-from tlmed.pseudonyms import is_file_group
 from tlmed.words import count, listed
 
 NAMED = 3  # files of a kind that a sentence names; it counts the others
@@ -70,9 +70,12 @@ class Table:
     @property
     def own_groups(self) -> tuple[str, ...] | None:
         """The groups, for a comparison with another source: pseudonyms and files by names that no other source has."""
-        if self.groups is None:
-            return None
-        return tuple(f"\0{group}" if self.pseudonyms or is_file_group(group) else group for group in self.groups)
+        return self.identifiers.own(self.groups)
+
+    @property
+    def identifiers(self) -> Identifiers:
+        """How it identifies its images and groups."""
+        return Identifiers(TFDS if self.encoded_here else ARRAYS if self.decoded else FILES, self.pseudonyms)
 
     @property
     def unit(self) -> str:

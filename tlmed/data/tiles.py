@@ -15,7 +15,7 @@ import numpy as np
 from tlmed.data.file_samples import Sample, expand
 from tlmed.data.kinds import read_head
 from tlmed.data.parts import Part
-from tlmed.data.readers import read_plane
+from tlmed.data.readers import name_format, read_plane
 from tlmed.data.readers.plane import Plane
 from tlmed.data.readers.slides import Slide, is_slide, open_slide
 from tlmed.data.table import Table
@@ -43,6 +43,7 @@ class _Picture:
     """A large picture that is decoded whole, because its format allows no other way; read like a `Slide`."""
 
     plane: Plane
+    family: str
     mpp: float | None = None
 
     @property
@@ -115,7 +116,8 @@ def cut_slides(table: Table, tiles: Tiling) -> Table:
 def _open(file: Path) -> Slide | _Picture:
     if is_slide(file, read_head(file)):
         return open_slide(file)
-    return _Picture(read_plane(read_regular(file)))
+    content = read_regular(file)
+    return _Picture(read_plane(content), name_format(content))
 
 
 def _measure(named: Sequence[tuple[str, Callable]], tiles: Tiling) -> list[_File]:
@@ -223,7 +225,7 @@ def find_tissue(pixels: np.ndarray) -> np.ndarray:
 
 def _make_part(file: _File, corner: tuple[int, int], digest: Callable[[], str]) -> Part:
     name = f"x={corner[0]},y={corner[1]} side={file.side} shrink={file.shrink:.6g}"
-    return Part(name, digest, lambda: (file.open().read(corner, file.side, file.shrink),))
+    return Part(name, digest, lambda: (file.open().read(corner, file.side, file.shrink),), lambda: file.open().family)
 
 
 def _describe(files: Sequence[_File], samples: int, tiles: Tiling) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from tlmed.evaluation.predictions import HALF
 from tlmed.evaluation.predictions_csv import SCORE
-from tlmed.evaluation.unit_names import IMAGE, unit_of
+from tlmed.evaluation.unit_names import IMAGE, is_whole, say_where, unit_of
 from tlmed.metrics import positive_index, say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.definitions import CLASS_METRICS
@@ -27,7 +27,7 @@ def describe_metrics(result: Mapping) -> list[str]:
     )
     bounded = any(entry["low"] is not None for entry in result["metrics"].values())
     said = "with 95 % intervals" if bounded else "too few for intervals"
-    title = "All" if _is_whole(result) else result["split"].capitalize()
+    title = "All" if is_whole(result) else result["split"].capitalize()
     lines = [f"{title} ({n}{positive}), {said}:", *_list(list_once(result)), *_describe_means(result)]
     for describe in (
         describe_size,
@@ -53,30 +53,6 @@ def _describe_means(result) -> list[str]:
     return [f"  Means over the classes, each against the rest: {', '.join(shown)}."] if shown else []
 
 
-def name_scored(result: Mapping) -> str:
-    """Return which images were scored: those of a split, or all that an evaluation was given.
-
-    >>> name_scored({"split": "test", "evaluated": {"predictions": "a.csv", "not_scored": {}}})
-    'all images'
-    """
-    return f"all {unit_of(result)}s" if _is_whole(result) else f"the {result['split']} split"
-
-
-def scored_image(result: Mapping) -> str:
-    """Return what one of the images that were scored, or of the files or groups that they make up, is called.
-
-    >>> scored_image({"split": "test"}), scored_image({"split": "test", "evaluated": {"data": "ward/"}})
-    ('test image', 'image')
-    """
-    return unit_of(result) if _is_whole(result) else f"{result['split']} {unit_of(result)}"
-
-
-def _is_whole(result) -> bool:
-    """Tell whether all images of a source were scored, which are no split of it."""
-    evaluated = result.get("evaluated")
-    return evaluated is not None and not (evaluated.get("not_scored") or evaluated.get("split"))
-
-
 def describe_left_out(result: Mapping) -> list[str]:
     """Say which rows of a file of predictions are of other splits than the one that was scored.
 
@@ -94,6 +70,28 @@ def describe_left_out(result: Mapping) -> list[str]:
     what = "row" if unit_of(result) == IMAGE else unit_of(result)
     scored = f"{count(result['n'], what)} of {result['split']!r} {'is' if result['n'] == 1 else 'are'} scored"
     return [f"Of {evaluated['predictions']}, {scored}; not scored: {named}."]
+
+
+def describe_rule(result: Mapping) -> list[str]:
+    """Say how the classes of a file of predictions were predicted, where it does not say them itself.
+
+    Args:
+        result: The content of `metrics.json`.
+
+    >>> found = {"classes": ["ill", "well"], "positive": "well", "threshold": 0.5, "evaluated": {"predicted": True}}
+    >>> describe_rule(found)
+    ["The file has no column `prediction`: 'well' is predicted where its score is 0.5 or more, and 'ill' elsewhere."]
+    >>> describe_rule({"classes": ["a", "b", "c"], "evaluated": {"predicted": True}})
+    ['The file has no column `prediction`: of each row the class with the highest score is predicted.']
+    """
+    if not result["evaluated"].get("predicted"):
+        return []
+    if len(result["classes"]) == 2:
+        positive, other = map(repr, _order_by_main(result))
+        how = f"{positive} is predicted where its score is {result['threshold']:g} or more, and {other} elsewhere"
+    else:
+        how = "of each row the class with the highest score is predicted"
+    return [f"The file has no column `prediction`: {how}."]
 
 
 def describe_reversed(result: Mapping) -> list[str]:
@@ -191,7 +189,9 @@ def describe_below_majority(result: Mapping) -> list[str]:
 
 def _name_without(result) -> str:
     found = result["without_leaks"]
-    return f"Without {found['leaked']:,} of {count(result['n'], unit_of(result))} that training or validation knows"
+    more = f" (of {result['undecided']:,} more this cannot be told)" if result.get("undecided") else ""
+    units = count(result["n"], unit_of(result))
+    return f"Without {found['leaked']:,} of {units} that training or validation knows{more}"
 
 
 def describe_size(result: Mapping) -> list[str]:
@@ -305,12 +305,14 @@ def describe_worse(result: Mapping) -> list[str]:
     >>> calibration = {"metrics": after | {"ece": {"value": 0.1}}}
     >>> describe_worse({"split": "test", "metrics": before, "calibration": calibration})
     ['On the test split, calibration made Log loss worse, though Expected calibration error fell.']
+    >>> describe_worse({"folds": [], "metrics": before, "calibration": {"metrics": after}})
+    ['On average over the folds, calibration made Log loss worse.']
     """
     if not result.get("calibration", {}).get("metrics"):
         return []
     worse, better = (join_names(map(name_metric, names)) if names else "" for names in sort_changes(result))
     but = f", though {better} fell" if better else ""
-    return [f"On {name_scored(result)}, calibration made {worse} worse{but}."] if worse else []
+    return [f"{say_where(result)}, calibration made {worse} worse{but}."] if worse else []
 
 
 def describe_choice(result: Mapping) -> list[str]:

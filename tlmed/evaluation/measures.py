@@ -113,8 +113,7 @@ def score(
     result = {"unit": chosen.unit, **measure(chosen, positive, seed, split)}
     if result["positive"] is not None:
         result["positive_asked"] = positive is not None
-    # None for a file of predictions: its own column `prediction` decides, and by which threshold is not known.
-    result["threshold"] = None if decision is None else decision.threshold
+    result["threshold"] = _find_threshold(chosen, decision)
     if decision is not None and decision.operating_point is not None:
         half = predict_classes(chosen.scores, positive_index(chosen.classes, positive), HALF)
         at_half = measure(chosen, positive, seed, split, _BY_THRESHOLD, guesses=half)["metrics"]
@@ -129,6 +128,16 @@ def score(
     if chosen.traits:
         result |= _divide(chosen, positive, seed, split)
     return result
+
+
+def _find_threshold(chosen, decision) -> float | None:
+    """Return the score from which on an image is positive; None for several classes, or where a file's column decides.
+
+    By which threshold another program made that column is not known.
+    """
+    if decision is not None:
+        return decision.threshold
+    return HALF if chosen.by_scores and len(chosen.classes) == 2 else None
 
 
 def _weigh(chosen, positive, prevalence) -> dict:

@@ -154,11 +154,10 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME, positive: s
 
 
 def _describe_unused_guesses(columns, classes) -> list[str]:
-    """Say that predictions follow from the scores, although a column of another name seems to hold them."""
+    """Say that a column of another name seems to hold predictions, in a file that has none of the right name."""
     names = [name for name, texts in columns.items() if len(set(texts)) > 1 and set(texts) <= set(classes)]
-    how = "a threshold of 0.5" if len(classes) == 2 else "the highest score"
     return [
-        f"The file has no column `prediction`, so {how} decides; {name!r} holds classes and is not used for it."
+        f"Column {name!r} holds classes and is not used: predicted classes are read from `prediction`."
         for name in names
     ]
 

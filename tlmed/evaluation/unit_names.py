@@ -40,3 +40,45 @@ def _name(found, unit) -> str:
     if found[1] is None:  # a quoted name
         return found[0]
     return (unit.capitalize() if found[1] == "I" else unit) + found[2]
+
+
+def name_scored(result: Mapping) -> str:
+    """Return which images were scored: those of a split, or all that an evaluation was given.
+
+    >>> name_scored({"split": "test", "evaluated": {"predictions": "a.csv", "not_scored": {}}})
+    'all images'
+    """
+    return f"all {unit_of(result)}s" if is_whole(result) else f"the {result['split']} split"
+
+
+def say_where(result: Mapping) -> str:
+    """Return the beginning of a sentence on scores: of which images they are, or that they are means over folds.
+
+    >>> say_where({"split": "test"}), say_where({"split": "test", "folds": []})
+    ('On the test split', 'On average over the folds')
+    """
+    return "On average over the folds" if "folds" in result else f"On {name_scored(result)}"
+
+
+def scored_image(result: Mapping) -> str:
+    """Return what one of the images that were scored, or of the files or groups that they make up, is called.
+
+    >>> scored_image({"split": "test"}), scored_image({"split": "test", "evaluated": {"data": "ward/"}})
+    ('test image', 'image')
+    """
+    return unit_of(result) if is_whole(result) else f"{result['split']} {unit_of(result)}"
+
+
+def say_least(result: Mapping) -> str:
+    """Return the word before the number of known images where more may be known; "" where it is exact.
+
+    >>> say_least({"undecided": 3}), say_least({})
+    ('at least ', '')
+    """
+    return "at least " if result.get("undecided") else ""
+
+
+def is_whole(result: Mapping) -> bool:
+    """Tell whether all images of a source were scored, which are no split of it."""
+    evaluated = result.get("evaluated")
+    return evaluated is not None and not (evaluated.get("not_scored") or evaluated.get("split"))

@@ -11,21 +11,22 @@ from tlmed.backbones.ancestry import list_weights
 from tlmed.errors import InputError
 from tlmed.evaluation.lines import describe_size
 from tlmed.evaluation.pooling import say_pooling
-from tlmed.evaluation.unit_names import unit_of
+from tlmed.evaluation.unit_names import say_least, unit_of
 from tlmed.export.card_facts import read_card_facts
 from tlmed.export.earlier_runs import describe_earlier
 from tlmed.export.front_matter import find_licence, write_front_matter
 from tlmed.export.naming import name_data, name_weights
 from tlmed.export.training_section import describe_steps, show_training
 from tlmed.export.usage import show_usage
+from tlmed.identifiers import read_identifiers
 from tlmed.metrics import say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.definitions import CLASS_METRICS
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import duration
 from tlmed.pages.entries import list_notes, say_methods
-from tlmed.pseudonyms import are_patients, are_pseudonyms, name_units
-from tlmed.report.image_counts import describe_splits
+from tlmed.pseudonyms import are_patients, name_units
+from tlmed.report.image_counts import describe_splits, say_formats
 from tlmed.rundir import RunDir
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import Table, numbers, texts
@@ -185,15 +186,17 @@ def _say_calibration(metrics) -> str:
 
 def _describe_data(content) -> str:
     data, splits = content.environment["data"], content.splits
+    identifiers = read_identifiers(data)
     licence = data.get("licence")
     of_weights = " The licence that this card begins with is that of the weights." if find_licence(content) else ""
     points = [
         f"Source: {code(name_data(content.recipe['data']['source']))}"
         + (", synthetic phantoms that tlmed draws." if content.is_synthetic else "."),
         f"Licence of the images: {plain(licence) if licence else 'not stated by the source'}.{of_weights}",
+        *filter(None, [plain(say_formats(content.environment))]),
         f"Splits: {describe_splits(content.environment, content.recipe)}.",
-        _count_groups(splits, content.recipe["data"]),
-        *describe_earlier(list_weights(content.environment, content.recipe), content.recipe["data"]["source"], splits),
+        _count_groups(splits, content.recipe["data"], identifiers.pseudonyms),
+        *describe_earlier(list_weights(content.environment, content.recipe), identifiers, splits),
     ]
     if data["left_out"]:
         points.append(f"Images that could not be read and were left out: {len(data['left_out'])}.")
@@ -209,7 +212,7 @@ def _count_images(classes, splits) -> str:
     return Table(texts("Images") + numbers(*SPLITS), [*rows, ("all", *totals)]).markdown()
 
 
-def _count_groups(splits, data) -> str:
+def _count_groups(splits, data, pseudonyms) -> str:
     groups = {split: {row["group"] for row in splits if row["split"] == split and row["group"]} for split in SPLITS}
     if not any(groups.values()):
         # Runs of older versions recorded no such switch.
@@ -217,7 +220,7 @@ def _count_groups(splits, data) -> str:
         return f"Groups (patients): {why}, so images of one patient may be in several splits."
     counts = ", ".join(f"{len(names):,} in {split}" for split, names in groups.items())
     names = set().union(*groups.values())
-    if are_patients(names, are_pseudonyms(names, data["source"])):
+    if are_patients(names, pseudonyms):
         return f"Groups (patients): {counts}."
     units = name_units(names)
     return f"Groups ({units}; no patient is named, and one may have several {units} in several splits): {counts}."
@@ -257,10 +260,11 @@ def _show_without_leaks(metrics) -> list[str]:
     found = metrics.get("without_leaks")
     if not found:
         return []
+    known = f"{say_least(metrics).capitalize()}{found['leaked']:,} of {metrics['n']:,} test {unit_of(metrics)}s"
     said = (
-        f"**{found['leaked']:,} of {metrics['n']:,} test {unit_of(metrics)}s are in training or validation too (of "
-        "this run, or of one that gave it its weights), or of a group that has images there**: the scores above may be "
-        f"too good. Without them {found['n']:,} {unit_of(metrics)}s are left"
+        f"**{known} are in training or validation too (of this run, or of "
+        "one that gave it its weights), or of a group that has images there**: the scores above may be too good. "
+        f"Without them {found['n']:,} {unit_of(metrics)}s are left"
     )
     defined = any(entry["value"] is not None for entry in found["metrics"].values())
     said += f"; the metadata of this card has {'their' if defined else 'no'} scores."

@@ -4,19 +4,20 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tlmed.backbones import ancestry
 from tlmed.export.naming import name_data, name_weights
+from tlmed.identifiers import Identifiers
 from tlmed.tabulation.markdown import code
 from tlmed.words import name_start, say_undecided
 
 
-def describe_earlier(weights: Iterable[str], source: str, rows: Sequence[Mapping[str, str]]) -> list[str]:
+def describe_earlier(weights: Iterable[str], images: Identifiers, rows: Sequence[Mapping[str, str]]) -> list[str]:
     """Return a sentence for each earlier run that gave weights, back to the first, and one if something is not known.
 
     Args:
         weights: The full names of the weights that a run started from.
-        source: Where its images come from.
+        images: How its images are identified.
         rows: Those of its `splits.csv`.
     """
-    runs, certain = ancestry.describe_earlier(weights, source, rows)
+    runs, certain = ancestry.describe_earlier(weights, images, rows)
     sentences = [_describe(run) for run in runs]
     if not certain:
         sentences.append("On which images its first weights were trained is not fully known.")

@@ -41,7 +41,8 @@ GRIDS: dict[str, dict[str, tuple]] = {
     "SVC": {"C": (1.0, 3.0, 10.0, 30.0, 100.0)},
 }
 
-# Settings that replace unsuitable defaults of scikit-learn, whatever the grid.
+# Settings that replace unsuitable defaults of scikit-learn, whatever the grid. Trees: on 624 + 156 images of BUSI (24 x
+# 24 pixels), the AUC of a forest varied from seed to seed by 0.007 with 100 trees, the default, and by 0.003 with 300.
 SETTINGS: dict[str, dict] = {
     "ExtraTreesClassifier": {"n_estimators": 300},
     "GradientBoostingClassifier": {"max_features": "sqrt"},  # each split looks at 30 of 1,000 features: 30 times faster

@@ -10,7 +10,7 @@ from tlmed.columns import Grouping, spell
 from tlmed.data.table import describe_classes
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import describe_contradictions, describe_exchanged, describe_hard_scores
-from tlmed.evaluation.lines import describe_left_out
+from tlmed.evaluation.lines import describe_left_out, describe_rule
 from tlmed.evaluation.measures import score_pooled
 from tlmed.evaluation.pooling import Pooled, choose_pooling, describe_pooling, find_pooling_faults, pool
 from tlmed.evaluation.predictions import Predictions, describe_ties
@@ -63,10 +63,11 @@ def score_file(
         voice.warn(note)
     others = Counter(name for name in pooled.units.splits if name != split)
     evaluated = {"predictions": str(file), "not_scored": dict(sorted(others.items())), "warnings": notes}
+    evaluated["predicted"] = pooled.units.by_scores  # by tlmed, from the scores
     with voice.busy(f"Scoring {count(len(chosen.paths), 'row')}"):
         # A file names no seed; with a fixed one its intervals are the same each time.
         result = {**score_pooled(pooled, split, positive, 0, prevalence=prevalence), "evaluated": evaluated}
-    for sentence in describe_left_out(result):
+    for sentence in (*describe_rule(result), *describe_left_out(result)):
         voice.say(sentence)
     return pooled, result
 

@@ -3,7 +3,7 @@
 import tlmed.tensorflow_start
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,9 @@ from tlmed.data import ImageSet, KnownPixels, load, open_source
 from tlmed.data.extras import describe_extras
 from tlmed.data.familiar import compare_with_run
 from tlmed.data.findings import TWO_LABELS
-from tlmed.data.leaks import describe_hidden_patients, find_leaked, name_givers
+from tlmed.data.leaks import describe_hidden_patients, find_leaked, find_undecided, name_givers
 from tlmed.data.learned import Learned
 from tlmed.data.recorded import describe_changes, describe_columns, digest_columns, recall
-from tlmed.data.sources import find_gap
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import read_decision
@@ -31,11 +30,11 @@ from tlmed.evaluation.pooling import Pooled, find_pooling_faults, pool, read_poo
 from tlmed.evaluation.predictions import describe_ties
 from tlmed.evaluation.unit_names import FILE
 from tlmed.features.kept import Means, keep_features
+from tlmed.identifiers import Identifiers, read_identifiers
 from tlmed.inference.loose_images import read_usual
 from tlmed.inference.prediction_files import score_file
 from tlmed.inference.scorer import computing, load_scorer, make_samples, name_files
 from tlmed.intact import check_intact
-from tlmed.pseudonyms import are_pseudonyms
 from tlmed.recipe import from_json
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
@@ -95,57 +94,106 @@ def evaluate(
         raise InputError(
             f"`prevalence` needs exactly two classes. Received: prevalence={prevalence} with {len(old['classes'])}."
         )
+    own = source is None or moved
+    place = source or recipe.data.source
     pooling = read_pooling(old)
     cached = recipe.cache != "off"
     known = KnownPixels(cache_folder(), recipe.data.image_size) if cached else None
     if cached and (writers := find_writers(cache_folder())):
         voice.warn(writers)
-    place = source or recipe.data.source
-    elsewhere, unknown = find_known(name_weights(run), place)
     for sentence in describe_source(place):
         voice.say(sentence)
     with voice.busy(f"Reading images of {place}"):
-        if source is None or moved:
-            images, rows, seen = _recall(run, recipe, place, old["classes"], known)
-            leaked = _find_leaked(run, elsewhere)
-            seen += _describe_hidden(images, elsewhere)
+        if own:
+            chosen = _gather_own(run, recipe, place, old["classes"], known)
         else:
-            layout = _lay_out_like(recipe, source, grouping)
-            table = open_source(source, layout)
-            images = load(table, recipe.data.image_size, None, recipe.seed, skip_bad, known=known)
-            _check_classes(images.table.classes, old["classes"])
-            _check_pooling(pooling, images.table)
-            conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
-            recorded = SPLITS_CSV.read(run)
-            pseudonyms = are_pseudonyms((row["group"] for row in recorded), recipe.data.source)
-            familiar = compare_with_run(images, recorded, elsewhere, layout.grouping.use, pseudonyms)
-            table, usual = images.table, read_usual(run)
-            held = describe_tones(table.paths, images.pixels.tones, table.labels, table.classes, usual)
-            seen = [*dict.fromkeys((*images.warnings, *held)), *conflicts, *familiar.sentences]
-            images = familiar.images
-            leaked = [images.table.paths[row] for row in np.flatnonzero(familiar.leaked)]
-            if gap := find_gap(recipe.data.source, source):
-                seen.append(f"Whether the run was trained on some of these images cannot be told: {gap}.")
-            rows = np.arange(len(images.splits))
+            chosen = _gather_others(run, recipe, place, old["classes"], known, grouping, skip_bad)
     default = metrics.describe_default(old["classes"], recipe.data.positive, "tlmed train ... --positive")
     # Where the scored images are phantoms, `describe_source` has said already that scores say nothing.
-    seen = [*default, *seen, *unsure, *unknown, *([] if is_synthetic(place) else describe_learned(recipe.data.source))]
-    for warning in seen:
+    learned = [] if is_synthetic(place) else describe_learned(recipe.data.source)
+    warnings = [*default, *chosen.sentences, *unsure, *chosen.unsure, *learned]
+    for warning in warnings:
         voice.warn(warning)
-    scorer = load_scorer(run)
-    with voice.busy(f"Scoring {count(len(rows), 'image')}"):
-        found = _look_up(recipe, scorer, images, rows, voice) if cached else None
-        scores = scorer(images.batches(rows, recipe.data.batch_size)) if found is None else scorer.finish(found)
-        pooled = pool(make_samples(images, rows, scores), pooling, old["positive"]).decide(decision, old["positive"])
-        result = score_pooled(pooled, "test", old["positive"], recipe.seed, decision, prevalence, leaked)
+    if not own:
+        _check_pooling(pooling, chosen.images.table)
+    with voice.busy(f"Scoring {count(len(chosen.rows), 'image')}"):
+        scores = _compute_scores(run, recipe, chosen, voice)
+        samples = make_samples(chosen.images, chosen.rows, scores)
+        pooled = pool(samples, pooling, old["positive"]).decide(decision, old["positive"])
+        result = score_pooled(pooled, "test", old["positive"], recipe.seed, decision, prevalence, chosen.leaked)
+    if undecided := pooled.find_units(chosen.undecided) - pooled.find_units(chosen.leaked):
+        result["undecided"] = len(undecided)
     if result["positive"] is not None:
         result["positive_asked"] = recipe.data.positive is not None  # when the run was trained
     for note in (ties := describe_ties(pooled.units.of("test"))):
         voice.warn(note)
-    seen += ties
-    evaluated = {"run": str(run.path), "data": images.table.source, "warnings": seen}
-    evaluated |= {"split": "test"} if source is None or moved else {}  # another source is scored as a whole
+    evaluated = {"run": str(run.path), "data": chosen.images.table.source, "warnings": [*warnings, *ties]}
+    evaluated |= {"split": "test"} if own else {}  # another source is scored as a whole
     return pooled, {**result, "evaluated": evaluated}
+
+
+@dataclass(frozen=True, eq=False)  # `==` of arrays is an array
+class _Chosen:
+    """The images that a run is scored on.
+
+    Attributes:
+        images: All images that were read.
+        rows: Which of them are predicted, int [m].
+        leaked: The paths of those that training, validation or an earlier run has seen.
+        undecided: The paths of others that are scored, of which it cannot be told.
+        sentences: What a user should know of them.
+        unsure: Why it is not certain which images the runs know that gave the weights.
+    """
+
+    images: ImageSet
+    rows: np.ndarray
+    leaked: list[str]
+    undecided: list[str]
+    sentences: list[str]
+    unsure: list[str]
+
+
+def _gather_own(run, recipe, place, classes, known) -> _Chosen:
+    """Return a run's own validation and test images that are as they were, of which only the latter are scored."""
+    elsewhere, unsure = find_known(name_weights(run), _read_identifiers(run))
+    images, rows, sentences = _recall(run, recipe, place, classes, known)
+    sentences += _describe_hidden(images, elsewhere)
+    leaked, table = _find_leaked(run, elsewhere), images.table
+    hidden = find_undecided(table.groups, images.sha256, elsewhere, table.pseudonyms) & (images.splits == "test")
+    undecided = [table.paths[row] for row in rows if hidden[row]]
+    return _Chosen(images, rows, leaked, undecided, sentences, unsure)
+
+
+def _gather_others(run, recipe, source, classes, known, grouping, skip_bad) -> _Chosen:
+    """Return all images of another source, compared with those that the run knows."""
+    there, layout = _read_identifiers(run), _lay_out_like(recipe, source, grouping)
+    images = load(open_source(source, layout), recipe.data.image_size, None, recipe.seed, skip_bad, known=known)
+    _check_classes(images.table.classes, classes)
+    conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
+    elsewhere, unsure = find_known(name_weights(run), images.table.identifiers)
+    familiar = compare_with_run(images, SPLITS_CSV.read(run), elsewhere, layout.grouping.use, there.pseudonyms)
+    table, usual = images.table, read_usual(run)
+    held = describe_tones(table.paths, images.pixels.tones, table.labels, table.classes, usual)
+    sentences = [*dict.fromkeys((*images.warnings, *held)), *conflicts, *familiar.sentences]
+    if gap := there.find_gap(table.identifiers):
+        sentences.append(f"Whether the run was trained on some of these images cannot be told: {gap}.")
+    paths = familiar.images.table.paths
+    leaked = [paths[row] for row in np.flatnonzero(familiar.leaked)]
+    undecided = [paths[row] for row in np.flatnonzero(familiar.undecided)]
+    return _Chosen(familiar.images, np.arange(len(paths)), leaked, undecided, sentences, unsure)
+
+
+def _read_identifiers(run) -> Identifiers:
+    return read_identifiers(ENVIRONMENT_JSON.read(run, "data")["data"])
+
+
+def _compute_scores(run, recipe, chosen, voice) -> np.ndarray:
+    """Return class probabilities of the chosen rows, from features of the store where it can be used."""
+    scorer = load_scorer(run)
+    found = _look_up(recipe, scorer, chosen.images, chosen.rows, voice) if recipe.cache != "off" else None
+    if found is None:
+        return scorer(chosen.images.batches(chosen.rows, recipe.data.batch_size))
+    return scorer.finish(found)
 
 
 def _check_pooling(pooling, table) -> None:
@@ -231,7 +279,7 @@ def _find_leaked(run: RunDir, elsewhere: Mapping[str, Learned]) -> list[str]:
     """Return the paths of a run's own images that training, validation or an earlier run (`elsewhere`) has seen."""
     recorded = SPLITS_CSV.read(run)
     digests, groups, splits = ([row[name] for row in recorded] for name in ("sha256", "group", "split"))
-    leaked = find_leaked(digests, groups, np.array(splits), elsewhere)
+    leaked = find_leaked(digests, _read_identifiers(run).own(groups), np.array(splits), elsewhere)
     return [row["path"] for row, known in zip(recorded, leaked, strict=True) if known]
 
 

@@ -4,10 +4,13 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tlmed.data.patients import align_rows
 from tlmed.environment import name_family
+from tlmed.identifiers import read_identifiers
 from tlmed.lock.lock_json import read_rows
 from tlmed.lock.printable import shorten, show
 from tlmed.recipe import UNDECIDING, divide_fields, flatten, from_json, join_fields, to_json
+from tlmed.split_names import SPLITS
 from tlmed.words import listed
 
 # The kinds of differences, by what they mean for the result.
@@ -15,6 +18,7 @@ INPUT, CODE, LIBRARY, ENVIRONMENT = "input", "code", "library", "environment"
 REPORTED, NOTE = "reported", "note"
 _COLUMNS = {"sha256": "content", "label": "label", "group": "group", "split": "split"}
 CHANGES = "changes while the run was stopped"
+CONTINUATION = "whether it went on elsewhere"  # of older locks
 MOST_PATHS = 5  # so many images are named
 DIGEST_DIGITS = 64  # a text of this length is taken for a SHA-256 and shortened
 _OF_SPLITS = ("seed", "data.split")
@@ -54,7 +58,10 @@ class Difference:
 
     def describe(self, there: str, here: str) -> str:
         """Return it as a sentence, with these words for the two sides."""
-        words = f"{self.part}: {show(self.name)}: {show(self.there)} {there}, {show(self.here)} {here}"
+        values = f"{show(self.there)} {there}, {show(self.here)} {here}"
+        if self.name == CHANGES and self.there == self.here:  # of others, such as numbers of images, both are said
+            values = f"{show(self.there)} in both"
+        words = f"{self.part}: {show(self.name)}: {values}"
         return f"{words} ({show(self.why)})" if self.why else words
 
 
@@ -104,7 +111,10 @@ def _fields(recipe) -> dict:
 
 
 def _compare_data(there, here) -> Iterator[Difference]:
-    old, new = ({row["path"]: row for row in read_rows(lock["data"]["rows"])} for lock in (there, here))
+    recorded, rows = (read_rows(lock["data"]["rows"]) for lock in (there, here))
+    if any(read_identifiers(lock["data"]).pseudonyms for lock in (there, here)):
+        rows = align_rows(rows, recorded)
+    old, new = ({row["path"]: row for row in table} for table in (recorded, rows))
     yield from _compare_paths("images", old, new)
     left_out = ([entry["path"] for entry in lock["data"]["left_out"]] for lock in (there, here))
     yield from _compare_paths("images left out as unreadable", *left_out)
@@ -112,7 +122,13 @@ def _compare_data(there, here) -> Iterator[Difference]:
     changed = {name: [path for path in both if old[path][name] != new[path][name]] for name in _COLUMNS}
     same_job = set(old) == set(new) and _name_splits(there) == _name_splits(here)
     if not same_job or any(changed[name] for name in _COLUMNS if name != "split"):
-        changed["split"] = []  # splits differ because images or the recipe do, which are named already
+        # Splits that were made differ because images or the recipe do, which are named already.
+        places = [_find_given(lock["data"]) for lock in (there, here)]
+        changed["split"] = [
+            path
+            for path in changed["split"]
+            if (was := places[0].get(old[path]["split"])) and (now := places[1].get(new[path]["split"])) and was != now
+        ]
     for name, paths in changed.items():
         if paths:
             values = (_show(row[paths[0]][name]) for row in (old, new))
@@ -121,6 +137,15 @@ def _compare_data(there, here) -> Iterator[Difference]:
     # The digests are of the test images' values: of other test images they differ anyway.
     if [path for path in old if old[path]["split"] == "test"] == [path for path in new if new[path]["split"] == "test"]:
         yield from _compare_columns(there["data"].get("columns"), here["data"].get("columns"))
+
+
+def _find_given(data) -> dict[str, str]:
+    """Return, for each split of a run, the split in which its images came; splits that were made have none."""
+    # Older locks record only whether any was made.
+    made = set(data.get("made", SPLITS if data.get("split") != "given" else ()))
+    if made == {"val"}:
+        return {"train": "train", "val": "train", "test": "test"}
+    return {split: split for split in SPLITS if split not in made}
 
 
 def _compare_columns(old: Mapping | None, new: Mapping | None) -> Iterator[Difference]:
@@ -203,6 +228,10 @@ def _compare_environments(there, here) -> Iterator[Difference]:
     yield from _differ("system", old["system"], new["system"], "other builds of every library")
     yield from _compare_strategies(old.get("strategy"), new.get("strategy"))
     yield from _compare_changes(*changed)
+    if "changed" not in old or "changed" not in new:
+        values = ("recorded" if "changed" in found else "not recorded" for found in (old, new))
+        why = "whether such a run was stopped, and went on in another environment, is not known"
+        yield Difference("environment", CONTINUATION, *values, NOTE, why)
     for name in {**old["variables"], **new["variables"]}:
         if name not in ("TF_NUM_INTRAOP_THREADS", "TF_ENABLE_ONEDNN_OPTS"):  # their effects are compared above
             yield from _differ(name, old["variables"].get(name), new["variables"].get(name), "a setting of libraries")

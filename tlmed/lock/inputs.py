@@ -86,7 +86,7 @@ def describe_inputs(lock: Lock, recipe: Recipe, recipe_file: Path | None = None,
         "weights": [source and dataclasses.asdict(source) for source in sources],
         "seeds": {"seed": recipe.seed, "streams": name_streams(recipe.seed, phases)},
         "code": describe_code(),
-        "environment": describe_environment(),
+        "environment": {**describe_environment(), "changed": []},
     }
 
 
@@ -102,10 +102,17 @@ def _describe_data(lock, recipe, trust) -> dict:
         digests = _digest_images(table, recipe.data.source, trust)
     except (OSError, ValueError) as error:
         raise InputError(f"Every image must be readable. Received: data={recipe.data.source}: {error}.") from error
-    splits, _ = assign_splits(table, digests, recipe.data.split, recipe.seed)
+    splits, made = assign_splits(table, digests, recipe.data.split, recipe.seed)
     lines = format_csv(SPLITS_CSV.columns, list_rows(table, splits, digests))
     columns = digest_columns(table, splits)
-    return {"rows": split_lines(lines), "left_out": broken, "columns": columns}
+    identifiers = dataclasses.asdict(table.identifiers)
+    return {
+        **identifiers,
+        "rows": split_lines(lines),
+        "left_out": broken,
+        "columns": columns,
+        "made": list(made),
+    }
 
 
 def _digest_images(table: Table, source: str, trust: bool) -> list[str]:

@@ -35,8 +35,8 @@ def choose_level(wanted: str | None, differences: Sequence[Difference], recipe: 
         )
     if wanted == BITS and found:
         raise InputError(
-            "`--level` must be 'predictions' or 'metrics' outside of the environment of the lock. "
-            f"Received: level='bits' with {'; '.join(map(str, found))}."
+            "`--level bits` needs the environment of the lock: elsewhere last digits may differ, and the level must be "
+            f"'predictions' or 'metrics'. Received: level='bits' with {'; '.join(map(str, found))}."
         )
     if wanted is not None:
         return wanted, "as asked for"

@@ -44,6 +44,10 @@ class Optional(dict):
     """A table of fields for a part that not every lock holds: it may be missing."""
 
 
+class LaterValue(tuple):
+    """The types of a value that older locks do not hold: it may be missing."""
+
+
 _METRIC = {"value": (int, float, OPTIONAL)}
 _VALUES = Every(each=_METRIC)
 _PREDICTIONS = {"sha256": TEXT, "rows": Table(PREDICTIONS)}
@@ -60,6 +64,9 @@ SHAPE = {
         "rows": Table(("path", "label", "group", "split", "sha256")),
         "left_out": Each([{"path": TEXT}]),
         "columns": Later(each=TEXT),
+        "made": LaterEach([TEXT]),
+        "digested": LaterValue((TEXT,)),
+        "pseudonyms": LaterValue((FLAG,)),
     },
     "weights": Each([{"name": TEXT, "graph": TEXT, "sha256": (str, OPTIONAL)}]),
     "seeds": {"seed": COUNT, "streams": Every(each=COUNT)},
@@ -175,11 +182,12 @@ def _compare(value, shape, place) -> Iterator[str]:
             where = f"{place}.{name}" if place else name
             if name in value:
                 yield from _compare(value[name], inner, where)
-            elif not isinstance(inner, (Later, LaterEach, Optional)):
+            elif not isinstance(inner, (Later, LaterEach, LaterValue, Optional)):
                 yield f"{where} is missing"
         if shape is _METRIC:
             yield from _compare_bounds(value, place)
-    elif not isinstance(value, shape) or (isinstance(value, bool) and shape != FLAG):  # a bool is an int in Python
+    # A bool is an int in Python.
+    elif not isinstance(value, shape) or (isinstance(value, bool) and shape not in (FLAG, (FLAG,))):
         yield f"{place} is {value!r:.40}"
 
 

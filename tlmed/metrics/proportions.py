@@ -152,8 +152,10 @@ def count_freedom(influences: np.ndarray, owners: np.ndarray) -> tuple[float, fl
     (2, 1.0)
     """
     groups = len(np.unique(owners))
-    counted = min(groups, effective_groups(influences, owners))
-    return max(counted - 1, 1), (groups - 1) / groups * counted / max(counted - 1, 0.5)
+    # The factor has no bound where one group holds nearly all. At 1.5 groups it is 3, and the t quantile is 12.7 (with
+    # one degree of freedom): a larger factor would tell no more. It must not fall again as one group gets larger.
+    counted = max(min(groups, effective_groups(influences, owners)), 1.5)
+    return max(counted - 1, 1), (groups - 1) / groups * counted / (counted - 1)
 
 
 def _count_unequal(sizes, alike) -> float:

@@ -4,11 +4,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from tlmed.evaluation.unit_names import unit_of
+from tlmed.identifiers import read_identifiers
 from tlmed.metrics import say_positive
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import enumerate_names, interval_of, join, number
 from tlmed.pages.glossary import anchor
-from tlmed.pseudonyms import are_patients, are_pseudonyms, name_units
+from tlmed.pseudonyms import are_patients, name_units
 from tlmed.report.image_counts import (
     SHOWN,
     count_known,
@@ -18,6 +19,8 @@ from tlmed.report.image_counts import (
     find_made,
     is_synthetic,
     say_attributes,
+    say_formats,
+    say_hidden,
     say_test_apart,
 )
 from tlmed.report.loaded_files import RunContent
@@ -72,8 +75,10 @@ def _tell_preprocessing(content, titles) -> Answer:
     size = content.recipe.get("data", {}).get("image_size")
     if not size:
         return Answer("")
+    formats = say_formats(content.environment)
+    read = f"{formats} " if formats else ""
     return Answer(
-        f"Resized to {' x '.join(map(str, size))} pixels (antialiased bilinear, 8 bit); the scaling that "
+        f"{read}Resized to {' x '.join(map(str, size))} pixels (antialiased bilinear, 8 bit); the scaling that "
         f"{join(content.recipe.get('backbone'))} expects is part of the model.",
         "What was done to the images before",
     )
@@ -115,7 +120,7 @@ def _tell_level(content, titles) -> Answer:
             else f"Groups: none has images in two partitions, {SHOWN}"
         )
         groups = {row["group"] for row in content.splits if row["group"]}
-        pseudonyms = are_pseudonyms(groups, content.recipe.get("data", {}).get("source", ""))
+        pseudonyms = read_identifiers(content.environment.get("data", {})).pseudonyms
         if not are_patients(groups, pseudonyms):
             said += f"; groups are {name_units(groups)}, and no patient is named"
         return Answer(say(f"{said}.", *_see(titles, "Data")), "What a group is, a patient or an examination")
@@ -227,7 +232,7 @@ def _tell_internal(content, titles) -> Answer:
     metrics = content.metrics
     where = f"{count(metrics['n'], unit_of(metrics))} of the {metrics['split']} split"
     known = count_known(metrics)
-    apart = f"; {known}" if known else " and held out of training"
+    apart = f"; {known}" if known else f" and held out of training{say_hidden(metrics)}"
     said = say(f"On {where}, of the same source{apart}.", *_see(titles, "Scores"))
     return Answer(said, "Whether that source is internal")
 

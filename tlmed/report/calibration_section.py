@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from tlmed.evaluation import score_plots
-from tlmed.evaluation.lines import name_scored
-from tlmed.evaluation.unit_names import unit_of
+from tlmed.evaluation.unit_names import name_scored, say_where, unit_of
 from tlmed.metrics import positive_index, reliability
 from tlmed.metrics.calibration import pair, sort_changes
 from tlmed.metrics.definitions import CALIBRATED
@@ -29,7 +28,7 @@ def show_calibration(content: RunContent) -> Markup:
     if predictions.calibrated is not None:
         series["calibrated"] = _find_points(predictions, predictions.calibrated, positive)
     found = metrics.get("calibration")
-    compared = {"compared": _compare(metrics), **_find_worse(metrics, f"On {name_scored(metrics)}")} if found else {}
+    compared = {"compared": _compare(metrics), **_find_worse(metrics)} if found else {}
     return render(
         "report/calibration.html",
         from_file=_is_from_file(metrics),
@@ -57,8 +56,7 @@ def show_mean_calibration(metrics: Mapping) -> Markup:
     found = metrics.get("calibration", {})
     if not found.get("metrics"):
         return Markup()
-    worse = _find_worse(metrics, "On average over the folds")
-    return render("folds/calibration.html", method=found["method"], compared=_compare(metrics), **worse)
+    return render("folds/calibration.html", method=found["method"], compared=_compare(metrics), **_find_worse(metrics))
 
 
 def _compare(metrics) -> Table:
@@ -76,14 +74,14 @@ def _name_scores(metrics) -> str:
     return "as scored" if _is_from_file(metrics) else "as trained"
 
 
-def _find_worse(metrics, where) -> dict[str, object]:
+def _find_worse(metrics) -> dict[str, object]:
     """Return for a template which metrics calibration made worse and which better, as written with three decimals."""
     before, after = metrics["metrics"], metrics["calibration"]["metrics"]
     worse, better = sort_changes(metrics)
     rose = [
         f"{name_metric(name)} from {number(before[name]['value'])} to {number(after[name]['value'])}" for name in worse
     ]
-    return {"where": where, "worse": rose, "better": [*map(name_metric, better)]}
+    return {"where": say_where(metrics), "worse": rose, "better": [*map(name_metric, better)]}
 
 
 def _find_points(predictions, scores, positive) -> list[dict]:

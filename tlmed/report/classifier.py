@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from tlmed.pages.amounts import flatten, number
 from tlmed.pages.templating import render
-from tlmed.report.image_counts import SHOWN, count_known, say_test_apart
+from tlmed.report.image_counts import SHOWN, count_known, say_hidden, say_test_apart
 from tlmed.report.loaded_files import RunContent
 from tlmed.report.phase_tables import show_blocks
 from tlmed.tabulation import CODE, Table, numbers, say, texts
@@ -51,7 +51,9 @@ def show_classifier(content: RunContent) -> Markup:
 
 
 def _say_apart(metrics) -> str:
-    return say_test_apart(metrics) if count_known(metrics) else f"validation and test images had no part in it, {SHOWN}"
+    if count_known(metrics):
+        return say_test_apart(metrics)
+    return f"validation and test images had no part in it, {SHOWN}{say_hidden(metrics)}"
 
 
 def _say_score(found) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from tlmed.evaluation import training_plots
-from tlmed.evaluation.lines import scored_image
+from tlmed.evaluation.unit_names import say_least, scored_image
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import duration, enumerate_names, say_apart
 from tlmed.pages.figures import draw
@@ -77,7 +77,7 @@ def _count_known(rows, metrics) -> str:
     found = metrics.get("without_leaks")
     if found is None or not any(row[name] for row in rows for name in _OF_TEST):
         return ""
-    return f"{found['leaked']:,} of {count(metrics['n'], scored_image(metrics))}"
+    return f"{say_least(metrics)}{found['leaked']:,} of {count(metrics['n'], scored_image(metrics))}"
 
 
 def _say_starts(rows: Sequence[Mapping]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from tlmed.evaluation.lines import describe_left_out, describe_reversed
+from tlmed.evaluation.lines import describe_left_out, describe_reversed, describe_rule
 from tlmed.evaluation.predictions import Predictions
 from tlmed.pages.templating import render
 from tlmed.report.calibration_section import show_calibration
@@ -70,5 +70,6 @@ def make_evaluation_page(predictions: Predictions, result: Mapping) -> str:
 
 def _tell(result, source) -> Markup:
     evaluated = result["evaluated"]
-    said = [*describe_reversed(result), *describe_left_out(result), *evaluated.get("warnings", [])]
+    said = [*describe_rule(result), *describe_reversed(result), *describe_left_out(result)]
+    said += [*evaluated.get("warnings", [])]
     return render("report/evaluated.html", run=evaluated.get("run"), source=source, said=said)

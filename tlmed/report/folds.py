@@ -103,7 +103,7 @@ def make_folds_page(content: FoldsContent) -> str:
         "Recipe": show_recipe(content.source, content.recipe, content.environment),
     }
     title, run = (call(content.recipe, content.name, ", cross-validated") for call in (title_run, name_run))
-    return frame(title, content.metrics, sections, is_synthetic(content), run)
+    return frame(title, content.metrics, sections, is_synthetic(content), run, content.model)
 
 
 def _tell_story(content) -> Markup:

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from tlmed.evaluation.lines import scored_image
-from tlmed.evaluation.unit_names import unit_of
+from tlmed.evaluation.unit_names import say_least, scored_image, unit_of
 from tlmed.metrics import say_positive
 from tlmed.pages.templating import make_page, render
 
 _HEADLINE = ("auc", "accuracy", "sensitivity", "specificity")
 
 
-def frame(title: str, metrics: Mapping, sections: Mapping[str, Markup], synthetic: bool, run: str) -> str:
+def frame(
+    title: str, metrics: Mapping, sections: Mapping[str, Markup], synthetic: bool, run: str, model: str = "network"
+) -> str:
     """Return a whole page.
 
     Args:
@@ -21,6 +22,7 @@ def frame(title: str, metrics: Mapping, sections: Mapping[str, Markup], syntheti
         sections: Titles to what was rendered; a section without content is left out.
         synthetic: Whether the images were drawn by tlmed.
         run: What the run is called where it has no title, plain text.
+        model: What knows images that were trained on; of a cross-validation it is one of several.
     """
     leaks = metrics.get("without_leaks")
     without = leaks["metrics"] if leaks else {}
@@ -34,9 +36,10 @@ def frame(title: str, metrics: Mapping, sections: Mapping[str, Markup], syntheti
         headline=headline,
         positive=say_positive(metrics["classes"], metrics.get("positive"), metrics.get("positive_asked", False)),
         leaks=leaks,
+        least=say_least(metrics).capitalize(),
         n=metrics["n"],
         image=scored_image(metrics),
         unit=unit_of(metrics),
-        whom="networks" if "folds" in metrics else "network",
+        whom=f"{model}s" if "folds" in metrics else model,
     )
     return make_page(title, lead, sections)

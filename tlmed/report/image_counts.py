@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from tlmed.evaluation.lines import scored_image
+from tlmed.evaluation.unit_names import say_least, scored_image
 from tlmed.pages.templating import render
 from tlmed.report.loaded_files import RunContent
 from tlmed.split_names import SPLITS
@@ -34,9 +34,18 @@ def say_test_apart(metrics: Mapping) -> str:
 
     >>> say_test_apart({"split": "test", "n": 140, "without_leaks": {"leaked": 60}})
     'but 60 of 140 test images are known from training or validation'
+    >>> say_test_apart({"split": "test", "n": 9, "undecided": 7}).partition("; ")[2]
+    'whether their patients are known cannot be told for 7 of 9'
     """
     known = count_known(metrics)
-    return f"but {known}" if known else f"{scored_image(metrics)}s had no part in it, {SHOWN}"
+    return f"but {known}" if known else f"{scored_image(metrics)}s had no part in it, {SHOWN}{say_hidden(metrics)}"
+
+
+def say_hidden(metrics: Mapping) -> str:
+    """Return for how many images pseudonyms hide whether a run knows their patients, after a semicolon; "" for none."""
+    if not metrics.get("undecided"):
+        return ""
+    return f"; whether their patients are known cannot be told for {metrics['undecided']:,} of {metrics['n']:,}"
 
 
 def count_known(metrics: Mapping) -> str:
@@ -46,7 +55,8 @@ def count_known(metrics: Mapping) -> str:
         return ""
     are = "is" if found["leaked"] == 1 else "are"
     return (
-        f"{found['leaked']:,} of {count(metrics['n'], scored_image(metrics))} {are} known from training or validation"
+        f"{say_least(metrics)}{found['leaked']:,} of {count(metrics['n'], scored_image(metrics))} {are} known from "
+        "training or validation"
     )
 
 
@@ -58,11 +68,16 @@ def show_images(content: RunContent) -> Markup:
         say_attributes(content.recipe),
         describe_splits(content.environment, content.recipe),
         [(item["path"], item["reason"]) for item in left_out],
+        say_formats(content.environment),
     )
 
 
 def show_counts(
-    rows: Sequence[Mapping], attributes: str = "", made: str = "", left_out: Iterable[tuple[str, str]] = ()
+    rows: Sequence[Mapping],
+    attributes: str = "",
+    made: str = "",
+    left_out: Iterable[tuple[str, str]] = (),
+    formats: str = "",
 ) -> Markup:
     """Return how many images, and groups where there are any, are in each class and split.
 
@@ -71,12 +86,14 @@ def show_counts(
         attributes: What `say_attributes` returned.
         made: Who made the splits, as `describe_splits` says it.
         left_out: Path and reason of every image that is not among the rows.
+        formats: What `say_formats` returned.
     """
     images = [(row["label"], row["split"], number) for number, row in enumerate(rows)]
     groups = [(row["label"], row["split"], row["group"]) for row in rows if row.get("group")]
     return render(
         "report/images.html",
         attributes=attributes,
+        formats=formats,
         made=made,
         images=_tabulate(images, "all images"),
         groups=_tabulate(groups, "all groups") if groups else None,
@@ -98,6 +115,26 @@ def say_attributes(recipe: Mapping) -> str:
     stated = {name: data.get(name) for name in ("modality", "body_part", "subject")}
     said = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in stated.items() if value)
     return said[:1].upper() + said[1:]
+
+
+def say_formats(environment: Mapping) -> str:
+    """Return as what files images were read, and what of these is not used; "" of pictures that are used as they are.
+
+    Args:
+        environment: As for `find_made`; older versions did not record it.
+
+    >>> say_formats({"data": {"formats": {"DICOM": {"images": 9, "shown": "by the window of each file"}}}})
+    'Formats: 9 DICOM (shown by the window of each file).'
+    """
+    data = environment.get("data", {})
+    formats, unused = data.get("formats", {}), data.get("unused", [])
+    if not unused and len(formats) < 2 and not any(found["shown"] for found in formats.values()):
+        return ""
+    parts = [
+        f"{found['images']:,} {name}" + (f" (shown {found['shown']})" if found["shown"] else "")
+        for name, found in formats.items()
+    ]
+    return " ".join([f"Formats: {', '.join(parts)}.", *unused])
 
 
 def find_made(environment: Mapping, recipe: Mapping) -> tuple[str, ...] | None:

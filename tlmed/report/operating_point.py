@@ -7,8 +7,7 @@ import numpy as np
 from markupsafe import Markup
 
 from tlmed.evaluation import score_plots
-from tlmed.evaluation.lines import name_scored
-from tlmed.evaluation.unit_names import unit_of
+from tlmed.evaluation.unit_names import name_scored, unit_of
 from tlmed.metrics import net_benefit, positive_index
 from tlmed.metrics.calibration import sort_changes
 from tlmed.pages.amounts import enumerate_names, number
@@ -30,7 +29,8 @@ _RISKS = (0.1, 0.3, 0.5)  # an alternative text names the net benefit at these
 def show_operating_point(metrics: Mapping) -> Markup:
     """Return the threshold, how it was chosen, the metrics at it, and predictive values at the stated prevalence.
 
-    Nothing for more than two classes; for a file of predictions, which names no threshold, only predictive values.
+    Nothing for more than two classes; for a file with predictions of its own, which names no threshold, only
+    predictive values.
     """
     threshold, point = metrics.get("threshold"), metrics.get("operating_point", {})
     return render(

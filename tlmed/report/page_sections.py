@@ -43,5 +43,6 @@ def make_page(content: RunContent) -> str:
     sections = {title: part for title, part in sections.items() if part}
     # Last, because its answers link only to sections that the page has.
     sections["CLAIM 2024 checklist"] = show_checklist(content, sections)
+    model = "classifier" if "classifier" in content.metrics else "network"
     title, run = (call(content.recipe, content.name) for call in (title_run, name_run))
-    return frame(title, content.metrics, sections, is_synthetic(content), run)
+    return frame(title, content.metrics, sections, is_synthetic(content), run, model)

@@ -188,6 +188,8 @@ def _average_all(split, folds, results) -> dict:
     if "at_prevalence" in first:
         values = mean([_only_metrics(result["at_prevalence"]) for result in results])
         content["at_prevalence"] = {"prevalence": first["at_prevalence"]["prevalence"], **values}
+    if undecided := sum(result.get("undecided", 0) for result in results):
+        content["undecided"] = undecided // split.repeats  # as for images that are known
     return content | _average_without_leaks(names, split, results) | _average_subgroups(names, split, results)
 
 

@@ -99,7 +99,7 @@ def _examine(recipe, images) -> ImageSet:
 
     Warn too where the positive class is the healthy one, and nobody asked for that.
     """
-    known, unsure = find_known(leave_out_published(recipe.weights, recipe.backbone), recipe.data.source)
+    known, unsure = find_known(leave_out_published(recipe.weights, recipe.backbone), images.table.identifiers)
     default = metrics.describe_default(images.table.classes, recipe.data.positive)
     hidden = describe_hidden_patients(images.table, images.sha256, images.splits == "test", name_givers(known))
     return dataclasses.replace(recognise(images, known), warnings=(*default, *images.warnings, *unsure, *hidden))

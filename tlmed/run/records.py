@@ -7,10 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tlmed.backbones.ancestry import describe_earlier, find_known, list_weights, name_weights
 from tlmed.data import ImageSet
+from tlmed.data.extras import count_extras
+from tlmed.data.patients import align_rows
+from tlmed.data.readers import describe_formats
 from tlmed.data.recorded import SAME, compare_rows, describe_columns, digest_columns, find_recorded_leaks, to_rows
 from tlmed.data.tones import measure_usual
 from tlmed.environment import describe_code, describe_environment, peak_memory_mb
 from tlmed.errors import CheckFailed, InputError, RunFailed
+from tlmed.identifiers import read_identifiers
 from tlmed.intact import check_intact, reading
 from tlmed.recipe import UNDECIDING, Recipe, RecipeFile, flatten, name_differences, shipped_recipes, to_json, to_source
 from tlmed.replicas import describe_strategy
@@ -153,8 +157,9 @@ def _list_leaks(run, voice) -> list[str]:
         voice.warn(sentence)
     with reading(run):
         environment, rows = ENVIRONMENT_JSON.read(run), SPLITS_CSV.read(run)
-        elsewhere, unknown = find_known(name_weights(run), environment["data"]["source"])
-        found = find_recorded_leaks(rows, environment["data"]["classes"], elsewhere)
+        identifiers = read_identifiers(environment["data"])
+        elsewhere, unknown = find_known(name_weights(run), identifiers)
+        found = find_recorded_leaks(rows, environment["data"]["classes"], elsewhere, identifiers.pseudonyms)
     for sentence in unknown:
         voice.warn(sentence)
     return list(dict.fromkeys([*environment.get("leaks", []), *(leak.text for leak in found)]))
@@ -167,7 +172,8 @@ def open_run(job: Job, workers: Workers, images: ImageSet) -> Iterator[None]:
     with run.open(job.fresh):
         rows, start = to_rows(images), read_start(run)
         if start is not None:
-            _check_images(run, start["images"], rows)
+            began = start["images"]
+            _check_images(run, began, align_rows(rows, began) if images.table.pseudonyms else rows)
         workers.follow()
         run.mark("Started.")
         SPLITS_CSV.write(run, rows)
@@ -256,18 +262,20 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
     sources = [dataclasses.asdict(source) for source in prepared.backbone.sources]
     leaks = [leak.text for leak in images.leaks]
     given = list_weights({"weights": sources}, {"backbone": recipe.backbone})
-    earlier, certain = describe_earlier(given, recipe.data.source, to_rows(images))
+    earlier, certain = describe_earlier(given, images.table.identifiers, to_rows(images))
     return {
         **environment,
         "git_commit": code["git_commit"],
         "code_sha256": code["sha256"],
         "strategy": describe_strategy(addresses),
+        "changed": [],  # `warn_of_changes` adds to it; older versions recorded nothing where nothing changed
         "seed": recipe.seed,
         "recipe": _describe_recipe(recipe, job.recipe_file),
         "weights": sources[0] if len(sources) == 1 else sources,
         **({"earlier": {"runs": earlier, "certain": certain}} if earlier else {}),
         "data": {
             "source": recipe.data.source,
+            **dataclasses.asdict(images.table.identifiers),
             "images": len(images.splits),
             "classes": list(images.table.classes),
             "split": "made" if images.split_made else "given",
@@ -275,6 +283,8 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
             "licence": images.table.licence,
             "columns": digest_columns(images.table, images.splits),
             "values": measure_usual(images.pixels.tones[images.indices("train")]),
+            "formats": describe_formats(images.pixels.formats),
+            "unused": count_extras(images.pixels.extras),
             "left_out": [{"path": path, "reason": reason} for path, reason in images.broken],
         },
         "warnings": [*leaks, *images.warnings],

@@ -4,7 +4,7 @@ import numpy as np
 
 from tlmed.building import build_backbone
 from tlmed.data import ImageSet
-from tlmed.data.leaks import find_leaked
+from tlmed.data.leaks import find_leaked, find_undecided
 from tlmed.evaluation.baselines import count_colours, linear_probe, majority_class
 from tlmed.evaluation.decisions import Decision, decide
 from tlmed.evaluation.lines import describe_metrics, is_reversed
@@ -31,6 +31,7 @@ def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
         leaked = find_leaked(images.sha256, images.table.own_groups, images.splits, images.elsewhere)
         known = [images.table.paths[row] for row in np.flatnonzero(leaked)]
         result = score_pooled(pooled, "test", recipe.data.positive, recipe.seed, decision, recipe.prevalence, known)
+        result |= _count_undecided(images, pooled, known)
     with clock.stage("baselines"), voice.busy("Scoring baselines"):
         baselines = _score_baselines(job, images)
     result |= {**outcome.notes, **_note_validation(pooled.units, recipe), "baselines": baselines}
@@ -39,6 +40,14 @@ def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
         voice.warn(note)
     for line in describe_metrics(result):
         voice.say(line)
+
+
+def _count_undecided(images, pooled, known) -> dict[str, int]:
+    """Return of how many test units pseudonyms hide whether the runs that gave weights know them; {} if of none."""
+    table = images.table
+    hidden = find_undecided(table.groups, images.sha256, images.elsewhere, table.pseudonyms) & (images.splits == "test")
+    undecided = pooled.find_units([table.paths[row] for row in np.flatnonzero(hidden)]) - pooled.find_units(known)
+    return {"undecided": len(undecided)} if undecided else {}
 
 
 def _predict(recipe, images, scores, rule) -> tuple[Pooled, Decision]:

@@ -105,16 +105,27 @@ class UsualValues(TypedDict):
     most: int
 
 
+class Format(TypedDict):
+    """A family of files, such as DICOM, that images were read as."""
+
+    images: int
+    shown: str  # by which rule of the format its values become gray; "" for none
+
+
 class ImagesRecord(TypedDict, total=False):
     """What `environment.json` says of the images."""
 
     source: str | None
+    digested: str  # what SHA-256 are of
+    pseudonyms: bool  # whether tlmed named the groups
     images: int
     classes: list[str]
     split: str  # "made" or "given"
     made: list[str]  # the splits that tlmed made
     licence: str | None
     values: UsualValues
+    formats: dict[str, Format]
+    unused: list[str]  # what of the files was not used as it is stored
     left_out: list[LeftOut]
 
 
@@ -194,6 +205,7 @@ class Metrics(TypedDict, total=False):
     kept: dict[str, object] | None  # the phase that is the result
     classifier: dict[str, object]  # of a hybrid
     without_leaks: WithoutLeaks
+    undecided: int  # further images of which it cannot be told whether training and validation know their patients
     validation: Validation  # only where its AUC is below 0.5 by more than chance
     folds: list[FoldScores]  # of a cross-validation
     baselines: dict[str, dict[str, object]]

@@ -28,6 +28,7 @@ ENDINGS = (".dcm", ".dicom", ".ima")  # many files of an archive have none
 _BYTE = 8  # bits
 _LIBRARIES = ("pydicom", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg")
 _SEVERAL = "{images} {hold} several windows or VOI LUTs: the first is used, a LUT before a window."
+_SHOWN = "by the first VOI LUT or window of each file; without one, 8 bits or fewer as stored"
 _DRAWN = "{images} {hold} overlays: they are not drawn."
 
 
@@ -156,4 +157,5 @@ DICOM = Reader(
     remarks=_find_remarks,
     open_stack=open_stack,
     slice=find_slice,
+    shown=_SHOWN,
 )

@@ -39,6 +39,7 @@ class Reader:
         remarks: Content to what of it is not used as it is stored, without decoding pixels: sentences with the fields
             `{images}` and `{hold}`, the same for all files that have it. Raises ValueError. Several planes are no such
             remark, because `count_planes` tells them.
+        shown: By which rule of the format its values become gray, as reports say it after the name; "" for none.
         open_stack: Content to its planes, by the header alone. None: its planes are only counted and read.
         slice: Content to its place in a series of files that are planes of one volume, None if it is in none. None: the
             family has no such series.
@@ -55,5 +56,6 @@ class Reader:
     label: Callable[[bytes, str], str] | None = None
     label_fault: Callable[[str], str] = _find_no_fault
     remarks: Callable[[bytes], frozenset[str]] = _remark_nothing
+    shown: str = ""
     open_stack: Callable[[bytes], Stack] | None = None
     slice: Callable[[bytes], Slice | None] | None = None

@@ -7,7 +7,8 @@ import tlmed.tensorflow_start
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,29 @@ def find_reader(content: bytes | np.ndarray) -> Reader | None:
     """
     head = content[:HEAD]
     return next((reader for reader in READERS if reader.owns(head)), None)
+
+
+def name_format(content: bytes | np.ndarray) -> str:
+    """Return the name of the family that reads a content; "" if none does.
+
+    >>> name_format(b"GIF8")
+    'picture'
+    """
+    reader = find_reader(content)
+    return "" if reader is None else reader.name
+
+
+def describe_formats(names: Sequence[str]) -> dict[str, dict]:
+    """Return for each family how many `images` it read and by which rule they are `shown`, "" for none.
+
+    Args:
+        names: The family of every image.
+
+    >>> describe_formats(["picture", "picture"])
+    {'picture': {'images': 2, 'shown': ''}}
+    """
+    shown = {reader.name: reader.shown for reader in READERS}
+    return {name: {"images": images, "shown": shown.get(name, "")} for name, images in sorted(Counter(names).items())}
 
 
 def read_plane(content: bytes | np.ndarray, index: int = 0) -> Plane:

@@ -48,12 +48,14 @@ class Slide:
     Args:
         shape: Height and width of the first level, in pixels.
         mpp: Micrometres per pixel of the first level; None if the file does not say.
+        family: The name of this family of files.
     """
 
     shape: tuple[int, int]
     mpp: float | None
     _slide: "tiffslide.TiffSlide" = field(repr=False)
     _levels: tuple[float, ...] = (1.0,)
+    family: str = "slide"
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def read(self, corner: tuple[int, int], side: int, shrink: float = 1.0) -> Plane:
