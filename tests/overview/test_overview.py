@@ -21,7 +21,7 @@ from tlmed.features.views import Views
 from tlmed.overview import Look, first_page, make_overview_page, measures_of_images
 from tlmed.overview.class_tables import tabulate_kinds, tabulate_levels, tabulate_sizes, tabulate_stored
 from tlmed.overview.drawn_rows import EACH, MOST_SHOWN, draw_examples, draw_measured
-from tlmed.overview.measures_of_images import measure, show_stored
+from tlmed.overview.measures_of_images import find_quantiles, measure, show_stored
 from tlmed.overview.pictures_of_stages import VERSIONS, augment_images
 from tlmed.recipe import load_recipe, override
 from tlmed.sections import Augment, Images
@@ -85,6 +85,12 @@ def test_what_is_measured_equals_numpy(images, measures, folder):
         small = resize(decode((folder / path).read_bytes()), SIZE)
         expected = np.histogram(small, np.arange(257))[0] / small.size
         np.testing.assert_allclose(measures.levels[place], expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16, np.int32, np.float32])
+def test_quantiles_are_sorted_values(kind):
+    values = np.random.RandomState(0).randint(0, 200, 2560).astype(kind)
+    assert np.array_equal(find_quantiles(values), np.sort(values)[5::10])
 
 
 def test_tables_of_intensity_equal_numpy(images, measures):
@@ -241,7 +247,7 @@ def test_a_hundred_classes_fit_into_a_page_and_it_says_what_is_left_out(tmp_path
     for label in range(100):
         (tmp_path / f"c{label:03}").mkdir()
         for n in range(3):
-            Image.fromarray(gray(0, 256, (240, 240, 3), 3 * label + n)).save(tmp_path / f"c{label:03}" / f"{n}.png")
+            Image.fromarray(gray(0, 256, (240, 240, 3), n)).save(tmp_path / f"c{label:03}" / f"{n}.png")
     images = load(str(tmp_path), (64, 64))
     page = make_overview_page(look_at(images, Augment(noise=0.5)))
     assert len(page) < 5_000_000
