@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from tests.data.test_data_sources import faults, listing, write
 from tlmed.cli import cli
 from tlmed.columns import Grouping
-from tlmed.data import open_source
+from tlmed.data import load, open_source
 from tlmed.errors import InputError
 from tlmed.recipe import Images, Recipe, from_json, load_recipe, override, to_json
 from tlmed.recipe.source import to_source
@@ -59,6 +59,8 @@ def test_a_split_column_of_any_name(tmp_path):
     text = "path,label,{}\n1.png,a,train\n2.png,b,train\n3.png,a,test\n4.png,b,test\n"
     file = listing(tmp_path, text.format("partition"))
     assert open_source(file).splits is None
+    with pytest.raises(InputError, match=r"`data\.split_column='partition'` takes it as it is"):
+        load(file, (4, 4))
     assert open_source(file, Layout(split="partition")).splits == ("train", "train", "test", "test")
     found = open_source(listing(tmp_path, text.format("Split")))
     assert (found.splits[0], found.notes) == ("train", ("The column 'Split' is taken for 'split'.",))
