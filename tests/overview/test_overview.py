@@ -324,6 +324,18 @@ def test_a_look_finds_what_a_plan_finds(tmp_path, folder):
     assert any("again.png" in line for line in planned)
 
 
+def test_the_positive_class_is_asked_for_as_elsewhere(tmp_path, folder):
+    (tmp_path / "ward").mkdir()
+    for path in folder.rglob("?.png"):
+        name = tmp_path / "ward" / {"a": "abnormal", "b": "normal"}[path.parent.name]
+        name.mkdir(exist_ok=True)
+        (name / path.name).write_bytes(path.read_bytes())
+    assert "sounds like the healthy one" in show(tmp_path / "ward", "--out", tmp_path / "1")[1]
+    status, out, err = show(tmp_path / "ward", "--out", tmp_path / "2", "--positive", "abnormal")
+    assert (status, err) == (0, "")
+    assert "healthy" not in out
+
+
 def show(*words, cwd="."):
     return here("data", "show", *words, "--set", "data.image_size=24,24", cwd=cwd)
 
