@@ -19,7 +19,13 @@ from tlmed.data.readers import nifti, read_plane
 from tlmed.data.readers.plane import Plane
 from tlmed.features.views import Views
 from tlmed.overview import Look, first_page, make_overview_page, measures_of_images
-from tlmed.overview.class_tables import tabulate_kinds, tabulate_levels, tabulate_sizes, tabulate_stored
+from tlmed.overview.class_tables import (
+    tabulate_kinds,
+    tabulate_levels,
+    tabulate_sizes,
+    tabulate_spans,
+    tabulate_stored,
+)
 from tlmed.overview.drawn_rows import EACH, MOST_SHOWN, draw_examples, draw_measured
 from tlmed.overview.measures_of_images import find_quantiles, measure, show_stored
 from tlmed.overview.pictures_of_stages import VERSIONS, augment_images
@@ -131,6 +137,12 @@ def test_sizes_and_kinds_are_counted_by_class(images, measures):
         ("8 bits, gray", "9", "0", "9"),
         ("16 bits, gray", "0", "1", "1"),
     ]
+
+
+def test_spans_of_sizes_are_told(images, measures):
+    parts = {name: images.table.labels == label for label, name in enumerate("ab")}
+    rows = tabulate_spans(measures, parts).rows
+    assert rows == [("a", "9", "32 / 32 / 32", "40 / 40 / 48"), ("b", "10", "32 / 32 / 64", "16 / 32 / 32")]
 
 
 def test_many_sizes_are_cut_and_many_classes_have_no_columns(measures):
