@@ -3,9 +3,9 @@
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
+from tlmed.answer_units import unit_of
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.results import Result
-from tlmed.evaluation.unit_names import unit_of
 from tlmed.metrics import say_positive
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import EMPTY, duration, number, says_nothing

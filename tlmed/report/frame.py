@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from tlmed.answer_units import unit_of
 from tlmed.evaluation.lines import scored_image
-from tlmed.evaluation.unit_names import unit_of
 from tlmed.metrics import say_positive
 from tlmed.pages.templating import make_page, render
 
