@@ -167,7 +167,7 @@ def test_a_window_is_stretched_and_what_is_inverted_is_turned_last(family, plane
 
 def test_numbers_without_a_range_are_refused(family):
     family["plane"] = Plane(np.array([[-3, 4]], np.int16), 16)
-    with pytest.raises(ValueError, match="it names no range"):
+    with pytest.raises(ValueError, match="it has 16 bits and names no window"):
         decode(b"plane")
 
 

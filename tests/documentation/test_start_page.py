@@ -69,7 +69,7 @@ def follow(blocks: list[Block], folder: Path) -> None:
 def check_files(folder: Path, text: str) -> None:
     """Check that the files and folders that the text names as they are on the disk are there."""
     tops = "|".join(
-        ["phantom_images", "other_hospital", "new_images", "runs", "pictures", "evaluated", "new_images.csv"]
+        ["phantom_images", "other_hospital", "new_images", "look", "runs", "pictures", "evaluated", "new_images.csv"]
     )
     named = set(re.findall(rf"`((?:{tops})(?:/[\w./-]*)?)`", text))
     assert {"runs/first/report.html", "pictures/000.grad-cam.png", "new_images.csv"} <= named
@@ -85,7 +85,7 @@ needs_weights = pytest.mark.skipif(
 @needs_weights
 def test_the_page_can_be_followed_to_the_letter(tmp_path):
     blocks = [block for block in read_blocks() if block.mark not in ("not run", "slow")]
-    assert [block.kind for block in blocks].count("sh") == 5
+    assert [block.kind for block in blocks].count("sh") == 6
     follow(blocks, tmp_path)
     check_files(tmp_path, PAGE.read_text(encoding="utf-8"))
 

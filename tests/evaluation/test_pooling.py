@@ -68,17 +68,20 @@ def test_equal_scores_stay_equal_so_that_ties_stay_ties():
     assert len(np.unique(pool_scores(shares, members, "mean", 1), axis=0)) == 1
 
 
+def test_groups_are_units_that_stand_alone_and_an_image_without_a_group_counts_by_its_file():
+    samples, owners = draw(parts=False)
+    named = tuple("" if owner == 89 else f"p{owner}" for owner in owners)
+    pooled = pool(dataclasses.replace(samples, groups=named), Pooling("mean", "group"))
+    alone = [path for path, owner in zip(samples.paths, owners, strict=True) if owner == 89]
+    assert pooled.units.paths == (*(f"p{owner}" for owner in range(89)), *alone)
+    assert pooled.units.groups is None
+
+
 @pytest.mark.parametrize("how", ["mean", "max", "top3"])
-@pytest.mark.parametrize("by", ["file", "group"])
-def test_metrics_are_those_of_units_and_decisions_are_made_on_validation_units(how, by):
+def test_metrics_are_those_of_units_and_decisions_are_made_on_validation_units(how):
     samples, owners = draw()
-    pooled = pool(samples, Pooling(how, by), "ill")
-    val, test = pooled.units.of("val"), pooled.units.of("test")
-    if by == "group":
-        # Groups of two files here may have both labels, which `train` refuses; the first one counts.
-        assert val.paths == tuple(f"p{number}" for number in range(15))
-        assert test.groups is None
-        return
+    pooled = pool(samples, Pooling(how), "ill")
+    val = pooled.units.of("val")
     assert val.paths == tuple(f"{number}.nii" for number in range(30))
     decision = decide(val.labels, val.scores, TWO, "ill", "youden", val.groups, val.unit)
     result = score_pooled(pooled.decide(decision, "ill"), "test", "ill", 0, decision)

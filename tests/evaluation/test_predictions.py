@@ -240,13 +240,13 @@ def test_how_classes_are_predicted_is_told_wherever_a_file_does_not_say_them(tmp
     assert said == [told]
     assert result["evaluated"]["predicted"]
     assert result["threshold"] == threshold
-    assert told in Reader(make_evaluation_page(made, result)).text
-    write_predictions(file, made)
+    assert told in Reader(make_evaluation_page(made.units, result)).text
+    write_predictions(file, made.units)
     made, result = inference.evaluate(None, file=file, positive=asked, voice=Voice(say=said.append))
     assert said == [told]  # not once more
     assert not result["evaluated"]["predicted"]
     assert result["threshold"] is None
-    assert "no column `prediction`" not in Reader(make_evaluation_page(made, result)).text
+    assert "no column `prediction`" not in Reader(make_evaluation_page(made.units, result)).text
 
 
 def test_a_networks_equal_scores_follow_the_same_rule(tmp_path):

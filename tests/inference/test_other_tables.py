@@ -56,7 +56,8 @@ def test_another_table_is_read_by_its_own_names_and_by_the_classes_of_the_run(tr
     made, result = inference.evaluate(run, str(there / "other.tsv"), grouping=Grouping(use=False))
     assert (made.units.classes, result["n"]) == (("malignant", "other"), 60)
     warnings = result["evaluated"]["warnings"]
-    assert "The column 'dx' is taken for 'label'." in warnings
+    found = "the column 'Image File' is taken for 'path', the column 'dx' is taken for 'label'"
+    assert f"Of the table, {found} and columns are separated by tabs." in warnings
     first = "'normal' (20) and 'other' (20)" if merged else "'benign' (20) and 'normal' (20)"
     assert f"Classes by `data.classes`: 'malignant' is 'malignant' (20); 'other' is {first}." in warnings
 

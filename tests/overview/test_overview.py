@@ -19,9 +19,15 @@ from tlmed.data.readers import nifti, read_plane
 from tlmed.data.readers.plane import Plane
 from tlmed.features.views import Views
 from tlmed.overview import Look, first_page, make_overview_page, measures_of_images
-from tlmed.overview.class_tables import tabulate_kinds, tabulate_levels, tabulate_sizes, tabulate_stored
+from tlmed.overview.class_tables import (
+    tabulate_kinds,
+    tabulate_levels,
+    tabulate_sizes,
+    tabulate_spans,
+    tabulate_stored,
+)
 from tlmed.overview.drawn_rows import EACH, MOST_SHOWN, draw_examples, draw_measured
-from tlmed.overview.measures_of_images import measure, show_stored
+from tlmed.overview.measures_of_images import find_quantiles, measure, show_stored
 from tlmed.overview.pictures_of_stages import VERSIONS, augment_images
 from tlmed.recipe import load_recipe, override
 from tlmed.sections import Augment, Images
@@ -87,6 +93,12 @@ def test_what_is_measured_equals_numpy(images, measures, folder):
         np.testing.assert_allclose(measures.levels[place], expected, atol=1e-7)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16, np.int32, np.float32])
+def test_quantiles_are_sorted_values(kind):
+    values = np.random.RandomState(0).randint(0, 200, 2560).astype(kind)
+    assert np.array_equal(find_quantiles(values), np.sort(values)[5::10])
+
+
 def test_tables_of_intensity_equal_numpy(images, measures):
     pixels = images.pixels.take(np.arange(len(images.table)))
     chosen = images.table.labels == 1
@@ -125,6 +137,12 @@ def test_sizes_and_kinds_are_counted_by_class(images, measures):
         ("8 bits, gray", "9", "0", "9"),
         ("16 bits, gray", "0", "1", "1"),
     ]
+
+
+def test_spans_of_sizes_are_told(images, measures):
+    parts = {name: images.table.labels == label for label, name in enumerate("ab")}
+    rows = tabulate_spans(measures, parts).rows
+    assert rows == [("a", "9", "32 / 32 / 32", "40 / 40 / 48"), ("b", "10", "32 / 32 / 64", "16 / 32 / 32")]
 
 
 def test_many_sizes_are_cut_and_many_classes_have_no_columns(measures):
@@ -241,7 +259,7 @@ def test_a_hundred_classes_fit_into_a_page_and_it_says_what_is_left_out(tmp_path
     for label in range(100):
         (tmp_path / f"c{label:03}").mkdir()
         for n in range(3):
-            Image.fromarray(gray(0, 256, (240, 240, 3), 3 * label + n)).save(tmp_path / f"c{label:03}" / f"{n}.png")
+            Image.fromarray(gray(0, 256, (240, 240, 3), n)).save(tmp_path / f"c{label:03}" / f"{n}.png")
     images = load(str(tmp_path), (64, 64))
     page = make_overview_page(look_at(images, Augment(noise=0.5)))
     assert len(page) < 5_000_000
@@ -316,6 +334,18 @@ def test_a_look_finds_what_a_plan_finds(tmp_path, folder):
     assert [line for line in words if str(line).startswith("Found")] == planned
     assert [f"Found: {sentence}" for sentence in training.list_found(images, "not shown")] == planned
     assert any("again.png" in line for line in planned)
+
+
+def test_the_positive_class_is_asked_for_as_elsewhere(tmp_path, folder):
+    (tmp_path / "ward").mkdir()
+    for path in folder.rglob("?.png"):
+        name = tmp_path / "ward" / {"a": "abnormal", "b": "normal"}[path.parent.name]
+        name.mkdir(exist_ok=True)
+        (name / path.name).write_bytes(path.read_bytes())
+    assert "sounds like the healthy one" in show(tmp_path / "ward", "--out", tmp_path / "1")[1]
+    status, out, err = show(tmp_path / "ward", "--out", tmp_path / "2", "--positive", "abnormal")
+    assert (status, err) == (0, "")
+    assert "healthy" not in out
 
 
 def show(*words, cwd="."):

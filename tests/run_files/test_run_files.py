@@ -143,6 +143,20 @@ def test_what_a_reader_cannot_do_without_must_be_there(data, tmp_path):
     assert ENVIRONMENT_JSON.read(run, "data.left_out")["data"]["left_out"] == [{"path": "a.png"}]
 
 
+@pytest.mark.parametrize(
+    ("unit", "pool"),
+    [*(("file", "mean"), ("image", None), (None, None)), *(("patient", "max"), ("group", None), ("image", "max"))],
+)
+def test_metrics_name_the_table_that_they_are_of(unit, pool, tmp_path):
+    named = {name: value for name, value in (("unit", unit), ("pool", pool)) if value}
+    METRICS_JSON.write(tmp_path, {"classes": ["a", "b"], "metrics": {}, **named})
+    if unit in (None, "image", "file") and pool in (None, "mean"):
+        assert METRICS_JSON.read(RunDir(tmp_path))["classes"] == ["a", "b"]
+        return
+    with pytest.raises(InputError, match=f"unit={unit!r} with pool={pool!r}"):
+        METRICS_JSON.read(RunDir(tmp_path))
+
+
 def test_every_text_file_of_a_run_has_its_reader():
     elsewhere = {"predictions.csv", "pooled.csv", "lock.json"}
     texts = {name for name in FILES if name.endswith((".json", ".csv"))}

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
+from tlmed.answer_units import POOLED_BY, POOLS
 from tlmed.cli.options import GROUP, NO_GROUPS, check_groups, check_place, debug, force, open_voice, trust
 from tlmed.columns import Grouping
 from tlmed.screen import Screen
 
-POOLS, POOLED_BY = ("none", "mean", "max", "top3"), ("file", "group")
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 PREVALENCE = "The share of positives where the classifier will be used; PPV and NPV are given for it."
 
@@ -20,7 +20,9 @@ PREVALENCE = "The share of positives where the classifier will be used; PPV and 
 @click.option("--moved", is_flag=True, help="--data is where the images of RUN lie now: score its test images.")
 @click.option("--predictions", type=click.Path(path_type=Path), help="Score a CSV of predictions; needs no RUN.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write metrics.json, predictions and a page here.")
-@click.option("--pool", type=click.Choice(POOLS), help="With --predictions: how several samples become one answer.")
+@click.option(
+    "--pool", type=click.Choice(("none", *POOLS)), help="With --predictions: how several samples become one answer."
+)
 @click.option("--pool-by", type=click.Choice(POOLED_BY), help="With --predictions: what has one answer.")
 @click.option("--positive", metavar="CLASS", help="With --predictions: which of two classes is the positive one.")
 @click.option("--group", metavar="COLUMN", help=GROUP)

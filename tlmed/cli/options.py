@@ -63,8 +63,8 @@ class Asked:
     settings: tuple[str, ...]
     group: str | None
     no_groups: bool
+    positive: str | None
     seed: int | None
-    positive: str | None = None
     strategy: str | None = None
 
     def load(self) -> tuple[RecipeFile, Recipe]:
@@ -89,11 +89,6 @@ def recipe_options(command: Callable) -> Callable:
         command,
         click.argument("recipe"),
         *_IMAGE_OPTIONS,
-        click.option(
-            "--positive",
-            metavar="CLASS",
-            help="The positive one of two classes; by default the second in sorted order, numbers by size.",
-        ),
         click.option("--strategy", type=click.Choice(STRATEGIES), help=STRATEGY),
         _SEED,
     )
@@ -109,6 +104,11 @@ _IMAGE_OPTIONS = (
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help=SET),
     click.option("--group", metavar="COLUMN", help=GROUP),
     click.option("--no-groups", is_flag=True, help=NO_GROUPS),
+    click.option(
+        "--positive",
+        metavar="CLASS",
+        help="The positive one of two classes; by default the second in sorted order, numbers by size.",
+    ),
 )
 _SEED = click.option("--seed", type=int, help="The seed of all random numbers; by default the recipe's.")
 

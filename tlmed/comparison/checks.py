@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tlmed.answer_units import unit_of
 from tlmed.comparison.groups import choose_groups, note_groups
 from tlmed.comparison.results import Result
 from tlmed.comparison.traits import say_images
@@ -11,7 +12,6 @@ from tlmed.errors import InputError
 from tlmed.evaluation.lines import describe_dominance
 from tlmed.evaluation.pooled_csv import name_table
 from tlmed.evaluation.predictions import HALF
-from tlmed.evaluation.unit_names import unit_of
 from tlmed.metrics import evaluate
 from tlmed.pages.amounts import number
 from tlmed.report.image_counts import is_synthetic

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
+from tlmed.answer_units import say_least, unit_of
 from tlmed.comparison import plots
 from tlmed.comparison.pairs import LEVEL, QUESTIONS, Comparison, is_shown
 from tlmed.comparison.sentences import (
@@ -21,7 +22,6 @@ from tlmed.comparison.sentences import (
     sign,
 )
 from tlmed.evaluation.score_plots import area_of
-from tlmed.evaluation.unit_names import say_least, unit_of
 from tlmed.metrics import positive_index
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import flatten, number

@@ -3,11 +3,11 @@
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
+from tlmed.answer_units import say_least, unit_of
 from tlmed.comparison.groups import list_known, measure_without
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.results import Result
 from tlmed.comparison.traits import say_images
-from tlmed.evaluation.unit_names import say_least, unit_of
 from tlmed.metrics import say_positive
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import EMPTY, duration, number, says_nothing

@@ -4,32 +4,67 @@ It is the same everywhere: training, evaluation, prediction and export. From her
 unsigned 8 bit. What a format does with its numbers before is in `readers`.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from PIL import Image, ImageOps
 
+from tlmed.data.measured_ranges import summarise
 from tlmed.data.parts import Content, Part
 from tlmed.data.readers import read_plane
 from tlmed.data.readers.plane import Plane
+from tlmed.data.showing import BYTE, needs_range, show
+from tlmed.intensity import Intensity
 
 # Values of an image before it is resized. levels: from the lowest to the highest value, 1..256, if it has more than
 # 8 bits, else 0. brightest: the highest value. used: how many different values the channel with most of them has.
 TONES = np.dtype([("levels", "u2"), ("brightest", "u1"), ("used", "u2")])
 RULE = "rgb-bilinear-2"  # names what `decode_resized` does; the number rises with every change that moves a pixel
+AS_STORED = Intensity()
+STRETCH, PAD, CROP = FITS = ("stretch", "pad", "crop")
 
 
-def decode(content: Content) -> np.ndarray:
+@dataclass(frozen=True)
+class PixelRule:
+    """All that decides how the content of a file becomes pixels of a model's input.
+
+    Attributes:
+        size: Height and width in pixels.
+        intensity: What is black and what is white.
+        fit: "stretch": width and height are scaled each by its own factor. "pad": both by the same, and what is missing
+            at two sides is black. "crop": both by the same, and what is too much at two sides is cut off.
+    """
+
+    size: tuple[int, int]
+    intensity: Intensity = AS_STORED
+    fit: str = STRETCH
+
+    @property
+    def key(self) -> str:
+        """Size and fit as part of a file name; one that has been in use without a word stays."""
+        height, width = self.size
+        return f"{height}x{width}{'' if self.fit == STRETCH else f'-{self.fit}'}-{RULE}"
+
+
+def as_rule(rule: PixelRule | tuple[int, int]) -> PixelRule:
+    """Return a rule; a size alone stands for one with nothing else asked for."""
+    return rule if isinstance(rule, PixelRule) else PixelRule(tuple(rule))
+
+
+def decode(content: Content, intensity: Intensity = AS_STORED) -> np.ndarray:
     """Decode an image to RGB by one rule for every format.
 
-    A window that the file names becomes 0..255. Otherwise samples of more than 8 bits keep their high 8 bits
-    (`value // 256` of 16 bits), whatever range they use. Grayscale is repeated to three channels and palettes are
-    looked up. Transparency is composited over black. 1 bit becomes 0 and 255. CMYK is converted. The orientation that
-    EXIF records is applied. Of several frames or pages the first counts. Colour profiles and gamma are not applied.
-    Samples without a defined range (32-bit or signed integers, floats) are refused, and so is an image that is too
-    large (`readers.plane`): by what its header says, before it is decoded.
+    A window becomes 0..255: the file's own, or that of `intensity`. Without one, samples of more than 8 bits keep their
+    high 8 bits (`value // 256` of 16 bits), whatever range they use. Grayscale is repeated to three channels and
+    palettes are looked up. Transparency is composited over black. 1 bit becomes 0 and 255. CMYK is converted. The
+    orientation that EXIF records is applied. Of several frames or pages the first counts. Colour profiles and gamma are
+    not applied. Without a window, samples without a defined range (32-bit or signed integers, floats) are refused, and
+    an image that is too large always is (`readers.plane`): by what its header says, before it is decoded.
 
     Args:
         content: As for `read_plane`; or a part of a file. Of three planes of different sizes, all are brought to the
             largest height and width.
+        intensity: What is black and what is white; not open.
 
     Returns:
         uint8 [height, width, 3], 0..255.
@@ -41,16 +76,17 @@ def decode(content: Content) -> np.ndarray:
     >>> decode(np.array([[0, 255, 65535]], np.uint16)).tolist()
     [[[0, 0, 0], [0, 0, 0], [255, 255, 255]]]
     """
-    images = [_to_image(plane) for plane in _open(content)]
+    images = [_to_image(plane, intensity) for plane in open_planes(content)]
     widths, heights = zip(*(image.size for image in images), strict=True)
-    return np.array(_join(images, (max(heights), max(widths))))
+    return np.array(_join(images, PixelRule((max(heights), max(widths)))))
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize an image by antialiased bilinear interpolation, rounded to 8 bit.
 
     A triangle filter, widened by the scale where the image shrinks, is applied in each direction
-    (Pillow's BILINEAR; `tf.image.resize(antialias=True)` agrees within 1). The aspect ratio is not kept.
+    (Pillow's BILINEAR; `tf.image.resize(antialias=True)` agrees within 1). The aspect ratio is not kept (`PixelRule`
+    knows other ways).
     This is the one rule for training, evaluation and prediction: another one moves a model's features by
     several percent.
 
@@ -64,34 +100,69 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     >>> resize(np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8), (1, 1)).tolist()
     [[[128, 128, 128]]]
     """
-    return np.array(_resize(Image.fromarray(image), size))
+    return np.array(_resize(Image.fromarray(image), PixelRule(size)))
 
 
-def decode_resized(content: Content, size: tuple[int, int]) -> np.ndarray:
-    """Return `resize(decode(content), size)`, without the copies in between.
+def decode_resized(content: Content, rule: PixelRule | tuple[int, int]) -> np.ndarray:
+    """Return `decode(content)` at the size and in the shape of a rule, without the copies in between.
 
     Args:
         content: As for `decode`.
-        size: Height and width in pixels.
+        rule: The rule; or height and width in pixels. Its intensity is not open.
 
     Returns:
-        uint8 [size[0], size[1], 3].
+        uint8 [height, width, 3].
 
     Raises:
         ValueError, InputError: As for `decode`.
     """
-    return _join([_to_image(plane) for plane in _open(content)], size)
+    rule = as_rule(rule)
+    return _join([_to_image(plane, rule.intensity) for plane in open_planes(content)], rule)
 
 
-def decode_measured(content: Content, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """What the content of a file holds.
+
+    Attributes:
+        pixels: What `decode_resized` returns; None if the range of the rule is still to be measured, and is needed.
+        tones: `TONES` [], of the image before it is resized; zeros without pixels.
+        values: What `summarise` returns where there are no pixels; None elsewhere.
+    """
+
+    pixels: np.ndarray | None
+    tones: np.ndarray
+    values: np.ndarray | None = None
+
+
+def examine(content: Content, rule: PixelRule | tuple[int, int]) -> Examined:
+    """Return what `decode_measured` does, or the values of an image that waits for a range to be measured.
+
+    Args:
+        content: As for `decode`.
+        rule: The rule, or height and width; its range may be open.
+
+    Raises:
+        ValueError, InputError: As for `decode`.
+    """
+    rule, planes = as_rule(rule), open_planes(content)
+    if rule.intensity.is_open and any(needs_range(plane, rule.intensity) for plane in planes):
+        # Of the three planes of an image each counts the same; their values are of one kind.
+        return Examined(None, np.zeros((), TONES), np.concatenate([summarise(plane.values) for plane in planes]))
+    images = [_to_image(plane, rule.intensity) for plane in planes]
+    measures = [_measure(image, plane.bits > BYTE) for image, plane in zip(images, planes, strict=True)]
+    return Examined(_join(images, rule), _find_most(measures))
+
+
+def decode_measured(content: Content, rule: PixelRule | tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return what `decode_resized` does, and what values the image holds.
 
     Args:
         content: As for `decode`.
-        size: Height and width in pixels.
+        rule: As for `decode_resized`.
 
     Returns:
-        uint8 [size[0], size[1], 3]; and `TONES` [], of the image before it is resized.
+        uint8 [height, width, 3]; and `TONES` [], of the image before it is resized.
 
     Raises:
         ValueError, InputError: As for `decode`.
@@ -99,19 +170,18 @@ def decode_measured(content: Content, size: tuple[int, int]) -> tuple[np.ndarray
     >>> decode_measured(np.array([[0, 4095]], np.uint16), (1, 1))[1].tolist()
     (16, 15, 2)
     """
-    planes = _open(content)
-    images = [_to_image(plane) for plane in planes]
-    measures = [_measure(image, plane.bits > 8) for image, plane in zip(images, planes, strict=True)]
-    return _join(images, size), _find_most(measures)
+    found = examine(content, rule)
+    return found.pixels, found.tones
 
 
-def _open(content: Content) -> tuple[Plane, ...]:
+def open_planes(content: Content) -> tuple[Plane, ...]:
+    """Return the planes of a content: one, or three that are red, green and blue."""
     return content.read() if isinstance(content, Part) else (read_plane(content),)
 
 
-def _join(images: list[Image.Image], size: tuple[int, int]) -> np.ndarray:
-    """Return one image, or three gray ones as red, green and blue, at one size."""
-    channels = [np.asarray(_resize(image, size)) for image in images]
+def _join(images: list[Image.Image], rule: PixelRule) -> np.ndarray:
+    """Return one image, or three gray ones as red, green and blue, by one rule."""
+    channels = [np.asarray(_resize(image, rule)) for image in images]
     if len(channels) == 1:
         return _repeat(channels[0])
     if any(image.mode != "L" for image in images):
@@ -126,35 +196,9 @@ def _find_most(measures: list[np.ndarray]) -> np.ndarray:
     return np.array(tuple(max(measure[name] for measure in measures) for name in TONES.names), TONES)
 
 
-def _to_image(plane: Plane) -> Image.Image:
-    shown = _show(plane)
+def _to_image(plane: Plane, intensity: Intensity) -> Image.Image:
+    shown = show(plane, intensity)
     return shown if isinstance(shown, Image.Image) else Image.fromarray(shown)
-
-
-def _show(plane: Plane) -> Image.Image | np.ndarray:
-    """Bring a plane to 8 bits, gray or RGB: a Pillow image of mode L or RGB, or uint8 with two or three axes."""
-    values = plane.values
-    if plane.window is not None:
-        values = _stretch(np.asarray(values), *plane.window)
-    elif not isinstance(values, Image.Image):
-        values = _keep_high_bits(values, plane.bits)
-    if not plane.inverted:
-        return values
-    return ImageOps.invert(values) if isinstance(values, Image.Image) else 255 - values
-
-
-def _stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Map `low` and `high` to 0 and 255, and what is beyond them to the same."""
-    shares = np.subtract(values, low, dtype=np.result_type(values, np.float32)) * (255 / (high - low))
-    return np.rint(np.clip(shares, 0, 255)).astype(np.uint8)
-
-
-def _keep_high_bits(values: np.ndarray, bits: int) -> np.ndarray:
-    if values.dtype == np.uint16:
-        return (values >> (bits - 8)).astype(np.uint8)
-    if values.dtype != np.uint8:
-        raise ValueError("its numbers are signed, or have more than 16 bits, and it names no range of them to be shown")
-    return values
 
 
 def _measure(image: Image.Image, deep: bool) -> np.ndarray:
@@ -165,10 +209,14 @@ def _measure(image: Image.Image, deep: bool) -> np.ndarray:
     return np.array((levels, values[-1], held.sum(axis=1).max()), TONES)
 
 
-def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    height, width = size
+def _resize(image: Image.Image, rule: PixelRule) -> Image.Image:
+    height, width = rule.size
     if image.size == (width, height):
         return image
+    if rule.fit == PAD:
+        return ImageOps.pad(image, (width, height), Image.Resampling.BILINEAR, color=0)
+    if rule.fit == CROP:
+        return ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 

@@ -13,7 +13,7 @@ from tlmed.errors import InputError
 from tlmed.pseudonyms import is_file_group
 from tlmed.sections import KFold, find_faults
 from tlmed.seeds import derive
-from tlmed.split_names import SPLITS
+from tlmed.split_names import SPLITS, name_split
 from tlmed.words import count, join_names, listed
 
 FEWER = "; fewer folds need fewer"
@@ -118,7 +118,9 @@ def find_scheme_faults(table: Table, scheme: Sequence[float] | KFold) -> list[st
     Byte-identical files join units, and files that cannot be read are left out: reading can only find more faults.
     """
     if table.splits is None:
-        unused = find_split_faults(table.traits, f"data={table.source}", "tlmed shall divide the images")
+        ready = next((name for name, texts in table.traits.items() if all(map(name_split, texts))), None)
+        cure = f"; `data.split_column={ready!r}` takes it as it is" if ready is not None else ""
+        unused = find_split_faults(table.traits, f"data={table.source}", f"tlmed shall divide the images{cure}")
         if unused:
             return unused
     if not isinstance(scheme, KFold):

@@ -74,8 +74,8 @@ def read_rows(file: Path, layout: Layout) -> tuple[list[Row], list[str]]:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"A listing must be a CSV file in UTF-8. Received: data={file}: {reason}.") from error
     if delimiter not in (",", layout.delimiter):
-        told.append(f"The columns are separated by {DELIMITERS[delimiter]}.")
-    return _complete(file.parent, rows, told)
+        told.append(f"columns are separated by {DELIMITERS[delimiter]}")
+    return _complete(file.parent, rows, [f"Of the table, {join_names(told)}."] if told else [])
 
 
 def _find_delimiter(file: Path, header: str, layout: Layout) -> str:
@@ -93,7 +93,7 @@ def _describe_encoding(file: Path, content: bytes, error: UnicodeDecodeError) ->
 
 
 def _find_columns(file: Path, columns: Sequence[str], layout: Layout) -> tuple[dict[str, str], list[str]]:
-    """Return the column that means each role, as far as there is one, and sentences about usual names."""
+    """Return the column that means each role, as far as there is one, and parts of a sentence about usual names."""
     twice = sorted({name for name in columns if name and columns.count(name) > 1})
     faults = [f"A column name may occur only once. Received: '{name}' twice in data={file}." for name in twice]
     named, meant, told = layout.list_columns(), {}, []
@@ -107,7 +107,7 @@ def _find_columns(file: Path, columns: Sequence[str], layout: Layout) -> tuple[d
             faults.append(_describe_unknown(file, role, named[role], columns))
         elif len(found) == 1:
             meant[role] = found[0]
-            told += [] if found[0] == role else [f"The column {found[0]!r} is taken for {role!r}."]
+            told += [] if found[0] == role else [f"the column {found[0]!r} is taken for {role!r}"]
         elif found or role in REQUIRED:
             faults.append(_describe_unclear(file, role, found, columns))
         faults += [

@@ -51,9 +51,9 @@ class _Picture:
         return np.asarray(self.plane.values).shape[:2]
 
     def read(self, corner: tuple[int, int], side: int, shrink: float = 1.0) -> Plane:
-        (x, y), plane = corner, self.plane
-        values = np.asarray(plane.values)[y : y + side, x : x + side]
-        return Plane(np.ascontiguousarray(values), plane.bits, plane.window, plane.inverted, plane.spacing)
+        x, y = corner
+        values = np.asarray(self.plane.values)[y : y + side, x : x + side]
+        return replace(self.plane, values=np.ascontiguousarray(values))
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tlmed.answer_units import name_rows
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions import HALF, Predictions, predict_classes
 from tlmed.evaluation.predictions_csv import CALIBRATED, SCORE
-from tlmed.evaluation.unit_names import name_rows
 from tlmed.metrics import apply_temperature, choose_threshold, fit_temperature, positive_index
 from tlmed.metrics.calibration import TEMPERATURES
 from tlmed.metrics.resampling import find_clusters

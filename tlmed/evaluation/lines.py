@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
+from tlmed.answer_units import IMAGE, is_whole, say_where, unit_of
 from tlmed.evaluation.predictions import HALF
 from tlmed.evaluation.predictions_csv import SCORE
-from tlmed.evaluation.unit_names import IMAGE, is_whole, say_where, unit_of
 from tlmed.metrics import positive_index, say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.definitions import CLASS_METRICS

@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from tlmed.answer_units import name_rows
 from tlmed.columns import MOST_SUBGROUPS
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision
 from tlmed.evaluation.pooling import Pooled
 from tlmed.evaluation.predictions import HALF, Predictions, predict_classes
-from tlmed.evaluation.unit_names import name_rows
 from tlmed.metrics import METRICS, evaluate, positive_index, predictive_values
 from tlmed.metrics.definitions import CALIBRATED, RANKED, make_case
 from tlmed.metrics.resampling import find_clusters

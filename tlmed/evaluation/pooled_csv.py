@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+from tlmed.answer_units import IMAGE, unit_of
 from tlmed.evaluation.pooling import Pooled
 from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
-from tlmed.evaluation.unit_names import IMAGE, unit_of
 
 TABLES = PREDICTIONS, POOLED = ("predictions.csv", "pooled.csv")
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tlmed.answer_units import FILE, GROUP, IMAGE, unit_of
 from tlmed.evaluation.decisions import Decision, apply_decision
 from tlmed.evaluation.predictions import Predictions
-from tlmed.evaluation.unit_names import FILE, GROUP, IMAGE, unit_of
 from tlmed.metrics import positive_index
 from tlmed.part_names import split_part
 from tlmed.pseudonyms import is_file_group, name_file_group

@@ -7,11 +7,11 @@ Hub: a README.md with front matter.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from tlmed.answer_units import say_least, unit_of
 from tlmed.backbones.ancestry import list_weights
 from tlmed.errors import InputError
 from tlmed.evaluation.lines import describe_size
 from tlmed.evaluation.pooling import say_pooling
-from tlmed.evaluation.unit_names import say_least, unit_of
 from tlmed.export.card_facts import read_card_facts
 from tlmed.export.earlier_runs import describe_earlier
 from tlmed.export.front_matter import find_licence, write_front_matter

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tlmed import metrics
+from tlmed.answer_units import FILE
 from tlmed.data import read_files
 from tlmed.data.extras import describe_extras
 from tlmed.data.tones import describe_tones, note_tones
@@ -18,7 +19,6 @@ from tlmed.evaluation.lines import caption_choice, describe_choice, describe_wor
 from tlmed.evaluation.pooling import find_telling, number_units, pool_scores, read_pooling, say_how
 from tlmed.evaluation.predictions import predict_classes
 from tlmed.evaluation.predictions_csv import list_columns
-from tlmed.evaluation.unit_names import FILE
 from tlmed.inference.scorer import BATCH_SIZE, computing, load_scorer, name_files
 from tlmed.intact import check_intact
 from tlmed.recipe import from_json

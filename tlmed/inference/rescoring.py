@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tlmed import metrics
+from tlmed.answer_units import FILE
 from tlmed.backbones import name_all
 from tlmed.backbones.ancestry import find_known, name_weights
 from tlmed.backbones.graphs import find_unknown_code
@@ -28,7 +29,6 @@ from tlmed.evaluation.measures import score_pooled
 from tlmed.evaluation.pooled_csv import list_tables
 from tlmed.evaluation.pooling import Pooled, find_pooling_faults, pool, read_pooling
 from tlmed.evaluation.predictions import describe_ties
-from tlmed.evaluation.unit_names import FILE
 from tlmed.features.kept import Means, keep_features
 from tlmed.identifiers import Identifiers, read_identifiers
 from tlmed.inference.loose_images import read_usual

@@ -26,6 +26,24 @@ def tabulate_sizes(measures: Measures, labels: np.ndarray, classes: Sequence[str
     return _count_by_class("Height x width", sizes, labels, classes)
 
 
+def tabulate_spans(measures: Measures, parts: Mapping[str, np.ndarray]) -> Table:
+    """Return the smallest, the median and the largest height and width of some images.
+
+    Args:
+        measures: Of the images.
+        parts: Titles to which of the images, bool [n].
+    """
+    rows = [
+        (name, f"{chosen.sum():,}", _say_span(measures.heights[chosen]), _say_span(measures.widths[chosen]))
+        for name, chosen in parts.items()
+    ]
+    return Table(texts("Of") + numbers("images", "height", "width"), rows, footnote="Smallest, median and largest.")
+
+
+def _say_span(sides: np.ndarray) -> str:
+    return " / ".join(f"{value:,.6g}" for value in (sides.min(), np.median(sides), sides.max()))
+
+
 def tabulate_kinds(measures: Measures, labels: np.ndarray, classes: Sequence[str]) -> Table:
     """Return how many images of each class have how many bits, and colours or none."""
     kinds = [

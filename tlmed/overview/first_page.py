@@ -9,7 +9,13 @@ import numpy as np
 from markupsafe import Markup
 
 from tlmed.data import ImageSet
-from tlmed.overview.class_tables import tabulate_kinds, tabulate_levels, tabulate_sizes, tabulate_stored
+from tlmed.overview.class_tables import (
+    tabulate_kinds,
+    tabulate_levels,
+    tabulate_sizes,
+    tabulate_spans,
+    tabulate_stored,
+)
 from tlmed.overview.drawn_rows import EACH, MOST_SHOWN, draw_examples, draw_measured
 from tlmed.overview.histogram_plots import BINS, MOST_COLOURED, draw_histograms, draw_sizes
 from tlmed.overview.measures_of_images import LEVELS, Measures, measure
@@ -68,7 +74,7 @@ def make_overview_page(look: Look) -> str:
         "Warnings": render("list.html", items=look.found) if look.found else Markup(),
         "Images": _count(look),
         "Before and after": _show_stages(look),
-        "Sizes": _show_sizes(measures, labels, table.classes),
+        "Sizes": _show_sizes(look, measures, labels),
         "Intensity": _show_intensity(look, measures, labels),
     }
     source = f"Images of {name_source(look.settings.source)}"
@@ -112,39 +118,36 @@ def _show_stages(look) -> Markup:
     )
 
 
-def _show_sizes(measures: Measures, labels, classes) -> Markup:
+def _show_sizes(look, measures: Measures, labels) -> Markup:
+    classes = look.images.table.classes
     several = len(set(zip(measures.heights.tolist(), measures.widths.tolist(), strict=True))) > 1
+    shown, _ = _list_parts(look, measures, labels)
     return render(
         "overview/sizes.html",
         sizes=tabulate_sizes(measures, labels, classes),
         kinds=tabulate_kinds(measures, labels, classes),
         picture=_draw_sizes(measures, labels, classes) if several else None,
+        spans=tabulate_spans(measures, shown) if several else None,
     )
 
 
 def _draw_sizes(measures: Measures, labels, classes) -> Picture:
-    spans = [
-        f"{name}: height {_say_span(measures.heights[labels == label])}, width "
-        f"{_say_span(measures.widths[labels == label])}"
-        for label, name in enumerate(classes[:MOST_COLOURED])
-        if (labels == label).any()
-    ]
     figure = draw_sizes(measures.heights, measures.widths, labels, classes)
-    return draw(figure, f"Height against width of each image, by class. {'; '.join(spans)}", "Height and width")
+    said = "Height against width of each image, by class. The table below has the smallest and the largest."
+    return draw(figure, said, "Height and width")
 
 
-def _say_span(values) -> str:
-    low, high = values.min(), values.max()
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+def _list_parts(look, measures: Measures, labels) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return the parts that a table has rows for, and the classes; many classes stand in a table of their own."""
+    splits = look.images.splits[measures.rows]
+    names = enumerate(look.images.table.classes)
+    classes = {name: labels == label for label, name in names if (labels == label).any()}
+    whole = {"all images": np.ones(len(labels), bool)} if len(classes) > MOST_CLASSES else classes
+    return whole | {f"split {name}": splits == name for name in order_splits(splits.tolist())}, classes
 
 
 def _show_intensity(look, measures: Measures, labels) -> Markup:
-    table, splits = look.images.table, look.images.splits[measures.rows]
-    classes = {name: labels == label for label, name in enumerate(table.classes) if (labels == label).any()}
-    whole = {"all images": np.ones(len(labels), bool)}
-    parts = {f"split {name}": splits == name for name in order_splits(splits.tolist())}
-    apart = len(classes) > MOST_CLASSES
-    shown = (whole if apart else classes) | parts
+    shown, classes = _list_parts(look, measures, labels)
     stored = None if measures.as_stored.all() else tabulate_stored(measures, shown)
     return render(
         "overview/intensity.html",
@@ -152,7 +155,7 @@ def _show_intensity(look, measures: Measures, labels) -> Markup:
         levels=tabulate_levels(measures, shown),
         stored=stored,
         held=_draw_stored(measures, classes) if stored else None,
-        classes=tabulate_levels(measures, classes) if apart else None,
+        classes=tabulate_levels(measures, classes) if len(classes) > MOST_CLASSES else None,
         coloured=MOST_COLOURED if len(classes) > MOST_COLOURED else 0,
     )
 

@@ -93,18 +93,31 @@ def read_planes(images: ImageSet, row: int) -> tuple[Content, tuple[Plane, ...]]
 
 def _measure_planes(planes: Sequence[Plane]) -> tuple:
     arrays = [np.asarray(plane.values) for plane in planes]
-    values = np.sort(np.concatenate([array.ravel() for array in arrays]))
-    places = ((np.arange(QUANTILES) + 0.5) / QUANTILES * len(values)).astype(np.int64)
+    values = np.concatenate([array.ravel() for array in arrays])
     return (
         max(array.shape[0] for array in arrays),
         max(array.shape[1] for array in arrays),
         max(plane.bits for plane in planes),
         all(array.ndim == 2 for array in arrays),
         all(map(is_as_stored, planes)),
-        float(values[0]),
-        float(values[-1]),
-        values[places].astype(np.float32),
+        float(values.min()),
+        float(values.max()),
+        find_quantiles(values),
     )
+
+
+def find_quantiles(values: np.ndarray) -> np.ndarray:
+    """Return the value at the middle of each of `QUANTILES` equal shares of some values, float32, ascending.
+
+    >>> find_quantiles(np.arange(512)[::-1])[:3].tolist()
+    [1.0, 3.0, 5.0]
+    """
+    places = ((np.arange(QUANTILES) + 0.5) / QUANTILES * len(values)).astype(np.int64)
+    if values.dtype != np.uint8:
+        return np.sort(values)[places].astype(np.float32)
+    # Counting 256 values takes a quarter of the time of sorting them.
+    upto = np.cumsum(np.bincount(values, minlength=LEVELS))
+    return np.searchsorted(upto, places, side="right").astype(np.float32)
 
 
 def is_as_stored(plane: Plane) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from tlmed.evaluation.unit_names import unit_of
+from tlmed.answer_units import unit_of
 from tlmed.identifiers import read_identifiers
 from tlmed.metrics import say_positive
 from tlmed.metrics.names import list_once, name_metric

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from tlmed.answer_units import name_scored, say_where, unit_of
 from tlmed.evaluation import score_plots
-from tlmed.evaluation.unit_names import name_scored, say_where, unit_of
 from tlmed.metrics import positive_index, reliability
 from tlmed.metrics.calibration import pair, sort_changes
 from tlmed.metrics.definitions import CALIBRATED

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from markupsafe import Markup
 
+from tlmed.answer_units import name_scored
 from tlmed.evaluation import score_plots
-from tlmed.evaluation.unit_names import name_scored
 from tlmed.metrics.packed_confusion import unpack_confusion
 from tlmed.metrics.proportions import LEAST_GROUPS
 from tlmed.metrics.resampling import find_clusters

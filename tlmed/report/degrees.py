@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
+from tlmed.answer_units import say_least, scored_image
 from tlmed.evaluation import training_plots
-from tlmed.evaluation.unit_names import say_least, scored_image
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import duration, enumerate_names, say_apart
 from tlmed.pages.figures import draw

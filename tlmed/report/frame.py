@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from tlmed.evaluation.unit_names import say_least, scored_image, unit_of
+from tlmed.answer_units import say_least, scored_image, unit_of
 from tlmed.metrics import say_positive
 from tlmed.pages.templating import make_page, render
 

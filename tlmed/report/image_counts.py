@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from tlmed.evaluation.unit_names import say_least, scored_image
+from tlmed.answer_units import say_least, scored_image
 from tlmed.pages.templating import render
 from tlmed.report.loaded_files import RunContent
 from tlmed.split_names import SPLITS

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 from markupsafe import Markup
 
+from tlmed.answer_units import name_scored, unit_of
 from tlmed.evaluation import score_plots
-from tlmed.evaluation.unit_names import name_scored, unit_of
 from tlmed.metrics import net_benefit, positive_index
 from tlmed.metrics.calibration import sort_changes
 from tlmed.pages.amounts import enumerate_names, number

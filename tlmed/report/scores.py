@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from tlmed.answer_units import name_scored, unit_of
 from tlmed.evaluation.lines import describe_size
 from tlmed.evaluation.pooling import say_pooling
-from tlmed.evaluation.unit_names import name_scored, unit_of
 from tlmed.metrics import say_positive
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.entries import compare_entries, list_entries, list_notes, show_cell

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from tlmed.answer_units import unit_of
 from tlmed.evaluation.lines import (
     describe_below_majority,
     describe_better_baselines,
     describe_reversed,
     describe_validation,
 )
-from tlmed.evaluation.unit_names import unit_of
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import duration, enumerate_names, interval_of, join, number
 from tlmed.pages.templating import render

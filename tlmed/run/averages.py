@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from tlmed.answer_units import unit_of
 from tlmed.evaluation.measures import SUBGROUP_METRICS
 from tlmed.evaluation.pooled_csv import list_tables
 from tlmed.evaluation.pooling import list_unit_groups, read_pooling
-from tlmed.evaluation.unit_names import unit_of
 from tlmed.intact import check_intact
 from tlmed.metrics.fold_means import average_folds
 from tlmed.metrics.packed_confusion import pack_confusion, unpack_confusion

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Required, TypedDict, TypeVar
 
+from tlmed.answer_units import IMAGE, POOLED_BY, POOLS
 from tlmed.errors import InputError
 from tlmed.run_files.checking import find_fault, find_missing
 from tlmed.rundir import RunDir
 from tlmed.whole_files import write_json
 
 Content = TypeVar("Content")
-UNITS, POOLS = ("image", "file", "group"), ("mean", "max", "top3")
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ class Metrics(TypedDict, total=False):
     """`metrics.json`, as `tlmed.evaluation.measures.score` makes it; of a cross-validation, means over its folds."""
 
     split: str
-    unit: str  # of UNITS: what all numbers are of; older versions pooled nothing
+    unit: str  # "image", or of POOLED_BY: what all numbers are of; older versions pooled nothing
     pool: str  # of POOLS: how the scores of samples became those of units; only where they did
     per_sample: PerSample  # only where units are pooled
     n: int | None  # units
@@ -256,8 +256,9 @@ class Status(TypedDict):
 
 def _find_pooling_fault(content: Metrics) -> str:
     """Return what is wrong with the unit, which decides which table the metrics are of."""
-    unit, pool = content.get("unit", UNITS[0]), content.get("pool")
-    if unit not in UNITS or (pool not in POOLS if unit != UNITS[0] else pool is not None):
+    unit, pool = content.get("unit", IMAGE), content.get("pool")
+    fits = pool is None if unit == IMAGE else unit in POOLED_BY and pool in POOLS
+    if not fits:
         return f"unit={reprlib.repr(unit)} with pool={reprlib.repr(pool)}"
     return ""
 

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from tlmed.answer_units import FILE, POOLED_BY, POOLS
 from tlmed.columns import Grouping
 from tlmed.plain_cells import is_plain
 from tlmed.sections.image_attributes import BODY_PARTS, MODALITIES, SUBJECTS, SYNONYMS
@@ -10,8 +11,6 @@ from tlmed.slicing import AXES, CHANNELS, REPEAT, WHOLE, Slicing, Tiling, are_pl
 from tlmed.source_layout import DELIMITERS, Layout
 
 TAB = "tab"  # a tab as a person can type it
-POOLS = ("auto", "mean", "max", "top3", None)
-POOLED_BY = ("file", "group")
 
 
 @section
@@ -158,8 +157,8 @@ class Images:
     )
     axis: str = one_of(AXES, default="axial")
     channels: str = one_of(CHANNELS, default=REPEAT)
-    pool: str | None = one_of(POOLS, default="auto")
-    pool_by: str = one_of(POOLED_BY, default="file")
+    pool: str | None = one_of(("auto", *POOLS, None), default="auto")
+    pool_by: str = one_of(POOLED_BY, default=FILE)
     tile: int | None = must(
         "a whole number from 16 to 4096, or None", lambda size: size is None or 16 <= size <= 4096, default=None
     )

@@ -18,16 +18,22 @@ LARGE = np.tile(BYTES, (4, 4))  # as JPEG 2000 needs it
 WINDOW = {"WindowCenter": 2000, "WindowWidth": 1000}
 TABLE = (4095 * np.sqrt(np.arange(4096) / 4095)).astype(int)
 XA = "1.2.840.10008.5.1.4.1.1.12.1"
+CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
+RESCALED = {"RescaleSlope": 1, "RescaleIntercept": -1024}
 
 
 def read(pixels, bits=None, **elements):
     return dicom.read_plane(write(pixels, bits, **elements), 0)
 
 
+def apply_voi(plane):
+    return plane.values if plane.voi is None else plane.voi(plane.values)
+
+
 def show(plane):
     """Return 0..1 of what a plane shows, before it is inverted."""
     low, high = plane.window
-    return np.clip((plane.values.astype(float) - low) / (high - low), 0, 1)
+    return np.clip((apply_voi(plane).astype(float) - low) / (high - low), 0, 1)
 
 
 def refuse(content, reason, index=0):
@@ -68,6 +74,25 @@ def test_a_window_is_in_units_of_rescaled_values():
     assert (plane.window, plane.bits) == ((-160, 239), 12)
 
 
+@pytest.mark.parametrize(
+    ("elements", "unit"),
+    [
+        ({"SOPClassUID": CT, **RESCALED}, "HU"),
+        ({"SOPClassUID": CT, "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"], **RESCALED}, "HU"),
+        ({"SOPClassUID": CT, "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], **RESCALED}, ""),
+        ({"SOPClassUID": CT, "RescaleType": "US", **RESCALED}, ""),
+        ({"SOPClassUID": CT}, ""),
+        ({"SOPClassUID": MR, **RESCALED}, ""),
+        ({"SOPClassUID": MR, "RescaleType": "HU", **RESCALED}, "HU"),
+        ({}, ""),
+    ],
+)
+def test_values_are_hounsfield_units_only_where_the_file_says_so(elements, unit):
+    plane = read(DEEP, 12, **elements)
+    assert plane.unit == unit
+    assert plane.whole == ((-1024, 3071) if "RescaleSlope" in elements else (0, 4095))
+
+
 def test_of_several_windows_the_first_counts():
     content = write(DEEP, 12, WindowCenter=[2000, 40], WindowWidth=[1000, 400])
     assert dicom.read_plane(content, 0).window == (1500, 2499)
@@ -79,7 +104,8 @@ def test_of_several_windows_the_first_counts():
 
 def test_a_voi_lut_goes_before_a_window():
     plane = read(DEEP, 12, VOILUTSequence=[make_table(TABLE, 0, 12), make_table(TABLE[::-1], 0, 12)], **WINDOW)
-    np.testing.assert_array_equal(plane.values, TABLE.reshape(64, 64))
+    np.testing.assert_array_equal(apply_voi(plane), TABLE.reshape(64, 64))
+    np.testing.assert_array_equal(plane.values, DEEP)  # for another window, which is in these units
     assert plane.window == (0, 4095)
 
 
@@ -93,7 +119,7 @@ def test_a_lut_begins_at_its_first_value_which_may_be_negative(syntax, kind, sto
         stored, 16 if stored is SIGNED else 12, syntax, VOILUTSequence=[make_table(table, -500, 16, kind)], **rescaled
     )
     expected = table[np.clip(SIGNED.astype(int) + 500, 0, 1999)]
-    np.testing.assert_array_equal(dicom.read_plane(content, 0).values, expected)
+    np.testing.assert_array_equal(apply_voi(dicom.read_plane(content, 0)), expected)
 
 
 def test_a_modality_lut_goes_before_the_window():
@@ -111,7 +137,7 @@ def test_entries_of_8_bits_may_come_in_pairs():
     item = Dataset()
     item.add_new("LUTDescriptor", "US", [256, 0, 8])
     item.add_new("LUTData", "OW", bytes(range(255, -1, -1)))
-    np.testing.assert_array_equal(read(BYTES, VOILUTSequence=[item]).values, 255 - BYTES)
+    np.testing.assert_array_equal(apply_voi(read(BYTES, VOILUTSequence=[item])), 255 - BYTES)
 
 
 @pytest.mark.parametrize(
@@ -418,13 +444,11 @@ with ThreadPoolExecutor(8) as pool:
         subprocess.run([sys.executable, "-c", script, tmp_path / "x.dcm"], check=True)
 
 
-def test_for_now_a_file_has_one_frame_and_a_window_or_8_bits():
+def test_for_now_a_file_has_one_frame():
     for content in (write(BYTES), write(DEEP, 12, **WINDOW), write(np.dstack([DEEP] * 3), 12)):
         dicom.DICOM.read_plane(content, 0)
     with pytest.raises(ValueError, match="it has 2 frames; say which planes are samples: "):
         dicom.DICOM.read_plane(write(np.stack([DEEP, DEEP]), 12, **WINDOW), 0)
-    with pytest.raises(ValueError, match="it has 12 bits and names no window"):
-        dicom.DICOM.read_plane(write(DEEP, 12), 0)
 
 
 def deflate(made, tail=b""):

@@ -20,6 +20,7 @@ from PIL import Image
 from tests.data.readers.dicom_files import make, make_table, pydicom, save, uid, write
 from tlmed.data.decode_and_resize import decode
 from tlmed.data.readers import dicom
+from tlmed.intensity import WINDOWS, resolve
 
 pytestmark = [
     pytest.mark.slow,
@@ -71,7 +72,7 @@ def render(path, frame, folder):
 
 def show(plane):
     """Return the grey levels or colours of a plane, 0..255; None if no window says which."""
-    values = plane.values.astype(np.float64)
+    values = (plane.values if plane.voi is None else plane.voi(plane.values)).astype(np.float64)
     if plane.values.ndim == 3:
         return values if plane.bits == 8 else values // 256
     if plane.window is None and plane.bits > 8:
@@ -119,6 +120,24 @@ def test_ct_slices_of_two_makers(tmp_path):
     if not paths:
         pytest.skip("needs TLMED_TEST_DATA: a folder with ct-contrast-dicom/dicom")
     assert sum(compare(path, tmp_path, path.name) for path in paths) == len(paths) == 100
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_named_windows_of_ct_slices(name, tmp_path):
+    paths = list_slices()[::9]
+    if not paths:
+        pytest.skip("needs TLMED_TEST_DATA: a folder with ct-contrast-dicom/dicom")
+    for path in paths:
+        command = ["dcmj2pnm", "--write-raw-pnm", "--no-overlays", "--set-window", *map(str, WINDOWS[name])]
+        subprocess.run([*command, path, tmp_path / "shown.pnm"], check=True)
+        with Image.open(tmp_path / "shown.pnm") as image:
+            expected = np.asarray(image).astype(int)
+        shown = decode(path.read_bytes(), resolve(name))[..., 0]
+        values = dicom.read_plane(path.read_bytes(), 0).values
+        assert 0 < shown.mean() < 255
+        # dcmtk takes whole Hounsfield units, where a slope gives fractions of them.
+        fraction = 0 if (values == np.rint(values)).all() else 255 / WINDOWS[name][1]
+        assert np.abs(shown - expected).max() <= 1 + fraction
 
 
 def make_palette():

@@ -18,7 +18,15 @@ from tlmed.data.readers.dicom_file import Header, Unread, is_dicom, only_reasons
 from tlmed.data.readers.dicom_labels import find_label_fault, read_label
 from tlmed.data.readers.dicom_pixels import PALETTE, Stored, count_frames, decode, describe
 from tlmed.data.readers.dicom_places import find_places, find_slice
-from tlmed.data.readers.dicom_values import apply_window, colour, count_windows, find_spacing, give_meaning, is_inverted
+from tlmed.data.readers.dicom_values import (
+    colour,
+    count_windows,
+    find_spacing,
+    find_unit,
+    find_window,
+    give_meaning,
+    is_inverted,
+)
 from tlmed.data.readers.orientation import arrange, stack_planes
 from tlmed.data.readers.plane import Plane
 from tlmed.data.readers.reader import Reader
@@ -52,8 +60,8 @@ def read_plane(content: bytes, index: int = 0) -> Plane:
         index: Which frame, from 0.
 
     Returns:
-        Values in the units of the file, after a VOI LUT if there is one, with the window. Without a window of their
-        own, gray pixels of at most 8 bits are shown in the whole range of their bits; others have no window.
+        Values in the units of the file, before a VOI LUT, with this and the window. Without a window of their own, gray
+        pixels of at most 8 bits are shown in the whole range of their bits; others have no window.
 
     Raises:
         ValueError: A short reason, without anything from the header.
@@ -75,21 +83,20 @@ def _read_frame(header: Header, stored: Stored, index: int) -> Plane:
         if stored.samples > 1:
             return _make_rgb(_fill(pixels, stored), spacing)
         values, whole = give_meaning(pixels, header, stored, index)
-        values, window = apply_window(values, whole, header, index)
+        voi, window = find_window(whole, header, index)
         if window is None and stored.bits <= _BYTE and not _is_byte(values, whole):
             window = whole
-        return Plane(values, stored.bits, window, is_inverted(header, stored), spacing)
+        whole = whole if stored.bits > _BYTE else None
+        unit = find_unit(header, index)
+        return Plane(values, stored.bits, window, is_inverted(header, stored), spacing, unit, whole, voi)
 
 
 def _read_only_plane(content: bytes, index: int) -> Plane:
-    """Read the plane of a file that has one, and says what of its values is to be shown: the others have to wait."""
+    """Read the plane of a file that has one: the others have to wait."""
     frames = count_planes(content)
     if frames > 1:
         raise Unread(f"it has {frames:,} frames; {CHOOSE}")
-    plane = read_plane(content, index)
-    if plane.window is None and plane.bits > _BYTE and plane.values.ndim == 2:
-        raise Unread(f"it has {plane.bits} bits and names no window, so what is to be black or white is not known")
-    return plane
+    return read_plane(content, index)
 
 
 def open_stack(content: bytes) -> Stack:

@@ -33,7 +33,7 @@ _ASKED = (
     *("SOPClassUID", "NumberOfFrames"),
     *("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "Rows", "Columns"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPresentation"),
-    *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
+    *("ImageType", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence"),
     *("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
     *("PresentationLUTShape", "PresentationLUTSequence"),
     *(

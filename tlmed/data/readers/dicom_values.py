@@ -1,13 +1,15 @@
 """From stored pixels of a DICOM file to values with a meaning, and to what of them is to be shown (PS3.3, C.11)."""
 
 import contextlib
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tlmed.data.readers.dicom_file import Header, Unread, get, only_reasons
 from tlmed.data.readers.dicom_pixels import Stored
+from tlmed.intensity import HOUNSFIELD, find_ends
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -15,12 +17,16 @@ if TYPE_CHECKING:
 # X-ray angiography, fluoroscopy and biplane angiography: their Modality LUT leads back to the intensity of the X-rays
 # and not to the display (PS3.3, C.8.7.1.1.2); dcmtk and Cornerstone leave it out, too.
 _ANGIOGRAPHY = tuple(f"1.2.840.10008.5.1.4.1.1.12.{number}" for number in (1, 2, 3))
+# CT, Enhanced CT, and Legacy Converted Enhanced CT.
+_CT = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 _PIXEL_VALUES, _FRAME_WINDOW, _MEASURES = (
     "PixelValueTransformationSequence",
     "FrameVOILUTSequence",
     "PixelMeasuresSequence",
 )
 _THRESHOLD = 1e-6  # how wide a window of no width is, as a part of where it stands: float32 tells its ends apart
+_LUT = ("LUTDescriptor", "LUTData")
+Voi = Callable[[np.ndarray], np.ndarray]
 _MOST_TABLE = 2**16  # entries of a lookup table
 _LARGEST = 1e30  # of a slope, intercept or window: more is damage, and float32 overflows at 3e38
 
@@ -81,35 +87,56 @@ def give_meaning(
     return _rescale(pixels, whole, find_group(header, _PIXEL_VALUES, index))
 
 
-def apply_window(
-    values: np.ndarray, whole: tuple[float, float] | None, header: Header, index: int
-) -> tuple[np.ndarray, tuple[float, float] | None]:
-    """Find the window of a frame, or apply its VOI LUT or sigmoid (PS3.3, C.11.2).
+def find_window(
+    whole: tuple[float, float] | None, header: Header, index: int
+) -> tuple[Voi | None, tuple[float, float] | None]:
+    """Find the window of a frame, and its VOI LUT or sigmoid (PS3.3, C.11.2).
 
     A VOI LUT goes before a window. Of several LUTs or windows the first counts: the others are alternatives.
 
     Args:
-        values: Gray values with a meaning, [height, width].
-        whole: The range of values that the file's bits can express.
+        whole: The range of values with a meaning that the file's bits can express.
         header: The header.
         index: The frame.
 
     Returns:
-        The values, looked up where there is a LUT or a sigmoid; and the lowest and highest value to be shown, between
-        which what is shown rises in a straight line. None: the header names none.
+        The VOI LUT or the sigmoid, None if there is none; and the lowest and highest of its results (or of values) to
+        be shown, between which what is shown rises in a straight line. None: the header names none.
 
     Raises:
         Unread: The LUT or window is damaged, or of an unknown kind.
     """
     group = find_group(header, _FRAME_WINDOW, index)
     if items := get(group, "VOILUTSequence"):
-        return _apply_table(values, items, header, whole is None or whole[0] < 0)
+        table, first, bits = _read_table(items[0], _LUT, header.little, whole is None or whole[0] < 0)
+        return functools.partial(_look_up, table=table, first=first), (0, 2**bits - 1)
     center, width = (_take_first(group, name) for name in ("WindowCenter", "WindowWidth"))
     if center is None and width is None:
-        return values, None
+        return None, None
     if center is None or width is None:
         raise Unread("its window has no center or no width")
-    return _apply_function(values, center, width, str(get(group, "VOILUTFunction") or "LINEAR").strip().upper())
+    return _find_function(center, width, str(get(group, "VOILUTFunction") or "LINEAR").strip().upper())
+
+
+def find_unit(header: Header, index: int) -> str:
+    """Return "HU" if values are Hounsfield units, "" if not, or if the header does not say so.
+
+    Rescale Type names the unit. Without it, those of CT are Hounsfield units (PS3.3, C.8.2.1), except of a localizer,
+    which shows a projection.
+
+    Args:
+        header: The header.
+        index: The frame.
+    """
+    group = find_group(header, _PIXEL_VALUES, index)
+    if any(get(group, name) is None for name in ("RescaleSlope", "RescaleIntercept")):
+        return ""
+    if kind := str(get(group, "RescaleType") or "").strip().upper():
+        return HOUNSFIELD if kind == HOUNSFIELD else ""
+    image_type = header.get("ImageType")
+    parts = [image_type] if isinstance(image_type, str) else image_type or ()
+    is_projection = "LOCALIZER" in [str(part).strip().upper() for part in parts]
+    return HOUNSFIELD if str(header.get("SOPClassUID")) in _CT and not is_projection else ""
 
 
 def count_windows(header: Header) -> int:
@@ -124,22 +151,26 @@ def count_windows(header: Header) -> int:
     return windows + len(get(group, "VOILUTSequence") or ())
 
 
-def _apply_function(values, center: float, width: float, function: str) -> tuple[np.ndarray, tuple[float, float]]:
+def _find_function(center: float, width: float, function: str) -> tuple[Voi | None, tuple[float, float]]:
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
         raise Unread("its VOI LUT Function is neither LINEAR, LINEAR_EXACT nor SIGMOID")
     if function == "LINEAR":
         if width < 1:
             raise Unread("the width of its window is less than 1")
-        # C.11.2.1.2.1: from c - 0.5 - (w - 1) / 2 to c - 0.5 + (w - 1) / 2. A width of 1 is a threshold.
-        low = center - width / 2
-        return values, (low, max(center + width / 2 - 1, low + max(abs(low), 1) * _THRESHOLD))
+        low, high = find_ends(center, width)  # C.11.2.1.2.1; a width of 1 is a threshold
+        return None, (low, max(high, low + max(abs(low), 1) * _THRESHOLD))
     if width <= 0:
         raise Unread("the width of its window is not above 0")
     if function == "LINEAR_EXACT":  # C.11.2.1.3.2
-        return values, (center - width / 2, center + width / 2)
-    # C.11.2.1.3.1, with an output from 0 to 1. More than 80 widths away nothing changes, and exp would overflow.
+        return None, (center - width / 2, center + width / 2)
+    return functools.partial(_apply_sigmoid, center=center, width=width), (0.0, 1.0)
+
+
+def _apply_sigmoid(values: np.ndarray, center: float, width: float) -> np.ndarray:
+    """Apply the function of C.11.2.1.3.1, with an output from 0 to 1."""
+    # More than 80 widths away nothing changes, and exp would overflow.
     steepness = np.clip(-4 * (values.astype(np.float64) - center) / width, -80, 80)
-    return (1 / (1 + np.exp(steepness))).astype(np.float32), (0.0, 1.0)
+    return (1 / (1 + np.exp(steepness))).astype(np.float32)
 
 
 def is_inverted(header: Header, stored: Stored) -> bool:
@@ -224,7 +255,7 @@ def _take_first(elements: "Dataset", name: str) -> float | None:
 
 def _apply_table(values, items, header: Header, signed: bool) -> tuple[np.ndarray, tuple[float, float]]:
     """Look values up in the first of several LUTs; return its output and the range of that."""
-    table, first, bits = _read_table(items[0], ("LUTDescriptor", "LUTData"), header.little, signed)
+    table, first, bits = _read_table(items[0], _LUT, header.little, signed)
     return _look_up(values, table, first), (0, 2**bits - 1)
 
 

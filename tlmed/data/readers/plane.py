@@ -1,5 +1,6 @@
 """One plane of a file, and how large it may be."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +18,15 @@ class Plane:
         values: Finite numbers [height, width], or uint8 or uint16 [height, width, 3]: RGB. With 8 bits or fewer, and
             without a window, they are uint8, 0..255. A Pillow image of mode L or RGB stands for its uint8 values, and
             is resized without a copy.
-        bits: How many bits a sample has in the file. Without a window, the values of uint16 use as many of their bits.
-        window: The lowest and the highest value to be shown, by the file itself, in units of `values`; the highest is
-            above the lowest. None if the file names none.
+        bits: How many bits a sample has in the file. The values of uint16 use as many of their bits.
+        window: The lowest and the highest value to be shown, by the file itself, in units of `values`, or of what
+            `voi` makes of them; the highest is above the lowest. None if the file names none.
         inverted: Whether the lowest value is white (DICOM's MONOCHROME1).
         spacing: Millimetres between rows, and between columns; None if the file states none.
+        unit: "HU" if values are Hounsfield units by what the file says; "" otherwise.
+        whole: The lowest and the highest value that the bits can express, where the format does not say that these are
+            black and white. None: it says so, as PNG does, or there is no such range, as for floats.
+        voi: What the file does with values before its window (DICOM's VOI LUT and sigmoid); None: nothing.
     """
 
     values: np.ndarray | Image.Image
@@ -29,6 +34,14 @@ class Plane:
     window: tuple[float, float] | None = None
     inverted: bool = False
     spacing: tuple[float, float] | None = None
+    unit: str = ""
+    whole: tuple[float, float] | None = None
+    voi: Callable[[np.ndarray], np.ndarray] | None = None
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether values are numbers of one channel that a window may be for; Pillow images are shown as they are."""
+        return isinstance(self.values, np.ndarray) and self.values.ndim == 2
 
 
 def check_size(height: int, width: int) -> None:

@@ -1,11 +1,13 @@
-"""What an answer is for: an image, a file or a group, in `metrics.json` and in its texts."""
+"""What an answer is for: an image, a file or a group; how scores are pooled; and the words of metrics for it."""
 
 import re
 from collections.abc import Mapping
 
 IMAGE, FILE, GROUP = "image", "file", "group"
+POOLED_BY = (FILE, GROUP)
+POOLS = ("mean", "max", "top3")  # how the scores of samples become one: `tlmed.evaluation.pooling`
 # Names of classes stand in quotes, and are left as they are.
-_WORDS = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|\b([Ii])mage(s?)\b""")
+_WORDS = re.compile(r"""(?<!\w)'[^']*'|"[^"]*"|`[^`]*`|\b([Ii])mage(s?)\b""")
 _TEXTS = ("method", "note", "reason")
 
 
@@ -25,6 +27,8 @@ def name_rows(content, unit: str):
 
     >>> name_rows({"auc": {"value": 0.5, "note": "No image is of class 'image'."}}, "file")
     {'auc': {'value': 0.5, 'note': "No file is of class 'image'."}}
+    >>> name_rows({"method": "Fisher's scale, 20 images' influences"}, "group")
+    {'method': "Fisher's scale, 20 groups' influences"}
     """
     if unit == IMAGE or not isinstance(content, Mapping):
         return content

@@ -1,0 +1,72 @@
+"""From the values of a plane to 8 bits: by the window of the file, or by the one that a recipe or a run names."""
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from tlmed.data.readers.plane import Plane
+from tlmed.intensity import AUTO, FULL, HOUNSFIELD, PERCENTILE, Intensity
+
+BYTE = 8  # bits
+_UNITS = {HOUNSFIELD: "Hounsfield units"}
+
+
+def needs_range(plane: Plane, intensity: Intensity) -> bool:
+    """Tell whether a plane is shown by a range that is measured on training images."""
+    if not plane.is_gray or plane.bits <= BYTE:
+        return False
+    return intensity.kind == PERCENTILE or (intensity.kind == AUTO and plane.window is None)
+
+
+def show(plane: Plane, intensity: Intensity) -> Image.Image | np.ndarray:
+    """Bring a plane to 8 bits, gray or RGB: a Pillow image of mode L or RGB, or uint8 with two or three axes.
+
+    Args:
+        plane: The plane.
+        intensity: What is black and what is white; not open.
+
+    Raises:
+        ValueError: This is not known for it, or not in its unit; the message is a short reason.
+    """
+    if intensity.unit not in ("", plane.unit):
+        raise ValueError(f"its values are not in {_UNITS[intensity.unit]} by what it says, and the window is")
+    shown = _show_upright(plane, intensity)
+    if not plane.inverted:
+        return shown
+    return ImageOps.invert(shown) if isinstance(shown, Image.Image) else 255 - shown
+
+
+def _show_upright(plane: Plane, intensity: Intensity) -> Image.Image | np.ndarray:
+    values = plane.values
+    is_deep = plane.is_gray and plane.bits > BYTE
+    if intensity.unit or (is_deep and intensity.low is not None and not (intensity.kind == AUTO and plane.window)):
+        return _stretch(values, intensity.low, intensity.high)
+    if is_deep and intensity.kind == FULL:
+        return _show_all_bits(plane)
+    if plane.window is not None:
+        return _stretch(np.asarray(values if plane.voi is None else plane.voi(values)), *plane.window)
+    if isinstance(values, Image.Image):
+        return values
+    if plane.whole is not None or values.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"it has {plane.bits} bits and names no window, so what is to be black or white is not known")
+    return _keep_high_bits(values, plane.bits)
+
+
+def _show_all_bits(plane: Plane) -> np.ndarray:
+    kind = plane.values.dtype
+    if plane.whole is not None:
+        return _stretch(plane.values, *plane.whole)
+    if kind == np.uint16:
+        return _keep_high_bits(plane.values, plane.bits)
+    if kind.kind not in "iu":
+        raise ValueError("its numbers are floats, which have no range of bits to be shown")
+    return _stretch(plane.values, np.iinfo(kind).min, np.iinfo(kind).max)
+
+
+def _stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Map `low` and `high` to 0 and 255, and what is beyond them to the same."""
+    shares = np.subtract(values, low, dtype=np.result_type(values, np.float32)) * (255 / (high - low))
+    return np.rint(np.clip(shares, 0, 255)).astype(np.uint8)
+
+
+def _keep_high_bits(values: np.ndarray, bits: int) -> np.ndarray:
+    return (values >> (bits - BYTE)).astype(np.uint8) if values.dtype == np.uint16 else values
