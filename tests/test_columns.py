@@ -369,7 +369,10 @@ def test_groups_of_scored_rows_that_other_splits_have_are_counted(tmp_path):
     lines = ["a,train,a,0.9,0.1,p1", "b,test,b,0.1,0.9,p1", "c,test,a,0.8,0.2,p2", "d,test,b,0.3,0.7,p3"]
     (tmp_path / "p.csv").write_text("path,split,label,score_a,score_b,patient\n" + "\n".join(lines))
     _, result = evaluate(None, file=tmp_path / "p.csv")
-    assert any(note.startswith("1 row of 'test' belong to groups") for note in result["evaluated"]["warnings"])
+    assert any(
+        note.startswith("1 row of 'test' has rows of the same group in other splits")
+        for note in result["evaluated"]["warnings"]
+    )
 
 
 def test_what_predict_passes_over_in_a_folder_is_told(tmp_path):

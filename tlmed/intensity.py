@@ -90,7 +90,7 @@ class Intensity:
             return "all bits of a file"
         if self.low is None:
             return f"{_OWN}all of its bits"
-        ends = f"{_show(self.low)} to {_show(self.high)}"
+        ends = say_ends(self.low, self.high)
         unit = " Hounsfield units" if self.unit == HOUNSFIELD else ""
         of = f" ({_join(self.percentiles)} per cent of the training images' values)" if self.percentiles else ""
         return f"{_OWN if self.kind == AUTO else ''}{ends}{unit}{of}"
@@ -159,6 +159,15 @@ def from_json(content: Mapping | None) -> Intensity:
 def _are_rising(pair) -> bool:
     numbers = all(isinstance(end, int | float) and not isinstance(end, bool) and math.isfinite(end) for end in pair)
     return numbers and pair[0] < pair[1]
+
+
+def say_ends(low: float, high: float) -> str:
+    """Return a range of values in words.
+
+    >>> say_ends(-1350.0, 149.5)
+    '-1,350 to 149.5'
+    """
+    return f"{_show(low)} to {_show(high)}"
 
 
 def _show(value: float) -> str:

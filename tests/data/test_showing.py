@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from tlmed.data.decode_and_resize import PixelRule, decode, decode_resized
 from tlmed.data.measured_ranges import VALUES, measure_range, summarise
 from tlmed.data.readers import read_plane
 from tlmed.data.readers.plane import Plane
-from tlmed.data.showing import needs_range, show
+from tlmed.data.showing import needs_range, say_shown, show
 from tlmed.errors import InputError
 from tlmed.intensity import AUTO, FULL, WINDOWS, Intensity, find_ends, from_json, is_window, resolve, to_json
 
@@ -219,3 +220,37 @@ def test_an_image_of_the_right_size_stays_as_it_is(fit):
 
 def test_the_centre_and_the_width_are_those_of_the_standard():
     assert find_ends(40, 400) == (-160, 239)  # PS3.3, C.11.2.1.2.1
+
+
+@pytest.mark.parametrize(
+    ("plane", "intensity", "said"),
+    [
+        (Plane(UNITS, 12, window=(-160, 239), unit="HU"), Intensity(), "-160 to 239 Hounsfield units, the file's own"),
+        (Plane(UNITS, 12, window=(-160, 239), unit="HU"), MEASURED, "-160 to 239 Hounsfield units, the file's own"),
+        (Plane(UNITS, 12, window=(-160, 239), unit="HU"), resolve("lung"), "-1,350 to 149 Hounsfield units"),
+        (Plane(UNITS, 12, window=(-160, 239)), resolve((40, 400)), "-160 to 239"),
+        (Plane(UNITS, 12), MEASURED, "100 to 1,100"),
+        (Plane(UNITS, 12, inverted=True), MEASURED, "100 to 1,100"),
+    ],
+)
+def test_what_is_said_to_be_shown_is_shown(plane, intensity, said):
+    words = say_shown(plane, intensity)
+    assert words.startswith(said)
+    low, high = (float(text.replace(",", "")) for text in re.match(r"(\S+) to ([^\s]+)", words).groups())
+    shown = np.array(show(plane, intensity)).ravel()
+    shown = 255 - shown if plane.inverted else shown
+    values = plane.values.ravel()
+    width = high - low
+    assert not shown[values <= low].any()
+    assert (shown[values >= high] == 255).all()
+    inside = (values > low + width / 255) & (values < high - width / 255)
+    assert ((shown[inside] > 0) & (shown[inside] < 255)).all()
+
+
+def test_what_is_shown_by_bits_or_after_a_lut_is_said_so():
+    assert say_shown(Plane(GRAY), MEASURED) == ""
+    assert say_shown(Plane(Image.fromarray(GRAY)), Intensity()) == ""
+    assert say_shown(Plane(STORED, 16), Intensity()) == "the highest 8 of 16 bits"
+    assert say_shown(Plane(STORED, 12), resolve("full")) == "all 12 bits"
+    looked_up = Plane(UNITS, 12, window=(0, 4095), voi=lambda values: values)
+    assert say_shown(looked_up, Intensity()) == "the file's own window, after its VOI LUT: 0 to 4,095"

@@ -309,6 +309,7 @@ def test_a_dicom_file_is_shown_by_its_whole_range_and_by_its_window(tmp_path):
     assert measures.highest.tolist() == [plane.values.max() for plane in planes]
     page = make_overview_page(look_at(images))
     assert "Values in the files" in page
+    assert "train; shown: 1,800 to 2,199, the file&#39;s own window" in page
     assert "12 bits, gray" in page
 
 

@@ -19,6 +19,7 @@ from tlmed.columns import Grouping
 from tlmed.comparison import compare
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions_csv import read_predictions
+from tlmed.export import write_card
 from tlmed.reproduce import Request, reproduce
 from tlmed.rundir import RunDir
 from tlmed.voice import Voice
@@ -216,3 +217,11 @@ def test_files_of_several_pages_get_one_answer_each_unless_pages_are_asked_for(h
     else:
         assert [row[0] for row in rows] == [f"{pages / 'ill' / '3.tiff'}#plane={page}" for page in range(3)]
         assert names == {f"3-plane_{page}.grad-cam.png" for page in range(3)}
+
+
+def test_the_card_says_that_the_model_alone_pools_nothing(pooled):
+    text = write_card(RunDir(pooled.path))
+    said = "One answer per group: the mean of the three highest scores of its images for 'well'."
+    assert text.count(said) == 2
+    assert f"The code scores one image. {said} This is not part of `model.keras`." in text
+    assert f"{pooled.metrics['n']} groups, split `test`." in text

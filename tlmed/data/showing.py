@@ -4,9 +4,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tlmed.data.readers.plane import Plane
-from tlmed.intensity import AUTO, FULL, HOUNSFIELD, PERCENTILE, Intensity
+from tlmed.intensity import AUTO, FULL, HOUNSFIELD, PERCENTILE, Intensity, say_ends
 
 BYTE = 8  # bits
+_ASKED, _ALL_BITS, _OWN, _AS_STORED = "asked", "all bits", "own", "as stored"  # by what a plane is shown
 _UNITS = {HOUNSFIELD: "Hounsfield units"}
 
 
@@ -35,14 +36,44 @@ def show(plane: Plane, intensity: Intensity) -> Image.Image | np.ndarray:
     return ImageOps.invert(shown) if isinstance(shown, Image.Image) else 255 - shown
 
 
-def _show_upright(plane: Plane, intensity: Intensity) -> Image.Image | np.ndarray:
-    values = plane.values
+def say_shown(plane: Plane, intensity: Intensity) -> str:
+    """Return in words which values of a plane are shown; "" for values of 8 bits that stay as they are.
+
+    Args:
+        plane: As for `show`.
+        intensity: As for `show`.
+
+    >>> say_shown(Plane(np.zeros((1, 1)), 12, window=(-160, 239), unit="HU"), Intensity())
+    "-160 to 239 Hounsfield units, the file's own window"
+    """
+    way, unit = _choose(plane, intensity), f" {_UNITS[plane.unit]}" if plane.unit else ""
+    if way == _ASKED:
+        return f"{say_ends(intensity.low, intensity.high)}{unit}"
+    if way == _ALL_BITS:
+        return f"all {plane.bits} bits"
+    if way == _OWN:
+        before = f", after its VOI LUT: {say_ends(*plane.window)}" if plane.voi is not None else ""
+        return f"the file's own window{before}" if before else f"{say_ends(*plane.window)}{unit}, the file's own window"
+    return f"the highest {BYTE} of {plane.bits} bits" if plane.bits > BYTE else ""
+
+
+def _choose(plane: Plane, intensity: Intensity) -> str:
+    """Return by what a plane is shown."""
     is_deep = plane.is_gray and plane.bits > BYTE
     if intensity.unit or (is_deep and intensity.low is not None and not (intensity.kind == AUTO and plane.window)):
-        return _stretch(values, intensity.low, intensity.high)
+        return _ASKED
     if is_deep and intensity.kind == FULL:
+        return _ALL_BITS
+    return _AS_STORED if plane.window is None else _OWN
+
+
+def _show_upright(plane: Plane, intensity: Intensity) -> Image.Image | np.ndarray:
+    values, way = plane.values, _choose(plane, intensity)
+    if way == _ASKED:
+        return _stretch(values, intensity.low, intensity.high)
+    if way == _ALL_BITS:
         return _show_all_bits(plane)
-    if plane.window is not None:
+    if way == _OWN:
         return _stretch(np.asarray(values if plane.voi is None else plane.voi(values)), *plane.window)
     if isinstance(values, Image.Image):
         return values

@@ -242,7 +242,7 @@ def _describe_scores(content) -> str:
     entries = {name_metric(name): entry for name, entry in list_once(metrics).items()}
     parts = [
         f"{metrics['n']:,} {unit_of(metrics)}s{groups}, split {code(metrics['split'])}. {meaning}",
-        *([say_pooling(metrics)] if "pool" in metrics else []),
+        *([plain(say_pooling(metrics))] if "pool" in metrics else []),
         *map(plain, describe_size(metrics)),
         _tabulate(list_once(metrics), say_methods(entries), list_notes(entries.items(), ("note",))),
         *(f"**{plain(said)}**" for said in content.unchecked),

@@ -2,9 +2,10 @@
 
 import inspect
 
+from tlmed.evaluation.pooling import say_pooling
 from tlmed.export.card_facts import CardFacts
 from tlmed.export.plain_reading import read
-from tlmed.tabulation.markdown import block
+from tlmed.tabulation.markdown import block, plain
 
 _EXCEPTIONS = (
     "`read` gives the pixels that tlmed gives for PNG, JPEG, BMP, GIF and TIFF: gray or RGB of 1 to 16 bits, palettes, "
@@ -40,4 +41,6 @@ def show_usage(content: CardFacts) -> str:
     else:
         lines.append(f"print(dict(zip({content.metrics['classes']!r}, {result})))")
         words = "`model.keras` is a plain Keras model and needs no tlmed. With tlmed: `tlmed predict RUN IMAGES`."
+    if pooled := say_pooling(content.metrics):
+        words += f" The code scores one image. {plain(pooled)} This is not part of `model.keras`."
     return f"{words}\n\n{block(chr(10).join(lines), 'python')}\n\n{_EXCEPTIONS}"

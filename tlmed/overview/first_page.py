@@ -174,7 +174,8 @@ def _draw_stored(measures: Measures, classes: Mapping[str, np.ndarray]) -> Pictu
         name: np.histogram(measures.stored[chosen], edges)[0] / measures.stored[chosen].size
         for name, chosen in classes.items()
     }
-    figure = draw_histograms(edges, shares, "value in the file")
+    unit = "Hounsfield units" if measures.hounsfield.all() else "value"
+    figure = draw_histograms(edges, shares, f"{unit} in the file")
     return draw(figure, _describe("Values of the pixels in their files"), "In the files")
 
 

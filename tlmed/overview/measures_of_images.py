@@ -14,6 +14,7 @@ from tlmed.data.readers import read_plane
 from tlmed.data.readers.plane import Plane
 from tlmed.data.reading import CHUNK, PARALLEL, READ_ERRORS
 from tlmed.errors import CHANGED, RunFailed
+from tlmed.intensity import HOUNSFIELD
 
 LEVELS = 256
 QUANTILES = 256  # values that stand for the pixels of a file, each for the same share of them
@@ -30,6 +31,7 @@ class Measures:
         bits: Of a value in the file, int64 [n].
         gray: Whether the file has no colours, bool [n].
         as_stored: Whether the values of the file are 0..255 already and stay so, bool [n].
+        hounsfield: Whether they are Hounsfield units, bool [n].
         lowest: The lowest value in the file, in its unit, float64 [n].
         highest: The highest one.
         stored: Values in the file, ascending, at the middle of each of `QUANTILES` equal shares, float32 [n, 256].
@@ -42,6 +44,7 @@ class Measures:
     bits: np.ndarray
     gray: np.ndarray
     as_stored: np.ndarray
+    hounsfield: np.ndarray
     lowest: np.ndarray
     highest: np.ndarray
     stored: np.ndarray
@@ -100,6 +103,7 @@ def _measure_planes(planes: Sequence[Plane]) -> tuple:
         max(plane.bits for plane in planes),
         all(array.ndim == 2 for array in arrays),
         all(map(is_as_stored, planes)),
+        all(plane.unit == HOUNSFIELD for plane in planes),
         float(values.min()),
         float(values.max()),
         find_quantiles(values),
@@ -122,7 +126,8 @@ def find_quantiles(values: np.ndarray) -> np.ndarray:
 
 def is_as_stored(plane: Plane) -> bool:
     """Tell whether the values of a plane are 0..255 already, and no window changes them."""
-    return np.asarray(plane.values).dtype == np.uint8 and plane.window is None and not plane.inverted
+    changed = plane.window is not None or plane.voi is not None or plane.inverted
+    return np.asarray(plane.values).dtype == np.uint8 and not changed
 
 
 def show_stored(planes: Sequence[Plane]) -> Image.Image:
