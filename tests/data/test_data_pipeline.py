@@ -80,7 +80,8 @@ def test_pixels_beyond_the_memory_go_to_a_file_that_no_crash_leaves_behind(folde
 
 
 @pytest.mark.parametrize("free", [0, 2 * 21 * math.prod(SIZE) * 3 - 1])
-def test_pixels_leave_half_of_the_disk_free(folder, monkeypatch, free):
+def test_pixels_leave_half_of_the_disk_free(folder, tmp_path, monkeypatch, free):
+    monkeypatch.setenv("TLMED_CACHE_DIR", str(tmp_path / "cache"))  # without features that could make room
     monkeypatch.setattr("tlmed.cache.store.shutil.disk_usage", lambda folder: SimpleNamespace(free=free))
     assert load(folder, SIZE, memory_bytes=0).pixels.kept is None
 
