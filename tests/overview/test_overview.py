@@ -311,6 +311,8 @@ def test_a_dicom_file_is_shown_by_its_whole_range_and_by_its_window(tmp_path):
     assert "Values in the files" in page
     assert "train; shown: 1,800 to 2,199, the file&#39;s own window" in page
     assert "12 bits, gray" in page
+    table = next(table for table in read(page) if table[0][0] == "Values that are shown")
+    assert table[1:] == [["1,800 to 2,199, the file&#39;s own window", "4", "4", "8", "100 %"]]
 
 
 def test_a_file_that_vanishes_ends_the_look_by_name(tmp_path, folder):

@@ -53,6 +53,12 @@ def tabulate_kinds(measures: Measures, labels: np.ndarray, classes: Sequence[str
     return _count_by_class("In the file", kinds, labels, classes)
 
 
+def tabulate_shown(measures: Measures, labels: np.ndarray, classes: Sequence[str]) -> Table:
+    """Return of how many images of each class which values are shown."""
+    shown = [words or "8 bits, as they are" for words in measures.shown]
+    return _count_by_class("Values that are shown", shown, labels, classes)
+
+
 def _count_by_class(title: str, keys: Sequence[str], labels: np.ndarray, classes: Sequence[str]) -> Table:
     columns = classes if len(classes) <= MOST_COLUMNS else ()
     whole, parts = Counter(keys), Counter(zip(keys, labels.tolist(), strict=True))

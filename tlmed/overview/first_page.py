@@ -12,6 +12,7 @@ from tlmed.data import ImageSet
 from tlmed.overview.class_tables import (
     tabulate_kinds,
     tabulate_levels,
+    tabulate_shown,
     tabulate_sizes,
     tabulate_spans,
     tabulate_stored,
@@ -153,6 +154,7 @@ def _show_intensity(look, measures: Measures, labels) -> Markup:
         "overview/intensity.html",
         got=_draw_levels(measures, classes),
         levels=tabulate_levels(measures, shown),
+        ranges=tabulate_shown(measures, labels, look.images.table.classes) if any(measures.shown) else None,
         stored=stored,
         held=_draw_stored(measures, classes) if stored else None,
         classes=tabulate_levels(measures, classes) if len(classes) > MOST_CLASSES else None,

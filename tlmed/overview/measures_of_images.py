@@ -8,11 +8,13 @@ import numpy as np
 from PIL import Image
 
 from tlmed.data import ImageSet
+from tlmed.data.decode_and_resize import AS_STORED
 from tlmed.data.file_samples import cut_between_files
 from tlmed.data.parts import Content, Part
 from tlmed.data.readers import read_plane
 from tlmed.data.readers.plane import Plane
 from tlmed.data.reading import CHUNK, PARALLEL, READ_ERRORS
+from tlmed.data.showing import say_shown
 from tlmed.errors import CHANGED, RunFailed
 from tlmed.intensity import HOUNSFIELD
 
@@ -32,6 +34,7 @@ class Measures:
         gray: Whether the file has no colours, bool [n].
         as_stored: Whether the values of the file are 0..255 already and stay so, bool [n].
         hounsfield: Whether they are Hounsfield units, bool [n].
+        shown: Which values are shown, in words, text [n]; "" where those of 8 bits stay as they are.
         lowest: The lowest value in the file, in its unit, float64 [n].
         highest: The highest one.
         stored: Values in the file, ascending, at the middle of each of `QUANTILES` equal shares, float32 [n, 256].
@@ -45,6 +48,7 @@ class Measures:
     gray: np.ndarray
     as_stored: np.ndarray
     hounsfield: np.ndarray
+    shown: np.ndarray
     lowest: np.ndarray
     highest: np.ndarray
     stored: np.ndarray
@@ -104,6 +108,7 @@ def _measure_planes(planes: Sequence[Plane]) -> tuple:
         all(array.ndim == 2 for array in arrays),
         all(map(is_as_stored, planes)),
         all(plane.unit == HOUNSFIELD for plane in planes),
+        say_all_shown(planes),
         float(values.min()),
         float(values.max()),
         find_quantiles(values),
@@ -122,6 +127,11 @@ def find_quantiles(values: np.ndarray) -> np.ndarray:
     # Counting 256 values takes a quarter of the time of sorting them.
     upto = np.cumsum(np.bincount(values, minlength=LEVELS))
     return np.searchsorted(upto, places, side="right").astype(np.float32)
+
+
+def say_all_shown(planes: Sequence[Plane]) -> str:
+    """Return in words which values of planes are shown, each range once; "" where those of 8 bits stay as they are."""
+    return "; ".join(dict.fromkeys(filter(None, (say_shown(plane, AS_STORED) for plane in planes))))
 
 
 def is_as_stored(plane: Plane) -> bool:

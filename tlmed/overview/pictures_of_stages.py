@@ -9,11 +9,9 @@ from PIL import Image
 
 from tlmed.augmentation import make_augmentation
 from tlmed.data import ImageSet
-from tlmed.data.decode_and_resize import AS_STORED
 from tlmed.data.reading import Pixels
-from tlmed.data.showing import say_shown
 from tlmed.features.views import Views
-from tlmed.overview.measures_of_images import read_planes, show_stored
+from tlmed.overview.measures_of_images import read_planes, say_all_shown, show_stored
 from tlmed.pages.figures import Picture, embed
 from tlmed.sections import Augment
 
@@ -85,7 +83,7 @@ def _show(images: ImageSet, row: int, stages: Mapping[str, Sequence[np.ndarray]]
     pictures = [_draw(show_stored(planes), named, STORED)]
     pictures += [_draw(Image.fromarray(image), named, stage) for stage, shown in stages.items() for image in shown]
     size = ", ".join(f"{height} x {width}" for height, width in sizes)
-    shown = "; ".join(dict.fromkeys(filter(None, (say_shown(plane, AS_STORED) for plane in planes))))
+    shown = say_all_shown(planes)
     return Strip(pictures, f"{table.paths[row]}: {size}, {images.splits[row]}{f'; shown: {shown}' if shown else ''}")
 
 
