@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from tlmed.data.parts import Content, Part, digest_content
 from tlmed.data.readers import find_remarks, name_format, open_stack, read_plane
-from tlmed.data.readers.orientation import Place, arrange, stack_planes
+from tlmed.data.readers.orientation import Arrangement, stack_planes, turn
 from tlmed.data.readers.plane import Plane
 from tlmed.data.readers.stack import Stack, make_once
-from tlmed.slicing import AXES, NEIGHBOURS, VIEWS, Slicing
+from tlmed.slicing import AXES, NEIGHBOURS, REPEAT, VIEWS, Slicing
 
 _MIDDLE = Slicing(1)
 Key, Held = TypeVar("Key", bound=Hashable), TypeVar("Held")
@@ -68,17 +68,37 @@ def open_file(read: Callable[[], Content]) -> Opened:
     return Opened((file,), make_once(lambda: open_stack(file.content())))
 
 
-def open_series(reads: Sequence[Callable[[], Content]], places: Sequence[Place]) -> Opened:
+def open_series(reads: Sequence[Callable[[], Content]], found: Arrangement, shape: tuple[int, int]) -> Opened:
     """Open files that are planes of one volume; nothing is read yet.
 
     Args:
         reads: Read one of them each.
-        places: Where the plane of each lies.
+        found: How the planes lie.
+        shape: Height and width of each.
     """
-    files, found = tuple(map(_open, reads)), arrange(places)
+    files = tuple(map(_open, reads))
     planes = [make_once(lambda file=file: read_plane(file.content())) for file in files]
-    stack = make_once(lambda: stack_planes(places, lambda number: planes[number]()))
+    stack = make_once(lambda: stack_planes(found, shape, lambda number: planes[number]()))
     return Opened(files, stack, found.axis, found.order)
+
+
+def take_slice(read: Callable[[], Content], found: Arrangement) -> Part:
+    """Return a sample that is one file of a series, seen along the axis of the series; nothing is read yet.
+
+    It has the digest of this file and no number in its name, so that it is recognised in whatever other series it is.
+
+    Args:
+        read: Reads the file.
+        found: How the planes of the series lie.
+    """
+    file = _open(read)
+    return Part(
+        f"{found.axis} {REPEAT}",
+        file.digest,
+        lambda: (turn(read_plane(file.content()), found),),
+        lambda: name_format(file.content()),
+        file.remarks,
+    )
 
 
 def _open(read: Callable[[], Content]) -> _File:
@@ -89,8 +109,7 @@ def _open(read: Callable[[], Content]) -> _File:
 def take_part(opened: Opened, slicing: Slicing, index: int) -> Part:
     """Return a sample; nothing is read yet.
 
-    A plane of a series that is a file by itself has the digest of this file and no number in its name, so that it is
-    recognised in whatever other series it is.
+    Planes of a series that are files by themselves have the digests of these files and no number in their name.
 
     Args:
         opened: The file or series.

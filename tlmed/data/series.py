@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from tlmed.data.readers.orientation import Arrangement, Place, Slice, arrange
+from tlmed.data.readers.orientation import Arrangement, Slice, arrange
 from tlmed.data.table import Table
 from tlmed.errors import InputError
 from tlmed.pseudonyms import NOBODY
@@ -21,7 +21,8 @@ class Series:
     Attributes:
         path: What it is called: the folder that holds it and no other image, or else the first of its files.
         rows: The rows of its files, in the order of their paths, without copies.
-        places: Where the plane of each lies.
+        shape: Height and width of each plane.
+        found: How the planes lie; None where a fault hides it.
         fault: Why it is refused; "" if it is not.
         gaps: Pairs of rows between which planes are missing.
         copies: The rows of files that are copies of others of the series.
@@ -29,7 +30,8 @@ class Series:
 
     path: str
     rows: tuple[int, ...]
-    places: tuple[Place, ...] = ()
+    shape: tuple[int, int] = (0, 0)
+    found: Arrangement | None = None
     fault: str = ""
     gaps: tuple[tuple[int, int], ...] = ()
     copies: tuple[int, ...] = ()
@@ -102,7 +104,8 @@ def _describe(table, rows, slices, digests, in_folder) -> Series:
         found = arrange(places)
     except ValueError as error:
         return replace(made, fault=f"it is a series of {len(rows):,} files, and {error}")
-    return replace(made, places=places, fault=_find_fault(table, rows, found), gaps=_pair(rows, found.find_gaps()))
+    fault, gaps = _find_fault(table, rows, found), _pair(rows, found.find_gaps())
+    return replace(made, shape=places[0].shape, found=found, fault=fault, gaps=gaps)
 
 
 def _pair(rows: tuple[int, ...], pairs: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

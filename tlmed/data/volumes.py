@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tlmed.data.file_samples import Sample, expand
-from tlmed.data.opened_volumes import Opened, open_file, open_series, share_while_held, take_part
-from tlmed.data.parts import Content, digest_content
+from tlmed.data.opened_volumes import Opened, open_file, open_series, share_while_held, take_part, take_slice
+from tlmed.data.parts import Content, Part, digest_content
 from tlmed.data.readers import find_slice, open_stack
 from tlmed.data.readers.orientation import Slice
 from tlmed.data.readers.stack import Stack
@@ -44,7 +44,7 @@ class _Unit:
         row: The row of the file, or of the first one of the series.
         planes: Which planes are samples; None: the file is one, as it is.
         open: Opens it.
-        apart: Whether each plane is a file that is read by itself, so that nothing is shared.
+        take: Takes a sample by the number of its plane where each is a file that is read by itself; None elsewhere.
         fault: Why no sample of it can be read; "" if some can.
     """
 
@@ -52,7 +52,7 @@ class _Unit:
     row: int
     planes: range | None
     open: Callable[[], Opened] | None = None
-    apart: bool = False
+    take: Callable[[int], Part] | None = None
     fault: str = ""
 
 
@@ -128,14 +128,11 @@ def _make_series_unit(table: Table, series: Series, slicing: Slicing) -> _Unit:
     if len(series.rows) == 1:
         return _Unit(series.path, first, None)
     reads = [lambda row=row: table.read(row) for row in series.rows]
-    opened = open_series(reads, series.places)
-    return _Unit(
-        series.path,
-        first,
-        choose_planes(opened.stack(), slicing),
-        lambda: open_series(reads, series.places),
-        apart=slicing.axis == opened.axis and slicing.channels == REPEAT,
-    )
+    found = series.found
+    planes = choose_planes(open_series(reads, found, series.shape).stack(), slicing)
+    if slicing.axis == found.axis and slicing.channels == REPEAT:
+        return _Unit(series.path, first, planes, take=lambda index: take_slice(reads[found.order[index]], found))
+    return _Unit(series.path, first, planes, lambda: open_series(reads, found, series.shape))
 
 
 def _list_samples(
@@ -147,9 +144,9 @@ def _list_samples(
     if unit.planes is None:
         return [Sample(unit.path, unit.row, lambda: table.read(unit.row))]
     names = [VIEWS if slicing.channels == VIEWS else f"plane={index}" for index in unit.planes]
-    get = unit.open if unit.apart else lambda: opened(number)
+    take = unit.take or (lambda index: take_part(opened(number), slicing, index))
     return [
-        Sample(join_part(unit.path, name), unit.row, lambda index=index: take_part(get(), slicing, index))
+        Sample(join_part(unit.path, name), unit.row, lambda index=index: take(index))
         for index, name in zip(unit.planes, names, strict=True)
     ]
 

@@ -47,7 +47,7 @@ def open_stack(pixels: np.ndarray) -> Stack:
 
     def read(axis: str, index: int) -> Plane:
         check_index(index, counts[axis])
-        return _read_plane(np.ascontiguousarray(pixels.take(index, _AXES.index(axis))), 0)
+        return _read_plane(np.ascontiguousarray(np.moveaxis(pixels, _AXES.index(axis), 0)[index]), 0)
 
     counts = dict(zip(_AXES, pixels.shape, strict=False))
     return Stack(counts, read, oriented=False)

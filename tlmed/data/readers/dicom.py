@@ -110,9 +110,10 @@ def open_stack(content: bytes) -> Stack:
     places = find_places(header, stored.frames)
     if places is None:
         return Stack({"axial": stored.frames}, lambda axis, index: _read_frame(header, stored, index), oriented=False)
-    if len(places) > 1 and arrange(places).find_repeated():
+    found = arrange(places)
+    if found.find_repeated():
         raise Unread("several of its frames lie at the same place: it holds several volumes, such as phases or echoes")
-    return stack_planes(places, lambda index: _read_frame(header, stored, index))
+    return stack_planes(found, stored.shape, lambda index: _read_frame(header, stored, index))
 
 
 def _make_rgb(pixels: np.ndarray, spacing: tuple[float, float] | None) -> Plane:

@@ -121,27 +121,23 @@ def arrange(places: Sequence[Place]) -> Arrangement:
     return Arrangement(tuple(order.tolist()), heights[order] - heights[order[0]], axes, (1, *signs[1:]))
 
 
-def stack_planes(places: Sequence[Place], read: Callable[[int], Plane]) -> Stack:
+def stack_planes(found: Arrangement, shape: tuple[int, int], read: Callable[[int], Plane]) -> Stack:
     """Return the stack of planes that lie one after another.
 
     Args:
-        places: Where each of them lies.
+        found: How they do.
+        shape: Height and width of each as it is stored.
         read: The number of a plane to the plane as it is stored.
-
-    Raises:
-        ValueError: As for `arrange`.
     """
-    found, shape = arrange(places), places[0].shape
-    check_shape((len(places), *shape))
-    counts = {found.axis: len(places)}
-    if len(places) > 1:
+    counts = {found.axis: len(found.order)}
+    if len(found.order) > 1:
         counts |= {AXES[axis]: side for axis, side in zip(found.axes[1:], shape, strict=True)}
-    grid = make_once(lambda: _make_grid(found, [read(number) for number in found.order]))
+    grid = make_once(lambda: _make_grid(found, shape, read))
 
     def read_one(axis: str, index: int) -> Plane:
         check_index(index, counts.get(axis, 0))
         if axis == found.axis:
-            return _turn(read(found.order[index]), found)
+            return turn(read(found.order[index]), found)
         values, first = grid()
         step = float(np.median(np.diff(found.distances)))
         rows, columns = first.spacing or (None, None)
@@ -153,8 +149,13 @@ def stack_planes(places: Sequence[Place], read: Callable[[int], Plane]) -> Stack
     return Stack({axis: counts[axis] for axis in AXES if axis in counts}, read_one)
 
 
-def _turn(plane: Plane, found: Arrangement) -> Plane:
-    """Return a plane as `stack.cut` shows it."""
+def turn(plane: Plane, found: Arrangement) -> Plane:
+    """Return a plane as `stack.cut` shows it.
+
+    Args:
+        plane: As it is stored.
+        found: How it lies in the patient.
+    """
     values = np.asarray(plane.values)[:: -found.signs[1], :: -found.signs[2]]
     if found.axes[1] > found.axes[2]:  # rows follow the axis that goes up
         return replace(plane, values=np.ascontiguousarray(values))
@@ -162,14 +163,16 @@ def _turn(plane: Plane, found: Arrangement) -> Plane:
     return replace(plane, values=np.ascontiguousarray(values.swapaxes(0, 1)), spacing=spacing)
 
 
-def _make_grid(found: Arrangement, planes: list[Plane]) -> tuple[np.ndarray, Plane]:
+def _make_grid(found: Arrangement, shape: tuple[int, int], read: Callable[[int], Plane]) -> tuple[np.ndarray, Plane]:
     """Return all values [x, y, z], and the plane that tells how they are to be shown.
 
     Raises:
-        ValueError: Planes are missing or not evenly spaced, coloured, or not all to be shown alike.
+        ValueError: There are too many voxels; planes are missing or not evenly spaced, coloured, or not all alike.
     """
+    check_shape((len(found.order), *shape))
     if not found.is_even():
         raise ValueError(f"its planes are not evenly spaced, so that only {found.axis} planes can be read")
+    planes = [read(number) for number in found.order]
     first = planes[0]
     alike = {(plane.bits, plane.inverted, np.shape(plane.values)) for plane in planes}
     if len(alike) > 1 or np.ndim(first.values) != 2:

@@ -85,7 +85,8 @@ def cut(values: np.ndarray, axis: str, index: int) -> np.ndarray:
     >>> cut(np.arange(24).reshape(2, 3, 4), "axial", 3).tolist()
     [[23, 11], [19, 7], [15, 3]]
     """
-    return np.ascontiguousarray(values.take(index, AXES.index(axis)).T[::-1, ::-1])
+    # Not by `take`, which copies all of a volume whose values do not lie in this order.
+    return np.ascontiguousarray(np.moveaxis(values, AXES.index(axis), 0)[index].T[::-1, ::-1])
 
 
 def cut_spacing(sizes: tuple[float, float, float], axis: str) -> tuple[float, float]:
