@@ -31,11 +31,13 @@ SECRET = "1.2.840.99.7"
 def make_slice(pixels, height, across=AXIAL, series="1", **elements):
     """Return the content of one plane; `height` is its distance along the normal."""
     normal = np.cross(across[:3], across[3:])
+    bits = elements.pop("bits", None)
     elements = {"PatientID": "Jane", "StudyInstanceUID": f"{SECRET}.0", **elements}
     place = elements.pop("ImagePositionPatient", [float(number) for number in normal * height])
     return save(
         make(
             pixels,
+            bits,
             SeriesInstanceUID=f"{SECRET}.{series}",
             ImageOrientationPatient=list(across),
             ImagePositionPatient=place,
@@ -224,6 +226,26 @@ def test_series_that_are_no_volume_are_refused_by_name(study, tmp_path, change, 
     assert re.search(reason, why)
     assert SECRET not in why
     assert len(images.table) == 6
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_planes_across_a_series_have_its_window_only_if_all_files_have_it(tmp_path, same):
+    for name in ("s1", "s2"):
+        (tmp_path / name).mkdir()
+        for height in range(4):
+            content = make_slice(
+                draw(7, 9, seed=height, kind=np.uint16),
+                height,
+                series=name[-1],
+                bits=12,
+                WindowCenter=100 + (0 if same else height),
+                WindowWidth=50,
+            )
+            (tmp_path / name / str(height)).write_bytes(content)
+    table = open_with(write_list(tmp_path, {"s1": "a", "s2": "b"}), "all", "coronal")
+    [plane] = table.read(0).read()
+    assert plane.window == ((75, 124) if same else None)
+    assert plane.whole == (0, 4095)
 
 
 def test_files_of_one_series_under_two_labels_are_refused(tmp_path):

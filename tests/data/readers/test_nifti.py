@@ -93,6 +93,14 @@ def test_whole_numbers_stay_exact_and_bytes_stay_bytes():
     assert 2**31 - 1 in plane
 
 
+def test_the_range_of_the_bits_is_known_where_there_is_one():
+    wholes = {name: open_stack(content).read("axial", 0).whole for name, content in FILES.items()}
+    assert wholes["uint8"] is wholes["float32"] is wholes["scaled floats"] is None
+    assert wholes["int16"] == wholes["big endian"] == (-(2**15), 2**15 - 1)
+    assert wholes["uint16"] == (0, 2**16 - 1)
+    assert wholes["scaled"] == (-(2**13) - 1024, (2**15 - 1) / 4 - 1024)
+
+
 def test_spacing_is_that_between_rows_and_between_columns():
     stack = open_stack(write(VALUES, np.diag([1, 2, 3, 1])))
     spacings = {axis: stack.read(axis, 0).spacing for axis in AXES}

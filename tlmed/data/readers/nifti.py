@@ -132,6 +132,16 @@ def _find_scale(header: "Nifti1Header") -> tuple[float, float]:
     return slope, intercept
 
 
+def _find_whole(header: "Nifti1Header", kind: np.dtype) -> tuple[float, float] | None:
+    """Return the lowest and the highest value that voxels can express; None for floats, and for bytes as they are."""
+    slope, intercept = _find_scale(header)
+    if kind.kind == "f" or (kind == np.uint8 and (slope, intercept) == (1, 0)):
+        return None
+    limits = np.iinfo(kind)
+    low, high = sorted(slope * float(end) + intercept for end in (limits.min, limits.max))
+    return low, high
+
+
 def _find_orientation(header: "Nifti1Header") -> tuple[np.ndarray, tuple[float, float, float]]:
     """Return how to turn a volume, as nibabel says it, and the sides of a voxel along the axes of the patient."""
     from nibabel.affines import voxel_sizes
@@ -210,6 +220,7 @@ def open_stack(content: bytes) -> Stack:
     header = _read_header(content)
     shape, kind = _find_shape(header), _find_kind(header)
     turned, sizes = _find_orientation(header)
+    whole = _find_whole(header, kind)
     # A volume that is one plane thick can be cut in one way only.
     counts = {
         axis: side
@@ -221,7 +232,7 @@ def open_stack(content: bytes) -> Stack:
     def read(axis: str, index: int) -> Plane:
         check_index(index, counts.get(axis, 0))
         values = cut(grid(), axis, index)
-        return Plane(values, _BYTE * values.itemsize, spacing=cut_spacing(sizes, axis))
+        return Plane(values, _BYTE * values.itemsize, spacing=cut_spacing(sizes, axis), whole=whole)
 
     return Stack(counts, read)
 

@@ -174,10 +174,13 @@ def _make_grid(found: Arrangement, shape: tuple[int, int], read: Callable[[int],
         raise ValueError(f"its planes are not evenly spaced, so that only {found.axis} planes can be read")
     planes = [read(number) for number in found.order]
     first = planes[0]
-    alike = {(plane.bits, plane.inverted, np.shape(plane.values)) for plane in planes}
-    if len(alike) > 1 or np.ndim(first.values) != 2:
+    alike = {(plane.bits, plane.inverted, plane.unit, plane.whole is None, np.shape(plane.values)) for plane in planes}
+    if len(alike) > 1 or not first.is_gray:
         raise ValueError(f"its planes have colours, or several depths, so that only {found.axis} planes can be read")
-    if len({plane.window for plane in planes}) > 1:
-        first = replace(first, window=None)
+    if len({plane.window for plane in planes}) > 1 or any(plane.voi is not None for plane in planes):
+        first = replace(first, window=None, voi=None)  # planes across them cannot be shown by the window of one
+    if first.whole is not None:
+        lows, highs = zip(*(plane.whole for plane in planes), strict=True)
+        first = replace(first, whole=(min(lows), max(highs)))
     stored = np.stack([np.asarray(plane.values) for plane in planes])[:, :: found.signs[1], :: found.signs[2]]
     return stored.transpose(np.argsort(found.axes)), first
