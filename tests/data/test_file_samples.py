@@ -20,7 +20,7 @@ from tlmed.pseudonyms import are_patients, is_file_group
 
 def make_part(*values, name="plane=0", file="a", bits=8, window=None):
     planes = tuple(Plane(value, bits, window) for value in values)
-    return Part(name, lambda: hashlib.sha256(file.encode()).hexdigest(), lambda: planes)
+    return Part(name, lambda: hashlib.sha256(file.encode()).hexdigest(), lambda: planes, lambda: "picture")
 
 
 def test_one_plane_is_shown_as_a_file_with_it_is():
@@ -48,7 +48,12 @@ def test_three_planes_may_have_different_sizes():
 
 def test_each_plane_has_its_window_and_the_most_of_each_measure_counts():
     deep = np.array([[0.0, 50.0, 100.0]], np.float32)
-    part = Part("p", str, lambda: (Plane(deep, 16, (0, 100)), Plane(deep, 16, (50, 60)), Plane(deep, 16, (0, 1000))))
+    part = Part(
+        "p",
+        str,
+        lambda: (Plane(deep, 16, (0, 100)), Plane(deep, 16, (50, 60)), Plane(deep, 16, (0, 1000))),
+        lambda: "picture",
+    )
     pixels, tones = decode_measured(part, (1, 3))
     assert pixels[0].tolist() == [[0, 0, 0], [128, 0, 13], [255, 255, 26]]
     assert tones == np.array((256, 255, 3), TONES)
@@ -69,7 +74,7 @@ def test_the_digest_is_of_the_file_and_of_what_it_shows():
 
 
 def test_what_a_file_remarks_is_said_of_its_parts():
-    part = Part("p", str, lambda: (Plane(GRAY),), lambda: frozenset(["{images} {hold} overlays."]))
+    part = Part("p", str, lambda: (Plane(GRAY),), lambda: "picture", lambda: frozenset(["{images} {hold} overlays."]))
     assert find_extras(part) == {"{images} {hold} overlays."}
     assert find_extras(make_part(GRAY)) == frozenset()
 
@@ -143,7 +148,7 @@ def test_a_broken_part_is_named_with_its_reason():
         raise ValueError("it is cut off")
 
     def read(row):
-        return Part("p", lambda: "0" * 64, fail) if row == 3 else table.read(row)
+        return Part("p", lambda: "0" * 64, fail, lambda: "picture") if row == 3 else table.read(row)
 
     images = load(replace(table, read=read), (16, 16), skip_bad=True)
     assert images.broken == (("03.nii#plane=0", "it is cut off"),)
