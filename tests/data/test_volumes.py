@@ -399,3 +399,15 @@ def test_features_of_volumes_are_of_the_planes_that_a_path_or_a_parameter_names(
         extract([f"{file}x#plane=3"])
     with pytest.raises(InputError, match="it has 7 planes, and not a plane 8"):
         extract([f"{file}#plane=7"])
+
+
+def test_masks_of_volumes_are_left_out_by_name_and_content(folder):
+    mask = (draw(*SHAPE, seed=3) > 150).astype(np.uint8)
+    for name in ("0_seg.nii.gz", "1_mask.nii"):
+        (folder / "a" / name).write_bytes(write(mask, compressed=name.endswith("gz")))
+    (folder / "b" / "1_seg.nii").write_bytes(write(draw(*SHAPE, seed=5)))  # it is only called one
+    table = open_source(folder, Layout(slicing=Slicing(1)))
+    files = {split_part(path)[0] for path in table.paths}
+    assert not files & {"a/0_seg.nii.gz", "a/1_mask.nii"}
+    assert "b/1_seg.nii" in files
+    assert any("Left out, as masks of other images: 2 files" in note for note in table.notes)

@@ -17,7 +17,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from tlmed.data.decode_and_resize import decode
-from tlmed.data.parts import Content
+from tlmed.data.parts import Content, Part
+from tlmed.data.readers import open_stack
 from tlmed.data.table import Table
 from tlmed.regular_files import read_regular
 from tlmed.words import count, listed
@@ -104,10 +105,10 @@ def find_masks(root: Path, paths: Sequence[str]) -> Masks:
         root: What the paths are relative to.
         paths: Posix paths of image files.
     """
-    stems = {_fold(PurePosixPath(path).with_suffix("")): path for path in paths}
+    stems = {_fold(_open_up(path).with_suffix("")): path for path in paths}
     masks, doubtful = {}, []
     for path in paths:
-        base = next((stems[name] for name in _list_bases(PurePosixPath(path)) if stems.get(name, path) != path), None)
+        base = next((stems[name] for name in _list_bases(_open_up(path)) if stems.get(name, path) != path), None)
         if base is not None:
             if _looks_like_a_mask(lambda path=path: read_regular(root / path)):
                 masks[path] = base
@@ -122,7 +123,7 @@ def _find_alike(root: Path, paths: Sequence[str], stems: Mapping[str, str]) -> l
     images, found = set(paths), []
     by_word: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for path in paths:
-        for word, name in _list_longer(PurePosixPath(path)):
+        for word, name in _list_longer(_open_up(path)):
             if (image := stems.get(name, path)) != path and image in images:
                 by_word[word].append((path, image))
     for pairs in by_word.values():
@@ -164,6 +165,11 @@ def _number_colours(pixels: np.ndarray) -> np.ndarray:
     return pixels.astype(np.int32) @ np.array([1, 256, 65536], np.int32)
 
 
+def _open_up(path: str) -> PurePosixPath:
+    """Return a path without what says that the file is compressed, as in `x_seg.nii.gz`."""
+    return PurePosixPath(path.removesuffix(".gz"))
+
+
 def _fold(path: PurePosixPath) -> str:
     return unicodedata.normalize("NFC", str(path)).casefold()  # macOS writes accents as letters of their own
 
@@ -180,12 +186,27 @@ def _list_bases(path: PurePosixPath) -> list[str]:
 
 def _looks_like_a_mask(read: Callable[[], Content]) -> bool:
     try:
-        pixels = decode(read())
+        content = read()
+        levels = _count_levels(content)
+        if levels is not None:
+            return levels <= COLOURS
+        pixels = decode(content)
     except (OSError, ValueError):  # reading all images names it, with the reason
         return False
     grey = pixels.mean(axis=2)
     near = np.minimum(grey - grey.min(), grey.max() - grey) <= TOLERANCE
     return bool(near.mean() >= SHARE) or _has_few_colours(pixels)
+
+
+def _count_levels(content: Content) -> int | None:
+    """Return how many different values the middle plane of a volume has; None for an image that is none."""
+    if isinstance(content, Part):
+        return None
+    stack = open_stack(content)
+    if not stack.oriented or min(stack.counts.values()) == 1:
+        return None
+    axis, planes = next(iter(stack.counts.items()))
+    return len(np.unique(np.asarray(stack.read(axis, planes // 2).values)))
 
 
 def has_two_values(content: Content) -> bool:
