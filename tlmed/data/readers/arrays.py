@@ -10,6 +10,7 @@ from tlmed.data.readers.stack import CHOOSE, Stack, check_index, check_shape
 from tlmed.slicing import AXES
 
 _AXES = AXES[::-1]
+_MOST_CHANNELS = 4
 _BITS = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16}
 
 
@@ -25,11 +26,13 @@ def is_picture(shape: Sequence[int]) -> bool:
 def is_volume(shape: Sequence[int]) -> bool:
     """Tell whether an array of this shape is one volume: [planes, height, width], with or without one channel.
 
-    >>> is_volume((4, 5, 6)), is_volume((4, 5, 6, 1)), is_volume((4, 5, 3)), is_volume((4, 5))
+    A last axis of at most 4 is one of channels, such as RGB and transparency.
+
+    >>> is_volume((4, 5, 6)), is_volume((4, 5, 6, 1)), is_volume((9, 9, 4)), is_volume((4, 5))
     (True, True, False, False)
     """
     plain = tuple(shape[:-1] if len(shape) == 4 and shape[-1] == 1 else shape)
-    return len(plain) == 3 and not is_picture(plain) and 0 not in plain
+    return len(plain) == 3 and plain[-1] > _MOST_CHANNELS and 0 not in plain
 
 
 def open_stack(pixels: np.ndarray) -> Stack:
