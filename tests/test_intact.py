@@ -221,8 +221,8 @@ def test_without_its_lock_it_is_said_what_cannot_be_told(runs, run, data):
     said = []
     inference.predict(run, [data / "benign"], voice=Voice(warn=said.append))
     assert said == [
-        "Whether recipe.json, metrics.json, environment.json and model.keras of run are as the run wrote them cannot "
-        "be told: its lock.json is missing."
+        "Whether recipe.json, metrics.json, environment.json, plan.json and model.keras of run are as the run wrote "
+        "them cannot be told: its lock.json is missing."
     ]
     result = inference.evaluate(run)[1]
     assert any("predictions.csv" in warning for warning in result["evaluated"]["warnings"])

@@ -14,6 +14,7 @@ from tlmed import cache
 from tlmed.digests import BESIDE, list_history
 from tlmed.errors import CheckFailed, InputError, TlmedError
 from tlmed.intact import find_changed
+from tlmed.intensity import from_json
 from tlmed.lock import (
     Lock,
     Reproduction,
@@ -260,6 +261,7 @@ def _repeat(request, lock: Lock, recipe: Recipe, level: str, voice: Voice) -> Se
     """Train, and return the lines that compare the result with the locked one."""
     locked, options = lock.content["results"], {"skip_bad": bool(lock.content["data"]["left_out"])}
     options |= {"choices": lock.content["plan"], "voice": voice}
+    options["window"] = from_json(lock.content["data"].get("window"))
     with _claimed(request, lock) as out, _empty_store(out.parent):
         if request.mode == TRAIN:
             train(recipe, out, **options)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tlmed.data import KnownPixels, decode, load, resize
-from tlmed.data.decode_and_resize import decode_measured, decode_resized
+from tlmed.data.decode_and_resize import decode_resized, examine
 from tlmed.data.readers import read_plane
 from tlmed.errors import InputError
 
@@ -46,7 +46,7 @@ def decoded(monkeypatch):
 
         return noted
 
-    for function in (decode_resized, decode_measured):
+    for function in (decode_resized, examine):
         monkeypatch.setattr(f"tlmed.data.reading.{function.__name__}", note(function))
     return contents
 
@@ -127,7 +127,7 @@ def test_another_image_size_is_another_table(folder, cache, decoded):
     assert decoded == []
 
 
-@pytest.mark.parametrize("name", ["PIL.__version__", "tlmed.data.known_files.RULE"])
+@pytest.mark.parametrize("name", ["PIL.__version__", "tlmed.data.decode_and_resize.RULE"])
 def test_another_way_to_decode_is_another_table(folder, cache, decoded, name):
     look(folder, cache)
     decoded.clear()

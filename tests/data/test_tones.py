@@ -106,8 +106,8 @@ WELL, PLAIN, BINARY, DIM, DEEP = (0, 255, 200), (0, 90, 1), (0, 1, 2), (0, 15, 1
             [DEEP, DEEP, (64, 63, 64)],
             [
                 "3 images (0.png, 1.png, 2.png) with more than 8 bits keep at most 64 of 256 grey levels, because "
-                "their values use a small part of the range of 16 bits, as data of 12 bits do: scale such data to the "
-                "full range first (2 of 3 all but black)."
+                "their values use a small part of what is shown between black and white, as data of 12 bits do where "
+                "16 are shown: `data.window` of the recipe says what is (2 of 3 all but black)."
             ],
         ),
         ([DEEP, WELL], ["1 image (0.png) with more than 8 bits keeps at most 16 of 256"]),
@@ -281,8 +281,12 @@ def test_a_source_is_warned_of_whatever_is_known_of_it(folder, tmp_path, memory_
 
 def test_plan_warns(folder):
     settings = (f"data.source={folder}", "backbone=CifarNet", "weights=none", "data.image_size=32,32")
-    words, _, _ = preview(override(load_recipe("fine_tuning"), settings))
+    words, _, _ = preview(override(load_recipe("fine_tuning"), [*settings, "data.window=full"]))
     check([word for word in words if isinstance(word, str)])
+    # The range of the training images uses all levels; that one class was stored in another way is told all the same.
+    words, _, _ = preview(override(load_recipe("fine_tuning"), settings))
+    assert [TOLD[1] in word for word in words if isinstance(word, str) and "more than 8 bits are" in word] == [True]
+    assert not any(TOLD[0] in word for word in words if isinstance(word, str))
 
 
 def test_predict_and_evaluate_warn(finished, folder, tmp_path):

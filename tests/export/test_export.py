@@ -21,12 +21,13 @@ from PIL import ExifTags, Image
 from tests.conftest import CLASSES, draw
 from tests.data.test_data_images import LOSSLESS
 from tlmed import inference
-from tlmed.data.decode_and_resize import decode_resized
+from tlmed.data.decode_and_resize import PixelRule, decode_resized
 from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.export import index as index_of_pip
 from tlmed.export import save, write_card, write_requirements
 from tlmed.export.front_matter import to_yaml
 from tlmed.export.plain_reading import read as read_alone
+from tlmed.intensity import resolve
 from tlmed.metrics import evaluate
 from tlmed.recipe import load_recipe, to_json
 from tlmed.run_files import SPLITS_CSV
@@ -779,6 +780,15 @@ def test_the_code_in_the_card_gives_what_predict_gives(finished, tmp_path, monke
         exec(source.replace("image.png", str(file)), given)
         np.testing.assert_allclose(given["probabilities"], scores[: len(CLASSES)], atol=1e-5, err_msg=file.name)
     capsys.readouterr()
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("ends", [None, (78.0, 2566.0)])
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif", "rgb.png"])
+def test_the_function_in_the_card_knows_window_and_shape(name, ends, fit, tmp_path):
+    (path,) = (path for path in write_kinds(tmp_path / "kinds") if path.name == name)
+    rule = PixelRule((7, 12), resolve("auto").measured(ends), fit)
+    np.testing.assert_array_equal(read_alone(path, 7, 12, ends, fit)[0], decode_resized(path.read_bytes(), rule))
 
 
 OTHERWISE = (

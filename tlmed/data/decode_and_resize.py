@@ -14,6 +14,7 @@ from tlmed.data.parts import Content, Part
 from tlmed.data.readers import read_plane
 from tlmed.data.readers.plane import Plane
 from tlmed.data.showing import BYTE, needs_range, show
+from tlmed.fitting_in import CROP, PAD, STRETCH, describe_fit
 from tlmed.intensity import Intensity
 
 # Values of an image before it is resized. levels: from the lowest to the highest value, 1..256, if it has more than
@@ -21,7 +22,6 @@ from tlmed.intensity import Intensity
 TONES = np.dtype([("levels", "u2"), ("brightest", "u1"), ("used", "u2")])
 RULE = "rgb-bilinear-2"  # names what `decode_resized` does; the number rises with every change that moves a pixel
 AS_STORED = Intensity()
-STRETCH, PAD, CROP = FITS = ("stretch", "pad", "crop")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,10 @@ class PixelRule:
         """Size and fit as part of a file name; one that has been in use without a word stays."""
         height, width = self.size
         return f"{height}x{width}{'' if self.fit == STRETCH else f'-{self.fit}'}-{RULE}"
+
+    def describe(self) -> list[str]:
+        """Return what is black and white, and in which shape images come to their size, a sentence each."""
+        return [f"Window: {self.intensity.describe()}", f"Shape: {describe_fit(self.fit, self.size)}"]
 
 
 def as_rule(rule: PixelRule | tuple[int, int]) -> PixelRule:
@@ -128,11 +132,13 @@ class Examined:
         pixels: What `decode_resized` returns; None if the range of the rule is still to be measured, and is needed.
         tones: `TONES` [], of the image before it is resized; zeros without pixels.
         values: What `summarise` returns where there are no pixels; None elsewhere.
+        is_ranged: Whether it is shown by a range that is measured on training images.
     """
 
     pixels: np.ndarray | None
     tones: np.ndarray
     values: np.ndarray | None = None
+    is_ranged: bool = False
 
 
 def examine(content: Content, rule: PixelRule | tuple[int, int]) -> Examined:
@@ -146,12 +152,13 @@ def examine(content: Content, rule: PixelRule | tuple[int, int]) -> Examined:
         ValueError, InputError: As for `decode`.
     """
     rule, planes = as_rule(rule), open_planes(content)
-    if rule.intensity.is_open and any(needs_range(plane, rule.intensity) for plane in planes):
-        # Of the three planes of an image each counts the same; their values are of one kind.
-        return Examined(None, np.zeros((), TONES), np.concatenate([summarise(plane.values) for plane in planes]))
+    is_ranged = any(needs_range(plane, rule.intensity) for plane in planes)
+    if is_ranged and rule.intensity.is_open:
+        values = np.concatenate([summarise(plane.values) for plane in planes])
+        return Examined(None, np.zeros((), TONES), values, is_ranged)
     images = [_to_image(plane, rule.intensity) for plane in planes]
     measures = [_measure(image, plane.bits > BYTE) for image, plane in zip(images, planes, strict=True)]
-    return Examined(_join(images, rule), _find_most(measures))
+    return Examined(_join(images, rule), _find_most(measures), None, is_ranged)
 
 
 def decode_measured(content: Content, rule: PixelRule | tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

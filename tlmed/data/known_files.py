@@ -5,24 +5,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tlmed.cache import open_digests, open_pixels
-from tlmed.data.decode_and_resize import RULE
+from tlmed.data.decode_and_resize import PixelRule, as_rule
 from tlmed.data.readers import name_versions
 
 
 class KnownPixels:
     """Facts about images, by the SHA-256 of a file's content: the SHA-256 of its resized pixels, and others by name.
 
-    They hold for one image size, one rule of decoding and resizing, and one version of each library that decodes.
+    They hold for one image size and shape, one rule of decoding and resizing, and one version of each library that
+    decodes. Those that depend on what is black and white have names that say it.
 
     Args:
         folder: The cache directory. If it cannot be read or written, nothing is known, and every image is decoded; the
             store of features tells of a folder like that.
-        image_size: Height and width in pixels.
+        rule: The rule of pixels, or height and width.
     """
 
-    def __init__(self, folder: Path, image_size: tuple[int, int]):
-        height, width = image_size
-        self._table = open_pixels(folder, f"{height}x{width}-{RULE}-{name_versions()}")
+    def __init__(self, folder: Path, rule: PixelRule | tuple[int, int]):
+        self._table = open_pixels(folder, f"{as_rule(rule).key}-{name_versions()}")
         self.path = self._table.path
 
     def get(self, content: str, what: str = "") -> bytes | None:

@@ -16,10 +16,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tlmed.data.decode_and_resize import decode
+from tlmed.data.decode_and_resize import AS_STORED, decode
 from tlmed.data.parts import Content, Part
 from tlmed.data.readers import open_stack
 from tlmed.data.table import Table
+from tlmed.intensity import Intensity
 from tlmed.regular_files import read_regular
 from tlmed.words import count, listed
 
@@ -209,13 +210,14 @@ def _count_levels(content: Content) -> int | None:
     return len(np.unique(np.asarray(stack.read(axis, planes // 2).values)))
 
 
-def has_two_values(content: Content) -> bool:
+def has_two_values(content: Content, intensity: Intensity = AS_STORED) -> bool:
     """Tell whether a sound image has exactly two colours, as masks have.
 
     Args:
         content: As for `decode`.
+        intensity: Likewise.
     """
-    pixels = decode(content).reshape(-1, 3)
+    pixels = decode(content, intensity).reshape(-1, 3)
     if len(set(map(tuple, pixels[:: len(pixels) // FEW + 1].tolist()))) > 2:
         return False
     colours = _number_colours(pixels)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.extras import describe_extras
 from tlmed.data.findings import Finding
 from tlmed.data.folders import find_hidden, visible_files
@@ -17,7 +18,7 @@ from tlmed.data.leaks import find_leaks
 from tlmed.data.learned import Learned
 from tlmed.data.masks import describe_two_values, find_masks
 from tlmed.data.readers import describe_endings, is_image
-from tlmed.data.reading import Pixels, check_broken, read_all
+from tlmed.data.reading import Pixels, Unmeasured, check_broken, read_all, settle
 from tlmed.data.samples import take_samples
 from tlmed.data.sources import open_source
 from tlmed.data.splits import assign_splits, describe, find_scheme_faults
@@ -200,7 +201,7 @@ def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
 
 def load(
     source: str | Path | Table,
-    image_size: tuple[int, int],
+    rule: PixelRule | tuple[int, int],
     split: Sequence[float] | KFold | None = (0.70, 0.15, 0.15),
     seed: int = 0,
     skip_bad: bool = False,
@@ -211,7 +212,8 @@ def load(
 
     Args:
         source: Any form that `open_source` takes, or a table from it, for example one with another grouping.
-        image_size: Height and width in pixels.
+        rule: How images become pixels; or height and width in pixels. A range that is open is measured on the training
+            images.
         split: The parts of train, val and test for splits that tlmed makes, which add up to 1; or one fold of a
             cross-validation. None makes every image a test image, whatever split it is given in: an external set.
         seed: The run's seed; it decides the splits.
@@ -229,7 +231,7 @@ def load(
     table = source if isinstance(source, Table) else open_source(source)
     if split is not None and (faults := find_scheme_faults(table, split)):
         raise InputError(faults)  # before every image is read
-    digests, broken, pixels = read_all(table, tuple(image_size), memory_bytes, known)
+    digests, broken, pixels = read_all(table, rule, memory_bytes, known)
     check_broken(table, broken, skip_bad)
     usable = [row for row in range(len(table)) if row not in broken]
     faulty = tuple((table.paths[row], reason) for row, reason in broken.items())
@@ -238,8 +240,22 @@ def load(
     if split is None:
         table = dataclasses.replace(table, splits=("test",) * len(table))
     test = np.full(len(table), "test")
-    images = ImageSet(table, test, digests, tuple(image_size), faulty, (), (), (), pixels)
-    return _put(images, test, ()) if split is None else divide(images, split, seed)
+    images = ImageSet(table, test, digests, pixels.image_size, faulty, (), (), (), pixels)
+    if split is None:
+        return _put(images, test, ())
+    try:
+        return divide(images, split, seed)
+    except Unmeasured as error:
+        if not skip_bad:
+            raise
+        more = tuple((table.paths[row], reason) for row, reason in error.rows.items())
+    # Those that are left need no range, so that this happens once.
+    table = table.take([row for row in range(len(table)) if table.paths[row] not in dict(more)])
+    digests, _, pixels = read_all(table, rule, memory_bytes, known)
+    images = ImageSet(
+        table, test[: len(table)], tuple(digests), pixels.image_size, (*faulty, *more), (), (), (), pixels
+    )
+    return divide(images, split, seed)
 
 
 def divide(images: ImageSet, split: Sequence[float] | KFold, seed: int) -> ImageSet:
@@ -270,6 +286,7 @@ def recognise(images: ImageSet, elsewhere: Mapping[str, Learned]) -> ImageSet:
 def _put(images, splits, made) -> ImageSet:
     """Return images with these splits, and with the warnings and leaks that belong to them."""
     table, digests = images.table, images.sha256
+    images = dataclasses.replace(images, pixels=settle(table, images.pixels, np.flatnonzero(splits == "train")))
     return dataclasses.replace(
         images,
         splits=splits,
@@ -287,7 +304,7 @@ def _put(images, splits, made) -> ImageSet:
 
 def read_files(
     paths: Sequence[str | Path],
-    image_size: tuple[int, int],
+    rule: PixelRule | tuple[int, int],
     skip_bad: bool = False,
     slicing: Slicing | Tiling = WHOLE,
     memory_bytes: int = 2**30,
@@ -297,7 +314,7 @@ def read_files(
     Args:
         paths: Files and folders. In folders, files that are not images are passed over, and masks of
             other images are left out.
-        image_size: Height and width in pixels.
+        rule: How images become pixels, without an open range; or height and width in pixels.
         skip_bad: Leave broken images out and list them, instead of refusing all.
         slicing: How files with several planes become samples.
         memory_bytes: As for `load`.
@@ -313,7 +330,7 @@ def read_files(
     check_names("paths", names)
     files = Table("paths", names, np.zeros(len(names), np.int64), (), None, None, _read_path(names), root=Path())
     table = take_samples(files, slicing)
-    _, broken, pixels = read_all(table, tuple(image_size), memory_bytes)
+    _, broken, pixels = read_all(table, rule, memory_bytes)
     check_broken(table, broken, skip_bad)
     usable = table.take([row for row in range(len(table)) if row not in broken])
     faulty = [*masks, *((table.paths[row], reason) for row, reason in broken.items())]

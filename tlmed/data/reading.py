@@ -1,35 +1,52 @@
 """Read images: all of them once, for their digests and faults; then by row, as batches of uint8 pixels."""
 
 import hashlib
-import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import tensorflow as tf
 
 from tlmed.cache import IN_MEMORY, Room, make_room
-from tlmed.data.decode_and_resize import TONES, decode, decode_measured, decode_resized
+from tlmed.data.decode_and_resize import TONES, PixelRule, as_rule, decode, decode_resized, examine
 from tlmed.data.extras import find_extras
 from tlmed.data.file_samples import cut_between_files, number_owners
 from tlmed.data.known_files import KnownPixels, recall
+from tlmed.data.known_pixels import Facts, find_facts, note_facts
 from tlmed.data.masks import TWO_VALUES, has_two_values
+from tlmed.data.measured_ranges import measure_range
 from tlmed.data.parts import Content, Part, digest_content, digest_pixels
 from tlmed.data.readers import name_format
+from tlmed.data.row_batches import PARALLEL, map_rows
 from tlmed.data.table import Table
 from tlmed.errors import CHANGED, InputError, RunFailed
+from tlmed.intensity import Intensity
 from tlmed.part_names import split_part
 from tlmed.words import count, listed
 
 CHUNK = 8  # images that a thread reads at a time
-PARALLEL = min(os.cpu_count() or 1, 16)
-AHEAD = 2  # batches that wait for their turn
 _ALIKE = 20  # broken images that a message names with the same reason; it counts the others
 READ_ERRORS = (OSError, ValueError)
+
+
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """Images that wait for a range to be measured, on the training images of a run.
+
+    Attributes:
+        asked: The rule, its range open.
+        values: Row number to what `summarise` returned of its image.
+        memory_bytes: The most that kept pixels may take in memory.
+        known: Facts about files.
+    """
+
+    asked: PixelRule
+    values: Mapping[int, np.ndarray]
+    memory_bytes: int
+    known: KnownPixels | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +55,7 @@ class Pixels:
 
     Args:
         read: Row number to content, as `Table.read`.
-        image_size: Height and width in pixels.
+        rule: How content becomes pixels; or height and width.
         kept: uint8 [n, height, width, 3], or None to decode each time.
         ready: bool [n], which rows of `kept` are filled; the others are decoded when they are first asked for.
         digests: The SHA-256 of each row's pixels, or None if they were not asked for.
@@ -47,10 +64,11 @@ class Pixels:
         formats: The family of files that each row was read as (`name_format`); None if unknown.
         room: Where `kept` is, or why there is none.
         owners: int64 [n], a number for the file of each row, where files have several samples; None where none has.
+        waiting: Where the range was asked to be measured: what that needs, now and in other splits; None elsewhere.
     """
 
     read: Callable[[int], Content]
-    image_size: tuple[int, int]
+    rule: PixelRule | tuple[int, int]
     kept: np.ndarray | None = None
     ready: np.ndarray | None = None
     digests: tuple[bytes, ...] | None = None
@@ -59,7 +77,13 @@ class Pixels:
     formats: tuple[str, ...] | None = None
     room: Room = IN_MEMORY
     owners: np.ndarray | None = None
+    waiting: Waiting | None = None
     _filling: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return as_rule(self.rule).size
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Return uint8 [len(rows), height, width, 3] in the order of `rows`.
@@ -107,7 +131,7 @@ class Pixels:
 
     def _decode_one(self, row: int) -> np.ndarray:
         try:
-            image = decode_resized(self.read(row), self.image_size)
+            image = decode_resized(self.read(row), self.rule)
         except READ_ERRORS as error:
             raise RunFailed(f"{CHANGED} Received: row {row + 1} of splits.csv ({_reason(error)}).") from error
         if self.digests is not None and hashlib.sha256(image).digest() != self.digests[row]:
@@ -127,58 +151,15 @@ class Pixels:
         return map_rows(rows, self.take, tf.TensorSpec([None, *self.image_size, 3], tf.uint8), labels)
 
 
-def map_rows(
-    rows: tf.data.Dataset,
-    take: Callable[[np.ndarray], np.ndarray],
-    spec: tf.TensorSpec,
-    labels: np.ndarray | None = None,
-    finish: Callable[[tf.Tensor], object] = lambda taken: taken,
-) -> tf.data.Dataset:
-    """Map batches of row numbers to what a function gives for them, in parallel and in order.
-
-    Args:
-        rows: int64 [b] each.
-        take: Row numbers to an array [b, ...].
-        spec: Shape and type of that array.
-        labels: int64, the label of every row, or None.
-        finish: What is made of the array, in TensorFlow.
-
-    Returns:
-        What `finish` gives, with int64 [b] where there are labels.
-    """
-
-    def look_up(batch: tf.Tensor):
-        # Without `stateful=False` op determinism would let only one call run at a time.
-        taken = tf.numpy_function(take, [batch], spec.dtype, stateful=False)
-        made = finish(tf.ensure_shape(taken, spec.shape))
-        return made if labels is None else (made, tf.gather(labels, batch))
-
-    # Without this, TensorFlow tunes these numbers, too late for a small data set, in a thread that sleeps longer and
-    # longer, up to a minute. TensorFlow 2.21 does not wake that thread at the end of the data, but waits for it.
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return rows.map(look_up, PARALLEL, deterministic=True).prefetch(AHEAD).with_options(options)
-
-
-class _Row(NamedTuple):
-    """What is read of a row: digests of content and pixels, tones, extras, format; the reason if it cannot be read."""
-
-    content: str
-    pixels: bytes
-    tones: np.ndarray
-    extras: frozenset[str]
-    format: str
-    reason: str
-
-
 def read_all(
-    table: Table, image_size: tuple[int, int], memory_bytes: int, known: KnownPixels | None = None
+    table: Table, rule: PixelRule | tuple[int, int], memory_bytes: int, known: KnownPixels | None = None
 ) -> tuple[list[str], dict[int, str], Pixels]:
     """Read every image once, in parallel.
 
     Args:
         table: The images.
-        image_size: Height and width in pixels.
+        rule: How they become pixels, or height and width. If its range is open, images that need it have no pixels
+            until `settle` has measured it.
         memory_bytes: The most that kept pixels may take in memory; see `make_room`.
         known: Facts about files that were decoded before: these are sound, and they are decoded only when their pixels
             are needed. New facts are added. None: every image is decoded now, and pixels have no digests.
@@ -187,64 +168,133 @@ def read_all(
         The digest of every row's content, of its pixels where they were encoded here; the reason of every broken row;
         and the pixels of all the other rows, in order.
     """
-    kept, room = make_room((len(table), *image_size, 3), memory_bytes)
+    rule = as_rule(rule)
+    kept, room = make_room((len(table), *rule.size, 3), memory_bytes)
     ready = np.zeros(len(table), bool)
-    rows = _read_rows(table, image_size, kept, ready, known)
-    contents, pixels, tones, extras, formats, reasons = zip(*rows, strict=True)
-    broken = {row: reason for row, reason in enumerate(reasons) if reason}
+    found = list(_read_rows(table, rule, (kept, ready, range(len(table))), known))
+    broken = {row: each.reason for row, each in enumerate(found) if each.reason}
     usable = [row for row in range(len(table)) if row not in broken]
     if known is not None:
         known.save()
     if kept is not None and broken:
         kept, ready = _close_gaps(kept, usable), ready[usable]
-    digests = tuple(pixels[row] for row in usable) if known is not None else None
-    tones, extras, formats = (
-        np.stack(tones)[usable],
-        *(tuple(kind[row] for row in usable) for kind in (extras, formats)),
+    sound = [found[row] for row in usable]
+    values = {row: each.facts.values for row, each in enumerate(sound) if each.facts.values is not None}
+    source = Pixels(
+        table.take(usable).read,
+        rule,
+        kept,
+        ready,
+        tuple(each.facts.pixels for each in sound) if known is not None else None,
+        np.array([each.facts.tones for each in sound], TONES),
+        tuple(each.extras for each in sound),
+        tuple(each.format for each in sound),
+        room,
+        number_owners([table.paths[row] for row in usable]),
+        Waiting(rule, values, memory_bytes, known) if rule.intensity.is_open else None,
     )
-    owners = number_owners([table.paths[row] for row in usable])
-    facts = (digests, tones, extras, formats, room, owners)
-    source = Pixels(table.take(usable).read, tuple(image_size), kept, ready, *facts)
-    return list(contents), broken, source
+    return [each.content for each in found], broken, source
 
 
-def _read_rows(table, image_size, kept, ready, known) -> Iterator[_Row]:
-    """Yield what is read of every row, in order."""
+def settle(table: Table, pixels: Pixels, train: np.ndarray) -> Pixels:
+    """Return pixels by the range that training images have, measured now; others that wait for none stay as they are.
 
-    def read_one(row: int) -> _Row:
+    Args:
+        table: The images of `pixels`.
+        pixels: Where a range was asked to be measured; it may have been measured for other splits.
+        train: Row numbers of the training images: no other image decides.
+
+    Raises:
+        Unmeasured: Images need a range, and no training image has values to measure it on; all are named.
+    """
+    if (waiting := pixels.waiting) is None:
+        return pixels
+    asked, rows = waiting.asked.intensity, np.array(sorted(waiting.values), np.int64)
+    ends = measure_range([waiting.values[row] for row in train if row in waiting.values], asked.percentiles)
+    rule = replace(waiting.asked, intensity=asked.measured(ends))
+    if rule == pixels.rule or not len(rows):
+        return replace(pixels, rule=rule)
+    kept, ready, room = pixels.kept, pixels.ready, pixels.room
+    if not pixels.rule.intensity.is_open:  # those of other splits may still be in use
+        (kept, room), ready = make_room((len(table), *rule.size, 3), waiting.memory_bytes), ready.copy()
+        ready[rows] = False
+        if kept is None or pixels.kept is None:
+            ready[:] = False
+        else:
+            kept[ready] = pixels.kept[ready]
+    read = _read_rows(table.take(rows.tolist()), rule, (kept, ready, rows), waiting.known)
+    found = dict(zip(rows.tolist(), read, strict=True))
+    if broken := {row: each.reason for row, each in found.items() if each.reason}:
+        raise Unmeasured(table, broken)
+    if waiting.known is not None:
+        waiting.known.save()
+    tones, digests, extras = pixels.tones.copy(), list(pixels.digests or ()), list(pixels.extras)
+    for row, each in found.items():
+        tones[row], extras[row] = each.facts.tones, each.extras
+        if digests:
+            digests[row] = each.facts.pixels
+    changed = {"kept": kept, "ready": ready, "room": room, "tones": tones, "extras": tuple(extras)}
+    return replace(pixels, rule=rule, digests=tuple(digests) if digests else None, **changed)
+
+
+class Unmeasured(InputError):
+    """Images need a range, and no training image has values to measure it on; `rows` holds the reason of each."""
+
+    def __init__(self, table: Table, rows: dict[int, str]):
+        self.rows = rows
+        named = listed(f"'{table.paths[row]}' ({reason})" for row, reason in rows.items())
+        super().__init__(
+            "Every image must be readable; repair or remove what is not, or leave it out with --skip-bad. No training "
+            f"image has values to measure a range on for {count(len(rows), 'image')}. Received: {named}."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What was found of a row: the digest of its content, facts, extras, format, and a reason, empty if it is sound."""
+
+    content: str
+    facts: Facts
+    extras: frozenset[str] = frozenset()
+    format: str = ""
+    reason: str = ""
+
+
+def _read_rows(table, rule, where, known) -> Iterator[_Found]:
+    """Yield what is found of every row, in order; pixels go into an array, `where` says at which of its places."""
+    kept, ready, places = where
+
+    def read_one(row: int) -> _Found:
         try:
             content = table.read(row)
             digest = digest_content(content)
-            pixels = known.get(digest) if known is not None else None
-            # Facts of older versions have no tones.
-            held = known.get(digest, "tones") if pixels is not None else None
-            if held is None:
-                image, tones = decode_measured(content, image_size)
-                pixels = _keep(row, image)
-                if known is not None:
-                    known.add(digest, pixels)
-                    known.add(digest, tones.tobytes(), "tones")
-            else:
-                tones = np.frombuffer(held, TONES)[0]
+            facts = find_facts(known, digest, rule.intensity)
+            if facts is None:
+                found = examine(content, rule)
+                facts = Facts(_keep(row, found.pixels), found.tones, found.values)
+                note_facts(known, digest, rule.intensity, facts, found.is_ranged)
             if table.encoded_here:
                 digest = _digest_decoded(content, digest, known)
             extras = find_extras(content)
             # `describe_tones` reports images of 0 and 1 only. Few other images have two values: they are decoded again.
-            if tones["used"] == 2 and tones["brightest"] > 1 and _has_two_values(content, digest, known):
+            is_odd = facts.tones["used"] == 2 and facts.tones["brightest"] > 1
+            if is_odd and _has_two_values(content, digest, known, rule.intensity):
                 extras |= {TWO_VALUES}
         except InputError:  # a reader is not installed: no fault of this image
             raise
         except READ_ERRORS as error:
-            return _Row("", b"", np.zeros((), TONES), frozenset(), "", _reason(error))
+            return _Found("", Facts(b"", np.zeros((), TONES)), reason=_reason(error))
         family = content.family() if isinstance(content, Part) else name_format(content)
-        return _Row(digest, pixels, tones, extras, family, "")
+        return _Found(digest, facts, extras, family)
 
     def _keep(row, image) -> bytes:
+        if image is None:
+            return b""
         if kept is not None:
-            kept[row], ready[row] = image, True
+            kept[places[row]], ready[places[row]] = image, True
         return hashlib.sha256(image).digest() if known is not None else b""
 
-    def read_rows(rows: range) -> list[_Row]:
+    def read_rows(rows: range) -> list[_Found]:
         return _do_together(table, rows, read_one)
 
     pool = ThreadPoolExecutor(PARALLEL)
@@ -267,14 +317,15 @@ def _do_together(table: Table, rows: range, work: Callable[[int], object]) -> li
     return _do_for_each(rows, work, table.read(rows[0]) if len(rows) > 1 and first == last else None)
 
 
-def _has_two_values(content, digest: str, known: KnownPixels | None) -> bool:
-    return recall(known, digest, "two values", lambda: bytes([has_two_values(content)])) != b"\0"
+def _has_two_values(content, digest: str, known: KnownPixels | None, intensity: Intensity) -> bool:
+    name = f"two values {intensity.key}".strip()
+    return recall(known, digest, name, lambda: bytes([has_two_values(content, intensity)])) != b"\0"
 
 
-def is_readable(table: Table, row: int) -> bool:
-    """Tell whether the image of a row can be decoded."""
+def is_readable(table: Table, row: int, intensity: Intensity) -> bool:
+    """Tell whether the image of a row can be decoded by what is black and what is white."""
     try:
-        decode(table.read(row))
+        decode(table.read(row), intensity)
     except READ_ERRORS:
         return False
     return True

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.findings import Finding
 from tlmed.data.known_files import KnownPixels
 from tlmed.data.leaks import find_leaks
@@ -19,7 +20,10 @@ from tlmed.data.sources import open_source
 from tlmed.data.splits import list_rows
 from tlmed.data.table import Table
 from tlmed.errors import InputError
-from tlmed.run_files import SPLITS_CSV
+from tlmed.fitting_in import STRETCH
+from tlmed.intensity import from_json
+from tlmed.run_files import PLAN_JSON, RECIPE_JSON, SPLITS_CSV
+from tlmed.rundir import RunDir
 from tlmed.words import count, listed
 
 NAMED = 3  # images that a sentence names; it counts the others
@@ -118,6 +122,17 @@ def digest_columns(table: Table, splits: np.ndarray) -> dict[str, str]:
     }
 
 
+def read_rule(run: RunDir) -> PixelRule:
+    """Return how the images of a finished run became pixels; runs of older versions recorded neither window nor fit.
+
+    Raises:
+        InputError: Its files cannot be read.
+    """
+    settings = RECIPE_JSON.read(run, "data.image_size")["data"]
+    size, fit = settings["image_size"], settings.get("fit", STRETCH)
+    return PixelRule(tuple(size), from_json(PLAN_JSON.find(run).get("window")), fit)
+
+
 @dataclass(frozen=True, eq=False)
 class Recalled:
     """The images of a run as they are now.
@@ -136,7 +151,7 @@ class Recalled:
 
 def recall(
     source: str | Path | Table,
-    image_size: tuple[int, int],
+    rule: PixelRule | tuple[int, int],
     recorded: Sequence[Mapping[str, str]],
     classes: Sequence[str],
     left_out: Iterable[str] = (),
@@ -147,7 +162,7 @@ def recall(
 
     Args:
         source: As for `load`.
-        image_size: Height and width in pixels.
+        rule: As for `read_files`.
         recorded: The rows of the run's `splits.csv`.
         classes: The run's classes, in order.
         left_out: Paths that the run left out, because they could not be read: they are not new.
@@ -170,7 +185,7 @@ def recall(
     if table.pseudonyms:
         groups = align_pseudonyms(table.groups, [rows[path]["group"] for path in table.paths])
         table = replace(table, groups=groups)
-    digests, broken, pixels = read_all(table, tuple(image_size), MEMORY, known)
+    digests, broken, pixels = read_all(table, rule, MEMORY, known)
     labels = [table.classes[label] for label in table.labels]
     lines = zip(table.paths, labels, table.groups or [""] * len(table), digests, strict=True)
     found = [dict(zip(("path", *SAME), line, strict=True)) for line in lines]
@@ -186,7 +201,7 @@ def recall(
     table = _with_record(table.take(readable), rows, classes)
     splits = np.array([rows[path]["split"] for path in table.paths], dtype=object)
     digests = tuple(digests[number] for number in readable)
-    images = ImageSet(table, splits, digests, tuple(image_size), (), (), (), tuple(made), pixels)
+    images = ImageSet(table, splits, digests, pixels.image_size, (), (), (), tuple(made), pixels)
     return Recalled(images, np.array(same, bool), changes)
 
 

@@ -1,8 +1,7 @@
 """Warnings about the values of images: too few levels, a single colour, nearly black, or unlike those of a run.
 
-Samples of 16 bits keep their high byte (see `decode_and_resize`), so data of 12 bits in such files keep 16 of 256
-levels. The rule stays as it is, because runs that were made with it must stay reproducible, but a user should know
-about it.
+Where all bits of a file are shown (`window="full"`, and runs of older versions), data of 12 bits in files of 16 bits
+keep 16 of 256 levels. A range that is measured on other images may do the same to an image.
 """
 
 from collections.abc import Mapping, Sequence
@@ -139,8 +138,8 @@ def _describe_levels(paths, levels, brightest) -> list[str]:
     return [
         f"{count(len(few), 'image')} ({listed((paths[row] for row in few), NAMED)}) with more than 8 bits "
         f"{'keeps' if one else 'keep'} at most {levels[few].max()} of 256 grey levels, because "
-        f"{'its' if one else 'their'} values use a small part of the range of 16 bits, as data of 12 bits do: scale "
-        f"such data to the full range first{seen}."
+        f"{'its' if one else 'their'} values use a small part of what is shown between black and white, as data of 12 "
+        f"bits do where 16 are shown: `data.window` of the recipe says what is{seen}."
     ]
 
 

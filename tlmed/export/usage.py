@@ -5,6 +5,8 @@ import inspect
 from tlmed.evaluation.pooling import say_pooling
 from tlmed.export.card_facts import CardFacts
 from tlmed.export.plain_reading import read
+from tlmed.fitting_in import STRETCH
+from tlmed.intensity import from_json
 from tlmed.tabulation.markdown import block, plain
 
 _EXCEPTIONS = (
@@ -14,6 +16,13 @@ _EXCEPTIONS = (
     "tlmed also refuses images whose meaning is not sure (signed samples, 16-bit colours in separate planes), and "
     "`read` does so only in part."
 )
+
+
+def _show_rule(content: CardFacts) -> str:
+    """Return the further arguments of `read`: what is black and white in 16 bits, and how an image gets its size."""
+    window, fit = from_json(content.plan.get("window")), content.recipe["data"].get("fit", STRETCH)
+    ends = None if window.low is None else (window.low, window.high)
+    return "" if ends is None and fit == STRETCH else f", {ends!r}, {fit!r}"
 
 
 def show_usage(content: CardFacts) -> str:
@@ -31,7 +40,7 @@ def show_usage(content: CardFacts) -> str:
         inspect.getsource(read),
         "",
         'model = keras.saving.load_model("model.keras", safe_mode=True)',
-        f'{result} = model.predict(read("image.png", {height}, {width}))[0]',
+        f'{result} = model.predict(read("image.png", {height}, {width}{_show_rule(content)}))[0]',
     ]
     if content.is_hybrid:
         words = (

@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from tlmed.cache.row_files import Rows
 from tlmed.cache.store import Store, StoreError
-from tlmed.data.reading import Pixels, map_rows
+from tlmed.data.reading import Pixels
+from tlmed.data.row_batches import map_rows
 from tlmed.features.engines import Engine
 from tlmed.features.keys import address, describe
 

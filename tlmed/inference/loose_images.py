@@ -12,6 +12,7 @@ from tlmed import metrics
 from tlmed.answer_units import FILE
 from tlmed.data import read_files
 from tlmed.data.extras import describe_extras
+from tlmed.data.recorded import read_rule
 from tlmed.data.tones import describe_tones, note_tones
 from tlmed.evaluation.decisions import read_decision
 from tlmed.evaluation.explanations import Place, name_in, open_folder, save_explanations
@@ -68,11 +69,11 @@ def predict(
     """
     old, settings, decision = METRICS_JSON.read(run), from_json(RECIPE_JSON.read(run)).data, read_decision(run)
     classes = old["classes"]
-    for warning in check_intact(run, name_files(old, "environment.json")):
+    for warning in check_intact(run, name_files(old, "environment.json", "plan.json")):
         voice.warn(warning)
     for warning in describe_learned(settings.source):
         voice.warn(warning)
-    names, files, broken = read_files(paths, settings.image_size, skip_bad, settings.slicing)
+    names, files, broken = read_files(paths, read_rule(run), skip_bad, settings.slicing)
     tones, usual = files.pixels.tones, read_usual(run)
     odd = describe_tones(names, tones, usual=usual)
     for warning in (*files.notes, *odd, *describe_extras(names, files.pixels.extras)):

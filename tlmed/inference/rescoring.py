@@ -21,7 +21,7 @@ from tlmed.data.familiar import compare_with_run
 from tlmed.data.findings import TWO_LABELS
 from tlmed.data.leaks import describe_hidden_patients, find_leaked, find_undecided, name_givers
 from tlmed.data.learned import Learned
-from tlmed.data.recorded import describe_changes, describe_columns, digest_columns, recall
+from tlmed.data.recorded import describe_changes, describe_columns, digest_columns, read_rule, recall
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import read_decision
@@ -88,7 +88,7 @@ def evaluate(
     if run is None:
         return score_file(file, grouping or Grouping(), positive, prevalence, voice, *(pooled_by or ("auto", FILE)))
     recipe, old, decision = from_json(RECIPE_JSON.read(run)), METRICS_JSON.read(run), read_decision(run)
-    unsure = check_intact(run, name_files(old, "environment.json", "splits.csv", *list_tables(old)))
+    unsure = check_intact(run, name_files(old, "environment.json", "plan.json", "splits.csv", *list_tables(old)))
     prevalence = recipe.prevalence if prevalence is None else prevalence
     if prevalence is not None and len(old["classes"]) != 2:
         raise InputError(
@@ -98,7 +98,8 @@ def evaluate(
     place = source or recipe.data.source
     pooling = read_pooling(old)
     cached = recipe.cache != "off"
-    known = KnownPixels(cache_folder(), recipe.data.image_size) if cached else None
+    rule = read_rule(run)
+    known = KnownPixels(cache_folder(), rule) if cached else None
     if cached and (writers := find_writers(cache_folder())):
         voice.warn(writers)
     for sentence in describe_source(place):
@@ -167,7 +168,7 @@ def _gather_own(run, recipe, place, classes, known) -> _Chosen:
 def _gather_others(run, recipe, source, classes, known, grouping, skip_bad) -> _Chosen:
     """Return all images of another source, compared with those that the run knows."""
     there, layout = _read_identifiers(run), _lay_out_like(recipe, source, grouping)
-    images = load(open_source(source, layout), recipe.data.image_size, None, recipe.seed, skip_bad, known=known)
+    images = load(open_source(source, layout), read_rule(run), None, recipe.seed, skip_bad, known=known)
     _check_classes(images.table.classes, classes)
     conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
     elsewhere, unsure = find_known(name_weights(run), images.table.identifiers)
@@ -222,7 +223,7 @@ def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, 
     left_out = [entry["path"] for entry in data["left_out"]]
     try:
         table = open_source(source, recipe.data.layout)
-        found = recall(table, recipe.data.image_size, recorded, classes, left_out, known, made=data.get("made", ()))
+        found = recall(table, read_rule(run), recorded, classes, left_out, known, made=data.get("made", ()))
     except InputError as error:
         hint = "If the images of RUN were moved, say where they are now with `--data PLACE --moved`."
         raise InputError([*error.faults, hint]) from error

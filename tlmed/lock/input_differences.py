@@ -134,6 +134,8 @@ def _compare_data(there, here) -> Iterator[Difference]:
             values = (_show(row[paths[0]][name]) for row in (old, new))
             why = f"and of {listed(map(show, paths[1:]), MOST_PATHS)}" if paths[1:] else ""
             yield Difference("data", f"{_COLUMNS[name]} of {paths[0]}", *values, INPUT, why)
+    windows = (lock["data"].get("window") for lock in (there, here))
+    yield from _compare_windows(*windows)
     # The digests are of the test images' values: of other test images they differ anyway.
     if [path for path in old if old[path]["split"] == "test"] == [path for path in new if new[path]["split"] == "test"]:
         yield from _compare_columns(there["data"].get("columns"), here["data"].get("columns"))
@@ -146,6 +148,13 @@ def _find_given(data) -> dict[str, str]:
     if made == {"val"}:
         return {"train": "train", "val": "train", "test": "test"}
     return {split: split for split in SPLITS if split not in made}
+
+
+def _compare_windows(old: Mapping | None, new: Mapping | None) -> Iterator[Difference]:
+    """Compare what was black and white in two runs; older ones did not record it, and a repeated one keeps to it."""
+    if old is not None and new is not None and old != new:
+        words = (f"{found.get('kind')}, {found.get('low')} to {found.get('high')}" for found in (old, new))
+        yield Difference("data", "window", *words, INPUT)
 
 
 def _compare_columns(old: Mapping | None, new: Mapping | None) -> Iterator[Difference]:

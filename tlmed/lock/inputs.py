@@ -15,6 +15,7 @@ from tlmed.data.table import Table
 from tlmed.digests import split_lines
 from tlmed.environment import describe_code, describe_environment
 from tlmed.errors import InputError
+from tlmed.intensity import from_json
 from tlmed.lock.file import Lock
 from tlmed.lock.lock_json import name_streams
 from tlmed.recipe import Recipe, changed_modules, find_parts, flatten, load_recipe, shipped_recipes, to_json
@@ -95,8 +96,9 @@ def _describe_data(lock, recipe, trust) -> dict:
     table = open_source(recipe.data.source, recipe.data.layout)
     # What the run left out stays out even if it can be read now: with other images all splits would be others.
     left_out = {entry["path"] for entry in lock.content["data"]["left_out"]}
+    intensity = from_json(lock.content["data"].get("window"))
     aside = [row for row, path in enumerate(table.paths) if path in left_out]
-    broken = [{"path": table.paths[row]} for row in aside if not is_readable(table, row)]
+    broken = [{"path": table.paths[row]} for row in aside if not is_readable(table, row, intensity)]
     table = table.take([row for row, path in enumerate(table.paths) if path not in left_out])
     try:
         digests = _digest_images(table, recipe.data.source, trust)

@@ -59,7 +59,12 @@ def _make(run) -> dict:
         "format": FORMAT,
         "recipe": {**parts["recipe"], "sha256": digest(recipe), "resolved": resolved},
         "code": parts["code"],
-        "data": {**parts["data"], "sha256": sha256(run / "splits.csv"), "rows": list_lines(run / "splits.csv")},
+        "data": {
+            **parts["data"],
+            **({"window": plan["window"]} if "window" in plan else {}),
+            "sha256": sha256(run / "splits.csv"),
+            "rows": list_lines(run / "splits.csv"),
+        },
         "weights": parts["weights"],
         "seeds": {"seed": recipe.seed, "streams": name_streams(recipe.seed, list(list_choices(plan)))},
         "environment": parts["environment"],

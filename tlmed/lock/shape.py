@@ -67,6 +67,7 @@ SHAPE = {
         "made": LaterEach([TEXT]),
         "digested": LaterValue((TEXT,)),
         "pseudonyms": LaterValue((FLAG,)),
+        "window": Later(each=(str, int, float, list, OPTIONAL)),
     },
     "weights": Each([{"name": TEXT, "graph": TEXT, "sha256": (str, OPTIONAL)}]),
     "seeds": {"seed": COUNT, "streams": Every(each=COUNT)},

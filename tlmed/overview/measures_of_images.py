@@ -8,15 +8,16 @@ import numpy as np
 from PIL import Image
 
 from tlmed.data import ImageSet
-from tlmed.data.decode_and_resize import AS_STORED
+from tlmed.data.decode_and_resize import as_rule
 from tlmed.data.file_samples import cut_between_files
 from tlmed.data.parts import Content, Part
 from tlmed.data.readers import read_plane
 from tlmed.data.readers.plane import Plane
-from tlmed.data.reading import CHUNK, PARALLEL, READ_ERRORS
+from tlmed.data.reading import CHUNK, READ_ERRORS
+from tlmed.data.row_batches import PARALLEL
 from tlmed.data.showing import say_shown
 from tlmed.errors import CHANGED, RunFailed
-from tlmed.intensity import HOUNSFIELD
+from tlmed.intensity import HOUNSFIELD, Intensity
 
 LEVELS = 256
 QUANTILES = 256  # values that stand for the pixels of a file, each for the same share of them
@@ -81,7 +82,8 @@ def _measure_piece(images: ImageSet, rows: np.ndarray) -> list[tuple]:
         _held, planes = read_planes(images, row)
         pixels = images.pixels.take(rows[rows == row])
         levels = np.bincount(pixels.ravel(), minlength=LEVELS) / pixels.size
-        measured.append((row, *_measure_planes(planes), levels.astype(np.float32)))
+        intensity = as_rule(images.pixels.rule).intensity
+        measured.append((row, *_measure_planes(planes, intensity), levels.astype(np.float32)))
     return measured
 
 
@@ -98,7 +100,7 @@ def read_planes(images: ImageSet, row: int) -> tuple[Content, tuple[Plane, ...]]
         raise RunFailed(f"{CHANGED} Received: {images.table.paths[row]}: {error}.") from error
 
 
-def _measure_planes(planes: Sequence[Plane]) -> tuple:
+def _measure_planes(planes: Sequence[Plane], intensity: Intensity) -> tuple:
     arrays = [np.asarray(plane.values) for plane in planes]
     values = np.concatenate([array.ravel() for array in arrays])
     return (
@@ -108,7 +110,7 @@ def _measure_planes(planes: Sequence[Plane]) -> tuple:
         all(array.ndim == 2 for array in arrays),
         all(map(is_as_stored, planes)),
         all(plane.unit == HOUNSFIELD for plane in planes),
-        say_all_shown(planes),
+        say_all_shown(planes, intensity),
         float(values.min()),
         float(values.max()),
         find_quantiles(values),
@@ -129,9 +131,9 @@ def find_quantiles(values: np.ndarray) -> np.ndarray:
     return np.searchsorted(upto, places, side="right").astype(np.float32)
 
 
-def say_all_shown(planes: Sequence[Plane]) -> str:
+def say_all_shown(planes: Sequence[Plane], intensity: Intensity) -> str:
     """Return in words which values of planes are shown, each range once; "" where those of 8 bits stay as they are."""
-    return "; ".join(dict.fromkeys(filter(None, (say_shown(plane, AS_STORED) for plane in planes))))
+    return "; ".join(dict.fromkeys(filter(None, (say_shown(plane, intensity) for plane in planes))))
 
 
 def is_as_stored(plane: Plane) -> bool:

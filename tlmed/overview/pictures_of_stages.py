@@ -9,6 +9,7 @@ from PIL import Image
 
 from tlmed.augmentation import make_augmentation
 from tlmed.data import ImageSet
+from tlmed.data.decode_and_resize import as_rule
 from tlmed.data.reading import Pixels
 from tlmed.features.views import Views
 from tlmed.overview.measures_of_images import read_planes, say_all_shown, show_stored
@@ -83,7 +84,7 @@ def _show(images: ImageSet, row: int, stages: Mapping[str, Sequence[np.ndarray]]
     pictures = [_draw(show_stored(planes), named, STORED)]
     pictures += [_draw(Image.fromarray(image), named, stage) for stage, shown in stages.items() for image in shown]
     size = ", ".join(f"{height} x {width}" for height, width in sizes)
-    shown = say_all_shown(planes)
+    shown = say_all_shown(planes, as_rule(images.pixels.rule).intensity)
     return Strip(pictures, f"{table.paths[row]}: {size}, {images.splits[row]}{f'; shown: {shown}' if shown else ''}")
 
 

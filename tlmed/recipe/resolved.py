@@ -82,7 +82,9 @@ def _choose(value, options):
     if isinstance(value, dict) and sections:
         return max(sections, key=lambda option: len({spec.name for spec in dataclasses.fields(option)} & set(value)))
     kind = {list: tuple, dict: dict}.get(type(value))
-    return next((option for option in options if kind and typing.get_origin(option) is kind), object)
+    likely = [option for option in options if kind and typing.get_origin(option) is kind]
+    # Of several tuples the one that has as many items.
+    return next((option for option in likely if len(typing.get_args(option)) == len(value)), (*likely, object)[0])
 
 
 def divide_fields(recipes: Sequence[Mapping]) -> tuple[list[str], dict[str, list[str]]]:

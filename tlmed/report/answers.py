@@ -4,7 +4,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from tlmed.answer_units import unit_of
+from tlmed.fitting_in import STRETCH, describe_fit
 from tlmed.identifiers import read_identifiers
+from tlmed.intensity import from_json
 from tlmed.metrics import say_positive
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import enumerate_names, interval_of, join, number
@@ -79,7 +81,9 @@ def _tell_preprocessing(content, titles) -> Answer:
     read = f"{formats} " if formats else ""
     return Answer(
         f"{read}Resized to {' x '.join(map(str, size))} pixels (antialiased bilinear, 8 bit); the scaling that "
-        f"{join(content.recipe.get('backbone'))} expects is part of the model.",
+        f"{join(content.recipe.get('backbone'))} expects is part of the model. "
+        f"Window: {from_json(content.plan.get('window')).describe()}. "
+        f"Shape: {describe_fit(content.recipe['data'].get('fit', STRETCH), size)}.",
         "What was done to the images before",
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import keras
 
+from tlmed.intensity import Intensity
 from tlmed.recipe import Recipe, RecipeFile
 from tlmed.run.clock import Clock
 from tlmed.rundir import RunDir
@@ -25,6 +26,7 @@ class Job:
         strict: Refuse data with leaks between splits or with one image under two labels.
         fresh: Start over where a run is already.
         recipe_file: The file that the recipe is from; None for one made in Python.
+        window: If this run repeats another: what was black and white there. None: as the recipe asks.
         choices: If this run repeats another: `cache` of the other one's plan, by phase. None: as this machine suggests.
     """
 
@@ -38,3 +40,4 @@ class Job:
     fresh: bool = False
     recipe_file: RecipeFile | None = None
     choices: Mapping[str, dict] | None = None
+    window: Intensity | None = None

@@ -14,6 +14,7 @@ from tlmed.backbones.graphs import find_unknown_code
 from tlmed.building import assemble, build_backbone
 from tlmed.cache import cache_folder, cache_limit, find_writers, limit_features
 from tlmed.data import ImageSet, KnownPixels, divide, load, open_source
+from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.findings import Finding, shorten
 from tlmed.data.leaks import describe_hidden_patients, name_givers
 from tlmed.data.pipeline import recognise
@@ -24,6 +25,7 @@ from tlmed.evaluation.pooling import Pooling, choose_pooling, describe_pooling, 
 from tlmed.failures import refuse_size
 from tlmed.features import feature_model
 from tlmed.features.engines import OpenVino, choose_engine
+from tlmed.intensity import Intensity, from_json, resolve, to_json
 from tlmed.plan import Terms, describe_images, describe_reused, expand, find_schedule_faults, make_plan, memory_needed
 from tlmed.pseudonyms import are_patients
 from tlmed.recipe import Recipe
@@ -31,6 +33,7 @@ from tlmed.replicas import device_class, replicas
 from tlmed.run.job import Job
 from tlmed.run.prefixes import choose_features
 from tlmed.run.prepared import Prepared
+from tlmed.run.records import read_start
 from tlmed.sections import Hybrid, KFold, Phase
 from tlmed.sections.augment_words import say_augmentation
 from tlmed.synthetic import describe_source
@@ -68,13 +71,15 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
     with clock.stage("read images"), _collected(faults), voice.busy(f"Reading images of {recipe.data.source}"):
         if recipe.cache != "off" and (writers := find_writers(cache_folder())):
             voice.warn(writers)
-        images = divide(read, recipe.data.split, recipe.seed) if read is not None else _read(recipe, job.skip_bad)
+        images = divide(read, recipe.data.split, recipe.seed) if read is not None else _read_of(job)
         images = _examine(recipe, images)
         faults += _find_label_faults(recipe, images)
         faults += _find_step_faults(recipe, images)
     if faults:
         raise InputError(faults)
     for line in (_describe_images(recipe, images), *_describe_pooling(recipe, images), images.pixels.room.describe()):
+        voice.say(line)
+    for line in images.pixels.rule.describe():
         voice.say(line)
     with clock.stage("plan"), voice.busy("Planning"):
         prepared = _plan(recipe, backbone, images)
@@ -83,15 +88,22 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
     return prepared
 
 
-def _read(recipe, skip_bad) -> ImageSet:
+def _read_of(job) -> ImageSet:
+    """Read the images of a job; a run that goes on, or repeats another, keeps to the window that this began with."""
+    start = None if job.fresh or job.window is not None else read_start(job.run)
+    return _read(job.recipe, job.skip_bad, job.window if start is None else from_json(start.get("window")))
+
+
+def _read(recipe, skip_bad, intensity: Intensity | None = None) -> ImageSet:
     """Read the recipe's images and divide them; faults that their list alone shows are reported before any is read."""
     settings = recipe.data
     table = open_source(settings.source, settings.layout)
     faults = [*find_scheme_faults(table, settings.split), *_find_decision_faults(recipe, table.classes)]
     if faults := faults + _find_pooling_faults(recipe, table):
         raise InputError(faults)
-    known = KnownPixels(cache_folder(), settings.image_size) if recipe.cache != "off" else None
-    return load(table, settings.image_size, settings.split, recipe.seed, skip_bad, known=known)
+    rule = PixelRule(settings.image_size, intensity or resolve(settings.window), settings.fit)
+    known = KnownPixels(cache_folder(), rule) if recipe.cache != "off" else None
+    return load(table, rule, settings.split, recipe.seed, skip_bad, known=known)
 
 
 def _examine(recipe, images) -> ImageSet:
@@ -145,7 +157,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
     phases = expand(recipe.phases, network)
     classifier = _assemble(recipe, network, len(images.table.classes))
     _check_memory(recipe, classifier, phases, len(images.splits))
-    plan = _make_plan(recipe, classifier, phases, len(images.splits))
+    plan = _make_plan(recipe, classifier, phases, len(images.splits), window=to_json(images.pixels.rule.intensity))
     parameters = f"{plan['parameters']:,} parameters{' with the head' if phases else ''}"
     words = [
         *_describe_source(recipe),
@@ -153,6 +165,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         f"Weights: {weights}",
         *_describe_augmentation(recipe),
         _describe_images(recipe, images),
+        *images.pixels.rule.describe(),
         *_describe_pooling(recipe, images),
         images.pixels.room.describe(),
         *_describe_found(images),
@@ -325,7 +338,8 @@ def _find_step_faults(recipe, images) -> list[str]:
 def _plan(recipe, backbone, images) -> Prepared:
     phases = _schedule(recipe, backbone.model)
     network = _assemble(recipe, backbone.model, len(images.table.classes))
-    plan = _make_plan(recipe, network, phases, len(images.splits), weights=backbone.name)
+    facts = {"weights": backbone.name, "window": to_json(images.pixels.rule.intensity)}
+    plan = _make_plan(recipe, network, phases, len(images.splits), **facts)
     needed = memory_needed(network, phases, min(recipe.data.batch_size, len(images.splits))) if phases else 0
     check_address_space(needed)
     if needed > memory_limit():

@@ -39,9 +39,10 @@ _COUNTED = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_ENABLE_ONEDN
 
 
 def read_start(run: RunDir) -> dict | None:
-    """Return what a stopped run began with: `recipe`, `images`, `columns`, `choices`, `environment`, `changed`.
+    """Return what a stopped run began with: `recipe`, `images`, `columns`, `choices`, `window`, `environment`,
+    `changed`.
 
-    An older version of tlmed recorded no `columns`.
+    An older version of tlmed recorded no `columns` and no `window`.
 
     A run goes on only from this and from the sealed files beside it, because other files can be edited or lost.
 
@@ -75,6 +76,7 @@ def write_start(run: RunDir, images: ImageSet, plan: dict, environment: dict) ->
         # Those that it began with, so that every command that goes on with others says so.
         "columns": began.get("columns") if began else environment["data"]["columns"],
         "choices": list_choices(plan),
+        "window": plan["window"],
         "environment": _choose(environment, _ENVIRONMENT),
         "changed": environment.get("changed", []),
     }

@@ -18,6 +18,7 @@ from tlmed.errors import InputError
 from tlmed.failures import explained
 from tlmed.inference import load_model
 from tlmed.intact import check_intact, reading
+from tlmed.intensity import Intensity
 from tlmed.lock import write_lock
 from tlmed.recipe import Recipe, RecipeFile, read_recipe
 from tlmed.replicas import choose_strategy, grow_memory
@@ -105,6 +106,7 @@ def train(
     fresh: bool = False,
     recipe_file: RecipeFile | None = None,
     choices: Mapping[str, dict] | None = None,
+    window: Intensity | None = None,
     voice: Voice | None = None,
     verbose: bool | str = "auto",
 ) -> Run:
@@ -126,6 +128,7 @@ def train(
         choices: If this run repeats another: whether each phase keeps the outputs of its frozen blocks, as `cache` of
             the other run's plan, by phase. Such a run does not go on if stopped. None: as this machine's memory and
             disk suggest.
+        window: If this run repeats another: what of its images' values was black and white there.
         voice: Where to tell what happens, instead of what `verbose` says.
         verbose: True shows what the command shows, False nothing; `"auto"` shows it in a terminal or a notebook.
 
@@ -159,6 +162,7 @@ def train(
         fresh=fresh,
         recipe_file=recipe_file,
         choices=choices,
+        window=window,
     )
     if is_cross_validation(recipe):
         cross_validate(job, _make_fold_trainer(_train_one, backbone))
@@ -234,6 +238,7 @@ def rehearse(
     *,
     skip_bad: bool = False,
     choices: Mapping[str, dict] | None = None,
+    window: Intensity | None = None,
     voice: Voice = SILENT,
 ) -> None:
     """Train the first epochs of a recipe's first phase to obtain their `history.csv`; the run stays unfinished.
@@ -244,12 +249,13 @@ def rehearse(
         epochs: How many, if the phase has as many.
         skip_bad: As for `train`.
         choices: As for `train`.
+        window: As for `train`.
         voice: As for `train`.
 
     Raises:
         InputError, RunFailed: As `train`.
     """
-    job = Job(recipe, RunDir(out), voice, skip_bad=skip_bad, choices=choices)
+    job = Job(recipe, RunDir(out), voice, skip_bad=skip_bad, choices=choices, window=window)
     workers = Workers(job.run)
     with (
         _prepared(job, workers, continues=False) as prepared,

@@ -88,6 +88,7 @@ class Plan(TypedDict, total=False):
     blocks: list[dict[str, object]]
     phases: list[PhasePlan]
     reused: list[str]
+    window: dict[str, object]  # what of the values is black and white; missing in runs of older versions
     classifier: dict[str, object]  # of a hybrid
 
 

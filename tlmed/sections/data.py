@@ -4,6 +4,8 @@ from typing import Literal
 
 from tlmed.answer_units import FILE, POOLED_BY, POOLS
 from tlmed.columns import Grouping
+from tlmed.fitting_in import FITS, STRETCH
+from tlmed.intensity import FORMS, is_window
 from tlmed.plain_cells import is_plain
 from tlmed.sections.image_attributes import BODY_PARTS, MODALITIES, SUBJECTS, SYNONYMS
 from tlmed.sections.rules import column, count, must, one_of, optional_count, optional_word, positive, section
@@ -115,6 +117,12 @@ class Images:
         tissue: The share of a tile that must be tissue, told from white glass by its colour; 0: any tile is taken.
         tile_seed: Decides which tiles are drawn. The `seed` of the recipe does not, so that runs with other seeds have
             the same tiles.
+        window: What of values with more than 8 bits is black and what is white. "auto": the window of the file, or else
+            the range that the training images have (0.5 to 99.5 per cent of their values). "full": all bits. "lung",
+            "mediastinum", "soft-tissue", "bone", "brain", "liver": in Hounsfield units. `(center, width)`,
+            `(low, high, "range")`: in the units of the values. `(low, high, "percentile")`: of the training images.
+        fit: How an image comes to `image_size`: "stretch"; "pad": its shape is kept, with black at two sides; "crop":
+            its shape is kept, and two sides are cut off.
         modality: How the images were made, such as `"x-ray"`; it is reported, and changes nothing else.
         body_part: What they show, such as `"chest"`; likewise.
         subject: Of what they were taken, such as `"patient"`; likewise.
@@ -168,6 +176,8 @@ class Images:
     tiles: int | None = optional_count(default=50)
     tissue: float = must("a share from 0 to 1", lambda share: 0 <= share <= 1, default=0.5)
     tile_seed: int = must("a whole number, 0 or more", lambda seed: seed >= 0, default=0)
+    window: str | tuple[float, float] | tuple[float, float, str] = must(FORMS, is_window, default="auto")
+    fit: str = one_of(FITS, default=STRETCH)
     modality: str | None = optional_word("a known modality", MODALITIES, SYNONYMS, default=None)
     body_part: str | None = optional_word("a known part of the body", BODY_PARTS, SYNONYMS, default=None)
     subject: str | None = optional_word("a known subject", SUBJECTS, SYNONYMS, default=None)

@@ -1,0 +1,176 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tlmed
+from tests.conftest import SMALL
+from tests.data.readers.dicom_files import write
+from tlmed import inference
+from tlmed.data import KnownPixels, divide, load, open_source
+from tlmed.data.decode_and_resize import PixelRule, decode_resized
+from tlmed.data.recorded import read_rule
+from tlmed.errors import InputError
+from tlmed.intensity import Intensity, resolve
+from tlmed.lock.shape import check_run
+from tlmed.recipe import KFold, from_json, load_recipe, override, to_json
+from tlmed.reproduce import Request, reproduce
+from tlmed.run import preview
+from tlmed.run_files import PLAN_JSON, SPLITS_CSV
+from tlmed.rundir import RunDir
+from tlmed.whole_files import write_json
+
+OPEN = PixelRule((16, 16), resolve("auto"))
+SETTINGS = [*SMALL, "backbone=LeNet5", "weights=none", "data.image_size=32,32"]
+
+
+def draw(number, scale=1):
+    """Return 12 bits in 16: values of 100 and more, up to about 3,000."""
+    rng = np.random.RandomState(number)
+    return (rng.gamma(3, 200 + 5 * number, (20, 24)).clip(0, 3900) * scale + 100).astype(np.uint16)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(40):
+        path = tmp_path / "images" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw(number)).save(path)
+    return tmp_path / "images"
+
+
+def brute(images, folder, percentiles=(0.5, 99.5)):
+    """Return the percentiles of all pixels of the training images."""
+    paths = [images.table.paths[row] for row in images.indices("train")]
+    pixels = np.stack([np.asarray(Image.open(folder / path)) for path in paths])
+    return np.percentile(pixels, percentiles, method="inverted_cdf")
+
+
+def ends(images):
+    return images.pixels.rule.intensity.low, images.pixels.rule.intensity.high
+
+
+def test_the_range_is_that_of_the_training_images_and_all_images_are_shown_by_it(folder):
+    images = load(folder, OPEN)
+    np.testing.assert_allclose(ends(images), brute(images, folder), atol=3)
+    for row, image in enumerate(images.pixels.take(np.arange(40))):
+        content = (folder / images.table.paths[row]).read_bytes()
+        np.testing.assert_array_equal(image, decode_resized(content, images.pixels.rule))
+    assert images.pixels.tones["levels"].min() > 64
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_no_other_image_moves_the_range(folder, split):
+    before = load(folder, OPEN)
+    for row in before.indices(split):
+        Image.fromarray(draw(row, scale=9)).save(folder / before.table.paths[row])
+    after = load(folder, OPEN)
+    assert after.splits.tolist() == before.splits.tolist()
+    assert ends(after) == ends(before)
+    Image.fromarray(draw(0, scale=9)).save(folder / before.table.paths[before.indices("train")[0]])
+    assert ends(load(folder, OPEN)) != ends(before)
+
+
+@pytest.mark.parametrize("memory_bytes", [0, 10_000, 2**30])
+def test_each_fold_has_the_range_and_the_pixels_of_its_own_training_images(folder, memory_bytes):
+    first = load(folder, OPEN, KFold(3, fold=1), memory_bytes=memory_bytes)
+    shown = first.pixels.take(np.arange(40))
+    second = divide(first, KFold(3, fold=2), 0)
+    assert ends(first) != ends(second)
+    for images in (first, second):
+        np.testing.assert_allclose(ends(images), brute(images, folder), atol=3)
+    expected = load(folder, OPEN, KFold(3, fold=2))
+    np.testing.assert_array_equal(second.pixels.take(np.arange(40)), expected.pixels.take(np.arange(40)))
+    np.testing.assert_array_equal(first.pixels.take(np.arange(40)), shown)
+
+
+def test_facts_of_two_rules_are_never_mixed(folder, tmp_path):
+    def look(rule):
+        images = load(folder, rule, known=KnownPixels(tmp_path / "cache", rule))
+        return images.pixels.take(np.arange(40)), images.pixels.digests, images.pixels.tones
+
+    rules = [PixelRule((16, 16)), OPEN, PixelRule((16, 16), resolve("full")), PixelRule((16, 16), resolve((500, 600)))]
+    first = [look(rule) for rule in rules]
+    for rule, before in zip(rules, first, strict=True):
+        for old, new in zip(before, look(rule), strict=True):
+            np.testing.assert_array_equal(old, new)
+    assert len({digests for _, digests, _ in first}) == 3  # "full" is what older versions did to such files
+
+
+def test_images_of_8_bits_are_the_same_whatever_is_measured(images):
+    plain, measured = load(images, (16, 16)), load(images, OPEN)
+    np.testing.assert_array_equal(plain.pixels.take(np.arange(9)), measured.pixels.take(np.arange(9)))
+    assert measured.pixels.rule == PixelRule((16, 16), Intensity())
+
+
+def test_dicom_files_of_more_than_8_bits_without_a_window_are_shown_by_the_range(tmp_path):
+    pytest.importorskip("pydicom")
+    for number in range(20):
+        path = tmp_path / "ab"[number % 2] / f"{number}.dcm"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(write(draw(number), 12))
+    assert ends(load(tmp_path, OPEN))[1] > 1000
+    with pytest.raises(InputError, match=r"20 images of 20 cannot be read.*names no window"):
+        load(tmp_path, (16, 16))
+
+
+def test_a_window_in_hounsfield_units_is_refused_for_pictures_in_one_line(folder):
+    said = r"40 images of 40 cannot be read.*'a/0.png'.*not in Hounsfield units"
+    with pytest.raises(InputError, match=said) as caught:
+        load(folder, PixelRule((16, 16), resolve("lung")))
+    assert len(caught.value.faults) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("lung", "lung"), ("40,400", (40.0, 400.0)), ("1,99,percentile", (1.0, 99.0, "percentile")), ("auto", "auto")],
+)
+def test_a_window_is_set_on_the_command_line_and_comes_back_from_a_file(text, value):
+    recipe = override(load_recipe("feature_extractor"), [f"data.window={text}", "data.fit=pad"])
+    assert (recipe.data.window, recipe.data.fit) == (value, "pad")
+    assert from_json(json.loads(json.dumps(to_json(recipe)))) == recipe
+
+
+@pytest.mark.parametrize("text", ["lungs", "40,0", "1,101,percentile", "1,99,percent"])
+def test_a_wrong_window_is_one_line(text):
+    with pytest.raises(InputError, match=r"`data.window` must be 'auto', 'full', one of 'lung'"):
+        override(load_recipe("feature_extractor"), [f"data.window={text}"])
+
+
+def test_plan_says_window_and_shape(folder):
+    recipe = override(load_recipe("feature_extractor"), [*SETTINGS, f"data.source={folder}", "data.fit=crop"])
+    words, plan, _ = preview(recipe)
+    low, high = plan["window"]["low"], plan["window"]["high"]
+    said = f"{low:,.6g} to {high:,.6g} (0.5 to 99.5 per cent of the training images' values)"
+    assert f"Window: a file's own, or else {said}" in words
+    assert "Shape: 32 x 32 pixels, scaled to fill it, with two sides cut off" in words
+
+
+def test_a_run_is_scored_and_repeated_by_the_range_that_it_recorded(folder, tmp_path):
+    recipe = override(load_recipe("feature_extractor"), [*SETTINGS, "data.fit=pad"])
+    run = RunDir(tlmed.train(recipe, tmp_path / "run", folder).path)
+    rule = read_rule(run)
+    assert check_run(run)["data"]["window"] == PLAN_JSON.read(run)["window"]
+    assert (rule.fit, rule.intensity.kind, rule.size) == ("pad", "auto", (32, 32))
+    before, _ = inference.evaluate(run)
+    trained = [row["path"] for row in SPLITS_CSV.read(run) if row["split"] == "train"]
+    # Other training images would give another range; the run keeps its own.
+    originals = {path: (folder / path).read_bytes() for path in trained}
+    for path in trained:
+        Image.fromarray(draw(0, scale=9)).save(folder / path)
+    after, _ = inference.evaluate(run)
+    np.testing.assert_array_equal(after.units.scores, before.units.scores)
+    test = after.units.paths[0]
+    _, [row], _ = inference.predict(run, [folder / test])
+    np.testing.assert_allclose(row[2:4], after.units.scores[0], atol=1e-6)
+    for path, content in originals.items():
+        (folder / path).write_bytes(content)
+    assert not reproduce(Request(run.path, out=tmp_path / "again")).faults
+    # A run of an older version recorded no window: all bits are shown.
+    plan = PLAN_JSON.read(run)
+    del plan["window"]
+    write_json(run / "plan.json", plan)
+    (run / "lock.json").unlink()
+    assert read_rule(run).intensity == Intensity()
+    assert len(open_source(str(folder)).paths) == 40
