@@ -315,6 +315,30 @@ def test_a_dicom_file_is_shown_by_its_whole_range_and_by_its_window(tmp_path):
     assert table[1:] == [["1,800 to 2,199, the file&#39;s own window", "4", "4", "8", "100 %"]]
 
 
+def test_the_page_says_by_which_window_and_fit_images_were_read(tmp_path):
+    for name in "ab":
+        (tmp_path / "d" / name).mkdir(parents=True)
+        for n in range(9):
+            deep = gray(100, 1100, (12, 24), 10 * ord(name) + n, np.uint16)
+            Image.fromarray(deep).save(tmp_path / "d" / name / f"{n}.png")
+    assert show(tmp_path / "d", "--out", tmp_path / "1", "--set", "data.fit=pad")[0] == 0
+    page = (tmp_path / "1" / "data.html").read_text()
+    assert "24 x 24 pixels, scaled to fit in, with black at two sides" in page
+    low, high = re.search(r"or else (\d+) to ([\d,]+) \(0\.5 to 99\.5 per cent of the training", page).groups()
+    assert 100 < int(low) < 110
+    assert 1090 < int(high.replace(",", "")) < 1100
+    assert f"train; shown: {low} to {high}<" in page
+    assert (
+        show(tmp_path / "d", "--out", tmp_path / "2", "--set", "data.fit=pad", "--set", "data.window=600,200")[0] == 0
+    )
+    page = (tmp_path / "2" / "data.html").read_text()
+    assert "The window, for values of more than 8 bits: 500 to 699." in page
+    levels = next(table for table in read(page) if table[0][-1] == "at 255")
+    found = [int(share.removesuffix(" %")) for share in levels[1][-2:]]
+    # Half is padding; of values from 100 to 1,099, 40 % are below 500, and 40 % above 699.
+    assert found == pytest.approx([50 + 40 / 2, 40 / 2], abs=2)
+
+
 def test_a_file_that_vanishes_ends_the_look_by_name(tmp_path, folder):
     copied = tmp_path / "data"
     for path in folder.rglob("*.png"):

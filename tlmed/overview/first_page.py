@@ -9,6 +9,8 @@ import numpy as np
 from markupsafe import Markup
 
 from tlmed.data import ImageSet
+from tlmed.data.decode_and_resize import as_rule
+from tlmed.fitting_in import describe_fit
 from tlmed.overview.class_tables import (
     tabulate_kinds,
     tabulate_levels,
@@ -108,10 +110,11 @@ def _show_stages(look) -> Markup:
     classes = look.images.table.classes
     chosen = draw_examples(look.images, look.seed)
     strips = show_stages(look.images, np.concatenate(chosen), look.augment, look.seed)
-    height, width = look.settings.image_size
+    rule = as_rule(look.images.pixels.rule)
     return render(
         "overview/stages.html",
-        size=f"{height} x {width}",
+        fit=describe_fit(rule.fit, rule.size),
+        window=rule.intensity.describe(),
         augmentation=say_augmentation(dataclasses.asdict(look.augment)),
         each=EACH,
         left_out=classes[MOST_SHOWN:],

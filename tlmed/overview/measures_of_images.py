@@ -108,7 +108,7 @@ def _measure_planes(planes: Sequence[Plane], intensity: Intensity) -> tuple:
         max(array.shape[1] for array in arrays),
         max(plane.bits for plane in planes),
         all(array.ndim == 2 for array in arrays),
-        all(map(is_as_stored, planes)),
+        all(is_as_stored(plane, intensity) for plane in planes),
         all(plane.unit == HOUNSFIELD for plane in planes),
         say_all_shown(planes, intensity),
         float(values.min()),
@@ -136,9 +136,9 @@ def say_all_shown(planes: Sequence[Plane], intensity: Intensity) -> str:
     return "; ".join(dict.fromkeys(filter(None, (say_shown(plane, intensity) for plane in planes))))
 
 
-def is_as_stored(plane: Plane) -> bool:
-    """Tell whether the values of a plane are 0..255 already, and no window changes them."""
-    changed = plane.window is not None or plane.voi is not None or plane.inverted
+def is_as_stored(plane: Plane, intensity: Intensity) -> bool:
+    """Tell whether the values of a plane are 0..255 already, and neither a window nor an inversion changes them."""
+    changed = plane.inverted or say_shown(plane, intensity)
     return np.asarray(plane.values).dtype == np.uint8 and not changed
 
 
