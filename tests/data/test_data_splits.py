@@ -1,6 +1,7 @@
 """Splits: a leak flatters every number, and a split that moves makes two runs incomparable."""
 
 import re
+import shutil
 import time
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.conftest import write_images
 from tlmed.data import load
 from tlmed.data.findings import CHOOSING, GROUP, IDENTICAL, KNOWN, NAMES
 from tlmed.data.leaks import find_leaked, find_leaks
@@ -343,6 +345,24 @@ def test_copies_share_a_split_where_no_given_one_parts_them():
     (copies,) = (said for said in describe(data, sha, splits, made) if "byte for byte" in said)
     assert copies.startswith("2 images of the data repeat another one byte for byte. Each counts as an image by itself")
     assert find_leaked(sha, None, splits).tolist() == [False] * 17 + [True]
+
+
+def test_copies_that_no_test_repeats_leave_intervals_as_they_are(tmp_path):
+    given, sha = np.array([*("train",) * 6, *("test",) * 3] * 2), digests(18)
+    data = table((9, 9), splits=tuple(given))
+
+    def ask(one, other, **fold):
+        found = [*sha[:other], sha[one], *sha[other + 1 :]]
+        return describe(data, found, given, (), **fold)[0].partition(" Each counts as an image by itself")[2]
+
+    assert ask(0, 1) == "."
+    assert ask(0, 17) == "."  # a leak, which is told by itself
+    assert ask(7, 17) == ask(0, 1, fold=True) == ": many of them make intervals too narrow."
+    folder = write_images(tmp_path, 12, ("ill", "well"))
+    shutil.copy(folder / "ill" / "ill (0).png", folder / "ill" / "copy.png")
+    for fold in range(1, 4):  # every fold, because each image is a test image once
+        said = load(folder, (8, 8), KFold(3, fold=fold)).warnings
+        assert any(sentence.endswith("many of them make intervals too narrow.") for sentence in said)
 
 
 def test_a_clean_table_has_no_leaks_and_nothing_to_say():

@@ -269,7 +269,7 @@ def divide(images: ImageSet, split: Sequence[float] | KFold, seed: int) -> Image
     Raises:
         InputError: They cannot be divided so.
     """
-    return _put(images, *assign_splits(images.table, images.sha256, split, seed))
+    return _put(images, *assign_splits(images.table, images.sha256, split, seed), isinstance(split, KFold))
 
 
 def recognise(images: ImageSet, elsewhere: Mapping[str, Learned]) -> ImageSet:
@@ -283,7 +283,7 @@ def recognise(images: ImageSet, elsewhere: Mapping[str, Learned]) -> ImageSet:
     return dataclasses.replace(images, elsewhere=elsewhere, leaks=leaks)
 
 
-def _put(images, splits, made) -> ImageSet:
+def _put(images, splits, made, fold=False) -> ImageSet:
     """Return images with these splits, and with the warnings and leaks that belong to them."""
     table, digests = images.table, images.sha256
     images = dataclasses.replace(images, pixels=settle(table, images.pixels, np.flatnonzero(splits == "train")))
@@ -295,7 +295,7 @@ def _put(images, splits, made) -> ImageSet:
             *describe_tones(table.paths, images.pixels.tones, table.labels, table.classes),
             *describe_extras(table.paths, images.pixels.extras),
             *describe_two_values(table, images.pixels.extras),
-            *describe(table, digests, splits, made),
+            *describe(table, digests, splits, made, fold),
         ),
         leaks=find_leaks(table, digests, splits),
         split_made=made,

@@ -282,7 +282,9 @@ def list_rows(table: Table, splits: np.ndarray, sha256: Sequence[str]) -> list[t
     return list(zip(table.paths, names, groups, map(str, splits), sha256, strict=True))
 
 
-def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: Collection[str]) -> tuple[str, ...]:
+def describe(
+    table: Table, sha256: Sequence[str], splits: np.ndarray, made: Collection[str], fold: bool = False
+) -> tuple[str, ...]:
     """Return what a user should know of the splits besides leaks.
 
     Args:
@@ -290,6 +292,7 @@ def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: Coll
         sha256: The digest of every image's content.
         splits: The split of every image.
         made: Which of them were decided by us.
+        fold: Whether they are a fold of a cross-validation, whose other folds test the other images.
 
     Returns:
         Sentences to print.
@@ -309,16 +312,7 @@ def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: Coll
         sentences += describe_unused_splits(table.traits)
     if made and table.splits is not None:
         sentences.append(f"The data gives no val: {count(int((splits == 'val').sum()), 'image')} of train became val.")
-    copies = sum(len(rows) - 1 for rows in find_repeated(sha256))
-    if copies:
-        apart = not made or any(
-            len(set(splits[rows].tolist())) > 1 for rows in find_repeated(sha256)
-        )  # as given splits may put them
-        sentences.append(
-            f"{count(copies, 'image')} of the data {'repeats' if copies == 1 else 'repeat'} another one "
-            f"{table.unit} for {table.unit}{'.' if apart else '; such images share a split.'} Each counts as an image "
-            "by itself: many of them make intervals too narrow."
-        )
+    sentences += _describe_copies(table.unit, find_repeated(sha256), splits, not made, fold)
     for split in list_present(splits):
         present = set(table.labels[splits == split].tolist())
         absent = [name for label, name in enumerate(table.classes) if label not in present]
@@ -327,3 +321,17 @@ def describe(table: Table, sha256: Sequence[str], splits: np.ndarray, made: Coll
                 f"The given split '{split}' has no image of {listed(absent)}; what needs one is not measured."
             )
     return tuple(sentences)
+
+
+def _describe_copies(unit, repeated, splits, given, fold) -> list[str]:
+    """Say how many images repeat another one, and what this does to intervals, which are of tested images."""
+    if not repeated:
+        return []
+    copies, places = sum(len(rows) - 1 for rows in repeated), [splits[rows].tolist() for rows in repeated]
+    apart = given or any(len(set(found)) > 1 for found in places)  # as given splits may put them
+    narrow = fold or any(found.count("test") > 1 for found in places)
+    return [
+        f"{count(copies, 'image')} of the data {'repeats' if copies == 1 else 'repeat'} another one {unit} for {unit}"
+        f"{'.' if apart else '; such images share a split.'} Each counts as an image by itself"
+        f"{': many of them make intervals too narrow.' if narrow else '.'}"
+    ]
