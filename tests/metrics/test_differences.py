@@ -430,6 +430,25 @@ def test_folds_that_agree_by_luck_leave_the_sampling_error_of_their_images():
     assert average_folds(values, 1 / 3, spreads=[Spread(0.0, math.nan, 0.0, 250)] * 4) == average_folds(values, 1 / 3)
 
 
+def test_the_method_names_the_test_that_gives_p_where_the_interval_is_of_the_other():
+    # Four folds leave 3 df: their interval is wider, and near zero the test with more df has the larger p.
+    values, spread = [0.010, -0.020, 0.014, -0.016], Spread(0.03**2, 25.0, 0.0, 250)
+    found = average_folds(values, 1 / 3, spreads=[spread] * 4)
+    alone = average_folds(values, 1 / 3)
+    assert (found["low"], found["high"]) == (alone["low"], alone["high"])
+    assert found["p"] == pytest.approx(2 * stats.t.sf(0.003 / 0.015, 100))
+    assert found["p"] > alone["p"]
+    resampled = "corrected resampled t with 3 df (Nadeau & Bengio 2003)"
+    sampling = "sampling error of the images of 4 folds, t with 100 df (Satterthwaite 1946)"
+    assert found["method"] == f"{resampled}; p from the {sampling}"
+    # Far from zero the test with fewer df has the larger p, although its interval is narrower.
+    values = [0.32, 0.31, 0.33, 0.32]
+    found, alone = average_folds(values, 1 / 3, spreads=[spread] * 4), average_folds(values, 1 / 3)
+    assert found["p"] == alone["p"]
+    assert found["high"] > alone["high"]
+    assert found["method"] == f"{sampling}, wider than the corrected resampled t; p from the {resampled}"
+
+
 def test_the_spread_of_a_difference_is_that_of_its_test():
     rng = np.random.default_rng(3)
     labels = np.arange(120) % 2

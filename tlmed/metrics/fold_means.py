@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -40,8 +41,9 @@ def average_folds(
             repeats do not make their sampling error smaller.
 
     Returns:
-        `value`, `low`, `high`, `p` (of a mean of zero: for differences), `folds` and `method`, and a `note` where
-        folds were left out; undefined (None, with a `reason`) with fewer than two.
+        `value`, `low`, `high`, `p` (of a mean of zero: for differences), `folds` and `method` (that of the interval,
+        and after "; p from the" that of p where it is the other one), and a `note` where folds were left out;
+        undefined (None, with a `reason`) with fewer than two.
 
     Raises:
         InputError: If the share is not more than 0.
@@ -59,18 +61,16 @@ def average_folds(
         )
     mean, freedom = float(np.mean(defined)), len(defined) - 1
     error = math.sqrt(np.var(defined, ddof=1) * (1 / len(defined) + test_share))
-    half, p = t_95(freedom) * error, _test_mean(mean, error, freedom)
-    method = f"corrected resampled t with {freedom} df (Nadeau & Bengio 2003)"
+    tests = [_Test(error, freedom, f"corrected resampled t with {freedom} df (Nadeau & Bengio 2003)")]
     if spreads is not None:
         kept = [spread for spread, value in zip(spreads, values, strict=True) if value is not None]
         sampling = _add_spreads(kept, repeats)
         if sampling.variance > 0:
-            error, freedom = math.sqrt(sampling.variance), sampling.freedom
-            if t_95(freedom) * error > half:
-                kind = "groups" if sampling.grouped else "images"
-                how = f"sampling error of the {kind} of {len(kept)} folds, t with {freedom:.0f} df (Satterthwaite 1946)"
-                half, method = t_95(freedom) * error, f"{how}, wider than the corrected resampled t"
-            p = max(p, _test_mean(mean, error, freedom))
+            kind = "groups" if sampling.grouped else "images"
+            how = f"t with {sampling.freedom:.0f} df (Satterthwaite 1946)"
+            words = f"sampling error of the {kind} of {len(kept)} folds, {how}"
+            tests.append(_Test(math.sqrt(sampling.variance), sampling.freedom, words))
+    half, p, method = _join_tests(tests, mean)
     low, high = mean - half, mean + half
     if bounds:
         low, high = max(low, bounds[0]), min(high, bounds[1])
@@ -90,8 +90,36 @@ def _add_spreads(spreads: Sequence[Spread], repeats) -> Spread:
     return Spread(total * repeats / count**2, max(freedom, 1.0), 0.0, sum(spread.units for spread in spreads), grouped)
 
 
-def _test_mean(mean, error, freedom) -> float:
-    """Return the p-value of a mean of zero; of a mean without error it is 0 or 1."""
-    if error == 0:
-        return 1.0 if mean == 0 else 0.0
-    return t_tails(mean / error, freedom)
+@dataclass(frozen=True)
+class _Test:
+    """A test of a mean.
+
+    Attributes:
+        error: The standard error of the mean.
+        freedom: Its degrees of freedom.
+        method: What it is called.
+    """
+
+    error: float
+    freedom: float
+    method: str
+
+    @property
+    def half(self) -> float:
+        """Half the width of the 95 % interval."""
+        return t_95(self.freedom) * self.error
+
+    def find_p(self, mean: float) -> float:
+        """Return the p-value of a mean of zero; of a mean without error it is 0 or 1."""
+        if self.error == 0:
+            return 1.0 if mean == 0 else 0.0
+        return t_tails(mean / self.error, self.freedom)
+
+
+def _join_tests(tests: Sequence[_Test], mean: float) -> tuple[float, float, str]:
+    """Return half the widest interval, the largest p, and the method; both methods where p is of the other test."""
+    first, wide, sure = tests[0], max(tests, key=lambda test: test.half), max(tests, key=lambda test: test.find_p(mean))
+    method = wide.method if wide is first else f"{wide.method}, wider than the corrected resampled t"
+    p = sure.find_p(mean)
+    # Their degrees of freedom differ, so that the test with the narrower interval can have the larger p.
+    return wide.half, p, method if p == wide.find_p(mean) else f"{method}; p from the {sure.method}"
