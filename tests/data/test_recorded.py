@@ -9,11 +9,12 @@ from PIL import Image
 from tests.conftest import draw, write_images
 from tlmed import inference
 from tlmed.data import load
-from tlmed.data.recorded import Changes, compare_rows, describe_changes, recall, to_rows
+from tlmed.data.recorded import Changes, compare_rows, describe_changes, find_moved, read_made, recall, to_rows
 from tlmed.errors import InputError
 from tlmed.lock import write_lock
 from tlmed.run_files import SPLITS_CSV
 from tlmed.rundir import RunDir
+from tlmed.split_names import SPLITS
 from tlmed.voice import Voice
 
 CLASSES = ("ill", "well")
@@ -144,6 +145,30 @@ def test_rows_are_compared_by_path():
     row = {"path": "a", "label": "ill", "group": "", "split": "test", "sha256": "0"}
     assert compare_rows([row], [{**row, "split": "train"}]) == Changes()
     assert compare_rows([row], [{**row, "split": "train"}], SPLITS_CSV.columns[1:]).changed == ("a (split)",)
+
+
+def row_of(path, label, split):
+    return {"path": path, "label": label, "group": "", "split": split, "sha256": path}
+
+
+@pytest.mark.parametrize("old_made", [(), ("val",), SPLITS])
+@pytest.mark.parametrize("new_made", [(), ("val",), SPLITS])
+def test_a_given_split_has_moved_if_it_is_known_of_both_and_differs(old_made, new_made):
+    moves = {"a": ("test", "train"), "b": ("train", "val"), "c": ("val", "test"), "d": ("test", "test")}
+    old, new = ({path: row_of(path, "ill", pair[side]) for path, pair in moves.items()} for side in (0, 1))
+    found = find_moved(old, {**new, "e": row_of("e", "ill", "test")}, (old_made, new_made))
+    if SPLITS in (old_made, new_made):
+        assert found == []
+    elif new_made == ("val",):  # b stayed in the train that was given
+        assert found == ["a", "c"]
+    else:
+        assert found == ["a", "b", "c"]
+
+
+def test_what_older_records_say_of_given_splits():
+    assert read_made({"made": ["val"], "split": "made"}) == ["val"]
+    assert read_made({"split": "given"}) == ()
+    assert read_made({"split": "made"}) == read_made({}) == SPLITS
 
 
 # A finished run

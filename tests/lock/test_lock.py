@@ -353,6 +353,12 @@ def test_a_split_that_came_with_the_images_is_named_beside_another_label(copy, t
     found = reproduce(Request(run.path, "check", source=str(moved))).faults
     assert [fault.split(":")[1].strip() for fault in found] == [f"label of {other}", f"split of {test}"]
     assert found[1].endswith("test locked, train now")
+    lines = moved.read_text().splitlines()
+    moved.write_text(
+        "\n".join([f"{lines[0]},site", *(f"{line},{'AB'[row % 2]}" for row, line in enumerate(lines[1:]))])
+    )
+    found = reproduce(Request(run.path, "check", source=str(moved))).faults
+    assert found[2:] == ["data: column site of the test images: none locked, present now (subgroups are by it)"]
 
 
 def list_with_sites(folder, name, change=lambda path, site: site):

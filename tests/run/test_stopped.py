@@ -17,9 +17,10 @@ from tlmed import inference, rundir
 from tlmed.errors import InputError, RunFailed, TlmedError
 from tlmed.recipe import load_recipe, override
 from tlmed.run import phase_training, records
-from tlmed.run_files import STATUS_JSON
+from tlmed.run_files import SPLITS_CSV, STATUS_JSON
 from tlmed.rundir import RunDir, find_run
 from tlmed.sealed import seal, unseal
+from tlmed.split_names import SPLITS
 from tlmed.status import describe_status
 from tlmed.voice import Voice
 from tlmed.whole_files import read_csv
@@ -194,7 +195,61 @@ def test_a_run_whose_splits_alone_changed_is_refused(stopped):
     about, _ = unseal(stopped.progress / "start")
     rows = [{**row, "split": "train" if row["split"] == "test" else row["split"]} for row in about["images"]]
     with pytest.raises(InputError, match=r"changed: .* \(split\)"):
-        records._check_images(stopped, about["images"], rows)
+        records._check_images(stopped, about["images"], rows, (SPLITS, SPLITS))
+
+
+@pytest.mark.parametrize("drawn", [(), ("val",)])
+def test_a_given_split_that_moved_is_named_beside_other_changes(drawn, stopped):
+    names = ("path", "label", "group", "split", "sha256")
+    splits = {"a": "train", "b": "train", "c": "train", "d": "val", "e": "test"}
+    began = [dict(zip(names, (path, "ill", "", split, path), strict=True)) for path, split in splits.items()]
+    rows = {row["path"]: dict(row) for row in began}
+    rows["e"]["split"] = "train"
+    if drawn:  # train is divided anew, which no user did
+        rows["d"]["split"], rows["a"]["split"] = "train", "val"
+
+    def ask():
+        with pytest.raises(InputError) as refused:
+            records._check_images(stopped, began, list(rows.values()), (drawn, drawn))
+        return str(refused.value).partition(f"{stopped.path}: ")[2]
+
+    assert ask() == "1 changed: e (split)."
+    rows["b"]["label"] = "well"
+    assert ask() == "2 changed: b (label), e (split)."
+    rows["e"]["sha256"] = "f"
+    assert ask() == "2 changed: b (label), e (sha256, split)."
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_stopped_run_records_which_splits_came_with_its_images(
+    recorded, made, stopped, images, tmp_path, monkeypatch
+):
+    given = {row["path"]: row for row in SPLITS_CSV.read(RunDir(made / "whole"))}
+    data, run = shutil.copytree(images, tmp_path / "data"), RunDir(tmp_path / "given")
+
+    def write(rows):
+        lines = [f"{row['path']},{row['label']},{row['split']}" for row in rows.values()]
+        (data / "given.csv").write_text("\n".join(["path,label,split", *lines]))
+        return str(data / "given.csv")
+
+    with monkeypatch.context() as patch:
+        stop(patch)
+        with pytest.raises(Killed):
+            tlmed.train(small(), run.path, write(given))
+    about, arrays = unseal(run.progress / "start")
+    assert about["made"] == []
+    if not recorded:  # as an older version wrote it
+        del about["made"]
+        seal(run.progress / "start", about, arrays)
+    one = next(path for path, row in given.items() if row["split"] == "test")
+    other = next(path for path, row in given.items() if row["split"] == "train")
+    label = "benign" if given[other]["label"] == "normal" else "normal"
+    changed = given | {one: {**given[one], "split": "train"}, other: {**given[other], "label": label}}
+    with pytest.raises(InputError) as refused:
+        tlmed.train(small(), run.path, write(changed))
+    assert "2 changed: " in str(refused.value)
+    assert f"{one} (split)" in str(refused.value)
+    assert f"{other} (label)" in str(refused.value)
 
 
 @pytest.mark.parametrize("step", ["unlink", "rmtree"])

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from tlmed.fitting_in import STRETCH
 from tlmed.intensity import from_json
 from tlmed.run_files import PLAN_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
+from tlmed.split_names import SPLITS
 from tlmed.words import count, listed
 
 NAMED = 3  # images that a sentence names; it counts the others
@@ -75,6 +76,42 @@ def compare_rows(
         if differ := [name for name in columns if old[path][name] != new[path][name]]:
             changed.append(f"{path} ({', '.join(differ)})")
     return Changes(tuple(sorted(new.keys() - old.keys())), tuple(sorted(old.keys() - new.keys())), tuple(changed))
+
+
+def read_made(data: Mapping) -> Sequence[str]:
+    """Return which splits tlmed made, of what a run or a lock records of its images.
+
+    Older ones record only whether any was made.
+    """
+    return data.get("made", () if data.get("split") == "given" else SPLITS)
+
+
+def find_moved(
+    old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str, str]], made: Sequence[Collection[str]]
+) -> list[str]:
+    """Return the images of two records whose split came with them both times, and differs.
+
+    Splits that tlmed makes differ as a consequence of other changes.
+
+    Args:
+        old: The rows of `splits.csv` by path.
+        new: Those of the other record.
+        made: Which splits tlmed made, for each of the two.
+    """
+    places = [_find_given(names) for names in made]
+    pairs = {
+        path: [place.get(rows[path]["split"]) for place, rows in zip(places, (old, new), strict=True)]
+        for path in old
+        if path in new
+    }
+    return [path for path, (was, now) in pairs.items() if was and now and was != now]
+
+
+def _find_given(made) -> dict[str, str]:
+    """Return, for each split of a run, the split in which its images came; splits that were made have none."""
+    if set(made) == {"val"}:
+        return {"train": "train", "val": "train", "test": "test"}
+    return {split: split for split in SPLITS if split not in made}
 
 
 def to_rows(images: ImageSet) -> list[dict[str, str]]:

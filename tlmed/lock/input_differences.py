@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tlmed.data.patients import align_rows
+from tlmed.data.recorded import find_moved, read_made
 from tlmed.environment import name_family
 from tlmed.identifiers import read_identifiers
 from tlmed.lock.lock_json import read_rows
 from tlmed.lock.printable import shorten, show
 from tlmed.recipe import UNDECIDING, divide_fields, flatten, from_json, join_fields, to_json
-from tlmed.split_names import SPLITS
 from tlmed.words import listed
 
 # The kinds of differences, by what they mean for the result.
@@ -121,14 +121,10 @@ def _compare_data(there, here) -> Iterator[Difference]:
     both = [path for path in old if path in new]
     changed = {name: [path for path in both if old[path][name] != new[path][name]] for name in _COLUMNS}
     same_job = set(old) == set(new) and _name_splits(there) == _name_splits(here)
-    if not same_job or any(changed[name] for name in _COLUMNS if name != "split"):
-        # Splits that were made differ because images or the recipe do, which are named already.
-        places = [_find_given(lock["data"]) for lock in (there, here)]
-        changed["split"] = [
-            path
-            for path in changed["split"]
-            if (was := places[0].get(old[path]["split"])) and (now := places[1].get(new[path]["split"])) and was != now
-        ]
+    moved = find_moved(old, new, [read_made(lock["data"]) for lock in (there, here)])
+    if moved or not same_job or any(changed[name] for name in _COLUMNS if name != "split"):
+        # Splits that were made differ because images, given splits or the recipe do, which are named already.
+        changed["split"] = moved
     for name, paths in changed.items():
         if paths:
             values = (_show(row[paths[0]][name]) for row in (old, new))
@@ -136,18 +132,11 @@ def _compare_data(there, here) -> Iterator[Difference]:
             yield Difference("data", f"{_COLUMNS[name]} of {paths[0]}", *values, INPUT, why)
     windows = (lock["data"].get("window") for lock in (there, here))
     yield from _compare_windows(*windows)
-    # The digests are of the test images' values: of other test images they differ anyway.
-    if [path for path in old if old[path]["split"] == "test"] == [path for path in new if new[path]["split"] == "test"]:
-        yield from _compare_columns(there["data"].get("columns"), here["data"].get("columns"))
-
-
-def _find_given(data) -> dict[str, str]:
-    """Return, for each split of a run, the split in which its images came; splits that were made have none."""
-    # Older locks record only whether any was made.
-    made = set(data.get("made", SPLITS if data.get("split") != "given" else ()))
-    if made == {"val"}:
-        return {"train": "train", "val": "train", "test": "test"}
-    return {split: split for split in SPLITS if split not in made}
+    columns = [lock["data"].get("columns") for lock in (there, here)]
+    if [path for path in old if old[path]["split"] == "test"] != [path for path in new if new[path]["split"] == "test"]:
+        # The digests are of the test images' values: of other test images only the names of columns can be compared.
+        columns = [{} if None in columns else dict.fromkeys(found, "present") for found in columns]
+    yield from _compare_columns(*columns)
 
 
 def _compare_windows(old: Mapping | None, new: Mapping | None) -> Iterator[Difference]:

@@ -10,7 +10,15 @@ from tlmed.data import ImageSet
 from tlmed.data.extras import count_extras
 from tlmed.data.patients import align_rows
 from tlmed.data.readers import describe_formats
-from tlmed.data.recorded import SAME, compare_rows, describe_columns, digest_columns, find_recorded_leaks, to_rows
+from tlmed.data.recorded import (
+    SAME,
+    compare_rows,
+    describe_columns,
+    digest_columns,
+    find_moved,
+    find_recorded_leaks,
+    to_rows,
+)
 from tlmed.data.tones import measure_usual
 from tlmed.environment import describe_code, describe_environment, peak_memory_mb
 from tlmed.errors import CheckFailed, InputError, RunFailed
@@ -39,10 +47,11 @@ _COUNTED = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_ENABLE_ONEDN
 
 
 def read_start(run: RunDir) -> dict | None:
-    """Return what a stopped run began with: `recipe`, `images`, `columns`, `choices`, `window`, `environment`,
-    `changed`.
+    """Return what a stopped run began with.
 
-    An older version of tlmed recorded no `columns` and no `window`.
+    It has `recipe`, `images`, `made`, `columns`, `choices`, `window`, `environment` and `changed`.
+
+    An older version of tlmed recorded no `columns`, no `window`, and not which splits it `made`.
 
     A run goes on only from this and from the sealed files beside it, because other files can be edited or lost.
 
@@ -73,6 +82,7 @@ def write_start(run: RunDir, images: ImageSet, plan: dict, environment: dict) ->
     about = {
         "recipe": RECIPE_JSON.read(run),  # not the job's: the file keeps the title where this command gives none
         "images": to_rows(images),
+        "made": list(images.split_made),
         # Those that it began with, so that every command that goes on with others says so.
         "columns": began.get("columns") if began else environment["data"]["columns"],
         "choices": list_choices(plan),
@@ -175,7 +185,8 @@ def open_run(job: Job, workers: Workers, images: ImageSet) -> Iterator[None]:
         rows, start = to_rows(images), read_start(run)
         if start is not None:
             began = start["images"]
-            _check_images(run, began, align_rows(rows, began) if images.table.pseudonyms else rows)
+            aligned = align_rows(rows, began) if images.table.pseudonyms else rows
+            _check_images(run, began, aligned, (start.get("made", images.split_made), images.split_made))
         workers.follow()
         run.mark("Started.")
         SPLITS_CSV.write(run, rows)
@@ -201,12 +212,17 @@ def describe_rows(images: ImageSet) -> dict[str, str]:
     }
 
 
-def _check_images(run, began, rows) -> None:
-    """Refuse images other than those that the run began with, and name them.
+def _check_images(run, began, rows, made) -> None:
+    """Refuse images other than those that the run began with, and name them; `made` is as for `find_moved`.
 
-    A changed image may divide others in another way, so splits are compared only where nothing else differs.
+    A changed image may divide others in another way, so splits that tlmed made are compared only where nothing else
+    differs.
     """
-    if found := compare_rows(began, rows, SAME).name() or compare_rows(began, rows, ("split",)).name():
+    old, new = ({row["path"]: row for row in table} for table in (began, rows))
+    moved = set(find_moved(old, new, made))
+    given = [row if row["path"] in moved else {**row, "split": old.get(row["path"], row)["split"]} for row in rows]
+    columns = (*SAME, "split")
+    if found := compare_rows(began, given, columns).name() or compare_rows(began, rows, columns).name():
         raise InputError(
             f"A run continues with the images that it began with; --fresh starts over. "
             f"Received: {run.path}: {'; '.join(found)}."
