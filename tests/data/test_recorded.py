@@ -171,6 +171,45 @@ def test_what_older_records_say_of_given_splits():
     assert read_made({"split": "made"}) == read_made({}) == SPLITS
 
 
+def list_splits(folder, splits):
+    rows = [(f"{name}/{name} ({i}).png", name, splits[i % 3]) for name in CLASSES for i in range(12)]
+    with (folder / "splits.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("path", "label", "split"), *rows])
+    return folder / "splits.csv"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "moves"),
+    [
+        (("train", "val", "test"), ("train", "val", "test"), []),
+        (("train", "val", "test"), ("train", "test", "test"), ["val there, test now"]),
+        (("train", "train", "test"), ("train", "train", "test"), []),  # val is split off train
+        (("train", "val", "test"), ("train", "train", "test"), ["val there, train now"]),
+        (
+            *(("train", "train", "test"), ("test", "train", "train")),
+            ["train there, test now", "val there, test now", "test there, train now"],
+        ),
+    ],
+)
+def test_images_whose_given_split_changed_are_named_and_scored_as_recorded(before, after, moves, tmp_path):
+    folder = write_images(tmp_path / "data", 12, CLASSES)
+    images = load(list_splits(folder, before), (8, 8), (0.6, 0.2, 0.2))
+    recorded = to_rows(images)
+    found = recall(list_splits(folder, after), (8, 8), recorded, CLASSES, made=images.split_made)
+    assert found.images.splits.tolist() == images.splits.tolist()
+    assert found.same.all()
+    said = describe_changes(found, 8)
+    assert {words[words.rindex(" (") + 2 : -1] for words in found.moved} == set(moves)
+    told = "".join(said)
+    assert bool(told) == bool(moves)
+    if moves:
+        assert told.startswith(f"Since the run was trained, {len(found.moved)} images have got another split in the ")
+        assert told.endswith("The run's splits.csv decides.")
+    assert describe_changes(recall(folder, (8, 8), recorded, CLASSES, made=images.split_made), 8) == [
+        "Since the run was trained, the splits that came with the images have gone. The run's splits.csv decides."
+    ]
+
+
 # A finished run
 
 

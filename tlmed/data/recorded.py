@@ -179,11 +179,15 @@ class Recalled:
             that the run recorded.
         same: Which rows of them are as they were, bool [n]; the others must not be scored.
         changes: What is new, gone or changed since.
+        moved: Images for which the source now gives another split than the recorded one, with both.
+        ungiven: Whether splits came with the images, and the source no longer gives any.
     """
 
     images: ImageSet
     same: np.ndarray
     changes: Changes
+    moved: tuple[str, ...] = ()
+    ungiven: bool = False
 
 
 def recall(
@@ -193,7 +197,7 @@ def recall(
     classes: Sequence[str],
     left_out: Iterable[str] = (),
     known: KnownPixels | None = None,
-    made: Sequence[str] = (),
+    made: Sequence[str] = SPLITS,
 ) -> Recalled:
     """Read again the images that a run recorded.
 
@@ -235,11 +239,24 @@ def recall(
         tuple(path for path in changes.gone if path not in unread),
         (*changes.changed, *(f"{path} ({reason})" for path, reason in unread.items())),
     )
+    moved = _name_moved(table, rows, made)
+    ungiven = table.splits is None and set(made) != set(SPLITS)
     table = _with_record(table.take(readable), rows, classes)
     splits = np.array([rows[path]["split"] for path in table.paths], dtype=object)
     digests = tuple(digests[number] for number in readable)
     images = ImageSet(table, splits, digests, pixels.image_size, (), (), (), tuple(made), pixels)
-    return Recalled(images, np.array(same, bool), changes)
+    return Recalled(images, np.array(same, bool), changes, moved, ungiven)
+
+
+def _name_moved(table, rows, made) -> tuple[str, ...]:
+    """Name images for which the source gives another split than the one that a run recorded."""
+    found = dict(zip(table.paths, table.splits or (), strict=False))
+    drawn = "val" in made and "val" not in found.values()  # val was split off train, and would be again
+    return tuple(
+        f"{path} ({was} there, {now} now)"
+        for path, now in found.items()
+        if (was := rows[path]["split"]) != now and not (drawn and (was, now) == ("val", "train"))
+    )
 
 
 def _with_record(table, rows, classes):
@@ -294,6 +311,15 @@ def describe_changes(recalled: Recalled, tested: int) -> list[str]:
         for (one, many), paths in kinds.items()
         if paths
     ]
+    decides = "The run's splits.csv decides."
+    if moved := recalled.moved:
+        have = "has" if len(moved) == 1 else "have"
+        sentences.append(
+            f"Since the run was trained, {count(len(moved), 'image')} {have} got another split in the source: "
+            f"{listed(moved, NAMED)}. {decides}"
+        )
+    if recalled.ungiven:
+        sentences.append(f"Since the run was trained, the splits that came with the images have gone. {decides}")
     left = int((recalled.same & (recalled.images.splits == "test")).sum())
     if left < tested:
         sentences.append(f"{left} of the run's {count(tested, 'test image')} are scored.")

@@ -21,7 +21,7 @@ from tlmed.data.familiar import compare_with_run
 from tlmed.data.findings import TWO_LABELS
 from tlmed.data.leaks import describe_hidden_patients, find_leaked, find_undecided, name_givers
 from tlmed.data.learned import Learned
-from tlmed.data.recorded import describe_changes, describe_columns, digest_columns, read_rule, recall
+from tlmed.data.recorded import describe_changes, describe_columns, digest_columns, read_made, read_rule, recall
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import read_decision
@@ -60,7 +60,8 @@ def evaluate(
     """Score a run on its own test images, or on all images of another source, or score a file of predictions.
 
     The run's own images are those of its `splits.csv`, in the splits that are recorded there. Further images of the
-    source, and those whose content, label or group has changed, are named and not scored.
+    source, and those whose content, label or group has changed, are named and not scored; those to which the source now
+    gives another split are named.
 
     Images are predicted by the threshold, and probabilities calibrated at the temperature, that the run's validation
     images chose; scores of samples are pooled as they were then. Columns of a CSV that tlmed does not know make
@@ -223,7 +224,7 @@ def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, 
     left_out = [entry["path"] for entry in data["left_out"]]
     try:
         table = open_source(source, recipe.data.layout)
-        found = recall(table, read_rule(run), recorded, classes, left_out, known, made=data.get("made", ()))
+        found = recall(table, read_rule(run), recorded, classes, left_out, known, read_made(data))
     except InputError as error:
         hint = "If the images of RUN were moved, say where they are now with `--data PLACE --moved`."
         raise InputError([*error.faults, hint]) from error
