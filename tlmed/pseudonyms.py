@@ -34,6 +34,15 @@ def are_patients(groups: Iterable[str], pseudonyms: bool) -> bool:
     return any(not (pseudonyms and group.startswith((f"{STUDY}-", f"{NOBODY}-"))) for group in named)
 
 
+def say_unknown(asked: bool, groups: Iterable[str], pseudonyms: bool) -> str:
+    """Return that patients are not known, after a semicolon; "" where they are, or where groups are switched off.
+
+    >>> say_unknown(True, [], False), say_unknown(False, [], False), say_unknown(True, ["7"], False)
+    ('; patients: not known', '', '')
+    """
+    return "; patients: not known" if asked and not are_patients(groups, pseudonyms) else ""
+
+
 def name_units(groups: Iterable[str]) -> str:
     """Return what groups are that are no patients: "files", or "studies".
 

@@ -254,6 +254,34 @@ def test_cross_validations_are_compared_by_their_folds(tmp_path):
     assert "the same 3 folds of 270 images" in to_lines(describe_comparison(comparison))[0]
 
 
+@pytest.mark.parametrize("write", [write_run, write_folds])
+def test_a_comparison_says_where_no_run_knows_patients(write, tmp_path):
+    runs = [write(tmp_path / "a", skill=0.1), write(tmp_path / "b", skill=0.3, seed=1)]
+
+    def ask():
+        comparison = compare(runs)
+        page = make_comparison_page(comparison)
+        found = "; patients: not known" in page
+        assert ("; patients: not known. Classes: " in page) == found
+        assert ("; patients: not known; classes: " in describe_comparison(comparison)[0]) == found
+        return found
+
+    assert ask()
+
+    def name_patients(rows):
+        for row in rows:
+            row["group"] = "p1"
+
+    parts = [runs[0]] if write is write_run else sorted((runs[0] / "folds").iterdir())
+    edit_rows(parts[0] / "splits.csv", name_patients)
+    assert not ask()
+    edit_rows(parts[0] / "splits.csv", lambda rows: [row.update(group="file:a.png") for row in rows])
+    assert ask()
+    for run in runs:
+        edit(run / "recipe.json", lambda recipe: recipe.setdefault("data", {}).update(groups=False))
+    assert not ask()
+
+
 def test_training_images_of_folds_of_several_sizes_are_a_mean(tmp_path):
     runs = [write_folds(tmp_path / "a", 0.1), write_folds(tmp_path / "b", 0.3, seed=1)]
 

@@ -620,9 +620,23 @@ def test_the_report_leads_to_the_folds_and_loads_nothing(crossed):
     assert all(f'href="folds/{name}/report.html"' in page for name in ("01", "02", "03"))
     assert all((crossed[0].path / f"folds/{name}/report.html").exists() for name in ("01", "02", "03"))
     assert "their scores are not on one scale" in page
+    assert "Groups and byte-identical files stay together in a fold; patients: not known." in page
     assert "corrected resampled t, 3 folds (Nadeau &amp; Bengio 2003)" in page
     assert not any(word in page for word in ("<script", "http://", "https://"))
     assert {source.partition(",")[0] for source in re.findall('src="([^"]*)"', page)} == {"data:image/png;base64"}
+
+
+@pytest.mark.parametrize("known", ["named", "switched off"])
+def test_the_report_says_nothing_of_patients_who_are_known_or_not_asked_for(known, copy):
+    if known == "named":
+        file = copy / "folds" / "01" / "splits.csv"
+        rows = [{**row, "group": f"p{number % 20}"} for number, row in enumerate(read_csv(file))]
+        write_csv(file, rows[0], (row.values() for row in rows))
+    else:
+        recipe = json.loads((copy / "recipe.json").read_text())
+        recipe["data"]["groups"] = False
+        (copy / "recipe.json").write_text(json.dumps(recipe))
+    assert "stay together in a fold." in write_folds_report(copy).read_text()
 
 
 def test_the_page_of_folds_draws_every_fold_and_adds_up_their_confusions(copy):

@@ -19,6 +19,7 @@ from tlmed.comparison.sentences import (
     say_main,
     say_p,
     say_score,
+    say_unknown_patients,
     sign,
 )
 from tlmed.evaluation.score_plots import area_of
@@ -73,7 +74,8 @@ def _label(comparison, place) -> str:
 def _show_runs(comparison) -> Markup:
     metrics = comparison.results[0].metrics
     positive = say_main(comparison, " Positive class: {}.")
-    meaning = f"Compared on {name_images(comparison)}. Classes: {listed(metrics['classes'], _MOST_CLASSES)}.{positive}"
+    images = f"{name_images(comparison)}{say_unknown_patients(comparison)}"
+    meaning = f"Compared on {images}. Classes: {listed(metrics['classes'], _MOST_CLASSES)}.{positive}"
     rows = [
         (_name_run(place, result, _describe(result)), *(_show_score(result, name) for name in _HEAD))
         for place, result in enumerate(comparison.results, 1)

@@ -8,9 +8,11 @@ from tlmed.comparison.groups import list_known, measure_without
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.results import Result
 from tlmed.comparison.traits import say_images
+from tlmed.identifiers import read_identifiers
 from tlmed.metrics import say_positive
 from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import EMPTY, duration, number, says_nothing
+from tlmed.pseudonyms import say_unknown
 from tlmed.words import count, join_names, listed, tell_apart, thousandths
 
 NAMES = {
@@ -115,6 +117,21 @@ def name_images(comparison: Comparison) -> str:
         )
         return f"the same {len(folds)} folds{images}{groups}"
     return f"the same {count(comparison.images, f'test {unit_of(comparison.results[0].metrics)}')}{groups}"
+
+
+def say_unknown_patients(comparison: Comparison) -> str:
+    """Return that no run knows patients, after a semicolon; "" where one does, or where all switched groups off."""
+    asked = any(result.recipe.get("data", {}).get("groups", True) for result in comparison.results)
+    unknown = [
+        say_unknown(asked, _list_groups(part), read_identifiers(part.environment.get("data", {})).pseudonyms)
+        for result in comparison.results
+        for part in (result.folds or [result])
+    ]
+    return unknown[0] if all(unknown) else ""
+
+
+def _list_groups(result: Result) -> set[str]:
+    return {row["group"] for row in result.splits.values() if row.get("group")}
 
 
 def say_leaks(comparison: Comparison) -> list[str]:

@@ -13,6 +13,7 @@ from tlmed.comparison.sentences import (
     say_main,
     say_p,
     say_score,
+    say_unknown_patients,
 )
 from tlmed.tabulation import Table, numbers, texts
 
@@ -43,7 +44,8 @@ def describe_comparison(comparison: Comparison) -> list[str | Table]:
 def _head(comparison) -> str:
     metrics = comparison.results[0].metrics
     positive = say_main(comparison, "; positive: {}")
-    return f"Compared on {name_images(comparison)}; classes: {', '.join(metrics['classes'])}{positive}."
+    images = f"{name_images(comparison)}{say_unknown_patients(comparison)}"
+    return f"Compared on {images}; classes: {', '.join(metrics['classes'])}{positive}."
 
 
 def _list_runs(comparison) -> Table:

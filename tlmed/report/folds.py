@@ -9,11 +9,13 @@ from markupsafe import Markup
 from tlmed import rundir, whole_files
 from tlmed.evaluation.lines import describe_size
 from tlmed.evaluation.pooling import say_pooling
+from tlmed.identifiers import read_identifiers
 from tlmed.metrics.names import list_once
 from tlmed.pages.amounts import duration, enumerate_names, join, name_run, number, title_run
 from tlmed.pages.entries import list_entries
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
+from tlmed.pseudonyms import say_unknown
 from tlmed.report.calibration_section import show_mean_calibration
 from tlmed.report.cost import show_cost, show_environment
 from tlmed.report.frame import frame
@@ -22,7 +24,7 @@ from tlmed.report.operating_point import show_mean_operating_point
 from tlmed.report.overlays import Fold, read_fold, show_fold_examples, show_overlays
 from tlmed.report.scores import compare_samples, show_baselines, show_classes, show_subgroups
 from tlmed.report.summary import list_doubts, name_weakest, say_earlier, say_value, show_recipe
-from tlmed.run_files import ENVIRONMENT_JSON, FOLDS_CSV, METRICS_JSON, RECIPE_JSON, TIMING_JSON
+from tlmed.run_files import ENVIRONMENT_JSON, FOLDS_CSV, METRICS_JSON, RECIPE_JSON, SPLITS_CSV, TIMING_JSON
 from tlmed.sections.augment_words import say_augmentation
 from tlmed.tabulation import Table, numbers, say, texts
 from tlmed.words import count, name_start
@@ -39,6 +41,7 @@ class FoldsContent:
         recipe: `recipe.json`.
         source: `recipe.py`.
         environment: `environment.json` of the first fold.
+        groups: The groups of the images; none if they have none.
         warnings: The warnings of each fold, by its name.
         rows: The rows of `folds.csv`.
         metrics: `metrics.json`.
@@ -50,6 +53,7 @@ class FoldsContent:
     recipe: Mapping
     source: str
     environment: Mapping
+    groups: frozenset[str]
     warnings: Mapping[str, Sequence[str]]
     rows: Sequence[Mapping]
     metrics: Mapping
@@ -75,6 +79,7 @@ def write_folds_report(run_dir: str | Path) -> Path:
         recipe=RECIPE_JSON.read(run),
         source=(run / "recipe.py").read_text(encoding="utf-8"),
         environment=ENVIRONMENT_JSON.read(run.folds[0]),
+        groups=frozenset(row["group"] for row in SPLITS_CSV.read(run.folds[0]) if row["group"]),
         warnings={part.path.name: ENVIRONMENT_JSON.read(part).get("warnings", []) for part in run.folds},
         rows=FOLDS_CSV.read(run),
         metrics=METRICS_JSON.read(run),
@@ -122,6 +127,11 @@ def _tell_story(content) -> Markup:
         model=content.model,
         seed=recipe.get("seed"),
         split=recipe["data"]["split"],
+        unknown=say_unknown(
+            recipe["data"].get("groups", True),
+            content.groups,
+            read_identifiers(content.environment.get("data", {})).pseudonyms,
+        ),
         found=f"the mean AUC of {count(len(content.rows), content.model)} is {say_value(metrics['metrics']['auc'])}. "
         f"{name_weakest(metrics)}",
         doubts=list_doubts(metrics),

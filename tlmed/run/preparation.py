@@ -27,7 +27,7 @@ from tlmed.features import feature_model
 from tlmed.features.engines import OpenVino, choose_engine
 from tlmed.intensity import Intensity, from_json, resolve, to_json
 from tlmed.plan import Terms, describe_images, describe_reused, expand, find_schedule_faults, make_plan, memory_needed
-from tlmed.pseudonyms import are_patients
+from tlmed.pseudonyms import say_unknown
 from tlmed.recipe import Recipe
 from tlmed.replicas import device_class, replicas
 from tlmed.run.job import Job
@@ -388,8 +388,7 @@ def _describe_images(recipe, images) -> str:
     names = images.table.classes
     main, asked = metrics.positive_index(names, recipe.data.positive), recipe.data.positive is not None
     marked = metrics.say_positive(names, None if main is None else names[main], asked, "; positive: {}")
-    known = are_patients(images.table.groups or (), images.table.pseudonyms)
-    unknown = "; patients: not known" if recipe.data.groups and not known else ""
+    unknown = say_unknown(recipe.data.groups, images.table.groups or (), images.table.pseudonyms)
     read = f"{len(images.splits):,} from {recipe.data.source} ({counts})"
     return f"Images: {read}; classes: {', '.join(names)}{marked}{unknown}"
 
