@@ -265,6 +265,35 @@ def test_images_that_lie_elsewhere_are_the_runs_own_where_a_user_says_so(moved, 
     assert result["evaluated"]["data"] == str(tmp_path / "elsewhere")
 
 
+def test_a_run_is_scored_by_its_own_splits_and_says_where_the_source_gives_others(moved):
+    run, images = moved
+    recipe, environment = run.json("recipe.json"), run.json("environment.json")
+    recipe["data"]["source"] = str(images / "list.csv")
+    environment["data"] |= {"split": "given", "made": []}
+    for name, content in {"recipe.json": recipe, "environment.json": environment}.items():
+        (run / name).write_text(json.dumps(content))
+    write_lock(run)
+    rows = SPLITS_CSV.read(run)
+    one = next(row for row in rows if row["split"] == "test")
+
+    def ask(columns):
+        with (images / "list.csv").open("w", newline="") as stream:
+            csv.writer(stream).writerows([columns, *([row[name] for name in columns] for row in rows)])
+        made, _, said = evaluate(run)
+        assert one["path"] in made.of("test").paths
+        return said
+
+    assert ask(["path", "label", "split"]) == []
+    assert ask(["path", "label"]) == [
+        "Since the run was trained, the splits that came with the images have gone. The run's splits.csv decides."
+    ]
+    one["split"] = "train"
+    assert ask(["path", "label", "split"]) == [
+        "Since the run was trained, 1 image has got another split in the source: "
+        f"{one['path']} (test there, train now). The run's splits.csv decides."
+    ]
+
+
 def test_without_a_test_image_that_is_as_it_was_there_is_no_score(moved):
     run, images = moved
     for row in SPLITS_CSV.read(run):
