@@ -1,5 +1,6 @@
-"""Names of samples that are parts of a file: planes of a volume, tiles of a slide; `file#plane=12`."""
+"""Names and digests of samples that are parts of a file: planes of a volume, tiles of a slide; `file#plane=12`."""
 
+import hashlib
 import re
 
 _PART = re.compile(r"#(plane=[0-9]+|views|x=[0-9]+,y=[0-9]+)$")
@@ -26,3 +27,25 @@ def split_part(path: str) -> tuple[str, str]:
     """
     found = _PART.search(path)
     return (path[: found.start()], found[1]) if found else (path, "")
+
+
+_HALF = 32  # hexadecimal digits: 128 bits tell files apart
+
+
+def join_digest(file: str, name: str) -> str:
+    """Return the digest of a part of a file: half of it tells the file, and half of it the part.
+
+    Args:
+        file: The SHA-256 of the file's content, in hexadecimal.
+        name: What of the file it is, with all that decides its pixels.
+    """
+    return file[:_HALF] + hashlib.sha256(f"{file} {name}".encode()).hexdigest()[:_HALF]
+
+
+def file_of(digest: str) -> str:
+    """Return what the digests of a file and of all its parts have in common.
+
+    >>> file_of(join_digest("a" * 64, "plane=1")) == file_of(join_digest("a" * 64, "views")) == file_of("a" * 64)
+    True
+    """
+    return digest[:_HALF]

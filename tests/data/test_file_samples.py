@@ -11,6 +11,7 @@ from tlmed.data import decode, load
 from tlmed.data.decode_and_resize import TONES, decode_measured, decode_resized
 from tlmed.data.extras import find_extras
 from tlmed.data.file_samples import Sample, expand, find_owners
+from tlmed.data.learned import list_learned, recognise_images
 from tlmed.data.parts import Part
 from tlmed.data.readers.plane import Plane
 from tlmed.data.table import Table
@@ -70,7 +71,7 @@ def test_the_digest_is_of_the_file_and_of_what_it_shows():
     assert len({part.digest for part in parts}) == 4
     assert make_part(black).digest == make_part(GRAY).digest  # of a copy of the file
     file = hashlib.sha256(b"a").hexdigest()
-    assert make_part(black).digest == hashlib.sha256(f"{file} plane=0".encode()).hexdigest()
+    assert make_part(black).digest == file[:32] + hashlib.sha256(f"{file} plane=0".encode()).hexdigest()[:32]
 
 
 def test_what_a_file_remarks_is_said_of_its_parts():
@@ -152,3 +153,12 @@ def test_a_broken_part_is_named_with_its_reason():
 
     images = load(replace(table, read=read), (16, 16), skip_bad=True)
     assert images.broken == (("03.nii#plane=0", "it is cut off"),)
+
+
+def test_a_file_that_a_run_learned_from_is_recognised_however_it_is_cut():
+    learned = [make_part(GRAY, name=f"axial plane={index} repeat").digest for index in (3, 4)]
+    known = list_learned([{"sha256": digest, "group": "file:a", "split": "train"} for digest in learned])
+    views, whole = make_part(GRAY, name="views").digest, hashlib.sha256(b"a").hexdigest()
+    other = make_part(GRAY, name="views", file="b").digest
+    assert recognise_images([known], [views, whole, other], None).tolist() == [True, True, False]
+    assert recognise_images([known.without_validation()], [views], ("file:x",)).tolist() == [True]

@@ -92,7 +92,8 @@ def test_copies_have_the_same_digests_and_tiles_of_a_file_different_ones(tmp_pat
     assert digests[0] == digests[1]
     assert len(set(digests[0])) == len(one)
     file = hashlib.sha256((tmp_path / "a.tif").read_bytes()).hexdigest()
-    assert digests[0][0] == hashlib.sha256(f"{file} x=0,y=0 side=200 shrink=1".encode()).hexdigest()
+    part = hashlib.sha256(f"{file} x=0,y=0 side=200 shrink=1".encode()).hexdigest()
+    assert digests[0][0] == file[:32] + part[:32]
 
 
 def test_tissue_is_told_as_by_saturation_of_pillow():

@@ -178,7 +178,7 @@ def evaluate(folder, source=None):
         found = [re.search(rf"(\d+) {where}", line) for where in ("computed by", "from the cache")]
         computed, stored = (int(match[1]) if match else 0 for match in found)
         counts.append((computed, computed + stored))
-    return by_path(predictions), counts
+    return by_path(predictions.samples), counts
 
 
 def by_path(predictions):

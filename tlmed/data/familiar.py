@@ -16,6 +16,7 @@ from tlmed.data.leaks import (
 )
 from tlmed.data.learned import Learned, list_learned, recognise_images
 from tlmed.data.pipeline import ImageSet
+from tlmed.part_names import file_of
 from tlmed.words import count, listed
 
 NAMED = 3  # images that a sentence names; it counts the others
@@ -125,7 +126,8 @@ def _describe_identical(images, there, elsewhere) -> list[str]:
     """Name images that trained the run or chose its epoch and threshold, and the run's own test images."""
     used = {words: [any(row["split"] == split for row in rows) for rows in there] for split, words in _USED.items()}
     for folder, known in elsewhere.items():
-        used[f"{folder}, where the weights come from, knows"] = [digest in known.digests for digest in images.sha256]
+        met = [file_of(digest) in known.digests for digest in images.sha256]
+        used[f"{folder}, where the weights come from, knows"] = met
     sentences = [
         f"{_name_amount(paths, images)} among those that {words}, and will look better than new ones: "
         f"{listed(paths, NAMED)}."

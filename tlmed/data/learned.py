@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tlmed.columns import spell
+from tlmed.part_names import file_of
 from tlmed.pseudonyms import is_file_group
 
 
@@ -15,9 +16,10 @@ class Learned:
     """What a run was trained or validated on.
 
     Attributes:
-        digests: SHA-256 of those images, and of others that the run recorded in one of their groups.
+        digests: SHA-256 of those images, and of others that the run recorded in one of their groups; of each what
+            tells the file (`file_of`), because a source may cut the same file into other planes or tiles.
         groups: Their groups, in one spelling.
-        owners: The groups of every image that the run recorded, test images included, in one spelling, by SHA-256.
+        owners: The groups of every image that the run recorded, test images included, in one spelling, by the same.
         trained: `digests` and `groups` of the training images alone.
         pseudonyms: Whether the names of groups hold in its source alone.
     """
@@ -43,7 +45,7 @@ class Learned:
             groups: The group of every image, "" for none; None if there are no groups.
         """
         pairs = zip(sha256, groups or (), strict=False)
-        return any(spell(group) in self.owners.get(digest, ()) for digest, group in pairs)
+        return any(spell(group) in self.owners.get(file_of(digest), ()) for digest, group in pairs)
 
     def find_same_names(self, sha256: Sequence[str], groups: Sequence[str] | None) -> np.ndarray:
         """Tell which images are in a group of a known name although no image shows that the names agree; bool [n].
@@ -69,7 +71,7 @@ class Learned:
         if groups is None or not self.owners or not (pseudonyms or self.pseudonyms):
             return np.zeros(len(sha256), bool)
         owners = [spell(group) for group in groups]
-        met = {owner for owner, digest in zip(owners, sha256, strict=True) if digest in self.owners}
+        met = {owner for owner, digest in zip(owners, sha256, strict=True) if file_of(digest) in self.owners}
         hidden = (bool(owner) and owner not in met and not is_file_group(owner) for owner in owners)
         return np.array(list(hidden), bool)
 
@@ -79,7 +81,7 @@ class Learned:
         Args:
             sha256: As for `uses_same_names`.
         """
-        return np.array([bool(self.owners) and digest not in self.owners for digest in sha256], bool)
+        return np.array([bool(self.owners) and file_of(digest) not in self.owners for digest in sha256], bool)
 
 
 def list_learned(rows: Iterable[Mapping[str, str]], pseudonyms: bool = False) -> Learned:
@@ -96,7 +98,7 @@ def list_learned(rows: Iterable[Mapping[str, str]], pseudonyms: bool = False) ->
     rows, owners = list(rows), defaultdict(set)
     for row in rows:
         if row["group"]:
-            owners[row["sha256"]].add(spell(row["group"]))
+            owners[file_of(row["sha256"])].add(spell(row["group"]))
     named = {digest: frozenset(names) for digest, names in owners.items()}
     return Learned(*_list_known(rows, ("train", "val")), named, _list_known(rows, ("train",)), pseudonyms)
 
@@ -105,7 +107,7 @@ def _list_known(rows, splits) -> tuple[frozenset[str], frozenset[str]]:
     """Return the digests and the groups that somebody knows who saw the images of these splits."""
     groups = frozenset(spell(row["group"]) for row in rows if row["group"] and row["split"] in splits)
     # An image of another split counts too if its group was seen: the patient is known.
-    known = (row["sha256"] for row in rows if row["split"] in splits or spell(row["group"]) in groups)
+    known = (file_of(row["sha256"]) for row in rows if row["split"] in splits or spell(row["group"]) in groups)
     return frozenset(known), groups
 
 
@@ -130,7 +132,7 @@ def recognise_images(learned: Iterable[Learned], sha256: Sequence[str], groups: 
     [True, False, True]
     """
     learned = tuple(learned)
-    found = np.array([any(digest in run.digests for run in learned) for digest in sha256], bool)
+    found = np.array([any(file_of(digest) in run.digests for run in learned) for digest in sha256], bool)
     if groups is None:
         return found
     owners = [spell(group) for group in groups]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tlmed.data.readers.plane import Plane
+from tlmed.part_names import join_digest
 
 
 def _remark_nothing() -> frozenset[str]:
@@ -37,8 +38,8 @@ class Part:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the file's SHA-256 and the part's name, in hexadecimal."""
-        return hashlib.sha256(f"{self.digest_file()} {self.name}".encode()).hexdigest()
+        """The digest of the file and of the part's name, 64 hexadecimal digits (`join_digest`)."""
+        return join_digest(self.digest_file(), self.name)
 
 
 Content = bytes | np.ndarray | Part  # of a sample: of a file, whole; decoded pixels; or a part
