@@ -230,6 +230,7 @@ def test_predictions_of_images_are_not_used_for_files_and_rows_of_other_splits_c
     assert result["evaluated"]["warnings"] == [
         "What `prediction` says is of images: of a file, a threshold of 0.5 decides."
     ]
+    assert not any("no column `prediction`" in line for line in said)
     assert set(pooled.units.predictions.tolist()) == {1}
     assert result["evaluated"]["not_scored"] == {"train": 4}
     assert said[-1].endswith("8 files of 'test' are scored; not scored: 4 of 'train'.")

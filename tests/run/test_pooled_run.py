@@ -221,6 +221,7 @@ def test_files_of_several_pages_get_one_answer_each_unless_pages_are_asked_for(h
 
 def test_the_card_says_that_the_model_alone_pools_nothing(pooled):
     text = write_card(RunDir(pooled.path))
+    assert "| Class against the rest | Groups |" in text
     said = "One answer per group: the mean of the three highest scores of its images for 'well'."
     assert text.count(said) == 2
     assert f"The code scores one image. {said} This is not part of `model.keras`." in text

@@ -247,7 +247,7 @@ def _describe_scores(content) -> str:
         _tabulate(list_once(metrics), say_methods(entries), list_notes(entries.items(), ("note",))),
         *(f"**{plain(said)}**" for said in content.unchecked),
         *_show_without_leaks(metrics),
-        _show_classes(metrics["per_class"]),
+        _show_classes(metrics),
         *_show_prevalence(metrics),
         *_show_calibration(metrics),
         *_show_baselines(metrics),
@@ -324,12 +324,13 @@ def _show(entry) -> tuple[str, str]:
     return thousandths(entry["value"]), interval
 
 
-def _show_classes(per_class: Mapping) -> str:
+def _show_classes(metrics) -> str:
     rows = [
         (label, f"{entry['n']:,}", *(" ".join(_show_cell(entry[name])) for name in PER_CLASS))
-        for label, entry in per_class.items()
+        for label, entry in metrics["per_class"].items()
     ]
-    return Table(texts("Class against the rest") + numbers("Images", *map(name_metric, PER_CLASS)), rows).markdown()
+    counted = f"{unit_of(metrics)}s".capitalize()
+    return Table(texts("Class against the rest") + numbers(counted, *map(name_metric, PER_CLASS)), rows).markdown()
 
 
 def _show_cell(entry) -> Iterable[str]:

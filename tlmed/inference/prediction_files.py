@@ -63,7 +63,7 @@ def score_file(
         voice.warn(note)
     others = Counter(name for name in pooled.units.splits if name != split)
     evaluated = {"predictions": str(file), "not_scored": dict(sorted(others.items())), "warnings": notes}
-    evaluated["predicted"] = pooled.units.by_scores  # by tlmed, from the scores
+    evaluated["predicted"] = predictions.by_scores  # the file has no column of its own
     with voice.busy(f"Scoring {count(len(chosen.paths), 'row')}"):
         # A file names no seed; with a fixed one its intervals are the same each time.
         result = {**score_pooled(pooled, split, positive, 0, prevalence=prevalence), "evaluated": evaluated}
