@@ -34,6 +34,15 @@ def listed(names: Iterable[object], limit: int = NAMED) -> str:
     return ", ".join(names[:limit]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
+def quote_commas(names: Iterable[str]) -> list[str]:
+    """Return names for a list with commas: those that hold one are quoted, such as a class of two findings.
+
+    >>> ", ".join(quote_commas(["malignant", "normal, benign"]))
+    "malignant, 'normal, benign'"
+    """
+    return [repr(name) if "," in name else name for name in names]
+
+
 def join_names(names: Iterable[str]) -> str:
     """Return names as a sentence lists them.
 

@@ -204,6 +204,15 @@ def test_one_file_under_two_labels_is_a_leak_and_stays_in_one_split(folder):
         assert "benign, malignant" in leak.text
 
 
+def test_a_class_whose_name_holds_a_comma_is_quoted_in_lists(tmp_path):
+    for name in ("ill", "normal, benign"):
+        (tmp_path / name).mkdir()
+        for i in range(8):
+            Image.fromarray(np.full((8, 8), 9 * i + 3 if i else 200, np.uint8)).save(tmp_path / name / f"{i}.png")
+    [said] = [leak.text for leak in load(tmp_path, SIZE).leaks if "'ill/0.png'" in leak.text]
+    assert "stand under the labels ill, 'normal, benign': " in said
+
+
 def test_skipped_files_are_counted_and_named(folder):
     (folder / "README.md").write_text("x")
     (folder / "benign" / "Thumbs.db").write_text("x")

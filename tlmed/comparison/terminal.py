@@ -16,6 +16,7 @@ from tlmed.comparison.sentences import (
     say_unknown_patients,
 )
 from tlmed.tabulation import Table, numbers, texts
+from tlmed.words import quote_commas
 
 _QUESTIONS = ("auc", "accuracy")  # the others are in the files
 _COSTS = {
@@ -45,7 +46,7 @@ def _head(comparison) -> str:
     metrics = comparison.results[0].metrics
     positive = say_main(comparison, "; positive: {}")
     images = f"{name_images(comparison)}{say_unknown_patients(comparison)}"
-    return f"Compared on {images}; classes: {', '.join(metrics['classes'])}{positive}."
+    return f"Compared on {images}; classes: {', '.join(quote_commas(metrics['classes']))}{positive}."
 
 
 def _list_runs(comparison) -> Table:

@@ -9,7 +9,7 @@ from tlmed.data.findings import AMOUNT, CHOOSING, GROUP, IDENTICAL, KNOWN, NAMES
 from tlmed.data.learned import Learned, recognise_images
 from tlmed.data.table import Table
 from tlmed.data.units import find_repeated, list_present, spell_all
-from tlmed.words import count, listed, percent
+from tlmed.words import count, listed, percent, quote_commas
 
 
 def find_leaks(
@@ -160,7 +160,7 @@ def _find_copies(table, sha256, splits) -> tuple[list[str], list[str]]:
         names = listed(f"'{table.paths[row]}'" for row in rows)
         labels = sorted({table.classes[table.labels[row]] for row in rows})
         if len(labels) > 1:
-            labelled.append(f"{same} stand under the labels {listed(labels)}: {names}.")
+            labelled.append(f"{same} stand under the labels {listed(quote_commas(labels))}: {names}.")
         where = list_present(splits[rows])
         if len(where) > 1:
             apart.append(f"{same} are in {' and '.join(where)}: {names}.")

@@ -31,7 +31,7 @@ from tlmed.rundir import RunDir
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.tabulation.markdown import block, bullets, code, plain
-from tlmed.words import RANDOM, count, join_names, name_pooling, say_preparation, thousandths
+from tlmed.words import RANDOM, count, join_names, name_pooling, quote_commas, say_preparation, thousandths
 
 PER_CLASS = ("sensitivity", "specificity", "auc", "f1")
 
@@ -74,7 +74,7 @@ def _write(content) -> str:
 
 
 def _introduce(content) -> str:
-    classes = ", ".join(map(plain, content.metrics["classes"]))
+    classes = ", ".join(map(plain, quote_commas(content.metrics["classes"])))
     backbones = " and ".join(plain(name_weights(name)) for name in content.backbones)
     sentences = [
         f"{backbones} as a classifier of images: {classes}. Made with tlmed.",

@@ -38,7 +38,7 @@ from tlmed.sections import Hybrid, KFold, Phase
 from tlmed.sections.augment_words import say_augmentation
 from tlmed.synthetic import describe_source
 from tlmed.tabulation import Table
-from tlmed.words import name_start
+from tlmed.words import name_start, quote_commas
 
 
 def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
@@ -390,7 +390,7 @@ def _describe_images(recipe, images) -> str:
     marked = metrics.say_positive(names, None if main is None else names[main], asked, "; positive: {}")
     unknown = say_unknown(recipe.data.groups, images.table.groups or (), images.table.pseudonyms)
     read = f"{len(images.splits):,} from {recipe.data.source} ({counts})"
-    return f"Images: {read}; classes: {', '.join(names)}{marked}{unknown}"
+    return f"Images: {read}; classes: {', '.join(quote_commas(names))}{marked}{unknown}"
 
 
 def _hybrids():
