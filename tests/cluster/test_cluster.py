@@ -219,6 +219,9 @@ def threads():
     """Nothing that a link started is left."""
     before = set(threading.enumerate())
     yield
+    deadline = time.monotonic() + 20  # timers of a busy machine end a little later
+    while set(threading.enumerate()) - before and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert set(threading.enumerate()) <= before
 
 

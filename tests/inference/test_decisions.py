@@ -28,6 +28,7 @@ from tlmed.evaluation.predictions import Predictions, predict_classes
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
 from tlmed.identifiers import Identifiers
 from tlmed.metrics import apply_temperature, evaluate, fit_temperature, predictive_values
+from tlmed.part_names import file_of
 from tlmed.report.evaluations import make_evaluation_page
 from tlmed.rundir import RunDir
 from tlmed.voice import Voice
@@ -448,8 +449,9 @@ def test_weights_know_the_patients_that_they_learned_from(trained, tmp_path):
     copied = RunDir(shutil.copytree(run.path, tmp_path / "run"))
     rows = read_csv(run / "splits.csv")
     used = {row["sha256"] for row in rows if row["split"] != "test"}
+    files = {file_of(digest) for digest in used}
     tested = [row["sha256"] for row in rows if row["split"] == "test"]
-    assert find_known(f"run:{copied.path}", Identifiers())[0][str(copied.path)].digests == used
+    assert find_known(f"run:{copied.path}", Identifiers())[0][str(copied.path)].digests == files
     owners = {next(iter(used)): "007", tested[0]: "7", tested[1]: "8"}
     lines = [
         f"{row['path']},{row['label']},{owners.get(row['sha256'], f'q{i}q')},{row['split']},{row['sha256']}"
@@ -458,7 +460,7 @@ def test_weights_know_the_patients_that_they_learned_from(trained, tmp_path):
     (copied / "splits.csv").write_text("\n".join(["path,label,group,split,sha256", *lines]))
     (copied / "lock.json").unlink()
     known = find_known(f"run:{copied.path}", Identifiers())[0][str(copied.path)]
-    assert known.digests == {*used, tested[0]}
+    assert known.digests == {*files, file_of(tested[0])}
     assert "7" in known.groups
 
 

@@ -27,7 +27,8 @@ class Augment:
     Attributes:
         flip: Mirror at random along this axis.
         rotation: Largest rotation, as a fraction of a full turn, in both directions (0.1: up to 36 degrees).
-        zoom: Largest change of scale, as a fraction, in both directions.
+        zoom: By which fraction more or less of each side is shown, at most: 0.2 shows things 0.83 to 1.25 times as
+            large.
         contrast: Largest change of contrast, as a fraction, in both directions.
         views: Versions of each training image that are made once and take turns over the epochs, so that what frozen
             blocks give for them can be kept; 0: every epoch makes new ones. Phases that freeze nothing make new ones.

@@ -48,7 +48,8 @@ def _round(value) -> str:
 
 _SAID = {
     "rotation": lambda value: f"rotated by {_round(value * 360)} degrees",
-    "zoom": lambda value: f"scaled by {_round(value * 100)} %",
+    # Keras's RandomZoom changes how much of each side is shown by this fraction.
+    "zoom": lambda value: f"shown {1 / (1 + value):.2f} to {1 / (1 - value):.2f} times as large",
     "contrast": lambda value: f"contrast changed by {_round(value * 100)} %",
     "brightness": lambda value: f"brightness changed by {_round(value * 255)} of 255",
     "gamma": lambda value: f"exponents from {1 / (1 + value):.2g} to {1 + value:.2g}",
