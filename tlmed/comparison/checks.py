@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tlmed.answer_units import unit_of
-from tlmed.comparison.groups import choose_groups, note_groups
+from tlmed.comparison.groups import choose_groups, list_parts, note_groups
 from tlmed.comparison.results import Result
 from tlmed.comparison.traits import say_images
 from tlmed.errors import InputError
@@ -218,7 +218,10 @@ def _note_training(results) -> str:
 def _differ(results, split, *columns) -> bool:
     """Tell whether runs have other images in a split, by path and some columns; folds are compared one by one."""
     sets = [
-        [{(path, *(row[name] for name in columns)) for path, row in part.of(split).items()} for part in _parts(result)]
+        [
+            {(path, *(row[name] for name in columns)) for path, row in part.of(split).items()}
+            for part in list_parts(result)
+        ]
         for result in results
     ]
     return any(found != sets[0] for found in sets)
@@ -226,7 +229,7 @@ def _differ(results, split, *columns) -> bool:
 
 def _count_relabelled(results) -> str:
     """Say of how many training images each run has another class than the first run."""
-    first, *others = ([part.of("train") for part in _parts(result)] for result in results)
+    first, *others = ([part.of("train") for part in list_parts(result)] for result in results)
     changed = [
         {
             path
@@ -244,11 +247,7 @@ def _count_relabelled(results) -> str:
 
 
 def _count(result, split) -> float:
-    return sum(len(part.of(split)) for part in _parts(result)) / len(_parts(result))
-
-
-def _parts(result) -> Sequence[Result]:
-    return result.folds or [result]
+    return sum(len(part.of(split)) for part in list_parts(result)) / len(list_parts(result))
 
 
 def _note_leak(result) -> str:

@@ -16,14 +16,14 @@ _COUNTED = ("metrics", "per_class", "groups", "largest_group")  # parts of `metr
 
 def choose_groups(results: Sequence[Result]) -> Result:
     """Return the first run that names groups, or the first of all."""
-    return next((result for result in results if any(map(_names_groups, _parts(result)))), results[0])
+    return next((result for result in results if any(map(_names_groups, list_parts(result)))), results[0])
 
 
 def _names_groups(result) -> bool:
     return any(row.get("group") for row in result.splits.values())
 
 
-def _parts(result) -> Sequence[Result]:
+def list_parts(result) -> Sequence[Result]:
     """Return a run itself, or the folds of a cross-validation."""
     return result.folds or (result,)
 
@@ -57,7 +57,7 @@ def names_others(chosen: Result, result: Result) -> bool:
 def _number_groups(result) -> list[tuple[str, int | None]]:
     """Return each test image, fold by fold, and its group as a number, because names alone decide nothing."""
     numbers = {}
-    rows = [pair for part in _parts(result) for pair in sorted(list_owners(part).items())]
+    rows = [pair for part in list_parts(result) for pair in sorted(list_owners(part).items())]
     return [(path, numbers.setdefault(group, len(numbers)) if group else None) for path, group in rows]
 
 
@@ -151,14 +151,14 @@ def note_groups(results: Sequence[Result]) -> list[str]:
         f"test images of {names} differ from those in {reports}.{folds if others[0].folds else ''}"
     ]
     for result in others:
-        pairs = zip(_parts(chosen), _parts(result), strict=True)
+        pairs = zip(list_parts(chosen), list_parts(result), strict=True)
         unknown = sum(len(theirs.splits.keys() - ours.splits.keys()) for ours, theirs in pairs)
         if unknown:
             notes.append(
                 f"The groups of {count(unknown, 'image')} of {result.name} are not known, because {chosen.name} does "
                 "not have these images: test images of the same groups are not counted as known."
             )
-        if any(_knows_more(part) for part in _parts(result)):
+        if any(_knows_more(part) for part in list_parts(result)):
             notes.append(
                 f"{result.name} also knows test images through the weights that it started from. Its own report counts "
                 "them; here that is not possible, because the groups are those of another run."

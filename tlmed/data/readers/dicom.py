@@ -9,8 +9,6 @@ family but pixels, their spacing and their window; reasons for refusing a file q
 - Neither presentation states nor ICC profiles nor pixel aspect ratios are applied.
 """
 
-import importlib.metadata
-
 import numpy as np
 
 from tlmed.columns import is_missing
@@ -29,7 +27,7 @@ from tlmed.data.readers.dicom_values import (
 )
 from tlmed.data.readers.orientation import arrange, stack_planes
 from tlmed.data.readers.plane import Plane
-from tlmed.data.readers.reader import Reader
+from tlmed.data.readers.reader import Reader, name_library
 from tlmed.data.readers.stack import CHOOSE, Stack
 
 ENDINGS = (".dcm", ".dicom", ".ima")  # many files of an archive have none
@@ -130,14 +128,7 @@ def _is_byte(values: np.ndarray, whole: tuple[float, float]) -> bool:
 
 
 def _name_version() -> str:
-    return "-".join(f"{name}-{_find_version(name)}" for name in _LIBRARIES)
-
-
-def _find_version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "none"
+    return "-".join(map(name_library, _LIBRARIES))
 
 
 def _find_remarks(content: bytes) -> frozenset[str]:

@@ -11,7 +11,6 @@ leaves this family but voxels, their size and their order; reasons for refusing 
 import functools
 import gzip
 import importlib
-import importlib.metadata
 import io
 import math
 import threading
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlmed.data.readers.plane import Plane
-from tlmed.data.readers.reader import Reader
+from tlmed.data.readers.reader import Reader, name_library
 from tlmed.data.readers.stack import CHOOSE, Stack, check_index, check_shape, cut, cut_spacing, make_once
 from tlmed.slicing import AXES
 
@@ -267,10 +266,7 @@ def _find_remarks(content: bytes) -> frozenset[str]:
 
 
 def _name_version() -> str:
-    try:
-        return f"nibabel-{importlib.metadata.version('nibabel')}"
-    except importlib.metadata.PackageNotFoundError:
-        return "nibabel-none"
+    return name_library("nibabel")
 
 
 NIFTI = Reader(

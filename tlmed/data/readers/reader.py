@@ -1,5 +1,6 @@
 """What a family of image files has to say for itself, so that no other module need know it; `registry` lists all."""
 
+import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -59,3 +60,15 @@ class Reader:
     shown: str = ""
     open_stack: Callable[[bytes], Stack] | None = None
     slice: Callable[[bytes], Slice | None] | None = None
+
+
+def name_library(name: str) -> str:
+    """Return a library and its version as part of a file name, whether it is installed or not.
+
+    >>> name_library("no-such-library")
+    'no-such-library-none'
+    """
+    try:
+        return f"{name}-{importlib.metadata.version(name)}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"{name}-none"

@@ -5,7 +5,6 @@ pyramid. `tiffslide` reads them.
 """
 
 import contextlib
-import importlib.metadata
 import logging
 import math
 import os
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlmed.data.readers.plane import Plane, check_size
+from tlmed.data.readers.reader import name_library
 from tlmed.regular_files import open_regular
 
 if TYPE_CHECKING:
@@ -194,7 +194,4 @@ def _only_reasons(reason: str) -> Iterator[None]:
 
 def name_version() -> str:
     """Return the library that decides pixels of slides, as part of a file name, whether it is installed or not."""
-    try:
-        return f"imagecodecs-{importlib.metadata.version('imagecodecs')}"
-    except importlib.metadata.PackageNotFoundError:
-        return "imagecodecs-none"
+    return name_library("imagecodecs")
