@@ -199,8 +199,22 @@ def test_a_folder_level_too_high_or_too_low_is_named_with_the_right_one(tmp_path
         ("brain", b"NRRD0004", "does not read volumes of this format"),
         ("brain.img", b"", "does not read pairs of .hdr and .img: save both as one .nii first"),
         ("all.zip", b"PK\3\4", "unzip it first"),
-        ("biopsy.MRXS", b"", "1 slide: tlmed does not read slides of this kind: write tiles"),
-        ("biopsy.czi", b"", "1 slide: tlmed does not read slides of this kind: write tiles"),
+        (
+            "biopsy.MRXS",
+            b"",
+            "1 slide: tlmed does not read slides of this kind: write each as a TIFF in tiles first, with lib",
+        ),
+        (
+            "biopsy.czi",
+            b"",
+            "1 slide: tlmed does not read slides of this kind: write each as a TIFF in tiles first, with Bio",
+        ),
+        (
+            "biopsy.vsi",
+            b"II*\0",
+            "1 slide: tlmed does not read slides of this kind: write each as a TIFF in tiles first, with Bio",
+        ),
+        ("biopsy", b"ZISRAWFILE", "1 slide: tlmed does not read slides of this kind"),
     ],
 )
 def test_files_of_other_kinds_are_called_by_their_name(tmp_path, name, content, said):

@@ -42,7 +42,12 @@ def _picture(name: str, endings: tuple[str, ...], start: bytes) -> Kind:
     return Kind(name, f"{name} file", endings, start, "convert it to PNG first", f"tlmed does not read {name}: ")
 
 
-_SLIDES = (".svslide", ".mrxs", ".vms", ".vmu", ".czi")  # those that `readers.slides` does not read
+def _slide(endings: tuple[str, ...], converter: str, start: bytes | None = None) -> Kind:
+    """Return a kind of slides that `readers.slides` does not read."""
+    cure = f"write each as a TIFF in tiles first, with {converter}"
+    return Kind("a slide", "slide", endings, start, cure, "tlmed does not read slides of this kind: ")
+
+
 KINDS = (
     _picture("JPEG 2000", (".jp2", ".j2k", ".jpx", ".j2c"), rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"),
     _picture("HEIC", (".heic", ".heif"), rb"....ftyp(heic|heix|mif1|msf1)"),
@@ -62,10 +67,11 @@ KINDS = (
         *("a volume", "volume", (".mha", ".mhd", ".nrrd"), rb"NRRD000"),
         *("convert it to NIfTI (.nii.gz) first", "tlmed does not read volumes of this format: "),
     ),
-    Kind(
-        *("a slide", "slide", _SLIDES, None),
-        *("write tiles of them as PNG or TIFF first", "tlmed does not read slides of this kind: "),
-    ),
+    # What OpenSlide reads and tiffslide does not; what Bio-Formats reads; and what neither does. A .vsi is a TIFF that
+    # holds an overview only: the slide lies in .ets files beside it.
+    _slide((".mrxs", ".svslide", ".vms", ".vmu"), "libvips or QuPath"),
+    _slide((".czi", ".vsi", ".ets", ".zvi", ".lif", ".nd2", ".oir"), "Bio-Formats or QuPath", rb"ZISRAWFILE"),
+    _slide((".isyntax", ".kfb", ".sdpc"), "the software of its scanner"),
     Kind(
         *("a raw photo", "raw photo", (".dng", ".nef", ".cr2", ".arw", ".orf", ".rw2", ".pef"), None),
         *("develop it to PNG or TIFF first", "tlmed does not read raw photos: "),
