@@ -145,7 +145,7 @@ def test_a_given_split_that_divides_a_patient_is_a_leak(tmp_path):
     [
         (
             write(np.stack([draw(0), draw(1)]), 12, Modality="CT", **WINDOW),
-            "it has 2 frames; say which planes are samples",
+            "it has 2 frames; a recipe says which planes are samples",
         ),
         (write(draw(0), 12, Modality="CT"), "it has 12 bits and names no window"),
         (write(draw(0), 12, Modality="CT", **WINDOW)[:600], "cut off"),

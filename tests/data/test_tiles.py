@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.data.readers.test_slides import draw, write
-from tlmed.data import decode
+from tlmed.data import decode, read_files
 from tlmed.data.samples import take_samples
 from tlmed.data.sources import open_source
 from tlmed.data.table import Table
@@ -16,7 +16,7 @@ from tlmed.errors import InputError
 from tlmed.part_names import split_part
 from tlmed.sections import Images, find_faults
 from tlmed.slicing import Tiling
-from tlmed.source_layout import Layout
+from tlmed.source_layout import AS_FOUND, Layout
 
 
 def cut_files(folder, tiles, *names):
@@ -137,6 +137,10 @@ def test_slides_are_not_taken_for_pictures(tmp_path):
         write(tmp_path / name / "1.svs", draw())
     with pytest.raises(InputError, match=r"set `data.tile`, such as 224. Received: tile=None with 2 slides \(a/1.svs"):
         open_source(tmp_path)
+    with pytest.raises(InputError, match=r"trained without tiles takes pictures, and no slides.*Received: tile=None"):
+        open_source(tmp_path, AS_FOUND.for_another(alike=True))
+    with pytest.raises(InputError, match=r"trained without tiles takes pictures, and no slides.*with 1 slide \("):
+        read_files([tmp_path / "a"], (8, 8))
     table = open_source(tmp_path, Layout(slicing=Tiling(200, most=2)))
     assert [split_part(path)[0] for path in table.paths] == ["a/1.svs"] * 2 + ["b/1.svs"] * 2
     assert table.groups == ("file:a/1.svs",) * 2 + ("file:b/1.svs",) * 2

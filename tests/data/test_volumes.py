@@ -128,7 +128,7 @@ def test_fields_that_mean_nothing_are_refused(fields, fault):
 def test_without_a_choice_volumes_are_refused_in_one_reason(folder):
     with pytest.raises(InputError, match="12 images of 12 cannot be read") as caught:
         load(folder, SIZE)
-    assert str(caught.value).count("it is a volume; say which planes are samples") == 1
+    assert str(caught.value).count("it is a volume; a recipe says which planes are samples") == 1
 
 
 def test_a_volume_is_decoded_once_however_many_samples_it_has(folder, decoded):
@@ -373,7 +373,7 @@ def test_volumes_of_medmnist_are_cut_along_each_axis(tmp_path):
     images = load(open_source(tmp_path / "a3d.npz", Layout(slicing=Slicing(channels="views"))), SIZE)
     assert len(images.table) == 18
     assert len(set(images.sha256)) == 18
-    with pytest.raises(InputError, match=r"18 images of 18 cannot be read.*it is a volume; say which planes"):
+    with pytest.raises(InputError, match=r"18 images of 18 cannot be read.*it is a volume; a recipe says which planes"):
         load(tmp_path / "a3d.npz", SIZE)
 
 
@@ -391,7 +391,7 @@ def test_features_of_volumes_are_of_the_planes_that_a_path_or_a_parameter_names(
     assert not np.allclose(named[0], named[1])
     coronal = extract([f"{file}#plane=3"], axis="coronal")
     assert not np.allclose(coronal, named[0])
-    with pytest.raises(InputError, match="it is a volume; say which planes"):
+    with pytest.raises(InputError, match="it is a volume; a recipe says which planes"):
         extract([file])
     with pytest.raises(InputError, match="`planes` must be 1, or None"):
         extract([file], planes=3)

@@ -316,7 +316,7 @@ def read_files(
             other images are left out.
         rule: How images become pixels, without an open range; or height and width in pixels.
         skip_bad: Leave broken images out and list them, instead of refusing all.
-        slicing: How files with several planes become samples.
+        slicing: How files with several planes become samples, as a run settled it.
         memory_bytes: As for `load`.
 
     Returns:
@@ -329,7 +329,7 @@ def read_files(
     names, masks = _find_files(paths)
     check_names("paths", names)
     files = Table("paths", names, np.zeros(len(names), np.int64), (), None, None, _read_path(names), root=Path())
-    table = take_samples(files, slicing)
+    table = take_samples(files, slicing, is_settled=True)
     _, broken, pixels = read_all(table, rule, memory_bytes)
     check_broken(table, broken, skip_bad)
     usable = table.take([row for row in range(len(table)) if row not in broken])

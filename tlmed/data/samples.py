@@ -11,12 +11,13 @@ from tlmed.words import count, listed
 NAMED = 3
 
 
-def take_samples(table: Table, slicing: Slicing | Tiling) -> Table:
+def take_samples(table: Table, slicing: Slicing | Tiling, is_settled: bool = False) -> Table:
     """Return the samples of a table of files, as a recipe asks for them.
 
     Args:
         table: A row per file.
         slicing: How files become samples.
+        is_settled: Whether a run that is trained has settled this, so that nobody can choose it any more.
 
     Raises:
         InputError: Files cannot be cut so, or an extra is missing.
@@ -29,8 +30,10 @@ def take_samples(table: Table, slicing: Slicing | Tiling) -> Table:
             )
         return cut_slides(table, slicing)
     if slides := [path for path in table.paths if path.lower().endswith(ENDINGS)]:
-        raise InputError(
-            "Slides must be cut into tiles: set `data.tile`, such as 224. "
-            f"Received: tile=None with {count(len(slides), 'slide')} ({listed(slides, NAMED)})."
+        cure = (
+            "A run that was trained without tiles takes pictures, and no slides: train one with `data.tile`. "
+            if is_settled
+            else "Slides must be cut into tiles: set `data.tile`, such as 224. "
         )
+        raise InputError(f"{cure}Received: tile=None with {count(len(slides), 'slide')} ({listed(slides, NAMED)}).")
     return cut_volumes(table, slicing)

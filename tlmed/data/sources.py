@@ -38,7 +38,7 @@ def open_source(source: str | Path, layout: Layout = AS_FOUND) -> Table:
     text, form = str(source), find_form(source)
     if faults := _find_misfits(text, form, layout):
         raise InputError(faults)
-    return take_samples(relabel(_open(text, form, layout), layout), layout.slicing)
+    return take_samples(relabel(_open(text, form, layout), layout), layout.slicing, is_settled=layout.elsewhere)
 
 
 def _open(text: str, form: str, layout: Layout) -> Table:

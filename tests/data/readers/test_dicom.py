@@ -447,7 +447,7 @@ with ThreadPoolExecutor(8) as pool:
 def test_for_now_a_file_has_one_frame():
     for content in (write(BYTES), write(DEEP, 12, **WINDOW), write(np.dstack([DEEP] * 3), 12)):
         dicom.DICOM.read_plane(content, 0)
-    with pytest.raises(ValueError, match="it has 2 frames; say which planes are samples: "):
+    with pytest.raises(ValueError, match="it has 2 frames; a recipe says which planes are samples: "):
         dicom.DICOM.read_plane(write(np.stack([DEEP, DEEP]), 12, **WINDOW), 0)
 
 

@@ -128,7 +128,7 @@ def test_a_volume_one_plane_thick_is_an_image():
 
 def test_of_a_volume_somebody_has_to_choose_planes():
     assert count_planes(FILES["uint8"]) == 4
-    with pytest.raises(ValueError, match=r"^it is a volume; say which planes are samples: "):
+    with pytest.raises(ValueError, match=r"^it is a volume; a recipe says which planes are samples: "):
         read_plane(FILES["uint8"])
 
 

@@ -11,7 +11,9 @@ from tlmed.data.readers.plane import Plane, check_size
 from tlmed.slicing import AXES
 
 MOST_VOXELS = 400_000_000  # some 1,500 planes of 512 x 512; each takes up to 4 bytes
-CHOOSE = "say which planes are samples: data.planes=5 (in the middle), 'every 3' or all; or data.channels=views"
+CHOOSE = (
+    "a recipe says which planes are samples: data.planes=5 (in the middle), 'every 3' or all; or data.channels=views"
+)
 Made = TypeVar("Made")
 
 
