@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed.evaluation.measures import score
+from tlmed.evaluation.measures import Scoring, score
 from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
 from tlmed.lock.lock_json import describe_metrics, list_predictions
@@ -44,7 +44,7 @@ def measure(classes: int, images: int) -> None:
         steps = {
             "write predictions.csv": lambda: write_predictions(run / "predictions.csv", predictions),
             "read it": lambda: read_predictions(run / "predictions.csv"),
-            "score": lambda: METRICS_JSON.write(run, score(predictions, "test", None, 0)),
+            "score": lambda: METRICS_JSON.write(run, score(predictions, Scoring("test", None, 0))),
             "lock": lambda: write_json(
                 run / "lock.json",
                 {

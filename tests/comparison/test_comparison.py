@@ -41,7 +41,7 @@ from tlmed.comparison.traits import (
     find_costs,
 )
 from tlmed.errors import InputError
-from tlmed.evaluation.measures import measure, score
+from tlmed.evaluation.measures import Scoring, measure, score
 from tlmed.evaluation.score_plots import MOST_CURVES
 from tlmed.metrics import compare_areas, compare_metrics, evaluate, holm, mcnemar, roc_curve
 from tlmed.metrics.spreads import Spread
@@ -1068,7 +1068,7 @@ def test_runs_that_know_different_images_are_scored_on_those_that_none_knows(two
 
         edit_rows(run / "splits.csv", leak)
         result = read_results(two)[two.index(run)]
-        left = score(result.test, "test", "malignant", 0, leaked=[result.test.paths[number] for number in numbers])
+        left = score(result.test, Scoring("test", "malignant", 0), [result.test.paths[number] for number in numbers])
         edit(run / "metrics.json", lambda content: content.update(without_leaks=left["without_leaks"]))
 
     know(two[0], range(9))
@@ -1080,7 +1080,7 @@ def test_runs_that_know_different_images_are_scored_on_those_that_none_knows(two
     assert said in page
     for result in compared.results:
         left = result.test.take(np.arange(14, 90))
-        found = measure(left, "malignant", 0, "test")["metrics"]
+        found = measure(left, Scoring("test", "malignant", 0))["metrics"]
         assert f"{result.name} has AUC {say_score(found['auc'])} and accuracy {say_score(found['accuracy'])}" in said
     know(two[0], range(45))
     know(two[1], [*range(5, 14), *range(40, 90)])

@@ -9,7 +9,7 @@ import sklearn.metrics
 from tlmed import inference
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import decide
-from tlmed.evaluation.measures import score_pooled
+from tlmed.evaluation.measures import Scoring, score_pooled
 from tlmed.evaluation.pooled_csv import read_units, write_pooled
 from tlmed.evaluation.pooling import (
     Pooling,
@@ -83,8 +83,8 @@ def test_metrics_are_those_of_units_and_decisions_are_made_on_validation_units(h
     pooled = pool(samples, Pooling(how), "ill")
     val = pooled.units.of("val")
     assert val.paths == tuple(f"{number}.nii" for number in range(30))
-    decision = decide(val.labels, val.scores, TWO, "ill", "youden", val.groups, val.unit)
-    result = score_pooled(pooled.decide(decision, "ill"), "test", "ill", 0, decision)
+    decision = decide(val, "ill", "youden")
+    result = score_pooled(pooled.decide(decision, "ill"), Scoring("test", "ill", 0, decision))
     unit = [pool_slowly(samples.scores[owners == number], how, 0)[0] for number in range(30, 90)]
     ill = np.array([samples.labels[owners == number][0] == 0 for number in range(30, 90)])
     assert result["metrics"]["auc"]["value"] == pytest.approx(sklearn.metrics.roc_auc_score(ill, unit))
@@ -103,7 +103,7 @@ def test_by_the_highest_score_a_unit_is_positive_exactly_where_a_sample_is():
     samples, owners = draw()
     pooled = pool(samples, Pooling("max"), "well")
     val = pooled.units.of("val")
-    pooled = pooled.decide(decide(val.labels, val.scores, TWO, "well", "youden"), "well")
+    pooled = pooled.decide(decide(val, "well", "youden"), "well")
     for unit, guess in enumerate(pooled.units.predictions):
         assert guess == pooled.samples.predictions[owners == unit].max()
     assert pooled.samples.calibrated is None
@@ -115,7 +115,7 @@ def test_without_pooling_each_sample_is_its_unit_and_samples_of_a_file_are_a_gro
     pooled = pool(dataclasses.replace(samples, groups=None), Pooling())
     assert pooled.units is pooled.samples
     assert pooled.units.groups[0] == "file:0.nii"
-    result = score_pooled(pooled, "test", None, 0)
+    result = score_pooled(pooled, Scoring("test", None, 0))
     assert (result["unit"], result["groups"]) == ("image", 60)
     assert "per_sample" not in result
     plain, _ = draw(parts=False)

@@ -23,7 +23,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation.baselines import count_colours
 from tlmed.evaluation.decisions import decide
 from tlmed.evaluation.lines import describe_metrics
-from tlmed.evaluation.measures import score
+from tlmed.evaluation.measures import Scoring, score
 from tlmed.evaluation.predictions import Predictions, predict_classes
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
 from tlmed.identifiers import Identifiers
@@ -53,7 +53,7 @@ def binary(n=N, seed=0, groups=None):
 def decided(predictions, rule="youden", positive="ill"):
     """Return predictions by what their validation rows decide, and the decision."""
     val = predictions.of("val")
-    decision = decide(val.labels, val.scores, val.classes, positive, rule, val.groups)
+    decision = decide(val, positive, rule)
     index = val.classes.index(positive)
     return (
         dataclasses.replace(
@@ -78,7 +78,7 @@ def test_threshold_and_temperature_are_the_best_on_validation_images():
 
 def test_what_is_before_and_what_is_after_stand_beside_each_other():
     predictions, decision = decided(binary())
-    result, test = score(predictions, "test", "ill", 0, decision), predictions.of("test")
+    result, test = score(predictions, Scoring("test", "ill", 0, decision)), predictions.of("test")
     ill = test.labels == 0
     by_threshold = test.scores[:, 0] >= decision.threshold
     assert result["threshold"] == decision.threshold != 0.5
@@ -144,23 +144,23 @@ def test_validation_images_of_one_class_choose_no_threshold_and_say_so():
     )
     assert decision.temperature == 1
     assert decision.calibration["note"].startswith("The validation images are of one class only")
-    assert decision.operating_point["note"] in "\n".join(describe_metrics(score(made, "test", "ill", 0, decision)))
+    assert decision.operating_point["note"] in "\n".join(
+        describe_metrics(score(made, Scoring("test", "ill", 0, decision)))
+    )
 
 
 def test_more_classes_have_a_temperature_and_no_threshold():
     random = np.random.default_rng(0)
     scores, labels = random.dirichlet(np.ones(3), 30), random.integers(3, size=30)
-    decision = decide(labels, scores, ("a", "b", "c"), None, "youden")
+    rows = (tuple(map(str, range(30))), ("test",) * 30, labels, scores, scores.argmax(axis=1), ("a", "b", "c"))
+    decision = decide(Predictions(*rows), None, "youden")
     assert (decision.operating_point, decision.threshold) == (None, None)
-    predictions = Predictions(
-        *(tuple(map(str, range(30))), ("test",) * 30, labels, scores, scores.argmax(axis=1), ("a", "b", "c")),
-        calibrated=apply_temperature(scores, decision.temperature),
-    )
-    result = score(predictions, "test", None, 0, decision)
+    predictions = Predictions(*rows, calibrated=apply_temperature(scores, decision.temperature))
+    result = score(predictions, Scoring("test", None, 0, decision))
     assert "operating_point" not in result
     assert result["calibration"]["temperature"] == decision.temperature
     with pytest.raises(InputError, match=r"`prevalence` needs exactly two classes\. Received: prevalence=0\.1 with 3"):
-        score(predictions, "test", None, 0, decision, prevalence=0.1)
+        score(predictions, Scoring("test", None, 0, decision, prevalence=0.1))
 
 
 @pytest.mark.parametrize("each", [1, 4])
@@ -168,13 +168,13 @@ def test_predictive_values_at_a_prevalence_are_by_groups_too(each):
     groups = tuple(f"patient {i // each}" for i in range(N))
     predictions, decision = decided(binary(groups=groups))
     test = predictions.of("test")
-    found = score(predictions, "test", "ill", 0, decision, prevalence=0.02)["at_prevalence"]
+    found = score(predictions, Scoring("test", "ill", 0, decision, prevalence=0.02))["at_prevalence"]
     owners = None if each == 1 else np.unique(test.groups, return_inverse=True)[1]
     wanted = predictive_values(test.labels == 0, test.predictions == 0, 0.02, owners)
     assert found["prevalence"] == 0.02
     for name, entry in wanted.items():
         assert {key: found[name][key] for key in entry} == entry
-    assert found["ppv"]["value"] < score(predictions, "test", "ill", 0, decision)["metrics"]["ppv"]["value"]
+    assert found["ppv"]["value"] < score(predictions, Scoring("test", "ill", 0, decision))["metrics"]["ppv"]["value"]
 
 
 def test_predictive_values_at_a_prevalence_say_on_how_few_groups_they_rest():
@@ -184,13 +184,13 @@ def test_predictive_values_at_a_prevalence_say_on_how_few_groups_they_rest():
     predictions = Predictions(
         *(tuple(map(str, range(32))), ("test",) * 32, labels, scores, labels, ("ill", "well"), groups)
     )
-    found = score(predictions, "test", "ill", 0, prevalence=0.02)["at_prevalence"]
+    found = score(predictions, Scoring("test", "ill", 0, prevalence=0.02))["at_prevalence"]
     for entry in (found["ppv"], found["npv"]):
         assert entry["low"] is None
         few = "A class has fewer than 10 groups, from which no interval follows."
         assert entry["note"] == f"{few} It rests on 3 groups of class 'ill'."
     rare = dataclasses.replace(predictions, groups=None, predictions=np.where(np.arange(32) < 2, 0, 1))
-    found = score(rare, "test", "ill", 0, prevalence=0.02)["at_prevalence"]
+    found = score(rare, Scoring("test", "ill", 0, prevalence=0.02))["at_prevalence"]
     assert found["ppv"]["note"] == "It rests on 2 images predicted as class 'ill'."
     assert "note" not in found["npv"]
 
@@ -198,7 +198,7 @@ def test_predictive_values_at_a_prevalence_say_on_how_few_groups_they_rest():
 def test_a_test_split_of_one_class_leaves_undefined_what_needs_two():
     predictions, decision = decided(binary())
     one = dataclasses.replace(predictions, labels=np.where(np.arange(N) < N // 3, predictions.labels, 1))
-    result = score(one, "test", "ill", 0, decision, prevalence=0.1)
+    result = score(one, Scoring("test", "ill", 0, decision, prevalence=0.1))
     undefined = [
         result["metrics"]["auc"],
         result["metrics"]["sensitivity"],
@@ -213,10 +213,10 @@ def test_a_test_split_of_one_class_leaves_undefined_what_needs_two():
 
 def test_lines_name_the_positive_class_and_tell_notes():
     predictions, decision = decided(binary())
-    lines = describe_metrics(score(predictions, "test", "ill", 0, decision))
+    lines = describe_metrics(score(predictions, Scoring("test", "ill", 0, decision)))
     assert lines[0] == "Test (80 images; positive: ill, as asked for), with 95 % intervals:"
     perfect = dataclasses.replace(predictions, scores=np.eye(2)[predictions.labels], predictions=predictions.labels)
-    lines = "\n".join(describe_metrics(score(perfect, "test", "ill", 0)))
+    lines = "\n".join(describe_metrics(score(perfect, Scoring("test", "ill", 0))))
     assert "  Note on auc: Every pair of images is in the right order" in lines
     assert "  Note on average_precision: The ranking does not vary: the interval is a bound" in lines
 
@@ -224,7 +224,7 @@ def test_lines_name_the_positive_class_and_tell_notes():
 def test_five_test_images_have_wide_intervals_and_no_crash():
     predictions, decision = decided(binary(15))
     few = dataclasses.replace(predictions, splits=("val",) * 10 + ("test",) * 5)
-    result = score(few, "test", "ill", 0, decision, prevalence=0.5)
+    result = score(few, Scoring("test", "ill", 0, decision, prevalence=0.5))
     accuracy = result["metrics"]["accuracy"]
     assert result["n"] == 5
     assert accuracy["high"] - accuracy["low"] > 0.4
@@ -239,7 +239,7 @@ def test_traits_make_subgroups_unless_they_have_too_many_values():
         "model": ("X1",) * N,
     }
     predictions = dataclasses.replace(binary(), traits=texts)
-    result, test = score(predictions, "test", "ill", 0), predictions.of("test")
+    result, test = score(predictions, Scoring("test", "ill", 0)), predictions.of("test")
     assert {name: list(parts) for name, parts in result["subgroups"].items()} == {
         "site": ["A", "B"],
         "sex": ["", "f", "m"],
@@ -254,14 +254,14 @@ def test_traits_make_subgroups_unless_they_have_too_many_values():
         "model": "1 value in 80 images; subgroups need 2 to 12 values, with 5 images or more on average.",
     }
     few = dataclasses.replace(predictions, splits=("val",) * 108 + ("test",) * 12)  # of so few images each has its age
-    assert set(score(few, "test", "ill", 0)["subgroups_left_out"]) == {"age", "model", "sex"}
+    assert set(score(few, Scoring("test", "ill", 0))["subgroups_left_out"]) == {"age", "model", "sex"}
 
 
 def test_groups_and_calibrated_probabilities_are_read_back_and_scored_alike(tmp_path):
     predictions, decision = decided(binary(groups=tuple(f"patient {i // 4}" for i in range(N))))
     write_predictions(tmp_path / "predictions.csv", predictions)
     again, result = inference.evaluate(None, file=tmp_path / "predictions.csv", positive="ill")
-    before = score(predictions, "test", "ill", 0, decision)
+    before = score(predictions, Scoring("test", "ill", 0, decision))
     assert result["metrics"] == before["metrics"]
     assert result["groups"] == 20
     assert result["calibration"] == {"metrics": before["calibration"]["metrics"]}

@@ -20,7 +20,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation import score_plots, training_plots
 from tlmed.evaluation.explanations import draw_panel
 from tlmed.evaluation.lines import describe_metrics
-from tlmed.evaluation.measures import score
+from tlmed.evaluation.measures import Scoring, score
 from tlmed.evaluation.predictions import Predictions, predict_classes
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
 from tlmed.metrics import (
@@ -736,7 +736,7 @@ def test_every_metric_and_every_word_that_a_page_links_is_explained_on_it(tmp_pa
 def test_leaked_images_are_told_beside_the_headline(tmp_path):
     folder = write_run(tmp_path / "run", ("benign", "malignant"))
     test = read_predictions(folder / "predictions.csv").of("test")
-    result = score(test, "test", None, 0, leaked=test.paths[:30])
+    result = score(test, Scoring("test", None, 0), test.paths[:30])
     found = result["without_leaks"]
     assert (found["leaked"], found["n"]) == (30, 90)
     rest = evaluate(test.labels[30:], test.scores[30:], test.predictions[30:], test.classes, groups=None)["metrics"]
@@ -753,14 +753,14 @@ def test_leaked_images_are_told_beside_the_headline(tmp_path):
     lines = describe_metrics({**result, "positive": "malignant"})
     assert "Without 30 of 120 images that training or validation knows:" in lines
     one = np.flatnonzero(test.labels == 1)[1:]  # one image of the class is left
-    few = score(test, "test", None, 0, leaked=[test.paths[row] for row in one])["without_leaks"]
+    few = score(test, Scoring("test", None, 0), [test.paths[row] for row in one])["without_leaks"]
     edit(folder / "metrics.json", lambda metrics: metrics.update(without_leaks=few))
     assert few["metrics"]["auc"]["note"] in Reader(write_report(folder).read_text()).text
-    nothing = score(test, "test", None, 0, leaked=test.paths)["without_leaks"]
+    nothing = score(test, Scoring("test", None, 0), test.paths)["without_leaks"]
     assert nothing == {"leaked": 120, "n": 0, "metrics": {}}
     edit(folder / "metrics.json", lambda metrics: metrics.update(without_leaks=nothing))
     assert "No image is left without them" in Reader(write_report(folder).read_text()).text
-    assert "without_leaks" not in score(test, "test", None, 0)
+    assert "without_leaks" not in score(test, Scoring("test", None, 0))
 
 
 def test_known_test_images_are_never_said_to_have_had_no_part(tmp_path):
@@ -768,7 +768,7 @@ def test_known_test_images_are_never_said_to_have_had_no_part(tmp_path):
     apart = Reader(write_report(folder).read_text()).text
     test = read_predictions(folder / "predictions.csv").of("test")
     for known in (30, 120):
-        found = score(test, "test", None, 0, leaked=test.paths[:known])["without_leaks"]
+        found = score(test, Scoring("test", None, 0), test.paths[:known])["without_leaks"]
         edit(folder / "metrics.json", lambda metrics, found=found: metrics.update(without_leaks=found))
         text, said = Reader(write_report(folder).read_text()).text, answer(read_run(folder), ())
         words = f"{known} of 120 test images are known from training or validation"

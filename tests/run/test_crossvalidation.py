@@ -26,7 +26,7 @@ from tlmed.data.splits import assign_splits
 from tlmed.errors import InputError, Interrupted
 from tlmed.evaluation import score_plots
 from tlmed.evaluation.lines import describe_metrics
-from tlmed.evaluation.measures import score
+from tlmed.evaluation.measures import Scoring, score
 from tlmed.evaluation.predictions import Predictions
 from tlmed.inference import evaluate
 from tlmed.lock import write_lock
@@ -360,7 +360,7 @@ def score_folds(classes, folds):
         scores[:, -1] = last
         paths = [f"{i}.png" for i in range(len(rows))]
         made = Predictions(paths, np.full(len(rows), "test"), labels, scores, scores.argmax(axis=1), tuple(classes))
-        results.append(score(dataclasses.replace(made, traits={"site": site.tolist()}), "test", None, 0))
+        results.append(score(dataclasses.replace(made, traits={"site": site.tolist()}), Scoring("test", None, 0)))
     return results
 
 

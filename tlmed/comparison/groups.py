@@ -7,7 +7,7 @@ import numpy as np
 
 from tlmed.columns import spell
 from tlmed.comparison.results import Result
-from tlmed.evaluation.measures import SUBGROUP_METRICS, measure, score
+from tlmed.evaluation.measures import SUBGROUP_METRICS, Scoring, measure, score
 from tlmed.evaluation.pooling import list_unit_groups, read_pooling
 from tlmed.words import count, join_names
 
@@ -78,8 +78,7 @@ def _regroup(chosen, result) -> Result:
     # Without calibrated scores: what is computed from them is not in `_COUNTED`.
     test = dataclasses.replace(result.test, groups=tuple(owners[path] for path in result.test.paths), calibrated=None)
     leaked = find_leaked(result, _list_groups(chosen.splits))
-    seed = result.recipe.get("seed", 0)
-    scored = score(test, "test", metrics.get("positive"), seed, leaked=leaked)
+    scored = score(test, _ask(result), leaked)
     kept = {name: part for name, part in metrics.items() if name not in (*_COUNTED, "without_leaks")}
     found = kept | {name: scored[name] for name in _COUNTED if name in scored}
     if leaked:
@@ -132,9 +131,12 @@ def measure_without(results: Sequence[Result], known: Collection[str]) -> list[M
     for result in results:
         test = dataclasses.replace(result.test, groups=tuple(owners.get(path, "") for path in result.test.paths))
         rows = np.flatnonzero([path not in known for path in test.paths])
-        asked = (result.metrics.get("positive"), result.recipe.get("seed", 0), "test", SUBGROUP_METRICS)
-        found.append(measure(test.take(rows), *asked)["metrics"])
+        found.append(measure(test.take(rows), _ask(result), SUBGROUP_METRICS)["metrics"])
     return found
+
+
+def _ask(result) -> Scoring:
+    return Scoring("test", result.metrics.get("positive"), result.recipe.get("seed", 0))
 
 
 def note_groups(results: Sequence[Result]) -> list[str]:

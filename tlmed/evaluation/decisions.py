@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -83,39 +83,29 @@ def _holds_number(part, name) -> bool:
     return isinstance(found, int | float) and 0 <= found < math.inf and (found > 0 or name == "threshold")
 
 
-def decide(
-    labels: np.ndarray,
-    scores: np.ndarray,
-    classes: Sequence[str],
-    positive: str | None,
-    rule: str | float,
-    groups: Sequence[str] | None = None,
-    unit: str = "image",
-) -> Decision:
+def decide(predictions: Predictions, positive: str | None, rule: str | float) -> Decision:
     """Choose a threshold and a temperature on validation images, or on the files or groups that they make up.
 
     Args:
-        labels: True classes, int [n], 0..k-1.
-        scores: Class probabilities, float [n, k].
-        classes: The k names.
+        predictions: Their labels and scores; all rows are used. A note says where few of them, or few groups, choose.
         positive: The positive of two classes, by default the second in the order of classes.
         rule: How to choose the threshold, as for `choose_threshold`; or the threshold itself, 0..1.
-        groups: Who each image belongs to, [n], as for `tlmed.metrics.evaluate`: a note says where few groups choose.
-        unit: What a row is: "image", "file" or "group".
 
-    >>> scores = np.array([[0.8, 0.2], [0.6, 0.4], [0.4, 0.6], [0.1, 0.9]])
-    >>> decide(np.array([0, 0, 1, 1]), scores, ("benign", "malignant"), None, "youden").threshold
+    >>> scores, labels = np.array([[0.8, 0.2], [0.6, 0.4], [0.4, 0.6], [0.1, 0.9]]), np.array([0, 0, 1, 1])
+    >>> rows = Predictions(("a", "b", "c", "d"), ("val",) * 4, labels, scores, labels, ("benign", "malignant"))
+    >>> decide(rows, None, "youden").threshold
     0.5
     """
+    labels, scores, classes = predictions.labels, predictions.scores, predictions.classes
     main = positive_index(classes, positive)
     point = None if main is None else _choose_point(labels == main, scores[:, main], classes, main, rule)
     calibration = _calibrate(labels, scores)
-    if scarce := _list_scarce(labels, classes, find_clusters(groups)):
+    if scarce := _list_scarce(labels, classes, find_clusters(predictions.groups)):
         few = f"It rests on few validation images ({', '.join(scarce)}): others would give another value."
         for part in (point, calibration):
             if part and part["n"] is not None:
                 part["note"] = " ".join(filter(None, [part.get("note"), few]))
-    return Decision(*(part and name_rows(part, unit) for part in (point, calibration)))
+    return Decision(*(part and name_rows(part, predictions.unit) for part in (point, calibration)))
 
 
 def apply_decision(predictions: Predictions, decision: Decision | None, positive: str | None) -> Predictions:

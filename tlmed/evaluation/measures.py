@@ -1,6 +1,7 @@
 """The content of `metrics.json`: metrics at the chosen threshold and at 0.5, calibration, and subgroups."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,11 +23,28 @@ PER_SAMPLE = (*SUBGROUP_METRICS, "log_loss", "brier")
 _BY_THRESHOLD = tuple(name for name in METRICS if name not in {*CALIBRATED, *RANKED})
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """What predictions are asked, whichever they are.
+
+    Attributes:
+        split: The split that is scored.
+        positive: The positive of two classes, by default the second in the order of classes.
+        seed: Decides the resamples.
+        decision: By what the classes were predicted and the probabilities calibrated, where that is known.
+        prevalence: The share of positives, between 0 and 1, at which predictive values are wanted.
+    """
+
+    split: str = "test"
+    positive: str | None = None
+    seed: int = 0
+    decision: Decision | None = None
+    prevalence: float | None = None
+
+
 def measure(
     predictions: Predictions,
-    positive: str | None,
-    seed: int,
-    split: str,
+    scoring: Scoring,
     only: Collection[str] = METRICS,
     scores: np.ndarray | None = None,
     guesses: np.ndarray | None = None,
@@ -35,9 +53,7 @@ def measure(
 
     Args:
         predictions: All of them are scored.
-        positive: The positive of two classes, by default the second in the order of classes.
-        seed: Decides the resamples.
-        split: The name of the split, which goes into the result.
+        scoring: `positive` and `seed` are used; `split` is only named in the result.
         only: The metrics wanted.
         scores: Other probabilities, float [n, k].
         guesses: Other predicted classes, int [n].
@@ -47,86 +63,62 @@ def measure(
         predictions.scores if scores is None else scores,
         predictions.predictions if guesses is None else guesses,
         predictions.classes,
-        positive,
+        scoring.positive,
         predictions.groups,
-        split,
-        seed=seed,
+        scoring.split,
+        seed=scoring.seed,
         only=only,
     )
     return name_rows(found, predictions.unit)
 
 
-def score_pooled(
-    pooled: Pooled,
-    split: str,
-    positive: str | None,
-    seed: int,
-    decision: Decision | None = None,
-    prevalence: float | None = None,
-    leaked: Collection[str] = (),
-) -> dict:
+def score_pooled(pooled: Pooled, scoring: Scoring, leaked: Collection[str] = ()) -> dict:
     """Return the content of `metrics.json` for units, and the scores of their samples beside it.
 
     Args:
         pooled: Samples and units; where nothing is pooled, each sample is a unit.
-        split: The one that is scored.
-        positive: As for `score`.
-        seed: As for `score`.
-        decision: As for `score`; it was made on units.
-        prevalence: As for `score`.
+        scoring: As for `score`; its decision was made on units.
         leaked: Paths of samples that training or validation knows: it knows their units.
     """
-    result = score(pooled.units, split, positive, seed, decision, prevalence, pooled.find_units(leaked))
+    result = score(pooled.units, scoring, pooled.find_units(leaked))
     if not pooled.are_pooled:
         return result
-    samples = measure(pooled.samples.of(split), positive, seed, split, PER_SAMPLE)
+    samples = measure(pooled.samples.of(scoring.split), scoring, PER_SAMPLE)
     return {**result, "pool": pooled.pooling.how, "per_sample": {"n": samples["n"], "metrics": samples["metrics"]}}
 
 
-def score(
-    predictions: Predictions,
-    split: str,
-    positive: str | None,
-    seed: int,
-    decision: Decision | None = None,
-    prevalence: float | None = None,
-    leaked: Collection[str] = (),
-) -> dict:
+def score(predictions: Predictions, scoring: Scoring, leaked: Collection[str] = ()) -> dict:
     """Return the content of `metrics.json` for one split of some predictions.
 
     Args:
         predictions: Of any splits.
-        split: The one that is scored.
-        positive: The positive of two classes, by default the second in the order of classes.
-        seed: Decides the resamples.
-        decision: By what the classes were predicted and the probabilities calibrated, where that is known.
-        prevalence: The share of positives, between 0 and 1, at which predictive values are wanted.
+        scoring: What is asked of them.
         leaked: Paths of images of the split that training or validation knows; the main metrics are given without
             them too.
 
     Raises:
         InputError: If the split has no predictions, or a prevalence is given for more than two classes.
     """
-    chosen = predictions.of(split)
+    chosen, decision = predictions.of(scoring.split), scoring.decision
     if not chosen.paths:
-        raise InputError(f"`split` must have predictions. Received: split={split!r}, with none.")
-    result = {"unit": chosen.unit, **measure(chosen, positive, seed, split)}
+        raise InputError(f"`split` must have predictions. Received: split={scoring.split!r}, with none.")
+    result = {"unit": chosen.unit, **measure(chosen, scoring)}
     if result["positive"] is not None:
-        result["positive_asked"] = positive is not None
+        result["positive_asked"] = scoring.positive is not None
     result["threshold"] = _find_threshold(chosen, decision)
     if decision is not None and decision.operating_point is not None:
-        half = predict_classes(chosen.scores, positive_index(chosen.classes, positive), HALF)
-        at_half = measure(chosen, positive, seed, split, _BY_THRESHOLD, guesses=half)["metrics"]
+        half = predict_classes(chosen.scores, positive_index(chosen.classes, scoring.positive), HALF)
+        at_half = measure(chosen, scoring, _BY_THRESHOLD, guesses=half)["metrics"]
         result["operating_point"] = {**decision.operating_point, "at_half": at_half}
     if chosen.calibrated is not None:
-        after = measure(chosen, positive, seed, split, CALIBRATED, scores=chosen.calibrated)["metrics"]
+        after = measure(chosen, scoring, CALIBRATED, scores=chosen.calibrated)["metrics"]
         result["calibration"] = {**({} if decision is None else decision.calibration), "metrics": after}
-    if prevalence is not None:
-        result["at_prevalence"] = name_rows(_weigh(chosen, positive, prevalence), chosen.unit)
+    if scoring.prevalence is not None:
+        result["at_prevalence"] = name_rows(_weigh(chosen, scoring.positive, scoring.prevalence), chosen.unit)
     if leaked:
-        result["without_leaks"] = _leave_out(chosen, set(leaked), positive, seed, split)
+        result["without_leaks"] = _leave_out(chosen, set(leaked), scoring)
     if chosen.traits:
-        result |= _divide(chosen, positive, seed, split)
+        result |= _divide(chosen, scoring)
     return result
 
 
@@ -162,23 +154,23 @@ def _weigh(chosen, positive, prevalence) -> dict:
     return {"prevalence": prevalence, **found}
 
 
-def _leave_out(chosen, leaked, positive, seed, split) -> dict:
+def _leave_out(chosen, leaked, scoring) -> dict:
     """Return how many images training or validation has seen, and the metrics of the others, if there are any."""
     rows = np.flatnonzero([path not in leaked for path in chosen.paths])
     left = {"leaked": len(chosen.paths) - len(rows)}
     if not len(rows):
         return {**left, "n": 0, "metrics": {}}
-    return {**left, **_measure_part(chosen.take(rows), positive, seed, split)}
+    return {**left, **_measure_part(chosen.take(rows), scoring)}
 
 
-def _measure_part(part, positive, seed, split) -> dict:
+def _measure_part(part, scoring) -> dict:
     """Return metrics of a part of the images, and which classes have no image there (nothing where all have)."""
-    found = measure(part, positive, seed, split, SUBGROUP_METRICS)
+    found = measure(part, scoring, SUBGROUP_METRICS)
     absent = [label for label, entry in found["per_class"].items() if not entry["n"]]
     return {"n": found["n"], **({"absent": absent} if absent else {}), "metrics": found["metrics"]}
 
 
-def _divide(chosen, positive, seed, split) -> dict[str, Mapping]:
+def _divide(chosen, scoring) -> dict[str, Mapping]:
     """Return metrics for each value of each trait, and which traits have too many values or only one."""
     tables, left_out = {}, {}
     for trait, texts in chosen.traits.items():
@@ -191,6 +183,6 @@ def _divide(chosen, positive, seed, split) -> dict[str, Mapping]:
             continue
         column = np.array(texts, dtype=object)
         parts = {value: chosen.take(np.flatnonzero(column == value)) for value in values}
-        tables[trait] = {value: _measure_part(part, positive, seed, split) for value, part in parts.items()}
+        tables[trait] = {value: _measure_part(part, scoring) for value, part in parts.items()}
     found = {"subgroups": tables, "subgroups_left_out": left_out}
     return {name: content for name, content in found.items() if content}

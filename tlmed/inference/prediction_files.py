@@ -3,6 +3,7 @@
 import tlmed.tensorflow_start
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from tlmed import metrics
@@ -11,7 +12,7 @@ from tlmed.data.table import describe_classes
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import describe_contradictions, describe_exchanged, describe_hard_scores
 from tlmed.evaluation.lines import describe_left_out, describe_rule
-from tlmed.evaluation.measures import score_pooled
+from tlmed.evaluation.measures import Scoring, score_pooled
 from tlmed.evaluation.pooling import Pooled, choose_pooling, describe_pooling, find_pooling_faults, pool
 from tlmed.evaluation.predictions import Predictions, describe_ties
 from tlmed.evaluation.predictions_csv import read_predictions
@@ -22,22 +23,18 @@ from tlmed.words import count, join_names, listed
 def score_file(
     file: Path,
     grouping: Grouping,
-    positive: str | None,
-    prevalence: float | None,
+    asked: Scoring,
+    pooled_by: tuple[str | None, str],
     voice: Voice,
-    how: str | None,
-    by: str,
 ) -> tuple[Pooled, dict]:
     """Score the test rows of a CSV of predictions, or all rows if they are of one split.
 
     Args:
         file: The CSV.
         grouping: Which column names the groups.
-        positive: The positive one of two classes.
-        prevalence: The share of positives for predictive values.
+        asked: The positive one of two classes and the prevalence; which split is scored, the file says.
+        pooled_by: `pool` and `pool_by`, as in a recipe.
         voice: Where to tell what happens.
-        how: `pool`, as in a recipe.
-        by: `pool_by`, as in a recipe.
 
     Returns:
         The predictions, and the content of `metrics.json`.
@@ -45,9 +42,9 @@ def score_file(
     Raises:
         InputError: If the file cannot be read or pooled, or no split can be chosen.
     """
-    predictions = read_predictions(file, grouping, positive)
+    positive, predictions = asked.positive, read_predictions(file, grouping, asked.positive)
     split = _choose_split(file, predictions)
-    pooled = _pool(predictions, positive, how, by, voice)
+    pooled = _pool(predictions, positive, pooled_by, voice)
     chosen = pooled.units.of(split)
     notes = [*predictions.notes, *describe_classes(len(predictions.classes), len(chosen.paths))]
     notes += metrics.describe_default(predictions.classes, positive)
@@ -66,20 +63,20 @@ def score_file(
     evaluated["predicted"] = predictions.by_scores  # the file has no column of its own
     with voice.busy(f"Scoring {count(len(chosen.paths), 'row')}"):
         # A file names no seed; with a fixed one its intervals are the same each time.
-        result = {**score_pooled(pooled, split, positive, 0, prevalence=prevalence), "evaluated": evaluated}
+        result = {**score_pooled(pooled, replace(asked, split=split)), "evaluated": evaluated}
     for sentence in (*describe_rule(result), *describe_left_out(result)):
         voice.say(sentence)
     return pooled, result
 
 
-def _pool(predictions, positive, how, by, voice) -> Pooled:
+def _pool(predictions, positive, pooled_by, voice) -> Pooled:
     rows = predictions.paths, predictions.labels, predictions.groups
-    pooling = choose_pooling(how, by, *rows)
+    pooling = choose_pooling(*pooled_by, *rows)
     paths, labels, groups = rows
     if faults := find_pooling_faults(pooling, paths, labels, predictions.classes, groups):
         raise InputError(faults)
     main = metrics.positive_index(predictions.classes, positive)
-    for line in describe_pooling(pooling, how, paths, None if main is None else predictions.classes[main]):
+    for line in describe_pooling(pooling, pooled_by[0], paths, None if main is None else predictions.classes[main]):
         voice.say(line)
     return pool(predictions, pooling, positive)
 

@@ -16,6 +16,7 @@ from tlmed.backbones.graphs import find_unknown_code
 from tlmed.cache import cache_folder, find_writers
 from tlmed.columns import Grouping, suggest_spelling
 from tlmed.data import ImageSet, KnownPixels, load, open_source
+from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.extras import describe_extras
 from tlmed.data.familiar import compare_with_run
 from tlmed.data.findings import TWO_LABELS
@@ -25,7 +26,7 @@ from tlmed.data.recorded import describe_changes, describe_columns, digest_colum
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import read_decision
-from tlmed.evaluation.measures import score_pooled
+from tlmed.evaluation.measures import Scoring, score_pooled
 from tlmed.evaluation.pooled_csv import list_tables
 from tlmed.evaluation.pooling import Pooled, find_pooling_faults, pool, read_pooling
 from tlmed.evaluation.predictions import describe_ties
@@ -35,7 +36,7 @@ from tlmed.inference.loose_images import read_usual
 from tlmed.inference.prediction_files import score_file
 from tlmed.inference.scorer import computing, load_scorer, make_samples, name_files
 from tlmed.intact import check_intact
-from tlmed.recipe import from_json
+from tlmed.recipe import Recipe, from_json
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
 from tlmed.source_forms import TABLE, TFDS, find_form
@@ -87,8 +88,10 @@ def evaluate(
         InputError: If something cannot be read, the classes differ, or no test image of the run is left as it was.
     """
     if run is None:
-        return score_file(file, grouping or Grouping(), positive, prevalence, voice, *(pooled_by or ("auto", FILE)))
+        asked = Scoring(positive=positive, prevalence=prevalence)
+        return score_file(file, grouping or Grouping(), asked, pooled_by or ("auto", FILE), voice)
     recipe, old, decision = from_json(RECIPE_JSON.read(run)), METRICS_JSON.read(run), read_decision(run)
+    trained = _Trained(run, recipe, old["classes"], read_rule(run))
     unsure = check_intact(run, name_files(old, "environment.json", "plan.json", "splits.csv", *list_tables(old)))
     prevalence = recipe.prevalence if prevalence is None else prevalence
     if prevalence is not None and len(old["classes"]) != 2:
@@ -98,18 +101,12 @@ def evaluate(
     own = source is None or moved
     place = source or recipe.data.source
     pooling = read_pooling(old)
-    cached = recipe.cache != "off"
-    rule = read_rule(run)
-    known = KnownPixels(cache_folder(), rule) if cached else None
-    if cached and (writers := find_writers(cache_folder())):
+    if trained.known is not None and (writers := find_writers(cache_folder())):
         voice.warn(writers)
     for sentence in describe_source(place):
         voice.say(sentence)
     with voice.busy(f"Reading images of {place}"):
-        if own:
-            chosen = _gather_own(run, recipe, place, old["classes"], known)
-        else:
-            chosen = _gather_others(run, recipe, place, old["classes"], known, grouping, skip_bad)
+        chosen = _gather_own(trained, place) if own else _gather_others(trained, place, grouping, skip_bad)
     default = metrics.describe_default(old["classes"], recipe.data.positive, "tlmed train ... --positive")
     # Where the scored images are phantoms, `describe_source` has said already that scores say nothing.
     learned = [] if is_synthetic(place) else describe_learned(recipe.data.source)
@@ -119,10 +116,11 @@ def evaluate(
     if not own:
         _check_pooling(pooling, chosen.images.table)
     with voice.busy(f"Scoring {count(len(chosen.rows), 'image')}"):
-        scores = _compute_scores(run, recipe, chosen, voice)
+        scores = _compute_scores(trained, chosen, voice)
         samples = make_samples(chosen.images, chosen.rows, scores)
         pooled = pool(samples, pooling, old["positive"]).decide(decision, old["positive"])
-        result = score_pooled(pooled, "test", old["positive"], recipe.seed, decision, prevalence, chosen.leaked)
+        scoring = Scoring("test", old["positive"], recipe.seed, decision, prevalence)
+        result = score_pooled(pooled, scoring, chosen.leaked)
     if undecided := pooled.find_units(chosen.undecided) - pooled.find_units(chosen.leaked):
         result["undecided"] = len(undecided)
     if result["positive"] is not None:
@@ -132,6 +130,28 @@ def evaluate(
     evaluated = {"run": str(run.path), "data": chosen.images.table.source, "warnings": [*warnings, *ties]}
     evaluated |= {"split": "test"} if own else {}  # another source is scored as a whole
     return pooled, {**result, "evaluated": evaluated}
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A run, as far as reading and scoring its images needs it.
+
+    Attributes:
+        run: The run.
+        recipe: Its recipe.
+        classes: Its classes, in order.
+        rule: How its images became pixels.
+    """
+
+    run: RunDir
+    recipe: Recipe
+    classes: Sequence[str]
+    rule: PixelRule
+
+    @property
+    def known(self) -> KnownPixels | None:
+        """Return where pixels are kept that were decoded before; None where the recipe switched the store off."""
+        return KnownPixels(cache_folder(), self.rule) if self.recipe.cache != "off" else None
 
 
 @dataclass(frozen=True, eq=False)  # `==` of arrays is an array
@@ -155,10 +175,11 @@ class _Chosen:
     unsure: list[str]
 
 
-def _gather_own(run, recipe, place, classes, known) -> _Chosen:
+def _gather_own(trained, place) -> _Chosen:
     """Return a run's own validation and test images that are as they were, of which only the latter are scored."""
+    run = trained.run
     elsewhere, unsure = find_known(name_weights(run), _read_identifiers(run))
-    images, rows, sentences = _recall(run, recipe, place, classes, known)
+    images, rows, sentences = _recall(trained, place)
     sentences += _describe_hidden(images, elsewhere)
     leaked, table = _find_leaked(run, elsewhere), images.table
     hidden = find_undecided(table.groups, images.sha256, elsewhere, table.pseudonyms) & (images.splits == "test")
@@ -166,11 +187,12 @@ def _gather_own(run, recipe, place, classes, known) -> _Chosen:
     return _Chosen(images, rows, leaked, undecided, sentences, unsure)
 
 
-def _gather_others(run, recipe, source, classes, known, grouping, skip_bad) -> _Chosen:
+def _gather_others(trained, source, grouping, skip_bad) -> _Chosen:
     """Return all images of another source, compared with those that the run knows."""
-    there, layout = _read_identifiers(run), _lay_out_like(recipe, source, grouping)
-    images = load(open_source(source, layout), read_rule(run), None, recipe.seed, skip_bad, known=known)
-    _check_classes(images.table.classes, classes)
+    run, seed = trained.run, trained.recipe.seed
+    there, layout = _read_identifiers(run), _lay_out_like(trained.recipe, source, grouping)
+    images = load(open_source(source, layout), trained.rule, None, seed, skip_bad, known=trained.known)
+    _check_classes(images.table.classes, trained.classes)
     conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
     elsewhere, unsure = find_known(name_weights(run), images.table.identifiers)
     familiar = compare_with_run(images, SPLITS_CSV.read(run), elsewhere, layout.grouping.use, there.pseudonyms)
@@ -189,9 +211,9 @@ def _read_identifiers(run) -> Identifiers:
     return read_identifiers(ENVIRONMENT_JSON.read(run, "data")["data"])
 
 
-def _compute_scores(run, recipe, chosen, voice) -> np.ndarray:
+def _compute_scores(trained, chosen, voice) -> np.ndarray:
     """Return class probabilities of the chosen rows, from features of the store where it can be used."""
-    scorer = load_scorer(run)
+    scorer, recipe = load_scorer(trained.run), trained.recipe
     found = _look_up(recipe, scorer, chosen.images, chosen.rows, voice) if recipe.cache != "off" else None
     if found is None:
         return scorer(chosen.images.batches(chosen.rows, recipe.data.batch_size))
@@ -217,14 +239,14 @@ def _lay_out_like(recipe, source: str, grouping: Grouping | None) -> Layout:
     return replace(layout, grouping=grouping or own)
 
 
-def _recall(run, recipe, source, classes, known) -> tuple[ImageSet, np.ndarray, list[str]]:
+def _recall(trained, source) -> tuple[ImageSet, np.ndarray, list[str]]:
     """Return a run's own images, the rows of those that are scored, and sentences about the others."""
-    recorded = SPLITS_CSV.read(run)
+    run, recorded = trained.run, SPLITS_CSV.read(trained.run)
     data = ENVIRONMENT_JSON.read(run, "data.left_out")["data"]
     left_out = [entry["path"] for entry in data["left_out"]]
     try:
-        table = open_source(source, recipe.data.layout)
-        found = recall(table, read_rule(run), recorded, classes, left_out, known, read_made(data))
+        table = open_source(source, trained.recipe.data.layout)
+        found = recall(table, trained.rule, recorded, trained.classes, left_out, trained.known, read_made(data))
     except InputError as error:
         hint = "If the images of RUN were moved, say where they are now with `--data PLACE --moved`."
         raise InputError([*error.faults, hint]) from error

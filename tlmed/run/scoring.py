@@ -8,7 +8,7 @@ from tlmed.data.leaks import find_leaked, find_undecided
 from tlmed.evaluation.baselines import count_colours, linear_probe, majority_class
 from tlmed.evaluation.decisions import Decision, decide
 from tlmed.evaluation.lines import describe_metrics, is_reversed
-from tlmed.evaluation.measures import measure, score_pooled
+from tlmed.evaluation.measures import Scoring, measure, score_pooled
 from tlmed.evaluation.pooled_csv import write_pooled
 from tlmed.evaluation.pooling import Pooled, choose_pooling, pool
 from tlmed.evaluation.predictions import HALF, describe_ties
@@ -30,7 +30,8 @@ def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
         write_pooled(run.path, pooled)
         leaked = find_leaked(images.sha256, images.table.own_groups, images.splits, images.elsewhere)
         known = [images.table.paths[row] for row in np.flatnonzero(leaked)]
-        result = score_pooled(pooled, "test", recipe.data.positive, recipe.seed, decision, recipe.prevalence, known)
+        scoring = Scoring("test", recipe.data.positive, recipe.seed, decision, recipe.prevalence)
+        result = score_pooled(pooled, scoring, known)
         result |= _count_undecided(images, pooled, known)
     with clock.stage("baselines"), voice.busy("Scoring baselines"):
         baselines = _score_baselines(job, images)
@@ -55,14 +56,13 @@ def _predict(recipe, images, scores, rule) -> tuple[Pooled, Decision]:
     data, table, rows = recipe.data, images.table, _list_scored(images)
     pooling = choose_pooling(data.pool, data.pool_by, table.paths, table.labels, table.groups)
     pooled = pool(make_samples(images, rows, scores), pooling, data.positive)
-    val = pooled.units.of("val")
-    decision = decide(val.labels, val.scores, val.classes, data.positive, rule, val.groups, val.unit)
+    decision = decide(pooled.units.of("val"), data.positive, rule)
     return pooled.decide(decision, data.positive), decision
 
 
 def _note_validation(predictions, recipe) -> dict:
     """Return the AUC of the validation units where it is below 0.5 by more than chance; nothing elsewhere."""
-    found = measure(predictions.of("val"), recipe.data.positive, recipe.seed, "val", ("auc",))
+    found = measure(predictions.of("val"), Scoring("val", recipe.data.positive, recipe.seed), ("auc",))
     return {"validation": {"n": found["n"], "metrics": found["metrics"]}} if is_reversed(found["metrics"]) else {}
 
 
@@ -111,4 +111,4 @@ def _draw_features(job, images) -> np.ndarray:
 def _score_baseline(recipe, images, scores, rule) -> dict:
     """Return a baseline's metrics; its threshold is chosen by the same rule as the run's."""
     pooled, _ = _predict(recipe, images, scores, rule)
-    return measure(pooled.units.of("test"), recipe.data.positive, recipe.seed, "test")["metrics"]
+    return measure(pooled.units.of("test"), Scoring("test", recipe.data.positive, recipe.seed))["metrics"]
