@@ -12,13 +12,16 @@ from tests.conftest import write_images
 from tlmed.backbones import torch_checkpoint
 from tlmed.cache import KeptTable, Store
 from tlmed.data import load, open_source, read_files
+from tlmed.data.decode_and_resize import PixelRule
+from tlmed.data.named_samples import make_lister
 from tlmed.errors import InputError
 from tlmed.evaluation.predictions_csv import read_predictions
-from tlmed.features.image_inputs import batches
+from tlmed.features.image_inputs import read_batches
 from tlmed.lock import read_lock
 from tlmed.regular_files import LIMIT, NotRegular, open_regular, read_regular, sha256
 from tlmed.rundir import RunDir
 from tlmed.sealed import DamagedFile, unseal
+from tlmed.slicing import WHOLE
 from tlmed.whole_files import read_csv
 
 KINDS = ("pipe", "device", "socket")
@@ -88,7 +91,7 @@ def test_images_that_are_no_files_are_named_or_left_out(tmp_path, kind):
     names, _, broken = read_files([folder, folder / "a" / "odd.png"], (8, 8), skip_bad=True)
     assert (len(names), [path for path, _ in broken]) == (8, [str(folder / "a" / "odd.png")])
     with pytest.raises(InputError, match=r"odd\.png"):
-        list(batches([folder / "a" / "odd.png"], (8, 8), 2))
+        list(read_batches([folder / "a" / "odd.png"], PixelRule((8, 8)), 2, make_lister(WHOLE)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -129,8 +132,8 @@ def test_what_lies_in_the_cache_and_is_no_file_is_passed_over(tmp_path, kind):
 
 def test_an_array_of_paths_is_read_as_before(tmp_path):
     Image.fromarray(np.full((4, 4, 3), 9, np.uint8)).save(tmp_path / "x.png")
-    (found,) = batches([tmp_path / "x.png"], (4, 4), 2)
-    assert found.tolist() == np.full((1, 4, 4, 3), 9).tolist()
+    (found,) = read_batches([tmp_path / "x.png"], PixelRule((4, 4)), 2, make_lister(WHOLE))
+    assert found.images.tolist() == np.full((1, 4, 4, 3), 9).tolist()
 
 
 @pytest.mark.parametrize("kind", KINDS)

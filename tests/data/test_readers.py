@@ -12,12 +12,14 @@ from PIL import Image
 from tests.conftest import write_images
 from tests.data.test_data_images import COLOUR, DEEP, GRAY, LOSSLESS, encode, encode_png16, tiff, tiff16
 from tlmed.data import KnownPixels, decode, load, read_files, resize
-from tlmed.data.decode_and_resize import decode_measured, decode_resized
+from tlmed.data.decode_and_resize import PixelRule, decode_measured, decode_resized
+from tlmed.data.named_samples import make_lister
 from tlmed.data.readers import READERS, find_reader, is_image, read_plane, readable_endings, registry
 from tlmed.data.readers.plane import Plane
 from tlmed.data.table import check_classes
 from tlmed.errors import InputError
 from tlmed.features.image_inputs import open_images, read_batches
+from tlmed.slicing import WHOLE
 
 
 def turned(form, orientation):
@@ -262,7 +264,7 @@ def test_a_family_is_known_everywhere_by_its_place_in_the_registry(family, tmp_p
     )
     assert len(load(tmp_path / "x.csv", (4, 4)).table) == 8
     assert len(read_files([tmp_path], (4, 4))[0]) == 16
-    features = list(read_batches(open_images([tmp_path / "b" / "0"]), (4, 4), 1))
-    np.testing.assert_array_equal(features[0][0][0], resize(decode(b"plane"), (4, 4)))
+    (found,) = read_batches(open_images([tmp_path / "b" / "0"]), PixelRule((4, 4)), 1, make_lister(WHOLE))
+    np.testing.assert_array_equal(found.images[0], resize(decode(b"plane"), (4, 4)))
     with pytest.raises(InputError, match=r"\.nii\.gz, \.pln"):
         check_classes(images.table.take([]))

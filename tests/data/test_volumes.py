@@ -393,8 +393,6 @@ def test_features_of_volumes_are_of_the_planes_that_a_path_or_a_parameter_names(
     assert not np.allclose(coronal, named[0])
     with pytest.raises(InputError, match="it is a volume; a recipe says which planes"):
         extract([file])
-    with pytest.raises(InputError, match="`planes` must be 1, or None"):
-        extract([file], planes=3)
     with pytest.raises(InputError, match="Every path of `X` must be a file"):
         extract([f"{file}x#plane=3"])
     with pytest.raises(InputError, match="it has 7 planes, and not a plane 8"):

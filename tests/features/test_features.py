@@ -146,8 +146,8 @@ def test_random_weights_are_alive_with_the_statistics_of_the_images(fitted):
 
 def test_it_is_cloned_and_has_parameters_like_any_estimator(fitted):
     parameters = fitted.get_params()
-    planes = {"planes": None, "axis": "axial", "channels": "repeat"}
-    assert parameters == {"backbone": "MobileNet", **SMALL, "tap": "last", "pooling": "avg", "seed": 0, **planes}
+    shown = {"planes": None, "axis": "axial", "channels": "repeat", "window": "auto", "resize": "stretch"}
+    assert parameters == {"backbone": "MobileNet", **SMALL, "tap": "last", "pooling": "avg", "seed": 0, **shown}
     copy = clone(fitted)
     assert copy.get_params() == parameters
     with pytest.raises(NotFittedError):

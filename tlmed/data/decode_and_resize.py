@@ -154,11 +154,28 @@ def examine(content: Content, rule: PixelRule | tuple[int, int]) -> Examined:
     rule, planes = as_rule(rule), open_planes(content)
     is_ranged = any(needs_range(plane, rule.intensity) for plane in planes)
     if is_ranged and rule.intensity.is_open:
-        values = np.concatenate([summarise(plane.values) for plane in planes])
-        return Examined(None, np.zeros((), TONES), values, is_ranged)
+        return Examined(None, np.zeros((), TONES), _summarise(planes), is_ranged)
     images = [_to_image(plane, rule.intensity) for plane in planes]
     measures = [_measure(image, plane.bits > BYTE) for image, plane in zip(images, planes, strict=True)]
     return Examined(_join(images, rule), _find_most(measures), None, is_ranged)
+
+
+def find_values(content: Content, intensity: Intensity) -> np.ndarray | None:
+    """Return what `summarise` does of a content for which a range is to be measured; None of any other.
+
+    Args:
+        content: As for `decode`.
+        intensity: What is asked for.
+
+    Raises:
+        ValueError, InputError: As for `decode`.
+    """
+    planes = open_planes(content)
+    return _summarise(planes) if any(needs_range(plane, intensity) for plane in planes) else None
+
+
+def _summarise(planes: tuple[Plane, ...]) -> np.ndarray:
+    return np.concatenate([summarise(plane.values) for plane in planes])
 
 
 def decode_measured(content: Content, rule: PixelRule | tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

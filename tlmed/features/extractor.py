@@ -1,6 +1,8 @@
 """A network's features as a scikit-learn transformer."""
 
 import functools
+import itertools
+import math
 import tempfile
 import threading
 import warnings
@@ -15,13 +17,16 @@ from sklearn.utils.validation import check_is_fitted
 from tlmed import backbones
 from tlmed.backbones import own
 from tlmed.batch_statistics import STATISTICS_IMAGES, reestimate_statistics
-from tlmed.data.single_samples import make_reader
+from tlmed.data.decode_and_resize import PixelRule
+from tlmed.data.named_samples import make_lister
 from tlmed.errors import InputError, did_you_mean
-from tlmed.features.image_inputs import Impressions, batches, open_images, read_batches
+from tlmed.features.image_inputs import Impressions, measure, open_images, read_batches
 from tlmed.features.taps import POOLINGS, feature_model, random_norms
+from tlmed.fitting_in import FITS, STRETCH
 from tlmed.frozen import leaves
+from tlmed.intensity import AUTO, FORMS, is_window, resolve
 from tlmed.seeds import derive
-from tlmed.slicing import AXES, CHANNELS, REPEAT, VIEWS, Slicing
+from tlmed.slicing import AXES, CHANNELS, REPEAT, VIEWS, Slicing, are_planes
 
 NETWORKS = 4  # networks that are kept built
 
@@ -50,12 +55,18 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         pooling: "avg" or "max", over height and width.
         batch_size: Images that pass through the network at a time.
         seed: Decides random weights, and the images whose statistics they get.
-        planes: 1: a path of a volume stands for its middle plane. None: for no plane, unless `channels` is "views".
+        planes: Of which planes of a volume, or of a folder that holds a DICOM series, the features are: "all",
+            "every k", or a number: so many in the middle. A volume has one row: their mean. None: volumes are refused,
+            unless `channels` is "views" or a path names a plane.
         axis: Along which axis planes are counted: "axial", "coronal" or "sagittal".
         channels: What red, green and blue of a volume's plane show, as in `tlmed.recipe.Images`.
+        window: What of values with more than 8 bits is black and what is white, as in `tlmed.recipe.Images`. A range
+            that is to be measured, as "auto" and percentiles ask, is that of the images that `fit` is given.
+        resize: How an image comes to `image_size`: "stretch", "pad" or "crop", as `fit` of `tlmed.recipe.Images`.
 
     Attributes:
         n_features_out_: How many features there are.
+        range_: The values that are black and white, as they were measured; None: no image had values that need it.
         parameters_: Those that decide the features, as they were when it was fitted; `transform` refuses others.
         statistics_: Mean and variance of each BatchNorm with random weights, in the order of the layers.
         sources_: Name and SHA-256 of the weights. `transform` uses no others: not where "imagenet" means another file,
@@ -80,6 +91,8 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         planes=None,
         axis="axial",
         channels=REPEAT,
+        window=AUTO,
+        resize=STRETCH,
     ):
         self.backbone = backbone
         self.weights = weights
@@ -91,9 +104,14 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.planes = planes
         self.axis = axis
         self.channels = channels
+        self.window = window
+        self.resize = resize
 
     def fit(self, X, y=None):
-        """Check the parameters and build the network; give random weights the statistics of the images.
+        """Check the parameters, build the network, and measure what it needs to know of the images.
+
+        That is the range of values with more than 8 bits, if `window` asks for it, and the statistics that random
+        weights need.
 
         Args:
             X: Images, as for `transform`.
@@ -107,15 +125,18 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """
         if faults := _find_faults(self):
             raise InputError(faults)
-        items = open_images(X)
+        items, lister = open_images(X, self._slicing.wanted), make_lister(self._slicing)
         network, norms, sources, said = self._build()
+        found = measure(items, resolve(self.window), lister)
+        self.range_ = (found.low, found.high) if found.percentiles else None
         with _LOCK:
             if norms:
                 order = np.random.RandomState(derive(self.seed, "statistics")).permutation(len(items))
                 chosen = [items[i] for i in order[:STATISTICS_IMAGES]]
-                reestimate_statistics(
-                    network, batches(chosen, self.image_size, self.batch_size, self._make_reader()), norms
-                )
+                read = read_batches(chosen, self._rule, self.batch_size, lister)
+                # Of volumes fewer are enough.
+                most = math.ceil(STATISTICS_IMAGES / self.batch_size)
+                reestimate_statistics(network, (batch.images for batch in itertools.islice(read, most)), norms)
             self.statistics_ = [(norm.moving_mean.numpy(), norm.moving_variance.numpy()) for norm in norms]
         for line in said:
             warnings.warn(line, stacklevel=2)
@@ -129,9 +150,9 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
         Args:
             X: uint8 images [n, height, width, 3] of any size; a list of images of different sizes; or a list of
-                paths to image files. Of a volume, a path names a plane as predictions do, `scan.nii.gz#plane=12`, or
-                `planes=1` or `channels="views"` takes those in the middle. Of uint16 the high byte counts
-                (`value // 256`). Other numbers are taken too if they are from 0 to 255.
+                paths to image files. A volume is a file, a folder that holds one DICOM series, or an array
+                [planes, height, width]; a path may name a plane as predictions do, `scan.nii.gz#plane=12`. uint16 is
+                shown by `window`. Other numbers are taken too if they are from 0 to 255.
 
         Raises:
             InputError: If the images cannot be used, or the extractor was changed after `fit`; all faults are named.
@@ -139,34 +160,46 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
         Warns:
             UserWarning: By number and name, of images with more than 8 bits that keep few grey levels (12 bits in 16),
-                of images of a single colour, of images that are all but black, and of files with several pages.
+                of images of a single colour, of images that are all but black, of files with several pages, and of
+                series with gaps or copies.
         """
         check_is_fitted(self, "n_features_out_")
         if faults := [*_find_faults(self), *self._find_changes()]:
             raise InputError(faults)
-        items = open_images(X)
+        items, lister = open_images(X, self._slicing.wanted), make_lister(self._slicing)
         network, norms, sources, _ = self._build()
         if sources != self.sources_:
             raise InputError(
                 f"The weights must be those that the extractor was fitted with, {_names(self.sources_)}; or fit it "
                 f"again. Received: {_names(sources)}."
             )
-        rows, impressions = [], Impressions(items)
+        # In double precision, and in order: a row does not depend on where batches begin.
+        sums, counts = np.zeros((len(items), self.n_features_out_)), np.zeros(len(items), np.int64)
+        impressions = Impressions()
         with _LOCK:
             for norm, (mean, variance) in zip(norms, self.statistics_, strict=True):
                 norm.moving_mean.assign(mean)
                 norm.moving_variance.assign(variance)
-            for images, *held in read_batches(items, self.image_size, self.batch_size, self._make_reader()):
-                impressions.add(*held)
-                padding = np.zeros((self.batch_size - len(images), *images.shape[1:]), images.dtype)
-                features = network.predict_on_batch(np.concatenate([images, padding]))
-                rows.append(np.asarray(features, "float32")[: len(images)])
+            for batch in read_batches(items, self._rule, self.batch_size, lister):
+                impressions.add(batch)
+                padding = np.zeros((self.batch_size - len(batch.images), *batch.images.shape[1:]), np.uint8)
+                features = network.predict_on_batch(np.concatenate([batch.images, padding]))
+                np.add.at(sums, batch.items, np.asarray(features)[: len(batch.images)])
+                np.add.at(counts, batch.items, 1)
         for sentence in impressions.describe():
             warnings.warn(sentence, stacklevel=3)  # scikit-learn wraps `transform` in a frame of its own
-        return np.concatenate(rows)
+        return (sums / counts[:, None]).astype("float32")
 
-    def _make_reader(self):
-        return make_reader(Slicing(self.planes, self.axis, self.channels))
+    @property
+    def _slicing(self) -> Slicing:
+        return Slicing(self.planes, self.axis, self.channels)
+
+    @property
+    def _rule(self) -> PixelRule:
+        """How samples become pixels, with the range that `fit` measured."""
+        asked = resolve(self.window)
+        intensity = asked.measured(self.range_) if asked.is_open else asked
+        return PixelRule(tuple(self.image_size), intensity, self.resize)
 
     def _list_parameters(self) -> dict:
         """Return the parameters that decide the features; for a `keras.Model` `sources_` tells its weights."""
@@ -297,12 +330,33 @@ def _find_faults(extractor) -> list[str]:
         faults.append(
             f"`channels` must be one of {', '.join(map(repr, CHANNELS))}. Received: channels={extractor.channels!r}."
         )
-    if extractor.planes not in (None, 1) or (extractor.planes and extractor.channels == VIEWS):
+    if not (extractor.planes is None or _are_planes(extractor.planes)):
         faults.append(
-            "`planes` must be 1, or None, as with channels='views': a path has one row of features; name other planes "
-            f"as `scan.nii.gz#plane=12`. Received: planes={extractor.planes!r}."
+            "`planes` must be 'all', 'every k', a whole number of 1 or more (of planes in the middle), or None. "
+            f"Received: planes={extractor.planes!r}."
         )
+    elif extractor.planes and extractor.channels == VIEWS:
+        faults += Slicing(extractor.planes, channels=VIEWS).find_conflicts("")
+    if not _is_window(extractor.window):
+        faults.append(f"`window` must be {FORMS}. Received: window={extractor.window!r}.")
+    if extractor.resize not in FITS:
+        faults.append(f"`resize` must be one of {', '.join(map(repr, FITS))}. Received: resize={extractor.resize!r}.")
     if extractor.pooling not in POOLINGS:
         near = did_you_mean(extractor.pooling, POOLINGS)
         faults.append(f"`pooling` must be 'avg' or 'max'.{near} Received: pooling={extractor.pooling!r}.")
     return faults
+
+
+def _are_planes(planes) -> bool:
+    return isinstance(planes, str | int) and not isinstance(planes, bool) and are_planes(planes)
+
+
+def _is_window(window) -> bool:
+    if isinstance(window, str):
+        return is_window(window)
+    are_ends = isinstance(window, list | tuple) and len(window) in (2, 3) and all(map(_is_number, window[:2]))
+    return are_ends and all(isinstance(word, str) for word in window[2:]) and is_window(window)
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

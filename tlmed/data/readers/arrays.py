@@ -76,4 +76,5 @@ ARRAYS = Reader(
     count_planes=lambda pixels: pixels.shape[0] if is_volume(pixels.shape) else 1,
     read_plane=_read_plane,
     open_stack=open_stack,
+    may_be_deep=lambda pixels: pixels.dtype != np.uint8,
 )

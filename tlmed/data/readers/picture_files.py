@@ -99,6 +99,11 @@ def _count_bits(image: Image.Image, content: bytes) -> int:
     return max(image.tag_v2.get(ExifTags.Base.BitsPerSample, (1,))) if image.format == "TIFF" else 8
 
 
+def _may_be_deep(content: bytes) -> bool:
+    with _opened(content) as image:
+        return _count_bits(image, content) > 8
+
+
 def _check_kind(image: Image.Image, content: bytes, bits: int) -> None:
     """Refuse, by the header, images that Pillow would read wrongly."""
     # Pillow compares a transparent colour of 16 bits with colours of 8 bits, finds none and shows hidden pixels.
@@ -223,4 +228,5 @@ PICTURES = Reader(
     count_planes=_count_planes,
     read_plane=_read_plane,
     remarks=_find_remarks,
+    may_be_deep=_may_be_deep,
 )

@@ -17,6 +17,10 @@ def _find_no_fault(name: str) -> str:
     return ""
 
 
+def _leave_open(content: bytes) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Reader:
     """A family of files.
@@ -44,6 +48,7 @@ class Reader:
         open_stack: Content to its planes, by the header alone. None: its planes are only counted and read.
         slice: Content to its place in a series of files that are planes of one volume, None if it is in none. None: the
             family has no such series.
+        may_be_deep: Content to whether it may have more than 8 bits, as far as its header tells. Raises ValueError.
     """
 
     name: str
@@ -60,6 +65,7 @@ class Reader:
     shown: str = ""
     open_stack: Callable[[bytes], Stack] | None = None
     slice: Callable[[bytes], Slice | None] | None = None
+    may_be_deep: Callable[[bytes], bool] = _leave_open
 
 
 def name_library(name: str) -> str:

@@ -97,6 +97,19 @@ def count_planes(content: bytes | np.ndarray) -> int:
         return reader.count_planes(content)
 
 
+def may_be_deep(content: bytes | np.ndarray) -> bool:
+    """Tell, without decoding pixels, whether an image may have more than 8 bits.
+
+    Raises:
+        ValueError, InputError: As for `read_plane`.
+    """
+    reader = find_reader(content)
+    if reader is None:
+        return True  # reading names the fault
+    with _using(reader):
+        return reader.may_be_deep(content)
+
+
 def open_stack(content: bytes | np.ndarray) -> Stack:
     """Open the planes of an image file, by its header.
 
