@@ -120,6 +120,19 @@ def dicom_axis(across):
     return arrange([Place(across, (0, 0, 0), (2, 2))]).axis
 
 
+@pytest.mark.parametrize("axis", AXES)
+def test_padding_of_a_series_is_turned_with_its_values(tmp_path, axis):
+    value = int(draw(6, 7, 9)[2, 3, 4])
+    write_series(tmp_path / "a", PixelPaddingValue=value)
+    write_series(tmp_path / "b", seed=1, series="2")
+    table = open_with(write_list(tmp_path, {"a": "ill", "b": "well"}), "all", axis)
+    planes = [table.read(row).read()[0] for row in range(6)]
+    hidden = [plane.values == value for plane in planes]
+    assert np.any(hidden)
+    for plane, where in zip(planes, hidden, strict=True):
+        np.testing.assert_array_equal(np.zeros_like(where) if plane.padding is None else plane.padding, where)
+
+
 def test_an_oblique_series_is_turned_by_right_angles_only(tmp_path):
     values = write_series(tmp_path / "s1", across=OBLIQUE)
     write_series(tmp_path / "s2", across=OBLIQUE, series="2")

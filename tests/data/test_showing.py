@@ -187,6 +187,16 @@ def test_a_range_of_one_value_has_two_ends():
     assert measure_range([], (1, 99)) is None
 
 
+def test_padding_counts_in_no_range():
+    shown = np.arange(100.0).reshape(10, 10)
+    padding = shown < 40
+    padded = Plane(np.where(padding, -2000, shown), 16, padding=padding)
+    assert measure_range([summarise(padded.counted)], (0, 100)) == (40, 99)
+    nothing = Plane(np.full((4, 4), -2000), 16, padding=np.ones((4, 4), bool))
+    assert measure_range([summarise(plane.counted) for plane in (nothing, padded)], (0, 100)) == (40, 99)
+    assert measure_range([summarise(nothing.counted)], (0, 100)) is None
+
+
 def test_a_measured_range_is_part_of_the_key_that_keeps_facts_apart():
     rules = [Intensity(), resolve("full"), resolve("lung"), MEASURED, resolve("auto").measured((100.0, 1100.1))]
     rules.append(dataclasses.replace(MEASURED, kind="percentile"))

@@ -115,6 +115,25 @@ def test_dicom_files_of_more_than_8_bits_without_a_window_are_shown_by_the_range
         load(tmp_path, (16, 16))
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_padding_moves_no_range(tmp_path, known):
+    pytest.importorskip("pydicom")
+    found = []
+    for name, padded in (("plain", 0), ("padded", 9)):
+        for number in range(20):
+            path = tmp_path / name / "ab"[number % 2] / f"{number}.dcm"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.pad(draw(number).astype(np.int16), padded, constant_values=-2000)
+            path.write_bytes(write(pixels, 16, PixelPaddingValue=-2000))
+        for _ in range(2 if known else 1):
+            facts = KnownPixels(tmp_path / "cache", OPEN) if known else None
+            images = load(tmp_path / name, OPEN, known=facts)
+            found.append(ends(images))
+    assert len(set(found)) == 1
+    assert found[0][0] >= 100
+    assert images.pixels.take(np.array([0]))[0, 0, 0].tolist() == [0, 0, 0]  # padding is shown as its value says
+
+
 def test_a_window_in_hounsfield_units_is_refused_for_pictures_in_one_line(folder):
     said = r"40 images of 40 cannot be read.*'a/0.png'.*not in Hounsfield units"
     with pytest.raises(InputError, match=said) as caught:

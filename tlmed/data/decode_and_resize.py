@@ -131,7 +131,7 @@ class Examined:
     Attributes:
         pixels: What `decode_resized` returns; None if the range of the rule is still to be measured, and is needed.
         tones: `TONES` [], of the image before it is resized; zeros without pixels.
-        values: What `summarise` returns where there are no pixels; None elsewhere.
+        values: What `summarise` returns where there are no pixels yet; None elsewhere.
         is_ranged: Whether it is shown by a range that is measured on training images.
     """
 
@@ -175,7 +175,7 @@ def find_values(content: Content, intensity: Intensity) -> np.ndarray | None:
 
 
 def _summarise(planes: tuple[Plane, ...]) -> np.ndarray:
-    return np.concatenate([summarise(plane.values) for plane in planes])
+    return np.concatenate([summarise(plane.counted) for plane in planes])
 
 
 def decode_measured(content: Content, rule: PixelRule | tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from tlmed.data.known_files import KnownPixels
 from tlmed.intensity import AUTO, Intensity
 
 _FIXED = "needs no range"
-_VALUES = "values"
+_VALUES = "values without padding"
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ _LEAST = 1e-6  # how wide a range of a single value becomes, as a part of where 
 
 
 def summarise(values: np.ndarray) -> np.ndarray:
-    """Return sorted values that represent those of an image, float32 [`VALUES`].
+    """Return sorted values that represent those of an image, float32 [`VALUES`]; none if it has none.
 
     Args:
         values: Of any shape, finite.
@@ -33,6 +33,8 @@ def summarise(values: np.ndarray) -> np.ndarray:
     >>> summarise(np.arange(10_000))[[0, 1, 87, -1]].tolist()
     [0.0, 7.0, 4950.0, 9999.0]
     """
+    if not values.size:
+        return np.empty(0, np.float32)
     ordered = np.sort(values, axis=None)
     places = np.minimum((_PLACES * ordered.size).astype(np.int64), ordered.size - 1)
     return ordered[places].astype(np.float32)
@@ -47,14 +49,14 @@ def measure_range(images: Sequence[np.ndarray], percentiles: tuple[float, float]
 
     Returns:
         Two values that images have, the second above the first; if all are the same, it is a little larger. None if
-        there are no images.
+        there are no images, or none of them has values.
 
     >>> measure_range([summarise(np.arange(1000)), summarise(np.arange(2000))], (0, 100))
     (0.0, 1999.0)
     """
-    if not len(images):
+    values = np.concatenate(images) if len(images) else np.empty(0)
+    if not values.size:
         return None
-    values = np.concatenate(images)
     order, planes = np.argsort(values), len(values) // VALUES
     upto = np.cumsum(np.tile(SHARES, planes)[order]) / planes
     # A sum may miss the share that is looked for by its last bits.

@@ -52,8 +52,7 @@ class _Picture:
 
     def read(self, corner: tuple[int, int], side: int, shrink: float = 1.0) -> Plane:
         x, y = corner
-        values = np.asarray(self.plane.values)[y : y + side, x : x + side]
-        return replace(self.plane, values=np.ascontiguousarray(values))
+        return self.plane.move(lambda values: values[y : y + side, x : x + side])
 
 
 @dataclass(frozen=True)

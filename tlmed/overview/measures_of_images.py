@@ -36,9 +36,10 @@ class Measures:
         as_stored: Whether the values of the file are 0..255 already and stay so, bool [n].
         hounsfield: Whether they are Hounsfield units, bool [n].
         shown: Which values are shown, in words, text [n]; "" where those of 8 bits stay as they are.
-        lowest: The lowest value in the file, in its unit, float64 [n].
+        lowest: The lowest value in the file that is no padding, in its unit, float64 [n].
         highest: The highest one.
-        stored: Values in the file, ascending, at the middle of each of `QUANTILES` equal shares, float32 [n, 256].
+        stored: Values in the file that are no padding, ascending, at the middle of each of `QUANTILES` equal shares,
+            float32 [n, 256].
         levels: The share of each level from 0 to 255 in what a network gets, float32 [n, 256].
     """
 
@@ -102,7 +103,7 @@ def read_planes(images: ImageSet, row: int) -> tuple[Content, tuple[Plane, ...]]
 
 def _measure_planes(planes: Sequence[Plane], intensity: Intensity) -> tuple:
     arrays = [np.asarray(plane.values) for plane in planes]
-    values = np.concatenate([array.ravel() for array in arrays])
+    values = np.concatenate([take_counted(plane).ravel() for plane in planes])
     return (
         max(array.shape[0] for array in arrays),
         max(array.shape[1] for array in arrays),
@@ -115,6 +116,11 @@ def _measure_planes(planes: Sequence[Plane], intensity: Intensity) -> tuple:
         float(values.max()),
         find_quantiles(values),
     )
+
+
+def take_counted(plane: Plane) -> np.ndarray:
+    """Return the values of a plane that are no padding; all of one that is nothing else."""
+    return plane.counted if plane.counted.size else np.asarray(plane.values)
 
 
 def find_quantiles(values: np.ndarray) -> np.ndarray:
@@ -164,7 +170,8 @@ def show_stored(planes: Sequence[Plane]) -> Image.Image:
 def _show(plane: Plane) -> np.ndarray:
     values = np.asarray(plane.values)
     if values.dtype != np.uint8:
-        low, high = float(values.min()), float(values.max())
+        counted = take_counted(plane)
+        low, high = float(counted.min()), float(counted.max())
         values = np.rint((values - low) * (255 / (high - low)) if high > low else np.zeros(values.shape))
-        values = values.astype(np.uint8)
+        values = np.clip(values, 0, 255).astype(np.uint8)
     return 255 - values if plane.inverted else values

@@ -205,6 +205,40 @@ def test_a_value_for_padding_is_shown_as_others_are():
     np.testing.assert_array_equal(plane.values, SIGNED)
 
 
+@pytest.mark.parametrize(
+    ("pixels", "elements", "padded"),
+    [
+        (SIGNED, {"PixelPaddingValue": -2000}, SIGNED == -2000),
+        (SIGNED, {"PixelPaddingValue": -2000, **RESCALED}, SIGNED == -2000),  # it is stored, before any rescaling
+        (SIGNED, {"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1990}, (SIGNED >= -2000) & (SIGNED <= -1990)),
+        (DEEP, {"PixelPaddingValue": 4095, "PixelPaddingRangeLimit": 4000}, DEEP >= 4000),  # MONOCHROME1: white is low
+        (DEEP, {"PixelPaddingValue": 0}, DEEP == 0),
+        (SIGNED, {"PixelPaddingValue": -2049}, None),
+        (SIGNED, {}, None),
+    ],
+)
+def test_pixels_with_a_value_for_padding_are_told(pixels, elements, padded):
+    plane = read(pixels, 16, **elements)
+    np.testing.assert_array_equal(plane.padding, padded)
+    expected = pixels if padded is None else pixels[~padded]
+    np.testing.assert_array_equal(
+        np.sort(plane.counted, axis=None), np.sort(expected + plane.values[0, 0] - pixels[0, 0], axis=None)
+    )
+
+
+def test_a_value_for_padding_of_the_wrong_type_has_the_sign_of_the_pixels():
+    made = make(SIGNED, 16)
+    made.add_new("PixelPaddingValue", "US", 63536)  # as in real CT
+    np.testing.assert_array_equal(dicom.read_plane(save(made), 0).padding, SIGNED == -2000)
+
+
+def test_floats_have_padding_of_their_own():
+    made = make(SIGNED.astype(np.float32), 32, FloatPixelPaddingValue=-2000.0, PixelPaddingValue=7)
+    made.FloatPixelData = SIGNED.astype("<f4").tobytes()
+    del made.PixelData
+    np.testing.assert_array_equal(dicom.read_plane(save(made), 0).padding, SIGNED == -2000)
+
+
 def test_both_planar_configurations_are_read():
     rgb = np.random.RandomState(0).randint(0, 256, (20, 30, 3)).astype(np.uint8)
     np.testing.assert_array_equal(read(rgb).values, rgb)

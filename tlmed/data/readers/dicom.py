@@ -4,8 +4,9 @@ The order is: decode, Modality LUT or rescaling, VOI LUT or window, and inversio
 family but pixels, their spacing and their window; reasons for refusing a file quote nothing from it.
 
 - Overlays are not drawn, whether they have elements of their own or lie in bits of the pixels that are not used.
-- Pixels with the Pixel Padding Value go through the same steps as others. The standard says that they are no part of
-  the image and not how to show them; dcmtk does the same, and windows mostly show them black, as they show air.
+- Pixels with the Pixel Padding Value go through the same steps as others, but count in no range that is measured. The
+  standard says that they are no part of the image and not how to show them; dcmtk does the same, and windows mostly
+  show them black, as they show air.
 - Neither presentation states nor ICC profiles nor pixel aspect ratios are applied.
 """
 
@@ -19,6 +20,7 @@ from tlmed.data.readers.dicom_places import find_places, find_slice
 from tlmed.data.readers.dicom_values import (
     colour,
     count_windows,
+    find_padding,
     find_spacing,
     find_unit,
     find_window,
@@ -86,7 +88,8 @@ def _read_frame(header: Header, stored: Stored, index: int) -> Plane:
             window = whole
         whole = whole if stored.bits > _BYTE else None
         unit = find_unit(header, index)
-        return Plane(values, stored.bits, window, is_inverted(header, stored), spacing, unit, whole, voi)
+        padding = find_padding(pixels, header, stored)
+        return Plane(values, stored.bits, window, is_inverted(header, stored), spacing, unit, whole, voi, padding)
 
 
 def _read_only_plane(content: bytes, index: int) -> Plane:

@@ -35,6 +35,7 @@ _ASKED = (
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPresentation"),
     *("ImageType", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence"),
     *("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
+    *(f"{kind}PixelPadding{part}" for kind in ("", "Float", "DoubleFloat") for part in ("Value", "RangeLimit")),
     *("PresentationLUTShape", "PresentationLUTSequence"),
     *(
         f"{colour}PaletteColorLookupTable{part}"

@@ -26,6 +26,11 @@ _PIXEL_VALUES, _FRAME_WINDOW, _MEASURES = (
 )
 _THRESHOLD = 1e-6  # how wide a window of no width is, as a part of where it stands: float32 tells its ends apart
 _LUT = ("LUTDescriptor", "LUTData")
+_PADDING = {  # by the element with the pixels
+    "PixelData": ("PixelPaddingValue", "PixelPaddingRangeLimit"),
+    "FloatPixelData": ("FloatPixelPaddingValue", "FloatPixelPaddingRangeLimit"),
+    "DoubleFloatPixelData": ("DoubleFloatPixelPaddingValue", "DoubleFloatPixelPaddingRangeLimit"),
+}
 Voi = Callable[[np.ndarray], np.ndarray]
 _MOST_TABLE = 2**16  # entries of a lookup table
 _LARGEST = 1e30  # of a slope, intercept or window: more is damage, and float32 overflows at 3e38
@@ -85,6 +90,38 @@ def give_meaning(
     if items := header.get("ModalityLUTSequence"):
         return _apply_table(pixels, items, header, stored.signed)
     return _rescale(pixels, whole, find_group(header, _PIXEL_VALUES, index))
+
+
+def find_padding(pixels: np.ndarray, header: Header, stored: Stored) -> np.ndarray | None:
+    """Find the pixels that are no part of the image: of the padding value, or of a range (PS3.3, C.7.5.1.1.2).
+
+    Args:
+        pixels: Gray, as they are stored, [height, width].
+        header: The header.
+        stored: How they are stored.
+
+    Returns:
+        bool [height, width]; None if there are none.
+
+    Raises:
+        Unread: The value is damaged.
+    """
+    value, limit = (_take_first(header.elements, name) for name in _PADDING[stored.keyword])
+    if value is None:
+        return None
+    low, high = sorted(_take_sign(end, stored) for end in (value, value if limit is None else limit))
+    found = (pixels >= low) & (pixels <= high)
+    return found if found.any() else None
+
+
+def _take_sign(end: float, stored: Stored) -> float:
+    """Return a number with the sign that pixels have: files hold -2000 as 63536 where the type of the element is wrong.
+
+    The element has 16 bits, whatever the pixels have.
+    """
+    if stored.keyword != "PixelData" or (end >= 0 if not stored.signed else end < 2**15):
+        return end
+    return end - 2**16 if stored.signed else end + 2**16
 
 
 def find_window(

@@ -138,13 +138,14 @@ def stack_planes(found: Arrangement, shape: tuple[int, int], read: Callable[[int
         check_index(index, counts.get(axis, 0))
         if axis == found.axis:
             return turn(read(found.order[index]), found)
-        values, first = grid()
+        values, padding, first = grid()
         step = float(np.median(np.diff(found.distances)))
         rows, columns = first.spacing or (None, None)
         sizes = dict(zip(found.axes, (step, rows, columns), strict=True))
         across, up = (sizes[number] for number in range(3) if number != AXES.index(axis))
         spacing = None if first.spacing is None else (up, across)
-        return replace(first, values=cut(values, axis, index), spacing=spacing)
+        hidden = None if padding is None else cut(padding, axis, index)
+        return replace(first, values=cut(values, axis, index), padding=hidden, spacing=spacing)
 
     return Stack({axis: counts[axis] for axis in AXES if axis in counts}, read_one)
 
@@ -156,15 +157,19 @@ def turn(plane: Plane, found: Arrangement) -> Plane:
         plane: As it is stored.
         found: How it lies in the patient.
     """
-    values = np.asarray(plane.values)[:: -found.signs[1], :: -found.signs[2]]
-    if found.axes[1] > found.axes[2]:  # rows follow the axis that goes up
-        return replace(plane, values=np.ascontiguousarray(values))
-    spacing = None if plane.spacing is None else plane.spacing[::-1]
-    return replace(plane, values=np.ascontiguousarray(values.swapaxes(0, 1)), spacing=spacing)
+    stays = found.axes[1] > found.axes[2]  # rows follow the axis that goes up
+
+    def how(values: np.ndarray) -> np.ndarray:
+        turned = values[:: -found.signs[1], :: -found.signs[2]]
+        return turned if stays else turned.swapaxes(0, 1)
+
+    return plane.move(how, spacing=plane.spacing if stays or plane.spacing is None else plane.spacing[::-1])
 
 
-def _make_grid(found: Arrangement, shape: tuple[int, int], read: Callable[[int], Plane]) -> tuple[np.ndarray, Plane]:
-    """Return all values [x, y, z], and the plane that tells how they are to be shown.
+def _make_grid(
+    found: Arrangement, shape: tuple[int, int], read: Callable[[int], Plane]
+) -> tuple[np.ndarray, np.ndarray | None, Plane]:
+    """Return all values [x, y, z]; which are padding, None if none is; and the plane that tells how they are shown.
 
     Raises:
         ValueError: There are too many voxels; planes are missing or not evenly spaced, coloured, or not all alike.
@@ -182,5 +187,14 @@ def _make_grid(found: Arrangement, shape: tuple[int, int], read: Callable[[int],
     if first.whole is not None:
         lows, highs = zip(*(plane.whole for plane in planes), strict=True)
         first = replace(first, whole=(min(lows), max(highs)))
-    stored = np.stack([np.asarray(plane.values) for plane in planes])[:, :: found.signs[1], :: found.signs[2]]
-    return stored.transpose(np.argsort(found.axes)), first
+    values = _join([np.asarray(plane.values) for plane in planes], found)
+    if all(plane.padding is None for plane in planes):
+        return values, None, first
+    none = np.zeros(shape, bool)
+    return values, _join([none if plane.padding is None else plane.padding for plane in planes], found), first
+
+
+def _join(planes: Sequence[np.ndarray], found: Arrangement) -> np.ndarray:
+    """Return arrays of planes, in their order, as one [x, y, z]."""
+    stored = np.stack(planes)[:, :: found.signs[1], :: found.signs[2]]
+    return stored.transpose(np.argsort(found.axes))

@@ -1,7 +1,7 @@
 """One plane of a file, and how large it may be."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -27,6 +27,8 @@ class Plane:
         whole: The lowest and the highest value that the bits can express, where the format does not say that these are
             black and white. None: it says so, as PNG does, or there is no such range, as for floats.
         voi: What the file does with values before its window (DICOM's VOI LUT and sigmoid); None: nothing.
+        padding: Which pixels are no part of the image by what the file says (DICOM's Pixel Padding Value), bool
+            [height, width]. They are shown as their values say, and count in no range that is measured. None: none.
     """
 
     values: np.ndarray | Image.Image
@@ -37,11 +39,29 @@ class Plane:
     unit: str = ""
     whole: tuple[float, float] | None = None
     voi: Callable[[np.ndarray], np.ndarray] | None = None
+    padding: np.ndarray | None = None
 
     @property
     def is_gray(self) -> bool:
         """Whether values are numbers of one channel that a window may be for; Pillow images are shown as they are."""
         return isinstance(self.values, np.ndarray) and self.values.ndim == 2
+
+    @property
+    def counted(self) -> np.ndarray:
+        """The values that count in a range that is measured: all but those of padding, which may be none."""
+        values = np.asarray(self.values)
+        return values if self.padding is None else values[~self.padding]
+
+    def move(self, how: Callable[[np.ndarray], np.ndarray], **changes) -> "Plane":
+        """Return a plane whose pixels lie elsewhere: turned, or cut out.
+
+        Args:
+            how: Values [height, width, ...] to those of the new plane.
+            **changes: Other fields that differ.
+        """
+        arrays = {"values": self.values, "padding": self.padding}
+        moved = {name: np.ascontiguousarray(how(np.asarray(old))) for name, old in arrays.items() if old is not None}
+        return replace(self, **moved, **changes)
 
 
 def check_size(height: int, width: int) -> None:
