@@ -11,6 +11,7 @@ import pytest
 from tests.cli.test_cli import here
 from tests.conftest import SMALL
 from tests.data.readers.dicom_files import Dataset, make, save
+from tests.run.test_stopped import Killed, stop
 from tlmed.whole_files import read_csv
 
 # What the confidentiality profile of PS3.15, table E.1-1, says to remove or replace, with a value of each kind.
@@ -185,6 +186,38 @@ def test_nothing_of_a_header_is_kept_or_printed_of_series(tmp_path, cache, caplo
     ):
         assert said in printed[0]
     assert len(read_csv(out / "run" / "splits.csv")) == 96 - 4 - 1
+    assert find_private(out) == []
+    assert find_private(cache) == []
+    assert [text for text in PRIVATE_BYTES if text.decode() in "".join(printed) + caplog.text] == []
+
+
+@pytest.mark.slow
+def test_nothing_of_a_header_is_kept_or_printed_of_hybrids_folds_comparisons_and_stopped_runs(
+    tmp_path, cache, caplog, monkeypatch
+):
+    data, out = write_private(tmp_path / "data"), tmp_path / "out"
+    (data / "b" / "59.dcm").unlink()  # it needs a range, which not all folds can measure
+    train = ("train", "feature_extractor", "--data", data, "--skip-bad")
+    settings = [word for setting in (*SMALL, "examples=2") for word in ("--set", setting)]
+    hybrid = [word for setting in (*SMALL[:3], "examples=2") for word in ("--set", setting)]
+    printed = [
+        run(*train, "--out", out / "one", *settings),
+        run(*train, "--out", out / "two", *settings, "--set", "phases.epochs=1"),
+        run(*train, "--out", out / "folds", *settings, "--set", "data.split=KFold(2)"),
+        run("train", "feature_extractor_hybrid", *train[2:], "--out", out / "hybrid", *hybrid),
+        run("compare", out / "one", out / "two", out / "hybrid", "--out", out / "compared"),
+        run("evaluate", out / "hybrid", "--data", data, "--skip-bad", "--out", out / "again"),
+        run("evaluate", "--predictions", out / "one" / "predictions.csv", "--out", out / "scored"),
+        run("predict", out / "hybrid", data, "--skip-bad", "--out", out / "a.csv", "--explain", out / "pictures"),
+        run("export", out / "hybrid", "--format", "card", "--out", out / "card.md"),
+        run("export", out / "one", "--format", "requirements", "--out", out / "requirements.txt"),
+        run("reproduce", out / "one", "--out", out / "repeated"),
+        run("status", out / "one"),
+    ]
+    stop(monkeypatch)
+    with pytest.raises(Killed):
+        here(*train, "--out", out / "stopped", *settings)
+    assert list((out / "stopped" / "progress").iterdir())
     assert find_private(out) == []
     assert find_private(cache) == []
     assert [text for text in PRIVATE_BYTES if text.decode() in "".join(printed) + caplog.text] == []

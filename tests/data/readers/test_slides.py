@@ -89,13 +89,28 @@ def test_16_bits_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [20, 400, 5000])
-def test_a_slide_that_is_cut_off_is_refused_with_nothing_of_it_in_the_reason(tmp_path, keep):
+def test_a_slide_that_is_cut_off_is_refused_with_nothing_of_it_in_the_reason(tmp_path, keep, capsys):
     file = write(tmp_path / "a.svs", draw(), description="Aperio Jane Doe", compression="jpeg")
     file.write_bytes(file.read_bytes()[:keep])
     with pytest.raises(ValueError, match="damaged") as error:
         open_slide(file).read((544, 344), 256)
     assert "Jane" not in str(error.value)
     assert error.value.__cause__ is None
+    assert capsys.readouterr() == ("", "")  # tifffile logs what it finds
+
+
+def test_label_and_overview_of_a_slide_are_not_read(tmp_path):
+    """Scanners keep a photo of the label, with the patient's name, and one of the whole glass, as further pages."""
+    file, label = tmp_path / "a.svs", np.full((700, 700, 3), 7, np.uint8)
+    with tifffile.TiffWriter(file) as writer:
+        about = "Aperio Image Library v10\r\n800x600 (128x128) JPEG|AppMag = 20|MPP = 0.5"
+        writer.write(draw(), description=about, metadata=None, **TILED)
+        for kind, number in {"label": 1, "macro": 9}.items():
+            said = f"Aperio Image Library v10\r\n{kind} 700x700"
+            writer.write(label, description=said, metadata=None, photometric="rgb", subfiletype=number)
+    slide = open_slide(file)
+    assert (slide.shape, slide.mpp) == ((600, 800), 0.5)
+    assert min(slide.read((x, y), 100, shrink).values.min() for x, y in [(0, 0), (700, 500)] for shrink in (1, 50)) > 7
 
 
 @pytest.mark.parametrize("compression", ["jpeg", "lzw", "deflate"])

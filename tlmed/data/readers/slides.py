@@ -36,8 +36,10 @@ _DAMAGE = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, RuntimeError),
     *(TypeError, ValueError, AssertionError),
 )
-# They quote what the file says, which may name a patient.
-logging.getLogger("tifffile").propagate = False
+# They quote what the file says, which may name a patient. Without a handler Python prints what does not propagate.
+_LOG = logging.getLogger("tifffile")
+_LOG.propagate = False
+_LOG.addHandler(logging.NullHandler())
 warnings.filterwarnings("ignore", module="tiffslide")
 
 
