@@ -487,6 +487,10 @@ def test_the_threshold_stands_beside_what_one_half_gives(tmp_path):
         ({}, "reaches 0.500. "),
         ({"rule": "fixed", "threshold": 0.5, "sensitivity": None, "specificity": None}, "The recipe fixes it"),
         (
+            {"rule": "youden", "sensitivity": None, "specificity": None, "note": "One class."},
+            "reaches 0.500. One class.",
+        ),
+        (
             {"rule": "youden", "sensitivity": 1, "specificity": 0.5},
             "largest sum of sensitivity and specificity",
         ),
@@ -1617,7 +1621,7 @@ def test_precision_recall_curves_show_each_class_and_its_share(k, curves):
 
 def test_precision_recall_without_the_class_says_that_there_is_none():
     figure = score_plots.precision_recall_curves(make_predictions(["a", "b"]).of("test"), "train")
-    assert [text.get_text() for text in figure.axes[0].texts] == ["no curve: no image of the class"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["no curve: nothing is of the class"]
 
 
 def test_reliability_shows_points_intervals_and_counts():

@@ -1,7 +1,9 @@
 """A run that gives one answer per patient, from training to every command that uses it."""
 
 import csv
+import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +18,12 @@ from tests.run.test_run import small
 from tlmed import inference
 from tlmed.cli.evaluate_command import evaluate as evaluate_command
 from tlmed.columns import Grouping
-from tlmed.comparison import compare
+from tlmed.comparison import compare, describe_comparison, make_comparison_page
 from tlmed.errors import InputError
+from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.export import write_card
+from tlmed.report.evaluations import make_evaluation_page
 from tlmed.reproduce import Request, reproduce
 from tlmed.rundir import RunDir
 from tlmed.voice import Voice
@@ -89,6 +93,8 @@ def test_a_row_per_patient_and_metrics_of_patients(pooled):
 def test_the_report_speaks_of_patients_and_shows_the_telling_image_of_each(pooled):
     text = Reader((pooled.path / "report.html").read_text()).text
     n = pooled.metrics["n"]
+    for words in ("test images", "few validation images", "known image"):
+        assert words not in text.rpartition("Terms")[0]
     assert f"On {n} groups of the test split." in text
     assert "Scores here are of single images; the result's are of groups." in text
     assert "One answer per group: the mean of the three highest scores of its images for 'well'." in text
@@ -119,6 +125,36 @@ def test_a_run_scored_again_and_its_file_of_patients_give_the_same_metrics(poole
         inference.evaluate(RunDir(pooled.path), str(listed), grouping=Grouping(use=False))
 
 
+def test_the_rows_of_a_table_of_patients_are_called_as_the_run_calls_them(pooled, tmp_path):
+    told, table, out = [], pooled.path / "pooled.csv", tmp_path / "out"
+    made, result = inference.evaluate(None, file=table, voice=Voice(say=told.append))
+    assert (result["unit"], result["pool"], result["n"]) == ("group", "top3", pooled.metrics["n"])
+    assert "per_sample" not in result
+    how = "the mean of the three highest scores of its images for 'well'"
+    assert told[0] == f"By the `metrics.json` beside it, {table} has a row per group: {how}."
+    assert describe_metrics(result)[0].startswith(f"Test ({pooled.metrics['n']} groups; ")
+    page = Reader(make_evaluation_page(made.units, result)).text
+    assert f"On {pooled.metrics['n']} groups of the test split. One answer per group: {how}." in page
+    assert find_images(page) <= {"of its images for 'well'."}
+    inference.write_evaluation(out, made, result)
+    assert {path.name for path in out.iterdir()} == {"metrics.json", "pooled.csv"}
+    # An evaluation's own table says it, too, and it may be written over.
+    again = inference.evaluate(None, file=out / "pooled.csv")
+    assert again[1]["metrics"] == result["metrics"]
+    inference.write_evaluation(out, *inference.evaluate(None, file=pooled.path / "predictions.csv"), force=True)
+    assert {path.name for path in out.iterdir()} == {"metrics.json", "predictions.csv"}
+    # Elsewhere nothing tells what a row is.
+    assert inference.evaluate(None, file=Path(shutil.copy(table, tmp_path)))[1]["unit"] == "image"
+    with pytest.raises(InputError, match=r"need a table of images.*Received: .*pooled\.csv, with a row per group"):
+        inference.evaluate(None, file=table, pooled_by=("max", "group"))
+
+
+def find_images(page):
+    """Return what a page says of images, each with the four words around it, but not what the glossary says."""
+    words = page.rpartition("Terms")[0].split()
+    return {" ".join(words[max(0, i - 2) : i + 3]) for i, word in enumerate(words) if "image" in word.lower()}
+
+
 def test_pairs_are_patients_and_other_units_are_refused(pooled, listed, tmp_path):
     other = tlmed.train(small(*SMALL, "seed=0", "data.pool=mean", "head.dropout=0.3"), tmp_path / "mean", listed)
     found = compare([pooled.path, other.path])
@@ -127,6 +163,12 @@ def test_pairs_are_patients_and_other_units_are_refused(pooled, listed, tmp_path
     assert found.pairs[0].questions["auc"]["value"] == pytest.approx(value)
     assert found.groups is None
     assert any("in different ways" in note for note in found.notes)
+    said = " ".join([*map(str, describe_comparison(found)), Reader(make_comparison_page(found)).text])
+    assert "tested on the same groups" in said
+    assert "on the same test groups" in said
+    assert not any(
+        words in said for words in ("test images", "new images", "of images", "few images", "the same images")
+    )
     alone = tlmed.train(small("phases.epochs=1"), tmp_path / "alone", listed)
     with pytest.raises(InputError, match=r"same images, files or groups.*alone per image, pooled per group"):
         compare([pooled.path, alone.path])
@@ -181,7 +223,15 @@ def test_folds_are_averaged_over_patients(listed, tmp_path):
     assert metrics["per_sample"]["metrics"]["auc"]["value"] == pytest.approx(np.mean(of_folds))
     rows = read_csv(run.path / "pooled.csv")
     assert sorted(row["path"] for row in rows) == sorted({f"p{patient:02}" for patient in range(40)})
-    assert "in 40 groups from" in Reader((run.path / "report.html").read_text()).text
+    page = Reader((run.path / "report.html").read_text()).text
+    assert "in 40 groups from" in page
+    assert "It counts each group once, as predicted by the network" in page
+    assert "each fold's network on its test groups" in page
+    assert not any(
+        words in page for words in ("test images", "each image once", "validation images", "of their images")
+    )
+    texts = json.dumps({name: part for name, part in metrics.items() if name != "per_sample"})
+    assert "sampling error of their images" not in texts
 
 
 @pytest.fixture(scope="module")

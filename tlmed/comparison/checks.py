@@ -187,8 +187,8 @@ def _note_same(results) -> list[str]:
         key = tuple(_list_predictions(part.test) for part in (result.folds or [result]))
         alike.setdefault(key, []).append(result.name)
     return [
-        f"{join_names(names)} have the same scores and predictions for every test image, so no difference between "
-        "them can be measured here."
+        f"{join_names(names)} have the same scores and predictions for every test {unit_of(results[0].metrics)}, so no "
+        "difference between them can be measured here."
         for names in alike.values()
         if len(names) > 1
     ]

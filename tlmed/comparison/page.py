@@ -67,6 +67,10 @@ def make_comparison_page(comparison: Comparison) -> str:
     return make_page(title, render("comparison/lead.html", said=said, more=more), sections)
 
 
+def _name_unit(comparison) -> str:
+    return unit_of(comparison.results[0].metrics)
+
+
 def _label(comparison, place) -> str:
     return f"{place + 1}  {comparison.results[place].name}"
 
@@ -143,7 +147,7 @@ def _show_scores(comparison) -> Markup:
         alt = f"Forest plot of each run's {NAMES[question]} with its 95 % interval. {said}"
         caption = f"{name_metric(question)} of each run, with its 95 % interval"
         pictures.append(draw(plots.draw_scores(names, entries, NAMES[question]), alt, caption))
-    return render("comparison/scores.html", pictures=pictures)
+    return render("comparison/scores.html", unit=_name_unit(comparison), pictures=pictures)
 
 
 def _show_curves(comparison) -> Markup:
@@ -155,7 +159,12 @@ def _show_curves(comparison) -> Markup:
     columns = range(len(classes)) if main is None else [main]
     drawn = _draw_curves(comparison, columns) if len(columns) <= MOST_PANELS else None
     return render(
-        "comparison/curves.html", picture=drawn, panels=len(columns), runs=len(results), coloured=plots.MOST_CURVES
+        "comparison/curves.html",
+        unit=_name_unit(comparison),
+        picture=drawn,
+        panels=len(columns),
+        runs=len(results),
+        coloured=plots.MOST_CURVES,
     )
 
 
@@ -163,7 +172,7 @@ def _draw_curves(comparison, columns) -> Picture:
     names = [_label(comparison, place) for place in range(len(comparison.results))]
     tests = [result.test for result in comparison.results]
     said = "; ".join(f"{tests[0].classes[column]}: {_say_areas(names, tests, column)}" for column in columns)
-    alt = f"ROC curves of {count(len(tests), 'run')} on the same test images, with their AUC. {said}"
+    alt = f"ROC curves of {count(len(tests), 'run')} on the same test {_name_unit(comparison)}s, with their AUC. {said}"
     return draw(plots.draw_curves(names, tests, columns), alt, "ROC of each run; dotted: chance")
 
 
@@ -189,7 +198,8 @@ def _show_differences(comparison) -> Markup:
     if not pictures:
         return Markup()
     chosen = any(0 < len(comparison.leaders(question)) < len(comparison.results) for question in _DRAWN)
-    return render("comparison/differences.html", level=LEVEL, pictures=pictures, chosen=chosen)
+    unit = _name_unit(comparison)
+    return render("comparison/differences.html", unit=unit, level=LEVEL, pictures=pictures, chosen=chosen)
 
 
 def _show_sizes(comparison) -> Markup:

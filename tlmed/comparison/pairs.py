@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tlmed.answer_units import GROUP, name_rows, unit_of
 from tlmed.comparison.checks import check_comparable, find_notes
 from tlmed.comparison.groups import choose_groups, list_owners, use_groups
 from tlmed.comparison.results import Result, read_results
@@ -114,8 +115,9 @@ def compare(paths: Sequence[str | Path]) -> Comparison:
         images = len(results[0].test.paths)
         groups = len(set(number_groups(owners))) if has_clusters(number_groups(owners)) else None
     _correct(found)
-    pairs = tuple(Pair(*place, found[place]) for place in places)
-    return Comparison(results, pairs, images, groups, find_notes(given) + _note_few(pairs))
+    unit = unit_of(results[0].metrics)
+    pairs = tuple(Pair(*place, name_rows(found[place], unit)) for place in places)
+    return Comparison(results, pairs, images, groups, find_notes(given) + _note_few(pairs, unit))
 
 
 def _find_owners(results) -> list[str]:
@@ -184,15 +186,16 @@ def _average(differences, folds, share, spreads, repeats, most) -> dict:
     return {name: entry[name] for name in ("value", "low", "high", "p", "method")}
 
 
-def _note_few(pairs) -> tuple[str, ...]:
-    """Name the metrics whose differences rest on a few images or groups."""
+def _note_few(pairs, unit) -> tuple[str, ...]:
+    """Name the metrics whose differences rest on a few images, files or groups."""
     units = {}  # the same for all pairs; a difference that is left open has none
     for pair in pairs:
         units |= {name: entry["units"] for name, entry in pair.questions.items() if "units" in entry}
     few = [f"{name_metric(name)} {number}" for name, number in units.items() if number < FEW_UNITS]
     if not few:
         return ()
-    return (f"Only large differences can show where few images or groups of a class decide: {join_names(few)}.",)
+    counted = "groups" if unit == GROUP else f"{unit}s or groups"
+    return (f"Only large differences can show where few {counted} of a class decide: {join_names(few)}.",)
 
 
 def _leave_open(value, reason) -> dict:

@@ -260,7 +260,8 @@ def conclude(comparison: Comparison) -> list[str]:
         sentences.append(f"The difference from {_name(untested)} could not be tested.")
     if len(leaders) < len(runs):
         lead = "runs, so that their lead" if shared else "run, so that its lead"
-        sentences.append(f"These test images also chose the best {lead} looks larger than it is on new images.")
+        unit = unit_of(runs[best].metrics)
+        sentences.append(f"These test {unit}s also chose the best {lead} looks larger than it is on new {unit}s.")
     return sentences
 
 

@@ -217,12 +217,13 @@ def _name(files: Sequence[str]) -> str:
     return listed((name if name.isprintable() else ascii(name) for name in files), NAMED)
 
 
-def describe_classes(classes: int, images: int) -> tuple[str, ...]:
+def describe_classes(classes: int, images: int, unit: str = "image") -> tuple[str, ...]:
     """Return what a user should know if there are many classes.
 
     Args:
         classes: How many there are.
-        images: How many images share them.
+        images: How many images share them, or how many files or groups.
+        unit: What these are.
 
     >>> describe_classes(99, 500), describe_classes(200, 1000)[0].partition(":")[0]
     ((), 'There are 200 classes, with 5 images each on average')
@@ -230,8 +231,8 @@ def describe_classes(classes: int, images: int) -> tuple[str, ...]:
     if classes < MANY_CLASSES:
         return ()
     return (
-        f"There are {classes:,} classes, with {images / classes:.3g} images each on average: a class by itself is "
-        "measured on few images, and every table has a row or a column for each.",
+        f"There are {classes:,} classes, with {images / classes:.3g} {unit}s each on average: a class by itself is "
+        f"measured on few {unit}s, and every table has a row or a column for each.",
     )
 
 

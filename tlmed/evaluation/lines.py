@@ -108,7 +108,7 @@ def describe_reversed(result: Mapping) -> list[str]:
         found = [label for label, entry in result.get("per_class", {}).items() if is_reversed(entry)]
         if len(result.get("per_class", {})) == 2 or not found:  # of two classes, both AUCs are the same
             return []
-        whose, what = f" of {listed(found, 3)}", "images of the class and others"
+        whose, what = f" of {listed(found, 3)}", f"{unit_of(result)}s of the class and others"
     return [
         f"The whole interval of the AUC{whose} lies below 0.5: the scores rank {what} the wrong way round more often "
         "than chance does. Are labels, or the columns of scores, swapped?"

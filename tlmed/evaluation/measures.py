@@ -76,15 +76,19 @@ def score_pooled(pooled: Pooled, scoring: Scoring, leaked: Collection[str] = ())
     """Return the content of `metrics.json` for units, and the scores of their samples beside it.
 
     Args:
-        pooled: Samples and units; where nothing is pooled, each sample is a unit.
+        pooled: Samples and units; where nothing is pooled, each sample is a unit, and where only units are known, they
+            stand for samples, too.
         scoring: As for `score`; its decision was made on units.
         leaked: Paths of samples that training or validation knows: it knows their units.
     """
     result = score(pooled.units, scoring, pooled.find_units(leaked))
-    if not pooled.are_pooled:
+    if pooled.pooling.how is None:
+        return result
+    result["pool"] = pooled.pooling.how
+    if not pooled.are_pooled:  # nothing is known of the samples
         return result
     samples = measure(pooled.samples.of(scoring.split), scoring, PER_SAMPLE)
-    return {**result, "pool": pooled.pooling.how, "per_sample": {"n": samples["n"], "metrics": samples["metrics"]}}
+    return {**result, "per_sample": {"n": samples["n"], "metrics": samples["metrics"]}}
 
 
 def score(predictions: Predictions, scoring: Scoring, leaked: Collection[str] = ()) -> dict:

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tlmed.answer_units import IMAGE, unit_of
-from tlmed.evaluation.pooling import Pooled
+from tlmed.errors import InputError
+from tlmed.evaluation.pooling import Pooled, Pooling, read_pooling
 from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
+from tlmed.run_files import METRICS_JSON
+from tlmed.rundir import RunDir
 
 TABLES = PREDICTIONS, POOLED = ("predictions.csv", "pooled.csv")
 
@@ -22,19 +25,33 @@ def name_table(metrics: Mapping) -> str:
 
 
 def list_tables(metrics: Mapping) -> list[str]:
-    """Return the tables of predictions that a run has, by its `metrics.json`.
+    """Return the tables of predictions that a run or an evaluation has, by its `metrics.json`.
 
-    >>> list_tables({"unit": "file"}), list_tables({"unit": "image"})
-    (['predictions.csv', 'pooled.csv'], ['predictions.csv'])
+    An evaluation of a `pooled.csv` has no predictions of samples.
+
+    >>> list_tables({"unit": "file", "per_sample": {}}), list_tables({"unit": "image"}), list_tables({"unit": "file"})
+    (['predictions.csv', 'pooled.csv'], ['predictions.csv'], ['pooled.csv'])
     """
-    return list(dict.fromkeys((PREDICTIONS, name_table(metrics))))
+    samples = [PREDICTIONS] if "per_sample" in metrics or unit_of(metrics) == IMAGE else []
+    return list(dict.fromkeys((*samples, name_table(metrics))))
 
 
 def write_pooled(folder: Path, pooled: Pooled) -> None:
-    """Write `predictions.csv`, and `pooled.csv` where samples were pooled."""
-    write_predictions(folder / PREDICTIONS, pooled.samples)
-    if pooled.are_pooled:
+    """Write `predictions.csv` where there are predictions of samples, and `pooled.csv` where these were pooled."""
+    if pooled.samples.unit == IMAGE:
+        write_predictions(folder / PREDICTIONS, pooled.samples)
+    if pooled.units.unit != IMAGE:
         write_predictions(folder / POOLED, pooled.units)
+
+
+def find_pooling(table: Path) -> Pooling:
+    """Return how the rows of a table of predictions were pooled: as the `metrics.json` beside a `pooled.csv` says."""
+    if table.name != POOLED:
+        return Pooling()
+    try:
+        return read_pooling(METRICS_JSON.read(RunDir(table.parent)))
+    except InputError:  # there is none, or it is another program's
+        return Pooling()
 
 
 def read_units(folder: Path, metrics: Mapping) -> Predictions:

@@ -182,16 +182,17 @@ def precision_recall_curves(predictions: Predictions, split: str = "test", posit
     tidy(axes, xlabel="recall (sensitivity)", ylabel="precision (positive predictive value)")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     if not add_legend(axes):
-        axes.text(0.5, 0.5, "no curve: no image of the class", ha="center", va="center", backgroundcolor="white")
+        axes.text(0.5, 0.5, "no curve: nothing is of the class", ha="center", va="center", backgroundcolor="white")
     return figure
 
 
-def reliability_diagram(series: Mapping[str, Sequence[Mapping]], about: str) -> Figure:
-    """Draw a reliability diagram: the share that came true against the score, with 95 % intervals, and image counts.
+def reliability_diagram(series: Mapping[str, Sequence[Mapping]], about: str, counted: str = "images") -> Figure:
+    """Draw a reliability diagram: the share that came true against the score, with 95 % intervals, and counts.
 
     Args:
         series: One or two names to points, as `tlmed.metrics.reliability` gives them.
         about: What the probability is about.
+        counted: What the points count.
 
     >>> points = [{"from": 0.6, "to": 0.7, "n": 2, "confidence": 0.65, "share": 0.5, "low": 0.1, "high": 0.9}]
     >>> [axes.get_ylabel() for axes in reliability_diagram({"as trained": points}, "a").axes]
@@ -211,7 +212,7 @@ def reliability_diagram(series: Mapping[str, Sequence[Mapping]], about: str) -> 
         below.bar(places, [point["n"] for point in points], width, color=colour, hatch="//" * number, edgecolor="white")
     tidy(axes, ylabel="share that came true")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    tidy(below, xlabel=f"probability of {literal(about)}", ylabel="images")
+    tidy(below, xlabel=f"probability of {literal(about)}", ylabel=counted)
     below.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
     handles, names = axes.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower left", ncols=2, frameon=False, fontsize="small")

@@ -6,25 +6,31 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from tlmed import metrics
+from tlmed.answer_units import FILE
 from tlmed.columns import Grouping, spell
 from tlmed.data.table import describe_classes
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import describe_contradictions, describe_exchanged, describe_hard_scores
 from tlmed.evaluation.lines import describe_left_out, describe_rule
 from tlmed.evaluation.measures import Scoring, score_pooled
-from tlmed.evaluation.pooling import Pooled, choose_pooling, describe_pooling, find_pooling_faults, pool
+from tlmed.evaluation.pooled_csv import find_pooling
+from tlmed.evaluation.pooling import Pooled, choose_pooling, describe_pooling, find_pooling_faults, pool, say_how
 from tlmed.evaluation.predictions import Predictions, describe_ties
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.voice import Voice
 from tlmed.words import count, join_names, listed
+
+_BY_DEFAULT = ("auto", FILE)  # `pool` and `pool_by` that leave open whether rows are pooled
 
 
 def score_file(
     file: Path,
     grouping: Grouping,
     asked: Scoring,
-    pooled_by: tuple[str | None, str],
+    pooled_by: tuple[str | None, str] | None,
     voice: Voice,
 ) -> tuple[Pooled, dict]:
     """Score the test rows of a CSV of predictions, or all rows if they are of one split.
@@ -33,7 +39,7 @@ def score_file(
         file: The CSV.
         grouping: Which column names the groups.
         asked: The positive one of two classes and the prevalence; which split is scored, the file says.
-        pooled_by: `pool` and `pool_by`, as in a recipe.
+        pooled_by: `pool` and `pool_by`, as in a recipe; None: what they are there by default.
         voice: Where to tell what happens.
 
     Returns:
@@ -44,9 +50,9 @@ def score_file(
     """
     positive, predictions = asked.positive, read_predictions(file, grouping, asked.positive)
     split = _choose_split(file, predictions)
-    pooled = _pool(predictions, positive, pooled_by, voice)
+    pooled = _pool(file, predictions, positive, pooled_by or _BY_DEFAULT, voice)
     chosen = pooled.units.of(split)
-    notes = [*predictions.notes, *describe_classes(len(predictions.classes), len(chosen.paths))]
+    notes = [*predictions.notes, *describe_classes(len(predictions.classes), len(chosen.paths), chosen.unit)]
     notes += metrics.describe_default(predictions.classes, positive)
     if split != "test":
         notes.append(f"All rows are of the split {split!r}: these are not scores of test images.")
@@ -69,14 +75,25 @@ def score_file(
     return pooled, result
 
 
-def _pool(predictions, positive, pooled_by, voice) -> Pooled:
+def _pool(file, predictions, positive, pooled_by, voice) -> Pooled:
+    main = metrics.positive_index(predictions.classes, positive)
+    main = None if main is None else predictions.classes[main]
+    made = find_pooling(file)
+    if made.how is not None:
+        if pooled_by not in (_BY_DEFAULT, (None, FILE)):
+            raise InputError(
+                "`--pool` and `--pool-by` need a table of images, such as the `predictions.csv` of a run. "
+                f"Received: {file}, with a row per {made.unit}."
+            )
+        voice.say(f"By the `metrics.json` beside it, {file} has a row per {made.unit}: {say_how(made, main)}.")
+        units = replace(predictions, unit=made.unit)
+        return Pooled(units, units, np.arange(len(units.paths)), made)
     rows = predictions.paths, predictions.labels, predictions.groups
     pooling = choose_pooling(*pooled_by, *rows)
     paths, labels, groups = rows
     if faults := find_pooling_faults(pooling, paths, labels, predictions.classes, groups):
         raise InputError(faults)
-    main = metrics.positive_index(predictions.classes, positive)
-    for line in describe_pooling(pooling, pooled_by[0], paths, None if main is None else predictions.classes[main]):
+    for line in describe_pooling(pooling, pooled_by[0], paths, main):
         voice.say(line)
     return pool(predictions, pooling, positive)
 

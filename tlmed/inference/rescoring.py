@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from tlmed import metrics
-from tlmed.answer_units import FILE
 from tlmed.backbones import name_all
 from tlmed.backbones.ancestry import find_known, name_weights
 from tlmed.backbones.graphs import find_unknown_code
@@ -89,7 +88,7 @@ def evaluate(
     """
     if run is None:
         asked = Scoring(positive=positive, prevalence=prevalence)
-        return score_file(file, grouping or Grouping(), asked, pooled_by or ("auto", FILE), voice)
+        return score_file(file, grouping or Grouping(), asked, pooled_by, voice)
     recipe, old, decision = from_json(RECIPE_JSON.read(run)), METRICS_JSON.read(run), read_decision(run)
     trained = _Trained(run, recipe, old["classes"], read_rule(run))
     unsure = check_intact(run, name_files(old, "environment.json", "plan.json", "splits.csv", *list_tables(old)))

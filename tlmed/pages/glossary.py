@@ -12,15 +12,15 @@ from tlmed.tabulation import Cell, say
 _OF_POSITIVE = "With more than two classes: the mean over the classes, each against the rest."
 # Explanations by the names of metrics; those of other terms are in WORDS, by names that only tlmed uses.
 METRICS = {
-    "accuracy": "The share of all images that were predicted correctly. With a rare class it is high even if that "
-    "class is always missed.",
-    "auc": "Area under the ROC curve: how often an image of the positive class scores higher than one of the other. "
+    "accuracy": "The share of all predictions that are right. With a rare class it is high even if that class is "
+    "always missed.",
+    "auc": "Area under the ROC curve: how often one of the positive class scores higher than one of the other. "
     f"0.5 is guessing, 1 is perfect; it does not depend on a threshold. {_OF_POSITIVE}",
-    "sensitivity": f"The share of the images of the positive class that were found (recall). {_OF_POSITIVE}",
-    "specificity": f"The share of the images that are not of the positive class and were called so. {_OF_POSITIVE}",
-    "ppv": "Positive predictive value (precision): the share of right ones among the images predicted as the "
-    f"positive class. It falls where that class is rarer than in these images. {_OF_POSITIVE}",
-    "npv": "Negative predictive value: the share of right ones among the images predicted as not of the positive "
+    "sensitivity": f"The share of the positive class that was found (recall). {_OF_POSITIVE}",
+    "specificity": f"The share of what is not of the positive class that was called so. {_OF_POSITIVE}",
+    "ppv": "Positive predictive value (precision): the share of right ones among those predicted as the positive "
+    f"class. It falls where that class is rarer than here. {_OF_POSITIVE}",
+    "npv": "Negative predictive value: the share of right ones among those predicted as not of the positive "
     f"class. It, too, depends on how common the class is. {_OF_POSITIVE}",
     "balanced_accuracy": "The mean of the classes' sensitivities: each class counts the same, however rare it is. "
     "Guessing gives one divided by the number of classes.",
@@ -49,7 +49,7 @@ WORDS = {
         "were; affine: the factors train; update: the statistics follow the new images too; recalibrate: as affine, "
         "and after the phase the statistics are estimated again on training images.",
     ),
-    "confusion": ("Confusion matrix", "How many images of each true class were predicted as which class."),
+    "confusion": ("Confusion matrix", "How many of each true class were predicted as which class."),
     "corrected": (
         "Corrected p",
         "Of many comparisons some look like a difference by chance. Holm's correction raises each p so that this "
@@ -71,18 +71,18 @@ WORDS = {
     ),
     "interval": (
         "95 % interval",
-        "Where the value may lie on other images of the same kind: of 100 such intervals about 95 hold the true value. "
-        "A wide one means that the images are too few to tell.",
+        "Where the value may lie on other data of the same kind: of 100 such intervals about 95 hold the true value. "
+        "A wide one means that too little was tested to tell.",
     ),
     "leak": (
         "Leak",
-        "A test image whose file, byte for byte, or whose group is in training or validation too. The network knows "
-        "it, so that it scores better than new images do. A picture that was saved anew is not recognised.",
+        "Test images whose file, byte for byte, or whose group is in training or validation too. The network knows "
+        "them, so that they score better than new ones do. A picture that was saved anew is not recognised.",
     ),
     "net_benefit": (
         "Net benefit",
-        "True positives per image minus false positives, which weigh less the more of them one accepts for one that is "
-        "found.",
+        "The share of true positives minus that of false positives, which weigh less the more of them one accepts for "
+        "one that is found.",
     ),
     "positive": (
         "Positive class",
@@ -119,12 +119,11 @@ WORDS = {
     "temperature": (
         "Temperature",
         "One number by which the network's outputs are divided before they become scores. Above 1 it makes them less "
-        "sure, below 1 surer; their order within an image stays.",
+        "sure, below 1 surer; the order of the classes stays.",
     ),
     "threshold": (
         "Threshold",
-        "The score from which on an image is predicted as the positive class. A lower one finds more, and gives more "
-        "false alarms.",
+        "The score from which on the positive class is predicted. A lower one finds more, and gives more false alarms.",
     ),
 }
 TERMS = {**{name: (name_metric(name), meaning) for name, meaning in METRICS.items()}, **WORDS}

@@ -264,10 +264,8 @@ def _say_values(metrics, names) -> str:
     said = _list_values(metrics["metrics"], names)
     if not leaks or not said:
         return said
-    if not leaks["n"]:
-        return f"{said}; without the {count(leaks['leaked'], 'known image')} none is left"
-    rest = _list_values(leaks["metrics"], names)
-    return f"{said}; without the {count(leaks['leaked'], 'known image')} {rest}"
+    rest = _list_values(leaks["metrics"], names) if leaks["n"] else "none is left"
+    return f"{said}; without the {count(leaks['leaked'], f'known {unit_of(metrics)}')} {rest}"
 
 
 def _list_values(entries, names) -> str:

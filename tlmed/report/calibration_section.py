@@ -44,7 +44,7 @@ def _draw_reliability(metrics, series, about) -> Picture:
         f"{name.capitalize()}: {_say_points(points, unit_of(metrics))}." for name, points in series.items()
     )
     caption = "Reliability with 95 % intervals; dotted: perfect"
-    return draw(score_plots.reliability_diagram(series, about), alt, caption)
+    return draw(score_plots.reliability_diagram(series, about, f"{unit_of(metrics)}s"), alt, caption)
 
 
 def show_mean_calibration(metrics: Mapping) -> Markup:
@@ -56,7 +56,13 @@ def show_mean_calibration(metrics: Mapping) -> Markup:
     found = metrics.get("calibration", {})
     if not found.get("metrics"):
         return Markup()
-    return render("folds/calibration.html", method=found["method"], compared=_compare(metrics), **_find_worse(metrics))
+    return render(
+        "folds/calibration.html",
+        method=found["method"],
+        unit=unit_of(metrics),
+        compared=_compare(metrics),
+        **_find_worse(metrics),
+    )
 
 
 def _compare(metrics) -> Table:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from markupsafe import Markup
 
-from tlmed.answer_units import name_scored
+from tlmed.answer_units import name_scored, unit_of
 from tlmed.evaluation import score_plots
 from tlmed.metrics.packed_confusion import unpack_confusion
 from tlmed.metrics.proportions import LEAST_GROUPS
@@ -59,8 +59,8 @@ def draw_confusion(metrics: Mapping, of: str, caption: str = "Confusion matrix: 
     """Return the confusion matrix as a picture, with the numbers in its text.
 
     Args:
-        metrics: `classes` and `confusion` are used.
-        of: Which images these are, for the alternative text.
+        metrics: `classes`, `confusion` and `unit` are used.
+        of: What was predicted, for the alternative text.
         caption: What stands below it.
     """
     alt = f"Confusion matrix {of}, true class: predicted as {_say_confusions(metrics)}"
@@ -79,7 +79,8 @@ def _say_confusions(metrics) -> str:
         (row, column) for row, column in zip(*np.unravel_index(most, wrong.shape), strict=True) if wrong[row, column]
     ]
     said = "; ".join(f"{classes[row]} as {classes[column]}: {wrong[row, column]}" for row, column in pairs)
-    right = f"one of {len(classes)} classes. Right: {np.trace(counts):,} of {count(int(counts.sum()), 'image')}"
+    whole = count(int(counts.sum()), unit_of(metrics))
+    right = f"one of {len(classes)} classes. Right: {np.trace(counts):,} of {whole}"
     return f"{right}. Most often taken for another one: {said}" if said else right
 
 

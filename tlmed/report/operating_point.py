@@ -75,8 +75,10 @@ def _say_choice(metrics) -> str:
     point = metrics.get("operating_point")
     if not point:
         return ""
-    if point.get("sensitivity") is None:
+    if point["rule"] == "fixed":
         return "The recipe fixes it; no image had a part in it."
+    if point.get("sensitivity") is None:  # of one class only; its note says so
+        return ""
     return (
         f"It was chosen on {count(point['n'], unit_of(metrics))} of the {point['split']} split for "
         f"{_name_aim(point['rule'])}, and gives there a sensitivity of "

@@ -7,6 +7,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from tlmed import rundir
+from tlmed.answer_units import unit_of
 from tlmed.evaluation import score_plots
 from tlmed.evaluation.pooled_csv import read_units
 from tlmed.evaluation.predictions import Predictions
@@ -70,8 +71,9 @@ def show_overlays(folds: Sequence[Fold], metrics: Mapping, model: str) -> Markup
     return render(
         "folds/curves.html",
         model=model,
+        unit=unit_of(metrics),
         panels=None if drawn else len(columns),
-        # How often each image was tested: once in every repeat.
+        # How often each of them was tested: once in every repeat.
         times=round(unpack_confusion(metrics).sum() / metrics["n"]),
         pictures=[*([_draw_curves(folds, columns, model)] if drawn else []), confusion],
     )
@@ -82,7 +84,9 @@ def _draw_curves(folds, columns, model) -> Picture:
     alt = f"ROC curves of {count(len(folds), 'fold')} and their mean. " + "; ".join(
         f"{classes[column]}: {_say_areas(folds, column)}" for column in columns
     )
-    caption = f"ROC: thin, each fold's {model} on its test images; thick, their mean; dotted, chance"
+    caption = (
+        f"ROC: thin, each fold's {model} on its test {unit_of(folds[0].metrics)}s; thick, their mean; dotted, chance"
+    )
     return draw(score_plots.roc_of_folds([fold.test for fold in folds], columns), alt, caption)
 
 

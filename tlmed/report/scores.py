@@ -67,7 +67,7 @@ def show_baselines(metrics: Mapping) -> Markup:
     ]
     entries = [(f"{name_metric(it)} ({name.replace('_', ' ')})", run[it]) for name, run in runs.items() for it in shown]
     table = Table(texts("") + numbers(*map(explain, shown)), rows, list_notes(entries))
-    return render("report/baselines.html", baselines=table)
+    return render("report/baselines.html", unit=unit_of(metrics), baselines=table)
 
 
 def show_subgroups(metrics: Mapping) -> Markup:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from tlmed.answer_units import unit_of
+from tlmed.answer_units import name_rows, unit_of
 from tlmed.evaluation.measures import SUBGROUP_METRICS
 from tlmed.evaluation.pooled_csv import list_tables
 from tlmed.evaluation.pooling import list_unit_groups, read_pooling
@@ -150,7 +150,6 @@ def _average_all(split, folds, results) -> dict:
     content = {
         "split": "test",
         "unit": unit_of(first),
-        **({"pool": first["pool"], "per_sample": _average_samples(mean, results, split)} if "pool" in first else {}),
         # Every image is in the test split of one fold of each repeat.
         "n": sum(result["n"] for result in results) // split.repeats,
         "classes": first["classes"],
@@ -190,7 +189,12 @@ def _average_all(split, folds, results) -> dict:
         content["at_prevalence"] = {"prevalence": first["at_prevalence"]["prevalence"], **values}
     if undecided := sum(result.get("undecided", 0) for result in results):
         content["undecided"] = undecided // split.repeats  # as for images that are known
-    return content | _average_without_leaks(names, split, results) | _average_subgroups(names, split, results)
+    content |= _average_without_leaks(names, split, results) | _average_subgroups(names, split, results)
+    if "pool" not in first:
+        return content
+    # What `average` says of images holds for units here, and for images in `per_sample` alone.
+    samples = {"pool": first["pool"], "per_sample": _average_samples(mean, results, split)}
+    return name_rows(content, unit_of(first)) | samples
 
 
 def _average_without_leaks(names, split, results) -> dict[str, Mapping]:
