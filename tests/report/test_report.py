@@ -488,7 +488,7 @@ def test_the_threshold_stands_beside_what_one_half_gives(tmp_path):
         ({"rule": "fixed", "threshold": 0.5, "sensitivity": None, "specificity": None}, "The recipe fixes it"),
         (
             {"rule": "youden", "sensitivity": None, "specificity": None, "note": "One class."},
-            "reaches 0.500. One class.",
+            "reaches 0.500. \nOne class.",
         ),
         (
             {"rule": "youden", "sensitivity": 1, "specificity": 0.5},
