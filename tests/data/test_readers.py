@@ -243,7 +243,10 @@ def test_images_with_odd_names_are_used_in_tables_and_predictions(odd):
     assert len(names) == len(rows) - 1
     assert "x.png.bak" in str(left_out)
     assert read_files([odd / "benign" / "IM0001"], (8, 8))[0] == [str(odd / "benign" / "IM0001")]
-    with pytest.raises(InputError, match=r"A path must be an image \(.png, .* or a folder. Received: path=.*csv"):
+    with pytest.raises(
+        InputError,
+        match=r"must be an image \(.png, .* or a folder; give the files that a table names. Received: path=.*csv",
+    ):
         read_files([table], (8, 8))
 
 

@@ -29,6 +29,7 @@ from tlmed.regular_files import check_exists, read_regular
 from tlmed.sections import KFold
 from tlmed.seeds import derive
 from tlmed.slicing import WHOLE, Slicing, Tiling
+from tlmed.source_forms import TABLE, find_form
 from tlmed.words import count, listed
 
 
@@ -365,7 +366,8 @@ def _find_files(paths: Sequence[str | Path]) -> tuple[tuple[str, ...], list[tupl
         if not files:
             faults.append(f"A folder must hold images ({describe_endings()}). Received: path={path}, where none is.")
         elif not is_image(files[0]):
-            advice = f"; {kind.advice}" if (kind := find_kind(path)) else ""
+            kind, is_table = find_kind(path), find_form(path) == TABLE
+            advice = f"; {kind.advice}" if kind else "; give the files that a table names" if is_table else ""
             faults.append(f"A path must be an image ({describe_endings()}) or a folder{advice}. Received: path={path}.")
     if faults:
         raise InputError(faults)
