@@ -6,7 +6,17 @@ import unicodedata
 _CONTROLS = frozenset({"Cc", "Zl", "Zp"})  # categories of Unicode: controls, ends of lines and of paragraphs
 # A program for tables takes a cell for a formula that begins with = or @, or with a sign and then calls something.
 _FORMULA = re.compile(r"[=@]|[+-].*(\w\(|[|!])")
+FORMULA = "must be no formula, which a program for tables would run"
 RULE = "must be one line of text and no formula, which a program for tables would run"
+
+
+def is_formula(text: str) -> bool:
+    """Tell whether a program for tables would run a text.
+
+    >>> is_formula("=cmd.png"), is_formula("ill/=cmd.png")
+    (True, False)
+    """
+    return _FORMULA.match(text) is not None
 
 
 def is_plain(text: str) -> bool:
@@ -15,4 +25,4 @@ def is_plain(text: str) -> bool:
     >>> [is_plain(text) for text in ("a b.png", "+", "-1.5", "a\nb.png", "=cmd|' /C calc'!A0", "+SUM(A1)")]
     [True, True, True, False, False, False]
     """
-    return not _FORMULA.match(text) and not any(unicodedata.category(letter) in _CONTROLS for letter in text)
+    return not is_formula(text) and not any(unicodedata.category(letter) in _CONTROLS for letter in text)

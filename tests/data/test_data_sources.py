@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tlmed.data import archives, load, open_source, read_files
+from tlmed.data.table import make_table
 from tlmed.errors import InputError
 from tlmed.split_names import SPLITS
 from tlmed.trust import trusting
@@ -243,6 +244,15 @@ def test_names_that_are_not_utf8_are_refused(tmp_path, source):
     with pytest.raises(InputError, match=r"must be UTF-8: rename them. Received: .*udcff") as error:
         read_files([root], (8, 8)) if source == "predict" else open_source(root)
     str(error.value).encode()
+
+
+@pytest.mark.parametrize("source", ["headers", "predict"])
+def test_paths_that_a_program_for_tables_would_run_are_refused(tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "a/=1.png", "=cmd|x.png")  # the first begins with a folder, and is no formula
+    with pytest.raises(InputError, match=r"must be no formula, .*: rename it. Received: '=cmd\|x.png'\.") as error:
+        read_files(["."], (8, 8)) if source == "predict" else make_table("x", ["a/=1.png", "=cmd|x.png"], "ab", None)
+    assert "=1" not in str(error.value)
 
 
 def test_listing_with_splits(tmp_path):

@@ -1,7 +1,5 @@
 """`tlmed predict`."""
 
-import csv
-import io
 import sys
 from pathlib import Path
 
@@ -36,7 +34,7 @@ def predict(run, paths, out, skip_bad, explain, method, block, force):
     from tlmed.evaluation.predictions_csv import check_table
     from tlmed.rundir import find_run
     from tlmed.targets import writing_out
-    from tlmed.whole_files import write_csv
+    from tlmed.whole_files import format_csv, write_csv
 
     run = find_run(run)
     if out is not None:
@@ -57,9 +55,7 @@ def predict(run, paths, out, skip_bad, explain, method, block, force):
     if sys.stdout.isatty():
         Screen(sys.stdout).show(_show_predictions(header, rows))
         return
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *map(_shorten_scores, rows)])
-    click.echo(text.getvalue(), nl=False)
+    click.echo(format_csv(header, map(_shorten_scores, rows)), nl=False)
 
 
 def _show_predictions(header, rows) -> list[str | Table]:

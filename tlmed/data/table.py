@@ -12,7 +12,7 @@ from tlmed.data.parts import Content
 from tlmed.data.readers import describe_endings
 from tlmed.errors import InputError
 from tlmed.identifiers import ARRAYS, FILES, TFDS, Identifiers
-from tlmed.plain_cells import RULE, is_plain
+from tlmed.plain_cells import FORMULA, RULE, is_formula, is_plain
 from tlmed.words import count, listed
 
 NAMED = 3  # files of a kind that a sentence names; it counts the others
@@ -132,18 +132,23 @@ def make_table(source: str, paths: Sequence[str], names: Sequence[str], read, **
 
 
 def check_names(source: object, paths: Iterable[str]) -> None:
-    """Refuse names of files that are not UTF-8, because files of a run cannot hold them.
+    """Refuse names of files that are not UTF-8, because files of a run cannot hold them, and formulas.
 
     Args:
         source: The source as it was given.
         paths: The path of every image.
 
     Raises:
-        InputError: One sentence with three of them.
+        InputError: One sentence with three of them for each kind.
     """
+    faults, paths = [], list(paths)
     odd = [ascii(path) for path in (str(source), *paths) if not _is_utf8(path)]
     if odd:
-        raise InputError(f"Names of files and folders must be UTF-8: rename them. Received: {listed(odd, 3)}.")
+        faults.append(f"Names of files and folders must be UTF-8: rename them. Received: {listed(odd, NAMED)}.")
+    if odd := [ascii(path) for path in paths if is_formula(path)]:
+        faults.append(f"The path of an image {FORMULA}: rename it. Received: {listed(odd, NAMED)}.")
+    if faults:
+        raise InputError(faults)
 
 
 def _check_cells(source: object, *columns: Sequence[str] | None) -> None:
