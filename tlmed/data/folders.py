@@ -1,15 +1,24 @@
 """Class folders, and train/val/test folders of class folders, as a table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from tlmed.columns import BY_NAME, Grouping, is_missing, name_spellings
-from tlmed.data.kinds import describe_others
+from tlmed.data.kinds import describe_others, read_head
 from tlmed.data.masks import find_masks
 from tlmed.data.patients import name_patients
-from tlmed.data.readers import describe_endings, has_usual_ending, is_image
+from tlmed.data.readers import describe_endings, has_usual_ending, is_image, names_patients
 from tlmed.data.table import Table, describe_hidden, find_licence, make_table
+from tlmed.data.walking import (
+    describe_links_out,
+    describe_unfollowed,
+    find_hidden,
+    find_unfollowed,
+    list_hidden,
+    list_visible,
+    visible_files,
+)
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.split_names import SPLIT_NAMES
@@ -28,6 +37,7 @@ class _Listing:
     patients: list[str] = field(default_factory=list)  # the folder below the class folder that each image lies in
     others: list[Path] = field(default_factory=list)  # files that are not images
     hidden: list[str] = field(default_factory=list)
+    unfollowed: list[str] = field(default_factory=list)  # links to folders below the class folders
     astray: list[str] = field(default_factory=list)  # images outside of the class folders
     faults: list[str] = field(default_factory=list)
 
@@ -36,8 +46,9 @@ def open_folder(root: Path, grouping: Grouping = BY_NAME) -> Table:
     """Read a folder of class folders, or one of train/val/test folders of class folders.
 
     Images lie directly in their class folder, or in those of their patients below it, if the user says so. Hidden files
-    and folders are named and not read; links are followed. Masks of other images are left out and named. Where files
-    name their patients, as DICOM does, these are the groups.
+    and folders are named and not read; links are followed, and named if they lead out of the folder; those to folders
+    deeper than below class folders are named and not followed. Masks of other images are left out and named. Where
+    files name their patients, as DICOM does, these are the groups, and images may lie in any depth.
 
     Args:
         root: The folder.
@@ -50,7 +61,7 @@ def open_folder(root: Path, grouping: Grouping = BY_NAME) -> Table:
         InputError: Every fault of the folder at once.
     """
     found = _Listing()
-    folders = {entry.name: entry for entry in _visible(root) if entry.is_dir()}
+    folders = {entry.name: entry for entry in list_visible(root) if entry.is_dir()}
     _note_files(found, root, "")
     given = {name: folder for name, folder in folders.items() if name.lower() in SPLIT_NAMES}
     if given:
@@ -59,7 +70,7 @@ def open_folder(root: Path, grouping: Grouping = BY_NAME) -> Table:
         _check_class_folders(found, root, folders)
         for name, folder in folders.items():
             _read_class(found, folder, name, name, None)
-    found.faults += _find_level_faults(found, grouping.folders)
+    found.faults += _find_level_faults(root, found, grouping.folders)
     if found.faults:
         if near := _find_level(root, folders, found):
             found.faults[0] = found.faults[0].replace(" Received: ", f" Did you mean data={near}? Received: ", 1)
@@ -69,6 +80,7 @@ def open_folder(root: Path, grouping: Grouping = BY_NAME) -> Table:
     # The order in which a folder lists its files is another one on each machine.
     kept = sorted((row for row, path in enumerate(found.paths) if path not in masks.of), key=found.paths.__getitem__)
     paths = [found.paths[row] for row in kept]
+    notes += (*describe_links_out(root, paths), *describe_unfollowed(found.unfollowed))
     groups, told = _find_groups(root, found, kept, grouping)
     return make_table(
         str(root),
@@ -97,47 +109,6 @@ def _find_groups(root: Path, found: _Listing, kept: list[int], grouping: Groupin
     return None, ()
 
 
-def visible_files(root: Path) -> Iterator[Path]:
-    """Yield every file below a folder that is not hidden, sorted, links to files included.
-
-    Args:
-        root: The folder. Links to folders below it are not followed, so that no endless loop can arise.
-    """
-    for entry in sorted(_visible(root)):
-        if not entry.is_dir():
-            yield entry
-        elif not entry.is_symlink():
-            yield from visible_files(entry)
-
-
-def find_hidden(root: Path) -> Iterator[str]:
-    """Yield the hidden files and folders below a folder, relative to it, folders with a slash at the end.
-
-    What lies in hidden folders is not looked at.
-
-    Args:
-        root: The folder. Links to folders below it are not followed.
-    """
-    yield from _list_hidden(root, "")
-    for entry in sorted(_visible(root)):
-        if entry.is_dir() and not entry.is_symlink():
-            yield from (f"{entry.name}/{name}" for name in find_hidden(entry))
-
-
-def _visible(folder: Path) -> list[Path]:
-    return [entry for entry in folder.iterdir() if not _is_hidden(entry)]
-
-
-def _list_hidden(folder: Path, prefix: str) -> list[str]:
-    """Return the hidden files and folders that lie directly in a folder."""
-    hidden = filter(_is_hidden, folder.iterdir())
-    return sorted(f"{prefix}{entry.name}{'/' if entry.is_dir() else ''}" for entry in hidden)
-
-
-def _is_hidden(entry: Path) -> bool:
-    return entry.name.startswith(".")
-
-
 def _reader(root: Path, paths: list[str]):
     return lambda row: read_regular(root / paths[row])
 
@@ -156,8 +127,8 @@ def _describe_odd(paths: list[str]) -> tuple[str, ...]:
 
 def _note_files(found: _Listing, folder: Path, prefix: str) -> None:
     """Note the files of a folder that should hold folders only."""
-    found.hidden += _list_hidden(folder, prefix)
-    for entry in _visible(folder):
+    found.hidden += list_hidden(folder, prefix)
+    for entry in list_visible(folder):
         if not entry.is_dir():
             if is_image(entry):
                 found.astray.append(prefix + entry.name)
@@ -169,17 +140,17 @@ def _find_level(root: Path, folders: dict[str, Path], found: _Listing) -> Path |
     """Return the folder of class folders if the given folder is one level above or below it."""
     if len(folders) == 1 and all(found.patients):
         [inner] = folders.values()
-        if sum(_holds_images(entry) for entry in _visible(inner)) > 1:
+        if sum(entry.is_dir() and _hold_image(visible_files(entry)) for entry in list_visible(inner)) > 1:
             return inner
     if found.astray and not folders:
         above = root.resolve().parent
-        if sum(_holds_images(entry) for entry in _visible(above)) > 1:
+        if sum(entry.is_dir() and _hold_image(list_visible(entry)) for entry in list_visible(above)) > 1:
             return above
     return None
 
 
-def _holds_images(folder: Path) -> bool:
-    return folder.is_dir() and any(is_image(entry) for entry in _visible(folder))
+def _hold_image(files: Iterable[Path]) -> bool:
+    return any(map(is_image, files))
 
 
 def _check_class_folders(found: _Listing, root: Path, folders: dict[str, Path]) -> None:
@@ -213,21 +184,22 @@ def _read_splits(found: _Listing, root: Path, folders: dict[str, Path], given: d
         )
     for name, folder in given.items():
         _note_files(found, folder, f"{name}/")
-        for entry in _visible(folder):
+        for entry in list_visible(folder):
             if entry.is_dir():
                 _read_class(found, entry, f"{name}/{entry.name}", entry.name, SPLIT_NAMES[name.lower()])
 
 
 def _read_class(found: _Listing, folder: Path, prefix: str, name: str, split: str | None) -> None:
     """Read the images of one class folder."""
-    hidden = _list_hidden(folder, f"{prefix}/")
+    hidden = list_hidden(folder, f"{prefix}/")
     found.hidden += hidden
     # The number of images so far shows afterwards whether this folder added any.
     before, others = len(found.paths), []
-    for entry in _visible(folder):
+    for entry in list_visible(folder):
         below = visible_files(entry) if entry.is_dir() else [entry]
         if entry.is_dir():
             found.hidden += (f"{prefix}/{entry.name}/{name}" for name in find_hidden(entry))
+            found.unfollowed += (f"{prefix}/{entry.name}/{name}" for name in find_unfollowed(entry))
         for file in below:
             if is_image(file):
                 found.paths.append(f"{prefix}/{file.relative_to(folder).as_posix()}")
@@ -246,13 +218,24 @@ def _read_class(found: _Listing, folder: Path, prefix: str, name: str, split: st
         )
 
 
-def _find_level_faults(found: _Listing, by_folder: bool) -> list[str]:
+def _is_archive(root: Path, found: _Listing, deep: Iterable[str]) -> bool:
+    """Tell studies, whose files name patients and series themselves, in folders of whatever meaning but splits."""
+    folders = {folder.lower() for path in deep for folder in path.split("/")[:-1]}
+    given = any(split is not None for split in found.splits)
+    return (
+        len(set(found.names)) > 1
+        and (given or not folders & SPLIT_NAMES.keys())
+        and all(names_patients(read_head(root / path)) for path in deep)
+    )
+
+
+def _find_level_faults(root: Path, found: _Listing, by_folder: bool) -> list[str]:
     """Return a sentence where images lie in folders below class folders, or do not although patients have folders.
 
     Nobody can tell whether such a folder is a patient, a mask or a split, and tlmed does not guess.
     """
     deep = {path: patient for path, patient in zip(found.paths, found.patients, strict=True) if patient}
-    if deep and not by_folder:
+    if deep and not by_folder and not _is_archive(root, found, deep):
         rows = zip(found.names, found.patients, found.paths, strict=True)
         first = {(name, patient): path for name, patient, path in rows if patient}
         return [

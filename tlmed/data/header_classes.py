@@ -5,11 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tlmed.columns import is_blank
-from tlmed.data.folders import find_hidden, visible_files
 from tlmed.data.kinds import describe_others
 from tlmed.data.patients import name_patients
 from tlmed.data.readers import find_label, find_label_fault, is_image
 from tlmed.data.table import Table, find_licence, make_table
+from tlmed.data.walking import (
+    describe_links_out,
+    describe_unfollowed,
+    find_hidden,
+    find_unfollowed,
+    visible_files,
+)
 from tlmed.errors import InputError
 from tlmed.regular_files import read_regular
 from tlmed.source_layout import Layout
@@ -59,7 +65,13 @@ def open_header_folder(root: Path, layout: Layout) -> Table:
         splits=splits,
         skipped=tuple(file.relative_to(root).as_posix() for file in others),
         hidden=tuple(sorted(find_hidden(root))),
-        notes=(f"Classes are the values of {layout.label} in the headers.", *told, *describe_others(others)),
+        notes=(
+            f"Classes are the values of {layout.label} in the headers.",
+            *told,
+            *describe_links_out(root, paths),
+            *describe_unfollowed(find_unfollowed(root)),
+            *describe_others(others),
+        ),
         licence=find_licence(root),
         root=root,
     )

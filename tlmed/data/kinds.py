@@ -98,11 +98,20 @@ def is_known_ending(name: str) -> bool:
     return any(name.endswith(kind.endings) for kind in KINDS)
 
 
+def read_start(file: Path) -> bytes:
+    """Return the first bytes of a file.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with open_regular(file) as stream:
+        return stream.read(HEAD)
+
+
 def read_head(file: Path) -> bytes:
     """Return the first bytes of a file; none if it cannot be read."""
     try:
-        with open_regular(file) as stream:
-            return stream.read(HEAD)
+        return read_start(file)
     except OSError:
         return b""
 

@@ -19,6 +19,7 @@ from tlmed.data.masks import find_masks
 from tlmed.data.readers import describe_endings, is_image, names_patients
 from tlmed.data.table import Table, find_licence, make_table
 from tlmed.data.table_rows import Row, read_rows
+from tlmed.data.walking import describe_links_out
 from tlmed.errors import InputError, did_you_mean
 from tlmed.plain_cells import RULE, is_plain
 from tlmed.regular_files import read_regular
@@ -75,7 +76,13 @@ def open_listing(file: Path, layout: Layout = AS_FOUND) -> Table:
         lambda row: read_regular(file.parent / paths[row]),
         groups=groups,
         splits=[_split(row) for row in images] if has_splits else None,
-        notes=(*notes, *told, *name_spellings(groups or ()), *masks.describe()),
+        notes=(
+            *notes,
+            *told,
+            *name_spellings(groups or ()),
+            *describe_links_out(file.parent, paths),
+            *masks.describe(),
+        ),
         licence=find_licence(file.parent),
         traits={name: tuple(texts) for name, texts in others.items()},
         root=file.parent,

@@ -11,7 +11,6 @@ import tensorflow as tf
 from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.extras import describe_extras
 from tlmed.data.findings import Finding
-from tlmed.data.folders import find_hidden, visible_files
 from tlmed.data.kinds import describe_others, find_kind
 from tlmed.data.known_files import KnownPixels
 from tlmed.data.leaks import find_leaks
@@ -24,6 +23,7 @@ from tlmed.data.sources import open_source
 from tlmed.data.splits import assign_splits, describe, find_scheme_faults
 from tlmed.data.table import Table, check_names, describe_skipped
 from tlmed.data.tones import describe_tones
+from tlmed.data.walking import describe_unfollowed, find_hidden, find_unfollowed, naming_unreadable, visible_files
 from tlmed.errors import InputError
 from tlmed.regular_files import check_exists, read_regular
 from tlmed.sections import KFold
@@ -327,7 +327,8 @@ def read_files(
     Raises:
         InputError: A path does not exist or is no image, there are no images, or some are broken.
     """
-    names, masks = _find_files(paths)
+    with naming_unreadable("paths"):
+        names, masks = _find_files(paths)
     check_names("paths", names)
     files = Table("paths", names, np.zeros(len(names), np.int64), (), None, None, _read_path(names), root=Path())
     table = take_samples(files, slicing, is_settled=True)
@@ -375,14 +376,15 @@ def _find_files(paths: Sequence[str | Path]) -> tuple[tuple[str, ...], list[tupl
 
 
 def _describe_rest(folder: Path) -> list[tuple[str, str]]:
-    """Return how many files below a folder are not read, and why; an empty list if there are none."""
+    """Return how many files, and links to folders, below a folder are not read, and why."""
+    unfollowed = [(str(folder), sentence.rstrip(".")) for sentence in describe_unfollowed(find_unfollowed(folder))]
     rest = [file for file in visible_files(folder) if not is_image(file)]
     others, hidden = [file.relative_to(folder).as_posix() for file in rest], list(find_hidden(folder))
     if not others and not hidden:
-        return []
+        return unfollowed
     kinds = "".join(f"; {sentence.rstrip('.')}" for sentence in describe_others(rest))
     named = f"{count(len(others) + len(hidden), 'file')} of {folder}"
-    return [(named, f"{describe_skipped(others, hidden)}{kinds}")]
+    return [(named, f"{describe_skipped(others, hidden)}{kinds}"), *unfollowed]
 
 
 def _describe_files(table: Table, broken: Sequence[tuple[str, str]]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from tlmed.data.medmnist_sets import open_medmnist
 from tlmed.data.relabelling import relabel
 from tlmed.data.samples import take_samples
 from tlmed.data.table import Table
+from tlmed.data.walking import naming_unreadable
 from tlmed.errors import InputError
 from tlmed.regular_files import FORMS, check_exists
 from tlmed.slicing import Slicing
@@ -49,7 +50,11 @@ def _open(text: str, form: str, layout: Layout) -> Table:
     if form == MEDMNIST:
         slicing = layout.slicing
         return open_medmnist(text.removeprefix("medmnist:"), isinstance(slicing, Slicing) and slicing.wanted)
-    path = Path(text).expanduser()
+    with naming_unreadable(text):
+        return _open_path(Path(text).expanduser(), form, layout)
+
+
+def _open_path(path: Path, form: str, layout: Layout) -> Table:
     check_exists(path)
     if form == TABLE:
         return open_listing(path, layout)
@@ -60,7 +65,7 @@ def _open(text: str, form: str, layout: Layout) -> Table:
     if path.is_dir():
         return open_folder(path, layout.grouping)
     cure = f"; {kind.advice}" if (kind := find_kind(path)) else ""
-    raise InputError(f"The data must be {FORMS}{cure}. Received: data={text}.")
+    raise InputError(f"The data must be {FORMS}{cure}. Received: data={path}.")
 
 
 def _find_misfits(text: str, form: str, layout: Layout) -> list[str]:

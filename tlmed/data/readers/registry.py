@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed.data.kinds import HEAD, is_known_ending, read_head, recognise
+from tlmed.data.kinds import HEAD, is_known_ending, read_start, recognise
 from tlmed.data.readers import slides
 from tlmed.data.readers.arrays import ARRAYS
 from tlmed.data.readers.dicom import DICOM
@@ -24,6 +24,7 @@ from tlmed.data.readers.plane import Plane
 from tlmed.data.readers.reader import Reader
 from tlmed.data.readers.stack import Stack
 from tlmed.errors import InputError
+from tlmed.regular_files import NotRegular
 
 # The first one that owns a content reads it. Arrays come first: all others compare bytes.
 READERS: tuple[Reader, ...] = (ARRAYS, PICTURES, DICOM, NIFTI)
@@ -230,7 +231,8 @@ def is_image(file: Path) -> bool:
 
     Args:
         file: Its name is enough if it ends as usual. A copy or an unfinished download (`x.png.bak`, `x.jpg_original`)
-            is no image, whatever it holds: it would count twice.
+            is no image, whatever it holds: it would count twice. A file that cannot be read may be one: reading it as
+            an image names the reason.
     """
     name = file.name.lower()
     if has_usual_ending(name):
@@ -238,7 +240,14 @@ def is_image(file: Path) -> bool:
     copy = rf"({'|'.join(map(re.escape, readable_endings()))})[^a-z0-9]"
     if is_known_ending(name) or re.search(copy, name):
         return False
-    return find_reader(read_head(file)) is not None
+    try:
+        return find_reader(read_start(file)) is not None
+    except (NotRegular, IsADirectoryError):
+        return False
+    except FileNotFoundError:
+        return file.is_symlink()
+    except OSError:
+        return True
 
 
 def name_versions() -> str:
