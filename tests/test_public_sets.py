@@ -54,6 +54,13 @@ def test_every_set_of_medmnist_that_is_read_is_in_the_list():
     assert named == {name for name, about in sets.items() if "multi-label" not in about["task"]}
 
 
+def test_patients_are_those_of_the_images_that_a_row_counts():
+    patients = {row.name: row.patients for row in SETS}
+    assert patients["Brain tumour of Cheng et al."] == "233"
+    assert patients["BRACS regions"] == "151"  # all slides, of which some have no region, are of 189
+    assert patients["NCT-CRC-HE-100K"] == patients["Kermany OCT"] == ""  # no source says it of these images
+
+
 def test_sets_are_chosen_by_any_name_of_a_modality_and_by_a_text_in_their_task():
     assert {row.modality for row in read_sets("Ultrasound")} == {"sonography"}
     assert all("tumour" in row.task for row in read_sets(task="TUMOUR"))
