@@ -547,6 +547,9 @@ def test_a_run_that_went_on_in_another_environment_is_not_asked_for_bits(copy, j
     lock["environment"]["changed"] = ["versions.keras: 3.0.0 before, 3.1.0 now"]
     (difference,) = compare_inputs(lock, make_lock(job[1]))
     assert difference.kind == "library"
+    lock["environment"]["changed"] = ["tlmed's code: 1a2b before, 3c4d now, from phase 'top' on"]
+    (difference,) = compare_inputs(lock, make_lock(job[1]))
+    assert difference.kind == "code"
 
 
 # Results

@@ -1,6 +1,7 @@
 """What a stopped run goes on from is sealed: its other files can be damaged or lost, and it ends as it would have."""
 
 import fcntl
+import html
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from tlmed.sealed import seal, unseal
 from tlmed.split_names import SPLITS
 from tlmed.status import describe_status
 from tlmed.voice import Voice
-from tlmed.whole_files import read_csv
+from tlmed.whole_files import read_csv, write_json
 
 SLOW = pytest.mark.slow
 WORDS = [*SMALL, "phases.epochs=1", "engine=tensorflow"]
@@ -137,8 +138,83 @@ def test_a_change_of_environment_is_told_however_often_a_run_goes_on(stopped, im
     tlmed.train(small(), stopped.path, images, voice=Voice(warn=said.append))
     assert not any("another environment" in sentence for sentence in said)  # it did not change again
     environment = stopped.json("environment.json")
-    assert environment["changed"] == [f"versions.keras: 3.0.0 before, {keras.__version__} now"]
-    assert "another environment" in environment["warnings"][-1]
+    moved = f"versions.keras: 3.0.0 before, {keras.__version__} now, from the end of training on"
+    assert environment["changed"] == [moved]
+    assert environment["warnings"][-1].endswith(f"another environment than it began in: {moved}.")
+
+
+@pytest.mark.parametrize(("left", "place"), [((), "phase 'head'"), (("head",), "phase 'top'")])
+def test_the_phase_is_recorded_from_which_on_the_environment_is_another_one(left, place, stopped, images):
+    for path in stopped.progress.rglob("*.*"):
+        if path.suffix == ".checkpoint" or (path.suffix in (".phase", ".weights") and path.stem not in left):
+            path.unlink()
+    about, _ = unseal(stopped.progress / "start")
+    about["environment"]["cpus"], about["code"] = 999, "0" * 64
+    seal(stopped.progress / "start", about, {})
+    said = []
+    tlmed.train(small(), stopped.path, images, voice=Voice(warn=said.append))
+    environment = stopped.json("environment.json")
+    code = environment["code_sha256"][:12]
+    moved = [
+        f"cpus: 999 before, {environment['cpus']} now, from {place} on",
+        f"tlmed's code: 000000000000 before, {code} now, from {place} on",
+    ]
+    assert environment["changed"] == stopped.json("lock.json")["environment"]["changed"] == moved
+    assert any(", ".join(moved) in sentence for sentence in said)
+    assert ", ".join(moved) in html.unescape((stopped / "report.html").read_text())
+
+
+def make_older(recipe):
+    """Remove the fields of a recipe that tlmed did not have a day ago."""
+    for name in ("window", "fit", "planes", "axis", "channels", "pool", "pool_by", "tile", "mpp", "modality"):
+        del recipe["data"][name]
+    for name in ("noise", "stain", "from_preset"):
+        del recipe["augment"][name]
+    return recipe
+
+
+@pytest.fixture
+def older(stopped):
+    """Give a stopped run as an older version of tlmed left it."""
+    about, _ = unseal(stopped.progress / "start")
+    make_older(about["recipe"])
+    for name in ("window", "code", "columns", "made"):
+        del about[name]
+    seal(stopped.progress / "start", about, {})
+    return stopped
+
+
+def test_a_run_stopped_under_an_older_version_goes_on_and_its_code_counts_as_another_one(older, made, images):
+    said = []
+    tlmed.train(small(), older.path, images, voice=Voice(warn=said.append))
+    assert (older / "predictions.csv").read_bytes() == (made / "whole" / "predictions.csv").read_bytes()
+    assert (older / "recipe.json").read_bytes() == (made / "whole" / "recipe.json").read_bytes()
+    (sentence,) = [sentence for sentence in said if "another environment" in sentence]
+    assert "tlmed's code: of another version before" in sentence
+    assert "Its numbers may not be those of an uninterrupted run." in sentence
+
+
+def test_an_older_run_is_refused_only_where_a_field_that_it_did_not_record_asks_for_something_else(older, images):
+    with pytest.raises(InputError) as caught:
+        tlmed.train(small("data.window=full", "data.fit=pad", "seed=7"), older.path, images)
+    words = "data.window not recorded there, 'full' here; data.fit not recorded there, 'pad' here"
+    assert f"Received: {older.path}: {words}; seed=0 there, 7 here." in str(caught.value)
+
+
+def test_a_run_whose_recipe_a_newer_version_wrote_is_refused_with_that_reason(stopped, images):
+    about, _ = unseal(stopped.progress / "start")
+    about["recipe"]["data"]["depth"] = 3
+    seal(stopped.progress / "start", about, {})
+    with pytest.raises(InputError, match=r"a run of another version of tlmed.*--fresh starts over.*depth"):
+        tlmed.train(small(), stopped.path, images)
+
+
+def test_a_run_finished_by_an_older_version_is_complete(made, images, tmp_path):
+    run = RunDir(shutil.copytree(made / "whole", tmp_path / "run"))
+    write_json(run / "recipe.json", make_older(run.json("recipe.json")))
+    said = []
+    tlmed.train(small(), run.path, images, voice=Voice(say=said.append))
+    assert "is complete already" in said[-1]
 
 
 @pytest.mark.parametrize("recorded", [True, False])
@@ -152,7 +228,8 @@ def test_another_processor_is_a_change_of_environment_if_the_run_recorded_it(rec
     seal(stopped.progress / "start", about, {})
     tlmed.train(small(), stopped.path, images)
     found = stopped.json("environment.json")
-    expected = ["onednn: 0 before, default now", f"processor.name: Old before, {found['processor']['name']} now"]
+    processor = f"processor.name: Old before, {found['processor']['name']} now"
+    expected = [f"{words}, from the end of training on" for words in ("onednn: 0 before, default now", processor)]
     assert found["changed"] == (expected if recorded else [])
     assert stopped.json("lock.json")["environment"].get("changed", []) == found["changed"]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from packaging.version import InvalidVersion, Version
 
+from tlmed.environment_changes import find_software
 from tlmed.errors import InputError
 from tlmed.export.index import ask_index
 from tlmed.intact import check_intact
@@ -92,7 +93,7 @@ def _head(run, environment, own) -> list[str]:
         f"tlmed is on no index: pip install --no-deps PATH, where PATH is a checkout of it{_say_commit(environment)}",
         f"{OWN}=={own}",
     ]
-    if changed := [change for change in environment.get("changed", []) if change.startswith("versions.")]:
+    if changed := find_software(environment.get("changed", [])):
         sentences.append(
             f"The run was stopped and went on with these packages; it began with others: {listed(changed)}"
         )

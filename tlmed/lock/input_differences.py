@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tlmed.data.patients import align_rows
 from tlmed.data.recorded import find_moved, read_made
 from tlmed.environment import name_family
+from tlmed.environment_changes import find_code, find_software
 from tlmed.identifiers import read_identifiers
 from tlmed.lock.lock_json import read_rows
 from tlmed.lock.printable import shorten, show
@@ -260,11 +261,12 @@ def _compare_processors(old, new) -> Iterator[Difference]:
 def _compare_changes(old, new) -> Iterator[Difference]:
     """Name a change of environment while a run was stopped: training in one environment does not repeat it.
 
-    Of two runs with the same change, too, because nothing records in which step of training it was.
+    Of two runs with the same change, too, because the step of training at which it was is not recorded.
     """
     if not old and not new:
         return
-    kind = LIBRARY if any(word.startswith("versions.") for word in (*old, *new)) else ENVIRONMENT
+    both = (*old, *new)
+    kind = CODE if find_code(both) else LIBRARY if find_software(both) else ENVIRONMENT
     values = ("; ".join(words) or "none" for words in (old, new))
     why = "such a run was trained in more than one environment"
     yield Difference("environment", CHANGES, *values, kind, why)

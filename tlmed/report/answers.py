@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from tlmed.answer_units import unit_of
+from tlmed.environment_changes import find_software
 from tlmed.fitting_in import STRETCH, describe_fit
 from tlmed.identifiers import read_identifiers
 from tlmed.intensity import from_json
@@ -169,7 +170,7 @@ def _tell_software(content, titles) -> Answer:
     )
     if not named:
         return Answer("")
-    changed = [change for change in content.environment.get("changed", []) if change.startswith("versions.")]
+    changed = find_software(content.environment.get("changed", []))
     began = f" The run was stopped and went on with them; it began with others: {listed(changed)}." if changed else ""
     return Answer(say(f"{named}.{began}", *_see(titles, "Environment")))
 

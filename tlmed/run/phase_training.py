@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,27 +29,50 @@ from tlmed.whole_files import atomic
 from tlmed.words import tell_apart
 
 
-def train_phases(job: Job, prepared: Prepared) -> Outcome:
+@dataclass(frozen=True)
+class Begun:
+    """The phases that an earlier, stopped command finished.
+
+    Attributes:
+        finished: Where they are kept.
+        degrees: How they ended.
+        place: Where training goes on, in words.
+    """
+
+    finished: Finished
+    degrees: list[Degree]
+    place: str
+
+
+def read_begun(job: Job, prepared: Prepared) -> Begun:
+    """Read which phases are finished; of a new run none."""
+    recipe, phases = job.recipe, prepared.phases
+
+    def best(degrees: Sequence[Degree]) -> int:
+        return choose([degree.result for degree in degrees], prepared.plan["phases"], recipe.keep, recipe.monitor)
+
+    finished = Finished(job.run.progress, phases, best, job.voice.warn)
+    degrees = finished.read()
+    left = () if _has_stopped_improving(recipe, degrees) else phases[len(degrees) :]
+    return Begun(finished, degrees, f"phase {left[0].name!r}" if left else "the end of training")
+
+
+def train_phases(job: Job, prepared: Prepared, begun: Begun) -> Outcome:
     """Train a recipe's phases, each from the best epoch of the one before or from the pretrained weights.
 
     Phases that an earlier, stopped command finished are not repeated. The weights of the phase that is kept are saved.
     """
     recipe, run, clock, voice = job.recipe, job.run, job.clock, job.voice
     model, phases = prepared.network, prepared.phases
-
-    def best(degrees: Sequence[Degree]) -> int:
-        return choose([degree.result for degree in degrees], prepared.plan["phases"], recipe.keep, recipe.monitor)
-
-    finished = Finished(run.progress, phases, best, voice.warn)
-    degrees = finished.read()
+    finished, degrees = begun.finished, [*begun.degrees]
     _continue(job, prepared, degrees, finished)
-    earlier, begun = sum(degree.result.seconds for degree in degrees), any(degree.extraction for degree in degrees)
+    earlier, kept_before = sum(it.result.seconds for it in degrees), any(it.extraction for it in degrees)
     for phase in phases[len(degrees) :]:
         if _has_stopped_improving(recipe, degrees):
             voice.say(f"Not tried: {phase.name!r} and what follows, because {recipe.monitor} no longer improved.")
             break
         run.mark(f"Training phase {phase.name!r}.")
-        degrees.append(_train_phase(job, prepared, phase, begun))
+        degrees.append(_train_phase(job, prepared, phase, kept_before))
         finished.write(degrees, model.plain().weights)
         _write_certificate(run, degrees)
         earlier += degrees[-1].result.earlier
@@ -56,7 +80,7 @@ def train_phases(job: Job, prepared: Prepared) -> Outcome:
     results = [degree.result for degree in degrees]
     # Not timed by `clock.stage`, which knows nothing of what an earlier, stopped command spent.
     clock.stages += [{"name": f"phase {result.name}", "seconds": round(result.seconds, 3)} for result in results]
-    kept = best(degrees)
+    kept = finished.best(degrees)
     # `model.keras` says of each layer whether it is trainable: as in the phase whose weights it holds.
     thaw(model, phases[kept])
     model.plain().set_weights(finished.weights(phases[kept]))

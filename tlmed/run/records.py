@@ -21,10 +21,21 @@ from tlmed.data.recorded import (
 )
 from tlmed.data.tones import measure_usual
 from tlmed.environment import describe_code, describe_environment, peak_memory_mb
+from tlmed.environment_changes import name_changes, name_code_change
 from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.identifiers import read_identifiers
 from tlmed.intact import check_intact, reading
-from tlmed.recipe import UNDECIDING, Recipe, RecipeFile, flatten, name_differences, shipped_recipes, to_json, to_source
+from tlmed.recipe import (
+    UNDECIDING,
+    Recipe,
+    RecipeFile,
+    flatten,
+    from_json,
+    name_differences,
+    shipped_recipes,
+    to_json,
+    to_source,
+)
 from tlmed.replicas import describe_strategy
 from tlmed.run.job import Job
 from tlmed.run.outcome import Outcome
@@ -43,15 +54,14 @@ _ENVIRONMENT = (
     *("versions", "devices", "threads", "strategy"),
     *("system", "processor", "gpus", "cpus", "onednn", "variables"),  # not recorded by older versions
 )
-_COUNTED = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_ENABLE_ONEDNN_OPTS")  # by `threads` and `onednn`
 
 
 def read_start(run: RunDir) -> dict | None:
     """Return what a stopped run began with.
 
-    It has `recipe`, `images`, `made`, `columns`, `choices`, `window`, `environment` and `changed`.
+    It has `recipe`, `images`, `made`, `columns`, `choices`, `window`, `environment`, `code` and `changed`.
 
-    An older version of tlmed recorded no `columns`, no `window`, and not which splits it `made`.
+    An older version of tlmed recorded no `columns`, no `window`, no `code`, and not which splits it `made`.
 
     A run goes on only from this and from the sealed files beside it, because other files can be edited or lost.
 
@@ -64,7 +74,7 @@ def read_start(run: RunDir) -> dict | None:
     try:
         return unseal(run.progress / START)[0]
     except FileNotFoundError:
-        fault = "it is missing"
+        fault = "it is missing (early versions of tlmed wrote none)"
     except DamagedFile as error:
         fault = str(error)
     # Without any of these nothing was trained, and the run begins anew without a loss.
@@ -88,6 +98,7 @@ def write_start(run: RunDir, images: ImageSet, plan: dict, environment: dict) ->
         "choices": list_choices(plan),
         "window": plan["window"],
         "environment": _choose(environment, _ENVIRONMENT),
+        "code": environment["code_sha256"],
         "changed": environment.get("changed", []),
     }
     seal(run.progress / START, about, {})
@@ -120,13 +131,32 @@ def holds_same_recipe(run: RunDir, recipe: Recipe) -> bool:
         return False
     # Not so for a complete run, whose images are not read again.
     free = UNDECIDING if run.complete else {*UNDECIDING, "data.source"}
-    differ = name_differences(there, to_json(recipe))
-    if words := [f"{key}={old!r} there, {new!r} here" for key, old, new in differ if key not in free]:
+    whole = _complete_recipe(run, there)
+    new_since = flatten(whole).keys() - flatten(there).keys()
+    differ = [it for it in name_differences(whole, to_json(recipe)) if it[0] not in free]
+    if words := [
+        f"{key} not recorded there, {new!r} here" if key in new_since else f"{key}={old!r} there, {new!r} here"
+        for key, old, new in differ
+    ]:
         raise InputError(
             f"`--out` holds a run of another recipe; choose another directory, or --fresh to start over. "
             f"Received: {run.path}: {'; '.join(words)}."
         )
     return True
+
+
+def _complete_recipe(run, there) -> dict:
+    """Return a recorded recipe with the default of every field that the version that recorded it did not have yet.
+
+    Such a field then does what versions without it did, except for the window, which the run's own record decides.
+    """
+    try:
+        return to_json(from_json(there))
+    except InputError as error:
+        raise InputError(
+            f"`--out` holds a run of another version of tlmed, whose recipe this one cannot read; --fresh starts over. "
+            f"Received: {run.path}: {' '.join(error.faults)}"
+        ) from error
 
 
 def holds_complete(job: Job) -> bool:
@@ -243,15 +273,24 @@ def keep_choices(run: RunDir, plan: dict, choices: Mapping[str, dict]) -> None:
         phase["cache"] = choices.get(phase["name"], phase["cache"])
 
 
-def warn_of_changes(run: RunDir, environment: dict, voice: Voice) -> None:
-    """Warn where a run goes on in another environment, or with other columns, and note it in `environment`."""
+def warn_of_changes(run: RunDir, environment: dict, voice: Voice, place: str = "") -> None:
+    """Warn where a run goes on in another environment, or with other columns, and note it in `environment`.
+
+    Args:
+        run: The run; it may have begun.
+        environment: The content of `environment.json`, which is changed.
+        voice: Where to warn.
+        place: From where on in its training, such as "phase 'top'"; "" where it has no phases.
+    """
     if (start := read_start(run)) is None:
         return
     if (began := start.get("columns")) is not None:
         for sentence in describe_columns(began, environment["data"]["columns"], "the run began"):
             environment["warnings"].append(sentence)
             voice.warn(sentence)
-    changed = _name_changes(start["environment"], _choose(environment, start["environment"]))
+    began, now = start["environment"], _choose(environment, start["environment"])
+    changed = name_changes(flatten(began), flatten(now), place)
+    changed += name_code_change(start.get("code"), environment["code_sha256"], place)
     environment["changed"] = [*start["changed"], *changed]  # of every time that it went on, not only of the last
     for differ in filter(None, (start["changed"], changed)):
         environment["warnings"].append(f"The run goes on in another environment than it began in: {listed(differ)}.")
@@ -261,17 +300,6 @@ def warn_of_changes(run: RunDir, environment: dict, voice: Voice) -> None:
 
 def _choose(environment, names) -> dict:
     return {name: environment.get(name) for name in names}
-
-
-def _name_changes(began, now) -> list[str]:
-    """Return a few words for each value that is another one now; the addresses of workers decide nothing."""
-    old, new = flatten(began), flatten(now)
-    decided_elsewhere = {"strategy.workers", *(f"variables.{name}" for name in _COUNTED)}
-    return [
-        f"{name}: {old.get(name)} before, {new.get(name)} now"
-        for name in sorted({*old, *new} - decided_elsewhere)
-        if old.get(name) != new.get(name)
-    ]
 
 
 def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict:

@@ -28,7 +28,7 @@ from tlmed.run.crossvalidation import cross_validate, is_cross_validation
 from tlmed.run.example_pictures import write_examples
 from tlmed.run.job import Job
 from tlmed.run.outcome import Outcome
-from tlmed.run.phase_training import train_phases
+from tlmed.run.phase_training import Begun, read_begun, train_phases
 from tlmed.run.preparation import check_leaks, prepare
 from tlmed.run.prepared import Prepared
 from tlmed.run.records import (
@@ -217,8 +217,7 @@ def _train_one(job: Job, begin=lambda images: None, read: ImageSet | None = None
             prepared = stack.enter_context(_prepared(job, workers, job.choices is None, read))
             begin(prepared.images)
             stack.enter_context(open_run(job, workers, prepared.images))
-            _write_plan(job, workers, prepared)
-            outcome = _train(job, prepared)
+            outcome = _train(job, workers, prepared)
             evaluate_run(job, prepared.images, outcome)
             if workers.is_chief:
                 write_examples(job, prepared.images)
@@ -261,9 +260,8 @@ def rehearse(
         _prepared(job, workers, continues=False) as prepared,
         open_run(job, workers, prepared.images),
     ):
-        _write_plan(job, workers, prepared)
         first = dataclasses.replace(prepared.phases[0], epochs=min(epochs, prepared.phases[0].epochs))
-        train_phases(job, dataclasses.replace(prepared, phases=(first,)))
+        _train(job, workers, dataclasses.replace(prepared, phases=(first,)))
 
 
 @contextlib.contextmanager
@@ -286,20 +284,24 @@ def _prepared(job: Job, workers: Workers, continues: bool, read: ImageSet | None
         yield prepared
 
 
-def _write_plan(job, workers, prepared) -> None:
+def _write_plan(job, workers, prepared, begun: Begun | None) -> None:
     run, voice = job.run, job.voice
     keep_choices(run, prepared.plan, job.choices or {})
     PLAN_JSON.write(run, prepared.plan)
     with voice.busy("Recording versions and devices"):
         environment = describe_run(job, prepared, workers.addresses)
-    warn_of_changes(run, environment, voice)
+    warn_of_changes(run, environment, voice, begun.place if begun else "")
     ENVIRONMENT_JSON.write(run, environment)
     write_start(run, prepared.images, prepared.plan, environment)
 
 
-def _train(job, prepared) -> Outcome:
+def _train(job, workers, prepared) -> Outcome:
+    """Write down what is about to be trained, and train it."""
     if not isinstance(job.recipe.head, Hybrid):
-        return train_phases(job, prepared)
+        begun = read_begun(job, prepared)
+        _write_plan(job, workers, prepared, begun)
+        return train_phases(job, prepared, begun)
+    _write_plan(job, workers, prepared, None)
     from tlmed.run.hybrids import train_classifier  # scikit-learn's classifiers and skops take seconds to import
 
     return train_classifier(job, prepared)
