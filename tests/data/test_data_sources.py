@@ -363,8 +363,8 @@ def test_archive(tmp_path, channels):
         ({"train_labels": np.eye(2, dtype=int)[np.arange(12) % 2]}, ["one-hot rows become numbers by numpy.argmax"]),
         ({"train_labels": np.arange(12)[:, None] % 3 - 1}, ["must be 0 or more", "-1 as the lowest, and 4 labels"]),
         ({"val_images": np.zeros((3, 8, 8, 8, 3), np.uint8)}, ["coloured volumes are not read"]),
-        ({"val_images": np.zeros((3, 8, 8), np.float32)}, ["scale floats to 0..255 and round them"]),
-        ({"val_images": np.zeros((3, 8, 8), np.uint16)}, ["scale other numbers to 0..255"]),
+        ({"val_images": np.zeros((3, 8, 8, 3), np.float32)}, ["scale other colours to 0..255 and round them"]),
+        ({"val_images": np.zeros((3, 8, 8), bool)}, ["numbers [n, h, w] or uint8 [n, h, w, 3]", "bool [3, 8, 8]"]),
         ({"train_labels": np.zeros((11, 1), int)}, ["the same length"]),
         (
             {"train_labels": np.zeros((12, 1)), "val_images": np.zeros((3, 8, 8, 8, 2), np.uint8)},
@@ -501,9 +501,9 @@ ODD_ARCHIVES = {
     "lzma that is none": (lambda file: with_method(rebuild(file), 14), "."),
     "a password": (lambda file: with_password(rebuild(file)), "encrypted"),
     "broken deflate": (broken_deflate, "."),
-    "bytes for an array": (put_image(b"no array"), "magic"),
-    "an archive for an array": (lambda file: put_image(file.read_bytes())(file), "magic"),
-    "an empty member": (put_image(b""), "magic"),
+    "bytes for an array": (put_image(b"no array"), "no array of NumPy"),
+    "an archive for an array": (lambda file: put_image(file.read_bytes())(file), "no array of NumPy"),
+    "an empty member": (put_image(b""), "no array of NumPy"),
     "a name without ending": (
         lambda file: rebuild(file, {"train_images.npy": None, "train_images": npy((1, 1, 1), body=b"0")}),
         "without train_images",
@@ -521,7 +521,7 @@ ODD_ARCHIVES = {
     "another version": (put_image(npy((1, 1, 1), body=b"1", version=9)), "version"),
     "nested brackets": (put_image(npy("(" * 5000 + ")" * 5000)), "header"),
     "nested signs": (put_image(npy(f"({'-' * 9000}1,)")), "."),
-    "a shape of words": (put_image(npy("('a', 1)")), "shape"),
+    "a shape of words": (put_image(npy("('a', 1)")), "header is damaged"),
     "no dtype": (put_image(npy((1, 1, 1), "nonsense")), "."),
 }
 

@@ -9,9 +9,12 @@ from PIL import Image
 
 from tests.data.test_data_images import COLOUR, DEEP, GRAY, PALETTE, SMOOTH, encode, encode_png16, tiff16
 from tlmed.data import load, read_files
+from tlmed.data.decode_and_resize import PixelRule
 from tlmed.errors import InputError
+from tlmed.intensity import resolve
 
 MUTANTS = 160  # of each seed file: some 2,000 in all
+RULE = PixelRule((8, 8), resolve((0, 255, "range")))  # with floats, some range is needed
 LONGEST = 10  # seconds for one image, on a machine that has other work
 
 
@@ -19,6 +22,12 @@ def encode_frames(form):
     stream = io.BytesIO()
     frames = [Image.fromarray(GRAY), Image.fromarray(255 - GRAY)]
     frames[0].save(stream, form, save_all=True, append_images=frames[1:])
+    return stream.getvalue()
+
+
+def encode_npy(values):
+    stream = io.BytesIO()
+    np.save(stream, values)
     return stream.getvalue()
 
 
@@ -42,6 +51,9 @@ SEEDS = {
     "tiff deflated": encode(COLOUR, "TIFF", compression="tiff_deflate"),
     "tiff lzw": encode(COLOUR, "TIFF", compression="tiff_lzw"),
     "tiff frames": encode_frames("TIFF"),
+    "tiff floats": encode(Image.fromarray(GRAY.astype(np.float32)), "TIFF"),
+    "tiff floats deflated": encode(Image.fromarray(GRAY.astype(np.float32)), "TIFF", compression="tiff_deflate"),
+    "npy": encode_npy(GRAY.astype(np.int32)),
 }
 
 
@@ -95,7 +107,7 @@ def test_mutants_are_read_or_named(mutants):
     for path in paths:
         begin = time.perf_counter()
         try:
-            names, files, broken = read_files([path], (8, 8), skip_bad=True)
+            names, files, broken = read_files([path], RULE, skip_bad=True)
             assert (names, len(files.rows), broken) == ([str(path)], 1, [])
             read.append(str(path))
         except InputError as error:  # both are right: some damage cannot be seen
@@ -108,19 +120,19 @@ def test_mutants_are_read_or_named(mutants):
     assert str(next((mutants / "odd").glob("whole*"))) in read
 
     # All at once: nothing is missing, and the pixels are those that each gives alone.
-    names, files, broken = read_files([mutants / "odd"], (8, 8), skip_bad=True)
+    names, files, broken = read_files([mutants / "odd"], RULE, skip_bad=True)
     assert (sorted(names), sorted(path for path, _ in broken)) == (read, sorted(named))
     assert len(files.pixels.tones) == len(files.rows) == len(read)
     for row in range(0, len(names), 10):
-        _, alone, _ = read_files([names[row]], (8, 8))
+        _, alone, _ = read_files([names[row]], RULE)
         np.testing.assert_array_equal(files.pixels.take(np.array([row])), alone.pixels.take(np.array([0])))
 
-    images = load(mutants, (8, 8), split=None, skip_bad=True)
+    images = load(mutants, RULE, split=None, skip_bad=True)
     assert {f"{mutants}/{path}" for path, _ in images.broken} == set(named)
     assert len(images.table) + len(images.broken) == len(paths) + SOUND
     assert any(f"{len(named)} images left out" in sentence for sentence in images.warnings)
     with pytest.raises(InputError) as caught:
-        load(mutants, (8, 8))
+        load(mutants, RULE)
     (fault,) = caught.value.faults
     assert f"{len(named)} images of {len(paths) + SOUND} cannot be read" in fault
     assert "\n" not in fault

@@ -269,5 +269,5 @@ def test_a_family_is_known_everywhere_by_its_place_in_the_registry(family, tmp_p
     assert len(read_files([tmp_path], (4, 4))[0]) == 16
     (found,) = read_batches(open_images([tmp_path / "b" / "0"]), PixelRule((4, 4)), 1, make_lister(WHOLE))
     np.testing.assert_array_equal(found.images[0], resize(decode(b"plane"), (4, 4)))
-    with pytest.raises(InputError, match=r"\.nii\.gz, \.pln"):
+    with pytest.raises(InputError, match=r"\.npy, \.pln"):
         check_classes(images.table.take([]))

@@ -1,8 +1,8 @@
 """A MedMNIST `.npz` file as a table.
 
 The form is that of Yang et al., MedMNIST v2, Scientific Data 10 (2023) 41: `{train,val,test}_images`,
-uint8 [n, h, w], [n, h, w, 3] or, of volumes, [n, d, h, w], and `{train,val,test}_labels`, integers [n, 1]. The several
-labels of one image are not read.
+uint8 [n, h, w], [n, h, w, 3] or, of volumes, [n, d, h, w], and `{train,val,test}_labels`, integers [n, 1]. Gray images
+and volumes may be other numbers, too. The several labels of one image are not read.
 """
 
 import lzma
@@ -16,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 
 from tlmed.cache import show_size
-from tlmed.data.readers.arrays import is_picture, is_volume
+from tlmed.data.readers.arrays import is_picture, is_volume, read_header
 from tlmed.data.table import Table, make_table
 from tlmed.environment import free_memory
 from tlmed.errors import InputError
@@ -25,7 +25,6 @@ from tlmed.split_names import SPLITS
 from tlmed.words import count, listed
 
 _SUFFIX = ".npy"
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 # Raised by Python's zip files; RuntimeError also covers unknown compression (NotImplementedError) and passwords.
 _READ_ERRORS = (
     *(OSError, EOFError, ValueError, OverflowError, RuntimeError, RecursionError, MemoryError),
@@ -115,10 +114,10 @@ def _check_sizes(archive: zipfile.ZipFile, names: Sequence[str]) -> None:
 
 def _read_header(stream: BinaryIO, name: str) -> tuple[tuple[int, ...], np.dtype]:
     """Read the header of an array and return the array's shape and type."""
-    version = np.lib.format.read_magic(stream)
-    if version not in _HEADERS:
-        raise ValueError(f"{name} has the version {version} of NumPy's format")
-    shape, _, dtype = _HEADERS[version](stream)
+    try:
+        shape, _, dtype = read_header(stream)
+    except ValueError as error:
+        raise ValueError(f"of {name}, {error}") from None
     if dtype.hasobject:
         raise ValueError(f"{name} holds Python objects")
     return shape, dtype
@@ -136,9 +135,8 @@ def _one_line(reason: object) -> str:
 def _advise(images: np.ndarray) -> str:
     if images.ndim == 5:
         return "; coloured volumes are not read: take slices of them"
-    if images.dtype.kind == "f":
-        return "; scale floats to 0..255 and round them"
-    return "" if images.dtype == np.uint8 or images.ndim not in (3, 4) else "; scale other numbers to 0..255"
+    is_scalable = images.ndim == 4 and images.shape[-1] == 3 and images.dtype.kind in "uif"
+    return "; scale other colours to 0..255 and round them" if is_scalable else ""
 
 
 def _describe_gaps(labels: Sequence[int]) -> tuple[str, ...]:
@@ -153,9 +151,11 @@ def _faults(split: str, arrays: dict[str, np.ndarray]) -> list[str]:
     """Return a sentence for every fault of one split."""
     images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
     faults = []
-    if images.dtype != np.uint8 or not (is_picture(images.shape[1:]) or is_volume(images.shape[1:])):
+    colours = images.ndim == 4 and images.shape[-1] == 3
+    has_range = images.dtype.newbyteorder("=") in (np.uint8, np.uint16) if colours else images.dtype.kind in "uif"
+    if not has_range or not (is_picture(images.shape[1:]) or is_volume(images.shape[1:])):
         faults.append(
-            f"`{split}_images` must be images, uint8 [n, h, w] or [n, h, w, 3], or volumes, [n, d, h, w]"
+            f"`{split}_images` must be images, numbers [n, h, w] or uint8 [n, h, w, 3], or volumes, [n, d, h, w]"
             f"{_advise(images)}. Received: {images.dtype} {list(images.shape)}."
         )
     if labels.ndim == 2 and labels.shape[1] > 1:

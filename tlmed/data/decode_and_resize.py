@@ -62,7 +62,7 @@ def decode(content: Content, intensity: Intensity = AS_STORED) -> np.ndarray:
     high 8 bits (`value // 256` of 16 bits), whatever range they use. Grayscale is repeated to three channels and
     palettes are looked up. Transparency is composited over black. 1 bit becomes 0 and 255. CMYK is converted. The
     orientation that EXIF records is applied. Of several frames or pages the first counts. Colour profiles and gamma are
-    not applied. Without a window, samples without a defined range (32-bit or signed integers, floats) are refused, and
+    not applied. Without a window, numbers without a range of their own (32-bit or signed, floats) are refused, and
     an image that is too large always is (`readers.plane`): by what its header says, before it is decoded.
 
     Args:
@@ -80,7 +80,12 @@ def decode(content: Content, intensity: Intensity = AS_STORED) -> np.ndarray:
     >>> decode(np.array([[0, 255, 65535]], np.uint16)).tolist()
     [[[0, 0, 0], [0, 0, 0], [255, 255, 255]]]
     """
-    images = [_to_image(plane, intensity) for plane in open_planes(content)]
+    return decode_planes(open_planes(content), intensity)
+
+
+def decode_planes(planes: tuple[Plane, ...], intensity: Intensity = AS_STORED) -> np.ndarray:
+    """Return what `decode` does, of planes that `open_planes` gave."""
+    images = [_to_image(plane, intensity) for plane in planes]
     widths, heights = zip(*(image.size for image in images), strict=True)
     return np.array(_join(images, PixelRule((max(heights), max(widths)))))
 

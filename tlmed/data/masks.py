@@ -16,11 +16,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tlmed.data.decode_and_resize import AS_STORED, decode
+from tlmed.data.decode_and_resize import AS_STORED, decode, decode_planes, open_planes
+from tlmed.data.measured_ranges import measure_range, summarise
 from tlmed.data.parts import Content, Part
 from tlmed.data.readers import open_stack
+from tlmed.data.showing import has_own_range
 from tlmed.data.table import Table
-from tlmed.intensity import Intensity
+from tlmed.intensity import WINDOW, Intensity
 from tlmed.regular_files import read_regular
 from tlmed.words import count, listed
 
@@ -146,7 +148,7 @@ def _list_longer(path: PurePosixPath) -> list[tuple[str, str]]:
 def _is_stark(path: Path) -> bool:
     """Tell whether an image has two levels far apart, each of some extent, or few colours."""
     try:
-        pixels = decode(read_regular(path))
+        pixels = _decode(read_regular(path))
     except (OSError, ValueError):  # reading all images names it, with the reason
         return False
     grey = pixels.mean(axis=2)
@@ -191,12 +193,21 @@ def _looks_like_a_mask(read: Callable[[], Content]) -> bool:
         levels = _count_levels(content)
         if levels is not None:
             return levels <= COLOURS
-        pixels = decode(content)
+        pixels = _decode(content)
     except (OSError, ValueError):  # reading all images names it, with the reason
         return False
     grey = pixels.mean(axis=2)
     near = np.minimum(grey - grey.min(), grey.max() - grey) <= TOLERANCE
     return bool(near.mean() >= SHARE) or _has_few_colours(pixels)
+
+
+def _decode(content: Content) -> np.ndarray:
+    """Decode an image; numbers that do not say what is black and white are shown from the lowest to the highest."""
+    planes = open_planes(content)
+    if all(map(has_own_range, planes)):
+        return decode_planes(planes)
+    ends = measure_range([summarise(plane.values) for plane in planes], (0, 100))
+    return decode_planes(planes, Intensity(WINDOW, *ends))
 
 
 def _count_levels(content: Content) -> int | None:

@@ -18,6 +18,17 @@ def needs_range(plane: Plane, intensity: Intensity) -> bool:
     return intensity.kind == PERCENTILE or (intensity.kind == AUTO and plane.window is None)
 
 
+def has_own_range(plane: Plane) -> bool:
+    """Tell whether a file itself says what of a plane is black and white: by a window, or because all its bits count.
+
+    >>> has_own_range(Plane(np.zeros((1, 1), np.uint16), 16)), has_own_range(Plane(np.zeros((1, 1), np.float32), 32))
+    (True, False)
+    """
+    if plane.window is not None or isinstance(plane.values, Image.Image):
+        return True
+    return plane.whole is None and plane.values.dtype in (np.uint8, np.uint16)
+
+
 def show(plane: Plane, intensity: Intensity) -> Image.Image | np.ndarray:
     """Bring a plane to 8 bits, gray or RGB: a Pillow image of mode L or RGB, or uint8 with two or three axes.
 
@@ -77,7 +88,7 @@ def _show_upright(plane: Plane, intensity: Intensity) -> Image.Image | np.ndarra
         return _stretch(np.asarray(values if plane.voi is None else plane.voi(values)), *plane.window)
     if isinstance(values, Image.Image):
         return values
-    if plane.whole is not None or values.dtype not in (np.uint8, np.uint16):
+    if not has_own_range(plane):
         raise ValueError(f"it has {plane.bits} bits and names no window, so what is to be black or white is not known")
     return _keep_high_bits(values, plane.bits)
 

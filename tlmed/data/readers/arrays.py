@@ -1,9 +1,15 @@
-"""Pixels that are decoded already, as NumPy arrays: of MedMNIST files, pictures and volumes, and of Python users."""
+"""Arrays of NumPy: of MedMNIST files and Python users, decoded already; and `.npy` files, with one image or volume."""
 
+import io
+import math
+import tokenize
 from collections.abc import Sequence
+from typing import BinaryIO
 
 import numpy as np
 
+from tlmed.data.readers.bare_numbers import make_plane
+from tlmed.data.readers.damage import Unread, replace_reasons
 from tlmed.data.readers.plane import Plane, check_size
 from tlmed.data.readers.reader import Reader
 from tlmed.data.readers.stack import CHOOSE, Stack, check_index, check_shape
@@ -11,7 +17,9 @@ from tlmed.slicing import AXES
 
 _AXES = AXES[::-1]
 _MOST_CHANNELS = 4
-_BITS = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16}
+_COLOURS = (np.dtype(np.uint8), np.dtype("<u2"), np.dtype(">u2"))
+# Readers of the headers of NumPy's format, by version.
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def is_picture(shape: Sequence[int]) -> bool:
@@ -57,14 +65,55 @@ def open_stack(pixels: np.ndarray) -> Stack:
 
 
 def _read_plane(pixels: np.ndarray, index: int) -> Plane:
-    if pixels.dtype not in _BITS:
-        raise ValueError(f"pixels of type {pixels.dtype} have no defined range")
     if is_volume(pixels.shape):
         raise ValueError(f"it is a volume; {CHOOSE}")
     if not is_picture(pixels.shape):
         raise ValueError(f"pixels of shape {list(pixels.shape)} are neither grayscale nor RGB")
     check_size(*pixels.shape[:2])
-    return Plane(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels, _BITS[pixels.dtype])
+    if pixels.shape[2:] != (3,):
+        return make_plane(pixels.reshape(pixels.shape[:2]))
+    if pixels.dtype not in _COLOURS:
+        raise ValueError(f"colours of type {pixels.dtype} have no defined range; uint8 and uint16 have one")
+    native = pixels.dtype.newbyteorder("=")
+    return Plane(pixels.astype(native, copy=False), 8 * native.itemsize)
+
+
+def read_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Read the header of NumPy's format: the shape of an array, whether its first axis changes fastest, and its type.
+
+    Raises:
+        Unread: It is damaged, or of a version that is not read.
+    """
+    with replace_reasons("it is no array of NumPy"):
+        version = np.lib.format.read_magic(stream)
+    if version not in _HEADERS:
+        raise Unread(f"it has the version {version} of NumPy's format, which is not read")
+    try:
+        with replace_reasons("its header is damaged"):
+            return _HEADERS[version](stream)
+    except (SyntaxError, tokenize.TokenError):  # NumPy takes a header for Python
+        raise Unread("its header is damaged") from None
+
+
+def _load(content: bytes) -> np.ndarray:
+    """Return the array of a `.npy` file; it is not copied.
+
+    Raises:
+        Unread: It is damaged, holds Python objects, or is too large.
+    """
+    stream = io.BytesIO(content)
+    shape, is_turned, kind = read_header(stream)
+    if kind.hasobject:
+        raise Unread("it holds Python objects")
+    if len(shape) < 2 or min(shape) < 0:
+        raise Unread(f"pixels of shape {list(shape)} are neither grayscale nor RGB")
+    if is_volume(shape):
+        check_shape(shape[:3])
+    else:
+        check_size(*shape[:2])
+    if len(content) - stream.tell() != math.prod(shape) * kind.itemsize:
+        raise Unread("it is cut off, or not as large as its shape and type say")
+    return np.ndarray(shape, kind, content, stream.tell(), order="F" if is_turned else "C")
 
 
 ARRAYS = Reader(
@@ -77,4 +126,16 @@ ARRAYS = Reader(
     read_plane=_read_plane,
     open_stack=open_stack,
     may_be_deep=lambda pixels: pixels.dtype != np.uint8,
+)
+
+ARRAY_FILES = Reader(
+    name="NumPy",
+    endings=(".npy",),
+    extra=None,
+    owns=lambda head: head.startswith(b"\x93NUMPY"),
+    version=lambda: "",
+    count_planes=lambda content: ARRAYS.count_planes(_load(content)),
+    read_plane=lambda content, index: _read_plane(_load(content), index),
+    open_stack=lambda content: open_stack(_load(content)),
+    may_be_deep=lambda content: ARRAYS.may_be_deep(_load(content)),
 )

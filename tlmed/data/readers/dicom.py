@@ -13,7 +13,8 @@ family but pixels, their spacing and their window; reasons for refusing a file q
 import numpy as np
 
 from tlmed.columns import is_missing
-from tlmed.data.readers.dicom_file import Header, Unread, is_dicom, only_reasons, read_header, read_patient
+from tlmed.data.readers.damage import Unread
+from tlmed.data.readers.dicom_file import Header, is_dicom, only_reasons, read_header, read_patient
 from tlmed.data.readers.dicom_labels import find_label_fault, read_label
 from tlmed.data.readers.dicom_pixels import PALETTE, Stored, count_frames, decode, describe
 from tlmed.data.readers.dicom_places import find_places, find_slice

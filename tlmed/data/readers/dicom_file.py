@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tlmed.data.readers.damage import Unread, replace_reasons
+
 if TYPE_CHECKING:
     from pydicom import Dataset
 
@@ -50,19 +52,9 @@ _ASKED = (
 # Rows of the 16 overlays that a file may have, whether their bits lie with the pixels or apart.
 _OVERLAYS = tuple((0x6000 + 2 * number) << 16 | 0x0010 for number in range(16))
 _PATIENT = ("PatientID", "StudyInstanceUID")
-# Raised by pydicom for damaged content.
-_DAMAGE = (
-    *(ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, RuntimeError),
-    *(TypeError, ValueError, struct.error, zlib.error),
-)
-
 
 _IMPORTING, _MODULES = threading.Lock(), ("pydicom.datadict", "pydicom.encaps", "pydicom.filereader", "pydicom.pixels")
 _QUIET = ("ignore", None, re.compile("pydicom"), Warning, 0)  # as `warnings.filterwarnings` keeps it
-
-
-class Unread(ValueError):
-    """A reason why a file is not read, in our own words: it quotes nothing from the header."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,20 +96,12 @@ def get(elements: "Dataset", keyword: str) -> object:
 def only_reasons(reason: str) -> Iterator[None]:
     """Turn what pydicom and its plugins raise for damaged content into `Unread`, and ignore what they warn of.
 
-    Their messages quote values of the header, which may name a patient, so all are dropped.
-
     Args:
         reason: What to say instead.
     """
     _hush()
-    try:
+    with replace_reasons(reason):
         yield
-    except Unread:
-        raise
-    except MemoryError:
-        raise Unread("there is not enough memory to decode it") from None
-    except _DAMAGE:
-        raise Unread(reason) from None
 
 
 def _hush() -> None:

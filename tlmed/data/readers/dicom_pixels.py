@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlmed.data.readers.dicom_file import Header, Unread, only_reasons
+from tlmed.data.readers.damage import Unread
+from tlmed.data.readers.dicom_file import Header, only_reasons
 from tlmed.data.readers.plane import check_size
 
 GRAY = ("MONOCHROME1", "MONOCHROME2")

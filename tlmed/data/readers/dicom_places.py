@@ -1,6 +1,7 @@
 """Where frames of DICOM files lie in the patient, and which series a file belongs to."""
 
-from tlmed.data.readers.dicom_file import Header, Unread, get, only_reasons, read_elements
+from tlmed.data.readers.damage import Unread
+from tlmed.data.readers.dicom_file import Header, get, only_reasons, read_elements
 from tlmed.data.readers.dicom_pixels import count_frames
 from tlmed.data.readers.dicom_values import find_group, find_spacing
 from tlmed.data.readers.orientation import Place, Slice

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlmed.data.readers.dicom_file import Header, Unread, get, only_reasons
+from tlmed.data.readers.damage import Unread
+from tlmed.data.readers.dicom_file import Header, get, only_reasons
 from tlmed.data.readers.dicom_pixels import Stored
+from tlmed.data.readers.plane import count_odd
 from tlmed.intensity import HOUNSFIELD, find_ends
 
 if TYPE_CHECKING:
@@ -81,8 +83,8 @@ def give_meaning(
         Unread: The header is damaged, or values are not finite.
     """
     if pixels.dtype.kind == "f":
-        if not np.isfinite(pixels).all():
-            raise Unread("it holds values that are NaN or infinite")
+        if count_odd(pixels):
+            raise Unread("it holds values that are NaN, infinite or too large")
         return pixels, None
     whole = (-(2 ** (stored.bits - 1)), 2 ** (stored.bits - 1) - 1) if stored.signed else (0, 2**stored.bits - 1)
     if str(header.get("SOPClassUID")) in _ANGIOGRAPHY:

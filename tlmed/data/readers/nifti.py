@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlmed.data.readers.plane import Plane
+from tlmed.data.readers.plane import Plane, count_odd
 from tlmed.data.readers.reader import Reader, name_library
 from tlmed.data.readers.stack import CHOOSE, Stack, check_index, check_shape, cut, cut_spacing, make_once
 from tlmed.slicing import AXES
@@ -201,7 +201,7 @@ def _scale(values: np.ndarray, slope: float, intercept: float) -> np.ndarray:
             values *= slope
             values += intercept
         values = values.astype(np.float32, copy=False)
-    if odd := values.size - int(np.count_nonzero(np.isfinite(values))):
+    if odd := count_odd(values):
         raise ValueError(f"{odd:,} of its {values.size:,} voxels are NaN, infinite or too large")
     return values
 

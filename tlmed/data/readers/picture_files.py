@@ -14,6 +14,8 @@ from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, features
 
 from tlmed.data.readers.plane import MOST_PIXELS, Plane, check_size
 from tlmed.data.readers.reader import Reader
+from tlmed.data.readers.tiff_numbers import are_numbers, read_numbers
+from tlmed.data.readers.tiff_pages import TIFFS, read_tag, walk_tiff
 
 _FORMATS = {  # by Pillow's name: how a file begins
     "PNG": rb"\x89PNG\r\n\x1a\n",
@@ -28,13 +30,11 @@ _FIRST_BYTES = re.compile(b"(?!.{128}DICM)(?:%b)" % b"|".join(_FORMATS.values())
 _PNG_BITS, _PNG_COLOURS = 24, 25
 _GRAY, _RGB = 0, 2  # such colour types
 _SCALES = {2: 85, 4: 17}  # factors by which Pillow scales gray samples of 2 and 4 bits in a PNG to 0..255
-# Numbers in TIFF files: two tags and one value that Pillow does not name.
-_SAMPLE_FORMAT, _PLANAR, _SEPARATE = 339, 284, 2
-_TIFFS, _SEPARATED = (b"II", b"MM"), 5  # the photometric interpretation of CMYK
-_SIGNED_OR_FLOAT = {2, 3, 5, 6}  # values of the sample format: signed, float, complex signed, complex float
+# Numbers in TIFF files: a tag and one value that Pillow does not name.
+_PLANAR, _SEPARATE = 284, 2
+_SEPARATED = 5  # the photometric interpretation of CMYK
 _START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG markers that end the search: the rest is after them
 _APP2 = 0xE2  # where the index of several pictures in one JPEG stands
-_NO_RANGE = "32-bit, signed or floating-point samples have no defined range; save it with 8 or 16 bits, unsigned"
 PRINT = "{images} {hold} the colours of printing (CMYK): RGB is computed from them without their colour profile."
 # Raised by Pillow for content that is no image of its format, or a damaged one. Warnings are raised only if the caller
 # has turned warnings into errors.
@@ -52,7 +52,9 @@ def _name_version() -> str:
 
 
 def _read_plane(content: bytes, index: int) -> Plane:
-    """Decode to 8 bits, which Pillow resizes without a copy, or to grayscale of 16 bits."""
+    """Decode to 8 bits, which Pillow resizes without a copy, or to grayscale of more bits."""
+    if content.startswith(TIFFS) and are_numbers(content, index):
+        return read_numbers(content, index)
     with _opened(content) as image:
         if index:
             image.seek(index)
@@ -64,8 +66,6 @@ def _read_plane(content: bytes, index: int) -> Plane:
         _scale_transparency(image, content)
         # Pillow turns a TIFF while loading it and removes the orientation, so it is not turned twice.
         ImageOps.exif_transpose(image, in_place=True)
-        if image.mode in ("I", "F"):
-            raise ValueError(_NO_RANGE)
         is_deep = image.mode.startswith("I;16")
         return Plane(_take_samples(image, bits) if is_deep else _to_gray_or_rgb(image), bits)
 
@@ -100,6 +100,8 @@ def _count_bits(image: Image.Image, content: bytes) -> int:
 
 
 def _may_be_deep(content: bytes) -> bool:
+    if content.startswith(TIFFS) and are_numbers(content, 0):
+        return True
     with _opened(content) as image:
         return _count_bits(image, content) > 8
 
@@ -112,8 +114,6 @@ def _check_kind(image: Image.Image, content: bytes, bits: int) -> None:
     if image.format != "TIFF":
         return
     tags = image.tag_v2
-    if _SIGNED_OR_FLOAT & set(np.atleast_1d(tags.get(_SAMPLE_FORMAT, 1)).tolist()):
-        raise ValueError(_NO_RANGE)  # Pillow reads signed 8-bit samples as unsigned
     if tags.get(_PLANAR) == _SEPARATE and len(image.getbands()) > 1 and bits > 8:
         raise ValueError("16-bit colours in separate planes are not read; save them interleaved")
     if image.mode == "LAB":
@@ -153,8 +153,8 @@ def _take_samples(image: Image.Image, bits: int) -> np.ndarray:
 
 
 def _count_planes(content: bytes) -> int:
-    if content.startswith(_TIFFS):
-        return max(sum(1 for _ in _walk_tiff(content)), 1)  # Pillow takes 0.1 ms for each page
+    if content.startswith(TIFFS):
+        return max(sum(1 for _ in walk_tiff(content)), 1)  # Pillow takes 0.1 ms for each page
     if not _may_hold_several(content):
         return 1
     with _opened(content) as image:
@@ -184,28 +184,10 @@ def _walk_jpeg(content: bytes) -> tuple[bool, int]:
     return has_index, 0
 
 
-def _walk_tiff(content: bytes) -> Iterator[range]:
-    """Yield, for each page of a TIFF, where the entries of its directory begin; a file that is cut short ends it."""
-    order, is_big = "<" if content.startswith(b"II") else ">", b"+" in content[2:4]  # + is 43, of files above 4 GB
-    count, size, offset, place = ("Q", 20, "Q", 8) if is_big else ("H", 12, "I", 4)
-    seen = {0}  # the last directory names 0 as the next one
-    with contextlib.suppress(struct.error, OverflowError):
-        while (place := struct.unpack_from(order + offset, content, place)[0]) not in seen:
-            seen.add(place)
-            (entries,) = struct.unpack_from(order + count, content, place)
-            begin = place + struct.calcsize(order + count)
-            place = begin + entries * size
-            yield range(begin, place, size)
-
-
 def _is_separated(content: bytes) -> bool:
     """Tell whether the first page of a TIFF has the colours of printing."""
-    form = f"{'<' if content.startswith(b'II') else '>'}H"
-    for entry in next(_walk_tiff(content), range(0)):
-        if struct.unpack_from(form, content, entry)[0] == ExifTags.Base.PhotometricInterpretation:
-            value = entry + (12 if b"+" in content[2:4] else 8)  # after tag, type and count
-            return struct.unpack_from(form, content, value)[0] == _SEPARATED
-    return False
+    page = next(walk_tiff(content), range(0))
+    return read_tag(content, page, ExifTags.Base.PhotometricInterpretation) == (_SEPARATED,)
 
 
 def _find_remarks(content: bytes) -> frozenset[str]:
@@ -213,7 +195,7 @@ def _find_remarks(content: bytes) -> frozenset[str]:
         if content.startswith(b"\xff\xd8"):
             is_print = _walk_jpeg(content)[1] == 4
         else:
-            is_print = content.startswith(_TIFFS) and _is_separated(content)
+            is_print = content.startswith(TIFFS) and _is_separated(content)
     except struct.error:
         raise ValueError("it is cut short") from None
     return frozenset([PRINT] if is_print else [])
@@ -222,7 +204,7 @@ def _find_remarks(content: bytes) -> frozenset[str]:
 PICTURES = Reader(
     name="picture",
     endings=(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff"),
-    extra=None,
+    extra="slides",  # of TIFF with numbers that Pillow does not read
     owns=lambda head: _FIRST_BYTES.match(head) is not None,
     version=_name_version,
     count_planes=_count_planes,

@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
+from tlmed.data.readers.damage import Unread
+
 MOST_PIXELS = 100_000_000  # each takes 4 bytes in Pillow, and some steps hold two copies
 LONGEST_SIDE = 65_535  # that of the largest JPEG; Pillow keeps a table for each row
+_LARGEST = np.finfo(np.float32).max  # ranges are measured in float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +75,23 @@ def check_size(height: int, width: int) -> None:
         width: The same.
 
     Raises:
-        ValueError: It has more than `MOST_PIXELS`, or a side longer than `LONGEST_SIDE`.
+        Unread: It has more than `MOST_PIXELS`, or a side longer than `LONGEST_SIDE`.
 
     >>> check_size(1, 70_000)
     Traceback (most recent call last):
-    ValueError: it has a side of more than 65,535 pixels: 1 x 70,000
+    tlmed.data.readers.damage.Unread: it has a side of more than 65,535 pixels: 1 x 70,000
     """
     if height * width > MOST_PIXELS:
-        raise ValueError(f"it has more than {MOST_PIXELS:,} pixels: {height:,} x {width:,}")
+        raise Unread(f"it has more than {MOST_PIXELS:,} pixels: {height:,} x {width:,}")
     if max(height, width) > LONGEST_SIDE:
-        raise ValueError(f"it has a side of more than {LONGEST_SIDE:,} pixels: {height:,} x {width:,}")
+        raise Unread(f"it has a side of more than {LONGEST_SIDE:,} pixels: {height:,} x {width:,}")
+
+
+def count_odd(values: np.ndarray) -> int:
+    """Return how many floating-point numbers are NaN, infinite, or too large for a plane.
+
+    >>> count_odd(np.array([1.0, np.nan, -np.inf, 1e300]))
+    3
+    """
+    with np.errstate(invalid="ignore"):
+        return values.size - int(np.count_nonzero(np.abs(values) <= _LARGEST))

@@ -15,7 +15,7 @@ import numpy as np
 
 from tlmed.data.kinds import HEAD, is_known_ending, read_start, recognise
 from tlmed.data.readers import slides
-from tlmed.data.readers.arrays import ARRAYS
+from tlmed.data.readers.arrays import ARRAY_FILES, ARRAYS
 from tlmed.data.readers.dicom import DICOM
 from tlmed.data.readers.nifti import NIFTI
 from tlmed.data.readers.orientation import Slice
@@ -27,7 +27,7 @@ from tlmed.errors import InputError
 from tlmed.regular_files import NotRegular
 
 # The first one that owns a content reads it. Arrays come first: all others compare bytes.
-READERS: tuple[Reader, ...] = (ARRAYS, PICTURES, DICOM, NIFTI)
+READERS: tuple[Reader, ...] = (ARRAYS, PICTURES, DICOM, NIFTI, ARRAY_FILES)
 
 
 def find_reader(content: bytes | np.ndarray) -> Reader | None:

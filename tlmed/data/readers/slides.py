@@ -4,22 +4,21 @@ Scanners of Aperio, Hamamatsu, Leica, Philips and Ventana write such files, and 
 pyramid. `tiffslide` reads them.
 """
 
-import contextlib
-import logging
 import math
 import os
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tlmed.data.readers.damage import DAMAGE, Unread, replace_reasons
 from tlmed.data.readers.plane import Plane, check_size
 from tlmed.data.readers.reader import name_library
+from tlmed.data.readers.tiff_pages import has_all_pieces
 from tlmed.regular_files import open_regular
 
 if TYPE_CHECKING:
@@ -31,15 +30,6 @@ _WIDEST = 20.0  # micrometres per pixel; above are resolutions of print, such as
 _SQUARE = 0.01  # how much the width and height of a pixel may differ, as a share
 _BLOCK = 2**26  # pixels that are decoded together: a strip or tile of a file that is not made for reading parts
 _EXACT = 1.01  # rounding of how much a level is smaller than the first
-# Raised by tiffslide, tifffile, zarr and imagecodecs for damaged content.
-_DAMAGE = (
-    *(ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, RuntimeError),
-    *(TypeError, ValueError, AssertionError),
-)
-# They quote what the file says, which may name a patient. Without a handler Python prints what does not propagate.
-_LOG = logging.getLogger("tifffile")
-_LOG.propagate = False
-_LOG.addHandler(logging.NullHandler())
 warnings.filterwarnings("ignore", module="tiffslide")
 
 
@@ -77,7 +67,7 @@ class Slide:
         level = max(index for index, factor in enumerate(self._levels) if factor <= max(shrink * _EXACT, 1))
         size = max(round(side / self._levels[level]), 1)
         check_size(size, size)
-        with self._lock, _only_reasons("it is damaged where a tile is read"):
+        with self._lock, replace_reasons("it is damaged where a tile is read"):
             pixels = self._slide.read_region(corner, level, (size, size), as_array=True)
         return Plane(_take_gray_or_rgb(pixels))
 
@@ -104,7 +94,7 @@ def open_slide(file: Path) -> Slide:
     import imagecodecs  # noqa: F401  without it, tifffile decodes no JPEG, and says so only when a tile is read
     import tiffslide
 
-    with _only_reasons("it is no slide that is read, or a damaged one"):
+    with replace_reasons("it is no slide that is read, or a damaged one"):
         stream = open_regular(file)
         try:
             slide = tiffslide.TiffSlide(stream, tifffile_options={"name": "slide"})  # it asks for one
@@ -126,25 +116,21 @@ def _is_tiled(file: Path) -> bool:
     try:
         with open_regular(file) as stream, tifffile.TiffFile(stream, name="slide") as content:
             return content.pages.first.is_tiled
-    except _DAMAGE:
+    except DAMAGE:
         return False
 
 
 def _check_blocks(slide, length: int) -> None:
-    """Refuse a file whose pieces are too large, or of which some are missing, before any is decoded.
-
-    tifffile takes pieces that are missing for black ones.
-    """
+    """Refuse a file whose pieces are too large, or of which some are missing, before any is decoded."""
     for level in slide.ts_tifffile.series[slide.properties["tiffslide.series-index"]].levels:
         page = level.pages[0]
         rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
         if rows * columns > _BLOCK:
-            raise _Unread(f"more than {_BLOCK:,} pixels of it are stored as one piece: {rows:,} x {columns:,}")
+            raise Unread(f"more than {_BLOCK:,} pixels of it are stored as one piece: {rows:,} x {columns:,}")
         if page.dtype != np.uint8:
-            raise _Unread("its pixels have no 8 bits")
-        ends = [start + size for start, size in zip(page.dataoffsets, page.databytecounts, strict=True)]
-        if len(ends) != math.prod(page.chunked) or max(ends) > length:
-            raise _Unread("it is damaged: pieces of it are missing")
+            raise Unread("its pixels have no 8 bits")
+        if not has_all_pieces(page, length):
+            raise Unread("it is damaged: pieces of it are missing")
 
 
 def _find_mpp(facts) -> float | None:
@@ -155,7 +141,7 @@ def _find_mpp(facts) -> float | None:
     if not all(math.isfinite(side) and 0 < side <= _WIDEST for side in (width, height)):
         return None
     if abs(width - height) > _SQUARE * width:
-        raise _Unread(f"its pixels are no squares: {width:.4g} x {height:.4g} micrometres")
+        raise Unread(f"its pixels are no squares: {width:.4g} x {height:.4g} micrometres")
     return width
 
 
@@ -173,25 +159,6 @@ def _take_gray_or_rgb(pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
         raise ValueError("its pixels are neither gray nor RGB of 8 bits")
     return np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3])
-
-
-class _Unread(ValueError):
-    """A reason of our own."""
-
-
-@contextlib.contextmanager
-def _only_reasons(reason: str) -> Iterator[None]:
-    """Turn what the libraries raise for damaged content into one reason: they quote what the file says of a patient."""
-    try:
-        yield
-    except ImportError:
-        raise
-    except _Unread:
-        raise
-    except MemoryError:
-        raise ValueError("there is not enough memory to decode it") from None
-    except _DAMAGE:
-        raise ValueError(reason) from None
 
 
 def name_version() -> str:
