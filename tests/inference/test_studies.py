@@ -150,3 +150,27 @@ def test_a_copy_of_a_study_beside_it_counts_once_and_is_named(run, study, tmp_pa
     rows, said = predict(run, study / "CT1", tmp_path / "copy")
     assert len(rows) == 1
     assert f"Left out, as copies of other files of their series: {PLANES} files" in said
+
+
+def test_a_run_on_views_gives_a_row_per_volume_and_says_which_file_is_none(tmp_path):
+    for number in range(20):
+        folder = tmp_path / "data" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        volume = nifti_files.draw(12, 11, 10, seed=number).astype(np.int16) * (1 + number % 2)
+        (folder / f"{number}.nii.gz").write_bytes(nifti_files.write(volume, compressed=True))
+    settings = [word for text in (*SMALL, "data.channels=views", "phases.epochs=1") for word in ("--set", text)]
+    status, out, err = here("train", "fine_tuning", "--data", tmp_path / "data", "--out", tmp_path / "run", *settings)
+    assert status == 0, out + err
+    volumes = [f"{tmp_path}/data/a/{name}.nii.gz" for name in (0, 2)]
+    mask = nifti_files.write((nifti_files.draw(12, 11, 10) > 150).astype(np.uint8), compressed=True)
+    (tmp_path / "data" / "a" / "0_seg.nii.gz").write_bytes(mask)
+    rows, said = predict(tmp_path / "run", *volumes, "--explain", tmp_path / "pictures")
+    assert list(rows) == [f"{volume}#views" for volume in volumes]
+    assert len(list((tmp_path / "pictures").iterdir())) == 2
+    assert "mean little" not in said
+    (tmp_path / "data" / "a" / "flat").write_bytes(save(make(draw(7, 1), 12, Modality="CT", PatientID="9")))
+    rows, said = predict(tmp_path / "run", tmp_path / "data" / "a")
+    assert len(rows) == 11
+    assert "0_seg.nii.gz left out: it is a mask of" in said
+    assert "1 of 11 images (" in said
+    assert "flat) is no volume, and shows one plane where a volume shows three" in said

@@ -115,6 +115,20 @@ def test_dicom_files_of_more_than_8_bits_without_a_window_are_shown_by_the_range
         load(tmp_path, (16, 16))
 
 
+def test_images_for_which_no_training_image_measures_a_range_are_named_or_left_out(tmp_path):
+    pytest.importorskip("pydicom")
+    for number in range(24):
+        path = tmp_path / ("train", "val", "test")[number % 3] / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((draw(number) // 16).astype(np.uint8)).save(path)
+    (tmp_path / "test" / "a" / "deep").write_bytes(write(draw(0), 12))
+    with pytest.raises(InputError, match=r"say by `data.window` what .* for 1 image. Received: 'test/a/deep'"):
+        load(tmp_path, OPEN)
+    images = load(tmp_path, OPEN, skip_bad=True)
+    assert [path for path, _ in images.broken] == ["test/a/deep"]
+    assert len(load(tmp_path, PixelRule((16, 16), resolve((40, 400)))).table) == 25
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_padding_moves_no_range(tmp_path, known):
     pytest.importorskip("pydicom")

@@ -244,8 +244,9 @@ class Unmeasured(InputError):
         self.rows = rows
         named = listed(f"'{table.paths[row]}' ({reason})" for row, reason in rows.items())
         super().__init__(
-            "Every image must be readable; repair or remove what is not, or leave it out with --skip-bad. No training "
-            f"image has values to measure a range on for {count(len(rows), 'image')}. Received: {named}."
+            "Every image must be readable: say by `data.window` what is black and white; or repair, remove, or leave "
+            "out with --skip-bad what is not (in a cross-validation, remove it). No training image has values to "
+            f"measure a range on for {count(len(rows), 'image')}. Received: {named}."
         )
 
 

@@ -22,12 +22,17 @@ from tlmed.evaluation.predictions import predict_classes
 from tlmed.evaluation.predictions_csv import list_columns
 from tlmed.inference.scorer import BATCH_SIZE, computing, load_scorer, name_files
 from tlmed.intact import check_intact
+from tlmed.part_names import split_part
 from tlmed.recipe import from_json
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON
 from tlmed.rundir import RunDir
+from tlmed.slicing import VIEWS
 from tlmed.synthetic import describe_learned
 from tlmed.targets import writing_out
 from tlmed.voice import SILENT, Voice
+from tlmed.words import count, listed
+
+NAMED = 3
 
 
 def predict(
@@ -76,7 +81,8 @@ def predict(
     names, files, broken = read_files(paths, read_rule(run), skip_bad, settings.slicing)
     tones, usual = files.pixels.tones, read_usual(run)
     odd = describe_tones(names, tones, usual=usual)
-    for warning in (*files.notes, *odd, *describe_extras(names, files.pixels.extras)):
+    flat = _describe_flat(names, settings.channels)
+    for warning in (*files.notes, *flat, *odd, *describe_extras(names, files.pixels.extras)):
         voice.warn(warning)
     scorer, pooling = load_scorer(run), read_pooling(old)
     explainer = None if explain is None else scorer.explainer(method, block)
@@ -105,11 +111,23 @@ def predict(
     return list_columns(classes), rows, broken
 
 
+def _describe_flat(names, channels) -> list[str]:
+    """Say which files are no volumes, where the run shows three planes of a volume as one image."""
+    flat = [name for name in names if not split_part(name)[1]] if channels == VIEWS else []
+    if not flat:
+        return []
+    verb, shows = ("is no volume", "shows") if len(flat) == 1 else ("are no volumes", "show")
+    return [
+        f"{len(flat):,} of {count(len(names), 'image')} ({listed(flat, NAMED)}) {verb}, and {shows} one plane where a "
+        "volume shows three: scores of it mean little, unless the run learned from such images too."
+    ]
+
+
 def _describe_units(pooling, positive) -> list[str]:
     """Say what has one answer, where the run pools scores."""
     if not pooling.how:
         return []
-    own = "; the run pools by group, but files name none" if pooling.by != FILE else ""
+    own = "; the run pools by group, which is not known here" if pooling.by != FILE else ""
     return [f"One row per file: {say_how(pooling, positive)}{own}."]
 
 
