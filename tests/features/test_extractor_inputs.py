@@ -162,7 +162,7 @@ def test_a_folder_that_holds_one_series_is_a_volume(tmp_path):
     for name, fault in faults.items():
         with pytest.raises(InputError, match=fault):
             make(planes="all").fit([tmp_path / name]).transform([tmp_path / name])
-    with pytest.raises(InputError, match="it is a folder; say which planes"):
+    with pytest.raises(InputError, match="it is a folder: `planes`, or channels='views', says what"):
         make().fit_transform([tmp_path / "one"])
 
 

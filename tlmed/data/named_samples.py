@@ -13,7 +13,7 @@ from tlmed.data.opened_volumes import open_file, share_while_held, take_part
 from tlmed.data.parts import Content
 from tlmed.data.readers import is_image
 from tlmed.data.readers.slides import is_slide
-from tlmed.data.readers.stack import CHOOSE, check_index
+from tlmed.data.readers.stack import check_index
 from tlmed.data.table import Table
 from tlmed.data.volumes import cut_volumes
 from tlmed.part_names import split_part
@@ -91,7 +91,7 @@ def _cut(names: Sequence[str], read: Callable[[int], Content], slicing: Slicing)
 def _list_folder(folder: Path, part: str, slicing: Slicing) -> Listed:
     """Return the samples of a folder, or one of them, if it holds one volume and nothing else to see."""
     if not (part or slicing.wanted):
-        raise ValueError(f"it is a folder; {CHOOSE}")
+        raise ValueError("it is a folder: `planes`, or channels='views', says what of its series is taken")
     files = [file for file in visible_files(folder) if is_image(file)]
     asked = slicing if not part else Slicing(channels=VIEWS) if part == VIEWS else replace(slicing, planes=ALL)
     found = _cut([str(file) for file in files], lambda row: read_regular(files[row]), asked)
