@@ -82,6 +82,27 @@ def say_least(result: Mapping) -> str:
     return "at least " if result.get("undecided") else ""
 
 
+def say_undecided(result: Mapping) -> str:
+    """Return for how many further images it is not known whether training knows them, in brackets; "" for none.
+
+    >>> say_undecided({"undecided": 3}), say_undecided({})
+    (' (of 3 more this cannot be told)', '')
+    """
+    return f" (of {result['undecided']:,} more this cannot be told)" if result.get("undecided") else ""
+
+
+def say_all_undecided(result: Mapping) -> str:
+    """Return a sentence where no image is known, and of some it cannot be told; "" elsewhere.
+
+    >>> say_all_undecided({"split": "test", "n": 9, "undecided": 1})
+    'Whether training or validation knows the patients of 1 of 9 test images cannot be told.'
+    """
+    if not result.get("undecided") or result.get("without_leaks"):
+        return ""
+    whose = f"{result['undecided']:,} of {result['n']:,} {scored_image(result)}{'s' * (result['n'] != 1)}"
+    return f"Whether training or validation knows the patients of {whose} cannot be told."
+
+
 def is_whole(result: Mapping) -> bool:
     """Tell whether all images of a source were scored, which are no split of it."""
     evaluated = result.get("evaluated")

@@ -1101,6 +1101,12 @@ def test_images_of_patients_that_one_run_alone_has_count_as_known_by_it(tmp_path
     edit(runs[1] / "metrics.json", lambda content: content.update(without_leaks=found))
     told = to_lines(describe_comparison(compare(runs)))
     assert any("On the 87 images that no run knows, first has AUC" in line for line in told)
+    edit(runs[0] / "metrics.json", lambda content: content.update(undecided=7))
+    compared = compare(runs)
+    told, page = "\n".join(to_lines(describe_comparison(compared))), Reader(make_comparison_page(compared)).text
+    alone = "first: whether training or validation knows the patients of 7 of 90 test images cannot be told."
+    both = "On the 87 images that no run knows (of other test images this cannot be told: 7 for first), first has AUC"
+    assert all(words in text for words in (alone, both) for text in (told, page))
 
 
 def test_runs_that_know_as_many_images_through_other_weights_may_know_others(two):

@@ -358,6 +358,18 @@ def test_the_card_tells_of_images_that_training_knows(run, read):
     assert (result.metric_type, result.metric_value) == ("roc_auc", 0.4321)
     assert result.dataset_name == "images, without 3 of 9 test images that the network knows"
     assert card.data.metrics == ["roc_auc"]
+    pooled = {"unit": "file", "pool": "mean", "undecided": 2}
+    write_json(run / "metrics.json", metrics | {"without_leaks": found} | pooled)
+    card, more = read(run), "(of 2 more this cannot be told)"
+    (result,) = card.data.eval_results[:1]
+    assert result.dataset_name == f"images, without 3 of 9 test files that the network knows {more}"
+    assert "**At least 3 of 9 test files are in training" in card.text
+    assert f"has images there** {more}: the scores above" in card.text
+    write_json(run / "metrics.json", metrics | pooled)
+    card = read(run)
+    said = "images; whether the network knows the patients of 2 of 9 cannot be told"
+    assert {result.dataset_name for result in card.data.eval_results} == {said}
+    assert "**Whether training or validation knows the patients of 2 of 9 test files cannot be told.**" in card.text
     for nothing in ({"leaked": 9, "n": 0, "metrics": {}}, {"leaked": 8, "n": 1, "metrics": {"auc": undefined}}):
         write_json(run / "metrics.json", metrics | {"without_leaks": nothing})
         card = read(run)

@@ -21,6 +21,7 @@ from tlmed.export.card import write_card
 from tlmed.identifiers import Identifiers, read_identifiers
 from tlmed.inference import evaluate
 from tlmed.recipe import override
+from tlmed.report.evaluations import make_evaluation_page
 from tlmed.report.image_counts import say_formats
 from tlmed.reproduce import Request, reproduce
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, SPLITS_CSV
@@ -127,14 +128,19 @@ def test_a_run_says_of_how_many_test_images_it_cannot_tell_what_its_weights_know
     assert hidden > 0
     assert known + hidden == tested
     page, card = (run / "report.html").read_text(), write_card(run)
+    more = f"(of {hidden} more this cannot be told)"
     assert f"<b>At least {known} of {tested} test images" in page
+    assert f"known to the network {more}</b>" in page
     assert page.count(f"but at least {known} of {tested} test images are known") == 3  # phases, threshold, checklist
     assert f"**At least {known} of {tested} test images are in training or validation too" in card
-    assert any(f"(of {hidden} more this cannot be told)" in line for line in describe_metrics(metrics))
+    assert f"test images that the network knows {more}" in card.partition("# ")[0]
+    assert any(more in line for line in describe_metrics(metrics))
     assert json.loads((run / "environment.json").read_text())["leaks"][0].startswith(f"At least {known} of {tested} ")
     copied = shutil.copytree(run.path, tmp_path / "copied")
     sentences = say_leaks(compare([run.path, copied]))
-    assert f"knows at least {known} test images of {tested}" in sentences[0]
+    assert f"knows at least {known} test images of {tested} {more}" in sentences[0]
+    pooled, result = evaluate(run)
+    assert f"known to the network {more}</b>" in make_evaluation_page(pooled.units, result)
 
 
 def test_scoring_again_counts_the_images_of_which_it_cannot_tell_who_knows_them(scans, second):

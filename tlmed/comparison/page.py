@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
-from tlmed.answer_units import say_least, unit_of
+from tlmed.answer_units import say_least, say_undecided, unit_of
 from tlmed.comparison import plots
 from tlmed.comparison.pairs import LEVEL, QUESTIONS, Comparison, is_shown
 from tlmed.comparison.sentences import (
@@ -19,6 +19,7 @@ from tlmed.comparison.sentences import (
     say_main,
     say_p,
     say_score,
+    say_undecided_runs,
     say_unknown_patients,
     sign,
 )
@@ -89,7 +90,7 @@ def _show_runs(comparison) -> Markup:
         meaning=meaning,
         unit=unit_of(metrics),
         leaks=_list_leaks(comparison),
-        different=say_different_leaks(comparison),
+        different=[*say_undecided_runs(comparison), *say_different_leaks(comparison)],
         runs=Table(texts("Run") + numbers(*map(explain, _HEAD)), rows),
         further=_tabulate_metrics(comparison),
     )
@@ -118,14 +119,16 @@ def _show_score(result, name) -> str | Cell:
     return replace(shown, below=(*shown.below, say("without ", explain("leak", "leaks"), f" {say_score(without)}")))
 
 
-def _list_leaks(comparison) -> list[tuple[str, int, int, list[str]]]:
-    """Return how many test images are known ("at least " before it), how many are left, and which runs know so many."""
+def _list_leaks(comparison) -> list[tuple[str, int, int, str, list[str]]]:
+    """Return how many test images are known ("at least " before it), how many are left, and which runs know so many.
+
+    Before the names stands of how many more it cannot be told.
+    """
     alike = {}
     for result in comparison.results:
         if found := result.without_leaks:
-            alike.setdefault((say_least(result.metrics).capitalize(), found["leaked"], found["n"]), []).append(
-                result.name
-            )
+            least, more = say_least(result.metrics).capitalize(), say_undecided(result.metrics)
+            alike.setdefault((least, found["leaked"], found["n"], more), []).append(result.name)
     return [(*amounts, names) for amounts, names in alike.items()]
 
 

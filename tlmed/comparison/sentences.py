@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
-from tlmed.answer_units import say_least, unit_of
+from tlmed.answer_units import say_all_undecided, say_least, say_undecided, unit_of
 from tlmed.comparison.groups import list_known, measure_without
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.results import Result
@@ -141,6 +141,7 @@ def say_leaks(comparison: Comparison) -> list[str]:
         if found := result.without_leaks:
             unit = unit_of(result.metrics)
             known = f"{count(found['leaked'], f'test {unit}')} of {found['leaked'] + found['n']:,}"
+            known += say_undecided(result.metrics)
             left = [
                 f"{NAMES[name]} {say_score(found['metrics'][name])}"
                 for name in ("auc", "accuracy")
@@ -150,7 +151,13 @@ def say_leaks(comparison: Comparison) -> list[str]:
                 f"{result.name} knows {say_least(result.metrics)}{known} from training or validation, or other images "
                 f"of their group: its scores and differences may be too good. {_say_left(found, left, unit)}"
             )
-    return [*sentences, *say_different_leaks(comparison)]
+    return [*sentences, *say_undecided_runs(comparison), *say_different_leaks(comparison)]
+
+
+def say_undecided_runs(comparison: Comparison) -> list[str]:
+    """Name the runs that know no test images, as far as can be told, and say of how many it cannot."""
+    found = ((result.name, say_all_undecided(result.metrics)) for result in comparison.results)
+    return [f"{name}: {said[0].lower()}{said[1:]}" for name, said in found if said]
 
 
 def say_different_leaks(comparison: Comparison) -> list[str]:
@@ -185,7 +192,9 @@ def _compare_unknown(results, known, said, unit) -> list[str]:
         f"{result.name} has {join_names(f'{NAMES[name]} {say_score(entries[name])}' for name in ('auc', 'accuracy'))}"
         for result, entries in zip(results, measure_without(results, every), strict=True)
     ]
-    return [f"{said}. On the {count(left, unit)} that no run knows, {'; '.join(found)}."]
+    hidden = [f"{amount:,} for {result.name}" for result in results if (amount := result.metrics.get("undecided"))]
+    unsure = f" (of other test {unit}s this cannot be told: {join_names(hidden)})" if hidden else ""
+    return [f"{said}. On the {count(left, unit)} that no run knows{unsure}, {'; '.join(found)}."]
 
 
 def _say_left(found, scores, unit) -> str:

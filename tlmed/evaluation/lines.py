@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from tlmed.answer_units import IMAGE, is_whole, say_where, unit_of
+from tlmed.answer_units import IMAGE, is_whole, say_all_undecided, say_undecided, say_where, unit_of
 from tlmed.evaluation.predictions import HALF
 from tlmed.evaluation.predictions_csv import SCORE
 from tlmed.metrics import positive_index, say_positive
@@ -189,9 +189,8 @@ def describe_below_majority(result: Mapping) -> list[str]:
 
 def _name_without(result) -> str:
     found = result["without_leaks"]
-    more = f" (of {result['undecided']:,} more this cannot be told)" if result.get("undecided") else ""
     units = count(result["n"], unit_of(result))
-    return f"Without {found['leaked']:,} of {units} that training or validation knows{more}"
+    return f"Without {found['leaked']:,} of {units} that training or validation knows{say_undecided(result)}"
 
 
 def describe_size(result: Mapping) -> list[str]:
@@ -261,7 +260,7 @@ def _describe_without_leaks(result) -> list[str]:
     """Say the scores without the test images that training or validation has seen."""
     found = result.get("without_leaks")
     if found is None:
-        return []
+        return [said] if (said := say_all_undecided(result)) else []
     known = _name_without(result)
     return [f"{known}:", *_list(found["metrics"])] if found["n"] else [f"{known} none is left."]
 

@@ -7,7 +7,7 @@ Hub: a README.md with front matter.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from tlmed.answer_units import say_least, unit_of
+from tlmed.answer_units import say_all_undecided, say_least, say_undecided, unit_of
 from tlmed.backbones.ancestry import list_weights
 from tlmed.errors import InputError
 from tlmed.evaluation.lines import describe_size
@@ -259,12 +259,12 @@ def _show_without_leaks(metrics) -> list[str]:
     """Return the scores without the test images that training or validation has seen, if there are such images."""
     found = metrics.get("without_leaks")
     if not found:
-        return []
+        return [f"**{said}**"] if (said := say_all_undecided(metrics)) else []
     known = f"{say_least(metrics).capitalize()}{found['leaked']:,} of {metrics['n']:,} test {unit_of(metrics)}s"
     said = (
         f"**{known} are in training or validation too (of this run, or of "
-        "one that gave it its weights), or of a group that has images there**: the scores above may be too good. "
-        f"Without them {found['n']:,} {unit_of(metrics)}s are left"
+        f"one that gave it its weights), or of a group that has images there**{say_undecided(metrics)}: the scores "
+        f"above may be too good. Without them {found['n']:,} {unit_of(metrics)}s are left"
     )
     defined = any(entry["value"] is not None for entry in found["metrics"].values())
     said += f"; the metadata of this card has {'their' if defined else 'no'} scores."

@@ -6,6 +6,7 @@ The fields are those of https://huggingface.co/docs/hub/model-cards, and of `mod
 import json
 import re
 
+from tlmed.answer_units import say_undecided, unit_of
 from tlmed.export.card_facts import CardFacts
 from tlmed.export.naming import name_data, name_weights, type_metric
 from tlmed.metrics.definitions import CLASS_METRICS
@@ -83,7 +84,10 @@ def _name_images(content) -> str:
     """Return what the results are of: the data, and which of its images are left out."""
     name = name_data(content.recipe["data"]["source"]) + (" (synthetic)" if content.is_synthetic else "")
     if leaks := content.metrics.get("without_leaks"):
-        name += f", without {leaks['leaked']:,} of {content.metrics['n']:,} test images that the network knows"
+        amount = f"{leaks['leaked']:,} of {content.metrics['n']:,} test {unit_of(content.metrics)}s"
+        name += f", without {amount} that the network knows{say_undecided(content.metrics)}"
+    elif undecided := content.metrics.get("undecided"):
+        name += f"; whether the network knows the patients of {undecided:,} of {content.metrics['n']:,} cannot be told"
     return name
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from tlmed.answer_units import say_least, scored_image
+from tlmed.answer_units import say_least, say_undecided, scored_image
 from tlmed.pages.templating import render
 from tlmed.report.loaded_files import RunContent
 from tlmed.split_names import SPLITS
@@ -56,7 +56,7 @@ def count_known(metrics: Mapping) -> str:
     are = "is" if found["leaked"] == 1 else "are"
     return (
         f"{say_least(metrics)}{found['leaked']:,} of {count(metrics['n'], scored_image(metrics))} {are} known from "
-        "training or validation"
+        f"training or validation{say_undecided(metrics)}"
     )
 
 
