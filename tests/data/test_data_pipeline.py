@@ -159,7 +159,7 @@ def test_skip_bad_leaves_broken_images_out_and_changes_nothing_else(folder, memo
     after = load(folder, SIZE, skip_bad=True, memory_bytes=memory_bytes)
     assert dict(after.broken) == {
         "benign/a first.png": "the file is empty",
-        "malignant/m.png": "it is no readable picture, DICOM or NIfTI",
+        "malignant/m.png": "it is no readable picture, DICOM, NIfTI or NumPy",
     }
     assert any("2 images left out" in sentence for sentence in after.warnings)
     assert after.table.paths == before.table.paths

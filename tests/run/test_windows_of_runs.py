@@ -19,6 +19,7 @@ from tlmed.reproduce import Request, reproduce
 from tlmed.run import preview
 from tlmed.run_files import PLAN_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
+from tlmed.voice import Voice
 from tlmed.whole_files import write_json
 
 OPEN = PixelRule((16, 16), resolve("auto"))
@@ -148,6 +149,37 @@ def test_padding_moves_no_range(tmp_path, known):
     assert images.pixels.take(np.array([0]))[0, 0, 0].tolist() == [0, 0, 0]  # padding is shown as its value says
 
 
+ALL_8 = "No image has more than 8 bits: they are shown as their files say, and the window ("
+MIXED = " 8 bits or fewer, which `data.window` leaves as they are. It decides what the others show"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ((40, 400), f"{ALL_8}-160 to 239) changes nothing."),
+        ((0, 200, "range"), f"{ALL_8}0 to 200) changes nothing."),
+        ((1, 99, "percentile"), f"{ALL_8}percentiles) changes nothing."),
+        ("auto", ""),
+        ("full", ""),
+    ],
+)
+def test_a_window_for_images_of_8_bits_is_said_to_change_nothing(images, asked, said):
+    found = [line for line in load(images, PixelRule((16, 16), resolve(asked))).warnings if "8 bits" in line]
+    assert found == [said] * bool(said)
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_said"), [("auto", True), ((500, 600), True), ((1, 99, "percentile"), True), ("full", False)]
+)
+def test_images_of_8_bits_among_others_are_named(folder, asked, is_said):
+    for number in (0, 7):
+        Image.fromarray((draw(number) // 16).astype(np.uint8)).save(folder / "ab"[number % 2] / f"{number}.png")
+    found = [line for line in load(folder, PixelRule((16, 16), resolve(asked))).warnings if MIXED in line]
+    assert [line.partition(MIXED)[0] for line in found] == ["2 of 40 images (a/0.png, b/7.png) have"] * is_said
+    old = load(folder, (16, 16))  # as older versions did: all bits of all
+    assert not any(MIXED in line for line in old.warnings)
+
+
 def test_a_window_in_hounsfield_units_is_refused_for_pictures_in_one_line(folder):
     said = r"40 images of 40 cannot be read.*'a/0.png'.*not in Hounsfield units"
     with pytest.raises(InputError, match=said) as caught:
@@ -197,6 +229,10 @@ def test_a_run_is_scored_and_repeated_by_the_range_that_it_recorded(folder, tmp_
     test = after.units.paths[0]
     _, [row], _ = inference.predict(run, [folder / test])
     np.testing.assert_allclose(row[2:4], after.units.scores[0], atol=1e-6)
+    Image.fromarray((draw(0) // 16).astype(np.uint8)).save(tmp_path / "8.png")
+    said = []
+    inference.predict(run, [tmp_path / "8.png"], voice=Voice(warn=said.append))
+    assert [line for line in said if line.startswith(ALL_8)]
     for path, content in originals.items():
         (folder / path).write_bytes(content)
     assert not reproduce(Request(run.path, out=tmp_path / "again")).faults

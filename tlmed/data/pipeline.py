@@ -22,7 +22,7 @@ from tlmed.data.samples import take_samples
 from tlmed.data.sources import open_source
 from tlmed.data.splits import assign_splits, describe, find_scheme_faults
 from tlmed.data.table import Table, check_names, describe_skipped
-from tlmed.data.tones import describe_tones
+from tlmed.data.tones import describe_tones, describe_unwindowed
 from tlmed.data.walking import describe_unfollowed, find_hidden, find_unfollowed, naming_unreadable, visible_files
 from tlmed.errors import InputError
 from tlmed.regular_files import check_exists, read_regular
@@ -287,15 +287,17 @@ def recognise(images: ImageSet, elsewhere: Mapping[str, Learned]) -> ImageSet:
 def _put(images, splits, made, fold=False) -> ImageSet:
     """Return images with these splits, and with the warnings and leaks that belong to them."""
     table, digests = images.table, images.sha256
-    images = dataclasses.replace(images, pixels=settle(table, images.pixels, np.flatnonzero(splits == "train")))
+    pixels = settle(table, images.pixels, np.flatnonzero(splits == "train"))
     return dataclasses.replace(
         images,
+        pixels=pixels,
         splits=splits,
         warnings=(
             *_describe_files(table, images.broken),
-            *describe_tones(table.paths, images.pixels.tones, table.labels, table.classes),
-            *describe_extras(table.paths, images.pixels.extras),
-            *describe_two_values(table, images.pixels.extras),
+            *describe_tones(table.paths, pixels.tones, table.labels, table.classes),
+            *describe_unwindowed(table.paths, pixels.tones, pixels.formats, pixels.rule.intensity),
+            *describe_extras(table.paths, pixels.extras),
+            *describe_two_values(table, pixels.extras),
             *describe(table, digests, splits, made, fold),
         ),
         leaks=find_leaks(table, digests, splits),

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import stats
 
+from tlmed.data.readers import describe_formats
+from tlmed.intensity import FULL, PERCENTILE, Intensity
 from tlmed.words import count, listed
 
 FEW = 64  # levels: what 14 bits keep
@@ -55,6 +57,42 @@ def describe_tones(
             goes = f" They are {shares}: a network can tell the classes by that." if shares else ""
             said.append(f"{np.sum(chosen):,} of {count(len(paths), 'image')} ({named}) {what}{goes}")
     return said
+
+
+def describe_unwindowed(
+    paths: Sequence[str], tones: np.ndarray, formats: Sequence[str], intensity: Intensity
+) -> list[str]:
+    """Return a sentence if images are shown by a window or range and others have too few bits for it; or all have.
+
+    Args:
+        paths: Of the images.
+        tones: `TONES` [n].
+        formats: The family of files that each was read as.
+        intensity: What is black and what is white.
+
+    >>> from tlmed.data.decode_and_resize import TONES
+    >>> tones = np.array([(0, 200, 90)], TONES)
+    >>> describe_unwindowed(["a.png"], tones, ["picture"], Intensity("window", -160.0, 239.0))
+    ['No image has more than 8 bits: they are shown as their files say, and the window (-160 to 239) changes nothing.']
+    """
+    deep = tones["levels"] > 0
+    own = [name for name, found in describe_formats(formats).items() if found["shown"]]  # as DICOM has windows
+    is_used = intensity.low is not None or intensity.kind == PERCENTILE or np.isin(formats, own)[deep].any()
+    few = np.flatnonzero(~deep)
+    if intensity.kind == FULL or not is_used or not len(few):
+        return []
+    if not deep.any():
+        said = "percentiles" if intensity.low is None else intensity.describe()
+        return [
+            "No image has more than 8 bits: they are shown as their files say, and the window "
+            f"({said}) changes nothing."
+        ]
+    named = f"{len(few):,} of {count(len(paths), 'image')} ({listed((paths[row] for row in few), NAMED)})"
+    have = "has" if len(few) == 1 else "have"
+    return [
+        f"{named} {have} 8 bits or fewer, which `data.window` leaves as they are. It decides what the others show, so "
+        "that the same grey level does not mean the same in both."
+    ]
 
 
 def note_tones(tones: np.ndarray, usual: Mapping[str, int] | None) -> list[str]:

@@ -13,7 +13,7 @@ from tlmed.answer_units import FILE
 from tlmed.data import read_files
 from tlmed.data.extras import describe_extras
 from tlmed.data.recorded import read_rule
-from tlmed.data.tones import describe_tones, note_tones
+from tlmed.data.tones import describe_tones, describe_unwindowed, note_tones
 from tlmed.evaluation.decisions import read_decision
 from tlmed.evaluation.explanations import Place, name_in, open_folder, save_explanations
 from tlmed.evaluation.lines import caption_choice, describe_choice, describe_worse
@@ -81,6 +81,7 @@ def predict(
     names, files, broken = read_files(paths, read_rule(run), skip_bad, settings.slicing)
     tones, usual = files.pixels.tones, read_usual(run)
     odd = describe_tones(names, tones, usual=usual)
+    odd += describe_unwindowed(names, tones, files.pixels.formats, files.pixels.rule.intensity)
     flat = _describe_flat(names, settings.channels)
     for warning in (*files.notes, *flat, *odd, *describe_extras(names, files.pixels.extras)):
         voice.warn(warning)
