@@ -391,7 +391,7 @@ def test_features_of_volumes_are_of_the_planes_that_a_path_or_a_parameter_names(
     assert not np.allclose(named[0], named[1])
     coronal = extract([f"{file}#plane=3"], axis="coronal")
     assert not np.allclose(coronal, named[0])
-    with pytest.raises(InputError, match="it is a volume; a recipe says which planes"):
+    with pytest.raises(InputError, match="it is a volume; `planes`, or channels='views', says what"):
         extract([file])
     with pytest.raises(InputError, match="Every path of `X` must be a file"):
         extract([f"{file}x#plane=3"])

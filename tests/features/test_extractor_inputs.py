@@ -178,13 +178,46 @@ def test_arrays_are_volumes_where_planes_are_asked_for():
         make().fit(volumes)
 
 
+@pytest.mark.parametrize("window", [(40, 400), (-100, 300, "range"), (1, 99, "percentile")])
+@pytest.mark.parametrize("kind", ["float32", "int16", "int64"])
+def test_a_window_shows_arrays_and_files_of_any_numbers(tmp_path, window, kind):
+    values = np.random.RandomState(0).normal(0, 200, (3, 40, 41)).astype(kind)
+    rows = make(window=window).fit_transform(list(values))
+    for number, image in enumerate(values):
+        np.save(tmp_path / f"{number}.npy", image)
+    files = [tmp_path / f"{number}.npy" for number in range(3)]
+    np.testing.assert_array_equal(make(window=window).fit_transform(files), rows)
+    np.testing.assert_array_equal(make(window=window).fit_transform(values[..., None]), rows)
+    asked, measured = resolve(window), make(window=window).fit(files).range_
+    rule = PixelRule(SIZE, asked.measured(measured) if asked.is_open else asked)
+    assert (measured is None) != asked.is_open
+    shown = np.stack([decode_resized(image, rule) for image in values])
+    np.testing.assert_array_equal(make().fit_transform(shown), rows)
+    whole = make(window=window, planes="all").fit_transform(values[None])
+    np.testing.assert_allclose(whole[0], rows.mean(axis=0), rtol=1e-5)
+    with pytest.raises(InputError, match="from 0 to 255 unless `window` says what is black and white"):
+        make().fit(list(values))
+
+
+def test_values_that_no_window_shows_are_refused():
+    values = np.random.RandomState(0).normal(0, 200, (2, 40, 40))
+    for images, window, fault in (
+        (np.where(values > 400, np.nan, values), (40, 400), "image 0: .* are NaN, infinite or too large"),
+        (values, "lung", "image 0: its values are not in Hounsfield units"),
+        (np.stack([values] * 3, -1), (40, 400), "image 0: colours of type float64 have no defined range"),
+    ):
+        with pytest.raises(InputError, match=fault):
+            make(window=window).fit(list(images)).transform(list(images))
+
+
 def test_files_of_every_kind_give_a_row_or_a_reason(tmp_path):
     gray = draw(0, 256).astype(np.uint8)
     for name in ("a.png", "a.bmp", "a.tif", "a.gif"):
         Image.fromarray(gray).save(tmp_path / name)
     (tmp_path / "IM0").write_bytes(dicom_files.write(gray))
     (tmp_path / "a.nii").write_bytes(nifti_files.write(np.ascontiguousarray(gray[::-1, ::-1].T)[..., None]))
-    names = ["a.png", "a.bmp", "a.tif", "a.gif", "IM0", "a.nii"]
+    np.save(tmp_path / "a.npy", gray)
+    names = ["a.png", "a.bmp", "a.tif", "a.gif", "IM0", "a.nii", "a.npy"]
     rows = make().fit_transform([tmp_path / name for name in names])
     np.testing.assert_array_equal(rows, np.repeat(make().fit_transform([gray]), len(names), axis=0))
     Image.fromarray(gray).save(tmp_path / "a.jpg", quality=100)

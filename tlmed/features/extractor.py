@@ -24,7 +24,7 @@ from tlmed.features.image_inputs import Impressions, measure, open_images, read_
 from tlmed.features.taps import POOLINGS, feature_model, random_norms
 from tlmed.fitting_in import FITS, STRETCH
 from tlmed.frozen import leaves
-from tlmed.intensity import AUTO, FORMS, is_window, resolve
+from tlmed.intensity import AUTO, FORMS, PERCENTILE, WINDOW, is_window, resolve
 from tlmed.seeds import derive
 from tlmed.slicing import AXES, CHANNELS, REPEAT, VIEWS, Slicing, are_planes
 
@@ -125,7 +125,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """
         if faults := _find_faults(self):
             raise InputError(faults)
-        items, lister = open_images(X, self._slicing.wanted), make_lister(self._slicing)
+        items, lister = self._open(X), make_lister(self._slicing)
         network, norms, sources, said = self._build()
         found = measure(items, resolve(self.window), lister)
         self.range_ = (found.low, found.high) if found.percentiles else None
@@ -152,7 +152,8 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             X: uint8 images [n, height, width, 3] of any size; a list of images of different sizes; or a list of
                 paths to image files. A volume is a file, a folder that holds one DICOM series, or an array
                 [planes, height, width]; a path may name a plane as predictions do, `scan.nii.gz#plane=12`. uint16 is
-                shown by `window`. Other numbers are taken too if they are from 0 to 255.
+                shown by `window`, and so are other numbers if it is neither "auto" nor "full"; else they must be from
+                0 to 255.
 
         Raises:
             InputError: If the images cannot be used, or the extractor was changed after `fit`; all faults are named.
@@ -166,7 +167,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         check_is_fitted(self, "n_features_out_")
         if faults := [*_find_faults(self), *self._find_changes()]:
             raise InputError(faults)
-        items, lister = open_images(X, self._slicing.wanted), make_lister(self._slicing)
+        items, lister = self._open(X), make_lister(self._slicing)
         network, norms, sources, _ = self._build()
         if sources != self.sources_:
             raise InputError(
@@ -189,6 +190,10 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         for sentence in impressions.describe():
             warnings.warn(sentence, stacklevel=3)  # scikit-learn wraps `transform` in a frame of its own
         return (sums / counts[:, None]).astype("float32")
+
+    def _open(self, images):
+        windowed = resolve(self.window).kind in (WINDOW, PERCENTILE)
+        return open_images(images, self._slicing.wanted, windowed)
 
     @property
     def _slicing(self) -> Slicing:

@@ -15,18 +15,21 @@ from tlmed.data.parts import Content, Part
 from tlmed.data.ranges import find_range_faults
 from tlmed.data.readers import may_be_deep
 from tlmed.data.readers.arrays import is_picture, is_volume
+from tlmed.data.readers.stack import CHOOSE
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
 from tlmed.intensity import Intensity
 from tlmed.words import listed
 
 
-def open_images(images, volumes: bool = False) -> list[Named]:
+def open_images(images, volumes: bool = False, windowed: bool = False) -> list[Named]:
     """Return images as a list of paths and arrays, after the checks that need no reading of files.
 
     Args:
         images: An array [n, height, width, 3]; or paths, or arrays of different sizes.
         volumes: Whether an array [planes, height, width] may be a volume.
+        windowed: Whether a window says what of other numbers than uint8 is black and white. If not, they must be from 0
+            to 255, but for uint16.
 
     Raises:
         InputError: With all faults: another shape, other numbers, files and folders that are not there.
@@ -49,12 +52,12 @@ def open_images(images, volumes: bool = False) -> list[Named]:
         what = f"a {type(images).__name__}" if not isinstance(images, (str, Path)) else f"the single path '{images}'"
         raise InputError(f"`X` must be a list of paths, or images [n, height, width, 3]. Received: {what}.")
     items = [Path(item) if isinstance(item, str) else item for item in images]
-    if faults := _find_faults(images, items, volumes):
+    if faults := _find_faults(images, items, volumes, windowed):
         raise InputError(faults)
-    return [item if isinstance(item, Path) else _to_unsigned(item) for item in items]
+    return [item if windowed or isinstance(item, Path) else _to_unsigned(item) for item in items]
 
 
-def _find_faults(images, items, volumes) -> list[str]:
+def _find_faults(images, items, volumes, windowed) -> list[str]:
     if not items:
         return ["`X` must hold one image or more. Received: none."]
     faults = []
@@ -66,11 +69,12 @@ def _find_faults(images, items, volumes) -> list[str]:
         reasons = [reason] if (reason := _reason(images[0], volumes)) else []  # all images of one array are alike
     else:
         reasons = [f"image {i}: {reason}" for i, item in pictures.items() if (reason := _reason(item, volumes))]
-    reasons = reasons or find_range_faults({i: image for i, image in pictures.items() if not _is_deep(image.dtype)})
+    if not (reasons or windowed):
+        reasons = find_range_faults({i: image for i, image in pictures.items() if not _is_deep(image.dtype)})
     if reasons:
         faults.append(
-            "Each image of `X` must be uint8 [height, width, 3], or other numbers from 0 to 255. "
-            f"Received: {listed(reasons, 5)}."
+            "Each image of `X` must be uint8 [height, width, 3]; or other numbers, from 0 to 255 unless `window` says "
+            f"what is black and white. Received: {listed(reasons, 5)}."
         )
     return faults
 
@@ -187,7 +191,8 @@ def _examine(items, lister, work: Callable[[Content], object]) -> Iterator[tuple
         except InputError:  # a reader is not installed: no fault of this image
             raise
         except (ValueError, OSError) as error:
-            broken.append(f"'{item}': {error}" if isinstance(item, Path) else f"image {number}: {error}")
+            reason = str(error).replace(CHOOSE, "`planes`, or channels='views', says what of it becomes features")
+            broken.append(f"'{item}': {reason}" if isinstance(item, Path) else f"image {number}: {reason}")
     if broken:
         raise InputError(f"Every path of `X` must be an image. Received: {listed(broken, 5)}.")
 
