@@ -28,6 +28,7 @@ from tlmed.comparison import (
     write_comparison,
 )
 from tlmed.comparison.files import FILES
+from tlmed.comparison.groups import list_known
 from tlmed.comparison.pairs import QUESTIONS, _average
 from tlmed.comparison.sentences import say_difference, say_score
 from tlmed.comparison.traits import (
@@ -1117,6 +1118,53 @@ def test_runs_that_know_as_many_images_through_other_weights_may_know_others(two
     edit(two[1] / "plan.json", lambda plan: plan.update(weights="run:/runs/first"))
     assert told in " ".join(to_lines(describe_comparison(compare(two))))
     assert told in Reader(make_comparison_page(compare(two))).text
+
+
+def know_by_weights(run, numbers, others=()):
+    """Let a run know test images through its weights, and count with them `others` of their groups."""
+    other = next(path for path in run.parent.iterdir() if path != run)
+    result = read_results([run, other])[0]
+    paths = [result.test.paths[number] for number in numbers]
+    leaked = [*paths, *(result.test.paths[number] for number in others)]
+    left = score(result.test, Scoring("test", result.metrics["positive"], 0), leaked)
+    edit(run / "environment.json", lambda content: content.update(earlier={"runs": [], "known": paths}))
+    edit(run / "metrics.json", lambda content: content.update(without_leaks=left["without_leaks"]))
+    edit(run / "plan.json", lambda plan: plan.update(weights=f"run:/runs/before-{run.name}"))
+
+
+def test_images_that_runs_know_through_their_weights_are_left_out_of_the_scores_on_those_that_none_knows(two):
+    know_by_weights(two[0], range(9))
+    know_by_weights(two[1], range(5, 14))
+    compared = compare(two)
+    assert list_known(compared.results) == [set(compared.results[0].test.paths[i : i + 9]) for i in (0, 5)]
+    told = to_lines(describe_comparison(compared))
+    (said,) = [line for line in told if "On the 76 images that no run knows" in line]
+    for result in compared.results:
+        found = measure(result.test.take(np.arange(14, 90)), Scoring("test", "malignant", 0))["metrics"]
+        assert f"{result.name} has AUC {say_score(found['auc'])}" in said
+    edit(two[1] / "environment.json", lambda content: content["earlier"].pop("known"))  # as older versions wrote it
+    assert "is not recorded. If not, scores without them" in " ".join(to_lines(describe_comparison(compare(two))))
+
+
+def test_images_known_through_weights_count_by_the_groups_of_another_run_too(tmp_path):
+    plain, grouped = write_run(tmp_path / "plain"), write_run(tmp_path / "grouped", seed=1, groups=3)
+    know_by_weights(plain, [0])
+    compared = compare((plain, grouped))
+    first = whole_files.read_csv(grouped / "splits.csv")[0]["group"]
+    patient = {path for path, row in compared.results[1].of("test").items() if row["group"] == first}
+    assert len(patient) == 3
+    assert list_known(compared.results) == [patient, set()]
+    assert "also knows test images through the weights" not in " ".join(compared.notes)
+    assert compared.results[0].without_leaks["leaked"] == 3
+
+
+def test_folds_that_know_as_many_images_and_others_are_told_apart(tmp_path):
+    runs = [write_folds(tmp_path / name, 0.3, seed=seed) for seed, name in enumerate("ab")]
+    told = "The runs do not know the same test images: scores without them are of different images"
+    for numbers, differ in (([0, 0], False), ([0, 1], True)):
+        for run, number in zip(runs, numbers, strict=True):
+            know_by_weights(run / "folds" / "01", [number])
+        assert (told in " ".join(to_lines(describe_comparison(compare(runs))))) == differ
 
 
 def test_means_that_are_not_those_of_the_folds_are_refused(tmp_path):

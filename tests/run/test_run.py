@@ -14,6 +14,8 @@ import tlmed
 from tests.conftest import SMALL, WITH_BATCH_NORM, draw, write_images
 from tlmed import inference, phases, run, seeds
 from tlmed.backbones.ancestry import find_known
+from tlmed.comparison import read_results
+from tlmed.comparison.groups import list_known
 from tlmed.data import epoch_order, load
 from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.identifiers import Identifiers
@@ -390,6 +392,10 @@ def test_test_images_that_the_weights_know_are_leaks(images, tmp_path):
         found = out.json("metrics.json")["without_leaks"]
         assert (found["leaked"], found["n"]) == (leaked, len(tested) - leaked)
         assert leaked > 0
+        by_weights = [row["path"] for row in tested if row["sha256"] in known]
+        assert out.json("environment.json")["earlier"]["known"] == by_weights
+        assert out.json("lock.json")["environment"]["earlier"]["known"] == by_weights
+        assert list_known(read_results([out.path, tmp_path / "first"])[:1]) == [set(by_weights)]
         assert sum("where the weights come from, was" in sentence for sentence in told[name]) == len(rows) - 1
         assert any(sentence.startswith(f"{leaked} of {len(tested)} test images") for sentence in told[name])
         assert set(told[name]) <= set(warnings)

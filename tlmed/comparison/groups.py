@@ -89,12 +89,17 @@ def _regroup(chosen, result) -> Result:
 def find_leaked(result: Result, groups: Mapping[str, str]) -> set[str]:
     """Return the test images, or what they are pooled to, that are in training or validation too: content or group.
 
+    Test images that the run recorded as known to the runs which gave its weights, and others of their groups, count
+    too; runs of older versions recorded only how many these are.
+
     Args:
         result: The run of one network.
         groups: Path of an image to its group, "" for none; images that are not there stand alone.
     """
     # The same as `tlmed.data.splits.find_leaked`, which is not used because its package imports TensorFlow.
-    known, owners = set(), set()
+    known = set()
+    by_weights = set(result.environment.get("earlier", {}).get("known", ()))
+    owners = {spell(groups.get(path, "")) for path in by_weights}
     for path, row in result.splits.items():
         if row["split"] != "test":
             known.add(row["sha256"])
@@ -102,16 +107,15 @@ def find_leaked(result: Result, groups: Mapping[str, str]) -> set[str]:
     return {
         result.units[path]
         for path, row in result.of("test").items()
-        if row["sha256"] in known or (groups.get(path) and spell(groups[path]) in owners)
+        if path in by_weights or row["sha256"] in known or (groups.get(path) and spell(groups[path]) in owners)
     }
 
 
 def list_known(results: Sequence[Result]) -> list[set[str] | None]:
     """Return the test images, or what they are pooled to, that each run knows.
 
-    None for a run that knows others through the weights it began with.
-
-    Which those are is not recorded, only how many test images it knows in all.
+    None for a run of an older version that knows others through the weights it began with: it recorded only how many
+    test images it knows in all.
 
     Args:
         results: Runs of one network each.

@@ -169,7 +169,8 @@ def say_different_leaks(comparison: Comparison) -> list[str]:
     if amounts == {0}:
         return []
     if results[0].folds:
-        return [f"{said}: {others}."] if len(amounts) > 1 else []
+        same = len(amounts) == 1 and all(map(_may_know_same, zip(*(it.folds for it in results), strict=True)))
+        return [] if same else [f"{said}: {others}."]
     known = list_known(results)
     if None not in known:
         return _compare_unknown(results, known, said, unit)
@@ -179,6 +180,12 @@ def say_different_leaks(comparison: Comparison) -> list[str]:
     if not any(known) and len({result.weights for result in results}) == 1:
         return []
     return [f"Whether the runs know the same test {unit}s is not recorded. If not, {others}."]
+
+
+def _may_know_same(results) -> bool:
+    """Tell whether runs know the same test images, or do not all record which."""
+    known = list_known(results)
+    return None in known or all(paths == known[0] for paths in known)
 
 
 def _compare_unknown(results, known, said, unit) -> list[str]:

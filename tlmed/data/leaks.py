@@ -195,7 +195,20 @@ def find_leaked(
         # "" stands for no group, which two images cannot share.
         known = {key for key, tested in zip(keys, test, strict=False) if key and not tested}
         leaked |= test & np.array([key in known for key in keys] or False)
-    return leaked | test & recognise_images((elsewhere or {}).values(), sha256, groups)
+    return leaked | find_known_by_weights(sha256, groups, splits, elsewhere or {})
+
+
+def find_known_by_weights(
+    sha256: Sequence[str], groups: Sequence[str] | None, splits: np.ndarray, elsewhere: Mapping[str, Learned]
+) -> np.ndarray:
+    """Tell which test images the runs that gave the weights know, bool [n]; the arguments are those of `find_leaked`.
+
+    >>> from tlmed.data.learned import list_learned
+    >>> known = {"first": list_learned([{"sha256": "a", "group": "", "split": "train"}])}
+    >>> find_known_by_weights(["a", "a", "b"], None, np.array(["test", "train", "test"]), known).tolist()
+    [True, False, False]
+    """
+    return (splits == "test") & recognise_images(elsewhere.values(), sha256, groups)
 
 
 def find_undecided(

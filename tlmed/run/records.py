@@ -5,9 +5,12 @@ import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from tlmed.backbones.ancestry import describe_earlier, find_known, list_weights, name_weights
 from tlmed.data import ImageSet
 from tlmed.data.extras import count_extras
+from tlmed.data.leaks import find_known_by_weights
 from tlmed.data.patients import align_rows
 from tlmed.data.readers import describe_formats
 from tlmed.data.recorded import (
@@ -318,7 +321,7 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
         "seed": recipe.seed,
         "recipe": _describe_recipe(recipe, job.recipe_file),
         "weights": sources[0] if len(sources) == 1 else sources,
-        **({"earlier": {"runs": earlier, "certain": certain}} if earlier else {}),
+        **({"earlier": {"runs": earlier, "certain": certain, "known": _list_known(images)}} if earlier else {}),
         "data": {
             "source": recipe.data.source,
             **dataclasses.asdict(images.table.identifiers),
@@ -336,6 +339,12 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
         "warnings": [*leaks, *images.warnings],
         "leaks": leaks,
     }
+
+
+def _list_known(images) -> list[str]:
+    """Return the paths of the test images that the runs which gave the weights know."""
+    known = find_known_by_weights(images.sha256, images.table.own_groups, images.splits, images.elsewhere)
+    return [images.table.paths[row] for row in np.flatnonzero(known)]
 
 
 def _describe_recipe(recipe, file) -> dict:

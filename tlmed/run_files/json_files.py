@@ -130,6 +130,14 @@ class ImagesRecord(TypedDict, total=False):
     left_out: list[LeftOut]
 
 
+class Earlier(TypedDict, total=False):
+    """What `environment.json` says of the runs that gave the weights, back to the first."""
+
+    runs: list[object]  # as `tlmed.backbones.ancestry` describes them
+    certain: bool  # whether it is known for all weights what they were trained on
+    known: list[str]  # the test images that these runs know; missing in runs of older versions
+
+
 class Environment(TypedDict, total=False):
     """`environment.json`, as `tlmed.run.records.describe_run` makes it."""
 
@@ -140,7 +148,7 @@ class Environment(TypedDict, total=False):
     warnings: list[str]
     leaks: list[str]
     changed: list[str]  # of the environment, while the run was stopped
-    earlier: dict[str, object]  # `runs` that gave weights, and whether all is known of them (`certain`)
+    earlier: Earlier  # only where runs gave the weights
 
 
 class Entry(TypedDict, total=False):
