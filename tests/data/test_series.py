@@ -1,10 +1,12 @@
 """DICOM series and files of several frames: sorted by where they lie, read once, and refused by name."""
 
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.data.readers.dicom_files import make, save
 from tests.data.readers.nifti_files import draw
@@ -14,7 +16,7 @@ from tlmed.data.readers import dicom
 from tlmed.data.readers.orientation import Place, arrange
 from tlmed.data.readers.stack import cut
 from tlmed.errors import InputError, RunFailed
-from tlmed.slicing import AXES, Slicing
+from tlmed.slicing import AXES, Slicing, Tiling
 from tlmed.source_layout import Layout
 
 pydicom = pytest.importorskip("pydicom", reason="needs pydicom: pip install '.[dicom]'")
@@ -289,6 +291,125 @@ def test_a_file_that_vanishes_ends_the_run_by_name(study, tmp_path):
 def test_predict_of_a_study_gives_rows_by_series(study, tmp_path):
     names, _, _ = read_files([tmp_path / "s1", tmp_path / "s2"], SIZE, slicing=Slicing(channels="views"))
     assert names == [f"{tmp_path}/s1#views", f"{tmp_path}/s2#views"]
+
+
+def list_folders(folder, *rows, header="path,label"):
+    (folder / "folders.csv").write_text("\n".join([header, *rows]))
+    return folder / "folders.csv"
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Give a folder of two class folders with a series each."""
+    for seed, name in enumerate(("a/s1", "b/s2")):
+        write_series(tmp_path / "data" / name, seed=seed, series=name[-1])
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("slicing", [("all",), (3, "coronal"), (None, "axial", "views"), (2, "axial", "neighbours")])
+def test_a_row_that_names_a_folder_is_a_volume_as_in_a_class_folder(folders, slicing):
+    in_classes = open_with(folders, *slicing)
+    listed = open_with(list_folders(folders, "a/s1,a", "b/s2/,b"), *slicing)
+    assert listed.paths == in_classes.paths
+    assert listed.labels.tolist() == in_classes.labels.tolist()
+    for row in range(len(listed)):
+        ours, theirs = listed.read(row), in_classes.read(row)
+        assert ours.digest == theirs.digest
+        np.testing.assert_array_equal(decode(ours), decode(theirs))
+
+
+def test_a_row_that_names_a_folder_gives_its_volume_patient_split_and_traits(folders):
+    write_series(folders / "c" / "deep" / "er", seed=2, series="3")
+    for name in ("notes.txt", ".hidden"):
+        (folders / "a" / "s1" / name).write_text("none")
+    rows = ("a/s1,a,p1,train,north", "b/s2,b,p2,train,south", "c,b,p3,test,north")
+    table = open_with(list_folders(folders, *rows, header="path,label,patient,split,site"), 2)
+    assert table.paths == tuple(f"{name}#plane={plane}" for name in ("a/s1", "b/s2", "c") for plane in (2, 3))
+    assert table.groups == ("p1", "p1", "p2", "p2", "p3", "p3")
+    assert table.splits == ("train",) * 4 + ("test",) * 2
+    assert table.traits["site"] == ("north", "north", "south", "south", "north", "north")
+    assert (table.skipped, table.hidden) == (("a/s1/notes.txt",), ("a/s1/.hidden",))
+    assert set(open_with(list_folders(folders, "a/s1,a", "b/s2,b"), 2).groups) == {"file:a/s1/IM0", "file:b/s2/IM0"}
+
+
+def test_copies_of_a_series_in_two_listed_folders_are_two_volumes(folders):
+    shutil.copytree(folders / "a" / "s1", folders / "a" / "again")
+    table = open_with(list_folders(folders, "a/s1,a", "a/again,a", "b/s2,b"), "all")
+    assert len(table) == 18
+    assert len({table.read(row).digest for row in range(18)}) == 12
+
+
+def spoil_with_another_series(folder):
+    write_series(folder, name="other{}", seed=5, series="9")
+
+
+def spoil_with_a_picture(folder):
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(folder / "x.png")
+
+
+def take_places(folder):
+    for number in range(6):
+        (folder / f"IM{number}").write_bytes(save(make(draw(4, 5), SeriesInstanceUID="1.2.8")))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (spoil_with_another_series, "it holds 2 series ('a/s1/IM0', 'a/s1/other0'); give each a folder and a row"),
+        (spoil_with_a_picture, "'a/s1/x.png' in it is no plane of a series"),
+        (take_places, "its files do not say where they lie in the patient"),
+    ],
+)
+def test_a_listed_folder_that_is_no_volume_is_refused_by_name(folders, change, reason):
+    change(folders / "a" / "s1")
+    write_series(folders / "a" / "s3", seed=3, series="3")
+    source = list_folders(folders, "a/s1,a", "a/s3,a", "b/s2,b", "b/s2b,b")
+    write_series(folders / "b" / "s2b", seed=4, series="4")
+    layout = Layout(slicing=Slicing(2))
+    with pytest.raises(InputError) as caught:
+        load(open_source(source, layout), SIZE, split=None)
+    (fault,) = caught.value.faults
+    assert f"Received: 'a/s1' ({reason}" in fault
+    images = load(open_source(source, layout), SIZE, split=None, skip_bad=True)
+    assert [path for path, _ in images.broken] == ["a/s1"]
+    assert len(images.table) == 6
+
+
+def test_a_damaged_file_of_a_listed_folder_is_named_as_in_a_class_folder(folders):
+    (folders / "a" / "s1" / "IM3").write_bytes((folders / "a" / "s1" / "IM3").read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"1 image of 12 .*Received: 'a/s1#plane=\d' \("):
+        load(open_with(list_folders(folders, "a/s1,a", "b/s2,b"), "all"), SIZE, split=None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (("a/s1,a", "b/gone,b"), "A path must name a file that exists, or a folder, relative to"),
+        (("a/s1,a", "b/empty,b"), "the files of a DICOM series. Received: 'b/empty' with no file (line 3)"),
+        (("a/s1,a", "b/texts,b"), "Received: 'b/texts' with 1 not an image (b/texts/x.txt) (line 3)"),
+        (("a/s1,a", "b/s2,b", "b/s2/IM0,b"), "in a folder that another row names. Received: 'b/s2/IM0' (line 4)"),
+        (("a/s1,a", "b/s2,b", "b,b"), "in a folder that another row names. Received: 'b/s2' (line 3)"),
+        (("a/s1,a", "b/s2,b", "b/s2/,b"), "A path must occur only once. Received: 'b/s2' (lines 3, 4)"),
+        (("a/s1,a", "../data/b,b"), "must be relative to the CSV's folder and stay inside it"),
+    ],
+)
+def test_a_folder_that_cannot_be_listed_is_one_line(folders, rows, said):
+    (folders / "b" / "empty").mkdir()
+    (folders / "b" / "texts").mkdir()
+    (folders / "b" / "texts" / "x.txt").write_text("none")
+    with pytest.raises(InputError) as caught:
+        open_with(list_folders(folders, *rows), "all")
+    assert len(caught.value.faults) == 1
+    assert said in caught.value.faults[0]
+
+
+def test_a_listed_folder_needs_a_choice_of_planes(folders):
+    source = list_folders(folders, "a/s1,a", "b/s2,b")
+    for slicing in (Slicing(), Tiling(64)):
+        with pytest.raises(
+            InputError, match=r"is one volume, a series of DICOM files; a recipe says.*with 'a/s1', 'b/s2'"
+        ):
+            open_source(source, Layout(slicing=slicing))
 
 
 def make_frames(values, heights=None, **elements):

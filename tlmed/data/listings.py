@@ -3,6 +3,7 @@
 import os
 import posixpath
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 
 from tlmed.columns import (
@@ -15,6 +16,7 @@ from tlmed.columns import (
     suggest_spelling,
 )
 from tlmed.data.kinds import find_kind, read_head
+from tlmed.data.listed_folders import ListedFolder, describe_rest, find_nested, open_folders, take_files
 from tlmed.data.masks import find_masks
 from tlmed.data.readers import describe_endings, is_image, names_patients
 from tlmed.data.table import Table, find_licence, make_table
@@ -37,6 +39,8 @@ NAMED = 3  # faulty rows of a kind that an error names; the others it counts
 def open_listing(file: Path, layout: Layout = AS_FOUND) -> Table:
     """Read a CSV file whose paths are relative to the file's own folder.
 
+    A path may be that of a folder: all image files in it are one volume, and have what its row says.
+
     A column `split` without a single value gives no splits. Masks of other images are left out and named, although they
     are listed, because lists are often made of all files. Any other row that names no image is a fault, because a whole
     class could be missing without it. Columns of other names are traits of the images, such as the site, the device or
@@ -58,12 +62,12 @@ def open_listing(file: Path, layout: Layout = AS_FOUND) -> Table:
     filled = {name: texts for name, texts in others.items() if any(texts)}
     group = find_group(filled, grouping, f"data={file}")
     has_splits = any(row.split for row in images)
-    if faults := _faults(file, images, group, layout):
+    folders = open_folders(file, images)
+    if faults := _faults(file, images, group, layout, folders):
         raise InputError(faults)
-    masks = find_masks(file.parent, [posixpath.normpath(row.path) for row in images])
-    kept = [row for row, image in enumerate(images) if posixpath.normpath(image.path) not in masks.of]
-    images = [images[row] for row in kept]
-    others = {name: [texts[row] for row in kept] for name, texts in others.items()}
+    masks = find_masks(file.parent, [posixpath.normpath(row.path) for row in images if row.path not in folders])
+    images = take_files([row for row in images if posixpath.normpath(row.path) not in masks.of], folders)
+    others = {name: [row.others[name] for row in images] for name in others}
     paths = [posixpath.normpath(row.path) for row in images]
     groups = others.pop(group) if group else None
     told = describe_group(group, filled, grouping)
@@ -82,21 +86,27 @@ def open_listing(file: Path, layout: Layout = AS_FOUND) -> Table:
             *name_spellings(groups or ()),
             *describe_links_out(file.parent, paths),
             *masks.describe(),
+            *describe_rest(file.parent, folders),
         ),
+        skipped=tuple(path for folder in folders.values() for path in folder.others),
+        hidden=tuple(path for folder in folders.values() for path in folder.hidden),
+        folders=tuple(row.folder for row in images) if folders else None,
         licence=find_licence(file.parent),
         traits={name: tuple(texts) for name, texts in others.items()},
         root=file.parent,
     )
 
 
-def _faults(file: Path, rows: list[Row], group: str | None, layout: Layout) -> list[str]:
+def _faults(
+    file: Path, rows: list[Row], group: str | None, layout: Layout, folders: Mapping[str, ListedFolder]
+) -> list[str]:
     """Return one sentence for every kind of fault, each with the lines that have it."""
     has_splits = any(row.split for row in rows)
     bad: dict[str, list[str]] = defaultdict(list)
     lines: dict[str, list[int]] = defaultdict(list)
     train = {layout.name_class(row.label) for row in rows if _split(row) == "train"} - {None}
     for row in rows:
-        found = [*_row_faults(file.parent, row, group)]
+        found = [*_row_faults(file.parent, row, group, folders.get(row.path))]
         found += _split_faults(row, layout.name_class(row.label), train) if has_splits else []
         for rule, received in found:
             bad[rule].append(f"{received} (line {row.line})")
@@ -105,13 +115,15 @@ def _faults(file: Path, rows: list[Row], group: str | None, layout: Layout) -> l
     twice = [f"'{path}' (lines {listed(where)})" for path, where in lines.items() if len(where) > 1]
     if twice:
         bad["A path must occur only once."] = twice
+    if nested := find_nested(rows, folders):
+        bad["A path must not lie in a folder that another row names."] = nested
     if has_splits:
         for split in {"train", "test"} - {_split(row) for row in rows}:
             bad[f"The column 'split' must name rows of '{split}' (only 'val' may be missing)."] = ["none"]
     return [f"{rule} Received: {listed(received, NAMED)}." for rule, received in sorted(bad.items())]
 
 
-def _row_faults(folder: Path, row: Row, group: str | None):
+def _row_faults(folder: Path, row: Row, group: str | None, listed_folder: ListedFolder | None):
     """Yield rule and received value for every fault of one row but those of its split."""
     if row.too_long:
         yield (
@@ -124,14 +136,16 @@ def _row_faults(folder: Path, row: Row, group: str | None):
         yield "A path must not be empty.", "path=''"
     elif _escapes(row.path):
         yield "A path must be relative to the CSV's folder and stay inside it.", f"'{row.path}'"
-    elif not is_image(folder / row.path):
+    elif listed_folder is not None:
+        yield from ((rule, f"'{row.path}' with {received}") for rule, received in listed_folder.find_faults())
+    elif not (is_image(folder / row.path) or _is_missing(folder / row.path)):
         kind = find_kind(folder / row.path)
         yield (
             f"A path must name an image ({describe_endings()}){f'; {kind.advice}' if kind else ''}.",
             f"'{row.path}'",
         )
     elif not os.path.isfile(folder / row.path):
-        yield f"A path must name a file that exists, relative to {folder}.", f"'{row.path}'"
+        yield f"A path must name a file that exists, or a folder, relative to {folder}.", f"'{row.path}'"
     if is_blank(row.label):
         yield (
             "A label must not be empty, nor what programs write for an empty one (nan, NA, null): leave such rows out, "
@@ -143,6 +157,11 @@ def _row_faults(folder: Path, row: Row, group: str | None):
             f"{state_group_rule(group)}.",
             f"{group}={row.others[group]!r}",
         )
+
+
+def _is_missing(place: Path) -> bool:
+    """Tell whether nothing is at a place whose name says nothing of a format: it may be that of a folder."""
+    return not os.path.lexists(place) and find_kind(place) is None
 
 
 def _split_faults(row: Row, name: str | None, train: set[str]):

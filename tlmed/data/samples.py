@@ -1,6 +1,7 @@
 """From files to samples: planes of volumes, tiles of slides, or files as they are."""
 
 from tlmed.data.readers.slides import ENDINGS
+from tlmed.data.series import check_no_folders
 from tlmed.data.table import Table
 from tlmed.data.tiles import cut_slides
 from tlmed.data.volumes import cut_volumes
@@ -23,6 +24,7 @@ def take_samples(table: Table, slicing: Slicing | Tiling, is_settled: bool = Fal
         InputError: Files cannot be cut so, or an extra is missing.
     """
     if isinstance(slicing, Tiling):
+        check_no_folders(table)
         if table.root is None:
             raise InputError(
                 "`data.tile` must be None for images that are no files of their own. "

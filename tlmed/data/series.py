@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from tlmed.data.readers.orientation import Arrangement, Slice, arrange
+from tlmed.data.readers.stack import CHOOSE
 from tlmed.data.table import Table
 from tlmed.errors import InputError
 from tlmed.pseudonyms import NOBODY
@@ -66,6 +67,69 @@ def find_series(
         in_folder[_name_folder(path)].add(row)
     series = [_describe(table, rows, slices, digests, in_folder) for rows in groups]
     return series, _describe_series(table, series)
+
+
+def check_no_folders(table: Table) -> None:
+    """Refuse a table whose source names folders as volumes, where nobody said which of their planes are samples.
+
+    Raises:
+        InputError: It names the folders.
+    """
+    if folders := list(dict.fromkeys(filter(None, table.folders or ()))):
+        raise InputError(
+            f"A folder that a table names is one volume, a series of DICOM files; {CHOOSE}. "
+            f"Received: data={table.source} with {listed(map(repr, folders), _NAMED)}."
+        )
+
+
+def keep_folders_apart(
+    table: Table, slices: Mapping[int, Slice], sound: Sequence[int]
+) -> tuple[dict[int, Slice], list[Series]]:
+    """Make each folder that a source names one volume: its series ends with it.
+
+    Args:
+        table: A row per file.
+        slices: As for `find_series`.
+        sound: The rows of files whose header can be read; reading names the others.
+
+    Returns:
+        The slices of series that are left, each with the name of its folder; and a series with a fault for each folder
+        that does not hold one series and nothing else.
+    """
+    if table.folders is None:
+        return dict(slices), []
+    own = {row: replace(found, series=f"{table.folders[row]}\0{found.series}") for row, found in slices.items()}
+    inside, refused = defaultdict(list), []
+    for row in sound:
+        if table.folders[row]:
+            inside[table.folders[row]].append(row)
+    for folder, rows in inside.items():
+        if len(rows) > 1 and (fault := _find_folder_fault(table, rows, own)):
+            refused.append(
+                Series(folder, tuple(row for row in range(len(table)) if table.folders[row] == folder), fault=fault)
+            )
+    gone = {row for series in refused for row in series.rows}
+    return {row: found for row, found in own.items() if row not in gone}, refused
+
+
+def _find_folder_fault(table: Table, rows: Sequence[int], slices: Mapping[int, Slice]) -> str:
+    first = {}
+    for row in rows:
+        first.setdefault(slices[row].series if row in slices else None, f"'{table.paths[row]}'")
+    if None in first:
+        return f"{first[None]} in it is no plane of a series"
+    if len(first) > 1:
+        named = listed(first.values(), _NAMED)
+        return f"it holds {len(first):,} series ({named}); give each a folder and a row of its own"
+    if not any(slices[row].place for row in rows):
+        return "its files do not say where they lie in the patient, so that they are no volume; list each file"
+    return ""
+
+
+def name_by_folder(table: Table, series: Series) -> Series:
+    """Return a series with the name of the folder that the source names for it, if there is one."""
+    folder = table.folders[series.rows[0]] if table.folders is not None else ""
+    return replace(series, path=folder) if folder else series
 
 
 def _name_folder(path: str) -> str:

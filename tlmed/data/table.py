@@ -44,6 +44,8 @@ class Table:
         traits: What else the source says of every image, by name.
         root: The folder that the paths lead from; None where rows are no files.
         pseudonyms: Whether tlmed made the names of groups, so that the same name means nothing in another source.
+        folders: For each file in a folder that a source names as one volume, the folder's path; "" for other files.
+            None: it names no folders so.
     """
 
     source: str
@@ -62,6 +64,7 @@ class Table:
     traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pseudonyms: bool = False
     root: Path | None = None
+    folders: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -101,6 +104,7 @@ class Table:
             splits=None if self.splits is None else tuple(self.splits[row] for row in rows),
             read=lambda row: read(int(rows[row])),
             traits={name: tuple(texts[row] for row in rows) for name, texts in self.traits.items()},
+            folders=None if self.folders is None else tuple(self.folders[row] for row in rows),
         )
 
 

@@ -35,6 +35,7 @@ class Row:
         split: As it is written; "" if there is no such column.
         too_long: Whether it has more fields than the header.
         others: The values of all other columns.
+        folder: The path of the folder that the table names, for a file in it; "" for a file that the table names.
     """
 
     line: int
@@ -43,6 +44,7 @@ class Row:
     split: str
     too_long: bool
     others: dict[str, str]
+    folder: str = ""
 
 
 def read_rows(file: Path, layout: Layout) -> tuple[list[Row], list[str]]:

@@ -10,7 +10,7 @@ from tlmed.data.parts import Content, Part, digest_content
 from tlmed.data.readers import find_slice, open_stack
 from tlmed.data.readers.orientation import Slice
 from tlmed.data.readers.stack import Stack
-from tlmed.data.series import Series, find_series
+from tlmed.data.series import Series, check_no_folders, find_series, keep_folders_apart, name_by_folder
 from tlmed.data.table import Table
 from tlmed.errors import InputError
 from tlmed.part_names import join_part
@@ -28,11 +28,13 @@ class _Survey:
         planes: Which of its planes are samples; None for a file that is one sample, or that reading will refuse.
         slice: Its place in a series; None if it is in none.
         digest: Of its content, if it is in a series; "" elsewhere.
+        sound: Whether the header could be read.
     """
 
     planes: range | None = None
     slice: Slice | None = None
     digest: str = ""
+    sound: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +70,19 @@ def cut_volumes(table: Table, slicing: Slicing) -> Table:
         slicing: Which planes are samples. If none are wanted, the table stays as it is.
 
     Raises:
-        InputError: An extra is missing; or files of a series have different labels, patients or splits.
+        InputError: An extra is missing; files of a series have different labels, patients or splits; or the source
+            names folders as volumes, and no planes are wanted.
     """
     if not slicing.wanted or table.encoded_here:
+        check_no_folders(table)
         return table
     with ThreadPoolExecutor(_THREADS) as pool:
         found = list(pool.map(lambda row: _survey(table, row, slicing), range(len(table))))
     slices = {row: survey.slice for row, survey in enumerate(found) if survey.slice is not None}
+    sound = [row for row, survey in enumerate(found) if survey.sound]
+    slices, refused = keep_folders_apart(table, slices, sound)
     series, notes = find_series(table, slices, {row: found[row].digest for row in slices})
+    series = [name_by_folder(table, each) for each in (*series, *refused)]
     units = [_make_series_unit(table, each, slicing) for each in series]
     inside = {row for each in series for row in (*each.rows, *each.copies)}
     units += [_make_file_unit(table, row, found[row].planes) for row in range(len(table)) if row not in inside]
@@ -99,7 +106,7 @@ def _survey(table: Table, row: int, slicing: Slicing) -> _Survey:
         planes = choose_planes(open_stack(content), slicing)
     except ValueError:
         planes = None
-    return _Survey(planes, found, digest_content(content) if found else "")
+    return _Survey(planes, found, digest_content(content) if found else "", sound=True)
 
 
 def choose_planes(stack: Stack, slicing: Slicing) -> range | None:
