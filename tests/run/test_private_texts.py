@@ -57,12 +57,18 @@ def write_nifti(file, image):
     nibabel.save(made, file)
 
 
+def write_floats(file, image):
+    values = np.asarray(image).astype(np.float32) * 16
+    tifffile.imwrite(file, values, description=TEXT, software=TEXT, metadata=None, extratags=[(315, 2, 0, TEXT, True)])
+
+
 WRITERS = {
     "png": write_png,
     "jpg": lambda file, image: image.save(file, "JPEG", exif=fill_exif(), comment=TEXT.encode()),
     "tif": write_tiff,
     "gif": lambda file, image: image.convert("P").save(file, "GIF", comment=TEXT.encode()),
     "deep.png": lambda file, image: write_png(file, Image.fromarray(np.asarray(image).astype(np.uint16) * 16)),
+    "float.tif": write_floats,
     "nii": write_nifti,
     "nii.gz": write_nifti,
 }
