@@ -1,6 +1,7 @@
 """Small images that a network can learn from, and a run that many tests look at."""
 
 import base64
+import functools
 import gc
 import os
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tlmed.environment.packages import describe_packages
 from tlmed.quiet import import_tensorflow
 
 # One worker for each core, one thread for each worker, and for the processes that it starts.
@@ -35,6 +37,14 @@ def cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TLMED_CACHE_DIR", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def packages():
+    """Look once for the packages that each run records: they stay the same while the tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tlmed.environment.description.describe_packages", functools.cache(describe_packages))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -26,8 +27,8 @@ def describe_packages() -> dict[str, dict[str, str]]:
     (True, False)
     """
     found = dict(sorted(_find_all().items()))
-    hashes = {name: digest for name, distribution in found.items() if (digest := _hash_of(distribution))}
-    return {"packages": {name: distribution.version for name, distribution in found.items()}, "hashes": hashes}
+    hashes = {name: package.hash for name, package in found.items() if package.hash}
+    return {"packages": {name: package.version for name, package in found.items()}, "hashes": hashes}
 
 
 def check_installed() -> None:
@@ -45,7 +46,17 @@ def check_installed() -> None:
         ) from error
 
 
-def _find_all() -> dict[str, importlib.metadata.Distribution]:
+@dataclass(frozen=True)
+class _Package:
+    """What is read of an installed package, once: each look at a distribution's metadata parses its file anew."""
+
+    version: str
+    requirements: tuple[Requirement, ...]
+    extras: tuple[str, ...]
+    hash: str | None
+
+
+def _find_all() -> dict[str, _Package]:
     """Follow the requirements from tlmed on; an extra of a package is followed where a requirement asks for it."""
     found, followed, waiting = {}, set(), [(ROOT, "")]
     while waiting:
@@ -55,25 +66,36 @@ def _find_all() -> dict[str, importlib.metadata.Distribution]:
         followed.add((name, extra))
         if name not in found:
             try:
-                found[name] = importlib.metadata.distribution(name)
+                found[name] = _read_package(name)
             except importlib.metadata.PackageNotFoundError:  # of an extra that is not installed
                 continue
-            own = found[name].metadata.get_all("Provides-Extra", []) if name == ROOT else []
+            own = found[name].extras if name == ROOT else ()
             waiting += [(name, other) for other in own if other not in DEVELOPMENT]
-        for requirement in _requirements(found[name], extra):
-            required = canonicalize_name(requirement.name)
-            waiting += [(required, asked) for asked in ("", *requirement.extras)]
+        for requirement in found[name].requirements:
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                required = canonicalize_name(requirement.name)
+                waiting += [(required, asked) for asked in ("", *requirement.extras)]
     return found
 
 
-def _requirements(distribution, extra) -> Iterator[Requirement]:
-    for line in distribution.requires or ():
+def _read_package(name) -> _Package:
+    distribution = importlib.metadata.distribution(name)
+    metadata = distribution.metadata
+    return _Package(
+        metadata["Version"],
+        # `requires` parses the file again; only an old package keeps its requirements elsewhere.
+        tuple(_parse(metadata.get_all("Requires-Dist") or distribution.requires or ())),
+        tuple(metadata.get_all("Provides-Extra", [])),
+        _hash_of(distribution),
+    )
+
+
+def _parse(lines) -> Iterator[Requirement]:
+    for line in lines:
         try:
-            requirement = Requirement(line)
+            yield Requirement(line)
         except InvalidRequirement:  # in an old package; pip installed it anyway, and a run must not fail because of it
             continue
-        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-            yield requirement
 
 
 def _hash_of(distribution) -> str | None:
