@@ -1,14 +1,20 @@
 """docs/start.md, followed to the letter in an empty folder: what it tells to type runs, what it shows is printed."""
 
+import contextlib
 import dataclasses
 import importlib.util
+import io
 import os
 import re
+import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.cli.test_cli import here
 
 PAGE = Path(__file__).parents[2] / "docs" / "start.md"
 # A fenced block, with the comment above it that is for this test. Blocks in lists are indented.
@@ -42,24 +48,30 @@ def like(line: str) -> re.Pattern:
     return re.compile(r"\s*" + number.join(r"\s+".join(map(re.escape, re.split(r"\s+", part))) for part in parts))
 
 
+def type_line(line: str, folder: Path) -> list[str]:
+    """Type a line, and return the lines that it prints.
+
+    Programs run in this process: the seconds that TensorFlow takes to start would be most of the time.
+    """
+    program, *words = shlex.split(line)
+    if program == "tlmed":
+        status, out, err = here(*words, cwd=folder)
+        assert status in (0, None), err
+        return (out + err).splitlines()
+    assert (program, len(words)) == ("python", 1), line
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()) as out:
+        runpy.run_path(words[0], run_name="__main__")
+    return out.getvalue().splitlines()
+
+
 def follow(blocks: list[Block], folder: Path) -> None:
     """Type what the blocks say, and look for what they show in what the commands above it printed."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     printed = []
     for block in blocks:
         if block.kind == "python":
             (folder / block.mark.removeprefix("save as ")).write_text("\n".join(block.lines) + "\n")
         elif block.kind == "sh":
-            done = subprocess.run(
-                ["sh", "-ec", "\n".join(block.lines)],
-                cwd=folder,
-                env={**os.environ, "PATH": path},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            assert done.returncode == 0, done.stdout
-            printed = done.stdout.splitlines()
+            printed = [each for line in block.lines for each in type_line(line, folder)]
         else:
             rest = iter(printed)  # the lines come in this order, with others between them
             for line in block.lines:
@@ -88,6 +100,15 @@ def test_the_page_can_be_followed_to_the_letter(tmp_path):
     assert [block.kind for block in blocks].count("sh") == 6
     follow(blocks, tmp_path)
     check_files(tmp_path, PAGE.read_text(encoding="utf-8"))
+
+
+def test_a_shell_finds_the_command_beside_python():
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["sh", "-ec", "tlmed --help"], env={**os.environ, "PATH": path}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: tlmed")
 
 
 @pytest.mark.slow
