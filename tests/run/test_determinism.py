@@ -1,4 +1,4 @@
-"""Two runs of one recipe, each in a process of its own, end in the same bits."""
+"""Two runs of one recipe, in two processes, end in the same bits."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.run.test_recipes import train
 from tlmed.errors import InputError
 from tlmed.recipe import Recipe, load_recipe, override, shipped_recipes
 from tlmed.rundir import RunDir
@@ -21,13 +22,16 @@ AUGMENTED = (
 )
 
 
-def repeat(folder, *words, strategy="one", **variables):
-    """Train recipes in two processes at once, which share nothing, and return the folders of their runs."""
-    processes = []
-    for name in ("a", "b"):
-        own = {"TLMED_CACHE_DIR": str(folder / f"cache-{name}"), "PYTHONHASHSEED": "1" if name == "a" else "2"}
-        command = [sys.executable, "-m", "tests.every_recipe", strategy, str(folder / name), *words]
-        processes.append(subprocess.Popen(command, cwd=ROOT, env={**os.environ, **own, **variables}))
+def start(folder, name, *words, strategy="one", **variables):
+    """Start to train recipes in a process of its own, which shares nothing with others."""
+    own = {"TLMED_CACHE_DIR": str(folder / f"cache-{name}"), "PYTHONHASHSEED": "1" if name == "a" else "2"}
+    command = [sys.executable, "-m", "tests.every_recipe", strategy, str(folder / name), *words]
+    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **own, **variables})
+
+
+def repeat(folder, *words, **options):
+    """Train recipes in two processes at once, and return the folders of their runs."""
+    processes = [start(folder, name, *words, **options) for name in ("a", "b")]
     assert [process.wait(1500) for process in processes] == [0, 0]
     return folder / "a", folder / "b"
 
@@ -43,8 +47,13 @@ def check_same(folders, names):
             assert len(results[0]["history"]) > 1
 
 
-def test_a_recipe_gives_the_same_bits_in_separate_processes(tmp_path):
-    check_same(repeat(tmp_path, *QUICK), QUICK)
+def test_a_recipe_gives_the_same_bits_in_this_process_and_in_one_of_its_own(tmp_path, monkeypatch):
+    with start(tmp_path, "a", *QUICK) as process:
+        monkeypatch.setenv("TLMED_CACHE_DIR", str(tmp_path / "cache-b"))
+        for name in QUICK:
+            train(name, tmp_path / "b" / name, "distribute=one")
+        assert process.wait(1500) == 0
+    check_same((tmp_path / "a", tmp_path / "b"), QUICK)
 
 
 @pytest.mark.slow
