@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tlmed.errors import InputError
 
-AUTO, FULL, WINDOW, PERCENTILE = KINDS = ("auto", "full", "window", "percentile")
+AUTO, FULL, WINDOW, PERCENTILE, FILE = KINDS = ("auto", "full", "window", "percentile", "file")
 RANGE = "range"  # a recipe's word for the two ends of a window
 HOUNSFIELD = "HU"
 # Centre and width in Hounsfield units, by https://radiopaedia.org/articles/windowing-ct; there "soft-tissue" is that of
@@ -23,7 +23,7 @@ WINDOWS = {
 USUAL = (0.5, 99.5)  # percentiles that "auto" measures
 FORMS = (
     f"'auto', 'full', one of {', '.join(map(repr, WINDOWS))}, (center, width) with a width above 1, "
-    "(low, high, 'range') or (low, high, 'percentile')"
+    "(low, high, 'range'), (low, high, 'percentile') or (low, high, 'file')"
 )
 _OWN = "a file's own, or else "
 Asked = str | tuple[float, float] | tuple[float, float, str]
@@ -42,7 +42,7 @@ def is_window(asked: Asked) -> bool:
         return False
     if not word:
         return second > 1
-    return first < second and (word == [RANGE] or (word == [PERCENTILE] and first >= 0 and second <= 100))
+    return first < second and (word == [RANGE] or (word in ([PERCENTILE], [FILE]) and first >= 0 and second <= 100))
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,18 @@ class Intensity:
     """How values become 0..255.
 
     Images of 8 bits or fewer, and colours, are shown as their files say, whatever this is; with a `unit` they are
-    refused if they have another one.
+    refused if they have another one. Only "file" is for gray values of 8 bits, too, if they are no pictures: files of
+    one set, MRI above all, may have scales of their own at any depth.
 
     Attributes:
         kind: "auto": a file's own window, or else `low` and `high`; without these all bits are shown, if the file says
             that they are meant to be (PNG, TIFF). "full": all bits. "window": `low` and `high`, whatever a file says.
-            "percentile": the same, measured.
+            "percentile": the same, measured. "file": percentiles of the file itself; of a volume, of all its planes.
         low: What is black, in units of the values; None: not known, or not needed.
         high: What is white.
         unit: "HU": only for values in Hounsfield units; "": for any.
-        percentiles: By which `low` and `high` are measured on training images; None: they are not.
+        percentiles: By which `low` and `high` are measured on training images, or for "file" on each file; None: they
+            are not.
     """
 
     kind: str = AUTO
@@ -71,11 +73,13 @@ class Intensity:
     @property
     def is_open(self) -> bool:
         """Whether a range is still to be measured."""
-        return self.percentiles is not None and self.low is None
+        return self.kind != FILE and self.percentiles is not None and self.low is None
 
     @property
     def key(self) -> str:
         """All of it that decides pixels, as text; "" where nothing but the files does."""
+        if self.kind == FILE:
+            return f"{self.kind} {self.percentiles!r}"
         return "" if self == Intensity() else f"{self.kind} {self.low!r} {self.high!r} {self.unit}"
 
     def describe(self) -> str:
@@ -88,6 +92,8 @@ class Intensity:
         """
         if self.kind == FULL:
             return "all bits of a file"
+        if self.kind == FILE:
+            return f"{_join(self.percentiles)} per cent of the values of each file, of a volume together"
         if self.low is None:
             return f"{_OWN}all of its bits"
         ends = say_ends(self.low, self.high)
@@ -99,6 +105,10 @@ class Intensity:
         """Return it with the range that was measured; None: no training image has values that need one."""
         if ends is None:
             return dataclasses.replace(self, percentiles=None)
+        return dataclasses.replace(self, low=float(ends[0]), high=float(ends[1]))
+
+    def within(self, ends: tuple[float, float]) -> "Intensity":
+        """Return what "file" stands for in a file that has these percentiles."""
         return dataclasses.replace(self, low=float(ends[0]), high=float(ends[1]))
 
 
@@ -117,8 +127,8 @@ def resolve(asked: Asked) -> Intensity:
     if isinstance(asked, str):
         return Intensity(WINDOW, *find_ends(*WINDOWS[asked]), HOUNSFIELD)
     first, second, *word = asked
-    if word == [PERCENTILE]:
-        return Intensity(PERCENTILE, percentiles=(float(first), float(second)))
+    if word in ([PERCENTILE], [FILE]):
+        return Intensity(word[0], percentiles=(float(first), float(second)))
     return Intensity(WINDOW, *((float(first), float(second)) if word else find_ends(first, second)))
 
 

@@ -29,11 +29,13 @@ class Slicing:
         axis: One of `AXES`.
         channels: "repeat": a plane is a sample. "neighbours": a plane is green, the one before it red, the one after it
             blue. "views": the middle axial plane is red, the coronal one green, the sagittal one blue: one sample.
+        together: Whether the pixels of a plane depend on the values of all planes of its volume.
     """
 
     planes: int | str | None = None
     axis: str = "axial"
     channels: str = REPEAT
+    together: bool = False
 
     @property
     def wanted(self) -> bool:

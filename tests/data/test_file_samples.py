@@ -8,7 +8,7 @@ import pytest
 
 from tests.data.test_data_images import COLOUR, GRAY, encode
 from tlmed.data import decode, load
-from tlmed.data.decode_and_resize import TONES, decode_measured, decode_resized
+from tlmed.data.decode_and_resize import TONES, decode_resized, examine
 from tlmed.data.extras import find_extras
 from tlmed.data.file_samples import Sample, expand, find_owners
 from tlmed.data.learned import list_learned, recognise_images
@@ -29,7 +29,7 @@ def test_one_plane_is_shown_as_a_file_with_it_is():
         part, file = make_part(pixels), encode(pixels, "PNG")
         np.testing.assert_array_equal(decode(part), decode(file))
         np.testing.assert_array_equal(decode_resized(part, (7, 5)), decode_resized(file, (7, 5)))
-        assert decode_measured(part, (7, 5))[1] == decode_measured(file, (7, 5))[1]
+        assert examine(part, (7, 5)).tones == examine(file, (7, 5)).tones
 
 
 def test_three_planes_are_red_green_and_blue():
@@ -55,7 +55,8 @@ def test_each_plane_has_its_window_and_the_most_of_each_measure_counts():
         lambda: (Plane(deep, 16, (0, 100)), Plane(deep, 16, (50, 60)), Plane(deep, 16, (0, 1000))),
         lambda: "picture",
     )
-    pixels, tones = decode_measured(part, (1, 3))
+    found = examine(part, (1, 3))
+    pixels, tones = found.pixels, found.tones
     assert pixels[0].tolist() == [[0, 0, 0], [128, 0, 13], [255, 255, 26]]
     assert tones == np.array((256, 255, 3), TONES)
 

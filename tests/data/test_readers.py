@@ -12,7 +12,7 @@ from PIL import Image
 from tests.conftest import write_images
 from tests.data.test_data_images import COLOUR, DEEP, GRAY, LOSSLESS, encode, encode_png16, tiff, tiff16
 from tlmed.data import KnownPixels, decode, load, read_files, resize
-from tlmed.data.decode_and_resize import PixelRule, decode_measured, decode_resized
+from tlmed.data.decode_and_resize import PixelRule, decode_resized, examine
 from tlmed.data.named_samples import make_lister
 from tlmed.data.readers import READERS, find_reader, is_image, read_plane, readable_endings, registry
 from tlmed.data.readers.plane import Plane
@@ -57,7 +57,8 @@ BEFORE = "9aec50b04ee2baeb2487ea2a2a513b5708bee4d688fd8d3779f116a5614c2dcc"
 def digest_stored():
     found = hashlib.sha256()
     for content in STORED.values():
-        for part in (decode(content), *decode_measured(content, (5, 4)), decode_resized(content, (23, 19))):
+        seen = examine(content, (5, 4))
+        for part in (decode(content), seen.pixels, seen.tones, decode_resized(content, (23, 19))):
             found.update(f"{part.dtype}{part.shape}".encode() + part.tobytes())
     return found.hexdigest()
 
@@ -162,7 +163,8 @@ def test_a_window_is_stretched_and_what_is_inverted_is_turned_last(family, plane
     expected = np.asarray(expected)
     expected = expected if expected.ndim == 3 else np.repeat(expected[..., None], 3, axis=2)
     np.testing.assert_array_equal(decode(b"plane"), expected)
-    pixels, tones = decode_measured(b"plane", (2, 2))
+    found = examine(b"plane", (2, 2))
+    pixels, tones = found.pixels, found.tones
     np.testing.assert_array_equal(pixels, resize(decode(b"plane"), (2, 2)))
     assert (tones["levels"] > 0) == (plane.bits > 8)
 

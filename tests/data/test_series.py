@@ -16,6 +16,7 @@ from tlmed.data.readers import dicom
 from tlmed.data.readers.orientation import Place, arrange
 from tlmed.data.readers.stack import cut
 from tlmed.errors import InputError, RunFailed
+from tlmed.intensity import resolve
 from tlmed.slicing import AXES, Slicing, Tiling
 from tlmed.source_layout import Layout
 
@@ -190,6 +191,21 @@ def test_a_plane_has_the_digest_of_its_file_in_whatever_series_it_is(study, tmp_
     again = load(open_with(write_list(tmp_path, {"s1": "a", "s2": "b"}), "all"), SIZE, split=None)
     assert len(again.sha256) == 11
     assert set(again.sha256) < set(first.sha256)
+
+
+def test_where_all_planes_decide_a_range_all_files_decide_the_digest(study, tmp_path):
+    table = open_with(study[0], "all", together=True)
+    values = study[1]["s1"]
+    low, high = np.percentile(values, (1, 99))
+    for row in range(6):
+        expected = np.clip((values[row] - low) * 255 / (high - low), 0, 255)
+        shown = decode(table.read(row), resolve((1, 99, "file")))[..., 0]
+        np.testing.assert_allclose(shown, expected, atol=3)
+    first = load(table, SIZE, split=None)
+    (tmp_path / "s1" / "IM0").unlink()
+    again = load(open_with(write_list(tmp_path, {"s1": "a", "s2": "b"}), "all", together=True), SIZE, split=None)
+    assert len(set(again.sha256)) == 11
+    assert set(first.sha256[6:]) == set(again.sha256) & set(first.sha256)
 
 
 def test_a_missing_plane_is_named_and_other_planes_are_not_computed_across_it(study, tmp_path):

@@ -45,13 +45,17 @@ MEASURED = resolve("auto").measured((100.0, 1100.0))
         ((-1000, 400, "range"), True),
         ((400, -1000, "range"), False),
         ((1, 99, "percent"), False),
+        ((1, 99, "file"), True),
+        ((1, 101, "file"), False),
     ],
 )
 def test_a_recipe_may_ask_for_these_windows(asked, is_right):
     assert is_window(asked) == is_right
 
 
-@pytest.mark.parametrize("asked", ["auto", "full", "lung", (40, 400), (0, 0.1, "range"), (1, 99, "percentile")])
+@pytest.mark.parametrize(
+    "asked", ["auto", "full", "lung", (40, 400), (0, 0.1, "range"), (1, 99, "percentile"), (0, 99, "file")]
+)
 def test_what_a_run_used_is_recorded_and_found_again(asked):
     for found in (resolve(asked), resolve(asked).measured((0.1, 3.3)), resolve(asked).measured(None)):
         assert from_json(json.loads(json.dumps(to_json(found)))) == found

@@ -12,7 +12,7 @@ from tests.conftest import write_images
 from tests.data.test_data_images import LOSSLESS, encode, tiff16
 from tlmed import inference
 from tlmed.data import KnownPixels, load, read_files
-from tlmed.data.decode_and_resize import TONES, decode_measured, decode_resized
+from tlmed.data.decode_and_resize import TONES, decode_resized, examine
 from tlmed.data.tones import describe_tones, measure_usual, note_tones
 from tlmed.errors import InputError
 from tlmed.recipe import load_recipe, override
@@ -36,7 +36,8 @@ def test_levels_are_counted_before_the_image_is_resized(bits, levels, form):
     values = samples(bits)
     forms = {"array": lambda: values, "white is zero": lambda: tiff16(values, 0)}
     content = forms.get(form, lambda: encode(values, form))()
-    pixels, tones = decode_measured(content, (3, 2))
+    found = examine(content, (3, 2))
+    pixels, tones = found.pixels, found.tones
     assert tones["levels"] == levels
     assert tones["brightest"] == (255 if form == "white is zero" else levels - 1)
     np.testing.assert_array_equal(pixels, decode_resized(content, (3, 2)))
@@ -45,7 +46,7 @@ def test_levels_are_counted_before_the_image_is_resized(bits, levels, form):
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_images_of_8_bits_have_no_levels_to_speak_of(name):
     content = LOSSLESS[name][0]
-    assert decode_measured(content, (4, 4))[1]["levels"] in (range(240, 257) if " 16" in name else [0])
+    assert examine(content, (4, 4)).tones["levels"] in (range(240, 257) if " 16" in name else [0])
 
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "GIF", "array"])
@@ -61,7 +62,7 @@ def test_images_of_8_bits_have_no_levels_to_speak_of(name):
 )
 def test_values_are_counted_by_channel(form, image, brightest, used):
     pixels = image.astype("uint8")
-    tones = decode_measured(pixels if form == "array" else encode(pixels, form), (2, 2))[1]
+    tones = examine(pixels if form == "array" else encode(pixels, form), (2, 2)).tones
     assert (tones["brightest"], tones["used"]) == (brightest, used)
 
 
@@ -107,7 +108,8 @@ WELL, PLAIN, BINARY, DIM, DEEP = (0, 255, 200), (0, 90, 1), (0, 1, 2), (0, 15, 1
             [
                 "3 images (0.png, 1.png, 2.png) with more than 8 bits keep at most 64 of 256 grey levels, because "
                 "their values use a small part of what is shown between black and white, as data of 12 bits do where "
-                "16 are shown: `data.window` of the recipe says what is (2 of 3 all but black)."
+                "16 are shown. `data.window` of the recipe says what is; for files that have scales of their own, as "
+                "in MRI: data.window=0.5,99.5,file (2 of 3 all but black)."
             ],
         ),
         ([DEEP, WELL], ["1 image (0.png) with more than 8 bits keeps at most 16 of 256"]),

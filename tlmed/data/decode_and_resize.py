@@ -7,18 +7,20 @@ unsigned 8 bit. What a format does with its numbers before is in `readers`.
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from tlmed.data.measured_ranges import summarise
+from tlmed.data.measured_ranges import measure_range, summarise
 from tlmed.data.parts import Content, Part
 from tlmed.data.readers import read_plane
 from tlmed.data.readers.plane import Plane
+from tlmed.data.resizing import fit_image, is_cut, show_to_scale
 from tlmed.data.showing import BYTE, needs_range, show
-from tlmed.fitting_in import CROP, PAD, STRETCH, describe_fit
-from tlmed.intensity import Intensity
+from tlmed.fitting_in import STRETCH, describe_fit
+from tlmed.intensity import FILE, Intensity
 
 # Values of an image before it is resized. levels: from the lowest to the highest value, 1..256, if it has more than
-# 8 bits, else 0. brightest: the highest value. used: how many different values the channel with most of them has.
+# 8 bits or is shown by a range of its file, else 0. brightest: the highest value. used: how many different values the
+# channel with most of them has.
 TONES = np.dtype([("levels", "u2"), ("brightest", "u1"), ("used", "u2")])
 RULE = "rgb-bilinear-2"  # names what `decode_resized` does; the number rises with every change that moves a pixel
 AS_STORED = Intensity()
@@ -33,21 +35,24 @@ class PixelRule:
         intensity: What is black and what is white.
         fit: "stretch": width and height are scaled each by its own factor. "pad": both by the same, and what is missing
             at two sides is black. "crop": both by the same, and what is too much at two sides is cut off.
+        spacing: Millimetres that each pixel measures, whatever the size of the image; None: `fit` decides.
     """
 
     size: tuple[int, int]
     intensity: Intensity = AS_STORED
     fit: str = STRETCH
+    spacing: float | None = None
 
     @property
     def key(self) -> str:
         """Size and fit as part of a file name; one that has been in use without a word stays."""
         height, width = self.size
-        return f"{height}x{width}{'' if self.fit == STRETCH else f'-{self.fit}'}-{RULE}"
+        shape = f"-{self.spacing!r}mm" if self.spacing is not None else "" if self.fit == STRETCH else f"-{self.fit}"
+        return f"{height}x{width}{shape}-{RULE}"
 
     def describe(self) -> list[str]:
         """Return what is black and white, and in which shape images come to their size, a sentence each."""
-        return [f"Window: {self.intensity.describe()}", f"Shape: {describe_fit(self.fit, self.size)}"]
+        return [f"Window: {self.intensity.describe()}", f"Shape: {describe_fit(self.fit, self.size, self.spacing)}"]
 
 
 def as_rule(rule: PixelRule | tuple[int, int]) -> PixelRule:
@@ -80,14 +85,15 @@ def decode(content: Content, intensity: Intensity = AS_STORED) -> np.ndarray:
     >>> decode(np.array([[0, 255, 65535]], np.uint16)).tolist()
     [[[0, 0, 0], [0, 0, 0], [255, 255, 255]]]
     """
-    return decode_planes(open_planes(content), intensity)
+    planes = open_planes(content)
+    return decode_planes(planes, find_intensity(content, planes, intensity))
 
 
 def decode_planes(planes: tuple[Plane, ...], intensity: Intensity = AS_STORED) -> np.ndarray:
-    """Return what `decode` does, of planes that `open_planes` gave."""
+    """Return what `decode` does, of planes that `open_planes` gave; a range of the file is found already."""
     images = [_to_image(plane, intensity) for plane in planes]
     widths, heights = zip(*(image.size for image in images), strict=True)
-    return np.array(_join(images, PixelRule((max(heights), max(widths)))))
+    return np.array(_join([fit_image(image, (max(heights), max(widths))) for image in images]))
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -109,7 +115,7 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     >>> resize(np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8), (1, 1)).tolist()
     [[[128, 128, 128]]]
     """
-    return np.array(_resize(Image.fromarray(image), PixelRule(size)))
+    return np.array(fit_image(Image.fromarray(image), size))
 
 
 def decode_resized(content: Content, rule: PixelRule | tuple[int, int]) -> np.ndarray:
@@ -124,9 +130,12 @@ def decode_resized(content: Content, rule: PixelRule | tuple[int, int]) -> np.nd
 
     Raises:
         ValueError, InputError: As for `decode`.
+
+    >>> examine(np.array([[0, 4095]], np.uint16), (1, 1)).tones.tolist()
+    (16, 15, 2)
     """
-    rule = as_rule(rule)
-    return _join([_to_image(plane, rule.intensity) for plane in open_planes(content)], rule)
+    rule, planes = as_rule(rule), open_planes(content)
+    return _bring_to_size(_to_images(content, planes, rule.intensity), planes, rule)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,16 +147,18 @@ class Examined:
         tones: `TONES` [], of the image before it is resized; zeros without pixels.
         values: What `summarise` returns where there are no pixels yet; None elsewhere.
         is_ranged: Whether it is shown by a range that is measured on training images.
+        is_cut: Whether parts of it lie outside of what is shown, because of `PixelRule.spacing`.
     """
 
     pixels: np.ndarray | None
     tones: np.ndarray
     values: np.ndarray | None = None
     is_ranged: bool = False
+    is_cut: bool = False
 
 
 def examine(content: Content, rule: PixelRule | tuple[int, int]) -> Examined:
-    """Return what `decode_measured` does, or the values of an image that waits for a range to be measured.
+    """Return what `decode_resized` does, and what values the image holds, or waits with.
 
     Args:
         content: As for `decode`.
@@ -160,9 +171,15 @@ def examine(content: Content, rule: PixelRule | tuple[int, int]) -> Examined:
     is_ranged = any(needs_range(plane, rule.intensity) for plane in planes)
     if is_ranged and rule.intensity.is_open:
         return Examined(None, np.zeros((), TONES), _summarise(planes), is_ranged)
-    images = [_to_image(plane, rule.intensity) for plane in planes]
-    measures = [_measure(image, plane.bits > BYTE) for image, plane in zip(images, planes, strict=True)]
-    return Examined(_join(images, rule), _find_most(measures), None, is_ranged)
+    images = _to_images(content, planes, rule.intensity)
+    measures = [
+        _measure(image, _is_windowed(plane, rule.intensity)) for image, plane in zip(images, planes, strict=True)
+    ]
+    pixels = _bring_to_size(images, planes, rule)
+    cut = rule.spacing is not None and any(
+        is_cut(image, plane.spacing, rule.size, rule.spacing) for image, plane in zip(images, planes, strict=True)
+    )
+    return Examined(pixels, _find_most(measures), None, is_ranged, cut)
 
 
 def find_values(content: Content, intensity: Intensity) -> np.ndarray | None:
@@ -183,34 +200,47 @@ def _summarise(planes: tuple[Plane, ...]) -> np.ndarray:
     return np.concatenate([summarise(plane.counted) for plane in planes])
 
 
-def decode_measured(content: Content, rule: PixelRule | tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return what `decode_resized` does, and what values the image holds.
-
-    Args:
-        content: As for `decode`.
-        rule: As for `decode_resized`.
-
-    Returns:
-        uint8 [height, width, 3]; and `TONES` [], of the image before it is resized.
-
-    Raises:
-        ValueError, InputError: As for `decode`.
-
-    >>> decode_measured(np.array([[0, 4095]], np.uint16), (1, 1))[1].tolist()
-    (16, 15, 2)
-    """
-    found = examine(content, rule)
-    return found.pixels, found.tones
-
-
 def open_planes(content: Content) -> tuple[Plane, ...]:
     """Return the planes of a content: one, or three that are red, green and blue."""
     return content.read() if isinstance(content, Part) else (read_plane(content),)
 
 
-def _join(images: list[Image.Image], rule: PixelRule) -> np.ndarray:
-    """Return one image, or three gray ones as red, green and blue, by one rule."""
-    channels = [np.asarray(_resize(image, rule)) for image in images]
+def find_intensity(content: Content, planes: tuple[Plane, ...], intensity: Intensity) -> Intensity:
+    """Return what is black and white in a content: the same for all, or percentiles of its own values.
+
+    Args:
+        content: As for `decode`.
+        planes: What it shows.
+        intensity: What is asked for; not open.
+
+    Raises:
+        ValueError: As for `decode`.
+    """
+    if intensity.kind != FILE or not any(plane.is_gray for plane in planes):
+        return intensity
+    whole = content.summaries if isinstance(content, Part) else None
+    summaries = [summarise(plane.counted) for plane in planes] if whole is None else whole()
+    ends = measure_range(summaries, intensity.percentiles)
+    if ends is None:
+        raise ValueError("all its pixels are padding, so that its values have no range")
+    return intensity.within(ends)
+
+
+def _to_images(content: Content, planes: tuple[Plane, ...], intensity: Intensity) -> list[Image.Image]:
+    found = find_intensity(content, planes, intensity)
+    return [_to_image(plane, found) for plane in planes]
+
+
+def _bring_to_size(images: list[Image.Image], planes: tuple[Plane, ...], rule: PixelRule) -> np.ndarray:
+    if rule.spacing is None:
+        return _join([fit_image(image, rule.size, rule.fit) for image in images])
+    scaled = zip(images, planes, strict=True)
+    return _join([show_to_scale(image, plane.spacing, rule.size, rule.spacing) for image, plane in scaled])
+
+
+def _join(images: list[Image.Image]) -> np.ndarray:
+    """Return one image, or three gray ones of one size as red, green and blue."""
+    channels = [np.asarray(image) for image in images]
     if len(channels) == 1:
         return _repeat(channels[0])
     if any(image.mode != "L" for image in images):
@@ -230,23 +260,17 @@ def _to_image(plane: Plane, intensity: Intensity) -> Image.Image:
     return shown if isinstance(shown, Image.Image) else Image.fromarray(shown)
 
 
+def _is_windowed(plane: Plane, intensity: Intensity) -> bool:
+    """Tell whether a plane has more than 8 bits, or is shown by a range of its file in any case."""
+    return plane.bits > BYTE or (intensity.kind == FILE and plane.is_gray)
+
+
 def _measure(image: Image.Image, deep: bool) -> np.ndarray:
     # Pillow joins the histograms of all channels, 256 numbers each, in one list.
     held = np.reshape(image.histogram(), (-1, 256)) > 0  # by channel
     values = np.flatnonzero(held.any(axis=0))
     levels = values[-1] - values[0] + 1 if deep else 0
     return np.array((levels, values[-1], held.sum(axis=1).max()), TONES)
-
-
-def _resize(image: Image.Image, rule: PixelRule) -> Image.Image:
-    height, width = rule.size
-    if image.size == (width, height):
-        return image
-    if rule.fit == PAD:
-        return ImageOps.pad(image, (width, height), Image.Resampling.BILINEAR, color=0)
-    if rule.fit == CROP:
-        return ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-    return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
 def _repeat(pixels: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from tlmed.errors import InputError
 from tlmed.words import count, listed
 
 NAMED = 3
+CUT = "{images} {hold} more than fits into a picture of data.image_size at data.spacing: the rest is cut off."
 PAGES = "{images} {hold} several pages or frames: only the first one of each is used."
 
 

@@ -10,6 +10,7 @@ from tlmed.intensity import AUTO, Intensity
 
 _FIXED = "needs no range"
 _VALUES = "values without padding"
+_CUT = "cut"
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,11 +21,13 @@ class Facts:
         pixels: The SHA-256 of its resized pixels; empty where there are none yet, or nobody asked for it.
         tones: `TONES` [].
         values: What `summarise` returned of an image that waits for a range; None of others.
+        is_cut: As in `Examined`.
     """
 
     pixels: bytes
     tones: np.ndarray
     values: np.ndarray | None = None
+    is_cut: bool = False
 
 
 def find_facts(known: KnownPixels | None, content: str, intensity: Intensity) -> Facts | None:
@@ -54,6 +57,8 @@ def note_facts(known: KnownPixels | None, content: str, intensity: Intensity, fa
     key = "" if alone else intensity.key
     known.add(content, facts.pixels, key)
     known.add(content, facts.tones.tobytes(), f"tones {key}".strip())
+    if facts.is_cut:
+        known.add(content, b"1", _CUT)
     if alone and intensity.key and facts.tones["levels"]:
         known.add(content, b"1", _FIXED)
 
@@ -61,4 +66,6 @@ def note_facts(known: KnownPixels | None, content: str, intensity: Intensity, fa
 def _find(known: KnownPixels, content: str, key: str) -> Facts | None:
     # Facts of older versions have no tones.
     pixels, tones = known.get(content, key), known.get(content, f"tones {key}".strip())
-    return None if pixels is None or tones is None else Facts(pixels, np.frombuffer(tones, TONES)[0])
+    if pixels is None or tones is None:
+        return None
+    return Facts(pixels, np.frombuffer(tones, TONES)[0], is_cut=known.get(content, _CUT) is not None)

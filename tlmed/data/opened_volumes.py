@@ -7,6 +7,9 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
+from tlmed.data.measured_ranges import summarise
 from tlmed.data.parts import Content, Part, digest_content
 from tlmed.data.readers import find_remarks, name_format, open_stack, read_plane
 from tlmed.data.readers.orientation import Arrangement, stack_planes, turn
@@ -34,12 +37,14 @@ class Opened:
     Args:
         files: All of them.
         stack: Returns their planes.
+        summaries: Returns what `summarise` does of each plane.
         axis: The axis along which each file is one plane of a series; None for one file.
         order: The number of the file of each plane along this axis.
     """
 
     files: tuple[_File, ...]
     stack: Callable[[], Stack]
+    summaries: Callable[[], list[np.ndarray]]
     axis: str | None = None
     order: tuple[int, ...] = ()
 
@@ -62,10 +67,21 @@ def share_while_held(make: Callable[[Key], Held]) -> Callable[[Key], Held]:
     return get
 
 
+def _summarise_once(stack: Callable[[], Stack]) -> Callable[[], list[np.ndarray]]:
+    """Return a function that returns what `summarise` does of each plane, along the axis that has the fewest."""
+
+    def summarise_all() -> list[np.ndarray]:
+        axis, planes = min(stack().counts.items(), key=lambda found: found[1])
+        return [summarise(stack().read(axis, index).counted) for index in range(planes)]
+
+    return make_once(summarise_all)
+
+
 def open_file(read: Callable[[], Content]) -> Opened:
     """Open a file with several planes; nothing is read yet."""
     file = _open(read)
-    return Opened((file,), make_once(lambda: open_stack(file.content())))
+    stack = make_once(lambda: open_stack(file.content()))
+    return Opened((file,), stack, _summarise_once(stack))
 
 
 def open_series(reads: Sequence[Callable[[], Content]], found: Arrangement, shape: tuple[int, int]) -> Opened:
@@ -79,7 +95,7 @@ def open_series(reads: Sequence[Callable[[], Content]], found: Arrangement, shap
     files = tuple(map(_open, reads))
     planes = [make_once(lambda file=file: read_plane(file.content())) for file in files]
     stack = make_once(lambda: stack_planes(found, shape, lambda number: planes[number]()))
-    return Opened(files, stack, found.axis, found.order)
+    return Opened(files, stack, _summarise_once(stack), found.axis, found.order)
 
 
 def take_slice(read: Callable[[], Content], found: Arrangement) -> Part:
@@ -118,7 +134,7 @@ def take_part(opened: Opened, slicing: Slicing, index: int) -> Part:
     """
     if slicing.channels == VIEWS:
         files, name = opened.files, VIEWS
-    elif slicing.axis == opened.axis:
+    elif slicing.axis == opened.axis and not slicing.together:
         near = _find_near(slicing, index, len(opened.order))
         files = tuple(opened.files[opened.order[number]] for number in near)
         name = f"{slicing.axis} {slicing.channels}"
@@ -130,6 +146,7 @@ def take_part(opened: Opened, slicing: Slicing, index: int) -> Part:
         lambda: read_planes(opened.stack(), slicing, index),
         lambda: name_format(files[0].content()),
         lambda: frozenset().union(*(file.remarks() for file in files)),
+        opened.summaries if slicing.together else None,
     )
 
 

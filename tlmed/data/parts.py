@@ -28,6 +28,8 @@ class Part:
             have different sizes. Raises OSError, and ValueError with a short reason.
         family: Returns the name of the family of files that it was read as, as `name_format` does.
         remarks: Returns what of the file is not used as it is stored, as `Reader.remarks` does.
+        summaries: Returns what `summarise` does of each plane of the file or series. Raises as `read` does. None: the
+            planes that are shown are all that there is.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Part:
     read: Callable[[], tuple[Plane, ...]]
     family: Callable[[], str]
     remarks: Callable[[], frozenset[str]] = field(default=_remark_nothing)
+    summaries: Callable[[], list[np.ndarray]] | None = None
 
     @property
     def digest(self) -> str:

@@ -167,7 +167,7 @@ def read_rule(run: RunDir) -> PixelRule:
     """
     settings = RECIPE_JSON.read(run, "data.image_size")["data"]
     size, fit = settings["image_size"], settings.get("fit", STRETCH)
-    return PixelRule(tuple(size), from_json(PLAN_JSON.find(run).get("window")), fit)
+    return PixelRule(tuple(size), from_json(PLAN_JSON.find(run).get("window")), fit, settings.get("spacing"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tlmed.data.readers.plane import Plane
-from tlmed.intensity import AUTO, FULL, HOUNSFIELD, PERCENTILE, Intensity, say_ends
+from tlmed.intensity import AUTO, FILE, FULL, HOUNSFIELD, PERCENTILE, Intensity, say_ends
 
 BYTE = 8  # bits
 _ASKED, _ALL_BITS, _OWN, _AS_STORED = "asked", "all bits", "own", "as stored"  # by what a plane is shown
@@ -70,6 +70,8 @@ def say_shown(plane: Plane, intensity: Intensity) -> str:
 
 def _choose(plane: Plane, intensity: Intensity) -> str:
     """Return by what a plane is shown."""
+    if intensity.kind == FILE and plane.is_gray:
+        return _ASKED
     is_deep = plane.is_gray and plane.bits > BYTE
     if intensity.unit or (is_deep and intensity.low is not None and not (intensity.kind == AUTO and plane.window)):
         return _ASKED

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from tlmed.data.readers import describe_formats
-from tlmed.intensity import FULL, PERCENTILE, Intensity
+from tlmed.intensity import FILE, FULL, PERCENTILE, Intensity
 from tlmed.words import count, listed
 
 FEW = 64  # levels: what 14 bits keep
@@ -77,7 +77,7 @@ def describe_unwindowed(
     """
     deep = tones["levels"] > 0
     own = [name for name, found in describe_formats(formats).items() if found["shown"]]  # as DICOM has windows
-    is_used = intensity.low is not None or intensity.kind == PERCENTILE or np.isin(formats, own)[deep].any()
+    is_used = intensity.low is not None or intensity.kind in (PERCENTILE, FILE) or np.isin(formats, own)[deep].any()
     few = np.flatnonzero(~deep)
     if intensity.kind == FULL or not is_used or not len(few):
         return []
@@ -177,7 +177,8 @@ def _describe_levels(paths, levels, brightest) -> list[str]:
         f"{count(len(few), 'image')} ({listed((paths[row] for row in few), NAMED)}) with more than 8 bits "
         f"{'keeps' if one else 'keep'} at most {levels[few].max()} of 256 grey levels, because "
         f"{'its' if one else 'their'} values use a small part of what is shown between black and white, as data of 12 "
-        f"bits do where 16 are shown: `data.window` of the recipe says what is{seen}."
+        "bits do where 16 are shown. `data.window` of the recipe says what is; for files that have scales of their "
+        f"own, as in MRI: data.window=0.5,99.5,file{seen}."
     ]
 
 

@@ -137,7 +137,7 @@ def _make_series_unit(table: Table, series: Series, slicing: Slicing) -> _Unit:
     reads = [lambda row=row: table.read(row) for row in series.rows]
     found = series.found
     planes = choose_planes(open_series(reads, found, series.shape).stack(), slicing)
-    if slicing.axis == found.axis and slicing.channels == REPEAT:
+    if slicing.axis == found.axis and slicing.channels == REPEAT and not slicing.together:
         return _Unit(series.path, first, planes, take=lambda index: take_slice(reads[found.order[index]], found))
     return _Unit(series.path, first, planes, lambda: open_series(reads, found, series.shape))
 

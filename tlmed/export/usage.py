@@ -6,7 +6,7 @@ from tlmed.evaluation.pooling import say_pooling
 from tlmed.export.card_facts import CardFacts
 from tlmed.export.plain_reading import read
 from tlmed.fitting_in import STRETCH
-from tlmed.intensity import from_json
+from tlmed.intensity import FILE, from_json
 from tlmed.tabulation.markdown import block, plain
 
 _EXCEPTIONS = (
@@ -16,6 +16,22 @@ _EXCEPTIONS = (
     "tlmed also refuses images whose meaning is not sure (signed samples, 16-bit colours in separate planes), and "
     "`read` does so only in part."
 )
+
+
+def _find_limits(content: CardFacts) -> str:
+    """Say which images `read` cannot read as the run did, if its rule needs more than pixels; "" if it does not."""
+    if content.recipe["data"].get("spacing") is not None:
+        return (
+            "\n\nThe run shows all images at one scale (`data.spacing`). PNG, JPEG and their like do not say how many "
+            "millimetres their pixels measure: `tlmed predict` reads the files that do. `read` is only for images that "
+            "have this scale and size already."
+        )
+    if from_json(content.plan.get("window")).kind == FILE:
+        return (
+            "\n\nThe run shows values by a range of each file (`data.window`): use `tlmed predict` for images of more "
+            "than 8 bits."
+        )
+    return ""
 
 
 def _show_rule(content: CardFacts) -> str:
@@ -52,4 +68,4 @@ def show_usage(content: CardFacts) -> str:
         words = "`model.keras` is a plain Keras model and needs no tlmed. With tlmed: `tlmed predict RUN IMAGES`."
     if pooled := say_pooling(content.metrics):
         words += f" The code scores one image. {plain(pooled)} This is not part of `model.keras`."
-    return f"{words}\n\n{block(chr(10).join(lines), 'python')}\n\n{_EXCEPTIONS}"
+    return f"{words}\n\n{block(chr(10).join(lines), 'python')}\n\n{_EXCEPTIONS}{_find_limits(content)}"

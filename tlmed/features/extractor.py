@@ -7,6 +7,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
 
 import keras
@@ -24,7 +25,7 @@ from tlmed.features.image_inputs import Impressions, measure, open_images, read_
 from tlmed.features.taps import POOLINGS, feature_model, random_norms
 from tlmed.fitting_in import FITS, STRETCH
 from tlmed.frozen import leaves
-from tlmed.intensity import AUTO, FORMS, PERCENTILE, WINDOW, is_window, resolve
+from tlmed.intensity import AUTO, FILE, FORMS, PERCENTILE, WINDOW, is_window, resolve
 from tlmed.seeds import derive
 from tlmed.slicing import AXES, CHANNELS, REPEAT, VIEWS, Slicing, are_planes
 
@@ -63,6 +64,8 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         window: What of values with more than 8 bits is black and what is white, as in `tlmed.recipe.Images`. A range
             that is to be measured, as "auto" and percentiles ask, is that of the images that `fit` is given.
         resize: How an image comes to `image_size`: "stretch", "pad" or "crop", as `fit` of `tlmed.recipe.Images`.
+        spacing: How many millimetres a pixel of `image_size` measures, as in `tlmed.recipe.Images`; None: `resize`
+            decides.
 
     Attributes:
         n_features_out_: How many features there are.
@@ -93,6 +96,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         channels=REPEAT,
         window=AUTO,
         resize=STRETCH,
+        spacing=None,
     ):
         self.backbone = backbone
         self.weights = weights
@@ -106,6 +110,7 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.channels = channels
         self.window = window
         self.resize = resize
+        self.spacing = spacing
 
     def fit(self, X, y=None):
         """Check the parameters, build the network, and measure what it needs to know of the images.
@@ -192,19 +197,19 @@ class FeatureExtractor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return (sums / counts[:, None]).astype("float32")
 
     def _open(self, images):
-        windowed = resolve(self.window).kind in (WINDOW, PERCENTILE)
+        windowed = resolve(self.window).kind in (WINDOW, PERCENTILE, FILE)
         return open_images(images, self._slicing.wanted, windowed)
 
     @property
     def _slicing(self) -> Slicing:
-        return Slicing(self.planes, self.axis, self.channels)
+        return Slicing(self.planes, self.axis, self.channels, resolve(self.window).kind == FILE)
 
     @property
     def _rule(self) -> PixelRule:
         """How samples become pixels, with the range that `fit` measured."""
         asked = resolve(self.window)
         intensity = asked.measured(self.range_) if asked.is_open else asked
-        return PixelRule(tuple(self.image_size), intensity, self.resize)
+        return PixelRule(tuple(self.image_size), intensity, self.resize, self.spacing)
 
     def _list_parameters(self) -> dict:
         """Return the parameters that decide the features; for a `keras.Model` `sources_` tells its weights."""
@@ -346,6 +351,16 @@ def _find_faults(extractor) -> list[str]:
         faults.append(f"`window` must be {FORMS}. Received: window={extractor.window!r}.")
     if extractor.resize not in FITS:
         faults.append(f"`resize` must be one of {', '.join(map(repr, FITS))}. Received: resize={extractor.resize!r}.")
+    spacing = extractor.spacing
+    if spacing is not None and not (isinstance(spacing, Real) and not isinstance(spacing, bool) and 0 < spacing <= 100):
+        faults.append(
+            f"`spacing` must be a number of millimetres above 0 and up to 100, or None. Received: spacing={spacing!r}."
+        )
+    elif spacing is not None and extractor.resize != STRETCH:
+        faults.append(
+            f"`resize` must be {STRETCH!r} where `spacing` says how large an image is shown. "
+            f"Received: resize={extractor.resize!r} with spacing={spacing}."
+        )
     if extractor.pooling not in POOLINGS:
         near = did_you_mean(extractor.pooling, POOLINGS)
         faults.append(f"`pooling` must be 'avg' or 'max'.{near} Received: pooling={extractor.pooling!r}.")

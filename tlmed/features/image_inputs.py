@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed.data.decode_and_resize import PixelRule, decode_measured, find_values
-from tlmed.data.extras import describe_extras, find_extras
+from tlmed.data.decode_and_resize import PixelRule, examine, find_values
+from tlmed.data.extras import CUT, describe_extras, find_extras
 from tlmed.data.measured_ranges import measure_range
 from tlmed.data.named_samples import Lister, Named, find_named
 from tlmed.data.parts import Content, Part
@@ -143,7 +143,12 @@ def read_batches(items: Sequence[Named], rule: PixelRule, batch_size: int, liste
     Raises:
         InputError: If files are broken; all of them are named, once the others have been read too.
     """
-    found = _examine(items, lister, lambda content: (*decode_measured(content, rule), find_extras(content)))
+
+    def look(content: Content) -> tuple[np.ndarray, np.ndarray, frozenset[str]]:
+        seen = examine(content, rule)
+        return seen.pixels, seen.tones, find_extras(content).union([CUT] if seen.is_cut else [])
+
+    found = _examine(items, lister, look)
     while taken := list(itertools.islice(found, batch_size)):
         numbers, names, notes, facts = zip(*taken, strict=True)
         images, tones, extras = zip(*facts, strict=True)

@@ -113,7 +113,7 @@ def _show_stages(look) -> Markup:
     rule = as_rule(look.images.pixels.rule)
     return render(
         "overview/stages.html",
-        fit=describe_fit(rule.fit, rule.size),
+        fit=describe_fit(rule.fit, rule.size, rule.spacing),
         window=rule.intensity.describe(),
         augmentation=say_augmentation(dataclasses.asdict(look.augment)),
         each=EACH,

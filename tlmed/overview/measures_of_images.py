@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from tlmed.data import ImageSet
-from tlmed.data.decode_and_resize import as_rule
+from tlmed.data.decode_and_resize import as_rule, find_intensity
 from tlmed.data.file_samples import cut_between_files
 from tlmed.data.parts import Content, Part
 from tlmed.data.readers import read_plane
@@ -79,11 +79,11 @@ def measure(images: ImageSet, rows: np.ndarray) -> Measures:
 def _measure_piece(images: ImageSet, rows: np.ndarray) -> list[tuple]:
     measured = []
     for row in rows:
-        # Until it is given anew, `_held` keeps the file of the row before open: a volume is decoded once.
-        _held, planes = read_planes(images, row)
+        # Until it is given anew, `held` keeps the file of the row before open: a volume is decoded once.
+        held, planes = read_planes(images, row)
         pixels = images.pixels.take(rows[rows == row])
         levels = np.bincount(pixels.ravel(), minlength=LEVELS) / pixels.size
-        intensity = as_rule(images.pixels.rule).intensity
+        intensity = find_intensity(held, planes, as_rule(images.pixels.rule).intensity)
         measured.append((row, *_measure_planes(planes, intensity), levels.astype(np.float32)))
     return measured
 

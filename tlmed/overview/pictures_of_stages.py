@@ -9,7 +9,7 @@ from PIL import Image
 
 from tlmed.augmentation import make_augmentation
 from tlmed.data import ImageSet
-from tlmed.data.decode_and_resize import as_rule
+from tlmed.data.decode_and_resize import as_rule, find_intensity
 from tlmed.data.reading import Pixels
 from tlmed.features.views import Views
 from tlmed.overview.measures_of_images import read_planes, say_all_shown, show_stored
@@ -78,13 +78,13 @@ def augment_images(pixels: np.ndarray, augment: Augment, seed: int) -> np.ndarra
 
 def _show(images: ImageSet, row: int, stages: Mapping[str, Sequence[np.ndarray]]) -> Strip:
     table = images.table
-    _, planes = read_planes(images, row)
+    content, planes = read_planes(images, row)
     sizes = [np.asarray(plane.values).shape[:2] for plane in planes]
     named = f"{table.paths[row]}, {table.classes[table.labels[row]]}"
     pictures = [_draw(show_stored(planes), named, STORED)]
     pictures += [_draw(Image.fromarray(image), named, stage) for stage, shown in stages.items() for image in shown]
     size = ", ".join(f"{height} x {width}" for height, width in sizes)
-    shown = say_all_shown(planes, as_rule(images.pixels.rule).intensity)
+    shown = say_all_shown(planes, find_intensity(content, planes, as_rule(images.pixels.rule).intensity))
     return Strip(pictures, f"{table.paths[row]}: {size}, {images.splits[row]}{f'; shown: {shown}' if shown else ''}")
 
 

@@ -75,7 +75,8 @@ def _tell_source(content, titles) -> Answer:
 
 
 def _tell_preprocessing(content, titles) -> Answer:
-    size = content.recipe.get("data", {}).get("image_size")
+    data = content.recipe.get("data", {})
+    size = data.get("image_size")
     if not size:
         return Answer("")
     formats = say_formats(content.environment)
@@ -84,7 +85,7 @@ def _tell_preprocessing(content, titles) -> Answer:
         f"{read}Resized to {' x '.join(map(str, size))} pixels (antialiased bilinear, 8 bit); the scaling that "
         f"{join(content.recipe.get('backbone'))} expects is part of the model. "
         f"Window: {from_json(content.plan.get('window')).describe()}. "
-        f"Shape: {describe_fit(content.recipe['data'].get('fit', STRETCH), size)}.",
+        f"Shape: {describe_fit(data.get('fit', STRETCH), size, data.get('spacing'))}.",
         "What was done to the images before",
     )
 

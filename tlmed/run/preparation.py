@@ -101,7 +101,7 @@ def _read(recipe, skip_bad, intensity: Intensity | None = None) -> ImageSet:
     faults = [*find_scheme_faults(table, settings.split), *_find_decision_faults(recipe, table.classes)]
     if faults := faults + _find_pooling_faults(recipe, table):
         raise InputError(faults)
-    rule = PixelRule(settings.image_size, intensity or resolve(settings.window), settings.fit)
+    rule = PixelRule(settings.image_size, intensity or resolve(settings.window), settings.fit, settings.spacing)
     known = KnownPixels(cache_folder(), rule) if recipe.cache != "off" else None
     return load(table, rule, settings.split, recipe.seed, skip_bad, known=known)
 

@@ -5,7 +5,8 @@ from typing import Literal
 from tlmed.answer_units import FILE, POOLED_BY, POOLS
 from tlmed.columns import Grouping
 from tlmed.fitting_in import FITS, STRETCH
-from tlmed.intensity import FORMS, is_window
+from tlmed.intensity import FILE as OF_FILE
+from tlmed.intensity import FORMS, is_window, resolve
 from tlmed.plain_cells import is_plain
 from tlmed.sections.image_attributes import BODY_PARTS, MODALITIES, SUBJECTS, SYNONYMS
 from tlmed.sections.rules import column, count, must, one_of, optional_count, optional_word, positive, section
@@ -121,8 +122,13 @@ class Images:
             the range that the training images have (0.5 to 99.5 per cent of their values). "full": all bits. "lung",
             "mediastinum", "soft-tissue", "bone", "brain", "liver": in Hounsfield units. `(center, width)`,
             `(low, high, "range")`: in the units of the values. `(low, high, "percentile")`: of the training images.
+            `(low, high, "file")`: percentiles of each file, or of all planes of each volume, for values without a
+            unit, as in MRI.
         fit: How an image comes to `image_size`: "stretch"; "pad": its shape is kept, with black at two sides; "crop":
             its shape is kept, and two sides are cut off.
+        spacing: How many millimetres a pixel of `image_size` measures, so that large things look large: all images are
+            scaled to it, and shown around their middle; what is missing is black, what is too much is cut off. For
+            files that say how many millimetres their pixels measure. None: `fit` decides.
         modality: How the images were made, such as `"x-ray"`; it is reported, and changes nothing else.
         body_part: What they show, such as `"chest"`; likewise.
         subject: Of what they were taken, such as `"patient"`; likewise.
@@ -178,6 +184,11 @@ class Images:
     tile_seed: int = must("a whole number, 0 or more", lambda seed: seed >= 0, default=0)
     window: str | tuple[float, float] | tuple[float, float, str] = must(FORMS, is_window, default="auto")
     fit: str = one_of(FITS, default=STRETCH)
+    spacing: float | None = must(
+        "a number of millimetres above 0 and up to 100, or None",
+        lambda side: side is None or 0 < side <= 100,
+        default=None,
+    )
     modality: str | None = optional_word("a known modality", MODALITIES, SYNONYMS, default=None)
     body_part: str | None = optional_word("a known part of the body", BODY_PARTS, SYNONYMS, default=None)
     subject: str | None = optional_word("a known subject", SUBJECTS, SYNONYMS, default=None)
@@ -199,7 +210,7 @@ class Images:
         """Return how files become samples."""
         if self.tile is not None:
             return Tiling(self.tile, self.mpp, self.tiles, self.tissue, self.tile_seed)
-        return Slicing(self.planes, self.axis, self.channels)
+        return Slicing(self.planes, self.axis, self.channels, together=resolve(self.window).kind == OF_FILE)
 
     def find_conflicts(self, path: str) -> list[str]:
         """Return a sentence where fields contradict each other: of columns, of groups, of planes."""
@@ -214,7 +225,21 @@ class Images:
                 f"`{path}group_column` must be None where folders are the patients. "
                 f"Received: group_column={self.group_column!r} with groups='folder'."
             )
-        return [*faults, *self._find_sample_conflicts(path), *self._find_pooling_conflicts(path)]
+        return [
+            *faults,
+            *self._find_sample_conflicts(path),
+            *self._find_pooling_conflicts(path),
+            *self._find_shape_conflicts(path),
+        ]
+
+    def _find_shape_conflicts(self, path) -> list[str]:
+        others = {"fit": (self.fit, STRETCH), "tile": (self.tile, None)}
+        return [
+            f"`{path}{name}` must be {default!r} where `spacing` says how large an image is shown. "
+            f"Received: {name}={value!r} with spacing={self.spacing}."
+            for name, (value, default) in others.items()
+            if self.spacing is not None and value != default
+        ]
 
     def _find_sample_conflicts(self, path) -> list[str]:
         planes = Slicing(self.planes, self.axis, self.channels)

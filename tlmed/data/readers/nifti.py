@@ -33,6 +33,8 @@ _LONGEST_HEADER = 540
 _FARTHEST = 2**24  # bytes before the voxels: header and extensions
 _MOST_REST = 2**20  # bytes after the voxels that are looked at
 _BYTE = 8  # bits
+# In a metre and in a micrometre, by the unit of a header; all others are taken for one.
+_MILLIMETRES = {1: 1000.0, 3: 0.001}
 _IMPORTING, _MODULES = threading.Lock(), ("nibabel.nifti1", "nibabel.nifti2", "nibabel.orientations")
 _UNORIENTED = "{images} {hold} no orientation (neither qform nor sform), so that left and right may be exchanged."
 
@@ -155,7 +157,7 @@ def _find_orientation(header: "Nifti1Header") -> tuple[np.ndarray, tuple[float, 
         raise ValueError("its orientation is damaged") from None
     if not (np.isfinite(affine).all() and np.isfinite(turned).all()):
         raise ValueError("its orientation is damaged")
-    sizes = voxel_sizes(affine)
+    sizes = voxel_sizes(affine) * _MILLIMETRES.get(int(header["xyzt_units"]) & 7, 1.0)
     return turned, tuple(float(sizes[list(turned[:, 0]).index(axis)]) for axis in range(3))
 
 
