@@ -125,6 +125,28 @@ def test_a_run_scored_again_and_its_file_of_patients_give_the_same_metrics(poole
         inference.evaluate(RunDir(pooled.path), str(listed), grouping=Grouping(use=False))
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_answers_that_rest_on_fewer_images_than_before_are_counted(own, pooled, listed, tmp_path):
+    place = shutil.copytree(listed.parent, tmp_path / "moved")
+    rows = [row for row in read_csv(pooled.path / "splits.csv") if row["split"] == "test"]
+    patients = sorted(group(rows).values(), key=len)
+    for image in [*patients[0], patients[-1][0], patients[-2][0]]:  # a whole patient, and one image each of two more
+        (place / image["path"]).write_bytes(b"no picture")
+    told, scored = [], (len(patients) if own else 40) - 1
+    voice = Voice(warn=told.append)
+    source = str(place / "list.csv")
+    made, result = inference.evaluate(RunDir(pooled.path), source, moved=own, skip_bad=not own, voice=voice)
+    assert result["n"] == scored
+    assert result["evaluated"]["units"] == {"listed": scored + 1, "scored": scored, "on_fewer_images": 2}
+    fewer = (
+        f"The answers of 2 of {scored} groups rest on fewer images than {'in the run' if own else 'the source lists'}."
+    )
+    gone = f"1 of {scored + 1} groups has no image that is scored."
+    page = Reader(make_evaluation_page(made.units, result)).text
+    assert all(said in told and said in page for said in (fewer, gone))
+    assert "units" not in inference.evaluate(RunDir(pooled.path))[1]["evaluated"]
+
+
 def test_the_rows_of_a_table_of_patients_are_called_as_the_run_calls_them(pooled, tmp_path):
     told, table, out = [], pooled.path / "pooled.csv", tmp_path / "out"
     made, result = inference.evaluate(None, file=table, voice=Voice(say=told.append))

@@ -27,7 +27,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation.decisions import read_decision
 from tlmed.evaluation.measures import Scoring, score_pooled
 from tlmed.evaluation.pooled_csv import list_tables
-from tlmed.evaluation.pooling import Pooled, find_pooling_faults, pool, read_pooling
+from tlmed.evaluation.pooling import Pooled, count_units, describe_units, find_pooling_faults, pool, read_pooling
 from tlmed.evaluation.predictions import describe_ties
 from tlmed.features.kept import Means, keep_features
 from tlmed.identifiers import Identifiers, read_identifiers
@@ -109,7 +109,9 @@ def evaluate(
     default = metrics.describe_default(old["classes"], recipe.data.positive, "tlmed train ... --positive")
     # Where the scored images are phantoms, `describe_source` has said already that scores say nothing.
     learned = [] if is_synthetic(place) else describe_learned(recipe.data.source)
-    warnings = [*default, *chosen.sentences, *unsure, *chosen.unsure, *learned]
+    units = count_units(pooling, *chosen.listed, {chosen.images.table.paths[row] for row in chosen.rows})
+    said = describe_units(units, pooling.unit, "in the run" if own else "the source lists") if pooling.how else []
+    warnings = [*default, *chosen.sentences, *said, *unsure, *chosen.unsure, *learned]
     for warning in warnings:
         voice.warn(warning)
     if not own:
@@ -128,6 +130,7 @@ def evaluate(
         voice.warn(note)
     evaluated = {"run": str(run.path), "data": chosen.images.table.source, "warnings": [*warnings, *ties]}
     evaluated |= {"split": "test"} if own else {}  # another source is scored as a whole
+    evaluated |= {"units": units} if said else {}
     return pooled, {**result, "evaluated": evaluated}
 
 
@@ -160,6 +163,7 @@ class _Chosen:
     Attributes:
         images: All images that were read.
         rows: Which of them are predicted, int [m].
+        listed: The paths and groups of all images that are to be scored, also of those that are gone or cannot be read.
         leaked: The paths of those that training, validation or an earlier run has seen.
         undecided: The paths of others that are scored, of which it cannot be told.
         sentences: What a user should know of them.
@@ -168,6 +172,7 @@ class _Chosen:
 
     images: ImageSet
     rows: np.ndarray
+    listed: tuple[Sequence[str], Sequence[str] | None]
     leaked: list[str]
     undecided: list[str]
     sentences: list[str]
@@ -183,14 +188,17 @@ def _gather_own(trained, place) -> _Chosen:
     leaked, table = _find_leaked(run, elsewhere), images.table
     hidden = find_undecided(table.groups, images.sha256, elsewhere, table.pseudonyms) & (images.splits == "test")
     undecided = [table.paths[row] for row in rows if hidden[row]]
-    return _Chosen(images, rows, leaked, undecided, sentences, unsure)
+    tested = [row for row in SPLITS_CSV.read(run) if row["split"] == "test"]
+    listed = [row["path"] for row in tested], [row["group"] for row in tested]
+    return _Chosen(images, rows, listed, leaked, undecided, sentences, unsure)
 
 
 def _gather_others(trained, source, grouping, skip_bad) -> _Chosen:
     """Return all images of another source, compared with those that the run knows."""
     run, seed = trained.run, trained.recipe.seed
     there, layout = _read_identifiers(run), _lay_out_like(trained.recipe, source, grouping)
-    images = load(open_source(source, layout), trained.rule, None, seed, skip_bad, known=trained.known)
+    whole = open_source(source, layout)
+    images = load(whole, trained.rule, None, seed, skip_bad, known=trained.known)
     _check_classes(images.table.classes, trained.classes)
     conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
     elsewhere, unsure = find_known(name_weights(run), images.table.identifiers)
@@ -203,7 +211,11 @@ def _gather_others(trained, source, grouping, skip_bad) -> _Chosen:
     paths = familiar.images.table.paths
     leaked = [paths[row] for row in np.flatnonzero(familiar.leaked)]
     undecided = [paths[row] for row in np.flatnonzero(familiar.undecided)]
-    return _Chosen(familiar.images, np.arange(len(paths)), leaked, undecided, sentences, unsure)
+    # Groups may be those that the run recorded; of an image that cannot be read, only the source can name one.
+    named = dict(zip(paths, familiar.images.table.groups or [""] * len(paths), strict=True))
+    own = whole.groups or [""] * len(whole)
+    listed = whole.paths, [named.get(path, group) for path, group in zip(whole.paths, own, strict=True)]
+    return _Chosen(familiar.images, np.arange(len(paths)), listed, leaked, undecided, sentences, unsure)
 
 
 def _read_identifiers(run) -> Identifiers:
