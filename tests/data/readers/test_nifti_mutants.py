@@ -2,19 +2,15 @@
 
 import gzip
 import os
-import resource
 from pathlib import Path
 
 import pytest
 
+from tests.data.readers.mutants import LARGEST, check, check_mutants
 from tests.data.readers.nifti_files import OBLIQUE, draw, nibabel, write
-from tests.data.readers.test_dicom_mutants import EDITS, LARGEST, MEMORY, MUTANTS, check, mutate
 from tlmed.data.kinds import HEAD
 from tlmed.data.readers import nifti
 from tlmed.data.readers.nifti import is_nifti, open_stack
-
-hypothesis = pytest.importorskip("hypothesis", reason="needs hypothesis: pip install '.[test]'")
-from hypothesis import strategies as st  # noqa: E402
 
 REAL = [
     *sorted((Path(nibabel.__file__).parent / "tests" / "data").glob("*.nii*")),
@@ -50,23 +46,11 @@ def read_all(content):
 @pytest.mark.parametrize("inside", [False, True], ids=["as they are", "compressed again"])
 def test_damaged_volumes_end_in_a_reason(inside):
     assert len(SEEDS) >= 24
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    # The same mutants each time: a failure is found again.
-    @hypothesis.settings(
-        max_examples=MUTANTS,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
-    @hypothesis.given(st.sampled_from(SEEDS), st.lists(EDITS, min_size=1, max_size=5))
-    def read_damaged(content, edits):
-        damaged = mutate(content, edits)
+    def read(damaged):
         damaged = gzip.compress(damaged, 1) if inside else damaged
         is_nifti(damaged[:HEAD])
         for function in (nifti.NIFTI.count_planes, nifti.NIFTI.remarks, read_all):
             check(function, damaged)
 
-    read_damaged()
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < MEMORY
+    check_mutants(SEEDS, read)
