@@ -1,6 +1,7 @@
 """Tiles of slides and large pictures: where they lie, which are taken, and what cannot be cut."""
 
 import hashlib
+import sys
 
 import numpy as np
 import pytest
@@ -129,6 +130,24 @@ def test_what_cannot_be_cut_is_named(tmp_path, tiles, names, match):
     (tmp_path / "broken.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:2000])
     with pytest.raises(InputError, match=match):
         cut_files(tmp_path, tiles, *names)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "said"),
+    [
+        ("a.svs", "tiffslide", r"^Slides are read by an extra: pip install '\.\[slides\]'\. Received: "),
+        ("a.dcm", "pydicom", r"^DICOM files are read by an extra: pip install '\.\[dicom\]'\. Received: "),
+    ],
+)
+def test_a_missing_extra_is_one_line(tmp_path, monkeypatch, name, module, said):
+    write(tmp_path / "a.svs", draw())
+    (tmp_path / "a.dcm").write_bytes(bytes(128) + b"DICM")
+    monkeypatch.setitem(sys.modules, module, None)
+    for number in ("datadict", "encaps", "filereader", "pixels"):
+        monkeypatch.setitem(sys.modules, f"pydicom.{number}", None)
+    with pytest.raises(InputError, match=said) as caught:
+        cut_files(tmp_path, Tiling(100), name)
+    assert len(caught.value.faults) == 1
 
 
 def test_slides_are_not_taken_for_pictures(tmp_path):

@@ -17,6 +17,7 @@ from tlmed.data.kinds import read_head
 from tlmed.data.parts import Part
 from tlmed.data.readers import name_format, read_plane
 from tlmed.data.readers.plane import Plane
+from tlmed.data.readers.reader import naming_extra
 from tlmed.data.readers.slides import Slide, is_slide, open_slide
 from tlmed.data.table import Table
 from tlmed.errors import InputError
@@ -114,7 +115,8 @@ def cut_slides(table: Table, tiles: Tiling) -> Table:
 
 def _open(file: Path) -> Slide | _Picture:
     if is_slide(file, read_head(file)):
-        return open_slide(file)
+        with naming_extra("Slides", "slides"):
+            return open_slide(file)
     content = read_regular(file)
     return _Picture(read_plane(content), name_format(content))
 
@@ -140,10 +142,8 @@ def _scale(file: _File, tiles: Tiling) -> _File:
 def _look(path: str, opener: Callable) -> _File | str:
     try:
         opened = opener()
-    except ImportError as error:
-        raise InputError(
-            f"Slides are read by an extra: pip install '.[slides]'. Received: '{path}', and {error}."
-        ) from error
+    except InputError:  # a reader is not installed: no fault of this file
+        raise
     except (OSError, ValueError) as error:
         return f"'{path}' ({getattr(error, 'strerror', None) or error})"
     return _File(path, opener, opened.shape, opened.mpp)

@@ -204,7 +204,7 @@ def _find_remarks(content: bytes) -> frozenset[str]:
 PICTURES = Reader(
     name="picture",
     endings=(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff"),
-    extra="slides",  # of TIFF with numbers that Pillow does not read
+    extra=None,
     owns=lambda head: _FIRST_BYTES.match(head) is not None,
     version=_name_version,
     count_planes=_count_planes,

@@ -1,12 +1,14 @@
 """What a family of image files has to say for itself, so that no other module need know it; `registry` lists all."""
 
+import contextlib
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tlmed.data.readers.orientation import Slice
 from tlmed.data.readers.plane import Plane
 from tlmed.data.readers.stack import Stack
+from tlmed.errors import InputError
 
 
 def _remark_nothing(content: bytes) -> frozenset[str]:
@@ -78,3 +80,22 @@ def name_library(name: str) -> str:
         return f"{name}-{importlib.metadata.version(name)}"
     except importlib.metadata.PackageNotFoundError:
         return f"{name}-none"
+
+
+@contextlib.contextmanager
+def naming_extra(what: str, extra: str | None) -> Iterator[None]:
+    """Say how to install what some files need, if that is missing.
+
+    Args:
+        what: The files.
+        extra: That installs it; None if none does.
+
+    Raises:
+        InputError: It is missing.
+    """
+    try:
+        yield
+    except ImportError as error:
+        if extra is None:
+            raise
+        raise InputError(f"{what} are read by an extra: pip install '.[{extra}]'. Received: {error}.") from error

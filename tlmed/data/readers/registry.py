@@ -8,7 +8,7 @@ import tlmed.tensorflow_start
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +21,8 @@ from tlmed.data.readers.nifti import NIFTI
 from tlmed.data.readers.orientation import Slice
 from tlmed.data.readers.picture_files import PICTURES
 from tlmed.data.readers.plane import Plane
-from tlmed.data.readers.reader import Reader
+from tlmed.data.readers.reader import Reader, naming_extra
 from tlmed.data.readers.stack import Stack
-from tlmed.errors import InputError
 from tlmed.regular_files import NotRegular
 
 # The first one that owns a content reads it. Arrays come first: all others compare bytes.
@@ -255,17 +254,8 @@ def name_versions() -> str:
     return "-".join(filter(None, (*(reader.version() for reader in READERS), slides.name_version())))
 
 
-@contextlib.contextmanager
-def _using(reader: Reader) -> Iterator[None]:
-    """Say how to install what a reader needs, if that is missing."""
-    try:
-        yield
-    except ImportError as error:
-        if reader.extra is None:
-            raise
-        raise InputError(
-            f"{reader.name} files are read by an extra: pip install '.[{reader.extra}]'. Received: {error}."
-        ) from error
+def _using(reader: Reader) -> contextlib.AbstractContextManager[None]:
+    return naming_extra(f"{reader.name} files", reader.extra)
 
 
 def _describe_unread(content: bytes) -> str:

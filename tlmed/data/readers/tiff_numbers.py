@@ -12,6 +12,7 @@ import numpy as np
 from tlmed.data.readers.bare_numbers import make_plane
 from tlmed.data.readers.damage import Unread, replace_reasons
 from tlmed.data.readers.plane import Plane, check_size
+from tlmed.data.readers.reader import naming_extra
 from tlmed.data.readers.tiff_pages import has_all_pieces, read_tag, walk_tiff
 
 if TYPE_CHECKING:
@@ -53,10 +54,11 @@ def read_numbers(content: bytes, index: int) -> Plane:
 
     Raises:
         ValueError: A short reason.
-        ImportError: The extra is not installed.
+        InputError: The extra is not installed.
     """
-    import imagecodecs  # noqa: F401  without it, tifffile decodes few compressions, and says so only when it decodes
-    import tifffile
+    with naming_extra("TIFF files of floats, signed or long numbers", "slides"):
+        import imagecodecs  # noqa: F401  without it, tifffile decodes few compressions, and says so when it decodes
+        import tifffile
 
     tags = next(itertools.islice(walk_tiff(content), index, None))
     if read_tag(content, tags, _SAMPLES) not in ((), (1,)):
