@@ -14,6 +14,7 @@ from tests.data.readers.dicom_files import make, save
 from tlmed.data import decode
 from tlmed.data.recorded import read_rule
 from tlmed.rundir import RunDir
+from tlmed.whole_files import read_csv
 
 PLANES = 6
 DICOMDIR = b"\0" * 128 + b"DICM" + b"1.2.840.10008.1.3.10"
@@ -92,6 +93,16 @@ def test_a_study_has_a_row_per_series(run, study, tmp_path):
     assert {path: score(row) for path, row in some.items()} == pytest.approx(
         {path: score(row) for path, row in rows.items() if "loose" not in path}, abs=1e-6
     )
+
+
+def test_the_images_of_a_run_have_the_answers_that_the_run_gave_them(run):
+    rows, _ = predict(run, run.parent / "data")
+    recorded = read_csv(run / "pooled.csv")
+    assert len(recorded) >= 6
+    for row in recorded:
+        found = rows[str(run.parent / "data" / row["path"])]
+        assert found["prediction"] == row["prediction"]
+        assert score(found) == pytest.approx(score(row), abs=1e-6)
 
 
 def test_values_are_shown_by_the_range_of_the_run(run, study):
