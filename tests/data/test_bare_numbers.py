@@ -152,6 +152,16 @@ def test_a_large_header_is_refused_before_memory_is_taken():
         read_plane(content)
 
 
+def test_a_tile_that_is_larger_than_any_image_is_refused():
+    content = bytearray(write_tiff(draw(shape=(16, 16)), tile=(16, 16)))
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        places = [file.pages[0].tags[name].valueoffset for name in ("TileWidth", "TileLength")]
+    for place in places:
+        content[place : place + 4] = (2**15).to_bytes(4, "little")
+    with pytest.raises(ValueError, match=r"it has more than 100,000,000 pixels: 32,768 x 32,768"):
+        read_plane(bytes(content))
+
+
 def test_pieces_that_are_missing_are_no_black_ones():
     content = write_tiff(draw(shape=(64, 64)), tile=(16, 16))
     with tifffile.TiffFile(io.BytesIO(content)) as file:

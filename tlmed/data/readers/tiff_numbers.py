@@ -71,6 +71,8 @@ def _read(page: "tifffile.TiffPage", length: int) -> Plane:
     if page.dtype is None or len(page.shape) != 2:
         raise Unread("its numbers are of a type that is not read; save them as floats of 32 bits")
     check_size(*page.shape)
+    if page.is_tiled:
+        check_size(page.tilelength, page.tilewidth)  # a tile is decoded whole, even where most of it is no image
     if not has_all_pieces(page, length):
         raise Unread("it is damaged: pieces of it are missing")
     values = page.asarray()
