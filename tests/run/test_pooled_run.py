@@ -298,3 +298,45 @@ def test_the_card_says_that_the_model_alone_pools_nothing(pooled):
     assert text.count(said) == 2
     assert f"The code scores one image. {said} This is not part of `model.keras`." in text
     assert f"{pooled.metrics['n']} groups, split `test`." in text
+
+
+def test_answers_of_the_same_files_are_compared_however_they_are_cut(pages, tmp_path):
+    for place in ("one", "two"):
+        shutil.copytree(pages, tmp_path / place)
+        rows = [
+            (f"{name}/{i}.tiff", name, "train" * (i < 8) or "val" * (i < 12) or "test", i // 2)
+            for name in ("ill", "well")
+            for i in range(20)
+        ]
+        with (tmp_path / place / "list.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("path", "label", "split", "patient"), *rows])
+    other = tmp_path / "two" / "well" / "19.tiff"
+    first, *others = (Image.fromarray(draw(1, 5000 + page)) for page in range(3))
+    first.save(other, save_all=True, append_images=others)
+
+    def train(place, planes, *settings):
+        recipe = small("phases.epochs=1", f"data.planes={planes}", "examples=0", *settings)
+        return tlmed.train(recipe, tmp_path / f"{place}-{planes}{len(settings)}", tmp_path / place / "list.csv").path
+
+    three, two, alone = train("one", "all"), train("one", 2), train("one", "all", "data.groups=false")
+    found = compare([three, two])
+    assert found.images == 16
+    amounts = "one-all0 48 and one-20 32"
+    note = f"The runs cut the same files into other test images ({amounts}): their answers per file are compared."
+    assert note in found.notes
+    assert any("The training images differ (one-all0 48, one-20 32)" in said for said in found.notes)
+    units = [{row["path"]: row["score_ill"] for row in read_csv(run / "pooled.csv")} for run in (three, two)]
+    truth = {row["path"]: row["label"] == "ill" for row in read_csv(three / "pooled.csv") if row["split"] == "test"}
+    areas = [
+        sklearn.metrics.roc_auc_score([*truth.values()], [float(table[path]) for path in truth]) for table in units
+    ]
+    assert abs(found.pairs[0].questions["auc"]["value"]) == pytest.approx(abs(areas[0] - areas[1]))
+    # Groups that only one run names hold for the images of both, by their files.
+    assert any("those of one-20 are used" in said for said in compare([alone, two]).notes)
+    assert not any("are not known, because" in said for said in compare([alone, two]).notes)
+    changed = train("two", 2)
+    with pytest.raises(InputError, match=r"Runs must have the same test images to be compared.*test images missing"):
+        compare([three, changed])
+    single = train("one", 2, "data.pool=none")
+    with pytest.raises(InputError, match="Runs must have the same test images to be compared"):
+        compare([three, single])

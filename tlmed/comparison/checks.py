@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tlmed.answer_units import unit_of
-from tlmed.comparison.groups import choose_groups, list_parts, note_groups
+from tlmed.comparison.groups import choose_groups, have_same_files, list_parts, note_groups
 from tlmed.comparison.results import Result
 from tlmed.comparison.traits import say_images
 from tlmed.errors import InputError
@@ -52,7 +52,10 @@ def _check_units(results) -> None:
         f"`data.pool=none`. Received: {other.name} per {unit_of(other.metrics)}, {first.name} per "
         f"{unit_of(first.metrics)}{' of other names' * (unit_of(other.metrics) == unit_of(first.metrics))}."
         for other in others
-        if any(one.units != two.units for one, two in zip(first.folds or [first], other.folds or [other], strict=True))
+        if any(
+            set(one.units.values()) != set(two.units.values())
+            for one, two in zip(first.folds or [first], other.folds or [other], strict=True)
+        )
     ]
     if faults:
         raise InputError(faults)
@@ -139,6 +142,8 @@ def _find_difference(first: Result, other: Result) -> str:
     if len(first.folds) != len(other.folds):
         return f"{first.name} with {len(first.folds)} folds, {other.name} with {len(other.folds)}"
     for one, two in zip(first.folds or [first], other.folds or [other], strict=True):
+        if have_same_files(one, two):
+            continue
         if found := "; ".join(_describe_images(one.of("test"), two.of("test"))):
             where = f" in fold {two.name}" if other.folds else ""
             return f"{other.name} against {first.name}{where}: {found}"
@@ -166,6 +171,7 @@ def find_notes(results: Sequence[Result]) -> tuple[str, ...]:
         if any(map(is_synthetic, results))
         else "",
         *_note_same(results),
+        _note_samples(results),
         _note_training(results),
         *note_groups(results),
         *describe_dominance(choose_groups(results).metrics),
@@ -298,6 +304,19 @@ def _note_pooling(results) -> str:
         return ""
     named = join_names(f"{name} {how or 'none'}" for name, how in ways.items())
     return f"Runs pool the scores of a {unit_of(results[0].metrics)} in different ways: {named}."
+
+
+def _note_samples(results) -> str:
+    """Say so where runs cut the same test files into other images."""
+    first, *others = ([part.of("test").keys() for part in list_parts(result)] for result in results)
+    if all(other == first for other in others):
+        return ""
+    amounts = join_names(f"{result.name} {say_images(_count(result, 'test'))}" for result in results)
+    mean = ", means over the folds" if results[0].folds else ""
+    unit = unit_of(results[0].metrics)
+    return (
+        f"The runs cut the same files into other test images ({amounts}{mean}): their answers per {unit} are compared."
+    )
 
 
 def _note_stored(results) -> str:

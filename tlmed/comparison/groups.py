@@ -9,23 +9,45 @@ from tlmed.columns import spell
 from tlmed.comparison.results import Result
 from tlmed.evaluation.measures import SUBGROUP_METRICS, Scoring, measure, score
 from tlmed.evaluation.pooling import list_unit_groups, read_pooling
+from tlmed.part_names import file_of, split_part
+from tlmed.pseudonyms import is_file_group
 from tlmed.words import count, join_names
 
 _COUNTED = ("metrics", "per_class", "groups", "largest_group")  # parts of `metrics.json` that depend on groups
 
 
 def choose_groups(results: Sequence[Result]) -> Result:
-    """Return the first run that names groups, or the first of all."""
-    return next((result for result in results if any(map(_names_groups, list_parts(result)))), results[0])
+    """Return the first run with groups that are more than files, or else the first with any, or the first of all."""
+    ranks = [max(map(_rank_groups, list_parts(result))) for result in results]
+    return results[ranks.index(max(ranks))]
 
 
-def _names_groups(result) -> bool:
-    return any(row.get("group") for row in result.splits.values())
+def _rank_groups(result) -> int:
+    """Return 2 where images have groups such as patients, 1 where only those of one file have one, and else 0."""
+    groups = [group for row in result.splits.values() if (group := row.get("group"))]
+    return 2 if not all(map(is_file_group, groups)) else int(bool(groups))
 
 
 def list_parts(result) -> Sequence[Result]:
     """Return a run itself, or the folds of a cross-validation."""
     return result.folds or (result,)
+
+
+def have_same_files(first: Result, other: Result) -> bool:
+    """Tell whether two runs of one network each give pooled answers of the same files, under the same names and labels.
+
+    Their samples may differ: other planes or tiles of these files.
+    """
+    is_pooled = all(read_pooling(result.metrics).how for result in (first, other))
+    return is_pooled and _list_files(first) == _list_files(other)
+
+
+def _list_files(result) -> dict[str, set[tuple[str, str]]]:
+    """Return for each unit of the test images the label and the content of its files."""
+    found = {}
+    for path, row in result.of("test").items():
+        found.setdefault(result.units[path], set()).add((row["label"], file_of(row["sha256"])))
+    return found
 
 
 def use_groups(results: Sequence[Result]) -> tuple[Result, ...]:
@@ -94,20 +116,26 @@ def find_leaked(result: Result, groups: Mapping[str, str]) -> set[str]:
 
     Args:
         result: The run of one network.
-        groups: Path of an image to its group, "" for none; images that are not there stand alone.
+        groups: Path of an image to its group, "" for none. An image that is not there has the group of others of its
+            file; if there are none, it stands alone.
     """
+    files = {split_part(path)[0]: group for path, group in groups.items()}
+
+    def find_owner(path):
+        return spell(groups.get(path, files.get(split_part(path)[0], "")))
+
     # The same as `tlmed.data.splits.find_leaked`, which is not used because its package imports TensorFlow.
     known = set()
     by_weights = set(result.environment.get("earlier", {}).get("known", ()))
-    owners = {spell(groups.get(path, "")) for path in by_weights}
+    owners = {find_owner(path) for path in by_weights}
     for path, row in result.splits.items():
         if row["split"] != "test":
             known.add(row["sha256"])
-            owners.add(spell(groups.get(path, "")))
+            owners.add(find_owner(path))
     return {
         result.units[path]
         for path, row in result.of("test").items()
-        if path in by_weights or row["sha256"] in known or (groups.get(path) and spell(groups[path]) in owners)
+        if path in by_weights or row["sha256"] in known or (find_owner(path) and find_owner(path) in owners)
     }
 
 
@@ -158,7 +186,7 @@ def note_groups(results: Sequence[Result]) -> list[str]:
     ]
     for result in others:
         pairs = zip(list_parts(chosen), list_parts(result), strict=True)
-        unknown = sum(len(theirs.splits.keys() - ours.splits.keys()) for ours, theirs in pairs)
+        unknown = sum(_count_unknown(ours.splits, theirs.splits) for ours, theirs in pairs)
         if unknown:
             notes.append(
                 f"The groups of {count(unknown, 'image')} of {result.name} are not known, because {chosen.name} does "
@@ -170,6 +198,12 @@ def note_groups(results: Sequence[Result]) -> list[str]:
                 "them; here that is not possible, because the groups are those of another run."
             )
     return notes
+
+
+def _count_unknown(ours, theirs) -> int:
+    """Return how many images of one run are of files of which another run has none."""
+    files = {split_part(path)[0] for path in ours}
+    return sum(split_part(path)[0] not in files for path in theirs)
 
 
 def _knows_more(result) -> bool:
