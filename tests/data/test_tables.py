@@ -134,7 +134,7 @@ def test_formula_cells_and_lines_in_a_cell_are_refused_by_name(tmp_path, cell, c
 @pytest.mark.parametrize("name", ["=cmd", "a\nb"])
 def test_class_folders_with_such_names_are_refused(tmp_path, name):
     write(tmp_path, f"{name}/1.png", "b/1.png")
-    assert "must be one line of text and no formula" in faults(tmp_path)[0]
+    assert "no formula, which a program for tables would run" in faults(tmp_path)[0]
 
 
 def test_signs_are_good_labels(tmp_path):
