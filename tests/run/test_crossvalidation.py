@@ -441,6 +441,7 @@ def test_a_cross_validation_from_a_run_that_knows_the_images_says_so_of_all_fold
     folds, found = [fold.json("metrics.json")["without_leaks"] for fold in run.folds], made.metrics["without_leaks"]
     assert (found["leaked"], found["n"]) == (36, 24)  # of 60 images the first run has 24 in test
     assert found["leaked"] == sum(fold["leaked"] for fold in folds)
+    assert [fold["leaked"] for fold in made.metrics["folds"]] == [fold["leaked"] for fold in folds]
     for name in ("auc", "accuracy", "sensitivity", "specificity"):
         assert found["metrics"][name]["value"] == pytest.approx(np.mean([it["metrics"][name]["value"] for it in folds]))
     assert "Without 36 of 60 images that training or validation knows:" in said
@@ -456,6 +457,20 @@ def test_a_cross_validation_from_a_run_that_knows_the_images_says_so_of_all_fold
     write_json(run / "metrics.json", content)
     with pytest.raises(InputError, match="must hold the means of its folds"):
         _ = made.metrics
+
+
+def test_a_cross_validation_says_in_which_folds_it_cannot_tell_what_the_weights_know(copy):
+    for name, hidden in (("01", 5), ("03", 7)):
+        fold = RunDir(copy / "folds" / name)
+        write_json(fold / "metrics.json", {**fold.json("metrics.json"), "undecided": hidden})
+        write_lock(fold)
+    run = RunDir(copy)
+    found = write_averages(run, KFold(3), run.folds)
+    assert found["undecided"] == 12
+    assert [fold.get("undecided") for fold in found["folds"]] == [5, None, 7]
+    said = "Whether training or validation knows the patients of 12 of 60 test images cannot be told."
+    assert said in describe_metrics(found)
+    assert said in Reader(write_folds_report(copy).read_text()).text
 
 
 def test_folds_that_rank_validation_images_the_wrong_way_round_are_named_on_screen_and_page(copy):

@@ -332,7 +332,8 @@ def _describe_fold(name, result) -> dict:
         "fold": name,
         "n": result["n"],
         "metrics": {metric: entry["value"] for metric, entry in result["metrics"].items()},
-        **({"validation": result["validation"]} if "validation" in result else {}),
+        **{name: result[name] for name in ("undecided", "validation") if name in result},
+        **({"leaked": result["without_leaks"]["leaked"]} if "without_leaks" in result else {}),
     }
 
 

@@ -193,6 +193,8 @@ class FoldScores(TypedDict, total=False):
     n: float
     metrics: dict[str, float | None]
     validation: Validation  # as the fold's own `metrics.json` has it
+    leaked: float  # test images that the fold's training and validation know; only where there are any
+    undecided: int  # as there
 
 
 class Metrics(TypedDict, total=False):
