@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 from tlmed.errors import Interrupted, Terminated, TlmedError
 
-_requests: list[TlmedError] = []
+# What to raise, and not an exception that was raised: it would keep all that was alive there until Python ends.
+_requests: list[tuple[type[TlmedError], str]] = []
 _savers: list[Callable[[], None] | None] = []
 
 
@@ -17,21 +18,21 @@ def listen() -> None:
 
 
 def _interrupt(number, frame):
-    _stop(Interrupted("Stopped by Ctrl-C."))
+    _stop(Interrupted, "Stopped by Ctrl-C.")
 
 
 def _terminate(number, frame):
-    _stop(Terminated("Stopped by SIGTERM."))
+    _stop(Terminated, "Stopped by SIGTERM.")
 
 
 _HANDLERS = {signal.SIGINT: _interrupt, signal.SIGTERM: _terminate}
 
 
-def _stop(error: TlmedError):
-    _requests.append(error)
+def _stop(kind: type[TlmedError], message: str):
+    _requests.append((kind, message))
     if _savers and len(_requests) == 1:
         return  # the running code calls `check`, which saves first
-    raise error
+    raise kind(message)
 
 
 def requested() -> TlmedError | None:
@@ -39,7 +40,10 @@ def requested() -> TlmedError | None:
 
     The exception itself can get lost: TensorFlow turns what is raised inside its callbacks into errors of its own.
     """
-    return _requests[0] if _requests else None
+    if not _requests:
+        return None
+    kind, message = _requests[0]
+    return kind(message)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 from unittest import mock
 
@@ -18,9 +19,11 @@ import numpy as np
 import pytest
 
 from tests.conftest import SMALL, write_images
+from tlmed import stopping
 from tlmed.cache import Store
-from tlmed.cli import cli, main
+from tlmed.cli import cli, entry, main
 from tlmed.cli.predict_command import EXPLANATIONS, _show_predictions
+from tlmed.errors import RunFailed, TlmedError
 from tlmed.evaluation.explanations import METHODS
 from tlmed.evaluation.lines import describe_worse
 from tlmed.export.card import write_card
@@ -546,3 +549,35 @@ def test_help_answers_in_half_a_second():
     start_time = time.perf_counter()
     tlmed("train", "--help")
     assert time.perf_counter() - start_time < 0.5
+
+
+@pytest.mark.parametrize("ending", ["failed", "stopped"])
+def test_nothing_that_an_error_left_behind_is_alive_when_python_ends(monkeypatch, ending):
+    # A pipeline of TensorFlow would then wait for threads that read images, and these for Python: forever.
+    class Pipeline:
+        pass
+
+    alive = []
+
+    def read(**options):
+        pipeline = Pipeline()
+        alive.append(weakref.ref(pipeline))
+        try:
+            if ending == "stopped":
+                signal.raise_signal(signal.SIGTERM)
+            raise RunFailed("An image is gone.")
+        except TlmedError as error:
+            kept = error  # a circle: the error holds this frame
+            raise kept from None
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(entry, "cli", read)
+    monkeypatch.setattr(stopping, "_requests", [])
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        for number, handle in before.items():
+            signal.signal(number, handle)
+    assert ended.value.code == {"failed": 3, "stopped": 75}[ending]
+    assert [pipeline() for pipeline in alive] == [None]

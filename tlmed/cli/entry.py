@@ -1,5 +1,6 @@
 """The entry point of the command line: every error becomes one line and an exit status."""
 
+import gc
 import logging
 import sys
 import traceback
@@ -20,7 +21,7 @@ from tlmed.cli.recipes_commands import recipes
 from tlmed.cli.reproduce_command import reproduce
 from tlmed.cli.status_command import status
 from tlmed.cli.train_command import train
-from tlmed.errors import Interrupted, TlmedError
+from tlmed.errors import CheckFailed, InputError, Interrupted, TlmedError
 from tlmed.screen import Screen
 
 UNFINISHED = 3  # the exit status of what could not finish
@@ -44,6 +45,16 @@ for _command in (
 
 def main() -> None:
     """Run the command line; whatever goes wrong is one line that starts with `Error:`, and an exit status."""
+    if status := _run():
+        if status not in (CheckFailed.exit_status, InputError.exit_status):
+            # Threads of TensorFlow may still be reading images for the pipeline that the error left behind. If it went
+            # only when Python ends, it would wait for them forever: they cannot run Python any more.
+            gc.collect()
+        sys.exit(status)
+
+
+def _run() -> int:
+    """Run the command line; return the exit status, once nothing holds the error any more."""
     stopping.listen()
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # a failed download is reported once, not at each retry
     try:
@@ -51,27 +62,28 @@ def main() -> None:
         cli(standalone_mode=False, prog_name="tlmed")
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()  # a command without arguments is a question, not an error
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.ClickException as error:
-        _fail(_describe_misuse(error), error.exit_code)
+        return _fail(_describe_misuse(error), error.exit_code)
     except TlmedError as error:
-        _fail(str(error), error.exit_status)
+        return _fail(str(error), error.exit_status)
     except click.Abort as error:  # what click makes of Ctrl-C, and of an unexpected end of file
         if isinstance(error.__cause__, KeyboardInterrupt):
-            _fail("Stopped by Ctrl-C.", Interrupted.exit_status)
-        _fail(f"Unexpected error: {error.__cause__!r} (--debug shows where).", UNFINISHED)
+            return _fail("Stopped by Ctrl-C.", Interrupted.exit_status)
+        return _fail(f"Unexpected error: {error.__cause__!r} (--debug shows where).", UNFINISHED)
     except BrokenPipeError:
         sys.stderr.close()  # `tlmed ... | head`: the reader has ended, which is no error
     except Exception as error:  # the outermost line of defence: a person gets a sentence, not a traceback
         # TensorFlow may have turned the request to stop into an error of its own.
         if stop := stopping.requested():
-            _fail(str(stop), stop.exit_status)
+            return _fail(str(stop), stop.exit_status)
         if _lacks_memory(error):
-            _fail(
+            return _fail(
                 "The command must fit into memory; smaller or fewer images need less. Received: too little memory.",
                 UNFINISHED,
             )
-        _fail(f"Unexpected error: {type(error).__name__}: {error} (--debug shows where).", UNFINISHED)
+        return _fail(f"Unexpected error: {type(error).__name__}: {error} (--debug shows where).", UNFINISHED)
+    return 0
 
 
 def _describe_misuse(error: click.ClickException) -> str:
@@ -89,8 +101,8 @@ def _lacks_memory(error: Exception) -> bool:
     return lacks_memory(error)
 
 
-def _fail(message: str, status: int):
+def _fail(message: str, status: int) -> int:
     if "--debug" in sys.argv:
         traceback.print_exc()  # of the exception that is being handled
     Screen(sys.stderr).show(f"Error: {message}".split("\n"))
-    sys.exit(status)
+    return status
