@@ -129,8 +129,8 @@ def test_digests_are_those_of_the_files(folder):
 
 def test_split_does_not_depend_on_the_order_of_files(folder, monkeypatch):
     images = load(folder, SIZE, seed=2)
-    visible = folders._visible
-    monkeypatch.setattr(folders, "_visible", lambda folder: sorted(visible(folder), reverse=True))
+    visible = folders.list_visible
+    monkeypatch.setattr(folders, "list_visible", lambda folder: sorted(visible(folder), reverse=True))
     again = load(folder, SIZE, seed=2)
     assert images.table.paths == again.table.paths == tuple(sorted(images.table.paths))
     np.testing.assert_array_equal(images.splits, again.splits)
