@@ -19,8 +19,7 @@ from tlmed.fitting_in import STRETCH, describe_fit
 from tlmed.intensity import FILE, Intensity
 
 # Values of an image before it is resized. levels: from the lowest to the highest value, 1..256, if it has more than
-# 8 bits or is shown by a range of its file, else 0. brightest: the highest value. used: how many different values the
-# channel with most of them has.
+# 8 bits, else 0. brightest: the highest value. used: how many different values the channel with most of them has.
 TONES = np.dtype([("levels", "u2"), ("brightest", "u1"), ("used", "u2")])
 RULE = "rgb-bilinear-2"  # names what `decode_resized` does; the number rises with every change that moves a pixel
 AS_STORED = Intensity()
@@ -172,9 +171,7 @@ def examine(content: Content, rule: PixelRule | tuple[int, int]) -> Examined:
     if is_ranged and rule.intensity.is_open:
         return Examined(None, np.zeros((), TONES), _summarise(planes), is_ranged)
     images = _to_images(content, planes, rule.intensity)
-    measures = [
-        _measure(image, _is_windowed(plane, rule.intensity)) for image, plane in zip(images, planes, strict=True)
-    ]
+    measures = [_measure(image, plane.bits > BYTE) for image, plane in zip(images, planes, strict=True)]
     pixels = _bring_to_size(images, planes, rule)
     cut = rule.spacing is not None and any(
         is_cut(image, plane.spacing, rule.size, rule.spacing) for image, plane in zip(images, planes, strict=True)
@@ -258,11 +255,6 @@ def _find_most(measures: list[np.ndarray]) -> np.ndarray:
 def _to_image(plane: Plane, intensity: Intensity) -> Image.Image:
     shown = show(plane, intensity)
     return shown if isinstance(shown, Image.Image) else Image.fromarray(shown)
-
-
-def _is_windowed(plane: Plane, intensity: Intensity) -> bool:
-    """Tell whether a plane has more than 8 bits, or is shown by a range of its file in any case."""
-    return plane.bits > BYTE or (intensity.kind == FILE and plane.is_gray)
 
 
 def _measure(image: Image.Image, deep: bool) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from tlmed.data.readers import describe_formats
+from tlmed.data.readers.picture_files import PICTURES
 from tlmed.intensity import FILE, FULL, PERCENTILE, Intensity
 from tlmed.words import count, listed
 
@@ -78,10 +79,11 @@ def describe_unwindowed(
     deep = tones["levels"] > 0
     own = [name for name, found in describe_formats(formats).items() if found["shown"]]  # as DICOM has windows
     is_used = intensity.low is not None or intensity.kind in (PERCENTILE, FILE) or np.isin(formats, own)[deep].any()
-    few = np.flatnonzero(~deep)
+    stays = ~deep if intensity.kind != FILE else ~deep & (np.array(formats, object) == PICTURES.name)
+    few = np.flatnonzero(stays)
     if intensity.kind == FULL or not is_used or not len(few):
         return []
-    if not deep.any():
+    if stays.all():
         said = "percentiles" if intensity.low is None else intensity.describe()
         return [
             "No image has more than 8 bits: they are shown as their files say, and the window "

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from tlmed.data import ImageSet
 from tlmed.data.decode_and_resize import as_rule
 from tlmed.fitting_in import describe_fit
+from tlmed.intensity import FILE
 from tlmed.overview.class_tables import (
     tabulate_kinds,
     tabulate_levels,
@@ -115,6 +116,7 @@ def _show_stages(look) -> Markup:
         "overview/stages.html",
         fit=describe_fit(rule.fit, rule.size, rule.spacing),
         window=rule.intensity.describe(),
+        of_file=rule.intensity.kind == FILE,
         augmentation=say_augmentation(dataclasses.asdict(look.augment)),
         each=EACH,
         left_out=classes[MOST_SHOWN:],
