@@ -214,7 +214,7 @@ def whole(images, tmp_path_factory):
 @pytest.fixture
 def asked():
     """Let a test ask a run to stop, as Ctrl-C does."""
-    yield lambda: stopping._stop(Interrupted("Stopped by Ctrl-C."))
+    yield lambda: stopping._stop(Interrupted, "Stopped by Ctrl-C.")
     stopping._requests.clear()
 
 
