@@ -19,7 +19,7 @@ from tlmed.data.known_pixels import Facts, find_facts, note_facts
 from tlmed.data.masks import TWO_VALUES, has_two_values
 from tlmed.data.measured_ranges import measure_range
 from tlmed.data.parts import Content, Part, digest_content, digest_pixels
-from tlmed.data.readers import name_format
+from tlmed.data.readers import holding, name_format
 from tlmed.data.row_batches import PARALLEL, map_rows
 from tlmed.data.table import Table
 from tlmed.errors import CHANGED, InputError, RunFailed
@@ -268,23 +268,27 @@ def _read_rows(table, rule, where, known) -> Iterator[_Found]:
     def read_one(row: int) -> _Found:
         try:
             content = table.read(row)
-            digest = digest_content(content)
-            facts = find_facts(known, digest, rule.intensity)
-            if facts is None:
-                found = examine(content, rule)
-                facts = Facts(_keep(row, found.pixels), found.tones, found.values, found.is_cut)
-                note_facts(known, digest, rule.intensity, facts, found.is_ranged)
-            if table.encoded_here:
-                digest = _digest_decoded(content, digest, known)
-            extras = find_extras(content).union([CUT] if facts.is_cut else [])
-            # `describe_tones` reports images of 0 and 1 only. Few other images have two values: they are decoded again.
-            is_odd = facts.tones["used"] == 2 and facts.tones["brightest"] > 1
-            if is_odd and _has_two_values(content, digest, known, rule.intensity):
-                extras |= {TWO_VALUES}
+            with holding(content):
+                return look_at(row, content)
         except InputError:  # a reader is not installed: no fault of this image
             raise
         except READ_ERRORS as error:
             return _Found("", Facts(b"", np.zeros((), TONES)), reason=_reason(error))
+
+    def look_at(row: int, content: Content) -> _Found:
+        digest = digest_content(content)
+        facts = find_facts(known, digest, rule.intensity)
+        if facts is None:
+            found = examine(content, rule)
+            facts = Facts(_keep(row, found.pixels), found.tones, found.values, found.is_cut)
+            note_facts(known, digest, rule.intensity, facts, found.is_ranged)
+        if table.encoded_here:
+            digest = _digest_decoded(content, digest, known)
+        extras = find_extras(content).union([CUT] if facts.is_cut else [])
+        # `describe_tones` reports images of 0 and 1 only. Few other images have two values: they are decoded again.
+        is_odd = facts.tones["used"] == 2 and facts.tones["brightest"] > 1
+        if is_odd and _has_two_values(content, digest, known, rule.intensity):
+            extras |= {TWO_VALUES}
         family = content.family() if isinstance(content, Part) else name_format(content)
         return _Found(digest, facts, extras, family)
 

@@ -13,7 +13,7 @@ from tlmed.data.measured_ranges import measure_range
 from tlmed.data.named_samples import Lister, Named, find_named
 from tlmed.data.parts import Content, Part
 from tlmed.data.ranges import find_range_faults
-from tlmed.data.readers import may_be_deep
+from tlmed.data.readers import holding, may_be_deep
 from tlmed.data.readers.arrays import is_picture, is_volume
 from tlmed.data.readers.stack import CHOOSE
 from tlmed.data.tones import describe_tones
@@ -188,7 +188,8 @@ def _examine(items, lister, work: Callable[[Content], object]) -> Iterator[tuple
             for sample in listing.samples:
                 content = sample.read()
                 held = content if held is None else held  # of a volume, which is then decoded once for all samples
-                result = work(content)
+                with holding(content):
+                    result = work(content)
                 # After the first broken file no result is of use: others are read to name all broken ones at once.
                 if not broken:
                     yield number, sample.path, notes, result

@@ -14,7 +14,7 @@ import numpy as np
 
 from tlmed.columns import is_missing
 from tlmed.data.readers.damage import Unread
-from tlmed.data.readers.dicom_file import Header, is_dicom, only_reasons, read_header, read_patient
+from tlmed.data.readers.dicom_file import Header, holding, is_dicom, only_reasons, read_header, read_patient
 from tlmed.data.readers.dicom_labels import find_label_fault, read_label
 from tlmed.data.readers.dicom_pixels import PALETTE, Stored, count_frames, decode, describe
 from tlmed.data.readers.dicom_places import find_places, find_slice
@@ -95,10 +95,11 @@ def _read_frame(header: Header, stored: Stored, index: int) -> Plane:
 
 def _read_only_plane(content: bytes, index: int) -> Plane:
     """Read the plane of a file that has one: the others have to wait."""
-    frames = count_planes(content)
+    header = read_header(content)
+    frames = count_frames(header)
     if frames > 1:
         raise Unread(f"it has {frames:,} frames; {CHOOSE}")
-    return read_plane(content, index)
+    return _read_frame(header, describe(header), index)
 
 
 def open_stack(content: bytes) -> Stack:
@@ -160,5 +161,6 @@ DICOM = Reader(
     remarks=_find_remarks,
     open_stack=open_stack,
     slice=find_slice,
+    holding=holding,
     shown=_SHOWN,
 )

@@ -167,8 +167,37 @@ def read_header(content: bytes, pixels: bool = True) -> Header:
         Unread: It is damaged.
         ImportError: pydicom is not installed.
     """
-    last = _LAST_PIXELS if pixels else _FIRST_PIXELS - 1
-    return _read(content, (*_number(_ASKED), *_OVERLAYS), last)
+    held = _holder.content is content
+    if held and _holder.header is not None:
+        return _holder.header
+    last = _LAST_PIXELS if pixels or held else _FIRST_PIXELS - 1
+    header = _read(content, (*_number(_ASKED), *_OVERLAYS), last)
+    if held:
+        _holder.header = header
+    return header
+
+
+class _Holder(threading.local):
+    """What `holding` holds in this thread."""
+
+    content: bytes | None = None
+    header: Header | None = None
+
+
+_holder = _Holder()
+
+
+@contextmanager
+def holding(content: bytes) -> Iterator[None]:
+    """Let `read_header` parse a content once in the block and this thread, and return the same header each time.
+
+    A parse takes as long as decoding pixels that are not compressed, and several questions are asked of each file.
+    """
+    _holder.content, _holder.header = content, None
+    try:
+        yield
+    finally:
+        _holder.content = _holder.header = None
 
 
 def read_patient(content: bytes) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from tlmed.data.readers.orientation import Slice
@@ -50,6 +51,8 @@ class Reader:
         open_stack: Content to its planes, by the header alone. None: its planes are only counted and read.
         slice: Content to its place in a series of files that are planes of one volume, None if it is in none. None: the
             family has no such series.
+        holding: Content to a context in which its header is parsed once for all questions, in one thread. None: each
+            question parses it.
         may_be_deep: Content to whether it may have more than 8 bits, as far as its header tells. Raises ValueError.
     """
 
@@ -67,6 +70,7 @@ class Reader:
     shown: str = ""
     open_stack: Callable[[bytes], Stack] | None = None
     slice: Callable[[bytes], Slice | None] | None = None
+    holding: Callable[[bytes], AbstractContextManager[None]] | None = None
     may_be_deep: Callable[[bytes], bool] = _leave_open
 
 

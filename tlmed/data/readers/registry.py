@@ -9,6 +9,7 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,16 @@ def find_slice(content: bytes | np.ndarray) -> Slice | None:
         return None
     with _using(reader):
         return reader.slice(content)
+
+
+def holding(content: object) -> AbstractContextManager[None]:
+    """Return a context in which the header of an image file is parsed once, in one thread, for all that is asked here.
+
+    Args:
+        content: As for `read_plane`; of anything else nothing is held.
+    """
+    reader = find_reader(content) if isinstance(content, bytes) else None
+    return contextlib.nullcontext() if reader is None or reader.holding is None else reader.holding(content)
 
 
 def find_remarks(content: bytes | np.ndarray) -> frozenset[str]:
