@@ -4,6 +4,7 @@ import gzip
 import os
 import resource
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -251,3 +252,19 @@ def test_a_header_of_random_texts_is_known_when_it_is_compressed():
 
 def test_the_installed_version_is_part_of_the_name_of_what_is_known():
     assert nifti.NIFTI.version() == f"nibabel-{nibabel.__version__}"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_memory_does_not_grow_with_the_bits_of_voxels(packed, monkeypatch):
+    monkeypatch.setattr(nifti, "_PART", 2**16)
+    content = write(np.arange(128**3, dtype=np.float64).reshape(128, 128, 128))
+    content = gzip.compress(content, 1) if packed else content
+    stack = open_stack(content)
+    tracemalloc.start()
+    try:
+        plane = stack.read("axial", 5)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert plane.values.dtype == np.float32
+    assert peak < 1.3 * 4 * 128**3  # bytes: as float32, and not the 8 of each voxel in the file

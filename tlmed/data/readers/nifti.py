@@ -15,6 +15,7 @@ import io
 import math
 import threading
 import zlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +33,7 @@ _SIZES = {348: (344, (b"n+1\0", b"ni1\0")), 540: (4, (b"n+2\0\r\n\x1a\n", b"ni2\
 _LONGEST_HEADER = 540
 _FARTHEST = 2**24  # bytes before the voxels: header and extensions
 _MOST_REST = 2**20  # bytes after the voxels that are looked at
+_PART = 2**24  # bytes of voxels that are held beside what was made of others: a multiple of all sizes of a voxel
 _BYTE = 8  # bits
 # In a metre and in a micrometre, by the unit of a header; all others are taken for one.
 _MILLIMETRES = {1: 1000.0, 3: 0.001}
@@ -167,45 +169,52 @@ def _read_voxels(content: bytes, header: "Nifti1Header", shape: tuple[int, int, 
     begin = float(header["vox_offset"])
     if not header.sizeof_hdr <= begin <= _FARTHEST:
         raise ValueError(f"its header is damaged, or more than {_FARTHEST:,} bytes stand before its voxels")
-    stored = _read_bytes(content, int(begin), math.prod(shape) * kind.itemsize)
-    values = np.frombuffer(stored, kind).astype(kind.newbyteorder("="), copy=False)
-    if kind.kind == "f" or (slope, intercept) != (1, 0) or kind.itemsize > 4:
-        values = _scale(values, slope, intercept)
-    elif kind == np.int8:
-        values = values.astype(np.int16)  # planes of 8 bits are unsigned
+    # Planes of 8 bits are unsigned; others than float32 are whole numbers as they are stored.
+    plain = kind.kind != "f" and (slope, intercept) == (1, 0) and kind.itemsize <= 4
+    found = np.int16 if kind == np.int8 else kind.newbyteorder("=") if plain else np.float32
+    values, odd, place = np.empty(math.prod(shape), found), 0, 0
+    for part in _read_parts(content, int(begin), values.size * kind.itemsize):
+        numbers = np.frombuffer(part, kind)
+        numbers = numbers if plain else _scale(numbers, slope, intercept)
+        odd += 0 if plain else count_odd(numbers)
+        values[place : place + numbers.size] = numbers
+        place += numbers.size
+    if odd:
+        raise ValueError(f"{odd:,} of its {values.size:,} voxels are NaN, infinite or too large")
     return values.reshape(shape, order="F")
 
 
-def _read_bytes(content: bytes, begin: int, size: int) -> bytes:
-    """Return the bytes of the voxels; no more are decompressed, whatever a file holds."""
-    if not content.startswith(_GZIP):
-        found = content[begin : begin + size]
-    else:
-        try:
-            with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
-                stream.read(begin)
-                found = stream.read(size)
+def _read_parts(content: bytes, begin: int, size: int) -> Iterator[bytes]:
+    """Yield the bytes of the voxels in parts: those of 64 bits take twice as much memory as what is made of them.
+
+    No more are decompressed, whatever a file holds.
+    """
+    packed = content.startswith(_GZIP)
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) if packed else io.BytesIO(content) as stream:
+            stream.read(begin)
+            for place in range(0, size, _PART):
+                wanted = min(_PART, size - place)
+                part = stream.read(wanted)
+                if len(part) < wanted:
+                    raise ValueError("it is cut off")
+                yield part
+            if packed:
                 stream.read(_MOST_REST)  # at the end of the file its check sum is compared
-        except EOFError:
-            raise ValueError("it is cut off") from None
-        except (OSError, zlib.error):
-            raise ValueError("its compression is damaged") from None
-    if len(found) < size:
-        raise ValueError("it is cut off")
-    return found
+    except EOFError:
+        raise ValueError("it is cut off") from None
+    except (OSError, zlib.error):
+        raise ValueError("its compression is damaged") from None
 
 
 def _scale(values: np.ndarray, slope: float, intercept: float) -> np.ndarray:
-    """Return float32, which is exact for the 24 bits that voxels of 16 bits do not fill; refuse what is not finite."""
+    """Return float32, which is exact for the 24 bits that voxels of 16 bits do not fill."""
     with np.errstate(all="ignore"):
         if (slope, intercept) != (1, 0):
             values = values.astype(np.float32 if values.dtype.kind != "f" and values.itemsize <= 2 else np.float64)
             values *= slope
             values += intercept
-        values = values.astype(np.float32, copy=False)
-    if odd := count_odd(values):
-        raise ValueError(f"{odd:,} of its {values.size:,} voxels are NaN, infinite or too large")
-    return values
+        return values.astype(np.float32, copy=False)
 
 
 def open_stack(content: bytes) -> Stack:
