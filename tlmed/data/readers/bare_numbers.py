@@ -20,9 +20,9 @@ def make_plane(values: np.ndarray, inverted: bool = False) -> Plane:
     Raises:
         Unread: They are of another type, NaN, infinite or too large.
 
-    >>> plane = make_plane(np.array([[-1, 200]], np.int8).astype(np.int32))
+    >>> plane = make_plane(np.array([[-1, 100]], np.int8))
     >>> plane.bits, plane.whole
-    (32, (-2147483648.0, 2147483647.0))
+    (16, (-128.0, 127.0))
     """
     kind = values.dtype
     if kind.kind not in "uif" or kind.itemsize > 8:
