@@ -6,6 +6,7 @@ import numpy as np
 
 from tlmed.columns import suggest_spelling
 from tlmed.data.units import split_units
+from tlmed.metrics.arguments import find_group_faults, name_groups
 from tlmed.seeds import derive
 from tlmed.words import count
 
@@ -38,7 +39,7 @@ def make_folds(
 def _units(groups, n) -> np.ndarray:
     """Number the groups from 0 in order of appearance; an empty name is a group of its own."""
     # Numbers cannot equal names, which are text.
-    names = list(range(n)) if groups is None else [group or i for i, group in enumerate(groups)]
+    names = [group or i for i, group in enumerate(name_groups(groups, n) or [""] * n)]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     return np.array([numbers[name] for name in names], np.int64)
 
@@ -55,8 +56,9 @@ def find_fold_faults(
     """Return why images cannot be divided into folds, a sentence each; arguments as in `find_hybrid_faults`."""
     if not isinstance(folds, int) or isinstance(folds, bool) or folds < 2:
         return [f"`folds` must be a whole number of 2 or more. Received: folds={folds!r}."]
-    units, kind = _units(groups, len(labels)), "group" if groups is not None and any(groups) else "image"
-    faults = []
+    if faults := find_group_faults(groups, len(labels)):
+        return faults
+    units, kind = _units(groups, len(labels)), "group" if name_groups(groups, len(labels)) else "image"
     for label, class_name in enumerate(class_names):
         held = len(np.unique(units[labels == label]))
         if held < 2:

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from tlmed.errors import InputError
+from tlmed.metrics.arguments import as_flags, as_owners, as_scores, find_missing_kind
 from tlmed.metrics.proportions import Z_95, effective_size, has_few_groups, wilson
 
 _MOST_POINTS = 200  # of the curve: at each, effective sizes of groups are computed, which takes time
@@ -42,7 +44,7 @@ def roc_band(
     go beyond the scores that were seen, covered in 2 to 97 %, and worst near the right end.
 
     Args:
-        positive: Whether each case is positive, bool [n]; both kinds must occur.
+        positive: Whether each case is positive, bool [n], or 0 and 1; both kinds must occur.
         scores: Higher means more likely positive, float [n].
         at: False positive rates, float [m], 0..1.
         owners: The number of the group of each case, int [n]; None if cases have no groups.
@@ -50,10 +52,18 @@ def roc_band(
     Returns:
         The lower and the upper bound, float [m] each.
 
+    Raises:
+        InputError: If an array is something else, one kind is missing, or a score is not finite.
+
     >>> low, high = roc_band(np.arange(40) >= 20, np.arange(40.0), np.array([0.0, 0.5]))
     >>> low.round(2).tolist(), high.tolist()
     ([0.0, 0.84], [1.0, 1.0])
     """
+    (positive,) = as_flags(positive=positive)
+    (scores,) = as_scores(len(positive), scores=scores)
+    owners = as_owners(len(positive), owners)
+    if faults := find_missing_kind(positive):
+        raise InputError(faults)
     true, false = (_count(rows, scores, positive, owners) for rows in (positive, ~positive))
     low, high = np.ones(len(at)), np.zeros(len(at))
     for angle in np.linspace(0, math.pi / 2, _DIRECTIONS):

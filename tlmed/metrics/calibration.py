@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tlmed.errors import InputError
+from tlmed.metrics.arguments import as_flags, as_owners, as_scores, find_class_faults, find_score_faults
 from tlmed.metrics.proportions import proportion
 from tlmed.words import as_shown
 
@@ -79,8 +80,11 @@ def reliability(confidence: np.ndarray, outcome: np.ndarray, owners: np.ndarray 
 
     Args:
         confidence: A probability per image [n].
-        outcome: Whether what it is about came true, bool [n].
+        outcome: Whether what it is about came true, bool [n], or 0 and 1.
         owners: The number of the group of each image, int [n]; None if images have no groups.
+
+    Raises:
+        InputError: If an array is something else, or a probability is not from 0 to 1.
 
     Returns:
         For each bin `from`, `to`, `n`, `confidence` (the mean) and `share` (that came true), with `low` and `high`.
@@ -89,6 +93,14 @@ def reliability(confidence: np.ndarray, outcome: np.ndarray, owners: np.ndarray 
     >>> point["from"], point["n"], round(point["confidence"], 2), point["share"]
     (0.6, 2, 0.65, 0.5)
     """
+    (outcome,) = as_flags(outcome=outcome)
+    (confidence,) = as_scores(len(outcome), confidence=confidence)
+    owners = as_owners(len(outcome), owners)
+    if ((confidence < 0) | (confidence > 1)).any():
+        raise InputError(
+            "`confidence` must be probabilities, from 0 to 1. "
+            f"Received: values from {confidence.min():g} to {confidence.max():g}."
+        )
     bins = find_bins(confidence)
     points = []
     for number in np.unique(bins).tolist():
@@ -155,7 +167,7 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray, logits: bool = False
         Above 1 the scores were too confident, below 1 not confident enough.
 
     Raises:
-        InputError: If there is no image, or something is not finite.
+        InputError: If there is no image, something is not finite, or labels or scores are not of this form.
 
     >>> fit_temperature(np.array([[0.9, 0.1]] * 4), np.array([0, 0, 0, 1])).__round__(3)
     2.0
@@ -166,6 +178,13 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray, logits: bool = False
             f"`scores` must be finite, of one image or more. Received: {len(labels)} images, "
             f"{int((~np.isfinite(scores)).sum())} scores that are not finite."
         )
+    if scores.ndim != 2 or len(scores) != len(labels):
+        raise InputError(
+            f"`scores` must have a row for each of {len(labels)} labels, and a column per class. "
+            f"Received: shape={scores.shape}."
+        )
+    if faults := find_class_faults("labels", labels, *scores.shape):
+        raise InputError(faults)
     values = scores if logits else np.log(np.maximum(scores, _SMALLEST))
     # Shifting a row changes no probability and keeps `exp` from overflowing.
     values = values - values.max(axis=1, keepdims=True)
@@ -192,10 +211,19 @@ def apply_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
         scores: Probabilities [n, k].
         temperature: What `fit_temperature` returned.
 
+    Raises:
+        InputError: If the temperature is not above 0, or scores are not finite.
+
     >>> apply_temperature(np.array([[0.9, 0.1]]), 2.0).round(3).tolist()
     [[0.75, 0.25]]
     """
-    values = np.log(np.maximum(np.asarray(scores, dtype=float), _SMALLEST)) / temperature
+    table = np.asarray(scores, dtype=float)
+    faults = find_score_faults("scores", table, len(table), table.shape[-1])
+    if not 0 < temperature < np.inf:
+        faults.append(f"`temperature` must be above 0. Received: temperature={temperature}.")
+    if faults:
+        raise InputError(faults)
+    values = np.log(np.maximum(table, _SMALLEST)) / temperature
     weights = np.exp(values - values.max(axis=1, keepdims=True))
     weights /= weights.sum(axis=1, keepdims=True)
     return weights.astype(np.result_type(scores, np.float32), copy=False)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tlmed.errors import did_you_mean
 from tlmed.metrics.calibration import BINS, are_probabilities, find_bins, pair
 
 METRICS = (
@@ -20,6 +21,15 @@ CLASS_METRICS = ("auc", "sensitivity", "specificity", "ppv", "npv", "f1", "avera
 RANKED = frozenset({"auc", "average_precision"})
 CALIBRATED = ("log_loss", "brier", "ece")
 _SMALLEST = np.finfo(float).eps  # the least probability whose logarithm is taken, as in scikit-learn
+
+
+def find_metric_faults(names: Collection[str]) -> list[str]:
+    """Return a sentence for each name, among those wanted, that is no metric."""
+    return [
+        f"`only` must name metrics of {', '.join(METRICS)}.{did_you_mean(name, METRICS)} Received: {name!r}."
+        for name in names
+        if name not in METRICS
+    ]
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,20 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from tlmed.errors import InputError
+from tlmed.metrics.arguments import (
+    find_class_faults,
+    find_classes_faults,
+    find_group_faults,
+    find_score_faults,
+    name_groups,
+)
 from tlmed.metrics.classes import positive_index
-from tlmed.metrics.definitions import CALIBRATED, METRICS, make_case, rate
+from tlmed.metrics.definitions import CALIBRATED, METRICS, find_metric_faults, make_case, rate
 from tlmed.metrics.influences import influence_of_all
 from tlmed.metrics.paired_tests import compare_areas, leave_untested, mcnemar
 from tlmed.metrics.proportions import t_95, t_tails
-from tlmed.metrics.resampling import has_clusters, number_groups
+from tlmed.metrics.resampling import find_clusters
 from tlmed.metrics.sample_sizes import FEW_UNITS, LEAST_UNITS, MANY_CLASSES, NO_INTERVAL, count_units
 from tlmed.metrics.spreads import Spread, find_strata, measure_spread
 
@@ -43,8 +51,11 @@ def compare_metrics(
         second: Those of the second.
         classes: The k names.
         positive: The positive of two classes, by default the second in the order of classes.
-        groups: Who each image belongs to, [n]; an empty name stands for an image on its own.
+        groups: Who each image belongs to, text or numbers [n]; an empty name stands for an image on its own.
         only: The metrics wanted, of `METRICS`.
+
+    Raises:
+        InputError: With all faults of the arguments.
 
     Returns:
         For each metric `value` (that of the first minus that of the second), `low`, `high`, `p`, `method` and `units`
@@ -58,7 +69,7 @@ def compare_metrics(
     >>> found["f1"]["value"], found["f1"]["p"]
     (0.0, 1.0)
     """
-    return compare_pairs(labels, (first, second), classes, positive, groups, only)[0, 1]
+    return _compare_named(labels, {"first": first, "second": second}, (classes, positive), groups, only)[0, 1]
 
 
 def compare_pairs(
@@ -76,8 +87,11 @@ def compare_pairs(
         tables: Scores [n, k] and predicted classes [n] of each classifier.
         classes: The k names.
         positive: The positive of two classes, by default the second in the order of classes.
-        groups: Who each image belongs to, [n]; an empty name stands for an image on its own.
+        groups: Who each image belongs to, text or numbers [n]; an empty name stands for an image on its own.
         only: The metrics wanted, of `METRICS`.
+
+    Raises:
+        InputError: With all faults of the arguments.
 
     Returns:
         The places of two classifiers, the smaller first, to the difference of each metric.
@@ -88,8 +102,17 @@ def compare_pairs(
     >>> {pair: found["accuracy"]["value"] for pair, found in pairs.items()}
     {(0, 1): 0.25, (0, 2): 0.0, (1, 2): -0.25}
     """
-    main = positive_index(classes, positive)
-    cases, values, moves, owners = _move(labels, tables, main, groups, only)
+    return _compare_named(labels, _number(tables), (classes, positive), groups, only)
+
+
+def _number(tables) -> dict[str, tuple]:
+    """Return the scores and predicted classes of each classifier by what messages call it."""
+    return {f"tables[{place}]": table for place, table in enumerate(tables)}
+
+
+def _compare_named(labels, tables, named, groups, only) -> dict[tuple[int, int], dict[str, dict]]:
+    cases, values, moves, owners = _move(labels, tables, named, groups, only)
+    groups, labels = name_groups(groups, len(labels)), cases[0].labels
     strata = find_strata(labels, owners)
     return {
         (i, j): {
@@ -134,8 +157,8 @@ def measure_pairs(
     >>> round(measure_pairs(labels, [better, worse], ["a", "b"], only=["accuracy"])[0, 1]["accuracy"].variance, 3)
     0.083
     """
-    cases, values, moves, owners = _move(labels, tables, positive_index(classes, positive), groups, only)
-    strata = find_strata(labels, owners)
+    cases, values, moves, owners = _move(labels, _number(tables), (classes, positive), groups, only)
+    strata = find_strata(cases[0].labels, owners)
     return {
         (i, j): {
             name: _bound_freedom(
@@ -149,11 +172,14 @@ def measure_pairs(
     }  # fmt: skip
 
 
-def _move(labels, tables, main, groups, only):
+def _move(labels, tables, named, groups, only):
     """Return the cases, the value of each metric, what each image adds to it, and the groups if some has several."""
-    owners = number_groups(groups)
-    owners = owners if has_clusters(owners) else None
-    cases = [make_case(labels, np.asarray(scores, dtype=float), guesses, main) for scores, guesses in tables]
+    labels, (classes, positive) = np.asarray(labels), named
+    tables = {name: tuple(map(np.asarray, table)) for name, table in tables.items()}
+    if faults := _find_faults(labels, tables, classes, groups, only):
+        raise InputError(faults)
+    main, owners = positive_index(classes, positive), find_clusters(groups)
+    cases = [make_case(labels, scores.astype(float), guesses, main) for scores, guesses in tables.values()]
     whole = np.ones((len(labels), 1))
     values = [{name: found.item() for name, found in rate(case, whole, only)[None].items()} for case in cases]
     moves = [
@@ -161,6 +187,15 @@ def _move(labels, tables, main, groups, only):
         for case, own in zip(cases, values, strict=True)
     ]
     return cases, values, moves, owners
+
+
+def _find_faults(labels, tables, classes, groups, only) -> list[str]:
+    n, k = len(labels), len(classes)
+    faults = [] if n else ["`labels` must hold one image or more. Received: len(labels)=0."]
+    faults += find_classes_faults(classes) + find_class_faults("labels", labels, n, k)
+    for name, (scores, predictions) in tables.items():
+        faults += find_score_faults(f"{name}[0]", scores, n, k) + find_class_faults(f"{name}[1]", predictions, n, k)
+    return faults + find_group_faults(groups, n) + find_metric_faults(only)
 
 
 def _bound_freedom(spread: Spread, name, units, classes) -> Spread:
@@ -243,9 +278,14 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
     Holm, Scandinavian J. Statistics 1979, 6:65-70. An undefined one (None) stays so and does not count.
 
+    Raises:
+        InputError: If one is not from 0 to 1, or NaN.
+
     >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
     """
+    if wrong := [p for p in p_values if p is not None and not 0 <= p <= 1]:
+        raise InputError(f"`p_values` must be from 0 to 1, or None where undefined. Received: {wrong[0]!r}.")
     defined = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
     corrected, largest = [None] * len(p_values), 0.0
     for rank, (p, i) in enumerate(defined):

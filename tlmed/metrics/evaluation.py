@@ -7,12 +7,27 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from tlmed import seeds
-from tlmed.errors import InputError, did_you_mean
+from tlmed.errors import InputError
 from tlmed.metrics.areas import area_interval
+from tlmed.metrics.arguments import (
+    find_class_faults,
+    find_classes_faults,
+    find_group_faults,
+    find_score_faults,
+)
 from tlmed.metrics.calibration import chance_error, pair
 from tlmed.metrics.classes import positive_index
 from tlmed.metrics.combining import agree, combine, draw_rates
-from tlmed.metrics.definitions import CALIBRATED, CLASS_METRICS, METRICS, RANKED, Case, make_case, rate
+from tlmed.metrics.definitions import (
+    CALIBRATED,
+    CLASS_METRICS,
+    METRICS,
+    RANKED,
+    Case,
+    find_metric_faults,
+    make_case,
+    rate,
+)
 from tlmed.metrics.influences import OF_CLASS, influence_of_all, influence_of_class, leave_out
 from tlmed.metrics.packed_confusion import pack_confusion
 from tlmed.metrics.proportions import harmonic_mean, has_few_groups, proportion, wilson
@@ -65,7 +80,8 @@ def evaluate(
         predictions: Predicted classes, int [n], 0..k-1.
         classes: The k names.
         positive: The positive of two classes, by default the second in the order of classes.
-        groups: Who each image belongs to (a patient, say), [n]; an empty name stands for an image on its own.
+        groups: Who each image belongs to (a patient, say), text or numbers [n]; an empty name stands for an image on
+            its own. A missing one (None, NaN) is refused.
         split: The name of the split, for the record.
         draws: How many to draw: resamples for the calibration error, rates for the agreement of two classes.
         seed: Decides them.
@@ -121,32 +137,14 @@ def _find_faults(labels, scores, predictions, classes, groups, draws, only) -> l
     faults = []
     if n < 1:
         faults.append("`labels` must hold one image or more. Received: len(labels)=0.")
-    if k < 2 or len(set(classes)) < k:
-        faults.append(f"`classes` must be two names or more, all different. Received: classes={list(classes)!r}.")
-    if scores.shape != (n, k):
-        faults.append(f"`scores` must have the shape [images, classes] = {(n, k)}. Received: shape={scores.shape}.")
-    elif not np.isfinite(scores).all():
-        faults.append(f"`scores` must be finite. Received: {int((~np.isfinite(scores)).sum())} that are not.")
+    faults += find_classes_faults(classes)
+    faults += find_score_faults("scores", scores, n, k)
     for name, values in {"labels": labels, "predictions": predictions}.items():
-        if (
-            values.shape != (n,)
-            or not np.issubdtype(values.dtype, np.integer)
-            or not set(values.tolist()) <= set(range(k))
-        ):
-            faults.append(
-                f"`{name}` must be {n} whole numbers from 0 to {k - 1}. "
-                f"Received: {values.dtype} {values.shape}, values {np.unique(values)[:5].tolist()}."
-            )
-    if groups is not None and len(groups) != n:
-        faults.append(f"`groups` must have one name per image, {n}. Received: len(groups)={len(groups)}.")
+        faults += find_class_faults(name, values, n, k)
+    faults += find_group_faults(groups, n)
     if draws < 1:
         faults.append(f"`draws` must be 1 or more. Received: draws={draws}.")
-    for name in only:
-        if name not in METRICS:
-            faults.append(
-                f"`only` must name metrics of {', '.join(METRICS)}.{did_you_mean(name, METRICS)} Received: {name!r}."
-            )
-    return faults
+    return faults + find_metric_faults(only)
 
 
 def _bound_class(case: Case, owners, own, name, value) -> dict:

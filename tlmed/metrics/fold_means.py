@@ -46,7 +46,7 @@ def average_folds(
         undefined (None, with a `reason`) with fewer than two.
 
     Raises:
-        InputError: If the share is not more than 0.
+        InputError: If the share is not more than 0, a value is NaN or infinite, or there is not a spread for each.
 
     >>> found = average_folds([0.90, 0.92, 0.88, 0.91, 0.89], test_share=1 / 4)
     >>> round(found["value"], 3), round(found["low"], 4), round(found["high"], 4)
@@ -55,6 +55,10 @@ def average_folds(
     if not test_share > 0:
         raise InputError(f"`test_share` must be more than 0. Received: test_share={test_share}.")
     defined = [value for value in values if value is not None]
+    if not np.isfinite(defined).all():
+        raise InputError(f"`values` must be finite, and None where undefined. Received: values={list(values)}.")
+    if spreads is not None and len(spreads) != len(values):
+        raise InputError(f"`spreads` must be one per value, {len(values)}. Received: len(spreads)={len(spreads)}.")
     if len(defined) < 2:
         return leave_untested(
             f"It must be defined in two folds or more; of {len(values)} folds, it is defined in {len(defined)}."

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tlmed.errors import InputError
 from tlmed.metrics.areas import count_sides, covariance, place
+from tlmed.metrics.arguments import as_flags, as_scores, name_groups
 from tlmed.metrics.proportions import LEAST_GROUPS, Z_95, has_few_groups, proportion, t_95, t_tails, wilson
 from tlmed.metrics.resampling import has_clusters, number_groups
 from tlmed.metrics.roc import binary_auc
@@ -25,21 +27,27 @@ def compare_areas(
     groups.
 
     Args:
-        positive: Whether each case is positive, bool [n].
+        positive: Whether each case is positive, bool [n], or 0 and 1.
         first: Higher means more likely positive, float [n], finite.
         second: The other scores, float [n], finite.
-        groups: Who each case belongs to, [n]; an empty name stands for a case on its own.
+        groups: Who each case belongs to, text or numbers [n]; an empty name stands for a case on its own.
 
     Returns:
         `value` (AUC of the first minus that of the second), `low`, `high`, `statistic`, `p` and `method`; undefined
         (None, with a `reason`) where one class is missing, or no variance can be estimated. Of two that rank every
         case alike `p` is 1, and a `note` says why there is no interval.
 
+    Raises:
+        InputError: If an array or the groups are something else, or a score is not finite.
+
     >>> positive = np.array([False, False, False, True, True, True])
     >>> found = compare_areas(positive, np.array([1, 2, 4, 3, 5, 6]), np.array([1, 5, 4, 2, 3, 6]))
     >>> round(found["value"], 3), round(found["p"], 3)
     (0.333, 0.221)
     """
+    (positive,) = as_flags(positive=positive)
+    first, second = as_scores(len(positive), first=first, second=second)
+    groups = name_groups(groups, len(positive))
     if positive.all() or not positive.any():
         return leave_untested("Only one class is there.")
     owners = number_groups(groups)
@@ -82,21 +90,27 @@ def mcnemar(first: np.ndarray, second: np.ndarray, groups: Sequence[str] | None 
     interval, and a `note` says so.
 
     Args:
-        first: Whether the first is right, bool [n].
-        second: Whether the second is, bool [n].
-        groups: Who each image belongs to, [n]; an empty name stands for an image on its own.
+        first: Whether the first is right, bool [n], or 0 and 1.
+        second: Whether the second is, bool [n], or 0 and 1.
+        groups: Who each image belongs to, text or numbers [n]; an empty name stands for an image on its own.
 
     Returns:
         `value` (accuracy of the first minus that of the second), `low`, `high`, `first_only` and `second_only` (images
         that one alone gets right), `statistic` (chi-squared, 1 degree of freedom, for comparison), `p` and `method`.
+
+    Raises:
+        InputError: If an array or the groups are something else, or there is no image.
 
     >>> first, second = np.arange(21) < 2, (np.arange(21) > 1) & (np.arange(21) < 9) | (np.arange(21) == 0)
     >>> found = mcnemar(first, second)
     >>> found["first_only"], found["second_only"], round(found["p"], 4)
     (1, 7, 0.0391)
     """
+    first, second = as_flags(first=first, second=second)
+    if not len(first):
+        raise InputError("`first` must hold one image or more. Received: len(first)=0.")
     surplus = first.astype(int) - second.astype(int)
-    owners = number_groups(groups)
+    owners = number_groups(name_groups(groups, len(first)))
     clustered = has_clusters(owners)
     owners = owners if clustered else None
     totals = np.bincount(owners, surplus).astype(int) if clustered else surplus

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from tlmed.errors import InputError
+from tlmed.metrics.arguments import as_flags, as_owners, find_missing_kind
 from tlmed.metrics.combining import combine_ratio
 from tlmed.metrics.proportions import LEAST_GROUPS, has_few_groups, proportion
 
@@ -23,8 +24,8 @@ def predictive_values(
     estimates where a rate is 1, covered down to 79 %.
 
     Args:
-        positive: Whether each image is positive, bool [n]; both kinds must occur.
-        predicted: Whether each is predicted to be, bool [n].
+        positive: Whether each image is positive, bool [n], or 0 and 1; both kinds must occur.
+        predicted: Whether each is predicted to be, bool [n], or 0 and 1.
         prevalence: The share of positives where the test is to be used, between 0 and 1.
         owners: The number of the group of each image, int [n]; None if images have no groups.
 
@@ -34,19 +35,18 @@ def predictive_values(
         several images and a class has fewer than ten groups.
 
     Raises:
-        InputError: If the prevalence is not between 0 and 1, or one kind of image is missing.
+        InputError: If the prevalence is not between 0 and 1, one kind of image is missing, or an array is something
+            else.
 
     >>> positive, predicted = np.repeat([True, False], 100), np.r_[np.ones(90), np.zeros(90), np.ones(20)] == 1
     >>> round(predictive_values(positive, predicted, prevalence=0.05)["ppv"]["value"], 4)
     0.1915
     """
-    faults = []
+    positive, predicted = as_flags(positive=positive, predicted=predicted)
+    owners = as_owners(len(positive), owners)
+    faults = find_missing_kind(positive)
     if not 0 < prevalence < 1:
         faults.append(f"`prevalence` must be between 0 and 1. Received: prevalence={prevalence}.")
-    if positive.all() or not positive.any():
-        faults.append(
-            f"`positive` must be true of some images, not of all. Received: {int(positive.sum())} of {len(positive)}."
-        )
     if faults:
         raise InputError(faults)
     return {

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from tlmed.errors import InputError
+
 Z_95 = 1.959963984540054  # 97.5 % quantile of the normal distribution
 # With fewer groups a proportion has no interval: it covered in 98 to 100 % (99 and more below eight) and was half as
 # wide as the whole range, because so few groups hardly show how alike the images of a group are.
@@ -32,9 +34,18 @@ def wilson(successes: float, trials: float, z: float = Z_95) -> tuple[float, flo
         trials: More than 0; a fraction where it is an effective sample size.
         z: The quantile of the normal distribution that bounds the interval.
 
+    Raises:
+        InputError: If the numbers are not of this form.
+
     >>> [round(bound, 4) for bound in wilson(81, 263)]
     [0.2553, 0.3662]
     """
+    # Effective sizes are fractions, whose products may be larger by a rounding error.
+    if not 0 <= successes <= trials * (1 + 1e-9) or not trials > 0:
+        raise InputError(
+            "`successes` must be from 0 to `trials`, and `trials` more than 0. "
+            f"Received: successes={successes}, trials={trials}."
+        )
     share, square = successes / trials, z**2
     middle = share + square / (2 * trials)
     half = z * math.sqrt(share * (1 - share) / trials + square / (4 * trials**2))

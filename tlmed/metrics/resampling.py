@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tlmed import seeds
+from tlmed.metrics.arguments import name_groups
 from tlmed.metrics.proportions import t_95
 
 _CELLS_AT_ONCE = 1_000_000  # weights held at a time: enough to be fast, few enough for the processor's cache
@@ -17,10 +18,14 @@ def number_groups(groups: Sequence[str] | None) -> np.ndarray | None:
 
     >>> number_groups(["b", "", "b", ""]).tolist()
     [0, 1, 0, 2]
+
+    Raises:
+        InputError: If a name is missing (None, NaN).
     """
-    if groups is None or not any(groups):
+    named = None if groups is None else name_groups(groups, len(groups))
+    if named is None:
         return None
-    names = [(str(name), -1) if name else ("", i) for i, name in enumerate(groups)]
+    names = [(name, -1) if name else ("", i) for i, name in enumerate(named)]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     return np.array([numbers[name] for name in names])
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlmed.errors import InputError
+from tlmed.metrics.arguments import as_flags, as_scores, find_missing_kind
 from tlmed.sections import THRESHOLD_RULE
 
 
@@ -40,16 +41,18 @@ def choose_threshold(positive: np.ndarray, scores: np.ndarray, rule: str = "youd
     A target can always be met by predicting every image alike; a note says where nothing better was possible.
 
     Args:
-        positive: Whether each image is positive, bool [n]; both kinds must occur.
+        positive: Whether each image is positive, bool [n], or 0 and 1; both kinds must occur.
         scores: Higher means more likely positive, float [n], 0..1.
         rule: "youden", "sensitivity>=NUMBER" or "specificity>=NUMBER", the number from 0 to 1.
 
     Raises:
-        InputError: If the rule is none of these, or one kind of image is missing.
+        InputError: If the rule is none of these, one kind of image is missing, or an array is something else.
 
     >>> choose_threshold(np.array([False, False, True, True]), np.array([0.1, 0.4, 0.6, 0.9])).value
     0.5
     """
+    (positive,) = as_flags(positive=positive)
+    (scores,) = as_scores(len(positive), finite=False, scores=scores)
     target = THRESHOLD_RULE.fullmatch(rule)
     faults = []
     if not target:
@@ -57,11 +60,7 @@ def choose_threshold(positive: np.ndarray, scores: np.ndarray, rule: str = "youd
             "`rule` must be 'youden', 'sensitivity>=NUMBER' or 'specificity>=NUMBER', with a number from 0 to 1. "
             f"Received: rule={rule!r}."
         )
-    if not positive.any() or positive.all():
-        faults.append(
-            "`positive` must be true of some images and false of others to choose a threshold. "
-            f"Received: {int(np.count_nonzero(positive))} positive of {len(positive)}."
-        )
+    faults += find_missing_kind(positive)
     if not np.isfinite(scores).all():
         faults.append(f"`scores` must be finite. Received: {int((~np.isfinite(scores)).sum())} that are not.")
     if faults:
@@ -105,7 +104,7 @@ def net_benefit(
     Making 2006, 26:565-574). The curve is only meaningful if scores are calibrated.
 
     Args:
-        positive: Whether each image is positive, bool [n]; both kinds must occur.
+        positive: Whether each image is positive, bool [n], or 0 and 1; both kinds must occur.
         scores: Probabilities of being positive [n].
         thresholds: Risks from which on one would act, each from 0 to below 1; by default 0.01 to 0.99.
         prevalence: The share of positives where the scores are to be used, by default that of the images.
@@ -113,13 +112,24 @@ def net_benefit(
     Returns:
         `thresholds`, `model`, `all` (act on every image) and `none` (zeros), each float [t].
 
+    Raises:
+        InputError: If a threshold or the prevalence is out of range, one kind of image is missing, or an array is
+            something else.
+
     >>> curves = net_benefit(np.array([True, False, False, False]), np.array([0.9, 0.6, 0.2, 0.1]), np.array([0.5]))
     >>> curves["model"].tolist(), curves["all"].tolist()
     ([0.0], [-0.5])
     """
+    (positive,) = as_flags(positive=positive)
+    (scores,) = as_scores(len(positive), scores=scores)
     thresholds = np.arange(1, 100) / 100 if thresholds is None else np.asarray(thresholds, dtype=float)
-    if ((thresholds < 0) | (thresholds >= 1)).any():
-        raise InputError(f"`thresholds` must be from 0 to below 1. Received: thresholds={thresholds.tolist()}.")
+    faults = find_missing_kind(positive)
+    if not ((thresholds >= 0) & (thresholds < 1)).all():
+        faults.append(f"`thresholds` must be from 0 to below 1. Received: thresholds={thresholds.tolist()}.")
+    if prevalence is not None and not 0 <= prevalence <= 1:
+        faults.append(f"`prevalence` must be from 0 to 1. Received: prevalence={prevalence}.")
+    if faults:
+        raise InputError(faults)
     share = positive.mean() if prevalence is None else prevalence
     hits, false = (
         1 - np.searchsorted(np.sort(scores[rows]), thresholds, side="left") / rows.sum()
