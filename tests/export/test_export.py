@@ -321,7 +321,7 @@ def test_the_hub_reads_what_the_card_says_to_programs(run, read):
     metrics = run.json("metrics.json")["metrics"]
     assert card.data.license is None  # random weights have none
     assert (card.data.library_name, card.data.pipeline_tag) == ("keras", "image-classification")
-    assert card.data.tags == ["medical-imaging", "transfer-learning", "tlmed", "MobileNet"]
+    assert card.data.tags == ["medical-imaging", "transfer-learning", "tlmed", "CifarNet"]
     assert card.data.metrics == ["accuracy", "roc_auc", "recall", "f1"]
     assert card.data.datasets is None
     assert card.data.model_name == "my run"
@@ -418,7 +418,7 @@ def test_the_card_tells_scores_with_intervals_methods_and_baselines(run, read):
 
 def test_the_card_tells_what_was_trained_how_and_where(run, read):
     text, environment = read(run).text, run.json("environment.json")
-    assert "Backbone: MobileNet, from random weights." in text
+    assert "Backbone: CifarNet, from random weights." in text
     for phase in run.json("plan.json")["phases"]:
         assert re.search(rf"\| {phase['name']}( \(kept\))? \| {phase['thaw']} \| {phase['epochs']} \|", text)
     assert text.count("(kept)") == 1

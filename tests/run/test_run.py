@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 import tlmed
-from tests.conftest import SMALL, WITH_BATCH_NORM, draw, write_images
+from tests.conftest import SMALL, draw, write_images
 from tlmed import inference, phases, run, seeds
 from tlmed.backbones.ancestry import find_known
 from tlmed.comparison import read_results
@@ -20,7 +20,7 @@ from tlmed.data import epoch_order, load
 from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.identifiers import Identifiers
 from tlmed.plan import memory_needed
-from tlmed.recipe import find_recipe, load_recipe, override
+from tlmed.recipe import find_recipe, load_recipe, override, read_recipe
 from tlmed.run import phase_training, preparation
 from tlmed.run.records import holds_same_recipe, write_recipe
 from tlmed.run_files import HISTORY_CSV, SPLITS_CSV
@@ -29,6 +29,14 @@ from tlmed.voice import Voice
 from tlmed.whole_files import read_csv, write_json
 
 HYBRID_ONLY = {"classifier.skops", "search.csv"}
+WITH_BATCH_NORM = ("backbone=MobileNet", "baselines=true")
+
+
+@pytest.fixture(scope="module")
+def finished(images, tmp_path_factory):
+    """Give a finished run of `fine_tuning` with a network that has BatchNorm."""
+    out = tmp_path_factory.mktemp("runs") / "finished"
+    return tlmed.train(small(*WITH_BATCH_NORM, name="fine_tuning"), out, images, recipe_file=read_recipe("fine_tuning"))
 
 
 def small(*settings, name="feature_extractor"):
