@@ -75,9 +75,8 @@ def first_import(module):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
 
 
-@pytest.mark.parametrize("module", ["tlmed.heads", "tlmed.evaluation.explanations.methods"])
-def test_a_first_import_of_any_module_is_silent(module):
-    done = first_import(module)
+def test_a_first_import_of_a_module_below_tlmed_is_silent():
+    done = first_import("tlmed.evaluation.explanations.methods")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 

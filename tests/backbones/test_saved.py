@@ -166,8 +166,9 @@ def spoil(run, value, copied, every=False):
     return RunDir(copied), chosen[0].path
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("name", ["dense", "LogisticRegression", "HistGradientBoosting"])
+@pytest.mark.parametrize(
+    ("name", "value"), [("dense", np.nan), ("LogisticRegression", np.nan), ("HistGradientBoosting", np.inf)]
+)
 def test_weights_that_are_not_finite_score_nothing(name, value, runs, images, tmp_path):
     run, weight = spoil(runs[name], value, tmp_path / "run")
     said = f"Weights must be finite numbers. Received: {run / 'model.keras'}, with NaN or infinity in {weight}."
