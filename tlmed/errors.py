@@ -1,11 +1,22 @@
 """The errors that end a command with one clear line, and the exit status that each stands for."""
 
 import difflib
+import re
 import types
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 CHANGED = "An image must not change while a run reads it."
+
+
+def recall_change(error: Exception) -> str | None:
+    r"""Return the sentences about an image that changed, which TensorFlow wraps into an error of its own; else None.
+
+    >>> recall_change(RuntimeError(f"Node: x RunFailed: {CHANGED} Received: 'a.png' (gone).\nTraceback:"))
+    "An image must not change while a run reads it. Received: 'a.png' (gone)."
+    """
+    found = re.search(re.escape(CHANGED) + r"[^\n]*", str(error))
+    return found and found.group()
 
 
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # line ends, control characters, marks of direction, broken bytes

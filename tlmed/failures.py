@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from tlmed import stopping
-from tlmed.errors import CHANGED, Interrupted, RunFailed, Terminated
+from tlmed.errors import Interrupted, RunFailed, Terminated, recall_change
 from tlmed.rundir import RunDir
 
 _ONEDNN_MEMORY = "received an exception:Status: 1,"  # oneDNN's dnnl_out_of_memory, in an AbortedError
@@ -56,8 +56,8 @@ def _explain(error, run, batch_size, image_size) -> BaseException | None:
         return error
     if lacks_memory(error):
         return refuse_size(batch_size, image_size)
-    if isinstance(error, tf.errors.OpError) and CHANGED in str(error):  # raised inside a `tf.data` pipeline
-        return RunFailed(f"{CHANGED} Received: one that is no longer as it was when the run began.")
+    if isinstance(error, tf.errors.OpError) and (changed := recall_change(error)):  # raised inside a `tf.data` pipeline
+        return RunFailed(changed)
     if isinstance(error, tf.errors.UnimplementedError) and "determinis" in str(error).lower():
         return RunFailed(
             "Every operation must have a deterministic kernel on the device, or runs could not be repeated; "

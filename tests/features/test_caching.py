@@ -597,7 +597,9 @@ def test_an_image_that_changes_while_a_run_reads_it_ends_the_run(images, empty_c
     np.testing.assert_array_equal(
         again.pixels.take(np.arange(3)), data.load(images, (32, 32)).pixels.take(np.arange(3))
     )
-    with pytest.raises(RunFailed, match=r"An image must not change while a run reads it\. Received: row 4"):
+    with pytest.raises(
+        RunFailed, match=r"An image must not change while a run reads it\. Received: '.*', which has other"
+    ):
         again.pixels.take(np.arange(12))
 
 

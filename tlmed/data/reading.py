@@ -65,6 +65,7 @@ class Pixels:
         room: Where `kept` is, or why there is none.
         owners: int64 [n], a number for the file of each row, where files have several samples; None where none has.
         waiting: Where the range was asked to be measured: what that needs, now and in other splits; None elsewhere.
+        paths: What a message calls each row that is decoded.
     """
 
     read: Callable[[int], Content]
@@ -78,6 +79,7 @@ class Pixels:
     room: Room = IN_MEMORY
     owners: np.ndarray | None = None
     waiting: Waiting | None = None
+    paths: tuple[str, ...] = ()
     _filling: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -133,9 +135,9 @@ class Pixels:
         try:
             image = decode_resized(self.read(row), self.rule)
         except READ_ERRORS as error:
-            raise RunFailed(f"{CHANGED} Received: row {row + 1} of splits.csv ({_reason(error)}).") from error
+            raise RunFailed(f"{CHANGED} Received: '{self.paths[row]}' ({_reason(error)}).") from error
         if self.digests is not None and hashlib.sha256(image).digest() != self.digests[row]:
-            raise RunFailed(f"{CHANGED} Received: row {row + 1} of splits.csv.")
+            raise RunFailed(f"{CHANGED} Received: '{self.paths[row]}', which has other pixels now.")
         return image
 
     def batches(self, rows: tf.data.Dataset, labels: np.ndarray | None = None) -> tf.data.Dataset:
@@ -192,6 +194,7 @@ def read_all(
         room,
         number_owners([table.paths[row] for row in usable]),
         Waiting(rule, values, memory_bytes, known) if rule.intensity.is_open else None,
+        tuple(table.paths[row] for row in usable),
     )
     return [each.content for each in found], broken, source
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tlmed.backbones.own import register_layers
 from tlmed.backbones.saved import load_network, summarise
 from tlmed.data import ImageSet
-from tlmed.errors import CHANGED, InputError, RunFailed, TlmedError
+from tlmed.errors import InputError, RunFailed, TlmedError, recall_change
 from tlmed.evaluation.explanations import Explainer, make_explainer
 from tlmed.evaluation.predictions import Predictions
 from tlmed.heads import split_head
@@ -71,8 +71,8 @@ def computing() -> Iterator[None]:
         raise RunFailed("Scoring must fit into memory. Received: a network or images that do not.") from error
     except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
         # An image changed while it was read; TensorFlow wraps our error of that into one of its own.
-        if CHANGED in str(error):
-            raise RunFailed(f"{CHANGED} Received: one that is no longer as it was a moment ago.") from error
+        if changed := recall_change(error):
+            raise RunFailed(changed) from error
         raise InputError(
             f"The network of RUN must be able to score the images. Received: {summarise(error)}."
         ) from error
