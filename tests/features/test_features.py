@@ -146,7 +146,14 @@ def test_random_weights_are_alive_with_the_statistics_of_the_images(fitted):
 
 def test_it_is_cloned_and_has_parameters_like_any_estimator(fitted):
     parameters = fitted.get_params()
-    shown = {"planes": None, "axis": "axial", "channels": "repeat", "window": "auto", "resize": "stretch"}
+    shown = {
+        "planes": None,
+        "axis": "axial",
+        "channels": "repeat",
+        "window": "auto",
+        "resize": "stretch",
+        "spacing": None,
+    }
     assert parameters == {"backbone": "MobileNet", **SMALL, "tap": "last", "pooling": "avg", "seed": 0, **shown}
     copy = clone(fitted)
     assert copy.get_params() == parameters
