@@ -272,6 +272,7 @@ def fit_and_see_norms(model):
     """Train a step; return which parts of BatchNorm moved in any layer."""
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     before = {weight.path: weight.numpy() for norm in norms for weight in norm.weights}
+    model.run_eagerly = True  # as in `fit`
     model.fit(IMAGES, LABELS, verbose=0)
     after = {weight.path: weight.numpy() for norm in norms for weight in norm.weights}
     return {path.rpartition("/")[2] for path in before if not np.array_equal(before[path], after[path])}

@@ -281,14 +281,26 @@ def test_a_file_of_weights_goes_where_keras_would_put_it(name, tmp_path):
     assert backbones.build(name, backbone.source.name, (48, 48)).source == backbone.source
 
 
+@pytest.fixture(scope="module")
+def unfit(tmp_path_factory):
+    """Give what files hold that are no weights of the small network."""
+    path = tmp_path_factory.mktemp("unfit") / "whole.weights.h5"
+    random_model().save_weights(path)
+    whole = path.read_bytes()
+    keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)]).save_weights(path)
+    return {
+        "empty": b"",
+        "garbage": b"not HDF5",
+        "half": whole[: len(whole) // 2],
+        "another network": path.read_bytes(),
+    }
+
+
 @pytest.mark.parametrize("suffix", [".h5", ".weights.h5"])
 @pytest.mark.parametrize("content", ["empty", "garbage", "half", "another network"])
-def test_a_file_that_does_not_fit_is_refused_in_one_line_before_anything_is_built(suffix, content, tmp_path):
+def test_a_file_that_does_not_fit_is_refused_in_one_line_before_anything_is_built(suffix, content, unfit, tmp_path):
     path = tmp_path / f"bad{suffix}"
-    other = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
-    (other if content == "another network" else random_model()).save_weights(tmp_path / "whole.weights.h5")
-    saved = (tmp_path / "whole.weights.h5").read_bytes()
-    path.write_bytes({"empty": b"", "garbage": b"not HDF5", "half": saved[: len(saved) // 2]}.get(content, saved))
+    path.write_bytes(unfit[content])
     said = []
     for function in (backbones.locate, backbones.identify, backbones.build):
         with pytest.raises(InputError, match=r"must be a file of \w+'s weights without its classifier") as caught:

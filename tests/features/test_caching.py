@@ -44,6 +44,9 @@ SMALL = (
 )
 
 
+TRAINED = ("backbone=CifarNet", "cache=on", "phases.epochs=1")
+
+
 def slow(*values):
     return pytest.param(*values, marks=pytest.mark.slow)
 
@@ -52,6 +55,23 @@ def slow(*values):
 def empty_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("TLMED_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def trained(images, tmp_path_factory):
+    """Give a folder with a run of a feature extractor, and the cache that holds its features and nothing else."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TLMED_CACHE_DIR", str(folder / "cache"))
+        train(images, folder / "run", *TRAINED, name="feature_extractor")
+    return folder
+
+
+@pytest.fixture
+def first(trained, empty_cache):
+    """Give a run whose features are in the cache."""
+    shutil.copytree(trained / "cache", empty_cache)
+    return RunDir(trained / "run")
 
 
 def small(*settings, name="fine_tuning"):
@@ -184,12 +204,10 @@ def by_path(predictions):
     return dict(zip(predictions.paths, predictions.scores.tolist(), strict=True))
 
 
-def test_evaluation_finds_the_features_that_training_has_put_there(images, empty_cache, tmp_path):
-    words = ("backbone=CifarNet", "cache=on", "phases.epochs=1", "head.units=8", "head.dropout=0.3")
-    folder = train(images, tmp_path / "run", *words, name="feature_extractor")
-    again, counts = evaluate(folder)
+def test_evaluation_finds_the_features_that_training_has_put_there(first):
+    again, counts = evaluate(first)
     assert counts == [(0, len(again))]
-    assert again == by_path(read_predictions(folder / "predictions.csv"))
+    assert again == by_path(read_predictions(first / "predictions.csv"))
 
 
 @pytest.mark.slow
@@ -235,12 +253,10 @@ def test_only_the_images_that_are_needed_are_computed_and_others_cannot_be_taken
         found.take(np.array([1, 0]))
 
 
-def test_new_images_are_added_to_those_that_are_there(images, empty_cache, tmp_path):
+def test_new_images_are_added_to_those_that_are_there(first, tmp_path):
     more = write_images(tmp_path / "more", 22)
-    words = ("backbone=CifarNet", "cache=on", "phases.epochs=1")
-    train(images, tmp_path / "first", *words, name="feature_extractor")
-    second = train(more, tmp_path / "second", *words, name="feature_extractor")
-    alone = train(more, tmp_path / "alone", *words, "cache=off", name="feature_extractor")
+    second = train(more, tmp_path / "second", *TRAINED, name="feature_extractor")
+    alone = train(more, tmp_path / "alone", *TRAINED, "cache=off", name="feature_extractor")
     assert [entry["computed"] for entry in extractions(second)] == [6]
     np.testing.assert_allclose(numbers(second, "predictions.csv"), numbers(alone, "predictions.csv"), atol=1e-5)
 
@@ -260,13 +276,10 @@ def _tighten(folder, monkeypatch):
     monkeypatch.setenv("TLMED_CACHE_LIMIT", "1KB")
 
 
-UNCACHED = ("backbone=CifarNet", "phases.epochs=1", "cache=off")
-
-
 @pytest.fixture(scope="module")
 def uncached(images, tmp_path_factory):
     """Give a run of a feature extractor that kept no features."""
-    return train(images, tmp_path_factory.mktemp("runs") / "uncached", *UNCACHED, name="feature_extractor")
+    return train(images, tmp_path_factory.mktemp("runs") / "uncached", *TRAINED, "cache=off", name="feature_extractor")
 
 
 @pytest.mark.parametrize(
@@ -278,22 +291,20 @@ def test_a_run_goes_on_without_a_cache_that_cannot_be_used(
     trouble(empty_cache, monkeypatch)
     said = []
     voice = run.Voice(warn=said.append)
-    folder = train(images, tmp_path / "run", *UNCACHED, "cache=on", name="feature_extractor", voice=voice)
+    folder = train(images, tmp_path / "run", *TRAINED, name="feature_extractor", voice=voice)
     assert any("cache cannot be used" in line and words in line for line in said)
     assert extractions(folder) == []
     assert (folder / "predictions.csv").read_bytes() == (uncached / "predictions.csv").read_bytes()
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_damaged_features_are_computed_again_and_the_run_says_so(images, empty_cache, tmp_path):
-    settings = ("backbone=CifarNet", "cache=on", "phases.epochs=1")
-    first = train(images, tmp_path / "first", *settings, name="feature_extractor")
+def test_damaged_features_are_computed_again_and_the_run_says_so(first, images, empty_cache, tmp_path):
     (entry,) = empty_cache.rglob("*.rows")
     content = bytearray(entry.read_bytes())
     content[5] ^= 1
     entry.write_bytes(content)
     said = []
-    second = train(images, tmp_path / "second", *settings, name="feature_extractor", voice=run.Voice(warn=said.append))
+    second = train(images, tmp_path / "second", *TRAINED, name="feature_extractor", voice=run.Voice(warn=said.append))
     assert any("damaged" in line for line in said)
     assert [entry["computed"] for entry in extractions(second)] == [60]
     assert (first / "predictions.csv").read_bytes() == (second / "predictions.csv").read_bytes()
