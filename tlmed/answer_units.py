@@ -1,7 +1,7 @@
 """What an answer is for: an image, a file or a group; how scores are pooled; and the words of metrics for it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 IMAGE, FILE, GROUP = "image", "file", "group"
 POOLED_BY = (FILE, GROUP)
@@ -107,3 +107,28 @@ def is_whole(result: Mapping) -> bool:
     """Tell whether all images of a source were scored, which are no split of it."""
     evaluated = result.get("evaluated")
     return evaluated is not None and not (evaluated.get("not_scored") or evaluated.get("split"))
+
+
+def describe_majority(answers: Sequence[str], unit: str) -> str:
+    """Return what the majority class is a baseline of.
+
+    Args:
+        answers: The class that it gives; several where the most frequent one differs between folds.
+        unit: What has one answer, an "image", a "file" or a "group".
+
+    >>> describe_majority(["well"], "group")
+    "Always 'well', the most frequent class of the training groups; its scores are the shares of the classes."
+    """
+    whose = f"the training {unit}s" if len(answers) == 1 else f"each fold's training {unit}s"
+    return (
+        f"Always {say_answers(answers)}, the most frequent class of {whose}; its scores are the shares of the classes."
+    )
+
+
+def say_answers(answers: Sequence[str]) -> str:
+    """Return the classes that a baseline gives, in words.
+
+    >>> say_answers(["well", "ill"])
+    "'well' or 'ill'"
+    """
+    return " or ".join(map(repr, answers))

@@ -36,7 +36,14 @@ from tlmed.report.frame import frame
 from tlmed.report.overlays import Fold, _say_borders
 from tlmed.reproduce import Request, reproduce
 from tlmed.run import Voice, phase_training, preparation, preview, story
-from tlmed.run.averages import _average_subgroups, _average_without_leaks, _count_groups, average, write_averages
+from tlmed.run.averages import (
+    _average_subgroups,
+    _average_without_leaks,
+    _count_groups,
+    _describe_baseline,
+    average,
+    write_averages,
+)
 from tlmed.run.crossvalidation import name_folds
 from tlmed.rundir import RunDir, find_run
 from tlmed.status import describe_status
@@ -981,3 +988,15 @@ def test_a_fold_is_reproduced_by_itself(crossed, tmp_path):
     comparison = reproduce(Request(crossed[0].path / "folds" / "03", out=tmp_path / "again"))
     assert not comparison.faults
     assert "compared by bits" in comparison.asked
+
+
+def test_the_majority_class_may_be_another_one_in_some_folds():
+    folds = [{"answers": [answer]} for answer in ("ill", "well", "well")]
+    assert _describe_baseline(folds, "file") == {
+        "description": "Always 'well' or 'ill', the most frequent class of each fold's training files; its scores are "
+        "the shares of the classes.",
+        "answers": ["well", "ill"],
+    }
+    assert _describe_baseline([{"description": "A linear classifier."}] * 2, "file") == {
+        "description": "A linear classifier."
+    }

@@ -340,3 +340,27 @@ def test_answers_of_the_same_files_are_compared_however_they_are_cut(pages, tmp_
     single = train("one", 2, "data.pool=none")
     with pytest.raises(InputError, match="Runs must have the same test images to be compared"):
         compare([three, single])
+
+
+def test_the_majority_class_is_that_of_patients_and_not_of_their_images(tmp_path):
+    rows = [("path", "label", "patient")]
+    for patient in range(24):
+        ill = patient % 3 == 0  # 8 patients with 32 images; the 16 others have one each
+        for i in range(4 if ill else 1):
+            rows.append((f"{patient}-{i}.png", "ill" if ill else "well", f"p{patient:02}"))
+            Image.fromarray(draw(int(ill), 10 * patient + i)).save(tmp_path / rows[-1][0])
+    with (tmp_path / "list.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    done = tlmed.train(small("data.pool_by=group", "phases.epochs=1"), tmp_path / "run", tmp_path / "list.csv")
+    labels = {row["path"]: row["label"] for row in read_csv(done.path / "pooled.csv") if row["split"] == "test"}
+    baseline = done.metrics["baselines"]["majority_class"]
+    assert baseline["answers"] == ["well"]
+    assert baseline["accuracy"]["value"] == list(labels.values()).count("well") / len(labels) > 0.5
+    train = {row["group"]: row["label"] for row in read_csv(done.path / "splits.csv") if row["split"] == "train"}
+    share = list(train.values()).count("well") / len(train)
+    brier = np.mean([(share - (label == "well")) ** 2 for label in labels.values()])
+    assert baseline["brier"]["value"] == pytest.approx(brier)
+    said = "Always 'well', the most frequent class of the training groups; its scores are the shares of the classes."
+    assert baseline["description"] == said
+    assert said in Reader((done.path / "report.html").read_text()).text
+    assert "Baseline majority class, always 'well':" in describe_metrics(done.metrics)

@@ -60,7 +60,7 @@ def majority_class(labels: Sequence[int], n: int, num_classes: int) -> np.ndarra
     """Return the scores of always answering with the shares of the training labels.
 
     Args:
-        labels: Classes of the training images, 0..num_classes-1.
+        labels: Classes of the training images, or of the files or groups that have one answer, 0..num_classes-1.
         n: How many images are to be scored.
         num_classes: Columns of the result.
 

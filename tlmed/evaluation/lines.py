@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from tlmed.answer_units import IMAGE, is_whole, say_all_undecided, say_undecided, say_where, unit_of
+from tlmed.answer_units import IMAGE, is_whole, say_all_undecided, say_answers, say_undecided, say_where, unit_of
 from tlmed.evaluation.predictions import HALF
 from tlmed.evaluation.predictions_csv import SCORE
 from tlmed.metrics import positive_index, say_positive
@@ -354,5 +354,6 @@ def _describe_prevalence(result) -> list[str]:
 def _describe_baselines(result) -> list[str]:
     lines = []
     for name, baseline in result.get("baselines", {}).items():
-        lines += [f"Baseline {name.replace('_', ' ')}:", *_list(baseline, ("auc", "accuracy"))]
+        always = f", always {say_answers(baseline['answers'])}" if "answers" in baseline else ""
+        lines += [f"Baseline {name.replace('_', ' ')}{always}:", *_list(baseline, ("auc", "accuracy"))]
     return [*lines, *describe_better_baselines(result), *describe_below_majority(result)]

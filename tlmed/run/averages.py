@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from tlmed.answer_units import name_rows, unit_of
+from tlmed.answer_units import describe_majority, name_rows, unit_of
 from tlmed.evaluation.measures import SUBGROUP_METRICS
 from tlmed.evaluation.pooled_csv import list_tables
 from tlmed.evaluation.pooling import list_unit_groups, read_pooling
@@ -171,10 +171,10 @@ def _average_all(split, folds, results) -> dict:
     }
     content["baselines"] = {
         name: {
-            "description": baseline["description"],
+            **_describe_baseline([result["baselines"][name] for result in results], unit_of(first)),
             **mean([_only_metrics(result["baselines"][name]) for result in results]),
         }
-        for name, baseline in first["baselines"].items()
+        for name in first["baselines"]
     }
     # Each fold chose its own threshold and temperature. Their mean would belong to no network, so it is not given.
     content["calibration"] = {
@@ -315,6 +315,15 @@ def _average_each(names, split, parts: Sequence[Mapping]) -> dict:
         metric: average(metric, dict(zip(names, (part[metric] for part in parts), strict=True)), split)
         for metric in parts[0]
     }
+
+
+def _describe_baseline(baselines, unit) -> dict:
+    """Return what a baseline is in all folds; the most frequent class may be another one in some."""
+    answers = Counter(answer for baseline in baselines for answer in baseline.get("answers", ()))
+    if not answers:
+        return {"description": baselines[0]["description"]}
+    ranked = [answer for answer, _ in answers.most_common()]
+    return {"description": describe_majority(ranked, unit), "answers": ranked}
 
 
 def _only_metrics(part) -> dict:

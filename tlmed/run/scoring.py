@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tlmed.answer_units import describe_majority
 from tlmed.building import build_backbone
 from tlmed.data import ImageSet
 from tlmed.data.leaks import find_leaked, find_undecided
@@ -10,7 +11,7 @@ from tlmed.evaluation.decisions import Decision, decide
 from tlmed.evaluation.lines import describe_metrics, is_reversed
 from tlmed.evaluation.measures import Scoring, measure, score_pooled
 from tlmed.evaluation.pooled_csv import write_pooled
-from tlmed.evaluation.pooling import Pooled, choose_pooling, pool
+from tlmed.evaluation.pooling import Pooled, Pooling, choose_pooling, number_units, pool
 from tlmed.evaluation.predictions import HALF, describe_ties
 from tlmed.features import feature_model
 from tlmed.inference import make_samples
@@ -53,11 +54,14 @@ def _count_undecided(images, pooled, known) -> dict[str, int]:
 
 def _predict(recipe, images, scores, rule) -> tuple[Pooled, Decision]:
     """Return predictions for validation and test images, pooled, and what was chosen on validation units."""
-    data, table, rows = recipe.data, images.table, _list_scored(images)
-    pooling = choose_pooling(data.pool, data.pool_by, table.paths, table.labels, table.groups)
-    pooled = pool(make_samples(images, rows, scores), pooling, data.positive)
+    data, rows = recipe.data, _list_scored(images)
+    pooled = pool(make_samples(images, rows, scores), _choose_pooling(recipe, images.table), data.positive)
     decision = decide(pooled.units.of("val"), data.positive, rule)
     return pooled.decide(decision, data.positive), decision
+
+
+def _choose_pooling(recipe, table) -> Pooling:
+    return choose_pooling(recipe.data.pool, recipe.data.pool_by, table.paths, table.labels, table.groups)
 
 
 def _note_validation(predictions, recipe) -> dict:
@@ -74,14 +78,7 @@ def _score_baselines(job, images) -> dict:
     """Score baselines on the test images: the most frequent class, and two linear classifiers if asked."""
     recipe, train, rows = job.recipe, images.indices("train"), _list_scored(images)
     labels, classes = images.table.labels[train], len(images.table.classes)
-    found = {
-        "majority_class": {
-            "description": "The most frequent class of the training images for every image; its scores are the shares "
-            "of the classes.",
-            # All images have the same score, so no threshold can be chosen: 0.5 predicts the more frequent class.
-            **_score_baseline(recipe, images, majority_class(labels, len(rows), classes), HALF),
-        }
-    }
+    found = {"majority_class": _score_majority(recipe, images)}
     if not recipe.baselines:
         return found
     histograms = count_colours(images.pixels.take, len(images.splits))
@@ -100,6 +97,25 @@ def _score_baselines(job, images) -> dict:
     return found
 
 
+def _score_majority(recipe, images) -> dict:
+    """Score the most frequent class of what has one answer in training: images, files or groups."""
+    table, train = images.table, images.indices("train")
+    pooling = _choose_pooling(recipe, table)
+    groups = None if table.groups is None else [table.groups[row] for row in train]
+    units = number_units(pooling.name([table.paths[row] for row in train], groups))[1]
+    # A unit has one label, that of its first image: patients with many images must not count more than others.
+    labels = table.labels[train][np.unique(units, return_index=True)[1]]
+    scores = majority_class(labels, len(_list_scored(images)), len(table.classes))
+    # All have the same score, so no threshold can be chosen: 0.5 predicts the more frequent class.
+    pooled, _ = _predict(recipe, images, scores, HALF)
+    answers = [table.classes[pooled.units.of("test").predictions[0]]]
+    return {
+        "description": describe_majority(answers, pooling.unit),
+        "answers": answers,
+        **_measure_test(recipe, pooled),
+    }
+
+
 def _draw_features(job, images) -> np.ndarray:
     """Return the features of every image by the backbone with random weights, without any training."""
     random = build_backbone(job.recipe, "none")
@@ -110,5 +126,8 @@ def _draw_features(job, images) -> np.ndarray:
 
 def _score_baseline(recipe, images, scores, rule) -> dict:
     """Return a baseline's metrics; its threshold is chosen by the same rule as the run's."""
-    pooled, _ = _predict(recipe, images, scores, rule)
+    return _measure_test(recipe, _predict(recipe, images, scores, rule)[0])
+
+
+def _measure_test(recipe, pooled) -> dict:
     return measure(pooled.units.of("test"), Scoring("test", recipe.data.positive, recipe.seed))["metrics"]
