@@ -42,6 +42,12 @@ LIKELY = {
     "test": ["no", "yes"],
     "is_valid": ["False", "True"],
     "train": "01",
+    "dataset": ["train", "test_A", "test_B"],
+    "phase": ["train_2019", "train_2020", "test_2020"],
+    "usage": ["Public", "Private"],
+    "Usage": ["Train", "Public", "Private"],
+    "part": ["TrainA", "ValA", "TestB"],
+    "source": ["internal train", "internal-test", ""],
 }
 NEVER = {
     "cohort": ["Bonn", "Ulm"],
@@ -51,6 +57,10 @@ NEVER = {
     "valid": "01",
     "cvd": "01",
     "mode": ["lernend", "blind"],
+    "ownership": ["public", "private"],
+    "finding": ["test positive", "test negative"],
+    "site": ["training hospital", "Ulm"],
+    "quality": ["valid", "invalid"],
     "age_group": ["<50", ">50"],
     "setting": ["inpatient", "outpatient"],
     "sex": ["f", "m"],
@@ -136,4 +146,6 @@ def test_predictions_are_not_all_test_beside_a_given_split(tmp_path):
             score(name, "01234")
     assert score("cv", "0") == score("site", "0")
     assert any(said.startswith("'set' (0, 1 and 2) looks") for said in score("set", "012"))
+    many = score("dataset", ["train", "test_A", "test_B"])
+    assert any(said.startswith("'dataset' (test_A, test_B and train) looks like a given split") for said in many)
     assert not any("given split" in said for said in score("set,split", ["0,train", "1,test"]))

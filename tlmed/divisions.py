@@ -1,7 +1,7 @@
 """Columns of a table that look as if they gave the splits of its images, although none is called `split`."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tlmed.columns import is_blank
 from tlmed.patient_columns import squeeze
@@ -37,6 +37,9 @@ _FOLD = re.compile(r"(cv)?(fold|split|partition)\d+")  # such as the values of a
 _PART = r"(train|training|test|testing|val|validation|holdout|heldout)(set|data|split|flag)?"
 _FLAG = re.compile(rf"(is|in|for|usedfor|usedin|usefor){_PART}")
 _MAYBE_FLAG = re.compile(rf"{_PART}|isvalid")  # a test may be of blood, and a valid image one of good quality
+_WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+")  # of a value such as "test_A" or "Train2019"
+_PUBLIC = {"public", "private"}  # test sets of competitions, beside a word for training or in a column of this name:
+_USAGE = re.compile(r"usage")
 _ANSWERS = {"", "0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n", "t", "f", "x"}
 
 
@@ -103,7 +106,33 @@ def _may_be_split(name: str, values: Sequence[str]) -> bool:
     if not 1 < len(kinds) <= min(MOST, len(values) - 1) or _is_split(name, values):
         return False
     folds = all(_FOLD.fullmatch(squeeze(kind)) for kind in kinds)
-    return folds or bool(_NAME.fullmatch(squeezed)) or (bool(_MAYBE_FLAG.fullmatch(squeezed)) and _are_answers(values))
+    return (
+        folds
+        or _name_roles(squeezed, kinds)
+        or bool(_NAME.fullmatch(squeezed))
+        or (bool(_MAYBE_FLAG.fullmatch(squeezed)) and _are_answers(values))
+    )
+
+
+def _name_roles(squeezed: str, kinds: Collection[str]) -> bool:
+    """Tell whether each value has a word for a split beside others, such as train_2019 and test_A.
+
+    >>> _name_roles("dataset", ["train", "test_A"]), _name_roles("usage", ["Public", "Private"])
+    (True, True)
+    >>> _name_roles("finding", ["test positive", "test negative"]), _name_roles("hospital", ["public", "private"])
+    (False, False)
+    """
+    found = [_find_roles(kind) for kind in kinds if not is_blank(kind)]
+    roles = set().union(*found)
+    if not all(found):
+        return False
+    return len(roles) > 1 and bool(_ROLES.keys() & roles or _USAGE.fullmatch(squeezed))
+
+
+def _find_roles(value: str) -> set[str]:
+    """Return the splits that the words of a value mean; "public" and "private" are such words, too."""
+    words = _WORD.findall(value)
+    return {role for word in words if (role := _find_role(word))} | (_PUBLIC & {word.casefold() for word in words})
 
 
 def _find_role(value: str) -> str | None:
