@@ -674,6 +674,16 @@ def test_classes_that_are_equally_weak_are_named_together_and_equal_ones_not_at_
     assert score(0.5, 0.5, 0.5) == score(None, None, None) == ""
 
 
+def test_equally_weak_classes_have_an_interval_only_if_it_is_that_of_each():
+    def score(*bounds):
+        entries = [{"n": 2, "sensitivity": {"value": 0.0, "low": 0.0, "high": high}} for high in bounds]
+        best = {"n": 2, "sensitivity": {"value": 1.0, "low": 0.3, "high": 1.0}}
+        return name_weakest({"per_class": dict(zip("abc", [*entries, best], strict=True))})
+
+    assert score(0.793, 0.658) == "The weakest classes are a and b: sensitivity 0.000."
+    assert score(0.658, 0.658) == "The weakest classes are a and b: sensitivity 0.000 (95 % interval 0.000 to 0.658)."
+
+
 def test_of_two_classes_kappa_is_shown_once(tmp_path):
     texts = {}
     for classes in (("a", "b"), ("a", "b", "c")):

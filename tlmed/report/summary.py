@@ -118,9 +118,12 @@ def name_weakest(metrics: Mapping) -> str:
     if not values or min(values) == max(values):
         return ""
     worst = [label for label in known if known[label]["value"] == min(values)]
+    # Of few images each, equal values have intervals of different widths: none of them is that of all.
+    same = len({(known[label]["low"], known[label]["high"]) for label in worst}) == 1
+    value = say_value(known[worst[0]]) if same else number(min(values))
     images = f", on {count(metrics['per_class'][worst[0]]['n'], unit_of(metrics))}" if len(worst) == 1 else ""
     which = f"class is {worst[0]}" if len(worst) == 1 else f"classes are {enumerate_names(worst)}"
-    return f"The weakest {which}: sensitivity {say_value(known[worst[0]])}{images}."
+    return f"The weakest {which}: sensitivity {value}{images}."
 
 
 def show_recipe(source: str, recipe: Mapping, environment: Mapping) -> Markup:
