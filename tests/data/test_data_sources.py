@@ -100,7 +100,7 @@ def test_images_beside_class_folders_are_told(tmp_path):
     write(tmp_path, "a/1.png", "b/1.png", "stray.png")
     table = open_source(tmp_path)
     assert len(table) == 2
-    assert table.notes == ("1 image (stray.png) lies in no class folder and will not be used.",)
+    assert table.notes == ("Left out, as in no class folder: 1 image (stray.png).",)
 
 
 @pytest.mark.parametrize(

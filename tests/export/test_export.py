@@ -507,15 +507,16 @@ def test_no_path_of_the_machine_is_in_the_card(run, read):
     recipe, environment = run.json("recipe.json"), run.json("environment.json")
     left_out = [{"path": "/home/secret/x.png", "reason": "/home/secret/x.png is cut short"}]
     data = {**environment["data"], "source": "/home/secret/busi", "left_out": left_out}
-    change(run, "environment", weights=source, data=data, warnings=["/home/secret/y.png is twice there"])
+    masks = "Left out, as masks of other images: 2 files ('/home/secret/1.png', '/home/secret/2.png')."
+    change(run, "environment", weights=source, data=data, warnings=["/home/secret/y.png is twice there", masks])
     change(run, "recipe", weights="/home/secret/w.h5", data={**recipe["data"], "source": "/home/secret/busi"})
     change(run, "plan", weights="file:/home/secret/w.h5")
     card = read(run)
     assert "secret" not in card.content
     assert "Source: `busi`." in card.text
     assert f"weights `file:w.h5`, which state no licence, SHA-256 `{'1' * 64}`" in card.text
-    assert "left out: 1." in card.text
-    assert "listed in it: 1." in card.text
+    assert "Left out: 1 image as unreadable; 2 files as masks of other images." in card.text
+    assert "listed in it: 2." in card.text
 
 
 @pytest.mark.parametrize(
@@ -588,6 +589,36 @@ def test_two_classes_have_a_positive_one(run, read):
     names = [result.metric_name.partition(" (")[0] for result in card.data.eval_results]
     assert names[1:3] == ["AUC", "Sensitivity"]
     assert "Compared with no transfer learning" not in card.text  # there are no baselines
+
+
+def test_a_result_that_beats_no_baseline_is_called_so_beside_the_comparison(run, read):
+    metrics = score(["benign", "malignant"], [0, 0, 1, 1], [0, 1, 1, 1])
+    known = {"value": None, "low": None, "high": None, "method": None}
+
+    def compare(auc, majority, left=None):
+        metrics["metrics"]["auc"] = known | {"value": auc}
+        metrics["baselines"] = {
+            "majority_class": {"description": "Always 'benign'.", "auc": known | {"value": majority}}
+        }
+        found = {"leaked": 2, "n": 2, "metrics": {"auc": known | {"value": left}}}
+        write_json(run / "metrics.json", metrics | ({"without_leaks": found} if left else {}))
+        return read(run).text.partition("Compared with no transfer learning:")[2].partition("\n#")[0]
+
+    assert "0.735" in compare(0.735, 0.5)
+    assert "does not beat" not in compare(0.735, 0.5)
+    said = "**The baseline majority class has a higher AUC, 0.500: the result does not beat it.**"
+    assert said in compare(0.45, 0.5)
+    assert "the AUC is 0.342, below the 0.500 of the baseline majority class: the result does not beat a " in compare(
+        0.735, 0.5, left=0.342
+    )
+
+
+def test_scores_that_rank_the_classes_the_wrong_way_round_are_called_so(run, read):
+    metrics = score(["benign", "malignant"], [0, 0, 1, 1], [0, 1, 1, 1])
+    assert "the wrong way round" not in read(run).text
+    metrics["metrics"]["auc"] = {"value": 0.2, "low": 0.1, "high": 0.3, "method": "m"}
+    write_json(run / "metrics.json", metrics)
+    assert "**The whole interval of the AUC lies below 0.5" in read(run).text
 
 
 def test_a_short_training_did_not_take_0_seconds(run, read):

@@ -75,7 +75,7 @@ def open_folder(root: Path, grouping: Grouping = BY_NAME) -> Table:
         if near := _find_level(root, folders, found):
             found.faults[0] = found.faults[0].replace(" Received: ", f" Did you mean data={near}? Received: ", 1)
         raise InputError(found.faults)
-    notes = (f"{_lie(found.astray)} in no class folder and will not be used.",) if found.astray else ()
+    notes = (f"Left out, as in no class folder: {_count(found.astray)}.",) if found.astray else ()
     masks = find_masks(root, found.paths)
     # The order in which a folder lists its files is another one on each machine.
     kept = sorted((row for row, path in enumerate(found.paths) if path not in masks.of), key=found.paths.__getitem__)
@@ -113,8 +113,8 @@ def _reader(root: Path, paths: list[str]):
     return lambda row: read_regular(root / paths[row])
 
 
-def _lie(paths: list[str]) -> str:
-    return f"{count(len(paths), 'image')} ({listed(sorted(paths), 3)}) {'lies' if len(paths) == 1 else 'lie'}"
+def _count(paths: list[str]) -> str:
+    return f"{count(len(paths), 'image')} ({listed(sorted(paths), 3)})"
 
 
 def _describe_odd(paths: list[str]) -> tuple[str, ...]:
@@ -156,9 +156,10 @@ def _hold_image(files: Iterable[Path]) -> bool:
 def _check_class_folders(found: _Listing, root: Path, folders: dict[str, Path]) -> None:
     """Note a fault if the images of a folder are not sorted into classes."""
     if found.astray and not folders:
+        lie = "lies" if len(found.astray) == 1 else "lie"
         found.faults.append(
             "The data's folder must hold one folder per class with its images inside. "
-            f"Received: data={root}, where {_lie(found.astray)} in no class folder."
+            f"Received: data={root}, where {_count(found.astray)} {lie} in no class folder."
         )
 
 

@@ -10,7 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from tlmed.answer_units import say_all_undecided, say_least, say_undecided, unit_of
 from tlmed.backbones.ancestry import list_weights
 from tlmed.errors import InputError
-from tlmed.evaluation.lines import describe_size
+from tlmed.evaluation.lines import (
+    describe_below_majority,
+    describe_better_baselines,
+    describe_reversed,
+    describe_size,
+    describe_validation,
+)
 from tlmed.evaluation.pooling import say_pooling
 from tlmed.export.card_facts import read_card_facts
 from tlmed.export.earlier_runs import describe_earlier
@@ -26,7 +32,7 @@ from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import duration
 from tlmed.pages.entries import list_notes, say_methods
 from tlmed.pseudonyms import are_patients, name_units
-from tlmed.report.image_counts import describe_splits, say_formats
+from tlmed.report.image_counts import describe_splits, list_left_out, say_formats
 from tlmed.rundir import RunDir
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import Table, numbers, texts
@@ -198,8 +204,8 @@ def _describe_data(content) -> str:
         _count_groups(splits, content.recipe["data"], identifiers.pseudonyms),
         *describe_earlier(list_weights(content.environment, content.recipe), identifiers, splits),
     ]
-    if data["left_out"]:
-        points.append(f"Images that could not be read and were left out: {len(data['left_out'])}.")
+    if left_out := list_left_out(content.environment):
+        points.append(f"Left out: {plain('; '.join(left_out))}.")
     if content.environment.get("warnings"):
         points.append(f"Warnings about the images or the run, listed in it: {len(content.environment['warnings'])}.")
     return f"{_count_images(content.metrics['classes'], splits)}\n\n{bullets(points)}"
@@ -245,6 +251,7 @@ def _describe_scores(content) -> str:
         *([plain(say_pooling(metrics))] if "pool" in metrics else []),
         *map(plain, describe_size(metrics)),
         _tabulate(list_once(metrics), say_methods(entries), list_notes(entries.items(), ("note",))),
+        *(f"**{plain(said)}**" for said in (*describe_reversed(metrics), *describe_validation(metrics))),
         *(f"**{plain(said)}**" for said in content.unchecked),
         *_show_without_leaks(metrics),
         _show_classes(metrics),
@@ -345,7 +352,8 @@ def _show_baselines(metrics) -> list[str]:
     rows = [("this model", *_show(metrics["metrics"]["auc"]))]
     rows += [(run["description"], *_show(run["auc"])) for run in baselines.values()]
     table = Table(texts("") + numbers("AUC", "95 % interval"), rows)
-    return ["Compared with no transfer learning:", table.markdown()]
+    doubts = (*describe_better_baselines(metrics), *describe_below_majority(metrics))
+    return ["Compared with no transfer learning:", table.markdown(), *(f"**{plain(said)}**" for said in doubts)]
 
 
 def _describe_run(content) -> str:

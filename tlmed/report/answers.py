@@ -21,6 +21,7 @@ from tlmed.report.image_counts import (
     describe_splits,
     find_made,
     is_synthetic,
+    list_left_out,
     say_attributes,
     say_formats,
     say_hidden,
@@ -72,6 +73,12 @@ def _tell_source(content, titles) -> Answer:
     drawn = ", synthetic images drawn by a program" if is_synthetic(content) else ""
     said = say(say(source, mark=CODE), f"{drawn}.", *_see(titles, "Data"))
     return Answer(said, "Where, when and by whom they were collected")
+
+
+def _tell_excluded(content, titles) -> Answer:
+    found = list_left_out(content.environment)
+    said = f"Left out of the source: {'; '.join(found)}." if found else ""
+    return Answer(said, "Who was included and excluded before, by which criteria")
 
 
 def _tell_preprocessing(content, titles) -> Answer:
@@ -244,9 +251,10 @@ def _tell_internal(content, titles) -> Answer:
 
 
 def _tell_numbers(content, titles) -> Answer:
-    left_out = content.environment.get("data", {}).get("left_out", [])
-    said = f"{count_splits(content.splits)}; {count(len(left_out), 'image')} left out."
-    return Answer(say(said, *_see(titles, "Data")), "Exclusions before, and a flow chart")
+    said = count_splits(content.splits)
+    if "left_out" in content.environment.get("data", {}):
+        said += f"; left out: {'; '.join(list_left_out(content.environment)) or 'no image'}"
+    return Answer(say(f"{said}.", *_see(titles, "Data")), "Exclusions before, and a flow chart")
 
 
 def _tell_characteristics(content, titles) -> Answer:
@@ -298,6 +306,7 @@ def _tell_details(content, titles) -> Answer:
 
 _FILLED: Mapping[int, Callable[[RunContent, Collection[str]], Answer]] = {
     7: _tell_source,
+    8: _tell_excluded,
     9: _tell_preprocessing,
     12: _tell_missing,
     13: _tell_acquisition,

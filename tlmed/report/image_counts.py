@@ -1,5 +1,6 @@
 """The images of a run: splits, what was left out, warnings."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -13,6 +14,7 @@ from tlmed.synthetic import is_synthetic as is_drawn
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import count, percent
 
+_LEFT_OUT = re.compile(r"Left out, as (?P<why>[^:]+): (?P<amount>[\d,]+ (image|file)s?)\b")
 MOST_CLASSES = 20  # a table with more classes is folded
 _SPLITS = {
     ("train", "val", "test"): "all were made by tlmed",
@@ -70,6 +72,23 @@ def show_images(content: RunContent) -> Markup:
         [(item["path"], item["reason"]) for item in left_out],
         say_formats(content.environment),
     )
+
+
+def list_left_out(environment: Mapping) -> list[str]:
+    """Return how many images were left out for each reason, without their names.
+
+    Args:
+        environment: The content of `environment.json`. What reading a source left out (masks, copies, other labels)
+            stands among its warnings, as "Left out, as" with the reason, the amount and names.
+
+    >>> said = "Left out, as masks of other images: 2 files ('x_mask.png', 'y_mask.png')."
+    >>> list_left_out({"warnings": [said], "data": {"left_out": [{"path": "z.png", "reason": "cut short"}]}})
+    ['1 image as unreadable', '2 files as masks of other images']
+    """
+    unreadable = len(environment.get("data", {}).get("left_out", []))
+    others = filter(None, map(_LEFT_OUT.match, environment.get("warnings", [])))
+    said = [f"{count(unreadable, 'image')} as unreadable"] if unreadable else []
+    return said + [f"{found['amount']} as {found['why']}" for found in others]
 
 
 def show_counts(
