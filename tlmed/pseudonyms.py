@@ -20,6 +20,15 @@ def is_file_group(group: str) -> bool:
     return group.startswith(_FILE)
 
 
+def names_owner(group: str) -> bool:
+    """Tell whether a group says to whom an image belongs: it is neither "" nor a file.
+
+    >>> names_owner("p1"), names_owner(""), names_owner(name_file_group("scan.nii.gz"))
+    (True, False, False)
+    """
+    return bool(group) and not is_file_group(group)
+
+
 def are_patients(groups: Iterable[str], pseudonyms: bool) -> bool:
     """Tell whether groups are patients as far as a source says; not if it names only studies, files and single images.
 

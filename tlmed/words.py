@@ -171,7 +171,7 @@ def say_undecided(images: int) -> str:
     """Return a sentence, after a space, on test images of patients whom an earlier run may know; "" if there are none.
 
     Args:
-        images: Of how many images pseudonyms hide it.
+        images: Of how many images it cannot be told.
 
     >>> say_undecided(1)
     ' Whether it knows other images of the same patients cannot be told for 1 test image.'

@@ -22,18 +22,18 @@ ROWS = [
 ALONE = [{**row, "group": ""} for row in ROWS]
 
 
-def make_images(digests, labels=None, groups=None):
+def make_images(digests, labels=None, groups=None, alone=False):
     truth = {row["sha256"]: row["label"] for row in ROWS}
     labels = labels or [truth.get(digest, "ill") for digest in digests]
     paths = tuple(f"{i}.png" for i in range(len(digests)))
     classes = ("ill", "well")
     numbers = np.array([classes.index(label) for label in labels])
-    table = Table("x.csv", paths, numbers, classes, groups, ("test",) * len(paths), None)
+    table = Table("x.csv", paths, numbers, classes, groups, ("test",) * len(paths), None, alone=alone)
     return ImageSet(table, np.array(table.splits), tuple(digests), (4, 4), (), (), (), False, None)
 
 
-def ask(digests, rows=ROWS, elsewhere=None, use_groups=True, **columns):
-    return compare_with_run(make_images(digests, **columns), rows, elsewhere or {}, use_groups)
+def ask(digests, rows=ROWS, elsewhere=None, **columns):
+    return compare_with_run(make_images(digests, **columns), rows, elsewhere or {})
 
 
 def test_images_that_no_run_knows_say_nothing():
@@ -78,9 +78,9 @@ def test_names_that_runs_before_know_are_told_and_count_where_an_image_shows_tha
 
 
 @pytest.mark.parametrize("groups", [None, ("001", "003"), ("1", "3"), ("somebody", "else")])
-@pytest.mark.parametrize("use_groups", [True, False])
-def test_a_patient_in_training_is_known_by_the_content_of_another_image(groups, use_groups):
-    found = ask("cd", groups=groups, use_groups=use_groups)
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_patient_in_training_is_known_by_the_content_of_another_image(groups, alone):
+    found = ask("cd", groups=groups, alone=alone)
     assert found.leaked.tolist() == [True, False]
     assert any(
         "1 image of 2 is of groups with other images in training or validation" in said for said in found.sentences
@@ -105,7 +105,7 @@ def test_missing_groups_are_those_that_the_run_recorded():
     assert found.images.splits is not None
     (said,) = (said for said in found.sentences if "names no groups" in said)
     assert "knows those of 2 images of 3 (2 groups), by their content, and they are used; each other image" in said
-    assert ask("cdx", use_groups=False).images.table.groups is None
+    assert ask("cdx", alone=True).images.table.groups is None
     assert ask("cdx", ALONE).images.table.groups is None
     assert ask("xyz").images.table.groups is None
 
@@ -135,9 +135,26 @@ def test_images_without_patients_may_be_of_patients_that_the_run_knows_and_that_
     assert [said for said in ask("xy").sentences if said.startswith(told.format("2 of 2 images"))]
     told_of_one = ask("axy").sentences[-1]
     assert told_of_one.startswith(told.format("2 of 3 images"))
-    # Nothing to tell where the run has no patients, all images are its own, or the user says that each stands alone.
-    for found in (ask("xy", ALONE), ask("ad"), ask("xy", use_groups=False), ask("xy", groups=("u", "v"))):
+    # Nothing to tell where neither has patients, all images are its own, or the user says that each stands alone.
+    files = [{**row, "group": f"file:{row['sha256']}"} for row in ROWS]
+    quiet = (ask("xy", ALONE), ask("ad"), ask("xy", alone=True), ask("xy", groups=("u", "v")), ask("xy", files))
+    for found in quiet:
         assert not [said for said in found.sentences if "cannot be told" in said]
+        assert not found.undecided.any()
+    volumes = ask("xy", groups=("file:x", "file:y"))  # which name no patients
+    assert volumes.sentences[-1].startswith(told.format("2 of 2 images"))
     given = {"runs/first": list_learned([{"sha256": "y", "group": "9", "split": "train"}])}
     (said,) = ask("x", ALONE, given).sentences
     assert said.startswith(told.format("1 of 1 image").replace("the run", "runs/first, where the weights come from,"))
+
+
+@pytest.mark.parametrize("rows", [ALONE, [{**row, "group": f"file:{row['sha256']}"} for row in ROWS]])
+def test_patients_may_be_those_of_a_run_that_names_none_and_that_is_said(rows):
+    # Of p, the run was trained on an image; z stands alone; the run recorded d, and no other image of its patient.
+    found = ask("axdyz", rows, groups=("p", "p", "q", "r", ""))
+    assert found.undecided.tolist() == [False, False, True, True, False]
+    assert found.sentences[-1] == (
+        "Whether the run was trained or validated on other images of the same patients cannot be told for 2 of 5 "
+        "images, because nothing named its patients."
+    )
+    assert not ask("xy", rows, groups=("file:x", "")).undecided.any()

@@ -56,7 +56,7 @@ def find_known(weights: str | Iterable[str], images: Identifiers) -> tuple[dict[
 
 
 def describe_earlier(
-    weights: Iterable[str], images: Identifiers, rows: Sequence[Mapping[str, str]]
+    weights: Iterable[str], images: Identifiers, rows: Sequence[Mapping[str, str]], alone: bool
 ) -> tuple[list[dict], bool]:
     """Describe the runs that gave weights, back to the first.
 
@@ -64,24 +64,25 @@ def describe_earlier(
         weights: As for `find_known`.
         images: As for `find_known`.
         rows: Those of the `splits.csv` of the run that started from the weights.
+        alone: Whether its recipe says that each image stands alone.
 
     Returns:
         For each run its `name` (of the directory), the `source` of its images, how many of them are in `train` and in
         `val`, `began`: the full names of the weights that it started from, none where that cannot be read, and
-        `undecided`: for how many test images pseudonyms hide whether it knows the patient; and whether it is known for
-        all weights what they were trained on.
+        `undecided`: for how many test images it cannot be told whether it knows the patient; and whether it is known
+        for all weights what they were trained on.
     """
     known, unsure = find_known(weights, images)
     runs = [
-        {**_describe_run(RunDir(Path(folder))), "undecided": _count_undecided(learned, images, rows)}
+        {**_describe_run(RunDir(Path(folder))), "undecided": _count_undecided(learned, images, rows, alone)}
         for folder, learned in known.items()
     ]
     return runs, not unsure
 
 
-def _count_undecided(learned, images, rows) -> int:
+def _count_undecided(learned, images, rows, alone) -> int:
     digests, groups = ([row[name] for row in rows] for name in ("sha256", "group"))
-    undecided = learned.find_undecided(digests, groups, images.pseudonyms)
+    undecided = learned.find_undecided(digests, groups, images.pseudonyms, alone)
     return sum(row["split"] == "test" for row, is_undecided in zip(rows, undecided, strict=True) if is_undecided)
 
 

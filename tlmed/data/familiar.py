@@ -8,8 +8,7 @@ import numpy as np
 
 from tlmed.columns import spell
 from tlmed.data.leaks import (
-    describe_hidden_patients,
-    describe_unnamed_patients,
+    describe_undecided,
     find_undecided,
     name_givers,
     say_same_names,
@@ -45,7 +44,6 @@ def compare_with_run(
     images: ImageSet,
     recorded: Sequence[Mapping[str, str]],
     elsewhere: Mapping[str, Learned],
-    use_groups: bool = True,
     pseudonyms: bool = False,
 ) -> Familiar:
     """Find which images of another source a run has seen, and where the source contradicts the run's record.
@@ -58,15 +56,14 @@ def compare_with_run(
         images: All images of the source.
         recorded: The rows of the run's `splits.csv`.
         elsewhere: What each of the runs learned from that gave the weights, by its directory.
-        use_groups: Whether images of a source that names no groups get those that the run recorded.
         pseudonyms: Whether names of groups hold in the run's own source alone.
     """
     rows = defaultdict(list)
     for row in recorded:
         rows[row["sha256"]].append(row)
     there = [rows.get(digest, []) for digest in images.sha256]
-    given = images.table.groups
-    filled = _fill_groups(images, there) if given is None and use_groups else None
+    named, given = images.table, images.table.groups
+    filled = _fill_groups(images, there) if given is None and not images.table.alone else None
     sentences = [*_describe_identical(images, there, elsewhere), *_describe_labels(images, there)]
     if filled is not None:
         sentences.append(_describe_filled(there, filled))
@@ -76,20 +73,17 @@ def compare_with_run(
     learned |= name_givers(elsewhere)
     leaked = recognise_images(learned.values(), images.sha256, images.table.own_groups)
     sentences += _describe_groups(images, there, leaked & ~identical)
-    hidden = find_undecided(given, images.sha256, learned, images.table.pseudonyms)
-    if given is None and use_groups:
-        sentences += describe_unnamed_patients(images.sha256, learned)
-        hidden = np.any([known.find_unnamed(images.sha256) for known in learned.values()], axis=0)
+    hidden = find_undecided(named, images.sha256, learned)
     if given is not None:
         sentences += _describe_divided(given, there)
         # Groups of unproven identity are only named; they are not counted as leaked.
-        named = {
+        same = {
             words: known.find_same_names(images.sha256, images.table.own_groups) for words, known in learned.items()
         }
         sentences += [
-            say_same_names(given, chosen, len(given), words) for words, chosen in named.items() if chosen.any()
+            say_same_names(given, chosen, len(given), words) for words, chosen in same.items() if chosen.any()
         ]
-        sentences += describe_hidden_patients(images.table, images.sha256, np.ones(len(given), bool), learned)
+    sentences += describe_undecided(named, images.sha256, np.ones(len(named), bool), learned)
     return Familiar(images, leaked, hidden & ~leaked, tuple(sentences))
 
 

@@ -9,6 +9,7 @@ from tlmed.data.findings import AMOUNT, CHOOSING, GROUP, IDENTICAL, KNOWN, NAMES
 from tlmed.data.learned import Learned, recognise_images
 from tlmed.data.table import Table
 from tlmed.data.units import find_repeated, list_present, spell_all
+from tlmed.pseudonyms import names_owner
 from tlmed.words import count, listed, percent, quote_commas
 
 
@@ -33,7 +34,7 @@ def find_leaks(
     """
     elsewhere = elsewhere or {}
     leaked = find_leaked(sha256, table.own_groups, splits, elsewhere)
-    undecided = find_undecided(table.groups, sha256, elsewhere, table.pseudonyms) & (splits == "test")
+    undecided = find_undecided(table, sha256, elsewhere) & (splits == "test")
     amount = _count_leaked(table, leaked, undecided, splits, elsewhere)
     labels, copies = _find_copies(table, sha256, splits)
     texts = {
@@ -115,10 +116,10 @@ def name_givers(elsewhere: Mapping[str, Learned]) -> dict[str, Learned]:
     return {f"{folder}, where the weights come from,": known for folder, known in elsewhere.items()}
 
 
-def describe_hidden_patients(
+def describe_undecided(
     table: Table, sha256: Sequence[str], tested: np.ndarray, runs: Mapping[str, Learned]
 ) -> list[str]:
-    """Return a sentence for each run of which pseudonyms hide whether it knows patients of tested images.
+    """Return a sentence for each run of which it cannot be told whether it knows patients of tested images, and why.
 
     Args:
         table: The images.
@@ -126,30 +127,22 @@ def describe_hidden_patients(
         tested: Which images are tested, bool [n].
         runs: What each run learned from, by words for the run.
     """
-    hidden = {run: tested & known.find_undecided(sha256, table.groups, table.pseudonyms) for run, known in runs.items()}
+    found = {run: tested & find_undecided(table, sha256, {run: known}) for run, known in runs.items()}
+    amount = count(int(tested.sum()), "image" if tested.all() else "test image")
     return [
         f"Whether {run} was trained or validated on other images of the same patients cannot be told for "
-        f"{chosen.sum():,} of {count(int(tested.sum()), 'image')}: pseudonyms of a DICOM folder hold only there. List "
-        "both sets in CSVs with a patient column."
-        for run, chosen in hidden.items()
+        f"{chosen.sum():,} of {amount}{_say_why(table, runs[run])}"
+        for run, chosen in found.items()
         if chosen.any()
     ]
 
 
-def describe_unnamed_patients(sha256: Sequence[str], runs: Mapping[str, Learned]) -> list[str]:
-    """Return a sentence for each run that has patients, where images of a source without any may be of the same ones.
-
-    Args:
-        sha256: The digest of every image's content.
-        runs: What each run learned from, by words for the run.
-    """
-    found = {run: int(known.find_unnamed(sha256).sum()) for run, known in runs.items()}
-    return [
-        f"Whether {run} was trained or validated on other images of the same patients cannot be told for "
-        f"{images:,} of {count(len(sha256), 'image')}, because nothing names their patients here."
-        for run, images in found.items()
-        if images
-    ]
+def _say_why(table, known) -> str:
+    if not known.names_owners:
+        return ", because nothing named its patients."
+    if not any(map(names_owner, table.groups or ())):
+        return ", because nothing names their patients here."
+    return ": pseudonyms of a DICOM folder hold only there. List both sets in CSVs with a patient column."
 
 
 def _find_copies(table, sha256, splits) -> tuple[list[str], list[str]]:
@@ -211,19 +204,16 @@ def find_known_by_weights(
     return (splits == "test") & recognise_images(elsewhere.values(), sha256, groups)
 
 
-def find_undecided(
-    groups: Sequence[str] | None, sha256: Sequence[str], runs: Mapping[str, Learned], pseudonyms: bool
-) -> np.ndarray:
-    """Tell for which images pseudonyms hide whether some run has other images of their group; bool [n].
+def find_undecided(table: Table, sha256: Sequence[str], runs: Mapping[str, Learned]) -> np.ndarray:
+    """Tell for which images it cannot be told whether some run has others of their patient; bool [n].
 
     Args:
-        groups: The group of every image, "" for none; None if there are no groups.
+        table: The images.
         sha256: The digest of every image's content.
         runs: What each run learned from, by its directory or by words for it.
-        pseudonyms: Whether names of groups hold in the source of these images alone.
     """
-    hidden = [known.find_undecided(sha256, groups, pseudonyms) for known in runs.values()]
-    return np.any([np.zeros(len(sha256), bool), *hidden], axis=0)
+    found = [known.find_undecided(sha256, table.groups, table.pseudonyms, table.alone) for known in runs.values()]
+    return np.any([np.zeros(len(sha256), bool), *found], axis=0)
 
 
 def _count_leaked(table, leaked, undecided, splits, elsewhere) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tlmed.columns import spell
 from tlmed.part_names import file_of
-from tlmed.pseudonyms import is_file_group
+from tlmed.pseudonyms import names_owner
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,12 @@ class Learned:
             return np.zeros(len(sha256), bool)
         return np.array([spell(group) in self.groups for group in groups], bool)
 
-    def find_undecided(self, sha256: Sequence[str], groups: Sequence[str] | None, pseudonyms: bool) -> np.ndarray:
+    @property
+    def names_owners(self) -> bool:
+        """Whether it recorded groups that are more than files."""
+        return any(names_owner(group) for names in self.owners.values() for group in names)
+
+    def find_hidden(self, sha256: Sequence[str], groups: Sequence[str] | None, pseudonyms: bool) -> np.ndarray:
         """Tell for which images pseudonyms hide whether the run has other images of their group; bool [n].
 
         A group is not hidden if the run recorded one of its images, or if it is a file, which is known by its content.
@@ -68,20 +73,48 @@ class Learned:
             groups: See there.
             pseudonyms: Whether names of groups hold in the source of these images alone.
         """
-        if groups is None or not self.owners or not (pseudonyms or self.pseudonyms):
+        if groups is None or not self.names_owners or not (pseudonyms or self.pseudonyms):
             return np.zeros(len(sha256), bool)
         owners = [spell(group) for group in groups]
         met = {owner for owner, digest in zip(owners, sha256, strict=True) if file_of(digest) in self.owners}
-        hidden = (bool(owner) and owner not in met and not is_file_group(owner) for owner in owners)
-        return np.array(list(hidden), bool)
+        return np.array([names_owner(owner) and owner not in met for owner in owners], bool)
 
-    def find_unnamed(self, sha256: Sequence[str]) -> np.ndarray:
-        """Tell for which images of a source without groups the run, which has some, recorded none; bool [n].
+    def find_unnamed(self, sha256: Sequence[str], groups: Sequence[str] | None) -> np.ndarray:
+        """Tell for which images nothing shows whether the run has others of their patient, whom one side does not name.
+
+        Where the source names none and the run some, they are the images for which the run recorded no group; where the
+        run names none, those whose group the source names. Groups that are files name nobody. What is known by content
+        is left out.
 
         Args:
-            sha256: As for `uses_same_names`.
+            sha256: As for `uses_same_names`, as are `groups`.
+            groups: See there.
+
+        Returns:
+            bool [n].
         """
-        return np.array([bool(self.owners) and file_of(digest) not in self.owners for digest in sha256], bool)
+        files = [file_of(digest) for digest in sha256]
+        owners = [spell(group) for group in groups or [""] * len(files)]
+        if any(map(names_owner, owners)) == self.names_owners:
+            return np.zeros(len(files), bool)
+        if self.names_owners:
+            return np.array([file not in self.owners and file not in self.digests for file in files], bool)
+        met = {owner for owner, file in zip(owners, files, strict=True) if file in self.digests}
+        return np.array([names_owner(owner) and owner not in met for owner in owners], bool)
+
+    def find_undecided(
+        self, sha256: Sequence[str], groups: Sequence[str] | None, pseudonyms: bool, alone: bool
+    ) -> np.ndarray:
+        """Tell for which images it cannot be told whether the run has others of their patient; bool [n].
+
+        Args:
+            sha256: As for `uses_same_names`, as are `groups`.
+            groups: See there.
+            pseudonyms: As for `find_hidden`.
+            alone: Whether a user says that each image stands alone.
+        """
+        hidden = self.find_hidden(sha256, groups, pseudonyms)
+        return hidden if alone else hidden | self.find_unnamed(sha256, groups)
 
 
 def list_learned(rows: Iterable[Mapping[str, str]], pseudonyms: bool = False) -> Learned:

@@ -121,7 +121,11 @@ def to_rows(images: ImageSet) -> list[dict[str, str]]:
 
 
 def find_recorded_leaks(
-    recorded: Sequence[Mapping[str, str]], classes: Sequence[str], elsewhere: Mapping[str, Learned], pseudonyms: bool
+    recorded: Sequence[Mapping[str, str]],
+    classes: Sequence[str],
+    elsewhere: Mapping[str, Learned],
+    pseudonyms: bool,
+    alone: bool = False,
 ) -> tuple[Finding, ...]:
     """Find the leaks among the images that a run recorded; no image is read.
 
@@ -130,11 +134,13 @@ def find_recorded_leaks(
         classes: The run's classes, in order.
         elsewhere: As for `find_leaks`.
         pseudonyms: Whether tlmed named the run's groups.
+        alone: Whether the recipe says that each image stands alone.
     """
     paths, groups, digests = (tuple(row[name] for row in recorded) for name in ("path", "group", "sha256"))
     labels = np.array([classes.index(row["label"]) for row in recorded], np.int64)
     groups = groups if any(groups) else None
-    table = Table(SPLITS_CSV.name, paths, labels, tuple(classes), groups, None, _refuse, pseudonyms=pseudonyms)
+    facts = {"pseudonyms": pseudonyms, "alone": alone}
+    table = Table(SPLITS_CSV.name, paths, labels, tuple(classes), groups, None, _refuse, **facts)
     return find_leaks(table, digests, np.array([row["split"] for row in recorded]), elsewhere)
 
 

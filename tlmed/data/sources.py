@@ -1,5 +1,6 @@
 """Open any form of `--data`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from tlmed.data.archives import open_archive
@@ -39,7 +40,8 @@ def open_source(source: str | Path, layout: Layout = AS_FOUND) -> Table:
     text, form = str(source), find_form(source)
     if faults := _find_misfits(text, form, layout):
         raise InputError(faults)
-    return take_samples(relabel(_open(text, form, layout), layout), layout.slicing, is_settled=layout.elsewhere)
+    table = replace(_open(text, form, layout), alone=not layout.grouping.use)
+    return take_samples(relabel(table, layout), layout.slicing, is_settled=layout.elsewhere)
 
 
 def _open(text: str, form: str, layout: Layout) -> Table:

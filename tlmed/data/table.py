@@ -44,6 +44,7 @@ class Table:
         traits: What else the source says of every image, by name.
         root: The folder that the paths lead from; None where rows are no files.
         pseudonyms: Whether tlmed made the names of groups, so that the same name means nothing in another source.
+        alone: Whether a user says that each image stands alone; without groups, nothing then tells whose they are.
         folders: For each file in a folder that a source names as one volume, the folder's path; "" for other files.
             None: it names no folders so.
     """
@@ -63,6 +64,7 @@ class Table:
     licence: str | None = None
     traits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pseudonyms: bool = False
+    alone: bool = False
     root: Path | None = None
     folders: tuple[str, ...] | None = None
 

@@ -11,7 +11,7 @@ from tlmed.evaluation.decisions import Decision, apply_decision
 from tlmed.evaluation.predictions import Predictions
 from tlmed.metrics import positive_index
 from tlmed.part_names import split_part
-from tlmed.pseudonyms import is_file_group, name_file_group
+from tlmed.pseudonyms import name_file_group, names_owner
 from tlmed.words import count, listed
 
 _HIGHEST = {"max": 1, "top3": 3}  # scores of a unit that count
@@ -47,7 +47,7 @@ class Pooling:
         files = [split_part(path)[0] for path in paths]
         if self.by == FILE or groups is None:
             return files
-        return [group if _is_known(group) else file for group, file in zip(groups, files, strict=True)]
+        return [group if names_owner(group) else file for group, file in zip(groups, files, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)  # `==` of arrays is an array
@@ -88,11 +88,6 @@ class Pooled:
             return replace(self, samples=units, units=units)
         samples = apply_decision(self.samples, decision, positive)
         return replace(self, samples=replace(samples, calibrated=None), units=units)
-
-
-def _is_known(group: str) -> bool:
-    """Tell whether a group is more than one file."""
-    return bool(group) and not is_file_group(group)
 
 
 def have_parts(paths: Sequence[str]) -> bool:
@@ -198,7 +193,7 @@ def find_pooling_faults(
     """
     if pooling.how is None:
         return []
-    if pooling.by == GROUP and not any(map(_is_known, groups or ())):
+    if pooling.by == GROUP and not any(map(names_owner, groups or ())):
         return [
             "`pool_by='group'` needs groups, such as a column of patients (`--group COLUMN`). Received: "
             f"{count(len(paths), 'image')} without groups."
@@ -306,7 +301,7 @@ def list_unit_groups(pooling: Pooling, paths: Sequence[str], groups: Sequence[st
     """
     if pooling.how is None:
         return fill_groups(paths, groups)
-    known = [group if _is_known(group) else "" for group in groups or ()]
+    known = [group if names_owner(group) else "" for group in groups or ()]
     return tuple(known) if pooling.by == FILE and any(known) else None
 
 

@@ -193,7 +193,7 @@ def _say_calibration(metrics) -> str:
 def _describe_data(content) -> str:
     data, splits = content.environment["data"], content.splits
     identifiers = read_identifiers(data)
-    licence = data.get("licence")
+    licence, alone = data.get("licence"), content.recipe["data"].get("groups") is False
     of_weights = " The licence that this card begins with is that of the weights." if find_licence(content) else ""
     points = [
         f"Source: {code(name_data(content.recipe['data']['source']))}"
@@ -202,7 +202,7 @@ def _describe_data(content) -> str:
         *filter(None, [plain(say_formats(content.environment))]),
         f"Splits: {describe_splits(content.environment, content.recipe)}.",
         _count_groups(splits, content.recipe["data"], identifiers.pseudonyms),
-        *describe_earlier(list_weights(content.environment, content.recipe), identifiers, splits),
+        *describe_earlier(list_weights(content.environment, content.recipe), identifiers, splits, alone),
     ]
     if left_out := list_left_out(content.environment):
         points.append(f"Left out: {plain('; '.join(left_out))}.")

@@ -9,15 +9,18 @@ from tlmed.tabulation.markdown import code
 from tlmed.words import name_start, say_undecided
 
 
-def describe_earlier(weights: Iterable[str], images: Identifiers, rows: Sequence[Mapping[str, str]]) -> list[str]:
+def describe_earlier(
+    weights: Iterable[str], images: Identifiers, rows: Sequence[Mapping[str, str]], alone: bool
+) -> list[str]:
     """Return a sentence for each earlier run that gave weights, back to the first, and one if something is not known.
 
     Args:
         weights: The full names of the weights that a run started from.
         images: How its images are identified.
         rows: Those of its `splits.csv`.
+        alone: Whether its recipe says that each image stands alone.
     """
-    runs, certain = ancestry.describe_earlier(weights, images, rows)
+    runs, certain = ancestry.describe_earlier(weights, images, rows, alone)
     sentences = [_describe(run) for run in runs]
     if not certain:
         sentences.append("On which images its first weights were trained is not fully known.")

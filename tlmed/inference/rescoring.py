@@ -19,7 +19,7 @@ from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.extras import describe_extras
 from tlmed.data.familiar import compare_with_run
 from tlmed.data.findings import TWO_LABELS
-from tlmed.data.leaks import describe_hidden_patients, find_leaked, find_undecided, name_givers
+from tlmed.data.leaks import describe_undecided, find_leaked, find_undecided, name_givers
 from tlmed.data.learned import Learned
 from tlmed.data.recorded import describe_changes, describe_columns, digest_columns, read_made, read_rule, recall
 from tlmed.data.tones import describe_tones
@@ -184,9 +184,9 @@ def _gather_own(trained, place) -> _Chosen:
     run = trained.run
     elsewhere, unsure = find_known(name_weights(run), _read_identifiers(run))
     images, rows, sentences = _recall(trained, place)
-    sentences += _describe_hidden(images, elsewhere)
+    sentences += describe_undecided(images.table, images.sha256, images.splits == "test", name_givers(elsewhere))
     leaked, table = _find_leaked(run, elsewhere), images.table
-    hidden = find_undecided(table.groups, images.sha256, elsewhere, table.pseudonyms) & (images.splits == "test")
+    hidden = find_undecided(table, images.sha256, elsewhere) & (images.splits == "test")
     undecided = [table.paths[row] for row in rows if hidden[row]]
     tested = [row for row in SPLITS_CSV.read(run) if row["split"] == "test"]
     listed = [row["path"] for row in tested], [row["group"] for row in tested]
@@ -202,7 +202,7 @@ def _gather_others(trained, source, grouping, skip_bad) -> _Chosen:
     _check_classes(images.table.classes, trained.classes)
     conflicts = [leak.text for leak in images.leaks if leak.kind == TWO_LABELS]
     elsewhere, unsure = find_known(name_weights(run), images.table.identifiers)
-    familiar = compare_with_run(images, SPLITS_CSV.read(run), elsewhere, layout.grouping.use, there.pseudonyms)
+    familiar = compare_with_run(images, SPLITS_CSV.read(run), elsewhere, there.pseudonyms)
     table, usual = images.table, read_usual(run)
     held = describe_tones(table.paths, images.pixels.tones, table.labels, table.classes, usual)
     sentences = [*dict.fromkeys((*images.warnings, *held)), *conflicts, *familiar.sentences]
@@ -316,11 +316,6 @@ def _find_leaked(run: RunDir, elsewhere: Mapping[str, Learned]) -> list[str]:
     digests, groups, splits = ([row[name] for row in recorded] for name in ("sha256", "group", "split"))
     leaked = find_leaked(digests, _read_identifiers(run).own(groups), np.array(splits), elsewhere)
     return [row["path"] for row, known in zip(recorded, leaked, strict=True) if known]
-
-
-def _describe_hidden(images, elsewhere) -> list[str]:
-    """Return sentences on a run's own test images of patients who may be known to the runs that gave the weights."""
-    return describe_hidden_patients(images.table, images.sha256, images.splits == "test", name_givers(elsewhere))
 
 
 def _look_up(recipe, scorer, images, rows, voice) -> np.ndarray | None:

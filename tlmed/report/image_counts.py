@@ -44,7 +44,7 @@ def say_test_apart(metrics: Mapping) -> str:
 
 
 def say_hidden(metrics: Mapping) -> str:
-    """Return for how many images pseudonyms hide whether a run knows their patients, after a semicolon; "" for none."""
+    """Return of how many images it cannot be told whether a run knows the patients, after a semicolon; "" for none."""
     if not metrics.get("undecided"):
         return ""
     return f"; whether their patients are known cannot be told for {metrics['undecided']:,} of {metrics['n']:,}"

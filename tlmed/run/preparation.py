@@ -16,7 +16,7 @@ from tlmed.cache import cache_folder, cache_limit, find_writers, limit_features
 from tlmed.data import ImageSet, KnownPixels, divide, load, open_source
 from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.findings import Finding, shorten
-from tlmed.data.leaks import describe_hidden_patients, name_givers
+from tlmed.data.leaks import describe_undecided, name_givers
 from tlmed.data.pipeline import recognise
 from tlmed.data.splits import count_folds, find_scheme_faults
 from tlmed.environment import check_address_space, memory_limit
@@ -113,7 +113,7 @@ def _examine(recipe, images) -> ImageSet:
     """
     known, unsure = find_known(leave_out_published(recipe.weights, recipe.backbone), images.table.identifiers)
     default = metrics.describe_default(images.table.classes, recipe.data.positive)
-    hidden = describe_hidden_patients(images.table, images.sha256, images.splits == "test", name_givers(known))
+    hidden = describe_undecided(images.table, images.sha256, images.splits == "test", name_givers(known))
     return dataclasses.replace(recognise(images, known), warnings=(*default, *images.warnings, *unsure, *hidden))
 
 

@@ -204,7 +204,8 @@ def _list_leaks(run, voice) -> list[str]:
         environment, rows = ENVIRONMENT_JSON.read(run), SPLITS_CSV.read(run)
         identifiers = read_identifiers(environment["data"])
         elsewhere, unknown = find_known(name_weights(run), identifiers)
-        found = find_recorded_leaks(rows, environment["data"]["classes"], elsewhere, identifiers.pseudonyms)
+        alone = RECIPE_JSON.read(run).get("data", {}).get("groups") is False
+        found = find_recorded_leaks(rows, environment["data"]["classes"], elsewhere, identifiers.pseudonyms, alone)
     for sentence in unknown:
         voice.warn(sentence)
     return list(dict.fromkeys([*environment.get("leaks", []), *(leak.text for leak in found)]))
@@ -311,7 +312,7 @@ def describe_run(job: Job, prepared: Prepared, addresses: Sequence[str]) -> dict
     sources = [dataclasses.asdict(source) for source in prepared.backbone.sources]
     leaks = [leak.text for leak in images.leaks]
     given = list_weights({"weights": sources}, {"backbone": recipe.backbone})
-    earlier, certain = describe_earlier(given, images.table.identifiers, to_rows(images))
+    earlier, certain = describe_earlier(given, images.table.identifiers, to_rows(images), images.table.alone)
     return {
         **environment,
         "git_commit": code["git_commit"],

@@ -45,9 +45,9 @@ def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
 
 
 def _count_undecided(images, pooled, known) -> dict[str, int]:
-    """Return of how many test units pseudonyms hide whether the runs that gave weights know them; {} if of none."""
+    """Return of how many test units it cannot be told whether the runs that gave weights know them; {} if of none."""
     table = images.table
-    hidden = find_undecided(table.groups, images.sha256, images.elsewhere, table.pseudonyms) & (images.splits == "test")
+    hidden = find_undecided(table, images.sha256, images.elsewhere) & (images.splits == "test")
     undecided = pooled.find_units([table.paths[row] for row in np.flatnonzero(hidden)]) - pooled.find_units(known)
     return {"undecided": len(undecided)} if undecided else {}
 
