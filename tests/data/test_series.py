@@ -300,7 +300,7 @@ def test_files_without_a_place_are_images_by_themselves(tmp_path):
 def test_a_file_that_vanishes_ends_the_run_by_name(study, tmp_path):
     images = load(open_with(study[0], "all"), SIZE, split=None)
     (tmp_path / "s1" / "IM2").unlink()
-    with pytest.raises(RunFailed, match=r"of splits.csv \(No such file"):
+    with pytest.raises(RunFailed, match=r"Received: 's1#plane=\d' \(No such file"):
         replace(images.pixels, kept=None).take(np.arange(6))
 
 
