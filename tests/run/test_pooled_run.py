@@ -147,6 +147,31 @@ def test_answers_that_rest_on_fewer_images_than_before_are_counted(own, pooled, 
     assert "units" not in inference.evaluate(RunDir(pooled.path))[1]["evaluated"]
 
 
+def test_training_counts_answers_that_lack_images_which_cannot_be_read(pooled, listed, tmp_path):
+    place = shutil.copytree(listed.parent, tmp_path / "damaged")
+    patients = {}
+    for image in read_csv(pooled.path / "splits.csv"):
+        patients.setdefault(image["group"], []).append(image["path"])
+    alone = next(name for name, images in patients.items() if len(images) == 1)
+    several = {name for name, images in patients.items() if len(images) > 1}
+    for name in {alone, *several}:  # the only image of one patient, and one image of each who has several
+        (place / patients[name][0]).write_bytes(b"no picture")
+    told = []
+    run = tlmed.train(small(*SMALL), tmp_path / "run", place / "list.csv", skip_bad=True, voice=Voice(warn=told.append))
+    splits = {row["group"]: row["split"] for row in read_csv(run.path / "splits.csv")}
+    n = run.metrics["n"]
+    fewer = sum(splits[name] == "test" for name in several)
+    assert fewer > 0
+    assert run.metrics["units"] == {"listed": 40, "read": 39, "scored": n, "on_fewer_images": fewer}
+    said = (
+        f"The answers of {fewer} of {n} groups rest on fewer images than the source lists.",
+        "1 of 40 groups has no image that is read.",
+    )
+    page = Reader((run.path / "report.html").read_text()).text
+    assert all(sentence in told and page.count(sentence) == 2 for sentence in said)  # as a warning, and in Data
+    assert "units" not in pooled.metrics
+
+
 def test_the_rows_of_a_table_of_patients_are_called_as_the_run_calls_them(pooled, tmp_path):
     told, table, out = [], pooled.path / "pooled.csv", tmp_path / "out"
     made, result = inference.evaluate(None, file=table, voice=Voice(say=told.append))

@@ -21,7 +21,7 @@ from tlmed.data.reading import Pixels, Unmeasured, check_broken, read_all, settl
 from tlmed.data.samples import take_samples
 from tlmed.data.sources import open_source
 from tlmed.data.splits import assign_splits, describe, find_scheme_faults
-from tlmed.data.table import Table, check_names, describe_skipped
+from tlmed.data.table import Table, check_names, describe_files, describe_skipped
 from tlmed.data.tones import describe_tones, describe_unwindowed
 from tlmed.data.walking import describe_unfollowed, find_hidden, find_unfollowed, naming_unreadable, visible_files
 from tlmed.errors import InputError
@@ -30,7 +30,7 @@ from tlmed.sections import KFold
 from tlmed.seeds import derive
 from tlmed.slicing import WHOLE, Slicing, Tiling
 from tlmed.source_forms import TABLE, find_form
-from tlmed.words import count, listed
+from tlmed.words import count
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ class ImageSet:
         pixels: Where the pixels come from.
         views: Versions of each training image that `pixels` holds after its rows; epochs take turns with them.
         elsewhere: What each of the runs learned from that gave the weights, by its directory.
+        broken_groups: The group of every image in `broken`, "" for none.
     """
 
     table: Table
@@ -102,6 +103,7 @@ class ImageSet:
     pixels: Pixels = field(repr=False)
     views: int = 0
     elsewhere: Mapping[str, Learned] = field(default_factory=dict, repr=False)
+    broken_groups: tuple[str, ...] = ()
 
     def indices(self, split: str) -> np.ndarray:
         """Return the row numbers of a split, int64, ascending."""
@@ -235,13 +237,13 @@ def load(
     digests, broken, pixels = read_all(table, rule, memory_bytes, known)
     check_broken(table, broken, skip_bad)
     usable = [row for row in range(len(table)) if row not in broken]
-    faulty = tuple((table.paths[row], reason) for row, reason in broken.items())
+    faulty, owners = _name_broken(table, broken)
     table = table.take(usable)
     digests = tuple(digests[row] for row in usable)
     if split is None:
         table = dataclasses.replace(table, splits=("test",) * len(table))
     test = np.full(len(table), "test")
-    images = ImageSet(table, test, digests, pixels.image_size, faulty, (), (), (), pixels)
+    images = ImageSet(table, test, digests, pixels.image_size, faulty, (), (), (), pixels, broken_groups=owners)
     if split is None:
         return _put(images, test, ())
     try:
@@ -249,14 +251,20 @@ def load(
     except Unmeasured as error:
         if not skip_bad:
             raise
-        more = tuple((table.paths[row], reason) for row, reason in error.rows.items())
+        more, others = _name_broken(table, error.rows)
     # Those that are left need no range, so that this happens once.
     table = table.take([row for row in range(len(table)) if table.paths[row] not in dict(more)])
     digests, _, pixels = read_all(table, rule, memory_bytes, known)
-    images = ImageSet(
-        table, test[: len(table)], tuple(digests), pixels.image_size, (*faulty, *more), (), (), (), pixels
-    )
+    test, digests, groups = test[: len(table)], tuple(digests), (*owners, *others)
+    left_out = (*faulty, *more)
+    images = ImageSet(table, test, digests, pixels.image_size, left_out, (), (), (), pixels, broken_groups=groups)
     return divide(images, split, seed)
+
+
+def _name_broken(table, reasons) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Return path and reason of rows that cannot be used, and their groups, "" for none."""
+    groups = table.groups or [""] * len(table)
+    return tuple((table.paths[row], reason) for row, reason in reasons.items()), tuple(groups[row] for row in reasons)
 
 
 def divide(images: ImageSet, split: Sequence[float] | KFold, seed: int) -> ImageSet:
@@ -293,7 +301,7 @@ def _put(images, splits, made, fold=False) -> ImageSet:
         pixels=pixels,
         splits=splits,
         warnings=(
-            *_describe_files(table, images.broken),
+            *describe_files(table, images.broken),
             *describe_tones(table.paths, pixels.tones, table.labels, table.classes),
             *describe_unwindowed(table.paths, pixels.tones, pixels.formats, pixels.rule.intensity),
             *describe_extras(table.paths, pixels.extras),
@@ -387,14 +395,3 @@ def _describe_rest(folder: Path) -> list[tuple[str, str]]:
     kinds = "".join(f"; {sentence.rstrip('.')}" for sentence in describe_others(rest))
     named = f"{count(len(others) + len(hidden), 'file')} of {folder}"
     return [(named, f"{describe_skipped(others, hidden)}{kinds}"), *unfollowed]
-
-
-def _describe_files(table: Table, broken: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """Return what a user should know of the source's files."""
-    sentences = list(table.notes)
-    if left := [*table.skipped, *table.hidden]:
-        sentences.append(f"{count(len(left), 'file')} skipped: {describe_skipped(table.skipped, table.hidden)}.")
-    if broken:
-        named = listed(f"'{path}' ({reason})" for path, reason in broken)
-        sentences.append(f"{count(len(broken), 'image')} left out, as they cannot be read: {named}.")
-    return tuple(sentences)

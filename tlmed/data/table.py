@@ -255,3 +255,19 @@ def find_licence(folder: Path) -> str | None:
     """
     names = sorted(path.name for path in folder.iterdir() if re.match("licen[cs]e", path.name, re.IGNORECASE))
     return f"see {names[0]}, beside the images" if names else None
+
+
+def describe_files(table: Table, broken: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Return what a user should know of the source's files.
+
+    Args:
+        table: The images.
+        broken: Path and reason of every image that cannot be read.
+    """
+    sentences = list(table.notes)
+    if left := [*table.skipped, *table.hidden]:
+        sentences.append(f"{count(len(left), 'file')} skipped: {describe_skipped(table.skipped, table.hidden)}.")
+    if broken:
+        named = listed(f"'{path}' ({reason})" for path, reason in broken)
+        sentences.append(f"{count(len(broken), 'image')} left out, as they cannot be read: {named}.")
+    return tuple(sentences)

@@ -135,44 +135,6 @@ def choose_pooling(
     return pooling
 
 
-def count_units(
-    pooling: Pooling, paths: Sequence[str], groups: Sequence[str] | None, scored: Collection[str]
-) -> dict[str, int]:
-    """Return how many units some samples make up, how many have scored ones, and how many of these lack others.
-
-    Args:
-        pooling: How samples become units.
-        paths: All samples that there should be.
-        groups: Their groups, "" for none; None if there are none.
-        scored: Those of the samples that are scored.
-
-    >>> count_units(Pooling("mean"), ["a#plane=1", "a#plane=2", "b#plane=1", "c"], None, {"a#plane=1", "c"})
-    {'listed': 3, 'scored': 2, 'on_fewer_images': 1}
-    """
-    names = pooling.name(paths, groups)
-    whole = Counter(names)
-    kept = Counter(name for name, path in zip(names, paths, strict=True) if path in scored)
-    fewer = sum(number < whole[name] for name, number in kept.items())
-    return {"listed": len(whole), "scored": len(kept), "on_fewer_images": fewer}
-
-
-def describe_units(amounts: Mapping[str, int], unit: str, where: str) -> list[str]:
-    """Say so where answers rest on fewer images than there should be, or units have none.
-
-    Args:
-        amounts: From `count_units`.
-        unit: What a unit is.
-        where: Where all images are, after "than".
-
-    >>> describe_units({"listed": 3, "scored": 2, "on_fewer_images": 1}, "file", "in the run")
-    ['The answers of 1 of 2 files rest on fewer images than in the run.', '1 of 3 files has no image that is scored.']
-    """
-    fewer, gone = amounts["on_fewer_images"], amounts["listed"] - amounts["scored"]
-    said = [f"The answers of {fewer:,} of {count(amounts['scored'], unit)} rest on fewer images than {where}."]
-    lost = f"{gone:,} of {count(amounts['listed'], unit)} {'has' if gone == 1 else 'have'} no image that is scored."
-    return said[: fewer > 0] + ([lost] if gone else [])
-
-
 def read_pooling(metrics: Mapping) -> Pooling:
     """Return how a run pools the scores of samples, from its `metrics.json`; versions that pooled nothing say nothing.
 

@@ -26,8 +26,9 @@ from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import read_decision
 from tlmed.evaluation.measures import Scoring, score_pooled
+from tlmed.evaluation.missing_images import count_units, describe_units
 from tlmed.evaluation.pooled_csv import list_tables
-from tlmed.evaluation.pooling import Pooled, count_units, describe_units, find_pooling_faults, pool, read_pooling
+from tlmed.evaluation.pooling import Pooled, find_pooling_faults, pool, read_pooling
 from tlmed.evaluation.predictions import describe_ties
 from tlmed.features.kept import Means, keep_features
 from tlmed.identifiers import Identifiers, read_identifiers

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from tlmed.answer_units import say_least, say_undecided, scored_image
+from tlmed.answer_units import say_least, say_undecided, scored_image, unit_of
+from tlmed.evaluation.missing_images import describe_read_units
 from tlmed.pages.templating import render
 from tlmed.report.loaded_files import RunContent
 from tlmed.split_names import SPLITS
@@ -71,6 +72,7 @@ def show_images(content: RunContent) -> Markup:
         describe_splits(content.environment, content.recipe),
         [(item["path"], item["reason"]) for item in left_out],
         say_formats(content.environment),
+        describe_read_units(content.metrics.get("units", {}), unit_of(content.metrics)),
     )
 
 
@@ -97,6 +99,7 @@ def show_counts(
     made: str = "",
     left_out: Iterable[tuple[str, str]] = (),
     formats: str = "",
+    lacking: Iterable[str] = (),
 ) -> Markup:
     """Return how many images, and groups where there are any, are in each class and split.
 
@@ -106,6 +109,7 @@ def show_counts(
         made: Who made the splits, as `describe_splits` says it.
         left_out: Path and reason of every image that is not among the rows.
         formats: What `say_formats` returned.
+        lacking: Sentences on units that lack images which are left out.
     """
     images = [(row["label"], row["split"], number) for number, row in enumerate(rows)]
     groups = [(row["label"], row["split"], row["group"]) for row in rows if row.get("group")]
@@ -118,6 +122,7 @@ def show_counts(
         groups=_tabulate(groups, "all groups") if groups else None,
         shared=count_shared_groups(rows),
         left_out=[f"{path}: {reason}" for path, reason in left_out],
+        lacking=list(lacking),
     )
 
 

@@ -34,6 +34,7 @@ from tlmed.run.job import Job
 from tlmed.run.prefixes import choose_features
 from tlmed.run.prepared import Prepared
 from tlmed.run.records import read_start
+from tlmed.run.scoring import describe_lacking
 from tlmed.sections import Hybrid, KFold, Phase
 from tlmed.sections.augment_words import say_augmentation
 from tlmed.synthetic import describe_source
@@ -77,9 +78,8 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
         faults += _find_step_faults(recipe, images)
     if faults:
         raise InputError(faults)
-    for line in (_describe_images(recipe, images), *_describe_pooling(recipe, images), images.pixels.room.describe()):
-        voice.say(line)
-    for line in images.pixels.rule.describe():
+    said = (_describe_images(recipe, images), *_describe_pooling(recipe, images), images.pixels.room.describe())
+    for line in (*said, *images.pixels.rule.describe()):
         voice.say(line)
     with clock.stage("plan"), voice.busy("Planning"):
         prepared = _plan(recipe, backbone, images)
@@ -107,14 +107,13 @@ def _read(recipe, skip_bad, intensity: Intensity | None = None) -> ImageSet:
 
 
 def _examine(recipe, images) -> ImageSet:
-    """Mark the test images that the run which the weights come from has seen; warn where that cannot be told.
-
-    Warn too where the positive class is the healthy one, and nobody asked for that.
-    """
+    """Mark the test images that the weights' run has seen; warn where that cannot be told, and of what is left out."""
     known, unsure = find_known(leave_out_published(recipe.weights, recipe.backbone), images.table.identifiers)
     default = metrics.describe_default(images.table.classes, recipe.data.positive)
     hidden = describe_undecided(images.table, images.sha256, images.splits == "test", name_givers(known))
-    return dataclasses.replace(recognise(images, known), warnings=(*default, *images.warnings, *unsure, *hidden))
+    lacking = describe_lacking(images, _choose_pooling(recipe, images.table))
+    warnings = (*default, *images.warnings, *lacking, *unsure, *hidden)
+    return dataclasses.replace(recognise(images, known), warnings=warnings)
 
 
 def _import(recipe) -> None:

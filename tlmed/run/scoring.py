@@ -10,6 +10,7 @@ from tlmed.evaluation.baselines import count_colours, linear_probe, majority_cla
 from tlmed.evaluation.decisions import Decision, decide
 from tlmed.evaluation.lines import describe_metrics, is_reversed
 from tlmed.evaluation.measures import Scoring, measure, score_pooled
+from tlmed.evaluation.missing_images import count_read_units, describe_read_units
 from tlmed.evaluation.pooled_csv import write_pooled
 from tlmed.evaluation.pooling import Pooled, Pooling, choose_pooling, number_units, pool
 from tlmed.evaluation.predictions import HALF, describe_ties
@@ -34,6 +35,7 @@ def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
         scoring = Scoring("test", recipe.data.positive, recipe.seed, decision, recipe.prevalence)
         result = score_pooled(pooled, scoring, known)
         result |= _count_undecided(images, pooled, known)
+        result |= {"units": units} if (units := _count_lacking(images, pooled.pooling)) else {}
     with clock.stage("baselines"), voice.busy("Scoring baselines"):
         baselines = _score_baselines(job, images)
     result |= {**outcome.notes, **_note_validation(pooled.units, recipe), "baselines": baselines}
@@ -42,6 +44,18 @@ def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
         voice.warn(note)
     for line in describe_metrics(result):
         voice.say(line)
+
+
+def describe_lacking(images: ImageSet, pooling: Pooling) -> list[str]:
+    """Return sentences on answers of files or groups that lack images which cannot be read."""
+    return describe_read_units(_count_lacking(images, pooling), pooling.unit)
+
+
+def _count_lacking(images, pooling) -> dict[str, int]:
+    table, broken = images.table, [path for path, _ in images.broken]
+    groups = None if table.groups is None else (*table.groups, *images.broken_groups)
+    tested = {table.paths[row] for row in images.indices("test").tolist()}
+    return count_read_units(pooling, (*table.paths, *broken), groups, set(broken), tested)
 
 
 def _count_undecided(images, pooled, known) -> dict[str, int]:

@@ -216,6 +216,7 @@ class Metrics(TypedDict, total=False):
     kept: dict[str, object] | None  # the phase that is the result
     classifier: dict[str, object]  # of a hybrid
     without_leaks: WithoutLeaks
+    units: dict[str, int]  # from `count_read_units`; only where units lack images that cannot be read
     undecided: int  # further images of which it cannot be told whether training and validation know their patients
     validation: Validation  # only where its AUC is below 0.5 by more than chance
     folds: list[FoldScores]  # of a cross-validation
