@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
+from tests.report.test_report import Reader
 from tlmed import inference
 from tlmed.errors import InputError
 from tlmed.evaluation.decisions import decide
@@ -23,6 +24,7 @@ from tlmed.evaluation.pooling import (
 )
 from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.predictions_csv import read_predictions
+from tlmed.report.evaluations import make_evaluation_page
 from tlmed.voice import Voice
 
 TWO, THREE = ("ill", "well"), ("a", "b", "c")
@@ -228,9 +230,31 @@ def test_predictions_of_images_are_not_used_for_files_and_rows_of_other_splits_c
     said = []
     pooled, result = inference.evaluate(None, file=tmp_path / "p.csv", positive="well", voice=Voice(say=said.append))
     assert result["evaluated"]["warnings"] == [
-        "What `prediction` says is of images: of a file, a threshold of 0.5 decides."
+        "`prediction` counts only for single images: a file is predicted as 'well' from a pooled score of 0.5 on."
     ]
     assert not any("no column `prediction`" in line for line in said)
     assert set(pooled.units.predictions.tolist()) == {1}
     assert result["evaluated"]["not_scored"] == {"train": 4}
     assert said[-1].endswith("8 files of 'test' are scored; not scored: 4 of 'train'.")
+
+
+@pytest.mark.parametrize("how", ["mean", "max", "top3"])
+def test_calibrated_scores_of_images_are_said_not_to_be_of_files_and_not_to_be_absent(tmp_path, how):
+    scores = "0.2,0.3,0.5"
+    rows = [
+        f"{volume}.nii#plane={plane},{'abc'[volume % 3]},a,{scores},{scores}" for volume in range(9) for plane in (1, 2)
+    ]
+    names = [f"{kind}_{name}" for kind in ("score", "calibrated") for name in "abc"]
+    (tmp_path / "p.csv").write_text("\n".join([",".join(["path,label,prediction", *names]), *rows]) + "\n")
+    pooled, result = inference.evaluate(None, file=tmp_path / "p.csv", pooled_by=(how, "file"))
+    assert "calibration" not in result
+    assert result["evaluated"]["warnings"][-2:] == [
+        "`prediction` counts only for single images: a file is predicted as the class with the highest pooled score.",
+        "`calibrated_CLASS` is of single images: scores of files are not calibrated.",
+    ]
+    page = Reader(make_evaluation_page(pooled.units, result)).text
+    assert "no columns calibrated_CLASS" not in page
+    assert "The scores are pooled from those of the file; calibrated scores are not pooled." in page
+    # Of three classes there is no threshold, and images have the predictions of the file.
+    assert "threshold" not in page[page.index("Each image by itself") : page.index("Each class against the rest")]
+    assert "How well images are told apart one by one, by the column `prediction` of the file." in page

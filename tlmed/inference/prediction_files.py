@@ -21,7 +21,7 @@ from tlmed.evaluation.pooling import Pooled, choose_pooling, describe_pooling, f
 from tlmed.evaluation.predictions import Predictions, describe_ties
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.voice import Voice
-from tlmed.words import count, join_names, listed
+from tlmed.words import count, listed
 
 _BY_DEFAULT = ("auto", FILE)  # `pool` and `pool_by` that leave open whether rows are pooled
 
@@ -57,7 +57,7 @@ def score_file(
     if split != "test":
         notes.append(f"All rows are of the split {split!r}: these are not scores of test images.")
     notes += _find_shared(predictions, split)
-    notes += _describe_unused(pooled)
+    notes += _describe_unused(pooled, _name_positive(predictions, positive))
     notes += describe_contradictions(chosen, positive)
     notes += describe_ties(chosen, positive)
     notes += describe_exchanged(chosen)
@@ -76,8 +76,7 @@ def score_file(
 
 
 def _pool(file, predictions, positive, pooled_by, voice) -> Pooled:
-    main = metrics.positive_index(predictions.classes, positive)
-    main = None if main is None else predictions.classes[main]
+    main = _name_positive(predictions, positive)
     made = find_pooling(file)
     if made.how is not None:
         if pooled_by not in (_BY_DEFAULT, (None, FILE)):
@@ -98,18 +97,23 @@ def _pool(file, predictions, positive, pooled_by, voice) -> Pooled:
     return pool(predictions, pooling, positive)
 
 
-def _describe_unused(pooled: Pooled) -> list[str]:
+def _name_positive(predictions, positive) -> str | None:
+    """Return the positive one of two classes; None for more."""
+    main = metrics.positive_index(predictions.classes, positive)
+    return None if main is None else predictions.classes[main]
+
+
+def _describe_unused(pooled: Pooled, main: str | None) -> list[str]:
     """Say that the columns of predictions and of calibrated scores are not used, where scores were pooled."""
-    columns = {
-        "`prediction`": not pooled.samples.by_scores,
-        "`calibrated_CLASS`": pooled.samples.calibrated is not None,
-    }
-    unused = [name for name, there in columns.items() if there]
-    if not pooled.are_pooled or not unused:
+    samples, unit, said = pooled.samples, pooled.pooling.by, []
+    if not pooled.are_pooled:
         return []
-    how = "a threshold of 0.5" if len(pooled.units.classes) == 2 else "the highest score"
-    verb = "says" if len(unused) == 1 else "say"
-    return [f"What {join_names(unused)} {verb} is of images: of a {pooled.pooling.by}, {how} decides."]
+    if not samples.by_scores:
+        how = "the class with the highest pooled score" if main is None else f"{main!r} from a pooled score of 0.5 on"
+        said.append(f"`prediction` counts only for single images: a {unit} is predicted as {how}.")
+    if samples.calibrated is not None:
+        said.append(f"`calibrated_CLASS` is of single images: scores of {unit}s are not calibrated.")
+    return said
 
 
 def _find_shared(predictions: Predictions, split: str) -> list[str]:

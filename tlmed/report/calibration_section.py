@@ -32,6 +32,7 @@ def show_calibration(content: RunContent) -> Markup:
     return render(
         "report/calibration.html",
         from_file=_is_from_file(metrics),
+        are_pooled="per_sample" in metrics,
         found=found,
         unit=unit_of(metrics),
         picture=_draw_reliability(metrics, series, positive if positive is not None else "the predicted class"),

@@ -22,7 +22,7 @@ from tlmed.report.frame import frame
 from tlmed.report.image_counts import is_synthetic, say_attributes
 from tlmed.report.operating_point import show_mean_operating_point
 from tlmed.report.overlays import Fold, read_fold, show_fold_examples, show_overlays
-from tlmed.report.scores import compare_samples, show_baselines, show_classes, show_subgroups
+from tlmed.report.scores import compare_samples, say_one_by_one, show_baselines, show_classes, show_subgroups
 from tlmed.report.summary import list_doubts, name_weakest, say_earlier, say_value, show_recipe
 from tlmed.run_files import ENVIRONMENT_JSON, FOLDS_CSV, METRICS_JSON, RECIPE_JSON, SPLITS_CSV, TIMING_JSON
 from tlmed.sections.augment_words import say_augmentation
@@ -147,6 +147,7 @@ def _show_means(metrics, model) -> Markup:
         few=describe_size(metrics),
         pooling=say_pooling(metrics),
         samples=compare_samples(metrics),
+        one_by_one=say_one_by_one(metrics),
         classes=show_classes(metrics),
     )
 

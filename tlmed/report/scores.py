@@ -33,6 +33,7 @@ def show_scores(content: RunContent) -> Markup:
         unit=unit_of(metrics),
         pooling=say_pooling(metrics),
         samples=compare_samples(metrics),
+        one_by_one=say_one_by_one(metrics),
         groups=metrics.get("groups"),
         few=describe_size(metrics),
         positive=say_positive(metrics["classes"], metrics.get("positive"), metrics.get("positive_asked", False)),
@@ -49,6 +50,18 @@ def compare_samples(metrics) -> Table | None:
     found, unit = metrics["per_sample"], unit_of(metrics)
     own = {name: metrics["metrics"][name] for name in found["metrics"]}
     return compare_entries({f"{unit.capitalize()}s": own, f"{found['n']:,} images by themselves": found["metrics"]})
+
+
+def say_one_by_one(metrics: Mapping) -> str:
+    """Say how the classes of single images were predicted, where their scores were pooled.
+
+    >>> say_one_by_one({"classes": ["a", "b", "c"]})
+    'How well images are told apart one by one.'
+    """
+    how = ", with the same threshold" if len(metrics["classes"]) == 2 else ""
+    if metrics.get("evaluated", {}).get("predicted") is False:
+        how = ", by the column `prediction` of the file"
+    return f"How well images are told apart one by one{how}."
 
 
 def show_baselines(metrics: Mapping) -> Markup:
