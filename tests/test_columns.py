@@ -177,8 +177,10 @@ def test_what_is_taken_is_told_with_what_could_be():
     assert tell({"sex": ["f", "m"] * 27}) == ()
     assert tell({"group": OWNERS}) == ()
     assert tell({"patient": OWNERS, "exam_id": VISITS}) == ("The column 'patient' names the groups.",)
-    alone = "The column 'case' names the groups. No value of it repeats: each image stands alone."
+    alone = "The column 'case' names the groups. No value of it repeats: each row is a group of its own."
     assert tell({"case": RUNNING}) == (alone,)
+    [said] = describe_group("case", {"case": RUNNING}, BY_NAME, "feature")
+    assert said == "The feature 'case' names the groups. No value of it repeats: each image is a group of its own."
     [said] = tell({"patient": VISITS, "person": [f"{owner}x" for owner in PEOPLE[:18] for _ in range(3)]})
     assert said.endswith(
         "'person' (18 values in 54 images) looks like an identifier too, and divides the images "
@@ -190,10 +192,10 @@ def test_what_is_taken_is_told_with_what_could_be():
 def test_a_column_that_is_not_used_because_groups_are_switched_off_is_told():
     off = Grouping(use=False)
     assert describe_group(None, {"sex": ["f", "m"] * 27, "case": RUNNING}, off) == ()
-    unused = "the column 'patient' (9 values in 54 images) is not used, and each image counts alone."
+    unused = "the column 'patient' (9 values in 54 images) is not used."
     assert describe_group(None, {"patient": OWNERS}, off) == (f"Groups are switched off: {unused}",)
     [said] = describe_group(None, {"patient": OWNERS, "who": VISITS}, off, "feature")
-    assert "the features 'patient' (9 values in 54 images), 'who' (27 values in 54 images) are not used" in said
+    assert "the features 'patient' (9 values in 54 images), 'who' (27 values in 54 images) are not used." in said
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "999", "X"])

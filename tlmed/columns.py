@@ -23,6 +23,7 @@ LEAST_ROWS, MANY_TIMES = 5, 3  # of a patient who may be none: images, and how m
 _WHOLE = re.compile(r"(?P<sign>-?)\+?0*(?P<digits>[1-9]\d*)?(?<=\d)(\.0*)?$")
 _LEADING_ZEROS = re.compile(r"(?<![\d.,])0+(?=\d)")  # within a name; those of a decimal place mean something
 _FORM = "Unicode form (composed or decomposed letters, as macOS writes them)"
+_STANDING = {"column": "row", "feature": "image"}  # what has a value; a row may be a volume, which gives many images
 _CASE, _NUMBER = ("case", "spaces"), "how a number is written"
 
 
@@ -105,10 +106,10 @@ def describe_group(
         group: What `find_group` returned.
         columns: As for `find_group`.
         grouping: As for `find_group`.
-        what: A "column", or a "feature".
+        what: A "column" of a table, or a "feature" of a builder.
 
     >>> describe_group("case", {"case": ["1", "2"]}, Grouping())
-    ("The column 'case' names the groups. No value of it repeats: each image stands alone.",)
+    ("The column 'case' names the groups. No value of it repeats: each row is a group of its own.",)
     """
     if not grouping.use or (group is None and not grouping.ask):
         return _describe_unused(columns, what)
@@ -117,7 +118,7 @@ def describe_group(
     unsure = _describe_stand_ins(group, columns[group])
     told = f"The {what} {group!r} names the groups."
     if not _repeats(columns[group]):
-        return (f"{told} No value of it repeats: each image stands alone.",)
+        return (f"{told} No value of it repeats: each {_STANDING[what]} is a group of its own.",)
     if grouping.column is None and (rivals := _find_rivals(group, columns)):
         look = "looks like an identifier" if len(rivals) == 1 else "look like identifiers"
         divide = "divides" if len(rivals) == 1 else "divide"
@@ -159,7 +160,7 @@ def _describe_unused(columns, what) -> tuple[str, ...]:
     if not (found := [*usual, *_find_rivals(None, columns)]):
         return ()
     said = f"{what} {_describe(found, columns)} is" if len(found) == 1 else f"{what}s {_describe(found, columns)} are"
-    return (f"Groups are switched off: the {said} not used, and each image counts alone.",)
+    return (f"Groups are switched off: the {said} not used.",)
 
 
 def _find_rivals(taken: str | None, columns) -> list[str]:
