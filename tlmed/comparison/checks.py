@@ -277,7 +277,7 @@ def _note_weights(result) -> str:
         return ""
     return (
         f"{result.name} started from the weights of another run. Test images that the other run knows are counted only "
-        f"if its directory was there when {result.name} was scored."
+        f"if its splits.csv could be read when {result.name} was scored."
     )
 
 
