@@ -65,6 +65,20 @@ def test_a_tile_measures_the_same_in_files_of_different_resolutions(tmp_path):
     assert decode(table.read(fine)).shape == (96, 96, 3)
 
 
+def test_files_whose_tiles_are_enlarged_are_counted_for_each_class(tmp_path):
+    for name, mpp in [("fine.tif", 0.25), ("near.tif", 0.54), ("coarse.tif", 0.9), ("most.tif", 1.0)]:
+        write(tmp_path / name, draw(), mpp=mpp)
+    every = Tiling(96, mpp=0.5, most=1, tissue=0)
+    table = cut_files(tmp_path, every, "fine.tif", "coarse.tif", "near.tif", "most.tif")
+    assert table.notes[1:] == (
+        "2 of 4 files (2 of class 'b') are coarser than 0.5 micrometres per pixel, up to 1: tiles of them are "
+        "enlarged, and less sharp.",
+    )
+    assert len(cut_files(tmp_path, every, "fine.tif", "near.tif").notes) == 1
+    loose = Table("x", ("most.tif",), np.zeros(1, int), (), None, None, lambda row: None, root=tmp_path)
+    assert cut_slides(loose, every).notes[1].startswith("1 of 1 file is coarser than 0.5 micrometres")
+
+
 def test_only_tiles_with_tissue_are_taken_and_glass_is_none(tmp_path):
     write(tmp_path / "a.tif", draw())
     table = cut_files(tmp_path, Tiling(100, most=None), "a.tif")

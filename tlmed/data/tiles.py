@@ -5,6 +5,7 @@ pixels of the file.
 """
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -36,7 +37,7 @@ _LOOK = 64  # pixels of a tile's side are enough to tell tissue
 _SATURATION = 8
 _BLACK = 25  # a pixel whose channels are all below it has no colour that can be told: pen, or the edge of a scan
 _COARSE = 2.0  # tiles are not enlarged by more than this
-_ALIKE = 1.1  # how much the resolutions of files may differ, as a factor, where tiles are cut in pixels
+_ALIKE = 1.1  # the factor by which resolutions may differ; beyond it, tiles of so many pixels are refused
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +111,7 @@ def cut_slides(table: Table, tiles: Tiling) -> Table:
         for row, (file, found) in enumerate(zip(files, corners, strict=True))
         for x, y in found
     ]
-    return expand(table, samples, [_describe(files, len(samples), tiles)])
+    return expand(table, samples, [_describe(files, len(samples), tiles), *_describe_enlarged(files, table, tiles)])
 
 
 def _open(file: Path) -> Slide | _Picture:
@@ -233,3 +234,21 @@ def _describe(files: Sequence[_File], samples: int, tiles: Tiling) -> str:
     tissue = f", at least {tiles.tissue:.0%} of each tissue" if tiles.tissue else ""
     most = f", at most {tiles.most:,} of a file" if tiles.most else ""
     return f"{count(len(files), 'file')} cut into {count(samples, 'tile')} of {wide}{tissue}{most}."
+
+
+def _describe_enlarged(files: Sequence[_File], table: Table, tiles: Tiling) -> list[str]:
+    """Say how many files of each class give tiles with less detail: a network could tell classes by that.
+
+    Files to be predicted have no classes.
+    """
+    coarse = [row for row, file in enumerate(files) if tiles.mpp and file.mpp > _ALIKE * tiles.mpp]
+    if not coarse:
+        return []
+    amounts = Counter(table.classes[table.labels[row]] for row in coarse) if table.classes else {}
+    whose = listed([f"{number:,} of class {name!r}" for name, number in sorted(amounts.items())], NAMED)
+    where, are = f" ({whose})" if whose else "", "is" if len(coarse) == 1 else "are"
+    most = max(files[row].mpp for row in coarse)
+    return [
+        f"{len(coarse):,} of {count(len(files), 'file')}{where} {are} coarser than {tiles.mpp} micrometres per pixel, "
+        f"up to {most:.3g}: tiles of them are enlarged, and less sharp."
+    ]
