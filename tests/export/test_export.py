@@ -20,7 +20,7 @@ from PIL import ExifTags, Image
 
 from tests.conftest import CLASSES, draw
 from tests.data.test_data_images import LOSSLESS
-from tlmed import inference
+from tlmed import inference, intensity
 from tlmed.data.decode_and_resize import PixelRule, decode_resized
 from tlmed.errors import CheckFailed, InputError, RunFailed
 from tlmed.export import index as index_of_pip
@@ -832,6 +832,20 @@ def test_the_function_in_the_card_knows_window_and_shape(name, ends, fit, tmp_pa
     (path,) = (path for path in write_kinds(tmp_path / "kinds") if path.name == name)
     rule = PixelRule((7, 12), resolve("auto").measured(ends), fit)
     np.testing.assert_array_equal(read_alone(path, 7, 12, ends, fit)[0], decode_resized(path.read_bytes(), rule))
+
+
+@pytest.mark.parametrize("window", [None, (0.5, 99.5, "file")])
+@pytest.mark.parametrize("spacing", [None, 1.0])
+def test_the_card_names_what_its_function_does_not_know_of_scale_and_of_ranges_of_files(run, window, spacing):
+    shown = intensity.to_json(resolve(window or "auto"))
+    write_json(run / "plan.json", run.json("plan.json") | {"window": shown})
+    recipe = run.json("recipe.json")
+    write_json(run / "recipe.json", {**recipe, "data": {**recipe["data"], "spacing": spacing}})
+    card = write_card(run)
+    assert ("by a range of each file (`data.window`): use `tlmed predict` for images of more than 8 bits" in card) == (
+        window is not None
+    )
+    assert ("`read` is only for images that have this scale and size already" in card) == (spacing is not None)
 
 
 OTHERWISE = (

@@ -20,18 +20,19 @@ _EXCEPTIONS = (
 
 def _find_limits(content: CardFacts) -> str:
     """Say which images `read` cannot read as the run did, if its rule needs more than pixels; "" if it does not."""
+    limits = ""
     if content.recipe["data"].get("spacing") is not None:
-        return (
+        limits += (
             "\n\nThe run shows all images at one scale (`data.spacing`). PNG, JPEG and their like do not say how many "
             "millimetres their pixels measure: `tlmed predict` reads the files that do. `read` is only for images that "
             "have this scale and size already."
         )
     if from_json(content.plan.get("window")).kind == FILE:
-        return (
+        limits += (
             "\n\nThe run shows values by a range of each file (`data.window`): use `tlmed predict` for images of more "
             "than 8 bits."
         )
-    return ""
+    return limits
 
 
 def _show_rule(content: CardFacts) -> str:
