@@ -143,6 +143,22 @@ def test_an_oblique_series_is_turned_by_right_angles_only(tmp_path):
     np.testing.assert_array_equal(decode(table.read(4))[..., 0], values[4])
 
 
+def test_planes_across_a_tilted_series_are_refused_and_its_own_are_read(tmp_path):
+    tilted = (1, 0, 0, 0, 0.966, -0.259)  # by 15 degrees
+    for name, series in (("s1", "1"), ("s2", "2")):
+        for number in range(6):
+            content = make_slice(
+                draw(7, 9, seed=number), 0, across=tilted, series=series, ImagePositionPatient=[0, 0, 5.0 * number]
+            )
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / f"{number}").write_bytes(content)
+    source = write_list(tmp_path, {"s1": "a", "s2": "b"})
+    assert len(load(open_with(source, "all"), SIZE, split=None).sha256) == 12
+    for fields in ({"planes": "all", "axis": "sagittal"}, {"channels": "views"}):
+        with pytest.raises(InputError, match=r"lie beside each other, as with a tilted gantry.*only axial planes"):
+            load(open_with(source, **fields), SIZE, None)
+
+
 def test_views_and_neighbours_of_a_series(study):
     source, pixels = study
     values = pixels["s1"]

@@ -102,6 +102,13 @@ def test_the_range_of_the_bits_is_known_where_there_is_one():
     assert wholes["scaled"] == (-(2**13) - 1024, (2**15 - 1) / 4 - 1024)
 
 
+@pytest.mark.parametrize(("shear", "slanted"), [(0, False), (0.01, False), (0.3, True)])
+def test_axes_that_are_not_at_right_angles_are_remarked(shear, slanted):
+    affine = np.array([[1, 0, 0, 0], [0, 1, 3 * shear, 0], [0, 0, 3, 0], [0, 0, 0, 1]])
+    said = [sentence for sentence in find_remarks(write(draw(4, 5, 6), affine)) if "not at right angles" in sentence]
+    assert len(said) == slanted
+
+
 def test_spacing_is_that_between_rows_and_between_columns():
     stack = open_stack(write(VALUES, np.diag([1, 2, 3, 1])))
     spacings = {axis: stack.read(axis, 0).spacing for axis in AXES}

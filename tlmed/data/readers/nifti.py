@@ -38,6 +38,11 @@ _BYTE = 8  # bits
 # In a metre and in a micrometre, by the unit of a header; all others are taken for one.
 _MILLIMETRES = {1: 1000.0, 3: 0.001}
 _IMPORTING, _MODULES = threading.Lock(), ("nibabel.nifti1", "nibabel.nifti2", "nibabel.orientations")
+_SLANTED = (
+    "{images} {hold} axes that are not at right angles, as after a tilted gantry: planes across the tilt show the body "
+    "slanted."
+)
+_RIGHT = 0.02  # the largest cosine between axes at right angles: about one degree
 _UNORIENTED = "{images} {hold} no orientation (neither qform nor sform), so that left and right may be exchanged."
 
 
@@ -273,7 +278,15 @@ def _read_only_plane(content: bytes, index: int) -> Plane:
 def _find_remarks(content: bytes) -> frozenset[str]:
     _import()
     header = _read_header(content)
-    return frozenset([] if header["qform_code"] > 0 or header["sform_code"] > 0 else [_UNORIENTED])
+    oriented = header["qform_code"] > 0 or header["sform_code"] > 0
+    return frozenset(([] if oriented else [_UNORIENTED]) + ([_SLANTED] if _is_slanted(header) else []))
+
+
+def _is_slanted(header: "Nifti1Header") -> bool:
+    """Tell whether the axes of the voxels are not at right angles."""
+    axes = header.get_best_affine()[:3, :3]
+    axes = axes / np.linalg.norm(axes, axis=0)
+    return bool(np.abs(axes.T @ axes - np.eye(3)).max() > _RIGHT)
 
 
 def _name_version() -> str:

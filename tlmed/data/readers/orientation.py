@@ -17,6 +17,7 @@ from tlmed.slicing import AXES
 _PARALLEL = 1e-2  # how far the cosines of two planes of one stack may differ: half a degree
 _SAME = 1e-2  # millimetres between planes at the same place
 _GAP, _UNEVEN = 1.5, 0.1  # as parts of the usual distance: from here on a plane is missing; they are not evenly spaced
+_PIXEL = (1.0, 1.0)  # millimetres, where a file does not say it
 _TO_RIGHT_AND_FRONT = np.array([-1, -1, 1])
 
 
@@ -59,12 +60,15 @@ class Arrangement:
         distances: Millimetres from the first one, in this order.
         axes: The number in `AXES` of the axis that planes, rows and columns follow.
         signs: 1 where they follow it to the right, front or head, else -1; planes do so in `order`.
+        slanted: Whether planes lie beside each other by more than a pixel, as with a tilted gantry; a plane across them
+            would show the body slanted.
     """
 
     order: tuple[int, ...]
     distances: np.ndarray
     axes: tuple[int, int, int]
     signs: tuple[int, int, int]
+    slanted: bool = False
 
     @property
     def axis(self) -> str:
@@ -116,9 +120,22 @@ def arrange(places: Sequence[Place]) -> Arrangement:
     directions = np.array([normal, rows, columns])
     axes = max(itertools.permutations(range(3)), key=lambda order: np.abs(directions[range(3), order]).sum())
     signs = tuple(1 if directions[row, axis] > 0 else -1 for row, axis in enumerate(axes))
-    heights = np.array([place.position for place in places]) * _TO_RIGHT_AND_FRONT @ normal * signs[0]
+    positions = np.array([place.position for place in places]) * _TO_RIGHT_AND_FRONT
+    heights = positions @ normal * signs[0]
     order = np.argsort(heights, kind="stable")
-    return Arrangement(tuple(order.tolist()), heights[order] - heights[order[0]], axes, (1, *signs[1:]))
+    slanted = _find_shift(positions - positions[order[0]], normal) > max(places[0].spacing or _PIXEL)
+    return Arrangement(tuple(order.tolist()), heights[order] - heights[order[0]], axes, (1, *signs[1:]), slanted)
+
+
+def _find_shift(positions: np.ndarray, normal: np.ndarray) -> float:
+    """Return how far planes lie beside the line that stands upright on one of them, in millimetres.
+
+    Args:
+        positions: Of each plane, from this one, float [n, 3].
+        normal: The direction of the line, float [3].
+    """
+    upright = normal / np.linalg.norm(normal)
+    return float(np.linalg.norm(positions - np.outer(positions @ upright, upright), axis=1).max())
 
 
 def stack_planes(found: Arrangement, shape: tuple[int, int], read: Callable[[int], Plane]) -> Stack:
@@ -172,11 +189,17 @@ def _make_grid(
     """Return all values [x, y, z]; which are padding, None if none is; and the plane that tells how they are shown.
 
     Raises:
-        ValueError: There are too many voxels; planes are missing or not evenly spaced, coloured, or not all alike.
+        ValueError: There are too many voxels; planes are missing, not evenly spaced or slanted, coloured, or not all
+            alike.
     """
     check_shape((len(found.order), *shape))
     if not found.is_even():
         raise ValueError(f"its planes are not evenly spaced, so that only {found.axis} planes can be read")
+    if found.slanted:
+        raise ValueError(
+            "its planes lie beside each other, as with a tilted gantry, so that others would show the body slanted "
+            f"and only {found.axis} planes can be read"
+        )
     planes = [read(number) for number in found.order]
     first = planes[0]
     alike = {(plane.bits, plane.inverted, plane.unit, plane.whole is None, np.shape(plane.values)) for plane in planes}
