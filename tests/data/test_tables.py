@@ -38,6 +38,7 @@ def images(**fields):
         ("Image|Diagnosis\n", "x.txt", Layout(), ["'Image' is", "'Diagnosis' is", "vertical bars"]),
         ("path;dx\n", "x.csv", Layout(delimiter=";"), ["'dx' is taken for 'label'"]),
         ("path,label,file,target\n", "x.csv", Layout(path="file", label="target"), []),
+        ("Path,LABEL,file,target\n", "x.csv", Layout(), ["'Path' is taken", "'LABEL' is taken for 'label'"]),
         ("Path,LABEL\n", "x.csv", Layout(), ["'Path' is taken for 'path'", "'LABEL' is taken for 'label'"]),
     ],
 )

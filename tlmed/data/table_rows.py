@@ -102,7 +102,7 @@ def _find_columns(file: Path, columns: Sequence[str], layout: Layout) -> tuple[d
     spoken = {*named.values(), layout.grouping.column}
     for role in ROLES:
         usual = [name for name in columns if squeeze(name) in USUAL[role] and name not in spoken]
-        found = [name for name in usual if name == role] or usual
+        found = [name for name in usual if squeeze(name) == role] or usual
         if named.get(role) in columns:
             meant[role] = named[role]
         elif role in named and not layout.elsewhere:
@@ -112,11 +112,6 @@ def _find_columns(file: Path, columns: Sequence[str], layout: Layout) -> tuple[d
             told += [] if found[0] == role else [f"the column {found[0]!r} is taken for {role!r}"]
         elif found or role in REQUIRED:
             faults.append(_describe_unclear(file, role, found, columns))
-        faults += [
-            f"The column '{role}' must be written in small letters. Received: '{name}' in data={file}."
-            for name in usual
-            if name != role == name.lower() and meant.get(role) == role
-        ]
     if faults:
         raise InputError(faults)
     return meant, told
