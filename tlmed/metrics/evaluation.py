@@ -241,7 +241,7 @@ def _average_classes(case: Case, owners, tables, name, value) -> dict:
     open_ = sum(entry["low"] is None for entry in entries)
     if open_:
         verb = "has" if open_ == 1 else "have"
-        return _leave_open(value, f"{open_} of {len(entries)} classes {verb} no interval, {NO_INTERVAL}")
+        return _leave_open(value, f"{open_} of {len(entries)} classes {verb} no interval, so that their mean has none.")
     influences = (influence_of_class(case, own, part) for own in present)
     low, high = combine(entries, influences, [1 / len(entries)] * len(entries), owners)
     by = "" if owners is None else " by groups"
