@@ -46,7 +46,17 @@ def test_no_augmentation_is_no_layer():
 def test_a_new_kind_leaves_the_seeds_of_the_others_as_they_were():
     few = make_augmentation(Augment("both", 0.1, 0.2, 0.3))
     more = make_augmentation(Augment("both", 0.1, 0.2, 0.3, noise=0.1))
-    assert [type(layer) for layer in more.layers[:4]] == [type(layer) for layer in few.layers]
+    assert [type(layer) for layer in more.layers[:-1]] == [type(layer) for layer in few.layers]
+
+
+@pytest.mark.parametrize(("flip", "ways"), [("horizontal", (0, 1)), ("vertical", (0, 2)), ("both", (0, 1, 2, 3))])
+def test_images_are_mirrored_along_each_axis_by_itself(flip, ways):
+    images = np.repeat(IMAGES[:1].astype("float32"), 200, axis=0)
+    possible = [images[0], images[0, :, ::-1], images[0, ::-1], images[0, ::-1, ::-1]]
+    layer = make_augmentation(Augment(flip=flip))
+    made = [[(each == one).all() for one in possible].index(True) for each in layer(images, training=True).numpy()]
+    shares = np.bincount(made, minlength=4) / len(images)
+    np.testing.assert_allclose(shares, [(way in ways) / len(ways) for way in range(4)], atol=0.12)
 
 
 @pytest.mark.parametrize("kind", CHANGES)

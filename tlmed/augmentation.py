@@ -24,8 +24,9 @@ def make_augmentation(augment: Augment) -> keras.layers.Layer | None:
     """Return a layer that changes images [batch, height, width, 3], 0..255, while training; None if all is off."""
     layers = []  # `thaw` replaces their seeds
     if augment.flip != "none":
-        axes = "horizontal_and_vertical" if augment.flip == "both" else augment.flip
-        layers.append(keras.layers.RandomFlip(axes, seed=0))
+        # Not "horizontal_and_vertical": it draws once for both axes, so it turns by 180 degrees and never mirrors.
+        axes = ("horizontal", "vertical") if augment.flip == "both" else (augment.flip,)
+        layers += [keras.layers.RandomFlip(axis, seed=number) for number, axis in enumerate(axes)]
     if augment.rotation:
         layers.append(keras.layers.RandomRotation(augment.rotation, seed=0))
     if augment.zoom:

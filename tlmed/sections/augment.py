@@ -25,7 +25,7 @@ class Augment:
     They are made in the order of the fields; `views` and `from_preset` make none. Values stay within 0..255.
 
     Attributes:
-        flip: Mirror at random along this axis.
+        flip: Mirror at random along this axis; "both": along each of the two by itself.
         rotation: Largest rotation, as a fraction of a full turn, in both directions (0.1: up to 36 degrees).
         zoom: By which fraction more or less of each side is shown, at most: 0.2 shows things 0.83 to 1.25 times as
             large.
