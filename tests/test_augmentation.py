@@ -59,6 +59,14 @@ def test_images_are_mirrored_along_each_axis_by_itself(flip, ways):
     np.testing.assert_allclose(shares, [(way in ways) / len(ways) for way in range(4)], atol=0.12)
 
 
+def test_contrast_falls_as_often_as_it_rises():
+    images = np.repeat(GREY[:1], 400, axis=0)
+    factors = change(images, contrast=0.2).std(axis=(1, 2, 3)) / GREY[0].std()
+    assert factors.min() == pytest.approx(0.8, abs=0.01)
+    assert factors.max() == pytest.approx(1.2, abs=0.01)
+    assert np.mean(factors < 1) == pytest.approx(0.5, abs=0.1)
+
+
 @pytest.mark.parametrize("kind", CHANGES)
 def test_each_image_has_an_amount_of_its_own_and_the_seed_decides_it(kind):
     images = np.repeat(IMAGES[:1], 4, axis=0)

@@ -32,7 +32,8 @@ def make_augmentation(augment: Augment) -> keras.layers.Layer | None:
     if augment.zoom:
         layers.append(keras.layers.RandomZoom(augment.zoom, seed=0))
     if augment.contrast:
-        layers.append(keras.layers.RandomContrast(augment.contrast, value_range=(0, 255), seed=0))
+        factor = (augment.contrast, augment.contrast)  # down and up: of one number, Keras makes (0, number)
+        layers.append(keras.layers.RandomContrast(factor, value_range=(0, 255), seed=0))
     if augment.brightness:
         layers.append(keras.layers.RandomBrightness(augment.brightness, value_range=(0, 255), seed=0))
     layers += [RandomChange(kind, getattr(augment, kind), seed=0) for kind in CHANGES if getattr(augment, kind)]
