@@ -757,6 +757,9 @@ def test_confidence_counts_from_the_threshold():
     scores = [[0.9, 0.1], [0.75, 0.25], [0.6, 0.4], [0.3, 0.7], [0.79, 0.21]]
     made = predicted(scores, [0, 1, 1, 1, 0], guesses=[0, 1, 1, 1, 1])
     assert pick_cases(made, 2, positive=1, threshold=0.2) == {"right": [3, 0], "wrong": [4], "uncertain": [4, 1]}
+    # A case nearer to 0.2 comes first, although the way from there to 0 is short.
+    low = predicted([[0.77, 0.23], [0.82, 0.18], [0.73, 0.27]], [0, 0, 0], guesses=[1, 0, 1])
+    assert pick_cases(low, 3, positive=1, threshold=0.2)["uncertain"] == [1, 0, 2]
     # At a half it is the difference of the two scores.
     plain = predicted(scores, [0, 0, 0, 1, 0])
     assert pick_cases(plain, 5) == pick_cases(plain, 5, positive=1, threshold=0.5)

@@ -865,14 +865,17 @@ def test_uncertain_is_at_the_threshold_and_the_page_says_so(tmp_path):
     chosen, examples = add_threshold(folder), add_examples(folder)
     text = Reader(show_examples(read_run(folder))).text
     assert f"Most uncertain: closest to the threshold of {chosen.value:.3f} for malignant" in text
-    assert f"where another class would be predicted, which is the threshold of {chosen.value:.3f}." in text
+    said = "For the surest, the distance counts as a share of the way from there to 0 or 1."
+    assert f"where another class would be predicted, which is the threshold of {chosen.value:.3f}. {said}" in text
     for example in examples:
         score = example["score"]
         both = f"{score:.3f}" if example["prediction"] == "malignant" else f"{score:.3f}; malignant {1 - score:.3f}"
         assert f"predicted {example['prediction']} ({both})" in text
     three = write_run(tmp_path / "three")
     add_examples(three)
-    assert "Most uncertain: two classes score almost the same" in Reader(show_examples(read_run(three))).text
+    text = Reader(show_examples(read_run(three))).text
+    assert "Most uncertain: two classes score almost the same" in text
+    assert said not in text
 
 
 def test_examples_without_explanations_say_why(tmp_path):

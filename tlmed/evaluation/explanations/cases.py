@@ -18,7 +18,8 @@ def pick_cases(
         predictions: Of any splits; only rows of `split` are picked.
         k: How many of each kind; fewer where there are not so many.
         positive: The number of the positive one of two classes, with `threshold`.
-        threshold: Its score from which on it is predicted.
+        threshold: Its score from which on it is predicted. The most uncertain are the closest to it; the surest are
+            the farthest from it, as a share of the way to 0 or 1.
         split: The split.
 
     Returns:
@@ -31,7 +32,7 @@ def pick_cases(
     >>> pick_cases(made, k=1)
     {'right': [0], 'wrong': [2], 'uncertain': [3]}
     """
-    confidence = _measure_confidence(predictions, positive, threshold)
+    distances, confidence = _measure_confidence(predictions, positive, threshold)
     rows = [row for row, name in enumerate(predictions.splits) if name == split]
     right = predictions.predictions == predictions.labels
 
@@ -41,22 +42,25 @@ def pick_cases(
     return {
         "right": sorted((row for row in rows if right[row]), key=surest)[:k],
         "wrong": sorted((row for row in rows if not right[row]), key=surest)[:k],
-        "uncertain": sorted(rows, key=lambda row: (abs(confidence[row]), predictions.paths[row]))[:k],
+        "uncertain": sorted(rows, key=lambda row: (abs(distances[row]), predictions.paths[row]))[:k],
     }
 
 
-def _measure_confidence(predictions, positive, threshold) -> np.ndarray:
-    """Return how far each prediction is from another one: 0 at the border, 1 at the largest distance.
+def _measure_confidence(predictions, positive, threshold) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far each prediction is from another one, and how sure it is by that: 0 at the border, 1 at most.
 
-    That is the score of the predicted class minus the highest other score. For two classes with a threshold it is the
-    distance from the threshold, as a share of the largest possible one on that side; at 0.5 both are the same.
+    Both are the score of the predicted class minus the highest other score. For two classes with a threshold, the first
+    is the distance from the threshold, the second that as a share of the longest one on its side: a score of 0 is
+    as sure as one of 1, however low the threshold.
     """
     scores = np.asarray(predictions.scores, "float64")
     rows = np.arange(len(scores))
     if threshold is not None and positive is not None and scores.shape[1] == 2:
         margin = scores[:, positive] - threshold
         longest = np.where(margin >= 0, 1 - threshold, threshold)
-        return np.abs(margin) / np.where(longest > 0, longest, 1)  # at a threshold of 0 or 1 one side has no length
+        distances = np.abs(margin)
+        return distances, distances / np.where(longest > 0, longest, 1)  # at 0 or 1 one side has no length
     others = scores.copy()
     others[rows, predictions.predictions] = -np.inf
-    return scores[rows, predictions.predictions] - others.max(axis=1)
+    margin = scores[rows, predictions.predictions] - others.max(axis=1)
+    return margin, margin
