@@ -84,14 +84,15 @@ def test_images_are_named_three_and_a_count():
 
 
 WELL, PLAIN, BINARY, DIM, DEEP = (0, 255, 200), (0, 90, 1), (0, 1, 2), (0, 15, 16), (16, 15, 16)
+WHITE = (1, 255, 1)  # as values above what is shown
 
 
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
         ([WELL] * 6, []),
-        ([WELL, PLAIN, WELL], ["1 of 3 images (1.png) holds a single colour: there is nothing to see in it."]),
-        ([(0, 0, 1)], ["1 of 1 image (0.png) holds a single colour"]),
+        ([WELL, PLAIN, WELL], ["1 of 3 images (1.png) is shown in a single colour: there is nothing to see in it."]),
+        ([(0, 0, 1)], ["1 of 1 image (0.png) is shown in a single colour"]),
         (
             [WELL] * 2 + [BINARY] * 4,
             [
@@ -102,15 +103,22 @@ WELL, PLAIN, BINARY, DIM, DEEP = (0, 255, 200), (0, 90, 1), (0, 1, 2), (0, 15, 1
         ([WELL, BINARY, DIM], ["2 of 3 images (1.png, 2.png) hold nothing above 15 of 255, which is all but black: s"]),
         ([WELL, DIM], ["1 of 2 images (1.png) holds nothing above 15 of 255, which is all but black: scale it to the"]),
         ([WELL, (0, 16, 17)], []),
-        ([PLAIN, BINARY], ["1 of 2 images (0.png) holds a single", "1 of 2 images (1.png) holds nothing above 1 of"]),
+        (
+            [PLAIN, BINARY],
+            ["1 of 2 images (0.png) is shown in a", "1 of 2 images (1.png) holds nothing above 1 of"],
+        ),
         (
             [DEEP, DEEP, (64, 63, 64)],
             [
                 "3 images (0.png, 1.png, 2.png) with more than 8 bits keep at most 64 of 256 grey levels, because "
                 "their values use a small part of what is shown between black and white, as data of 12 bits do where "
-                "16 are shown. `data.window` of the recipe says what is; for files that have scales of their own, as "
-                "in MRI: data.window=0.5,99.5,file (2 of 3 all but black)."
+                "16 are shown, or lie outside of it. `data.window` of the recipe says what is shown; for files "
+                "that have scales of their own, as in MRI: data.window=0.5,99.5,file (2 of 3 all but black)."
             ],
+        ),
+        (
+            [DEEP, WHITE, WHITE],
+            ["3 images (0.png, 1.png, 2.png) with", "2 of 3 images (1.png, 2.png) are shown in a single colour"],
         ),
         ([DEEP, WELL], ["1 image (0.png) with more than 8 bits keeps at most 16 of 256"]),
     ],
@@ -119,6 +127,18 @@ def test_a_single_colour_and_darkness_are_counted_and_named(rows, told):
     found = describe_tones([f"{i}.png" for i in range(len(rows))], make_tones(*rows))
     assert len(found) == len(told), found
     assert all(sentence.startswith(words) for sentence, words in zip(found, told, strict=True)), found
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([WHITE], "(1 of 1 all white)."),
+        ([DEEP, WHITE, WHITE, (30, 255, 30)], "(1 of 4 all but black, 2 of 4 all white)."),
+        ([(16, 100, 16)], "data.window=0.5,99.5,file."),
+    ],
+)
+def test_images_that_are_wholly_above_what_is_shown_are_counted(rows, told):
+    assert describe_tones([f"{i}.png" for i in range(len(rows))], make_tones(*rows))[0].endswith(told)
 
 
 LABELS = np.repeat([0, 1], 20)
@@ -195,13 +215,13 @@ def test_predict_and_evaluate_say_what_is_odd_in_an_image(finished, tmp_path):
         str(third): "values unlike those of training",
     }
     assert len(told) == 3
-    assert all(said.startswith(f"1 of 15 images ({path}) h") for said, path in zip(told, notes, strict=True)), told
+    assert all(said.startswith(f"1 of 15 images ({path}) ") for said, path in zip(told, notes, strict=True)), told
     assert f"has 4 different values, where nearly all training images of the run have {usual['fewest']} to" in told[2]
     _, result = inference.evaluate(run, str(folder))
     said = [sentence for sentence in result["evaluated"]["warnings"] if sentence.startswith("1 of 15 images")]
     files = [path.relative_to(folder) for path in (first, second, third)]
     assert len(said) == 3
-    assert all(f"({path}) h" in sentence for sentence, path in zip(said, files, strict=True)), said
+    assert all(f"({path}) " in sentence for sentence, path in zip(said, files, strict=True)), said
 
 
 def test_a_run_that_recorded_no_values_compares_none(finished, tmp_path):

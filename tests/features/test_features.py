@@ -246,7 +246,7 @@ def scale_some(n):
 def test_black_images_among_others_are_taken_as_floats_too(fitted):
     images = IMAGES.copy()
     images[:2], images[2:4] = 0, images[2:4] > 127
-    told = r"2 of 21 images \(0, 1\) hold a single colour|2 of 21 images \(2, 3\) hold nothing above 1"
+    told = r"2 of 21 images \(0, 1\) are shown in a single colour|2 of 21 images \(2, 3\) hold nothing above 1"
     with pytest.warns(UserWarning, match=told):
         expected = fitted.transform(images)
     for form in (images.astype("float32"), list(images.astype("float64"))):
@@ -309,10 +309,13 @@ DEEP = np.random.RandomState(0).randint(0, 4096, (4, 40, 40, 3)).astype("uint16"
         ([IMAGES[0], DEEP[0, ..., 0]], ["1 image (1) with more than 8 bits keeps at most 16"]),
         (
             IMAGES.astype("uint16"),
-            ["keep at most 1 of 256 grey levels", "21 of 21 images (0, 1, 2 and 18 more) hold a single"],
+            ["keep at most 1 of 256 grey levels", "21 of 21 images (0, 1, 2 and 18 more) are shown in a single"],
         ),
-        (IMAGES * (np.arange(21) > 1)[:, None, None, None].astype("uint8"), ["2 of 21 images (0, 1) hold a single"]),
-        (IMAGES[:3] * 0, ["3 of 3 images (0, 1, 2) hold a single"]),
+        (
+            IMAGES * (np.arange(21) > 1)[:, None, None, None].astype("uint8"),
+            ["2 of 21 images (0, 1) are shown in a"],
+        ),
+        (IMAGES[:3] * 0, ["3 of 3 images (0, 1, 2) are shown in a single"]),
         ((IMAGES > 127).astype("uint8"), ["21 of 21 images (0, 1, 2 and 18 more) hold nothing above 1 of 255"]),
         (IMAGES / 60, ["21 of 21 images (0, 1, 2 and 18 more) hold nothing above 4 of 255"]),
         ([*IMAGES[:4], *(IMAGES[4:] > 127).astype("int64")], ["17 of 21 images (4, 5, 6 and 14 more) hold nothing"]),

@@ -14,6 +14,7 @@ from tlmed.data.readers.picture_files import PICTURES
 from tlmed.intensity import FILE, FULL, PERCENTILE, Intensity
 from tlmed.words import count, listed
 
+WHITE = 255
 FEW = 64  # levels: what 14 bits keep
 BLACK = 15  # of 255: the highest that 12 bits in 16 reach; nothing can be seen in such an image
 NAMED = 3
@@ -43,7 +44,7 @@ def describe_tones(
 
     >>> from tlmed.data.decode_and_resize import TONES
     >>> describe_tones(["a.png", "b.png"], np.array([(0, 200, 90), (0, 7, 1)], TONES))
-    ['1 of 2 images (b.png) holds a single colour: there is nothing to see in it.']
+    ['1 of 2 images (b.png) is shown in a single colour: there is nothing to see in it.']
     """
     if tones is None:
         return []
@@ -145,7 +146,7 @@ def _keep_few(levels) -> np.ndarray:
 
 def _describe_plain(tones, usual) -> str:
     one = len(tones) == 1
-    return f"{'holds' if one else 'hold'} a single colour: there is nothing to see in {'it' if one else 'them'}."
+    return f"{'is' if one else 'are'} shown in a single colour: there is nothing to see in {'it' if one else 'them'}."
 
 
 def _describe_dark(tones, usual) -> str:
@@ -173,14 +174,18 @@ def _describe_levels(paths, levels, brightest) -> list[str]:
     few = np.flatnonzero(_keep_few(levels))
     if not len(few):
         return []
-    one, dark = len(few) == 1, int((brightest[few] <= BLACK).sum())
-    seen = f" ({dark:,} of {len(few):,} all but black)" if dark else ""
+    one, n = len(few) == 1, f"{len(few):,}"
+    found = {
+        "all but black": brightest[few] <= BLACK,
+        "all white": (levels[few] == 1) & (brightest[few] == WHITE),
+    }
+    seen = ", ".join(f"{chosen.sum():,} of {n} {name}" for name, chosen in found.items() if chosen.any())
     return [
         f"{count(len(few), 'image')} ({listed((paths[row] for row in few), NAMED)}) with more than 8 bits "
         f"{'keeps' if one else 'keep'} at most {levels[few].max()} of 256 grey levels, because "
         f"{'its' if one else 'their'} values use a small part of what is shown between black and white, as data of 12 "
-        "bits do where 16 are shown. `data.window` of the recipe says what is; for files that have scales of their "
-        f"own, as in MRI: data.window=0.5,99.5,file{seen}."
+        "bits do where 16 are shown, or lie outside of it. `data.window` of the recipe says what is shown; for files "
+        f"that have scales of their own, as in MRI: data.window=0.5,99.5,file{seen and f' ({seen})'}."
     ]
 
 
