@@ -551,7 +551,7 @@ def test_damage_anywhere_in_an_archive_is_a_line_or_changes_nothing_that_counts(
     file, _ = archive(tmp_path)
     whole = rebuild(file, method=method)
     heads = [place for place in range(len(whole)) if whole[place : place + 2] == b"PK"]
-    for number in range(400):
+    for number in range(1000):
         damaged = bytearray(whole)
         start = heads[random.randint(len(heads))] if number % 2 else random.randint(len(whole))
         for place in start + random.randint(0, 100, random.randint(1, 4)):
