@@ -74,3 +74,12 @@ def test_a_run_tells_the_score_before_and_after_statistics_are_estimated_again(i
     assert f"{entry['after']:.4f}" in page
     assert ("Worse, by more than its noise" in page) == entry["worse"]
     assert json.loads((run / "freeze.json").read_text())["phases"][0]["moved"].keys() >= {"norm/moving_mean"}
+
+
+def test_a_phase_that_thaws_nothing_is_not_said_to_have_new_statistics(images, tmp_path):
+    said = []
+    settings = ["phases.epochs=1", "phases.batch_norm=recalibrate"]
+    recipe = override(load_recipe("feature_extractor"), [*SMALL, *settings])
+    tlmed.train(recipe, tmp_path / "run", images, backbone=with_norm(), voice=Voice(say=said.append))
+    assert not [line for line in said if "estimated again" in str(line)]
+    assert "recalibration" not in RunDir(tmp_path / "run").json("metrics.json")
