@@ -379,13 +379,6 @@ def seed_generators(layers: Iterable[keras.layers.Layer]) -> list[tuple[int, ker
     return found + list(enumerate(others.values(), len(parts)))
 
 
-def has_statistics_to_recalibrate(model: Classifier) -> bool:
-    """Tell whether `recalibrate` is asked for by a network's phase, and one of its thawed blocks has BatchNorm."""
-    if model.phase.batch_norm != "recalibrate":
-        return False
-    return bool(batch_norms(split_blocks(model.parts.backbone, model.phase)[1]))
-
-
 def recalibrate(model: Classifier, batches: Iterable[np.ndarray]) -> int:
     """Set the BatchNorm statistics of the thawed blocks to those of some images, for `batch_norm="recalibrate"`.
 

@@ -605,3 +605,15 @@ def test_what_is_the_same_of_both_classes_has_the_same_interval_whichever_is_pos
     for name in ("accuracy", "auc", "balanced_accuracy", "mcc", "kappa", "quadratic_kappa", "log_loss", "brier"):
         for part in ("value", "low", "high"):
             assert both[0][name][part] == pytest.approx(both[1][name][part], abs=1e-9), (name, part)
+
+
+@pytest.mark.parametrize(("grouped", "note"), [(False, None), (True, "The interval is cut at 0 and at 1.")])
+def test_an_interval_that_reaches_past_what_is_possible_says_that_it_is_cut(grouped, note):
+    rng = np.random.RandomState(0)
+    groups = [*["large"] * 30, *(f"small {number // 2}" for number in range(30))]  # half of the images are of one
+    labels, scores = rng.randint(0, 2, 60), np.clip(0.5 + 0.12 * rng.randn(60), 0.3, 0.7)
+    scores[:30] = np.where(labels[:30] == 1, 0.3, 0.7)
+    table, predicted = np.stack([1 - scores, scores], axis=1), (scores > 0.5).astype(int)
+    found = evaluate(labels, table, predicted, ["a", "b"], "b", groups=groups if grouped else None)["metrics"]["brier"]
+    assert found.get("note") == note
+    assert ((found["low"], found["high"]) == (0.0, 1.0)) == grouped

@@ -222,6 +222,9 @@ def _bound_all(case: Case, owners, strata, tables, name, value, draws) -> dict:
         most = math.inf if name == "log_loss" else 1.0 if case.main is not None else 2.0
         low, high = bound_mean(value, spread, most)
         method = f"t of {spread.units} {name_units(owners)}, made symmetric (Hall 1992)"
+        if cut := [f"{bound:g}" for bound in (0.0, most) if bound in (low, high)]:
+            note = f"The interval is cut at {' and at '.join(cut)}."
+            return {"value": value, "low": low, "high": high, "method": method, "note": note}
     return {"value": value, "low": low, "high": high, "method": method}
 
 

@@ -11,7 +11,8 @@ from tlmed.backbones import Backbone
 from tlmed.batch_statistics import STATISTICS_IMAGES, reestimate_statistics
 from tlmed.data import ImageSet
 from tlmed.features import random_norms
-from tlmed.phases import Classifier, recalibrate
+from tlmed.frozen import batch_norms
+from tlmed.phases import Classifier, recalibrate, split_blocks
 from tlmed.recipe import Recipe
 from tlmed.replicas import make_predictor, replicas
 from tlmed.seeds import derive
@@ -21,6 +22,13 @@ def wake(recipe: Recipe, backbone: Backbone, images: ImageSet) -> None:
     """Give random weights BatchNorm statistics of the training images: with Keras's initial ones they are dead."""
     if norms := random_norms(backbone):
         reestimate_statistics(backbone.model, _pixels(recipe, images), norms)
+
+
+def can_settle(model: Classifier) -> bool:
+    """Tell whether a network's phase asks for `settle`, and a block that it thaws has BatchNorm."""
+    if model.phase.batch_norm != "recalibrate":
+        return False
+    return bool(batch_norms(split_blocks(model.parts.backbone, model.phase)[1]))
 
 
 def settle(recipe: Recipe, model: Classifier, images: ImageSet) -> None:

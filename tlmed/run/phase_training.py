@@ -10,10 +10,10 @@ import numpy as np
 
 from tlmed.certificate import ALGORITHM, certify, fingerprint, make_claim
 from tlmed.features import random_norms
-from tlmed.phases import computing, has_statistics_to_recalibrate, moving, thaw
+from tlmed.phases import computing, moving, thaw
 from tlmed.run.finished import Degree, Finished
 from tlmed.run.job import Job
-from tlmed.run.networks import predict_rows, settle, wake
+from tlmed.run.networks import can_settle, predict_rows, settle, wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import Feed, feed, is_rounded
 from tlmed.run.prepared import Prepared
@@ -177,7 +177,7 @@ def _train_phase(job, prepared, phase, begun) -> Degree:
             saving = Saving(checkpoints, moving(model), fed.words, start)
             result, history = _fit(job, prepared.phases, model, fed, saving)
         before = None
-        if has_statistics_to_recalibrate(model):
+        if can_settle(model):
             with voice.busy("Estimating statistics again"):
                 with computing(model, recipe.precision):
                     before = fed.predict(images.indices("val"))
