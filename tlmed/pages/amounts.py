@@ -29,15 +29,17 @@ def interval_of(entry: Mapping) -> str:
 
 
 def says_nothing(entry: Mapping) -> bool:
-    """Tell whether an interval, rounded to three decimals, reaches from 0 to 1: then it excludes no value.
+    """Tell whether an interval, rounded to three decimals, reaches from 0, or from -1, to 1: then it excludes no value.
 
-    This holds for metrics from -1 to 1, too: such an interval excludes nothing better than chance. A metric without an
-    upper end, such as log loss, may reach beyond 1; its interval still says something.
+    A metric without an upper end, such as log loss, may reach beyond 1; its interval still says something.
+
+    >>> [says_nothing({"low": low, "high": 1.0}) for low in (0.0, -1.0, -0.571, 0.1)]
+    [True, True, False, False]
     """
     if entry["low"] is None:
         return False
     low, high = (round(entry[end], 3) for end in ("low", "high"))
-    return low <= 0 and high == 1
+    return low in (0, -1) and high == 1
 
 
 def say_apart(metrics: Mapping) -> str:
