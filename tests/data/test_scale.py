@@ -148,6 +148,7 @@ def test_all_planes_of_a_volume_decide_its_range(folder):
         np.testing.assert_allclose(shown[edge : edge + side, edge : edge + side], expected, atol=3)
 
 
+@pytest.mark.slow  # by default, test_windows_of_runs has a run that repeats its range
 def test_a_run_repeats_scale_and_range(folder, tmp_path):
     fields = ["data.window=1,99,file", "data.spacing=1", "data.channels=views", "data.image_size=32,32"]
     recipe = override(load_recipe("feature_extractor"), [*SMALL, "backbone=LeNet5", "weights=none", *fields])
