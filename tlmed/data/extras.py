@@ -12,26 +12,28 @@ CUT = "{images} {hold} more than fits into a picture of data.image_size at data.
 PAGES = "{images} {hold} several pages or frames: only the first one of each is used."
 
 
-def find_extras(content: Content) -> frozenset[str]:
+def find_extras(content: Content, is_cut: bool = False) -> frozenset[str]:
     """Return a sentence for each thing of an image that is not used as it is stored, without decoding it.
 
     Args:
         content: As for `decode`.
+        is_cut: As in `Examined`.
 
     Returns:
-        Sentences with the fields `{images}` and `{hold}`: `PAGES`, and what the reader of the file remarks.
+        Sentences with the fields `{images}` and `{hold}`: `CUT`, `PAGES`, and what the reader of the file remarks.
 
     >>> sorted(find_extras(b""))
     []
     """
+    cut = frozenset([CUT] if is_cut else [])
     try:
         if isinstance(content, Part):
-            return content.remarks()
-        return find_remarks(content).union([PAGES] if count_planes(content) > 1 else [])
+            return cut | content.remarks()
+        return cut | find_remarks(content).union([PAGES] if count_planes(content) > 1 else [])
     except InputError:
         raise
     except ValueError:
-        return frozenset()  # decoding the image names this fault
+        return cut  # decoding the image names this fault
 
 
 def describe_extras(paths: Sequence[str], extras: Sequence[frozenset[str]]) -> list[str]:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tlmed.cache import IN_MEMORY, Room, make_room
 from tlmed.data.decode_and_resize import TONES, PixelRule, as_rule, decode, decode_resized, examine
-from tlmed.data.extras import CUT, find_extras
+from tlmed.data.extras import find_extras
 from tlmed.data.file_samples import cut_between_files, number_owners
 from tlmed.data.known_files import KnownPixels, recall
 from tlmed.data.known_pixels import Facts, find_facts, note_facts
@@ -287,7 +287,7 @@ def _read_rows(table, rule, where, known) -> Iterator[_Found]:
             note_facts(known, digest, rule.intensity, facts, found.is_ranged)
         if table.encoded_here:
             digest = _digest_decoded(content, digest, known)
-        extras = find_extras(content).union([CUT] if facts.is_cut else [])
+        extras = find_extras(content, facts.is_cut)
         # `describe_tones` reports images of 0 and 1 only. Few other images have two values: they are decoded again.
         is_odd = facts.tones["used"] == 2 and facts.tones["brightest"] > 1
         if is_odd and _has_two_values(content, digest, known, rule.intensity):

@@ -45,10 +45,7 @@ def show_to_scale(image: Image.Image, sides: Sides, size: tuple[int, int], spaci
     """
     if sides is None:
         raise ValueError("it does not say how many millimetres its pixels measure, and data.spacing needs it")
-    spans = [
-        _find_span(pixels, side / spacing, wanted)
-        for pixels, side, wanted in zip((image.height, image.width), sides, size, strict=True)
-    ]
+    spans = _find_spans(image, sides, size, spacing)
     (rows, top, bottom), (columns, left, right) = spans
     shown = image.resize((columns, rows), _RULE, (left, top, right, bottom))
     whole = Image.new(image.mode, size[::-1])
@@ -62,8 +59,13 @@ def is_cut(image: Image.Image, sides: Sides, size: tuple[int, int], spacing: flo
     >>> [is_cut(Image.new("L", (5, 4)), (1.0, 1.0), (4, width), 1.0) for width in (4, 5)]
     [True, False]
     """
+    return any(first > 0 for _, first, _ in _find_spans(image, sides, size, spacing))
+
+
+def _find_spans(image: Image.Image, sides: tuple[float, float], size: tuple[int, int], spacing: float) -> list[tuple]:
+    """Return what `_find_span` does for rows and for columns."""
     lengths = zip((image.height, image.width), sides, size, strict=True)
-    return any(round(pixels * side / spacing) > wanted for pixels, side, wanted in lengths)
+    return [_find_span(pixels, side / spacing, wanted) for pixels, side, wanted in lengths]
 
 
 def _find_span(pixels: int, scale: float, wanted: int) -> tuple[int, float, float]:

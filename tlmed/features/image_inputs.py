@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tlmed.data.decode_and_resize import PixelRule, examine, find_values
-from tlmed.data.extras import CUT, describe_extras, find_extras
+from tlmed.data.extras import describe_extras, find_extras
 from tlmed.data.measured_ranges import measure_range
 from tlmed.data.named_samples import Lister, Named, find_named
 from tlmed.data.parts import Content, Part
@@ -146,7 +146,7 @@ def read_batches(items: Sequence[Named], rule: PixelRule, batch_size: int, liste
 
     def look(content: Content) -> tuple[np.ndarray, np.ndarray, frozenset[str]]:
         seen = examine(content, rule)
-        return seen.pixels, seen.tones, find_extras(content).union([CUT] if seen.is_cut else [])
+        return seen.pixels, seen.tones, find_extras(content, seen.is_cut)
 
     found = _examine(items, lister, look)
     while taken := list(itertools.islice(found, batch_size)):

@@ -173,7 +173,7 @@ def _find_decoder(header: Header):
     name = UID(header.syntax).name if header.syntax in UID_dictionary else "unknown"
     try:
         decoder = get_decoder(UID(header.syntax))
-    except NotImplementedError:
+    except NotImplementedError:  # what pydicom raises for a syntax that it has no decoder for
         raise Unread(f"its transfer syntax is not read: {name}") from None
     if (plugin := _name_plugin(decoder.UID)) and plugin not in decoder.available_plugins:
         raise ImportError(f"no plugin of {plugin} for {name}")
