@@ -257,6 +257,25 @@ def test_traits_make_subgroups_unless_they_have_too_many_values():
     assert set(score(few, Scoring("test", "ill", 0))["subgroups_left_out"]) == {"age", "model", "sex"}
 
 
+def test_a_subgroup_says_how_many_of_its_images_training_knows():
+    """One hospital may hold all of them: the difference between hospitals is then that between known and new images."""
+    predictions = dataclasses.replace(binary(), traits={"site": tuple("AB"[i % 2] for i in range(N))})
+    test = predictions.of("test")
+    ours = [path for path, site in zip(test.paths, test.traits["site"], strict=True) if site == "A"]
+    result = score(predictions, Scoring("test", "ill", 0), leaked=ours)
+    parts = result["subgroups"]["site"]
+    assert {site: (part["n"], part["leaked"]) for site, part in parts.items()} == {
+        "A": (len(ours), len(ours)),
+        "B": (len(test.paths) - len(ours), 0),
+    }
+    lines = describe_metrics(result)
+    assert f"site A ({len(ours)} images, {len(ours)} known from training or validation):" in lines
+    assert f"site B ({len(test.paths) - len(ours)} images, 0 known from training or validation):" in lines
+    unsure = describe_metrics({**result, "undecided": 2})
+    assert f"site A ({len(ours)} images, at least {len(ours)} known from training or validation):" in unsure
+    assert "leaked" not in score(predictions, Scoring("test", "ill", 0))["subgroups"]["site"]["A"]
+
+
 def test_groups_and_calibrated_probabilities_are_read_back_and_scored_alike(tmp_path):
     predictions, decision = decided(binary(groups=tuple(f"patient {i // 4}" for i in range(N))))
     write_predictions(tmp_path / "predictions.csv", predictions)

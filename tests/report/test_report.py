@@ -809,6 +809,19 @@ def test_subgroups_stand_below_all_images(tmp_path):
     assert "AUC (linear), Sensitivity (linear): " + values["linear"]["metrics"]["auc"]["reason"] in text
 
 
+def test_known_images_of_subgroups_have_a_column(tmp_path):
+    folder = write_run(tmp_path / "run", ("benign", "malignant"))
+    values = add_subgroups(folder)
+    for value, known in zip(values.values(), (7, 0), strict=True):
+        value["leaked"] = known
+    left = {"leaked": 7, "n": 113, "metrics": {}}
+    edit(folder / "metrics.json", lambda content: content.update(subgroups={"probe": values}, without_leaks=left))
+    text = Reader(write_report(folder).read_text()).text
+    assert "ImagesKnownAUC" in text
+    for row in ("all images1207", "linear607undefined", "<convex>600"):
+        assert row in text
+
+
 def test_baselines_stand_beside_the_run(tmp_path):
     folder = write_run(tmp_path / "run")
     text = Reader(write_report(folder).read_text()).text

@@ -36,15 +36,10 @@ from tlmed.report.frame import frame
 from tlmed.report.overlays import Fold, _say_borders
 from tlmed.reproduce import Request, reproduce
 from tlmed.run import Voice, phase_training, preparation, preview, story
-from tlmed.run.averages import (
-    _average_subgroups,
-    _average_without_leaks,
-    _count_groups,
-    _describe_baseline,
-    average,
-    write_averages,
-)
+from tlmed.run.averages import _count_groups, _describe_baseline, write_averages
 from tlmed.run.crossvalidation import name_folds
+from tlmed.run.metric_averages import average
+from tlmed.run.part_averages import average_subgroups, average_without_leaks
 from tlmed.rundir import RunDir, find_run
 from tlmed.status import describe_status
 from tlmed.whole_files import read_csv, write_csv, write_json
@@ -320,40 +315,44 @@ def divide_by(trait, **values):
 def test_subgroups_that_all_folds_have_are_averaged():
     results = [divide_by("site", A=(6, 0.5), B=(4, 1.0)), divide_by("site", A=(5, 0.7), B=(5, None))]
     results[1]["subgroups"]["site"]["B"]["metrics"]["accuracy"]["reason"] = "No b."
-    found = _average_subgroups(["01", "02"], KFold(2), results)
+    found = average_subgroups(["01", "02"], KFold(2), results)
     assert list(found) == ["subgroups"]
     assert {value: part["n"] for value, part in found["subgroups"]["site"].items()} == {"A": 11, "B": 9}
     mean, undefined = (found["subgroups"]["site"][value]["metrics"]["accuracy"] for value in "AB")
     assert mean == average("accuracy", {"01": {"value": 0.5}, "02": {"value": 0.7}}, KFold(2))
     assert undefined["reason"] == "In fold 02: No b."
-    twice = _average_subgroups(list("1234"), KFold(2, repeats=2), [results[0]] * 4)
+    twice = average_subgroups(list("1234"), KFold(2, repeats=2), [results[0]] * 4)
     assert twice["subgroups"]["site"]["A"]["n"] == 12  # of one repeat
+    assert "leaked" not in twice["subgroups"]["site"]["A"]
+    results[0]["subgroups"]["site"]["A"]["leaked"] = 3  # a fold without known images does not count them
+    known = average_subgroups(["01", "02"], KFold(2), results)["subgroups"]["site"]
+    assert (known["A"]["leaked"], known["B"].get("leaked")) == (3, None)
 
 
 def test_a_column_that_does_not_divide_each_fold_makes_no_subgroups():
     results = [divide_by("site", A=(6, 0.5), B=(4, 1.0)), divide_by("site", A=(9, 0.7)), {"metrics": {}}]
     results[0]["subgroups_left_out"] = results[1]["subgroups_left_out"] = {"age": "9 values."}
     results[2]["subgroups_left_out"] = {"age": "8 values."}
-    assert _average_subgroups(["01", "02", "03"], KFold(3), results) == {
+    assert average_subgroups(["01", "02", "03"], KFold(3), results) == {
         "subgroups_left_out": {
             "site": "In fold 03: not scored.",
             "age": "In folds 01, 02: 9 values. In fold 03: 8 values.",
         }
     }
-    assert _average_subgroups(["01"], KFold(2), [{}]) == {}
+    assert average_subgroups(["01"], KFold(2), [{}]) == {}
 
 
 def test_a_subgroup_that_a_fold_does_not_test_is_averaged_over_the_others_which_are_counted():
     results = [divide_by("site", A=(6, 0.5), B=(4, 1.0)), divide_by("site", A=(9, 0.7)), divide_by("site", A=(9, 0.6))]
     results[2] = divide_by("site", A=(9, 0.6), B=(2, 0.5))
-    found = _average_subgroups(["01", "02", "03"], KFold(3), results)["subgroups"]["site"]
+    found = average_subgroups(["01", "02", "03"], KFold(3), results)["subgroups"]["site"]
     assert (found["A"]["n"], found["B"]["n"]) == (24, 6)
     assert "folds" not in found["A"]["metrics"]["accuracy"]
     mean = found["B"]["metrics"]["accuracy"]
     assert (mean["value"], mean["folds"]) == (0.75, ["01", "03"])
     assert mean["note"].startswith("Mean of 2 of 3 folds. In fold 02: no image.")
     del results[2]["subgroups"]["site"]["B"]
-    one = _average_subgroups(["01", "02", "03"], KFold(3), results)["subgroups"]["site"]["B"]["metrics"]["accuracy"]
+    one = average_subgroups(["01", "02", "03"], KFold(3), results)["subgroups"]["site"]["B"]["metrics"]["accuracy"]
     assert (one["value"], one["folds"]) == (None, ["01"])
     assert one["reason"] == "Two folds of 3 are needed, 1 can be used. In folds 02, 03: no image."
 
@@ -376,7 +375,7 @@ def test_a_fold_whose_subgroup_lacks_a_class_is_left_out_of_means_over_classes_a
     folds = [[(c, random.random(), site) for site in "AB" for c in (0, 1, 2) for _ in range(4)] for _ in range(3)]
     folds[1] = [row for row in folds[1] if row[0] != 1 or row[2] == "A"]  # no image of n in B
     results = score_folds(("m", "n", "o"), folds)
-    found = _average_subgroups(["01", "02", "03"], KFold(3), results)["subgroups"]["site"]
+    found = average_subgroups(["01", "02", "03"], KFold(3), results)["subgroups"]["site"]
     values = {
         name: [result["subgroups"]["site"]["B"]["metrics"][name]["value"] for result in results]
         for name in ("accuracy", "auc", "sensitivity", "specificity")
@@ -398,10 +397,10 @@ def test_of_two_classes_only_the_metric_of_the_absent_one_leaves_the_fold_out():
     folds = [[(c, random.random(), site) for site in "AB" for c in (0, 1) for _ in range(4)] for _ in range(3)]
     folds[0] = [row for row in folds[0] if row[0] != 1 or row[2] == "A"]
     results = score_folds(("benign", "malignant"), folds)
-    found = _average_subgroups(["01", "02", "03"], KFold(3), results)["subgroups"]["site"]["B"]["metrics"]
+    found = average_subgroups(["01", "02", "03"], KFold(3), results)["subgroups"]["site"]["B"]["metrics"]
     assert [len(found[name].get("folds", "all")) for name in found] == [3, 2, 2, 3]
     assert "In fold 01: no image of 'malignant'." in found["sensitivity"]["note"]
-    lines = "\n".join(describe_metrics({**results[0], **_average_subgroups(["01", "02", "03"], KFold(3), results)}))
+    lines = "\n".join(describe_metrics({**results[0], **average_subgroups(["01", "02", "03"], KFold(3), results)}))
     assert "Note on auc, sensitivity: Mean of 2 of 3 folds. In fold 01: no image of 'malignant'." in lines
 
 
@@ -421,21 +420,21 @@ def leave_out(n, leaked=None, known=(0.25, 0.5), whole=(0.75, 0.5)):
 
 
 def test_what_folds_know_is_added_up_and_their_scores_without_it_are_averaged():
-    assert _average_without_leaks(["01", "02"], KFold(2), [leave_out(20)] * 2) == {}
+    assert average_without_leaks(["01", "02"], KFold(2), [leave_out(20)] * 2) == {}
     folds = [leave_out(20, 9), leave_out(20), leave_out(20, 3, known=(0.5, 0.5))]
-    found = _average_without_leaks(["01", "02", "03"], KFold(3), folds)["without_leaks"]
+    found = average_without_leaks(["01", "02", "03"], KFold(3), folds)["without_leaks"]
     assert (found["leaked"], found["n"]) == (12, 48)
     assert {name: entry["value"] for name, entry in found["metrics"].items()} == {
         "auc": 0.5,  # 0.25, 0.75 of a fold that knows none, 0.5
         **dict.fromkeys(("accuracy", "sensitivity", "specificity"), 0.5),
     }
     assert found["metrics"]["auc"]["method"].startswith("corrected resampled t, 3 folds")
-    repeated = _average_without_leaks(["1", "2", "3", "4"], KFold(2, repeats=2), [leave_out(30, 9)] * 4)
+    repeated = average_without_leaks(["1", "2", "3", "4"], KFold(2, repeats=2), [leave_out(30, 9)] * 4)
     assert [repeated["without_leaks"][name] for name in ("leaked", "n")] == [18, 42]
-    none = _average_without_leaks(["01", "02"], KFold(2), [leave_out(20, 20), leave_out(20, 3)])["without_leaks"]
+    none = average_without_leaks(["01", "02"], KFold(2), [leave_out(20, 20), leave_out(20, 3)])["without_leaks"]
     assert none["metrics"]["auc"]["value"] is None
     assert none["metrics"]["auc"]["reason"] == "In fold 01: no image is left."
-    nothing = _average_without_leaks(["01", "02"], KFold(2), [leave_out(20, 20)] * 2)["without_leaks"]
+    nothing = average_without_leaks(["01", "02"], KFold(2), [leave_out(20, 20)] * 2)["without_leaks"]
     assert nothing == {"leaked": 40, "n": 0, "metrics": {}}
 
 

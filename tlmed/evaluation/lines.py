@@ -2,7 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 
-from tlmed.answer_units import IMAGE, is_whole, say_all_undecided, say_answers, say_undecided, say_where, unit_of
+from tlmed.answer_units import (
+    IMAGE,
+    is_whole,
+    say_all_undecided,
+    say_answers,
+    say_least,
+    say_undecided,
+    say_where,
+    unit_of,
+)
 from tlmed.evaluation.predictions import HALF
 from tlmed.evaluation.predictions_csv import SCORE
 from tlmed.metrics import positive_index, say_positive
@@ -43,8 +52,14 @@ def describe_metrics(result: Mapping) -> list[str]:
         lines += describe(result)
     for trait, values in result.get("subgroups", {}).items():
         for value, part in values.items():
-            lines += [f"{trait} {value or 'empty'} ({count(part['n'], unit_of(result))}):", *_list(part["metrics"])]
+            lines += [f"{trait} {value or 'empty'} ({_count_part(part, result)}):", *_list(part["metrics"])]
     return lines + [f"Not by {trait}: {why}" for trait, why in result.get("subgroups_left_out", {}).items()]
+
+
+def _count_part(part, result) -> str:
+    """Return the images of a subgroup, and how many of them training or validation knows."""
+    known = f", {say_least(result)}{part['leaked']:,} known from training or validation" if "leaked" in part else ""
+    return f"{count(part['n'], unit_of(result))}{known}"
 
 
 def _describe_means(result) -> list[str]:

@@ -122,7 +122,7 @@ def score(predictions: Predictions, scoring: Scoring, leaked: Collection[str] = 
     if leaked:
         result["without_leaks"] = _leave_out(chosen, set(leaked), scoring)
     if chosen.traits:
-        result |= _divide(chosen, scoring)
+        result |= _divide(chosen, set(leaked), scoring)
     return result
 
 
@@ -174,8 +174,15 @@ def _measure_part(part, scoring) -> dict:
     return {"n": found["n"], **({"absent": absent} if absent else {}), "metrics": found["metrics"]}
 
 
-def _divide(chosen, scoring) -> dict[str, Mapping]:
-    """Return metrics for each value of each trait, and which traits have too many values or only one."""
+def _count_leaked(part, leaked) -> dict[str, int]:
+    return {"leaked": sum(path in leaked for path in part.paths)} if leaked else {}
+
+
+def _divide(chosen, leaked, scoring) -> dict[str, Mapping]:
+    """Return metrics for each value of each trait, and which traits have too many values or only one.
+
+    Where images are known, each value says how many of its own are: they may all be of one value.
+    """
     tables, left_out = {}, {}
     for trait, texts in chosen.traits.items():
         values = sorted(set(texts))
@@ -187,6 +194,8 @@ def _divide(chosen, scoring) -> dict[str, Mapping]:
             continue
         column = np.array(texts, dtype=object)
         parts = {value: chosen.take(np.flatnonzero(column == value)) for value in values}
-        tables[trait] = {value: _measure_part(part, scoring) for value, part in parts.items()}
+        tables[trait] = {
+            value: _count_leaked(part, leaked) | _measure_part(part, scoring) for value, part in parts.items()
+        }
     found = {"subgroups": tables, "subgroups_left_out": left_out}
     return {name: content for name, content in found.items() if content}

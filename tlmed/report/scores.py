@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from tlmed.answer_units import name_scored, unit_of
+from tlmed.answer_units import name_scored, say_least, unit_of
 from tlmed.evaluation.lines import describe_size
 from tlmed.evaluation.pooling import say_pooling
 from tlmed.metrics import say_positive
@@ -94,13 +94,16 @@ def show_subgroups(metrics: Mapping) -> Markup:
 
 
 def _tabulate(values, metrics) -> Table:
-    parts = {f"all {unit_of(metrics)}s": {"n": metrics["n"], "metrics": metrics["metrics"]}, **values}
+    whole = {"n": metrics["n"], "metrics": metrics["metrics"], "leaked": metrics.get("without_leaks", {}).get("leaked")}
+    parts = {f"all {unit_of(metrics)}s": whole, **values}
+    known = any("leaked" in part for part in values.values())
     order = ("auc", "accuracy", "sensitivity", "specificity", "brier")
     shown = [name for name in order if any(name in part["metrics"] for part in values.values())]
     rows = [
         (
             value or say(_EMPTY, mark=EMPHASIS),
             f"{part['n']:,}",
+            *([f"{part['leaked']:,}"] if known else []),
             *(show_cell(part["metrics"].get(name)) for name in shown),
         )
         for value, part in parts.items()
@@ -111,7 +114,8 @@ def _tabulate(values, metrics) -> Table:
         for name in shown
         if name in part["metrics"]
     ]
-    return Table(texts("Value") + numbers(_name_column(metrics), *map(explain, shown)), rows, list_notes(entries))
+    counts = (_name_column(metrics), *([f"{say_least(metrics)}known".capitalize()] if known else []))
+    return Table(texts("Value") + numbers(*counts, *map(explain, shown)), rows, list_notes(entries))
 
 
 def show_classes(metrics: Mapping) -> Markup:

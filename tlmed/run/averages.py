@@ -1,32 +1,20 @@
 """The result of a cross-validation: a table of its folds, and the mean of each metric with its interval."""
 
 import functools
-import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from tlmed.answer_units import describe_majority, name_rows, unit_of
-from tlmed.evaluation.measures import SUBGROUP_METRICS
 from tlmed.evaluation.pooled_csv import list_tables
 from tlmed.evaluation.pooling import list_unit_groups, read_pooling
 from tlmed.intact import check_intact
-from tlmed.metrics.fold_means import average_folds
 from tlmed.metrics.packed_confusion import pack_confusion, unpack_confusion
+from tlmed.run.metric_averages import average
+from tlmed.run.part_averages import average_subgroups, average_without_leaks
 from tlmed.run_files import FOLDS_CSV, METRICS_JSON, SPLITS_CSV, TIMING_JSON
 from tlmed.rundir import RunDir
 from tlmed.sections import KFold
 from tlmed.whole_files import read_csv, write_csv
-from tlmed.words import join_names, listed
-
-_RANGES = {
-    **dict.fromkeys(("mcc", "kappa", "quadratic_kappa"), (-1.0, 1.0)),
-    "log_loss": (0.0, float("inf")),
-    "brier": (0.0, 2.0),
-}
-_RANGE = (0.0, 1.0)  # of all other metrics
-_MOST_NAMED = 3  # so many folds are named in a note
 
 
 def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir]) -> dict:
@@ -57,91 +45,6 @@ def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir]) -> dict:
         for table in list_tables(content):
             _write_predictions(run, folds, table)
     return content
-
-
-def average(name: str, entries: Mapping[str, Mapping], split: KFold) -> dict:
-    """Return the mean of a metric over the folds, with its interval: the corrected resampled t (Nadeau & Bengio 2003).
-
-    Folds that agree by luck would make it narrower than their few images allow. So each bound is at least as far from
-    the mean as in the interval that the folds' own intervals combine to.
-
-    Args:
-        name: The metric's.
-        entries: The metric's entry in each fold's `metrics.json`, by the fold's name.
-        split: How the images were divided.
-
-    Returns:
-        `value`, `low`, `high` and `method`, as in every `metrics.json`. Where the metric is undefined in a fold the
-        mean is too, and `reason` names the fold; `note` says where the interval was cut, why there is none, or that
-        it rests on the spread of the folds alone, because one of them has no interval of its own.
-    """
-    if reason := _say_undefined(entries):
-        return {"value": None, "low": None, "high": None, "method": None, "reason": reason}
-    values = [entry["value"] for entry in entries.values()]
-    found = {"value": float(np.mean(values)), "low": None, "high": None, "method": None}
-    alike, images = min(values) == max(values), _combine_folds(entries.values(), split)
-    if alike and images is None:
-        return {**found, "note": "All folds have the same value, from which no interval follows."}
-    spread = average_folds(values, split.test_share)
-    # Without images the spread of the folds decides alone; with them, whichever reaches further on each side.
-    low, high = (
-        (spread["low"], spread["high"])
-        if images is None
-        else (min(spread["low"], images[0]), max(spread["high"], images[1]))
-    )
-    least, most = _RANGES.get(name, _RANGE)
-    by_images = (low, high) != (spread["low"], spread["high"])
-    found |= {"low": max(low, least), "high": min(high, most), "method": _name_method(split, by_images)}
-    cut = [f"{bound:g}" for bound, past in ((least, low < least), (most, high > most)) if past]
-    notes = [f"The interval is cut at {' and at '.join(cut)}."] if cut else []
-    if images is None:
-        notes.append(_say_open(entries))
-    return {**found, "note": " ".join(notes)} if notes else found
-
-
-def _combine_folds(entries: Collection[Mapping], split) -> tuple[float, float] | None:
-    """Return the interval of the mean that the folds' own intervals give, None where one has none.
-
-    Folds have no image in common, so the squared distances to their bounds add up (MOVER: Zou & Donner, Statistics in
-    Medicine 2008, 27:1693-1702). Repeats have the same images, so their distances are averaged and do not shrink.
-    """
-    if any(entry.get("low") is None or entry.get("high") is None for entry in entries):
-        return None
-    mean = sum(entry["value"] for entry in entries) / len(entries)
-    # sqrt(sum d^2) / k within a repeat of k folds; the factor makes it the root mean square over the repeats.
-    down, up = (
-        math.sqrt(split.repeats * sum((entry["value"] - entry[end]) ** 2 for entry in entries)) / len(entries)
-        for end in ("low", "high")
-    )
-    return mean - down, mean + up
-
-
-def _say_open(entries) -> str:
-    """Name the folds without an interval: because of them the interval of the mean leaves out the images' part."""
-    folds = [fold for fold, entry in entries.items() if entry.get("low") is None or entry.get("high") is None]
-    which = f"Fold {folds[0]} has" if len(folds) == 1 else f"Folds {listed(folds, _MOST_NAMED)} have"
-    return f"{which} no interval: this one shows how the folds vary, without the sampling error of their images."
-
-
-def _say_undefined(entries) -> str:
-    """Say in which folds a metric is undefined, and why."""
-    return _name_folds(
-        {fold: entry.get("reason", "undefined.") for fold, entry in entries.items() if entry["value"] is None}
-    )
-
-
-def _name_folds(reasons: Mapping[str, str]) -> str:
-    """Return reasons as sentences, each with the folds that it holds for; `reasons` are by fold."""
-    found = {}
-    for fold, why in reasons.items():
-        found.setdefault(why, []).append(fold)
-    return " ".join(f"In fold{'s' * (len(folds) > 1)} {', '.join(folds)}: {why}" for why, folds in found.items())
-
-
-def _name_method(split, by_images) -> str:
-    repeats = f" x {split.repeats} repeats" if split.repeats > 1 else ""
-    method = f"corrected resampled t, {split.k} folds{repeats} (Nadeau & Bengio 2003)"
-    return f"{method}, widened to the folds' own intervals combined (Zou & Donner 2008)" if by_images else method
 
 
 def _average_all(split, folds, results) -> dict:
@@ -189,124 +92,12 @@ def _average_all(split, folds, results) -> dict:
         content["at_prevalence"] = {"prevalence": first["at_prevalence"]["prevalence"], **values}
     if undecided := sum(result.get("undecided", 0) for result in results):
         content["undecided"] = undecided // split.repeats  # as for images that are known
-    content |= _average_without_leaks(names, split, results) | _average_subgroups(names, split, results)
+    content |= average_without_leaks(names, split, results) | average_subgroups(names, split, results)
     if "pool" not in first:
         return content
     # What `average` says of images holds for units here, and for images in `per_sample` alone.
     samples = {"pool": first["pool"], "per_sample": _average_samples(mean, results, split)}
     return name_rows(content, unit_of(first)) | samples
-
-
-def _average_without_leaks(names, split, results) -> dict[str, Mapping]:
-    """Return the means without the test images that training or validation has seen; nothing where no fold has any.
-
-    A fold without such images counts with all of its images; if no image is left in a fold, there is no mean.
-    """
-    if not any("without_leaks" in result for result in results):
-        return {}
-    found = [result.get("without_leaks") or _keep_all(result) for result in results]
-    left = sum(part["n"] for part in found)
-    undefined = {"value": None, "low": None, "high": None, "method": None, "reason": "no image is left."}
-    nothing = dict.fromkeys(SUBGROUP_METRICS, undefined)
-    parts = {name: {**part, "metrics": part["metrics"] or nothing} for name, part in zip(names, found, strict=True)}
-    return {
-        "without_leaks": {
-            # Each repeat tests every image once, and the same ones are leaked in each.
-            "leaked": sum(part["leaked"] for part in found) // split.repeats,
-            "n": left // split.repeats,
-            "metrics": _average_parts(parts, split, results[0].get("positive")) if left else {},
-        }
-    }
-
-
-def _keep_all(result) -> dict:
-    """Return the entry of a fold without leaked test images: all of its images are left."""
-    return {"leaked": 0, "n": result["n"], "metrics": {name: result["metrics"][name] for name in SUBGROUP_METRICS}}
-
-
-def _average_subgroups(names, split, results) -> dict[str, Mapping]:
-    """Return the means for each value of each trait, and why there are none where a fold is not divided by it."""
-    found, left_out = {}, {}
-    tables = [result.get("subgroups", {}) for result in results]
-    traits = dict.fromkeys(
-        trait for result in results for key in ("subgroups", "subgroups_left_out") for trait in result.get(key, {})
-    )
-    for trait in traits:
-        if reason := _say_undivided(trait, names, results):
-            left_out[trait] = reason
-            continue
-        values = sorted({value for table in tables for value in table[trait]})
-        found[trait] = {
-            value: _average_subgroup(
-                {name: table[trait].get(value) for name, table in zip(names, tables, strict=True)},
-                split,
-                results[0].get("positive"),
-            )
-            for value in values
-        }
-    return {key: part for key, part in (("subgroups", found), ("subgroups_left_out", left_out)) if part}
-
-
-def _average_subgroup(parts: Mapping[str, Mapping | None], split, positive) -> dict:
-    """Return the means of one subgroup; `parts` are its entries by fold, None where a fold tests no image of it."""
-    images = sum(part["n"] for part in parts.values() if part is not None)
-    return {"n": images // split.repeats, "metrics": _average_parts(parts, split, positive)}
-
-
-def _average_parts(parts: Mapping[str, Mapping | None], split, positive) -> dict:
-    """Return the mean of each metric of a part of the images, such as a subgroup, over the folds that have its classes.
-
-    Of more than two classes a metric is the mean over the classes present, another one where another class is absent;
-    of two it is then undefined. Such folds are left out: which classes a part has does not depend on the network.
-
-    Args:
-        parts: The part in each fold, by the fold's name; None where the fold has no image of it.
-        split: How the images were divided.
-        positive: The positive one of two classes; None for more.
-    """
-    held = {fold: set(part.get("absent", ())) for fold, part in parts.items() if part is not None}
-    lacking = {fold: absent - set.intersection(*held.values()) for fold, absent in held.items()}
-    found = {}
-    for metric in next(part for part in parts.values() if part is not None)["metrics"]:
-        left_out, entries = {}, {}
-        for fold, part in parts.items():
-            if part is None:
-                left_out[fold] = "no image."
-            elif _misses(metric, part["metrics"][metric], lacking[fold], positive):
-                left_out[fold] = f"no image of {join_names(map(repr, sorted(lacking[fold])))}."
-            else:
-                entries[fold] = part["metrics"][metric]
-        found[metric] = _average_some(metric, entries, left_out, split)
-    return found
-
-
-def _misses(metric, entry, lacking, positive) -> bool:
-    """Tell whether a metric of a part misses classes that it lacks; accuracy never does."""
-    return bool(lacking) and metric != "accuracy" and (positive is None or entry["value"] is None)
-
-
-def _average_some(metric, entries, left_out: Mapping[str, str], split) -> dict:
-    """Return the mean over some of the folds, with their names; `left_out` says why others are not used."""
-    if not left_out:
-        return average(metric, entries, split)
-    why, of = _name_folds(left_out), len(entries) + len(left_out)
-    if len(entries) < 2:
-        reason = f"Two folds of {of} are needed, {len(entries)} can be used. {why}"
-        return {"value": None, "low": None, "high": None, "method": None, "reason": reason, "folds": [*entries]}
-    found = average(metric, entries, split)
-    note = f"Mean of {len(entries)} of {of} folds. {why}"
-    return {**found, "note": f"{note} {found['note']}" if "note" in found else note, "folds": [*entries]}
-
-
-def _say_undivided(trait, names, results) -> str:
-    """Say in which folds a trait makes no subgroups; "" where it does in all."""
-    return _name_folds(
-        {
-            fold: result.get("subgroups_left_out", {}).get(trait, "not scored.")
-            for fold, result in zip(names, results, strict=True)
-            if trait not in result.get("subgroups", {})
-        }
-    )
 
 
 def _average_each(names, split, parts: Sequence[Mapping]) -> dict:

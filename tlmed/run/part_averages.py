@@ -1,0 +1,121 @@
+"""Means over folds for parts of the test images: for subgroups, and for images that are not known."""
+
+from collections.abc import Mapping
+
+from tlmed.evaluation.measures import SUBGROUP_METRICS
+from tlmed.run.metric_averages import average, say_by_fold
+from tlmed.words import join_names
+
+
+def average_without_leaks(names, split, results) -> dict[str, Mapping]:
+    """Return the means without the test images that training or validation has seen; nothing where no fold has any.
+
+    A fold without such images counts with all of its images; if no image is left in a fold, there is no mean.
+    """
+    if not any("without_leaks" in result for result in results):
+        return {}
+    found = [result.get("without_leaks") or _keep_all(result) for result in results]
+    left = sum(part["n"] for part in found)
+    undefined = {"value": None, "low": None, "high": None, "method": None, "reason": "no image is left."}
+    nothing = dict.fromkeys(SUBGROUP_METRICS, undefined)
+    parts = {name: {**part, "metrics": part["metrics"] or nothing} for name, part in zip(names, found, strict=True)}
+    return {
+        "without_leaks": {
+            # Each repeat tests every image once, and the same ones are leaked in each.
+            "leaked": sum(part["leaked"] for part in found) // split.repeats,
+            "n": left // split.repeats,
+            "metrics": _average_parts(parts, split, results[0].get("positive")) if left else {},
+        }
+    }
+
+
+def _keep_all(result) -> dict:
+    """Return the entry of a fold without leaked test images: all of its images are left."""
+    return {"leaked": 0, "n": result["n"], "metrics": {name: result["metrics"][name] for name in SUBGROUP_METRICS}}
+
+
+def average_subgroups(names, split, results) -> dict[str, Mapping]:
+    """Return the means for each value of each trait, and why there are none where a fold is not divided by it."""
+    found, left_out = {}, {}
+    tables = [result.get("subgroups", {}) for result in results]
+    traits = dict.fromkeys(
+        trait for result in results for key in ("subgroups", "subgroups_left_out") for trait in result.get(key, {})
+    )
+    for trait in traits:
+        if reason := _say_undivided(trait, names, results):
+            left_out[trait] = reason
+            continue
+        values = sorted({value for table in tables for value in table[trait]})
+        found[trait] = {
+            value: _average_subgroup(
+                {name: table[trait].get(value) for name, table in zip(names, tables, strict=True)},
+                split,
+                results[0].get("positive"),
+            )
+            for value in values
+        }
+    return {key: part for key, part in (("subgroups", found), ("subgroups_left_out", left_out)) if part}
+
+
+def _average_subgroup(parts: Mapping[str, Mapping | None], split, positive) -> dict:
+    """Return the means of one subgroup; `parts` are its entries by fold, None where a fold tests no image of it."""
+    tested = [part for part in parts.values() if part is not None]
+    counted = [key for key in ("n", "leaked") if any(key in part for part in tested)]
+    counts = {key: sum(part.get(key, 0) for part in tested) // split.repeats for key in counted}
+    return counts | {"metrics": _average_parts(parts, split, positive)}
+
+
+def _average_parts(parts: Mapping[str, Mapping | None], split, positive) -> dict:
+    """Return the mean of each metric of a part of the images, such as a subgroup, over the folds that have its classes.
+
+    Of more than two classes a metric is the mean over the classes present, another one where another class is absent;
+    of two it is then undefined. Such folds are left out: which classes a part has does not depend on the network.
+
+    Args:
+        parts: The part in each fold, by the fold's name; None where the fold has no image of it.
+        split: How the images were divided.
+        positive: The positive one of two classes; None for more.
+    """
+    held = {fold: set(part.get("absent", ())) for fold, part in parts.items() if part is not None}
+    lacking = {fold: absent - set.intersection(*held.values()) for fold, absent in held.items()}
+    found = {}
+    for metric in next(part for part in parts.values() if part is not None)["metrics"]:
+        left_out, entries = {}, {}
+        for fold, part in parts.items():
+            if part is None:
+                left_out[fold] = "no image."
+            elif _misses(metric, part["metrics"][metric], lacking[fold], positive):
+                left_out[fold] = f"no image of {join_names(map(repr, sorted(lacking[fold])))}."
+            else:
+                entries[fold] = part["metrics"][metric]
+        found[metric] = _average_some(metric, entries, left_out, split)
+    return found
+
+
+def _misses(metric, entry, lacking, positive) -> bool:
+    """Tell whether a metric of a part misses classes that it lacks; accuracy never does."""
+    return bool(lacking) and metric != "accuracy" and (positive is None or entry["value"] is None)
+
+
+def _average_some(metric, entries, left_out: Mapping[str, str], split) -> dict:
+    """Return the mean over some of the folds, with their names; `left_out` says why others are not used."""
+    if not left_out:
+        return average(metric, entries, split)
+    why, of = say_by_fold(left_out), len(entries) + len(left_out)
+    if len(entries) < 2:
+        reason = f"Two folds of {of} are needed, {len(entries)} can be used. {why}"
+        return {"value": None, "low": None, "high": None, "method": None, "reason": reason, "folds": [*entries]}
+    found = average(metric, entries, split)
+    note = f"Mean of {len(entries)} of {of} folds. {why}"
+    return {**found, "note": f"{note} {found['note']}" if "note" in found else note, "folds": [*entries]}
+
+
+def _say_undivided(trait, names, results) -> str:
+    """Say in which folds a trait makes no subgroups; "" where it does in all."""
+    return say_by_fold(
+        {
+            fold: result.get("subgroups_left_out", {}).get(trait, "not scored.")
+            for fold, result in zip(names, results, strict=True)
+            if trait not in result.get("subgroups", {})
+        }
+    )
