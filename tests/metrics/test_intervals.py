@@ -17,6 +17,7 @@ from tlmed.metrics.areas import area_interval, covariance, newcombe, place
 from tlmed.metrics.calibration import chance_error
 from tlmed.metrics.combining import combine_ratio
 from tlmed.metrics.definitions import CLASS_METRICS, make_case, rate
+from tlmed.metrics.image_means import average_images
 from tlmed.metrics.influences import influence_of_all, influence_of_class, leave_out
 from tlmed.metrics.proportions import count_freedom, effective_groups, effective_size, harmonic_mean, proportion, t_95
 from tlmed.metrics.resampling import bound, widen
@@ -175,6 +176,33 @@ def test_the_interval_of_a_mean_is_halls():
         assert t + bend * t**2 + bend**2 * t**3 / 3 + shift == pytest.approx(sign * t_95(39))
     even = Spread(0.01, 39.0, 0.0, 40)
     assert bound_mean(0.5, even, math.inf) == pytest.approx((0.5 - 0.1 * t_95(39), 0.5 + 0.1 * t_95(39)))
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_mean_of_a_number_per_image_is_bounded_as_log_loss_is(grouped):
+    labels, scores, guesses = draw_case(0, n=60, k=3)
+    case = make_case(labels, scores, guesses, None)
+    groups = [str(i // 3) for i in range(60)] if grouped else None
+    owners = np.arange(60) // 3 if grouped else None
+    found = evaluate(labels, scores, guesses, ["a", "b", "c"], groups=groups)["metrics"]
+    for row, (name, most) in enumerate({"log_loss": math.inf, "brier": 2.0}.items()):
+        entry = average_images(case.losses[row], labels, ["a", "b", "c"], owners, most)
+        assert entry["method"] == found[name]["method"]
+        numbers = ("value", "low", "high")  # another order of summing
+        assert [entry[n] for n in numbers] == pytest.approx([found[name][n] for n in numbers], abs=1e-12)
+
+
+def test_the_mean_of_a_number_per_image_says_on_how_little_it_rests():
+    values, names = np.r_[np.zeros(15), np.arange(5.0)], ["a", "b"]
+    few, some = (average_images(values, (np.arange(20) >= 20 - count).astype(int), names) for count in (4, 5))
+    assert few["low"] is None
+    assert few["note"] == "Fewer than 5 images decide, from which no interval follows."
+    assert some["note"] == "It rests on 5 images of class 'b'."
+    alone = average_images(values, np.zeros(20, int), names, np.arange(20) % 4)
+    assert alone == {
+        "value": 0.5, "low": None, "high": None, "method": None,
+        "note": "Fewer than 10 groups, from which no interval follows.",
+    }  # fmt: skip
 
 
 def test_newcombes_interval_solves_its_equation():

@@ -19,7 +19,8 @@ METRICS = (
 # Those that each class has against the rest.
 CLASS_METRICS = ("auc", "sensitivity", "specificity", "ppv", "npv", "f1", "average_precision")
 RANKED = frozenset({"auc", "average_precision"})
-CALIBRATED = ("log_loss", "brier", "ece")
+LOSSES = ("log_loss", "brier")  # the means of a number per image, in the order of `Case.losses`
+CALIBRATED = (*LOSSES, "ece")
 _SMALLEST = np.finfo(float).eps  # the least probability whose logarithm is taken, as in scikit-learn
 
 

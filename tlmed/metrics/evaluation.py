@@ -21,6 +21,7 @@ from tlmed.metrics.combining import agree, combine, draw_rates
 from tlmed.metrics.definitions import (
     CALIBRATED,
     CLASS_METRICS,
+    LOSSES,
     METRICS,
     RANKED,
     Case,
@@ -28,6 +29,7 @@ from tlmed.metrics.definitions import (
     make_case,
     rate,
 )
+from tlmed.metrics.image_means import bound_image_mean
 from tlmed.metrics.influences import OF_CLASS, influence_of_all, influence_of_class, leave_out
 from tlmed.metrics.packed_confusion import pack_confusion
 from tlmed.metrics.proportions import harmonic_mean, has_few_groups, proportion, wilson
@@ -44,7 +46,7 @@ from tlmed.metrics.sample_sizes import (
     note_few,
     say_few,
 )
-from tlmed.metrics.spreads import bound_correlation, bound_logit, bound_mean, find_strata, measure_spread
+from tlmed.metrics.spreads import bound_correlation, bound_logit, find_strata, measure_spread
 from tlmed.words import listed, thousandths
 
 MOST_NAMED = 5  # classes in a sentence; the others are counted
@@ -210,21 +212,16 @@ def _bound_all(case: Case, owners, strata, tables, name, value, draws) -> dict:
         return _bound_calibration(case, owners, value, *draws)
     if name in AGREEMENT and case.main is not None:
         return _bound_agreement(case, owners, name, value, *draws)
+    if name in LOSSES:
+        most = math.inf if name == "log_loss" else 1.0 if case.main is not None else 2.0
+        return bound_image_mean(value, case.losses[LOSSES.index(name)], strata, owners, most)
     spread = measure_spread(influence_of_all(case, name), strata, owners)
     if not spread.variance:
         return _leave_open(value, f"All {name_units(owners)} count alike, {NO_INTERVAL}")
-    if name in AGREEMENT:
-        spread = dataclasses.replace(spread, freedom=min(spread.freedom, count_units(case, owners, None, name) - 1))
-        low, high = bound_correlation(value, spread)
-        how = f"influences of {spread.units} {name_units(owners)} on Fisher's scale (Fisher 1921)"
-        method = f"{how}, t with {spread.freedom:.0f} df (Welch 1947)"
-    else:
-        most = math.inf if name == "log_loss" else 1.0 if case.main is not None else 2.0
-        low, high = bound_mean(value, spread, most)
-        method = f"t of {spread.units} {name_units(owners)}, made symmetric (Hall 1992)"
-        if cut := [f"{bound:g}" for bound in (0.0, most) if bound in (low, high)]:
-            note = f"The interval is cut at {' and at '.join(cut)}."
-            return {"value": value, "low": low, "high": high, "method": method, "note": note}
+    spread = dataclasses.replace(spread, freedom=min(spread.freedom, count_units(case, owners, None, name) - 1))
+    low, high = bound_correlation(value, spread)
+    how = f"influences of {spread.units} {name_units(owners)} on Fisher's scale (Fisher 1921)"
+    method = f"{how}, t with {spread.freedom:.0f} df (Welch 1947)"
     return {"value": value, "low": low, "high": high, "method": method}
 
 

@@ -129,11 +129,7 @@ def _find_units(case: Case, classes, owners, scope, name) -> tuple[int, str]:
     if name == "accuracy":
         return count_in(case.labels >= 0, owners), ""
     if name in TOGETHER and not (name == "quadratic_kappa" and own is None):  # which rests on the classes far apart
-        sizes = {c: count_in(case.labels == c, owners) for c in np.unique(case.labels).tolist()}
-        largest = max(sizes, key=sizes.get)
-        others = [c for c in range(case.classes) if c != largest]
-        words = f" of class {classes[others[0]]!r}" if len(others) == 1 else " outside the largest class"
-        return count_in(case.labels != largest, owners), words
+        return count_outside_largest(case.labels, owners, classes)
     if own is None:
         part = OF_CLASS.get(name, name)
         return min(
@@ -148,6 +144,24 @@ def _find_units(case: Case, classes, owners, scope, name) -> tuple[int, str]:
         "npv": [(~guess, f" not predicted as {named}")],
     }.get(name, [(truth, f" of {named}"), (~truth, f" outside {named}")])
     return min((count_in(rows, owners), words) for rows, words in sides)
+
+
+def count_outside_largest(labels: np.ndarray, owners: np.ndarray | None, classes: Sequence[str]) -> tuple[int, str]:
+    """Return how many images, or groups, are not of the largest class, and in words which they are.
+
+    Args:
+        labels: True classes, int [n], 0..k-1.
+        owners: The number of the group of each image, int [n]; None if images have no groups.
+        classes: The k names.
+
+    >>> count_outside_largest(np.array([0, 0, 0, 1]), None, ["well", "ill"])
+    (1, " of class 'ill'")
+    """
+    sizes = {c: count_in(labels == c, owners) for c in np.unique(labels).tolist()}
+    largest = max(sizes, key=sizes.get)
+    others = [c for c in range(len(classes)) if c != largest]
+    words = f" of class {classes[others[0]]!r}" if len(others) == 1 else " outside the largest class"
+    return count_in(labels != largest, owners), words
 
 
 def note_few(case: Case, classes: Sequence[str], owners: np.ndarray | None, scope: int | None, *names: str) -> str:
