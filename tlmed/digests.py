@@ -117,11 +117,39 @@ def _digest_array(array) -> str:
     return found.hexdigest()
 
 
-def digest_metrics(metrics: Mapping) -> str:
-    """Return the SHA-256 of all that `metrics.json` says except times."""
+# What `metrics.json` says since locks say the digest of all of it (`whole`), by the names of its parts and metrics.
+ADDED = frozenset(
+    {
+        *("stated", "task", "primary", "lr_positive", "lr_negative", "youden", "f_beta", "weighted_kappa"),
+        *("net_benefit", "sensitivity_at_specificity", "specificity_at_sensitivity", "ppv_at_sensitivity"),
+        *("partial_auc", "calibration_slope", "calibration_intercept", "classwise_ece", "root_brier"),
+        *("mean_absolute_error", "within_one", "kendall_tau", "cuts", "expected_cost", "normalised_expected_cost"),
+    }
+)
+
+
+def digest_metrics(metrics: Mapping, whole: bool = True) -> str:
+    """Return the SHA-256 of all that `metrics.json` says except times.
+
+    Args:
+        metrics: Its content.
+        whole: False leaves out what the first versions that wrote locks did not write, to compare with their locks.
+
+    >>> digest_metrics({"n": 20, "task": "ordinal"}, whole=False) == digest_metrics({"n": 20})
+    True
+    """
     kept = {name: value for name, value in metrics.get("kept", {}).items() if name not in TIMES}
     timeless = {**metrics, **({"kept": kept} if kept else {})}
-    return hashlib.sha256(json.dumps(timeless, sort_keys=True).encode()).hexdigest()
+    said = timeless if whole else _leave_out_added(timeless)
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _leave_out_added(part):
+    if isinstance(part, dict):
+        # `net_benefit_at_0.1` is a net benefit.
+        kept = {name: value for name, value in part.items() if name.partition("_at_0")[0] not in ADDED}
+        return {name: _leave_out_added(value) for name, value in kept.items()}
+    return [_leave_out_added(item) for item in part] if isinstance(part, list) else part
 
 
 def list_history(run: RunDir) -> list[str]:

@@ -569,6 +569,7 @@ RESULTS = {
     },
     "metrics": {
         "sha256": "d" * 64,
+        "whole": "e" * 64,
         "metrics": {"auc": {"value": 0.9, "low": 0.8, "high": 1.0}, "f1": {"value": None, "reason": "..."}},
     },
     "history": ["phase,epoch,loss,val_auc", "head,1,0.5,0.8", "head,2,0.4,0.9"],
@@ -583,6 +584,22 @@ def moved(change):
 
 def fails(results, level, tolerance=0.005):
     return [(row.part, row.name) for row in compare_results(RESULTS, results, level, tolerance) if row.same is False]
+
+
+def test_a_lock_that_knows_fewer_metrics_holds_for_a_run_that_has_more():
+    def age(results):
+        del results["metrics"]["whole"]
+
+    more = moved(lambda results: results["metrics"]["metrics"].update(youden={"value": 0.5, "low": 0.4, "high": 0.6}))
+    old = [row for row in compare_results(moved(age), more, "bits", 0.0) if row.part == "metrics"]
+    assert [(row.name, row.same) for row in old] == [
+        ("auc", True),
+        ("f1", True),
+        ("SHA-256 of metrics.json without times and new metrics", True),
+    ]
+    assert ("metrics", "youden") in fails(more, "bits")  # a lock that should know it
+    other = moved(lambda results: results["metrics"].update(sha256="c" * 64))
+    assert [row.same for row in compare_results(moved(age), other, "bits", 0.0) if "SHA" in row.name][-1] is False
 
 
 def test_equal_results_are_the_same_at_every_level():
@@ -614,7 +631,7 @@ def test_levels_ask_for_what_they_say():
     undefined = moved(lambda results: results["metrics"]["metrics"]["auc"].update(value=None))
     assert fails(undefined, "metrics") == [("metrics", "auc")]
     assert ("weights", "SHA-256 of the weights") in fails(moved(lambda results: results.update(weights="0")), "bits")
-    other = moved(lambda results: results["metrics"].update(sha256="e" * 64))
+    other = moved(lambda results: results["metrics"].update(whole="f" * 64))
     assert fails(other, "bits") == [("metrics", "SHA-256 of metrics.json without times")]
     assert fails(other, "predictions") == fails(other, "metrics") == []
     gone = moved(lambda results: results["predictions"].update(sha256="c", rows=RESULTS["predictions"]["rows"][:2]))

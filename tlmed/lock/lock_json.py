@@ -113,9 +113,13 @@ def list_predictions(path: Path) -> list[str]:
 
 
 def describe_metrics(metrics: dict) -> dict:
-    """Return the overall metrics, and a hash of all that `metrics.json` says except times."""
+    """Return the overall metrics, and hashes of what `metrics.json` says except times.
+
+    The first is of what the first versions that wrote locks said there, so that it can be compared with theirs; `whole`
+    is of all.
+    """
     kept = {name: metrics[name] for name in ("split", "n", "metrics")}
-    return {"sha256": digest_metrics(metrics), **kept}
+    return {"sha256": digest_metrics(metrics, whole=False), "whole": digest_metrics(metrics), **kept}
 
 
 def name_streams(seed: int, phases: list[str]) -> dict[str, int]:

@@ -94,7 +94,7 @@ SHAPE = {
         "classifier": (str, OPTIONAL),
         "predictions": _PREDICTIONS,
         "pooled": Optional(_PREDICTIONS),
-        "metrics": {"sha256": TEXT, "metrics": _VALUES},
+        "metrics": {"sha256": TEXT, "whole": LaterValue((TEXT,)), "metrics": _VALUES},
         "history": OptionalTable(("phase", "epoch", "loss")),  # none of a hybrid
     },
 }
