@@ -25,7 +25,10 @@ STAGES = (
     Phase("head", thaw=0, epochs=1, learning_rate=1e-3),
     Phase("top", thaw=1, epochs=1, learning_rate=1e-3, start="pretrained", block_decay=0.5, batch_norm="update"),
 )
-SETTINGS = ({"head": Dense(units=(3,)), "phases": STAGES, "augment": Augment(flip="both")}, {"head": Hybrid()})
+SETTINGS = (
+    {"head": Dense(units=(3,), loss="focal"), "phases": STAGES, "augment": Augment(flip="both")},
+    {"head": Hybrid()},
+)
 
 
 class Watched:

@@ -14,6 +14,7 @@ from tlmed.backbones.own import GRAPH, check_reloads
 from tlmed.errors import InputError
 from tlmed.features import feature_model
 from tlmed.heads import attach_head
+from tlmed.losses import choose_loss
 from tlmed.phases import Classifier, thaw
 from tlmed.plan import expand, find_schedule_faults
 from tlmed.sections import Augment, Degrees, Dense, Hybrid, Images, Phase
@@ -64,7 +65,7 @@ def build_backbone(recipe: Blueprint, weights: str | None = None, own: keras.Mod
 def assemble(recipe: Blueprint, backbone: keras.Model, num_classes: int) -> Classifier:
     """Put a recipe's Keras head on a backbone; every layer is still trainable."""
     head = recipe.head
-    return attach_head(
+    model = attach_head(
         backbone,
         num_classes,
         dropout=head.dropout,
@@ -73,3 +74,5 @@ def assemble(recipe: Blueprint, backbone: keras.Model, num_classes: int) -> Clas
         augment=make_augmentation(recipe.augment),
         seed=recipe.seed,
     )
+    model.training_loss = choose_loss(head)
+    return model

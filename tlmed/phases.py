@@ -19,6 +19,7 @@ from tlmed.batch_statistics import reestimate_statistics
 from tlmed.blocks import Block, find_reused, partition
 from tlmed.errors import InputError
 from tlmed.frozen import FIXED_STATISTICS, Frozen, batch_norms, check_norms, freeze_statistics, leaves, whole
+from tlmed.losses import PLAIN, Loss, compile_with
 from tlmed.optimizers import make_optimizer
 from tlmed.replicas import assign_each, choose_jit, replicas, without_xla
 from tlmed.sections import Phase, find_faults
@@ -91,6 +92,7 @@ class Classifier(keras.Model):
         start: What `remember` noted.
         phase: The phase that it is compiled for.
         seed: Seeds dropout and augmentation, afresh for each phase.
+        training_loss: What each phase is compiled with.
     """
 
     parts = Parts()
@@ -98,6 +100,7 @@ class Classifier(keras.Model):
     start: Start | None = None
     phase: Phase | None = None
     seed = 0
+    training_loss: Loss = PLAIN
 
     def call(self, inputs, training=None, mask=None):
         """Return class probabilities [batch, classes] for images [batch, height, width, 3], RGB 0..255."""
@@ -140,13 +143,14 @@ class Classifier(keras.Model):
     def save(self, filepath, overwrite=True, **options):
         """Save the plain graph, compiled, which Keras loads in safe mode without tlmed.
 
-        The loss and the metrics are those of training, and so is the learning rate. The optimizer is plain gradient
-        descent: others have a state of once or twice the size of the weights, which Keras wants to find in the file.
+        The metrics and the learning rate are those of training. The loss is the cross-entropy, whatever training used,
+        and the optimizer is plain gradient descent: others have a state of once or twice the size of the weights, which
+        Keras wants to find in the file.
         """
         saved = keras.Model(self.inputs[0], self.outputs[0], name=self.name)
         rate = 1e-3 if self.phase is None else self.phase.learning_rate
         # Never XLA, so that the file does not depend on the machine where it was saved.
-        _compile(saved, keras.optimizers.SGD(rate), jit_compile=False)
+        compile_with(PLAIN, saved, keras.optimizers.SGD(rate), jit_compile=False)
         saved.save(filepath, overwrite=overwrite, **options)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -205,7 +209,7 @@ def thaw(model: Classifier, phase: Phase) -> Classifier:
         suffix = freeze_statistics(suffix)
     model.route, model.phase = Route(Frozen(prefix) if frozen else None, suffix), phase
     optimizer = make_optimizer(phase.optimizer, phase.learning_rate, _rate_factors(thawed, phase))
-    _compile(model, optimizer, choose_jit())
+    compile_with(model.training_loss, model, optimizer, choose_jit())
     # All variables exist before the first step, so that TensorFlow traces a step once and not twice.
     model.optimizer.build(model.trainable_variables)
     return model
@@ -223,7 +227,7 @@ def trainer(model: Classifier) -> keras.Model:
     """
     suffix = model.route.suffix
     # Made by `thaw` for these very variables, with the rates of their blocks.
-    _compile(suffix, model.optimizer, choose_jit())
+    compile_with(model.training_loss, suffix, model.optimizer, choose_jit())
     return suffix
 
 
@@ -257,16 +261,6 @@ def computing(model: Classifier, precision: str) -> Iterator[None]:
         for layer, policy in zip(layers, before, strict=True):
             layer.dtype_policy = policy
         model.plain().predict_function = None
-
-
-def _compile(model, optimizer, jit_compile) -> None:
-    model.compile(
-        optimizer=optimizer,
-        jit_compile=jit_compile,
-        loss="sparse_categorical_crossentropy",
-        # An object, not only a name, so that the metric's variables exist before the first step.
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-    )
 
 
 def split_blocks(backbone: keras.Model, phase: Phase) -> tuple[tuple[Block, ...], tuple[Block, ...]]:

@@ -443,7 +443,7 @@ def test_the_card_tells_how_training_was_set(run, read):
         "engine": "auto",
         "engine_precision": "float32",
         "deterministic": "yes",
-        "loss": "cross-entropy",
+        "head.loss": "cross-entropy",
         "phases.optimizer": "adam",
     }
     for name, value in always.items():
@@ -455,11 +455,13 @@ def test_the_card_tells_how_training_was_set(run, read):
     write_json(run / "plan.json", plan)
     augment = {"flip": "horizontal", "rotation": 0.1}
     change(run, "recipe", augment=augment, class_weight="balanced", precision="bfloat16", steps_per_execution=2)
+    change(run, "recipe", head={"loss": "focal", "gamma": 1.5})
     text = read(run).text.replace("\\", "")
     names = [phase["name"] for phase in plan["phases"]]
     for row in (
         "augment | flip=horizontal, rotation=0.1",
         "class_weight | balanced",
+        "head.loss | focal, gamma 1.5",
         "precision | bfloat16",
         "steps_per_execution | 2",
         f"cache | auto (kept in {names[0]})",

@@ -11,6 +11,7 @@ from tests.terminal import Terminal
 from tlmed import metrics
 from tlmed.errors import InputError, RunFailed
 from tlmed.heads import attach_head
+from tlmed.losses import PLAIN, make_focal_loss
 from tlmed.phases import thaw
 from tlmed.recipe import Phase
 from tlmed.screen import Screen
@@ -24,10 +25,12 @@ IMAGES = (RANDOM.uniform(0, 120, (24, 8, 8, 3)) + 60 * np.eye(3)[LABELS][:, None
 VALIDATION = tf.data.Dataset.from_tensor_slices((IMAGES[:12], LABELS[:12])).batch(5)
 
 
-def make(phase):
+def make(phase, loss=PLAIN):
     inputs = keras.Input((8, 8, 3), name="images")
     features = keras.layers.Conv2D(4, 3, strides=2)(keras.layers.Rescaling(1 / 255)(inputs))
-    return thaw(attach_head(keras.Model(inputs, features), 3), phase)
+    model = attach_head(keras.Model(inputs, features), 3)
+    model.training_loss = loss
+    return thaw(model, phase)
 
 
 def batches(begin=(0, 0), share=None):
@@ -61,9 +64,12 @@ class Losses(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("together", [1, 3])
-@pytest.mark.parametrize("class_weight", [None, {0: 0.5, 1: 1.0, 2: 3.0}])
-def test_the_loop_does_what_fit_does(together, class_weight):
-    looped, fitted = make(phase(optimizer="adam")), make(phase(optimizer="adam"))
+@pytest.mark.parametrize(
+    ("class_weight", "loss"),
+    [(None, PLAIN), ({0: 0.5, 1: 1.0, 2: 3.0}, PLAIN), ({0: 0.5, 1: 1.0, 2: 3.0}, make_focal_loss(2.0))],
+)
+def test_the_loop_does_what_fit_does(together, class_weight, loss):
+    looped, fitted = (make(phase(optimizer="adam"), loss) for _ in range(2))
     fitted.set_weights(looped.get_weights())
     ours, theirs = Losses(), Losses()
     uneven = tf.data.Dataset.from_tensor_slices((IMAGES[:22], LABELS[:22])).batch(8).repeat()

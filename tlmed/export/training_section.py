@@ -75,7 +75,11 @@ def _list_settings(content, recipe) -> Iterator[tuple[str, object]]:
         if phases or name not in _OF_PHASES:
             yield name, value + _say_use(name, content) if name in ("cache", "monitor") else value
     if phases:
-        yield "loss", "cross-entropy"
+        yield "head.loss", _say_loss(recipe.head)
+
+
+def _say_loss(head) -> str:
+    return f"{head.loss}, gamma {head.gamma:g}" if head.loss == "focal" else head.loss
 
 
 def _say_use(name, content) -> str:

@@ -1,7 +1,8 @@
 """What sits on top of a backbone: a Keras head, or a scikit-learn classifier."""
 
-from tlmed.sections.rules import must, one_of, section
+from tlmed.sections.rules import must, not_negative, one_of, section
 
+LOSSES = ("cross-entropy", "focal")
 POOLING = ("avg", "max")
 # The types of a grid's values: plain ones, so that a recipe can be written as source code without loss.
 Plain = int | float | str | bool | None
@@ -15,6 +16,9 @@ class Dense:
         dropout: Fraction of inputs dropped before the last layer while training.
         pooling: How the last feature map becomes one vector.
         units: Widths of hidden ReLU layers; none by default, which makes the head a linear classifier.
+        loss: What training minimises: `"cross-entropy"`, or `"focal"` (Lin et al. 2017), which gives images less weight
+            the surer the network is of their class. Its factor alpha for each class is `class_weight`.
+        gamma: The exponent of the focal loss; 0 is the cross-entropy.
     """
 
     dropout: float = must("a fraction from 0 to below 1", lambda rate: 0 <= rate < 1, default=0.0)
@@ -22,6 +26,14 @@ class Dense:
     units: tuple[int, ...] = must(
         "whole numbers of 1 or more", lambda widths: all(width >= 1 for width in widths), default=()
     )
+    loss: str = one_of(LOSSES, default="cross-entropy")
+    gamma: float = must("a number, 0 or more", not_negative, default=2.0)
+
+    def find_conflicts(self, path: str) -> list[str]:
+        """Return a fault if there is an exponent that nothing uses."""
+        if self.loss == "focal" or self.gamma == 2.0:
+            return []
+        return [f"`{path}gamma` must be 2.0 unless `{path}loss` is 'focal'. Received: gamma={self.gamma!r}."]
 
 
 @section

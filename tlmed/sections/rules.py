@@ -79,6 +79,11 @@ def positive(value) -> bool:
     return math.isfinite(value) and value > 0
 
 
+def not_negative(value) -> bool:
+    """Tell whether a number is finite and 0 or above."""
+    return math.isfinite(value) and value >= 0
+
+
 def section(cls):
     """Make a frozen dataclass that leaves unknown and missing arguments for the recipe to report.
 

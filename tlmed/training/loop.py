@@ -23,7 +23,8 @@ class Loop:
     Make and run it in the scope of the strategy that the network was made in.
 
     Args:
-        model: The network, with its optimizer; the loss is the cross-entropy of the class probabilities that it gives.
+        model: The network, compiled with its optimizer and a loss function (or its name) that gives a number per image,
+            as `tlmed.phases.thaw` does.
         batches: Makes an endless data set that begins at an epoch and a step, and holds a share of each batch, as
             `ImageSet.training_batches` does: inputs [b, ...] and labels [b].
         steps: Batches per epoch.
@@ -102,6 +103,7 @@ class Loop:
 def _compile(model, metrics, together, factors) -> Callable:
     """Return a TensorFlow function that takes `together` steps on all replicas, given an iterator over batches."""
     strategy, (loss_metric, accuracy) = tf.distribute.get_strategy(), metrics
+    loss_of_each = keras.losses.get(model.loss)
 
     @tf.autograph.experimental.do_not_convert  # a network is made of graph operations already
     def step(batch, wishes):
@@ -117,7 +119,7 @@ def _compile(model, metrics, together, factors) -> Callable:
         )
         with tf.GradientTape() as tape:
             scores = model(inputs, training=True)
-            losses = counted * keras.losses.sparse_categorical_crossentropy(labels, scores)
+            losses = counted * loss_of_each(labels, scores)
             if factors is not None:
                 losses *= tf.gather(tf.constant(factors, losses.dtype), labels)
             # The penalty is the same on every replica, and gradients are added up: each one takes its share.
