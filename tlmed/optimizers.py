@@ -6,6 +6,18 @@ from collections.abc import Mapping
 
 import keras
 
+_ELSEWHERE = ("name", "learning_rate", "use_ema", "ema_momentum")  # a phase says the first two; the average is off
+
+
+def list_settings(name: str) -> dict[str, float | bool]:
+    """Return the settings of an optimizer that a recipe cannot change: defaults of Keras, which a release may move.
+
+    >>> list_settings("sgd"), list_settings("adamw")["weight_decay"]
+    ({'momentum': 0.0, 'nesterov': False}, 0.004)
+    """
+    config = make_optimizer(name, 1.0).get_config()
+    return {key: value for key, value in config.items() if value is not None and key not in _ELSEWHERE}
+
 
 def make_optimizer(
     name: str, learning_rate: float, factors: Mapping[int, float] | None = None

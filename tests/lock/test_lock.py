@@ -587,17 +587,30 @@ def fails(results, level, tolerance=0.005):
 
 
 def test_a_lock_that_knows_fewer_metrics_holds_for_a_run_that_has_more():
+    """A lock must not fail after an update only because tlmed measures more than it did."""
+
     def age(results):
         del results["metrics"]["whole"]
 
-    more = moved(lambda results: results["metrics"]["metrics"].update(youden={"value": 0.5, "low": 0.4, "high": 0.6}))
-    old = [row for row in compare_results(moved(age), more, "bits", 0.0) if row.part == "metrics"]
-    assert [(row.name, row.same) for row in old] == [
-        ("auc", True),
-        ("f1", True),
-        ("SHA-256 of metrics.json without times and new metrics", True),
-    ]
-    assert ("metrics", "youden") in fails(more, "bits")  # a lock that should know it
+    def measure_more(results):
+        results["metrics"]["metrics"]["youden"] = {"value": 0.5, "low": 0.4, "high": 0.6}
+        results["metrics"]["whole"] = "f" * 64
+
+    more = moved(measure_more)
+    for there in (moved(age), RESULTS):
+        rows = [row for row in compare_results(there, more, "bits", 0.0) if row.part == "metrics"]
+        assert [(row.name, row.same) for row in rows] == [
+            ("auc", True),
+            ("f1", True),
+            ("youden", None),
+            ("SHA-256 of metrics.json without times and new metrics", True),
+        ]
+        assert rows[2].note == "not in the lock"
+        for level in ("predictions", "metrics"):
+            assert all(row.same is not False for row in compare_results(there, more, level, 0.0))
+        gone = moved(lambda results: results["metrics"]["metrics"].pop("auc"))  # what the lock holds must be there
+        failed = [row.name for row in compare_results(there, gone, "metrics", 0.0) if row.same is False]
+        assert failed == ["auc"]
     other = moved(lambda results: results["metrics"].update(sha256="c" * 64))
     assert [row.same for row in compare_results(moved(age), other, "bits", 0.0) if "SHA" in row.name][-1] is False
 

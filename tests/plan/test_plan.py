@@ -107,7 +107,10 @@ def test_what_cannot_be_cut_offers_the_head_or_all(tokens):
     (fault,) = find_schedule_faults(tokens, (HEAD, phase("top", 1)))
     assert "0 or 'all'" in fault
     model = attach_head(tokens, 2)
-    assert [entry["fine_tuning_ratio"] for entry in make_plan(model, (HEAD, ALL))["phases"]] == [0, 1]
+    phases = make_plan(model, (HEAD, dataclasses.replace(ALL, optimizer="adamw")))["phases"]
+    assert [entry["fine_tuning_ratio"] for entry in phases] == [0, 1]
+    decays = [entry["optimizer_settings"].get("weight_decay") for entry in phases]
+    assert decays == [None, keras.optimizers.AdamW().weight_decay]  # a default that no recipe states
 
 
 RIGHT = {

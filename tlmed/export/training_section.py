@@ -107,6 +107,10 @@ def _list_phases(phases: Sequence[Mapping]) -> Iterator[tuple[str, object]]:
             yield f"phases.{field.name}", ", ".join(f"{name}: {value}" for name, value in named)
         elif values and (field.name in _ALWAYS[Phase] or values[0] != field.default):
             yield f"phases.{field.name}", values[0]
+    # Older versions did not record them.
+    settings = {phase["optimizer"]: phase["optimizer_settings"] for phase in phases if "optimizer_settings" in phase}
+    for name, found in settings.items():
+        yield f"settings of {name}", found
 
 
 def _choose(section) -> Iterator[tuple[str, object]]:

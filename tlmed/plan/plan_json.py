@@ -10,6 +10,7 @@ from tlmed.backbones.graphs import is_counted
 from tlmed.blocks import Block, count_parameters, find_reused, partition
 from tlmed.errors import InputError
 from tlmed.frozen import batch_norms, leaves, whole
+from tlmed.optimizers import list_settings
 from tlmed.phases import Classifier, learning_rates, split_blocks
 from tlmed.plan.costs import Terms, choose_cache
 from tlmed.plan.expansion import find_schedule_faults
@@ -30,7 +31,8 @@ def make_plan(model: keras.Model, phases: Sequence[Phase], terms: Terms | None =
         phase's `fine_tuning_ratio` is the share of the backbone's weighted layers (normalisation apart) that it thaws:
         0 for a feature extractor, 1 for fine-tuning from scratch. Its `moving_statistics`, if any, are the numbers of
         BatchNorm that no gradient trains and that still move; its `frozen_parameters` stay. Its `learning_rates` are
-        those of the head and of each thawed block. Its `cache`, with `terms`, is a `Choice`.
+        those of the head and of each thawed block, its `optimizer_settings` Keras's defaults. Its `cache`, with
+        `terms`, is a `Choice`.
 
     Raises:
         InputError: With every fault of the schedule.
@@ -131,6 +133,7 @@ def _describe_phase(model: Classifier, phase: Phase) -> dict:
     weighted = len(_weighted(layers))
     return {
         **{spec.name: getattr(phase, spec.name) for spec in dataclasses.fields(phase)},
+        "optimizer_settings": list_settings(phase.optimizer),
         "blocks": [block.name for block in thawed],
         "layers": [layer.name for layer in trained],
         "weighted_layers": weighted,

@@ -29,8 +29,15 @@ def show_phases(content: RunContent) -> Markup:
         recalibrated=_tabulate_recalibration(content.metrics.get("recalibration", ())),
         layers=[(phase["name"], phase.get("layers", [])) for phase in phases],
         rates=_list_rates(phases),
+        optimizers=_list_optimizers(phases),
         blocks=show_blocks(content.plan),
     )
+
+
+def _list_optimizers(phases) -> list[str]:
+    """Return each optimizer with its settings; a run of an older version did not record them."""
+    used = {phase["optimizer"]: phase["optimizer_settings"] for phase in phases if "optimizer_settings" in phase}
+    return [f"{name}: {', '.join(f'{key} {value}' for key, value in found.items())}" for name, found in used.items()]
 
 
 def _tabulate_phases(phases, ran) -> Table:

@@ -77,6 +77,8 @@ class PhasePlan(TypedDict, total=False):
     name: str
     fine_tuning_ratio: float | None  # share of the backbone's layers with weights that it thaws, 0..1
     trainable_parameters: float | None
+    optimizer: str
+    optimizer_settings: dict[str, float | bool]  # missing in runs of older versions
     cache: dict[str, object]
 
 
