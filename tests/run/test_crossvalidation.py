@@ -36,7 +36,7 @@ from tlmed.report.frame import frame
 from tlmed.report.overlays import Fold, _say_borders
 from tlmed.reproduce import Request, reproduce
 from tlmed.run import Voice, phase_training, preparation, preview, story
-from tlmed.run.averages import _count_groups, _describe_baseline, write_averages
+from tlmed.run.averages import _add_up_units, _count_groups, _describe_baseline, write_averages
 from tlmed.run.crossvalidation import name_folds
 from tlmed.run.metric_averages import average
 from tlmed.run.part_averages import average_subgroups, average_without_leaks
@@ -340,6 +340,15 @@ def test_a_column_that_does_not_divide_each_fold_makes_no_subgroups():
         }
     }
     assert average_subgroups(["01"], KFold(2), [{}]) == {}
+
+
+def test_files_that_lack_images_are_counted_over_the_folds():
+    """Each repeat tests every file once; what the source lists is the same in all folds."""
+    lacking = {"units": {"listed": 20, "read": 20, "scored": 6, "on_fewer_images": 2}, "n": 6}
+    found = _add_up_units([lacking, {"n": 7}, {"n": 7}], KFold(3))
+    assert found == {"units": {"listed": 20, "read": 20, "scored": 20, "on_fewer_images": 2}}
+    assert _add_up_units([lacking, {"n": 14}] * 2, KFold(2, repeats=2)) == found
+    assert _add_up_units([{"n": 7}] * 3, KFold(3)) == {}
 
 
 def test_a_subgroup_that_a_fold_does_not_test_is_averaged_over_the_others_which_are_counted():

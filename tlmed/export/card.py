@@ -17,6 +17,7 @@ from tlmed.evaluation.lines import (
     describe_size,
     describe_validation,
 )
+from tlmed.evaluation.missing_images import describe_read_units
 from tlmed.evaluation.pooling import say_pooling
 from tlmed.export.card_facts import read_card_facts
 from tlmed.export.earlier_runs import describe_earlier
@@ -206,6 +207,7 @@ def _describe_data(content) -> str:
     ]
     if left_out := list_left_out(content.environment):
         points.append(f"Left out: {plain('; '.join(left_out))}.")
+    points += describe_read_units(content.metrics.get("units", {}), unit_of(content.metrics))
     if content.environment.get("warnings"):
         points.append(f"Warnings about the images or the run, listed in it: {len(content.environment['warnings'])}.")
     return f"{_count_images(content.metrics['classes'], splits)}\n\n{bullets(points)}"

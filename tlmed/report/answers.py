@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tlmed.answer_units import unit_of
 from tlmed.environment_changes import find_software
+from tlmed.evaluation.missing_images import describe_read_units
 from tlmed.fitting_in import STRETCH, describe_fit
 from tlmed.identifiers import read_identifiers
 from tlmed.intensity import from_json
@@ -77,7 +78,8 @@ def _tell_source(content, titles) -> Answer:
 
 def _tell_excluded(content, titles) -> Answer:
     found = list_left_out(content.environment)
-    said = f"Left out of the source: {'; '.join(found)}." if found else ""
+    lacking = describe_read_units(content.metrics.get("units", {}), unit_of(content.metrics))
+    said = " ".join([f"Left out of the source: {'; '.join(found)}.", *lacking]) if found else ""
     return Answer(said, "Who was included and excluded before, by which criteria")
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from markupsafe import Markup
 
 from tlmed import rundir, whole_files
+from tlmed.answer_units import unit_of
 from tlmed.evaluation.lines import describe_size
+from tlmed.evaluation.missing_images import describe_read_units
 from tlmed.evaluation.pooling import say_pooling
 from tlmed.identifiers import read_identifiers
 from tlmed.metrics.names import list_once
@@ -144,7 +146,7 @@ def _show_means(metrics, model) -> Markup:
         "folds/means.html",
         model=model,
         means=means,
-        few=describe_size(metrics),
+        few=[*describe_size(metrics), *describe_read_units(metrics.get("units", {}), unit_of(metrics))],
         pooling=say_pooling(metrics),
         samples=compare_samples(metrics),
         one_by_one=say_one_by_one(metrics),

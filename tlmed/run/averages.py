@@ -92,6 +92,7 @@ def _average_all(split, folds, results) -> dict:
         content["at_prevalence"] = {"prevalence": first["at_prevalence"]["prevalence"], **values}
     if undecided := sum(result.get("undecided", 0) for result in results):
         content["undecided"] = undecided // split.repeats  # as for images that are known
+    content |= _add_up_units(results, split)
     content |= average_without_leaks(names, split, results) | average_subgroups(names, split, results)
     if "pool" not in first:
         return content
@@ -125,6 +126,20 @@ def _average_samples(mean, results, split) -> dict:
     parts = [result["per_sample"] for result in results]
     n = sum(part["n"] for part in parts) // split.repeats
     return {"n": n, "metrics": mean([part["metrics"] for part in parts])}
+
+
+def _add_up_units(results, split) -> dict[str, dict[str, int]]:
+    """Return how many files or groups lack images that cannot be read; nothing where none does.
+
+    All folds read the same source, and each repeat tests every unit once.
+    """
+    found = [result["units"] for result in results if "units" in result]
+    if not found:
+        return {}
+    scored = sum(result["units"]["scored"] if "units" in result else result["n"] for result in results)
+    fewer = sum(units["on_fewer_images"] for units in found)
+    counts = {"scored": scored // split.repeats, "on_fewer_images": fewer // split.repeats}
+    return {"units": {"listed": found[0]["listed"], "read": found[0]["read"], **counts}}
 
 
 def _describe_fold(name, result) -> dict:
