@@ -168,7 +168,10 @@ def test_training_counts_answers_that_lack_images_which_cannot_be_read(pooled, l
         "1 of 40 groups has no image that is read.",
     )
     page = Reader((run.path / "report.html").read_text()).text
-    assert all(sentence in told and page.count(sentence) == 2 for sentence in said)  # as a warning, and in Data
+    # As a warning, in Data, and in the checklist.
+    assert all(sentence in told and page.count(sentence) == 3 for sentence in said)
+    card = write_card(RunDir(run.path))
+    assert all(sentence in card for sentence in said)
     assert "units" not in pooled.metrics
 
 
