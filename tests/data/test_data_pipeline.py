@@ -14,7 +14,7 @@ from PIL import Image
 
 import tlmed.data
 from tests import conftest
-from tlmed.data import decode, epoch_order, folders, load, pipeline, read_files, resize
+from tlmed.data import Share, balanced_order, decode, epoch_order, folders, load, pipeline, read_files, resize
 from tlmed.data.findings import TWO_LABELS
 from tlmed.data.reading import Pixels
 from tlmed.errors import InputError
@@ -113,6 +113,45 @@ def test_a_resumed_run_sees_the_batches_that_an_uninterrupted_one_would(folder):
     resumed = collect(images.training_batches(np.arange(21), 5, seed=3, begin=(1, 3)).take(7))
     for one, other in zip(whole[8:], resumed, strict=True):
         np.testing.assert_array_equal(one[0], other[0])
+
+
+def test_balanced_batches_follow_their_order_on_any_number_of_replicas_and_after_a_stop(folder):
+    images, train = load(folder, SIZE), np.arange(3, 21)
+    steps, labels = 4, images.table.labels[train]
+    batches = collect(images.training_batches(train, 5, 3, balanced=True).take(2 * steps))
+    for epoch in range(2):
+        order = train[balanced_order(labels, 3, epoch)]
+        seen = batches[epoch * steps : (epoch + 1) * steps]
+        np.testing.assert_array_equal(np.concatenate([pixels for pixels, _ in seen]), images.pixels.take(order))
+        np.testing.assert_array_equal(np.concatenate([found for _, found in seen]), images.table.labels[order])
+    shares = [
+        collect(images.training_batches(train, 5, 3, (1, 1), Share(2, first, 1), balanced=True).take(3))
+        for first in (0, 1)
+    ]
+    for whole, *parts in zip(batches[steps + 1 :], *shares, strict=True):
+        np.testing.assert_array_equal(np.concatenate([pixels for pixels, _ in parts]), whole[0])
+
+
+@pytest.mark.parametrize("counts", [(50, 5), (17, 3, 1), (1, 1, 40, 7), (6,)])
+def test_a_balanced_epoch_draws_classes_evenly_and_no_image_again_before_all_of_its_class(counts):
+    labels = np.repeat(np.arange(len(counts)), counts)[np.random.RandomState(0).permutation(sum(counts))]
+    drawn = np.zeros(len(labels), int)
+    for epoch in range(2 * len(labels)):
+        order = balanced_order(labels, 1, epoch)
+        assert len(order) == len(labels)
+        assert np.ptp(np.bincount(labels[order], minlength=len(counts))) <= 1
+        drawn += np.bincount(order, minlength=len(labels))
+        for label in range(len(counts)):
+            assert np.ptp(drawn[labels == label]) <= 1
+    assert np.ptp(np.bincount(labels, drawn)) <= 1  # in all, too, each class came as often
+
+
+def test_balanced_orders_differ_by_seed_and_epoch_and_repeat():
+    labels = np.repeat([0, 1], [30, 4])
+    orders = [tuple(balanced_order(labels, seed, epoch)) for seed in range(2) for epoch in range(2)]
+    assert len(set(orders)) == 4
+    assert orders[0] == tuple(balanced_order(labels, 0, 0))
+    assert orders[0] != tuple(sorted(orders[0]))
 
 
 def test_epochs_and_seeds_give_different_orders():

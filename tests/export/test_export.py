@@ -436,6 +436,7 @@ def test_the_card_tells_how_training_was_set(run, read):
         "data.batch_size": "16",
         "augment": "none",
         "class_weight": "none",
+        "sampling": "none",
         "monitor": "val_auc",
         "keep": "best",
         "precision": "float32",
@@ -455,7 +456,7 @@ def test_the_card_tells_how_training_was_set(run, read):
     write_json(run / "plan.json", plan)
     augment = {"flip": "horizontal", "rotation": 0.1}
     change(run, "recipe", augment=augment, class_weight="balanced", precision="bfloat16", steps_per_execution=2)
-    change(run, "recipe", head={"loss": "focal", "gamma": 1.5})
+    change(run, "recipe", head={**run.json("recipe.json")["head"], "loss": "focal", "gamma": 1.5})
     text = read(run).text.replace("\\", "")
     names = [phase["name"] for phase in plan["phases"]]
     for row in (

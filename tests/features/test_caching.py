@@ -124,7 +124,10 @@ def test_histories_are_those_without_the_cache(backbone, images, empty_cache, tm
 
 
 LEFT_ALONE = {
-    "fine_tuning": ("phases.1.thaw=1", "phases.1.learning_rate=1e-3", "head.units=8"),
+    "fine_tuning": (
+        *("phases.1.thaw=1", "phases.1.learning_rate=1e-3", "head.units=8"),
+        *("head.loss=focal", "sampling=balanced"),
+    ),
     "feature_extractor_hybrid": ("head.classifier=LogisticRegression", "head.folds=2"),
 }
 

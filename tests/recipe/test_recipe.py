@@ -65,6 +65,13 @@ FAULTS = [
     ({"keep": "first"}, "'best', 'last'", "keep='first'"),
     ({"monitor": "auc"}, "'val_auc'", "monitor='auc'"),
     ({"class_weight": "auto"}, "'balanced'", "class_weight='auto'"),
+    ({"sampling": "even"}, "`sampling` must be one of 'none', 'balanced'", "sampling='even'"),
+    (
+        {"sampling": "balanced", "class_weight": "balanced"},
+        "`sampling` must be 'none' with class_weight=",
+        "'balanced'",
+    ),
+    ({"head": Hybrid(), "phases": (), "sampling": "balanced"}, "`sampling` must be 'none' for a Hybrid", "'balanced'"),
     ({"phases": ()}, "`phases`", "phases=()"),
     ({"phases": [phase()]}, "`phases`", "in a tuple"),
     ({"phases": (phase(), phase())}, "names of their own", "'head' more than once"),

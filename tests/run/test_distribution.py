@@ -121,6 +121,17 @@ def test_two_devices_end_where_one_ends(alone, phantoms, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("remedies", [("sampling=balanced", "head.loss=focal"), ("class_weight=balanced",)])
+def test_remedies_for_unbalanced_classes_are_the_same_on_two_devices(remedies, phantoms, tmp_path):
+    rare = next(folder for folder in sorted(phantoms.iterdir()) if folder.is_dir())
+    unbalanced = tmp_path / "images"
+    shutil.copytree(phantoms, unbalanced)
+    for file in sorted((unbalanced / rare.name).iterdir())[8:]:
+        file.unlink()
+    check_same(*run_strategies(tmp_path, unbalanced, ["one", "mirrored"], (*UNEVEN, *remedies)))
+
+
+@pytest.mark.slow
 def test_two_processes_end_where_one_ends(alone, phantoms, tmp_path):
     out = run_workers(tmp_path, phantoms, 2, UNEVEN)
     check_same(alone, out)

@@ -220,7 +220,7 @@ def asked():
 
 @pytest.mark.parametrize("where", ["step", slow("validation"), slow("between")])
 def test_ctrl_c_saves_the_step_and_the_run_goes_on_from_it(where, asked, images, tmp_path, monkeypatch):
-    settings = ("head.dropout=0.5", "augment.preset=histology", "augment.noise=0.05", "cache=off")
+    settings = ("head.dropout=0.5", "augment.preset=histology", "augment.noise=0.05", "cache=off", "sampling=balanced")
     whole = train(images, tmp_path / "whole", *settings)
     calls = {"step": "tlmed.training.loop.Loop.run", "validation": "tlmed.training.fitting.Validation.on_epoch_end"}
     if where == "step":

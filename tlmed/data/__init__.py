@@ -4,7 +4,8 @@ import tlmed.tensorflow_start
 
 from tlmed.data.decode_and_resize import decode, resize
 from tlmed.data.known_files import KnownPixels
-from tlmed.data.pipeline import ImageSet, Share, divide, epoch_order, load, read_files
+from tlmed.data.orders import balanced_order, describe_sampling, epoch_order
+from tlmed.data.pipeline import ImageSet, Share, divide, load, read_files
 from tlmed.data.readers import readable_endings
 from tlmed.data.sources import open_source
 from tlmed.data.table import Table
@@ -18,7 +19,9 @@ __all__ = [
     "KnownPixels",
     "Share",
     "Table",
+    "balanced_order",
     "decode",
+    "describe_sampling",
     "divide",
     "epoch_order",
     "join_units",

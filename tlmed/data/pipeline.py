@@ -16,6 +16,7 @@ from tlmed.data.known_files import KnownPixels
 from tlmed.data.leaks import find_leaks
 from tlmed.data.learned import Learned
 from tlmed.data.masks import describe_two_values, find_masks
+from tlmed.data.orders import balanced_order, epoch_order
 from tlmed.data.readers import describe_endings, is_image
 from tlmed.data.reading import Pixels, Unmeasured, check_broken, read_all, settle
 from tlmed.data.samples import take_samples
@@ -27,7 +28,6 @@ from tlmed.data.walking import describe_unfollowed, find_hidden, find_unfollowed
 from tlmed.errors import InputError
 from tlmed.regular_files import check_exists, read_regular
 from tlmed.sections import KFold
-from tlmed.seeds import derive
 from tlmed.slicing import WHOLE, Slicing, Tiling
 from tlmed.source_forms import TABLE, find_form
 from tlmed.words import count
@@ -129,11 +129,13 @@ class ImageSet:
         seed: int,
         begin: tuple[int, int] = (0, 0),
         share: Share = Share(),
+        balanced: bool = False,
     ) -> tf.data.Dataset:
         """Return the batches of one epoch after the other, without end.
 
-        Epoch e visits `indices[epoch_order(len(indices), seed, e)]`, in their version `e % views` if there are any. A
-        batch never mixes epochs: the last one of each may be smaller.
+        Epoch e visits `indices[epoch_order(len(indices), seed, e)]`, in their version `e % views` if there are any; if
+        balanced, `indices[balanced_order(labels[indices], seed, e)]`. A batch never mixes epochs: the last one of each
+        may be smaller.
 
         Args:
             indices: Row numbers.
@@ -141,21 +143,24 @@ class ImageSet:
             seed: The run's seed.
             begin: The epoch and the step to begin with; a resumed run goes on in the order of an uninterrupted one.
             share: The replicas whose parts of each batch are wanted, one element for each.
+            balanced: Draw all classes equally often.
 
         Returns:
             An endless data set of uint8 [b, height, width, 3] and int64 [b].
         """
         indices, labels = np.asarray(indices, np.int64), self.table.labels
+        own = labels[indices]
         if self.views:
-            labels = np.concatenate([labels, np.tile(labels[indices], self.views)])
+            labels = np.concatenate([labels, np.tile(own, self.views)])
 
         # Rows of the versions follow the rows of all images: version 0 of each training image, then version 1, ...
         def visit(epoch: np.ndarray) -> np.ndarray:
-            order = epoch_order(len(indices), seed, int(epoch))
-            return len(self.splits) + int(epoch) % self.views * len(indices) + order if self.views else indices[order]
+            epoch = int(epoch)
+            order = balanced_order(own, seed, epoch) if balanced else epoch_order(len(indices), seed, epoch)
+            return len(self.splits) + epoch % self.views * len(indices) + order if self.views else indices[order]
 
         def ordered(epoch: tf.Tensor) -> tf.data.Dataset:
-            # The order is drawn by NumPy, so it is that of `epoch_order` in every process and version of TensorFlow.
+            # The order is drawn by NumPy, so it is the same in every process and version of TensorFlow.
             rows = tf.numpy_function(visit, [epoch], tf.int64, stateful=False)
             batches = tf.data.Dataset.from_tensor_slices(tf.ensure_shape(rows, [len(indices)])).batch(batch_size)
             return batches.skip(tf.where(epoch == begin[0], tf.constant(begin[1], tf.int64), 0))
@@ -183,23 +188,6 @@ class FileImages:
     def batches(self, batch_size: int) -> tf.data.Dataset:
         """Return uint8 [b, height, width, 3] in order, once; the last batch may be smaller."""
         return self.pixels.batches(tf.data.Dataset.from_tensor_slices(self.rows).batch(batch_size))
-
-
-def epoch_order(n: int, seed: int, epoch: int) -> np.ndarray:
-    """Return the order in which an epoch visits its images.
-
-    Args:
-        n: The number of images.
-        seed: The run's seed.
-        epoch: The epoch, 0 or more.
-
-    Returns:
-        int64 [n], a permutation that depends on nothing else.
-
-    >>> epoch_order(4, seed=0, epoch=0).tolist() == epoch_order(4, seed=0, epoch=0).tolist()
-    True
-    """
-    return np.random.RandomState(derive(seed, "order", epoch)).permutation(n)
 
 
 def load(

@@ -10,8 +10,8 @@ from tlmed.tabulation.markdown import code
 
 _ALWAYS = {
     Recipe: (
-        *("class_weight", "monitor", "keep", "precision", "cache", "cache_dtype", "engine", "engine_precision"),
-        "deterministic",
+        *("class_weight", "sampling", "monitor", "keep", "precision", "cache", "cache_dtype", "engine"),
+        *("engine_precision", "deterministic"),
     ),
     Images: ("batch_size",),
     Phase: ("optimizer", "patience"),
@@ -27,7 +27,7 @@ _ELSEWHERE = {
     Phase: ("name", "thaw", "epochs", "learning_rate", "batch_norm"),
     Hybrid: ("classifier",),
 }
-_OF_PHASES = ("keep", "precision")  # settings of phases, which a hybrid does not have
+_OF_PHASES = ("keep", "precision", "sampling")  # settings of phases, which a hybrid does not have
 
 
 def show_training(content: CardFacts) -> str:

@@ -13,6 +13,7 @@ CLASS_WEIGHTS = ("none", "balanced")
 ENGINES = ("auto", "tensorflow", "openvino")
 KEEP = ("best", "last")
 PRECISIONS = ("float32", "bfloat16")
+SAMPLING = ("none", "balanced")
 STRATEGIES = ("auto", "one", "mirrored", "multi-worker")
 LONGEST_NAME = 200  # characters of a title
 # Unicode categories that no title may hold: controls, halves of surrogate pairs, ends of lines and of paragraphs.
@@ -46,6 +47,8 @@ class Recipe:
         head: The classifier on top: a Keras head, or a scikit-learn classifier on the features.
         augment: Random changes to training images.
         class_weight: `"balanced"` weighs each class by the inverse of its share of the training images.
+        sampling: `"balanced"` draws as many training images of each class in each epoch, those of rare classes several
+            times; `"none"`: an epoch visits each image once.
         keep: Which phase is the result: the one with the `"best"` validation score (ties go to the earlier one), or
             the `"last"`.
         score_degrees: Score every phase on the test images, too, to compare degrees of fine-tuning with one another;
@@ -102,6 +105,7 @@ class Recipe:
     head: Dense | Hybrid = must("a Dense(...) or a Hybrid(...)", lambda _: True, default=Dense())
     augment: Augment = must("an Augment(...)", lambda _: True, default=Augment())
     class_weight: str = one_of(CLASS_WEIGHTS, default="none")
+    sampling: str = one_of(SAMPLING, default="none")
     keep: str = one_of(KEEP, default="best")
     score_degrees: bool = must("True or False", lambda _: True, default=False)
     monitor: str = one_of(tuple(MONITORS), default="val_auc")
@@ -140,8 +144,8 @@ class Recipe:
     def build(self, num_classes: int, backbone=None):
         """Build the network and compile it for the first phase.
 
-        What concerns training, such as `class_weight`, patience and batch size, is used by `tlmed.train` alone: pass it
-        to your own `fit`.
+        What concerns training, such as `class_weight`, `sampling`, patience and batch size, is used by `tlmed.train`
+        alone: pass it to your own `fit`.
 
         Args:
             num_classes: How many classes the head tells apart, 2 or more.
@@ -169,6 +173,7 @@ def find_faults(recipe: Recipe) -> list[str]:
         _find_name_faults,
         _find_head_faults,
         _find_backbone_faults,
+        _find_balance_faults,
         _find_patience_faults,
         _find_cache_faults,
     ):
@@ -194,6 +199,7 @@ def _find_head_faults(recipe) -> list[str]:
     rules = (
         ("phases", (), "be empty for a Hybrid(...), whose backbone stays frozen"),
         ("augment", Augment(), "be off for a Hybrid(...), which sees each image once"),
+        ("sampling", "none", "be 'none' for a Hybrid(...), which has no epochs (class_weight='balanced' balances too)"),
         ("phase_patience", None, "be None for a Hybrid(...), which has no phases"),
     )
     return [
@@ -221,6 +227,15 @@ def _find_patience_faults(recipe) -> list[str]:
         return [
             "`phase_patience` must be None unless keep='best': it ends a run at the phase that is kept. "
             f"Received: phase_patience={recipe.phase_patience!r} with keep='last'."
+        ]
+    return []
+
+
+def _find_balance_faults(recipe) -> list[str]:
+    if recipe.class_weight == "balanced" and recipe.sampling == "balanced":
+        return [
+            "`sampling` must be 'none' with class_weight='balanced': each of the two balances the classes, and both "
+            "together favour the rare ones. Received: sampling='balanced'."
         ]
     return []
 

@@ -237,7 +237,7 @@ def _fit(job, phases, model, fed, saving) -> tuple[PhaseResult, list[dict]]:
     labels, history = images.table.labels, []
     loop = Loop(
         fed.trainer,
-        lambda begin, share: images.training_batches(train, size, seed, begin, share),
+        lambda begin, share: images.training_batches(train, size, seed, begin, share, recipe.sampling == "balanced"),
         steps,
         fed.together,
         class_weight=class_weights(labels[train]) if recipe.class_weight == "balanced" else None,

@@ -13,7 +13,7 @@ from tlmed.backbones.ancestry import find_known, leave_out_published
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.building import assemble, build_backbone
 from tlmed.cache import cache_folder, cache_limit, find_writers, limit_features
-from tlmed.data import ImageSet, KnownPixels, divide, load, open_source
+from tlmed.data import ImageSet, KnownPixels, describe_sampling, divide, load, open_source
 from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.findings import Finding, shorten
 from tlmed.data.leaks import describe_undecided, name_givers
@@ -163,6 +163,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
         f"Backbone: {backbones.name_all(recipe.backbone)}, {parameters}",
         f"Weights: {weights}",
         *_describe_augmentation(recipe),
+        *describe_sampling(recipe.sampling, images.table.labels[images.splits == "train"], images.table.classes),
         _describe_images(recipe, images),
         *images.pixels.rule.describe(),
         *_describe_pooling(recipe, images),

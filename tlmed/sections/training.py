@@ -22,7 +22,7 @@ class Phase:
     Attributes:
         name: Names the phase in files and on screen.
         thaw: Blocks thawed, counted from the output; `"all"` for every block, 0 for the head alone.
-        epochs: Passes over the training images, at most.
+        epochs: Passes over the training images, at most; with `sampling="balanced"` as many draws.
         learning_rate: Step size of the optimizer.
         patience: Epochs without improvement of the recipe's `monitor` before the phase ends; None: never.
         batch_norm: What BatchNorm does in thawed blocks. `"frozen"`: nothing moves; `"affine"`: gamma and beta
