@@ -21,9 +21,11 @@ from tlmed.backbones.ancestry import find_known
 from tlmed.columns import Grouping
 from tlmed.errors import InputError
 from tlmed.evaluation.baselines import count_colours
+from tlmed.evaluation.copies import count_copies
 from tlmed.evaluation.decisions import decide
-from tlmed.evaluation.lines import describe_metrics
+from tlmed.evaluation.lines import describe_metrics, describe_size
 from tlmed.evaluation.measures import Scoring, score
+from tlmed.evaluation.pooling import Pooling, pool
 from tlmed.evaluation.predictions import Predictions, predict_classes
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
 from tlmed.identifiers import Identifiers
@@ -255,6 +257,22 @@ def test_traits_make_subgroups_unless_they_have_too_many_values():
     }
     few = dataclasses.replace(predictions, splits=("val",) * 108 + ("test",) * 12)  # of so few images each has its age
     assert set(score(few, Scoring("test", "ill", 0))["subgroups_left_out"]) == {"age", "model", "sex"}
+
+
+def test_images_that_repeat_others_are_counted_unless_they_share_a_group():
+    paths, splits = tuple("abcdef"), ("test",) * 5 + ("val",)
+    scores = np.full((6, 2), 0.5)
+    rows = Predictions(paths, splits, np.zeros(6, int), scores, np.zeros(6, int), ("ill", "well"))
+    digests = dict(zip(paths, "xxxyxx", strict=True))  # a, b, c and e are alike; f is no test image
+    alone = pool(rows, Pooling(None), None)
+    assert count_copies(alone, "test", digests) == {"copies": 3}
+    grouped = pool(dataclasses.replace(rows, groups=("p", "p", "q", "q", "", "")), Pooling(None), None)
+    assert count_copies(grouped, "test", digests) == {"copies": 2}  # intervals by groups know of a and b
+    by_group = pool(grouped.samples, Pooling("mean", "group"), None)  # p: x; q: x and y; e: x
+    assert count_copies(by_group, "test", digests) == {"copies": 1}
+    assert count_copies(alone, "test", dict(zip(paths, paths, strict=True))) == {}
+    said = describe_size({"n": 500, "copies": 3})
+    assert said[0].startswith("3 of 500 images repeat another one, and each counts by itself: ")
 
 
 def test_a_subgroup_says_how_many_of_its_images_training_knows():

@@ -9,7 +9,7 @@ from tlmed.comparison.groups import choose_groups, have_same_files, list_parts, 
 from tlmed.comparison.results import Result
 from tlmed.comparison.traits import say_images
 from tlmed.errors import InputError
-from tlmed.evaluation.lines import describe_dominance
+from tlmed.evaluation.lines import describe_dependence
 from tlmed.evaluation.pooled_csv import name_table
 from tlmed.evaluation.predictions import HALF
 from tlmed.metrics import evaluate
@@ -174,7 +174,7 @@ def find_notes(results: Sequence[Result]) -> tuple[str, ...]:
         _note_samples(results),
         _note_training(results),
         *note_groups(results),
-        *describe_dominance(choose_groups(results).metrics),
+        *describe_dependence(choose_groups(results).metrics),
         *(_note_leak(result) for result in results),
         *(_note_weights(result) for result in results),
         _note_thresholds(results),

@@ -220,13 +220,29 @@ def describe_size(result: Mapping) -> list[str]:
     if units < SMALL:
         share = percent(_count_largest(result) / n)
         said.append(f"Only {count(units, noun)}: one alone is {share} of all, so treat every score as rough.")
-    return [*said, *describe_dominance(result)]
+    return [*said, *describe_dependence(result)]
 
 
-def describe_dominance(result: Mapping) -> list[str]:
+def describe_dependence(result: Mapping) -> list[str]:
+    """Say what makes scores rest on less than their number of images: a dominant group, and copies.
+
+    >>> describe_dependence({"n": 252, "copies": 189})[0].partition(",")[0]
+    '189 of 252 images repeat another one'
+    """
+    said = _describe_dominance(result)
+    if copies := result.get("copies"):
+        verb = "repeats" if copies == 1 else "repeat"
+        said.append(
+            f"{copies:,} of {count(result['n'], unit_of(result))} {verb} another one, and each counts by itself: many "
+            "of them make intervals too narrow, and differences look surer than they are."
+        )
+    return said
+
+
+def _describe_dominance(result: Mapping) -> list[str]:
     """Say so where one group has a large share of the images.
 
-    >>> describe_dominance({"n": 200, "groups": 59, "largest_group": 42})[0].partition(":")[0]
+    >>> _describe_dominance({"n": 200, "groups": 59, "largest_group": 42})[0].partition(":")[0]
     'The largest group holds 42 of 200 images'
     """
     n, largest = result["n"], _count_largest(result)

@@ -24,6 +24,7 @@ from tlmed.data.learned import Learned
 from tlmed.data.recorded import describe_changes, describe_columns, digest_columns, read_made, read_rule, recall
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
+from tlmed.evaluation.copies import count_copies
 from tlmed.evaluation.decisions import read_decision
 from tlmed.evaluation.measures import Scoring, score_pooled
 from tlmed.evaluation.missing_images import count_units, describe_units
@@ -123,6 +124,7 @@ def evaluate(
         pooled = pool(samples, pooling, old["positive"]).decide(decision, old["positive"])
         scoring = Scoring("test", old["positive"], recipe.seed, decision, prevalence)
         result = score_pooled(pooled, scoring, chosen.leaked)
+        result |= count_copies(pooled, "test", dict(zip(chosen.images.table.paths, chosen.images.sha256, strict=True)))
     if undecided := pooled.find_units(chosen.undecided) - pooled.find_units(chosen.leaked):
         result["undecided"] = len(undecided)
     if result["positive"] is not None:

@@ -90,8 +90,9 @@ def _average_all(split, folds, results) -> dict:
     if "at_prevalence" in first:
         values = mean([_only_metrics(result["at_prevalence"]) for result in results])
         content["at_prevalence"] = {"prevalence": first["at_prevalence"]["prevalence"], **values}
-    if undecided := sum(result.get("undecided", 0) for result in results):
-        content["undecided"] = undecided // split.repeats  # as for images that are known
+    for name in ("undecided", "copies"):  # each repeat tests every image once, and copies are in the same fold
+        if found := sum(result.get(name, 0) for result in results):
+            content[name] = found // split.repeats
     content |= _add_up_units(results, split)
     content |= average_without_leaks(names, split, results) | average_subgroups(names, split, results)
     if "pool" not in first:

@@ -7,6 +7,7 @@ from tlmed.building import build_backbone
 from tlmed.data import ImageSet
 from tlmed.data.leaks import find_leaked, find_undecided
 from tlmed.evaluation.baselines import count_colours, linear_probe, majority_class
+from tlmed.evaluation.copies import count_copies
 from tlmed.evaluation.decisions import Decision, decide
 from tlmed.evaluation.lines import describe_metrics, is_reversed
 from tlmed.evaluation.measures import Scoring, measure, score_pooled
@@ -35,6 +36,7 @@ def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
         scoring = Scoring("test", recipe.data.positive, recipe.seed, decision, recipe.prevalence)
         result = score_pooled(pooled, scoring, known)
         result |= _count_undecided(images, pooled, known)
+        result |= count_copies(pooled, "test", dict(zip(images.table.paths, images.sha256, strict=True)))
         result |= {"units": units} if (units := _count_lacking(images, pooled.pooling)) else {}
     with clock.stage("baselines"), voice.busy("Scoring baselines"):
         baselines = _score_baselines(job, images)

@@ -209,6 +209,7 @@ class Metrics(TypedDict, total=False):
     n: int | None  # units
     groups: int | None
     largest_group: int  # its units; only where a group has several
+    copies: int  # scored units that repeat another one of no common group; only where there are any
     classes: Required[list[str]]
     positive: str | None  # of two classes
     positive_asked: bool  # whether the user named it; else it is the second in sorted order
