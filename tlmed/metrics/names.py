@@ -11,6 +11,8 @@ _NAMES = {
     "kappa": "Cohen's kappa",
     "quadratic_kappa": "Quadratic kappa",
     "brier": "Brier score",
+    "kendall_tau": "Kendall's tau",
+    "within_one": "Within one grade",
     "ece": "Expected calibration error",
     "val_auc": "validation AUC",
     "val_accuracy": "validation accuracy",

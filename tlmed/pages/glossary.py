@@ -30,6 +30,10 @@ METRICS = {
     "kappa": "Agreement of predicted and true classes beyond what chance gives (Cohen), from -1 to 1. 0 is chance.",
     "quadratic_kappa": "Cohen's kappa for ordered classes: a confusion weighs by the square of how many steps apart "
     "the two are. It makes sense only if the order of the classes does.",
+    "mean_absolute_error": "By how many grades predictions are off on average. 0 is best, and lower is better.",
+    "within_one": "The share of predictions that are right, or off by one grade.",
+    "kendall_tau": "Kendall's tau-b: how well predicted grades order the images as the true ones do, from -1 to 1. "
+    "0 is no better than chance.",
     "average_precision": "The area below the curve of precision and recall: the mean PPV over all thresholds. Guessing "
     f"gives the share of the class. {_OF_POSITIVE}",
     "log_loss": "How surprised the scores are by the truth; being sure and wrong costs most. 0 is best, and lower is "
