@@ -22,6 +22,7 @@ class Layout:
         delimiter: What separates columns; None: what the header shows.
         classes: For each class the labels that make it up; None: each label is a class.
         slicing: How files with several planes become samples.
+        order: The names of all classes in their order; None: numbers by their size, others as text.
         elsewhere: Whether this is said of another source, which may lack such columns or labels; where it does, its
             own usual names are taken.
     """
@@ -33,6 +34,7 @@ class Layout:
     delimiter: str | None = None
     classes: Mapping[str, tuple[str, ...]] | None = None
     slicing: Slicing | Tiling = WHOLE
+    order: tuple[str, ...] | None = None
     elsewhere: bool = False
 
     def name_class(self, label: str) -> str | None:
@@ -57,7 +59,7 @@ class Layout:
         """
         if alike:
             return replace(self, elsewhere=True)
-        return Layout(self.grouping, classes=self.classes, slicing=self.slicing, elsewhere=True)
+        return Layout(self.grouping, classes=self.classes, slicing=self.slicing, order=self.order, elsewhere=True)
 
     def list_columns(self) -> dict[str, str]:
         """Return the columns that the user named, by what they mean."""

@@ -165,7 +165,7 @@ def test_a_group_in_two_splits_is_a_unit_in_each_and_the_file_is_read_back(tmp_p
     assert (pooled.units.paths, pooled.units.splits) == (("p", "p", "q"), ("val", "test", "test"))
     assert pooled.find_units(["c"]) == {"q"}
     write_pooled(tmp_path, pooled)
-    again = read_units(tmp_path, {"unit": "group"})
+    again = read_units(tmp_path, {"unit": "group", "classes": list(TWO)})
     assert (again.paths, again.splits, again.unit) == (pooled.units.paths, pooled.units.splits, "group")
     np.testing.assert_array_equal(again.scores, pooled.units.scores)
     (tmp_path / "twice.csv").write_text("path,label,score_a,score_b\nx,a,0.5,0.5\n./x,b,0.5,0.5\n")

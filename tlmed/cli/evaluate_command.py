@@ -8,6 +8,7 @@ import click
 from tlmed.answer_units import POOLED_BY, POOLS
 from tlmed.cli.options import GROUP, NO_GROUPS, check_groups, check_place, debug, force, open_voice, trust
 from tlmed.columns import Grouping
+from tlmed.recipe import parse
 from tlmed.screen import Screen
 
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
@@ -25,6 +26,7 @@ PREVALENCE = "The share of positives where the classifier will be used; PPV and 
 )
 @click.option("--pool-by", type=click.Choice(POOLED_BY), help="With --predictions: what has one answer.")
 @click.option("--positive", metavar="CLASS", help="With --predictions: which of two classes is the positive one.")
+@click.option("--order", metavar="CLASSES", help="With --predictions: ordered classes, from the lowest: 0,1,2.")
 @click.option("--group", metavar="COLUMN", help=GROUP)
 @click.option("--no-groups", is_flag=True, help=NO_GROUPS)
 @click.option("--prevalence", type=SHARE, metavar="SHARE", help=PREVALENCE)
@@ -33,7 +35,7 @@ PREVALENCE = "The share of positives where the classifier will be used; PPV and 
 @trust
 @debug
 def evaluate(
-    run, data, moved, predictions, out, pool, pool_by, positive, group, no_groups, prevalence, skip_bad, force
+    run, data, moved, predictions, out, pool, pool_by, positive, order, group, no_groups, prevalence, skip_bad, force
 ):
     """Score RUN on its test images again, or on other data, or score a file of predictions.
 
@@ -56,6 +58,8 @@ def evaluate(
         raise click.UsageError("--moved goes with --data SOURCE.")
     if run is not None and positive is not None:
         raise click.UsageError("--positive goes with --predictions; a RUN has its own.")
+    if run is not None and order is not None:
+        raise click.UsageError("--order goes with --predictions; a RUN has its own.")
     if run is not None and (pool or pool_by):
         raise click.UsageError("--pool and --pool-by go with --predictions; a RUN has its own.")
     pooled_by = (None if pool == "none" else pool or "auto", pool_by or "file")
@@ -74,7 +78,8 @@ def evaluate(
     if out is not None:
         # Before images are read: a wrong `--out` costs no time then.
         inference.check_evaluation_folder(out, force, read)
-    asked = (positive, prevalence, skip_bad, voice, moved, grouping, pooled_by)
+    order = None if order is None else parse(order, tuple[str, ...])
+    asked = (positive, prevalence, skip_bad, voice, moved, grouping, pooled_by, order)
     made, result = inference.evaluate(run, data, predictions, *asked)
     if out is not None:
         from tlmed.report.evaluations import write_evaluation_page

@@ -7,7 +7,7 @@ import numpy as np
 
 from tlmed.columns import spell
 from tlmed.comparison.results import Result
-from tlmed.evaluation.measures import SUBGROUP_METRICS, Scoring, measure, score
+from tlmed.evaluation.measures import Scoring, list_part_metrics, measure, score
 from tlmed.evaluation.pooling import list_unit_groups, read_pooling
 from tlmed.part_names import file_of, split_part
 from tlmed.pseudonyms import is_file_group
@@ -163,7 +163,7 @@ def measure_without(results: Sequence[Result], known: Collection[str]) -> list[M
     for result in results:
         test = dataclasses.replace(result.test, groups=tuple(owners.get(path, "") for path in result.test.paths))
         rows = np.flatnonzero([path not in known for path in test.paths])
-        found.append(measure(test.take(rows), _ask(result), SUBGROUP_METRICS)["metrics"])
+        found.append(measure(test.take(rows), _ask(result), list_part_metrics(test.task))["metrics"])
     return found
 
 

@@ -9,20 +9,39 @@ from tlmed.columns import order_classes, suggest_spelling
 from tlmed.data.table import Table, check_classes
 from tlmed.errors import InputError, did_you_mean
 from tlmed.source_layout import Layout
+from tlmed.tasks import find_order_faults
 from tlmed.words import count, listed
 
 
 def relabel(table: Table, layout: Layout) -> Table:
-    """Return a table with the classes that a recipe wants; without such a wish as it is.
+    """Return a table with the classes that a recipe wants, in its order; without such a wish as it is.
 
     Args:
         table: Whose classes are the labels of the source.
-        layout: Which labels make up which class. A label that makes up none is left out, counted and named.
+        layout: Which labels make up which class, and the order of classes. A label that makes up none is left out,
+            counted and named.
 
     Raises:
-        InputError: A wanted label does not occur, unless the source is another one than the recipe's; or there are
-            images of one class only.
+        InputError: A wanted label or class does not occur, or the order lacks one, unless the source is another one
+            than the recipe's; or there are images of one class only.
     """
+    return _arrange(_divide(table, layout), layout)
+
+
+def _arrange(table, layout) -> Table:
+    """Return a table with its classes in the order of a layout. Another source may lack a class: it then keeps its own
+    order, and whoever compares its classes with those of the run names the difference.
+    """
+    order, classes = layout.order, table.classes
+    if order is None or (layout.elsewhere and {*order} != {*classes}):
+        return table
+    if faults := find_order_faults(order, classes):
+        raise InputError([f"`data.order` {fault}, for data={table.source}." for fault in faults])
+    numbers = np.array([order.index(name) for name in classes], np.int64)
+    return replace(table, labels=numbers[table.labels], classes=order)
+
+
+def _divide(table, layout) -> Table:
     if layout.classes is None:
         return table
     if not layout.elsewhere and (faults := _find_faults(table, layout)):

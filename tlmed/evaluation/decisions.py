@@ -16,6 +16,7 @@ from tlmed.metrics.calibration import TEMPERATURES
 from tlmed.metrics.resampling import find_clusters
 from tlmed.run_files import METRICS_JSON
 from tlmed.rundir import RunDir
+from tlmed.tasks import ORDINAL
 from tlmed.words import count, listed, shorten
 
 FEW = 10  # with fewer validation images of a class, or groups, there is a note
@@ -121,7 +122,7 @@ def apply_decision(predictions: Predictions, decision: Decision | None, positive
     return replace(
         predictions,
         scores=scores,
-        predictions=predict_classes(scores, positive_index(predictions.classes, positive), threshold),
+        predictions=predict_classes(scores, positive_index(predictions.classes, positive), threshold, predictions.task),
         # In the precision of the scores as they came: a network's in single precision.
         calibrated=None if decision is None else apply_temperature(predictions.scores, decision.temperature),
         by_scores=decision is None or decision.threshold is None,
@@ -178,7 +179,7 @@ def describe_contradictions(predictions: Predictions, positive: str | None) -> l
     """
     scores, guesses = predictions.scores, predictions.predictions
     rows = int((scores[np.arange(len(guesses)), guesses] < scores.max(axis=1)).sum())
-    if predictions.by_scores or not rows:
+    if predictions.by_scores or not rows or predictions.task == ORDINAL:
         return []
     said = f"In {rows:,} of {count(len(guesses), 'row')} `prediction` is not the class with the highest score."
     main = positive_index(predictions.classes, positive)

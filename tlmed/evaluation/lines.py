@@ -18,12 +18,14 @@ from tlmed.metrics import positive_index, say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.definitions import CLASS_METRICS
 from tlmed.metrics.names import list_once, name_metric
+from tlmed.tasks import ORDINAL, PRIMARY, read_task
 from tlmed.words import NAMED, as_shown, count, join_names, listed, percent, thousandths
 
 SMALL = 30  # with fewer images or groups a note says how much depends on a single one
 # With more than this share of the images in one group (and more than twice the mean), that group decides much of every
 # score, and intervals are wide. Groups of equal sizes are no such case, however few.
 DOMINANT = 0.1
+MEDIAN = "Predicted is the median grade: the highest one that is reached with a probability of more than a half."
 
 
 def describe_metrics(result: Mapping) -> list[str]:
@@ -38,6 +40,7 @@ def describe_metrics(result: Mapping) -> list[str]:
     said = "with 95 % intervals" if bounded else "too few for intervals"
     title = "All" if is_whole(result) else result["split"].capitalize()
     lines = [f"{title} ({n}{positive}), {said}:", *_list(list_once(result)), *_describe_means(result)]
+    lines += [f"  {MEDIAN}"] if read_task(result) == ORDINAL else []
     for describe in (
         describe_size,
         describe_reversed,
@@ -104,6 +107,8 @@ def describe_rule(result: Mapping) -> list[str]:
     if len(result["classes"]) == 2:
         positive, other = map(repr, _order_by_main(result))
         how = f"{positive} is predicted where its score is {result['threshold']:g} or more, and {other} elsewhere"
+    elif read_task(result) == ORDINAL:
+        how = "of each row the median grade is predicted"
     else:
         how = "of each row the class with the highest score is predicted"
     return [f"The file has no column `prediction`: {how}."]
@@ -279,7 +284,8 @@ def _list(metrics: Mapping, names: Iterable[str] | None = None) -> list[str]:
     for name in names:
         if note := metrics[name].get("note"):
             notes.setdefault(note, []).append(name)
-    values = [f"  {name:<18} {describe_metric(metrics[name])}" for name in names]
+    width = max([18, *map(len, names)])
+    values = [f"  {name:<{width}} {describe_metric(metrics[name])}" for name in names]
     return values + [f"  Note on {', '.join(noted)}: {note}" for note, noted in notes.items()]
 
 
@@ -346,11 +352,13 @@ def describe_worse(result: Mapping) -> list[str]:
 
 
 def describe_choice(result: Mapping) -> list[str]:
-    """Say which threshold decides between two classes, and of which score.
+    """Say which threshold decides between two classes, and of which score; or how a grade is predicted.
 
     >>> describe_choice({"classes": ["ill", "well"], "positive": "well", "threshold": 0.000225})
     ['`prediction` is well where `score_well` is 0.00022 or more, the threshold of the run, and ill elsewhere.']
     """
+    if read_task(result) == ORDINAL:
+        return [MEDIAN]
     if result.get("threshold") is None:
         return []
     positive, other = _order_by_main(result)
@@ -386,5 +394,6 @@ def _describe_baselines(result) -> list[str]:
     lines = []
     for name, baseline in result.get("baselines", {}).items():
         always = f", always {say_answers(baseline['answers'])}" if "answers" in baseline else ""
-        lines += [f"Baseline {name.replace('_', ' ')}{always}:", *_list(baseline, ("auc", "accuracy"))]
+        shown = dict.fromkeys((PRIMARY[read_task(result)], "auc", "accuracy"))
+        lines += [f"Baseline {name.replace('_', ' ')}{always}:", *_list(baseline, shown)]
     return [*lines, *describe_better_baselines(result), *describe_below_majority(result)]

@@ -13,13 +13,16 @@ from tlmed.evaluation.pooling import Pooled
 from tlmed.evaluation.predictions import HALF, Predictions, predict_classes
 from tlmed.metrics import METRICS, evaluate, positive_index, predictive_values
 from tlmed.metrics.definitions import CALIBRATED, RANKED, make_case
+from tlmed.metrics.grades import GRADE_METRICS, measure_cuts, measure_grades
 from tlmed.metrics.resampling import find_clusters
 from tlmed.metrics.sample_sizes import note_few
+from tlmed.tasks import ORDINAL, PRIMARY
 from tlmed.words import count
 
 LEAST_IMAGES = 5  # images for each value on average, with which a column makes subgroups
-SUBGROUP_METRICS = ("accuracy", "auc", "sensitivity", "specificity")
-PER_SAMPLE = (*SUBGROUP_METRICS, "log_loss", "brier")
+_OF_PARTS = ("accuracy", "auc", "sensitivity", "specificity")  # the metrics of subgroups
+_OF_GRADES = ("quadratic_kappa", "mean_absolute_error")  # and further ones where classes are ordered
+_PER_SAMPLE = ("log_loss", "brier")
 _BY_THRESHOLD = tuple(name for name in METRICS if name not in {*CALIBRATED, *RANKED})
 
 
@@ -33,6 +36,7 @@ class Scoring:
         seed: Decides the resamples.
         decision: By what the classes were predicted and the probabilities calibrated, where that is known.
         prevalence: The share of positives, between 0 and 1, at which predictive values are wanted.
+        order: The classes of a file of predictions, from the lowest grade to the highest, where they are ordered.
     """
 
     split: str = "test"
@@ -40,12 +44,22 @@ class Scoring:
     seed: int = 0
     decision: Decision | None = None
     prevalence: float | None = None
+    order: tuple[str, ...] | None = None
+
+
+def list_part_metrics(task: str) -> tuple[str, ...]:
+    """Return the metrics that parts of the images get, such as subgroups.
+
+    >>> list_part_metrics("ordinal")[-1]
+    'mean_absolute_error'
+    """
+    return (*_OF_PARTS, *_OF_GRADES) if task == ORDINAL else _OF_PARTS
 
 
 def measure(
     predictions: Predictions,
     scoring: Scoring,
-    only: Collection[str] = METRICS,
+    only: Collection[str] = (*METRICS, *GRADE_METRICS),
     scores: np.ndarray | None = None,
     guesses: np.ndarray | None = None,
 ) -> dict:
@@ -54,21 +68,26 @@ def measure(
     Args:
         predictions: All of them are scored.
         scoring: `positive` and `seed` are used; `split` is only named in the result.
-        only: The metrics wanted.
+        only: The metrics wanted, of `METRICS` and of `GRADE_METRICS`, which ordered classes alone have.
         scores: Other probabilities, float [n, k].
         guesses: Other predicted classes, int [n].
     """
+    shown = predictions.predictions if guesses is None else guesses
     found = evaluate(
         predictions.labels,
         predictions.scores if scores is None else scores,
-        predictions.predictions if guesses is None else guesses,
+        shown,
         predictions.classes,
         scoring.positive,
         predictions.groups,
         scoring.split,
         seed=scoring.seed,
-        only=only,
+        only=[name for name in only if name not in GRADE_METRICS],
     )
+    if predictions.task == ORDINAL:
+        grades = measure_grades(predictions.labels, shown, predictions.classes, predictions.groups, only)
+        primary = {name: found["metrics"][name] for name in [PRIMARY[ORDINAL]] if name in found["metrics"]}
+        found["metrics"] = {**primary, **grades, **found["metrics"]}
     return name_rows(found, predictions.unit)
 
 
@@ -87,7 +106,8 @@ def score_pooled(pooled: Pooled, scoring: Scoring, leaked: Collection[str] = ())
     result["pool"] = pooled.pooling.how
     if not pooled.are_pooled:  # nothing is known of the samples
         return result
-    samples = measure(pooled.samples.of(scoring.split), scoring, PER_SAMPLE)
+    samples = pooled.samples.of(scoring.split)
+    samples = measure(samples, scoring, (*list_part_metrics(samples.task), *_PER_SAMPLE))
     return {**result, "per_sample": {"n": samples["n"], "metrics": samples["metrics"]}}
 
 
@@ -106,7 +126,10 @@ def score(predictions: Predictions, scoring: Scoring, leaked: Collection[str] = 
     chosen, decision = predictions.of(scoring.split), scoring.decision
     if not chosen.paths:
         raise InputError(f"`split` must have predictions. Received: split={scoring.split!r}, with none.")
-    result = {"unit": chosen.unit, **measure(chosen, scoring)}
+    task = {"task": chosen.task, "primary": PRIMARY[chosen.task]}
+    result = {"unit": chosen.unit, **task, **measure(chosen, scoring)}
+    if chosen.task == ORDINAL:
+        result["cuts"] = _measure_cuts(chosen)
     if result["positive"] is not None:
         result["positive_asked"] = scoring.positive is not None
     result["threshold"] = _find_threshold(chosen, decision)
@@ -124,6 +147,11 @@ def score(predictions: Predictions, scoring: Scoring, leaked: Collection[str] = 
     if chosen.traits:
         result |= _divide(chosen, set(leaked), scoring)
     return result
+
+
+def _measure_cuts(chosen) -> dict:
+    found = measure_cuts(chosen.labels, chosen.scores, chosen.predictions, chosen.classes, chosen.groups)
+    return {name: name_rows(cut, chosen.unit) for name, cut in found.items()}
 
 
 def _find_threshold(chosen, decision) -> float | None:
@@ -169,7 +197,7 @@ def _leave_out(chosen, leaked, scoring) -> dict:
 
 def _measure_part(part, scoring) -> dict:
     """Return metrics of a part of the images, and which classes have no image there (nothing where all have)."""
-    found = measure(part, scoring, SUBGROUP_METRICS)
+    found = measure(part, scoring, list_part_metrics(part.task))
     absent = [label for label, entry in found["per_class"].items() if not entry["n"]]
     return {"n": found["n"], **({"absent": absent} if absent else {}), "metrics": found["metrics"]}
 

@@ -11,6 +11,7 @@ from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
 from tlmed.run_files import METRICS_JSON
 from tlmed.rundir import RunDir
+from tlmed.tasks import read_task
 
 TABLES = PREDICTIONS, POOLED = ("predictions.csv", "pooled.csv")
 
@@ -60,4 +61,18 @@ def read_units(folder: Path, metrics: Mapping) -> Predictions:
     Raises:
         InputError: As `read_predictions`.
     """
-    return dataclasses.replace(read_predictions(folder / name_table(metrics)), unit=unit_of(metrics))
+    return dataclasses.replace(_read(folder / name_table(metrics), metrics), unit=unit_of(metrics))
+
+
+def read_samples(folder: Path, metrics: Mapping) -> Predictions:
+    """Read the predictions of samples, also where these are pooled.
+
+    Raises:
+        InputError: As `read_predictions`.
+    """
+    return _read(folder / PREDICTIONS, metrics)
+
+
+def _read(table, metrics) -> Predictions:
+    """Read a table of a run with the order of classes, and the task, that its `metrics.json` names."""
+    return read_predictions(table, order=metrics["classes"], task=read_task(metrics))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tlmed.metrics import positive_index
+from tlmed.tasks import ORDINAL, SINGLE_LABEL
 from tlmed.words import count
 
 HALF = 0.5
@@ -30,6 +31,7 @@ class Predictions:
             written to the file.
         unit: What a row is an answer for: an "image", or a "file" or "group" whose samples were pooled. Not written to
             the file.
+        task: What was asked, of `tlmed.tasks`: with ordered classes a grade is predicted. Not written to the file.
     """
 
     paths: tuple[str, ...]
@@ -44,6 +46,7 @@ class Predictions:
     notes: tuple[str, ...] = ()
     by_scores: bool = False
     unit: str = "image"
+    task: str = SINGLE_LABEL
 
     def of(self, split: str) -> "Predictions":
         """Return the predictions of one split."""
@@ -68,16 +71,23 @@ class Predictions:
             self.notes,
             self.by_scores,
             self.unit,
+            self.task,
         )
 
 
-def predict_classes(scores: np.ndarray, positive_index: int | None, threshold: float | None = HALF) -> np.ndarray:
+def predict_classes(
+    scores: np.ndarray, positive_index: int | None, threshold: float | None = HALF, task: str = SINGLE_LABEL
+) -> np.ndarray:
     """Turn scores into classes: of two by the threshold, of several by the highest score, of equal ones the first.
 
+    Of ordered classes the median of the scores is predicted: the highest class that is reached with a probability of
+    more than a half. No other grade has a smaller expected absolute error by these scores.
+
     Args:
-        scores: One column per class, in the order of `order_classes`, float [n, k].
+        scores: One column per class, in the order of the classes, float [n, k].
         positive_index: Which of two classes is the positive one, 0 or 1; None for more.
         threshold: A case is positive where its score reaches this; nothing for more classes than two.
+        task: Of `tlmed.tasks`.
 
     Returns:
         Predicted classes, int [n].
@@ -86,12 +96,29 @@ def predict_classes(scores: np.ndarray, positive_index: int | None, threshold: f
     [1, 1]
     >>> predict_classes(np.array([[0.2, 0.4, 0.4]]), positive_index=None).tolist()
     [1]
+    >>> predict_classes(np.array([[0.4, 0.25, 0.35]]), positive_index=None, task="ordinal").tolist()
+    [1]
     """
     # In double precision, because a threshold has more digits than a score in single precision.
     scores = np.asarray(scores, dtype=float)
+    if task == ORDINAL:
+        return (reach(scores)[:, 1:] > HALF).sum(axis=1)
     if positive_index is None:
         return scores.argmax(axis=1)
     return np.where(scores[:, positive_index] >= threshold, positive_index, 1 - positive_index)
+
+
+def reach(scores: np.ndarray) -> np.ndarray:
+    """Return the probability that each class, or a higher one, is the true one: float [n, k], the first column is 1.
+
+    Args:
+        scores: Probabilities of ordered classes, float [n, k].
+
+    >>> reach(np.array([[0.2, 0.5, 0.3]])).round(3).tolist()
+    [[1.0, 0.8, 0.3]]
+    """
+    sums = np.cumsum(np.asarray(scores, dtype=float)[:, ::-1], axis=1)[:, ::-1]
+    return sums / sums[:, :1]  # rows that were written with few digits do not quite sum to 1
 
 
 def describe_ties(predictions: Predictions, positive: str | None = None) -> list[str]:
@@ -107,7 +134,7 @@ def describe_ties(predictions: Predictions, positive: str | None = None) -> list
     """
     main, scores = positive_index(predictions.classes, positive), predictions.scores
     tied = int(((scores == scores.max(axis=1, keepdims=True)).sum(axis=1) > 1).sum())
-    if not tied or not predictions.by_scores:
+    if not tied or not predictions.by_scores or predictions.task == ORDINAL:  # the median depends on no order of ties
         return []
     said = f"In {tied:,} of {count(len(scores), 'row')}"
     if main is not None:

@@ -30,6 +30,7 @@ from tlmed.evaluation.predictions import Predictions, predict_classes
 from tlmed.metrics import positive_index
 from tlmed.regular_files import read_regular
 from tlmed.split_names import SPLIT_NAMES, SPLITS, name_split
+from tlmed.tasks import SINGLE_LABEL
 from tlmed.words import listed
 
 SCORE, CALIBRATED = "score_", "calibrated_"
@@ -88,19 +89,29 @@ def _is_single(numbers: np.ndarray) -> bool:
     return np.array_equal(numbers, _to_single(numbers))
 
 
-def read_predictions(path: str | Path, grouping: Grouping = BY_NAME, positive: str | None = None) -> Predictions:
+def read_predictions(
+    path: str | Path,
+    grouping: Grouping = BY_NAME,
+    positive: str | None = None,
+    order: Sequence[str] | None = None,
+    task: str = SINGLE_LABEL,
+) -> Predictions:
     """Read predictions from any CSV with the columns `path`, `label` and `score_<class>` for every class.
 
     The columns `split` and `prediction` may be missing: then every row belongs to "test", and the prediction is the
-    positive one of two classes where its score reaches 0.5, and of several the one with the highest score. Nothing
-    depends on the order of the columns: classes are in that of `order_classes`. A split may be spelled as people do
-    ("Training", "valid"). Also missing may be the column that names the group of each image, which is found by the rule
-    of `find_group`, and `calibrated_<class>` for every class. Columns of other names are traits of the images.
+    positive one of two classes where its score reaches 0.5, of several the one with the highest score, and of ordered
+    ones the median. Nothing depends on the order of the columns: classes are in that of `order_classes`. A split may be
+    spelled as people do ("Training", "valid"). Also missing may be the column that names the group of each image, which
+    is found by the rule of `find_group`, and `calibrated_<class>` for every class. Columns of other names are traits of
+    the images.
 
     Args:
         path: The file, UTF-8, with or without a byte order mark.
         grouping: Which column names the groups.
         positive: The positive of two classes, by default the second in the order of classes.
+        order: The classes in another order. Used where these are the classes of the file: otherwise whoever compares
+            the classes names the difference.
+        task: What was asked, of `tlmed.tasks`.
 
     Raises:
         InputError: With every fault of the file: columns or classes that are missing, rows of another length,
@@ -112,7 +123,7 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME, positive: s
     columns = dict(zip(rows.names, zip(*rows.texts, strict=True), strict=True))
     tables = {kind: rows.read_table(kind, header, classes) for kind in rows.tables}
     _raise(path, _find_faults(rows.lines, columns, classes, tables))
-    ordered = tuple(order_classes(classes))
+    ordered = tuple(order if order is not None and sorted(order) == sorted(classes) else order_classes(classes))
     places = [classes.index(name) for name in ordered]
     classes, tables = ordered, {kind: table[:, places] for kind, table in tables.items()}
     numbers = {name: number for number, name in enumerate(classes)}
@@ -127,7 +138,7 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME, positive: s
     if groups:
         _raise(path, _name_lines(state_group_rule(group), _pick(rows.lines, map(is_missing, groups))))
     if guesses is None:
-        predicted = predict_classes(tables[SCORE], positive_index(classes, positive))
+        predicted = predict_classes(tables[SCORE], positive_index(classes, positive), task=task)
     else:
         predicted = np.array([numbers[name] for name in guesses])
     notes = (
@@ -150,6 +161,7 @@ def read_predictions(path: str | Path, grouping: Grouping = BY_NAME, positive: s
         others,
         notes,
         by_scores=guesses is None,
+        task=task,
     )
 
 

@@ -29,6 +29,7 @@ from tlmed.rundir import RunDir
 from tlmed.slicing import VIEWS
 from tlmed.synthetic import describe_learned
 from tlmed.targets import writing_out
+from tlmed.tasks import read_task
 from tlmed.voice import SILENT, Voice
 from tlmed.words import count, listed
 
@@ -96,7 +97,7 @@ def predict(
     main = metrics.positive_index(classes, old["positive"])
     units, members = number_units(replace(pooling, by=FILE).name(names, None))
     pooled = pool_scores(scores, members, pooling.how, main) if pooling.how else scores
-    chosen = predict_classes(pooled, main, decision.threshold)
+    chosen = predict_classes(pooled, main, decision.threshold, read_task(old))
     if explainer is not None:
         shown = find_telling(scores, members, chosen)
         place, files = replace(place, names=[names[row] for row in shown]), replace(files, rows=files.rows[shown])

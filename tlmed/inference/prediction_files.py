@@ -20,8 +20,9 @@ from tlmed.evaluation.pooled_csv import find_pooling
 from tlmed.evaluation.pooling import Pooled, choose_pooling, describe_pooling, find_pooling_faults, pool, say_how
 from tlmed.evaluation.predictions import Predictions, describe_ties
 from tlmed.evaluation.predictions_csv import read_predictions
+from tlmed.tasks import ORDINAL, SINGLE_LABEL, find_order_faults
 from tlmed.voice import Voice
-from tlmed.words import count, listed
+from tlmed.words import count, join_names, listed
 
 _BY_DEFAULT = ("auto", FILE)  # `pool` and `pool_by` that leave open whether rows are pooled
 
@@ -38,7 +39,7 @@ def score_file(
     Args:
         file: The CSV.
         grouping: Which column names the groups.
-        asked: The positive one of two classes and the prevalence; which split is scored, the file says.
+        asked: The positive one of two classes, the prevalence and the order; which split is scored, the file says.
         pooled_by: `pool` and `pool_by`, as in a recipe; None: what they are there by default.
         voice: Where to tell what happens.
 
@@ -48,7 +49,10 @@ def score_file(
     Raises:
         InputError: If the file cannot be read or pooled, or no split can be chosen.
     """
-    positive, predictions = asked.positive, read_predictions(file, grouping, asked.positive)
+    positive, task = asked.positive, SINGLE_LABEL if asked.order is None else ORDINAL
+    predictions = read_predictions(file, grouping, positive, asked.order, task)
+    if faults := _find_order_faults(asked.order, predictions.classes):
+        raise InputError([f"`--order` {fault}, for {file}." for fault in faults])
     split = _choose_split(file, predictions)
     pooled = _pool(file, predictions, positive, pooled_by or _BY_DEFAULT, voice)
     chosen = pooled.units.of(split)
@@ -73,6 +77,14 @@ def score_file(
     for sentence in (*describe_rule(result), *describe_left_out(result)):
         voice.say(sentence)
     return pooled, result
+
+
+def _find_order_faults(order, classes) -> list[str]:
+    if order is None:
+        return []
+    if len(classes) == 2:
+        return [f"needs three classes or more. Received: {','.join(order)} with {join_names(classes)}"]
+    return find_order_faults(order, classes)
 
 
 def _pool(file, predictions, positive, pooled_by, voice) -> Pooled:
@@ -109,7 +121,8 @@ def _describe_unused(pooled: Pooled, main: str | None) -> list[str]:
     if not pooled.are_pooled:
         return []
     if not samples.by_scores:
-        how = "the class with the highest pooled score" if main is None else f"{main!r} from a pooled score of 0.5 on"
+        of_several = "median grade" if samples.task == ORDINAL else "class with the highest pooled score"
+        how = f"the {of_several}" if main is None else f"{main!r} from a pooled score of 0.5 on"
         said.append(f"`prediction` counts only for single images: a {unit} is predicted as {how}.")
     if samples.calibrated is not None:
         said.append(f"`calibrated_CLASS` is of single images: scores of {unit}s are not calibrated.")

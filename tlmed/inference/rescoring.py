@@ -43,6 +43,7 @@ from tlmed.rundir import RunDir
 from tlmed.source_forms import TABLE, TFDS, find_form
 from tlmed.source_layout import Layout
 from tlmed.synthetic import describe_learned, describe_source, is_synthetic
+from tlmed.tasks import read_task
 from tlmed.voice import SILENT, Voice
 from tlmed.words import count, join_names
 
@@ -58,6 +59,7 @@ def evaluate(
     moved: bool = False,
     grouping: Grouping | None = None,
     pooled_by: tuple[str | None, str] | None = None,
+    order: tuple[str, ...] | None = None,
 ) -> tuple[Pooled, dict]:
     """Score a run on its own test images, or on all images of another source, or score a file of predictions.
 
@@ -81,6 +83,7 @@ def evaluate(
         grouping: Which column of another source, or of `file`, names the groups; None: as in the run, or the one with
             a usual name, also if the run's groups are switched off.
         pooled_by: `pool` and `pool_by`, as in a recipe, for the samples of `file`; None: "auto" and "file".
+        order: All classes of `file`, from the lowest grade to the highest, where they are ordered.
 
     Returns:
         The predictions, pooled, and the content of `metrics.json`.
@@ -89,7 +92,7 @@ def evaluate(
         InputError: If something cannot be read, the classes differ, or no test image of the run is left as it was.
     """
     if run is None:
-        asked = Scoring(positive=positive, prevalence=prevalence)
+        asked = Scoring(positive=positive, prevalence=prevalence, order=order)
         return score_file(file, grouping or Grouping(), asked, pooled_by, voice)
     recipe, old, decision = from_json(RECIPE_JSON.read(run)), METRICS_JSON.read(run), read_decision(run)
     trained = _Trained(run, recipe, old["classes"], read_rule(run))
@@ -120,7 +123,7 @@ def evaluate(
         _check_pooling(pooling, chosen.images.table)
     with voice.busy(f"Scoring {count(len(chosen.rows), 'image')}"):
         scores = _compute_scores(trained, chosen, voice)
-        samples = make_samples(chosen.images, chosen.rows, scores)
+        samples = make_samples(chosen.images, chosen.rows, scores, read_task(old))
         pooled = pool(samples, pooling, old["positive"]).decide(decision, old["positive"])
         scoring = Scoring("test", old["positive"], recipe.seed, decision, prevalence)
         result = score_pooled(pooled, scoring, chosen.leaked)

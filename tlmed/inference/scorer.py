@@ -15,23 +15,25 @@ from tlmed.backbones.saved import load_network, summarise
 from tlmed.data import ImageSet
 from tlmed.errors import InputError, RunFailed, TlmedError, recall_change
 from tlmed.evaluation.explanations import Explainer, make_explainer
-from tlmed.evaluation.predictions import Predictions
+from tlmed.evaluation.predictions import Predictions, predict_classes
 from tlmed.heads import split_head
 from tlmed.recipe import from_json
 from tlmed.run_files import METRICS_JSON, RECIPE_JSON
 from tlmed.rundir import RunDir
+from tlmed.tasks import SINGLE_LABEL
 from tlmed.words import count
 
 BATCH_SIZE = 32
 
 
-def make_samples(images: ImageSet, rows: np.ndarray, scores: np.ndarray) -> Predictions:
+def make_samples(images: ImageSet, rows: np.ndarray, scores: np.ndarray, task: str = SINGLE_LABEL) -> Predictions:
     """Return the predictions for some rows of an image set, a row each; no threshold decides yet.
 
     Args:
         images: The images.
         rows: Which of them were scored [n].
         scores: Class probabilities [n, classes].
+        task: What is asked, of `tlmed.tasks`.
     """
     table = images.table
     return Predictions(
@@ -39,11 +41,12 @@ def make_samples(images: ImageSet, rows: np.ndarray, scores: np.ndarray) -> Pred
         splits=tuple(str(images.splits[row]) for row in rows),
         labels=table.labels[rows],
         scores=scores,
-        predictions=scores.argmax(axis=1),
+        predictions=predict_classes(scores, None, task=task),
         classes=table.classes,
         groups=tuple(table.groups[row] for row in rows) if table.groups else None,
         traits={name: tuple(texts[row] for row in rows) for name, texts in table.traits.items()},
         by_scores=True,
+        task=task,
     )
 
 

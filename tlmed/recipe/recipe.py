@@ -6,6 +6,7 @@ from tlmed.errors import InputError
 from tlmed.sections import MONITORS, THRESHOLD_RULE, Augment, Degrees, Dense, Hybrid, Images, Phase
 from tlmed.sections.rules import find_faults as find_section_faults
 from tlmed.sections.rules import must, one_of, optional_count, section
+from tlmed.tasks import AUTO, ORDINAL, SINGLE_LABEL, TASKS
 
 CACHE = ("auto", "on", "off")
 CACHE_DTYPES = ("float32", "float16")
@@ -14,6 +15,7 @@ ENGINES = ("auto", "tensorflow", "openvino")
 KEEP = ("best", "last")
 PRECISIONS = ("float32", "bfloat16")
 SAMPLING = ("none", "balanced")
+ASKED_TASKS = (AUTO, *TASKS)
 STRATEGIES = ("auto", "one", "mirrored", "multi-worker")
 LONGEST_NAME = 200  # characters of a title
 # Unicode categories that no title may hold: controls, halves of surrogate pairs, ends of lines and of paragraphs.
@@ -45,6 +47,9 @@ class Recipe:
         weights: Where the backbone's weights come from: `"imagenet"`, `"bsds500"`, `"none"` (random), a weight
             file, or the directory of a finished run. Several backbones: one for all, or one for each.
         head: The classifier on top: a Keras head, or a scikit-learn classifier on the features.
+        task: What is asked of each image: `"single-label"`, one of several classes; `"ordinal"`, a grade: the classes
+            are in the order of `data.order`, or numbers by their size, and an error counts by how many grades it is;
+            `"auto"`: ordinal where `data.order` is given.
         augment: Random changes to training images.
         class_weight: `"balanced"` weighs each class by the inverse of its share of the training images.
         sampling: `"balanced"` draws as many training images of each class in each epoch, those of rare classes several
@@ -103,6 +108,7 @@ class Recipe:
         default="imagenet",
     )
     head: Dense | Hybrid = must("a Dense(...) or a Hybrid(...)", lambda _: True, default=Dense())
+    task: str = one_of(ASKED_TASKS, default=AUTO)
     augment: Augment = must("an Augment(...)", lambda _: True, default=Augment())
     class_weight: str = one_of(CLASS_WEIGHTS, default="none")
     sampling: str = one_of(SAMPLING, default="none")
@@ -140,6 +146,13 @@ class Recipe:
     def __post_init__(self):
         if faults := find_faults(self):
             raise InputError(faults)
+
+    @property
+    def resolved_task(self) -> str:
+        """Return the task, `"auto"` resolved."""
+        if self.task != AUTO:
+            return self.task
+        return SINGLE_LABEL if self.data.order is None else ORDINAL
 
     def build(self, num_classes: int, backbone=None):
         """Build the network and compile it for the first phase.

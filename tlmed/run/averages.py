@@ -57,7 +57,7 @@ def _average_all(split, folds, results) -> dict:
         "n": sum(result["n"] for result in results) // split.repeats,
         "classes": first["classes"],
         "positive": first["positive"],
-        **({"positive_asked": first["positive_asked"]} if "positive_asked" in first else {}),
+        **{name: first[name] for name in ("positive_asked", "task", "primary") if name in first},
         **_count_groups(folds[0], first),
         "metrics": mean([result["metrics"] for result in results]),
         "per_class": {
@@ -87,6 +87,12 @@ def _average_all(split, folds, results) -> dict:
     if "operating_point" in first:
         at_half = mean([result["operating_point"]["at_half"] for result in results])
         content["operating_point"] = {"rule": first["operating_point"]["rule"], "at_half": at_half}
+    if "cuts" in first:
+        cuts = {name: [result["cuts"][name] for result in results] for name in first["cuts"]}
+        content["cuts"] = {
+            name: {"n": sum(part["n"] for part in parts) // split.repeats, **mean(list(map(_only_metrics, parts)))}
+            for name, parts in cuts.items()
+        }
     if "at_prevalence" in first:
         values = mean([_only_metrics(result["at_prevalence"]) for result in results])
         content["at_prevalence"] = {"prevalence": first["at_prevalence"]["prevalence"], **values}

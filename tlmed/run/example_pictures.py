@@ -12,10 +12,9 @@ from tlmed.data import ImageSet
 from tlmed.errors import InputError
 from tlmed.evaluation.explanations import Explainer, draw_panel, pick_cases
 from tlmed.evaluation.explanations.gradients import BATCH_SIZE
-from tlmed.evaluation.pooled_csv import PREDICTIONS, read_units
+from tlmed.evaluation.pooled_csv import read_samples, read_units
 from tlmed.evaluation.pooling import find_telling, read_pooling
 from tlmed.evaluation.predictions import Predictions
-from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.inference import Scorer, load_scorer
 from tlmed.metrics import positive_index
 from tlmed.plan.costs import count_flops
@@ -64,7 +63,7 @@ def write_examples(job: Job, images: ImageSet) -> None:
 
 def _find_shown(run, result, units: Predictions, rows) -> dict[int, str]:
     """Return the image that is shown for each of some units: itself, or its sample that speaks most for its class."""
-    pooling, samples = read_pooling(result), read_predictions(run / PREDICTIONS).of(result["split"])
+    pooling, samples = read_pooling(result), read_samples(run.path, result).of(result["split"])
     names = np.array(pooling.name(samples.paths, samples.groups), dtype=object)
     shown = {}
     for row in rows:

@@ -10,8 +10,9 @@ from tlmed.sections import KFold
 from tlmed.words import listed
 
 _RANGES = {
-    **dict.fromkeys(("mcc", "kappa", "quadratic_kappa"), (-1.0, 1.0)),
+    **dict.fromkeys(("mcc", "kappa", "quadratic_kappa", "kendall_tau"), (-1.0, 1.0)),
     "log_loss": (0.0, float("inf")),
+    "mean_absolute_error": (0.0, float("inf")),  # at most as many grades as there are, less one
     "brier": (0.0, 2.0),
 }
 _RANGE = (0.0, 1.0)  # of all other metrics

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from tlmed.evaluation.measures import SUBGROUP_METRICS
+from tlmed.evaluation.measures import list_part_metrics
 from tlmed.run.metric_averages import average, say_by_fold
+from tlmed.tasks import read_task
 from tlmed.words import join_names
 
 
@@ -17,7 +18,7 @@ def average_without_leaks(names, split, results) -> dict[str, Mapping]:
     found = [result.get("without_leaks") or _keep_all(result) for result in results]
     left = sum(part["n"] for part in found)
     undefined = {"value": None, "low": None, "high": None, "method": None, "reason": "no image is left."}
-    nothing = dict.fromkeys(SUBGROUP_METRICS, undefined)
+    nothing = dict.fromkeys(list_part_metrics(read_task(results[0])), undefined)
     parts = {name: {**part, "metrics": part["metrics"] or nothing} for name, part in zip(names, found, strict=True)}
     return {
         "without_leaks": {
@@ -31,7 +32,8 @@ def average_without_leaks(names, split, results) -> dict[str, Mapping]:
 
 def _keep_all(result) -> dict:
     """Return the entry of a fold without leaked test images: all of its images are left."""
-    return {"leaked": 0, "n": result["n"], "metrics": {name: result["metrics"][name] for name in SUBGROUP_METRICS}}
+    kept = {name: result["metrics"][name] for name in list_part_metrics(read_task(result))}
+    return {"leaked": 0, "n": result["n"], "metrics": kept}
 
 
 def average_subgroups(names, split, results) -> dict[str, Mapping]:
@@ -93,8 +95,12 @@ def _average_parts(parts: Mapping[str, Mapping | None], split, positive) -> dict
 
 
 def _misses(metric, entry, lacking, positive) -> bool:
-    """Tell whether a metric of a part misses classes that it lacks; accuracy never does."""
-    return bool(lacking) and metric != "accuracy" and (positive is None or entry["value"] is None)
+    """Tell whether a metric of a part misses classes that it lacks; accuracy and error in grades never do."""
+    return (
+        bool(lacking)
+        and metric not in ("accuracy", "mean_absolute_error")
+        and (positive is None or entry["value"] is None)
+    )
 
 
 def _average_some(metric, entries, left_out: Mapping[str, str], split) -> dict:

@@ -35,10 +35,12 @@ from tlmed.run.prefixes import choose_features
 from tlmed.run.prepared import Prepared
 from tlmed.run.records import read_start
 from tlmed.run.scoring import describe_lacking
+from tlmed.run.task_faults import find_task_faults
 from tlmed.sections import Hybrid, KFold, Phase
 from tlmed.sections.augment_words import say_augmentation
 from tlmed.synthetic import describe_source
 from tlmed.tabulation import Table
+from tlmed.tasks import ORDINAL
 from tlmed.words import name_start, quote_commas
 
 
@@ -98,7 +100,7 @@ def _read(recipe, skip_bad, intensity: Intensity | None = None) -> ImageSet:
     """Read the recipe's images and divide them; faults that their list alone shows are reported before any is read."""
     settings = recipe.data
     table = open_source(settings.source, settings.layout)
-    faults = [*find_scheme_faults(table, settings.split), *_find_decision_faults(recipe, table.classes)]
+    faults = [*find_scheme_faults(table, settings.split), *find_task_faults(recipe, table.classes)]
     if faults := faults + _find_pooling_faults(recipe, table):
         raise InputError(faults)
     rule = PixelRule(settings.image_size, intensity or resolve(settings.window), settings.fit, settings.spacing)
@@ -156,7 +158,8 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
     phases = expand(recipe.phases, network)
     classifier = _assemble(recipe, network, len(images.table.classes))
     _check_memory(recipe, classifier, phases, len(images.splits))
-    plan = _make_plan(recipe, classifier, phases, len(images.splits), window=to_json(images.pixels.rule.intensity))
+    facts = {"task": recipe.resolved_task, "window": to_json(images.pixels.rule.intensity)}
+    plan = _make_plan(recipe, classifier, phases, len(images.splits), **facts)
     parameters = f"{plan['parameters']:,} parameters{' with the head' if phases else ''}"
     words = [
         *_describe_source(recipe),
@@ -278,26 +281,11 @@ def _find_network_faults(recipe, network) -> list[str]:
 
 
 def _find_label_faults(recipe, images) -> list[str]:
-    faults = [*_find_decision_faults(recipe, images.table.classes), *_find_pooling_faults(recipe, images.table)]
+    faults = [*find_task_faults(recipe, images.table.classes), *_find_pooling_faults(recipe, images.table)]
     if len(set(images.table.labels[images.indices("val")])) < 2 and recipe.monitor == "val_auc":
         faults.append("`monitor` must be 'val_loss' where val holds one class only. Received: monitor='val_auc'.")
     if isinstance(recipe.head, Hybrid):
         faults += _hybrids().find_hybrid_faults(recipe, images)
-    return faults
-
-
-def _find_decision_faults(recipe, classes) -> list[str]:
-    """Check the fields that need two classes: the positive one, its threshold and its prevalence."""
-    faults = []
-    with _collected(faults):
-        metrics.positive_index(classes, recipe.data.positive)
-    # A field with its default value was not asked for, so it is no fault where there are more classes.
-    default = {spec.name: spec.default for spec in dataclasses.fields(recipe)}
-    faults += [
-        f"`{name}` needs exactly two classes. Received: {name}={getattr(recipe, name)!r} with {len(classes)} classes."
-        for name in ("threshold", "prevalence")
-        if len(classes) != 2 and getattr(recipe, name) != default[name]
-    ]
     return faults
 
 
@@ -338,7 +326,7 @@ def _find_step_faults(recipe, images) -> list[str]:
 def _plan(recipe, backbone, images) -> Prepared:
     phases = _schedule(recipe, backbone.model)
     network = _assemble(recipe, backbone.model, len(images.table.classes))
-    facts = {"weights": backbone.name, "window": to_json(images.pixels.rule.intensity)}
+    facts = {"task": recipe.resolved_task, "weights": backbone.name, "window": to_json(images.pixels.rule.intensity)}
     plan = _make_plan(recipe, network, phases, len(images.splits), **facts)
     needed = memory_needed(network, phases, min(recipe.data.batch_size, len(images.splits))) if phases else 0
     check_address_space(needed)
@@ -390,7 +378,8 @@ def _describe_images(recipe, images) -> str:
     marked = metrics.say_positive(names, None if main is None else names[main], asked, "; positive: {}")
     unknown = say_unknown(recipe.data.groups, images.table.groups or (), images.table.pseudonyms)
     read = f"{len(images.splits):,} from {recipe.data.source} ({counts})"
-    return f"Images: {read}; classes: {', '.join(quote_commas(names))}{marked}{unknown}"
+    what = "grades, from the lowest" if recipe.resolved_task == ORDINAL else "classes"
+    return f"Images: {read}; {what}: {', '.join(quote_commas(names))}{marked}{unknown}"
 
 
 def _hybrids():

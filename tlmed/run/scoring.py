@@ -71,7 +71,8 @@ def _count_undecided(images, pooled, known) -> dict[str, int]:
 def _predict(recipe, images, scores, rule) -> tuple[Pooled, Decision]:
     """Return predictions for validation and test images, pooled, and what was chosen on validation units."""
     data, rows = recipe.data, _list_scored(images)
-    pooled = pool(make_samples(images, rows, scores), _choose_pooling(recipe, images.table), data.positive)
+    samples = make_samples(images, rows, scores, recipe.resolved_task)
+    pooled = pool(samples, _choose_pooling(recipe, images.table), data.positive)
     decision = decide(pooled.units.of("val"), data.positive, rule)
     return pooled.decide(decision, data.positive), decision
 

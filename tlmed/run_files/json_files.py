@@ -85,6 +85,7 @@ class PhasePlan(TypedDict, total=False):
 class Plan(TypedDict, total=False):
     """`plan.json`, as `tlmed.plan.make_plan` makes it."""
 
+    task: str  # of `tlmed.tasks`; older versions had only one
     weights: object  # full names, of one or of several backbones
     parameters: int
     blocks: list[dict[str, object]]
@@ -203,6 +204,8 @@ class Metrics(TypedDict, total=False):
     """`metrics.json`, as `tlmed.evaluation.measures.score` makes it; of a cross-validation, means over its folds."""
 
     split: str
+    task: str  # of `tlmed.tasks`; older versions had only one
+    primary: str  # the metric that decides which of two runs is better
     unit: str  # "image", or of POOLED_BY: what all numbers are of; older versions pooled nothing
     pool: str  # of POOLS: how the scores of samples became those of units; only where they did
     per_sample: PerSample  # only where units are pooled
@@ -215,6 +218,7 @@ class Metrics(TypedDict, total=False):
     positive_asked: bool  # whether the user named it; else it is the second in sorted order
     metrics: Required[dict[str, Entry]]
     per_class: dict[str, dict[str, object]]
+    cuts: dict[str, dict[str, object]]  # of ordered classes: for each but the highest, grades above against the others
     threshold: float | None
     kept: dict[str, object] | None  # the phase that is the result
     classifier: dict[str, object]  # of a hybrid

@@ -76,6 +76,11 @@ def _divides_labels(classes) -> bool:
     return full and len(set(labels)) == len(labels) and all(map(is_plain, (*classes, *labels)))
 
 
+def _is_scale(names) -> bool:
+    """Tell whether names can be those of ordered classes."""
+    return len(names) > 2 and all(names) and len(set(names)) == len(names)
+
+
 @section
 class Images:
     """Where the images come from and how they are read.
@@ -98,6 +103,8 @@ class Images:
         classes: For each class the labels that make it up: `{"malignant": ("malignant",), "other": ("benign",
             "normal")}` merges two, `{"healthy": ("0",), "ill": ("1",)}` gives names. Images of other labels are left
             out. None: each label is a class.
+        order: The names of all classes, from the lowest grade to the highest, where classes are ordered:
+            `("0", "1", "2", "3", "4")`. None: they are not.
         group_column: The column of a `.csv` that names the group (the patient) of each image, whose images stay in one
             split; None: the one with a usual name, such as `group`, `patient_id`, `subject` or `case`.
         groups: False: no image has a group, whatever columns there are. `"folder"`: the folders below the class folders
@@ -164,6 +171,11 @@ class Images:
         lambda classes: classes is None or _divides_labels(classes),
         default=None,
     )
+    order: tuple[str, ...] | None = must(
+        "the names of three classes or more, each once, from the lowest to the highest, in a tuple; or None",
+        lambda names: names is None or _is_scale(names),
+        default=None,
+    )
     planes: int | str | None = must(
         "'all', 'every k', a whole number of 1 or more (of planes in the middle), or None",
         lambda planes: planes is None or are_planes(planes),
@@ -203,7 +215,7 @@ class Images:
         """Return how the source is read."""
         delimiter = "\t" if self.delimiter == TAB else self.delimiter
         named = (self.path_column, self.label_column, self.split_column)
-        return Layout(self.grouping, *named, delimiter, self.classes, self.slicing)
+        return Layout(self.grouping, *named, delimiter, self.classes, self.slicing, order=self.order)
 
     @property
     def slicing(self) -> Slicing | Tiling:
@@ -224,6 +236,11 @@ class Images:
             faults.append(
                 f"`{path}group_column` must be None where folders are the patients. "
                 f"Received: group_column={self.group_column!r} with groups='folder'."
+            )
+        if None not in (self.order, self.classes) and (differ := sorted({*self.order} ^ {*self.classes})):
+            faults.append(
+                f"`{path}order` must name every class of `{path}classes` once. "
+                f"Received: order={self.order!r}; not in both: {', '.join(map(repr, differ))}."
             )
         return [
             *faults,

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from tlmed.evaluation.predictions import Predictions
+from tlmed.evaluation.predictions import HALF, Predictions, reach
+from tlmed.tasks import ORDINAL
 
 
 def pick_cases(
@@ -49,11 +50,16 @@ def pick_cases(
 def _measure_confidence(predictions, positive, threshold) -> tuple[np.ndarray, np.ndarray]:
     """Return how far each prediction is from another one, and how sure it is by that: 0 at the border, 1 at most.
 
-    Both are the score of the predicted class minus the highest other score. For two classes with a threshold, the first
-    is the distance from the threshold, the second that as a share of the longest one on its side: a score of 0 is
-    as sure as one of 1, however low the threshold.
+    Both are the score of the predicted class minus the highest other score. Of ordered classes both are how far the
+    nearest probability of a grade or a higher one is from a half, at which another grade is predicted. For two classes
+    with a threshold, the first is the distance from the threshold, the second that as a share of the longest one on its
+    side: a score of 0 is as sure as one of 1, however low the threshold.
     """
     scores = np.asarray(predictions.scores, "float64")
+    if predictions.task == ORDINAL:
+        # The median changes where the probability of a grade or a higher one passes a half.
+        margin = 2 * np.abs(reach(scores)[:, 1:] - HALF).min(axis=1)
+        return margin, margin
     rows = np.arange(len(scores))
     if threshold is not None and positive is not None and scores.shape[1] == 2:
         margin = scores[:, positive] - threshold

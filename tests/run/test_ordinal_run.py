@@ -1,0 +1,154 @@
+"""A run whose classes are ordered: their order everywhere, medians, metrics of grades, and the same again later."""
+
+import json
+
+import numpy as np
+import pytest
+
+import tlmed
+from tests.conftest import SMALL
+from tlmed import inference
+from tlmed.data import open_source
+from tlmed.errors import InputError
+from tlmed.evaluation.explanations.cases import pick_cases
+from tlmed.evaluation.pooled_csv import read_units
+from tlmed.evaluation.predictions import predict_classes
+from tlmed.evaluation.predictions_csv import read_predictions
+from tlmed.recipe import load_recipe, override
+from tlmed.rundir import RunDir
+from tlmed.source_layout import Layout
+from tlmed.whole_files import read_csv
+
+ORDER = ("normal", "benign", "malignant")
+
+
+def ordered(*settings):
+    return override(load_recipe("feature_extractor"), [*SMALL, f"data.order={','.join(ORDER)}", *settings])
+
+
+@pytest.fixture(scope="module")
+def graded(images, tmp_path_factory):
+    return tlmed.train(ordered("phases.learning_rate=0.01"), tmp_path_factory.mktemp("runs") / "graded", images)
+
+
+def test_the_order_of_a_recipe_is_that_of_all_files(graded):
+    rows, plan = read_csv(graded.path / "predictions.csv"), json.loads((graded.path / "plan.json").read_text())
+    assert [name for name in rows[0] if name.startswith("score_")] == [f"score_{name}" for name in ORDER]
+    assert plan["task"] == graded.metrics["task"] == "ordinal"
+    assert graded.metrics["classes"] == list(ORDER)
+    assert list(graded.metrics["cuts"]) == list(ORDER[:-1])
+    assert graded.metrics["primary"] == next(iter(graded.metrics["metrics"])) == "quadratic_kappa"
+
+
+def test_a_grade_is_predicted_by_the_median(graded):
+    rows = read_csv(graded.path / "predictions.csv")
+    for row in rows:
+        reached = np.cumsum([float(row[f"score_{name}"]) for name in ORDER])
+        assert row["prediction"] == ORDER[int(np.searchsorted(reached, 0.5))]
+    read = read_units(graded.path, graded.metrics)
+    assert (read.classes, read.task) == (ORDER, "ordinal")
+
+
+def test_no_grade_has_a_smaller_expected_error_than_the_median():
+    scores = np.random.default_rng(0).dirichlet(np.full(5, 0.5), 200)
+    off = np.abs(np.arange(5)[:, None] - np.arange(5))
+    chosen = predict_classes(scores, None, task="ordinal")
+    assert chosen.tolist() == (scores @ off).argmin(axis=1).tolist()
+    assert (chosen != scores.argmax(axis=1)).any()
+
+
+def test_what_was_scored_in_training_is_scored_again(graded, tmp_path):
+    run = RunDir(graded.path)
+    again = inference.evaluate(run)[1]
+    foreign = inference.evaluate(None, file=run / "predictions.csv", order=ORDER)[1]
+    for found in (again, foreign):
+        assert (found["task"], found["metrics"], found["cuts"]) == (
+            "ordinal",
+            *map(graded.metrics.get, ("metrics", "cuts")),
+        )
+
+
+def test_a_file_without_an_order_has_no_grades(graded):
+    found = inference.evaluate(None, file=RunDir(graded.path) / "predictions.csv")[1]
+    assert (found["task"], found["primary"], found["classes"]) == ("single-label", "auc", sorted(ORDER))
+    assert "mean_absolute_error" not in found["metrics"]
+
+
+def test_medians_are_predicted_where_a_file_has_no_predictions(tmp_path):
+    file = tmp_path / "theirs.csv"
+    file.write_text("path,label,score_low,score_mid,score_top\na,low,0.4,0.25,0.35\nb,top,0.1,0.1,0.8\n")
+    assert read_predictions(file).predictions.tolist() == [0, 2]
+    found = read_predictions(file, order=("top", "mid", "low"), task="ordinal")
+    assert (found.predictions.tolist(), found.labels.tolist()) == ([1, 0], [2, 0])
+    assert pick_cases(found, 1)["uncertain"] == [0]
+    with pytest.raises(InputError, match=r"`--order` must name every class once. Received: low,top, which lacks 'mid'"):
+        inference.evaluate(None, file=file, order=("low", "top"))
+
+
+def test_classes_are_arranged_with_their_images(images):
+    plain, table = open_source(images), open_source(images, Layout(order=ORDER))
+    assert (plain.classes, table.classes) == (("benign", "malignant", "normal"), ORDER)
+    assert [table.classes[label] for label in table.labels] == [plain.classes[label] for label in plain.labels]
+    merged = Layout(
+        classes={"ill": ("malignant",), "well": ("normal",), "so-so": ("benign",)}, order=("well", "so-so", "ill")
+    )
+    assert open_source(images, merged).classes == ("well", "so-so", "ill")
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        (
+            ("normal", "benign", "x"),
+            "must name every class once. Received: normal,benign,x, which lacks 'malignant', for",
+        ),
+        (("normal", "Benign", "malignant"), "must name classes that there are. 'Benign' differs from 'benign' only in"),
+    ],
+)
+def test_an_order_must_be_of_the_classes_of_the_data(images, order, said):
+    with pytest.raises(InputError) as caught:
+        open_source(images, Layout(order=order))
+    assert any(fault.startswith(f"`data.order` {said}") for fault in caught.value.faults)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["data.order=a,b"], "`data.order` must be the names of three classes or more, each once"),
+        (["data.order=a,b,b"], "`data.order` must be the names of three classes or more, each once"),
+        (
+            ["data.classes.a=1", "data.classes.b=2", "data.order=a,b,c"],
+            "`data.order` must name every class of `data.cl",
+        ),
+        (["task=grades"], "`task` must be one of 'auto', 'single-label', 'ordinal'"),
+    ],
+)
+def test_faults_of_an_order_are_found_when_a_recipe_is_read(settings, said):
+    with pytest.raises(InputError, match="Received") as caught:
+        override(load_recipe("feature_extractor"), settings)
+    assert caught.value.faults[0].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            ["data.order=none", "task=ordinal"],
+            "`data.order` must name the classes from the lowest grade to the highest",
+        ),
+        (
+            ["data.order=none", "task=ordinal", "data.classes.a=benign", "data.classes.b=normal"],
+            "`task` must be 'single",
+        ),
+    ],
+)
+def test_faults_of_a_task_are_found_when_the_classes_are_known(images, tmp_path, settings, said):
+    with pytest.raises(InputError, match="Received") as caught:
+        tlmed.train(ordered(*settings), tmp_path / "run", images)
+    assert caught.value.faults[0].startswith(said)
+
+
+def test_a_task_is_inferred_from_the_order():
+    plain = load_recipe("feature_extractor")
+    assert (plain.resolved_task, ordered().resolved_task) == ("single-label", "ordinal")
+    assert ordered("task=single-label").resolved_task == "single-label"

@@ -1,0 +1,46 @@
+"""What keeps the classes of the data from being told apart, or graded, as a recipe asks."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from tlmed import metrics
+from tlmed.errors import InputError
+from tlmed.recipe import Recipe
+from tlmed.tasks import ORDINAL
+from tlmed.words import listed
+
+
+def find_task_faults(recipe: Recipe, classes: Sequence[str]) -> list[str]:
+    """Return a sentence for each field of a recipe that does not go with the classes of its data."""
+    return [*_find_decision_faults(recipe, classes), *_find_order_faults(recipe, classes)]
+
+
+def _find_decision_faults(recipe, classes) -> list[str]:
+    """Check the fields that need two classes: the positive one, its threshold and its prevalence."""
+    faults = []
+    try:
+        metrics.positive_index(classes, recipe.data.positive)
+    except InputError as error:
+        faults += error.faults
+    # A field with its default value was not asked for, so it is no fault where there are more classes.
+    default = {spec.name: spec.default for spec in dataclasses.fields(recipe)}
+    faults += [
+        f"`{name}` needs exactly two classes. Received: {name}={getattr(recipe, name)!r} with {len(classes)} classes."
+        for name in ("threshold", "prevalence")
+        if len(classes) != 2 and getattr(recipe, name) != default[name]
+    ]
+    return faults
+
+
+def _find_order_faults(recipe, classes) -> list[str]:
+    """Check that classes have an order where grades are asked."""
+    if recipe.resolved_task != ORDINAL:
+        return []
+    if len(classes) == 2:
+        return [f"`task` must be 'single-label' for two classes. Received: task='ordinal' with {', '.join(classes)}."]
+    if recipe.data.order is None and not all(map(str.isdecimal, classes)):
+        return [
+            "`data.order` must name the classes from the lowest grade to the highest where they are no numbers. "
+            f"Received: task='ordinal' with {listed(map(repr, classes))}, and no order."
+        ]
+    return []

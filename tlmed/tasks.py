@@ -1,0 +1,39 @@
+"""The kind of answer that is asked for: one class of several, or a grade on an ordered scale."""
+
+from collections.abc import Mapping, Sequence
+
+from tlmed.columns import suggest_spelling
+from tlmed.errors import did_you_mean
+from tlmed.words import listed
+
+AUTO = "auto"
+SINGLE_LABEL, ORDINAL = "single-label", "ordinal"
+TASKS = (SINGLE_LABEL, ORDINAL)
+PRIMARY = {SINGLE_LABEL: "auc", ORDINAL: "quadratic_kappa"}  # the metric that decides which of two runs is better
+
+
+def read_task(content: Mapping) -> str:
+    """Return the task that `metrics.json` or `plan.json` names; older runs name none, and have the only one there was.
+
+    >>> read_task({"task": "ordinal"}), read_task({})
+    ('ordinal', 'single-label')
+    """
+    return content.get("task", SINGLE_LABEL)
+
+
+def find_order_faults(order: Sequence[str], classes: Sequence[str]) -> list[str]:
+    """Return the end of a sentence for each way in which an order does not name some classes, each once.
+
+    >>> find_order_faults(["mild", "severe"], ["mild", "none"])[0]
+    "must name every class once. Received: mild,severe, which lacks 'none'"
+    """
+    faults, given = [], ",".join(order)
+    twice = [name for name in dict.fromkeys(order) if list(order).count(name) > 1]
+    faults += [f"must name each class once. Received: {given}, with {name!r} more than once" for name in twice]
+    if missing := [name for name in classes if name not in order]:
+        faults.append(f"must name every class once. Received: {given}, which lacks {listed(map(repr, missing))}")
+    for name in order:
+        if name not in classes:
+            near = suggest_spelling(name, classes) or did_you_mean(name, classes)
+            faults.append(f"must name classes that there are.{near} Received: {name!r}, with {listed(classes)}")
+    return faults
