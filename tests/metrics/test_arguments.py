@@ -109,6 +109,11 @@ WITH_NAN = np.where(np.arange(80) == 3, np.nan, SCORES)
         (lambda: metrics.reliability(SCORES, LABELS, np.arange(80) - 1), "owners"),
         (lambda: metrics.predictive_values(LABELS, GUESS, 0.1, np.arange(79)), "owners"),
         (lambda: metrics.fit_temperature(TABLE[1:], LABELS), "scores"),
+        (lambda: metrics.fit_temperature(np.log(TABLE), LABELS), "scores"),  # logits that are not said to be some
+        (lambda: metrics.fit_temperature(TABLE * 100, LABELS), "scores"),
+        (lambda: metrics.apply_temperature(np.log(TABLE), 2.0), "scores"),
+        (lambda: metrics.net_benefit(LABELS, SCORES * 100), "scores"),
+        (lambda: metrics.net_benefit(LABELS, SCORES - 1), "scores"),
         (lambda: metrics.apply_temperature(TABLE, 0), "temperature"),
         (lambda: metrics.apply_temperature(np.c_[WITH_NAN, SCORES], 2.0), "scores"),
         (lambda: metrics.compare_metrics(LABELS, (TABLE, GUESS), (TABLE, GUESS + 1), ["a", "b"]), "second[1]"),

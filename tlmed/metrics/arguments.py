@@ -7,6 +7,8 @@ import numpy as np
 
 from tlmed.errors import InputError
 
+TOLERANCE = 1e-3  # by which probabilities written with few digits may leave 0..1, and their sum may differ from 1
+
 
 def as_flags(**given: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return arrays of yes and no as bool [n]; whole numbers 0 and 1 mean no and yes, as in scikit-learn.
@@ -92,6 +94,18 @@ def as_owners(n: int, owners: np.ndarray | None) -> np.ndarray | None:
     if numbers.shape != (n,) or numbers.dtype.kind not in "iu" or (n and numbers.min() < 0):
         raise InputError(f"`owners` must be the number of a group, from 0, for each of {n} images. {_show(numbers)}")
     return numbers
+
+
+def find_chance_faults(name: str, chances: np.ndarray) -> list[str]:
+    """Return a sentence if finite numbers are no probabilities; those written with few digits may leave 0..1 a little.
+
+    >>> find_chance_faults("scores", np.array([20.0, 80.0]))
+    ['`scores` must be probabilities, from 0 to 1. Received: values from 20 to 80.']
+    """
+    if not len(chances) or (chances.min() >= -TOLERANCE and chances.max() <= 1 + TOLERANCE):
+        return []
+    received = f"values from {chances.min():g} to {chances.max():g}"
+    return [f"`{name}` must be probabilities, from 0 to 1. Received: {received}."]
 
 
 def find_class_faults(name: str, values: np.ndarray, n: int, classes: int) -> list[str]:

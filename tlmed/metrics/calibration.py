@@ -5,14 +5,21 @@ from collections.abc import Mapping
 import numpy as np
 
 from tlmed.errors import InputError
-from tlmed.metrics.arguments import as_flags, as_owners, as_scores, find_class_faults, find_score_faults
+from tlmed.metrics.arguments import (
+    TOLERANCE,
+    as_flags,
+    as_owners,
+    as_scores,
+    find_chance_faults,
+    find_class_faults,
+    find_score_faults,
+)
 from tlmed.metrics.proportions import proportion
 from tlmed.words import as_shown
 
 BINS = 10  # of equal width: with more, a test set of some hundred images shows mostly noise
 TEMPERATURES = (0.25, 10.0)  # bounds: where all highest scores are right, 0 would fit best
 _SMALLEST = 1e-12  # the least probability whose logarithm is taken
-_TOLERANCE = 1e-3  # by which the sum of scores written with few digits may differ from 1
 
 
 def are_probabilities(scores: np.ndarray) -> bool:
@@ -21,8 +28,19 @@ def are_probabilities(scores: np.ndarray) -> bool:
     >>> are_probabilities(np.array([[0.2, 0.8]])), are_probabilities(np.array([[2.0, -1.0]]))
     (True, False)
     """
-    within = (scores >= -_TOLERANCE) & (scores <= 1 + _TOLERANCE)
-    return bool(within.all() and (np.abs(scores.sum(axis=1) - 1) <= _TOLERANCE).all())
+    within = (scores >= -TOLERANCE) & (scores <= 1 + TOLERANCE)
+    return bool(within.all() and (np.abs(scores.sum(axis=1) - 1) <= TOLERANCE).all())
+
+
+def _find_chance_faults(scores: np.ndarray) -> list[str]:
+    """Return a sentence if scores, finite [n, k], are no probabilities: their logarithms would be no logits."""
+    if are_probabilities(scores):
+        return []
+    return [
+        "`scores` must be probabilities that sum to 1 in each row (the softmax of a network's logits). Received: "
+        f"values from {scores.min():g} to {scores.max():g}, sums from {scores.sum(axis=1).min():g} to "
+        f"{scores.sum(axis=1).max():g}."
+    ]
 
 
 def pair(labels: np.ndarray, scores: np.ndarray, predictions: np.ndarray, main: int | None) -> tuple:
@@ -45,7 +63,7 @@ def pair(labels: np.ndarray, scores: np.ndarray, predictions: np.ndarray, main: 
     ([0.5, 0.6], [True, False])
     """
     chosen = predictions if main is None else np.full(len(labels), main)
-    return np.clip(scores[np.arange(len(labels)), chosen], 0, 1), labels == chosen  # `_TOLERANCE` lets them leave 0..1
+    return np.clip(scores[np.arange(len(labels)), chosen], 0, 1), labels == chosen  # `TOLERANCE` lets them leave 0..1
 
 
 def sort_changes(metrics: Mapping) -> tuple[list[str], list[str]]:
@@ -96,12 +114,9 @@ def reliability(confidence: np.ndarray, outcome: np.ndarray, owners: np.ndarray 
     (outcome,) = as_flags(outcome=outcome)
     (confidence,) = as_scores(len(outcome), confidence=confidence)
     owners = as_owners(len(outcome), owners)
-    if ((confidence < 0) | (confidence > 1)).any():
-        raise InputError(
-            "`confidence` must be probabilities, from 0 to 1. "
-            f"Received: values from {confidence.min():g} to {confidence.max():g}."
-        )
-    bins = find_bins(confidence)
+    if faults := find_chance_faults("confidence", confidence):
+        raise InputError(faults)
+    bins = find_bins(np.clip(confidence, 0, 1))
     points = []
     for number in np.unique(bins).tolist():
         rows = bins == number
@@ -167,7 +182,8 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray, logits: bool = False
         Above 1 the scores were too confident, below 1 not confident enough.
 
     Raises:
-        InputError: If there is no image, something is not finite, or labels or scores are not of this form.
+        InputError: If there is no image, something is not finite, labels or scores are not of this form, or scores are
+            no probabilities though they are not said to be logits.
 
     >>> fit_temperature(np.array([[0.9, 0.1]] * 4), np.array([0, 0, 0, 1])).__round__(3)
     2.0
@@ -183,7 +199,8 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray, logits: bool = False
             f"`scores` must have a row for each of {len(labels)} labels, and a column per class. "
             f"Received: shape={scores.shape}."
         )
-    if faults := find_class_faults("labels", labels, *scores.shape):
+    faults = find_class_faults("labels", labels, *scores.shape)
+    if faults := [*faults, *([] if logits else _find_chance_faults(scores))]:
         raise InputError(faults)
     values = scores if logits else np.log(np.maximum(scores, _SMALLEST))
     # Shifting a row changes no probability and keeps `exp` from overflowing.
@@ -212,13 +229,13 @@ def apply_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
         temperature: What `fit_temperature` returned.
 
     Raises:
-        InputError: If the temperature is not above 0, or scores are not finite.
+        InputError: If the temperature is not above 0, or scores are not finite or no probabilities.
 
     >>> apply_temperature(np.array([[0.9, 0.1]]), 2.0).round(3).tolist()
     [[0.75, 0.25]]
     """
     table = np.asarray(scores, dtype=float)
-    faults = find_score_faults("scores", table, len(table), table.shape[-1])
+    faults = find_score_faults("scores", table, len(table), table.shape[-1]) or _find_chance_faults(table)
     if not 0 < temperature < np.inf:
         faults.append(f"`temperature` must be above 0. Received: temperature={temperature}.")
     if faults:

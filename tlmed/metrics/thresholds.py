@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlmed.errors import InputError
-from tlmed.metrics.arguments import as_flags, as_scores, find_missing_kind
+from tlmed.metrics.arguments import as_flags, as_scores, find_chance_faults, find_missing_kind
 from tlmed.sections import THRESHOLD_RULE
 
 
@@ -113,8 +113,8 @@ def net_benefit(
         `thresholds`, `model`, `all` (act on every image) and `none` (zeros), each float [t].
 
     Raises:
-        InputError: If a threshold or the prevalence is out of range, one kind of image is missing, or an array is
-            something else.
+        InputError: If a threshold or the prevalence is out of range, one kind of image is missing, scores are no
+            probabilities, or an array is something else.
 
     >>> curves = net_benefit(np.array([True, False, False, False]), np.array([0.9, 0.6, 0.2, 0.1]), np.array([0.5]))
     >>> curves["model"].tolist(), curves["all"].tolist()
@@ -123,7 +123,7 @@ def net_benefit(
     (positive,) = as_flags(positive=positive)
     (scores,) = as_scores(len(positive), scores=scores)
     thresholds = np.arange(1, 100) / 100 if thresholds is None else np.asarray(thresholds, dtype=float)
-    faults = find_missing_kind(positive)
+    faults = [*find_missing_kind(positive), *find_chance_faults("scores", scores)]
     if not ((thresholds >= 0) & (thresholds < 1)).all():
         faults.append(f"`thresholds` must be from 0 to below 1. Received: thresholds={thresholds.tolist()}.")
     if prevalence is not None and not 0 <= prevalence <= 1:
