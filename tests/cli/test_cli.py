@@ -86,7 +86,7 @@ def test_help_answers_without_tensorflow(command):
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("words", [[], ["recipes"], ["cache"]])
+@pytest.mark.parametrize("words", [[], ["recipes"], ["cache"], ["metrics"]])
 def test_a_command_without_its_arguments_shows_its_help(words):
     status, out, err = here(*words)
     assert (status, out) == (2, "")
@@ -94,7 +94,7 @@ def test_a_command_without_its_arguments_shows_its_help(words):
     assert "Error" not in err
 
 
-@pytest.mark.parametrize("words", [[], ["recipes"], ["cache"]])
+@pytest.mark.parametrize("words", [[], ["recipes"], ["cache"], ["metrics"]])
 def test_summaries_are_whole_sentences(words):
     status, out, _ = here(*words, "--help")
     commands = out.partition("Commands:\n")[2].splitlines()

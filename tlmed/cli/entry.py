@@ -15,6 +15,7 @@ from tlmed.cli.data_commands import data
 from tlmed.cli.evaluate_command import evaluate
 from tlmed.cli.export_command import export
 from tlmed.cli.launch_command import launch
+from tlmed.cli.metrics_commands import metrics
 from tlmed.cli.plan_command import plan
 from tlmed.cli.predict_command import predict
 from tlmed.cli.recipes_commands import recipes
@@ -38,7 +39,8 @@ def cli():
 
 
 for _command in (
-    *(train, plan, data, evaluate, predict, compare, reproduce, export, status, launch, recipes, cache, backbones),
+    *(train, plan, data, evaluate, predict, compare, reproduce, metrics, export, status, launch, recipes, cache),
+    backbones,
 ):
     cli.add_command(_command)
 

@@ -1,0 +1,73 @@
+"""The table of metrics: right for known questions, and whole and without contradiction for all others."""
+
+import itertools
+
+import pytest
+
+from tlmed.fingerprint import QUESTIONS, SOURCES, Fingerprint, choose_metrics
+from tlmed.metrics import METRICS
+
+CASES = {
+    "two balanced classes": ({}, ["accuracy"], ["auc"]),
+    "a rare class": ({"balance": "unbalanced"}, ["balanced_accuracy", "mcc"], ["accuracy", "auc"]),
+    "another prevalence": (
+        {"prevalence": "other"},
+        ["balanced_accuracy"],
+        ["mcc", "f1", "ppv", "npv", "accuracy", "auc"],
+    ),
+    "grades": ({"classes": 5, "order": "yes"}, ["quadratic_kappa"], ["accuracy", "auc"]),
+    "costs": ({"costs": "unequal"}, ["sensitivity", "specificity"], ["accuracy", "f1", "auc"]),
+    "a work list": ({"use": ("ranking",)}, ["auc"], []),
+    "a work list of rare findings": (
+        {"use": ("ranking",), "balance": "unbalanced"},
+        ["auc", "average_precision"],
+        [],
+    ),
+    "probabilities": ({"use": ("probability",)}, ["brier", "log_loss"], ["auc"]),
+}
+OTHER_PLACES = {"confusion", "net_benefit"}
+
+
+def ask(**answers):
+    plain = {"findings": "one", "classes": 2, "order": "no", "balance": "balanced", "prevalence": "same"}
+    return Fingerprint(**{**plain, "costs": "equal", "use": ("class",), **answers})
+
+
+def ask_everything():
+    choices = {question.name: list(question.choices) for question in QUESTIONS}
+    uses = choices.pop("use")
+    choices["classes"] = [2, 3]
+    choices["use"] = [part for size in (1, 2, 3) for part in itertools.combinations(uses, size)]
+    return [Fingerprint(**dict(zip(choices, row, strict=True))) for row in itertools.product(*choices.values())]
+
+
+@pytest.mark.parametrize(("answers", "first", "not_by"), CASES.values(), ids=CASES)
+def test_known_questions_get_the_metrics_of_the_framework(answers, first, not_by):
+    found = choose_metrics(ask(**answers))
+    assert [choice.metric for choice in found["first"]] == first
+    assert [choice.metric for choice in found["not"]] == not_by
+
+
+def test_every_question_gets_a_metric_to_decide_by_that_is_nowhere_advised_against():
+    for asked in ask_everything():
+        found = choose_metrics(asked)
+        first, not_by = ([choice.metric for choice in found[role]] for role in ("first", "not"))
+        assert first, asked
+        assert not set(first) & set(not_by), asked
+        assert len(set(not_by)) == len(not_by), asked
+
+
+def test_metrics_are_those_that_tlmed_reports_and_every_source_is_used():
+    rows = [choice for asked in ask_everything() for choices in choose_metrics(asked).values() for choice in choices]
+    assert {row.metric for row in rows} - OTHER_PLACES <= set(METRICS)
+    assert {row.source for row in rows} == set(SOURCES)
+
+
+def test_predictive_values_are_those_at_the_stated_prevalence_where_it_is_another_one():
+    places = {
+        prevalence: [choice.key for choice in choose_metrics(ask(prevalence=prevalence))["also"]]
+        for prevalence in ("same", "other", "unknown")
+    }
+    assert "metrics.ppv" in places["same"]
+    assert "at_prevalence.ppv" in places["other"]
+    assert not any("ppv" in key for key in places["unknown"])

@@ -1,0 +1,41 @@
+"""Answers that need no asking, because images, a run or other answers tell them."""
+
+from collections.abc import Mapping
+
+from tlmed.fingerprint.questions import judge_balance
+
+
+def tell_from_counts(counts: Mapping[str, int]) -> dict[str, str | int]:
+    """Return the answers that the images of each class give, by the names of questions.
+
+    Args:
+        counts: Images of each class; classes without images are left out of the comparison.
+
+    >>> tell_from_counts({"benign": 30, "malignant": 10})
+    {'findings': 'one', 'classes': 2, 'balance': 'unbalanced'}
+    """
+    return {
+        "findings": "one",
+        "classes": len(counts),
+        "balance": judge_balance([number for number in counts.values() if number]),
+    }
+
+
+def tell_from_recipe(recipe: Mapping) -> dict[str, str]:
+    """Return the answers that a recipe gives, from its fields as `recipe.json` has them.
+
+    >>> tell_from_recipe({"prevalence": 0.02})
+    {'prevalence': 'other'}
+    """
+    return {"prevalence": "other"} if recipe.get("prevalence") is not None else {}
+
+
+def tell_from_answers(answers: Mapping[str, str | int]) -> dict[str, str | int]:
+    """Return the answers that follow from others.
+
+    >>> tell_from_answers({"classes": 2}), tell_from_answers({"findings": "several"})
+    ({'order': 'no'}, {'classes': 2, 'order': 'no'})
+    """
+    if answers.get("findings") == "several":
+        return {"classes": 2, "order": "no"}
+    return {"order": "no"} if answers.get("classes") == 2 else {}

@@ -1,0 +1,218 @@
+"""Which metric to use, or not, for which answers: three tables, read from top to bottom.
+
+It follows Metrics Reloaded (Maier-Hein et al. 2024) for whole images, in short, and the sources that each row names.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tlmed.fingerprint.questions import Fingerprint
+
+SOURCES = {
+    "Maier-Hein 2024": "Maier-Hein, Reinke et al., Metrics reloaded: recommendations for image analysis validation, "
+    "Nature Methods 21:195-212, 2024",
+    "Reinke 2024": "Reinke, Tizabi et al., Understanding metric-related pitfalls in image analysis validation, "
+    "Nature Methods 21:182-194, 2024",
+    "Cohen 1968": "Cohen, Weighted kappa, Psychological Bulletin 70:213-220, 1968",
+    "Gneiting 2007": "Gneiting & Raftery, Strictly proper scoring rules, prediction, and estimation, Journal of the "
+    "American Statistical Association 102:359-378, 2007",
+    "Saito 2015": "Saito & Rehmsmeier, The precision-recall plot is more informative than the ROC plot when evaluating "
+    "binary classifiers on imbalanced datasets, PLoS ONE 10:e0118432, 2015",
+    "Vickers 2006": "Vickers & Elkin, Decision curve analysis, Medical Decision Making 26:565-574, 2006",
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A metric, when it is chosen, and why.
+
+    Attributes:
+        metric: Its name in `metrics.json`.
+        when: Whether it is chosen.
+        why: The reason, a clause that could follow a colon.
+        source: A key of `SOURCES`.
+        place: Where it is in `metrics.json`, dotted, or on which page; "" for `metrics.NAME`.
+    """
+
+    metric: str
+    when: Callable[[Fingerprint], bool]
+    why: str
+    source: str
+    place: str = ""
+
+    @property
+    def key(self) -> str:
+        """Where it is in `metrics.json`."""
+        return self.place or f"metrics.{self.metric}"
+
+
+_SHARES = "the value depends on the shares of the classes, which are others, or may be, where the answers are used"
+
+FIRST = (
+    Choice(
+        "quadratic_kappa",
+        lambda asked: asked.ordered,
+        "an error of two grades counts four times as much as an error of one, and agreement by chance counts nothing",
+        "Cohen 1968",
+    ),
+    Choice(
+        "sensitivity",
+        lambda asked: asked.weighs and asked.two,
+        "errors that differ in cost must be seen apart: this is about missed cases. Where these are the worse ones, "
+        "`threshold='sensitivity>=0.95'` in the recipe fixes it",
+        "Maier-Hein 2024",
+    ),
+    Choice(
+        "specificity",
+        lambda asked: asked.weighs and asked.two,
+        "the other kind of error: false alarms",
+        "Maier-Hein 2024",
+    ),
+    Choice(
+        "confusion",
+        lambda asked: asked.weighs and not asked.two and not asked.ordered,
+        "it shows how often each error happens, and so what your errors cost together",
+        "Maier-Hein 2024",
+        "confusion",
+    ),
+    Choice(
+        "accuracy",
+        lambda asked: asked.plain and asked.same and not asked.rare,
+        "all errors count alike, and the classes are about as frequent as where the answers are used",
+        "Maier-Hein 2024",
+    ),
+    Choice(
+        "balanced_accuracy",
+        lambda asked: asked.plain and (asked.rare or not asked.same),
+        "each class counts the same, however frequent it is; so it does not depend on the shares of the classes",
+        "Maier-Hein 2024",
+    ),
+    Choice(
+        "mcc",
+        lambda asked: asked.plain and asked.rare,
+        "with a rare class, accuracy and balanced accuracy stay high despite many false alarms; this also counts how "
+        "many of the alarms are right",
+        "Reinke 2024",
+    ),
+    Choice(
+        "auc",
+        lambda asked: asked.ranks,
+        "the chance that an image of the class ranks before one of another; it needs no threshold and does not depend "
+        "on the shares of the classes",
+        "Maier-Hein 2024",
+    ),
+    Choice(
+        "average_precision",
+        lambda asked: asked.ranks and asked.rare,
+        "with a rare class the AUC can be high although most of what ranks first is a false alarm",
+        "Saito 2015",
+    ),
+    Choice(
+        "brier",
+        lambda asked: asked.informs,
+        "a proper score: it is best where the probabilities are the true ones, and sees a wrong order as well as wrong "
+        "sizes",
+        "Gneiting 2007",
+        "calibration.metrics.brier",
+    ),
+    Choice(
+        "log_loss",
+        lambda asked: asked.informs,
+        "a proper score, too, which punishes being sure and wrong much more",
+        "Gneiting 2007",
+        "calibration.metrics.log_loss",
+    ),
+)
+
+ALSO = (
+    Choice(
+        "sensitivity",
+        lambda asked: asked.plain and asked.two,
+        "it tells how many cases are missed, which one figure for both kinds of error does not",
+        "Maier-Hein 2024",
+    ),
+    Choice("specificity", lambda asked: asked.plain and asked.two, "and how many alarms are false", "Maier-Hein 2024"),
+    Choice(
+        "sensitivity",
+        lambda asked: asked.decides and not asked.two,
+        "a mean over classes hides a class that is never found",
+        "Maier-Hein 2024",
+        "per_class.<class>.sensitivity",
+    ),
+    Choice(
+        "ppv",
+        lambda asked: asked.decides and asked.two and asked.same,
+        "how often a positive answer is right, which is what its reader asks",
+        "Maier-Hein 2024",
+    ),
+    Choice(
+        "ppv",
+        lambda asked: asked.decides and asked.two and asked.prevalence == "other",
+        "how often a positive answer is right at the prevalence where it is used, which `tlmed evaluate RUN "
+        "--prevalence 0.02` takes, or `prevalence=0.02` in the recipe",
+        "Maier-Hein 2024",
+        "at_prevalence.ppv",
+    ),
+    Choice(
+        "net_benefit",
+        lambda asked: asked.weighs and asked.two,
+        "the decision curve shows for each weighing of the two errors whether the answers are worth more than to treat "
+        "all, or none",
+        "Vickers 2006",
+        "the page report.html",
+    ),
+    Choice(
+        "ece",
+        lambda asked: asked.informs,
+        "how far the probabilities are from how often they come true; see the reliability diagram of the report, too. "
+        "Alone it says little: it grows as images get fewer, for perfect probabilities too",
+        "Reinke 2024",
+        "calibration.metrics.ece",
+    ),
+)
+
+NOT = (
+    Choice("accuracy", lambda asked: asked.ordered, "a near miss counts as much as the farthest", "Maier-Hein 2024"),
+    Choice(
+        "accuracy",
+        lambda asked: asked.weighs and not asked.ordered,
+        "all errors count alike, and yours do not",
+        "Maier-Hein 2024",
+    ),
+    Choice(
+        "accuracy",
+        lambda asked: asked.plain and asked.rare,
+        "to answer the most frequent class every time is enough for a high one",
+        "Reinke 2024",
+    ),
+    *(
+        Choice(name, lambda asked: asked.decides and not asked.same, _SHARES, "Reinke 2024")
+        for name in ("mcc", "f1", "ppv", "npv")
+    ),
+    Choice("accuracy", lambda asked: asked.plain and not asked.same, _SHARES, "Reinke 2024"),
+    Choice(
+        "f1",
+        lambda asked: asked.weighs and asked.two and asked.same,
+        "missed cases and false alarms count alike, and yours do not",
+        "Maier-Hein 2024",
+    ),
+    Choice("average_precision", lambda asked: asked.ranks and not asked.same, _SHARES, "Reinke 2024"),
+    Choice(
+        "auc",
+        lambda asked: not asked.ranks,
+        "it sees the order of the scores alone: neither the threshold at which a class is given, nor whether "
+        "probabilities are true",
+        "Maier-Hein 2024",
+    ),
+)
+
+
+def choose_metrics(asked: Fingerprint) -> dict[str, list[Choice]]:
+    """Return what to decide by, what to report as well, and what not to decide by.
+
+    >>> asked = Fingerprint("one", 2, "no", "unbalanced", "same", "equal", ("class",))
+    >>> [choice.metric for choice in choose_metrics(asked)["first"]]
+    ['balanced_accuracy', 'mcc']
+    """
+    tables = {"first": FIRST, "also": ALSO, "not": NOT}
+    return {role: [choice for choice in table if choice.when(asked)] for role, table in tables.items()}
