@@ -19,7 +19,7 @@ from tlmed.words import as_shown
 
 BINS = 10  # of equal width: with more, a test set of some hundred images shows mostly noise
 TEMPERATURES = (0.25, 10.0)  # bounds: where all highest scores are right, 0 would fit best
-_SMALLEST = 1e-12  # the least probability whose logarithm is taken
+LEAST_PROBABILITY = 1e-12  # the least probability whose logarithm is taken
 
 
 def are_probabilities(scores: np.ndarray) -> bool:
@@ -202,7 +202,7 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray, logits: bool = False
     faults = find_class_faults("labels", labels, *scores.shape)
     if faults := [*faults, *([] if logits else _find_chance_faults(scores))]:
         raise InputError(faults)
-    values = scores if logits else np.log(np.maximum(scores, _SMALLEST))
+    values = scores if logits else np.log(np.maximum(scores, LEAST_PROBABILITY))
     # Shifting a row changes no probability and keeps `exp` from overflowing.
     values = values - values.max(axis=1, keepdims=True)
     target = values[np.arange(len(labels)), labels].mean()
@@ -240,7 +240,7 @@ def apply_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
         faults.append(f"`temperature` must be above 0. Received: temperature={temperature}.")
     if faults:
         raise InputError(faults)
-    values = np.log(np.maximum(table, _SMALLEST)) / temperature
+    values = np.log(np.maximum(table, LEAST_PROBABILITY)) / temperature
     weights = np.exp(values - values.max(axis=1, keepdims=True))
     weights /= weights.sum(axis=1, keepdims=True)
     return weights.astype(np.result_type(scores, np.float32), copy=False)
