@@ -9,10 +9,12 @@ import numpy as np
 
 from tlmed.answer_units import name_rows
 from tlmed.errors import InputError
+from tlmed.evaluation.answer_rules import AnswerRule, read_rule
 from tlmed.evaluation.predictions import HALF, Predictions, predict_classes
 from tlmed.evaluation.predictions_csv import CALIBRATED, SCORE
 from tlmed.metrics import apply_temperature, choose_threshold, fit_temperature, positive_index
 from tlmed.metrics.calibration import TEMPERATURES
+from tlmed.metrics.decision_rules import uncalibrate
 from tlmed.metrics.resampling import find_clusters
 from tlmed.run_files import METRICS_JSON
 from tlmed.rundir import RunDir
@@ -34,15 +36,31 @@ class Decision:
             `sensitivity` and `specificity` there, and a `note` where there is something to say; None for more classes
             than two.
         calibration: `method`, `temperature`, `split`, `n`, and a `note`.
+        rule: By what else than the highest score a class is predicted; None: by nothing else. Of two classes the
+            threshold follows from it.
     """
 
     operating_point: Mapping | None
     calibration: Mapping
+    rule: AnswerRule | None = None
 
     @property
     def threshold(self) -> float | None:
         """Return the score from which on an image is predicted as positive; None for more classes than two."""
         return None if self.operating_point is None else self.operating_point["threshold"]
+
+    def choose(self, scores: np.ndarray, main: int | None, task: str) -> np.ndarray:
+        """Return the classes that uncalibrated scores give.
+
+        Args:
+            scores: One column per class, float [n, k].
+            main: The positive one of two classes, None for more.
+            task: Of `tlmed.tasks`.
+        """
+        if self.rule is None or main is not None:
+            return predict_classes(scores, main, self.threshold, task)
+        # In double precision: in single precision, calibration could make scores equal that are not.
+        return self.rule.choose(apply_temperature(np.asarray(scores, dtype=float), self.temperature))
 
     @property
     def temperature(self) -> float:
@@ -75,7 +93,18 @@ def read_decision(run: RunDir) -> Decision:
         # `at_half` is of the test images.
         None if point is None else {name: value for name, value in point.items() if name != "at_half"},
         {name: value for name, value in calibration.items() if name != "metrics"},
+        _read_rule(run, metrics.get("decision"), classes),
     )
+
+
+def _read_rule(run, content, classes) -> AnswerRule | None:
+    try:
+        return None if content is None else read_rule(content, classes)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            "`decision` in `metrics.json` must be as `tlmed train` writes it. "
+            f"Received: {run / 'metrics.json'}: decision={shorten(repr(content))}."
+        ) from error
 
 
 def _holds_number(part, name) -> bool:
@@ -84,13 +113,17 @@ def _holds_number(part, name) -> bool:
     return isinstance(found, int | float) and 0 <= found < math.inf and (found > 0 or name == "threshold")
 
 
-def decide(predictions: Predictions, positive: str | None, rule: str | float) -> Decision:
+def decide(
+    predictions: Predictions, positive: str | None, rule: str | float | AnswerRule, costs: np.ndarray | None = None
+) -> Decision:
     """Choose a threshold and a temperature on validation images, or on the files or groups that they make up.
 
     Args:
         predictions: Their labels and scores; all rows are used. A note says where few of them, or few groups, choose.
         positive: The positive of two classes, by default the second in the order of classes.
-        rule: How to choose the threshold, as for `choose_threshold`; or the threshold itself, 0..1.
+        rule: How to choose the threshold, as for `choose_threshold`; or the threshold itself, 0..1; or how calibrated
+            probabilities become classes.
+        costs: What an answer costs, float [true class, predicted class], for the rule "costs".
 
     >>> scores, labels = np.array([[0.8, 0.2], [0.6, 0.4], [0.4, 0.6], [0.1, 0.9]]), np.array([0, 0, 1, 1])
     >>> rows = Predictions(("a", "b", "c", "d"), ("val",) * 4, labels, scores, labels, ("benign", "malignant"))
@@ -98,15 +131,24 @@ def decide(predictions: Predictions, positive: str | None, rule: str | float) ->
     0.5
     """
     labels, scores, classes = predictions.labels, predictions.scores, predictions.classes
-    main = positive_index(classes, positive)
-    point = None if main is None else _choose_point(labels == main, scores[:, main], classes, main, rule)
+    main, by_rule = positive_index(classes, positive), isinstance(rule, AnswerRule)
+    point = None
     calibration = _calibrate(labels, scores)
+    if main is not None:
+        case = labels == main, scores[:, main]
+        asked = None if costs is None else (costs[main, 1 - main], costs[1 - main, main])
+        point = (
+            _map_back(*case, rule, main, calibration["temperature"])
+            if by_rule
+            else _choose_point(*case, classes, main, rule, asked)
+        )
     if scarce := _list_scarce(labels, classes, find_clusters(predictions.groups)):
         few = f"It rests on few validation images ({', '.join(scarce)}): others would give another value."
         for part in (point, calibration):
             if part and part["n"] is not None:
                 part["note"] = " ".join(filter(None, [part.get("note"), few]))
-    return Decision(*(part and name_rows(part, predictions.unit) for part in (point, calibration)))
+    parts = (part and name_rows(part, predictions.unit) for part in (point, calibration))
+    return Decision(*parts, rule if by_rule else None)
 
 
 def apply_decision(predictions: Predictions, decision: Decision | None, positive: str | None) -> Predictions:
@@ -117,15 +159,16 @@ def apply_decision(predictions: Predictions, decision: Decision | None, positive
         decision: The threshold and the temperature; None: 0.5 decides, and nothing is calibrated.
         positive: The positive of two classes, by default the second in the order of classes.
     """
-    threshold = HALF if decision is None else decision.threshold
-    scores = np.asarray(predictions.scores, "float64")
+    scores, main = np.asarray(predictions.scores, "float64"), positive_index(predictions.classes, positive)
+    task = predictions.task
+    chosen = predict_classes(scores, main, HALF, task) if decision is None else decision.choose(scores, main, task)
     return replace(
         predictions,
         scores=scores,
-        predictions=predict_classes(scores, positive_index(predictions.classes, positive), threshold, predictions.task),
+        predictions=chosen,
         # In the precision of the scores as they came: a network's in single precision.
         calibrated=None if decision is None else apply_temperature(predictions.scores, decision.temperature),
-        by_scores=decision is None or decision.threshold is None,
+        by_scores=decision is None or (decision.threshold is None and decision.rule is None),
     )
 
 
@@ -138,7 +181,17 @@ def _list_scarce(labels, classes, owners) -> list[str]:
     return [f"{count(size, 'group')} of {name!r}" for size, name in zip(sizes, classes, strict=True) if size < FEW]
 
 
-def _choose_point(positive, scores, classes, main, rule) -> dict:
+def _map_back(positive, scores, rule: AnswerRule, main, temperature) -> dict:
+    """Return the threshold of uncalibrated scores that decides as a rule does by calibrated ones."""
+    cutoff = rule.find_cutoff(main)
+    threshold = uncalibrate(cutoff, temperature)
+    chosen = scores >= threshold
+    found = {"rule": rule.name, "threshold": threshold, "cutoff": cutoff, "split": "val", "n": len(positive)}
+    rates = {"sensitivity": chosen[positive], "specificity": ~chosen[~positive]}
+    return found | {name: float(right.mean()) if len(right) else None for name, right in rates.items()}
+
+
+def _choose_point(positive, scores, classes, main, rule, costs) -> dict:
     nothing = {"sensitivity": None, "specificity": None}
     if not isinstance(rule, str):
         return {"rule": "fixed", "threshold": float(rule), "split": None, "n": None, **nothing}
@@ -147,7 +200,7 @@ def _choose_point(positive, scores, classes, main, rule) -> dict:
         only = classes[main if positive.all() else 1 - main]
         note = f"The validation images are of class {only!r} only, so no threshold can be chosen: it is {HALF}."
         return {"rule": rule, "threshold": HALF, **chosen_on, **nothing, "note": note}
-    chosen = choose_threshold(positive, scores, rule)
+    chosen = choose_threshold(positive, scores, rule, *([] if costs is None else [costs]))
     found = {"rule": rule, "threshold": chosen.value, **chosen_on}
     found |= {"sensitivity": chosen.sensitivity, "specificity": chosen.specificity}
     return found | ({"note": f"On validation data: {chosen.note}"} if chosen.note else {})

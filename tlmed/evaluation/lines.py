@@ -12,9 +12,10 @@ from tlmed.answer_units import (
     say_where,
     unit_of,
 )
+from tlmed.evaluation.answer_rules import say_rule
+from tlmed.evaluation.decision_lines import MEDIAN, order_by_main, say_threshold
 from tlmed.evaluation.predictions import HALF
-from tlmed.evaluation.predictions_csv import SCORE
-from tlmed.metrics import positive_index, say_positive
+from tlmed.metrics import say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.definitions import CLASS_METRICS
 from tlmed.metrics.names import list_once, name_metric
@@ -25,7 +26,7 @@ SMALL = 30  # with fewer images or groups a note says how much depends on a sing
 # With more than this share of the images in one group (and more than twice the mean), that group decides much of every
 # score, and intervals are wide. Groups of equal sizes are no such case, however few.
 DOMINANT = 0.1
-MEDIAN = "Predicted is the median grade: the highest one that is reached with a probability of more than a half."
+_WIDTH = 18  # of the names of metrics
 
 
 def describe_metrics(result: Mapping) -> list[str]:
@@ -40,7 +41,7 @@ def describe_metrics(result: Mapping) -> list[str]:
     said = "with 95 % intervals" if bounded else "too few for intervals"
     title = "All" if is_whole(result) else result["split"].capitalize()
     lines = [f"{title} ({n}{positive}), {said}:", *_list(list_once(result)), *_describe_means(result)]
-    lines += [f"  {MEDIAN}"] if read_task(result) == ORDINAL else []
+    lines += [f"  {MEDIAN}"] if read_task(result) == ORDINAL and "decision" not in result else []
     for describe in (
         describe_size,
         describe_reversed,
@@ -105,7 +106,7 @@ def describe_rule(result: Mapping) -> list[str]:
     if not result["evaluated"].get("predicted"):
         return []
     if len(result["classes"]) == 2:
-        positive, other = map(repr, _order_by_main(result))
+        positive, other = map(repr, order_by_main(result))
         how = f"{positive} is predicted where its score is {result['threshold']:g} or more, and {other} elsewhere"
     elif read_task(result) == ORDINAL:
         how = "of each row the median grade is predicted"
@@ -284,7 +285,7 @@ def _list(metrics: Mapping, names: Iterable[str] | None = None) -> list[str]:
     for name in names:
         if note := metrics[name].get("note"):
             notes.setdefault(note, []).append(name)
-    width = max([18, *map(len, names)])
+    width = max((_WIDTH, *map(len, names)))
     values = [f"  {name:<{width}} {describe_metric(metrics[name])}" for name in names]
     return values + [f"  Note on {', '.join(noted)}: {note}" for note, noted in notes.items()]
 
@@ -309,21 +310,22 @@ def _describe_samples(result) -> list[str]:
 
 
 def _describe_point(result) -> list[str]:
-    """Say which threshold was used, where it comes from, and what 0.5 would have given."""
-    point = result.get("operating_point")
-    if point is None:
+    """Say by which threshold or rule classes were predicted, where it comes from, and what scores alone would give."""
+    point, decision = result.get("operating_point"), result.get("decision")
+    if point is None and decision is None:
         return []
-    before = ["At 0.5 instead:", *_list(point["at_half"], ("accuracy", "sensitivity", "specificity"))]
+    shown = ("accuracy", "sensitivity", "specificity", "expected_cost")
+    if point is None:
+        plain = decision["by_score"]
+        how = "the median grade" if read_task(result) == ORDINAL else "the highest score"
+        before = [f"By {how} instead:", *_list(plain, [name for name in shown if name in plain])]
+        return [f"Predicted: {say_rule(decision)}.", *before]
+    before = ["At 0.5 instead:", *_list(point["at_half"], [name for name in shown if name in point["at_half"]])]
     if "threshold" not in point:
         return [f"Each fold has a threshold of its own ({point['rule']}).", *before]
     if point["threshold"] == HALF:
         before = []
-    origin = (
-        point["rule"]
-        if point["n"] is None
-        else f"{point['rule']}, from {count(point['n'], f'validation {unit_of(result)}')}"
-    )
-    return [f"Threshold of {result['positive']}: {thousandths(point['threshold'])} ({origin}).", *_note(point), *before]
+    return [f"Threshold of {result['positive']}: {say_threshold(result)}.", *_note(point), *before]
 
 
 def _describe_calibration(result) -> list[str]:
@@ -351,40 +353,6 @@ def describe_worse(result: Mapping) -> list[str]:
     return [f"{say_where(result)}, calibration made {worse} worse{but}."] if worse else []
 
 
-def describe_choice(result: Mapping) -> list[str]:
-    """Say which threshold decides between two classes, and of which score; or how a grade is predicted.
-
-    >>> describe_choice({"classes": ["ill", "well"], "positive": "well", "threshold": 0.000225})
-    ['`prediction` is well where `score_well` is 0.00022 or more, the threshold of the run, and ill elsewhere.']
-    """
-    if read_task(result) == ORDINAL:
-        return [MEDIAN]
-    if result.get("threshold") is None:
-        return []
-    positive, other = _order_by_main(result)
-    return [
-        f"`prediction` is {positive} where `{SCORE}{positive}` is {thousandths(result['threshold'])} or more, the "
-        f"threshold of the run, and {other} elsewhere."
-    ]
-
-
-def caption_choice(result: Mapping) -> str:
-    """Return the threshold for the end of a caption; "" where the highest score decides.
-
-    >>> caption_choice({"classes": ["ill", "well"], "positive": "well", "threshold": 0.000225})
-    '; well from 0.00022 on'
-    """
-    if result.get("threshold") in (None, HALF):
-        return ""
-    return f"; {_order_by_main(result)[0]} from {thousandths(result['threshold'])} on"
-
-
-def _order_by_main(result) -> tuple[str, str]:
-    """Return the positive one of two classes, and the other."""
-    main = positive_index(result["classes"], result["positive"])
-    return result["classes"][main], result["classes"][1 - main]
-
-
 def _describe_prevalence(result) -> list[str]:
     found = result.get("at_prevalence")
     return [] if found is None else [f"At a prevalence of {found['prevalence']:g}:", *_list(found, ("ppv", "npv"))]
@@ -394,6 +362,7 @@ def _describe_baselines(result) -> list[str]:
     lines = []
     for name, baseline in result.get("baselines", {}).items():
         always = f", always {say_answers(baseline['answers'])}" if "answers" in baseline else ""
-        shown = dict.fromkeys((PRIMARY[read_task(result)], "auc", "accuracy"))
+        asked = dict.fromkeys((PRIMARY[read_task(result)], "auc", "accuracy", "expected_cost"))
+        shown = [metric for metric in asked if metric in baseline]
         lines += [f"Baseline {name.replace('_', ' ')}{always}:", *_list(baseline, shown)]
     return [*lines, *describe_better_baselines(result), *describe_below_majority(result)]

@@ -12,7 +12,9 @@ from tlmed.evaluation.decisions import Decision
 from tlmed.evaluation.pooling import Pooled
 from tlmed.evaluation.predictions import HALF, Predictions, predict_classes
 from tlmed.metrics import METRICS, evaluate, positive_index, predictive_values
+from tlmed.metrics.decision_rules import name_costs
 from tlmed.metrics.definitions import CALIBRATED, RANKED, make_case
+from tlmed.metrics.expected_costs import COST_METRICS, measure_costs
 from tlmed.metrics.grades import GRADE_METRICS, measure_cuts, measure_grades
 from tlmed.metrics.resampling import find_clusters
 from tlmed.metrics.sample_sizes import note_few
@@ -37,6 +39,7 @@ class Scoring:
         decision: By what the classes were predicted and the probabilities calibrated, where that is known.
         prevalence: The share of positives, between 0 and 1, at which predictive values are wanted.
         order: The classes of a file of predictions, from the lowest grade to the highest, where they are ordered.
+        costs: What an answer costs, float [true class, predicted class], where that is stated.
     """
 
     split: str = "test"
@@ -45,15 +48,16 @@ class Scoring:
     decision: Decision | None = None
     prevalence: float | None = None
     order: tuple[str, ...] | None = None
+    costs: np.ndarray | None = None
 
 
-def list_part_metrics(task: str) -> tuple[str, ...]:
-    """Return the metrics that parts of the images get, such as subgroups.
+def list_part_metrics(task: str, costs: bool = False) -> tuple[str, ...]:
+    """Return the metrics that parts of the images get, such as subgroups; `costs` tells whether any are stated.
 
     >>> list_part_metrics("ordinal")[-1]
     'mean_absolute_error'
     """
-    return (*_OF_PARTS, *_OF_GRADES) if task == ORDINAL else _OF_PARTS
+    return (*_OF_PARTS, *(_OF_GRADES if task == ORDINAL else ()), *(COST_METRICS if costs else ()))
 
 
 def measure(
@@ -67,7 +71,8 @@ def measure(
 
     Args:
         predictions: All of them are scored.
-        scoring: `positive` and `seed` are used; `split` is only named in the result.
+        scoring: `positive`, `seed` and `costs` are used; `split` is only named in the result. What errors cost is a
+            metric, too, wherever accuracy is.
         only: The metrics wanted, of `METRICS` and of `GRADE_METRICS`, which ordered classes alone have.
         scores: Other probabilities, float [n, k].
         guesses: Other predicted classes, int [n].
@@ -88,6 +93,9 @@ def measure(
         grades = measure_grades(predictions.labels, shown, predictions.classes, predictions.groups, only)
         primary = {name: found["metrics"][name] for name in [PRIMARY[ORDINAL]] if name in found["metrics"]}
         found["metrics"] = {**primary, **grades, **found["metrics"]}
+    if scoring.costs is not None and "accuracy" in only:
+        owners = find_clusters(predictions.groups)
+        found["metrics"] |= measure_costs(predictions.labels, shown, scoring.costs, owners)
     return name_rows(found, predictions.unit)
 
 
@@ -133,10 +141,7 @@ def score(predictions: Predictions, scoring: Scoring, leaked: Collection[str] = 
     if result["positive"] is not None:
         result["positive_asked"] = scoring.positive is not None
     result["threshold"] = _find_threshold(chosen, decision)
-    if decision is not None and decision.operating_point is not None:
-        half = predict_classes(chosen.scores, positive_index(chosen.classes, scoring.positive), HALF)
-        at_half = measure(chosen, scoring, _BY_THRESHOLD, guesses=half)["metrics"]
-        result["operating_point"] = {**decision.operating_point, "at_half": at_half}
+    result |= _describe_decision(chosen, scoring)
     if chosen.calibrated is not None:
         after = measure(chosen, scoring, CALIBRATED, scores=chosen.calibrated)["metrics"]
         result["calibration"] = {**({} if decision is None else decision.calibration), "metrics": after}
@@ -152,6 +157,22 @@ def score(predictions: Predictions, scoring: Scoring, leaked: Collection[str] = 
 def _measure_cuts(chosen) -> dict:
     found = measure_cuts(chosen.labels, chosen.scores, chosen.predictions, chosen.classes, chosen.groups)
     return {name: name_rows(cut, chosen.unit) for name, cut in found.items()}
+
+
+def _describe_decision(chosen, scoring) -> dict[str, Mapping]:
+    """Return what errors cost, by what classes were predicted, and the metrics by scores alone."""
+    decision, classes = scoring.decision, chosen.classes
+    said = {} if scoring.costs is None else {"costs": name_costs(scoring.costs, classes)}
+    if decision is None or (decision.operating_point is None and decision.rule is None):
+        return said
+    plain = predict_classes(chosen.scores, positive_index(classes, scoring.positive), HALF, chosen.task)
+    found = measure(chosen, scoring, _BY_THRESHOLD, guesses=plain)["metrics"]
+    if decision.operating_point is not None:
+        said["operating_point"] = {**decision.operating_point, "at_half": found}
+        found = None
+    if decision.rule is not None:
+        said["decision"] = decision.rule.describe(classes) | ({} if found is None else {"by_score": found})
+    return said
 
 
 def _find_threshold(chosen, decision) -> float | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tlmed.answer_units import say_all_undecided, say_least, say_undecided, unit_of
 from tlmed.backbones.ancestry import list_weights
 from tlmed.errors import InputError
+from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.lines import (
     describe_below_majority,
     describe_better_baselines,
@@ -239,7 +240,8 @@ def _describe_scores(content) -> str:
     groups = f" of {metrics['groups']:,} groups" if metrics.get("groups") else ""
     if metrics["positive"] is None:
         averaged = join_names(map(name_metric, CLASS_METRICS))
-        meaning = f"{averaged} are means over the classes, each against the rest."
+        rule = f" Predicted is {say_rule(metrics['decision'])}." if "decision" in metrics else ""
+        meaning = f"{averaged} are means over the classes, each against the rest.{rule}"
     else:
         asked = metrics.get("positive_asked", False)
         named = say_positive(metrics["classes"], metrics["positive"], asked, "The positive class is {}.")

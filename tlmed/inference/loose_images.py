@@ -14,11 +14,11 @@ from tlmed.data import read_files
 from tlmed.data.extras import describe_extras
 from tlmed.data.recorded import read_rule
 from tlmed.data.tones import describe_tones, describe_unwindowed, note_tones
+from tlmed.evaluation.decision_lines import caption_choice, describe_choice
 from tlmed.evaluation.decisions import read_decision
 from tlmed.evaluation.explanations import Place, name_in, open_folder, save_explanations
-from tlmed.evaluation.lines import caption_choice, describe_choice, describe_worse
+from tlmed.evaluation.lines import describe_worse
 from tlmed.evaluation.pooling import find_telling, number_units, pool_scores, read_pooling, say_how
-from tlmed.evaluation.predictions import predict_classes
 from tlmed.evaluation.predictions_csv import list_columns
 from tlmed.inference.scorer import BATCH_SIZE, computing, load_scorer, name_files
 from tlmed.intact import check_intact
@@ -97,7 +97,7 @@ def predict(
     main = metrics.positive_index(classes, old["positive"])
     units, members = number_units(replace(pooling, by=FILE).name(names, None))
     pooled = pool_scores(scores, members, pooling.how, main) if pooling.how else scores
-    chosen = predict_classes(pooled, main, decision.threshold, read_task(old))
+    chosen = decision.choose(pooled, main, read_task(old))
     if explainer is not None:
         shown = find_telling(scores, members, chosen)
         place, files = replace(place, names=[names[row] for row in shown]), replace(files, rows=files.rows[shown])

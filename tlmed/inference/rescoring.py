@@ -36,6 +36,7 @@ from tlmed.identifiers import Identifiers, read_identifiers
 from tlmed.inference.loose_images import read_usual
 from tlmed.inference.prediction_files import score_file
 from tlmed.inference.scorer import computing, load_scorer, make_samples, name_files
+from tlmed.inference.stated_costs import find_costs
 from tlmed.intact import check_intact
 from tlmed.recipe import Recipe, from_json
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON, SPLITS_CSV
@@ -125,7 +126,8 @@ def evaluate(
         scores = _compute_scores(trained, chosen, voice)
         samples = make_samples(chosen.images, chosen.rows, scores, read_task(old))
         pooled = pool(samples, pooling, old["positive"]).decide(decision, old["positive"])
-        scoring = Scoring("test", old["positive"], recipe.seed, decision, prevalence)
+        costs = find_costs(recipe, old["classes"])
+        scoring = Scoring("test", old["positive"], recipe.seed, decision, prevalence, costs=costs)
         result = score_pooled(pooled, scoring, chosen.leaked)
         result |= count_copies(pooled, "test", dict(zip(chosen.images.table.paths, chosen.images.sha256, strict=True)))
     if undecided := pooled.find_units(chosen.undecided) - pooled.find_units(chosen.leaked):

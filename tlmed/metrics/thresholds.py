@@ -28,22 +28,25 @@ class Threshold:
     note: str | None = None
 
 
-def choose_threshold(positive: np.ndarray, scores: np.ndarray, rule: str = "youden") -> Threshold:
+def choose_threshold(
+    positive: np.ndarray, scores: np.ndarray, rule: str = "youden", costs: tuple[float, float] = (1.0, 1.0)
+) -> Threshold:
     """Choose the threshold that a rule asks for, on validation data.
 
     "youden" maximises sensitivity + specificity - 1 (Youden, Cancer 1950, 3:32-35). "sensitivity>=0.95" gives the
     highest specificity that leaves the sensitivity at 0.95 or more, "specificity>=0.9" the highest sensitivity
-    that leaves the specificity at 0.9 or more. Of equally good thresholds, a target takes the one with the higher value
-    of the rate that it names. Youden's index takes the one with the higher sensitivity, because missing a case is
-    usually the worse error. A threshold lies midway between two scores that occur, so that the last digit of a score
-    decides nothing.
+    that leaves the specificity at 0.9 or more. "costs" gives the least cost of the errors on these images. Of equally
+    good thresholds, a target takes the one with the higher value of the rate that it names. Youden's index and costs
+    take the one with the higher sensitivity, because missing a case is usually the worse error. A threshold lies midway
+    between two scores that occur, so that the last digit of a score decides nothing.
 
     A target can always be met by predicting every image alike; a note says where nothing better was possible.
 
     Args:
         positive: Whether each image is positive, bool [n], or 0 and 1; both kinds must occur.
         scores: Higher means more likely positive, float [n], 0..1.
-        rule: "youden", "sensitivity>=NUMBER" or "specificity>=NUMBER", the number from 0 to 1.
+        rule: "youden", "costs", "sensitivity>=NUMBER" or "specificity>=NUMBER", the number from 0 to 1.
+        costs: What a missed positive and a false alarm cost, for the rule "costs".
 
     Raises:
         InputError: If the rule is none of these, one kind of image is missing, or an array is something else.
@@ -53,31 +56,40 @@ def choose_threshold(positive: np.ndarray, scores: np.ndarray, rule: str = "youd
     """
     (positive,) = as_flags(positive=positive)
     (scores,) = as_scores(len(positive), finite=False, scores=scores)
-    target = THRESHOLD_RULE.fullmatch(rule)
     faults = []
-    if not target:
+    if not THRESHOLD_RULE.fullmatch(rule):
         faults.append(
-            "`rule` must be 'youden', 'sensitivity>=NUMBER' or 'specificity>=NUMBER', with a number from 0 to 1. "
-            f"Received: rule={rule!r}."
+            "`rule` must be 'youden', 'costs', 'sensitivity>=NUMBER' or 'specificity>=NUMBER', with a number from 0 to "
+            f"1. Received: rule={rule!r}."
         )
+    if not all(0 <= cost < np.inf for cost in costs) or not any(costs):
+        faults.append(f"`costs` must be two finite numbers, 0 or more and not both 0. Received: costs={costs!r}.")
     faults += find_missing_kind(positive)
     if not np.isfinite(scores).all():
         faults.append(f"`scores` must be finite. Received: {int((~np.isfinite(scores)).sum())} that are not.")
     if faults:
         raise InputError(faults)
     values, sensitivity, specificity = _list_thresholds(positive, scores)
-    if rule == "youden":
-        # Sums of two fractions that are equal may differ in the last digit.
-        worth = np.round(sensitivity + specificity, 12)
-    else:
-        named, other = (sensitivity, specificity) if target[1] == "sensitivity" else (specificity, sensitivity)
-        worth = np.where(named >= float(target[2]), other, -1)
+    worth = _rate_thresholds(rule, sensitivity, specificity, costs, positive.mean())
     # From the lowest threshold to the highest, sensitivity falls and specificity rises.
     best = int(np.flatnonzero(worth == worth.max())[-1 if rule.startswith("specificity") else 0])
     note = None
     if best in (0, len(values) - 1):
         note = f"No threshold does better than to predict every image as {'negative' if best else 'positive'}."
     return Threshold(float(values[best]), float(sensitivity[best]), float(specificity[best]), rule, note)
+
+
+def _rate_thresholds(rule, sensitivity, specificity, costs, prevalence) -> np.ndarray:
+    """Return how good each threshold is by a rule."""
+    # Sums of fractions that are equal may differ in the last digit.
+    if rule == "youden":
+        return np.round(sensitivity + specificity, 12)
+    if rule == "costs":
+        miss, alarm = np.array(costs) / sum(costs)
+        return -np.round(miss * (1 - sensitivity) * prevalence + alarm * (1 - specificity) * (1 - prevalence), 12)
+    target = THRESHOLD_RULE.fullmatch(rule)
+    named, other = (sensitivity, specificity) if target[1] == "sensitivity" else (specificity, sensitivity)
+    return np.where(named >= float(target[2]), other, -1)
 
 
 def _list_thresholds(positive, scores):

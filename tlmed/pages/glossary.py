@@ -41,6 +41,10 @@ METRICS = {
     "brier": "The mean squared distance of the scores from the truth (0 or 1). 0 is best, and lower is better.",
     "ece": "Expected calibration error (ECE): by how much, on average, the scores miss how often they come true. 0 is "
     "best, and lower is better.",
+    "expected_cost": "What an answer costs on average, by the stated costs of errors; a right answer costs nothing. 0 "
+    "is best, and lower is better.",
+    "normalised_expected_cost": "The expected cost divided by that of the best constant answer: from 1 on, the "
+    "classifier costs no less than to give every image the same answer.",
 }
 WORDS = {
     "baseline": (

@@ -3,9 +3,10 @@
 import unicodedata
 
 from tlmed.errors import InputError
+from tlmed.recipe.decision_fields import COSTS, are_costs, find_decision_faults, say_wrong_costs
 from tlmed.sections import MONITORS, THRESHOLD_RULE, Augment, Degrees, Dense, Hybrid, Images, Phase
 from tlmed.sections.rules import find_faults as find_section_faults
-from tlmed.sections.rules import must, one_of, optional_count, section
+from tlmed.sections.rules import must, one_of, optional_count, positive, section
 from tlmed.tasks import AUTO, ORDINAL, SINGLE_LABEL, TASKS
 
 CACHE = ("auto", "on", "off")
@@ -61,7 +62,14 @@ class Recipe:
         monitor: The validation score that picks the best epoch of a phase, and the best phase.
         threshold: The score from which on an image is predicted as the positive one of two classes, chosen on
             validation images: `"youden"` maximises sensitivity + specificity; `"sensitivity>=0.95"` gives the highest
-            specificity with a sensitivity of 0.95 or more, `"specificity>=0.9"` the reverse; a number is used as it is.
+            specificity with a sensitivity of 0.95 or more, `"specificity>=0.9"` the reverse; `"costs"` gives the least
+            cost of the errors on these images; a number is used as it is.
+        costs: What errors cost: true class to predicted class to cost. An error that is not named costs 1, a right
+            answer nothing. The class with the least expected cost, by calibrated probabilities, is predicted, unless
+            `threshold="costs"`.
+        cost_ratio: For two classes, instead of `costs`: the cost of a missed positive, if a false alarm costs 1.
+        logit_adjustment: How far frequent classes are held back when a class is predicted, by calibrated probabilities:
+            1 by all of their share of the training images (Menon et al. 2021); None: not at all.
         prevalence: The share of positives where the result is to be used; predictive values are reported for it too.
         deterministic: Let TensorFlow use only operations that give the same bits each time. False is quicker, and two
             runs differ in their last digits; in a process that has trained deterministically it changes nothing.
@@ -117,9 +125,16 @@ class Recipe:
     monitor: str = one_of(tuple(MONITORS), default="val_auc")
     seed: int = must("a whole number from 0 to 2**32 - 1", lambda seed: 0 <= seed < 2**32, default=0)
     threshold: str | float = must(
-        "'youden', 'sensitivity>=NUMBER' or 'specificity>=NUMBER' with a number from 0 to 1, or such a number",
+        "'youden', 'sensitivity>=NUMBER' or 'specificity>=NUMBER' with a number from 0 to 1, 'costs', or such a number",
         _rule_or_score,
         default="youden",
+    )
+    costs: dict[str, dict[str, float]] | None = must(COSTS, are_costs, say_wrong_costs, default=None)
+    cost_ratio: float | None = must(
+        "a number above 0, or None", lambda ratio: ratio is None or positive(ratio), default=None
+    )
+    logit_adjustment: float | None = must(
+        "a number above 0, or None", lambda tau: tau is None or positive(tau), default=None
     )
     prevalence: float | None = must(
         "a share above 0 and below 1, or None", lambda share: share is None or 0 < share < 1, default=None
@@ -189,6 +204,7 @@ def find_faults(recipe: Recipe) -> list[str]:
         _find_balance_faults,
         _find_patience_faults,
         _find_cache_faults,
+        find_decision_faults,
     ):
         faults += find(recipe)
     return faults

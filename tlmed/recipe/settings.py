@@ -29,9 +29,9 @@ def override(recipe: Recipe, settings: Iterable[str], values: Mapping[str, objec
         settings: Texts `KEY=VALUE`. KEY is dotted (`data.batch_size`; `phases.0.epochs` for one phase,
             `phases.epochs` for all; `head.grid.C` for one parameter of a grid). VALUE gets the field's type; tuples
             are written with commas, a whole section or dictionary as a recipe writes it: `data.split=KFold(5)`, one
-            entry of a dictionary by its name: `data.classes.ill=1,2`, and a text that would be read as something else
-            in quotes: `data.positive="none"`. `augment.preset=NAME` sets the fields of a preset, and switches off
-            those that it does not name.
+            entry of a dictionary by its name: `data.classes.ill=1,2`, `costs.ill.well=10`, and a text that would be
+            read as something else in quotes: `data.positive="none"`. `augment.preset=NAME` sets the fields of a preset,
+            and switches off those that it does not name.
         values: Values by their dotted keys; they are not parsed, and replace those of `settings`.
 
     Raises:
@@ -99,8 +99,7 @@ def _replace(part, keys, text, path):
         raise _UnknownField(path, name, type(part))
     value, hint = getattr(part, name), typing.get_type_hints(type(part))[name]
     if rest and (items := _find_items(hint)):
-        # One entry: of the grid of a Hybrid, whose keys are names of scikit-learn's parameters, or of the classes.
-        return _with(part, name, {**(value or {}), ".".join(rest): parse(text, items)})
+        return _with(part, name, _replace_entry(value or {}, rest, text, items))
     nested = dataclasses.is_dataclass(value) or isinstance(value, dict) or name == "phases"
     if nested and rest:
         return _with(part, name, _replace(value, rest, text, f"{path}{name}."))
@@ -111,6 +110,15 @@ def _replace(part, keys, text, path):
         has = "".join(f"; a {option.__name__}(...) has some, if it is set first" for option in _sections(hint))
         raise InputError(f"`{path}{name}` holds no fields{has}.")
     return _with(part, name, whole)
+
+
+def _replace_entry(entries, keys, text, hint):
+    """Return a dictionary with one entry replaced: of classes, costs, or a grid, whose keys are scikit-learn's."""
+    deeper = typing.get_args(hint)[1] if typing.get_origin(hint) is dict else None
+    if deeper is None or len(keys) == 1:
+        return {**entries, ".".join(keys): parse(text, hint)}
+    inner = entries.get(keys[0], {})
+    return {**entries, keys[0]: _replace_entry(inner, keys[1:], text, deeper)}
 
 
 def _choose_preset(augment, name) -> Augment:

@@ -8,20 +8,27 @@ from markupsafe import Markup
 
 from tlmed.answer_units import name_scored, unit_of
 from tlmed.evaluation import score_plots
+from tlmed.evaluation.answer_rules import ExpectedCost, LogitAdjustment, say_rule
 from tlmed.metrics import net_benefit, positive_index
 from tlmed.metrics.calibration import sort_changes
+from tlmed.metrics.expected_costs import COST_METRICS
 from tlmed.pages.amounts import enumerate_names, number
 from tlmed.pages.entries import compare_entries
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import render
 from tlmed.report.image_counts import say_test_apart
 from tlmed.report.loaded_files import RunContent
-from tlmed.tabulation import Table
+from tlmed.tabulation import STRONG, Table, numbers, say, texts
+from tlmed.tasks import ORDINAL, read_task
 from tlmed.words import count, thousandths
 
 _MOST_PANELS = 6
 _TARGET = re.compile(r"(sensitivity|specificity)>=(.+)")
-_SHOWN = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "balanced_accuracy", "f1", "mcc", "kappa")
+_MOST_COSTS = 8  # classes whose table of costs is shown
+_SHOWN = (
+    *("sensitivity", "specificity", "ppv", "npv", "accuracy", "balanced_accuracy", "f1", "mcc", "kappa"),
+    *COST_METRICS,
+)
 _OTHER = {"sensitivity": "specificity", "specificity": "sensitivity"}
 _RISKS = (0.1, 0.3, 0.5)  # an alternative text names the net benefit at these
 
@@ -29,12 +36,13 @@ _RISKS = (0.1, 0.3, 0.5)  # an alternative text names the net benefit at these
 def show_operating_point(metrics: Mapping) -> Markup:
     """Return the threshold, how it was chosen, the metrics at it, and predictive values at the stated prevalence.
 
-    Nothing for more than two classes; for a file with predictions of its own, which names no threshold, only
-    predictive values.
+    For more than two classes only what errors cost, and the rule by which a class is predicted, where there are such;
+    for a file with predictions of its own, which names no threshold, only costs and predictive values.
     """
     threshold, point = metrics.get("threshold"), metrics.get("operating_point", {})
     return render(
         "report/operating_point.html",
+        **_show_rule(metrics),
         threshold=threshold,
         of=name_scored(metrics),
         point=point,
@@ -54,11 +62,30 @@ def show_mean_operating_point(metrics: Mapping) -> Markup:
     fixed = point.get("rule") == "fixed"
     return render(
         "folds/operating_point.html",
+        **_show_rule(metrics),
         point=point,
         aim=_name_aim(point.get("rule", "")),
         thresholds=_compare_thresholds(metrics, "At the recipe's threshold" if fixed else "At each fold's threshold"),
         **_compare_prevalences(metrics, of_folds=True),
     )
+
+
+def _show_rule(metrics) -> dict[str, object]:
+    """Return what errors cost, and of more than two classes the rule, with the metrics by it and by scores alone."""
+    classes, costs, decision = metrics["classes"], metrics.get("costs"), metrics.get("decision", {})
+    rows = [
+        (say(true, mark=STRONG), *("" if true == guess else f"{costs[true][guess]:g}" for guess in classes))
+        for true in (classes if costs and len(classes) <= _MOST_COSTS else ())
+    ]
+    plain = decision.get("by_score", {})
+    shown = {name: metrics["metrics"][name] for name in _SHOWN if name in plain}
+    usual = "Median grade" if read_task(metrics) == ORDINAL else "Highest score"
+    columns = {"The rule": shown, usual: {name: plain[name] for name in shown}}
+    return {
+        "costs": Table(texts("True class") + numbers(*(f"as {name}" for name in classes)), rows) if rows else None,
+        "rule": say_rule(decision) if plain else "",
+        "rules": compare_entries(columns),
+    }
 
 
 def _compare_thresholds(metrics, title) -> Table:
@@ -77,6 +104,12 @@ def _say_choice(metrics) -> str:
         return ""
     if point["rule"] == "fixed":
         return "The recipe fixes it; no image had a part in it."
+    if "cutoff" in point:
+        return (
+            f"It is a calibrated probability of {thousandths(point['cutoff'])}, {_name_aim(point['rule'])}, by the "
+            f"temperature that was fitted to {count(point['n'], unit_of(metrics))} of the {point['split']} split; "
+            f"{say_test_apart(metrics)}."
+        )
     if point.get("sensitivity") is None:  # of one class only; its note says so
         return ""
     return (
@@ -90,7 +123,12 @@ def _say_choice(metrics) -> str:
 def _name_aim(rule) -> str:
     if target := _TARGET.fullmatch(rule):
         return f"the highest {_OTHER[target[1]]} that leaves the {target[1]} at {target[2]} or more"
-    return {"youden": "the largest sum of sensitivity and specificity (Youden 1950)"}.get(rule, rule)
+    return {
+        "youden": "the largest sum of sensitivity and specificity (Youden 1950)",
+        "costs": "the least cost of the errors there",
+        ExpectedCost.name: "from which on the expected cost of this answer is the lower one",
+        LogitAdjustment.name: "where the class exceeds its share of the training images (Menon et al. 2021)",
+    }.get(rule, rule)
 
 
 def _compare_prevalences(metrics, of_folds=False) -> dict[str, object]:

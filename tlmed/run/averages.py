@@ -93,6 +93,10 @@ def _average_all(split, folds, results) -> dict:
             name: {"n": sum(part["n"] for part in parts) // split.repeats, **mean(list(map(_only_metrics, parts)))}
             for name, parts in cuts.items()
         }
+    if "costs" in first:
+        content["costs"] = first["costs"]
+    if "decision" in first:
+        content["decision"] = _average_decision(mean, [result["decision"] for result in results])
     if "at_prevalence" in first:
         values = mean([_only_metrics(result["at_prevalence"]) for result in results])
         content["at_prevalence"] = {"prevalence": first["at_prevalence"]["prevalence"], **values}
@@ -127,6 +131,14 @@ def _describe_baseline(baselines, unit) -> dict:
 
 def _only_metrics(part) -> dict:
     return {name: entry for name, entry in part.items() if isinstance(entry, Mapping) and "value" in entry}
+
+
+def _average_decision(mean, decisions) -> dict:
+    """Return the rule of all folds, without the shares of the classes, which are each fold's own."""
+    first = {name: part for name, part in decisions[0].items() if name not in ("priors", "by_score")}
+    if "by_score" not in decisions[0]:
+        return first
+    return {**first, "by_score": mean([decision["by_score"] for decision in decisions])}
 
 
 def _average_samples(mean, results, split) -> dict:

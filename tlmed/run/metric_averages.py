@@ -5,13 +5,14 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from tlmed.metrics.expected_costs import COST_METRICS
 from tlmed.metrics.fold_means import average_folds
 from tlmed.sections import KFold
 from tlmed.words import listed
 
 _RANGES = {
     **dict.fromkeys(("mcc", "kappa", "quadratic_kappa", "kendall_tau"), (-1.0, 1.0)),
-    "log_loss": (0.0, float("inf")),
+    **dict.fromkeys(("log_loss", *COST_METRICS), (0.0, float("inf"))),
     "mean_absolute_error": (0.0, float("inf")),  # at most as many grades as there are, less one
     "brier": (0.0, 2.0),
 }

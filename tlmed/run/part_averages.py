@@ -18,7 +18,7 @@ def average_without_leaks(names, split, results) -> dict[str, Mapping]:
     found = [result.get("without_leaks") or _keep_all(result) for result in results]
     left = sum(part["n"] for part in found)
     undefined = {"value": None, "low": None, "high": None, "method": None, "reason": "no image is left."}
-    nothing = dict.fromkeys(list_part_metrics(read_task(results[0])), undefined)
+    nothing = dict.fromkeys(list_part_metrics(read_task(results[0]), "costs" in results[0]), undefined)
     parts = {name: {**part, "metrics": part["metrics"] or nothing} for name, part in zip(names, found, strict=True)}
     return {
         "without_leaks": {
@@ -32,7 +32,7 @@ def average_without_leaks(names, split, results) -> dict[str, Mapping]:
 
 def _keep_all(result) -> dict:
     """Return the entry of a fold without leaked test images: all of its images are left."""
-    kept = {name: result["metrics"][name] for name in list_part_metrics(read_task(result))}
+    kept = {name: result["metrics"][name] for name in list_part_metrics(read_task(result), "costs" in result)}
     return {"leaked": 0, "n": result["n"], "metrics": kept}
 
 
@@ -95,10 +95,10 @@ def _average_parts(parts: Mapping[str, Mapping | None], split, positive) -> dict
 
 
 def _misses(metric, entry, lacking, positive) -> bool:
-    """Tell whether a metric of a part misses classes that it lacks; accuracy and error in grades never do."""
+    """Tell whether a metric of a part misses classes that it lacks; accuracy, costs and error in grades never do."""
     return (
         bool(lacking)
-        and metric not in ("accuracy", "mean_absolute_error")
+        and metric not in ("accuracy", "mean_absolute_error", "expected_cost")
         and (positive is None or entry["value"] is None)
     )
 

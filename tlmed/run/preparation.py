@@ -35,7 +35,7 @@ from tlmed.run.prefixes import choose_features
 from tlmed.run.prepared import Prepared
 from tlmed.run.records import read_start
 from tlmed.run.scoring import describe_lacking
-from tlmed.run.task_faults import find_task_faults
+from tlmed.run.task_faults import find_prior_faults, find_task_faults
 from tlmed.sections import Hybrid, KFold, Phase
 from tlmed.sections.augment_words import say_augmentation
 from tlmed.synthetic import describe_source
@@ -282,6 +282,7 @@ def _find_network_faults(recipe, network) -> list[str]:
 
 def _find_label_faults(recipe, images) -> list[str]:
     faults = [*find_task_faults(recipe, images.table.classes), *_find_pooling_faults(recipe, images.table)]
+    faults += find_prior_faults(recipe, images)
     if len(set(images.table.labels[images.indices("val")])) < 2 and recipe.monitor == "val_auc":
         faults.append("`monitor` must be 'val_loss' where val holds one class only. Received: monitor='val_auc'.")
     if isinstance(recipe.head, Hybrid):

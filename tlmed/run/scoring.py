@@ -1,11 +1,14 @@
 """Score a trained run and its baselines, and write the scores down."""
 
+import dataclasses
+
 import numpy as np
 
 from tlmed.answer_units import describe_majority
 from tlmed.building import build_backbone
 from tlmed.data import ImageSet
 from tlmed.data.leaks import find_leaked, find_undecided
+from tlmed.evaluation.answer_rules import AnswerRule, ExpectedCost, LogitAdjustment
 from tlmed.evaluation.baselines import count_colours, linear_probe, majority_class
 from tlmed.evaluation.copies import count_copies
 from tlmed.evaluation.decisions import Decision, decide
@@ -17,6 +20,7 @@ from tlmed.evaluation.pooling import Pooled, Pooling, choose_pooling, number_uni
 from tlmed.evaluation.predictions import HALF, describe_ties
 from tlmed.features import feature_model
 from tlmed.inference import make_samples
+from tlmed.inference.stated_costs import find_costs
 from tlmed.run.job import Job
 from tlmed.run.networks import wake
 from tlmed.run.outcome import Outcome
@@ -29,11 +33,12 @@ def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
     recipe, run, clock, voice = job.recipe, job.run, job.clock, job.voice
     run.mark("Evaluating.")
     with clock.stage("evaluate"), voice.busy("Scoring test images"):
-        pooled, decision = _predict(recipe, images, outcome.scores, recipe.threshold)
+        pooled, decision = _predict(recipe, images, outcome.scores, _find_rule(recipe, images))
         write_pooled(run.path, pooled)
         leaked = find_leaked(images.sha256, images.table.own_groups, images.splits, images.elsewhere)
         known = [images.table.paths[row] for row in np.flatnonzero(leaked)]
-        scoring = Scoring("test", recipe.data.positive, recipe.seed, decision, recipe.prevalence)
+        asked = _ask(recipe, images)
+        scoring = dataclasses.replace(asked, decision=decision, prevalence=recipe.prevalence)
         result = score_pooled(pooled, scoring, known)
         result |= _count_undecided(images, pooled, known)
         result |= count_copies(pooled, "test", dict(zip(images.table.paths, images.sha256, strict=True)))
@@ -73,8 +78,22 @@ def _predict(recipe, images, scores, rule) -> tuple[Pooled, Decision]:
     data, rows = recipe.data, _list_scored(images)
     samples = make_samples(images, rows, scores, recipe.resolved_task)
     pooled = pool(samples, _choose_pooling(recipe, images.table), data.positive)
-    decision = decide(pooled.units.of("val"), data.positive, rule)
+    decision = decide(pooled.units.of("val"), data.positive, rule, find_costs(recipe, images.table.classes))
     return pooled.decide(decision, data.positive), decision
+
+
+def _find_rule(recipe, images) -> str | float | AnswerRule:
+    """Return how scores become classes: the recipe's threshold, or a rule for calibrated probabilities."""
+    costs, table = find_costs(recipe, images.table.classes), images.table
+    if recipe.logit_adjustment is not None:
+        counts = np.bincount(table.labels[images.indices("train")], minlength=len(table.classes))
+        return LogitAdjustment(counts / counts.sum(), float(recipe.logit_adjustment))
+    return recipe.threshold if costs is None or recipe.threshold == "costs" else ExpectedCost(costs)
+
+
+def _ask(recipe, images) -> Scoring:
+    """Return what the predictions of test images are asked, by whomever they are."""
+    return Scoring("test", recipe.data.positive, recipe.seed, costs=find_costs(recipe, images.table.classes))
 
 
 def _choose_pooling(recipe, table) -> Pooling:
@@ -109,7 +128,7 @@ def _score_baselines(job, images) -> dict:
         features["random_weights"] = ("the features of randomly initialised weights", random)
     for name, (words, table) in features.items():
         scores = linear_probe(table[train], labels, table[rows], classes)
-        baseline = _score_baseline(recipe, images, scores, recipe.threshold)
+        baseline = _score_baseline(recipe, images, scores, _find_rule(recipe, images))
         found[name] = {"description": f"A linear classifier on {words}.", **baseline}
     return found
 
@@ -129,7 +148,7 @@ def _score_majority(recipe, images) -> dict:
     return {
         "description": describe_majority(answers, pooling.unit),
         "answers": answers,
-        **_measure_test(recipe, pooled),
+        **_measure_test(recipe, images, pooled),
     }
 
 
@@ -143,8 +162,8 @@ def _draw_features(job, images) -> np.ndarray:
 
 def _score_baseline(recipe, images, scores, rule) -> dict:
     """Return a baseline's metrics; its threshold is chosen by the same rule as the run's."""
-    return _measure_test(recipe, _predict(recipe, images, scores, rule)[0])
+    return _measure_test(recipe, images, _predict(recipe, images, scores, rule)[0])
 
 
-def _measure_test(recipe, pooled) -> dict:
-    return measure(pooled.units.of("test"), Scoring("test", recipe.data.positive, recipe.seed))["metrics"]
+def _measure_test(recipe, images, pooled) -> dict:
+    return measure(pooled.units.of("test"), _ask(recipe, images))["metrics"]

@@ -3,8 +3,12 @@
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
+
 from tlmed import metrics
+from tlmed.data import ImageSet
 from tlmed.errors import InputError
+from tlmed.inference.stated_costs import find_costs
 from tlmed.recipe import Recipe
 from tlmed.tasks import ORDINAL
 from tlmed.words import listed
@@ -16,10 +20,11 @@ def find_task_faults(recipe: Recipe, classes: Sequence[str]) -> list[str]:
 
 
 def _find_decision_faults(recipe, classes) -> list[str]:
-    """Check the fields that need two classes: the positive one, its threshold and its prevalence."""
+    """Check the costs, and the fields that need two classes: the positive one, its threshold and its prevalence."""
     faults = []
     try:
         metrics.positive_index(classes, recipe.data.positive)
+        find_costs(recipe, classes)
     except InputError as error:
         faults += error.faults
     # A field with its default value was not asked for, so it is no fault where there are more classes.
@@ -32,12 +37,30 @@ def _find_decision_faults(recipe, classes) -> list[str]:
     return faults
 
 
+def find_prior_faults(recipe: Recipe, images: ImageSet) -> list[str]:
+    """Return a sentence for each class without a training image, of which logit adjustment knows no share."""
+    if recipe.logit_adjustment is None:
+        return []
+    table = images.table
+    counts = np.bincount(table.labels[images.indices("train")], minlength=len(table.classes)).tolist()
+    return [
+        f"`logit_adjustment` needs training images of every class. Received: none of {name!r}."
+        for name, amount in zip(table.classes, counts, strict=True)
+        if not amount
+    ]
+
+
 def _find_order_faults(recipe, classes) -> list[str]:
     """Check that classes have an order where grades are asked."""
     if recipe.resolved_task != ORDINAL:
         return []
     if len(classes) == 2:
         return [f"`task` must be 'single-label' for two classes. Received: task='ordinal' with {', '.join(classes)}."]
+    if recipe.logit_adjustment is not None:
+        return [
+            "`logit_adjustment` must be None for ordered classes, whose median is predicted. "
+            f"Received: logit_adjustment={recipe.logit_adjustment!r} with task='ordinal'."
+        ]
     if recipe.data.order is None and not all(map(str.isdecimal, classes)):
         return [
             "`data.order` must name the classes from the lowest grade to the highest where they are no numbers. "

@@ -220,6 +220,8 @@ class Metrics(TypedDict, total=False):
     per_class: dict[str, dict[str, object]]
     cuts: dict[str, dict[str, object]]  # of ordered classes: for each but the highest, grades above against the others
     threshold: float | None
+    costs: dict[str, dict[str, float]]  # true class to predicted class to cost; only where they are stated
+    decision: dict[str, object]  # by what else than the score a class is predicted; only where there is such a rule
     kept: dict[str, object] | None  # the phase that is the result
     classifier: dict[str, object]  # of a hybrid
     without_leaks: WithoutLeaks

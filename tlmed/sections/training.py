@@ -10,7 +10,7 @@ MONITORS = {"val_auc": "max", "val_accuracy": "max", "val_loss": "min"}
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
 STARTS = ("previous", "pretrained")
 UNITS = ("block", "layer")
-THRESHOLD_RULE = re.compile(r"youden|(sensitivity|specificity)>=(0?\.\d+|1(?:\.0+)?|0)")
+THRESHOLD_RULE = re.compile(r"youden|costs|(sensitivity|specificity)>=(0?\.\d+|1(?:\.0+)?|0)")
 
 _LONGEST_NAME = 200  # bytes; file names are made of it, and file systems allow 255
 

@@ -1,0 +1,241 @@
+"""Costs and logit adjustment decide which class is predicted, from validation to every file that a run writes."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import tlmed
+from tests.conftest import write_images
+from tests.inference.test_decisions import N, binary
+from tests.run.test_run import small
+from tlmed import inference
+from tlmed.errors import InputError
+from tlmed.evaluation.answer_rules import ExpectedCost, LogitAdjustment
+from tlmed.evaluation.decision_lines import caption_choice, describe_choice
+from tlmed.evaluation.decisions import apply_decision, decide, read_decision
+from tlmed.evaluation.lines import describe_metrics
+from tlmed.evaluation.measures import Scoring, score
+from tlmed.evaluation.predictions import Predictions
+from tlmed.evaluation.predictions_csv import read_predictions
+from tlmed.metrics import apply_temperature, fill_costs
+from tlmed.recipe import from_json, load_recipe, override, to_json
+from tlmed.report.evaluations import make_evaluation_page
+from tlmed.reproduce import Request, reproduce
+from tlmed.rundir import RunDir
+from tlmed.tasks import ORDINAL, SINGLE_LABEL
+from tlmed.voice import Voice
+from tlmed.whole_files import write_json
+
+THREE = ("a", "b", "c")
+
+
+def several(n=N, seed=0):
+    """Return overconfident predictions of three classes, a third of them validation images."""
+    random = np.random.default_rng(seed)
+    labels = random.choice(3, n, p=(0.6, 0.3, 0.1))
+    logits = 2 * random.normal(np.eye(3)[labels], 0.8)
+    scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    splits = tuple("val" if i < n // 3 else "test" for i in range(n))
+    return Predictions(tuple(f"{i}.png" for i in range(n)), splits, labels, scores, scores.argmax(axis=1), THREE)
+
+
+def check(predictions, rule, costs=None, positive=None):
+    """Return what a rule makes of predictions: them, the decision, and `metrics.json`."""
+    decision = decide(predictions.of("val"), positive, rule, costs)
+    found = apply_decision(predictions, decision, positive)
+    return found, decision, score(found, Scoring("test", positive, 0, decision, costs=costs))
+
+
+@pytest.mark.parametrize("ratio", [0.1, 1, 10])
+def test_of_two_classes_the_threshold_is_that_of_calibrated_probabilities(ratio):
+    costs = fill_costs(None, ratio, ("ill", "well"), 0)
+    found, decision, result = check(binary(), ExpectedCost(costs), costs, "ill")
+    calibrated = apply_temperature(found.scores, decision.temperature)
+    assert ((calibrated @ costs).argmin(axis=1) == found.predictions).all()
+    assert decision.operating_point["cutoff"] == pytest.approx(1 / (1 + ratio))
+    assert result["threshold"] == decision.threshold
+    test = found.of("test")
+    assert result["metrics"]["expected_cost"]["value"] == pytest.approx(costs[test.labels, test.predictions].mean())
+    half = costs[test.labels, np.where(test.scores[:, 0] >= 0.5, 0, 1)].mean()
+    assert result["operating_point"]["at_half"]["expected_cost"]["value"] == pytest.approx(half)
+    assert result["costs"] == {"ill": {"well": ratio}, "well": {"ill": 1.0}}
+    (said,) = [line for line in describe_metrics(result) if line.startswith("Threshold of ill")]
+    assert "(expected-cost: a calibrated probability of" in said
+
+
+def test_of_more_classes_the_cheapest_is_predicted_and_the_highest_score_stands_beside_it(tmp_path):
+    costs = fill_costs({"c": {"a": 10, "b": 10}}, None, THREE, None)
+    found, decision, result = check(several(), ExpectedCost(costs), costs)
+    cheapest = (apply_temperature(found.scores, decision.temperature) @ costs).argmin(axis=1)
+    assert (found.predictions == cheapest).all()
+    assert (found.predictions != found.scores.argmax(axis=1)).any()
+    assert not found.by_scores
+    plain = result["decision"]["by_score"]["expected_cost"]["value"]
+    assert result["metrics"]["expected_cost"]["value"] < plain
+    assert result["threshold"] is None
+    assert "operating_point" not in result
+    lines = describe_metrics(result)
+    assert "Predicted: the class of least expected cost, by calibrated probabilities." in lines
+    assert "By the highest score instead:" in lines
+    assert describe_choice(result)[0].startswith("`prediction` is the class of least expected cost")
+    assert caption_choice(result) == "; by expected-cost"
+    page = make_evaluation_page(found.of("test"), {**result, "evaluated": {"predictions": "x.csv", "warnings": []}})
+    assert "Predicted is the class of least expected cost" in page
+    assert "What errors cost" in page
+    write_json(tmp_path / "metrics.json", result)
+    again = read_decision(RunDir(tmp_path))
+    assert (again.choose(found.scores, None, SINGLE_LABEL) == found.predictions).all()
+
+
+@pytest.mark.parametrize("tau", [0.5, 1.0])
+def test_logit_adjustment_holds_frequent_classes_back(tmp_path, tau):
+    priors = np.array([0.6, 0.3, 0.1])
+    found, decision, result = check(several(), LogitAdjustment(priors, tau))
+    adjusted = np.log(apply_temperature(found.scores, decision.temperature)) - tau * np.log(priors)
+    assert (found.predictions == adjusted.argmax(axis=1)).all()
+    assert (found.predictions == 2).sum() > (found.scores.argmax(axis=1) == 2).sum()
+    assert "costs" not in result
+    assert "expected_cost" not in result["metrics"]
+    write_json(tmp_path / "metrics.json", result)
+    assert (read_decision(RunDir(tmp_path)).choose(found.scores, None, SINGLE_LABEL) == found.predictions).all()
+    two, decision, _ = check(binary(), LogitAdjustment(np.array([0.8, 0.2]), tau), positive="ill")
+    logits = np.log(apply_temperature(two.scores, decision.temperature)) - tau * np.log([0.8, 0.2])
+    assert (two.predictions == logits.argmax(axis=1)).all()
+
+
+def test_costs_that_grow_with_the_distance_of_grades_decide_instead_of_the_median():
+    costs = np.abs(np.subtract.outer(range(3), range(3))) * np.array([[1.0], [1.0], [9.0]])
+    graded = dataclasses.replace(several(), task=ORDINAL)
+    found, decision, result = check(graded, ExpectedCost(costs), costs)
+    assert (found.predictions == (apply_temperature(found.scores, decision.temperature) @ costs).argmin(axis=1)).all()
+    assert result["metrics"]["expected_cost"]["value"] < result["decision"]["by_score"]["expected_cost"]["value"]
+    lines = describe_metrics(result)
+    assert "By the median grade instead:" in lines
+    assert not any("Predicted is the median grade" in line for line in lines)
+
+
+def test_a_threshold_can_have_the_least_cost_on_validation_images():
+    costs = fill_costs(None, 7, ("ill", "well"), 0)
+    predictions = binary(300)
+    _, decision, result = check(predictions, "costs", costs, "ill")
+    val = predictions.of("val")
+    tried = np.append(np.unique(val.scores[:, 0]), 2)
+    paid = [costs[val.labels, np.where(val.scores[:, 0] >= cut, 0, 1)].mean() for cut in tried]
+    chosen = costs[val.labels, np.where(val.scores[:, 0] >= decision.threshold, 0, 1)].mean()
+    assert chosen == pytest.approx(min(paid))
+    assert result["operating_point"]["rule"] == "costs"
+    assert "decision" not in result
+
+
+def test_nothing_is_added_where_nothing_is_stated():
+    found = check(several(), "youden")[2]
+    assert not {"costs", "decision"} & set(found)
+    assert "expected_cost" not in found["metrics"]
+
+
+def test_another_rule_of_a_newer_version_is_refused(tmp_path):
+    result = check(several(), LogitAdjustment(np.array([0.6, 0.3, 0.1]), 1.0))[2]
+    for change in ({"rule": "coin"}, {"priors": {"a": 1}}):
+        write_json(tmp_path / "metrics.json", {**result, "decision": {**result["decision"], **change}})
+        with pytest.raises(InputError, match="`decision` in `metrics"):
+            read_decision(RunDir(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["costs.ill.well=-1"], "'ill' as 'well' costs -1.0."),
+        (["costs.ill.well=inf"], "'ill' as 'well' costs inf."),
+        (["costs.ill.well=nan"], "'ill' as 'well' costs nan."),
+        (["costs.ill.ill=2"], "A right answer has no cost: 'ill' as 'ill'."),
+        (["costs.ill.well=much"], "`costs` must be {true class: {predicted class: cost}}"),
+        (["costs={}"], "`costs` must be {true class: {predicted class: cost}}"),
+        (["cost_ratio=0"], "`cost_ratio` must be a number above 0, or None. Received: cost_ratio=0.0."),
+        (["costs.ill.well=2", "cost_ratio=2"], "`cost_ratio` must be None with `costs`."),
+        (["cost_ratio=2", "threshold=sensitivity>=0.9"], "`threshold` must be 'costs', or left out, with `cost_ratio`"),
+        (["threshold=costs"], "`threshold` needs `costs` or `cost_ratio`."),
+        (["cost_ratio=2", "class_weight=balanced"], "`class_weight` must be 'none' with `cost_ratio`"),
+        (["logit_adjustment=1", "cost_ratio=2"], "`cost_ratio` must be None with `logit_adjustment`."),
+        (["logit_adjustment=1", "threshold=0.4"], "`threshold` must be left out with `logit_adjustment`."),
+        (["logit_adjustment=1", "class_weight=balanced"], "because both together correct twice"),
+        (["cost_ratio=2", "sampling=balanced"], "`sampling` must be 'none' with `cost_ratio`"),
+        (["logit_adjustment=-1"], "`logit_adjustment` must be a number above 0, or None."),
+    ],
+)
+def test_each_fault_of_a_recipe_is_one_sentence(settings, said):
+    with pytest.raises(InputError) as raised:
+        override(load_recipe("feature_extractor"), settings)
+    assert len(raised.value.faults) == 1
+    assert said in raised.value.faults[0]
+
+
+def test_costs_are_set_one_by_one_and_survive_json():
+    recipe = override(load_recipe("feature_extractor"), ["costs.ill.well=10", "costs.well.ill=2.5"])
+    assert recipe.costs == {"ill": {"well": 10.0}, "well": {"ill": 2.5}}
+    assert from_json(to_json(recipe)) == recipe
+    assert override(recipe, ["costs=none", "cost_ratio=4"]).cost_ratio == 4
+    assert override(recipe, ["costs={'a.b': {'c': 3}}"]).costs == {"a.b": {"c": 3}}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Give a run of three classes whose errors have costs, and the folder of its images."""
+    folder = write_images(tmp_path_factory.mktemp("costs") / "data", 20, THREE)
+    settings = ("phases.epochs=1", "costs.c.a=20", "costs.c.b=20", "costs.a.b=0.5")
+    return RunDir(tlmed.train(small(*settings), folder.parent / "run", folder).path), folder
+
+
+def test_every_command_decides_by_the_costs_of_the_run(trained):
+    run, folder = trained
+    result, rows = run.json("metrics.json"), read_predictions(run / "predictions.csv")
+    costs = fill_costs({"c": {"a": 20, "b": 20}, "a": {"b": 0.5}}, None, THREE, None)
+    calibrated = apply_temperature(rows.scores, result["calibration"]["temperature"])
+    assert (rows.predictions == (calibrated @ costs).argmin(axis=1)).all()
+    assert (rows.predictions != rows.scores.argmax(axis=1)).any()
+    test = rows.of("test")
+    assert result["metrics"]["expected_cost"]["value"] == pytest.approx(costs[test.labels, test.predictions].mean())
+    assert result["baselines"]["majority_class"]["normalised_expected_cost"]["value"] > 1
+    said = []
+    _, found, _ = inference.predict(run, [folder / path for path in rows.paths], voice=Voice(say=said.append))
+    assert said[0].startswith("`prediction` is the class of least expected cost")
+    assert [row[1] for row in found] == [THREE[guess] for guess in rows.predictions]
+    pooled, again = inference.evaluate(run)
+    assert again["metrics"]["expected_cost"] == result["metrics"]["expected_cost"]
+    assert (again["costs"], again["decision"]) == (result["costs"], result["decision"])
+    assert (pooled.units.of("test").predictions == test.predictions).all()
+
+
+def test_costs_of_classes_that_are_not_there_stop_a_run_before_it_reads_images(trained, tmp_path):
+    with pytest.raises(InputError) as raised:
+        tlmed.train(small("costs.c.b=2", "costs.sick.a=2", "cost_ratio=none"), tmp_path / "run", trained[1])
+    assert "`costs` must name classes of the data: a, b, c. Received: 'sick'." in str(raised.value)
+    with pytest.raises(InputError, match="`logit_adjustment` must be None for ordered classes"):
+        tlmed.train(small("logit_adjustment=1", "data.order=a,b,c"), tmp_path / "run", trained[1])
+    with pytest.raises(InputError, match="`cost_ratio` needs exactly two classes"):
+        tlmed.train(small("cost_ratio=2"), tmp_path / "run", trained[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", ["costs.c.a=20", "logit_adjustment=1"])
+def test_folds_decide_each_for_itself_and_their_means_stand_above(tmp_path, setting):
+    folder = write_images(tmp_path / "data", 20, THREE)
+    run = RunDir(tlmed.train(small("phases.epochs=1", setting, "data.split=KFold(2)"), tmp_path / "run", folder).path)
+    whole, folds = run.json("metrics.json"), [part.json("metrics.json") for part in run.folds]
+    assert whole["decision"]["rule"] == folds[0]["decision"]["rule"]
+    assert "priors" not in whole["decision"]
+    plain = np.mean([fold["decision"]["by_score"]["accuracy"]["value"] for fold in folds])
+    assert whole["decision"]["by_score"]["accuracy"]["value"] == pytest.approx(plain)
+    if setting.startswith("costs"):
+        assert whole["costs"]["c"]["a"] == 20
+        values = [fold["metrics"]["expected_cost"]["value"] for fold in folds]
+        assert whole["metrics"]["expected_cost"]["value"] == pytest.approx(np.mean(values))
+    assert "Predicted is the class" in (run / "report.html").read_text()
+    assert "Predicted: the class" in "\n".join(describe_metrics(whole))
+
+
+@pytest.mark.slow
+def test_a_run_by_costs_is_repeated(tmp_path):
+    folder = write_images(tmp_path / "data", 20, THREE[:2])
+    made = tlmed.train(small("phases.epochs=1", "cost_ratio=5"), tmp_path / "run", folder)
+    assert reproduce(Request(made.path)).faults == []

@@ -1,0 +1,103 @@
+"""How calibrated probabilities become classes, where it is not by the highest score: costs, and logit adjustment."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tlmed.metrics.decision_rules import (
+    find_cutoff,
+    name_costs,
+    predict_adjusted,
+    predict_cheapest,
+)
+
+
+@dataclass(frozen=True, eq=False)  # `==` of arrays is an array
+class ExpectedCost:
+    """Predict the class of least expected cost.
+
+    Attributes:
+        costs: What an answer costs, float [true class, predicted class].
+    """
+
+    name: ClassVar[str] = "expected-cost"
+    costs: np.ndarray
+
+    def choose(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return the class of each image by its calibrated probabilities [n, k], int [n]."""
+        return predict_cheapest(probabilities, self.costs)
+
+    def find_cutoff(self, main: int) -> float:
+        """Return the calibrated probability from which on the positive one of two classes is predicted."""
+        return find_cutoff(self.costs, main)
+
+    def describe(self, classes: Sequence[str]) -> dict:
+        """Return the rule as `metrics.json` holds it."""
+        return {"rule": self.name, "costs": name_costs(self.costs, classes)}
+
+
+@dataclass(frozen=True, eq=False)
+class LogitAdjustment:
+    """Predict the class with the largest log p - tau log prior.
+
+    Attributes:
+        priors: The share of each class among the training images, float [k].
+        tau: How far frequent classes are held back.
+    """
+
+    name: ClassVar[str] = "logit-adjustment"
+    priors: np.ndarray
+    tau: float
+
+    def choose(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return the class of each image by its calibrated probabilities [n, k], int [n]."""
+        return predict_adjusted(probabilities, self.priors, self.tau)
+
+    def find_cutoff(self, main: int) -> float:
+        """Return the calibrated probability from which on the positive one of two classes is predicted."""
+        odds = math.exp(self.tau * (math.log(self.priors[main]) - math.log(self.priors[1 - main])))
+        return odds / (1 + odds)
+
+    def describe(self, classes: Sequence[str]) -> dict:
+        """Return the rule as `metrics.json` holds it."""
+        priors = dict(zip(classes, self.priors.tolist(), strict=True))
+        return {"rule": self.name, "tau": self.tau, "priors": priors}
+
+
+AnswerRule = ExpectedCost | LogitAdjustment
+
+
+def read_rule(content: Mapping, classes: Sequence[str]) -> AnswerRule:
+    """Return the rule that `decision` of `metrics.json` describes.
+
+    Raises:
+        KeyError, TypeError, ValueError: If it is not as `describe` returns it.
+
+    >>> rule = LogitAdjustment(np.array([0.75, 0.25]), 1.0)
+    >>> read_rule(rule.describe(["a", "b"]), ["a", "b"]).find_cutoff(1)
+    0.25
+    """
+    if content["rule"] == LogitAdjustment.name:
+        priors = [content["priors"][name] for name in classes]
+        return LogitAdjustment(np.array(priors, dtype=float), float(content["tau"]))
+    if content["rule"] != ExpectedCost.name:
+        raise ValueError(content["rule"])
+    rows = [[0 if guess == true else content["costs"][true][guess] for guess in classes] for true in classes]
+    return ExpectedCost(np.array(rows, dtype=float))
+
+
+def say_rule(decision: Mapping) -> str:
+    """Say which class is predicted, from `decision` of `metrics.json`.
+
+    >>> say_rule({"rule": "expected-cost"})
+    'the class of least expected cost, by calibrated probabilities'
+    >>> say_rule({"rule": "logit-adjustment", "tau": 1.0})
+    'the class with the largest log p - 1 log prior, by calibrated probabilities p and the shares of training images'
+    """
+    if decision["rule"] == ExpectedCost.name:
+        return "the class of least expected cost, by calibrated probabilities"
+    formula = f"log p - {decision['tau']:g} log prior"
+    return f"the class with the largest {formula}, by calibrated probabilities p and the shares of training images"

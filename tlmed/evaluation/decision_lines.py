@@ -1,0 +1,69 @@
+"""By which threshold or rule classes are predicted, as sentences from `metrics.json`."""
+
+from collections.abc import Mapping
+
+from tlmed.answer_units import unit_of
+from tlmed.evaluation.answer_rules import say_rule
+from tlmed.evaluation.predictions import HALF
+from tlmed.evaluation.predictions_csv import SCORE
+from tlmed.metrics import positive_index
+from tlmed.tasks import ORDINAL, read_task
+from tlmed.words import count, thousandths
+
+MEDIAN = "Predicted is the median grade: the highest one that is reached with a probability of more than a half."
+
+
+def say_threshold(result: Mapping) -> str:
+    """Return the threshold of two classes, and where it comes from.
+
+    >>> point = {"rule": "youden", "threshold": 0.25, "n": 40}
+    >>> say_threshold({"operating_point": point})
+    '0.250 (youden, from 40 validation images)'
+    >>> say_threshold({"operating_point": {**point, "rule": "expected-cost", "cutoff": 0.1}})
+    '0.250 (expected-cost: a calibrated probability of 0.100, calibrated on 40 validation images)'
+    """
+    point = result["operating_point"]
+    where = "" if point["n"] is None else count(point["n"], f"validation {unit_of(result)}")
+    if "cutoff" in point:
+        origin = f"{point['rule']}: a calibrated probability of {thousandths(point['cutoff'])}, calibrated on {where}"
+    else:
+        origin = f"{point['rule']}, from {where}" if where else point["rule"]
+    return f"{thousandths(point['threshold'])} ({origin})"
+
+
+def describe_choice(result: Mapping) -> list[str]:
+    """Say which threshold of which score decides between two classes; of more, which rule, or how a grade is predicted.
+
+    >>> describe_choice({"classes": ["ill", "well"], "positive": "well", "threshold": 0.000225})
+    ['`prediction` is well where `score_well` is 0.00022 or more, the threshold of the run, and ill elsewhere.']
+    """
+    if "decision" in result and result.get("threshold") is None:
+        return [f"`prediction` is {say_rule(result['decision'])}, the rule of the run."]
+    if read_task(result) == ORDINAL:
+        return [MEDIAN]
+    if result.get("threshold") is None:
+        return []
+    positive, other = order_by_main(result)
+    return [
+        f"`prediction` is {positive} where `{SCORE}{positive}` is {thousandths(result['threshold'])} or more, the "
+        f"threshold of the run, and {other} elsewhere."
+    ]
+
+
+def caption_choice(result: Mapping) -> str:
+    """Return the threshold, or the rule, for the end of a caption; "" where the highest score decides.
+
+    >>> caption_choice({"classes": ["ill", "well"], "positive": "well", "threshold": 0.000225})
+    '; well from 0.00022 on'
+    """
+    if "decision" in result and result.get("threshold") is None:
+        return f"; by {result['decision']['rule']}"
+    if result.get("threshold") in (None, HALF):
+        return ""
+    return f"; {order_by_main(result)[0]} from {thousandths(result['threshold'])} on"
+
+
+def order_by_main(result) -> tuple[str, str]:
+    """Return the positive one of two classes, and the other."""
+    main = positive_index(result["classes"], result["positive"])
+    return result["classes"][main], result["classes"][1 - main]
