@@ -238,6 +238,8 @@ def test_leaks_are_named():
         "Byte-identical files are in train and val: 'class0/000002.png', 'class1/000003.png'.",
         "The group 'p1' is in train and test: 'class0/000000.png', 'class0/000001.png'.",
     )
+    alone = find_leaks(table((3, 3), groups=("p1",) * 6), sha, np.array(["train", "test", "val"] * 2))
+    assert alone[0].text.endswith("too good, and no image is left without them: nothing tells of new images.")
 
 
 def test_groups_that_the_weights_know_by_name_are_findings_and_leaks_where_an_image_shows_that_they_are_the_same():

@@ -11,6 +11,7 @@ from tlmed.data.leaks import (
     describe_undecided,
     find_undecided,
     name_givers,
+    say_rest,
     say_same_names,
 )
 from tlmed.data.learned import Learned, list_learned, recognise_images
@@ -72,7 +73,7 @@ def compare_with_run(
     learned = {"the run": list_learned(recorded, pseudonyms)}
     learned |= name_givers(elsewhere)
     leaked = recognise_images(learned.values(), images.sha256, images.table.own_groups)
-    sentences += _describe_groups(images, there, leaked & ~identical)
+    sentences += _describe_groups(images, there, leaked & ~identical, int((~leaked).sum()))
     hidden = find_undecided(named, images.sha256, learned)
     if given is not None:
         sentences += _describe_divided(given, there)
@@ -149,8 +150,8 @@ def _describe_labels(images, there) -> list[str]:
     ]
 
 
-def _describe_groups(images, there, chosen) -> list[str]:
-    """Name the groups of images that are known by their group alone."""
+def _describe_groups(images, there, chosen, left) -> list[str]:
+    """Name the groups of images that are known by their group alone; `left` is how many images are not known at all."""
     if not chosen.any():
         return []
     groups = images.table.groups or [next((row["group"] for row in rows if row["group"]), "") for rows in there]
@@ -158,7 +159,7 @@ def _describe_groups(images, there, chosen) -> list[str]:
     amount = _name_amount(_pick(images.table.paths, chosen), images)
     return [
         f"{amount} of groups with other images in training or validation ({listed(named, NAMED)}): their scores may "
-        "be too good, and the main ones are also given without them."
+        f"be too good, and {say_rest(left)}."
     ]
 
 

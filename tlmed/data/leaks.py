@@ -227,8 +227,22 @@ def _count_leaked(table, leaked, undecided, splits, elsewhere) -> list[str]:
     spelled = ", in some spelling" if len(set(map(spell, groups))) < len(groups) else ""
     return [
         f"{which} in train or val too, {unit} for {unit}, or of a group that has images there{spelled}{weights}: their "
-        "scores may be too good, and the main ones are also given without them."
+        f"scores may be too good, and {say_rest(tested - amount)}."
     ]
+
+
+def say_rest(left: int) -> str:
+    """Say what scores there are without known images.
+
+    Args:
+        left: How many other images are tested.
+
+    >>> say_rest(0)
+    'no image is left without them: nothing tells of new images'
+    """
+    if not left:
+        return "no image is left without them: nothing tells of new images"
+    return "the main ones are also given without them"
 
 
 def _group_leaks(table: Table, splits: np.ndarray) -> list[str]:
