@@ -38,7 +38,8 @@ METRICS = {
     f"gives the share of the class. {_OF_POSITIVE}",
     "log_loss": "How surprised the scores are by the truth; being sure and wrong costs most. 0 is best, and lower is "
     "better.",
-    "brier": "The mean squared distance of the scores from the truth (0 or 1). 0 is best, and lower is better.",
+    "brier": "The squared distance of the score from the truth (0 or 1), averaged over the answers. With more than two "
+    "classes it is summed over the classes, so that 2 is the worst. 0 is best, and lower is better.",
     "ece": "Expected calibration error (ECE): by how much, on average, the scores miss how often they come true. 0 is "
     "best, and lower is better.",
     "expected_cost": "What an answer costs on average, by the stated costs of errors; a right answer costs nothing. 0 "

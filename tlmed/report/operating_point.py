@@ -12,6 +12,7 @@ from tlmed.evaluation.answer_rules import ExpectedCost, LogitAdjustment, say_rul
 from tlmed.metrics import net_benefit, positive_index
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.expected_costs import COST_METRICS
+from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import enumerate_names, number
 from tlmed.pages.entries import compare_entries
 from tlmed.pages.figures import Picture, draw
@@ -170,7 +171,7 @@ def show_decision_curve(content: RunContent) -> Markup:
         main=None if main is None else predictions.classes[main],
         share=None if main is None else _percent(np.mean(predictions.labels == main)),
         calibrated=predictions.calibrated is not None,
-        worse="calibration" in content.metrics and bool(sort_changes(content.metrics)[0]),
+        worse=[*map(name_metric, sort_changes(content.metrics)[0])] if "calibration" in content.metrics else [],
         picture=_draw_benefit(predictions, columns, name_scored(content.metrics))
         if len(columns) <= _MOST_PANELS
         else None,
