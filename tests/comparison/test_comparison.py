@@ -46,6 +46,7 @@ from tlmed.evaluation.measures import Scoring, measure, score
 from tlmed.evaluation.score_plots import MOST_CURVES
 from tlmed.metrics import compare_areas, compare_metrics, evaluate, holm, mcnemar, roc_curve
 from tlmed.metrics.spreads import Spread
+from tlmed.recipe import load_recipe, to_json
 from tlmed.screen import to_lines
 
 TWO, THREE = ("benign", "malignant"), ("benign", "malignant", "normal")
@@ -949,6 +950,17 @@ def test_a_part_that_only_one_recipe_has_is_one_row_of_the_page(two):
     cells = [re.sub(r"<[^>]+>", "|", row).strip("|").split("||") for row in rows]
     assert [row[0] for row in cells[-3:]] == ["seed", "phases.0", "phases.1"]
     assert cells[-1][1:] == ["name=top, thaw=2", "-"]
+
+
+def test_a_field_that_an_older_version_did_not_have_is_no_difference(two):
+    whole = to_json(load_recipe("fine_tuning"))
+    older = {**whole, "head": {key: value for key, value in whole["head"].items() if key != "loss"}, "seed": 1}
+    del older["sampling"]
+    for run, recipe in zip(two, (whole, older), strict=True):
+        (run / "recipe.json").write_text(json.dumps(recipe))
+    page = make_comparison_page(compare(two))
+    rows = re.findall(r"<tr>.*?</tr>", page.rpartition("Where the recipes differ")[2], flags=re.DOTALL)
+    assert [re.sub(r"<[^>]+>", "|", row).strip("|").split("||")[0] for row in rows[1:]] == ["seed"]
 
 
 def test_the_tables_hold_every_number(written):

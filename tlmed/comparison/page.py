@@ -1,5 +1,6 @@
 """The page of a comparison, in a single file, made of the same parts as a run's report."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from markupsafe import Markup
@@ -23,6 +24,7 @@ from tlmed.comparison.sentences import (
     say_unknown_patients,
     sign,
 )
+from tlmed.errors import InputError
 from tlmed.evaluation.score_plots import area_of
 from tlmed.metrics import positive_index
 from tlmed.metrics.names import name_metric
@@ -31,7 +33,7 @@ from tlmed.pages.entries import show_cell
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import make_page, render
-from tlmed.recipe import divide_fields, join_fields
+from tlmed.recipe import divide_fields, from_json, join_fields, to_json
 from tlmed.report.overlays import MOST_PANELS
 from tlmed.tabulation import CODE, STRONG, WHOLE, Cell, Table, numbers, say, texts
 from tlmed.words import count, listed, name_start
@@ -303,7 +305,7 @@ def _show_recipes(comparison) -> Markup:
 
     A part that only some recipes have, such as a phase, is one row.
     """
-    flat = [dict(flatten(result.recipe)) for result in comparison.results]
+    flat = [dict(flatten(_complete(result.recipe))) for result in comparison.results]
     shared, lacking = divide_fields(flat)
     rows = [
         (name, *(str(fields.get(name, "-")) for fields in flat))
@@ -315,3 +317,14 @@ def _show_recipes(comparison) -> Markup:
         return Markup()
     columns = texts("Field") + numbers(*map(str, range(1, len(flat) + 1)))
     return render("comparison/recipes.html", fields=Table(columns, rows))
+
+
+def _complete(recipe) -> Mapping:
+    """Return a recipe's fields, with the default of those that its version of tlmed did not have yet.
+
+    The recipe of a newer version, whose fields have no meaning here, is shown as it is.
+    """
+    try:
+        return to_json(from_json(recipe))
+    except InputError:
+        return recipe
