@@ -1320,6 +1320,24 @@ def test_degrees_and_curves_say_that_their_threshold_is_another_and_that_known_i
         assert (known in degrees) == (scored and bool(leaks))
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, "epoch by epoch"),
+        ({"head": {"loss": "focal"}}, "epoch by epoch; the loss of training is the focal loss, that of validation the"),
+        ({"class_weight": "balanced"}, "epoch by epoch; the loss of training weighs the classes"),
+        ({"sampling": "balanced"}, "epoch by epoch; training draws the classes equally often"),
+    ],
+)
+def test_curves_say_why_training_and_validation_are_of_different_kinds(tmp_path, fields, told):
+    folder = write_run(tmp_path / "run")
+    write_degrees(folder)
+    edit(folder / "recipe.json", lambda content: content.update(fields))
+    text = Reader(show_history(read_run(folder))).text
+    assert told in text
+    assert ("epoch by epoch;" in text) == bool(fields)
+
+
 def test_of_more_classes_than_two_no_threshold_is_told(tmp_path):
     folder = write_run(tmp_path / "run")
     write_degrees(folder)

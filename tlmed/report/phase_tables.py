@@ -98,8 +98,20 @@ def show_history(content: RunContent) -> Markup:
     last = content.history[-1]
     said = ", ".join(f"{name_metric(key)} {last[key]}" for key in ("loss", "val_loss", "val_auc") if last.get(key))
     alt = f"Loss, accuracy and AUC over {count(len(content.history), 'epoch')}; at the end: {said}"
-    drawn = draw(training_plots.learning_curves(content.history), alt, "Training and validation, epoch by epoch")
+    caption = "; ".join(["Training and validation, epoch by epoch", *_tell_training(content.recipe)])
+    drawn = draw(training_plots.learning_curves(content.history), alt, caption)
     return render("report/history.html", apart=say_apart(content.metrics), picture=drawn)
+
+
+def _tell_training(recipe) -> list[str]:
+    """Say why the scores of training are not of the same kind as those of validation, where they are not."""
+    focal = recipe.get("head", {}).get("loss") == "focal"
+    said = {
+        "the loss of training is the focal loss, that of validation the cross-entropy": focal,
+        "the loss of training weighs the classes": recipe.get("class_weight") == "balanced",
+        "training draws the classes equally often": recipe.get("sampling") == "balanced",
+    }
+    return [words for words, holds in said.items() if holds]
 
 
 def show_certificate(content: RunContent) -> Markup:
