@@ -6,6 +6,8 @@ import pytest
 
 from tlmed.fingerprint import QUESTIONS, SOURCES, Fingerprint, choose_metrics
 from tlmed.metrics import METRICS
+from tlmed.metrics.expected_costs import COST_METRICS
+from tlmed.metrics.grades import GRADE_METRICS
 
 CASES = {
     "two balanced classes": ({}, ["accuracy"], ["auc"]),
@@ -16,7 +18,12 @@ CASES = {
         ["mcc", "f1", "ppv", "npv", "accuracy", "auc"],
     ),
     "grades": ({"classes": 5, "order": "yes"}, ["quadratic_kappa"], ["accuracy", "auc"]),
-    "costs": ({"costs": "unequal"}, ["sensitivity", "specificity"], ["accuracy", "f1", "auc"]),
+    "costs": ({"costs": "unequal"}, ["normalised_expected_cost"], ["accuracy", "f1", "auc"]),
+    "costs of grades": (
+        {"costs": "unequal", "classes": 5, "order": "yes"},
+        ["quadratic_kappa", "normalised_expected_cost"],
+        ["accuracy", "auc"],
+    ),
     "a work list": ({"use": ("ranking",)}, ["auc"], []),
     "a work list of rare findings": (
         {"use": ("ranking",), "balance": "unbalanced"},
@@ -25,7 +32,7 @@ CASES = {
     ),
     "probabilities": ({"use": ("probability",)}, ["brier", "log_loss"], ["auc"]),
 }
-OTHER_PLACES = {"confusion", "net_benefit"}
+REPORTED = {*METRICS, *COST_METRICS, *GRADE_METRICS, "net_benefit"}
 
 
 def ask(**answers):
@@ -59,7 +66,7 @@ def test_every_question_gets_a_metric_to_decide_by_that_is_nowhere_advised_again
 
 def test_metrics_are_those_that_tlmed_reports_and_every_source_is_used():
     rows = [choice for asked in ask_everything() for choices in choose_metrics(asked).values() for choice in choices]
-    assert {row.metric for row in rows} - OTHER_PLACES <= set(METRICS)
+    assert {row.metric for row in rows} <= REPORTED
     assert {row.source for row in rows} == set(SOURCES)
 
 

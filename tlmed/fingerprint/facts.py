@@ -24,10 +24,15 @@ def tell_from_counts(counts: Mapping[str, int]) -> dict[str, str | int]:
 def tell_from_recipe(recipe: Mapping) -> dict[str, str]:
     """Return the answers that a recipe gives, from its fields as `recipe.json` has them.
 
-    >>> tell_from_recipe({"prevalence": 0.02})
-    {'prevalence': 'other'}
+    >>> tell_from_recipe({"prevalence": 0.02, "cost_ratio": 10.0, "data": {"order": ["1", "2", "3"]}})
+    {'prevalence': 'other', 'costs': 'unequal', 'order': 'yes'}
     """
-    return {"prevalence": "other"} if recipe.get("prevalence") is not None else {}
+    stated = {
+        ("prevalence", "other"): recipe.get("prevalence"),
+        ("costs", "unequal"): recipe.get("costs") or recipe.get("cost_ratio"),
+        ("order", "yes"): recipe.get("data", {}).get("order"),
+    }
+    return dict(answer for answer, value in stated.items() if value is not None)
 
 
 def tell_from_answers(answers: Mapping[str, str | int]) -> dict[str, str | int]:

@@ -14,6 +14,7 @@ SOURCES = {
     "Reinke 2024": "Reinke, Tizabi et al., Understanding metric-related pitfalls in image analysis validation, "
     "Nature Methods 21:182-194, 2024",
     "Cohen 1968": "Cohen, Weighted kappa, Psychological Bulletin 70:213-220, 1968",
+    "Ferrer 2022": "Ferrer, Analysis and comparison of classification metrics, arXiv:2209.05355, 2022",
     "Gneiting 2007": "Gneiting & Raftery, Strictly proper scoring rules, prediction, and estimation, Journal of the "
     "American Statistical Association 102:359-378, 2007",
     "Saito 2015": "Saito & Rehmsmeier, The precision-recall plot is more informative than the ROC plot when evaluating "
@@ -56,24 +57,11 @@ FIRST = (
         "Cohen 1968",
     ),
     Choice(
-        "sensitivity",
-        lambda asked: asked.weighs and asked.two,
-        "errors that differ in cost must be seen apart: this is about missed cases. Where these are the worse ones, "
-        "`threshold='sensitivity>=0.95'` in the recipe fixes it",
-        "Maier-Hein 2024",
-    ),
-    Choice(
-        "specificity",
-        lambda asked: asked.weighs and asked.two,
-        "the other kind of error: false alarms",
-        "Maier-Hein 2024",
-    ),
-    Choice(
-        "confusion",
-        lambda asked: asked.weighs and not asked.two and not asked.ordered,
-        "it shows how often each error happens, and so what your errors cost together",
-        "Maier-Hein 2024",
-        "confusion",
+        "normalised_expected_cost",
+        lambda asked: asked.weighs,
+        "what the errors cost by your own costs (`costs` or `cost_ratio` in the recipe), divided by what the best "
+        "constant answer costs: below 1 the answers are worth something",
+        "Ferrer 2022",
     ),
     Choice(
         "accuracy",
@@ -126,12 +114,26 @@ FIRST = (
 
 ALSO = (
     Choice(
+        "mean_absolute_error",
+        lambda asked: asked.ordered,
+        "by how many grades the answers are wrong on average",
+        "Maier-Hein 2024",
+    ),
+    Choice(
+        "expected_cost",
+        lambda asked: asked.weighs,
+        "the cost of an answer on average, in the unit of your costs",
+        "Ferrer 2022",
+    ),
+    Choice(
         "sensitivity",
-        lambda asked: asked.plain and asked.two,
+        lambda asked: asked.decides and asked.two,
         "it tells how many cases are missed, which one figure for both kinds of error does not",
         "Maier-Hein 2024",
     ),
-    Choice("specificity", lambda asked: asked.plain and asked.two, "and how many alarms are false", "Maier-Hein 2024"),
+    Choice(
+        "specificity", lambda asked: asked.decides and asked.two, "and how many alarms are false", "Maier-Hein 2024"
+    ),
     Choice(
         "sensitivity",
         lambda asked: asked.decides and not asked.two,
