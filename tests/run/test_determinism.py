@@ -1,4 +1,4 @@
-"""Two runs of one recipe, in two processes, end in the same bits."""
+"""Two runs of one recipe, in two processes, end in the same bits; by default tests/cli/test_cli.py sees it."""
 
 import json
 import os
@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.run.test_recipes import train
 from tlmed.errors import InputError
 from tlmed.recipe import Recipe, load_recipe, override, shipped_recipes
 from tlmed.rundir import RunDir
 from tlmed.seeds import derive
 
 ROOT = Path(__file__).parents[2]
-QUICK = ("fine_tuning",)
 AUGMENTED = (
     *("fine_tuning", "augment.preset=histology", "augment.zoom=0.1", "augment.contrast=0.2", "augment.brightness=0.1"),
     *("augment.gamma=0.2", "augment.speckle=0.1", "augment.noise=0.1"),
@@ -36,24 +34,19 @@ def repeat(folder, *words, **options):
     return folder / "a", folder / "b"
 
 
-def check_same(folders, names):
+def check_same(folder, other):
+    one, other = RunDir(folder), RunDir(other)
+    assert (one / "predictions.csv").read_bytes() == (other / "predictions.csv").read_bytes(), folder
+    results = [run.json("lock.json")["results"] for run in (one, other)]
+    assert results[0] == results[1], folder
+    assert len(results[0]["weights"]) == 64
+    if not one.path.name.endswith("hybrid"):
+        assert len(results[0]["history"]) > 1
+
+
+def check_all(folders, names):
     for name in names:
-        one, other = (RunDir(folder / name) for folder in folders)
-        assert (one / "predictions.csv").read_bytes() == (other / "predictions.csv").read_bytes(), name
-        results = [run.json("lock.json")["results"] for run in (one, other)]
-        assert results[0] == results[1], name
-        assert len(results[0]["weights"]) == 64
-        if not name.endswith("hybrid"):
-            assert len(results[0]["history"]) > 1
-
-
-def test_a_recipe_gives_the_same_bits_in_this_process_and_in_one_of_its_own(tmp_path, monkeypatch):
-    with start(tmp_path, "a", *QUICK) as process:
-        monkeypatch.setenv("TLMED_CACHE_DIR", str(tmp_path / "cache-b"))
-        for name in QUICK:
-            train(name, tmp_path / "b" / name, "distribute=one")
-        assert process.wait(1500) == 0
-    check_same((tmp_path / "a", tmp_path / "b"), QUICK)
+        check_same(*(folder / name for folder in folders))
 
 
 @pytest.mark.slow
@@ -62,7 +55,7 @@ def test_a_recipe_gives_the_same_bits_in_this_process_and_in_one_of_its_own(tmp_
 def test_every_recipe_gives_the_same_bits(threads, cache, tmp_path):
     names = sorted(shipped_recipes())
     folders = repeat(tmp_path, *names, f"cache={cache}", TF_NUM_INTRAOP_THREADS=threads)
-    check_same(folders, names)
+    check_all(folders, names)
     environment = RunDir(folders[0] / names[0]).json("environment.json")
     assert environment["threads"]["intra_op"] == int(threads)
 
@@ -70,13 +63,13 @@ def test_every_recipe_gives_the_same_bits(threads, cache, tmp_path):
 @pytest.mark.slow
 def test_every_recipe_gives_the_same_bits_on_two_devices(tmp_path):
     names = sorted(shipped_recipes())
-    check_same(repeat(tmp_path, *names, strategy="mirrored"), names)
+    check_all(repeat(tmp_path, *names, strategy="mirrored"), names)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["one", "mirrored"])
 def test_augmentation_gives_the_same_bits(strategy, tmp_path):
-    check_same(repeat(tmp_path, *AUGMENTED, "phases.epochs=2", strategy=strategy), ["fine_tuning"])
+    check_all(repeat(tmp_path, *AUGMENTED, "phases.epochs=2", strategy=strategy), ["fine_tuning"])
 
 
 @pytest.mark.slow
