@@ -27,6 +27,7 @@ PUBLIC = {
     "tlmed.inference.loose_images.predict",
     "tlmed.inference.rescoring.evaluate",
     "tlmed.metrics.evaluation.evaluate",
+    "tlmed.metrics.stated_metrics.evaluate_stated",
     "tlmed.run.story.train",
 }
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "tlmed").rglob("*.py"))

@@ -120,7 +120,7 @@ def _digest_array(array) -> str:
 # What `metrics.json` says since locks say the digest of all of it (`whole`), by the names of its parts and metrics.
 ADDED = frozenset(
     {
-        *("stated", "task", "primary", "lr_positive", "lr_negative", "youden", "f_beta", "weighted_kappa"),
+        *("task", "primary", "lr_positive", "lr_negative", "youden", "f_beta", "weighted_kappa"),
         *("net_benefit", "sensitivity_at_specificity", "specificity_at_sensitivity", "ppv_at_sensitivity"),
         *("partial_auc", "calibration_slope", "calibration_intercept", "classwise_ece", "root_brier"),
         *("mean_absolute_error", "within_one", "kendall_tau", "cuts", "expected_cost", "normalised_expected_cost"),

@@ -15,8 +15,10 @@ from tlmed.metrics.arguments import (
     find_score_faults,
 )
 from tlmed.metrics.proportions import proportion
-from tlmed.words import as_shown
+from tlmed.words import as_shown, thousandths
 
+LOSSES = ("log_loss", "brier")  # the means of a number per image, in the order of `Case.losses`
+CALIBRATED = (*LOSSES, "ece")  # the metrics of probabilities
 BINS = 10  # of equal width: with more, a test set of some hundred images shows mostly noise
 TEMPERATURES = (0.25, 10.0)  # bounds: where all highest scores are right, 0 would fit best
 LEAST_PROBABILITY = 1e-12  # the least probability whose logarithm is taken
@@ -77,7 +79,8 @@ def sort_changes(metrics: Mapping) -> tuple[list[str], list[str]]:
     ([], ['log_loss'])
     """
     before, after = metrics["metrics"], metrics["calibration"]["metrics"]
-    known = [name for name in after if None not in (before[name]["value"], after[name]["value"])]
+    lower = [name for name in CALIBRATED if name in after]  # the lower, the better
+    known = [name for name in lower if None not in (before[name]["value"], after[name]["value"])]
     change = {name: as_shown(after[name]["value"]) - as_shown(before[name]["value"]) for name in known}
     return [name for name in known if change[name] > 0], [name for name in known if change[name] < 0]
 
@@ -164,6 +167,33 @@ def chance_error(
         root = np.einsum("ik,k,jk->ij", axes, np.sqrt(np.maximum(variances, 0)), axes)
         surplus = np.einsum("di,ij->dj", drawn, root)
     return np.abs(surplus).sum(axis=1) / len(confidence)
+
+
+def correct_error(value: float, draws: np.ndarray, high: float, chance: np.ndarray) -> dict:
+    """Return the interval of an expected calibration error, whose estimate is too high, and in resamples twice so.
+
+    The resamples are reflected at the estimate (the basic bootstrap), which subtracts as much as they add; the upper
+    bound is at least the estimate. If perfectly calibrated scores would show as large an error by chance, the interval
+    begins at 0.
+
+    Args:
+        value: The error.
+        draws: That of resamples [d].
+        high: The upper bound of these.
+        chance: What perfectly calibrated scores would show, from `chance_error`.
+
+    Returns:
+        `low`, `high`, and a `note` where chance explains the error.
+
+    >>> correct_error(0.1, np.array([0.1, 0.14]), 0.14, np.array([0.01]))["low"].__round__(2)
+    0.06
+    """
+    least, bias = max(0.0, 2 * value - high), float(draws.mean()) - value
+    found = {"low": min(least, value), "high": min(1.0, max(high - bias, value))}
+    if value > np.percentile(chance, 97.5):
+        return found
+    note = f"Perfectly calibrated scores would show {thousandths(chance.mean())} on average: this error may be chance."
+    return found | {"low": 0.0, "note": note}
 
 
 def fit_temperature(scores: np.ndarray, labels: np.ndarray, logits: bool = False) -> float:

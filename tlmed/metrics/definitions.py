@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlmed.errors import did_you_mean
-from tlmed.metrics.calibration import BINS, are_probabilities, find_bins, pair
+from tlmed.metrics.calibration import BINS, CALIBRATED, are_probabilities, find_bins, pair
 
 METRICS = (
     *("accuracy", "auc", "sensitivity", "specificity", "ppv", "npv", "balanced_accuracy", "f1", "mcc", "kappa"),
@@ -19,8 +19,6 @@ METRICS = (
 # Those that each class has against the rest.
 CLASS_METRICS = ("auc", "sensitivity", "specificity", "ppv", "npv", "f1", "average_precision")
 RANKED = frozenset({"auc", "average_precision"})
-LOSSES = ("log_loss", "brier")  # the means of a number per image, in the order of `Case.losses`
-CALIBRATED = (*LOSSES, "ece")
 _SMALLEST = np.finfo(float).eps  # the least probability whose logarithm is taken, as in scikit-learn
 
 

@@ -15,13 +15,12 @@ from tlmed.metrics.arguments import (
     find_group_faults,
     find_score_faults,
 )
-from tlmed.metrics.calibration import chance_error, pair
+from tlmed.metrics.calibration import LOSSES, chance_error, correct_error, pair
 from tlmed.metrics.classes import positive_index
 from tlmed.metrics.combining import agree, combine, draw_rates
 from tlmed.metrics.definitions import (
     CALIBRATED,
     CLASS_METRICS,
-    LOSSES,
     METRICS,
     RANKED,
     Case,
@@ -47,7 +46,7 @@ from tlmed.metrics.sample_sizes import (
     say_few,
 )
 from tlmed.metrics.spreads import bound_correlation, bound_logit, find_strata, measure_spread
-from tlmed.words import listed, thousandths
+from tlmed.words import listed
 
 MOST_NAMED = 5  # classes in a sentence; the others are counted
 
@@ -281,7 +280,7 @@ def _bound_calibration(case: Case, owners, value, draws, seed, split) -> dict:
     chance = _draw_chance(case, owners, draws, seed, split)
     how = f"basic bootstrap of {units} {name_units(owners)}, {draws} draws, with 0 where chance explains it"
     method = f"{how} (Field & Welsh 2007, Broecker & Smith 2007)"
-    entry = {"value": value, **_correct_error(value, found, high, chance), "method": method}
+    entry = {"value": value, **correct_error(value, found, high, chance), "method": method}
     said = [text for text in (note, entry.pop("note", None)) if text]
     return entry | ({"note": " ".join(said)} if said else {})
 
@@ -295,21 +294,6 @@ def _draw_chance(case: Case, owners, draws, seed, split) -> np.ndarray:
     confidence, outcome = pair(case.labels, case.scores, case.predictions, case.main)
     owners = np.arange(len(case.labels)) if owners is None else owners
     return chance_error(confidence, owners, draws, rng, outcome)
-
-
-def _correct_error(value, draws, high, chance) -> dict:
-    """Return the interval of an expected calibration error, whose estimate is too high, and in resamples twice so.
-
-    The resamples are reflected at the estimate (the basic bootstrap), which subtracts as much as they
-    add; the upper bound is at least the estimate. If perfectly calibrated scores would show as large
-    an error by chance, the interval begins at 0.
-    """
-    least, bias = max(0.0, 2 * value - high), float(draws.mean()) - value
-    found = {"low": min(least, value), "high": min(1.0, max(high - bias, value))}
-    if value > np.percentile(chance, 97.5):
-        return found
-    note = f"Perfectly calibrated scores would show {thousandths(chance.mean())} on average: this error may be chance."
-    return found | {"low": 0.0, "note": note}
 
 
 def _explain(tables, case: Case, classes, owners):

@@ -80,7 +80,7 @@ def t_tails(statistic: float, freedom: float) -> float:
     return float(2 * stdtr(freedom, -abs(statistic)))
 
 
-def effective_size(right: np.ndarray, owners: np.ndarray) -> float:
+def effective_size(right: np.ndarray, owners: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Return how many independent images would estimate a proportion as exactly as these images of groups.
 
     The variance of the proportion is that of a ratio of group totals, and its inverse on the scale of the
@@ -101,25 +101,29 @@ def effective_size(right: np.ndarray, owners: np.ndarray) -> float:
     Args:
         right: Whether each image counts as a success, bool [n].
         owners: The number of the group of each, int [n].
+        weights: How much each image counts in the share, float [n]; None: all alike.
 
     >>> round(effective_size(np.array([True, True, False, False]), np.array([0, 0, 1, 1])), 3)
     0.024
     >>> effective_size(np.array([True, True, True]), np.array([0, 0, 1]))
     2.0
     """
-    _, owners, sizes = np.unique(owners, return_inverse=True, return_counts=True)
-    groups, images, share = len(sizes), len(right), right.mean()
+    _, owners, counts = np.unique(owners, return_inverse=True, return_counts=True)
+    weights = np.ones(len(right)) if weights is None else weights
+    sizes, alone = np.bincount(owners, weights), float((weights**2).sum())  # `alone` is the number of equal images
+    groups, images, total = len(counts), len(right), float(weights.sum())
+    share = float((weights * right).sum()) / total
     if groups == 1 or share in (0, 1):
         return float(groups)
-    hits, spread = np.bincount(owners, right), share * (1 - share)
+    hits, spread = np.bincount(owners, weights * right), share * (1 - share)
     squares = groups / (groups - 1) * ((hits - share * sizes) ** 2).sum()
-    pairs = (sizes * (sizes - 1.0)).sum()
-    alike = min(1.0, max(0.0, (squares / spread - images) / pairs)) if pairs else 0.0
-    freedom = max(_count_unequal(sizes, alike) - 1, 1)
-    size = min(images, images**2 * spread / squares) if squares > 0 else images
+    pairs = float((sizes**2).sum()) - alone
+    alike = min(1.0, max(0.0, (squares / spread - alone) / pairs)) if pairs > 1e-9 else 0.0
+    freedom = max(_count_unequal(counts, alike) - 1, 1)
+    size = min(images, total**2 * spread / squares) if squares > 0 else images
     size *= (Z_95 / t_95(freedom)) ** 2
     # How many groups have a right image, or a wrong one, whichever are fewer.
-    rarer = min(np.count_nonzero(hits), np.count_nonzero(hits < sizes))
+    rarer = min(np.count_nonzero(hits), np.count_nonzero(hits < sizes - 1e-9))
     return float(min(size, groups) if rarer < 2 else size)
 
 

@@ -8,9 +8,11 @@ from tlmed.sections.augment import Augment
 from tlmed.sections.data import Images, KFold
 from tlmed.sections.head import Dense, Hybrid, Plain
 from tlmed.sections.rules import find_faults
+from tlmed.sections.stated import KAPPA_WEIGHTS, Stated
 from tlmed.sections.training import MONITORS, THRESHOLD_RULE, UNITS, Degrees, Phase
 
 __all__ = [
+    "KAPPA_WEIGHTS",
     "MONITORS",
     "THRESHOLD_RULE",
     "UNITS",
@@ -22,5 +24,6 @@ __all__ = [
     "KFold",
     "Phase",
     "Plain",
+    "Stated",
     "find_faults",
 ]

@@ -1,0 +1,115 @@
+"""Whether probabilities are too high on the whole, and too extreme: calibration intercept and slope."""
+
+import math
+
+import numpy as np
+
+from tlmed.errors import InputError
+from tlmed.metrics.arguments import as_flags, as_owners, as_scores, find_missing_kind
+from tlmed.metrics.measured import Measured, bounded, undefined
+from tlmed.metrics.proportions import t_95
+from tlmed.metrics.spreads import find_strata, measure_spread
+
+_SMALLEST = np.finfo(float).eps  # the least probability whose logit is taken, as of log loss
+_MOST_STEPS = 100
+_METHOD = "influences of {} {}, t with {:.0f} df (Welch 1947)"
+
+
+def recalibrate(
+    positive: np.ndarray, probabilities: np.ndarray, owners: np.ndarray | None = None
+) -> dict[str, Measured]:
+    """Return the intercept and the slope of the logistic recalibration of probabilities (Cox, Biometrika 1958, 45:562).
+
+    The slope b is that of the logistic regression of the outcome on the logit of the probability: 1 is right, below 1
+    the probabilities are too extreme. The intercept is that of the regression with the slope fixed at 1
+    (calibration-in-the-large): 0 is right, below 0 the probabilities are too high on the whole (Van Calster et al., J.
+    Clin. Epidemiol. 2016, 74:167-176, and BMC Medicine 2019, 17:230). The variance is the robust one, that of the
+    influences of the images (White, Econometrica 1982, 50:1-25), by groups if images have some, with Student's t of
+    Welch's degrees of freedom.
+
+    Args:
+        positive: Whether each image is positive, bool [n], or 0 and 1; both kinds must occur.
+        probabilities: Of being positive, float [n], 0..1; the logit of 0 and 1 is taken at 2.2e-16 from them.
+        owners: The number of the group of each image, int [n]; None if images have no groups.
+
+    Returns:
+        `calibration_intercept` and `calibration_slope`. The slope is undefined where all probabilities are equal, and
+        where they separate the classes.
+
+    Raises:
+        InputError: If an array is something else, one kind is missing, or a probability is not from 0 to 1.
+
+    >>> positive = np.r_[np.arange(20) < 14, np.arange(20) < 8]
+    >>> found = recalibrate(positive, np.repeat([0.8, 0.2], 20))
+    >>> {name: round(part.entry["value"], 3) for name, part in found.items()}
+    {'calibration_intercept': 0.312, 'calibration_slope': 0.452}
+    """
+    (positive,) = as_flags(positive=positive)
+    (probabilities,) = as_scores(len(positive), probabilities=probabilities)
+    owners = as_owners(len(positive), owners)
+    faults = find_missing_kind(positive)
+    if ((probabilities < 0) | (probabilities > 1)).any():
+        faults.append(
+            "`probabilities` must be from 0 to 1. "
+            f"Received: values from {probabilities.min():g} to {probabilities.max():g}."
+        )
+    if faults:
+        raise InputError(faults)
+    kept = np.clip(probabilities, _SMALLEST, 1 - _SMALLEST)
+    logits = np.log(kept) - np.log1p(-kept)
+    return {
+        "calibration_intercept": _measure(positive, np.ones((1, len(positive))), logits, owners),
+        "calibration_slope": _find_slope(positive, logits, owners),
+    }
+
+
+def _find_slope(positive, logits, owners) -> Measured:
+    if np.ptp(logits) < 1e-9:
+        return undefined("All scores are equal.")
+    if min(logits[positive]) >= max(logits[~positive]) or max(logits[positive]) <= min(logits[~positive]):
+        return undefined("It is infinite: a threshold separates the classes without an error.")
+    # Standardised, so that one step of Newton's method is as good for the one coefficient as for the other.
+    scale = float(np.std(logits))
+    found = _measure(positive, np.stack([(logits - logits.mean()) / scale, np.ones(len(logits))]), 0.0, owners)
+    entry = found.entry | {part: found.entry[part] / scale for part in ("value", "low", "high")}
+    return Measured(entry, found.influences / scale)
+
+
+def _measure(positive, table, offset, owners) -> Measured:
+    """Return the first coefficient of the logistic regression on the rows of a table [p, n]."""
+    coefficients = _fit(positive, table, offset)
+    chances = _expit(coefficients @ table + offset)
+    influences = np.linalg.solve(_curve(table, chances), table * (positive - chances))[0]
+    spread = measure_spread(influences, find_strata(positive.astype(int), owners), owners)
+    half = t_95(spread.freedom) * math.sqrt(spread.variance)
+    method = _METHOD.format(spread.units, "images" if owners is None else "groups", spread.freedom)
+    value = float(coefficients[0])
+    return bounded(value, (value - half, value + half), method, influences)
+
+
+def _fit(positive, table, offset) -> np.ndarray:
+    """Return the coefficients of greatest likelihood [p], by Newton's method with halved steps."""
+    found = np.zeros(len(table))
+    for _ in range(_MOST_STEPS):
+        chances = _expit(found @ table + offset)
+        step = np.linalg.solve(_curve(table, chances), table @ (positive - chances))
+        before = _likelihood(positive, found @ table + offset)
+        # 1e-9: close to the maximum, rounding decides which of two likelihoods is larger.
+        while _likelihood(positive, (found + step) @ table + offset) < before - 1e-9:
+            step /= 2
+        found = found + step
+        if np.abs(step).max() < 1e-13 * max(1.0, np.abs(found).max()):
+            break
+    return found
+
+
+def _curve(table, chances) -> np.ndarray:
+    return (table * (chances * (1 - chances))) @ table.T
+
+
+def _expit(logits) -> np.ndarray:
+    return (1 + np.tanh(logits / 2)) / 2  # which does not overflow
+
+
+def _likelihood(positive, logits) -> float:
+    return float((positive * logits - np.logaddexp(0, logits)).sum())
