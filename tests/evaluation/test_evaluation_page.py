@@ -97,3 +97,41 @@ def test_nothing_from_a_file_of_predictions_becomes_markup(tmp_path):
     assert "<script" not in page
     assert Reader(page).text.count(evil) >= 3
     assert f"Predictions of {file}" in Reader(page).text
+
+
+def test_numbers_that_a_user_states_are_in_the_terminal_the_page_and_the_file(tmp_path):
+    file, out = write_file(tmp_path / "predictions.csv"), tmp_path / "out"
+    asked = ("--state", "beta=1", "--state", "net_benefit=0.05,0.3", "--state", "kappa_weights=((0, 1), (4, 0))")
+    code, printed, _ = here("evaluate", "--predictions", file, "--positive", "ill", *asked, "--out", out)
+    assert code == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    words = Reader(read(out)[0]).text
+    for name, shown in {
+        "f_beta": "F-beta, beta 1",
+        "net_benefit_at_0.05": "Net benefit at a risk of 0.05",
+        "net_benefit_at_0.3": "Net benefit at a risk of 0.3",
+        "weighted_kappa": "Weighted kappa, the user's weights",
+    }.items():
+        assert shown in printed
+        assert shown in words
+        assert "at" in metrics["metrics"][name]
+    assert metrics["metrics"]["f_beta"]["value"] == metrics["metrics"]["f1"]["value"]
+    # Of scores, and of the calibrated columns, which are turned round.
+    before, after = (found["metrics"]["net_benefit_at_0.3"] for found in (metrics, metrics["calibration"]))
+    assert before["value"] > after["value"]
+    _, plain, _ = here("evaluate", "--predictions", file)
+    assert "F-beta" not in plain  # nobody asked
+
+
+def test_a_number_that_cannot_be_stated_is_one_line(tmp_path):
+    file = write_file(tmp_path / "predictions.csv")
+    for setting, fault in {
+        "betta=1": "`betta` is not a field of Stated. Did you mean 'beta'? Received: --state betta=1.",
+        "beta": "`--state` takes KEY=VALUE. Received: --state beta.",
+        "specificity=95": "`specificity` must be a share above 0 and below 1. Received: specificity=95.0.",
+        "kappa_weights=((0,1,1),(1,0,1),(1,1,0))": "`stated.kappa_weights` must have a row and a column for each of 2 "
+        "classes. Received: 3 rows.",
+    }.items():
+        code, _, said = here("evaluate", "--predictions", file, "--state", setting)
+        assert code == 2
+        assert said.endswith(f"Error: {fault}\n")

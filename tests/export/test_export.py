@@ -28,7 +28,7 @@ from tlmed.export import save, write_card, write_requirements
 from tlmed.export.front_matter import to_yaml
 from tlmed.export.plain_reading import read as read_alone
 from tlmed.intensity import resolve
-from tlmed.metrics import evaluate
+from tlmed.metrics import METRICS, evaluate
 from tlmed.recipe import load_recipe, to_json
 from tlmed.run_files import SPLITS_CSV
 from tlmed.rundir import RunDir
@@ -326,7 +326,7 @@ def test_the_hub_reads_what_the_card_says_to_programs(run, read):
     assert card.data.datasets is None
     assert card.data.model_name == "my run"
     results = card.data.eval_results
-    assert [result.metric_value for result in results] == [entry["value"] for entry in metrics.values()]
+    assert [result.metric_value for result in results] == [metrics[name]["value"] for name in METRICS]
     assert {(r.task_type, r.dataset_name, r.dataset_type, r.dataset_split) for r in results} == {
         ("image-classification", "images", "custom", "test")
     }

@@ -18,6 +18,7 @@ from tlmed.recipe import (
     Images,
     Phase,
     Recipe,
+    Stated,
     digest,
     find_recipe,
     from_json,
@@ -669,3 +670,18 @@ def test_an_unknown_preset_names_the_nearest_one():
             Augment.preset(name)
     with pytest.raises(InputError, match=r"Choose from chest-x-ray, x-ray, .*Received: preset=3"):
         Augment.preset(3)
+
+
+def test_numbers_of_metrics_are_stated_in_every_form_of_a_recipe(tmp_path):
+    plain = load_recipe("feature_extractor")
+    asked = ["stated.beta=1", "stated.net_benefit=0.05", "stated.kappa_weights=((0, 2), (1, 0))"]
+    recipe = override(plain, asked)
+    assert recipe.stated == Stated(beta=1.0, net_benefit=(0.05,), kappa_weights=((0, 2), (1, 0)))
+    assert from_json(to_json(recipe)) == recipe
+    (tmp_path / "again.py").write_text(to_source(recipe))
+    assert load_recipe(tmp_path / "again.py") == recipe
+    older = to_json(plain)
+    del older["stated"]  # as an older version wrote it
+    assert from_json(older) == plain
+    with pytest.raises(InputError, match=r"`stated.net_benefit` must be different risks above 0 and below 1"):
+        override(plain, ["stated.net_benefit=0.1,1"])

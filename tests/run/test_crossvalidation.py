@@ -552,7 +552,7 @@ def test_the_page_of_folds_has_what_metrics_json_has(copy):
         del result[name]
     page = show()
     for head in ("Operating point", "Calibration", "Compared with no transfer learning", "Subgroups"):
-        assert head not in page
+        assert f"|{head}|" not in page
 
 
 def test_the_largest_group_is_counted_over_all_folds_and_told_where_it_decides_much(copy):
@@ -1008,3 +1008,18 @@ def test_the_majority_class_may_be_another_one_in_some_folds():
     assert _describe_baseline([{"description": "A linear classifier."}] * 2, "file") == {
         "description": "A linear classifier."
     }
+
+
+def test_of_ratios_the_logarithms_are_averaged():
+    folds = {str(fold): {"value": 4.0**fold, "low": 4.0**fold / 2, "high": 4.0**fold * 2} for fold in (1, 2, 3)}
+    found = average("lr_positive", folds, KFold(3))
+    assert found["value"] == pytest.approx(16.0)
+    assert found["high"] / 16 == pytest.approx(16 / found["low"])
+    assert found["method"].endswith(", of logarithms")
+    zero = average("lr_negative", folds | {"2": {"value": 0.0, "low": 0.0, "high": 0.1}}, KFold(3))
+    assert (zero["value"], zero["low"]) == (0.0, None)
+    assert zero["note"].startswith("The ratio of a fold is 0")
+    benefits = {name: {"value": 0.1, "low": -0.1, "high": 0.2, "at": 0.2} for name in "ab"}
+    benefit = average("net_benefit_at_0.2", benefits, KFold(2))
+    assert benefit["at"] == 0.2
+    assert benefit["low"] < 0  # not cut at 0

@@ -8,10 +8,11 @@ import click
 from tlmed.answer_units import POOLED_BY, POOLS
 from tlmed.cli.options import GROUP, NO_GROUPS, check_groups, check_place, debug, force, open_voice, trust
 from tlmed.columns import Grouping
-from tlmed.recipe import parse
+from tlmed.recipe import parse, read_stated
 from tlmed.screen import Screen
 
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+STATE = "A number that metrics need, such as beta=1 or specificity=0.95; the further metrics are then listed."
 PREVALENCE = "The share of positives where the classifier will be used; PPV and NPV are given for it."
 
 
@@ -30,12 +31,27 @@ PREVALENCE = "The share of positives where the classifier will be used; PPV and 
 @click.option("--group", metavar="COLUMN", help=GROUP)
 @click.option("--no-groups", is_flag=True, help=NO_GROUPS)
 @click.option("--prevalence", type=SHARE, metavar="SHARE", help=PREVALENCE)
+@click.option("--state", "settings", multiple=True, metavar="KEY=VALUE", help=STATE)
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and list them.")
 @force
 @trust
 @debug
 def evaluate(
-    run, data, moved, predictions, out, pool, pool_by, positive, order, group, no_groups, prevalence, skip_bad, force
+    run,
+    data,
+    moved,
+    predictions,
+    out,
+    pool,
+    pool_by,
+    positive,
+    order,
+    group,
+    no_groups,
+    prevalence,
+    settings,
+    skip_bad,
+    force,
 ):
     """Score RUN on its test images again, or on other data, or score a file of predictions.
 
@@ -65,6 +81,7 @@ def evaluate(
     pooled_by = (None if pool == "none" else pool or "auto", pool_by or "file")
     if pooled_by == (None, "group"):
         raise click.UsageError("--pool-by group goes with --pool mean, max or top3.")
+    stated = read_stated(settings)
     from tlmed.rundir import find_run
 
     run = find_run(run) if run is not None else None
@@ -73,17 +90,18 @@ def evaluate(
     voice = open_voice(screen, "inference")
     from tlmed import inference
     from tlmed.evaluation.lines import describe_metrics
+    from tlmed.evaluation.stated_lines import describe_further
 
     read = [path for path in (data, predictions) if path is not None]
     if out is not None:
         # Before images are read: a wrong `--out` costs no time then.
         inference.check_evaluation_folder(out, force, read)
     order = None if order is None else parse(order, tuple[str, ...])
-    asked = (positive, prevalence, skip_bad, voice, moved, grouping, pooled_by, order)
+    asked = (positive, prevalence, skip_bad, voice, moved, grouping, pooled_by, order, stated)
     made, result = inference.evaluate(run, data, predictions, *asked)
     if out is not None:
         from tlmed.report.evaluations import write_evaluation_page
 
         inference.write_evaluation(out, made, result, force, read)
         write_evaluation_page(out, made.units, result)
-    screen.show(describe_metrics(result))
+    screen.show([*describe_metrics(result), *(describe_further(result) if settings else [])])

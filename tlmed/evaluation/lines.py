@@ -17,7 +17,7 @@ from tlmed.evaluation.decision_lines import MEDIAN, order_by_main, say_threshold
 from tlmed.evaluation.predictions import HALF
 from tlmed.metrics import say_positive
 from tlmed.metrics.calibration import sort_changes
-from tlmed.metrics.definitions import CLASS_METRICS
+from tlmed.metrics.definitions import CALIBRATED, CLASS_METRICS
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.tasks import ORDINAL, PRIMARY, read_task
 from tlmed.words import NAMED, as_shown, count, join_names, listed, percent, thousandths
@@ -333,7 +333,8 @@ def _describe_calibration(result) -> list[str]:
     if calibration is None:
         return []
     origin = f" at temperature {thousandths(calibration['temperature'])}" if "temperature" in calibration else ""
-    return [f"Calibrated{origin}:", *_note(calibration), *_list(calibration["metrics"]), *describe_worse(result)]
+    shown = {name: entry for name, entry in calibration["metrics"].items() if name in CALIBRATED}
+    return [f"Calibrated{origin}:", *_note(calibration), *_list(shown), *describe_worse(result)]
 
 
 def describe_worse(result: Mapping) -> list[str]:

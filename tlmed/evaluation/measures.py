@@ -11,13 +11,14 @@ from tlmed.errors import InputError
 from tlmed.evaluation.decisions import Decision
 from tlmed.evaluation.pooling import Pooled
 from tlmed.evaluation.predictions import HALF, Predictions, predict_classes
-from tlmed.metrics import METRICS, evaluate, positive_index, predictive_values
+from tlmed.metrics import METRICS, evaluate, evaluate_stated, positive_index, predictive_values
 from tlmed.metrics.decision_rules import name_costs
 from tlmed.metrics.definitions import CALIBRATED, RANKED, make_case
 from tlmed.metrics.expected_costs import COST_METRICS, measure_costs
 from tlmed.metrics.grades import GRADE_METRICS, measure_cuts, measure_grades
 from tlmed.metrics.resampling import find_clusters
 from tlmed.metrics.sample_sizes import note_few
+from tlmed.sections import Stated
 from tlmed.tasks import ORDINAL, PRIMARY
 from tlmed.words import count
 
@@ -25,6 +26,7 @@ LEAST_IMAGES = 5  # images for each value on average, with which a column makes 
 _OF_PARTS = ("accuracy", "auc", "sensitivity", "specificity")  # the metrics of subgroups
 _OF_GRADES = ("quadratic_kappa", "mean_absolute_error")  # and further ones where classes are ordered
 _PER_SAMPLE = ("log_loss", "brier")
+_USUAL = Stated()
 _BY_THRESHOLD = tuple(name for name in METRICS if name not in {*CALIBRATED, *RANKED})
 
 
@@ -40,6 +42,7 @@ class Scoring:
         prevalence: The share of positives, between 0 and 1, at which predictive values are wanted.
         order: The classes of a file of predictions, from the lowest grade to the highest, where they are ordered.
         costs: What an answer costs, float [true class, predicted class], where that is stated.
+        stated: The numbers at which some metrics are reported.
     """
 
     split: str = "test"
@@ -49,6 +52,7 @@ class Scoring:
     prevalence: float | None = None
     order: tuple[str, ...] | None = None
     costs: np.ndarray | None = None
+    stated: Stated = _USUAL
 
 
 def list_part_metrics(task: str, costs: bool = False) -> tuple[str, ...]:
@@ -136,6 +140,7 @@ def score(predictions: Predictions, scoring: Scoring, leaked: Collection[str] = 
         raise InputError(f"`split` must have predictions. Received: split={scoring.split!r}, with none.")
     task = {"task": chosen.task, "primary": PRIMARY[chosen.task]}
     result = {"unit": chosen.unit, **task, **measure(chosen, scoring)}
+    _add_stated(result, chosen, scoring)
     if chosen.task == ORDINAL:
         result["cuts"] = _measure_cuts(chosen)
     if result["positive"] is not None:
@@ -144,6 +149,7 @@ def score(predictions: Predictions, scoring: Scoring, leaked: Collection[str] = 
     result |= _describe_decision(chosen, scoring)
     if chosen.calibrated is not None:
         after = measure(chosen, scoring, CALIBRATED, scores=chosen.calibrated)["metrics"]
+        after |= _measure_stated(chosen, scoring, chosen.calibrated, of_probabilities=True)["metrics"]
         result["calibration"] = {**({} if decision is None else decision.calibration), "metrics": after}
     if scoring.prevalence is not None:
         result["at_prevalence"] = name_rows(_weigh(chosen, scoring.positive, scoring.prevalence), chosen.unit)
@@ -152,6 +158,21 @@ def score(predictions: Predictions, scoring: Scoring, leaked: Collection[str] = 
     if chosen.traits:
         result |= _divide(chosen, set(leaked), scoring)
     return result
+
+
+def _add_stated(result, chosen, scoring) -> None:
+    """Add the metrics at the numbers that the user stated to those of all images and of each class."""
+    found = _measure_stated(chosen, scoring, chosen.scores)
+    result["metrics"] = {**result["metrics"], **found["metrics"]}
+    result["per_class"] = {
+        label: {**entry, **found["per_class"][label]} for label, entry in result["per_class"].items()
+    }
+
+
+def _measure_stated(chosen, scoring, scores, of_probabilities=False) -> dict:
+    arrays = (chosen.labels, scores, chosen.predictions, chosen.classes)
+    asked = (scoring.positive, chosen.groups, scoring.stated, of_probabilities)
+    return name_rows(evaluate_stated(*arrays, *asked), chosen.unit)
 
 
 def _measure_cuts(chosen) -> dict:

@@ -23,13 +23,14 @@ from tlmed.evaluation.pooling import say_pooling
 from tlmed.export.card_facts import read_card_facts
 from tlmed.export.earlier_runs import describe_earlier
 from tlmed.export.front_matter import find_licence, write_front_matter
+from tlmed.export.further_section import show_further
 from tlmed.export.naming import name_data, name_weights
 from tlmed.export.training_section import describe_steps, show_training
 from tlmed.export.usage import show_usage
 from tlmed.identifiers import read_identifiers
 from tlmed.metrics import say_positive
 from tlmed.metrics.calibration import sort_changes
-from tlmed.metrics.definitions import CLASS_METRICS
+from tlmed.metrics.definitions import CALIBRATED, CLASS_METRICS
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.amounts import duration
 from tlmed.pages.entries import list_notes, say_methods
@@ -255,6 +256,7 @@ def _describe_scores(content) -> str:
         *([plain(say_pooling(metrics))] if "pool" in metrics else []),
         *map(plain, describe_size(metrics)),
         _tabulate(list_once(metrics), say_methods(entries), list_notes(entries.items(), ("note",))),
+        *show_further(metrics),
         *(f"**{plain(said)}**" for said in (*describe_reversed(metrics), *describe_validation(metrics))),
         *(f"**{plain(said)}**" for said in content.unchecked),
         *_show_without_leaks(metrics),
@@ -317,6 +319,7 @@ def _show_calibration(metrics) -> list[str]:
     rows = [
         (name_metric(name), *_show(metrics["metrics"][name]), *_show(after))
         for name, after in calibration["metrics"].items()
+        if name in CALIBRATED
     ]
     said = (
         f"Calibration: {plain(calibration['method'])}, temperature {thousandths(calibration['temperature'])}, fitted "

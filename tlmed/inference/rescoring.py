@@ -38,9 +38,11 @@ from tlmed.inference.prediction_files import score_file
 from tlmed.inference.scorer import computing, load_scorer, make_samples, name_files
 from tlmed.inference.stated_costs import find_costs
 from tlmed.intact import check_intact
+from tlmed.metrics.weighted_kappas import find_weight_faults
 from tlmed.recipe import Recipe, from_json
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
+from tlmed.sections import Stated
 from tlmed.source_forms import TABLE, TFDS, find_form
 from tlmed.source_layout import Layout
 from tlmed.synthetic import describe_learned, describe_source, is_synthetic
@@ -61,6 +63,7 @@ def evaluate(
     grouping: Grouping | None = None,
     pooled_by: tuple[str | None, str] | None = None,
     order: tuple[str, ...] | None = None,
+    stated: Mapping[str, object] | None = None,
 ) -> tuple[Pooled, dict]:
     """Score a run on its own test images, or on all images of another source, or score a file of predictions.
 
@@ -85,6 +88,7 @@ def evaluate(
             a usual name, also if the run's groups are switched off.
         pooled_by: `pool` and `pool_by`, as in a recipe, for the samples of `file`; None: "auto" and "file".
         order: All classes of `file`, from the lowest grade to the highest, where they are ordered.
+        stated: Fields of `Stated` that replace those of the recipe, or, with `file`, its defaults.
 
     Returns:
         The predictions, pooled, and the content of `metrics.json`.
@@ -93,7 +97,8 @@ def evaluate(
         InputError: If something cannot be read, the classes differ, or no test image of the run is left as it was.
     """
     if run is None:
-        asked = Scoring(positive=positive, prevalence=prevalence, order=order)
+        numbers = Stated(**(stated or {}))
+        asked = Scoring(positive=positive, prevalence=prevalence, order=order, stated=numbers)
         return score_file(file, grouping or Grouping(), asked, pooled_by, voice)
     recipe, old, decision = from_json(RECIPE_JSON.read(run)), METRICS_JSON.read(run), read_decision(run)
     trained = _Trained(run, recipe, old["classes"], read_rule(run))
@@ -103,6 +108,9 @@ def evaluate(
         raise InputError(
             f"`prevalence` needs exactly two classes. Received: prevalence={prevalence} with {len(old['classes'])}."
         )
+    numbers = replace(recipe.stated, **(stated or {}))
+    if faults := find_weight_faults(numbers.kappa_weights, len(old["classes"])):
+        raise InputError(faults)
     own = source is None or moved
     place = source or recipe.data.source
     pooling = read_pooling(old)
@@ -127,7 +135,7 @@ def evaluate(
         samples = make_samples(chosen.images, chosen.rows, scores, read_task(old))
         pooled = pool(samples, pooling, old["positive"]).decide(decision, old["positive"])
         costs = find_costs(recipe, old["classes"])
-        scoring = Scoring("test", old["positive"], recipe.seed, decision, prevalence, costs=costs)
+        scoring = Scoring("test", old["positive"], recipe.seed, decision, prevalence, costs=costs, stated=numbers)
         result = score_pooled(pooled, scoring, chosen.leaked)
         result |= count_copies(pooled, "test", dict(zip(chosen.images.table.paths, chosen.images.sha256, strict=True)))
     if undecided := pooled.find_units(chosen.undecided) - pooled.find_units(chosen.leaked):

@@ -27,7 +27,7 @@ _OF_SPLITS = ("seed", "data.split")
 _IGNORED_FIELDS = ("data.source", "weights", *UNDECIDING)
 # These fields only add to the report; no prediction and no score depends on them.
 _REPORTED_FIELDS = (
-    *("baselines", "examples", "prevalence", "score_degrees", "tensorboard"),
+    *("baselines", "examples", "prevalence", "stated", "score_degrees", "tensorboard"),
     *("data.modality", "data.body_part", "data.subject", "augment.from_preset"),
 )
 

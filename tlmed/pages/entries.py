@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tlmed.metrics.names import name_metric
+from tlmed.metrics.names import find_base, name_entry, name_metric
 from tlmed.pages.amounts import EMPTY, number, says_nothing
 from tlmed.pages.glossary import explain
 from tlmed.tabulation import EMPHASIS, SCALE, Cell, Table, numbers, say, texts
@@ -19,6 +19,52 @@ def list_entries(entries: Mapping[str, Mapping], value: str = "Value") -> Table:
     named = {name_metric(name): entry for name, entry in entries.items()}
     columns = texts("Metric") + numbers(value, say(explain("interval"), " ", say("0 to 1", mark=SCALE)))
     return Table(columns, rows, list_notes(named.items()), say_methods(named))
+
+
+def list_stated(entries: Mapping[str, Mapping], value: str = "Value") -> Table:
+    """Return the metrics beside those of `evaluate`, many of which do not lie between 0 and 1, and so without drawings.
+
+    Args:
+        entries: Metrics by name.
+        value: The title of the column of values.
+    """
+    rows = [(_name(name, entry), number(entry["value"]), _say_interval(entry)) for name, entry in entries.items()]
+    named = {name_entry(name, entry): entry for name, entry in entries.items()}
+    columns = texts("Metric") + numbers(value, explain("interval"))
+    return Table(columns, rows, list_notes(named.items()), say_methods(named))
+
+
+def compare_stated(columns: Mapping[str, Mapping[str, Mapping]]) -> Table:
+    """Return the same metrics of several classes side by side, the interval below each value.
+
+    Args:
+        columns: The classes' names to metrics by name; all have the same.
+    """
+    first = next(iter(columns.values()))
+    rows = [
+        (
+            _name(name, entry),
+            *(
+                say(number(metrics[name]["value"]), below=(said,) if (said := _say_interval(metrics[name])) else ())
+                for metrics in columns.values()
+            ),
+        )
+        for name, entry in first.items()
+    ]
+    entries = [
+        (f"{name_entry(name, metrics[name])} ({column})", metrics[name])
+        for name in first
+        for column, metrics in columns.items()
+    ]
+    return Table(texts("Metric") + numbers(*columns), rows, list_notes(entries))
+
+
+def _name(name, entry) -> Cell:
+    return explain(find_base(name), name_entry(name, entry))
+
+
+def _say_interval(entry) -> str:
+    return "" if entry["low"] is None else f"{number(entry['low'])} to {number(entry['high'])}"
 
 
 def compare_entries(columns: Mapping[str, Mapping[str, Mapping]]) -> Table:

@@ -46,6 +46,27 @@ METRICS = {
     "is best, and lower is better.",
     "normalised_expected_cost": "The expected cost divided by that of the best constant answer: from 1 on, the "
     "classifier costs no less than to give every image the same answer.",
+    "lr_positive": "Sensitivity / (1 - specificity): by how much a positive prediction multiplies the odds of being "
+    "positive. 1 says nothing; above 10 is called strong evidence. It does not depend on how common the class is.",
+    "lr_negative": "(1 - sensitivity) / specificity: by how much a negative prediction multiplies the odds of being "
+    "positive. 1 says nothing; below 0.1 is called strong evidence.",
+    "youden": f"Sensitivity + specificity - 1. 0 is guessing, 1 is perfect. {_OF_POSITIVE}",
+    "f_beta": "As F1, but sensitivity counts beta times as much as PPV.",
+    "sensitivity_at_specificity": "The highest sensitivity that a threshold gives with at least that specificity. The "
+    "threshold is chosen on the very images.",
+    "specificity_at_sensitivity": "The highest specificity that a threshold gives with at least that sensitivity. The "
+    "threshold is chosen on the very images.",
+    "ppv_at_sensitivity": "The PPV at the highest threshold that gives at least that sensitivity, for the mix of "
+    "classes of these images. The threshold is chosen on the very images.",
+    "partial_auc": "The area under the ROC curve up to that false positive rate (1 - specificity), standardised so "
+    "that 0.5 is guessing and 1 is perfect (McClish 1989).",
+    "calibration_intercept": "How much too low the scores are on the whole, on the logit scale. 0 is right; below 0 "
+    "they are too high.",
+    "calibration_slope": "Whether scores are too extreme: the slope of the outcome on the logit of the score. 1 is "
+    "right; below 1 they are too extreme, above 1 too timid.",
+    "weighted_kappa": "Cohen's kappa in which some confusions count more than others.",
+    "root_brier": "The root of the Brier score: the typical distance of the scores from the truth. 0 is best.",
+    "classwise_ece": "The calibration error of each class's score, averaged over the classes. 0 is best.",
 }
 WORDS = {
     "baseline": (

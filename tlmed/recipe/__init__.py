@@ -26,9 +26,9 @@ from tlmed.recipe.resolved import (
     name_differences,
     to_json,
 )
-from tlmed.recipe.settings import override, parse
+from tlmed.recipe.settings import override, parse, read_stated
 from tlmed.recipe.source import to_source
-from tlmed.sections import Augment, Degrees, Dense, Hybrid, Images, KFold, Phase
+from tlmed.sections import Augment, Degrees, Dense, Hybrid, Images, KFold, Phase, Stated
 
 __all__ = [
     "PRECISIONS",
@@ -43,6 +43,7 @@ __all__ = [
     "Phase",
     "Recipe",
     "RecipeFile",
+    "Stated",
     "changed_modules",
     "digest",
     "digest_modules",
@@ -58,6 +59,7 @@ __all__ = [
     "override",
     "parse",
     "read_recipe",
+    "read_stated",
     "read_text",
     "shipped_recipes",
     "summary",

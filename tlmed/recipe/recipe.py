@@ -4,7 +4,7 @@ import unicodedata
 
 from tlmed.errors import InputError
 from tlmed.recipe.decision_fields import COSTS, are_costs, find_decision_faults, say_wrong_costs
-from tlmed.sections import MONITORS, THRESHOLD_RULE, Augment, Degrees, Dense, Hybrid, Images, Phase
+from tlmed.sections import MONITORS, THRESHOLD_RULE, Augment, Degrees, Dense, Hybrid, Images, Phase, Stated
 from tlmed.sections.rules import find_faults as find_section_faults
 from tlmed.sections.rules import must, one_of, optional_count, positive, section
 from tlmed.tasks import AUTO, ORDINAL, SINGLE_LABEL, TASKS
@@ -71,6 +71,7 @@ class Recipe:
         logit_adjustment: How far frequent classes are held back when a class is predicted, by calibrated probabilities:
             1 by all of their share of the training images (Menon et al. 2021); None: not at all.
         prevalence: The share of positives where the result is to be used; predictive values are reported for it too.
+        stated: The numbers at which some metrics are reported, such as the sensitivity at a specificity.
         deterministic: Let TensorFlow use only operations that give the same bits each time. False is quicker, and two
             runs differ in their last digits; in a process that has trained deterministically it changes nothing.
         seed: Decides splits, initial weights, order, dropout, augmentation and resampling.
@@ -139,6 +140,7 @@ class Recipe:
     prevalence: float | None = must(
         "a share above 0 and below 1, or None", lambda share: share is None or 0 < share < 1, default=None
     )
+    stated: Stated = must("a Stated(...)", lambda _: True, default=Stated())
     deterministic: bool = must("True or False", lambda _: True, default=True)
     baselines: bool = must("True or False", lambda _: True, default=False)
     examples: int = must("a whole number, 0 or more", lambda count: count >= 0, default=3)

@@ -7,11 +7,12 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 
-from tlmed.errors import InputError
+from tlmed.errors import InputError, did_you_mean
 from tlmed.recipe.recipe import Recipe, find_faults
 from tlmed.recipe.suggestions import suggest
-from tlmed.sections import Augment, Degrees, Phase
+from tlmed.sections import Augment, Degrees, Phase, Stated
 from tlmed.sections.augment_presets import PRESETS, suggest_preset
+from tlmed.sections.rules import find_faults as find_section_faults
 from tlmed.sections.rules import fits
 from tlmed.words import shorten
 
@@ -61,6 +62,33 @@ def override(recipe: Recipe, settings: Iterable[str], values: Mapping[str, objec
     if faults:
         raise InputError(faults)
     return recipe
+
+
+def read_stated(settings: Iterable[str]) -> dict[str, object]:
+    """Return the fields of a `Stated` that texts KEY=VALUE name, as `evaluate --state` takes them.
+
+    Raises:
+        InputError: With every unknown key and every value that breaks a rule.
+
+    >>> read_stated(["beta=1", "net_benefit=0.05,0.1", "kappa_weights=((0, 1), (5, 0))"])
+    {'beta': 1.0, 'net_benefit': (0.05, 0.1), 'kappa_weights': ((0, 1), (5, 0))}
+    """
+    faults, stated, fields = [], Stated(), {}
+    for setting in settings:
+        key, equals, text = (part.strip() for part in setting.partition("="))
+        if not equals:
+            faults.append(f"`--state` takes KEY=VALUE. Received: --state {shorten(setting)}.")
+            continue
+        try:
+            stated = _replace(stated, [key], text, "")
+            fields[key] = getattr(stated, key)
+        except _UnknownField as error:
+            names = [spec.name for spec in dataclasses.fields(Stated)]
+            near = did_you_mean(key, names) or f" Its fields: {', '.join(names)}."
+            faults.append(f"{error}{near} Received: --state {shorten(setting)}.")
+    if faults := faults + find_section_faults(stated):
+        raise InputError(faults)
+    return fields
 
 
 class _UnknownField(InputError):
@@ -192,6 +220,8 @@ def parse(text: str, hint):
         return text[1:-1]
     if origin in (types.UnionType, typing.Union):
         return _parse_union(text, args)
+    if origin is tuple and typing.get_origin(args[0]) is tuple:
+        return _parse_literal(text)
     if origin is tuple:
         whole = text[1:-1] if text.startswith("(") and text.endswith(")") else text
         items = [item.strip() for item in _ITEM.findall(whole) if item.strip()]
@@ -207,7 +237,7 @@ def parse(text: str, hint):
 
 
 def _parse_literal(text):
-    """Read a dictionary as a recipe writes it; no code is run."""
+    """Read a dictionary or a table as a recipe writes it; no code is run."""
     try:
         return ast.literal_eval(text)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):

@@ -233,7 +233,7 @@ def _tell_metrics(content, titles) -> Answer:
 
 
 def _tell_uncertainty(content, titles) -> Answer:
-    methods = dict.fromkeys(entry["method"] for entry in content.metrics["metrics"].values() if entry["method"])
+    methods = dict.fromkeys(entry["method"] for entry in list_once(content.metrics).values() if entry["method"])
     return Answer(f"95 % intervals: {'; '.join(methods)}." if methods else "")
 
 

@@ -24,7 +24,14 @@ from tlmed.report.frame import frame
 from tlmed.report.image_counts import is_synthetic, say_attributes
 from tlmed.report.operating_point import show_mean_operating_point
 from tlmed.report.overlays import Fold, read_fold, show_fold_examples, show_overlays
-from tlmed.report.scores import compare_samples, say_one_by_one, show_baselines, show_classes, show_subgroups
+from tlmed.report.scores import (
+    compare_samples,
+    say_one_by_one,
+    show_baselines,
+    show_classes,
+    show_further,
+    show_subgroups,
+)
 from tlmed.report.summary import list_doubts, name_weakest, say_earlier, say_value, show_recipe
 from tlmed.run_files import ENVIRONMENT_JSON, FOLDS_CSV, METRICS_JSON, RECIPE_JSON, SPLITS_CSV, TIMING_JSON
 from tlmed.sections.augment_words import say_augmentation
@@ -148,6 +155,7 @@ def _show_means(metrics, model) -> Markup:
         means=means,
         few=[*describe_size(metrics), *describe_read_units(metrics.get("units", {}), unit_of(metrics))],
         pooling=say_pooling(metrics),
+        further=show_further(metrics, "Mean"),
         samples=compare_samples(metrics),
         one_by_one=say_one_by_one(metrics),
         classes=show_classes(metrics),

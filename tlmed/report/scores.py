@@ -8,8 +8,8 @@ from tlmed.answer_units import name_scored, say_least, unit_of
 from tlmed.evaluation.lines import describe_size
 from tlmed.evaluation.pooling import say_pooling
 from tlmed.metrics import say_positive
-from tlmed.metrics.names import list_once, name_metric
-from tlmed.pages.entries import compare_entries, list_entries, list_notes, show_cell
+from tlmed.metrics.names import list_further, list_once, name_metric
+from tlmed.pages.entries import compare_entries, compare_stated, list_entries, list_notes, list_stated, show_cell
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
 from tlmed.report.image_counts import MOST_CLASSES
@@ -39,7 +39,28 @@ def show_scores(content: RunContent) -> Markup:
         positive=say_positive(metrics["classes"], metrics.get("positive"), metrics.get("positive_asked", False)),
         of_class=_OF_CLASS,
         entries=list_entries(list_once(metrics)),
+        further=show_further(metrics),
         classes=show_classes(metrics),
+    )
+
+
+def show_further(metrics: Mapping, value: str = "Value") -> Markup:
+    """Return the metrics beside those of `evaluate`, folded; nothing where an older version made `metrics.json`.
+
+    Args:
+        metrics: The content of `metrics.json`.
+        value: The title of the column of values.
+    """
+    entries = list_further(metrics["metrics"])
+    if not entries:
+        return Markup()
+    classes = {label: list_further(entry) for label, entry in metrics["per_class"].items()}
+    many = len(classes) > 2
+    return render(
+        "report/further.html",
+        entries=list_stated(entries, value),
+        many=many,
+        classes=compare_stated(classes) if many and len(classes) <= MOST_CLASSES else None,
     )
 
 

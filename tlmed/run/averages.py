@@ -116,8 +116,13 @@ def _average_each(names, split, parts: Sequence[Mapping]) -> dict:
     """Return the mean of each metric; `parts` holds those of each fold."""
     return {
         metric: average(metric, dict(zip(names, (part[metric] for part in parts), strict=True)), split)
-        for metric in parts[0]
+        for metric in _list_common(parts)
     }
+
+
+def _list_common(parts: Sequence[Mapping]) -> list[str]:
+    """Return the metrics that all folds have: one that was trained by an older version has fewer."""
+    return [metric for metric in parts[0] if all(metric in part for part in parts)]
 
 
 def _describe_baseline(baselines, unit) -> dict:
@@ -191,7 +196,7 @@ def _count_groups(fold, result) -> dict[str, int | None]:
 
 
 def _write_table(run, split, folds, results, timings, sizes) -> None:
-    metrics = list(results[0]["metrics"])
+    metrics = _list_common([result["metrics"] for result in results])
     rows = [
         (
             *(i // split.k + 1, fold.path.name, *size.values()),

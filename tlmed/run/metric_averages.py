@@ -7,11 +7,17 @@ import numpy as np
 
 from tlmed.metrics.expected_costs import COST_METRICS
 from tlmed.metrics.fold_means import average_folds
+from tlmed.metrics.names import find_base
+from tlmed.metrics.stated_metrics import ON_LOGS
 from tlmed.sections import KFold
 from tlmed.words import listed
 
 _RANGES = {
-    **dict.fromkeys(("mcc", "kappa", "quadratic_kappa", "kendall_tau"), (-1.0, 1.0)),
+    **dict.fromkeys(("mcc", "kappa", "quadratic_kappa", "kendall_tau", "youden", "weighted_kappa"), (-1.0, 1.0)),
+    # Of ratios the logarithms are averaged.
+    **dict.fromkeys((*ON_LOGS, "calibration_intercept", "calibration_slope"), (-math.inf, math.inf)),
+    "net_benefit": (-math.inf, 1.0),
+    "root_brier": (0.0, math.sqrt(2)),
     **dict.fromkeys(("log_loss", *COST_METRICS), (0.0, float("inf"))),
     "mean_absolute_error": (0.0, float("inf")),  # at most as many grades as there are, less one
     "brier": (0.0, 2.0),
@@ -24,7 +30,8 @@ def average(name: str, entries: Mapping[str, Mapping], split: KFold) -> dict:
     """Return the mean of a metric over the folds, with its interval: the corrected resampled t (Nadeau & Bengio 2003).
 
     Folds that agree by luck would make it narrower than their few images allow. So each bound is at least as far from
-    the mean as in the interval that the folds' own intervals combine to.
+    the mean as in the interval that the folds' own intervals combine to. Of likelihood ratios the logarithms are
+    averaged, so that their mean is the geometric one.
 
     Args:
         name: The metric's.
@@ -37,7 +44,28 @@ def average(name: str, entries: Mapping[str, Mapping], split: KFold) -> dict:
         it rests on the spread of the folds alone, because one of them has no interval of its own.
     """
     if reason := _say_undefined(entries):
-        return {"value": None, "low": None, "high": None, "method": None, "reason": reason}
+        found = {"value": None, "low": None, "high": None, "method": None, "reason": reason}
+    else:
+        found = (_average_logs if name in ON_LOGS else _average)(name, entries, split)
+    stated = [entry["at"] for entry in entries.values() if "at" in entry]
+    return found | ({"at": stated[0]} if stated else {})
+
+
+def _average_logs(name, entries, split) -> dict:
+    """Return the geometric mean of a ratio, with the interval of the mean of its logarithms."""
+    if not all(entry["value"] for entry in entries.values()):
+        note = "The ratio of a fold is 0, and has no logarithm, from which no interval follows."
+        return {"value": 0.0, "low": None, "high": None, "method": None, "note": note}
+    found = _average(name, {fold: _transform(entry, math.log) for fold, entry in entries.items()}, split)
+    turned = _transform(found, math.exp)
+    return turned | ({"method": f"{found['method']}, of logarithms"} if found["method"] else {})
+
+
+def _transform(entry, function) -> dict:
+    return {**entry, **{end: function(entry[end]) for end in ("value", "low", "high") if entry[end] is not None}}
+
+
+def _average(name, entries, split) -> dict:
     values = [entry["value"] for entry in entries.values()]
     found = {"value": float(np.mean(values)), "low": None, "high": None, "method": None}
     alike, images = min(values) == max(values), _combine_folds(entries.values(), split)
@@ -50,7 +78,7 @@ def average(name: str, entries: Mapping[str, Mapping], split: KFold) -> dict:
         if images is None
         else (min(spread["low"], images[0]), max(spread["high"], images[1]))
     )
-    least, most = _RANGES.get(name, _RANGE)
+    least, most = _RANGES.get(find_base(name), _RANGE)
     by_images = (low, high) != (spread["low"], spread["high"])
     found |= {"low": max(low, least), "high": min(high, most), "method": _name_method(split, by_images)}
     cut = [f"{bound:g}" for bound, past in ((least, low < least), (most, high > most)) if past]

@@ -38,7 +38,7 @@ def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
         leaked = find_leaked(images.sha256, images.table.own_groups, images.splits, images.elsewhere)
         known = [images.table.paths[row] for row in np.flatnonzero(leaked)]
         asked = _ask(recipe, images)
-        scoring = dataclasses.replace(asked, decision=decision, prevalence=recipe.prevalence)
+        scoring = dataclasses.replace(asked, decision=decision, prevalence=recipe.prevalence, stated=recipe.stated)
         result = score_pooled(pooled, scoring, known)
         result |= _count_undecided(images, pooled, known)
         result |= count_copies(pooled, "test", dict(zip(images.table.paths, images.sha256, strict=True)))

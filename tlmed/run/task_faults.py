@@ -9,6 +9,7 @@ from tlmed import metrics
 from tlmed.data import ImageSet
 from tlmed.errors import InputError
 from tlmed.inference.stated_costs import find_costs
+from tlmed.metrics.weighted_kappas import find_weight_faults
 from tlmed.recipe import Recipe
 from tlmed.tasks import ORDINAL
 from tlmed.words import listed
@@ -16,7 +17,8 @@ from tlmed.words import listed
 
 def find_task_faults(recipe: Recipe, classes: Sequence[str]) -> list[str]:
     """Return a sentence for each field of a recipe that does not go with the classes of its data."""
-    return [*_find_decision_faults(recipe, classes), *_find_order_faults(recipe, classes)]
+    weights = find_weight_faults(recipe.stated.kappa_weights, len(classes))
+    return [*_find_decision_faults(recipe, classes), *_find_order_faults(recipe, classes), *weights]
 
 
 def _find_decision_faults(recipe, classes) -> list[str]:

@@ -1,0 +1,19 @@
+"""The metrics beside those of `evaluate` in a model card."""
+
+from collections.abc import Mapping
+
+from tlmed.metrics.names import list_further
+from tlmed.pages.entries import list_stated
+
+
+def show_further(metrics: Mapping) -> list[str]:
+    """Return these metrics as parts of a card in Markdown; nothing where an older version made `metrics.json`.
+
+    Args:
+        metrics: The content of `metrics.json`.
+    """
+    entries = list_further(metrics["metrics"])
+    if not entries:
+        return []
+    said = "Further metrics. A threshold that gives a stated sensitivity or specificity is chosen on the test images."
+    return [said, list_stated(entries).markdown()]
