@@ -23,6 +23,7 @@ from tests.data.test_data_images import LOSSLESS
 from tlmed import inference, intensity
 from tlmed.data.decode_and_resize import PixelRule, decode_resized
 from tlmed.errors import CheckFailed, InputError, RunFailed
+from tlmed.evaluation.balanced_training import BALANCED
 from tlmed.export import index as index_of_pip
 from tlmed.export import save, write_card, write_requirements
 from tlmed.export.front_matter import to_yaml
@@ -450,6 +451,7 @@ def test_the_card_tells_how_training_was_set(run, read):
     for name, value in always.items():
         assert f"| {name} | {value} |" in text
     assert "| phases.start |" not in text
+    assert BALANCED not in text
     plan = run.json("plan.json")
     plan["phases"][0] |= {"optimizer": "sgd", "cache": {"on": True}}
     plan["phases"][1] |= {"cache": {"on": False}, "block_decay": 0.5}
@@ -458,6 +460,7 @@ def test_the_card_tells_how_training_was_set(run, read):
     change(run, "recipe", augment=augment, class_weight="balanced", precision="bfloat16", steps_per_execution=2)
     change(run, "recipe", head={**run.json("recipe.json")["head"], "loss": "focal", "gamma": 1.5})
     text = read(run).text.replace("\\", "")
+    assert BALANCED in text
     names = [phase["name"] for phase in plan["phases"]]
     for row in (
         "augment | flip=horizontal, rotation=0.1",

@@ -18,6 +18,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 from tlmed import comparison, pages, report, whole_files
 from tlmed.errors import InputError
 from tlmed.evaluation import score_plots, training_plots
+from tlmed.evaluation.balanced_training import BALANCED
 from tlmed.evaluation.explanations import draw_panel
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.measures import Scoring, score
@@ -517,6 +518,21 @@ def test_predictive_values_at_a_prevalence_stand_beside_those_of_the_split(tmp_p
     assert stated["value"] < found["value"] - 0.2
     cells = "".join(f"{entry['value']:.3f}{entry['low']:.3f} to {entry['high']:.3f}" for entry in (stated, found))
     assert f"MetricAt 5 %As in the split, 50 %PPV{cells}" in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, False),
+        ({"class_weight": "balanced"}, True),
+        ({"sampling": "balanced"}, True),
+        ({"class_weight": "balanced", "head": {"classifier": "SVC"}}, False),  # is calibrated to the real mix
+    ],
+)
+def test_probabilities_of_balanced_training_are_said_to_be_of_another_mix(tmp_path, fields, told):
+    folder = write_run(tmp_path / "run")
+    edit(folder / "recipe.json", lambda content: content.update(fields))
+    assert (BALANCED in Reader(show_calibration(read_run(folder))).text) == told
 
 
 def test_calibration_is_shown_before_and_after(tmp_path):

@@ -11,6 +11,7 @@ from tlmed.answer_units import say_all_undecided, say_least, say_undecided, unit
 from tlmed.backbones.ancestry import list_weights
 from tlmed.errors import InputError
 from tlmed.evaluation.answer_rules import say_rule
+from tlmed.evaluation.balanced_training import say_balanced
 from tlmed.evaluation.lines import (
     describe_below_majority,
     describe_better_baselines,
@@ -166,7 +167,7 @@ def _describe_use(content) -> str:
             "For research and teaching: to compare methods, and to start from.",
             "Not for decisions about people: no authority has examined it.",
             "It knows the classes above and nothing else: any image gets one of them.",
-            _say_calibration(content.metrics),
+            f"{_say_calibration(content.metrics)} {say_balanced(content.recipe)}".rstrip(),
             "Images of another device, hospital or population may give worse results than those below, which are of "
             f"{sizes} from the same source as the training images.",
             "It was trained once, with one seed and one division of the images; another seed or division gives other "
