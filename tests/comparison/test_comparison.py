@@ -1363,3 +1363,23 @@ def test_a_difference_that_was_not_shown_has_an_open_marker():
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert "undefined" in texts
     assert max(map(len, texts)) <= 30
+
+
+def test_metrics_at_stated_numbers_stand_beside_each_other_where_these_are_the_same(tmp_path):
+    runs = [write_run(tmp_path / name, seed=seed) for seed, name in enumerate(("one", "two"))]
+    assert "at stated numbers" not in write_comparison(tmp_path / "before", compare(runs))[0].read_text()
+    for place, run in enumerate(runs):
+        nothing = {"low": None, "high": None, "method": None}
+        more = {
+            "youden": {**nothing, "value": 0.1357 + place},
+            "f_beta": {**nothing, "value": 0.2468 + place / 10, "at": 2.0},
+            f"net_benefit_at_0.{place + 1}": {**nothing, "value": 0.3, "at": 0.1 + place / 10},
+            "ppv_at_sensitivity": {**nothing, "value": 0.4, "at": 0.9 + place / 100},
+        }
+        edit(run / "metrics.json", lambda metrics, more=more: metrics["metrics"].update(more))
+    page = write_comparison(tmp_path / "after", compare(runs))[0].read_text()
+    words = re.sub(r"\s+", " ", Reader(page).text)
+    for shown in ("0.136", "1.136", "F-beta, beta 2", "0.247", "0.347"):
+        assert shown in words
+    assert "Net benefit at a risk" not in words
+    assert "PPV at a sensitivity" not in words

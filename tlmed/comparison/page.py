@@ -27,9 +27,9 @@ from tlmed.comparison.sentences import (
 from tlmed.errors import InputError
 from tlmed.evaluation.score_plots import area_of
 from tlmed.metrics import positive_index
-from tlmed.metrics.names import name_metric
+from tlmed.metrics.names import list_further, name_metric
 from tlmed.pages.amounts import flatten, number
-from tlmed.pages.entries import show_cell
+from tlmed.pages.entries import compare_stated, show_cell
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import make_page, render
@@ -95,6 +95,7 @@ def _show_runs(comparison) -> Markup:
         different=[*say_undecided_runs(comparison), *say_different_leaks(comparison)],
         runs=Table(texts("Run") + numbers(*map(explain, _HEAD)), rows),
         further=_tabulate_metrics(comparison),
+        stated=_compare_stated(comparison),
     )
 
 
@@ -132,6 +133,25 @@ def _list_leaks(comparison) -> list[tuple[str, int, int, str, list[str]]]:
             least, more = say_least(result.metrics).capitalize(), say_undecided(result.metrics)
             alike.setdefault((least, found["leaked"], found["n"], more), []).append(result.name)
     return [(*amounts, names) for amounts, names in alike.items()]
+
+
+def _compare_stated(comparison) -> Table | None:
+    """Return the metrics at stated numbers of all runs; nothing where they have none in common.
+
+    A metric that two runs have at different numbers, such as two risks, is not the same metric.
+    """
+    found = [list_further(result.metrics["metrics"]) for result in comparison.results]
+    common = [
+        name
+        for name, entry in found[0].items()
+        if all(name in other and other[name].get("at") == entry.get("at") for other in found)
+    ]
+    if not common:
+        return None
+    names = [_label(comparison, place) for place in range(len(found))]
+    return compare_stated(
+        {name: {each: entries[each] for each in common} for name, entries in zip(names, found, strict=True)}
+    )
 
 
 def _tabulate_metrics(comparison) -> Table:
