@@ -2,10 +2,11 @@
 
 import itertools
 
+import numpy as np
 import pytest
 
 from tlmed.fingerprint import QUESTIONS, SOURCES, Fingerprint, choose_metrics
-from tlmed.metrics import METRICS
+from tlmed.metrics import METRICS, evaluate_stated
 from tlmed.metrics.expected_costs import COST_METRICS
 from tlmed.metrics.grades import GRADE_METRICS
 
@@ -19,6 +20,11 @@ CASES = {
     ),
     "grades": ({"classes": 5, "order": "yes"}, ["quadratic_kappa"], ["accuracy", "auc"]),
     "costs": ({"costs": "unequal"}, ["normalised_expected_cost"], ["accuracy", "f1", "auc"]),
+    "costs at another prevalence": (
+        {"costs": "unequal", "prevalence": "other"},
+        ["sensitivity", "specificity"],
+        ["accuracy", "mcc", "f1", "ppv", "npv", "auc"],
+    ),
     "costs of grades": (
         {"costs": "unequal", "classes": 5, "order": "yes"},
         ["quadratic_kappa", "normalised_expected_cost"],
@@ -32,7 +38,7 @@ CASES = {
     ),
     "probabilities": ({"use": ("probability",)}, ["brier", "log_loss"], ["auc"]),
 }
-REPORTED = {*METRICS, *COST_METRICS, *GRADE_METRICS, "net_benefit"}
+LABELS, SCORES = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.4, 0.6], [0.7, 0.3], [0.2, 0.8]])
 
 
 def ask(**answers):
@@ -61,12 +67,15 @@ def test_every_question_gets_a_metric_to_decide_by_that_is_nowhere_advised_again
         first, not_by = ([choice.metric for choice in found[role]] for role in ("first", "not"))
         assert first, asked
         assert not set(first) & set(not_by), asked
-        assert len(set(not_by)) == len(not_by), asked
+        keys = {role: [choice.key for choice in found[role]] for role in found}
+        assert all(len(set(part)) == len(part) for part in keys.values()), asked
+        assert not set(keys["first"]) & set(keys["also"]), asked
 
 
 def test_metrics_are_those_that_tlmed_reports_and_every_source_is_used():
     rows = [choice for asked in ask_everything() for choices in choose_metrics(asked).values() for choice in choices]
-    assert {row.metric for row in rows} <= REPORTED
+    further = evaluate_stated(LABELS, SCORES, SCORES.argmax(axis=1), ["well", "ill"])["metrics"]
+    assert {row.metric for row in rows} <= {*METRICS, *COST_METRICS, *GRADE_METRICS, *further, "confusion"}
     assert {row.source for row in rows} == set(SOURCES)
 
 

@@ -14,11 +14,15 @@ SOURCES = {
     "Reinke 2024": "Reinke, Tizabi et al., Understanding metric-related pitfalls in image analysis validation, "
     "Nature Methods 21:182-194, 2024",
     "Cohen 1968": "Cohen, Weighted kappa, Psychological Bulletin 70:213-220, 1968",
+    "Deeks 2004": "Deeks & Altman, Diagnostic tests 4: likelihood ratios, BMJ 329:168-169, 2004",
     "Ferrer 2022": "Ferrer, Analysis and comparison of classification metrics, arXiv:2209.05355, 2022",
     "Gneiting 2007": "Gneiting & Raftery, Strictly proper scoring rules, prediction, and estimation, Journal of the "
     "American Statistical Association 102:359-378, 2007",
+    "McClish 1989": "McClish, Analyzing a portion of the ROC curve, Medical Decision Making 9:190-195, 1989",
     "Saito 2015": "Saito & Rehmsmeier, The precision-recall plot is more informative than the ROC plot when evaluating "
     "binary classifiers on imbalanced datasets, PLoS ONE 10:e0118432, 2015",
+    "Van Calster 2016": "Van Calster, Nieboer et al., A calibration hierarchy for risk models was defined, Journal of "
+    "Clinical Epidemiology 74:167-176, 2016",
     "Vickers 2006": "Vickers & Elkin, Decision curve analysis, Medical Decision Making 26:565-574, 2006",
 }
 
@@ -47,6 +51,11 @@ class Choice:
         return self.place or f"metrics.{self.metric}"
 
 
+def _joins_errors(asked: Fingerprint) -> bool:
+    """Tell whether what decides is one figure for both kinds of error of two classes."""
+    return asked.decides and asked.two and (asked.same or not asked.weighs)
+
+
 _SHARES = "the value depends on the shares of the classes, which are others, or may be, where the answers are used"
 
 FIRST = (
@@ -58,10 +67,31 @@ FIRST = (
     ),
     Choice(
         "normalised_expected_cost",
-        lambda asked: asked.weighs,
+        lambda asked: asked.weighs and asked.same,
         "what the errors cost by your own costs (`costs` or `cost_ratio` in the recipe), divided by what the best "
         "constant answer costs: below 1 the answers are worth something",
         "Ferrer 2022",
+    ),
+    Choice(
+        "sensitivity",
+        lambda asked: asked.weighs and asked.two and not asked.same,
+        "errors that differ in cost must be seen apart where the shares of the classes are others than in the test "
+        "images, on which their cost depends; this is about missed cases",
+        "Maier-Hein 2024",
+    ),
+    Choice(
+        "specificity",
+        lambda asked: asked.weighs and asked.two and not asked.same,
+        "the other kind of error: false alarms",
+        "Maier-Hein 2024",
+    ),
+    Choice(
+        "confusion",
+        lambda asked: asked.weighs and not asked.two and not asked.same,
+        "the share of each class's images that get each answer does not depend on how frequent the class is, unlike "
+        "what the errors cost together",
+        "Maier-Hein 2024",
+        "confusion",
     ),
     Choice(
         "accuracy",
@@ -120,19 +150,29 @@ ALSO = (
         "Maier-Hein 2024",
     ),
     Choice(
+        "balanced_accuracy",
+        lambda asked: asked.ordered and not asked.same,
+        "kappa depends on the shares of the classes, and this does not",
+        "Maier-Hein 2024",
+    ),
+    Choice(
         "expected_cost",
         lambda asked: asked.weighs,
-        "the cost of an answer on average, in the unit of your costs",
+        "the cost of an answer on average, in the unit of your costs (`costs` or `cost_ratio` in the recipe), for the "
+        "shares of the classes in the test images",
         "Ferrer 2022",
     ),
     Choice(
         "sensitivity",
-        lambda asked: asked.decides and asked.two,
+        _joins_errors,
         "it tells how many cases are missed, which one figure for both kinds of error does not",
         "Maier-Hein 2024",
     ),
     Choice(
-        "specificity", lambda asked: asked.decides and asked.two, "and how many alarms are false", "Maier-Hein 2024"
+        "specificity",
+        _joins_errors,
+        "and how many alarms are false",
+        "Maier-Hein 2024",
     ),
     Choice(
         "sensitivity",
@@ -156,12 +196,37 @@ ALSO = (
         "at_prevalence.ppv",
     ),
     Choice(
-        "net_benefit",
+        "lr_positive",
+        lambda asked: asked.decides and asked.two and not asked.same,
+        "how many times a positive answer multiplies the odds of the finding, whatever its prevalence",
+        "Deeks 2004",
+    ),
+    Choice(
+        "net_benefit_at_0.1",
         lambda asked: asked.weighs and asked.two,
-        "the decision curve shows for each weighing of the two errors whether the answers are worth more than to treat "
-        "all, or none",
+        "whether answers are worth more than to treat all, or none, where one acts from a risk of 0.1 on; "
+        "`stated.net_benefit` in the recipe names other risks, and the report's decision curve shows all",
         "Vickers 2006",
-        "the page report.html",
+    ),
+    Choice(
+        "partial_auc",
+        lambda asked: asked.ranks and asked.rare,
+        "the AUC where false alarms are few, which is the part that a work list of rare findings uses",
+        "McClish 1989",
+    ),
+    Choice(
+        "calibration_intercept",
+        lambda asked: asked.informs,
+        "below 0, the probabilities are too high on the whole; above 0, too low",
+        "Van Calster 2016",
+        "calibration.metrics.calibration_intercept",
+    ),
+    Choice(
+        "calibration_slope",
+        lambda asked: asked.informs,
+        "below 1, the probabilities are too extreme; above 1, not extreme enough",
+        "Van Calster 2016",
+        "calibration.metrics.calibration_slope",
     ),
     Choice(
         "ece",
