@@ -21,6 +21,7 @@ from tests.conftest import write_images
 from tlmed import data, inference, run
 from tlmed.augmentation import make_augmentation
 from tlmed.backbones import build
+from tlmed.backbones.graphs import find_unknown_code
 from tlmed.cache import store as stores
 from tlmed.data.reading import Pixels
 from tlmed.errors import InputError, RunFailed
@@ -84,6 +85,10 @@ def train(images, out, *settings, name="fine_tuning", **options):
 
 def extractions(folder):
     return folder.json("timing.json")["extractions"]
+
+
+def counts_of(folder):
+    return [(entry["images"], entry["computed"], entry["batches"]) for entry in extractions(folder)]
 
 
 def numbers(folder, name="history.csv"):
@@ -156,22 +161,20 @@ def test_several_backbones_are_kept_side_by_side(images, empty_cache, tmp_path):
 
 
 def test_the_saved_model_gives_on_raw_images_what_cached_training_saw(images, empty_cache, tmp_path):
-    folder = train(images, tmp_path / "run", "cache=on", backbone=noisy())
-    model = keras.saving.load_model(folder / "model.keras")
-    for row in read_csv(folder / "predictions.csv"):
-        image = keras.utils.img_to_array(keras.utils.load_img(images / row["path"], target_size=None))
-        image = tlmed.data.resize(image.astype("uint8"), (32, 32))
-        scores = model.predict(image[None], verbose=0)[0]
-        assert [float(row[f"score_{name}"]) for name in ("benign", "malignant", "normal")] == pytest.approx(
-            scores.tolist(), abs=1e-5
-        )
+    folder = train(images, tmp_path / "run", "cache=on", "phases.epochs=1", backbone=noisy())
+    assert [(entry["images"], entry["computed"], entry["batches"]) for entry in extractions(folder)] == [
+        (60, 60, 4)
+    ] * 2
+    model, rows = keras.saving.load_model(folder / "model.keras"), read_csv(folder / "predictions.csv")
+    raw = [keras.utils.img_to_array(keras.utils.load_img(images / row["path"], target_size=None)) for row in rows]
+    resized = np.stack([tlmed.data.resize(image.astype("uint8"), (32, 32)) for image in raw])
+    written = [[float(row[f"score_{name}"]) for name in ("benign", "malignant", "normal")] for row in rows]
+    np.testing.assert_allclose(written, model.predict(resized, verbose=0), rtol=0, atol=1e-5)
 
 
-def test_a_second_run_computes_nothing(images, empty_cache, tmp_path):
-    words = ("backbone=CifarNet", "cache=on", "phases.epochs=1")
-    first, second = (train(images, tmp_path / name, *words) for name in ("first", "second"))
-    assert [(entry["images"], entry["computed"], entry["batches"]) for entry in extractions(first)] == [(60, 60, 4)] * 2
-    assert [(entry["images"], entry["computed"], entry["batches"]) for entry in extractions(second)] == [(60, 0, 0)] * 2
+def test_a_second_run_computes_nothing(first, images, tmp_path):
+    second = train(images, tmp_path / "second", *TRAINED, name="feature_extractor")
+    assert (counts_of(first), counts_of(second)) == ([(60, 60, 4)], [(60, 0, 0)])
     assert (first / "predictions.csv").read_bytes() == (second / "predictions.csv").read_bytes()
 
 
@@ -225,16 +228,29 @@ def test_classifiers_are_evaluated_on_other_images_with_one_extraction(images, e
     assert found == [(9, 69), (0, 69), (0, 69)]
 
 
-@pytest.mark.parametrize("setting", ["cache=off", "cache_dtype=float16"])
-def test_evaluation_gives_the_same_with_the_store_without_it_and_for_thawed_blocks(
-    setting, images, empty_cache, tmp_path
-):
-    folder = train(images, tmp_path / "run", setting, "phases.epochs=1", backbone=noisy())
-    shutil.rmtree(empty_cache, ignore_errors=True)
-    again, counts = evaluate(folder)
-    assert counts == ([] if setting == "cache=off" else [(len(again), len(again))])
+def check_evaluated(folder, again):
+    """Check that an evaluation gave the scores that the run wrote down."""
     for path, scores in by_path(read_predictions(folder / "predictions.csv")).items():
         assert again[path] == pytest.approx(scores, abs=1e-6)
+
+
+def test_evaluation_computes_features_that_are_gone_and_those_of_thawed_blocks(images, empty_cache, tmp_path):
+    folder = train(images, tmp_path / "run", "cache=on", "cache_dtype=float16", "phases.epochs=1", backbone=noisy())
+    assert [entry.dtype for entry in stores.Store(empty_cache, 10**9).entries()] == [np.float16] * 2
+    # What is written down is what the saved model gives, which rounds nothing.
+    model, row = keras.saving.load_model(folder / "model.keras"), read_csv(folder / "predictions.csv")[0]
+    image = tlmed.data.resize(tlmed.data.decode((images / row["path"]).read_bytes()), (32, 32))
+    assert float(row["score_benign"]) == pytest.approx(float(model.predict(image[None], verbose=0)[0, 0]), abs=1e-6)
+    shutil.rmtree(empty_cache)
+    again, counts = evaluate(folder)
+    assert counts == [(len(again), len(again))]
+    check_evaluated(folder, again)
+
+
+def test_evaluation_gives_the_same_without_the_store(uncached):
+    again, counts = evaluate(uncached)
+    assert counts == []
+    check_evaluated(uncached, again)
 
 
 def test_only_the_images_that_are_needed_are_computed_and_others_cannot_be_taken(empty_cache):
@@ -469,10 +485,10 @@ def test_a_continued_run_keeps_its_choices_and_its_record(images, empty_cache, t
     assert [entry["name"] for entry in extractions(folder)] == ["head"]
 
 
-@pytest.mark.parametrize("cache", ["on", "off"])
-def test_a_run_in_half_precision_writes_down_what_the_saved_model_gives(cache, images, empty_cache, tmp_path):
+@pytest.mark.parametrize(("cache", "name"), [("on", "feature_extractor"), ("off", "fine_tuning")])
+def test_a_run_in_half_precision_writes_down_what_the_saved_model_gives(cache, name, images, empty_cache, tmp_path):
     settings = ("backbone=CifarNet", f"cache={cache}", "phases.epochs=1", "precision=bfloat16")
-    folder = train(images, tmp_path / "run", *settings)
+    folder = train(images, tmp_path / "run", *settings, name=name)
     model = keras.saving.load_model(folder / "model.keras")
     assert "bfloat16" not in str(model.get_config())
     row = read_csv(folder / "predictions.csv")[0]
@@ -492,18 +508,9 @@ def test_steps_that_run_together_give_the_same_history(images, empty_cache, tmp_
         train(images, tmp_path / "uneven", *settings, "steps_per_execution=2", name="feature_extractor")
 
 
-def test_half_precision_takes_half_the_room(images, empty_cache, tmp_path):
+def test_half_precision_takes_half_the_room():
     sizes = [weigh(10**9, 1000, dtype, 780, 10, 10**9).bytes_per_image for dtype in ("float32", "float16")]
     assert sizes == [4000, 2000]
-    settings = ("backbone=CifarNet", "cache=on", "phases.epochs=1", "cache_dtype=float16")
-    folder = train(images, tmp_path / "run", *settings, name="feature_extractor")
-    (entry,) = stores.Store(empty_cache, 10**9).entries()
-    assert entry.dtype == np.float16
-    # What is written down is what the saved model gives, which rounds nothing.
-    model = keras.saving.load_model(folder / "model.keras")
-    row = read_csv(folder / "predictions.csv")[0]
-    image = tlmed.data.resize(tlmed.data.decode((images / row["path"]).read_bytes()), (32, 32))
-    assert float(row["score_benign"]) == pytest.approx(float(model.predict(image[None], verbose=0)[0, 0]), abs=1e-6)
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -530,21 +537,28 @@ def halve(inputs):
     return inputs / 2
 
 
+def with_own(layer):
+    inputs = keras.Input((32, 32, 3))
+    return keras.Model(inputs, keras.layers.Conv2D(4, 3, strides=4)(layer(inputs)), name="mine")
+
+
 @pytest.mark.parametrize(
     ("layer", "name"),
     [
-        (Halve, "Halve"),
         (lambda: keras.Sequential([keras.layers.Conv2D(3, 1, activation=halve)]), "tests>halve"),
         (lambda: keras.layers.Activation(Half()), "Half"),
     ],
-    ids=["layer", "function inside", "callable"],
+    ids=["function inside", "callable"],
 )
-def test_code_of_ones_own_is_not_kept(layer, name, images, empty_cache, tmp_path):
-    inputs = keras.Input((32, 32, 3))
-    model = keras.Model(inputs, keras.layers.Conv2D(4, 3, strides=4)(layer()(inputs)), name="mine")
-    folder = train(images, tmp_path / "run", "cache=on", "phases.epochs=1", name="feature_extractor", backbone=model)
+def test_code_of_ones_own_is_found(layer, name):
+    assert find_unknown_code(with_own(layer())) == name
+
+
+def test_code_of_ones_own_is_not_kept(images, empty_cache, tmp_path):
+    settings = ("cache=on", "phases.epochs=1")
+    folder = train(images, tmp_path / "run", *settings, name="feature_extractor", backbone=with_own(Halve()))
     assert extractions(folder) == []
-    assert folder.json("plan.json")["phases"][0]["cache"]["reason"].startswith(name)
+    assert folder.json("plan.json")["phases"][0]["cache"]["reason"].startswith("Halve")
 
 
 AUGMENT = ("augment.flip=both", "augment.rotation=0.1", "augment.contrast=0.3")
@@ -666,24 +680,22 @@ def test_a_phase_counts_each_use_of_a_frozen_layer_and_no_use_after_it():
     assert [choice.flops for choice in choices] == [shared + last, shared]
 
 
-def test_a_stopped_run_finds_its_features_again(images, empty_cache, tmp_path):
+def test_a_stopped_run_finds_its_features_again(trained, images, empty_cache, tmp_path):
     class Stop(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
             raise KeyboardInterrupt
 
-    settings = ("backbone=CifarNet", "cache=on", "phases.epochs=2")
-    whole = train(images, tmp_path / "whole", *settings, name="feature_extractor")
     voice = run.Voice(progress=lambda *_: contextlib.nullcontext(Stop()))
     with pytest.raises(KeyboardInterrupt):
-        train(images, tmp_path / "run", *settings, name="feature_extractor", voice=voice)
-    again = train(images, tmp_path / "run", *settings, name="feature_extractor")
+        train(images, tmp_path / "run", *TRAINED, name="feature_extractor", voice=voice)
+    again = train(images, tmp_path / "run", *TRAINED, name="feature_extractor")
     assert [entry["computed"] for entry in extractions(again)] == [0]
-    assert (again / "predictions.csv").read_bytes() == (whole / "predictions.csv").read_bytes()
+    assert (again / "predictions.csv").read_bytes() == (trained / "run" / "predictions.csv").read_bytes()
 
 
-def test_plan_json_holds_the_choice(images, empty_cache, tmp_path):
-    folder = train(images, tmp_path / "run", "backbone=CifarNet", "phases.epochs=1")
-    head, top = (phase["cache"] for phase in folder.json("plan.json")["phases"])
+def test_the_plan_holds_the_choice(images, empty_cache):
+    _, plan, _ = preview(small("backbone=CifarNet", "phases.epochs=1", f"data.source={images}"))
+    head, top = (phase["cache"] for phase in plan["phases"])
     assert head == {
         "on": False,
         "reason": "one epoch passes over the images once in any case",
