@@ -28,11 +28,17 @@ def test_an_unknown_name_is_an_attribute_error():
     assert {"BACKBONES", "load_recipe", "train", "phases"} <= set(dir(tlmed))
 
 
-@pytest.mark.parametrize("module", ["tlmed.cli", "tlmed.comparison", "tlmed.report", "tlmed.metrics"])
-def test_what_only_reads_files_imports_nothing_heavy(module):
-    code = f"import sys, {module}; print(*{{'tensorflow', 'keras', 'sklearn', 'scipy'}} & sys.modules.keys())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "\n"
+def test_what_only_reads_files_imports_nothing_heavy():
+    # In one process for all: the first module that imports what is heavy is named.
+    modules = ["tlmed.cli", "tlmed.metrics", "tlmed.comparison", "tlmed.report"]
+    code = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+        "    print(name, *{'tensorflow', 'keras', 'sklearn', 'scipy'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *modules], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == modules
 
 
 @pytest.mark.parametrize("where", ["environment", "file"])
@@ -69,21 +75,11 @@ PUBLIC = sorted(
 )
 
 
-def first_import(module):
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": ""}
-    code = f"import {module}"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
-
-
-def test_a_first_import_of_a_module_below_tlmed_is_silent():
-    done = first_import("tlmed.evaluation.explanations.methods")
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("module", PUBLIC)
+@pytest.mark.slow  # tests/test_structure.py sees by default that each starts TensorFlow before it imports it
+@pytest.mark.parametrize("module", [*PUBLIC, "evaluation.explanations.methods"])
 def test_a_first_import_of_each_module_is_silent(module):
-    done = first_import(f"tlmed.{module}")
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": ""}
+    done = subprocess.run([sys.executable, "-c", f"import tlmed.{module}"], capture_output=True, env=environment)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
