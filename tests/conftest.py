@@ -10,19 +10,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlmed.environment.packages import describe_packages
 from tlmed.quiet import import_tensorflow
 
 # One worker for each core, one thread for each worker, and for the processes that it starts.
 for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(name, "1")
-import_tensorflow()
-import tensorflow as tf  # noqa: E402
-
-# The networks here run for a few steps: rewriting their graphs takes longer than it saves.
-tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 # Tracing makes so many objects that looking for garbage as often as usual takes a tenth of the time.
 gc.set_threshold(100_000, 20, 20)
+
+
+def pytest_configure(config):
+    """Start TensorFlow, except in the process that hands the tests to workers and runs none."""
+    if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
+        import_tensorflow()
+        import tensorflow as tf
+
+        # The networks here run for a few steps: rewriting their graphs takes longer than it saves.
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 BLANK = base64.b64decode(  # a PNG of one pixel
@@ -42,6 +46,8 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="session", autouse=True)
 def packages():
     """Look once for the packages that each run records: they stay the same while the tests run."""
+    from tlmed.environment.packages import describe_packages
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tlmed.environment.description.describe_packages", functools.cache(describe_packages))
         yield
