@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from tlmed.answer_units import unit_of
 from tlmed.metrics.names import list_further
 from tlmed.pages.entries import list_stated
 
@@ -15,5 +16,5 @@ def show_further(metrics: Mapping) -> list[str]:
     entries = list_further(metrics["metrics"])
     if not entries:
         return []
-    said = "Further metrics. A threshold that gives a stated sensitivity or specificity is chosen on the test images."
+    said = f"Further metrics. A threshold that gives a stated rate is chosen on the test {unit_of(metrics)}s."
     return [said, list_stated(entries).markdown()]

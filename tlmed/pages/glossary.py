@@ -53,11 +53,11 @@ METRICS = {
     "youden": f"Sensitivity + specificity - 1. 0 is guessing, 1 is perfect. {_OF_POSITIVE}",
     "f_beta": "As F1, but sensitivity counts beta times as much as PPV.",
     "sensitivity_at_specificity": "The highest sensitivity that a threshold gives with at least that specificity. The "
-    "threshold is chosen on the very images.",
+    "threshold is chosen on what is scored.",
     "specificity_at_sensitivity": "The highest specificity that a threshold gives with at least that sensitivity. The "
-    "threshold is chosen on the very images.",
+    "threshold is chosen on what is scored.",
     "ppv_at_sensitivity": "The PPV at the highest threshold that gives at least that sensitivity, for the mix of "
-    "classes of these images. The threshold is chosen on the very images.",
+    "classes there. The threshold is chosen on what is scored.",
     "partial_auc": "The area under the ROC curve up to that false positive rate (1 - specificity), standardised so "
     "that 0.5 is guessing and 1 is perfect (McClish 1989).",
     "calibration_intercept": "How much too low the scores are on the whole, on the logit scale. 0 is right; below 0 "

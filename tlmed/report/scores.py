@@ -58,6 +58,7 @@ def show_further(metrics: Mapping, value: str = "Value") -> Markup:
     many = len(classes) > 2
     return render(
         "report/further.html",
+        unit=unit_of(metrics),
         entries=list_stated(entries, value),
         many=many,
         classes=compare_stated(classes) if many and len(classes) <= MOST_CLASSES else None,
