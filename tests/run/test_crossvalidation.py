@@ -18,6 +18,7 @@ from tests.data.test_data_splits import digests, table
 from tests.report.test_report import Reader, add_examples, make_predictions
 from tests.run.test_stopped import list_sites
 from tlmed import backbones
+from tlmed.comparison.checks import check_means
 from tlmed.data import divide, load
 from tlmed.data import splits as splits_module
 from tlmed.data.findings import GROUP, IDENTICAL
@@ -1023,3 +1024,13 @@ def test_of_ratios_the_logarithms_are_averaged():
     benefit = average("net_benefit_at_0.2", benefits, KFold(2))
     assert benefit["at"] == 0.2
     assert benefit["low"] < 0  # not cut at 0
+
+
+def test_a_mean_of_ratios_is_what_a_comparison_expects_of_the_folds():
+    entries = {
+        fold: {"value": value, "low": value / 2, "high": value * 2} for fold, value in {"01": 2, "02": 8}.items()
+    }
+    folds = {fold: {"metrics": {"lr_positive": entry}} for fold, entry in entries.items()}
+    check_means(Path("run"), {"metrics": {"lr_positive": average("lr_positive", entries, KFold(2))}}, folds)
+    with pytest.raises(InputError, match=r"Received: run: lr_positive 5.000 there, 4"):
+        check_means(Path("run"), {"metrics": {"lr_positive": {"value": 5.0}}}, folds)

@@ -13,6 +13,7 @@ from tlmed.evaluation.lines import describe_dependence
 from tlmed.evaluation.pooled_csv import name_table
 from tlmed.evaluation.predictions import HALF
 from tlmed.metrics import evaluate
+from tlmed.metrics.fold_means import mean_of
 from tlmed.pages.amounts import number
 from tlmed.report.image_counts import is_synthetic
 from tlmed.words import count, join_names, listed, tell_apart
@@ -103,7 +104,7 @@ def _compare_means(place, means, folds) -> None:
         values = [fold.get(name, {}).get("value") for title, fold in folds.items() if title in used]
         if len(values) < 2:  # too few folds have its classes
             values = [None]
-        mean = None if None in values else sum(values) / len(values)
+        mean = None if None in values else mean_of(name, values)
         pair = (entry["value"], mean)
         if (entry["value"] is None) != (mean is None) or (mean is not None and abs(entry["value"] - mean) > 1e-6):
             shown = [number(entry["value"]), number(mean)] if None in pair else tell_apart(*pair)

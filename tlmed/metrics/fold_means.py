@@ -7,9 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from tlmed.errors import InputError
+from tlmed.metrics.names import RATIOS
 from tlmed.metrics.paired_tests import leave_untested
 from tlmed.metrics.proportions import t_95, t_tails
 from tlmed.metrics.spreads import Spread
+
+
+def mean_of(metric: str, values: Sequence[float]) -> float:
+    """Return the mean of a metric's values, of a likelihood ratio the geometric one; 0 if a ratio is 0.
+
+    >>> mean_of("auc", [0.5, 1.0]), mean_of("lr_positive", [2.0, 8.0]).__round__(9)
+    (0.75, 4.0)
+    """
+    if metric not in RATIOS:
+        return sum(values) / len(values)
+    return math.exp(sum(map(math.log, values)) / len(values)) if all(values) else 0.0
 
 
 def average_folds(

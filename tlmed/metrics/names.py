@@ -40,9 +40,10 @@ _AT = {
     "net_benefit": "Net benefit at a risk of {}",
     "weighted_kappa": "Weighted kappa, {} weights",
 }
+RATIOS = frozenset({"lr_positive", "lr_negative"})  # their means are geometric: those of logarithms
 FURTHER = frozenset(
     {
-        *("lr_positive", "lr_negative", "youden", "root_brier", "classwise_ece"),
+        *(*RATIOS, "youden", "root_brier", "classwise_ece"),
         *("calibration_intercept", "calibration_slope", *_AT),
     }
 )

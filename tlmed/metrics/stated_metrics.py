@@ -16,9 +16,11 @@ from tlmed.metrics.combining import combine
 from tlmed.metrics.definitions import Case, make_case
 from tlmed.metrics.evaluation import MOST_NAMED
 from tlmed.metrics.f_scores import f_beta
+from tlmed.metrics.fold_means import mean_of
 from tlmed.metrics.image_means import average_images
 from tlmed.metrics.likelihood_ratios import likelihood_ratios, youden_index
 from tlmed.metrics.measured import Measured, bounded, unbounded, undefined
+from tlmed.metrics.names import RATIOS
 from tlmed.metrics.partial_areas import partial_area
 from tlmed.metrics.ranked_points import ppv_at, sensitivity_at, specificity_at
 from tlmed.metrics.recalibration import recalibrate
@@ -28,7 +30,6 @@ from tlmed.metrics.weighted_kappas import find_weight_faults, weigh_confusions, 
 from tlmed.sections import Stated, find_faults
 from tlmed.words import listed
 
-ON_LOGS = frozenset({"lr_positive", "lr_negative"})  # ratios: their means are means of logarithms
 _NO_PROBABILITIES = "The scores are not probabilities that sum to 1."
 _RATES = ("sensitivity", "specificity")
 _BOTH_SIDES = ("average_precision",)  # five images or groups of the class, and of the rest
@@ -229,9 +230,9 @@ def _average(name, parts: Sequence[Measured], case, classes, owners) -> Measured
         first = parts[classes.index(missing[0])].entry["reason"]
         return undefined(f"It is undefined for {listed(map(repr, missing), MOST_NAMED)}. {first}")
     shown = [parts[own] for own in present]
-    logs = name in ON_LOGS
+    logs = name in RATIOS
     values = [part.entry["value"] for part in shown]
-    value = _geometric_mean(values) if logs else sum(values) / len(values)
+    value = mean_of(name, values)
     note = ""
     if absent:
         missing = listed((repr(classes[own]) for own in absent), MOST_NAMED)
@@ -244,10 +245,6 @@ def _average(name, parts: Sequence[Measured], case, classes, owners) -> Measured
     by = "" if owners is None else " by groups"
     method = f"MOVER of {len(shown)} classes{by}{', on the log scale' if logs else ''} (Zou & Donner 2008)"
     return bounded(value, tuple(map(math.exp, bounds)) if logs else bounds, method, np.zeros(0), note)
-
-
-def _geometric_mean(values) -> float:
-    return math.exp(sum(map(math.log, values)) / len(values)) if all(values) else 0.0
 
 
 def _take_logs(entry) -> dict[str, float]:

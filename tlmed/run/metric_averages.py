@@ -7,15 +7,14 @@ import numpy as np
 
 from tlmed.metrics.expected_costs import COST_METRICS
 from tlmed.metrics.fold_means import average_folds
-from tlmed.metrics.names import find_base
-from tlmed.metrics.stated_metrics import ON_LOGS
+from tlmed.metrics.names import RATIOS, find_base
 from tlmed.sections import KFold
 from tlmed.words import listed
 
 _RANGES = {
     **dict.fromkeys(("mcc", "kappa", "quadratic_kappa", "kendall_tau", "youden", "weighted_kappa"), (-1.0, 1.0)),
     # Of ratios the logarithms are averaged.
-    **dict.fromkeys((*ON_LOGS, "calibration_intercept", "calibration_slope"), (-math.inf, math.inf)),
+    **dict.fromkeys((*RATIOS, "calibration_intercept", "calibration_slope"), (-math.inf, math.inf)),
     "net_benefit": (-math.inf, 1.0),
     "root_brier": (0.0, math.sqrt(2)),
     **dict.fromkeys(("log_loss", *COST_METRICS), (0.0, float("inf"))),
@@ -46,7 +45,7 @@ def average(name: str, entries: Mapping[str, Mapping], split: KFold) -> dict:
     if reason := _say_undefined(entries):
         found = {"value": None, "low": None, "high": None, "method": None, "reason": reason}
     else:
-        found = (_average_logs if name in ON_LOGS else _average)(name, entries, split)
+        found = (_average_logs if name in RATIOS else _average)(name, entries, split)
     stated = [entry["at"] for entry in entries.values() if "at" in entry]
     return found | ({"at": stated[0]} if stated else {})
 
