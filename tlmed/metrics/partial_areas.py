@@ -17,7 +17,7 @@ _FLAT = "The curve does not vary there: the interval is a bound from the number 
 
 
 def partial_area(
-    positive: np.ndarray, scores: np.ndarray, most: float = 0.1, owners: np.ndarray | None = None
+    positive: np.ndarray, scores: np.ndarray, most: float = 0.2, owners: np.ndarray | None = None
 ) -> Measured:
     """Return the partial AUC up to a false positive rate, standardised: 0.5 is guessing, 1 is perfect.
 

@@ -46,7 +46,7 @@ class Stated:
     net_benefit: tuple[float, ...] = must(
         "different risks above 0 and below 1, in a tuple", _different, default=(0.1, 0.2)
     )
-    partial_auc: float = must("a share above 0 and up to 1", lambda share: 0 < share <= 1, default=0.1)
+    partial_auc: float = must("a share above 0 and up to 1", lambda share: 0 < share <= 1, default=0.2)
     kappa_weights: str | tuple[tuple[float, ...], ...] = must(
         "'linear', 'quadratic', or a table with a row and a column per class: 0 on the diagonal, else 0 or more",
         _weights,
