@@ -21,6 +21,7 @@ _ALWAYS = {
 _ELSEWHERE = {
     Recipe: (
         *("data", "backbone", "phases", "weights", "head", "augment", "seed", "name", "threshold", "prevalence"),
+        "stated",
         *("baselines", "examples", "tensorboard"),
     ),
     Images: ("source", "image_size", "split", "positive"),
