@@ -79,11 +79,10 @@ def _read_run(path: Path) -> tuple[Mapping, Answers]:
     from tlmed.rundir import find_run
 
     run = find_run(path)
-    content = METRICS_JSON.read(run, "classes")
-    counts = {name: entry.get("n", 0) for name, entry in content.get("per_class", {}).items()}
-    known = tell_from_counts(counts) if any(counts.values()) else {"classes": len(content["classes"])}
+    content = METRICS_JSON.read(run, "per_class")
+    counts = {name: entry["n"] for name, entry in content["per_class"].items()}
     return content, {
-        **{name: (value, "the run's test images") for name, value in known.items()},
+        **{name: (value, "the run's test images") for name, value in tell_from_counts(counts).items()},
         **{name: (value, "the run's recipe") for name, value in tell_from_recipe(RECIPE_JSON.read(run)).items()},
     }
 
