@@ -28,6 +28,7 @@ PUBLIC = {
     "tlmed.inference.rescoring.evaluate",
     "tlmed.metrics.evaluation.evaluate",
     "tlmed.metrics.stated_metrics.evaluate_stated",
+    "tlmed.metrics.label_metrics.evaluate_labels",
     "tlmed.run.story.train",
 }
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "tlmed").rglob("*.py"))

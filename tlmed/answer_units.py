@@ -125,6 +125,16 @@ def describe_majority(answers: Sequence[str], unit: str) -> str:
     )
 
 
+def describe_shares(answers: Sequence[str], unit: str) -> str:
+    """Return what the majority class is a baseline of where an image may have several labels.
+
+    >>> describe_shares(["edema"], "image")
+    "Always 'edema': the labels that most training images have; its scores are the shares of the labels."
+    """
+    whose = f"Always {say_answers(answers)}: the labels that most training {unit}s have"
+    return f"{whose}; its scores are the shares of the labels."
+
+
 def say_answers(answers: Sequence[str]) -> str:
     """Return the classes that a baseline gives, in words.
 

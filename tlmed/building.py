@@ -13,12 +13,13 @@ from tlmed.backbones import Backbone
 from tlmed.backbones.own import GRAPH, check_reloads
 from tlmed.errors import InputError
 from tlmed.features import feature_model
-from tlmed.heads import attach_head
+from tlmed.heads import attach_head, attach_label_head
 from tlmed.losses import choose_loss
 from tlmed.phases import Classifier, thaw
 from tlmed.plan import expand, find_schedule_faults
 from tlmed.sections import Augment, Degrees, Dense, Hybrid, Images, Phase
 from tlmed.seeds import derive
+from tlmed.tasks import MULTI_LABEL
 
 
 class Blueprint(Protocol):
@@ -31,6 +32,7 @@ class Blueprint(Protocol):
     phases: tuple[Phase, ...] | Degrees
     augment: Augment
     seed: int
+    task: str
 
 
 def build(recipe: Blueprint, num_classes: int, backbone: keras.Model | None = None) -> keras.Model:
@@ -46,10 +48,15 @@ def build(recipe: Blueprint, num_classes: int, backbone: keras.Model | None = No
     phases = expand(recipe.phases, network)
     if faults := find_schedule_faults(network, phases):
         raise InputError(faults)
-    model = assemble(recipe, network, num_classes)
+    model = assemble(recipe, network, num_classes, _asks_labels(recipe))
     if any(phase.start == "pretrained" for phase in phases):
         model.remember()
     return thaw(model, phases[0])
+
+
+def _asks_labels(recipe) -> bool:
+    """Tell whether an image may have several labels."""
+    return recipe.task == MULTI_LABEL or recipe.data.label_columns is not None
 
 
 def build_backbone(recipe: Blueprint, weights: str | None = None, own: keras.Model | None = None) -> Backbone:
@@ -62,10 +69,10 @@ def build_backbone(recipe: Blueprint, weights: str | None = None, own: keras.Mod
     return built
 
 
-def assemble(recipe: Blueprint, backbone: keras.Model, num_classes: int) -> Classifier:
-    """Put a recipe's Keras head on a backbone; every layer is still trainable."""
+def assemble(recipe: Blueprint, backbone: keras.Model, num_classes: int, several: bool = False) -> Classifier:
+    """Put a recipe's Keras head on a backbone, for one class or several labels; every layer is trainable."""
     head = recipe.head
-    model = attach_head(
+    model = (attach_label_head if several else attach_head)(
         backbone,
         num_classes,
         dropout=head.dropout,
@@ -74,5 +81,5 @@ def assemble(recipe: Blueprint, backbone: keras.Model, num_classes: int) -> Clas
         augment=make_augmentation(recipe.augment),
         seed=recipe.seed,
     )
-    model.training_loss = choose_loss(head)
+    model.training_loss = choose_loss(head, several)
     return model

@@ -6,19 +6,95 @@ from collections.abc import Callable
 
 import keras
 
+from tlmed.errors import InputError
+from tlmed.label_texts import POSITIVE, UNKNOWN
 from tlmed.sections import Dense
 
-PLAIN = "sparse_categorical_crossentropy"  # as Keras calls it; a file that plain Keras loads may hold no other
+# As Keras calls them; a file that plain Keras loads may hold no other.
+PLAIN, SEVERAL = "sparse_categorical_crossentropy", "binary_crossentropy"
 Loss = str | Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]
 
 
-def choose_loss(head: Dense) -> Loss:
+def choose_loss(head: Dense, several: bool = False) -> Loss:
     """Return the loss of a head as `keras.Model.compile` takes it: a name of Keras, or a function that gives [b].
+
+    Args:
+        head: The head.
+        several: Whether an image may have several labels.
 
     >>> choose_loss(Dense())
     'sparse_categorical_crossentropy'
     """
+    if several:
+        return masked_entropy
     return make_focal_loss(head.gamma) if head.loss == "focal" else PLAIN
+
+
+def masked_entropy(labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the cross-entropy of several labels: its mean over a batch is that over all labels that are known.
+
+    Args:
+        labels: Vectors of 1, 0 and -1 (not known) [b, k].
+        probabilities: Of each label [b, k].
+
+    Returns:
+        One number for each image [b].
+
+    >>> labels = keras.ops.convert_to_tensor([[1, -1], [0, 1]])
+    >>> masked_entropy(labels, keras.ops.convert_to_tensor([[0.5, 0.9], [0.5, 0.5]])).numpy().round(3)
+    array([0.462, 0.924], dtype=float32)
+    """
+    sums = add_up(masked_entropy, labels, probabilities)
+    total = keras.ops.maximum(keras.ops.sum(count_labels(masked_entropy, labels)), 1.0)
+    return sums * keras.ops.cast(keras.ops.shape(labels)[0], sums.dtype) / total
+
+
+def add_up(
+    loss: Loss, labels: keras.KerasTensor, probabilities: keras.KerasTensor, factors: list | None = None
+) -> keras.KerasTensor:
+    """Return the loss of each image [b]; of several labels, the sum over those that are known.
+
+    Args:
+        loss: What the network is compiled with.
+        labels: Classes [b], or vectors of labels [b, k].
+        probabilities: Of each class, or of each label [b, k].
+        factors: By what the loss is multiplied: a number for each class, or a pair for each label, for 0 and for 1.
+    """
+    if loss is not masked_entropy:
+        losses = keras.losses.get(loss)(labels, probabilities)
+        if factors is not None:
+            losses *= keras.ops.take(keras.ops.convert_to_tensor(factors, losses.dtype), labels, axis=0)
+        return losses
+    has = keras.ops.equal(labels, POSITIVE)
+    # Clipped as Keras clips probabilities, so that a score of 0 does not make the loss infinite.
+    small = keras.backend.epsilon()
+    right = keras.ops.clip(keras.ops.where(has, probabilities, 1 - probabilities), small, 1 - small)
+    losses = -keras.ops.log(right)
+    if factors is not None:
+        pairs = keras.ops.convert_to_tensor(factors, losses.dtype)
+        losses *= keras.ops.where(has, pairs[:, 1], pairs[:, 0])
+    return keras.ops.sum(losses * keras.ops.cast(keras.ops.not_equal(labels, UNKNOWN), losses.dtype), axis=1)
+
+
+def count_labels(loss: Loss, labels: keras.KerasTensor) -> keras.KerasTensor:
+    """Return how much each image counts in the mean of a loss: 1, or the number of its labels that are known [b]."""
+    if loss is masked_entropy:
+        return keras.ops.sum(keras.ops.cast(keras.ops.not_equal(labels, UNKNOWN), "float32"), axis=1)
+    return keras.ops.ones_like(labels, dtype="float32")
+
+
+def count_right(loss: Loss, labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
+    """Return whether each image is predicted right [b]; of several labels, how many of those that are known.
+
+    Args:
+        loss: As for `add_up`, as are `labels` and `probabilities`.
+        labels: See there.
+        probabilities: See there.
+    """
+    if loss is not masked_entropy:
+        return keras.metrics.sparse_categorical_accuracy(labels, probabilities)
+    guessed = keras.ops.cast(probabilities >= 0.5, labels.dtype)
+    return keras.ops.sum(keras.ops.cast(keras.ops.equal(labels, guessed), probabilities.dtype), axis=1)
 
 
 def make_focal_loss(gamma: float) -> Callable:
@@ -46,11 +122,43 @@ def make_focal_loss(gamma: float) -> Callable:
 def compile_with(
     loss: Loss, model: keras.Model, optimizer: keras.optimizers.Optimizer, jit_compile: bool | str
 ) -> None:
-    """Compile a network that gives class probabilities; its accuracy is a metric of `fit`."""
-    model.compile(
-        optimizer=optimizer,
-        jit_compile=jit_compile,
-        loss=loss,
-        # An object, not only a name, so that the metric's variables exist before the first step.
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-    )
+    """Compile a network that gives class probabilities, or those of several labels; `fit` shows its accuracy, too."""
+    several = loss is masked_entropy or loss == SEVERAL
+    kind = keras.metrics.BinaryAccuracy if several else keras.metrics.SparseCategoricalAccuracy
+    # An object, not only a name, so that the metric's variables exist before the first step.
+    model.compile(optimizer=optimizer, jit_compile=jit_compile, loss=loss, metrics=[kind(name="accuracy")])
+
+
+def choose_saved_loss(loss: Loss) -> str:
+    """Return the loss that a saved network has, which plain Keras knows.
+
+    >>> choose_saved_loss(masked_entropy), choose_saved_loss(make_focal_loss(2.0))
+    ('binary_crossentropy', 'sparse_categorical_crossentropy')
+    """
+    return SEVERAL if loss is masked_entropy else PLAIN
+
+
+def check_labels(loss: Loss, labels: keras.KerasTensor | None, outputs: int) -> None:
+    """Refuse labels that a loss does not take, of which Keras would complain in terms of its own.
+
+    Args:
+        loss: What the network is compiled with.
+        labels: As `fit` is given them.
+        outputs: How many classes, or labels, the network has.
+
+    Raises:
+        InputError: They are one-hot rows where they must be numbers, or numbers where they must be rows.
+    """
+    if labels is None:
+        return
+    shape = tuple(labels.shape)
+    if loss is masked_entropy and (len(shape) != 2 or shape[-1] != outputs):
+        raise InputError(
+            f"`y` must hold 0, 1 or -1 (not known) for each of {outputs} labels of each image. "
+            f"Received: labels of shape {shape}."
+        )
+    if loss is not masked_entropy and len(shape) > 1 and shape[-1] != 1:
+        raise InputError(
+            f"`y` must hold the number of its class for each image, 0 to {outputs - 1}; of one-hot rows, "
+            f"numpy.argmax(y, axis=-1) gives them. Received: labels of shape {shape}."
+        )

@@ -19,7 +19,7 @@ from tlmed.batch_statistics import reestimate_statistics
 from tlmed.blocks import Block, find_reused, partition
 from tlmed.errors import InputError
 from tlmed.frozen import FIXED_STATISTICS, Frozen, batch_norms, check_norms, freeze_statistics, leaves, whole
-from tlmed.losses import PLAIN, Loss, compile_with
+from tlmed.losses import PLAIN, Loss, check_labels, choose_saved_loss, compile_with
 from tlmed.optimizers import make_optimizer
 from tlmed.replicas import assign_each, choose_jit, replicas, without_xla
 from tlmed.sections import Phase, find_faults
@@ -150,21 +150,16 @@ class Classifier(keras.Model):
         saved = keras.Model(self.inputs[0], self.outputs[0], name=self.name)
         rate = 1e-3 if self.phase is None else self.phase.learning_rate
         # Never XLA, so that the file does not depend on the machine where it was saved.
-        compile_with(PLAIN, saved, keras.optimizers.SGD(rate), jit_compile=False)
+        compile_with(choose_saved_loss(self.training_loss), saved, keras.optimizers.SGD(rate), jit_compile=False)
         saved.save(filepath, overwrite=overwrite, **options)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the loss of `fit` and `evaluate`, whose labels are the numbers of the classes.
+        """Return the loss of `fit` and `evaluate`, whose labels are the numbers of the classes, or vectors of labels.
 
         Raises:
-            InputError: Labels are one-hot rows, of which Keras would complain in terms of its own.
+            InputError: Labels are one-hot rows where they must be numbers, or numbers where they must be rows.
         """
-        if y is not None and len(y.shape) > 1 and y.shape[-1] != 1:
-            classes = self.output_shape[-1]
-            raise InputError(
-                f"`y` must hold the number of its class for each image, 0 to {classes - 1}; of one-hot rows, "
-                f"numpy.argmax(y, axis=-1) gives them. Received: labels of shape {tuple(y.shape)}."
-            )
+        check_labels(self.training_loss, y, self.output_shape[-1])
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
 

@@ -22,7 +22,8 @@ class Layout:
         delimiter: What separates columns; None: what the header shows.
         classes: For each class the labels that make it up; None: each label is a class.
         slicing: How files with several planes become samples.
-        order: The names of all classes in their order; None: numbers by their size, others as text.
+        settled = {"order": self.order, "several": self.several, "vocabulary": self.vocabulary}
+        return Layout(self.grouping, classes=self.classes, slicing=self.slicing, **settled, elsewhere=True)
         elsewhere: Whether this is said of another source, which may lack such columns or labels; where it does, its
             own usual names are taken.
     """
@@ -35,6 +36,10 @@ class Layout:
     classes: Mapping[str, tuple[str, ...]] | None = None
     slicing: Slicing | Tiling = WHOLE
     order: tuple[str, ...] | None = None
+    label_columns: tuple[str, ...] | None = None
+    uncertain: str = "ignore"
+    several: bool | None = None
+    vocabulary: tuple[str, ...] | None = None
     elsewhere: bool = False
 
     def name_class(self, label: str) -> str | None:
@@ -59,7 +64,8 @@ class Layout:
         """
         if alike:
             return replace(self, elsewhere=True)
-        return Layout(self.grouping, classes=self.classes, slicing=self.slicing, order=self.order, elsewhere=True)
+        settled = {"order": self.order, "several": self.several, "vocabulary": self.vocabulary}
+        return Layout(self.grouping, classes=self.classes, slicing=self.slicing, **settled, elsewhere=True)
 
     def list_columns(self) -> dict[str, str]:
         """Return the columns that the user named, by what they mean."""

@@ -1,15 +1,16 @@
-"""The kind of answer that is asked for: one class of several, or a grade on an ordered scale."""
+"""The kind of answer that is asked for: one class of several, several labels, or a grade on an ordered scale."""
 
 from collections.abc import Mapping, Sequence
 
 from tlmed.columns import suggest_spelling
-from tlmed.errors import did_you_mean
+from tlmed.errors import InputError, did_you_mean
 from tlmed.words import listed
 
 AUTO = "auto"
-SINGLE_LABEL, ORDINAL = "single-label", "ordinal"
-TASKS = (SINGLE_LABEL, ORDINAL)
-PRIMARY = {SINGLE_LABEL: "auc", ORDINAL: "quadratic_kappa"}  # the metric that decides which of two runs is better
+SINGLE_LABEL, MULTI_LABEL, ORDINAL = "single-label", "multi-label", "ordinal"
+TASKS = (SINGLE_LABEL, MULTI_LABEL, ORDINAL)
+# The metric that decides which of two runs is better.
+PRIMARY = {SINGLE_LABEL: "auc", MULTI_LABEL: "auc", ORDINAL: "quadratic_kappa"}
 
 
 def read_task(content: Mapping) -> str:
@@ -19,6 +20,21 @@ def read_task(content: Mapping) -> str:
     ('ordinal', 'single-label')
     """
     return content.get("task", SINGLE_LABEL)
+
+
+def refuse_labels(content: Mapping, what: str, received: object) -> None:
+    """Refuse a run whose images have several labels, where something knows one class per image only.
+
+    Args:
+        content: Its `metrics.json`.
+        what: What that is, as the beginning of a sentence.
+        received: The run, or what else was given.
+
+    Raises:
+        InputError: It has.
+    """
+    if read_task(content) == MULTI_LABEL:
+        raise InputError(f"{what} for one class per image only. Received: {received}, of several labels per image.")
 
 
 def find_order_faults(order: Sequence[str], classes: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from tlmed.cli.options import debug, force, open_voice
+from tlmed.label_texts import NOTHING
 from tlmed.screen import Screen
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import thousandths
@@ -31,7 +32,7 @@ def predict(run, paths, out, skip_bad, explain, method, block, force):
     """
     if explain is None and (method or block):
         raise click.UsageError("--method and --block go with --explain DIR.")
-    from tlmed.evaluation.predictions_csv import check_table
+    from tlmed.evaluation.predicted_tables import check_table
     from tlmed.rundir import find_run
     from tlmed.targets import writing_out
     from tlmed.whole_files import format_csv, write_csv
@@ -62,9 +63,28 @@ def _show_predictions(header, rows) -> list[str | Table]:
     """Return predictions for a person: each image with the score of its predicted class."""
     columns = {name: place for place, name in enumerate(header)}
     noted = any(row[-1] for row in rows)
+    if "prediction" not in columns:
+        return _show_labels(header, rows, noted)
     shown = [(*row[:2], thousandths(row[columns[f"score_{row[1]}"]]), *row[-1:] * noted) for row in rows]
     more = "score: that of the predicted class. `--out FILE`, or `> FILE`, gives a CSV with all classes and all digits."
     return [Table(texts("path", "prediction") + numbers("score") + texts(*["note"] * noted), shown), more]
+
+
+def _show_labels(header, rows, noted) -> list[str | Table]:
+    """Return predictions of several labels: each image with the labels that are predicted, and the scores of all."""
+    names = [name.removeprefix("score_") for name in header if name.startswith("score_")]
+    k = len(names)
+    shown = [
+        (
+            row[0],
+            ", ".join(name for name, has in zip(names, row[1 : k + 1], strict=True) if has) or NOTHING,
+            *map(thousandths, row[k + 1 : 2 * k + 1]),
+            *row[-1:] * noted,
+        )
+        for row in rows
+    ]
+    more = "Scores are those of the labels. `--out FILE`, or `> FILE`, gives a CSV with all digits."
+    return [Table(texts("path", "labels") + numbers(*names) + texts(*["note"] * noted), shown), more]
 
 
 def _shorten_scores(row) -> list:

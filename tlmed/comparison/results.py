@@ -29,6 +29,7 @@ from tlmed.run_files import (
     Timing,
 )
 from tlmed.rundir import RunDir, find_run
+from tlmed.tasks import refuse_labels
 from tlmed.words import listed
 
 _SHOWN = ("metrics.auc", "metrics.accuracy")  # of every run
@@ -196,6 +197,7 @@ def _read(run: RunDir, name: str) -> Result:
 def _read_single(run, name) -> Result:
     recipe, plan, environment = RECIPE_JSON.read(run), PLAN_JSON.find(run), ENVIRONMENT_JSON.find(run)
     timing, metrics = TIMING_JSON.find(run), METRICS_JSON.read(run, *_SHOWN)
+    refuse_labels(metrics, "`tlmed compare` is", run.path)
     splits = {row["path"]: row for row in SPLITS_CSV.read(run)}
     test = _read_test(run, splits, metrics)
     compared = ("recipe.json", "metrics.json", "plan.json", "environment.json", "splits.csv", *list_tables(metrics))

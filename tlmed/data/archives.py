@@ -1,8 +1,8 @@
 """A MedMNIST `.npz` file as a table.
 
 The form is that of Yang et al., MedMNIST v2, Scientific Data 10 (2023) 41: `{train,val,test}_images`,
-uint8 [n, h, w], [n, h, w, 3] or, of volumes, [n, d, h, w], and `{train,val,test}_labels`, integers [n, 1]. Gray images
-and volumes may be other numbers, too. The several labels of one image are not read.
+uint8 [n, h, w], [n, h, w, 3] or, of volumes, [n, d, h, w], and `{train,val,test}_labels`, integers [n, 1], or 0 and 1
+for each of k labels [n, k]. Gray images and volumes may be other numbers, too.
 """
 
 import lzma
@@ -20,6 +20,7 @@ from tlmed.data.readers.arrays import is_picture, is_volume, read_header
 from tlmed.data.table import Table, make_table
 from tlmed.environment import free_memory
 from tlmed.errors import InputError
+from tlmed.label_texts import write_vector
 from tlmed.regular_files import open_regular
 from tlmed.split_names import SPLITS
 from tlmed.words import count, listed
@@ -35,12 +36,12 @@ _READ_ERRORS = (
 def open_archive(
     file: Path, source: str | None = None, classes: Sequence[str] = (), licence: str | None = None
 ) -> Table:
-    """Read a MedMNIST file; classes are the label numbers as text, paths are `split/index`.
+    """Read a MedMNIST file; classes, or labels, are their numbers as text, paths are `split/index`.
 
     Args:
         file: The `.npz` file.
         source: What the table calls its source; None: the file.
-        classes: The names of the labels 0, 1 and so on, if they are known.
+        classes: The names of the classes, or of the labels, 0, 1 and so on, if they are known.
         licence: Of the images, if it is known.
 
     Returns:
@@ -55,17 +56,40 @@ def open_archive(
         raise InputError(faults)
     given = [split for split in SPLITS if f"{split}_images" in arrays]
     rows = [(split, index) for split in given for index in range(len(arrays[f"{split}_images"]))]
-    labels = [label for split in given for label in arrays[f"{split}_labels"].ravel().tolist()]
+    widths = {_count_labels(arrays[f"{split}_labels"]) for split in given}
+    if len(widths) > 1:
+        raise InputError(
+            f"All splits must have equally many labels. Received: data={file} with {listed(sorted(widths))}."
+        )
+    several = _name_labels(widths.pop(), classes)
+    labels = [label for split in given for label in arrays[f"{split}_labels"].tolist()]
     return make_table(
         source or str(file),
         [f"{split}/{index}" for split, index in rows],
-        [classes[label] if label < len(classes) else str(label) for label in labels],
+        [write_vector(label, several) if several else _name_class(label, classes) for label in labels],
         lambda row: arrays[f"{rows[row][0]}_images"][rows[row][1]],
         splits=[split for split, _ in rows],
-        notes=_describe_gaps(labels),
+        notes=() if several else _describe_gaps(np.ravel(labels).tolist()),
         decoded=True,
         licence=licence,
+        several=several,
     )
+
+
+def _count_labels(labels: np.ndarray) -> int:
+    return labels.shape[1] if labels.ndim == 2 else 1
+
+
+def _name_labels(width: int, classes: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the names of several labels; None where each image has one class."""
+    if width == 1:
+        return None
+    return tuple(classes[number] if number < len(classes) else str(number) for number in range(width))
+
+
+def _name_class(label: int | list[int], classes: Sequence[str]) -> str:
+    number = label[0] if isinstance(label, list) else label
+    return classes[number] if number < len(classes) else str(number)
 
 
 def _read_arrays(file: Path) -> dict[str, np.ndarray]:
@@ -147,6 +171,12 @@ def _describe_gaps(labels: Sequence[int]) -> tuple[str, ...]:
     return (f"The labels are not without gaps: {listed(found, 10)}. Each of these numbers counts as a class.",)
 
 
+def _are_one_hot(labels: np.ndarray) -> bool:
+    if labels.dtype.kind not in "iufb":
+        return False
+    return bool(((labels == 1).sum(1) == 1).all() and (labels != 0).sum(1).max(initial=0) == 1)
+
+
 def _faults(split: str, arrays: dict[str, np.ndarray]) -> list[str]:
     """Return a sentence for every fault of one split."""
     images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
@@ -159,14 +189,19 @@ def _faults(split: str, arrays: dict[str, np.ndarray]) -> list[str]:
             f"{_advise(images)}. Received: {images.dtype} {list(images.shape)}."
         )
     if labels.ndim == 2 and labels.shape[1] > 1:
-        # Rows of zeros with a single one are one class; anything else is several labels of one image.
-        one_hot = labels.dtype.kind in "iufb" and bool(
-            ((labels == 1).sum(1) == 1).all() and (labels != 0).sum(1).max(initial=0) == 1
-        )
-        cure = "one-hot rows become numbers by numpy.argmax(labels, axis=1)" if one_hot else "several are not supported"
-        faults.append(
-            f"`{split}_labels` must give one class per image ([n, 1]); {cure}. Received: shape {list(labels.shape)}."
-        )
+        # Rows of zeros with a single one are one class, if no split has others.
+        wide = [arrays[name] for name in arrays if name.endswith("_labels") and _count_labels(arrays[name]) > 1]
+        one_hot = all(map(_are_one_hot, wide))
+        if one_hot:
+            faults.append(
+                f"`{split}_labels` must give one class per image ([n, 1]); one-hot rows become numbers by "
+                f"numpy.argmax(labels, axis=1). Received: shape {list(labels.shape)}."
+            )
+        elif labels.dtype.kind not in "iub" or not np.isin(labels, (0, 1)).all():
+            faults.append(
+                f"`{split}_labels` with several labels of an image must hold 0 and 1. "
+                f"Received: {labels.dtype} {list(labels.shape)}, values {listed(np.unique(labels).tolist())}."
+            )
     elif labels.dtype.kind not in "iu" or labels.ndim not in (1, 2) or labels.size != len(labels):
         faults.append(f"`{split}_labels` must be integers [n, 1]. Received: {labels.dtype} {list(labels.shape)}.")
     elif negative := int((labels < 0).sum()):

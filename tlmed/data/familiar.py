@@ -136,11 +136,11 @@ def _describe_identical(images, there, elsewhere) -> list[str]:
 
 def _describe_labels(images, there) -> list[str]:
     """Name images that had another label when the run was trained."""
-    classes, differ = images.table.classes, []
-    for path, label, rows in zip(images.table.paths, images.table.labels, there, strict=True):
+    differ = []
+    for path, label, rows in zip(images.table.paths, images.table.texts, there, strict=True):
         labels = sorted({row["label"] for row in rows})
-        if labels and classes[label] not in labels:
-            differ.append(f"{path} ({classes[label]!r} here, {' and '.join(map(repr, labels))} there)")
+        if labels and label not in labels:
+            differ.append(f"{path} ({label!r} here, {' and '.join(map(repr, labels))} there)")
     if not differ:
         return []
     have = "has" if len(differ) == 1 else "have"

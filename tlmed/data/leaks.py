@@ -147,11 +147,11 @@ def _say_why(table, known) -> str:
 
 def _find_copies(table, sha256, splits) -> tuple[list[str], list[str]]:
     """Return sentences on identical images under several labels, and on those in several splits."""
-    labelled, apart = [], []
+    labelled, apart, texts = [], [], table.texts
     same = "Byte-identical files" if table.unit == "byte" else "Images of equal pixels"
     for rows in find_repeated(sha256):
         names = listed(f"'{table.paths[row]}'" for row in rows)
-        labels = sorted({table.classes[table.labels[row]] for row in rows})
+        labels = sorted({texts[row] for row in rows})
         if len(labels) > 1:
             labelled.append(f"{same} stand under the labels {listed(quote_commas(labels))}: {names}.")
         where = list_present(splits[rows])

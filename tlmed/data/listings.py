@@ -3,7 +3,7 @@
 import os
 import posixpath
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PureWindowsPath
 
 from tlmed.columns import (
@@ -19,10 +19,12 @@ from tlmed.data.kinds import find_kind, read_head
 from tlmed.data.listed_folders import ListedFolder, describe_rest, find_nested, open_folders, take_files
 from tlmed.data.masks import find_masks
 from tlmed.data.readers import describe_endings, is_image, names_patients
+from tlmed.data.several_labels import have_several
 from tlmed.data.table import Table, find_licence, make_table
 from tlmed.data.table_rows import Row, read_rows
 from tlmed.data.walking import describe_links_out
 from tlmed.errors import InputError, did_you_mean
+from tlmed.label_texts import DOUBT, SEPARATOR
 from tlmed.plain_cells import RULE, is_plain
 from tlmed.regular_files import read_regular
 from tlmed.source_layout import AS_FOUND, Layout
@@ -104,10 +106,13 @@ def _faults(
     has_splits = any(row.split for row in rows)
     bad: dict[str, list[str]] = defaultdict(list)
     lines: dict[str, list[int]] = defaultdict(list)
-    train = {layout.name_class(row.label) for row in rows if _split(row) == "train"} - {None}
+    # Where images have several labels, a label that train lacks is only not measured.
+    several = have_several([row.label for row in rows], layout)
+    train = set() if several else {layout.name_class(row.label) for row in rows if _split(row) == "train"} - {None}
     for row in rows:
         found = [*_row_faults(file.parent, row, group, folders.get(row.path))]
         found += _split_faults(row, layout.name_class(row.label), train) if has_splits else []
+        found += _vector_faults(row, layout.label_columns) if layout.label_columns else []
         for rule, received in found:
             bad[rule].append(f"{received} (line {row.line})")
         if row.path:
@@ -157,6 +162,14 @@ def _row_faults(folder: Path, row: Row, group: str | None, listed_folder: Listed
             f"{state_group_rule(group)}.",
             f"{group}={row.others[group]!r}",
         )
+
+
+def _vector_faults(row: Row, columns: Sequence[str]):
+    """Yield the same for a row with a column for each label."""
+    if row.odd:
+        yield "A column of labels must hold 0, 1, -1 (uncertain) or nothing (not known) in every row.", row.odd
+    elif row.label.count(SEPARATOR + DOUBT) + row.label.startswith(DOUBT) == len(columns):
+        yield "A row must say 0 or 1 of one of its labels or more.", f"nothing known of {len(columns)}"
 
 
 def _is_missing(place: Path) -> bool:

@@ -248,7 +248,7 @@ def describe_two_values(table: Table, extras: Sequence[frozenset[str]]) -> tuple
         return ()
     sentences = []
     for number, name in enumerate(table.classes):
-        rows = np.flatnonzero(table.labels == number).tolist()
+        rows = np.flatnonzero(table.has(number)).tolist()
         called = _FOLDER.fullmatch(name)
         if rows and all(alike[row] or (called and _looks_like_a_mask(lambda row=row: table.read(row))) for row in rows):
             for row in rows:

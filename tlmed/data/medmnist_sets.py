@@ -59,7 +59,7 @@ def find_set(name: str) -> PublicSet:
         name: Such as `breastmnist`, of 28 x 28 pixels, or `breastmnist@224`.
 
     Raises:
-        InputError: There is no such set or size, or it has several labels of one image, which are not read.
+        InputError: There is no such set or size.
 
     >>> find_set("breastmnist@64").file
     'breastmnist_64.npz'
@@ -72,8 +72,6 @@ def find_set(name: str) -> PublicSet:
     if (size or _SMALLEST) not in about["md5"]:
         sizes = listed(about["md5"], 10)
         raise InputError(f"The size of medmnist:{plain} must be one of {sizes}. Received: data=medmnist:{name}.")
-    if "multi-label" in about["task"]:
-        raise InputError(f"{_RULE} with one label for each image. Received: data=medmnist:{name}, which has several.")
     file = f"{plain}.npz" if size in ("", _SMALLEST) else f"{plain}_{size}.npz"
     url = _read()["url"].format(file=file)
     md5 = about["md5"][size or _SMALLEST]

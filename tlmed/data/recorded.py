@@ -22,6 +22,8 @@ from tlmed.data.table import Table
 from tlmed.errors import InputError
 from tlmed.fitting_in import STRETCH
 from tlmed.intensity import from_json
+from tlmed.label_texts import DOUBT, split_text
+from tlmed.label_vectors import read_labels
 from tlmed.run_files import PLAN_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
 from tlmed.split_names import SPLITS
@@ -126,6 +128,7 @@ def find_recorded_leaks(
     elsewhere: Mapping[str, Learned],
     pseudonyms: bool,
     alone: bool = False,
+    several: bool = False,
 ) -> tuple[Finding, ...]:
     """Find the leaks among the images that a run recorded; no image is read.
 
@@ -135,9 +138,10 @@ def find_recorded_leaks(
         elsewhere: As for `find_leaks`.
         pseudonyms: Whether tlmed named the run's groups.
         alone: Whether the recipe says that each image stands alone.
+        several: Whether an image may have several labels.
     """
     paths, groups, digests = (tuple(row[name] for row in recorded) for name in ("path", "group", "sha256"))
-    labels = np.array([classes.index(row["label"]) for row in recorded], np.int64)
+    labels = read_labels([row["label"] for row in recorded], classes, several)
     groups = groups if any(groups) else None
     facts = {"pseudonyms": pseudonyms, "alone": alone}
     table = Table(SPLITS_CSV.name, paths, labels, tuple(classes), groups, None, _refuse, **facts)
@@ -219,12 +223,12 @@ def recall(
     Raises:
         InputError: The source cannot be used, or the record names a class that the run does not have.
     """
-    if strange := sorted({row["label"] for row in recorded} - set(classes)):
+    table = source if isinstance(source, Table) else open_source(source)
+    if strange := _find_strange(recorded, classes, table.is_multi):
         raise InputError(
             f"The labels of `splits.csv` must be classes of the run: {', '.join(classes)}. Received: {listed(strange)}."
         )
     left_out = set(left_out)
-    table = source if isinstance(source, Table) else open_source(source)
     rows = {row["path"]: row for row in recorded}
     others = [path for path in table.paths if path not in rows and path not in left_out]
     # New images are only named: they are not read.
@@ -233,8 +237,7 @@ def recall(
         groups = align_pseudonyms(table.groups, [rows[path]["group"] for path in table.paths])
         table = replace(table, groups=groups)
     digests, broken, pixels = read_all(table, rule, MEMORY, known)
-    labels = [table.classes[label] for label in table.labels]
-    lines = zip(table.paths, labels, table.groups or [""] * len(table), digests, strict=True)
+    lines = zip(table.paths, table.texts, table.groups or [""] * len(table), digests, strict=True)
     found = [dict(zip(("path", *SAME), line, strict=True)) for line in lines]
     readable = [number for number in range(len(table)) if number not in broken]
     unread = {table.paths[number]: reason for number, reason in broken.items()}
@@ -254,6 +257,13 @@ def recall(
     return Recalled(images, np.array(same, bool), changes, moved, ungiven)
 
 
+def _find_strange(recorded, classes, several) -> list[str]:
+    """Return the labels of a record that the run does not have."""
+    texts = {row["label"] for row in recorded}
+    named = {part.removeprefix(DOUBT) for text in texts for part in split_text(text)} if several else texts
+    return sorted(named - set(classes))
+
+
 def _name_moved(table, rows, made) -> tuple[str, ...]:
     """Name images for which the source gives another split than the one that a run recorded."""
     found = dict(zip(table.paths, table.splits or (), strict=False))
@@ -267,12 +277,11 @@ def _name_moved(table, rows, made) -> tuple[str, ...]:
 
 def _with_record(table, rows, classes):
     """Return a table with the classes, labels and groups that the run recorded."""
-    number = {name: index for index, name in enumerate(classes)}
-    groups = tuple(rows[path]["group"] for path in table.paths)
+    groups, texts = tuple(rows[path]["group"] for path in table.paths), [rows[path]["label"] for path in table.paths]
     return replace(
         table,
         classes=tuple(classes),
-        labels=np.array([number[rows[path]["label"]] for path in table.paths], np.int64),
+        labels=read_labels(texts, classes, table.is_multi),
         groups=groups if any(groups) else None,
     )
 

@@ -11,6 +11,7 @@ from tlmed.data.listings import open_listing
 from tlmed.data.medmnist_sets import open_medmnist
 from tlmed.data.relabelling import relabel
 from tlmed.data.samples import take_samples
+from tlmed.data.several_labels import spread
 from tlmed.data.table import Table
 from tlmed.data.walking import naming_unreadable
 from tlmed.errors import InputError
@@ -41,7 +42,8 @@ def open_source(source: str | Path, layout: Layout = AS_FOUND) -> Table:
     if faults := _find_misfits(text, form, layout):
         raise InputError(faults)
     table = replace(_open(text, form, layout), alone=not layout.grouping.use)
-    return take_samples(relabel(table, layout), layout.slicing, is_settled=layout.elsewhere)
+    samples = take_samples(relabel(table, layout), layout.slicing, is_settled=layout.elsewhere)
+    return spread(samples, layout)
 
 
 def _open(text: str, form: str, layout: Layout) -> Table:

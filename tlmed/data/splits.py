@@ -6,10 +6,12 @@ from dataclasses import replace
 import numpy as np
 
 from tlmed.columns import describe_traits, is_missing, name_spellings, suggest_spelling
+from tlmed.data.stratification import split_vectors
 from tlmed.data.table import Table, describe_classes
 from tlmed.data.units import find_repeated, join_units, list_present, split_units
 from tlmed.divisions import describe_unused_splits, find_split_faults
 from tlmed.errors import InputError
+from tlmed.label_texts import NEGATIVE, POSITIVE
 from tlmed.pseudonyms import is_file_group
 from tlmed.sections import KFold, find_faults
 from tlmed.seeds import derive
@@ -125,6 +127,11 @@ def find_scheme_faults(table: Table, scheme: Sequence[float] | KFold) -> list[st
             return unused
     if not isinstance(scheme, KFold):
         return _find_fraction_faults(table, scheme)
+    if table.is_multi:
+        return [
+            "`data.split` must be three fractions where images have several labels: there is no cross-validation of "
+            f"them yet. Received: data={table.source} with data.split={scheme!r}."
+        ]
     if table.splits is None:
         units = join_units(table.groups, table.paths)
         return _find_fold_faults(table, units, scheme)
@@ -162,7 +169,9 @@ def _fewest_units(k: int) -> int:
 
 
 def _find_few(table: Table, units: np.ndarray, needed: int, where: str, advice: str = "") -> list[str]:
-    """Return a fault for each class with fewer units than it must have."""
+    """Return a fault for each class with fewer units than it must have; a label may be rare."""
+    if table.is_multi:
+        return []
     kind, faults = _name_units(table), []
     for label in range(len(table.classes)):
         if len(np.unique(units[table.labels == label])) < needed:
@@ -232,10 +241,23 @@ def _made(table: Table, units: np.ndarray, parts: dict[str, float], seed: int) -
     total = sum(parts.values())
     fractions = [fraction / total for fraction in parts.values()]
     units = _renumber(units)
-    chosen = split_units(table.labels, units, fractions, seed, len(table.classes))
+    if table.is_multi:
+        chosen = split_vectors(table.labels, units, fractions, seed)
+    else:
+        chosen = split_units(table.labels, units, fractions, seed, len(table.classes))
     splits = np.array(list(parts))[chosen]
-    _check_made(table, units, splits, [name for name, fraction in parts.items() if fraction > 0])
+    needed = [name for name, fraction in parts.items() if fraction > 0]
+    (_check_filled if table.is_multi else _check_made)(table, units, splits, needed)
     return splits
+
+
+def _check_filled(table: Table, units: np.ndarray, splits: np.ndarray, needed: list[str]) -> None:
+    """Refuse a split without images; a label that it lacks is only not measured there."""
+    if absent := [split for split in needed if split not in splits]:
+        raise InputError(
+            f"Each of {', '.join(needed)} must have images: {len(needed)} {_name_units(table)} or more. "
+            f"Received: {count(len(table), 'image')} in {len(np.unique(units))} of them, none for {join_names(absent)}."
+        )
 
 
 def _check_made(table: Table, units: np.ndarray, splits: np.ndarray, needed: list[str]) -> None:
@@ -262,6 +284,8 @@ def _find_given_faults(table: Table, given: np.ndarray) -> list[str]:
         for split in ("train", "test")
         if split not in given
     ]
+    if table.is_multi:
+        return faults
     known = set(table.labels[given == "train"].tolist())
     for label, name in enumerate(table.classes):
         if known and label not in known:
@@ -278,8 +302,7 @@ def _find_given_faults(table: Table, given: np.ndarray) -> list[str]:
 def list_rows(table: Table, splits: np.ndarray, sha256: Sequence[str]) -> list[tuple[str, ...]]:
     """Return what `splits.csv` says of every image: the columns of `tlmed.run_files.SPLITS_CSV`."""
     groups = table.groups or [""] * len(table)
-    names = (table.classes[label] for label in table.labels)
-    return list(zip(table.paths, names, groups, map(str, splits), sha256, strict=True))
+    return list(zip(table.paths, table.texts, groups, map(str, splits), sha256, strict=True))
 
 
 def describe(
@@ -313,14 +336,41 @@ def describe(
     if made and table.splits is not None:
         sentences.append(f"The data gives no val: {count(int((splits == 'val').sum()), 'image')} of train became val.")
     sentences += _describe_copies(table.unit, find_repeated(sha256), splits, not made, fold)
+    return (*sentences, *(_describe_values(table, splits) if table.is_multi else _describe_absent(table, splits)))
+
+
+def _describe_absent(table: Table, splits: np.ndarray) -> list[str]:
+    """Name the classes of which a split has no image."""
+    found = {
+        split: [name for label, name in enumerate(table.classes) if not table.has(label)[splits == split].any()]
+        for split in list_present(splits)
+    }
+    return [
+        f"The given split '{split}' has no image of {listed(absent)}; what needs one is not measured."
+        for split, absent in found.items()
+        if absent
+    ]
+
+
+def _describe_values(table: Table, splits: np.ndarray) -> list[str]:
+    """Name the labels that are never, or always, 1 in a split."""
+    sentences = []
     for split in list_present(splits):
-        present = set(table.labels[splits == split].tolist())
-        absent = [name for label, name in enumerate(table.classes) if label not in present]
-        if absent:
-            sentences.append(
-                f"The given split '{split}' has no image of {listed(absent)}; what needs one is not measured."
-            )
-    return tuple(sentences)
+        rows = table.labels[splits == split]
+        for value, word in ((POSITIVE, "never"), (NEGATIVE, "always")):
+            names = [name for number, name in enumerate(table.classes) if not (rows[:, number] == value).any()]
+            if names:
+                sentences.append(_say_constant(split, word, names))
+    return sentences
+
+
+def _say_constant(split, word, names) -> str:
+    """Say which labels are never, or always, 1 among the known ones of a split, and what follows."""
+    verb = "is" if len(names) == 1 else "are"
+    said = f"In {split} {listed(map(repr, names))} {verb} {word} 1 where known"
+    if split == "train":
+        return f"{said}: nothing can be learned of {'it' if len(names) == 1 else 'them'}."
+    return f"{said}; what needs both values is not measured."
 
 
 def _describe_copies(unit, repeated, splits, given, fold) -> list[str]:

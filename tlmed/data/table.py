@@ -12,6 +12,8 @@ from tlmed.data.parts import Content
 from tlmed.data.readers import describe_endings
 from tlmed.errors import InputError
 from tlmed.identifiers import ARRAYS, FILES, TFDS, Identifiers
+from tlmed.label_texts import POSITIVE
+from tlmed.label_vectors import are_vectors, write_labels
 from tlmed.plain_cells import FORMULA, RULE, is_formula, is_plain
 from tlmed.words import count, listed
 
@@ -29,8 +31,9 @@ class Table:
         source: The source as it was given.
         paths: Posix paths relative to the data's root; `split/index` for TFDS and `.npz`; `file#plane=12` for a part of
             a file (`tlmed.part_names`).
-        labels: int64, an index into `classes` for every image.
-        classes: The class names, in order: numbers by their size, others as text.
+        labels: int64, an index into `classes` for every image; where an image may have several labels, a row of 1, 0
+            and -1 for every image, with a column for each of `classes`.
+        classes: The class names, in order: numbers by their size, others as text; or the names of the labels.
         groups: The group (patient) of every image, or None if the source names none.
         splits: The given split of every image ("train", "val" or "test"), or None.
         read: Row number to the encoded file content; to the decoded array for `.npz`; or to a `Part`.
@@ -45,6 +48,8 @@ class Table:
         root: The folder that the paths lead from; None where rows are no files.
         pseudonyms: Whether tlmed made the names of groups, so that the same name means nothing in another source.
         alone: Whether a user says that each image stands alone; without groups, nothing then tells whose they are.
+        several: The names of the labels, where each of `classes` stands for several labels of an image until
+            `several_labels.spread` divides them; None elsewhere.
         folders: For each file in a folder that a source names as one volume, the folder's path; "" for other files.
             None: it names no folders so.
     """
@@ -67,10 +72,29 @@ class Table:
     alone: bool = False
     root: Path | None = None
     folders: tuple[str, ...] | None = None
+    several: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.paths)
+
+    @property
+    def is_multi(self) -> bool:
+        """Whether an image may have several labels, so that `labels` are vectors."""
+        return are_vectors(self.labels)
+
+    @property
+    def texts(self) -> list[str]:
+        """The label of every image as a text, or its labels: `edema|effusion`."""
+        return write_labels(self.labels, self.classes)
+
+    def has(self, number: int) -> np.ndarray:
+        """Tell which images are of a class, or have a label; bool [n].
+
+        Args:
+            number: Of the class, or of the label, in `classes`.
+        """
+        return self.labels[:, number] == POSITIVE if self.is_multi else self.labels == number
 
     @property
     def own_groups(self) -> tuple[str, ...] | None:

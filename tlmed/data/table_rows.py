@@ -4,10 +4,11 @@ import csv
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tlmed.data.kinds import HEAD, recognise
+from tlmed.data.label_cells import join_cells
 from tlmed.data.readers import has_usual_ending, readable_endings
 from tlmed.errors import InputError, did_you_mean
 from tlmed.patient_columns import squeeze
@@ -35,6 +36,7 @@ class Row:
         split: As it is written; "" if there is no such column.
         too_long: Whether it has more fields than the header.
         others: The values of all other columns.
+        odd: Cells of columns of labels that hold neither 0, 1 nor nothing, as words; "" for none.
         folder: The path of the folder that the table names, for a file in it; "" for a file that the table names.
     """
 
@@ -44,6 +46,7 @@ class Row:
     split: str
     too_long: bool
     others: dict[str, str]
+    odd: str = ""
     folder: str = ""
 
 
@@ -69,7 +72,7 @@ def read_rows(file: Path, layout: Layout) -> tuple[list[Row], list[str]]:
         columns = [(name or "").strip() for name in reader.fieldnames or ()]
         meant, told = _find_columns(file, columns, layout)
         reader.fieldnames = columns
-        rows = [_row(file.parent, reader.line_num, fields, meant) for fields in reader]
+        rows = [_row(file.parent, reader.line_num, fields, meant, layout) for fields in reader]
     except UnicodeDecodeError as error:
         raise InputError(_describe_encoding(file, content, error)) from error
     except (OSError, csv.Error) as error:
@@ -99,14 +102,18 @@ def _find_columns(file: Path, columns: Sequence[str], layout: Layout) -> tuple[d
     twice = sorted({name for name in columns if name and columns.count(name) > 1})
     faults = [f"A column name may occur only once. Received: '{name}' twice in data={file}." for name in twice]
     named, meant, told = layout.list_columns(), {}, []
-    spoken = {*named.values(), layout.grouping.column}
-    for role in ROLES:
+    apart = layout.label_columns or ()
+    for name in apart:
+        if name not in columns:
+            faults.append(_describe_unknown(file, "label_columns", name, columns))
+    spoken = {*named.values(), *apart, layout.grouping.column}
+    for role in [role for role in ROLES if not (apart and role == "label")]:
         usual = [name for name in columns if squeeze(name) in USUAL[role] and name not in spoken]
         found = [name for name in usual if squeeze(name) == role] or usual
         if named.get(role) in columns:
             meant[role] = named[role]
         elif role in named and not layout.elsewhere:
-            faults.append(_describe_unknown(file, role, named[role], columns))
+            faults.append(_describe_unknown(file, f"{role}_column", named[role], columns))
         elif len(found) == 1:
             meant[role] = found[0]
             told += [] if found[0] == role else [f"the column {found[0]!r} is taken for {role!r}"]
@@ -117,9 +124,9 @@ def _find_columns(file: Path, columns: Sequence[str], layout: Layout) -> tuple[d
     return meant, told
 
 
-def _describe_unknown(file: Path, role: str, name: str, columns: Sequence[str]) -> str:
+def _describe_unknown(file: Path, field: str, name: str, columns: Sequence[str]) -> str:
     return (
-        f"`data.{role}_column` must name a column.{did_you_mean(name, columns)} "
+        f"`data.{field}` must name {'columns' if field.endswith('s') else 'a column'}.{did_you_mean(name, columns)} "
         f"Received: {name!r}, for data={file} with {listed(columns) or 'none'}."
     )
 
@@ -137,11 +144,16 @@ def _describe_unclear(file: Path, role: str, found: Sequence[str], columns: Sequ
     )
 
 
-def _row(folder: Path, line: int, fields: dict, meant: dict[str, str]) -> Row:
+def _row(folder: Path, line: int, fields: dict, meant: dict[str, str], layout: Layout) -> Row:
     text = {name: (value or "").strip() for name, value in fields.items() if name is not None}
-    others = {name: value for name, value in text.items() if name and name not in meant.values()}
-    split = text[meant["split"]] if "split" in meant else ""
-    return Row(line, _find_path(folder, text[meant["path"]]), text[meant["label"]], split, None in fields, others)
+    apart = layout.label_columns or ()
+    others = {name: value for name, value in text.items() if name and name not in (*meant.values(), *apart)}
+    split, odd = text[meant["split"]] if "split" in meant else "", ""
+    if apart:
+        label, odd = join_cells({name: text[name] for name in apart}, layout.uncertain)
+    else:
+        label = text[meant["label"]]
+    return Row(line, _find_path(folder, text[meant["path"]]), label, split, None in fields, others, odd)
 
 
 def _find_path(folder: Path, path: str) -> str:
@@ -163,7 +175,7 @@ def _complete(folder: Path, rows: list[Row], told: list[str]) -> tuple[list[Row]
 
 
 def _with_path(row: Row, path: str) -> Row:
-    return Row(row.line, path, row.label, row.split, row.too_long, row.others)
+    return replace(row, path=path)
 
 
 def _find_ending(folder: Path, path: str) -> str | None:

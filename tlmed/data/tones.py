@@ -12,6 +12,8 @@ from scipy import stats
 from tlmed.data.readers import describe_formats
 from tlmed.data.readers.picture_files import PICTURES
 from tlmed.intensity import FILE, FULL, PERCENTILE, Intensity
+from tlmed.label_texts import UNKNOWN
+from tlmed.label_vectors import are_vectors
 from tlmed.words import count, listed
 
 WHITE = 255
@@ -37,8 +39,8 @@ def describe_tones(
     Args:
         paths: Of the images.
         tones: `TONES` [n]; None: not known.
-        labels: int [n], an index into `classes` for every image, to report what differs between classes. None: no
-            image has a label.
+        labels: int [n], an index into `classes` for every image, or vectors of labels [n, k], to report what differs
+            between classes. None: no image has a label.
         classes: The names of the classes.
         usual: What `measure_usual` gave for the training images of a run; None: nothing to compare with.
 
@@ -205,13 +207,27 @@ def _describe_depths(labels, classes, levels) -> list[str]:
 
 
 def _compare(chosen: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> str:
-    """Say how many images of each class are chosen, if that is not by chance; return "" if it may be."""
+    """Say how many images of each class are chosen, if that is not by chance; return "" if it may be.
+
+    Of several labels the first is told that goes with the choice.
+    """
+    if not are_vectors(labels):
+        return _compare_classes(chosen, labels, classes, CHANCE)
+    known = [column != UNKNOWN for column in labels.T]
+    found = (
+        _compare_classes(chosen[rows], column[rows], (f"no {name}", name), CHANCE / len(classes))
+        for rows, column, name in zip(known, labels.T, classes, strict=True)
+    )
+    return next(filter(None, found), "")
+
+
+def _compare_classes(chosen, labels, classes, chance) -> str:
     # Counts [chosen or not, class] for a chi-squared test; empty classes are dropped below.
     table = np.array([np.bincount(labels[chosen == is_one], minlength=len(classes)) for is_one in (True, False)])
     table = table[:, table.sum(axis=0) > 0]
     if table.shape[1] < 2 or (table.sum(axis=1) == 0).any():
         return ""
-    if stats.chi2_contingency(table, correction=False).pvalue >= CHANCE:
+    if stats.chi2_contingency(table, correction=False).pvalue >= chance:
         return ""
     totals = np.bincount(labels, minlength=len(classes))
     found = np.bincount(labels[chosen], minlength=len(classes))

@@ -7,6 +7,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from tlmed.label_texts import POSITIVE, UNKNOWN
+from tlmed.label_vectors import are_vectors
+
 LEVELS = 32  # of each colour: 8 of the 256 values share one
 _CHUNK = 64  # images in memory at a time
 
@@ -60,12 +63,21 @@ def majority_class(labels: Sequence[int], n: int, num_classes: int) -> np.ndarra
     """Return the scores of always answering with the shares of the training labels.
 
     Args:
-        labels: Classes of the training images, or of the files or groups that have one answer, 0..num_classes-1.
+        labels: Classes of the training images, or of the files or groups that have one answer, 0..num_classes-1; or
+            vectors of labels, which count where they are known.
         n: How many images are to be scored.
         num_classes: Columns of the result.
 
     Returns:
         Probabilities [n, num_classes], all rows alike.
     """
+    if are_vectors(np.asarray(labels)):
+        return np.tile(_share_known(labels), (n, 1))
     shares = np.bincount(labels, minlength=num_classes) / len(labels)
     return np.tile(shares, (n, 1))
+
+
+def _share_known(labels) -> np.ndarray:
+    """Return the share of images with each label among those of which it is known; a half where it is of none."""
+    known, has = (labels != UNKNOWN).sum(axis=0), (labels == POSITIVE).sum(axis=0)
+    return np.where(known > 0, has / np.maximum(known, 1), 0.5)

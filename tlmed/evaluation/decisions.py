@@ -15,10 +15,11 @@ from tlmed.evaluation.predictions_csv import CALIBRATED, SCORE
 from tlmed.metrics import apply_temperature, choose_threshold, fit_temperature, positive_index
 from tlmed.metrics.calibration import TEMPERATURES
 from tlmed.metrics.decision_rules import uncalibrate
+from tlmed.metrics.label_metrics import as_two_classes, name_sides
 from tlmed.metrics.resampling import find_clusters
 from tlmed.run_files import METRICS_JSON
 from tlmed.rundir import RunDir
-from tlmed.tasks import ORDINAL
+from tlmed.tasks import MULTI_LABEL, ORDINAL, read_task
 from tlmed.words import count, listed, shorten
 
 FEW = 10  # with fewer validation images of a class, or groups, there is a note
@@ -35,14 +36,17 @@ class Decision:
         operating_point: `rule`, `threshold`, the `split` and the number `n` of images that it was chosen on, its
             `sensitivity` and `specificity` there, and a `note` where there is something to say; None for more classes
             than two.
-        calibration: `method`, `temperature`, `split`, `n`, and a `note`.
+        calibration: `method`, `temperature`, `split`, `n`, and a `note`; of several labels only `method`.
         rule: By what else than the highest score a class is predicted; None: by nothing else. Of two classes the
             threshold follows from it.
+        labels: Where an image may have several labels, the threshold and the temperature of each; then there is no
+            `operating_point`.
     """
 
     operating_point: Mapping | None
     calibration: Mapping
     rule: AnswerRule | None = None
+    labels: tuple["Decision", ...] = ()
 
     @property
     def threshold(self) -> float | None:
@@ -50,7 +54,7 @@ class Decision:
         return None if self.operating_point is None else self.operating_point["threshold"]
 
     def choose(self, scores: np.ndarray, main: int | None, task: str) -> np.ndarray:
-        """Return the classes that uncalibrated scores give.
+        """Return the classes, or the labels, that uncalibrated scores give.
 
         Args:
             scores: One column per class, float [n, k].
@@ -58,9 +62,21 @@ class Decision:
             task: Of `tlmed.tasks`.
         """
         if self.rule is None or main is not None:
-            return predict_classes(scores, main, self.threshold, task)
+            return predict_classes(scores, main, self.thresholds or self.threshold, task)
         # In double precision: in single precision, calibration could make scores equal that are not.
         return self.rule.choose(apply_temperature(np.asarray(scores, dtype=float), self.temperature))
+
+    @property
+    def thresholds(self) -> list[float]:
+        """Return the threshold of each of several labels."""
+        return [label.threshold for label in self.labels]
+
+    def calibrate(self, scores: np.ndarray) -> np.ndarray:
+        """Return calibrated probabilities for scores, float [n, k]."""
+        if not self.labels:
+            return apply_temperature(scores, self.temperature)
+        pairs = zip(scores.T, self.labels, strict=True)
+        return np.stack([apply_temperature(as_two_classes(own), it.temperature)[:, 1] for own, it in pairs], axis=1)
 
     @property
     def temperature(self) -> float:
@@ -75,7 +91,6 @@ def read_decision(run: RunDir) -> Decision:
         InputError: If they are not there.
     """
     metrics = METRICS_JSON.read(run)
-    point, calibration = metrics.get("operating_point"), metrics.get("calibration")
     classes, positive = metrics.get("classes"), metrics.get("positive")
     names = isinstance(classes, list) and len(classes) > 1 and all(isinstance(name, str) for name in classes)
     if not names or positive not in (None, *classes):
@@ -83,8 +98,16 @@ def read_decision(run: RunDir) -> Decision:
             "`metrics.json` must name the classes and the positive one, as `tlmed train` writes it. "
             f"Received: {run / 'metrics.json'}: classes={shorten(repr(classes))}, positive={shorten(repr(positive))}."
         )
-    wanted = len(classes) == 2
-    if not _holds_number(calibration, "temperature") or _holds_number(point, "threshold") != wanted:
+    if read_task(metrics) == MULTI_LABEL:
+        parts = tuple(_read_parts(run, metrics["per_class"][name], name_sides(name)) for name in classes)
+        return Decision(None, {"method": METHOD}, labels=parts)
+    return _read_parts(run, metrics, classes)
+
+
+def _read_parts(run, found, classes) -> Decision:
+    """Return the decision that `metrics.json`, or its part on one of several labels, holds."""
+    point, calibration = found.get("operating_point"), found.get("calibration")
+    if not _holds_number(calibration, "temperature") or _holds_number(point, "threshold") != (len(classes) == 2):
         raise InputError(
             "RUN must say how its threshold and its temperature were chosen, which older versions of tlmed did not: "
             f"train it again. Received: {str(run.path)!r}."
@@ -93,7 +116,7 @@ def read_decision(run: RunDir) -> Decision:
         # `at_half` is of the test images.
         None if point is None else {name: value for name, value in point.items() if name != "at_half"},
         {name: value for name, value in calibration.items() if name != "metrics"},
-        _read_rule(run, metrics.get("decision"), classes),
+        _read_rule(run, found.get("decision"), classes),
     )
 
 
@@ -130,6 +153,9 @@ def decide(
     >>> decide(rows, None, "youden").threshold
     0.5
     """
+    if predictions.is_multi:
+        sides = [predictions.of_label(number) for number in range(len(predictions.classes))]
+        return Decision(None, {"method": METHOD}, labels=tuple(decide(side, side.classes[1], rule) for side in sides))
     labels, scores, classes = predictions.labels, predictions.scores, predictions.classes
     main, by_rule = positive_index(classes, positive), isinstance(rule, AnswerRule)
     point = None
@@ -159,15 +185,15 @@ def apply_decision(predictions: Predictions, decision: Decision | None, positive
         decision: The threshold and the temperature; None: 0.5 decides, and nothing is calibrated.
         positive: The positive of two classes, by default the second in the order of classes.
     """
-    scores, main = np.asarray(predictions.scores, "float64"), positive_index(predictions.classes, positive)
-    task = predictions.task
+    scores = np.asarray(predictions.scores, "float64")
+    main, task = None if predictions.is_multi else positive_index(predictions.classes, positive), predictions.task
     chosen = predict_classes(scores, main, HALF, task) if decision is None else decision.choose(scores, main, task)
     return replace(
         predictions,
         scores=scores,
         predictions=chosen,
         # In the precision of the scores as they came: a network's in single precision.
-        calibrated=None if decision is None else apply_temperature(predictions.scores, decision.temperature),
+        calibrated=None if decision is None else decision.calibrate(predictions.scores),
         by_scores=decision is None or (decision.threshold is None and decision.rule is None),
     )
 
@@ -196,6 +222,9 @@ def _choose_point(positive, scores, classes, main, rule, costs) -> dict:
     if not isinstance(rule, str):
         return {"rule": "fixed", "threshold": float(rule), "split": None, "n": None, **nothing}
     chosen_on = {"split": "val", "n": len(positive)}
+    if not len(positive):
+        note = f"It is not known of any validation image, so no threshold can be chosen: it is {HALF}."
+        return {"rule": rule, "threshold": HALF, **chosen_on, **nothing, "note": note}
     if positive.all() or not positive.any():
         only = classes[main if positive.all() else 1 - main]
         note = f"The validation images are of class {only!r} only, so no threshold can be chosen: it is {HALF}."
@@ -207,7 +236,7 @@ def _choose_point(positive, scores, classes, main, rule, costs) -> dict:
 
 
 def _calibrate(labels, scores) -> dict:
-    if len(set(labels.tolist())) == 1:
+    if len(set(labels.tolist())) < 2:
         note = "The validation images are of one class only, so no temperature can be fitted: scores stay as they are."
         return {"method": METHOD, "temperature": 1.0, "split": "val", "n": len(labels), "note": note}
     temperature = fit_temperature(scores, labels)

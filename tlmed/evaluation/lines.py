@@ -14,12 +14,13 @@ from tlmed.answer_units import (
 )
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.decision_lines import MEDIAN, order_by_main, say_threshold
+from tlmed.evaluation.label_lines import describe_labels
 from tlmed.evaluation.predictions import HALF
 from tlmed.metrics import say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.definitions import CALIBRATED, CLASS_METRICS
 from tlmed.metrics.names import list_once, name_metric
-from tlmed.tasks import ORDINAL, PRIMARY, read_task
+from tlmed.tasks import MULTI_LABEL, ORDINAL, PRIMARY, read_task
 from tlmed.words import NAMED, as_shown, count, join_names, listed, percent, thousandths
 
 SMALL = 30  # with fewer images or groups a note says how much depends on a single one
@@ -31,9 +32,8 @@ _WIDTH = 18  # of the names of metrics
 
 def describe_metrics(result: Mapping) -> list[str]:
     """Return the content of `metrics.json` as lines for a person."""
-    n = count(result["n"], unit_of(result)) + (
-        f" of {count(result['groups'], 'group')}" if result.get("groups") else ""
-    )
+    groups = f" of {count(result['groups'], 'group')}" if result.get("groups") else ""
+    n = count(result["n"], unit_of(result)) + groups
     positive = say_positive(
         result["classes"], result["positive"], result.get("positive_asked", False), "; positive: {}"
     )
@@ -41,7 +41,8 @@ def describe_metrics(result: Mapping) -> list[str]:
     said = "with 95 % intervals" if bounded else "too few for intervals"
     title = "All" if is_whole(result) else result["split"].capitalize()
     lines = [f"{title} ({n}{positive}), {said}:", *_list(list_once(result)), *_describe_means(result)]
-    lines += [f"  {MEDIAN}"] if read_task(result) == ORDINAL and "decision" not in result else []
+    median = read_task(result) == ORDINAL and "decision" not in result
+    lines += [*describe_labels(result), *([f"  {MEDIAN}"] if median else [])]
     for describe in (
         describe_size,
         describe_reversed,
@@ -68,7 +69,8 @@ def _count_part(part, result) -> str:
 
 def _describe_means(result) -> list[str]:
     """Say of more than two classes which metrics are means over them; what subgroups and baselines show is so, too."""
-    shown = [name for name in CLASS_METRICS if name in result["metrics"]] if len(result["classes"]) > 2 else []
+    several = len(result["classes"]) > 2 and read_task(result) != MULTI_LABEL
+    shown = [name for name in CLASS_METRICS if several and name in result["metrics"]]
     return [f"  Means over the classes, each against the rest: {', '.join(shown)}."] if shown else []
 
 
@@ -127,7 +129,8 @@ def describe_reversed(result: Mapping) -> list[str]:
         whose, what = "", "the classes"
     else:
         found = [label for label, entry in result.get("per_class", {}).items() if is_reversed(entry)]
-        if len(result.get("per_class", {})) == 2 or not found:  # of two classes, both AUCs are the same
+        # Of two classes, which are no labels, both AUCs are the same.
+        if (len(result.get("per_class", {})) == 2 and read_task(result) != MULTI_LABEL) or not found:
             return []
         whose, what = f" of {listed(found, 3)}", f"{unit_of(result)}s of the class and others"
     return [

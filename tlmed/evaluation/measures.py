@@ -1,7 +1,7 @@
 """The content of `metrics.json`: metrics at the chosen threshold and at 0.5, calibration, and subgroups."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from tlmed.metrics.decision_rules import name_costs
 from tlmed.metrics.definitions import CALIBRATED, RANKED, make_case
 from tlmed.metrics.expected_costs import COST_METRICS, measure_costs
 from tlmed.metrics.grades import GRADE_METRICS, measure_cuts, measure_grades
+from tlmed.metrics.label_metrics import evaluate_labels
 from tlmed.metrics.resampling import find_clusters
 from tlmed.metrics.sample_sizes import note_few
 from tlmed.sections import Stated
@@ -82,17 +83,13 @@ def measure(
         guesses: Other predicted classes, int [n].
     """
     shown = predictions.predictions if guesses is None else guesses
-    found = evaluate(
-        predictions.labels,
-        predictions.scores if scores is None else scores,
-        shown,
-        predictions.classes,
-        scoring.positive,
-        predictions.groups,
-        scoring.split,
-        seed=scoring.seed,
-        only=[name for name in only if name not in GRADE_METRICS],
-    )
+    answers = predictions.labels, predictions.scores if scores is None else scores, shown, predictions.classes
+    names = [name for name in only if name not in GRADE_METRICS]
+    if predictions.is_multi:
+        found = evaluate_labels(*answers, predictions.groups, scoring.split, names, scoring.seed)
+        return name_rows(found, predictions.unit)
+    asked = scoring.positive, predictions.groups, scoring.split
+    found = evaluate(*answers, *asked, seed=scoring.seed, only=names)
     if predictions.task == ORDINAL:
         grades = measure_grades(predictions.labels, shown, predictions.classes, predictions.groups, only)
         primary = {name: found["metrics"][name] for name in [PRIMARY[ORDINAL]] if name in found["metrics"]}
@@ -140,17 +137,16 @@ def score(predictions: Predictions, scoring: Scoring, leaked: Collection[str] = 
         raise InputError(f"`split` must have predictions. Received: split={scoring.split!r}, with none.")
     task = {"task": chosen.task, "primary": PRIMARY[chosen.task]}
     result = {"unit": chosen.unit, **task, **measure(chosen, scoring)}
-    _add_stated(result, chosen, scoring)
+    if not chosen.is_multi:
+        _add_stated(result, chosen, scoring)
     if chosen.task == ORDINAL:
         result["cuts"] = _measure_cuts(chosen)
     if result["positive"] is not None:
         result["positive_asked"] = scoring.positive is not None
+    if chosen.is_multi and decision is not None:
+        result["per_class"] = _describe_labels(result["per_class"], chosen, scoring)
     result["threshold"] = _find_threshold(chosen, decision)
     result |= _describe_decision(chosen, scoring)
-    if chosen.calibrated is not None:
-        after = measure(chosen, scoring, CALIBRATED, scores=chosen.calibrated)["metrics"]
-        after |= _measure_stated(chosen, scoring, chosen.calibrated, of_probabilities=True)["metrics"]
-        result["calibration"] = {**({} if decision is None else decision.calibration), "metrics": after}
     if scoring.prevalence is not None:
         result["at_prevalence"] = name_rows(_weigh(chosen, scoring.positive, scoring.prevalence), chosen.unit)
     if leaked:
@@ -181,19 +177,37 @@ def _measure_cuts(chosen) -> dict:
 
 
 def _describe_decision(chosen, scoring) -> dict[str, Mapping]:
-    """Return what errors cost, by what classes were predicted, and the metrics by scores alone."""
+    """Return what errors cost, by what classes were predicted, the metrics by scores alone, and calibrated ones."""
     decision, classes = scoring.decision, chosen.classes
     said = {} if scoring.costs is None else {"costs": name_costs(scoring.costs, classes)}
-    if decision is None or (decision.operating_point is None and decision.rule is None):
-        return said
-    plain = predict_classes(chosen.scores, positive_index(classes, scoring.positive), HALF, chosen.task)
-    found = measure(chosen, scoring, _BY_THRESHOLD, guesses=plain)["metrics"]
-    if decision.operating_point is not None:
-        said["operating_point"] = {**decision.operating_point, "at_half": found}
-        found = None
-    if decision.rule is not None:
-        said["decision"] = decision.rule.describe(classes) | ({} if found is None else {"by_score": found})
+    if decision is not None and (decision.operating_point is not None or decision.rule is not None):
+        plain = predict_classes(chosen.scores, positive_index(classes, scoring.positive), HALF, chosen.task)
+        found = measure(chosen, scoring, _BY_THRESHOLD, guesses=plain)["metrics"]
+        if decision.operating_point is not None:
+            said["operating_point"] = {**decision.operating_point, "at_half": found}
+        if decision.rule is not None:
+            by_score = {"by_score": found} if decision.operating_point is None else {}
+            said["decision"] = decision.rule.describe(classes) | by_score
+    if chosen.calibrated is not None:
+        after = measure(chosen, scoring, CALIBRATED, scores=chosen.calibrated)["metrics"]
+        if not chosen.is_multi:
+            after |= _measure_stated(chosen, scoring, chosen.calibrated, of_probabilities=True)["metrics"]
+        said["calibration"] = {**({} if decision is None else decision.calibration), "metrics": after}
     return said
+
+
+def _describe_labels(tables, chosen, scoring) -> dict[str, dict]:
+    """Return the part on several labels with the threshold and the temperature of each, and what these change."""
+    found = {}
+    for number, (name, decision) in enumerate(zip(chosen.classes, scoring.decision.labels, strict=True)):
+        side = chosen.of_label(number)
+        own = replace(scoring, positive=side.classes[1], decision=decision)
+        # A label that is not known of any image has no metrics, but a decision, by which new images are predicted.
+        more = {"operating_point": decision.operating_point, "calibration": decision.calibration}
+        if side.paths:
+            more = _measure_stated(side, own, side.scores)["metrics"] | _describe_decision(side, own)
+        found[name] = {**tables[name], **more}
+    return found
 
 
 def _find_threshold(chosen, decision) -> float | None:
@@ -203,7 +217,7 @@ def _find_threshold(chosen, decision) -> float | None:
     """
     if decision is not None:
         return decision.threshold
-    return HALF if chosen.by_scores and len(chosen.classes) == 2 else None
+    return HALF if chosen.by_scores and len(chosen.classes) == 2 and not chosen.is_multi else None
 
 
 def _weigh(chosen, positive, prevalence) -> dict:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from tlmed.answer_units import IMAGE, unit_of
 from tlmed.errors import InputError
+from tlmed.evaluation.label_predictions_csv import read_label_predictions, write_label_predictions
 from tlmed.evaluation.pooling import Pooled, Pooling, read_pooling
 from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
 from tlmed.run_files import METRICS_JSON
 from tlmed.rundir import RunDir
-from tlmed.tasks import read_task
+from tlmed.tasks import MULTI_LABEL, read_task
 
 TABLES = PREDICTIONS, POOLED = ("predictions.csv", "pooled.csv")
 
@@ -40,7 +41,8 @@ def list_tables(metrics: Mapping) -> list[str]:
 def write_pooled(folder: Path, pooled: Pooled) -> None:
     """Write `predictions.csv` where there are predictions of samples, and `pooled.csv` where these were pooled."""
     if pooled.samples.unit == IMAGE:
-        write_predictions(folder / PREDICTIONS, pooled.samples)
+        write = write_label_predictions if pooled.samples.is_multi else write_predictions
+        write(folder / PREDICTIONS, pooled.samples)
     if pooled.units.unit != IMAGE:
         write_predictions(folder / POOLED, pooled.units)
 
@@ -75,4 +77,6 @@ def read_samples(folder: Path, metrics: Mapping) -> Predictions:
 
 def _read(table, metrics) -> Predictions:
     """Read a table of a run with the order of classes, and the task, that its `metrics.json` names."""
-    return read_predictions(table, order=metrics["classes"], task=read_task(metrics))
+    if (task := read_task(metrics)) == MULTI_LABEL:
+        return read_label_predictions(table, metrics["classes"])
+    return read_predictions(table, order=metrics["classes"], task=task)

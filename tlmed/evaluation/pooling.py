@@ -9,6 +9,7 @@ import numpy as np
 from tlmed.answer_units import FILE, GROUP, IMAGE, unit_of
 from tlmed.evaluation.decisions import Decision, apply_decision
 from tlmed.evaluation.predictions import Predictions
+from tlmed.label_vectors import are_vectors
 from tlmed.metrics import positive_index
 from tlmed.part_names import split_part
 from tlmed.pseudonyms import name_file_group, names_owner
@@ -120,8 +121,9 @@ def choose_pooling(
 ) -> Pooling:
     """Return what `pool` and `pool_by` of a recipe mean for some samples.
 
-    `"auto"` asks nothing of samples that are whole files. For parts of files it is the mean by file, because the
-    question is mostly about the volume or the patient, and many similar samples are no more than one answer.
+    `"auto"` asks nothing of samples that are whole files, or that have several labels. For parts of files it is the
+    mean by file, because the question is mostly about the volume or the patient, and many similar samples are no more
+    than one answer.
 
     >>> choose_pooling("auto", "file", ["a.nii#plane=1", "a.nii#plane=2"], [0, 0], None)
     Pooling(how='mean', by='file')
@@ -129,6 +131,8 @@ def choose_pooling(
     """
     if how != "auto":
         return Pooling(how, by)
+    if are_vectors(np.asarray(labels)):
+        return Pooling()
     pooling = Pooling("mean", by)
     if by == FILE and (not have_parts(paths) or _find_mixed(pooling.name(paths, groups), labels)):
         return Pooling()
@@ -155,6 +159,8 @@ def find_pooling_faults(
     """
     if pooling.how is None:
         return []
+    if are_vectors(np.asarray(labels)):
+        return [f"`data.pool` must be None where images have several labels. Received: pool={pooling.how!r}."]
     if pooling.by == GROUP and not any(map(names_owner, groups or ())):
         return [
             "`pool_by='group'` needs groups, such as a column of patients (`--group COLUMN`). Received: "

@@ -1,12 +1,14 @@
 """The predictions of a run, and the rules by which scores become classes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from tlmed.label_texts import UNKNOWN
 from tlmed.metrics import positive_index
-from tlmed.tasks import ORDINAL, SINGLE_LABEL
+from tlmed.metrics.label_metrics import as_two_classes, name_sides
+from tlmed.tasks import MULTI_LABEL, ORDINAL, SINGLE_LABEL
 from tlmed.words import count
 
 HALF = 0.5
@@ -15,6 +17,9 @@ HALF = 0.5
 @dataclass(frozen=True, eq=False)  # `==` of arrays is an array
 class Predictions:
     """A network's predictions for n images, and the true labels.
+
+    Where an image may have several labels (`is_multi`), each of them has a column in `labels` (1, 0, and -1 for one
+    that is not known), in `predictions` (1 and 0) and in `scores`, which do not sum to 1: int and float [n, k].
 
     Attributes:
         paths: Where each image lies, relative to the root of the data; n texts, all different.
@@ -48,6 +53,25 @@ class Predictions:
     unit: str = "image"
     task: str = SINGLE_LABEL
 
+    @property
+    def is_multi(self) -> bool:
+        """Whether an image may have several labels."""
+        return self.task == MULTI_LABEL
+
+    def of_label(self, number: int) -> "Predictions":
+        """Return the predictions of one of several labels, as two classes, for the images of which it is known."""
+        known = self.take(np.flatnonzero(self.labels[:, number] != UNKNOWN))
+        return replace(
+            known,
+            labels=known.labels[:, number],
+            scores=as_two_classes(known.scores[:, number]),
+            predictions=known.predictions[:, number],
+            classes=name_sides(self.classes[number]),
+            calibrated=None if known.calibrated is None else as_two_classes(known.calibrated[:, number]),
+            traits={},
+            task=SINGLE_LABEL,
+        )
+
     def of(self, split: str) -> "Predictions":
         """Return the predictions of one split."""
         return self.take(np.flatnonzero(np.array(self.splits, dtype=object) == split))
@@ -76,7 +100,10 @@ class Predictions:
 
 
 def predict_classes(
-    scores: np.ndarray, positive_index: int | None, threshold: float | None = HALF, task: str = SINGLE_LABEL
+    scores: np.ndarray,
+    positive_index: int | None,
+    threshold: float | Sequence[float] | None = HALF,
+    task: str = SINGLE_LABEL,
 ) -> np.ndarray:
     """Turn scores into classes: of two by the threshold, of several by the highest score, of equal ones the first.
 
@@ -86,11 +113,12 @@ def predict_classes(
     Args:
         scores: One column per class, in the order of the classes, float [n, k].
         positive_index: Which of two classes is the positive one, 0 or 1; None for more.
-        threshold: A case is positive where its score reaches this; nothing for more classes than two.
+        threshold: A case is positive where its score reaches this; nothing for more classes than two. Of several
+            labels, one for all of them or one for each.
         task: Of `tlmed.tasks`.
 
     Returns:
-        Predicted classes, int [n].
+        Predicted classes, int [n]; of several labels 1 for each that is predicted and 0 for others, int [n, k].
 
     >>> predict_classes(np.array([[0.7, 0.3], [0.2, 0.8]]), positive_index=1, threshold=0.25).tolist()
     [1, 1]
@@ -101,6 +129,8 @@ def predict_classes(
     """
     # In double precision, because a threshold has more digits than a score in single precision.
     scores = np.asarray(scores, dtype=float)
+    if task == MULTI_LABEL:
+        return (scores >= np.asarray(threshold)).astype(int)
     if task == ORDINAL:
         return (reach(scores)[:, 1:] > HALF).sum(axis=1)
     if positive_index is None:
@@ -132,6 +162,8 @@ def describe_ties(predictions: Predictions, positive: str | None = None) -> list
     >>> describe_ties(Predictions(*rows, ("ill", "well"), by_scores=True))
     ["In 1 of 2 rows both classes have the same score: 'well', the positive class, is predicted."]
     """
+    if predictions.is_multi:  # each label has a threshold of its own
+        return []
     main, scores = positive_index(predictions.classes, positive), predictions.scores
     tied = int(((scores == scores.max(axis=1, keepdims=True)).sum(axis=1) > 1).sum())
     if not tied or not predictions.by_scores or predictions.task == ORDINAL:  # the median depends on no order of ties

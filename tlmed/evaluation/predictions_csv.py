@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlmed import targets, whole_files
+from tlmed import whole_files
 from tlmed.columns import (
     BY_NAME,
     Grouping,
@@ -174,36 +174,6 @@ def _describe_unused_guesses(columns, classes) -> list[str]:
     ]
 
 
-def check_table(path: Path, force: bool, inputs: Sequence[str | Path]) -> None:
-    """Refuse a file that `tlmed predict` may not write its table to.
-
-    Args:
-        path: The file.
-        force: Whether an earlier table of `tlmed predict` may be written over: one of the same columns.
-        inputs: What the command reads.
-
-    Raises:
-        InputError: As `targets.check_targets`, or if there is no folder to write in.
-    """
-    targets.check_folder(path.parent, [path.name], make=False)
-    targets.check_targets("--out", {path: _is_predicted}, force, inputs)
-
-
-def _is_predicted(path: Path) -> bool:
-    header = targets.read_header(path)
-    classes = [name.removeprefix(SCORE) for name in header if name.startswith(SCORE)]
-    return bool(classes) and header == list_columns(classes)
-
-
-def list_columns(classes: Sequence[str]) -> list[str]:
-    """Return the columns of the table that `tlmed predict` writes.
-
-    >>> list_columns(["ill", "well"])
-    ['path', 'prediction', 'score_ill', 'score_well', 'calibrated_ill', 'calibrated_well', 'image_note']
-    """
-    return ["path", "prediction", *(kind + name for kind in (SCORE, CALIBRATED) for name in classes), NOTE]
-
-
 def _is_ours(column: str) -> bool:
     return column in (*_OURS, NOTE) or column.startswith((SCORE, CALIBRATED))
 
@@ -282,6 +252,8 @@ def _find_header_faults(header, rows, classes) -> list[tuple[str, str]]:
     columns = f"columns {', '.join(header) or 'none'}"
     if len(header) == 1 and len(parts := re.split("[;\t|]", header[0])) > 1:
         columns += f" (one column: commas separate, not {header[0][len(parts[0])]!r})"
+    if "label" not in header and any(f"label_{name}" in header for name in classes):
+        return [("A file of several labels per image cannot be scored yet; `tlmed evaluate RUN` scores a run", columns)]
     faults = [(f"The file must have the column `{name}`", columns) for name in ("path", "label") if name not in header]
     if len(classes) < 2:
         faults.append((f"The file must have a column `{SCORE}<class>` for each of two classes or more", columns))

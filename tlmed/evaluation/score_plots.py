@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tlmed.evaluation.drawing import COLOURS, LINES, TEST_STYLE, UNNAMED, VALIDATION_STYLE, add_legend, literal, tidy
 from tlmed.evaluation.predictions import Predictions
-from tlmed.metrics import binary_auc, net_benefit, positive_index, roc_curve
+from tlmed.metrics import binary_auc, net_benefit, positive_index, reliability, roc_curve
 from tlmed.metrics.bands import has_band, roc_band
 from tlmed.metrics.calibration import BINS
 from tlmed.metrics.packed_confusion import unpack_confusion
@@ -44,6 +44,8 @@ def draws_bands(predictions: Predictions, split: str = "test", positive: str | N
         split: The split to draw.
         positive: The positive of two classes, by default the second in the order of classes.
     """
+    if predictions.is_multi:  # each label is known of other images
+        return False
     owners = find_clusters(predictions.of(split).groups)
     drawn = [truth for _, truth, _ in _list_curves(predictions, split, positive) if truth.any() and not truth.all()]
     return 0 < len(drawn) <= MOST_BANDS and all(has_band(truth, owners) for truth in drawn)
@@ -219,6 +221,40 @@ def reliability_diagram(series: Mapping[str, Sequence[Mapping]], about: str, cou
     return figure
 
 
+def find_points(positive: np.ndarray, scores: np.ndarray, groups: Sequence[str] | None) -> list[dict]:
+    """Return the points of a label for `reliability_of_labels`.
+
+    Args:
+        positive: Whether each image has the label, bool [n].
+        scores: Its probability, float [n].
+        groups: The group of each image, or None.
+    """
+    return reliability(scores, positive, find_clusters(groups)) if len(scores) else []
+
+
+def reliability_of_labels(series: Mapping[str, Sequence[Mapping]]) -> Figure:
+    """Draw the share that came true against the score, a curve for each of several labels.
+
+    Args:
+        series: The name of each label to its points, as `find_points` gives them.
+
+    >>> points = [{"from": 0.6, "to": 0.7, "n": 2, "confidence": 0.65, "share": 0.5, "low": 0.1, "high": 0.9}]
+    >>> reliability_of_labels({"edema": points}).axes[0].get_ylabel()
+    'share that came true'
+    """
+    figure = Figure(figsize=(4.6, 4.2 + 0.19 * min(len(series), MOST_CURVES)), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
+    named = {name: points for name, points in list(series.items())[:MOST_CURVES] if points}
+    for (name, points), style in zip(named.items(), _list_styles(), strict=False):
+        said, came = ([point[key] for point in points] for key in ("confidence", "share"))
+        axes.plot(said, came, marker="o", markersize=3, label=literal(name), **style)
+    tidy(axes, xlabel="probability of the label", ylabel="share that came true")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    add_legend(axes)
+    return figure
+
+
 def decision_curves(predictions: Predictions, scores: np.ndarray, columns: Sequence[int]) -> Figure:
     """Draw the net benefit of acting on the scores of a class, beside acting on all images and on none.
 
@@ -310,8 +346,13 @@ def example_grid(images: np.ndarray, captions: Sequence[str]) -> Figure:
 
 
 def _list_curves(predictions, split, positive) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Yield name, truth and scores of the positive class of two, else of each class."""
+    """Yield name, truth and scores of the positive class of two, else of each class, or of each of several labels."""
     chosen = predictions.of(split)
+    if chosen.is_multi:
+        for number, name in enumerate(chosen.classes):
+            side = chosen.of_label(number)
+            yield name, side.labels == 1, side.scores[:, 1]
+        return
     main = positive_index(chosen.classes, positive)
     for column in range(len(chosen.classes)) if main is None else [main]:
         yield chosen.classes[column], chosen.labels == column, chosen.scores[:, column]

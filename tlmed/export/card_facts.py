@@ -21,6 +21,7 @@ from tlmed.run_files import (
 )
 from tlmed.rundir import RunDir
 from tlmed.synthetic import is_synthetic
+from tlmed.tasks import refuse_labels
 
 # A card needs no content of these, so a run may lack them.
 _DISPENSABLE = ("model.keras", "classifier.skops", "history.csv", "predictions.csv", *BESIDE)
@@ -89,8 +90,10 @@ def read_card_facts(run: RunDir) -> CardFacts:
         run: The run.
 
     Raises:
-        InputError: A file is missing, cannot be read, or is not as the run wrote it.
+        InputError: A file is missing, cannot be read, or is not as the run wrote it; or images have several labels.
     """
+    metrics = METRICS_JSON.read(run)
+    refuse_labels(metrics, "A model card is", run.path)
     # Whoever reads the card cannot compare it with the files, so all that are there are checked here.
     unchecked = check_intact(run, [name for name in RECORDED if name not in _DISPENSABLE or (run / name).exists()])
     name = run.path.resolve().name
@@ -101,7 +104,7 @@ def read_card_facts(run: RunDir) -> CardFacts:
         environment=ENVIRONMENT_JSON.read(run),
         splits=SPLITS_CSV.read(run),
         plan=PLAN_JSON.read(run),
-        metrics=METRICS_JSON.read(run),
+        metrics=metrics,
         timing=TIMING_JSON.read(run),
         unchecked=unchecked,
     )

@@ -35,6 +35,25 @@ def attach_head(
         augment: A layer that is applied to training images only.
         seed: Decides the initial weights of the head, and later its dropout.
     """
+    return _attach(backbone, (num_classes, "softmax"), (dropout, pooling, units), augment, seed)
+
+
+def attach_label_head(
+    backbone: keras.Model,
+    num_labels: int,
+    dropout: float = 0.0,
+    pooling: str = "avg",
+    units: tuple[int, ...] = (),
+    augment: keras.layers.Layer | None = None,
+    seed: int = 0,
+) -> Classifier:
+    """Return a classifier of several labels: a sigmoid for each; the other arguments are those of `attach_head`."""
+    return _attach(backbone, (num_labels, "sigmoid"), (dropout, pooling, units), augment, seed)
+
+
+def _attach(backbone, last, body, augment, seed) -> Classifier:
+    """Put hidden layers and a last one, of some width and activation, on the features."""
+    dropout, pooling, units = body
 
     def dense(width, activation, name):
         start = keras.initializers.GlorotUniform(seed=derive(seed, "head", name))
@@ -46,7 +65,7 @@ def attach_head(
     if dropout:
         # Any fixed seed: `thaw` sets the streams of dropout and augmentation anew in each phase.
         x = keras.layers.Dropout(dropout, seed=0, name=DROPOUT)(x)
-    outputs = dense(num_classes, "softmax", PROBABILITIES)(x)
+    outputs = dense(*last, PROBABILITIES)(x)
     if augment is not None:
         augment.build(backbone.input_shape)  # building draws random numbers: before `thaw` sets the seeds
     model = Classifier(backbone.inputs[0], outputs, name="classifier")

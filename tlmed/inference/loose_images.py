@@ -17,9 +17,10 @@ from tlmed.data.tones import describe_tones, describe_unwindowed, note_tones
 from tlmed.evaluation.decision_lines import caption_choice, describe_choice
 from tlmed.evaluation.decisions import read_decision
 from tlmed.evaluation.explanations import Place, name_in, open_folder, save_explanations
+from tlmed.evaluation.label_lines import describe_choices
 from tlmed.evaluation.lines import describe_worse
 from tlmed.evaluation.pooling import find_telling, number_units, pool_scores, read_pooling, say_how
-from tlmed.evaluation.predictions_csv import list_columns
+from tlmed.evaluation.predicted_tables import list_columns
 from tlmed.inference.scorer import BATCH_SIZE, computing, load_scorer, name_files
 from tlmed.intact import check_intact
 from tlmed.part_names import split_part
@@ -29,7 +30,7 @@ from tlmed.rundir import RunDir
 from tlmed.slicing import VIEWS
 from tlmed.synthetic import describe_learned
 from tlmed.targets import writing_out
-from tlmed.tasks import read_task
+from tlmed.tasks import MULTI_LABEL, read_task, refuse_labels
 from tlmed.voice import SILENT, Voice
 from tlmed.words import count, listed
 
@@ -74,7 +75,9 @@ def predict(
             folder for the pictures lies in one of `paths` or holds files that may not be written over.
     """
     old, settings, decision = METRICS_JSON.read(run), from_json(RECIPE_JSON.read(run)).data, read_decision(run)
-    classes = old["classes"]
+    classes, several = old["classes"], read_task(old) == MULTI_LABEL
+    if explain is not None:
+        refuse_labels(old, "`--explain` is", run.path)
     for warning in check_intact(run, name_files(old, "environment.json", "plan.json")):
         voice.warn(warning)
     for warning in describe_learned(settings.source):
@@ -94,7 +97,7 @@ def predict(
         open_folder(explain, paths)
         name_in(place, explainer.method)
     scores = scorer(files.batches(BATCH_SIZE))
-    main = metrics.positive_index(classes, old["positive"])
+    main = None if several else metrics.positive_index(classes, old["positive"])
     units, members = number_units(replace(pooling, by=FILE).name(names, None))
     pooled = pool_scores(scores, members, pooling.how, main) if pooling.how else scores
     chosen = decision.choose(pooled, main, read_task(old))
@@ -104,13 +107,16 @@ def predict(
         with writing_out(explain, "--explain"), computing():
             rule = caption_choice(old)
             save_explanations(place, files.batches(BATCH_SIZE), chosen, pooled, classes, explainer, rule)
-    tables = np.concatenate([pooled, metrics.apply_temperature(pooled, decision.temperature)], axis=1, dtype=float)
-    for line in (*_describe_units(pooling, old["positive"]), *describe_choice(old), *describe_worse(old)):
+    tables = np.concatenate([pooled, decision.calibrate(pooled)], axis=1, dtype=float)
+    said = describe_choices(old) if several else describe_choice(old)
+    for line in (*_describe_units(pooling, old["positive"]), *said, *describe_worse(old)):
         voice.say(line)
     notes = _join_notes(note_tones(tones, usual), members)
     lines = zip(units, chosen, tables.tolist(), notes, strict=True)
-    rows = [(name, classes[choice], *row, note) for name, choice, row, note in lines]
-    return list_columns(classes), rows, broken
+    rows = [
+        (name, *(choice.tolist() if several else [classes[choice]]), *row, note) for name, choice, row, note in lines
+    ]
+    return list_columns(classes, several), rows, broken
 
 
 def _describe_flat(names, channels) -> list[str]:

@@ -46,7 +46,7 @@ from tlmed.sections import Stated
 from tlmed.source_forms import TABLE, TFDS, find_form
 from tlmed.source_layout import Layout
 from tlmed.synthetic import describe_learned, describe_source, is_synthetic
-from tlmed.tasks import read_task
+from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.voice import SILENT, Voice
 from tlmed.words import count, join_names
 
@@ -101,7 +101,7 @@ def evaluate(
         asked = Scoring(positive=positive, prevalence=prevalence, order=order, stated=numbers)
         return score_file(file, grouping or Grouping(), asked, pooled_by, voice)
     recipe, old, decision = from_json(RECIPE_JSON.read(run)), METRICS_JSON.read(run), read_decision(run)
-    trained = _Trained(run, recipe, old["classes"], read_rule(run))
+    trained = _Trained(run, recipe, old["classes"], read_rule(run), read_task(old))
     unsure = check_intact(run, name_files(old, "environment.json", "plan.json", "splits.csv", *list_tables(old)))
     prevalence = recipe.prevalence if prevalence is None else prevalence
     if prevalence is not None and len(old["classes"]) != 2:
@@ -159,12 +159,21 @@ class _Trained:
         recipe: Its recipe.
         classes: Its classes, in order.
         rule: How its images became pixels.
+        task: What it answers, of `tlmed.tasks`.
     """
 
     run: RunDir
     recipe: Recipe
     classes: Sequence[str]
     rule: PixelRule
+    task: str
+
+    @property
+    def layout(self) -> Layout:
+        """Return how it read its source; several labels are its own, also where a source lacks one."""
+        if self.task != MULTI_LABEL:
+            return self.recipe.layout
+        return replace(self.recipe.layout, several=True, vocabulary=tuple(self.classes))
 
     @property
     def known(self) -> KnownPixels | None:
@@ -212,7 +221,7 @@ def _gather_own(trained, place) -> _Chosen:
 def _gather_others(trained, source, grouping, skip_bad) -> _Chosen:
     """Return all images of another source, compared with those that the run knows."""
     run, seed = trained.run, trained.recipe.seed
-    there, layout = _read_identifiers(run), _lay_out_like(trained.recipe, source, grouping)
+    there, layout = _read_identifiers(run), _lay_out_like(trained, source, grouping)
     whole = open_source(source, layout)
     images = load(whole, trained.rule, None, seed, skip_bad, known=trained.known)
     _check_classes(images.table.classes, trained.classes)
@@ -252,13 +261,14 @@ def _check_pooling(pooling, table) -> None:
         raise InputError(f"RUN pools scores by {pooling.by}. {fault}" for fault in faults)
 
 
-def _lay_out_like(recipe, source: str, grouping: Grouping | None) -> Layout:
+def _lay_out_like(trained, source: str, grouping: Grouping | None) -> Layout:
     """Return how a run read its own source, for another one, with groups as the user says, if anything.
 
     That the run's own images have no groups says nothing of other images: a column with a usual name is taken.
     """
+    recipe = trained.recipe
     form, own = find_form(source), recipe.data.grouping
-    layout = recipe.data.layout.for_another(alike=form == find_form(recipe.data.source))
+    layout = trained.layout.for_another(alike=form == find_form(recipe.data.source))
     if form not in (TABLE, TFDS):
         own = Grouping(use=own.use, folders=own.folders)
     elif not own.use:
@@ -272,7 +282,7 @@ def _recall(trained, source) -> tuple[ImageSet, np.ndarray, list[str]]:
     data = ENVIRONMENT_JSON.read(run, "data.left_out")["data"]
     left_out = [entry["path"] for entry in data["left_out"]]
     try:
-        table = open_source(source, trained.recipe.data.layout)
+        table = open_source(source, trained.layout)
         found = recall(table, trained.rule, recorded, trained.classes, left_out, trained.known, read_made(data))
     except InputError as error:
         hint = "If the images of RUN were moved, say where they are now with `--data PLACE --moved`."

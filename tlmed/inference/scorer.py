@@ -20,7 +20,7 @@ from tlmed.heads import split_head
 from tlmed.recipe import from_json
 from tlmed.run_files import METRICS_JSON, RECIPE_JSON
 from tlmed.rundir import RunDir
-from tlmed.tasks import SINGLE_LABEL
+from tlmed.tasks import MULTI_LABEL, SINGLE_LABEL
 from tlmed.words import count
 
 BATCH_SIZE = 32
@@ -36,6 +36,7 @@ def make_samples(images: ImageSet, rows: np.ndarray, scores: np.ndarray, task: s
         task: What is asked, of `tlmed.tasks`.
     """
     table = images.table
+    task = MULTI_LABEL if table.is_multi else task
     return Predictions(
         paths=tuple(table.paths[row] for row in rows),
         splits=tuple(str(images.splits[row]) for row in rows),

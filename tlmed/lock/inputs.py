@@ -93,7 +93,7 @@ def describe_inputs(lock: Lock, recipe: Recipe, recipe_file: Path | None = None,
 
 def _describe_data(lock, recipe, trust) -> dict:
     """Return the lines that `splits.csv` would have now, and which images would be left out now."""
-    table = open_source(recipe.data.source, recipe.data.layout)
+    table = open_source(recipe.data.source, recipe.layout)
     # What the run left out stays out even if it can be read now: with other images all splits would be others.
     left_out = {entry["path"] for entry in lock.content["data"]["left_out"]}
     intensity = from_json(lock.content["data"].get("window"))

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from tlmed.digests import (
     split_lines,
 )
 from tlmed.errors import InputError
+from tlmed.evaluation.label_predictions_csv import read_label_predictions
 from tlmed.evaluation.pooled_csv import list_tables
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.intact import FORMAT, checksum, divide_environment, list_choices, reading
@@ -27,6 +29,7 @@ from tlmed.regular_files import sha256
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, PLAN_JSON, RECIPE_JSON
 from tlmed.rundir import RunDir
 from tlmed.seeds import derive
+from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.whole_files import format_csv
 
 STREAMS = ("split", "backbone", "statistics", "bootstrap/test", "folds", "pca", "classifier")
@@ -91,14 +94,32 @@ def describe_results(run: RunDir) -> dict:
             "weights": digest_model(run / "model.keras"),
             "layers": digest_layers(run / "model.keras"),
             "classifier": digest_classifier(run / "classifier.skops") if hybrid else None,
-            **{part: _describe_table(run / file) for part, file in TABLES.items() if file in list_tables(metrics)},
+            **{
+                part: _describe_table(run / file, metrics)
+                for part, file in TABLES.items()
+                if file in list_tables(metrics)
+            },
             "metrics": describe_metrics(metrics),
             "history": list_history(run),
         }
 
 
-def _describe_table(path) -> dict:
+def _describe_table(path, metrics) -> dict:
+    if read_task(metrics) == MULTI_LABEL:
+        return {"sha256": sha256(path), "rows": list_labels(path, metrics["classes"])}
     return {"sha256": sha256(path), "rows": list_predictions(path)}
+
+
+def list_labels(path: Path, classes: Sequence[str]) -> list[str]:
+    """Return the same for each label of each row, where an image may have several: its place is `path: label`."""
+    found = read_label_predictions(path, classes)
+    tables = zip(found.labels.tolist(), found.predictions.tolist(), found.scores.tolist(), strict=True)
+    rows = (
+        (f"{place}: {name}", split, label, guess, f"{score:.9g}")
+        for place, split, cells in zip(found.paths, found.splits, tables, strict=True)
+        for name, label, guess, score in zip(classes, *cells, strict=True)
+    )
+    return split_lines(format_csv(PREDICTIONS, rows))
 
 
 def list_predictions(path: Path) -> list[str]:

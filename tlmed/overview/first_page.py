@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from tlmed.data import ImageSet
 from tlmed.data.decode_and_resize import as_rule
+from tlmed.errors import InputError
 from tlmed.fitting_in import describe_fit
 from tlmed.intensity import FILE
 from tlmed.overview.class_tables import (
@@ -61,9 +62,12 @@ def make_overview_page(look: Look) -> str:
     """Return the whole page as HTML.
 
     Raises:
+        InputError: Images have several labels.
         RunFailed: An image changed while it was read.
     """
     table = look.images.table
+    if table.is_multi:
+        raise InputError(f"`data show` is for one class per image only. Received: {table.source}, of several labels.")
     measures = measure(look.images, draw_measured(len(table), look.seed))
     labels = table.labels[measures.rows]
     lead = render(

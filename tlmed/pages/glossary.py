@@ -36,6 +36,8 @@ METRICS = {
     "0 is no better than chance.",
     "average_precision": "The area below the curve of precision and recall: the mean PPV over all thresholds. Guessing "
     f"gives the share of the class. {_OF_POSITIVE}",
+    "exact_match": "The share of images whose labels are all predicted right, of those whose labels are all known.",
+    "hamming_loss": "The share of known labels that are predicted wrong. 0 is best, and lower is better.",
     "log_loss": "How surprised the scores are by the truth; being sure and wrong costs most. 0 is best, and lower is "
     "better.",
     "brier": "The squared distance of the score from the truth (0 or 1), averaged over the answers. With more than two "

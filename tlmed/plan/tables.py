@@ -7,6 +7,8 @@ import numpy as np
 
 from tlmed.batch_statistics import STATISTICS_IMAGES
 from tlmed.cache import show_size
+from tlmed.label_texts import NEGATIVE, NOTHING, POSITIVE
+from tlmed.label_vectors import are_vectors
 from tlmed.plan.plan_json import cut, describe_block
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import Table, numbers, texts
@@ -34,11 +36,11 @@ def describe_backbone(name: str, model: keras.Model) -> list[str | Table]:
 def describe_images(
     classes: Sequence[str], labels: np.ndarray, splits: np.ndarray, groups: Sequence[str] | None = None
 ) -> Table:
-    """Return how many images, and groups, of each class are in each split.
+    """Return how many images, and groups, of each class are in each split; of each label, those that have it.
 
     Args:
         classes: The names of the classes.
-        labels: The class of every image, int [n].
+        labels: The class of every image, int [n], or a vector of labels, int [n, k].
         splits: The split of every image, n texts.
         groups: The group of every image, n texts, or None.
 
@@ -46,13 +48,19 @@ def describe_images(
     >>> print(*table.lines(), sep="/")
     class  train  val  test  all/a          1    0     1    2/b          1    0     0    1/all        2    0     1    3
     """
-    rows = {name: labels == label for label, name in enumerate(classes)} | {"all": np.ones(len(labels), bool)}
-    parts = [*(splits == split for split in SPLITS), np.ones(len(labels), bool)]
+    several, every = are_vectors(labels), np.ones(len(labels), bool)
+    if several:
+        rows = {name: labels[:, label] == POSITIVE for label, name in enumerate(classes)}
+        rows |= {NOTHING: (labels == NEGATIVE).all(axis=1)}
+    else:
+        rows = {name: labels == label for label, name in enumerate(classes)}
+    rows |= {"all": every}
+    parts = [*(splits == split for split in SPLITS), every]
     table = [(name, *(f"{(chosen & part).sum():,}" for part in parts)) for name, chosen in rows.items()]
     if groups is not None:
         owners = np.array(groups, dtype=object)
         table.append(("groups", *(f"{len(set(owners[part])):,}" for part in parts)))
-    return Table(texts("class") + numbers(*SPLITS, "all"), table)
+    return Table(texts("label" if several else "class") + numbers(*SPLITS, "all"), table)
 
 
 def describe_blocks(plan: dict) -> list[Table | str]:

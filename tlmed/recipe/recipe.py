@@ -1,13 +1,16 @@
 """The recipe itself: its sections together, and the rules between them."""
 
+import dataclasses
 import unicodedata
 
 from tlmed.errors import InputError
 from tlmed.recipe.decision_fields import COSTS, are_costs, find_decision_faults, say_wrong_costs
+from tlmed.recipe.label_rules import find_task_conflicts
 from tlmed.sections import MONITORS, THRESHOLD_RULE, Augment, Degrees, Dense, Hybrid, Images, Phase, Stated
 from tlmed.sections.rules import find_faults as find_section_faults
 from tlmed.sections.rules import must, one_of, optional_count, positive, section
-from tlmed.tasks import AUTO, ORDINAL, SINGLE_LABEL, TASKS
+from tlmed.source_layout import Layout
+from tlmed.tasks import AUTO, MULTI_LABEL, ORDINAL, SINGLE_LABEL, TASKS
 
 CACHE = ("auto", "on", "off")
 CACHE_DTYPES = ("float32", "float16")
@@ -50,7 +53,8 @@ class Recipe:
         head: The classifier on top: a Keras head, or a scikit-learn classifier on the features.
         task: What is asked of each image: `"single-label"`, one of several classes; `"ordinal"`, a grade: the classes
             are in the order of `data.order`, or numbers by their size, and an error counts by how many grades it is;
-            `"auto"`: ordinal where `data.order` is given.
+            `"multi-label"`, any number of labels; `"auto"`: ordinal where `data.order` is given, and multi-label where
+            `data.label_columns` are, where labels stand together (`edema|effusion`), or in a MedMNIST file of such.
         augment: Random changes to training images.
         class_weight: `"balanced"` weighs each class by the inverse of its share of the training images.
         sampling: `"balanced"` draws as many training images of each class in each epoch, those of rare classes several
@@ -169,7 +173,15 @@ class Recipe:
         """Return the task, `"auto"` resolved."""
         if self.task != AUTO:
             return self.task
+        if self.data.label_columns is not None:
+            return MULTI_LABEL
         return SINGLE_LABEL if self.data.order is None else ORDINAL
+
+    @property
+    def layout(self) -> Layout:
+        """Return how the source is read; `task` says whether an image may have several labels."""
+        several = None if self.task == AUTO else self.task == MULTI_LABEL
+        return self.data.layout if several is None else dataclasses.replace(self.data.layout, several=several)
 
     def build(self, num_classes: int, backbone=None):
         """Build the network and compile it for the first phase.
@@ -202,6 +214,7 @@ def find_faults(recipe: Recipe) -> list[str]:
     for find in (
         _find_name_faults,
         _find_head_faults,
+        find_task_conflicts,
         _find_backbone_faults,
         _find_balance_faults,
         _find_patience_faults,

@@ -32,7 +32,10 @@ from tlmed.report.loaded_files import RunContent
 from tlmed.report.summary import say_earlier
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import CODE, Cell, say
+from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import RANDOM, count, listed, name_start
+
+_WHY = "Why they are wrong"
 
 
 @dataclass(frozen=True)
@@ -294,10 +297,13 @@ def _tell_diagnosis(content, titles) -> Answer:
 
 
 def _tell_failures(content, titles) -> Answer:
+    if read_task(content.metrics) == MULTI_LABEL:
+        loss = content.metrics["metrics"]["hamming_loss"]
+        return Answer(say(f"{number(loss['value'])} of the labels predicted wrong.", *_see(titles, "Scores")), _WHY)
     wrong = int((content.scored.predictions != content.scored.labels).sum())
     where = _see(titles, "Curves and confusion", "Examples")
     said = f"{count(wrong, unit_of(content.metrics))} of {content.metrics['n']:,} predicted wrong."
-    return Answer(say(said, *where), "Why they are wrong")
+    return Answer(say(said, *where), _WHY)
 
 
 def _tell_details(content, titles) -> Answer:

@@ -8,13 +8,11 @@ from markupsafe import Markup
 from tlmed.evaluation.lines import describe_left_out, describe_reversed, describe_rule
 from tlmed.evaluation.predictions import Predictions
 from tlmed.pages.templating import render
-from tlmed.report.calibration_section import show_calibration
-from tlmed.report.curves import show_curves
 from tlmed.report.frame import frame
 from tlmed.report.image_counts import is_synthetic
 from tlmed.report.loaded_files import RunContent
-from tlmed.report.operating_point import show_decision_curve, show_operating_point
-from tlmed.report.scores import show_scores, show_subgroups
+from tlmed.report.page_sections import list_answers
+from tlmed.report.scores import show_subgroups
 from tlmed.targets import make_mark, writing_out
 from tlmed.whole_files import write_text
 
@@ -56,11 +54,7 @@ def make_evaluation_page(predictions: Predictions, result: Mapping) -> str:
     )
     sections = {
         "What was scored": _tell(result, source),
-        "Scores": show_scores(content),
-        "Operating point": show_operating_point(result),
-        "Curves and confusion": show_curves(content),
-        "Calibration": show_calibration(content),
-        "Decision curve": show_decision_curve(content),
+        **list_answers(content),
         "Subgroups": show_subgroups(result),
     }
     run = Path(evaluated["run"]).name if "run" in evaluated else source

@@ -8,11 +8,13 @@ from markupsafe import Markup
 
 from tlmed.answer_units import say_least, say_undecided, scored_image, unit_of
 from tlmed.evaluation.missing_images import describe_read_units
+from tlmed.label_texts import DOUBT, NOTHING, split_text
 from tlmed.pages.templating import render
 from tlmed.report.loaded_files import RunContent
 from tlmed.split_names import SPLITS
 from tlmed.synthetic import is_synthetic as is_drawn
 from tlmed.tabulation import Table, numbers, texts
+from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import count, percent
 
 _LEFT_OUT = re.compile(r"Left out, as (?P<why>[^:]+): (?P<amount>[\d,]+ (image|file)s?)\b")
@@ -66,6 +68,7 @@ def count_known(metrics: Mapping) -> str:
 def show_images(content: RunContent) -> Markup:
     """Return images, and groups where there are any, per class and split."""
     left_out = content.environment.get("data", {}).get("left_out", [])
+    several = read_task(content.metrics) == MULTI_LABEL
     return show_counts(
         content.splits,
         say_attributes(content.recipe),
@@ -73,6 +76,7 @@ def show_images(content: RunContent) -> Markup:
         [(item["path"], item["reason"]) for item in left_out],
         say_formats(content.environment),
         describe_read_units(content.metrics.get("units", {}), unit_of(content.metrics)),
+        several,
     )
 
 
@@ -100,6 +104,7 @@ def show_counts(
     left_out: Iterable[tuple[str, str]] = (),
     formats: str = "",
     lacking: Iterable[str] = (),
+    several: bool = False,
 ) -> Markup:
     """Return how many images, and groups where there are any, are in each class and split.
 
@@ -110,9 +115,11 @@ def show_counts(
         left_out: Path and reason of every image that is not among the rows.
         formats: What `say_formats` returned.
         lacking: Sentences on units that lack images which are left out.
+        several: Whether an image may have several labels: it then counts for each of them.
     """
-    images = [(row["label"], row["split"], number) for number, row in enumerate(rows)]
-    groups = [(row["label"], row["split"], row["group"]) for row in rows if row.get("group")]
+    named = [(_list_labels(row["label"]) if several else [row["label"]], row) for row in rows]
+    images = [(label, row["split"], place) for place, (labels, row) in enumerate(named) for label in labels]
+    groups = [(label, row["split"], row["group"]) for labels, row in named if row.get("group") for label in labels]
     return render(
         "report/images.html",
         attributes=attributes,
@@ -124,6 +131,15 @@ def show_counts(
         left_out=[f"{path}: {reason}" for path, reason in left_out],
         lacking=list(lacking),
     )
+
+
+def _list_labels(text) -> list[str]:
+    """Return the labels that an image is known to have; "No Finding" where there is none.
+
+    >>> _list_labels("edema|?mass"), _list_labels("?mass")
+    (['edema'], ['No Finding'])
+    """
+    return [part for part in split_text(text) if not part.startswith(DOUBT)] or [NOTHING]
 
 
 def say_attributes(recipe: Mapping) -> str:

@@ -18,6 +18,7 @@ from tlmed.pages.templating import render
 from tlmed.recipe import find_parts, flatten
 from tlmed.report.loaded_files import RunContent
 from tlmed.sections.augment_words import say_augmentation
+from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import count, name_start, say_preparation, say_undecided
 
 
@@ -28,6 +29,7 @@ def tell_story(content: RunContent) -> Markup:
     where = f"on {count(metrics['n'], unit_of(metrics))} of the {metrics['split']} split"
     return render(
         "report/story.html",
+        task=read_task(metrics),
         classes=enumerate_names(metrics["classes"]),
         source=data.get("source"),
         backbone=join(recipe.get("backbone")),
@@ -121,8 +123,11 @@ def name_weakest(metrics: Mapping) -> str:
     # Of few images each, equal values have intervals of different widths: none of them is that of all.
     same = len({(known[label]["low"], known[label]["high"]) for label in worst}) == 1
     value = say_value(known[worst[0]]) if same else number(min(values))
-    images = f", on {count(metrics['per_class'][worst[0]]['n'], unit_of(metrics))}" if len(worst) == 1 else ""
-    which = f"class is {worst[0]}" if len(worst) == 1 else f"classes are {enumerate_names(worst)}"
+    noun = "label" if read_task(metrics) == MULTI_LABEL else "class"
+    first = metrics["per_class"][worst[0]]
+    images = f", on {count(first.get('positives', first['n']), unit_of(metrics))}" if len(worst) == 1 else ""
+    some = f"{noun}{'s' if noun == 'label' else 'es'}"
+    which = f"{noun} is {worst[0]}" if len(worst) == 1 else f"{some} are {enumerate_names(worst)}"
     return f"The weakest {which}: sensitivity {value}{images}."
 
 

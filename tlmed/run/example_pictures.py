@@ -35,7 +35,7 @@ def write_examples(job: Job, images: ImageSet) -> None:
     Where a network cannot be explained the pictures show the images alone, and `examples.json` says why.
     """
     run, wanted = job.run, job.recipe.examples
-    if not wanted:
+    if not wanted or images.table.is_multi:  # of several labels none is explained yet
         return
     run.mark("Explaining examples.")
     with job.clock.stage("examples"), job.voice.busy("Explaining examples"):

@@ -26,6 +26,7 @@ from tlmed.failures import refuse_size
 from tlmed.features import feature_model
 from tlmed.features.engines import OpenVino, choose_engine
 from tlmed.intensity import Intensity, from_json, resolve, to_json
+from tlmed.label_texts import NEGATIVE, POSITIVE
 from tlmed.plan import Terms, describe_images, describe_reused, expand, find_schedule_faults, make_plan, memory_needed
 from tlmed.pseudonyms import say_unknown
 from tlmed.recipe import Recipe
@@ -35,12 +36,12 @@ from tlmed.run.prefixes import choose_features
 from tlmed.run.prepared import Prepared
 from tlmed.run.records import read_start
 from tlmed.run.scoring import describe_lacking
-from tlmed.run.task_faults import find_prior_faults, find_task_faults
+from tlmed.run.task_faults import find_prior_faults, find_task, find_task_faults
 from tlmed.sections import Hybrid, KFold, Phase
 from tlmed.sections.augment_words import say_augmentation
 from tlmed.synthetic import describe_source
 from tlmed.tabulation import Table
-from tlmed.tasks import ORDINAL
+from tlmed.tasks import MULTI_LABEL, ORDINAL
 from tlmed.words import name_start, quote_commas
 
 
@@ -99,8 +100,8 @@ def _read_of(job) -> ImageSet:
 def _read(recipe, skip_bad, intensity: Intensity | None = None) -> ImageSet:
     """Read the recipe's images and divide them; faults that their list alone shows are reported before any is read."""
     settings = recipe.data
-    table = open_source(settings.source, settings.layout)
-    faults = [*find_scheme_faults(table, settings.split), *find_task_faults(recipe, table.classes)]
+    table = open_source(settings.source, recipe.layout)
+    faults = [*find_scheme_faults(table, settings.split), *find_task_faults(recipe, table)]
     if faults := faults + _find_pooling_faults(recipe, table):
         raise InputError(faults)
     rule = PixelRule(settings.image_size, intensity or resolve(settings.window), settings.fit, settings.spacing)
@@ -111,7 +112,7 @@ def _read(recipe, skip_bad, intensity: Intensity | None = None) -> ImageSet:
 def _examine(recipe, images) -> ImageSet:
     """Mark the test images that the weights' run has seen; warn where that cannot be told, and of what is left out."""
     known, unsure = find_known(leave_out_published(recipe.weights, recipe.backbone), images.table.identifiers)
-    default = metrics.describe_default(images.table.classes, recipe.data.positive)
+    default = () if images.table.is_multi else metrics.describe_default(images.table.classes, recipe.data.positive)
     hidden = describe_undecided(images.table, images.sha256, images.splits == "test", name_givers(known))
     lacking = describe_lacking(images, _choose_pooling(recipe, images.table))
     warnings = (*default, *images.warnings, *lacking, *unsure, *hidden)
@@ -156,9 +157,9 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
     if faults:
         raise InputError(faults)
     phases = expand(recipe.phases, network)
-    classifier = _assemble(recipe, network, len(images.table.classes))
+    classifier = _assemble(recipe, network, images.table)
     _check_memory(recipe, classifier, phases, len(images.splits))
-    facts = {"task": recipe.resolved_task, "window": to_json(images.pixels.rule.intensity)}
+    facts = {"task": find_task(recipe, images.table), "window": to_json(images.pixels.rule.intensity)}
     plan = _make_plan(recipe, classifier, phases, len(images.splits), **facts)
     parameters = f"{plan['parameters']:,} parameters{' with the head' if phases else ''}"
     words = [
@@ -281,13 +282,21 @@ def _find_network_faults(recipe, network) -> list[str]:
 
 
 def _find_label_faults(recipe, images) -> list[str]:
-    faults = [*find_task_faults(recipe, images.table.classes), *_find_pooling_faults(recipe, images.table)]
+    faults = [*find_task_faults(recipe, images.table), *_find_pooling_faults(recipe, images.table)]
     faults += find_prior_faults(recipe, images)
-    if len(set(images.table.labels[images.indices("val")])) < 2 and recipe.monitor == "val_auc":
-        faults.append("`monitor` must be 'val_loss' where val holds one class only. Received: monitor='val_auc'.")
+    if recipe.monitor == "val_auc" and not _can_rank(images.table, images.indices("val")):
+        which = "no label has both values in val" if images.table.is_multi else "val holds one class only"
+        faults.append(f"`monitor` must be 'val_loss' where {which}. Received: monitor='val_auc'.")
     if isinstance(recipe.head, Hybrid):
         faults += _hybrids().find_hybrid_faults(recipe, images)
     return faults
+
+
+def _can_rank(table, rows) -> bool:
+    """Tell whether an AUC can be computed for some rows: of one label, or of all classes."""
+    if not table.is_multi:
+        return len(set(table.labels[rows])) > 1
+    return any({NEGATIVE, POSITIVE} <= set(column.tolist()) for column in table.labels[rows].T)
 
 
 def _choose_pooling(recipe, table) -> Pooling:
@@ -326,8 +335,8 @@ def _find_step_faults(recipe, images) -> list[str]:
 
 def _plan(recipe, backbone, images) -> Prepared:
     phases = _schedule(recipe, backbone.model)
-    network = _assemble(recipe, backbone.model, len(images.table.classes))
-    facts = {"task": recipe.resolved_task, "weights": backbone.name, "window": to_json(images.pixels.rule.intensity)}
+    network, task = _assemble(recipe, backbone.model, images.table), find_task(recipe, images.table)
+    facts = {"task": task, "weights": backbone.name, "window": to_json(images.pixels.rule.intensity)}
     plan = _make_plan(recipe, network, phases, len(images.splits), **facts)
     needed = memory_needed(network, phases, min(recipe.data.batch_size, len(images.splits))) if phases else 0
     check_address_space(needed)
@@ -347,10 +356,10 @@ def _schedule(recipe, backbone) -> tuple[Phase, ...]:
     return tuple(dataclasses.replace(phase, learning_rate=phase.learning_rate * factor) for phase in phases)
 
 
-def _assemble(recipe, backbone, num_classes) -> keras.Model:
+def _assemble(recipe, backbone, table) -> keras.Model:
     if isinstance(recipe.head, Hybrid):
         return feature_model(backbone, recipe.head.tap, recipe.head.pooling)
-    return assemble(recipe, backbone, num_classes)
+    return assemble(recipe, backbone, len(table.classes), table.is_multi)
 
 
 def _make_plan(recipe, network, phases, images, **facts) -> dict:
@@ -374,12 +383,12 @@ def _make_plan(recipe, network, phases, images, **facts) -> dict:
 
 def _describe_images(recipe, images) -> str:
     counts = ", ".join(f"{split} {len(images.indices(split)):,}" for split in ("train", "val", "test"))
-    names = images.table.classes
-    main, asked = metrics.positive_index(names, recipe.data.positive), recipe.data.positive is not None
+    names, task, asked = images.table.classes, find_task(recipe, images.table), recipe.data.positive is not None
+    main = None if images.table.is_multi else metrics.positive_index(names, recipe.data.positive)
     marked = metrics.say_positive(names, None if main is None else names[main], asked, "; positive: {}")
     unknown = say_unknown(recipe.data.groups, images.table.groups or (), images.table.pseudonyms)
     read = f"{len(images.splits):,} from {recipe.data.source} ({counts})"
-    what = "grades, from the lowest" if recipe.resolved_task == ORDINAL else "classes"
+    what = {ORDINAL: "grades, from the lowest", MULTI_LABEL: "labels"}.get(task, "classes")
     return f"Images: {read}; {what}: {', '.join(quote_commas(names))}{marked}{unknown}"
 
 

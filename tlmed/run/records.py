@@ -44,9 +44,10 @@ from tlmed.run.job import Job
 from tlmed.run.outcome import Outcome
 from tlmed.run.prepared import Prepared
 from tlmed.run.workers import Workers
-from tlmed.run_files import ENVIRONMENT_JSON, RECIPE_JSON, SPLITS_CSV, TIMING_JSON
+from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON, SPLITS_CSV, TIMING_JSON
 from tlmed.rundir import RunDir
 from tlmed.sealed import DamagedFile, seal, unseal
+from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.voice import Voice
 from tlmed.whole_files import write_text
 from tlmed.words import listed
@@ -205,7 +206,9 @@ def _list_leaks(run, voice) -> list[str]:
         identifiers = read_identifiers(environment["data"])
         elsewhere, unknown = find_known(name_weights(run), identifiers)
         alone = RECIPE_JSON.read(run).get("data", {}).get("groups") is False
-        found = find_recorded_leaks(rows, environment["data"]["classes"], elsewhere, identifiers.pseudonyms, alone)
+        several = read_task(METRICS_JSON.read(run)) == MULTI_LABEL
+        classes = environment["data"]["classes"]
+        found = find_recorded_leaks(rows, classes, elsewhere, identifiers.pseudonyms, alone, several)
     for sentence in unknown:
         voice.warn(sentence)
     return list(dict.fromkeys([*environment.get("leaks", []), *(leak.text for leak in found)]))

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tlmed.answer_units import describe_majority
+from tlmed.answer_units import describe_majority, describe_shares
 from tlmed.building import build_backbone
 from tlmed.data import ImageSet
 from tlmed.data.leaks import find_leaked, find_undecided
@@ -21,6 +21,7 @@ from tlmed.evaluation.predictions import HALF, describe_ties
 from tlmed.features import feature_model
 from tlmed.inference import make_samples
 from tlmed.inference.stated_costs import find_costs
+from tlmed.label_vectors import write_labels
 from tlmed.run.job import Job
 from tlmed.run.networks import wake
 from tlmed.run.outcome import Outcome
@@ -144,9 +145,10 @@ def _score_majority(recipe, images) -> dict:
     scores = majority_class(labels, len(_list_scored(images)), len(table.classes))
     # All have the same score, so no threshold can be chosen: 0.5 predicts the more frequent class.
     pooled, _ = _predict(recipe, images, scores, HALF)
-    answers = [table.classes[pooled.units.of("test").predictions[0]]]
+    answers = write_labels(pooled.units.of("test").predictions[:1], table.classes)
+    describe = describe_shares if table.is_multi else describe_majority
     return {
-        "description": describe_majority(answers, pooling.unit),
+        "description": describe(answers, pooling.unit),
         "answers": answers,
         **_measure_test(recipe, images, pooled),
     }

@@ -1,22 +1,30 @@
 """What keeps the classes of the data from being told apart, or graded, as a recipe asks."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 
 from tlmed import metrics
-from tlmed.data import ImageSet
+from tlmed.data import ImageSet, Table
 from tlmed.errors import InputError
 from tlmed.inference.stated_costs import find_costs
 from tlmed.metrics.weighted_kappas import find_weight_faults
 from tlmed.recipe import Recipe
-from tlmed.tasks import ORDINAL
+from tlmed.recipe.label_rules import find_label_faults
+from tlmed.tasks import MULTI_LABEL, ORDINAL
 from tlmed.words import listed
 
 
-def find_task_faults(recipe: Recipe, classes: Sequence[str]) -> list[str]:
-    """Return a sentence for each field of a recipe that does not go with the classes of its data."""
+def find_task(recipe: Recipe, table: Table) -> str:
+    """Return the task, which the data may decide: their images may have several labels."""
+    return MULTI_LABEL if table.is_multi else recipe.resolved_task
+
+
+def find_task_faults(recipe: Recipe, table: Table) -> list[str]:
+    """Return a sentence for each field of a recipe that does not go with the classes, or the labels, of its data."""
+    classes = table.classes
+    if table.is_multi:
+        return find_label_faults(recipe)
     weights = find_weight_faults(recipe.stated.kappa_weights, len(classes))
     return [*_find_decision_faults(recipe, classes), *_find_order_faults(recipe, classes), *weights]
 
@@ -41,9 +49,9 @@ def _find_decision_faults(recipe, classes) -> list[str]:
 
 def find_prior_faults(recipe: Recipe, images: ImageSet) -> list[str]:
     """Return a sentence for each class without a training image, of which logit adjustment knows no share."""
-    if recipe.logit_adjustment is None:
-        return []
     table = images.table
+    if recipe.logit_adjustment is None or table.is_multi:
+        return []
     counts = np.bincount(table.labels[images.indices("train")], minlength=len(table.classes)).tolist()
     return [
         f"`logit_adjustment` needs training images of every class. Received: none of {name!r}."

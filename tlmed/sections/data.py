@@ -7,6 +7,7 @@ from tlmed.columns import Grouping
 from tlmed.fitting_in import FITS, STRETCH
 from tlmed.intensity import FILE as OF_FILE
 from tlmed.intensity import FORMS, is_window, resolve
+from tlmed.label_texts import DOUBT, SEPARATOR, is_nothing
 from tlmed.plain_cells import is_plain
 from tlmed.sections.image_attributes import BODY_PARTS, MODALITIES, SUBJECTS, SYNONYMS
 from tlmed.sections.rules import column, count, must, one_of, optional_count, optional_word, positive, section
@@ -67,6 +68,12 @@ class KFold:
 
 
 _SEPARATORS = (*DELIMITERS, TAB)
+UNCERTAIN = ("ignore", "positive", "negative")
+
+
+def _names_label(name) -> bool:
+    """Tell whether a text can name one of several labels."""
+    return bool(name) and is_plain(name) and not (SEPARATOR in name or name.startswith(DOUBT) or is_nothing(name))
 
 
 def _divides_labels(classes) -> bool:
@@ -98,6 +105,10 @@ class Images:
         label_column: The column of a table that names the class of each image; None: the one with a usual name, such
             as `label`, `class`, `diagnosis` or `target`. Of a folder of DICOM files, the keyword of the header element
             that names it, such as `BodyPartExamined`; None: class folders do.
+        label_columns: The columns of a table that hold 0 or 1 for one label each, where an image may have several:
+            `("edema", "effusion")`. A blank cell is not known. None: one column names the labels.
+        uncertain: What -1 in such a column means, as in CheXpert: `"ignore"`, that the label is not known;
+            `"positive"`; or `"negative"`.
         split_column: The column of a table that gives the splits; None: the one called `split`, if there is one.
         delimiter: What separates the columns of a table: `","`, `";"`, `"|"` or `"tab"`; None: what its header shows.
         classes: For each class the labels that make it up: `{"malignant": ("malignant",), "other": ("benign",
@@ -159,6 +170,12 @@ class Images:
     groups: bool | Literal["folder"] = must("True, False or 'folder'", lambda _: True, default=True)
     path_column: str | None = column()
     label_column: str | None = column()
+    label_columns: tuple[str, ...] | None = must(
+        "the names of two columns or more, or None; no name may hold '|', begin with '?' or be 'No Finding'",
+        lambda names: names is None or (len(names) > 1 and all(map(_names_label, names))),
+        default=None,
+    )
+    uncertain: str = one_of(UNCERTAIN, default="ignore")
     split_column: str | None = column()
     delimiter: str | None = must(
         f"one of {', '.join(map(repr, _SEPARATORS))}, or None",
@@ -215,7 +232,9 @@ class Images:
         """Return how the source is read."""
         delimiter = "\t" if self.delimiter == TAB else self.delimiter
         named = (self.path_column, self.label_column, self.split_column)
-        return Layout(self.grouping, *named, delimiter, self.classes, self.slicing, order=self.order)
+        several = None if self.label_columns is None else True
+        labels = {"label_columns": self.label_columns, "uncertain": self.uncertain, "several": several}
+        return Layout(self.grouping, *named, delimiter, self.classes, self.slicing, order=self.order, **labels)
 
     @property
     def slicing(self) -> Slicing | Tiling:
@@ -226,7 +245,7 @@ class Images:
 
     def find_conflicts(self, path: str) -> list[str]:
         """Return a sentence where fields contradict each other: of columns, of groups, of planes."""
-        names = [self.path_column, self.label_column, self.split_column, self.group_column]
+        names = [self.path_column, self.label_column, self.split_column, self.group_column, *(self.label_columns or ())]
         faults = [
             f"`{path.rstrip('.')}` must name each column once. Received: {name!r} more than once."
             for name in dict.fromkeys(filter(None, names))
@@ -244,10 +263,24 @@ class Images:
             )
         return [
             *faults,
+            *self._find_label_conflicts(path),
             *self._find_sample_conflicts(path),
             *self._find_pooling_conflicts(path),
             *self._find_shape_conflicts(path),
         ]
+
+    def _find_label_conflicts(self, path) -> list[str]:
+        others = {"label_column": self.label_column, "classes": self.classes}
+        faults = [
+            f"`{path}{name}` must be None where `label_columns` names the labels. Received: {name}={value!r}."
+            for name, value in others.items()
+            if self.label_columns is not None and value is not None
+        ]
+        if self.label_columns is None and self.uncertain != "ignore":
+            faults.append(
+                f"`{path}uncertain` must be 'ignore' without `label_columns`. Received: uncertain={self.uncertain!r}."
+            )
+        return faults
 
     def _find_shape_conflicts(self, path) -> list[str]:
         others = {"fit": (self.fit, STRETCH), "tile": (self.tile, None)}

@@ -10,6 +10,9 @@ import numpy as np
 
 from tlmed import metrics, stopping
 from tlmed.errors import RunFailed, Terminated
+from tlmed.label_texts import NEGATIVE, POSITIVE, UNKNOWN
+from tlmed.label_vectors import are_vectors
+from tlmed.metrics.label_metrics import macro_area
 from tlmed.replicas import assign_each, read_each, replicas, workers
 from tlmed.sections import MONITORS, Phase
 from tlmed.training.best_epoch import BestEpoch
@@ -17,6 +20,7 @@ from tlmed.training.checkpoints import Checkpoints
 from tlmed.training.loop import Loop
 from tlmed.words import listed
 
+HALF = 0.5  # from this score on a label counts as predicted while training
 IMAGES = "images"  # what a phase is fed with where no features are kept
 
 
@@ -68,17 +72,30 @@ def measure(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
     Args:
         scores: Class probabilities [n, classes].
-        labels: True classes [n].
+        labels: True classes [n]; or vectors of labels [n, k], of which those that are known count: the loss and the
+            accuracy are means over all of them, and the AUC is the mean over the labels that have both values.
 
     >>> measure(np.array([[0.75, 0.25], [0.5, 0.5]]), np.array([0, 1]))["auc"]
     1.0
     """
+    if are_vectors(labels):
+        return _measure_labels(scores, labels)
     # Clipped as Keras clips probabilities, so that a score of 0 does not make the loss infinite.
     chosen = np.clip(scores[np.arange(len(scores)), labels].astype("float64"), 1e-7, 1)
     return {
         "loss": float(-np.log(chosen).mean()),
         "accuracy": float((scores.argmax(axis=1) == labels).mean()),
         "auc": metrics.macro_auc(labels, scores),
+    }
+
+
+def _measure_labels(scores, labels) -> dict[str, float]:
+    known, has = labels != UNKNOWN, labels == POSITIVE
+    right = np.where(has, scores, 1 - scores.astype("float64"))
+    return {
+        "loss": float(-np.log(np.clip(right[known], 1e-7, 1)).mean()),
+        "accuracy": float(((scores >= HALF) == has)[known].mean()),
+        "auc": macro_area(labels, scores),
     }
 
 
@@ -334,11 +351,22 @@ def fit_phase(
     return PhaseResult(phase.name, float(best.best), best.best_epoch + 1, len(log.rows), seconds, earlier)
 
 
-def class_weights(labels: np.ndarray) -> dict[int, float]:
-    """Return n / (classes * n_class) for every class, scikit-learn's "balanced".
+def class_weights(labels: np.ndarray) -> dict[int, float | tuple[float, float]]:
+    """Return n / (classes * n_class) for every class, scikit-learn's "balanced"; for every label a pair, for 0 and 1.
+
+    Args:
+        labels: Classes [n], or vectors of labels [n, k]; a label counts where it is known.
 
     >>> class_weights(np.array([0, 0, 0, 1]))
     {0: 0.6666666666666666, 1: 2.0}
     """
+    if are_vectors(labels):
+        return {number: _balance(column) for number, column in enumerate(labels.T)}
     counts = np.bincount(labels)
     return {i: len(labels) / (len(counts) * int(count)) for i, count in enumerate(counts)}
+
+
+def _balance(column) -> tuple[float, float]:
+    """Return the factors of 0 and 1 of a label; 1 for a value that does not occur."""
+    counts = [int((column == value).sum()) for value in (NEGATIVE, POSITIVE)]
+    return tuple(sum(counts) / (2 * number) if number else 1.0 for number in counts)

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tlmed.data import Share
+from tlmed.losses import add_up, count_labels, count_right
 from tlmed.replicas import workers
 
 Batches = Callable[[tuple[int, int], Share], tf.data.Dataset]
@@ -29,7 +30,7 @@ class Loop:
             `ImageSet.training_batches` does: inputs [b, ...] and labels [b].
         steps: Batches per epoch.
         together: Steps that TensorFlow runs before Python looks again; it divides `steps`.
-        class_weight: Factor of each class in the loss.
+        class_weight: Factor of each class in the loss; of several labels, of each label's 0 and 1.
 
     Attributes:
         epoch: Epochs done.
@@ -43,7 +44,7 @@ class Loop:
         batches: Batches,
         steps: int,
         together: int = 1,
-        class_weight: dict[int, float] | None = None,
+        class_weight: dict[int, float | tuple[float, float]] | None = None,
     ):
         self.model, self.batches, self.steps, self.together = model, batches, steps, together
         self.epoch, self.step = 0, 0
@@ -103,7 +104,6 @@ class Loop:
 def _compile(model, metrics, together, factors) -> Callable:
     """Return a TensorFlow function that takes `together` steps on all replicas, given an iterator over batches."""
     strategy, (loss_metric, accuracy) = tf.distribute.get_strategy(), metrics
-    loss_of_each = keras.losses.get(model.loss)
 
     @tf.autograph.experimental.do_not_convert  # a network is made of graph operations already
     def step(batch, wishes):
@@ -113,23 +113,23 @@ def _compile(model, metrics, together, factors) -> Callable:
         if strategy.num_replicas_in_sync > 1:
             inputs, labels = _fill_empty((inputs, labels))
         counted = tf.cast(tf.range(tf.shape(labels)[0]) < tf.cast(count, tf.int32), tf.float32)
+        amounts = counted * count_labels(model.loss, labels)
         # Replicas may hold different numbers of images, so that the mean needs the count of the whole batch.
         sums = tf.distribute.get_replica_context().all_reduce(
-            tf.distribute.ReduceOp.SUM, tf.concat([count, wishes], axis=0)
+            tf.distribute.ReduceOp.SUM, tf.concat([tf.reduce_sum(amounts)[None], wishes], axis=0)
         )
         with tf.GradientTape() as tape:
             scores = model(inputs, training=True)
-            losses = counted * loss_of_each(labels, scores)
-            if factors is not None:
-                losses *= tf.gather(tf.constant(factors, losses.dtype), labels)
+            losses = counted * add_up(model.loss, labels, scores, factors)
             # The penalty is the same on every replica, and gradients are added up: each one takes its share.
             penalty = tf.add_n(model.losses) if model.losses else tf.constant(0.0)
             loss = tf.reduce_sum(losses) / sums[0] + penalty / strategy.num_replicas_in_sync
         weights = model.trainable_weights
         # The optimizer adds up the gradients of all replicas.
         model.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
-        loss_metric.update_state(losses + penalty, counted)
-        accuracy.update_state(keras.metrics.sparse_categorical_accuracy(labels, scores), counted)
+        loss_metric.update_state(tf.math.divide_no_nan(losses, amounts) + penalty, amounts)
+        right = counted * count_right(model.loss, labels, scores)
+        accuracy.update_state(tf.math.divide_no_nan(right, amounts), amounts)
         return sums[1:]
 
     @tf.autograph.experimental.do_not_convert

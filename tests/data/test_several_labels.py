@@ -1,0 +1,129 @@
+"""Sources with several labels per image: how they are read, what is refused, and how images are divided."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.test_data_sources import archive
+from tlmed.data import load, open_source
+from tlmed.data.several_labels import have_several
+from tlmed.data.stratification import split_vectors
+from tlmed.errors import InputError
+from tlmed.label_texts import read_vector, write_vector
+from tlmed.label_vectors import read_labels, write_labels
+from tlmed.sections import Images, KFold
+
+NAMES = ("edema", "mass")
+
+
+def write(folder, header, *rows):
+    for row in rows:
+        Image.new("RGB", (20, 20), (ord(row[0][0]), 9, 9)).save(folder / row[0])
+    (folder / "list.csv").write_text("\n".join(",".join(map(str, row)) for row in (header, *rows)) + "\n")
+    return folder / "list.csv"
+
+
+def read(file, **settings):
+    return open_source(file, Images("x", **settings).layout)
+
+
+def test_texts_and_vectors_are_the_same_both_ways():
+    labels = np.array([[a, b, c] for a in (-1, 0, 1) for b in (-1, 0, 1) for c in (-1, 0, 1)])
+    texts = write_labels(labels, ("b", "a", "c"))
+    assert len(set(texts)) == 27
+    np.testing.assert_array_equal(read_labels(texts, ("b", "a", "c"), several=True), labels)
+    assert write_vector(read_vector("a|?c", {"b": 0, "a": 1, "c": 2}), ("b", "a", "c")) == "a|?c"
+
+
+@pytest.mark.parametrize(("uncertain", "value"), [("ignore", -1), ("positive", 1), ("negative", 0)])
+def test_columns_of_0_and_1_give_vectors(tmp_path, uncertain, value):
+    rows = ("c.png", 1, "", "F"), ("a.png", "0.0", "-1.0", "M"), ("b.png", 1, -1, "F")
+    table = read(write(tmp_path, ("path", *NAMES, "sex"), *rows), label_columns=NAMES, uncertain=uncertain)
+    assert table.classes == NAMES
+    assert table.paths == ("a.png", "b.png", "c.png")
+    assert table.labels.tolist() == [[0, value], [1, value], [1, -1]]
+    assert set(table.traits) == {"sex"}
+    assert table.take([2]).texts == ["edema|?mass"]
+
+
+def test_one_column_with_separators_is_recognised_or_asked_for(tmp_path):
+    rows = ("a.png", "Edema|Effusion"), ("b.png", "No Finding"), ("c.png", "Effusion")
+    table = read(write(tmp_path, ("path", "label"), *rows))
+    assert (table.classes, table.labels.tolist()) == (("Edema", "Effusion"), [[1, 1], [0, 0], [0, 1]])
+    layout = Images("x").layout
+    assert not have_several(["left|right", "both"], layout)
+    single = open_source(tmp_path / "list.csv", type(layout)(several=False))
+    assert single.classes == ("Edema|Effusion", "Effusion", "No Finding")
+
+
+def test_a_medmnist_file_of_several_labels(tmp_path):
+    labels = {
+        f"{split}_labels": np.array([[1, 0, 0], [0, 0, 0], [1, 1, 0]] * n) for split, n in (("train", 4), ("val", 1))
+    }
+    file, _ = archive(tmp_path, **labels, test_labels=np.array([[0, 0, 1]] * 4))
+    table = open_source(file)
+    assert table.classes == ("0", "1", "2")
+    assert table.labels[[path.startswith("test/") for path in table.paths]].tolist() == [[0, 0, 1]] * 4
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "settings", "said"),
+    [
+        (("path", *NAMES), [("a.png", "yes", 1), ("b.png", 0, 1)], {}, "edema='yes' (line 2)"),
+        (("path", *NAMES), [("a.png", "", "nan"), ("b.png", 0, 1)], {}, "nothing known of 2 (line 2)"),
+        (("path", "edema"), [("a.png", 1), ("b.png", 0)], {}, "`data.label_columns` must name columns"),
+        (("path", *NAMES, "split"), [("a.png", 1, 0, "train"), ("b.png", 0, 1, "")], {}, "A split must be given"),
+        (("path", "label"), [("a.png", "x|y"), ("b.png", "y|"), ("c.png", "y")], {"label_columns": None}, "'y|'"),
+    ],
+)
+def test_what_gives_no_labels_is_named(tmp_path, header, rows, settings, said):
+    with pytest.raises(InputError) as error:
+        read(write(tmp_path, header, *rows), **{"label_columns": NAMES, **settings})
+    assert said in str(error.value)
+
+
+def test_labels_that_are_constant_in_a_split_are_named_and_cross_validation_is_refused(tmp_path):
+    rows = [(f"{i}.png", i % 2, int(i < 2), "train" if i < 6 else "test") for i in range(9)]
+    file = write(tmp_path, ("path", *NAMES, "split"), *rows)
+    table = read(file, label_columns=NAMES)
+    warnings = load(table, (16, 16), (0.5, 0.25, 0.25)).warnings
+    assert "In test 'mass' is never 1 where known; what needs both values is not measured." in warnings
+    with pytest.raises(InputError, match="no cross-validation"):
+        load(
+            read(write(tmp_path, ("path", *NAMES), *[row[:3] for row in rows]), label_columns=NAMES), (16, 16), KFold(2)
+        )
+
+
+def deviate(labels, parts, fractions):
+    """Return the largest distance of a label's number in a part from its share."""
+    return max(
+        abs((labels[parts == part] == 1).sum(axis=0) - share * (labels == 1).sum(axis=0)).max()
+        for part, share in enumerate(fractions)
+    )
+
+
+def test_each_part_has_its_share_of_each_label_and_rare_ones_are_everywhere():
+    random = np.random.default_rng(0)
+    labels = (random.random((600, 6)) < [0.5, 0.3, 0.9, 0.1, 0.02, 0.0]).astype(int)
+    labels[:, 5] = 0
+    labels[:3, 5] = 1
+    labels[random.random(labels.shape) < 0.1] = -1
+    labels[:3, 5] = 1
+    fractions = (0.7, 0.15, 0.15)
+    parts = split_vectors(labels, np.arange(600), fractions, seed=3)
+    assert deviate(labels[:, [0, 1, 3, 4]], parts, fractions) <= 4
+    assert sorted(parts[:3]) == [0, 1, 2]  # the label of three images is in each part
+    assert np.abs(np.bincount(parts) - 600 * np.array(fractions)).max() <= 6
+    np.testing.assert_array_equal(parts, split_vectors(labels, np.arange(600), fractions, seed=3))
+    assert (parts != split_vectors(labels, np.arange(600), fractions, seed=4)).any()
+
+
+def test_units_stay_together_and_come_near_to_their_shares():
+    random = np.random.default_rng(1)
+    units = np.sort(random.integers(0, 150, 500))
+    units = np.unique(units, return_inverse=True)[1]
+    labels = (random.random((500, 4)) < [0.4, 0.2, 0.1, 0.05]).astype(int)
+    fractions = (0.6, 0.2, 0.2)
+    parts = split_vectors(labels, units, fractions, seed=0)
+    assert all(len(set(parts[units == unit])) == 1 for unit in range(units.max() + 1))
+    assert deviate(labels, parts, fractions) <= 6

@@ -1,0 +1,146 @@
+"""A run whose images have several labels: its files, its scores again, new images, and what does not take it yet."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import tlmed
+from tests.conftest import draw
+from tlmed import inference
+from tlmed.comparison import read_results
+from tlmed.errors import InputError
+from tlmed.evaluation.label_predictions_csv import read_label_predictions
+from tlmed.export import write_card
+from tlmed.lock import read_lock
+from tlmed.lock.agreement import compare_results
+from tlmed.lock.lock_json import describe_results
+from tlmed.metrics.label_metrics import evaluate_labels
+from tlmed.recipe import Hybrid, Images, Phase, Recipe
+from tlmed.run_files import METRICS_JSON
+from tlmed.rundir import RunDir
+from tlmed.whole_files import read_csv
+
+NAMES = ("red", "green")
+PHASES = (Phase("all", thaw="all", epochs=2, learning_rate=1e-3),)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """Give a table of images that are red, green, both or neither; some labels are not known."""
+    folder = tmp_path_factory.mktemp("labels")
+    lines = ["path,red,green,patient,sex"]
+    for i in range(60):
+        has = i % 2, i // 2 % 2
+        image = draw(2, i) // 2
+        image[..., 0] += 100 * has[0]
+        image[..., 1] += 100 * has[1]
+        Image.fromarray(image).save(folder / f"{i:02}.png")
+        cells = [has[0], "" if i % 11 == 5 else has[1]]
+        lines.append(",".join(map(str, (f"{i:02}.png", *cells, f"p{i // 2}", "FM"[i % 3 // 2]))))
+    (folder / "list.csv").write_text("\n".join(lines) + "\n")
+    return folder / "list.csv"
+
+
+def make_recipe(source, **settings):
+    data = Images(str(source), image_size=(32, 32), batch_size=8, label_columns=NAMES)
+    fields = {"backbone": "LeNet5", "weights": "none", "phases": PHASES, "class_weight": "balanced", "cache": "off"}
+    return Recipe(**{"data": data, **fields, **settings})
+
+
+@pytest.fixture(scope="module")
+def finished(source, tmp_path_factory):
+    return tlmed.train(make_recipe(source), tmp_path_factory.mktemp("runs") / "finished")
+
+
+def test_the_files_of_a_run_say_each_label(finished):
+    folder = RunDir(finished.path)
+    result = METRICS_JSON.read(folder)
+    assert (result["task"], result["primary"], folder.json("plan.json")["task"]) == (
+        "multi-label",
+        "auc",
+        "multi-label",
+    )
+    rows = read_csv(folder / "predictions.csv")
+    kinds = [f"{kind}_{name}" for kind in ("label", "prediction", "score", "calibrated") for name in NAMES]
+    assert list(rows[0]) == ["path", "split", *kinds, "group"]
+    assert {row["label_green"] for row in rows} == {"0", "1", ""}
+    recorded = {row["path"]: row for row in read_csv(folder / "splits.csv")}
+    assert {"No Finding", "red", "green", "red|green", "?green"} <= {row["label"] for row in recorded.values()}
+    # The patients are whole, and so are the labels of the record and of the predictions.
+    assert len({(row["group"], row["split"]) for row in recorded.values()}) == 30
+    for row in rows:
+        named = [name for name in NAMES if row[f"label_{name}"] == "1"]
+        named += [f"?{name}" for name in NAMES if row[f"label_{name}"] == ""]
+        assert recorded[row["path"]]["label"] == ("|".join(named) or "No Finding")
+
+
+def test_metrics_are_those_of_the_predictions_and_thresholds_are_used(finished):
+    folder = RunDir(finished.path)
+    result = METRICS_JSON.read(folder)
+    test = read_label_predictions(folder / "predictions.csv", NAMES).of("test")
+    thresholds = [result["per_class"][name]["operating_point"]["threshold"] for name in NAMES]
+    np.testing.assert_array_equal(test.predictions, test.scores >= thresholds)
+    found = evaluate_labels(test.labels, test.scores, test.predictions, NAMES, test.groups)
+    assert found["metrics"] == {name: result["metrics"][name] for name in found["metrics"]}
+    assert {"auc", "n", "positives", "unknown", "calibration"} <= result["per_class"]["green"].keys()
+    assert set(result["subgroups_left_out"]) == {"sex"}
+    assert result["baselines"]["majority_class"]["auc"]["value"] == 0.5
+
+
+def test_plain_keras_loads_the_network_and_it_gives_the_scores(finished, source):
+    network = keras.saving.load_model(finished.path / "model.keras", safe_mode=True)
+    test = read_label_predictions(finished.path / "predictions.csv", NAMES)
+    image = np.asarray(Image.open(source.parent / test.paths[0]).resize((32, 32)))[None]
+    assert network.layers[-1].activation is keras.activations.sigmoid
+    assert network.loss == "binary_crossentropy"
+    assert network(image).shape == (1, 2)
+
+
+@pytest.mark.slow
+def test_the_run_is_scored_again_with_the_same_numbers_and_new_images_are_predicted(finished, source, tmp_path):
+    folder, written = RunDir(finished.path), METRICS_JSON.read(RunDir(finished.path))
+    _, result = inference.evaluate(folder)
+    assert json.loads(json.dumps(result["metrics"])) == written["metrics"]
+    _, others = inference.evaluate(folder, str(source))
+    assert others["n"] == 60
+    header, rows, _ = inference.predict(folder, [source.parent / "03.png"])
+    assert header[:3] == ["path", "prediction_red", "prediction_green"]
+    assert all(value in (0, 1) for value in rows[0][1:3])
+    lock = read_lock(finished.path)
+    same = compare_results(lock.content["results"], describe_results(folder), "bits", 0.0)
+    assert all(row.same for row in same if row.same is not None)
+
+
+def test_what_knows_one_class_per_image_refuses_the_run(finished, source, tmp_path):
+    folder = RunDir(finished.path)
+    for ask in (
+        lambda: write_card(folder),
+        lambda: read_results([finished.path, finished.path / "."]),
+        lambda: inference.predict(folder, [source.parent / "03.png"], explain=tmp_path / "maps"),
+        lambda: inference.evaluate(None, file=finished.path / "predictions.csv"),
+        lambda: make_recipe(source, head=Hybrid(), phases=()),
+    ):
+        with pytest.raises(InputError):
+            ask()
+
+
+def test_the_page_shows_each_label(finished):
+    page = (finished.path / "report.html").read_text()
+    assert "which of red and green are there, any number of them," in page
+    for title in ("Thresholds", "Curves", "Calibration", "Each label"):
+        assert f">{title}</h" in page
+
+
+def test_build_makes_a_network_of_sigmoids_whose_loss_leaves_out_what_is_not_known():
+    model = make_recipe("x").build(2)
+    images = np.random.RandomState(0).randint(0, 256, (4, 32, 32, 3)).astype("uint8")
+    scores = model.predict(images, verbose=0)
+    labels = np.array([[1, -1], [0, 1], [-1, -1], [0, 0]])
+    known = labels >= 0
+    expected = -np.log(np.where(labels == 1, scores, 1 - scores))[known].mean()
+    assert model.evaluate(images, labels, verbose=0)[0] == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(InputError, match="each of 2 labels"):
+        model.fit(images, labels[:, 0], verbose=0)

@@ -1,0 +1,31 @@
+"""Columns of a table that hold 0 or 1 for one label each, as the one text that stands for all labels of an image."""
+
+from collections.abc import Mapping
+
+from tlmed.columns import is_blank
+from tlmed.label_texts import NEGATIVE, POSITIVE, UNKNOWN, write_vector
+
+_KNOWN = {"0": NEGATIVE, "0.0": NEGATIVE, "1": POSITIVE, "1.0": POSITIVE}
+_UNCERTAIN = ("-1", "-1.0")  # of CheXpert's reports
+_MEANING = {"ignore": UNKNOWN, "positive": POSITIVE, "negative": NEGATIVE}
+
+
+def join_cells(cells: Mapping[str, str], uncertain: str) -> tuple[str, str]:
+    """Return the text of an image's labels, and the cells that are none of 0, 1, -1 and blank; "" for none.
+
+    Args:
+        cells: What stands in the column of each label.
+        uncertain: What -1 means: "ignore", "positive" or "negative".
+
+    >>> join_cells({"edema": "1", "mass": "-1"}, "ignore"), join_cells({"edema": "1", "mass": "yes"}, "ignore")
+    (('edema|?mass', ''), ('edema|?mass', "mass='yes'"))
+    """
+    values = {name: _read_cell(text, uncertain) for name, text in cells.items()}
+    odd = ", ".join(f"{name}={cells[name]!r}" for name, value in values.items() if value is None)
+    return write_vector([UNKNOWN if value is None else value for value in values.values()], list(values)), odd
+
+
+def _read_cell(text, uncertain) -> int | None:
+    if text in _UNCERTAIN:
+        return _MEANING[uncertain]
+    return UNKNOWN if is_blank(text) else _KNOWN.get(text)

@@ -1,0 +1,92 @@
+"""From texts that name several labels, such as `edema|effusion`, to a vector of labels for each image."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tlmed.columns import is_blank, order_classes, suggest_spelling
+from tlmed.data.table import Table
+from tlmed.errors import InputError, did_you_mean
+from tlmed.label_texts import DOUBT, SEPARATOR, UNKNOWN, is_nothing, split_text
+from tlmed.label_vectors import read_labels
+from tlmed.source_layout import Layout
+from tlmed.words import listed
+
+_NAMED = 3
+
+
+def have_several(texts: Collection[str], layout: Layout) -> bool:
+    """Tell whether texts name several labels of an image, as a user says or as they look.
+
+    They look so if one holds `|` and a part of it occurs in another, too: `edema|effusion` beside `effusion`.
+
+    Args:
+        texts: The label of each image, or each different one.
+        layout: What the user says.
+
+    >>> have_several(["edema|effusion", "effusion"], Layout()), have_several(["left|right", "both"], Layout())
+    (True, False)
+    """
+    if layout.several is not None:
+        return layout.several
+    parts = [set(split_text(text)) for text in set(texts)]
+    joined = [found for found in parts if len(found) > 1]
+    return any(found & other for found in joined for other in parts if other is not found)
+
+
+def spread(table: Table, layout: Layout) -> Table:
+    """Return a table with a vector of labels for each image, where an image may have several labels; else as it is.
+
+    Args:
+        table: Whose classes are texts.
+        layout: Which columns give labels, and whether an image may have several.
+
+    Raises:
+        InputError: A text names no labels, or there are fewer than two labels; classes are merged; or one label for
+            each image is asked for where the source gives several.
+    """
+    if table.several and layout.several is False:
+        raise InputError(
+            f"`task` must be 'auto' or 'multi-label' for {table.source}, whose images have several labels."
+        )
+    if not table.several and not have_several(table.classes, layout):
+        return table
+    names = layout.label_columns or table.several or layout.vocabulary or _find_names(table.classes)
+    if faults := _find_faults(table, names, layout):
+        raise InputError(faults)
+    labels = read_labels([table.classes[label] for label in table.labels.tolist()], names, several=True)
+    if len(unknown := np.flatnonzero((labels == UNKNOWN).all(axis=1))):
+        raise InputError(
+            "An image must be known to have, or not to have, one of the labels. Received: nothing known of "
+            f"{listed((table.paths[row] for row in unknown), _NAMED)}."
+        )
+    return replace(table, labels=labels, classes=tuple(names), several=None)
+
+
+def _find_names(texts: Sequence[str]) -> list[str]:
+    return order_classes(part.removeprefix(DOUBT) for text in texts for part in split_text(text))
+
+
+def _find_faults(table: Table, names: Sequence[str], layout: Layout) -> list[str]:
+    where, faults = f"data={table.source}", []
+    if layout.classes is not None:
+        faults.append(f"`data.classes` must be None where images have several labels. Received: {where}.")
+    if odd := [text for text in table.classes if not _is_whole(text)]:
+        faults.append(
+            f"Labels must stand with {SEPARATOR!r} between them and none be empty, and 'No Finding' must stand alone. "
+            f"Received: {listed(map(repr, odd), _NAMED)}, for {where}."
+        )
+    if unknown := [name for name in _find_names(table.classes) if name not in names]:
+        near = suggest_spelling(unknown[0], names) or did_you_mean(unknown[0], names)
+        faults.append(f"Labels must be of {listed(names)}.{near} Received: {listed(map(repr, unknown), _NAMED)}.")
+    if len(names) < 2:
+        faults.append(f"Images with several labels need two labels or more. Received: {listed(names)}, for {where}.")
+    return faults
+
+
+def _is_whole(text: str) -> bool:
+    parts = [part.strip() for part in text.split(SEPARATOR)]
+    alone = len(parts) == 1 or not any(map(is_nothing, parts))
+    names = [part.removeprefix(DOUBT) for part in parts]
+    return alone and len(set(names)) == len(names) and not any(map(is_blank, names))

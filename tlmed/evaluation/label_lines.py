@@ -1,0 +1,59 @@
+"""What `metrics.json` holds of several labels as lines for a terminal: a line for each label."""
+
+from collections.abc import Mapping
+
+from tlmed.tasks import MULTI_LABEL, read_task
+from tlmed.words import count, thousandths
+
+_MEANS = (
+    "  Means over the labels. exact_match: all labels of an image right; hamming_loss: the share of wrong labels; "
+    "micro: over all pairs of an image and a label."
+)
+SHOWN = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
+
+
+def describe_labels(result: Mapping) -> list[str]:
+    """Return what metrics of several labels mean, and a line for each label; nothing for other tasks.
+
+    The line of a label says how often it is present and known, its metrics and its threshold.
+
+    >>> auc = {"value": 0.9, "low": 0.8, "high": 0.95}
+    >>> label = {"n": 90, "positives": 20, "unknown": 10, "auc": auc, "operating_point": {"threshold": 0.25}}
+    >>> describe_labels({"task": "multi-label", "per_class": {"edema": label}})[1]
+    'edema (20 of 90, 10 unknown): AUC 0.900 (0.800 to 0.950), threshold 0.250'
+    """
+    if read_task(result) != MULTI_LABEL:
+        return []
+    lines = [f"{name} ({_say_amount(entry)}): {', '.join(_list(entry))}" for name, entry in result["per_class"].items()]
+    return [_MEANS, *lines]
+
+
+def _say_amount(entry) -> str:
+    unknown = f", {entry['unknown']:,} unknown" if entry["unknown"] else ""
+    return f"{entry['positives']:,} of {entry['n']:,}{unknown}"
+
+
+def _list(entry) -> list[str]:
+    said = [f"{words} {_say(entry[name])}" for name, words in SHOWN.items() if name in entry]
+    point = entry.get("operating_point")
+    return said + ([f"threshold {thousandths(point['threshold'])}"] if point else [])
+
+
+def _say(metric) -> str:
+    if metric["value"] is None:
+        return "undefined"
+    if metric["low"] is None:
+        return thousandths(metric["value"])
+    return "{} ({} to {})".format(*(thousandths(metric[part]) for part in ("value", "low", "high")))
+
+
+def describe_choices(result: Mapping) -> list[str]:
+    """Say which thresholds decide, for a table of predictions of several labels.
+
+    >>> describe_choices({"per_class": {"edema": {"operating_point": {"threshold": 0.25}}}})
+    ['`prediction_` is 1 from the threshold of the run on, of 1 label: edema 0.250.']
+    """
+    named = [f"{name} {thousandths(it['operating_point']['threshold'])}" for name, it in result["per_class"].items()]
+    return [
+        f"`prediction_` is 1 from the threshold of the run on, of {count(len(named), 'label')}: {', '.join(named)}."
+    ]
