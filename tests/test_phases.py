@@ -43,6 +43,13 @@ def make(name=None, **options):
     return attach_head(backbone, 3, seed=1, **options)
 
 
+@functools.cache  # building takes longer than what is tested
+def efficientnet():
+    net = build("EfficientNetB0", "none", SIZE).model
+    reestimate_statistics(net, [IMAGES])
+    return net
+
+
 class Own(keras.layers.Layer):
     """A layer that hands `training` on to what is inside it, as people write them."""
 
@@ -112,7 +119,7 @@ def test_frozen_blocks_do_not_move_and_thawed_ones_do(name, count):
 
 
 def test_the_frozen_prefix_is_bitwise_the_same_in_training_and_inference():
-    thawed = thaw(make("EfficientNetB0"), phase(1))
+    thawed = thaw(attach_head(efficientnet(), 3, seed=1), phase(1))
     prefix = thawed.route.frozen
     for _ in range(3):
         np.testing.assert_array_equal(prefix(IMAGES, training=True), prefix.net(IMAGES, training=False))
@@ -122,9 +129,7 @@ def test_the_frozen_prefix_is_bitwise_the_same_in_training_and_inference():
 
 
 def test_frozen_ignores_the_training_argument_of_a_model_around_it():
-    net = build("EfficientNetB0", "none", SIZE).model
-    reestimate_statistics(net, [IMAGES])
-    inputs = keras.Input((*SIZE, 3))
+    net, inputs = efficientnet(), keras.Input((*SIZE, 3))
     around = keras.Model(inputs, Frozen(net)(inputs))
     before = weights(net.layers)
     np.testing.assert_array_equal(around(IMAGES, training=True), net(IMAGES, training=False))
