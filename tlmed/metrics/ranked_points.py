@@ -62,8 +62,8 @@ def ppv_at(
 ) -> Measured:
     """Return the share of positives from the highest threshold on that gives at least a stated sensitivity.
 
-    It is the precision at the threshold of `specificity_at`, and holds for the mix of classes of these images. The
-    interval moves the specificity there and the share of positives at once.
+    It is the precision at the threshold of `specificity_at`, and holds for the mix of classes of these images. What
+    varies is the specificity there, and the share of positives.
 
     Args and errors as for `sensitivity_at`, with the sensitivity stated.
 
@@ -71,11 +71,11 @@ def ppv_at(
     0.5
     """
     positive, scores, owners = _check(positive, scores, owners, "sensitivity", sensitivity)
-    at = _find_threshold(~positive, -scores, sensitivity)
-    chosen = scores > -at  # the reversed curve counts who is at or below as negative
+    below, _, moved = _move(~positive, -scores, sensitivity, owners)
+    chosen = ~below
     value, share = float(positive[chosen].mean()), positive.mean()
     # The logit of PPV is that of the share of positives, plus log sensitivity, less log (1 - specificity).
-    false, moved = float(chosen[~positive].mean()), _move(~positive, -scores, sensitivity, owners)[1]
+    false = float(chosen[~positive].mean())
     influences = (positive - share) / (len(positive) * share * (1 - share))
     influences = value * (1 - value) * (influences + (moved / false if false else 0.0))
     return _bound(value, influences, positive, owners, chosen)
@@ -92,9 +92,14 @@ def _check(positive, scores, owners, name, number) -> tuple:
     return positive, scores, as_owners(len(positive), owners)
 
 
-def _find_threshold(positive, scores, specificity) -> float:
-    """Return the lowest score from which on at most a share of negatives lie; infinite where every one takes more."""
-    false, _ = roc_curve(positive, scores)
+def _find_threshold(false, scores, specificity) -> float:
+    """Return the lowest score from which on at most a share of negatives lie; infinite where every one takes more.
+
+    Args:
+        false: The false positive rates of a ROC curve, from 0 on.
+        scores: Those of the curve.
+        specificity: 1 less the share.
+    """
     levels = np.unique(scores)[::-1]
     # The first point of the curve is above all scores. 1e-12: a share may miss the stated number by rounding.
     kept = int(np.flatnonzero(false <= 1 - specificity + 1e-12)[-1])
@@ -103,21 +108,22 @@ def _find_threshold(positive, scores, specificity) -> float:
 
 def _measure(positive, scores, owners, specificity) -> Measured:
     """Return the sensitivity at a specificity."""
-    value, influences = _move(positive, scores, specificity, owners)
+    _, value, influences = _move(positive, scores, specificity, owners)
     return _bound(value, influences, positive, owners, positive)
 
 
-def _move(positive, scores, specificity, owners) -> tuple[float, np.ndarray]:
-    """Return the sensitivity at a specificity, and what each image adds to it."""
-    chosen, negatives = scores >= _find_threshold(positive, scores, specificity), int((~positive).sum())
+def _move(positive, scores, specificity, owners) -> tuple[np.ndarray, float, np.ndarray]:
+    """Return which images reach the threshold of a specificity, the sensitivity there, and what each adds to it."""
+    curve, negatives = roc_curve(positive, scores), int((~positive).sum())
+    chosen = scores >= _find_threshold(curve[0], scores, specificity)
     value, false = float(chosen[positive].mean()), float(chosen[~positive].mean())
     units = negatives if owners is None else len(np.unique(owners[~positive]))
     ends = wilson(false * units, units, _WINDOW)
-    rates = np.interp(ends, *roc_curve(positive, scores))
+    rates = np.interp(ends, *curve)
     slope = (rates[1] - rates[0]) / (ends[1] - ends[0])
     # A negative above the threshold raises it, and so lowers the sensitivity by the slope of the curve.
     own = positive * (chosen - value) / positive.sum()
-    return value, own - slope * ~positive * (chosen - false) / negatives
+    return chosen, value, own - slope * ~positive * (chosen - false) / negatives
 
 
 def _bound(value, influences, positive, owners, rows) -> Measured:
