@@ -10,7 +10,6 @@ def find_label_faults(recipe) -> list[str]:
     phases = recipe.phases if isinstance(recipe.phases, tuple) else (recipe.phases,)
     norms = [phase.batch_norm for phase in phases]
     rules = (
-        ("data.split", "three fractions", data.split, not isinstance(data.split, KFold)),
         ("data.positive", "None", data.positive, data.positive is None),
         ("data.order", "None", data.order, data.order is None),
         ("head", "a Dense(...)", head, isinstance(head, Dense)),
@@ -36,7 +35,9 @@ def find_task_conflicts(recipe) -> list[str]:
     if not isinstance(recipe.data, Images):
         return []
     if recipe.resolved_task == MULTI_LABEL:
-        return find_label_faults(recipe)
+        split = recipe.data.split
+        rule = "`data.split` must be three fractions where images have several labels."
+        return [*find_label_faults(recipe), *([f"{rule} Received: {split!r}."] if isinstance(split, KFold) else [])]
     if recipe.data.label_columns is None:
         return []
     rule = "`task` must be 'auto' or 'multi-label' where `data.label_columns` names several labels."
