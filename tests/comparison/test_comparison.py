@@ -733,6 +733,19 @@ def test_cross_validations_say_that_each_fold_has_a_threshold_of_its_own(tmp_pat
     assert "These test images also chose the best run" in conclude(compare(runs))[-1]
 
 
+def test_runs_that_predict_by_different_rules_say_so(tmp_path):
+    runs = [write_run(tmp_path / name, THREE, seed=seed) for seed, name in enumerate("ab")]
+    assert noted(compare(runs)) == ()
+    costs = {"rule": "expected-cost", "costs": {}}
+    edit(runs[1] / "metrics.json", lambda metrics: metrics.update(decision=costs))
+    (note,) = noted(compare(runs))
+    assert note.startswith("Runs predict classes by different rules (a score, b expected-cost; see `decision`")
+    priors = [{"rule": "logit-adjustment", "tau": 1.0, "priors": {"a": share}} for share in (0.4, 0.5)]
+    for run, rule in zip(runs, priors, strict=True):
+        edit(run / "metrics.json", lambda metrics, rule=rule: metrics.update(decision=rule))
+    assert noted(compare(runs)) == ()  # the same rule, by each run's own training images
+
+
 def test_cross_validations_with_the_same_predictions_are_named(tmp_path):
     first = write_folds(tmp_path / "a")
     copy = Path(shutil.copytree(first, tmp_path / "copy"))

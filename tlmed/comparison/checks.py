@@ -179,6 +179,7 @@ def find_notes(results: Sequence[Result]) -> tuple[str, ...]:
         *(_note_leak(result) for result in results),
         *(_note_weights(result) for result in results),
         _note_thresholds(results),
+        _note_rules(results),
         _note_pooling(results),
         _note_stored(results),
         _note_machines(singles),
@@ -288,13 +289,32 @@ def _note_thresholds(results) -> str:
     if len(results[0].metrics["classes"]) != 2 or all(found == cuts[0] for found in cuts):
         return ""
     if results[0].folds:
-        rules = dict.fromkeys(str(result.recipe.get("threshold", "0.5")) for result in results)
+        rules = dict.fromkeys(_name_rule(result) for result in results)
         which = f" in each fold (rule{'s' * (len(rules) > 1)}: {', '.join(rules)})"
     else:
         which = f" ({', '.join(tell_apart(*(HALF if cut is None else cut for (cut,) in cuts)))})"
     return (
         f"Accuracy, sensitivity, specificity and F1 depend on each run's own threshold{which}; the AUC and the "
         "Brier score need none."
+    )
+
+
+def _name_rule(result) -> str:
+    """Return how each fold chooses its threshold: a rule, or the number that the recipe fixes."""
+    rule = result.metrics.get("operating_point", {}).get("rule", "fixed")
+    return str(result.recipe.get("threshold", "0.5")) if rule == "fixed" else rule
+
+
+def _note_rules(results) -> str:
+    """Say so where runs of more than two classes predict by different rules."""
+    rules = [(result.folds or [result])[0].metrics.get("decision", {}) for result in results]
+    kept = [{name: part for name, part in rule.items() if name in ("rule", "costs", "tau")} for rule in rules]
+    if len(results[0].metrics["classes"]) == 2 or all(rule == kept[0] for rule in kept):
+        return ""
+    names = (f"{result.name} {rule.get('rule', 'score')}" for result, rule in zip(results, kept, strict=True))
+    return (
+        f"Runs predict classes by different rules ({', '.join(names)}; see `decision` in metrics.json): accuracy, "
+        "sensitivity, specificity and F1 depend on them; the AUC and the Brier score do not."
     )
 
 
