@@ -25,6 +25,7 @@ EPOCHS = ("phases.epochs=2",)
 LENET5 = ("backbone=LeNet5", "weights=digits", *EPOCHS)
 SETTINGS = {
     "blockwise": LENET5,
+    "cost_sensitive": EPOCHS,
     "discriminative_rates": LENET5,
     "feature_extractor": EPOCHS,
     "feature_extractor_hybrid": ("head.folds=3",),
