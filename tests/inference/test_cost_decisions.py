@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tlmed
+from tests.cli.test_cli import here
 from tests.conftest import write_images
 from tests.inference.test_decisions import N, binary
 from tests.run.test_run import small
@@ -13,11 +14,11 @@ from tlmed import inference
 from tlmed.errors import InputError
 from tlmed.evaluation.answer_rules import ExpectedCost, LogitAdjustment
 from tlmed.evaluation.decision_lines import caption_choice, describe_choice
-from tlmed.evaluation.decisions import apply_decision, decide, read_decision
+from tlmed.evaluation.decisions import apply_decision, decide, decide_anew, read_decision
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.measures import Scoring, score
 from tlmed.evaluation.predictions import Predictions
-from tlmed.evaluation.predictions_csv import read_predictions
+from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
 from tlmed.metrics import apply_temperature, fill_costs
 from tlmed.recipe import from_json, load_recipe, override, to_json
 from tlmed.report.evaluations import make_evaluation_page
@@ -25,7 +26,7 @@ from tlmed.reproduce import Request, reproduce
 from tlmed.rundir import RunDir
 from tlmed.tasks import ORDINAL, SINGLE_LABEL
 from tlmed.voice import Voice
-from tlmed.whole_files import write_json
+from tlmed.whole_files import read_csv, write_json
 
 THREE = ("a", "b", "c")
 
@@ -159,6 +160,7 @@ def test_another_rule_of_a_newer_version_is_refused(tmp_path):
         (["logit_adjustment=1", "cost_ratio=2"], "`cost_ratio` must be None with `logit_adjustment`."),
         (["logit_adjustment=1", "threshold=0.4"], "`threshold` must be left out with `logit_adjustment`."),
         (["logit_adjustment=1", "class_weight=balanced"], "because both together correct twice"),
+        (["logit_adjustment=1", "data.order=a,b,c"], "`logit_adjustment` must be None for ordered classes"),
         (["cost_ratio=2", "sampling=balanced"], "`sampling` must be 'none' with `cost_ratio`"),
         (["logit_adjustment=-1"], "`logit_adjustment` must be a number above 0, or None."),
     ],
@@ -206,12 +208,71 @@ def test_every_command_decides_by_the_costs_of_the_run(trained):
     assert (pooled.units.of("test").predictions == test.predictions).all()
 
 
+def test_a_run_is_scored_by_costs_that_it_does_not_keep(trained):
+    run, _ = trained
+    rows = read_predictions(run / "predictions.csv").of("test")
+    temperature = run.json("metrics.json")["calibration"]["temperature"]
+    calibrated = apply_temperature(rows.scores, temperature)
+    costs = fill_costs({"b": {"c": 7}}, None, THREE, None)
+    pooled, result = inference.evaluate(run, errors={"costs": {"b": {"c": 7}}})
+    assert (pooled.units.of("test").predictions == (calibrated @ costs).argmin(axis=1)).all()
+    assert result["costs"]["b"]["c"] == 7
+    assert result["costs"]["c"]["a"] == 1  # not that of the run
+    assert result["evaluated"]["errors"] == {"costs": {"b": {"c": 7}}}
+    labels = [row["label"] for row in read_csv(run / "splits.csv") if row["split"] == "train"]
+    priors = np.array([labels.count(name) for name in THREE]) / len(labels)
+    pooled, result = inference.evaluate(run, errors={"logit_adjustment": 2.0})
+    adjusted = np.log(calibrated.astype(float)) - 2 * np.log(priors)
+    assert (pooled.units.of("test").predictions == adjusted.argmax(axis=1)).all()
+    assert result["decision"]["priors"] == dict(zip(THREE, priors, strict=True))
+    assert "expected_cost" not in result["metrics"]
+    with pytest.raises(InputError, match="`cost_ratio` needs exactly two classes"):
+        inference.evaluate(run, errors={"cost_ratio": 2})
+
+
+def test_another_rule_maps_back_to_the_scores_of_two_classes():
+    predictions = binary()
+    before = decide(predictions.of("val"), "ill", "youden")
+    rule = ExpectedCost(fill_costs(None, 5, ("ill", "well"), 0))
+    again = decide_anew(before, rule, 0)
+    assert again.threshold == decide(predictions.of("val"), "ill", rule).threshold
+    assert again.operating_point["n"] == before.calibration["n"]
+
+
+def test_the_costs_of_a_files_errors_are_measured(tmp_path):
+    costs = fill_costs({"c": {"a": 5}}, None, THREE, None)
+    rows = several()
+    write_predictions(tmp_path / "p.csv", rows)
+    _, result = inference.evaluate(None, file=tmp_path / "p.csv", errors={"costs": {"c": {"a": 5}}})
+    test = rows.of("test")
+    assert result["metrics"]["expected_cost"]["value"] == pytest.approx(costs[test.labels, test.predictions].mean())
+    with pytest.raises(InputError, match="`costs` must name classes of the data: a, b, c"):
+        inference.evaluate(None, file=tmp_path / "p.csv", errors={"costs": {"d": {"a": 5}}})
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--cost", "c", "a", 5), "expected_cost"),
+        (("--cost", "c", "a", -5), "'c' as 'a' costs -5.0."),
+        (("--cost", "c", "c", 5), "A right answer has no cost: 'c' as 'c'."),
+        (("--cost-ratio", -2), "`cost_ratio` must be a number above 0, or None. Received: cost_ratio=-2.0."),
+        (("--cost-ratio", 2), "`cost_ratio` needs exactly two classes"),
+        (("--cost-ratio", 2, "--cost", "c", "a", 5), "Give --cost or --cost-ratio, one of the two."),
+        (("--logit-adjustment", 1), "--logit-adjustment goes with a RUN"),
+    ],
+)
+def test_the_command_takes_costs_of_a_file(tmp_path, words, said):
+    write_predictions(tmp_path / "p.csv", several(60))
+    status, out, err = here("evaluate", "--predictions", tmp_path / "p.csv", *words)
+    assert said in out + err
+    assert status == (0 if said == "expected_cost" else 2)
+
+
 def test_costs_of_classes_that_are_not_there_stop_a_run_before_it_reads_images(trained, tmp_path):
     with pytest.raises(InputError) as raised:
         tlmed.train(small("costs.c.b=2", "costs.sick.a=2", "cost_ratio=none"), tmp_path / "run", trained[1])
     assert "`costs` must name classes of the data: a, b, c. Received: 'sick'." in str(raised.value)
-    with pytest.raises(InputError, match="`logit_adjustment` must be None for ordered classes"):
-        tlmed.train(small("logit_adjustment=1", "data.order=a,b,c"), tmp_path / "run", trained[1])
     with pytest.raises(InputError, match="`cost_ratio` needs exactly two classes"):
         tlmed.train(small("cost_ratio=2"), tmp_path / "run", trained[1])
 

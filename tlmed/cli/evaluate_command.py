@@ -13,6 +13,8 @@ from tlmed.screen import Screen
 
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 STATE = "A number that metrics need, such as beta=1 or specificity=0.95; the further metrics are then listed."
+COST = "What an error costs, others 1; may be repeated. A RUN predicts the class of least expected cost."
+COST_RATIO = "Of two classes, the cost of a missed positive, if a false alarm costs 1."
 PREVALENCE = "The share of positives where the classifier will be used; PPV and NPV are given for it."
 
 
@@ -32,6 +34,9 @@ PREVALENCE = "The share of positives where the classifier will be used; PPV and 
 @click.option("--no-groups", is_flag=True, help=NO_GROUPS)
 @click.option("--prevalence", type=SHARE, metavar="SHARE", help=PREVALENCE)
 @click.option("--state", "settings", multiple=True, metavar="KEY=VALUE", help=STATE)
+@click.option("--cost", nargs=3, type=(str, str, float), multiple=True, metavar="TRUE PREDICTED COST", help=COST)
+@click.option("--cost-ratio", type=float, metavar="R", help=COST_RATIO)
+@click.option("--logit-adjustment", type=float, metavar="TAU", help="Predict the classes of RUN by logit adjustment.")
 @click.option("--skip-bad", is_flag=True, help="Leave out images that cannot be read, and list them.")
 @force
 @trust
@@ -50,6 +55,9 @@ def evaluate(
     no_groups,
     prevalence,
     settings,
+    cost,
+    cost_ratio,
+    logit_adjustment,
     skip_bad,
     force,
 ):
@@ -66,6 +74,10 @@ def evaluate(
         raise click.UsageError("--data goes with a RUN.")
     if predictions is not None and skip_bad:
         raise click.UsageError("--skip-bad goes with a RUN.")
+    if cost and cost_ratio is not None:
+        raise click.UsageError("Give --cost or --cost-ratio, one of the two.")
+    if predictions is not None and logit_adjustment is not None:
+        raise click.UsageError("--logit-adjustment goes with a RUN, whose training images are known.")
     check_groups(group, no_groups)
     grouping = Grouping(group, not no_groups) if group is not None or no_groups else None
     if grouping is not None and (moved or (data is None and predictions is None)):
@@ -97,7 +109,8 @@ def evaluate(
         # Before images are read: a wrong `--out` costs no time then.
         inference.check_evaluation_folder(out, force, read)
     order = None if order is None else parse(order, tuple[str, ...])
-    asked = (positive, prevalence, skip_bad, voice, moved, grouping, pooled_by, order, stated)
+    errors = _gather_errors(cost, cost_ratio, logit_adjustment)
+    asked = (positive, prevalence, skip_bad, voice, moved, grouping, pooled_by, order, stated, errors)
     made, result = inference.evaluate(run, data, predictions, *asked)
     if out is not None:
         from tlmed.report.evaluations import write_evaluation_page
@@ -105,3 +118,12 @@ def evaluate(
         inference.write_evaluation(out, made, result, force, read)
         write_evaluation_page(out, made.units, result)
     screen.show([*describe_metrics(result), *(describe_further(result) if settings else [])])
+
+
+def _gather_errors(cost, cost_ratio, logit_adjustment) -> dict[str, object]:
+    """Return what is stated of errors, named as in a recipe."""
+    costs = {}
+    for true, guess, amount in cost:
+        costs.setdefault(true, {})[guess] = amount
+    stated = {"costs": costs or None, "cost_ratio": cost_ratio, "logit_adjustment": logit_adjustment}
+    return {name: value for name, value in stated.items() if value is not None}

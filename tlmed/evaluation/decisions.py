@@ -177,6 +177,19 @@ def decide(
     return Decision(*parts, rule if by_rule else None)
 
 
+def decide_anew(decision: Decision, rule: AnswerRule, main: int | None) -> Decision:
+    """Return a decision by another rule, at the temperature that was chosen before.
+
+    Args:
+        decision: What was chosen on validation images, which are not there any more.
+        rule: How calibrated probabilities become classes.
+        main: The positive one of two classes, None for more.
+    """
+    nothing = np.zeros(0, bool), np.zeros(0)
+    point = None if main is None else _map_back(*nothing, rule, main, decision.temperature)
+    return Decision(point and {**point, "n": decision.calibration["n"]}, decision.calibration, rule)
+
+
 def apply_decision(predictions: Predictions, decision: Decision | None, positive: str | None) -> Predictions:
     """Return predictions with the classes that a threshold gives, and with scores calibrated at a temperature.
 

@@ -3,6 +3,7 @@
 import tlmed.tensorflow_start
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from tlmed.evaluation.pooled_csv import find_pooling
 from tlmed.evaluation.pooling import Pooled, choose_pooling, describe_pooling, find_pooling_faults, pool, say_how
 from tlmed.evaluation.predictions import Predictions, describe_ties
 from tlmed.evaluation.predictions_csv import read_predictions
+from tlmed.metrics.decision_rules import fill_costs
+from tlmed.recipe.decision_fields import find_stated_faults
 from tlmed.tasks import ORDINAL, SINGLE_LABEL, find_order_faults
 from tlmed.voice import Voice
 from tlmed.words import count, join_names, listed
@@ -33,6 +36,7 @@ def score_file(
     asked: Scoring,
     pooled_by: tuple[str | None, str] | None,
     voice: Voice,
+    errors: Mapping[str, object] | None = None,
 ) -> tuple[Pooled, dict]:
     """Score the test rows of a CSV of predictions, or all rows if they are of one split.
 
@@ -42,6 +46,7 @@ def score_file(
         asked: The positive one of two classes, the prevalence and the order; which split is scored, the file says.
         pooled_by: `pool` and `pool_by`, as in a recipe; None: what they are there by default.
         voice: Where to tell what happens.
+        errors: `costs` or `cost_ratio`, as in a recipe.
 
     Returns:
         The predictions, and the content of `metrics.json`.
@@ -53,6 +58,8 @@ def score_file(
     predictions = read_predictions(file, grouping, positive, asked.order, task)
     if faults := _find_order_faults(asked.order, predictions.classes):
         raise InputError([f"`--order` {fault}, for {file}." for fault in faults])
+    if errors:
+        asked = replace(asked, costs=_find_costs(errors, predictions.classes, positive))
     split = _choose_split(file, predictions)
     pooled = _pool(file, predictions, positive, pooled_by or _BY_DEFAULT, voice)
     chosen = pooled.units.of(split)
@@ -85,6 +92,14 @@ def _find_order_faults(order, classes) -> list[str]:
     if len(classes) == 2:
         return [f"needs three classes or more. Received: {','.join(order)} with {join_names(classes)}"]
     return find_order_faults(order, classes)
+
+
+def _find_costs(errors, classes, positive) -> np.ndarray:
+    """Return what an answer costs, by what is stated as in a recipe."""
+    stated = errors.get("costs"), errors.get("cost_ratio")
+    if faults := find_stated_faults(*stated):
+        raise InputError(faults)
+    return fill_costs(*stated, classes, metrics.positive_index(classes, positive))
 
 
 def _pool(file, predictions, positive, pooled_by, voice) -> Pooled:

@@ -2,6 +2,7 @@
 
 import tlmed.tensorflow_start
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from tlmed.data.recorded import describe_changes, describe_columns, digest_colum
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
 from tlmed.evaluation.copies import count_copies
-from tlmed.evaluation.decisions import read_decision
+from tlmed.evaluation.decisions import Decision, decide_anew, read_decision
 from tlmed.evaluation.measures import Scoring, score_pooled
 from tlmed.evaluation.missing_images import count_units, describe_units
 from tlmed.evaluation.pooled_csv import list_tables
@@ -36,7 +37,7 @@ from tlmed.identifiers import Identifiers, read_identifiers
 from tlmed.inference.loose_images import read_usual
 from tlmed.inference.prediction_files import score_file
 from tlmed.inference.scorer import computing, load_scorer, make_samples, name_files
-from tlmed.inference.stated_costs import find_costs
+from tlmed.inference.stated_costs import find_costs, find_rule, restate
 from tlmed.intact import check_intact
 from tlmed.metrics.weighted_kappas import find_weight_faults
 from tlmed.recipe import Recipe, from_json
@@ -46,7 +47,7 @@ from tlmed.sections import Stated
 from tlmed.source_forms import TABLE, TFDS, find_form
 from tlmed.source_layout import Layout
 from tlmed.synthetic import describe_learned, describe_source, is_synthetic
-from tlmed.tasks import MULTI_LABEL, read_task
+from tlmed.tasks import MULTI_LABEL, read_task, refuse_labels
 from tlmed.voice import SILENT, Voice
 from tlmed.words import count, join_names
 
@@ -64,6 +65,7 @@ def evaluate(
     pooled_by: tuple[str | None, str] | None = None,
     order: tuple[str, ...] | None = None,
     stated: Mapping[str, object] | None = None,
+    errors: Mapping[str, object] | None = None,
 ) -> tuple[Pooled, dict]:
     """Score a run on its own test images, or on all images of another source, or score a file of predictions.
 
@@ -89,6 +91,8 @@ def evaluate(
         pooled_by: `pool` and `pool_by`, as in a recipe, for the samples of `file`; None: "auto" and "file".
         order: All classes of `file`, from the lowest grade to the highest, where they are ordered.
         stated: Fields of `Stated` that replace those of the recipe, or, with `file`, its defaults.
+        errors: `costs` or `cost_ratio`, as in a recipe: what errors of `file` cost; or these or `logit_adjustment`, by
+            which a run predicts classes here instead of by what it keeps.
 
     Returns:
         The predictions, pooled, and the content of `metrics.json`.
@@ -99,8 +103,12 @@ def evaluate(
     if run is None:
         numbers = Stated(**(stated or {}))
         asked = Scoring(positive=positive, prevalence=prevalence, order=order, stated=numbers)
-        return score_file(file, grouping or Grouping(), asked, pooled_by, voice)
+        return score_file(file, grouping or Grouping(), asked, pooled_by, voice, errors)
     recipe, old, decision = from_json(RECIPE_JSON.read(run)), METRICS_JSON.read(run), read_decision(run)
+    if errors:
+        refuse_labels(old, "Costs of errors and logit adjustment are", run.path)
+        recipe = restate(recipe, errors)
+        decision = _decide_anew(run, recipe, old, decision)
     trained = _Trained(run, recipe, old["classes"], read_rule(run), read_task(old))
     unsure = check_intact(run, name_files(old, "environment.json", "plan.json", "splits.csv", *list_tables(old)))
     prevalence = recipe.prevalence if prevalence is None else prevalence
@@ -147,7 +155,15 @@ def evaluate(
     evaluated = {"run": str(run.path), "data": chosen.images.table.source, "warnings": [*warnings, *ties]}
     evaluated |= {"split": "test"} if own else {}  # another source is scored as a whole
     evaluated |= {"units": units} if said else {}
+    evaluated |= {"errors": dict(errors)} if errors else {}
     return pooled, {**result, "evaluated": evaluated}
+
+
+def _decide_anew(run, recipe, old, decision) -> Decision:
+    """Return the decision by a rule that the run does not keep, with the shares of its training images."""
+    labels = Counter(row["label"] for row in SPLITS_CSV.read(run) if row["split"] == "train")
+    rule = find_rule(recipe, old["classes"], [labels[name] for name in old["classes"]])
+    return decide_anew(decision, rule, metrics.positive_index(old["classes"], old["positive"]))
 
 
 @dataclass(frozen=True)

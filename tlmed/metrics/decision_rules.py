@@ -6,6 +6,7 @@ import numpy as np
 
 from tlmed.errors import InputError, did_you_mean
 from tlmed.metrics.calibration import LEAST_PROBABILITY
+from tlmed.words import join_names, listed
 
 _RULE = (
     "`costs` must be a square table [true class, predicted class], finite, 0 or more, 0 on the diagonal, and above 0 "
@@ -57,12 +58,12 @@ def fill_costs(
         costs[main, 1 - main] = ratio
         return costs
     names = dict.fromkeys(name for true, found in named.items() for name in (true, *found))
-    if faults := [
-        f"`costs` must name classes of the data: {', '.join(classes)}.{did_you_mean(name, classes)} Received: {name!r}."
-        for name in names
-        if name not in classes
-    ]:
-        raise InputError(faults)
+    if unknown := [name for name in names if name not in classes]:
+        near = next(filter(None, (did_you_mean(name, classes) for name in unknown)), "")
+        raise InputError(
+            f"`costs` must name classes of the data: {listed(classes)}.{near} "
+            f"Received: {join_names(map(repr, unknown))}."
+        )
     for true, found in named.items():
         for guess, cost in found.items():
             costs[classes.index(true), classes.index(guess)] = cost

@@ -3,10 +3,15 @@
 import math
 from collections.abc import Iterator, Mapping
 
+from tlmed.sections import Images
+from tlmed.sections.rules import positive
+from tlmed.tasks import ORDINAL
+
 COSTS = (
     "{true class: {predicted class: cost}}, with costs that are finite and 0 or more, and none for a right answer, or "
     "None"
 )
+ABOVE_ZERO = "a number above 0, or None"
 _BY_DEFAULT, _OBSERVED = "youden", "costs"  # of `threshold`
 _REAL_MIX = {"class_weight": "none", "sampling": "none"}  # without these, classes count as they are in the images
 
@@ -40,6 +45,25 @@ def _find_wrong(value) -> Iterator[str]:
                 yield f"{true!r} as {guess!r} costs {cost!r}."
 
 
+def find_stated_faults(costs: Mapping | None, ratio: float | None) -> list[str]:
+    """Return a sentence for costs, and for a ratio, that are none; a recipe's fields have the same rules.
+
+    >>> find_stated_faults(None, -2)
+    ['`cost_ratio` must be a number above 0, or None. Received: cost_ratio=-2.']
+    """
+    faults = []
+    if not are_costs(costs):
+        faults.append(f"`costs` must be {COSTS}.{say_wrong_costs(costs)} Received: costs={costs!r}.")
+    if not is_above_zero(ratio):
+        faults.append(f"`cost_ratio` must be {ABOVE_ZERO}. Received: cost_ratio={ratio!r}.")
+    return faults
+
+
+def is_above_zero(value: float | None) -> bool:
+    """Tell whether a number, if there is one, is finite and above 0."""
+    return value is None or positive(value)
+
+
 def find_decision_faults(recipe) -> list[str]:
     """Return one sentence for each pair of fields of a recipe that say different things about decisions."""
     stated = [name for name in ("costs", "cost_ratio") if getattr(recipe, name) is not None]
@@ -66,6 +90,11 @@ def find_decision_faults(recipe) -> list[str]:
 
 
 def _find_adjustment_faults(recipe, stated) -> list[str]:
+    if isinstance(recipe.data, Images) and recipe.resolved_task == ORDINAL:
+        return [
+            "`logit_adjustment` must be None for ordered classes, whose median is predicted. "
+            f"Received: logit_adjustment={recipe.logit_adjustment!r} with task='ordinal'."
+        ]
     rules = {
         **dict.fromkeys(stated, (None, "None")),
         "threshold": (_BY_DEFAULT, "left out"),

@@ -4,11 +4,18 @@ import dataclasses
 import unicodedata
 
 from tlmed.errors import InputError
-from tlmed.recipe.decision_fields import COSTS, are_costs, find_decision_faults, say_wrong_costs
+from tlmed.recipe.decision_fields import (
+    ABOVE_ZERO,
+    COSTS,
+    are_costs,
+    find_decision_faults,
+    is_above_zero,
+    say_wrong_costs,
+)
 from tlmed.recipe.label_rules import find_task_conflicts
 from tlmed.sections import MONITORS, THRESHOLD_RULE, Augment, Degrees, Dense, Hybrid, Images, Phase, Stated
 from tlmed.sections.rules import find_faults as find_section_faults
-from tlmed.sections.rules import must, one_of, optional_count, positive, section
+from tlmed.sections.rules import must, one_of, optional_count, section
 from tlmed.source_layout import Layout
 from tlmed.tasks import AUTO, MULTI_LABEL, ORDINAL, SINGLE_LABEL, TASKS
 
@@ -135,12 +142,8 @@ class Recipe:
         default="youden",
     )
     costs: dict[str, dict[str, float]] | None = must(COSTS, are_costs, say_wrong_costs, default=None)
-    cost_ratio: float | None = must(
-        "a number above 0, or None", lambda ratio: ratio is None or positive(ratio), default=None
-    )
-    logit_adjustment: float | None = must(
-        "a number above 0, or None", lambda tau: tau is None or positive(tau), default=None
-    )
+    cost_ratio: float | None = must(ABOVE_ZERO, is_above_zero, default=None)
+    logit_adjustment: float | None = must(ABOVE_ZERO, is_above_zero, default=None)
     prevalence: float | None = must(
         "a share above 0 and below 1, or None", lambda share: share is None or 0 < share < 1, default=None
     )

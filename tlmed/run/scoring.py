@@ -8,7 +8,7 @@ from tlmed.answer_units import describe_majority, describe_shares
 from tlmed.building import build_backbone
 from tlmed.data import ImageSet
 from tlmed.data.leaks import find_leaked, find_undecided
-from tlmed.evaluation.answer_rules import AnswerRule, ExpectedCost, LogitAdjustment
+from tlmed.evaluation.answer_rules import AnswerRule
 from tlmed.evaluation.baselines import count_colours, linear_probe, majority_class
 from tlmed.evaluation.copies import count_copies
 from tlmed.evaluation.decisions import Decision, decide
@@ -20,7 +20,7 @@ from tlmed.evaluation.pooling import Pooled, Pooling, choose_pooling, number_uni
 from tlmed.evaluation.predictions import HALF, describe_ties
 from tlmed.features import feature_model
 from tlmed.inference import make_samples
-from tlmed.inference.stated_costs import find_costs
+from tlmed.inference.stated_costs import find_costs, find_rule
 from tlmed.label_vectors import write_labels
 from tlmed.run.job import Job
 from tlmed.run.networks import wake
@@ -84,12 +84,9 @@ def _predict(recipe, images, scores, rule) -> tuple[Pooled, Decision]:
 
 
 def _find_rule(recipe, images) -> str | float | AnswerRule:
-    """Return how scores become classes: the recipe's threshold, or a rule for calibrated probabilities."""
-    costs, table = find_costs(recipe, images.table.classes), images.table
-    if recipe.logit_adjustment is not None:
-        counts = np.bincount(table.labels[images.indices("train")], minlength=len(table.classes))
-        return LogitAdjustment(counts / counts.sum(), float(recipe.logit_adjustment))
-    return recipe.threshold if costs is None or recipe.threshold == "costs" else ExpectedCost(costs)
+    table = images.table
+    counts = np.bincount(table.labels[images.indices("train")], minlength=len(table.classes))
+    return find_rule(recipe, table.classes, counts)
 
 
 def _ask(recipe, images) -> Scoring:

@@ -66,11 +66,6 @@ def _find_order_faults(recipe, classes) -> list[str]:
         return []
     if len(classes) == 2:
         return [f"`task` must be 'single-label' for two classes. Received: task='ordinal' with {', '.join(classes)}."]
-    if recipe.logit_adjustment is not None:
-        return [
-            "`logit_adjustment` must be None for ordered classes, whose median is predicted. "
-            f"Received: logit_adjustment={recipe.logit_adjustment!r} with task='ordinal'."
-        ]
     if recipe.data.order is None and not all(map(str.isdecimal, classes)):
         return [
             "`data.order` must name the classes from the lowest grade to the highest where they are no numbers. "
