@@ -15,7 +15,7 @@ from tests.conftest import SMALL
 from tlmed import building, phases
 from tlmed.errors import InputError
 from tlmed.features.extractor import FeatureExtractor
-from tlmed.recipe import Augment, Dense, Hybrid, Images, Phase, Recipe, load_recipe, override
+from tlmed.recipe import Augment, Dense, Hybrid, Images, Phase, Recipe, Stated, load_recipe, override
 from tlmed.run.preparation import preview
 from tlmed.sections import KFold
 from tlmed.voice import Voice
@@ -56,7 +56,13 @@ def list_fields(kind, path=""):
 
 
 def list_all_fields():
-    sections = {"data": (Images,), "head": (Dense, Hybrid), "augment": (Augment,), "phases": (Phase,)}
+    sections = {
+        "data": (Images,),
+        "head": (Dense, Hybrid),
+        "augment": (Augment,),
+        "phases": (Phase,),
+        "stated": (Stated,),
+    }
     nested = [list_fields(kind, f"{name}.") for name, kinds in sections.items() for kind in kinds]
     return (list_fields(Recipe) - sections.keys()).union(*nested)
 
