@@ -121,6 +121,16 @@ def test_two_devices_end_where_one_ends(alone, phantoms, tmp_path):
 
 
 @pytest.mark.slow
+def test_labels_that_are_not_known_weigh_the_same_on_two_devices(phantoms, tmp_path):
+    cells = {"benign": ("1", ""), "malignant": ("1", "1"), "normal": ("0", "0")}
+    paths = sorted(file.relative_to(phantoms) for file in phantoms.glob("*/*.png"))
+    rows = [f"{path},{','.join(cells[path.parent.name])}" for path in paths]
+    (phantoms / "labels.csv").write_text("\n".join(["path,lesion,malignancy", *rows]) + "\n")
+    settings = (*UNEVEN, "data.label_columns=lesion,malignancy", "class_weight=balanced")
+    check_same(*run_strategies(tmp_path, phantoms / "labels.csv", ["one", "mirrored"], settings))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("remedies", [("sampling=balanced", "head.loss=focal"), ("class_weight=balanced",)])
 def test_remedies_for_unbalanced_classes_are_the_same_on_two_devices(remedies, phantoms, tmp_path):
     rare = next(folder for folder in sorted(phantoms.iterdir()) if folder.is_dir())

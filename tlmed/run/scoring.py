@@ -85,6 +85,8 @@ def _predict(recipe, images, scores, rule) -> tuple[Pooled, Decision]:
 
 def _find_rule(recipe, images) -> str | float | AnswerRule:
     table = images.table
+    if table.is_multi:  # each label is predicted by its threshold
+        return recipe.threshold
     counts = np.bincount(table.labels[images.indices("train")], minlength=len(table.classes))
     return find_rule(recipe, table.classes, counts)
 
