@@ -120,6 +120,7 @@ def test_what_knows_one_class_per_image_refuses_the_run(finished, source, tmp_pa
         lambda: write_card(folder),
         lambda: read_results([finished.path, finished.path / "."]),
         lambda: inference.predict(folder, [source.parent / "03.png"], explain=tmp_path / "maps"),
+        lambda: inference.evaluate(folder, prevalence=0.1),
         lambda: inference.evaluate(None, file=finished.path / "predictions.csv"),
         lambda: make_recipe(source, head=Hybrid(), phases=()),
     ):

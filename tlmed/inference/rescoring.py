@@ -112,6 +112,8 @@ def evaluate(
     trained = _Trained(run, recipe, old["classes"], read_rule(run), read_task(old))
     unsure = check_intact(run, name_files(old, "environment.json", "plan.json", "splits.csv", *list_tables(old)))
     prevalence = recipe.prevalence if prevalence is None else prevalence
+    if prevalence is not None:
+        refuse_labels(old, "`prevalence` is", run.path)
     if prevalence is not None and len(old["classes"]) != 2:
         raise InputError(
             f"`prevalence` needs exactly two classes. Received: prevalence={prevalence} with {len(old['classes'])}."
