@@ -1,11 +1,13 @@
-"""The focal loss equals the paper's formula and Keras's own for one-hot labels."""
+"""Losses equal the formulas of their papers, and Keras's own where it has them."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tlmed.losses import add_up, count_labels, count_right, make_focal_loss, masked_entropy
+from tlmed.heads import attach_head, split_head
+from tlmed.losses import add_up, count_labels, count_right, make_focal_loss, masked_entropy, soft_label_loss
+from tlmed.sections import Dense
 
 
 @pytest.mark.parametrize("classes", [2, 5])
@@ -42,3 +44,71 @@ def test_the_loss_of_several_labels_is_the_mean_over_those_that_are_known():
     np.testing.assert_array_equal(count_labels(masked_entropy, labels), known.sum(axis=1))
     right = (known & ((scores >= 0.5) == (labels == 1))).sum(axis=1)
     np.testing.assert_array_equal(count_right(masked_entropy, labels, scores), right)
+
+
+@pytest.mark.parametrize("classes", [3, 6])
+def test_soft_labels_are_those_of_the_paper(classes):
+    # Diaz & Marathe 2019, equation 1: y_i = exp(-phi(r_t, r_i)) / sum_k exp(-phi(r_t, r_k)), phi the squared distance.
+    random = np.random.RandomState(classes)
+    logits, labels = random.normal(size=(40, classes)).astype("float32"), random.randint(0, classes, 40)
+    entropy = -np.log(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))
+    expected = []
+    for label, losses in zip(labels, entropy, strict=True):
+        weights = np.array([np.exp(-(float(label - grade) ** 2)) for grade in range(classes)])
+        expected.append((weights / weights.sum()) @ losses)
+    scores = keras.activations.softmax(tf.constant(logits))
+    np.testing.assert_allclose(soft_label_loss(tf.constant(labels), scores), expected, atol=1e-5)
+    np.testing.assert_allclose(soft_label_loss(tf.constant(labels[:, None]), scores), expected, atol=1e-5)
+
+
+def count_corn(logits, labels):
+    """Return the losses of images as in Shi et al. 2021, section 3.3: a binary one for each question they are asked."""
+    losses = np.zeros(len(labels))
+    for question in range(logits.shape[1]):
+        asked, exceeds = labels >= question, labels > question
+        chances = 1 / (1 + np.exp(-logits[:, question].astype("float64")))
+        losses -= np.where(asked, np.where(exceeds, np.log(chances), np.log(1 - chances)), 0)
+    return losses
+
+
+@pytest.mark.parametrize("classes", [3, 6])
+def test_the_cross_entropy_of_a_corn_head_is_the_loss_of_the_paper(classes):
+    random = np.random.RandomState(classes)
+    logits, labels = 3 * random.normal(size=(60, classes - 1)).astype("float32"), random.randint(0, classes, 60)
+    head = attach_corn(classes)
+    scores = head(logits)
+    losses = keras.losses.sparse_categorical_crossentropy(tf.constant(labels), scores)
+    np.testing.assert_allclose(losses, count_corn(logits, labels), atol=1e-5)
+    # The product of conditional probabilities is that of a higher grade, which never rises with the grade.
+    exceeded = np.cumprod(1 / (1 + np.exp(-logits)), axis=1)
+    np.testing.assert_allclose(np.cumsum(scores[:, ::-1], axis=1)[:, -2::-1], exceeded, atol=1e-6)
+
+
+def attach_corn(classes):
+    """Return the end of a CORN head: from its logits to probabilities."""
+    images = keras.Input((4, 4, 3))
+    model = attach_head(keras.Model(images, keras.layers.Conv2D(3, 3)(images)), classes, Dense(ordinal="corn"))
+    return keras.Model(model.get_layer("conditions").output, model.outputs[0])
+
+
+def test_a_corn_head_does_not_saturate():
+    logits = tf.Variable([[80.0, 80.0, -80.0], [-90.0, 90.0, 0.0]])
+    with tf.GradientTape() as tape:
+        losses = keras.losses.sparse_categorical_crossentropy(tf.constant([0, 3]), attach_corn(4)(logits))
+    np.testing.assert_allclose(losses, [80, 90 + np.log(2)], atol=1e-4)
+    np.testing.assert_allclose(tape.gradient(losses, logits), [[1, 0, 0], [-1, 0, -0.5]], atol=1e-4)
+
+
+def test_a_corn_head_is_saved_as_plain_keras(tmp_path):
+    images = keras.Input((8, 8, 3))
+    backbone = keras.Model(images, keras.layers.Conv2D(3, 3)(images))
+    model = attach_head(backbone, 5, Dense(dropout=0.5, units=(4,), ordinal="corn"))
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert {type(layer).__module__.split(".")[0] for layer in again.layers} == {"keras"}
+    pixels = np.random.RandomState(0).uniform(0, 255, (3, 8, 8, 3)).astype("float32")
+    features, head = split_head(again)
+    assert features.output_shape == (None, 3)
+    found = head.predict(features.predict(pixels, verbose=0), verbose=0)
+    np.testing.assert_allclose(found, model.plain().predict(pixels, verbose=0), atol=1e-6)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)

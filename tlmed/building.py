@@ -13,7 +13,7 @@ from tlmed.backbones import Backbone
 from tlmed.backbones.own import GRAPH, check_reloads
 from tlmed.errors import InputError
 from tlmed.features import feature_model
-from tlmed.heads import attach_head, attach_label_head
+from tlmed.heads import attach_head
 from tlmed.losses import choose_loss
 from tlmed.phases import Classifier, thaw
 from tlmed.plan import expand, find_schedule_faults
@@ -37,8 +37,11 @@ class Blueprint(Protocol):
 
 def build(recipe: Blueprint, num_classes: int, backbone: keras.Model | None = None) -> keras.Model:
     """Build a recipe's network, compiled for its first phase; see `Recipe.build`."""
-    if not isinstance(num_classes, int) or num_classes < 2:
-        raise InputError(f"`num_classes` must be a whole number of 2 or more. Received: num_classes={num_classes!r}.")
+    least = 3 if isinstance(recipe.head, Dense) and recipe.head.ordinal else 2
+    if not isinstance(num_classes, int) or num_classes < least:
+        raise InputError(
+            f"`num_classes` must be a whole number of {least} or more. Received: num_classes={num_classes!r}."
+        )
     built = build_backbone(recipe, None if backbone is None else "own", backbone)
     for line in backbones.say_preparations(built.sources):
         warnings.warn(line, stacklevel=3)  # at the caller of `Recipe.build`
@@ -71,15 +74,7 @@ def build_backbone(recipe: Blueprint, weights: str | None = None, own: keras.Mod
 
 def assemble(recipe: Blueprint, backbone: keras.Model, num_classes: int, several: bool = False) -> Classifier:
     """Put a recipe's Keras head on a backbone, for one class or several labels; every layer is trainable."""
-    head = recipe.head
-    model = (attach_label_head if several else attach_head)(
-        backbone,
-        num_classes,
-        dropout=head.dropout,
-        pooling=head.pooling,
-        units=head.units,
-        augment=make_augmentation(recipe.augment),
-        seed=recipe.seed,
-    )
-    model.training_loss = choose_loss(head, several)
+    augment = make_augmentation(recipe.augment)
+    model = attach_head(backbone, num_classes, recipe.head, augment, recipe.seed, several)
+    model.training_loss = choose_loss(recipe.head, several)
     return model

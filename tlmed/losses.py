@@ -5,10 +5,12 @@ import tlmed.tensorflow_start
 from collections.abc import Callable
 
 import keras
+import numpy as np
 
 from tlmed.errors import InputError
 from tlmed.label_texts import POSITIVE, UNKNOWN
 from tlmed.sections import Dense
+from tlmed.sections.head import SOFT_LABELS
 
 # As Keras calls them; a file that plain Keras loads may hold no other.
 PLAIN, SEVERAL = "sparse_categorical_crossentropy", "binary_crossentropy"
@@ -17,6 +19,8 @@ Loss = str | Callable[[keras.KerasTensor, keras.KerasTensor], keras.KerasTensor]
 
 def choose_loss(head: Dense, several: bool = False) -> Loss:
     """Return the loss of a head as `keras.Model.compile` takes it: a name of Keras, or a function that gives [b].
+
+    A head by CORN needs no loss of its own: its cross-entropy is the sum of the losses of its questions.
 
     Args:
         head: The head.
@@ -27,6 +31,8 @@ def choose_loss(head: Dense, several: bool = False) -> Loss:
     """
     if several:
         return masked_entropy
+    if head.ordinal == SOFT_LABELS:
+        return soft_label_loss
     return make_focal_loss(head.gamma) if head.loss == "focal" else PLAIN
 
 
@@ -117,6 +123,31 @@ def make_focal_loss(gamma: float) -> Callable:
         return missing**gamma * entropy
 
     return focal_loss
+
+
+def soften(classes: int) -> np.ndarray:
+    """Return the target of each grade: probabilities that fall with the squared distance in grades, float32 [k, k].
+
+    A softmax of minus the distance, by equation 1 of Diaz & Marathe, Soft Labels for Ordinal Regression, CVPR 2019.
+
+    >>> soften(3).round(3).tolist()[0]
+    [0.7210000157356262, 0.26499998569488525, 0.013000000268220901]
+    """
+    grades = np.arange(classes)
+    weights = np.exp(-(np.subtract.outer(grades, grades) ** 2.0))
+    return (weights / weights.sum(axis=1, keepdims=True)).astype("float32")
+
+
+def soft_label_loss(labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the cross-entropy of the targets of `soften`, [b].
+
+    Args:
+        labels: Grades, int [b] or [b, 1].
+        probabilities: Of each grade, [b, k].
+    """
+    targets = keras.ops.convert_to_tensor(soften(probabilities.shape[-1]))
+    chosen = keras.ops.take(targets, keras.ops.cast(keras.ops.reshape(labels, (-1,)), "int32"), axis=0)
+    return keras.losses.categorical_crossentropy(chosen, probabilities)
 
 
 def compile_with(

@@ -27,7 +27,7 @@ from tlmed.plan import (
     make_plan,
     memory_needed,
 )
-from tlmed.recipe import Degrees, Hybrid, Phase, load_recipe, override, shipped_recipes
+from tlmed.recipe import Degrees, Dense, Hybrid, Phase, load_recipe, override, shipped_recipes
 from tlmed.screen import to_lines
 from tlmed.voice import Voice
 
@@ -241,7 +241,7 @@ def test_statistics_that_follow_the_batches_are_not_called_frozen(mobilenet):
 
 @pytest.mark.parametrize(("network", "step"), SCHEDULES)
 def test_the_plan_counts_what_keras_trains(network, step, request):
-    model = attach_head(request.getfixturevalue(network), 2, units=(8,))
+    model = attach_head(request.getfixturevalue(network), 2, Dense(units=(8,)))
     for layer in model.layers:
         layer.trainable = True  # another test's phase may have frozen it
     plan = make_plan(model, (step,))

@@ -7,6 +7,7 @@ import pytest
 
 import tlmed
 from tests.conftest import SMALL
+from tests.run.test_distribution import run_strategies
 from tlmed import inference
 from tlmed.data import open_source
 from tlmed.errors import InputError
@@ -43,7 +44,7 @@ def test_the_order_of_a_recipe_is_that_of_all_files(graded):
 def test_a_grade_is_predicted_by_the_median(graded):
     rows = read_csv(graded.path / "predictions.csv")
     for row in rows:
-        reached = np.cumsum([float(row[f"score_{name}"]) for name in ORDER])
+        reached = np.cumsum([float(row[f"calibrated_{name}"]) for name in ORDER])
         assert row["prediction"] == ORDER[int(np.searchsorted(reached, 0.5))]
     read = read_units(graded.path, graded.metrics)
     assert (read.classes, read.task) == (ORDER, "ordinal")
@@ -152,3 +153,34 @@ def test_a_task_is_inferred_from_the_order():
     plain = load_recipe("feature_extractor")
     assert (plain.resolved_task, ordered().resolved_task) == ("single-label", "ordinal")
     assert ordered("task=single-label").resolved_task == "single-label"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["soft-labels", "corn"])
+def test_heads_for_grades_are_the_same_with_kept_features_and_on_two_devices(kind, images, tmp_path):
+    settings = [*SMALL, f"data.order={','.join(ORDER)}", f"head.ordinal={kind}", "class_weight=balanced", "seed=3"]
+    settings += ["data.batch_size=11", "phases.optimizer=sgd", "head.dropout=0"]  # replicas draw different dropout
+    for mode in ("on", "off"):
+        tlmed.train(override(load_recipe("feature_extractor"), [*settings, f"cache={mode}"]), tmp_path / mode, images)
+    [mirrored] = run_strategies(tmp_path, images, ["mirrored"], [*settings, "cache=on"], "feature_extractor")
+    found = [read_units(tmp_path / "on", json.loads((tmp_path / "on" / "metrics.json").read_text()))]
+    for folder in (tmp_path / "off", mirrored):
+        found.append(read_units(folder, json.loads((folder / "metrics.json").read_text())))
+    for other in found[1:]:
+        np.testing.assert_allclose(other.scores, found[0].scores, atol=1e-5)
+        assert other.classes == ORDER
+
+
+def test_a_hybrid_grades_by_the_median(images, tmp_path):
+    words = [word for word in SMALL if not word.startswith("phases")]
+    settings = [
+        *words,
+        f"data.order={','.join(ORDER)}",
+        "head.classifier=LogisticRegression",
+        "head.grid.C=1.0",
+        "head.folds=2",
+    ]
+    made = tlmed.train(override(load_recipe("feature_extractor_hybrid"), settings), tmp_path / "hybrid", images)
+    found = read_units(made.path, made.metrics)
+    assert found.predictions.tolist() == predict_classes(found.calibrated, None, task="ordinal").tolist()
+    assert made.metrics["task"] == "ordinal"

@@ -20,7 +20,7 @@ from tlmed.augmentation import make_augmentation
 from tlmed.errors import InputError, Interrupted, RunFailed
 from tlmed.heads import attach_head
 from tlmed.phases import moving, thaw
-from tlmed.recipe import Augment, Phase, override
+from tlmed.recipe import Augment, Dense, Phase, override
 from tlmed.rundir import RunDir
 from tlmed.sealed import DamagedFile, read_facts, seal, unseal
 from tlmed.training import Checkpoints, Judge, Loop, Saving, fit_phase
@@ -74,7 +74,7 @@ def make(phase, changes):
     random = np.random.RandomState(1)
     backbone.set_weights([random.uniform(0.1, 0.5, weight.shape) for weight in backbone.weights])
     augment = make_augmentation(Augment(**changes))
-    return thaw(attach_head(backbone, 3, dropout=0.5, augment=augment, seed=3), phase)
+    return thaw(attach_head(backbone, 3, Dense(dropout=0.5), augment, seed=3), phase)
 
 
 def batches(begin, share):

@@ -11,7 +11,7 @@ from tests.terminal import Terminal
 from tlmed import metrics
 from tlmed.errors import InputError, RunFailed
 from tlmed.heads import attach_head
-from tlmed.losses import PLAIN, make_focal_loss
+from tlmed.losses import PLAIN, make_focal_loss, soft_label_loss
 from tlmed.phases import thaw
 from tlmed.recipe import Phase
 from tlmed.screen import Screen
@@ -20,7 +20,7 @@ from tlmed.training.best_epoch import BestEpoch
 from tlmed.training.progress import Lines, Moving, speak
 
 RANDOM = np.random.RandomState(0)
-LABELS = np.arange(24) % 3
+LABELS, WEIGHTS = np.arange(24) % 3, {0: 0.5, 1: 1.0, 2: 3.0}
 IMAGES = (RANDOM.uniform(0, 120, (24, 8, 8, 3)) + 60 * np.eye(3)[LABELS][:, None, None]).astype("float32")
 VALIDATION = tf.data.Dataset.from_tensor_slices((IMAGES[:12], LABELS[:12])).batch(5)
 
@@ -66,7 +66,12 @@ class Losses(keras.callbacks.Callback):
 @pytest.mark.parametrize("together", [1, 3])
 @pytest.mark.parametrize(
     ("class_weight", "loss"),
-    [(None, PLAIN), ({0: 0.5, 1: 1.0, 2: 3.0}, PLAIN), ({0: 0.5, 1: 1.0, 2: 3.0}, make_focal_loss(2.0))],
+    [
+        (None, PLAIN),
+        ({0: 0.5, 1: 1.0, 2: 3.0}, PLAIN),
+        ({0: 0.5, 1: 1.0, 2: 3.0}, make_focal_loss(2.0)),
+        (None, soft_label_loss),
+    ],
 )
 def test_the_loop_does_what_fit_does(together, class_weight, loss):
     looped, fitted = (make(phase(optimizer="adam"), loss) for _ in range(2))

@@ -25,7 +25,7 @@ WEIGHTS = ("own", "none")
 GRAPH = "own"  # what a run records: the graph is the backbone's own, not a variant that tlmed draws
 # Names of the layers that a head adds after a backbone. A user's layers of these names get a number appended.
 HEAD_NAMES = (
-    *(INPUT_NAME, preprocessing.LAYER_NAME, "pool", "dropout", "features", "probabilities"),
+    *(INPUT_NAME, preprocessing.LAYER_NAME, "pool", "dropout", "features", "conditions", "probabilities"),
     *(f"hidden{i}" for i in range(1, 10)),
 )
 

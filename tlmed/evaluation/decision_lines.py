@@ -10,7 +10,7 @@ from tlmed.metrics import positive_index
 from tlmed.tasks import ORDINAL, read_task
 from tlmed.words import count, thousandths
 
-MEDIAN = "Predicted is the median grade: the highest one that is reached with a probability of more than a half."
+MEDIAN = "Predicted is the median grade: the highest that is reached with a calibrated probability of more than a half."
 
 
 def say_threshold(result: Mapping) -> str:

@@ -61,10 +61,12 @@ class Decision:
             main: The positive one of two classes, None for more.
             task: Of `tlmed.tasks`.
         """
-        if self.rule is None or main is not None:
+        if main is not None or (self.rule is None and task != ORDINAL):
             return predict_classes(scores, main, self.thresholds or self.threshold, task)
         # In double precision: in single precision, calibration could make scores equal that are not.
-        return self.rule.choose(apply_temperature(np.asarray(scores, dtype=float), self.temperature))
+        calibrated = apply_temperature(np.asarray(scores, dtype=float), self.temperature)
+        # Medians of scores that are too flat, as soft labels make them, lie too near to the middle grade.
+        return predict_classes(calibrated, None, task=task) if self.rule is None else self.rule.choose(calibrated)
 
     @property
     def thresholds(self) -> list[float]:

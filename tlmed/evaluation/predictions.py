@@ -107,11 +107,11 @@ def predict_classes(
 ) -> np.ndarray:
     """Turn scores into classes: of two by the threshold, of several by the highest score, of equal ones the first.
 
-    Of ordered classes the median of the scores is predicted: the highest class that is reached with a probability of
-    more than a half. No other grade has a smaller expected absolute error by these scores.
+    Of ordered classes the median is predicted: the highest class that is reached with a probability of more than a
+    half. No other grade has a smaller expected absolute error by these probabilities.
 
     Args:
-        scores: One column per class, in the order of the classes, float [n, k].
+        scores: One column per class, in the order of the classes, float [n, k]; of ordered ones calibrated, if known.
         positive_index: Which of two classes is the positive one, 0 or 1; None for more.
         threshold: A case is positive where its score reaches this; nothing for more classes than two. Of several
             labels, one for all of them or one for each.

@@ -30,7 +30,7 @@ from tlmed.evaluation.predictions import Predictions, predict_classes
 from tlmed.metrics import positive_index
 from tlmed.regular_files import read_regular
 from tlmed.split_names import SPLIT_NAMES, SPLITS, name_split
-from tlmed.tasks import SINGLE_LABEL
+from tlmed.tasks import ORDINAL, SINGLE_LABEL
 from tlmed.words import listed
 
 SCORE, CALIBRATED = "score_", "calibrated_"
@@ -100,10 +100,10 @@ def read_predictions(
 
     The columns `split` and `prediction` may be missing: then every row belongs to "test", and the prediction is the
     positive one of two classes where its score reaches 0.5, of several the one with the highest score, and of ordered
-    ones the median. Nothing depends on the order of the columns: classes are in that of `order_classes`. A split may be
-    spelled as people do ("Training", "valid"). Also missing may be the column that names the group of each image, which
-    is found by the rule of `find_group`, and `calibrated_<class>` for every class. Columns of other names are traits of
-    the images.
+    ones the median, by calibrated scores if there are any. Nothing depends on the order of the columns: classes are in
+    that of `order_classes`. A split may be spelled as people do ("Training", "valid"). Also missing may be the column
+    that names the group of each image, which is found by the rule of `find_group`, and `calibrated_<class>` for every
+    class. Columns of other names are traits of the images.
 
     Args:
         path: The file, UTF-8, with or without a byte order mark.
@@ -138,7 +138,8 @@ def read_predictions(
     if groups:
         _raise(path, _name_lines(state_group_rule(group), _pick(rows.lines, map(is_missing, groups))))
     if guesses is None:
-        predicted = predict_classes(tables[SCORE], positive_index(classes, positive), task=task)
+        decisive = tables.get(CALIBRATED, tables[SCORE]) if task == ORDINAL else tables[SCORE]
+        predicted = predict_classes(decisive, positive_index(classes, positive), task=task)
     else:
         predicted = np.array([numbers[name] for name in guesses])
     notes = (

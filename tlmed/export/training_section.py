@@ -80,6 +80,8 @@ def _list_settings(content, recipe) -> Iterator[tuple[str, object]]:
 
 
 def _say_loss(head) -> str:
+    if head.ordinal is not None:
+        return f"{head.loss}, {head.ordinal}"
     return f"{head.loss}, gamma {head.gamma:g}" if head.loss == "focal" else head.loss
 
 

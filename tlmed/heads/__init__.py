@@ -7,6 +7,6 @@ result. These are imported where they are used, so that a run without them does 
 
 import tlmed.tensorflow_start
 
-from tlmed.heads.dense import attach_head, attach_label_head, split_head
+from tlmed.heads.dense import attach_head, split_head
 
-__all__ = ["attach_head", "attach_label_head", "split_head"]
+__all__ = ["attach_head", "split_head"]

@@ -241,6 +241,11 @@ def _find_head_faults(recipe) -> list[str]:
         return [
             "`phases` must hold one Phase(...) or more for a Dense(...), or be a Degrees(...). Received: phases=()."
         ]
+    if isinstance(recipe.head, Dense) and recipe.head.ordinal is not None and recipe.resolved_task != ORDINAL:
+        return [
+            "`head.ordinal` must be None where classes have no order; `data.order` gives them one. "
+            f"Received: ordinal={recipe.head.ordinal!r} with task={recipe.task!r}."
+        ]
     if not isinstance(recipe.head, Hybrid):
         return []
     rules = (

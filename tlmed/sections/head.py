@@ -3,6 +3,7 @@
 from tlmed.sections.rules import must, not_negative, one_of, section
 
 LOSSES = ("cross-entropy", "focal")
+SOFT_LABELS, CORN = "soft-labels", "corn"
 POOLING = ("avg", "max")
 # The types of a grid's values: plain ones, so that a recipe can be written as source code without loss.
 Plain = int | float | str | bool | None
@@ -19,6 +20,9 @@ class Dense:
         loss: What training minimises: `"cross-entropy"`, or `"focal"` (Lin et al. 2017), which gives images less weight
             the surer the network is of their class. Its factor alpha for each class is `class_weight`.
         gamma: The exponent of the focal loss; 0 is the cross-entropy.
+        ordinal: How training uses the order of grades: `"soft-labels"` spreads each target over its neighbours (Diaz &
+            Marathe 2019); `"corn"` gives the head a question for each grade but the highest, whether it is exceeded,
+            once it is reached (Shi et al. 2021). None: it does not.
     """
 
     dropout: float = must("a fraction from 0 to below 1", lambda rate: 0 <= rate < 1, default=0.0)
@@ -28,12 +32,21 @@ class Dense:
     )
     loss: str = one_of(LOSSES, default="cross-entropy")
     gamma: float = must("a number, 0 or more", not_negative, default=2.0)
+    ordinal: str | None = must(
+        f"{SOFT_LABELS!r}, {CORN!r} or None", lambda kind: kind in (None, SOFT_LABELS, CORN), default=None
+    )
 
     def find_conflicts(self, path: str) -> list[str]:
-        """Return a fault if there is an exponent that nothing uses."""
-        if self.loss == "focal" or self.gamma == 2.0:
-            return []
-        return [f"`{path}gamma` must be 2.0 unless `{path}loss` is 'focal'. Received: gamma={self.gamma!r}."]
+        """Return a fault if there is an exponent that nothing uses, or two losses are asked for."""
+        faults = []
+        if self.loss != "focal" and self.gamma != 2.0:
+            faults.append(f"`{path}gamma` must be 2.0 unless `{path}loss` is 'focal'. Received: gamma={self.gamma!r}.")
+        if self.loss == "focal" and self.ordinal is not None:
+            faults.append(
+                f"`{path}loss` must be 'cross-entropy' where `{path}ordinal` is set. "
+                f"Received: loss='focal' with ordinal={self.ordinal!r}."
+            )
+        return faults
 
 
 @section

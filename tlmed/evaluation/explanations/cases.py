@@ -58,7 +58,8 @@ def _measure_confidence(predictions, positive, threshold) -> tuple[np.ndarray, n
     scores = np.asarray(predictions.scores, "float64")
     if predictions.task == ORDINAL:
         # The median changes where the probability of a grade or a higher one passes a half.
-        margin = 2 * np.abs(reach(scores)[:, 1:] - HALF).min(axis=1)
+        decisive = scores if predictions.calibrated is None else predictions.calibrated
+        margin = 2 * np.abs(reach(decisive)[:, 1:] - HALF).min(axis=1)
         return margin, margin
     rows = np.arange(len(scores))
     if threshold is not None and positive is not None and scores.shape[1] == 2:
