@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tlmed import targets, whole_files
 from tlmed.comparison.page import make_comparison_page
-from tlmed.comparison.pairs import QUESTIONS, Comparison
+from tlmed.comparison.pairs import GRADED_QUESTIONS, QUESTIONS, Comparison
 from tlmed.comparison.sentences import list_metric_notes, list_metrics
 from tlmed.comparison.traits import COSTS
 from tlmed.errors import InputError
@@ -21,7 +21,7 @@ def check_targets(folder: Path, force: bool = False) -> None:
     page, runs, pairs = (folder / name for name in FILES)
     own = {
         page: lambda file: targets.is_marked(file, "compare"),
-        runs: lambda file: targets.read_header(file) == _RUN_COLUMNS,
+        runs: lambda file: targets.read_header(file) in map(_name_columns, (QUESTIONS, GRADED_QUESTIONS)),
         pairs: lambda file: targets.read_header(file) == _PAIR_COLUMNS,
     }
     # A folder with the name of a file is refused by `_prepare`, whose message says so, and with --force too.
@@ -82,7 +82,6 @@ _LEFT = ("auc", "accuracy", "sensitivity", "specificity")  # metrics that are co
 _ABOUT = ("number", "run", "path", "backbone", "weights", "approach", "seed", "threshold", "folds")
 _WITHOUT = "_without_leaks"  # the ending of columns with scores without the test images that the run has seen
 _LEAKS = ("leaked", "left", *(f"{name}{part}{_WITHOUT}" for name in _LEFT for part in _PARTS))
-_RUN_COLUMNS = [*_ABOUT, *(f"{name}{part}" for name in QUESTIONS for part in _PARTS), *_LEAKS, *COSTS, "notes"]
 _PAIR_COLUMNS = ["first", "second", *_COLUMNS]
 
 
@@ -91,14 +90,18 @@ def _list_runs(comparison) -> tuple[list[str], list[list]]:
     for number, result in enumerate(comparison.results, 1):
         traits = (result.backbone, result.weights, result.approach, result.recipe.get("seed"))
         row = [number, result.name, result.path, *traits, result.metrics.get("threshold"), len(result.folds) or None]
-        entries = [result.metrics["metrics"].get(name, {}) for name in QUESTIONS]
+        entries = [result.metrics["metrics"].get(name, {}) for name in comparison.questions]
         row += [entry.get(key) for entry in entries for key in _PARTS.values()]
         found = result.without_leaks or {"leaked": None, "n": None, "metrics": {}}
         left = [found["metrics"].get(name, {}) for name in _LEFT]
         row += [found["leaked"], found["n"], *(entry.get(key) for entry in left for key in _PARTS.values())]
-        notes = " ".join(list_metric_notes(list_metrics([result]), QUESTIONS))
+        notes = " ".join(list_metric_notes(list_metrics([result]), comparison.questions))
         rows.append([*row, *(result.costs[name] for name in COSTS), notes])
-    return _RUN_COLUMNS, rows
+    return _name_columns(comparison.questions), rows
+
+
+def _name_columns(questions) -> list[str]:
+    return [*_ABOUT, *(f"{name}{part}" for name in questions for part in _PARTS), *_LEAKS, *COSTS, "notes"]
 
 
 def _list_pairs(comparison) -> Iterator[list]:

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from tlmed.answer_units import say_least, say_undecided, unit_of
 from tlmed.comparison import plots
-from tlmed.comparison.pairs import LEVEL, QUESTIONS, Comparison, is_shown
+from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.sentences import (
     NAMES,
     conclude,
@@ -38,8 +38,7 @@ from tlmed.report.overlays import MOST_PANELS
 from tlmed.tabulation import CODE, STRONG, WHOLE, Cell, Table, numbers, say, texts
 from tlmed.words import count, listed, name_start
 
-_DRAWN = ("auc", "accuracy")
-_HEAD = ("auc", "accuracy", "sensitivity", "specificity")
+_HEAD = ("sensitivity", "specificity")  # in the table of runs after the main metrics
 _COSTS = {
     "train_images": "Images",
     "training_seconds": "Training",
@@ -84,7 +83,7 @@ def _show_runs(comparison) -> Markup:
     images = f"{name_images(comparison)}{say_unknown_patients(comparison)}"
     meaning = f"Compared on {images}. Classes: {listed(metrics['classes'], _MOST_CLASSES)}.{positive}"
     rows = [
-        (_name_run(place, result, _describe(result)), *(_show_score(result, name) for name in _HEAD))
+        (_name_run(place, result, _describe(result)), *(_show_score(result, name) for name in _list_head(comparison)))
         for place, result in enumerate(comparison.results, 1)
     ]
     return render(
@@ -93,7 +92,7 @@ def _show_runs(comparison) -> Markup:
         unit=unit_of(metrics),
         leaks=_list_leaks(comparison),
         different=[*say_undecided_runs(comparison), *say_different_leaks(comparison)],
-        runs=Table(texts("Run") + numbers(*map(explain, _HEAD)), rows),
+        runs=Table(texts("Run") + numbers(*map(explain, _list_head(comparison))), rows),
         further=_tabulate_metrics(comparison),
         stated=_compare_stated(comparison),
     )
@@ -135,6 +134,10 @@ def _list_leaks(comparison) -> list[tuple[str, int, int, str, list[str]]]:
     return [(*amounts, names) for amounts, names in alike.items()]
 
 
+def _list_head(comparison) -> tuple[str, ...]:
+    return (*comparison.main_questions, *_HEAD)
+
+
 def _compare_stated(comparison) -> Table | None:
     """Return the metrics at stated numbers of all runs; nothing where they have none in common.
 
@@ -155,7 +158,7 @@ def _compare_stated(comparison) -> Table | None:
 
 
 def _tabulate_metrics(comparison) -> Table:
-    names = [name for name in QUESTIONS if name not in _HEAD]
+    names = [name for name in comparison.questions if name not in _list_head(comparison)]
     rows = [
         (_name_run(place, result), *(show_cell(result.metrics["metrics"].get(name)) or "-" for name in names))
         for place, result in enumerate(comparison.results, 1)
@@ -166,7 +169,7 @@ def _tabulate_metrics(comparison) -> Table:
 def _show_scores(comparison) -> Markup:
     names = [_label(comparison, place) for place in range(len(comparison.results))]
     pictures = []
-    for question in _DRAWN:
+    for question in comparison.main_questions:
         entries = [result.metrics["metrics"][question] for result in comparison.results]
         said = "; ".join(f"{name}: {say_score(entry)}" for name, entry in zip(names, entries, strict=True))
         alt = f"Forest plot of each run's {NAMES[question]} with its 95 % interval. {said}"
@@ -207,7 +210,7 @@ def _say_areas(names, tests, column) -> str:
 
 def _show_differences(comparison) -> Markup:
     pictures = []
-    for question in _DRAWN:
+    for question in comparison.main_questions:
         best = comparison.best(question)
         if best is None:
             continue
@@ -222,7 +225,9 @@ def _show_differences(comparison) -> Markup:
         pictures.append(draw(figure, alt, f"{name_metric(question)} minus that of {champion}, {rank}"))
     if not pictures:
         return Markup()
-    chosen = any(0 < len(comparison.leaders(question)) < len(comparison.results) for question in _DRAWN)
+    chosen = any(
+        0 < len(comparison.leaders(question)) < len(comparison.results) for question in comparison.main_questions
+    )
     unit = _name_unit(comparison)
     return render("comparison/differences.html", unit=unit, level=LEVEL, pictures=pictures, chosen=chosen)
 
@@ -237,7 +242,8 @@ def _show_sizes(comparison) -> Markup:
 
 
 def _draw_against(comparison, cost, xlabel, by_modality=False) -> Picture | None:
-    question = "auc" if comparison.best("auc") is not None else "accuracy"
+    main = comparison.main_questions
+    question = next((name for name in main if comparison.best(name) is not None), main[-1])
     points = [
         plots.Point(
             *(place, result.costs[cost], entry, result.backbone, result.approach),
@@ -284,9 +290,9 @@ def _show_pairs(comparison) -> Markup:
         {
             "title": f"{name_metric(question)}: {count(amount, 'pair')}",
             "table": _tabulate_pairs(comparison, question),
-            "open": question in _DRAWN and amount <= _MOST_PAIRS,
+            "open": question in comparison.main_questions and amount <= _MOST_PAIRS,
         }
-        for question in QUESTIONS
+        for question in comparison.questions
     ]
     return render("comparison/pairs.html", pairs=amount, level=LEVEL, questions=questions)
 
@@ -317,7 +323,7 @@ def _list_metric_notes(comparison) -> list[str]:
     names = [result.name for result in comparison.results]
     tables = list_metrics(comparison.results)
     tables += [(f"{names[pair.first]} minus {names[pair.second]}", pair.questions) for pair in comparison.pairs]
-    return list_metric_notes(tables, QUESTIONS)
+    return list_metric_notes(tables, comparison.questions)
 
 
 def _show_recipes(comparison) -> Markup:

@@ -17,9 +17,12 @@ from tlmed.metrics.resampling import has_clusters, number_groups
 from tlmed.metrics.sample_sizes import FEW_UNITS
 from tlmed.metrics.spreads import Spread
 from tlmed.sections import KFold
+from tlmed.tasks import ORDINAL, PRIMARY, read_task
 from tlmed.words import join_names
 
 QUESTIONS = ("auc", "accuracy", "sensitivity", "specificity", "f1", "brier")
+GRADED_QUESTIONS = (PRIMARY[ORDINAL], *QUESTIONS)  # where all runs predict grades
+_MAIN = ("auc", "accuracy")  # of which sentences and pictures speak
 LEVEL = 0.05  # a difference counts as shown if its corrected p-value is below this
 
 
@@ -59,6 +62,16 @@ class Comparison:
     groups: int | None
     notes: tuple[str, ...]
 
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """Return the metrics that are compared; of runs that all predict grades, their primary one comes first."""
+        return list_questions(self.results)
+
+    @property
+    def main_questions(self) -> tuple[str, ...]:
+        """Return those of which sentences and pictures speak, the one that decides first."""
+        return tuple(name for name in self.questions if name in (PRIMARY[ORDINAL], *_MAIN))
+
     def value(self, place: int, question: str) -> float | None:
         """Return a run's metric."""
         return self.results[place].metrics["metrics"].get(question, {}).get("value")
@@ -83,6 +96,12 @@ class Comparison:
             return found
         turned = {"value": found["value"], "low": found["high"], "high": found["low"]}
         return found | {key: None if number is None else -number for key, number in turned.items()}
+
+
+def list_questions(results: Sequence[Result]) -> tuple[str, ...]:
+    """Return the metrics by which some runs are compared."""
+    graded = all(read_task(result.metrics) == ORDINAL for result in results)
+    return GRADED_QUESTIONS if graded else QUESTIONS
 
 
 def compare(paths: Sequence[str | Path]) -> Comparison:
@@ -140,8 +159,9 @@ def _compare_tables(results, owners) -> dict[tuple[int, int], dict[str, dict]]:
     """Return every question of every pair, in the order of the images' paths."""
     metrics = results[0].metrics
     labels, tables = _list_tables(results)
-    found = compare_pairs(labels, tables, metrics["classes"], metrics.get("positive"), owners, only=QUESTIONS)
-    return {pair: {name: questions[name] for name in QUESTIONS} for pair, questions in found.items()}
+    asked = list_questions(results)
+    found = compare_pairs(labels, tables, metrics["classes"], metrics.get("positive"), owners, only=asked)
+    return {pair: {name: questions[name] for name in asked} for pair, questions in found.items()}
 
 
 def _measure_folds(results) -> list[dict[tuple[int, int], dict[str, Spread]]]:
@@ -150,7 +170,7 @@ def _measure_folds(results) -> list[dict[tuple[int, int], dict[str, Spread]]]:
     for folds in zip(*(result.folds for result in results), strict=True):
         labels, tables = _list_tables(folds)
         asked = (metrics["classes"], metrics.get("positive"), _find_owners(folds))
-        found.append(measure_pairs(labels, tables, *asked, only=QUESTIONS))
+        found.append(measure_pairs(labels, tables, *asked, only=list_questions(results)))
     return found
 
 
@@ -159,13 +179,13 @@ def _compare_folds(first: Result, second: Result, spreads: Sequence[Mapping[str,
     split = first.recipe["data"]["split"]
     share = KFold(split["k"], val=split["val"]).test_share  # as in the runs' own means
     found = {}
-    for name in QUESTIONS:
+    for name in list_questions((first, second)):
         values = [[fold.metrics["metrics"].get(name, {}).get("value") for fold in run.folds] for run in (first, second)]
         folds = zip(*values, strict=True)
         differences = [None if None in pair else pair[0] - pair[1] for pair in folds]
         moved = [spread.get(name) for spread in spreads]
-        # The largest possible difference: a Brier score goes up to 2, the other metrics up to 1.
-        most = 2.0 if name == "brier" else 1.0
+        # The largest possible difference: a Brier score goes up to 2, a kappa from -1 to 1, the others from 0 to 1.
+        most = 2.0 if name in ("brier", PRIMARY[ORDINAL]) else 1.0
         found[name] = _average(differences, first.folds, share, moved, split.get("repeats", 1), most)
     return found
 
@@ -204,7 +224,7 @@ def _leave_open(value, reason) -> dict:
 
 def _correct(found) -> None:
     """Add `p_holm` to every entry: Holm's correction over all pairs, for each question by itself."""
-    for name in QUESTIONS:
+    for name in next(iter(found.values())):
         entries = [questions[name] for questions in found.values()]
         for entry, p in zip(entries, holm([entry["p"] for entry in entries]), strict=True):
             entry["p_holm"] = p

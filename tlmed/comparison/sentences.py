@@ -16,6 +16,7 @@ from tlmed.pseudonyms import say_unknown
 from tlmed.words import count, join_names, listed, tell_apart, thousandths
 
 NAMES = {
+    "quadratic_kappa": "quadratic kappa",
     "auc": "AUC",
     "accuracy": "accuracy",
     "sensitivity": "sensitivity",
@@ -241,12 +242,12 @@ def list_metric_notes(tables: Iterable[tuple[str, Mapping]], names: Iterable[str
 
 
 def conclude(comparison: Comparison) -> list[str]:
-    """Return in sentences what can be said of the runs' AUC (of accuracy where that is undefined), and what cannot.
+    """Return in sentences what can be said of the runs' main metric, or of the next where that is undefined.
 
     That no difference was shown does not mean that there is none (Altman & Bland, BMJ 1995, 311:485): the sentences
     say how large it may be.
     """
-    question = next((name for name in ("auc", "accuracy") if comparison.best(name) is not None), None)
+    question = next((name for name in comparison.main_questions if comparison.best(name) is not None), None)
     if question is None:
         return [
             f"On {name_images(comparison)}, AUC and accuracy are undefined for at least one run, so none is called "

@@ -18,7 +18,6 @@ from tlmed.comparison.sentences import (
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import quote_commas
 
-_QUESTIONS = ("auc", "accuracy")  # the others are in the files
 _COSTS = {
     "train_images": "images",
     "training_seconds": "training",
@@ -38,7 +37,7 @@ def describe_comparison(comparison: Comparison) -> list[str | Table]:
         *say_leaks(comparison),
         *conclude(comparison),
         *(f"Note: {note}" for note in comparison.notes),
-        *(f"Note: {note}" for note in list_metric_notes(list_metrics(comparison.results), _QUESTIONS)),
+        *(f"Note: {note}" for note in list_metric_notes(list_metrics(comparison.results), comparison.main_questions)),
     ]
 
 
@@ -50,20 +49,20 @@ def _head(comparison) -> str:
 
 
 def _list_runs(comparison) -> Table:
-    columns = texts("", "run", *(NAMES[name] for name in _QUESTIONS)) + numbers(*_COSTS.values())
+    columns = texts("", "run", *(NAMES[name] for name in comparison.main_questions)) + numbers(*_COSTS.values())
     rows = []
     for place, result in enumerate(comparison.results, 1):
-        scores = [say_score(result.metrics["metrics"][name]) for name in _QUESTIONS]
+        scores = [say_score(result.metrics["metrics"][name]) for name in comparison.main_questions]
         costs = [say_cost(name, result.costs[name]) for name in _COSTS]
         rows.append([str(place), result.name, *scores, *costs])
     return Table(columns, rows)
 
 
 def _list_pairs(comparison) -> Table:
-    titles = (title for name in _QUESTIONS for title in (f"{NAMES[name]}: difference", "p", ""))
+    titles = (title for name in comparison.main_questions for title in (f"{NAMES[name]}: difference", "p", ""))
     rows = []
     for pair in comparison.pairs:
-        entries = [pair.questions[name] for name in _QUESTIONS]
+        entries = [pair.questions[name] for name in comparison.main_questions]
         cells = [(say_difference(it), say_p(it["p_holm"]), "*" if is_shown(it) else "") for it in entries]
         rows.append([f"{pair.first + 1} - {pair.second + 1}", *(cell for three in cells for cell in three)])
     return Table(texts("pair", *titles), rows, notes=[_explain(comparison), *_name_methods(comparison)])
@@ -74,7 +73,7 @@ def _name_methods(comparison) -> list[str]:
     if not comparison.results[0].folds:
         return []
     lines = []
-    for name in _QUESTIONS:
+    for name in comparison.main_questions:
         methods = dict.fromkeys(pair.questions[name]["method"] for pair in comparison.pairs)
         if said := "; ".join(filter(None, methods)):
             lines.append(f"{NAMES[name]}: {said}.")
