@@ -9,6 +9,7 @@ import tlmed
 from tests.conftest import SMALL
 from tests.run.test_distribution import run_strategies
 from tlmed import inference
+from tlmed.comparison import compare, describe_comparison, write_comparison
 from tlmed.data import open_source
 from tlmed.errors import InputError
 from tlmed.evaluation.explanations.cases import pick_cases
@@ -17,6 +18,7 @@ from tlmed.evaluation.predictions import predict_classes
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.recipe import load_recipe, override
 from tlmed.rundir import RunDir
+from tlmed.screen import to_lines
 from tlmed.source_layout import Layout
 from tlmed.whole_files import read_csv
 
@@ -184,3 +186,23 @@ def test_a_hybrid_grades_by_the_median(images, tmp_path):
     found = read_units(made.path, made.metrics)
     assert found.predictions.tolist() == predict_classes(found.calibrated, None, task="ordinal").tolist()
     assert made.metrics["task"] == "ordinal"
+
+
+def test_runs_that_grade_are_compared_by_their_quadratic_kappa(graded, images, tmp_path):
+    other = tlmed.train(ordered("phases.epochs=1", "head.ordinal=corn"), tmp_path / "corn", images)
+    comparison = compare([graded.path, other.path])
+    assert comparison.questions[0] == comparison.main_questions[0] == "quadratic_kappa"
+    entry = comparison.pairs[0].questions["quadratic_kappa"]
+    kappas = [run.metrics["metrics"]["quadratic_kappa"]["value"] for run in (graded, other)]
+    assert entry["value"] == pytest.approx(kappas[0] - kappas[1])
+    assert "quadratic kappa: difference" in " ".join(to_lines(describe_comparison(comparison)))
+    for force in (False, True):  # the second time over its own files
+        write_comparison(tmp_path / "page", comparison, force)
+    assert "quadratic_kappa_low" in (tmp_path / "page" / "comparison.csv").read_text().partition("\n")[0]
+
+
+def test_a_report_of_grades_says_what_decides_and_shows_each_cut(graded):
+    page = (graded.path / "report.html").read_text()
+    assert "the quadratic kappa is" in page
+    assert "grades on average" in page
+    assert all(f"above {name}" in page for name in ORDER[:-1])

@@ -93,6 +93,16 @@ def name_metric(metric: str) -> str:
     return _NAMES.get(metric, str(metric).replace("_", " ").capitalize())
 
 
+def name_inline(metric: str) -> str:
+    """Return the name of a metric within a sentence.
+
+    >>> name_inline("auc"), name_inline("quadratic_kappa")
+    ('AUC', 'quadratic kappa')
+    """
+    name = name_metric(metric)
+    return name if name.isupper() else name[0].lower() + name[1:]
+
+
 def list_once(result: Mapping) -> dict[str, Mapping]:
     """Return the metrics of all images that are always shown, each once: of two classes the quadratic kappa is Cohen's.
 

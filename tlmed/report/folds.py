@@ -12,7 +12,7 @@ from tlmed.evaluation.lines import describe_size
 from tlmed.evaluation.missing_images import describe_read_units
 from tlmed.evaluation.pooling import say_pooling
 from tlmed.identifiers import read_identifiers
-from tlmed.metrics.names import list_once
+from tlmed.metrics.names import list_once, name_inline
 from tlmed.pages.amounts import duration, enumerate_names, join, name_run, number, title_run
 from tlmed.pages.entries import list_entries
 from tlmed.pages.glossary import explain
@@ -36,6 +36,7 @@ from tlmed.report.summary import list_doubts, name_weakest, say_earlier, say_val
 from tlmed.run_files import ENVIRONMENT_JSON, FOLDS_CSV, METRICS_JSON, RECIPE_JSON, SPLITS_CSV, TIMING_JSON
 from tlmed.sections.augment_words import say_augmentation
 from tlmed.tabulation import Table, numbers, say, texts
+from tlmed.tasks import PRIMARY, read_task
 from tlmed.words import count, name_start
 
 _SHOWN = ("auc", "accuracy", "sensitivity", "specificity")  # of each fold; the fold's own report shows all metrics
@@ -121,7 +122,7 @@ def make_folds_page(content: FoldsContent) -> str:
 
 
 def _tell_story(content) -> Markup:
-    recipe, metrics = content.recipe, content.metrics
+    recipe, metrics, primary = content.recipe, content.metrics, PRIMARY[read_task(content.metrics)]
     return render(
         "folds/story.html",
         classes=enumerate_names(metrics["classes"]),
@@ -141,7 +142,8 @@ def _tell_story(content) -> Markup:
             content.groups,
             read_identifiers(content.environment.get("data", {})).pseudonyms,
         ),
-        found=f"the mean AUC of {count(len(content.rows), content.model)} is {say_value(metrics['metrics']['auc'])}. "
+        found=f"the mean {name_inline(primary)} of {count(len(content.rows), content.model)} is "
+        f"{say_value(metrics['metrics'][primary])}. "
         f"{name_weakest(metrics)}",
         doubts=list_doubts(metrics),
     )

@@ -7,8 +7,10 @@ from markupsafe import Markup
 from tlmed.answer_units import say_all_undecided, say_least, say_undecided, scored_image, unit_of
 from tlmed.metrics import say_positive
 from tlmed.pages.templating import make_page, render
+from tlmed.tasks import ORDINAL, PRIMARY, read_task
 
 _HEADLINE = ("auc", "accuracy", "sensitivity", "specificity")
+_OF_GRADES = (PRIMARY[ORDINAL], "mean_absolute_error", "auc", "accuracy")
 
 
 def frame(
@@ -26,9 +28,8 @@ def frame(
     """
     leaks = metrics.get("without_leaks")
     without = leaks["metrics"] if leaks else {}
-    headline = [
-        (name, metrics["metrics"][name], without.get(name)) for name in _HEADLINE if metrics["metrics"].get(name)
-    ]
+    names = _OF_GRADES if read_task(metrics) == ORDINAL else _HEADLINE
+    headline = [(name, metrics["metrics"][name], without.get(name)) for name in names if metrics["metrics"].get(name)]
     lead = render(
         "report/lead.html",
         run="" if run == title else run,

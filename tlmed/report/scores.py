@@ -8,6 +8,7 @@ from tlmed.answer_units import name_scored, say_least, unit_of
 from tlmed.evaluation.lines import describe_size
 from tlmed.evaluation.pooling import say_pooling
 from tlmed.metrics import say_positive
+from tlmed.metrics.grades import OF_CUT
 from tlmed.metrics.names import list_further, list_once, name_metric
 from tlmed.pages.entries import compare_entries, compare_stated, list_entries, list_notes, list_stated, show_cell
 from tlmed.pages.glossary import explain
@@ -15,6 +16,7 @@ from tlmed.pages.templating import render
 from tlmed.report.image_counts import MOST_CLASSES
 from tlmed.report.loaded_files import RunContent
 from tlmed.tabulation import EMPHASIS, Table, numbers, say, texts
+from tlmed.tasks import PRIMARY, read_task
 from tlmed.words import listed
 
 _MOST_WEAK = 10  # classes, of many
@@ -40,6 +42,7 @@ def show_scores(content: RunContent) -> Markup:
         of_class=_OF_CLASS,
         entries=list_entries(list_once(metrics)),
         further=show_further(metrics),
+        cuts=_tabulate_cuts(metrics),
         classes=show_classes(metrics),
     )
 
@@ -92,7 +95,8 @@ def show_baselines(metrics: Mapping) -> Markup:
     if not baselines:
         return Markup()
     runs = {"this run": metrics["metrics"], **baselines}
-    shown = [name for name in ("auc", "accuracy", "log_loss") if all(name in run for run in runs.values())]
+    asked = dict.fromkeys((PRIMARY[read_task(metrics)], "auc", "accuracy", "log_loss"))
+    shown = [name for name in asked if all(name in run for run in runs.values())]
     rows = [
         (
             say(name.replace("_", " "), below=(run["description"],) if "description" in run else ()),
@@ -119,7 +123,7 @@ def _tabulate(values, metrics) -> Table:
     whole = {"n": metrics["n"], "metrics": metrics["metrics"], "leaked": metrics.get("without_leaks", {}).get("leaked")}
     parts = {f"all {unit_of(metrics)}s": whole, **values}
     known = any("leaked" in part for part in values.values())
-    order = ("auc", "accuracy", "sensitivity", "specificity", "brier")
+    order = ("quadratic_kappa", "mean_absolute_error", "auc", "accuracy", "sensitivity", "specificity", "brier")
     shown = [name for name in order if any(name in part["metrics"] for part in values.values())]
     rows = [
         (
@@ -155,6 +159,18 @@ def show_classes(metrics: Mapping) -> Markup:
         classes=_tabulate_classes(classes, metrics),
         weakest=_tabulate_classes({label: classes[label] for label in weakest}, metrics),
     )
+
+
+def _tabulate_cuts(metrics) -> Table | None:
+    """Return how well grades above each class are told from those up to it; None where classes have no order."""
+    cuts = metrics.get("cuts")
+    if not cuts:
+        return None
+    rows = [
+        (f"above {name}", f"{cut['n']:,}", *(show_cell(cut[each]) for each in OF_CUT)) for name, cut in cuts.items()
+    ]
+    noted = [(f"{name_metric(each)} (above {name})", cut[each]) for name, cut in cuts.items() for each in OF_CUT]
+    return Table(texts("Cut") + numbers(_name_column(metrics), *map(explain, OF_CUT)), rows, list_notes(noted))
 
 
 def _name_column(metrics) -> str:

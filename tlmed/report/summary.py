@@ -12,13 +12,13 @@ from tlmed.evaluation.lines import (
     describe_reversed,
     describe_validation,
 )
-from tlmed.metrics.names import name_metric
+from tlmed.metrics.names import name_inline, name_metric
 from tlmed.pages.amounts import duration, enumerate_names, interval_of, join, number
 from tlmed.pages.templating import render
 from tlmed.recipe import find_parts, flatten
 from tlmed.report.loaded_files import RunContent
 from tlmed.sections.augment_words import say_augmentation
-from tlmed.tasks import MULTI_LABEL, read_task
+from tlmed.tasks import MULTI_LABEL, ORDINAL, PRIMARY, read_task
 from tlmed.words import count, name_start, say_preparation, say_undecided
 
 
@@ -38,7 +38,7 @@ def tell_story(content: RunContent) -> Markup:
         training=_name_training(content),
         seed=recipe.get("seed"),
         done=_do(content),
-        found=f"{where} the AUC is {say_value(metrics['metrics']['auc'])}. {name_weakest(metrics)}",
+        found=f"{where} {say_primary(metrics)}. {name_weakest(metrics)}",
         doubts=list_doubts(metrics),
     )
 
@@ -100,6 +100,19 @@ def list_doubts(metrics: Mapping) -> list[str]:
     """Return reasons to doubt a result: classes the wrong way round, baselines or guessing that score higher."""
     reversed_ranks = [*describe_reversed(metrics), *describe_validation(metrics)]
     return [*reversed_ranks, *describe_better_baselines(metrics), *describe_below_majority(metrics)]
+
+
+def say_primary(metrics: Mapping) -> str:
+    """Say the metric that decides, such as "the AUC is 0.9", and of grades the error beside it.
+
+    Args:
+        metrics: The content of `metrics.json`.
+    """
+    primary, found = PRIMARY[read_task(metrics)], metrics["metrics"]
+    said = f"the {name_inline(primary)} is {say_value(found[primary])}"
+    if read_task(metrics) != ORDINAL:
+        return said
+    return f"{said}, and predictions are off by {say_value(found['mean_absolute_error'])} grades on average"
 
 
 def say_value(entry: Mapping) -> str:
