@@ -205,4 +205,5 @@ def test_a_report_of_grades_says_what_decides_and_shows_each_cut(graded):
     page = (graded.path / "report.html").read_text()
     assert "the quadratic kappa is" in page
     assert "grades on average" in page
+    assert "Predicted is the median grade" in page
     assert all(f"above {name}" in page for name in ORDER[:-1])

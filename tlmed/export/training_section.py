@@ -7,6 +7,7 @@ from tlmed.export.card_facts import CardFacts
 from tlmed.recipe import Hybrid, Images, KFold, Phase, Recipe, from_json
 from tlmed.tabulation import Table, texts
 from tlmed.tabulation.markdown import code
+from tlmed.tasks import SINGLE_LABEL, read_task
 
 _ALWAYS = {
     Recipe: (
@@ -22,7 +23,7 @@ _ELSEWHERE = {
     Recipe: (
         *("data", "backbone", "phases", "weights", "head", "augment", "seed", "name", "threshold", "prevalence"),
         "stated",
-        *("baselines", "examples", "tensorboard"),
+        *("baselines", "examples", "tensorboard", "task"),
     ),
     Images: ("source", "image_size", "split", "positive"),
     Phase: ("name", "thaw", "epochs", "learning_rate", "batch_norm"),
@@ -72,6 +73,8 @@ def _list_data(recipe) -> Iterator[tuple[str, object]]:
 
 def _list_settings(content, recipe) -> Iterator[tuple[str, object]]:
     phases = content.plan["phases"]
+    if (task := read_task(content.plan)) != SINGLE_LABEL:
+        yield "task", task
     for name, value in _choose(recipe):
         if phases or name not in _OF_PHASES:
             yield name, value + _say_use(name, content) if name in ("cache", "monitor") else value
