@@ -123,7 +123,7 @@ def test_an_order_must_be_of_the_classes_of_the_data(images, order, said):
             ["data.classes.a=1", "data.classes.b=2", "data.order=a,b,c"],
             "`data.order` must name every class of `data.cl",
         ),
-        (["task=grades"], "`task` must be one of 'auto', 'single-label', 'ordinal'"),
+        (["task=grades"], "`task` must be one of 'auto', 'single-label', 'multi-label', 'ordinal'"),
     ],
 )
 def test_faults_of_an_order_are_found_when_a_recipe_is_read(settings, said):
