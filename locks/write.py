@@ -34,6 +34,7 @@ SETTINGS = {
     "incremental": LENET5,
     "layerwise": LENET5,
     "multi_stage": LENET5,
+    "ordinal_grading": EPOCHS,
     "quickstart": EPOCHS,
     "random_initialisation": ("backbone=LeNet5", *EPOCHS),
     "two_backbones": ("backbone=MobileNetV2,LeNet5", "weights=imagenet,digits", *EPOCHS),
