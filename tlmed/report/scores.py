@@ -17,7 +17,7 @@ from tlmed.pages.templating import render
 from tlmed.report.image_counts import MOST_CLASSES
 from tlmed.report.loaded_files import RunContent
 from tlmed.tabulation import EMPHASIS, Table, numbers, say, texts
-from tlmed.tasks import PRIMARY, read_task
+from tlmed.tasks import ORDINAL, PRIMARY, read_task
 from tlmed.words import listed
 
 _MOST_WEAK = 10  # classes, of many
@@ -125,7 +125,9 @@ def _tabulate(values, metrics) -> Table:
     whole = {"n": metrics["n"], "metrics": metrics["metrics"], "leaked": metrics.get("without_leaks", {}).get("leaked")}
     parts = {f"all {unit_of(metrics)}s": whole, **values}
     known = any("leaked" in part for part in values.values())
-    order = ("quadratic_kappa", "mean_absolute_error", "auc", "accuracy", "sensitivity", "specificity", "brier")
+    order = ("auc", "accuracy", "sensitivity", "specificity", "brier")
+    if read_task(metrics) == ORDINAL:
+        order = (PRIMARY[ORDINAL], "mean_absolute_error", *order)
     shown = [name for name in order if any(name in part["metrics"] for part in values.values())]
     rows = [
         (
