@@ -81,9 +81,10 @@ def test_of_more_classes_the_cheapest_is_predicted_and_the_highest_score_stands_
     assert "By the highest score instead:" in lines
     assert describe_choice(result)[0].startswith("`prediction` is the class of least expected cost")
     assert caption_choice(result) == "; by expected-cost"
-    page = make_evaluation_page(found.of("test"), {**result, "evaluated": {"predictions": "x.csv", "warnings": []}})
+    page = make_evaluation_page(found.of("test"), {**result, "evaluated": {"run": "r", "data": "d", "warnings": []}})
     assert "Predicted is the class of least expected cost" in page
     assert "What errors cost" in page
+    assert "Classes are predicted by the calibrated probabilities." in page
     write_json(tmp_path / "metrics.json", result)
     again = read_decision(RunDir(tmp_path))
     assert (again.choose(found.scores, None, SINGLE_LABEL) == found.predictions).all()

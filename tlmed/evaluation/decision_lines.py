@@ -31,6 +31,17 @@ def say_threshold(result: Mapping) -> str:
     return f"{thousandths(point['threshold'])} ({origin})"
 
 
+def say_effect(result: Mapping) -> str:
+    """Say whether calibration has a part in which classes are predicted.
+
+    >>> say_effect({}), say_effect({"decision": {"rule": "expected-cost"}})
+    ('It changes no class that is predicted.', 'Classes are predicted by the calibrated probabilities.')
+    """
+    if "decision" in result:
+        return "Classes are predicted by the calibrated probabilities."
+    return "It changes no class that is predicted."
+
+
 def describe_choice(result: Mapping) -> list[str]:
     """Say which threshold of which score decides between two classes; of more, which rule, or how a grade is predicted.
 

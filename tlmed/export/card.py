@@ -12,6 +12,7 @@ from tlmed.backbones.ancestry import list_weights
 from tlmed.errors import InputError
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.balanced_training import say_balanced
+from tlmed.evaluation.decision_lines import say_effect
 from tlmed.evaluation.lines import (
     describe_below_majority,
     describe_better_baselines,
@@ -314,8 +315,7 @@ def _note(part) -> str:
 
 def _show_calibration(metrics) -> list[str]:
     """Return how probabilities are calibrated, and how that changes the scores."""
-    calibration = metrics.get("calibration")
-    if not calibration:
+    if not (calibration := metrics.get("calibration")):
         return []
     rows = [
         (name_metric(name), *_show(metrics["metrics"][name]), *_show(after))
@@ -325,7 +325,7 @@ def _show_calibration(metrics) -> list[str]:
     said = (
         f"Calibration: {plain(calibration['method'])}, temperature {thousandths(calibration['temperature'])}, fitted "
         f"on {count(calibration['n'], unit_of(metrics))} of the split {code(calibration['split'])}."
-        f"{_note(calibration)} It changes no class that is predicted. Lower is better."
+        f"{_note(calibration)} {say_effect(metrics)} Lower is better."
     )
     columns = texts("Metric") + numbers("Before", "95 % interval", "After", "95 % interval")
     return [said, Table(columns, rows).markdown()]

@@ -7,6 +7,7 @@ from markupsafe import Markup
 from tlmed.answer_units import name_scored, say_where, unit_of
 from tlmed.evaluation import score_plots
 from tlmed.evaluation.balanced_training import say_balanced
+from tlmed.evaluation.decision_lines import say_effect
 from tlmed.metrics import positive_index, reliability
 from tlmed.metrics.calibration import pair, sort_changes
 from tlmed.metrics.definitions import CALIBRATED
@@ -35,6 +36,7 @@ def show_calibration(content: RunContent) -> Markup:
         from_file=_is_from_file(metrics),
         are_pooled="per_sample" in metrics,
         found=found,
+        effect=say_effect(metrics),
         balanced=say_balanced(content.recipe),
         unit=unit_of(metrics),
         picture=_draw_reliability(metrics, series, positive if positive is not None else "the predicted class"),
