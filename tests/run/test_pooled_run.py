@@ -23,6 +23,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.export import write_card
+from tlmed.inference.evaluation_files import write_evaluation
 from tlmed.report.evaluations import make_evaluation_page
 from tlmed.reproduce import Request, reproduce
 from tlmed.rundir import RunDir
@@ -173,6 +174,18 @@ def test_training_counts_answers_that_lack_images_which_cannot_be_read(pooled, l
     card = write_card(RunDir(run.path))
     assert all(sentence in card for sentence in said)
     assert "units" not in pooled.metrics
+
+
+def test_a_table_of_patients_keeps_the_class_whose_highest_scores_it_holds(pooled, tmp_path):
+    """The other class has the rest of that score: it was never its highest."""
+    images, out, told = pooled.path / "predictions.csv", tmp_path / "out", []
+    by_max = inference.evaluate(None, file=images, positive="ill", pooled_by=("max", "group"))
+    write_evaluation(out, *by_max)
+    _, result = inference.evaluate(None, file=out / "pooled.csv", voice=Voice(say=told.append))
+    assert told[0].endswith("has a row per group: the highest score of its images for 'ill'.")
+    assert (result["positive"], result["metrics"]) == ("ill", by_max[1]["metrics"])
+    with pytest.raises(InputError, match=r"`--positive` must be 'ill', of which .* Received: 'well'"):
+        inference.evaluate(None, file=out / "pooled.csv", positive="well")
 
 
 def test_the_rows_of_a_table_of_patients_are_called_as_the_run_calls_them(pooled, tmp_path):

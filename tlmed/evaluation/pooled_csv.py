@@ -47,14 +47,18 @@ def write_pooled(folder: Path, pooled: Pooled) -> None:
         write_predictions(folder / POOLED, pooled.units)
 
 
-def find_pooling(table: Path) -> Pooling:
-    """Return how the rows of a table of predictions were pooled: as the `metrics.json` beside a `pooled.csv` says."""
+def find_pooling(table: Path) -> tuple[Pooling, str | None]:
+    """Return how the rows of a table of predictions were pooled, and which of two classes was positive then.
+
+    Both as the `metrics.json` beside a `pooled.csv` says: "max" and "top3" take the highest scores of that class.
+    """
     if table.name != POOLED:
-        return Pooling()
+        return Pooling(), None
     try:
-        return read_pooling(METRICS_JSON.read(RunDir(table.parent)))
+        found = METRICS_JSON.read(RunDir(table.parent))
     except InputError:  # there is none, or it is another program's
-        return Pooling()
+        return Pooling(), None
+    return read_pooling(found), found.get("positive")
 
 
 def read_units(folder: Path, metrics: Mapping) -> Predictions:

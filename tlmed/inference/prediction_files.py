@@ -18,7 +18,15 @@ from tlmed.evaluation.decisions import describe_contradictions, describe_exchang
 from tlmed.evaluation.lines import describe_left_out, describe_rule
 from tlmed.evaluation.measures import Scoring, score_pooled
 from tlmed.evaluation.pooled_csv import find_pooling
-from tlmed.evaluation.pooling import Pooled, choose_pooling, describe_pooling, find_pooling_faults, pool, say_how
+from tlmed.evaluation.pooling import (
+    Pooled,
+    Pooling,
+    choose_pooling,
+    describe_pooling,
+    find_pooling_faults,
+    pool,
+    say_how,
+)
 from tlmed.evaluation.predictions import Predictions, describe_ties
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.metrics.decision_rules import fill_costs
@@ -54,17 +62,20 @@ def score_file(
     Raises:
         InputError: If the file cannot be read or pooled, or no split can be chosen.
     """
-    positive, task = asked.positive, SINGLE_LABEL if asked.order is None else ORDINAL
+    made, task = find_pooling(file), SINGLE_LABEL if asked.order is None else ORDINAL
+    given, positive = asked.positive, _choose_positive(file, asked.positive, *made)
+    asked = replace(asked, positive=positive)
     predictions = read_predictions(file, grouping, positive, asked.order, task)
     if faults := _find_order_faults(asked.order, predictions.classes):
         raise InputError([f"`--order` {fault}, for {file}." for fault in faults])
     if errors:
         asked = replace(asked, costs=_find_costs(errors, predictions.classes, positive))
     split = _choose_split(file, predictions)
-    pooled = _pool(file, predictions, positive, pooled_by or _BY_DEFAULT, voice)
+    pooled = _pool(file, predictions, made[0], positive, pooled_by or _BY_DEFAULT, voice)
     chosen = pooled.units.of(split)
     notes = [*predictions.notes, *describe_classes(len(predictions.classes), len(chosen.paths), chosen.unit)]
-    notes += metrics.describe_default(predictions.classes, positive)
+    by_default = positive == _name_positive(predictions, None)
+    notes += metrics.describe_default(predictions.classes, given if by_default else positive)
     if split != "test":
         notes.append(f"All rows are of the split {split!r}: these are not scores of test images.")
     notes += _find_shared(predictions, split)
@@ -102,9 +113,22 @@ def _find_costs(errors, classes, positive) -> np.ndarray:
     return fill_costs(*stated, classes, metrics.positive_index(classes, positive))
 
 
-def _pool(file, predictions, positive, pooled_by, voice) -> Pooled:
+def _choose_positive(file, asked: str | None, made: Pooling, positive: str | None) -> str | None:
+    """Return the positive class: the one asked for, or else the one that the rows of a `pooled.csv` were pooled for.
+
+    Raises:
+        InputError: If one is asked for whose scores were not pooled.
+    """
+    if None in (asked, positive) or asked == positive or made.how in (None, "mean"):
+        return positive if asked is None else asked
+    raise InputError(
+        f"`--positive` must be {positive!r}, of which {file} has the highest scores of each {made.unit}; pool the "
+        f"scores of images for another. Received: {asked!r}."
+    )
+
+
+def _pool(file, predictions, made, positive, pooled_by, voice) -> Pooled:
     main = _name_positive(predictions, positive)
-    made = find_pooling(file)
     if made.how is not None:
         if pooled_by not in (_BY_DEFAULT, (None, FILE)):
             raise InputError(
