@@ -23,7 +23,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation.baselines import count_colours
 from tlmed.evaluation.copies import count_copies
 from tlmed.evaluation.decisions import decide
-from tlmed.evaluation.lines import describe_metrics, describe_size
+from tlmed.evaluation.lines import describe_metrics, describe_size, describe_validation
 from tlmed.evaluation.measures import Scoring, score
 from tlmed.evaluation.pooling import Pooling, pool
 from tlmed.evaluation.predictions import Predictions, predict_classes
@@ -273,6 +273,13 @@ def test_images_that_repeat_others_are_counted_unless_they_share_a_group():
     assert count_copies(alone, "test", dict(zip(paths, paths, strict=True))) == {}
     said = describe_size({"n": 500, "copies": 3})
     assert said[0].startswith("3 of 500 images repeat another one, and each counts by itself: ")
+
+
+def test_a_hybrid_that_ranks_validation_images_the_wrong_way_round_is_not_asked_about_its_rate():
+    auc = {"value": 0.25, "low": 0.1, "high": 0.4}
+    network = {"validation": {"n": 40, "metrics": {"auc": auc}}, "unit": "image"}
+    assert describe_validation(network)[0].endswith("Are labels wrong, or the rate too high?")
+    assert describe_validation({**network, "classifier": {"name": "SVC"}})[0].endswith("Are labels wrong?")
 
 
 def test_a_subgroup_says_how_many_of_its_images_training_knows():

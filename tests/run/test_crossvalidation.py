@@ -414,6 +414,19 @@ def test_of_two_classes_only_the_metric_of_the_absent_one_leaves_the_fold_out():
     assert "Note on auc, sensitivity: Mean of 2 of 3 folds. In fold 01: no image of 'malignant'." in lines
 
 
+def test_a_subgroup_that_has_no_image_of_a_class_in_any_fold_says_so():
+    """Its means are over fewer classes than those of all images: one class for all gives 1/2 there, and 1/3 in all."""
+    random = np.random.default_rng(1)
+    rows = [(c, random.random(), site) for site in "AB" for c in (0, 1, 2) for _ in range(4)]
+    folds = [[row for row in rows if row[0] != 2 or row[2] == "A"] for _ in range(3)]
+    results = score_folds(("benign", "malignant", "normal"), folds)
+    found = average_subgroups(["01", "02", "03"], KFold(3), results)["subgroups"]["site"]
+    said = "Mean over the classes present; there is no image of 'normal'."
+    noted = {name for name, entry in found["B"]["metrics"].items() if entry.get("note", "").startswith(said)}
+    assert noted == {"auc", "sensitivity", "specificity"}
+    assert not any(said in entry.get("note", "") for entry in found["A"]["metrics"].values())
+
+
 def leave_out(n, leaked=None, known=(0.25, 0.5), whole=(0.75, 0.5)):
     """Return what a fold of `n` test images says, of which some are known to the network."""
 

@@ -166,7 +166,8 @@ def describe_validation(result: Mapping) -> list[str]:
         )
     else:
         return []
-    return [f"{said} the wrong way round more often than chance does. Are labels wrong, or the rate too high?"]
+    rate = "" if "classifier" in result else ", or the rate too high"  # a hybrid has none
+    return [f"{said} the wrong way round more often than chance does. Are labels wrong{rate}?"]
 
 
 def _say_validation(entry) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tlmed.evaluation.measures import list_part_metrics
+from tlmed.metrics.definitions import CLASS_METRICS
 from tlmed.run.metric_averages import average, say_by_fold
 from tlmed.tasks import read_task
 from tlmed.words import join_names
@@ -79,7 +80,8 @@ def _average_parts(parts: Mapping[str, Mapping | None], split, positive) -> dict
         positive: The positive one of two classes; None for more.
     """
     held = {fold: set(part.get("absent", ())) for fold, part in parts.items() if part is not None}
-    lacking = {fold: absent - set.intersection(*held.values()) for fold, absent in held.items()}
+    nowhere = set.intersection(*held.values())
+    lacking = {fold: absent - nowhere for fold, absent in held.items()}
     found = {}
     for metric in next(part for part in parts.values() if part is not None)["metrics"]:
         left_out, entries = {}, {}
@@ -91,6 +93,9 @@ def _average_parts(parts: Mapping[str, Mapping | None], split, positive) -> dict
             else:
                 entries[fold] = part["metrics"][metric]
         found[metric] = _average_some(metric, entries, left_out, split)
+        if nowhere and positive is None and metric in CLASS_METRICS and found[metric]["value"] is not None:
+            said = f"Mean over the classes present; there is no image of {join_names(map(repr, sorted(nowhere)))}."
+            found[metric] |= {"note": " ".join(filter(None, [said, found[metric].get("note")]))}
     return found
 
 
