@@ -21,6 +21,7 @@ from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
 from tlmed.metrics import apply_temperature, fill_costs
 from tlmed.recipe import from_json, load_recipe, override, to_json
+from tlmed.report.calibration_section import show_mean_calibration
 from tlmed.report.evaluations import make_evaluation_page
 from tlmed.reproduce import Request, reproduce
 from tlmed.rundir import RunDir
@@ -84,7 +85,9 @@ def test_of_more_classes_the_cheapest_is_predicted_and_the_highest_score_stands_
     page = make_evaluation_page(found.of("test"), {**result, "evaluated": {"run": "r", "data": "d", "warnings": []}})
     assert "Predicted is the class of least expected cost" in page
     assert "What errors cost" in page
-    assert "Classes are predicted by the calibrated probabilities." in page
+    for part in (page, show_mean_calibration(result)):
+        assert "Classes are predicted by the calibrated probabilities." in part
+        assert "It changes no class" not in part
     write_json(tmp_path / "metrics.json", result)
     again = read_decision(RunDir(tmp_path))
     assert (again.choose(found.scores, None, SINGLE_LABEL) == found.predictions).all()

@@ -206,4 +206,6 @@ def test_a_report_of_grades_says_what_decides_and_shows_each_cut(graded):
     assert "the quadratic kappa is" in page
     assert "grades on average" in page
     assert "Predicted is the median grade" in page
+    assert "Classes are predicted by the calibrated probabilities." in page
+    assert "It changes no class" not in page
     assert all(f"above {name}" in page for name in ORDER[:-1])

@@ -36,8 +36,10 @@ def say_effect(result: Mapping) -> str:
 
     >>> say_effect({}), say_effect({"decision": {"rule": "expected-cost"}})
     ('It changes no class that is predicted.', 'Classes are predicted by the calibrated probabilities.')
+    >>> say_effect({"task": "ordinal"})
+    'Classes are predicted by the calibrated probabilities.'
     """
-    if "decision" in result:
+    if "decision" in result or read_task(result) == ORDINAL:
         return "Classes are predicted by the calibrated probabilities."
     return "It changes no class that is predicted."
 

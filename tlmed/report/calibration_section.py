@@ -64,6 +64,7 @@ def show_mean_calibration(metrics: Mapping) -> Markup:
     return render(
         "folds/calibration.html",
         method=found["method"],
+        effect=say_effect(metrics),
         unit=unit_of(metrics),
         compared=_compare(metrics),
         **_find_worse(metrics),
