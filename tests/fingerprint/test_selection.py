@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from tlmed.fingerprint import QUESTIONS, SOURCES, Fingerprint, choose_metrics
 from tlmed.metrics import METRICS, evaluate_stated
@@ -87,3 +88,35 @@ def test_predictive_values_are_those_at_the_stated_prevalence_where_it_is_anothe
     assert "metrics.ppv" in places["same"]
     assert "at_prevalence.ppv" in places["other"]
     assert not any("ppv" in key for key in places["unknown"])
+
+
+def test_the_auc_of_more_than_two_classes_is_not_said_to_be_free_of_their_shares():
+    # The same images, weighted to other shares: the mean of one class against the rest is another one. Classes 0 and 1
+    # are mixed up with each other, not with 2.
+    rng, labels = np.random.default_rng(0), np.repeat([0, 1, 2], 40)
+    scores = rng.normal(size=(120, 3)) + 3 * np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]])[labels]
+    areas = [
+        np.mean([roc_auc_score(labels == c, scores[:, c], sample_weight=np.array(shares)[labels]) for c in range(3)])
+        for shares in ((1, 1, 1), (1, 1, 9))
+    ]
+    assert abs(areas[0] - areas[1]) > 0.01
+    why = {}
+    for classes in (2, 3):
+        (why[classes],) = (c.why for c in choose_metrics(ask(classes=classes, use=("ranking",)))["first"])
+    assert "does not depend on the shares" in why[2]
+    assert "depends on the shares of the classes only as they make up the rest" in why[3]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_calibration_intercept_is_advised_where_it_is_defined(classes):
+    labels = np.arange(60) % classes
+    scores = np.random.default_rng(0).dirichlet(np.ones(classes), 60)
+    found = evaluate_stated(labels, scores, scores.argmax(axis=1), list("abc")[:classes])
+    (place,) = (
+        choice.key
+        for choice in choose_metrics(ask(classes=classes, use=("probability",)))["also"]
+        if choice.metric == "calibration_intercept"
+    )
+    *_, scope, name = place.split(".")
+    entries = [found["metrics"][name]] if scope == "metrics" else [entry[name] for entry in found["per_class"].values()]
+    assert all(entry["value"] is not None for entry in entries)

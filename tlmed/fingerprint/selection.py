@@ -114,9 +114,16 @@ FIRST = (
     ),
     Choice(
         "auc",
-        lambda asked: asked.ranks,
+        lambda asked: asked.ranks and asked.two,
         "the chance that an image of the class ranks before one of another; it needs no threshold and does not depend "
         "on the shares of the classes",
+        "Maier-Hein 2024",
+    ),
+    Choice(
+        "auc",
+        lambda asked: asked.ranks and not asked.two,
+        "the chance that an image of a class ranks before one of the rest, as a mean over the classes; it needs no "
+        "threshold, and depends on the shares of the classes only as they make up the rest",
         "Maier-Hein 2024",
     ),
     Choice(
@@ -216,10 +223,17 @@ ALSO = (
     ),
     Choice(
         "calibration_intercept",
-        lambda asked: asked.informs,
+        lambda asked: asked.informs and asked.two,
         "below 0, the probabilities are too high on the whole; above 0, too low",
         "Van Calster 2016",
         "calibration.metrics.calibration_intercept",
+    ),
+    Choice(
+        "calibration_intercept",
+        lambda asked: asked.informs and not asked.two,
+        "of each class before calibration: below 0, its probabilities are too high on the whole; above 0, too low",
+        "Van Calster 2016",
+        "per_class.<class>.calibration_intercept",
     ),
     Choice(
         "calibration_slope",
