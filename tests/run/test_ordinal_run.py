@@ -13,6 +13,7 @@ from tlmed.comparison import compare, describe_comparison, write_comparison
 from tlmed.data import open_source
 from tlmed.errors import InputError
 from tlmed.evaluation.explanations.cases import pick_cases
+from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.pooled_csv import read_units
 from tlmed.evaluation.predictions import predict_classes
 from tlmed.evaluation.predictions_csv import read_predictions
@@ -86,6 +87,31 @@ def test_medians_are_predicted_where_a_file_has_no_predictions(tmp_path):
     assert pick_cases(found, 1)["uncertain"] == [0]
     with pytest.raises(InputError, match=r"`--order` must name every class once. Received: low,top, which lacks 'mid'"):
         inference.evaluate(None, file=file, order=("low", "top"))
+
+
+@pytest.mark.parametrize(
+    ("guesses", "said"),
+    [
+        (("mid", "top", "low"), ""),
+        (("mid", "top", "mid"), ""),  # a half on either side: both are medians
+        (
+            ("low", "top", "low"),
+            "In 1 of 3 rows `prediction` is not the median grade. In every row it is the class with",
+        ),
+        (("top", "low", "low"), "In 2 of 3 rows `prediction` is not the median grade. Metrics that count predicted "),
+    ],
+)
+def test_grades_of_a_file_that_are_no_medians_are_not_called_so(tmp_path, guesses, said):
+    file = tmp_path / "theirs.csv"
+    scores = ("0.4,0.25,0.35", "0.1,0.1,0.8", "0.5,0.3,0.2")
+    rows = [f"{i},{label},{guesses[i]},{scores[i]}" for i, label in enumerate(("low", "top", "low"))]
+    file.write_text("\n".join(["path,label,prediction,score_low,score_mid,score_top", *rows]))
+    result = inference.evaluate(None, file=file, order=("low", "mid", "top"))[1]
+    warned = [line for line in result["evaluated"]["warnings"] if "median" in line]
+    assert [line.startswith(said) for line in warned] == [True] * bool(said)
+    lines = describe_metrics(result)
+    assert "  Predicted is the grade in the column `prediction`." in lines
+    assert not any("median" in line for line in lines)
 
 
 def test_classes_are_arranged_with_their_images(images):

@@ -10,8 +10,6 @@ from tlmed.metrics import positive_index
 from tlmed.tasks import ORDINAL, read_task
 from tlmed.words import count, thousandths
 
-MEDIAN = "Predicted is the median grade: the highest that is reached with a calibrated probability of more than a half."
-
 
 def say_threshold(result: Mapping) -> str:
     """Return the threshold of two classes, and where it comes from.
@@ -44,6 +42,24 @@ def say_effect(result: Mapping) -> str:
     return "It changes no class that is predicted."
 
 
+def say_median(result: Mapping) -> str:
+    """Say how a grade is predicted; "" where costs or a logit adjustment decide, or classes are not ordered.
+
+    >>> say_median({"task": "ordinal"})
+    'Predicted is the median grade: the highest that is reached with a probability of more than a half.'
+    >>> say_median({"task": "ordinal", "evaluated": {"predicted": False}})
+    'Predicted is the grade in the column `prediction`.'
+    """
+    if read_task(result) != ORDINAL or "decision" in result:
+        return ""
+    if (
+        result.get("evaluated", {}).get("predicted") is False and "per_sample" not in result
+    ):  # pooled are predicted anew
+        return "Predicted is the grade in the column `prediction`."
+    kind = "calibrated probability" if "calibration" in result else "probability"
+    return f"Predicted is the median grade: the highest that is reached with a {kind} of more than a half."
+
+
 def describe_choice(result: Mapping) -> list[str]:
     """Say which threshold of which score decides between two classes; of more, which rule, or how a grade is predicted.
 
@@ -52,8 +68,8 @@ def describe_choice(result: Mapping) -> list[str]:
     """
     if "decision" in result and result.get("threshold") is None:
         return [f"`prediction` is {say_rule(result['decision'])}, the rule of the run."]
-    if read_task(result) == ORDINAL:
-        return [MEDIAN]
+    if said := say_median(result):
+        return [said]
     if result.get("threshold") is None:
         return []
     positive, other = order_by_main(result)

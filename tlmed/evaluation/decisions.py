@@ -10,7 +10,7 @@ import numpy as np
 from tlmed.answer_units import name_rows
 from tlmed.errors import InputError
 from tlmed.evaluation.answer_rules import AnswerRule, read_rule
-from tlmed.evaluation.predictions import HALF, Predictions, predict_classes
+from tlmed.evaluation.predictions import HALF, Predictions, predict_classes, reach
 from tlmed.evaluation.predictions_csv import CALIBRATED, SCORE
 from tlmed.metrics import apply_temperature, choose_threshold, fit_temperature, positive_index
 from tlmed.metrics.calibration import TEMPERATURES
@@ -25,6 +25,7 @@ from tlmed.words import count, listed, shorten
 FEW = 10  # with fewer validation images of a class, or groups, there is a note
 # Columns count as exchanged if the correlation with another class's scores exceeds that with the own ones by this.
 _APART = 0.5
+_ROUNDED = 1e-6  # how far a half may be off in probabilities that were written with few digits
 METHOD = "temperature scaling (Guo et al. 2017)"
 
 
@@ -265,6 +266,8 @@ def _calibrate(labels, scores) -> dict:
 def describe_contradictions(predictions: Predictions, positive: str | None) -> list[str]:
     """Return a sentence where predicted classes are not those with the highest score, and which threshold explains it.
 
+    Of ordered classes it is said where they are not the median.
+
     Args:
         predictions: All rows are checked; rows with several highest scores contradict nothing.
         positive: The positive of two classes, by default the second in the order of classes.
@@ -274,19 +277,31 @@ def describe_contradictions(predictions: Predictions, positive: str | None) -> l
     >>> print(said.partition(" explains")[0])
     In 1 of 3 rows `prediction` is not the class with the highest score. A threshold of 'well' above 0.2 and up to 0.4
     """
-    scores, guesses = predictions.scores, predictions.predictions
-    rows = int((scores[np.arange(len(guesses)), guesses] < scores.max(axis=1)).sum())
-    if predictions.by_scores or not rows or predictions.task == ORDINAL:
+    scores, guesses, graded = predictions.scores, predictions.predictions, predictions.task == ORDINAL
+    lower = int((scores[np.arange(len(guesses)), guesses] < scores.max(axis=1)).sum())
+    rows = _count_off_median(predictions) if graded else lower
+    if predictions.by_scores or not rows:
         return []
-    said = f"In {rows:,} of {count(len(guesses), 'row')} `prediction` is not the class with the highest score."
-    main = positive_index(predictions.classes, positive)
-    cause = (
-        "" if main is None else f" {_explain_by_threshold(scores[:, main], guesses == main, predictions.classes[main])}"
-    )
+    rule = "the median grade" if graded else "the class with the highest score"
+    said = f"In {rows:,} of {count(len(guesses), 'row')} `prediction` is not {rule}."
+    main, cause = positive_index(predictions.classes, positive), ""
+    if graded and not lower:
+        cause = " In every row it is the class with the highest score."
+    elif main is not None:
+        cause = f" {_explain_by_threshold(scores[:, main], guesses == main, predictions.classes[main])}"
     return [
         f"{said}{cause} Metrics that count predicted classes, such as accuracy, sensitivity and F1, are computed from "
         "the column `prediction`; those that need probabilities, such as AUC and log loss, from the scores."
     ]
+
+
+def _count_off_median(predictions) -> int:
+    """Count rows whose grade is no median; where a grade is reached with just a half, so are it and the one below."""
+    scores = predictions.scores if predictions.calibrated is None else predictions.calibrated
+    reached = np.pad(reach(scores), ((0, 0), (0, 1)))  # nothing lies above the highest grade
+    rows, guesses = np.arange(len(scores)), predictions.predictions
+    off = (reached[rows, guesses] < HALF - _ROUNDED) | (reached[rows, guesses + 1] > HALF + _ROUNDED)
+    return int(off.sum())
 
 
 def _explain_by_threshold(scores, chosen, name) -> str:

@@ -13,7 +13,7 @@ from tlmed.answer_units import (
     unit_of,
 )
 from tlmed.evaluation.answer_rules import say_rule
-from tlmed.evaluation.decision_lines import MEDIAN, order_by_main, say_threshold
+from tlmed.evaluation.decision_lines import order_by_main, say_median, say_threshold
 from tlmed.evaluation.label_lines import describe_labels
 from tlmed.evaluation.predictions import HALF
 from tlmed.metrics import say_positive
@@ -41,8 +41,8 @@ def describe_metrics(result: Mapping) -> list[str]:
     said = "with 95 % intervals" if bounded else "too few for intervals"
     title = "All" if is_whole(result) else result["split"].capitalize()
     lines = [f"{title} ({n}{positive}), {said}:", *_list(list_once(result)), *_describe_means(result)]
-    median = read_task(result) == ORDINAL and "decision" not in result
-    lines += [*describe_labels(result), *([f"  {MEDIAN}"] if median else [])]
+    median = say_median(result)
+    lines += [*describe_labels(result), *([f"  {median}"] if median else [])]
     for describe in (
         describe_size,
         describe_reversed,

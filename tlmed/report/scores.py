@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from tlmed.answer_units import name_scored, say_least, unit_of
-from tlmed.evaluation.decision_lines import MEDIAN
+from tlmed.evaluation.decision_lines import say_median
 from tlmed.evaluation.lines import describe_size
 from tlmed.evaluation.pooling import say_pooling
 from tlmed.metrics import say_positive
@@ -44,7 +44,7 @@ def show_scores(content: RunContent) -> Markup:
         entries=list_entries(list_once(metrics)),
         further=show_further(metrics),
         cuts=_tabulate_cuts(metrics),
-        median="" if "decision" in metrics else MEDIAN,
+        median=say_median(metrics),
         classes=show_classes(metrics),
     )
 
