@@ -106,6 +106,35 @@ def test_slope_and_intercept_are_those_of_r():
     assert found["calibration_intercept"].entry["value"] == pytest.approx(0.82175829361446, abs=1e-10)
 
 
+def test_scores_of_0_and_1_are_counted_beside_slope_and_intercept():
+    truth, scores = draw(digits=6)
+    labels, names = truth.astype(int), ("calibration_intercept", "calibration_slope")
+
+    def find_notes(scores, rows=slice(None)):
+        table = np.stack([1 - scores, scores], axis=1)[rows]
+        found = evaluate_stated(labels[rows], table, table.argmax(axis=1), ["a", "b"])["metrics"]
+        return [found[name].get("note") for name in names]
+
+    assert find_notes(scores) == [None, None]
+    one = np.where(np.arange(150) == np.flatnonzero(truth)[0], 0.0, scores)
+    said = "1 of 150 scores is 0 or 1, or within 2.2e-16 of it: its logit is taken at that distance."
+    assert find_notes(one) == [said, said]
+    assert [part.entry["note"] for part in recalibrate(truth, one).values()] == [said, said]
+    two = np.where(np.arange(150) == np.flatnonzero(~truth)[0], 1.0, one)
+    assert find_notes(two)[1].startswith("2 of 150 scores are 0 or 1, or within 2.2e-16 of it: their logits are taken")
+    few = np.r_[np.flatnonzero(~truth), np.flatnonzero(truth)[:4]]  # too few for an interval
+    assert all("scores is 0 or 1" in note and "4 images of class 'b'" in note for note in find_notes(one, few))
+
+
+def test_scores_of_0_and_1_are_counted_beside_the_mean_slope_of_more_classes():
+    labels, scores = draw_classes()
+    scores[np.flatnonzero(labels == 1)[0]] = (0.5, 0.0, 0.5)
+    found = evaluate_stated(labels, scores, scores.argmax(axis=1), ["a", "b", "c"])
+    assert found["metrics"]["calibration_slope"]["note"].startswith("1 of 540 scores is 0 or 1")
+    assert found["per_class"]["b"]["calibration_slope"]["note"].startswith("1 of 180 scores is 0 or 1")
+    assert "note" not in found["per_class"]["a"]["calibration_slope"]
+
+
 def test_slope_and_intercept_solve_the_equations_of_the_likelihood():
     truth, scores = draw(digits=6)
     logits = np.log(scores / (1 - scores))

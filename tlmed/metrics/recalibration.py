@@ -34,7 +34,7 @@ def recalibrate(
 
     Returns:
         `calibration_intercept` and `calibration_slope`. The slope is undefined where all probabilities are equal, and
-        where they separate the classes.
+        where they separate the classes. A `note` says how many probabilities are 0 or 1.
 
     Raises:
         InputError: If an array is something else, one kind is missing, or a probability is not from 0 to 1.
@@ -57,10 +57,27 @@ def recalibrate(
         raise InputError(faults)
     kept = np.clip(probabilities, _SMALLEST, 1 - _SMALLEST)
     logits = np.log(kept) - np.log1p(-kept)
-    return {
+    found = {
         "calibration_intercept": _measure(positive, np.ones((1, len(positive))), logits, owners),
         "calibration_slope": _find_slope(positive, logits, owners),
     }
+    said = say_extremes(probabilities)
+    for part in found.values():
+        if said and part.entry["value"] is not None:
+            part.entry["note"] = said
+    return found
+
+
+def say_extremes(probabilities: np.ndarray) -> str:
+    """Say how many probabilities are 0 or 1, whose logits are infinite, and what is taken instead; "" if none is.
+
+    >>> say_extremes(np.array([0.0, 0.5, 0.7]))
+    '1 of 3 scores is 0 or 1, or within 2.2e-16 of it: its logit is taken at that distance.'
+    """
+    extreme = int(((probabilities < _SMALLEST) | (probabilities > 1 - _SMALLEST)).sum())
+    verb, whose = ("is", "its logit is") if extreme == 1 else ("are", "their logits are")
+    said = f"{extreme} of {probabilities.size} scores {verb} 0 or 1, or within {_SMALLEST:.1e} of it: {whose} taken at"
+    return f"{said} that distance." if extreme else ""
 
 
 def _find_slope(positive, logits, owners) -> Measured:

@@ -23,7 +23,7 @@ from tlmed.metrics.measured import Measured, bounded, unbounded, undefined
 from tlmed.metrics.names import RATIOS
 from tlmed.metrics.partial_areas import partial_area
 from tlmed.metrics.ranked_points import ppv_at, sensitivity_at, specificity_at
-from tlmed.metrics.recalibration import recalibrate
+from tlmed.metrics.recalibration import recalibrate, say_extremes
 from tlmed.metrics.resampling import has_clusters, number_groups
 from tlmed.metrics.sample_sizes import MANY_CLASSES, NO_INTERVAL, note_few, say_few
 from tlmed.metrics.weighted_kappas import find_weight_faults, weigh_confusions, weighted_kappa
@@ -45,12 +45,14 @@ class _Kind:
         rests: The metrics of `evaluate` that rest on the same images and need as many.
         measure: Returns them, for a case, a class and the groups.
         of_probabilities: Whether they say what scores are worth as probabilities, and so change with calibration.
+        notes_stay: Whether the notes on them are about their values, and so hold without an interval, too.
     """
 
     names: tuple[str, ...]
     rests: tuple[str, ...]
     measure: Callable[[Case, int, np.ndarray | None], Mapping[str, Measured]]
     of_probabilities: bool = False
+    notes_stay: bool = False
 
 
 def evaluate_stated(
@@ -139,7 +141,7 @@ def _list_kinds(stated: Stated) -> list[_Kind]:
         *(_Kind((name,), _RATES, _rank(name, *which)) for name, which in at.items()),
         _Kind(("partial_auc",), _BOTH_SIDES, _rank("partial_auc", partial_area, stated.partial_auc)),
         *(_Kind((name,), _RATES, _rank(name, *which), True) for name, which in benefits.items()),
-        _Kind(("calibration_intercept", "calibration_slope"), _BOTH_SIDES, _recalibrate, True),
+        _Kind(("calibration_intercept", "calibration_slope"), _BOTH_SIDES, _recalibrate, True, True),
     ]
 
 
@@ -198,7 +200,7 @@ def _measure_class(kind: _Kind, case, own, classes, owners) -> dict[str, Measure
     few = next(filter(None, (say_few(case, owners, own, name) for name in kind.rests)), "")
     rests = note_few(case, classes, owners, own, *kind.rests)
     found = kind.measure(case, own, owners)
-    return {name: _note(found[name], few, rests) for name in kind.names}
+    return {name: _note(found[name], few, rests, kind.notes_stay) for name in kind.names}
 
 
 def _find_reason(kind, case, classes, own) -> str:
@@ -210,12 +212,13 @@ def _find_reason(kind, case, classes, own) -> str:
     return f"All images are of class {classes[own]!r}." if len(present) == 1 else ""
 
 
-def _note(part: Measured, few: str, rests: str) -> Measured:
+def _note(part: Measured, few: str, rests: str, notes_stay: bool = False) -> Measured:
     if part.entry["value"] is None:
         return part
+    own = part.entry.get("note") if notes_stay or not few else ""
     if few:
         part = unbounded(part.entry["value"], part.influences, few)
-    said = " ".join(filter(None, (part.entry.get("note"), rests)))
+    said = " ".join(filter(None, (few, own, rests)))
     return Measured(part.entry | ({"note": said} if said else {}), part.influences)
 
 
@@ -233,10 +236,10 @@ def _average(name, parts: Sequence[Measured], case, classes, owners) -> Measured
     logs = name in RATIOS
     values = [part.entry["value"] for part in shown]
     value = mean_of(name, values)
-    note = ""
+    note = say_extremes(case.scores[:, present]) if name == "calibration_slope" else ""
     if absent:
         missing = listed((repr(classes[own]) for own in absent), MOST_NAMED)
-        note = f"Mean over the classes present; there is no image of {missing}."
+        note = f"Mean over the classes present; there is no image of {missing}. {note}".rstrip()
     if why := _say_open(shown, case, logs):
         return unbounded(value, np.zeros(0), " ".join(filter(None, (note, why))))
     entries = [_take_logs(part.entry) if logs else part.entry for part in shown]
