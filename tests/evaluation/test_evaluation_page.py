@@ -119,8 +119,11 @@ def test_numbers_that_a_user_states_are_in_the_terminal_the_page_and_the_file(tm
     # Of scores, and of the calibrated columns, which are turned round.
     before, after = (found["metrics"]["net_benefit_at_0.3"] for found in (metrics, metrics["calibration"]))
     assert before["value"] > after["value"]
-    _, plain, _ = here("evaluate", "--predictions", file)
+    _, plain, _ = here("evaluate", "--predictions", file, "--out", tmp_path / "plain")
     assert "F-beta" not in plain  # nobody asked
+    found = json.loads((tmp_path / "plain" / "metrics.json").read_text())["metrics"]
+    linear, kappa = ([found[name][end] for end in ("value", "low", "high")] for name in ("weighted_kappa", "kappa"))
+    assert max(abs(one - other) for one, other in zip(linear, kappa, strict=True)) < 1e-12
 
 
 def test_a_number_that_cannot_be_stated_is_one_line(tmp_path):

@@ -182,13 +182,22 @@ def test_the_other_metrics_are_those_that_exist_already():
     before = evaluate(labels, table, (scores >= 0.5).astype(int), ["a", "b"])["metrics"]
     for end in ("value", "low", "high"):
         assert found["root_brier"][end] == pytest.approx(math.sqrt(before["brier"][end]), **EXACT)
-        # The draws are other ones.
-        assert found["weighted_kappa"][end] == pytest.approx(before["kappa"][end], abs=0.02)
-    assert found["weighted_kappa"]["value"] == pytest.approx(before["kappa"]["value"], **EXACT)
+        assert found["weighted_kappa"][end] == pytest.approx(before["kappa"][end], **EXACT)
     curve = net_benefit(truth, scores, np.array([0.1, 0.2]))["model"]
     assert [found[f"net_benefit_at_{risk}"]["value"] for risk in (0.1, 0.2)] == pytest.approx(curve.tolist(), **EXACT)
     whole = partial_area(truth, scores, 1.0).entry["value"]
     assert whole == pytest.approx(before["auc"]["value"], **EXACT)
+
+
+@pytest.mark.parametrize("groups", [None, [f"p{row // 3}" for row in range(150)]], ids=["images", "groups"])
+def test_the_linear_kappa_of_two_classes_has_the_interval_of_kappa(groups):
+    truth, scores = draw()
+    answers = truth.astype(int), np.stack([1 - scores, scores], axis=1), (scores >= 0.5).astype(int), ["a", "b"]
+    for split, seed in (("test", 0), ("external", 7)):
+        linear = evaluate_stated(*answers, groups=groups, split=split, seed=seed)["metrics"]["weighted_kappa"]
+        kappa = evaluate(*answers, groups=groups, split=split, seed=seed)["metrics"]["kappa"]
+        assert [linear[end] for end in ("low", "high")] == pytest.approx([kappa["low"], kappa["high"]], **EXACT)
+        assert linear["method"] == kappa["method"]
 
 
 def test_f_beta_of_one_is_f1_with_its_interval():

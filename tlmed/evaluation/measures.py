@@ -167,7 +167,7 @@ def _add_stated(result, chosen, scoring) -> None:
 
 def _measure_stated(chosen, scoring, scores, of_probabilities=False) -> dict:
     arrays = (chosen.labels, scores, chosen.predictions, chosen.classes)
-    asked = (scoring.positive, chosen.groups, scoring.stated, of_probabilities)
+    asked = (scoring.positive, chosen.groups, scoring.stated, of_probabilities, scoring.split, scoring.seed)
     return name_rows(evaluate_stated(*arrays, *asked), chosen.unit)
 
 

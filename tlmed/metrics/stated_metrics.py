@@ -33,7 +33,7 @@ from tlmed.words import listed
 _NO_PROBABILITIES = "The scores are not probabilities that sum to 1."
 _RATES = ("sensitivity", "specificity")
 _BOTH_SIDES = ("average_precision",)  # five images or groups of the class, and of the rest
-_SEED, _SPLIT = 0, "stated"  # of draws and resamples, which are the same each time
+_SEED, _SPLIT = 0, "stated"  # of the resamples of the class-wise error, which are the same each time
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ def evaluate_stated(
     groups: Sequence[str] | None = None,
     stated: Stated | None = None,
     of_probabilities: bool = False,
+    split: str = "test",
+    seed: int = 0,
 ) -> dict:
     """Return metrics that `evaluate` leaves out, some of them at numbers that the user states.
 
@@ -82,6 +84,8 @@ def evaluate_stated(
         groups: Who each image belongs to, as for `evaluate`.
         stated: The numbers, by default those of `Stated()`.
         of_probabilities: Only those that change if scores are calibrated: net benefit, calibration, root Brier score.
+        split: As for `evaluate`: the same split and seed draw the same rates for the kappas of two classes.
+        seed: Decides them.
 
     Returns:
         `metrics` and `per_class`, as in `metrics.json`; an entry may have `at`, the number that the user stated.
@@ -103,7 +107,8 @@ def evaluate_stated(
     kinds = [kind for kind in _list_kinds(stated) if kind.of_probabilities or not of_probabilities]
     overall, per_class = _measure_kinds(kinds, case, classes, owners)
     if not of_probabilities:
-        overall["weighted_kappa"] = _measure_kappa(case, classes, owners, stated)
+        rng = np.random.default_rng(seeds.derive(seed, "bootstrap", split))
+        overall["weighted_kappa"] = _measure_kappa(case, classes, owners, stated, rng)
     overall["root_brier"] = _measure_brier(case, classes, owners)
     if main is None:
         overall["classwise_ece"], errors = _measure_errors(case, classes, owners)
@@ -266,9 +271,8 @@ def _say_open(parts, case, logs) -> str:
     return ""
 
 
-def _measure_kappa(case, classes, owners, stated) -> dict:
+def _measure_kappa(case, classes, owners, stated, rng) -> dict:
     rests = "kappa" if case.main is not None else "quadratic_kappa"
-    rng = np.random.default_rng(seeds.derive(_SEED, "bootstrap", _SPLIT))
     weights = weigh_confusions(stated.kappa_weights, case.classes)
     found = weighted_kappa(case.labels, case.predictions, weights, owners, rng)
     return _note(found, say_few(case, owners, None, rests), note_few(case, classes, owners, None, rests)).entry
