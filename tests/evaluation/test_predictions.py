@@ -347,6 +347,35 @@ def measured(**values):
     return {name: {"value": value, "low": None, "high": None} for name, value in values.items()}
 
 
+def test_what_decides_is_compared_with_baselines():
+    grades = {"task": "ordinal", "metrics": measured(quadratic_kappa=0.1, auc=0.7)}
+    baselines = {
+        "majority_class": measured(quadratic_kappa=0.0, auc=0.5),
+        "random_weights": measured(quadratic_kappa=0.2, auc=0.6),
+    }
+    (said,) = describe_better_baselines({**grades, "baselines": baselines})
+    assert said == "The baseline random weights has a higher quadratic kappa, 0.200: the result does not beat it."
+    baselines["majority_class"] = measured(quadratic_kappa=0.1, auc=0.5)
+    said = describe_better_baselines({**grades, "baselines": baselines})
+    assert said[0].startswith("The baseline majority class has the same quadratic kappa, 0.100: the result does not")
+    stated = {
+        "classes": ["ill", "so-so", "well"],
+        "costs": {"ill": {"so-so": 9, "well": 9}, "so-so": {"ill": 1, "well": 1}, "well": {"ill": 1, "so-so": 1}},
+        "confusion": [[1, 0, 1], [0, 1, 1], [0, 1, 5]],
+        "metrics": measured(expected_cost=1.1, auc=0.7),
+    }
+    baselines = {
+        "majority_class": measured(expected_cost=1.0, auc=0.5),  # of the cheapest it is said already
+        "random_weights": measured(expected_cost=0.9, auc=0.6),
+    }
+    assert describe_better_baselines({**stated, "baselines": baselines}) == [
+        "'ill' for every image would cost 0.800 per image, less than the answers, 1.100: the result does not beat it.",
+        "The baseline random weights has a lower expected cost, 0.900: the result does not beat it.",
+    ]
+    stated["confusion"] = [[2, 0, 0], [0, 1, 1], [0, 1, 5]]
+    assert describe_better_baselines({**stated, "metrics": measured(expected_cost=0.2, auc=0.7)}) == []
+
+
 def test_what_reads_differently_is_said_to_differ_near_0_and_1_too():
     changed = {"metrics": measured(brier=0.0003), "calibration": {"metrics": measured(brier=0.0004)}}
     assert sort_changes(changed) == (["brier"], [])

@@ -597,6 +597,18 @@ def test_two_classes_have_a_positive_one(run, read):
     assert "Compared with no transfer learning" not in card.text  # there are no baselines
 
 
+def test_a_card_compares_with_baselines_by_what_decides_first(run, read):
+    metrics = score(["benign", "malignant"], [0, 0, 1, 1], [0, 1, 1, 1])
+    entry = {"value": 0.25, "low": None, "high": None, "method": None}
+    metrics["metrics"]["expected_cost"] = {**entry, "value": 0.125}
+    both = {"expected_cost": entry, "auc": entry}
+    metrics["baselines"] = {"majority_class": {"description": "Always 'benign'.", **both}}
+    write_json(run / "metrics.json", metrics)
+    table = read(run).text.partition("Compared with no transfer learning:")[2].partition("\n#")[0]
+    assert table.index("Expected cost") < table.index("AUC")
+    assert "| this model | 0.125 |" in table
+
+
 def test_a_result_that_beats_no_baseline_is_called_so_beside_the_comparison(run, read):
     metrics = score(["benign", "malignant"], [0, 0, 1, 1], [0, 1, 1, 1])
     known = {"value": None, "low": None, "high": None, "method": None}

@@ -37,6 +37,7 @@ from tlmed.metrics import (
     roc_curve,
 )
 from tlmed.metrics.bands import roc_band
+from tlmed.metrics.names import name_metric
 from tlmed.metrics.resampling import find_clusters
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.glossary import TERMS, WORDS
@@ -52,6 +53,7 @@ from tlmed.report.folds import write_folds_report
 from tlmed.report.image_counts import show_images
 from tlmed.report.operating_point import show_decision_curve, show_operating_point
 from tlmed.report.phase_tables import show_history
+from tlmed.report.scores import show_baselines
 from tlmed.report.summary import name_weakest, tell_story
 from tlmed.run.averages import write_averages
 from tlmed.run_files import DEGREES_CSV, HISTORY_CSV
@@ -655,6 +657,24 @@ def test_what_speaks_against_a_result_stands_where_it_is_found(tmp_path, auc, ba
     assert said in found
     assert ("The whole interval" in found or "higher AUC" in found) == bool(said) == (len(printed) == 1)
     assert said in "".join(printed)
+
+
+@pytest.mark.parametrize("decides", ["expected_cost", "quadratic_kappa"])
+def test_baselines_are_compared_by_what_decides(tmp_path, decides):
+    folder, entry = write_run(tmp_path / "run"), {"value": 0.123, "low": None, "high": None, "method": None}
+
+    def change(metrics):
+        metrics["task"] = "ordinal" if decides == "quadratic_kappa" else "single-label"
+        metrics["metrics"][decides] = {**entry, "value": 0.1}
+        both = {decides: entry, "auc": entry}
+        metrics["baselines"] = {"random_weights": {"description": "d", **both}}
+
+    edit(folder / "metrics.json", change)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    table = Reader(str(show_baselines(metrics))).text
+    assert table.index(name_metric(decides)) < table.index("AUC")
+    lines = describe_metrics(metrics)
+    assert lines[lines.index("Baseline random weights:") + 1].split() == [decides, "0.123"]
 
 
 @pytest.mark.parametrize(

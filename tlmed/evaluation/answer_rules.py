@@ -85,8 +85,17 @@ def read_rule(content: Mapping, classes: Sequence[str]) -> AnswerRule:
         return LogitAdjustment(np.array(priors, dtype=float), float(content["tau"]))
     if content["rule"] != ExpectedCost.name:
         raise ValueError(content["rule"])
-    rows = [[0 if guess == true else content["costs"][true][guess] for guess in classes] for true in classes]
-    return ExpectedCost(np.array(rows, dtype=float))
+    return ExpectedCost(read_costs(content["costs"], classes))
+
+
+def read_costs(named: Mapping[str, Mapping[str, float]], classes: Sequence[str]) -> np.ndarray:
+    """Return what an answer costs, float [true class, predicted class], from `costs` of `metrics.json`.
+
+    >>> read_costs({"a": {"b": 2.0}, "b": {"a": 1.0}}, ["a", "b"]).tolist()
+    [[0.0, 2.0], [1.0, 0.0]]
+    """
+    rows = [[0 if guess == true else named[true][guess] for guess in classes] for true in classes]
+    return np.array(rows, dtype=float)
 
 
 def say_rule(decision: Mapping) -> str:

@@ -13,14 +13,15 @@ from tlmed.answer_units import (
     unit_of,
 )
 from tlmed.evaluation.answer_rules import say_rule
+from tlmed.evaluation.deciding_lines import describe_cheapest, describe_equal_majority, list_deciding
 from tlmed.evaluation.decision_lines import order_by_main, say_median, say_threshold
 from tlmed.evaluation.label_lines import describe_labels
 from tlmed.evaluation.predictions import HALF
 from tlmed.metrics import say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.definitions import CALIBRATED, CLASS_METRICS
-from tlmed.metrics.names import list_once, name_metric
-from tlmed.tasks import MULTI_LABEL, ORDINAL, PRIMARY, read_task
+from tlmed.metrics.names import list_once, name_inline, name_metric
+from tlmed.tasks import MULTI_LABEL, ORDINAL, read_task
 from tlmed.words import NAMED, as_shown, count, join_names, listed, percent, thousandths
 
 SMALL = 30  # with fewer images or groups a note says how much depends on a single one
@@ -175,25 +176,36 @@ def _say_validation(entry) -> str:
 
 
 def describe_better_baselines(result: Mapping) -> list[str]:
-    """Say which baselines have an AUC that reads higher than that of the result, which should beat them.
+    """Say by which metric that decides, or AUC, baselines read better than the result, which should beat them.
+
+    What one class for every image costs is said of the cheapest one, which need not be the majority.
 
     >>> better = {"random_weights": {"auc": {"value": 0.79, "low": None}}}
     >>> describe_better_baselines({"metrics": {"auc": {"value": 0.66}}, "baselines": better})
     ['The baseline random weights has a higher AUC, 0.790: the result does not beat it.']
     """
-    own, found = result["metrics"].get("auc", {}).get("value"), {}
+    better = [_say_better(result, metric) for metric in list_deciding(result)]
+    return [*describe_cheapest(result), *describe_equal_majority(result), *filter(None, better)]
+
+
+def _say_better(result, metric) -> str:
+    own, found, is_cost = result["metrics"][metric].get("value"), {}, metric == "expected_cost"
     for name, baseline in result.get("baselines", {}).items():
-        auc = baseline.get("auc", {})
+        value = baseline[metric]["value"]
+        if None in (own, value) or (is_cost and name == "majority_class"):
+            continue
         # Only what is shown counts: two numbers that read alike are no difference.
-        if None not in (own, auc.get("value")) and as_shown(auc["value"]) > as_shown(own):
-            found[name.replace("_", " ")] = describe_metric(auc).replace("  (", " (")
+        shown = as_shown(own), as_shown(value)
+        if shown[1] < shown[0] if is_cost else shown[1] > shown[0]:
+            found[name.replace("_", " ")] = describe_metric(baseline[metric]).replace("  (", " (")
     if not found:
-        return []
+        return ""
+    what = f"a {'lower' if is_cost else 'higher'} {name_inline(metric)}"
     if len(found) == 1:
-        said = "The baseline {} has a higher AUC, {}".format(*next(iter(found.items())))
+        said = f"The baseline {{}} has {what}, {{}}".format(*next(iter(found.items())))
     else:
-        said = f"{len(found)} baselines have a higher AUC, {join_names(f'{name} {auc}' for name, auc in found.items())}"
-    return [f"{said}: the result does not beat {'it' if len(found) == 1 else 'them'}."]
+        said = f"{len(found)} baselines have {what}, {join_names(f'{name} {entry}' for name, entry in found.items())}"
+    return f"{said}: the result does not beat {'it' if len(found) == 1 else 'them'}."
 
 
 def describe_below_majority(result: Mapping) -> list[str]:
@@ -367,7 +379,6 @@ def _describe_baselines(result) -> list[str]:
     lines = []
     for name, baseline in result.get("baselines", {}).items():
         always = f", always {say_answers(baseline['answers'])}" if "answers" in baseline else ""
-        asked = dict.fromkeys((PRIMARY[read_task(result)], "auc", "accuracy", "expected_cost"))
-        shown = [metric for metric in asked if metric in baseline]
+        shown = [*list_deciding(result), *(["accuracy"] if "accuracy" in baseline else [])]
         lines += [f"Baseline {name.replace('_', ' ')}{always}:", *_list(baseline, shown)]
     return [*lines, *describe_better_baselines(result), *describe_below_majority(result)]

@@ -12,6 +12,7 @@ from tlmed.backbones.ancestry import list_weights
 from tlmed.errors import InputError
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.balanced_training import say_balanced
+from tlmed.evaluation.deciding_lines import list_deciding
 from tlmed.evaluation.decision_lines import say_effect
 from tlmed.evaluation.lines import (
     describe_below_majority,
@@ -272,8 +273,7 @@ def _describe_scores(content) -> str:
 
 def _show_without_leaks(metrics) -> list[str]:
     """Return the scores without the test images that training or validation has seen, if there are such images."""
-    found = metrics.get("without_leaks")
-    if not found:
+    if not (found := metrics.get("without_leaks")):
         return [f"**{said}**"] if (said := say_all_undecided(metrics)) else []
     known = f"{say_least(metrics).capitalize()}{found['leaked']:,} of {metrics['n']:,} test {unit_of(metrics)}s"
     said = (
@@ -354,14 +354,14 @@ def _show_cell(entry) -> Iterable[str]:
 
 
 def _show_baselines(metrics) -> list[str]:
-    baselines = metrics.get("baselines", {})
-    if not baselines:
+    if not (baselines := metrics.get("baselines")):
         return []
-    rows = [("this model", *_show(metrics["metrics"]["auc"]))]
-    rows += [(run["description"], *_show(run["auc"])) for run in baselines.values()]
-    table = Table(texts("") + numbers("AUC", "95 % interval"), rows)
-    doubts = (*describe_better_baselines(metrics), *describe_below_majority(metrics))
-    return ["Compared with no transfer learning:", table.markdown(), *(f"**{plain(said)}**" for said in doubts)]
+    runs, shown = [{"description": "this model", **metrics["metrics"]}, *baselines.values()], list_deciding(metrics)
+    rows = [(run["description"], *(cell for name in shown for cell in _show(run[name]))) for run in runs]
+    columns = [cell for name in shown for cell in (name_metric(name), "95 % interval")]
+    table = Table(texts("") + numbers(*columns), rows).markdown()
+    doubts = [f"**{plain(said)}**" for said in (*describe_better_baselines(metrics), *describe_below_majority(metrics))]
+    return ["Compared with no transfer learning:", table, *doubts]
 
 
 def _describe_run(content) -> str:

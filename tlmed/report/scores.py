@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from tlmed.answer_units import name_scored, say_least, unit_of
+from tlmed.evaluation.deciding_lines import list_deciding
 from tlmed.evaluation.decision_lines import say_median
 from tlmed.evaluation.lines import describe_size
 from tlmed.evaluation.pooling import say_pooling
@@ -97,7 +98,7 @@ def show_baselines(metrics: Mapping) -> Markup:
     if not baselines:
         return Markup()
     runs = {"this run": metrics["metrics"], **baselines}
-    asked = dict.fromkeys((PRIMARY[read_task(metrics)], "auc", "accuracy", "log_loss"))
+    asked = (*list_deciding(metrics), "accuracy", "log_loss")
     shown = [name for name in asked if all(name in run for run in runs.values())]
     rows = [
         (

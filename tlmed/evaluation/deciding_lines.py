@@ -1,0 +1,66 @@
+"""What decides whether a result is good: the metrics by which it is compared, and the answers that cost less."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tlmed.answer_units import unit_of
+from tlmed.evaluation.answer_rules import read_costs
+from tlmed.metrics.names import name_inline
+from tlmed.metrics.packed_confusion import unpack_confusion
+from tlmed.tasks import PRIMARY, read_task
+from tlmed.words import as_shown, thousandths
+
+
+def list_deciding(result: Mapping) -> list[str]:
+    """Return the metrics by which a run is compared with its baselines, as far as all have them, the first decides.
+
+    Args:
+        result: The content of `metrics.json`.
+
+    >>> list_deciding({"task": "ordinal", "metrics": {"auc": {}, "quadratic_kappa": {}}})
+    ['quadratic_kappa', 'auc']
+    >>> list_deciding({"metrics": {"auc": {}, "expected_cost": {}}})
+    ['expected_cost', 'auc']
+    """
+    runs = (result["metrics"], *result.get("baselines", {}).values())
+    names = dict.fromkeys(("expected_cost", PRIMARY[read_task(result)], "auc"))
+    return [name for name in names if all(name in run for run in runs)]
+
+
+def describe_cheapest(result: Mapping) -> list[str]:
+    """Say so where one class for every image costs less than the answers; which, and how much.
+
+    >>> costs = {"ill": {"well": 9.0}, "well": {"ill": 1.0}}
+    >>> describe_cheapest({"classes": ["ill", "well"], "costs": costs, "confusion": [[1, 1], [0, 8]]})
+    ["'ill' for every image would cost 0.800 per image, less than the answers, 0.900: the result does not beat it."]
+    """
+    if "costs" not in result:
+        return []
+    classes, counts = result["classes"], unpack_confusion(result)
+    costs, n = read_costs(result["costs"], classes), counts.sum()
+    paid, constant = float((counts * costs).sum() / n), counts.sum(axis=1) @ costs / n
+    best = int(np.argmin(constant))
+    if as_shown(constant[best]) >= as_shown(paid):
+        return []
+    unit = unit_of(result)
+    return [
+        f"{classes[best]!r} for every {unit} would cost {thousandths(constant[best])} per {unit}, less than the "
+        f"answers, {thousandths(paid)}: the result does not beat it."
+    ]
+
+
+def describe_equal_majority(result: Mapping) -> list[str]:
+    """Say so where grades are no better than the most frequent one, by what decides.
+
+    >>> same = {"quadratic_kappa": {"value": 0.0}}
+    >>> describe_equal_majority({"task": "ordinal", "metrics": same, "baselines": {"majority_class": same}})
+    ['The baseline majority class has the same quadratic kappa, 0.000: the result does not beat it.']
+    """
+    primary, runs = PRIMARY[read_task(result)], result.get("baselines", {})
+    own, other = (run.get(primary, {}).get("value") for run in (result["metrics"], runs.get("majority_class", {})))
+    # An AUC of 0.5 says by itself that the scores rank nothing.
+    if primary == "auc" or None in (own, other) or as_shown(own) != as_shown(other):
+        return []
+    said = f"The baseline majority class has the same {name_inline(primary)}, {thousandths(other)}"
+    return [f"{said}: the result does not beat it."]
