@@ -267,7 +267,7 @@ def _say_open(parts, case, logs) -> str:
         verb = "has" if open_ == 1 else "have"
         return f"{open_} of {len(parts)} classes {verb} no interval, so that their mean has none."
     if logs and not all(part.entry["value"] for part in parts):
-        return f"The ratio of a class is 0, and has no logarithm, {NO_INTERVAL}"
+        return f"The ratio of a class is 0, which makes the mean 0 whatever the others are, {NO_INTERVAL}"
     return ""
 
 

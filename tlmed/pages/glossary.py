@@ -66,7 +66,8 @@ METRICS = {
     "they are too high.",
     "calibration_slope": "Whether scores are too extreme: the slope of the outcome on the logit of the score. 1 is "
     "right; below 1 they are too extreme, above 1 too timid.",
-    "weighted_kappa": "Cohen's kappa in which some confusions count more than others.",
+    "weighted_kappa": "Cohen's kappa in which some confusions count more than others. Linear and quadratic weights go "
+    "by the steps between two classes in the confusion matrix: they make sense only if its order does.",
     "root_brier": "The root of the Brier score: the typical distance of the scores from the truth. 0 is best.",
     "classwise_ece": "The calibration error of each class's score, averaged over the classes. 0 is best.",
 }

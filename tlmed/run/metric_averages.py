@@ -53,7 +53,7 @@ def average(name: str, entries: Mapping[str, Mapping], split: KFold) -> dict:
 def _average_logs(name, entries, split) -> dict:
     """Return the geometric mean of a ratio, with the interval of the mean of its logarithms."""
     if not all(entry["value"] for entry in entries.values()):
-        note = "The ratio of a fold is 0, and has no logarithm, from which no interval follows."
+        note = "The ratio of a fold is 0, which makes the mean 0 whatever the others are; see each fold."
         return {"value": 0.0, "low": None, "high": None, "method": None, "note": note}
     found = _average(name, {fold: _transform(entry, math.log) for fold, entry in entries.items()}, split)
     turned = _transform(found, math.exp)
