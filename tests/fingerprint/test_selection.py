@@ -120,3 +120,17 @@ def test_a_calibration_intercept_is_advised_where_it_is_defined(classes):
     *_, scope, name = place.split(".")
     entries = [found["metrics"][name]] if scope == "metrics" else [entry[name] for entry in found["per_class"].values()]
     assert all(entry["value"] is not None for entry in entries)
+
+
+def test_probabilities_are_said_to_hold_for_the_shares_of_the_test_images_alone():
+    answers = {"findings": "one", "classes": 2, "order": "no", "balance": "balanced", "costs": "equal"}
+    why = {
+        prevalence: [
+            choice.why
+            for choice in choose_metrics(Fingerprint(**answers, prevalence=prevalence, use=("probability",)))["first"]
+            if choice.metric == "brier"
+        ]
+        for prevalence in ("same", "other", "unknown")
+    }
+    assert {prevalence: len(reasons) for prevalence, reasons in why.items()} == {"same": 1, "other": 1, "unknown": 1}
+    assert ["must be fitted anew" in why[prevalence][0] for prevalence in why] == [False, True, True]

@@ -58,6 +58,8 @@ def _joins_errors(asked: Fingerprint) -> bool:
 
 _SHARES = "the value depends on the shares of the classes, which are others, or may be, where the answers are used"
 
+_PROPER = "a proper score: it is best where the probabilities are the true ones, and sees a wrong order as well as wrong sizes"
+
 FIRST = (
     Choice(
         "quadratic_kappa",
@@ -134,9 +136,16 @@ FIRST = (
     ),
     Choice(
         "brier",
-        lambda asked: asked.informs,
-        "a proper score: it is best where the probabilities are the true ones, and sees a wrong order as well as wrong "
-        "sizes",
+        lambda asked: asked.informs and asked.same,
+        _PROPER,
+        "Gneiting 2007",
+        "calibration.metrics.brier",
+    ),
+    Choice(
+        "brier",
+        lambda asked: asked.informs and not asked.same,
+        f"{_PROPER}. It holds for the shares of the classes in the test images: where they are others, the "
+        "probabilities are too high or too low, and must be fitted anew",
         "Gneiting 2007",
         "calibration.metrics.brier",
     ),
