@@ -58,7 +58,7 @@ def _joins_errors(asked: Fingerprint) -> bool:
 
 _SHARES = "the value depends on the shares of the classes, which are others, or may be, where the answers are used"
 
-_PROPER = "a proper score: it is best where the probabilities are the true ones, and sees a wrong order as well as wrong sizes"
+_PROPER = "a proper score: best where the probabilities are the true ones, it sees a wrong order as well as wrong sizes"
 
 FIRST = (
     Choice(

@@ -11,13 +11,13 @@ from tlmed.metrics.expected_costs import measure_costs
 from tlmed.metrics.f_scores import f_beta
 from tlmed.metrics.fold_means import average_folds
 from tlmed.metrics.likelihood_ratios import likelihood_ratios, youden_index
+from tlmed.metrics.logistic_recalibration import recalibrate
 from tlmed.metrics.measured import Measured
 from tlmed.metrics.paired_tests import compare_areas, mcnemar
 from tlmed.metrics.partial_areas import partial_area
 from tlmed.metrics.predictive import predictive_values
 from tlmed.metrics.proportions import wilson
 from tlmed.metrics.ranked_points import ppv_at, sensitivity_at, specificity_at
-from tlmed.metrics.recalibration import recalibrate
 from tlmed.metrics.roc import binary_auc, macro_auc, roc_curve
 from tlmed.metrics.stated_metrics import evaluate_stated
 from tlmed.metrics.thresholds import Threshold, choose_threshold, net_benefit

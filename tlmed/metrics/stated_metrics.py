@@ -19,11 +19,11 @@ from tlmed.metrics.f_scores import f_beta
 from tlmed.metrics.fold_means import mean_of
 from tlmed.metrics.image_means import average_images
 from tlmed.metrics.likelihood_ratios import likelihood_ratios, youden_index
+from tlmed.metrics.logistic_recalibration import recalibrate, say_extremes
 from tlmed.metrics.measured import Measured, bounded, unbounded, undefined
 from tlmed.metrics.names import RATIOS
 from tlmed.metrics.partial_areas import partial_area
 from tlmed.metrics.ranked_points import ppv_at, sensitivity_at, specificity_at
-from tlmed.metrics.recalibration import recalibrate, say_extremes
 from tlmed.metrics.resampling import has_clusters, number_groups
 from tlmed.metrics.sample_sizes import MANY_CLASSES, NO_INTERVAL, note_few, say_few
 from tlmed.metrics.weighted_kappas import find_weight_faults, weigh_confusions, weighted_kappa
