@@ -19,7 +19,7 @@ from tlmed.frozen import Frozen, batch_norms, leaves, whole
 from tlmed.heads import attach_head
 from tlmed.heads.dense import split_head
 from tlmed.phases import Classifier, computing, learning_rates, recalibrate, seed_generators, thaw, trainer
-from tlmed.recipe import Augment, Images, Phase, Recipe
+from tlmed.recipe import Augment, Dense, Images, Phase, Recipe
 
 SIZE = (32, 32)
 IMAGES = np.random.RandomState(0).randint(0, 256, (6, *SIZE, 3)).astype("uint8")
@@ -37,10 +37,10 @@ def small_backbone():
     return keras.Model(inputs, x)
 
 
-def make(name=None, **options):
+def make(name=None, augment=None, **head):
     backbone = build(name, "none", SIZE).model if name else small_backbone()
     reestimate_statistics(backbone, [IMAGES])
-    return attach_head(backbone, 3, seed=1, **options)
+    return attach_head(backbone, 3, Dense(**head), augment, seed=1)
 
 
 @functools.cache  # building takes longer than what is tested

@@ -56,8 +56,10 @@ def here(*words, cwd=".", out=None):
     out, err, status = out or io.StringIO(), io.StringIO(), 0
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     arguments = mock.patch.object(sys, "argv", ["tlmed", *map(str, words)])
+    requests = mock.patch.object(stopping, "_requests", [])  # a stop ends this command, and no later one
+    redirected = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
     try:
-        with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), arguments:
+        with contextlib.chdir(cwd), redirected[0], redirected[1], arguments, requests:
             main()
     except SystemExit as stop:
         status = stop.code
