@@ -17,6 +17,7 @@ from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.pooled_csv import read_units
 from tlmed.evaluation.predictions import predict_classes
 from tlmed.evaluation.predictions_csv import read_predictions
+from tlmed.export import write_card
 from tlmed.recipe import load_recipe, override
 from tlmed.rundir import RunDir
 from tlmed.screen import to_lines
@@ -227,8 +228,9 @@ def test_runs_that_grade_are_compared_by_their_quadratic_kappa(graded, images, t
     assert "quadratic_kappa_low" in (tmp_path / "page" / "comparison.csv").read_text().partition("\n")[0]
 
 
-def test_a_report_of_grades_says_what_decides_and_shows_each_cut(graded):
+def test_report_and_card_of_grades_say_what_decides_and_the_report_shows_each_cut(graded):
     page = (graded.path / "report.html").read_text()
+    assert "Predicted is the median grade" in write_card(RunDir(graded.path))
     assert "the quadratic kappa is" in page
     assert "grades on average" in page
     assert "Predicted is the median grade" in page

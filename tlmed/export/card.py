@@ -13,7 +13,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.balanced_training import say_balanced
 from tlmed.evaluation.deciding_lines import list_deciding
-from tlmed.evaluation.decision_lines import say_effect
+from tlmed.evaluation.decision_lines import say_effect, say_median
 from tlmed.evaluation.lines import (
     describe_below_majority,
     describe_better_baselines,
@@ -244,8 +244,8 @@ def _describe_scores(content) -> str:
     groups = f" of {metrics['groups']:,} groups" if metrics.get("groups") else ""
     if metrics["positive"] is None:
         averaged = join_names(map(name_metric, CLASS_METRICS))
-        rule = f" Predicted is {say_rule(metrics['decision'])}." if "decision" in metrics else ""
-        meaning = f"{averaged} are means over the classes, each against the rest.{rule}"
+        rule = f"Predicted is {say_rule(metrics['decision'])}." if "decision" in metrics else say_median(metrics)
+        meaning = f"{averaged} are means over the classes, each against the rest. {rule}".rstrip()
     else:
         asked = metrics.get("positive_asked", False)
         named = say_positive(metrics["classes"], metrics["positive"], asked, "The positive class is {}.")
