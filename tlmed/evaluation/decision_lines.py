@@ -52,9 +52,8 @@ def say_median(result: Mapping) -> str:
     """
     if read_task(result) != ORDINAL or "decision" in result:
         return ""
-    if (
-        result.get("evaluated", {}).get("predicted") is False and "per_sample" not in result
-    ):  # pooled are predicted anew
+    # What is pooled is predicted anew.
+    if result.get("evaluated", {}).get("predicted") is False and "per_sample" not in result:
         return "Predicted is the grade in the column `prediction`."
     kind = "calibrated probability" if "calibration" in result else "probability"
     return f"Predicted is the median grade: the highest that is reached with a {kind} of more than a half."

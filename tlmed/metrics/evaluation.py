@@ -36,6 +36,7 @@ from tlmed.metrics.resampling import bound, draw_weights, has_clusters, number_g
 from tlmed.metrics.sample_sizes import (
     AGREEMENT,
     MANY_CLASSES,
+    MOST_NAMED,
     NO_INTERVAL,
     TOGETHER,
     count_in,
@@ -43,12 +44,11 @@ from tlmed.metrics.sample_sizes import (
     find_counted,
     name_units,
     note_few,
+    say_absent,
     say_few,
 )
 from tlmed.metrics.spreads import bound_correlation, bound_logit, find_strata, measure_spread
 from tlmed.words import listed
-
-MOST_NAMED = 5  # classes in a sentence; the others are counted
 
 
 def evaluate(
@@ -308,8 +308,7 @@ def _explain(tables, case: Case, classes, owners):
                 continue
             notes = [entry.get("note", ""), note_few(case, classes, owners, scope, name)]
             if own is None and absent and name not in TOGETHER:
-                missing = listed(map(repr, absent), MOST_NAMED)
-                notes.insert(0, f"Mean over the classes present; there is no image of {missing}.")
+                notes.insert(0, say_absent(absent))
             if said := " ".join(filter(None, notes)):
                 entry["note"] = said
 

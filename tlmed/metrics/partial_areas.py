@@ -98,14 +98,14 @@ def _measure(positive, scores, most) -> tuple[float, np.ndarray]:
     ordered = np.sort(losers)
     # The shares of negatives above each positive, and as high or above; between them the curve is a straight line.
     above, upto = (1 - np.searchsorted(ordered, winners, side) / len(losers) for side in ("right", "left"))
-    ahead, behind = np.clip(most - above, 0, None), np.clip(most - upto, 0, None)
+    room, least = np.clip(most - above, 0, None), np.clip(most - upto, 0, None)
     tied = upto > above
     width = np.where(tied, upto - above, 1)
-    part = np.where(tied, (ahead**2 - behind**2) / (2 * width), ahead)
+    part = np.where(tied, (room**2 - least**2) / (2 * width), room)
     area = part.mean()
     # The derivatives of `part` by `above` and by `upto`.
     half = np.where(above < most, -0.5, 0.0)
-    by_above, by_upto = np.where(tied, (part - ahead) / width, half), np.where(tied, (behind - part) / width, half)
+    by_above, by_upto = np.where(tied, (part - room) / width, half), np.where(tied, (least - part) / width, half)
     influences = np.empty(len(scores))
     influences[positive] = (part - area) / len(winners)
     influences[~positive] = _move_losers(winners, losers, (by_above, by_upto)) / len(losers)

@@ -1,12 +1,13 @@
 """How many images or groups a metric rests on, and whether they are enough for an interval."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from tlmed.metrics.definitions import RANKED, Case
 from tlmed.metrics.influences import OF_CLASS
 from tlmed.metrics.proportions import LEAST_GROUPS, has_few_groups
+from tlmed.words import listed
 
 FEW_UNITS = 10  # images or groups: what rests on fewer is marked
 # With fewer images or groups a variance is too rough: average precision itself is then too high, kappa of three classes
@@ -16,6 +17,7 @@ MANY_CLASSES = 30  # from this number on, few images of each class are enough to
 AGREEMENT = ("mcc", "kappa", "quadratic_kappa")
 # Metrics of all images together. Each class counts by its share, and the largest class alone says little.
 TOGETHER = frozenset({"accuracy", "log_loss", "brier", "ece", *AGREEMENT})
+MOST_NAMED = 5  # classes in a sentence; the others are counted
 NO_INTERVAL = "from which no interval follows."
 
 
@@ -104,6 +106,15 @@ def find_least(case: Case, owners: np.ndarray | None, scope: int | None, name: s
     if owners is not None:
         return LEAST_UNITS if name == "auc" else LEAST_GROUPS
     return 2 if name in AGREEMENT else 1
+
+
+def say_absent(names: Iterable[str]) -> str:
+    """Say of a mean over the classes present which ones it misses.
+
+    >>> say_absent(["mild"])
+    "Mean over the classes present; there is no image of 'mild'."
+    """
+    return f"Mean over the classes present; there is no image of {listed(map(repr, names), MOST_NAMED)}."
 
 
 def say_few(case: Case, owners, scope, name) -> str:

@@ -14,7 +14,6 @@ from tlmed.metrics.classes import positive_index
 from tlmed.metrics.classwise_errors import bound_errors, measure_errors
 from tlmed.metrics.combining import combine
 from tlmed.metrics.definitions import Case, make_case
-from tlmed.metrics.evaluation import MOST_NAMED
 from tlmed.metrics.f_scores import f_beta
 from tlmed.metrics.fold_means import mean_of
 from tlmed.metrics.image_means import average_images
@@ -25,7 +24,7 @@ from tlmed.metrics.names import RATIOS
 from tlmed.metrics.partial_areas import partial_area
 from tlmed.metrics.ranked_points import ppv_at, sensitivity_at, specificity_at
 from tlmed.metrics.resampling import has_clusters, number_groups
-from tlmed.metrics.sample_sizes import MANY_CLASSES, NO_INTERVAL, note_few, say_few
+from tlmed.metrics.sample_sizes import MANY_CLASSES, MOST_NAMED, NO_INTERVAL, note_few, say_absent, say_few
 from tlmed.metrics.weighted_kappas import find_weight_faults, weigh_confusions, weighted_kappa
 from tlmed.sections import Stated, find_faults
 from tlmed.words import listed
@@ -243,8 +242,7 @@ def _average(name, parts: Sequence[Measured], case, classes, owners) -> Measured
     value = mean_of(name, values)
     note = say_extremes(case.scores[:, present]) if name == "calibration_slope" else ""
     if absent:
-        missing = listed((repr(classes[own]) for own in absent), MOST_NAMED)
-        note = f"Mean over the classes present; there is no image of {missing}. {note}".rstrip()
+        note = f"{say_absent(classes[own] for own in absent)} {note}".rstrip()
     if why := _say_open(shown, case, logs):
         return unbounded(value, np.zeros(0), " ".join(filter(None, (note, why))))
     entries = [_take_logs(part.entry) if logs else part.entry for part in shown]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from tlmed.evaluation.measures import list_part_metrics
 from tlmed.metrics.definitions import CLASS_METRICS
+from tlmed.metrics.sample_sizes import say_absent
 from tlmed.run.metric_averages import average, say_by_fold
 from tlmed.tasks import read_task
 from tlmed.words import join_names
@@ -94,8 +95,7 @@ def _average_parts(parts: Mapping[str, Mapping | None], split, positive) -> dict
                 entries[fold] = part["metrics"][metric]
         found[metric] = _average_some(metric, entries, left_out, split)
         if nowhere and positive is None and metric in CLASS_METRICS and found[metric]["value"] is not None:
-            said = f"Mean over the classes present; there is no image of {join_names(map(repr, sorted(nowhere)))}."
-            found[metric] |= {"note": " ".join(filter(None, [said, found[metric].get("note")]))}
+            found[metric] |= {"note": " ".join(filter(None, [say_absent(sorted(nowhere)), found[metric].get("note")]))}
     return found
 
 
