@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tlmed.heads import attach_head, split_head
-from tlmed.losses import add_up, count_labels, count_right, make_focal_loss, masked_entropy, soft_label_loss
+from tlmed.losses import MaskedLoss, add_up, count_labels, count_right, make_focal_loss, soft_label_loss
 from tlmed.sections import Dense
 
 
@@ -32,18 +32,31 @@ def test_gradients_of_images_that_are_surely_right_or_wrong_are_finite(gamma):
     np.testing.assert_allclose(gradients, [[0, 0], [-1, 1]], atol=1e-4)
 
 
-def test_the_loss_of_several_labels_is_the_mean_over_those_that_are_known():
-    random = np.random.RandomState(0)
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_the_loss_of_several_labels_is_the_mean_over_those_that_are_known(gamma):
+    random, loss = np.random.RandomState(0), MaskedLoss(gamma)
     scores, labels = random.uniform(0.01, 0.99, (30, 4)).astype("float32"), random.randint(-1, 2, (30, 4))
     factors = random.uniform(0.5, 2, (4, 2))
     known = labels >= 0
-    each = -np.log(np.where(labels == 1, scores, 1 - scores))
-    np.testing.assert_allclose(np.mean(masked_entropy(labels, scores)), each[known].mean(), rtol=1e-5)
+    chosen = np.where(labels == 1, scores, 1 - scores)
+    each = -((1 - chosen) ** gamma) * np.log(chosen)
+    np.testing.assert_allclose(np.mean(loss(labels, scores)), each[known].mean(), rtol=1e-5)
+    theirs = keras.losses.BinaryFocalCrossentropy(gamma=gamma, reduction=None)
+    np.testing.assert_allclose(theirs(labels[known][:, None], scores[known][:, None]), each[known], rtol=1e-4)
     weighed = np.where(known, each * np.where(labels == 1, factors[:, 1], factors[:, 0]), 0).sum(axis=1)
-    np.testing.assert_allclose(add_up(masked_entropy, labels, scores, factors.tolist()), weighed, rtol=1e-5)
-    np.testing.assert_array_equal(count_labels(masked_entropy, labels), known.sum(axis=1))
+    np.testing.assert_allclose(add_up(loss, labels, scores, factors.tolist()), weighed, rtol=1e-4)
+    np.testing.assert_array_equal(count_labels(loss, labels), known.sum(axis=1))
     right = (known & ((scores >= 0.5) == (labels == 1))).sum(axis=1)
-    np.testing.assert_array_equal(count_right(masked_entropy, labels, scores), right)
+    np.testing.assert_array_equal(count_right(loss, labels, scores), right)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_gradients_of_labels_that_are_surely_right_or_wrong_are_finite(gamma):
+    scores = tf.Variable([[1.0, 0.0], [0.0, 1.0]])
+    with tf.GradientTape() as tape:
+        losses = MaskedLoss(gamma)(tf.constant([[1, 0], [1, 0]]), scores)
+    assert np.isfinite(losses).all()
+    assert np.isfinite(tape.gradient(losses, scores)).all()
 
 
 @pytest.mark.parametrize("classes", [3, 6])

@@ -3,6 +3,7 @@
 import tlmed.tensorflow_start
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -30,29 +31,43 @@ def choose_loss(head: Dense, several: bool = False) -> Loss:
     'sparse_categorical_crossentropy'
     """
     if several:
-        return masked_entropy
+        return MaskedLoss(head.gamma) if head.loss == "focal" else masked_entropy
     if head.ordinal == SOFT_LABELS:
         return soft_label_loss
     return make_focal_loss(head.gamma) if head.loss == "focal" else PLAIN
 
 
-def masked_entropy(labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
-    """Return the cross-entropy of several labels: its mean over a batch is that over all labels that are known.
+@dataclass(frozen=True)
+class MaskedLoss:
+    """The loss of several labels: its mean over a batch is that over all labels that are known.
 
-    Args:
-        labels: Vectors of 1, 0 and -1 (not known) [b, k].
-        probabilities: Of each label [b, k].
+    That of a label is `-(1 - p)^gamma log p`, `p` the probability of what is true: the focal loss of a sigmoid (Lin et
+    al. 2017, equation 4). The paper's factor alpha (equation 5) is what `factors` of `add_up` are.
 
-    Returns:
-        One number for each image [b].
+    Attributes:
+        gamma: 0 or more; 0 is the cross-entropy.
 
     >>> labels = keras.ops.convert_to_tensor([[1, -1], [0, 1]])
     >>> masked_entropy(labels, keras.ops.convert_to_tensor([[0.5, 0.9], [0.5, 0.5]])).numpy().round(3)
     array([0.462, 0.924], dtype=float32)
     """
-    sums = add_up(masked_entropy, labels, probabilities)
-    total = keras.ops.maximum(keras.ops.sum(count_labels(masked_entropy, labels)), 1.0)
-    return sums * keras.ops.cast(keras.ops.shape(labels)[0], sums.dtype) / total
+
+    gamma: float = 0.0
+    __name__ = "masked_loss"  # Keras asks for that of a function
+
+    def __call__(self, labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
+        """Return one number for each image [b].
+
+        Args:
+            labels: Vectors of 1, 0 and -1 (not known) [b, k].
+            probabilities: Of each label [b, k].
+        """
+        sums = add_up(self, labels, probabilities)
+        total = keras.ops.maximum(keras.ops.sum(count_labels(self, labels)), 1.0)
+        return sums * keras.ops.cast(keras.ops.shape(labels)[0], sums.dtype) / total
+
+
+masked_entropy = MaskedLoss()
 
 
 def add_up(
@@ -66,7 +81,7 @@ def add_up(
         probabilities: Of each class, or of each label [b, k].
         factors: By what the loss is multiplied: a number for each class, or a pair for each label, for 0 and for 1.
     """
-    if loss is not masked_entropy:
+    if not _is_masked(loss):
         losses = keras.losses.get(loss)(labels, probabilities)
         if factors is not None:
             losses *= keras.ops.take(keras.ops.convert_to_tensor(factors, losses.dtype), labels, axis=0)
@@ -76,15 +91,21 @@ def add_up(
     small = keras.backend.epsilon()
     right = keras.ops.clip(keras.ops.where(has, probabilities, 1 - probabilities), small, 1 - small)
     losses = -keras.ops.log(right)
+    if loss.gamma:
+        losses *= (1 - right) ** loss.gamma
     if factors is not None:
         pairs = keras.ops.convert_to_tensor(factors, losses.dtype)
         losses *= keras.ops.where(has, pairs[:, 1], pairs[:, 0])
     return keras.ops.sum(losses * keras.ops.cast(keras.ops.not_equal(labels, UNKNOWN), losses.dtype), axis=1)
 
 
+def _is_masked(loss) -> bool:
+    return isinstance(loss, MaskedLoss)
+
+
 def count_labels(loss: Loss, labels: keras.KerasTensor) -> keras.KerasTensor:
     """Return how much each image counts in the mean of a loss: 1, or the number of its labels that are known [b]."""
-    if loss is masked_entropy:
+    if _is_masked(loss):
         return keras.ops.sum(keras.ops.cast(keras.ops.not_equal(labels, UNKNOWN), "float32"), axis=1)
     return keras.ops.ones_like(labels, dtype="float32")
 
@@ -97,7 +118,7 @@ def count_right(loss: Loss, labels: keras.KerasTensor, probabilities: keras.Kera
         labels: See there.
         probabilities: See there.
     """
-    if loss is not masked_entropy:
+    if not _is_masked(loss):
         return keras.metrics.sparse_categorical_accuracy(labels, probabilities)
     guessed = keras.ops.cast(probabilities >= 0.5, labels.dtype)
     return keras.ops.sum(keras.ops.cast(keras.ops.equal(labels, guessed), probabilities.dtype), axis=1)
@@ -154,7 +175,7 @@ def compile_with(
     loss: Loss, model: keras.Model, optimizer: keras.optimizers.Optimizer, jit_compile: bool | str
 ) -> None:
     """Compile a network that gives class probabilities, or those of several labels; `fit` shows its accuracy, too."""
-    several = loss is masked_entropy or loss == SEVERAL
+    several = _is_masked(loss) or loss == SEVERAL
     kind = keras.metrics.BinaryAccuracy if several else keras.metrics.SparseCategoricalAccuracy
     # An object, not only a name, so that the metric's variables exist before the first step.
     model.compile(optimizer=optimizer, jit_compile=jit_compile, loss=loss, metrics=[kind(name="accuracy")])
@@ -166,7 +187,7 @@ def choose_saved_loss(loss: Loss) -> str:
     >>> choose_saved_loss(masked_entropy), choose_saved_loss(make_focal_loss(2.0))
     ('binary_crossentropy', 'sparse_categorical_crossentropy')
     """
-    return SEVERAL if loss is masked_entropy else PLAIN
+    return SEVERAL if _is_masked(loss) else PLAIN
 
 
 def check_labels(loss: Loss, labels: keras.KerasTensor | None, outputs: int) -> None:
@@ -183,12 +204,12 @@ def check_labels(loss: Loss, labels: keras.KerasTensor | None, outputs: int) -> 
     if labels is None:
         return
     shape = tuple(labels.shape)
-    if loss is masked_entropy and (len(shape) != 2 or shape[-1] != outputs):
+    if _is_masked(loss) and (len(shape) != 2 or shape[-1] != outputs):
         raise InputError(
             f"`y` must hold 0, 1 or -1 (not known) for each of {outputs} labels of each image. "
             f"Received: labels of shape {shape}."
         )
-    if loss is not masked_entropy and len(shape) > 1 and shape[-1] != 1:
+    if not _is_masked(loss) and len(shape) > 1 and shape[-1] != 1:
         raise InputError(
             f"`y` must hold the number of its class for each image, 0 to {outputs - 1}; of one-hot rows, "
             f"numpy.argmax(y, axis=-1) gives them. Received: labels of shape {shape}."

@@ -10,7 +10,6 @@ COLUMNS = "data.label_columns=edema,mass"
 RULES = {
     "data.positive=mass": "`data.positive` must be None",
     "sampling=balanced": "`sampling` must be 'none'",
-    "head.loss=focal": "`head.loss` must be 'cross-entropy'",
     "costs.mass.edema=2": "`costs` must be None",
     "threshold=costs": "`threshold` must be another one",
     "prevalence=0.1": "`prevalence` must be None",
@@ -31,7 +30,9 @@ def test_what_does_not_go_with_several_labels_is_named(setting):
 
 
 def test_a_recipe_without_such_fields_is_accepted_and_asks_for_several_labels():
-    recipe = override(load_recipe("fine_tuning"), [COLUMNS, "data.uncertain=positive", "class_weight=balanced"])
+    recipe = override(
+        load_recipe("fine_tuning"), [COLUMNS, "data.uncertain=positive", "class_weight=balanced", "head.loss=focal"]
+    )
     assert (recipe.resolved_task, recipe.layout.several, recipe.layout.uncertain) == ("multi-label", True, "positive")
     assert find_label_faults(recipe) == []
 

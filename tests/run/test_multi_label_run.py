@@ -18,7 +18,7 @@ from tlmed.lock import read_lock
 from tlmed.lock.agreement import compare_results
 from tlmed.lock.lock_json import describe_results
 from tlmed.metrics.label_metrics import evaluate_labels
-from tlmed.recipe import Hybrid, Images, Phase, Recipe
+from tlmed.recipe import Dense, Hybrid, Images, Phase, Recipe
 from tlmed.run_files import METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.whole_files import read_csv
@@ -135,13 +135,16 @@ def test_the_page_shows_each_label(finished):
         assert f">{title}</h" in page
 
 
-def test_build_makes_a_network_of_sigmoids_whose_loss_leaves_out_what_is_not_known():
-    model = make_recipe("x").build(2)
+@pytest.mark.parametrize("gamma", [0.0, 1.5])
+def test_build_makes_a_network_of_sigmoids_whose_loss_leaves_out_what_is_not_known(gamma):
+    head = Dense(loss="focal", gamma=gamma) if gamma else Dense()
+    model = make_recipe("x", head=head).build(2)
     images = np.random.RandomState(0).randint(0, 256, (4, 32, 32, 3)).astype("uint8")
     scores = model.predict(images, verbose=0)
     labels = np.array([[1, -1], [0, 1], [-1, -1], [0, 0]])
     known = labels >= 0
-    expected = -np.log(np.where(labels == 1, scores, 1 - scores))[known].mean()
+    chosen = np.where(labels == 1, scores, 1 - scores)[known]
+    expected = -((1 - chosen) ** gamma * np.log(chosen)).mean()
     assert model.evaluate(images, labels, verbose=0)[0] == pytest.approx(expected, rel=1e-5)
     with pytest.raises(InputError, match="each of 2 labels"):
         model.fit(images, labels[:, 0], verbose=0)

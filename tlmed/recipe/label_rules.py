@@ -13,7 +13,6 @@ def find_label_faults(recipe) -> list[str]:
         ("data.positive", "None", data.positive, data.positive is None),
         ("data.order", "None", data.order, data.order is None),
         ("head", "a Dense(...)", head, isinstance(head, Dense)),
-        ("head.loss", "'cross-entropy'", getattr(head, "loss", None), getattr(head, "loss", None) != "focal"),
         ("phases.batch_norm", "another one", "recalibrate", "recalibrate" not in norms),
         ("sampling", "'none'", recipe.sampling, recipe.sampling == "none"),
         ("costs", "None", recipe.costs, recipe.costs is None),
