@@ -1,6 +1,6 @@
 """The training loop: what `keras.Model.fit` does, on any number of replicas, and from any step on.
 
-`fit` runs on one replica and under `MirroredStrategy`, but not under `MultiWorkerMirroredStrategy` (Keras issue 20585),
+`fit` runs on one replica and under `MirroredStrategy`, not under `MultiWorkerMirroredStrategy` (Keras issue #20585),
 weighs a replica's images by how many it has, and can begin with an epoch only. One loop for all cases is what makes a
 run with two replicas, or one that was stopped, give what an uninterrupted one on one replica gives.
 """
