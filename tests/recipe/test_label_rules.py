@@ -13,7 +13,6 @@ RULES = {
     "costs.mass.edema=2": "`costs` must be None",
     "threshold=costs": "`threshold` must be another one",
     "prevalence=0.1": "`prevalence` must be None",
-    "baselines=true": "`baselines` must be False",
     "phases.batch_norm=recalibrate": "`phases.batch_norm` must be another one",
     "data.split=KFold(k=3)": "`data.split` must be three fractions",
     "data.label_column=finding": "`data.label_column` must be None",

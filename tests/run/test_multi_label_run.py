@@ -52,7 +52,7 @@ def make_recipe(source, **settings):
 
 @pytest.fixture(scope="module")
 def finished(source, tmp_path_factory):
-    return tlmed.train(make_recipe(source), tmp_path_factory.mktemp("runs") / "finished")
+    return tlmed.train(make_recipe(source, baselines=True), tmp_path_factory.mktemp("runs") / "finished")
 
 
 def test_the_files_of_a_run_say_each_label(finished):
@@ -88,6 +88,10 @@ def test_metrics_are_those_of_the_predictions_and_thresholds_are_used(finished):
     assert {"auc", "n", "positives", "unknown", "calibration"} <= result["per_class"]["green"].keys()
     assert set(result["subgroups_left_out"]) == {"sex"}
     assert result["baselines"]["majority_class"]["auc"]["value"] == 0.5
+    colours = result["baselines"]["colour_histograms"]
+    assert colours["description"].startswith("A linear classifier for each label on how often")
+    assert colours["auc"]["value"] > 0.9  # the labels are colours
+    assert "random_weights" in result["baselines"]
 
 
 def test_plain_keras_loads_the_network_and_it_gives_the_scores(finished, source):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tlmed.label_texts import POSITIVE, UNKNOWN
@@ -43,20 +43,37 @@ def count_colours(take: Callable[[np.ndarray], np.ndarray], n: int) -> np.ndarra
 def linear_probe(features: np.ndarray, labels: np.ndarray, other: np.ndarray, num_classes: int) -> np.ndarray:
     """Train a linear classifier on features and return its class probabilities for other images.
 
+    Of several labels each has a classifier of its own, trained on the images of which it is known.
+
     Args:
         features: Training features [n, d].
-        labels: Their classes [n].
+        labels: Their classes [n], or vectors of labels [n, num_classes].
         other: Features of the images to score [m, d].
         num_classes: Columns of the result; a class without training images gets 0.
 
     Returns:
-        Probabilities [m, num_classes].
+        Probabilities [m, num_classes]. A label with the same value in all training images, as far as known, gets that;
+        one that is known of none gets 0.5.
     """
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    probe.fit(features, labels)
+    if are_vectors(labels):
+        sides = [_probe_label(features, own, other) for own in labels.T]
+        return np.stack(sides, axis=1)
+    probe = _fit_probe(features, labels)
     scores = np.zeros((len(other), num_classes))
     scores[:, probe.classes_] = probe.predict_proba(other)
     return scores
+
+
+def _probe_label(features, own, other) -> np.ndarray:
+    """Return the probability of one label for other images, float [m]."""
+    known = own != UNKNOWN
+    if len(set(own[known].tolist())) < 2:
+        return np.full(len(other), _share_known(own[:, None])[0])
+    return _fit_probe(features[known], own[known]).predict_proba(other)[:, POSITIVE]
+
+
+def _fit_probe(features, labels) -> Pipeline:
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(features, labels)
 
 
 def majority_class(labels: Sequence[int], n: int, num_classes: int) -> np.ndarray:

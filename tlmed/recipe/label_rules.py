@@ -20,7 +20,6 @@ def find_label_faults(recipe) -> list[str]:
         ("logit_adjustment", "None", recipe.logit_adjustment, recipe.logit_adjustment is None),
         ("threshold", "another one", recipe.threshold, recipe.threshold != "costs"),
         ("prevalence", "None", recipe.prevalence, recipe.prevalence is None),
-        ("baselines", "False", recipe.baselines, not recipe.baselines),
     )
     return [
         f"`{field}` must be {right} where images have several labels. Received: {field.split('.')[-1]}={value!r}."

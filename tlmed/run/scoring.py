@@ -126,10 +126,11 @@ def _score_baselines(job, images) -> dict:
     else:
         random = _draw_features(job, images)
         features["random_weights"] = ("the features of randomly initialised weights", random)
+    each = " for each label" if images.table.is_multi else ""
     for name, (words, table) in features.items():
         scores = linear_probe(table[train], labels, table[rows], classes)
         baseline = _score_baseline(recipe, images, scores, _find_rule(recipe, images))
-        found[name] = {"description": f"A linear classifier on {words}.", **baseline}
+        found[name] = {"description": f"A linear classifier{each} on {words}.", **baseline}
     return found
 
 
