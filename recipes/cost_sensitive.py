@@ -1,4 +1,4 @@
-"""Cost-sensitive: a missed malignant finding counts as ten false alarms, when a class is predicted (after Elkin 2001).
+"""Cost-sensitive: a missed malignant finding counts as ten false alarms, when a class is predicted (after Elkan 2001).
 
 tlmed train cost_sensitive --data my_images/
 """

@@ -87,7 +87,7 @@ def name_costs(costs: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str,
 def predict_cheapest(probabilities: np.ndarray, costs: np.ndarray) -> np.ndarray:
     """Return the class of least expected cost for each image, of equal ones the first, int [n].
 
-    It is Bayes's decision (Elkin, The foundations of cost-sensitive learning, IJCAI 2001, 973-978): the best one if the
+    It is Bayes's decision (Elkan, The foundations of cost-sensitive learning, IJCAI 2001, 973-978): the best one if the
     probabilities are calibrated.
 
     Args:
