@@ -597,8 +597,9 @@ def test_a_version_depends_on_its_image_its_number_and_the_seed(images, tmp_path
     assert (Views(everything.pixels, chosen, layer, 3, seed=2).take(rows[:4]) != made[0, :4]).any()
     assert not set(Views(everything.pixels, chosen, layer, 3, seed=2).digests[60:]) & set(views.digests)
     kept = data.reading.Pixels(None, (32, 32), views.take(np.arange(60 + len(rows))), np.ones(60 + len(rows), bool))
-    # Version 1 of the training images is what epochs 1 and 4 visit, each image with its own label.
-    rounds = dataclasses.replace(everything, pixels=kept, views=3).training_batches(chosen, 16, seed=5)
+    # Version 1 of the training images is what epochs 1 and 4 visit, each image with its own label, or labels.
+    versions = dataclasses.replace(everything, pixels=kept, views=3)
+    rounds = versions.training_batches(chosen, 16, seed=5)
     steps = -(-len(chosen) // 16)
     seen = list(rounds.take(5 * steps).as_numpy_iterator())
     for epoch in (1, 4):
@@ -606,6 +607,10 @@ def test_a_version_depends_on_its_image_its_number_and_the_seed(images, tmp_path
         order = data.epoch_order(len(chosen), 5, epoch)
         np.testing.assert_array_equal(pixels, made[1][order])
         np.testing.assert_array_equal(labels, everything.table.labels[chosen][order])
+    vectors = np.eye(len(everything.table.classes), dtype=np.int64)[everything.table.labels]
+    several = dataclasses.replace(versions, table=dataclasses.replace(everything.table, labels=vectors))
+    first = next(several.training_batches(chosen, 16, seed=5).as_numpy_iterator())[1]
+    np.testing.assert_array_equal(first, vectors[chosen][data.epoch_order(len(chosen), 5, 0)][:16])
 
 
 def test_versions_end_the_run_where_the_cache_cannot_be_used(images, empty_cache, tmp_path):

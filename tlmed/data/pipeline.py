@@ -151,7 +151,7 @@ class ImageSet:
         indices, labels = np.asarray(indices, np.int64), self.table.labels
         own = labels[indices]
         if self.views:
-            labels = np.concatenate([labels, np.tile(own, self.views)])
+            labels = np.concatenate([labels, *[own] * self.views])
 
         # Rows of the versions follow the rows of all images: version 0 of each training image, then version 1, ...
         def visit(epoch: np.ndarray) -> np.ndarray:
