@@ -14,13 +14,16 @@ from tlmed.comparison import read_results
 from tlmed.errors import InputError
 from tlmed.evaluation.label_predictions_csv import read_label_predictions
 from tlmed.export import write_card
+from tlmed.heads.skops_files import load_classifiers
 from tlmed.lock import read_lock
 from tlmed.lock.agreement import compare_results
 from tlmed.lock.lock_json import describe_results
 from tlmed.metrics.label_metrics import evaluate_labels
 from tlmed.recipe import Dense, Hybrid, Images, Phase, Recipe
+from tlmed.reproduce import Request, reproduce
 from tlmed.run_files import METRICS_JSON
 from tlmed.rundir import RunDir
+from tlmed.voice import Voice
 from tlmed.whole_files import read_csv
 
 NAMES = ("red", "green")
@@ -126,10 +129,73 @@ def test_what_knows_one_class_per_image_refuses_the_run(finished, source, tmp_pa
         lambda: inference.predict(folder, [source.parent / "03.png"], explain=tmp_path / "maps"),
         lambda: inference.evaluate(folder, prevalence=0.1),
         lambda: inference.evaluate(None, file=finished.path / "predictions.csv"),
-        lambda: make_recipe(source, head=Hybrid(), phases=()),
     ):
         with pytest.raises(InputError):
             ask()
+
+
+@pytest.fixture(scope="module")
+def hybrid(source, tmp_path_factory):
+    """Give a hybrid run, and what it said."""
+    said, head = [], Hybrid("LogisticRegression", {"C": (0.1, 1.0)}, folds=3)
+    recipe = make_recipe(source, head=head, phases=(), examples=0)
+    run = tlmed.train(recipe, tmp_path_factory.mktemp("runs") / "hybrid", voice=Voice(say=said.append))
+    return RunDir(run.path), said
+
+
+def test_a_hybrid_has_a_classifier_for_each_label(hybrid):
+    folder, said = hybrid
+    result = METRICS_JSON.read(folder)
+    fitted, known = result["classifier"], [row["label"] for row in read_csv(folder / "splits.csv")]
+    assert list(fitted["labels"]) == list(NAMES)
+    assert fitted["labels"]["green"]["images"] < fitted["labels"]["red"]["images"] < len(known)
+    assert fitted["cv_score"] == pytest.approx(np.mean([it["cv_score"] for it in fitted["labels"].values()]))
+    assert [row["label"] for row in read_csv(folder / "search.csv")] == ["red", "red", "green", "green"]
+    assert [line.split(":")[0] for line in said if line.startswith("Chosen")] == ["Chosen for red", "Chosen for green"]
+    predictions = read_label_predictions(folder / "predictions.csv", NAMES)
+    test = predictions.of("test")
+    found = evaluate_labels(test.labels, test.scores, test.predictions, NAMES, test.groups)
+    assert found["metrics"] == {name: result["metrics"][name] for name in found["metrics"]}
+    page = (folder / "report.html").read_text()
+    assert "Search over 2 grid points for each of 2 labels" in page
+    assert "one classifier for each label (LogisticRegression)" in page
+
+
+def test_the_scores_of_a_hybrid_are_those_of_its_files(hybrid, source):
+    folder, _ = hybrid
+    predictions = read_label_predictions(folder / "predictions.csv", NAMES)
+    classifiers = load_classifiers(folder / "classifier.skops", 2)
+    pixels = [tlmed.data.resize(np.asarray(Image.open(source.parent / path)), (32, 32)) for path in predictions.paths]
+    network = keras.saving.load_model(folder / "model.keras", safe_mode=True)
+    features = network.predict(np.stack(pixels), verbose=0)
+    for number, classifier in enumerate(classifiers):
+        given = predictions.scores[:, number]
+        np.testing.assert_allclose(classifier.predict_proba(features)[:, 1], given, atol=1e-5)
+    assert inference.evaluate(folder)[1]["metrics"] == METRICS_JSON.read(folder)["metrics"]
+    header, rows, _ = inference.predict(folder, [source.parent / predictions.paths[0]])
+    scores = [rows[0][header.index(f"score_{name}")] for name in NAMES]
+    np.testing.assert_allclose(scores, predictions.scores[0], atol=1e-5)
+
+
+def test_a_hybrid_of_a_label_that_cannot_be_learned_is_refused(source, tmp_path):
+    table = (source.parent / "list.csv").read_text().splitlines()
+    rows = [line.split(",") for line in table[1:]]
+    only = source.parent / "never.csv"
+    lines = [f"{table[0]},split"]
+    for i, (path, red, _, *more) in enumerate(rows):
+        split = ("train", "val", "test")[max(0, i // 2 % 10 - 7)]
+        lines.append(",".join((path, red, str(int(split != "train" and i % 2)), *more, split)))
+    only.write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=r"class 'green' with 0 groups"):
+        tlmed.train(make_recipe(only, head=Hybrid(), phases=()), tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_a_hybrid_is_repeated_with_the_same_bits(hybrid, tmp_path):
+    folder, _ = hybrid
+    found = reproduce(Request(folder.path, level="bits", out=tmp_path / "again"))
+    assert found.faults == []
+    assert {row.same for row in found.rows} == {True}
 
 
 def test_the_page_shows_each_label(finished):

@@ -28,7 +28,7 @@ from tlmed.export.earlier_runs import describe_earlier
 from tlmed.export.front_matter import find_licence, write_front_matter
 from tlmed.export.further_section import show_further
 from tlmed.export.naming import name_data, name_weights
-from tlmed.export.training_section import describe_steps, show_training
+from tlmed.export.training_section import show_training, tell_classifier
 from tlmed.export.usage import show_usage
 from tlmed.identifiers import read_identifiers
 from tlmed.metrics import say_positive
@@ -108,7 +108,7 @@ def _describe_model(content) -> str:
         "scales them as its weights expect; it does not read files (see How to use it).",
         *(_describe_backbone(*pair) for pair in zip(content.backbones, content.weights, strict=True)),
         f"Blocks of the backbone: {len(plan['blocks'])}. Parameters: {plan['parameters']:,}.",
-        _describe_classifier(content) if content.is_hybrid else _describe_head(recipe["head"]),
+        tell_classifier(content) if content.is_hybrid else _describe_head(recipe["head"]),
     ]
     return "\n\n".join([bullets(points), *_describe_phases(content), show_training(content)])
 
@@ -127,16 +127,6 @@ def _describe_backbone(backbone, source) -> str:
 def _describe_head(head) -> str:
     hidden = f", hidden layers of {', '.join(map(str, head['units']))}" if head["units"] else ""
     return f"Head: {name_pooling(head['pooling'])}{hidden}, dropout {head['dropout']}, one probability for each class."
-
-
-def _describe_classifier(content) -> str:
-    chosen = content.metrics["classifier"]
-    parameters = ", ".join(f"{name}={value}" for name, value in chosen["parameters"].items())
-    return (
-        f"Classifier: {plain(chosen['name'])} of scikit-learn on {chosen['features']:,} features of the frozen backbone"
-        + (f", with {code(parameters)}" if parameters else "")
-        + f", chosen in {chosen['folds']} folds of the training images. {describe_steps(content)}"
-    )
 
 
 def _describe_phases(content) -> list[str]:

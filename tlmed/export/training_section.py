@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tlmed.export.card_facts import CardFacts
 from tlmed.recipe import Hybrid, Images, KFold, Phase, Recipe, from_json
 from tlmed.tabulation import Table, texts
-from tlmed.tabulation.markdown import code
+from tlmed.tabulation.markdown import code, plain
 from tlmed.tasks import SINGLE_LABEL, read_task
 
 _ALWAYS = {
@@ -44,7 +44,25 @@ def show_training(content: CardFacts) -> str:
     return f"{said}\n\n{table.markdown()}"
 
 
-def describe_steps(content: CardFacts) -> str:
+def tell_classifier(content: CardFacts) -> str:
+    """Return what a hybrid's classifier is, or those of several labels are, as sentences in Markdown."""
+    chosen = content.metrics["classifier"]
+    labels = chosen.get("labels", {})
+    settings = "".join(_say_parameters(one, f" for {plain(label)}") for label, one in labels.items())
+    each = ", one for each label" if labels else _say_parameters(chosen)
+    return (
+        f"Classifier: {plain(chosen['name'])} of scikit-learn on {chosen['features']:,} features of the frozen backbone"
+        f"{each}{settings}"
+        f", chosen in {chosen['folds']} folds of the training images. {_describe_steps(content)}"
+    )
+
+
+def _say_parameters(chosen, where="") -> str:
+    parameters = ", ".join(f"{name}={value}" for name, value in chosen.get("parameters", {}).items())
+    return f", with {code(parameters)}{where}" if parameters else ""
+
+
+def _describe_steps(content) -> str:
     """Return the scikit-learn steps from a hybrid's features to its probabilities, as one sentence in Markdown."""
     from tlmed.heads.classifiers import find_classifier  # here, because only a hybrid needs scikit-learn
     from tlmed.heads.pipelines import make_pipeline, prefix
@@ -53,10 +71,11 @@ def describe_steps(content: CardFacts) -> str:
     head, kind = recipe.head, find_classifier(chosen["name"])
     pipeline = make_pipeline(kind, head.scale, head.pca, recipe.class_weight, recipe.seed)
     own = prefix(pipeline)
-    pipeline.set_params(**{f"{own}{name}": value for name, value in chosen["parameters"].items()})
+    pipeline.set_params(**{f"{own}{name}": value for name, value in chosen.get("parameters", {}).items()})
     steps = ", then ".join(code(step) for _, step in pipeline.steps)
+    number = "one for each label" if "labels" in chosen else "one for each class of more than two"
     return (
-        f"From features to probabilities: {steps}, then a sigmoid (one for each class of more than two), fitted in the "
+        f"From features to probabilities: {steps}, then a sigmoid ({number}), fitted in the "
         f"same {chosen['folds']} folds to what the classifier gives for images it was not fitted to "
         "(`CalibratedClassifierCV(ensemble=False)`)."
     )

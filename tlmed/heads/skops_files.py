@@ -10,7 +10,7 @@ import json
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,12 +55,13 @@ _READ_ERRORS = (
 )
 
 
-def save_classifier(classifier: CalibratedClassifierCV, path: str | Path) -> None:
-    """Write a fitted classifier to a skops file.
+def save_classifier(classifier: CalibratedClassifierCV | Sequence[CalibratedClassifierCV], path: str | Path) -> None:
+    """Write a fitted classifier, or one for each label, to a skops file.
 
     Args:
-        classifier: What `fit_classifier` found. Its pipeline is saved as it is: a `KNeighborsClassifier` is its
-            training features, and an `SVC` holds those of its support vectors. No images, paths or groups are in it.
+        classifier: What `fit_classifier` found; of several labels a list, in their order. Its pipeline is saved as it
+            is: a `KNeighborsClassifier` is its training features, and an `SVC` holds those of its support vectors. No
+            images, paths or groups are in it.
         path: The file; an existing one is replaced.
 
     Raises:
@@ -69,7 +70,7 @@ def save_classifier(classifier: CalibratedClassifierCV, path: str | Path) -> Non
     Path(path).write_bytes(to_bytes(classifier))
 
 
-def to_bytes(classifier: CalibratedClassifierCV) -> bytes:
+def to_bytes(classifier: CalibratedClassifierCV | Sequence[CalibratedClassifierCV]) -> bytes:
     """Return the content of a skops file.
 
     Raises:
@@ -97,7 +98,30 @@ def load_classifier(path: str | Path) -> CalibratedClassifierCV:
         InputError: If the file is missing, damaged or no skops file, holds a type that is neither trusted by skops nor
             in `ALLOWED` (nothing of such a file is built), or holds something else than a classifier.
     """
-    path = Path(path)
+    return _load(Path(path), _find_fault)
+
+
+def load_classifiers(path: str | Path, labels: int) -> list[CalibratedClassifierCV]:
+    """Read the classifiers of several labels, one for each, that `save_classifier` wrote.
+
+    Args:
+        path: A `classifier.skops`.
+        labels: How many there must be.
+
+    Raises:
+        InputError: As `load_classifier`, or if it does not hold so many.
+    """
+
+    def find_fault(content) -> str | None:
+        if type(content) is not list or len(content) != labels:
+            return f"which holds no classifier for each of {labels} labels"
+        return next(filter(None, map(_find_fault, content)), None)
+
+    return _load(Path(path), find_fault)
+
+
+def _load(path: Path, find_fault: Callable):
+    """Return what a skops file holds, unless `find_fault` says what is wrong with it."""
     try:
         open_regular(path).close()  # refuses a pipe, which would be waited for
         foreign = _foreign_types(skops.io.get_untrusted_types(file=path))
@@ -108,8 +132,8 @@ def load_classifier(path: str | Path) -> CalibratedClassifierCV:
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # deprecations were noted when it was fitted
-            classifier = skops.io.load(path, trusted=list(ALLOWED))
-        fault = _find_fault(classifier)
+            content = skops.io.load(path, trusted=list(ALLOWED))
+        fault = find_fault(content)
     except InputError:
         raise
     except _READ_ERRORS as error:
@@ -117,7 +141,7 @@ def load_classifier(path: str | Path) -> CalibratedClassifierCV:
         raise InputError(f"`{path.name}` must be a whole skops file. Received: {path}: {reason}") from error
     if fault:
         raise InputError(f"`{path.name}` must hold a classifier that tlmed has fitted. Received: {path}, {fault}.")
-    return classifier
+    return content
 
 
 def _foreign_types(names: list[str]) -> list[str]:

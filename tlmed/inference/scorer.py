@@ -20,7 +20,7 @@ from tlmed.heads import split_head
 from tlmed.recipe import from_json
 from tlmed.run_files import METRICS_JSON, RECIPE_JSON
 from tlmed.rundir import RunDir
-from tlmed.tasks import MULTI_LABEL, SINGLE_LABEL
+from tlmed.tasks import MULTI_LABEL, SINGLE_LABEL, read_task
 from tlmed.words import count
 
 BATCH_SIZE = 32
@@ -124,9 +124,14 @@ def load_scorer(run: RunDir) -> Scorer:
         return Scorer(features, finish, network)
     # Imported only for hybrids: scikit-learn's classifiers and skops take seconds.
     from tlmed.heads.hybrid import predict_probabilities
-    from tlmed.heads.skops_files import load_classifier
+    from tlmed.heads.label_classifiers import predict_labels
+    from tlmed.heads.skops_files import load_classifier, load_classifiers
 
-    classifier = load_classifier(run / "classifier.skops")
+    path = run / "classifier.skops"
+    if read_task(result) == MULTI_LABEL:
+        parts = load_classifiers(path, len(classes))
+        return Scorer(network, _finite(run, lambda found: predict_labels(parts, found)))
+    classifier = load_classifier(path)
     return Scorer(network, _finite(run, lambda found: predict_probabilities(classifier, found, len(classes))))
 
 

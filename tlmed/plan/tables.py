@@ -12,6 +12,7 @@ from tlmed.label_vectors import are_vectors
 from tlmed.plan.plan_json import cut, describe_block
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import Table, numbers, texts
+from tlmed.tasks import MULTI_LABEL
 from tlmed.words import decimals, listed, name_pooling, tell_apart
 
 _MOST_NAMES = 4  # so many blocks are named one by one in a row of the table
@@ -108,7 +109,7 @@ def _name_ends(block) -> str:
 def describe_phases(plan: dict) -> list[Table | str]:
     """Return the plan's phases as a table, or its classifier as a table of settings; and what "recalibrate" does."""
     if "classifier" in plan:
-        return _describe_settings(plan["classifier"])
+        return _describe_settings(plan["classifier"], plan.get("task"))
     moving = any("moving_statistics" in phase for phase in plan["phases"])
     ratios = tell_apart(*(phase["fine_tuning_ratio"] for phase in plan["phases"]), places=2)
     rows = [
@@ -163,13 +164,14 @@ def _name_tap(tap) -> str:
     return "the whole backbone" if tap == "last" else tap
 
 
-def _describe_settings(classifier) -> list[Table]:
+def _describe_settings(classifier, task) -> list[Table]:
+    of = "training images" + (", for each label those of which it is known" if task == MULTI_LABEL else "")
     words = {
         "classifier": classifier["name"],
         "features": f"of {_name_tap(classifier['tap'])}, {name_pooling(classifier['pooling'])}",
         "scaled": "yes" if classifier["scale"] else "no",
         "PCA": "no" if classifier["pca"] is None else str(classifier["pca"]),
         **{f"grid {name}": ", ".join(map(str, values)) for name, values in classifier["grid"].items()},
-        "search": f"{classifier['points']} grid points, each in {classifier['folds']} folds of the training images",
+        "search": f"{classifier['points']} grid points, each in {classifier['folds']} folds of the {of}",
     }
     return [Table(texts("setting", "value"), list(words.items()))]

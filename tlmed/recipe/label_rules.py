@@ -1,18 +1,17 @@
 """The rules of a recipe whose images have several labels: which fields have no meaning for them, or none yet."""
 
-from tlmed.sections import Dense, Images, KFold
+from tlmed.sections import Images, KFold
 from tlmed.tasks import MULTI_LABEL
 
 
 def find_label_faults(recipe) -> list[str]:
     """Return a sentence for each field of a recipe that does not go with several labels of an image."""
-    head, data = recipe.head, recipe.data
+    data = recipe.data
     phases = recipe.phases if isinstance(recipe.phases, tuple) else (recipe.phases,)
     norms = [phase.batch_norm for phase in phases]
     rules = (
         ("data.positive", "None", data.positive, data.positive is None),
         ("data.order", "None", data.order, data.order is None),
-        ("head", "a Dense(...)", head, isinstance(head, Dense)),
         ("phases.batch_norm", "another one", "recalibrate", "recalibrate" not in norms),
         ("sampling", "'none'", recipe.sampling, recipe.sampling == "none"),
         ("costs", "None", recipe.costs, recipe.costs is None),

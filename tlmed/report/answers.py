@@ -226,8 +226,12 @@ def _tell_selection(content, titles) -> Answer:
 
 def _tell_ensembling(content, titles) -> Answer:
     found = content.metrics.get("classifier")
-    kind = f"one classifier ({found['name']})" if found else "one network"
+    kind = _name_classifier(found) if found else "one network"
     return Answer(f"The result is {kind}; predictions of several models are not combined.")
+
+
+def _name_classifier(found) -> str:
+    return f"one classifier{' for each label' if 'labels' in found else ''} ({found['name']})"
 
 
 def _tell_metrics(content, titles) -> Answer:

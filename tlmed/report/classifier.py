@@ -15,7 +15,7 @@ from tlmed.words import count, join_names, tell_apart
 
 _MOST_ROWS = 12  # a search with more rows is folded
 _CHOSEN = "Parameters were chosen by cross-validation inside the training split"
-_SEARCH = ("rank", "mean_score", "std_score")
+_SEARCH = ("label", "rank", "mean_score", "std_score")
 _FLAT = "probabilities keep the classifier's order, but hardly differ from how often the class occurs"
 
 
@@ -24,30 +24,49 @@ def show_classifier(content: RunContent) -> Markup:
     found = content.metrics.get("classifier")
     if not found:
         return Markup()
-    named = ", ".join(f"{name} = {value}" for name, value in found.get("parameters", {}).items()) or "the defaults"
-    rows = [
-        ("Classifier", say(found["name"], mark=CODE)),
-        ("Parameters chosen", say(named, mark=CODE)),
-        ("Cross-validated score", _say_score(found)),
+    steps = [
+        (key.replace("_", " "), "" if value is None else str(value))
+        for key, value in flatten(content.plan.get("classifier", {}))
     ]
+    labels = found.get("labels", {})
+    points = len(content.search) // max(1, len(labels))
+    each = f" for each of {count(len(labels), 'label')}" if labels else ""
+    return render(
+        "report/classifier.html",
+        found=Table(texts("", ""), _list_found(found), footnote=f"{_CHOSEN}; {_say_apart(content.metrics)}."),
+        labels=_tabulate_labels(found) if labels else None,
+        steps=Table(texts("", ""), steps),
+        blocks=show_blocks(content.plan),
+        title=f"Search over {count(points, 'grid point')}{each}",
+        search=_tabulate_search(content.search),
+        folded=len(content.search) > _MOST_ROWS,
+    )
+
+
+def _list_found(found) -> list[tuple]:
+    rows = [("Classifier", say(found["name"], mark=CODE))]
+    if "labels" not in found:
+        rows.append(("Parameters chosen", say(_name_parameters(found), mark=CODE)))
+    rows.append(("Cross-validated score", _say_score(found)))
     if found.get("features") is not None:
         rows.append(("Features per image", f"{found['features']:,}"))
     if found.get("turned"):
         names = join_names(found["turned"])
         rows.append(("Calibration", f"the folds did not rank images of {names} above others; {_FLAT}"))
-    steps = [
-        (key.replace("_", " "), "" if value is None else str(value))
-        for key, value in flatten(content.plan.get("classifier", {}))
+    return rows
+
+
+def _name_parameters(found) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in found.get("parameters", {}).items()) or "the defaults"
+
+
+def _tabulate_labels(found) -> Table:
+    """Return the classifier of each label: the images it was fitted to, what was chosen, and its score."""
+    rows = [
+        (label, say(_name_parameters(one), mark=CODE), f"{one['images']:,}", number(one["cv_score"]))
+        for label, one in found["labels"].items()
     ]
-    return render(
-        "report/classifier.html",
-        found=Table(texts("", ""), rows, footnote=f"{_CHOSEN}; {_say_apart(content.metrics)}."),
-        steps=Table(texts("", ""), steps),
-        blocks=show_blocks(content.plan),
-        title=f"Search over {count(len(content.search), 'grid point')}",
-        search=_tabulate_search(content.search),
-        folded=len(content.search) > _MOST_ROWS,
-    )
+    return Table(texts("Label", "Parameters chosen") + numbers("Training images", "Cross-validated score"), rows)
 
 
 def _say_apart(metrics) -> str:
@@ -60,24 +79,28 @@ def _say_score(found) -> str:
     if found.get("cv_score") is None:
         return "none"
     by = f" ({found['scoring']}" if found.get("scoring") else " ("
-    return f"{number(found['cv_score'])}{by}, mean of {count(found['folds'], 'fold')})"
+    over = " and labels" if "labels" in found else ""
+    return f"{number(found['cv_score'])}{by}, mean of {count(found['folds'], 'fold')}{over})"
 
 
 def _tabulate_search(rows: Sequence[Mapping]) -> Table | None:
-    """Return every point of the grid, best first."""
+    """Return every point of the grid, best first; of several labels one label after the other."""
     if not rows:
         return None
     parameters = [name for name in rows[0] if name not in _SEARCH]
     means = {float(row["mean_score"]) for row in rows if row["mean_score"]}
     known = sorted(filter(math.isfinite, means))
     shown = dict(zip(known, tell_apart(*known), strict=True))  # the best one was chosen: a worse must not read like it
+    labels = list(dict.fromkeys(row.get("label") for row in rows))
     cells = [
         (
+            *((row["label"],) if "label" in row else ()),
             row["rank"],
             shown.get(float(row["mean_score"]), row["mean_score"]) if row["mean_score"] else "",
             number(float(row["std_score"])) if row["std_score"] else "",
             *(row[name] for name in parameters),
         )
-        for row in sorted(rows, key=lambda row: int(row["rank"]))
+        for row in sorted(rows, key=lambda row: (labels.index(row.get("label")), int(row["rank"])))
     ]
-    return Table(texts("Rank") + numbers("Mean score", "Std over folds", *parameters), cells)
+    first = texts(*(("Label",) if "label" in rows[0] else ()), "Rank")
+    return Table(first + numbers("Mean score", "Std over folds", *parameters), cells)

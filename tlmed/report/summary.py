@@ -83,7 +83,7 @@ def _do(content) -> str:
         + (f"Trained: {ran}. " if ran else "")
         + (f"Training images were changed at random, at most: {changed}. " if changed else "")
         + (f"Kept: phase {kept['name']}, epoch {kept.get('best_epoch', '')}. " if "name" in kept else "")
-        + (f"Fitted: {classifier['name']}. " if classifier else "")
+        + (f"Fitted: {classifier['name']}{' for each label' * ('labels' in classifier)}. " if classifier else "")
         + (f"Training took {duration(timing['training_seconds'])}." if "training_seconds" in timing else "")
     )
 
