@@ -22,6 +22,15 @@ def read_task(content: Mapping) -> str:
     return content.get("task", SINGLE_LABEL)
 
 
+def count_sides(content: Mapping) -> int:
+    """Return how many classes are told apart at once: of several labels each is there or not.
+
+    >>> count_sides({"task": "multi-label", "classes": ["edema", "mass", "nodule"]})
+    2
+    """
+    return 2 if read_task(content) == MULTI_LABEL else len(content["classes"])
+
+
 def refuse_labels(content: Mapping, what: str, received: object) -> None:
     """Refuse a run whose images have several labels, where something knows one class per image only.
 

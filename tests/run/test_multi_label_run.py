@@ -97,6 +97,20 @@ def test_metrics_are_those_of_the_predictions_and_thresholds_are_used(finished):
     assert "random_weights" in result["baselines"]
 
 
+def test_the_predictions_of_a_run_are_scored_as_a_file_with_the_same_figures(finished):
+    written = METRICS_JSON.read(RunDir(finished.path))
+    _, found = inference.evaluate(None, file=finished.path / "predictions.csv")
+    found = json.loads(json.dumps(found))
+    assert found["metrics"] == written["metrics"]
+    assert found["calibration"]["metrics"] == written["calibration"]["metrics"]
+    for name in NAMES:
+        own, theirs = written["per_class"][name], found["per_class"][name]
+        assert theirs["calibration"]["metrics"] == own["calibration"]["metrics"]
+        of_validation = ("operating_point", "calibration")  # which the file does not tell
+        assert own.keys() - set(of_validation) == theirs.keys() - set(of_validation)
+        assert all(theirs[key] == own[key] for key in own if key not in of_validation)
+
+
 def test_plain_keras_loads_the_network_and_it_gives_the_scores(finished, source):
     network = keras.saving.load_model(finished.path / "model.keras", safe_mode=True)
     test = read_label_predictions(finished.path / "predictions.csv", NAMES)
@@ -128,7 +142,6 @@ def test_what_knows_one_class_per_image_refuses_the_run(finished, source, tmp_pa
         lambda: read_results([finished.path, finished.path / "."]),
         lambda: inference.predict(folder, [source.parent / "03.png"], explain=tmp_path / "maps"),
         lambda: inference.evaluate(folder, prevalence=0.1),
-        lambda: inference.evaluate(None, file=finished.path / "predictions.csv"),
     ):
         with pytest.raises(InputError):
             ask()

@@ -1,5 +1,6 @@
 """`tlmed evaluate`."""
 
+import math
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import click
 from tlmed.answer_units import POOLED_BY, POOLS
 from tlmed.cli.options import GROUP, NO_GROUPS, check_groups, check_place, debug, force, open_voice, trust
 from tlmed.columns import Grouping
+from tlmed.errors import InputError
 from tlmed.recipe import parse, read_stated
 from tlmed.screen import Screen
 
@@ -15,6 +17,10 @@ SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 STATE = "A number that metrics need, such as beta=1 or specificity=0.95; the further metrics are then listed."
 COST = "What an error costs, others 1; may be repeated. A RUN predicts the class of least expected cost."
 COST_RATIO = "Of two classes, the cost of a missed positive, if a false alarm costs 1."
+THRESHOLD = (
+    "With --predictions: the score from which on the positive one of two classes is predicted, or a label (edema=0.3; "
+    "without a name all labels). May be repeated."
+)
 PREVALENCE = "The share of positives where the classifier will be used; PPV and NPV are given for it."
 
 
@@ -30,6 +36,7 @@ PREVALENCE = "The share of positives where the classifier will be used; PPV and 
 @click.option("--pool-by", type=click.Choice(POOLED_BY), help="With --predictions: what has one answer.")
 @click.option("--positive", metavar="CLASS", help="With --predictions: which of two classes is the positive one.")
 @click.option("--order", metavar="CLASSES", help="With --predictions: ordered classes, from the lowest: 0,1,2.")
+@click.option("--threshold", "thresholds", multiple=True, metavar="[CLASS=]SCORE", help=THRESHOLD)
 @click.option("--group", metavar="COLUMN", help=GROUP)
 @click.option("--no-groups", is_flag=True, help=NO_GROUPS)
 @click.option("--prevalence", type=SHARE, metavar="SHARE", help=PREVALENCE)
@@ -51,6 +58,7 @@ def evaluate(
     pool_by,
     positive,
     order,
+    thresholds,
     group,
     no_groups,
     prevalence,
@@ -88,12 +96,14 @@ def evaluate(
         raise click.UsageError("--positive goes with --predictions; a RUN has its own.")
     if run is not None and order is not None:
         raise click.UsageError("--order goes with --predictions; a RUN has its own.")
+    if run is not None and thresholds:
+        raise click.UsageError("--threshold goes with --predictions; a RUN has its own.")
     if run is not None and (pool or pool_by):
         raise click.UsageError("--pool and --pool-by go with --predictions; a RUN has its own.")
     pooled_by = (None if pool == "none" else pool or "auto", pool_by or "file")
     if pooled_by == (None, "group"):
         raise click.UsageError("--pool-by group goes with --pool mean, max or top3.")
-    stated = read_stated(settings)
+    stated, thresholds = read_stated(settings), _read_thresholds(thresholds)
     from tlmed.rundir import find_run
 
     run = find_run(run) if run is not None else None
@@ -110,7 +120,7 @@ def evaluate(
         inference.check_evaluation_folder(out, force, read)
     order = None if order is None else parse(order, tuple[str, ...])
     errors = _gather_errors(cost, cost_ratio, logit_adjustment)
-    asked = (positive, prevalence, skip_bad, voice, moved, grouping, pooled_by, order, stated, errors)
+    asked = (positive, prevalence, skip_bad, voice, moved, grouping, pooled_by, order, stated, errors, thresholds)
     made, result = inference.evaluate(run, data, predictions, *asked)
     if out is not None:
         from tlmed.report.evaluations import write_evaluation_page
@@ -118,6 +128,22 @@ def evaluate(
         inference.write_evaluation(out, made, result, force, read)
         write_evaluation_page(out, made.units, result)
     screen.show([*describe_metrics(result), *(describe_further(result) if settings else [])])
+
+
+def _read_thresholds(texts) -> dict[str | None, float]:
+    """Return the stated thresholds by the names of classes or labels; None for the one without a name."""
+    found = {}
+    for text in texts:
+        name, mark, number = text.rpartition("=")
+        try:
+            score = float(number)
+        except ValueError:
+            score = math.nan
+        if not 0 <= score <= 1 or (name if mark else None) in found:
+            rule = "`--threshold` must be a score from 0 to 1, or NAME=SCORE, each name once."
+            raise InputError(f"{rule} Received: {', '.join(texts)}.")
+        found[name if mark else None] = score
+    return found
 
 
 def _gather_errors(cost, cost_ratio, logit_adjustment) -> dict[str, object]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tlmed.data.kinds import HEAD, recognise
-from tlmed.data.label_cells import join_cells
 from tlmed.data.readers import has_usual_ending, readable_endings
 from tlmed.errors import InputError, did_you_mean
+from tlmed.label_cells import join_cells
 from tlmed.patient_columns import squeeze
 from tlmed.regular_files import read_regular
 from tlmed.source_layout import DELIMITERS, ROLES, Layout

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from tlmed.answer_units import unit_of
 from tlmed.evaluation.answer_rules import say_rule
-from tlmed.evaluation.predictions import HALF
-from tlmed.evaluation.predictions_csv import SCORE
+from tlmed.evaluation.prediction_rows import SCORE
+from tlmed.evaluation.predictions import HALF, STATED
 from tlmed.metrics import positive_index
-from tlmed.tasks import ORDINAL, read_task
-from tlmed.words import count, thousandths
+from tlmed.tasks import MULTI_LABEL, ORDINAL, read_task
+from tlmed.words import count, join_names, thousandths
 
 
 def say_threshold(result: Mapping) -> str:
@@ -95,3 +95,38 @@ def order_by_main(result) -> tuple[str, str]:
     """Return the positive one of two classes, and the other."""
     main = positive_index(result["classes"], result["positive"])
     return result["classes"][main], result["classes"][1 - main]
+
+
+def describe_rule(result: Mapping) -> list[str]:
+    """Say how the classes of a file of predictions were predicted, where it does not say them itself.
+
+    Args:
+        result: The content of `metrics.json`.
+
+    >>> found = {"classes": ["ill", "well"], "positive": "well", "threshold": 0.5, "evaluated": {"predicted": True}}
+    >>> describe_rule(found)
+    ["The file has no column `prediction`: 'well' is predicted where its score is 0.5 or more, and 'ill' elsewhere."]
+    >>> describe_rule({"classes": ["a", "b", "c"], "evaluated": {"predicted": True}})
+    ['The file has no column `prediction`: of each row the class with the highest score is predicted.']
+    """
+    if not result["evaluated"].get("predicted"):
+        return []
+    if read_task(result) == MULTI_LABEL:
+        return [_describe_label_rule(result)]
+    if len(result["classes"]) == 2:
+        positive, other = map(repr, order_by_main(result))
+        how = f"{positive} is predicted where its score is {result['threshold']:g} or more, and {other} elsewhere"
+    elif read_task(result) == ORDINAL:
+        how = "of each row the median grade is predicted"
+    else:
+        how = "of each row the class with the highest score is predicted"
+    stated = result.get("operating_point", {}).get("rule") == STATED
+    return [f"{'`--threshold` decides' if stated else 'The file has no column `prediction`'}: {how}."]
+
+
+def _describe_label_rule(result) -> str:
+    points = {name: entry["operating_point"] for name, entry in result["per_class"].items()}
+    if not any(point["rule"] == STATED for point in points.values()):
+        return "The file has no columns `prediction_<class>`: a label is predicted where its score is 0.5 or more."
+    named = join_names(f"{name!r} from {point['threshold']:g} on" for name, point in points.items())
+    return f"`--threshold` decides: {named}."

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,8 +10,7 @@ import numpy as np
 from tlmed.answer_units import name_rows
 from tlmed.errors import InputError
 from tlmed.evaluation.answer_rules import AnswerRule, read_rule
-from tlmed.evaluation.predictions import HALF, Predictions, predict_classes, reach
-from tlmed.evaluation.predictions_csv import CALIBRATED, SCORE
+from tlmed.evaluation.predictions import HALF, STATED, Predictions, predict_classes
 from tlmed.metrics import apply_temperature, choose_threshold, fit_temperature, positive_index
 from tlmed.metrics.calibration import TEMPERATURES
 from tlmed.metrics.decision_rules import uncalibrate
@@ -20,12 +19,9 @@ from tlmed.metrics.resampling import find_clusters
 from tlmed.run_files import METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.tasks import MULTI_LABEL, ORDINAL, read_task
-from tlmed.words import count, listed, shorten
+from tlmed.words import count, shorten
 
 FEW = 10  # with fewer validation images of a class, or groups, there is a note
-# Columns count as exchanged if the correlation with another class's scores exceeds that with the own ones by this.
-_APART = 0.5
-_ROUNDED = 1e-6  # how far a half may be off in probabilities that were written with few digits
 METHOD = "temperature scaling (Guo et al. 2017)"
 
 
@@ -37,7 +33,8 @@ class Decision:
         operating_point: `rule`, `threshold`, the `split` and the number `n` of images that it was chosen on, its
             `sensitivity` and `specificity` there, and a `note` where there is something to say; None for more classes
             than two.
-        calibration: `method`, `temperature`, `split`, `n`, and a `note`; of several labels only `method`.
+        calibration: `method`, `temperature`, `split`, `n`, and a `note`; of several labels only `method`; nothing where
+            thresholds were stated for scores of another program.
         rule: By what else than the highest score a class is predicted; None: by nothing else. Of two classes the
             threshold follows from it.
         labels: Where an image may have several labels, the threshold and the temperature of each; then there is no
@@ -53,6 +50,11 @@ class Decision:
     def threshold(self) -> float | None:
         """Return the score from which on an image is predicted as positive; None for more classes than two."""
         return None if self.operating_point is None else self.operating_point["threshold"]
+
+    def record(self) -> dict[str, Mapping]:
+        """Return what of it stands in `metrics.json` where nothing is scored."""
+        parts = {"operating_point": self.operating_point, "calibration": self.calibration}
+        return {name: part for name, part in parts.items() if part}
 
     def choose(self, scores: np.ndarray, main: int | None, task: str) -> np.ndarray:
         """Return the classes, or the labels, that uncalibrated scores give.
@@ -251,6 +253,21 @@ def _choose_point(positive, scores, classes, main, rule, costs) -> dict:
     return found | ({"note": f"On validation data: {chosen.note}"} if chosen.note else {})
 
 
+def state_thresholds(thresholds: Sequence[tuple[float, bool]], several: bool) -> Decision:
+    """Return the decision by thresholds that no validation images chose, without any calibration.
+
+    Args:
+        thresholds: That of two classes, or one for each of several labels; each with whether a user stated it.
+        several: Whether they are of several labels.
+    """
+    chosen_on = {"split": None, "n": None}
+    parts = [
+        Decision({"rule": STATED if stated else "half", "threshold": float(threshold), **chosen_on}, {})
+        for threshold, stated in thresholds
+    ]
+    return Decision(None, {}, labels=tuple(parts)) if several else parts[0]
+
+
 def _calibrate(labels, scores) -> dict:
     if len(set(labels.tolist())) < 2:
         note = "The validation images are of one class only, so no temperature can be fitted: scores stay as they are."
@@ -261,117 +278,3 @@ def _calibrate(labels, scores) -> dict:
     if low * 1.001 < temperature < high / 1.001:  # the search by halving comes close to the ends but never reaches them
         return found
     return found | {"note": f"The temperature is at the end of the range that is searched, {low:g} to {high:g}."}
-
-
-def describe_contradictions(predictions: Predictions, positive: str | None) -> list[str]:
-    """Return a sentence where predicted classes are not those with the highest score, and which threshold explains it.
-
-    Of ordered classes it is said where they are not the median.
-
-    Args:
-        predictions: All rows are checked; rows with several highest scores contradict nothing.
-        positive: The positive of two classes, by default the second in the order of classes.
-
-    >>> rows = ["a", "b", "c"], ["test"] * 3, np.array([0, 1, 1]), np.array([[0.8, 0.2], [0.6, 0.4], [0.1, 0.9]])
-    >>> (said,) = describe_contradictions(Predictions(*rows, np.array([0, 1, 1]), ("ill", "well")), "well")
-    >>> print(said.partition(" explains")[0])
-    In 1 of 3 rows `prediction` is not the class with the highest score. A threshold of 'well' above 0.2 and up to 0.4
-    """
-    scores, guesses, graded = predictions.scores, predictions.predictions, predictions.task == ORDINAL
-    lower = int((scores[np.arange(len(guesses)), guesses] < scores.max(axis=1)).sum())
-    rows = _count_off_median(predictions) if graded else lower
-    if predictions.by_scores or not rows:
-        return []
-    rule = "the median grade" if graded else "the class with the highest score"
-    said = f"In {rows:,} of {count(len(guesses), 'row')} `prediction` is not {rule}."
-    main, cause = positive_index(predictions.classes, positive), ""
-    if graded and not lower:
-        cause = " In every row it is the class with the highest score."
-    elif main is not None:
-        cause = f" {_explain_by_threshold(scores[:, main], guesses == main, predictions.classes[main])}"
-    return [
-        f"{said}{cause} Metrics that count predicted classes, such as accuracy, sensitivity and F1, are computed from "
-        "the column `prediction`; those that need probabilities, such as AUC and log loss, from the scores."
-    ]
-
-
-def _count_off_median(predictions) -> int:
-    """Count rows whose grade is no median; where a grade is reached with just a half, so are it and the one below."""
-    scores = predictions.scores if predictions.calibrated is None else predictions.calibrated
-    reached = np.pad(reach(scores), ((0, 0), (0, 1)))  # nothing lies above the highest grade
-    rows, guesses = np.arange(len(scores)), predictions.predictions
-    off = (reached[rows, guesses] < HALF - _ROUNDED) | (reached[rows, guesses + 1] > HALF + _ROUNDED)
-    return int(off.sum())
-
-
-def _explain_by_threshold(scores, chosen, name) -> str:
-    """Say which thresholds give the rows that are predicted as a class, or how many rows the best one leaves."""
-    highest, lowest = scores[~chosen].max(initial=-math.inf), scores[chosen].min(initial=math.inf)
-    if highest < lowest:
-        bounds = [f"above {highest:.6g}"] if chosen.sum() < len(chosen) else []
-        bounds += [f"up to {lowest:.6g}"] if chosen.any() else []
-        return f"A threshold of {name!r} {' and '.join(bounds)} explains it."
-    # `left` counts contradictions for each score as threshold: chosen rows below it, and rows from it on that are not
-    # chosen. Its last entry is for a threshold above all scores.
-    order = np.argsort(scores, kind="stable")
-    levels, first = np.unique(scores[order], return_index=True)
-    below = np.concatenate([[0], np.cumsum(chosen[order])])
-    above = np.cumsum(~chosen[order][::-1])[::-1]
-    left = [*(below[first] + above[first]), below[-1]]
-    best = int(np.argmin(left))
-    nearest = f"{levels[best]:.6g}" if best < len(levels) else f"any above {levels[-1]:.6g}"
-    rows = count(int(left[best]), "row")
-    return f"No single threshold of {name!r} explains it: the nearest, {nearest}, contradicts {rows}."
-
-
-def describe_hard_scores(predictions: Predictions) -> list[str]:
-    """Return a sentence where all scores, or all calibrated ones, are 0 or 1: decisions, of which there is no ranking.
-
-    >>> rows = ["a", "b"], ["test"] * 2, np.array([0, 1]), np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 1])
-    >>> describe_hard_scores(Predictions(*rows, ("ill", "well")))[0].partition(":")[0]
-    'All scores are 0 or 1, decisions and not probabilities'
-    """
-    if _is_hard(predictions.scores):
-        return [
-            "All scores are 0 or 1, decisions and not probabilities: the AUC is only the mean of sensitivity and "
-            "specificity, and log loss, Brier score and ECE say nothing of calibration."
-        ]
-    if predictions.calibrated is not None and _is_hard(predictions.calibrated):
-        return [f"All columns `{CALIBRATED}CLASS` are 0 or 1: what is computed from them says nothing of calibration."]
-    return []
-
-
-def _is_hard(scores) -> bool:
-    return bool(np.isin(scores, (0, 1)).all())
-
-
-def describe_exchanged(predictions: Predictions) -> list[str]:
-    """Return a sentence where calibrated probabilities go with the scores of other classes: columns are exchanged.
-
-    Calibration keeps the order of scores, more or less: each column correlates best with its own.
-
-    >>> scores = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
-    >>> rows = ["a", "b", "c"], ["test"] * 3, np.array([0, 1, 1]), scores, np.array([0, 1, 1]), ("ill", "well")
-    >>> describe_exchanged(Predictions(*rows, calibrated=scores[:, ::-1]))
-    ['Are columns exchanged? `calibrated_ill` goes with `score_well`, `calibrated_well` goes with `score_ill`.']
-    """
-    if predictions.calibrated is None:
-        return []
-    classes = predictions.classes
-    # Correlations [k, k]: rows are calibrated columns, columns are scores.
-    likeness = _standardise(predictions.calibrated).T @ _standardise(predictions.scores)
-    nearest = likeness.argmax(axis=1)
-    moved = set(np.flatnonzero(likeness.max(axis=1) - likeness.diagonal() > _APART).tolist())
-    said = [
-        f"`{CALIBRATED}{classes[c]}` goes with `{SCORE}{classes[nearest[c]]}`"
-        for c in sorted(moved)
-        if nearest[c] in moved  # an exchange: the other column must be out of place, too
-    ]
-    return [f"Are columns exchanged? {listed(said, 3)}."] if said else []
-
-
-def _standardise(table) -> np.ndarray:
-    """Return columns with mean 0 and length 1, whose products are correlations; a constant one becomes zeros."""
-    centred = table - table.mean(axis=0)
-    length = np.linalg.norm(centred, axis=0)
-    return centred / np.where(length > 1e-9, length, np.inf)

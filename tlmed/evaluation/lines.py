@@ -14,7 +14,7 @@ from tlmed.answer_units import (
 )
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.deciding_lines import describe_cheapest, describe_equal_majority, list_deciding
-from tlmed.evaluation.decision_lines import order_by_main, say_median, say_threshold
+from tlmed.evaluation.decision_lines import say_median, say_threshold
 from tlmed.evaluation.label_lines import describe_labels
 from tlmed.evaluation.predictions import HALF
 from tlmed.metrics import say_positive
@@ -92,30 +92,6 @@ def describe_left_out(result: Mapping) -> list[str]:
     what = "row" if unit_of(result) == IMAGE else unit_of(result)
     scored = f"{count(result['n'], what)} of {result['split']!r} {'is' if result['n'] == 1 else 'are'} scored"
     return [f"Of {evaluated['predictions']}, {scored}; not scored: {named}."]
-
-
-def describe_rule(result: Mapping) -> list[str]:
-    """Say how the classes of a file of predictions were predicted, where it does not say them itself.
-
-    Args:
-        result: The content of `metrics.json`.
-
-    >>> found = {"classes": ["ill", "well"], "positive": "well", "threshold": 0.5, "evaluated": {"predicted": True}}
-    >>> describe_rule(found)
-    ["The file has no column `prediction`: 'well' is predicted where its score is 0.5 or more, and 'ill' elsewhere."]
-    >>> describe_rule({"classes": ["a", "b", "c"], "evaluated": {"predicted": True}})
-    ['The file has no column `prediction`: of each row the class with the highest score is predicted.']
-    """
-    if not result["evaluated"].get("predicted"):
-        return []
-    if len(result["classes"]) == 2:
-        positive, other = map(repr, order_by_main(result))
-        how = f"{positive} is predicted where its score is {result['threshold']:g} or more, and {other} elsewhere"
-    elif read_task(result) == ORDINAL:
-        how = "of each row the median grade is predicted"
-    else:
-        how = "of each row the class with the highest score is predicted"
-    return [f"The file has no column `prediction`: {how}."]
 
 
 def describe_reversed(result: Mapping) -> list[str]:

@@ -143,7 +143,7 @@ def score(predictions: Predictions, scoring: Scoring, leaked: Collection[str] = 
         result["cuts"] = _measure_cuts(chosen)
     if result["positive"] is not None:
         result["positive_asked"] = scoring.positive is not None
-    if chosen.is_multi and decision is not None:
+    if chosen.is_multi:
         result["per_class"] = _describe_labels(result["per_class"], chosen, scoring)
     result["threshold"] = _find_threshold(chosen, decision)
     result |= _describe_decision(chosen, scoring)
@@ -197,13 +197,13 @@ def _describe_decision(chosen, scoring) -> dict[str, Mapping]:
 
 
 def _describe_labels(tables, chosen, scoring) -> dict[str, dict]:
-    """Return the part on several labels with the threshold and the temperature of each, and what these change."""
-    found = {}
-    for number, (name, decision) in enumerate(zip(chosen.classes, scoring.decision.labels, strict=True)):
+    """Return the part on several labels with their stated metrics, and what the decision on each of them changes."""
+    found, decisions = {}, (None,) * len(chosen.classes) if scoring.decision is None else scoring.decision.labels
+    for number, (name, decision) in enumerate(zip(chosen.classes, decisions, strict=True)):
         side = chosen.of_label(number)
         own = replace(scoring, positive=side.classes[1], decision=decision)
         # A label that is not known of any image has no metrics, but a decision, by which new images are predicted.
-        more = {"operating_point": decision.operating_point, "calibration": decision.calibration}
+        more = {} if decision is None else decision.record()
         if side.paths:
             more = _measure_stated(side, own, side.scores)["metrics"] | _describe_decision(side, own)
         found[name] = {**tables[name], **more}

@@ -78,6 +78,16 @@ class Pooled:
         chosen = [row for row, path in enumerate(self.samples.paths) if path in wanted]
         return {self.units.paths[unit] for unit in self.members[chosen].tolist()}
 
+    def predict(self, decision: Decision, positive: str | None) -> "Pooled":
+        """Return the predictions by thresholds that somebody stated; nothing else changes.
+
+        Args:
+            decision: Made of those thresholds.
+            positive: The positive of two classes, by default the second in the order of classes.
+        """
+        units, samples = (_predict(part, decision, positive) for part in (self.units, self.samples))
+        return replace(self, samples=samples if self.are_pooled else units, units=units)
+
     def decide(self, decision: Decision, positive: str | None) -> "Pooled":
         """Return the predictions by a decision that was made on units.
 
@@ -89,6 +99,11 @@ class Pooled:
             return replace(self, samples=units, units=units)
         samples = apply_decision(self.samples, decision, positive)
         return replace(self, samples=replace(samples, calibrated=None), units=units)
+
+
+def _predict(predictions, decision, positive) -> Predictions:
+    main = None if predictions.is_multi else positive_index(predictions.classes, positive)
+    return replace(predictions, predictions=decision.choose(predictions.scores, main, predictions.task))
 
 
 def have_parts(paths: Sequence[str]) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tlmed import targets
 from tlmed.evaluation.label_predictions_csv import PREDICTION
-from tlmed.evaluation.predictions_csv import CALIBRATED, NOTE, SCORE
+from tlmed.evaluation.prediction_rows import CALIBRATED, NOTE, SCORE
 
 
 def check_table(path: Path, force: bool, inputs: Sequence[str | Path]) -> None:

@@ -12,6 +12,7 @@ from tlmed.tasks import MULTI_LABEL, ORDINAL, SINGLE_LABEL
 from tlmed.words import count
 
 HALF = 0.5
+STATED = "stated"  # the rule of a threshold that a user states for a file of predictions
 
 
 @dataclass(frozen=True, eq=False)  # `==` of arrays is an array
@@ -61,13 +62,15 @@ class Predictions:
     def of_label(self, number: int) -> "Predictions":
         """Return the predictions of one of several labels, as two classes, for the images of which it is known."""
         known = self.take(np.flatnonzero(self.labels[:, number] != UNKNOWN))
+        # In double precision, as a table is read: in single precision the other side would be rounded.
+        calibrated = None if known.calibrated is None else np.asarray(known.calibrated[:, number], dtype=float)
         return replace(
             known,
             labels=known.labels[:, number],
             scores=as_two_classes(known.scores[:, number]),
             predictions=known.predictions[:, number],
             classes=name_sides(self.classes[number]),
-            calibrated=None if known.calibrated is None else as_two_classes(known.calibrated[:, number]),
+            calibrated=None if calibrated is None else as_two_classes(calibrated),
             traits={},
             task=SINGLE_LABEL,
         )

@@ -14,9 +14,16 @@ from tlmed.answer_units import FILE
 from tlmed.columns import Grouping, spell
 from tlmed.data.table import describe_classes
 from tlmed.errors import InputError
-from tlmed.evaluation.decisions import describe_contradictions, describe_exchanged, describe_hard_scores
-from tlmed.evaluation.lines import describe_left_out, describe_rule
+from tlmed.evaluation.decision_lines import describe_rule
+from tlmed.evaluation.label_predictions_csv import have_labels, read_label_predictions
+from tlmed.evaluation.lines import describe_left_out
 from tlmed.evaluation.measures import Scoring, score_pooled
+from tlmed.evaluation.odd_predictions import (
+    describe_constant,
+    describe_contradictions,
+    describe_exchanged,
+    describe_hard_scores,
+)
 from tlmed.evaluation.pooled_csv import find_pooling
 from tlmed.evaluation.pooling import (
     Pooled,
@@ -27,15 +34,18 @@ from tlmed.evaluation.pooling import (
     pool,
     say_how,
 )
+from tlmed.evaluation.prediction_rows import read_header
 from tlmed.evaluation.predictions import Predictions, describe_ties
 from tlmed.evaluation.predictions_csv import read_predictions
+from tlmed.inference.stated_thresholds import find_thresholds
 from tlmed.metrics.decision_rules import fill_costs
 from tlmed.recipe.decision_fields import find_stated_faults
-from tlmed.tasks import ORDINAL, SINGLE_LABEL, find_order_faults
+from tlmed.tasks import MULTI_LABEL, ORDINAL, SINGLE_LABEL, find_order_faults, refuse_labels
 from tlmed.voice import Voice
 from tlmed.words import count, join_names, listed
 
 _BY_DEFAULT = ("auto", FILE)  # `pool` and `pool_by` that leave open whether rows are pooled
+_OPTIONS = {"costs": "cost", "cost_ratio": "cost-ratio"}  # of the command, where they have other names
 
 
 def score_file(
@@ -45,6 +55,7 @@ def score_file(
     pooled_by: tuple[str | None, str] | None,
     voice: Voice,
     errors: Mapping[str, object] | None = None,
+    thresholds: Mapping[str | None, float] | None = None,
 ) -> tuple[Pooled, dict]:
     """Score the test rows of a CSV of predictions, or all rows if they are of one split.
 
@@ -55,6 +66,8 @@ def score_file(
         pooled_by: `pool` and `pool_by`, as in a recipe; None: what they are there by default.
         voice: Where to tell what happens.
         errors: `costs` or `cost_ratio`, as in a recipe.
+        thresholds: The scores from which on labels are predicted, or the positive one of two classes, by name; None for
+            all that are not named.
 
     Returns:
         The predictions, and the content of `metrics.json`.
@@ -62,39 +75,56 @@ def score_file(
     Raises:
         InputError: If the file cannot be read or pooled, or no split can be chosen.
     """
-    made, task = find_pooling(file), SINGLE_LABEL if asked.order is None else ORDINAL
-    given, positive = asked.positive, _choose_positive(file, asked.positive, *made)
-    asked = replace(asked, positive=positive)
-    predictions = read_predictions(file, grouping, positive, asked.order, task)
-    if faults := _find_order_faults(asked.order, predictions.classes):
-        raise InputError([f"`--order` {fault}, for {file}." for fault in faults])
-    if errors:
-        asked = replace(asked, costs=_find_costs(errors, predictions.classes, positive))
+    read = _read_labels if have_labels(read_header(file)) else _read_classes
+    predictions, asked, made = read(file, grouping, asked, errors or {})
     split = _choose_split(file, predictions)
-    pooled = _pool(file, predictions, made[0], positive, pooled_by or _BY_DEFAULT, voice)
+    pooled = _pool(file, predictions, made, asked.positive, pooled_by or _BY_DEFAULT, voice)
+    decision = find_thresholds(file, predictions, asked.positive, thresholds or {})
+    pooled = pooled if decision is None else pooled.predict(decision, asked.positive)
     chosen = pooled.units.of(split)
     notes = [*predictions.notes, *describe_classes(len(predictions.classes), len(chosen.paths), chosen.unit)]
-    by_default = positive == _name_positive(predictions, None)
-    notes += metrics.describe_default(predictions.classes, given if by_default else positive)
     if split != "test":
         notes.append(f"All rows are of the split {split!r}: these are not scores of test images.")
     notes += _find_shared(predictions, split)
-    notes += _describe_unused(pooled, _name_positive(predictions, positive))
-    notes += describe_contradictions(chosen, positive)
-    notes += describe_ties(chosen, positive)
+    notes += _describe_unused(pooled, asked.positive, bool(thresholds))
+    notes += [] if thresholds else describe_contradictions(chosen, asked.positive)
+    notes += [] if thresholds else describe_ties(chosen, asked.positive)
     notes += describe_exchanged(chosen)
     notes += describe_hard_scores(chosen)
+    notes += describe_constant(chosen)
     for note in notes:
         voice.warn(note)
     others = Counter(name for name in pooled.units.splits if name != split)
     evaluated = {"predictions": str(file), "not_scored": dict(sorted(others.items())), "warnings": notes}
-    evaluated["predicted"] = predictions.by_scores  # the file has no column of its own
+    evaluated["predicted"] = predictions.by_scores or bool(thresholds)  # not by a column of the file
     with voice.busy(f"Scoring {count(len(chosen.paths), 'row')}"):
         # A file names no seed; with a fixed one its intervals are the same each time.
-        result = {**score_pooled(pooled, replace(asked, split=split)), "evaluated": evaluated}
+        result = score_pooled(pooled, replace(asked, split=split, decision=decision)) | {"evaluated": evaluated}
     for sentence in (*describe_rule(result), *describe_left_out(result)):
         voice.say(sentence)
     return pooled, result
+
+
+def _read_classes(file, grouping, asked, errors) -> tuple[Predictions, Scoring, Pooling]:
+    """Return the predictions of one class per image, what is asked of them, and how their rows were pooled before."""
+    made, task = find_pooling(file), SINGLE_LABEL if asked.order is None else ORDINAL
+    positive = _choose_positive(file, asked.positive, *made)
+    predictions = read_predictions(file, grouping, positive, asked.order, task)
+    if faults := _find_order_faults(asked.order, predictions.classes):
+        raise InputError([f"`--order` {fault}, for {file}." for fault in faults])
+    by_default = positive == _name_positive(predictions, None)
+    said = metrics.describe_default(predictions.classes, asked.positive if by_default else positive)
+    predictions = replace(predictions, notes=(*predictions.notes, *said))
+    costs = _find_costs(errors, predictions.classes, positive) if errors else None
+    return predictions, replace(asked, positive=positive, costs=costs), made[0]
+
+
+def _read_labels(file, grouping, asked, errors) -> tuple[Predictions, Scoring, Pooling]:
+    """Return the same of several labels per image."""
+    given = {"positive": asked.positive, "order": asked.order, "prevalence": asked.prevalence, **errors}
+    for name in [name for name, value in given.items() if value is not None]:
+        refuse_labels({"task": MULTI_LABEL}, f"`--{_OPTIONS.get(name, name)}` is", file)
+    return read_label_predictions(file, None, grouping), asked, find_pooling(file)[0]
 
 
 def _find_order_faults(order, classes) -> list[str]:
@@ -149,23 +179,33 @@ def _pool(file, predictions, made, positive, pooled_by, voice) -> Pooled:
 
 
 def _name_positive(predictions, positive) -> str | None:
-    """Return the positive one of two classes; None for more."""
-    main = metrics.positive_index(predictions.classes, positive)
+    """Return the positive one of two classes; None for more, and for labels."""
+    main = None if predictions.is_multi else metrics.positive_index(predictions.classes, positive)
     return None if main is None else predictions.classes[main]
 
 
-def _describe_unused(pooled: Pooled, main: str | None) -> list[str]:
-    """Say that the columns of predictions and of calibrated scores are not used, where scores were pooled."""
+def _describe_unused(pooled: Pooled, positive: str | None, by_threshold: bool) -> list[str]:
+    """Say that columns of predictions are not used, nor calibrated scores where scores were pooled."""
     samples, unit, said = pooled.samples, pooled.pooling.by, []
+    column = "`prediction_<class>`" if samples.is_multi else "`prediction`"
+    if by_threshold and not samples.by_scores:
+        said.append(f"{column} is not used: `--threshold` decides.")
     if not pooled.are_pooled:
-        return []
-    if not samples.by_scores:
-        of_several = "median grade" if samples.task == ORDINAL else "class with the highest pooled score"
-        how = f"the {of_several}" if main is None else f"{main!r} from a pooled score of 0.5 on"
-        said.append(f"`prediction` counts only for single images: a {unit} is predicted as {how}.")
+        return said
+    if not (samples.by_scores or by_threshold):
+        said.append(f"{column} counts only for single images: a {unit} is predicted as {_say_half(samples, positive)}.")
     if samples.calibrated is not None:
         said.append(f"`calibrated_CLASS` is of single images: scores of {unit}s are not calibrated.")
     return said
+
+
+def _say_half(samples, positive) -> str:
+    """Return what is predicted from pooled scores where no threshold is stated."""
+    if samples.is_multi:
+        return "each label from a pooled score of 0.5 on"
+    if (main := _name_positive(samples, positive)) is not None:
+        return f"{main!r} from a pooled score of 0.5 on"
+    return f"the {'median grade' if samples.task == ORDINAL else 'class with the highest pooled score'}"
 
 
 def _find_shared(predictions: Predictions, split: str) -> list[str]:

@@ -47,7 +47,7 @@ from tlmed.sections import Stated
 from tlmed.source_forms import TABLE, TFDS, find_form
 from tlmed.source_layout import Layout
 from tlmed.synthetic import describe_learned, describe_source, is_synthetic
-from tlmed.tasks import MULTI_LABEL, read_task, refuse_labels
+from tlmed.tasks import MULTI_LABEL, count_sides, read_task, refuse_labels
 from tlmed.voice import SILENT, Voice
 from tlmed.words import count, join_names
 
@@ -66,6 +66,7 @@ def evaluate(
     order: tuple[str, ...] | None = None,
     stated: Mapping[str, object] | None = None,
     errors: Mapping[str, object] | None = None,
+    thresholds: Mapping[str | None, float] | None = None,
 ) -> tuple[Pooled, dict]:
     """Score a run on its own test images, or on all images of another source, or score a file of predictions.
 
@@ -93,6 +94,8 @@ def evaluate(
         stated: Fields of `Stated` that replace those of the recipe, or, with `file`, its defaults.
         errors: `costs` or `cost_ratio`, as in a recipe: what errors of `file` cost; or these or `logit_adjustment`, by
             which a run predicts classes here instead of by what it keeps.
+        thresholds: The score from which on each label of `file`, or the positive one of two classes, is predicted, by
+            name; None for all that are not named.
 
     Returns:
         The predictions, pooled, and the content of `metrics.json`.
@@ -103,7 +106,7 @@ def evaluate(
     if run is None:
         numbers = Stated(**(stated or {}))
         asked = Scoring(positive=positive, prevalence=prevalence, order=order, stated=numbers)
-        return score_file(file, grouping or Grouping(), asked, pooled_by, voice, errors)
+        return score_file(file, grouping or Grouping(), asked, pooled_by, voice, errors, thresholds)
     recipe, old, decision = from_json(RECIPE_JSON.read(run)), METRICS_JSON.read(run), read_decision(run)
     if errors:
         refuse_labels(old, "Costs of errors and logit adjustment are", run.path)
@@ -119,7 +122,7 @@ def evaluate(
             f"`prevalence` needs exactly two classes. Received: prevalence={prevalence} with {len(old['classes'])}."
         )
     numbers = replace(recipe.stated, **(stated or {}))
-    if faults := find_weight_faults(numbers.kappa_weights, len(old["classes"])):
+    if faults := find_weight_faults(numbers.kappa_weights, count_sides(old)):
         raise InputError(faults)
     own = source is None or moved
     place = source or recipe.data.source

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from tlmed.evaluation.lines import describe_left_out, describe_reversed, describe_rule
+from tlmed.evaluation.decision_lines import describe_rule
+from tlmed.evaluation.lines import describe_left_out, describe_reversed
 from tlmed.evaluation.predictions import Predictions
 from tlmed.pages.templating import render
 from tlmed.report.frame import frame

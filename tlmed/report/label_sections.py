@@ -6,15 +6,16 @@ from markupsafe import Markup
 
 from tlmed.answer_units import name_scored, unit_of
 from tlmed.evaluation import score_plots
-from tlmed.evaluation.lines import describe_size
+from tlmed.evaluation.predictions import STATED
 from tlmed.metrics.definitions import CALIBRATED
-from tlmed.metrics.names import list_once, name_metric
+from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import number
-from tlmed.pages.entries import compare_entries, list_entries, list_notes, show_cell
+from tlmed.pages.entries import compare_entries, list_notes, show_cell
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
 from tlmed.report.loaded_files import RunContent
+from tlmed.report.scores import list_common
 from tlmed.tabulation import Table, numbers, texts
 
 _COLUMNS = ("auc", "average_precision", "sensitivity", "specificity", "ppv", "npv", "f1")
@@ -26,12 +27,7 @@ def show_label_scores(content: RunContent) -> Markup:
     metrics = content.metrics
     return render(
         "report/label_scores.html",
-        n=metrics["n"],
-        of=name_scored(metrics),
-        unit=unit_of(metrics),
-        groups=metrics.get("groups"),
-        few=describe_size(metrics),
-        entries=list_entries(list_once(metrics)),
+        **list_common(metrics),
         labels=_tabulate_labels(metrics["per_class"], unit_of(metrics)),
     )
 
@@ -62,9 +58,10 @@ def show_label_thresholds(metrics: Mapping) -> Markup:
     named = [(name, entry["operating_point"]) for name, entry in labels.items()]
     columns = numbers(explain("threshold"), *(f"{name_metric(it)} at {at}" for it in _AT for at in ("it", "0.5")))
     first = next(iter(labels.values()))["operating_point"]
+    stated = any(point["rule"] == STATED for _, point in named)
     return render(
         "report/label_thresholds.html",
-        rule=first["rule"],
+        rule=STATED if stated else first["rule"],
         split=first["split"],
         unit=unit_of(metrics),
         table_of_labels=Table(texts("Label") + columns, rows, list_notes(named)),
@@ -112,15 +109,22 @@ def show_label_calibration(content: RunContent) -> Markup:
     after = metrics["calibration"]["metrics"]
     before = {name: metrics["metrics"][name] for name in CALIBRATED if name in after}
     columns = [f"{name_metric(it)} {when}" for it in CALIBRATED for when in ("as trained", "calibrated")]
-    rows = [(name, number(entry["calibration"]["temperature"]), *_show_change(entry)) for name, entry in labels.items()]
+    # A file of another program holds calibrated scores, and says nothing of temperatures.
+    temperature = numbers(explain("temperature")) if "method" in metrics["calibration"] else ()
+    rows = [(name, *_show_temperature(entry), *_show_change(entry)) for name, entry in labels.items()]
     noted = [(name, entry["calibration"]) for name, entry in labels.items()]
     return render(
         "report/label_calibration.html",
-        method=metrics["calibration"]["method"],
+        method=metrics["calibration"].get("method"),
         compared=compare_entries({"As trained": before, "Calibrated": after}),
-        labels=Table(texts("Label") + numbers(explain("temperature"), *columns), rows, list_notes(noted)),
+        labels=Table(texts("Label") + temperature + numbers(*columns), rows, list_notes(noted)),
         picture=_draw_reliability(content),
     )
+
+
+def _show_temperature(entry) -> list[str]:
+    found = entry["calibration"].get("temperature")
+    return [] if found is None else [number(found)]
 
 
 def _show_change(entry) -> list:

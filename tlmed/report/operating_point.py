@@ -9,6 +9,7 @@ from markupsafe import Markup
 from tlmed.answer_units import name_scored, unit_of
 from tlmed.evaluation import score_plots
 from tlmed.evaluation.answer_rules import ExpectedCost, LogitAdjustment, say_rule
+from tlmed.evaluation.predictions import STATED
 from tlmed.metrics import net_benefit, positive_index
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.expected_costs import COST_METRICS
@@ -105,6 +106,8 @@ def _say_choice(metrics) -> str:
         return ""
     if point["rule"] == "fixed":
         return "The recipe fixes it; no image had a part in it."
+    if point["rule"] == STATED:
+        return "It was stated (`--threshold`); no image had a part in it."
     if "cutoff" in point:
         return (
             f"It is a calibrated probability of {thousandths(point['cutoff'])}, {_name_aim(point['rule'])}, by the "

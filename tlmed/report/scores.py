@@ -18,7 +18,7 @@ from tlmed.pages.templating import render
 from tlmed.report.image_counts import MOST_CLASSES
 from tlmed.report.loaded_files import RunContent
 from tlmed.tabulation import EMPHASIS, Table, numbers, say, texts
-from tlmed.tasks import ORDINAL, PRIMARY, read_task
+from tlmed.tasks import MULTI_LABEL, ORDINAL, PRIMARY, read_task
 from tlmed.words import listed
 
 _MOST_WEAK = 10  # classes, of many
@@ -32,22 +32,30 @@ def show_scores(content: RunContent) -> Markup:
     metrics = content.metrics
     return render(
         "report/scores.html",
-        n=metrics["n"],
-        of=name_scored(metrics),
-        unit=unit_of(metrics),
-        pooling=say_pooling(metrics),
-        samples=compare_samples(metrics),
-        one_by_one=say_one_by_one(metrics),
-        groups=metrics.get("groups"),
-        few=describe_size(metrics),
+        **list_common(metrics),
         positive=say_positive(metrics["classes"], metrics.get("positive"), metrics.get("positive_asked", False)),
         of_class=_OF_CLASS,
-        entries=list_entries(list_once(metrics)),
-        further=show_further(metrics),
         cuts=_tabulate_cuts(metrics),
         median=say_median(metrics),
         classes=show_classes(metrics),
     )
+
+
+def list_common(metrics: Mapping) -> dict[str, object]:
+    """Return what the section of scores says whatever was asked: how much was scored, its metrics, those of samples."""
+    return {
+        "n": metrics["n"],
+        "of": name_scored(metrics),
+        "unit": unit_of(metrics),
+        "several": read_task(metrics) == MULTI_LABEL,
+        "pooling": say_pooling(metrics),
+        "samples": compare_samples(metrics),
+        "one_by_one": say_one_by_one(metrics),
+        "groups": metrics.get("groups"),
+        "few": describe_size(metrics),
+        "entries": list_entries(list_once(metrics)),
+        "further": show_further(metrics),
+    }
 
 
 def show_further(metrics: Mapping, value: str = "Value") -> Markup:
@@ -57,17 +65,18 @@ def show_further(metrics: Mapping, value: str = "Value") -> Markup:
         metrics: The content of `metrics.json`.
         value: The title of the column of values.
     """
-    entries = list_further(metrics["metrics"])
-    if not entries:
+    several, entries = read_task(metrics) == MULTI_LABEL, list_further(metrics["metrics"])
+    found = {label: list_further(entry) for label, entry in metrics["per_class"].items()}
+    classes = {label: own for label, own in found.items() if own}  # of a label that is known nowhere there is nothing
+    if not (classes if several else entries):
         return Markup()
-    classes = {label: list_further(entry) for label, entry in metrics["per_class"].items()}
-    many = len(classes) > 2
+    many = len(classes) > 2 and not several
     return render(
         "report/further.html",
         unit=unit_of(metrics),
-        entries=list_stated(entries, value),
+        entries=list_stated(entries, value) if entries else None,
         many=many,
-        classes=compare_stated(classes) if many and len(classes) <= MOST_CLASSES else None,
+        classes=compare_stated(classes) if (many or several) and len(classes) <= MOST_CLASSES else None,
     )
 
 
@@ -86,9 +95,10 @@ def say_one_by_one(metrics: Mapping) -> str:
     >>> say_one_by_one({"classes": ["a", "b", "c"]})
     'How well images are told apart one by one.'
     """
-    how = ", with the same threshold" if len(metrics["classes"]) == 2 else ""
+    several = read_task(metrics) == MULTI_LABEL
+    how = f", with the same threshold{'s' * several}" if several or len(metrics["classes"]) == 2 else ""
     if metrics.get("evaluated", {}).get("predicted") is False:
-        how = ", by the column `prediction` of the file"
+        how = f", by the column{'s `prediction_<class>`' if several else ' `prediction`'} of the file"
     return f"How well images are told apart one by one{how}."
 
 

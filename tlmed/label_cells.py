@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from tlmed.columns import is_blank
 from tlmed.label_texts import NEGATIVE, POSITIVE, UNKNOWN, write_vector
 
-_KNOWN = {"0": NEGATIVE, "0.0": NEGATIVE, "1": POSITIVE, "1.0": POSITIVE}
-_UNCERTAIN = ("-1", "-1.0")  # of CheXpert's reports
+KNOWN = {"0": NEGATIVE, "0.0": NEGATIVE, "1": POSITIVE, "1.0": POSITIVE}
+UNCERTAIN = ("-1", "-1.0")  # of CheXpert's reports
 _MEANING = {"ignore": UNKNOWN, "positive": POSITIVE, "negative": NEGATIVE}
 
 
@@ -20,12 +20,21 @@ def join_cells(cells: Mapping[str, str], uncertain: str) -> tuple[str, str]:
     >>> join_cells({"edema": "1", "mass": "-1"}, "ignore"), join_cells({"edema": "1", "mass": "yes"}, "ignore")
     (('edema|?mass', ''), ('edema|?mass', "mass='yes'"))
     """
-    values = {name: _read_cell(text, uncertain) for name, text in cells.items()}
+    values = {name: read_cell(text, uncertain) for name, text in cells.items()}
     odd = ", ".join(f"{name}={cells[name]!r}" for name, value in values.items() if value is None)
     return write_vector([UNKNOWN if value is None else value for value in values.values()], list(values)), odd
 
 
-def _read_cell(text, uncertain) -> int | None:
-    if text in _UNCERTAIN:
+def read_cell(text: str, uncertain: str = "ignore") -> int | None:
+    """Return 1, 0, or -1 where a label is not known; None where a cell says none of this.
+
+    Args:
+        text: The cell.
+        uncertain: As for `join_cells`.
+
+    >>> read_cell("1.0"), read_cell("nan"), read_cell("yes")
+    (1, -1, None)
+    """
+    if text in UNCERTAIN:
         return _MEANING[uncertain]
-    return UNKNOWN if is_blank(text) else _KNOWN.get(text)
+    return UNKNOWN if is_blank(text) else KNOWN.get(text)
