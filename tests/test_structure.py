@@ -17,7 +17,6 @@ from tests.shape import (
 )
 
 ROOT = Path(__file__).parent.parent
-MODULES = read_modules()
 # What users call in Python, and commands, whose arguments are their options.
 PUBLIC = {
     "tlmed.cli.evaluate_command.evaluate",
@@ -44,12 +43,13 @@ def imports_at_once(path):
     return [node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name for node in found]
 
 
-@pytest.mark.parametrize("path", FILES, ids=str)
-def test_tensorflow_is_started_before_a_module_imports_it(path):
-    if not any(name.split(".")[0] in NEED_TENSORFLOW for name in imports_at_once(path)):
-        return
-    doors = [path, *(folder / "__init__.py" for folder in path.parents if folder != Path("."))]
-    assert any(imports_at_once(door)[:1] == ["tlmed.tensorflow_start"] for door in doors)
+def test_tensorflow_is_started_before_a_module_imports_it():
+    imported = {path: imports_at_once(path) for path in FILES}
+    need = [path for path in FILES if any(name.split(".")[0] in NEED_TENSORFLOW for name in imported[path])]
+    assert len(need) > 20
+    for path in need:
+        doors = [path, *(folder / "__init__.py" for folder in path.parents if folder != Path("."))]
+        assert any(imported[door][:1] == ["tlmed.tensorflow_start"] for door in doors), path
 
 
 def test_every_package_is_installed():
@@ -59,26 +59,31 @@ def test_every_package_is_installed():
     assert installed == {".".join(path.parent.parts) for path in FILES if path.name == "__init__.py"}
 
 
-def test_no_modules_import_each_other_not_even_lazily():
-    assert find_circles({module.name: module.imports for module in MODULES}) == []
-    assert find_circles(join_parts(MODULES)) == []
+@pytest.fixture(scope="module")
+def modules():
+    """Give all modules of the package: reading them takes seconds."""
+    return read_modules()
+
+
+def test_no_modules_import_each_other_not_even_lazily(modules):
+    assert find_circles({module.name: module.imports for module in modules}) == []
+    assert find_circles(join_parts(modules)) == []
 
 
 def test_a_circle_is_found_at_any_remove():
     assert find_circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
 
 
-def test_the_page_about_the_design_shows_the_modules_as_they_are():
+def test_the_page_about_the_design_shows_the_modules_as_they_are(modules):
     page = PAGE.read_text()
     # A module that was added or moved: `python tests/shape.py --write`, and look at the floor that it came to.
-    assert page == replace_picture(page, draw_modules(MODULES))
+    assert page == replace_picture(page, draw_modules(modules))
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
-def test_modules_and_functions_are_of_a_size_that_is_read_at_once(module):
-    assert module.lines <= MOST_LINES
-    many = {function.name for function in module.functions if function.arguments > MOST_ARGUMENTS}
-    assert many <= PUBLIC
+def test_modules_and_functions_are_of_a_size_that_is_read_at_once(modules):
+    assert {module.name: module.lines for module in modules if module.lines > MOST_LINES} == {}
+    functions = [function for module in modules for function in module.functions]
+    assert {function.name for function in functions if function.arguments > MOST_ARGUMENTS} - PUBLIC == set()
 
 
 def test_what_the_walks_and_the_table_of_places_name_is_there():
@@ -93,7 +98,6 @@ def test_what_the_walks_and_the_table_of_places_name_is_there():
         assert re.search(rf"^(def |class )?{name}\b", (ROOT / "tlmed" / place).read_text(), re.M), (place, name)
 
 
-@pytest.mark.parametrize("path", FILES, ids=str)
-def test_nothing_unsafe_is_done_with_what_a_user_downloaded(path):
-    text = (ROOT / path).read_text()
-    assert not re.search(r"pickle\.loads?\(|allow_pickle=True|safe_mode=False|^\s*except:|^\s*assert ", text, re.M)
+def test_nothing_unsafe_is_done_with_what_a_user_downloaded():
+    unsafe = re.compile(r"pickle\.loads?\(|allow_pickle=True|safe_mode=False|^\s*except:|^\s*assert ", re.M)
+    assert [path for path in FILES if unsafe.search((ROOT / path).read_text())] == []
