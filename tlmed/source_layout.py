@@ -22,8 +22,11 @@ class Layout:
         delimiter: What separates columns; None: what the header shows.
         classes: For each class the labels that make it up; None: each label is a class.
         slicing: How files with several planes become samples.
-        settled = {"order": self.order, "several": self.several, "vocabulary": self.vocabulary}
-        return Layout(self.grouping, classes=self.classes, slicing=self.slicing, **settled, elsewhere=True)
+        order: The classes in order; None: in that of `order_classes`.
+        label_columns: The columns that hold 0 or 1 for one label each, where an image may have several.
+        uncertain: What -1 means there: "ignore", "positive" or "negative".
+        several: Whether an image may have several labels; None: as its labels look.
+        vocabulary: The labels of a run, where an image may have several.
         elsewhere: Whether this is said of another source, which may lack such columns or labels; where it does, its
             own usual names are taken.
     """

@@ -1,5 +1,7 @@
 """Sources with several labels per image: how they are read, what is refused, and how images are divided."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,6 +14,7 @@ from tlmed.errors import InputError
 from tlmed.label_texts import read_vector, write_vector
 from tlmed.label_vectors import read_labels, write_labels
 from tlmed.sections import Images, KFold
+from tlmed.source_layout import Layout
 
 NAMES = ("edema", "mass")
 
@@ -100,6 +103,31 @@ def deviate(labels, parts, fractions):
         abs((labels[parts == part] == 1).sum(axis=0) - share * (labels == 1).sum(axis=0)).max()
         for part, share in enumerate(fractions)
     )
+
+
+OF_A_RUN = Layout(several=True, vocabulary=("edema", "mass", "nodule"))
+
+
+@pytest.mark.parametrize("own", [None, ("edema", "mass", "nodule")])
+def test_another_table_names_labels_of_a_run_in_either_form(tmp_path, own):
+    layout = replace(OF_A_RUN, label_columns=own).for_another(alike=True)
+    for i in range(3):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i}.png")
+    table = tmp_path / "other.csv"
+    table.write_text("path,label\n0.png,mass|rib\n1.png,No Finding\n2.png,edema|?mass\n")
+    found = open_source(table, layout)
+    assert found.classes == ("edema", "mass", "nodule")
+    assert found.labels.tolist() == [[0, 1, -1], [0, 0, -1], [1, -1, -1]]
+    assert f"Labels of the run that data={table} does not have are not known there: 'nodule'." in found.notes
+    assert f"Labels of data={table} that the run does not have are left out: 'rib'." in found.notes
+    table.write_text("path,mass,nodule,rib,age\n0.png,1,0,1,61\n1.png,0,,0,9\n2.png,-1,1,,5\n")
+    found = open_source(table, layout)
+    assert found.labels.tolist() == [[-1, 1, 0], [-1, 0, -1], [-1, -1, 1]]
+    assert "'rib' holds 0 and 1, and is no label of the run." in found.notes
+    assert set(found.traits) == {"rib", "age"}
+    table.write_text("path,label\n0.png,rib\n1.png,No Finding\n2.png,masss\n")
+    with pytest.raises(InputError, match=r"must have labels of the run.*Did you mean 'mass'"):
+        open_source(table, layout)
 
 
 def test_each_part_has_its_share_of_each_label_and_rare_ones_are_everywhere():

@@ -13,6 +13,7 @@ from tlmed import inference
 from tlmed.comparison import read_results
 from tlmed.errors import InputError
 from tlmed.evaluation.label_predictions_csv import read_label_predictions
+from tlmed.evaluation.lines import describe_metrics
 from tlmed.export import write_card
 from tlmed.heads.skops_files import load_classifiers
 from tlmed.lock import read_lock
@@ -20,6 +21,7 @@ from tlmed.lock.agreement import compare_results
 from tlmed.lock.lock_json import describe_results
 from tlmed.metrics.label_metrics import evaluate_labels
 from tlmed.recipe import Dense, Hybrid, Images, Phase, Recipe
+from tlmed.report.evaluations import make_evaluation_page
 from tlmed.reproduce import Request, reproduce
 from tlmed.run_files import METRICS_JSON
 from tlmed.rundir import RunDir
@@ -109,6 +111,40 @@ def test_the_predictions_of_a_run_are_scored_as_a_file_with_the_same_figures(fin
         of_validation = ("operating_point", "calibration")  # which the file does not tell
         assert own.keys() - set(of_validation) == theirs.keys() - set(of_validation)
         assert all(theirs[key] == own[key] for key in own if key not in of_validation)
+
+
+@pytest.mark.slow
+def test_other_images_may_name_their_labels_in_the_other_form_and_lack_some(finished, source):
+    folder, rows = RunDir(finished.path), read_csv(source)
+    texts = [
+        (row["path"], "|".join(name for name in (*NAMES, "blue") if row.get(name, "1") == "1") or "No Finding")
+        for row in rows[:40]
+        if row["green"]
+    ]
+    other = source.parent / "joined.csv"
+    other.write_text("path,label\n" + "".join(f"{path},{text}\n" for path, text in texts))
+    _, found = inference.evaluate(folder, str(other))
+    apart = source.parent / "apart.csv"
+    known = {row["path"]: row for row in rows}
+    cells = [f"{path},{known[path]['green']},{known[path]['red']}" for path, _ in texts]
+    apart.write_text("\n".join(["path,green,red", *cells]))
+    _, same = inference.evaluate(folder, str(apart))
+    assert found["metrics"] == same["metrics"]
+    assert found["per_class"].keys() == same["per_class"].keys() == set(NAMES)
+    assert f"Labels of data={other} that the run does not have are left out: 'blue'." in found["evaluated"]["warnings"]
+    apart.write_text("path,red\n" + "".join(f"{path},{known[path]['red']}\n" for path, _ in texts))
+    made, lacking = inference.evaluate(folder, str(apart))
+    assert lacking["per_class"]["red"]["auc"] == found["per_class"]["red"]["auc"]
+    assert (lacking["per_class"]["green"]["n"], lacking["per_class"]["green"]["unknown"]) == (0, len(texts))
+    said = f"Labels of the run that data={apart} does not have are not known there: 'green'."
+    assert said in lacking["evaluated"]["warnings"]
+    assert "Mean without 'green'" in lacking["metrics"]["auc"]["note"]
+    assert lacking["metrics"]["exact_match"]["value"] is None
+    assert "not known there" in make_evaluation_page(made.units, lacking)
+    assert any("green" in line for line in describe_metrics(lacking))
+    apart.write_text("path,blue\n" + "".join(f"{path},1\n" for path, _ in texts))
+    with pytest.raises(InputError, match="must have a column for labels of the run"):
+        inference.evaluate(folder, str(apart))
 
 
 def test_plain_keras_loads_the_network_and_it_gives_the_scores(finished, source):

@@ -24,7 +24,8 @@ from tlmed.data.table import Table, find_licence, make_table
 from tlmed.data.table_rows import Row, read_rows
 from tlmed.data.walking import describe_links_out
 from tlmed.errors import InputError, did_you_mean
-from tlmed.label_texts import DOUBT, SEPARATOR
+from tlmed.label_cells import read_cell
+from tlmed.label_texts import DOUBT, NEGATIVE, POSITIVE, SEPARATOR
 from tlmed.plain_cells import RULE, is_plain
 from tlmed.regular_files import read_regular
 from tlmed.source_layout import AS_FOUND, Layout
@@ -59,7 +60,7 @@ def open_listing(file: Path, layout: Layout = AS_FOUND) -> Table:
         InputError: Every fault of the file at once, with line numbers.
     """
     grouping = layout.grouping
-    images, notes = read_rows(file, layout)
+    images, notes, layout = read_rows(file, layout)
     others = {name: [row.others[name] for row in images] for name in (images[0].others if images else ())}
     filled = {name: texts for name, texts in others.items() if any(texts)}
     group = find_group(filled, grouping, f"data={file}")
@@ -89,6 +90,7 @@ def open_listing(file: Path, layout: Layout = AS_FOUND) -> Table:
             *describe_links_out(file.parent, paths),
             *masks.describe(),
             *describe_rest(file.parent, folders),
+            *(_describe_more_labels(others) if layout.elsewhere and layout.label_columns else ()),
         ),
         skipped=tuple(path for folder in folders.values() for path in folder.others),
         hidden=tuple(path for folder in folders.values() for path in folder.hidden),
@@ -96,6 +98,7 @@ def open_listing(file: Path, layout: Layout = AS_FOUND) -> Table:
         licence=find_licence(file.parent),
         traits={name: tuple(texts) for name, texts in others.items()},
         root=file.parent,
+        several=layout.label_columns,
     )
 
 
@@ -170,6 +173,16 @@ def _vector_faults(row: Row, columns: Sequence[str]):
         yield "A column of labels must hold 0, 1, -1 (uncertain) or nothing (not known) in every row.", row.odd
     elif row.label.count(SEPARATOR + DOUBT) + row.label.startswith(DOUBT) == len(columns):
         yield "A row must say 0 or 1 of one of its labels or more.", f"nothing known of {len(columns)}"
+
+
+def _describe_more_labels(others: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Name the columns of another source that look like labels, and are none of the run's."""
+    kinds = {name: set(map(read_cell, set(texts))) for name, texts in others.items()}
+    found = [name for name, values in kinds.items() if {NEGATIVE, POSITIVE} <= values and None not in values]
+    if not found:
+        return ()
+    hold = "holds 0 and 1, and is no label" if len(found) == 1 else "hold 0 and 1, and are no labels"
+    return (f"{listed(map(repr, found), NAMED)} {hold} of the run.",)
 
 
 def _is_missing(place: Path) -> bool:

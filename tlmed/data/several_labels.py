@@ -13,7 +13,7 @@ from tlmed.label_vectors import read_labels
 from tlmed.source_layout import Layout
 from tlmed.words import listed
 
-_NAMED = 3
+_NAMED, _MANY = 3, 20
 
 
 def have_several(texts: Collection[str], layout: Layout) -> bool:
@@ -52,16 +52,54 @@ def spread(table: Table, layout: Layout) -> Table:
         )
     if not table.several and not have_several(table.classes, layout):
         return table
+    if layout.elsewhere and layout.vocabulary:
+        return _fit(table, layout)
     names = layout.label_columns or table.several or layout.vocabulary or _find_names(table.classes)
     if faults := _find_faults(table, names, layout):
         raise InputError(faults)
-    labels = read_labels([table.classes[label] for label in table.labels.tolist()], names, several=True)
+    return _fill(table, names, read_labels(_list_texts(table), names, several=True))
+
+
+def _list_texts(table) -> list[str]:
+    return [table.classes[label] for label in table.labels.tolist()]
+
+
+def _fill(table, names, labels) -> Table:
+    """Return a table with vectors of labels; of each image something must be known."""
     if len(unknown := np.flatnonzero((labels == UNKNOWN).all(axis=1))):
         raise InputError(
             "An image must be known to have, or not to have, one of the labels. Received: nothing known of "
             f"{listed((table.paths[row] for row in unknown), _NAMED)}."
         )
     return replace(table, labels=labels, classes=tuple(names), several=None)
+
+
+def _fit(table, layout) -> Table:
+    """Return another source's table with the labels of a run: what it lacks is not known, what the run lacks is left
+    out; both are named.
+    """
+    wanted, own = layout.vocabulary, table.several or tuple(_find_names(table.classes))
+    lacking, more = ([name for name in one if name not in other] for one, other in ((wanted, own), (own, wanted)))
+    faults = _find_text_faults(table)
+    if len(lacking) == len(wanted):
+        near = suggest_spelling(own[0], wanted) or did_you_mean(own[0], wanted) if own else ""
+        rule = f"Images must have labels of the run ({listed(wanted)}).{near}"
+        faults.append(f"{rule} Received: {listed(map(repr, own), _NAMED) or 'none'}, for data={table.source}.")
+    if faults:
+        raise InputError(faults)
+    labels = read_labels(_list_texts(table), (*wanted, *more), several=True)[:, : len(wanted)]
+    labels[:, [wanted.index(name) for name in lacking]] = UNKNOWN
+    notes = (*table.notes, *_describe_others(table.source, lacking, more))
+    return _fill(replace(table, notes=notes), wanted, labels)
+
+
+def _describe_others(source, lacking, more) -> list[str]:
+    """Say which labels of a run another source lacks, and which further ones it has."""
+    found = {
+        f"Labels of the run that data={source} does not have are not known there": lacking,
+        f"Labels of data={source} that the run does not have are left out": more,
+    }
+    return [f"{said}: {listed(map(repr, names), _MANY)}." for said, names in found.items() if names]
 
 
 def _find_names(texts: Sequence[str]) -> list[str]:
@@ -72,17 +110,19 @@ def _find_faults(table: Table, names: Sequence[str], layout: Layout) -> list[str
     where, faults = f"data={table.source}", []
     if layout.classes is not None:
         faults.append(f"`data.classes` must be None where images have several labels. Received: {where}.")
-    if odd := [text for text in table.classes if not _is_whole(text)]:
-        faults.append(
-            f"Labels must stand with {SEPARATOR!r} between them and none be empty, and 'No Finding' must stand alone. "
-            f"Received: {listed(map(repr, odd), _NAMED)}, for {where}."
-        )
+    faults += _find_text_faults(table)
     if unknown := [name for name in _find_names(table.classes) if name not in names]:
         near = suggest_spelling(unknown[0], names) or did_you_mean(unknown[0], names)
         faults.append(f"Labels must be of {listed(names)}.{near} Received: {listed(map(repr, unknown), _NAMED)}.")
     if len(names) < 2:
         faults.append(f"Images with several labels need two labels or more. Received: {listed(names)}, for {where}.")
     return faults
+
+
+def _find_text_faults(table: Table) -> list[str]:
+    odd = [text for text in table.classes if not _is_whole(text)]
+    rule = f"Labels must stand with {SEPARATOR!r} between them and none be empty, and 'No Finding' must stand alone."
+    return [f"{rule} Received: {listed(map(repr, odd), _NAMED)}, for data={table.source}."] if odd else []
 
 
 def _is_whole(text: str) -> bool:

@@ -50,7 +50,7 @@ class Row:
     folder: str = ""
 
 
-def read_rows(file: Path, layout: Layout) -> tuple[list[Row], list[str]]:
+def read_rows(file: Path, layout: Layout) -> tuple[list[Row], list[str], Layout]:
     """Read a table.
 
     Args:
@@ -58,7 +58,8 @@ def read_rows(file: Path, layout: Layout) -> tuple[list[Row], list[str]]:
         layout: What the user says of its columns.
 
     Returns:
-        The rows, and sentences on how an unusual form was understood.
+        The rows, sentences on how an unusual form was understood, and the layout of this table: of another source of
+        several labels, whose labels may stand in columns of their own or together in one.
 
     Raises:
         InputError: It is no such table, or a column is missing or could be one of several.
@@ -70,6 +71,7 @@ def read_rows(file: Path, layout: Layout) -> tuple[list[Row], list[str]]:
         delimiter = _find_delimiter(file, text.partition("\n")[0], layout)
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
         columns = [(name or "").strip() for name in reader.fieldnames or ()]
+        layout = _settle(columns, layout)
         meant, told = _find_columns(file, columns, layout)
         reader.fieldnames = columns
         rows = [_row(file.parent, reader.line_num, fields, meant, layout) for fields in reader]
@@ -80,7 +82,19 @@ def read_rows(file: Path, layout: Layout) -> tuple[list[Row], list[str]]:
         raise InputError(f"A listing must be a CSV file in UTF-8. Received: data={file}: {reason}.") from error
     if delimiter not in (",", layout.delimiter):
         told.append(f"columns are separated by {DELIMITERS[delimiter]}")
-    return _complete(file.parent, rows, [f"Of the table, {join_names(told)}."] if told else [])
+    return *_complete(file.parent, rows, [f"Of the table, {join_names(told)}."] if told else []), layout
+
+
+def _settle(columns, layout) -> Layout:
+    """Return the layout of a table: in another source than a run's own, its labels may stand in the other form.
+
+    The form of the run's own source comes first, if the table has it.
+    """
+    if not layout.elsewhere or layout.vocabulary is None:
+        return layout
+    apart = tuple(name for name in layout.vocabulary if name in columns)
+    together = [name for name in columns if name == layout.label or squeeze(name) in USUAL["label"]]
+    return replace(layout, label_columns=None if together and layout.label_columns is None else apart or None)
 
 
 def _find_delimiter(file: Path, header: str, layout: Layout) -> str:
@@ -117,6 +131,8 @@ def _find_columns(file: Path, columns: Sequence[str], layout: Layout) -> tuple[d
         elif len(found) == 1:
             meant[role] = found[0]
             told += [] if found[0] == role else [f"the column {found[0]!r} is taken for {role!r}"]
+        elif role == "label" and not found and layout.elsewhere and layout.vocabulary:
+            faults.append(_describe_no_labels(file, layout.vocabulary, columns))
         elif found or role in REQUIRED:
             faults.append(_describe_unclear(file, role, found, columns))
     if faults:
@@ -141,6 +157,13 @@ def _describe_unclear(file: Path, role: str, found: Sequence[str], columns: Sequ
         f"A listing must have the column '{role}' ({','.join(REQUIRED)} and optionally {','.join(OPTIONAL)}, "
         f"separated by commas), or `data.{role}_column` must name it.{did_you_mean(role, columns)} "
         f"Received: data={file} with {listed(columns) or 'none'}."
+    )
+
+
+def _describe_no_labels(file: Path, names: Sequence[str], columns: Sequence[str]) -> str:
+    return (
+        f"A table must have a column for labels of the run ({listed(names)}), or the column 'label' with some between "
+        f"vertical bars.{did_you_mean(names[0], columns)} Received: data={file} with {listed(columns) or 'none'}."
     )
 
 
