@@ -5,6 +5,7 @@ import re
 import sys
 
 import pytest
+from PIL import Image
 
 from tests.cli.test_cli import here
 
@@ -53,6 +54,8 @@ FAULTS = {
         "`--classes` must be what the labels say, 3, or be left out. Received: --cl",
     ),
     "findings": (["RUN", "--findings", "several"], "`--findings` must be what the labels say, one, or be left out."),
+    "classes of findings": (["--findings", "several", "--classes", "5"], "`--classes` must be 2, or left out"),
+    "settings": (["RUN", "--set", "data.label_columns=a,b"], "--set goes with --data SOURCE"),
     "no run": (["nowhere"], "nowhere"),
     "no data": (["--data", "nowhere.csv"], "nowhere.csv"),
     "wrong answer": (["--use", "all"], "'all' is not one of 'class', 'ranking', 'probability'"),
@@ -66,6 +69,24 @@ def test_faults_are_one_line(words, said, finished):
     assert err.startswith("Error: ")
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_labels_of_several_columns_or_of_one_tell_findings_and_balance(tmp_path):
+    for i in range(12):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i}.png")
+    table = tmp_path / "labels.csv"
+    rows = [f"{i}.png,{i % 2},{int(i < 2) if i else ''}" for i in range(12)]
+    table.write_text("\n".join(["path,edema,mass", *rows]))
+    call = ("metrics", "advise", "--data", table, *REST)
+    status, out, err = here(*call, "--set", "data.label_columns=edema,mass")
+    assert (status, err) == (0, "")
+    assert "unbalanced  the data\n" in out
+    assert "  mcc, per_class.<label>.mcc\n" in out
+    assert "take these metrics for each" in out
+    assert "  hamming_loss\n" in out.partition("Do not decide by:")[2]
+    names = ("edema|mass", "mass", "edema", "No Finding")
+    table.write_text("path,label\n" + "".join(f"{i}.png,{names[i % 4]}\n" for i in range(12)))
+    assert "  accuracy, per_class.<label>.accuracy\n" in here(*call)[1]
 
 
 class Typed:

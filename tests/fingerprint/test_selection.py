@@ -10,6 +10,7 @@ from tlmed.fingerprint import QUESTIONS, SOURCES, Fingerprint, choose_metrics
 from tlmed.metrics import METRICS, evaluate_stated
 from tlmed.metrics.expected_costs import COST_METRICS
 from tlmed.metrics.grades import GRADE_METRICS
+from tlmed.metrics.label_metrics import TOGETHER
 
 CASES = {
     "two balanced classes": ({}, ["accuracy"], ["auc"]),
@@ -30,6 +31,16 @@ CASES = {
         {"costs": "unequal", "classes": 5, "order": "yes"},
         ["quadratic_kappa", "normalised_expected_cost"],
         ["accuracy", "auc"],
+    ),
+    "costs of several findings": (
+        {"costs": "unequal", "findings": "several"},
+        ["sensitivity", "specificity"],
+        ["accuracy", "f1", "auc"],
+    ),
+    "several findings, one of them rare": (
+        {"balance": "unbalanced", "findings": "several"},
+        ["balanced_accuracy", "mcc"],
+        ["accuracy", "hamming_loss", "auc"],
     ),
     "a work list": ({"use": ("ranking",)}, ["auc"], []),
     "a work list of rare findings": (
@@ -76,7 +87,7 @@ def test_every_question_gets_a_metric_to_decide_by_that_is_nowhere_advised_again
 def test_metrics_are_those_that_tlmed_reports_and_every_source_is_used():
     rows = [choice for asked in ask_everything() for choices in choose_metrics(asked).values() for choice in choices]
     further = evaluate_stated(LABELS, SCORES, SCORES.argmax(axis=1), ["well", "ill"])["metrics"]
-    assert {row.metric for row in rows} <= {*METRICS, *COST_METRICS, *GRADE_METRICS, *further, "confusion"}
+    assert {row.metric for row in rows} <= {*METRICS, *COST_METRICS, *GRADE_METRICS, *TOGETHER, *further, "confusion"}
     assert {row.source for row in rows} == set(SOURCES)
 
 

@@ -1,6 +1,7 @@
 """A run whose images have several labels: its files, its scores again, new images, and what does not take it yet."""
 
 import json
+import re
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 import tlmed
+from tests.cli.test_cli import here
 from tests.conftest import draw
 from tlmed import inference
 from tlmed.comparison import read_results
@@ -145,6 +147,20 @@ def test_other_images_may_name_their_labels_in_the_other_form_and_lack_some(fini
     apart.write_text("path,blue\n" + "".join(f"{path},1\n" for path, _ in texts))
     with pytest.raises(InputError, match="must have a column for labels of the run"):
         inference.evaluate(folder, str(apart))
+
+
+def test_metrics_for_a_question_are_listed_with_the_value_of_each_label(finished):
+    answers = ("--prevalence", "same", "--costs", "unequal", "--use", "class", "--use", "probability")
+    status, out, err = here("metrics", "advise", finished.path, *answers)
+    assert (status, err) == (0, "")
+    result = METRICS_JSON.read(RunDir(finished.path))
+    tables = {**result["per_class"], "mean": result["metrics"]}
+    for metric, names in {"sensitivity": tables, "net_benefit_at_0.1": NAMES}.items():
+        (line,) = re.findall(rf"^  {metric}, per_class\.<label>\.{re.escape(metric)}: (.*)$", out, re.M)
+        values = {name: f"{tables[name][metric]['value']:.3f}" for name in names}
+        assert dict(re.findall(r"(red|green|mean) (-?\d\.\d+)", line)) == values
+    assert "calibration_slope, per_class.<label>.calibration.metrics.calibration_slope: red " in out
+    assert "normalised_expected_cost" not in out
 
 
 def test_plain_keras_loads_the_network_and_it_gives_the_scores(finished, source):

@@ -18,11 +18,18 @@ from tlmed.fingerprint import (
     choose_metrics,
     tell_from_answers,
     tell_from_counts,
+    tell_from_labels,
     tell_from_recipe,
 )
+from tlmed.label_texts import NEGATIVE
+from tlmed.recipe import override, read_recipe, to_json
 from tlmed.screen import Screen
 from tlmed.tabulation import Table, texts
+from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import thousandths
+
+_PLAIN = "feature_extractor"  # the recipe that data are read with
+SETTINGS = "With --data: how it is read, as in a recipe, such as data.label_columns=edema,mass; may be repeated."
 
 Answers = dict[str, tuple[object, str]]  # by a question's name: the answer, and where it comes from
 
@@ -52,22 +59,25 @@ def _say_option(question: Question) -> str:
 @metrics.command(short_help="Recommend metrics for a question, with reasons.")
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option("--data", metavar="SOURCE", help=DATA.partition(";")[0] + ".")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help=SETTINGS)
 @_question_options
 @trust
 @debug
-def advise(run, data, **given):
+def advise(run, data, settings, **given):
     """Recommend metrics after Metrics Reloaded (Maier-Hein et al. 2024), with the reason for each.
 
     What RUN or the data tell is not asked; an option answers a question, too. The others are asked on a terminal.
     """
     if run is not None and data is not None:
         raise click.UsageError("Give RUN or --data SOURCE, one of the two.")
+    if settings and data is None:
+        raise click.UsageError("--set goes with --data SOURCE.")
     content: Mapping = {}
     known: Answers = {}
     if run is not None:
         content, known = _read_run(run)
     elif data is not None:
-        known = _read_data(data)
+        known = _read_data(data, settings)
     answers = _complete(known | _check_given(known, given))
     screen = Screen(sys.stdout, waits=False)
     screen.show([_tabulate(answers), *_list_metrics(answers, content)])
@@ -80,24 +90,37 @@ def _read_run(path: Path) -> tuple[Mapping, Answers]:
 
     run = find_run(path)
     content = METRICS_JSON.read(run, "per_class")
-    counts = {name: entry["n"] for name, entry in content["per_class"].items()}
+    counts = content["per_class"].items()
+    if read_task(content) == MULTI_LABEL:
+        told = tell_from_labels({name: (it["positives"], it["n"] - it["positives"]) for name, it in counts})
+    else:
+        told = tell_from_counts({name: entry["n"] for name, entry in counts})
     return content, {
-        **{name: (value, "the run's test images") for name, value in tell_from_counts(counts).items()},
+        **{name: (value, "the run's test images") for name, value in told.items()},
         **{name: (value, "the run's recipe") for name, value in tell_from_recipe(RECIPE_JSON.read(run)).items()},
     }
 
 
-def _read_data(source: str) -> Answers:
+def _read_data(source: str, settings: Sequence[str]) -> Answers:
     """Return the answers that the labels of a source give, of its test images where it names them; no image is read."""
     check_place(source)
     open_voice(Screen(sys.stdout, waits=False), "data")
     from tlmed.data import open_source
 
-    table = open_source(source)
-    tested = [split == "test" for split in table.splits or ()]
-    labels, origin = (table.labels[tested], "the data's test images") if any(tested) else (table.labels, "the data")
-    counts = {name: int((labels == label).sum()) for label, name in enumerate(table.classes)}
-    return {name: (value, origin) for name, value in tell_from_counts(counts).items()}
+    recipe = override(read_recipe(_PLAIN).recipe, settings, {"data.source": source})
+    table = open_source(source, recipe.layout)
+    tested = [row for row, split in enumerate(table.splits or ()) if split == "test"]
+    table, origin = (table.take(tested), "the data's test images") if tested else (table, "the data")
+    counts = {name: int(table.has(label).sum()) for label, name in enumerate(table.classes)}
+    if table.is_multi:
+        lacking = (table.labels == NEGATIVE).sum(axis=0).tolist()
+        told = tell_from_labels(dict(zip(counts, zip(counts.values(), lacking, strict=True), strict=True)))
+    else:
+        told = tell_from_counts(counts)
+    return {
+        **{name: (value, origin) for name, value in told.items()},
+        **{name: (value, "the recipe") for name, value in tell_from_recipe(to_json(recipe)).items()},
+    }
 
 
 def _check_given(known: Answers, given: Mapping) -> Answers:
@@ -109,6 +132,11 @@ def _check_given(known: Answers, given: Mapping) -> Answers:
                 f"`--{name}` must be what the labels say, {known[name][0]}, or be left out. "
                 f"Received: --{name} {answers[name][0]}."
             )
+    if given["findings"] == "several" and given["classes"] not in (None, 2):
+        raise InputError(
+            "`--classes` must be 2, or left out, where an image can show several findings: each is there or not. "
+            f"Received: --classes {given['classes']}."
+        )
     return answers
 
 
@@ -168,23 +196,33 @@ def _list_metrics(answers: Answers, content: Mapping) -> list[str]:
     asked = Fingerprint(**{name: value for name, (value, _) in answers.items()})
     chosen = choose_metrics(asked)
     parts = {
-        "Decide by, each with its place in a run's metrics.json:": _list_places(chosen["first"], content),
-        "Report as well:": _list_places(chosen["also"], content),
+        "Decide by, each with its place in a run's metrics.json:": _list_places(chosen["first"], content, asked),
+        "Report as well:": _list_places(chosen["also"], content, asked),
         "Do not decide by:": _list_reasons(chosen["not"]),
     }
     lines = [line for head, part in parts.items() if part for line in ("", head, *part)]
-    if asked.findings == "several":
-        lines += ["", "Each finding is a question of its own: take these metrics for each, and their means."]
+    if asked.several:
+        lines += ["", "Each finding is a question of its own: take these metrics for each. `metrics` has their means."]
     used = dict.fromkeys(choice.source for choices in chosen.values() for choice in choices)
     return [*lines, "", *(f"{name}: {SOURCES[name]}." for name in used)]
 
 
-def _list_places(choices: Sequence[Choice], content: Mapping) -> list[str]:
+def _list_places(choices: Sequence[Choice], content: Mapping, asked: Fingerprint) -> list[str]:
     """Return for each metric where it is, its value in a run, and why it was chosen."""
     lines = []
     for choice in choices:
-        lines += [f"  {choice.metric}, {choice.key}{_find_value(choice, content)}", f"    {_say_why(choice)}"]
+        place = f"per_class.<label>.{choice.key.removeprefix('metrics.')}" if asked.several else choice.key
+        values = _find_values(choice, content, place) if asked.several else _find_value(choice, content, place)
+        lines += [f"  {choice.metric}, {place}{values and f': {values}'}", f"    {_say_why(choice)}"]
     return lines
+
+
+def _find_values(choice: Choice, content: Mapping, place: str) -> str:
+    """Return the values of a metric for each label of a run, and their mean, as words."""
+    labels = content.get("per_class", ())
+    found = {label: _find_value(choice, content, place, label) for label in labels}
+    found |= {"mean": _find_value(choice, content, choice.key)}
+    return ", ".join(f"{name} {value}" for name, value in found.items() if value)
 
 
 def _list_reasons(choices: Sequence[Choice]) -> list[str]:
@@ -199,12 +237,12 @@ def _say_why(choice: Choice) -> str:
     return f"{choice.why[0].upper()}{choice.why[1:]}. [{choice.source}]"
 
 
-def _find_value(choice: Choice, content: Mapping) -> str:
-    """Return a metric's value and interval in a run, as words; nothing where it has none."""
-    entry = content
-    for name in choice.key.split("."):
+def _find_value(choice: Choice, content: Mapping, place: str, label: str = "") -> str:
+    """Return a metric's value and interval in a run, as words; "" where it has none."""
+    entry, folders = content, place.removesuffix(choice.metric).split(".")  # a metric's name may hold a point
+    for name in (*(label if name == "<label>" else name for name in folders if name), choice.metric):
         entry = entry.get(name, {}) if isinstance(entry, Mapping) else {}
     if not isinstance(entry, Mapping) or entry.get("value") is None:
         return ""
     span = "" if entry.get("low") is None else f" ({thousandths(entry['low'])} to {thousandths(entry['high'])})"
-    return f": {thousandths(entry['value'])}{span}"
+    return f"{thousandths(entry['value'])}{span}"

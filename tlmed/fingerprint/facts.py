@@ -21,6 +21,21 @@ def tell_from_counts(counts: Mapping[str, int]) -> dict[str, str | int]:
     }
 
 
+def tell_from_labels(counts: Mapping[str, tuple[int, int]]) -> dict[str, str | int]:
+    """Return the answers that the labels of images give, where an image may have several.
+
+    Args:
+        counts: For each label the images that have it, and those that are known not to. The rarest side of any label
+            tells the balance; a label of which only one side has images tells nothing of it.
+
+    >>> tell_from_labels({"edema": (10, 12), "mass": (1, 20)})
+    {'findings': 'several', 'classes': 2, 'balance': 'unbalanced'}
+    """
+    judged = [judge_balance(sides) for sides in counts.values() if min(sides)]
+    balance = {"balance": "unbalanced" if "unbalanced" in judged else "balanced"} if judged else {}
+    return {"findings": "several", "classes": 2, **balance}
+
+
 def tell_from_recipe(recipe: Mapping) -> dict[str, str]:
     """Return the answers that a recipe gives, from its fields as `recipe.json` has them.
 

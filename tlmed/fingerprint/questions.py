@@ -112,6 +112,11 @@ class Fingerprint:
         return "probability" in self.use
 
     @property
+    def several(self) -> bool:
+        """Whether an image can show several findings, each of which is a question of two classes."""
+        return self.findings == "several"
+
+    @property
     def two(self) -> bool:
         """Whether there are two classes, one of them the positive one."""
         return self.classes == 2

@@ -53,7 +53,12 @@ class Choice:
 
 def _joins_errors(asked: Fingerprint) -> bool:
     """Tell whether what decides is one figure for both kinds of error of two classes."""
-    return asked.decides and asked.two and (asked.same or not asked.weighs)
+    return asked.decides and asked.two and not _parts_errors(asked)
+
+
+def _parts_errors(asked: Fingerprint) -> bool:
+    """Tell whether what decides is a figure for each kind of error of two classes."""
+    return asked.weighs and asked.two and (asked.several or not asked.same)
 
 
 _SHARES = "the value depends on the shares of the classes, which are others, or may be, where the answers are used"
@@ -69,7 +74,7 @@ FIRST = (
     ),
     Choice(
         "normalised_expected_cost",
-        lambda asked: asked.weighs and asked.same,
+        lambda asked: asked.weighs and asked.same and not asked.several,
         "what the errors cost by your own costs (`costs` or `cost_ratio` in the recipe), divided by what the best "
         "constant answer costs: below 1 the answers are worth something",
         "Ferrer 2022",
@@ -82,8 +87,15 @@ FIRST = (
         "Maier-Hein 2024",
     ),
     Choice(
+        "sensitivity",
+        lambda asked: asked.weighs and asked.several and asked.same,
+        "errors that differ in cost must be seen apart, because tlmed knows no costs of several findings; this is "
+        "about missed ones",
+        "Maier-Hein 2024",
+    ),
+    Choice(
         "specificity",
-        lambda asked: asked.weighs and asked.two and not asked.same,
+        _parts_errors,
         "the other kind of error: false alarms",
         "Maier-Hein 2024",
     ),
@@ -173,7 +185,7 @@ ALSO = (
     ),
     Choice(
         "expected_cost",
-        lambda asked: asked.weighs,
+        lambda asked: asked.weighs and not asked.several,
         "the cost of an answer on average, in the unit of your costs (`costs` or `cost_ratio` in the recipe), for the "
         "shares of the classes in the test images",
         "Ferrer 2022",
@@ -205,7 +217,7 @@ ALSO = (
     ),
     Choice(
         "ppv",
-        lambda asked: asked.decides and asked.two and asked.prevalence == "other",
+        lambda asked: asked.decides and asked.two and asked.prevalence == "other" and not asked.several,
         "how often a positive answer is right at the prevalence where it is used, which `tlmed evaluate RUN "
         "--prevalence 0.02` takes, or `prevalence=0.02` in the recipe",
         "Maier-Hein 2024",
@@ -273,6 +285,13 @@ NOT = (
         "accuracy",
         lambda asked: asked.plain and asked.rare,
         "to answer the most frequent class every time is enough for a high one",
+        "Reinke 2024",
+    ),
+    Choice(
+        "hamming_loss",
+        lambda asked: asked.decides and asked.several and asked.rare,
+        "it is the share of errors among all pairs of an image and a finding: to say that no image has a rare finding "
+        "is enough for a low one",
         "Reinke 2024",
     ),
     *(
