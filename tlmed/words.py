@@ -53,6 +53,15 @@ def join_names(names: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
+def begin_sentence(words: str) -> str:
+    """Return words with a capital letter in front, and all others as they are.
+
+    >>> begin_sentence("mean AUC of 3 labels")
+    'Mean AUC of 3 labels'
+    """
+    return words[:1].upper() + words[1:]
+
+
 def shorten(text: str, limit: int = LONGEST) -> str:
     """Return a text that fits into a message: its beginning, and how long it is.
 

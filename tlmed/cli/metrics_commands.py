@@ -26,7 +26,7 @@ from tlmed.recipe import override, read_recipe, to_json
 from tlmed.screen import Screen
 from tlmed.tabulation import Table, texts
 from tlmed.tasks import MULTI_LABEL, read_task
-from tlmed.words import thousandths
+from tlmed.words import begin_sentence, thousandths
 
 _PLAIN = "feature_extractor"  # the recipe that data are read with
 SETTINGS = "With --data: how it is read, as in a recipe, such as data.label_columns=edema,mass; may be repeated."
@@ -234,7 +234,7 @@ def _list_reasons(choices: Sequence[Choice]) -> list[str]:
 
 
 def _say_why(choice: Choice) -> str:
-    return f"{choice.why[0].upper()}{choice.why[1:]}. [{choice.source}]"
+    return f"{begin_sentence(choice.why)}. [{choice.source}]"
 
 
 def _find_value(choice: Choice, content: Mapping, place: str, label: str = "") -> str:

@@ -1,15 +1,57 @@
-"""What `metrics.json` holds of several labels as lines for a terminal: a line for each label."""
+"""What `metrics.json` holds of several labels in words: the names of means, and a line of a terminal for each label."""
 
 from collections.abc import Mapping
 
+from tlmed.metrics.names import name_inline
 from tlmed.tasks import MULTI_LABEL, read_task
-from tlmed.words import count, thousandths
+from tlmed.words import count, listed, thousandths
 
 _MEANS = (
-    "  Means over the labels. exact_match: all labels of an image right; hamming_loss: the share of wrong labels; "
+    "  Means over the labels, but exact_match: all labels of an image right; hamming_loss: the share of wrong labels; "
     "micro: over all pairs of an image and a label."
 )
+_NAMED = 3  # labels without a value
 SHOWN = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
+
+
+def name_mean(metric: str, result: Mapping) -> str:
+    """Return the name of a metric of all images within a sentence; of several labels also of which it is the mean.
+
+    Args:
+        metric: Its name in `metrics.json`.
+        result: The content of `metrics.json`.
+
+    >>> labels = {"edema": {"auc": {"value": 0.9}}, "mass": {"auc": {"value": None}}}
+    >>> name_mean("auc", {"task": "multi-label", "per_class": labels}), name_mean("auc", {"task": "single-label"})
+    ('mean AUC of 1 of 2 labels (without mass)', 'AUC')
+    """
+    labels = result.get("per_class", {})
+    if read_task(result) != MULTI_LABEL or not all(metric in entry for entry in labels.values()):
+        return name_inline(metric)
+    name = name_whole(metric, result)
+    absent = [label for label, entry in labels.items() if entry[metric]["value"] is None]
+    if not absent:
+        return f"{name} of {count(len(labels), 'label')}"
+    return f"{name} of {len(labels) - len(absent)} of {count(len(labels), 'label')} (without {listed(absent, _NAMED)})"
+
+
+def name_whole(metric: str, result: Mapping) -> str:
+    """Return the name of a metric of all images within a sentence, such as "mean AUC" where it is a mean over labels.
+
+    Args:
+        metric: Its name in `metrics.json`: one that each label has, too.
+        result: The content of `metrics.json`.
+    """
+    return f"{'mean ' * (read_task(result) == MULTI_LABEL)}{name_inline(metric)}"
+
+
+def say_means(result: Mapping) -> str:
+    """Return what a heading of several metrics says of them: that they are means, where there are several labels.
+
+    >>> say_means({"task": "multi-label"}), say_means({})
+    (', means over the labels', '')
+    """
+    return ", means over the labels" * (read_task(result) == MULTI_LABEL)
 
 
 def describe_labels(result: Mapping) -> list[str]:

@@ -15,12 +15,12 @@ from tlmed.answer_units import (
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.deciding_lines import describe_cheapest, describe_equal_majority, list_deciding
 from tlmed.evaluation.decision_lines import say_median, say_threshold
-from tlmed.evaluation.label_lines import describe_labels
+from tlmed.evaluation.label_lines import describe_labels, name_whole, say_means
 from tlmed.evaluation.predictions import HALF
 from tlmed.metrics import say_positive
 from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.definitions import CALIBRATED, CLASS_METRICS
-from tlmed.metrics.names import list_once, name_inline, name_metric
+from tlmed.metrics.names import list_once, name_metric
 from tlmed.tasks import MULTI_LABEL, ORDINAL, read_task
 from tlmed.words import NAMED, as_shown, count, join_names, listed, percent, thousandths
 
@@ -41,8 +41,8 @@ def describe_metrics(result: Mapping) -> list[str]:
     bounded = any(entry["low"] is not None for entry in result["metrics"].values())
     said = "with 95 % intervals" if bounded else "too few for intervals"
     title = "All" if is_whole(result) else result["split"].capitalize()
-    lines = [f"{title} ({n}{positive}), {said}:", *_list(list_once(result)), *_describe_means(result)]
-    median = say_median(result)
+    title = f"{title} ({n}{positive}){say_means(result)}, {said}:"
+    lines, median = [title, *_list(list_once(result)), *_describe_means(result)], say_median(result)
     lines += [*describe_labels(result), *([f"  {median}"] if median else [])]
     for describe in (
         describe_size,
@@ -58,7 +58,8 @@ def describe_metrics(result: Mapping) -> list[str]:
         lines += describe(result)
     for trait, values in result.get("subgroups", {}).items():
         for value, part in values.items():
-            lines += [f"{trait} {value or 'empty'} ({_count_part(part, result)}):", *_list(part["metrics"])]
+            counted = f"({_count_part(part, result)}){say_means(result)}"
+            lines += [f"{trait} {value or 'empty'} {counted}:", *_list(part["metrics"])]
     return lines + [f"Not by {trait}: {why}" for trait, why in result.get("subgroups_left_out", {}).items()]
 
 
@@ -103,15 +104,15 @@ def describe_reversed(result: Mapping) -> list[str]:
     'The whole interval of the AUC lies below 0.5'
     """
     if is_reversed(result["metrics"]):
-        whose, what = "", "the classes"
+        whose, what = f"the {name_whole('auc', result)}", "the classes"
     else:
         found = [label for label, entry in result.get("per_class", {}).items() if is_reversed(entry)]
         # Of two classes, which are no labels, both AUCs are the same.
         if (len(result.get("per_class", {})) == 2 and read_task(result) != MULTI_LABEL) or not found:
             return []
-        whose, what = f" of {listed(found, 3)}", f"{unit_of(result)}s of the class and others"
+        whose, what = f"the AUC of {listed(found, 3)}", f"{unit_of(result)}s of the class and others"
     return [
-        f"The whole interval of the AUC{whose} lies below 0.5: the scores rank {what} the wrong way round more often "
+        f"The whole interval of {whose} lies below 0.5: the scores rank {what} the wrong way round more often "
         "than chance does. Are labels, or the columns of scores, swapped?"
     ]
 
@@ -134,7 +135,7 @@ def describe_validation(result: Mapping) -> list[str]:
     if "validation" in result:
         n, auc = result["validation"]["n"], _say_validation(result["validation"])
         where = f"On the {count(n, f'validation {unit_of(result)}')}"
-        said = f"{where} the AUC of what was kept is {auc}, below 0.5: it ranks them"
+        said = f"{where} the {name_whole('auc', result)} of what was kept is {auc}, below 0.5: it ranks them"
     elif found:
         named = listed((f"{_say_validation(entry)} in fold {fold}" for fold, entry in found.items()), NAMED)
         which = f"{len(found)} of {count(len(folds), 'fold')}"
@@ -176,7 +177,7 @@ def _say_better(result, metric) -> str:
             found[name.replace("_", " ")] = describe_metric(baseline[metric]).replace("  (", " (")
     if not found:
         return ""
-    what = f"a {'lower' if is_cost else 'higher'} {name_inline(metric)}"
+    what = f"a {'lower' if is_cost else 'higher'} {name_whole(metric, result)}"
     if len(found) == 1:
         said = f"The baseline {{}} has {what}, {{}}".format(*next(iter(found.items())))
     else:
@@ -195,8 +196,9 @@ def describe_below_majority(result: Mapping) -> list[str]:
     if None in (auc, majority) or as_shown(auc) >= as_shown(majority):
         return []
     return [
-        f"{_name_without(result)} the AUC is {thousandths(auc)}, below the {thousandths(majority)} of the baseline "
-        "majority class: the result does not beat a classifier without transfer learning."
+        f"{_name_without(result)} the {name_whole('auc', result)} is {thousandths(auc)}, below the "
+        f"{thousandths(majority)} of the baseline majority class: the result does not beat a classifier "
+        "without transfer learning."
     ]
 
 
@@ -292,13 +294,15 @@ def _describe_without_leaks(result) -> list[str]:
     if found is None:
         return [said] if (said := say_all_undecided(result)) else []
     known = _name_without(result)
-    return [f"{known}:", *_list(found["metrics"])] if found["n"] else [f"{known} none is left."]
+    return [f"{known}{say_means(result)}:", *_list(found["metrics"])] if found["n"] else [f"{known} none is left."]
 
 
 def _describe_samples(result) -> list[str]:
     """Say how well single images are told apart, where their scores were pooled."""
     found = result.get("per_sample")
-    return [] if found is None else [f"Each image by itself ({found['n']:,}):", *_list(found["metrics"])]
+    if found is None:
+        return []
+    return [f"Each image by itself ({found['n']:,}){say_means(result)}:", *_list(found["metrics"])]
 
 
 def _describe_point(result) -> list[str]:
@@ -326,7 +330,7 @@ def _describe_calibration(result) -> list[str]:
         return []
     origin = f" at temperature {thousandths(calibration['temperature'])}" if "temperature" in calibration else ""
     shown = {name: entry for name, entry in calibration["metrics"].items() if name in CALIBRATED}
-    return [f"Calibrated{origin}:", *_note(calibration), *_list(shown), *describe_worse(result)]
+    return [f"Calibrated{origin}{say_means(result)}:", *_note(calibration), *_list(shown), *describe_worse(result)]
 
 
 def describe_worse(result: Mapping) -> list[str]:
@@ -356,5 +360,5 @@ def _describe_baselines(result) -> list[str]:
     for name, baseline in result.get("baselines", {}).items():
         always = f", always {say_answers(baseline['answers'])}" if "answers" in baseline else ""
         shown = [*list_deciding(result), *(["accuracy"] if "accuracy" in baseline else [])]
-        lines += [f"Baseline {name.replace('_', ' ')}{always}:", *_list(baseline, shown)]
+        lines += [f"Baseline {name.replace('_', ' ')}{always}{say_means(result)}:", *_list(baseline, shown)]
     return [*lines, *describe_better_baselines(result), *describe_below_majority(result)]

@@ -8,14 +8,19 @@ from tlmed.pages.glossary import explain
 from tlmed.tabulation import EMPHASIS, SCALE, Cell, Table, numbers, say, texts
 
 
-def list_entries(entries: Mapping[str, Mapping], value: str = "Value") -> Table:
+def list_entries(entries: Mapping[str, Mapping], value: str = "Value", ends: Mapping[str, float | None] = {}) -> Table:
     """Return metrics with intervals and drawings; the methods of the intervals and notes stand below.
 
     Args:
         entries: Metrics by name.
         value: The title of the column of values.
+        ends: Where the scales end of metrics that are drawn from 0 to another number than 1, by name;
+            None where that is not known, and nothing is drawn.
     """
-    rows = [(explain(name), number(entry["value"]), _draw_interval(entry)) for name, entry in entries.items()]
+    rows = [
+        (explain(name), number(entry["value"]), _draw_interval(entry, ends.get(name, 1)))
+        for name, entry in entries.items()
+    ]
     named = {name_metric(name): entry for name, entry in entries.items()}
     columns = texts("Metric") + numbers(value, say(explain("interval"), " ", say("0 to 1", mark=SCALE)))
     return Table(columns, rows, list_notes(named.items()), say_methods(named))
@@ -118,14 +123,17 @@ def say_methods(entries: Mapping[str, Mapping]) -> str:
     return f"Intervals: {'; '.join(said)}." if said else ""
 
 
-def _draw_interval(entry) -> str | Cell:
+def _draw_interval(entry, end) -> str | Cell:
     """Return an interval with its drawing, which stands beside it, or on a phone below it."""
     if entry["low"] is None:
         return ""
-    return _show_interval(entry, interval=(entry["low"], entry["value"], entry["high"]))
+    if end is None:
+        return _show_interval(entry)
+    drawn = tuple(entry[part] / end for part in ("low", "value", "high"))
+    return _show_interval(entry, () if end == 1 else (f"drawn from 0 to {end:g}",), interval=drawn)
 
 
-def _show_interval(entry, **shown) -> Cell:
+def _show_interval(entry, below=(), **shown) -> Cell:
     """Return an interval for a narrow cell, marked below where it says nothing."""
-    below = (say(EMPTY, mark=EMPHASIS),) if says_nothing(entry) else ()
+    below = (*below, *((say(EMPTY, mark=EMPHASIS),) if says_nothing(entry) else ()))
     return say(f"{number(entry['low'])} to {number(entry['high'])}", below=below, **shown)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tlmed.answer_units import unit_of
 from tlmed.environment_changes import find_software
+from tlmed.evaluation.label_lines import name_mean, name_whole
 from tlmed.evaluation.missing_images import describe_read_units
 from tlmed.fitting_in import STRETCH, describe_fit
 from tlmed.identifiers import read_identifiers
@@ -33,7 +34,7 @@ from tlmed.report.summary import say_earlier
 from tlmed.split_names import SPLITS
 from tlmed.tabulation import CODE, Cell, say
 from tlmed.tasks import MULTI_LABEL, read_task
-from tlmed.words import RANDOM, count, listed, name_start
+from tlmed.words import RANDOM, begin_sentence, count, listed, name_start
 
 _WHY = "Why they are wrong"
 
@@ -273,17 +274,19 @@ def _tell_characteristics(content, titles) -> Answer:
 
 
 def _tell_performance(content, titles) -> Answer:
-    said = f"{_say_values(content.metrics, {'auc': 'AUC'})}, and others."
+    said = f"{_say_values(content.metrics, ['auc'])}, and others."
     return Answer(say(said, *_see(titles, "Scores", "Calibration")))
 
 
 def _say_values(metrics, names) -> str:
-    """Return scores with intervals, by what they are called here; then those without the known test images."""
+    """Return scores with intervals as the beginning of a sentence; then those without the known test images."""
     leaks = metrics.get("without_leaks")
-    said = _list_values(metrics["metrics"], names)
+    words = {name: name_mean(name, metrics) for name in names}
+    said = begin_sentence(_list_values(metrics["metrics"], words))
     if not leaks or not said:
         return said
-    rest = _list_values(leaks["metrics"], names) if leaks["n"] else "none is left"
+    left = {name: name_whole(name, metrics) for name in names}
+    rest = _list_values(leaks["metrics"], left) if leaks["n"] else "none is left"
     return f"{said}; without the {count(leaks['leaked'], f'known {unit_of(metrics)}')} {rest}"
 
 
@@ -293,11 +296,11 @@ def _list_values(entries, names) -> str:
 
 
 def _tell_diagnosis(content, titles) -> Answer:
-    said = _say_values(content.metrics, {name: name for name in ("sensitivity", "specificity")})
+    said = _say_values(content.metrics, ["sensitivity", "specificity"])
     metrics = content.metrics
     asked = metrics.get("positive_asked", False)
     main = say_positive(metrics["classes"], metrics.get("positive"), asked, " The positive class is {}.")
-    return Answer(say(f"{said.capitalize()}.{main}", *_see(titles, "Scores", "Operating point")) if said else "")
+    return Answer(say(f"{said}.{main}", *_see(titles, "Scores", "Operating point")) if said else "")
 
 
 def _tell_failures(content, titles) -> Answer:

@@ -12,9 +12,8 @@ from tlmed.evaluation.lines import describe_size
 from tlmed.evaluation.missing_images import describe_read_units
 from tlmed.evaluation.pooling import say_pooling
 from tlmed.identifiers import read_identifiers
-from tlmed.metrics.names import list_once, name_inline
+from tlmed.metrics.names import name_inline
 from tlmed.pages.amounts import duration, enumerate_names, join, name_run, number, title_run
-from tlmed.pages.entries import list_entries
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
 from tlmed.pseudonyms import say_unknown
@@ -26,6 +25,7 @@ from tlmed.report.operating_point import show_mean_operating_point
 from tlmed.report.overlays import Fold, read_fold, show_fold_examples, show_overlays
 from tlmed.report.scores import (
     compare_samples,
+    list_all,
     say_one_by_one,
     show_baselines,
     show_classes,
@@ -150,7 +150,7 @@ def _tell_story(content) -> Markup:
 
 
 def _show_means(metrics, model) -> Markup:
-    means = list_entries(list_once(metrics), "Mean")
+    means = list_all(metrics, "Mean")
     return render(
         "folds/means.html",
         model=model,

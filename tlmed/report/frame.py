@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from tlmed.answer_units import say_all_undecided, say_least, say_undecided, scored_image, unit_of
+from tlmed.evaluation.label_lines import name_mean
 from tlmed.metrics import say_positive
 from tlmed.pages.templating import make_page, render
-from tlmed.tasks import ORDINAL, PRIMARY, read_task
+from tlmed.tasks import MULTI_LABEL, ORDINAL, PRIMARY, read_task
+from tlmed.words import begin_sentence
 
 _HEADLINE = ("auc", "accuracy", "sensitivity", "specificity")
 _OF_GRADES = (PRIMARY[ORDINAL], "mean_absolute_error", "auc", "accuracy")
@@ -29,7 +31,11 @@ def frame(
     leaks = metrics.get("without_leaks")
     without = leaks["metrics"] if leaks else {}
     names = _OF_GRADES if read_task(metrics) == ORDINAL else _HEADLINE
-    headline = [(name, metrics["metrics"][name], without.get(name)) for name in names if metrics["metrics"].get(name)]
+    headline = [
+        (name, _name(name, metrics), metrics["metrics"][name], without.get(name))
+        for name in names
+        if metrics["metrics"].get(name)
+    ]
     lead = render(
         "report/lead.html",
         run="" if run == title else run,
@@ -46,3 +52,10 @@ def frame(
         whom=f"{model}s" if "folds" in metrics else model,
     )
     return make_page(title, lead, sections)
+
+
+def _name(metric, metrics) -> str | None:
+    """Return the words of a mean over labels; None for those of the glossary."""
+    if read_task(metrics) != MULTI_LABEL:
+        return None
+    return begin_sentence(name_mean(metric, metrics))

@@ -15,7 +15,7 @@ from tlmed.split_names import SPLITS
 from tlmed.synthetic import is_synthetic as is_drawn
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.tasks import MULTI_LABEL, read_task
-from tlmed.words import count, percent
+from tlmed.words import begin_sentence, count, percent
 
 _LEFT_OUT = re.compile(r"Left out, as (?P<why>[^:]+): (?P<amount>[\d,]+ (image|file)s?)\b")
 MOST_CLASSES = 20  # a table with more classes is folded
@@ -154,7 +154,7 @@ def say_attributes(recipe: Mapping) -> str:
     data = recipe.get("data", {})
     stated = {name: data.get(name) for name in ("modality", "body_part", "subject")}
     said = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in stated.items() if value)
-    return said[:1].upper() + said[1:]
+    return begin_sentence(said)
 
 
 def say_formats(environment: Mapping) -> str:

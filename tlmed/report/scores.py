@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from tlmed.answer_units import name_scored, say_least, unit_of
+from tlmed.evaluation.answer_rules import read_costs
 from tlmed.evaluation.deciding_lines import list_deciding
 from tlmed.evaluation.decision_lines import say_median
+from tlmed.evaluation.label_lines import say_means
 from tlmed.evaluation.lines import describe_size
 from tlmed.evaluation.pooling import say_pooling
 from tlmed.metrics import say_positive
@@ -53,9 +55,22 @@ def list_common(metrics: Mapping) -> dict[str, object]:
         "one_by_one": say_one_by_one(metrics),
         "groups": metrics.get("groups"),
         "few": describe_size(metrics),
-        "entries": list_entries(list_once(metrics)),
+        "entries": list_all(metrics),
         "further": show_further(metrics),
     }
+
+
+def list_all(metrics: Mapping, value: str = "Value") -> Table:
+    """Return the metrics of all images with their intervals, each drawn on its own scale.
+
+    Args:
+        metrics: The content of `metrics.json`.
+        value: The title of the column of values.
+    """
+    # The means over folds do not say what answers cost.
+    costs = read_costs(metrics["costs"], metrics["classes"]).max() if "costs" in metrics else None
+    ends = {"mean_absolute_error": len(metrics["classes"]) - 1, "expected_cost": costs}
+    return list_entries(list_once(metrics), value, ends)
 
 
 def show_further(metrics: Mapping, value: str = "Value") -> Markup:
@@ -119,7 +134,7 @@ def show_baselines(metrics: Mapping) -> Markup:
     ]
     entries = [(f"{name_metric(it)} ({name.replace('_', ' ')})", run[it]) for name, run in runs.items() for it in shown]
     table = Table(texts("") + numbers(*map(explain, shown)), rows, list_notes(entries))
-    return render("report/baselines.html", unit=unit_of(metrics), baselines=table)
+    return render("report/baselines.html", unit=unit_of(metrics), baselines=table, means=say_means(metrics))
 
 
 def show_subgroups(metrics: Mapping) -> Markup:
@@ -129,7 +144,7 @@ def show_subgroups(metrics: Mapping) -> Markup:
     """
     columns = {column: _tabulate(values, metrics) for column, values in metrics.get("subgroups", {}).items()}
     left_out = [f"Not by {column}: {why}" for column, why in metrics.get("subgroups_left_out", {}).items()]
-    return render("report/subgroups.html", columns=columns, left_out=left_out)
+    return render("report/subgroups.html", columns=columns, left_out=left_out, means=say_means(metrics))
 
 
 def _tabulate(values, metrics) -> Table:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from tlmed.answer_units import unit_of
+from tlmed.evaluation.label_lines import name_mean
 from tlmed.evaluation.lines import (
     describe_below_majority,
     describe_better_baselines,
     describe_reversed,
     describe_validation,
 )
-from tlmed.metrics.names import name_inline, name_metric
+from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import duration, enumerate_names, interval_of, join, number
 from tlmed.pages.templating import render
 from tlmed.recipe import find_parts, flatten
@@ -109,7 +110,7 @@ def say_primary(metrics: Mapping) -> str:
         metrics: The content of `metrics.json`.
     """
     primary, found = PRIMARY[read_task(metrics)], metrics["metrics"]
-    said = f"the {name_inline(primary)} is {say_value(found[primary])}"
+    said = f"the {name_mean(primary, metrics)} is {say_value(found[primary])}"
     if read_task(metrics) != ORDINAL:
         return said
     return f"{said}, and predictions are off by {say_value(found['mean_absolute_error'])} grades on average"
