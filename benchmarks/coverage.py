@@ -158,7 +158,7 @@ def write_table(title: str, settings: list[Setting], found: list[dict[str, Count
     heads = [f"{setting.mix}: {setting.images}" for setting in settings]
     lines = [f"| {title} | {' | '.join(heads)} |", f"|---|{'--:|' * len(heads)}"]
     for name in found[0]:
-        cells = [_write_cell(counts[name], lowest) for counts in found]
+        cells = [write_cell(counts[name], lowest) for counts in found]
         if any(cell != "" for cell in cells):
             lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return lines
@@ -178,7 +178,12 @@ def list_outside(
     ]
 
 
-def _write_cell(count: Counter, draws: int) -> str:
+def write_cell(count: Counter, draws: int) -> str:
+    """Return a cell: of 100 intervals how many held; `none` where there are too few; "" where nothing is defined.
+
+    >>> write_cell(Counter(defined=9, bounded=1), 10), write_cell(Counter(), 10)
+    ('none (10)', '')
+    """
     share = count["bounded"] / draws
     if not count["bounded"] or share < LEAST_SHARE:
         return f"none ({100 * share:.0f})" if count["defined"] else ""

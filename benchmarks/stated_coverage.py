@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.coverage import LEAST_SHARE, MIXES, PAGE, Setting, draw_labels, draw_scores, predict
+from benchmarks.coverage import MIXES, PAGE, Setting, draw_labels, draw_scores, predict, write_cell
 from tlmed.metrics import evaluate_stated
 from tlmed.sections import Stated
 
@@ -87,6 +87,7 @@ def count_coverage(sample: Sample, draws: int) -> dict[str, Counter]:
         found = evaluate_stated(labels, scores, guesses, name_classes(sample), groups=groups, stated=STATED)
         for name, entry in found["metrics"].items():
             count = counts.setdefault(name, Counter())
+            count["defined"] += entry["value"] is not None
             if entry["low"] is not None and "Mean over the classes present" not in entry.get("note", ""):
                 count["bounded"] += 1
                 count["held"] += entry["low"] <= truth[name] <= entry["high"]
@@ -97,18 +98,9 @@ def write_table(found: Sequence[dict[str, Counter]], draws: int) -> list[str]:
     """Return a table: a row for each metric, a column for each sample."""
     lines = [f"| metric | {' | '.join(map(str, SAMPLES))} |", f"|---|{'--:|' * len(SAMPLES)}"]
     for name in dict.fromkeys(name for counts in found for name in counts):
-        cells = [_write_cell(counts.get(name), draws) for counts in found]
+        cells = [write_cell(counts.get(name, Counter()), draws) for counts in found]
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return lines
-
-
-def _write_cell(count, draws) -> str:
-    if count is None:
-        return ""
-    share = count["bounded"] / draws
-    if share < LEAST_SHARE:
-        return "none"
-    return f"{100 * count['held'] / count['bounded']:.1f}" + (f" ({100 * share:.0f})" if share < 0.995 else "")
 
 
 def main() -> None:

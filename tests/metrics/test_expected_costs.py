@@ -5,6 +5,7 @@ import pytest
 import sklearn.metrics
 
 from tlmed.errors import InputError
+from tlmed.evaluation.answer_rules import LogitAdjustment
 from tlmed.metrics import apply_temperature, wilson
 from tlmed.metrics.decision_rules import (
     fill_costs,
@@ -103,17 +104,24 @@ def test_the_cheapest_answer_is_found_by_trying_all():
     assert predict_cheapest(probabilities, 1 - np.eye(3)).tolist() == probabilities.argmax(axis=1).tolist()
 
 
-@pytest.mark.parametrize("ratio", [0.2, 1, 10, 99])
+@pytest.mark.parametrize("ratio", [0.0, 0.2, 1, 9, 10, 99])
 @pytest.mark.parametrize("temperature", [0.25, 0.7, 1.0, 2.3, 10.0])
-def test_the_threshold_on_scores_decides_as_the_costs_of_calibrated_probabilities_do(ratio, temperature):
+@pytest.mark.parametrize("main", [0, 1])
+def test_the_threshold_on_scores_decides_as_calibrated_probabilities_do_also_exactly_there(ratio, temperature, main):
     random = np.random.default_rng(0)
-    positive = np.concatenate([random.random(500), 10.0 ** -random.uniform(0, 20, 200), [0.0, 1.0, 0.5]])
-    scores = np.stack([1 - positive, positive], axis=1)
-    costs = fill_costs(None, ratio, ["a", "b"], 1)
-    threshold = uncalibrate(find_cutoff(costs, 1), temperature)
-    cheapest = predict_cheapest(apply_temperature(scores, temperature), costs)
-    tie = scores[:, 1] == threshold  # where both answers cost the same, up to rounding
-    assert ((scores[:, 1] >= threshold) == cheapest)[~tie].all()
+    costs, priors = fill_costs(None, ratio, ["a", "b"], main), np.array([0.7, 0.3])
+    rules = {
+        find_cutoff(costs, main): lambda table: predict_cheapest(table, costs, main),
+        LogitAdjustment(priors, 1.5).find_cutoff(main): lambda table: predict_adjusted(table, priors, 1.5, main),
+    }
+    for cutoff, choose in rules.items():
+        threshold = uncalibrate(cutoff, temperature)
+        at = min(threshold, 1.0)
+        near = [at, at * (1 - 1e-6), min(at * (1 + 1e-6), 1.0)]
+        positive = np.concatenate([random.random(500), 10.0 ** -random.uniform(0, 15, 200), [0.0, 1.0, 0.5], near])
+        scores = np.stack([1 - positive, positive][:: 1 if main else -1], axis=1)
+        expected = np.where(positive >= threshold, main, 1 - main)
+        np.testing.assert_array_equal(choose(apply_temperature(scores, temperature)), expected)
 
 
 def test_adjusted_logits_follow_the_formula_and_raise_the_mean_sensitivity():

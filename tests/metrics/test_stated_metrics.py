@@ -163,6 +163,27 @@ def test_kappa_with_weights_is_that_of_scikit_learn_and_of_the_definition(k):
     assert weighted_kappa(labels, guesses, weights).entry["value"] == pytest.approx(expected, **EXACT)
 
 
+@pytest.mark.parametrize("groups", [None, [f"p{row // 3}" for row in range(180)]], ids=["images", "groups"])
+@pytest.mark.parametrize("weights", ["quadratic", ((0, 2, 8), (2, 0, 2), (8, 2, 0))], ids=["name", "table"])
+def test_kappa_with_quadratic_weights_is_the_quadratic_kappa_with_its_interval(groups, weights):
+    labels, scores = draw_classes()
+    answers, names = (labels, scores, scores.argmax(axis=1)), ["a", "b", "c"]
+    kappa = evaluate(*answers, names, groups=groups, only=("quadratic_kappa",))["metrics"]["quadratic_kappa"]
+    stated = Stated(kappa_weights=weights)
+    found = evaluate_stated(*answers, names, groups=groups, stated=stated)["metrics"]["weighted_kappa"]
+    assert kappa["low"] is not None
+    for end in ("value", "low", "high"):
+        assert found[end] == pytest.approx(kappa[end], **EXACT)
+    assert (found["method"], found.get("note")) == (kappa["method"], kappa.get("note"))
+
+
+def test_net_benefit_needs_probabilities_at_one_risk_too():
+    truth, scores = draw()
+    for measure in (lambda of: benefit_at(truth, of, 0.3), lambda of: net_benefit(truth, of)):
+        with pytest.raises(InputError, match="must be probabilities, from 0 to 1"):
+            measure(scores * 10 - 5)
+
+
 def test_the_class_wise_error_is_that_of_its_definition():
     labels, scores = draw_classes()
     bins = np.minimum((scores * 10).astype(int), 9)

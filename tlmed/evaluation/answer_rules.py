@@ -1,6 +1,5 @@
 """How calibrated probabilities become classes, where it is not by the highest score: costs, and logit adjustment."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from tlmed.metrics.decision_rules import (
+    find_adjusted_cutoff,
     find_cutoff,
     name_costs,
     predict_adjusted,
@@ -58,8 +58,7 @@ class LogitAdjustment:
 
     def find_cutoff(self, main: int) -> float:
         """Return the calibrated probability from which on the positive one of two classes is predicted."""
-        odds = math.exp(self.tau * (math.log(self.priors[main]) - math.log(self.priors[1 - main])))
-        return odds / (1 + odds)
+        return find_adjusted_cutoff(self.priors, self.tau, main)
 
     def describe(self, classes: Sequence[str]) -> dict:
         """Return the rule as `metrics.json` holds it."""

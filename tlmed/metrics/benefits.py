@@ -3,7 +3,7 @@
 import numpy as np
 
 from tlmed.errors import InputError
-from tlmed.metrics.arguments import as_flags, as_owners, as_scores, find_missing_kind
+from tlmed.metrics.arguments import as_flags, as_owners, as_scores, find_chance_faults, find_missing_kind
 from tlmed.metrics.combining import combine
 from tlmed.metrics.measured import Measured, bounded
 from tlmed.metrics.proportions import proportion
@@ -25,7 +25,8 @@ def benefit_at(
         owners: The number of the group of each image, int [n]; None if images have no groups.
 
     Raises:
-        InputError: If an array is something else, one kind is missing, or the threshold is out of range.
+        InputError: If an array is something else, scores are no probabilities, one kind is missing, or the threshold is
+            out of range.
 
     >>> entry = benefit_at(np.arange(100) < 40, np.where(np.arange(100) < 50, 0.9, 0.1), 0.2).entry
     >>> round(entry["value"], 3), round(entry["low"], 3), round(entry["high"], 3)
@@ -34,7 +35,7 @@ def benefit_at(
     (positive,) = as_flags(positive=positive)
     (scores,) = as_scores(len(positive), scores=scores)
     owners = as_owners(len(positive), owners)
-    faults = find_missing_kind(positive)
+    faults = [*find_missing_kind(positive), *find_chance_faults("scores", scores)]
     if not 0 < threshold < 1:
         faults.append(f"`threshold` must be above 0 and below 1. Received: threshold={threshold}.")
     if faults:

@@ -1,5 +1,6 @@
 """Decisions by probabilities: the class of least expected cost, or that whose probability most exceeds its prior."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,6 +9,7 @@ from tlmed.errors import InputError, did_you_mean
 from tlmed.metrics.calibration import LEAST_PROBABILITY
 from tlmed.words import join_names, listed
 
+_ROUNDED = 1e-9  # a score near 1 has few digits below it, which a temperature spreads
 _RULE = (
     "`costs` must be a square table [true class, predicted class], finite, 0 or more, 0 on the diagonal, and above 0 "
     "somewhere."
@@ -84,8 +86,10 @@ def name_costs(costs: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str,
     }
 
 
-def predict_cheapest(probabilities: np.ndarray, costs: np.ndarray) -> np.ndarray:
-    """Return the class of least expected cost for each image, of equal ones the first, int [n].
+def predict_cheapest(probabilities: np.ndarray, costs: np.ndarray, positive: int = 1) -> np.ndarray:
+    """Return the class of least expected cost for each image, int [n]; of equal ones as a run does.
+
+    A run predicts the positive one of two classes from its cut-off on, and of more classes the first.
 
     It is Bayes's decision (Elkan, The foundations of cost-sensitive learning, IJCAI 2001, 973-978): the best one if the
     probabilities are calibrated.
@@ -93,6 +97,7 @@ def predict_cheapest(probabilities: np.ndarray, costs: np.ndarray) -> np.ndarray
     Args:
         probabilities: One column per class, float [n, k].
         costs: What an answer costs, float [true class, predicted class].
+        positive: Which of two classes is the positive one, 0 or 1.
 
     Raises:
         InputError: If an array is something else.
@@ -105,6 +110,8 @@ def predict_cheapest(probabilities: np.ndarray, costs: np.ndarray) -> np.ndarray
     faults = find_cost_faults(costs) or _find_width_faults(probabilities, len(costs))
     if faults:
         raise InputError(faults)
+    if len(costs) == 2:
+        return _cut(probabilities, find_cutoff(costs, positive), positive)
     # Not as a matrix product, whose last digits, and so ties, depend on the number of threads.
     return np.einsum("nt,tp->np", probabilities, costs).argmin(axis=1)
 
@@ -123,8 +130,8 @@ def find_cutoff(costs: np.ndarray, main: int) -> float:
     return float(alarm / (alarm + miss))
 
 
-def predict_adjusted(probabilities: np.ndarray, priors: np.ndarray, tau: float = 1.0) -> np.ndarray:
-    """Return the class with the largest log p - tau log prior for each image, of equal ones the first, int [n].
+def predict_adjusted(probabilities: np.ndarray, priors: np.ndarray, tau: float = 1.0, positive: int = 1) -> np.ndarray:
+    """Return the class with the largest log p - tau log prior for each image, int [n]; of equal ones as a run does.
 
     This is logit adjustment after training (Menon et al., Long-tail learning via logit adjustment, ICLR 2021). With
     tau = 1 and calibrated probabilities it gives the highest mean sensitivity over the classes.
@@ -133,6 +140,7 @@ def predict_adjusted(probabilities: np.ndarray, priors: np.ndarray, tau: float =
         probabilities: One column per class, float [n, k].
         priors: The share of each class among the training images, above 0, float [k].
         tau: How far frequent classes are held back: 0 not at all, 1 by all of their share.
+        positive: As for `predict_cheapest`.
 
     Raises:
         InputError: If an array is something else, or `tau` is not finite.
@@ -148,7 +156,32 @@ def predict_adjusted(probabilities: np.ndarray, priors: np.ndarray, tau: float =
         )
     if faults := _find_width_faults(probabilities, len(priors)):
         raise InputError(faults)
+    if len(priors) == 2:
+        return _cut(probabilities, find_adjusted_cutoff(priors, tau, positive), positive)
     return (np.log(np.maximum(probabilities, LEAST_PROBABILITY)) - tau * np.log(priors)).argmax(axis=1)
+
+
+def find_adjusted_cutoff(priors: np.ndarray, tau: float, main: int) -> float:
+    """Return the probability from which on logit adjustment predicts the positive one of two classes.
+
+    Args:
+        priors: The share of each class among the training images, above 0, float [2].
+        tau: As for `predict_adjusted`.
+        main: Which class is the positive one.
+
+    >>> find_adjusted_cutoff(np.array([0.75, 0.25]), 1.0, main=1)
+    0.25
+    """
+    odds = math.exp(tau * (math.log(priors[main]) - math.log(priors[1 - main])))
+    return odds / (1 + odds)
+
+
+def _cut(probabilities, cutoff, main) -> np.ndarray:
+    """Return the positive one of two classes from a cut-off on, as a run does whose threshold stands for it."""
+    threshold = uncalibrate(cutoff, 1.0)
+    # A probability that was calibrated at the threshold differs from the cut-off in its last digits.
+    reached = (probabilities[:, main] >= threshold * (1 - _ROUNDED)) & (threshold <= 1)
+    return np.where(reached, main, 1 - main)
 
 
 def _find_width_faults(probabilities, classes) -> list[str]:
@@ -173,6 +206,8 @@ def uncalibrate(cutoff: float, temperature: float) -> float:
     >>> round(uncalibrate(0.1, 2.0), 4), uncalibrate(0.5, 3.0), uncalibrate(0.0, 1.0)
     (0.0122, 0.5, 0.0)
     """
+    if temperature == 1 and 0 < cutoff < 1:
+        return float(cutoff)  # the formula would change its last digit
     with np.errstate(divide="ignore"):  # of cut-offs of 0 and 1, whose logits are infinite
         logit = temperature * (np.log(cutoff) - np.log1p(-cutoff))
     most = -np.log(LEAST_PROBABILITY)

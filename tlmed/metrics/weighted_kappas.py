@@ -1,14 +1,16 @@
 """Cohen's kappa with the user's weights: how bad it is to take one class for another."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tlmed.errors import InputError
 from tlmed.metrics.arguments import find_class_faults
 from tlmed.metrics.combining import draw_rates
+from tlmed.metrics.definitions import make_case
 from tlmed.metrics.measured import Measured, bounded, unbounded, undefined
-from tlmed.metrics.sample_sizes import NO_INTERVAL, name_units
+from tlmed.metrics.sample_sizes import NO_INTERVAL, count_units, name_units
 from tlmed.metrics.spreads import bound_correlation, find_strata, measure_spread
 from tlmed.sections import KAPPA_WEIGHTS
 
@@ -57,6 +59,7 @@ def weighted_kappa(
 
     Cohen, Psychological Bulletin 1968, 70:213-220. The intervals are those of kappa: of two classes from Jeffreys
     intervals of prevalence, sensitivity and specificity; of more from the influences of the images on Fisher's scale.
+    With quadratic weights it is `quadratic_kappa`, whose degrees of freedom are those of the smallest class.
 
     Args:
         labels: True classes, int [n], 0..k-1.
@@ -91,9 +94,18 @@ def weighted_kappa(
     units = name_units(owners)
     if not spread.variance or abs(value) >= 1:
         return unbounded(value, influences, f"All {units} count alike, {NO_INTERVAL}")
+    if _are_quadratic(weights):
+        case = make_case(labels, np.eye(classes)[predictions], predictions, None)
+        spread = replace(spread, freedom=min(spread.freedom, count_units(case, owners, None, "quadratic_kappa") - 1))
     how = f"influences of {spread.units} {units} on Fisher's scale (Fisher 1921)"
     method = f"{how}, t with {spread.freedom:.0f} df (Welch 1947)"
     return bounded(value, bound_correlation(value, spread), method, influences)
+
+
+def _are_quadratic(weights) -> bool:
+    """Tell whether confusions count by the square of the steps between classes, in any unit."""
+    squares = weigh_confusions("quadratic", len(weights))
+    return bool(weights[0, 1]) and np.allclose(weights, weights[0, 1] * squares, rtol=1e-12)
 
 
 def _draw(labels, predictions, weights, owners, rng, found) -> Measured:
