@@ -108,6 +108,7 @@ def test_a_run_writes_its_lock(job):
     content, results = lock.content, lock.content["results"]
     assert lock.recipe == from_json(run.json("recipe.json"))
     assert (lock.name, lock.run) == ("run", run)
+    assert (content["task"], content["primary"]) == ("single-label", "auc")
     assert content["recipe"]["name"] == "mine"
     assert content["recipe"]["set"] == ["data.source"]
     assert read_rows(content["data"]["rows"])[0]["path"] == "benign/benign (0).png"
@@ -237,6 +238,10 @@ def add_image(folder, monkeypatch):
     Image.fromarray(draw(0, 99)).save(folder / "images" / "benign" / "more.png")
 
 
+def change_task(folder, monkeypatch):
+    forge(folder / "job.json", lambda lock: lock.update(task="ordinal", primary="quadratic_kappa"))
+
+
 def change_seeds(folder, monkeypatch):
     monkeypatch.setattr("tlmed.lock.lock_json.derive", lambda seed, *names: 5)
 
@@ -253,6 +258,8 @@ def change_seeds(folder, monkeypatch):
         (remove_image, "input", r"data: images: 24 locked, 23 now \(gone: normal/normal \(3\).png\)"),
         (add_image, "input", r"data: images: 24 locked, 25 now \(new: benign/more.png\)"),
         (change_weight_bit, "input", r"weights: backbone"),
+        (change_task, "input", r"recipe: the task on these data: 'ordinal' locked, 'single-label' now"),
+        (change_task, "input", r"recipe: the metric that decides: 'quadratic_kappa' locked, 'auc' now"),
         (change_seeds, "input", r"seeds: stream split: \d+ locked, 5 now"),
         (change_version, "library", r"numpy: 1.0.0 locked, .* now"),
         (change_threads, "environment", r"threads inside an operation: \d+ locked, \d+ now .*TF_NUM_INTRAOP_THREADS="),
@@ -462,6 +469,11 @@ def test_size_and_time_are_trusted_only_where_that_is_asked_for(copy, monkeypatc
     assert len(check(copy).faults) == 1
     os.utime(path)
     assert len(check(copy, trust=True).faults) == 1
+
+
+def test_an_older_lock_names_no_task_and_holds(copy):
+    forge(copy / "job.json", lambda lock: [lock.pop(name) for name in ("task", "primary")])
+    assert check(copy).differences == []
 
 
 # Levels

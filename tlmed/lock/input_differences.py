@@ -73,7 +73,15 @@ def compare_inputs(there: Mapping, here: Mapping) -> list[Difference]:
         there: A lock's content, or what `describe_inputs` gives.
         here: The same of another.
     """
-    parts = (_compare_recipes, _compare_data, _compare_weights, _compare_seeds, _compare_code, _compare_environments)
+    parts = (
+        _compare_recipes,
+        _compare_tasks,
+        _compare_data,
+        _compare_weights,
+        _compare_seeds,
+        _compare_code,
+        _compare_environments,
+    )
     return list(itertools.chain.from_iterable(compare(there, here) for compare in parts))
 
 
@@ -100,6 +108,14 @@ def _compare_recipes(there, here) -> Iterator[Difference]:
     for part, names in lacking.items():
         words = (join_fields(fields, names, repr) or "none" for fields in (old, new))
         yield Difference("recipe", part, *words, INPUT)
+
+
+def _compare_tasks(there, here) -> Iterator[Difference]:
+    """Compare what was asked of each image and which metric decides; older locks name neither."""
+    for name, words in {"task": "the task on these data", "primary": "the metric that decides"}.items():
+        old, new = there.get(name), here.get(name)
+        if old and new and old != new:
+            yield Difference("recipe", words, repr(old), repr(new), INPUT)
 
 
 def _leave_out(fields) -> dict:

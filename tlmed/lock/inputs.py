@@ -17,7 +17,7 @@ from tlmed.environment import describe_code, describe_environment
 from tlmed.errors import InputError
 from tlmed.intensity import from_json
 from tlmed.lock.file import Lock
-from tlmed.lock.lock_json import name_streams
+from tlmed.lock.lock_json import name_streams, name_task
 from tlmed.recipe import Recipe, changed_modules, find_parts, flatten, load_recipe, shipped_recipes, to_json
 from tlmed.run_files import SPLITS_CSV
 from tlmed.source_forms import FOLDER, TABLE, find_form
@@ -64,14 +64,14 @@ def describe_inputs(lock: Lock, recipe: Recipe, recipe_file: Path | None = None,
     Raises:
         InputError: If images or weights are missing, or a module of the recipe has changed; all faults are named.
     """
-    faults, data, sources = [], {}, ()
+    faults, data, several, sources = [], {}, False, ()
     if changed := changed_modules(lock.content["recipe"]["modules"]):
         faults.append(
             "A recipe's modules must be as they were when it was locked; if they changed, train the recipe again for a "
             f"new lock. Received: {'; '.join(changed)}."
         )
     try:
-        data = _describe_data(lock, recipe, trust)
+        data, several = _describe_data(lock, recipe, trust)
     except InputError as error:
         faults += [f"{fault} Say with `--data` where the locked images are now." for fault in error.faults]
     try:
@@ -82,6 +82,7 @@ def describe_inputs(lock: Lock, recipe: Recipe, recipe_file: Path | None = None,
         raise InputError(faults)
     phases = [name.removeprefix("phase/") for name in lock.content["seeds"]["streams"] if name.startswith("phase/")]
     return {
+        **name_task(recipe.find_task(several)),
         "recipe": {**lock.content["recipe"], "fields": _find_fields_now(lock, recipe_file)},
         "data": data,
         "weights": [source and dataclasses.asdict(source) for source in sources],
@@ -91,8 +92,8 @@ def describe_inputs(lock: Lock, recipe: Recipe, recipe_file: Path | None = None,
     }
 
 
-def _describe_data(lock, recipe, trust) -> dict:
-    """Return the lines that `splits.csv` would have now, and which images would be left out now."""
+def _describe_data(lock, recipe, trust) -> tuple[dict, bool]:
+    """Return what a lock says of the images, as it would be now, and whether these may have several labels."""
     table = open_source(recipe.data.source, recipe.layout)
     # What the run left out stays out even if it can be read now: with other images all splits would be others.
     left_out = {entry["path"] for entry in lock.content["data"]["left_out"]}
@@ -108,13 +109,8 @@ def _describe_data(lock, recipe, trust) -> dict:
     lines = format_csv(SPLITS_CSV.columns, list_rows(table, splits, digests))
     columns = digest_columns(table, splits)
     identifiers = dataclasses.asdict(table.identifiers)
-    return {
-        **identifiers,
-        "rows": split_lines(lines),
-        "left_out": broken,
-        "columns": columns,
-        "made": list(made),
-    }
+    found = {"rows": split_lines(lines), "left_out": broken, "columns": columns, "made": list(made)}
+    return {**identifiers, **found}, table.is_multi
 
 
 def _digest_images(table: Table, source: str, trust: bool) -> list[str]:

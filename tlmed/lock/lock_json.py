@@ -29,7 +29,7 @@ from tlmed.regular_files import sha256
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, PLAN_JSON, RECIPE_JSON
 from tlmed.rundir import RunDir
 from tlmed.seeds import derive
-from tlmed.tasks import MULTI_LABEL, read_task
+from tlmed.tasks import MULTI_LABEL, PRIMARY, read_task
 from tlmed.whole_files import format_csv
 
 STREAMS = ("split", "backbone", "statistics", "bootstrap/test", "folds", "pca", "classifier")
@@ -56,10 +56,11 @@ def _make(run) -> dict:
             "RUN must be made by a version of tlmed that records all that decides a result; train it again. "
             f"Received: {str(run.path)!r}, made by an older version."
         )
-    recipe, plan = from_json(resolved), PLAN_JSON.read(run)
+    recipe, plan, task = from_json(resolved), PLAN_JSON.read(run), read_task(METRICS_JSON.read(run))
     parts = divide_environment(environment)
     return {
         "format": FORMAT,
+        **name_task(task),
         "recipe": {**parts["recipe"], "sha256": digest(recipe), "resolved": resolved},
         "code": parts["code"],
         "data": {
@@ -76,6 +77,15 @@ def _make(run) -> dict:
         | digest_pictures(run),
         "results": describe_results(run),
     }
+
+
+def name_task(task: str) -> dict[str, str]:
+    """Return what was asked of each image, of `tlmed.tasks`, and the metric that decides.
+
+    >>> name_task("ordinal")
+    {'task': 'ordinal', 'primary': 'quadratic_kappa'}
+    """
+    return {"task": task, "primary": PRIMARY[task]}
 
 
 def describe_results(run: RunDir) -> dict:

@@ -52,6 +52,8 @@ _METRIC = {"value": (int, float, OPTIONAL)}
 _VALUES = Every(each=_METRIC)
 _PREDICTIONS = {"sha256": TEXT, "rows": Table(PREDICTIONS)}
 SHAPE = {
+    "task": LaterValue((TEXT,)),
+    "primary": LaterValue((TEXT,)),
     "recipe": {
         "name": (str, OPTIONAL),
         "shipped": FLAG,

@@ -180,6 +180,14 @@ class Recipe:
             return MULTI_LABEL
         return SINGLE_LABEL if self.data.order is None else ORDINAL
 
+    def find_task(self, several: bool) -> str:
+        """Return the task on some data, which may decide it.
+
+        Args:
+            several: Whether their images may have several labels.
+        """
+        return MULTI_LABEL if several else self.resolved_task
+
     @property
     def layout(self) -> Layout:
         """Return how the source is read; `task` says whether an image may have several labels."""

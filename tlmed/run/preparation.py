@@ -36,7 +36,7 @@ from tlmed.run.prefixes import choose_features
 from tlmed.run.prepared import Prepared
 from tlmed.run.records import read_start
 from tlmed.run.scoring import describe_lacking
-from tlmed.run.task_faults import find_prior_faults, find_task, find_task_faults
+from tlmed.run.task_faults import find_prior_faults, find_task_faults
 from tlmed.sections import Hybrid, KFold, Phase
 from tlmed.sections.augment_words import say_augmentation
 from tlmed.synthetic import describe_source
@@ -159,7 +159,7 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
     phases = expand(recipe.phases, network)
     classifier = _assemble(recipe, network, images.table)
     _check_memory(recipe, classifier, phases, len(images.splits))
-    facts = {"task": find_task(recipe, images.table), "window": to_json(images.pixels.rule.intensity)}
+    facts = {"task": recipe.find_task(images.table.is_multi), "window": to_json(images.pixels.rule.intensity)}
     plan = _make_plan(recipe, classifier, phases, len(images.splits), **facts)
     parameters = f"{plan['parameters']:,} parameters{' with the head' if phases else ''}"
     words = [
@@ -335,7 +335,7 @@ def _find_step_faults(recipe, images) -> list[str]:
 
 def _plan(recipe, backbone, images) -> Prepared:
     phases = _schedule(recipe, backbone.model)
-    network, task = _assemble(recipe, backbone.model, images.table), find_task(recipe, images.table)
+    network, task = _assemble(recipe, backbone.model, images.table), recipe.find_task(images.table.is_multi)
     facts = {"task": task, "weights": backbone.name, "window": to_json(images.pixels.rule.intensity)}
     plan = _make_plan(recipe, network, phases, len(images.splits), **facts)
     needed = memory_needed(network, phases, min(recipe.data.batch_size, len(images.splits))) if phases else 0
@@ -383,7 +383,7 @@ def _make_plan(recipe, network, phases, images, **facts) -> dict:
 
 def _describe_images(recipe, images) -> str:
     counts = ", ".join(f"{split} {len(images.indices(split)):,}" for split in ("train", "val", "test"))
-    names, task, asked = images.table.classes, find_task(recipe, images.table), recipe.data.positive is not None
+    names, task, asked = images.table.classes, recipe.find_task(images.table.is_multi), recipe.data.positive is not None
     main = None if images.table.is_multi else metrics.positive_index(names, recipe.data.positive)
     marked = metrics.say_positive(names, None if main is None else names[main], asked, "; positive: {}")
     unknown = say_unknown(recipe.data.groups, images.table.groups or (), images.table.pseudonyms)

@@ -11,13 +11,8 @@ from tlmed.inference.stated_costs import find_costs
 from tlmed.metrics.weighted_kappas import find_weight_faults
 from tlmed.recipe import Recipe
 from tlmed.recipe.label_rules import find_label_faults
-from tlmed.tasks import MULTI_LABEL, ORDINAL
+from tlmed.tasks import ORDINAL
 from tlmed.words import listed
-
-
-def find_task(recipe: Recipe, table: Table) -> str:
-    """Return the task, which the data may decide: their images may have several labels."""
-    return MULTI_LABEL if table.is_multi else recipe.resolved_task
 
 
 def find_task_faults(recipe: Recipe, table: Table) -> list[str]:
