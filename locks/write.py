@@ -33,6 +33,7 @@ SETTINGS = {
     "fine_tuning_from_scratch": LENET5,
     "incremental": LENET5,
     "layerwise": LENET5,
+    "multi_label": ("data.source=tfds:tlmed_phantoms/images=90,size=64,seed=1,several_labels=True", *LENET5),
     "multi_stage": LENET5,
     "ordinal_grading": EPOCHS,
     "quickstart": EPOCHS,

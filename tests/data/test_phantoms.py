@@ -1,5 +1,6 @@
 """The phantoms: an image is decided by its own numbers, no brightness gives a class away, sets are whole."""
 
+import dataclasses
 import hashlib
 import itertools
 import pickle
@@ -13,7 +14,8 @@ from sklearn.metrics import roc_auc_score
 
 from tlmed.data import phantoms, ultrasound
 from tlmed.data.phantoms import enrol
-from tlmed.data.ultrasound import LABELS, draw
+from tlmed.data.sources import open_source
+from tlmed.data.ultrasound import FINDINGS, LABELS, draw
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -24,6 +26,7 @@ GOLDEN = {
     ("malignant", 0, 1, 2, 64): "92a35fc99a9ea672",
     ("normal", 7, 41, 1, 128): "f30302d0afb1c7ad",
     ("benign", 1, 5, 0, 100): "921ca55ff529091f",
+    ("lesion|shadow", 0, 3, 0, 64): "4525a531c107da77",
 }
 
 
@@ -53,7 +56,7 @@ def test_an_image_has_the_same_bytes_in_every_release(case, digest):
     assert hashlib.sha256(draw(*case).tobytes()).hexdigest()[:16] == digest
 
 
-@pytest.mark.parametrize(("label", "size"), list(itertools.product(LABELS, (16, 33, 64, 100))))
+@pytest.mark.parametrize(("label", "size"), list(itertools.product((*LABELS, *FINDINGS[3:]), (16, 33, 64, 100))))
 def test_an_image_is_grey_uint8_and_not_flat(label, size):
     image = draw(label, seed=0, patient=1, image=0, size=size)
     assert image.shape == (size, size, 3)
@@ -115,6 +118,30 @@ def test_size_and_echo_level_of_a_lesion_do_not_depend_on_its_class():
         assert benign.posterior > malignant.posterior
         assert benign.spicules < malignant.spicules
     assert ultrasound._draw_lesion(np.random.RandomState(0), "normal") is None
+
+
+def test_outline_and_shadow_are_findings_of_their_own():
+    lesion, irregular, shadow, both = (
+        dataclasses.astuple(ultrasound._draw_lesion(np.random.RandomState(7), label)) for label in FINDINGS[1:]
+    )
+    assert shadow[:-1] == lesion[:-1]
+    assert shadow[-1] < lesion[-1] == irregular[-1]
+    assert both == (*irregular[:-1], shadow[-1])
+    assert irregular[2:4] > lesion[2:4]
+    assert ultrasound._draw_lesion(np.random.RandomState(7), FINDINGS[0]) is None
+
+
+def test_a_set_of_several_labels_is_read_as_one(tmp_path, offline, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    table = open_source("tfds:tlmed_phantoms/images=40,size=16,several_labels=True")
+    assert (table.is_multi, table.classes) == (True, ("irregular", "lesion", "shadow"))
+    views = {view.patient: view.label for view in enrol(40, 0, FINDINGS)}
+    assert set(views.values()) == set(FINDINGS)
+    said = dict(zip(table.groups, table.labels.tolist(), strict=True))
+    wanted = {
+        f"synthetic_{patient:06d}": [int(name in text) for name in table.classes] for patient, text in views.items()
+    }
+    assert said == wanted
 
 
 def test_brightness_does_not_give_the_class_away():
@@ -207,6 +234,7 @@ def test_two_processes_may_draw_the_same_set_at_once(tmp_path, monkeypatch):
         ("images=1.5", ["images=1.5"]),
         ("images=True", ["images=True"]),
         ("images=many,size=8,seed=-1", ["images='many'", "size=8", "seed=-1"]),
+        ("several_labels=2", ["several_labels=2"]),
         ("small", ["config='small'"]),
     ],
 )
@@ -217,5 +245,5 @@ def test_bad_arguments_are_all_named(tmp_path, arguments, received):
 
 
 def test_a_builder_survives_pickling(tmp_path):
-    builder = tfds.builder("tlmed_phantoms/images=5,size=16,seed=3", data_dir=tmp_path)
+    builder = tfds.builder("tlmed_phantoms/images=5,size=16,seed=3,several_labels=True", data_dir=tmp_path)
     assert pickle.loads(pickle.dumps(builder)).data_dir == builder.data_dir

@@ -4,24 +4,27 @@
 download:
 
     tfds.load("tlmed_phantoms/images=1000,size=64,seed=0", split="train")
+
+With `several_labels=True` an image has a lesion or none, and a lesion may be irregular, have a shadow, or both.
 """
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tlmed.data.ultrasound import LABELS, SIZE, check_numbers, draw
+from tlmed.data.ultrasound import FINDINGS, LABELS, SIZE, check_numbers, draw
 from tlmed.seeds import derive
 
 IMAGES = 600
 DESCRIPTION = """
 SYNTHETIC breast-ultrasound phantoms, drawn by formulas: no patient, no scanner, nothing to learn of them.
 Smooth oval lesions (benign), irregular spiculated ones (malignant) and plain tissue (normal), with several
-images per synthetic patient. For tests, demonstrations and scaling runs without a download.
+images per synthetic patient; or lesions whose outline and shadow are drawn independently of each other. For tests,
+demonstrations and scaling runs without a download.
 """
 
 
@@ -39,15 +42,16 @@ class View:
         return f"synthetic_{self.patient:06d}_{self.image}"
 
 
-def enrol(images: int, seed: int) -> Iterator[View]:
+def enrol(images: int, seed: int, labels: Sequence[str] = LABELS) -> Iterator[View]:
     """List the first `images` images of the endless data set of `seed`.
 
-    Patients come in threes, one of each class in random order, with 2 to 4 images each; the last patient may
-    be cut short. A longer list begins with the shorter one.
+    Patients come in threes, one of each class in random order, with 2 to 4 images each (or as many at a time as there
+    are labels); the last patient may be cut short. A longer list begins with the shorter one.
 
     Args:
         images: How many, 1 or more.
         seed: The data set's seed, 0 or more.
+        labels: What there is to see, one for each patient.
 
     Yields:
         The images in order, patient by patient.
@@ -55,35 +59,37 @@ def enrol(images: int, seed: int) -> Iterator[View]:
     >>> [view.image for view in enrol(6, seed=0)]
     [0, 1, 2, 3, 0, 1]
     """
-    return itertools.islice(_enrol_all(seed), images)
+    return itertools.islice(_enrol_all(seed, labels), images)
 
 
-def _enrol_all(seed: int) -> Iterator[View]:
+def _enrol_all(seed: int, labels: Sequence[str]) -> Iterator[View]:
     for trio in itertools.count():
         random = np.random.RandomState(derive(seed, "phantoms", "trio", trio))
-        counts = random.randint(2, 5, len(LABELS))
-        for place, index in enumerate(random.permutation(len(LABELS))):
-            patient = len(LABELS) * trio + place
-            yield from (View(patient, image, LABELS[index]) for image in range(counts[place]))
+        counts = random.randint(2, 5, len(labels))
+        for place, index in enumerate(random.permutation(len(labels))):
+            patient = len(labels) * trio + place
+            yield from (View(patient, image, labels[index]) for image in range(counts[place]))
 
 
 @dataclasses.dataclass(eq=False)
 class PhantomConfig(tfds.core.BuilderConfig):
-    """Which phantoms: how many, of what side in pixels, of which seed. TFDS keeps a folder for each."""
+    """Which phantoms: how many, of what side, of which seed, with which labels. TFDS keeps a folder for each."""
 
     images: int = IMAGES
     size: int = SIZE
     seed: int = 0
+    labels: tuple[str, ...] = LABELS
 
 
 class TlmedPhantoms(tfds.core.GeneratorBasedBuilder):
-    """Draw synthetic breast-ultrasound phantoms of three classes; nothing is downloaded.
+    """Draw synthetic breast-ultrasound phantoms of three classes, or of three labels; nothing is downloaded.
 
     Args:
         images: How many images, 1 or more.
         size: Their side in pixels, 16..2048.
         seed: Decides every image; the same seed gives the same images whatever their number.
-        config: Must be left out; the three arguments above decide it.
+        several_labels: Whether an image may have several labels, of `FINDINGS`, instead of one class.
+        config: Must be left out; the arguments above decide it.
         **where: `data_dir`, `version`: see `tfds.core.DatasetBuilder`.
 
     Raises:
@@ -97,7 +103,16 @@ class TlmedPhantoms(tfds.core.GeneratorBasedBuilder):
     # would find it out by importing importlib_resources, which it does not install.
     code_path = None
 
-    def __init__(self, *, images: int = IMAGES, size: int = SIZE, seed: int = 0, config: None = None, **where: object):
+    def __init__(
+        self,
+        *,
+        images: int = IMAGES,
+        size: int = SIZE,
+        seed: int = 0,
+        several_labels: bool = False,
+        config: None = None,
+        **where: object,
+    ):
         """Check the arguments and name the folder that holds this set, and no other."""
         if config is not None:
             raise ValueError(
@@ -105,12 +120,16 @@ class TlmedPhantoms(tfds.core.GeneratorBasedBuilder):
                 f"Received: config={config!r}."
             )
         check_numbers(images=images, size=size, seed=seed)
-        name = f"images{images}_size{size}_seed{seed}"
+        if not isinstance(several_labels, bool):
+            raise ValueError(f"`several_labels` must be True or False. Received: several_labels={several_labels!r}.")
+        name = f"images{images}_size{size}_seed{seed}{'_several_labels' if several_labels else ''}"
         description = f"{images} synthetic images of {size} x {size} pixels, seed {seed}."
-        config = PhantomConfig(name=name, description=description, images=images, size=size, seed=seed)
+        labels = FINDINGS if several_labels else LABELS
+        config = PhantomConfig(name=name, description=description, images=images, size=size, seed=seed, labels=labels)
         super().__init__(config=config, **where)
         # The arguments that unpickling passes to this method again.
-        self._original_state = {"images": images, "size": size, "seed": seed, **where}
+        told = {"images": images, "size": size, "seed": seed, "several_labels": several_labels}
+        self._original_state = {**told, **where}
 
     def download_and_prepare(self, **options: object) -> None:
         """Draw the set unless its folder exists; if another process was faster, use the folder of that process."""
@@ -130,7 +149,7 @@ class TlmedPhantoms(tfds.core.GeneratorBasedBuilder):
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(shape=(side, side, 3), encoding_format="png"),
-                    "label": tfds.features.ClassLabel(names=LABELS),
+                    "label": tfds.features.ClassLabel(names=self.builder_config.labels),
                     "patient": tfds.features.Text(),
                     "image_id": tfds.features.Text(),
                 }
@@ -145,7 +164,7 @@ class TlmedPhantoms(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self) -> Iterator[tuple[int, dict]]:
         config = self.builder_config
-        for index, view in enumerate(enrol(config.images, config.seed)):
+        for index, view in enumerate(enrol(config.images, config.seed, config.labels)):
             # TFDS writes records in the order of their keys, and beyond a gigabyte sorts them on disk, in
             # 1000 buckets of equal parts of the 128-bit keys. Keys spread over that range use all the
             # buckets; small ones would all go to the first, which is then read whole.

@@ -19,6 +19,18 @@ from tlmed.seeds import derive
 
 SIZE = 128
 LABELS = ("benign", "malignant", "normal")
+# Of images that may have several labels: a lesion whose outline and shadow are drawn independently of each other.
+FINDINGS = ("No Finding", "lesion", "lesion|irregular", "lesion|shadow", "lesion|irregular|shadow")
+# Where the signs of a lesion lie on average: aspect, lobes, spicules, blur and posterior, from benign to malignant.
+_SIGNS = {
+    "benign": (-1, -1, -1, -1, -1),
+    "malignant": (1, 1, 1, 1, 1),
+    "lesion": (-1, -1, -1, -1, -1),
+    "lesion|irregular": (1, 1, 1, 1, -1),
+    "lesion|shadow": (-1, -1, -1, -1, 1),
+    "lesion|irregular|shadow": (1, 1, 1, 1, 1),
+}
+_NO_LESION = (0, 0, 0, 0, 0)
 SMALLEST = 16
 LARGEST = 2048
 # Speckle is drawn on at least this many pixels a side: a smaller image is the average of a larger one, as
@@ -84,7 +96,7 @@ def draw(label: str, seed: int, patient: int, image: int, size: int) -> np.ndarr
 
     Args:
         label: `"benign"` (smooth oval, wider than tall, enhancement behind it), `"malignant"` (irregular,
-            spiculated, taller than wide, shadow behind it) or `"normal"` (tissue only).
+            spiculated, taller than wide, shadow behind it) or `"normal"` (tissue only); or one of `FINDINGS`.
         seed: The data set's seed, 0 or more.
         patient: The patient's index, 0 or more.
         image: The index of the image within its patient, 0 or more.
@@ -133,11 +145,11 @@ def _draw_breast(random: np.random.RandomState) -> Breast:
 
 def _draw_lesion(random: np.random.RandomState, label: str) -> Lesion | None:
     # The signs are independent, and each overlaps between the classes: none of them alone gives a class away.
-    signs = random.normal({"benign": -1.0, "malignant": 1.0}.get(label, 0.0), 0.5, 5)
+    signs = random.normal(_SIGNS.get(label, _NO_LESION), 0.5)
     radius = random.uniform(0.11, 0.20)
     level, rim = random.uniform(-18, -9), random.uniform(0, 4)
     count = random.randint(7, 15)
-    if label == "normal":
+    if label not in _SIGNS:
         return None
     aspect, lobes, spicules, blur, posterior = signs
     return Lesion(
@@ -278,8 +290,8 @@ def check_numbers(**values: object) -> None:
     faults = []
     for name, value in values.items():
         if name == "label":
-            if value not in LABELS:
-                faults.append(f"`label` must be one of {', '.join(LABELS)}. Received: label={value!r}.")
+            if value not in (known := (*LABELS, *FINDINGS)):
+                faults.append(f"`label` must be one of {', '.join(known)}. Received: label={value!r}.")
             continue
         low, high = {"size": (SMALLEST, LARGEST), "images": (1, None)}.get(name, (0, None))
         limits = f"{low} or more" if high is None else f"in {low}..{high}"
