@@ -51,6 +51,14 @@ def test_the_loss_of_several_labels_is_the_mean_over_those_that_are_known(gamma)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_a_network_that_is_surely_wrong_about_a_label_still_learns(gamma):
+    logits = tf.Variable([[90.0, -90.0, 90.0]])
+    with tf.GradientTape() as tape:
+        losses = MaskedLoss(gamma)(tf.constant([[0, 1, 1]]), keras.activations.sigmoid(logits))
+    np.testing.assert_allclose(tape.gradient(losses, logits), [[1 / 3, -1 / 3, 0]], atol=1e-4)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
 def test_gradients_of_labels_that_are_surely_right_or_wrong_are_finite(gamma):
     scores = tf.Variable([[1.0, 0.0], [0.0, 1.0]])
     with tf.GradientTape() as tape:

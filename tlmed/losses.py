@@ -87,12 +87,11 @@ def add_up(
             losses *= keras.ops.take(keras.ops.convert_to_tensor(factors, losses.dtype), labels, axis=0)
         return losses
     has = keras.ops.equal(labels, POSITIVE)
-    # Clipped as Keras clips probabilities, so that a score of 0 does not make the loss infinite.
-    small = keras.backend.epsilon()
-    right = keras.ops.clip(keras.ops.where(has, probabilities, 1 - probabilities), small, 1 - small)
-    losses = -keras.ops.log(right)
+    # Keras takes the logits where it finds them: a probability that is rounded to 0 or 1 has no slope.
+    losses = keras.ops.binary_crossentropy(keras.ops.cast(has, probabilities.dtype), probabilities)
     if loss.gamma:
-        losses *= (1 - right) ** loss.gamma
+        # As in `make_focal_loss`.
+        losses *= keras.ops.maximum(-keras.ops.expm1(-losses), keras.backend.epsilon()) ** loss.gamma
     if factors is not None:
         pairs = keras.ops.convert_to_tensor(factors, losses.dtype)
         losses *= keras.ops.where(has, pairs[:, 1], pairs[:, 0])

@@ -19,6 +19,7 @@ from tlmed.plan import expand
 from tlmed.recipe import Degrees, Hybrid, load_recipe, override, read_recipe, shipped_recipes
 from tlmed.run_files import DEGREES_CSV
 from tlmed.rundir import RunDir
+from tlmed.tasks import MULTI_LABEL
 from tlmed.whole_files import read_csv
 
 PHANTOMS = "data.source=tfds:tlmed_phantoms/images=45,size=64,seed=1"
@@ -208,6 +209,7 @@ def test_every_recipe_fits_every_family(name, backbone):
     recipe = override(load_recipe(name), words)
     model = recipe.build(3)
     images = np.random.RandomState(0).randint(0, 256, (2, size, size, 3)).astype("uint8")
+    labels = np.eye(3, dtype=int)[:2] if recipe.resolved_task == MULTI_LABEL else np.arange(2)
     reestimate_statistics(model.parts.backbone, [images])
     model.remember()
     phases = expand(recipe.phases, model.parts.backbone)
@@ -215,7 +217,7 @@ def test_every_recipe_fits_every_family(name, backbone):
         thaw(model, phase)
         claim, before = make_claim(model), fingerprint(model)
         model.run_eagerly = True
-        model.train_on_batch(images, np.arange(2))
+        model.train_on_batch(images, labels)
         after = fingerprint(model)
         moved = {name for name in before if before[name] != after[name]}
         # One step through random weights need not reach every block: gradients vanish, and stochastic depth skips some.
