@@ -27,6 +27,7 @@ from tlmed.overview.class_tables import (
     tabulate_stored,
 )
 from tlmed.overview.drawn_rows import EACH, MOST_SHOWN, draw_examples, draw_measured
+from tlmed.overview.label_counts import find_members, tabulate_labels, tabulate_pairs
 from tlmed.overview.measures_of_images import find_quantiles, measure, show_stored
 from tlmed.overview.pictures_of_stages import VERSIONS, augment_images
 from tlmed.recipe import load_recipe, override
@@ -124,14 +125,14 @@ def test_values_in_files_are_told_by_percentiles_of_all_pixels(images, measures,
 
 
 def test_sizes_and_kinds_are_counted_by_class(images, measures):
-    labels, classes = images.table.labels, images.table.classes
-    assert tabulate_sizes(measures, labels, classes).rows == [
+    members = find_members(images.table.labels, images.table.classes)
+    assert tabulate_sizes(measures, members).rows == [
         ("32 x 32", "0", "9", "9", "47 %"),
         ("32 x 40", "5", "0", "5", "26 %"),
         ("32 x 48", "4", "0", "4", "21 %"),
         ("64 x 16", "0", "1", "1", "5 %"),
     ]
-    rows = tabulate_kinds(measures, labels, classes).rows
+    rows = tabulate_kinds(measures, members).rows
     assert [row[:4] for row in rows] == [
         ("8 bits, RGB", "0", "9", "9"),
         ("8 bits, gray", "9", "0", "9"),
@@ -147,7 +148,7 @@ def test_spans_of_sizes_are_told(images, measures):
 
 def test_many_sizes_are_cut_and_many_classes_have_no_columns(measures):
     many = dataclasses.replace(measures, heights=np.arange(19) + 20)
-    table = tabulate_sizes(many, np.arange(19) % 6, tuple("abcdef"))
+    table = tabulate_sizes(many, find_members(np.arange(19) % 6, "abcdef"))
     assert table.head == ["Height x width", "all", "share"]
     assert len(table.rows) == 10
     assert table.notes == ["9 less common values are not listed."]
@@ -157,8 +158,8 @@ def test_histograms_are_those_of_all_pixels_of_a_class(images, measures, folder,
     drawn = {}
     monkeypatch.setattr(first_page, "draw", lambda figure, alt, caption: drawn.setdefault(caption, figure))
     classes = {name: images.table.labels == label for label, name in enumerate(images.table.classes)}
-    first_page._draw_levels(measures, classes)
-    first_page._draw_stored(measures, classes)
+    first_page._draw_levels(measures, classes, "class")
+    first_page._draw_stored(measures, classes, "class")
     # The first class is drawn last, over the others.
     data = {caption: [patch.get_data() for patch in figure.axes[0].patches][::-1] for caption, figure in drawn.items()}
     pixels = images.pixels.take(np.arange(len(images.table)))
@@ -208,7 +209,7 @@ def test_the_same_seed_gives_the_same_page_and_another_one_others(images):
     augment = Augment(flip="both", rotation=0.1)
     look = look_at(images, augment)
     assert make_overview_page(look) == make_overview_page(look)
-    rows = [np.concatenate(draw_examples(images, seed)).tolist() for seed in range(4)]
+    rows = [np.concatenate(list(draw_examples(images, seed).values())).tolist() for seed in range(4)]
     assert len(set(map(tuple, rows))) > 1
     assert (images.splits[rows[0]] == "train").all()
 
@@ -217,7 +218,7 @@ def test_images_of_different_groups_are_drawn_first(images):
     owners = tuple(f"{path[0]}{number // 5}" for number, path in enumerate(images.table.paths))
     grouped = dataclasses.replace(images, table=dataclasses.replace(images.table, groups=owners))
     for seed in range(5):
-        for label, rows in enumerate(draw_examples(grouped, seed)):
+        for label, rows in enumerate(draw_examples(grouped, seed).values()):
             training_rows = (images.splits == "train") & (images.table.labels == label)
             there = {owners[row] for row in np.flatnonzero(training_rows)}
             assert {owners[row] for row in rows} == there
@@ -459,3 +460,54 @@ def test_broken_images_are_left_out_on_request_and_listed(tmp_path, folder):
     assert "leave it out with --skip-bad" in err
     assert show(tmp_path / "d", "--out", tmp_path, "--skip-bad")[0] == 0
     assert re.search(r"Left out</h3>\s*<ul><li>a/broken\.png: ", (tmp_path / "data.html").read_text())
+
+
+@pytest.fixture(scope="module")
+def labelled(folder):
+    """Give a table of the same images with three labels: some not known, and some images with none or several."""
+    lines = ["path,edema,mass,nodule,patient"]
+    for n, path in enumerate(sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.png"))):
+        lines.append(f"{path},{n % 2},{int(n % 4 == 3)},{'' if n % 5 == 0 else int(n % 3 == 0)},p{n // 2}")
+    (folder.parent / "labels.csv").write_text("\n".join(lines).replace("\n", f"\n{folder.name}/") + "\n")
+    return folder.parent / "labels.csv"
+
+
+def test_the_page_of_several_labels_counts_them_and_shows_which_go_together(labelled):
+    set_labels = ["--set", "data.label_columns=edema,mass,nodule", "--set", "data.image_size=24,24"]
+    out = labelled.parent / "out"
+    assert here("data", "show", str(labelled), *set_labels, "--out", str(out))[0] == 0
+    page = (out / "data.html").read_text()
+    tables = {table[0][0]: table for table in read(page)}
+    n = np.arange(19)
+    known = n % 5 != 0
+    labels = np.stack([n % 2, n % 4 == 3, np.where(known, n % 3 == 0, -1)], axis=1)
+    has = labels == 1
+    assert "19 images of 3 labels" in page
+    counted = next(table for table in read(page) if table[0][1:2] == ["has it"])
+    assert [row[1:4] for row in counted[1:]] == [
+        [str((own == value).sum()) for value in (1, 0, -1)] for own in labels.T
+    ]
+    amounts = tables["Labels of an image"]
+    assert [row[:2] for row in amounts[1:]] == [
+        [str(some), str((has.sum(axis=1) == some).sum())] for some in np.unique(has.sum(axis=1))
+    ]
+    pairs = tabulate_pairs(labels, ("edema", "mass", "nodule")).rows
+    for one in range(3):
+        for two in range(3):
+            assert str(pairs[one][1 + two]).split()[0] == str((has[:, one] & has[:, two]).sum())
+    for name in ("edema", "mass", "nodule", "No Finding"):
+        assert f"<h3>{name}</h3>" in page
+    assert re.search(r"/\d\.png: edema\|[^<]*mass, 32 x", page)
+    assert "a histogram for each label" in page
+
+
+def test_of_many_labels_the_pairs_are_listed_that_images_have_most_often():
+    labels = np.zeros((9, 30), np.int64)
+    labels[:, 4], labels[:5, 7], labels[:2, 29] = 1, 1, 1
+    labels[3, 10:20] = 1
+    table = tabulate_pairs(labels, [f"l{i}" for i in range(30)])
+    assert table.rows[:3] == [("l4, l7", "5"), ("l4, l29", "2"), ("l7, l29", "2")]
+    assert len(table.rows) == 20
+    assert table.notes == ["Not listed: 48 rarer pairs."]
+    never = tabulate_labels(np.full((4, 1), -1), ["edema"]).rows
+    assert never == [("edema", "0", "0", "4", "")]

@@ -14,16 +14,15 @@ MOST_COLUMNS = 5  # classes that have a column of their own
 _PERCENTILES = (1, 50, 99)
 
 
-def tabulate_sizes(measures: Measures, labels: np.ndarray, classes: Sequence[str]) -> Table:
+def tabulate_sizes(measures: Measures, members: Mapping[str, np.ndarray]) -> Table:
     """Return how many images of each class have which size, the most common ones first.
 
     Args:
         measures: Of the images.
-        labels: The class of each, an index into `classes`.
-        classes: Their names.
+        members: Names of the classes to which of the images are of it, bool [n].
     """
     sizes = [f"{height} x {width}" for height, width in zip(measures.heights, measures.widths, strict=True)]
-    return _count_by_class("Height x width", sizes, labels, classes)
+    return _count_by_class("Height x width", sizes, members)
 
 
 def tabulate_spans(measures: Measures, parts: Mapping[str, np.ndarray]) -> Table:
@@ -44,26 +43,31 @@ def _say_span(sides: np.ndarray) -> str:
     return " / ".join(f"{value:,.6g}" for value in (sides.min(), np.median(sides), sides.max()))
 
 
-def tabulate_kinds(measures: Measures, labels: np.ndarray, classes: Sequence[str]) -> Table:
+def tabulate_kinds(measures: Measures, members: Mapping[str, np.ndarray]) -> Table:
     """Return how many images of each class have how many bits, and colours or none."""
     kinds = [
         f"{count(int(bits), 'bit')}, {'gray' if gray else 'RGB'}"
         for bits, gray in zip(measures.bits, measures.gray, strict=True)
     ]
-    return _count_by_class("In the file", kinds, labels, classes)
+    return _count_by_class("In the file", kinds, members)
 
 
-def tabulate_shown(measures: Measures, labels: np.ndarray, classes: Sequence[str]) -> Table:
+def tabulate_shown(measures: Measures, members: Mapping[str, np.ndarray]) -> Table:
     """Return of how many images of each class which values are shown."""
     shown = [words or "8 bits, as they are" for words in measures.shown]
-    return _count_by_class("Values that are shown", shown, labels, classes)
+    return _count_by_class("Values that are shown", shown, members)
 
 
-def _count_by_class(title: str, keys: Sequence[str], labels: np.ndarray, classes: Sequence[str]) -> Table:
-    columns = classes if len(classes) <= MOST_COLUMNS else ()
-    whole, parts = Counter(keys), Counter(zip(keys, labels.tolist(), strict=True))
+def _count_by_class(title: str, keys: Sequence[str], members: Mapping[str, np.ndarray]) -> Table:
+    columns = members if len(members) <= MOST_COLUMNS else {}
+    whole, places = Counter(keys), np.array(keys, dtype=object)
     rows = [
-        (key, *(f"{parts[key, label]:,}" for label in range(len(columns))), f"{number:,}", percent(number / len(keys)))
+        (
+            key,
+            *(f"{(own & (places == key)).sum():,}" for own in columns.values()),
+            f"{number:,}",
+            percent(number / len(keys)),
+        )
         for key, number in sorted(whole.items(), key=lambda item: (-item[1], item[0]))
     ]
     rest = len(rows) - MOST_ROWS

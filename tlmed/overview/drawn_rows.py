@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tlmed.data import ImageSet
+from tlmed.overview.label_counts import find_members
 from tlmed.part_names import split_part
 from tlmed.seeds import derive
 
@@ -13,8 +14,8 @@ MOST_SHOWN = 80  # images that are shown in all: a page stays below 5 MB
 MOST_MEASURED = 10_000  # images whose sizes and intensities are measured: each is decoded once more
 
 
-def draw_examples(images: ImageSet, seed: int) -> list[np.ndarray]:
-    """Return the rows of the images that are shown, for each class; none for classes that the page has no room for.
+def draw_examples(images: ImageSet, seed: int) -> dict[str, np.ndarray]:
+    """Return the rows of the images that are shown, by class; without the classes that the page has no room for.
 
     Training images are drawn, and images of a class that has none there. As far as possible they are of different
     groups, or files.
@@ -23,15 +24,16 @@ def draw_examples(images: ImageSet, seed: int) -> list[np.ndarray]:
         images: The images, in their splits.
         seed: The run's seed.
     """
-    table, classes = images.table, images.table.classes
-    each = max(1, min(EACH, MOST_SHOWN // len(classes)))
-    chosen = []
-    for label, name in enumerate(classes[:MOST_SHOWN]):
-        rows = np.flatnonzero(table.labels == label)
+    table = images.table
+    members = find_members(table.labels, table.classes)
+    each = max(1, min(EACH, MOST_SHOWN // len(members)))
+    chosen = {}
+    for name in list(members)[:MOST_SHOWN]:
+        rows = np.flatnonzero(members[name])
         training = rows[images.splits[rows] == "train"]
         order = np.random.RandomState(derive(seed, "overview", name)).permutation(training if len(training) else rows)
-        chosen.append(np.sort(_put_new_owners_first(order, table.groups or table.paths)[:each]))
-    return chosen + [np.zeros(0, np.int64)] * (len(classes) - len(chosen))
+        chosen[name] = np.sort(_put_new_owners_first(order, table.groups or table.paths)[:each])
+    return chosen
 
 
 def _put_new_owners_first(rows: np.ndarray, owners: Sequence[str]) -> np.ndarray:

@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from tlmed.data import ImageSet
 from tlmed.data.decode_and_resize import as_rule
-from tlmed.errors import InputError
 from tlmed.fitting_in import describe_fit
 from tlmed.intensity import FILE
+from tlmed.label_vectors import write_labels
 from tlmed.overview.class_tables import (
     tabulate_kinds,
     tabulate_levels,
@@ -21,8 +21,9 @@ from tlmed.overview.class_tables import (
     tabulate_spans,
     tabulate_stored,
 )
-from tlmed.overview.drawn_rows import EACH, MOST_SHOWN, draw_examples, draw_measured
+from tlmed.overview.drawn_rows import EACH, draw_examples, draw_measured
 from tlmed.overview.histogram_plots import BINS, MOST_COLOURED, draw_histograms, draw_sizes
+from tlmed.overview.label_counts import find_members, tabulate_amounts, tabulate_labels, tabulate_pairs
 from tlmed.overview.measures_of_images import LEVELS, Measures, measure
 from tlmed.overview.pictures_of_stages import show_stages
 from tlmed.pages.figures import Picture, draw
@@ -62,18 +63,15 @@ def make_overview_page(look: Look) -> str:
     """Return the whole page as HTML.
 
     Raises:
-        InputError: Images have several labels.
         RunFailed: An image changed while it was read.
     """
     table = look.images.table
-    if table.is_multi:
-        raise InputError(f"`data show` is for one class per image only. Received: {table.source}, of several labels.")
     measures = measure(look.images, draw_measured(len(table), look.seed))
-    labels = table.labels[measures.rows]
+    members = find_members(table.labels[measures.rows], table.classes)
     lead = render(
         "overview/lead.html",
         images=len(table),
-        classes=len(table.classes),
+        classes=count(len(table.classes), _name_class(table)),
         measured=len(measures.rows),
         synthetic=describe_source(look.settings.source),
         seed=look.seed,
@@ -81,9 +79,10 @@ def make_overview_page(look: Look) -> str:
     sections = {
         "Warnings": render("list.html", items=look.found) if look.found else Markup(),
         "Images": _count(look),
+        "Labels": _show_labels(table),
         "Before and after": _show_stages(look),
-        "Sizes": _show_sizes(look, measures, labels),
-        "Intensity": _show_intensity(look, measures, labels),
+        "Sizes": _show_sizes(look, measures, members),
+        "Intensity": _show_intensity(look, measures, members),
     }
     source = f"Images of {name_source(look.settings.source)}"
     return make_page(f"{look.name}: images" if look.name else source, lead, sections)
@@ -101,20 +100,41 @@ def name_source(source: str) -> str:
 def _count(look) -> Markup:
     images, settings, table = look.images, look.settings, look.images.table
     groups = table.groups or ("",) * len(table)
+    labels = write_labels(table.labels, table.classes)
     rows = [
-        {"label": table.classes[label], "split": split, "group": group}
-        for label, split, group in zip(table.labels.tolist(), images.splits.tolist(), groups, strict=True)
+        {"label": label, "split": split, "group": group}
+        for label, split, group in zip(labels, images.splits.tolist(), groups, strict=True)
     ]
     made = say_made(images.split_made)
     if isinstance(settings.split, KFold):
         made = f"{made}; of {count(settings.split.folds, 'fold')} of a cross-validation one is shown"
-    return show_counts(rows, say_attributes({"data": dataclasses.asdict(settings)}), made, images.broken)
+    attributes = say_attributes({"data": dataclasses.asdict(settings)})
+    return show_counts(rows, attributes, made, images.broken, several=table.is_multi)
+
+
+def _show_labels(table) -> Markup:
+    """Return how often labels are there and go together; nothing where an image has one class."""
+    if not table.is_multi:
+        return Markup()
+    labels, names = table.labels, table.classes
+    return render(
+        "overview/labels.html",
+        labels=tabulate_labels(labels, names),
+        amounts=tabulate_amounts(labels),
+        pairs=tabulate_pairs(labels, names),
+    )
+
+
+def _name_class(table) -> str:
+    return "label" if table.is_multi else "class"
 
 
 def _show_stages(look) -> Markup:
-    classes = look.images.table.classes
-    chosen = draw_examples(look.images, look.seed)
-    strips = show_stages(look.images, np.concatenate(chosen), look.augment, look.seed)
+    table, chosen = look.images.table, draw_examples(look.images, look.seed)
+    # Once each: an image may stand below several of its labels.
+    rows = np.array(list(dict.fromkeys(np.concatenate(list(chosen.values())).tolist())))
+    strips = show_stages(look.images, rows, look.augment, look.seed)
+    left_out = [name for name in find_members(table.labels, table.classes) if name not in chosen]
     rule = as_rule(look.images.pixels.rule)
     return render(
         "overview/stages.html",
@@ -123,63 +143,64 @@ def _show_stages(look) -> Markup:
         of_file=rule.intensity.kind == FILE,
         augmentation=say_augmentation(dataclasses.asdict(look.augment)),
         each=EACH,
-        left_out=classes[MOST_SHOWN:],
-        strips={name: [strips[row] for row in rows] for name, rows in zip(classes, chosen, strict=True) if len(rows)},
+        kind=_name_class(table),
+        left_out=left_out,
+        strips={name: [strips[row] for row in own.tolist()] for name, own in chosen.items() if len(own)},
     )
 
 
-def _show_sizes(look, measures: Measures, labels) -> Markup:
-    classes = look.images.table.classes
+def _show_sizes(look, measures: Measures, members) -> Markup:
     several = len(set(zip(measures.heights.tolist(), measures.widths.tolist(), strict=True))) > 1
-    shown, _ = _list_parts(look, measures, labels)
+    shown, _ = _list_parts(look, measures, members)
     return render(
         "overview/sizes.html",
-        sizes=tabulate_sizes(measures, labels, classes),
-        kinds=tabulate_kinds(measures, labels, classes),
-        picture=_draw_sizes(measures, labels, classes) if several else None,
+        sizes=tabulate_sizes(measures, members),
+        kinds=tabulate_kinds(measures, members),
+        picture=_draw_sizes(measures, members, _name_class(look.images.table)) if several else None,
         spans=tabulate_spans(measures, shown) if several else None,
     )
 
 
-def _draw_sizes(measures: Measures, labels, classes) -> Picture:
-    figure = draw_sizes(measures.heights, measures.widths, labels, classes)
-    said = "Height against width of each image, by class. The table below has the smallest and the largest."
+def _draw_sizes(measures: Measures, members, kind) -> Picture:
+    figure = draw_sizes(measures.heights, measures.widths, members)
+    said = f"Height against width of each image, by {kind}. The table below has the smallest and the largest."
     return draw(figure, said, "Height and width")
 
 
-def _list_parts(look, measures: Measures, labels) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def _list_parts(look, measures: Measures, members) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return the parts that a table has rows for, and the classes; many classes stand in a table of their own."""
     splits = look.images.splits[measures.rows]
-    names = enumerate(look.images.table.classes)
-    classes = {name: labels == label for label, name in names if (labels == label).any()}
-    whole = {"all images": np.ones(len(labels), bool)} if len(classes) > MOST_CLASSES else classes
+    classes = {name: own for name, own in members.items() if own.any()}
+    whole = {"all images": np.ones(len(splits), bool)} if len(classes) > MOST_CLASSES else classes
     return whole | {f"split {name}": splits == name for name in order_splits(splits.tolist())}, classes
 
 
-def _show_intensity(look, measures: Measures, labels) -> Markup:
-    shown, classes = _list_parts(look, measures, labels)
+def _show_intensity(look, measures: Measures, members) -> Markup:
+    shown, classes = _list_parts(look, measures, members)
+    kind = _name_class(look.images.table)
     stored = None if measures.as_stored.all() else tabulate_stored(measures, shown)
     return render(
         "overview/intensity.html",
-        got=_draw_levels(measures, classes),
+        got=_draw_levels(measures, classes, kind),
         levels=tabulate_levels(measures, shown),
-        ranges=tabulate_shown(measures, labels, look.images.table.classes) if any(measures.shown) else None,
+        ranges=tabulate_shown(measures, members) if any(measures.shown) else None,
         stored=stored,
-        held=_draw_stored(measures, classes) if stored else None,
+        held=_draw_stored(measures, classes, kind) if stored else None,
         classes=tabulate_levels(measures, classes) if len(classes) > MOST_CLASSES else None,
+        kind=kind,
         coloured=MOST_COLOURED if len(classes) > MOST_COLOURED else 0,
     )
 
 
-def _draw_levels(measures: Measures, classes: Mapping[str, np.ndarray]) -> Picture:
+def _draw_levels(measures: Measures, classes: Mapping[str, np.ndarray], kind: str) -> Picture:
     shares = {
         name: measures.levels[chosen].mean(axis=0).reshape(-1, _EVERY).sum(axis=1) for name, chosen in classes.items()
     }
     figure = draw_histograms(np.arange(0, LEVELS + 1, _EVERY), shares, "level, from 0 (black) to 255 (white)")
-    return draw(figure, _describe("Levels of the pixels of network input"), "Network input")
+    return draw(figure, _describe("Levels of the pixels of network input", kind), "Network input")
 
 
-def _draw_stored(measures: Measures, classes: Mapping[str, np.ndarray]) -> Picture:
+def _draw_stored(measures: Measures, classes: Mapping[str, np.ndarray], kind: str) -> Picture:
     edges = np.linspace(measures.lowest.min(), measures.highest.max(), BINS + 1)
     shares = {
         name: np.histogram(measures.stored[chosen], edges)[0] / measures.stored[chosen].size
@@ -187,8 +208,8 @@ def _draw_stored(measures: Measures, classes: Mapping[str, np.ndarray]) -> Pictu
     }
     unit = "Hounsfield units" if measures.hounsfield.all() else "value"
     figure = draw_histograms(edges, shares, f"{unit} in the file")
-    return draw(figure, _describe("Values of the pixels in their files"), "In the files")
+    return draw(figure, _describe("Values of the pixels in their files", kind), "In the files")
 
 
-def _describe(what: str) -> str:
-    return f"{what}: a histogram for each class, on a logarithmic scale. The table below has the numbers."
+def _describe(what: str, kind: str) -> str:
+    return f"{what}: a histogram for each {kind}, on a logarithmic scale. The table below has the numbers."

@@ -1,6 +1,6 @@
 """Plots of sizes and intensities by class."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -39,21 +39,20 @@ def draw_histograms(edges: np.ndarray, shares: Mapping[str, np.ndarray], xlabel:
     return figure
 
 
-def draw_sizes(heights: np.ndarray, widths: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Figure:
+def draw_sizes(heights: np.ndarray, widths: np.ndarray, members: Mapping[str, np.ndarray]) -> Figure:
     """Draw height against width of each image.
 
     Args:
         heights: In pixels, [n].
         widths: The same.
-        labels: The class of each, an index into `classes`.
-        classes: Their names; the first `MOST_COLOURED` have a colour.
+        members: Names of the classes to which of the images are of it, bool [n]; the first `MOST_COLOURED` have a
+            colour.
     """
     figure = Figure(figsize=(6, 4.6), layout="constrained")
     axes = figure.subplots()
-    for label, name in reversed(list(enumerate(classes))):
-        chosen = labels == label
-        if label < MOST_COLOURED:
-            style = {"color": COLOURS[label], "marker": _MARKERS[label], "label": literal(name), "zorder": 2}
+    for place, (name, chosen) in reversed(list(enumerate(members.items()))):
+        if place < MOST_COLOURED:
+            style = {"color": COLOURS[place], "marker": _MARKERS[place], "label": literal(name), "zorder": 2}
         else:
             style = {"color": UNNAMED, "marker": "."}
         axes.scatter(widths[chosen], heights[chosen], s=18, alpha=0.5, linewidths=0, **style)

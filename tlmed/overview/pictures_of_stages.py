@@ -12,6 +12,7 @@ from tlmed.data import ImageSet
 from tlmed.data.decode_and_resize import as_rule, find_intensity
 from tlmed.data.reading import Pixels
 from tlmed.features.views import Views
+from tlmed.label_vectors import write_labels
 from tlmed.overview.measures_of_images import read_planes, say_all_shown, show_stored
 from tlmed.pages.figures import Picture, embed
 from tlmed.sections import Augment
@@ -80,12 +81,16 @@ def _show(images: ImageSet, row: int, stages: Mapping[str, Sequence[np.ndarray]]
     table = images.table
     content, planes = read_planes(images, row)
     sizes = [np.asarray(plane.values).shape[:2] for plane in planes]
-    named = f"{table.paths[row]}, {table.classes[table.labels[row]]}"
+    (label,) = write_labels(table.labels[[row]], table.classes)
+    named = f"{table.paths[row]}, {label}"
     pictures = [_draw(show_stored(planes), named, STORED)]
     pictures += [_draw(Image.fromarray(image), named, stage) for stage, shown in stages.items() for image in shown]
     size = ", ".join(f"{height} x {width}" for height, width in sizes)
     shown = say_all_shown(planes, find_intensity(content, planes, as_rule(images.pixels.rule).intensity))
-    return Strip(pictures, f"{table.paths[row]}: {size}, {images.splits[row]}{f'; shown: {shown}' if shown else ''}")
+    # Below a heading an image may have further labels.
+    which = f"{label}, " if table.is_multi else ""
+    said = f"{which}{size}, {images.splits[row]}{f'; shown: {shown}' if shown else ''}"
+    return Strip(pictures, f"{table.paths[row]}: {said}")
 
 
 def _draw(image: Image.Image, named: str, stage: str) -> Picture:

@@ -120,13 +120,15 @@ def show_counts(
     named = [(_list_labels(row["label"]) if several else [row["label"]], row) for row in rows]
     images = [(label, row["split"], place) for place, (labels, row) in enumerate(named) for label in labels]
     groups = [(label, row["split"], row["group"]) for labels, row in named if row.get("group") for label in labels]
+    kind = "label" if several else "class"
     return render(
         "report/images.html",
         attributes=attributes,
         formats=formats,
         made=made,
-        images=_tabulate(images, "all images"),
-        groups=_tabulate(groups, "all groups") if groups else None,
+        kind=kind,
+        images=_tabulate(images, "all images", kind),
+        groups=_tabulate(groups, "all groups", kind) if groups else None,
         shared=count_shared_groups(rows),
         left_out=[f"{path}: {reason}" for path, reason in left_out],
         lacking=list(lacking),
@@ -253,7 +255,7 @@ def count_shared_groups(splits: Sequence[Mapping]) -> int:
     return sum(number > 1 for number in Counter(group for group, _ in found).values())
 
 
-def _tabulate(found: Iterable[tuple[str, str, object]], whole: str) -> tuple[Table, Table]:
+def _tabulate(found: Iterable[tuple[str, str, object]], whole: str, kind: str) -> tuple[Table, Table]:
     """Return how many different images (or groups) there are of each label in each split, with sums.
 
     With many classes the first table has only the sums; the classes are in the second, which is folded.
@@ -270,7 +272,7 @@ def _tabulate(found: Iterable[tuple[str, str, object]], whole: str) -> tuple[Tab
 
     rows = [(label, *tally(parts[label])) for label in sorted(parts)]
     whole_row = (whole, *tally(set().union(*parts.values())))
-    columns = texts("Class") + numbers(*splits, "all")
+    columns = texts(kind.capitalize()) + numbers(*splits, "all")
     apart = len(rows) > MOST_CLASSES
     return Table(columns, [whole_row] if apart else [*rows, whole_row]), Table(columns, rows if apart else ())
 
