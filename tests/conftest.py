@@ -1,6 +1,7 @@
 """Small images that a network can learn from, and a run that many tests look at."""
 
 import base64
+import contextlib
 import functools
 import gc
 import os
@@ -53,13 +54,32 @@ def packages():
         yield
 
 
-@pytest.fixture(autouse=True)
-def pictures(monkeypatch):
-    """Leave the pictures in reports blank: drawing them takes longer than the small runs here.
+@pytest.fixture(scope="session", autouse=True)
+def drawing():
+    """Leave the pictures in pages blank, those of fixtures too, and give a context in which they are drawn.
 
-    Where a test looks at reports, its module has a fixture of this name that lets them be drawn.
+    Drawing them takes longer than the small runs here.
     """
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, file, **options: file.write(BLANK))
+    from matplotlib.figure import Figure
+
+    savefig = Figure.savefig
+
+    @contextlib.contextmanager
+    def draw_pictures():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Figure, "savefig", savefig)
+            yield
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", lambda figure, file, **options: file.write(BLANK))
+        yield draw_pictures
+
+
+@pytest.fixture(scope="module")
+def pictures(drawing):
+    """Draw the pictures in the pages of a module."""
+    with drawing():
+        yield
 
 
 @pytest.fixture(params=["memory", "disk", "neither"])

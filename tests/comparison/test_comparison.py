@@ -907,16 +907,11 @@ def test_the_terminal_shows_scores_costs_and_pairs_in_its_width(made, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def written(made, tmp_path_factory):
+def written(made, tmp_path_factory, drawing):
     """Give the files of a comparison with its pictures drawn, and the comparison."""
     comparison = compare(made)
-    return write_comparison(tmp_path_factory.mktemp("written") / "new" / "out", comparison), comparison
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _draw_first(request):
-    """Draw the pictures of the page that is looked at, before each test leaves them blank."""
-    request.getfixturevalue("written")
+    with drawing():
+        return write_comparison(tmp_path_factory.mktemp("written") / "new" / "out", comparison), comparison
 
 
 def test_the_page_stands_alone(written):

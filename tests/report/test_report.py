@@ -378,9 +378,10 @@ class Reader(html.parser.HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def page(tmp_path_factory, drawing):
     folder = write_run(tmp_path_factory.mktemp("report") / "busi-fine_tuning")
-    path = write_report(folder)
+    with drawing():
+        path = write_report(folder)
     assert path == folder / "report.html"
     assert not [name for name in folder.iterdir() if name.name.startswith(".")]
     return path.read_text(encoding="utf-8")
@@ -1028,10 +1029,10 @@ def test_subgroups_that_were_left_out_say_why(tmp_path):
     assert text.index("linear60") < text.index(said)
 
 
-def test_names_that_a_picture_cannot_show_stand_in_its_text(tmp_path, monkeypatch):
+def test_names_that_a_picture_cannot_show_stand_in_its_text(tmp_path, drawing):
     content = read_run(write_run(tmp_path / "run", ("benign", "\u6f22")))
-    monkeypatch.setattr(Figure, "savefig", SAVE)  # warnings are errors here
-    page = Reader(show_curves(content) + show_calibration(content))
+    with drawing():  # warnings are errors here
+        page = Reader(show_curves(content) + show_calibration(content))
     assert page.text.count("Names in letters that the picture's font does not have stand in its text") == 4
     alts = [attributes["alt"] for tag, attributes in page.tags if tag == "img"]
     assert ["\u6f22" in alt for alt in alts] == [True] * 4

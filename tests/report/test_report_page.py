@@ -25,6 +25,7 @@ LIMIT = 5_000_000  # bytes
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("pictures"),
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium"),
 ]
 
@@ -106,11 +107,6 @@ def start_browser(folder):
                 yield Browser(send, receive)
             finally:
                 process.terminate()
-
-
-@pytest.fixture(autouse=True)
-def pictures():
-    """Draw the pictures."""
 
 
 @pytest.fixture(scope="module")

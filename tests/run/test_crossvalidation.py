@@ -659,10 +659,11 @@ def test_folds_share_the_feature_store(crossed):
     assert [entry["computed"] for each in others for entry in each] == [0, 0]
 
 
-def test_the_report_leads_to_the_folds_and_loads_nothing(crossed):
-    page = (crossed[0].path / "report.html").read_text()
+def test_the_report_leads_to_the_folds_and_loads_nothing(copy, drawing):
+    with drawing():
+        page = write_folds_report(copy).read_text()
     assert all(f'href="folds/{name}/report.html"' in page for name in ("01", "02", "03"))
-    assert all((crossed[0].path / f"folds/{name}/report.html").exists() for name in ("01", "02", "03"))
+    assert all((copy / f"folds/{name}/report.html").exists() for name in ("01", "02", "03"))
     assert "their scores are not on one scale" in page
     assert "Groups and byte-identical files stay together in a fold; patients: not known." in page
     assert "corrected resampled t, 3 folds (Nadeau &amp; Bengio 2003)" in page

@@ -58,8 +58,9 @@ def make_recipe(source, **settings):
 
 
 @pytest.fixture(scope="module")
-def finished(source, tmp_path_factory):
-    return tlmed.train(make_recipe(source, baselines=True), tmp_path_factory.mktemp("runs") / "finished")
+def finished(source, tmp_path_factory, drawing):
+    with drawing():
+        return tlmed.train(make_recipe(source, baselines=True), tmp_path_factory.mktemp("runs") / "finished")
 
 
 def test_the_files_of_a_run_say_each_label(finished):

@@ -22,6 +22,8 @@ from tlmed.rundir import RunDir
 from tlmed.tasks import MULTI_LABEL
 from tlmed.whole_files import read_csv
 
+pytestmark = pytest.mark.usefixtures("pictures")
+
 PHANTOMS = "data.source=tfds:tlmed_phantoms/images=45,size=64,seed=1"
 SMALL = (PHANTOMS, "data.image_size=64,64", "data.batch_size=16", "phases.epochs=1", "examples=0")
 # Where the study does not fix the backbone, LeNet5 with its digits stands in: live weights, and quick.
@@ -44,11 +46,6 @@ def small(name, *settings):
 
 def train(name, out, *settings):
     return tlmed.train(small(name, *settings), out, recipe_file=read_recipe(name))
-
-
-@pytest.fixture(autouse=True)
-def pictures():
-    """Draw the pictures."""
 
 
 @pytest.fixture(scope="module")
