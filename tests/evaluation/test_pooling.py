@@ -258,3 +258,79 @@ def test_calibrated_scores_of_images_are_said_not_to_be_of_files_and_not_to_be_a
     # Of three classes there is no threshold, and images have the predictions of the file.
     assert "threshold" not in page[page.index("Each image by itself") : page.index("Each class against the rest")]
     assert "How well images are told apart one by one, by the column `prediction` of the file." in page
+
+
+LABELS = ("edema", "mass")
+
+
+def draw_labels(files=80, seed=3):
+    """Return predictions of several labels, of files with one to five samples each; some labels are not known."""
+    random = np.random.default_rng(seed)
+    owners = np.repeat(np.arange(files), random.integers(1, 6, files))
+    truth = random.integers(2, size=(files, 2))
+    labels = np.where(random.random((len(owners), 2)) < 0.8, truth[owners], -1)
+    labels[:, 0] = truth[owners, 0]
+    scores = np.clip(random.normal(0.3 + 0.4 * truth[owners], 0.3), 0.01, 0.99)
+    paths = tuple(f"{owner}.nii#plane={i}" for i, owner in enumerate(owners))
+    splits = tuple("val" if owner < files // 3 else "test" for owner in owners)
+    rows = paths, splits, labels, scores, (scores >= 0.5).astype(int), LABELS
+    return Predictions(*rows, tuple(f"p{owner}" for owner in owners), task="multi-label"), owners
+
+
+@pytest.mark.parametrize("how", ["mean", "max", "top3"])
+def test_each_of_several_labels_is_pooled_by_itself_and_known_if_one_sample_tells(how):
+    samples, owners = draw_labels()
+    assert find_pooling_faults(Pooling(how), samples.paths, samples.labels, LABELS, samples.groups) == []
+    pooled = pool(samples, Pooling(how))
+    most = {"mean": 9, "max": 1, "top3": 3}[how]
+    for unit, owner in enumerate(np.unique(owners)):
+        rows, found = owners == owner, pooled.units
+        expected = [np.mean(sorted(column)[-most:]) for column in samples.scores[rows].T]
+        np.testing.assert_allclose(found.scores[unit], expected, rtol=1e-12)
+        known = [set(column[column >= 0].tolist()) for column in samples.labels[rows].T]
+        assert found.labels[unit].tolist() == [next(iter(values), -1) for values in known]
+    decision = decide(pooled.units.of("val"), None, "youden")
+    decided = pooled.decide(decision, None)
+    np.testing.assert_array_equal(decided.units.predictions, decided.units.scores >= decision.thresholds)
+    np.testing.assert_array_equal(decided.samples.predictions, samples.scores >= decision.thresholds)
+    assert decided.units.calibrated.shape == decided.units.scores.shape
+    assert decided.samples.calibrated is None
+
+
+def test_metrics_of_several_labels_are_of_files_and_stand_beside_those_of_images(tmp_path):
+    samples, _ = draw_labels()
+    pooled = pool(samples, Pooling("mean"))
+    result = score_pooled(pooled, Scoring())
+    test = pooled.units.of("test")
+    areas = [
+        sklearn.metrics.roc_auc_score(own[own >= 0], scores[own >= 0])
+        for own, scores in zip(test.labels.T, test.scores.T, strict=True)
+    ]
+    assert result["metrics"]["auc"]["value"] == pytest.approx(np.mean(areas), abs=1e-10)
+    assert (result["unit"], result["n"], result["pool"]) == ("file", len(test.paths), "mean")
+    assert result["per_sample"]["n"] == len(samples.of("test").paths)
+    page = Reader(make_evaluation_page(test, result | {"evaluated": {"predictions": "p.csv"}})).text
+    assert "One answer per file: the mean score of its images." in page
+    assert "Each image by itself" in page
+    write_pooled(tmp_path, pooled)
+    again = read_units(tmp_path, result)
+    np.testing.assert_array_equal(again.labels, pooled.units.labels)
+    np.testing.assert_array_equal(again.scores, pooled.units.scores)
+    said = []
+    _, found = inference.evaluate(None, file=tmp_path / "predictions.csv", voice=Voice(say=said.append))
+    assert found["metrics"] == result["metrics"]
+    assert "One answer per file: the mean score of its images (`data.pool=none`: an answer per image)." in said
+    _, alone = inference.evaluate(None, file=tmp_path / "predictions.csv", pooled_by=(None, "file"))
+    assert alone["n"] == len(samples.of("test").paths)
+
+
+def test_files_and_groups_whose_images_disagree_on_a_label_are_named():
+    labels = np.array([[1, 0], [1, -1], [0, 1], [0, 0]])
+    paths, groups = ["a#plane=1", "a#plane=2", "b#plane=1", "b#plane=2"], ["p1", "p1", "p1", "p2"]
+    (fault,) = find_pooling_faults(Pooling("mean"), paths, labels, LABELS, None)
+    assert "A file must have the same labels in all its images" in fault
+    assert fault.endswith("Received: b (mass in 1, not in 1).")
+    (fault,) = find_pooling_faults(Pooling("max", "group"), paths, labels, LABELS, groups)
+    assert "`pool_by='file'`. Received: p1 (edema in 2, not in 1; mass in 1, not in 1)." in fault
+    assert choose_pooling("auto", "file", paths, labels, None) == Pooling()
+    assert choose_pooling("auto", "file", paths[:2], labels[:2], None) == Pooling("mean")

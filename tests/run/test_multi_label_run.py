@@ -284,3 +284,45 @@ def test_build_makes_a_network_of_sigmoids_whose_loss_leaves_out_what_is_not_kno
     assert model.evaluate(images, labels, verbose=0)[0] == pytest.approx(expected, rel=1e-5)
     with pytest.raises(InputError, match="each of 2 labels"):
         model.fit(images, labels[:, 0], verbose=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["mean", "max"])
+def test_a_run_may_give_one_answer_per_patient(source, tmp_path, how):
+    rows = read_csv(source)
+    lines = [f"{row['path']},{row['red']},{row['green']},p{i // 4}-{i % 4}" for i, row in enumerate(rows)]
+    lines = ["path,red,green,patient", *lines]
+    agreeing = source.parent / f"agreeing-{how}.csv"
+    for i, row in enumerate(rows):  # a second image of each patient, with the same labels but one that is not known
+        image = Image.open(source.parent / row["path"]).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        image.save(source.parent / f"flipped-{row['path']}")
+        lines.append(f"flipped-{row['path']},{row['red']},,p{i // 4}-{i % 4}")
+    agreeing.write_text("\n".join(lines))
+    images = Images(str(agreeing), image_size=(32, 32), batch_size=8, label_columns=NAMES, pool=how, pool_by="group")
+    run = tlmed.train(make_recipe(source, data=images), tmp_path / "run")
+    folder = RunDir(run.path)
+    result = METRICS_JSON.read(folder)
+    units, samples = (read_label_predictions(run.path / name, NAMES) for name in ("pooled.csv", "predictions.csv"))
+    assert (result["unit"], result["pool"], result["n"]) == ("group", how, len(units.of("test").paths))
+    assert len(units.paths) * 2 == len(samples.paths)
+    for path, scores in zip(units.paths, units.scores, strict=True):
+        own = samples.scores[[group == path for group in samples.groups]]
+        np.testing.assert_allclose(scores, getattr(own, how)(axis=0), atol=1e-9)
+    _, again = inference.evaluate(folder)
+    values = {name: entry["value"] for name, entry in again["metrics"].items()}  # batches of other images: last digits
+    assert values == pytest.approx({name: entry["value"] for name, entry in result["metrics"].items()}, abs=1e-7)
+    _, theirs = inference.evaluate(None, file=run.path / "predictions.csv", pooled_by=(how, "group"))
+    assert theirs["metrics"]["auc"] == result["metrics"]["auc"]
+    _, as_it_is = inference.evaluate(None, file=run.path / "pooled.csv")
+    assert as_it_is["metrics"] == result["metrics"]
+    _, rows, _ = inference.predict(folder, [source.parent / "03.png"])
+    assert len(rows) == 1
+    assert result["baselines"]["majority_class"]["auc"]["value"] == 0.5
+    assert (
+        f"One answer per group: the {'mean' if how == 'mean' else 'highest'} score"
+        in (run.path / "report.html").read_text()
+    )
+    disagreeing = source.parent / "list.csv"
+    images = Images(str(disagreeing), image_size=(32, 32), label_columns=NAMES, pool="mean", pool_by="group")
+    with pytest.raises(InputError, match="must have the same labels in all its images"):
+        tlmed.train(make_recipe(source, data=images), tmp_path / "other")

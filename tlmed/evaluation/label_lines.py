@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
+from tlmed.answer_units import unit_of
 from tlmed.metrics.names import name_inline
 from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import count, listed, thousandths
 
 _MEANS = (
-    "  Means over the labels, but exact_match: all labels of an image right; hamming_loss: the share of wrong labels; "
-    "micro: over all pairs of an image and a label."
+    "  Means over the labels, but exact_match: all labels right; hamming_loss: the share of wrong labels; micro: over "
+    "all pairs of {} and label."
 )
 _NAMED = 3  # labels without a value
 SHOWN = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
@@ -67,7 +68,7 @@ def describe_labels(result: Mapping) -> list[str]:
     if read_task(result) != MULTI_LABEL:
         return []
     lines = [f"{name} ({_say_amount(entry)}): {', '.join(_list(entry))}" for name, entry in result["per_class"].items()]
-    return [_MEANS, *lines]
+    return [_MEANS.format(unit_of(result)), *lines]
 
 
 def _say_amount(entry) -> str:

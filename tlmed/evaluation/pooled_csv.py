@@ -40,11 +40,11 @@ def list_tables(metrics: Mapping) -> list[str]:
 
 def write_pooled(folder: Path, pooled: Pooled) -> None:
     """Write `predictions.csv` where there are predictions of samples, and `pooled.csv` where these were pooled."""
+    write = write_label_predictions if pooled.samples.is_multi else write_predictions
     if pooled.samples.unit == IMAGE:
-        write = write_label_predictions if pooled.samples.is_multi else write_predictions
         write(folder / PREDICTIONS, pooled.samples)
     if pooled.units.unit != IMAGE:
-        write_predictions(folder / POOLED, pooled.units)
+        write(folder / POOLED, pooled.units)
 
 
 def find_pooling(table: Path) -> tuple[Pooling, str | None]:

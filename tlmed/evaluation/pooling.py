@@ -1,6 +1,5 @@
 """One answer for a file or a group (a patient) of several samples: their scores are pooled into one row."""
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,10 +8,12 @@ import numpy as np
 from tlmed.answer_units import FILE, GROUP, IMAGE, unit_of
 from tlmed.evaluation.decisions import Decision, apply_decision
 from tlmed.evaluation.predictions import Predictions
+from tlmed.evaluation.unit_labels import find_mixed, label_units, say_mixed
 from tlmed.label_vectors import are_vectors
 from tlmed.metrics import positive_index
 from tlmed.part_names import split_part
 from tlmed.pseudonyms import name_file_group, names_owner
+from tlmed.tasks import MULTI_LABEL, SINGLE_LABEL
 from tlmed.words import count, listed
 
 _HIGHEST = {"max": 1, "top3": 3}  # scores of a unit that count
@@ -136,9 +137,8 @@ def choose_pooling(
 ) -> Pooling:
     """Return what `pool` and `pool_by` of a recipe mean for some samples.
 
-    `"auto"` asks nothing of samples that are whole files, or that have several labels. For parts of files it is the
-    mean by file, because the question is mostly about the volume or the patient, and many similar samples are no more
-    than one answer.
+    `"auto"` asks nothing of samples that are whole files. For parts of files it is the mean by file, because the
+    question is mostly about the volume or the patient, and many similar samples are no more than one answer.
 
     >>> choose_pooling("auto", "file", ["a.nii#plane=1", "a.nii#plane=2"], [0, 0], None)
     Pooling(how='mean', by='file')
@@ -146,10 +146,8 @@ def choose_pooling(
     """
     if how != "auto":
         return Pooling(how, by)
-    if are_vectors(np.asarray(labels)):
-        return Pooling()
     pooling = Pooling("mean", by)
-    if by == FILE and (not have_parts(paths) or _find_mixed(pooling.name(paths, groups), labels)):
+    if by == FILE and (not have_parts(paths) or find_mixed(pooling.name(paths, groups), np.asarray(labels))):
         return Pooling()
     return pooling
 
@@ -167,43 +165,29 @@ def read_pooling(metrics: Mapping) -> Pooling:
 def find_pooling_faults(
     pooling: Pooling, paths: Sequence[str], labels: Sequence[int], classes: Sequence[str], groups: Sequence[str] | None
 ) -> list[str]:
-    """Return why samples cannot be pooled: no sample has a group, or units have samples of several classes.
+    """Return why samples cannot be pooled: no sample has a group, or those of a unit differ in class, or in a label.
 
     >>> find_pooling_faults(Pooling("max", "group"), ["a", "b"], [0, 1], ["ill", "well"], ["p1", "p1"])[0][-35:]
     'Received: p1 (1 of ill, 1 of well).'
     """
     if pooling.how is None:
         return []
-    if are_vectors(np.asarray(labels)):
-        return [f"`data.pool` must be None where images have several labels. Received: pool={pooling.how!r}."]
     if pooling.by == GROUP and not any(map(names_owner, groups or ())):
         return [
             "`pool_by='group'` needs groups, such as a column of patients (`--group COLUMN`). Received: "
             f"{count(len(paths), 'image')} without groups."
         ]
-    names = pooling.name(paths, groups)
-    mixed = _find_mixed(names, labels)
+    names, labels = pooling.name(paths, groups), np.asarray(labels)
+    mixed = find_mixed(names, labels)
     if not mixed:
         return []
     cure = "`pool_by='file'`" if pooling.by == GROUP else "`pool=None`"
-    amounts = {name: Counter() for name in mixed}
-    for name, label in zip(names, labels, strict=True):
-        if name in amounts:
-            amounts[name][classes[label]] += 1
-    said = (
-        f"{name} ({', '.join(f'{number:,} of {label}' for label, number in sorted(found.items()))})"
-        for name, found in amounts.items()
-    )
+    must = "have the same labels in all its images" if are_vectors(labels) else "have one label"
+    said = (f"{name} ({amounts})" for name, amounts in say_mixed(names, labels, classes, mixed).items())
     return [
-        f"A {pooling.by} must have one label to have one answer: give it one, leave it out, or set {cure}. "
-        f"Received: {listed(said, _NAMED)}."
+        f"A {pooling.by} must {must} to have one answer: give it {'them' if are_vectors(labels) else 'one'}, leave it "
+        f"out, or set {cure}. Received: {listed(said, _NAMED)}."
     ]
-
-
-def _find_mixed(names, labels) -> list[str]:
-    """Return the units whose samples have several labels, in order of name."""
-    pairs = set(zip(names, map(int, labels), strict=True))
-    return sorted(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
 
 
 def describe_pooling(pooling: Pooling, how: str | None, paths: Sequence[str], positive: str | None) -> list[str]:
@@ -249,8 +233,9 @@ def say_pooling(metrics: Mapping) -> str:
 def pool(samples: Predictions, pooling: Pooling, positive: str | None = None) -> Pooled:
     """Return samples with the units that they make up; their predicted classes are by a threshold of 0.5.
 
-    A unit has the split and the label of its samples. Where samples of one unit are in several splits, it is a unit in
-    each. A trait that differs within a unit has all its values there.
+    A unit has the split and the label of its samples; of several labels those that are known of any of them. Where
+    samples of one unit are in several splits, it is a unit in each. A trait that differs within a unit has all its
+    values there.
 
     Args:
         samples: Of any splits; `find_pooling_faults` must find nothing.
@@ -264,11 +249,12 @@ def pool(samples: Predictions, pooling: Pooling, positive: str | None = None) ->
     keys = zip(samples.splits, pooling.name(paths, named), strict=True)
     found, members = number_units(list(keys))
     first = np.unique(members, return_index=True)[1]
-    main = positive_index(samples.classes, positive)
-    scores = pool_scores(samples.scores, members, pooling.how, main)
+    main = None if samples.is_multi else positive_index(samples.classes, positive)
+    scores = pool_scores(samples.scores, members, pooling.how, main, samples.task)
     units = replace(
         replace(samples, groups=list_unit_groups(pooling, paths, named), calibrated=None, traits={}).take(first),
         paths=tuple(name for _, name in found),
+        labels=label_units(samples.labels, members),
         scores=scores,
         traits={name: _join_traits(texts, members) for name, texts in samples.traits.items()},
         unit=pooling.unit,
@@ -321,19 +307,23 @@ def _join_traits(texts, members) -> tuple[str, ...]:
     return tuple(" + ".join(sorted(set(values))) for values in found)
 
 
-def pool_scores(scores: np.ndarray, members: np.ndarray, how: str, main: int | None) -> np.ndarray:
+def pool_scores(
+    scores: np.ndarray, members: np.ndarray, how: str, main: int | None, task: str = SINGLE_LABEL
+) -> np.ndarray:
     """Return the scores of units; each row sums to 1 if those of samples do.
 
     "mean" averages all samples. "max" and "top3" take the highest, or the mean of the three highest (of all, where
     there are fewer): of two classes those of the positive one, and the other class has the rest, because one positive
     sample makes a unit positive (the assumption of multiple-instance learning: Dietterich et al., Artificial
     Intelligence 1997, 89:31-71). Of more classes none is positive: each takes its own highest, and their sum is made 1.
+    Of several labels each takes its own highest, as it is.
 
     Args:
         scores: Of the samples, float [n, k].
         members: The unit of each sample, 0..m-1, each with a sample, int [n].
         how: "mean", "max" or "top3".
-        main: The number of the positive one of two classes; None for more.
+        main: The number of the positive one of two classes; None for more, and for labels.
+        task: Of `tlmed.tasks`.
 
     Returns:
         float [m, k].
@@ -349,7 +339,7 @@ def pool_scores(scores: np.ndarray, members: np.ndarray, how: str, main: int | N
         return _average(scores, members)
     if main is None:
         highest = np.stack([_average_highest(column, members, _HIGHEST[how]) for column in scores.T], axis=1)
-        return highest / highest.sum(axis=1, keepdims=True)
+        return highest if task == MULTI_LABEL else highest / highest.sum(axis=1, keepdims=True)
     highest = _average_highest(scores[:, main], members, _HIGHEST[how])
     return np.stack([highest if column == main else 1 - highest for column in range(2)], axis=1)
 

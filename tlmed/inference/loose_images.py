@@ -99,7 +99,7 @@ def predict(
     scores = scorer(files.batches(BATCH_SIZE))
     main = None if several else metrics.positive_index(classes, old["positive"])
     units, members = number_units(replace(pooling, by=FILE).name(names, None))
-    pooled = pool_scores(scores, members, pooling.how, main) if pooling.how else scores
+    pooled = pool_scores(scores, members, pooling.how, main, read_task(old)) if pooling.how else scores
     chosen = decision.choose(pooled, main, read_task(old))
     if explainer is not None:
         shown = find_telling(scores, members, chosen)

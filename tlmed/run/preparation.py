@@ -308,7 +308,8 @@ def _find_pooling_faults(recipe, table) -> list[str]:
 
 
 def _describe_pooling(recipe, images) -> list[str]:
-    table, main = images.table, metrics.positive_index(images.table.classes, recipe.data.positive)
+    table = images.table
+    main = None if table.is_multi else metrics.positive_index(table.classes, recipe.data.positive)
     positive = None if main is None else table.classes[main]
     return describe_pooling(_choose_pooling(recipe, table), recipe.data.pool, table.paths, positive)
 

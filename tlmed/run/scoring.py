@@ -18,6 +18,7 @@ from tlmed.evaluation.missing_images import count_read_units, describe_read_unit
 from tlmed.evaluation.pooled_csv import write_pooled
 from tlmed.evaluation.pooling import Pooled, Pooling, choose_pooling, number_units, pool
 from tlmed.evaluation.predictions import HALF, describe_ties
+from tlmed.evaluation.unit_labels import label_units
 from tlmed.features import feature_model
 from tlmed.inference import make_samples
 from tlmed.inference.stated_costs import find_costs, find_rule
@@ -140,8 +141,8 @@ def _score_majority(recipe, images) -> dict:
     pooling = _choose_pooling(recipe, table)
     groups = None if table.groups is None else [table.groups[row] for row in train]
     units = number_units(pooling.name([table.paths[row] for row in train], groups))[1]
-    # A unit has one label, that of its first image: patients with many images must not count more than others.
-    labels = table.labels[train][np.unique(units, return_index=True)[1]]
+    # Patients with many images must not count more than others.
+    labels = label_units(table.labels[train], units)
     scores = majority_class(labels, len(_list_scored(images)), len(table.classes))
     # All have the same score, so no threshold can be chosen: 0.5 predicts the more frequent class.
     pooled, _ = _predict(recipe, images, scores, HALF)
