@@ -164,9 +164,8 @@ def test_two_runs_of_one_seed_are_equal_and_of_two_seeds_are_not(images, tmp_pat
 
 
 def test_ten_lines_of_keras_end_where_train_ends(images, tmp_path):
-    live = ["backbone=LeNet5", "weights=digits"]
     everything = load(images, (32, 32))
-    recipe = small(*live, "keep=last", "monitor=val_loss", name="fine_tuning")
+    recipe = small("keep=last", "monitor=val_loss", name="fine_tuning")
     trained = tlmed.train(recipe, tmp_path / "run", images).model()
 
     x, y = everything.pixels.take(np.arange(60)), everything.table.labels
