@@ -19,6 +19,7 @@ from tlmed.evaluation.lines import describe_metrics
 from tlmed.evaluation.measures import Scoring, score
 from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.predictions_csv import read_predictions, write_predictions
+from tlmed.inference.stated_costs import find_costs, find_rule
 from tlmed.metrics import apply_temperature, fill_costs
 from tlmed.recipe import from_json, load_recipe, override, to_json
 from tlmed.report.calibration_section import show_mean_calibration
@@ -42,11 +43,11 @@ def several(n=N, seed=0):
     return Predictions(tuple(f"{i}.png" for i in range(n)), splits, labels, scores, scores.argmax(axis=1), THREE)
 
 
-def check(predictions, rule, costs=None, positive=None):
+def check(predictions, rule, costs=None, positive=None, prevalence=None):
     """Return what a rule makes of predictions: them, the decision, and `metrics.json`."""
-    decision = decide(predictions.of("val"), positive, rule, costs)
+    decision = decide(predictions.of("val"), positive, rule, costs, prevalence)
     found = apply_decision(predictions, decision, positive)
-    return found, decision, score(found, Scoring("test", positive, 0, decision, costs=costs))
+    return found, decision, score(found, Scoring("test", positive, 0, decision, prevalence, costs=costs))
 
 
 @pytest.mark.parametrize("ratio", [0.1, 1, 10])
@@ -131,6 +132,57 @@ def test_a_threshold_can_have_the_least_cost_on_validation_images():
     assert chosen == pytest.approx(min(paid))
     assert result["operating_point"]["rule"] == "costs"
     assert "decision" not in result
+
+
+@pytest.mark.parametrize("prevalence", [0.01, 0.3, 0.9])
+def test_costs_are_weighed_with_probabilities_at_the_stated_prevalence(tmp_path, prevalence):
+    recipe = override(
+        load_recipe("feature_extractor"), ["cost_ratio=6", f"prevalence={prevalence}", "data.positive=ill"]
+    )
+    rule, costs = find_rule(recipe, ("ill", "well"), (40, 60)), find_costs(recipe, ("ill", "well"))
+    found, decision, result = check(binary(), rule, costs, "ill", prevalence)
+    calibrated = apply_temperature(found.scores, decision.temperature)
+    ratio = np.array([prevalence / 0.4, (1 - prevalence) / 0.6])  # Saerens et al. 2002
+    posterior = calibrated * ratio / (calibrated * ratio).sum(axis=1, keepdims=True)
+    assert (found.predictions == (posterior @ costs).argmin(axis=1)).all()
+    assert (found.predictions != (calibrated @ costs).argmin(axis=1)).any()
+    assert result["decision"]["stated"] == {"ill": prevalence, "well": 1 - prevalence}
+    assert result["operating_point"]["prevalence"] == prevalence
+    test = found.of("test")
+    missed, alarms = (test.predictions[test.labels == own] != own for own in (0, 1))
+    paid = 6 * prevalence * missed.mean() + (1 - prevalence) * alarms.mean()
+    entries = result["at_prevalence"]
+    assert entries["expected_cost"]["value"] == pytest.approx(paid, abs=1e-12)
+    least = min(6 * prevalence, 1 - prevalence)
+    assert entries["normalised_expected_cost"]["value"] == pytest.approx(paid / least, abs=1e-12)
+    assert entries["expected_cost"]["low"] < paid < entries["expected_cost"]["high"]
+    lines = "\n".join(describe_metrics(result))
+    assert f"(expected-cost at a prevalence of {prevalence:g}: a calibrated probability of" in lines
+    page = make_evaluation_page(test, {**result, "evaluated": {"run": "r", "data": "d", "warnings": []}})
+    assert "Predictive values and costs at the stated" in page
+    assert "the expected cost of this answer is the lower one at a prevalence of" in page
+    write_json(tmp_path / "metrics.json", result)
+    again = read_decision(RunDir(tmp_path))
+    assert again.threshold == decision.threshold
+    assert again.rule.find_cutoff(0) == rule.find_cutoff(0)
+
+
+def test_a_threshold_has_the_least_cost_at_the_stated_prevalence():
+    costs, predictions = fill_costs(None, 7, ("ill", "well"), 0), binary(300)
+    val = predictions.of("val")
+
+    def pay(threshold, prevalence):
+        wrong = np.where(val.scores[:, 0] >= threshold, 0, 1) != val.labels
+        return 7 * prevalence * wrong[val.labels == 0].mean() + (1 - prevalence) * wrong[val.labels == 1].mean()
+
+    thresholds = []
+    for prevalence in (0.01, 0.5):
+        decision = check(predictions, "costs", costs, "ill", prevalence)[1]
+        least = min(pay(cut, prevalence) for cut in np.append(np.unique(val.scores[:, 0]), 2))
+        assert pay(decision.threshold, prevalence) == pytest.approx(least)
+        assert decision.operating_point["prevalence"] == prevalence
+        thresholds.append(decision.threshold)
+    assert thresholds[0] > thresholds[1]
 
 
 def test_nothing_is_added_where_nothing_is_stated():
@@ -302,5 +354,24 @@ def test_folds_decide_each_for_itself_and_their_means_stand_above(tmp_path, sett
 @pytest.mark.slow
 def test_a_run_by_costs_is_repeated(tmp_path):
     folder = write_images(tmp_path / "data", 20, THREE[:2])
-    made = tlmed.train(small("phases.epochs=1", "cost_ratio=5"), tmp_path / "run", folder)
+    made = tlmed.train(small("phases.epochs=1", "cost_ratio=5", "prevalence=0.1"), tmp_path / "run", folder)
     assert reproduce(Request(made.path)).faults == []
+
+
+@pytest.mark.slow
+def test_a_prevalence_that_is_stated_later_moves_the_decisions_by_costs(tmp_path):
+    folder = write_images(tmp_path / "data", 20, THREE[:2])
+    settings = ("phases.epochs=1", "data.positive=b")
+    run, stated = (
+        RunDir(tlmed.train(small(*settings, *more), tmp_path / name, folder).path)
+        for name, more in {"run": ("cost_ratio=5",), "stated": ("cost_ratio=5", "prevalence=0.1")}.items()
+    )
+    wanted = stated.json("metrics.json")
+    assert wanted["threshold"] > run.json("metrics.json")["threshold"]
+    for found in (inference.evaluate(run, prevalence=0.1)[1], inference.evaluate(stated)[1]):
+        assert (found["threshold"], found["decision"]) == (wanted["threshold"], wanted["decision"])
+        assert found["at_prevalence"] == wanted["at_prevalence"]
+    plain = RunDir(tlmed.train(small(*settings), tmp_path / "plain", folder).path)
+    found = inference.evaluate(plain, prevalence=0.1, errors={"cost_ratio": 5.0})[1]
+    assert found["threshold"] == wanted["threshold"]
+    assert inference.evaluate(plain, prevalence=0.1)[1]["threshold"] == plain.json("metrics.json")["threshold"]

@@ -289,6 +289,13 @@ def test_a_recipe_that_changed_is_found_and_the_field_named(field, setting, copy
     assert (difference.part, difference.name, difference.kind) == ("recipe", field, "input")
 
 
+def test_a_prevalence_decides_where_errors_have_costs(copy):
+    file, kinds = copy / "mine.py", {"prevalence": "reported"}
+    for setting, found in (("prevalence=0.1", kinds), ("cost_ratio=5", dict.fromkeys(("cost_ratio", *kinds), "input"))):
+        file.write_text(to_source(override(load_recipe(file), [setting])))
+        assert {it.name: it.kind for it in check(copy, recipe_file=file).differences} == found
+
+
 def test_another_title_is_no_difference(copy):
     file = copy / "mine.py"
     file.write_text(to_source(override(load_recipe(file), ["name=Ward 7"])))

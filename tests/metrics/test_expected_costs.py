@@ -15,7 +15,7 @@ from tlmed.metrics.decision_rules import (
     predict_cheapest,
     uncalibrate,
 )
-from tlmed.metrics.expected_costs import COST_METRICS, measure_costs
+from tlmed.metrics.expected_costs import COST_METRICS, costs_at_prevalence, measure_costs
 
 THREE = np.array([[0.0, 1.0, 2.5], [10.0, 0.0, 10.0], [3.0, 4.0, 0.0]])
 
@@ -83,6 +83,27 @@ def test_groups_widen_the_interval():
         assert alone[name]["value"] == grouped[name]["value"]
         assert grouped[name]["high"] - grouped[name]["low"] > 1.5 * (alone[name]["high"] - alone[name]["low"])
         assert "groups" in grouped["expected_cost"]["method"]
+
+
+def test_at_the_share_of_the_images_the_cost_is_that_on_the_images():
+    labels, guesses = draw(5, 300, 2)
+    costs = np.array([[0.0, 1.0], [8.0, 0.0]])
+    there, here = measure_costs(labels, guesses, costs), costs_at_prevalence(labels, guesses, (8, 1), labels.mean())
+    for name in COST_METRICS:
+        assert here[name]["value"] == pytest.approx(there[name]["value"], abs=1e-12)
+        assert here[name]["low"] < here[name]["value"] < here[name]["high"]
+    free = costs_at_prevalence(labels, guesses, (8, 0), 0.5)["normalised_expected_cost"]
+    assert (free["value"], free["reason"]) == (None, "To give every image the same answer costs nothing.")
+    grouped = costs_at_prevalence(labels, guesses, (8, 1), 0.5, np.arange(300) // 60)["expected_cost"]
+    assert (grouped["low"], grouped["note"][:7]) == (None, "A class")
+
+
+@pytest.mark.parametrize(
+    ("costs", "prevalence", "said"), [((1, 1), 1.0, "`prevalence` must be"), ((-1, 1), 0.5, "`costs` must be two")]
+)
+def test_what_is_no_cost_or_no_share_is_refused(costs, prevalence, said):
+    with pytest.raises(InputError, match=said):
+        costs_at_prevalence([0, 1], [0, 1], costs, prevalence)
 
 
 @pytest.mark.parametrize(
@@ -199,3 +220,19 @@ def test_intervals_cover(case, n, groups):
         for name, value in true.items():
             hits[name] += found[name]["low"] <= value <= found[name]["high"]
     assert all(920 <= count <= 985 for count in hits.values()), hits
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "groups"), [(60, False), (400, False), (200, True)])
+@pytest.mark.parametrize("prevalence", [0.02, 0.3])
+def test_intervals_at_a_prevalence_cover(prevalence, n, groups):
+    priors, rates, _ = map(np.array, ROWS["two"])
+    true = 10 * prevalence * rates[1, 0] + (1 - prevalence) * rates[0, 1]
+    random, inside = np.random.default_rng(0), []
+    for _ in range(1000):
+        labels, guesses, owners = simulate(random, priors, rates, n, groups)
+        found = costs_at_prevalence(labels, guesses, (10, 1), prevalence, owners)["expected_cost"]
+        if found["low"] is not None:  # with fewer than ten patients of a class there is none
+            inside.append(found["low"] <= true <= found["high"])
+    assert len(inside) > 750
+    assert 0.92 <= np.mean(inside) <= 0.985, np.mean(inside)

@@ -21,7 +21,7 @@ THRESHOLD = (
     "With --predictions: the score from which on the positive one of two classes is predicted, or a label (edema=0.3; "
     "without a name all labels). May be repeated."
 )
-PREVALENCE = "The share of positives where the classifier will be used; PPV and NPV are given for it."
+PREVALENCE = "The share of positives where the classifier will be used: PPV and NPV are for it, and costs if stated."
 
 
 @click.command(short_help="Score a run again, on other images, or a file of predictions.")

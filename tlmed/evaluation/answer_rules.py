@@ -12,6 +12,7 @@ from tlmed.metrics.decision_rules import (
     name_costs,
     predict_adjusted,
     predict_cheapest,
+    weigh_costs,
 )
 
 
@@ -21,22 +22,34 @@ class ExpectedCost:
 
     Attributes:
         costs: What an answer costs, float [true class, predicted class].
+        priors: The share of each class among the training images, which its probabilities follow, float [k]; None where
+            classes are taken to be as frequent in use.
+        stated: The share of each class where the answers are used, float [k]; None likewise.
     """
 
     name: ClassVar[str] = "expected-cost"
     costs: np.ndarray
+    priors: np.ndarray | None = None
+    stated: np.ndarray | None = None
+
+    @property
+    def weighed(self) -> np.ndarray:
+        """Return the costs that decide by probabilities for the mix of the training images."""
+        return self.costs if self.stated is None else weigh_costs(self.costs, self.priors, self.stated)
 
     def choose(self, probabilities: np.ndarray) -> np.ndarray:
         """Return the class of each image by its calibrated probabilities [n, k], int [n]."""
-        return predict_cheapest(probabilities, self.costs)
+        return predict_cheapest(probabilities, self.weighed)
 
     def find_cutoff(self, main: int) -> float:
         """Return the calibrated probability from which on the positive one of two classes is predicted."""
-        return find_cutoff(self.costs, main)
+        return find_cutoff(self.weighed, main)
 
     def describe(self, classes: Sequence[str]) -> dict:
         """Return the rule as `metrics.json` holds it."""
-        return {"rule": self.name, "costs": name_costs(self.costs, classes)}
+        shares = {"priors": self.priors, "stated": self.stated} if self.stated is not None else {}
+        named = {name: dict(zip(classes, found.tolist(), strict=True)) for name, found in shares.items()}
+        return {"rule": self.name, "costs": name_costs(self.costs, classes), **named}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +62,7 @@ class LogitAdjustment:
     """
 
     name: ClassVar[str] = "logit-adjustment"
+    stated: ClassVar[None] = None  # it asks for equal sensitivities, whatever the shares are in use
     priors: np.ndarray
     tau: float
 
@@ -80,11 +94,15 @@ def read_rule(content: Mapping, classes: Sequence[str]) -> AnswerRule:
     0.25
     """
     if content["rule"] == LogitAdjustment.name:
-        priors = [content["priors"][name] for name in classes]
-        return LogitAdjustment(np.array(priors, dtype=float), float(content["tau"]))
+        return LogitAdjustment(_read_shares(content["priors"], classes), float(content["tau"]))
     if content["rule"] != ExpectedCost.name:
         raise ValueError(content["rule"])
-    return ExpectedCost(read_costs(content["costs"], classes))
+    shares = [_read_shares(content[name], classes) for name in ("priors", "stated") if name in content]
+    return ExpectedCost(read_costs(content["costs"], classes), *shares)
+
+
+def _read_shares(named, classes) -> np.ndarray:
+    return np.array([named[name] for name in classes], dtype=float)
 
 
 def read_costs(named: Mapping[str, Mapping[str, float]], classes: Sequence[str]) -> np.ndarray:
@@ -106,6 +124,7 @@ def say_rule(decision: Mapping) -> str:
     'the class with the largest log p - 1 log prior, by calibrated probabilities p and the shares of training images'
     """
     if decision["rule"] == ExpectedCost.name:
-        return "the class of least expected cost, by calibrated probabilities"
+        moved = ", for the stated prevalence" if "stated" in decision else ""
+        return f"the class of least expected cost, by calibrated probabilities{moved}"
     formula = f"log p - {decision['tau']:g} log prior"
     return f"the class with the largest {formula}, by calibrated probabilities p and the shares of training images"

@@ -7,6 +7,7 @@ from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.prediction_rows import SCORE
 from tlmed.evaluation.predictions import HALF, STATED
 from tlmed.metrics import positive_index
+from tlmed.metrics.expected_costs import COST_METRICS
 from tlmed.tasks import MULTI_LABEL, ORDINAL, read_task
 from tlmed.words import count, join_names, thousandths
 
@@ -22,10 +23,11 @@ def say_threshold(result: Mapping) -> str:
     """
     point = result["operating_point"]
     where = "" if point["n"] is None else count(point["n"], f"validation {unit_of(result)}")
+    rule = point["rule"] + (f" at a prevalence of {point['prevalence']:g}" if "prevalence" in point else "")
     if "cutoff" in point:
-        origin = f"{point['rule']}: a calibrated probability of {thousandths(point['cutoff'])}, calibrated on {where}"
+        origin = f"{rule}: a calibrated probability of {thousandths(point['cutoff'])}, calibrated on {where}"
     else:
-        origin = f"{point['rule']}, from {where}" if where else point["rule"]
+        origin = f"{rule}, from {where}" if where else rule
     return f"{thousandths(point['threshold'])} ({origin})"
 
 
@@ -89,6 +91,15 @@ def caption_choice(result: Mapping) -> str:
     if result.get("threshold") in (None, HALF):
         return ""
     return f"; {order_by_main(result)[0]} from {thousandths(result['threshold'])} on"
+
+
+def list_at_prevalence(found: Mapping) -> list[str]:
+    """Return the metrics in `at_prevalence` of `metrics.json`, in the order in which they are shown.
+
+    >>> list_at_prevalence({"prevalence": 0.02, "ppv": {}, "npv": {}})
+    ['ppv', 'npv']
+    """
+    return [name for name in ("ppv", "npv", *COST_METRICS) if name in found]
 
 
 def order_by_main(result) -> tuple[str, str]:

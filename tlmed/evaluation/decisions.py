@@ -13,7 +13,7 @@ from tlmed.evaluation.answer_rules import AnswerRule, read_rule
 from tlmed.evaluation.predictions import HALF, STATED, Predictions, predict_classes
 from tlmed.metrics import apply_temperature, choose_threshold, fit_temperature, positive_index
 from tlmed.metrics.calibration import TEMPERATURES
-from tlmed.metrics.decision_rules import uncalibrate
+from tlmed.metrics.decision_rules import uncalibrate, weigh_costs
 from tlmed.metrics.label_metrics import as_two_classes, name_sides
 from tlmed.metrics.resampling import find_clusters
 from tlmed.run_files import METRICS_JSON
@@ -142,7 +142,11 @@ def _holds_number(part, name) -> bool:
 
 
 def decide(
-    predictions: Predictions, positive: str | None, rule: str | float | AnswerRule, costs: np.ndarray | None = None
+    predictions: Predictions,
+    positive: str | None,
+    rule: str | float | AnswerRule,
+    costs: np.ndarray | None = None,
+    prevalence: float | None = None,
 ) -> Decision:
     """Choose a threshold and a temperature on validation images, or on the files or groups that they make up.
 
@@ -152,6 +156,7 @@ def decide(
         rule: How to choose the threshold, as for `choose_threshold`; or the threshold itself, 0..1; or how calibrated
             probabilities become classes.
         costs: What an answer costs, float [true class, predicted class], for the rule "costs".
+        prevalence: The share of positives where the answers are used, for the rule "costs"; None: that of these images.
 
     >>> scores, labels = np.array([[0.8, 0.2], [0.6, 0.4], [0.4, 0.6], [0.1, 0.9]]), np.array([0, 0, 1, 1])
     >>> rows = Predictions(("a", "b", "c", "d"), ("val",) * 4, labels, scores, labels, ("benign", "malignant"))
@@ -167,12 +172,13 @@ def decide(
     calibration = _calibrate(labels, scores)
     if main is not None:
         case = labels == main, scores[:, main]
-        asked = None if costs is None else (costs[main, 1 - main], costs[1 - main, main])
+        asked = None if costs is None else _count_errors(costs, main, case[0], prevalence)
         point = (
             _map_back(*case, rule, main, calibration["temperature"])
             if by_rule
             else _choose_point(*case, classes, main, rule, asked)
         )
+        point |= {"prevalence": prevalence} if rule == "costs" and prevalence is not None else {}
     if scarce := _list_scarce(labels, classes, find_clusters(predictions.groups)):
         few = f"It rests on few validation images ({', '.join(scarce)}): others would give another value."
         for part in (point, calibration):
@@ -231,8 +237,18 @@ def _map_back(positive, scores, rule: AnswerRule, main, temperature) -> dict:
     threshold = uncalibrate(cutoff, temperature)
     chosen = scores >= threshold
     found = {"rule": rule.name, "threshold": threshold, "cutoff": cutoff, "split": "val", "n": len(positive)}
+    found |= {} if rule.stated is None else {"prevalence": float(rule.stated[main])}
     rates = {"sensitivity": chosen[positive], "specificity": ~chosen[~positive]}
     return found | {name: float(right.mean()) if len(right) else None for name, right in rates.items()}
+
+
+def _count_errors(costs, main, positive, prevalence) -> tuple[float, float]:
+    """Return what a missed positive and a false alarm count among these images, for a prevalence if one is stated."""
+    priors = np.bincount(positive, minlength=2) / max(len(positive), 1)
+    weighed = costs[[1 - main, main]][:, [1 - main, main]]  # of the negative class, then of the positive one
+    if prevalence is not None and priors.all():
+        weighed = weigh_costs(weighed, priors, np.array([1 - prevalence, prevalence]))
+    return weighed[1, 0], weighed[0, 1]
 
 
 def _choose_point(positive, scores, classes, main, rule, costs) -> dict:

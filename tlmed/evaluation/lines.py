@@ -14,7 +14,7 @@ from tlmed.answer_units import (
 )
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.deciding_lines import describe_cheapest, describe_equal_majority, list_deciding
-from tlmed.evaluation.decision_lines import say_median, say_threshold
+from tlmed.evaluation.decision_lines import list_at_prevalence, say_median, say_threshold
 from tlmed.evaluation.label_lines import describe_labels, name_whole, say_means
 from tlmed.evaluation.predictions import HALF
 from tlmed.metrics import say_positive
@@ -352,7 +352,9 @@ def describe_worse(result: Mapping) -> list[str]:
 
 def _describe_prevalence(result) -> list[str]:
     found = result.get("at_prevalence")
-    return [] if found is None else [f"At a prevalence of {found['prevalence']:g}:", *_list(found, ("ppv", "npv"))]
+    if found is None:
+        return []
+    return [f"At a prevalence of {found['prevalence']:g}:", *_list(found, list_at_prevalence(found))]
 
 
 def _describe_baselines(result) -> list[str]:

@@ -14,7 +14,7 @@ from tlmed.evaluation.predictions import HALF, Predictions, predict_classes
 from tlmed.metrics import METRICS, evaluate, evaluate_stated, positive_index, predictive_values
 from tlmed.metrics.decision_rules import name_costs
 from tlmed.metrics.definitions import CALIBRATED, RANKED, make_case
-from tlmed.metrics.expected_costs import COST_METRICS, measure_costs
+from tlmed.metrics.expected_costs import COST_METRICS, costs_at_prevalence, measure_costs
 from tlmed.metrics.grades import GRADE_METRICS, measure_cuts, measure_grades
 from tlmed.metrics.label_metrics import evaluate_labels
 from tlmed.metrics.resampling import find_clusters
@@ -148,7 +148,7 @@ def score(predictions: Predictions, scoring: Scoring, leaked: Collection[str] = 
     result["threshold"] = _find_threshold(chosen, decision)
     result |= _describe_decision(chosen, scoring)
     if scoring.prevalence is not None:
-        result["at_prevalence"] = name_rows(_weigh(chosen, scoring.positive, scoring.prevalence), chosen.unit)
+        result["at_prevalence"] = name_rows(_weigh(chosen, scoring), chosen.unit)
     if leaked:
         result["without_leaks"] = _leave_out(chosen, set(leaked), scoring)
     if chosen.traits:
@@ -220,9 +220,9 @@ def _find_threshold(chosen, decision) -> float | None:
     return HALF if chosen.by_scores and len(chosen.classes) == 2 and not chosen.is_multi else None
 
 
-def _weigh(chosen, positive, prevalence) -> dict:
-    """Return the predictive values at a prevalence; undefined where one of the two classes has no image."""
-    main = positive_index(chosen.classes, positive)
+def _weigh(chosen, scoring) -> dict:
+    """Return predictive values, and what errors cost, at a prevalence; undefined where a class has no image."""
+    main, prevalence, costs = positive_index(chosen.classes, scoring.positive), scoring.prevalence, scoring.costs
     if main is None:
         raise InputError(
             f"`prevalence` needs exactly two classes. Received: prevalence={prevalence} with {len(chosen.classes)}."
@@ -232,11 +232,17 @@ def _weigh(chosen, positive, prevalence) -> dict:
         only = chosen.classes[main if truth.all() else 1 - main]
         nothing = {"value": None, "low": None, "high": None, "method": None}
         reason = {**nothing, "reason": f"All images are of class {only!r}."}
-        return {"prevalence": prevalence, "ppv": reason, "npv": reason}
-    found = predictive_values(truth, chosen.predictions == main, prevalence, owners)
+        names = ("ppv", "npv", *(COST_METRICS if costs is not None else ()))
+        return {"prevalence": prevalence, **dict.fromkeys(names, reason)}
+    answers = truth, chosen.predictions == main
+    found = predictive_values(*answers, prevalence, owners)
+    if costs is not None:
+        errors = costs[main, 1 - main], costs[1 - main, main]
+        found |= costs_at_prevalence(*answers, errors, prevalence, owners)
     case = make_case(chosen.labels, chosen.scores, chosen.predictions, main)
     for name, entry in found.items():
-        few = note_few(case, chosen.classes, owners, None, "sensitivity", "specificity", name)
+        own = [] if name in COST_METRICS else [name]
+        few = note_few(case, chosen.classes, owners, None, "sensitivity", "specificity", *own)
         if few and entry["value"] is not None:
             entry["note"] = " ".join(filter(None, [entry.get("note"), few]))
     return {"prevalence": prevalence, **found}

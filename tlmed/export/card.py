@@ -13,7 +13,7 @@ from tlmed.errors import InputError
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.balanced_training import say_balanced
 from tlmed.evaluation.deciding_lines import list_deciding
-from tlmed.evaluation.decision_lines import say_effect, say_median
+from tlmed.evaluation.decision_lines import list_at_prevalence, say_effect, say_median
 from tlmed.evaluation.lines import (
     describe_below_majority,
     describe_better_baselines,
@@ -291,12 +291,12 @@ def _name_rule(metrics) -> str:
 
 
 def _show_prevalence(metrics) -> list[str]:
-    """Return the predictive values at the stated prevalence."""
+    """Return the predictive values, and what errors cost, at the stated prevalence."""
     found = metrics.get("at_prevalence")
     if not found:
         return []
     said = f"PPV and NPV hold for the mix of classes in the split. At a prevalence of {found['prevalence']:g}:"
-    return [said, _tabulate({name: found[name] for name in ("ppv", "npv")})]
+    return [said, _tabulate({name: found[name] for name in list_at_prevalence(found)})]
 
 
 def _note(part) -> str:

@@ -25,6 +25,7 @@ from tlmed.data.learned import Learned
 from tlmed.data.recorded import describe_changes, describe_columns, digest_columns, read_made, read_rule, recall
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
+from tlmed.evaluation.answer_rules import ExpectedCost
 from tlmed.evaluation.copies import count_copies
 from tlmed.evaluation.decisions import Decision, decide_anew, read_decision
 from tlmed.evaluation.measures import Scoring, score_pooled
@@ -83,7 +84,8 @@ def evaluate(
         source: Another source; its classes must be the run's, by name. With `moved`, where the run's own images lie.
         file: A CSV of predictions by any program; its test rows are scored, or all rows if they are of one split.
         positive: The positive one of two classes of `file`.
-        prevalence: The share of positives for predictive values, by default the recipe's.
+        prevalence: The share of positives for predictive values, and for costs, by which a run then predicts classes;
+            by default the recipe's.
         skip_bad: Leave out images of another source that cannot be read.
         voice: Where to tell what happens; features that another run put into the store are taken from there.
         moved: Whether `source` holds the run's own images, at another place.
@@ -108,12 +110,7 @@ def evaluate(
         asked = Scoring(positive=positive, prevalence=prevalence, order=order, stated=numbers)
         return score_file(file, grouping or Grouping(), asked, pooled_by, voice, errors, thresholds)
     recipe, old, decision = from_json(RECIPE_JSON.read(run)), METRICS_JSON.read(run), read_decision(run)
-    if errors:
-        refuse_labels(old, "Costs of errors and logit adjustment are", run.path)
-        recipe = restate(recipe, errors)
-        decision = _decide_anew(run, recipe, old, decision)
-    trained = _Trained(run, recipe, old["classes"], read_rule(run), read_task(old))
-    unsure = check_intact(run, name_files(old, "environment.json", "plan.json", "splits.csv", *list_tables(old)))
+    again = prevalence is not None and isinstance(decision.rule, ExpectedCost)
     prevalence = recipe.prevalence if prevalence is None else prevalence
     if prevalence is not None:
         refuse_labels(old, "`prevalence` is", run.path)
@@ -121,6 +118,14 @@ def evaluate(
         raise InputError(
             f"`prevalence` needs exactly two classes. Received: prevalence={prevalence} with {len(old['classes'])}."
         )
+    if errors:
+        refuse_labels(old, "Costs of errors and logit adjustment are", run.path)
+        recipe = restate(recipe, errors)
+    if errors or again:
+        recipe = replace(recipe, prevalence=prevalence)
+        decision = _decide_anew(run, recipe, old, decision)
+    trained = _Trained(run, recipe, old["classes"], read_rule(run), read_task(old))
+    unsure = check_intact(run, name_files(old, "environment.json", "plan.json", "splits.csv", *list_tables(old)))
     numbers = replace(recipe.stated, **(stated or {}))
     if faults := find_weight_faults(numbers.kappa_weights, count_sides(old)):
         raise InputError(faults)

@@ -25,6 +25,8 @@ def find_costs(recipe: Recipe, classes: Sequence[str]) -> np.ndarray | None:
 def find_rule(recipe: Recipe, classes: Sequence[str], counts: Sequence[int]) -> str | float | AnswerRule:
     """Return how scores become classes: the recipe's threshold, or a rule for calibrated probabilities.
 
+    Costs are weighed with probabilities for the prevalence that the recipe states, if it states one.
+
     Args:
         recipe: The recipe.
         classes: The k names.
@@ -33,7 +35,13 @@ def find_rule(recipe: Recipe, classes: Sequence[str], counts: Sequence[int]) -> 
     costs = find_costs(recipe, classes)
     if recipe.logit_adjustment is not None:
         return LogitAdjustment(np.asarray(counts) / sum(counts), float(recipe.logit_adjustment))
-    return recipe.threshold if costs is None or recipe.threshold == "costs" else ExpectedCost(costs)
+    if costs is None or recipe.threshold == "costs":
+        return recipe.threshold
+    if recipe.prevalence is None:
+        return ExpectedCost(costs)
+    stated = np.full(2, 1 - recipe.prevalence)
+    stated[positive_index(classes, recipe.data.positive)] = recipe.prevalence
+    return ExpectedCost(costs, np.asarray(counts) / sum(counts), stated)
 
 
 def restate(recipe: Recipe, stated: Mapping[str, object]) -> Recipe:

@@ -103,7 +103,8 @@ def _compare_recipes(there, here) -> Iterator[Difference]:
     for name in shared:
         if name in old and name in new and old[name] == new[name]:
             continue
-        kind = REPORTED if name in _REPORTED_FIELDS and name in old and name in new else INPUT
+        reported = name in _REPORTED_FIELDS and name in old and name in new
+        kind = REPORTED if reported and not (name == "prevalence" and _state_costs(old, new)) else INPUT
         yield Difference("recipe", name, repr(old.get(name)), repr(new.get(name)), kind)
     for part, names in lacking.items():
         words = (join_fields(fields, names, repr) or "none" for fields in (old, new))
@@ -116,6 +117,11 @@ def _compare_tasks(there, here) -> Iterator[Difference]:
         old, new = there.get(name), here.get(name)
         if old and new and old != new:
             yield Difference("recipe", words, repr(old), repr(new), INPUT)
+
+
+def _state_costs(*recipes) -> bool:
+    """Tell whether errors have costs, which are weighed for the prevalence that is stated."""
+    return any(value is not None for fields in recipes for name, value in fields.items() if name.startswith("cost"))
 
 
 def _leave_out(fields) -> dict:

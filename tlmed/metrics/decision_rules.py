@@ -86,6 +86,24 @@ def name_costs(costs: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str,
     }
 
 
+def weigh_costs(costs: np.ndarray, priors: np.ndarray, stated: np.ndarray) -> np.ndarray:
+    """Return the costs by which probabilities for one mix of classes decide as those for another mix do by `costs`.
+
+    Where classes have other shares, the odds of a class are multiplied by the ratio of its shares (Saerens, Latinne &
+    Decaestecker, Neural Computation 2002, 14:21-41). Which answer is cheapest then stays the same if the
+    probabilities are left and the costs of each true class are multiplied instead (Elkan 2001).
+
+    Args:
+        costs: What an answer costs, float [true class, predicted class].
+        priors: The share of each class that the probabilities follow, that of the training images, above 0, float [k].
+        stated: Its share where the answers are used, float [k].
+
+    >>> weigh_costs(np.array([[0.0, 1.0], [9.0, 0.0]]), np.array([0.5, 0.5]), np.array([0.9, 0.1])).round(2).tolist()
+    [[0.0, 1.8], [1.8, 0.0]]
+    """
+    return costs * (np.asarray(stated, dtype=float) / np.asarray(priors, dtype=float))[:, None]
+
+
 def predict_cheapest(probabilities: np.ndarray, costs: np.ndarray, positive: int = 1) -> np.ndarray:
     """Return the class of least expected cost for each image, int [n]; of equal ones as a run does.
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from tlmed.errors import InputError
-from tlmed.metrics.arguments import as_owners, find_class_faults
+from tlmed.metrics.arguments import as_flags, as_owners, find_class_faults, find_missing_kind
 from tlmed.metrics.combining import combine, combine_ratio
 from tlmed.metrics.decision_rules import find_cost_faults
 from tlmed.metrics.proportions import LEAST_GROUPS, has_few_groups, proportion
@@ -57,6 +57,71 @@ def measure_costs(
     paid, least = costs[labels, predictions], costs[labels, best]
     top, bottom = _bound(paid, costs, owners), _bound(least, costs[:, best], owners)
     return {"expected_cost": top, "normalised_expected_cost": _normalise(top, bottom, _correlate(paid, least, owners))}
+
+
+def costs_at_prevalence(
+    positive: np.ndarray,
+    predicted: np.ndarray,
+    costs: tuple[float, float],
+    prevalence: float,
+    owners: np.ndarray | None = None,
+) -> dict[str, dict]:
+    """Return the expected cost of answers per image, and its normalised form, at a stated prevalence.
+
+    With the shares of missed positives and of false alarms, it is prevalence * miss * cost of a miss + (1 - prevalence)
+    * alarm * cost of an alarm. Each share has Wilson's interval, and MOVER combines them. What the best constant answer
+    costs is known at a stated prevalence, so that the normalised form has the same interval, divided by it.
+
+    Args:
+        positive: Whether each image is positive, bool [n], or 0 and 1; both kinds must occur.
+        predicted: Whether each is predicted to be, bool [n], or 0 and 1.
+        costs: What a missed positive costs, and what a false alarm does; 0 or more.
+        prevalence: The share of positives where the answers are used, between 0 and 1.
+        owners: The number of the group of each image, int [n]; None if images have no groups.
+
+    Returns:
+        As `measure_costs`.
+
+    Raises:
+        InputError: If the prevalence or a cost is out of range, one kind of image is missing, or an array is something
+            else.
+
+    >>> positive, predicted = np.repeat([True, False], 100), np.r_[np.ones(90), np.zeros(90), np.ones(20)] == 1
+    >>> found = costs_at_prevalence(positive, predicted, (10.0, 1.0), prevalence=0.05)
+    >>> {name: round(entry["value"], 4) for name, entry in found.items()}
+    {'expected_cost': 0.24, 'normalised_expected_cost': 0.48}
+    """
+    positive, predicted = as_flags(positive=positive, predicted=predicted)
+    owners, faults = as_owners(len(positive), owners), find_missing_kind(positive)
+    if not 0 < prevalence < 1:
+        faults.append(f"`prevalence` must be between 0 and 1. Received: prevalence={prevalence}.")
+    if not all(0 <= cost < math.inf for cost in costs):
+        faults.append(f"`costs` must be two finite numbers, 0 or more. Received: costs={costs!r}.")
+    if faults:
+        raise InputError(faults)
+    weights = [prevalence * costs[0], (1 - prevalence) * costs[1]]
+    top = _bound_rates(positive, predicted, weights, owners)
+    if not min(weights):
+        nothing = {"value": None, "low": None, "high": None, "method": None}
+        reason = "To give every image the same answer costs nothing."
+        return dict(zip(COST_METRICS, (top, {**nothing, "reason": reason}), strict=True))
+    share = {name: top[name] if top[name] is None else top[name] / min(weights) for name in ("value", "low", "high")}
+    return dict(zip(COST_METRICS, (top, {**top, **share}), strict=True))
+
+
+def _bound_rates(positive, predicted, weights, owners) -> dict:
+    """Return the weighted sum of the shares of missed positives and of false alarms, with its interval."""
+    parts = [(positive, ~predicted), (~positive, predicted)]
+    rates = [proportion(wrong[rows], None if owners is None else owners[rows]) for rows, wrong in parts]
+    value = float(sum(weight * rate["value"] for weight, rate in zip(weights, rates, strict=True)))
+    if owners is not None and any(has_few_groups(owners[rows]) for rows, _ in parts):
+        note = f"A class has fewer than {LEAST_GROUPS} groups, from which no interval follows."
+        return {"value": value, "low": None, "high": None, "method": None, "note": note}
+    moves = (rows * (wrong - wrong[rows].mean()) / rows.sum() for rows, wrong in parts)
+    low, high = combine(rates, moves, weights, owners)
+    by = "" if owners is None else " by groups"
+    method = f"MOVER of the intervals of sensitivity and specificity{by}, each Wilson score (Zou & Donner 2008)"
+    return {"value": value, "low": max(0.0, low), "high": min(sum(weights), high), "method": method}
 
 
 def _bound(paid, possible, owners) -> dict:

@@ -81,7 +81,8 @@ class Recipe:
         cost_ratio: For two classes, instead of `costs`: the cost of a missed positive, if a false alarm costs 1.
         logit_adjustment: How far frequent classes are held back when a class is predicted, by calibrated probabilities:
             1 by all of their share of the training images (Menon et al. 2021); None: not at all.
-        prevalence: The share of positives where the result is to be used; predictive values are reported for it too.
+        prevalence: The share of positives where the result is to be used; predictive values are reported for it too,
+            and costs are weighed with the probabilities there.
         stated: The numbers at which some metrics are reported, such as the sensitivity at a specificity.
         deterministic: Let TensorFlow use only operations that give the same bits each time. False is quicker, and two
             runs differ in their last digits; in a process that has trained deterministically it changes nothing.

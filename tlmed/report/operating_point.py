@@ -9,6 +9,7 @@ from markupsafe import Markup
 from tlmed.answer_units import name_scored, unit_of
 from tlmed.evaluation import score_plots
 from tlmed.evaluation.answer_rules import ExpectedCost, LogitAdjustment, say_rule
+from tlmed.evaluation.decision_lines import list_at_prevalence
 from tlmed.evaluation.predictions import STATED
 from tlmed.metrics import net_benefit, positive_index
 from tlmed.metrics.calibration import sort_changes
@@ -66,7 +67,7 @@ def show_mean_operating_point(metrics: Mapping) -> Markup:
         "folds/operating_point.html",
         **_show_rule(metrics),
         point=point,
-        aim=_name_aim(point.get("rule", "")),
+        aim=_name_aim(point),
         thresholds=_compare_thresholds(metrics, "At the recipe's threshold" if fixed else "At each fold's threshold"),
         **_compare_prevalences(metrics, of_folds=True),
     )
@@ -110,7 +111,7 @@ def _say_choice(metrics) -> str:
         return "It was stated (`--threshold`); no image had a part in it."
     if "cutoff" in point:
         return (
-            f"It is a calibrated probability of {thousandths(point['cutoff'])}, {_name_aim(point['rule'])}, by the "
+            f"It is a calibrated probability of {thousandths(point['cutoff'])}, {_name_aim(point)}, by the "
             f"temperature that was fitted to {count(point['n'], unit_of(metrics))} of the {point['split']} split; "
             f"{say_test_apart(metrics)}."
         )
@@ -118,13 +119,18 @@ def _say_choice(metrics) -> str:
         return ""
     return (
         f"It was chosen on {count(point['n'], unit_of(metrics))} of the {point['split']} split for "
-        f"{_name_aim(point['rule'])}, and gives there a sensitivity of "
+        f"{_name_aim(point)}, and gives there a sensitivity of "
         f"{number(point['sensitivity'])} and a specificity of {number(point['specificity'])}; "
         f"{say_test_apart(metrics)}."
     )
 
 
-def _name_aim(rule) -> str:
+def _name_aim(point) -> str:
+    aim = _name_rule(point.get("rule", ""))
+    return f"{aim} at a prevalence of {_percent(point['prevalence'])}" if "prevalence" in point else aim
+
+
+def _name_rule(rule) -> str:
     if target := _TARGET.fullmatch(rule):
         return f"the highest {_OTHER[target[1]]} that leaves the {target[1]} at {target[2]} or more"
     return {
@@ -141,10 +147,10 @@ def _compare_prevalences(metrics, of_folds=False) -> dict[str, object]:
     if not stated:
         return {"values": None, "positive": positive, "unit": unit_of(metrics)}
     title = "As in the folds" if of_folds else f"As in the split, {_percent(_share_of_positives(metrics))}"
-    share = _percent(stated["prevalence"])
+    share, names = _percent(stated["prevalence"]), list_at_prevalence(stated)
     columns = {
-        f"At {share}": {name: stated[name] for name in ("ppv", "npv") if name in stated},
-        title: {name: metrics["metrics"][name] for name in ("ppv", "npv") if name in metrics["metrics"]},
+        f"At {share}": {name: stated[name] for name in names},
+        title: {name: metrics["metrics"][name] for name in names if name in metrics["metrics"]},
     }
     return {"values": compare_entries(columns), "positive": positive, "stated": share, "unit": unit_of(metrics)}
 

@@ -86,7 +86,9 @@ def _average_all(split, folds, results) -> dict:
     }
     if "operating_point" in first:
         at_half = mean([result["operating_point"]["at_half"] for result in results])
-        content["operating_point"] = {"rule": first["operating_point"]["rule"], "at_half": at_half}
+        point = first["operating_point"]
+        kept = {name: point[name] for name in ("rule", "prevalence") if name in point}
+        content["operating_point"] = {**kept, "at_half": at_half}
     if "cuts" in first:
         cuts = {name: [result["cuts"][name] for result in results] for name in first["cuts"]}
         content["cuts"] = {

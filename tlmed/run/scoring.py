@@ -80,7 +80,8 @@ def _predict(recipe, images, scores, rule) -> tuple[Pooled, Decision]:
     data, rows = recipe.data, _list_scored(images)
     samples = make_samples(images, rows, scores, recipe.resolved_task)
     pooled = pool(samples, _choose_pooling(recipe, images.table), data.positive)
-    decision = decide(pooled.units.of("val"), data.positive, rule, find_costs(recipe, images.table.classes))
+    costs = find_costs(recipe, images.table.classes)
+    decision = decide(pooled.units.of("val"), data.positive, rule, costs, recipe.prevalence)
     return pooled.decide(decision, data.positive), decision
 
 

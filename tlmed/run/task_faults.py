@@ -43,14 +43,15 @@ def _find_decision_faults(recipe, classes) -> list[str]:
 
 
 def find_prior_faults(recipe: Recipe, images: ImageSet) -> list[str]:
-    """Return a sentence for each class without a training image, of which logit adjustment knows no share."""
-    table = images.table
-    if recipe.logit_adjustment is None or table.is_multi:
+    """Return a sentence for each class without a training image, where a rule needs the shares of all classes."""
+    table, costs = images.table, recipe.costs is not None or recipe.cost_ratio is not None
+    name = "prevalence" if costs and recipe.prevalence is not None else "logit_adjustment"
+    if getattr(recipe, name) is None or table.is_multi:
         return []
     counts = np.bincount(table.labels[images.indices("train")], minlength=len(table.classes)).tolist()
     return [
-        f"`logit_adjustment` needs training images of every class. Received: none of {name!r}."
-        for name, amount in zip(table.classes, counts, strict=True)
+        f"`{name}` needs training images of every class. Received: none of {label!r}."
+        for label, amount in zip(table.classes, counts, strict=True)
         if not amount
     ]
 
