@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tlmed.label_texts import read_vector, write_vector
+from tlmed.label_texts import NEGATIVE, POSITIVE, read_vector, write_vector
 
 
 def are_vectors(labels: np.ndarray) -> bool:
@@ -45,6 +45,26 @@ def read_labels(texts: Sequence[str], names: Sequence[str], several: bool) -> np
     if several:
         return np.array([read_vector(text, places) for text in texts], np.int64).reshape(-1, len(names))
     return np.array([places[text] for text in texts], np.int64)
+
+
+def find_constant(labels: np.ndarray, names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the labels that have one value only, or none, by what is so of them; without those that have both.
+
+    Args:
+        labels: Vectors, int [n, k].
+        names: Of the k labels.
+
+    >>> find_constant(np.array([[1, 0, -1], [0, -1, -1]]), ["edema", "mass", "nodule"])
+    {'never 1 where known': ['mass'], 'known of no image': ['nodule']}
+    """
+    has, lacks = ((labels == value).any(axis=0) for value in (POSITIVE, NEGATIVE))
+    kinds = {
+        "never 1 where known": lacks & ~has,
+        "always 1 where known": has & ~lacks,
+        "known of no image": ~has & ~lacks,
+    }
+    found = {how: [name for name, is_so in zip(names, of, strict=True) if is_so] for how, of in kinds.items()}
+    return {how: chosen for how, chosen in found.items() if chosen}
 
 
 def number_labels(labels: np.ndarray) -> np.ndarray:

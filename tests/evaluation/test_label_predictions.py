@@ -133,7 +133,12 @@ HEADER = "path,label_a,label_b,score_a,score_b"
         ("path,label_a,label_b,score_a\nx,0,1,0.5", ["`score_<class>` for every.*no `score_b`"]),
         ("path,label_a,label_b,score_a,score_b,score_c\nx,0,1,0,0,0", ["`label_<class>` for every.*no `label_c`"]),
         ("path,label_a,score_a\nx,1,0.5", ["`label_<class>` of two labels or more"]),
+        (
+            "path,label,score_a,score_b\nx,a|b,0.5,0.5\ny,a,0.9,0.1",
+            ["`label` must be a class with scores.*; where an image may have several.*`label_<class>`.*'a|b'"],
+        ),
         (HEADER, ["one row or more"]),
+        (f"{HEADER},prediction\nx,0,1,0.5,0.5,a", ["`prediction_<class>` of each label for several"]),
         (f"{HEADER}\nx,yes,1,0.5,0.5\ny,0,0,0.5,0.5", ["`label_a` must be 0, 1, or blank.*line 2: 'yes'"]),
         (f"{HEADER}\nx,0,1,0.5,0.5\ny,,,0.5,0.5", ["must say 0 or 1 of one of its labels.*nothing is known.*line 3"]),
         (f"{HEADER}\nx,0,1,1.5,0.5\ny,0,1,0.5,nan", ["`score_a` must be.*line 2", "`score_b` must be.*line 3"]),

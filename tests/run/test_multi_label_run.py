@@ -141,6 +141,8 @@ def test_other_images_may_name_their_labels_in_the_other_form_and_lack_some(fini
     assert (lacking["per_class"]["green"]["n"], lacking["per_class"]["green"]["unknown"]) == (0, len(texts))
     said = f"Labels of the run that data={apart} does not have are not known there: 'green'."
     assert said in lacking["evaluated"]["warnings"]
+    about = [line for line in lacking["evaluated"]["warnings"] if "'green' is" in line]
+    assert about == ["In test 'green' is known of no image; what needs both values is not measured."]
     assert "Mean without 'green'" in lacking["metrics"]["auc"]["note"]
     assert lacking["metrics"]["exact_match"]["value"] is None
     assert "not known there" in make_evaluation_page(made.units, lacking)

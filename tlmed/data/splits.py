@@ -11,7 +11,7 @@ from tlmed.data.table import Table, describe_classes
 from tlmed.data.units import find_repeated, join_units, list_present, split_units
 from tlmed.divisions import describe_unused_splits, find_split_faults
 from tlmed.errors import InputError
-from tlmed.label_texts import NEGATIVE, POSITIVE
+from tlmed.label_vectors import find_constant
 from tlmed.pseudonyms import is_file_group
 from tlmed.sections import KFold, find_faults
 from tlmed.seeds import derive
@@ -353,21 +353,17 @@ def _describe_absent(table: Table, splits: np.ndarray) -> list[str]:
 
 
 def _describe_values(table: Table, splits: np.ndarray) -> list[str]:
-    """Name the labels that are never, or always, 1 in a split."""
+    """Name the labels that are never, or always, 1 in a split, or not known there."""
     sentences = []
     for split in list_present(splits):
-        rows = table.labels[splits == split]
-        for value, word in ((POSITIVE, "never"), (NEGATIVE, "always")):
-            names = [name for number, name in enumerate(table.classes) if not (rows[:, number] == value).any()]
-            if names:
-                sentences.append(_say_constant(split, word, names))
+        constant = find_constant(table.labels[splits == split], table.classes)
+        sentences += [_say_constant(split, how, names) for how, names in constant.items()]
     return sentences
 
 
-def _say_constant(split, word, names) -> str:
-    """Say which labels are never, or always, 1 among the known ones of a split, and what follows."""
-    verb = "is" if len(names) == 1 else "are"
-    said = f"In {split} {listed(map(repr, names))} {verb} {word} 1 where known"
+def _say_constant(split, how, names) -> str:
+    """Say which labels have one value only in a split, or none, and what follows."""
+    said = f"In {split} {listed(map(repr, names))} {'is' if len(names) == 1 else 'are'} {how}"
     if split == "train":
         return f"{said}: nothing can be learned of {'it' if len(names) == 1 else 'them'}."
     return f"{said}; what needs both values is not measured."

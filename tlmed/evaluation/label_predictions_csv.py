@@ -147,9 +147,10 @@ def _describe_doubt(cells) -> list[str]:
 def _find_header_faults(rows, names) -> list[Fault]:
     columns = say_columns(rows)
     faults = [] if "path" in rows.header else [("The file must have the column `path`", columns)]
-    if mixed := [name for name in ("label", "prediction") if name in rows.header]:
-        rule = "The file must have `label` for one class per image, or `label_<class>` of each label for several"
-        faults.append((rule, f"`{mixed[0]}` beside {listed([f'`{LABEL}{name}`' for name in names], 3)}"))
+    for kind in (LABEL, PREDICTION):
+        if (alone := kind.removesuffix("_")) in rows.header:
+            rule = f"The file must have `{alone}` for one class per image, or `{kind}<class>` of each label for several"
+            faults.append((rule, f"`{alone}` beside {listed([f'`{LABEL}{name}`' for name in names], 3)}"))
     if len(names) < 2:
         rule = f"The file must have `{LABEL}<class>` of two labels or more; one label is two classes, with `label`"
         faults.append((f"{rule} and `{SCORE}<class>` of each", columns))

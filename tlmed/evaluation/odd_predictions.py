@@ -6,7 +6,7 @@ import numpy as np
 
 from tlmed.evaluation.prediction_rows import CALIBRATED, SCORE
 from tlmed.evaluation.predictions import HALF, Predictions, reach
-from tlmed.label_texts import NEGATIVE, POSITIVE
+from tlmed.label_vectors import find_constant
 from tlmed.metrics import positive_index
 from tlmed.tasks import ORDINAL
 from tlmed.words import count, join_names, listed
@@ -117,20 +117,9 @@ def describe_constant(predictions: Predictions) -> list[str]:
     """
     if not predictions.is_multi:
         return []
-    labels = predictions.labels
-    never, always = ((labels != POSITIVE).all(axis=0), (labels != NEGATIVE).all(axis=0))
-    kinds = {"never": never & ~always, "always": always & ~never, "known nowhere": never & always}
-    named = {
-        how: [name for name, is_so in zip(predictions.classes, found, strict=True) if is_so]
-        for how, found in kinds.items()
-    }
-    said = [f"{listed(map(repr, names), 5)} {_say_constant(how, len(names))}" for how, names in named.items() if names]
+    found = find_constant(predictions.labels, predictions.classes).items()
+    said = [f"{listed(map(repr, names), 5)} {'is' if len(names) == 1 else 'are'} {how}" for how, names in found]
     return [f"In the rows that are scored {join_names(said)}; what needs both values is not measured."] if said else []
-
-
-def _say_constant(how, amount) -> str:
-    are = "is" if amount == 1 else "are"
-    return f"{are} {how}" if how == "known nowhere" else f"{are} {how} 1 where known"
 
 
 def _is_hard(scores) -> bool:

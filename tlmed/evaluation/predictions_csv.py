@@ -26,6 +26,7 @@ from tlmed.evaluation.prediction_rows import (
     say_columns,
 )
 from tlmed.evaluation.predictions import Predictions, predict_classes
+from tlmed.label_texts import SEPARATOR
 from tlmed.metrics import positive_index
 from tlmed.tasks import ORDINAL, SINGLE_LABEL
 
@@ -168,6 +169,8 @@ def _find_faults(rows, others, classes, tables) -> list[Fault]:
     faults += find_place_faults(rows.lines, columns, others)
     for column in [name for name in ("label", "prediction") if name in columns]:
         rule = f"`{column}` must be a class with scores ({', '.join(classes)})"
+        if any(SEPARATOR in text for text in columns[column]):
+            rule += f"; where an image may have several labels, each has a column `{column}_<class>`"
         faults += name_texts(rule, rows, columns[column], classes)
     return faults
 
