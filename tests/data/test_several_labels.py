@@ -9,7 +9,9 @@ from PIL import Image
 from tests.data.test_data_sources import archive
 from tlmed.data import load, open_source
 from tlmed.data.several_labels import have_several
+from tlmed.data.splits import assign_splits, count_folds, find_scheme_faults
 from tlmed.data.stratification import split_vectors
+from tlmed.data.table import Table
 from tlmed.errors import InputError
 from tlmed.label_texts import read_vector, write_vector
 from tlmed.label_vectors import read_labels, write_labels
@@ -85,16 +87,52 @@ def test_what_gives_no_labels_is_named(tmp_path, header, rows, settings, said):
     assert said in str(error.value)
 
 
-def test_labels_that_are_constant_in_a_split_are_named_and_cross_validation_is_refused(tmp_path):
+def test_labels_that_are_constant_in_a_split_are_named(tmp_path):
     rows = [(f"{i}.png", i % 2, int(i < 2), "train" if i < 6 else "test") for i in range(9)]
     file = write(tmp_path, ("path", *NAMES, "split"), *rows)
     table = read(file, label_columns=NAMES)
     warnings = load(table, (16, 16), (0.5, 0.25, 0.25)).warnings
     assert "In test 'mass' is never 1 where known; what needs both values is not measured." in warnings
-    with pytest.raises(InputError, match="no cross-validation"):
-        load(
-            read(write(tmp_path, ("path", *NAMES), *[row[:3] for row in rows]), label_columns=NAMES), (16, 16), KFold(2)
-        )
+
+
+def make_vectors(n, per_group=1, rare=5):
+    random = np.random.default_rng(n)
+    labels = (random.random((n, 3)) < (0.5, 0.15, 0.0)).astype(int)
+    labels[:: n // rare, 2] = 1  # a rare one, of as many groups
+    groups = None if per_group == 1 else tuple(f"g{i // per_group}" for i in range(n))
+    paths = tuple(f"{i:04}.png" for i in range(n))
+    return Table("x", paths, labels, ("edema", "mass", "rare"), groups, None, None)
+
+
+@pytest.mark.parametrize(("n", "per_group"), [(200, 1), (400, 4)])
+def test_folds_test_each_image_once_and_have_their_share_of_each_label(n, per_group):
+    table, scheme = make_vectors(n, per_group), KFold(k=5, repeats=2)
+    digests = [str(i) for i in range(n)]
+    rarer = np.where(table.labels.mean(axis=0) > 0.5, 1 - table.labels, table.labels)  # these are divided
+    found = [assign_splits(table, digests, replace(scheme, fold=fold), 0)[0] for fold in range(1, 11)]
+    for repeat in (found[:5], found[5:]):
+        tested = np.stack([splits == "test" for splits in repeat])
+        assert (tested.sum(axis=0) == 1).all()
+        held = tested.astype(int) @ table.labels
+        assert (held >= 1).all()  # the rare one, too
+        assert np.ptp(tested.astype(int) @ rarer, axis=0).max() <= 1 + per_group
+    assert not np.array_equal(found[0], found[5])
+    for splits in found:
+        assert set(splits) == {"train", "val", "test"}
+        if table.groups:
+            assert len(set(zip(table.groups, splits, strict=True))) == len(set(table.groups))
+    counts = count_folds(table, digests, scheme, 0)
+    assert counts["test"] == [int((splits == "test").sum()) for splits in found]
+
+
+def test_folds_need_as_many_groups_as_there_are_folds():
+    table = make_vectors(24, 6, rare=2)
+    assert find_scheme_faults(table, KFold(k=4)) == []
+    fault = find_scheme_faults(table, KFold(k=5))[0]
+    assert "train, val and test of every fold: 5 separate groups or more" in fault
+    assert "24 images in 4 of them" in fault
+    with pytest.raises(InputError, match="5 separate groups or more"):
+        assign_splits(table, [str(i) for i in range(24)], KFold(k=5, fold=1), 0)
 
 
 def deviate(labels, parts, fractions):

@@ -14,7 +14,6 @@ RULES = {
     "threshold=costs": "`threshold` must be another one",
     "prevalence=0.1": "`prevalence` must be None",
     "phases.batch_norm=recalibrate": "`phases.batch_norm` must be another one",
-    "data.split=KFold(k=3)": "`data.split` must be three fractions",
     "data.label_column=finding": "`data.label_column` must be None",
     "data.classes.ill=edema,mass": "`data.classes` must be",
     "task=ordinal": "`task` must be 'auto' or 'multi-label'",

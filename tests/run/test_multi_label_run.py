@@ -1,5 +1,6 @@
 """A run whose images have several labels: its files, its scores again, new images, and what does not take it yet."""
 
+import dataclasses
 import json
 import re
 
@@ -21,11 +22,11 @@ from tlmed.heads.skops_files import load_classifiers
 from tlmed.lock import read_lock
 from tlmed.lock.agreement import compare_results
 from tlmed.lock.lock_json import describe_results
-from tlmed.metrics.label_metrics import evaluate_labels
-from tlmed.recipe import Dense, Hybrid, Images, Phase, Recipe
+from tlmed.metrics.label_metrics import evaluate_labels, macro_area
+from tlmed.recipe import Dense, Hybrid, Images, KFold, Phase, Recipe
 from tlmed.report.evaluations import make_evaluation_page
 from tlmed.reproduce import Request, reproduce
-from tlmed.run_files import METRICS_JSON
+from tlmed.run_files import FOLDS_CSV, METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.voice import Voice
 from tlmed.whole_files import read_csv
@@ -328,3 +329,22 @@ def test_a_run_may_give_one_answer_per_patient(source, tmp_path, how):
     images = Images(str(disagreeing), image_size=(32, 32), label_columns=NAMES, pool="mean", pool_by="group")
     with pytest.raises(InputError, match="must have the same labels in all its images"):
         tlmed.train(make_recipe(source, data=images), tmp_path / "other")
+
+
+def test_folds_of_several_labels_are_trained_and_averaged(source, tmp_path):
+    recipe = make_recipe(source, phases=(Phase("all", thaw="all", epochs=1, learning_rate=1e-3),))
+    recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, split=KFold(k=2)))
+    run = RunDir(tlmed.train(recipe, tmp_path / "run").path)
+    found, folds = METRICS_JSON.read(run), run.folds
+    tests = [read_label_predictions(fold / "predictions.csv", NAMES).of("test") for fold in folds]
+    assert sorted(path for rows in tests for path in rows.paths) == [f"{i:02}.png" for i in range(60)]
+    groups = [set(rows.groups) for rows in tests]
+    assert [len(part) for part in groups] == [15, 15]
+    assert not groups[0] & groups[1]
+    areas = [macro_area(rows.labels, rows.scores) for rows in tests]
+    assert found["metrics"]["auc"]["value"] == pytest.approx(np.mean(areas), abs=1e-12)
+    assert [float(row["auc"]) for row in FOLDS_CSV.read(run)] == pytest.approx(areas, abs=1e-12)
+    assert len(read_csv(run / "predictions.csv")) == 60
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "Each label</h3>" in page
+    assert "predictions are put together" not in page

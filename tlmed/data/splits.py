@@ -11,7 +11,7 @@ from tlmed.data.table import Table, describe_classes
 from tlmed.data.units import find_repeated, join_units, list_present, split_units
 from tlmed.divisions import describe_unused_splits, find_split_faults
 from tlmed.errors import InputError
-from tlmed.label_vectors import find_constant
+from tlmed.label_vectors import are_vectors, find_constant
 from tlmed.pseudonyms import is_file_group
 from tlmed.sections import KFold, find_faults
 from tlmed.seeds import derive
@@ -127,11 +127,6 @@ def find_scheme_faults(table: Table, scheme: Sequence[float] | KFold) -> list[st
             return unused
     if not isinstance(scheme, KFold):
         return _find_fraction_faults(table, scheme)
-    if table.is_multi:
-        return [
-            "`data.split` must be three fractions where images have several labels: there is no cross-validation of "
-            f"them yet. Received: data={table.source} with data.split={scheme!r}."
-        ]
     if table.splits is None:
         units = join_units(table.groups, table.paths)
         return _find_fold_faults(table, units, scheme)
@@ -158,8 +153,16 @@ def _find_fraction_faults(table: Table, scheme: Sequence[float]) -> list[str]:
 
 
 def _find_fold_faults(table: Table, units: np.ndarray, scheme: KFold) -> list[str]:
-    """Return which classes have fewer units than folds; for two folds `_check_folds` says which one lacks a class."""
-    where = "train, val and test of every fold"
+    """Return which classes have fewer units than folds; for two folds `_check_folds` says which one lacks a class.
+
+    A label may be rare, but there must be images for train, val and test of every fold.
+    """
+    where, needed = "train, val and test of every fold", _fewest_units(scheme.k)
+    if table.is_multi:
+        if (found := len(np.unique(units))) >= needed:
+            return []
+        rule = f"There must be images for {where}: {needed} {_name_units(table)} or more{FEWER}."
+        return [f"{rule} Received: {count(len(table), 'image')} in {found} of them."]
     return _find_few(table, units, scheme.k, where, FEWER) if scheme.k > 2 else []
 
 
@@ -196,18 +199,26 @@ def _name_units(table: Table) -> str:
 def _divide(table: Table, units: np.ndarray, scheme: KFold, repeat: int, seed: int) -> np.ndarray:
     """Return which of the k parts of a repeat each image is in, counted from 0."""
     named = derive(seed, "cross-validation", repeat)
-    return split_units(table.labels, _renumber(units), [1 / scheme.k] * scheme.k, named, len(table.classes))
+    return _split(table.labels, units, [1 / scheme.k] * scheme.k, named, len(table.classes))
+
+
+def _split(labels: np.ndarray, units: np.ndarray, fractions: Sequence[float], seed: int, classes: int) -> np.ndarray:
+    """Return the part of each image: each class, or each label, comes near to its fractions."""
+    units = _renumber(units)
+    if are_vectors(labels):
+        return split_vectors(labels, units, fractions, seed)
+    return split_units(labels, units, fractions, seed, classes)
 
 
 def _hold_out(table, units, parts, scheme: KFold, place: tuple[int, int], seed: int) -> np.ndarray:
     """Return the splits of one fold: its part of the images is test, a share of the others val."""
     repeat, fold = place
-    classes, named = len(table.classes), (seed, "cross-validation", repeat)
     # Of type <U5: "val" is assigned below, and "train" must not be cut short.
     splits = np.where(parts == fold - 1, "test", "train").astype("<U5")
     rest = np.flatnonzero(parts != fold - 1)
+    named = derive(seed, "cross-validation", repeat, fold, "val")
     fractions = (1 - scheme.val, scheme.val)
-    chosen = split_units(table.labels[rest], _renumber(units[rest]), fractions, derive(*named, fold, "val"), classes)
+    chosen = _split(table.labels[rest], units[rest], fractions, named, len(table.classes))
     splits[rest[chosen == 1]] = "val"
     return splits
 
@@ -218,7 +229,11 @@ def _renumber(units: np.ndarray) -> np.ndarray:
 
 
 def _check_folds(table: Table, units: np.ndarray, found: dict[int, np.ndarray], scheme: KFold) -> None:
-    """Refuse a class that train, val or test of some fold lacks."""
+    """Refuse a class that train, val or test of some fold lacks, and a fold that lacks images for one of them."""
+    if table.is_multi:  # a label that a split lacks is only not measured there
+        for splits in found.values():
+            _check_filled(table, units, splits, SPLITS)
+        return
     kind, needed, faults = _name_units(table), _fewest_units(scheme.k), []
     rule = f"A class must have images in train, val and test of every fold: {needed} {kind} or more{FEWER}."
     for label in range(len(table.classes)):
@@ -240,18 +255,13 @@ def _made(table: Table, units: np.ndarray, parts: dict[str, float], seed: int) -
     """Split the table's rows into named parts and refuse a class that some part lacks."""
     total = sum(parts.values())
     fractions = [fraction / total for fraction in parts.values()]
-    units = _renumber(units)
-    if table.is_multi:
-        chosen = split_vectors(table.labels, units, fractions, seed)
-    else:
-        chosen = split_units(table.labels, units, fractions, seed, len(table.classes))
-    splits = np.array(list(parts))[chosen]
+    splits = np.array(list(parts))[_split(table.labels, units, fractions, seed, len(table.classes))]
     needed = [name for name, fraction in parts.items() if fraction > 0]
     (_check_filled if table.is_multi else _check_made)(table, units, splits, needed)
     return splits
 
 
-def _check_filled(table: Table, units: np.ndarray, splits: np.ndarray, needed: list[str]) -> None:
+def _check_filled(table: Table, units: np.ndarray, splits: np.ndarray, needed: Sequence[str]) -> None:
     """Refuse a split without images; a label that it lacks is only not measured there."""
     if absent := [split for split in needed if split not in splits]:
         raise InputError(

@@ -23,14 +23,16 @@ def name_mean(metric: str, result: Mapping) -> str:
         result: The content of `metrics.json`.
 
     >>> labels = {"edema": {"auc": {"value": 0.9}}, "mass": {"auc": {"value": None}}}
-    >>> name_mean("auc", {"task": "multi-label", "per_class": labels}), name_mean("auc", {"task": "single-label"})
+    >>> several = {"task": "multi-label", "metrics": {"auc": {"value": 0.9, "absent": ["mass"]}}, "per_class": labels}
+    >>> name_mean("auc", several), name_mean("auc", {"task": "single-label"})
     ('mean AUC of 1 of 2 labels (without mass)', 'AUC')
     """
     labels = result.get("per_class", {})
     if read_task(result) != MULTI_LABEL or not all(metric in entry for entry in labels.values()):
         return name_inline(metric)
     name = name_whole(metric, result)
-    absent = [label for label, entry in labels.items() if entry[metric]["value"] is None]
+    # A label that lacks in some folds of a cross-validation counts in the others.
+    absent = result["metrics"][metric].get("absent", [])
     if not absent:
         return f"{name} of {count(len(labels), 'label')}"
     return f"{name} of {len(labels) - len(absent)} of {count(len(labels), 'label')} (without {listed(absent, _NAMED)})"
@@ -78,8 +80,9 @@ def _say_amount(entry) -> str:
 
 def _list(entry) -> list[str]:
     said = [f"{words} {_say(entry[name])}" for name, words in SHOWN.items() if name in entry]
-    point = entry.get("operating_point")
-    return said + ([f"threshold {thousandths(point['threshold'])}"] if point else [])
+    point = entry.get("operating_point", {})
+    # Each fold of a cross-validation has another one.
+    return said + ([f"threshold {thousandths(point['threshold'])}"] if "threshold" in point else [])
 
 
 def _say(metric) -> str:

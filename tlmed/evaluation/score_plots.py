@@ -92,7 +92,7 @@ def roc_of_folds(folds: Sequence[Predictions], columns: Sequence[int]) -> Figure
 
     Args:
         folds: The test predictions of each fold.
-        columns: The classes, a panel for each.
+        columns: The classes or labels, a panel for each.
     """
     across = min(len(columns), 3)
     down = math.ceil(len(columns) / across)
@@ -109,20 +109,26 @@ def roc_of_folds(folds: Sequence[Predictions], columns: Sequence[int]) -> Figure
 
 
 def area_of(predictions: Predictions, column: int) -> float | None:
-    """Return the AUC of a class against the rest, 0..1; None where one of the two has no image.
+    """Return the AUC of a class against the rest, or of a label, 0..1; None where one of the two has no image.
 
     Args:
-        predictions: Scored images, all of which count.
-        column: The class, 0..k-1.
+        predictions: Scored images, all of which count, but for a label those of which it is known.
+        column: The class or label, 0..k-1.
     """
-    return binary_auc(predictions.labels == column, predictions.scores[:, column])
+    return binary_auc(*_take_side(predictions, column))
+
+
+def _take_side(predictions, column) -> tuple[np.ndarray, np.ndarray]:
+    """Return which images are of a class, or have a label, bool [n], and their scores, float [n]."""
+    if predictions.is_multi:
+        side = predictions.of_label(column)
+        return side.labels == 1, side.scores[:, 1]
+    return predictions.labels == column, predictions.scores[:, column]
 
 
 def _draw_folds(axes, folds, column):
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
-    curves = [
-        roc_curve(fold.labels == column, fold.scores[:, column]) for fold in folds if area_of(fold, column) is not None
-    ]
+    curves = [roc_curve(*_take_side(fold, column)) for fold in folds if area_of(fold, column) is not None]
     for curve in curves:
         axes.plot(*curve, color=COLOURS[0], linewidth=0.8, alpha=0.55)
     if curves:
@@ -348,14 +354,9 @@ def example_grid(images: np.ndarray, captions: Sequence[str]) -> Figure:
 def _list_curves(predictions, split, positive) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yield name, truth and scores of the positive class of two, else of each class, or of each of several labels."""
     chosen = predictions.of(split)
-    if chosen.is_multi:
-        for number, name in enumerate(chosen.classes):
-            side = chosen.of_label(number)
-            yield name, side.labels == 1, side.scores[:, 1]
-        return
-    main = positive_index(chosen.classes, positive)
+    main = None if chosen.is_multi else positive_index(chosen.classes, positive)
     for column in range(len(chosen.classes)) if main is None else [main]:
-        yield chosen.classes[column], chosen.labels == column, chosen.scores[:, column]
+        yield chosen.classes[column], *_take_side(chosen, column)
 
 
 def _size_curves(drawn) -> tuple[float, float]:

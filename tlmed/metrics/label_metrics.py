@@ -68,6 +68,15 @@ def macro_area(labels: np.ndarray, scores: np.ndarray) -> float | None:
     return float(np.mean(found)) if found else None
 
 
+def say_without(labels: Sequence[str]) -> str:
+    """Say which labels a mean leaves out.
+
+    >>> say_without(["edema"])
+    "without 'edema', where it is undefined"
+    """
+    return f"without {listed(map(repr, labels), _NAMED)}, where it is undefined"
+
+
 @dataclass(frozen=True)
 class _Answers:
     """Predictions of several labels.
@@ -128,7 +137,8 @@ def evaluate_labels(
     Returns:
         The content of `metrics.json`: `metrics` holds the means over labels and, if all metrics are wanted, those of
         POOLED as `auc_micro` and so on, `exact_match` (the share of images whose labels are all right, of those whose
-        labels are all known) and `hamming_loss` (the share of known labels that are wrong). `per_class` holds for each
+        labels are all known) and `hamming_loss` (the share of known labels that are wrong). A mean that leaves out
+        labels, for which the metric is undefined, has them as `absent`. `per_class` holds for each
         label `n` (images of which it is known), `positives`, `unknown` and its metrics.
 
     Raises:
@@ -204,11 +214,12 @@ def _average(answers, tables, name) -> dict:
         return _leave_open(None, "It is defined for no label.")
     value = float(np.mean([entry["value"] for entry in entries]))
     absent = [label for own, label in enumerate(answers.classes) if own not in owns]
-    said = [f"Mean without {listed(map(repr, absent), _NAMED)}, where it is undefined."] if absent else []
+    said = [f"Mean {say_without(absent)}."] if absent else []
+    held = {"absent": absent} if absent else {}
     open_ = sum(entry["low"] is None for entry in entries)
     if name == _NO_SLOPE or open_:
         why = "Each label has an interval of its own" if name == _NO_SLOPE else f"{open_} of {len(owns)} have none"
-        return _leave_open(value) | {"note": " ".join([*said, f"{why}; their mean has no interval."])}
+        return _leave_open(value) | {"note": " ".join([*said, f"{why}; their mean has no interval."])} | held
     influences = (_influence(answers, own, name) for own in owns)
     low, high = combine(entries, influences, [1 / len(owns)] * len(owns), answers.owners)
     by = "" if answers.owners is None else " by groups"
@@ -218,7 +229,7 @@ def _average(answers, tables, name) -> dict:
         "high": min(_MOST.get(name, 1.0), max(high, value)),
         "method": f"MOVER of {count(len(owns), 'label')}{by} (Zou & Donner 2008)",
     }
-    return entry | ({"note": said[0]} if said else {})
+    return entry | ({"note": said[0]} if said else {}) | held
 
 
 def _influence(answers, own, name) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The rules of a recipe whose images have several labels: which fields have no meaning for them, or none yet."""
 
-from tlmed.sections import Images, KFold
+from tlmed.sections import Images
 from tlmed.tasks import MULTI_LABEL
 
 
@@ -32,9 +32,7 @@ def find_task_conflicts(recipe) -> list[str]:
     if not isinstance(recipe.data, Images):
         return []
     if recipe.resolved_task == MULTI_LABEL:
-        split = recipe.data.split
-        rule = "`data.split` must be three fractions where images have several labels."
-        return [*find_label_faults(recipe), *([f"{rule} Received: {split!r}."] if isinstance(split, KFold) else [])]
+        return find_label_faults(recipe)
     if recipe.data.label_columns is None:
         return []
     rule = "`task` must be 'auto' or 'multi-label' where `data.label_columns` names several labels."

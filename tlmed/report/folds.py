@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from tlmed import rundir, whole_files
 from tlmed.answer_units import unit_of
+from tlmed.evaluation.label_lines import name_mean
 from tlmed.evaluation.lines import describe_size
 from tlmed.evaluation.missing_images import describe_read_units
 from tlmed.evaluation.pooling import say_pooling
@@ -21,6 +22,7 @@ from tlmed.report.calibration_section import show_mean_calibration
 from tlmed.report.cost import show_cost, show_environment
 from tlmed.report.frame import frame
 from tlmed.report.image_counts import is_synthetic, say_attributes
+from tlmed.report.label_sections import show_label_thresholds, show_mean_label_calibration, tabulate_labels
 from tlmed.report.operating_point import show_mean_operating_point
 from tlmed.report.overlays import Fold, read_fold, show_fold_examples, show_overlays
 from tlmed.report.scores import (
@@ -36,7 +38,7 @@ from tlmed.report.summary import list_doubts, name_weakest, say_earlier, say_val
 from tlmed.run_files import ENVIRONMENT_JSON, FOLDS_CSV, METRICS_JSON, RECIPE_JSON, SPLITS_CSV, TIMING_JSON
 from tlmed.sections.augment_words import say_augmentation
 from tlmed.tabulation import Table, numbers, say, texts
-from tlmed.tasks import PRIMARY, read_task
+from tlmed.tasks import MULTI_LABEL, PRIMARY, read_task
 from tlmed.words import count, name_start
 
 _SHOWN = ("auc", "accuracy", "sensitivity", "specificity")  # of each fold; the fold's own report shows all metrics
@@ -105,9 +107,7 @@ def make_folds_page(content: FoldsContent) -> str:
     sections = {
         "What was asked, and what was done": _tell_story(content),
         "Means over the folds": _show_means(content.metrics, content.model),
-        "Curves and confusion": show_overlays(content.folds, content.metrics, content.model),
-        "Operating point": show_mean_operating_point(content.metrics),
-        "Calibration": show_mean_calibration(content.metrics),
+        **_list_answers(content),
         "Compared with no transfer learning": show_baselines(content.metrics),
         "Subgroups": show_subgroups(content.metrics),
         "Examples": show_fold_examples(content.folds, content.model),
@@ -119,6 +119,22 @@ def make_folds_page(content: FoldsContent) -> str:
     }
     title, run = (call(content.recipe, content.name, ", cross-validated") for call in (title_run, name_run))
     return frame(title, content.metrics, sections, is_synthetic(content), run, content.model)
+
+
+def _list_answers(content) -> dict[str, Markup]:
+    """Return the sections that differ where an image may have several labels."""
+    overlays = show_overlays(content.folds, content.metrics, content.model)
+    if read_task(content.metrics) == MULTI_LABEL:
+        return {
+            "Thresholds": show_label_thresholds(content.metrics),
+            "Curves": overlays,
+            "Calibration": show_mean_label_calibration(content.metrics),
+        }
+    return {
+        "Curves and confusion": overlays,
+        "Operating point": show_mean_operating_point(content.metrics),
+        "Calibration": show_mean_calibration(content.metrics),
+    }
 
 
 def _tell_story(content) -> Markup:
@@ -142,25 +158,34 @@ def _tell_story(content) -> Markup:
             content.groups,
             read_identifiers(content.environment.get("data", {})).pseudonyms,
         ),
-        found=f"the mean {name_inline(primary)} of {count(len(content.rows), content.model)} is "
+        found=f"{_name_mean(metrics, count(len(content.rows), content.model))} is "
         f"{say_value(metrics['metrics'][primary])}. "
         f"{name_weakest(metrics)}",
         doubts=list_doubts(metrics),
     )
 
 
+def _name_mean(metrics, models) -> str:
+    primary = PRIMARY[read_task(metrics)]
+    if read_task(metrics) == MULTI_LABEL:
+        return f"the {name_mean(primary, metrics)}, averaged over {models},"
+    return f"the mean {name_inline(primary)} of {models}"
+
+
 def _show_means(metrics, model) -> Markup:
-    means = list_all(metrics, "Mean")
+    means, several = list_all(metrics, "Mean"), read_task(metrics) == MULTI_LABEL
     return render(
         "folds/means.html",
         model=model,
+        unit=unit_of(metrics),
         means=means,
         few=[*describe_size(metrics), *describe_read_units(metrics.get("units", {}), unit_of(metrics))],
         pooling=say_pooling(metrics),
         further=show_further(metrics, "Mean"),
         samples=compare_samples(metrics),
         one_by_one=say_one_by_one(metrics),
-        classes=show_classes(metrics),
+        labels=tabulate_labels(metrics) if several else None,
+        classes=None if several else show_classes(metrics),
     )
 
 

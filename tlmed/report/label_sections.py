@@ -28,11 +28,17 @@ def show_label_scores(content: RunContent) -> Markup:
     return render(
         "report/label_scores.html",
         **list_common(metrics),
-        labels=_tabulate_labels(metrics["per_class"], unit_of(metrics)),
+        labels=tabulate_labels(metrics),
     )
 
 
-def _tabulate_labels(labels: Mapping, unit) -> Table:
+def tabulate_labels(metrics: Mapping) -> Table:
+    """Return the metrics of each label, and of how many images it is known.
+
+    Args:
+        metrics: `metrics.json` of a run, of an evaluation, or of a cross-validation.
+    """
+    labels = metrics["per_class"]
     unknown = any(entry["unknown"] for entry in labels.values())
     counts = ("Has it", "Known", *(("Unknown",) if unknown else ()))
     rows = [
@@ -56,13 +62,15 @@ def show_label_thresholds(metrics: Mapping) -> Markup:
         return Markup()
     rows = [(name, *_show_point(entry)) for name, entry in labels.items()]
     named = [(name, entry["operating_point"]) for name, entry in labels.items()]
-    columns = numbers(explain("threshold"), *(f"{name_metric(it)} at {at}" for it in _AT for at in ("it", "0.5")))
     first = next(iter(labels.values()))["operating_point"]
+    own = (explain("threshold"),) if "threshold" in first else ()  # each fold of a cross-validation chose another
+    columns = numbers(*own, *(f"{name_metric(it)} at {at}" for it in _AT for at in ("it", "0.5")))
     stated = any(point["rule"] == STATED for _, point in named)
     return render(
         "report/label_thresholds.html",
         rule=STATED if stated else first["rule"],
-        split=first["split"],
+        split=first.get("split", "val"),
+        of_folds=not own,
         unit=unit_of(metrics),
         table_of_labels=Table(texts("Label") + columns, rows, list_notes(named)),
     )
@@ -71,7 +79,8 @@ def show_label_thresholds(metrics: Mapping) -> Markup:
 def _show_point(entry) -> list:
     point = entry["operating_point"]
     half = point.get("at_half", {})
-    return [number(point["threshold"]), *(show_cell(part.get(name)) for name in _AT for part in (entry, half))]
+    own = [number(point["threshold"])] if "threshold" in point else []
+    return own + [show_cell(part.get(name)) for name in _AT for part in (entry, half)]
 
 
 def show_label_curves(content: RunContent) -> Markup:
@@ -102,7 +111,19 @@ def _say_areas(metrics, name, short) -> str:
 
 def show_label_calibration(content: RunContent) -> Markup:
     """Return the calibration of each label's scores before and after its temperature, and the reliability of each."""
-    metrics = content.metrics
+    return _show_calibration(content.metrics, content)
+
+
+def show_mean_label_calibration(metrics: Mapping) -> Markup:
+    """Return the same as means over the folds of a cross-validation; each fold has temperatures of its own.
+
+    Args:
+        metrics: `metrics.json` of a cross-validation.
+    """
+    return _show_calibration(metrics, None)
+
+
+def _show_calibration(metrics, content: RunContent | None) -> Markup:
     labels = {name: entry for name, entry in metrics["per_class"].items() if "calibration" in entry}
     if not labels:
         return Markup()
@@ -110,7 +131,7 @@ def show_label_calibration(content: RunContent) -> Markup:
     before = {name: metrics["metrics"][name] for name in CALIBRATED if name in after}
     columns = [f"{name_metric(it)} {when}" for it in CALIBRATED for when in ("as trained", "calibrated")]
     # A file of another program holds calibrated scores, and says nothing of temperatures.
-    temperature = numbers(explain("temperature")) if "method" in metrics["calibration"] else ()
+    temperature = numbers(explain("temperature")) if content and "method" in metrics["calibration"] else ()
     rows = [(name, *_show_temperature(entry), *_show_change(entry)) for name, entry in labels.items()]
     noted = [(name, entry["calibration"]) for name, entry in labels.items()]
     return render(
@@ -118,7 +139,7 @@ def show_label_calibration(content: RunContent) -> Markup:
         method=metrics["calibration"].get("method"),
         compared=compare_entries({"As trained": before, "Calibrated": after}),
         labels=Table(texts("Label") + temperature + numbers(*columns), rows, list_notes(noted)),
-        picture=_draw_reliability(content),
+        picture=content and _draw_reliability(content),
     )
 
 

@@ -20,6 +20,7 @@ from tlmed.report.examples import TITLES, draw_example, say_border
 from tlmed.run_files import EXAMPLES_JSON, KINDS, METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.tabulation import say
+from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import count, join_names, thousandths
 
 MOST_PANELS = 6  # classes that each have a panel
@@ -61,21 +62,28 @@ def show_overlays(folds: Sequence[Fold], metrics: Mapping, model: str) -> Markup
 
     Args:
         folds: The folds.
-        metrics: `metrics.json` of the whole, with `confusion`.
+        metrics: `metrics.json` of the whole; with `confusion`, unless there are several labels.
         model: What each fold trained, such as "network".
     """
-    classes, main = folds[0].test.classes, positive_index(folds[0].test.classes, metrics.get("positive"))
+    classes, several = folds[0].test.classes, read_task(metrics) == MULTI_LABEL
+    main = None if several else positive_index(classes, metrics.get("positive"))
     columns = range(len(classes)) if main is None else [main]
-    confusion = draw_confusion(metrics, "of all folds", "Confusions of all folds: rows sum to 100 %")
     drawn = len(columns) <= MOST_PANELS
+    curves = [_draw_curves(folds, columns, model)] if drawn else []
+    if several:
+        confusions = {"times": 0, "confusion": None}
+    else:
+        picture = draw_confusion(metrics, "of all folds", "Confusions of all folds: rows sum to 100 %")
+        # How often each unit was tested: once in every repeat.
+        confusions = {"times": round(unpack_confusion(metrics).sum() / metrics["n"]), "confusion": picture}
     return render(
         "folds/curves.html",
         model=model,
         unit=unit_of(metrics),
+        kind="labels" if several else "classes",
         panels=None if drawn else len(columns),
-        # How often each of them was tested: once in every repeat.
-        times=round(unpack_confusion(metrics).sum() / metrics["n"]),
-        pictures=[*([_draw_curves(folds, columns, model)] if drawn else []), confusion],
+        pictures=curves,
+        **confusions,
     )
 
 

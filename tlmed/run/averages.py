@@ -4,7 +4,7 @@ import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from tlmed.answer_units import describe_majority, name_rows, unit_of
+from tlmed.answer_units import describe_majority, describe_shares, name_rows, unit_of
 from tlmed.evaluation.pooled_csv import list_tables
 from tlmed.evaluation.pooling import list_unit_groups, read_pooling
 from tlmed.intact import check_intact
@@ -14,7 +14,10 @@ from tlmed.run.part_averages import average_subgroups, average_without_leaks
 from tlmed.run_files import FOLDS_CSV, METRICS_JSON, SPLITS_CSV, TIMING_JSON
 from tlmed.rundir import RunDir
 from tlmed.sections import KFold
+from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.whole_files import read_csv, write_csv
+
+_COUNTS = ("n", "positives", "unknown")  # of a class, or of a label
 
 
 def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir]) -> dict:
@@ -61,20 +64,14 @@ def _average_all(split, folds, results) -> dict:
         **_count_groups(folds[0], first),
         "metrics": mean([result["metrics"] for result in results]),
         "per_class": {
-            label: {
-                # Every repeat tests all images once, so that the sum counts each of them `repeats` times.
-                "n": sum(result["per_class"][label]["n"] for result in results) // split.repeats,
-                **mean([_only_metrics(result["per_class"][label]) for result in results]),
-            }
+            label: _average_class(mean, [result["per_class"][label] for result in results], split)
             for label in first["classes"]
         },
-        # Unlike scores, labels mean the same in every fold, so the confusion matrices can be added up.
-        "confusion": pack_confusion(sum(map(unpack_confusion, results)), first["classes"]),
         "folds": [_describe_fold(*each) for each in zip(names, results, strict=True)],
     }
     content["baselines"] = {
         name: {
-            **_describe_baseline([result["baselines"][name] for result in results], unit_of(first)),
+            **_describe_baseline([result["baselines"][name] for result in results], first),
             **mean([_only_metrics(result["baselines"][name]) for result in results]),
         }
         for name in first["baselines"]
@@ -84,6 +81,8 @@ def _average_all(split, folds, results) -> dict:
         "method": first["calibration"]["method"],
         "metrics": mean([result["calibration"]["metrics"] for result in results]),
     }
+    if "confusion" in first:  # labels mean the same in every fold, unlike scores, so that these can be added up
+        content["confusion"] = pack_confusion(sum(map(unpack_confusion, results)), first["classes"])
     if "operating_point" in first:
         at_half = mean([result["operating_point"]["at_half"] for result in results])
         point = first["operating_point"]
@@ -127,13 +126,27 @@ def _list_common(parts: Sequence[Mapping]) -> list[str]:
     return [metric for metric in parts[0] if all(metric in part for part in parts)]
 
 
-def _describe_baseline(baselines, unit) -> dict:
+def _average_class(mean, parts: Sequence[Mapping], split) -> dict:
+    """Return the means of a class, or of a label: there also of what its threshold and its temperature change."""
+    # Every repeat tests all images once, so that a sum counts each of them `repeats` times.
+    counts = {key: sum(part[key] for part in parts) // split.repeats for key in _COUNTS if key in parts[0]}
+    found = {**counts, **mean([_only_metrics(part) for part in parts])}
+    if all("operating_point" in part for part in parts):
+        at_half = mean([part["operating_point"]["at_half"] for part in parts])
+        found["operating_point"] = {"rule": parts[0]["operating_point"]["rule"], "at_half": at_half}
+    if all("calibration" in part for part in parts):
+        found["calibration"] = {"metrics": mean([part["calibration"]["metrics"] for part in parts])}
+    return found
+
+
+def _describe_baseline(baselines, first) -> dict:
     """Return what a baseline is in all folds; the most frequent class may be another one in some."""
     answers = Counter(answer for baseline in baselines for answer in baseline.get("answers", ()))
     if not answers:
         return {"description": baselines[0]["description"]}
     ranked = [answer for answer, _ in answers.most_common()]
-    return {"description": describe_majority(ranked, unit), "answers": ranked}
+    describe = describe_shares if read_task(first) == MULTI_LABEL else describe_majority
+    return {"description": describe(ranked, unit_of(first)), "answers": ranked}
 
 
 def _only_metrics(part) -> dict:

@@ -7,6 +7,7 @@ import numpy as np
 
 from tlmed.metrics.expected_costs import COST_METRICS
 from tlmed.metrics.fold_means import average_folds
+from tlmed.metrics.label_metrics import say_without
 from tlmed.metrics.names import RATIOS, find_base
 from tlmed.sections import KFold
 from tlmed.words import listed
@@ -47,7 +48,24 @@ def average(name: str, entries: Mapping[str, Mapping], split: KFold) -> dict:
     else:
         found = (_average_logs if name in RATIOS else _average)(name, entries, split)
     stated = [entry["at"] for entry in entries.values() if "at" in entry]
-    return found | ({"at": stated[0]} if stated else {})
+    return _name_labels(found, entries) | ({"at": stated[0]} if stated else {})
+
+
+def _name_labels(found, entries) -> dict:
+    """Add which labels the mean over labels leaves out in some folds; those that it leaves out in all are `absent`."""
+    left_out = {fold: entry["absent"] for fold, entry in entries.items() if "absent" in entry}
+    if not left_out or found["value"] is None:
+        return found
+    always = [
+        label
+        for label in next(iter(left_out.values()))
+        if all(label in it.get("absent", ()) for it in entries.values())
+    ]
+    said = {fold: f"mean {say_without(labels)}." for fold, labels in left_out.items()}
+    alike = len(set(map(tuple, left_out.values()))) == 1 and len(left_out) == len(entries)
+    words = f"Mean {say_without(always)}." if alike else say_by_fold(said)
+    note = " ".join(filter(None, [words, found.get("note")]))
+    return {**found, "note": note} | ({"absent": always} if always else {})
 
 
 def _average_logs(name, entries, split) -> dict:

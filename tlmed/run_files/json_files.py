@@ -164,6 +164,7 @@ class Entry(TypedDict, total=False):
     reason: str | None  # why it is undefined
     note: str | None
     folds: list[str]  # of a mean over some folds of a cross-validation: which ones
+    absent: list[str]  # of a mean over labels: those for which it is undefined; only where there are any
 
 
 class WithoutLeaks(TypedDict, total=False):
