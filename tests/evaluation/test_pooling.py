@@ -9,6 +9,7 @@ import sklearn.metrics
 from tests.report.test_report import Reader
 from tlmed import inference
 from tlmed.errors import InputError
+from tlmed.evaluation.answer_rules import ExpectedCost
 from tlmed.evaluation.decisions import decide
 from tlmed.evaluation.measures import Scoring, score_pooled
 from tlmed.evaluation.pooled_csv import read_units, write_pooled
@@ -24,7 +25,9 @@ from tlmed.evaluation.pooling import (
 )
 from tlmed.evaluation.predictions import Predictions
 from tlmed.evaluation.predictions_csv import read_predictions
+from tlmed.metrics import apply_temperature
 from tlmed.report.evaluations import make_evaluation_page
+from tlmed.tasks import ORDINAL, SINGLE_LABEL
 from tlmed.voice import Voice
 
 TWO, THREE = ("ill", "well"), ("a", "b", "c")
@@ -99,6 +102,34 @@ def test_metrics_are_those_of_units_and_decisions_are_made_on_validation_units(h
     auc = sklearn.metrics.roc_auc_score(rows.labels == 0, rows.scores[:, 0])
     assert result["per_sample"]["metrics"]["auc"]["value"] == pytest.approx(auc)
     assert "30 groups" in result["per_sample"]["metrics"]["accuracy"]["method"]
+
+
+@pytest.mark.parametrize("how", ["mean", "max", "top3"])
+@pytest.mark.parametrize("task", [SINGLE_LABEL, ORDINAL])
+def test_costs_and_grades_are_decided_by_the_pooled_scores(how, task):
+    costs = np.array([[0.0, 1.0, 5.0], [3.0, 0.0, 1.0], [9.0, 4.0, 0.0]])
+    samples, owners = draw(THREE)
+    rule = ExpectedCost(costs) if task == SINGLE_LABEL else "youden"
+    pooled = pool(dataclasses.replace(samples, task=task), Pooling(how, "file"))
+    decision = decide(pooled.units.of("val"), None, rule, costs)
+    found = pooled.decide(decision, None)
+    scores = np.stack([pool_slowly(samples.scores[owners == unit], how, None) for unit in range(90)])
+    calibrated = apply_temperature(scores, decision.temperature)
+    grades = (np.cumsum(calibrated, axis=1) < 0.5).sum(axis=1)
+    wanted = (calibrated @ costs).argmin(axis=1) if task == SINGLE_LABEL else grades
+    assert found.units.predictions.tolist() == wanted.tolist()
+    assert task == ORDINAL or (wanted != scores.argmax(axis=1)).any()
+    result = score_pooled(found, Scoring("test", None, 0, decision, costs=costs))
+    test = found.units.of("test")
+    paid = costs[test.labels, test.predictions].mean()
+    assert result["metrics"]["expected_cost"]["value"] == pytest.approx(paid)
+    own = found.samples.of("test")
+    assert result["per_sample"]["metrics"]["expected_cost"]["value"] == pytest.approx(
+        costs[own.labels, own.predictions].mean()
+    )
+    if task == ORDINAL:
+        off = np.abs(test.labels - test.predictions).mean()
+        assert result["metrics"]["mean_absolute_error"]["value"] == pytest.approx(off)
 
 
 def test_by_the_highest_score_a_unit_is_positive_exactly_where_a_sample_is():
