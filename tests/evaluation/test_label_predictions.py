@@ -61,7 +61,7 @@ def test_a_file_of_several_labels_needs_only_paths_labels_and_scores(tmp_path):
     assert result["metrics"]["hamming_loss"]["value"] == pytest.approx(wrong, abs=1e-10)
     assert "a label is predicted where its score is 0.5 or more" in said[-1]
     page = make_evaluation_page(made.units, result)
-    assert "0.5, because the file has no predicted labels" in page
+    assert "0.5, because none was stated" in page
     assert "Youden" in page
 
 

@@ -351,8 +351,12 @@ def test_metrics_of_several_labels_are_of_files_and_stand_beside_those_of_images
     _, found = inference.evaluate(None, file=tmp_path / "predictions.csv", voice=Voice(say=said.append))
     assert found["metrics"] == result["metrics"]
     assert "One answer per file: the mean score of its images (`data.pool=none`: an answer per image)." in said
+    assert found["per_class"]["mass"]["operating_point"]["threshold"] == 0.5
+    told = "`prediction_<class>` counts only for single images: a file has each label from a pooled score of 0.5 on."
+    assert told in found["evaluated"]["warnings"]
     _, alone = inference.evaluate(None, file=tmp_path / "predictions.csv", pooled_by=(None, "file"))
     assert alone["n"] == len(samples.of("test").paths)
+    assert "operating_point" not in alone["per_class"]["mass"]
 
 
 def test_files_and_groups_whose_images_disagree_on_a_label_are_named():

@@ -79,8 +79,8 @@ def score_file(
     predictions, asked, made = read(file, grouping, asked, errors or {})
     split = _choose_split(file, predictions)
     pooled = _pool(file, predictions, made, asked.positive, pooled_by or _BY_DEFAULT, voice)
-    decision = find_thresholds(file, predictions, asked.positive, thresholds or {})
-    pooled = pooled if decision is None else pooled.predict(decision, asked.positive)
+    decision = find_thresholds(file, pooled.units, asked.positive, thresholds or {})
+    pooled = pooled.predict(decision, asked.positive) if thresholds else pooled
     chosen = pooled.units.of(split)
     notes = [*predictions.notes, *describe_classes(len(predictions.classes), len(chosen.paths), chosen.unit)]
     if split != "test":
@@ -193,7 +193,7 @@ def _describe_unused(pooled: Pooled, positive: str | None, by_threshold: bool) -
     if not pooled.are_pooled:
         return said
     if not (samples.by_scores or by_threshold):
-        said.append(f"{column} counts only for single images: a {unit} is predicted as {_say_half(samples, positive)}.")
+        said.append(f"{column} counts only for single images: a {unit} {_say_half(samples, positive)}.")
     if samples.calibrated is not None:
         said.append(f"`calibrated_CLASS` is of single images: scores of {unit}s are not calibrated.")
     return said
@@ -202,10 +202,10 @@ def _describe_unused(pooled: Pooled, positive: str | None, by_threshold: bool) -
 def _say_half(samples, positive) -> str:
     """Return what is predicted from pooled scores where no threshold is stated."""
     if samples.is_multi:
-        return "each label from a pooled score of 0.5 on"
+        return "has each label from a pooled score of 0.5 on"
     if (main := _name_positive(samples, positive)) is not None:
-        return f"{main!r} from a pooled score of 0.5 on"
-    return f"the {'median grade' if samples.task == ORDINAL else 'class with the highest pooled score'}"
+        return f"is predicted as {main!r} from a pooled score of 0.5 on"
+    return f"is predicted as the {'median grade' if samples.task == ORDINAL else 'class with the highest pooled score'}"
 
 
 def _find_shared(predictions: Predictions, split: str) -> list[str]:

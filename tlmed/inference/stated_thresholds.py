@@ -17,7 +17,7 @@ def find_thresholds(
 
     Args:
         file: For messages.
-        predictions: Of the file.
+        predictions: Of the file, pooled.
         positive: The positive of two classes, by default the second in the order of classes.
         stated: The threshold of a label, or of the positive class, by its name; None for all that are not named.
 
