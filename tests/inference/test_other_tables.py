@@ -84,3 +84,15 @@ def test_a_folder_is_read_by_the_classes_of_the_run(trained):
     folder = write_images(run.path.parent / "folder", 4, LABELS)
     made, result = inference.evaluate(run, str(folder))
     assert (made.units.classes, result["n"]) == (("malignant", "other"), 12)
+
+
+def test_a_table_of_several_labels_has_not_the_classes_of_a_run_of_one(finished, images):
+    names = sorted(str(path.relative_to(images)) for path in images.glob("*/*.png"))
+    table = images / "joined.csv"
+    labels = ("benign|malignant", "benign", "malignant", "normal")
+    table.write_text("path,label\n" + "".join(f"{name},{labels[i % 4]}\n" for i, name in enumerate(names)))
+    try:
+        with pytest.raises(InputError, match=r"must have the run's classes.*with 'benign\|malignant'"):
+            inference.evaluate(RunDir(finished.path), str(table))
+    finally:
+        table.unlink()

@@ -82,16 +82,13 @@ def score_file(
     decision = find_thresholds(file, pooled.units, asked.positive, thresholds or {})
     pooled = pooled.predict(decision, asked.positive) if thresholds else pooled
     chosen = pooled.units.of(split)
-    notes = [*predictions.notes, *describe_classes(len(predictions.classes), len(chosen.paths), chosen.unit)]
-    if split != "test":
-        notes.append(f"All rows are of the split {split!r}: these are not scores of test images.")
-    notes += _find_shared(predictions, split)
-    notes += _describe_unused(pooled, asked.positive, bool(thresholds))
-    notes += [] if thresholds else describe_contradictions(chosen, asked.positive)
-    notes += [] if thresholds else describe_ties(chosen, asked.positive)
-    notes += describe_exchanged(chosen)
-    notes += describe_hard_scores(chosen)
-    notes += describe_constant(chosen)
+    notes = [
+        *predictions.notes,
+        *describe_classes(len(predictions.classes), len(chosen.paths), chosen.unit),
+        *_describe_split(predictions, split),
+        *_describe_unused(pooled, asked.positive, bool(thresholds)),
+        *_describe_scored(chosen, asked.positive, bool(thresholds)),
+    ]
     for note in notes:
         voice.warn(note)
     others = Counter(name for name in pooled.units.splits if name != split)
@@ -182,6 +179,17 @@ def _name_positive(predictions, positive) -> str | None:
     """Return the positive one of two classes; None for more, and for labels."""
     main = None if predictions.is_multi else metrics.positive_index(predictions.classes, positive)
     return None if main is None else predictions.classes[main]
+
+
+def _describe_split(predictions, split) -> list[str]:
+    said = [] if split == "test" else [f"All rows are of the split {split!r}: these are not scores of test images."]
+    return said + _find_shared(predictions, split)
+
+
+def _describe_scored(chosen: Predictions, positive: str | None, by_threshold: bool) -> list[str]:
+    """Say what is odd about the rows that are scored; a stated threshold contradicts nothing, and ties with nothing."""
+    by_file = [] if by_threshold else [*describe_contradictions(chosen, positive), *describe_ties(chosen, positive)]
+    return [*by_file, *describe_exchanged(chosen), *describe_hard_scores(chosen), *describe_constant(chosen)]
 
 
 def _describe_unused(pooled: Pooled, positive: str | None, by_threshold: bool) -> list[str]:

@@ -196,10 +196,10 @@ class _Trained:
 
     @property
     def layout(self) -> Layout:
-        """Return how it read its source; several labels are its own, also where a source lacks one."""
-        if self.task != MULTI_LABEL:
-            return self.recipe.layout
-        return replace(self.recipe.layout, several=True, vocabulary=tuple(self.classes))
+        """Return how it read its source: whether images may have several labels, and which, whatever a source holds."""
+        several = self.task == MULTI_LABEL
+        vocabulary = tuple(self.classes) if several else None
+        return replace(self.recipe.layout, several=several, vocabulary=vocabulary)
 
     @property
     def known(self) -> KnownPixels | None:
