@@ -131,8 +131,8 @@ def describe_shares(answers: Sequence[str], unit: str) -> str:
     >>> describe_shares(["edema"], "image")
     "Always 'edema': the labels that most training images have; its scores are the shares of the labels."
     """
-    whose = f"Always {say_answers(answers)}: the labels that most training {unit}s have"
-    return f"{whose}; its scores are the shares of the labels."
+    whose = f"training {unit}s" if len(answers) == 1 else f"of each fold's training {unit}s"
+    return f"Always {say_answers(answers)}: the labels that most {whose} have; its scores are the shares of the labels."
 
 
 def say_answers(answers: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """Means over folds of several labels, of ordered classes and of costs, against figures from the folds' predictions."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def predict(fold, task, classes, labels, scores, **fields):
     return Predictions(paths, ("test",) * len(labels), labels, scores, guess, classes, task=task, **fields)
 
 
-def draw_several(fold, without=()):
+def draw_several(fold, without=(), unknown=()):
     random = np.random.default_rng(fold)
     labels = (random.random((80, 3)) < 0.4).astype(int)
     scores = 1 / (1 + np.exp(-(labels + random.normal(size=labels.shape))))
@@ -36,6 +37,7 @@ def draw_several(fold, without=()):
     labels[:, list(without)] = np.minimum(labels[:, list(without)], 0)
     rows = predict(fold, "multi-label", ("edema", "mass", "nodule"), labels, scores)
     decision = decide(rows, None, "youden")
+    labels[:, list(unknown)] = -1  # of test images only
     rows = apply_decision(rows, decision, None)
     return rows, score(rows, Scoring("test", decision=decision)) | {"baselines": {}}
 
@@ -81,8 +83,14 @@ def _brier(rows, own):
 def test_a_label_that_a_fold_cannot_measure_is_named_beside_the_mean():
     parts = [draw_several(0), draw_several(1, without=[2]), draw_several(2)]
     found = average(parts)
-    assert found["per_class"]["nodule"]["auc"]["value"] is None
-    assert "In fold 02: " in found["per_class"]["nodule"]["auc"]["reason"]
+    measured = found["per_class"]["nodule"]["auc"]
+    assert measured["value"] == pytest.approx(np.mean([_area(parts[fold][0], 2) for fold in (0, 2)]), abs=1e-12)
+    assert measured["low"] < measured["value"] < measured["high"]
+    assert (measured["folds"], measured["note"]) == (["01", "03"], "Mean of 2 of 3 folds. In fold 02: no image has it.")
+    assert "folds" not in found["per_class"]["nodule"]["specificity"]  # it needs images without the label alone
+    assert re.search(
+        r"^nodule .*: AUC \S+ \(\S+ to \S+\) in folds 01, 03, sens", "\n".join(describe_metrics(found)), re.M
+    )
     auc = found["metrics"]["auc"]
     assert "In fold 02: mean without 'nodule', where it is undefined." in auc["note"]
     assert "absent" not in auc  # it counts in the other folds
@@ -93,6 +101,23 @@ def test_a_label_that_a_fold_cannot_measure_is_named_beside_the_mean():
     assert never["metrics"]["auc"]["absent"] == ["nodule"]
     assert never["metrics"]["auc"]["note"].startswith("Mean without 'nodule', where it is undefined.")
     assert name_mean("auc", never) == "mean AUC of 2 of 3 labels (without nodule)"
+
+
+def test_a_label_that_is_known_of_no_image_of_a_fold_is_measured_in_the_others():
+    parts = [draw_several(fold, unknown=[2] * (fold == 1)) for fold in range(3)]
+    found = average(parts)["per_class"]["nodule"]
+    tested = [parts[fold][0] for fold in (0, 2)]
+    assert (found["n"], found["unknown"]) == (160, 80)
+    right = np.mean([(rows.predictions == rows.labels)[:, 2].mean() for rows in tested])
+    assert found["accuracy"]["value"] == pytest.approx(right, abs=1e-12)
+    assert found["accuracy"]["note"].startswith("Mean of 2 of 3 folds. In fold 02: it is not known of any image.")
+    half = np.mean([((rows.scores >= 0.5) == rows.labels)[:, 2].mean() for rows in tested])
+    assert found["operating_point"]["at_half"]["accuracy"]["value"] == pytest.approx(half, abs=1e-12)
+    assert found["calibration"]["metrics"]["brier"]["folds"] == ["01", "03"]
+    assert found["youden"]["folds"] == ["01", "03"]  # such a fold has no stated metrics at all
+    nowhere = average([draw_several(fold, unknown=[2]) for fold in range(3)])
+    assert nowhere["per_class"]["nodule"]["auc"]["reason"].startswith("Two folds of 3 are needed, 0 can be used.")
+    assert nowhere["metrics"]["auc"]["absent"] == ["nodule"]
 
 
 def draw_grades(fold, rule, task="ordinal"):

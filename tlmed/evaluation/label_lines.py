@@ -88,9 +88,11 @@ def _list(entry) -> list[str]:
 def _say(metric) -> str:
     if metric["value"] is None:
         return "undefined"
+    # The mean of a cross-validation may be that of some folds only.
+    some = f" in folds {listed(metric['folds'], _NAMED)}" if "folds" in metric else ""
     if metric["low"] is None:
-        return thousandths(metric["value"])
-    return "{} ({} to {})".format(*(thousandths(metric[part]) for part in ("value", "low", "high")))
+        return thousandths(metric["value"]) + some
+    return "{} ({} to {})".format(*(thousandths(metric[part]) for part in ("value", "low", "high"))) + some
 
 
 def describe_choices(result: Mapping) -> list[str]:

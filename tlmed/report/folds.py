@@ -141,6 +141,7 @@ def _tell_story(content) -> Markup:
     recipe, metrics, primary = content.recipe, content.metrics, PRIMARY[read_task(content.metrics)]
     return render(
         "folds/story.html",
+        task=read_task(metrics),
         classes=enumerate_names(metrics["classes"]),
         metrics=metrics,
         source=recipe["data"].get("source"),

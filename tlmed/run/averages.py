@@ -9,6 +9,7 @@ from tlmed.evaluation.pooled_csv import list_tables
 from tlmed.evaluation.pooling import list_unit_groups, read_pooling
 from tlmed.intact import check_intact
 from tlmed.metrics.packed_confusion import pack_confusion, unpack_confusion
+from tlmed.run.label_averages import average_label
 from tlmed.run.metric_averages import average
 from tlmed.run.part_averages import average_subgroups, average_without_leaks
 from tlmed.run_files import FOLDS_CSV, METRICS_JSON, SPLITS_CSV, TIMING_JSON
@@ -16,8 +17,6 @@ from tlmed.rundir import RunDir
 from tlmed.sections import KFold
 from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.whole_files import read_csv, write_csv
-
-_COUNTS = ("n", "positives", "unknown")  # of a class, or of a label
 
 
 def write_averages(run: RunDir, split: KFold, folds: Sequence[RunDir]) -> dict:
@@ -64,14 +63,15 @@ def _average_all(split, folds, results) -> dict:
         **_count_groups(folds[0], first),
         "metrics": mean([result["metrics"] for result in results]),
         "per_class": {
-            label: _average_class(mean, [result["per_class"][label] for result in results], split)
+            label: _average_class(names, split, [result["per_class"][label] for result in results])
             for label in first["classes"]
         },
         "folds": [_describe_fold(*each) for each in zip(names, results, strict=True)],
     }
+    describe = describe_shares if read_task(first) == MULTI_LABEL else describe_majority
     content["baselines"] = {
         name: {
-            **_describe_baseline([result["baselines"][name] for result in results], first),
+            **_describe_baseline([result["baselines"][name] for result in results], unit_of(first), describe),
             **mean([_only_metrics(result["baselines"][name]) for result in results]),
         }
         for name in first["baselines"]
@@ -126,27 +126,22 @@ def _list_common(parts: Sequence[Mapping]) -> list[str]:
     return [metric for metric in parts[0] if all(metric in part for part in parts)]
 
 
-def _average_class(mean, parts: Sequence[Mapping], split) -> dict:
-    """Return the means of a class, or of a label: there also of what its threshold and its temperature change."""
-    # Every repeat tests all images once, so that a sum counts each of them `repeats` times.
-    counts = {key: sum(part[key] for part in parts) // split.repeats for key in _COUNTS if key in parts[0]}
-    found = {**counts, **mean([_only_metrics(part) for part in parts])}
-    if all("operating_point" in part for part in parts):
-        at_half = mean([part["operating_point"]["at_half"] for part in parts])
-        found["operating_point"] = {"rule": parts[0]["operating_point"]["rule"], "at_half": at_half}
-    if all("calibration" in part for part in parts):
-        found["calibration"] = {"metrics": mean([part["calibration"]["metrics"] for part in parts])}
-    return found
+def _average_class(names, split, parts: Sequence[Mapping]) -> dict:
+    """Return the means of a class; where an image may have several labels, those of a label."""
+    if "positives" in parts[0]:
+        return average_label(names, split, parts)
+    # Every repeat tests all images once, so that the sum counts each of them `repeats` times.
+    n = sum(part["n"] for part in parts) // split.repeats
+    return {"n": n, **_average_each(names, split, [_only_metrics(part) for part in parts])}
 
 
-def _describe_baseline(baselines, first) -> dict:
+def _describe_baseline(baselines, unit, describe=describe_majority) -> dict:
     """Return what a baseline is in all folds; the most frequent class may be another one in some."""
     answers = Counter(answer for baseline in baselines for answer in baseline.get("answers", ()))
     if not answers:
         return {"description": baselines[0]["description"]}
     ranked = [answer for answer, _ in answers.most_common()]
-    describe = describe_shares if read_task(first) == MULTI_LABEL else describe_majority
-    return {"description": describe(ranked, unit_of(first)), "answers": ranked}
+    return {"description": describe(ranked, unit), "answers": ranked}
 
 
 def _only_metrics(part) -> dict:

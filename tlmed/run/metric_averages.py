@@ -51,6 +51,26 @@ def average(name: str, entries: Mapping[str, Mapping], split: KFold) -> dict:
     return _name_labels(found, entries) | ({"at": stated[0]} if stated else {})
 
 
+def average_some(name: str, entries: Mapping[str, Mapping], left_out: Mapping[str, str], split: KFold) -> dict:
+    """Return the mean over some of the folds, with their names as `folds`; undefined where fewer than two are left.
+
+    Args:
+        name: The metric's.
+        entries: As for `average`, of the folds that count.
+        left_out: Why each of the others does not.
+        split: How the images were divided.
+    """
+    if not left_out:
+        return average(name, entries, split)
+    why, of = say_by_fold(left_out), len(entries) + len(left_out)
+    if len(entries) < 2:
+        reason = f"Two folds of {of} are needed, {len(entries)} can be used. {why}"
+        return {"value": None, "low": None, "high": None, "method": None, "reason": reason, "folds": [*entries]}
+    found = average(name, entries, split)
+    note = f"Mean of {len(entries)} of {of} folds. {why}"
+    return {**found, "note": f"{note} {found['note']}" if "note" in found else note, "folds": [*entries]}
+
+
 def _name_labels(found, entries) -> dict:
     """Add which labels the mean over labels leaves out in some folds; those that it leaves out in all are `absent`."""
     left_out = {fold: entry["absent"] for fold, entry in entries.items() if "absent" in entry}

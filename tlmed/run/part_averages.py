@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from tlmed.evaluation.measures import list_part_metrics
 from tlmed.metrics.definitions import CLASS_METRICS
 from tlmed.metrics.sample_sizes import say_absent
-from tlmed.run.metric_averages import average, say_by_fold
+from tlmed.run.metric_averages import average_some, say_by_fold
 from tlmed.tasks import read_task
 from tlmed.words import join_names
 
@@ -93,8 +93,10 @@ def _average_parts(parts: Mapping[str, Mapping | None], split, positive) -> dict
                 left_out[fold] = f"no image of {join_names(map(repr, sorted(lacking[fold])))}."
             else:
                 entries[fold] = part["metrics"][metric]
-        found[metric] = _average_some(metric, entries, left_out, split)
-        if nowhere and positive is None and metric in CLASS_METRICS and found[metric]["value"] is not None:
+        found[metric] = average_some(metric, entries, left_out, split)
+        # A mean over labels says by itself which of them it leaves out.
+        said = found[metric]["value"] is None or "absent" in found[metric]
+        if nowhere and positive is None and metric in CLASS_METRICS and not said:
             found[metric] |= {"note": " ".join(filter(None, [say_absent(sorted(nowhere)), found[metric].get("note")]))}
     return found
 
@@ -106,19 +108,6 @@ def _misses(metric, entry, lacking, positive) -> bool:
         and metric not in ("accuracy", "mean_absolute_error", "expected_cost")
         and (positive is None or entry["value"] is None)
     )
-
-
-def _average_some(metric, entries, left_out: Mapping[str, str], split) -> dict:
-    """Return the mean over some of the folds, with their names; `left_out` says why others are not used."""
-    if not left_out:
-        return average(metric, entries, split)
-    why, of = say_by_fold(left_out), len(entries) + len(left_out)
-    if len(entries) < 2:
-        reason = f"Two folds of {of} are needed, {len(entries)} can be used. {why}"
-        return {"value": None, "low": None, "high": None, "method": None, "reason": reason, "folds": [*entries]}
-    found = average(metric, entries, split)
-    note = f"Mean of {len(entries)} of {of} folds. {why}"
-    return {**found, "note": f"{note} {found['note']}" if "note" in found else note, "folds": [*entries]}
 
 
 def _say_undivided(trait, names, results) -> str:
