@@ -23,6 +23,7 @@ from tlmed.evaluation.explanations import (
     METHODS,
     Place,
     attribute_pixels,
+    choose_labels,
     draw_panel,
     explain_images,
     grad_cam,
@@ -34,6 +35,7 @@ from tlmed.evaluation.explanations import (
     open_folder,
     overlay,
     pick_cases,
+    pick_label_cases,
     save_explanations,
     write_explanations,
 )
@@ -174,9 +176,63 @@ def test_scores_are_those_before_softmax_and_the_network_stays_as_it_is(ending):
 
 
 def test_other_endings_are_refused():
-    net = keras.Sequential([keras.Input((4, 4, 3)), layers.Conv2D(2, 2), layers.Flatten(), layers.Dense(1, "sigmoid")])
+    net = keras.Sequential([keras.Input((4, 4, 3)), layers.Conv2D(2, 2), layers.Flatten(), layers.Dense(1, "tanh")])
     with pytest.raises(InputError, match="must end in class probabilities"):
         grad_cam(net, make_images(1), 0)
+
+
+@pytest.mark.parametrize(("method", "ending"), [("grad-cam", "dense"), ("occlusion", "activation")])
+def test_a_label_is_explained_by_what_its_sigmoid_takes(method, ending):
+    images, given = keras.Input((8, 8, 3)), make_images(3, 8, 8)
+    start = keras.initializers.RandomNormal(seed=1)
+    features = layers.Conv2D(4, 3, activation="relu", kernel_initializer=start)(layers.Rescaling(1 / 255)(images))
+    dense = layers.Dense(3, "sigmoid" if ending == "dense" else None)
+    x = dense(layers.GlobalAveragePooling2D()(features))
+    net = keras.Model(images, x if ending == "dense" else layers.Activation("sigmoid")(x))
+    # Of two classes with the scores 0 and s the log-odds are s, which is what the sigmoid of a label takes.
+    two = keras.Model(images, layers.Dense(2, "softmax")(layers.GlobalAveragePooling2D()(features)))
+    kernel, bias = np.array([[3, -3, 2], [2, 1, -1], [-1, 2, 1], [1, 1, -2]]), np.array([0, 1, -1])
+    dense.set_weights([kernel, bias])
+    two.layers[-1].set_weights([np.stack([np.zeros(4), kernel[:, 2]], axis=1), np.array([0, bias[2]])])
+    np.testing.assert_allclose(two(given)[:, 1], net(given)[:, 2], rtol=1e-5)
+    found = make_explainer(net, method)(given, 2)
+    np.testing.assert_allclose(found, make_explainer(two, method)(given, 1), atol=1e-4)
+    assert not np.allclose(found, make_explainer(net, method)(given, 1), atol=0.1)
+
+
+def test_pictures_of_labels_are_named_by_them_and_never_alike():
+    assert name_files(["a/x.png", "b/x.png"], "m", ["edema", "lung mass"]) == [
+        *("a-x.edema.m.png", "a-x.lung_mass.m.png", "b-x.edema.m.png", "b-x.lung_mass.m.png")
+    ]
+    names = ["😀" * 99 + "1.png", "😀" * 99 + "2.png"]
+    labels = ["ä" * 90 + "/b", "ä" * 90 + " B", "..", "😀" * 90]
+    found = name_files(names, "integrated-gradients", labels)
+    assert len({name.casefold() for name in found}) == 8
+    assert max(len(name.encode()) for name in found) <= 255
+
+
+def test_cases_of_a_label_are_its_surest_ones_of_the_images_of_which_it_is_known():
+    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.1, 0.6], [0.7, 0.4], [0.9, 0.4], [0.9, 0.9], [0.99, 0]])
+    labels = np.array([[1, 0], [1, 0], [1, 1], [1, 1], [0, 1], [0, -1], [-1, 0], [1, 0]])
+    splits = ("test",) * 7 + ("val",)
+    guesses = (scores >= (0.5, 0.65)).astype(int)
+    made = Predictions(tuple("abcdefgh"), splits, labels, scores, guesses, ("edema", "mass"), task="multi-label")
+    found = [(case.label, case.kind, case.rank, case.row, case.column) for case in pick_label_cases(made, 2, [0, 1])]
+    assert found == [
+        *(("edema", "found", 1, 0, 0), ("edema", "found", 2, 1, 0)),
+        *(("edema", "missed", 1, 3, 0), ("edema", "missed", 2, 2, 0)),
+        *(("edema", "false-alarm", 1, 5, 0), ("edema", "false-alarm", 2, 4, 0)),
+        *(("mass", "found", 1, 2, 1), ("mass", "missed", 1, 4, 1), ("mass", "missed", 2, 3, 1)),
+        ("mass", "false-alarm", 1, 6, 1),
+    ]
+    undefined = {"value": None}
+    labels = {f"l{i}": {"positives": 9 - i, "auc": {"value": 0.5 + i / 99} if i > 4 else undefined} for i in range(9)}
+    numbers, said = choose_labels(labels)
+    assert numbers == [0, 1, 2, 5, 6, 7]
+    assert said == (
+        "Of 9 labels 6 are shown: those that most images have (l0, l1, l2), and those of the others with the lowest "
+        "AUC (l5, l6, l7)."
+    )
 
 
 @pytest.mark.parametrize(

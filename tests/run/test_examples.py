@@ -14,7 +14,7 @@ from PIL import Image
 import tlmed
 from tests.conftest import SMALL
 from tlmed.errors import InputError
-from tlmed.evaluation.explanations import Explainer, overlay, pick_cases
+from tlmed.evaluation.explanations import Case, Explainer, overlay, pick_cases
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.inference import Scorer, load_scorer
 from tlmed.plan.costs import count_flops
@@ -90,12 +90,12 @@ def test_what_cannot_be_explained_is_shown_with_the_reason(run, tmp_path, monkey
         raise InputError("`model` must end in a softmax. Received: another end.")
 
     monkeypatch.setattr("tlmed.inference.scorer.Scorer.explainer", refuse)
-    pixels = {row: np.zeros((32, 32, 3), "uint8") for row in range(3)}
-    predictions = read_predictions(run / "predictions.csv")
-    maps, method, notes = example_pictures._explain_aside(run, {"right": [0, 1]}, pixels, predictions)
+    pixels = {(row, 1): np.zeros((32, 32, 3), "uint8") for row in range(3)}
+    predictions, cases = read_predictions(run / "predictions.csv"), [Case("right", 1, 0, 1)]
+    maps, method, notes = example_pictures._explain_aside(run, cases, pixels)
     assert (maps, method) == ({}, "")
     assert notes == ["The images are shown without explanations: `model` must end in a softmax. Received: another end."]
-    example_pictures._write_picture(tmp_path / "a.png", pixels[0], None, predictions, 0, method)
+    example_pictures._write_picture(tmp_path / "a.png", pixels[0, 1], None, predictions, cases[0], method)
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == (32, 32)
 
@@ -137,16 +137,14 @@ def test_who_presses_ctrl_c_waits_for_no_more_than_a_batch(run, monkeypatch, mak
     calls = []
     scorer = make(calls, monkeypatch)
     monkeypatch.setattr(example_pictures, "load_scorer", lambda run: scorer)
-    predictions = read_predictions(run / "predictions.csv")
     amount = 24 if make is explain_by_occlusion else 12 * 32
-    predictions = predictions.take(np.arange(amount) % len(predictions.paths))
-    pixels = {row: np.zeros((7, 7, 3), "uint8") for row in range(amount)}
+    pixels = {(row, 0): np.zeros((7, 7, 3), "uint8") for row in range(amount)}
     threads = set(threading.enumerate())
     press = threading.Timer(0.25, os.kill, (os.getpid(), signal.SIGINT))
     press.start()
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        example_pictures._explain_aside(run, {"right": list(range(amount))}, pixels, predictions)
+        example_pictures._explain_aside(run, [Case("right", row + 1, row, 0) for row in range(amount)], pixels)
     assert time.monotonic() - start < 0.7  # all of it takes more than a second
     for thread in set(threading.enumerate()) - threads:
         thread.join(0.7)
@@ -155,11 +153,16 @@ def test_who_presses_ctrl_c_waits_for_no_more_than_a_batch(run, monkeypatch, mak
 
 
 def test_heavy_networks_have_fewer_images_explained():
-    cases = {"right": [3, 1], "wrong": [2, 5], "uncertain": [2, 4]}
+    rows = {"right": [3, 1], "wrong": [2, 5], "uncertain": [2, 4]}
+    cases = [Case(kind, rank, row, 0) for kind, own in rows.items() for rank, row in enumerate(own, 1)]
     light = example_pictures.MOST_WORK / (50 * 5)
-    assert example_pictures._limit(cases, light) == [1, 2, 3, 4, 5]
-    assert example_pictures._limit(cases, 1.01 * light) == [2, 3]
-    assert example_pictures._limit(cases, 1e20) == [2, 3]  # one of each kind in any case
+
+    def limit(work):
+        return [row for row, _ in example_pictures._limit(cases, work)]
+
+    assert limit(light) == [1, 2, 3, 4, 5]
+    assert limit(1.01 * light) == [2, 3]
+    assert limit(1e20) == [2, 3]  # one of each kind in any case
 
 
 @pytest.mark.parametrize(

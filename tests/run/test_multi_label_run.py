@@ -15,6 +15,7 @@ from tests.conftest import draw
 from tlmed import inference
 from tlmed.comparison import read_results
 from tlmed.errors import InputError
+from tlmed.evaluation.explanations import overlay, pick_label_cases
 from tlmed.evaluation.label_predictions_csv import read_label_predictions
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.export import write_card
@@ -30,6 +31,7 @@ from tlmed.run_files import FOLDS_CSV, METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.voice import Voice
 from tlmed.whole_files import read_csv
+from tlmed.words import thousandths
 
 NAMES = ("red", "green")
 PHASES = (Phase("all", thaw="all", epochs=2, learning_rate=1e-3),)
@@ -196,11 +198,60 @@ def test_what_knows_one_class_per_image_refuses_the_run(finished, source, tmp_pa
     for ask in (
         lambda: write_card(folder),
         lambda: read_results([finished.path, finished.path / "."]),
-        lambda: inference.predict(folder, [source.parent / "03.png"], explain=tmp_path / "maps"),
         lambda: inference.evaluate(folder, prevalence=0.1),
     ):
         with pytest.raises(InputError):
             ask()
+
+
+def test_examples_are_the_surest_of_each_label_and_kind(finished):
+    folder = RunDir(finished.path)
+    test = read_label_predictions(folder / "predictions.csv", NAMES)
+    cases = pick_label_cases(test, 1, [0, 1])
+    content = folder.json("examples.json")
+    assert cases
+    assert [(it["of"], it["kind"], it["path"]) for it in content["examples"]] == [
+        (case.label, case.kind, test.paths[case.row]) for case in cases
+    ]
+    recorded = {row["path"]: row["label"] for row in read_csv(folder / "splits.csv")}
+    page = (folder / "report.html").read_text()
+    for case, it in zip(cases, content["examples"], strict=True):
+        assert it["label"] == recorded[it["path"]]
+        assert it["score"] == test.scores[case.row, case.column]
+        assert (case.label in it["prediction"].split("|")) == (case.kind != "missed")
+        assert it["method"] == "grad-cam, last block"
+        with Image.open(folder / it["file"]) as picture:
+            assert picture.size[0] == 2 * 224 + 24
+        assert f"{it['path']}, {it['of']} {it['score']:.3f}; truly {it['label']}" in page
+    absent = [f"{name} {kind.replace('-', ' ')}" for name in NAMES for kind in ("found", "missed", "false-alarm")]
+    absent = [it for it in absent if it not in {f"{case.label} {case.kind.replace('-', ' ')}" for case in cases}]
+    assert content["notes"] == ([f"There is no such image: {', '.join(absent)}."] if absent else [])
+    threshold = METRICS_JSON.read(folder)["per_class"]["red"]["operating_point"]["threshold"]
+    assert f"<h3>red: predicted from {thousandths(threshold)} on</h3>" in page
+
+
+def test_new_images_are_explained_by_each_label_that_is_predicted_or_stated(finished, source, tmp_path):
+    folder, said = RunDir(finished.path), []
+    paths = [source.parent / f"{i:02}.png" for i in range(4)]
+    _, rows, _ = inference.predict(folder, paths, explain=tmp_path / "maps", voice=Voice(say=said.append))
+    predicted = np.array([row[1:3] for row in rows])
+    drawn = {path.stem: np.asarray(Image.open(path)) for path in sorted((tmp_path / "maps").iterdir())}
+    assert list(drawn) == [
+        f"{paths[i].stem}.{NAMES[place]}.grad-cam" for i in range(4) for place in (1, 0) if predicted[i, place]
+    ]
+    without = (predicted == 0).all(axis=1).sum()
+    assert any(line.startswith(f"{without} of 4 images ha") for line in said) == (without > 0)
+    i, place = np.argwhere(predicted)[-1]
+    pixels = tlmed.data.resize(np.asarray(Image.open(paths[i])), (32, 32))
+    (heat,) = inference.load_scorer(folder).explainer()(pixels[None], int(place))
+    shown = np.kron(overlay(pixels, heat), np.ones((7, 7, 1)))
+    np.testing.assert_allclose(drawn[f"{paths[i].stem}.{NAMES[place]}.grad-cam"][8:232, 240:464], shown, atol=2)
+    inference.predict(folder, paths, explain=tmp_path / "green", method="occlusion", labels=["green"])
+    assert sorted(file.name for file in (tmp_path / "green").iterdir()) == [
+        f"{path.stem}.green.occlusion.png" for path in paths
+    ]
+    with pytest.raises(InputError, match="Did you mean 'green'"):
+        inference.predict(folder, paths, explain=tmp_path / "maps", labels=["gren"])
 
 
 @pytest.fixture(scope="module")

@@ -22,16 +22,23 @@ EXPLANATIONS = ("grad-cam", "grad-cam++", "occlusion", "integrated-gradients")  
 @click.option("--explain", type=click.Path(path_type=Path), metavar="DIR", help="Write a picture of each image here.")
 @click.option("--method", type=click.Choice(EXPLANATIONS), help="How to explain; by default grad-cam, or occlusion.")
 @click.option("--block", metavar="NAME", help="The block that grad-cam and grad-cam++ show; by default the last.")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME",
+    help="Of several labels: explain this one, predicted or not; may be repeated. By default those that are predicted.",
+)
 @force
 @debug
-def predict(run, paths, out, skip_bad, explain, method, block, force):
+def predict(run, paths, out, skip_bad, explain, method, block, labels, force):
     """Predict the class of images: a CSV with one row per image of PATHS, files or folders.
 
     A terminal shows a table instead, with the score of the predicted class. With --explain, a PNG of each image shows
-    where the evidence for the predicted class lies.
+    where the evidence for the predicted class lies; of several labels there is one for each label that is predicted.
     """
-    if explain is None and (method or block):
-        raise click.UsageError("--method and --block go with --explain DIR.")
+    if explain is None and (method or block or labels):
+        raise click.UsageError("--method, --block and --label go with --explain DIR.")
     from tlmed.evaluation.predicted_tables import check_table
     from tlmed.rundir import find_run
     from tlmed.targets import writing_out
@@ -45,7 +52,7 @@ def predict(run, paths, out, skip_bad, explain, method, block, force):
     from tlmed import inference
 
     with screen.busy("Explaining images" if explain else "Predicting images"):
-        header, rows, broken = inference.predict(run, paths, skip_bad, explain, method, block, force, voice)
+        header, rows, broken = inference.predict(run, paths, skip_bad, explain, method, block, force, voice, labels)
     for path, reason in broken:
         screen.warn(f"{path} left out: {reason}")
     if out is not None:

@@ -14,14 +14,22 @@ from tlmed.data import read_files
 from tlmed.data.extras import describe_extras
 from tlmed.data.recorded import read_rule
 from tlmed.data.tones import describe_tones, describe_unwindowed, note_tones
-from tlmed.evaluation.decision_lines import caption_choice, describe_choice
+from tlmed.evaluation.decision_lines import describe_choice
 from tlmed.evaluation.decisions import read_decision
-from tlmed.evaluation.explanations import Place, name_in, open_folder, save_explanations
+from tlmed.evaluation.explanations import Place
 from tlmed.evaluation.label_lines import describe_choices
 from tlmed.evaluation.lines import describe_worse
-from tlmed.evaluation.pooling import find_telling, number_units, pool_scores, read_pooling, say_how
+from tlmed.evaluation.pooling import number_units, pool_scores, read_pooling, say_how
 from tlmed.evaluation.predicted_tables import list_columns
-from tlmed.inference.scorer import BATCH_SIZE, computing, load_scorer, name_files
+from tlmed.inference.explained_images import (
+    Answers,
+    check_stated,
+    open_label_pictures,
+    open_pictures,
+    show_classes,
+    show_labels,
+)
+from tlmed.inference.scorer import BATCH_SIZE, load_scorer, name_files
 from tlmed.intact import check_intact
 from tlmed.part_names import split_part
 from tlmed.recipe import from_json
@@ -29,8 +37,7 @@ from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON
 from tlmed.rundir import RunDir
 from tlmed.slicing import VIEWS
 from tlmed.synthetic import describe_learned
-from tlmed.targets import writing_out
-from tlmed.tasks import MULTI_LABEL, read_task, refuse_labels
+from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.voice import SILENT, Voice
 from tlmed.words import count, listed
 
@@ -46,6 +53,7 @@ def predict(
     block: str | None = None,
     force: bool = False,
     voice: Voice = SILENT,
+    labels: Sequence[str] = (),
 ) -> tuple[list[str], list[tuple], list[tuple[str, str]]]:
     """Predict the class of images: files, and folders with everything below them.
 
@@ -57,13 +65,16 @@ def predict(
         run: A complete run.
         paths: Files and folders.
         skip_bad: Leave out images that cannot be read, instead of refusing all.
-        explain: A folder for a picture of each image that shows where the evidence for its class lies.
+        explain: A folder for a picture of each image that shows where the evidence for its class lies; of several
+            labels for a picture of each label that is predicted.
         method: How it is found, one of `tlmed.evaluation.explanations.METHODS`; None: Grad-CAM, or occlusion where
             the network allows no other.
         block: The block that Grad-CAM and Grad-CAM++ show; None: the last.
         force: Write over earlier explanations.
         voice: Where to warn of images with odd values, or with pages that are not used, and to say which threshold
             decides.
+        labels: Of several labels, those that are explained whether they are predicted or not, in place of those that
+            are predicted.
 
     Returns:
         The columns `path`, `prediction` (by the run's threshold), `score_<class>`, `calibrated_<class>` and
@@ -76,8 +87,7 @@ def predict(
     """
     old, settings, decision = METRICS_JSON.read(run), from_json(RECIPE_JSON.read(run)).data, read_decision(run)
     classes, several = old["classes"], read_task(old) == MULTI_LABEL
-    if explain is not None:
-        refuse_labels(old, "`--explain` is", run.path)
+    check_stated(labels, old)
     for warning in check_intact(run, name_files(old, "environment.json", "plan.json")):
         voice.warn(warning)
     for warning in describe_learned(settings.source):
@@ -94,19 +104,22 @@ def predict(
     if explainer is not None:
         # Before scoring, so that a folder that cannot be used costs no time.
         place = Place(explain, names, force)
-        open_folder(explain, paths)
-        name_in(place, explainer.method)
+        if several:
+            pictures = open_label_pictures(place, paths, explainer, classes, labels or classes)
+        else:
+            open_pictures(place, paths, explainer)
     scores = scorer(files.batches(BATCH_SIZE))
     main = None if several else metrics.positive_index(classes, old["positive"])
     units, members = number_units(replace(pooling, by=FILE).name(names, None))
     pooled = pool_scores(scores, members, pooling.how, main, read_task(old)) if pooling.how else scores
     chosen = decision.choose(pooled, main, read_task(old))
     if explainer is not None:
-        shown = find_telling(scores, members, chosen)
-        place, files = replace(place, names=[names[row] for row in shown]), replace(files, rows=files.rows[shown])
-        with writing_out(explain, "--explain"), computing():
-            rule = caption_choice(old)
-            save_explanations(place, files.batches(BATCH_SIZE), chosen, pooled, classes, explainer, rule)
+        answers = Answers(chosen, pooled, scores, members)
+        if several:
+            for line in show_labels(pictures, files, answers, explainer, decision.thresholds, classes, labels):
+                voice.say(line)
+        else:
+            show_classes(place, files, answers, explainer, old)
     tables = np.concatenate([pooled, decision.calibrate(pooled)], axis=1, dtype=float)
     said = describe_choices(old) if several else describe_choice(old)
     for line in (*_describe_units(pooling, old["positive"]), *said, *describe_worse(old)):

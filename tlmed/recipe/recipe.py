@@ -90,7 +90,8 @@ class Recipe:
         baselines: Also score a linear classifier on the features of randomly initialised weights, and one on colour
             histograms. The majority class is always reported.
         examples: How many test images of each kind the report shows explained: those where the result is surest and
-            right, surest and wrong, and most uncertain. 0 shows none.
+            right, surest and wrong, and most uncertain; of several labels those where a label is found, missed, and a
+            false alarm. 0 shows none.
         cache: Whether the outputs of frozen blocks are computed once per image and kept for all epochs and later runs:
             `"auto"`, where that is cheaper and training images do not change; `"on"`; or `"off"`.
         cache_dtype: The type in which they are kept; `"float16"` takes half the room.

@@ -1,4 +1,7 @@
-"""Example images with explanations: the surest right, the surest wrong, and the most uncertain predictions."""
+"""Example images with explanations: the surest right and wrong predictions, and the most uncertain ones.
+
+Of several labels: where each was found, missed, and a false alarm.
+"""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -11,8 +14,9 @@ from tlmed.pages.amounts import number
 from tlmed.pages.figures import Picture, photo
 from tlmed.pages.templating import render
 from tlmed.report.loaded_files import RunContent
-from tlmed.run_files import KINDS
+from tlmed.run_files import FALSE_ALARM, FOUND, KINDS, LABEL_KINDS, MISSED
 from tlmed.tabulation import CODE, Cell, say
+from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import count
 
 TITLES = {
@@ -20,6 +24,7 @@ TITLES = {
     "wrong": ("Most confident, and wrong", "Surest and wrong"),
     "uncertain": ("Most uncertain", "Uncertain"),
 }
+_OF_LABEL = {FOUND: "Found", MISSED: "Missed", FALSE_ALARM: "False alarm"}
 _MOST_BYTES = 2_500_000  # of pictures, so that a page stays below 5 MB
 
 
@@ -38,15 +43,26 @@ def show_examples(content: RunContent) -> Markup:
     return render(
         "report/examples.html",
         split=metrics["split"],
+        several=read_task(metrics) == MULTI_LABEL,
         threshold=metrics.get("threshold"),
         methods=list(dict.fromkeys(each["method"] for each in examples if each["method"])),
         notes=[*content.examples.get("notes", []), *_list_hidden(strangers, left_out)],
-        shown={
-            f"{TITLES[kind][0]}{say_border(metrics) if kind == 'uncertain' else ''}": drawn
-            for kind, drawn in shown.items()
-            if drawn
-        },
+        shown=_title(shown, metrics),
     )
+
+
+def _title(shown, metrics) -> dict[str, list[Picture]]:
+    """Return the pictures by the heading that they stand below: their kind, or of several labels the label."""
+    borders, titled = {"uncertain": say_border(metrics)}, {}
+    for (label, kind), drawn in shown.items():
+        title = _title_label(label, metrics) if label else f"{TITLES[kind][0]}{borders.get(kind, '')}"
+        titled[title] = [*titled.get(title, []), *drawn]
+    return titled
+
+
+def _title_label(label, metrics) -> str:
+    point = metrics["per_class"].get(label, {}).get("operating_point")
+    return f"{label}: predicted from {number(point['threshold'])} on" if point else label
 
 
 def _list_hidden(strangers, left_out) -> list[Cell]:
@@ -75,23 +91,35 @@ def _lies_in(folder, file) -> bool:
 
 
 def _take_turns(examples, files) -> Iterator[tuple[dict, Path]]:
-    """Yield the first example of each kind with its file, then the second of each, and so on."""
-    pairs = list(zip(examples, files, strict=True))
-    kinds = [[pair for pair in pairs if pair[0]["kind"] == kind] for kind in KINDS]
-    for rank in range(max(map(len, kinds))):
-        yield from (kind[rank] for kind in kinds if rank < len(kind))
+    """Yield the first example of each kind, and label, with its file, then the second of each, and so on."""
+    kinds = {}
+    for each, file in zip(examples, files, strict=True):
+        kinds.setdefault(_sort(each), []).append((each, file))
+    for rank in range(max(map(len, kinds.values()))):
+        yield from (kinds[kind][rank] for kind in _order(kinds) if rank < len(kinds[kind]))
 
 
-def _show_while_room(turns, metrics) -> dict[str, list[Picture]]:
-    """Return pictures by kind, up to the first that does not fit into the page; those after it are not opened."""
-    shown, room = {kind: [] for kind in KINDS}, _MOST_BYTES
+def _sort(example) -> tuple[str, str]:
+    """Return the label, "" where an image has one class, and the kind of an example."""
+    return example.get("of", ""), example["kind"]
+
+
+def _order(sorts) -> list[tuple[str, str]]:
+    """Return labels and kinds in the order in which a page shows them: labels as they came, kinds as in the file."""
+    labels = list(dict.fromkeys(label for label, _ in sorts))
+    return sorted(sorts, key=lambda it: (labels.index(it[0]), (*KINDS, *LABEL_KINDS).index(it[1])))
+
+
+def _show_while_room(turns, metrics) -> dict[tuple[str, str], list[Picture]]:
+    """Return pictures by label and kind, up to the first that does not fit; those after it are not opened."""
+    shown, room = {}, _MOST_BYTES
     for example, file in turns:
         drawn = _show(file, example, metrics)
         room -= len(drawn.data)
         if room < 0:
             break
-        shown[example["kind"]].append(drawn)
-    return shown
+        shown.setdefault(_sort(example), []).append(drawn)
+    return {sort: shown[sort] for sort in _order(shown)}
 
 
 def draw_example(run: Path, example: Mapping, metrics: Mapping, before: str = "") -> Picture | None:
@@ -112,13 +140,25 @@ def _locate(run, example) -> Path:
 
 
 def _show(path, example, metrics, before="") -> Picture:
+    if "of" in example:
+        return _show_label(path, example)
     right = example["prediction"] == example["label"]
     said = f"predicted {example['prediction']} ({_say_score(example, metrics)}), " + (
         "which is right" if right else f"truly {example['label']}"
     )
-    map_said = f" Beside it a map of the evidence by {example['method']}." if example["method"] else ""
     name = f"{before}{example['path']}{_say_sample(example)}"
-    return photo(path, f"{TITLES[example['kind']][1]}: {name}, {said}.{map_said}", f"{name}: {said}")
+    return photo(path, f"{TITLES[example['kind']][1]}: {name}, {said}.{_say_map(example)}", f"{name}: {said}")
+
+
+def _show_label(path, example) -> Picture:
+    """Return the picture of a label's example: its score, the labels of the image, and those that were predicted."""
+    what = f"{_OF_LABEL[example['kind']]}: {example['path']}{_say_sample(example)}"
+    said = f"{example['of']} {number(example['score'])}; truly {example['label']}, predicted {example['prediction']}"
+    return photo(path, f"{what}, {said}.{_say_map(example)}", f"{what}, {said}")
+
+
+def _say_map(example) -> str:
+    return f" Beside it a map of the evidence by {example['method']}." if example["method"] else ""
 
 
 def _say_sample(example) -> str:

@@ -16,7 +16,7 @@ from tlmed.run_files.csv_files import (
     append_history,
     replace_history,
 )
-from tlmed.run_files.examples_json import EXAMPLES_JSON, KINDS, Examples
+from tlmed.run_files.examples_json import EXAMPLES_JSON, FALSE_ALARM, FOUND, KINDS, LABEL_KINDS, MISSED, Examples
 from tlmed.run_files.json_files import (
     ENVIRONMENT_JSON,
     FREEZE_JSON,
@@ -39,11 +39,15 @@ __all__ = [
     "DEGREES_CSV",
     "ENVIRONMENT_JSON",
     "EXAMPLES_JSON",
+    "FALSE_ALARM",
     "FOLDS_CSV",
+    "FOUND",
     "FREEZE_JSON",
     "HISTORY_CSV",
     "KINDS",
+    "LABEL_KINDS",
     "METRICS_JSON",
+    "MISSED",
     "PLAN_JSON",
     "RECIPE_JSON",
     "SEARCH_CSV",

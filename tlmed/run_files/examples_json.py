@@ -6,11 +6,13 @@ from typing import TypedDict
 from tlmed.run_files.json_files import JsonFile
 
 KINDS = ("right", "wrong", "uncertain")
+# Of one of several labels, which `of` names.
+FOUND, MISSED, FALSE_ALARM = LABEL_KINDS = ("found", "missed", "false-alarm")
 _TEXTS = ("kind", "path", "label", "prediction", "file")
 
 
 class Examples(TypedDict, total=False):
-    """`examples.json`; each example has a kind of `KINDS`, a path, a label, a prediction, a score, a method, a file."""
+    """`examples.json`; each example has a kind, a path, a label, a prediction, a score, a method, a file."""
 
     split: str
     notes: list[str]  # what a reader must know of images without an explanation
@@ -32,11 +34,13 @@ def _find_fault_of(example) -> str:
     for name in (*_TEXTS, "score", "method"):
         if name not in example:
             return f"has no `{name}`"
-    for name in (*_TEXTS, *(["sample"] if "sample" in example else [])):  # the image shown of a file or group
+    # The image shown of a file or group, and the label that is explained.
+    for name in (*_TEXTS, *(name for name in ("sample", "of") if name in example)):
         if not isinstance(example[name], str) or "\0" in example[name]:
             return f"has {name}={reprlib.repr(example[name])}, not a text"
-    if example["kind"] not in KINDS:
-        return f"has kind={reprlib.repr(example['kind'])}, none of {', '.join(KINDS)}"
+    kinds = LABEL_KINDS if "of" in example else KINDS
+    if example["kind"] not in kinds:
+        return f"has kind={reprlib.repr(example['kind'])}, none of {', '.join(kinds)}"
     score, method = example["score"], example["method"]
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
         return f"has score={reprlib.repr(score)}, not a number from 0 to 1"

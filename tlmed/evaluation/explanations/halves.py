@@ -10,6 +10,7 @@ from tlmed.data.ranges import check_ranges
 from tlmed.errors import InputError, did_you_mean
 from tlmed.features.taps import LAST
 
+_ENDS = (keras.activations.softmax, keras.activations.sigmoid)
 _RANGE = "`images` must be RGB in 0..255 at the network's size"
 
 
@@ -61,27 +62,39 @@ def cut(model: keras.Model, block: str = LAST) -> Halves:
 def find_scores(model: keras.Model) -> keras.KerasTensor:
     """Return the symbolic class scores before softmax [batch, classes], which do not saturate as probabilities do.
 
+    Of several labels each has a sigmoid, and the scores before that.
+
     Args:
-        model: A functional model that ends in a softmax, or in such scores.
+        model: A functional model that ends in a softmax, in sigmoids, or in such scores.
 
     Raises:
         InputError: If it ends in neither.
     """
     output = model.outputs[0]
     layer = output._keras_history.operation
-    if isinstance(layer, keras.layers.Dense) and layer.activation is keras.activations.softmax:
+    if isinstance(layer, keras.layers.Dense) and layer.activation in _ENDS:
         scores = keras.ops.matmul(layer.input, layer.kernel)
         return scores if layer.bias is None else scores + layer.bias
     if isinstance(layer, keras.layers.Softmax):
         return layer.input
-    if isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.softmax:
+    if isinstance(layer, keras.layers.Activation) and layer.activation in _ENDS:
         return layer.input
     if isinstance(layer, keras.layers.Dense) and layer.activation is keras.activations.linear:
         return output
     raise InputError(
-        "`model` must end in class probabilities of a softmax. Received: "
+        "`model` must end in class probabilities of a softmax, or in sigmoids of labels. Received: "
         f"model={model.name!r}, which ends in {layer.name!r}; a hybrid is explained by occlusion."
     )
+
+
+def has_labels(model: keras.Model) -> bool:
+    """Tell whether a model gives the probability of each of several labels by itself, by sigmoids.
+
+    Args:
+        model: As for `find_scores`.
+    """
+    layer = model.outputs[0]._keras_history.operation
+    return getattr(layer, "activation", None) is keras.activations.sigmoid
 
 
 def check_images(model: keras.Model, images: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from tlmed.evaluation.explanations.gradients import (
     weigh_by_gradient,
     weigh_by_place,
 )
-from tlmed.evaluation.explanations.halves import check_images, cut, find_scores
+from tlmed.evaluation.explanations.halves import check_images, cut, find_scores, has_labels
 from tlmed.evaluation.explanations.occlusions import occlusion
 from tlmed.features.taps import LAST
 from tlmed.replicas import without_xla
@@ -161,7 +161,9 @@ def _log_odds_of(model, finish) -> Callable[[np.ndarray], np.ndarray]:
     if finish is not None:
         return lambda images: _of_probabilities(finish(np.asarray(model.predict_on_batch(images))))
     network = without_xla(keras.Model(model.inputs[0], find_scores(model)))
-    return lambda images: _of_scores(np.asarray(network.predict_on_batch(images), "float64"))
+    # What a sigmoid takes are the log-odds of its label.
+    measure = np.asarray if has_labels(model) else _of_scores
+    return lambda images: measure(np.asarray(network.predict_on_batch(images), "float64"))
 
 
 def _of_scores(scores) -> np.ndarray:

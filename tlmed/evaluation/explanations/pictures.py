@@ -26,7 +26,8 @@ _LEAST_SIDE = 224  # smaller images are enlarged by a whole number
 _GAP, _MARGIN, _LINE = 8, 8, 22
 _BAR = (72, 10)
 _COMMAND = "predict"
-_LONGEST = 56  # characters of a file's name that are kept: 4 bytes each at most, and file systems allow 255 bytes
+# Characters of a name that are kept: 4 bytes each at most, and file systems allow 255 bytes for all of a file's name.
+_LONGEST, _OF_LABEL = 56, 20
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -121,7 +122,7 @@ def write_explanations(
     check_ranges(images, "`images` must be RGB in 0..255")
     images, files = np.rint(images).astype("uint8"), name_in(place, method)
     for file, image, heat, caption in zip(files, images, maps, captions or [""] * len(files), strict=True):
-        _write_panel(file, image, heat, caption, note)
+        write_panel(file, image, heat, caption, note)
     return files
 
 
@@ -162,32 +163,46 @@ def save_explanations(
         rows = slice(done, done + len(images))
         maps = explainer(images, predictions[rows])
         for file, image, heat, caption in zip(files[rows], images, maps, captions[rows], strict=True):
-            _write_panel(file, image, heat, caption, explainer.name)
+            write_panel(file, image, heat, caption, explainer.name)
         done += len(images)
     return files
 
 
-def name_files(names: Sequence[str], method: str) -> list[str]:
+def name_files(names: Sequence[str], method: str, labels: Sequence[str] = ()) -> list[str]:
     """Return a file name for each path: as much of its end as tells all apart, and a number where nothing does.
 
     Args:
         names: Paths.
         method: Stands before `.png`.
+        labels: Where pictures are of labels: each path has a name for each of them, one after the other.
 
     >>> name_files(["a/x.png", "b/x.png"], "grad-cam")
     ['a-x.grad-cam.png', 'b-x.grad-cam.png']
     >>> name_files(["a.nii#plane=3"], "grad-cam")
     ['a-plane_3.grad-cam.png']
+    >>> name_files(["x.png"], "grad-cam", ["edema", "lung mass"])
+    ['x.edema.grad-cam.png', 'x.lung_mass.grad-cam.png']
     """
+    longest = _LONGEST - _OF_LABEL * bool(labels)
     parts = [_divide(name) for name in names]
     for depth in range(1, max(map(len, parts), default=0) + 1):
-        stems = [_tidy("-".join(each[-depth:])) for each in parts]
+        stems = [_tidy("-".join(each[-depth:]), longest) for each in parts]
         # Some file systems take upper and lower case for the same.
         if len({stem.casefold() for stem in stems}) == len(stems):
             break
     else:
         stems = _number(stems) if parts else []
-    return [f"{stem}.{method}.png" for stem in stems]
+    ends = [f".{stem}" for stem in name_labels(labels)] or [""]
+    return [f"{stem}{end}.{method}.png" for stem in stems for end in ends]
+
+
+def name_labels(labels: Sequence[str]) -> list[str]:
+    """Return what stands for each label in the names of files; no two are alike.
+
+    >>> name_labels(["Lung mass", "lung/mass"])
+    ['Lung_mass', 'lung_mass-2']
+    """
+    return _number([_tidy(label, _OF_LABEL) for label in labels])
 
 
 def _divide(name) -> tuple[str, ...]:
@@ -209,9 +224,9 @@ def _number(stems) -> list[str]:
     return numbered
 
 
-def _tidy(stem) -> str:
+def _tidy(stem, longest) -> str:
     """Return text that every file system accepts as a name, and that a shell takes for one word and no option."""
-    return re.sub(r"[^\w.()-]+", "_", stem)[-_LONGEST:].lstrip(".-") or "image"
+    return re.sub(r"[^\w.()-]+", "_", stem)[-longest:].lstrip(".-") or "image"
 
 
 def open_folder(folder: str | Path, sources: Sequence[str | Path] = ()) -> None:
@@ -237,24 +252,26 @@ def open_folder(folder: str | Path, sources: Sequence[str | Path] = ()) -> None:
         raise InputError(f"Explanations must go to a folder that can be made. Received: {folder}: {error}.") from error
 
 
-def name_in(place: Place, method: str) -> list[Path]:
-    """Make a folder for explanations, and return the file of each image in it.
+def name_in(place: Place, method: str, labels: Sequence[str] = ()) -> list[Path]:
+    """Make a folder for explanations, and return the file of each image in it, or of each image and label.
 
     Args:
         place: The folder, and the paths of the images.
         method: Stands before `.png`.
+        labels: As for `name_files`.
 
     Raises:
         InputError: If the folder cannot be made, or a file exists and may not be written over; see `check_targets`.
     """
     open_folder(place.folder)
-    files = [Path(place.folder) / name for name in name_files(place.names, method)]
+    files = [Path(place.folder) / name for name in name_files(place.names, method, labels)]
     made = {file: lambda file: is_marked(file, _COMMAND) for file in files}
     check_targets("--explain", made, place.force, place.names)
     return files
 
 
-def _write_panel(file, image, heat, caption, note) -> None:
+def write_panel(file: Path, image: np.ndarray, heat: np.ndarray, caption: str, note: str) -> None:
+    """Write what `draw_panel` draws as a PNG that later explanations may be written over."""
     about = PngImagePlugin.PngInfo()
     about.add_text("Software", make_mark(_COMMAND))
     with atomic(file) as part:
