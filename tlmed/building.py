@@ -19,7 +19,7 @@ from tlmed.phases import Classifier, thaw
 from tlmed.plan import expand, find_schedule_faults
 from tlmed.sections import Augment, Degrees, Dense, Hybrid, Images, Phase
 from tlmed.seeds import derive
-from tlmed.tasks import MULTI_LABEL
+from tlmed.tasks import MULTI_LABEL, ORDINAL
 
 
 class Blueprint(Protocol):
@@ -37,10 +37,11 @@ class Blueprint(Protocol):
 
 def build(recipe: Blueprint, num_classes: int, backbone: keras.Model | None = None) -> keras.Model:
     """Build a recipe's network, compiled for its first phase; see `Recipe.build`."""
-    least = 3 if isinstance(recipe.head, Dense) and recipe.head.ordinal else 2
+    least = 3 if recipe.task == ORDINAL or recipe.data.order is not None else 2
     if not isinstance(num_classes, int) or num_classes < least:
+        ordered = " for ordered classes" if least > 2 else ""
         raise InputError(
-            f"`num_classes` must be a whole number of {least} or more. Received: num_classes={num_classes!r}."
+            f"`num_classes` must be a whole number of {least} or more{ordered}. Received: num_classes={num_classes!r}."
         )
     built = build_backbone(recipe, None if backbone is None else "own", backbone)
     for line in backbones.say_preparations(built.sources):

@@ -152,6 +152,7 @@ def test_images_of_a_set_are_compared_with_those_of_an_archive_by_their_pixels()
     assert "decoded images of TFDS" in drawn.find_gap(public)
 
 
-def test_columns_have_no_use_there():
-    with pytest.raises(InputError, match=r"`data\.label_column` must go with a table"):
-        open_source("medmnist:breastmnist", Layout(label="x"))
+@pytest.mark.parametrize("field", ["label", "label_columns"])
+def test_columns_have_no_use_there(field):
+    with pytest.raises(InputError, match=rf"`data\.{field}(_column)?` must go with a table"):
+        open_source("medmnist:breastmnist", Layout(**{field: ("x", "y")}))

@@ -371,6 +371,7 @@ def test_a_bad_setting_of_degrees_or_hybrids_is_an_error_too(name, setting, word
 
 
 BAD_SETTINGS = [
+    ("cost.ill.well=10", "`cost` is not a field of Recipe. Did you mean 'costs'?"),
     ("augment.preset=chest-xray", "There must be such a preset of augmentation. Did you mean 'chest-x-ray'?"),
     ("augment.presets=ct", "`augment.presets` is not a field of Augment."),
     ("augment.from_preset=ct", "`augment.from_preset` must be None where nothing is on; `Augment.preset('ct')` sets"),

@@ -115,6 +115,12 @@ def test_grades_of_a_file_that_are_no_medians_are_not_called_so(tmp_path, guesse
     assert not any("median" in line for line in lines)
 
 
+@pytest.mark.parametrize("settings", [[f"data.order={','.join(ORDER)}"], ["task=ordinal"]])
+def test_two_classes_have_no_grades_in_python_either(settings):
+    with pytest.raises(InputError, match=r"`num_classes` must be a whole number of 3 or more for ordered classes"):
+        override(load_recipe("feature_extractor"), settings).build(2)
+
+
 def test_classes_are_arranged_with_their_images(images):
     plain, table = open_source(images), open_source(images, Layout(order=ORDER))
     assert (plain.classes, table.classes) == (("benign", "malignant", "normal"), ORDER)

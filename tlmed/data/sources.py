@@ -81,7 +81,8 @@ def _find_misfits(text: str, form: str, layout: Layout) -> list[str]:
             f"Received: group={layout.grouping.column!r} with data={text}."
         )
     given = {f"{role}_column": name for role, name in layout.list_columns().items()}
-    given |= {"delimiter": layout.delimiter} if layout.delimiter is not None else {}
+    further = {"delimiter": layout.delimiter, "label_columns": layout.label_columns}
+    given |= {field: value for field, value in further.items() if value is not None}
     headers = form == FOLDER and layout.label is not None
     if headers:
         given.pop("label_column")

@@ -53,6 +53,8 @@ def _rate(wanted: str, name: str) -> float:
     words = name.split("_")
     if wanted == name:
         return 1.0
+    if wanted.removesuffix("s") == name.removesuffix("s"):
+        return 0.97
     if len(words) > 1 and wanted in (*words, "".join(word[0] for word in words)):
         return 0.95
     # Below 0.95: a whole word or the initials tell more than a similar spelling.
