@@ -23,7 +23,6 @@ from tlmed.voice import Voice
 from tlmed.whole_files import write_json
 
 OPEN = PixelRule((16, 16), resolve("auto"))
-SETTINGS = [*SMALL, "backbone=LeNet5", "weights=none", "data.image_size=32,32"]
 
 
 def draw(number, scale=1):
@@ -204,7 +203,7 @@ def test_a_wrong_window_is_one_line(text):
 
 
 def test_plan_says_window_and_shape(folder):
-    recipe = override(load_recipe("feature_extractor"), [*SETTINGS, f"data.source={folder}", "data.fit=crop"])
+    recipe = override(load_recipe("feature_extractor"), [*SMALL, f"data.source={folder}", "data.fit=crop"])
     words, plan, _ = preview(recipe)
     low, high = plan["window"]["low"], plan["window"]["high"]
     said = f"{low:,.6g} to {high:,.6g} (0.5 to 99.5 per cent of the training images' values)"
@@ -213,7 +212,7 @@ def test_plan_says_window_and_shape(folder):
 
 
 def test_a_run_is_scored_and_repeated_by_the_range_that_it_recorded(folder, tmp_path):
-    recipe = override(load_recipe("feature_extractor"), [*SETTINGS, "data.fit=pad"])
+    recipe = override(load_recipe("feature_extractor"), [*SMALL, "data.fit=pad"])
     run = RunDir(tlmed.train(recipe, tmp_path / "run", folder).path)
     rule = read_rule(run)
     assert check_run(run)["data"]["window"] == PLAN_JSON.read(run)["window"]
