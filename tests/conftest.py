@@ -25,9 +25,12 @@ def pytest_configure(config):
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
         import_tensorflow()
         import tensorflow as tf
+        from keras.src.saving import saving_lib
 
         # The networks here run for a few steps: rewriting their graphs takes longer than it saves.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+        # Keras 3 means to keep what this returns, but looks for it under another name than it keeps it under.
+        saving_lib.get_attr_skipset = functools.cache(saving_lib.get_attr_skipset)
 
 
 BLANK = base64.b64decode(  # a PNG of one pixel
