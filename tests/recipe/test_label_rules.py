@@ -13,7 +13,6 @@ RULES = {
     "costs.mass.edema=2": "`costs` must be None",
     "threshold=costs": "`threshold` must be another one",
     "prevalence=0.1": "`prevalence` must be None",
-    "phases.batch_norm=recalibrate": "`phases.batch_norm` must be another one",
     "data.label_column=finding": "`data.label_column` must be None",
     "data.classes.ill=edema,mass": "`data.classes` must be",
     "task=ordinal": "`task` must be 'auto' or 'multi-label'",

@@ -10,6 +10,7 @@ from tlmed.recipe import load_recipe, override
 from tlmed.report import write_report
 from tlmed.run.recalibration import compare_recalibration, warn_of_recalibration
 from tlmed.rundir import RunDir
+from tlmed.training import measure
 from tlmed.voice import Voice
 from tlmed.whole_files import read_csv
 
@@ -83,3 +84,41 @@ def test_a_phase_that_thaws_nothing_is_not_said_to_have_new_statistics(images, t
     tlmed.train(recipe, tmp_path / "run", images, backbone=with_norm(), voice=Voice(say=said.append))
     assert not [line for line in said if "estimated again" in str(line)]
     assert "recalibration" not in RunDir(tmp_path / "run").json("metrics.json")
+
+
+SEVERAL = np.random.RandomState(3).randint(-1, 2, (80, 3))
+
+
+def draw_labels(certainty, seed=0):
+    """Return probabilities of labels that are right as often as they are certain."""
+    return np.clip(
+        0.5 + certainty * ((SEVERAL == 1) - 0.5) + np.random.RandomState(seed).normal(0, 0.3, (80, 3)), 0.01, 0.99
+    )
+
+
+@pytest.mark.parametrize("monitor", ["val_auc", "val_accuracy", "val_loss"])
+def test_scores_of_several_labels_that_fall_by_more_than_their_noise_are_told_from_others(monitor):
+    good, poor, other = draw_labels(0.8), np.random.RandomState(1).rand(80, 3), draw_labels(0.78, 2)
+    fell = compare_recalibration("p", monitor, SEVERAL, good, poor, CLASSES)
+    assert fell["worse"]
+    assert (fell["before"], fell["after"]) == tuple(measure(it, SEVERAL)[monitor[4:]] for it in (good, poor))
+    assert not compare_recalibration("p", monitor, SEVERAL, poor, good, CLASSES)["worse"]
+    noise = [compare_recalibration("p", monitor, SEVERAL, *pair, CLASSES) for pair in ((good, other), (other, good))]
+    assert [entry["worse"] for entry in noise] == [False, False]
+    twice = [f"patient {i // 2}" for i in range(80)]
+    by_groups = compare_recalibration("p", monitor, SEVERAL, good, poor, CLASSES, twice)
+    assert by_groups["high"] != fell["high"]
+    few = compare_recalibration("p", monitor, SEVERAL[:4], good[:4], poor[:4], CLASSES)
+    assert (few["low"], few["high"]) == (None, None)
+
+
+@pytest.mark.parametrize("monitor", ["val_auc", "val_accuracy", "val_loss"])
+def test_the_interval_of_several_labels_is_as_wide_as_resampling_says(monitor):
+    good, other, rows = draw_labels(0.6), draw_labels(0.4, 2), np.random.RandomState(0)
+    found = compare_recalibration("p", monitor, SEVERAL, good, other, CLASSES)
+    drawn = []
+    for _ in range(300):
+        chosen = rows.randint(0, 80, 80)
+        first, second = (measure(it[chosen], SEVERAL[chosen])[monitor[4:]] for it in (good, other))
+        drawn.append(first - second)
+    assert found["high"] - found["low"] == pytest.approx(2 * 1.99 * np.std(drawn), rel=0.15)

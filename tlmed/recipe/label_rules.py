@@ -7,12 +7,9 @@ from tlmed.tasks import MULTI_LABEL
 def find_label_faults(recipe) -> list[str]:
     """Return a sentence for each field of a recipe that does not go with several labels of an image."""
     data = recipe.data
-    phases = recipe.phases if isinstance(recipe.phases, tuple) else (recipe.phases,)
-    norms = [phase.batch_norm for phase in phases]
     rules = (
         ("data.positive", "None", data.positive, data.positive is None),
         ("data.order", "None", data.order, data.order is None),
-        ("phases.batch_norm", "another one", "recalibrate", "recalibrate" not in norms),
         ("sampling", "'none'", recipe.sampling, recipe.sampling == "none"),
         ("costs", "None", recipe.costs, recipe.costs is None),
         ("cost_ratio", "None", recipe.cost_ratio, recipe.cost_ratio is None),
