@@ -1,0 +1,153 @@
+"""The scores section of a model card: metrics with intervals, of all images and of each class, and their limits."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from tlmed.answer_units import say_all_undecided, say_least, say_undecided, unit_of
+from tlmed.evaluation.answer_rules import say_rule
+from tlmed.evaluation.deciding_lines import list_deciding
+from tlmed.evaluation.decision_lines import list_at_prevalence, say_effect, say_median
+from tlmed.evaluation.lines import (
+    describe_below_majority,
+    describe_better_baselines,
+    describe_reversed,
+    describe_size,
+    describe_validation,
+)
+from tlmed.evaluation.pooling import say_pooling
+from tlmed.export.card_facts import CardFacts
+from tlmed.export.further_section import show_further
+from tlmed.metrics import say_positive
+from tlmed.metrics.definitions import CALIBRATED, CLASS_METRICS
+from tlmed.metrics.names import list_once, name_metric
+from tlmed.pages.entries import list_notes, say_methods
+from tlmed.tabulation import Table, numbers, texts
+from tlmed.tabulation.markdown import code, plain
+from tlmed.words import count, join_names, thousandths
+
+PER_CLASS = ("sensitivity", "specificity", "auc", "f1")
+
+
+def show_score_section(content: CardFacts) -> str:
+    """Return the scores of a run in Markdown."""
+    metrics = content.metrics
+    groups = f" of {metrics['groups']:,} groups" if metrics.get("groups") else ""
+    if metrics["positive"] is None:
+        averaged = join_names(map(name_metric, CLASS_METRICS))
+        rule = f"Predicted is {say_rule(metrics['decision'])}." if "decision" in metrics else say_median(metrics)
+        meaning = f"{averaged} are means over the classes, each against the rest. {rule}".rstrip()
+    else:
+        asked = metrics.get("positive_asked", False)
+        named = say_positive(metrics["classes"], metrics["positive"], asked, "The positive class is {}.")
+        meaning = (
+            f"{plain(named)} It is predicted from a probability of {thousandths(metrics['threshold'])} "
+            f"on{_name_rule(metrics)}.{_note(metrics.get('operating_point', {}))}"
+        )
+    entries = {name_metric(name): entry for name, entry in list_once(metrics).items()}
+    parts = [
+        f"{metrics['n']:,} {unit_of(metrics)}s{groups}, split {code(metrics['split'])}. {meaning}",
+        *([plain(say_pooling(metrics))] if "pool" in metrics else []),
+        *map(plain, describe_size(metrics)),
+        _tabulate(list_once(metrics), say_methods(entries), list_notes(entries.items(), ("note",))),
+        *show_further(metrics),
+        *(f"**{plain(said)}**" for said in (*describe_reversed(metrics), *describe_validation(metrics))),
+        *(f"**{plain(said)}**" for said in content.unchecked),
+        *_show_without_leaks(metrics),
+        _show_classes(metrics),
+        *_show_prevalence(metrics),
+        *_show_calibration(metrics),
+        *_show_baselines(metrics),
+    ]
+    return "\n\n".join(parts)
+
+
+def _show_without_leaks(metrics) -> list[str]:
+    """Return the scores without the test images that training or validation has seen, if there are such images."""
+    if not (found := metrics.get("without_leaks")):
+        return [f"**{said}**"] if (said := say_all_undecided(metrics)) else []
+    known = f"{say_least(metrics).capitalize()}{found['leaked']:,} of {metrics['n']:,} test {unit_of(metrics)}s"
+    said = (
+        f"**{known} are in training or validation too (of this run, or of "
+        f"one that gave it its weights), or of a group that has images there**{say_undecided(metrics)}: the scores "
+        f"above may be too good. Without them {found['n']:,} {unit_of(metrics)}s are left"
+    )
+    defined = any(entry["value"] is not None for entry in found["metrics"].values())
+    said += f"; the metadata of this card has {'their' if defined else 'no'} scores."
+    if not found["metrics"]:
+        return [said]
+    entries = {name_metric(name): entry for name, entry in found["metrics"].items()}
+    return [said, _tabulate(found["metrics"], notes=list_notes(entries.items(), ("note",)))]
+
+
+def _tabulate(entries: Mapping, footnote: str = "", notes: Sequence[str] = ()) -> str:
+    """Return metrics by name as a table of values and intervals."""
+    rows = [(name_metric(name), *_show(entry)) for name, entry in entries.items()]
+    return Table(texts("Metric") + numbers("Value", "95 % interval"), rows, notes, footnote).markdown()
+
+
+def _name_rule(metrics) -> str:
+    point = metrics.get("operating_point", {})
+    return f" ({point['rule']} on {point['n']:,} validation {unit_of(metrics)}s)" if point.get("n") else ""
+
+
+def _show_prevalence(metrics) -> list[str]:
+    """Return the predictive values, and what errors cost, at the stated prevalence."""
+    found = metrics.get("at_prevalence")
+    if not found:
+        return []
+    said = f"PPV and NPV hold for the mix of classes in the split. At a prevalence of {found['prevalence']:g}:"
+    return [said, _tabulate({name: found[name] for name in list_at_prevalence(found)})]
+
+
+def _note(part) -> str:
+    return f" {plain(part['note'])}" if part.get("note") else ""
+
+
+def _show_calibration(metrics) -> list[str]:
+    """Return how probabilities are calibrated, and how that changes the scores."""
+    if not (calibration := metrics.get("calibration")):
+        return []
+    rows = [
+        (name_metric(name), *_show(metrics["metrics"][name]), *_show(after))
+        for name, after in calibration["metrics"].items()
+        if name in CALIBRATED
+    ]
+    said = (
+        f"Calibration: {plain(calibration['method'])}, temperature {thousandths(calibration['temperature'])}, fitted "
+        f"on {count(calibration['n'], unit_of(metrics))} of the split {code(calibration['split'])}."
+        f"{_note(calibration)} {say_effect(metrics)} Lower is better."
+    )
+    columns = texts("Metric") + numbers("Before", "95 % interval", "After", "95 % interval")
+    return [said, Table(columns, rows).markdown()]
+
+
+def _show(entry) -> tuple[str, str]:
+    """Return value and interval of a metric; of an undefined one, why it has none."""
+    if entry["value"] is None:
+        return f"undefined: {entry.get('reason', 'the run says no reason')}", ""
+    interval = "" if entry["low"] is None else f"{thousandths(entry['low'])} to {thousandths(entry['high'])}"
+    return thousandths(entry["value"]), interval
+
+
+def _show_classes(metrics) -> str:
+    rows = [
+        (label, f"{entry['n']:,}", *(" ".join(_show_cell(entry[name])) for name in PER_CLASS))
+        for label, entry in metrics["per_class"].items()
+    ]
+    counted = f"{unit_of(metrics)}s".capitalize()
+    return Table(texts("Class against the rest") + numbers(counted, *map(name_metric, PER_CLASS)), rows).markdown()
+
+
+def _show_cell(entry) -> Iterable[str]:
+    value, interval = _show(entry)
+    return [value, f"({interval})"] if interval else [value]
+
+
+def _show_baselines(metrics) -> list[str]:
+    if not (baselines := metrics.get("baselines")):
+        return []
+    runs, shown = [{"description": "this model", **metrics["metrics"]}, *baselines.values()], list_deciding(metrics)
+    rows = [(run["description"], *(cell for name in shown for cell in _show(run[name]))) for run in runs]
+    columns = [cell for name in shown for cell in (name_metric(name), "95 % interval")]
+    table = Table(texts("") + numbers(*columns), rows).markdown()
+    doubts = [f"**{plain(said)}**" for said in (*describe_better_baselines(metrics), *describe_below_majority(metrics))]
+    return ["Compared with no transfer learning:", table, *doubts]
