@@ -19,6 +19,7 @@ from tlmed.evaluation.explanations import overlay, pick_label_cases
 from tlmed.evaluation.label_predictions_csv import read_label_predictions
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.export import write_card
+from tlmed.export.entries_of_card import show_beside, show_entry
 from tlmed.heads.skops_files import load_classifiers
 from tlmed.lock import read_lock
 from tlmed.lock.agreement import compare_results
@@ -196,12 +197,43 @@ def test_the_run_is_scored_again_with_the_same_numbers_and_new_images_are_predic
 def test_what_knows_one_class_per_image_refuses_the_run(finished, source, tmp_path):
     folder = RunDir(finished.path)
     for ask in (
-        lambda: write_card(folder),
         lambda: read_results([finished.path, finished.path / "."]),
         lambda: inference.evaluate(folder, prevalence=0.1),
     ):
         with pytest.raises(InputError):
             ask()
+
+
+def test_the_card_tells_each_label_with_counts_threshold_temperature_and_metrics(finished):
+    folder = RunDir(finished.path)
+    result, splits, card = METRICS_JSON.read(folder), read_csv(folder / "splits.csv"), write_card(folder)
+    for name in NAMES:
+        entry, amounts = result["per_class"][name], []
+        for split in ("train", "val", "test"):
+            labels = [row["label"].split("|") for row in splits if row["split"] == split]
+            unknown = sum(f"?{name}" in own for own in labels)
+            said = f"{sum(name in own for own in labels)} of {len(labels) - unknown}"
+            amounts.append(said + f" ({unknown} unknown)" * (unknown > 0))
+        assert f"| {name} | {' | '.join(amounts)} |" in card
+        threshold, temperature = entry["operating_point"]["threshold"], entry["calibration"]["temperature"]
+        cells = (*(f"{entry[key]}" for key in ("positives", "n", "unknown")), thousandths(threshold))
+        assert f"| {name} | {' | '.join((*cells, thousandths(temperature), show_beside(entry['auc'])))} |" in card
+    auc = result["metrics"]["auc"]
+    assert f"| AUC | {' | '.join(show_entry(auc))} |" in card
+    assert f'value: {auc["value"]!r}\n            name: "AUC, mean over the labels' in card
+    for said in (
+        "of which each may have several labels: red, green.",
+        "| task | multi-label |",
+        "one probability for each label, by a sigmoid of its own",
+        '- "multi-label-image-classification"',
+        "any image gets some of them, or none",
+        "| Positive likelihood ratio |",
+        "Each label is predicted from a score of its own on, chosen on the split `val` for the largest sum",
+        "A label is predicted from its own threshold on",
+        "a temperature for each label (see above), fitted on validation images",
+    ):
+        assert said in card
+    assert "temperature None" not in card
 
 
 def test_examples_are_the_surest_of_each_label_and_kind(finished):

@@ -36,12 +36,12 @@ def say_effect(result: Mapping) -> str:
 
     >>> say_effect({}), say_effect({"decision": {"rule": "expected-cost"}})
     ('It changes no class that is predicted.', 'Classes are predicted by the calibrated probabilities.')
-    >>> say_effect({"task": "ordinal"})
-    'Classes are predicted by the calibrated probabilities.'
+    >>> say_effect({"task": "ordinal"}), say_effect({"task": "multi-label"})
+    ('Classes are predicted by the calibrated probabilities.', 'It changes no label that is predicted.')
     """
     if "decision" in result or read_task(result) == ORDINAL:
         return "Classes are predicted by the calibrated probabilities."
-    return "It changes no class that is predicted."
+    return f"It changes no {'label' if read_task(result) == MULTI_LABEL else 'class'} that is predicted."
 
 
 def say_median(result: Mapping) -> str:

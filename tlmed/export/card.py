@@ -14,6 +14,7 @@ from tlmed.evaluation.missing_images import describe_read_units
 from tlmed.export.card_facts import read_card_facts
 from tlmed.export.earlier_runs import describe_earlier
 from tlmed.export.front_matter import find_licence, write_front_matter
+from tlmed.export.label_tables import count_label_images
 from tlmed.export.naming import name_data, name_weights
 from tlmed.export.score_section import show_score_section
 from tlmed.export.training_section import show_training, tell_classifier
@@ -72,7 +73,8 @@ def _introduce(content) -> str:
     classes = ", ".join(map(plain, quote_commas(content.metrics["classes"])))
     backbones = " and ".join(plain(name_weights(name)) for name in content.backbones)
     sentences = [
-        f"{backbones} as a classifier of images: {classes}. Made with tlmed.",
+        f"{backbones} as a classifier of images{', of which each may have several labels' * content.is_multi}: "
+        f"{classes}. Made with tlmed.",
         "**This is not a medical device.** It must not be used to diagnose or to treat anyone.",
     ]
     if content.is_synthetic:
@@ -91,7 +93,7 @@ def _describe_model(content) -> str:
         "scales them as its weights expect; it does not read files (see How to use it).",
         *(_describe_backbone(*pair) for pair in zip(content.backbones, content.weights, strict=True)),
         f"Blocks of the backbone: {len(plan['blocks'])}. Parameters: {plan['parameters']:,}.",
-        tell_classifier(content) if content.is_hybrid else _describe_head(recipe["head"]),
+        tell_classifier(content) if content.is_hybrid else _describe_head(recipe["head"], content.is_multi),
     ]
     return "\n\n".join([bullets(points), *_describe_phases(content), show_training(content)])
 
@@ -107,9 +109,10 @@ def _describe_backbone(backbone, source) -> str:
     return f"Backbone: {plain(name_weights(backbone))}, from {start}{licence}{unknown}{digest}{prepared}."
 
 
-def _describe_head(head) -> str:
+def _describe_head(head, several) -> str:
+    given = "one probability for each label, by a sigmoid of its own" if several else "one probability for each class"
     hidden = f", hidden layers of {', '.join(map(str, head['units']))}" if head["units"] else ""
-    return f"Head: {name_pooling(head['pooling'])}{hidden}, dropout {head['dropout']}, one probability for each class."
+    return f"Head: {name_pooling(head['pooling'])}{hidden}, dropout {head['dropout']}, {given}."
 
 
 def _describe_phases(content) -> list[str]:
@@ -141,7 +144,7 @@ def _describe_use(content) -> str:
         [
             "For research and teaching: to compare methods, and to start from.",
             "Not for decisions about people: no authority has examined it.",
-            "It knows the classes above and nothing else: any image gets one of them.",
+            _say_known(content),
             f"{_say_calibration(content.metrics)} {say_balanced(content.recipe)}".rstrip(),
             "Images of another device, hospital or population may give worse results than those below, which are of "
             f"{sizes} from the same source as the training images.",
@@ -149,6 +152,12 @@ def _describe_use(content) -> str:
             "numbers.",
         ]
     )
+
+
+def _say_known(content) -> str:
+    if content.is_multi:
+        return "It knows the labels above and nothing else: any image gets some of them, or none."
+    return "It knows the classes above and nothing else: any image gets one of them."
 
 
 def _say_calibration(metrics) -> str:
@@ -163,10 +172,9 @@ def _say_calibration(metrics) -> str:
     own = (
         "calibrated inside the training split" if metrics.get("classifier") else "as they were trained, not calibrated"
     )
-    return (
-        f"Its own probabilities are {own}; a temperature of "
-        f"{thousandths(metrics['calibration']['temperature'])} (see below) {did or f'{rest} {where}'}."
-    )
+    found = metrics["calibration"].get("temperature")  # of several labels each has its own
+    by = "a temperature for each label" if found is None else f"a temperature of {thousandths(found)}"
+    return f"Its own probabilities are {own}; {by} (see below) {did or f'{rest} {where}'}."
 
 
 def _describe_data(content) -> str:
@@ -188,7 +196,8 @@ def _describe_data(content) -> str:
     points += describe_read_units(content.metrics.get("units", {}), unit_of(content.metrics))
     if content.environment.get("warnings"):
         points.append(f"Warnings about the images or the run, listed in it: {len(content.environment['warnings'])}.")
-    return f"{_count_images(content.metrics['classes'], splits)}\n\n{bullets(points)}"
+    counts = count_label_images if content.is_multi else _count_images
+    return f"{counts(content.metrics['classes'], splits)}\n\n{bullets(points)}"
 
 
 def _count_images(classes, splits) -> str:

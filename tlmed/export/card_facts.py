@@ -21,7 +21,7 @@ from tlmed.run_files import (
 )
 from tlmed.rundir import RunDir
 from tlmed.synthetic import is_synthetic
-from tlmed.tasks import refuse_labels
+from tlmed.tasks import MULTI_LABEL, read_task
 
 # A card needs no content of these, so a run may lack them.
 _DISPENSABLE = ("model.keras", "classifier.skops", "history.csv", "predictions.csv", *BESIDE)
@@ -74,6 +74,11 @@ class CardFacts:
         return "classifier" in self.metrics
 
     @property
+    def is_multi(self) -> bool:
+        """Whether an image may have several labels."""
+        return read_task(self.metrics) == MULTI_LABEL
+
+    @property
     def is_synthetic(self) -> bool:
         """Whether tlmed drew the images itself."""
         return is_synthetic(self.recipe["data"]["source"])
@@ -90,10 +95,9 @@ def read_card_facts(run: RunDir) -> CardFacts:
         run: The run.
 
     Raises:
-        InputError: A file is missing, cannot be read, or is not as the run wrote it; or images have several labels.
+        InputError: A file is missing, cannot be read, or is not as the run wrote it.
     """
     metrics = METRICS_JSON.read(run)
-    refuse_labels(metrics, "A model card is", run.path)
     # Whoever reads the card cannot compare it with the files, so all that are there are checked here.
     unchecked = check_intact(run, [name for name in RECORDED if name not in _DISPENSABLE or (run / name).exists()])
     name = run.path.resolve().name

@@ -54,12 +54,15 @@ def find_licence(content: CardFacts) -> str | None:
 def _make_tags(content) -> list[str]:
     extras = ["scikit-learn"] if content.is_hybrid else []
     extras += ["synthetic-images"] if content.is_synthetic else []
+    extras += ["multi-label-image-classification"] if content.is_multi else []
     extras += [data[name] for name in ("modality", "body_part") if (data := content.recipe["data"]).get(name)]
     return ["medical-imaging", "transfer-learning", "tlmed", *map(name_weights, content.backbones), *extras]
 
 
 def _describe_result(content, defined) -> dict:
     averaged = CLASS_METRICS if content.metrics["positive"] is None else ()
+    if content.is_multi:
+        averaged = [name for name in defined if all(name in it for it in content.metrics["per_class"].values())]
     return {
         "task": {"type": TASK, "name": "Image classification"},
         "dataset": {
@@ -72,7 +75,7 @@ def _describe_result(content, defined) -> dict:
                 "type": type_metric(name),
                 "value": entry["value"],
                 "name": name_metric(name)
-                + (", mean over the classes" if name in averaged else "")
+                + (f", mean over the {'labels' if content.is_multi else 'classes'}" if name in averaged else "")
                 + (f" ({entry['note']})" if entry.get("note") else ""),
             }
             for name, entry in defined.items()

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 
 from tlmed.answer_units import unit_of
 from tlmed.metrics.names import list_further
-from tlmed.pages.entries import list_stated
+from tlmed.pages.entries import compare_stated, list_stated
+from tlmed.report.image_counts import MOST_CLASSES
+from tlmed.tabulation import Table
+from tlmed.tasks import MULTI_LABEL, read_task
 
 
 def show_further(metrics: Mapping) -> list[str]:
@@ -13,8 +16,20 @@ def show_further(metrics: Mapping) -> list[str]:
     Args:
         metrics: The content of `metrics.json`.
     """
-    entries = list_further(metrics["metrics"])
-    if not entries:
+    several = read_task(metrics) == MULTI_LABEL
+    table = _compare_labels(metrics["per_class"]) if several else _list(list_further(metrics["metrics"]))
+    if table is None:
         return []
-    said = f"Further metrics. A threshold that gives a stated rate is chosen on the test {unit_of(metrics)}s."
-    return [said, list_stated(entries).markdown()]
+    whose = " of each label" * several
+    said = f"Further metrics{whose}. A threshold that gives a stated rate is chosen on the test {unit_of(metrics)}s."
+    return [said, table.markdown()]
+
+
+def _list(entries) -> Table | None:
+    return list_stated(entries) if entries else None
+
+
+def _compare_labels(labels) -> Table | None:
+    """Return the metrics of labels side by side; None of many labels, for which a card has no room."""
+    found = {name: further for name, entry in labels.items() if (further := list_further(entry))}
+    return compare_stated(found) if found and len(found) <= MOST_CLASSES else None

@@ -1,11 +1,12 @@
 """The scores section of a model card: metrics with intervals, of all images and of each class, and their limits."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from tlmed.answer_units import say_all_undecided, say_least, say_undecided, unit_of
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.deciding_lines import list_deciding
 from tlmed.evaluation.decision_lines import list_at_prevalence, say_effect, say_median
+from tlmed.evaluation.label_lines import say_means
 from tlmed.evaluation.lines import (
     describe_below_majority,
     describe_better_baselines,
@@ -15,13 +16,16 @@ from tlmed.evaluation.lines import (
 )
 from tlmed.evaluation.pooling import say_pooling
 from tlmed.export.card_facts import CardFacts
+from tlmed.export.entries_of_card import show_beside, show_entry
 from tlmed.export.further_section import show_further
+from tlmed.export.label_tables import say_label_rule, show_labels
 from tlmed.metrics import say_positive
 from tlmed.metrics.definitions import CALIBRATED, CLASS_METRICS
 from tlmed.metrics.names import list_once, name_metric
 from tlmed.pages.entries import list_notes, say_methods
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.tabulation.markdown import code, plain
+from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import count, join_names, thousandths
 
 PER_CLASS = ("sensitivity", "specificity", "auc", "f1")
@@ -31,7 +35,10 @@ def show_score_section(content: CardFacts) -> str:
     """Return the scores of a run in Markdown."""
     metrics = content.metrics
     groups = f" of {metrics['groups']:,} groups" if metrics.get("groups") else ""
-    if metrics["positive"] is None:
+    several = read_task(metrics) == MULTI_LABEL
+    if several:
+        meaning = say_label_rule(metrics)
+    elif metrics["positive"] is None:
         averaged = join_names(map(name_metric, CLASS_METRICS))
         rule = f"Predicted is {say_rule(metrics['decision'])}." if "decision" in metrics else say_median(metrics)
         meaning = f"{averaged} are means over the classes, each against the rest. {rule}".rstrip()
@@ -48,11 +55,11 @@ def show_score_section(content: CardFacts) -> str:
         *([plain(say_pooling(metrics))] if "pool" in metrics else []),
         *map(plain, describe_size(metrics)),
         _tabulate(list_once(metrics), say_methods(entries), list_notes(entries.items(), ("note",))),
-        *show_further(metrics),
+        *([] if several else show_further(metrics)),
         *(f"**{plain(said)}**" for said in (*describe_reversed(metrics), *describe_validation(metrics))),
         *(f"**{plain(said)}**" for said in content.unchecked),
         *_show_without_leaks(metrics),
-        _show_classes(metrics),
+        *(show_labels(metrics) if several else [_show_classes(metrics)]),
         *_show_prevalence(metrics),
         *_show_calibration(metrics),
         *_show_baselines(metrics),
@@ -80,7 +87,7 @@ def _show_without_leaks(metrics) -> list[str]:
 
 def _tabulate(entries: Mapping, footnote: str = "", notes: Sequence[str] = ()) -> str:
     """Return metrics by name as a table of values and intervals."""
-    rows = [(name_metric(name), *_show(entry)) for name, entry in entries.items()]
+    rows = [(name_metric(name), *show_entry(entry)) for name, entry in entries.items()]
     return Table(texts("Metric") + numbers("Value", "95 % interval"), rows, notes, footnote).markdown()
 
 
@@ -107,47 +114,40 @@ def _show_calibration(metrics) -> list[str]:
     if not (calibration := metrics.get("calibration")):
         return []
     rows = [
-        (name_metric(name), *_show(metrics["metrics"][name]), *_show(after))
+        (name_metric(name), *show_entry(metrics["metrics"][name]), *show_entry(after))
         for name, after in calibration["metrics"].items()
         if name in CALIBRATED
     ]
-    said = (
-        f"Calibration: {plain(calibration['method'])}, temperature {thousandths(calibration['temperature'])}, fitted "
-        f"on {count(calibration['n'], unit_of(metrics))} of the split {code(calibration['split'])}."
-        f"{_note(calibration)} {say_effect(metrics)} Lower is better."
-    )
+    said = f"Calibration: {plain(calibration['method'])}, {_say_fit(metrics)} {say_effect(metrics)} Lower is better."
     columns = texts("Metric") + numbers("Before", "95 % interval", "After", "95 % interval")
     return [said, Table(columns, rows).markdown()]
 
 
-def _show(entry) -> tuple[str, str]:
-    """Return value and interval of a metric; of an undefined one, why it has none."""
-    if entry["value"] is None:
-        return f"undefined: {entry.get('reason', 'the run says no reason')}", ""
-    interval = "" if entry["low"] is None else f"{thousandths(entry['low'])} to {thousandths(entry['high'])}"
-    return thousandths(entry["value"]), interval
+def _say_fit(metrics) -> str:
+    """Return the temperature, or that each label has its own, and on which images it was fitted."""
+    calibration = metrics["calibration"]
+    if "temperature" not in calibration:
+        where = f"fitted on validation {unit_of(metrics)}s"
+        return f"a temperature for each label (see above), {where}; means over the labels."
+    fitted = f"fitted on {count(calibration['n'], unit_of(metrics))} of the split {code(calibration['split'])}"
+    return f"temperature {thousandths(calibration['temperature'])}, {fitted}.{_note(calibration)}"
 
 
 def _show_classes(metrics) -> str:
     rows = [
-        (label, f"{entry['n']:,}", *(" ".join(_show_cell(entry[name])) for name in PER_CLASS))
+        (label, f"{entry['n']:,}", *(show_beside(entry[name]) for name in PER_CLASS))
         for label, entry in metrics["per_class"].items()
     ]
     counted = f"{unit_of(metrics)}s".capitalize()
     return Table(texts("Class against the rest") + numbers(counted, *map(name_metric, PER_CLASS)), rows).markdown()
 
 
-def _show_cell(entry) -> Iterable[str]:
-    value, interval = _show(entry)
-    return [value, f"({interval})"] if interval else [value]
-
-
 def _show_baselines(metrics) -> list[str]:
     if not (baselines := metrics.get("baselines")):
         return []
     runs, shown = [{"description": "this model", **metrics["metrics"]}, *baselines.values()], list_deciding(metrics)
-    rows = [(run["description"], *(cell for name in shown for cell in _show(run[name]))) for run in runs]
+    rows = [(run["description"], *(cell for name in shown for cell in show_entry(run[name]))) for run in runs]
     columns = [cell for name in shown for cell in (name_metric(name), "95 % interval")]
     table = Table(texts("") + numbers(*columns), rows).markdown()
     doubts = [f"**{plain(said)}**" for said in (*describe_better_baselines(metrics), *describe_below_majority(metrics))]
-    return ["Compared with no transfer learning:", table, *doubts]
+    return [f"Compared with no transfer learning{say_means(metrics)}:", table, *doubts]

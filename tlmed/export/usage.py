@@ -67,6 +67,8 @@ def show_usage(content: CardFacts) -> str:
     else:
         lines.append(f"print(dict(zip({content.metrics['classes']!r}, {result})))")
         words = "`model.keras` is a plain Keras model and needs no tlmed. With tlmed: `tlmed predict RUN IMAGES`."
+    if content.is_multi:
+        words += " A label is predicted from its own threshold on (see above), whatever the other labels have."
     if pooled := say_pooling(content.metrics):
         words += f" The code scores one image. {plain(pooled)} This is not part of `model.keras`."
     return f"{words}\n\n{block(chr(10).join(lines), 'python')}\n\n{_EXCEPTIONS}{_find_limits(content)}"
