@@ -86,6 +86,7 @@ def test_columns_of_predicted_labels_decide_and_their_thresholds_are_named(tmp_p
     np.testing.assert_array_equal(made.units.predictions, SCORES >= 0.42)
     assert "operating_point" not in result["per_class"]["edema"]
     assert result["evaluated"]["predicted"] is False
+    assert "The columns `prediction_<class>` say which labels are predicted." in said
     below, above = SCORES[SCORES[:, 0] < 0.42, 0].max(), SCORES[SCORES[:, 0] >= 0.42, 0].min()
     assert f"A threshold of 'edema' above {below:.6g} and up to {above:.6g} explains it." in " ".join(said)
     assert "Thresholds" not in make_evaluation_page(made.units, result)

@@ -72,9 +72,10 @@ def evaluate(
     """Score RUN on its test images again, or on other data, or score a file of predictions.
 
     The test images are those of the run's `splits.csv`; what was added, changed or deleted since is named and not
-    scored. Other data must have the classes of RUN, by name. Columns of a CSV that tlmed does not know divide the
-    images into subgroups, which are scored each by itself. A RUN pools scores of samples as it did in training; of a
-    file of predictions, samples of one file (`a.nii#plane=3`) get one answer by default, their mean.
+    scored. Other data must have the classes of RUN, by name; of several labels they may lack some. Columns of a CSV
+    that tlmed does not know divide the images into subgroups, which are scored each by itself. A RUN pools scores of
+    samples as it did in training; of a file of predictions, samples of one file (`a.nii#plane=3`) get one answer by
+    default, their mean.
     """
     if (run is None) == (predictions is None):
         raise click.UsageError("Give a RUN or --predictions FILE, one of the two.")

@@ -54,8 +54,7 @@ def say_median(result: Mapping) -> str:
     """
     if read_task(result) != ORDINAL or "decision" in result:
         return ""
-    # What is pooled is predicted anew.
-    if result.get("evaluated", {}).get("predicted") is False and "per_sample" not in result:
+    if _is_by_column(result):
         return "Predicted is the grade in the column `prediction`."
     kind = "calibrated probability" if "calibration" in result else "probability"
     return f"Predicted is the median grade: the highest that is reached with a {kind} of more than a half."
@@ -120,6 +119,8 @@ def describe_rule(result: Mapping) -> list[str]:
     >>> describe_rule({"classes": ["a", "b", "c"], "evaluated": {"predicted": True}})
     ['The file has no column `prediction`: of each row the class with the highest score is predicted.']
     """
+    if read_task(result) == MULTI_LABEL and _is_by_column(result):
+        return ["The columns `prediction_<class>` say which labels are predicted."]
     if not result["evaluated"].get("predicted"):
         return []
     if read_task(result) == MULTI_LABEL:
@@ -133,6 +134,11 @@ def describe_rule(result: Mapping) -> list[str]:
         how = "of each row the class with the highest score is predicted"
     stated = result.get("operating_point", {}).get("rule") == STATED
     return [f"{'`--threshold` decides' if stated else 'The file has no column `prediction`'}: {how}."]
+
+
+def _is_by_column(result) -> bool:
+    """Tell whether a file says what is predicted; what is pooled is predicted anew."""
+    return result.get("evaluated", {}).get("predicted") is False and "per_sample" not in result
 
 
 def _describe_label_rule(result) -> str:
