@@ -46,7 +46,7 @@ def run(tmp_path_factory):
             file.rename(file.parent.parent / f"{number}-{file.name}")
         (place / "data" / "ab"[number % 2] / str(number)).rmdir()
     settings = [word for text in (*SMALL, "data.planes=all") for word in ("--set", text)]
-    status, out, err = here("train", "fine_tuning", "--data", place / "data", "--out", place / "run", *settings)
+    status, out, err = here("train", "feature_extractor", "--data", place / "data", "--out", place / "run", *settings)
     assert status == 0, out + err
     return place / "run"
 
@@ -170,7 +170,9 @@ def test_a_run_on_views_gives_a_row_per_volume_and_says_which_file_is_none(tmp_p
         volume = nifti_files.draw(12, 11, 10, seed=number).astype(np.int16) * (1 + number % 2)
         (folder / f"{number}.nii.gz").write_bytes(nifti_files.write(volume, compressed=True))
     settings = [word for text in (*SMALL, "data.channels=views", "phases.epochs=1") for word in ("--set", text)]
-    status, out, err = here("train", "fine_tuning", "--data", tmp_path / "data", "--out", tmp_path / "run", *settings)
+    status, out, err = here(
+        "train", "feature_extractor", "--data", tmp_path / "data", "--out", tmp_path / "run", *settings
+    )
     assert status == 0, out + err
     volumes = [f"{tmp_path}/data/a/{name}.nii.gz" for name in (0, 2)]
     mask = nifti_files.write((nifti_files.draw(12, 11, 10) > 150).astype(np.uint8), compressed=True)

@@ -37,7 +37,7 @@ def scans(tmp_path_factory):
     folder = write_folder(place / "scans.csv", PATIENTS)
     several = make(draw(41), 12, Modality="CT", PatientID="P41", WindowCenter=[2000, 40], WindowWidth=[4000, 400])
     (folder / "a" / "several").write_bytes(save(several))
-    recipe = override(tlmed.load_recipe("fine_tuning"), [*SMALL])
+    recipe = override(tlmed.load_recipe("feature_extractor"), [*SMALL])
     run = RunDir(tlmed.train(recipe, place / "run", folder).path)
     shutil.move(folder, place / "moved")
     return place / "moved", run
@@ -161,7 +161,7 @@ def test_pseudonyms_of_a_finished_run_are_not_compared_by_name(scans, second):
 
 
 def test_a_stopped_run_names_the_new_patient_and_not_the_groups_that_it_renumbers(moved, tmp_path, monkeypatch):
-    recipe = override(tlmed.load_recipe("fine_tuning"), [*SMALL])
+    recipe = override(tlmed.load_recipe("feature_extractor"), [*SMALL])
     with monkeypatch.context() as patch:
         stop(patch)
         with pytest.raises(Killed):

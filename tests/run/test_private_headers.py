@@ -254,8 +254,8 @@ def test_a_run_says_that_pseudonyms_hide_whether_its_weights_know_the_patients(t
     data, first, second = write_private(tmp_path / "data"), tmp_path / "first", tmp_path / "second"
     settings = [word for setting in SMALL for word in ("--set", setting)]
     said = "was trained or validated on other images of the same patients cannot be told for"
-    assert said not in run("train", "fine_tuning", "--data", data, "--out", first, "--skip-bad", *settings)
-    told = run("train", "fine_tuning", "--data", other, "--out", second, *settings, "--set", f"weights={first}")
+    assert said not in run("train", "feature_extractor", "--data", data, "--out", first, "--skip-bad", *settings)
+    told = run("train", "feature_extractor", "--data", other, "--out", second, *settings, "--set", f"weights={first}")
     assert f"Whether {first}, where the weights come from, {said}" in told
     assert f"Whether the run {said} 40 of 40 images" in run("evaluate", first, "--data", other)
     assert f"Whether {first}, where the weights come from, {said}" in run("evaluate", second)
