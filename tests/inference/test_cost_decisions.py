@@ -13,6 +13,7 @@ from tests.run.test_run import small
 from tlmed import inference
 from tlmed.errors import InputError
 from tlmed.evaluation.answer_rules import ExpectedCost, LogitAdjustment
+from tlmed.evaluation.deciding_lines import describe_cheapest, list_deciding
 from tlmed.evaluation.decision_lines import caption_choice, describe_choice
 from tlmed.evaluation.decisions import apply_decision, decide, decide_anew, read_decision
 from tlmed.evaluation.lines import describe_metrics
@@ -158,6 +159,10 @@ def test_costs_are_weighed_with_probabilities_at_the_stated_prevalence(tmp_path,
     assert entries["expected_cost"]["low"] < paid < entries["expected_cost"]["high"]
     lines = "\n".join(describe_metrics(result))
     assert f"(expected-cost at a prevalence of {prevalence:g}: a calibrated probability of" in lines
+    assert f"It is of the mix of these images; classes are predicted for a prevalence of {prevalence:g}." in lines
+    beaten = f" at a prevalence of {prevalence:g}, less than the answers" in " ".join(describe_cheapest(result))
+    assert beaten == (round(paid, 3) > round(least, 3))
+    assert list_deciding(result) == ["auc"]
     page = make_evaluation_page(test, {**result, "evaluated": {"run": "r", "data": "d", "warnings": []}})
     assert "Predictive values and costs at the stated" in page
     assert "the expected cost of this answer is the lower one at a prevalence of" in page

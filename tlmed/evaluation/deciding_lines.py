@@ -24,7 +24,9 @@ def list_deciding(result: Mapping) -> list[str]:
     ['expected_cost', 'auc']
     """
     runs = (result["metrics"], *result.get("baselines", {}).values())
-    names = dict.fromkeys(("expected_cost", PRIMARY[read_task(result)], "auc"))
+    # Where classes are predicted for another prevalence, the cost in the mix of these images decides nothing.
+    costs = () if _find_prevalence(result) is not None else ("expected_cost",)
+    names = dict.fromkeys((*costs, PRIMARY[read_task(result)], "auc"))
     return [name for name in names if all(name in run for run in runs)]
 
 
@@ -37,17 +39,29 @@ def describe_cheapest(result: Mapping) -> list[str]:
     """
     if "costs" not in result:
         return []
-    classes, counts = result["classes"], unpack_confusion(result)
-    costs, n = read_costs(result["costs"], classes), counts.sum()
-    paid, constant = float((counts * costs).sum() / n), counts.sum(axis=1) @ costs / n
+    classes, counts, prevalence = result["classes"], unpack_confusion(result), _find_prevalence(result)
+    sizes = counts.sum(axis=1)
+    shares = sizes / sizes.sum()
+    if prevalence is not None:
+        shares = np.array([prevalence if name == result["positive"] else 1 - prevalence for name in classes])
+        if not sizes.all():
+            return []  # what the answers would cost there is not known
+    costs = read_costs(result["costs"], classes)
+    paid = float(shares @ ((counts * costs).sum(axis=1) / np.maximum(sizes, 1)))
+    constant = shares @ costs
     best = int(np.argmin(constant))
     if as_shown(constant[best]) >= as_shown(paid):
         return []
-    unit = unit_of(result)
+    unit, there = unit_of(result), "" if prevalence is None else f" at a prevalence of {prevalence:g}"
     return [
-        f"{classes[best]!r} for every {unit} would cost {thousandths(constant[best])} per {unit}, less than the "
+        f"{classes[best]!r} for every {unit} would cost {thousandths(constant[best])} per {unit}{there}, less than the "
         f"answers, {thousandths(paid)}: the result does not beat it."
     ]
+
+
+def _find_prevalence(result) -> float | None:
+    """Return the prevalence for which classes are predicted by what errors cost; None: that of the images."""
+    return result.get("operating_point", {}).get("prevalence")
 
 
 def describe_equal_majority(result: Mapping) -> list[str]:
