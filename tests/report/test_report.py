@@ -941,7 +941,7 @@ def test_examples_without_explanations_say_why(tmp_path):
 
 
 def test_many_examples_stay_below_five_megabytes(tmp_path, monkeypatch):
-    monkeypatch.setattr("tlmed.report.examples._MOST_BYTES", 150_000)
+    monkeypatch.setattr("tlmed.report.examples.MOST_BYTES", 150_000)
     folder = write_run(tmp_path / "run")
     add_examples(folder, each=4)
     page = write_report(folder).read_text()
@@ -954,7 +954,7 @@ def test_kinds_take_turns_and_what_does_not_fit_is_not_opened(tmp_path, monkeypa
     opened = []
     drawn = Picture("jpeg", "x" * 100, 640, "what it shows", "its name")
     monkeypatch.setattr("tlmed.report.examples.photo", lambda path, *words: opened.append(path.name) or drawn)
-    monkeypatch.setattr("tlmed.report.examples._MOST_BYTES", 450)
+    monkeypatch.setattr("tlmed.report.examples.MOST_BYTES", 450)
     folder = write_run(tmp_path / "run")
     add_examples(folder, each=4)
     (folder / "examples/right-1.png").rename(folder / "examples/other.png")

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import keras
 import numpy as np
@@ -27,11 +28,13 @@ from tlmed.lock.lock_json import describe_results
 from tlmed.metrics.label_metrics import evaluate_labels, macro_area
 from tlmed.recipe import Dense, Hybrid, Images, KFold, Phase, Recipe
 from tlmed.report.evaluations import make_evaluation_page
+from tlmed.report.folds import write_folds_report
 from tlmed.reproduce import Request, reproduce
-from tlmed.run_files import FOLDS_CSV, METRICS_JSON
+from tlmed.run.averages import write_averages
+from tlmed.run_files import EXAMPLES_JSON, FOLDS_CSV, METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.voice import Voice
-from tlmed.whole_files import read_csv
+from tlmed.whole_files import read_csv, write_json
 from tlmed.words import thousandths
 
 NAMES = ("red", "green")
@@ -414,6 +417,32 @@ def test_a_run_may_give_one_answer_per_patient(source, tmp_path, how):
         tlmed.train(make_recipe(source, data=images), tmp_path / "other")
 
 
+def test_the_page_of_folds_shows_each_label_with_examples_of_the_first_fold_that_has_them(finished, tmp_path):
+    crossed = RunDir(tmp_path)
+    for name in ("01", "02"):
+        shutil.copytree(finished.path, tmp_path / "folds" / name)
+    first, second = crossed.folds
+    found = EXAMPLES_JSON.read(second)["examples"]
+    label, kind = found[0]["of"], found[0]["kind"]
+    kept = [each for each in found if (each["of"], each["kind"]) != (label, kind)]
+    recipe = first.json("recipe.json")
+    recipe["data"]["split"] = {"k": 2, "repeats": 1, "val": 0.15, "fold": None}
+    write_json(tmp_path / "recipe.json", recipe)
+    shutil.copy(first / "recipe.py", tmp_path)
+    write_averages(crossed, KFold(2), crossed.folds)
+    write_json(first / "examples.json", {"split": "test", "notes": [], "examples": kept})
+    page = write_folds_report(tmp_path).read_text(encoding="utf-8")
+    assert "which of red and green are there, any number of them, in " in page
+    assert "Each label</h3>" in page
+    assert "Confusion" not in page
+    threshold = METRICS_JSON.read(first)["per_class"][label]["operating_point"]["threshold"]
+    shown = re.findall(r"<figcaption>((?:Found|Missed|False alarm): Fold (\d+), predicted from (\S+) on: )", page)
+    assert len(shown) == len({(each["of"], each["kind"]) for each in found})
+    assert [fold for _, fold, _ in shown].count("02") == 1
+    assert (shown[0][1], shown[0][2]) == ("02", f"{threshold:.3f}")
+
+
+@pytest.mark.slow
 def test_folds_of_several_labels_are_trained_and_averaged(source, tmp_path):
     recipe = make_recipe(source, phases=(Phase("all", thaw="all", epochs=1, learning_rate=1e-3),))
     recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, split=KFold(k=2)))

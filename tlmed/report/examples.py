@@ -25,7 +25,7 @@ TITLES = {
     "uncertain": ("Most uncertain", "Uncertain"),
 }
 _OF_LABEL = {FOUND: "Found", MISSED: "Missed", FALSE_ALARM: "False alarm"}
-_MOST_BYTES = 2_500_000  # of pictures, so that a page stays below 5 MB
+MOST_BYTES = 2_500_000  # of pictures, so that a page stays below 5 MB
 
 
 def show_examples(content: RunContent) -> Markup:
@@ -61,8 +61,14 @@ def _title(shown, metrics) -> dict[str, list[Picture]]:
 
 
 def _title_label(label, metrics) -> str:
+    border = say_label_border(label, metrics)
+    return f"{label}: {border}" if border else label
+
+
+def say_label_border(label: str, metrics: Mapping) -> str:
+    """Say from which score on a label is predicted; nothing where `metrics.json` does not tell."""
     point = metrics["per_class"].get(label, {}).get("operating_point")
-    return f"{label}: predicted from {number(point['threshold'])} on" if point else label
+    return f"predicted from {number(point['threshold'])} on" if point else ""
 
 
 def _list_hidden(strangers, left_out) -> list[Cell]:
@@ -112,7 +118,7 @@ def _order(sorts) -> list[tuple[str, str]]:
 
 def _show_while_room(turns, metrics) -> dict[tuple[str, str], list[Picture]]:
     """Return pictures by label and kind, up to the first that does not fit; those after it are not opened."""
-    shown, room = {}, _MOST_BYTES
+    shown, room = {}, MOST_BYTES
     for example, file in turns:
         drawn = _show(file, example, metrics)
         room -= len(drawn.data)
@@ -141,7 +147,7 @@ def _locate(run, example) -> Path:
 
 def _show(path, example, metrics, before="") -> Picture:
     if "of" in example:
-        return _show_label(path, example)
+        return _show_label(path, example, before)
     right = example["prediction"] == example["label"]
     said = f"predicted {example['prediction']} ({_say_score(example, metrics)}), " + (
         "which is right" if right else f"truly {example['label']}"
@@ -150,9 +156,9 @@ def _show(path, example, metrics, before="") -> Picture:
     return photo(path, f"{TITLES[example['kind']][1]}: {name}, {said}.{_say_map(example)}", f"{name}: {said}")
 
 
-def _show_label(path, example) -> Picture:
+def _show_label(path, example, before) -> Picture:
     """Return the picture of a label's example: its score, the labels of the image, and those that were predicted."""
-    what = f"{_OF_LABEL[example['kind']]}: {example['path']}{_say_sample(example)}"
+    what = f"{_OF_LABEL[example['kind']]}: {before}{example['path']}{_say_sample(example)}"
     said = f"{example['of']} {number(example['score'])}; truly {example['label']}, predicted {example['prediction']}"
     return photo(path, f"{what}, {said}.{_say_map(example)}", f"{what}, {said}")
 

@@ -1,5 +1,6 @@
 """All folds of a cross-validation in one picture: their ROC curves, the sum of their confusions, some examples."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from tlmed.metrics.packed_confusion import unpack_confusion
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.templating import render
 from tlmed.report.curves import draw_confusion
-from tlmed.report.examples import TITLES, draw_example, say_border
-from tlmed.run_files import EXAMPLES_JSON, KINDS, METRICS_JSON
+from tlmed.report.examples import MOST_BYTES, TITLES, draw_example, say_border, say_label_border
+from tlmed.run_files import EXAMPLES_JSON, KINDS, LABEL_KINDS, METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.tabulation import say
 from tlmed.tasks import MULTI_LABEL, read_task
@@ -105,17 +106,45 @@ def _say_areas(folds, column) -> str:
 
 def show_fold_examples(folds: Sequence[Fold], model: str) -> Markup:
     """Return the most telling example of each kind from some folds; nothing where the folds have none."""
+    several = folds[0].test.is_multi
+    shown = _draw_label_examples(folds) if several else _draw_examples(folds)
+    if not shown:
+        return Markup()
+    links = [say(fold.name, link=f"{rundir.FOLDS}/{fold.name}/report.html") for fold in folds]
+    return render("folds/examples.html", model=model, most=_OF_EACH_KIND, several=several, links=links, shown=shown)
+
+
+def _draw_examples(folds) -> dict[str, list[Picture]]:
     shown = {}
     for kind in KINDS:
-        found = [(fold, each) for fold in folds for each in _first(fold, kind)][:_OF_EACH_KIND]
+        found = [(fold, each) for fold in folds for each in _find_examples(fold, kind)[:1]][:_OF_EACH_KIND]
         drawn = [draw_example(fold.path, each, fold.metrics, f"Fold {fold.name}: ") for fold, each in found]
         border = _say_borders([fold for fold, _ in found]) if kind == "uncertain" and found else ""
         shown[f"{TITLES[kind][0]}{border}"] = [each for each in drawn if each]
-    if not any(shown.values()):
-        return Markup()
-    links = [say(fold.name, link=f"{rundir.FOLDS}/{fold.name}/report.html") for fold in folds]
-    shown = {title: drawn for title, drawn in shown.items() if drawn}
-    return render("folds/examples.html", model=model, most=_OF_EACH_KIND, links=links, shown=shown)
+    return {title: drawn for title, drawn in shown.items() if drawn}
+
+
+def _draw_label_examples(folds) -> dict[str, list[Picture]]:
+    """Return for each label an example of each kind, from the first fold that has one, while the page has room."""
+    shown, room = {}, MOST_BYTES
+    for label, kind in itertools.product(folds[0].test.classes, LABEL_KINDS):
+        drawn = _draw_label_example(folds, label, kind)
+        room -= len(drawn.data) if drawn else 0
+        if room < 0:
+            break
+        if drawn:
+            shown.setdefault(label, []).append(drawn)
+    return shown
+
+
+def _draw_label_example(folds, label, kind) -> Picture | None:
+    found = ((fold, each) for fold in folds for each in _find_examples(fold, kind) if each.get("of") == label)
+    for fold, example in found:
+        border = say_label_border(label, fold.metrics)
+        place = f"Fold {fold.name}, {border}: " if border else f"Fold {fold.name}: "
+        if drawn := draw_example(fold.path, example, fold.metrics, place):
+            return drawn
+    return None
 
 
 def _say_borders(folds) -> str:
@@ -127,5 +156,5 @@ def _say_borders(folds) -> str:
     return f": closest to the fold's threshold for {folds[0].metrics['positive']}, {named}"
 
 
-def _first(fold, kind) -> list[Mapping]:
-    return [each for each in fold.examples.get("examples", []) if each["kind"] == kind][:1]
+def _find_examples(fold, kind) -> list[Mapping]:
+    return [each for each in fold.examples.get("examples", []) if each["kind"] == kind]
