@@ -13,6 +13,7 @@ from PIL import Image
 from tlmed.data import archives, load, open_source, read_files
 from tlmed.data.table import make_table
 from tlmed.errors import InputError
+from tlmed.source_layout import Layout
 from tlmed.split_names import SPLITS
 from tlmed.trust import trusting
 
@@ -573,6 +574,9 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path):
 # TensorFlow Datasets
 
 
+FINDINGS = ("edema", "mass", "cyst")
+
+
 def small_builder(splits, features=None, **extra):
     """Make a builder of small images whose grey level tells split and index."""
 
@@ -598,6 +602,13 @@ def small_builder(splits, features=None, **extra):
                 values = {
                     "image": image,
                     "label": index % 2,
+                    "findings": [name for bit, name in enumerate(FINDINGS) if index >> bit & 1],
+                    "view": index % 2,
+                    "states": ["positive", "unmentioned", "unmentioned"],
+                    "edema": index & 1,
+                    "mass": -1 if index % 5 == 4 else index >> 1 & 1,
+                    "cyst": bool(index >> 2 & 1),
+                    "odd": index,
                     "patient": f"p{index // 2}",
                     "patient_id": index // 2,
                 }
@@ -613,6 +624,33 @@ BUILDERS = {
     "numbered": {"splits": {"train": (0, 24)}, "patient_id": tfds.features.Scalar(np.int64)},
     "no_test": {"splits": {"train": (0, 20), "validation": (40, 4)}},
     "no_label": {"splits": {"train": (0, 2)}, "features": {"image": tfds.features.Image()}},
+    "sequence": {
+        "splits": {"train": (0, 24), "test": (60, 8)},
+        "features": {
+            "image": tfds.features.Image(),
+            "view": tfds.features.ClassLabel(names=["frontal", "lateral"]),
+            "findings": tfds.features.Sequence(tfds.features.ClassLabel(names=[*FINDINGS, "No Finding"])),
+        },
+    },
+    "states": {
+        "splits": {"train": (0, 4), "test": (60, 4)},
+        "features": {
+            "image": tfds.features.Image(),
+            "states": tfds.features.Sequence(tfds.features.ClassLabel(names=["positive", "unmentioned"])),
+        },
+    },
+    "columns": {
+        "splits": {"train": (0, 24), "test": (60, 8)},
+        "features": {
+            "image": tfds.features.Image(),
+            "patient": tfds.features.Text(),
+            "edema": tfds.features.Scalar(np.int64),
+            "mass": tfds.features.Scalar(np.int64),
+            "cyst": tfds.features.Scalar(np.bool_),
+            "odd": tfds.features.Scalar(np.int64),
+            "label": tfds.features.ClassLabel(names=["mole", "melanoma"]),
+        },
+    },
 }
 
 
@@ -678,10 +716,10 @@ def open_tfds(tmp_path, monkeypatch):
     """Open one of the builders above as if TFDS knew it by name."""
     from tlmed.data import builders
 
-    def open_builder(name):
+    def open_builder(name, **layout):
         made = small_builder(**BUILDERS[name])(data_dir=tmp_path)
         monkeypatch.setattr(builders, "_find", lambda _: made)
-        return open_source(f"tfds:{name}")
+        return open_source(f"tfds:{name}", Layout(**layout))
 
     return open_builder
 
@@ -752,6 +790,40 @@ def test_tfds_without_the_names_of_some_patients_is_refused(tmp_path, monkeypatc
     (said,) = faults("tfds:gaps")
     assert said.startswith("Where the column 'patient' names the groups, every row must name its group. ")
     assert f"data=tfds:gaps, where {fault} do not: everything/" in said
+
+
+@pytest.mark.parametrize("name", ["sequence", "columns"])
+def test_tfds_with_several_labels(open_tfds, name):
+    from tlmed.data import decode
+
+    asked = {"label_columns": FINDINGS, "several": True} if name == "columns" else {}
+    table = open_tfds(name, **asked)
+    assert table.classes == FINDINGS
+    assert len(table) == 32
+    for row in range(len(table)):
+        index = int(decode(table.read(row))[0, 0, 0]) % 60  # the grey levels of test begin at 60
+        expected = [index >> bit & 1 for bit in range(3)]
+        if name == "columns" and index % 5 == 4:
+            expected[1] = -1
+        assert table.labels[row].tolist() == expected
+    assert (table.groups is None) == (name == "sequence")
+
+
+def test_a_tfds_sequence_of_states_is_not_taken_for_labels(open_tfds):
+    with pytest.raises(InputError, match="must name each label of an image once; where its numbers are states"):
+        open_tfds("states")
+
+
+def test_tfds_features_that_are_no_labels_are_refused_by_name(open_tfds):
+    for columns, words in {
+        ("edema", "odd"): r"must hold 0, 1 or -1 .* odd='\d+' \(t",
+        ("edema", "mas"): "must name features of 0 and 1. Did you mean 'mass'",
+        ("edema", "label"): "must name features of 0 and 1.* Received: 'label'",
+        ("edema", "patient"): "must name features of 0 and 1.* Received: 'patient'",
+    }.items():
+        with pytest.raises(InputError, match=words):
+            open_tfds("columns", label_columns=columns, several=True)
+    assert not open_tfds("columns").is_multi
 
 
 def test_tfds_trains(open_tfds):

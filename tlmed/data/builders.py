@@ -20,10 +20,12 @@ from tensorflow_datasets.core import naming
 from tensorflow_datasets.core.utils.file_utils import list_data_dirs
 
 import tlmed.data.phantoms  # noqa: F401  registers the builder tlmed_phantoms
-from tlmed.columns import BY_NAME, Grouping, describe_group, find_group, is_missing, name_spellings, state_group_rule
+from tlmed.columns import describe_group, find_group, is_missing, name_spellings, state_group_rule
+from tlmed.data.builder_labels import BuilderLabels, choose_feature, choose_labels, is_number, name_features
 from tlmed.data.table import Table, make_table
 from tlmed.errors import InputError, did_you_mean
 from tlmed.regular_files import open_regular, read_regular
+from tlmed.source_layout import AS_FOUND, Layout
 from tlmed.split_names import SPLIT_NAMES
 from tlmed.trust import is_trusting
 from tlmed.words import count, listed
@@ -73,7 +75,7 @@ def _index(file: Path):
             stream.seek(start)
 
 
-def open_builder(name: str, grouping: Grouping = BY_NAME) -> Table:
+def open_builder(name: str, layout: Layout = AS_FOUND) -> Table:
     """Read a TFDS data set, which is prepared first if it is not yet; paths are `split/index`.
 
     The splits of a builder that has train and test are given; a single split is left for tlmed to divide.
@@ -81,7 +83,7 @@ def open_builder(name: str, grouping: Grouping = BY_NAME) -> Table:
 
     Args:
         name: What `tfds.builder` takes, such as `tlmed_phantoms` or `colorectal_histology:2.0.0`.
-        grouping: Which feature names the groups.
+        layout: Which feature names the groups, and which are labels, where an image may have several.
 
     Returns:
         The table.
@@ -90,17 +92,18 @@ def open_builder(name: str, grouping: Grouping = BY_NAME) -> Table:
         InputError: There is no such data set, it cannot be downloaded or read, it is no image classification, or it
             brings code of its own outside of `tlmed.trust.trusting`.
     """
-    builder = _prepare(_find(name), name)
-    image, label, plain = _features(builder.info, name)
+    builder, grouping = _prepare(_find(name), name), layout.grouping
+    image, labels, plain = _features(builder.info, name, layout)
     given, single = _splits(builder.info, name)
     others = sorted(set(builder.info.splits) - set(given))
     with _whole(builder, name):
         records = {split: _records(builder, split, name) for split in given}
         places = [(split, index) for split in given for index in range(len(records[split]))]
-        found = [_fields(records[split][index], image, label, plain) for split, index in places]
-    _check_labels(name, found, len(builder.info.features[label].names))
+        found = [_fields(records[split][index], image, labels, plain) for split, index in places]
+    paths = [f"{split}/{index}" for split, index in places]
+    texts = labels.name(f"tfds:{name}", paths, [numbers for numbers, _ in found])
     columns = {feature: [values[feature] for _, values in found] for feature in plain}
-    named = {feature: texts for feature, texts in columns.items() if any(texts)}
+    named = {feature: values for feature, values in columns.items() if any(values)}
     group = find_group(named, grouping, f"data=tfds:{name}")
     groups = None if group is None else columns[group]
     if nameless := [f"{split}/{i}" for (split, i), who in zip(places, groups or (), strict=False) if is_missing(who)]:
@@ -111,16 +114,16 @@ def open_builder(name: str, grouping: Grouping = BY_NAME) -> Table:
         )
     told = describe_group(group, named, grouping, "feature")
     unused = (f"The splits {listed(others)} of tfds:{name} are not used.",) if others else ()
-    classes = builder.info.features[label].names
     return make_table(
         f"tfds:{name}",
-        [f"{split}/{index}" for split, index in places],
-        [classes[number] for number, _ in found],
+        paths,
+        texts,
         lambda row: _feature(records[places[row][0]][places[row][1]], image).bytes_list.value[0],
         groups=groups,
         splits=None if single else [given[split] for split, _ in places],
         notes=(*told, *name_spellings(groups or ()), *unused),
         encoded_here=True,
+        several=labels.several,
         licence=builder.info.as_proto.redistribution_info.license or None,
     )
 
@@ -209,44 +212,28 @@ def _first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def _features(info: tfds.core.DatasetInfo, name: str) -> tuple[str, str, list[str]]:
-    """Return the names of the image and the label, and of all other features that are one text or whole number."""
+def _features(info: tfds.core.DatasetInfo, name: str, layout: Layout) -> tuple[str, BuilderLabels, list[str]]:
+    """Return the image, the labels, and the names of all other features that are one text or whole number."""
     features = dict(info.features) if isinstance(info.features, tfds.features.FeaturesDict) else {}
-    image = _the_one(features, "image", tfds.features.Image)
-    label = _the_one(features, "label", tfds.features.ClassLabel)
-    faults = []
+    image, faults, labels = choose_feature(features, ("image",), tfds.features.Image), [], None
     if image is None or features[image].np_dtype not in (np.uint8, np.uint16):
         faults.append(
             "A data set must have one feature of 8-bit or 16-bit images, or one called 'image'. "
-            f"Received: data=tfds:{name} with {_named(features)}."
+            f"Received: data=tfds:{name} with {name_features(features)}."
         )
-    if label is None:
-        faults.append(
-            "A data set must have one feature of class labels, or one called 'label'. "
-            f"Received: data=tfds:{name} with {_named(features)}."
-        )
+    try:
+        labels = choose_labels(features, layout, f"tfds:{name}")
+    except InputError as error:
+        faults += error.faults
     if faults:
         raise InputError(faults)
     plain = [
         feature
         for feature, kind in features.items()
-        if feature not in (image, label) and (isinstance(kind, tfds.features.Text) or _is_whole(kind))
+        if feature not in (image, *labels.features)
+        and (isinstance(kind, tfds.features.Text) or is_number(kind, np.integer))
     ]
-    return image, label, plain
-
-
-def _is_whole(kind) -> bool:
-    return isinstance(kind, tfds.features.Tensor) and kind.shape == () and np.issubdtype(kind.np_dtype, np.integer)
-
-
-def _the_one(features: dict, usual: str, kind: type) -> str | None:
-    """Return the feature of a kind: the only one, or the one with the usual name among several."""
-    names = [name for name, feature in features.items() if isinstance(feature, kind)]
-    return usual if usual in names else names[0] if len(names) == 1 else None
-
-
-def _named(features: dict) -> str:
-    return listed(f"{name} ({type(feature).__name__})" for name, feature in features.items()) or "no features"
+    return image, labels, plain
 
 
 def _splits(info: tfds.core.DatasetInfo, name: str) -> tuple[dict[str, str], bool]:
@@ -289,17 +276,21 @@ def _whole(builder: tfds.core.DatasetBuilder, name: str) -> Iterator[None]:
         ) from error
 
 
-def _fields(record: bytes, image: str, label: str, plain: Sequence[str]) -> tuple[int, dict[str, str]]:
-    """Return the label's number and the plain features of a record, as text; "" for a feature that it lacks.
+def _fields(
+    record: bytes, image: str, labels: BuilderLabels, plain: Sequence[str]
+) -> tuple[list[list[int]], dict[str, str]]:
+    """Return the numbers of the labels and the plain features of a record, as text; "" for a feature that it lacks.
 
     Raises:
-        ValueError: If it has no image or no label.
+        ValueError: If it has no image, or no label where it must have one.
     """
     feature = tf.train.Example.FromString(record).features.feature
-    for one, kind in ((image, "bytes_list"), (label, "int64_list")):
+    needed = {image: "bytes_list"} | ({} if labels.several else {labels.features[0]: "int64_list"})
+    for one, kind in needed.items():
         if not getattr(feature[one], kind).value:
             raise ValueError(f"a record has no {one!r}")
-    return feature[label].int64_list.value[0], {name: _text(feature[name]) for name in plain}
+    numbers = [list(feature[one].int64_list.value) for one in labels.features]
+    return numbers, {name: _text(feature[name]) for name in plain}
 
 
 def _text(feature: tf.train.Feature) -> str:
@@ -308,16 +299,3 @@ def _text(feature: tf.train.Feature) -> str:
     if not values:
         return ""
     return (values[0].decode(errors="replace") if isinstance(values[0], bytes) else str(values[0])).strip()
-
-
-def _check_labels(name: str, found: list[tuple[int, dict[str, str]]], classes: int) -> None:
-    # TFDS writes -1 for an image without a label.
-    unlabelled = sum(number < 0 for number, _ in found)
-    if unlabelled:
-        raise InputError(
-            f"Every image must have a label. Received: data=tfds:{name}, where {unlabelled} of {len(found)} have none."
-        )
-    if (most := max((number for number, _ in found), default=0)) >= classes:
-        raise InputError(
-            f"A label must be a number below {classes}, that of the classes. Received: data=tfds:{name}, label={most}."
-        )

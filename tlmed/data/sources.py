@@ -50,7 +50,7 @@ def _open(text: str, form: str, layout: Layout) -> Table:
     if form == TFDS:
         from tlmed.data.builders import open_builder  # takes seconds to import, and no other form needs it
 
-        return open_builder(text.removeprefix("tfds:"), layout.grouping)
+        return open_builder(text.removeprefix("tfds:"), layout)
     if form == MEDMNIST:
         slicing = layout.slicing
         return open_medmnist(text.removeprefix("medmnist:"), isinstance(slicing, Slicing) and slicing.wanted)
@@ -81,7 +81,7 @@ def _find_misfits(text: str, form: str, layout: Layout) -> list[str]:
             f"Received: group={layout.grouping.column!r} with data={text}."
         )
     given = {f"{role}_column": name for role, name in layout.list_columns().items()}
-    further = {"delimiter": layout.delimiter, "label_columns": layout.label_columns}
+    further = {"delimiter": layout.delimiter, "label_columns": None if form == TFDS else layout.label_columns}
     given |= {field: value for field, value in further.items() if value is not None}
     headers = form == FOLDER and layout.label is not None
     if headers:
