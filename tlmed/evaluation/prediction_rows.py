@@ -30,6 +30,7 @@ from tlmed.words import listed
 SCORE, CALIBRATED = "score_", "calibrated_"
 NOTE = "image_note"  # the column of `tlmed predict` that says what is odd about an image
 _NAMED = 3  # faulty rows that an error names; it counts the others
+Fault = tuple[str, str]  # a rule, and what of the file breaks it
 _SINGLE = "%.9g"  # nine digits distinguish all numbers of single precision
 
 
@@ -162,9 +163,6 @@ def _to_number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
-
-
-Fault = tuple[str, str]  # a rule, and what of the file breaks it
 
 
 def raise_faults(path: object, faults: Sequence[Fault]) -> None:
