@@ -55,6 +55,11 @@ def test_one_column_with_separators_is_recognised_or_asked_for(tmp_path):
     rows = ("a.png", "Edema|Effusion"), ("b.png", "No Finding"), ("c.png", "Effusion")
     table = read(write(tmp_path, ("path", "label"), *rows))
     assert (table.classes, table.labels.tolist()) == (("Edema", "Effusion"), [[1, 1], [0, 0], [0, 1]])
+    assert not any("exactly one label" in note for note in table.notes)
+    one = open_source(write(tmp_path, ("path", "label"), ("a.png", "Edema"), ("b.png", "Mass")), Layout(several=True))
+    assert one.labels.tolist() == [[1, 0], [0, 1]]
+    assert "Every image has exactly one label." in one.notes[-1]
+    write(tmp_path, ("path", "label"), *rows)
     layout = Images("x").layout
     assert not have_several(["left|right", "both"], layout)
     single = open_source(tmp_path / "list.csv", type(layout)(several=False))

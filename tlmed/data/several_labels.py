@@ -8,12 +8,13 @@ import numpy as np
 from tlmed.columns import is_blank, order_classes, suggest_spelling
 from tlmed.data.table import Table
 from tlmed.errors import InputError, did_you_mean
-from tlmed.label_texts import DOUBT, SEPARATOR, UNKNOWN, is_nothing, split_text
+from tlmed.label_texts import DOUBT, POSITIVE, SEPARATOR, UNKNOWN, is_nothing, split_text
 from tlmed.label_vectors import read_labels
 from tlmed.source_layout import Layout
 from tlmed.words import listed
 
 _NAMED, _MANY = 3, 20
+_ONE = "Every image has exactly one label. With task='single-label' a network predicts one class of several."
 
 
 def have_several(texts: Collection[str], layout: Layout) -> bool:
@@ -57,7 +58,12 @@ def spread(table: Table, layout: Layout) -> Table:
     names = layout.label_columns or table.several or layout.vocabulary or _find_names(table.classes)
     if faults := _find_faults(table, names, layout):
         raise InputError(faults)
-    return _fill(table, names, read_labels(_list_texts(table), names, several=True))
+    filled = _fill(table, names, read_labels(_list_texts(table), names, several=True))
+    return filled if table.several or not _has_one_each(filled.labels) else replace(filled, notes=(*filled.notes, _ONE))
+
+
+def _has_one_each(labels) -> bool:
+    return bool(((labels == POSITIVE).sum(axis=1) == 1).all() and (labels != UNKNOWN).all())
 
 
 def _list_texts(table) -> list[str]:

@@ -153,9 +153,10 @@ def _describe_unclear(file: Path, role: str, found: Sequence[str], columns: Sequ
             f"Only one column may mean the column '{role}': `data.{role}_column` says which. "
             f"Received: data={file} with {join_names(map(repr, found))}."
         )
+    several = ", or `data.label_columns` those of several labels" if role == "label" else ""
     return (
         f"A listing must have the column '{role}' ({','.join(REQUIRED)} and optionally {','.join(OPTIONAL)}, "
-        f"separated by commas), or `data.{role}_column` must name it.{did_you_mean(role, columns)} "
+        f"separated by commas), or `data.{role}_column` must name it{several}.{did_you_mean(role, columns)} "
         f"Received: data={file} with {listed(columns) or 'none'}."
     )
 
