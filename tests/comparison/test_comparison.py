@@ -29,7 +29,8 @@ from tlmed.comparison import (
 )
 from tlmed.comparison.files import FILES
 from tlmed.comparison.groups import list_known
-from tlmed.comparison.pairs import QUESTIONS, _average
+from tlmed.comparison.pairs import _average
+from tlmed.comparison.questions import QUESTIONS
 from tlmed.comparison.sentences import say_difference, say_score
 from tlmed.comparison.traits import (
     FEATURE_EXTRACTOR,

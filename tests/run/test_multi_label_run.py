@@ -14,7 +14,6 @@ import tlmed
 from tests.cli.test_cli import here
 from tests.conftest import draw
 from tlmed import inference
-from tlmed.comparison import read_results
 from tlmed.errors import InputError
 from tlmed.evaluation.explanations import overlay, pick_label_cases
 from tlmed.evaluation.label_predictions_csv import read_label_predictions
@@ -197,14 +196,9 @@ def test_the_run_is_scored_again_with_the_same_numbers_and_new_images_are_predic
     assert all(row.same for row in same if row.same is not None)
 
 
-def test_what_knows_one_class_per_image_refuses_the_run(finished, source, tmp_path):
-    folder = RunDir(finished.path)
-    for ask in (
-        lambda: read_results([finished.path, finished.path / "."]),
-        lambda: inference.evaluate(folder, prevalence=0.1),
-    ):
-        with pytest.raises(InputError):
-            ask()
+def test_a_prevalence_is_refused_for_several_labels(finished):
+    with pytest.raises(InputError, match="prevalence"):
+        inference.evaluate(RunDir(finished.path), prevalence=0.1)
 
 
 def test_the_card_tells_each_label_with_counts_threshold_temperature_and_metrics(finished):

@@ -2,7 +2,8 @@
 
 from tlmed.comparison.files import check_targets, write_comparison
 from tlmed.comparison.page import make_comparison_page
-from tlmed.comparison.pairs import LEVEL, QUESTIONS, Comparison, Pair, compare
+from tlmed.comparison.pairs import LEVEL, Comparison, Pair, compare
+from tlmed.comparison.questions import QUESTIONS
 from tlmed.comparison.results import Result, read_results
 from tlmed.comparison.sentences import conclude
 from tlmed.comparison.terminal import describe_comparison

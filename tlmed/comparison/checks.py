@@ -14,10 +14,14 @@ from tlmed.evaluation.pooled_csv import name_table
 from tlmed.evaluation.predictions import HALF
 from tlmed.metrics import evaluate
 from tlmed.metrics.fold_means import mean_of
+from tlmed.metrics.label_metrics import evaluate_labels
 from tlmed.pages.amounts import number
 from tlmed.report.image_counts import is_synthetic
+from tlmed.tasks import MULTI_LABEL, count_sides, read_task
 from tlmed.words import count, join_names, listed, tell_apart
 
+# The AUC depends on every score and accuracy on every predicted class, so that a swap of either table shows.
+_SUMS = ("auc", "accuracy")
 _FROM_DATA = "a difference in score may come from the data, not from the recipe"
 
 
@@ -71,9 +75,9 @@ def _check_agreement(result) -> None:
         return
     test, metrics = result.test, result.metrics
     tables = (test.labels, test.scores, test.predictions, test.classes, metrics.get("positive"))
-    # The AUC depends on every score and accuracy on every predicted class, so that a swap of either table shows.
     # Only values are compared here, so one draw is enough for the intervals.
-    for name, entry in evaluate(*tables, draws=1, only=("auc", "accuracy"))["metrics"].items():
+    found = evaluate_labels(*tables[:4], only=_SUMS) if test.is_multi else evaluate(*tables, draws=1, only=_SUMS)
+    for name, entry in found["metrics"].items():
         there, here = metrics["metrics"][name]["value"], entry["value"]
         if there is not None and here is not None and abs(there - here) > 1e-6:
             there, here = tell_apart(there, here)
@@ -125,12 +129,15 @@ def _check_kinds(results) -> None:
 
 
 def _check_classes(results) -> None:
+    tasks = {read_task(result.metrics) for result in results}
+    if MULTI_LABEL in tasks and len(tasks) > 1:
+        said = join_names(f"{result.name} {read_task(result.metrics)}" for result in results)
+        raise InputError(f"Runs must all be of several labels, or none, to be compared. Received: {said}.")
     asked = {(tuple(result.metrics["classes"]), result.metrics.get("positive")) for result in results}
     if len(asked) > 1:
         said = "; ".join(f"{result.name}: {_name_classes(result.metrics)}" for result in results)
-        raise InputError(
-            f"Runs must have the same classes, and the same positive one, to be compared. Received: {said}."
-        )
+        which = "" if tasks == {MULTI_LABEL} else ", and the same positive one,"
+        raise InputError(f"Runs must have the same classes{which} to be compared. Received: {said}.")
 
 
 def _name_classes(metrics) -> str:
@@ -180,6 +187,7 @@ def find_notes(results: Sequence[Result]) -> tuple[str, ...]:
         *(_note_weights(result) for result in results),
         _note_thresholds(results),
         _note_rules(results),
+        _note_costs(results),
         _note_pooling(results),
         _note_stored(results),
         _note_machines(singles),
@@ -285,18 +293,31 @@ def _note_weights(result) -> str:
 
 def _note_thresholds(results) -> str:
     """Say so where runs of two classes used different thresholds, in one fold or more."""
-    cuts = [[part.metrics.get("threshold") for part in (result.folds or [result])] for result in results]
-    if len(results[0].metrics["classes"]) != 2 or all(found == cuts[0] for found in cuts):
+    metrics = results[0].metrics
+    cuts = [[_list_cuts(part.metrics) for part in (result.folds or [result])] for result in results]
+    if count_sides(metrics) != 2 or all(found == cuts[0] for found in cuts):
         return ""
+    if read_task(metrics) == MULTI_LABEL:
+        return (
+            "Accuracy, sensitivity, specificity, F1 and exact match depend on the thresholds that each run has for its "
+            "labels; the AUC and the Brier score need none."
+        )
     if results[0].folds:
         rules = dict.fromkeys(_name_rule(result) for result in results)
         which = f" in each fold (rule{'s' * (len(rules) > 1)}: {', '.join(rules)})"
     else:
-        which = f" ({', '.join(tell_apart(*(HALF if cut is None else cut for (cut,) in cuts)))})"
+        which = f" ({', '.join(tell_apart(*(HALF if cut is None else cut for ((cut,),) in cuts)))})"
     return (
         f"Accuracy, sensitivity, specificity and F1 depend on each run's own threshold{which}; the AUC and the "
         "Brier score need none."
     )
+
+
+def _list_cuts(metrics) -> list[float | None]:
+    """Return the threshold of a run, or those of its labels."""
+    if read_task(metrics) != MULTI_LABEL:
+        return [metrics.get("threshold")]
+    return [entry.get("operating_point", {}).get("threshold") for entry in metrics["per_class"].values()]
 
 
 def _name_rule(result) -> str:
@@ -309,13 +330,23 @@ def _note_rules(results) -> str:
     """Say so where runs of more than two classes predict by different rules."""
     rules = [(result.folds or [result])[0].metrics.get("decision", {}) for result in results]
     kept = [{name: part for name, part in rule.items() if name in ("rule", "costs", "tau")} for rule in rules]
-    if len(results[0].metrics["classes"]) == 2 or all(rule == kept[0] for rule in kept):
+    if count_sides(results[0].metrics) == 2 or all(rule == kept[0] for rule in kept):
         return ""
     names = (f"{result.name} {rule.get('rule', 'score')}" for result, rule in zip(results, kept, strict=True))
     return (
         f"Runs predict classes by different rules ({', '.join(names)}; see `decision` in metrics.json): accuracy, "
         "sensitivity, specificity and F1 depend on them; the AUC and the Brier score do not."
     )
+
+
+def _note_costs(results) -> str:
+    """Say so where runs state what errors cost, and not all the same."""
+    costs = [result.metrics.get("costs") for result in results]
+    if not any(costs) or all(cost == costs[0] for cost in costs):
+        return ""
+    missing = [result.name for result, cost in zip(results, costs, strict=True) if not cost]
+    said = f"{join_names(missing)} state{'s' * (len(missing) == 1)} none" if missing else "they state different ones"
+    return f"Expected costs are not compared, because the runs do not state the same costs: {said}."
 
 
 def _note_pooling(results) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tlmed import targets, whole_files
 from tlmed.comparison.page import make_comparison_page
-from tlmed.comparison.pairs import GRADED_QUESTIONS, QUESTIONS, Comparison
+from tlmed.comparison.pairs import Comparison
 from tlmed.comparison.sentences import list_metric_notes, list_metrics
 from tlmed.comparison.traits import COSTS
 from tlmed.errors import InputError
@@ -21,8 +21,8 @@ def check_targets(folder: Path, force: bool = False) -> None:
     page, runs, pairs = (folder / name for name in FILES)
     own = {
         page: lambda file: targets.is_marked(file, "compare"),
-        runs: lambda file: targets.read_header(file) in map(_name_columns, (QUESTIONS, GRADED_QUESTIONS)),
-        pairs: lambda file: targets.read_header(file) == _PAIR_COLUMNS,
+        runs: lambda file: _is_table_of_runs(targets.read_header(file)),
+        pairs: lambda file: targets.read_header(file) in (_PAIR_COLUMNS, _LABEL_COLUMNS),
     }
     # A folder with the name of a file is refused by `_prepare`, whose message says so, and with --force too.
     targets.check_targets("--out", {path: is_own for path, is_own in own.items() if not path.is_dir()}, force)
@@ -47,7 +47,7 @@ def write_comparison(folder: Path, comparison: Comparison, force: bool = False) 
     texts = (
         f"{make_comparison_page(comparison)}<!-- {targets.make_mark('compare')} -->\n",
         whole_files.format_csv(*_list_runs(comparison)),
-        whole_files.format_csv(_PAIR_COLUMNS, _list_pairs(comparison)),
+        whole_files.format_csv(*_list_pairs(comparison)),
     )
     paths = [folder / name for name in FILES]
     _prepare(folder, paths)
@@ -83,6 +83,12 @@ _ABOUT = ("number", "run", "path", "backbone", "weights", "approach", "seed", "t
 _WITHOUT = "_without_leaks"  # the ending of columns with scores without the test images that the run has seen
 _LEAKS = ("leaked", "left", *(f"{name}{part}{_WITHOUT}" for name in _LEFT for part in _PARTS))
 _PAIR_COLUMNS = ["first", "second", *_COLUMNS]
+_LABEL_COLUMNS = ["first", "second", "label", *_COLUMNS]  # of runs of several labels; empty for means over labels
+
+
+def _is_table_of_runs(header: list[str] | None) -> bool:
+    """Tell whether a header is that of `comparison.csv`, whose metrics depend on what the runs are asked."""
+    return bool(header) and header[: len(_ABOUT)] == list(_ABOUT) and header[-len(COSTS) - 1 :] == [*COSTS, "notes"]
 
 
 def _list_runs(comparison) -> tuple[list[str], list[list]]:
@@ -104,11 +110,20 @@ def _name_columns(questions) -> list[str]:
     return [*_ABOUT, *(f"{name}{part}" for name in questions for part in _PARTS), *_LEAKS, *COSTS, "notes"]
 
 
-def _list_pairs(comparison) -> Iterator[list]:
+def _list_pairs(comparison) -> tuple[list[str], Iterator[list]]:
     names = [result.name for result in comparison.results]
-    for pair in comparison.pairs:
-        for metric, entry in pair.questions.items():
-            numbers = [entry[key] for key in ("value", "low", "high", "p", "p_holm")]
-            alone = [entry.get(key) for key in ("first_only", "second_only")]
-            told = [entry["method"], entry.get("reason", entry.get("note"))]
-            yield [names[pair.first], names[pair.second], metric, *numbers, len(comparison.pairs), *alone, *told]
+    labels = list(comparison.pairs[0].labels)
+    rows = (
+        [names[pair.first], names[pair.second], *((label,) if labels else ()), *_list_entry(metric, entry, amount)]
+        for pair in comparison.pairs
+        for label, table in {"": pair.questions, **pair.labels}.items()
+        for metric, entry in table.items()
+        for amount in [len(comparison.pairs) * (len(labels) if label else 1)]
+    )
+    return _LABEL_COLUMNS if labels else _PAIR_COLUMNS, rows
+
+
+def _list_entry(metric, entry, amount) -> list:
+    numbers = [entry[key] for key in ("value", "low", "high", "p", "p_holm")]
+    alone = [entry.get(key) for key in ("first_only", "second_only")]
+    return [metric, *numbers, amount, *alone, entry["method"], entry.get("reason", entry.get("note"))]

@@ -7,6 +7,7 @@ import numpy as np
 
 from tlmed.columns import spell
 from tlmed.comparison.results import Result
+from tlmed.evaluation.answer_rules import read_costs
 from tlmed.evaluation.measures import Scoring, list_part_metrics, measure, score
 from tlmed.evaluation.pooling import list_unit_groups, read_pooling
 from tlmed.part_names import file_of, split_part
@@ -168,7 +169,9 @@ def measure_without(results: Sequence[Result], known: Collection[str]) -> list[M
 
 
 def _ask(result) -> Scoring:
-    return Scoring("test", result.metrics.get("positive"), result.recipe.get("seed", 0))
+    metrics = result.metrics
+    costs = read_costs(metrics["costs"], metrics["classes"]) if "costs" in metrics else None
+    return Scoring("test", metrics.get("positive"), result.recipe.get("seed", 0), costs=costs)
 
 
 def note_groups(results: Sequence[Result]) -> list[str]:

@@ -7,9 +7,9 @@ from markupsafe import Markup
 
 from tlmed.answer_units import say_least, say_undecided, unit_of
 from tlmed.comparison import plots
+from tlmed.comparison.label_section import show_labels
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.sentences import (
-    NAMES,
     conclude,
     list_metric_notes,
     list_metrics,
@@ -27,7 +27,8 @@ from tlmed.comparison.sentences import (
 from tlmed.errors import InputError
 from tlmed.evaluation.score_plots import area_of
 from tlmed.metrics import positive_index
-from tlmed.metrics.names import list_further, name_metric
+from tlmed.metrics.label_differences import MATCH
+from tlmed.metrics.names import list_further
 from tlmed.pages.amounts import flatten, number
 from tlmed.pages.entries import compare_stated, show_cell
 from tlmed.pages.figures import Picture, draw
@@ -61,6 +62,7 @@ def make_comparison_page(comparison: Comparison) -> str:
         "Differences from the best": _show_differences(comparison),
         "Score against data size": _show_sizes(comparison),
         "Score and cost": _show_costs(comparison),
+        "Each label": show_labels(comparison),
         "All pairs": _show_pairs(comparison),
         "Notes": render("list.html", items=[*comparison.notes, *_list_metric_notes(comparison)]),
         "Where the recipes differ": _show_recipes(comparison),
@@ -71,10 +73,6 @@ def make_comparison_page(comparison: Comparison) -> str:
 
 def _name_unit(comparison) -> str:
     return unit_of(comparison.results[0].metrics)
-
-
-def _label(comparison, place) -> str:
-    return f"{place + 1}  {comparison.results[place].name}"
 
 
 def _show_runs(comparison) -> Markup:
@@ -135,7 +133,7 @@ def _list_leaks(comparison) -> list[tuple[str, int, int, str, list[str]]]:
 
 
 def _list_head(comparison) -> tuple[str, ...]:
-    return (*comparison.main_questions, *_HEAD)
+    return (*comparison.shown_questions, *_HEAD)
 
 
 def _compare_stated(comparison) -> Table | None:
@@ -151,7 +149,7 @@ def _compare_stated(comparison) -> Table | None:
     ]
     if not common:
         return None
-    names = [_label(comparison, place) for place in range(len(found))]
+    names = [comparison.label(place) for place in range(len(found))]
     return compare_stated(
         {name: {each: entries[each] for each in common} for name, entries in zip(names, found, strict=True)}
     )
@@ -167,14 +165,14 @@ def _tabulate_metrics(comparison) -> Table:
 
 
 def _show_scores(comparison) -> Markup:
-    names = [_label(comparison, place) for place in range(len(comparison.results))]
+    names = [comparison.label(place) for place in range(len(comparison.results))]
     pictures = []
     for question in comparison.main_questions:
         entries = [result.metrics["metrics"][question] for result in comparison.results]
         said = "; ".join(f"{name}: {say_score(entry)}" for name, entry in zip(names, entries, strict=True))
-        alt = f"Forest plot of each run's {NAMES[question]} with its 95 % interval. {said}"
-        caption = f"{name_metric(question)} of each run, with its 95 % interval"
-        pictures.append(draw(plots.draw_scores(names, entries, NAMES[question]), alt, caption))
+        alt = f"Forest plot of each run's {comparison.name(question)} with its 95 % interval. {said}"
+        caption = f"{comparison.title(question)} of each run, with its 95 % interval"
+        pictures.append(draw(plots.draw_scores(names, entries, comparison.name(question)), alt, caption))
     return render("comparison/scores.html", unit=_name_unit(comparison), pictures=pictures)
 
 
@@ -183,7 +181,9 @@ def _show_curves(comparison) -> Markup:
     results = comparison.results
     if results[0].folds:
         return Markup()
-    classes, main = results[0].test.classes, positive_index(results[0].test.classes, results[0].metrics.get("positive"))
+    test = results[0].test
+    classes = test.classes
+    main = None if test.is_multi else positive_index(classes, results[0].metrics.get("positive"))
     columns = range(len(classes)) if main is None else [main]
     drawn = _draw_curves(comparison, columns) if len(columns) <= MOST_PANELS else None
     return render(
@@ -197,7 +197,7 @@ def _show_curves(comparison) -> Markup:
 
 
 def _draw_curves(comparison, columns) -> Picture:
-    names = [_label(comparison, place) for place in range(len(comparison.results))]
+    names = [comparison.label(place) for place in range(len(comparison.results))]
     tests = [result.test for result in comparison.results]
     said = "; ".join(f"{tests[0].classes[column]}: {_say_areas(names, tests, column)}" for column in columns)
     alt = f"ROC curves of {count(len(tests), 'run')} on the same test {_name_unit(comparison)}s, with their AUC. {said}"
@@ -215,14 +215,14 @@ def _show_differences(comparison) -> Markup:
         if best is None:
             continue
         others = [place for place in range(len(comparison.results)) if place != best]
-        names = [_label(comparison, place) for place in others]
+        names = [comparison.label(place) for place in others]
         entries = [comparison.difference(place, best, question) for place in others]
         said = "; ".join(f"{name}: {say_difference(entry)}" for name, entry in zip(names, entries, strict=True))
         rank = "the highest" if len(comparison.leaders(question)) == 1 else "one of the highest"
-        champion, metric = _label(comparison, best), NAMES[question]
+        champion, metric = comparison.label(best), comparison.name(question)
         alt = f"Forest plot of differences in {metric} from {champion}, with 95 % intervals. {said}"
         figure = plots.draw_differences(names, entries, list(map(is_shown, entries)), metric, champion)
-        pictures.append(draw(figure, alt, f"{name_metric(question)} minus that of {champion}, {rank}"))
+        pictures.append(draw(figure, alt, f"{comparison.title(question)} minus that of {champion}, {rank}"))
     if not pictures:
         return Markup()
     chosen = any(
@@ -259,11 +259,12 @@ def _draw_against(comparison, cost, xlabel, by_modality=False) -> Picture | None
         + (point.modality or f"{point.backbone}, {point.approach}")
         for point in points
     )
-    alt = f"{name_metric(question)} against {xlabel}. {said}"
+    alt = f"{comparison.title(question)} against {xlabel}. {said}"
     same = " Points of the same place are drawn side by side." if len({p.x for p in points}) < len(points) else ""
     shown = "colour and shape for the modality" if by_modality else "colour for the backbone, shape for the approach"
-    caption = f"{name_metric(question)} against {xlabel}, with 95 % intervals: {shown}, numbers as in the table.{same}"
-    return draw(plots.draw_against(points, xlabel, NAMES[question]), alt, caption)
+    against = f"{comparison.title(question)} against {xlabel}, with 95 % intervals"
+    caption = f"{against}: {shown}, numbers as in the table.{same}"
+    return draw(plots.draw_against(points, xlabel, comparison.name(question)), alt, caption)
 
 
 def _show_costs(comparison) -> Markup:
@@ -288,7 +289,7 @@ def _show_pairs(comparison) -> Markup:
     amount = len(comparison.pairs)
     questions = [
         {
-            "title": f"{name_metric(question)}: {count(amount, 'pair')}",
+            "title": f"{comparison.title(question)}: {count(amount, 'pair')}",
             "table": _tabulate_pairs(comparison, question),
             "open": question in comparison.main_questions and amount <= _MOST_PAIRS,
         }
@@ -298,7 +299,7 @@ def _show_pairs(comparison) -> Markup:
 
 
 def _tabulate_pairs(comparison, question) -> Table:
-    counted = question == "accuracy" and not comparison.results[0].folds
+    counted = question in ("accuracy", MATCH) and all("first_only" in it.questions[question] for it in comparison.pairs)
     rows = []
     for pair in comparison.pairs:
         entry = pair.questions[question]

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +10,19 @@ import numpy as np
 from tlmed.answer_units import GROUP, name_rows, unit_of
 from tlmed.comparison.checks import check_comparable, find_notes
 from tlmed.comparison.groups import choose_groups, list_owners, use_groups
-from tlmed.comparison.results import Result, read_results
+from tlmed.comparison.questions import COST, ERROR, choose_main, list_questions, name_question
+from tlmed.comparison.results import Result, align_classes, read_results
+from tlmed.evaluation.answer_rules import read_costs
 from tlmed.metrics import average_folds, compare_pairs, holm, measure_pairs
+from tlmed.metrics.label_differences import MATCH, LabelDifferences, compare_label_pairs, measure_label_pairs
 from tlmed.metrics.names import name_metric
+from tlmed.metrics.paired_means import compare_image_means, measure_image_means
 from tlmed.metrics.resampling import has_clusters, number_groups
 from tlmed.metrics.sample_sizes import FEW_UNITS
-from tlmed.metrics.spreads import Spread
 from tlmed.sections import KFold
-from tlmed.tasks import ORDINAL, PRIMARY, read_task
-from tlmed.words import join_names
+from tlmed.tasks import MULTI_LABEL, ORDINAL, PRIMARY, read_task
+from tlmed.words import begin_sentence, join_names
 
-QUESTIONS = ("auc", "accuracy", "sensitivity", "specificity", "f1", "brier")
-GRADED_QUESTIONS = (PRIMARY[ORDINAL], *QUESTIONS)  # where all runs predict grades
-_MAIN = ("auc", "accuracy")  # of which sentences and pictures speak
 LEVEL = 0.05  # a difference counts as shown if its corrected p-value is below this
 
 
@@ -37,11 +37,13 @@ class Pair:
             `method`; `reason` where it is undefined, `note` where there is something to say of its interval, `units`
             that it rests on; for accuracy of two networks `first_only` and `second_only`, the images that
             one alone got right. `low` and `high` are None with a `p` of 1 where no image shows a difference.
+        labels: Of several labels, each label to the same, on the images of which it is known; empty for other tasks.
     """
 
     first: int
     second: int
     questions: Mapping[str, Mapping]
+    labels: Mapping[str, Mapping[str, Mapping]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,30 @@ class Comparison:
 
     @property
     def questions(self) -> tuple[str, ...]:
-        """Return the metrics that are compared; of runs that all predict grades, their primary one comes first."""
+        """Return the metrics that are compared (`list_questions`)."""
         return list_questions(self.results)
 
     @property
     def main_questions(self) -> tuple[str, ...]:
         """Return those of which sentences and pictures speak, the one that decides first."""
-        return tuple(name for name in self.questions if name in (PRIMARY[ORDINAL], *_MAIN))
+        return choose_main(self.questions)
+
+    @property
+    def shown_questions(self) -> tuple[str, ...]:
+        """Return those in the tables of runs and pairs: the main ones, and what an answer costs or is off."""
+        return (*self.main_questions, *(name for name in self.questions if name in (COST, ERROR)))
+
+    def label(self, place: int) -> str:
+        """Return the number and the name of a run."""
+        return f"{place + 1}  {self.results[place].name}"
+
+    def name(self, question: str) -> str:
+        """Return the name of a metric within a sentence."""
+        return name_question(question, self.results)
+
+    def title(self, question: str) -> str:
+        """Return the name of a metric at the beginning of a sentence."""
+        return begin_sentence(self.name(question))
 
     def value(self, place: int, question: str) -> float | None:
         """Return a run's metric."""
@@ -98,12 +117,6 @@ class Comparison:
         return found | {key: None if number is None else -number for key, number in turned.items()}
 
 
-def list_questions(results: Sequence[Result]) -> tuple[str, ...]:
-    """Return the metrics by which some runs are compared."""
-    graded = all(read_task(result.metrics) == ORDINAL for result in results)
-    return GRADED_QUESTIONS if graded else QUESTIONS
-
-
 def compare(paths: Sequence[str | Path]) -> Comparison:
     """Compare runs on the same test images, or cross-validations over the same folds.
 
@@ -112,13 +125,15 @@ def compare(paths: Sequence[str | Path]) -> Comparison:
     several images; cross-validations by the corrected resampled t of their folds' differences, or the sampling error
     of the images where that is larger. p-values are corrected by Holm over all pairs, for each question by itself.
 
+    Of several labels the means over labels are compared, and each label by itself, with Holm over labels and pairs.
+
     Args:
         paths: Run directories, two or more.
 
     Raises:
         InputError: If a run cannot be read, or their test images, folds or classes are not the same.
     """
-    given = read_results(paths)
+    given = align_classes(read_results(paths))
     check_comparable(given)
     results = use_groups(given)
     places = list(itertools.combinations(range(len(results)), 2))
@@ -133,9 +148,12 @@ def compare(paths: Sequence[str | Path]) -> Comparison:
         found = _compare_tables(results, owners)
         images = len(results[0].test.paths)
         groups = len(set(number_groups(owners))) if has_clusters(number_groups(owners)) else None
-    _correct(found)
+    _correct([pair.means for pair in found.values()])
+    _correct([label for pair in found.values() for label in pair.labels.values()])
     unit = unit_of(results[0].metrics)
-    pairs = tuple(Pair(*place, name_rows(found[place], unit)) for place in places)
+    pairs = tuple(
+        Pair(*place, name_rows(pair.means, unit), name_rows(pair.labels, unit)) for place, pair in found.items()
+    )
     return Comparison(results, pairs, images, groups, find_notes(given) + _note_few(pairs, unit))
 
 
@@ -155,39 +173,93 @@ def _list_tables(results) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray
     return results[0].test.labels[orders[0]], tables
 
 
-def _compare_tables(results, owners) -> dict[tuple[int, int], dict[str, dict]]:
+def _compare_tables(results, owners) -> dict[tuple[int, int], LabelDifferences]:
     """Return every question of every pair, in the order of the images' paths."""
     metrics = results[0].metrics
     labels, tables = _list_tables(results)
     asked = list_questions(results)
-    found = compare_pairs(labels, tables, metrics["classes"], metrics.get("positive"), owners, only=asked)
-    return {pair: {name: questions[name] for name in asked} for pair, questions in found.items()}
+    if read_task(metrics) == MULTI_LABEL:
+        return compare_label_pairs(labels, tables, metrics["classes"], owners, asked)
+    usual = [name for name in asked if name not in (COST, ERROR)]
+    found = compare_pairs(labels, tables, metrics["classes"], metrics.get("positive"), owners, only=usual)
+    for (i, j), questions in found.items():
+        for name in set(asked) - set(usual):
+            first, second = (_rate_answers(name, labels, tables[place][1], metrics) for place in (i, j))
+            most = _find_most(name, metrics)
+            questions[name] = compare_image_means(first, second, labels, owners, most)
+    return {pair: LabelDifferences({name: questions[name] for name in asked}, {}) for pair, questions in found.items()}
 
 
-def _measure_folds(results) -> list[dict[tuple[int, int], dict[str, Spread]]]:
+def _rate_answers(name, labels, predictions, metrics) -> np.ndarray:
+    """Return for each image what its answer costs, or by how many grades it is off."""
+    if name == ERROR:
+        return np.abs(labels - predictions).astype(float)
+    return read_costs(metrics["costs"], metrics["classes"])[labels, predictions]
+
+
+def _find_most(name, metrics) -> float:
+    """Return the largest possible difference: a Brier score goes up to 2, a kappa from -1 to 1, most from 0 to 1."""
+    if name == ERROR:
+        return len(metrics["classes"]) - 1.0
+    if name == COST:
+        return float(read_costs(metrics["costs"], metrics["classes"]).max())
+    several = read_task(metrics) == MULTI_LABEL
+    return 2.0 if name == PRIMARY[ORDINAL] or (name == "brier" and not several) else 1.0
+
+
+def _measure_folds(results) -> list[dict[tuple[int, int], LabelDifferences]]:
     """Return for each fold how much its images move the differences of every pair."""
-    metrics, found = results[0].metrics, []
-    for folds in zip(*(result.folds for result in results), strict=True):
-        labels, tables = _list_tables(folds)
-        asked = (metrics["classes"], metrics.get("positive"), _find_owners(folds))
-        found.append(measure_pairs(labels, tables, *asked, only=list_questions(results)))
-    return found
+    asked = list_questions(results)
+    return [
+        _measure_tables(folds, asked, results[0].metrics) for folds in zip(*(it.folds for it in results), strict=True)
+    ]
 
 
-def _compare_folds(first: Result, second: Result, spreads: Sequence[Mapping[str, Spread]]) -> dict[str, dict]:
+def _measure_tables(folds, asked, metrics) -> dict[tuple[int, int], LabelDifferences]:
+    (labels, tables), owners, classes = _list_tables(folds), _find_owners(folds), metrics["classes"]
+    if read_task(metrics) == MULTI_LABEL:
+        return measure_label_pairs(labels, tables, classes, owners, asked)
+    usual = [name for name in asked if name not in (COST, ERROR)]
+    found = measure_pairs(labels, tables, classes, metrics.get("positive"), owners, only=usual)
+    for (i, j), spreads in found.items():
+        for name in set(asked) - set(usual):
+            first, second = (_rate_answers(name, labels, tables[place][1], metrics) for place in (i, j))
+            spreads[name] = measure_image_means(first, second, labels, owners)
+    return {pair: LabelDifferences(spreads, {}) for pair, spreads in found.items()}
+
+
+def _compare_folds(first: Result, second: Result, spreads: Sequence[LabelDifferences]) -> LabelDifferences:
     """Return the mean difference over the folds for each question, and the test of it; `spreads` are of each fold."""
-    split = first.recipe["data"]["split"]
+    asked = list_questions((first, second))
+    labels = first.metrics["classes"] if read_task(first.metrics) == MULTI_LABEL else ()
+    return LabelDifferences(
+        {name: _average_folds((first, second), [spread.means.get(name) for spread in spreads], name) for name in asked},
+        {
+            label: {
+                name: _average_folds(
+                    (first, second), [spread.labels.get(label, {}).get(name) for spread in spreads], name, label
+                )
+                for name in asked
+                if name != MATCH
+            }
+            for label in labels
+        },
+    )
+
+
+def _average_folds(runs, spreads, name, label=None) -> dict:
+    """Return the mean difference of one question, of all classes or of one label; `spreads` are of each fold."""
+    first, split = runs[0], runs[0].recipe["data"]["split"]
     share = KFold(split["k"], val=split["val"]).test_share  # as in the runs' own means
-    found = {}
-    for name in list_questions((first, second)):
-        values = [[fold.metrics["metrics"].get(name, {}).get("value") for fold in run.folds] for run in (first, second)]
-        folds = zip(*values, strict=True)
-        differences = [None if None in pair else pair[0] - pair[1] for pair in folds]
-        moved = [spread.get(name) for spread in spreads]
-        # The largest possible difference: a Brier score goes up to 2, a kappa from -1 to 1, the others from 0 to 1.
-        most = 2.0 if name in ("brier", PRIMARY[ORDINAL]) else 1.0
-        found[name] = _average(differences, first.folds, share, moved, split.get("repeats", 1), most)
-    return found
+    values = [[_find_value(fold.metrics, name, label) for fold in run.folds] for run in runs]
+    differences = [None if None in pair else pair[0] - pair[1] for pair in zip(*values, strict=True)]
+    most = _find_most(name, first.metrics)
+    return _average(differences, first.folds, share, spreads, split.get("repeats", 1), most)
+
+
+def _find_value(metrics, name, label) -> float | None:
+    table = metrics["metrics"] if label is None else metrics["per_class"][label]
+    return table.get(name, {}).get("value")
 
 
 def _average(differences, folds, share, spreads, repeats, most) -> dict:
@@ -208,9 +280,12 @@ def _average(differences, folds, share, spreads, repeats, most) -> dict:
 
 def _note_few(pairs, unit) -> tuple[str, ...]:
     """Name the metrics whose differences rest on a few images, files or groups."""
-    units = {}  # the same for all pairs; a difference that is left open has none
+    units = {}  # the fewest of all pairs; a difference that is left open has none
     for pair in pairs:
-        units |= {name: entry["units"] for name, entry in pair.questions.items() if "units" in entry}
+        for name, entry in pair.questions.items():
+            # A cost, or an error in grades, rests on the images with different answers, and says so itself.
+            if "units" in entry and name not in (COST, ERROR):
+                units[name] = min(entry["units"], units.get(name, entry["units"]))
     few = [f"{name_metric(name)} {number}" for name, number in units.items() if number < FEW_UNITS]
     if not few:
         return ()
@@ -222,10 +297,10 @@ def _leave_open(value, reason) -> dict:
     return {"value": value, "low": None, "high": None, "p": None, "method": None, "reason": reason}
 
 
-def _correct(found) -> None:
-    """Add `p_holm` to every entry: Holm's correction over all pairs, for each question by itself."""
-    for name in next(iter(found.values())):
-        entries = [questions[name] for questions in found.values()]
+def _correct(tables: Sequence[Mapping[str, dict]]) -> None:
+    """Add `p_holm` to every entry: Holm's correction over all tables, for each question by itself."""
+    for name in tables[0] if tables else ():
+        entries = [questions[name] for questions in tables]
         for entry, p in zip(entries, holm([entry["p"] for entry in entries]), strict=True):
             entry["p_holm"] = p
 

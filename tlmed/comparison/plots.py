@@ -13,8 +13,9 @@ from tlmed.comparison.sentences import say_difference, say_score
 from tlmed.comparison.traits import APPROACHES, UNSTATED
 from tlmed.evaluation.drawing import COLOURS, LINES, UNNAMED, literal, tidy
 from tlmed.evaluation.predictions import Predictions
-from tlmed.evaluation.score_plots import MOST_CURVES, area_of
+from tlmed.evaluation.score_plots import MOST_CURVES, area_of, take_side
 from tlmed.metrics import macro_auc, roc_curve
+from tlmed.metrics.label_metrics import macro_area
 from tlmed.sections.image_attributes import MODALITIES
 
 MARKERS = dict(zip(APPROACHES, "os^D*Pv", strict=True))
@@ -102,7 +103,8 @@ def draw_curves(names: Sequence[str], tests: Sequence[Predictions], columns: Seq
     side = _WIDTH if across == 1 else 3
     figure = Figure(figsize=(side * across, side * down * 0.95), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False).ravel()
-    ranks = np.argsort([-(macro_auc(test.labels, test.scores) or 0) for test in tests], kind="stable").tolist()
+    find_area = macro_area if tests[0].is_multi else macro_auc
+    ranks = np.argsort([-(find_area(test.labels, test.scores) or 0) for test in tests], kind="stable").tolist()
     # All colours come before the second kind of line, because colours are easier to tell apart.
     styles = dict(zip(sorted(ranks[:MOST_CURVES]), itertools.product(LINES, COLOURS), strict=False))
     for axes in panels[len(columns) :]:
@@ -113,7 +115,7 @@ def draw_curves(names: Sequence[str], tests: Sequence[Predictions], columns: Seq
             if area_of(tests[place], column) is None:
                 continue
             line, colour = styles.get(place, ("-", UNNAMED))
-            curve = roc_curve(tests[place].labels == column, tests[place].scores[:, column])
+            curve = roc_curve(*take_side(tests[place], column))
             axes.plot(*curve, color=colour, linestyle=line, linewidth=1.6 if place in styles else 0.7)
         tidy(axes, xlabel="1 - specificity", ylabel="sensitivity")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from tlmed import rundir
 from tlmed.comparison.traits import MIXED, UNSTATED, find_approach, find_costs, join_costs
 from tlmed.errors import InputError
@@ -14,6 +16,8 @@ from tlmed.evaluation.pooled_csv import list_tables, name_table, read_units
 from tlmed.evaluation.pooling import read_pooling
 from tlmed.evaluation.predictions import Predictions
 from tlmed.intact import check_intact
+from tlmed.label_texts import SEPARATOR
+from tlmed.label_vectors import write_labels
 from tlmed.pages.amounts import join
 from tlmed.run_files import (
     ENVIRONMENT_JSON,
@@ -29,7 +33,7 @@ from tlmed.run_files import (
     Timing,
 )
 from tlmed.rundir import RunDir, find_run
-from tlmed.tasks import refuse_labels
+from tlmed.tasks import MULTI_LABEL, ORDINAL, read_task
 from tlmed.words import listed
 
 _SHOWN = ("metrics.auc", "metrics.accuracy")  # of every run
@@ -197,12 +201,63 @@ def _read(run: RunDir, name: str) -> Result:
 def _read_single(run, name) -> Result:
     recipe, plan, environment = RECIPE_JSON.read(run), PLAN_JSON.find(run), ENVIRONMENT_JSON.find(run)
     timing, metrics = TIMING_JSON.find(run), METRICS_JSON.read(run, *_SHOWN)
-    refuse_labels(metrics, "`tlmed compare` is", run.path)
-    splits = {row["path"]: row for row in SPLITS_CSV.read(run)}
+    splits = {row["path"]: _order_labels(row, metrics) for row in SPLITS_CSV.read(run)}
     test = _read_test(run, splits, metrics)
     compared = ("recipe.json", "metrics.json", "plan.json", "environment.json", "splits.csv", *list_tables(metrics))
     unchecked = check_intact(run, [file for file in compared if (run / file).exists()])
     return Result(run.path, name, recipe, plan, environment, timing, metrics, splits, test, unchecked=tuple(unchecked))
+
+
+def _order_labels(row: Mapping[str, str], metrics) -> Mapping[str, str]:
+    """Return a row of `splits.csv` whose labels, of several, are in the order of their names: runs may order them."""
+    return {**row, "label": _sort(row["label"])} if read_task(metrics) == MULTI_LABEL else row
+
+
+def _sort(label: str) -> str:
+    return SEPARATOR.join(sorted(label.split(SEPARATOR)))
+
+
+def align_classes(results: Sequence[Result]) -> tuple[Result, ...]:
+    """Return the runs with the classes, or labels, of all in the order of the first one; grades keep theirs.
+
+    Runs with other classes, or other tasks, stay as they are.
+    """
+    first = results[0].metrics
+    return tuple(
+        _align(result, first["classes"]) if _may_align(first, result.metrics) else result for result in results
+    )
+
+
+def _may_align(first, other) -> bool:
+    tasks = {read_task(first), read_task(other)}
+    differ = first["classes"] != other["classes"] and sorted(first["classes"]) == sorted(other["classes"])
+    return differ and len(tasks) == 1 and tasks != {ORDINAL}
+
+
+def _align(result, classes) -> Result:
+    given = result.metrics["classes"]
+    places = [given.index(name) for name in classes]
+    metrics = {
+        **result.metrics,
+        "classes": list(classes),
+        "per_class": {name: result.metrics["per_class"][name] for name in classes},
+    }
+    test = None if result.test is None else _turn(result.test, places)
+    folds = tuple(_align(fold, classes) for fold in result.folds)
+    return dataclasses.replace(result, metrics=metrics, test=test, folds=folds)
+
+
+def _turn(test: Predictions, places: Sequence[int]) -> Predictions:
+    """Return predictions with their classes in another order; `places` are those of the new classes in the old ones."""
+    numbers = np.argsort(places)  # the new number of each class
+    columns = {
+        "classes": tuple(test.classes[place] for place in places),
+        "scores": test.scores[:, places],
+        "calibrated": None if test.calibrated is None else test.calibrated[:, places],
+    }
+    answers = {"labels": test.labels, "predictions": test.predictions}
+    turned = {name: part[:, places] if test.is_multi else numbers[part] for name, part in answers.items()}
+    return dataclasses.replace(test, **columns, **turned)
 
 
 def _name_units(rows: Mapping[str, Mapping[str, str]], metrics) -> dict[str, str]:
@@ -219,7 +274,8 @@ def _read_test(run, splits, metrics) -> Predictions:
             f"`{table}` must have the classes of `metrics.json`: {', '.join(classes)}. "
             f"Received: {run / table}: {', '.join(test.classes)}."
         )
-    predicted = {name: test.classes[label] for name, label in zip(test.paths, test.labels, strict=True)}
+    written = write_labels(test.labels, test.classes)
+    predicted = dict(zip(test.paths, map(_sort, written) if test.is_multi else written, strict=True))
     rows = {path: row for path, row in splits.items() if row["split"] == "test"}
     expected = {unit: rows[path]["label"] for path, unit in _name_units(rows, metrics).items()}
     if wrong := sorted(name for name in {**expected, **predicted} if expected.get(name) != predicted.get(name)):

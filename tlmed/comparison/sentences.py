@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tlmed.answer_units import say_all_undecided, say_least, say_undecided, unit_of
 from tlmed.comparison.groups import list_known, measure_without
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
+from tlmed.comparison.questions import name_question
 from tlmed.comparison.results import Result
 from tlmed.comparison.traits import say_images
 from tlmed.identifiers import read_identifiers
@@ -15,15 +16,6 @@ from tlmed.pages.amounts import EMPTY, duration, number, says_nothing
 from tlmed.pseudonyms import say_unknown
 from tlmed.words import count, join_names, listed, tell_apart, thousandths
 
-NAMES = {
-    "quadratic_kappa": "quadratic kappa",
-    "auc": "AUC",
-    "accuracy": "accuracy",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "f1": "F1",
-    "brier": "Brier score",
-}
 _OTHERS = "scores without them are of different images, and do not compare the runs"
 _MOST_NAMED = 4  # a sentence names so many runs at most; of more it gives the number
 
@@ -144,7 +136,7 @@ def say_leaks(comparison: Comparison) -> list[str]:
             known = f"{count(found['leaked'], f'test {unit}')} of {found['leaked'] + found['n']:,}"
             known += say_undecided(result.metrics)
             left = [
-                f"{NAMES[name]} {say_score(found['metrics'][name])}"
+                f"{comparison.name(name)} {say_score(found['metrics'][name])}"
                 for name in ("auc", "accuracy")
                 if name in found["metrics"]
             ]
@@ -196,8 +188,9 @@ def _compare_unknown(results, known, said, unit) -> list[str]:
     left = len(results[0].test.paths) - len(every)
     if not left:
         return [f"{said}. None is unknown to all, so that no scores compare them without known {unit}s."]
+    main = {name: name_question(name, results) for name in ("auc", "accuracy")}
     found = [
-        f"{result.name} has {join_names(f'{NAMES[name]} {say_score(entries[name])}' for name in ('auc', 'accuracy'))}"
+        f"{result.name} has {join_names(f'{words} {say_score(entries[name])}' for name, words in main.items())}"
         for result, entries in zip(results, measure_without(results, every), strict=True)
     ]
     hidden = [f"{amount:,} for {result.name}" for result in results if (amount := result.metrics.get("undecided"))]
@@ -253,9 +246,10 @@ def conclude(comparison: Comparison) -> list[str]:
             f"On {name_images(comparison)}, AUC and accuracy are undefined for at least one run, so none is called "
             "best."
         ]
-    leaders, metric = comparison.leaders(question), NAMES[question]
+    leaders, metric = comparison.leaders(question), comparison.name(question)
     best, shared = leaders[0], len(leaders) > 1
-    mean = "mean " if comparison.results[best].folds else ""
+    # Of several labels the metric is a mean already, and is called so.
+    mean = "mean " if comparison.results[best].folds and not metric.startswith("mean ") else ""
     runs = comparison.results
     others = {place: comparison.difference(best, place, question) for place in range(len(runs)) if place != best}
     sentences = [

@@ -2,7 +2,6 @@
 
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.sentences import (
-    NAMES,
     conclude,
     list_metric_notes,
     list_metrics,
@@ -15,6 +14,7 @@ from tlmed.comparison.sentences import (
     say_score,
     say_unknown_patients,
 )
+from tlmed.pages.amounts import number
 from tlmed.tabulation import Table, numbers, texts
 from tlmed.words import quote_commas
 
@@ -34,6 +34,7 @@ def describe_comparison(comparison: Comparison) -> list[str | Table]:
         "",
         _list_pairs(comparison),
         "",
+        *_list_labels(comparison),
         *say_leaks(comparison),
         *conclude(comparison),
         *(f"Note: {note}" for note in comparison.notes),
@@ -49,23 +50,45 @@ def _head(comparison) -> str:
 
 
 def _list_runs(comparison) -> Table:
-    columns = texts("", "run", *(NAMES[name] for name in comparison.main_questions)) + numbers(*_COSTS.values())
+    named = [comparison.name(name) for name in comparison.shown_questions]
+    columns = texts("", "run", *named) + numbers(*_COSTS.values())
     rows = []
     for place, result in enumerate(comparison.results, 1):
-        scores = [say_score(result.metrics["metrics"][name]) for name in comparison.main_questions]
+        scores = [say_score(result.metrics["metrics"][name]) for name in comparison.shown_questions]
         costs = [say_cost(name, result.costs[name]) for name in _COSTS]
         rows.append([str(place), result.name, *scores, *costs])
     return Table(columns, rows)
 
 
 def _list_pairs(comparison) -> Table:
-    titles = (title for name in comparison.main_questions for title in (f"{NAMES[name]}: difference", "p", ""))
+    named = [comparison.name(name) for name in comparison.shown_questions]
+    titles = (title for name in named for title in (f"{name}: difference", "p", ""))
     rows = []
     for pair in comparison.pairs:
-        entries = [pair.questions[name] for name in comparison.main_questions]
+        entries = [pair.questions[name] for name in comparison.shown_questions]
         cells = [(say_difference(it), say_p(it["p_holm"]), "*" if is_shown(it) else "") for it in entries]
         rows.append([f"{pair.first + 1} - {pair.second + 1}", *(cell for three in cells for cell in three)])
     return Table(texts("pair", *titles), rows, notes=[_explain(comparison), *_name_methods(comparison)])
+
+
+def _list_labels(comparison) -> list[Table | str]:
+    """Return the differences in the AUC of each label; nothing for other tasks."""
+    rows = [
+        [label, f"{pair.first + 1} - {pair.second + 1}", *_show_pair(comparison, pair, label)]
+        for pair in comparison.pairs
+        for label in pair.labels
+    ]
+    if not rows:
+        return []
+    tests = len(rows)
+    columns = texts("label", "pair", "first", "second", "AUC: difference", "p", "")
+    return [Table(columns, rows, notes=[f"p: corrected for {tests} tests, of all labels and pairs (Holm)."]), ""]
+
+
+def _show_pair(comparison, pair, label) -> list[str]:
+    entry = pair.labels[label]["auc"]
+    own = (comparison.results[place].metrics["per_class"][label]["auc"]["value"] for place in (pair.first, pair.second))
+    return [*map(number, own), say_difference(entry), say_p(entry["p_holm"]), "*" if is_shown(entry) else ""]
 
 
 def _name_methods(comparison) -> list[str]:
@@ -76,7 +99,7 @@ def _name_methods(comparison) -> list[str]:
     for name in comparison.main_questions:
         methods = dict.fromkeys(pair.questions[name]["method"] for pair in comparison.pairs)
         if said := "; ".join(filter(None, methods)):
-            lines.append(f"{NAMES[name]}: {said}.")
+            lines.append(f"{comparison.name(name)}: {said}.")
     return lines
 
 

@@ -115,11 +115,16 @@ def area_of(predictions: Predictions, column: int) -> float | None:
         predictions: Scored images, all of which count, but for a label those of which it is known.
         column: The class or label, 0..k-1.
     """
-    return binary_auc(*_take_side(predictions, column))
+    return binary_auc(*take_side(predictions, column))
 
 
-def _take_side(predictions, column) -> tuple[np.ndarray, np.ndarray]:
-    """Return which images are of a class, or have a label, bool [n], and their scores, float [n]."""
+def take_side(predictions: Predictions, column: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return which images are of a class, or have a label, bool [n], and their scores, float [n].
+
+    Args:
+        predictions: Scored images; of a label those count of which it is known.
+        column: The class or label, 0..k-1.
+    """
     if predictions.is_multi:
         side = predictions.of_label(column)
         return side.labels == 1, side.scores[:, 1]
@@ -128,7 +133,7 @@ def _take_side(predictions, column) -> tuple[np.ndarray, np.ndarray]:
 
 def _draw_folds(axes, folds, column):
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=":")
-    curves = [roc_curve(*_take_side(fold, column)) for fold in folds if area_of(fold, column) is not None]
+    curves = [roc_curve(*take_side(fold, column)) for fold in folds if area_of(fold, column) is not None]
     for curve in curves:
         axes.plot(*curve, color=COLOURS[0], linewidth=0.8, alpha=0.55)
     if curves:
@@ -356,7 +361,7 @@ def _list_curves(predictions, split, positive) -> Iterator[tuple[str, np.ndarray
     chosen = predictions.of(split)
     main = None if chosen.is_multi else positive_index(chosen.classes, positive)
     for column in range(len(chosen.classes)) if main is None else [main]:
-        yield chosen.classes[column], *_take_side(chosen, column)
+        yield chosen.classes[column], *take_side(chosen, column)
 
 
 def _size_curves(drawn) -> tuple[float, float]:

@@ -1,9 +1,8 @@
 """Whether classifiers differ on the same images in any metric, and by how much; correction for many comparisons."""
 
-import dataclasses
 import itertools
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -16,12 +15,12 @@ from tlmed.metrics.arguments import (
     name_groups,
 )
 from tlmed.metrics.classes import positive_index
-from tlmed.metrics.definitions import CALIBRATED, METRICS, find_metric_faults, make_case, rate
+from tlmed.metrics.definitions import CALIBRATED, METRICS, Case, find_metric_faults, make_case, rate
 from tlmed.metrics.influences import influence_of_all
+from tlmed.metrics.paired_means import bound_freedom, judge_moves
 from tlmed.metrics.paired_tests import compare_areas, leave_untested, mcnemar
-from tlmed.metrics.proportions import t_95, t_tails
 from tlmed.metrics.resampling import find_clusters
-from tlmed.metrics.sample_sizes import FEW_UNITS, LEAST_UNITS, MANY_CLASSES, NO_INTERVAL, count_units
+from tlmed.metrics.sample_sizes import FEW_UNITS, LEAST_UNITS, MANY_CLASSES, count_units
 from tlmed.metrics.spreads import Spread, find_strata, measure_spread
 
 
@@ -111,7 +110,7 @@ def _number(tables) -> dict[str, tuple]:
 
 
 def _compare_named(labels, tables, named, groups, only) -> dict[tuple[int, int], dict[str, dict]]:
-    cases, values, moves, owners = _move(labels, tables, named, groups, only)
+    cases, values, moves, owners = move_cases(labels, tables, named, groups, only)
     groups, labels = name_groups(groups, len(labels)), cases[0].labels
     strata = find_strata(labels, owners)
     return {
@@ -157,23 +156,40 @@ def measure_pairs(
     >>> round(measure_pairs(labels, [better, worse], ["a", "b"], only=["accuracy"])[0, 1]["accuracy"].variance, 3)
     0.083
     """
-    cases, values, moves, owners = _move(labels, _number(tables), (classes, positive), groups, only)
+    cases, values, moves, owners = move_cases(labels, _number(tables), (classes, positive), groups, only)
     strata = find_strata(cases[0].labels, owners)
     return {
         (i, j): {
-            name: _bound_freedom(
+            name: bound_freedom(
                 measure_spread(moves[i][name] - moves[j][name], strata, owners),
-                name, min(_count_both(cases[place], owners, name) for place in (i, j)), len(classes),
+                _find_cap(name, min(_count_both(cases[place], owners, name) for place in (i, j)), len(classes)),
             )
             for name in values[i]
             if name in moves[i] and name in moves[j]
         }
         for i, j in itertools.combinations(range(len(cases)), 2)
-    }  # fmt: skip
+    }
 
 
-def _move(labels, tables, named, groups, only):
-    """Return the cases, the value of each metric, what each image adds to it, and the groups if some has several."""
+def move_cases(
+    labels: np.ndarray,
+    tables: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    named: tuple[Sequence[str], str | None],
+    groups: Sequence[str] | None,
+    only: Collection[str],
+) -> tuple[list[Case], list[dict[str, float]], list[dict[str, np.ndarray]], np.ndarray | None]:
+    """Return the cases, the value of each metric, what each image adds to it, and the groups if some has several.
+
+    Args:
+        labels: As for `compare_pairs`, as are `groups` and `only`.
+        tables: Scores and predicted classes of each classifier, by what messages call it.
+        named: The names of the classes, and the positive one of two.
+        groups: See there.
+        only: See there.
+
+    Raises:
+        InputError: With all faults of the arguments.
+    """
     labels, (classes, positive) = np.asarray(labels), named
     tables = {name: tuple(map(np.asarray, table)) for name, table in tables.items()}
     if faults := _find_faults(labels, tables, classes, groups, only):
@@ -198,12 +214,9 @@ def _find_faults(labels, tables, classes, groups, only) -> list[str]:
     return faults + find_group_faults(groups, n) + find_metric_faults(only)
 
 
-def _bound_freedom(spread: Spread, name, units, classes) -> Spread:
-    """Return a spread with at most the degrees of freedom that the groups of the smallest class give."""
-    if not spread.grouped or name in CALIBRATED or classes >= MANY_CLASSES:
-        return spread
-    # As for the AUC: Welch's rule overrates the degrees of freedom of groups of unequal sizes.
-    return dataclasses.replace(spread, freedom=min(spread.freedom, max(units - 1, 1)))
+def _find_cap(name, units, classes) -> float:
+    """Return the most degrees of freedom of a metric by groups: those that the groups of the smallest class give."""
+    return math.inf if name in CALIBRATED or classes >= MANY_CLASSES else max(units - 1, 1)
 
 
 def _compare_one(cases, groups, owners, name) -> dict | None:
@@ -224,29 +237,14 @@ def _compare_one(cases, groups, owners, name) -> dict | None:
 
 def _test_difference(cases, value, moves, owned, name) -> dict:
     """Return the difference of two metrics with its interval and test, by what each image adds to it."""
-    strata, owners = owned
-    units, classes = min(_count_both(case, owners, name) for case in cases), cases[0].classes
+    units, classes = min(_count_both(case, owned[1], name) for case in cases), cases[0].classes
     most = _find_most(name, cases[0].main)
     if math.isnan(value):
         return leave_untested("The metric is undefined for one of the two.")
     if any(move is None for move in moves):
         return leave_untested("The difference of two calibration errors on few images is mostly chance.", value)
-    kind = "images" if owners is None else "groups"
-    spread = measure_spread(moves[0] - moves[1], strata, owners)
-    method = f"paired t of influences by {kind}"
-    if not spread.variance:
-        if abs(value) < 1e-12:
-            note = f"The two do not differ in any of the {kind}, {NO_INTERVAL}"
-            return {"value": 0.0, "low": None, "high": None, "p": 1.0, "method": method, "units": units, "note": note}
-        return leave_untested(f"All {kind} show the same difference, {NO_INTERVAL}", value)
-    least = _find_least(name, classes)
-    if units < least:
-        return leave_untested(f"It rests on {units} {kind}, fewer than {least}, {NO_INTERVAL}", value)
-    error, freedom = math.sqrt(spread.variance), _bound_freedom(spread, name, units, classes).freedom
-    half, p = t_95(freedom) * error, t_tails(value / error, freedom)
-    bounds = {"low": max(-most, value - half), "high": min(most, value + half)}
-    method += f" (Efron 1982), {freedom:.0f} df" + (" (Welch 1947)" if freedom == spread.freedom else "")
-    return {"value": value, **bounds, "p": p, "method": method, "units": units}
+    least, cap = _find_least(name, classes), _find_cap(name, units, classes)
+    return judge_moves(value, moves[0] - moves[1], owned, (units, least, cap), most)
 
 
 def _count_both(case, owners, name) -> int:

@@ -150,7 +150,7 @@ def evaluate_labels(
     (1.0, 1.0, 2)
     """
     labels, scores, predictions = np.asarray(labels), np.asarray(scores, dtype=float), np.asarray(predictions)
-    if faults := _find_faults(labels, scores, predictions, classes, groups):
+    if faults := find_vector_faults(labels, scores, predictions, classes, groups):
         raise InputError(faults)
     numbers = number_groups(groups)
     owners = numbers if has_clusters(numbers) else None
@@ -171,7 +171,14 @@ def evaluate_labels(
     }
 
 
-def _find_faults(labels, scores, predictions, classes, groups) -> list[str]:
+def find_vector_faults(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    predictions: np.ndarray,
+    classes: Sequence[str],
+    groups: Sequence[str] | None,
+) -> list[str]:
+    """Return a sentence for each array that is no table of several labels; arguments as of evaluate_labels."""
     faults, shape = find_classes_faults(classes), (len(labels), len(classes))
     if not len(labels):
         faults.append("`labels` must hold one image or more. Received: len(labels)=0.")

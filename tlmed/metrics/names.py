@@ -44,6 +44,7 @@ _AT = {
     "weighted_kappa": "Weighted kappa, {} weights",
 }
 RATIOS = frozenset({"lr_positive", "lr_negative"})  # their means are geometric: those of logarithms
+_PROPER = ("Brier", "Cohen", "Kendall", "Youden", "AUC", "F1", "F-", "PPV")  # names of persons, and abbreviations
 FURTHER = frozenset(
     {
         *(*RATIOS, "youden", "root_brier", "classwise_ece"),
@@ -96,11 +97,11 @@ def name_metric(metric: str) -> str:
 def name_inline(metric: str) -> str:
     """Return the name of a metric within a sentence.
 
-    >>> name_inline("auc"), name_inline("quadratic_kappa")
-    ('AUC', 'quadratic kappa')
+    >>> name_inline("auc"), name_inline("quadratic_kappa"), name_inline("brier")
+    ('AUC', 'quadratic kappa', 'Brier score')
     """
     name = name_metric(metric)
-    return name if name.isupper() else name[0].lower() + name[1:]
+    return name if name.isupper() or name.startswith(_PROPER) else name[0].lower() + name[1:]
 
 
 def list_once(result: Mapping) -> dict[str, Mapping]:
