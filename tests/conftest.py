@@ -85,6 +85,24 @@ def pictures(drawing):
         yield
 
 
+@pytest.fixture(scope="module")
+def empty_figures():
+    """Leave figures without axes in a module whose runs are of the plain kind and whose pages no test looks at.
+
+    Axes take most of the time of a page even where its pictures stay blank.
+    """
+    from matplotlib.figure import Figure
+
+    from tlmed.evaluation import score_plots, training_plots
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (score_plots, training_plots):
+            for name, function in list(vars(module).items()):
+                if getattr(function, "__annotations__", {}).get("return") is Figure:
+                    patch.setattr(module, name, lambda *arguments, **options: Figure())
+        yield
+
+
 @pytest.fixture(params=["memory", "disk", "neither"])
 def memory_bytes(request, monkeypatch):
     """Give what decoded pixels may take in memory: enough, or nothing, and then with and without room on the disk."""

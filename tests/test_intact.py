@@ -23,6 +23,8 @@ from tlmed.rundir import RunDir
 from tlmed.voice import Voice
 from tlmed.whole_files import write_json
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 HYBRID = (*SMALL[:4], "examples=0", "head.folds=2", "head.grid.C=1.0,2.0")
 
 

@@ -11,6 +11,8 @@ from tlmed.rundir import RunDir
 from tlmed.targets import check_targets, is_marked, make_mark, read_header
 from tlmed.whole_files import write_json
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 PRECIOUS = b"years of work\n"
 
 

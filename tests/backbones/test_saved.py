@@ -19,6 +19,8 @@ from tlmed.errors import InputError
 from tlmed.recipe import load_recipe, override
 from tlmed.rundir import RunDir
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 NOT_OURS = r"`model.keras` must be a model that tlmed saved\. Received: .*model.keras: "
 
 

@@ -39,6 +39,8 @@ from tlmed.rundir import RunDir
 from tlmed.voice import Voice
 from tlmed.whole_files import read_csv
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 SMALL = (
     *("data.image_size=32,32", "data.batch_size=16", "phases.epochs=3", "weights=none", "engine=tensorflow"),
     "examples=0",

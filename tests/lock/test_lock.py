@@ -52,6 +52,8 @@ from tlmed.rundir import RunDir
 from tlmed.voice import Voice
 from tlmed.whole_files import read_csv, write_json
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory):

@@ -27,6 +27,8 @@ from tlmed.reproduce import Request, reproduce
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 PATIENTS = [f"P{number // 2:02}" for number in range(40)]
 
 

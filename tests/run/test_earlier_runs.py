@@ -18,6 +18,8 @@ from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON
 from tlmed.rundir import RunDir
 from tlmed.voice import Voice
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 QUICK = ("phases.epochs=1", "cache=off")
 TOLD = "Whether {}, where the weights come from, was trained or validated on other images of the same patients cannot "
 

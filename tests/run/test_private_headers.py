@@ -14,6 +14,8 @@ from tests.data.readers.dicom_files import Dataset, make, save
 from tests.run.test_stopped import Killed, stop
 from tlmed.whole_files import read_csv
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 # What the confidentiality profile of PS3.15, table E.1-1, says to remove or replace, with a value of each kind.
 TEXTS = (
     *("PatientName", "PatientID", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName", "PatientAddress"),

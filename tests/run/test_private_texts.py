@@ -15,6 +15,8 @@ from tlmed.part_names import split_part
 from tlmed.run_files import SPLITS_CSV
 from tlmed.rundir import RunDir
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 TEXT = f"{MARK} {DAY}01 {HOUR}"
 GPS, EXIF, USER_COMMENT, OWNER = 0x8825, 0x8769, 0x9286, 0xA430
 

@@ -14,6 +14,8 @@ from tlmed.training import measure
 from tlmed.voice import Voice
 from tlmed.whole_files import read_csv
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 CLASSES = ["a", "b", "c"]
 LABELS = np.arange(60) % 3
 

@@ -26,6 +26,8 @@ from tlmed.sealed import DamagedFile, read_facts, seal, unseal
 from tlmed.training import Checkpoints, Judge, Loop, Saving, fit_phase
 from tlmed.whole_files import atomic, read_csv
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 RANDOM = np.random.RandomState(0)
 LABELS = np.arange(24) % 3
 IMAGES = (RANDOM.uniform(0, 120, (24, 8, 8, 3)) + 60 * np.eye(3)[LABELS][:, None, None]).astype("float32")

@@ -26,6 +26,8 @@ from tlmed.status import describe_status
 from tlmed.voice import Voice
 from tlmed.whole_files import read_csv, write_json
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 SLOW = pytest.mark.slow
 WORDS = [*SMALL, "phases.epochs=1", "engine=tensorflow"]
 DAMAGES = {

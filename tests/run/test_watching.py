@@ -16,6 +16,8 @@ from tlmed.recipe import override
 from tlmed.status import describe_seconds
 from tlmed.whole_files import read_csv
 
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
 
 def train(images, out, *settings, **options):
     return tlmed.train(override(tlmed.load_recipe("fine_tuning"), [*SMALL, *settings]), out, images, **options)
