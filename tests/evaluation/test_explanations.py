@@ -31,6 +31,7 @@ from tlmed.evaluation.explanations import (
     integrated_gradients,
     make_explainer,
     measure_drops,
+    name_pictures,
     occlusion,
     open_folder,
     overlay,
@@ -200,10 +201,13 @@ def test_a_label_is_explained_by_what_its_sigmoid_takes(method, ending):
     assert not np.allclose(found, make_explainer(net, method)(given, 1), atol=0.1)
 
 
-def test_pictures_of_labels_are_named_by_them_and_never_alike():
+def test_pictures_of_labels_are_named_by_them_and_never_alike(tmp_path):
     assert name_files(["a/x.png", "b/x.png"], "m", ["edema", "lung mass"]) == [
         *("a-x.edema.m.png", "a-x.lung_mass.m.png", "b-x.edema.m.png", "b-x.lung_mass.m.png")
     ]
+    place = Place(tmp_path / "maps", ["x.png"])
+    files = [name_pictures(place, ["Lung", "lung", "mass"], columns, "m").tolist() for columns in ([0, 1, 2], [1, 1])]
+    assert files[1] == [[None, files[0][0][1], None]]
     names = ["😀" * 99 + "1.png", "😀" * 99 + "2.png"]
     labels = ["ä" * 90 + "/b", "ä" * 90 + " B", "..", "😀" * 90]
     found = name_files(names, "integrated-gradients", labels)

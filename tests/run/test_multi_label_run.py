@@ -254,7 +254,7 @@ def test_examples_are_the_surest_of_each_label_and_kind(finished):
         assert f"{it['path']}, {it['of']} {it['score']:.3f}; truly {it['label']}" in page
     absent = [f"{name} {kind.replace('-', ' ')}" for name in NAMES for kind in ("found", "missed", "false-alarm")]
     absent = [it for it in absent if it not in {f"{case.label} {case.kind.replace('-', ' ')}" for case in cases}]
-    assert content["notes"] == ([f"There is no such image: {', '.join(absent)}."] if absent else [])
+    assert content["notes"] == ([f"There is no image for: {', '.join(absent)}."] if absent else [])
     threshold = METRICS_JSON.read(folder)["per_class"]["red"]["operating_point"]["threshold"]
     assert f"<h3>red: predicted from {thousandths(threshold)} on</h3>" in page
 
@@ -275,7 +275,7 @@ def test_new_images_are_explained_by_each_label_that_is_predicted_or_stated(fini
     (heat,) = inference.load_scorer(folder).explainer()(pixels[None], int(place))
     shown = np.kron(overlay(pixels, heat), np.ones((7, 7, 1)))
     np.testing.assert_allclose(drawn[f"{paths[i].stem}.{NAMES[place]}.grad-cam"][8:232, 240:464], shown, atol=2)
-    inference.predict(folder, paths, explain=tmp_path / "green", method="occlusion", labels=["green"])
+    inference.predict(folder, paths, explain=tmp_path / "green", method="occlusion", labels=["green", "green"])
     assert sorted(file.name for file in (tmp_path / "green").iterdir()) == [
         f"{path.stem}.green.occlusion.png" for path in paths
     ]

@@ -87,7 +87,7 @@ def _say_absent(cases, labels) -> list[str]:
     absent = [
         f"{label} {kind.replace('-', ' ')}" for label in labels for kind in LABEL_KINDS if (label, kind) not in found
     ]
-    return [f"There is no such image: {', '.join(absent)}."] if absent else []
+    return [f"There is no image for: {', '.join(absent)}."] if absent else []
 
 
 def _find_shown(run, result, units: Predictions, cases) -> dict[tuple[int, int], str]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tlmed.evaluation.explanations.gradients import BATCH_SIZE
 from tlmed.evaluation.explanations.methods import Explainer
-from tlmed.evaluation.explanations.pictures import Place, name_in, write_panel
+from tlmed.evaluation.explanations.pictures import Place, claim_files, name_files, write_panel
 from tlmed.words import thousandths
 
 
@@ -24,10 +24,13 @@ def name_pictures(place: Place, labels: Sequence[str], columns: Sequence[int], m
     Raises:
         InputError: As for `name_in`.
     """
-    found = np.full((len(place.names), len(labels)), None, dtype=object)
-    files = name_in(place, method, [labels[column] for column in columns])
-    found[:, columns] = np.array(files, dtype=object).reshape(len(place.names), len(columns))
-    return found
+    # Of all labels, so that a name stands for the same label whatever is asked for.
+    names = name_files(place.names, method, labels)
+    files = np.array([Path(place.folder) / name for name in names], dtype=object)
+    files = files.reshape(len(place.names), len(labels))
+    files[:, [column for column in range(len(labels)) if column not in columns]] = None
+    claim_files(place, [file for file in files.ravel() if file is not None])
+    return files
 
 
 def save_label_explanations(

@@ -252,22 +252,34 @@ def open_folder(folder: str | Path, sources: Sequence[str | Path] = ()) -> None:
         raise InputError(f"Explanations must go to a folder that can be made. Received: {folder}: {error}.") from error
 
 
-def name_in(place: Place, method: str, labels: Sequence[str] = ()) -> list[Path]:
-    """Make a folder for explanations, and return the file of each image in it, or of each image and label.
+def name_in(place: Place, method: str) -> list[Path]:
+    """Make a folder for explanations, and return the file of each image in it.
 
     Args:
         place: The folder, and the paths of the images.
         method: Stands before `.png`.
-        labels: As for `name_files`.
 
     Raises:
         InputError: If the folder cannot be made, or a file exists and may not be written over; see `check_targets`.
     """
+    files = [Path(place.folder) / name for name in name_files(place.names, method)]
+    claim_files(place, files)
+    return files
+
+
+def claim_files(place: Place, files: Sequence[Path]) -> None:
+    """Make a folder for explanations, and refuse files in it that may not be written.
+
+    Args:
+        place: The folder, and the paths of the images.
+        files: In that folder.
+
+    Raises:
+        InputError: As for `name_in`.
+    """
     open_folder(place.folder)
-    files = [Path(place.folder) / name for name in name_files(place.names, method, labels)]
     made = {file: lambda file: is_marked(file, _COMMAND) for file in files}
     check_targets("--explain", made, place.force, place.names)
-    return files
 
 
 def write_panel(file: Path, image: np.ndarray, heat: np.ndarray, caption: str, note: str) -> None:
