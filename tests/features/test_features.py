@@ -9,7 +9,9 @@ from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import Pipeline
 
 from tests.conftest import draw
@@ -194,6 +196,20 @@ def test_a_grid_is_searched_over_tap_and_classifier_in_two_processes():
 def own_model():
     net = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3)])
     return keras.Model(net.inputs, net.outputs, name="own")
+
+
+@pytest.mark.parametrize("many", [OneVsRestClassifier, MultiOutputClassifier])
+def test_several_labels_are_learned_in_a_pipeline_of_scikit_learn(many):
+    labels = np.stack([LABELS == 0, LABELS < 2], axis=1).astype(int)
+    extractor = FeatureExtractor(own_model(), weights="own", image_size=(32, 32))
+    pipeline = Pipeline([("features", extractor), ("classifier", many(LogisticRegression()))]).fit(IMAGES, labels)
+    assert pipeline.predict(IMAGES).shape == (21, 2)
+    features = extractor.transform(IMAGES)
+    for own, fitted in zip(labels.T, pipeline[-1].estimators_, strict=True):
+        alone = LogisticRegression().fit(features, own)
+        np.testing.assert_allclose(fitted.predict_proba(features), alone.predict_proba(features), atol=1e-10)
+    # Each of two folds fits the extractor anew.
+    assert cross_val_score(pipeline, IMAGES, labels, cv=2, error_score="raise").shape == (2,)
 
 
 def test_a_model_of_ones_own_is_shared_by_clones_and_pickled_as_keras_saves_it(tmp_path):

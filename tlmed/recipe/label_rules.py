@@ -10,7 +10,12 @@ def find_label_faults(recipe) -> list[str]:
     rules = (
         ("data.positive", "None", data.positive, data.positive is None),
         ("data.order", "None", data.order, data.order is None),
-        ("sampling", "'none'", recipe.sampling, recipe.sampling == "none"),
+        (
+            "sampling",
+            "'none' (class_weight='balanced' balances each label)",
+            recipe.sampling,
+            recipe.sampling == "none",
+        ),
         ("costs", "None", recipe.costs, recipe.costs is None),
         ("cost_ratio", "None", recipe.cost_ratio, recipe.cost_ratio is None),
         ("logit_adjustment", "None", recipe.logit_adjustment, recipe.logit_adjustment is None),
