@@ -1,10 +1,12 @@
 """Means over folds of several labels, of ordered classes and of costs, against figures from the folds' predictions."""
 
+import functools
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
 from tlmed.evaluation.answer_rules import ExpectedCost
@@ -29,6 +31,7 @@ def predict(fold, task, classes, labels, scores, **fields):
     return Predictions(paths, ("test",) * len(labels), labels, scores, guess, classes, task=task, **fields)
 
 
+@functools.cache
 def draw_several(fold, without=(), unknown=()):
     random = np.random.default_rng(fold)
     labels = (random.random((80, 3)) < 0.4).astype(int)
@@ -47,6 +50,15 @@ def average(parts):
     return _average_all(SPLIT, folds, [result for _, result in parts])
 
 
+def bound(parts, take, least=0.0, most=1.0):
+    """Return the wider of the corrected t interval and of that from the folds' own intervals, on each side."""
+    value, low, high = np.array([[take(result)[key] for key in ("value", "low", "high")] for _, result in parts]).T
+    spread = (1 / SPLIT.k + 1 / ((SPLIT.k - 1) * (1 - SPLIT.val))) * value.var(ddof=1)
+    half, mean = stats.t.ppf(0.975, SPLIT.k - 1) * spread**0.5, value.mean()
+    down, up = (np.sqrt(((value - end) ** 2).sum()) / SPLIT.k for end in (low, high))
+    return pytest.approx((max(least, mean - max(half, down)), min(most, mean + max(half, up))), abs=1e-12)
+
+
 def test_means_of_several_labels_are_those_of_the_folds_own_values():
     parts = [draw_several(fold) for fold in range(3)]
     found = average(parts)
@@ -57,10 +69,14 @@ def test_means_of_several_labels_are_those_of_the_folds_own_values():
     assert found["metrics"]["hamming_loss"]["value"] == pytest.approx(np.mean(wrong), abs=1e-12)
     whole = [(rows.predictions == rows.labels).all(axis=1)[(rows.labels >= 0).all(axis=1)].mean() for rows, _ in parts]
     assert found["metrics"]["exact_match"]["value"] == pytest.approx(np.mean(whole), abs=1e-12)
+    for name in ("auc", "auc_micro", "exact_match", "hamming_loss"):
+        entry = found["metrics"][name]
+        assert (entry["low"], entry["high"]) == bound(parts, lambda result, name=name: result["metrics"][name])
     for own, name in enumerate(("edema", "mass", "nodule")):
         entry, known = found["per_class"][name], np.concatenate([rows.labels[:, own] for rows, _ in parts])
         assert entry["auc"]["value"] == pytest.approx(areas[:, own].mean(), abs=1e-12)
-        assert entry["auc"]["low"] < entry["auc"]["value"] < entry["auc"]["high"]
+        area = entry["auc"]["low"], entry["auc"]["high"]
+        assert area == bound(parts, lambda result, name=name: result["per_class"][name]["auc"])
         counts = (entry["n"], entry["positives"], entry["unknown"])
         assert counts == ((known >= 0).sum(), (known == 1).sum(), (known < 0).sum())
         half = [np.mean((rows.scores[:, own] >= 0.5)[rows.labels[:, own] == 1]) for rows, _ in parts]
@@ -81,7 +97,7 @@ def _brier(rows, own):
 
 
 def test_a_label_that_a_fold_cannot_measure_is_named_beside_the_mean():
-    parts = [draw_several(0), draw_several(1, without=[2]), draw_several(2)]
+    parts = [draw_several(0), draw_several(1, without=(2,)), draw_several(2)]
     found = average(parts)
     measured = found["per_class"]["nodule"]["auc"]
     assert measured["value"] == pytest.approx(np.mean([_area(parts[fold][0], 2) for fold in (0, 2)]), abs=1e-12)
@@ -97,14 +113,14 @@ def test_a_label_that_a_fold_cannot_measure_is_named_beside_the_mean():
     assert name_mean("auc", found) == "mean AUC of 3 labels"
     own = [np.mean([_area(rows, each) for each in range(3) if (rows.labels[:, each] == 1).any()]) for rows, _ in parts]
     assert auc["value"] == pytest.approx(np.mean(own), abs=1e-12)
-    never = average([draw_several(fold, without=[2]) for fold in range(3)])
+    never = average([draw_several(fold, without=(2,)) for fold in range(3)])
     assert never["metrics"]["auc"]["absent"] == ["nodule"]
     assert never["metrics"]["auc"]["note"].startswith("Mean without 'nodule', where it is undefined.")
     assert name_mean("auc", never) == "mean AUC of 2 of 3 labels (without nodule)"
 
 
 def test_a_label_that_is_known_of_no_image_of_a_fold_is_measured_in_the_others():
-    parts = [draw_several(fold, unknown=[2] * (fold == 1)) for fold in range(3)]
+    parts = [draw_several(fold, unknown=(2,) * (fold == 1)) for fold in range(3)]
     found = average(parts)["per_class"]["nodule"]
     tested = [parts[fold][0] for fold in (0, 2)]
     assert (found["n"], found["unknown"]) == (160, 80)
@@ -115,7 +131,7 @@ def test_a_label_that_is_known_of_no_image_of_a_fold_is_measured_in_the_others()
     assert found["operating_point"]["at_half"]["accuracy"]["value"] == pytest.approx(half, abs=1e-12)
     assert found["calibration"]["metrics"]["brier"]["folds"] == ["01", "03"]
     assert found["youden"]["folds"] == ["01", "03"]  # such a fold has no stated metrics at all
-    nowhere = average([draw_several(fold, unknown=[2]) for fold in range(3)])
+    nowhere = average([draw_several(fold, unknown=(2,)) for fold in range(3)])
     assert nowhere["per_class"]["nodule"]["auc"]["reason"].startswith("Two folds of 3 are needed, 0 can be used.")
     assert nowhere["metrics"]["auc"]["absent"] == ["nodule"]
 
@@ -144,7 +160,9 @@ def test_means_of_grades_are_those_of_the_folds_own_values():
     }
     for name, values in by_hand.items():
         assert found["metrics"][name]["value"] == pytest.approx(np.mean(values), abs=1e-12)
-        assert found["metrics"][name]["low"] < np.mean(values) < found["metrics"][name]["high"]
+        least, most = (-1, 1) if name == "quadratic_kappa" else (0, 1 if name == "within_one" else np.inf)
+        ends = found["metrics"][name]["low"], found["metrics"][name]["high"]
+        assert ends == bound(parts, lambda result, name=name: result["metrics"][name], least, most)
     cut = [roc_auc_score(rows.labels >= 2, rows.scores[:, 2]) for rows, _ in parts]
     assert list(found["cuts"].values())[1]["auc"]["value"] == pytest.approx(np.mean(cut), abs=1e-12)
     assert found["confusion"] is not None
