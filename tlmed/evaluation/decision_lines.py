@@ -23,12 +23,21 @@ def say_threshold(result: Mapping) -> str:
     """
     point = result["operating_point"]
     where = "" if point["n"] is None else count(point["n"], f"validation {unit_of(result)}")
-    rule = point["rule"] + (f" at a prevalence of {point['prevalence']:g}" if "prevalence" in point else "")
+    rule = name_rule(point)
     if "cutoff" in point:
         origin = f"{rule}: a calibrated probability of {thousandths(point['cutoff'])}, calibrated on {where}"
     else:
         origin = f"{rule}, from {where}" if where else rule
     return f"{thousandths(point['threshold'])} ({origin})"
+
+
+def name_rule(point: Mapping) -> str:
+    """Return the rule that chose a threshold, with the prevalence that it is for, if one was stated.
+
+    >>> name_rule({"rule": "youden"}), name_rule({"rule": "costs", "prevalence": 0.02})
+    ('youden', 'costs at a prevalence of 0.02')
+    """
+    return point["rule"] + (f" at a prevalence of {point['prevalence']:g}" if "prevalence" in point else "")
 
 
 def say_effect(result: Mapping) -> str:

@@ -14,7 +14,7 @@ from tlmed.answer_units import (
 )
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.deciding_lines import describe_cheapest, describe_equal_majority, list_deciding
-from tlmed.evaluation.decision_lines import list_at_prevalence, say_median, say_threshold
+from tlmed.evaluation.decision_lines import list_at_prevalence, name_rule, say_median, say_threshold
 from tlmed.evaluation.label_lines import describe_labels, name_whole, say_means
 from tlmed.evaluation.predictions import HALF
 from tlmed.metrics import say_positive
@@ -318,7 +318,7 @@ def _describe_point(result) -> list[str]:
         return [f"Predicted: {say_rule(decision)}.", *before]
     before = ["At 0.5 instead:", *_list(point["at_half"], [name for name in shown if name in point["at_half"]])]
     if "threshold" not in point:
-        return [f"Each fold has a threshold of its own ({point['rule']}).", *before]
+        return [f"Each fold has a threshold of its own ({name_rule(point)}).", *before]
     if point["threshold"] == HALF:
         before = []
     return [f"Threshold of {result['positive']}: {say_threshold(result)}.", *_note(point), *before]

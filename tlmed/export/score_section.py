@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from tlmed.answer_units import say_all_undecided, say_least, say_undecided, unit_of
 from tlmed.evaluation.answer_rules import say_rule
 from tlmed.evaluation.deciding_lines import list_deciding
-from tlmed.evaluation.decision_lines import list_at_prevalence, say_effect, say_median
+from tlmed.evaluation.decision_lines import list_at_prevalence, name_rule, say_effect, say_median
 from tlmed.evaluation.label_lines import say_means
 from tlmed.evaluation.lines import (
     describe_below_majority,
@@ -93,7 +93,7 @@ def _tabulate(entries: Mapping, footnote: str = "", notes: Sequence[str] = ()) -
 
 def _name_rule(metrics) -> str:
     point = metrics.get("operating_point", {})
-    return f" ({point['rule']} on {point['n']:,} validation {unit_of(metrics)}s)" if point.get("n") else ""
+    return f" ({name_rule(point)} on {point['n']:,} validation {unit_of(metrics)}s)" if point.get("n") else ""
 
 
 def _show_prevalence(metrics) -> list[str]:
