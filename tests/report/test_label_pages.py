@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from tlmed.evaluation.label_lines import name_mean
+from tlmed.evaluation.label_lines import name_mean, name_monitor
 from tlmed.evaluation.lines import describe_metrics
 from tlmed.metrics.label_metrics import evaluate_labels
 from tlmed.report.answers import _say_values
@@ -40,6 +40,8 @@ def test_a_mean_over_labels_is_called_so_and_names_the_labels_that_have_no_value
     assert re.search(rf">M{re.escape(said)}</a><b>{result['metrics']['auc']['value']:.3f}", page)
     assert ">Mean specificity of 3 labels</a>" in page
     assert _say_values(result, ["auc"]).startswith(f"M{said} ")
+    monitors = name_monitor("val_auc", whole), name_monitor("val_loss", whole), name_monitor("val_auc", {})
+    assert monitors == ("mean validation AUC of the labels", "validation loss", "validation AUC")
     assert name_mean("auc", whole) == "mean AUC of 3 labels"
     assert name_mean("exact_match", whole) == "exact match"
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tlmed.answer_units import unit_of
-from tlmed.metrics.names import name_inline
+from tlmed.metrics.names import name_inline, name_metric
 from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import count, listed, thousandths
 
@@ -46,6 +46,16 @@ def name_whole(metric: str, result: Mapping) -> str:
         result: The content of `metrics.json`.
     """
     return f"{'mean ' * (read_task(result) == MULTI_LABEL)}{name_inline(metric)}"
+
+
+def name_monitor(monitor: str, result: Mapping) -> str:
+    """Return the name of what chooses epochs and phases; of several labels their mean.
+
+    >>> name_monitor("val_auc", {}), name_monitor("val_auc", {"task": "multi-label"})
+    ('validation AUC', 'mean validation AUC of the labels')
+    """
+    name = name_metric(monitor)
+    return f"mean {name} of the labels" if monitor == "val_auc" and read_task(result) == MULTI_LABEL else name
 
 
 def say_means(result: Mapping) -> str:

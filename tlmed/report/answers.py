@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tlmed.answer_units import unit_of
 from tlmed.environment_changes import find_software
-from tlmed.evaluation.label_lines import name_mean, name_whole
+from tlmed.evaluation.label_lines import name_mean, name_monitor, name_whole
 from tlmed.evaluation.missing_images import describe_read_units
 from tlmed.fitting_in import STRETCH, describe_fit
 from tlmed.identifiers import read_identifiers
@@ -215,7 +215,7 @@ def _tell_training(content, titles) -> Answer:
 
 
 def _tell_selection(content, titles) -> Answer:
-    monitor = name_metric(content.recipe.get("monitor", "val_auc"))
+    monitor = name_monitor(content.recipe.get("monitor", "val_auc"), content.metrics)
     if found := content.metrics.get("classifier"):
         folds = count(found["folds"], "fold")
         return Answer(say(f"Parameters by {folds} inside the training split.", *_see(titles, "Classifier")))

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from tlmed.answer_units import unit_of
-from tlmed.evaluation.label_lines import name_mean
+from tlmed.evaluation.label_lines import name_mean, name_monitor
 from tlmed.evaluation.lines import (
     describe_below_majority,
     describe_better_baselines,
     describe_reversed,
     describe_validation,
 )
-from tlmed.metrics.names import name_metric
 from tlmed.pages.amounts import duration, enumerate_names, interval_of, join, number
 from tlmed.pages.templating import render
 from tlmed.recipe import find_parts, flatten
@@ -53,7 +52,7 @@ def _name_training(content) -> str:
         in_phases = f"in {steps} that thaw one {phases.get('unit', 'block')} more each"
     else:
         in_phases = f"in {count(len(phases), 'phase')}"
-    by = f" by {name_metric(recipe.get('monitor'))}" if recipe.get("keep") == "best" else ""
+    by = f" by {name_monitor(recipe.get('monitor'), content.metrics)}" if recipe.get("keep") == "best" else ""
     return f"{in_phases}; the {recipe.get('keep', '')} phase{by} is the result"
 
 
