@@ -145,6 +145,8 @@ def test_terminal_page_and_tables_show_each_label(labelled, tmp_path):
     page = make_comparison_page(comparison)
     assert "corrected by Holm for 9 tests, of all labels and pairs" in page
     assert "Mean AUC: 3 pairs" in page
+    assert ">Mean F1</a>" in page  # of the table of runs
+    assert " df" not in page.split("All pairs</h2>")[0]  # each label has others
     write_comparison(tmp_path / "out", comparison)
     rows = whole_files.read_csv(tmp_path / "out" / "pairs.csv")
     assert {row["label"] for row in rows} == {"", *NAMES}
@@ -387,3 +389,21 @@ def test_few_equal_classifiers_are_found_to_cost_more(n, per_group, share):
     tested = np.array([p for p in p_values if p is not None])
     assert len(tested) > 900
     assert np.mean(tested < 0.05) <= 0.07
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "per_group", "share"), [(60, 1, 0.5), (60, 1, 0.1), (400, 1, 0.1), (200, 5, 0.3)])
+def test_few_equal_classifiers_are_found_to_be_off_by_more_grades(n, per_group, share):
+    random, p_values = np.random.default_rng(n), []
+    owners = np.arange(n) // per_group
+    groups = [str(owner) for owner in owners]
+    for _ in range(1000):
+        labels = random.choice(4, size=owners.max() + 1, p=[1 - share, share / 2, share / 4, share / 4])[owners]
+        both, off = random.normal(size=n), []
+        for _ in range(2):
+            mine = random.normal(size=n) + (per_group > 1) * 0.7 * random.normal(size=owners.max() + 1)[owners]
+            off.append(np.abs(labels - np.clip(np.round(labels + (both + mine) / 2), 0, 3)))
+        p_values.append(compare_image_means(*off, labels, groups)["p"])
+    tested = np.array([p for p in p_values if p is not None])
+    assert len(tested) > 900
+    assert 0.02 <= np.mean(tested < 0.05) <= 0.07

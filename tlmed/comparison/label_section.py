@@ -1,5 +1,6 @@
 """The section of a comparison's page on each of several labels: its scores by every run, and the differences."""
 
+import re
 from collections.abc import Mapping
 
 from markupsafe import Markup
@@ -7,12 +8,14 @@ from markupsafe import Markup
 from tlmed.answer_units import unit_of
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
 from tlmed.comparison.sentences import say_p, sign
+from tlmed.metrics.label_differences import MATCH
 from tlmed.metrics.names import name_metric
 from tlmed.pages.entries import list_notes, show_cell
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
 from tlmed.tabulation import STRONG, Table, numbers, say, texts
 
+_FREEDOM = re.compile(r",( t with)? \d+ df")  # differs from row to row, and stands in `pairs.csv`
 _MOST_TESTS = 30  # of labels and pairs that are shown without a click
 
 
@@ -26,7 +29,7 @@ def show_labels(comparison: Comparison) -> Markup:
         (label, *(show_cell(result.metrics["per_class"][label]["auc"]) for result in comparison.results))
         for label in labels
     ]
-    tests, questions = len(labels) * len(comparison.pairs), list(comparison.pairs[0].labels[labels[0]])
+    tests, questions = len(labels) * len(comparison.pairs), [name for name in comparison.questions if name != MATCH]
     return render(
         "comparison/labels.html",
         unit=unit_of(comparison.results[0].metrics),
@@ -61,7 +64,7 @@ def _tabulate_labels(comparison, question) -> Table:
             p = say(say_p(entry["p_holm"]), mark=STRONG if is_shown(entry) else "")
             rows.append((label, names, say(sign(entry["value"]), below=interval), p))
             noted.append((f"{label}, {names}", entry))
-    methods = dict.fromkeys(table[question]["method"] for pair in comparison.pairs for table in pair.labels.values())
-    said = "; ".join(filter(None, methods))
+    methods = (table[question]["method"] for pair in comparison.pairs for table in pair.labels.values())
+    said = "; ".join(dict.fromkeys(_FREEDOM.sub("", method) for method in methods if method))
     columns = texts("Label", "Pair") + numbers("Difference", explain("corrected", "p"))
     return Table(columns, rows, list_notes(noted), footnote=f"{said}." if said else "")

@@ -90,7 +90,7 @@ def _show_runs(comparison) -> Markup:
         unit=unit_of(metrics),
         leaks=_list_leaks(comparison),
         different=[*say_undecided_runs(comparison), *say_different_leaks(comparison)],
-        runs=Table(texts("Run") + numbers(*map(explain, _list_head(comparison))), rows),
+        runs=_tabulate_runs(comparison, _list_head(comparison), rows),
         further=_tabulate_metrics(comparison),
         stated=_compare_stated(comparison),
     )
@@ -161,7 +161,15 @@ def _tabulate_metrics(comparison) -> Table:
         (_name_run(place, result), *(show_cell(result.metrics["metrics"].get(name)) or "-" for name in names))
         for place, result in enumerate(comparison.results, 1)
     ]
-    return Table(texts("Run") + numbers(*map(explain, names)), rows)
+    return _tabulate_runs(comparison, names, rows)
+
+
+def _tabulate_runs(comparison, names, rows) -> Table:
+    """Return a table of runs with columns of metrics, which are called means where each label has them, too."""
+    means = bool(comparison.pairs[0].labels)
+    return Table(
+        texts("Run") + numbers(*(explain(name, comparison.title(name) if means else None) for name in names)), rows
+    )
 
 
 def _show_scores(comparison) -> Markup:

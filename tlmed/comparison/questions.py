@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tlmed.comparison.results import Result
+from tlmed.evaluation.label_lines import name_whole
 from tlmed.metrics.label_differences import MATCH
 from tlmed.metrics.names import name_inline
 from tlmed.tasks import MULTI_LABEL, ORDINAL, PRIMARY, read_task
@@ -44,5 +45,4 @@ def name_question(question: str, results: Sequence[Result]) -> str:
         question: The metric.
         results: The runs that are compared.
     """
-    several = question != MATCH and read_task(results[0].metrics) == MULTI_LABEL
-    return f"{'mean ' * several}{name_inline(question)}"
+    return name_inline(question) if question == MATCH else name_whole(question, results[0].metrics)
