@@ -138,6 +138,8 @@ def test_folds_need_as_many_groups_as_there_are_folds():
     assert "24 images in 4 of them" in fault
     with pytest.raises(InputError, match="5 separate groups or more"):
         assign_splits(table, [str(i) for i in range(24)], KFold(k=5, fold=1), 0)
+    with pytest.raises(InputError, match=r"more separate groups, or larger shares .* in 4 of them, none for val\."):
+        assign_splits(table, [str(i) for i in range(24)], KFold(k=2, fold=1, val=0.01), 0)
 
 
 def deviate(labels, parts, fractions):

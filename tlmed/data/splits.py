@@ -264,9 +264,11 @@ def _made(table: Table, units: np.ndarray, parts: dict[str, float], seed: int) -
 def _check_filled(table: Table, units: np.ndarray, splits: np.ndarray, needed: Sequence[str]) -> None:
     """Refuse a split without images; a label that it lacks is only not measured there."""
     if absent := [split for split in needed if split not in splits]:
+        kind, found = _name_units(table), len(np.unique(units))
+        cure = f"{len(needed)} {kind} or more" if found < len(needed) else f"more {kind}, or larger shares of them"
         raise InputError(
-            f"Each of {', '.join(needed)} must have images: {len(needed)} {_name_units(table)} or more. "
-            f"Received: {count(len(table), 'image')} in {len(np.unique(units))} of them, none for {join_names(absent)}."
+            f"Each of {', '.join(needed)} must have images: {cure}. "
+            f"Received: {count(len(table), 'image')} in {found} of them, none for {join_names(absent)}."
         )
 
 
