@@ -97,6 +97,7 @@ def _name(rows):
     ]
 
 
+@pytest.mark.slow
 def test_the_run_is_scored_again_with_the_same_answers_and_answers_for_new_patients(finished):
     kind, run, data = finished
     folder = RunDir(run.path)
