@@ -124,3 +124,29 @@ def test_the_interval_of_several_labels_is_as_wide_as_resampling_says(monitor):
         first, second = (measure(it[chosen], SEVERAL[chosen])[monitor[4:]] for it in (good, other))
         drawn.append(first - second)
     assert found["high"] - found["low"] == pytest.approx(2 * 1.99 * np.std(drawn), rel=0.15)
+
+
+def simulate(random, patients, images):
+    """Return labels, and two tables of probabilities, of patients with images that look alike."""
+    owners = np.repeat(np.arange(patients), images)
+    labels = np.where(random.rand(len(owners), 3) < 0.1, -1, random.rand(len(owners), 3) < (0.5, 0.4, 0.3)).astype(int)
+    shared, noise = random.normal(size=(patients, 3))[owners], random.normal(size=(2, len(owners), 3))
+    tables = [
+        1 / (1 + np.exp(-(ease * (labels == 1) + shared + own - 1)))
+        for ease, own in zip((2.0, 1.5), noise, strict=True)
+    ]
+    return labels, tables, [f"p{owner}" for owner in owners] if images > 1 else None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("patients", "images"), [(60, 1), (400, 1), (40, 5)])
+@pytest.mark.parametrize("monitor", ["val_auc", "val_accuracy", "val_loss"])
+def test_the_interval_of_several_labels_covers(monitor, patients, images):
+    labels, tables, _ = simulate(np.random.RandomState(0), 60_000, 1)
+    true = np.subtract(*(measure(table, labels)[monitor[4:]] for table in tables))
+    random, held = np.random.RandomState(1), 0
+    for _ in range(400):
+        labels, tables, groups = simulate(random, patients, images)
+        found = compare_recalibration("p", monitor, labels, *tables, CLASSES, groups)
+        held += found["low"] <= true <= found["high"]
+    assert 0.92 <= held / 400 <= 0.98
