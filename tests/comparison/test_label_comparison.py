@@ -143,7 +143,7 @@ def test_terminal_page_and_tables_show_each_label(labelled, tmp_path):
     assert "p: corrected for 9 tests, of all labels and pairs (Holm)." in said
     assert "has the highest mean AUC of 3 runs" in conclude(comparison)[0]
     page = make_comparison_page(comparison)
-    assert "corrected by Holm for 9 tests, of all labels and pairs" in page
+    assert "that can be tested, for each metric by itself (AUC: 9 tests)" in page
     assert "Mean AUC: 3 pairs" in page
     assert ">Mean F1</a>" in page  # of the table of runs
     assert " df" not in page.split("All pairs</h2>")[0]  # each label has others
@@ -214,6 +214,9 @@ def test_a_label_that_cannot_be_measured_is_named(tmp_path):
     assert pair.labels["nodule"]["auc"]["value"] is None
     assert pair.labels["nodule"]["auc"]["reason"]
     assert pair.questions["auc"]["note"].startswith("Mean without 'nodule', where it is undefined.")
+    said = "\n".join(map(str, to_lines(describe_comparison(compare(runs)), 200)))
+    assert "p: corrected for 2 tests, of all labels and pairs (Holm)." in said
+    assert "Not tested: nodule: No image is of class 'nodule'." in said
     # Holm counts the two labels that are tested.
     tested = [entry["auc"]["p"] for entry in pair.labels.values() if entry["auc"]["p"] is not None]
     assert len(tested) == 2

@@ -118,7 +118,7 @@ def _list_pairs(comparison) -> tuple[list[str], Iterator[list]]:
         for pair in comparison.pairs
         for label, table in {"": pair.questions, **pair.labels}.items()
         for metric, entry in table.items()
-        for amount in [len(comparison.pairs) * (len(labels) if label else 1)]
+        for amount in [comparison.count_tests(metric) if label else len(comparison.pairs)]
     )
     return _LABEL_COLUMNS if labels else _PAIR_COLUMNS, rows
 

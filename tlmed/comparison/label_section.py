@@ -14,6 +14,7 @@ from tlmed.pages.entries import list_notes, show_cell
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
 from tlmed.tabulation import STRONG, Table, numbers, say, texts
+from tlmed.words import count
 
 _FREEDOM = re.compile(r",( t with)? \d+ df")  # differs from row to row, and stands in `pairs.csv`
 _MOST_TESTS = 30  # of labels and pairs that are shown without a click
@@ -29,18 +30,18 @@ def show_labels(comparison: Comparison) -> Markup:
         (label, *(show_cell(result.metrics["per_class"][label]["auc"]) for result in comparison.results))
         for label in labels
     ]
-    tests, questions = len(labels) * len(comparison.pairs), [name for name in comparison.questions if name != MATCH]
+    questions = [name for name in comparison.questions if name != MATCH]
     return render(
         "comparison/labels.html",
         unit=unit_of(comparison.results[0].metrics),
-        tests=tests,
+        tests=count(comparison.count_tests("auc"), "test"),
         level=LEVEL,
         scores=Table(texts("Label") + numbers(*names), scores, list_notes(_list_label_scores(comparison))),
         questions=[
             {
                 "title": name_metric(question),
                 "table": _tabulate_labels(comparison, question),
-                "open": question == "auc" and tests <= _MOST_TESTS,
+                "open": question == "auc" and len(labels) * len(comparison.pairs) <= _MOST_TESTS,
             }
             for question in questions
         ],

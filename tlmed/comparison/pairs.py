@@ -107,6 +107,11 @@ class Comparison:
         """Return the place of the run with the highest value, the first of equal ones; None where one is undefined."""
         return next(iter(self.leaders(question)), None)
 
+    def count_tests(self, question: str) -> int:
+        """Return over how many tests Holm corrects the p-values of labels: those of all labels and pairs that exist."""
+        entries = (table.get(question, {}) for pair in self.pairs for table in pair.labels.values())
+        return sum(entry.get("p") is not None for entry in entries)
+
     def difference(self, first: int, second: int, question: str) -> dict:
         """Return how far the metric of one run lies above that of another one, whatever their order."""
         pair = next(pair for pair in self.pairs if {pair.first, pair.second} == {first, second})

@@ -15,8 +15,9 @@ from tlmed.comparison.sentences import (
     say_unknown_patients,
 )
 from tlmed.pages.amounts import number
+from tlmed.pages.entries import list_notes
 from tlmed.tabulation import Table, numbers, texts
-from tlmed.words import quote_commas
+from tlmed.words import count, quote_commas
 
 _COSTS = {
     "train_images": "images",
@@ -80,9 +81,23 @@ def _list_labels(comparison) -> list[Table | str]:
     ]
     if not rows:
         return []
-    tests = len(rows)
     columns = texts("label", "pair", "first", "second", "AUC: difference", "p", "")
-    return [Table(columns, rows, notes=[f"p: corrected for {tests} tests, of all labels and pairs (Holm)."]), ""]
+    corrected = f"p: corrected for {count(comparison.count_tests('auc'), 'test')}, of all labels and pairs (Holm)."
+    return [Table(columns, rows, notes=[corrected, *_list_untested(comparison)]), ""]
+
+
+def _list_untested(comparison) -> list[str]:
+    """Say why a label has no test of its AUC: a run's own reason where it has no AUC."""
+    own = [
+        (label, entry["auc"])
+        for result in comparison.results
+        for label, entry in result.metrics["per_class"].items()
+        if entry["auc"]["value"] is None
+    ]
+    without = {label for label, _ in own}
+    pairs = ((label, it.labels[label]["auc"]) for it in comparison.pairs for label in it.labels if label not in without)
+    notes = list_notes([*dict(own).items(), *dict(it for it in pairs if it[1]["p"] is None).items()], ["reason"])
+    return [f"Not tested: {note}" for note in notes]
 
 
 def _show_pair(comparison, pair, label) -> list[str]:
