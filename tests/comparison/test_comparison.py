@@ -27,10 +27,10 @@ from tlmed.comparison import (
     read_results,
     write_comparison,
 )
+from tlmed.comparison.compared_metrics import QUESTIONS
 from tlmed.comparison.files import FILES
 from tlmed.comparison.groups import list_known
 from tlmed.comparison.pairs import _average
-from tlmed.comparison.questions import QUESTIONS
 from tlmed.comparison.sentences import say_difference, say_score
 from tlmed.comparison.traits import (
     FEATURE_EXTRACTOR,

@@ -142,6 +142,27 @@ def test_folds_need_as_many_groups_as_there_are_folds():
         assign_splits(table, [str(i) for i in range(24)], KFold(k=2, fold=1, val=0.01), 0)
 
 
+def test_columns_of_0_and_1_are_taken_for_labels_where_no_column_is_called_so(tmp_path):
+    header = ("path", "edema", "mass", "sex", "age", "No Finding", "fold", "patient")
+    rows = [(f"{i}.png", i % 2, ("", -1, 1, 0)[i % 4], i // 2 % 2, 40 + i, 0, i % 2, f"p{i}") for i in range(8)]
+    table = read(write(tmp_path, header, *rows))
+    assert table.classes == ("edema", "mass")
+    assert table.labels[:4].tolist() == [[0, -1], [1, -1], [0, 1], [1, 0]]
+    assert {"sex", "No Finding", "fold"} <= set(table.traits)
+    assert "the columns 'edema' and 'mass', which hold 0 and 1, are taken for labels" in " ".join(table.notes)
+    # Somebody else named what the labels are, or says that there is one.
+    named = read(tmp_path / "list.csv", label_columns=("mass", "edema"))
+    assert (named.classes, "taken for labels" in " ".join(named.notes)) == (("mass", "edema"), False)
+    with pytest.raises(InputError, match="must have the column 'label'"):
+        open_source(tmp_path / "list.csv", replace(Images("x").layout, several=False))
+    # One such column is no sign of several labels, and a table with labels has what it needs.
+    write(tmp_path, ("path", "edema", "sex"), *[(f"{i}.png", i % 2, i % 2) for i in range(4)])
+    with pytest.raises(InputError, match="must have the column 'label'"):
+        read(tmp_path / "list.csv")
+    write(tmp_path, ("path", "label", "edema", "mass"), *[(f"{i}.png", "ab"[i % 2], i % 2, 0) for i in range(4)])
+    assert read(tmp_path / "list.csv").classes == ("a", "b")
+
+
 def deviate(labels, parts, fractions):
     """Return the largest distance of a label's number in a part from its share."""
     return max(

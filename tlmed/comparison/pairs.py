@@ -9,8 +9,8 @@ import numpy as np
 
 from tlmed.answer_units import GROUP, name_rows, unit_of
 from tlmed.comparison.checks import check_comparable, find_notes
+from tlmed.comparison.compared_metrics import COST, ERROR, choose_main, list_questions, name_question
 from tlmed.comparison.groups import choose_groups, list_owners, use_groups
-from tlmed.comparison.questions import COST, ERROR, choose_main, list_questions, name_question
 from tlmed.comparison.results import Result, align_classes, read_results
 from tlmed.evaluation.answer_rules import read_costs
 from tlmed.metrics import average_folds, compare_pairs, holm, measure_pairs

@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 from tlmed.answer_units import say_all_undecided, say_least, say_undecided, unit_of
+from tlmed.comparison.compared_metrics import name_question
 from tlmed.comparison.groups import list_known, measure_without
 from tlmed.comparison.pairs import LEVEL, Comparison, is_shown
-from tlmed.comparison.questions import name_question
 from tlmed.comparison.results import Result
 from tlmed.comparison.traits import say_images
 from tlmed.identifiers import read_identifiers

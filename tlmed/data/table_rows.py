@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tlmed.data.inferred_labels import infer_label_columns
 from tlmed.data.kinds import HEAD, recognise
 from tlmed.data.readers import has_usual_ending, readable_endings
 from tlmed.errors import InputError, did_you_mean
@@ -71,10 +72,12 @@ def read_rows(file: Path, layout: Layout) -> tuple[list[Row], list[str], Layout]
         delimiter = _find_delimiter(file, text.partition("\n")[0], layout)
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
         columns = [(name or "").strip() for name in reader.fieldnames or ()]
-        layout = _settle(columns, layout)
-        meant, told = _find_columns(file, columns, layout)
         reader.fieldnames = columns
-        rows = [_row(file.parent, reader.line_num, fields, meant, layout) for fields in reader]
+        read = [(reader.line_num, fields) for fields in reader]
+        layout, inferred = _infer(columns, [fields for _, fields in read], _settle(columns, layout))
+        meant, told = _find_columns(file, columns, layout)
+        told += inferred
+        rows = [_row(file.parent, line, fields, meant, layout) for line, fields in read]
     except UnicodeDecodeError as error:
         raise InputError(_describe_encoding(file, content, error)) from error
     except (OSError, csv.Error) as error:
@@ -95,6 +98,18 @@ def _settle(columns, layout) -> Layout:
     apart = tuple(name for name in layout.vocabulary if name in columns)
     together = [name for name in columns if name == layout.label or squeeze(name) in USUAL["label"]]
     return replace(layout, label_columns=None if together and layout.label_columns is None else apart or None)
+
+
+def _infer(columns, rows, layout) -> tuple[Layout, list[str]]:
+    """Return the layout of a table without a column of labels, which may have one of 0 and 1 for each label."""
+    spoken = layout.label is not None or layout.label_columns is not None or layout.several is False
+    if spoken or layout.classes is not None or (layout.elsewhere and layout.vocabulary is not None):
+        return layout, []
+    if any(squeeze(name) in USUAL["label"] for name in columns):
+        return layout, []
+    usual = [name for name in columns if squeeze(name) in (*USUAL["path"], *USUAL["split"])]
+    taken = [*usual, *layout.list_columns().values(), *filter(None, [layout.grouping.column])]
+    return infer_label_columns(columns, rows, layout, taken)
 
 
 def _find_delimiter(file: Path, header: str, layout: Layout) -> str:
