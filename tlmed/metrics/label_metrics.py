@@ -225,7 +225,8 @@ def _average(answers, tables, name) -> dict:
     held = {"absent": absent} if absent else {}
     open_ = sum(entry["low"] is None for entry in entries)
     if name == _NO_SLOPE or open_:
-        why = "Each label has an interval of its own" if name == _NO_SLOPE else f"{open_} of {len(owns)} have none"
+        few = f"{open_} of {len(owns)} labels have no interval"
+        why = "Each label has an interval of its own" if name == _NO_SLOPE else few
         return _leave_open(value) | {"note": " ".join([*said, f"{why}; their mean has no interval."])} | held
     influences = (_influence(answers, own, name) for own in owns)
     low, high = combine(entries, influences, [1 / len(owns)] * len(owns), answers.owners)
