@@ -956,6 +956,15 @@ def test_a_difference_just_beyond_the_tolerance_reads_as_larger():
     assert (row.same, row.note) == (False, "difference 0.001003, tolerance 0.001")
 
 
+def test_a_difference_of_numbers_above_1_is_itself_and_is_judged_by_its_share():
+    there, here = (
+        moved(lambda it, value=value: it["metrics"]["metrics"].update(lr_positive={"value": value}))
+        for value in (6.5, 6.53)
+    )
+    [row] = [row for row in compare_results(there, here, "metrics", 0.005) if row.name == "lr_positive"]
+    assert (row.same, row.note) == (True, "difference 0.03, 0.0046 of the value, tolerance 0.005")
+
+
 def test_inputs_explain_before_code_and_environment():
     found = [differ(), differ("code"), differ("input", name="seed")]
     assert [cause.name for cause in find_causes(found)] == ["seed"]

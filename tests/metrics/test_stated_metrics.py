@@ -26,8 +26,9 @@ from tlmed.metrics import (
     weighted_kappa,
     youden_index,
 )
+from tlmed.metrics.benefits import mean_benefit
 from tlmed.metrics.classwise_errors import bound_errors, measure_errors
-from tlmed.metrics.proportions import harmonic_mean
+from tlmed.metrics.proportions import harmonic_mean, wilson
 from tlmed.sections import Stated
 
 EXACT = {"abs": 1e-10, "rel": 1e-10}
@@ -405,6 +406,47 @@ def test_probabilities_beyond_their_range_are_refused_for_recalibration():
     truth, scores = draw(30)
     with pytest.raises(InputError, match="`probabilities` must be from 0 to 1"):
         recalibrate(truth, scores * 3)
+
+
+def draw_posteriors(n, seed, separation=2.5, priors=(0.4, 0.3, 0.3)):
+    """Return labels and their exact posterior probabilities."""
+    random, means = np.random.default_rng(seed), separation * np.eye(len(priors))
+    labels = random.choice(len(priors), size=n, p=priors)
+    images = means[labels] + random.normal(size=(n, len(priors)))
+    logs = np.log(priors) - 0.5 * ((images[:, None] - means) ** 2).sum(axis=-1)
+    scores = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return labels, scores / scores.sum(axis=1, keepdims=True)
+
+
+def test_a_mean_net_benefit_is_that_of_the_classes_and_stays_where_it_can_be():
+    labels, scores = draw_posteriors(24, seed=3)
+    found = evaluate_stated(labels, scores, scores.argmax(axis=1), ["a", "b", "c"])
+    for risk in (0.1, 0.2):
+        entry = found["metrics"][f"net_benefit_at_{risk}"]
+        each = [own[f"net_benefit_at_{risk}"]["value"] for own in found["per_class"].values()]
+        assert entry["value"] == pytest.approx(np.mean(each), **EXACT)
+        assert entry["high"] <= 1 / 3
+    right = np.eye(3)[labels]  # no image is missed, and there is no false alarm
+    entry = evaluate_stated(labels, right, labels, ["a", "b", "c"])["metrics"]["net_benefit_at_0.1"]
+    assert (entry["value"], entry["high"]) == pytest.approx((1 / 3, 1 / 3), abs=1e-12)
+    # Wilson's bound of no missed image of 24, and of no false alarm in 24, at odds of 1 / 9.
+    low, high = wilson(24, 24)[0], wilson(0, 24)[1]
+    assert entry["low"] == pytest.approx((1 - np.hypot(1 - low, high / 9)) / 3, abs=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("risk", [0.1, 0.2, 0.5])
+@pytest.mark.parametrize(("n", "per_group"), [(24, 1), (60, 1), (150, 1), (200, 5)])
+def test_intervals_of_mean_net_benefits_cover(n, per_group, risk):
+    labels, scores = draw_posteriors(200_000, seed=1)
+    true, held = mean_benefit(labels, scores, risk).entry["value"], 0
+    for seed in range(400):
+        # Images of a patient that are all alike: as few answers as there are patients.
+        labels, scores = (np.repeat(part, per_group, axis=0) for part in draw_posteriors(n // per_group, seed + 2))
+        owners = None if per_group == 1 else np.arange(n) // per_group
+        entry = mean_benefit(labels, scores, risk, owners).entry
+        held += entry["low"] <= true <= entry["high"]
+    assert 0.92 - 0.033 < held / 400 < 0.985 + 0.015  # 2.5 standard errors beyond the limits
 
 
 @pytest.mark.slow

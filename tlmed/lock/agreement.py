@@ -101,7 +101,8 @@ def _describe_parting(a, b, apart, same) -> Row:
         return Row("history", "first parting", there, here, same, "another course")
     name, difference = apart
     place = f"phase {a['phase']!r}, epoch {a['epoch']}: {name}"
-    return Row("history", f"first parting, {place}", a[name], b[name], same, f"difference {difference:.2g}")
+    note = "different" if math.isinf(difference) else _say_apart(float(a[name]), float(b[name]))
+    return Row("history", f"first parting, {place}", a[name], b[name], same, note)
 
 
 def _compare_hashes(there, here, level) -> list[Row]:
@@ -193,8 +194,8 @@ def _judge_metric(a, b, level, tolerance) -> tuple[bool | None, str]:
     old, new = a.get("value"), b.get("value")
     if old is None or new is None:
         return (old is new if asked else None), "undefined" if old is new else "undefined in one of them"
-    note = _say_difference(abs(old - new), tolerance) if asked else f"difference {abs(old - new):.2g}"
-    return (abs(old - new) <= tolerance * max(1.0, abs(old)) if asked else None), note  # a log loss has no upper bound
+    note = _say_apart(old, new, tolerance if asked else None)
+    return (_measure(old, new) <= tolerance if asked else None), note
 
 
 def _judge_entry(a, b, tolerance) -> tuple[bool, str]:
@@ -211,13 +212,16 @@ def _judge_entry(a, b, tolerance) -> tuple[bool, str]:
     if max(apart.values()) <= tolerance:
         return True, f"equal to rounding (difference {max(apart.values()):.2g})"
     if apart.get("value", 0.0) > tolerance:
-        return False, "different" if math.isinf(apart["value"]) else f"difference {apart['value']:.2g}"
+        return False, "different" if math.isinf(apart["value"]) else _say_apart(*parts["value"])
     bounds = [apart[name] for name in ("low", "high") if name in apart]
     return False, "only the interval differs" if bounds and max(bounds) > tolerance else "only words differ"
 
 
 def _measure(a, b) -> float:
-    """Return how far apart two parts of a metric are, relative to 1 or to the value; infinite for different texts."""
+    """Return how far apart two parts of a metric are, relative to 1 or to the value; infinite for different texts.
+
+    A log loss or a likelihood ratio has no upper bound.
+    """
     if not all(isinstance(part, int | float) for part in (a, b)):
         return math.inf
     return abs(a - b) / max(1.0, abs(a))
@@ -240,6 +244,20 @@ def _show_metric(metric, texts) -> str:
     if texts["low"] is None or texts["high"] is None:
         return texts["value"]
     return f"{texts['value']} ({texts['low']} to {texts['high']})"
+
+
+def _say_apart(old: float, new: float, tolerance: float | None = None) -> str:
+    """Return how far apart two numbers are; above 1 also in shares of the first, which are what is judged.
+
+    >>> _say_apart(0.25, 0.5), _say_apart(6.5, 5.2), _say_apart(6.5, 5.2, 0.005)
+    ('difference 0.25', 'difference 1.3, 0.2 of the value', 'difference 1.3, 0.2 of the value, tolerance 0.005')
+    """
+    apart = _measure(old, new)
+    shown = f"difference {apart:.2g}" if tolerance is None else _say_difference(apart, tolerance)
+    if abs(old) <= 1:
+        return shown
+    share, comma, rest = shown.removeprefix("difference ").partition(",")
+    return f"difference {abs(old - new):.2g}, {share} of the value{comma}{rest}"
 
 
 def _say_difference(difference: float, tolerance: float) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from tlmed import seeds
 from tlmed.errors import InputError
 from tlmed.metrics.arguments import find_class_faults, find_classes_faults, find_group_faults, find_score_faults
-from tlmed.metrics.benefits import benefit_at
+from tlmed.metrics.benefits import benefit_at, mean_benefit
 from tlmed.metrics.classes import positive_index
 from tlmed.metrics.classwise_errors import bound_errors, measure_errors
 from tlmed.metrics.combining import combine
@@ -45,6 +45,7 @@ class _Kind:
         measure: Returns them, for a case, a class and the groups.
         of_probabilities: Whether they say what scores are worth as probabilities, and so change with calibration.
         notes_stay: Whether the notes on them are about their values, and so hold without an interval, too.
+        average: Returns their mean over the classes present, where those of the classes are not to be combined.
     """
 
     names: tuple[str, ...]
@@ -52,6 +53,7 @@ class _Kind:
     measure: Callable[[Case, int, np.ndarray | None], Mapping[str, Measured]]
     of_probabilities: bool = False
     notes_stay: bool = False
+    average: Callable[[Case, np.ndarray | None], Measured] | None = None
 
 
 def evaluate_stated(
@@ -144,7 +146,10 @@ def _list_kinds(stated: Stated) -> list[_Kind]:
         _Kind(("f_beta",), ("f1",), lambda case, own, owners: _measure_f(case, own, owners, stated.beta)),
         *(_Kind((name,), _RATES, _rank(name, *which)) for name, which in at.items()),
         _Kind(("partial_auc",), _BOTH_SIDES, _rank("partial_auc", partial_area, stated.partial_auc)),
-        *(_Kind((name,), _RATES, _rank(name, *which), True) for name, which in benefits.items()),
+        *(
+            _Kind((name,), _RATES, _rank(name, *which), True, average=_mean_at(which[1]))
+            for name, which in benefits.items()
+        ),
         _Kind(("calibration_intercept", "calibration_slope"), _BOTH_SIDES, _recalibrate, True, True),
     ]
 
@@ -159,6 +164,10 @@ def _measure_f(case, own, owners, beta) -> dict[str, Measured]:
 
 def _rank(name, measure, number) -> Callable:
     return lambda case, own, owners: {name: measure(case.labels == own, case.scores[:, own], number, owners)}
+
+
+def _mean_at(risk) -> Callable:
+    return lambda case, owners: mean_benefit(case.labels, case.scores, risk, owners)
 
 
 def _recalibrate(case, own, owners) -> dict[str, Measured]:
@@ -192,7 +201,7 @@ def _measure_kinds(kinds, case, classes, owners) -> tuple[dict, dict]:
             parts = [each[name] for each in found]
             for label, part in zip(classes, parts, strict=True):
                 per_class[label][name] = part.entry
-            whole = _average(name, parts, case, classes, owners) if case.main is None else parts[case.main]
+            whole = parts[case.main] if case.main is not None else _average(kind, name, parts, case, classes, owners)
             overall[name] = dict(whole.entry)
     return overall, per_class
 
@@ -226,7 +235,7 @@ def _note(part: Measured, few: str, rests: str, notes_stay: bool = False) -> Mea
     return Measured(part.entry | ({"note": said} if said else {}), part.influences)
 
 
-def _average(name, parts: Sequence[Measured], case, classes, owners) -> Measured:
+def _average(kind, name, parts: Sequence[Measured], case, classes, owners) -> Measured:
     """Return the mean over the classes present, of ratios the geometric one, with the interval theirs give together."""
     if name == "calibration_intercept":
         return undefined(
@@ -243,6 +252,8 @@ def _average(name, parts: Sequence[Measured], case, classes, owners) -> Measured
     note = say_extremes(case.scores[:, present]) if name == "calibration_slope" else ""
     if absent:
         note = f"{say_absent(classes[own] for own in absent)} {note}".rstrip()
+    if kind.average:
+        return _note(kind.average(case, owners), "", note)
     if why := _say_open(shown, case, logs):
         return unbounded(value, np.zeros(0), " ".join(filter(None, (note, why))))
     entries = [_take_logs(part.entry) if logs else part.entry for part in shown]
