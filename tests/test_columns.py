@@ -420,3 +420,10 @@ def test_ways_of_spelling_are_told_apart(names, way):
     assert len(said) == (way is not None)
     assert all(f"differ only in {way}" in sentence for sentence in said)
     assert bool(suggest_spelling(names[0], names[1:])) == bool(said)
+
+
+def test_numbers_as_dicom_writes_them_are_numbers():
+    [said] = name_spellings(["1", "001.000000E+00", "1.000000", "2"], "subgroups", "Values of 'slope'")
+    assert said.startswith("Values of 'slope' differ only in how a number is written")
+    assert "'001.000000E+00'" in said
+    assert not name_spellings(["12E3", "12000", "0e123", "0e456"])  # identifiers

@@ -5,6 +5,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from statistics import median
 
 from tlmed.errors import InputError, did_you_mean
@@ -20,6 +21,7 @@ _NOT_KNOWN = {
 }
 _STAND_INS = re.compile(r"0+|-1|99+|x+", re.IGNORECASE)  # in a database often a patient who is not known
 LEAST_ROWS, MANY_TIMES = 5, 3  # of a patient who may be none: images, and how many times those of the median patient
+_POWER = re.compile(r"[+-]?\d+\.\d+[eE][+-]\d{1,2}")  # 001.000000E+00
 _WHOLE = re.compile(r"(?P<sign>-?)\+?0*(?P<digits>[1-9]\d*)?(?<=\d)(\.0*)?$")
 _LEADING_ZEROS = re.compile(r"(?<![\d.,])0+(?=\d)")  # within a name; those of a decimal place mean something
 _FORM = "Unicode form (composed or decomposed letters, as macOS writes them)"
@@ -313,7 +315,16 @@ def spell(name: str) -> str:
 
 
 def _write_numbers(text: str) -> str:
-    """Return a text with its numbers written in one way: without leading zeros, and a whole one without a point."""
+    """Return a text with its numbers written in one way: without leading zeros, and a whole one without a point.
+
+    A number with a point and a signed exponent, as DICOM writes it, is written out; `12E3` may be an identifier.
+
+    >>> _write_numbers("-01.024000E+03"), _write_numbers("1.5e-01"), _write_numbers("12E3")
+    ('-1024', '0.15', '12E3')
+    """
+    if _POWER.fullmatch(text):
+        text = f"{Decimal(text):f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
     number = _WHOLE.match(text)
     return f"{number['sign']}{number['digits'] or '0'}" if number else _LEADING_ZEROS.sub("", text)
 

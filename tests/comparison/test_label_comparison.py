@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from tests.comparison.test_comparison import edit, noted, write_folds, write_run
+from tests.comparison.test_comparison import edit, noted, write_folds, write_means, write_run
 from tlmed import whole_files
 from tlmed.comparison import compare, conclude, describe_comparison, make_comparison_page, write_comparison
 from tlmed.errors import InputError
@@ -299,6 +299,17 @@ def test_expected_costs_and_errors_in_grades_are_compared_image_by_image(tmp_pat
     error = comparison.pairs[0].questions["mean_absolute_error"]
     assert error["value"] == pytest.approx(off[0].mean() - off[1].mean(), abs=1e-12)
     assert error["p"] == pytest.approx(stats.ttest_rel(*off).pvalue, abs=0.01)
+
+
+def test_an_interval_that_is_cut_says_so(tmp_path):
+    runs = [write_folds(tmp_path / name, seed=seed, classes=("a", "b")) for seed, name in enumerate(("one", "two"))]
+    for value, fold in zip((0.9, 0.1, 0.9), sorted((runs[0] / "folds").iterdir()), strict=True):
+        edit(fold / "metrics.json", lambda it, value=value: it["metrics"]["specificity"].update(value=value))
+    write_means(runs[0])
+    entry = compare(runs).pairs[0].questions["specificity"]
+    assert -1 in (entry["low"], -entry["high"])
+    assert "The interval is cut at " in entry["note"]
+    assert "note" not in compare(runs).pairs[0].questions["auc"]
 
 
 def test_costs_that_differ_are_not_compared(tmp_path):

@@ -24,9 +24,11 @@ from tlmed.heads.skops_files import load_classifiers
 from tlmed.lock import read_lock
 from tlmed.lock.agreement import compare_results
 from tlmed.lock.lock_json import describe_results
+from tlmed.metrics.calibration import sort_changes
 from tlmed.metrics.label_metrics import evaluate_labels, macro_area
 from tlmed.recipe import Dense, Hybrid, Images, KFold, Phase, Recipe
 from tlmed.report.evaluations import make_evaluation_page
+from tlmed.report.label_sections import show_mean_label_calibration
 from tlmed.report.folds import write_folds_report
 from tlmed.reproduce import Request, reproduce
 from tlmed.run.averages import write_averages
@@ -454,3 +456,19 @@ def test_folds_of_several_labels_are_trained_and_averaged(source, tmp_path):
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "Each label</h3>" in page
     assert "predictions are put together" not in page
+
+
+def test_the_page_says_what_balancing_and_calibration_did(finished):
+    page, metrics = (
+        (finished.path / "report.html").read_text(encoding="utf-8"),
+        METRICS_JSON.read(RunDir(finished.path)),
+    )
+    assert "probabilities are those of equally frequent classes" in page
+    worse, _ = sort_changes(metrics)
+    assert ("calibration made the scores worse" in page) == bool(worse)
+    turned = {**metrics, "calibration": {**metrics["calibration"], "metrics": metrics["metrics"]}}
+    turned["metrics"] = {**metrics["metrics"], "log_loss": {**metrics["metrics"]["log_loss"], "value": 0.001}}
+    shown = show_mean_label_calibration(turned, {"class_weight": "balanced"})
+    assert "calibration made the scores worse" in shown
+    assert "Log loss from 0.001" in shown
+    assert "equally frequent classes" in shown

@@ -153,6 +153,9 @@ def compare(paths: Sequence[str | Path]) -> Comparison:
         found = _compare_tables(results, owners)
         images = len(results[0].test.paths)
         groups = len(set(number_groups(owners))) if has_clusters(number_groups(owners)) else None
+    for pair in found.values():
+        for table in (pair.means, *pair.labels.values()):
+            _note_cut(table, results[0].metrics)
     _correct([pair.means for pair in found.values()])
     _correct([label for pair in found.values() for label in pair.labels.values()])
     unit = unit_of(results[0].metrics)
@@ -281,6 +284,16 @@ def _average(differences, folds, share, spreads, repeats, most) -> dict:
         return {"value": 0.0, "low": None, "high": None, "p": 1.0, "method": method, "note": said}
     entry = average_folds(differences, share, (-most, most), spreads, repeats)
     return {name: entry[name] for name in ("value", "low", "high", "p", "method")}
+
+
+def _note_cut(table: Mapping[str, dict], metrics) -> None:
+    """Say of each interval where it is cut; those of shares by McNemar end there by themselves."""
+    for name, entry in table.items():
+        most = _find_most(name, metrics)
+        ends = () if entry["low"] is None or "first_only" in entry else (entry["low"], entry["high"])
+        if cut := [f"{end:+g}" for end in ends if abs(end) >= most - 1e-12]:
+            note = f"The interval is cut at {' and at '.join(cut)}."
+            entry["note"] = " ".join(filter(None, [entry.get("note"), note]))
 
 
 def _note_few(pairs, unit) -> tuple[str, ...]:

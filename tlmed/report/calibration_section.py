@@ -30,7 +30,7 @@ def show_calibration(content: RunContent) -> Markup:
     if predictions.calibrated is not None:
         series["calibrated"] = _find_points(predictions, predictions.calibrated, positive)
     found = metrics.get("calibration")
-    compared = {"compared": _compare(metrics), **_find_worse(metrics)} if found else {}
+    compared = {"compared": _compare(metrics), **find_worse(metrics)} if found else {}
     return render(
         "report/calibration.html",
         from_file=_is_from_file(metrics),
@@ -52,11 +52,12 @@ def _draw_reliability(metrics, series, about) -> Picture:
     return draw(score_plots.reliability_diagram(series, about, f"{unit_of(metrics)}s"), alt, caption)
 
 
-def show_mean_calibration(metrics: Mapping) -> Markup:
+def show_mean_calibration(metrics: Mapping, recipe: Mapping) -> Markup:
     """Return the scores before and after calibration, averaged over folds; nothing where there was none.
 
     Args:
         metrics: `metrics.json` of a cross-validation.
+        recipe: `recipe.json`.
     """
     found = metrics.get("calibration", {})
     if not found.get("metrics"):
@@ -65,9 +66,10 @@ def show_mean_calibration(metrics: Mapping) -> Markup:
         "folds/calibration.html",
         method=found["method"],
         effect=say_effect(metrics),
+        balanced=say_balanced(recipe),
         unit=unit_of(metrics),
         compared=_compare(metrics),
-        **_find_worse(metrics),
+        **find_worse(metrics),
     )
 
 
@@ -86,8 +88,12 @@ def _name_scores(metrics) -> str:
     return "as scored" if _is_from_file(metrics) else "as trained"
 
 
-def _find_worse(metrics) -> dict[str, object]:
-    """Return for a template which metrics calibration made worse and which better, as written with three decimals."""
+def find_worse(metrics: Mapping) -> dict[str, object]:
+    """Return for a template which metrics calibration made worse and which better, as written with three decimals.
+
+    Args:
+        metrics: `metrics.json`, with the metrics of calibrated scores.
+    """
     before, after = metrics["metrics"], metrics["calibration"]["metrics"]
     worse, better = sort_changes(metrics)
     rose = [

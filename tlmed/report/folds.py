@@ -128,12 +128,12 @@ def _list_answers(content) -> dict[str, Markup]:
         return {
             "Thresholds": show_label_thresholds(content.metrics),
             "Curves": overlays,
-            "Calibration": show_mean_label_calibration(content.metrics),
+            "Calibration": show_mean_label_calibration(content.metrics, content.recipe),
         }
     return {
         "Curves and confusion": overlays,
         "Operating point": show_mean_operating_point(content.metrics),
-        "Calibration": show_mean_calibration(content.metrics),
+        "Calibration": show_mean_calibration(content.metrics, content.recipe),
     }
 
 

@@ -6,6 +6,7 @@ from markupsafe import Markup
 
 from tlmed.answer_units import name_scored, unit_of
 from tlmed.evaluation import score_plots
+from tlmed.evaluation.balanced_training import say_balanced
 from tlmed.evaluation.predictions import STATED
 from tlmed.metrics.definitions import CALIBRATED
 from tlmed.metrics.names import name_metric
@@ -14,6 +15,7 @@ from tlmed.pages.entries import compare_entries, list_notes, show_cell
 from tlmed.pages.figures import Picture, draw
 from tlmed.pages.glossary import explain
 from tlmed.pages.templating import render
+from tlmed.report.calibration_section import find_worse
 from tlmed.report.loaded_files import RunContent
 from tlmed.report.scores import list_common
 from tlmed.tabulation import Table, numbers, texts
@@ -111,19 +113,20 @@ def _say_areas(metrics, name, short) -> str:
 
 def show_label_calibration(content: RunContent) -> Markup:
     """Return the calibration of each label's scores before and after its temperature, and the reliability of each."""
-    return _show_calibration(content.metrics, content)
+    return _show_calibration(content.metrics, content.recipe, content)
 
 
-def show_mean_label_calibration(metrics: Mapping) -> Markup:
+def show_mean_label_calibration(metrics: Mapping, recipe: Mapping) -> Markup:
     """Return the same as means over the folds of a cross-validation; each fold has temperatures of its own.
 
     Args:
         metrics: `metrics.json` of a cross-validation.
+        recipe: `recipe.json`.
     """
-    return _show_calibration(metrics, None)
+    return _show_calibration(metrics, recipe, None)
 
 
-def _show_calibration(metrics, content: RunContent | None) -> Markup:
+def _show_calibration(metrics, recipe, content: RunContent | None) -> Markup:
     labels = {name: entry for name, entry in metrics["per_class"].items() if "calibration" in entry}
     if not labels:
         return Markup()
@@ -137,6 +140,9 @@ def _show_calibration(metrics, content: RunContent | None) -> Markup:
     return render(
         "report/label_calibration.html",
         method=metrics["calibration"].get("method"),
+        balanced=say_balanced(recipe),
+        unit=unit_of(metrics),
+        **find_worse(metrics),
         compared=compare_entries({"As trained": before, "Calibrated": after}),
         labels=Table(texts("Label") + temperature + numbers(*columns), rows, list_notes(noted)),
         picture=content and _draw_reliability(content),
