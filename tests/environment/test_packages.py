@@ -110,9 +110,9 @@ def test_hashes_are_those_of_files_that_were_installed(site, direct_url, hashes)
 
 
 def test_the_packages_here_are_found_fast():
-    began = time.perf_counter()
+    began = time.process_time()  # other processes may slow it down
     packages = describe_packages()["packages"]
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert {"tlmed", "tensorflow", "keras", "numpy", "protobuf"} <= packages.keys()
     assert packages["numpy"] == __import__("numpy").__version__
     assert not {"pytest", "ruff", "sphinx"} & packages.keys()

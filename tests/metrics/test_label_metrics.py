@@ -145,3 +145,24 @@ def _measure(labels, scores, guesses):
         "exact_match": (labels == guesses).all(axis=1).mean(),
         "hamming_loss": (labels != guesses).mean(),
     }
+
+
+def test_labels_without_an_error_share_their_images():
+    labels = np.zeros((60, 3), int)
+    labels[:10] = 1
+    scores = np.where(labels, 0.9, 0.1)
+    scores[20:44] = 0.6
+    guesses = (scores >= 0.5).astype(int)
+    for k in (1, 3, 14):  # copies of one label say as much as one
+        copies = [np.repeat(table[:, :1], max(k, 2), axis=1) for table in (labels, scores, guesses)]
+        found = evaluate_labels(*copies, [f"label {i}" for i in range(max(k, 2))])
+        alone = found["per_class"]["label 0"]
+        for name in ("sensitivity", "specificity", "npv", "accuracy"):
+            mean = found["metrics"][name]
+            assert (mean["low"], mean["high"]) == pytest.approx((alone[name]["low"], alone[name]["high"]), abs=1e-12)
+    apart = labels.copy()
+    apart[:, 1], apart[50:, 1], apart[:10, 1] = 0, 1, 0
+    right = evaluate_labels(apart[:, :2], np.where(apart, 0.9, 0.1)[:, :2], apart[:, :2], NAMES[:2])
+    low = right["per_class"]["edema"]["sensitivity"]["low"]
+    # Ten images of one label and ten others of the other are independent.
+    assert right["metrics"]["sensitivity"]["low"] == pytest.approx(1 - (1 - low) / np.sqrt(2), abs=1e-12)

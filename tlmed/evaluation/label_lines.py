@@ -80,7 +80,15 @@ def describe_labels(result: Mapping) -> list[str]:
     if read_task(result) != MULTI_LABEL:
         return []
     lines = [f"{name} ({_say_amount(entry)}): {', '.join(_list(entry))}" for name, entry in result["per_class"].items()]
-    return [_MEANS.format(unit_of(result)), *lines]
+    return [_MEANS.format(unit_of(result)), *lines, *_note_few(result["per_class"])]
+
+
+def _note_few(labels) -> list[str]:
+    """Name the labels whose threshold was chosen on few validation images."""
+    noted = {name: entry.get("operating_point", {}).get("note") for name, entry in labels.items()}
+    said = [f"{name}: {note}" for name, note in noted.items() if note]
+    more = [f"{len(said) - _NAMED:,} more labels: see the report."] if len(said) > _NAMED else []
+    return [f"  Note on the threshold of {words}" for words in (*said[:_NAMED], *more)]
 
 
 def _say_amount(entry) -> str:

@@ -1,5 +1,6 @@
 """Intervals of means over classes, differences, ratios and agreement, combined from the intervals of their parts."""
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -13,6 +14,7 @@ def combine(
     influences: Iterable[np.ndarray],
     signs: Sequence[float],
     owners: np.ndarray | None = None,
+    counted: Iterable[np.ndarray] | None = None,
 ) -> tuple[float, float]:
     """Return the interval of a weighted sum from the intervals of its parts.
 
@@ -20,32 +22,44 @@ def combine(
     Donner, Statistics in Medicine 2008, 27:1693-1702; for two independent proportions it is method 10 of Newcombe,
     Statistics in Medicine 1998, 17:873-890). A part that does not vary in the sample, such as a class whose five
     images are all right, therefore counts with the width of its own interval, and not with zero. The correlations come
-    from what each image, or group, adds to the parts; parts that do not vary are taken as independent. The work grows
-    with the number of parts, not with its square.
+    from what each image, or group, adds to the parts. Parts that do not vary are taken as independent of those that do,
+    and of each other, unless they rest on the same images: then an error in one image may be one in all of them, and
+    their correlation is the overlap of these images. The work grows with the number of parts, not with its square.
 
     Args:
         entries: `value`, `low` and `high` of each part.
         influences: What each image adds to each part, float [n] each.
         signs: The weight of each part in the sum.
         owners: The number of the group of each image, int [n]; None if images have no groups.
+        counted: The images on which each part rests, bool [n] each; None where no two parts share any.
 
     >>> parts = [{"value": 1.0, "low": 0.566, "high": 1.0}, {"value": 0.8, "low": 0.711, "high": 0.867}]
     >>> [round(bound, 2) for bound in combine(parts, [np.zeros(105)] * 2, [0.5, 0.5])]
     [0.68, 0.93]
+    >>> twice, same = [parts[0]] * 2, [np.arange(105) < 5] * 2
+    >>> [round(bound, 3) for bound in combine(twice, [np.zeros(105)] * 2, [0.5, 0.5], counted=same)]
+    [0.566, 1.0]
     """
     value = sum(sign * entry["value"] for sign, entry in zip(signs, entries, strict=True))
-    sums, rest = [0.0, 0.0], [0.0, 0.0]  # towards the lower and the upper bound
-    for entry, influence, sign in zip(entries, influences, signs, strict=True):
+    sums, rest, alone = [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]  # towards the lower and the upper bound
+    images = itertools.repeat(None, len(entries)) if counted is None else counted
+    for entry, influence, sign, rows in zip(entries, influences, signs, images, strict=True):
         ways = entry["value"] - entry["low"], entry["high"] - entry["value"]
         totals = influence if owners is None else np.bincount(owners, influence)
         size = math.sqrt(float(totals @ totals))
         # With a negative weight the lower bound of a part moves the upper bound of the sum.
         for end, way in enumerate(ways if sign > 0 else ways[::-1]):
-            if size < 1e-12:
-                rest[end] += (sign * way) ** 2
+            if size < 1e-12 and rows is None:
+                alone[end] += (sign * way) ** 2
+            elif size < 1e-12:
+                weights = rows.astype(float) if owners is None else np.bincount(owners, rows)
+                rest[end] = rest[end] + abs(sign) * way * weights / max(math.sqrt(float(weights @ weights)), 1e-12)
             else:
                 sums[end] = sums[end] + sign * way / size * totals
-    low, high = (math.sqrt(float(np.sum(np.square(part))) + more) for part, more in zip(sums, rest, strict=True))
+    low, high = (
+        math.sqrt(float(np.sum(np.square(part))) + float(np.sum(np.square(same))) + more)
+        for part, same, more in zip(sums, rest, alone, strict=True)
+    )
     return value - low, value + high
 
 

@@ -192,6 +192,11 @@ class _MeanDifferences:
         found[side.rows] = moves
         return found
 
+    def _find_counted(self, side, name) -> np.ndarray:
+        """Return the images on which a difference rests: those of one kind for sensitivity and specificity, or all."""
+        kinds = {"sensitivity": side.labels == 1, "specificity": side.labels == 0}
+        return self._spread_out(side, kinds.get(name, np.ones(len(side.rows)))) > 0
+
     def measure(self, pair, name) -> Spread | None:
         """Return the spread of a difference; None where it is undefined."""
         if not (chosen := self._choose(pair, name)):
@@ -207,7 +212,7 @@ class _MeanDifferences:
         found = _combine_labels(
             [entries[side.name] for side, _, _ in chosen],
             (self._spread_out(side, moves[pair[0]][name] - moves[pair[1]][name]) for side, moves, _ in chosen),
-            self._owners,
+            (self._owners, [self._find_counted(side, name) for side, *_ in chosen]),
             2.0 if name in AGREEMENT else 1.0,
         )
         used = {side.name for side, *_ in chosen}
@@ -216,7 +221,7 @@ class _MeanDifferences:
         return found
 
 
-def _combine_labels(entries, influences, owners, most) -> dict:
+def _combine_labels(entries, influences, owned, most) -> dict:
     """Return the mean of the differences of labels: MOVER of their intervals, and the test that follows from it.
 
     A label with few images, none of which shows a difference, counts with the width of its own interval. A variance by
@@ -228,7 +233,8 @@ def _combine_labels(entries, influences, owners, most) -> dict:
         return leave_untested(f"{bare} of {len(entries)} labels have no interval; their mean has none.", value)
     # Of a label of which the two say the same of each image there is nothing to add.
     known = [entry if entry["low"] is not None else {**entry, "low": 0.0, "high": 0.0} for entry in entries]
-    low, high = combine(known, influences, [1 / len(known)] * len(known), owners)
+    owners, counted = owned
+    low, high = combine(known, influences, [1 / len(known)] * len(known), owners, counted)
     units = min(entry["units"] for entry in entries)
     method = f"MOVER of the differences of {count(len(known), 'label')} (Zou & Donner 2008)"
     found = {"value": value, "method": method, "units": units}

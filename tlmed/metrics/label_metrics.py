@@ -16,7 +16,7 @@ from tlmed.metrics.influences import influence_of_all
 from tlmed.metrics.proportions import LEAST_GROUPS, has_few_groups, proportion
 from tlmed.metrics.resampling import has_clusters, number_groups
 from tlmed.metrics.roc import binary_auc
-from tlmed.metrics.sample_sizes import NO_INTERVAL
+from tlmed.metrics.sample_sizes import NO_INTERVAL, SHARES, find_counted
 from tlmed.words import count, listed
 
 # Means over labels; of two classes the quadratic kappa is Cohen's.
@@ -30,6 +30,7 @@ _LEAST = {"mcc": -1.0, "kappa": -1.0}
 _MOST = {"log_loss": np.inf}
 _NO_SLOPE = "ece"  # no smooth function of the images, so that its mean has no interval
 _NAMED = 5
+_PAIRS = ("label absent", "label present")  # of a pair of an image and a label
 
 
 def name_sides(label: str) -> tuple[str, str]:
@@ -229,7 +230,8 @@ def _average(answers, tables, name) -> dict:
         why = "Each label has an interval of its own" if name == _NO_SLOPE else few
         return _leave_open(value) | {"note": " ".join([*said, f"{why}; their mean has no interval."])} | held
     influences = (_influence(answers, own, name) for own in owns)
-    low, high = combine(entries, influences, [1 / len(owns)] * len(owns), answers.owners)
+    counted = (_find_counted(answers, own, name) for own in owns)
+    low, high = combine(entries, influences, [1 / len(owns)] * len(owns), answers.owners, counted)
     by = "" if answers.owners is None else " by groups"
     entry = {
         "value": value,
@@ -238,6 +240,14 @@ def _average(answers, tables, name) -> dict:
         "method": f"MOVER of {count(len(owns), 'label')}{by} (Zou & Donner 2008)",
     }
     return entry | ({"note": said[0]} if said else {}) | held
+
+
+def _find_counted(answers, own, name) -> np.ndarray:
+    """Return the images on which a metric of a label rests: those of which it is a share, or all that are known."""
+    known, truth = answers.known[:, own], answers.labels[:, own] == POSITIVE
+    if name not in SHARES:
+        return known
+    return known & find_counted(truth, answers.predictions[:, own] == POSITIVE, name)
 
 
 def _influence(answers, own, name) -> np.ndarray:
@@ -253,7 +263,7 @@ def _pool(answers, split) -> dict[str, dict]:
     owners = rows if answers.owners is None else answers.owners[rows]
     truth, guess, scores = (table[rows, owns] for table in (answers.labels, answers.predictions, answers.scores))
     groups = [str(owner) for owner in owners.tolist()]
-    found = evaluate(truth, as_two_classes(scores), guess, ("no", "yes"), "yes", groups, split, only=POOLED)
+    found = evaluate(truth, as_two_classes(scores), guess, _PAIRS, _PAIRS[1], groups, split, only=POOLED)
     return {f"{name}_micro": _name_clusters(found["metrics"][name], answers) for name in POOLED}
 
 

@@ -21,13 +21,16 @@ MOST_NAMED = 5  # classes in a sentence; the others are counted
 NO_INTERVAL = "from which no interval follows."
 
 
+SHARES = ("sensitivity", "specificity", "ppv", "npv", "f1")  # of some of the images
+
+
 def find_counted(truth: np.ndarray, guess: np.ndarray, name: str) -> np.ndarray:
     """Return the images of which a metric of a class is a share, bool [n].
 
     Args:
         truth: Whether each image is of the class, bool [n].
         guess: Whether each is predicted as it, bool [n].
-        name: "sensitivity", "specificity", "ppv", "npv" or "f1".
+        name: Of SHARES.
     """
     return {
         "sensitivity": truth, "specificity": ~truth, "ppv": guess, "npv": ~guess, "f1": truth | guess
