@@ -740,7 +740,7 @@ def test_runs_that_predict_by_different_rules_say_so(tmp_path):
     costs = {"rule": "expected-cost", "costs": {}}
     edit(runs[1] / "metrics.json", lambda metrics: metrics.update(decision=costs))
     (note,) = noted(compare(runs))
-    assert note.startswith("Runs predict classes by different rules (a score, b expected-cost; see `decision`")
+    assert note.startswith("Runs predict classes by different rules (a highest score, b expected-cost; see `decision`")
     priors = [{"rule": "logit-adjustment", "tau": 1.0, "priors": {"a": share}} for share in (0.4, 0.5)]
     for run, rule in zip(runs, priors, strict=True):
         edit(run / "metrics.json", lambda metrics, rule=rule: metrics.update(decision=rule))

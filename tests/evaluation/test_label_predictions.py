@@ -226,3 +226,11 @@ def test_weights_of_kappa_are_of_two_classes_for_each_label(tmp_path):
     assert result["per_class"]["edema"]["weighted_kappa"]["value"] is not None
     with pytest.raises(InputError, match="for each of 2 classes"):
         ask(write(tmp_path), stated={"kappa_weights": ((0.0, 1.0, 2.0), (1.0, 0.0, 1.0), (2.0, 1.0, 0.0))})
+
+
+def test_a_label_with_decisions_for_scores_is_named(tmp_path):
+    scores = SCORES.copy()
+    scores[:, 1] = scores[:, 1] >= 0.5
+    _, _, said = ask(write(tmp_path, scores=scores))
+    assert any(line.startswith("All scores of 'mass' are 0 or 1, decisions and not probabilities") for line in said)
+    assert not any("decisions" in line for line in ask(write(tmp_path))[2])

@@ -7,17 +7,17 @@ from pathlib import Path
 from tlmed.answer_units import unit_of
 from tlmed.comparison.groups import choose_groups, have_same_files, list_parts, note_groups
 from tlmed.comparison.results import Result
+from tlmed.comparison.rule_notes import note_rules
 from tlmed.comparison.traits import say_images
 from tlmed.errors import InputError
 from tlmed.evaluation.lines import describe_dependence
 from tlmed.evaluation.pooled_csv import name_table
-from tlmed.evaluation.predictions import HALF
 from tlmed.metrics import evaluate
 from tlmed.metrics.fold_means import mean_of
 from tlmed.metrics.label_metrics import evaluate_labels
 from tlmed.pages.amounts import number
 from tlmed.report.image_counts import is_synthetic
-from tlmed.tasks import MULTI_LABEL, count_sides, read_task
+from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import count, join_names, listed, tell_apart
 
 # The AUC depends on every score and accuracy on every predicted class, so that a swap of either table shows.
@@ -185,9 +185,7 @@ def find_notes(results: Sequence[Result]) -> tuple[str, ...]:
         *describe_dependence(choose_groups(results).metrics),
         *(_note_leak(result) for result in results),
         *(_note_weights(result) for result in results),
-        _note_thresholds(results),
-        _note_rules(results),
-        _note_costs(results),
+        *note_rules(results),
         _note_pooling(results),
         _note_stored(results),
         _note_machines(singles),
@@ -289,64 +287,6 @@ def _note_weights(result) -> str:
         f"{result.name} started from the weights of another run. Test images that the other run knows are counted only "
         f"if its splits.csv could be read when {result.name} was scored."
     )
-
-
-def _note_thresholds(results) -> str:
-    """Say so where runs of two classes used different thresholds, in one fold or more."""
-    metrics = results[0].metrics
-    cuts = [[_list_cuts(part.metrics) for part in (result.folds or [result])] for result in results]
-    if count_sides(metrics) != 2 or all(found == cuts[0] for found in cuts):
-        return ""
-    if read_task(metrics) == MULTI_LABEL:
-        return (
-            "Accuracy, sensitivity, specificity, F1 and exact match depend on the thresholds that each run has for its "
-            "labels; the AUC and the Brier score need none."
-        )
-    if results[0].folds:
-        rules = dict.fromkeys(_name_rule(result) for result in results)
-        which = f" in each fold (rule{'s' * (len(rules) > 1)}: {', '.join(rules)})"
-    else:
-        which = f" ({', '.join(tell_apart(*(HALF if cut is None else cut for ((cut,),) in cuts)))})"
-    return (
-        f"Accuracy, sensitivity, specificity and F1 depend on each run's own threshold{which}; the AUC and the "
-        "Brier score need none."
-    )
-
-
-def _list_cuts(metrics) -> list[float | None]:
-    """Return the threshold of a run, or those of its labels."""
-    if read_task(metrics) != MULTI_LABEL:
-        return [metrics.get("threshold")]
-    return [entry.get("operating_point", {}).get("threshold") for entry in metrics["per_class"].values()]
-
-
-def _name_rule(result) -> str:
-    """Return how each fold chooses its threshold: a rule, or the number that the recipe fixes."""
-    rule = result.metrics.get("operating_point", {}).get("rule", "fixed")
-    return str(result.recipe.get("threshold", "0.5")) if rule == "fixed" else rule
-
-
-def _note_rules(results) -> str:
-    """Say so where runs of more than two classes predict by different rules."""
-    rules = [(result.folds or [result])[0].metrics.get("decision", {}) for result in results]
-    kept = [{name: part for name, part in rule.items() if name in ("rule", "costs", "tau")} for rule in rules]
-    if count_sides(results[0].metrics) == 2 or all(rule == kept[0] for rule in kept):
-        return ""
-    names = (f"{result.name} {rule.get('rule', 'score')}" for result, rule in zip(results, kept, strict=True))
-    return (
-        f"Runs predict classes by different rules ({', '.join(names)}; see `decision` in metrics.json): accuracy, "
-        "sensitivity, specificity and F1 depend on them; the AUC and the Brier score do not."
-    )
-
-
-def _note_costs(results) -> str:
-    """Say so where runs state what errors cost, and not all the same."""
-    costs = [result.metrics.get("costs") for result in results]
-    if not any(costs) or all(cost == costs[0] for cost in costs):
-        return ""
-    missing = [result.name for result, cost in zip(results, costs, strict=True) if not cost]
-    said = f"{join_names(missing)} state{'s' * (len(missing) == 1)} none" if missing else "they state different ones"
-    return f"Expected costs are not compared, because the runs do not state the same costs: {said}."
 
 
 def _note_pooling(results) -> str:

@@ -97,6 +97,13 @@ def describe_hard_scores(predictions: Predictions) -> list[str]:
     >>> describe_hard_scores(Predictions(*rows, ("ill", "well")))[0].partition(":")[0]
     'All scores are 0 or 1, decisions and not probabilities'
     """
+    columns = zip(predictions.classes, predictions.scores.T, strict=True)
+    hard = [name for name, column in columns if _is_hard(column)] if predictions.is_multi else []
+    if 0 < len(hard) < len(predictions.classes):
+        return [
+            f"All scores of {listed(map(repr, hard), 5)} are 0 or 1, decisions and not probabilities: the AUC is only "
+            "the mean of sensitivity and specificity, and log loss, Brier score and ECE say nothing of calibration."
+        ]
     if _is_hard(predictions.scores):
         return [
             "All scores are 0 or 1, decisions and not probabilities: the AUC is only the mean of sensitivity and "
