@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 
 import pytest
@@ -119,3 +120,13 @@ def test_the_end_of_the_input_is_no_answer(monkeypatch):
     status, _, err = here("metrics", "advise")
     assert status == 2
     assert err == "Error: Every question must have an answer. Received: the end of the input.\n"
+
+
+def test_a_run_that_knows_test_images_says_so_beside_its_values(finished, tmp_path):
+    run = shutil.copytree(finished.path, tmp_path / "run")
+    content = json.loads((run / "metrics.json").read_text())
+    content["without_leaks"] = {"leaked": 4, "n": 5, "metrics": {}}
+    (run / "metrics.json").write_text(json.dumps(content))
+    _, out, _ = here("metrics", "advise", run, "--order", "no", *REST)
+    assert "4 of 9 test images are known from training or validation, so that these values may be too good" in out
+    assert "are known from" not in here("metrics", "advise", finished.path, "--order", "no", *REST)[1]

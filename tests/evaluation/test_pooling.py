@@ -1,6 +1,7 @@
 """Scores of samples become one answer per file or group, as a plain loop and scikit-learn compute it."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -251,6 +252,16 @@ def test_a_group_with_rows_in_other_splits_of_a_pooled_file_is_told(tmp_path):
     assert any(said.startswith("2 rows of 'test' have rows of the same path in other splits") for said in warnings)
 
 
+def test_the_default_positive_class_of_pooled_rows_was_not_asked_for(tmp_path):
+    lines = [f"p{i},test,{'ab'[i % 2]},{0.3 + i / 100},{0.7 - i / 100}" for i in range(20)]
+    (tmp_path / "pooled.csv").write_text("\n".join(["path,split,label,score_a,score_b", *lines]) + "\n")
+    beside = {"unit": "group", "pool": "mean", "classes": ["a", "b"], "positive": "b", "metrics": {}}
+    for positive, asked, by_run in ((None, None, False), (None, "b", True), ("a", None, True)):
+        (tmp_path / "metrics.json").write_text(json.dumps(beside | ({"positive": positive} if positive else {})))
+        _, found = inference.evaluate(None, file=tmp_path / "pooled.csv", positive=asked)
+        assert (found["positive"], found["positive_asked"]) == (positive or "b", by_run)
+
+
 def test_predictions_of_images_are_not_used_for_files_and_rows_of_other_splits_count_as_files(tmp_path):
     rows = [
         f"{volume}.nii#plane={plane},{split},{label},{label},0.3,0.7"
@@ -350,7 +361,7 @@ def test_metrics_of_several_labels_are_of_files_and_stand_beside_those_of_images
     said = []
     _, found = inference.evaluate(None, file=tmp_path / "predictions.csv", voice=Voice(say=said.append))
     assert found["metrics"] == result["metrics"]
-    assert "One answer per file: the mean score of its images (`data.pool=none`: an answer per image)." in said
+    assert "One answer per file: the mean score of its images (`--pool none`: an answer per image)." in said
     assert found["per_class"]["mass"]["operating_point"]["threshold"] == 0.5
     told = "`prediction_<class>` counts only for single images: a file has each label from a pooled score of 0.5 on."
     assert told in found["evaluated"]["warnings"]

@@ -87,7 +87,7 @@ def test_of_more_classes_the_cheapest_is_predicted_and_the_highest_score_stands_
     page = make_evaluation_page(found.of("test"), {**result, "evaluated": {"run": "r", "data": "d", "warnings": []}})
     assert "Predicted is the class of least expected cost" in page
     assert "What errors cost" in page
-    for part in (page, show_mean_calibration(result)):
+    for part in (page, show_mean_calibration(result, {})):
         assert "Classes are predicted by the calibrated probabilities." in part
         assert "It changes no class" not in part
     write_json(tmp_path / "metrics.json", result)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tlmed.answer_units import unit_of
 from tlmed.cli.options import DATA, check_place, debug, open_voice, trust
 from tlmed.errors import InputError
 from tlmed.fingerprint import (
@@ -26,7 +27,7 @@ from tlmed.recipe import override, read_recipe, to_json
 from tlmed.screen import Screen
 from tlmed.tabulation import Table, texts
 from tlmed.tasks import MULTI_LABEL, read_task
-from tlmed.words import begin_sentence, thousandths
+from tlmed.words import begin_sentence, count, thousandths
 
 _PLAIN = "feature_extractor"  # the recipe that data are read with
 SETTINGS = "With --data: how it is read, as in a recipe, such as data.label_columns=edema,mass; may be repeated."
@@ -203,6 +204,10 @@ def _list_metrics(answers: Answers, content: Mapping) -> list[str]:
     lines = [line for head, part in parts.items() if part for line in ("", head, *part)]
     if asked.several:
         lines += ["", "Each finding is a question of its own: take these metrics for each. `metrics` has their means."]
+    if leaks := content.get("without_leaks"):
+        amount = f"{leaks['leaked']:,} of {count(leaks['leaked'] + leaks['n'], f'test {unit_of(content)}')}"
+        said = "are known from training or validation, so that these values may be too good"
+        lines += ["", f"{amount} {said}: `without_leaks` in metrics.json has the values without them."]
     used = dict.fromkeys(choice.source for choices in chosen.values() for choice in choices)
     return [*lines, "", *(f"{name}: {SOURCES[name]}." for name in used)]
 

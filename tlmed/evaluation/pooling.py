@@ -190,7 +190,9 @@ def find_pooling_faults(
     ]
 
 
-def describe_pooling(pooling: Pooling, how: str | None, paths: Sequence[str], positive: str | None) -> list[str]:
+def describe_pooling(
+    pooling: Pooling, how: str | None, paths: Sequence[str], positive: str | None, none: str = "data.pool=none"
+) -> list[str]:
     """Say how scores are pooled, and how to change that where the recipe left it open; nothing without parts.
 
     Args:
@@ -198,13 +200,14 @@ def describe_pooling(pooling: Pooling, how: str | None, paths: Sequence[str], po
         how: `pool` of the recipe.
         paths: The samples.
         positive: The positive one of two classes, whose scores decide what is highest; None for more.
+        none: What the user writes to pool nothing.
 
     >>> describe_pooling(Pooling("max", "group"), "max", ["a.png"], "ill")
     ["One answer per group: the highest score of its images for 'ill'."]
     """
     if pooling.how:
         open_ = how == "auto" and pooling.by == FILE
-        change = " (`data.pool=none`: an answer per image)" if open_ else ""
+        change = f" (`{none}`: an answer per image)" if open_ else ""
         return [f"One answer per {pooling.by}: {say_how(pooling, positive)}{change}."]
     if how == "auto" and have_parts(paths):
         return ["One answer per image, because images of one file have several labels (`data.pool`)."]

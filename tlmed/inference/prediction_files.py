@@ -75,6 +75,7 @@ def score_file(
     Raises:
         InputError: If the file cannot be read or pooled, or no split can be chosen.
     """
+    given = asked.positive
     read = _read_labels if have_labels(read_header(file)) else _read_classes
     predictions, asked, made = read(file, grouping, asked, errors or {})
     split = _choose_split(file, predictions)
@@ -97,6 +98,9 @@ def score_file(
     with voice.busy(f"Scoring {count(len(chosen.paths), 'row')}"):
         # A file names no seed; with a fixed one its intervals are the same each time.
         result = score_pooled(pooled, replace(asked, split=split, decision=decision)) | {"evaluated": evaluated}
+    if "positive_asked" in result:
+        # The default one was not asked for, also where rows were pooled for it.
+        result["positive_asked"] = given is not None or asked.positive != _name_positive(predictions, None)
     for sentence in (*describe_rule(result), *describe_left_out(result)):
         voice.say(sentence)
     return pooled, result
@@ -170,7 +174,7 @@ def _pool(file, predictions, made, positive, pooled_by, voice) -> Pooled:
     paths, labels, groups = rows
     if faults := find_pooling_faults(pooling, paths, labels, predictions.classes, groups):
         raise InputError(faults)
-    for line in describe_pooling(pooling, pooled_by[0], paths, main):
+    for line in describe_pooling(pooling, pooled_by[0], paths, main, "--pool none"):
         voice.say(line)
     return pool(predictions, pooling, positive)
 
