@@ -931,6 +931,16 @@ def test_uncertain_is_at_the_threshold_and_the_page_says_so(tmp_path):
     assert said not in text
 
 
+def test_grades_are_uncertain_where_another_grade_is_close(tmp_path):
+    folder = write_run(tmp_path / "run")
+    add_examples(folder)
+    edit(folder / "metrics.json", lambda content: content.update(task="ordinal"))
+    text = Reader(show_examples(read_run(folder))).text
+    assert "Most uncertain: closest to where another grade would be predicted" in text
+    assert "by how far the score lies from where another grade would be predicted" in text
+    assert "two classes score almost the same" not in text
+
+
 def test_examples_without_explanations_say_why(tmp_path):
     folder = write_run(tmp_path / "run")
     add_examples(folder, method=None)

@@ -16,7 +16,7 @@ from tlmed.pages.templating import render
 from tlmed.report.loaded_files import RunContent
 from tlmed.run_files import FALSE_ALARM, FOUND, KINDS, LABEL_KINDS, MISSED
 from tlmed.tabulation import CODE, Cell, say
-from tlmed.tasks import MULTI_LABEL, read_task
+from tlmed.tasks import MULTI_LABEL, ORDINAL, read_task
 from tlmed.words import count
 
 TITLES = {
@@ -44,6 +44,7 @@ def show_examples(content: RunContent) -> Markup:
         "report/examples.html",
         split=metrics["split"],
         several=read_task(metrics) == MULTI_LABEL,
+        kind="grade" if read_task(metrics) == ORDINAL else "class",
         threshold=metrics.get("threshold"),
         methods=list(dict.fromkeys(each["method"] for each in examples if each["method"])),
         notes=[*content.examples.get("notes", []), *_list_hidden(strangers, left_out)],
@@ -84,6 +85,8 @@ def _list_hidden(strangers, left_out) -> list[Cell]:
 
 def say_border(metrics) -> str:
     """Say where the border between two predictions lies, which need not be at 0.5."""
+    if read_task(metrics) == ORDINAL:
+        return ": closest to where another grade would be predicted"
     if metrics.get("threshold") is None:
         return ": two classes score almost the same"
     return f": closest to the threshold of {number(metrics['threshold'])} for {metrics['positive']}"
