@@ -243,3 +243,9 @@ def test_report_and_card_of_grades_say_what_decides_and_the_report_shows_each_cu
     assert "Classes are predicted by the calibrated probabilities." in page
     assert "It changes no class" not in page
     assert all(f"above {name}" in page for name in ORDER[:-1])
+
+
+def test_the_report_counts_images_in_the_order_of_the_grades(graded):
+    page = (graded.path / "report.html").read_text()
+    counted = page[: page.index("all images")].rpartition("<table")[2]
+    assert sorted(ORDER, key=counted.index) == list(ORDER)

@@ -109,7 +109,8 @@ def _count(look) -> Markup:
     if isinstance(settings.split, KFold):
         made = f"{made}; of {count(settings.split.folds, 'fold')} of a cross-validation one is shown"
     attributes = say_attributes({"data": dataclasses.asdict(settings)})
-    return show_counts(rows, attributes, made, images.broken, several=table.is_multi)
+    classes = None if table.is_multi else table.classes
+    return show_counts(rows, attributes, made, images.broken, classes=classes)
 
 
 def _show_labels(table) -> Markup:

@@ -76,7 +76,7 @@ def show_images(content: RunContent) -> Markup:
         [(item["path"], item["reason"]) for item in left_out],
         say_formats(content.environment),
         describe_read_units(content.metrics.get("units", {}), unit_of(content.metrics)),
-        several,
+        None if several else content.metrics["classes"],
     )
 
 
@@ -104,7 +104,7 @@ def show_counts(
     left_out: Iterable[tuple[str, str]] = (),
     formats: str = "",
     lacking: Iterable[str] = (),
-    several: bool = False,
+    classes: Sequence[str] | None = None,
 ) -> Markup:
     """Return how many images, and groups where there are any, are in each class and split.
 
@@ -115,8 +115,10 @@ def show_counts(
         left_out: Path and reason of every image that is not among the rows.
         formats: What `say_formats` returned.
         lacking: Sentences on units that lack images which are left out.
-        several: Whether an image may have several labels: it then counts for each of them.
+        classes: In the order in which they are shown. None where an image may have several labels: it then counts for
+            each of them.
     """
+    several = classes is None
     named = [(_list_labels(row["label"]) if several else [row["label"]], row) for row in rows]
     images = [(label, row["split"], place) for place, (labels, row) in enumerate(named) for label in labels]
     groups = [(label, row["split"], row["group"]) for labels, row in named if row.get("group") for label in labels]
@@ -127,8 +129,8 @@ def show_counts(
         formats=formats,
         made=made,
         kind=kind,
-        images=_tabulate(images, "all images", kind),
-        groups=_tabulate(groups, "all groups", kind) if groups else None,
+        images=_tabulate(images, "all images", kind, classes or ()),
+        groups=_tabulate(groups, "all groups", kind, classes or ()) if groups else None,
         shared=count_shared_groups(rows),
         left_out=[f"{path}: {reason}" for path, reason in left_out],
         lacking=list(lacking),
@@ -255,7 +257,9 @@ def count_shared_groups(splits: Sequence[Mapping]) -> int:
     return sum(number > 1 for number in Counter(group for group, _ in found).values())
 
 
-def _tabulate(found: Iterable[tuple[str, str, object]], whole: str, kind: str) -> tuple[Table, Table]:
+def _tabulate(
+    found: Iterable[tuple[str, str, object]], whole: str, kind: str, classes: Sequence[str]
+) -> tuple[Table, Table]:
     """Return how many different images (or groups) there are of each label in each split, with sums.
 
     With many classes the first table has only the sums; the classes are in the second, which is folded.
@@ -270,7 +274,9 @@ def _tabulate(found: Iterable[tuple[str, str, object]], whole: str, kind: str) -
         counts = Counter(split for split, _ in chosen)
         return *(f"{counts[split]:,}" for split in splits), f"{len({thing for _, thing in chosen}):,}"
 
-    rows = [(label, *tally(parts[label])) for label in sorted(parts)]
+    places = {name: place for place, name in enumerate(classes)}
+    names = sorted(parts, key=lambda name: (places.get(name, len(places)), name))
+    rows = [(name, *tally(parts[name])) for name in names]
     whole_row = (whole, *tally(set().union(*parts.values())))
     columns = texts(kind.capitalize()) + numbers(*splits, "all")
     apart = len(rows) > MOST_CLASSES
