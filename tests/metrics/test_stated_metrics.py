@@ -303,7 +303,7 @@ def test_more_classes_have_means_and_those_of_each():
     labels, scores = draw_classes()
     found = evaluate_stated(labels, scores, scores.argmax(axis=1), ["a", "b", "c"])
     parts = found["per_class"]
-    for name in ("youden", "f_beta", "partial_auc", "ppv_at_sensitivity", "calibration_slope", "net_benefit_at_0.1"):
+    for name in ("youden", "f_beta", "partial_auc", "calibration_slope", "net_benefit_at_0.1"):
         entry, values = found["metrics"][name], [parts[label][name]["value"] for label in "abc"]
         assert entry["value"] == pytest.approx(np.mean(values), **EXACT)
         assert entry["low"] < entry["value"] < entry["high"]
@@ -416,6 +416,20 @@ def draw_posteriors(n, seed, separation=2.5, priors=(0.4, 0.3, 0.3)):
     logs = np.log(priors) - 0.5 * ((images[:, None] - means) ** 2).sum(axis=-1)
     scores = np.exp(logs - logs.max(axis=1, keepdims=True))
     return labels, scores / scores.sum(axis=1, keepdims=True)
+
+
+def test_a_mean_of_points_of_the_curve_needs_a_hundred_images_of_each_class():
+    for n, bounded in ((270, False), (390, True)):
+        labels = np.arange(n) % 3
+        scores = np.random.default_rng(n).dirichlet(np.ones(3), n) + 0.4 * np.eye(3)[labels]
+        scores /= scores.sum(axis=1, keepdims=True)
+        found = evaluate_stated(labels, scores, scores.argmax(axis=1), ["a", "b", "c"])
+        for name in ("sensitivity_at_specificity", "specificity_at_sensitivity", "ppv_at_sensitivity"):
+            entry = found["metrics"][name]
+            assert entry["value"] == pytest.approx(np.mean([own[name]["value"] for own in found["per_class"].values()]))
+            assert (entry["low"] is not None) == bounded
+            assert bounded or entry["note"].startswith("A class has fewer than 100 images")
+            assert found["per_class"]["a"][name]["low"] is not None
 
 
 def test_a_mean_net_benefit_is_that_of_the_classes_and_stays_where_it_can_be():

@@ -26,14 +26,13 @@ def tell_from_labels(counts: Mapping[str, tuple[int, int]]) -> dict[str, str | i
 
     Args:
         counts: For each label the images that have it, and those that are known not to. The rarest side of any label
-            tells the balance; a label of which only one side has images tells nothing of it.
+            tells the balance; one without images is the rarest that there is.
 
     >>> tell_from_labels({"edema": (10, 12), "mass": (1, 20)})
     {'findings': 'several', 'classes': 2, 'balance': 'unbalanced'}
     """
-    judged = [judge_balance(sides) for sides in counts.values() if min(sides)]
-    balance = {"balance": "unbalanced" if "unbalanced" in judged else "balanced"} if judged else {}
-    return {"findings": "several", "classes": 2, **balance}
+    judged = ["unbalanced" if not min(sides) else judge_balance(sides) for sides in counts.values()]
+    return {"findings": "several", "classes": 2, "balance": "unbalanced" if "unbalanced" in judged else "balanced"}
 
 
 def tell_from_recipe(recipe: Mapping) -> dict[str, str]:
