@@ -10,6 +10,7 @@ from tlmed.answer_units import unit_of
 from tlmed.backbones.ancestry import list_weights
 from tlmed.errors import InputError
 from tlmed.evaluation.balanced_training import say_balanced
+from tlmed.evaluation.label_lines import say_means
 from tlmed.evaluation.missing_images import describe_read_units
 from tlmed.export.card_facts import read_card_facts
 from tlmed.export.earlier_runs import describe_earlier
@@ -166,7 +167,7 @@ def _say_calibration(metrics) -> str:
         return "Its probabilities were not calibrated."
     worse, better = (join_names(map(name_metric, names)) if names else "" for names in sort_changes(metrics))
     rest = f"improved {better}" if better else "changed no score"
-    where = f"on the split {code(metrics['split'])}"
+    where = f"on the split {code(metrics['split'])}{say_means(metrics)}"
     did = f"made {worse} worse {where}" + (f", though it improved {better}" if better else "") if worse else ""
     # A hybrid's classifier comes with sigmoids that were fitted by cross-validation.
     own = (

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from tlmed import rundir, whole_files
 from tlmed.answer_units import unit_of
+from tlmed.evaluation.decision_lines import say_median
 from tlmed.evaluation.label_lines import name_mean
 from tlmed.evaluation.lines import describe_size
 from tlmed.evaluation.missing_images import describe_read_units
@@ -182,6 +183,7 @@ def _show_means(metrics, model) -> Markup:
         means=means,
         few=[*describe_size(metrics), *describe_read_units(metrics.get("units", {}), unit_of(metrics))],
         pooling=say_pooling(metrics),
+        median=say_median(metrics),
         further=show_further(metrics, "Mean"),
         samples=compare_samples(metrics),
         one_by_one=say_one_by_one(metrics),
