@@ -1,5 +1,6 @@
 """Where the evidence lies: by hand where that can be done, and on networks that have learned something."""
 
+import dataclasses
 import functools
 import os
 import re
@@ -19,6 +20,7 @@ from tlmed.backbones.digits import paper
 from tlmed.blocks import partition
 from tlmed.data import resize
 from tlmed.errors import InputError
+from tlmed.evaluation.answer_rules import ExpectedCost, LogitAdjustment
 from tlmed.evaluation.explanations import (
     METHODS,
     Place,
@@ -806,6 +808,22 @@ def test_cases_are_the_surest_and_the_least_sure_of_the_test_split():
     assert pick_cases(made, 9)["right"] == [0, 2]
     assert pick_cases(made, 1, split="val") == {"right": [3], "wrong": [], "uncertain": [3]}
     assert pick_cases(made, 1, split="train") == {"right": [], "wrong": [], "uncertain": []}
+
+
+def test_cases_of_a_rule_are_sure_by_what_the_rule_compares():
+    costs = ExpectedCost(np.array([[0, 1, 1], [2, 0, 1], [10, 10, 0]], float))
+    calibrated = np.array([[0.6, 0.2, 0.2], [0.85, 0.05, 0.1], [0.05, 0.1, 0.85], [0.85, 0.1, 0.05]])
+    expected = calibrated @ costs.costs
+    scores = [[0.1, 0.8, 0.1], [0.2, 0.7, 0.1], [0.4, 0.35, 0.25], [0.95, 0.03, 0.02]]
+    for rule, rated in ((costs, -expected), (adjusted := LogitAdjustment(np.array([0.8, 0.15, 0.05]), 1.0), None)):
+        rated = np.log(calibrated / adjusted.priors) if rated is None else rated
+        made = dataclasses.replace(predicted(scores, [0] * 4, rule.choose(calibrated)), calibrated=calibrated)
+        first, second = np.sort(rated, axis=1)[:, ::-1][:, :2].T
+        nearest = np.argsort(first - second).tolist()
+        found = pick_cases(made, 4, rule=rule)
+        assert found["uncertain"] == nearest != pick_cases(made, 4)["uncertain"]
+        wrong = [row for row in nearest[::-1] if made.predictions[row] != 0]
+        assert found["wrong"] == wrong
 
 
 def test_equal_cases_are_ordered_by_path():

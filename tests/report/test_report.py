@@ -931,6 +931,22 @@ def test_uncertain_is_at_the_threshold_and_the_page_says_so(tmp_path):
     assert said not in text
 
 
+@pytest.mark.parametrize(
+    ("decision", "said"),
+    [
+        ({"rule": "expected-cost"}, "by how much more the next cheapest answer is expected to cost"),
+        ({"rule": "logit-adjustment", "tau": 1.0}, "by how much lower log p - tau log prior is for the next class"),
+    ],
+)
+def test_the_page_says_what_a_rule_compares_to_choose_examples(decision, said, tmp_path):
+    folder = write_run(tmp_path / "run")
+    add_examples(folder)
+    edit(folder / "metrics.json", lambda content: content.update(decision=decision))
+    text = Reader(show_examples(read_run(folder))).text
+    assert "Most uncertain: closest to where another class would be predicted" in text
+    assert f"where another class would be predicted: {said}, by calibrated probabilities." in text
+
+
 def test_grades_are_uncertain_where_another_grade_is_close(tmp_path):
     folder = write_run(tmp_path / "run")
     add_examples(folder)

@@ -14,6 +14,7 @@ from PIL import Image
 import tlmed
 from tests.conftest import SMALL
 from tlmed.errors import InputError
+from tlmed.evaluation.answer_rules import read_rule
 from tlmed.evaluation.explanations import Case, Explainer, overlay, pick_cases
 from tlmed.evaluation.predictions_csv import read_predictions
 from tlmed.inference import Scorer, load_scorer
@@ -52,6 +53,20 @@ def test_the_cases_are_those_that_are_picked(run):
         assert each["score"] == predictions.scores[row, predictions.predictions[row]]
         assert each["method"] == "grad-cam, last block"
     assert sorted(each["file"] for each in written) == [f"examples/{name}" for name in read_all(run)]
+
+
+@pytest.mark.parametrize(
+    "settings", [("costs.normal.malignant=9", "costs.benign.malignant=4"), ("logit_adjustment=1",)]
+)
+def test_the_rule_of_a_run_of_three_classes_picks_its_cases(settings, images, tmp_path):
+    made = RunDir(train(images, tmp_path / "run", "feature_extractor", *settings).path)
+    predictions, result = read_predictions(made / "predictions.csv"), made.json("metrics.json")
+    rated = read_rule(result["decision"], predictions.classes).rate(predictions.calibrated)
+    first, second = np.sort(rated, axis=1)[:, ::-1][:, :2].T
+    test = [row for row, split in enumerate(predictions.splits) if split == "test"]
+    nearest = sorted(test, key=lambda row: (first[row] - second[row], predictions.paths[row]))
+    written = [each["path"] for each in made.json("examples.json")["examples"] if each["kind"] == "uncertain"]
+    assert written == [predictions.paths[row] for row in nearest[:2]]
 
 
 def test_a_picture_shows_the_image_and_its_map(run, images):

@@ -7,6 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from tlmed.metrics.decision_rules import (
+    adjust_logs,
+    expect_costs,
     find_adjusted_cutoff,
     find_cutoff,
     name_costs,
@@ -41,6 +43,13 @@ class ExpectedCost:
         """Return the class of each image by its calibrated probabilities [n, k], int [n]."""
         return predict_cheapest(probabilities, self.weighed)
 
+    def rate(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return what decides between more classes than two, float [n, k]: the largest is predicted.
+
+        It is the expected cost, taken negative.
+        """
+        return -expect_costs(probabilities, self.weighed)
+
     def find_cutoff(self, main: int) -> float:
         """Return the calibrated probability from which on the positive one of two classes is predicted."""
         return find_cutoff(self.weighed, main)
@@ -69,6 +78,13 @@ class LogitAdjustment:
     def choose(self, probabilities: np.ndarray) -> np.ndarray:
         """Return the class of each image by its calibrated probabilities [n, k], int [n]."""
         return predict_adjusted(probabilities, self.priors, self.tau)
+
+    def rate(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return what decides between more classes than two, float [n, k]: the largest is predicted.
+
+        It is log p - tau log prior.
+        """
+        return adjust_logs(probabilities, self.priors, self.tau)
 
     def find_cutoff(self, main: int) -> float:
         """Return the calibrated probability from which on the positive one of two classes is predicted."""

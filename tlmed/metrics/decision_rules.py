@@ -130,8 +130,21 @@ def predict_cheapest(probabilities: np.ndarray, costs: np.ndarray, positive: int
         raise InputError(faults)
     if len(costs) == 2:
         return _cut(probabilities, find_cutoff(costs, positive), positive)
+    return expect_costs(probabilities, costs).argmin(axis=1)
+
+
+def expect_costs(probabilities: np.ndarray, costs: np.ndarray) -> np.ndarray:
+    """Return the expected cost of each answer for each image, float [n, k].
+
+    Args:
+        probabilities: One column per class, float [n, k].
+        costs: What an answer costs, float [true class, predicted class].
+
+    >>> expect_costs(np.array([[0.75, 0.25]]), np.array([[0.0, 1.0], [8.0, 0.0]])).tolist()
+    [[2.0, 0.75]]
+    """
     # Not as a matrix product, whose last digits, and so ties, depend on the number of threads.
-    return np.einsum("nt,tp->np", probabilities, costs).argmin(axis=1)
+    return np.einsum("nt,tp->np", probabilities, costs)
 
 
 def find_cutoff(costs: np.ndarray, main: int) -> float:
@@ -176,7 +189,21 @@ def predict_adjusted(probabilities: np.ndarray, priors: np.ndarray, tau: float =
         raise InputError(faults)
     if len(priors) == 2:
         return _cut(probabilities, find_adjusted_cutoff(priors, tau, positive), positive)
-    return (np.log(np.maximum(probabilities, LEAST_PROBABILITY)) - tau * np.log(priors)).argmax(axis=1)
+    return adjust_logs(probabilities, priors, tau).argmax(axis=1)
+
+
+def adjust_logs(probabilities: np.ndarray, priors: np.ndarray, tau: float) -> np.ndarray:
+    """Return log p - tau log prior of each class for each image, float [n, k].
+
+    Args:
+        probabilities: One column per class, float [n, k].
+        priors: The share of each class among the training images, above 0, float [k].
+        tau: As for `predict_adjusted`.
+
+    >>> adjust_logs(np.array([[0.9, 0.1]]), np.array([0.9, 0.1]), 1.0).tolist()
+    [[0.0, 0.0]]
+    """
+    return np.log(np.maximum(probabilities, LEAST_PROBABILITY)) - tau * np.log(priors)
 
 
 def find_adjusted_cutoff(priors: np.ndarray, tau: float, main: int) -> float:

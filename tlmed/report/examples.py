@@ -10,6 +10,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from tlmed import rundir
+from tlmed.evaluation.answer_rules import ExpectedCost, LogitAdjustment
 from tlmed.pages.amounts import number
 from tlmed.pages.figures import Picture, photo
 from tlmed.pages.templating import render
@@ -25,6 +26,10 @@ TITLES = {
     "uncertain": ("Most uncertain", "Uncertain"),
 }
 _OF_LABEL = {FOUND: "Found", MISSED: "Missed", FALSE_ALARM: "False alarm"}
+_COMPARED = {
+    ExpectedCost.name: "by how much more the next cheapest answer is expected to cost",
+    LogitAdjustment.name: "by how much lower log p - tau log prior is for the next class",
+}
 MOST_BYTES = 2_500_000  # of pictures, so that a page stays below 5 MB
 
 
@@ -46,10 +51,18 @@ def show_examples(content: RunContent) -> Markup:
         several=read_task(metrics) == MULTI_LABEL,
         kind="grade" if read_task(metrics) == ORDINAL else "class",
         threshold=metrics.get("threshold"),
+        compared=_say_compared(metrics),
         methods=list(dict.fromkeys(each["method"] for each in examples if each["method"])),
         notes=[*content.examples.get("notes", []), *_list_hidden(strangers, left_out)],
         shown=_title(shown, metrics),
     )
+
+
+def _say_compared(metrics) -> str:
+    """Say what the rule of a run compares between more classes than two; "" where none is stated."""
+    if "decision" not in metrics or metrics.get("threshold") is not None:
+        return ""
+    return f": {_COMPARED[metrics['decision']['rule']]}, by calibrated probabilities"
 
 
 def _title(shown, metrics) -> dict[str, list[Picture]]:
@@ -87,6 +100,8 @@ def say_border(metrics) -> str:
     """Say where the border between two predictions lies, which need not be at 0.5."""
     if read_task(metrics) == ORDINAL:
         return ": closest to where another grade would be predicted"
+    if metrics.get("threshold") is None and "decision" in metrics:
+        return ": closest to where another class would be predicted"
     if metrics.get("threshold") is None:
         return ": two classes score almost the same"
     return f": closest to the threshold of {number(metrics['threshold'])} for {metrics['positive']}"

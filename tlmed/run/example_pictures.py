@@ -10,6 +10,7 @@ from PIL import Image
 
 from tlmed.data import ImageSet
 from tlmed.errors import InputError
+from tlmed.evaluation.answer_rules import read_rule
 from tlmed.evaluation.explanations import (
     Case,
     Explainer,
@@ -78,7 +79,10 @@ def _pick(predictions: Predictions, wanted, result) -> tuple[list[Case], list[st
         cases = pick_label_cases(predictions, max(1, wanted // len(labels)), labels, result["split"])
         return cases, [*([said] if said else []), *_say_absent(cases, [predictions.classes[it] for it in labels])]
     main = positive_index(predictions.classes, result["positive"])
-    return list_cases(pick_cases(predictions, wanted, main, result["threshold"], result["split"]), predictions), []
+    # Of two classes the threshold stands for the rule.
+    rule = read_rule(result["decision"], predictions.classes) if main is None and "decision" in result else None
+    cases = pick_cases(predictions, wanted, main, result["threshold"], result["split"], rule)
+    return list_cases(cases, predictions), []
 
 
 def _say_absent(cases, labels) -> list[str]:

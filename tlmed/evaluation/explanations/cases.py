@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tlmed.evaluation.answer_rules import AnswerRule
 from tlmed.evaluation.predictions import HALF, Predictions, reach
 from tlmed.label_texts import NEGATIVE, POSITIVE
 from tlmed.run_files import FALSE_ALARM, FOUND, MISSED
@@ -109,6 +110,7 @@ def pick_cases(
     positive: int | None = None,
     threshold: float | None = None,
     split: str = "test",
+    rule: AnswerRule | None = None,
 ) -> dict[str, list[int]]:
     """Pick the most confident right, the most confident wrong and the most uncertain cases of a split.
 
@@ -119,6 +121,7 @@ def pick_cases(
         threshold: Its score from which on it is predicted. The most uncertain are the closest to it; the surest are
             the farthest from it, as a share of the way to 0 or 1.
         split: The split.
+        rule: How calibrated probabilities of more classes became predictions, where not by the highest score.
 
     Returns:
         "right", "wrong" and "uncertain" to row numbers of `predictions`, most telling first. Equal confidence is
@@ -130,7 +133,7 @@ def pick_cases(
     >>> pick_cases(made, k=1)
     {'right': [0], 'wrong': [2], 'uncertain': [3]}
     """
-    distances, confidence = _measure_confidence(predictions, positive, threshold)
+    distances, confidence = _measure_confidence(predictions, positive, threshold, rule)
     rows = [row for row, name in enumerate(predictions.splits) if name == split]
     right = predictions.predictions == predictions.labels
 
@@ -144,27 +147,33 @@ def pick_cases(
     }
 
 
-def _measure_confidence(predictions, positive, threshold) -> tuple[np.ndarray, np.ndarray]:
-    """Return how far each prediction is from another one, and how sure it is by that: 0 at the border, 1 at most.
+def _measure_confidence(predictions, positive, threshold, rule) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far each prediction is from another one, and how sure it is by that: 0 at the border.
 
-    Both are the score of the predicted class minus the highest other score. Of ordered classes both are how far the
-    nearest probability of a grade or a higher one is from a half, at which another grade is predicted. For two classes
-    with a threshold, the first is the distance from the threshold, the second that as a share of the longest one on its
-    side: a score of 0 is as sure as one of 1, however low the threshold.
+    Both are the score of the predicted class minus the highest other score; of a rule, what it compares instead. Of
+    ordered classes both are how far the nearest probability of a grade or a higher one is from a half, at which another
+    grade is predicted. For two classes with a threshold, the first is the distance from the threshold, the second that
+    as a share of the longest one on its side: a score of 0 is as sure as one of 1, however low the threshold.
     """
     scores = np.asarray(predictions.scores, "float64")
+    decisive = scores if predictions.calibrated is None else np.asarray(predictions.calibrated, "float64")
+    if rule is not None:
+        return _lead(rule.rate(decisive), predictions.predictions)
     if predictions.task == ORDINAL:
         # The median changes where the probability of a grade or a higher one passes a half.
-        decisive = scores if predictions.calibrated is None else predictions.calibrated
         margin = 2 * np.abs(reach(decisive)[:, 1:] - HALF).min(axis=1)
         return margin, margin
-    rows = np.arange(len(scores))
     if threshold is not None and positive is not None and scores.shape[1] == 2:
         margin = scores[:, positive] - threshold
         longest = np.where(margin >= 0, 1 - threshold, threshold)
         distances = np.abs(margin)
         return distances, distances / np.where(longest > 0, longest, 1)  # at 0 or 1 one side has no length
-    others = scores.copy()
-    others[rows, predictions.predictions] = -np.inf
-    margin = scores[rows, predictions.predictions] - others.max(axis=1)
+    return _lead(scores, predictions.predictions)
+
+
+def _lead(rated, guesses) -> tuple[np.ndarray, np.ndarray]:
+    """Return, as both distance and confidence, by how much the predicted class is ahead of the next one, float [n]."""
+    rows, others = np.arange(len(rated)), rated.copy()
+    others[rows, guesses] = -np.inf
+    margin = rated[rows, guesses] - others.max(axis=1)
     return margin, margin
