@@ -48,6 +48,8 @@ def test_columns_of_0_and_1_give_vectors(tmp_path, uncertain, value):
     assert table.paths == ("a.png", "b.png", "c.png")
     assert table.labels.tolist() == [[0, value], [1, value], [1, -1]]
     assert set(table.traits) == {"sex"}
+    meant = {"ignore": "is not known", "positive": "is taken for 1", "negative": "is taken for 0"}[uncertain]
+    assert any(f"-1 (uncertain) {meant} in every split (2 cells of 'mass')" in note for note in table.notes)
     assert table.take([2]).texts == ["edema|?mass"]
 
 

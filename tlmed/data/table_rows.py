@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tlmed.data.inferred_labels import infer_label_columns
 from tlmed.data.kinds import HEAD, recognise
+from tlmed.data.label_columns import count_uncertain, infer_label_columns
 from tlmed.data.readers import has_usual_ending, readable_endings
 from tlmed.errors import InputError, did_you_mean
 from tlmed.label_cells import join_cells
@@ -76,7 +76,7 @@ def read_rows(file: Path, layout: Layout) -> tuple[list[Row], list[str], Layout]
         read = [(reader.line_num, fields) for fields in reader]
         layout, inferred = _infer(columns, [fields for _, fields in read], _settle(columns, layout))
         meant, told = _find_columns(file, columns, layout)
-        told += inferred
+        told += [*inferred, *count_uncertain([fields for _, fields in read], layout)]
         rows = [_row(file.parent, line, fields, meant, layout) for line, fields in read]
     except UnicodeDecodeError as error:
         raise InputError(_describe_encoding(file, content, error)) from error

@@ -1,14 +1,14 @@
-"""Columns of 0 and 1 that are taken for labels where a table has no column of labels, and nothing names them."""
+"""Columns of 0 and 1 that are labels: which are taken for such where nothing names them, and what -1 means there."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tlmed.columns import is_blank
-from tlmed.label_cells import KNOWN, read_cell
+from tlmed.label_cells import KNOWN, UNCERTAIN, read_cell
 from tlmed.label_texts import is_nothing
 from tlmed.patient_columns import squeeze
 from tlmed.source_layout import Layout
-from tlmed.words import join_names
+from tlmed.words import count, join_names, listed
 
 # Columns of 0 and 1 that say something else of an image: of the patient, the view, or the division of the images.
 _OTHERS = frozenset(
@@ -19,6 +19,8 @@ _OTHERS = frozenset(
         *("group", "patient", "subject", "case", "study", "series", "site", "hospital", "scanner", "index", "id"),
     )
 )
+
+_NAMED = 5  # labels in a sentence
 
 
 def infer_label_columns(
@@ -55,3 +57,24 @@ def _holds_labels(rows, name) -> bool:
     cells = {(row.get(name) or "").strip() for row in rows}
     known = {cell for cell in cells if cell in KNOWN}
     return bool(known) and all(is_blank(cell) or read_cell(cell) is not None for cell in cells)
+
+
+def count_uncertain(rows: Sequence[Mapping[str, str | None]], layout: Layout) -> list[str]:
+    """Say of how many cells labels are uncertain, and what they are taken for; nothing where none is.
+
+    They count as the truth, also in test images, unless they are taken as not known.
+
+    Args:
+        rows: The cells of each row, by column.
+        layout: Its `label_columns`, and what -1 means there.
+
+    >>> rows = [{"edema": "-1"}, {"edema": "1"}]
+    >>> count_uncertain(rows, Layout(label_columns=("edema",), uncertain="positive"))
+    ["-1 (uncertain) is taken for 1 in every split (1 cell of 'edema')"]
+    """
+    amounts = {
+        name: sum((row.get(name) or "").strip() in UNCERTAIN for row in rows) for name in layout.label_columns or ()
+    }
+    named = [f"{count(number, 'cell')} of {name!r}" for name, number in amounts.items() if number]
+    meant = {"ignore": "is not known", "positive": "is taken for 1", "negative": "is taken for 0"}[layout.uncertain]
+    return [f"-1 (uncertain) {meant} in every split ({listed(named, _NAMED)})"] if named else []
