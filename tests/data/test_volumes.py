@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import warnings
 import weakref
 
 import numpy as np
@@ -409,3 +410,20 @@ def test_masks_of_volumes_are_left_out_by_name_and_content(folder):
     assert not files & {"a/0_seg.nii.gz", "a/1_mask.nii"}
     assert "b/1_seg.nii" in files
     assert any("Left out, as masks of other images: 2 files" in note for note in table.notes)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e200, np.inf])
+def test_an_axis_that_is_no_length_is_not_called_slanted(size):
+    nibabel = pytest.importorskip("nibabel")
+    header = nibabel.Nifti1Header()
+    header.get_best_affine = lambda: np.diag([size, 1.0, 1.0, 1.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not nifti._is_slanted(header)
+
+
+def test_a_header_whose_axes_cannot_be_read_is_not_called_slanted():
+    nibabel = pytest.importorskip("nibabel")
+    header = nibabel.Nifti1Header()
+    header["qform_code"], header["pixdim"] = 1, 3  # a sign that is neither 1 nor -1
+    assert not nifti._is_slanted(header)

@@ -284,7 +284,17 @@ def _find_remarks(content: bytes) -> frozenset[str]:
 
 def _is_slanted(header: "Nifti1Header") -> bool:
     """Tell whether the axes of the voxels are not at right angles."""
-    axes = header.get_best_affine()[:3, :3]
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        with np.errstate(all="ignore"):
+            axes = header.get_best_affine()[:3, :3]
+    except (HeaderDataError, ValueError, ArithmeticError, np.linalg.LinAlgError):
+        return False  # to read such a volume says that its orientation is damaged
+    longest = np.abs(axes).max(axis=0)
+    if not np.isfinite(longest).all() or not longest.all():
+        return False
+    axes = axes / longest  # the squares of large numbers would overflow
     axes = axes / np.linalg.norm(axes, axis=0)
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() > _RIGHT)
 
