@@ -74,9 +74,10 @@ def read_rows(file: Path, layout: Layout) -> tuple[list[Row], list[str], Layout]
         columns = [(name or "").strip() for name in reader.fieldnames or ()]
         reader.fieldnames = columns
         read = [(reader.line_num, fields) for fields in reader]
-        layout, inferred = _infer(columns, [fields for _, fields in read], _settle(columns, layout))
+        cells = [fields for _, fields in read]
+        layout, inferred = _infer(columns, cells, _settle(columns, layout))
         meant, told = _find_columns(file, columns, layout)
-        told += [*inferred, *count_uncertain([fields for _, fields in read], layout)]
+        told += [*inferred, *count_uncertain(cells, layout)]
         rows = [_row(file.parent, line, fields, meant, layout) for line, fields in read]
     except UnicodeDecodeError as error:
         raise InputError(_describe_encoding(file, content, error)) from error

@@ -43,6 +43,7 @@ _SLANTED = (
     "slanted."
 )
 _RIGHT = 0.02  # the largest cosine between axes at right angles: about one degree
+_DAMAGED = "its orientation is damaged"
 _UNORIENTED = "{images} {hold} no orientation (neither qform nor sform), so that left and right may be exchanged."
 
 
@@ -154,18 +155,31 @@ def _find_orientation(header: "Nifti1Header") -> tuple[np.ndarray, tuple[float, 
     """Return how to turn a volume, as nibabel says it, and the sides of a voxel along the axes of the patient."""
     from nibabel.affines import voxel_sizes
     from nibabel.orientations import io_orientation
+
+    affine = _read_affine(header)
+    try:
+        with np.errstate(all="ignore"):
+            turned = io_orientation(affine)
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError):
+        raise ValueError(_DAMAGED) from None
+    if not np.isfinite(turned).all():
+        raise ValueError(_DAMAGED)
+    sizes = voxel_sizes(affine) * _MILLIMETRES.get(int(header["xyzt_units"]) & 7, 1.0)
+    return turned, tuple(float(sizes[list(turned[:, 0]).index(axis)]) for axis in range(3))
+
+
+def _read_affine(header: "Nifti1Header") -> np.ndarray:
+    """Return the matrix that leads from voxels to the patient; it is finite."""
     from nibabel.spatialimages import HeaderDataError
 
     try:
         with np.errstate(all="ignore"):
             affine = header.get_best_affine()
-            turned = io_orientation(affine)
     except (HeaderDataError, ValueError, ArithmeticError, np.linalg.LinAlgError):
-        raise ValueError("its orientation is damaged") from None
-    if not (np.isfinite(affine).all() and np.isfinite(turned).all()):
-        raise ValueError("its orientation is damaged")
-    sizes = voxel_sizes(affine) * _MILLIMETRES.get(int(header["xyzt_units"]) & 7, 1.0)
-    return turned, tuple(float(sizes[list(turned[:, 0]).index(axis)]) for axis in range(3))
+        raise ValueError(_DAMAGED) from None
+    if not np.isfinite(affine).all():
+        raise ValueError(_DAMAGED)
+    return affine
 
 
 def _read_voxels(content: bytes, header: "Nifti1Header", shape: tuple[int, int, int], kind: np.dtype) -> np.ndarray:
@@ -284,15 +298,12 @@ def _find_remarks(content: bytes) -> frozenset[str]:
 
 def _is_slanted(header: "Nifti1Header") -> bool:
     """Tell whether the axes of the voxels are not at right angles."""
-    from nibabel.spatialimages import HeaderDataError
-
     try:
-        with np.errstate(all="ignore"):
-            axes = header.get_best_affine()[:3, :3]
-    except (HeaderDataError, ValueError, ArithmeticError, np.linalg.LinAlgError):
-        return False  # to read such a volume says that its orientation is damaged
+        axes = _read_affine(header)[:3, :3]
+    except ValueError:
+        return False  # to read such a volume says so
     longest = np.abs(axes).max(axis=0)
-    if not np.isfinite(longest).all() or not longest.all():
+    if not longest.all():
         return False
     axes = axes / longest  # the squares of large numbers would overflow
     axes = axes / np.linalg.norm(axes, axis=0)
