@@ -6,6 +6,15 @@ from dataclasses import dataclass
 
 AMOUNT, KNOWN, NAMES, CHOOSING = "amount", "known", "names", "known-validation"
 TWO_LABELS, IDENTICAL, GROUP = "two-labels", "identical", "group-crosses"
+NEAR_COPY, SHORTCUT, LABEL, OUTLIER, UNREADABLE, MASK = (
+    "near-copy",
+    "shortcut",
+    "label",
+    "outlier",
+    "unreadable",
+    "mask",
+)
+ERROR, WARNING = "error", "warning"
 MOST = 10  # findings on screen, unless there are more kinds of them
 
 
@@ -16,10 +25,16 @@ class Finding:
     Attributes:
         kind: The kind of fault, such as `TWO_LABELS`.
         text: A sentence that names the images.
+        files: The paths of the images concerned, as a table has them; of a pair, both.
+        level: `ERROR` if scores or labels cannot be trusted because of it; `WARNING` if somebody should look.
+        cure: A sentence that says what to do; "" where the text says it.
     """
 
     kind: str
     text: str
+    files: tuple[str, ...] = ()
+    level: str = ERROR
+    cure: str = ""
 
 
 def shorten(findings: Iterable[Finding], where: str) -> list[str]:

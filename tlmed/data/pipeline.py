@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tlmed.data.broken_images import check_broken
 from tlmed.data.decode_and_resize import PixelRule
 from tlmed.data.extras import describe_extras
 from tlmed.data.findings import Finding
@@ -18,7 +19,7 @@ from tlmed.data.learned import Learned
 from tlmed.data.masks import describe_two_values, find_masks
 from tlmed.data.orders import balanced_order, epoch_order
 from tlmed.data.readers import describe_endings, is_image
-from tlmed.data.reading import Pixels, Unmeasured, check_broken, read_all, settle
+from tlmed.data.reading import Pixels, Unmeasured, read_all, settle
 from tlmed.data.samples import take_samples
 from tlmed.data.sources import open_source
 from tlmed.data.splits import assign_splits, describe, find_scheme_faults

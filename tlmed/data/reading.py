@@ -13,6 +13,7 @@ import tensorflow as tf
 from tlmed.cache import IN_MEMORY, Room, make_room
 from tlmed.data.decode_and_resize import TONES, PixelRule, as_rule, decode, decode_resized, examine
 from tlmed.data.extras import find_extras
+from tlmed.data.file_facts import FileFacts
 from tlmed.data.file_samples import cut_between_files, number_owners
 from tlmed.data.known_files import KnownPixels, recall
 from tlmed.data.known_pixels import Facts, find_facts, note_facts
@@ -28,7 +29,6 @@ from tlmed.part_names import split_part
 from tlmed.words import count, listed
 
 CHUNK = 8  # images that a thread reads at a time
-_ALIKE = 20  # broken images that a message names with the same reason; it counts the others
 READ_ERRORS = (OSError, ValueError)
 
 
@@ -66,6 +66,7 @@ class Pixels:
         owners: int64 [n], a number for the file of each row, where files have several samples; None where none has.
         waiting: Where the range was asked to be measured: what that needs, now and in other splits; None elsewhere.
         paths: What a message calls each row that is decoded.
+        files: What each row's file says besides its pixels; None if unknown.
     """
 
     read: Callable[[int], Content]
@@ -80,6 +81,7 @@ class Pixels:
     owners: np.ndarray | None = None
     waiting: Waiting | None = None
     paths: tuple[str, ...] = ()
+    files: tuple[FileFacts, ...] | None = None
     _filling: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -375,25 +377,3 @@ def _close_gaps(kept: np.ndarray, usable: list[int]) -> np.ndarray:
 def _reason(error: Exception) -> str:
     text = error.strerror if isinstance(error, OSError) else str(error)
     return " ".join(str(text or type(error).__name__).split())
-
-
-def check_broken(table: Table, broken: dict[int, str], skip_bad: bool) -> None:
-    """Name the images that cannot be read, unless they may be left out and other images remain.
-
-    Args:
-        table: The images.
-        broken: Row and reason of every broken one.
-        skip_bad: Whether broken ones are to be left out.
-
-    Raises:
-        InputError: One sentence that names them.
-    """
-    if broken and not (skip_bad and len(broken) < len(table)):
-        alike = defaultdict(list)
-        for row, reason in broken.items():
-            alike[reason].append(f"'{table.paths[row]}'")
-        named = listed(f"{listed(paths, _ALIKE)} ({reason})" for reason, paths in alike.items())
-        raise InputError(
-            f"Every image must be readable; repair or remove what is not, or leave it out with --skip-bad. "
-            f"{count(len(broken), 'image')} of {len(table):,} cannot be read. Received: {named}."
-        )

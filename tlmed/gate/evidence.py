@@ -1,0 +1,94 @@
+"""What the gate looks at: a table of images, their splits, facts of their files, small pictures, measures, features."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tlmed.data import ImageSet
+from tlmed.data.file_facts import FileFacts
+from tlmed.data.table import Table
+from tlmed.gate.frame_measures import FRAME, measure_frames
+from tlmed.gate.sketches import SKETCH, draw_sketches
+
+_CHUNK = 256  # images whose pixels are held at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What checks look at; everything has a row, or an entry, for each of n images.
+
+    Attributes:
+        table: The usable images: paths, labels, classes, groups, traits (further columns).
+        splits: "train", "val" or "test" for every image.
+        split_made: Which splits tlmed decided; the others were given.
+        sha256: The digest of every image's content.
+        digests: The digest of every image's pixels at network size; None if unknown.
+        files: What the file of each image says besides its pixels.
+        sketches: uint8 [n, 64, 64], gray, the whole image squeezed into a square (`sketches.draw_sketches`).
+        frames: Measures of the pixels that are not the finding (`frame_measures.measure_frames`).
+        features: float32 [n, d], of a pretrained network; None if there are none.
+        lacking: Why there are no features; "" if there are.
+        seed: Of everything that is drawn.
+    """
+
+    table: Table
+    splits: np.ndarray
+    split_made: tuple[str, ...]
+    sha256: tuple[str, ...]
+    digests: tuple[bytes, ...] | None
+    files: tuple[FileFacts, ...]
+    sketches: np.ndarray
+    frames: np.ndarray
+    features: np.ndarray | None = None
+    lacking: str = ""
+    seed: int = 0
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.table)
+
+
+def gather(images: ImageSet, seed: int = 0, tell: Callable[[int], None] = lambda count: None) -> Evidence:
+    """Return the evidence of images, without features: their pixels are read once, in chunks.
+
+    Args:
+        images: In their splits.
+        seed: Of everything that checks draw.
+        tell: Is told of how many more images were read.
+
+    Raises:
+        RunFailed: An image changed while it was read.
+    """
+    table, n = images.table, len(images.table)
+    sketches, frames = np.empty((n, SKETCH, SKETCH), np.uint8), np.zeros(n, FRAME)
+    for start in range(0, n, _CHUNK):
+        rows = np.arange(start, min(start + _CHUNK, n))
+        pixels = images.pixels.take(rows)
+        sketches[rows], frames[rows] = draw_sketches(pixels), measure_frames(pixels)
+        tell(len(rows))
+    files = images.pixels.files or (FileFacts(),) * n
+    return Evidence(
+        table,
+        images.splits,
+        images.split_made,
+        images.sha256,
+        images.pixels.digests,
+        files,
+        sketches,
+        frames,
+        seed=seed,
+    )
+
+
+def list_labels(evidence: Evidence) -> Sequence[tuple[str, np.ndarray, np.ndarray]]:
+    """Return the questions that labels answer: a name, the rows with a known answer, and the answer, int, of each.
+
+    That is one question for classes, which number them, and for several labels one for each label, of 0 and 1.
+    """
+    table = evidence.table
+    if not table.is_multi:
+        return [("", np.arange(len(table)), table.labels)]
+    columns = zip(table.classes, table.labels.T, strict=True)
+    known = [(name, np.flatnonzero(column >= 0), column) for name, column in columns]
+    return [(name, rows, column[rows]) for name, rows, column in known]
