@@ -15,14 +15,13 @@ from tlmed.backbones.ancestry import find_known, name_weights
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.cache import cache_folder, find_writers
 from tlmed.columns import Grouping, suggest_spelling
-from tlmed.data import ImageSet, KnownPixels, load, open_source
-from tlmed.data.decode_and_resize import PixelRule
+from tlmed.data import ImageSet, load, open_source
 from tlmed.data.extras import describe_extras
 from tlmed.data.familiar import compare_with_run
 from tlmed.data.findings import TWO_LABELS
 from tlmed.data.leaks import describe_undecided, find_leaked, find_undecided, name_givers
 from tlmed.data.learned import Learned
-from tlmed.data.recorded import describe_changes, describe_columns, digest_columns, read_made, read_rule, recall
+from tlmed.data.recorded import describe_changes, describe_columns, digest_columns, read_rule
 from tlmed.data.tones import describe_tones
 from tlmed.errors import InputError
 from tlmed.evaluation.answer_rules import ExpectedCost
@@ -39,16 +38,17 @@ from tlmed.inference.loose_images import read_usual
 from tlmed.inference.prediction_files import score_file
 from tlmed.inference.scorer import computing, load_scorer, make_samples, name_files
 from tlmed.inference.stated_costs import find_costs, find_rule, restate
+from tlmed.inference.trained_runs import Trained, recall_images
 from tlmed.intact import check_intact
 from tlmed.metrics.weighted_kappas import find_weight_faults
-from tlmed.recipe import Recipe, from_json
+from tlmed.recipe import from_json
 from tlmed.run_files import ENVIRONMENT_JSON, METRICS_JSON, RECIPE_JSON, SPLITS_CSV
 from tlmed.rundir import RunDir
 from tlmed.sections import Stated
 from tlmed.source_forms import TABLE, TFDS, find_form
 from tlmed.source_layout import Layout
 from tlmed.synthetic import describe_learned, describe_source, is_synthetic
-from tlmed.tasks import MULTI_LABEL, count_sides, read_task, refuse_labels
+from tlmed.tasks import count_sides, read_task, refuse_labels
 from tlmed.voice import SILENT, Voice
 from tlmed.words import count, join_names
 
@@ -124,7 +124,7 @@ def evaluate(
     if errors or again:
         recipe = replace(recipe, prevalence=prevalence)
         decision = _decide_anew(run, recipe, old, decision)
-    trained = _Trained(run, recipe, old["classes"], read_rule(run), read_task(old))
+    trained = Trained(run, recipe, old["classes"], read_rule(run), read_task(old))
     unsure = check_intact(run, name_files(old, "environment.json", "plan.json", "splits.csv", *list_tables(old)))
     numbers = replace(recipe.stated, **(stated or {}))
     if faults := find_weight_faults(numbers.kappa_weights, count_sides(old)):
@@ -174,37 +174,6 @@ def _decide_anew(run, recipe, old, decision) -> Decision:
     labels = Counter(row["label"] for row in SPLITS_CSV.read(run) if row["split"] == "train")
     rule = find_rule(recipe, old["classes"], [labels[name] for name in old["classes"]])
     return decide_anew(decision, rule, metrics.positive_index(old["classes"], old["positive"]))
-
-
-@dataclass(frozen=True)
-class _Trained:
-    """A run, as far as reading and scoring its images needs it.
-
-    Attributes:
-        run: The run.
-        recipe: Its recipe.
-        classes: Its classes, in order.
-        rule: How its images became pixels.
-        task: What it answers, of `tlmed.tasks`.
-    """
-
-    run: RunDir
-    recipe: Recipe
-    classes: Sequence[str]
-    rule: PixelRule
-    task: str
-
-    @property
-    def layout(self) -> Layout:
-        """Return how it read its source: whether images may have several labels, and which, whatever a source holds."""
-        several = self.task == MULTI_LABEL
-        vocabulary = tuple(self.classes) if several else None
-        return replace(self.recipe.layout, several=several, vocabulary=vocabulary)
-
-    @property
-    def known(self) -> KnownPixels | None:
-        """Return where pixels are kept that were decoded before; None where the recipe switched the store off."""
-        return KnownPixels(cache_folder(), self.rule) if self.recipe.cache != "off" else None
 
 
 @dataclass(frozen=True, eq=False)  # `==` of arrays is an array
@@ -305,14 +274,7 @@ def _lay_out_like(trained, source: str, grouping: Grouping | None) -> Layout:
 def _recall(trained, source) -> tuple[ImageSet, np.ndarray, list[str]]:
     """Return a run's own images, the rows of those that are scored, and sentences about the others."""
     run, recorded = trained.run, SPLITS_CSV.read(trained.run)
-    data = ENVIRONMENT_JSON.read(run, "data.left_out")["data"]
-    left_out = [entry["path"] for entry in data["left_out"]]
-    try:
-        table = open_source(source, trained.layout)
-        found = recall(table, trained.rule, recorded, trained.classes, left_out, trained.known, read_made(data))
-    except InputError as error:
-        hint = "If the images of RUN were moved, say where they are now with `--data PLACE --moved`."
-        raise InputError([*error.faults, hint]) from error
+    found = recall_images(trained, source)
     splits = found.images.splits
     if not (found.same & (splits == "test")).any():
         raise InputError(
@@ -326,7 +288,8 @@ def _recall(trained, source) -> tuple[ImageSet, np.ndarray, list[str]]:
     pixels = found.images.pixels
     held = describe_tones(table.paths, pixels.tones[rows], table.labels, table.classes)
     unused = describe_extras(table.paths, [pixels.extras[row] for row in rows])
-    moved = _describe_columns(found.images, tested, data.get("columns"))
+    columns = ENVIRONMENT_JSON.read(run, "data")["data"].get("columns")
+    moved = _describe_columns(found.images, tested, columns)
     return found.images, rows, [*describe_changes(found, tested), *moved, *held, *unused]
 
 
