@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from tlmed.gate.grouped_folds import deal_folds, join_owners
+
+
+def test_owners_are_joined_through_others():
+    random = np.random.RandomState(0)
+    first, second = random.randint(0, 60, 100), random.randint(0, 300, 100)
+    owners = join_owners([np.unique(part, return_inverse=True)[1] for part in (first, second)])
+    # brute force: join until nothing changes
+    own = np.arange(100)
+    for _ in range(100):
+        for part in (first, second):
+            for value in np.unique(part):
+                own[part == value] = own[part == value].min()
+    assert np.array_equal(owners[:, None] == owners, own[:, None] == own)
+    assert sorted(set(owners)) == list(range(len(set(own))))
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_folds_keep_owners_whole_and_classes_balanced(folds):
+    random = np.random.RandomState(0)
+    owners = np.unique(random.randint(0, 200, 600), return_inverse=True)[1]
+    labels = (owners % 7 == 0) * 1 + (owners % 7 == 1)
+    found = deal_folds(labels, owners, folds, random)
+    assert set(found) == set(range(folds))
+    for owner in set(owners):
+        assert len(set(found[owners == owner])) == 1
+    shares = np.array([np.bincount(labels[found == fold], minlength=3) for fold in range(folds)])
+    assert (np.ptp(shares, axis=0) <= np.bincount(owners).max()).all(), shares
+
+
+def test_single_images_of_each_class_are_spread_as_evenly_as_they_can_be():
+    labels = np.repeat([0, 1, 2], [101, 7, 13])
+    found = deal_folds(labels, np.arange(121), 5, np.random.RandomState(1))
+    counts = np.array([np.bincount(found[labels == label], minlength=5) for label in range(3)])
+    assert (np.ptp(counts, axis=1) <= 2).all()
+
+
+def test_folds_differ_from_draw_to_draw_and_agree_for_a_seed():
+    labels, owners = np.arange(50) % 2, np.arange(50)
+    one, same, other = (deal_folds(labels, owners, 5, np.random.RandomState(seed)) for seed in (0, 0, 1))
+    assert (one == same).all()
+    assert (one != other).any()
