@@ -9,9 +9,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from tlmed.data.file_facts import FileFacts
 from tlmed.data.measured_ranges import summarise
 from tlmed.data.parts import Content, Part, digest_content
-from tlmed.data.readers import find_remarks, name_format, open_stack, read_plane
+from tlmed.data.readers import find_remarks, name_format, open_stack, read_facts, read_plane
 from tlmed.data.readers.orientation import Arrangement, stack_planes, turn
 from tlmed.data.readers.plane import Plane
 from tlmed.data.readers.stack import Stack, make_once
@@ -23,11 +24,12 @@ Key, Held = TypeVar("Key", bound=Hashable), TypeVar("Held")
 
 @dataclass(frozen=True, eq=False)
 class _File:
-    """A file that is read, digested and asked for its remarks once, when this is first needed."""
+    """A file that is read, digested and asked for its remarks and facts once, when this is first needed."""
 
     content: Callable[[], Content]
     digest: Callable[[], str]
     remarks: Callable[[], frozenset[str]]
+    facts: Callable[[], FileFacts]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +116,15 @@ def take_slice(read: Callable[[], Content], found: Arrangement) -> Part:
         lambda: (turn(read_plane(file.content()), found),),
         lambda: name_format(file.content()),
         file.remarks,
+        facts=file.facts,
     )
 
 
 def _open(read: Callable[[], Content]) -> _File:
     content = make_once(read)
-    return _File(content, make_once(lambda: digest_content(content())), make_once(lambda: find_remarks(content())))
+    digest = make_once(lambda: digest_content(content()))
+    remarks, facts = (make_once(lambda ask=ask: ask(content())) for ask in (find_remarks, read_facts))
+    return _File(content, digest, remarks, facts)
 
 
 def take_part(opened: Opened, slicing: Slicing, index: int) -> Part:
@@ -147,6 +152,7 @@ def take_part(opened: Opened, slicing: Slicing, index: int) -> Part:
         lambda: name_format(files[0].content()),
         lambda: frozenset().union(*(file.remarks() for file in files)),
         opened.summaries if slicing.together else None,
+        files[0].facts,
     )
 
 

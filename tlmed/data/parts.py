@@ -6,12 +6,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tlmed.data.file_facts import FileFacts
 from tlmed.data.readers.plane import Plane
 from tlmed.part_names import join_digest
 
 
 def _remark_nothing() -> frozenset[str]:
     return frozenset()
+
+
+def _know_nothing() -> FileFacts:
+    return FileFacts()
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +35,7 @@ class Part:
         remarks: Returns what of the file is not used as it is stored, as `Reader.remarks` does.
         summaries: Returns what `summarise` does of each plane of the file or series. Raises as `read` does. None: the
             planes that are shown are all that there is.
+        facts: Returns what the file says besides its pixels; of a series, its first one that is shown.
     """
 
     name: str
@@ -38,6 +44,7 @@ class Part:
     family: Callable[[], str]
     remarks: Callable[[], frozenset[str]] = field(default=_remark_nothing)
     summaries: Callable[[], list[np.ndarray]] | None = None
+    facts: Callable[[], FileFacts] = field(default=_know_nothing)
 
     @property
     def digest(self) -> str:

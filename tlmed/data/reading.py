@@ -20,7 +20,7 @@ from tlmed.data.known_pixels import Facts, find_facts, note_facts
 from tlmed.data.masks import TWO_VALUES, has_two_values
 from tlmed.data.measured_ranges import measure_range
 from tlmed.data.parts import Content, Part, digest_content, digest_pixels
-from tlmed.data.readers import holding, name_format
+from tlmed.data.readers import holding, name_format, read_facts
 from tlmed.data.row_batches import PARALLEL, map_rows
 from tlmed.data.table import Table
 from tlmed.errors import CHANGED, InputError, RunFailed
@@ -197,6 +197,7 @@ def read_all(
         number_owners([table.paths[row] for row in usable]),
         Waiting(rule, values, memory_bytes, known) if rule.intensity.is_open else None,
         tuple(table.paths[row] for row in usable),
+        tuple(each.file for each in sound),
     )
     return [each.content for each in found], broken, source
 
@@ -257,13 +258,14 @@ class Unmeasured(InputError):
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What was found of a row: the digest of its content, facts, extras, format, and a reason, empty if it is sound."""
+    """What was found of a row: digest of its content, facts, extras, format, a reason, empty if sound, and its file."""
 
     content: str
     facts: Facts
     extras: frozenset[str] = frozenset()
     format: str = ""
     reason: str = ""
+    file: FileFacts = field(default_factory=FileFacts)
 
 
 def _read_rows(table, rule, where, known) -> Iterator[_Found]:
@@ -294,8 +296,12 @@ def _read_rows(table, rule, where, known) -> Iterator[_Found]:
         is_odd = facts.tones["used"] == 2 and facts.tones["brightest"] > 1
         if is_odd and _has_two_values(content, digest, known, rule.intensity):
             extras |= {TWO_VALUES}
-        family = content.family() if isinstance(content, Part) else name_format(content)
-        return _Found(digest, facts, extras, family)
+        is_part = isinstance(content, Part)
+        family = content.family() if is_part else name_format(content)
+        file = content.facts() if is_part else read_facts(content)
+        if table.encoded_here:
+            file = replace(file, bytes=0, format="", tags={})  # they are of this machine's encoder
+        return _Found(digest, facts, extras, family, "", file)
 
     def _keep(row, image) -> bytes:
         if image is None:

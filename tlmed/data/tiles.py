@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
+from tlmed.data.file_facts import FileFacts
 from tlmed.data.file_samples import Sample, expand
 from tlmed.data.kinds import read_head
 from tlmed.data.parts import Part
@@ -225,7 +226,14 @@ def find_tissue(pixels: np.ndarray) -> np.ndarray:
 
 def _make_part(file: _File, corner: tuple[int, int], digest: Callable[[], str]) -> Part:
     name = f"x={corner[0]},y={corner[1]} side={file.side} shrink={file.shrink:.6g}"
-    return Part(name, digest, lambda: (file.open().read(corner, file.side, file.shrink),), lambda: file.open().family)
+    spacing = (file.mpp / 1000,) * 2 if file.mpp else None
+    return Part(
+        name,
+        digest,
+        lambda: (file.open().read(corner, file.side, file.shrink),),
+        lambda: file.open().family,
+        facts=lambda: FileFacts(0, file.open().family, *file.shape, spacing=spacing),
+    )
 
 
 def _describe(files: Sequence[_File], samples: int, tiles: Tiling) -> str:

@@ -19,6 +19,7 @@ from tlmed.data.readers.registry import (
     name_versions,
     names_patients,
     open_stack,
+    read_facts,
     read_plane,
     readable_endings,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "name_versions",
     "names_patients",
     "open_stack",
+    "read_facts",
     "read_plane",
     "readable_endings",
 ]

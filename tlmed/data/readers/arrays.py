@@ -4,10 +4,12 @@ import io
 import math
 import tokenize
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import BinaryIO
 
 import numpy as np
 
+from tlmed.data.file_facts import FileFacts
 from tlmed.data.readers.bare_numbers import make_plane
 from tlmed.data.readers.damage import Unread, replace_reasons
 from tlmed.data.readers.plane import Plane, check_size
@@ -116,6 +118,13 @@ def _load(content: bytes) -> np.ndarray:
     return np.ndarray(shape, kind, content, stream.tell(), order="F" if is_turned else "C")
 
 
+def _find_facts(pixels: np.ndarray) -> FileFacts:
+    start = 1 if is_volume(pixels.shape) else 0
+    height, width = pixels.shape[start : start + 2]
+    colours = "colour" if not start and pixels.shape[2:] == (3,) else "gray"
+    return FileFacts(0, "", height, width, 8 * pixels.itemsize, colours)
+
+
 ARRAYS = Reader(
     name="array",
     endings=(),
@@ -126,6 +135,7 @@ ARRAYS = Reader(
     read_plane=_read_plane,
     open_stack=open_stack,
     may_be_deep=lambda pixels: pixels.dtype != np.uint8,
+    facts=_find_facts,
 )
 
 ARRAY_FILES = Reader(
@@ -138,4 +148,5 @@ ARRAY_FILES = Reader(
     read_plane=lambda content, index: _read_plane(_load(content), index),
     open_stack=lambda content: open_stack(_load(content)),
     may_be_deep=lambda content: ARRAYS.may_be_deep(_load(content)),
+    facts=lambda content: replace(_find_facts(_load(content)), format="NumPy"),
 )

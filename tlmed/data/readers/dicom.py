@@ -1,7 +1,8 @@
 """DICOM: one frame of a file, by its standard's rules from stored pixels to what is shown (PS3.3, C.11; PS3.4, N.2).
 
-The order is: decode, Modality LUT or rescaling, VOI LUT or window, and inversion last. Nothing of a header leaves this
-family but pixels, their spacing and their window; reasons for refusing a file quote nothing from it.
+The order is: decode, Modality LUT or rescaling, VOI LUT or window, and inversion last. Of a header
+leave this family pixels, their spacing and their window, and what `dicom_facts` lists, to be compared and never shown;
+reasons for refusing a file quote nothing from it.
 
 - Overlays are not drawn, whether they have elements of their own or lie in bits of the pixels that are not used.
 - Pixels with the Pixel Padding Value go through the same steps as others, but count in no range that is measured. The
@@ -14,6 +15,7 @@ import numpy as np
 
 from tlmed.columns import is_missing
 from tlmed.data.readers.damage import Unread
+from tlmed.data.readers.dicom_facts import read_facts
 from tlmed.data.readers.dicom_file import Header, holding, is_dicom, only_reasons, read_header, read_patient
 from tlmed.data.readers.dicom_labels import find_label_fault, read_label
 from tlmed.data.readers.dicom_pixels import PALETTE, Stored, count_frames, decode, describe
@@ -163,4 +165,5 @@ DICOM = Reader(
     slice=find_slice,
     holding=holding,
     shown=_SHOWN,
+    facts=read_facts,
 )

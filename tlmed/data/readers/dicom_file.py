@@ -30,8 +30,36 @@ _FIRST_GROUPS = (0x0002, 0x0008)
 _MOST_FIRST = 1024  # bytes of one of these elements
 _FIRST_PIXELS, _LAST_PIXELS = 0x7FE00001, 0x7FE00010  # tags: from the offsets of frames to the pixels
 _STUDY = 0x0020000D
+# By keyword: what a header says of how and where an image was made, as `FileFacts.tags` calls it.
+FACTS = {
+    "Manufacturer": "manufacturer",
+    "ManufacturerModelName": "model",
+    "StationName": "station",
+    "InstitutionName": "institution",
+    "SoftwareVersions": "software",
+    "StudyDate": "date",
+    "Modality": "modality",
+    "BodyPartExamined": "body part",
+    "ViewPosition": "view",
+    "Laterality": "laterality",
+    "PatientPosition": "patient position",
+    "PatientSex": "sex",
+    "PatientAge": "age",
+    "ProtocolName": "protocol",
+    "ConvolutionKernel": "kernel",
+    "KVP": "tube voltage",
+    "SliceThickness": "slice thickness",
+    "ContrastBolusAgent": "contrast agent",
+    "SpecificCharacterSet": "character set",
+    "PixelRepresentation": "sign",
+    "RescaleSlope": "slope",
+    "RescaleIntercept": "intercept",
+    "WindowCenter": "window centre",
+    "WindowWidth": "window width",
+}
 # What is asked of a header. Nothing else is kept in memory, except inside of functional groups.
 _ASKED = (
+    *FACTS,
     *("SOPClassUID", "NumberOfFrames"),
     *("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "Rows", "Columns"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPresentation"),
@@ -228,8 +256,12 @@ def get_text(content: bytes, keyword: str) -> str:
     Raises:
         Unread, ImportError: As for `read_header`.
     """
-    value = read_elements(content, (keyword,)).get(keyword)
-    several = value if isinstance(value, MutableSequence) else [value or ""]
+    return write_text(read_elements(content, (keyword,)).get(keyword))
+
+
+def write_text(value: object) -> str:
+    """Return the value of an element as text, several values with backslashes between; "" for None."""
+    several = value if isinstance(value, MutableSequence) else ["" if value is None else value]
     return "\\".join(str(one).strip(" \0") for one in several)
 
 

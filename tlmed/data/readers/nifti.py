@@ -1,7 +1,8 @@
 """NIfTI: volumes of one file, `.nii` or `.nii.gz`, scaled, and turned to the axes of the patient.
 
 Only the header and the voxels are read: extensions, which may hold anything, and texts are not. Nothing of a header
-leaves this family but voxels, their size and their order; reasons for refusing a file quote numbers of voxels only.
+leaves this family but voxels, their size and their order, and facts that are compared and never shown (`FileFacts`);
+reasons for refusing a file quote numbers of voxels only.
 
 - The display range that a header may name (`cal_min`, `cal_max`) is not used: most programs leave it empty, and volumes
   of one set with and without it would be shown differently.
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tlmed.data.file_facts import FileFacts
 from tlmed.data.readers.plane import Plane, count_odd
 from tlmed.data.readers.reader import Reader, name_library
 from tlmed.data.readers.stack import CHOOSE, Stack, check_index, check_shape, cut, cut_spacing, make_once
@@ -310,6 +312,25 @@ def _is_slanted(header: "Nifti1Header") -> bool:
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() > _RIGHT)
 
 
+def _find_facts(content: bytes) -> FileFacts:
+    _import()
+    header = _read_header(content)
+    sides, kind = _find_shape(header), _find_kind(header)
+    spacing = tuple(
+        float(side) * _MILLIMETRES.get(int(header["xyzt_units"]) & 7, 1.0) for side in header["pixdim"][1:3]
+    )
+    found = {
+        "compressed": "yes" if content.startswith(_GZIP) else "",
+        "description": header["descrip"].item().decode("latin-1").strip(" \0"),
+        "number type": kind.str,
+        "slope": f"{float(header['scl_slope']):.6g}",
+        "intercept": f"{float(header['scl_inter']):.6g}",
+        "form codes": f"{header['qform_code']} {header['sform_code']}",
+    }
+    tags = {name: text for name, text in found.items() if text}
+    return FileFacts(0, "NIfTI", sides[1], sides[0], _BYTE * kind.itemsize, "gray", spacing, tags)
+
+
 def _name_version() -> str:
     return name_library("nibabel")
 
@@ -324,4 +345,5 @@ NIFTI = Reader(
     read_plane=_read_only_plane,
     remarks=_find_remarks,
     open_stack=open_stack,
+    facts=_find_facts,
 )

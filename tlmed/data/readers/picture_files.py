@@ -12,6 +12,8 @@ import numpy as np
 import PIL
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, features
 
+from tlmed.data.file_facts import FileFacts
+from tlmed.data.readers.picture_facts import describe_picture, describe_tiff
 from tlmed.data.readers.plane import MOST_PIXELS, Plane, check_size
 from tlmed.data.readers.reader import Reader
 from tlmed.data.readers.tiff_numbers import are_numbers, read_numbers
@@ -86,7 +88,7 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
 
 
 def _describe_damaged(content: bytes) -> str:
-    name = next(name for name, start in _FORMATS.items() if re.match(start, content, re.DOTALL))
+    name = next((name for name, start in _FORMATS.items() if re.match(start, content, re.DOTALL)), "picture")
     return (
         f"it is damaged, or a kind of {name} that is not read; save it with 8 or 16 bits, unsigned, as gray or RGB, in "
         "a usual compression"
@@ -201,6 +203,13 @@ def _find_remarks(content: bytes) -> frozenset[str]:
     return frozenset([PRINT] if is_print else [])
 
 
+def _find_facts(content: bytes) -> FileFacts:
+    if content.startswith(TIFFS) and are_numbers(content, 0):
+        return describe_tiff(content)  # Pillow opens only some of them
+    with _opened(content) as image:
+        return describe_picture(image, _count_bits(image, content))
+
+
 PICTURES = Reader(
     name="picture",
     endings=(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff"),
@@ -211,4 +220,5 @@ PICTURES = Reader(
     read_plane=_read_plane,
     remarks=_find_remarks,
     may_be_deep=_may_be_deep,
+    facts=_find_facts,
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from tlmed.data.file_facts import FileFacts
 from tlmed.data.readers.orientation import Slice
 from tlmed.data.readers.plane import Plane
 from tlmed.data.readers.stack import Stack
@@ -54,6 +55,8 @@ class Reader:
         holding: Content to a context in which its header is parsed once for all questions, in one thread. None: each
             question parses it.
         may_be_deep: Content to whether it may have more than 8 bits, as far as its header tells. Raises ValueError.
+        facts: Content to what it says besides pixels, by its header alone; its size in bytes is added elsewhere.
+            Raises ValueError. None: nothing is known.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Reader:
     slice: Callable[[bytes], Slice | None] | None = None
     holding: Callable[[bytes], AbstractContextManager[None]] | None = None
     may_be_deep: Callable[[bytes], bool] = _leave_open
+    facts: Callable[[bytes], FileFacts] | None = None
 
 
 def name_library(name: str) -> str:

@@ -10,10 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from tlmed.data.file_facts import FileFacts
 from tlmed.data.kinds import HEAD, is_known_ending, read_start, recognise
 from tlmed.data.readers import slides
 from tlmed.data.readers.arrays import ARRAY_FILES, ARRAYS
@@ -24,6 +26,7 @@ from tlmed.data.readers.picture_files import PICTURES
 from tlmed.data.readers.plane import Plane
 from tlmed.data.readers.reader import Reader, naming_extra
 from tlmed.data.readers.stack import Stack
+from tlmed.errors import InputError
 from tlmed.regular_files import NotRegular
 
 # The first one that owns a content reads it. Arrays come first: all others compare bytes.
@@ -162,6 +165,25 @@ def find_remarks(content: bytes | np.ndarray) -> frozenset[str]:
         return frozenset()
     with _using(reader):
         return reader.remarks(content)
+
+
+def read_facts(content: bytes | np.ndarray) -> FileFacts:
+    """Return what an image file says besides its pixels, by its header; of a damaged header only how long the file is.
+
+    Raises:
+        InputError: It is read by an extra that is not installed.
+    """
+    length = len(content) if isinstance(content, bytes) else 0
+    reader = find_reader(content)
+    if reader is None or reader.facts is None:
+        return FileFacts(length)
+    try:
+        with _using(reader):
+            return replace(reader.facts(content), bytes=length)
+    except InputError:
+        raise
+    except ValueError:
+        return FileFacts(length, reader.name)  # reading the image names the fault
 
 
 def names_patients(head: bytes) -> bool:
