@@ -1,16 +1,17 @@
 """Leaks: test images that training has seen, whole or by their patient, and images that contradict each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from tlmed.columns import name_alike, spell
-from tlmed.data.findings import AMOUNT, CHOOSING, GROUP, IDENTICAL, KNOWN, NAMES, TWO_LABELS, Finding
+from tlmed.data.findings import AMOUNT, CHOOSING, GROUP, IDENTICAL, KNOWN, NAMES, TWO_LABELS, WARNING, Finding
 from tlmed.data.learned import Learned, recognise_images
 from tlmed.data.table import Table
 from tlmed.data.units import find_repeated, list_present, spell_all
+from tlmed.label_texts import NEGATIVE, POSITIVE
 from tlmed.pseudonyms import names_owner
-from tlmed.words import count, listed, percent, quote_commas
+from tlmed.words import NAMED, count, listed, percent, quote_commas
 
 
 def find_leaks(
@@ -35,35 +36,52 @@ def find_leaks(
     elsewhere = elsewhere or {}
     leaked = find_leaked(sha256, table.own_groups, splits, elsewhere)
     undecided = find_undecided(table, sha256, elsewhere) & (splits == "test")
-    amount = _count_leaked(table, leaked, undecided, splits, elsewhere)
     labels, copies = _find_copies(table, sha256, splits)
-    texts = {
-        AMOUNT: amount,
-        KNOWN: _find_known(table, sha256, splits, elsewhere),
-        NAMES: _find_same_names(table, sha256, splits, elsewhere),
-        CHOOSING: _find_known_validation(table, sha256, splits, elsewhere),
-        TWO_LABELS: labels,
-        IDENTICAL: copies,
-        GROUP: _group_leaks(table, splits),
-    }
-    return tuple(Finding(kind, text) for kind, found in texts.items() for text in found)
+    return (
+        *_count_leaked(table, leaked, undecided, splits, elsewhere),
+        *_find_known(table, sha256, splits, elsewhere),
+        *_find_same_names(table, sha256, splits, elsewhere),
+        *_find_known_validation(table, sha256, splits, elsewhere),
+        *labels,
+        *copies,
+        *_find_group_leaks(table, splits),
+    )
 
 
-def _find_known(table, sha256, splits, elsewhere) -> list[str]:
+def list_paths(table: Table, rows: Iterable[int]) -> tuple[str, ...]:
+    """Return the paths of some images, as the files of a finding."""
+    return tuple(table.paths[row] for row in rows)
+
+
+def contradict(table: Table, rows: Sequence[int]) -> bool:
+    """Tell whether identical images contradict each other: by their classes, or by 1 and 0 of one label.
+
+    Args:
+        table: The images.
+        rows: Of the identical ones. Where an image may have several labels, one that is not known contradicts nothing.
+    """
+    labels = table.labels[rows]
+    if not table.is_multi:
+        return len(np.unique(labels)) > 1
+    return bool(((labels == POSITIVE).any(axis=0) & (labels == NEGATIVE).any(axis=0)).any())
+
+
+def _find_known(table, sha256, splits, elsewhere) -> list[Finding]:
     leaks = []
     for run, known in elsewhere.items():
         rows = np.flatnonzero((splits == "test") & recognise_images([known], sha256, table.own_groups))
         if len(rows):
             is_many = count(len(rows), "test image") + (" is" if len(rows) == 1 else " are")
             names = listed((f"'{table.paths[row]}'" for row in rows), 3)
-            leaks.append(
+            text = (
                 f"{is_many} among those on which {run}, where the weights come from, was trained or validated, or of "
                 f"their groups: {names}."
             )
+            leaks.append(Finding(KNOWN, text, list_paths(table, rows)))
     return leaks
 
 
-def _find_known_validation(table, sha256, splits, elsewhere) -> list[str]:
+def _find_known_validation(table, sha256, splits, elsewhere) -> list[Finding]:
     """Name validation images on which an earlier run was trained.
 
     Those that only validated it are left out: they chose among its epochs, as they choose among the epochs of this run.
@@ -74,17 +92,23 @@ def _find_known_validation(table, sha256, splits, elsewhere) -> list[str]:
         if len(rows):
             names = listed((f"'{table.paths[row]}'" for row in rows), 3)
             amount = f"{len(rows):,} of {count(int(validated.sum()), 'validation image')}"
-            leaks.append(
+            text = (
                 f"{amount} {'is' if len(rows) == 1 else 'are'} among those on which {run}, which gave the weights, was "
                 f"trained, or of their groups: {names}. What validation chooses or fits (epoch, phase, threshold, "
                 "temperature) may not suit new images."
             )
+            leaks.append(Finding(CHOOSING, text, list_paths(table, rows), WARNING))
     return leaks
 
 
-def _find_same_names(table, sha256, splits, elsewhere) -> list[str]:
+def _find_same_names(table, sha256, splits, elsewhere) -> list[Finding]:
     return [
-        say_same_names(table.groups, chosen, int((splits == "test").sum()), run)
+        Finding(
+            NAMES,
+            say_same_names(table.groups, chosen, int((splits == "test").sum()), run),
+            list_paths(table, np.flatnonzero(chosen)),
+            WARNING,
+        )
         for run, known in name_givers(elsewhere).items()
         if (chosen := (splits == "test") & known.find_same_names(sha256, table.own_groups)).any()
     ]
@@ -145,19 +169,36 @@ def _say_why(table, known) -> str:
     return ": pseudonyms of a DICOM folder hold only there. List both sets in CSVs with a patient column."
 
 
-def _find_copies(table, sha256, splits) -> tuple[list[str], list[str]]:
-    """Return sentences on identical images under several labels, and on those in several splits."""
+def _find_copies(table, sha256, splits) -> tuple[list[Finding], list[Finding]]:
+    """Return findings on identical images under several labels, and on those in several splits."""
     labelled, apart, texts = [], [], table.texts
     same = "Byte-identical files" if table.unit == "byte" else "Images of equal pixels"
     for rows in find_repeated(sha256):
-        names = listed(f"'{table.paths[row]}'" for row in rows)
-        labels = sorted({texts[row] for row in rows})
-        if len(labels) > 1:
-            labelled.append(f"{same} stand under the labels {listed(quote_commas(labels))}: {names}.")
-        where = list_present(splits[rows])
-        if len(where) > 1:
-            apart.append(f"{same} are in {' and '.join(where)}: {names}.")
+        files = list_paths(table, rows)
+        if contradict(table, rows):
+            labelled.append(Finding(TWO_LABELS, say_two_labels(same, files, {texts[row] for row in rows}), files))
+        if len(where := list_present(splits[rows])) > 1:
+            apart.append(Finding(IDENTICAL, f"{same} are in {' and '.join(where)}: {name_files(files)}.", files))
     return labelled, apart
+
+
+def say_two_labels(same: str, files: Sequence[str], labels: Iterable[str]) -> str:
+    """Return a sentence on identical images under several labels.
+
+    Args:
+        same: How it begins: what these images have in common.
+        files: Their paths.
+        labels: Their labels, in any order.
+
+    >>> say_two_labels("Byte-identical files", ["a.png", "b.png"], ["well", "ill"])
+    "Byte-identical files stand under the labels ill, well: 'a.png', 'b.png'."
+    """
+    return f"{same} stand under the labels {listed(quote_commas(sorted(set(labels))))}: {name_files(files)}."
+
+
+def name_files(files: Iterable[str], limit: int = NAMED) -> str:
+    """Return the paths of some images as a sentence names them, and the count of the rest."""
+    return listed((f"'{path}'" for path in files), limit)
 
 
 def find_leaked(
@@ -216,7 +257,7 @@ def find_undecided(table: Table, sha256: Sequence[str], runs: Mapping[str, Learn
     return np.any([np.zeros(len(sha256), bool), *found], axis=0)
 
 
-def _count_leaked(table, leaked, undecided, splits, elsewhere) -> list[str]:
+def _count_leaked(table, leaked, undecided, splits, elsewhere) -> list[Finding]:
     if not leaked.any():
         return []
     amount, tested = int(leaked.sum()), int((splits == "test").sum())
@@ -225,10 +266,11 @@ def _count_leaked(table, leaked, undecided, splits, elsewhere) -> list[str]:
     weights = ", or known to a run from which the weights come" if elsewhere else ""
     unit, groups = table.unit, set(table.groups or ())
     spelled = ", in some spelling" if len(set(map(spell, groups))) < len(groups) else ""
-    return [
+    text = (
         f"{which} in train or val too, {unit} for {unit}, or of a group that has images there{spelled}{weights}: their "
         f"scores may be too good, and {say_rest(tested - amount)}."
-    ]
+    )
+    return [Finding(AMOUNT, text, list_paths(table, np.flatnonzero(leaked)))]
 
 
 def say_rest(left: int) -> str:
@@ -245,13 +287,12 @@ def say_rest(left: int) -> str:
     return "the main ones are also given without them"
 
 
-def _group_leaks(table: Table, splits: np.ndarray) -> list[str]:
+def _find_group_leaks(table: Table, splits: np.ndarray) -> list[Finding]:
     leaks = []
     for rows in find_repeated(spell_all(table.groups)):
         where = list_present(splits[rows])
         if len(where) > 1:
-            names = listed((f"'{table.paths[row]}'" for row in rows), 4)
-            owners = {table.groups[row] for row in rows}
+            files, owners = list_paths(table, rows), {table.groups[row] for row in rows}
             who = f"The group '{owners.pop()}' is" if len(owners) == 1 else f"The groups {name_alike(owners)} are"
-            leaks.append(f"{who} in {' and '.join(where)}: {names}.")
+            leaks.append(Finding(GROUP, f"{who} in {' and '.join(where)}: {name_files(files, 4)}.", files))
     return leaks
