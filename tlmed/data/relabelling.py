@@ -13,19 +13,20 @@ from tlmed.tasks import find_order_faults
 from tlmed.words import count, listed
 
 
-def relabel(table: Table, layout: Layout) -> Table:
+def relabel(table: Table, layout: Layout, fewest: int = 2) -> Table:
     """Return a table with the classes that a recipe wants, in its order; without such a wish as it is.
 
     Args:
         table: Whose classes are the labels of the source.
         layout: Which labels make up which class, and the order of classes. A label that makes up none is left out,
             counted and named.
+        fewest: Classes that must be left.
 
     Raises:
         InputError: A wanted label or class does not occur, or the order lacks one, unless the source is another one
-            than the recipe's; or there are images of one class only.
+            than the recipe's; or too few classes are left.
     """
-    return _arrange(_divide(table, layout), layout)
+    return _arrange(_divide(table, layout, fewest), layout)
 
 
 def _arrange(table, layout) -> Table:
@@ -41,7 +42,7 @@ def _arrange(table, layout) -> Table:
     return replace(table, labels=numbers[table.labels], classes=order)
 
 
-def _divide(table, layout) -> Table:
+def _divide(table, layout, fewest) -> Table:
     if layout.classes is None:
         return table
     if not layout.elsewhere and (faults := _find_faults(table, layout)):
@@ -52,7 +53,7 @@ def _divide(table, layout) -> Table:
     kept = np.flatnonzero(numbers >= 0)
     told = _describe(table, names)
     made = replace(table.take(kept), labels=numbers[kept], classes=classes, notes=(*table.notes, *told))
-    check_classes(made)
+    check_classes(made, fewest)
     return made
 
 

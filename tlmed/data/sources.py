@@ -12,7 +12,7 @@ from tlmed.data.medmnist_sets import open_medmnist
 from tlmed.data.relabelling import relabel
 from tlmed.data.samples import take_samples
 from tlmed.data.several_labels import spread
-from tlmed.data.table import Table
+from tlmed.data.table import Table, check_classes
 from tlmed.data.walking import naming_unreadable
 from tlmed.errors import InputError
 from tlmed.regular_files import FORMS, check_exists
@@ -21,7 +21,7 @@ from tlmed.source_forms import ARCHIVE, FOLDER, MEDMNIST, TABLE, TFDS, find_form
 from tlmed.source_layout import AS_FOUND, Layout
 
 
-def open_source(source: str | Path, layout: Layout = AS_FOUND) -> Table:
+def open_source(source: str | Path, layout: Layout = AS_FOUND, fewest: int = 2) -> Table:
     """Read what a source says about its images: paths, labels, groups and given splits. No image is decoded.
 
     Args:
@@ -31,6 +31,7 @@ def open_source(source: str | Path, layout: Layout = AS_FOUND) -> Table:
             sets; or `tfds:NAME`.
         layout: Which columns of a table, or which features of a TensorFlow data set, mean what; which labels make up
             which class; how files with several planes become samples.
+        fewest: Classes that there must be: two for training, one to look at images.
 
     Returns:
         The table, in canonical order (sorted by path).
@@ -42,7 +43,8 @@ def open_source(source: str | Path, layout: Layout = AS_FOUND) -> Table:
     if faults := _find_misfits(text, form, layout):
         raise InputError(faults)
     table = replace(_open(text, form, layout), alone=not layout.grouping.use)
-    samples = take_samples(relabel(table, layout), layout.slicing, is_settled=layout.elsewhere)
+    check_classes(table, fewest)
+    samples = take_samples(relabel(table, layout, fewest), layout.slicing, is_settled=layout.elsewhere)
     return spread(samples, layout)
 
 

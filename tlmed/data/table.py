@@ -148,7 +148,7 @@ def make_table(source: str, paths: Sequence[str], names: Sequence[str], read, **
         The table.
 
     Raises:
-        InputError: There are no images, or images of one class only.
+        InputError: A name cannot be used.
     """
     check_names(source, paths)
     _check_cells(source, names, columns.get("groups"))
@@ -157,7 +157,6 @@ def make_table(source: str, paths: Sequence[str], names: Sequence[str], read, **
     columns = {"groups": None, "splits": None, **columns}
     labels = np.array([number[name] for name in names], np.int64)
     table = Table(str(source), tuple(paths), labels, classes, read=read, **columns)
-    check_classes(table)
     return table.take(sorted(range(len(paths)), key=table.paths.__getitem__))
 
 
@@ -199,11 +198,12 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def check_classes(table: Table) -> None:
+def check_classes(table: Table, fewest: int = 2) -> None:
     """Refuse a table without images, or with images of one class only.
 
     Args:
         table: Any table.
+        fewest: Classes that there must be.
 
     Raises:
         InputError: One sentence that says what was found.
@@ -214,7 +214,7 @@ def check_classes(table: Table) -> None:
             f"Received: data={table.source}, which holds no image and {count(len(table.skipped), 'other file')}"
             f"{_say_hidden(table)}{''.join(f' ({note[:-1]})' for note in table.notes)}."
         )
-    if len(table.classes) < 2:
+    if len(table.classes) < fewest:
         raise InputError(
             "The data must hold images of two classes or more. "
             f"Received: data={table.source}, where only the class '{table.classes[0]}' "
