@@ -193,7 +193,7 @@ def test_the_page_stands_alone_and_names_no_folder_of_this_machine(images, folde
 
 
 def test_the_page_counts_classes_splits_and_groups(folder):
-    table = training.preparation.open_source(str(folder))
+    table = training.reading_images.open_source(str(folder))
     images = load(dataclasses.replace(table, groups=tuple(path[:3] for path in table.paths)), SIZE)
     counts, groups = read(make_overview_page(look_at(images)))[:2]
     assert counts[0] == ["Class", "train", "val", "test", "all"]
@@ -290,7 +290,7 @@ def test_a_volume_is_decoded_once_for_all_of_its_planes(tmp_path, monkeypatch, m
     if not memory:
         monkeypatch.setattr("tlmed.cache.store.shutil.disk_usage", lambda folder: type("Disk", (), {"free": 0}))
     folder = write_volumes(tmp_path / "data", files=3, classes="ab")
-    table = training.preparation.open_source(str(folder), Images(str(folder), planes="all").layout)
+    table = training.reading_images.open_source(str(folder), Images(str(folder), planes="all").layout)
     images = load(table, (16, 16), memory_bytes=memory)
     decoded, plain = [], nifti._read_voxels
     monkeypatch.setattr(nifti, "_read_voxels", lambda *given: decoded.append(given) or plain(*given))

@@ -36,7 +36,7 @@ from tlmed.report.folds import write_folds_report
 from tlmed.report.frame import frame
 from tlmed.report.overlays import Fold, _say_borders
 from tlmed.reproduce import Request, reproduce
-from tlmed.run import Voice, phase_training, preparation, preview, story
+from tlmed.run import Voice, phase_training, preview, reading_images, story
 from tlmed.run.averages import _add_up_units, _count_groups, _describe_baseline, write_averages
 from tlmed.run.crossvalidation import name_folds
 from tlmed.run.metric_averages import average
@@ -60,7 +60,7 @@ def crossed(images, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         # Other tests draw the same pixels, whose features the cache of the session may hold.
         patch.setenv("TLMED_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(preparation, "load", lambda *a, **k: reads.append(a) or load(*a, **k))
+        patch.setattr(reading_images, "load", lambda *a, **k: reads.append(a) or load(*a, **k))
         out = tmp_path_factory.mktemp("runs") / "crossed"
         run = tlmed.train(small(), out, images, recipe_file=read_recipe(NAME), voice=Voice(say=said.append))
     assert len(reads) == 1  # for all folds

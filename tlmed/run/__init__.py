@@ -2,7 +2,8 @@
 
 import tlmed.tensorflow_start
 
-from tlmed.run.preparation import list_found, look, preview
+from tlmed.run.preparation import preview
+from tlmed.run.reading_images import list_found, look
 from tlmed.run.story import Run, rehearse, train
 from tlmed.voice import Voice
 

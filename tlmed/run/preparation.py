@@ -9,40 +9,42 @@ from collections.abc import Iterator
 import keras
 
 from tlmed import backbones, metrics
-from tlmed.backbones.ancestry import find_known, leave_out_published
 from tlmed.backbones.graphs import find_unknown_code
 from tlmed.building import assemble, build_backbone
 from tlmed.cache import cache_folder, cache_limit, find_writers, limit_features
-from tlmed.data import ImageSet, KnownPixels, describe_sampling, divide, load, open_source
-from tlmed.data.decode_and_resize import PixelRule
-from tlmed.data.findings import Finding, shorten
-from tlmed.data.leaks import describe_undecided, name_givers
-from tlmed.data.pipeline import recognise
-from tlmed.data.splits import count_folds, find_scheme_faults
+from tlmed.data import ImageSet, describe_sampling, divide
+from tlmed.data.splits import count_folds
 from tlmed.environment import check_address_space, memory_limit
 from tlmed.errors import CheckFailed, InputError
-from tlmed.evaluation.pooling import Pooling, choose_pooling, describe_pooling, find_pooling_faults
+from tlmed.evaluation.pooling import describe_pooling
 from tlmed.failures import refuse_size
 from tlmed.features import feature_model
 from tlmed.features.engines import OpenVino, choose_engine
-from tlmed.intensity import Intensity, from_json, resolve, to_json
+from tlmed.intensity import from_json, to_json
 from tlmed.label_texts import NEGATIVE, POSITIVE
-from tlmed.plan import Terms, describe_images, describe_reused, expand, find_schedule_faults, make_plan, memory_needed
-from tlmed.pseudonyms import say_unknown
+from tlmed.plan import Terms, describe_reused, expand, find_schedule_faults, make_plan, memory_needed
 from tlmed.recipe import Recipe
 from tlmed.replicas import device_class, replicas
 from tlmed.run.job import Job
 from tlmed.run.prefixes import choose_features
 from tlmed.run.prepared import Prepared
+from tlmed.run.reading_images import (
+    choose_recipe_pooling,
+    describe_counts,
+    describe_found,
+    describe_synthetic,
+    examine_images,
+    find_recipe_pooling_faults,
+    list_found,
+    read_images,
+    take_first_fold,
+)
 from tlmed.run.records import read_start
-from tlmed.run.scoring import describe_lacking
 from tlmed.run.task_faults import find_prior_faults, find_task_faults
 from tlmed.sections import Hybrid, KFold, Phase
 from tlmed.sections.augment_words import say_augmentation
-from tlmed.synthetic import describe_source
 from tlmed.tabulation import Table
-from tlmed.tasks import MULTI_LABEL, ORDINAL
-from tlmed.words import name_start, quote_commas
+from tlmed.words import name_start
 
 
 def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
@@ -64,7 +66,7 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
     ):
         backbone = build_backbone(recipe, own=job.own)
         faults += _find_network_faults(recipe, backbone.model)
-        for line in _describe_source(recipe) if read is None else ():
+        for line in describe_synthetic(recipe) if read is None else ():
             voice.say(line)
         voice.say(f"Backbone: {backbones.name_all(recipe.backbone)}, {name_start(backbone.name)}")
         for line in backbones.say_preparations(backbone.sources):
@@ -76,12 +78,12 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
         if recipe.cache != "off" and (writers := find_writers(cache_folder())):
             voice.warn(writers)
         images = divide(read, recipe.data.split, recipe.seed) if read is not None else _read_of(job)
-        images = _examine(recipe, images)
+        images = examine_images(recipe, images)
         faults += _find_label_faults(recipe, images)
         faults += _find_step_faults(recipe, images)
     if faults:
         raise InputError(faults)
-    said = (_describe_images(recipe, images), *_describe_pooling(recipe, images), images.pixels.room.describe())
+    said = (describe_counts(recipe, images), *_describe_pooling(recipe, images), images.pixels.room.describe())
     for line in (*said, *images.pixels.rule.describe()):
         voice.say(line)
     with clock.stage("plan"), voice.busy("Planning"):
@@ -94,29 +96,7 @@ def prepare(job: Job, read: ImageSet | None = None) -> Prepared:
 def _read_of(job) -> ImageSet:
     """Read the images of a job; a run that goes on, or repeats another, keeps to the window that this began with."""
     start = None if job.fresh or job.window is not None else read_start(job.run)
-    return _read(job.recipe, job.skip_bad, job.window if start is None else from_json(start.get("window")))
-
-
-def _read(recipe, skip_bad, intensity: Intensity | None = None) -> ImageSet:
-    """Read the recipe's images and divide them; faults that their list alone shows are reported before any is read."""
-    settings = recipe.data
-    table = open_source(settings.source, recipe.layout)
-    faults = [*find_scheme_faults(table, settings.split), *find_task_faults(recipe, table)]
-    if faults := faults + _find_pooling_faults(recipe, table):
-        raise InputError(faults)
-    rule = PixelRule(settings.image_size, intensity or resolve(settings.window), settings.fit, settings.spacing)
-    known = KnownPixels(cache_folder(), rule) if recipe.cache != "off" else None
-    return load(table, rule, settings.split, recipe.seed, skip_bad, known=known)
-
-
-def _examine(recipe, images) -> ImageSet:
-    """Mark the test images that the weights' run has seen; warn where that cannot be told, and of what is left out."""
-    known, unsure = find_known(leave_out_published(recipe.weights, recipe.backbone), images.table.identifiers)
-    default = () if images.table.is_multi else metrics.describe_default(images.table.classes, recipe.data.positive)
-    hidden = describe_undecided(images.table, images.sha256, images.splits == "test", name_givers(known))
-    lacking = describe_lacking(images, _choose_pooling(recipe, images.table))
-    warnings = (*default, *images.warnings, *lacking, *unsure, *hidden)
-    return dataclasses.replace(recognise(images, known), warnings=warnings)
+    return read_images(job.recipe, job.skip_bad, job.window if start is None else from_json(start.get("window")))
 
 
 def _import(recipe) -> None:
@@ -144,14 +124,14 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
     # Network and images are checked one after the other even if the first has faults: a user sees all of them at once.
     faults, network, images = [], None, None
     folds = recipe.data.split if isinstance(recipe.data.split, KFold) else None
-    recipe = _take_first_fold(recipe)
+    recipe = take_first_fold(recipe)
     size = recipe.data.image_size
     with _collected(faults):
         network = backbones.build(recipe.backbone, "none", size).model
         faults += _find_network_faults(recipe, network)
         weights = backbones.locate(recipe.backbone, recipe.weights, size)
     with _collected(faults):
-        images = _examine(recipe, _read(recipe, skip_bad))
+        images = examine_images(recipe, read_images(recipe, skip_bad))
         faults += _find_label_faults(recipe, images)
         faults += _find_step_faults(recipe, images)
     if faults:
@@ -163,69 +143,23 @@ def preview(recipe: Recipe, skip_bad: bool = False) -> tuple[list[str | Table], 
     plan = _make_plan(recipe, classifier, phases, len(images.splits), **facts)
     parameters = f"{plan['parameters']:,} parameters{' with the head' if phases else ''}"
     words = [
-        *_describe_source(recipe),
+        *describe_synthetic(recipe),
         f"Backbone: {backbones.name_all(recipe.backbone)}, {parameters}",
         f"Weights: {weights}",
         *_describe_augmentation(recipe),
         *describe_sampling(recipe.sampling, images.table.labels[images.splits == "train"], images.table.classes),
-        _describe_images(recipe, images),
+        describe_counts(recipe, images),
         *images.pixels.rule.describe(),
         *_describe_pooling(recipe, images),
         images.pixels.room.describe(),
-        *_describe_found(images),
+        *describe_found(images),
     ]
     return [*words, *_describe_folds(folds, images, recipe.seed)], plan, phases
-
-
-def look(recipe: Recipe, skip_bad: bool = False) -> tuple[ImageSet, list[str | Table]]:
-    """Read the images of a recipe as `preview` does, but neither build nor check a network.
-
-    Args:
-        recipe: The recipe. Of a cross-validation the first fold is taken.
-        skip_bad: Leave out images that cannot be read.
-
-    Returns:
-        The images, in their splits; some sentences and a table of them, as `preview` gives.
-
-    Raises:
-        InputError: With every fault of data.
-    """
-    recipe = _take_first_fold(recipe)
-    images = _examine(recipe, _read(recipe, skip_bad))
-    return images, [*_describe_source(recipe), _describe_images(recipe, images), *_describe_found(images)]
-
-
-def list_found(images: ImageSet, where: str) -> list[str]:
-    """Return what is found in images, leaks first, as much as a screen shows; each warning is a kind of its own.
-
-    Args:
-        images: The images.
-        where: Where the others are found, as words after "is" or "are".
-    """
-    return shorten([*images.leaks, *(Finding(sentence, sentence) for sentence in images.warnings)], where)
-
-
-def _take_first_fold(recipe) -> Recipe:
-    """Return the recipe of the first fold where it asks for all folds of a cross-validation."""
-    split = recipe.data.split
-    if not isinstance(split, KFold) or split.fold is not None:
-        return recipe
-    return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, split=dataclasses.replace(split, fold=1)))
-
-
-def _describe_found(images) -> list[str | Table]:
-    counts = describe_images(images.table.classes, images.table.labels, images.splits, images.table.groups)
-    return ["", counts, "", *(f"Found: {sentence}" for sentence in list_found(images, "not shown"))]
 
 
 def _describe_augmentation(recipe) -> list[str]:
     said = say_augmentation(dataclasses.asdict(recipe.augment))
     return [f"Augmentation of training images, at most: {said}"] if said else []
-
-
-def _describe_source(recipe) -> list[str]:
-    """Say that images are synthetic, where they are."""
-    return [f"{sentence} `--data FOLDER` takes images of yours." for sentence in describe_source(recipe.data.source)]
 
 
 def _describe_folds(split, images: ImageSet, seed) -> list[str]:
@@ -282,7 +216,7 @@ def _find_network_faults(recipe, network) -> list[str]:
 
 
 def _find_label_faults(recipe, images) -> list[str]:
-    faults = [*find_task_faults(recipe, images.table), *_find_pooling_faults(recipe, images.table)]
+    faults = [*find_task_faults(recipe, images.table), *find_recipe_pooling_faults(recipe, images.table)]
     faults += find_prior_faults(recipe, images)
     if recipe.monitor == "val_auc" and not _can_rank(images.table, images.indices("val")):
         which = "no label has both values in val" if images.table.is_multi else "val holds one class only"
@@ -299,19 +233,11 @@ def _can_rank(table, rows) -> bool:
     return any({NEGATIVE, POSITIVE} <= set(column.tolist()) for column in table.labels[rows].T)
 
 
-def _choose_pooling(recipe, table) -> Pooling:
-    return choose_pooling(recipe.data.pool, recipe.data.pool_by, table.paths, table.labels, table.groups)
-
-
-def _find_pooling_faults(recipe, table) -> list[str]:
-    return find_pooling_faults(_choose_pooling(recipe, table), table.paths, table.labels, table.classes, table.groups)
-
-
 def _describe_pooling(recipe, images) -> list[str]:
     table = images.table
     main = None if table.is_multi else metrics.positive_index(table.classes, recipe.data.positive)
     positive = None if main is None else table.classes[main]
-    return describe_pooling(_choose_pooling(recipe, table), recipe.data.pool, table.paths, positive)
+    return describe_pooling(choose_recipe_pooling(recipe, table), recipe.data.pool, table.paths, positive)
 
 
 def _find_step_faults(recipe, images) -> list[str]:
@@ -380,17 +306,6 @@ def _make_plan(recipe, network, phases, images, **facts) -> dict:
         device=device_class(),
     )
     return make_plan(network, phases, terms, backbone=recipe.backbone, **facts)
-
-
-def _describe_images(recipe, images) -> str:
-    counts = ", ".join(f"{split} {len(images.indices(split)):,}" for split in ("train", "val", "test"))
-    names, task, asked = images.table.classes, recipe.find_task(images.table.is_multi), recipe.data.positive is not None
-    main = None if images.table.is_multi else metrics.positive_index(names, recipe.data.positive)
-    marked = metrics.say_positive(names, None if main is None else names[main], asked, "; positive: {}")
-    unknown = say_unknown(recipe.data.groups, images.table.groups or (), images.table.pseudonyms)
-    read = f"{len(images.splits):,} from {recipe.data.source} ({counts})"
-    what = {ORDINAL: "grades, from the lowest", MULTI_LABEL: "labels"}.get(task, "classes")
-    return f"Images: {read}; {what}: {', '.join(quote_commas(names))}{marked}{unknown}"
 
 
 def _hybrids():

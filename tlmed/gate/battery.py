@@ -1,0 +1,19 @@
+"""The checks of the gate in their order: cheap ones first, then those that need features."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from tlmed.gate.checked import Checked
+from tlmed.gate.evidence import Evidence
+
+Check = Callable[[Evidence], Checked]
+
+
+def conduct(evidence: Evidence, checks: Sequence[Check]) -> Iterator[Checked]:
+    """Run checks one after another; what one found is there before the next begins.
+
+    Args:
+        evidence: The images.
+        checks: As `CHEAP` or `WITH_FEATURES`.
+    """
+    for check in checks:
+        yield check(evidence)

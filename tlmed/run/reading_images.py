@@ -1,0 +1,145 @@
+"""Read the images of a recipe, before its network is built: their splits, what is found in them, and words for both."""
+
+import dataclasses
+
+from tlmed import metrics
+from tlmed.backbones.ancestry import find_known, leave_out_published
+from tlmed.cache import cache_folder
+from tlmed.data import ImageSet, KnownPixels, load, open_source
+from tlmed.data.decode_and_resize import PixelRule
+from tlmed.data.findings import Finding, shorten
+from tlmed.data.leaks import describe_undecided, name_givers
+from tlmed.data.pipeline import recognise
+from tlmed.data.splits import find_scheme_faults
+from tlmed.errors import InputError
+from tlmed.evaluation.pooling import Pooling, choose_pooling, find_pooling_faults
+from tlmed.intensity import Intensity, resolve
+from tlmed.plan import describe_images
+from tlmed.pseudonyms import say_unknown
+from tlmed.recipe import Recipe
+from tlmed.run.scoring import describe_lacking
+from tlmed.run.task_faults import find_task_faults
+from tlmed.sections import KFold
+from tlmed.synthetic import describe_source
+from tlmed.tabulation import Table
+from tlmed.tasks import MULTI_LABEL, ORDINAL
+from tlmed.words import quote_commas
+
+
+def read_images(recipe, skip_bad, intensity: Intensity | None = None) -> ImageSet:
+    """Read the recipe's images and divide them; faults that their list alone shows are reported before any is read."""
+    settings = recipe.data
+    table = open_source(settings.source, recipe.layout)
+    faults = [*find_scheme_faults(table, settings.split), *find_task_faults(recipe, table)]
+    if faults := faults + find_recipe_pooling_faults(recipe, table):
+        raise InputError(faults)
+    rule = PixelRule(settings.image_size, intensity or resolve(settings.window), settings.fit, settings.spacing)
+    known = KnownPixels(cache_folder(), rule) if recipe.cache != "off" else None
+    return load(table, rule, settings.split, recipe.seed, skip_bad, known=known)
+
+
+def read_leniently(recipe: Recipe) -> tuple[ImageSet, str]:
+    """Read images to be looked at, whatever is wrong with them: broken ones are left out, one class is enough.
+
+    Args:
+        recipe: The recipe. Of a cross-validation the first fold is taken.
+
+    Returns:
+        The images, in their splits, and ""; or, if they cannot be divided as the recipe asks, all as test images, and
+        why.
+
+    Raises:
+        InputError: There is no image, none can be read, or the source cannot be opened.
+    """
+    recipe = take_first_fold(recipe)
+    settings, seed = recipe.data, recipe.seed
+    table = open_source(settings.source, recipe.layout, fewest=1)
+    rule = PixelRule(settings.image_size, resolve(settings.window), settings.fit, settings.spacing)
+    known = KnownPixels(cache_folder(), rule) if recipe.cache != "off" else None
+    try:
+        if faults := find_scheme_faults(table, settings.split):
+            raise InputError(faults)
+        return load(table, rule, settings.split, seed, skip_bad=True, known=known), ""
+    except InputError as error:  # where it is not the division, reading them without one raises it again
+        return load(table, rule, None, seed, skip_bad=True, known=known), error.faults[0]
+
+
+def examine_images(recipe, images) -> ImageSet:
+    """Mark the test images that the weights' run has seen; warn where that cannot be told, and of what is left out."""
+    known, unsure = find_known(leave_out_published(recipe.weights, recipe.backbone), images.table.identifiers)
+    default = () if images.table.is_multi else metrics.describe_default(images.table.classes, recipe.data.positive)
+    hidden = describe_undecided(images.table, images.sha256, images.splits == "test", name_givers(known))
+    lacking = describe_lacking(images, choose_recipe_pooling(recipe, images.table))
+    warnings = (*default, *images.warnings, *lacking, *unsure, *hidden)
+    return dataclasses.replace(recognise(images, known), warnings=warnings)
+
+
+def look(recipe: Recipe, skip_bad: bool = False) -> tuple[ImageSet, list[str | Table]]:
+    """Read the images of a recipe as `preview` does, but neither build nor check a network.
+
+    Args:
+        recipe: The recipe. Of a cross-validation the first fold is taken.
+        skip_bad: Leave out images that cannot be read.
+
+    Returns:
+        The images, in their splits; some sentences and a table of them, as `preview` gives.
+
+    Raises:
+        InputError: With every fault of data.
+    """
+    recipe = take_first_fold(recipe)
+    images = examine_images(recipe, read_images(recipe, skip_bad))
+    return images, [*describe_synthetic(recipe), describe_counts(recipe, images), *describe_found(images)]
+
+
+def list_found(images: ImageSet, where: str) -> list[str]:
+    """Return what is found in images, leaks first, as much as a screen shows; each warning is a kind of its own.
+
+    Args:
+        images: The images.
+        where: Where the others are found, as words after "is" or "are".
+    """
+    return shorten([*images.leaks, *(Finding(sentence, sentence) for sentence in images.warnings)], where)
+
+
+def describe_found(images: ImageSet) -> list[str | Table]:
+    """Return a table of images by class and split, and below it what is found in them."""
+    counts = describe_images(images.table.classes, images.table.labels, images.splits, images.table.groups)
+    return ["", counts, "", *(f"Found: {sentence}" for sentence in list_found(images, "not shown"))]
+
+
+def take_first_fold(recipe) -> Recipe:
+    """Return the recipe of the first fold where it asks for all folds of a cross-validation."""
+    split = recipe.data.split
+    if not isinstance(split, KFold) or split.fold is not None:
+        return recipe
+    return dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, split=dataclasses.replace(split, fold=1)))
+
+
+def describe_synthetic(recipe) -> list[str]:
+    """Say that images are synthetic, where they are."""
+    return [f"{sentence} `--data FOLDER` takes images of yours." for sentence in describe_source(recipe.data.source)]
+
+
+def describe_counts(recipe, images) -> str:
+    """Return how many images there are, by split, and the classes or labels, in a line."""
+    counts = ", ".join(f"{split} {len(images.indices(split)):,}" for split in ("train", "val", "test"))
+    names, task, asked = images.table.classes, recipe.find_task(images.table.is_multi), recipe.data.positive is not None
+    main = None if images.table.is_multi else metrics.positive_index(names, recipe.data.positive)
+    marked = metrics.say_positive(names, None if main is None else names[main], asked, "; positive: {}")
+    unknown = say_unknown(recipe.data.groups, images.table.groups or (), images.table.pseudonyms)
+    read = f"{len(images.splits):,} from {recipe.data.source} ({counts})"
+    what = {ORDINAL: "grades, from the lowest", MULTI_LABEL: "labels"}.get(task, "classes")
+    return f"Images: {read}; {what}: {', '.join(quote_commas(names))}{marked}{unknown}"
+
+
+def choose_recipe_pooling(recipe, table) -> Pooling:
+    """Return how scores of samples become one answer, as a recipe asks and its images allow."""
+    return choose_pooling(recipe.data.pool, recipe.data.pool_by, table.paths, table.labels, table.groups)
+
+
+def find_recipe_pooling_faults(recipe, table) -> list[str]:
+    """Return why scores cannot be pooled so."""
+    return find_pooling_faults(
+        choose_recipe_pooling(recipe, table), table.paths, table.labels, table.classes, table.groups
+    )
