@@ -18,6 +18,7 @@ class Voice:
         progress: Makes a Keras callback that shows a phase, given its name, epochs and steps per epoch.
         features: Makes a function that is told of how many more images features were computed, given what they are for
             and the number of images.
+        count: Makes such a function for anything else, given what is counted and how many there are.
     """
 
     say: Callable[[Any], None] = lambda part: None
@@ -25,6 +26,9 @@ class Voice:
     busy: Callable[[str], AbstractContextManager[Any]] = lambda words: contextlib.nullcontext()
     progress: Callable[[str, int, int], AbstractContextManager[Any]] | None = None
     features: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] | None = None
+    count: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] = lambda words, total: (
+        contextlib.nullcontext(lambda more: None)
+    )
 
 
 SILENT = Voice()

@@ -1,29 +1,26 @@
-"""`tlmed data show` and `tlmed data list`."""
+"""`tlmed data check`, `tlmed data show` and `tlmed data list`."""
 
-import dataclasses
 import sys
 from pathlib import Path
 
 import click
 
-from tlmed.cli.options import Asked, debug, force, image_options, open_voice, trust
-from tlmed.errors import InputError, did_you_mean
-from tlmed.recipe import shipped_recipes
-from tlmed.regular_files import FORMS
+from tlmed.cli.check_command import check
+from tlmed.cli.options import debug, force, image_options, open_voice, tell_apart, trust
+from tlmed.errors import InputError
 from tlmed.screen import Screen
-from tlmed.source_forms import is_path
-from tlmed.words import shorten
-
-_PLAIN = "feature_extractor"  # the recipe that images are looked at with, if none is named
 
 
-@click.group(short_help="Look at images, and find public ones.")
+@click.group(short_help="Check images, look at them, and find public ones.")
 def data():
-    """Look at images before anything is trained on them, and find public ones."""
+    """Check images and look at them before anything is trained, and find public ones."""
+
+
+data.add_command(check)
 
 
 @data.command("show", short_help="Write a page with pictures, counts, sizes and intensities.")
-@image_options
+@image_options("DATA|RECIPE")
 @click.option(
     "--out",
     required=True,
@@ -43,7 +40,7 @@ def show(asked, out, skip_bad, force):
     elsewhere; it is read as the recipe feature_extractor does. The name of a shipped recipe and a path that ends in
     .py are a RECIPE.
     """
-    _, recipe = _tell_apart(asked).load()
+    _, recipe = tell_apart(asked).load()
     screen = Screen(sys.stdout, waits=False)
     open_voice(screen, "run", "overview")
     from tlmed.overview import Look, check_target, write_overview
@@ -76,22 +73,3 @@ def list_sets(modality, task, as_csv):
         click.echo(to_csv(found), nl=False)
         return
     Screen(sys.stdout, waits=False).show(describe_sets(found))
-
-
-def _tell_apart(asked: Asked) -> Asked:
-    """Return what is asked for with a recipe and, where the argument is no recipe, the argument as its data.
-
-    Raises:
-        InputError: What was named is neither.
-    """
-    what, recipes = asked.recipe, shipped_recipes()
-    if asked.data is not None or what in recipes or what.endswith(".py"):
-        return asked
-    if is_path(what) and not Path(what).expanduser().exists():
-        beside = Path(what).parent
-        near = [entry.name for entry in beside.iterdir()] if beside.is_dir() else []
-        raise InputError(
-            f"DATA|RECIPE must be {FORMS}, a recipe's .py file, or one of {', '.join(recipes)}."
-            f"{did_you_mean(Path(what).name, [*near, *recipes])} Received: {shorten(repr(what))}, which does not exist."
-        )
-    return dataclasses.replace(asked, recipe=_PLAIN, data=what)

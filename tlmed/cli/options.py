@@ -10,19 +10,21 @@ from pathlib import Path
 
 import click
 
-from tlmed.errors import InputError
-from tlmed.recipe import STRATEGIES, Recipe, RecipeFile, override, read_recipe
-from tlmed.regular_files import check_exists
+from tlmed.errors import InputError, did_you_mean
+from tlmed.recipe import STRATEGIES, Recipe, RecipeFile, override, read_recipe, shipped_recipes
+from tlmed.regular_files import FORMS, check_exists
 from tlmed.screen import Screen
 from tlmed.source_forms import is_path
 from tlmed.targets import check_targets
 from tlmed.trust import trusting
 from tlmed.voice import Voice
+from tlmed.words import shorten
 
 GROUP = "The column of a CSV that names the patient of each image; by default one with a usual name."
 NO_GROUPS = "Take each image as independent, whatever columns there are."
 DATA = "A folder, a table (.csv, .tsv), a MedMNIST .npz, medmnist:NAME or tfds:NAME; by default the recipe's."
 SET = "Replace a field of the recipe, such as phases.0.epochs=3; may be given several times."
+PLAIN = "feature_extractor"  # the recipe that images are looked at with, if none is named
 STRATEGY = "Which devices train together; auto: all GPUs of this machine, or all workers. By default the recipe's."
 
 
@@ -94,9 +96,13 @@ def recipe_options(command: Callable) -> Callable:
     )
 
 
-def image_options(command: Callable) -> Callable:
-    """Add the argument and the options of a command that looks at images or at a recipe's; it gets them likewise."""
-    return _gather(command, click.argument("recipe", metavar="DATA|RECIPE"), *_IMAGE_OPTIONS, _SEED)
+def image_options(metavar: str) -> Callable:
+    """Add the argument and the options of a command that looks at images or at a recipe's; it gets them likewise.
+
+    Args:
+        metavar: What the usage calls the argument.
+    """
+    return lambda command: _gather(command, click.argument("recipe", metavar=metavar), *_IMAGE_OPTIONS, _SEED)
 
 
 _IMAGE_OPTIONS = (
@@ -122,6 +128,29 @@ def _gather(command, *options) -> Callable:
     for decorate in reversed(options):  # the decorator applied last is the first in `--help`
         ask = decorate(ask)
     return ask
+
+
+def tell_apart(asked: Asked, which: str = "DATA|RECIPE") -> Asked:
+    """Return what is asked for with a recipe and, where the argument is no recipe, the argument as its data.
+
+    Args:
+        asked: What a command that looks at images is asked for.
+        which: What a message calls the argument.
+
+    Raises:
+        InputError: What was named is neither.
+    """
+    what, recipes = asked.recipe, shipped_recipes()
+    if asked.data is not None or what in recipes or what.endswith(".py"):
+        return asked
+    if is_path(what) and not Path(what).expanduser().exists():
+        beside = Path(what).parent
+        near = [entry.name for entry in beside.iterdir()] if beside.is_dir() else []
+        raise InputError(
+            f"{which} must be {FORMS}, a recipe's .py file, or one of {', '.join(recipes)}."
+            f"{did_you_mean(Path(what).name, [*near, *recipes])} Received: {shorten(repr(what))}, which does not exist."
+        )
+    return dataclasses.replace(asked, recipe=PLAIN, data=what)
 
 
 def check_place(data: str | None) -> None:

@@ -37,12 +37,13 @@ class Finding:
     cure: str = ""
 
 
-def shorten(findings: Iterable[Finding], where: str) -> list[str]:
+def shorten(findings: Iterable[Finding], where: str, most: int = MOST) -> list[str]:
     """Return the sentences of findings, kind by kind: the first of each kind, and more while there is room.
 
     Args:
         findings: In the order in which kinds are to stand.
         where: Where the others are found, as words after "is" or "are".
+        most: Sentences in all, unless there are more kinds.
 
     >>> shorten([Finding(GROUP, "P1 is in train and test."), Finding(GROUP, "P2 is, too.")], "not shown")
     ['P1 is in train and test.', 'P2 is, too.']
@@ -51,8 +52,8 @@ def shorten(findings: Iterable[Finding], where: str) -> list[str]:
     for finding in findings:
         kinds[finding.kind].append(finding.text)
     sizes = list(map(len, kinds.values()))
-    # The same limit for each kind: the largest that keeps all kinds together within MOST sentences.
-    each = next((most for most in range(MOST, 1, -1) if sum(min(most, size) for size in sizes) <= MOST), 1)
+    # The same limit for each kind: the largest that keeps all kinds together within as many sentences.
+    each = next((some for some in range(most, 1, -1) if sum(min(some, size) for size in sizes) <= most), 1)
     return [sentence for texts in kinds.values() for sentence in _cut(texts, each, where)]
 
 

@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from tlmed.gate.checked import Checked
+from tlmed.gate.copies_and_labels import check_copies
 from tlmed.gate.evidence import Evidence
 
 Check = Callable[[Evidence], Checked]
+CHEAP: tuple[Check, ...] = (check_copies,)
+WITH_FEATURES: tuple[Check, ...] = ()
 
 
 def conduct(evidence: Evidence, checks: Sequence[Check]) -> Iterator[Checked]:

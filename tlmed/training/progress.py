@@ -23,7 +23,10 @@ def speak(screen: Screen) -> Voice:
     def features(name: str, images: int):
         return _count(screen, f"Features ({name})", images)
 
-    return Voice(screen.say, screen.warn, screen.busy, progress, features)
+    def count(words: str, total: int):
+        return _count(screen, words, total)
+
+    return Voice(screen.say, screen.warn, screen.busy, progress, features, count)
 
 
 def open_voice(verbose: bool | str = "auto") -> Voice:

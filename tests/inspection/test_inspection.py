@@ -1,0 +1,100 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tlmed
+from tests.cli.test_cli import here
+from tlmed.inspection import Inquiry, inquiry
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Give a folder of 24 images of two classes."""
+    random = np.random.RandomState(0)
+    for name in ("ill", "well"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for number in range(12):
+            pixels = random.randint(0, 256, (24, 24), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{number}.png")
+    return tmp_path / "images"
+
+
+def read_check(folder):
+    return json.loads((folder / "check.json").read_text())
+
+
+def test_a_copy_under_two_labels_is_an_error_with_exit_status_1(folder, tmp_path):
+    shutil.copyfile(folder / "ill" / "3.png", folder / "well" / "copy.png")
+    status, said, _ = here("data", "check", folder, "--quick", "--out", tmp_path / "out")
+    assert status == 1
+    assert "Error: Byte-identical files stand under the labels ill, well: 'ill/3.png', 'well/copy.png'." in said
+    content = read_check(tmp_path / "out")
+    (finding,) = [found for found in content["findings"] if found["kind"] == "two-labels"]
+    assert (finding["level"], finding["files"]) == ("error", ["ill/3.png", "well/copy.png"])
+    assert finding["cure"]
+    assert (content["complete"], content["images"]) == (True, 25)
+    page = (tmp_path / "out" / "check.html").read_text()
+    assert "One image under two labels" in page
+    assert page.count("data:image/jpeg") >= 2
+
+
+def test_clean_images_end_with_exit_status_0(folder, tmp_path):
+    status, said, err = here("data", "check", folder, "--quick", "--out", tmp_path / "out")
+    assert status == 0, said + err
+    assert [found for found in read_check(tmp_path / "out")["findings"] if found["level"] == "error"] == []
+
+
+def test_what_was_found_before_a_stop_is_written(folder, tmp_path, monkeypatch):
+    shutil.copyfile(folder / "ill" / "3.png", folder / "well" / "copy.png")
+
+    def stop(evidence):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inquiry, "CHEAP", (*inquiry.CHEAP, stop))
+    with pytest.raises(KeyboardInterrupt):
+        tlmed.check(folder, out=tmp_path / "out", quick=True)
+    content = read_check(tmp_path / "out")
+    assert not content["complete"]
+    assert [found["kind"] for found in content["findings"] if found["level"] == "error"] == ["two-labels"]
+    assert "The check was stopped before its end" in (tmp_path / "out" / "check.html").read_text()
+
+
+def test_images_of_one_class_and_a_single_image_are_checked_as_far_as_possible(folder, tmp_path):
+    shutil.rmtree(folder / "well")
+    assert tlmed.check(folder, quick=True).images == 12
+    assert here("data", "check", folder, "--quick")[1].startswith(
+        f"Images: 12 from {folder}, of 1 class (ill); training would refuse them"
+    )
+    for image in sorted((folder / "ill").iterdir())[1:]:
+        image.unlink()
+    found = tlmed.check(folder, quick=True)
+    assert found.images == 1
+    assert any("could not be divided" in sentence for sentence in found.unchecked)
+
+
+def test_an_earlier_check_is_written_over_only_with_force(folder, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "check.json").write_text("{}")
+    status, _, err = here("data", "check", folder, "--quick", "--out", tmp_path / "mine", "--force")
+    assert status == 2
+    assert "must be a new file, or with --force one that the same command made" in err
+    again = [
+        here("data", "check", folder, "--quick", "--out", tmp_path / "out", *more)[0] for more in ((), (), ["--force"])
+    ]
+    assert again == [0, 2, 0]
+
+
+def test_a_run_is_checked_in_its_own_splits(finished):
+    found = tlmed.check(finished.path, quick=True)
+    assert found.images == len((finished.path / "splits.csv").read_text().splitlines()) - 1
+    status, _, err = here("data", "check", finished.path, "--set", "seed=3")
+    assert status == 2
+    assert "--set must go with DATA or a RECIPE" in err
+
+
+def test_a_width_out_of_range_is_refused():
+    with pytest.raises(ValueError, match=r"`width` must be between 0 and 1\. Received: width=1\.5"):
+        Inquiry(width=1.5)
