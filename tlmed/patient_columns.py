@@ -29,6 +29,7 @@ _PATIENT = re.compile(
     rf"(anon(ymi[sz]ed)?|deidentified|pseudo)?({_PERSON}|p?ids?|mrn|ptid|pseudonym|({_NUMBERED}){_NUMBER}|"
     rf"(?!.*s$)(id|num|numero|nom|nombre|nome|code|codigo|codice)(de|del|du|di|do|da)?(l|la|le|el)?({_NUMBERED}))\d*"
 )
+_WORD = re.compile(_NUMBERED)
 _IDENTIFIERS = re.compile(
     r"(id|uid|ids|nr|no|number|nummer|numero|kennung|code|name|key|patient|subject|study|series|exam|accession|session)$"
 )
@@ -67,6 +68,16 @@ def names_patients(name: str) -> bool:
     (False, False, False)
     """
     return bool(_PATIENT.fullmatch(_fold(squeeze(name))))
+
+
+def is_patient_word(word: str) -> bool:
+    """Tell whether a word before a number means a patient, a case or the like, in one of several languages.
+
+    >>> is_patient_word("Patient"), is_patient_word("P"), is_patient_word("Fall"), is_patient_word("image")
+    (True, True, True, False)
+    """
+    folded = _fold(word)
+    return folded in ("p", "sub") or bool(_WORD.fullmatch(folded)) or names_patients(folded)
 
 
 def is_identifier(name: str, values: Sequence[str]) -> bool:

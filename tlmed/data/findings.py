@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 AMOUNT, KNOWN, NAMES, CHOOSING = "amount", "known", "names", "known-validation"
 TWO_LABELS, IDENTICAL, GROUP = "two-labels", "identical", "group-crosses"
+PATIENT = "patient"  # one patient, perhaps, under several names, or named in files only; and in one split
 NEAR_COPY, SHORTCUT, LABEL, OUTLIER, UNREADABLE, MASK = (
     "near-copy",
     "shortcut",
