@@ -22,6 +22,7 @@ FILES = (
     "recipe.json",
     "environment.json",
     "splits.csv",
+    "check.json",
     "plan.json",
     "freeze.json",
     "degrees.csv",

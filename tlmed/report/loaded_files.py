@@ -1,13 +1,14 @@
 """What a report reads: the files of a run, in one object. The sections of the page are in `page_sections`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tlmed.errors import InputError
 from tlmed.evaluation.pooled_csv import read_units
 from tlmed.evaluation.predictions import Predictions
 from tlmed.run_files import (
+    CHECK_JSON,
     DEGREES_CSV,
     ENVIRONMENT_JSON,
     EXAMPLES_JSON,
@@ -19,6 +20,7 @@ from tlmed.run_files import (
     SEARCH_CSV,
     SPLITS_CSV,
     TIMING_JSON,
+    Check,
     Environment,
     Examples,
     Freeze,
@@ -60,6 +62,7 @@ class RunContent:
         timing: `timing.json`.
         examples: `examples.json`, or empty.
         path: The run directory, for the pictures of the examples.
+        check: `check.json`, or empty.
     """
 
     name: str
@@ -77,6 +80,7 @@ class RunContent:
     timing: Timing
     examples: Examples
     path: Path
+    check: Check | Mapping = field(default_factory=dict)
 
     @property
     def scored(self) -> Predictions:
@@ -111,4 +115,5 @@ def read_run(run: Path) -> RunContent:
         timing=TIMING_JSON.read(files),
         examples=EXAMPLES_JSON.find(files),
         path=run,
+        check=CHECK_JSON.find(files),
     )

@@ -8,6 +8,7 @@ from tlmed.report.checklist import show_checklist
 from tlmed.report.classifier import show_classifier
 from tlmed.report.cost import show_cost, show_environment
 from tlmed.report.curves import show_curves
+from tlmed.report.data_check import show_check
 from tlmed.report.degrees import show_degrees
 from tlmed.report.examples import show_examples
 from tlmed.report.frame import frame
@@ -53,6 +54,7 @@ def make_page(content: RunContent) -> str:
         "Subgroups": show_subgroups(content.metrics),
         "Examples": show_examples(content),
         "Data": show_images(content),
+        "Check of the data": show_check(content.check),
         "Warnings": show_warnings(content),
         "Degrees of fine-tuning": show_degrees(content),
         "Classifier": show_classifier(content),

@@ -18,6 +18,7 @@ from tlmed.run_files.csv_files import (
 )
 from tlmed.run_files.examples_json import EXAMPLES_JSON, FALSE_ALARM, FOUND, KINDS, LABEL_KINDS, MISSED, Examples
 from tlmed.run_files.json_files import (
+    CHECK_JSON,
     ENVIRONMENT_JSON,
     FREEZE_JSON,
     METRICS_JSON,
@@ -25,6 +26,7 @@ from tlmed.run_files.json_files import (
     RECIPE_JSON,
     STATUS_JSON,
     TIMING_JSON,
+    Check,
     Environment,
     Freeze,
     JsonFile,
@@ -36,6 +38,7 @@ from tlmed.run_files.json_files import (
 )
 
 __all__ = [
+    "CHECK_JSON",
     "DEGREES_CSV",
     "ENVIRONMENT_JSON",
     "EXAMPLES_JSON",
@@ -54,6 +57,7 @@ __all__ = [
     "SPLITS_CSV",
     "STATUS_JSON",
     "TIMING_JSON",
+    "Check",
     "CsvFile",
     "Environment",
     "Examples",

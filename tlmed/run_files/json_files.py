@@ -261,6 +261,28 @@ class Freeze(TypedDict, total=False):
     phases: list[dict[str, object]]
 
 
+class FoundInData(TypedDict, total=False):
+    """One finding of `check.json`."""
+
+    kind: Required[str]  # of `tlmed.data.findings`
+    level: Required[str]  # "error" or "warning"
+    files: list[str]
+    text: Required[str]
+    cure: str
+
+
+class Check(TypedDict, total=False):
+    """`check.json`: what the gate found in the images before training, as `tlmed.gate.Findings.to_json` gives it."""
+
+    source: str
+    images: int
+    complete: bool
+    findings: Required[list[FoundInData]]
+    unchecked: list[str]
+    fingerprint: dict[str, object]
+    figures: dict[str, object]
+
+
 class Status(TypedDict):
     """`progress/status.json`: where a run stands while it trains."""
 
@@ -291,4 +313,5 @@ ENVIRONMENT_JSON = JsonFile("environment.json", Environment)
 METRICS_JSON = JsonFile("metrics.json", Metrics, _find_pooling_fault)
 TIMING_JSON = JsonFile("timing.json", Timing)
 FREEZE_JSON = JsonFile("freeze.json", Freeze)
+CHECK_JSON = JsonFile("check.json", Check)
 STATUS_JSON = JsonFile("progress/status.json", Status)

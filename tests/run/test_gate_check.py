@@ -1,0 +1,62 @@
+"""What the gate finds at the start of a run is said, kept in the run, and shown in its report."""
+
+import shutil
+
+import pytest
+
+import tlmed
+from tests.conftest import SMALL
+from tlmed.errors import CheckFailed, RunFailed
+from tlmed.recipe import override
+from tlmed.run_files import CHECK_JSON
+from tlmed.rundir import RunDir
+
+pytestmark = pytest.mark.usefixtures("empty_figures")
+
+
+@pytest.fixture
+def copied(images, tmp_path):
+    """Give images with given splits; one file is in train and in test, under two labels."""
+    for place, split in enumerate(("train", "val", "test")):
+        for name in ("benign", "malignant"):
+            (tmp_path / "data" / split / name).mkdir(parents=True)
+            for number in range(4 * place, 4 * place + 4):
+                shutil.copyfile(
+                    images / name / f"{name} ({number}).png", tmp_path / "data" / split / name / f"{number}.png"
+                )
+    shutil.copyfile(images / "benign" / "benign (0).png", tmp_path / "data" / "test" / "malignant" / "copy.png")
+    return tmp_path / "data"
+
+
+def small():
+    return override(tlmed.load_recipe("feature_extractor"), SMALL)
+
+
+def test_findings_are_in_the_run_and_in_its_report(copied, tmp_path):
+    run = tlmed.train(small(), tmp_path / "run", copied)
+    content = CHECK_JSON.read(RunDir(run.path))
+    assert content["complete"]
+    assert content["images"] == 25
+    (found,) = [each for each in content["findings"] if each["kind"] == "two-labels"]
+    assert found["files"] == ["test/malignant/copy.png", "train/benign/0.png"]
+    assert any("`tlmed data check`" in sentence for sentence in content["unchecked"])
+    page = (run.path / "report.html").read_text()
+    assert "Check of the data" in page
+    assert found["cure"].split("`")[0].strip() in page
+
+
+def test_a_strict_run_ends_before_anything_is_written(copied, tmp_path):
+    with pytest.raises(CheckFailed, match="stand under the labels"):
+        tlmed.train(small(), tmp_path / "run", copied, strict=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_goes_on_keeps_what_was_found_at_its_beginning(copied, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("tlmed.run.story.evaluate_run", lambda *job: (_ for _ in ()).throw(RunFailed("Stopped here.")))
+        with pytest.raises(RunFailed, match="Stopped here"):
+            tlmed.train(small(), tmp_path / "run", copied)
+    written = (tmp_path / "run" / "check.json").read_bytes()
+    monkeypatch.setattr("tlmed.run.gate_check.gather", lambda *images: pytest.fail("It looked again."))
+    tlmed.train(small(), tmp_path / "run", copied)
+    assert (tmp_path / "run" / "check.json").read_bytes() == written

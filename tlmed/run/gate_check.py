@@ -1,0 +1,58 @@
+"""The cheap part of the gate at the start of a run: what it finds is said before training, and kept in the run."""
+
+from tlmed.data import ImageSet
+from tlmed.data.findings import GROUP, IDENTICAL, TWO_LABELS, shorten
+from tlmed.errors import CheckFailed, InputError
+from tlmed.gate import Findings
+from tlmed.gate.battery import CHEAP, conduct
+from tlmed.gate.evidence import gather
+from tlmed.run.job import Job
+from tlmed.run_files import CHECK_JSON
+from tlmed.rundir import RunDir
+
+_TOLD = (TWO_LABELS, IDENTICAL, GROUP)  # kinds that `check_leaks` has told
+_MOST = 6  # sentences on a screen
+_DEEPER = "wrong labels, images unlike all others and how many images are enough: `tlmed data check` looks for these"
+
+
+def check_images(job: Job, images: ImageSet, is_first: bool = True) -> Findings | None:
+    """Look for leaks, shortcuts and odd images, without a network; say what was found.
+
+    Args:
+        job: The run. A run that goes on has the findings of its beginning, and looks again only if it is strict.
+        images: In their splits.
+        is_first: Whether a fold of a cross-validation is the first that is read: all have the same images, and what is
+            found is said once.
+
+    Returns:
+        What was found; None if the run has it already.
+
+    Raises:
+        CheckFailed: If the run is strict and an error was found.
+    """
+    if not job.fresh and not job.strict and _has_findings(job.run):
+        return None
+    with job.clock.stage("check data"), job.voice.count("Looking at images", len(images.table)) as tell:
+        evidence = gather(images, job.recipe.seed, tell)
+        found = Findings(images.table.source, len(images.table), tuple(conduct(evidence, CHEAP)))
+    if job.strict and found.errors:
+        raise CheckFailed([finding.text for finding in found.errors])
+    further = [finding for finding in found.findings if finding.kind not in _TOLD]
+    if is_first:
+        for sentence in shorten(further, f"listed in the run's {CHECK_JSON.name}", _MOST):
+            job.voice.warn(sentence)
+    return found
+
+
+def _has_findings(run: RunDir) -> bool:
+    """Tell whether a run has its findings, readable; damaged ones are found again."""
+    try:
+        return bool(CHECK_JSON.find(run))
+    except InputError:
+        return False
+
+
+def write_findings(job: Job, found: Findings | None) -> None:
+    """Write `check.json` of a run; nothing where it is there already."""
+    if found is not None:
+        CHECK_JSON.write(job.run, {**found.to_json(), "unchecked": [*found.unchecked, f"Not looked for: {_DEEPER}."]})
