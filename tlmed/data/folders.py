@@ -94,6 +94,7 @@ def open_folder(root: Path, grouping: Grouping = BY_NAME) -> Table:
         hidden=tuple(sorted(found.hidden)),
         notes=(*notes, *told, *_describe_odd(paths), *masks.describe(), *describe_others(found.others)),
         licence=find_licence(root),
+        masks=masks,
         root=root,
     )
 

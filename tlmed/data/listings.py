@@ -96,6 +96,7 @@ def open_listing(file: Path, layout: Layout = AS_FOUND) -> Table:
         hidden=tuple(path for folder in folders.values() for path in folder.hidden),
         folders=tuple(row.folder for row in images) if folders else None,
         licence=find_licence(file.parent),
+        masks=masks,
         traits={name: tuple(texts) for name, texts in others.items()},
         root=file.parent,
         several=layout.label_columns,

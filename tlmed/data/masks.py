@@ -11,12 +11,12 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from tlmed.data.decode_and_resize import AS_STORED, decode, decode_planes, open_planes
+from tlmed.data.found_masks import NAMED, Masks
 from tlmed.data.measured_ranges import measure_range, summarise
 from tlmed.data.parts import Content, Part
 from tlmed.data.readers import open_stack
@@ -26,7 +26,6 @@ from tlmed.intensity import WINDOW, Intensity
 from tlmed.regular_files import read_regular
 from tlmed.words import count, listed
 
-NAMED = 3  # files that a sentence names; it counts the others
 TWO_VALUES = "two values"  # mark, among its extras, of an image that has two colours only
 TOLERANCE, SHARE = 16, 0.98  # at least this share of a mask's pixels is this near, of 255, to one of its two levels
 COLOURS = 8  # a mask of several things has at most so many colours in that share of its pixels
@@ -66,39 +65,6 @@ _IMAGES = (
     "immagini",
     "beelden",
 )
-
-
-@dataclass(frozen=True)
-class Masks:
-    """What was found among images.
-
-    Attributes:
-        of: For each mask the image that it belongs to, by path.
-        doubtful: Files that are called masks and do not look like one, by path: they are images.
-        alike: Files that look like masks of images whose names they have with one word more, by path: they are used.
-    """
-
-    of: dict[str, str]
-    doubtful: tuple[str, ...]
-    alike: tuple[str, ...] = ()
-
-    def describe(self) -> tuple[str, ...]:
-        """Return what a user should know of them.
-
-        >>> Masks({"x_mask.png": "x.png"}, ()).describe()
-        ("Left out, as masks of other images: 1 file ('x_mask.png').",)
-        """
-        kinds = {
-            "Left out, as masks of other images": tuple(self.of),
-            "Used as images, although they are called masks, as they have many grey levels or colours": self.doubtful,
-            "Used as images, although they look like masks of images whose names they continue (if they are masks, "
-            "remove them)": self.alike,
-        }
-        return tuple(
-            f"{what}: {count(len(paths), 'file')} ({listed(map(repr, paths), NAMED)})."
-            for what, paths in kinds.items()
-            if paths
-        )
 
 
 def find_masks(root: Path, paths: Sequence[str]) -> Masks:
@@ -243,23 +209,35 @@ def describe_two_values(table: Table, extras: Sequence[frozenset[str]]) -> tuple
         table: The images.
         extras: Of each image, among others `TWO_VALUES`.
     """
+    return tuple(sentence for sentence, _ in find_two_values(table, extras))
+
+
+def find_two_values(table: Table, extras: Sequence[frozenset[str]]) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the same sentences, each with the paths of the images that it is about.
+
+    Args:
+        table: As for `describe_two_values`.
+        extras: Likewise.
+    """
     alike = [TWO_VALUES in found for found in extras]
     if sum(alike) > MOST * len(alike):
-        return ()
-    sentences = []
+        return []
+    found = []
     for number, name in enumerate(table.classes):
         rows = np.flatnonzero(table.has(number)).tolist()
         called = _FOLDER.fullmatch(name)
         if rows and all(alike[row] or (called and _looks_like_a_mask(lambda row=row: table.read(row))) for row in rows):
             for row in rows:
                 alike[row] = False
-            sentences.append(
+            sentence = (
                 f"All {len(rows):,} images of the class {name!r} have two colours only, as masks have: if they are "
                 "masks of other images, they are no class, and give those away. Remove them."
             )
-    if paths := [path for path, is_alike in zip(table.paths, alike, strict=True) if is_alike]:
-        sentences.append(
+            found.append((sentence, tuple(table.paths[row] for row in rows)))
+    if paths := tuple(path for path, is_alike in zip(table.paths, alike, strict=True) if is_alike):
+        sentence = (
             f"Used as images, although they have two colours only, as masks have: {count(len(paths), 'file')} "
             f"({listed(map(repr, paths), NAMED)}). If they are masks of other images, remove them."
         )
-    return tuple(sentences)
+        found.append((sentence, paths))
+    return found

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tlmed.columns import order_classes
+from tlmed.data.found_masks import Masks
 from tlmed.data.parts import Content
 from tlmed.data.readers import describe_endings
 from tlmed.errors import InputError
@@ -52,6 +53,7 @@ class Table:
             `several_labels.spread` divides them; None elsewhere.
         folders: For each file in a folder that a source names as one volume, the folder's path; "" for other files.
             None: it names no folders so.
+        masks: What was found of masks among its files.
     """
 
     source: str
@@ -73,6 +75,7 @@ class Table:
     root: Path | None = None
     folders: tuple[str, ...] | None = None
     several: tuple[str, ...] | None = None
+    masks: Masks = field(default_factory=Masks)
 
     def __len__(self) -> int:
         """Return the number of images."""

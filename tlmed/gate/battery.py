@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from tlmed.gate.checked import Checked
 from tlmed.gate.copies_and_labels import check_copies
 from tlmed.gate.evidence import Evidence
+from tlmed.gate.patient_spellings import check_patients
 
 Check = Callable[[Evidence], Checked]
-CHEAP: tuple[Check, ...] = (check_copies,)
+CHEAP: tuple[Check, ...] = (check_copies, check_patients)
 WITH_FEATURES: tuple[Check, ...] = ()
 
 

@@ -101,7 +101,9 @@ def _tell(evidence: Evidence, rows: Sequence[int], same: str, labels: Sequence[s
         cure = f"{_SPREAD} {_JOINED}" if ours else _SPREAD
         yield Finding(IDENTICAL, f"{same} are in {' and '.join(where)}: {name_files(files)}.", files, ERROR, cure)
     elif not conflict:
-        text = f"{same} are in {where[0]} alone, {len(rows):,} of them: {name_files(files, NAMED)}."
+        divided = len(np.unique(evidence.splits)) > 1
+        place = f" are in {where[0]} alone" if divided else ""
+        text = f"{same}{place}, {len(rows):,} of them: {name_files(files, NAMED)}."
         yield Finding(IDENTICAL, text, files, WARNING, _WITHIN)
 
 

@@ -9,6 +9,7 @@ from tlmed.errors import InputError
 from tlmed.gate import Checked, Findings
 from tlmed.gate.battery import CHEAP, WITH_FEATURES, conduct
 from tlmed.gate.evidence import Evidence, gather
+from tlmed.gate.file_findings import check_files
 from tlmed.inspection.check_files import CHECK_JSON, CHECK_PAGE, Targets, check_targets, write_check
 from tlmed.inspection.pretrained_features import compute_features
 from tlmed.inspection.subjects import Subject, open_run, open_subject
@@ -54,6 +55,7 @@ def inquire(subject: Subject, inquiry: Inquiry, voice: Voice) -> Iterator[Checke
     """
     if subject.undivided:
         yield Checked("splits", unchecked=(_say_undivided(subject.undivided),))
+    yield check_files(subject.images)
     with voice.count("Looking at images", len(subject.images.table)) as tell:
         evidence = gather(subject.images, subject.recipe.seed, tell)
     with voice.busy("Looking for copies, patients in several splits and shortcuts"):
