@@ -22,6 +22,15 @@ class Identifiers:
     digested: str = FILES
     pseudonyms: bool = False
 
+    @property
+    def unit(self) -> str:
+        """What two identical images have in common, each "byte" or each "pixel".
+
+        >>> Identifiers().unit, Identifiers(ARRAYS).unit
+        ('byte', 'pixel')
+        """
+        return "byte" if self.digested == FILES else "pixel"
+
     def find_gap(self, other: "Identifiers") -> str:
         """Return why images of this source cannot be compared with those of another by their SHA-256; "" if they can.
 

@@ -682,6 +682,13 @@ def test_what_a_reader_has_to_know_is_noted(two, tmp_path):
         assert words in notes, words
 
 
+def test_copies_of_images_that_are_no_files_are_equal_pixel_for_pixel(two):
+    edit_rows(two[1] / "splits.csv", lambda rows: rows[-1].update(sha256=rows[0]["sha256"]))
+    arrays = {"digested": "arrays of an .npz", "pseudonyms": False}
+    edit(two[1] / "environment.json", lambda found: found.update(data=arrays))
+    assert "good: 1 test image also among its training images, pixel for pixel" in " ".join(compare(two).notes)
+
+
 @pytest.mark.parametrize(
     ("split", "column", "said"),
     [

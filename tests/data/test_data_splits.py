@@ -333,6 +333,18 @@ def test_pictures_saved_anew_are_no_copies_and_pixels_are_called_pixels(tmp_path
     assert load(tmp_path, (9, 9)).leaks == ()  # and docs/data.md promises no more
 
 
+def test_copies_within_a_group_make_no_interval_narrower():
+    sha = [*digests(18)]
+    sha[0] = sha[1]
+    splits = np.array(["test"] * 18)
+    groups = ("p", "p", *map(str, range(16)))
+    (said,) = (line for line in describe(table((9, 9), groups=groups), sha, splits, ()) if "byte for byte" in line)
+    assert said.endswith("Copies belong to the same group each time, and intervals count groups.")
+    apart = ("p", "q", *map(str, range(16)))
+    (said,) = (line for line in describe(table((9, 9), groups=apart), sha, splits, ()) if "byte for byte" in line)
+    assert said.endswith("Each counts as an image by itself: many of them make intervals too narrow.")
+
+
 def test_copies_share_a_split_where_no_given_one_parts_them():
     given, sha = (*("train",) * 6, *("test",) * 3) * 2, [*digests(18)]
     sha[0] = sha[1]

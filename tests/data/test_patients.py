@@ -75,19 +75,31 @@ def test_where_no_patient_is_named_the_study_counts_and_else_the_image(tmp_path)
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(folder / "b" / "picture.png")
     table = open_source(folder)
     assert groups_by_path(table) == {
-        "a/2.dcm": "study-0003",
+        "a/2.dcm": "study-0002",
         "a/IM0000": "patient-0001",
         "a/bare": "unknown-0001",
-        "b/1.dcm": "study-0002",
-        "b/IM0003": "study-0003",
+        "b/1.dcm": "patient-0001",
+        "b/IM0003": "study-0002",
         "b/picture.png": "unknown-0002",
     }
     said = (
-        "Images are grouped by the 1 patient of their DICOM headers, and 3 images that name none by study (2), under "
+        "Images are grouped by the 1 patient of their DICOM headers, and 2 images that name none by study (1), under "
         "pseudonyms. A patient may have several studies, which may be in several splits. 2 images without either count "
         "alone."
     )
     assert table.notes[0] == said
+    assert table.notes[1] == "1 image without a PatientID belongs to the patient whom other images of its study name."
+
+
+def test_an_image_without_a_patient_stays_with_its_study_where_that_names_two(tmp_path):
+    folder = write_folder(tmp_path, ["Adam", "Eve", "", "Bob", "", ""])
+    for number in (0, 1, 4):
+        path = folder / "ab"[number % 2] / (f"{number}.dcm" if number % 3 else f"IM{number:04}")
+        ids = {"PatientID": ["Adam", "Eve", "", "", ""][number]}
+        path.write_bytes(write(draw(number), 12, **WINDOW, Modality="CT", StudyInstanceUID="1.2.9", **ids))
+    groups = groups_by_path(open_source(folder))
+    assert groups["a/4.dcm"].startswith("study-")
+    assert groups["a/2.dcm"] == groups["b/IM0003"] == "patient-0002"
 
 
 @pytest.mark.parametrize("nobody", ["", "REMOVED", "anon", "De-identified", "Anonymous^Patient"])

@@ -206,6 +206,16 @@ def test_scores_of_rows_that_are_no_test_images_are_told(tmp_path, split):
     assert warned == said
 
 
+@pytest.mark.parametrize("asked", [None, "a", "b"])
+def test_a_positive_class_counts_as_asked_for_only_where_somebody_named_it(tmp_path, asked):
+    file = tmp_path / "theirs.csv"
+    file.write_text("path,label,score_a,score_b\n1,a,0.9,0.1\n2,b,0.1,0.9\n3,b,0.2,0.8\n")
+    result = inference.evaluate(None, file=file, positive=asked)[1]
+    assert (result["positive"], result["positive_asked"]) == (asked or "b", asked is not None)
+    told = describe_metrics(result)[0]
+    assert ("as asked for" in told) == (asked is not None), told
+
+
 @pytest.mark.parametrize("names", ["ab", "abc"])
 def test_a_column_of_classes_that_is_not_called_prediction_is_told(tmp_path, names):
     file = tmp_path / "theirs.csv"

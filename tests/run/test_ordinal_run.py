@@ -1,6 +1,7 @@
 """A run whose classes are ordered: their order everywhere, medians, metrics of grades, and the same again later."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -43,6 +44,20 @@ def test_the_order_of_a_recipe_is_that_of_all_files(graded):
     assert graded.metrics["classes"] == list(ORDER)
     assert list(graded.metrics["cuts"]) == list(ORDER[:-1])
     assert graded.metrics["primary"] == next(iter(graded.metrics["metrics"])) == "quadratic_kappa"
+
+
+def test_the_baseline_majority_class_is_the_most_frequent_grade_and_not_the_median(images, tmp_path):
+    rows = ["path,label"]
+    for name, count in (("normal", 12), ("benign", 6), ("malignant", 14)):
+        rows += [f"{name}/{path.name},{name}" for path in sorted((images / name).iterdir())[:count]]
+    shutil.copytree(images, tmp_path / "images")
+    (tmp_path / "images" / "grades.csv").write_text("\n".join(rows) + "\n")
+    run = tlmed.train(ordered("phases.epochs=1"), tmp_path / "run", tmp_path / "images" / "grades.csv")
+    found = run.metrics["baselines"]["majority_class"]
+    assert found["answers"] == ["malignant"]
+    assert found["description"].startswith("Always 'malignant', the most frequent class of the training images")
+    labels = [row["label"] for row in read_csv(run.path / "predictions.csv") if row["split"] == "test"]
+    assert found["accuracy"]["value"] == pytest.approx(labels.count("malignant") / len(labels))
 
 
 def test_a_grade_is_predicted_by_the_median(graded):

@@ -12,6 +12,7 @@ from tlmed.comparison.traits import say_images
 from tlmed.errors import InputError
 from tlmed.evaluation.lines import describe_dependence
 from tlmed.evaluation.pooled_csv import name_table
+from tlmed.identifiers import read_identifiers
 from tlmed.metrics import evaluate
 from tlmed.metrics.fold_means import mean_of
 from tlmed.metrics.label_metrics import evaluate_labels
@@ -277,7 +278,8 @@ def _note_leak(result) -> str:
     if not found:
         return ""
     images = count(len(found), "test image")
-    return f"{result.name}: {images} also among its training images, byte for byte ({listed(sorted(found), 3)})."
+    unit = read_identifiers(result.environment.get("data", {})).unit
+    return f"{result.name}: {images} also among its training images, {unit} for {unit} ({listed(sorted(found), 3)})."
 
 
 def _note_weights(result) -> str:

@@ -39,7 +39,7 @@ def describe_comparison(comparison: Comparison) -> list[str | Table]:
         *say_leaks(comparison),
         *conclude(comparison),
         *(f"Note: {note}" for note in comparison.notes),
-        *(f"Note: {note}" for note in list_metric_notes(list_metrics(comparison.results), comparison.main_questions)),
+        *(f"Note: {note}" for note in list_metric_notes(list_metrics(comparison.results), comparison.shown_questions)),
     ]
 
 

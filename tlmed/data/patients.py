@@ -34,20 +34,53 @@ def name_patients(files: Sequence[Path]) -> tuple[tuple[str, ...] | None, tuple[
         found = list(pool.map(_find, files))
     if all(ids is None for ids in found):
         return None, ()
-    owners = [_choose(*ids) if ids else None for ids in found]
+    known = _find_study_patients(filter(None, found))
+    owners = [_choose(*ids, known) if ids else None for ids in found]
+    joined = sum(1 for ids in found if ids and not ids[0] and ids[1] in known)
     groups, named = _replace(owners), [name for kind, name in filter(None, owners) if kind == PATIENT]
     return groups, (
         _describe_groups(owners),
+        *_describe_joined(joined),
         *count_spellings(named, "PatientIDs"),
         *_describe_stand_ins(owners, groups),
     )
 
 
-def _choose(patient: str, study: str) -> tuple[str, str] | None:
-    """Return what an image is grouped by and its name; None if nothing tells which images it belongs to."""
-    if patient:
-        return PATIENT, patient
+def _find_study_patients(found: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the patient of each study whose images name one, in whatever spelling; DICOM has one patient in a study.
+
+    >>> _find_study_patients([("p1", "s"), ("", "s"), ("p2", "t"), ("p3", "t"), ("", "u")])
+    {'s': 'p1'}
+    """
+    patients: dict[str, dict[str, str]] = {}
+    for patient, study in found:
+        if patient and study:
+            patients.setdefault(study, {}).setdefault(spell(patient), patient)
+    return {study: next(iter(named.values())) for study, named in patients.items() if len(named) == 1}
+
+
+def _choose(patient: str, study: str, known: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return what an image is grouped by and its name; None if nothing tells which images it belongs to.
+
+    Args:
+        patient: The patient that it names, "" for none.
+        study: Its study, "" for none.
+        known: The patients whom other images of their studies name.
+    """
+    if patient or study in known:
+        return PATIENT, patient or known[study]
     return (STUDY, study) if study else None
+
+
+def _describe_joined(images: int) -> list[str]:
+    """Say how many images name no patient and belong to the one of their study."""
+    if not images:
+        return []
+    one = images == 1
+    return [
+        f"{count(images, 'image')} without a PatientID {'belongs' if one else 'belong'} to the patient whom other "
+        f"images of {'its' if one else 'their'} study name."
+    ]
 
 
 def _describe_groups(owners) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from tlmed.columns import describe_traits, is_missing, name_spellings, suggest_spelling
+from tlmed.data.repeated_images import describe_copies
 from tlmed.data.stratification import split_vectors
 from tlmed.data.table import Table, describe_classes
 from tlmed.data.units import find_repeated, join_units, list_present, split_units
@@ -347,7 +348,7 @@ def describe(
         sentences += describe_unused_splits(table.traits)
     if made and table.splits is not None:
         sentences.append(f"The data gives no val: {count(int((splits == 'val').sum()), 'image')} of train became val.")
-    sentences += _describe_copies(table.unit, find_repeated(sha256), splits, not made, fold)
+    sentences += describe_copies(table, find_repeated(sha256), splits, not made, fold)
     return (*sentences, *(_describe_values(table, splits) if table.is_multi else _describe_absent(table, splits)))
 
 
@@ -379,17 +380,3 @@ def _say_constant(split, how, names) -> str:
     if split == "train":
         return f"{said}: nothing can be learned of {'it' if len(names) == 1 else 'them'}."
     return f"{said}; what needs both values is not measured."
-
-
-def _describe_copies(unit, repeated, splits, given, fold) -> list[str]:
-    """Say how many images repeat another one, and what this does to intervals, which are of tested images."""
-    if not repeated:
-        return []
-    copies, places = sum(len(rows) - 1 for rows in repeated), [splits[rows].tolist() for rows in repeated]
-    apart = given or any(len(set(found)) > 1 for found in places)  # as given splits may put them
-    narrow = fold or any(found.count("test") > 1 for found in places)
-    return [
-        f"{count(copies, 'image')} of the data {'repeats' if copies == 1 else 'repeat'} another one {unit} for {unit}"
-        f"{'.' if apart else '; such images share a split.'} Each counts as an image by itself"
-        f"{': many of them make intervals too narrow.' if narrow else '.'}"
-    ]

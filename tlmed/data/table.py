@@ -112,7 +112,7 @@ class Table:
     @property
     def unit(self) -> str:
         """What two identical images have in common, each "byte" or each "pixel"."""
-        return "pixel" if self.encoded_here or self.decoded else "byte"
+        return self.identifiers.unit
 
     def take(self, rows: Sequence[int]) -> "Table":
         """Return the table of these rows, in this order.

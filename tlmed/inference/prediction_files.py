@@ -75,7 +75,7 @@ def score_file(
     Raises:
         InputError: If the file cannot be read or pooled, or no split can be chosen.
     """
-    given = asked.positive
+    given = asked.positive is not None
     read = _read_labels if have_labels(read_header(file)) else _read_classes
     predictions, asked, made = read(file, grouping, asked, errors or {})
     split = _choose_split(file, predictions)
@@ -100,7 +100,7 @@ def score_file(
         result = score_pooled(pooled, replace(asked, split=split, decision=decision)) | {"evaluated": evaluated}
     if "positive_asked" in result:
         # The default one was not asked for, also where rows were pooled for it.
-        result["positive_asked"] = given is not None or asked.positive != _name_positive(predictions, None)
+        result["positive_asked"] = given or asked.positive not in (None, _name_positive(predictions, None))
     for sentence in (*describe_rule(result), *describe_left_out(result)):
         voice.say(sentence)
     return pooled, result

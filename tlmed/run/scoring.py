@@ -28,6 +28,7 @@ from tlmed.run.networks import wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import features_of
 from tlmed.run_files import METRICS_JSON
+from tlmed.tasks import ORDINAL
 
 
 def evaluate_run(job: Job, images: ImageSet, outcome: Outcome) -> None:
@@ -147,6 +148,9 @@ def _score_majority(recipe, images) -> dict:
     scores = majority_class(labels, len(_list_scored(images)), len(table.classes))
     # All have the same score, so no threshold can be chosen: 0.5 predicts the more frequent class.
     pooled, _ = _predict(recipe, images, scores, HALF)
+    if recipe.resolved_task == ORDINAL:  # by their scores, grades are predicted by the median of the shares
+        most = np.full(len(pooled.units.paths), scores[0].argmax())
+        pooled = dataclasses.replace(pooled, units=dataclasses.replace(pooled.units, predictions=most))
     answers = write_labels(pooled.units.of("test").predictions[:1], table.classes)
     describe = describe_shares if table.is_multi else describe_majority
     return {
