@@ -23,6 +23,7 @@ USUAL = {  # without case, spaces, underscores, hyphens and dots
     "label": ("label", "class", "target", "diagnosis", "dx", "category"),
     "split": ("split",),
 }
+WHY = "why"  # a column of remarks, as `data check --write` writes it: it means nothing for the images
 _GUESSED = ("\t", ";", "|")  # separators of a header without a comma
 
 
@@ -187,7 +188,8 @@ def _describe_no_labels(file: Path, names: Sequence[str], columns: Sequence[str]
 def _row(folder: Path, line: int, fields: dict, meant: dict[str, str], layout: Layout) -> Row:
     text = {name: (value or "").strip() for name, value in fields.items() if name is not None}
     apart = layout.label_columns or ()
-    others = {name: value for name, value in text.items() if name and name not in (*meant.values(), *apart)}
+    spoken_for = {*meant.values(), *apart, *({WHY} if layout.grouping.column != WHY else ())}
+    others = {name: value for name, value in text.items() if name and name not in spoken_for}
     split, odd = text[meant["split"]] if "split" in meant else "", ""
     if apart:
         label, odd = join_cells({name: text[name] for name in apart}, layout.uncertain)

@@ -1,0 +1,266 @@
+"""A table of images in which what belongs together is one group, and images under two labels are left out.
+
+Rows that are left out are no rows of the table, because all rows of a table are trained on or tested: they go to a
+table of their own beside it (`FIXED-left-out.csv`). In both the column `why` says what was changed and why; readers of
+tables pass it over (`tlmed.data.table_rows.WHY`).
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlmed.columns import BY_NAME, find_group, is_blank, is_missing
+from tlmed.data.findings import IDENTICAL, NEAR_COPY, TWO_LABELS, WARNING, Finding
+from tlmed.data.table_rows import WHY
+from tlmed.data.units import join_units, list_present
+from tlmed.errors import InputError
+from tlmed.gate.evidence import Evidence
+from tlmed.gate.file_stems import find_stems
+from tlmed.gate.patient_spellings import find_alike_groups
+from tlmed.part_names import split_part
+from tlmed.patient_columns import squeeze
+from tlmed.pseudonyms import is_file_group, name_file_group
+from tlmed.split_names import SPLITS
+from tlmed.whole_files import write_csv
+from tlmed.words import count, join_names, listed
+
+NAMED = 3  # names in a sentence; the others are counted
+_OWN = ("path", "label", "group", "split", WHY)
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A corrected table.
+
+    Attributes:
+        columns: Its columns: path, label, group and split where there are any, further ones of the source, why.
+        rows: A row for each image that can be used, in the order of the images.
+        left_out: A row for each image under two labels, likewise.
+        joined: How many images of `rows` have another group than before; it may be that of a file.
+        options: What `tlmed train --data FIXED.csv` must be given besides, such as "--group group"; "" for nothing.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left_out: tuple[tuple[str, ...], ...]
+    joined: int
+    options: str = ""
+
+
+def correct_table(evidence: Evidence, findings: Iterable[Finding], file: Path) -> Corrected:
+    """Return the images of a source as a table that keeps apart what must be apart; nothing is written.
+
+    One group are then: images of one group; copies, by bytes, by pixels and near-copies; groups whose names may mean
+    one patient; and where no groups are named, images that share a stem of their names (`file_stems`). It has the
+    smallest name of the groups that it is made of; where there are none, the name of a file. Given splits stay as they
+    are, and `why` says where copies are in several of them. Images under two labels are left out.
+
+    Args:
+        evidence: Of the images.
+        findings: What the gate found in them; those on copies and on two labels are used.
+        file: Where the table will be: paths are relative to its folder.
+
+    Raises:
+        InputError: The images are no files by themselves, have several labels each, or lie elsewhere; or a class or a
+            split would be lost.
+    """
+    _check_source(evidence, file)
+    table, findings = evidence.table, list(findings)
+    conflicts = [found.files for found in findings if found.kind == TWO_LABELS]
+    sets = [found.files for found in findings if found.kind in (IDENTICAL, NEAR_COPY) and _joins(evidence, found)]
+    out = {path for files in conflicts for path in files}
+    _check_rest(evidence, out)
+    bases, from_names = _name_bases(evidence)
+    groups = _join_groups(evidence, bases, [*sets, *conflicts])
+    reasons = _explain(evidence, bases, groups, from_names, [*sets, *conflicts])
+    kept = [row for row, path in enumerate(table.paths) if path not in out]
+    has_groups = table.groups is not None or from_names or len({groups[row] for row in kept}) < len(kept)
+    given = table.splits if evidence.split_made != SPLITS and "train" in (table.splits or ()) else None
+    folder, root = file.parent.resolve(), table.root.resolve()
+    cells = {
+        "path": [Path(os.path.relpath(root / path, folder)).as_posix() for path in table.paths],
+        "label": table.texts,
+        **({"group": groups} if has_groups else {}),
+        **({"split": given} if given else {}),
+        **_name_traits(table.traits),
+        WHY: reasons,
+    }
+    rows = list(zip(*cells.values(), strict=True))
+    return Corrected(
+        tuple(cells),
+        tuple(rows[row] for row in kept),
+        tuple(rows[row] for row, path in enumerate(table.paths) if path in out),
+        sum(bases[row] != groups[row] for row in kept),
+        _find_options(cells, kept, has_groups),
+    )
+
+
+def write_corrected(file: Path, corrected: Corrected) -> None:
+    """Write a corrected table, and beside it the images that were left out, if there are any.
+
+    Args:
+        file: The table.
+        corrected: Its content.
+    """
+    if corrected.left_out:
+        write_csv(name_left_out(file), corrected.columns, corrected.left_out)
+    write_csv(file, corrected.columns, corrected.rows)
+
+
+def name_left_out(file: Path) -> Path:
+    """Return where images that a corrected table leaves out are listed.
+
+    >>> name_left_out(Path("data/FIXED.csv")).as_posix()
+    'data/FIXED-left-out.csv'
+    """
+    return file.with_name(f"{file.stem}-left-out.csv")
+
+
+def _check_source(evidence: Evidence, file: Path) -> None:
+    """Refuse images that a table of files cannot hold, each for a reason of its own."""
+    table = evidence.table
+    if table.root is None:
+        fault = "which holds no files"
+    elif table.folders is not None or any(split_part(path)[1] for path in table.paths):
+        fault = "whose images are parts of files, or folders"
+    elif table.is_multi:
+        fault = "where an image may have several labels"
+    elif odd := [name for name in table.classes if is_blank(name)]:
+        fault = f"with the class {odd[0]!r}, which in a table means that the label is missing"
+    elif not table.root.resolve().is_relative_to(file.parent.resolve()):
+        raise InputError(
+            f"`--write` must name a file in {table.root}, where the images are, or in a folder above it: paths in a "
+            f"table lead from its own folder. Received: {file}."
+        )
+    else:
+        return
+    raise InputError(f"`--write` must be given for files with one label each. Received: data={table.source}, {fault}.")
+
+
+def _check_rest(evidence: Evidence, out: set[str]) -> None:
+    """Refuse to leave out all images of a class, or of a given split."""
+    table = evidence.table
+    rest = [row for row, path in enumerate(table.paths) if path not in out]
+    given = table.splits or [""] * len(table)
+    lost = sorted(set(table.texts) - {table.texts[row] for row in rest} if out else ())
+    lost_splits = sorted(set(given) - {given[row] for row in rest})
+    if lost or lost_splits:
+        what = [*(f"the class {name!r}" for name in lost), *(f"the split {name!r}" for name in lost_splits)]
+        raise InputError(
+            "A table without the images under two labels must have images of every class and split: find out their "
+            f"labels first. Received: data={table.source} with {count(len(out), 'image')} under two labels, and no "
+            f"other one of {join_names(what)}."
+        )
+
+
+def _joins(evidence: Evidence, found: Finding) -> bool:
+    """Tell whether a finding on copies joins groups; one that sums up copies within groups does not."""
+    table = evidence.table
+    if found.kind != NEAR_COPY or found.level != WARNING or table.groups is None:
+        return True
+    group_of = dict(zip(table.paths, table.groups, strict=True))
+    sizes = defaultdict(int)
+    for path in found.files:
+        sizes[group_of[path]] += 1
+    return min(sizes.values()) == 1
+
+
+def _name_bases(evidence: Evidence) -> tuple[list[str], bool]:
+    """Return the group of each image before anything is joined, and whether some are from the names of files."""
+    table = evidence.table
+    if table.groups is not None:
+        rows = zip(table.groups, table.paths, strict=True)
+        return [name_file_group(path) if is_missing(group) else group for group, path in rows], False
+    stems = find_stems(table.paths, len(table.classes))
+    names = [stem or name_file_group(path) for stem, path in zip(stems, table.paths, strict=True)]
+    return names, any(stems)
+
+
+def _join_groups(evidence: Evidence, bases: Sequence[str], sets: Iterable[Sequence[str]]) -> list[str]:
+    """Return the group of each image: joined through copies, and through names that may mean one patient."""
+    table = evidence.table
+    alike = find_alike_groups(evidence)[0] if table.groups is not None else ()
+    one_name = {name: each.names[0] for each in alike for name in each.names}
+    # `join_units` joins by two keys: names, and here sets of copies instead of contents. A file in several sets joins
+    # them, so that they are made one set first.
+    copies = _join_sets(sets)
+    keys = [copies.get(path, f"\0{path}") for path in table.paths]
+    # Names of files are none of patients: how they are spelled joins nothing.
+    names = [f"\0{row}" if is_file_group(name) else one_name.get(name, name) for row, name in enumerate(bases)]
+    units = join_units(names, keys).tolist()
+    named: dict[int, tuple] = {}
+    for unit, name in zip(units, bases, strict=True):
+        # Names of groups come before names of files.
+        named[unit] = min(named.get(unit, (True, chr(0x10FFFF))), (is_file_group(name), name))
+    return [named[unit][1] for unit in units]
+
+
+def _join_sets(sets: Iterable[Sequence[str]]) -> dict[str, str]:
+    """Return for each file a name that all files share which lie in one set, or in sets that have files in common."""
+    owner: dict[str, int] = {}
+    members: list[list[str]] = []
+    for files in sets:
+        met = {owner[path] for path in files if path in owner}
+        own = max(met, key=lambda number: len(members[number])) if met else len(members)
+        if not met:
+            members.append([])
+        # The larger set takes in the smaller ones: each file moves a logarithmic number of times.
+        others = [path for number in met - {own} for path in members[number]]
+        for path in (*others, *(path for path in files if path not in owner)):
+            owner[path] = own
+            members[own].append(path)
+        for number in met - {own}:
+            members[number] = []
+    return {path: f"copies {number}" for path, number in owner.items()}
+
+
+def _explain(evidence: Evidence, bases, groups, from_names: bool, sets: Sequence[Sequence[str]]) -> list[str]:
+    """Return why each image is in its group, or is left out; "" where nothing was changed."""
+    table, row_of = evidence.table, {path: row for row, path in enumerate(evidence.table.paths)}
+    said: list[dict[str, None]] = [{} for _ in table.paths]
+    for files in sets:
+        rows = [row_of[path] for path in files]
+        labels = {table.labels[row] for row in rows}
+        where = list_present(evidence.splits[rows]) if table.splits is not None else ()
+        for place, row in enumerate(rows):
+            other = rows[1] if place == 0 else rows[0]
+            more = f" and {len(rows) - 2:,} more" if len(rows) > 2 else ""
+            text = f"{_compare(evidence, row, other)} '{table.paths[other]}'{more}"
+            if len(labels) > 1:
+                text += f", under the labels {listed(sorted(table.classes[label] for label in labels), NAMED)}"
+            if len(where) > 1:
+                text += f", in {join_names(where)}: given splits stay as they are"
+            said[row].setdefault(text)
+    for row, (base, group) in enumerate(zip(bases, groups, strict=True)):
+        if base != group and not is_file_group(base):
+            said[row].setdefault(f"group '{base}' is joined with '{group}'")
+        if from_names and not is_file_group(base):
+            said[row].setdefault("the group is from the file's name")
+    return ["; ".join(texts) for texts in said]
+
+
+def _compare(evidence: Evidence, row: int, other: int) -> str:
+    if evidence.sha256[row] == evidence.sha256[other]:
+        return "same bytes as" if evidence.table.unit == "byte" else "same pixels as"
+    if evidence.digests is not None and evidence.digests[row] == evidence.digests[other]:
+        return "same pixels as"
+    return "a copy, by its looks, of"
+
+
+def _name_traits(traits: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Return further columns of the source; one that has the name of a column with a meaning gets a longer one."""
+    return {f"{name} (source)" if squeeze(name) in _OWN else name: texts for name, texts in traits.items()}
+
+
+def _find_options(cells: Mapping[str, Sequence[str]], kept: Sequence[int], has_groups: bool) -> str:
+    """Return the option without which the table's column of groups is not what a reader takes."""
+    others = {name: [cells[name][row] for row in kept] for name in cells if name not in ("path", "label", "split", WHY)}
+    filled = {name: texts for name, texts in others.items() if any(texts)}
+    try:
+        taken = find_group(filled, BY_NAME, "the table")
+    except InputError:  # which of several columns is meant must be said
+        taken = ""
+    wanted = "group" if has_groups else None
+    return "" if taken == wanted else "--group group" if has_groups else "--no-groups"
