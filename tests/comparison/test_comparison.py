@@ -682,6 +682,19 @@ def test_what_a_reader_has_to_know_is_noted(two, tmp_path):
         assert words in notes, words
 
 
+def test_features_of_a_baseline_are_no_part_of_the_time_of_training(two):
+    edit(
+        two[1] / "timing.json",
+        lambda timing: timing.update(extractions=[{"name": "baseline", "images": 9, "computed": 0}]),
+    )
+    assert not any("less time" in note for note in compare(two).notes)
+    edit(
+        two[1] / "timing.json",
+        lambda timing: timing["extractions"].append({"name": "head", "images": 9, "computed": 0}),
+    )
+    assert any("less time" in note for note in compare(two).notes)
+
+
 def test_copies_of_images_that_are_no_files_are_equal_pixel_for_pixel(two):
     edit_rows(two[1] / "splits.csv", lambda rows: rows[-1].update(sha256=rows[0]["sha256"]))
     arrays = {"digested": "arrays of an .npz", "pseudonyms": False}

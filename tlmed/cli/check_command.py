@@ -22,11 +22,12 @@ WIDTH = "Of the 95 % interval of a test AUC, for which the number of test images
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Write check.json and check.html here.")
 @click.option("--write", type=click.Path(path_type=Path), metavar="FILE.csv", help=WRITE)
 @click.option("--quick", is_flag=True, help="Leave out what needs a network: wrong labels, odd images, a forecast.")
+@click.option("--skip-bad", is_flag=True, help="Images that cannot be read are left out, and are no error.")
 @click.option("--width", type=SHARE, default=0.05, show_default=True, help=WIDTH)
 @force
 @trust
 @debug
-def check(asked, out, write, quick, width, force):
+def check(asked, out, write, quick, skip_bad, width, force):
     """Find leaks, shortcuts, wrong labels and odd images, before anything is trained.
 
     DATA is what `--data` takes elsewhere; it is read and divided as the recipe feature_extractor does. The name of a
@@ -47,7 +48,7 @@ def check(asked, out, write, quick, width, force):
     inspection.check_targets(targets, asked.data or asked.recipe)
     with voice.busy(f"Reading images of {recipe.data.source if recipe else asked.recipe}"):
         subject = inspection.open_run(run, asked.data) if recipe is None else inspection.open_subject(recipe)
-    found = inspection.inspect(subject, inspection.Inquiry(quick, width), targets, voice)
+    found = inspection.inspect(subject, inspection.Inquiry(quick, width, skip_bad), targets, voice)
     if found.errors:
         raise CheckFailed(inspection.say_errors(found, targets))
 

@@ -18,6 +18,7 @@ from tlmed.metrics.fold_means import mean_of
 from tlmed.metrics.label_metrics import evaluate_labels
 from tlmed.pages.amounts import number
 from tlmed.report.image_counts import is_synthetic
+from tlmed.run_files import BASELINE
 from tlmed.tasks import MULTI_LABEL, read_task
 from tlmed.words import count, join_names, listed, tell_apart
 
@@ -320,7 +321,10 @@ def _note_stored(results) -> str:
         for result in results
         for part in (result.folds[:1] or [result])  # later folds find what the first one computed
         if any(
-            (entry.get("computed") or 0) < (entry.get("images") or 0) for entry in part.timing.get("extractions", [])
+            (entry.get("computed") or 0) < (entry.get("images") or 0)
+            for entry in part.timing.get("extractions", [])
+            # Features of a baseline are computed after training, unless a phase has that name.
+            if entry.get("name") != BASELINE or BASELINE in {phase.get("name") for phase in part.plan.get("phases", [])}
         )
     ]
     if not found:

@@ -32,10 +32,12 @@ class Inquiry:
     Attributes:
         quick: Leave out what needs a network.
         width: Of the 95 % interval of a test AUC, for which the number of images is wanted, 0..1.
+        skip_bad: Images that cannot be read are meant to be left out, so that they are no error.
     """
 
     quick: bool = False
     width: float = 0.05
+    skip_bad: bool = False
 
     def __post_init__(self):
         if not 0 < self.width < 1:
@@ -53,6 +55,7 @@ def inquire(subject: Subject, inquiry: Inquiry, voice: Voice) -> Iterator[Checke
     Raises:
         RunFailed: An image changed while it was read.
     """
+    yield check_files(subject.images, inquiry.skip_bad)
     if subject.undivided:
         yield Checked("splits", unchecked=(_say_undivided(subject.undivided),))
     yield check_files(subject.images)
@@ -136,6 +139,7 @@ def check(
     out: str | Path | None = None,
     quick: bool = False,
     width: float = 0.05,
+    skip_bad: bool = False,
     verbose: bool | str = "auto",
 ) -> Findings:
     """Look for leaks, shortcuts, wrong labels and odd images before anything is trained.
@@ -146,6 +150,7 @@ def check(
         out: Write `check.json` and `check.html` here.
         quick: Leave out what needs a network.
         width: Of the 95 % interval of a test AUC, for which the number of images is wanted, 0..1.
+        skip_bad: Images that cannot be read are meant to be left out, so that they are a warning and no error.
         verbose: True shows what is waited for, False nothing; `"auto"` shows it in a terminal or a notebook.
 
     Raises:
@@ -155,7 +160,11 @@ def check(
     >>> found.errors, found.complete
     ((), True)
     """
-    targets, inquiry, voice = Targets(None if out is None else Path(out)), Inquiry(quick, width), open_voice(verbose)
+    targets, inquiry, voice = (
+        Targets(None if out is None else Path(out)),
+        Inquiry(quick, width, skip_bad),
+        open_voice(verbose),
+    )
     check_targets(targets, str(data))
     return inspect(_open(data), inquiry, targets, voice)
 

@@ -1,16 +1,17 @@
 """The cheap part of the gate at the start of a run: what it finds is said before training, and kept in the run."""
 
 from tlmed.data import ImageSet
-from tlmed.data.findings import GROUP, IDENTICAL, TWO_LABELS, shorten
+from tlmed.data.findings import GROUP, IDENTICAL, MASK, TWO_LABELS, UNREADABLE, shorten
 from tlmed.errors import CheckFailed, InputError
 from tlmed.gate import Findings
 from tlmed.gate.battery import CHEAP, conduct
 from tlmed.gate.evidence import gather
+from tlmed.gate.file_findings import check_files
 from tlmed.run.job import Job
 from tlmed.run_files import CHECK_JSON
 from tlmed.rundir import RunDir
 
-_TOLD = (TWO_LABELS, IDENTICAL, GROUP)  # kinds that `check_leaks` has told
+_TOLD = (TWO_LABELS, IDENTICAL, GROUP, UNREADABLE, MASK)  # kinds that reading the images has told
 _MOST = 6  # sentences on a screen
 _DEEPER = "wrong labels, images unlike all others and how many images are enough: `tlmed data check` looks for these"
 
@@ -34,7 +35,8 @@ def check_images(job: Job, images: ImageSet, is_first: bool = True) -> Findings 
         return None
     with job.clock.stage("check data"), job.voice.count("Looking at images", len(images.table)) as tell:
         evidence = gather(images, job.recipe.seed, tell)
-        found = Findings(images.table.source, len(images.table), tuple(conduct(evidence, CHEAP)))
+        parts = (check_files(images, job.skip_bad), *conduct(evidence, CHEAP))
+        found = Findings(images.table.source, len(images.table), parts)
     if job.strict and found.errors:
         raise CheckFailed([finding.text for finding in found.errors])
     further = [finding for finding in found.findings if finding.kind not in _TOLD]

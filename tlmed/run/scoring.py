@@ -27,7 +27,7 @@ from tlmed.run.job import Job
 from tlmed.run.networks import wake
 from tlmed.run.outcome import Outcome
 from tlmed.run.prefixes import features_of
-from tlmed.run_files import METRICS_JSON
+from tlmed.run_files import BASELINE, METRICS_JSON
 from tlmed.tasks import ORDINAL
 
 
@@ -165,7 +165,7 @@ def _draw_features(job, images) -> np.ndarray:
     random = build_backbone(job.recipe, "none")
     wake(job.recipe, random, images)
     pooled = feature_model(random.model, pooling=job.recipe.head.pooling)
-    return features_of(job, pooled, images, "baseline")
+    return features_of(job, pooled, images, BASELINE)
 
 
 def _score_baseline(recipe, images, scores, rule) -> dict:

@@ -18,6 +18,7 @@ from tlmed.run_files.csv_files import (
 )
 from tlmed.run_files.examples_json import EXAMPLES_JSON, FALSE_ALARM, FOUND, KINDS, LABEL_KINDS, MISSED, Examples
 from tlmed.run_files.json_files import (
+    BASELINE,
     CHECK_JSON,
     ENVIRONMENT_JSON,
     FREEZE_JSON,
@@ -38,6 +39,7 @@ from tlmed.run_files.json_files import (
 )
 
 __all__ = [
+    "BASELINE",
     "CHECK_JSON",
     "DEGREES_CSV",
     "ENVIRONMENT_JSON",

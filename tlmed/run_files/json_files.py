@@ -234,6 +234,9 @@ class Metrics(TypedDict, total=False):
     evaluated: dict[str, object]  # of an evaluation: what was scored
 
 
+BASELINE = "baseline"  # the name of the extraction of a baseline's features, after training
+
+
 class Extraction(TypedDict, total=False):
     """How the features of some images were obtained."""
 
