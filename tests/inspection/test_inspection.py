@@ -8,6 +8,7 @@ from PIL import Image
 import tlmed
 from tests.cli.test_cli import here
 from tlmed.inspection import Inquiry, inquiry
+from tlmed.whole_files import read_csv
 
 
 @pytest.fixture
@@ -39,6 +40,30 @@ def test_a_copy_under_two_labels_is_an_error_with_exit_status_1(folder, tmp_path
     page = (tmp_path / "out" / "check.html").read_text()
     assert "One image under two labels" in page
     assert page.count("data:image/jpeg") >= 2
+
+
+def test_a_corrected_table_can_be_trained_on_and_has_no_error_left(folder, tmp_path):
+    shutil.copyfile(folder / "ill" / "3.png", folder / "well" / "copy.png")
+    shutil.copyfile(folder / "ill" / "5.png", folder / "ill" / "again.png")
+    fixed = folder / "fixed.csv"
+    status, said, _ = here("data", "check", folder, "--quick", "--write", fixed)
+    assert status == 1
+    assert f"Written: {fixed}, 24 images; " in said
+    assert "2 images left out" in said
+    rows = read_csv(fixed)
+    assert {row["path"] for row in read_csv(folder / "fixed-left-out.csv")} == {"ill/3.png", "well/copy.png"}
+    groups = {row["path"]: row["group"] for row in rows}
+    assert groups["ill/5.png"] == groups["ill/again.png"]
+    assert here("data", "check", fixed, "--quick")[0] == 0
+    assert here("data", "check", folder, "--quick", "--write", fixed)[0] == 2
+    assert here("data", "check", folder, "--quick", "--write", fixed, "--force")[0] == 1
+
+
+@pytest.mark.parametrize(("name", "rule"), [("fixed.txt", "ends in .csv"), ("no/fixed.csv", "folder that exists")])
+def test_a_corrected_table_has_a_place_for_it(folder, name, rule):
+    status, _, err = here("data", "check", folder, "--quick", "--write", folder / name)
+    assert status == 2
+    assert rule in err
 
 
 def test_clean_images_end_with_exit_status_0(folder, tmp_path):

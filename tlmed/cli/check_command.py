@@ -48,6 +48,8 @@ def check(asked, out, write, quick, skip_bad, width, force):
     inspection.check_targets(targets, asked.data or asked.recipe)
     with voice.busy(f"Reading images of {recipe.data.source if recipe else asked.recipe}"):
         subject = inspection.open_run(run, asked.data) if recipe is None else inspection.open_subject(recipe)
+    if write is not None:
+        inspection.check_correctable(subject.images.table, write)
     found = inspection.inspect(subject, inspection.Inquiry(quick, width, skip_bad), targets, voice)
     if found.errors:
         raise CheckFailed(inspection.say_errors(found, targets))

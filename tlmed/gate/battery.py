@@ -10,6 +10,7 @@ from tlmed.gate.patient_spellings import check_patients
 Check = Callable[[Evidence], Checked]
 CHEAP: tuple[Check, ...] = (check_copies, check_patients)
 WITH_FEATURES: tuple[Check, ...] = ()
+DESCRIBING: tuple[Check, ...] = ()  # what the data are, with features and without
 
 
 def conduct(evidence: Evidence, checks: Sequence[Check]) -> Iterator[Checked]:

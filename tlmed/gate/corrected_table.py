@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tlmed.columns import BY_NAME, find_group, is_blank, is_missing
 from tlmed.data.findings import IDENTICAL, NEAR_COPY, TWO_LABELS, WARNING, Finding
+from tlmed.data.table import Table
 from tlmed.data.table_rows import WHY
 from tlmed.data.units import join_units, list_present
 from tlmed.errors import InputError
@@ -66,7 +67,7 @@ def correct_table(evidence: Evidence, findings: Iterable[Finding], file: Path) -
         InputError: The images are no files by themselves, have several labels each, or lie elsewhere; or a class or a
             split would be lost.
     """
-    _check_source(evidence, file)
+    check_correctable(evidence.table, file)
     table, findings = evidence.table, list(findings)
     conflicts = [found.files for found in findings if found.kind == TWO_LABELS]
     sets = [found.files for found in findings if found.kind in (IDENTICAL, NEAR_COPY) and _joins(evidence, found)]
@@ -118,9 +119,16 @@ def name_left_out(file: Path) -> Path:
     return file.with_name(f"{file.stem}-left-out.csv")
 
 
-def _check_source(evidence: Evidence, file: Path) -> None:
-    """Refuse images that a table of files cannot hold, each for a reason of its own."""
-    table = evidence.table
+def check_correctable(table: Table, file: Path) -> None:
+    """Refuse images that a table of files cannot hold, each for a reason of its own.
+
+    Args:
+        table: The images.
+        file: Where the table will be.
+
+    Raises:
+        InputError: What is wrong with them.
+    """
     if table.root is None:
         fault = "which holds no files"
     elif table.folders is not None or any(split_part(path)[1] for path in table.paths):

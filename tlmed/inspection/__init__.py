@@ -5,6 +5,7 @@ Begin with `inquiry`: `check` is the function for Python, `tlmed.check`.
 
 import tlmed.tensorflow_start
 
+from tlmed.gate.corrected_table import check_correctable
 from tlmed.inspection.check_files import CHECK_JSON, CHECK_PAGE, Targets, check_targets, write_check
 from tlmed.inspection.inquiry import Inquiry, check, inspect, say_errors
 from tlmed.inspection.subjects import Subject, open_run, open_subject
@@ -16,6 +17,7 @@ __all__ = [
     "Subject",
     "Targets",
     "check",
+    "check_correctable",
     "check_targets",
     "inspect",
     "open_run",

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlmed import targets, whole_files
+from tlmed.data.table_rows import WHY
+from tlmed.errors import InputError
 from tlmed.gate import Findings
+from tlmed.gate.corrected_table import name_left_out
 from tlmed.inspection.check_page import make_check_page
 from tlmed.inspection.subjects import Subject
 
@@ -41,6 +44,17 @@ def check_targets(asked: Targets, source: str) -> None:
         targets.check_folder(asked.out, [CHECK_JSON, CHECK_PAGE])
         own = {asked.out / name: lambda file: targets.is_marked(file, _COMMAND) for name in (CHECK_JSON, CHECK_PAGE)}
         targets.check_targets("--out", own, asked.force, [source])
+    if asked.write is not None:
+        _check_table(asked.write, asked.force, source)
+
+
+def _check_table(file: Path, force: bool, source: str) -> None:
+    if file.suffix.lower() != ".csv":
+        raise InputError(f"`--write` must be a file that ends in .csv. Received: {file}.")
+    if not file.parent.is_dir():
+        raise InputError(f"`--write` must lie in a folder that exists. Received: {file}.")
+    own = {place: lambda table: WHY in targets.read_header(table) for place in (file, name_left_out(file))}
+    targets.check_targets("--write", own, force, [source])
 
 
 def write_check(folder: Path, subject: Subject, found: Findings) -> Path:

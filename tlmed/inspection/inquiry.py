@@ -1,13 +1,13 @@
 """The course of an inspection: look at every image once, run the cheap checks, then those that need a network."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 from tlmed.data.findings import shorten
 from tlmed.errors import InputError
 from tlmed.gate import Checked, Findings
-from tlmed.gate.battery import CHEAP, WITH_FEATURES, conduct
+from tlmed.gate.battery import CHEAP, DESCRIBING, WITH_FEATURES, conduct
+from tlmed.gate.corrected_table import correct_table, name_left_out, write_corrected
 from tlmed.gate.evidence import Evidence, gather
 from tlmed.gate.file_findings import check_files
 from tlmed.inspection.check_files import CHECK_JSON, CHECK_PAGE, Targets, check_targets, write_check
@@ -15,6 +15,7 @@ from tlmed.inspection.pretrained_features import compute_features
 from tlmed.inspection.subjects import Subject, open_run, open_subject
 from tlmed.recipe import Recipe, read_recipe, shipped_recipes
 from tlmed.rundir import RunDir, find_run
+from tlmed.targets import writing_out
 from tlmed.training import open_voice
 from tlmed.voice import Voice
 from tlmed.words import count, join_names
@@ -44,37 +45,53 @@ class Inquiry:
             raise InputError(f"`width` must be between 0 and 1. Received: width={self.width}.")
 
 
-def inquire(subject: Subject, inquiry: Inquiry, voice: Voice) -> Iterator[Checked]:
-    """Run all checks one after another; what one found is there before the next begins.
+@dataclasses.dataclass
+class Course:
+    """How far an inspection got.
+
+    Attributes:
+        parts: What each check found, in order.
+        evidence: What checks looked at; None before every image was read.
+        complete: Whether all checks ran to their end.
+    """
+
+    parts: list[Checked] = dataclasses.field(default_factory=list)
+    evidence: Evidence | None = None
+    complete: bool = False
+
+    def describe(self, subject: Subject) -> Findings:
+        """Return what was found so far."""
+        return Findings(subject.source, len(subject.images.table), tuple(self.parts), self.complete)
+
+
+def inquire(subject: Subject, inquiry: Inquiry, voice: Voice, course: Course) -> None:
+    """Run all checks one after another; what one found is noted before the next begins.
 
     Args:
         subject: The images.
         inquiry: What is asked.
         voice: Where to tell what happens.
+        course: Where to note what was found.
 
     Raises:
         RunFailed: An image changed while it was read.
     """
-    yield check_files(subject.images, inquiry.skip_bad)
+    course.parts.append(check_files(subject.images, inquiry.skip_bad))
     if subject.undivided:
-        yield Checked("splits", unchecked=(_say_undivided(subject.undivided),))
-    yield check_files(subject.images)
+        course.parts.append(Checked("splits", unchecked=(_say_undivided(subject.undivided),)))
     with voice.count("Looking at images", len(subject.images.table)) as tell:
-        evidence = gather(subject.images, subject.recipe.seed, tell)
+        evidence = course.evidence = gather(subject.images, subject.recipe.seed, tell)
     with voice.busy("Looking for copies, patients in several splits and shortcuts"):
-        yield from conduct(evidence, CHEAP)
-    yield from _inquire_deeper(subject, inquiry, evidence, voice)
-
-
-def _inquire_deeper(subject, inquiry, evidence: Evidence, voice) -> Iterator[Checked]:
+        course.parts.extend(conduct(evidence, CHEAP))
     if inquiry.quick:
-        yield Checked("features", unchecked=(_QUICK.format(_NEED_FEATURES),))
-        yield from conduct(evidence, WITH_FEATURES[-1:])
-        return
-    features, lacking = compute_features(subject.recipe, subject.images, voice)
-    evidence = dataclasses.replace(evidence, features=features, lacking=lacking)
-    with voice.busy("Looking for wrong labels and odd images"):
-        yield from conduct(evidence, WITH_FEATURES)
+        course.parts.append(Checked("features", unchecked=(_QUICK.format(_NEED_FEATURES),)))
+    else:
+        features, lacking = compute_features(subject.recipe, subject.images, voice)
+        evidence = course.evidence = dataclasses.replace(evidence, features=features, lacking=lacking)
+        with voice.busy("Looking for wrong labels and odd images"):
+            course.parts.extend(conduct(evidence, WITH_FEATURES))
+    course.parts.extend(conduct(evidence, DESCRIBING))
+    course.complete = True
 
 
 def _say_undivided(why: str) -> str:
@@ -96,15 +113,15 @@ def inspect(subject: Subject, inquiry: Inquiry, targets: Targets, voice: Voice) 
     """
     for line in subject.words:
         voice.say(line)
-    parts, complete = [], False
+    course = Course()
     try:
-        for part in inquire(subject, inquiry, voice):
-            parts.append(part)
-        complete = True
+        inquire(subject, inquiry, voice, course)
     finally:
-        found = Findings(subject.source, len(subject.images.table), tuple(parts), complete)
-        if parts:
+        found = course.describe(subject)
+        if course.parts:
             _tell(subject, found, targets, voice)
+    if targets.write is not None:
+        voice.say(_write_table(course.evidence, found, targets.write))
     return found
 
 
@@ -121,6 +138,20 @@ def _tell(subject, found: Findings, targets: Targets, voice) -> None:
         with voice.busy("Writing the page"):
             page = write_check(targets.out, subject, found)
         voice.say(f"Page: {page}")
+
+
+def _write_table(evidence: Evidence, found: Findings, file: Path) -> str:
+    """Write the corrected table, and return what was written."""
+    corrected = correct_table(evidence, found.findings, file)
+    with writing_out(file, "--write"):
+        write_corrected(file, corrected)
+    out = len(corrected.left_out)
+    left = f"; {count(out, 'image')} left out, listed in {name_left_out(file)}" if out else ""
+    joined = f"; {count(corrected.joined, 'image')} in another group than before" if corrected.joined else ""
+    options = f" {corrected.options}" if corrected.options else ""
+    return (
+        f"Written: {file}, {count(len(corrected.rows), 'image')}{joined}{left}. Take it with `--data {file}{options}`."
+    )
 
 
 def say_errors(found: Findings, targets: Targets) -> str:
