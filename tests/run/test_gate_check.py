@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from PIL import Image
 
 import tlmed
 from tests.conftest import SMALL
@@ -43,6 +44,14 @@ def test_findings_are_in_the_run_and_in_its_report(copied, tmp_path):
     page = (run.path / "report.html").read_text()
     assert "Check of the data" in page
     assert found["cure"].split("`")[0].strip() in page
+
+
+def test_what_reading_the_images_has_not_said_is_said(copied, tmp_path, capsys):
+    Image.open(copied / "train/benign/1.png").save(copied / "test/benign/other.tiff")
+    tlmed.train(small(), tmp_path / "run", copied, verbose=True)
+    said = "".join(capsys.readouterr())
+    assert said.count("Images of equal pixels, at the size of the network, in 2 different files (PNG and TIFF)") == 1
+    assert said.count("Byte-identical files stand under the labels") == 1
 
 
 def test_a_strict_run_ends_before_anything_is_written(copied, tmp_path):

@@ -1,7 +1,9 @@
 """The cheap part of the gate at the start of a run: what it finds is said before training, and kept in the run."""
 
+from collections.abc import Collection
+
 from tlmed.data import ImageSet
-from tlmed.data.findings import GROUP, IDENTICAL, MASK, TWO_LABELS, UNREADABLE, shorten
+from tlmed.data.findings import IDENTICAL, MASK, UNREADABLE, WARNING, Finding, shorten
 from tlmed.errors import CheckFailed, InputError
 from tlmed.gate import Findings
 from tlmed.gate.battery import CHEAP, conduct
@@ -11,7 +13,6 @@ from tlmed.run.job import Job
 from tlmed.run_files import CHECK_JSON
 from tlmed.rundir import RunDir
 
-_TOLD = (TWO_LABELS, IDENTICAL, GROUP, UNREADABLE, MASK)  # kinds that reading the images has told
 _MOST = 6  # sentences on a screen
 _DEEPER = "wrong labels, images unlike all others and how many images are enough: `tlmed data check` looks for these"
 
@@ -39,11 +40,19 @@ def check_images(job: Job, images: ImageSet, is_first: bool = True) -> Findings 
         found = Findings(images.table.source, len(images.table), parts)
     if job.strict and found.errors:
         raise CheckFailed([finding.text for finding in found.errors])
-    further = [finding for finding in found.findings if finding.kind not in _TOLD]
+    told = {leak.text for leak in images.leaks}
+    further = [finding for finding in found.findings if not _was_told(finding, told)]
     if is_first:
         for sentence in shorten(further, f"listed in the run's {CHECK_JSON.name}", _MOST):
             job.voice.warn(sentence)
     return found
+
+
+def _was_told(finding: Finding, leaks: Collection[str]) -> bool:
+    """Tell whether reading the images has said it: leaks in the same words, copies within a split as a count."""
+    if finding.kind == IDENTICAL and finding.level == WARNING:
+        return True
+    return finding.kind in (UNREADABLE, MASK) or finding.text in leaks
 
 
 def _has_findings(run: RunDir) -> bool:
