@@ -7,16 +7,12 @@ The copies are drawn with Pillow, and with nothing of the detector. `DIR` holds 
 `nih-cxr-64`. What is no planted copy and yet a real one, seen by eye, is listed in gate_copies_real.csv.
 """
 
-import argparse
 import csv
 import io
 import itertools
 import shutil
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np

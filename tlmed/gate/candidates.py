@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlmed.gate.views import describe_parts, flatten, turn_parts
+from tlmed.gate.views import TURNS, describe_parts, flatten, turn_parts
 
 _SCORES = 2**24  # similarities that are held at a time
 _FLOOR = 0.02  # of the largest spread of a coefficient: what varies less is noise
@@ -45,14 +45,14 @@ class Scale:
 
 
 def measure_scale(whole: np.ndarray) -> Scale:
-    """Return the scale of coefficients [n, 12, 12]: what all images share, such as a chest, then counts for nothing."""
+    """Return the scale of coefficients [n, 14, 14]: what all images share, such as a chest, then counts for nothing."""
     mean, spread = whole.mean(axis=0), whole.std(axis=0)
     spread = np.sqrt((spread**2 + spread.T**2) / 2)
     return Scale(mean, spread + _FLOOR * spread.max() + 1e-12)
 
 
 def find_candidates(maps: np.ndarray, each: int) -> Candidates:
-    """Return for each map the `each` others that look most like one of its views.
+    """Return for each map the `each` others most like one of its upright views, and as many for its turned views.
 
     Args:
         maps: float32 [n, 64, 64], local mean 0.
@@ -72,13 +72,17 @@ def _compare(parts, scale, index, rows, each) -> tuple[np.ndarray, ...]:
     queries = scale.describe(turn_parts(parts[rows]))
     n, views, d = queries.shape
     likeness = (queries.reshape(-1, d) @ index.T).reshape(n, views, -1)
-    best = likeness.max(axis=1)
     numbers = np.arange(rows.start, rows.start + n)
-    best[np.arange(n), numbers] = -np.inf
-    nearest = np.argpartition(-best, each - 1, axis=1)[:, :each]
-    first = np.repeat(np.arange(n), each)
-    second = nearest.ravel()
-    return numbers[first], second, likeness[first, :, second].argmax(axis=1), best[first, second]
+    found = []
+    # Upright views apart from turned ones: most copies are upright, and there are seven times as many of the others.
+    for start, stop in ((0, views // TURNS), (views // TURNS, views)):
+        best = likeness[:, start:stop].max(axis=1)
+        best[np.arange(n), numbers] = -np.inf
+        second = np.argpartition(-best, each - 1, axis=1)[:, :each].ravel()
+        first = np.repeat(np.arange(n), each)
+        view = start + likeness[first, start:stop, second].argmax(axis=1)
+        found.append((numbers[first], second, view, best[first, second]))
+    return tuple(np.concatenate(column) for column in zip(*found, strict=True))
 
 
 def keep_best(found: Candidates) -> Candidates:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from tlmed.gate.candidates import Candidates
 from tlmed.gate.content import level, smooth
@@ -71,6 +72,11 @@ def confirm(pictures: Pictures, found: Candidates, maps: np.ndarray, numbers: np
         numbers: The number of the image of each row of `pictures`, ascending int.
         sets: Of all images.
     """
+    with threadpool_limits(1, "blas"):  # the products of a pair are too small to be shared out
+        return _confirm(pictures, found, maps, numbers, sets)
+
+
+def _confirm(pictures, found, maps, numbers, sets) -> list[Pair]:
     pairs, first, second = [], numbers[found.first], numbers[found.second]
     for chunk in _batches(len(found), _ROUND):
         ends = [(row, int(first[row]), int(second[row])) for row in range(*chunk.indices(len(found)))]

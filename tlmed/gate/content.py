@@ -1,5 +1,7 @@
 """What is compared of a sketch: the part inside its uniform borders, with brightness and contrast taken out."""
 
+import functools
+
 import numpy as np
 from PIL import Image
 
@@ -80,10 +82,25 @@ def smooth(pictures: np.ndarray, sigma: float) -> np.ndarray:
         pictures: float32 [n, side, side].
         sigma: In pixels.
     """
-    window = _draw_window(pictures.shape[-1], sigma)
-    return window @ pictures @ window.T
+    return apply_to_sides(pictures, _draw_window(pictures.shape[-1], sigma))
 
 
+def apply_to_sides(pictures: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Return `matrix @ picture @ matrix.T` for each picture, [n, k, k].
+
+    Two large products instead of 2 n small ones: threads that share out a small product wait longer than they work.
+
+    Args:
+        pictures: [n, side, side].
+        matrix: [k, side].
+    """
+    n, side = pictures.shape[:2]
+    rows = (pictures.reshape(-1, side) @ matrix.T).reshape(n, side, -1)
+    columns = rows.swapaxes(1, 2).reshape(-1, side) @ matrix.T
+    return columns.reshape(n, len(matrix), -1).swapaxes(1, 2)
+
+
+@functools.cache
 def _draw_window(side: int, sigma: float) -> np.ndarray:
     """Return the matrix [side, side] that averages a column with a Gaussian; ends are mirrored."""
     at = np.arange(side)

@@ -13,8 +13,8 @@ from tlmed.gate.copy_sets import Pair, Sets
 from tlmed.gate.evidence import Evidence
 from tlmed.words import count
 
-_SHAPE = 6.0  # pixels of 64: the window in which shapes are compared
-_EACH = 8  # candidates per image
+_SHAPE = 4.0  # pixels of 64: the window in which shapes are compared
+_FEWEST, _MOST, _STEP = 2, 6, 100  # candidates per image, upright and turned each: one more for so many images
 _FLAT = 3.0  # gray levels: an image with less contrast shows nothing
 
 
@@ -64,7 +64,7 @@ def _find_pairs(sketches, boxes, rows, sets) -> tuple[list[Pair], int]:
     contents = cut_out(sketches[rows], boxes[rows])
     shapes = level(contents, _SHAPE)
     pictures = draw_pictures(contents, shapes)
-    found = find_candidates(shapes, _EACH)
+    found = find_candidates(shapes, min(_FEWEST + len(rows) // _STEP, _MOST))
     return pairs + confirm(pictures, *screen(pictures, found), rows, sets), len(found)
 
 

@@ -10,15 +10,18 @@ import itertools
 import numpy as np
 from scipy import sparse
 
+from tlmed.gate.content import apply_to_sides
 from tlmed.gate.sketches import SKETCH
 
-COSINES = 12  # per side of a picture: detail of 64 / 12 pixels and coarser
-_SIDES = (0.9, 0.8)  # of the windows that stand for crops, each at three places along each side
+COSINES = 14  # per side of a picture: detail of 64 / 14 pixels and coarser
+_SIDES = ((0.93, 2), (0.86, 4))  # of the windows that stand for crops, and their places along each side
 _TILTS = (-3.2, 3.2)  # degrees: no rotation of up to 5 is further away than 3.2
-_SPANS = [(0.0, 1.0)] + [(end * (1 - side), end * (1 - side) + side) for side in _SIDES for end in (0, 0.5, 1)]
-# Rows and columns of a window, as numbers of spans: the whole, then nine places for each size.
-_WINDOWS = [(0, 0)] + [pair for first in (1, 4) for pair in itertools.product(range(first, first + 3), repeat=2)]
+_PLACES = [np.linspace(0, 1 - side, places) for side, places in _SIDES]
+_SPANS = [(0.0, 1.0)] + [(at, at + side) for (side, _), places in zip(_SIDES, _PLACES, strict=True) for at in places]
+# Rows and columns of a window, as numbers of spans: the whole, then all places of each size.
+_WINDOWS = [(0, 0), *itertools.product((1, 2), repeat=2), *itertools.product((3, 4, 5, 6), repeat=2)]
 _TURNS = tuple(itertools.product((False, True), repeat=3))  # transposed, then upside down, then left to right
+TURNS = len(_TURNS)
 _ORDER = np.arange(COSINES)
 # The constant is left out: it says nothing once the local mean is 0. So are the finest diagonal cosines.
 _KEPT = (np.add.outer(_ORDER, _ORDER) > 0) & (np.add.outer(_ORDER**2, _ORDER**2) <= COSINES**2)
@@ -54,13 +57,13 @@ def _turn_matrix(transposed, upside_down, left_to_right):
 
 
 def describe_parts(maps: np.ndarray) -> np.ndarray:
-    """Return cosine coefficients of the unturned views of maps, float32 [n, parts, 12, 12]; the whole comes first.
+    """Return cosine coefficients of the unturned views of maps, float32 [n, parts, 14, 14]; the whole comes first.
 
     Args:
         maps: float32 [n, 64, 64].
     """
     cosines = _draw_cosines()
-    table = cosines @ maps @ cosines.T
+    table = apply_to_sides(maps, cosines)
     table = table.reshape(len(maps), len(_SPANS), COSINES, len(_SPANS), COSINES)
     windows = [table[:, rows, :, columns, :] for rows, columns in _WINDOWS]
     flat = maps.reshape(len(maps), -1)
@@ -69,7 +72,7 @@ def describe_parts(maps: np.ndarray) -> np.ndarray:
 
 
 def turn_parts(parts: np.ndarray) -> np.ndarray:
-    """Return coefficients of all views, float32 [n, v, 12, 12], in the order of `list_views`.
+    """Return coefficients of all views, float32 [n, v, 14, 14], in the order of `list_views`.
 
     A flip changes the sign of the odd cosines, and a transposition exchanges the axes, so no pixel is touched again.
 
@@ -86,13 +89,13 @@ def turn_parts(parts: np.ndarray) -> np.ndarray:
 
 
 def flatten(coefficients: np.ndarray) -> np.ndarray:
-    """Return the coefficients that are compared, [..., d], of tables of coefficients [..., 12, 12]."""
+    """Return the coefficients that are compared, [..., d], of tables of coefficients [..., 14, 14]."""
     return coefficients[..., _KEPT]
 
 
 @functools.cache
 def _draw_cosines() -> np.ndarray:
-    """Return the cosines on each span, float32 [spans * 12, 64]; a pixel that is half inside counts half."""
+    """Return the cosines on each span, float32 [spans * 14, 64]; a pixel that is half inside counts half."""
     pixels = np.arange(SKETCH) + 0.5
     rows = []
     for start, stop in np.array(_SPANS) * SKETCH:
@@ -105,10 +108,10 @@ def _draw_cosines() -> np.ndarray:
 
 @functools.cache
 def _draw_tilts() -> list[np.ndarray]:
-    """Return matrices [64 * 64, 12 * 12] that give the coefficients of a slightly rotated map."""
+    """Return matrices [64 * 64, 14 * 14] that give the coefficients of a slightly rotated map."""
     whole = _draw_cosines()[:COSINES]
     cosines = np.einsum("ay,bx->yxab", whole, whole).reshape(SKETCH * SKETCH, -1)
-    return [_draw_rotation(degrees).T @ cosines for degrees in _TILTS]
+    return [(_draw_rotation(degrees).T @ cosines).astype(np.float32) for degrees in _TILTS]
 
 
 def _draw_rotation(degrees: float) -> sparse.csr_array:
