@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from tlmed.gate.grouped_folds import deal_folds, join_owners
+from tests.gate.made_evidence import make_evidence
+from tlmed.gate.grouped_folds import deal_folds, find_owners, join_owners
 
 
 def test_owners_are_joined_through_others():
@@ -43,3 +44,10 @@ def test_folds_differ_from_draw_to_draw_and_agree_for_a_seed():
     one, same, other = (deal_folds(labels, owners, 5, np.random.RandomState(seed)) for seed in (0, 0, 1))
     assert (one == same).all()
     assert (one != other).any()
+
+
+def test_equal_bytes_equal_pixels_and_groups_have_one_owner():
+    paths = [f"{number}.png" for number in range(5)]
+    digests = (b"\xb7\xff", b"\xb7\xff", b"\0a", b"\0", b"c")
+    found = make_evidence(paths, groups=("p", "q", "q", "r", "s"), digests=digests, sha256="aabcd")
+    assert find_owners(found).tolist() == [0, 0, 0, 1, 2]

@@ -1,5 +1,7 @@
 """Folds for checks of the gate: images of one patient, and copies of one image, stay together."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -14,7 +16,13 @@ def find_owners(evidence: Evidence) -> np.ndarray:
         evidence: Of n images.
     """
     names = [part for part in (evidence.table.groups, evidence.sha256, evidence.digests) if part is not None]
-    return join_owners([np.unique(np.asarray(part, object).astype(str), return_inverse=True)[1] for part in names])
+    return join_owners([_number(part) for part in names])
+
+
+def _number(names: Sequence[str | bytes]) -> np.ndarray:
+    """Return a number for each name, from 0; digests of pixels are bytes, which NumPy would read as text."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names], np.int64)
 
 
 def join_owners(parts: list[np.ndarray]) -> np.ndarray:
