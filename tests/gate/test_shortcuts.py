@@ -208,7 +208,9 @@ def test_many_classes_are_asked_for_by_size():
     assert set(found.figures["tests"][0]["auc_of_classes"]) == {f"c{number:02}" for number in range(20)}
 
 
-@pytest.mark.skipif(not (SHARED / "ct-contrast-dicom").is_dir(), reason="needs TLMED_TEST_DATA: a folder with ct-contrast-dicom")
+@pytest.mark.skipif(
+    not (SHARED / "ct-contrast-dicom").is_dir(), reason="needs TLMED_TEST_DATA: a folder with ct-contrast-dicom"
+)
 def test_the_scanner_of_real_slices_is_found():
     pytest.importorskip("pydicom", reason="needs pydicom: pip install '.[dicom]'")
     source = SHARED / "ct-contrast-dicom" / "labels.csv"
