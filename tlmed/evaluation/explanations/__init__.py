@@ -1,8 +1,8 @@
 """Explanations: where in an image the evidence for a class lies, as far as the network is concerned.
 
 `networks` cuts a saved network, `gradients` and `occlusions` make maps, `methods` chooses between them by name, `cases`
-picks the images worth a look, `pictures` draws. All take raw images (uint8 RGB at the network's size) and the network
-of a run, as Keras loads it.
+picks the images worth a look, `pictures` draws, `centres` covers the centre of images or all around it. All take raw
+images (uint8 RGB at the network's size) and the network of a run, as Keras loads it.
 """
 
 import tlmed.tensorflow_start
