@@ -24,10 +24,14 @@ class Bins:
     """
 
     def __init__(self, bins: Sequence[np.ndarray], folds: np.ndarray):
-        n = len(folds)
-        self.shape = (len(bins), max((int(each.max(initial=0)) + 1 for each in bins), default=1), int(folds.max()) + 1)
+        n, used = len(folds), [int(each.max(initial=0)) + 1 for each in bins]
+        self.shape = (len(bins), max(used, default=1), int(folds.max()) + 1)
         tests, most, amount = self.shape
-        cells = (np.arange(tests)[:, None] * most + np.array(bins, int).reshape(tests, n)) * amount + folds
+        # Those with most bins come first, so that those with few need no work for bins that they have not.
+        self.order = np.argsort(used)[::-1]
+        self.having = [sum(each > bin for each in used) for bin in range(most)]
+        sorted_bins = np.array(bins, int).reshape(tests, n)[self.order]
+        cells = (np.arange(tests)[:, None] * most + sorted_bins) * amount + folds
         ones, images = np.ones(tests * n, np.float32), np.tile(np.arange(n), tests)
         self.counts = sparse.csr_array((ones, (cells.ravel(), images)), shape=(tests * most * amount, n))
 
@@ -42,7 +46,12 @@ class Bins:
         return np.concatenate([self._measure(part) for part in parts], axis=1)
 
     def count(self, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return how many images answer 1, and 0, float32 [tests, bins, folds, m] each."""
+        """Return how many images answer 1, and 0, float32 [tests, bins, folds, m] each; tests as in `bins`."""
+        ones, zeros = self._count(answers)
+        back = np.argsort(self.order)
+        return ones[back], zeros[back]
+
+    def _count(self, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ones = self.counts @ (answers == 1).astype(np.float32)
         known = answers >= 0
         # Where all answers are known, the other count is what is left of one that is the same for all columns.
@@ -52,15 +61,18 @@ class Bins:
         return ones.reshape(shape), (others - ones).reshape(shape)
 
     def _measure(self, answers: np.ndarray) -> np.ndarray:
-        ones, zeros = self.count(answers)
+        ones, zeros = self._count(answers)
         rates = find_rates(ones, zeros)
         wins = 0.5 * (ones * zeros).sum(axis=(1, 2), dtype=np.float64)
-        for one in range(self.shape[1]):
+        for one, having in enumerate(self.having):
             for other in range(one):
-                sign = np.sign(rates[:, one] - rates[:, other])
-                up, down = ones[:, one] * zeros[:, other], ones[:, other] * zeros[:, one]
-                wins += 0.5 * (up + down + sign * (up - down)).sum(axis=1, dtype=np.float64)
-        return _divide(wins, (ones.sum(axis=1) * zeros.sum(axis=1)).sum(axis=1, dtype=np.float64))
+                sign = np.sign(rates[:having, one] - rates[:having, other])
+                up = ones[:having, one] * zeros[:having, other]
+                down = ones[:having, other] * zeros[:having, one]
+                wins[:having] += 0.5 * (up + down + sign * (up - down)).sum(axis=1, dtype=np.float64)
+        areas = np.empty_like(wins)
+        areas[self.order] = _divide(wins, (ones.sum(axis=1) * zeros.sum(axis=1)).sum(axis=1, dtype=np.float64))
+        return areas
 
 
 def find_rates(ones: np.ndarray, zeros: np.ndarray) -> np.ndarray:

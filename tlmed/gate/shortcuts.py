@@ -19,8 +19,8 @@ from tlmed.seeds import derive
 FOLDS = 5
 MOST_IMAGES = 10_000  # more are sampled
 MOST_CLASSES = 20  # those with most images are asked for
-_MOST, _FEWER = 999, 499  # permutations
-_LARGE = 20_000  # images times classes, from which fewer permutations are made
+_MOST, _FEWER = 499, 199  # permutations
+_LARGE = 100_000  # images times classes, from which fewer permutations are made
 _OWNERS, _EACH = 12, 4  # patients, or images that stand alone: in all, and of a class at least
 _SUBGROUPS = 20  # values of a column that are counted
 _FRAME = "outer frame of a small picture, by a linear model"
