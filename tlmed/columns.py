@@ -38,12 +38,14 @@ class Grouping:
         use: Whether images have groups at all; False: each stands alone.
         ask: Whether the user must say what a column means that looks like an identifier, if none has a usual name.
         folders: Whether the folders below class folders are the groups.
+        may_lack: Whether the table may lack `column`, because it is named for another one; it is then found by name.
     """
 
     column: str | None = None
     use: bool = True
     ask: bool = True
     folders: bool = False
+    may_lack: bool = False
 
 
 BY_NAME = Grouping()
@@ -71,10 +73,12 @@ def find_group(columns: Mapping[str, Sequence[str]], grouping: Grouping, source:
 
     >>> find_group({"Patient ID": ["a", "a", "b"], "sex": ["f", "f", "m"]}, Grouping(), "list.csv")
     'Patient ID'
+    >>> find_group({"patient": ["a", "a"]}, Grouping("Pat ID", may_lack=True), "list.csv")
+    'patient'
     """
     if not grouping.use:
         return None
-    if grouping.column is not None:
+    if grouping.column is not None and (grouping.column in columns or not grouping.may_lack):
         if grouping.column not in columns:
             raise InputError(
                 f"`--group` must name a column.{did_you_mean(grouping.column, columns)} "

@@ -96,3 +96,15 @@ def test_a_table_of_several_labels_has_not_the_classes_of_a_run_of_one(finished,
             inference.evaluate(RunDir(finished.path), str(table))
     finally:
         table.unlink()
+
+
+def test_another_table_without_the_column_of_groups_is_grouped_by_its_own_usual_name(trained):
+    run, rows = trained
+    there = run.path.parent
+    lines = [f"{path},{label},{group}" for path, label, group in rows]
+    (there / "patients.csv").write_text("\n".join(["path,label,patient", *lines]))
+    made, result = inference.evaluate(run, str(there / "patients.csv"))
+    assert set(made.units.groups) == {group for _, _, group in rows}
+    assert result["groups"] == 30
+    with pytest.raises(InputError, match=r"`--group` must name a column.*Received: 'who'"):
+        inference.evaluate(run, str(there / "patients.csv"), grouping=Grouping("who"))

@@ -55,6 +55,20 @@ def list_told(*words, about="where the weights"):
     return [line.removeprefix("Found: ") for line in said if isinstance(line, str) and about in line]
 
 
+def test_what_a_run_recorded_of_an_earlier_one_holds_after_that_is_gone(tmp_path):
+    folder = write_patients(tmp_path / "one", 500)
+    tlmed.train(small(*QUICK), tmp_path / "first", folder / "list.csv")
+    later = small(*QUICK, f"weights={tmp_path / 'first'}", "seed=5")
+    run = RunDir(tlmed.train(later, tmp_path / "second", folder / "list.csv").path)
+    leaked = METRICS_JSON.read(run)["without_leaks"]["leaked"]
+    assert leaked
+    (tmp_path / "first").rename(tmp_path / "away")
+    said = []
+    _, again = evaluate(run, voice=Voice(warn=said.append))
+    assert again["without_leaks"]["leaked"] == leaked
+    assert "Runs in which the weights began cannot be read as they were: what they know is as RUN recorded it." in said
+
+
 def test_images_without_patients_may_be_of_patients_whom_the_weights_know(chain):
     tested = METRICS_JSON.read(chain.second)["n"]
     amount = f"be told for {tested} of {tested} test images, because nothing names their patients here."

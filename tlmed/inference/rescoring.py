@@ -203,6 +203,8 @@ def _gather_own(trained, place) -> _Chosen:
     """Return a run's own validation and test images that are as they were, of which only the latter are scored."""
     run = trained.run
     elsewhere, unsure = find_known(name_weights(run), _read_identifiers(run))
+    if unsure and _read_earlier(run).get("certain"):  # the run was trained when they could be read
+        unsure = ["Runs in which the weights began cannot be read as they were: what they know is as RUN recorded it."]
     images, rows, sentences = _recall(trained, place)
     sentences += describe_undecided(images.table, images.sha256, images.splits == "test", name_givers(elsewhere))
     leaked, table = _find_leaked(run, elsewhere), images.table
@@ -266,6 +268,8 @@ def _lay_out_like(trained, source: str, grouping: Grouping | None) -> Layout:
     layout = trained.layout.for_another(alike=form == find_form(recipe.data.source))
     if form not in (TABLE, TFDS):
         own = Grouping(use=own.use, folders=own.folders)
+    elif own.column is not None:
+        own = replace(own, may_lack=True)
     elif not own.use:
         own = Grouping(ask=False)
     return replace(layout, grouping=grouping or own)
@@ -330,7 +334,13 @@ def _find_leaked(run: RunDir, elsewhere: Mapping[str, Learned]) -> list[str]:
     recorded = SPLITS_CSV.read(run)
     digests, groups, splits = ([row[name] for row in recorded] for name in ("sha256", "group", "split"))
     leaked = find_leaked(digests, _read_identifiers(run).own(groups), np.array(splits), elsewhere)
-    return [row["path"] for row, known in zip(recorded, leaked, strict=True) if known]
+    earlier = set(_read_earlier(run).get("known", ()))  # also where an earlier run has gone since
+    return [row["path"] for row, known in zip(recorded, leaked, strict=True) if known or row["path"] in earlier]
+
+
+def _read_earlier(run: RunDir) -> Mapping:
+    """Return what a run recorded of the runs that gave its weights; {} of one that started from no other."""
+    return ENVIRONMENT_JSON.read(run).get("earlier", {})
 
 
 def _look_up(recipe, scorer, images, rows, voice) -> np.ndarray | None:
