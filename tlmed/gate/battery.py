@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+from threadpoolctl import threadpool_limits
+
 from tlmed.gate.checked import Checked
 from tlmed.gate.copies_and_labels import check_copies
 from tlmed.gate.evidence import Evidence
+from tlmed.gate.near_copies import check_near_copies
 from tlmed.gate.patient_spellings import check_patients
+from tlmed.gate.shortcuts import check_shortcuts
 
 Check = Callable[[Evidence], Checked]
-CHEAP: tuple[Check, ...] = (check_copies, check_patients)
+CHEAP: tuple[Check, ...] = (check_copies, check_near_copies, check_patients, check_shortcuts)
 WITH_FEATURES: tuple[Check, ...] = ()
 DESCRIBING: tuple[Check, ...] = ()  # what the data are, with features and without
 
@@ -21,4 +25,7 @@ def conduct(evidence: Evidence, checks: Sequence[Check]) -> Iterator[Checked]:
         checks: As `CHEAP` or `WITH_FEATURES`.
     """
     for check in checks:
-        yield check(evidence)
+        # Threads of small matrix products wait for each other where cores are busy, and more of them give other bits.
+        with threadpool_limits(1, user_api="blas"):
+            found = check(evidence)
+        yield found

@@ -21,7 +21,8 @@ from tlmed.data.findings import (
     Finding,
 )
 from tlmed.gate import Findings
-from tlmed.inspection.check_tables import show_figures, show_fingerprint
+from tlmed.inspection.check_sections import show_forecast, show_labels, show_shortcuts
+from tlmed.inspection.check_tables import show_fingerprint
 from tlmed.inspection.found_pictures import Album
 from tlmed.inspection.subjects import Subject
 from tlmed.pages.figures import Picture
@@ -80,7 +81,9 @@ def make_check_page(subject: Subject, found: Findings) -> str:
     sections = {
         "Errors": _show_findings(found.errors, album),
         "Warnings": _show_findings(found.warnings, album),
-        **show_figures(found.figures),
+        "How sure labels are": show_labels(found.figures.get("labels", {}), album),
+        "Enough images?": show_forecast(found.figures.get("forecast", {})),
+        "What tells the class": show_shortcuts(found.figures.get("shortcuts", {})),
         "The data in numbers": show_fingerprint(found.fingerprint),
         "What was not checked": render("list.html", items=found.unchecked) if found.unchecked else Markup(),
         "Also seen": render("list.html", items=subject.notes) if subject.notes else Markup(),

@@ -16,11 +16,6 @@ def show_fingerprint(fingerprint: Mapping[str, object]) -> Markup:
     return render("table.html", table=Table(texts("fact", "value"), rows))
 
 
-def show_figures(figures: Mapping[str, Mapping[str, object]]) -> dict[str, Markup]:
-    """Return a section for each check that measured something which a table shows best, by its title."""
-    return {}
-
-
 def _say(value) -> str:
     if isinstance(value, Mapping):
         return "; ".join(f"{name}: {_say(each)}" for name, each in value.items())

@@ -26,8 +26,12 @@ class Album:
         self.images, self.left = images, MOST
         self._rows = {path: row for row, path in enumerate(images.table.paths)}
 
-    def show(self, files: Sequence[str]) -> list[Picture]:
+    def show(self, files: Sequence[str], caption: str = "") -> list[Picture]:
         """Return pictures of the first of some files; none of those that cannot be read, or if the page is full.
+
+        Args:
+            files: Paths of images.
+            caption: Below each of them; "" for its path, label, split and group.
 
         Raises:
             RunFailed: An image changed while it was read.
@@ -35,14 +39,17 @@ class Album:
         rows = [self._rows[path] for path in files if path in self._rows][: min(EACH, self.left)]
         self.left -= len(rows)
         pixels = self.images.pixels.take(np.array(rows, np.int64)) if rows else ()
-        return [self._draw(row, image) for row, image in zip(rows, pixels, strict=True)]
+        return [self._draw(row, image, caption) for row, image in zip(rows, pixels, strict=True)]
 
-    def _draw(self, row: int, image: np.ndarray) -> Picture:
-        table = self.images.table
-        (label,) = write_labels(table.labels[[row]], table.classes)
-        owner = f", {table.groups[row]}" if table.groups is not None and table.groups[row] else ""
+    def _draw(self, row: int, image: np.ndarray, caption: str) -> Picture:
         drawn = Image.fromarray(image)
         if (factor := _SMALL // max(drawn.size)) > 1:
             drawn = drawn.resize((drawn.width * factor, drawn.height * factor), Image.Resampling.NEAREST)
-        caption = f"{table.paths[row]}: {label}, {self.images.splits[row]}{owner}"
-        return embed(drawn, caption, caption, _SIDE)
+        said = caption or self._describe(row)
+        return embed(drawn, said, said, _SIDE)
+
+    def _describe(self, row: int) -> str:
+        table = self.images.table
+        (label,) = write_labels(table.labels[[row]], table.classes)
+        owner = f", {table.groups[row]}" if table.groups is not None and table.groups[row] else ""
+        return f"{table.paths[row]}: {label}, {self.images.splits[row]}{owner}"

@@ -1,6 +1,7 @@
 """The course of an inspection: look at every image once, run the cheap checks, then those that need a network."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 from tlmed.data.findings import shorten
@@ -10,6 +11,8 @@ from tlmed.gate.battery import CHEAP, DESCRIBING, WITH_FEATURES, conduct
 from tlmed.gate.corrected_table import correct_table, name_left_out, write_corrected
 from tlmed.gate.evidence import Evidence, gather
 from tlmed.gate.file_findings import check_files
+from tlmed.gate.learning_curves import forecast
+from tlmed.inference.masked_centre import check_run
 from tlmed.inspection.check_files import CHECK_JSON, CHECK_PAGE, Targets, check_targets, write_check
 from tlmed.inspection.pretrained_features import compute_features
 from tlmed.inspection.subjects import Subject, open_run, open_subject
@@ -89,7 +92,10 @@ def inquire(subject: Subject, inquiry: Inquiry, voice: Voice, course: Course) ->
         features, lacking = compute_features(subject.recipe, subject.images, voice)
         evidence = course.evidence = dataclasses.replace(evidence, features=features, lacking=lacking)
         with voice.busy("Looking for wrong labels and odd images"):
-            course.parts.extend(conduct(evidence, WITH_FEATURES))
+            course.parts.extend(conduct(evidence, (*WITH_FEATURES, functools.partial(forecast, width=inquiry.width))))
+    if subject.run is not None and not inquiry.quick:
+        with voice.busy("Looking at what the network looks at"):
+            course.parts.append(check_run(subject.run, subject.moved))
     course.parts.extend(conduct(evidence, DESCRIBING))
     course.complete = True
 

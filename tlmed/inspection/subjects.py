@@ -23,6 +23,7 @@ class Subject:
         notes: What else was found while they were read, a sentence each.
         undivided: Why they could not be divided into splits; "" if they are.
         run: The run whose images they are; None for those of a recipe.
+        moved: Where the images of a run lie now; None: where they lay.
     """
 
     recipe: Recipe
@@ -31,6 +32,7 @@ class Subject:
     notes: tuple[str, ...] = ()
     undivided: str = ""
     run: RunDir | None = None
+    moved: str | None = None
 
     @property
     def source(self) -> str:
@@ -71,4 +73,5 @@ def open_run(run: RunDir, source: str | None = None) -> Subject:
     found = recall_images(trained, source or trained.recipe.data.source)
     recorded = sum(row["split"] == "test" for row in SPLITS_CSV.read(run))
     notes = tuple(describe_changes(found, recorded))
-    return Subject(trained.recipe, found.images, (describe_counts(trained.recipe, found.images),), notes, run=run)
+    words = (describe_counts(trained.recipe, found.images),)
+    return Subject(trained.recipe, found.images, words, notes, run=run, moved=source)
